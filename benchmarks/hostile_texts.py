@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from bot.markdown import render
 from demo.scenes import SCENES
+from slack_markdown import render
 
 # What is repeated, by what it is. A pair is repeated inside out: openers, then closers. A triple has a first and a last
 # part that come once.

@@ -39,7 +39,13 @@ INTERRUPTIONS = 2
 """So often an answer goes on by itself; the next interruption or failure of its model ends it."""
 UNCOUNTED_TOKENS = 2
 """For each request, rounding and a last word may make the bot's count of a broken stream differ by so many tokens."""
-UNFINISHED_NOTES = (texts.THINKING, texts.WRITING, texts.QUEUED, texts.ASKING, texts.running("").rstrip("…"))
+UNFINISHED_NOTES = (
+    texts.answers.THINKING,
+    texts.answers.WRITING,
+    texts.answers.QUEUED,
+    texts.approvals.ASKING,
+    texts.answers.running("").rstrip("…"),
+)
 CLAIM_DELAY_S = 1.0
 """A claim is stamped with the time of its request. It may then wait this long for another transaction."""
 SIMULTANEOUS_S = 0.5
@@ -356,14 +362,14 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
     job = evidence.job(question)
     if INTERRUPTED.search(note) and job is not None and job.interruptions >= INTERRUPTIONS:
         return
-    if note.startswith(texts.REPLIED_INSTEAD) and _was_replied_to(evidence, question):
+    if note.startswith(texts.approvals.REPLIED_INSTEAD) and _was_replied_to(evidence, question):
         return
     yield f"{len(shown)} of {question.plan.shown_words} words and the notice {note!r}"
 
 
 def _note(pages: Sequence[MessageHistory]) -> str:
     """Returns the notices below an answer, without the one about an edit of its question, which changes nothing."""
-    return " ".join(page.last.note.replace(texts.QUESTION_EDITED, "") for page in pages).strip()
+    return " ".join(page.last.note.replace(texts.answers.QUESTION_EDITED, "") for page in pages).strip()
 
 
 def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:
@@ -496,7 +502,7 @@ def _begun_s(evidence: Evidence, question: AskedQuestion, job: RecordedJob) -> f
         # An end that is posted again replaces the message in which the answer began.
         for message in evidence.all_messages(question)
         for revision in message.revisions
-        if texts.QUEUED not in revision.note
+        if texts.answers.QUEUED not in revision.note
     ]
     begun_s = min(requested_s + shown_s, default=math.inf)
     if job.attempts == 1 and job.started_at is not None:

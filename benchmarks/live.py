@@ -1,7 +1,8 @@
 """Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
 Run: python -m benchmarks.live [--carriers auto,edit,stream] [--posts generous,strict] [--seed 1]
-    [--rows beginnings-1,…,1,8,20,50,20-a-minute,60-a-minute,one-channel,new-people-200,…,agent-1,…,no-statuses-8,…]
+    [--rows beginnings-1,…,1,8,20,50,20-a-minute,60-a-minute,one-channel,new-people-200,…,runs-48,…,agent-1,…,
+    no-statuses-8,…]
 
 A row is a number of simultaneous questions, or so many a minute at random over some minutes, in some channels and
 direct messages. Each answer has 600 words. In the rows of beginnings, answers are short, and begin with a heading, a
@@ -15,8 +16,10 @@ below another app's message. In the rows whose names begin with `agent-`, the ap
 is asked in its direct messages, where it answers each question in a thread of its own. Each thread has one person. Only
 there may answers come as native streams: in a thread with several people, only one of them would see a stream grow.
 In the rows of `new-people`, each question has an asker of its own, whom the new process doesn't know. In those of
-`no-statuses`, Slack has no assistant.threads.* any more. Messages and notifications are those that the asker gets for
-an answer, on average. "no stop" is for how long an answer grew while nothing in its thread said how to stop it.
+`runs`, so many runs of schedules are due at once, ten people's, who ask meanwhile and have three answers at once.
+"late" is when the last run's first sign came after that. In those of `no-statuses`, Slack has no assistant.threads.*
+any more. Messages and notifications are those that the asker gets for an answer, on average. "no stop" is for how long
+an answer grew while nothing in its thread said how to stop it.
 
 Exits with 1 if `auto` misses a target, gets too many 429s (none with the generous rule for posts), or loses or doubles
 a word.
@@ -40,12 +43,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.freshness import Lags, lags
+from benchmarks.message_recorder import MessageRecorder
 from benchmarks.numbered_model import BEGINNINGS, NumberedModel, question
 from benchmarks.process import Process, running
 from benchmarks.readers import Place, Readers
+from benchmarks.scheduled_questions import schedule_id_of
+from bot.clock import SystemClock
+from bot.core.schedules import GRACE_S, Proposal, Rule
+from bot.store.database import Database, connected
+from bot.store.schedules import ScheduleStore
 from slack_sandbox.server import Sandbox
 from slack_sandbox.web_api.budgets import FLOORS, POST_RULES, WINDOW_S
-from slack_sandbox.workspace import Channel, User
+from slack_sandbox.workspace import TEAM_ID, Channel, User
 
 WORDS = 600
 WORDS_PER_S = 40
@@ -60,6 +69,10 @@ WARM_UP_S = 1.0
 """Wait after connecting, so that the start isn't measured."""
 OVERHEAD_S = 12.0
 """About how long a row takes besides its questions and answers."""
+RUN = 1_000
+"""The number of the first run's question."""
+RUNS_DUE_S = 3.0
+"""Runs are due so long after the start, when all schedules are created."""
 ROOT = Path(__file__).parent.parent
 
 Targets = Mapping[str, float]
@@ -80,6 +93,10 @@ class LiveRow:
     """The channels and direct messages in which the questions are asked; half of them are direct messages."""
     people: int = 0
     """The people who ask; 0: one in each place."""
+    at_once: int = 1_000
+    """The answers that one person may have under way: few people here ask as many questions as a large workspace."""
+    runs: int = 0
+    """Runs of schedules that are due together, of those people and in their places."""
     words: int = WORDS
     """The words of each answer."""
     begins_with_marks: bool = False
@@ -113,12 +130,14 @@ class LiveResult:
     cpu_share: float
     """Share of one core, from the first question to the last visible word."""
     peak_bytes: int
+    runs: Sequence[Lags] = ()
+    """Those of runs: the placeholder's delay counts from the due time."""
 
     def figure(self, name: str) -> float:
         """Returns `messages` (for an answer), `stale`, or `sign`, `first`, `final`, `doubled`, `unstoppable` with
         ` p50` or ` p95`.
 
-        Seconds, infinite if missing. Or `429s`, or `memory` in MB.
+        Seconds, infinite if missing. Or `429s`, or `memory` in MB, or `late`: of the last run's first sign.
         """
         what, _, which = name.partition(" ")
         if what == "messages":
@@ -127,6 +146,8 @@ class LiveResult:
             return self.limited.total()
         if what == "memory":
             return self.peak_bytes / 1e6
+        if what == "late":
+            return max((_finite(run.placeholder_s) for run in self.runs), default=0.0)
         if what == "stale":
             return _finite(statistics.fmean(answer.staleness_s for answer in self.lags))
         field = {"first": "first_word_s", "sign": "placeholder_s"}.get(what, f"{what}_s")
@@ -136,7 +157,7 @@ class LiveResult:
     @property
     def broken(self) -> int:
         """Returns how many answers ended without all their words, each once and in order."""
-        return sum(not answer.complete for answer in self.lags)
+        return sum(not answer.complete for answer in (*self.lags, *self.runs))
 
 
 def rows(seed: int) -> dict[str, LiveRow]:
@@ -178,6 +199,7 @@ def rows(seed: int) -> dict[str, LiveRow]:
         **_beginnings("beginnings-agent", "manifest.agent.json"),
         **in_channels,
         **{f"new-people-{count}": _new_people(count, seed) for count in (100, 200, 400)},
+        **{f"runs-{count}": _runs(count, seed) for count in (48, 110, 200)},
         "alerts-20": replace(in_channels["20"], name="alerts-20", below_alerts=True),
         **half_direct,
         **_without_statuses(in_channels, "8", "20"),
@@ -196,6 +218,14 @@ def _new_people(count: int, seed: int) -> LiveRow:
     at_s = tuple(sorted(rng.uniform(0, 10) for _ in range(count)))
     targets = {"429s": 5, "memory": 150}
     return LiveRow(f"new-people-{count}", at_s, count, targets, places=min(50, count // 4), people=count)
+
+
+def _runs(count: int, seed: int) -> LiveRow:
+    """Returns the row of so many runs, due at once, while ten people ask. One run begins a second."""
+    rng = random.Random(seed)
+    at_s = tuple(sorted(rng.uniform(RUNS_DUE_S, RUNS_DUE_S + count) for _ in range(10)))
+    targets = {"sign p95": 1.0, "first p95": 1.0, "429s": 0, "late": GRACE_S}
+    return LiveRow(f"runs-{count}", at_s, 10, targets, places=10, people=10, words=200, at_once=3, runs=count)
 
 
 def _without_statuses(known: Mapping[str, LiveRow], *names: str) -> dict[str, LiveRow]:
@@ -227,9 +257,10 @@ Starts = Callable[[Sandbox, str], AbstractAsyncContextManager[Process]]
 """Runs a bot against a sandbox and the model at a base URL."""
 
 
-def typist(carrier: str) -> Starts:
-    """Returns what runs Typist with a carrier."""
-    return partial(running, ("-m", "benchmarks.carried", carrier, "run"))
+def typist(carrier: str, at_once: int = 1_000) -> Starts:
+    """Returns what runs Typist with a carrier, and so many answers at once for one person."""
+    settings = {"BOT_MAX_CONCURRENT_PER_USER": str(at_once)}
+    return partial(running, ("-m", "benchmarks.carried", carrier, "run"), settings=settings)
 
 
 async def measure(
@@ -258,23 +289,28 @@ async def measure(
         askers = _askers(sandbox, row)
         channels = [askers[number % len(askers)][1] for number in range(len(row.at_s))] if row.below_alerts else []
         roots = [await sandbox.say_as_bot("alerts", channel, "Search is slow.") for channel in channels]
-        readers = Readers(sandbox.workspace)
+        readers, recorder = Readers(sandbox.workspace), MessageRecorder(sandbox.workspace)
         cpu_s, began_s = process.cpu_s(), time.monotonic()
-        asked = await _ask(sandbox, askers, roots, row, began_s)
-        await _until_complete(readers, asked, row.words)
+        numbers = await _schedule(process, askers, row) if row.runs else {}
+        asked = dict(enumerate(await _ask(sandbox, askers, roots, row, began_s)))
+        for number, place in (await _posted(recorder, numbers)).items():
+            asked[number] = place, began_s + RUNS_DUE_S
+        await _until_complete(readers, list(asked.values()), row.words)
         cpu_share = (process.cpu_s() - cpu_s) / (time.monotonic() - began_s)
         await asyncio.sleep(SETTLED_S)
+        answers = {
+            number: lags(
+                at_s,
+                model.sent_at_s[number],
+                readers.histories[place],
+                readers.sign_at_s.get(place, math.inf),
+                readers.stops[place],
+            )
+            for number, (place, at_s) in asked.items()
+        }
         return LiveResult(
-            lags=[
-                lags(
-                    at_s,
-                    model.sent_at_s[number],
-                    readers.histories[place],
-                    readers.sign_at_s.get(place, math.inf),
-                    readers.stops[place],
-                )
-                for number, (place, at_s) in enumerate(asked)
-            ],
+            lags=[answer for number, answer in answers.items() if number < RUN],
+            runs=[answer for number, answer in answers.items() if number >= RUN],
             limited=Counter(call.method for call in sandbox.calls if call.error == "ratelimited"),
             calls=Counter(call.method for call in sandbox.calls if call.ok),
             messages=readers.posted,
@@ -317,6 +353,30 @@ async def _ask(
     return asked
 
 
+async def _schedule(process: Process, askers: Sequence[tuple[str, str]], row: LiveRow) -> Mapping[int, int]:
+    """Creates a row's schedules in the process's database; returns the number of each one's question, by its id."""
+    numbers, due_at = {}, math.ceil(time.time() + RUNS_DUE_S)
+    async with connected(f"sqlite:///{process.log.parent}/typist.db") as engine:
+        store = ScheduleStore(Database(engine, SystemClock()))
+        for number in range(RUN, RUN + row.runs):
+            person, channel = askers[number % len(askers)]
+            proposal = Proposal(question(number, row.words), Rule("UTC", at=due_at))
+            schedule_id = await store.create(TEAM_ID, channel, person, proposal)
+            assert schedule_id is not None, "a channel has room for all of its schedules"
+            numbers[schedule_id] = number
+    return numbers
+
+
+async def _posted(recorder: MessageRecorder, numbers: Mapping[int, int]) -> dict[int, Place]:
+    """Waits until each run has its message, at most five seconds for each. Returns where, by its question's number."""
+    give_up_s = time.monotonic() + GIVE_UP_S + 5 * len(numbers)
+    while len(recorder.run_posts) < len(numbers) and time.monotonic() < give_up_s:  # noqa: ASYNC110 - the bot posts
+        await asyncio.sleep(0.2)
+    posts = [(numbers[schedule_id_of(run_id)], post) for run_id, post in recorder.run_posts]
+    assert len({number for number, _ in posts}) == len(posts) == len(numbers), "each run is posted once"
+    return {number: (post.channel, post.ts) for number, post in posts}
+
+
 async def _until_complete(readers: Readers, asked: Sequence[tuple[Place, float]], words: int) -> None:
     """Waits until Slack shows every answer once and whole, `GIVE_UP_S` longer than its limits take at most.
 
@@ -337,7 +397,7 @@ def _finite(value: float) -> float:
 HEADER = (
     f"{'row':<20} {'posts':<8} {'bot':<16} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  "
     f"{'sign':>12}  {'first word':>12}  {'staleness':>9} {'bound':>5}  {'final':>13}  {'doubled':>7} {'messages':>8} "
-    f"{'notices':>7} {'no stop':>7} {'CPU':>6} {'memory':>7} {'broken':>6}\n"
+    f"{'notices':>7} {'no stop':>7} {'CPU':>6} {'memory':>7} {'broken':>6} {'late':>6}\n"
     f"{'':<54} {'':>5} {'':>5} {'':>7} {'':>7}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  "
     f"{'p50    p95':>13}  {'p95':>7} {'':>8} {'':>7} {'p95':>7}"
 )
@@ -354,7 +414,8 @@ def line(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> str:
         f"{figure('first p50'):5.2f} {figure('first p95'):6.2f}  {figure('stale'):9.2f} {bound_s:5.2f}  "
         f"{figure('final p50'):6.2f} {figure('final p95'):6.2f}  {figure('doubled p95'):7.2f} "
         f"{figure('messages'):8.1f} {result.notifications / len(result.lags):7.1f} {figure('unstoppable p95'):7.2f} "
-        f"{result.cpu_share:6.1%} {result.peak_bytes / 1e6:4.0f} MB {result.broken:>6}"
+        f"{result.cpu_share:6.1%} {result.peak_bytes / 1e6:4.0f} MB {result.broken:>6} "
+        f"{figure('late'):6.1f}"
     )
 
 
@@ -385,7 +446,7 @@ async def run(chosen: Sequence[LiveRow], rules: Sequence[str], carriers: Sequenc
     print(HEADER, flush=True)
     for row in chosen:
         for posts, carrier in product(rules, carriers):
-            result = await measure(typist(carrier), row, posts)
+            result = await measure(typist(carrier, row.at_once), row, posts)
             print(line(row, carrier, posts, result), flush=True)
             if carrier == "auto":
                 missed += misses(row, carrier, posts, result)
@@ -412,7 +473,7 @@ def main() -> int:
     carriers = _chosen(parser, "carrier", options.carriers, CARRIERS)
     rules = _chosen(parser, "rule for posts", options.posts, list(POST_RULES))
     print(f"{WORDS} words an answer at {WORDS_PER_S} a second, {EDITS_A_MINUTE} edits a minute; seconds.")
-    row_s = sum(row.at_s[-1] + row.words / WORDS_PER_S + OVERHEAD_S for row in chosen)
+    row_s = sum(max(row.at_s[-1], row.runs) + row.words / WORDS_PER_S + OVERHEAD_S for row in chosen)
     print(f"This takes about {len(rules) * len(carriers) * row_s / 60:.0f} minutes.\n")
     missed = asyncio.run(run(chosen, rules, carriers))
     print("\n" + ("\n".join(missed) if missed else "All targets are met."))

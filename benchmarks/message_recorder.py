@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.texts import OWN_NAMES
+from bot.core.texts.models import OWN_NAMES
 from bot.reply.late import ASK_EVENT, PING_EVENT
-from bot.slack.modals import view_of
+from bot.slack.posted_questions import view_of
 from slack_sandbox.control import unescape
 from slack_sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 

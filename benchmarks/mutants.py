@@ -1,6 +1,6 @@
 """Measures which small changes to a module its tests notice: mutation testing with mutmut, in a copy of the tree.
 
-Statements are changed by mutmut, and dropped by dropped_statements.py. The tree itself is never changed. Survivors are
+mutmut changes expressions; slips.py adds the slips that people make. The tree itself is never changed. Survivors are
 printed as diffs, and in the end the shares by package.
 
     make mutants                          the modules whose turn it is this week: each of bot/ once in WEEKS weeks
@@ -30,8 +30,8 @@ from pathlib import Path
 
 from mutmut.stats import status_by_exit_code
 
-from benchmarks.dropped_statements import undecorated
-from benchmarks.mutated_modules import Tree, chosen
+from benchmarks.mutated_modules import MEASURED, Tree, chosen
+from benchmarks.slips import undecorated
 
 ROOT = Path(__file__).parent.parent
 MINUTES = 15
@@ -42,7 +42,7 @@ CHILDREN = "2"
 """Mutants that are measured at a time."""
 NO_MUTANT = "none"
 """No mutant has this name. Asked for it, mutmut makes all mutants, runs the tests once and ends."""
-MUTMUT = (sys.executable, "-m", "benchmarks.dropped_statements")
+MUTMUT = (sys.executable, "-m", "benchmarks.slips")
 LAST_LINES = 40
 """How many lines of mutmut's output to print if it gave no results."""
 
@@ -69,7 +69,8 @@ class Share:
 
     @property
     def package(self) -> str:
-        return str(self.module.parent.relative_to("bot")) if self.module.parent != Path("bot") else "bot"
+        folder, *inner = self.module.parent.parts
+        return "/".join(inner) or folder
 
 
 def measure(module: Path, tests: Sequence[Path], effort: Effort) -> Share:
@@ -130,7 +131,7 @@ def _configure(pyproject: Path, module: Path, tests: Iterable[Path]) -> None:
     settings = f"only_mutate = {json.dumps([str(module)])}\n"
     settings += f"pytest_add_cli_args_test_selection = {json.dumps(arguments)}\n"
     # All that tests may read.
-    settings += f"also_copy = {json.dumps(sorted({path.name for path in pyproject.parent.iterdir()} - {'bot'}))}\n"
+    settings += f"also_copy = {json.dumps(sorted({path.name for path in pyproject.parent.iterdir()} - {*MEASURED}))}\n"
     pyproject.write_text(pyproject.read_text().replace(header, header + settings, 1))
 
 
@@ -167,7 +168,11 @@ def _run(copy: Path, effort: Effort, mutants: list[str]) -> str:
 
 
 def _statuses(copy: Path) -> dict[str, str]:
-    metas = [json.loads(meta.read_text()) for meta in sorted((copy / "mutants" / "bot").rglob("*.meta"))]
+    metas = [
+        json.loads(meta.read_text())
+        for folder in MEASURED
+        for meta in sorted((copy / "mutants" / folder).rglob("*.meta"))
+    ]
     return {
         mutant: status_by_exit_code[exit_code]
         for meta in metas

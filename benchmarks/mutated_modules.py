@@ -1,4 +1,4 @@
-"""Which modules of bot/ benchmarks/mutants.py measures, and which tests should notice a change in one.
+"""Which modules of bot/ and the libraries `make mutants` measures, and which tests should notice a change in one.
 
 Each module has its turn once in WEEKS weeks. Its tests are those named like it, those that show its package's
 behaviors, and those nearest to it by their imports: the test modules that import it and, if these are few, those that
@@ -14,13 +14,18 @@ from functools import cached_property
 from pathlib import Path
 
 WEEKS = 13
-FOLDERS = ("bot", "handlers", "sandbox", "benchmarks", "tests")
+LIBRARIES = ("files_to_markdown", "slack_markdown")
+MEASURED = ("bot", *LIBRARIES)
+FOLDERS = (*MEASURED, "handlers", "sandbox", "benchmarks", "tests")
 FEW, MANY = 4, 12
 """With fewer test modules we look farther away; more are not taken."""
 OF_PACKAGES = {"store": Path("tests/contracts/test_store_paths.py")}
 """Tests that show the behaviors of a whole package, by its name."""
-NOT_MEASURED = ("__main__.py", "bot/store/migrations/*", "bot/store/migrations/versions/*")
-"""Processes of their own, and code that runs once in a database's life."""
+NOT_MEASURED = (
+    *("__main__.py", "files_to_markdown/child.py", "bot/store/migrations/*", "bot/store/migrations/versions/*"),
+    *(f"{library}/{folder}/*" for library in LIBRARIES for folder in ("tests", "benchmarks")),
+)
+"""Processes of their own, code that runs once in a database's life, and what the libraries' wheels don't have."""
 
 
 class Tree:
@@ -31,8 +36,8 @@ class Tree:
 
     @cached_property
     def modules(self) -> list[Path]:
-        """The modules of bot/ that have functions."""
-        found = sorted(file for file in self._code if file.parts[0] == "bot" and "def " in self._code[file])
+        """The modules of bot/ and of the libraries that have functions."""
+        found = sorted(file for file in self._code if file.parts[0] in MEASURED and "def " in self._code[file])
         return [file for file in found if not any(map(file.match, NOT_MEASURED))]
 
     def in_turn(self, week: int) -> list[Path]:
@@ -41,17 +46,18 @@ class Tree:
 
     def named(self, name: str) -> list[Path]:
         """Returns the module of this name (models/wrappers, bot.models.wrappers), or all modules of this package."""
-        wanted = Path("bot", name.removesuffix(".py").replace(".", "/").removeprefix("bot/"))
+        path = Path(name.removesuffix(".py").replace(".", "/"))
+        wanted = path if path.parts[0] in MEASURED else "bot" / path
         return [module for module in self.modules if wanted in (module.with_suffix(""), *module.parents)]
 
     def changed_since(self, revision: str) -> list[Path]:
         """Returns the modules that differ from a revision of Git."""
-        command = ["git", "diff", "--name-only", "--end-of-options", revision, "--", "bot"]
+        command = ["git", "diff", "--name-only", "--end-of-options", revision, "--", *MEASURED]
         listing = subprocess.run(command, cwd=self._root, check=True, capture_output=True, text=True)
         return [module for module in self.modules if str(module) in listing.stdout.splitlines()]
 
     def tests_of(self, module: Path) -> list[Path]:
-        """Returns the test modules of a module of bot/, the most specific first."""
+        """Returns the test modules of a module, the most specific first."""
         found = sorted(test for test in filter(_is_test, self._code) if _is_named_like(test, module))
         of_packages = (OF_PACKAGES.get(package) for package in module.parts[1:-1])
         found += [test for test in of_packages if test in self._code and test not in found]
@@ -64,7 +70,9 @@ class Tree:
     @cached_property
     def _code(self) -> dict[Path, str]:
         files = (file for folder in FOLDERS for file in (self._root / folder).rglob("*.py"))
-        return {file.relative_to(self._root): file.read_text("utf-8") for file in files}
+        own = ((file.relative_to(self._root), file) for file in files)
+        # A hidden folder is an environment.
+        return {path: file.read_text("utf-8") for path, file in own if not any(part[0] == "." for part in path.parts)}
 
     @cached_property
     def _imports(self) -> dict[Path, set[Path]]:
@@ -95,12 +103,12 @@ class Tree:
 def chosen(tree: Tree, names: Sequence[str], revision: str | None, week: int) -> list[Path]:
     """Returns the modules of these names and those that changed since a revision; without both, the week's.
 
-    Raises SystemExit for a name that isn't one of bot/.
+    Raises SystemExit for a name of none.
     """
     modules = tree.changed_since(revision) if revision else []
     for name in names:
         if not (found := tree.named(name)):
-            raise SystemExit(f"{name} is neither a module nor a package of bot/ with functions.")
+            raise SystemExit(f"{name} is neither a module nor a package of {', '.join(MEASURED)} with functions.")
         modules += found
     return list(dict.fromkeys(modules)) if names or revision else tree.in_turn(week)
 

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 BEGINS = ("Worker._claim", "EditScheduler._send_due_calls")
 """Functions whose tasks began before the mention, and go on with it."""
 PARTS = {
-    "all": ("handlers", "bot"),
+    "all": ("handlers", "bot", "files_to_markdown", "slack_markdown"),
     "handlers, services, reply, store": ("handlers", "bot.services", "bot.reply", "bot.store"),
     "handlers, services": ("handlers", "bot.services"),
 }

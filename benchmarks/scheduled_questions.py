@@ -15,7 +15,7 @@ from benchmarks.question_plan import CHANNELS, EDITED_NUMBER, PlannedQuestion, T
 from bot.clock import SystemClock
 from bot.core.schedules import Proposal, Rule
 from bot.store.database import Database, connected
-from bot.store.schedules import Schedules
+from bot.store.schedules import ScheduleStore
 from bot.store.schema import schedules
 from slack_sandbox.workspace import TEAM_ID, Workspace
 
@@ -56,7 +56,7 @@ class Scheduled:
         """Creates a schedule for each question."""
         created, now = {}, time.time()
         async with connected(url) as engine:
-            store = Schedules(Database(engine, SystemClock()))
+            store = ScheduleStore(Database(engine, SystemClock()))
             for plan in planned:
                 channel, user = workspace.channel(plan.thread.channel), workspace.user(plan.person)
                 proposal = Proposal(plan.text, Rule("UTC", at=now + plan.at_s))

@@ -15,7 +15,7 @@ def main() -> None:
     # waits for its end. `run`, `sandbox` and `check` replace this once they have something to end. Elsewhere nothing is
     # lost: the database rolls back, and vendors see that the connection is closed.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from bot import isolation
+    from files_to_markdown import isolation
 
     give_home()
     # The environment holds tokens from the first moment on.

@@ -56,7 +56,7 @@ async def run(
     async with AsyncExitStack() as stack:
         telemetry = stack.enter_context(telemetry_of(settings))
         if settings.health_at is not None:
-            await stack.enter_async_context(serving(*settings.health_at, probes, telemetry))
+            await stack.enter_async_context(serving(*settings.health_at, probes, telemetry, settings.public_url))
         building = built(settings, probes, clock, wrap_models, tools, telemetry)
         bot = await _built_unless_stopped(building, stack, shutdown.requested)
         if bot is not None:

@@ -55,18 +55,13 @@ class AnchoredClock:
     def __init__(self, clock: Clock, now_s: float) -> None:
         self._clock = clock
         self._offset_s = now_s - clock.monotonic()
+        self.monotonic, self.sleep = clock.monotonic, clock.sleep
 
     def now(self) -> float:
-        return self._offset_s + self._clock.monotonic()
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
+        return self._offset_s + self.monotonic()
 
     def anchored(self, now_s: float) -> Clock:
         return AnchoredClock(self._clock, now_s)
-
-    async def sleep(self, delay_s: float) -> None:
-        await self._clock.sleep(delay_s)
 
 
 BACKOFF = Backoff(0.5, 5.0)

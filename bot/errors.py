@@ -1,6 +1,6 @@
 """The errors that Typist raises, why answers end, and how long to wait after failures.
 
-Sentences for people in Slack are in core/texts.py; the others are for operators.
+Sentences for people in Slack are in core/texts/; the others are for operators.
 """
 
 import traceback
@@ -177,22 +177,9 @@ class FileFault(Enum):
     TOO_LARGE = auto()
     """A file, or the request, has too many bytes."""
     TOGETHER = auto()
-    """They are too many, or with the text too many tokens."""
+    """The files are too many, or too many tokens together with the text."""
     KIND = auto()
     """The model takes no such files."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedFiles:
-    """What a vendor says of the images and PDFs for which it refuses a request, perhaps nothing."""
-
-    fault: FileFault = FileFault.FILE
-    names_files: bool = False
-    """Whether it speaks of files, and not of a model that takes none."""
-    place: tuple[int, int] | None = None
-    """The message and the part of it that hold the file, counted from 0 as in the request."""
-    max_pixels: int = 0
-    """The most pixels of a side; 0 if it names none."""
 
 
 class ProviderError(TypistError):
@@ -206,12 +193,10 @@ class ProviderError(TypistError):
         retry_after_s: float | None = None,
         detail: str = "",
         may_pass: bool | None = None,
-        refused_files: RefusedFiles | None = None,
         window_tokens: int | None = None,
     ) -> None:
         """`may_pass`: whether the same request may succeed soon; None: as failures for this reason usually do.
 
-        `refused_files`: the vendor refuses the request, and may do so for its images or PDFs.
         `window_tokens`: what a model that refuses a text as too long takes, if it names that.
         """
         self.reason = reason
@@ -219,7 +204,6 @@ class ProviderError(TypistError):
         self.retry_after_s = retry_after_s
         self.detail = detail
         self.may_pass = reason.may_pass if may_pass is None else may_pass
-        self.refused_files = refused_files
         self.window_tokens = window_tokens
         super().__init__(f"{model}: {reason}")
 

@@ -34,7 +34,7 @@ from typing import TextIO
 
 from bot.errors import TypistError
 
-OURS = ("bot", "handlers")
+OURS = ("bot", "handlers", "files_to_markdown")
 BOLT = "slack_bolt"
 FROM_ERROR = (BOLT, "opentelemetry")
 """Libraries whose records count from ERROR on. Bolt warns about a token that it gets twice, which is intended.

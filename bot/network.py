@@ -17,6 +17,7 @@ import re
 import ssl
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import httpx2
 
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Those of proxies are read in small letters, too."""
+"""The variables of proxies are read in small letters, too."""
 NO_PROXY = "NO_PROXY"
 _FOLDER = "SSL_CERT_DIR"
 _CERTIFICATES = ("SSL_CERT_FILE", _FOLDER)
@@ -45,7 +46,8 @@ _BUNDLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 _UNTRUSTED = {2, 18, 19, 20, 21}
 """OpenSSL's codes for a certificate that no trusted authority has issued."""
 _PROXY_ERRORS = ("ClientHttpProxyError", "ClientProxyConnectionError", "ProxyError", "ConnectError", "ConnectTimeout")
-"""The classes of aiohttp and httpx2 for a proxy that refuses or that can't be reached, by name: nothing is imported."""
+"""The classes of aiohttp, httpx2 and requests for a proxy that refuses or that can't be reached, by name: nothing is
+imported."""
 _NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError")
 """The classes of aiohttp, which the vendors' SDKs use here, too, for a connection that did not open."""
 _PROXY_AUTHENTICATION_REQUIRED = 407
@@ -98,11 +100,27 @@ def httpx2_proxy(url: str) -> "httpx2.Proxy | None":
         return None
     import httpx2
 
+    # As a header: aiohttp, behind httpx2 in the vendors' SDKs, warns of users given otherwise.
+    url_alone = httpx2.URL(proxy).copy_with(username=None, password=None)
+    return httpx2.Proxy(url_alone, headers=_authorization(proxy))
+
+
+def forwarded_headers(url: str) -> dict[str, str]:
+    """Returns the headers for the proxy in each request to an address over http. Raises SettingsError.
+
+    A request over https is sent through a tunnel, whose own request has them. aiohttp, behind httpx2 in the vendors'
+    SDKs, opens none for http and then leaves out the headers of `httpx2_proxy`.
+    """
+    proxy = proxy_of(url) if urlsplit(url).scheme == "http" else None
+    return _authorization(proxy) if proxy else {}
+
+
+def _authorization(proxy: str) -> dict[str, str]:
+    import httpx2
+
     address = httpx2.URL(proxy)
     user = f"{address.username}:{address.password}"
-    # As a header: aiohttp, behind httpx2 in the vendors' SDKs, warns of users given otherwise.
-    headers = {} if user == ":" else {"Proxy-Authorization": f"Basic {b64encode(user.encode()).decode()}"}
-    return httpx2.Proxy(address.copy_with(username=None, password=None), headers=headers)
+    return {} if user == ":" else {"Proxy-Authorization": f"Basic {b64encode(user.encode()).decode()}"}
 
 
 @cache
@@ -162,14 +180,40 @@ def reason_of(error: BaseException, url: str) -> str:
         return _certificate_problem(with_code, urlsplit(url).hostname or "") if with_code else ""
     if way.proxy is None:
         return _no_connection(causes, urlsplit(url))
-    at_proxy = next((cause for cause in causes if type(cause).__name__ in _PROXY_ERRORS), None)
-    if at_proxy is None:
+    if status := next(filter(None, map(_status_of_proxy, causes)), 0):
+        return _refused(way, status)
+    if not any(type(cause).__name__ in _PROXY_ERRORS for cause in causes):
         return ""
-    # httpx2's own says the status in its message.
-    status = getattr(at_proxy, "status", None) or re.match(r"\d{3}\b", str(at_proxy))
-    if status:
-        return _refused(way, status if isinstance(status, int) else int(status[0]))
     return f"the proxy {way.shown} ({way.variable}) can't be reached"
+
+
+def wants_password(error: BaseException) -> bool:
+    """Returns whether a proxy refused a request because it wants another user and password."""
+    return any(_status_of_proxy(cause) == _PROXY_AUTHENTICATION_REQUIRED for cause in _causes(error))
+
+
+def refusal(status: int, url: str) -> str:
+    """Returns what a response says if a proxy on the way made it, as the rest of a sentence; "" if the server did.
+
+    A proxy answers requests over http itself. Only from a status of its own can anybody tell.
+    """
+    if status != _PROXY_AUTHENTICATION_REQUIRED:
+        return ""
+    with suppress(SettingsError):
+        way = way_to(url)
+        if way.proxy is not None:
+            return _refused(way, status)
+    return ""
+
+
+def _status_of_proxy(error: BaseException) -> int:
+    """Returns the status with which a proxy refused a request; 0 if it is another error."""
+    status = getattr(error, "status", None)
+    if type(error).__name__ not in _PROXY_ERRORS:
+        return _PROXY_AUTHENTICATION_REQUIRED if status == _PROXY_AUTHENTICATION_REQUIRED else 0
+    # httpx2's own begins with the status, and the one of requests quotes it.
+    found = None if isinstance(status, int) else re.search(r"(?:^|connection failed: )(\d{3})\b", str(error))
+    return status if isinstance(status, int) else int(found[1]) if found else 0
 
 
 def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str:
@@ -187,6 +231,8 @@ def _refused(way: Way, status: int) -> str:
     proxy = f"the proxy {way.shown}"
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return f"{proxy} ({way.variable}) refuses to connect, with the status {status}"
+    if _authorization(way.proxy or ""):
+        return f"{proxy} doesn't take the user and the password in {way.variable} (407)"
     return f"{proxy} wants a user and a password (407), as in {way.variable}=http://USER:PASSWORD@HOST:PORT"
 
 

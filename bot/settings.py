@@ -23,20 +23,21 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
-from bot.core.access import OPTIONAL_KINDS, UserKind
+from bot.core.access import OPTIONAL_KINDS, AccessRules, UserKind
 from bot.core.calls import PROPOSALS, READ_CHANNEL, SLACK
 from bot.core.caps import Cap, parse_caps
 from bot.core.pacing import CarrierName
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
-from bot.core.texts import MODEL_NAME_CHARS, OWN_NAMES, ModelNames
+from bot.core.texts.models import MODEL_NAME_CHARS, OWN_NAMES, ModelNames
 from bot.core.triage import Engagement
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices, OwnPrice, parse_prices, vendor_of_model
 from bot.models.prompt import WebSearch
-from bot.models.registry import VENDORS, Cloud, VendorEntry, vendor_of_key
+from bot.models.registry import VENDORS, Cloud, VendorEntry, models_that_search, vendor_of_key
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
+from bot.slack.manifest import EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE
 
 ENV_FILE = Path(".env")
 _MASK = "***"
@@ -48,6 +49,9 @@ _PLAIN = re.compile(r"[\w.,:/@%+=-]+")
 """What `.env` holds without quotes."""
 _CLOUD_NAME = re.compile(r"[a-z0-9][a-z0-9.:-]*")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+")
+_PUBLIC_URL = re.compile(
+    r"(?:https://(?:[a-z0-9-]+\.)*[a-z0-9-]+|http://(?:127\.0\.0\.1|localhost))(?::[1-9]\d{0,4})?/?"
+)
 MAX_DOMAINS = 100
 """OpenAI takes no more."""
 MAX_MODELS = 99
@@ -74,6 +78,13 @@ def _secret(value: str) -> str:
     return value
 
 
+def _secret_keys(value: str) -> tuple[str, ...]:
+    keys = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not all(re.fullmatch("[A-Za-z0-9_-]{43}=", key) for key in keys):
+        raise ValueError("must be keys of 44 characters, the newest first. `typist check` says how to make one")
+    return keys
+
+
 def _url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with https:// or http://")
@@ -85,6 +96,13 @@ def _url(value: str) -> str:
     if not is_url:
         raise ValueError("must be a URL such as https://host/path or http://127.0.0.1:8000/v1")
     return value
+
+
+def _public_url(value: str) -> str:
+    """A host and a port: whatever stands after them would change at which path a sign-in ends."""
+    if not _PUBLIC_URL.fullmatch(value.lower()):
+        raise ValueError("must be an address such as https://typist.example.com, with HTTPS and without a path")
+    return value.lower().rstrip("/")
 
 
 def _cloud_name(value: str) -> str:
@@ -254,7 +272,15 @@ def parse_web_search(value: str) -> WebSearch | None:
 
 
 _users = _ids("[UWB][A-Z0-9]+", "member IDs such as U0123ABCD (in Slack: profile > Copy member ID)")
+_named_people = _ids(
+    rf"[UWBS][A-Z0-9]+|@[a-z0-9_-]+|@{_DOMAIN.pattern}",
+    "member IDs such as U0123ABCD, user groups such as @support, and domains of addresses such as @example.com",
+)
 _channels = _ids("[CGD][A-Z0-9]+", "channel IDs such as C0123ABCD (in Slack: at the end of the channel's details)")
+
+
+def _people(value: str) -> frozenset[str]:
+    return _named_people(re.sub("@[^,]*", lambda name: name[0].lower(), value))
 
 
 def _kinds(value: str) -> frozenset[UserKind]:
@@ -297,7 +323,7 @@ class Settings:
     """By the vendor's name in the registry, which names the variables too."""
     models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())
     model_names: ModelNames = field(default=OWN_NAMES)
-    """Those in BOT_MODELS."""
+    """The names in BOT_MODELS."""
     misnamed: Mapping[str, str] = field(default_factory=dict)
     """The variables of settings, by names that other programs read and Typist doesn't."""
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
@@ -316,17 +342,21 @@ class Settings:
     catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", _whole(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
-    allow_users: frozenset[str] = _setting("BOT_ALLOW_USERS", _users, frozenset())
+    allow_users: frozenset[str] = _setting("BOT_ALLOW_USERS", _people, frozenset())
     allow_channels: frozenset[str] = _setting("BOT_ALLOW_CHANNELS", _channels, frozenset())
     mcp_config: str = _setting("BOT_MCP_CONFIG")
     mcp: McpSetup = field(default=McpSetup())
     """The servers and rules in the file of BOT_MCP_CONFIG."""
+    secret_keys: tuple[str, ...] = _setting("BOT_SECRET_KEYS", _secret_keys, (), secret=True)
+    """The newest first. They encrypt people's accounts at MCP servers."""
     caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
     prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
     max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", _whole(1, 10_000), 3)
     drain_s: int = _setting("BOT_DRAIN_S", _whole(0, 3_600), 25)
     health_at: tuple[str, int] | None = _setting("BOT_HEALTH_PORT", _address_and_port, None)
     """An address of this machine, and a port."""
+    public_url: str = _setting("BOT_PUBLIC_URL", _public_url)
+    """The address under which browsers reach that port."""
     traces_url: str = _setting("BOT_TRACES_URL", _url)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
     log_format: str = _setting("BOT_LOG_FORMAT", _one_of("text", "json"), "text")
@@ -423,7 +453,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
         value = _parsed(env, setting.metadata["variable"], setting.metadata["parse"], problems)
         if value is not None:
             values[setting.name] = value
-    mcp = _mcp(values.get("mcp_config"), env, problems)
+    mcp = _mcp(values.get("mcp_config"), env, values.get("public_url", ""), problems)
     names = ModelNames(_parsed(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
     settings = replace(settings, misnamed=_misnamed(env, settings))
@@ -531,14 +561,14 @@ def _misplaced_key(name: str, settings: VendorSettings) -> list[str]:
     ]
 
 
-def _mcp(path: str | None, env: Mapping[str, str], problems: list[str]) -> McpSetup:
+def _mcp(path: str | None, env: Mapping[str, str], public_url: str, problems: list[str]) -> McpSetup:
     """Returns the MCP servers of a file, none without a file; adds to `problems`."""
     if path is None:
         return McpSetup()
     if not _is_installed("mcp"):
         problems.append(f"BOT_MCP_CONFIG needs the extra mcp. Install it: {install_command('mcp')}")
     try:
-        return read_setup(Path(path), env)
+        return read_setup(Path(path), env, public_url)
     except SettingsError as error:
         problems += error.problems
         return McpSetup()
@@ -612,10 +642,29 @@ def model_setup(settings: Settings) -> ModelSetup:
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
 
 
+def without_effect(settings: Settings) -> list[str]:
+    """Returns a sentence for each model to which a setting doesn't apply."""
+    unable = set(models_in_use(settings)) - models_that_search(model_setup(settings)) if settings.web_search else ()
+    sentence = "BOT_WEB_SEARCH has no effect on {}: its server has no web search of its own."
+    return [sentence.format(model) for model in sorted(unable)]
+
+
 def model_prices(settings: Settings) -> ModelPrices:
     """Returns the prices of the models in use."""
     base_urls = {name: vendor.base_url for name, vendor in settings.vendors.items() if vendor.base_url}
     return ModelPrices(settings.prices, base_urls)
+
+
+def access_rules_of(settings: Settings) -> AccessRules:
+    """Returns the settings' access rules."""
+    return AccessRules(settings.allow_also, settings.allow_users, settings.allow_channels)
+
+
+def extra_scopes(settings: Settings) -> frozenset[str]:
+    """Returns the scopes that only some settings need."""
+    rules = access_rules_of(settings)
+    needs = {SEARCH_SCOPE: settings.slack_search, GROUPS_SCOPE: rules.groups, EMAIL_SCOPE: rules.domains}
+    return frozenset(scope for scope, is_needed in needs.items() if is_needed)
 
 
 def in_force(settings: Settings) -> dict[str, str]:
@@ -625,6 +674,8 @@ def in_force(settings: Settings) -> dict[str, str]:
         for field in _fields()
         if (value := getattr(settings, field.name)) != field.default
     }
+    if settings.secret_keys:
+        shown["BOT_SECRET_KEYS"] = _MASK
     for name, vendor in settings.vendors.items():
         for field_name, variable in _vendor_variables(VENDORS[name]).items():
             if value := getattr(vendor, field_name):
@@ -740,6 +791,8 @@ def _contradictions(settings: Settings) -> list[str]:
         for name in PROPOSALS
         if name in settings.mcp.names
     ]
+    if settings.public_url and settings.health_at is None:
+        problems.append("BOT_PUBLIC_URL needs BOT_HEALTH_PORT, the port to which your web server passes requests.")
     if any(cap.in_dollars for cap in settings.caps):
         problems += [
             f"A dollar cap requires a price for every model in use, and {model} has none. "

@@ -27,6 +27,8 @@ DURATIONS_S = tuple(0.01 * 2**power for power in range(14))
 TOKENS = tuple(float(4**power) for power in range(14))
 ERROR_TYPE = "error.type"
 METHOD = "slack.method"
+ACCOUNT_CHANGES = ("signed_in", "signed_out", "ended")
+"""What becomes of a person's account at an MCP server. One that ended was not renewed by its server."""
 _CLOUDS = {
     "bedrock": "aws.bedrock",
     "vertex": "gcp.vertex_ai",
@@ -82,6 +84,7 @@ class Telemetry:
         self._edits = meter.create_counter("typist.edits", description="Calls that showed answers.")
         self._feedback = meter.create_counter("typist.feedback", description="Presses of 👍 and 👎.")
         self._down_reasons = meter.create_counter("typist.feedback.reasons", description="Why answers got a 👎.")
+        self._accounts = meter.create_counter("typist.accounts", description="Sign-ins to MCP servers, and their ends.")
         self._cost = meter.create_counter("typist.cost", "usd", "The vendors' charges for answers.")
         self._slack_calls = meter.create_counter("typist.slack.calls", description="Calls of Slack's Web API.")
         self._rate_limited = meter.create_counter("typist.slack.rate_limited", description="Calls answered with 429.")
@@ -105,6 +108,8 @@ class Telemetry:
 
         # From 0 on: rate() doesn't see a first increase.
         self._answers.add(0)
+        for change in ACCOUNT_CHANGES:
+            self._accounts.add(0, {"change": change})
         for reason in EndReason:
             if reason.is_failure:
                 self._failures.add(0, {"reason": reason.value})
@@ -137,6 +142,10 @@ class Telemetry:
         """Records a span, by which feedback is found beside its answer's trace: that one has ended."""
         with self._span("feedback", SpanKind.INTERNAL, {"typist.job": job_id, **attributes}):
             pass
+
+    def account_changed(self, change: str) -> None:
+        """Counts one of ACCOUNT_CHANGES."""
+        self._accounts.add(1, {"change": change})
 
     def answer_ended(
         self,

@@ -5,9 +5,11 @@ OTEL_TRACES_SAMPLER and others. A collector that doesn't answer costs spans, and
 from a bounded queue.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import Meter
@@ -19,7 +21,12 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from bot import __version__, network
 from bot.telemetry import Telemetry
 
+if TYPE_CHECKING:
+    from requests import Session
+
 NAME = "typist"
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -43,19 +50,38 @@ def _meter(registry: CollectorRegistry, resource: Resource) -> Iterator[Meter]:
     provider.shutdown()
 
 
+def _session(url: str) -> "Session":
+    """Returns a session for spans that goes the configured way, and says if a proxy refuses them."""
+    from requests import PreparedRequest, Response, Session
+    from requests.exceptions import ConnectionError
+
+    class SpansSession(Session):
+        def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
+            try:
+                response = super().send(request, **kwargs)
+            except ConnectionError as error:
+                if reason := network.reason_of(error, url):
+                    log.error("spans not sent: %s", reason)
+                raise
+            if reason := network.refusal(response.status_code, url):
+                log.error("spans not sent: %s", reason)
+            return response
+
+    session = SpansSession()
+    session.trust_env = False
+    if proxy := network.proxy_of(url):
+        session.proxies = {"http": proxy, "https": proxy}
+    return session
+
+
 @contextmanager
 def _tracer(url: str, resource: Resource) -> Iterator[Tracer]:
     # Only now: they take as much memory as the metrics.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from requests import Session
 
-    session = Session()
-    session.trust_env = False
-    if proxy := network.proxy_of(url):
-        session.proxies = {"http": proxy, "https": proxy}
-    exporter = OTLPSpanExporter(url, certificate_file=network.certificates(), session=session)
+    exporter = OTLPSpanExporter(url, certificate_file=network.certificates(), session=_session(url))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     yield provider.get_tracer(NAME, __version__)

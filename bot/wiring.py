@@ -6,7 +6,7 @@ runs beside them.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +17,14 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.checks.slack import log_setup
+from bot.checks.slack import log_setup, refuse_organization
 from bot.clock import Clock
 from bot.core import texts
-from bot.core.access import AccessRules
 from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.channel_settings import DefaultSettings
+from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Engagement, Identity, TriageRules
+from bot.mcp.config import HttpTransport
 from bot.models.model import Models
 from bot.models.prompt import TokenEstimate, WebSearch, room_for_results
 from bot.models.registry import (
@@ -37,6 +38,7 @@ from bot.models.registry import (
 )
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
+from bot.services.admin_notices import AdminNotices, ModelRefusals, ModelRetirements, OtherConnections, look_often
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
@@ -45,7 +47,7 @@ from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
 from bot.services.memory import Remembering
-from bot.services.operations import AUDIT_DAYS, Kept, ModelRetirements, Probes, look_hourly
+from bot.services.operations import AUDIT_DAYS, KeptForDays, Probes, look_hourly
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
@@ -60,21 +62,35 @@ from bot.services.welcome import Welcome
 from bot.services.worker import Worker
 from bot.settings import (
     Settings,
+    access_rules_of,
+    extra_scopes,
     has_telemetry,
     model_prices,
     model_setup,
     models_in_use,
     system_prompt_in_use,
     unpriced_models,
+    without_effect,
 )
 from bot.slack.client import SlackClient, app_credential, bot_credential, new_session
 from bot.slack.socket import Sockets
+from bot.slack.user_groups import NamedPeople
+from bot.slack.views.memory import MEMORY, OPEN_MEMORY
 from bot.store import Stores
 from bot.telemetry import OFF, Telemetry
-from handlers.actions import register_buttons, register_caps, register_commands, register_memory, register_schedules
+from handlers.actions import (
+    register_buttons,
+    register_caps,
+    register_commands,
+    register_modal,
+    register_schedules,
+    register_settings_button,
+)
 from handlers.messages import register_home_and_pane, register_messages
 
 if TYPE_CHECKING:
+    from bot.accounts.connections import Connections
+    from bot.accounts.sign_ins import SignIns
     from bot.mcp.server import McpServers
     from bot.mcp.tools import McpTools
     from bot.models.transcription import Transcriber
@@ -112,6 +128,7 @@ class _Parts:
     statuses: ThreadStatuses
     estimate: TokenEstimate
     remembering: Remembering
+    schedules: Schedules
 
 
 @asynccontextmanager
@@ -131,8 +148,10 @@ async def built(
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
         installation = await bot_token.insist(client.installation)
-        log_setup(installation, clock.now(), search=settings.slack_search)
-        _warn_of_web_search(settings)
+        refuse_organization(installation)
+        log_setup(installation, clock.now(), extra=extra_scopes(settings))
+        for sentence in without_effect(settings):
+            log.warning("%s", sentence)
         me = installation.identity
         stores = await Stores.open(
             settings.database_url,
@@ -153,19 +172,25 @@ async def built(
             carrier=settings.carrier,
             scopes=installation.scopes,
             token_refused=lambda: bot_token.refused,
+            sign_in_addresses=_sign_in_addresses(settings),
         )
-        parts = _parts(settings, stores, workspace)
+        sign_ins = _sign_ins(settings, stores, workspace, probes)
+        parts = _parts(settings, stores, workspace, sign_ins)
         client.posted = parts.statuses.posted
-        mcp_tools = _mcp_tools(parts, mcp_servers)
-        toolbox = _toolbox(parts, tools or mcp_tools)
-        models = wrap(await stack.enter_async_context(open_models(model_setup(settings), telemetry)))
+        connections = await stack.enter_async_context(_connections(settings, sign_ins, clock))
+        mcp_tools = _mcp_tools(parts, mcp_servers, connections)
+        toolbox = _toolbox(parts, tools or mcp_tools, sign_ins.names if sign_ins else ())
+        admins = AdminNotices(stores.notices, workspace.outbox_sender.tell, me.team_id, settings.admins)
+        refusals = ModelRefusals(admins, models_in_use(settings), clock)
+        opening = open_models(model_setup(settings), telemetry, heard=refusals.heard)
+        models = wrap(await stack.enter_async_context(opening))
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, toolbox, transcriber)
         may_be_queued = parts.access.may_be_queued
         worker = Worker(stores, workspace, settings.drain_s, answering.answer, may_be_queued, answering.pane)
         bolt = _bolt(settings, me)
         gate = await stack.enter_async_context(_gate(parts, answering.quota))
-        outbox, intake = _listen(bolt, parts, answering, worker, gate, mcp_tools)
+        outbox, intake = _listen(bolt, parts, answering, worker, gate, mcp_tools, sign_ins)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session, telemetry=telemetry)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
@@ -176,7 +201,10 @@ async def built(
         probes.queued = stores.question_queue.count_queued
         watch: Loop = partial(bot_token.watch, client.identity)
         catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, settings.catch_up_hours)
-        loops = (*_loops(parts, worker, outbox, client), watch, catching_up.run)
+        others = OtherConnections(sockets.app_connections, sockets.recount, stores.listening.living, admins, clock)
+        look: Loop = partial(look_often, (refusals.look, others.look), clock)
+        loops = (*_loops(parts, worker, outbox, client, admins), watch, catching_up.run, look)
+        loops += (connections.look,) if connections else ()
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
 
 
@@ -234,28 +262,68 @@ async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpSe
         yield servers
 
 
-def _parts(settings: Settings, stores: Stores, workspace: Workspace) -> _Parts:
+def _sign_in_addresses(settings: Settings) -> SignInAddresses:
+    transports = (server.transport for server in settings.mcp.servers if settings.secret_keys)
+    return SignInAddresses(one.sign_in.redirect_uri for one in transports if isinstance(one, HttpTransport))
+
+
+def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, probes: Probes) -> "SignIns | None":
+    servers = settings.mcp.servers
+    wanted = (isinstance(server.transport, HttpTransport) and server.transport.may_want_sign_in for server in servers)
+    if not settings.secret_keys or not any(wanted):
+        return None
+    # Only now: it imports the SDK and cryptography.
+    from bot.accounts.sign_ins import SignIns
+
+    tell, telemetry = workspace.outbox_sender.tell, workspace.telemetry
+    sign_ins = SignIns(stores.accounts, settings.secret_keys, servers, stores.clock, tell, telemetry)
+    probes.arrived = sign_ins.arrived
+    return sign_ins
+
+
+@asynccontextmanager
+async def _connections(
+    settings: Settings, sign_ins: "SignIns | None", clock: Clock
+) -> AsyncIterator["Connections | None"]:
+    if sign_ins is None:
+        yield None
+        return
+    from bot.accounts.connections import Connections
+
+    connections = Connections(sign_ins, {server.name: server for server in settings.mcp.servers}, clock)
+    try:
+        yield connections
+    finally:
+        await connections.close()
+
+
+def _parts(settings: Settings, stores: Stores, workspace: Workspace, sign_ins: "SignIns | None") -> _Parts:
     private_notices = PrivateNotices(workspace.ephemeral, stores.notices)
-    access = AccessControl(access_rules_of(settings), workspace.users, private_notices, settings.admins)
+    rules = access_rules_of(settings)
+    people = NamedPeople(workspace.paced, workspace.users, rules)
+    access = AccessControl(rules, workspace.users, private_notices, settings.admins, people)
     statuses = ThreadStatuses(workspace.pane, stores.clock, workspace.scheduler.show_stop)
     estimate = TokenEstimate(models_in_use(settings))
     unsaved = UnsavedQuestions(workspace.ephemeral, stores.clock)
     remembering = Remembering(stores, workspace, access)
-    return _Parts(settings, stores, workspace, access, private_notices, unsaved, statuses, estimate, remembering)
+    schedules = Schedules(stores, workspace, access, sign_ins)
+    return _Parts(
+        settings, stores, workspace, access, private_notices, unsaved, statuses, estimate, remembering, schedules
+    )
 
 
-def _mcp_tools(parts: _Parts, servers: "McpServers | None") -> "McpTools | None":
+def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connections | None") -> "McpTools | None":
     if servers is None:
         return None
     from bot.mcp.tools import McpTools
 
     stores = parts.stores
-    return McpTools(parts.settings.mcp, servers, stores.tool_pins.pin, stores.channel_settings.read)
+    return McpTools(parts.settings.mcp, servers, stores.tool_pins.pin, stores.channel_settings.read, accounts)
 
 
-def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
+def _toolbox(parts: _Parts, tools: Tools | None, sign_in_servers: Sequence[str]) -> Tools:
     """Returns what models may ask for: memory, schedules, Slack's search, reading the channel, and other tools."""
-    proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins)
+    proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins, sign_in_servers)
     own: dict[str, Tools] = {REMEMBER: parts.remembering, SCHEDULE: proposals}
     if parts.settings.slack_search:
         own[SLACK] = parts.workspace.search
@@ -288,7 +356,9 @@ def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transc
     )
     answers = AnswerSettings(settings.done_mention_s, settings.model_names)
     report = partial(report_attempt, workspace.telemetry)
-    return Answering(stores, workspace, steps, report, parts.access, quota, pane, parts.remembering, answers)
+    return Answering(
+        stores, workspace, steps, report, parts.access, quota, pane, parts.remembering, parts.schedules, answers
+    )
 
 
 def _listen(
@@ -298,55 +368,55 @@ def _listen(
     worker: Worker,
     gate: Gate | None,
     mcp_tools: "McpTools | None",
+    sign_ins: "SignIns | None",
 ) -> tuple[Outbox, Intake]:
     """Registers all listeners. Returns the outbox, which posts what people ask by shortcut, and intake."""
     settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
-    actions = ReplyActions(stores, workspace, worker, access)
+    actions = ReplyActions(stores, workspace, worker, access, parts.schedules)
     quiet_threads = QuietThreads(stores, workspace, parts.private_notices, access)
     rules = TriageRules(Engagement(settings.engagement), bots=access.may_allow_bots)
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
     triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
     intake = Intake(stores, workspace, worker, access, actions, triage, parts.unsaved, tokens)
-    runs = ScheduledRuns(stores, workspace, access, answering.quota)
+    runs = ScheduledRuns(stores, workspace, access, answering.quota, parts.schedules)
     posts = QuestionPosts(stores, workspace, intake, access, runs)
     cap_notices = CapNotices(stores, workspace, settings.admins)
     outbox = Outbox(stores, workspace, settings.admins, cap_notices, CanvasWriter(stores, workspace), posts, runs)
     shortcut = MessageShortcut(stores, workspace, access, outbox.look_now)
+    reactions = Reactions(stores, workspace, access, parts.private_notices, parts.unsaved, shortcut)
+    # First: Bolt asks one listener after the other whether an event is its own, and most events are messages.
+    register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
     register_buttons(bolt, actions, ChoicePresses(actions, shortcut, access), quiet_threads, workspace.me.team_id)
     cap_settings = CapSettings(
         stores, workspace, settings.caps, tuple(map(settings.model_names.of, unpriced_models(settings))), access
     )
     defaults, quota = default_settings_of(settings, workspace), answering.quota
     tools_of = mcp_tools.of_servers if mcp_tools else None
-    schedules = Schedules(stores, workspace, access)
     commands = SlashCommands(
-        stores, workspace, access, quota, cap_settings, defaults, schedules, tools_of, parts.remembering
+        stores, workspace, access, quota, cap_settings, defaults, parts.schedules, tools_of, parts.remembering, sign_ins
     )
     register_commands(bolt, commands, shortcut)
-    register_memory(bolt, parts.remembering)
-    home = AppHome(stores, workspace, quota, cap_settings, access, defaults, shown_to_admins(settings))
+    register_settings_button(bolt, OPEN_MEMORY, parts.remembering.open_on_settings)
+    register_modal(bolt, MEMORY, parts.remembering.save)
+    home = AppHome(stores, workspace, quota, cap_settings, access, defaults, shown_to_admins(settings), sign_ins)
+    if sign_ins is not None:
+        sign_ins.changed = home.changed
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)
     register_home_and_pane(bolt, home, answering.pane, welcome)
     register_caps(bolt, cap_settings, home, workspace.me.team_id)
-    register_schedules(bolt, schedules, home, workspace.me.team_id)
-    reactions = Reactions(stores, workspace, access, parts.private_notices, parts.unsaved, shortcut)
-    register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
+    register_schedules(bolt, parts.schedules, home, workspace.me.team_id)
     return outbox, intake
 
 
-def _loops(parts: _Parts, worker: Worker, outbox: Outbox, client: SlackClient) -> tuple[Loop, ...]:
+def _loops(
+    parts: _Parts, worker: Worker, outbox: Outbox, client: SlackClient, admins: AdminNotices
+) -> tuple[Loop, ...]:
     stores, workspace = parts.stores, parts.workspace
     kept = (
-        Kept("texts", stores.erasure.expire, parts.settings.retention_days),
-        Kept("audit entries", stores.audit.expire, AUDIT_DAYS),
+        KeptForDays("texts", stores.erasure.expire, parts.settings.retention_days),
+        KeptForDays("audit entries", stores.audit.expire, AUDIT_DAYS),
     )
-    models_that_end = ModelRetirements(
-        partial(retirements, model_setup(parts.settings)),
-        workspace.outbox_sender.tell,
-        stores.notices,
-        workspace.me.team_id,
-        parts.settings.admins,
-    )
+    models_that_end = ModelRetirements(partial(retirements, model_setup(parts.settings)), admins)
     return (
         workspace.scheduler.run,
         workspace.budget.watch,
@@ -406,30 +476,15 @@ def web_search_of(settings: Settings) -> WebSearch | None:
     return settings.web_search if models_that_search(model_setup(settings)) else None
 
 
-def _warn_of_web_search(settings: Settings) -> None:
-    """Logs the models that can't search the web, although BOT_WEB_SEARCH is on."""
-    if settings.web_search is None:
-        return
-    able = models_that_search(model_setup(settings))
-    for model in models_in_use(settings):
-        if model not in able:
-            log.warning("BOT_WEB_SEARCH has no effect on %s: its server has no web search of its own", model)
-
-
 def shown_to_admins(settings: Settings) -> dict[str, str]:
     """Returns the settings that App Home shows to Typist admins: no address and no secret."""
-    return texts.settings_for_admins(
+    return texts.home.settings_for_admins(
         list(map(settings.model_names.of, models_in_use(settings))),
         ["members", *sorted(settings.allow_also)],
         settings.max_output_tokens,
         settings.max_concurrent_per_user,
         settings.retention_days,
     )
-
-
-def access_rules_of(settings: Settings) -> AccessRules:
-    """Returns the settings' access rules."""
-    return AccessRules(settings.allow_also, settings.allow_users, settings.allow_channels)
 
 
 def quota_of(settings: Settings, stores: Stores, workspace: Workspace) -> Quota:

@@ -1,17 +1,27 @@
 """What the sandbox's page says of Typist: its cards, who answers, and whom it answers; and the settings behind that."""
 
+import re
+import secrets
 import sys
+from base64 import urlsafe_b64encode
 from dataclasses import replace
 from importlib.util import find_spec
 
 from bot.core.access import UserKind
-from bot.mcp.config import MAX_SERVERS, McpSetup, ServerConfig, StdioTransport
+from bot.errors import EndReason
+from bot.mcp.config import MAX_SERVERS, HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.settings import Settings
+from demo.local_model import LocalModel
 from demo.models import ModelChoice
+from demo.newcomers import first_answer
 from demo.pasted_key import PastedKey
-from demo.scenes import SCENES, TOOL_SERVER
-from slack_sandbox.page.guide import Card, Guide, PassTime, UseKey
+from demo.scenes import SCENES, TOOL_SERVER, TRACKER
+from demo.scripted_model import ScriptedModel
+from slack_sandbox.page.guide import Badge, Card, Guide, PassTime, UseKey, without_mention
+from slack_sandbox.workspace import Message
 
+_SCHEDULED = re.compile(r"\b(?:Scheduled as|Changed) number \d")
+"""What Typist says below an answer with which a person has created or changed a schedule."""
 REAL_ANSWERS = (
     "For real answers, paste an OpenAI or Anthropic key in the page, or start Ollama, LM Studio or llama.cpp before "
     "the sandbox."
@@ -27,29 +37,40 @@ ADMINS = frozenset({"U0ADA"})
 """Ada owns the sandbox's workspace."""
 CARDS_NOTE = "The bot is real; its answers are scripted."
 WITH_KEY = "{models}, with the key that you pasted"
+BADGES = {
+    ScriptedModel.model: Badge("scripted", "A script wrote this answer. No model was asked."),
+    LocalModel.model: Badge("toy model", "A very small model wrote this answer. Much of what it says is wrong."),
+}
+"""What stands beside the answers of these models."""
 
 
-def for_sandbox(settings: Settings) -> Settings:
-    """Returns the settings with Ada as a Typist admin, and with the sandbox's MCP server for direct messages."""
+def for_sandbox(settings: Settings, tracker_url: str) -> Settings:
+    """Returns the settings with Ada as a Typist admin, and with the sandbox's MCP servers for direct messages."""
     settings = replace(settings, admins=settings.admins | ADMINS)
-    server = notes_server(settings)
-    theirs = settings.mcp
-    if server is None:
+    if not has_tools(settings):
         return settings
-    mcp = McpSetup((*theirs.servers, server), theirs.rules, (*theirs.in_direct_messages, server.name))
-    return replace(settings, mcp=mcp)
-
-
-def notes_server(settings: Settings) -> ServerConfig | None:
-    """Returns the sandbox's MCP server; None without the SDK, or where BOT_MCP_CONFIG leaves no room for it."""
-
-    names = settings.mcp.names
     program = find_spec("demo.notes_server")
-    if find_spec("mcp") is None or TOOL_SERVER in names or len(names) >= MAX_SERVERS:
-        return None
     assert program is not None
     assert program.origin is not None
-    return ServerConfig(TOOL_SERVER, StdioTransport(sys.executable, ("-I", "-S", program.origin)))
+    notes = ServerConfig(TOOL_SERVER, StdioTransport(sys.executable, ("-I", "-S", program.origin)))
+    theirs, reads = settings.mcp, frozenset([f"{TRACKER}__*"])
+    mcp = McpSetup(
+        (*theirs.servers, notes, ServerConfig(TRACKER, HttpTransport(tracker_url))),
+        replace(theirs.rules, allow=theirs.rules.allow | reads, read_only=theirs.rules.read_only | reads),
+        (*theirs.in_direct_messages, TOOL_SERVER, TRACKER),
+    )
+    return replace(settings, mcp=mcp, secret_keys=settings.secret_keys or (_key(),))
+
+
+def has_tools(settings: Settings) -> bool:
+    """Returns whether the sandbox can have its MCP servers: there is the SDK, and BOT_MCP_CONFIG leaves room."""
+    names = settings.mcp.names
+    return find_spec("mcp") is not None and not {TOOL_SERVER, TRACKER} & set(names) and len(names) + 2 <= MAX_SERVERS
+
+
+def _key() -> str:
+    """Returns a key for people's accounts at the tracker, which forgets them when the sandbox stops."""
+    return urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def guide_of(
@@ -63,9 +84,6 @@ def guide_of(
     `use_key`: what the page does with a key that a person pastes; None: it takes none. `pass_time`: what makes
     scheduled runs due; None: the page has no button for it.
     """
-    from slack_sandbox.page.guide import Guide
-
-    has_tools = notes_server(choice.settings) is not None
     needs_server = {scene.title for scene in SCENES if scene.call and scene.call.needs_server}
     cards = tuple(
         Card(
@@ -79,7 +97,7 @@ def guide_of(
             tuple(scene.reply_scripts),
         )
         for scene in SCENES
-        if has_tools or scene.title not in needs_server
+        if has_tools(choice.settings) or scene.title not in needs_server
     )
     also = choice.settings.allow_also
     notes = dict.fromkeys(("admin", "member"), "Typist answers.")
@@ -91,8 +109,9 @@ def guide_of(
             else f"Typist answers only if BOT_ALLOW_ALSO has {kind}."
         )
     keyed = key.models if key else None
+    own = "" if keyed else LocalModel.model if choice.is_toy else "" if choice.is_real else ScriptedModel.model
     who = WITH_KEY.format(models=" then ".join(keyed.models.names)) if keyed else choice.description
-    return Guide(
+    guide = Guide(
         cards,
         CARDS_NOTE,
         answers_note=f"Your own questions go to {who}.",
@@ -101,4 +120,26 @@ def guide_of(
         use_key=use_key,
         has_key=keyed is not None,
         pass_time=pass_time,
+        offers_time=lambda message: pass_time is not None and _SCHEDULED.search(message.text) is not None,
     )
+
+    def badge_of(answer: Message, question: Message | None) -> Badge | None:
+        text = without_mention(question.text) if question else ""
+        is_scripted = guide.card_of(text) or (own and first_answer(text, {}))
+        return BADGES.get(writer_of(answer, ScriptedModel.model if is_scripted else own))
+
+    return replace(guide, badge_of=badge_of)
+
+
+def writer_of(message: Message, presumed: str) -> str:
+    """Returns the model that has written a message of Typist; "" if it has a model's words no more than a notice has.
+
+    A whole answer names its model in its footer. `presumed`: the model that writes one that still grows.
+    """
+    page = (message.metadata or {}).get("event_payload") or {}
+    is_written = page.get("shown_chars") and page.get("end") != EndReason.COMMAND
+    if not is_written and message.streaming_state is None:
+        return ""
+    small = [one for block in message.blocks if block["type"] == "context" for one in block.get("elements", ())]
+    named = {str(one.get("text", "")).partition(" · ")[0] for one in small}
+    return next((model for model in BADGES if model in named), "" if page.get("end") == EndReason.WHOLE else presumed)

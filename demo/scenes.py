@@ -3,8 +3,9 @@
 The answers read like a model's own. What they show of Typist is explained in a scene's note.
 """
 
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from demo.spreadsheet import spreadsheet
@@ -12,13 +13,13 @@ from slack_sandbox.files import UploadedFile
 from slack_sandbox.page.guide import Reply
 from slack_sandbox.sample_workspace import Post, Room
 
-TOOL_SERVER = "notes"
-"""The name under which the demo's MCP server (demo/notes_server.py) has to be configured."""
+TOOL_SERVER, TRACKER = "notes", "tracker"
+"""The names under which the demo's MCP servers (notes_server.py, tracker_server.py) have to be configured."""
 Script = Callable[[str], str]
 """Takes a question with its files, as a model reads it, and returns the answer."""
 
-_ATTACHED = re.compile(
-    r"\(Attached: (?P<name>[^\n]+)\)\n\(As Markdown[^\n]*\)\n(?P<fence>`{3,})markdown\n(?P<content>.*?)\n(?P=fence)",
+ATTACHED = re.compile(
+    r"\(Attached: (?P<name>[^\n]+)\)\n(?:\(As [^\n]*\)\n)?(?P<fence>`{3,})[^\n]*\n(?P<content>.*?)\n(?P=fence)",
     re.DOTALL,
 )
 _RULE = re.compile(r"[| :-]+")
@@ -35,11 +36,21 @@ class Call:
     """Takes what the tool returned, or why it wasn't called, and returns the rest of the answer."""
     not_offered: str
     """The rest of the answer if the asker may not use the tool, or its server isn't running yet."""
+    then: "Call | None" = None
+    """What is called behind this call, in place of its rest, or at once if this tool isn't offered but that one is."""
+
+    def offered(self, tools: Container[str]) -> "Call | None":
+        """Returns the first of this call and those behind it whose tool is offered."""
+        return self if self.tool in tools else self.then and self.then.offered(tools)
+
+    def made(self, tool: str) -> "Call":
+        """Returns the call of a tool, which is this one or one of those behind it."""
+        return self if self.then is None or self.tool == tool else self.then.made(tool)
 
     @property
     def needs_server(self) -> bool:
-        """Whether it is a tool of the demo's MCP server."""
-        return self.tool.startswith(TOOL_SERVER)
+        """Whether it is for a tool of the demo's MCP servers."""
+        return self.tool.startswith((TOOL_SERVER, TRACKER)) or bool(self.then and self.then.needs_server)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +87,9 @@ def _says(text: str) -> Script:
     return lambda _: text
 
 
-def _read_file(text: str) -> str:
+def read_file(text: str) -> str:
     """Returns an answer that is computed from the file's text in the prompt."""
-    attached = _ATTACHED.search(text)
+    attached = ATTACHED.search(text)
     lines = attached["content"].splitlines() if attached else []
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|") and not _RULE.fullmatch(line)]
     if attached is None or len(rows) < 2:
@@ -103,7 +114,7 @@ def _hear(text: str) -> str:
     return _MEASURE if said[1] == _SPOKEN else f"You said: “{said[1]}” I only have an answer to the clip of this card."
 
 
-_POST = re.compile(
+POST = re.compile(
     r"^(?P<who>[^\n,]{1,80}), \w{3} [\d-]{10} (?P<at>[\d:]{5}), ts [\d.]+(?:, \d+ repl\w+)?, (?P<link>https\S+)\n"
     r"> (?P<text>[^\n]*)",
     re.MULTILINE,
@@ -111,9 +122,9 @@ _POST = re.compile(
 """A post as a model reads it, with its link."""
 
 
-def _catch_up(result: str) -> str:
+def catch_up(result: str) -> str:
     """Returns the rest of an answer that sums up the launch, with links to the posts in what was read."""
-    links = {post["text"]: f"[{post['who']}, {post['at']}]({post['link']})" for post in _POST.finditer(result)}
+    links = {post["text"]: f"[{post['who']}, {post['at']}]({post['link']})" for post in POST.finditer(result)}
     if not all(post.words in links for post in LAUNCH.posts):
         return f" I can only sum up #{LAUNCH.name}: pick the card Catch me up, and I'll do that there."
     return _LAUNCH_SUMMARY.format(*(links[post.words] for post in LAUNCH.posts))
@@ -338,7 +349,7 @@ Before you post it:
 
 NOTE_TOOL = f"{TOOL_SERVER}__add_note"
 """The tool's name in requests to a model."""
-_NOTE_TOOL_MISSING = (
+_TOOL_MISSING = (
     "\n\nThat doesn't work right now: the server of the tool is still starting, or you may not use tools. "
     "**Regenerate** tries again."
 )
@@ -349,25 +360,39 @@ def _note_result(result: str) -> str:
     return f"\n\nDone. Note {added[1]} says:\n\n> {added[2]}" if added else "\n\nAll right, I didn't add the note."
 
 
+TASKS_TOOL = f"{TRACKER}__my_tasks"
+
+
+def _tasks(result: str) -> str:
+    try:
+        read = json.loads(result[result.index("{") : result.rindex("}") + 1])
+        tasks = "".join(f"- {task}\n" for task in read["tasks"])
+    except (ValueError, KeyError, TypeError):
+        return "\n\nThe tracker didn't tell."
+    return f"\n\nIn the tracker, {read['person']} has to do this:\n\n{tasks}"
+
+
 CHOICE_TOOL = "offer_choices"
 READ_TOOL = "read_channel"
 SCHEDULE_TOOL = "schedule"
+SIGN_IN_TOOL = "sign_in"
 """The bot's own tools, in requests to a model."""
 
 _SUM_UP = "Sum up what was said here since your last summary."
 """What the scheduled run of a card does."""
 
 
-def _scheduled(result: str) -> str:
+def scheduled(result: str) -> str:
     """Returns the rest of an answer that has proposed a schedule. `result`: what the tool said."""
-    if "is created" not in result:
-        return "\n\nAll right, nothing is scheduled."
-    return (
-        "\n\nIt's scheduled. Press **Time passes** below to see the next run. `/typist schedules` lists and stops it."
-    )
+    if known := re.search(r"That's scheduled already[^.\n]*\.", result):
+        return f"\n\n{known[0]}"
+    if "Scheduled as" not in result and "Changed number" not in result:
+        return "\n\nAll right, I change nothing."
+    done = "scheduled" if "Scheduled as" in result else "changed"
+    return f"\n\nIt's {done}. Press **Time passes** below to see the next run."
 
 
-_READ = Call(READ_TOOL, {"newest": 100}, _catch_up, "\n\nI can't read this channel: BOT_READ_CHANNEL is off.")
+_READ = Call(READ_TOOL, {"newest": 100}, catch_up, "\n\nI can't read this channel: BOT_READ_CHANNEL is off.")
 _FIRST = "Our nightly export has been slow since Tuesday. Where do we look first?"
 _NEXT = "The disk has room. And then?"
 _RESTARTED = "I restarted the export an hour ago."
@@ -402,7 +427,7 @@ SCENES = (
         "Typist downloads the file from Slack, reads it in a process of its own, and puts its sheet into the prompt as "
         "a table. The notice below the answer names what was not read: here a hidden sheet. To see a file that can't "
         "be read, turn on File downloads refused in Simulate Slack failures, and press Regenerate.",
-        {"What are the totals in this file?": _read_file},
+        {"What are the totals in this file?": read_file},
         UploadedFile(
             "questions.xlsx",
             spreadsheet(
@@ -480,15 +505,15 @@ SCENES = (
     Scene(
         "Come back each weekday",
         "Ask for a summary at nine. Create the schedule, then let time pass.",
-        "Press Create below the answer: nobody else can, and no model. Then press Time passes, beside the cards: the "
-        "next run begins. A run acts in the name of the person who created it, at their cost, and uses only tools that "
+        "Press Create below the answer: nobody else can, and no model. Then press Time passes, below it: the next run "
+        "begins. A run acts in the name of the person who created it, at their cost, and uses only tools that "
         "read. Stop ends the schedule. /typist schedules lists, changes and pauses it.",
         {"Each weekday at 9, sum up what was said here since the day before.": _says("I'll propose a schedule.")},
         room=LAUNCH,
         call=Call(
             SCHEDULE_TOOL,
             {"words": _SUM_UP, "cron": "0 9 * * 1-5"},
-            _scheduled,
+            scheduled,
             "\n\nOnly members of the workspace can schedule something.",
         ),
         reply_scripts={_SUM_UP: _says("I'll read what was said here.")},
@@ -538,6 +563,21 @@ SCENES = (
         "something, so it runs only if you approve it. Details below the answer lists the call and who approved it. "
         "Regenerate lets you try Deny.",
         {"Please note that the export failed on Tuesday.": _says("I'll add that to the notes.")},
-        call=Call(NOTE_TOOL, {"text": "The export failed on Tuesday."}, _note_result, _NOTE_TOOL_MISSING),
+        call=Call(NOTE_TOOL, {"text": "The export failed on Tuesday."}, _note_result, _TOOL_MISSING),
+    ),
+    Scene(
+        "Sign in as yourself",
+        "A tool that acts with your own account. Opens your direct message.",
+        "The tracker is an MCP server on this machine that shows each person their own tasks. Press Sign in, choose "
+        "who you are there, and paste the address of the page that doesn't open: Typist needs no public address. Only "
+        "you can press, no model reads the address, and the account is kept encrypted. /typist accounts signs you out.",
+        {"What do I have to do according to the tracker?": _says("I'll look at your tasks.")},
+        call=Call(
+            SIGN_IN_TOOL,
+            {"server": TRACKER},
+            _says("\n\nAll right. Without your account, I can't see your tasks."),
+            _TOOL_MISSING,
+            then=Call(TASKS_TOOL, {}, _tasks, _TOOL_MISSING),
+        ),
     ),
 )

@@ -1,13 +1,14 @@
-"""What the scripted model says: the answers to the scenes' questions, and one answer to all others. Pure.
+"""What the scripted model says: to the scenes' questions, to newcomers' first ones, and one answer to all others. Pure.
 
 A question that is word for word one of scenes.py is answered by its script, which reads like a model's own answer: the
 page marks it as scripted. The answer to all others says so itself.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from demo.newcomers import first_answer
 from demo.scenes import SCENES, Call, Scene
 
 LIMIT_TOKENS = 380
@@ -51,8 +52,11 @@ class Conversation:
     so_far: str = field(default="", repr=False)
     """The answer so far, if the script goes on after it."""
     result: str | None = field(default=None, repr=False)
-    """What the tool returned that the answer called."""
-    tools: frozenset[str] = frozenset()
+    """What the tool returned that the answer called last."""
+    called: str = ""
+    """The name of that tool."""
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """The descriptions of the tools that are offered, by name."""
     mark: str = ""
     """Tells conversations apart that begin alike."""
 
@@ -84,19 +88,26 @@ class Step:
 
 def step(asked: Conversation, count: int) -> Step:
     """Returns the next step of the answer, which is the `count`th to this question."""
-    if asked.scene is None:
+    is_limited = False
+    if asked.scene:
+        scene, question = asked.scene
+        call = scene.call if question in scene.scripts else scene.reply_calls.get(question)
+        text, is_limited = scene.all_scripts[question](asked.turns[-1]), scene.limited
+    elif first := first_answer(asked.turns[-1], asked.tools):
+        text, call = first.text, first.call
+    else:
         return Step(words(_rest(_other_answer(asked, count), asked.so_far)))
-    scene, question = asked.scene
-    call = scene.call if question in scene.scripts else scene.reply_calls.get(question)
     if call and asked.result is not None:
-        return Step(words(call.rest(asked.result)))
-    label = f"*Attempt {count}*\n\n" if count > 1 else ""
-    text = label + scene.all_scripts[question](asked.turns[-1])
-    if call and call.tool not in asked.tools:
+        made = call.made(asked.called)
+        following = made.then and made.then.offered(asked.tools)
+        return Step((), call=following) if following else Step(words(made.rest(asked.result)))
+    text = (f"*Attempt {count}*\n\n" if count > 1 else "") + text
+    offered = call and call.offered(asked.tools)
+    if call and offered is None:
         return Step(words(text + call.not_offered))
     tokens = words(_rest(text, asked.so_far))
-    is_cut = scene.limited and not asked.so_far
-    return Step(tokens[:LIMIT_TOKENS] if is_cut else tokens, is_cut, call)
+    is_cut = is_limited and not asked.so_far
+    return Step(tokens[:LIMIT_TOKENS] if is_cut else tokens, is_cut, offered)
 
 
 def words(text: str) -> list[str]:

@@ -10,10 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from aiohttp import web
 
+from demo.newcomers import first_answer
 from demo.script import Conversation, Step, step, words
 
 HOST: Final = "127.0.0.1"
@@ -58,12 +60,20 @@ class ScriptedModel:
         """Returns whether a conversation ends with a question of a scene. Its turns are the user's and the model's."""
         return self._conversation(turns).scene is not None
 
+    def greets(self, turns: Sequence[str]) -> bool:
+        """Returns whether a conversation ends with something that newcomers write first."""
+        return first_answer(self._conversation(turns).turns[-1], {}) is not None
+
     def _conversation(
-        self, turns: Sequence[str], result: str | None = None, tools: frozenset[str] = frozenset()
+        self,
+        turns: Sequence[str],
+        result: str | None = None,
+        called: str = "",
+        tools: Mapping[str, str] = MappingProxyType({}),
     ) -> Conversation:
         if len(turns) > 2 and turns[-1] in self._requests_to_go_on:
-            return Conversation(tuple(turns[:-2]), turns[-2], result, tools)
-        return Conversation(tuple(turns), "", result, tools)
+            return Conversation(tuple(turns[:-2]), turns[-2], result, called, tools)
+        return Conversation(tuple(turns), "", result, called, tools)
 
     async def _list(self, request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
@@ -94,11 +104,13 @@ class ScriptedModel:
         """Returns the conversation in a request. The steps of the answer begin with its first call of a tool."""
         messages = [message for message in body["messages"] if message["role"] != "system"]
         first_call = next((at for at, message in enumerate(messages) if message.get("tool_calls")), len(messages))
+        called = [call["function"]["name"] for message in messages for call in message.get("tool_calls") or ()]
         results = [_text_of(message) for message in messages[first_call:] if message["role"] == "tool"]
-        tools = frozenset(tool["function"]["name"] for tool in body.get("tools") or ())
+        functions = [tool["function"] for tool in body.get("tools") or ()]
+        tools = {function["name"]: function.get("description", "") for function in functions}
         turns = [_TIMES.sub("", _text_of(message)) for message in messages[:first_call]]
         mark = _MARK.search("".join(_text_of(message) for message in body["messages"] if message["role"] == "system"))
-        asked = self._conversation(turns, results[-1] if results else None, tools)
+        asked = self._conversation(turns, results[-1] if results else None, called[-1] if called else "", tools)
         return replace(asked, mark=mark[1] if mark else "")
 
     def _count(self, asked: Conversation) -> int:

@@ -27,8 +27,10 @@ async def serve(
     """Runs until `shutdown`. `model` is local, scripted or vendor/name; None chooses one."""
     async with AsyncExitStack() as stack:
         from demo.scripted_model import ScriptedModel
+        from demo.tracker_server import TrackerServer
 
         scripted = await stack.enter_async_context(ScriptedModel(GO_ON))
+        tracker = await stack.enter_async_context(TrackerServer())
         # The small model loads while Python imports the bot.
         choosing = choose_model(ours, model, stack, scripted)
         choice, _ = await asyncio.gather(choosing, asyncio.to_thread(import_module, "bot.app"))
@@ -46,9 +48,9 @@ async def serve(
 
         pass_time = PassingTime()
         guide = guide_of(choice, key, use_key, pass_time)
-        sandbox = await start(stack, port, manifest, guide=guide, strict_posts=strict_posts)
+        sandbox = pass_time.sandbox = await start(stack, port, manifest, guide=guide, strict_posts=strict_posts)
         connected = replace(
-            for_sandbox(choice.settings),
+            for_sandbox(choice.settings, tracker.url),
             slack_bot_token=sandbox.bot_token,
             slack_app_token=sandbox.app_token,
             slack_api_url=sandbox.api_url,

@@ -6,64 +6,66 @@ Slack doesn't send these payloads again, so each failure is reported to the pers
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.clock import Background
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.caps import CapField
-from bot.core.channel_settings import SettingsField
+from bot.core.channel_settings import SettingsPlace
 from bot.core.surfaces import CommandResponse
 from bot.errors import TypistError
 from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import STAY_QUIET, QuietThreads
-from bot.services.memory import Remembering
 from bot.services.quota import CapSettings
 from bot.services.reply_actions import ReplyActions
 from bot.services.schedules import Schedules
 from bot.services.shortcut import ChoicePresses, MessageShortcut
-from bot.slack.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS, command_message
-from bot.slack.modals import ARGUMENTS, ASK_ABOUT, CAPS, MEMORY, OPEN_MEMORY, QUESTION, SETTINGS
-from bot.slack.schedule_views import CHANGE_SCHEDULE, ScheduleAction, ScheduleField
+from bot.slack.notices import command_message
+from bot.slack.views.accounts import ACCOUNTS
+from bot.slack.views.arguments import ARGUMENTS, EDIT_ARGUMENTS
+from bot.slack.views.caps import CAPS, SubmittedCaps
+from bot.slack.views.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
+from bot.slack.views.modal import Modal
+from bot.slack.views.question import ASK_ABOUT, ASK_MODAL
+from bot.slack.views.schedules import CHANGE_SCHEDULE, ScheduleAction, SubmittedSchedule
+from bot.slack.views.settings import SETTINGS
+from bot.slack.views.sign_in import ADDRESS_MODAL
 from handlers.payloads import (
     approval_of,
-    caps_in,
     caps_press_of,
     command_of,
     invocation_of_command,
     invocation_of_shortcut,
-    memories_in,
-    memory_press_of,
     message_of_shortcut,
     press_of,
-    question_in,
     quiet_press_of,
     reason_press_of,
-    schedule_in,
     schedule_press_of,
-    settings_in,
+    settings_press_of,
     stop_of,
+    submission_in,
 )
 
 COMMAND = re.compile(".*")
 """Slack sends the app its own commands only, and the manifest may name the command in another way."""
 WITHIN_S = 2.5
 """Slack waits three seconds for an acknowledgment, and a trigger is valid no longer."""
+SAVED_WITHIN_S = 300.0
+"""For what follows a modal that is saved: a server is asked for minutes whether a person has confirmed a code."""
 
 log = logging.getLogger(__name__)
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
 def register_buttons(
     app: AsyncApp, actions: ReplyActions, choices: ChoicePresses, quiet_threads: QuietThreads, team_id: str
 ) -> None:
-    """Registers the listeners for the buttons of replies, and for Slack's own Stop.
-
-    Call it before `register_messages`: Bolt calls the first listener that matches.
-    """
+    """Registers the listeners for the buttons of replies, and for Slack's own Stop."""
 
     async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
@@ -89,6 +91,8 @@ def register_buttons(
         await actions.pressed(approval_of(body, team_id))
 
     app.view(ARGUMENTS)(on_approval)
+    register_modal(app, EDIT_ARGUMENTS, actions.approve_edited)
+    register_modal(app, ADDRESS_MODAL, actions.check_address, actions.sign_in)
     for action in ReplyAction:
         app.action(action.value)(on_press)
     app.action(re.compile(f"^{ReplyAction.CHOOSE}-[0-9]$"))(on_choice)
@@ -116,48 +120,30 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
             await commands.workspace.surfaces.respond_to_command(invocation.response_url, response)
         await ack()
 
-    async def on_settings(ack: AsyncAck, body: Mapping[str, Any]) -> None:
-        try:
-            problems = await _in_time(commands.save(settings_in(body)))
-        except (TypistError, TimeoutError) as error:
-            problems = {SettingsField.MODEL: _sentence(error)}
-        await (ack(response_action="errors", errors=problems) if problems else ack())
-
-    async def on_question(ack: AsyncAck, body: Mapping[str, Any]) -> None:
-        try:
-            problem = await _in_time(questions.ask(*question_in(body)))
-        except (TypistError, TimeoutError) as error:
-            # A question that is on record nevertheless is asked once, however often the modal is submitted.
-            problem = _sentence(error)
-        await (ack(response_action="errors", errors={QUESTION: problem}) if problem else ack())
-
     app.command(COMMAND)(on_command)
     app.shortcut(ASK_ABOUT)(on_shortcut)
-    app.view(SETTINGS)(on_settings)
-    app.view(ASK_ABOUT)(on_question)
+    register_modal(app, SETTINGS, commands.save)
+    register_modal(app, ACCOUNTS, commands.sign_out, commands.sign_everybody_out)
+    # A question that is on record, although an error was shown, is asked once, however often the modal is submitted.
+    register_modal(app, ASK_MODAL, questions.ask)
 
 
-def register_memory(app: AsyncApp, remembering: Remembering) -> None:
-    """Registers the listeners for the modal with a place's memories."""
+def register_settings_button(
+    app: AsyncApp, action_id: str, opened: Callable[[str, str, SettingsPlace], Awaitable[None]]
+) -> None:
+    """Registers the listener for a button in the settings of a place, which opens a modal on top of them.
 
-    async def on_memory(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+    `opened` is given the person's id, the trigger of the modal, and the place.
+    """
+
+    async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack()
         try:
-            await _in_time(remembering.open_on_settings(*memory_press_of(body)))
+            await _in_time(opened(*settings_press_of(body)))
         except (TypistError, TimeoutError) as error:
-            log.warning("memories not shown: %s", error or "it took too long")
+            log.warning("modal of %s not opened: %s", action_id, error or "it took too long")
 
-    async def on_memories(ack: AsyncAck, body: Mapping[str, Any]) -> None:
-        submitted = memories_in(body)
-        try:
-            problem = await _in_time(remembering.save(submitted))
-        except (TypistError, TimeoutError) as error:
-            problem = _sentence(error)
-        first = f"{MEMORY}-{submitted.listed[0]}"
-        await (ack(response_action="errors", errors={first: problem}) if problem else ack())
-
-    app.action(OPEN_MEMORY)(on_memory)
-    app.view(MEMORY)(on_memories)
+    app.action(action_id)(on_press)
 
 
 def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str) -> None:
@@ -173,22 +159,12 @@ def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str)
         # The menus of a new Home have forgotten the choice, so the same one can be made again.
         home.opened(user_id)
 
-    async def on_caps(ack: AsyncAck, body: Mapping[str, Any]) -> None:
-        user_id, owner, entered = caps_in(body)
-        try:
-            problems = await _in_time(caps.save(user_id, owner, entered))
-        except (TypistError, TimeoutError) as error:
-            log.warning("caps not saved by user %s: %s", user_id, error or "it took too long")
-            problems = {CapField.DOLLARS_A_MONTH: texts.COMMAND_FAILED}
-        if problems:
-            await ack(response_action="errors", errors=problems)
-        else:
-            await ack()
-            home.changed(user_id)
+    async def show_in_home(user_id: str, _: SubmittedCaps) -> None:
+        home.changed(user_id)
 
     for action_id in (SET_WORKSPACE_CAPS, SET_PERSON_CAPS, SET_CHANNEL_CAPS):
         app.action(action_id)(on_press)
-    app.view(CAPS)(on_caps)
+    register_modal(app, CAPS, caps.save, show_in_home)
 
 
 def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_id: str) -> None:
@@ -201,23 +177,46 @@ def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_
         if press.place and not press.place.channel_id:
             home.changed(press.user_id)
 
-    async def on_change(ack: AsyncAck, body: Mapping[str, Any]) -> None:
-        submitted = schedule_in(body)
-        try:
-            problems = await _in_time(schedules.change(submitted))
-        except (TypistError, TimeoutError) as error:
-            problems = {ScheduleField.WORDS: _sentence(error)}
-        if problems:
-            await ack(response_action="errors", errors=problems)
-            return
-        await ack()
+    async def show_in_list(user_id: str, submitted: SubmittedSchedule) -> None:
         if submitted.place:
-            saved = texts.SCHEDULE_PRESSED[ScheduleAction.CHANGE]
-            await schedules.show_again(submitted.user_id, submitted.place, saved)
+            saved = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.CHANGE]
+            await schedules.show_again(user_id, submitted.place, saved)
 
     for action in ScheduleAction:
         app.action(action.value)(on_press)
-    app.view(CHANGE_SCHEDULE)(on_change)
+    register_modal(app, CHANGE_SCHEDULE, schedules.change, show_in_list)
+
+
+def register_modal(
+    app: AsyncApp,
+    modal: Modal[..., S],
+    save: Callable[[str, S], Awaitable[str | Mapping[str, str]]],
+    saved: Callable[[str, S], Coroutine[Any, Any, None]] | None = None,
+) -> None:
+    """Registers the listener for a modal's submission.
+
+    `save` is given the person's id and what they submitted. It returns a sentence about all of it, "" if it is saved,
+    or a sentence for each bad field. `saved` follows in the background: Bolt acknowledges when a listener has ended.
+    """
+    background = Background()
+
+    async def on_submission(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        user_id, submitted = submission_in(body, modal)
+        try:
+            problems = await _in_time(save(user_id, submitted))
+        except (TypistError, TimeoutError) as error:
+            problems = _sentence(error)
+        if isinstance(problems, str) and problems:
+            problems = {modal.first_field(submitted): problems}
+        if problems:
+            await ack(response_action="errors", errors=dict(problems))
+            return
+        await ack()
+        if saved:
+            failure = f"user {user_id} doesn't see what follows modal {modal.callback_id}"
+            background.start(saved(user_id, submitted), failure, SAVED_WITHIN_S)
+
+    app.view(modal.callback_id)(on_submission)
 
 
 async def _in_time(result: Awaitable[T]) -> T:
@@ -227,4 +226,4 @@ async def _in_time(result: Awaitable[T]) -> T:
 
 def _sentence(error: Exception) -> str:
     log.warning("command or modal failed: %s", error or "it took too long")
-    return texts.SLACK_SLOW if isinstance(error, TimeoutError) else texts.COMMAND_FAILED
+    return texts.commands.SLACK_SLOW if isinstance(error, TimeoutError) else texts.commands.COMMAND_FAILED

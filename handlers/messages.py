@@ -20,8 +20,8 @@ from bot.services.intake import Intake, MessageEdits
 from bot.services.pane import AssistantPane
 from bot.services.shortcut import MessageShortcut, Reactions
 from bot.services.welcome import Welcome
-from bot.slack.home import SUGGESTION
-from bot.slack.modals import view_of
+from bot.slack.notices import SUGGESTION
+from bot.slack.posted_questions import view_of
 from handlers.payloads import (
     action_token_of,
     changed_at,
@@ -29,6 +29,7 @@ from handlers.payloads import (
     edited_ts_of,
     event_in,
     home_tab_of,
+    is_by,
     is_first_delivery,
     is_growing,
     is_stream_end,
@@ -62,6 +63,8 @@ def register_messages(
     async def on_message(body: dict[str, Any], request: AsyncBoltRequest) -> None:
         event_id, event = event_in(body)
         match event.get("subtype"):
+            case _ if is_by(event, me):
+                await _take_own(event, team_id, shortcut)
             case _ if is_growing(event):
                 log.debug("message ignored until its stream ends: %s", event_id)
             case "message_changed":
@@ -70,8 +73,6 @@ def register_messages(
                 await edits.deleted(messages_of_edit(event, team_id)[0])
             case _ if edited_ts := edited_ts_of(event):
                 await edits.mentioned_again(event_id, message_of(event, team_id), edited_ts)
-            case _ if view_id := view_of(event):
-                await shortcut.seen(view_id, message_of(event, team_id))
             case _:
                 tells = is_first_delivery(event, request.headers, me.user_id)
                 await intake.receive(event_id, message_of(event, team_id), action_token_of(event), tells=tells)
@@ -129,6 +130,12 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
     app.event("assistant_thread_context_changed")(on_thread)
     app.event("app_context_changed")(on_context)
     app.event("agent_session_title_changed")(on_title)
+
+
+async def _take_own(event: Mapping[str, Any], team_id: str, shortcut: MessageShortcut) -> None:
+    """Hands on where the bot posted a question for a person. Nothing else that it does is news when it comes back."""
+    if view_id := view_of(event):
+        await shortcut.seen(view_id, message_of(event, team_id))
 
 
 async def _take_change(

@@ -11,35 +11,26 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from bot.core.actions import ReplyAction
-from bot.core.caps import CapOwner, Entered, Scope
+from bot.core.caps import CapOwner, Scope
 from bot.core.channel_settings import SettingsPlace, emoji_name
 from bot.core.conversation import Message, ThreadKey, mentioned_users
-from bot.core.job import QuotedMessage
 from bot.core.surfaces import TypedCommand
+from bot.core.triage import Identity
 from bot.errors import PayloadError
-from bot.services.commands import Invocation, SubmittedSettings
+from bot.services.commands import Invocation
 from bot.services.engagement import QuietPress
-from bot.services.memory import SubmittedMemories
 from bot.services.reply_actions import Press
-from bot.services.schedules import SchedulePress, SubmittedSchedule
+from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
 from bot.services.welcome import SuggestionPress
-from bot.slack import home
-from bot.slack.modals import (
-    approval_in,
-    entered_caps,
-    place_in,
-    revoked_tools,
-    shown_settings,
-    submitted_caps,
-    submitted_memories,
-    submitted_question,
-    submitted_settings,
-)
-from bot.slack.schedule_views import ScheduleAction, list_channel, list_place, schedule_id, submitted_change
 from bot.slack.text import app_name, attached_to, body_of, files_of, is_by_app
+from bot.slack.views import home
+from bot.slack.views.arguments import approval_in
+from bot.slack.views.modal import Modal, place_in
+from bot.slack.views.schedules import ScheduleAction, list_channel, list_place, schedule_id
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
@@ -133,6 +124,13 @@ def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, M
     ts = before.get("ts", event.get("deleted_ts", ""))
     after = message_of({**_object(event, "message"), **where}, team_id) if "message" in event else None
     return _message(before, ts if ts == "" else _ts({"ts": ts}, "ts"), team_id), after
+
+
+def is_by(event: Mapping[str, Any], me: Identity) -> bool:
+    """Returns whether the bot itself wrote the message of an event, which may be about an edit or a deletion."""
+    message = event.get("message") or event.get("previous_message") or event
+    ids = (message.get("user"), message.get("bot_id")) if isinstance(message, Mapping) else ()
+    return me.user_id in ids or me.bot_id in ids
 
 
 def is_growing(event: Mapping[str, Any]) -> bool:
@@ -237,32 +235,16 @@ def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
 
 
 @parser
-def settings_in(body: Mapping[str, Any]) -> SubmittedSettings:
-    """Returns what a person submitted in the settings modal."""
-    view = _object(body, "view")
-    user_id = _string(_object(body, "user"), "id")
-    return SubmittedSettings(
-        user_id, *submitted_settings(view), shown_settings(view), revoked_tools(view), entered_caps(view)
-    )
+def submission_in(body: Mapping[str, Any], modal: Modal[..., S]) -> tuple[str, S]:
+    """Returns who submitted a modal, and what."""
+    return _string(_object(body, "user"), "id"), modal.read(_object(body, "view"))
 
 
 @parser
-def memories_in(body: Mapping[str, Any]) -> SubmittedMemories:
-    """Returns what a person submitted in the modal with a place's memories."""
-    return SubmittedMemories(_string(_object(body, "user"), "id"), *submitted_memories(_object(body, "view")))
-
-
-@parser
-def memory_press_of(body: Mapping[str, Any]) -> tuple[str, str, SettingsPlace]:
-    """Returns who wants to see the memories of the place whose settings they see, the trigger of a modal, and it."""
+def settings_press_of(body: Mapping[str, Any]) -> tuple[str, str, SettingsPlace]:
+    """Returns who pressed a button in the settings of a place, the trigger of a modal, and the place."""
     user_id, trigger_id = _string(_object(body, "user"), "id"), _string(body, "trigger_id")
     return user_id, trigger_id, place_in(_object(body, "view"))
-
-
-@parser
-def caps_in(body: Mapping[str, Any]) -> tuple[str, CapOwner, Entered]:
-    """Returns who submitted the modal with caps, whose they are, and what was entered."""
-    return _string(_object(body, "user"), "id"), *submitted_caps(_object(body, "view"))
 
 
 @parser
@@ -294,21 +276,9 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
         place=list_place(view) if in_modal and not is_list else None,
         in_modal=in_modal,
         thread=None if view else _pressed_in(body, team_id),
+        message_ts=_pressed_message(body),
         response_url=_string_or_none(body, "response_url") or "",
     )
-
-
-@parser
-def schedule_in(body: Mapping[str, Any]) -> SubmittedSchedule:
-    """Returns what a person submitted in the modal that changes a schedule."""
-    return SubmittedSchedule(_string(_object(body, "user"), "id"), *submitted_change(_object(body, "view")))
-
-
-@parser
-def question_in(body: Mapping[str, Any]) -> tuple[str, str, QuotedMessage, str]:
-    """Returns who submitted the modal of *Ask Typist about this*, the modal's id, the message and the question."""
-    view = _object(body, "view")
-    return _string(_object(body, "user"), "id"), _string(view, "id"), *submitted_question(view)
 
 
 def channel_in_view(holder: Mapping[str, Any]) -> str:
@@ -335,7 +305,7 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     return Press(
         action=ReplyAction(action["action_id"].partition("-")[0]),
         thread=_pressed_in(body, team_id),
-        message_ts=_string_or_none(_object_or_empty(body, "container"), "message_ts") or "",
+        message_ts=_pressed_message(body),
         user_id=_string(_object(body, "user"), "id"),
         # Of a menu, the value that was chosen.
         value=_string_or_none(action, "value")
@@ -344,6 +314,10 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         response_url=_string_or_none(body, "response_url") or "",
         trigger_id=_string_or_none(body, "trigger_id") or "",
     )
+
+
+def _pressed_message(body: Mapping[str, Any]) -> str:
+    return _string_or_none(_object_or_empty(body, "container"), "message_ts") or ""
 
 
 def _pressed_in(body: Mapping[str, Any], team_id: str) -> ThreadKey:

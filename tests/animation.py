@@ -100,7 +100,7 @@ async def _recorded(browser: Browser) -> Recording:
         await page.locator("#main-box").fill(QUESTION)
         await page.locator("#main-box").press("Enter")
         answer = page.locator("#main .message").last
-        await expect(answer).to_contain_text(texts.THINKING)
+        await expect(answer).to_contain_text(texts.answers.THINKING)
         await page.locator("#main-box").evaluate("box => box.blur()")
         camera = asyncio.create_task(recording.run(page.locator("#main .list")))
         await expect(answer).to_contain_text("one minute a day", timeout=30_000)

@@ -5,9 +5,10 @@ additional timeouts. Sockets, threads and databases are real; both ends of each 
 
 Tests marked `skips_waits` run in such a loop with their fixtures. Others start one by `run_fast`.
 
-In any loop, SQLite in memory runs in the loop's thread instead of aiosqlite's: handing each call over takes a fifth of
-the CPU time of the store's tests, and a third of that of the services' tests. Other tasks have their turn before each
-statement and each read of rows, as they have beside a thread. Files keep aiosqlite's threads.
+In any loop, SQLite runs in the loop's thread instead of aiosqlite's: handing each call over takes a fifth of the CPU
+time of the store's and the scenarios' tests, and a third of that of the services' tests. Other tasks have their turn
+before each statement and each read of rows, as they have beside a thread, and while another connection has a file's
+lock. The store's own tests (tests/contracts) keep the threads of files.
 """
 
 import asyncio
@@ -28,16 +29,27 @@ from bot.clock import Clock
 
 IDLE_S = 0.001
 """Data sent within this process arrives within this time."""
+BUSY_S = 5.0
+"""How long a statement waits for a lock on a file."""
+LOOK_S = 0.002
+"""The time between two tries to get a lock on a file."""
 AT_ONCE_S = 1.0
 """The most time that one step skips. A check that polls then sees errors after as many polls as in real time."""
 IN_THREADS = ("aiosqlite.core", "sqlalchemy.dialects.sqlite.aiosqlite")
 """Modules whose futures are completed by a thread."""
+
+files_in_threads = False
 
 T = TypeVar("T")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "skips_waits: the test runs in an event loop that skips idle waits")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    global files_in_threads
+    files_in_threads = "contracts" in item.path.parts
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -98,7 +110,7 @@ class _Calls:
         if _is_about_a_cursor(call[1]):
             _run(*call)
         else:
-            asyncio.get_running_loop().call_soon(_run, *call)
+            asyncio.get_running_loop().call_soon(_run, *call, time.monotonic() + BUSY_S)
 
 
 def _is_about_a_cursor(function: Callable[[], object]) -> bool:
@@ -107,11 +119,16 @@ def _is_about_a_cursor(function: Callable[[], object]) -> bool:
     return name == "cursor" or (name == "close" and isinstance(owner, sqlite3.Cursor))
 
 
-def _run(future: asyncio.Future[T] | None, function: Callable[[], T]) -> None:
+def _run(future: asyncio.Future[T] | None, function: Callable[[], T], busy_until_s: float = 0.0) -> None:
     try:
         result = function()
     except Exception as error:
-        if future and not future.done():
+        if future is None or future.done():
+            return
+        is_locked = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+        if is_locked and time.monotonic() < busy_until_s:
+            asyncio.get_running_loop().call_later(LOOK_S, _run, future, function, busy_until_s)
+        else:
             future.set_exception(error)
     else:
         if future and not future.done():
@@ -120,9 +137,18 @@ def _run(future: asyncio.Future[T] | None, function: Callable[[], T]) -> None:
 
 @sa.event.listens_for(sa.Engine, "do_connect")
 def _connect(dialect: sa.Dialect, _record: object, arguments: Sequence[Any], options: dict[str, Any]) -> None:
-    in_memory = dialect.driver == "aiosqlite" and arguments[0] == ":memory:"
-    if in_memory:
+    if dialect.driver == "aiosqlite" and (arguments[0] == ":memory:" or not files_in_threads):
         options["async_creator_fn"] = _connection
+
+
+@sa.event.listens_for(sa.Engine, "engine_connect")
+def _never_wait_in_the_loop(connection: sa.Connection) -> None:
+    """Leaves the wait for a lock to `_run`: SQLite's own would stop the loop, in which the lock's holder may be."""
+    if connection.dialect.driver == "aiosqlite" and connection.info.setdefault("waits", True):
+        aiosqlite_connection: Any = connection.connection.driver_connection
+        if isinstance(aiosqlite_connection._tx, _Calls):
+            aiosqlite_connection._conn.execute("PRAGMA busy_timeout = 0")
+        connection.info["waits"] = False
 
 
 def _connection(*args: Any, **kwargs: Any) -> aiosqlite.Connection:
@@ -134,13 +160,10 @@ def _connection(*args: Any, **kwargs: Any) -> aiosqlite.Connection:
 
 
 class FastClock:
-    """A Clock in the loop's time."""
-
-    def __init__(self) -> None:
-        self._began, self._began_at = time.time(), asyncio.get_running_loop().time()
+    """A Clock in the loop's time. All of a loop's show the same."""
 
     def now(self) -> float:
-        return self._began + self.monotonic() - self._began_at
+        return time.time() + self.monotonic() - time.monotonic()
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()

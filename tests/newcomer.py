@@ -58,6 +58,17 @@ class Terminal:
     def presses_ctrl_c(self) -> None:
         os.write(self.fd, b"\x03")
 
+    async def ends_at_ctrl_c(self) -> tuple[int, str]:
+        """Presses Ctrl-C at a prompt until the process ends; returns its exit code and what was shown since.
+
+        Python handles one that comes between the prompt and the read only after a line.
+        """
+        ending = asyncio.create_task(self.end())
+        while not ending.done():
+            self.presses_ctrl_c()
+            await asyncio.wait([ending], timeout=0.5)
+        return ending.result()
+
     @property
     def echoes(self) -> bool:
         return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)

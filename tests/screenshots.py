@@ -18,17 +18,20 @@ from typing import Any
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.caps import parse_caps
 from bot.mcp.config import McpSetup
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
+from bot.store import Stores
 from demo.guide import guide_of
 from demo.models import ModelChoice
+from demo.scenes import SCENES
 from slack_sandbox.page.guide import Guide
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.browser import ARGUMENTS, find_chromium
-from tests.mcp.servers import RawServer, text_result, tool
+from tests.mcp.servers import RawServer, agree, text_result, tool
 from tests.scenarios.conftest import manifest, running, says
 from tests.scenarios.surfaces import with_assistant_view
 from tests.scenarios.tools import calls
@@ -144,7 +147,11 @@ async def main() -> None:
             server = RawServer(Path(folder) / "issues.json")
             server.script([CREATE_ISSUE], {"create_issue": text_result("Created #212.")})
             mcp = McpSetup((server.config("issues"),), in_direct_messages=("issues",))
-            async with bot_in(manifest(), calls(FILING, ("issues__create_issue", ISSUE)), mcp=mcp) as sandbox:
+            stores = await Stores.open(f"sqlite:///{folder}/typist.db", "admin", SystemClock())
+            await agree(stores, mcp)
+            await stores.close()
+            files = calls(FILING, ("issues__create_issue", ISSUE))
+            async with bot_in(manifest(), files, mcp=mcp, folder=folder) as sandbox:
                 await take_approval(browser, sandbox)
         async with bot_in(with_assistant_view(), says(SHORT_ANSWER, pause_s=5)) as sandbox:
             await take_pane(browser, sandbox)
@@ -152,9 +159,17 @@ async def main() -> None:
 
 @asynccontextmanager
 async def bot_in(
-    app: Any, *answers: VendorResponse, done_mention_s: int = 0, guide: Guide = NO_GUIDE, mcp: McpSetup = NO_SERVERS
+    app: Any,
+    *answers: VendorResponse,
+    done_mention_s: int = 0,
+    guide: Guide = NO_GUIDE,
+    mcp: McpSetup = NO_SERVERS,
+    folder: str = "",
 ) -> AsyncIterator[Sandbox]:
-    """Runs the bot in a sandbox with a model that gives these answers and then repeats the last one."""
+    """Runs the bot in a sandbox with a model that gives these answers and then repeats the last one.
+
+    `folder`: where its database is; "" for one in memory.
+    """
     async with VendorServer() as vendor, Sandbox(guide=guide, manifest=app) as sandbox:
         vendor.script(*answers)
         settings = Settings(
@@ -163,7 +178,7 @@ async def bot_in(
             slack_api_url=sandbox.api_url,
             vendors={"openai": VendorSettings(base_url=f"{vendor.url}/v1", api="chat")},
             models=("openai/gpt-6-luna", "openai/gpt-6.1-terra"),
-            database_url="sqlite://",
+            database_url=f"sqlite:///{folder}/typist.db" if folder else "sqlite://",
             done_mention_s=done_mention_s,
             caps=parse_caps("user/day=200000tokens,workspace/month=500usd"),
             admins=frozenset({"U0ADA"}),
@@ -175,7 +190,7 @@ async def bot_in(
 
 async def take_showcase(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
-    await expect(page.locator(".card")).to_have_count(11)
+    await expect(page.locator(".card")).to_have_count(len(SCENES))
     await shoot(page, "showcase.png")
 
 
@@ -206,7 +221,7 @@ async def take_queued(browser: Browser, sandbox: Sandbox) -> None:
     await sandbox.say("grace", "general", "@typist and what of reports?", asked)
     await sandbox.say("ada", "general", "@typist and where would you begin?", asked)
     thread = page.get_by_role("region", name="Thread")
-    await expect(thread.get_by_text(texts.QUEUED)).to_have_count(2)
+    await expect(thread.get_by_text(texts.answers.QUEUED)).to_have_count(2)
     await expect(thread).to_contain_text("What it costs")
     await shoot(page, "queued.png")
 
@@ -216,11 +231,11 @@ async def take_edited(browser: Browser, sandbox: Sandbox) -> None:
     await page.locator("#directs").get_by_role("button", name=DIRECT).press("Enter")
     await page.locator("#main-box").fill("one database for all services?")
     await page.locator("#main-box").press("Enter")
-    await expect(page.locator("#main").get_by_text(texts.ANSWER_READY)).to_be_visible(timeout=30_000)
+    await expect(page.locator("#main").get_by_text(texts.answers.ANSWER_READY)).to_be_visible(timeout=30_000)
     await page.locator("#main-box").press("ArrowUp")
     await page.get_by_role("textbox", name="Edit message").fill(EDITED)
     await page.keyboard.press("Enter")
-    reply = page.locator("#main .message").filter(has=page.get_by_role("button", name=texts.PREVIOUS))
+    reply = page.locator("#main .message").filter(has=page.get_by_role("button", name=texts.actions.PREVIOUS))
     await expect(reply).to_be_visible(timeout=30_000)
     await page.locator("#main-box").focus()
     await shoot(page, "edited.png")
@@ -233,7 +248,7 @@ async def take_asked(browser: Browser, sandbox: Sandbox) -> None:
     await message.hover()
     await message.get_by_role("button", name="Message actions").click()
     await page.get_by_role("menuitem", name="Ask Typist about this").click()
-    modal = page.get_by_role("dialog", name=texts.ASK_TITLE)
+    modal = page.get_by_role("dialog", name=texts.shortcut.ASK_TITLE)
     await modal.get_by_role("textbox", name="Your question").fill("What would we gain, and what would it cost?")
     await shoot(page, "ask-about.png")
     await modal.get_by_role("button", name="Ask").click()
@@ -247,9 +262,9 @@ async def take_settings(browser: Browser, sandbox: Sandbox) -> None:
     await page.locator("#main-box").fill("/typist settings")
     await page.locator("#main-box").press("Enter")
     modal = page.get_by_role("dialog", name="Settings")
-    await modal.get_by_role("textbox", name=texts.SETTING_LABELS["reaction"]).fill("two eyes")
+    await modal.get_by_role("textbox", name=texts.settings.SETTING_LABELS["reaction"]).fill("two eyes")
     await modal.get_by_role("button", name="Save").click()
-    await expect(modal.get_by_role("alert").filter(has_text=texts.REACTION_UNKNOWN)).to_be_visible()
+    await expect(modal.get_by_role("alert").filter(has_text=texts.settings.REACTION_UNKNOWN)).to_be_visible()
     await shoot(page, "settings.png")
     await page.keyboard.press("Escape")
     await expect(modal).to_be_hidden()

@@ -38,6 +38,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._idle.now_s
 
+    @property
+    def timers(self) -> int:
+        """How many timers are set."""
+        return sum(not timer.cancelled() for timer in self._scheduled)  # type: ignore[attr-defined]
+
     def pause(self, seconds: float) -> None:
         """Lets time go by as if the process was paused: all timers until then are late."""
         self._idle.now_s += seconds

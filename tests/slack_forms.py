@@ -27,16 +27,17 @@ from bot.core.channel_settings import (
 )
 from bot.core.job import End, MessageQuestion, QuotedMessage, reaction_id, suggestion_id
 from bot.core.memory import Memory
-from bot.core.schedules import PauseReason, Proposal, Rule, Run, Schedule
+from bot.core.schedules import PauseReason, Proposal, Rule, Run, Schedule, Weekly
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
 from bot.errors import EndReason, RateLimited, Refused
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
-from bot.slack import home, modals, schedule_views
+from bot.slack import notices, plain, posted_questions
 from bot.slack.blockkit import Json, remark
 from bot.slack.client import SlackClient, new_session
-from bot.slack.schedule_views import ListPlace
+from bot.slack.views import arguments, caps, home, memory, modal, question, schedules, settings
+from bot.slack.views.schedules import ListPlace
 
 TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
 TEXTS: Mapping[str, str] = {
@@ -63,12 +64,12 @@ STATES: Mapping[str, PageView] = {
     "queued": PageView("", growing=True, queued=True),
     "a full page": PageView(""),
     "a page before a file": PageView("", rest_in_file=True),
-    "a page before a file and the end": PageView("", left_out=texts.continues_in_file(1, 0)),
+    "a page before a file and the end": PageView("", left_out=texts.answers.continues_in_file(1, 0)),
     "ended": PageView("", end=End(EndReason.WHOLE)),
     "ended with a footer": PageView("", end=replace(WHOLE, has_previous=True)),
     "ended with a notice": PageView("", end=replace(WHOLE, notice="Not read: <@U0ADA>.zip (too large).")),
     "ended with sources": PageView("", end=replace(WHOLE, sources=SOURCES)),
-    "searching": PageView("", growing=True, activity=texts.searching("<@U0ADA> https://evil.example")),
+    "searching": PageView("", growing=True, activity=texts.answers.searching("<@U0ADA> https://evil.example")),
     "cut": PageView("", end=End(EndReason.LENGTH_LIMIT, footer="openai/gpt-test")),
     "stopped": PageView("", end=End(EndReason.STOPPED)),
     "failed": PageView("", end=End(EndReason.CUT, "The model's server can't be reached.")),
@@ -109,10 +110,15 @@ _SCHEDULE = Schedule(
 )
 _PAUSED = replace(_SCHEDULE, id=2, next_at=None, paused=PauseReason.CAP)
 _LONG_ASK = replace(_ASK, fields=(*_ASK.fields, ArgumentField("more", "y" * 2_000)))
+_TYPED = "Take milk &amp; <bread>", "", "x" * 3_000
+_EDITABLE_ASK = replace(
+    _ASK, fields=(*_LONG_ASK.fields, *(ArgumentField(f"text_{at}", text, text) for at, text in enumerate(_TYPED)))
+)
 _DECIDED_ASK = replace(_ASK, decision=Decision.DENIED, repeats=True)
-_RARE_STATES: Mapping[str, PageView] = {
+RARE_STATES: Mapping[str, PageView] = {
     "asking about calls": PageView("Words.", growing=True, asks=(_ASK, _LONG_ASK, _DECIDED_ASK)),
     "proposing a schedule": PageView("Words.", growing=True, asks=(_PROPOSAL,)),
+    "scheduled": PageView("Words.", end=replace(WHOLE, notice="Scheduled.", schedule_id=1, has_acted=True)),
     "beside Slack's own Stop": PageView("Words.", growing=True, has_stop=True),
     "late, with a transcript": PageView("Words.", end=WHOLE, transcript="What is said.", asked_on="Asked on Monday."),
     "with choices": PageView("1. one\n2. two", end=replace(WHOLE, choices=("one", "two"))),
@@ -127,8 +133,8 @@ _RARE_STATES: Mapping[str, PageView] = {
             decided=[Decided(Decision.APPROVED, "U0ADA", 1, "Ada")],
         ),
     ),
-    "remembered": PageView("", end=End(EndReason.COMMAND, texts.remembered("#general", 1), has_undo=True)),
-    "offered later": PageView("", end=End(EndReason.OFFERED, texts.offer_after_absence("1764000000.000100"))),
+    "remembered": PageView("", end=End(EndReason.COMMAND, texts.memory.remembered("#general", 1), has_undo=True)),
+    "offered later": PageView("", end=End(EndReason.OFFERED, texts.answers.offer_after_absence("1764000000.000100"))),
 }
 _PLACE = SettingsPlace("C0GENERAL", "https://hooks.example/1")
 _DEFAULTS = DefaultSettings(
@@ -160,30 +166,41 @@ def _answers() -> Iterator[tuple[str, Json]]:
         yield f"answer: {name}", reply_blocks.message(replace(view, markdown=f"# Title\n\n{TABLE}\n\nWords."))
     for name, text in TEXTS.items():
         yield f"answer: {name}", reply_blocks.message(replace(ended, markdown=text))
-    for name, view in _RARE_STATES.items():
+    for name, view in RARE_STATES.items():
         yield f"answer: {name}", reply_blocks.message(view)
     yield "below a native stream", {"text": "Words.", "blocks": reply_blocks.blocks_below(replace(ended, markdown="a"))}
 
 
 def _messages() -> Iterator[tuple[str, Json]]:
     yield "notice", {"text": "A sentence.", "blocks": remark("A sentence.")}
-    yield "notice with a button", {"text": "A.", "blocks": home.offer("A.", texts.STAY_QUIET, "stay_quiet")}
+    yield "notice with a button", plain.message(notices.offer("A.", texts.access.STAY_QUIET, "stay_quiet"))
     days = [("Mon", 1.5), ("Tue", 0.0)]
-    yield "notice about a quota", {"text": "A.", "blocks": home.cap_notice_blocks("A.", "dollars", days)}
-    yield "notice of a paused schedule", schedule_views.pause_notice(_PAUSED)
+    yield "notice about a quota", plain.message(notices.cap_notice_blocks("A.", "dollars", days))
+    yield "notice of a paused schedule", schedules.run_notice(Run(_PAUSED, 1_764_000_000.0, None))
+    signed_out = Run(replace(_PAUSED, paused=PauseReason.SIGNED_OUT), 1_764_000_000.0, None)
+    yield "notice of a schedule that waits for a sign-in", schedules.run_notice(signed_out, ["jira"])
+    skipped = Run(_SCHEDULE, 1_764_000_000.0, None, PauseReason.QUOTA)
+    yield "notice of a skipped run", schedules.run_notice(skipped)
+    run = Run(replace(_SCHEDULE, changed_by="U0GRACE"), 1_764_000_000.0, None)
     asked = MessageQuestion("T0SANDBOX", "schedule:1:1764000000", "U0ADA", _ABOUT, _SCHEDULE.words, 0.0, schedule=1)
-    yield "run of a schedule", modals.posted_run(asked, Run(_SCHEDULE, 1_764_000_000.0, None), "Ada", is_late=True)
-    yield "welcome", home.welcome(texts.WELCOME_IN_DIRECT_MESSAGE, texts.SEEN_IN_DIRECT_MESSAGE)
+    yield (
+        "run of a schedule",
+        schedules.posted_run(asked, run, {"U0ADA": "Ada", "U0GRACE": "Grace"}, is_late=True),
+    )
+    yield "welcome", notices.welcome(texts.welcome.WELCOME_IN_DIRECT_MESSAGE, texts.welcome.SEEN_IN_DIRECT_MESSAGE)
     contents: Mapping[str, str | Help | UsageToDate] = {
         "help": Help("/typist", "halp"),
         "usage": _USAGE,
         "a sentence": "Done.",
     }
     for name, content in contents.items():
-        yield f"command: {name}", home.command_message(CommandResponse(content, "Model: one"))
-    why = ActionResponse(texts.THANKS_NOT_HELPED, asks_why="2.000100")
-    yield "why an answer didn't help", {"text": why.sentence, "blocks": home.why_blocks(why)}
-    yield "details of an answer", home.action_message(ActionResponse(texts.TOOLS_USED, f"- one\n\n{TABLE}"))
+        yield f"command: {name}", notices.command_message(CommandResponse(content, "Model: one"))
+    why = ActionResponse(texts.actions.THANKS_NOT_HELPED, asks_why="2.000100")
+    yield "why an answer didn't help", plain.message(notices.why_blocks(why))
+    yield (
+        "details of an answer",
+        notices.action_message(ActionResponse(texts.approvals.TOOLS_USED, f"- one\n\n{TABLE}")),
+    )
     for name, view_id in {
         "in a modal": "V1",
         "by a reaction": reaction_id("question", "C0GENERAL", "2.000100"),
@@ -191,44 +208,50 @@ def _messages() -> Iterator[tuple[str, Json]]:
     }.items():
         for where, elsewhere in {"in its thread": False, "in a direct message": True}.items():
             question = MessageQuestion("T0SANDBOX", view_id, "U0ADA", _ABOUT, "Why?", 0.0)
-            yield f"question {name}, {where}", modals.posted_question(question, elsewhere=elsewhere)
+            yield f"question {name}, {where}", posted_questions.posted_question(question, elsewhere=elsewhere)
 
 
 def _views() -> Iterator[tuple[str, Json]]:
-    settings = ChannelSettings(
-        "anthropic/two", "Be brief.", new_posts=True, gate=True, reaction="eyes", web_search=False
-    )
+    chosen = ChannelSettings("anthropic/two", "Be brief.", new_posts=True, gate=True, reaction="eyes", web_search=False)
     yield (
         "modal: settings of a channel",
-        modals.settings_modal(
-            _PLACE, settings, _DEFAULTS, SettingsField.MODEL, ("notes.add",), _OWNED, ("notes is down.",)
+        settings.SETTINGS.build(
+            _PLACE, chosen, _DEFAULTS, SettingsField.MODEL, ("notes.add",), _OWNED, ("notes is down.",)
         ),
     )
     direct = replace(_PLACE, channel_id="D0ADA")
     yield (
         "modal: settings of a direct message",
-        modals.settings_modal(direct, ChannelSettings(), _DEFAULTS, SettingsField.SYSTEM_PROMPT),
+        settings.SETTINGS.build(direct, ChannelSettings(), _DEFAULTS, SettingsField.SYSTEM_PROMPT),
     )
     memories = Memory(1, 1, "<@U0ADA> &lt;x&gt;", "U0ADA", "", "2.000100", "U0BEN", True, True, 1_764_000_000.0)
     yield (
         "modal: memories",
-        modals.memory_modal(_PLACE, [memories], "https://a.example/archives/C0GENERAL/p", is_private=False),
+        memory.MEMORY.build(_PLACE, [memories], "https://a.example/archives/C0GENERAL/p", is_private=False),
     )
-    yield "modal: quotas", modals.caps_modal(_OWNED)
-    yield "modal: a sentence", modals.sentence_modal("A sentence.", texts.QUOTAS_TITLE)
-    yield "modal: a question about a message", modals.question_modal(_ABOUT, "U0ADA")
+    yield "modal: quotas", caps.CAPS.build(_OWNED)
+    yield "modal: a sentence", modal.sentence_modal("A sentence.", texts.quotas.QUOTAS_TITLE)
+    yield "modal: a question about a message", question.ASK_MODAL.build(_ABOUT, "U0ADA")
     place = ApprovalPlace("C0GENERAL", "1.000100", "2.000100", "5 0")
-    yield "modal: arguments of a call", modals.arguments_modal(_LONG_ASK, place, as_json=False)
-    yield "modal: arguments of a call as JSON", modals.arguments_modal(_LONG_ASK, None, as_json=True)
-    listed = schedule_views.ScheduleList("C0GENERAL", [_SCHEDULE, _PAUSED], "U0ADA", is_admin=True, outcome="Paused.")
-    yield "modal: schedules", schedule_views.schedules_modal(listed)
-    yield "modal: a schedule", schedule_views.change_modal(_SCHEDULE, ListPlace("C0GENERAL", "V1"))
+    yield "modal: arguments of a call", arguments.arguments_modal(_LONG_ASK, place, as_json=False)
+    yield "modal: texts of a call", arguments.EDIT_ARGUMENTS.build(_EDITABLE_ASK, place)
+    yield "modal: arguments of a call as JSON", arguments.arguments_modal(_LONG_ASK, None, as_json=True)
+    listed = schedules.ScheduleList("C0GENERAL", [_SCHEDULE, _PAUSED], "U0ADA", is_admin=True, outcome="Paused.")
+    yield "modal: schedules", schedules.schedules_modal(listed)
+    yield (
+        "modal: a schedule",
+        schedules.CHANGE_SCHEDULE.build(
+            _SCHEDULE, ListPlace("C0GENERAL", "V1"), Weekly("1,2", "09:00"), "Europe/Berlin"
+        ),
+    )
     effective = effective_settings(ChannelSettings(), _DEFAULTS)
     month = MonthUsage(Amount(60_000, 2.5), {"U0ADA": Amount(9_000, 0.5)}, {}, {"openai/one": Amount(9_000)}, {"a": 1})
     [daily, *_] = _CAPS
     quotas = Quotas(_CAPS, [OwnCap(CapOwner(Scope.USER, "U0ADA"), daily, Amount(10))], ["model"])
     workspace = WorkspaceUsage(_SPENT, month, month, quotas, {"Access": "members"}, 1_764_000_000.0)
-    yield "Home of a member", home.home_view(HomeView(effective, _USAGE, ("C0GENERAL",), None, [_SCHEDULE]))
+    links = [(channel_id, "https://a.example/archives/C0GENERAL/p1", 1_764_000_000.0) for channel_id in ("C1", "D1")]
+    member = HomeView(effective, _USAGE, ("C0GENERAL",), None, [_SCHEDULE], links, {"jira": (1_764_000_000.0, "read")})
+    yield "Home of a member", home.home_view(member)
     yield "Home of an admin", home.home_view(HomeView(effective, _USAGE, (), workspace))
     yield "Home without access", home.denied_view("You don't have access.")
 

@@ -33,11 +33,11 @@ def read_yaml(path: Path) -> Any:
     return YAML(typ="safe").load(path)
 
 
-def unit() -> Mapping[str, str]:
+def unit(section: str = "Service") -> Mapping[str, str]:
     parser = ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(ROOT / "deploy" / "typist.service")
-    return parser["Service"]
+    return parser[section]
 
 
 def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -95,11 +95,31 @@ class TestKubernetes:
     def test_all_selectors_match_the_pods(self) -> None:
         deployment = read_yaml(KUBERNETES / "deployment.yaml")["spec"]
         labels = deployment["template"]["metadata"]["labels"]
-        budget, policy = (
-            read_yaml(KUBERNETES / name)["spec"] for name in ("disruption-budget.yaml", "network-policy.yaml")
+        budget = read_yaml(KUBERNETES / "disruption-budget.yaml")["spec"]
+        assert [selector["matchLabels"] for selector in (deployment["selector"], budget["selector"])] == [labels] * 2
+        assert read_yaml(KUBERNETES / "network-policy.yaml")["spec"]["podSelector"] == {}
+        assert read_yaml(KUBERNETES / "check" / "pod.yaml")["metadata"]["labels"] != labels, (
+            "no process, and not counted"
         )
-        selectors = [deployment["selector"], budget["selector"], policy["podSelector"]]
-        assert [selector["matchLabels"] for selector in selectors] == [labels] * 3
+
+    def test_pod_that_checks_has_the_rights_and_settings_of_the_others(self) -> None:
+        import kubernetes_validate
+
+        folder = KUBERNETES / "check"
+        for version in (OLDEST, NEWEST):
+            kubernetes_validate.validate(read_yaml(folder / "pod.yaml"), version, strict=True)
+        check, (checking,), (container,) = (
+            (spec := read_yaml(folder / "pod.yaml")["spec"]),
+            spec["containers"],
+            pod()["containers"],
+        )
+        for name in ("securityContext", "volumes", "automountServiceAccountToken", "enableServiceLinks"):
+            assert check[name] == pod()[name]
+        for name in ("image", "envFrom", "resources", "securityContext", "volumeMounts"):
+            assert checking[name] == container[name]
+        assert checking["env"] == [entry for entry in container["env"] if entry["name"] != "BOT_HEALTH_PORT"]
+        images = [read_yaml(path / "kustomization.yaml")["images"] for path in (KUBERNETES, folder)]
+        assert images[0] == images[1]
 
     def test_user_is_that_of_the_image(self) -> None:
         context = pod()["securityContext"]
@@ -131,6 +151,7 @@ def test_systemd_waits_longer_for_a_sign_of_life_than_typist_takes_to_end_itself
     assert int(unit()["WatchdogSec"]) > STANDSTILL_S + BEAT_S
     compose = read_yaml(ROOT / "compose.yaml")["services"]["typist"]
     assert (unit()["Restart"], compose["restart"]) == ("always", "unless-stopped")
+    assert unit("Unit")["StartLimitIntervalSec"] == "0", "systemd never gives up"
     # SIGTERM doesn't reach a process that stands still.
     assert int(unit()["TimeoutStopSec"]) > STANDSTILL_S
 

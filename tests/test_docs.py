@@ -8,12 +8,21 @@ import pytest
 from bot.checks import check_texts
 from bot.core import texts
 from bot.core.job import TRANSITIONS, State
-from bot.slack.manifest import AGENT_SCOPE, scopes_of
+from bot.slack.manifest import AGENT_SCOPE, EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE, scopes_of
 from bot.store.schema import metadata
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "sandbox").glob("*.md")])
-PATH = re.compile(r"(?<![\w/.-])(?:bot|handlers|demo|sandbox|tests|benchmarks|deploy)/[\w/.-]*\w")
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *ROOT.glob("*_markdown/*.md"),
+        *(ROOT / "sandbox").glob("*.md"),
+    ]
+)
+PATH = re.compile(
+    r"(?<![\w/.-])(?:bot|handlers|demo|files_to_markdown|slack_markdown|sandbox|tests|benchmarks|deploy)/[\w/.-]*\w"
+)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 NAMED_IN = re.compile(r"^\|[^|]+\| `([\w/.]+)` \| ([^|]+) \|$", re.MULTILINE)
 """A row of the table "Where is …?": question, file, names in that file."""
@@ -82,7 +91,9 @@ def test_diagram_of_a_job_has_all_transitions_that_change_its_state() -> None:
 def test_docs_name_what_a_channels_settings_have_and_nothing_else() -> None:
     text = re.sub(r"\s+", " ", (ROOT / "docs/admins/channels.md").read_text())
     said = re.search(r"Each channel can have its own ([^.]*)\.", text)
-    labels = [label for name, label in texts.SETTING_LABELS.items() if name not in ("read_channel", "allowed_tools")]
+    labels = [
+        label for name, label in texts.settings.SETTING_LABELS.items() if name not in ("read_channel", "allowed_tools")
+    ]
     assert said is not None
     assert re.split(", | and ", said[1]) == [label.lower() for label in labels]
 
@@ -102,7 +113,7 @@ def test_command_for_operators_has_the_user_the_settings_and_the_database_of_the
 def test_security_page_has_each_scope_and_what_is_lost_without_it() -> None:
     page = (ROOT / "docs/admins/security.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z_:.]+)` \| ([^|]+) \|$", page, re.MULTILINE))
-    assert list(rows) == scopes_of(agent=True, search=True)
+    assert list(rows) == scopes_of(agent=True, extra=(SEARCH_SCOPE, GROUPS_SCOPE, EMAIL_SCOPE))
     # The Agents feature is known by its scope, so nothing says that it is missing.
     assert {scope: loss for scope, loss in rows.items() if scope != AGENT_SCOPE} == check_texts.SCOPE_LOSSES
 

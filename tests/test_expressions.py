@@ -26,7 +26,10 @@ def test_linear_expression_is_not_found(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     ("packages", "count"),
-    [(("bot.markdown", "handlers"), 100), pytest.param(("bot", "handlers"), 300, marks=pytest.mark.long)],
+    [
+        (("slack_markdown", "handlers"), 100),
+        pytest.param(("bot", "handlers", "slack_markdown", "files_to_markdown"), 350, marks=pytest.mark.long),
+    ],
 )
 def test_no_expression_takes_more_than_linear_time(packages: tuple[str, ...], count: int) -> None:
     found = [next(slow_texts(expression), None) for expression in expressions(*packages)]

@@ -23,7 +23,7 @@ def git(root: Path, *arguments: str) -> None:
     subprocess.run(["git", *author, *arguments], cwd=root, check=True, capture_output=True)
 
 
-def test_each_module_of_bot_has_one_turn_and_tests() -> None:
+def test_each_module_has_one_turn_and_tests() -> None:
     turns = Counter(module for week in range(WEEKS) for module in TREE.in_turn(week))
     assert turns == Counter(TREE.modules)
     assert len(turns) > 100
@@ -33,7 +33,7 @@ def test_each_module_of_bot_has_one_turn_and_tests() -> None:
 @pytest.mark.parametrize(
     ("module", "test"),
     [
-        ("bot/documents/formats.py", "tests/documents/test_formats.py"),
+        ("files_to_markdown/formats.py", "files_to_markdown/tests/test_formats.py"),
         ("bot/store/rate_ledger.py", "tests/contracts/test_store_rate_ledger.py"),
         ("bot/store/outbox_entries.py", "tests/contracts/test_store_paths.py"),
         ("bot/store/queue.py", "tests/contracts/test_store_queue.py"),

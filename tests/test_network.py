@@ -196,6 +196,16 @@ async def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
     assert reason_of(ExceptionGroup("of a task", [refused.value]), SLACK) == reason
 
 
+def test_only_a_status_of_a_proxys_own_behind_a_proxy_is_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://user:geheim@proxy.example:3128")
+    refused = "the proxy proxy.example:3128 doesn't take the user and the password in HTTP_PROXY (407)"
+    said = [(407, "http://models.example/v1"), (403, "http://models.example/v1"), (407, "http://127.0.0.1:8000/v1")]
+    assert [network.refusal(*of) for of in said] == [refused, "", ""]
+    assert network.forwarded_headers("http://models.example/v1") == {"Proxy-Authorization": "Basic dXNlcjpnZWhlaW0="}
+    assert network.forwarded_headers("https://models.example/v1") == {}
+    assert network.forwarded_headers("http://127.0.0.1:8000/v1") == {}
+
+
 @pytest.mark.parametrize(
     ("code", "said", "reason"),
     [

@@ -75,12 +75,12 @@ def test_run_test_and_image_install_the_pinned_files(file: str, target: str, req
     assert f"--require-hashes -r {requirements}" in recipe
 
 
-def test_image_is_pinned_by_digest_and_has_the_python_that_developers_have() -> None:
+def test_image_is_pinned_by_digest_and_has_the_oldest_python_that_works() -> None:
     first, *others = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     base = re.fullmatch(r"python:([0-9.]+)-slim@sha256:[0-9a-f]{64}", first)
     assert base
     assert set(others) == {"base"}
-    assert base[1] == (ROOT / ".python-version").read_text().strip()
+    assert f'requires-python = ">={base[1]}"' in (ROOT / "pyproject.toml").read_text()
 
 
 def test_systemd_stops_typist_before_the_processes_of_mcp_servers() -> None:

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from bot import settings
 from bot.core.access import UserKind
 from bot.errors import SettingsError
+from bot.mcp.config import HttpTransport
 from bot.models.events import Usage
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS
@@ -29,6 +30,7 @@ SECRETS = {
     "OPENAI_API_KEY": "sk-secret-3",
     "ANTHROPIC_API_KEY": "sk-ant-secret-4",
     "DATABASE_URL": "postgresql://bot:secret-5@db/typist",
+    "BOT_SECRET_KEYS": "secret-6-secret-6-secret-6-secret-6-secret-=",
 }
 LOCAL = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
 
@@ -47,6 +49,25 @@ PROBLEMS = {
     "a port out of range": ({"BOT_HEALTH_PORT": "65536"}, ["BOT_HEALTH_PORT must be a port from 1 to 65,535"]),
     "a host that is no address": ({"BOT_HEALTH_PORT": "localhost:80"}, ["or an IP address of this machine and a port"]),
     "an address without a port": ({"BOT_HEALTH_PORT": "0.0.0.0"}, ["such as 0.0.0.0:8080"]),
+    "a public address without its port": (
+        {"BOT_PUBLIC_URL": "https://typist.example"},
+        ["BOT_PUBLIC_URL needs BOT_HEALTH_PORT"],
+    ),
+    **{
+        f"a public address that is {value}": ({"BOT_PUBLIC_URL": value}, ["BOT_PUBLIC_URL must be an address such as"])
+        for value in (
+            "http://typist.example",
+            "https://typist.example/a/../b",
+            "https://typist.example?x",
+            "https://typist.example#x",
+            "https://ada:secret@typist.example",
+            "https://typist.example:0",
+            "https://typist.example\\x",
+            "typist.example",
+            "//typist.example",
+            "http://127.0.0.1.evil.example",
+        )
+    },
     "not one of the choices": ({"BOT_OPENAI_API": "rest"}, ["BOT_OPENAI_API must be one of auto, responses, chat"]),
     "neither on nor off": ({"BOT_WELCOME": "yes"}, ["BOT_WELCOME must be one of on, off"]),
     "a model without a vendor": (
@@ -101,6 +122,13 @@ PROBLEMS = {
         {"BOT_ADMINS": "U0ADA, ada"},
         ["BOT_ADMINS must be a comma-separated list of member IDs", "'ada' isn't one"],
     ),
+    "an e-mail address in place of its domain": (
+        {"BOT_ALLOW_USERS": "@support, ada@example.com"},
+        ["user groups such as @support, and domains of addresses such as @example.com", "'ada@example.com' isn't one"],
+    ),
+    "a domain without its @": ({"BOT_ALLOW_USERS": "example.com"}, ["'example.com' isn't one"]),
+    "a group's name in place of its handle": ({"BOT_ALLOW_USERS": "@Our Support"}, ["'@our support' isn't one"]),
+    "a group among the admins": ({"BOT_ADMINS": "@support"}, ["BOT_ADMINS must be a comma-separated list of member"]),
     "a name in place of a channel ID": (
         {"BOT_ALLOW_CHANNELS": "#general"},
         ["list of channel IDs such as C0123ABCD", "'#general' isn't one"],
@@ -332,6 +360,7 @@ def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
         "OPENAI_BASE_URL": "https://***@gateway.example/v1",
         "BOT_OPENAI_API": "chat",
         "DATABASE_URL": "postgresql://***@db/typist",
+        "BOT_SECRET_KEYS": "***",
         "BOT_SYSTEM_PROMPT": "22 characters",
         "BOT_WELCOME": "off",
         "BOT_ALLOW_ALSO": "bots, guests",
@@ -535,6 +564,21 @@ def test_port_is_on_the_loopback_unless_an_address_stands_before_it(value: str, 
     ours = settings.read({"BOT_HEALTH_PORT": value})
     assert ours.health_at == at
     assert settings.in_force(ours) == {"BOT_HEALTH_PORT": f"{at[0]}:{at[1]}"}
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [("https://Typist.example/", "https://typist.example"), ("http://127.0.0.1:8080", "http://127.0.0.1:8080")],
+)
+def test_sign_ins_lead_back_to_the_public_address(value: str, url: str, tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    file.write_text(
+        '{"mcpServers": {"a": {"url": "https://a.example"}, "b": {"url": "https://b.example", "oauth": {}}}}'
+    )
+    env = {"BOT_PUBLIC_URL": value, "BOT_HEALTH_PORT": "8080", "BOT_MCP_CONFIG": str(file)}
+    for server in settings.read(env).mcp.servers:
+        assert isinstance(server.transport, HttpTransport)
+        assert server.transport.sign_in.redirect_uri == f"{url}/oauth/callback"
 
 
 def test_address_of_traces_is_shown_without_its_password() -> None:

@@ -1,6 +1,6 @@
 """Every line of `typist check`, which operators read in the terminal and in the log.
 
-The name of a remedy ends in `_FIX` or `_fix`. As in `bot/core/texts.py`, a sentence with values is a function. One
+The name of a remedy ends in `_FIX` or `_fix`. As in `bot/core/texts/`, a sentence with values is a function. One
 that returns two says what is wrong, and the remedy.
 """
 
@@ -37,6 +37,19 @@ SOCKET_MODE = (
     "Socket Mode is on: a connection opened, and Slack said hello.\n"
     "Slack doesn't say whether Delayed Events is on. Without it, Slack drops events after 6 minutes of an outage.\n"
     f"Turn it on: {YOUR_APP} → Event Subscriptions."
+)
+GROUPS_FIX = "Check BOT_ALLOW_USERS and the scope usergroups:read: until then, such a group gives nobody access."
+CONNECTIONS_UNKNOWN = "Whether another process takes events is not checked, because the database doesn't say who runs."
+OTHER_PROCESS_FIX = (
+    "Stop the other process, or give it this DATABASE_URL: each gets a part of all questions. "
+    "If a process has just ended, check again in some minutes. If Typist runs elsewhere, run this command there."
+)
+ORGANIZATION = (
+    "SLACK_BOT_TOKEN belongs to an organization (Enterprise Grid). With it, each member would count as an outsider."
+)
+ORGANIZATION_FIX = (
+    f"Install the app in one workspace, and copy that workspace's token: {YOUR_APP} → Install App. "
+    "Turn off its deployment to the organization."
 )
 TOO_MANY_SOCKETS = "The app has ten Socket Mode connections already, and Slack accepts no more."
 TOO_MANY_SOCKETS_FIX = "Stop other processes of this app. Each process of Typist opens two connections."
@@ -85,7 +98,10 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
     "mpim:read": "Typist can't look up group messages",
     "reactions:read": "a channel's question emoji asks nothing",
+    "reactions:write": "thanks get no reaction",
     "search:read.public": "models can't search Slack",
+    "usergroups:read": "nobody has access by a user group of BOT_ALLOW_USERS",
+    "users:read.email": "nobody has access by a domain of BOT_ALLOW_USERS",
     "users:read": "Typist can't tell members from guests, and denies access to everyone",
 }
 """What does not work without a scope."""
@@ -174,6 +190,14 @@ def scopes(count: int, declined: Sequence[str], *, agent: bool) -> str:
     return f"The bot token has all required scopes, and {agents}. Without optional scopes: {_losses(declined)}."
 
 
+def groups(sizes: Mapping[str, int]) -> str:
+    return "People of user groups: " + ", ".join(f"{group} {size}" for group, size in sizes.items()) + "."
+
+
+def no_groups(what: str) -> str:
+    return f"Slack has no such user group, or doesn't list any ({what})."
+
+
 def scopes_missing(scopes: Sequence[str]) -> str:
     return f"Missing scopes: {_losses(scopes)}."
 
@@ -189,6 +213,15 @@ def no_hello(came: str) -> str:
 
 def no_socket(reason: str) -> str:
     return f"No Socket Mode connection opened ({reason})."
+
+
+def connections(others: int, processes: int) -> str:
+    """Compares the app's connections besides this one with the processes of the database."""
+    return f"{_are_open(others)}. Processes of Typist with this database: {processes}."
+
+
+def _are_open(others: int) -> str:
+    return "1 other connection is open" if others == 1 else f"{others} other connections are open"
 
 
 def two_apps(bot_app: str, socket_app: str) -> str:
@@ -233,8 +266,7 @@ def probe_fix(error: str) -> str:
 def probe_no_event(others: int) -> str:
     """Says that the probe's event did not arrive; `others` are connections besides this one."""
     if others:
-        are_open = "1 other connection is open" if others == 1 else f"{others} other connections are open"
-        return f"The probe's event did not arrive, but {are_open} and may have received it."
+        return f"The probe's event did not arrive, but {_are_open(others)} and may have received it."
     return "The probe's event did not arrive."
 
 
@@ -259,7 +291,7 @@ def model_fix(model: str, variable: str) -> str:
     return f"Choose another model in BOT_MODELS in place of {model}, or check what {variable} has access to."
 
 
-def model_problem(model: str, lookup: Lookup, entry: VendorEntry) -> tuple[str, str]:
+def model_problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -> tuple[str, str]:
     """Returns the message and the remedy for what a look-up found, and what must be fixed.
 
     What concerns all models of a vendor names the vendor, so that it is one problem of the report.
@@ -295,6 +327,8 @@ def model_problem(model: str, lookup: Lookup, entry: VendorEntry) -> tuple[str, 
             "Try again in a few minutes.",
         ),
     }
+    if not has_key:
+        problems[LookupOutcome.KEY_REFUSED] = f"{vendor}: the server wants a key, and {key} is not set.", f"Set {key}."
     if cloud:
         problems |= {
             LookupOutcome.NO_MODEL: (
@@ -313,6 +347,14 @@ def model_problem(model: str, lookup: Lookup, entry: VendorEntry) -> tuple[str, 
     return problems[lookup.outcome]
 
 
+NO_SEARCH_FIX = "Name a model that OpenAI or Anthropic serve, or turn BOT_WEB_SEARCH off."
+TRACES = "The collector at BOT_TRACES_URL answers."
+
+
+def traces_lost(reason: str) -> tuple[str, str]:
+    return f"No collector takes traces at BOT_TRACES_URL ({reason}).", "Check the address and its path: /v1/traces."
+
+
 def model_unlisted(model: str) -> tuple[str, str]:
     return (
         f"{model}: the server answers, but it doesn't say which models it has.",
@@ -328,12 +370,13 @@ def model_in_cloud(model: str) -> str:
     return f"{model}: the cloud gives this identity access to the model."
 
 
-def model_tools(model: str, *, called: bool, refused: bool, wrote_call: bool = False) -> str:
-    """Says whether the model called a tool that it was asked to call."""
+def model_tools(model: str, *, called: bool, refused: bool, wrote_call: bool = False, refusal: str = "") -> str:
+    """Says whether the model called a tool that it was asked to call. `refusal`: its server's words."""
     if called:
         return f"{model} calls tools."
     if refused:
-        return f"{model} refuses tools, so Typist asks it without them."
+        said = f" Its server says: {refusal}" if refusal else ""
+        return f"{model} refuses tools, so Typist asks it without them.{said}"
     if wrote_call:
         return f"{model} calls tools, but its server passes the calls on as text: its tool parser is off."
     return f"{model} did not call the tool that it was asked to call."
@@ -408,6 +451,10 @@ MCP_SIGN_IN_FIX = (
     "Set an Authorization header for the server in BOT_MCP_CONFIG, with a token that its vendor issues for programs. "
     "Until it works, answers don't use its tools."
 )
+BOT_KEYS_FIX = (
+    "Set BOT_SECRET_KEYS to what `openssl rand -base64 32 | tr '+/' '-_'` prints, and keep it: without it, everybody "
+    "has to sign in again. Or set an Authorization header for all askers."
+)
 MCP_NOTES_FIX = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/admins/tools.md."
 MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or deny these tools."
 MCP_BROKEN_FIX = "Ask the maintainers of the server to correct these tools' names and inputSchema, or deny them."
@@ -424,6 +471,33 @@ def mcp(server: str, tools: Mapping[str, ToolRule]) -> str:
 def mcp_down(server: str, reason: str) -> str:
     """Says that an MCP server can't be used; `reason` is that of the log."""
     return f"{server}: the MCP server is down ({reason})."
+
+
+def mcp_no_sign_in(server: str, reason: str) -> str:
+    return f"{server}: people must sign in to the MCP server, and nobody can: {reason}."
+
+
+def mcp_registers_nobody(server: str, issuer: str) -> str:
+    return f"{server}: people must sign in to the MCP server, at {issuer}, which doesn't let Typist register itself."
+
+
+def mcp_register(issuer: str, redirect_uri: str) -> str:
+    return (
+        f"Register Typist at {issuer} with the redirect address {redirect_uri}, and set oauth.clientId (and "
+        "clientSecret, if there is one) for the server in BOT_MCP_CONFIG. Or set an Authorization header."
+    )
+
+
+def mcp_needs_key(server: str, issuer: str) -> str:
+    return f"{server}: people must sign in to the MCP server, at {issuer}, and BOT_SECRET_KEYS isn't set."
+
+
+def mcp_sign_in(server: str, issuer: str, client_id: str, redirect_uri: str, *, with_code: bool) -> str:
+    """Says where people sign in, who Typist is there, and what people then enter in Slack."""
+    known = f"Typist is {client_id} there" if client_id else "Typist registers itself there"
+    then = "type the code that is shown there" if with_code else "paste the address of that page, which doesn't open"
+    how = f"They end at {redirect_uri}, and {then}." if redirect_uri else "They confirm a code there that Slack shows."
+    return f"{server}: people sign in to the MCP server, at {issuer}. {known}. {how}"
 
 
 def mcp_no_tool(server: str, missing: Sequence[str], listed: Sequence[str]) -> tuple[str, str]:
@@ -594,10 +668,13 @@ _NAMES: Mapping[str, str] = {
     "slack.socket_mode": "Socket Mode",
     "slack.same_app": "whether both tokens belong to the same app",
     "slack.manifest": "the app's manifest",
+    "slack.connections": "whether another process takes events",
+    "slack.user_groups": "the user groups of BOT_ALLOW_USERS",
     "slack.probe_post": "the probe's message",
     "slack.probe_event": "the event of the probe's message",
     "slack.probe_delete": "whether the probe's message can be deleted",
     "transcription": "BOT_TRANSCRIBE",
+    "traces": "BOT_TRACES_URL",
     "database.connection": "the database",
     "database.write": "whether the database can be written to",
     "database.schema": "the database schema",

@@ -5,26 +5,29 @@ Each MCP server is started or reached, and lists its tools. The database stays a
 
 import asyncio
 import io
+import logging
 import os
 import re
 import sqlite3
+import time
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import date
+from functools import partial
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.checks import check_texts
-from bot.checks.report import ANSWER_WITHIN_S, Check, fail, ok, skipped, warn
+from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, PlannedCheck, fail, ok, run_checks, skipped, warn
 from bot.clock import Clock
 from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, tools_together
 from bot.errors import EndReason, ProviderError
-from bot.isolation import others_may_read
-from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
+from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.models.events import Completion, ToolCall
 from bot.models.failures import LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
@@ -46,8 +49,14 @@ from bot.store.listening import Report, read_reports
 from bot.store.migrate import UNFIT_FIX, is_known, misfits, read_revision, unfit
 from bot.store.schema import REVISION
 from bot.store.threads import read_chosen_servers
+from bot.store.workers import living
+from files_to_markdown.isolation import others_may_read
 
 TRANSCRIPTION = "transcription"
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 def model_check_id(model: str) -> str:
@@ -92,7 +101,7 @@ async def _probe(setup: ModelSetup, model: str) -> Check:
     """Asks a model to call a tool, which no look-up can tell: servers refuse tools, or leave them out, in silence."""
     line = probe_id(model)
     called = refused = wrote_call = False
-    text = ""
+    text = refusal = ""
     taken_tokens: int | None = None
     try:
         async with (
@@ -104,7 +113,7 @@ async def _probe(setup: ModelSetup, model: str) -> Check:
                 text += event if isinstance(event, str) else ""
                 if isinstance(event, Completion):
                     refused, wrote_call = "tools" in event.refused, event.wrote_call
-                    taken_tokens = event.max_output_tokens
+                    taken_tokens, refusal = event.max_output_tokens, event.refusal
     except ProviderError as error:
         if error.reason is not EndReason.EMPTY:
             reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
@@ -116,7 +125,7 @@ async def _probe(setup: ModelSetup, model: str) -> Check:
         return warn(line, *check_texts.model_takes_less(model, taken_tokens, setup.options.max_output_tokens))
     if _THOUGHT_END.search(text):
         return warn(line, check_texts.model_leaves_thoughts(model), check_texts.REASONING_FIX)
-    message = check_texts.model_tools(model, called=called, refused=refused, wrote_call=wrote_call)
+    message = check_texts.model_tools(model, called=called, refused=refused, wrote_call=wrote_call, refusal=refusal)
     return ok(line, message) if called else warn(line, message, check_texts.TOOLS_FIX)
 
 
@@ -131,12 +140,20 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
     if lookup.outcome is LookupOutcome.NO_LIST:
         return warn(line, *check_texts.model_unlisted(model))
     if lookup.outcome is not LookupOutcome.MODEL:
-        return fail(line, *check_texts.model_problem(model, lookup, entry))
+        return fail(line, *check_texts.model_problem(model, lookup, entry, has_key=bool(settings.api_key)))
     if entry.cloud:
         return ok(line, check_texts.model_in_cloud(model))
     if retires:
         return warn(line, check_texts.model(model, retires), check_texts.model_fix(model, entry.api_key_variable))
     return ok(line, check_texts.model(model) if entry.needs_key(settings) else check_texts.model_served(model))
+
+
+async def log_models(setup: ModelSetup, today: date) -> None:
+    """Logs what is wrong with the models in use, as `typist check` would say it. No answer waits for that."""
+    checks = [PlannedCheck(model_check_id(model), partial(check_model, setup, model, today)) for model in setup.models]
+    for check in (await run_checks(checks)).for_people:
+        if check.status in (CheckStatus.WARN, CheckStatus.FAIL):
+            log.warning("setup of the models: %s %s", check.message, check.fix)
 
 
 async def check_transcription(setup: ModelSetup, model: str) -> Check:
@@ -181,8 +198,9 @@ MCP_PLACES = "mcp"
 class ServerChecks:
     """Checks the MCP servers: each alone, and what models are offered where several are used together."""
 
-    def __init__(self, setup: McpSetup, clock: Clock) -> None:
+    def __init__(self, setup: McpSetup, clock: Clock, *, has_keys: bool) -> None:
         self._setup = setup
+        self._has_keys = has_keys
         self._clock = clock
         self._tools: dict[str, ServerTools] = {}
         """Of the servers that have listed theirs."""
@@ -202,7 +220,8 @@ class ServerChecks:
             except (ServerDown, TimeoutError) as error:
                 is_process = isinstance(config.transport, StdioTransport)
                 fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
-                fix = check_texts.MCP_SIGN_IN_FIX if str(error) == DOWN_SIGN_IN else fix
+                if str(error) == DOWN_SIGN_IN and isinstance(config.transport, HttpTransport):
+                    return await self._sign_in(config.name, config.transport)
                 return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
         rules = self._setup.rules
         tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
@@ -221,6 +240,25 @@ class ServerChecks:
             messages, fixes = zip(*problems, strict=True)
             return warn(line, "\n".join(messages), " ".join(fixes))
         return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}))
+
+    async def _sign_in(self, server: str, transport: HttpTransport) -> Check:
+        """Says whether people can sign in to a server, and what is missing. Nothing is registered."""
+        from bot.accounts.oauth import SignInFailed, discovered, known_by
+
+        line = server_check_id(server)
+        try:
+            at = await discovered(transport.url, transport.sign_in.scopes)
+        except SignInFailed as error:
+            return warn(line, check_texts.mcp_no_sign_in(server, str(error)), check_texts.MCP_SIGN_IN_FIX)
+        client_id = known_by(at, transport.sign_in)
+        if not (at.registration_endpoint or client_id):
+            fix = check_texts.mcp_register(at.issuer, transport.sign_in.redirect_uri)
+            return warn(line, check_texts.mcp_registers_nobody(server, at.issuer), fix)
+        if not self._has_keys:
+            return warn(line, check_texts.mcp_needs_key(server, at.issuer), check_texts.BOT_KEYS_FIX)
+        redirect_uri = "" if at.device_authorization_endpoint else transport.sign_in.redirect_uri
+        with_code = bool(transport.sign_in.public_url)
+        return ok(line, check_texts.mcp_sign_in(server, at.issuer, client_id, redirect_uri, with_code=with_code))
 
     async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Check:
         """Counts the tools that a model is offered in direct messages and in channels, of all servers there.
@@ -330,31 +368,35 @@ class DatabaseChecks:
 
     async def chosen_servers(self) -> Mapping[str, Collection[str]]:
         """Returns the MCP servers of each channel that uses some; none if the database doesn't say."""
-        if self._engine is None:
-            return {}
-        try:
-            async with self._begin(READS) as connection:
-                if await connection.run_sync(read_revision) is None:
-                    return {}
-                return await read_chosen_servers(connection)
-        except (SQLAlchemyError, OSError):
-            return {}
+        with suppress(SQLAlchemyError, OSError):
+            return await self._read(read_chosen_servers, {})
+        return {}
+
+    async def living(self) -> int | None:
+        """Returns how many processes run with the database; None if it doesn't say."""
+        with suppress(SQLAlchemyError, OSError):
+            file = database_file(self._engine.url) if self._engine else None
+            return len(await self._read(partial(living, file=file, now=time.time()), []))
+        return None
 
     async def catch_up(self) -> Check:
         """Says what was done about the last time without Slack, if there was one."""
-        reports: list[Report] = []
-        if self._engine is not None:
-            try:
-                async with self._begin(READS) as connection:
-                    if await connection.run_sync(read_revision) is not None:
-                        reports = await read_reports(connection)
-            except (SQLAlchemyError, OSError) as error:
-                return fail(CATCH_UP, check_texts.database_unusable(reason_of(error)), remedy_for(error))
+        try:
+            reports: list[Report] = await self._read(read_reports, [])
+        except (SQLAlchemyError, OSError) as error:
+            return fail(CATCH_UP, check_texts.database_unusable(reason_of(error)), remedy_for(error))
         if not reports:
             return ok(CATCH_UP, check_texts.NOTHING_CAUGHT_UP)
         last = max(reports, key=lambda report: report.ends_at)
         sentence = check_texts.caught_up(last.begins_at, last.ends_at, **asdict(last.tally))
         return warn(CATCH_UP, sentence, check_texts.CATCH_UP_FIX) if last.tally.unread else ok(CATCH_UP, sentence)
+
+    async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: T) -> T:
+        """Returns what `read` finds, `nothing` if there are no tables yet. Raises SQLAlchemyError and OSError."""
+        if self._engine is None:
+            return nothing
+        async with self._begin(READS) as connection:
+            return nothing if await connection.run_sync(read_revision) is None else await read(connection)
 
     @asynccontextmanager
     async def _begin(self, option: str, *, commits: bool = False) -> AsyncIterator[AsyncConnection]:

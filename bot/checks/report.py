@@ -23,7 +23,7 @@ class CheckStatus(StrEnum):
     FAIL = "fail"
     """Questions stay unanswered until somebody fixes it."""
     SKIPPED = "skipped"
-    """It could not be checked, or nobody asked for it."""
+    """The check could not be made, or nobody asked for it."""
 
 
 _MARKS: Mapping[CheckStatus, str] = {
@@ -133,9 +133,9 @@ class PlannedCheck:
     id: str
     run: Callable[[], Awaitable[Check]]
     needs: Sequence[str] = ()
-    """It is skipped if one of these failed or was skipped."""
+    """The checks without which this one is skipped."""
     after: Sequence[str] = ()
-    """It waits for these, whatever they find."""
+    """The checks that come first, whatever they find."""
     within_s: float = 0.0
     """How long it may take, if that is longer than WITHIN_S."""
 

@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,10 +25,12 @@ from bot import network
 from bot.checks import check_texts
 from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, skipped_for, warn
 from bot.clock import Clock
-from bot.errors import RateLimited, Refusal, Refused
+from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.slack.client import CLOSE_TIMEOUT_S, Installation, SlackClient
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, OPTIONAL_SCOPES, differences, scopes_of
+from bot.slack.socket import CONNECTIONS
 from bot.slack.text import json_object, string
+from bot.slack.user_groups import read_groups
 
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
@@ -36,6 +38,7 @@ SKEW_FAILED_S = 300.0
 
 BOT_TOKEN, SCOPES_ID, CLOCK = "slack.bot_token", "slack.scopes", "slack.clock"
 APP_TOKEN, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.socket_mode", "slack.same_app"
+CONNECTIONS_ID, USER_GROUPS = "slack.connections", "slack.user_groups"
 MANIFEST = "slack.manifest"
 """Slack documents "special rate limits" for blocks.validate, and no figure."""
 PROBE_POST, PROBE_EVENT, PROBE_DELETE = "slack.probe_post", "slack.probe_event", "slack.probe_delete"
@@ -46,12 +49,12 @@ _ERROR_NAME = re.compile("[a-z_]+")
 """Slack's own names. Those that Typist gives to answers that aren't Slack's are written in another way."""
 
 
-def check_scopes(installation: Installation, *, search: bool) -> Check:
+def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> Check:
     """Compares the token's scopes with the manifest's."""
     if installation.scopes is None:
         return skipped(SCOPES_ID, check_texts.SCOPES_UNKNOWN)
     agent = AGENT_SCOPE in installation.scopes
-    expected = scopes_of(agent=agent, search=search)
+    expected = scopes_of(agent=agent, extra=extra)
     missing = [scope for scope in expected if scope not in installation.scopes]
     if OPTIONAL_SCOPES.issuperset(missing):
         return ok(SCOPES_ID, check_texts.scopes(len(expected), missing, agent=agent))
@@ -71,9 +74,15 @@ def check_clock(installation: Installation, now_s: float) -> Check:
     return severity(CLOCK, message, check_texts.CLOCK_FIX)
 
 
-def log_setup(installation: Installation, now_s: float, *, search: bool) -> None:
+def refuse_organization(installation: Installation) -> None:
+    """Raises SlackSetupError for the token of an organization, whose members would all count as outsiders."""
+    if installation.is_organization:
+        raise SlackSetupError(f"{check_texts.ORGANIZATION} {check_texts.ORGANIZATION_FIX}")
+
+
+def log_setup(installation: Installation, now_s: float, *, extra: Collection[str]) -> None:
     """Logs what auth.test's own answer shows to be wrong or left out, at each start. It makes no call, and no delay."""
-    scopes, skew = check_scopes(installation, search=search), check_clock(installation, now_s)
+    scopes, skew = check_scopes(installation, extra=extra), check_clock(installation, now_s)
     for check in (scopes, skew):
         if check.status in (CheckStatus.WARN, CheckStatus.FAIL):
             log.warning("setup of the Slack app: %s %s", check.message, check.fix)
@@ -92,8 +101,8 @@ class SlackChecks:
     app: SlackClient
     config: SlackClient | None
     clock: Clock
-    search: bool
-    """Whether Slack search is on, which needs a scope of its own."""
+    extra: Collection[str]
+    """The scopes that only some settings need."""
     _installation: Installation | None = field(default=None, init=False)
     _bot_token: Check | None = field(default=None, init=False)
     _bot_app_id: str = field(default="", init=False)
@@ -122,6 +131,8 @@ class SlackChecks:
 
         async def ask() -> Check:
             self._installation = installation = await self.bot.installation()
+            if installation.is_organization:
+                return fail(BOT_TOKEN, check_texts.ORGANIZATION, check_texts.ORGANIZATION_FIX)
             return ok(BOT_TOKEN, check_texts.bot(installation.identity.name, installation.team_name))
 
         self._bot_token = await _refused_as(BOT_TOKEN, "SLACK_BOT_TOKEN", check_texts.bot_token_fix, ask)
@@ -129,7 +140,18 @@ class SlackChecks:
 
     async def scopes(self) -> Check:
         """Compares the scopes, after `bot_token`."""
-        return check_scopes(self.installation, search=self.search)
+        return check_scopes(self.installation, extra=self.extra)
+
+    async def user_groups(self, groups: Collection[str]) -> Check:
+        """Looks for the user groups of BOT_ALLOW_USERS, after `scopes`."""
+        try:
+            people = await read_groups(self.bot, groups)
+            missing = ", ".join(sorted(set(groups) - people.keys()))
+        except (RateLimited, Refused) as error:
+            missing = _error_of(error)
+        if missing:
+            return fail(USER_GROUPS, check_texts.no_groups(missing), check_texts.GROUPS_FIX)
+        return ok(USER_GROUPS, check_texts.groups({group: len(people[group]) for group in sorted(people)}))
 
     async def clocks(self) -> Check:
         """Compares the clocks, after `bot_token`."""
@@ -172,6 +194,20 @@ class SlackChecks:
                 received = " ".join(str(part) for part in (kind, reason) if part) or first.type.name
                 return fail(SOCKET_MODE, check_texts.no_hello(received), check_texts.SOCKET_FIX)
 
+    async def connections(self, living: Callable[[], Awaitable[int | None]]) -> Check:
+        """Compares the app's connections with those of the database's processes, after `socket_mode`.
+
+        `living` returns how many processes run with the database, None if it doesn't say.
+        """
+        assert self._socket is not None
+        processes = await living()
+        if processes is None:
+            return skipped(CONNECTIONS_ID, check_texts.CONNECTIONS_UNKNOWN)
+        found = check_texts.connections(self._socket.others, processes)
+        if self._socket.others <= CONNECTIONS * processes:
+            return ok(CONNECTIONS_ID, found)
+        return warn(CONNECTIONS_ID, found, check_texts.OTHER_PROCESS_FIX)
+
     async def same_app(self) -> Check:
         """Compares the apps that both tokens belong to, after `bot_token` and `app_token`."""
         bot_app_id = await self._find_bot_app_id()
@@ -195,7 +231,7 @@ class SlackChecks:
 
         async def compare() -> Check:
             exported = json_object(await config.call("apps.manifest.export", app_id=app_id), "manifest")
-            problems = differences(exported, search=self.search)
+            problems = differences(exported, extra=self.extra)
             if not problems:
                 return ok(MANIFEST, check_texts.MANIFEST)
             severity = fail if any(problem.is_essential for problem in problems) else warn

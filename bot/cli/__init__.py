@@ -8,6 +8,8 @@ EXIT_FAILED = 1
 """For what failed, isn't well or was declined."""
 EXIT_INVALID = 2
 """For settings and arguments that can't be used."""
+WORKER = "admin"
+"""The name of a subcommand's process among the workers. It claims no jobs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def summary(model_name: str, completion: Completion, first_s: float, cost_usd: f
     usage = completion.usage
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens unknown"
     price = "price unknown" if cost_usd is None else f"${cost_usd:.6f}"
-    searched = texts.work_done(usage.web_searches if usage else 0, 0)
+    searched = texts.answers.work_done(usage.web_searches if usage else 0, 0)
     delay = f"first token after {first_s:.2f} s"
     return " · ".join(filter(None, (model_name, searched, tokens, delay, price)))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
-from bot.cli.admin import confirmed
-from bot.core.texts import time_in_utc
+from bot.cli.terminal import confirmed
+from bot.core.texts.words import time_in_utc
 from bot.settings import Settings
 
 

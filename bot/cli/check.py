@@ -11,21 +11,25 @@ from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from io import TextIOWrapper
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bot import isolation, logs, network, settings
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from bot import logs, network, settings
 from bot.checks import check_texts
-from bot.checks.report import Check, CheckReport, fail, ok, warn
+from bot.checks.report import ANSWER_WITHIN_S, Check, CheckReport, fail, ok, warn
 from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand
 from bot.errors import SettingsError
 from bot.mcp.config import HttpTransport
 from bot.models.registry import resolved
-from bot.settings import Settings, model_setup, models_in_use
+from bot.settings import Settings, access_rules_of, extra_scopes, model_setup, models_in_use
+from files_to_markdown import isolation
 
 EXIT_INTERRUPTED = 130
-SETTINGS, ISOLATION, NETWORK = "settings", "isolation", "network"
+SETTINGS, ISOLATION, NETWORK, TRACES = "settings", "isolation", "network", "traces"
 
 _CONVERSATION = re.compile(r"[CDGUW][A-Z0-9]+")
 
@@ -103,11 +107,11 @@ async def checked(
         bot, app, config = (SlackClient(token, ours.slack_api_url, session) for token in tokens)
         clock = SystemClock()
         setup = model_setup(ours)
-        in_slack = slack.SlackChecks(bot, app, config if ours.slack_config_token else None, clock, ours.slack_search)
+        in_slack = slack.SlackChecks(bot, app, config if ours.slack_config_token else None, clock, extra_scopes(ours))
         stack.push_async_callback(in_slack.close)
         store = models.DatabaseChecks(ours.database_url)
         stack.push_async_callback(store.close)
-        servers = models.ServerChecks(ours.mcp, clock)
+        servers = models.ServerChecks(ours.mcp, clock, has_keys=bool(ours.secret_keys))
         today = datetime.fromtimestamp(clock.now(), UTC).date()
         steps = [
             PlannedCheck(SETTINGS, partial(_settings, ours, env_file)),
@@ -123,6 +127,10 @@ async def checked(
             ),
             PlannedCheck(slack.MANIFEST, in_slack.manifest, after=[slack.SAME_APP]),
         ]
+        if groups := access_rules_of(ours).groups:
+            steps.append(
+                PlannedCheck(slack.USER_GROUPS, partial(in_slack.user_groups, groups), needs=[slack.SCOPES_ID])
+            )
         if probe is not None:
             steps += [
                 PlannedCheck(
@@ -155,8 +163,16 @@ async def checked(
             PlannedCheck(models.CONNECTION, store.connection),
             PlannedCheck(models.WRITE, store.write, needs=[models.CONNECTION]),
             PlannedCheck(models.SCHEMA, store.schema, needs=[models.CONNECTION], after=[models.WRITE]),
+            PlannedCheck(
+                slack.CONNECTIONS_ID,
+                partial(in_slack.connections, store.living),
+                needs=[slack.SOCKET_MODE, models.CONNECTION],
+                after=[models.SCHEMA],
+            ),
             PlannedCheck(models.CATCH_UP, store.catch_up, needs=[models.CONNECTION], after=[models.SCHEMA]),
         ]
+        if ours.traces_url:
+            steps.append(PlannedCheck(TRACES, partial(_traces, ours.traces_url, session)))
         if ours.mcp.servers:
             alone = [
                 PlannedCheck(models.server_check_id(server.name), partial(servers.server, server))
@@ -176,8 +192,9 @@ async def _settings(ours: Settings, env_file: Path | None) -> Check:
     problems = [check_texts.misnamed(name, variable) for name, variable in ours.misnamed.items()]
     if env_file is not None and isolation.others_may_read(env_file):
         problems.append(check_texts.others_may_read(str(env_file), str(env_file)))
+    problems += [(sentence, check_texts.NO_SEARCH_FIX) for sentence in settings.without_effect(ours)]
     message = "\n".join([*(problem for problem, _ in problems), *lines, *ours.mcp.notes])
-    fixes = [fix for _, fix in problems] + ([check_texts.MCP_NOTES_FIX] if ours.mcp.notes else [])
+    fixes = list(dict.fromkeys(fix for _, fix in problems)) + ([check_texts.MCP_NOTES_FIX] if ours.mcp.notes else [])
     return warn(SETTINGS, message, " ".join(fixes)) if fixes else ok(SETTINGS, message)
 
 
@@ -201,6 +218,17 @@ async def _network(ours: Settings) -> Check:
     except SettingsError as error:
         return fail(NETWORK, str(error), check_texts.NETWORK_FIX)
     return ok(NETWORK, check_texts.ways(ways, network.certificates()))
+
+
+async def _traces(url: str, session: ClientSession) -> Check:
+    """Sends the collector no traces, to see whether one answers."""
+    headers = {"Content-Type": "application/x-protobuf"}
+    try:
+        async with session.post(url, data=b"", headers=headers, timeout=ClientTimeout(ANSWER_WITHIN_S)) as response:
+            said = "" if response.status < HTTPStatus.BAD_REQUEST else f"HTTP {response.status}"
+    except (ClientError, OSError, TimeoutError) as error:
+        said = network.reason_of(error, url) or type(error).__name__
+    return warn(TRACES, *check_texts.traces_lost(said)) if said else ok(TRACES, check_texts.TRACES)
 
 
 def _print(report: CheckReport, *, as_json: bool) -> None:

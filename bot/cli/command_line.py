@@ -16,7 +16,21 @@ from pathlib import Path
 from typing import NoReturn
 
 from bot import __version__, logs, network, settings
-from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand, admin, ask, backup, check, init, run
+from bot.cli import (
+    EXIT_FAILED,
+    EXIT_INVALID,
+    Subcommand,
+    ask,
+    audit,
+    backup,
+    check,
+    forget,
+    init,
+    mcp,
+    migrate,
+    run,
+    usage,
+)
 from bot.core import texts
 from bot.errors import ProviderError, SettingsError, TypistError, trace_of
 
@@ -26,16 +40,14 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "sandbox": run.SANDBOX,
     "ask": ask.SUBCOMMAND,
     "check": check.SUBCOMMAND,
-    "mcp": admin.MCP,
-    "schedules": admin.SCHEDULES,
+    "mcp": mcp.MCP,
     "manifest": init.MANIFEST,
-    "migrate": admin.MIGRATE,
+    "migrate": migrate.MIGRATE,
     "backup": backup.BACKUP,
     "restore": backup.RESTORE,
-    "forget": admin.FORGET,
-    "usage": admin.USAGE,
-    "audit": admin.AUDIT,
-    "memory": admin.MEMORY,
+    "forget": forget.FORGET,
+    "usage": usage.USAGE,
+    "audit": audit.AUDIT,
     "health": run.HEALTH,
 }
 
@@ -73,9 +85,11 @@ def run_command(arguments: Sequence[str]) -> int:
         return _failed(EXIT_INVALID, *error.problems)
     except ProviderError as error:
         # The sentence may say to ask a Typist admin, but an admin may be the one who reads it.
-        return _failed(EXIT_FAILED, texts.for_error(error), *([f"The reason: {error.detail}"] if error.detail else []))
+        return _failed(
+            EXIT_FAILED, texts.models.for_error(error), *([f"The reason: {error.detail}"] if error.detail else [])
+        )
     except TypistError as error:
-        return _failed(EXIT_FAILED, texts.for_error(error))
+        return _failed(EXIT_FAILED, texts.models.for_error(error))
     except BrokenPipeError:
         # The reader closed the pipe, as `| head` does.
         return EXIT_FAILED

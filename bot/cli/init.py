@@ -1,8 +1,8 @@
 """`typist init`: asks for what Typist needs to connect to Slack, checks each answer, and writes it to `.env`.
 
 What is set already is neither asked for nor changed. Each token and key is checked when it is pasted, and written as
-soon as it is accepted: whoever stops midway loses nothing, and the next run asks for the rest. Nothing that is pasted
-is printed or logged.
+soon as it is accepted: a person who stops midway loses nothing, and the next run asks for the rest. Nothing that is
+pasted is printed or logged.
 
 `typist manifest` prints the manifest from which Slack makes the app.
 """
@@ -12,17 +12,17 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from getpass import getpass
 from typing import Any
 
 from bot import logs, settings
 from bot.checks import check_texts
 from bot.checks.report import Check, CheckStatus, fail
 from bot.cli import EXIT_FAILED, Subcommand, check
-from bot.cli.admin import in_one_line, names_of
+from bot.cli.names import in_one_line, names_of
 from bot.cli.new_app import NewApp, manifest_file
-from bot.cli.terminal import typed
 from bot.core import texts
 from bot.errors import RateLimited, Refused, SettingsError
 from bot.models.registry import VENDORS, vendor_of_key
@@ -109,7 +109,7 @@ class _Init:
         ours = self._settings()
         logs.set_up_quietly(ours.log_level, ours.log_format)
         if not self._has(BOT_TOKEN) and not self._has(APP_TOKEN):
-            manifest = chosen_manifest(options, search=ours.slack_search)
+            manifest = chosen_manifest(options, extra=settings.extra_scopes(ours))
             with manifest_file(manifest) as file:
                 self._new_app = NewApp(manifest, file, self.env, ours.slack_config_token)
                 self._new_app.introduce()
@@ -150,7 +150,7 @@ class _Init:
         print(f"\n{ASK[wanted]}")
         pasted = ""
         while True:
-            pasted = typed(PASTE_AGAIN if pasted else self._prompt(), is_secret=True).strip() or pasted
+            pasted = getpass(PASTE_AGAIN if pasted else self._prompt()).strip() or pasted
             variable = _variable_of(pasted) or wanted or "OPENAI_API_KEY"
             if self._new_app and (not pasted or pasted.startswith("xoxe")):
                 self._go_on_with(self._new_app, pasted)
@@ -229,7 +229,7 @@ class _Init:
     def _ask_for_admin(self) -> None:
         """Asks who is the admin until one member is found, or nobody is named."""
         print()
-        while words := typed(WHO).strip():
+        while words := input(WHO).strip():
             if "@" in words[1:]:
                 print(NO_EMAILS)
                 continue
@@ -301,7 +301,7 @@ async def _greet(ours: Settings, admin: str, person: str) -> Check | None:
         slack = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
         try:
             me = await slack.identity()
-            await slack.post(channel=admin, text=texts.im_here(me.name))
+            await slack.post(channel=admin, text=texts.welcome.im_here(me.name))
         except (RateLimited, Refused) as error:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" ")[0]
             return fail(PROBE_POST, check_texts.greeting_refused(person, name), check_texts.probe_fix(name))
@@ -323,14 +323,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _print_manifest(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Prints the manifest and returns the exit code. Raises SettingsError."""
-    print(json.dumps(chosen_manifest(options, search=settings.read(env).slack_search), indent=2))
+    print(json.dumps(chosen_manifest(options, extra=settings.extra_scopes(settings.read(env))), indent=2))
     return 0
 
 
-def chosen_manifest(options: argparse.Namespace, *, search: bool) -> dict[str, Any]:
+def chosen_manifest(options: argparse.Namespace, *, extra: Collection[str]) -> dict[str, Any]:
     """Returns the manifest that the arguments choose. Raises SettingsError."""
     try:
-        return app_manifest(agent=options.agent, search=search, name=options.name, command=options.slash_command)
+        return app_manifest(agent=options.agent, extra=extra, name=options.name, command=options.slash_command)
     except ValueError as problem:
         raise SettingsError([str(problem)]) from problem
 

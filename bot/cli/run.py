@@ -14,14 +14,17 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot import __version__, isolation, logs, settings, standstill
+from bot import __version__, logs, settings, standstill
 from bot.cli import EXIT_FAILED, Subcommand
+from bot.clock import Background
 from bot.errors import SettingsError
 from bot.settings import Settings, install_command
 from bot.slack.manifest import app_manifest
+from files_to_markdown import isolation
 
 if TYPE_CHECKING:
     from bot.app import Shutdown
@@ -38,7 +41,9 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     exit_on_sigterm()
     ours = settings.read(env, needs_slack=True, needs_model=True)
     from bot import app
+    from bot.checks.models import log_models
 
+    beside = Background()
     logs.set_up(ours.log_level, ours.log_format)
     _warn_of_exposure(ours.database_url)
 
@@ -52,6 +57,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         # What is there by now stays: modules, tables, connections. Each full collection would look at all of it, and
         # hold up every answer for a tenth of a second.
         gc.freeze()
+        beside.start(log_models(settings.model_setup(ours), datetime.now(UTC).date()), "models not looked up")
 
     async def run_bot(shutdown: "Shutdown") -> None:
         beating = asyncio.create_task(standstill.beat(env.get("NOTIFY_SOCKET", "")))
@@ -183,8 +189,12 @@ def _run_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
     from slack_sandbox.start import read_manifest
 
     port = None if options.port is None else parse_port(options.port)
-    manifest = read_manifest(options.manifest) if options.manifest else app_manifest(agent=options.agent)
     ours = settings.read(env)
+    manifest = (
+        read_manifest(options.manifest)
+        if options.manifest
+        else app_manifest(agent=options.agent, extra=settings.extra_scopes(ours))
+    )
     logs.set_up(ours.log_level, ours.log_format)
     # A copy of .env.example names the default, too. Each sandbox is a new workspace: an old one's rows would be read.
     if ours.database_url == Settings().database_url:

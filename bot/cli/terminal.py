@@ -1,13 +1,10 @@
-"""What `typist init` does with a terminal: reads a line, shows a link, and reaches the clipboard and the browser."""
+"""What `typist` does with a terminal: shows a link, asks for a yes, and reaches the clipboard and the browser."""
 
-import select
-import signal
-import socket
 import sys
-import termios
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+
+from bot.errors import SettingsError
 
 MAX_LINK_CHARS = 2_083
 """Terminals on VTE ignore a link with a longer address."""
@@ -29,7 +26,7 @@ def copy(text: str, env: Mapping[str, str]) -> None:
 
 
 def has_browser(env: Mapping[str, str]) -> bool:
-    """Returns whether a browser can show something to whoever sits at the terminal.
+    """Returns whether a browser can show something to the person at the terminal.
 
     Without a screen, Python would start a browser of text in the terminal itself.
     """
@@ -51,52 +48,10 @@ def browse(url: str) -> bool:
         return False
 
 
-def typed(prompt: str, *, is_secret: bool = False) -> str:
-    """Shows a prompt and returns the line that is typed, which isn't shown if it is a secret.
-
-    `input` and `getpass` miss a Ctrl-C between the prompt and their read: Python has noted the signal by then, but
-    handles it only after the read, which waits for a line. Here a signal ends the wait as a line does.
-
-    Raises:
-        KeyboardInterrupt: at Ctrl-C.
-        EOFError: at Ctrl-D, or when the terminal is gone.
-    """
-    with _signals() as signals, _echo(not is_secret):
-        print(prompt, end="", flush=True)
-        ready, _, _ = select.select([sys.stdin, signals], [], [])
-        if signals in ready:
-            raise KeyboardInterrupt
-        line = sys.stdin.readline()
-        if is_secret:
-            print()
-    if not line:
-        raise EOFError
-    return line
-
-
-@contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Yields a socket that can be read as soon as a signal came."""
-    theirs, ours = socket.socketpair()
-    with theirs, ours:
-        theirs.setblocking(False)
-        signal.set_wakeup_fd(theirs.fileno())
-        try:
-            yield ours
-        finally:
-            signal.set_wakeup_fd(-1)
-
-
-@contextmanager
-def _echo(is_on: bool) -> Iterator[None]:
-    """Lets the terminal show what is typed, or not, and leaves it as it was."""
-    before = termios.tcgetattr(sys.stdin)
-    meanwhile = termios.tcgetattr(sys.stdin)
-    if not is_on:
-        # The fourth has the local modes.
-        meanwhile[3] &= ~termios.ECHO
-    try:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, meanwhile)
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+def confirmed(question: str, to_do: str, shown: str = "") -> bool:
+    """Shows what the question is about, and asks it at the terminal. Raises SettingsError where there is none."""
+    if not sys.stdin.isatty():
+        raise SettingsError([f"There is no terminal to confirm at. Use --yes to {to_do} without confirmation."])
+    print(shown, end="", flush=True)
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

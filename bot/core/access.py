@@ -7,6 +7,7 @@ channels there is one an hour, so that a script can't use up the app's ephemeral
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from bot.core import texts
 from bot.core.conversation import Question
@@ -37,14 +38,14 @@ OPTIONAL_KINDS = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
 class Denial(StrEnum):
     """Why a question is denied. The value is the sentence that the asker reads."""
 
-    PERSON = texts.DENIED_USER
-    CHANNEL = texts.DENIED_CHANNEL
-    GUEST = texts.DENIED_GUEST
-    EXTERNAL = texts.DENIED_EXTERNAL
-    BOT = texts.DENIED_BOT
-    UNKNOWN = texts.DENIED_UNKNOWN
-    NO_MEMBER = texts.ONLY_MEMBERS_APPROVE
-    """They have access, but what they ask for is for members only."""
+    PERSON = texts.access.DENIED_USER
+    CHANNEL = texts.access.DENIED_CHANNEL
+    GUEST = texts.access.DENIED_GUEST
+    EXTERNAL = texts.access.DENIED_EXTERNAL
+    BOT = texts.access.DENIED_BOT
+    UNKNOWN = texts.access.DENIED_UNKNOWN
+    NO_MEMBER = texts.approvals.ONLY_MEMBERS_APPROVE
+    """The asker has access, but what they ask for is for members only."""
 
 
 _DENIALS = {
@@ -56,41 +57,58 @@ _DENIALS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AccessRules:
-    """The access settings, with Slack's IDs."""
+    """The access settings, with Slack's IDs, and what they say of a question."""
 
     also: frozenset[UserKind] = frozenset()
     """The kinds of users who may ask besides members."""
     allow_users: frozenset[str] = frozenset()
-    """If not empty, only these users may ask, whatever kind they are."""
+    """If not empty, only these may ask: users by ID, whatever kind they are; the people of user groups, by ID (S…) or
+    handle (@support); members with an address at a domain (@example.com)."""
     allow_channels: frozenset[str] = frozenset()
     """If not empty, Typist answers only in these channels and in direct messages."""
 
-    @property
+    @cached_property
     def allow_all_kinds(self) -> bool:
         """Whether every kind of user may ask, even an unknown one."""
         return self.also >= frozenset(OPTIONAL_KINDS)
 
+    @cached_property
+    def domains(self) -> frozenset[str]:
+        """The domains of e-mail addresses in `allow_users`."""
+        return frozenset(entry[1:].lower() for entry in self.allow_users if entry[0] == "@" and "." in entry)
 
-def denial(rules: AccessRules, question: Question, kind: UserKind | None) -> Denial | None:
-    """Returns why a question is denied, or None if it is allowed.
+    @cached_property
+    def groups(self) -> frozenset[str]:
+        """The user groups in `allow_users`, by ID or handle."""
+        return frozenset(entry.removeprefix("@") for entry in self.allow_users if entry[0] in "@S" and "." not in entry)
 
-    `kind` is None if it isn't known. Then the question is allowed only if it would be for every kind.
-    """
-    channel_id, user_id = question.thread.channel_id, question.user_id
-    if rules.allow_channels and channel_id not in rules.allow_channels and not question.thread.in_direct_message:
-        return Denial.CHANNEL
-    if rules.allow_users:
-        return None if user_id in rules.allow_users else Denial.PERSON
-    if kind is UserKind.MEMBER or kind in rules.also or rules.allow_all_kinds:
-        return None
-    return _DENIALS[kind]
+    def denial(self, question: Question, kind: UserKind | None, is_named: bool | None = False) -> Denial | None:
+        """Returns why a question is denied, or None if it is allowed.
 
+        `kind` is None if it isn't known. Then the question is allowed only if it would be for every kind. `is_named`:
+        whether a group or domain of `allow_users` names the asker, None if Slack doesn't say.
+        """
+        channel_id, user_id = question.thread.channel_id, question.user_id
+        if self.allow_channels and channel_id not in self.allow_channels and not question.thread.in_direct_message:
+            return Denial.CHANNEL
+        if self.allow_users:
+            if user_id in self.allow_users or is_named:
+                return None
+            return Denial.UNKNOWN if is_named is None else Denial.PERSON
+        if kind is UserKind.MEMBER or kind in self.also or self.allow_all_kinds:
+            return None
+        return _DENIALS[kind]
 
-def depends_on_kind(rules: AccessRules, question: Question) -> bool:
-    """Whether the decision depends on the asker's kind, so that Slack must be asked for it."""
-    return len({denial(rules, question, kind) for kind in (*UserKind, None)}) > 1
+    def depend_on_kind(self, question: Question) -> bool:
+        """Whether the decision depends on the asker's kind, so that Slack must be asked for it."""
+        return len({self.denial(question, kind) for kind in (*UserKind, None)}) > 1
+
+    def depend_on_name(self, question: Question) -> bool:
+        """Whether the decision depends on the asker's groups or address, so that Slack must be asked for them."""
+        is_asked = bool(self.groups or self.domains) and not question.from_bot
+        return is_asked and self.denial(question, None) is Denial.PERSON
 
 
 @dataclass(frozen=True, slots=True)

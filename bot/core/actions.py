@@ -26,10 +26,11 @@ class ReplyAction(StrEnum):
     """One of several buttons: the action_id has a DownReason behind it."""
     DELETE = "delete"
     APPROVE = "approve"
-    CREATE_IF_CHANGED = "create_if_changed"
-    """APPROVE of a proposed schedule, whose runs are left out while nothing is new."""
     DENY = "deny"
+    SIGN_IN = "sign_in"
+    EDIT = "edit"
     ALLOW_ALWAYS = "allow_always"
+    ALLOW_IN_THREAD = "allow_in_thread"
     ARGUMENTS = "arguments"
     ARGUMENTS_JSON = "arguments_json"
     DETAILS = "details"
@@ -68,21 +69,21 @@ class RecordedAnswer:
     sources: Sequence[Citation] = ()
     """The web pages that it cites."""
     has_previous: bool = False
-    """There is an earlier version than the one that readers see."""
+    """The answer has an earlier version than the one that readers see."""
     has_next: bool = False
-    """There is a later one."""
+    """The answer has a later version than the one that readers see."""
     model: str | None = None
     end_reason: EndReason | None = None
-    """Why it ended; None if no attempt has ended."""
+    """Why the answer ended; None if no attempt has ended."""
     ended_at: float | None = None
-    """When that went on record, in seconds since the epoch."""
+    """When the end went on record, in seconds since the epoch."""
     prompt_version: str | None = None
     waits_until: float | None = None
-    """Until when it waits for an approval; None if it waits for none."""
+    """Until when the answer awaits an approval; None if it awaits none."""
     choices: tuple[str, ...] = field(default=(), repr=False)
-    """What people can still choose below it."""
+    """What people can still choose below the answer."""
     has_acted: bool = False
-    """Its newest version did what a command said, or proposed what a person has decided about."""
+    """The newest version did what a command said, or proposed what a person has decided about."""
 
     @property
     def is_expired(self) -> bool:
@@ -91,7 +92,7 @@ class RecordedAnswer:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has ended, and its text is complete. While a new version is written, that is another one's."""
+        """Whether the answer has ended, and is whole. While a new version is written, the text is an older one's."""
         return (self.state, self.end_reason) == (AnswerState.ENDED, EndReason.WHOLE) and bool(self.answer.strip())
 
 
@@ -105,20 +106,20 @@ class ActionResponse:
     asks_why: str = ""
     """The ts of the message whose answer didn't help: buttons below the sentence ask why."""
     replaces: bool = False
-    """It takes the place of the response whose button was pressed."""
+    """The response takes the place of the one whose button was pressed."""
 
 
 def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, admins: Collection[str]) -> str | None:
     """Returns the sentence that refuses an action to a person; None if they may do it now."""
     if answer is None:
-        return texts.ANSWER_UNKNOWN
+        return texts.actions.ANSWER_UNKNOWN
     if answer.state is AnswerState.DELETED:
-        return texts.ANSWER_DELETED
-    if action in texts.ONLY_ASKER and user_id != answer.question.user_id and user_id not in admins:
+        return texts.actions.ANSWER_DELETED
+    if action in texts.actions.ONLY_ASKER and user_id != answer.question.user_id and user_id not in admins:
         is_offer = action is ReplyAction.REGENERATE and answer.end_reason is EndReason.OFFERED
-        return texts.ONLY_ASKER_ANSWERS_NOW if is_offer else texts.ONLY_ASKER[action]
+        return texts.actions.ONLY_ASKER_ANSWERS_NOW if is_offer else texts.actions.ONLY_ASKER[action]
     if action is ReplyAction.ALLOW_ALWAYS and user_id not in admins:
-        return texts.ONLY_ADMIN_ALLOWS
+        return texts.approvals.ONLY_ADMIN_ALLOWS
     return _not_now(action, answer)
 
 
@@ -129,43 +130,45 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
             return None
         case ReplyAction.STOP:
             stopped = answer.state is AnswerState.STOPPED
-            return None if live else texts.ANSWER_ALREADY_STOPPED if stopped else texts.ANSWER_FINISHED
+            return None if live else texts.actions.ANSWER_ALREADY_STOPPED if stopped else texts.actions.ANSWER_FINISHED
         case (
             ReplyAction.APPROVE
-            | ReplyAction.CREATE_IF_CHANGED
             | ReplyAction.DENY
+            | ReplyAction.SIGN_IN
+            | ReplyAction.EDIT
             | ReplyAction.ALLOW_ALWAYS
+            | ReplyAction.ALLOW_IN_THREAD
             | ReplyAction.ARGUMENTS
             | ReplyAction.ARGUMENTS_JSON
         ):
-            return None if answer.state is AnswerState.GROWING else texts.NOTHING_TO_DECIDE
+            return None if answer.state is AnswerState.GROWING else texts.approvals.NOTHING_TO_DECIDE
         case ReplyAction.FEEDBACK:
             if live:
-                return texts.ANSWER_UNFINISHED
-            return None if answer.model else texts.NOTHING_TO_RATE
+                return texts.actions.ANSWER_UNFINISHED
+            return None if answer.model else texts.actions.NOTHING_TO_RATE
     if live:
-        return texts.ANSWER_UNFINISHED
+        return texts.actions.ANSWER_UNFINISHED
     if answer.is_expired:
-        return texts.QUESTION_EXPIRED
+        return texts.actions.QUESTION_EXPIRED
     is_again = action in (ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH)
-    return texts.NOT_TWICE if is_again and answer.has_acted else _not_of_version(action, answer)
+    return texts.actions.NOT_TWICE if is_again and answer.has_acted else _not_of_version(action, answer)
 
 
 def _not_of_version(action: ReplyAction, answer: RecordedAnswer) -> str | None:
     """Returns why an action isn't for the version that readers see, None if it is."""
     match action:
         case ReplyAction.PREVIOUS:
-            return None if answer.has_previous else texts.NO_PREVIOUS_VERSION
+            return None if answer.has_previous else texts.actions.NO_PREVIOUS_VERSION
         case ReplyAction.NEXT:
-            return None if answer.has_next else texts.NO_LATER_VERSION
+            return None if answer.has_next else texts.actions.NO_LATER_VERSION
         case ReplyAction.CONTINUE | ReplyAction.CANVAS if answer.has_next:
-            return texts.NOT_NEWEST_VERSION
+            return texts.actions.NOT_NEWEST_VERSION
         case ReplyAction.CANVAS:
-            return None if answer.is_whole else texts.CANVAS_OF_INCOMPLETE
+            return None if answer.is_whole else texts.actions.CANVAS_OF_INCOMPLETE
         case ReplyAction.CONTINUE if answer.end_reason is EndReason.WHOLE:
-            return texts.ANSWER_FINISHED
+            return texts.actions.ANSWER_FINISHED
         case ReplyAction.CONTINUE if answer.end_reason is None or not answer.end_reason.is_continuable:
-            return texts.ANSWER_NOT_CONTINUABLE
+            return texts.actions.ANSWER_NOT_CONTINUABLE
         case ReplyAction.CONTINUE:
-            return None if answer.answer.strip() else texts.NOTHING_TO_CONTINUE
+            return None if answer.answer.strip() else texts.actions.NOTHING_TO_CONTINUE
     return None

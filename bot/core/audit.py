@@ -113,7 +113,8 @@ def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
     Any other name is a text of the model, which `forget` couldn't remove from the audit.
     """
     tool = {"tool": call.tool} if call.definition_hash else {}
-    return {**tool, "version": version, "step": call.step_no, "index": call.index}
+    account = {"account": "own"} if call.own_account else {}
+    return {**tool, **account, "version": version, "step": call.step_no, "index": call.index}
 
 
 def arguments_hash(arguments: Mapping[str, Any]) -> str:

@@ -38,9 +38,10 @@ from typing import Any
 import regex
 
 from bot.core import texts
-from bot.markdown.escaping import fenced
-from bot.markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
+from bot.core.conversation import Question
 from bot.models.prompt import OURS, READS_ONLY, UNKNOWN, Origins, ToolDefinition
+from slack_markdown.escaping import fenced
+from slack_markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
 
 SEPARATOR = "__"
 """Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""
@@ -58,12 +59,16 @@ READ_CHANNEL = "read_channel"
 """The tool that reads the channel. It has no owner."""
 SLACK = "slack"
 """The owner of Typist's own tools, as an MCP server is of its tools."""
-REMEMBER, SCHEDULE = "remember", "schedule"
-PROPOSALS = (REMEMBER, SCHEDULE)
+REMEMBER, SCHEDULE, SIGN_IN = "remember", "schedule", "sign_in"
+PROPOSALS = (REMEMBER, SCHEDULE, SIGN_IN)
 """Typist's own tools that propose something. Only the asker may agree, to each call. Their names have no owner."""
 NO_SUCH_TOOL = "There is no such tool."
 MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
 """Follows an error of a tool that may write."""
+SIGN_IN_FIRST = (
+    "The tool's server refused the call with HTTP 401: the person must sign in there first. Propose that with the tool "
+    f"{SIGN_IN}, if you have it."
+)
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
 """What an attempt that takes over reads of a result that may not be stored."""
 APPROVAL_S = 4 * 3600.0
@@ -82,6 +87,22 @@ _UNSEEN = regex.compile(
     r"[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\U00013441\U00013442\U00016fe4\U0001d159]--[\x20\n]]", regex.V1
 )
 """All that a person can't see, or can't tell from a space: also the blanks of Braille, hieroglyphs and music."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A call of a tool, as the owner of the tool is asked for it."""
+
+    question: Question
+    tool: str
+    definition_hash: str
+    """Of the definition that was offered, and that a person may have approved the call for."""
+    arguments: Mapping[str, Any] = field(repr=False)
+    timeout_s: float
+    version: int = 0
+    """Of the answer. Each version may read as much as the first."""
+    own_account: bool = False
+    """As in RecordedCall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +217,8 @@ class CallResult:
     """Whether the tool reports an error, or there is no result."""
     may_be_stored: bool = True
     """False for Slack's search results, which Slack forbids keeping: the record says only that the call was made."""
+    made: int = 0
+    """As in RecordedCall."""
 
     @classmethod
     def failed(cls, text: str) -> "CallResult":
@@ -278,6 +301,10 @@ class Decision(StrEnum):
     """What became of a call that a person was asked about."""
 
     APPROVED = "approved"
+    EDITED = "edited"
+    """The person changed texts among the arguments, and approved the call with these."""
+    IN_THREAD = "in_thread"
+    """The person approved the call, and others in this thread that read with their account, until they sign out."""
     DENIED = "denied"
     REPLIED = "replied"
     """The person wrote in the thread instead, which denies the call."""
@@ -305,6 +332,10 @@ class RecordedCall:
     """What the tool returned, or why the call was not made, or why that isn't known."""
     result_is_error: bool = False
     """Whether the tool itself reports an error."""
+    made: int = 0
+    """The number of the memory that is new, or of the schedule that is created or changed; 0: neither."""
+    own_account: bool = False
+    """Whether the asker's own account acts: then only the asker may have the call made."""
     decision: Decision | None = None
     decided_by: str = ""
     """The person who decided; "" if nobody was asked, or nobody decided."""
@@ -353,16 +384,27 @@ class Step:
     """What the model had read when it asked for the calls."""
 
 
-def decided_about(calls: Iterable[RecordedCall]) -> tuple[Decided, ...]:
-    """Returns who decided what about calls, in the order of the calls. Nobody decided about those that expired."""
-    decisions = ((call.decision, call.decided_by) for call in calls)
+def agreed_to(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
+    """Returns the calls of PROPOSALS that a person had made, whose results are sentences for people."""
+    of_person = (call for call in calls if call.tool in PROPOSALS and call.decision is Decision.APPROVED)
+    return [call for call in of_person if call.state is CallState.DONE]
+
+
+def decided_about(calls: Sequence[RecordedCall]) -> tuple[Decided, ...]:
+    """Returns who decided what about calls, in the order of the calls. Nobody decided about those that expired.
+
+    What became of a proposal is said in its own words.
+    """
+    agreed = agreed_to(calls)
+    decisions = ((call.decision, call.decided_by) for call in calls if call not in agreed)
     counts = Counter((decision, by) for decision, by in decisions if decision and decision is not Decision.EXPIRED)
     return tuple(Decided(decision, by, count) for (decision, by), count in counts.items())
 
 
 def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
-    """Returns whether a person has decided about one of PROPOSALS."""
-    return any(call.tool in PROPOSALS and call.decision not in (None, Decision.EXPIRED) for call in calls)
+    """Returns whether a person has decided about one of PROPOSALS, other than a sign-in: that changes no answer."""
+    lasting = (call for call in calls if call.tool in PROPOSALS and call.tool != SIGN_IN)
+    return any(call.decision not in (None, Decision.EXPIRED) for call in lasting)
 
 
 def own_tool(
@@ -390,6 +432,10 @@ modal isn't known.
 """
 SHOWN_ARGUMENT_CHARS = 1_000
 """How much of a call's arguments a reply shows. A modal shows longer ones whole, and only there they are approved."""
+MAX_EDITED_CHARS = 3_000
+"""What a field of a modal holds."""
+MAX_EDITED = 20
+"""How many arguments a person can change. A modal has room for 100 blocks."""
 SHOWN_WHOLE = 2
 """More calls than these share the room of so many: together with a page's text, they have to fit into a message."""
 INLINE_CHARS = 120
@@ -408,6 +454,8 @@ class ArgumentField:
     """As it is, or as a JSON string if it isn't a plain name."""
     value: str = field(repr=False)
     """Text as it is, unless it would read as something else; then, and for all other values, JSON."""
+    text: str | None = field(default=None, repr=False, compare=False)
+    """The argument's text, if a field of a modal can hold it and shows it as it is."""
 
     @property
     def has_plain_name(self) -> bool:
@@ -444,8 +492,12 @@ class Ask:
     """When the call expires, in seconds since the epoch."""
     repeats: bool = False
     """Whether the same call was made for an earlier version of the answer, or may have been."""
+    own_account: bool = False
+    """As in RecordedCall."""
     may_allow_always: bool = False
     """Whether there are admins who could always allow the tool."""
+    may_allow_in_thread: bool = False
+    """Whether the call reads with the asker's own account, which they can allow for the whole thread."""
     decision: Decision | None = None
     """What a person decided, while other calls still wait; None if the call waits itself."""
     room: int = SHOWN_ARGUMENT_CHARS
@@ -453,12 +505,12 @@ class Ask:
 
     @property
     def server(self) -> str:
-        """The server whose tool it is."""
+        """The server whose tool is called."""
         return self.tool.partition(".")[0]
 
     @property
     def is_proposal(self) -> bool:
-        """Whether it is a call of one of PROPOSALS, which a reply shows as a card."""
+        """Whether the tool is one of PROPOSALS, whose calls a reply shows as a card."""
         return self.tool in PROPOSALS
 
     @property
@@ -485,11 +537,17 @@ class Ask:
         return tuple(shown)
 
     @property
+    def editable(self) -> Mapping[int, str]:
+        """The texts that a person can change before they approve the call, by their place among the arguments."""
+        held = [(index, argument.text) for index, argument in enumerate(self.fields) if not self.is_proposal]
+        return dict([(index, text) for index, text in held if text is not None][:MAX_EDITED])
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences about a call that repeats another, and about words in which a letter may pass for another."""
         words = mixed_words(self.arguments)
-        repeated = texts.REPEATED_CALL if self.repeats else ""
-        return tuple(filter(None, (repeated, texts.mixed_scripts(words) if words else "")))
+        repeated = texts.approvals.REPEATED_CALL if self.repeats else ""
+        return tuple(filter(None, (repeated, texts.approvals.mixed_scripts(words) if words else "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -530,7 +588,9 @@ def ask_of(
         call.claims.description,
         until,
         call.repeats and not call.read_only,
-        bool(admins) and call.tool not in PROPOSALS,
+        call.own_account,
+        bool(admins) and call.tool not in PROPOSALS and not call.own_account,
+        call.own_account and call.read_only,
         call.decision,
         SHOWN_ARGUMENT_CHARS * SHOWN_WHOLE // max(SHOWN_WHOLE, beside),
     )
@@ -544,9 +604,15 @@ def _is_asked_about(call: RecordedCall) -> bool:
 def fields_of(arguments: Mapping[str, Any]) -> tuple[ArgumentField, ...]:
     """Returns arguments as a person reads them. Different arguments never read the same."""
     return tuple(
-        ArgumentField(name if _PLAIN_NAME.fullmatch(name) else _on_a_line(name), _value(value))
+        ArgumentField(name if _PLAIN_NAME.fullmatch(name) else _on_a_line(name), _value(value), _typed(name, value))
         for name, value in arguments.items()
     )
+
+
+def _typed(name: str, value: Any) -> str | None:
+    is_named = _PLAIN_NAME.fullmatch(name) is not None and len(name) <= MAX_LABEL_CHARS
+    is_held = isinstance(value, str) and len(value) <= MAX_EDITED_CHARS and escaped(value) == value == value.strip()
+    return value if is_named and is_held else None
 
 
 def _value(value: Any) -> str:
@@ -561,6 +627,11 @@ def _reads_as_written(text: str) -> bool:
     if not text or text != text.strip(" \n") or _READS_AS_JSON.fullmatch(text):
         return False
     return "\\" not in text or ("\\u" not in text and escaped(text) == text)
+
+
+def with_texts(arguments: Mapping[str, Any], typed: Mapping[int, str]) -> Mapping[str, Any]:
+    """Returns arguments with other texts, by their places."""
+    return {name: typed.get(index, value) for index, (name, value) in enumerate(arguments.items())}
 
 
 def _on_a_line(value: Any) -> str:
@@ -581,12 +652,20 @@ def details_of(calls: Sequence[RecordedCall], names: Mapping[str, str]) -> str:
 
 
 def _details(call: RecordedCall, decider: str) -> str:
-    outcome = texts.CALL_STATES[call.state]
+    outcome = texts.approvals.CALL_STATES[call.state]
     # No name begins a line or is Markdown.
     name = re.sub(r"([\\`*_~<>\[\]()|])", r"\\\1", escaped(decider).replace("\n", " "))
-    how = texts.decided_by(call.decision, name) if call.decision else ""
+    how = texts.approvals.decided_by(call.decision, name) if call.decision else ""
     heading = f"`{label_of(call.tool)}`: {', '.join(filter(None, (outcome, how)))}"
-    return f"{heading}\n{fenced(readable(call.arguments))}" if call.arguments else heading
+    shown = _proposed(call.arguments) if call.tool in PROPOSALS else readable(call.arguments)
+    return f"{heading}\n{fenced(shown)}" if call.arguments else heading
+
+
+def _proposed(arguments: Mapping[str, Any]) -> str:
+    """Returns what a model proposed, as people read it: the words, and when they hold."""
+    named = (str(arguments.get(name) or "") for name in ("text", "words", "server", "cron", "at", "zone"))
+    text, words, server, cron, at, zone = named
+    return escaped("\n".join(filter(None, (text, words, server, texts.schedules.proposed_for(cron, at, zone)))))
 
 
 def value_of(call: RecordedCall, version: int) -> str:

@@ -102,11 +102,11 @@ class Cap:
     @property
     def limit_text(self) -> str:
         """The limit with its unit, for people."""
-        return texts.dollars(self.limit) if self.in_dollars else texts.tokens(self.limit)
+        return texts.quotas.dollars(self.limit) if self.in_dollars else texts.quotas.tokens(self.limit)
 
     def __str__(self) -> str:
         """Names the cap for the person it limits: "your quota of 200,000 tokens per day"."""
-        return texts.quota(self.window.scope, self.limit_text, self.window.period)
+        return texts.quotas.quota(self.window.scope, self.limit_text, self.window.period)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +236,14 @@ def days_of_last_month(now: float) -> tuple[int, int]:
 
 def cap_reached_text(cap: Cap, now: float) -> str:
     """Returns the sentence that the asker reads in place of an answer."""
-    return f"{texts.quota_used_up(str(cap), _next_reset(cap, now))} {texts.ASK_FOR_QUOTA}"
+    return f"{texts.quotas.quota_used_up(str(cap), _next_reset(cap, now))} {texts.quotas.ASK_FOR_QUOTA}"
 
 
 def warning(cap: Cap, used: Amount, now: float) -> str | None:
     """Returns the warning that a cap is nearly used up, or None while it isn't."""
     if 100 * cap.used_by(used) / cap.limit < MARKS[0]:
         return None
-    return texts.quota_nearly_used(str(cap), cap.percent_used(used), _next_reset(cap, now))
+    return texts.quotas.quota_nearly_used(str(cap), cap.percent_used(used), _next_reset(cap, now))
 
 
 def warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
@@ -257,11 +257,11 @@ def notice_text(notice: CapNotice, now: float) -> str:
     cap = notice.cap
     # A direct message's name is its person's, who has a cap of their own.
     owner_id = "" if is_direct(notice.owner_id) else notice.owner_id
-    quota = texts.quota_for_admins(cap.window.scope, owner_id, cap.limit_text, cap.window.period)
+    quota = texts.quotas.quota_for_admins(cap.window.scope, owner_id, cap.limit_text, cap.window.period)
     resets = _next_reset(cap, now)
     if notice.percent == MARKS[-1]:
-        return texts.quota_used_up(quota, resets)
-    return texts.quota_nearly_used(quota, notice.percent, resets)
+        return texts.quotas.quota_used_up(quota, resets)
+    return texts.quotas.quota_nearly_used(quota, notice.percent, resets)
 
 
 def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
@@ -353,9 +353,9 @@ def cap_problems(entered: Entered, unpriced: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for field, text in entered:
         if text and _number(field, text) is None:
-            found[field] = texts.quota_not_a_number(field.in_dollars)
+            found[field] = texts.quotas.quota_not_a_number(field.in_dollars)
         elif text and field.in_dollars and unpriced:
-            found[field] = texts.quota_needs_prices(unpriced)
+            found[field] = texts.quotas.quota_needs_prices(unpriced)
     return found
 
 

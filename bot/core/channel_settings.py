@@ -10,8 +10,8 @@ from typing import Final
 from bot.core import texts
 from bot.core.conversation import escape, is_direct
 from bot.core.triage import Engagement
-from bot.markdown.render import beginning
 from bot.models.prompt import Effort
+from slack_markdown.render import beginning
 
 MAX_PROMPT_CHARS = 2_000
 """The system prompt is billed with each question. Slack's field takes 3,000, so our own error shows first."""
@@ -102,12 +102,12 @@ def problems(settings: ChannelSettings, defaults: "DefaultSettings") -> dict[str
     """Returns a sentence for each field that can't be saved, by SettingsField."""
     problems: dict[str, str] = {}
     if settings.model is not None and settings.model not in defaults.models:
-        problems[SettingsField.MODEL] = texts.choose_a_model(list(map(defaults.names.of, defaults.models)))
+        problems[SettingsField.MODEL] = texts.settings.choose_a_model(list(map(defaults.names.of, defaults.models)))
     if len(settings.system_prompt) > MAX_PROMPT_CHARS:
-        problem = texts.prompt_too_long(len(settings.system_prompt), MAX_PROMPT_CHARS)
+        problem = texts.settings.prompt_too_long(len(settings.system_prompt), MAX_PROMPT_CHARS)
         problems[SettingsField.SYSTEM_PROMPT] = problem
     if settings.reaction and not _EMOJI.fullmatch(settings.reaction):
-        problems[SettingsField.REACTION] = texts.REACTION_UNKNOWN
+        problems[SettingsField.REACTION] = texts.settings.REACTION_UNKNOWN
     return problems
 
 
@@ -127,14 +127,14 @@ class DefaultSettings:
     web_search: bool = False
     """Whether models may search the web in channels that don't turn it off."""
     read_channel: bool = False
-    """The same for reading the channel."""
+    """Whether models may read the channel, in channels that don't turn that off."""
     gate: bool = False
     """Whether a channel may have a model decide about follow-ups in doubt."""
     mcp_servers: tuple[str, ...] = ()
     """The servers of BOT_MCP_CONFIG. A channel uses none of them unless a Typist admin chooses it."""
     reactions: bool = True
     """Whether Slack tells the app of reactions, so that a channel may have a question emoji."""
-    names: texts.ModelNames = texts.OWN_NAMES
+    names: texts.models.ModelNames = texts.models.OWN_NAMES
     """What people read of models."""
 
 
@@ -182,17 +182,18 @@ def changes(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSe
     """
     old, new = effective_settings(before, defaults), effective_settings(after, defaults)
     sentences = {
-        texts.asks_first(escape(new.model_name)): new.model_name != old.model_name,
-        texts.OWN_PROMPT_HERE[new.has_own_prompt]: before.system_prompt != after.system_prompt,
-        texts.engagement_here(new.engagement): new.engagement != old.engagement,
-        texts.NEW_POSTS_HERE[new.new_posts]: new.new_posts != old.new_posts,
-        texts.GATE_HERE[new.gate]: new.gate != old.gate,
-        texts.reaction_here(new.reaction): new.reaction != old.reaction,
-        texts.EFFORT_HERE[new.effort]: new.effort != old.effort,
-        texts.LENGTH_HERE[new.length]: new.length != old.length,
-        texts.WEB_SEARCH_HERE[bool(new.web_search)]: new.web_search != old.web_search,
-        texts.READ_CHANNEL_HERE[bool(new.read_channel)]: new.read_channel != old.read_channel,
-        texts.tools_here([escape(name) for name in after.mcp_servers]): before.mcp_servers != after.mcp_servers,
+        texts.settings.asks_first(escape(new.model_name)): new.model_name != old.model_name,
+        texts.settings.OWN_PROMPT_HERE[new.has_own_prompt]: before.system_prompt != after.system_prompt,
+        texts.settings.engagement_here(new.engagement): new.engagement != old.engagement,
+        texts.settings.NEW_POSTS_HERE[new.new_posts]: new.new_posts != old.new_posts,
+        texts.settings.GATE_HERE[new.gate]: new.gate != old.gate,
+        texts.settings.reaction_here(new.reaction): new.reaction != old.reaction,
+        texts.settings.EFFORT_HERE[new.effort]: new.effort != old.effort,
+        texts.settings.LENGTH_HERE[new.length]: new.length != old.length,
+        texts.settings.WEB_SEARCH_HERE[bool(new.web_search)]: new.web_search != old.web_search,
+        texts.settings.READ_CHANNEL_HERE[bool(new.read_channel)]: new.read_channel != old.read_channel,
+        texts.settings.tools_here([escape(name) for name in after.mcp_servers]): before.mcp_servers
+        != after.mcp_servers,
     }
     return [sentence for sentence, is_new in sentences.items() if is_new]
 
@@ -200,10 +201,10 @@ def changes(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSe
 def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
     """Returns the settings as one line of plain text."""
     own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.has_own_prompt else None
-    engagement = texts.answered_here(settings.engagement, settings.new_posts, settings.gate, settings.reaction)
-    answers = texts.answers_here(settings.effort, settings.length)
+    engagement = texts.commands.answered_here(settings.engagement, settings.new_posts, settings.gate, settings.reaction)
+    answers = texts.commands.answers_here(settings.effort, settings.length)
     answered = "" if is_direct(channel_id) else engagement
-    return texts.settings_here(
+    return texts.commands.settings_here(
         settings.model_name, own_prompt, answers, answered, settings.web_search, settings.read_channel
     )
 

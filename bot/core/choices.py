@@ -105,7 +105,7 @@ def offered(calls: Sequence[ToolCall]) -> Choices | str:
 
 
 def _problem_of(question: object, choices: object) -> str:
-    """Returns why these can't be offered; "" if they can."""
+    """Returns why a question and its choices can't be offered; "" if they can."""
     if not isinstance(question, str) or not 0 < len(question.strip()) <= MAX_QUESTION_CHARS:
         return _NO_QUESTION
     if not isinstance(choices, list) or not 0 < len(choices) <= MAX_CHOICES:

@@ -30,7 +30,7 @@ class ThreadKey:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Its team and channel."""
+        """The thread's team and channel."""
         return self.team_id, self.channel_id
 
     @property
@@ -124,7 +124,7 @@ class Message:
 
     @property
     def thread(self) -> ThreadKey:
-        """The thread that it is in; for a message in none, the conversation."""
+        """The message's thread; for a message in none, the conversation."""
         return ThreadKey(self.team_id, self.channel_id, self.thread_ts)
 
     @property
@@ -166,8 +166,13 @@ class Question:
         return self.text[-self.attached_chars :] if self.attached_chars else ""
 
     @property
+    def begins_thread(self) -> bool:
+        """Whether the question begins its thread, so that nothing was written there before."""
+        return self.thread.thread_ts == self.ts
+
+    @property
     def place(self) -> tuple[str, str]:
-        """Its channel and ts, which no other message of the workspace has."""
+        """The message's channel and ts, which no other message of the workspace has."""
         return self.thread.channel_id, self.ts
 
     def as_message(self) -> Message:
@@ -306,6 +311,15 @@ def without_address(text: str, bot_user_id: str) -> str:
         while end and words[end - 1] in _BEFORE_MENTION:
             end -= 1
     return words if end == sentence_end else words[:end] + "".join(words[sentence_end:].split())
+
+
+def sole_words(question: Question, bot_user_id: str) -> str:
+    """Returns what a person says to the bot in plain words; "" if the message has more, or nobody says it.
+
+    More are files and attached text. Nobody says the words of a schedule's run when it comes.
+    """
+    has_more = bool(question.files or question.attached.strip()) or question.schedule is not None
+    return "" if has_more else without_address(question.own_text, bot_user_id).strip()
 
 
 def is_bare(text: str, bot_user_id: str) -> bool:

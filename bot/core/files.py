@@ -21,10 +21,11 @@ from types import MappingProxyType
 from bot.core import texts
 from bot.core.conversation import File, Question, without_address
 from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, two_ends
-from bot.documents.document import Document, Format, LeftOut, Obstacle, Part
 from bot.errors import FileFault
-from bot.markdown.escaping import fenced
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, not_shown
+from files_to_markdown.document import Document, LeftOut, Obstacle, Part
+from files_to_markdown.kind import is_pdf
+from slack_markdown.escaping import fenced
 
 MAX_FILES = 5
 MAX_FILE_BYTES = 20 * 2**20
@@ -37,37 +38,39 @@ NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
 class Unread(Enum):
     """Why a file was not read. The value stands in parentheses after its name."""
 
-    KIND = texts.FILE_TYPE
-    IMAGE_KIND = texts.FILE_IMAGE_TYPE
-    DAMAGED = texts.FILE_DAMAGED
-    PROTECTED = texts.FILE_PROTECTED
-    TOO_LARGE = texts.FILE_TOO_LARGE
-    TOO_MANY_PIXELS = texts.FILE_TOO_MANY_PIXELS
-    TOO_BIG = texts.FILE_TOO_BIG
-    TOO_MUCH = texts.FILES_TOO_BIG
-    TOO_MANY = texts.TOO_MANY_FILES
-    SCOPE = texts.FILE_SCOPE_MISSING
-    EXTERNAL = texts.FILE_EXTERNAL
-    DELETED = texts.FILE_DELETED
-    HIDDEN = texts.FILE_HIDDEN
-    NO_ACCESS = texts.FILE_NO_ACCESS
-    FAILED = texts.FILE_FAILED
-    TOO_SLOW = texts.FILE_TOO_SLOW
-    BUSY = texts.FILE_NOT_READ_IN_TIME
-    MODEL = texts.FILE_NOT_FOR_MODEL
-    REFUSED = texts.FILE_REFUSED
-    TOO_LARGE_FOR_MODEL = texts.FILE_TOO_LARGE_FOR_MODEL
-    TOO_MUCH_FOR_MODEL = texts.FILES_TOO_MUCH_FOR_MODEL
-    CANVAS_SCOPE = texts.CANVAS_SCOPE_MISSING
-    CANVAS_NOT_SHARED = texts.CANVAS_NOT_SHARED
-    CANVAS_NOT_FOUND = texts.CANVAS_NOT_FOUND
-    CLIP_UNHEARD = texts.CLIP_NOT_TRANSCRIBED
-    UNHEARD = texts.AUDIO_NOT_TRANSCRIBED
-    NOT_HEARD = texts.TRANSCRIPTION_FAILED
+    KIND = texts.files.FILE_TYPE
+    IMAGE_KIND = texts.files.FILE_IMAGE_TYPE
+    OLD_FORMAT = texts.files.FILE_OLD_FORMAT
+    DAMAGED = texts.files.FILE_DAMAGED
+    PROTECTED = texts.files.FILE_PROTECTED
+    TOO_LARGE = texts.files.FILE_TOO_LARGE
+    TOO_MANY_PIXELS = texts.files.FILE_TOO_MANY_PIXELS
+    TOO_BIG = texts.files.FILE_TOO_BIG
+    TOO_MUCH = texts.files.FILES_TOO_BIG
+    TOO_MANY = texts.files.TOO_MANY_FILES
+    SCOPE = texts.files.FILE_SCOPE_MISSING
+    EXTERNAL = texts.files.FILE_EXTERNAL
+    DELETED = texts.files.FILE_DELETED
+    HIDDEN = texts.files.FILE_HIDDEN
+    NO_ACCESS = texts.files.FILE_NO_ACCESS
+    FAILED = texts.files.FILE_FAILED
+    TOO_SLOW = texts.files.FILE_TOO_SLOW
+    BUSY = texts.files.FILE_NOT_READ_IN_TIME
+    MODEL = texts.files.FILE_NOT_FOR_MODEL
+    REFUSED = texts.files.FILE_REFUSED
+    TOO_LARGE_FOR_MODEL = texts.files.FILE_TOO_LARGE_FOR_MODEL
+    TOO_MUCH_FOR_MODEL = texts.files.FILES_TOO_MUCH_FOR_MODEL
+    CANVAS_SCOPE = texts.files.CANVAS_SCOPE_MISSING
+    CANVAS_NOT_SHARED = texts.files.CANVAS_NOT_SHARED
+    CANVAS_NOT_FOUND = texts.files.CANVAS_NOT_FOUND
+    CLIP_UNHEARD = texts.files.CLIP_NOT_TRANSCRIBED
+    UNHEARD = texts.files.AUDIO_NOT_TRANSCRIBED
+    NOT_HEARD = texts.files.TRANSCRIPTION_FAILED
 
 
 REFUSED = {
     Obstacle.KIND: Unread.KIND,
+    Obstacle.OLD_FORMAT: Unread.OLD_FORMAT,
     Obstacle.DAMAGED: Unread.DAMAGED,
     Obstacle.PROTECTED: Unread.PROTECTED,
     Obstacle.TOO_LARGE: Unread.TOO_LARGE,
@@ -111,7 +114,7 @@ class OpenedFile:
     def name(self) -> str:
         """The name for people and models, in one line."""
         name = short_name(self.file.name)
-        return texts.one_of_several(name, self.number) if self.number else name
+        return texts.files.one_of_several(name, self.number) if self.number else name
 
 
 HEIC = "image/heic"
@@ -125,14 +128,6 @@ _MAGIC = {
 _READABLE_IMAGE = re.compile(r"image/(?:png|jpe?g|gif|webp|svg|avif|tiff?|(?:x-)?(?:ms-)?bmp)")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """How cameras name the format of their photos."""
-_ARCHIVE, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"
-_MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
-_HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
-"""A whole page. What has none of these is a template, and of use as it is."""
-_WEB_ARCHIVES = ("doc", "xls")
-_WEB_ARCHIVE = re.compile(rb"^MIME-Version:", re.IGNORECASE | re.MULTILINE)
-"""A page as wikis export it, in the name of Word."""
-_FLAT_ODF = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml[^>]{0,200}>)?\s{0,20}<office:document\s")
 CANVAS = "application/vnd.slack-docs"
 CHECK_FILE_INFO = "check_file_info"
 """Slack's access of a file that only files.info describes. Of a canvas, it also says where the canvas is shared."""
@@ -150,10 +145,10 @@ _DOCUMENTS = frozenset(
     (
         *("docx", "docm", "dotx", "doc", "odt", "fodt", "rtf", "pptx", "pptm", "ppsx", "potx", "ppt", "odp", "fodp"),
         *("xlsx", "xlsm", "xltx", "xls", "xlsb", "ods", "fods", "csv", "tsv", "html", "htm", "xhtml", "pdf", "epub"),
-        *("eml", "emlx", "mbox", "mht", "mhtml", "msg", "ics", "vcf", "txt", "log", "md"),
+        *("eml", "emlx", "mbox", "mht", "mhtml", "msg", "ics", "vcf", "txt", "log", "md", "ts", "bat"),
     )
 )
-"""Extensions. Slack and browsers give their files many types, such as application/x-msexcel."""
+"""Extensions. Slack and browsers give their files many types, such as application/x-msexcel, and video/mp2t for ts."""
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
 """Characters that would reverse the reading direction of a name and of the text after it."""
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
@@ -210,7 +205,7 @@ def linked_canvases(text: str) -> Iterator[File]:
     for found in chain(_CANVAS_LINK.finditer(text), _MENTIONED_CANVAS.finditer(text)):
         if found[1] not in seen:
             seen.add(found[1])
-            yield File(found[1], texts.CANVAS_UNNAMED, CANVAS, access=CHECK_FILE_INFO)
+            yield File(found[1], texts.files.CANVAS_UNNAMED, CANVAS, access=CHECK_FILE_INFO)
 
 
 def reason_not_heard(file: File) -> Unread:
@@ -242,7 +237,7 @@ def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[Fi
 
 
 def is_sign_in_page(file: File, content_type: str, content: bytes) -> bool:
-    """Whether Slack answered with its sign-in page: if the scope is missing, it does so with HTTP 200."""
+    """Whether Slack answered with its sign-in page: if the scope is missing, that page comes with HTTP 200."""
     if not content_type.startswith("text/html"):
         return False
     is_page = file.mimetype.startswith("text/html") or file.filetype == "html"
@@ -253,38 +248,12 @@ def detect_media_type(content: bytes) -> str:
     """Returns the MIME type of an image or a PDF by its first bytes, "" for anything else."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
-    if b"%PDF-" in content[:1024]:
-        return PDF
     if content[4:8] == b"ftyp":
         return "image/avif" if b"avi" in content[8:40] else HEIC if content[8:12] in _HEIC_BRANDS else ""
     if content[:2] == b"BM" and content[6:10] == bytes(4):
         return "image/bmp"
-    return next((mimetype for magic, mimetype in _MAGIC.items() if content.startswith(magic)), "")
-
-
-def document_kind(file: File, content: bytes) -> Format | None:
-    """Returns how a file is read as a document; None if it is a text, a medium, or nothing that can be read."""
-    if content.startswith(_ARCHIVE):
-        return Format.ARCHIVE
-    if content.startswith(_OLE):
-        return Format.OLE
-    if content.startswith(_RTF):
-        return Format.RTF
-    if _FLAT_ODF.match(content):
-        return Format.FLAT_ODF
-    extension = _extension(file)
-    if extension == "ipynb" and content.lstrip()[:1] == b"{":
-        return Format.NOTEBOOK
-    if extension in ("csv", "tsv") or file.mimetype in ("text/csv", "text/tab-separated-values"):
-        return Format.CSV
-    is_web_archive = extension in _WEB_ARCHIVES and _WEB_ARCHIVE.search(content[:2_048])
-    if extension in _MAILS or file.mimetype == "message/rfc822" or is_web_archive:
-        return Format.MAIL
-    is_page = extension in ("html", "htm", "xhtml", "doc", "xls") or file.mimetype in (
-        "text/html",
-        "application/xhtml+xml",
-    )
-    return Format.HTML if is_page and _HTML.search(content[:1_024]) else None
+    otherwise = PDF if is_pdf(content) else ""
+    return next((mimetype for magic, mimetype in _MAGIC.items() if content.startswith(magic)), otherwise)
 
 
 def file_label(file: OpenedFile) -> str:
@@ -293,7 +262,9 @@ def file_label(file: OpenedFile) -> str:
     if isinstance(content, Unread):
         return f"(Attached, but not shown to you: {name}, {content.value})"
     if isinstance(content, Media):
-        return f"(Attached: {name}{', of which you see the first page or frame only' if content.is_first else ''})"
+        shown = f"the first {len(content.further) + 1} pages" if content.further else "the first page or frame"
+        pages = f", whose {len(content.further) + 1} pages are images" if content.further else ""
+        return f"(Attached: {name}{f', of which you see {shown} only' if content.is_first else pages})"
     if isinstance(content, Document):
         return f"(Attached: {name})\n{document_label(content, _language(file.file.name))}"
     if isinstance(content, Transcript):
@@ -336,13 +307,19 @@ def unread_notice(
     """
     unread = [phrase for file in files for phrase in _not_read(file, left_out, refused)]
     only_text = [file.name for file in files if _text_in_place(file.content, left_out)]
-    sentences = [texts.only_text_read(only_text)] if only_text else []
-    read = ((file.name, file.content) for file in files)
+    sentences = [texts.files.only_text_read(only_text)] if only_text else []
+    read = [(file.name, file.content) for file in files]
+    scans = ((name, scan) for name, scan in read if isinstance(scan, Media) and scan.name not in left_out)
+    sentences += [
+        texts.files.pages_seen(name, len(scan.further) + 1)
+        for name, scan in scans
+        if scan.further and not scan.is_first
+    ]
     guesses = [(name, content.guessed_charset) for name, content in read if isinstance(content, Document)]
     if guessed := [guess for guess in guesses if guess[1]]:
-        sentences.append(texts.charset_guessed(guessed))
+        sentences.append(texts.files.charset_guessed(guessed))
     if unread:
-        sentences.append(texts.files_not_read(unread[:MAX_NAMED], len(unread[MAX_NAMED:])))
+        sentences.append(texts.files.files_not_read(unread[:MAX_NAMED], len(unread[MAX_NAMED:])))
     return " ".join(sentences)
 
 
@@ -350,26 +327,26 @@ def _not_read(file: OpenedFile, left_out: Collection[str], refused: Mapping[str,
     """Yields what of one file was not read."""
     read = file.content
     if isinstance(read, Unread):
-        yield texts.file_not_read(file.name, read.value)
+        yield texts.files.file_not_read(file.name, read.value)
         return
     if isinstance(read, Media):
         if read.name not in left_out:
             if read.is_first:
-                yield texts.first_picture_read(file.name)
+                yield texts.files.first_pictures_read(file.name, len(read.further) + 1)
             return
         if (text := _text_in_place(read, left_out)) is None:
             reason = BY_FAULT[refused.get(read.name, FileFault.KIND)]
-            yield texts.file_not_read(file.name, reason.value)
+            yield texts.files.file_not_read(file.name, reason.value)
             return
         read = text
     if isinstance(read, Document):
         ends = [part for part in read.left_out if part.part in (Part.MIDDLE, Part.END)]
         if parts := [_phrase(part) for part in read.left_out if part not in ends]:
-            yield texts.parts_not_read(parts, file.name)
+            yield texts.files.parts_not_read(parts, file.name)
         for part in ends:
-            yield (texts.end_not_read if part.part is Part.END else texts.middle_not_read)(file.name)
+            yield (texts.files.end_not_read if part.part is Part.END else texts.files.middle_not_read)(file.name)
     if file.truncated:
-        yield texts.middle_not_read(file.name)
+        yield texts.files.middle_not_read(file.name)
 
 
 def _text_in_place(content: object, left_out: Collection[str]) -> Document | None:
@@ -383,12 +360,11 @@ def _phrase(left_out: LeftOut) -> str:
     """Returns what a document's text leaves out, in words."""
     names = [short_name(name) for name in left_out.names]
     fixed = {
-        Part.MIDDLE: texts.MIDDLE,
-        Part.END: texts.END,
-        Part.OLD_FORMAT: texts.OLD_FORMAT,
-        Part.OLD_SHEET: texts.OLD_SHEET,
+        Part.MIDDLE: texts.files.MIDDLE,
+        Part.END: texts.files.END,
+        Part.OLD_SHEET: texts.files.OLD_SHEET,
     }.get(left_out.part)
-    return fixed or texts.left_out(left_out.part.value, left_out.count, names)
+    return fixed or texts.files.left_out(left_out.part.value, left_out.count, names)
 
 
 _AT_BEGINNING = re.compile(r"(?:please[, ]\s*)?as (?:a )?(?:slack )?canvas\s*[:,]", re.IGNORECASE)
@@ -497,7 +473,7 @@ def told_apart(files: Mapping[str, OpenedFile], messages: Sequence[PromptMessage
     """Numbers files of the same name in the order of the conversation; other files stay as they are."""
     in_order = dict.fromkeys(file.id for message in messages for file in message.files if file.id in files)
     counts = Counter(
-        file.name for file in files.values() if file.name not in (texts.FILE_UNNAMED, texts.CANVAS_UNNAMED)
+        file.name for file in files.values() if file.name not in (texts.files.FILE_UNNAMED, texts.files.CANVAS_UNNAMED)
     )
     seen = Counter[str]()
     apart = dict(files)
@@ -565,10 +541,17 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
         labels = [message.marks.framed("file", label) if message.marks else label for label in map(file_label, new)]
         own = message.text.removeprefix(message.header)
         text = message.header + "\n\n".join([own, *labels]).strip()
-        media = tuple(_labeled(file.content, message.marks) for file in new if isinstance(file.content, Media))
+        found = (file.content for file in new if isinstance(file.content, Media))
+        media = tuple(_labeled(page, message.marks) for medium in found for page in _pages_of(medium))
         origins = message.origins | FILE if new else message.origins
         with_files.append(replace(message, text=text, media=media, origins=origins))
     return with_files[::-1]
+
+
+def _pages_of(media: Media) -> Iterator[Media]:
+    """Yields a medium, and further pages of it under the same name, so that they are accounted for together."""
+    yield replace(media, further=())
+    yield from (replace(page, name=media.name) for page in media.further)
 
 
 def _labeled(media: Media, marks: Marks | None) -> Media:

@@ -99,9 +99,9 @@ from bot.core.calls import Decided, Step
 from bot.core.conversation import Question, escape, unescape
 from bot.core.pacing import Learned
 from bot.errors import EndReason
-from bot.markdown.render import beginning
 from bot.models.events import Citation, Usage
 from bot.models.prompt import UNKNOWN, Effort, Origins
+from slack_markdown.render import beginning
 
 
 class Status(StrEnum):
@@ -160,7 +160,7 @@ class Event(StrEnum):
     """A question that the bot has to post."""
     POST = auto()
     GIVE_UP = auto()
-    """It can't be posted."""
+    """The question can't be posted."""
     ENQUEUE = auto()
     CLAIM = auto()
     BATCH = auto()
@@ -186,7 +186,7 @@ class Event(StrEnum):
     EDIT = auto()
     DELETE_QUESTION = auto()
     REGENERATE = auto()
-    """Also Continue."""
+    """Somebody pressed Regenerate or Continue."""
     ERASE = auto()
 
 
@@ -256,7 +256,7 @@ class Enqueued:
 
     job_id: int
     needs_placeholder: bool
-    """It is queued: another job of its thread is before it, or there was no room."""
+    """Whether the question is queued: another job of its thread is before it, or there was no room."""
     attempts: int = 0
     """How often the job was claimed before. The placeholder counts until the next claim."""
 
@@ -291,7 +291,9 @@ class End:
     offers_canvas: bool = False
     """A button saves the answer as a canvas."""
     has_undo: bool = False
-    """A button takes back what a command has remembered."""
+    """A button takes back what was remembered."""
+    schedule_id: int = 0
+    """A button stops this schedule, which was created or changed; 0: there is none."""
     has_acted: bool = False
     """A person has decided about what it proposed: another version would propose it again."""
     decided: Sequence[Decided] = field(default=(), compare=False)
@@ -310,12 +312,12 @@ class End:
         """
         decided = [replace(one, name=names.get(one.by, one.by)) for one in self.decided]
         named = [names[admin] for admin in admins if admin in names]
-        return replace(self, decided=decided, notice=texts.naming_admins(self.notice, named))
+        return replace(self, decided=decided, notice=texts.access.naming_admins(self.notice, named))
 
     def people(self, admins: Sequence[str]) -> list[str]:
         """Returns the ids of the people that `naming` names: those who decided about calls, and admins to ask."""
         deciders = [one.by for one in self.decided if one.by]
-        return [*deciders, *(admins if texts.names_an_admin(self.notice) else ())]
+        return [*deciders, *(admins if texts.access.names_an_admin(self.notice) else ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +418,7 @@ class MessageRole(StrEnum):
     POSTING = "posting"
     """A post without an answer: Slack may show a message, or more than one, that isn't on record."""
     STARTING = "starting"
-    """The same of a stream's start, whose message Slack doesn't tell from others."""
+    """A stream's start without an answer, whose message Slack doesn't tell from others."""
 
 
 UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
@@ -434,7 +436,7 @@ class RecordedMessage:
     version: int = 0
     """The version of the answer that a page shows."""
     for_stream: bool = False
-    """It is a page that holds no more than a stream carries."""
+    """The message is a page that holds no more than a stream carries."""
 
 
 POSTING = RecordedMessage("", MessageRole.POSTING)
@@ -492,6 +494,8 @@ class Job:
     """This version is an offer to answer: the question was found late, or others have replied to it."""
     is_late: bool = field(default=False, compare=False)
     """Its asker has waited for LATE_S, such as in an outage, so the answer begins with when the question was asked."""
+    moves_down: bool = field(default=False, compare=False)
+    """Its placeholder stands above pages of an answer ahead of it, so its reply begins with a new message."""
 
     @property
     def page_ts(self) -> tuple[str, ...]:
@@ -631,7 +635,7 @@ def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
 def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
     """Returns the asker's words in the post, and what it quotes, as history reads both (core/conversation.py)."""
     if about.offered_by is not None:
-        return texts.MY_CHOICE, escape(question)
+        return texts.shortcut.MY_CHOICE, escape(question)
     quote = escape(unescape(quote_above(about, elsewhere=elsewhere)))
     quoted = "\n".join(f"&gt; {line}" for line in quote.splitlines())
     return escape(question), quoted

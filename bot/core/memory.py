@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import Any
 
 from bot.core.calls import REMEMBER, own_tool, visible
-from bot.core.conversation import Question, escape, ids_to_name, unescape, with_names, without_address
+from bot.core.conversation import Question, escape, ids_to_name, sole_words, unescape, with_names
 from bot.core.prompt import CountTokens, Marks, one_line
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
 
@@ -37,7 +37,11 @@ MAX_TOKENS = 5_000
 """Of all memories in a prompt, which is more than MAX_BYTES take. Where names are long, the newest are sent."""
 
 _REMEMBER = re.compile(r"(?:please\s+)?remember(?:\s*(?P<colon>:)|\s+that\b[:,]?)\s*(?P<text>.*)", re.I | re.DOTALL)
-_FORGET = re.compile(r"(?:please\s+)?forget\s+(?:everything|all|(?:number\s+)?#?(?P<number>\d{1,6}))", re.I | re.ASCII)
+_FORGET = re.compile(
+    r"(?:please\s+)?forget\s+(?:(?:number\s+)?#?(?P<number>\d{1,6})|"
+    r"(?:everything|all(?:\s+of\s+it)?)(?:\s+(?:here|(?:that\s+)?you\s+(?:know|remember)(?:\s+here)?))?)",
+    re.I | re.ASCII,
+)
 _MARKUP = re.compile(r"<[^<>]*>")
 _AROUND_WORDS = "\"'“”‘’«»()[]*_~`"
 _ASKS = ("?", "？", "؟")
@@ -67,7 +71,7 @@ class Memory:
     user_id: str
     """Who said it, or agreed to it."""
     thread_ts: str
-    """Where it was said, with `ts`."""
+    """With `ts`, the message in which the memory was said."""
     ts: str
     changed_by: str
     """Who changed its words since; "" if nobody did."""
@@ -83,12 +87,12 @@ class Verb(StrEnum):
 
     REMEMBER = auto()
     RECALL = auto()
-    """It lists the memories of the place."""
+    """List the memories of the place."""
     FORGET = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class MemoryCommand:
     """A command, with the text to remember, or the number of the memory to forget."""
 
     verb: Verb
@@ -126,23 +130,18 @@ class SentMemories:
     count: int = 0
 
 
-def command_in(question: Question, bot_user_id: str) -> Command | None:
-    """Returns the command that a message is; None if a model has to read it.
-
-    That is so of a message with files, and of a schedule's run: nobody says its words then.
-    """
-    words = without_address(question.own_text, bot_user_id).strip()
-    if question.files or question.attached.strip() or question.schedule is not None:
-        return None
+def command_in(question: Question, bot_user_id: str) -> MemoryCommand | None:
+    """Returns the command that a message is; None if a model has to read it."""
+    words = sole_words(question, bot_user_id)
     if said := _REMEMBER.fullmatch(words):
         text = said["text"]
         is_command = shown_chars(text) <= MAX_CHARS and is_one_statement(text) if text else said["colon"]
-        return Command(Verb.REMEMBER, text) if is_command else None
+        return MemoryCommand(Verb.REMEMBER, text) if is_command else None
     bare = words.rstrip(" .!?\n")
     if bare.casefold() in _RECALL:
-        return Command(Verb.RECALL)
+        return MemoryCommand(Verb.RECALL)
     forget = _FORGET.fullmatch(bare)
-    return Command(Verb.FORGET, number=int(forget["number"] or 0)) if forget else None
+    return MemoryCommand(Verb.FORGET, number=int(forget["number"] or 0)) if forget else None
 
 
 def is_one_statement(text: str) -> bool:

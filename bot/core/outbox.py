@@ -63,7 +63,7 @@ class OutboxKind(StrEnum):
     TELL_ADMINS = "tell_admins"
     """The job's usage has passed a mark of a cap: tell the Typist admins once."""
     TELL_PAUSE = "tell_pause"
-    """The job is a run whose end has paused its schedule: tell its creator and the place once."""
+    """The job is a run that was skipped, or whose end has paused its schedule: tell the people there once."""
 
 
 ABOUT_APPROVALS = (OutboxKind.ASK_APPROVAL, OutboxKind.SHOW_DECISION)

@@ -60,11 +60,11 @@ WINDOW_S = 60.0
 MARGIN_S = 0.05
 """Added to the window, because our clock and Slack's may run differently."""
 OTHERS_MARGIN_S = 1.0
-"""The same for other processes' calls, which are recorded before they leave."""
+"""The margin for other processes' calls, which are recorded before they leave."""
 OWN_GAP_S = 0.5
 """Between two edits of one reply. Nobody could read faster edits."""
 STEP_GAP_S = 1.0
-"""The same while the model uses tools: quick steps would cost 1.4 edits a second."""
+"""Between two edits of one reply while the model uses tools: quick steps would cost 1.4 edits a second."""
 ASK_AGAIN_S = 0.25
 """The longest that a deadline is trusted, because each call and each reply changes the pace."""
 USUAL_LIFE_S = 20.0
@@ -210,7 +210,7 @@ class PostRule:
     """How many posts one channel takes, as far as Slack's answers tell."""
 
     certain: int = CERTAIN_POSTS
-    """It takes so many posts in as many seconds."""
+    """The channel takes so many posts in as many seconds."""
     may_try: bool = True
     """Whether more may be tried: a burst of POST_BURST and then one a second."""
 
@@ -232,10 +232,12 @@ class PostRule:
 
     def accepted(self, posts: Sequence[float], now: float) -> "PostRule":
         """Returns the rule after Slack has accepted the last of these posts."""
-        # n posts in n - 1 seconds would be one too many for a channel that takes n - 1 in as many.
-        more = range(self.certain + 1, POST_BURST + 1)
-        taken = [n for n in more if _within(posts, now, (n - 1) * POST_GAP_S - MARGIN_S) >= n]
-        return replace(self, certain=max(taken, default=self.certain))
+        certain = self.certain
+        # n + 1 posts in n seconds would be one too many for a channel that takes n in as many. That it isn't one which
+        # takes fewer has to be known first: such a channel may take more in a longer time.
+        while certain < POST_BURST and _within(posts, now, certain * POST_GAP_S - MARGIN_S) > certain:
+            certain += 1
+        return replace(self, certain=certain)
 
     def refused(self, posts: Sequence[float], now: float) -> "PostRule":
         """Returns the rule after Slack has refused another post than these."""
@@ -258,7 +260,7 @@ class _Channel:
     others: list[float] = field(default_factory=list)
     """Other processes' posts."""
     refused_until: dict[str, float] = field(default_factory=dict)
-    """Until then Slack's Retry-After keeps calls of a method back, after a 429."""
+    """By method: until when Slack's Retry-After keeps calls back, after a 429."""
     denied_until: float = -math.inf
     """The database has denied a post, and isn't asked again before this."""
 
@@ -371,11 +373,11 @@ class CallsLeft:
     posts: int
     edits: int
     deletions: int
-    """These are calls that are free, or come back before an answer that begins now ends."""
+    """Posts, edits and deletions that are free, or come back before an answer that begins now ends."""
     live: int
     """Answers that edits carry."""
     unbegun: int
-    """Those of them without a message, whose status is the sign."""
+    """Live answers without a message, whose status is the sign."""
     asked_lately: int
     """Answers that began within LATELY_S. As many are expected to follow."""
     usual_s: float

@@ -49,8 +49,8 @@ from bot.core.job import Job
 from bot.core.schedules import Run, zone_of
 from bot.core.triage import Identity
 from bot.errors import NothingAsked
-from bot.markdown import lookalikes
 from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Media, Origins, Prompt, Turn, folded, of_answer
+from slack_markdown import lookalikes
 
 UNKNOWN_ZONE = "(the asker's time zone is unknown)"
 NAME_CHARS = 80
@@ -232,11 +232,11 @@ class PromptMessage:
     app_name: str | None = None
     """An app's name for itself."""
     first: bool = False
-    """Whether it is its thread's first message."""
+    """Whether the message is the first of its thread."""
     after_gap: bool = False
     """Whether messages before it are left out."""
     asked: bool = False
-    """Whether it is an earlier question that waits for the same answer."""
+    """Whether the message is an earlier question that waits for the same answer."""
     files: tuple[File, ...] = ()
     media: tuple[Media, ...] = ()
     """Its images and PDFs."""
@@ -258,7 +258,7 @@ def run_times(run: Run) -> str:
     rule, zone = run.schedule.rule, zone_of(run.schedule.rule.zone)
     due, last = (datetime.fromtimestamp(at, zone).isoformat(timespec="minutes") for at in (run.due_at, run.since))
     before = "The run before was" if run.last_at is not None else "There was no run before: it was created"
-    return f"This run is due at {due}, by the rule: {rule.explained or 'once'} ({rule.zone}). {before} at {last}."
+    return f"This run is due at {due}, by the rule: {rule.in_words}. {before} at {last}."
 
 
 def length_rule(system_prompt: str, length: Length) -> str:
@@ -414,7 +414,7 @@ def local_time(at: float, zone: tzinfo | None) -> datetime:
 
 
 def read_at(asked_at: float, now: float) -> float:
-    """Returns when it is for the reader of a prompt: when the question was asked, or now if that was long ago.
+    """Returns the time by which a prompt is read: when the question was asked, or now if that was long ago.
 
     An attempt that takes over reads the same prompt. Both are in seconds since the epoch.
     """

@@ -28,11 +28,14 @@ from cronsim import CronSim, CronSimError
 
 from bot.core import texts
 from bot.core.caps import DAY_S, Amount
+from bot.core.conversation import Question, sole_words
 
 MEMBER_GAP_MINUTES = 60
 ADMIN_GAP_MINUTES = 5
 """The shortest time between two runs of a schedule that a member or a Typist admin creates."""
 MAX_IN_CHANNEL = 20
+MAX_OF_MEMBER = 10
+"""How many of a channel's schedules may be one member's, so that others find room."""
 GRACE_S = 3600.0
 """How late a missed run may begin."""
 LATE_S = 120.0
@@ -54,6 +57,23 @@ _SINCE_CHANGE = timedelta(hours=3)
 _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
 _RUN = "schedule"
+_TYPED_TIME = re.compile(r"(\d{4}-\S+(?:\s+\d\S*)?)(?:\s+([^\d\s]\S*))?")
+_WORD = re.compile(r"\w+")
+_MIN_STEM, _MAX_STEM = 3, 5
+"""How many of their first characters the forms of a word share."""
+_HERE = r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
+_ASKS_FOR_LIST = re.compile(
+    r"(?:please\s+)?(?:what(?:'s|\s+is)\s+scheduled|(?:what|which)\s+schedules\s+are\s+there|"
+    rf"(?:list|show)(?:\s+me)?(?:\s+all)?(?:\s+the)?\s+schedules){_HERE}"
+)
+_STOPS_NUMBER = re.compile(
+    rf"(?:please\s+)?(?:stop|cancel|delete)\s+(?:the\s+)?schedule\s+(?:number\s+)?#?(\d{{1,9}}){_HERE}", re.ASCII
+)
+_WORK = r"(?:schedule|task|summary|summaries|reports?|reminders?|digests?|updates?)"
+"""What a schedule makes. "Stop the deploy" may mean something else than the reminder of it, so a model reads that."""
+_STOPS_NAMED = re.compile(
+    rf"(?:please\s+)?(?:stop|cancel)\s+(?:the|my|this|our)\s+((?:\w{{1,40}}\s+){{0,2}}{_WORK}){_HERE}"
+)
 _ZONE = re.compile(r"(?!Factory\b)[A-Z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
 """A zone that means the same everywhere, such as Europe/Berlin, Japan or UTC.
 
@@ -63,7 +83,7 @@ The database also has `localtime`, `posixrules` and `Factory`, which are a machi
 
 
 class UnusableRule(ValueError):
-    """A proposal for a schedule that can't be used. The message is a sentence for the model or the person."""
+    """A schedule can't be created or changed like this. The message is a sentence for the model or the person."""
 
 
 class PauseReason(StrEnum):
@@ -83,9 +103,16 @@ class PauseReason(StrEnum):
     FORBIDDEN = "forbidden"
     """Typist's scopes, or a rule of the workspace, forbid the post."""
     QUOTA = "quota"
-    """A quota of people, channels or the workspace was used up at MAX_FAILURES runs in a row."""
+    """A quota of people, channels or the workspace was used up at its single time, or at MAX_FAILURES in a row."""
     MISSED = "missed"
     """Its single time passed before Typist could run it."""
+    SIGNED_OUT = "signed_out"
+    """Its creator isn't signed in anymore to a server at which its runs use their account."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the next run may come, so that a run that is skipped for this reason doesn't pause its schedule."""
+        return self in (PauseReason.QUOTA, PauseReason.MISSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +125,25 @@ class Rule:
     """In seconds since the epoch; None if there is a `cron`."""
 
     @property
-    def explained(self) -> str:
-        """The rule in plain English, such as "At 09:00 on every day"; "" for a single time."""
-        return CronSim(self.cron, _ANY_DAY).explain() if self.cron else ""
+    def in_words(self) -> str:
+        """The rule in the middle of a sentence, such as "weekdays at 9:00 AM (Berlin)"."""
+        at = self.at
+        words = texts.rules.in_words(self.cron) if at is None else texts.rules.once(self._local(at))
+        return texts.schedules.in_zone(words, self.zone)
+
+    def _local(self, at: float) -> datetime:
+        return datetime.fromtimestamp(at, zone_of(self.zone))
+
+    def days_after_first(self, times: Sequence[float]) -> str:
+        """Returns the days of all times but the first, such as "Friday and Monday"; "" if their clock times differ."""
+        first, *later = map(self._local, times)
+        is_alike = all(one.time() == first.time() for one in later)
+        return texts.rules.days_after(first.date(), [one.date() for one in later]) if later and is_alike else ""
+
+    def first_in_words(self, after: float) -> str:
+        """Returns the day of the first due time, such as "Friday, November 27"; "" if the rule in words has it."""
+        found = self.after(after) if self.at is None else None
+        return "" if found is None else texts.rules.on_day(self._local(found))
 
     def after(self, moment: float) -> float | None:
         """Returns the first due time after a moment; None if there is none. Raises UnusableRule."""
@@ -120,7 +163,7 @@ class Rule:
         """Returns the first due time after a moment. Raises UnusableRule if there is none."""
         found = self.after(moment)
         if found is None:
-            raise UnusableRule(texts.RULE_NEVER_DUE if self.cron else texts.TIME_HAS_PASSED)
+            raise UnusableRule(texts.schedules.RULE_NEVER_DUE if self.cron else texts.schedules.TIME_HAS_PASSED)
         return found
 
     def upcoming(self, after: float, count: int = 3) -> tuple[float, ...]:
@@ -168,7 +211,7 @@ def zone_of(name: str) -> ZoneInfo:
             raise ValueError(name)
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise UnusableRule(texts.UNKNOWN_ZONE) from None
+        raise UnusableRule(texts.schedules.UNKNOWN_ZONE) from None
 
 
 def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
@@ -178,7 +221,7 @@ def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minu
     """
     cron, at = " ".join(cron.upper().split()), at.strip()
     if bool(cron) == bool(at):
-        raise UnusableRule(texts.RULE_OR_TIME)
+        raise UnusableRule(texts.schedules.RULE_OR_TIME)
     rule = Rule(zone, at=_time_of(at, zone_of(zone), now)) if at else Rule(zone, cron)
     if rule.cron:
         _check_cron(rule.cron, min_gap_minutes)
@@ -191,27 +234,29 @@ def _time_of(text: str, zone: ZoneInfo, now: float) -> float:
         time = datetime.fromisoformat(text)
         at = (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError):
-        raise UnusableRule(texts.UNREADABLE_TIME) from None
+        raise UnusableRule(texts.schedules.UNREADABLE_TIME) from None
     if at <= now:
-        raise UnusableRule(texts.TIME_HAS_PASSED)
+        raise UnusableRule(texts.schedules.TIME_HAS_PASSED)
     if at > now + MAX_AHEAD_S:
-        raise UnusableRule(texts.TIME_TOO_FAR)
+        raise UnusableRule(texts.schedules.TIME_TOO_FAR)
     return float(math.floor(at))
 
 
 def _check_cron(cron: str, min_gap_minutes: int) -> None:
     """Raises UnusableRule for fields that can't be used, or that are due too often."""
     if len(cron) > _MAX_CRON_CHARS or len(cron.split()) != _FIELDS:
-        raise UnusableRule(texts.FIVE_FIELDS)
+        raise UnusableRule(texts.schedules.FIVE_FIELDS)
     try:
         parsed = CronSim(cron, _ANY_DAY)
         parsed.explain()
     except (CronSimError, ValueError, LookupError):
-        raise UnusableRule(texts.FIVE_FIELDS) from None
+        raise UnusableRule(texts.schedules.FIVE_FIELDS) from None
     if _counts_on(cron, parsed):
-        raise UnusableRule(texts.STEPS_BEGIN_AGAIN)
+        raise UnusableRule(texts.schedules.STEPS_BEGIN_AGAIN)
+    if not (parsed.days >= set(range(1, 32)) or _has_each_weekday(parsed)):
+        raise UnusableRule(texts.schedules.DAYS_OR_WEEKDAYS)
     if _gap_minutes(parsed) < min_gap_minutes:
-        raise UnusableRule(texts.rule_too_often(min_gap_minutes))
+        raise UnusableRule(texts.schedules.rule_too_often(min_gap_minutes))
 
 
 def _counts_on(cron: str, parsed: CronSim) -> bool:
@@ -221,8 +266,11 @@ def _counts_on(cron: str, parsed: CronSim) -> bool:
     """
     steps = [[int(step) for step in _STEP.findall(of_field)] for of_field in cron.split()]
     is_too_long = any(step > most for of_field, most in zip(steps, _MAX_STEPS, strict=True) for step in of_field)
-    has_each_weekday = {day % 7 for day in parsed.weekdays if isinstance(day, int)} == set(range(7))
-    return is_too_long or any(step % 7 == 0 or not has_each_weekday for step in steps[2])
+    return is_too_long or any(step % 7 == 0 or not _has_each_weekday(parsed) for step in steps[2])
+
+
+def _has_each_weekday(parsed: CronSim) -> bool:
+    return {day % 7 for day in parsed.weekdays if isinstance(day, int)} == set(range(7))
 
 
 def _gap_minutes(parsed: CronSim) -> int:
@@ -230,6 +278,50 @@ def _gap_minutes(parsed: CronSim) -> int:
     of_day = sorted(60 * hour + minute for hour in parsed.hours for minute in parsed.minutes)
     next_day = of_day[0] + 24 * 60
     return min(later - earlier for earlier, later in zip(of_day, [*of_day[1:], next_day], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Weekly:
+    """A rule as days of the week and one time of day, as people choose them."""
+
+    days: str
+    """As cron counts them, in order and divided by commas: 0 is Sunday."""
+    time: str
+    """Such as "09:00"."""
+
+    @property
+    def cron(self) -> str:
+        """The five fields. Raises UnusableRule if days or the time are missing."""
+        if not (self.days and self.time):
+            raise UnusableRule(texts.schedules.DAYS_AND_TIME)
+        hour, _, minute = self.time.partition(":")
+        fields = [field.removeprefix("0") or "0" for field in (minute, hour)]
+        return " ".join([*fields, "* *", "*" if self.days == "0,1,2,3,4,5,6" else self.days])
+
+
+def weekly_of(rule: Rule, zone: str, now: float) -> Weekly | None:
+    """Returns a rule as a reader in a zone has it now; None if it has another form."""
+    parsed = CronSim(rule.cron, _ANY_DAY) if rule.cron else None
+    due_at = rule.after(now)
+    if parsed is None or due_at is None:
+        return None
+    days = {day % 7 for day in parsed.weekdays if isinstance(day, int)}
+    is_any_day = parsed.days >= set(range(1, 32)) and len(parsed.months) == 12
+    has_nth = not all(isinstance(day, int) for day in parsed.weekdays)
+    if not is_any_day or has_nth or len(parsed.hours) * len(parsed.minutes) > 1:
+        return None
+    there, here = (datetime.fromtimestamp(due_at, zone_of(name)) for name in (rule.zone, zone))
+    later_days = (here.date() - there.date()).days
+    return Weekly(",".join(map(str, sorted((day + later_days) % 7 for day in days))), f"{here:%H:%M}")
+
+
+def written_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rule:
+    """Returns the rule that a person has typed: one time or five fields, and maybe a zone. Raises UnusableRule."""
+    if once := _TYPED_TIME.fullmatch(text):
+        return rule_of(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
+    fields = text.split()
+    named = fields.pop() if len(fields) == _FIELDS + 1 else zone
+    return rule_of(named, now, cron=" ".join(fields), min_gap_minutes=min_gap_minutes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,25 +333,44 @@ class Proposal:
     rule: Rule
     only_if_changed: bool = False
     """Whether a run without anything new in the place ends unseen, without asking a model."""
+    accounts: tuple[str, ...] = ()
+    """The servers at which runs use the creator's own account."""
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The proposal as the tool's arguments, complete and in one form: `proposal_of` reads them again."""
         rule, at = self.rule, self.rule.at
         when = {"cron": rule.cron} if at is None else {"at": datetime.fromtimestamp(at, zone_of(rule.zone)).isoformat()}
-        return {"words": self.words, **when, "zone": rule.zone, "only_if_changed": self.only_if_changed}
+        own = {"accounts": list(self.accounts)} if self.accounts else {}
+        return {"words": self.words, **when, "zone": rule.zone, "only_if_changed": self.only_if_changed, **own}
+
+    def is_same_as(self, other: "Proposal") -> bool:
+        """Whether both do the same at the same times, whatever a rule is written like."""
+        mine, theirs = (
+            (
+                " ".join(one.words.split()).casefold(),
+                one.rule.in_words,
+                one.rule.zone,
+                one.only_if_changed,
+                one.accounts,
+            )
+            for one in (self, other)
+        )
+        return mine == theirs
 
 
 def proposal_of(arguments: Mapping[str, Any], zone: str, now: float, *, min_gap_minutes: int) -> Proposal:
     """Returns the proposal in a model's arguments. Raises UnusableRule. `zone` holds if they name none."""
     words, cron, at, named = (arguments.get(name) or "" for name in ("words", "cron", "at", "zone"))
     if not all(isinstance(value, str) for value in (words, cron, at, named)):
-        raise UnusableRule(texts.RULE_OR_TIME)
+        raise UnusableRule(texts.schedules.RULE_OR_TIME)
     words = words.strip()
     if not words or len(words) > MAX_WORDS_CHARS:
-        raise UnusableRule(texts.schedule_words(MAX_WORDS_CHARS))
+        raise UnusableRule(texts.schedules.schedule_words(MAX_WORDS_CHARS))
     rule = rule_of(named or zone, now, cron=cron, at=at, min_gap_minutes=min_gap_minutes)
-    return Proposal(words, rule, only_if_changed=arguments.get("only_if_changed") is True)
+    servers = arguments.get("accounts")
+    accounts = tuple(sorted({*map(str, servers)})) if isinstance(servers, list) else ()
+    return Proposal(words, rule, arguments.get("only_if_changed") is True, accounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +396,61 @@ class Schedule:
     """How many runs in a row have failed."""
     paused: PauseReason | None
     created_at: float
+    changed_by: str = ""
+    """The admin who has changed it last; "" if nobody has, or its creator since."""
+    accounts: tuple[str, ...] = ()
+    """The servers at which its runs use its creator's own account."""
     used: Amount = field(default=Amount())
     """By its runs in this month of UTC."""
 
     @property
     def is_done(self) -> bool:
-        """Whether it has run at its single time."""
+        """Whether the schedule has run at its single time."""
         return self.next_at is None and self.paused is None
+
+    @property
+    def as_proposal(self) -> Proposal:
+        """What the schedule does, and when."""
+        return Proposal(self.words, self.rule, self.only_if_changed, self.accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleCommand:
+    """A command that needs no model: to stop a schedule of a place, or else to list all of them."""
+
+    number: int = 0
+    """The schedule to stop; 0 if only words say which, or for a list."""
+    about: tuple[str, ...] = ()
+    """The words that say which schedule to stop, such as "summary"."""
+
+    def meant(self, here: Sequence[Schedule]) -> Schedule | None:
+        """Returns the schedule that the command names; None if there is none, or if its words fit several."""
+        if self.number:
+            return next((one for one in here if one.id == self.number), None)
+        fitting = [one for one in here if self._fits(one)]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def _fits(self, schedule: Schedule) -> bool:
+        """Whether a schedule's words or rule have each of the command's words, in some form."""
+        known = [*_WORD.findall(f"{schedule.words} {schedule.rule.in_words}".casefold()), "schedule", "task"]
+        return all(any(_is_same_word(word, other) for other in known) for word in self.about)
+
+
+def _is_same_word(word: str, other: str) -> bool:
+    """Whether two words are forms of one, such as "summary", "summarize" and "sum"."""
+    shorter, longer = sorted((word, other), key=len)
+    return len(shorter) >= _MIN_STEM and longer.startswith(shorter[:_MAX_STEM])
+
+
+def command_in(question: Question, bot_user_id: str) -> ScheduleCommand | None:
+    """Returns the command that a message is; None if a model has to read it."""
+    words = sole_words(question, bot_user_id).rstrip(" .!?\n").casefold().replace("’", "'")
+    if _ASKS_FOR_LIST.fullmatch(words):
+        return ScheduleCommand()
+    if numbered := _STOPS_NUMBER.fullmatch(words):
+        return ScheduleCommand(int(numbered[1]))
+    named = _STOPS_NAMED.fullmatch(words)
+    return ScheduleCommand(about=tuple(named[1].split())) if named else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,8 +461,13 @@ class Run:
     due_at: float
     last_at: float | None
     """The due time of the last run before it that was answered; None if there is none."""
-    only_tells: bool = False
-    """The schedule was paused before this run: people are told, and nothing is run."""
+    skipped: PauseReason | None = None
+    """Why the run doesn't happen, which people are told instead; None if nothing forbids it yet."""
+
+    @property
+    def is_at_pause(self) -> bool:
+        """Whether the end of the run, or what prevented the run, has paused the schedule, which is still paused."""
+        return self.schedule.paused is not None and self.skipped in (None, self.schedule.paused)
 
     @property
     def since(self) -> float:
@@ -311,7 +475,7 @@ class Run:
         return self.schedule.created_at if self.last_at is None else self.last_at
 
     def is_late(self, now: float) -> bool:
-        """Whether it begins so late that it is marked."""
+        """Whether the run begins so late that its answer is marked."""
         return now - self.due_at > LATE_S
 
 

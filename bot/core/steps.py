@@ -28,10 +28,10 @@ from bot.core.conversation import Question, with_names, without_address
 from bot.core.job import FollowUp, Job
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING, Marks, origins_of_text
 from bot.errors import EndReason
-from bot.markdown.blocks import recent_part
-from bot.markdown.pages import Outline
 from bot.models.events import Opaque, ToolCall
 from bot.models.prompt import OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, TextPart, ToolResult, Turn, TurnPart, folded
+from slack_markdown.blocks import recent_part
+from slack_markdown.pages import Outline
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
 REPLIED_TO = (
@@ -40,6 +40,7 @@ REPLIED_TO = (
 )
 MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
 DROPPED = "(The result of this call was dropped to save room. Don't repeat a call that changes something.)"
+EDITED = "(The user changed the arguments of this call before they approved it. It had these: {arguments})\n{result}"
 CUT = "(The rest of this result was cut to save room. Don't repeat a call that changes something.)"
 _BEGUN = "begun"
 _PROCESS_ENDED = "Typist ended meanwhile."
@@ -97,6 +98,8 @@ def with_steps(
     approval the question was written. `begun`: the text that an earlier attempt left in the middle of the next step.
     The model is asked to go on after it, and later sees that it was asked that.
     """
+    if not (steps or follow_ups or made_before or replied_to or begun):
+        return prompt
     *earlier, last = prompt.turns
     about = ((REPLIED_TO, replied_to), (MADE_BEFORE, made_before))
     remarks = [remark.format(calls="\n".join(map(_call_line, calls))) for remark, calls in about if calls]
@@ -190,12 +193,15 @@ def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> 
 
 def result_text(call: RecordedCall) -> str:
     """Returns what the model reads of a call that is over."""
+    result = call.result
     match call.state:
         case CallState.UNKNOWN:
-            return _UNKNOWN.format(why=call.result or _PROCESS_ENDED)
+            result = _UNKNOWN.format(why=call.result or _PROCESS_ENDED)
         case CallState.DENIED if call.decision in _DENIALS:
-            return _DENIALS[call.decision]
-    return call.result
+            result = _DENIALS[call.decision]
+    if call.decision is not Decision.EDITED:
+        return result
+    return EDITED.format(arguments=json.dumps(call.arguments, ensure_ascii=False), result=result)
 
 
 def _call_line(call: RecordedCall) -> str:

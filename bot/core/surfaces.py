@@ -5,7 +5,7 @@ kept by person, for hours, because agents' events name no thread.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from typing import Generic, TypeVar
 
@@ -14,8 +14,8 @@ from bot.core.caps import Amount, Cap, OwnCap, Period, UsageToDate
 from bot.core.channel_settings import EffectiveSettings, SettingsField
 from bot.core.conversation import Question, with_names, without_users
 from bot.core.schedules import Schedule
-from bot.core.texts import OWN_NAMES, ModelNames
-from bot.markdown.render import beginning, first_words
+from bot.core.texts.models import OWN_NAMES, ModelNames
+from slack_markdown.render import beginning, first_words
 
 UsedT = TypeVar("UsedT", Amount, int)
 
@@ -53,7 +53,7 @@ class Quotas:
     """The caps in force for a workspace's channels and people."""
 
     defaults: Sequence[Cap]
-    """Those of BOT_CAPS."""
+    """The caps of BOT_CAPS."""
     own: Sequence[OwnCap]
     unpriced: Sequence[str]
     """The models that have no price, so that caps in dollars don't count them."""
@@ -97,7 +97,11 @@ class HomeView:
     workspace: WorkspaceUsage | None = None
     """None for people who are not admins."""
     schedules: Sequence[Schedule] = ()
-    """This person's own."""
+    """The person's own schedules."""
+    waiting: Sequence[tuple[str, str, float]] = ()
+    """The person's answers that await an approval: the channel, the link of the message, and until when."""
+    accounts: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    """The person's accounts by MCP server: since when, in seconds since the epoch, and with which scopes."""
 
 
 def ranked(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero: UsedT) -> Ranking[UsedT]:
@@ -117,7 +121,7 @@ def _weight(used: Amount | int) -> tuple[float, float]:
     return (used.cost_usd, used.tokens) if isinstance(used, Amount) else (0.0, used)
 
 
-HELP, USAGE, SCHEDULES, MEMORY = "help", "usage", "schedules", "memory"
+HELP, USAGE, SCHEDULES, MEMORY, ACCOUNTS = "help", "usage", "schedules", "memory", "accounts"
 SETTINGS_FIELDS = {
     "settings": SettingsField.MODEL,
     "model": SettingsField.MODEL,
@@ -180,7 +184,7 @@ def in_pane(question: Question) -> bool:
 def title_of(question: Question) -> str:
     """Returns a thread's title: the first words of its first question, without mentions."""
     words = first_words(with_names(without_users(question.text), {}), growing=False)
-    return beginning(words, TITLE_CHARS) or texts.PANE_UNTITLED
+    return beginning(words, TITLE_CHARS) or texts.welcome.PANE_UNTITLED
 
 
 def pane_context_line(channel: str) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bot.core.closings import Closing, closing_in
 from bot.core.conversation import (
     SLACKS_OWN,
     Message,
@@ -42,7 +43,7 @@ class Engagement(StrEnum):
     MENTIONS = "mentions"
     """None."""
     FOLLOW_UPS = "follow-ups"
-    """Those of a person who is alone with the bot, or whose question the bot just answered."""
+    """Messages of a person who is alone with the bot, or whose question the bot just answered."""
     EVERYONE = "everyone"
     """Everybody's."""
 
@@ -117,6 +118,7 @@ class IgnoreReason(StrEnum):
     SHARED_FILE = "a file among several people"
     IN_DOUBT = "no mention in a thread of several people"
     """The message may well be spoken to the bot."""
+    CLOSING = "thanks, or words that need no answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class Ignore:
     reason: IgnoreReason
     in_doubt: Question | None = None
     """The question that it would be, if a model is to decide."""
+    closing: Closing | None = None
+    """What a message says that needs no answer."""
 
 
 def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
@@ -225,6 +229,22 @@ def asks_for_quiet(message: Message, me: Identity) -> bool:
     return message.thread_ts is not None and message.channel_type != "im" and _words(message, me) in QUIET_WORDS
 
 
+LAST_CHARS = 300
+"""How much of an answer's end is read for a question."""
+
+
+def closing_of(message: Message, me: Identity) -> Closing | None:
+    """Returns what a message says that needs no answer, by its words alone; None if it may need one."""
+    if message.files or message.attached_chars:
+        return None
+    return closing_in(without_address(message.whole, me.user_id), me.name)
+
+
+def ends_there(closing: Closing, last_words: str) -> bool:
+    """Whether a closing needs no answer below an answer with this end: agreement to what the bot asked does."""
+    return closing is Closing.THANKS or "?" not in last_words[-LAST_CHARS:]
+
+
 def _words(message: Message, me: Identity) -> str:
     return without_address(message.whole, me.user_id).strip(" .!\n").casefold()
 
@@ -253,7 +273,7 @@ USD_PER_TOKEN = 0.10 / 1_000_000
 """What OpenAI charges for a decision's input. Output is free."""
 MAX_MESSAGES = 12
 MAX_CHARS = 500
-"""Of each message."""
+"""As many characters of each message are read."""
 NEEDED_PROBABILITY = 0.8
 """Of decisions that were so sure, 199 of 201 were right (etsabary/luna-decisions-benchmark)."""
 
@@ -268,6 +288,14 @@ def transcript(messages: Iterable[Message], ts: str, me: Identity) -> str:
     # In one line: the next could imitate another writer.
     said = [" ".join(with_names(message.text, names).split())[:MAX_CHARS] for message in last]
     return "\n".join(f"[{names.get(m.user_id or '', 'an app')}] {text}" for m, text in zip(last, said, strict=True))
+
+
+def closing_statement(me: Identity) -> str:
+    """Returns what must be true if a message that may be a closing is to stay unanswered."""
+    return (
+        f"The last message only thanks or agrees, or says goodbye. It asks {me.name}, the bot, nothing, and gives it "
+        "nothing to do."
+    )
 
 
 def statement(me: Identity) -> str:

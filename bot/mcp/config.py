@@ -12,8 +12,8 @@
       "directMessages": ["time"]
     }
 
-Files of other clients can be used as they are. What their keys say is done where it can be; other keys are named in
-`McpSetup.notes`. No key of another client allows a call: only `allow` and an admin do.
+Files of other clients can be used, if they are plain JSON. What their keys say is done where it can be; other keys are
+named in `McpSetup.notes`. No key of another client allows a call: only `allow` and an admin do.
 
 A channel's settings name the servers that it may use. Nobody but its person can open the settings of a direct message,
 so the file names the servers for all of them.
@@ -21,12 +21,11 @@ so the file names the servers for all of them.
 Servers may have secrets in every value. So errors name places in the file and never quote values, and no repr has them.
 """
 
-import difflib
 import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -58,33 +57,17 @@ _TYPE_KEYS = ("type", "transport")
 _URL_KEYS = ("url", "httpUrl", "serverUrl")
 _DENY_KEYS = ("disabledTools", "excludeTools")
 _STDIO_KEYS = ("command", "args", "env", "envFile", "cwd")
-_HTTP_KEYS = (*_URL_KEYS, "headers")
+_SIGN_IN = "oauth"
+_HTTP_KEYS = (*_URL_KEYS, "headers", _SIGN_IN)
 _COMMON_KEYS = (*_TYPE_KEYS, *_DENY_KEYS, "timeout", "disabled", "enabled", "protocol")
 _APPROVING_KEYS = ("autoApprove", "alwaysAllow", "trust")
 """By these, other clients make calls unasked."""
-_OTHER_KEYS = (
-    *_APPROVING_KEYS,
-    "description",
-    "dev",
-    "name",
-    "includeTools",
-    "tools",
-    "auth",
-    "oauth",
-)
-"""Keys of other clients. They are listed only because some look like keys of ours that are misspelled."""
 _OTHER_TOP_KEYS = ("$schema", "inputs")
-_SIMILARITY = 0.75
-"""A key of a server that is so much like one of ours is misspelled; any other key is another client's."""
-_SECONDS_UP_TO = 3_600
-"""Cline and Roo Code mean seconds by `timeout`, up to an hour; Claude Code and Gemini CLI mean milliseconds."""
+"""Other clients' keys beside the servers."""
 _HTTP_TYPES = ("http", "streamablehttp")
 _SERVER_NAME = re.compile(rf"(?!.*{SEPARATOR})[A-Za-z0-9-](?:[A-Za-z0-9_-]*[A-Za-z0-9-])?")
 _PATTERN = re.compile(rf"(?P<server>.+?){SEPARATOR}(?P<tool>\*|[A-Za-z0-9_-]+)")
 _VARIABLE = re.compile(r"\$\{(?:env:)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
-_NOT_JSON = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/')
-"""A string, which stays as it is, or a comment."""
-_LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _ENV_NAME = re.compile(r"[^=\0\ud800-\udfff]+")
@@ -102,12 +85,76 @@ class StdioTransport:
     """The folder in which it runs; None: Typist's own."""
 
 
+CALLBACK_PATH = "/oauth/callback"
+"""Where a sign-in leads back to, at BOT_PUBLIC_URL."""
+DOCUMENT_PATH = "/oauth/client.json"
+"""Where authorization servers read who Typist is, at BOT_PUBLIC_URL."""
+CALLBACK_PORT = 47823
+"""Of the loopback address to which a sign-in leads back. Nothing should listen there."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignInConfig:
+    """What the file says of Typist as a client of the server's authorization server."""
+
+    client_id: str = ""
+    """"" if Typist registers itself. A URL may be that of the client-ID metadata document."""
+    client_secret: str = field(default="", repr=False)
+    scopes: str = ""
+    """Divided by spaces; "" for those that the server names."""
+    port: int = CALLBACK_PORT
+    public_url: str = ""
+    """BOT_PUBLIC_URL; "" if a sign-in leads back to the port above."""
+
+    @property
+    def redirect_uri(self) -> str:
+        """The address to which the browser is sent after a sign-in."""
+        if self.public_url:
+            return f"{self.public_url}{CALLBACK_PATH}"
+        return f"http://127.0.0.1:{self.port}/callback"
+
+    @property
+    def document_url(self) -> str:
+        """The address of the document that is Typist's ID at servers that read such documents; "" if there is none."""
+        if self.client_id:
+            parts = urlsplit(self.client_id)
+            is_document = parts.scheme == "https" and len(parts.path) > 1 and not self.client_secret
+            return self.client_id if is_document else ""
+        return f"{self.public_url}{DOCUMENT_PATH}" if self.public_url.startswith("https:") else ""
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What Typist says of itself, as a client without a secret (RFC 7591)."""
+        return {
+            "client_name": "Typist",
+            "redirect_uris": [self.redirect_uri],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "none",
+            "application_type": "web" if self.redirect_uri.startswith("https:") else "native",
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class HttpTransport:
     """A server that is reached by streamable HTTP."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sign_in: SignInConfig = SignInConfig()
+    """How people sign in, if the server wants that."""
+    token: str = field(default="", repr=False)
+    """The access token of the person whose account this is; "" for what all askers share."""
+
+    @property
+    def may_want_sign_in(self) -> bool:
+        """Whether people may be asked to sign in: the file has no credentials for all."""
+        return "authorization" not in map(str.lower, self.headers)
+
+    @property
+    def sent_headers(self) -> Mapping[str, str]:
+        """The headers of each request."""
+        return {**self.headers, "Authorization": f"Bearer {self.token}"} if self.token else self.headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +216,13 @@ class McpSetup:
         return tuple(server.name for server in self.servers)
 
 
-def read_setup(path: Path, env: Mapping[str, str]) -> McpSetup:
-    """Returns a file's servers and rules, with variables of `env` put in. Raises SettingsError with all problems."""
+def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpSetup:
+    """Returns a file's servers and rules, with variables of `env` put in. Raises SettingsError with all problems.
+
+    `public_url`: BOT_PUBLIC_URL.
+    """
     problems: list[str] = []
-    reader = _Reader(path.name, env, problems, [], set())
+    reader = _Reader(path.name, env, public_url, problems, [], set())
     setup = reader.setup(_content(path))
     if problems:
         raise SettingsError(problems)
@@ -182,13 +232,14 @@ def read_setup(path: Path, env: Mapping[str, str]) -> McpSetup:
 def _content(path: Path) -> object:
     """Returns the file's JSON. Raises SettingsError."""
     try:
-        return json.loads(_without_comments(path.read_text("utf-8-sig")), object_pairs_hook=unique_members)
+        return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=unique_members)
     except FileNotFoundError:
         problem = f"there is no file {path}. Create it, or leave BOT_MCP_CONFIG empty"
     except RepeatedKey as repeated:
         problem = f'{path.name} has "{repeated}" twice in one object. Remove one of them'
     except json.JSONDecodeError as error:
-        problem = f"{path.name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        where = f"{error.msg} in line {error.lineno}, column {error.colno}"
+        problem = f"{path.name} is not JSON: {where}. Comments, and commas before }} or ], are not JSON either"
     except (UnicodeDecodeError, RecursionError):
         problem = f"{path.name} is not JSON in UTF-8"
     except ValueError:
@@ -199,21 +250,13 @@ def _content(path: Path) -> object:
     raise SettingsError([f"BOT_MCP_CONFIG: {problem}."]) from None
 
 
-def _without_comments(text: str) -> str:
-    """Returns JSON without comments and last commas, which editors accept. Each line stays where it is."""
-
-    def kept(match: re.Match[str]) -> str:
-        return match[1] or re.sub(r"[^\n]", " ", match[0])
-
-    return _LAST_COMMA.sub(kept, _NOT_JSON.sub(kept, text))
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Reads the file's parts, and collects problems and notes instead of raising them."""
 
     file: str
     env: Mapping[str, str]
+    public_url: str
     problems: list[str]
     notes: list[str]
     denied: set[str]
@@ -227,7 +270,11 @@ class _Reader:
             # As VS Code says.
             content = {**content, _SERVERS: content["servers"]}
             del content["servers"]
-        self._known_keys("", content, (_SERVERS, *_RULES, _IN_DIRECT_MESSAGES), _OTHER_TOP_KEYS, 0.6)
+        ours = (_SERVERS, *_RULES, _IN_DIRECT_MESSAGES)
+        for key in content.keys() - {*ours, *_OTHER_TOP_KEYS}:
+            # A misspelled rule would allow what it denies.
+            self._problem("", f'has the unknown key "{_shown_key(key)}". There are {", ".join(ours)}')
+        self._note_unused("", content, ours)
         servers = content.get(_SERVERS)
         if not isinstance(servers, dict) or not servers:
             self._problem(_SERVERS, "must be an object with at least one server")
@@ -243,7 +290,7 @@ class _Reader:
             direct = []
         for name in direct:
             if name not in servers:
-                self._problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers{_hint(name, servers)}')
+                self._problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers')
         return McpSetup(tuple(filter(None, read)), rules, tuple(direct), tuple(self.notes))
 
     def _server(self, name: str, value: object) -> ServerConfig | None:
@@ -279,29 +326,48 @@ class _Reader:
             self._problem(place, f"has both command and {url_key}. Remove one of them")
             return None
         if kind in ("stdio", "local"):
-            self._known_keys(place, value, (*_STDIO_KEYS, *_COMMON_KEYS), _OTHER_KEYS)
+            self._note_unused(place, value, (*_STDIO_KEYS, *_COMMON_KEYS))
             return self._stdio(place, value)
         if isinstance(kind, str) and re.sub("[-_]", "", kind).lower() in _HTTP_TYPES:
-            self._known_keys(place, value, (*_HTTP_KEYS, *_COMMON_KEYS), _OTHER_KEYS)
+            self._note_unused(place, value, (*_HTTP_KEYS, *_COMMON_KEYS))
             url = self._text(
                 f"{place}.{url_key}", value.get(url_key), _is_url, "must be a URL such as https://host/mcp"
             )
             headers = self._texts(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch)
-            return HttpTransport(url, headers)
+            return HttpTransport(url, headers, self._sign_in(f"{place}.{_SIGN_IN}", value.get(_SIGN_IN, {})))
         wanted = '"http": the transport "sse" is no longer part of MCP' if kind == "sse" else '"stdio" or "http"'
         self._problem(f"{place}.{type_key}", f"must be {wanted}")
         return None
 
+    def _sign_in(self, place: str, value: object) -> SignInConfig:
+        """Returns how people sign in, by keys that other MCP clients have."""
+        if not isinstance(value, dict):
+            self._problem(place, 'must be an object such as {"clientId": "…"}')
+            return SignInConfig(public_url=self.public_url)
+        self._note_unused(place, value, ("clientId", "clientSecret", "scopes", "callbackPort"))
+        client_id, secret = (
+            self._text(f"{place}.{key}", value[key], _HEADER.fullmatch) if key in value else ""
+            for key in ("clientId", "clientSecret")
+        )
+        scopes = value.get("scopes", [])
+        scopes = scopes.split() if isinstance(scopes, str) else scopes
+        if not _are_strings(scopes):
+            self._problem(f"{place}.scopes", "must be a list of scopes")
+            scopes = []
+        port = value.get("callbackPort", CALLBACK_PORT)
+        if isinstance(port, bool) or not isinstance(port, int) or not 1_024 <= port <= 65_535:
+            self._problem(f"{place}.callbackPort", "must be a port from 1,024 to 65,535")
+            port = CALLBACK_PORT
+        return SignInConfig(client_id, secret, " ".join(scopes), port, self.public_url)
+
     def _timeout_s(self, place: str, value: Mapping[str, Any]) -> float:
-        """Returns how long calls may take, by a number that is seconds for some clients and milliseconds for others."""
-        number = value.get("timeout", CALL_TIMEOUT_S)
-        if isinstance(number, bool) or not isinstance(number, int | float) or not number > 0:
-            self._problem(place, "must be a number above 0, in seconds, or in milliseconds from 3,601")
+        """Returns how long calls may take. Some clients write milliseconds here, which no number tells apart."""
+        seconds = value.get("timeout", CALL_TIMEOUT_S)
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not (is_number and 0 < seconds <= MAX_TIMEOUT_S):
+            self._problem(place, f"must be a number of seconds, above 0 and up to {MAX_TIMEOUT_S:g}")
             return CALL_TIMEOUT_S
-        seconds = float(number if number <= _SECONDS_UP_TO else number / 1000)
-        if seconds > MAX_TIMEOUT_S:
-            self._note(place, f"is more than Typist waits for a call: {MAX_TIMEOUT_S:g} s")
-        return min(seconds, MAX_TIMEOUT_S)
+        return float(seconds)
 
     def _stdio(self, place: str, value: Mapping[str, Any]) -> StdioTransport:
         args = value.get("args", [])
@@ -400,27 +466,12 @@ class _Reader:
             if match is None:
                 self._problem(key, f'"{pattern}" must be a pattern such as github__list_issues or github__*')
             elif match["server"] not in servers:
-                self._problem(key, f'"{pattern}" names a server that mcpServers lacks{_hint(match["server"], servers)}')
+                self._problem(key, f'"{pattern}" names a server that mcpServers lacks')
         return frozenset(value)
 
-    def _known_keys(
-        self,
-        place: str,
-        value: Mapping[str, Any],
-        known: Sequence[str],
-        others: Sequence[str],
-        similarity: float = _SIMILARITY,
-    ) -> None:
-        """Adds misspelled keys to the problems, and one note of all keys that have no effect."""
-        unused = []
-        for key in value:
-            if key in known:
-                continue
-            if key not in others and (hint := _hint(key, known, similarity)):
-                self._problem(place, f'has the unknown key "{key}"{hint}')
-            else:
-                unused.append(key)
-        if unused:
+    def _note_unused(self, place: str, value: Mapping[str, Any], known: Sequence[str]) -> None:
+        """Adds one note of all keys that have no effect."""
+        if unused := [key for key in value if key not in known]:
             approving = ". Only allow and readOnly let calls run unasked" if set(unused) & set(_APPROVING_KEYS) else ""
             self._note(place, f"has keys without effect: {', '.join(map(_shown_key, unused))}{approving}")
 
@@ -434,11 +485,6 @@ class _Reader:
 def _shown_key(key: str) -> str:
     """Returns a key for one line of a log."""
     return escaped(key)[:40]
-
-
-def _hint(name: str, known: Iterable[str], similarity: float = 0.6) -> str:
-    similar = difflib.get_close_matches(name, list(known), n=1, cutoff=similarity)
-    return f" (did you mean {similar[0]}?)" if similar else ""
 
 
 def _are_strings(value: object) -> bool:

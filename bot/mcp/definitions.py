@@ -30,6 +30,7 @@ from mcp_types import (
 from pydantic import TypeAdapter, ValidationError
 
 from bot.core.calls import NOT_IN_NAMES, full_name, visible
+from bot.text import object_in, objects_in
 
 MAX_NAME_CHARS = 64
 """What the vendors accept."""
@@ -83,7 +84,7 @@ class ListedTool:
     @property
     def offered_parameters(self) -> dict[str, Any]:
         """The parameters' schema as a model reads it. Names and values of parameters stay as they are."""
-        return {key: _visible(value, key) for key, value in self.parameters.items()}
+        return _flat({key: _visible(value, key) for key, value in self.parameters.items()})
 
     @property
     def is_too_large(self) -> bool:
@@ -130,6 +131,28 @@ def _visible(schema: Any, key: str = "") -> Any:
     return schema
 
 
+def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the schema of an object with all parameters at its top, and nothing there that combines schemas.
+
+    For one tool that has such keywords there, OpenAI and Anthropic refuse all; OpenAI also for one without a list of
+    parameters, and Gemini for one that requires what it doesn't list, or whose schema of a parameter is true.
+    """
+
+    def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
+        place, _, name = str(part.get("$ref")).removeprefix("#/").rpartition("/")
+        return object_in(object_in(schema.get(place)).get(name)) or part
+
+    whole = [schema, resolved(schema), *map(resolved, objects_in(schema.get("allOf")))]
+    alternatives = [resolved(one) for key in ("anyOf", "oneOf") for one in objects_in(schema.get(key))]
+    properties: dict[str, Any] = {}
+    for name, one in (pair for part in (*whole, *alternatives) for pair in object_in(part.get("properties")).items()):
+        if one is True or isinstance(one, Mapping):
+            properties.setdefault(name, {} if one is True else one)
+    required = dict.fromkeys(name for part in whole for name in part.get("required") or () if name in properties)
+    kept = {k: v for k, v in schema.items() if k not in ("$ref", "allOf", "anyOf", "oneOf", "not", "required")}
+    return {**kept, "properties": properties, **({"required": list(required)} if required else {})}
+
+
 _BROKEN = "typist/broken"
 """A key in the `_meta` of a definition that can't be used. What servers say in `_meta` is dropped."""
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -147,10 +170,14 @@ def readable(result: dict[str, Any]) -> dict[str, Any]:
     """Returns a response's result with what Typist reads of a list of tools or of a call; any other stays as it is."""
     if "tools" in result:
         tools, cursor = result["tools"], result.get("nextCursor")
-        listed = enumerate(tools if isinstance(tools, list) else [], start=1)
+        listed = tools if isinstance(tools, list) else []
+        read = [_definition(tool, number) for number, tool in enumerate(listed, start=1)]
+        if not isinstance(cursor or "", str) or not (isinstance(tools, list) or tools is None):
+            # Shown beside the definitions that can't be used: the list goes on in a way that nobody can follow.
+            read.append(_broken(f"tools-after-{len(listed)}-of-its-list"))
         further = {"nextCursor": cursor} if cursor and isinstance(cursor, str) else {}
         kept = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-        return {"tools": [_definition(tool, number) for number, tool in listed], **further, **kept}
+        return {"tools": read, **further, **kept}
     if result.get("resultType", "complete") == "complete" and {"content", "structuredContent"} & result.keys():
         content = result.get("content") or []
         structured = result.get("structuredContent")
@@ -177,7 +204,11 @@ def _definition(tool: Any, number: int) -> dict[str, Any]:
         return {"name": name, **texts, "inputSchema": _input_schema(tool.get("inputSchema"))}
     except _Broken:
         known = name if isinstance(name, str) and name else f"tool-{number}-of-its-list"
-        return {"name": known, **texts, "inputSchema": {"type": "object"}, "_meta": {_BROKEN: True}}
+        return {**_broken(known), **texts}
+
+
+def _broken(name: str) -> dict[str, Any]:
+    return {"name": name, "inputSchema": {"type": "object"}, "_meta": {_BROKEN: True}}
 
 
 def _input_schema(schema: Any) -> dict[str, Any]:
@@ -213,7 +244,7 @@ def _schema(schema: Any) -> Any:
 
 
 def _readable_part(part: Any) -> Any:
-    """Returns a part of a result that the SDK takes: one that it doesn't know becomes a text that says so."""
+    """Returns a part of a result that the SDK takes: one that it doesn't know becomes its JSON, unless that is long."""
     if isinstance(part, str):
         return {"type": "text", "text": part}
     if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
@@ -223,7 +254,8 @@ def _readable_part(part: Any) -> Any:
             _PART.validate_python(part, by_name=False), mode="json", by_alias=True, exclude_none=True
         )
     except ValidationError:
-        return {"type": "text", "text": UNKNOWN_PART}
+        written = json.dumps(part, ensure_ascii=False)
+        return {"type": "text", "text": written if len(written) <= MAX_DESCRIPTION_CHARS else UNKNOWN_PART}
 
 
 UNKNOWN_PART = "[left out: a kind of content that Typist doesn't know]"
@@ -233,10 +265,7 @@ DOWN_STARTING = "it is starting"
 DOWN_LATE = "it has not listed its tools yet"
 LATE = (DOWN_STARTING, DOWN_LATE)
 """Reasons of a server that only takes longer: a later question may have its tools."""
-DOWN_SIGN_IN = (
-    "HTTP 401: it wants people to sign in (OAuth), which Typist doesn't support yet; "
-    "an Authorization header in BOT_MCP_CONFIG works"
-)
+DOWN_SIGN_IN = "HTTP 401: people must sign in there (OAuth)"
 DOWN_HEADER_REFUSED = "HTTP 401: it refuses the Authorization header in BOT_MCP_CONFIG"
 DATABASE_AWAY = "the database is away"
 DOWN_TOO_LONG = "it sent more than 8 MB at once"
@@ -265,6 +294,7 @@ TOOLS_LEFT_OUT = (
 SERVER_BUSY = "The tool's server has too many calls at once, so this call was not made."
 SERVER_DOWN = "The tool's server can't be reached, so the call was not made. Do without it."
 NOTHING = "(The tool returned nothing.)"
+FAILED_SILENTLY = "(The tool failed, and gave no reason.)"
 
 
 def text_of(result: CallToolResult) -> str:
@@ -274,7 +304,7 @@ def text_of(result: CallToolResult) -> str:
     texts = [part.text for part in result.content if isinstance(part, TextContent)]
     if structured is not None and not _says(texts, structured):
         parts.append(json.dumps(structured, ensure_ascii=False))
-    return "\n\n".join(filter(None, parts)) or NOTHING
+    return "\n\n".join(filter(None, parts)) or (FAILED_SILENTLY if result.is_error else NOTHING)
 
 
 def _says(texts: Sequence[str], structured: Any) -> bool:

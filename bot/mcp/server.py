@@ -51,7 +51,7 @@ from pydantic import ValidationError
 
 from bot import network
 from bot.clock import Clock
-from bot.core.calls import CallResult, CallState
+from bot.core.calls import SIGN_IN_FIRST, CallResult, CallState
 from bot.errors import Backoff, trace_of
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import (
@@ -105,8 +105,8 @@ class ServerConnection:
         self._client: Client | None = None
         self._status = 0
         """Of the last response."""
-        self._wants_sign_in = False
-        """Whether the last response names where people sign in."""
+        self.wants_sign_in = False
+        """Whether a response, as to a list or a call, named where people sign in."""
         self._is_line_too_long = False
         self._calls_at_last_line = 0
         self._calls = 0
@@ -154,7 +154,9 @@ class ServerConnection:
                 self._client = None
         except (Exception, BaseExceptionGroup) as error:
             self._reason = self._reason_of(error)
-            log.warning("MCP server %s is down: %s", self._config.name, self._reason)
+            # A server where people sign in says so to each who hasn't: nothing is wrong.
+            level = logging.INFO if self._reason == DOWN_SIGN_IN else logging.WARNING
+            log.log(level, "MCP server %s is down: %s", self._config.name, self._reason)
         finally:
             self._reason = self._reason or DOWN_CLOSED
             self._client = None
@@ -203,13 +205,13 @@ class ServerConnection:
             match self._config.transport:
                 case StdioTransport() as server:
                     transport: Transport = stdio_transport(server, self._note_last_line)
-                case HttpTransport(url=url, headers=headers):
-                    web = await stack.enter_async_context(http_client(url, headers, self._note_status))
+                case HttpTransport(url=url) as server:
+                    web = await stack.enter_async_context(http_client(url, server.sent_headers, self._note_status))
                     transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
             yield await stack.enter_async_context(Client(_readable_messages(transport), mode=mode, cache=None))
 
     def _note_status(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None:
-        self._status, self._wants_sign_in = status, wants_sign_in
+        self._status, self.wants_sign_in = status, self.wants_sign_in or wants_sign_in
         if has_session and status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
             # By the protocol, 404 says that the server forgot the session. Many servers say 400, as after a restart.
             self.retire()
@@ -228,6 +230,8 @@ class ServerConnection:
 
         Retires a connection that is of no use.
         """
+        if error.code == SIGN_IN_WANTED and self._may_want_sign_in:
+            return CallResult.failed(SIGN_IN_FIRST), False
         if not self._is_of_the_sdk(error):
             outcome = CallState.FAILED if error.code in _NOT_RUN else CallState.DONE
             return CallResult(outcome, words_of(error), is_error=True), True
@@ -247,6 +251,10 @@ class ServerConnection:
         if is_process and not (error.code == CONNECTION_CLOSED and self._retired.is_set()):
             return False
         return error.message.startswith(_OF_THE_SDK.get(error.code, ()))
+
+    @property
+    def _may_want_sign_in(self) -> bool:
+        return isinstance(self._config.transport, HttpTransport) and self._config.transport.may_want_sign_in
 
     def _reason_of(self, error: BaseException) -> str:
         """Returns why a connection failed, without anything that the server said."""
@@ -276,11 +284,10 @@ class ServerConnection:
         is_http = isinstance(self._config.transport, HttpTransport)
         if self.is_too_long(error):
             return DOWN_TOO_LONG
-        if self._wants_sign_in and isinstance(self._config.transport, HttpTransport):
-            has_header = "authorization" in map(str.lower, self._config.transport.headers)
-            return DOWN_HEADER_REFUSED if has_header else DOWN_SIGN_IN
-        if is_http and self._status >= HTTPStatus.BAD_REQUEST:
-            return f"HTTP {self._status}"
+        if self.wants_sign_in and self._status == HTTPStatus.UNAUTHORIZED:
+            return DOWN_SIGN_IN if self._may_want_sign_in else DOWN_HEADER_REFUSED
+        if isinstance(self._config.transport, HttpTransport) and self._status >= HTTPStatus.BAD_REQUEST:
+            return network.refusal(self._status, self._config.transport.url) or f"HTTP {self._status}"
         if error.code == CONNECTION_CLOSED:
             return DOWN_CLOSED if is_http else "its process has ended"
         return f"it answered with error {error.code}"
@@ -323,7 +330,9 @@ STABLE_S = 60.0
 
 HTTP_REFUSED = -31400
 """Our own code for a call that was answered with HTTP 4xx and no error of JSON-RPC: `http_client`."""
-_NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, HTTP_REFUSED)
+SIGN_IN_WANTED = -31401
+"""HTTP_REFUSED by a server that names where people sign in."""
+_NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, HTTP_REFUSED, SIGN_IN_WANTED)
 """Errors by which a server refuses a call before it runs."""
 _OF_THE_SDK = {
     CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
@@ -351,6 +360,11 @@ class McpServer:
         """How long the last start took, if it failed."""
         self._room = asyncio.Semaphore(MAX_CALLS)
         self._closed = False
+
+    @property
+    def wants_sign_in(self) -> bool:
+        """Whether the server has said, since it was last reached, that people must sign in."""
+        return self._connection is not None and self._connection.wants_sign_in
 
     async def ready(self, within_s: float) -> None:
         """Starts or reaches the server if need be, and waits until it can be used. Raises ServerDown.
@@ -410,6 +424,14 @@ class McpServer:
             for keeper in late:
                 log.warning("MCP server %s did not close in time", self.name)
                 keeper.cancel()
+
+    async def retire(self) -> None:
+        """Lets calls under way end, and then ends the server's process or session."""
+        self._closed = True
+        for connection in self._keepers.values():
+            connection.retire()
+        if self._keepers:
+            await asyncio.wait(list(self._keepers))
 
     async def _call(
         self, tool: str, arguments: Mapping[str, Any], left_s: float, read_only: bool
@@ -634,7 +656,7 @@ def _malformed_error(line: bytes) -> JSONRPCError | None:
                 words = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
                 return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=0, message=words))
     except (ValueError, RecursionError):
-        # Neither has a lone surrogate a place in a message.
+        # A lone surrogate can't be encoded in UTF-8, so a message that has one is malformed, too.
         pass
     return None
 
@@ -698,11 +720,9 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
     async def bound(response: httpx2.Response) -> None:
         # By RFC 9728, which MCP's authorization is built on.
         is_oauth = "resource_metadata=" in response.headers.get("www-authenticate", "").lower()
-        answered(
-            response.status_code,
-            has_session=MCP_SESSION_ID in response.request.headers,
-            wants_sign_in=is_oauth and response.status_code == HTTPStatus.UNAUTHORIZED,
-        )
+        wants_sign_in = is_oauth and response.status_code == HTTPStatus.UNAUTHORIZED
+        has_session = MCP_SESSION_ID in response.request.headers
+        answered(response.status_code, has_session=has_session, wants_sign_in=wants_sign_in)
         # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
         response.headers.pop("content-encoding", None)
         kind = response.headers.get("content-type", "").lower()
@@ -711,7 +731,9 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             response.stream = _Bounded(response.stream)
         if response.status_code >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
-            error = _error_of(response.status_code, kind, await _begin_of(response), headers.values())
+            said = network.refusal(response.status_code, url) or REFUSED_BY_STATUS.format(status=response.status_code)
+            code = SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED
+            error = _error_of(response.status_code, code, said, kind, await _begin_of(response), headers.values())
             if error is not None:
                 response.headers["content-type"] = "application/json"
                 response.stream = httpx2.ByteStream(error)
@@ -749,21 +771,25 @@ async def _begin_of(response: httpx2.Response) -> bytes:
     return begin[:MAX_ERROR_BYTES]
 
 
-def _error_of(status: int, kind: str, body: bytes, secrets: Iterable[str]) -> bytes | None:
-    """Returns a refusal as an error of JSON-RPC, None if only the SDK's own sentence can stand in for it."""
+def _error_of(status: int, code: int, words: str, kind: str, body: bytes, secrets: Iterable[str]) -> bytes | None:
+    """Returns a refusal as an error of JSON-RPC, None if only the SDK's own sentence can stand in for it.
+
+    `code` is that of a status below 500. `words` say who refused.
+    """
     with suppress(ValidationError):
-        if isinstance(jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError):
+        if code == HTTP_REFUSED and isinstance(
+            jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError
+        ):
             return body
     if status in _GATEWAYS_SAY:
         return None
-    words = REFUSED_BY_STATUS.format(status=status)
     text = body.decode("utf-8", "replace").strip()
     # Who refuses a key may quote it.
     quotes = any(secret.split()[-1] in text for secret in secrets)
     # A page is for people with a browser.
     if text and kind.startswith(("text/plain", "application/")) and not quotes:
         words += f"\n{text}"
-    code = HTTP_REFUSED if status < HTTPStatus.INTERNAL_SERVER_ERROR else INTERNAL_ERROR
+    code = code if status < HTTPStatus.INTERNAL_SERVER_ERROR else INTERNAL_ERROR
     error = JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=code, message=words))
     return error.model_dump_json(by_alias=True).encode()
 

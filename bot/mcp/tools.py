@@ -3,17 +3,21 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
+from bot.core import texts
 from bot.core.calls import (
     MAY_HAVE_CHANGED,
+    SIGN_IN,
     CallResult,
     CallState,
     Pin,
     PlaceTools,
     ServerTools,
+    ToolUse,
     as_data,
     owner_of,
     tools_together,
@@ -27,6 +31,7 @@ from bot.mcp.definitions import (
     DATABASE_AWAY,
     DEFINITION_CHANGED,
     DOWN_LATE,
+    DOWN_SIGN_IN,
     LATE,
     SERVER_DOWN,
     TOOLS_LATE,
@@ -36,12 +41,14 @@ from bot.mcp.definitions import (
     offered_names,
 )
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
-from bot.models.prompt import OURS, TOOL, Offered, Permission, ToolDefinition
+from bot.models.prompt import OURS, TOOL, Offered, Permission, ToolDefinition, ToolRule
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""
 MAX_NAMES_CHARS = 2_000
 """How much a model reads of the names of tools that it doesn't have."""
+
+NOT_SIGNED_IN = "The person isn't signed in to this server."
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +68,53 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
     return ServerTools(tuple(definitions), tuple(left_out))
 
 
+class Accounts(Protocol):
+    """People's own accounts at MCP servers (bot/accounts)."""
+
+    async def server_of(self, question: Question, name: str) -> McpServer | None:
+        """Returns a server with the asker's own account; None if they aren't signed in to it.
+
+        Raises ServerDown if their sign-in can't be renewed now, and StoreError.
+        """
+        ...
+
+    def holds(self, question: Question, server: str) -> bool:
+        """Returns whether the asker has a connection of their own to a server."""
+        ...
+
+    async def problem(self, server: str) -> str:
+        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can."""
+        ...
+
+
+def sign_in_tool(servers: Sequence[str], waiting: Collection[str]) -> ToolDefinition:
+    """Returns the tool with which a model proposes a sign-in. `waiting`: the servers that need one."""
+    # Its hash doesn't depend on the servers: a call waits while its asker signs in to one of them.
+    return ToolDefinition(
+        SIGN_IN,
+        "Asks the person to sign in to a server with their own account. Its tools are there after that. Use it only "
+        "if the question needs what that server has.",
+        {
+            "type": "object",
+            "properties": {"server": {"type": "string", "enum": list(servers)}},
+            "required": ["server"],
+            "additionalProperties": False,
+        },
+        SIGN_IN,
+        OURS,
+        ToolRule(Permission.ASK),
+        prepared=partial(_prepared, waiting),
+        is_dispensable=True,
+    )
+
+
+def _prepared(waiting: Collection[str], arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
+    server = arguments.get("server")
+    return {"server": server} if server in waiting else "The person needn't sign in there now: try its tools again."
+
+
 class McpTools:
-    """The tools of MCP servers."""
+    """The tools of MCP servers. `accounts`: None if nobody can sign in."""
 
     def __init__(
         self,
@@ -70,11 +122,13 @@ class McpTools:
         servers: McpServers,
         pin: Callable[[str, Mapping[str, Pin]], Awaitable[Mapping[str, Pin]]],
         channel_settings: Callable[[str, str], Awaitable[ChannelSettings]],
+        accounts: Accounts | None = None,
     ) -> None:
         self._setup = setup
         self._servers = servers.by_name
         self._pin = pin
         self._channel_settings = channel_settings
+        self._accounts = accounts
         self._left_out: set[tuple[str, ...]] = set()
         """Which tools were too many, as far as the log says so."""
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
@@ -82,52 +136,102 @@ class McpTools:
 
     async def definitions(self, question: Question) -> Offered:
         """Returns the tools of the servers that the channel may use, as far as they can be had within seconds."""
-        place = await self._together(await self._servers_of(question), OFFERED_WITHIN_S)
+        servers = await self._servers_of(question)
+        place = await self._together(servers, OFFERED_WITHIN_S, question)
+        own = [server.name for server in servers if self._accounts and self._accounts.holds(question, server.name)]
+        asking = [server.name for server in servers if server.wants_sign_in and server.name not in own]
+        # With their own account, too: the server may have ended it.
+        asking += [name for name, why in place.down.items() if why == DOWN_SIGN_IN and name not in asking]
+        waiting = await self._waiting(question, asking)
+        named = list(dict.fromkeys((*waiting, *own)))
+        sign_in = (sign_in_tool(named, waiting),) if named else ()
         late = [name for name, why in place.down.items() if why in LATE]
-        down = [name for name in place.down if name not in late]
+        down = [name for name in place.down if name not in late and name not in waiting]
         sentences = ((TOOLS_MISSING, down), (TOOLS_LATE, late))
         missing = [sentence.format(servers=", ".join(names)) for sentence, names in sentences if names]
         if place.left_out:
             missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(place.left_out)[:MAX_NAMES_CHARS]))
-        return Offered(place.offered, " ".join(missing))
+        return Offered((*sign_in, *place.offered), " ".join(missing))
 
     async def of_servers(self, names: Sequence[str], within_s: float) -> PlaceTools:
         """Returns the tools of a place that uses these servers. One that only takes longer isn't called down."""
         place = await self._together([server for name, server in self._servers.items() if name in names], within_s)
         return replace(place, down={name: why for name, why in place.down.items() if why not in LATE})
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
+    async def call(self, use: ToolUse) -> CallResult:
         """Calls a tool once, if the question's channel may use it and its definition is the agreed one."""
-        rule = self._setup.rules.rule_for(tool)
-        server = self._servers.get(owner_of(tool))
-        if server is None or rule.permission is Permission.DENY or server not in await self._servers_of(question):
+        if use.tool == SIGN_IN:
+            return await self._signed_in(use)
+        rule = self._setup.rules.rule_for(use.tool)
+        server = self._servers.get(owner_of(use.tool))
+        if server is None or rule.permission is Permission.DENY or server not in await self._servers_of(use.question):
             return CallResult.failed(CALL_DENIED)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(use.timeout_s):
+                if use.own_account:
+                    own = await self._own(server, use.question)
+                    if own is server:
+                        return CallResult.failed(NOT_SIGNED_IN)
+                    server = own
                 # A person may have approved the call for a definition that the server has changed since.
                 agreed = await self._agreed(server, LISTED_FOR_S if rule.read_only else 0.0)
         except (ServerDown, StoreError, TimeoutError):
             return CallResult.failed(SERVER_DOWN)
-        if tool not in agreed or agreed[tool][0].hash != definition_hash:
+        if use.tool not in agreed or agreed[use.tool][0].hash != use.definition_hash:
             return CallResult.failed(DEFINITION_CHANGED)
-        listed = agreed[tool][0]
-        result, by_server = await server.call(listed.name, arguments, timeout_s=timeout_s, read_only=rule.read_only)
-        log.info("MCP tool %s: %s", tool, result.outcome)
+        listed = agreed[use.tool][0]
+        result, by_server = await server.call(
+            listed.name, use.arguments, timeout_s=use.timeout_s, read_only=rule.read_only
+        )
+        log.info("MCP tool %s: %s", use.tool, result.outcome)
         if not by_server:
             return result
-        text = as_data(result.text, tool, secrets.token_hex(8))
+        text = as_data(result.text, use.tool, secrets.token_hex(8))
         if result.outcome is CallState.DONE and result.is_error and not rule.read_only:
             text += f"\n{MAY_HAVE_CHANGED}"
         return CallResult(result.outcome, text, result.is_error)
+
+    async def _signed_in(self, use: ToolUse) -> CallResult:
+        """Returns whether the asker is signed in, as a sentence for people."""
+        name = str(use.arguments.get("server"))
+        shared = next((server for server in await self._servers_of(use.question) if server.name == name), None)
+        try:
+            if shared is None or await self._own(shared, use.question) is shared:
+                return CallResult.failed(NOT_SIGNED_IN)
+        except (ServerDown, StoreError):
+            return CallResult.failed(NOT_SIGNED_IN)
+        return CallResult(CallState.DONE, texts.accounts.signed_in(name))
+
+    async def _waiting(self, question: Question, names: Sequence[str]) -> list[str]:
+        """Returns those of the servers to which the asker could sign in."""
+        if self._accounts is None or question.from_bot or question.schedule is not None:
+            # Nobody is there to sign in.
+            return []
+        try:
+            async with asyncio.timeout(OFFERED_WITHIN_S):
+                return [name for name in names if not await self._accounts.problem(name)]
+        except (StoreError, TimeoutError) as error:
+            log.error("MCP: sign-ins not offered: %s", error or "an authorization server doesn't answer")
+            return []
+
+    async def _ready(self, shared: McpServer, within_s: float, question: Question | None) -> McpServer:
+        """Returns a server as `_own` does, once it is ready. Raises ServerDown, StoreError."""
+        server = await self._own(shared, question)
+        try:
+            await server.ready(within_s)
+        except ServerDown:
+            if server is shared or not server.wants_sign_in:
+                raise
+            # It refuses the token before its time: a refresh may do.
+            server = await self._own(shared, question)
+            await server.ready(within_s)
+        return server
+
+    async def _own(self, server: McpServer, question: Question | None) -> McpServer:
+        """Returns a server with the asker's own account, or else as all share it. Raises ServerDown, StoreError."""
+        if self._accounts is None or question is None or question.from_bot:
+            return server
+        return await self._accounts.server_of(question, server.name) or server
 
     async def _servers_of(self, question: Question) -> list[McpServer]:
         """Returns the servers that a question's channel may use; none if the database stays away."""
@@ -142,9 +246,11 @@ class McpTools:
                 return []
         return [server for name, server in self._servers.items() if name in names]
 
-    async def _together(self, servers: Sequence[McpServer], within_s: float) -> PlaceTools:
+    async def _together(
+        self, servers: Sequence[McpServer], within_s: float, question: Question | None = None
+    ) -> PlaceTools:
         """Returns what servers offer together, and says once in the log what is too much."""
-        offers = await asyncio.gather(*(self._offer(server, within_s) for server in servers))
+        offers = await asyncio.gather(*(self._offer(server, within_s, question) for server in servers))
         place = tools_together(offer for offer in offers if isinstance(offer, ServerTools))
         if place.left_out and place.left_out not in self._left_out:
             self._left_out.add(place.left_out)
@@ -154,11 +260,11 @@ class McpTools:
         why = {server.name: offer for server, offer in zip(servers, offers, strict=True) if isinstance(offer, str)}
         return replace(place, down=why)
 
-    async def _offer(self, server: McpServer, within_s: float) -> ServerTools | str:
+    async def _offer(self, server: McpServer, within_s: float, question: Question | None) -> ServerTools | str:
         """Returns the tools of a server that may be offered, or why it has none now."""
         try:
             async with asyncio.timeout(within_s):
-                await server.ready(within_s)
+                shared, server = server, await self._ready(server, within_s, question)
                 agreed = await self._agreed(server)
         except TimeoutError:
             why = DOWN_LATE
@@ -171,7 +277,9 @@ class McpTools:
             known = [(name, tool, pin.by_admin) for name, (tool, pin) in agreed.items()]
             named = offered_names(server.name, await server.tools())
             known += [(name, tool, False) for name, tool in named.items() if tool.is_broken]
-            return tools_of(known, self._setup.rules, server.timeout_s)
+            tools = tools_of(known, self._setup.rules, server.timeout_s)
+            definitions = (replace(tool, own_account=server is not shared) for tool in tools.definitions)
+            return replace(tools, definitions=tuple(definitions))
         log.info("MCP server %s: no tools available: %s", server.name, why)
         return why
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
 
@@ -13,16 +13,15 @@ from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, l
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
 from bot.models.prompt import PDF, Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
 from bot.models.setup import (
-    LEVELS,
     WEB,
-    EffortLevels,
     OptionalParameter,
     RequestOptions,
     VendorSettings,
     is_vendors_own,
 )
-from bot.models.streams import AnswerReader, Delta
-from bot.text import GrowingText, paired
+from bot.models.streams import AnswerReader, Delta, text_in
+from bot.text import object_in, objects_in
+from slack_markdown.growing_text import GrowingText, paired
 
 Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
 _CACHED = {"type": "ephemeral"}
@@ -36,9 +35,9 @@ class Host:
     max_media_bytes: int
     """Of base64, in one request."""
     caches_requests: bool
-    """Whether it takes cache_control for a whole request. Everywhere it takes it for a block."""
+    """Whether the place takes cache_control for a whole request. Each place takes it for a block."""
     web: frozenset[OptionalParameter]
-    """Its tools that look at the web."""
+    """The tools for the web that Claude has there."""
 
 
 # A request may hold 32 MB in all.
@@ -49,7 +48,7 @@ def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     """Returns Anthropic's models, which are called anthropic/NAME."""
     sdk = open_sdk(settings)
     api = MessagesApi(sdk, options)
-    api.effort_levels = partial(_effort_levels, sdk)
+    api.described = sdk.models.retrieve
     api.may_leave_marks = not is_vendors_own(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
@@ -67,16 +66,6 @@ def connection(url: str) -> dict[str, Any]:
     # Typist measures requests itself, and vendors are not to get the id of a trace.
     untraced = {"traces": False, "propagation": False}
     return {**client_arguments(DefaultAioHttpClient, url), "open_telemetry": untraced}
-
-
-async def _effort_levels(sdk: AsyncAnthropic, name: str) -> EffortLevels:
-    """Returns which levels of effort Anthropic says that a model takes."""
-    capabilities = getattr(await sdk.models.retrieve(name), "capabilities", None)
-    effort = getattr(capabilities, "effort", None)
-    if effort is None:
-        return EffortLevels()
-    taken = [level for level in LEVELS if getattr(getattr(effort, level, None), "supported", False)]
-    return EffortLevels(frozenset(taken))
 
 
 async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
@@ -105,7 +94,13 @@ class MessagesApi(Api):
         self.max_media_bytes = host.max_media_bytes
         # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others.
         # Pings come throughout.
-        self.optional_parameters = host.web
+        self.optional_parameters = host.web | {
+            OptionalParameter.TOOLS,
+            OptionalParameter.DISPENSABLE_TOOLS,
+            OptionalParameter.SYSTEM_ROLE,
+            OptionalParameter.EFFORT,
+            OptionalParameter.CACHE_KEY,
+        }
 
     def request(
         self,
@@ -125,9 +120,10 @@ class MessagesApi(Api):
             "messages": messages,
             "stream": True,
         }
-        if self._host.caches_requests:
+        is_cached = OptionalParameter.CACHE_KEY in parameters
+        if is_cached and self._host.caches_requests:
             body["cache_control"] = _CACHED
-        elif asked := [message for message in messages if message["role"] == "user"]:
+        elif is_cached and (asked := [message for message in messages if message["role"] == "user"]):
             asked[-1]["content"] = _cached_blocks(asked[-1]["content"])
         if effort:
             body["output_config"] = {"effort": effort}
@@ -183,41 +179,41 @@ class MessagesReader(AnswerReader):
             case "content_block_delta":
                 return self._read_delta(event["delta"], self._growing.setdefault(event.get("index"), _Growing({})))
             case "content_block_start":
-                return self._read_start(dict(event["content_block"]), event.get("index"))
+                return self._read_start(dict(event.get("content_block") or {"type": "text"}), event.get("index"))
             case "content_block_stop":
                 return self._read_stop(event.get("index"))
             case "message_start":
-                self._count(event["message"].get("usage"))
+                self._count(object_in(event.get("message")).get("usage"))
             case "message_delta":
                 # Another one may follow with usage alone.
-                self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+                self._stop_reason = object_in(event.get("delta")).get("stop_reason") or self._stop_reason
                 self._count(event.get("usage"))
             case "message_stop":
                 for growing in self._growing.values():
                     growing.ended = True
                 self._keep_ended()
                 self._finish()
-            case "error":
+            case _ if event.get("error"):
                 raise self._attempt.reported(event)
         return ""
 
     def read_response(self, body: Any) -> Delta:
-        if body["type"] == "error":
+        if body.get("error"):
             raise self._attempt.reported(body)
         self._stop_reason = body.get("stop_reason")
         self._count(body.get("usage"))
         self._finish()
         text = ""
-        for block in body["content"]:
-            if search := self._read_start(dict(block), None):
-                self.beside_text.append(search)
-            for citation in block.get("citations") or ():
+        for block in objects_in(body["content"]):
+            said = self._read_start(dict(block), None)
+            text += said if isinstance(said, str) else ""
+            self.beside_text += [said] if isinstance(said, Searching) else []
+            for citation in objects_in(block.get("citations")):
                 self._cite(citation.get("url"), citation.get("title"))
-            text += self._parts.add(str(block["text"])) if block["type"] == "text" else ""
             self._read_stop(None)
-        return self.marks.add(text)
+        return text
 
-    def _read_start(self, block: dict[str, Any], index: object) -> Searching | Literal[""]:
+    def _read_start(self, block: dict[str, Any], index: object) -> Delta:
         self._growing[index] = _Growing(block)
         kind = block["type"]
         if kind != "text":
@@ -228,26 +224,30 @@ class MessagesReader(AnswerReader):
             return Searching(self._searched, done=True)
         # The only sign of thinking that is redacted, or whose display is omitted.
         self.at_work = kind != "text"
-        return ""
+        # Of other servers' blocks, the text may begin here.
+        return self.marks.add(self._parts.add(text_in(block.get("text")))) if kind == "text" else ""
 
     def _read_delta(self, delta: Any, growing: _Growing) -> Delta:
         match delta["type"]:
             case "text_delta":
+                text = text_in(delta["text"])
                 if self._keeps_blocks:
-                    growing.added.append(delta["text"])
-                return self.marks.add(self._parts.add(str(delta["text"])))
-            case "thinking_delta":
-                if self._keeps_blocks:
-                    growing.added.append(delta["thinking"])
-                return Thinking(len(delta["thinking"]))
+                    growing.added.append(text)
+                return self.marks.add(self._parts.add(text))
             case "signature_delta":
                 growing.block["signature"] = delta["signature"]
                 return Thinking()
+            case "thinking_delta":
+                thinking = text_in(delta.get("thinking"))
+                if self._keeps_blocks:
+                    growing.added.append(thinking)
+                return Thinking(len(thinking))
             case "input_json_delta":
-                growing.added.append(delta["partial_json"])
-                return Thinking(len(delta["partial_json"]))
+                written = text_in(delta.get("partial_json"))
+                growing.added.append(written)
+                return Thinking(len(written))
             case "citations_delta":
-                citation = delta["citation"]
+                citation = object_in(delta["citation"])
                 growing.block["citations"] = cited = growing.block.get("citations") or []
                 cited.append(citation)
                 self._cite(citation.get("url"), citation.get("title"))
@@ -282,7 +282,7 @@ class MessagesReader(AnswerReader):
         """Keeps a content block that is whole, with what its deltas added."""
         kind = block.get("type")
         if kind in ("text", "thinking"):
-            block[kind] = paired(block.get(kind, "") + added)
+            block[kind] = paired(text_in(block.get(kind)) + added)
         if kind == "tool_use":
             block = dict(self._call(block, "id", added or block.get("input")))
             call = self._calls[-1]

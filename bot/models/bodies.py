@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from bot.models.streams import MAX_EVENT_BYTES, EventTooLongError
+from bot.models.wire import MAX_EVENT_BYTES, EventTooLongError
 
 MAX_ERROR_BYTES = 64 * 2**10
 """The longest body of an error. Vendors' own are shorter than a kilobyte."""

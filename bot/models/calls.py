@@ -5,7 +5,9 @@ index says which call a piece belongs to. Compatible servers deviate from this:
 
 - Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new id or
   a name begins a call, and a piece without both goes to the call of its index, or else to the last one.
-- LiteLLM may give the arguments as an object (litellm#37792), and servers leave them out if there are none.
+- LiteLLM may give the arguments as an object (litellm#37792), and servers leave them out if there are none. Others send
+  all that they have so far with each piece, the whole once more at the end, or `{}` before it (hermes-agent#35592,
+  opencodex#361).
 - vLLM passes on what the model wrote, which may not be JSON. Such a call has no arguments, and the model is told. So is
   it of JSON that the server may read otherwise than the person who approves it: keys that come twice, 1e999, NaN, and
   integers that floating-point numbers don't hold.
@@ -26,7 +28,8 @@ from typing import Any, NoReturn
 
 from bot.models.events import ToolCall
 from bot.models.prompt import Prompt
-from bot.text import paired, paired_json, unique_members
+from bot.text import object_in, objects_in, paired_json, unique_members
+from slack_markdown.growing_text import paired
 
 RAW_CHARS = 2_000
 """How much is kept of arguments that are not a JSON object: enough to see what went wrong."""
@@ -65,7 +68,7 @@ class CallIds:
         parts = [part for turn in prompt.turns for part in turn.parts]
         self._taken = {plain_id(part.call_id) for part in parts if isinstance(part, ToolCall)}
         self._number = 0
-        """It only grows, so that a server's ids can't make the search for a free one long."""
+        """The number of the next id of ours. It only grows, so that a server's ids can't make a search for one long."""
 
     def own(self, call_id: object) -> str:
         """Returns the vendor's id, or one like it if it is taken or empty."""
@@ -130,8 +133,17 @@ class _Pieces:
     arguments: list[str] = field(default_factory=list)
     whole: Mapping[str, Any] | None = None
     """Arguments that came as an object."""
+    index: object = None
     extra: dict[str, Any] = field(default_factory=dict)
     """The server's own data."""
+
+    @property
+    def text(self) -> str:
+        """The arguments as JSON: all pieces, or what they say if some say it again, or say that there are none."""
+        text, last = "".join(self.arguments), (self.arguments or [""])[-1]
+        is_again = text == 2 * last or all(map(last.startswith, self.arguments))
+        readings = (text, last if is_again else "", text.removeprefix("{}").removesuffix("{}"))
+        return next((reading for reading in readings if _parsed(reading) is not None), text)
 
 
 class ChatToolCalls:
@@ -146,17 +158,18 @@ class ChatToolCalls:
 
     def add(self, piece: Mapping[str, Any]) -> int:
         """Adds a piece; returns how many characters of a call it has."""
-        function = piece.get("function") or {}
+        function = object_in(piece.get("function"))
         call_id = piece.get("id") or ""
         name = function.get("name") or ""
         arguments = function.get("arguments")
-        call = self._call_of(piece.get("index"), str(call_id), str(name))
+        call = self._call_of(piece.get("index"), str(call_id), str(name), arguments)
         call.extra |= {key: value for key, value in piece.items() if key not in ("index", "id", "type", "function")}
         if isinstance(arguments, Mapping):
             call.whole = arguments
             return len(name) + len(str(arguments))
-        call.arguments.append(arguments or "")
-        return len(name) + len(arguments or "")
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
+        call.arguments += [text] if text else []
+        return len(name) + len(text)
 
     @property
     def count(self) -> int:
@@ -170,7 +183,7 @@ class ChatToolCalls:
                 index,
                 own_id(pieces.call_id),
                 pieces.name,
-                "".join(pieces.arguments) if pieces.whole is None else pieces.whole,
+                pieces.text if pieces.whole is None else pieces.whole,
             )
             for index, pieces in enumerate(self._named())
         ]
@@ -182,17 +195,19 @@ class ChatToolCalls:
     def _named(self) -> list[_Pieces]:
         return [call for call in self._calls if call.name]
 
-    def _call_of(self, index: object, call_id: str, name: str) -> _Pieces:
+    def _call_of(self, index: object, call_id: str, name: str, arguments: object) -> _Pieces:
         last = self._calls[-1] if self._calls else None
         if call_id:
             known = self._by_id.get((index, call_id))
         elif name:
-            # Some servers send the id first and the name with the next piece.
-            known = None if last is None or last.name else last
+            # Some servers send the id first and the name with the next piece, or the name with each piece.
+            is_same = last and index is not None and (last.index, last.name) == (index, name)
+            begins = last and last.arguments and str(arguments).startswith("{")
+            known = last if last and (not last.name or (is_same and not begins)) else None
         else:
             known = self._last_of.get(index, last)
         if known is None:
-            known = self._last_of[index] = _Pieces(call_id, name)
+            known = self._last_of[index] = _Pieces(call_id, name, index=index)
             self._by_id[index, call_id] = known
             self._calls.append(known)
         known.name = known.name or name
@@ -248,7 +263,7 @@ class ChatReasoning:
         for name in ("reasoning_content", "reasoning"):
             if (reasoning := message.get(name)) and isinstance(reasoning, str):
                 self._texts.setdefault(name, []).append(reasoning)
-        for place, fragment in enumerate(message.get("reasoning_details") or ()):
+        for place, fragment in enumerate(objects_in(message.get("reasoning_details"))):
             key = fragment.get("index", place), fragment.get("type")
             if key not in self._growing or not self._growing[key].takes(fragment):
                 self._growing[key] = _Detail()

@@ -11,8 +11,8 @@ CREDENTIALS_WITHIN_S.
 
 The modules of the two vendors are imported only for a cloud that needs them, because their SDKs take much memory.
 
-No cloud tells for free which models it serves to whom. So `typist check` sends a request without a question: the cloud
-looks at the identity and the model before it refuses that, and a refused request costs nothing.
+No cloud tells for free which models it serves to an account. So `typist check` sends a request without a question: the
+cloud looks at the identity and the model before it refuses that, and a refused request costs nothing.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Loo
     try:
         with RequestAttempt(f"{vendor}/{name}", client.key) as attempt:
             try:
-                body = client.api.request(name, Prompt("", ()), (), _SMALLEST.max_output_tokens)
+                body = client.api.request(name, Prompt("", ()), (OptionalParameter.LIMIT,), _SMALLEST.max_output_tokens)
                 response = await client.api.post(body)
             except Exception as error:
                 if is_without_identity(error):

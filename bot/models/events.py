@@ -36,7 +36,7 @@ class FinishReason(StrEnum):
     """The vendor paused a long step. Providers go on by themselves, so no stream ends like this."""
 
 
-Feature = Literal["tools", "web search", "thinking longer"]
+Feature = Literal["tools", "some tools", "web search", "thinking longer"]
 """What a prompt may offer, and a model may refuse, by its name for readers."""
 
 
@@ -169,6 +169,8 @@ class Completion:
     """The server's window, which holds prompt and answer; None: no refusal has named it."""
     refused_files: Mapping[str, FileFault] = field(default_factory=dict)
     """Why the vendor refused names in `left_out`. The model takes no files like the others."""
+    refusal: str = ""
+    """The vendor's sentence about what it refused, for operators; "" if it refused nothing this time."""
     wrote_call: bool = False
     """The text is nothing but a tool call, which the model's server should have read and didn't."""
 

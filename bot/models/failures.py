@@ -2,8 +2,8 @@
 
 A vendor reports a failure in three places: a response with an error status, an event in mid-stream, or a body under a
 status of 200. Each has a code, a type, a sentence, or some of these. The translation looks at the sentence first, where
-a few phrases are more exact than any code, then at the codes from the most exact to the least, then at the status.
-Errors of the transport mean UNREACHABLE before the response began, and CUT after.
+a few phrases are more exact than any code, then at the codes, then at the status. Errors of the transport mean
+UNREACHABLE before the response began, and CUT after.
 
 Whether a failure may pass follows from what it means, unless the vendor says otherwise (`x-should-retry`): a status of
 408, 409, 424 or at least 500 is the server's failure, as in both SDKs, and so is an error in mid-stream that names
@@ -34,54 +34,17 @@ import aiohttp
 import httpx2
 
 from bot import network
-from bot.errors import EndReason, FileFault, ProviderError, RefusedFiles
-from bot.text import GrowingText, paired
+from bot.errors import EndReason, FileFault, ProviderError
+from bot.text import objects_in
+from slack_markdown.growing_text import GrowingText, paired
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
     from openai import AsyncOpenAI
 
-# The vendors' own names for a failure: error.code, error.type, and Anthropic's error.details.error_code.
-_BY_CODE = {
-    "invalid_api_key": EndReason.BAD_KEY,
-    "authentication_error": EndReason.BAD_KEY,
-    "permission_error": EndReason.BAD_KEY,
-    "model_not_found": EndReason.UNKNOWN_MODEL,
-    # Mistral and Perplexity, with a status of 400.
-    "invalid_model": EndReason.UNKNOWN_MODEL,
-    "not_found_error": EndReason.UNKNOWN_MODEL,
-    "insufficient_quota": EndReason.OUT_OF_CREDIT,
-    "credit_balance_exhausted": EndReason.OUT_OF_CREDIT,
-    "billing_hard_limit_reached": EndReason.OUT_OF_CREDIT,
-    "billing_not_active": EndReason.OUT_OF_CREDIT,
-    "billing_error": EndReason.OUT_OF_CREDIT,
-    "contract_spend_limit_reached": EndReason.OUT_OF_CREDIT,
-    "enforced_spend_limit_reached": EndReason.OUT_OF_CREDIT,
-    "linked_organization_spend_limit_reached": EndReason.OUT_OF_CREDIT,
-    "rate_limit_exceeded": EndReason.RATE_LIMITED,
-    "rate_limit_error": EndReason.RATE_LIMITED,
-    "overloaded_error": EndReason.OVERLOADED,
-    "server_is_overloaded": EndReason.OVERLOADED,
-    "slow_down": EndReason.OVERLOADED,
-    "context_length_exceeded": EndReason.CONTEXT_TOO_LONG,
-    "exceed_context_size_error": EndReason.CONTEXT_TOO_LONG,
-    "request_too_large": EndReason.CONTEXT_TOO_LONG,
-    "too_many_prompt_tokens": EndReason.CONTEXT_TOO_LONG,
-    "content_filter": EndReason.REFUSED,
-    "invalid_prompt": EndReason.REFUSED,
-    "moderation_blocked": EndReason.REFUSED,
-    "content_policy_violation": EndReason.REFUSED,
-    "cyber_policy": EndReason.REFUSED,
-    "bio_policy": EndReason.REFUSED,
-    "misalignment_policy_violation": EndReason.REFUSED,
-    # Amazon Bedrock's, in mid-stream: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html
-    "throttlingException": EndReason.RATE_LIMITED,
-    "serviceUnavailableException": EndReason.OVERLOADED,
-    "modelTimeoutException": EndReason.UNREACHABLE,
-    "internalServerException": EndReason.SERVER_ERROR,
-    "modelStreamErrorException": EndReason.SERVER_ERROR,
-}
-# What a code says by its form, where it isn't known: a vendor's, or the class that a gateway names in its sentence.
+# What a code says by its form: error.code, error.type, Anthropic's error.details.error_code, or the class
+# that a gateway names in its sentence. The whole ones are Anthropic's, OpenAI's, Mistral's, and Bedrock's in streams:
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html
 _BY_FORM = tuple(
     (re.compile(pattern), failure)
     for pattern, failure in (
@@ -93,13 +56,15 @@ _BY_FORM = tuple(
             r"policy|moderation|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|invalid_prompt|hooks_failed",
             EndReason.REFUSED,
         ),
-        (r"context_?(?:length|window)|exceed_context|too_many_prompt", EndReason.CONTEXT_TOO_LONG),
-        (r"authentication|auth_error|api_?key|no_db_connection|unauthorized", EndReason.BAD_KEY),
+        (r"context_?(?:length|window)|exceed_context|too_many_prompt|^request_too_large$", EndReason.CONTEXT_TOO_LONG),
+        (r"authentication|auth_error|api_?key|no_db_connection|unauthorized|^permission_error$", EndReason.BAD_KEY),
         (r"rate_?limit|throttl|too_many_requests", EndReason.RATE_LIMITED),
-        (r"overload|capacity_exceeded", EndReason.OVERLOADED),
+        (r"overload|capacity_exceeded|^slow_down$|^service_unavailable_exception$", EndReason.OVERLOADED),
+        (r"^model_timeout_exception$", EndReason.UNREACHABLE),
+        (r"^(?:internal_server|model_stream_error)_exception$", EndReason.SERVER_ERROR),
         (
             r"model_(?:not_(?:found|available|supported)|decommissioned|access_denied)|(?:unavailable|unknown)_model"
-            r"|deployment_not_found",
+            r"|deployment_not_found|^invalid_model$|^not_found_error$",
             EndReason.UNKNOWN_MODEL,
         ),
         # The same request, or the same image, is refused again.
@@ -137,18 +102,19 @@ _BY_WORDS = tuple(
         (
             r"\bmodel\b(?: (?:id|name|identifier|code))?[ :=`'\"]{0,3}[\w./:@-]{0,100}[`'\"]{0,2},?"
             r" (?:(?:is|was|does|has|been|either) ){0,3}"
-            r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed"
+            r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed|loaded\b(?! yet)"
             r"|supported(?! (?:with|when|by))|available(?! (?:right|now|at|due|because|temp)))"
             r"|unknown|decommissioned|retired|deprecated)"
             r"|(?:unknown|invalid|unavailable|no such|not supported|unsupported|malformed publisher|found the"
-            r"|to access|access to) (?:model|deployment)\b(?! (?:output|response|param|config|argument|input|feature))"
+            r"|to access|access to(?: the)?) (?:model|deployment)\b(?! (?:output|response|param|config|argument|input))"
             r"|(?:not a valid model|model (?:identifier|id|name) is invalid|on-demand throughput|no models? loaded)"
             r"|not found, inaccessible|模型不存在",
             EndReason.UNKNOWN_MODEL,
         ),
         (
             r"\b(?:api[ _-]?key|access token|auth\w* token|token|credentials?|(?:subscription|api) key)\b[ :]{1,2}?"
-            r"(?:[\w*.-]{1,60} )?(?:is |are |was |has )?(?:not valid|invalid|expired|incorrect|missing|revoked)"
+            r"(?:[\w*.-]{1,60} )?(?:is |are |was |has )?"
+            r"(?:not valid|not found|invalid|expired|incorrect|missing|revoked)"
             r"|(?:invalid|incorrect|missing|expired|wrong|\bno)(?: (?:or|missing|proxy|server|authentication)){0,3}"
             r" (?:api[ _-]?(?:key|token)|(?:access|auth\w*|server) token|token passed|auth\w* header|credentials)"
             r"|authorization header|failed to authenticate|authentication (?:error|fail)|login fail|unauthorized"
@@ -159,9 +125,12 @@ _BY_WORDS = tuple(
         (
             r"(?:prompt|inputs?|messages|request)\b(?! (?:image|file|pdf|audio))"
             r"[\w `]{0,20} (?:too long|too large|longer than|exceeds? max)"
+            r"|(?:prompt|inputs?|messages|image and text)(?:\b|_tokens)(?! (?:image|file|pdf|audio))[\w `()+]{0,40}"
+            r" (?:exceed\w*|must be (?:<=|less than)) (?:the |its |your )?(?:max|limit|model|\d{4})"
+            r"|'(?:input|messages)\b[^'\n]{0,60}': string too long|超长|上下文.{0,8}超|输入.{0,8}过长"
             r"|prompt too long|context (?:window|limit|size|length)|max(?:imum)? (?:prompt|input) length"
-            r"|input token count|input tokens[\w ]{0,30} exceed|range of input length|context the overflows"
-            r"|`?inputs`? must have less|model token limit|tokens in the prompt"
+            r"|input token count|number of input tokens(?! per\b)[\w ]{0,30} exceed|range of input length"
+            r"|context the overflows|`?inputs`? must have less|model token limit|tokens in the prompt"
             r"|reduce the length of the (?:mes|inp|pro)",
             EndReason.CONTEXT_TOO_LONG,
         ),
@@ -181,11 +150,13 @@ _BY_WORDS = tuple(
             r"overloaded|too busy|capacity exceeded|over capacity|queue is full|is currently loading",
             EndReason.OVERLOADED,
         ),
-        (r"rate limit exceeded|rate limit reached|too many requests", EndReason.RATE_LIMITED),
+        (r"rate limit exceeded|rate limit reached|too many requests|call volume quota", EndReason.RATE_LIMITED),
     )
 )
 _MAX_WORDS_CHARS = 2_000
-_SAYS_WHEN = re.compile(r"(?:try again|retry) in (?:about )?\d")
+_SAYS_WHEN = re.compile(r"(?:try again|retry) (?:in|after) (?:about )?((?:\d+(?:\.\d+)? ?(?:ms|[hms])[a-z]* ?)+)")
+_TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+) ?(ms|[hms])")
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BY_STATUS = {
     401: EndReason.BAD_KEY,
     402: EndReason.OUT_OF_CREDIT,
@@ -202,7 +173,7 @@ _BY_STATUS = {
 }
 _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _HOLD_ERRORS = ("error", "errors", "base_resp")
-"""Also Cloudflare's and watsonx's, and MiniMax's, which comes under a status of 200."""
+"""The fields that hold an error: most vendors', Cloudflare's and watsonx's, and MiniMax's, under a status of 200."""
 _HOLD_SENTENCES = ("message", "Message", "msg", "status_msg")
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
@@ -211,15 +182,16 @@ _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}|(?<=security-token:)\S+|\beyJ[\w-]{8,}(?:\.[\w-]+)*")
 # Groq: the model wrote a call that can't be parsed. It seldom does so twice.
 _PASSING_CODES = {"tool_use_failed"}
+BAD_REQUEST = (400, 422)
 _SERVERS_STATUSES = {408, 409, 424}
 """Besides those from 500 on: both SDKs repeat the first two, and Bedrock reports a failed model as 424."""
-# Servers refuse a file in any words: as a bad request, as too much text, as a model that lacks the endpoint.
-_REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.UNKNOWN_MODEL}
+# Servers refuse a file in any words. As a fault of the server or as an unknown model only if they name files.
+_REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
 _NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
 _SEES_NONE = re.compile(
     r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
 )
-"""A model that takes no files. Other words cost a request for each file, and these would cost all files."""
+"""A model that takes no files."""
 _OF_ONE_FILE = re.compile(r"format|media.type|size|dimension|resolution|pixel|corrupt|decode|could not process", re.I)
 _TOO_MANY_BYTES = re.compile(
     r"too (?:large|big)|larger than|payload"
@@ -231,8 +203,6 @@ _TOO_MANY_FILES = re.compile(
     r"|too many (?:images|files|pictures|documents|pdfs)|(?:number|count) of (?:images|files|documents|pdfs)",
     re.I,
 )
-_PLACE = re.compile(r"\b(?:messages|input)\W{1,4}(\d{1,4})\W{1,4}content\W{1,4}(\d{1,4})\b")
-"""As in messages.0.content.1, input[0].content[1] and ['messages', 0, 'content', 1]."""
 _MAX_PIXELS = re.compile(
     r"(?:exceed|max|limit|at most|up to|larger than|less than|within)[^\d]{0,60}(\d{2,5})(?:\s*[x×*]\s*(\d{2,5}))?",
     re.I,
@@ -262,10 +232,53 @@ def error_response(error: Exception) -> ErrorResponse | None:
     return ErrorResponse(response.status_code, response.headers, getattr(error, "body", None))
 
 
-def meaning(response: ErrorResponse) -> tuple[EndReason, str]:
-    """Returns what a response with an error status means, and the vendor's sentence."""
+def meaning(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndReason, str]:
+    """Returns what a response with an error status means, by its numbers as well as its words, and the sentence."""
     codes, message = _codes_and_message(response.body)
-    return _failure(codes, message, response.status), message
+    codes = codes if by_numbers else [code for code in codes if not code.isdecimal()]
+    return _failure(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFiles:
+    """What a refusal says of the images and PDFs for which it may have come, perhaps nothing."""
+
+    fault: FileFault
+    names_files: bool
+    """Whether the refusal speaks of files or of sizes, so that nothing else is the reason."""
+    max_pixels: int = 0
+    """The most pixels of a side; 0 if it names none."""
+
+
+def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
+    """Returns what a refusal says of the files in its request; None if they aren't the reason."""
+    failure, message = meaning(refusal)
+    names_files = _NAMES_FILES.search(message) is not None
+    needs_name = failure in (EndReason.SERVER_ERROR, EndReason.UNKNOWN_MODEL)
+    is_refusal = failure in _REFUSALS or (failure is EndReason.UNREADABLE and refusal.status in BAD_REQUEST)
+    if not (names_files if needs_name else is_refusal and not is_passing(refusal)):
+        return None
+    limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
+    max_pixels = min(limits, default=0) if _NAMES_PIXELS.search(message) else 0
+    is_too_long = failure is EndReason.CONTEXT_TOO_LONG
+    if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (not is_too_long and _TOO_MANY_BYTES.search(message)):
+        fault = FileFault.TOO_LARGE
+    elif is_too_long or _TOO_MANY_FILES.search(message):
+        fault = FileFault.TOGETHER
+    elif needs_name or (_SEES_NONE.search(message) and not _OF_ONE_FILE.search(message)):
+        fault = FileFault.KIND
+    else:
+        fault = FileFault.FILE
+    return RefusedFiles(fault, names_files or fault is FileFault.TOO_LARGE or max_pixels > 0, max_pixels)
+
+
+def is_passing(refusal: ErrorResponse) -> bool:
+    """Returns whether the same request may succeed soon. A vendor that says so is believed."""
+    codes, message = _codes_and_message(refusal.body)
+    told = refusal.headers.get("x-should-retry")
+    if told in ("true", "false"):
+        return told == "true"
+    return _failure(codes, message, refusal.status).may_pass or not _PASSING_CODES.isdisjoint(codes)
 
 
 class RequestAttempt:
@@ -301,6 +314,11 @@ class RequestAttempt:
             # None: the SDK's error holds the request, and with it the key.
             raise self._translated(error) from None
 
+    @property
+    def text(self) -> str:
+        """The answer's text so far."""
+        return str(self._answer)
+
     def received(self, text: str) -> None:
         """Notes a piece of the answer's text."""
         self._answer.append(text)
@@ -327,22 +345,18 @@ class RequestAttempt:
             failure = EndReason.UNEXPECTED
         needed = self._needed if failure is EndReason.BAD_KEY else ""
         detail = " ".join(str(part) for part in (needed, status, *codes, self._unquoted(message)) if part)
-        # A vendor that says whether the same request may succeed soon is believed.
-        told = (headers or {}).get("x-should-retry")
-        may_pass = failure.may_pass or not _PASSING_CODES.isdisjoint(codes)
-        if told in ("true", "false"):
-            may_pass = told == "true"
-        names_files = failure is EndReason.SERVER_ERROR and _NAMES_FILES.search(message) is not None
-        may_be_files = names_files or (failure in _REFUSALS and not may_pass)
         return ProviderError(
             failure,
             self.model,
-            retry_after_s=_retry_after_s(headers or {}),
+            retry_after_s=_retry_after_s(headers or {}, message),
             detail=self._clean(detail),
-            may_pass=may_pass,
-            refused_files=_refused_files(failure, status, body, message) if may_be_files else None,
+            may_pass=is_passing(self.refusal),
             window_tokens=self.window_tokens if failure is EndReason.CONTEXT_TOO_LONG else None,
         )
+
+    def said(self, refusal: ErrorResponse) -> str:
+        """Returns a vendor's sentence, as it may stand in a log."""
+        return self._clean(self._unquoted(_codes_and_message(refusal.body)[1]))
 
     def no_answer(self, body: object) -> ProviderError:
         """Returns the error to raise for JSON without an answer. Gateways report errors so in forms of their own."""
@@ -359,12 +373,14 @@ class RequestAttempt:
 
     def _unquoted(self, message: str) -> str:
         """Returns a vendor's sentence without the words that it shares with the question or the answer."""
-        texts = (*self._prompt_texts, str(self._answer))
+        texts = (*self._prompt_texts, self.text)
         private = {word for text in texts for word in _WORD.findall(text.lower())}
         return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
 
     def _translated(self, error: Exception) -> ProviderError:
         if response := error_response(error):
+            if by_proxy := network.refusal(response.status, _url_of(error)):
+                return self.failed(EndReason.UNREACHABLE, by_proxy, may_pass=False)
             return self.reported(response.body, response.status, response.headers)
         if is_without_identity(error):
             lacking = f"no usable credentials ({type(error).__name__})"
@@ -376,7 +392,8 @@ class RequestAttempt:
             cut = self.connected or isinstance(transport, httpx2.ReadError)
             failure = EndReason.CUT if cut else EndReason.UNREACHABLE
             on_its_way = network.reason_of(error, _url_of(error))
-            return self.failed(failure, on_its_way or f"{type(transport).__name__}: {transport}")
+            detail = on_its_way or f"{type(transport).__name__}: {transport}"
+            return self.failed(failure, detail, may_pass=False if network.wants_password(error) else None)
         is_not_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
         # The error's message may quote the text that it stumbled over.
         detail = "the response is not JSON" if is_not_json else type(error).__name__
@@ -420,9 +437,10 @@ def _codes_and_message(body: object) -> tuple[list[str], str]:
     codes = [str(code) for code in (exact, error.get("error_code"), error.get("code"), error.get("type")) if code]
     # AWS writes it with a capital where the request got no further than its front door.
     message = next((error[name] for name in _HOLD_SENTENCES if error.get(name)), None)
+    waits = [f"retry in {one['retryDelay']}" for one in objects_in(details) if one.get("retryDelay")]
     # Mistral's details may be the message.
     reason = message if isinstance(message, dict) else error
-    sentences = [message if isinstance(message, str) else "", _mistrals_detail(reason.get("detail"))]
+    sentences = [message if isinstance(message, str) else "", _mistrals_detail(reason.get("detail")), *waits]
     # Xiaomi's reason stands where others name a parameter.
     param = error.get("param")
     if isinstance(param, str) and " " in param:
@@ -459,9 +477,6 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
     is_page = _PAGE.match(message) is not None
     if not is_page and (by_words := _by_words(message, status)) is not None:
         return by_words
-    for code in codes:
-        if code in _BY_CODE:
-            return _BY_CODE[code]
     if (by_form := _by_form([*codes, *_codes_within(message)], status)) is not None:
         return by_form
     # Compatible servers put a status where OpenAI has a code.
@@ -494,30 +509,6 @@ def _by_words(message: str, status: int | None) -> EndReason | None:
     return None
 
 
-def _refused_files(failure: EndReason, status: int | None, body: object, message: str) -> RefusedFiles:
-    """Returns what an error says of the files in its request."""
-    is_of_one = _OF_ONE_FILE.search(message) is not None or _SEES_NONE.search(message) is None
-    place = _PLACE.search(str(body))
-    limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
-    names_files = _NAMES_FILES.search(message) is not None and is_of_one
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (
-        failure is not EndReason.CONTEXT_TOO_LONG and _TOO_MANY_BYTES.search(message)
-    ):
-        fault = FileFault.TOO_LARGE
-    elif failure is EndReason.CONTEXT_TOO_LONG or _TOO_MANY_FILES.search(message):
-        fault = FileFault.TOGETHER
-    elif failure is EndReason.UNKNOWN_MODEL or not is_of_one:
-        fault = FileFault.KIND
-    else:
-        fault = FileFault.FILE
-    return RefusedFiles(
-        fault,
-        names_files,
-        place=(int(place[1]), int(place[2])) if place else None,
-        max_pixels=min(limits, default=0) if _NAMES_PIXELS.search(message) else 0,
-    )
-
-
 def _codes_within(sentence: str) -> list[str]:
     """Returns the names of classes, and the codes of an error that a gateway has put into its own sentence."""
     text = sentence[:_ANYWHERE_CHARS]
@@ -534,9 +525,11 @@ def _by_form(codes: Sequence[str], status: int | None) -> EndReason | None:
     return None
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+def _retry_after_s(headers: Mapping[str, str], message: str) -> float | None:
     """Returns how long the vendor asks clients to wait. A date counts from the date of the response."""
     value = headers.get("retry-after", "")
+    if not value and (told := _SAYS_WHEN.search(message[:_MAX_WORDS_CHARS].lower())):
+        return sum(min(float(number), 1e6) * _UNITS_S[unit] for number, unit in _TIME.findall(told[1]))
     try:
         if "retry-after-ms" in headers:
             wait_s = float(headers["retry-after-ms"]) / 1000
@@ -621,7 +614,8 @@ async def _answer(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except Exception as error:
-        if (response := error_response(error)) is None:
+        response = error_response(error)
+        if response is None or network.refusal(response.status, _url_of(error)):
             raise
         return response
 

@@ -2,19 +2,18 @@
 
 A `VendorModel` sends requests to an API, and yields the events that the API's reader finds. An API differs from another
 in four things, which its module in this package defines: the body of a request, the method of the vendor's SDK that
-posts it, the reader of a response, and what the API accepts. Everything else is here, once for all vendors: optional
-parameters that a model refuses, images that it can't take, the response's form (a stream of events or one JSON body),
+posts it, the reader of a response, and what the API accepts. Everything else is here, once for all vendors: what a
+server refuses of a request, images that a model can't take, the response's form (a stream of events or one JSON body),
 text that can't be encoded, and the rule that an answer without its terminal marker is no answer.
 
 Tool calls come after that marker, too: a call with half of its arguments can't be undone.
 """
 
 import asyncio
-import json
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -24,9 +23,8 @@ import httpx2
 
 from bot import network
 from bot.errors import EndReason, FileFault, ProviderError
-from bot.models.bodies import bounded, whole
+from bot.models.bodies import bounded
 from bot.models.events import (
-    SIGNS_OF_WORK,
     THINKING_TOKENS,
     Completion,
     Feature,
@@ -34,9 +32,8 @@ from bot.models.events import (
     Opaque,
     StreamEvent,
     Thinking,
-    Usage,
 )
-from bot.models.failures import ErrorResponse, RequestAttempt, error_response, meaning
+from bot.models.failures import ErrorResponse, RefusedFiles, RequestAttempt, error_response, meaning, refused_files
 from bot.models.prompt import (
     Effort,
     Media,
@@ -46,33 +43,28 @@ from bot.models.prompt import (
     ToolResult,
     Turn,
     TurnPart,
+    instructed,
     newest_media_within,
     prompt_texts,
     without_media,
 )
-from bot.models.refused_files import FileRequests
-from bot.models.room import MAX_TRIES, Room, read_refusal
+from bot.models.refused_files import SMALLER_PIXELS, with_images_within
+from bot.models.room import MAX_TRIES, SHORT_TOKENS, Room, RoomRefusal, read_refusal
 from bot.models.setup import (
+    MAX_REFUSALS,
+    MAX_REFUSED_TOOLS,
+    NO_SUCH_API,
     OF_TOOLS,
     WEB,
     EffortLevels,
     OptionalParameter,
+    RefusedParameters,
     RequestOptions,
-    is_bad_request,
-    is_no_such_api,
-    refused_parameters,
-    refuses_effort,
+    is_of_the_request,
+    names,
+    refused_tools,
 )
-from bot.models.streams import (
-    AWS_EVENTS,
-    COMMENT,
-    DONE,
-    AnswerReader,
-    Delta,
-    read_aws_events,
-    read_events,
-)
-from bot.text import Pairing
+from bot.models.streams import AnswerReader, Delta, ResponseReader
 
 log = logging.getLogger(__name__)
 
@@ -119,26 +111,27 @@ class Models(Protocol):
 
 MAX_UNKNOWN_ENDS = 20
 MAX_REFUSED_FILES = 500
-SHORT_TOKENS = 1_000
-"""Every model takes a conversation that is shorter."""
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 MAX_WRITTEN_CHARS = 4_000_000
 """Of text, thinking and calls in one answer. BOT_MAX_OUTPUT_TOKENS and the room to think allow a fifth of this."""
+PIECE_BYTES = 2_048
+"""A gateway's cache sends a whole answer at once. After so many bytes, the process does what else is due."""
+MANY_READ = 10
+"""From so many responses at once on, each is read less often."""
+PAUSE_S = 0.002
+"""The pause for each of them: 200 would take a whole core to be read word by word."""
+MAX_PAUSE_S = 0.4
 REST_S = 10.0
 """How long what may follow a finish reason, such as usage, may take. Some servers don't end their streams."""
 _FEATURES: Mapping[OptionalParameter, Feature] = {
     OptionalParameter.TOOLS: "tools",
     OptionalParameter.WEB_SEARCH: "web search",
 }
-_PRICE_OF_TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
-"""What a model that refuses tools is asked without, for all or for a part of what it can do."""
-LEVELS_WITHIN_S = 2.0
-"""How long a vendor may take to say which levels of effort a model takes. The first answer that needs one waits."""
-_BLANK = b"\xef\xbb\xbf \t\r\n"
-"""What may stand before JSON and events: a byte order mark and whitespace."""
-_STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
-"""A comment, or a field of an event: data, event, id, retry. No JSON of an answer begins like this."""
+MAX_FAULTS = 3
+"""So often in a row a server may say that it failed. Then one question is asked as if the request were the reason."""
+DESCRIBED_WITHIN_S = 2.0
+"""How long a server may take to describe a model. The first answer that needs the description waits."""
 
 
 def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[str, Any]:
@@ -160,6 +153,7 @@ def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[st
             limits=limits,
             verify=network.tls(),
             proxy=network.httpx2_proxy(url),
+            headers=network.forwarded_headers(url),
             trust_env=False,
             follow_redirects=False,
         ),
@@ -183,14 +177,14 @@ class Api(ABC):
     def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions, vendor: str) -> None:
         """`create` sends a request by the SDK's method and returns the raw response.
 
-        It is asked for that method with the first request: the SDK's part for an API takes long to import.
+        The SDK is asked for that method with the first request: its part for an API takes long to import.
         """
         self.vendor = vendor
         """Only its own opaque items are sent back: another vendor's may be encrypted for that one."""
         self.prepare: Callable[[], Awaitable[object]] | None = None
         """What has to be done before each request."""
-        self.effort_levels: Callable[[str], Awaitable[EffortLevels]] | None = None
-        """Returns which levels of effort a model takes, where the vendor tells."""
+        self.described: Callable[[str], Awaitable[object]] | None = None
+        """Returns the server's description of a model, which may have its window."""
         self._create = create
         self._options = options
 
@@ -235,18 +229,34 @@ class Api(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
-    """A response that has begun, and what the request for it was."""
+class _Trial:
+    """One request, and what it takes for granted of the server. That is true if the request succeeds."""
 
-    response: httpx2.Response
     api: Api
     prompt: Prompt
-    """Without dispensable tools, such as choices, if the model refuses them."""
+    """Without files that were refused."""
     parameters: frozenset[OptionalParameter]
-    effort: str
+    """The optional parameters that the request has."""
+    levels: EffortLevels
+    room: Room
     output_tokens: int
-    """Its limit."""
-    trial: "_Trial"
+    """The request's limit."""
+    refused_tools: frozenset[str]
+    """The hashes of definitions that the model refuses, which the request doesn't have."""
+    refusals: int = 0
+    """How many requests were refused before, for their form or their files."""
+    room_refusals: int = 0
+    """How many were for their room."""
+    dropped: frozenset[OptionalParameter] = frozenset()
+    """What this request leaves out of the first one."""
+    is_sure: bool = True
+    """The refusals named what is left out, or it is one thing."""
+    max_pixels: int = 0
+    """The images were made smaller, to so many pixels; 0: they are as they were."""
+    left_out: tuple[tuple[Media, FileFault], ...] = ()
+    """Files of the first request, each with the reason."""
+    said: str = ""
+    """The vendor's sentence about what is left out."""
 
     @property
     def has_too_little_room(self) -> bool:
@@ -254,23 +264,50 @@ class _Answered:
         return self.output_tokens < self.api.text_tokens
 
     @property
+    def missing(self) -> frozenset[OptionalParameter]:
+        """What the prompt could use, and the request doesn't have."""
+        return _used_by(self.prompt, self.api) - self.parameters
+
+    @property
+    def sent(self) -> Prompt:
+        """The prompt as the request has it."""
+        prompt = instructed(self.prompt) if OptionalParameter.SYSTEM_ROLE in self.missing else self.prompt
+        tools = (tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools)
+        return replace(prompt, tools=tuple(tools) if self.missing.isdisjoint(_TOOLS) else ())
+
+    @property
+    def effort(self) -> str:
+        """The level of effort, in the vendor's terms."""
+        # Such a model takes tools only if it doesn't reason.
+        may_reason = OptionalParameter.TOOLS_WITH_REASONING not in self.missing or not self.sent.tools
+        return (
+            self.levels.level(self.prompt.effort) if OptionalParameter.EFFORT in self.parameters and may_reason else ""
+        )
+
+    @property
     def refused(self) -> tuple[Feature, ...]:
         """What the prompt asks for and the model refused."""
-        missing = self.api.optional_parameters - self.parameters - _unused_by(self.prompt)
-        refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in missing)
+        refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in self.missing)
+        if not self.refused_tools.isdisjoint(tool.definition_hash for tool in self.prompt.tools):
+            refused = refused if "tools" in refused else ("some tools", *refused)
         is_missed = self.prompt.effort is Effort.THOROUGH and not self.effort
         return (*refused, "thinking longer") if is_missed else refused
 
+    def without(self, dropped: frozenset[OptionalParameter], *, is_sure: bool) -> "_Trial":
+        """Returns the request that follows this one, which was refused."""
+        return replace(
+            self,
+            parameters=self.parameters - dropped,
+            dropped=self.dropped | dropped,
+            is_sure=self.is_sure and is_sure,
+            refusals=self.refusals + 1,
+        )
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """What a request takes for granted of the server's limits. It is true if the request succeeds."""
-
-    room: Room
-    output_tokens: int | None = None
-    """The limit that a refusal has named; None: as the room says."""
-    refusals: int = 0
-    """How many requests were refused before."""
+    def without_files(self, fault: FileFault) -> "_Trial":
+        """Returns the request that follows this one, which was refused for its files."""
+        files = tuple((media, fault) for turn in self.prompt.turns for media in turn.media)
+        prompt = without_media(self.prompt, lambda _: False)[0]
+        return replace(self, prompt=prompt, left_out=files, refusals=self.refusals + 1)
 
 
 class VendorModel:
@@ -284,111 +321,44 @@ class VendorModel:
         self._api = api
         self._api_key = api_key
         """Kept so that errors don't quote it."""
-        self._refused: frozenset[OptionalParameter] = frozenset()
-        """Remembered while the process runs, because each refusal costs an asker a moment."""
-        self._takes_dispensable_tools = True
-        """Also remembered."""
+        self._learned = RefusedParameters()
+        """Remembered while the process runs, as is all that follows."""
+        self._refused_tools: frozenset[str] = frozenset()
         self._max_pixels = 0
-        """The most of an image's side that the model takes, as a refusal has named it; 0: none has."""
-        self._too_large_bytes = 0
-        """The size of a request that was too large; 0: none was."""
-        self._refused_files: dict[int, FileFault] = {}
-        """Why files were refused, by the hashes of their base64. Also remembered."""
+        """The most of an image's side that the model takes; 0: as many as images have."""
+        self._refused_files: dict[frozenset[int], FileFault] = {}
+        """Why files were refused together, by the hashes of their base64. Which of them was bad isn't known, so those
+        that are asked about again without the others are sent."""
         self._room = Room()
-        """Also remembered, and said in the log when it is learned."""
+        """Said in the log when it is learned."""
+        self._is_described = False
+        """The server has been asked for its description of the model."""
+        self._faults = 0
+        """How often in a row the server said that it failed."""
         self._estimate = TokenEstimate((self.model,))
         self._unknown_ends: set[str] = set()
-        """Those that the log names."""
-        self._levels: EffortLevels | None = None
-        """As long as no answer needed a level, nobody has asked for them."""
+        """The unknown ends that the log has named."""
+        self._levels = EffortLevels()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of one answer. If a request is refused for its files, others follow (refused_files.py)."""
-        accepted, of_other_kinds = without_media(prompt, self._api.accepts)
-        fit = newest_media_within(accepted.turns, self._api.max_media_bytes)
-        fitting, too_large = without_media(accepted, lambda media: media in fit)
-        offered, refused = self._without_refused(fitting)
-        refused += ((name, FileFault.TOO_LARGE) for name in too_large)
-        requests = FileRequests(offered)
-        if self._max_pixels:
-            await requests.scale(self._max_pixels)
-        if self._too_large_bytes:
-            await requests.fit(self._too_large_bytes)
-        used: list[Usage] = []
-        while True:
-            asked = requests.prompt()
-            begun = False
-            try:
-                if requests.is_about_one:
-                    used.append(await self._ask_about_one(asked))
-                    requests.taken()
-                    yield Thinking()
-                    continue
-                async with aclosing(self._answer(asked)) as events:
-                    async for event in events:
-                        begun = begun or not isinstance(event, SIGNS_OF_WORK)
-                        self._max_pixels = requests.max_pixels or self._max_pixels
-                        self._too_large_bytes = requests.too_large_bytes or self._too_large_bytes
-                        if isinstance(event, Completion):
-                            found = requests.left_out()
-                            self._remember_files(found)
-                            refused += ((media.name, fault) for media, fault in found)
-                            event = _completed(event, of_other_kinds, refused, used)
-                        yield event
-                return
-            except ProviderError as error:
-                if begun or error.refused_files is None:
-                    raise
-                # Places count the message of the instructions, if there is one.
-                sent = self._api.optional_parameters - self._refused
-                body = self._api.request(self._name, asked, sent, self._api.wanted_tokens)
-                if not await requests.after(error.refused_files, body):
-                    raise
-                log.info(
-                    "%s: %s (%s), asking again with files: %d", self.model, error.reason, error.detail, requests.count
-                )
-
-    def _without_refused(self, prompt: Prompt) -> tuple[Prompt, list[tuple[str, FileFault]]]:
-        """Returns the prompt without files that were refused before, and their names with the reasons."""
-        if not self._refused_files:
-            return prompt, []
-        files = [media for turn in prompt.turns for media in turn.media]
-        known = [(media, self._refused_files.get(hash(media.base64))) for media in files]
-        refused = {id(media): (media.name, fault) for media, fault in known if fault is not None}
-        return without_media(prompt, lambda media: id(media) not in refused)[0], list(refused.values())
-
-    def _remember_files(self, refused: Sequence[tuple[Media, FileFault]]) -> None:
-        """Remembers which files aren't worth another request: later steps and answers have the same ones."""
-        alone = {hash(media.base64): fault for media, fault in refused if fault is not FileFault.TOGETHER}
-        self._refused_files = dict([*self._refused_files.items(), *alone.items()][-MAX_REFUSED_FILES:])
-
-    async def _ask_about_one(self, prompt: Prompt) -> Usage:
-        """Returns about what it costs to find that the vendor takes a file. Raises ProviderError if it doesn't."""
-        try:
-            async with aclosing(self._answer(prompt)) as events:
-                await anext(events)
-        except ProviderError as error:
-            # Any other failure is one of the answer.
-            if error.refused_files is not None or error.may_pass:
-                raise
-        return Usage(input_tokens=self._estimate.prompt_tokens(prompt))
-
-    async def _answer(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of one answer, which the vendor may pause.
+        """Yields the events of one answer, which the vendor may pause. `_after` has what follows a refused request.
 
         An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
         """
+        of_other_kinds: tuple[str, ...] = ()
+        refused: dict[str, FileFault] = {}
+        if any(turn.media for turn in prompt.turns):
+            prompt, of_other_kinds, refused = await self._with_files_that_fit(prompt)
         parts = [part for turn in prompt.turns for part in turn.parts]
         texts = [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
         with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
-            answered = await self._send(prompt, attempt, _Trial(self._room))
-            reader = self._reader(answered, attempt)
-            has_text = False
+            response, trial = await self._send(self._first(prompt), attempt)
+            reader = _reader(trial, attempt)
             written_chars = 0
             pauses = 0
             while True:
                 try:
-                    async with aclosing(_deltas_of(answered.response, reader, attempt)) as deltas:
+                    async with aclosing(_deltas_of(response, reader, attempt)) as deltas:
                         async for delta in deltas:
                             written_chars += _written_chars(delta)
                             if written_chars > MAX_WRITTEN_CHARS:
@@ -396,55 +366,81 @@ class VendorModel:
                                 raise attempt.failed(EndReason.CUT, more, may_pass=False)
                             if isinstance(delta, str):
                                 attempt.received(delta)
-                                has_text = has_text or bool(delta.strip())
                             yield delta
                 except ProviderError:
                     # Some servers refuse a request in the stream.
-                    was_asked = answered.prompt, answered.output_tokens, answered.trial
-                    less = None if written_chars else self._with_less(*was_asked, attempt.refusal, attempt)
-                    if less is None:
+                    following = None if written_chars else await self._after(trial, attempt.refusal, attempt)
+                    if following is None:
                         raise
-                    answered = await self._send(prompt, attempt, less)
-                    reader = self._reader(answered, attempt)
+                    response, trial = await self._send(following, attempt)
+                    reader = _reader(trial, attempt)
                     continue
                 if reader.finish_reason is not FinishReason.PAUSED or pauses == MAX_PAUSES:
                     break
                 pauses += 1
                 paused = Turn("assistant", "", parts=tuple(reader.opaque_items()))
-                longer = replace(prompt, turns=(*prompt.turns, paused))
-                answered = await self._send(longer, attempt, _Trial(answered.trial.room))
+                response, trial = await self._send(_longer(trial, paused), attempt)
                 reader.go_on()
             for event in reader.read_end():
                 yield event
-            finish_reason = self._finish_reason(attempt, reader, has_text)
-            self._remember(answered)
-            yield Completion(
-                self.model,
-                finish_reason,
-                reader.usage,
-                refused=answered.refused,
-                effort=answered.effort,
-                max_output_tokens=answered.output_tokens if answered.has_too_little_room else None,
-                window_tokens=self._room.window_tokens,
-                wrote_call=reader.marks.may_be_left and bool(prompt.tools) and reader.marks.is_call,
-            )
+            finish_reason = self._finish_reason(attempt, reader)
+            self._remember(trial)
+            yield self._completion(trial, reader, finish_reason, of_other_kinds, refused)
 
-    def _reader(self, answered: _Answered, attempt: RequestAttempt) -> AnswerReader:
-        """Returns what reads a response."""
-        refuses_tools = OptionalParameter.TOOLS in answered.api.optional_parameters - answered.parameters
-        # A call can only be one of tools that the request offered.
-        prompt = replace(answered.prompt, tools=()) if refuses_tools else answered.prompt
-        reader = answered.api.reader(attempt, prompt, answered.output_tokens)
-        reader.marks.may_be_left = answered.api.may_leave_marks
-        return reader
+    async def _with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
+        """Returns the prompt, and the files that are left out: of kinds that the API takes none of, and why others."""
+        accepted, of_other_kinds = without_media(prompt, self._api.accepts)
+        fit = newest_media_within(accepted.turns, self._api.max_media_bytes)
+        fitting, too_large = without_media(accepted, lambda media: media in fit)
+        if self._max_pixels:
+            fitting = await with_images_within(fitting, self._max_pixels)
+        offered, refused = self._without_refused(fitting)
+        return offered, of_other_kinds, refused | dict.fromkeys(too_large, FileFault.TOO_LARGE)
 
-    def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
+    def _without_refused(self, prompt: Prompt) -> tuple[Prompt, dict[str, FileFault]]:
+        """Returns the prompt without files that were refused before, and why, by their names."""
+        files = {hash(media.base64): media.name for turn in prompt.turns for media in turn.media}
+        known = {
+            one: fault
+            for together, fault in self._refused_files.items()
+            if together <= files.keys()
+            for one in together
+        }
+        kept, _ = without_media(prompt, lambda media: hash(media.base64) not in known)
+        return kept, {name: known[one] for one, name in files.items() if one in known}
+
+    def _completion(
+        self,
+        trial: _Trial,
+        reader: AnswerReader,
+        reason: FinishReason,
+        of_other_kinds: Sequence[str],
+        refused: Mapping[str, FileFault],
+    ) -> Completion:
+        """Returns how an answer ended, and what was left out: files of other kinds, and those that were refused."""
+        faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
+        return Completion(
+            self.model,
+            reason,
+            reader.usage,
+            left_out=(*of_other_kinds, *refused, *(media.name for media, _ in trial.left_out)),
+            refused=trial.refused,
+            effort=trial.effort,
+            max_output_tokens=trial.output_tokens if trial.has_too_little_room else None,
+            window_tokens=self._room.window_tokens,
+            refused_files={name: fault for name, fault in faults.items() if fault is not FileFault.KIND},
+            wrote_call=reader.marks.may_be_left and bool(trial.prompt.tools) and reader.marks.is_call,
+            refusal=trial.said,
+        )
+
+    def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader) -> FinishReason:
         """Returns why the model stopped. Raises ProviderError if that makes no answer."""
         if reader.finish_reason is None:
             raise attempt.failed(EndReason.CUT, "the stream ended without its terminal marker")
         # A model that would still go on has used up what one answer may take.
         paused = reader.finish_reason is FinishReason.PAUSED
         reason = FinishReason.LENGTH if paused else reader.finish_reason
+        has_text = bool(attempt.text.strip())
         if reader.unknown_end is not None:
             self._note_end(reader.unknown_end)
             if not has_text and reason is not FinishReason.TOOLS:
@@ -461,151 +457,200 @@ class VendorModel:
             self._unknown_ends.add(name)
             log.warning("%s: unknown finish reason %r, its text is taken as whole", self.model, name)
 
-    async def _send(self, prompt: Prompt, attempt: RequestAttempt, trial: _Trial) -> _Answered:
-        """Returns the response to a request without what the model refuses.
-
-        A refusal is remembered only if the request without it succeeds, because an error may name a parameter and mean
-        something else.
-        """
+    def _first(self, prompt: Prompt) -> _Trial:
+        """Returns the first request for an answer."""
         api = self._api
-        refused = frozenset[OptionalParameter]()
-        levels = await self._known_levels(prompt)
-        is_dispensed = False
-        prompt = self._without_known_price(prompt)
+        parameters = self._learned.of(_used_by(prompt, api))
+        output_tokens = self._room.for_output(api.wanted_tokens, self._estimate.prompt_tokens(prompt))
+        return _Trial(api, prompt, parameters, self._levels, self._room, output_tokens, self._refused_tools)
+
+    async def _send(self, trial: _Trial, attempt: RequestAttempt) -> tuple[httpx2.Response, _Trial]:
+        """Returns the response to a request, or to one that follows it, and the request that was accepted."""
         while True:
-            parameters = api.optional_parameters - self._refused - refused - _unused_by(prompt)
-            # Such a model takes tools only if it doesn't reason.
-            may_reason = not (prompt.tools and OptionalParameter.TOOLS_WITH_REASONING in self._refused | refused)
-            effort = levels.level(prompt.effort) if may_reason else ""
-            known = trial.room.for_output(api.wanted_tokens, self._estimate.prompt_tokens(prompt))
-            output_tokens = trial.output_tokens or known
+            body = trial.api.request(self._name, trial.sent, trial.parameters, trial.output_tokens, trial.effort)
             try:
-                response = await api.post(api.request(self._name, prompt, parameters, output_tokens, effort))
+                return await trial.api.post(body), trial
             except Exception as error:
-                if less := self._with_less(prompt, output_tokens, trial, error_response(error), attempt):
-                    trial = less
-                    continue
-                named = refused_parameters(parameters, error)
-                means_effort = effort and refuses_effort(error, is_likely=not named and api is self._api)
-                # Not every server names tools in its refusal.
-                is_unclear = is_bad_request(error) and not (named or means_effort)
-                bare = _without_dispensable(prompt)
-                if bare.tools != prompt.tools and (is_unclear or not _PRICE_OF_TOOLS.isdisjoint(named)):
-                    log.info("%s: asking again without dispensable tools", self.model)
-                    prompt = bare
-                    is_dispensed = True
-                elif api.other is not None and OptionalParameter.TOOLS_WITH_REASONING in named:
-                    log.warning("%s: this API refuses tools, trying the server's other API", self.model)
-                    api = api.other
-                elif means_effort:
-                    levels = levels.without(effort, error)
-                    nearest = levels.level(prompt.effort) or "the model's default"
-                    log.info("%s: effort %s refused, asking again with %s", self.model, effort, nearest)
-                elif named:
-                    refused |= named
-                    self._log_refused(named)
-                elif api is not self._api and is_no_such_api(error):
-                    log.warning("%s: the server has no other API, asking without reasoning", self.model)
-                    api = self._api
-                    refused |= {OptionalParameter.TOOLS_WITH_REASONING}
-                else:
+                following = await self._after(trial, error_response(error), attempt)
+                if following is None:
                     raise
-            else:
-                self._api = api
-                self._refused |= refused
-                self._takes_dispensable_tools &= not is_dispensed
-                self._levels = self._levels if prompt.effort is Effort.NORMAL else levels
-                return _Answered(response, api, prompt, parameters, effort, output_tokens, trial)
+                trial = following
 
-    def _without_known_price(self, prompt: Prompt) -> Prompt:
-        """Returns the prompt without dispensable tools, if the model refuses them or asks a price for tools."""
-        takes_all = self._takes_dispensable_tools and self._refused.isdisjoint(_PRICE_OF_TOOLS)
-        return prompt if takes_all else _without_dispensable(prompt)
+    async def _after(self, trial: _Trial, refusal: ErrorResponse | None, attempt: RequestAttempt) -> _Trial | None:
+        """Returns the request that follows a refused one; None if none does.
 
-    def _with_less(
-        self, prompt: Prompt, asked_tokens: int, trial: _Trial, refusal: ErrorResponse | None, attempt: RequestAttempt
-    ) -> _Trial | None:
-        """Returns what to try after a refusal; None if it isn't about the room, or if the prompt is too long."""
+        It differs in its room, its files or its form, by what the refusal is about.
+        """
         if refusal is None:
             return None
         reason, words = meaning(refusal)
+        self._faults += reason is EndReason.SERVER_ERROR
+        attempt.window_tokens = None
         if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             # It may be a proxy's word on bytes.
             words = f"request too large: {words}"
-        read = read_refusal(reason, words, asked_tokens, self._estimate.prompt_tokens(prompt), trial.room)
-        attempt.window_tokens = read.room.window_tokens if read else None
-        if read is None or read.output_tokens is None:
+        room = read_refusal(reason, words, trial.output_tokens)
+        named = names(refusal, trial.parameters if trial.effort else trial.parameters - {OptionalParameter.EFFORT})
+        files = refused_files(refusal) if any(turn.media for turn in trial.prompt.turns) else None
+        following = None
+        if room and not (files and files.names_files):
+            following = await self._with_less_room(trial, room, attempt)
+        if following is None and trial.refusals < MAX_REFUSALS:
+            if files and (files.names_files or not named):
+                following = await self._with_fewer_files(trial, refusal, files)
+            elif not room:
+                following = self._in_another_form(trial, refusal, named)
+        if following is None:
             return None
-        if trial.refusals == MAX_TRIES:
-            # Less output didn't help, and such a text isn't the reason either.
-            attempt.is_short = self._estimate.conversation_tokens(prompt) < SHORT_TOKENS
-            return None
-        log.info(
-            "%s: limit of output refused, asking again: tokens=%d next=%d", self.model, asked_tokens, read.output_tokens
-        )
-        return _Trial(read.room, read.output_tokens, trial.refusals + 1)
+        said = attempt.said(refusal)
+        log.info("%s: request refused, asking again: %s", self.model, said)
+        return replace(following, said=said)
 
-    def _remember(self, answered: _Answered) -> None:
-        """Remembers the server's limits, and says once which setting exceeds them."""
-        known, learned = self._room, answered.trial.room
-        self._room = learned
-        if answered.has_too_little_room and (known.output_tokens, known.window_tokens) != (
-            learned.output_tokens,
-            learned.window_tokens,
-        ):
+    async def _with_fewer_files(self, trial: _Trial, refusal: ErrorResponse, refused: RefusedFiles) -> _Trial:
+        """Returns the request with smaller images, or without files."""
+        if refused.names_files and refused.fault is not FileFault.KIND and not trial.max_pixels:
+            max_pixels = refused.max_pixels or SMALLER_PIXELS
+            is_halved = refused.fault is FileFault.TOO_LARGE and not refused.max_pixels
+            smaller = await with_images_within(trial.prompt, max_pixels, is_halved=is_halved)
+            if smaller != trial.prompt:
+                return replace(trial, prompt=smaller, max_pixels=max_pixels, refusals=trial.refusals + 1)
+        following = trial.without_files(refused.fault)
+        if refused.names_files or trial.refusals + 1 < MAX_REFUSALS or not is_of_the_request(refusal, is_named=False):
+            return following
+        bare = self._learned.left_out_after(trial.parameters, frozenset(), is_last=True)
+        return replace(following.without(bare, is_sure=False), refusals=MAX_REFUSALS)
+
+    def _in_another_form(
+        self, trial: _Trial, refusal: ErrorResponse, named: frozenset[OptionalParameter]
+    ) -> _Trial | None:
+        """Returns the request without what is refused of its form; None if something else is."""
+        if trial.api is not self._api and not named and refusal.status in NO_SUCH_API:
+            log.warning("%s: the server has no other API, asking without reasoning", self.model)
+            return self._at(self._api, trial, frozenset({OptionalParameter.TOOLS_WITH_REASONING}))
+        put_back = trial.parameters & self._learned.untried
+        is_known = bool(named or put_back or trial.dropped or self._faults == MAX_FAULTS)
+        if not is_of_the_request(refusal, is_named=is_known):
+            return None
+        tools = frozenset() if named.isdisjoint(_TOOLS) else refused_tools(refusal, trial.sent.tools)
+        if tools and len(trial.refused_tools) < MAX_REFUSED_TOOLS:
+            left_out = [tool.name for tool in trial.sent.tools if tool.definition_hash in tools]
+            log.warning("%s: tools refused, asking again without them: %s", self.model, ", ".join(left_out))
+            return replace(trial, refused_tools=trial.refused_tools | tools)
+        if trial.api.other is not None and OptionalParameter.TOOLS_WITH_REASONING in named:
+            log.warning("%s: this API refuses tools, trying the server's other API", self.model)
+            return self._at(trial.api.other, trial)
+        is_last = trial.refusals + 1 == MAX_REFUSALS
+        if named == {OptionalParameter.EFFORT} and not is_last:
+            levels = trial.levels.without(trial.effort, refusal)
+            nearest = levels.level(trial.prompt.effort) or "the model's default"
+            log.info("%s: effort %s refused, asking again with %s", self.model, trial.effort, nearest)
+            return replace(trial, levels=levels, refusals=trial.refusals + 1)
+        dropped = self._learned.left_out_after(trial.parameters, named, is_last=is_last)
+        if dropped:
+            self._log_dropped(dropped)
+        is_sure = dropped == named or (len(dropped) == 1 and self._faults < MAX_FAULTS)
+        return trial.without(dropped, is_sure=is_sure) if dropped else None
+
+    def _at(self, api: Api, trial: _Trial, dropped: frozenset[OptionalParameter] = frozenset()) -> _Trial:
+        """Returns the same request at another API."""
+        dropped |= trial.dropped
+        parameters = self._learned.of(_used_by(trial.prompt, api)) - dropped
+        output_tokens = trial.room.for_output(api.wanted_tokens, self._estimate.prompt_tokens(trial.prompt))
+        return replace(trial, api=api, parameters=parameters, dropped=dropped, output_tokens=output_tokens)
+
+    async def _with_less_room(self, trial: _Trial, read: RoomRefusal, attempt: RequestAttempt) -> _Trial | None:
+        """Returns the request with less room for output; None if the prompt is too long."""
+        prompt_tokens = self._estimate.prompt_tokens(trial.prompt)
+        room = replace(trial.room, window_tokens=read.window_tokens or trial.room.window_tokens)
+        if room.window_tokens is None:
+            room = await self._described_room(room)
+        # A prompt that surely fits is not the reason.
+        is_short = self._estimate.conversation_tokens(trial.prompt) < SHORT_TOKENS
+        fits = prompt_tokens < room.window_tokens // 2 if room.window_tokens else is_short
+        is_limit = read.names_output or (fits and not read.counts_more_than(prompt_tokens + trial.output_tokens))
+        is_first = trial.room_refusals == 0
+        limit = room.after(read, trial.output_tokens, prompt_tokens, is_first=is_first) if is_limit else None
+        if limit is None or trial.room_refusals == MAX_TRIES:
+            # Less output didn't help, and such a text isn't the reason either.
+            attempt.is_short = is_limit and is_short
+            if read.is_of_window:
+                attempt.window_tokens = room.window_tokens or read.longest_prompt
+                self._room = replace(self._room, window_tokens=room.window_tokens)
+            return None
+        log.info("%s: limit of output refused, asking again: tokens=%d next=%d", self.model, trial.output_tokens, limit)
+        if room.window_tokens is None or trial.room_refusals:
+            room = replace(room, output_tokens=limit)
+        return replace(trial, room=room, output_tokens=limit, room_refusals=trial.room_refusals + 1)
+
+    async def _described_room(self, room: Room) -> Room:
+        """Returns the room with what the server says of the model. The server is asked once."""
+        if self._is_described or self._api.described is None:
+            return room
+        self._is_described = True
+        try:
+            async with asyncio.timeout(DESCRIBED_WITHIN_S):
+                return room.told_by(await self._api.described(self._name))
+        except Exception as error:
+            log.info("%s: window not known: %s", self.model, type(error).__name__)
+            return room
+
+    def _remember(self, trial: _Trial) -> None:
+        """Remembers what the server takes, and says once which setting exceeds its limits."""
+        self._faults = 0
+        self._api = trial.api
+        self._refused_tools = trial.refused_tools
+        self._learned = self._learned.after(trial.parameters, trial.dropped, is_sure=trial.is_sure)
+        self._levels = trial.levels
+        self._max_pixels = trial.max_pixels or self._max_pixels
+        if trial.is_sure:
+            found = {hash(media.base64): fault for media, fault in trial.left_out if fault is not FileFault.TOGETHER}
+            together = {frozenset(found): next(iter(found.values()))} if found else {}
+            self._refused_files = dict([*self._refused_files.items(), *together.items()][-MAX_REFUSED_FILES:])
+        known, self._room = self._room, trial.room
+        if trial.has_too_little_room and known != trial.room:
             log.warning(
                 "%s: BOT_MAX_OUTPUT_TOKENS is too large for this model: it took %d of %d, which is remembered",
                 self.model,
-                answered.output_tokens,
-                answered.api.text_tokens,
+                trial.output_tokens,
+                trial.api.text_tokens,
             )
 
-    async def _known_levels(self, prompt: Prompt) -> EffortLevels:
-        """Returns which levels of effort the model takes. The vendor is asked once, when an answer needs one."""
-        ask = self._api.effort_levels
-        if self._levels is not None or prompt.effort is Effort.NORMAL or ask is None:
-            return self._levels or EffortLevels()
-        try:
-            async with asyncio.timeout(LEVELS_WITHIN_S):
-                return await ask(self._name)
-        except Exception as error:
-            log.info("%s: levels of effort not known: %s", self.model, type(error).__name__)
-            return EffortLevels()
-
-    def _log_refused(self, refused: Collection[OptionalParameter]) -> None:
-        names = ", ".join(sorted(parameter.name.lower() for parameter in refused))
-        is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(refused)
+    def _log_dropped(self, dropped: Collection[OptionalParameter]) -> None:
+        names = ", ".join(sorted(parameter.name.lower() for parameter in dropped))
+        is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(dropped)
         log.log(logging.WARNING if is_missed else logging.INFO, "%s: asking again without %s", self.model, names)
 
 
-def _completed(
-    completion: Completion,
-    of_other_kinds: tuple[str, ...],
-    refused: Sequence[tuple[str, FileFault]],
-    used: Sequence[Usage],
-) -> Completion:
-    """Returns a completion that says which files were left out and why. `used`: by requests about single files."""
-    usage = completion.usage
-    return replace(
-        completion,
-        usage=usage if usage is None else sum(used, usage),
-        left_out=(*of_other_kinds, *(name for name, _ in refused)),
-        refused_files={name: fault for name, fault in refused if fault is not FileFault.KIND},
-    )
+def _reader(trial: _Trial, attempt: RequestAttempt) -> AnswerReader:
+    """Returns what reads the response to a request."""
+    # A call can only be one of tools that the request offered.
+    reader = trial.api.reader(attempt, trial.sent, trial.output_tokens)
+    reader.marks.may_be_left = trial.api.may_leave_marks
+    return reader
 
 
-def _unused_by(prompt: Prompt) -> frozenset[OptionalParameter]:
-    """Returns the parameters that a prompt doesn't need, whatever an error seems to say of them."""
-    web = frozenset() if prompt.web_search else WEB
-    return web if prompt.tools else web | OF_TOOLS
+def _longer(trial: _Trial, paused: Turn) -> _Trial:
+    """Returns the request with which a paused answer goes on."""
+    longer = replace(trial.prompt, turns=(*trial.prompt.turns, paused))
+    return replace(trial, prompt=longer, refusals=0, room_refusals=0)
 
 
-def _without_dispensable(prompt: Prompt) -> Prompt:
-    """Returns a prompt whose tools are all dispensable without them; any other as it is.
+_TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS))
 
-    A prompt that has other tools pays their price anyway.
-    """
-    return replace(prompt, tools=()) if all(tool.is_dispensable for tool in prompt.tools) else prompt
+
+def _used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
+    """Returns the parameters that a prompt needs of an API, whatever an error seems to say of the others."""
+    # A prompt that has other tools pays their price anyway.
+    is_dispensable = all(tool.is_dispensable for tool in prompt.tools)
+    unused = {OptionalParameter.TOOLS if is_dispensable else OptionalParameter.DISPENSABLE_TOOLS}
+    for parameters, is_used in (
+        (OF_TOOLS, prompt.tools),
+        (WEB, prompt.web_search),
+        ({OptionalParameter.SYSTEM_ROLE}, prompt.system),
+        ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
+    ):
+        unused |= set() if is_used else parameters
+    return api.optional_parameters - unused
 
 
 def content_of(
@@ -630,132 +675,69 @@ async def _deltas_of(
     response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
 ) -> AsyncGenerator[Delta, None]:
     """Yields what a response says, and closes it."""
-    async with aclosing(response), aclosing(_encodable(_read(response, reader, attempt))) as deltas:
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    received = ResponseReader(media_type, reader, attempt)
+    async with aclosing(response), aclosing(unhurried(response.aiter_bytes())) as chunks:
         attempt.connected = True
-        async for delta in deltas:
+        rest = _Rest()
+        while not received.is_done and (chunk := await rest.next_of(chunks, received)) is not None:
+            for at in range(0, len(chunk), PIECE_BYTES):
+                if at:
+                    await asyncio.sleep(0)
+                for delta in received.receive(chunk[at : at + PIECE_BYTES]):
+                    yield delta
+                if received.is_done:
+                    break
+        if received.is_done:
+            await _drain(chunks)
+        for delta in received.end():
             yield delta
 
 
-async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
-    """Yields `deltas` with their text in a form that UTF-8 can encode."""
-    pairing = Pairing()
-    async with aclosing(deltas):
-        async for delta in deltas:
-            match delta:
-                case str():
-                    if text := pairing.add(delta):
-                        yield text
-                case _:
-                    yield delta
-    if text := pairing.end():
-        yield text
+class _Rest:
+    """The chunks behind a finish reason: only what comes soon is read, while comments may come forever."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._events = -1
+
+    async def next_of(self, chunks: AsyncIterator[bytes], received: ResponseReader) -> bytes | None:
+        """Returns the next chunk of a response; None at its end. Raises the transport's errors."""
+        if not received.is_answered:
+            return await anext(chunks, None)
+        if received.events > self._events:
+            self._until, self._events = asyncio.get_running_loop().time() + REST_S, received.events
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await anext(chunks, None)
+        except (TimeoutError, httpx2.HTTPError, OSError):
+            return None
 
 
 def _written_chars(delta: Delta) -> int:
     return len(delta) if isinstance(delta, str) else delta.chars if isinstance(delta, Thinking) else 0
 
 
-async def _read(
-    response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
-) -> AsyncGenerator[Delta, None]:
-    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
-    body: AsyncIterator[bytes] = response.aiter_bytes()
-    if media_type == "application/json":
-        # Also the answer of a server that cannot stream, or an error under a status of 200; but some call streams so.
-        beginning, body = await _peeked(body)
-        if beginning.lstrip(_BLANK)[:1] not in _STREAM_BEGINS:
-            known = len(reader.beside_text)
-            attempt.has_begun = beginning.lstrip(_BLANK)[:1] in (b"{", b"")
-            answer = json.loads(await whole(body))
-            if not isinstance(answer, dict) or not (answer.get(reader.answer_field) is not None or answer.get("error")):
-                raise attempt.no_answer(answer)
-            text = reader.read_response(answer)
-            if whole_text := (text if isinstance(text, str) else "") + reader.withheld_text():
-                yield whole_text
-            for found in reader.beside_text[known:]:
-                yield found
-            return
-    attempt.has_begun = True
-    events = read_aws_events(body) if media_type == AWS_EVENTS else read_events(body)
-    has_events = False
-    async with aclosing(_read_stream(events, reader, attempt)) as deltas:
-        async for delta in deltas:
-            has_events = True
-            if delta:
-                yield delta
-    if rest := reader.withheld_text():
-        yield rest
-    if not has_events and media_type not in ("text/event-stream", AWS_EVENTS):
-        raise attempt.failed(EndReason.UNREADABLE, f"no stream of events but {media_type or 'no content type'}")
+_read_now: set[object] = set()
+"""The responses that this process reads now."""
 
 
-async def _read_stream(
-    stream: AsyncGenerator[Any, None], reader: AnswerReader, attempt: RequestAttempt
-) -> AsyncGenerator[Delta, None]:
-    """Yields what each event says, "" for most."""
+async def unhurried(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yields what a response brings. While many are read, what comes within a moment after a chunk is the next one."""
+    this = object()
+    _read_now.add(this)
     try:
-        async with aclosing(stream) as events, aclosing(_expected(events, reader)) as expected:
-            async for event in expected:
-                for delta in _deltas(reader, event):
-                    yield delta
-                if reader.is_complete or event == DONE:
-                    await _drain(events)
-                    break
-    except Exception:
-        # After the terminal marker the answer is whole, however the vendor hangs up.
-        if reader.finish_reason is None:
-            raise
-
-
-async def _expected(events: AsyncGenerator[Any, None], reader: AnswerReader) -> AsyncGenerator[Any, None]:
-    """Yields events; of those behind the finish reason only what comes soon, while comments may come forever."""
-    async for event in events:
-        yield event
-        if reader.finish_reason is not None:
-            break
-    while True:
-        try:
-            async with asyncio.timeout(REST_S):
-                while (event := await anext(events)) == COMMENT:
-                    pass
-        except (StopAsyncIteration, TimeoutError):
-            return
-        yield event
-
-
-async def _peeked(body: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
-    """Returns a body's beginning, up to the first chunk that is not blank, and all of the body."""
-    beginning = b""
-    async for chunk in body:
-        beginning += chunk
-        if beginning.lstrip(_BLANK) or len(beginning) > 4096:
-            break
-
-    async def again() -> AsyncIterator[bytes]:
-        yield beginning
-        async for chunk in body:
+        async for chunk in chunks:
             yield chunk
-
-    return beginning, again()
-
-
-def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
-    """Yields what an event says, or a sign of work where it says nothing and the model is at work."""
-    if event == DONE:
-        reader.read_done()
-        yield ""
-        return
-    was_at_work, known = reader.at_work, len(reader.beside_text)
-    delta = reader.read_event(event)
-    if not delta and (was_at_work or reader.at_work):
-        delta = Thinking(ended=not reader.at_work)
-    yield delta
-    yield from reader.beside_text[known:]
+            if len(_read_now) >= MANY_READ:
+                await asyncio.sleep(min(MAX_PAUSE_S, len(_read_now) * PAUSE_S))
+    finally:
+        _read_now.discard(this)
 
 
-async def _drain(events: AsyncGenerator[Any, None]) -> None:
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
     """Reads the rest of the response if it comes at once, which keeps the connection for the next request."""
     with suppress(TimeoutError):
         async with asyncio.timeout(0.1):
-            async for _ in events:
+            async for _ in chunks:
                 pass

@@ -36,8 +36,9 @@ from bot.models.setup import (
     speaks_responses,
     speaks_responses_api,
 )
-from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts
-from bot.text import GrowingText, paired
+from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts, text_in
+from bot.text import object_in, objects_in
+from slack_markdown.growing_text import paired
 
 VENDOR = "openai"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
@@ -51,6 +52,7 @@ def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     sdk = open_sdk(settings)
     api: Api = ResponsesApi(sdk, options) if use_responses else ChatApi(sdk, options, at_openai)
     for one in filter(None, (api, api.other)):
+        one.described = partial(_described, sdk)
         one.may_leave_marks = not is_vendors_own(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
@@ -63,6 +65,14 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
         base_url=settings.base_url,
         **client_arguments(DefaultAioHttpClient, settings.base_url),
     )
+
+
+async def _described(sdk: AsyncOpenAI, name: str) -> object:
+    """Returns what a server's list says of a model; None if nothing."""
+    async for model in await sdk.models.list():
+        if model.id == name:
+            return model
+    return None
 
 
 async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
@@ -82,7 +92,6 @@ class ResponsesApi(Api):
     max_media_bytes = MAX_MEDIA_BYTES
     optional_parameters = frozenset(OptionalParameter) - {
         OptionalParameter.OLD_LIMIT,
-        OptionalParameter.SYSTEM_ROLE,
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.USAGE,
         OptionalParameter.WEB_FETCH,
@@ -102,11 +111,13 @@ class ResponsesApi(Api):
         body: dict[str, Any] = {
             "model": model,
             "input": [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)],
-            "max_output_tokens": output_tokens,
-            "store": False,
             "stream": True,
             **_cache_key(prompt, parameters),
         }
+        if OptionalParameter.LIMIT in parameters:
+            body["max_output_tokens"] = output_tokens
+        if OptionalParameter.STORE in parameters:
+            body["store"] = False
         if prompt.system:
             body["instructions"] = prompt.system
         reasoning = {"summary": "auto"} if OptionalParameter.REASONING_SUMMARIES in parameters else {}
@@ -114,8 +125,7 @@ class ResponsesApi(Api):
             reasoning["effort"] = effort
         if reasoning:
             body["reasoning"] = reasoning
-        offered = prompt.tools if OptionalParameter.TOOLS in parameters else ()
-        tools = [{"type": "function", **_function(tool)} for tool in offered]
+        tools = [{"type": "function", **_function(tool)} for tool in prompt.tools]
         if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
             # Without a location, OpenAI searches as if in the United States.
             search: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
@@ -162,14 +172,14 @@ class ResponsesReader(AnswerReader):
             case "response.output_text.delta" | "response.refusal.delta":
                 return self._read_text(event)
             case "response.output_text.annotation.added":
-                self._read_annotation(event.get("annotation"))
+                self._cite_annotation(object_in(event.get("annotation")))
             case "response.function_call_arguments.delta":
-                return Thinking(len(event["delta"]))
+                return Thinking(len(text_in(event["delta"])))
             # A summary from OpenAI, the reasoning itself from servers of open models.
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                return Thinking(len(event["delta"]))
+                return Thinking(len(text_in(event["delta"])))
             case "response.output_item.added" | "response.content_part.added":
-                kind = (event.get("item") or {"type": "message"})["type"]
+                kind = (event.get("item") or {"type": "message"}).get("type")
                 self.at_work = kind != "message"
                 self._parts.start_part()
                 return Searching() if kind == "web_search_call" else ""
@@ -177,7 +187,7 @@ class ResponsesReader(AnswerReader):
                 self.at_work = False
                 return self._read_item(event["item"])
             case str() as kind if kind in _LAST_EVENTS:
-                self._finish(event["response"])
+                return self._finish(object_in(event.get("response")))
             case "error":
                 # The event's own type is "error", which adds nothing.
                 error = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
@@ -187,13 +197,7 @@ class ResponsesReader(AnswerReader):
         return ""
 
     def read_response(self, body: Any) -> str | Thinking:
-        self._finish(body)
-        messages = [item for item in body["output"] if item["type"] == "message"]
-        parts = [part for message in messages for part in message.get("content") or ()]
-        for part in parts:
-            for annotation in part.get("annotations") or ():
-                self._read_annotation(annotation)
-        return self.marks.add(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
+        return self._finish(body)
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
@@ -213,20 +217,17 @@ class ResponsesReader(AnswerReader):
                 return Searching(paired(words or ""), done=True)
         return ""
 
-    def _read_annotation(self, annotation: Any) -> None:
-        if annotation:
-            self._cite_annotation(annotation)
-
     def _read_text(self, event: Any) -> str | Thinking:
         place = event.get("output_index"), event.get("content_index")
         if place != self._place:
             self._place = place
             self._parts.start_part()
-        delta = self.marks.add(self._parts.add(str(event["delta"])))
+        delta = self.marks.add(self._parts.add(text_in(event["delta"])))
         self.at_work = isinstance(delta, Thinking)
         return delta
 
-    def _finish(self, response: Any) -> None:
+    def _finish(self, response: Any) -> str | Thinking:
+        """Notes how the response ended; returns its text if none has come in deltas."""
         if response.get("error"):
             raise self._attempt.reported(response["error"])
         if not self._items:
@@ -244,6 +245,12 @@ class ResponsesReader(AnswerReader):
         written = self.usage.output_tokens if self.usage else 0
         is_cut = is_incomplete or written >= self._max_output_tokens
         self.finish_reason = FinishReason.LENGTH if is_cut else end
+        messages = [item for item in self._items if item["type"] == "message"]
+        parts = [] if self._place else [part for message in messages for part in objects_in(message.get("content"))]
+        for part in parts:
+            for annotation in objects_in(part.get("annotations")):
+                self._cite_annotation(annotation)
+        return self.marks.add(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
 
 
 class ChatApi(Api):
@@ -256,10 +263,18 @@ class ChatApi(Api):
         self._at_openai = at_openai
         # The models of other servers may not think, and would use the extra tokens for text.
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
-        # Such servers may also refuse unknown parameters in words that no pattern matches.
-        known = {OptionalParameter.CACHE_KEY if at_openai else OptionalParameter.OLD_LIMIT}
-        tools = {OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING}
-        self.optional_parameters = frozenset(known | tools | {OptionalParameter.USAGE, OptionalParameter.SYSTEM_ROLE})
+        self.optional_parameters = frozenset(
+            (
+                OptionalParameter.CACHE_KEY if at_openai else OptionalParameter.OLD_LIMIT,
+                OptionalParameter.TOOLS,
+                OptionalParameter.DISPENSABLE_TOOLS,
+                OptionalParameter.TOOLS_WITH_REASONING,
+                OptionalParameter.SYSTEM_ROLE,
+                OptionalParameter.USAGE,
+                OptionalParameter.EFFORT,
+                OptionalParameter.LIMIT,
+            )
+        )
         self.other = ResponsesApi(sdk, options)
 
     def accepts(self, media: Media) -> bool:
@@ -274,24 +289,20 @@ class ChatApi(Api):
         output_tokens: int,
         effort: str = "",
     ) -> dict[str, Any]:
-        messages: list[Mapping[str, Any]] = []
-        turns = [message for turn in prompt.turns for message in _chat_messages(turn)]
-        if prompt.system and OptionalParameter.SYSTEM_ROLE in parameters:
-            messages = [{"role": "system", "content": prompt.system}]
-        elif prompt.system:
-            turns = _instructed(prompt.system, turns)
-        limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"
+        system = [{"role": "system", "content": prompt.system}] if prompt.system else []
         body: dict[str, Any] = {
             "model": model,
-            "messages": [*messages, *turns],
-            limit: output_tokens,
+            "messages": [*system, *(message for turn in prompt.turns for message in _chat_messages(turn))],
             "stream": True,
             **({"stream_options": {"include_usage": True}} if OptionalParameter.USAGE in parameters else {}),
             **_cache_key(prompt, parameters),
         }
+        if OptionalParameter.LIMIT in parameters:
+            limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"
+            body[limit] = output_tokens
         if effort:
             body["reasoning_effort"] = effort
-        if prompt.tools and OptionalParameter.TOOLS in parameters:
+        if prompt.tools:
             body["tools"] = [{"type": "function", "function": _function(tool)} for tool in prompt.tools]
             if OptionalParameter.TOOLS_WITH_REASONING not in parameters:
                 body["reasoning_effort"] = "none"
@@ -318,7 +329,6 @@ class ChatReader(AnswerReader):
         super().__init__(attempt, prompt)
         self._chat_calls = ChatToolCalls()
         self._reasoning = ChatReasoning()
-        self._text = GrowingText()
         self._has_searched = False
         self._had_no_reason = False
 
@@ -337,11 +347,11 @@ class ChatReader(AnswerReader):
         # Without data of the server's own, the calls can go on at any other server.
         own = self._reasoning.fields()
         if own or any(extras):
-            self._items = [chat_message(self._calls, extras, str(self._text), **own)]
+            self._items = [chat_message(self._calls, extras, self._attempt.text, **own)]
         return super().read_end()
 
     def read_response(self, body: Any) -> str | Thinking:
-        choices = body.get("choices")
+        choices = objects_in(body.get("choices"))
         if choices and choices[0].get("message"):
             # Perplexity has an empty delta beside the message.
             body = {**body, "choices": [{**choices[0], "delta": choices[0]["message"]}]}
@@ -360,25 +370,23 @@ class ChatReader(AnswerReader):
     def _read(self, event: Any) -> str | Thinking:
         if event.get("error"):
             raise self._attempt.reported(event)
-        if usage := event.get("usage"):
+        if usage := object_in(event.get("usage")):
             self.usage = _usage(usage, "prompt", "completion")
-        choices = event.get("choices")
-        if not choices:
-            if choices is None and event and not usage and self.finish_reason is None:
+        choice = object_in(event.get("choices"))
+        if not choice:
+            if event.get("choices") is None and event and not usage and self.finish_reason is None:
                 self._read_unknown(event)
             self._read_sources(event, {})
             return ""
-        if error := choices[0].get("error"):
+        if error := choice.get("error"):
             # OpenRouter's finish reason only says that there is one.
             raise self._attempt.reported({"error": error})
-        self._read_finish_reason(choices[0].get("finish_reason"))
+        self._read_finish_reason(choice.get("finish_reason"))
         # Perplexity's events have both: the message holds the whole text so far.
-        message = choices[0].get("delta" if "delta" in choices[0] else "message") or {}
+        message = object_in(choice.get("delta" if "delta" in choice else "message"))
         self._read_sources(event, message)
         called_chars = self._read_calls(message)
-        if text := _text_in(message.get("content")) or message.get("refusal"):
-            if self._offers_tools:
-                self._text.append(text)
+        if text := text_in(message.get("content")) or text_in(message.get("refusal")):
             return self.marks.add(self._parts.add(text))
         if called_chars:
             self._parts.start_part()
@@ -403,17 +411,19 @@ class ChatReader(AnswerReader):
                 self._parts.start_part()
             return 0
         self._reasoning.add(message)
-        chars = sum(self._chat_calls.add(piece) for piece in message.get("tool_calls") or ())
-        self._check_number(self._chat_calls.count)
+        chars = 0
+        older = [{"function": call} for call in objects_in(message.get("function_call"))]
+        for piece in objects_in(message.get("tool_calls")) or older:
+            chars += self._chat_calls.add(piece)
+            self._check_number(self._chat_calls.count)
         return chars
 
     def _read_sources(self, event: Any, message: Any) -> None:
         """Notes what a search found: Perplexity's models have it in each event, others as annotations of the text."""
-        for result in event.get("search_results") or ():
-            self._cite(result.get("url"), result.get("title"))
-        for url in event.get("citations") or ():
-            self._cite(url, "")
-        for annotation in message.get("annotations") or ():
+        lists = event.get("search_results"), event.get("citations")
+        for source in (one for listed in lists if isinstance(listed, list) for one in listed):
+            self._cite(*((source.get("url"), source.get("title")) if isinstance(source, Mapping) else (source, "")))
+        for annotation in objects_in(message.get("annotations")):
             self._cite_annotation(annotation)
         if not (self._cited or self._has_searched) and _tells_of_search(event, message):
             # Nothing can be cited, but what the model writes from here on may be the web's.
@@ -423,7 +433,7 @@ class ChatReader(AnswerReader):
 
 def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
     """Whether a server says that it used tools of its own: Perplexity, Groq's compound models, xAI, OpenRouter."""
-    usage = event.get("usage") or {}
+    usage = object_in(event.get("usage"))
     used = usage.get("server_tool_use")
     counts = [usage.get("num_search_queries"), usage.get("num_sources_used")]
     counts += used.values() if isinstance(used, Mapping) else ()
@@ -441,8 +451,9 @@ def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
         return [{"role": turn.role, "content": content_of(turn, _responses_part, "input_text")}]
     items: list[Mapping[str, Any]] = []
     own = [part.item for part in turn.parts if isinstance(part, Opaque) and part.vendor == vendor]
-    # A bare one is refused, and so is an item that names one. Then the text and the calls go back without ids.
-    complete = not any(_is_bare_reasoning(item) for item in own)
+    reasoning = [item for item in own if item.get("type") == "reasoning"]
+    # Reasoning that no server keeps is refused, and so is an item that names it: text and calls go back without ids.
+    complete = all(item.get("encrypted_content") or item.get("content") for item in reasoning)
     for part in parts_for(turn, lambda opaque: opaque.vendor == vendor and "type" in opaque.item and complete):
         match part:
             case Opaque():
@@ -455,11 +466,6 @@ def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
             case ToolResult():
                 items.append({"type": "function_call_output", "call_id": part.call_id, "output": part.text})
     return items
-
-
-def _is_bare_reasoning(item: Mapping[str, Any]) -> bool:
-    """Returns whether an item only names reasoning that the server doesn't keep, because requests aren't stored."""
-    return item.get("type") == "reasoning" and not (item.get("encrypted_content") or item.get("content"))
 
 
 def _chat_messages(turn: Turn) -> list[Mapping[str, Any]]:
@@ -476,15 +482,6 @@ def _chat_messages(turn: Turn) -> list[Mapping[str, Any]]:
         if isinstance(part, ToolResult)
     ]
     return [*opaque, *results, *({"role": turn.role, "content": text} for text in texts)]
-
-
-def _instructed(system: str, messages: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Returns messages whose first one, of a person, begins with the instructions."""
-    first, rest = (messages[0], messages[1:]) if messages and messages[0]["role"] == "user" else (None, messages)
-    content = first["content"] if first else ""
-    if isinstance(content, list):
-        return [{"role": "user", "content": [{"type": "text", "text": system}, *content]}, *rest]
-    return [{"role": "user", "content": f"{system}\n\n{content}".rstrip()}, *rest]
 
 
 def _responses_part(media: Media) -> dict[str, Any]:
@@ -514,15 +511,8 @@ def _cache_key(prompt: Prompt, parameters: Collection[OptionalParameter]) -> dic
     return {"prompt_cache_key": prompt.cache_key}
 
 
-def _text_in(content: Any) -> str:
-    # Mostly a string. Parts come from servers that give their reasoning as one of them (Mistral).
-    if isinstance(content, list):
-        return TextParts.joined(part["text"] for part in content if part["type"] == "text")
-    return content or ""
-
-
 def _reasoning_in(message: Mapping[str, Any]) -> str:
-    """Returns the reasoning where it has a field of its own.
+    """Returns the reasoning of a message that has a field for it.
 
     The fields are those of DeepSeek and llama.cpp, of vLLM and Ollama, and of OpenRouter, in this order.
     """
@@ -534,7 +524,7 @@ def _reasoning_in(message: Mapping[str, Any]) -> str:
 
 
 def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage:
-    details = usage.get(f"{input_name}_tokens_details") or {}
+    details = object_in(usage.get(f"{input_name}_tokens_details"))
     # Mistral and older servers of DeepSeek have names of their own.
     cached = details.get("cached_tokens"), usage.get("num_cached_tokens"), usage.get("prompt_cache_hit_tokens")
     input_tokens = reported_tokens(usage.get(f"{input_name}_tokens"))

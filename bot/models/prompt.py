@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from bot.documents.document import Document
 from bot.models.events import Citation, Completion, Opaque, Searching, StreamEvent, ToolCall, Usage
+from files_to_markdown.document import Document
 
 
 class Origin(StrEnum):
@@ -93,7 +93,7 @@ class Permission(StrEnum):
     """What may happen with a tool's calls."""
 
     ALLOW = "allow"
-    """They run without a question."""
+    """Calls run without a question."""
     ASK = "ask"
     """A person decides about each call."""
     DENY = "deny"
@@ -151,6 +151,8 @@ class Media:
     """A PDF's text, for models that don't take PDFs."""
     is_first: bool = False
     """Whether the file has further pages or frames, which nobody sends."""
+    further: tuple["Media", ...] = ()
+    """The pages of a scan behind the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,10 @@ CALL_TIMEOUT_S = 60.0
 """How long a call of a tool may take unless an admin says otherwise."""
 
 
+class Reading(str):
+    """What a call returns that only reads what its tool has at hand, so that it is done without being made."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolDefinition:
     """A function that the model may ask for."""
@@ -221,7 +227,10 @@ class ToolDefinition:
     timeout_s: float = field(default=CALL_TIMEOUT_S, compare=False)
     """How long a call may take."""
     prepared: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] | None = field(default=None, compare=False)
-    """Returns a call's arguments as a person is asked about them; or why the call can't be made, for the model."""
+    """Returns a call's arguments as a person is asked about them; or for the model why it can't be made, or a Reading.
+    """
+    own_account: bool = field(default=False, compare=False)
+    """Whether the asker's own account acts, which reads what nobody else may."""
     is_dispensable: bool = field(default=False, compare=False)
     """Nobody misses it: a model that refuses tools, or takes them only at a price, is asked without it."""
 
@@ -258,7 +267,7 @@ class Prompt:
     system_origins: Origins = field(default=UNKNOWN, compare=False)
     """Whose words the system prompt holds."""
     code: str = ""
-    """That of the prompt's own marks, lines that begin with `[CODE`. A model that repeats one means nothing by it."""
+    """The code of the prompt's marks, lines that begin with `[CODE`. A model that repeats one means nothing by it."""
 
     @property
     def origins(self) -> Origins:
@@ -268,6 +277,14 @@ class Prompt:
 
 
 PDF = "application/pdf"
+
+
+def instructed(prompt: Prompt) -> Prompt:
+    """Returns a prompt whose first turn begins with its instructions, for a model that takes none apart."""
+    first, *rest = prompt.turns
+    parts = (TextPart(prompt.system), *first.parts) if first.parts else ()
+    text = "\n\n".join(filter(None, (prompt.system, first.text)))
+    return replace(prompt, system="", turns=(replace(first, text=text, parts=parts), *rest))
 
 
 def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt, tuple[str, ...]]:

@@ -27,7 +27,7 @@ from bot.models.setup import (
     speaks_responses,
     speaks_responses_api,
 )
-from bot.models.wrappers import PATIENCE_S, Fallback, Measured, Stall
+from bot.models.wrappers import PATIENCE_S, Fallback, Heard, Measured, Stall
 from bot.telemetry import OFF, Telemetry
 
 ENTRA = "a managed identity, a service principal or az login"
@@ -247,11 +247,14 @@ def vendor_of_key(key: str) -> str:
 
 @asynccontextmanager
 async def open_models(
-    setup: ModelSetup, telemetry: Telemetry = OFF, patience_s: float = PATIENCE_S
+    setup: ModelSetup,
+    telemetry: Telemetry = OFF,
+    patience_s: float = PATIENCE_S,
+    heard: Heard = lambda model, failure: None,
 ) -> AsyncIterator[Fallback]:
     """Yields the models in use, each with stall detection, and each other as fallbacks.
 
-    `patience_s`: how long after the first failure another request may begin.
+    `patience_s`: how long after the first failure another request may begin. `heard`: told what becomes of requests.
     """
     async with AsyncExitStack() as stack:
         clock = SystemClock()
@@ -266,7 +269,7 @@ async def open_models(
             if telemetry.is_on:
                 provider = Measured(provider, telemetry, clock)
             providers.append(Stall(provider, setup.stall_timeout_s))
-        yield Fallback(providers, patience_s=patience_s)
+        yield Fallback(providers, patience_s=patience_s, heard=heard)
 
 
 def max_output_tokens(setup: ModelSetup) -> int:

@@ -4,29 +4,32 @@ bot.settings creates a ModelSetup, and the registry builds models from it. This 
 vendor's module and no SDK, so that reading the settings stays cheap.
 
 The other part is what improves an answer, and what some models and servers refuse: optional parameters, and levels of
-effort. Which models take them changes with every new model, so there is no list of models. A parameter is sent until a
-model refuses it by name; then the request is sent again without it. If that helps, the refusal is remembered while the
-process runs: the error "'rs_…' of type 'reasoning' was provided without its required following item" names a parameter
-and means something else.
+effort. Which models take them changes with every new model, so there is no list of models, and none of refusals. A
+refusal that isn't about the words, the key, the load, the room, the files or the model is about the request's form:
 
-Vendors share the names of the levels of effort, but not each model takes each level. What a model takes comes from its
-vendor's description of it, where there is one, or from a refusal, most of which list the values that are taken. The
-level that is sent is the nearest one to what the asker wants. A model that refuses an effort and lists nothing answers
-with its own default. Refusals of an effort also say "reasoning" or "thinking", as refusals of summaries do. So the
-effort is looked for first, and nothing else is given up for it.
+1. What the refusal names is left out. If it names nothing that Typist knows, what nobody misses is left out.
+2. If that is refused, too, the bare request follows: the model, the messages with the instructions in the first one,
+   and the room. No question makes more than three such requests.
+3. What works is remembered for the model while the process runs (`RefusedParameters`). If the bare request did, each of
+   the next requests puts back one part, what readers miss most before the rest.
 
-The output limit is a parameter, too. What a server takes of it is learned by number (room.py), by the same rule: it is
-remembered if the repeat succeeds.
+Vendors share the names of the levels of effort, but not each model takes each level. Most refusals list the values that
+are taken, and the nearest one to what the asker wants is sent next. A model that refuses an effort and lists nothing
+answers with its own default. Refusals of an effort also say "reasoning" or "thinking", as refusals of summaries do. So
+the effort is looked for first, and nothing else is given up for it.
+
+The output limit is a parameter, too. How much a server takes of it is in room.py.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from urllib.parse import urlsplit
 
-from bot.models.failures import error_response
-from bot.models.prompt import Effort
+from bot.errors import EndReason
+from bot.models.failures import BAD_REQUEST, ErrorResponse, is_passing, meaning
+from bot.models.prompt import Effort, ToolDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +67,21 @@ class ModelSetup:
 
 
 def speaks_responses(base_url: str) -> bool:
-    """Returns whether this is OpenAI or Azure's v1 endpoint. Other servers reliably support only Chat Completions."""
+    """Returns whether a server is OpenAI or Azure's v1 endpoint. Others reliably support only Chat Completions."""
     return (urlsplit(base_url).hostname or "").endswith(".openai.com") or is_azure(base_url)
 
 
-_VENDORS_OWN = (
-    ".openai.com",
-    ".anthropic.com",
-    ".azure.com",
-    ".azure.us",
-    ".amazonaws.com",
-    ".amazonaws.com.cn",
-    ".googleapis.com",
-)
+_VENDORS_OWN = (".openai.com", ".anthropic.com", ".generativelanguage.googleapis.com")
+"""No other cloud's: they serve open models, too, with their reasoning in the text (CherryHQ/cherry-studio#10225)."""
 
 
 def is_vendors_own(base_url: str) -> bool:
-    """Returns whether requests go to OpenAI, Anthropic or a cloud; an empty URL is the SDK's own for a cloud."""
+    """Returns whether only the vendor's own models answer; an empty URL is the SDK's, also for Claude in a cloud."""
     return not base_url or f".{urlsplit(base_url).hostname or ''}".endswith(_VENDORS_OWN)
 
 
 def is_azure(base_url: str) -> bool:
-    """Returns whether this is Azure's v1 endpoint, also in Azure Government (.azure.us)."""
+    """Returns whether a server is Azure's v1 endpoint, also in Azure Government (.azure.us)."""
     return (urlsplit(base_url).hostname or "").endswith((".azure.com", ".azure.us"))
 
 
@@ -95,76 +91,175 @@ def speaks_responses_api(api: str, base_url: str) -> bool:
 
 
 class OptionalParameter(Enum):
-    """A parameter that is left out once a model refuses it. The value is a pattern of the words in such a refusal."""
+    """A part of a request that Typist can do without, in the order in which it is put back.
 
-    REASONING_SUMMARIES = r"reasoning|thinking"
-    """Summaries of the model's reasoning, which show that it is at work."""
-    ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
-    """The reasoning before a tool call, to send back with its result: requests aren't stored."""
+    The value is a pattern of the names that servers have for it.
+    """
+
+    TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b"
+    """The definitions of functions."""
+    DISPENSABLE_TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b|/v1/responses"
+    """The definitions of a prompt that has only dispensable ones. They go wherever tools have a price."""
     WEB_SEARCH = r"web.?search|max_tool_calls"
     """The vendor's own web search, which models or organizations may not have."""
     WEB_FETCH = r"web.?fetch"
     """The vendor's own tool that opens a web page."""
-    CACHE_KEY = r"prompt_cache_key"
-    """Leads a conversation's requests to the machine that has their common beginning in its cache."""
-    TOOLS = (
-        r"cannot use tools|"
-        r"not support (tools|function)|support tool use|auto-tool-choice|tools param requires|unsupported param: tools"
-        r"|(tool|function).calling\W{1,3}(is )?not (support|enabled)"
-    )
-    """The definitions of functions: servers refuse them for models without tools, each in its own words."""
-    USAGE = r"stream_options|include_usage"
-    """A count of tokens at a stream's end: without it, an estimate counts."""
     SYSTEM_ROLE = (
-        r"system (?:role|messages?|prompts?) (?:is |are )?not|not support\w* (?:the )?system|role\W{1,3}system"
+        r"system\W{0,3}(?:role|message|prompt|instruct)|role\W{1,3}system|support\w* (?:the )?system"
+        r"|(?:user|assistant)\b.{0,20}\broles?\b|\binstructions\b"
     )
     """The role of the instructions. Without it, they begin the first message."""
+    USAGE = r"stream_options|include_usage"
+    """A count of tokens at a stream's end: without it, an estimate counts."""
+    EFFORT = r"effort|output_config|(?:reasoning|thinking)(?!\W{0,2}summar)"
+    """How much the model thinks, where the prompt says so (EffortLevels)."""
+    REASONING_SUMMARIES = r"reasoning|thinking"
+    """Summaries of the model's reasoning, which show that it is at work."""
+    ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
+    """The reasoning before a tool call, to send back with its result: requests aren't stored."""
+    CACHE_KEY = r"prompt_cache_key|cache_control"
+    """Leads a conversation's requests to what is cached of their common beginning."""
     TOOLS_WITH_REASONING = r"/v1/responses"
     """Functions for a model that reasons: OpenAI's refuse them at Chat Completions, also behind gateways."""
-    OLD_LIMIT = r"unsupported.{0,40}max_tokens|use\W{1,3}max_completion_tokens|max_completion_tokens\W{1,3}instead"
+    OLD_LIMIT = r"max_(?:completion_|output_|new_)?tokens"
     """The older name of Chat Completions' output limit. All compatible servers know it; OpenAI's models refuse it."""
+    LIMIT = r"max_\w{0,20}tokens"
+    """The output limit, by any name."""
+    STORE = r"\bstore\b"
+    """The field that keeps a server from storing requests."""
 
 
 WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
 """Parameters of requests that may search the web."""
 OF_TOOLS = frozenset(
-    (OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING, OptionalParameter.ENCRYPTED_REASONING)
+    (
+        OptionalParameter.TOOLS,
+        OptionalParameter.DISPENSABLE_TOOLS,
+        OptionalParameter.TOOLS_WITH_REASONING,
+        OptionalParameter.ENCRYPTED_REASONING,
+    )
 )
 """Parameters of requests that offer tools."""
-_BAD_REQUEST = (400, 422)
+_NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
+"""What answers lose by."""
+_KEPT = frozenset(
+    (
+        OptionalParameter.TOOLS_WITH_REASONING,
+        OptionalParameter.OLD_LIMIT,
+        OptionalParameter.LIMIT,
+        OptionalParameter.STORE,
+    )
+)
+"""What also the barest request has, unless a refusal names it."""
+_ALONE = (
+    OptionalParameter.DISPENSABLE_TOOLS,
+    OptionalParameter.TOOLS_WITH_REASONING,
+    OptionalParameter.EFFORT,
+    OptionalParameter.OLD_LIMIT,
+)
+"""If a refusal names one of these, nothing else is given up for it, the first one before the others."""
+MAX_REFUSALS = 2
+"""So many refusals of one question are followed by another request."""
+MAX_WORDS_CHARS = 20_000
+"""As much of a refusal is searched for names."""
+MAX_REFUSED_TOOLS = 8
+"""So many tools that a refusal names are left out one after another. Then all are."""
+_TOOLS_PLACE = re.compile(r"\btools[.\[](\d{1,3})\b\]?(?:\W?function_declarations\[(\d{1,3})\])?")
+"""Of Anthropic, OpenAI and Gemini, which counts in one of two lists."""
+NO_SUCH_API = (400, 403, 404, 405, 501)
+"""So a server may answer that lacks an API."""
+_NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429)
+_SERVERS_OWN = (500, 501)
+"""llama.cpp and others refuse parameters so."""
+_UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
 
 
-def is_no_such_api(error: Exception) -> bool:
-    """Returns whether this may be how a server refuses a request to an API that it lacks."""
-    response = error_response(error)
-    return response is not None and response.status in (400, 403, 404, 405, 501)
-
-
-def is_bad_request(error: Exception) -> bool:
-    """Returns whether a server refuses what a request says, in whatever words."""
-    response = error_response(error)
-    return response is not None and response.status in _BAD_REQUEST
-
-
-def refused_parameters(parameters: Iterable[OptionalParameter], error: Exception) -> frozenset[OptionalParameter]:
-    """Returns those of `parameters` that the server names in its refusal of a request."""
-    response = error_response(error)
-    if response is None or not 400 <= response.status <= 500:
-        return frozenset()
-    words = str(response.body)
+def names(refusal: ErrorResponse, parameters: Collection[OptionalParameter]) -> frozenset[OptionalParameter]:
+    """Returns those of `parameters` that a refusal names. What it names most exactly goes before the rest."""
+    words = str(refusal.body)[:MAX_WORDS_CHARS]
     named = frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))
-    # llama.cpp refuses tools with a status of 500.
-    return named if response.status < 500 else named & {OptionalParameter.TOOLS}
+    if not named.isdisjoint(WEB):
+        # A hosted tool is called a tool, too.
+        named -= {OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS}
+    return next((frozenset({alone}) for alone in _ALONE if alone in named), named)
+
+
+def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> frozenset[str]:
+    """Returns the hashes of those of a request's tools that a refusal names, or else those whose places it names."""
+    words = str(refusal.body)[:MAX_WORDS_CHARS] if refusal.status != 404 else ""
+    named = {t.definition_hash for t in tools if re.search(rf"(?<![\w-]){re.escape(t.name)}(?![\w-])", words)}
+    places = {int(tool) + int(function or 0) for tool, function in _TOOLS_PLACE.findall(words)}
+    return frozenset(named or (tool.definition_hash for place, tool in enumerate(tools) if place in places))
+
+
+def is_of_the_request(refusal: ErrorResponse, *, is_named: bool) -> bool:
+    """Returns whether a refusal is about the form of a request: not its words, the key, the model or the server's load.
+
+    `is_named`: it names a part of the request, so that its status says little.
+    """
+    status = refusal.status
+    if (
+        refusal.headers.get("x-should-retry") == "true"
+        or (status in BAD_REQUEST and is_passing(refusal))
+        or status in _NOT_OF_THE_REQUEST
+        or (status >= 500 and status not in _SERVERS_OWN)
+    ):
+        return False
+    if is_named:
+        return meaning(refusal, by_numbers=False)[0] in _UNCLEAR
+    reason = meaning(refusal)[0]
+    return reason is EndReason.UNEXPECTED or (reason is EndReason.UNREADABLE and status in BAD_REQUEST)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedParameters:
+    """What a model refuses of requests, as far as its answers tell. Each refusal costs an asker a moment.
+
+    A refusal is believed once the request without what it names succeeds: the error "'rs_…' of type 'reasoning' was
+    provided without its required following item" names a parameter and means something else. If only the bare request
+    succeeds, each of the next requests puts back one part.
+    """
+
+    refused: frozenset[OptionalParameter] = frozenset()
+    untried: frozenset[OptionalParameter] = frozenset()
+    """What a bare request left out: at least one of these is refused."""
+
+    def of(self, offered: frozenset[OptionalParameter]) -> frozenset[OptionalParameter]:
+        """Returns which of the parameters that a prompt can use its next request has."""
+        waiting = [parameter for parameter in OptionalParameter if parameter in self.untried & offered]
+        has_price = not self.refused.isdisjoint((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
+        return (
+            offered - self.refused - set(waiting[1:]) - ({OptionalParameter.DISPENSABLE_TOOLS} if has_price else set())
+        )
+
+    def left_out_after(
+        self, sent: frozenset[OptionalParameter], named: frozenset[OptionalParameter], *, is_last: bool
+    ) -> frozenset[OptionalParameter]:
+        """Returns what the request that follows a refused one leaves out of it.
+
+        That is what the refusal names, what was put back, what nobody misses, or all that can be missed.
+        `is_last`: no other request follows.
+        """
+        bare = sent - _KEPT
+        if is_last:
+            return bare | named
+        return named or (sent & self.untried) or (sent - _KEPT - _NEEDED) or bare
+
+    def after(
+        self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_sure: bool
+    ) -> "RefusedParameters":
+        """Returns what is known once a request succeeded that left out `dropped`.
+
+        `is_sure`: the refusals named these, or it is only one.
+        """
+        refused = self.refused | dropped if is_sure else self.refused | (dropped & _KEPT)
+        return RefusedParameters(refused, (self.untried | (dropped - _KEPT)) - sent - refused)
 
 
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """From the least to the most thinking."""
 _WANTED = {Effort.FAST: "low", Effort.THOROUGH: "high"}
 """Not `none` or `max`: without any thinking answers get worse, and above `high` they cost more than they improve."""
-_NAMES_EFFORT = re.compile(r"effort|output_config|reasoning value|support (?:thinking|reasoning)", re.IGNORECASE)
-_MAY_MEAN_EFFORT = re.compile(
-    r"reasoning|thinking|template|unknown|unrecogni[sz]ed|unexpected|unsupported|not supported|extra", re.IGNORECASE
-)
 _LISTS = re.compile(
     r"(?:supported|allowed|valid|possible|permitted) values|one of|(?:should|must) be|expected|\buse\b", re.IGNORECASE
 )
@@ -176,7 +271,7 @@ class EffortLevels:
     """The levels that a model takes."""
 
     listed: frozenset[str] | None = None
-    """Those that the model or its vendor has named; None: it has named none."""
+    """The levels that a refusal has named; None: no refusal has named any."""
     refused: frozenset[str] = frozenset()
 
     def level(self, effort: Effort) -> str:
@@ -194,25 +289,9 @@ class EffortLevels:
             default="",
         )
 
-    def without(self, level: str, error: Exception) -> "EffortLevels":
+    def without(self, level: str, refusal: ErrorResponse) -> "EffortLevels":
         """Returns what is known once a request with this level was refused."""
-        words = _words(error)
+        words = str(refusal.body)
         list_begins = _LISTS.search(words)
         listed = frozenset(_LEVEL.findall(words, list_begins.end()) if list_begins else ())
         return replace(self, listed=listed or self.listed, refused=self.refused | {level})
-
-
-def refuses_effort(error: Exception, *, is_likely: bool) -> bool:
-    """Returns whether an error of a request refuses its effort.
-
-    `is_likely`: nothing else explains the error. Then words count that may mean the effort, which only a request
-    without it can show.
-    """
-    words = _words(error)
-    return bool(_NAMES_EFFORT.search(words) or (is_likely and _MAY_MEAN_EFFORT.search(words)))
-
-
-def _words(error: Exception) -> str:
-    """Returns what a server says of a bad request; "" for any other error."""
-    response = error_response(error)
-    return str(response.body) if response and response.status in _BAD_REQUEST else ""

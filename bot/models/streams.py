@@ -1,15 +1,13 @@
-"""From the bytes of a response to what it says: its events, the parts of its text, and the reader that all APIs share.
+"""From a response's events to what it says: the parts of its text, the reader that all APIs share, and a response's.
 
-The events are server-sent, or Amazon's binary ones. An API's reader (openai.py, anthropic.py) turns them into those of
-events.py.
+An API's reader (openai.py, anthropic.py) turns the events of wire.py into those of events.py. Nothing here does I/O:
+model.py reads the socket, and hands `ResponseReader.receive` what came.
 """
 
-import asyncio
 import json
 import re
 from abc import ABC, abstractmethod
-from base64 import b64decode
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bot.errors import EndReason
@@ -18,135 +16,21 @@ from bot.models.events import Citation, FinishReason, Opaque, Searching, Thinkin
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import Prompt
 from bot.models.template_marks import TemplateMarks
-from bot.text import paired, paired_json
+from bot.models.wire import (
+    AWS_EVENTS,
+    COMMENT,
+    DONE,
+    MAX_EVENT_BYTES,
+    AwsEvents,
+    Events,
+    EventTooLongError,
+    ServerSentEvents,
+)
+from bot.text import object_in, paired_json
+from slack_markdown.growing_text import Pairing, paired
 
-MAX_EVENT_BYTES = 8 * 2**20
-"""The longest event: the last one of a response repeats the whole answer, with its encrypted reasoning."""
 MAX_CALLS = 64
 """Tool calls of one step. Models ask for a few at once, and each one is recorded, checked and shown."""
-LINES_AT_ONCE = 100
-"""A gateway's cache sends a whole answer at once. After so many lines, the process does what else is due."""
-_BOM = b"\xef\xbb\xbf"
-
-
-COMMENT: Mapping[str, Any] = {}
-"""A line that only keeps the connection alive: an event that says nothing."""
-DONE = "[DONE]"
-"""Nothing follows."""
-
-
-class EventTooLongError(ConnectionAbortedError):
-    """An event is longer than MAX_EVENT_BYTES. The rest of its stream is not read, so that it is cut there."""
-
-    def __str__(self) -> str:
-        return f"more than {MAX_EVENT_BYTES} bytes"
-
-
-async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]:
-    """Yields the JSON of each server-sent event's data, with the two things that the vendors' own decoders swallow.
-
-    A comment (`: keepalive`) shows that a silent model is at work, and the closing `[DONE]` shows that an answer
-    without a finish reason is whole. The format: https://html.spec.whatwg.org/multipage/server-sent-events.html
-
-    Servers end a stream without the empty line that ends its last event. So an object that is whole counts without one.
-
-    Raises UnicodeDecodeError and json.JSONDecodeError for data that is neither, EventTooLongError, and the transport's
-    errors.
-    """
-    data: list[bytes] = []
-    data_bytes = 0
-    async for line in _lines(chunks):
-        if line.startswith(b"data:"):
-            data.append(line[6:] if line.startswith(b"data: ") else line[5:])
-            data_bytes += len(line)
-            if data_bytes > MAX_EVENT_BYTES:
-                raise EventTooLongError
-        elif line.startswith(b":"):
-            yield COMMENT
-        elif not line and data:
-            value = b"\n".join(data)
-            data = []
-            data_bytes = 0
-            if value:
-                yield _parsed(value)
-    last = b"\n".join(data).strip()
-    if last == b"[DONE]":
-        yield DONE
-    elif last.startswith(b"{"):
-        try:
-            event = _parsed(last)
-        except ValueError:
-            # The stream was cut within this event.
-            return
-        yield event
-
-
-async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """Yields the lines of a stream, at last the one that has no end. Each byte is looked at a fixed number of times."""
-    pieces: list[bytes] = []
-    held_bytes = 0
-    lines = 0
-    after_cr = False
-    is_first = True
-    async for chunk in chunks:
-        # CR LF ends one line, also where a chunk ends between the two.
-        block = chunk[1:] if after_cr and chunk.startswith(b"\n") else chunk
-        after_cr = chunk.endswith(b"\r") if chunk else after_cr
-        for line in block.splitlines(keepends=True):
-            pieces.append(line)
-            held_bytes += len(line)
-            if held_bytes > MAX_EVENT_BYTES:
-                raise EventTooLongError
-            lines += 1
-            if lines % LINES_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            if line.endswith((b"\n", b"\r")):
-                whole = b"".join(pieces).rstrip(b"\r\n")
-                pieces = []
-                held_bytes = 0
-                yield whole.removeprefix(_BOM) if is_first else whole
-                is_first = False
-    if pieces:
-        yield b"".join(pieces).removeprefix(_BOM if is_first else b"")
-
-
-def _parsed(data: bytes) -> Any:
-    if data.startswith(b"[DONE]"):
-        return DONE
-    # Half a surrogate pair may come as bytes too: bot/text.py takes care of it.
-    return json.loads(data.decode("utf-8", "surrogatepass"))
-
-
-AWS_EVENTS = "application/vnd.amazon.eventstream"
-"""The media type of such a stream."""
-
-
-async def read_aws_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]:
-    """Yields the JSON of each event of Amazon Bedrock's stream: binary messages with checksums.
-
-    The format: https://docs.aws.amazon.com/AmazonS3/latest/developerguide/RESTSelectObjectAppendix.html#RESTSelectObjectAppendix-message-format
-    and what is in it: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html
-
-    A failure is yielded in Anthropic's form of an error event.
-    Only an event with `bytes` holds one of the model's: others, which Amazon may add, are skipped.
-
-    Raises ValueError for what is not in the format, botocore's errors for a wrong checksum or a message that is too
-    long, and the transport's errors.
-    """
-    # Of the extra bedrock.
-    from botocore.eventstream import EventStreamBuffer
-
-    buffer = EventStreamBuffer()
-    async for chunk in chunks:
-        buffer.add_data(chunk)
-        for message in buffer:
-            body = json.loads(message.payload or b"{}")
-            if message.headers.get(":message-type") != "event":
-                code = message.headers.get(":exception-type") or message.headers.get(":error-code")
-                said = body.get("message") or message.headers.get(":error-message")
-                yield {"type": "error", "error": {"type": code, "message": said}}
-            elif "bytes" in body:
-                yield json.loads(b64decode(body["bytes"]))
 
 
 class TextParts:
@@ -187,6 +71,22 @@ class TextParts:
         self._has_text = self._has_text or bool(text.strip())
         self._tail = text[-2:] if len(text) > 1 else (self._tail + text)[-2:]
         return text
+
+
+def text_in(content: Any) -> str:
+    """Returns the text of a message or a delta, which is mostly a string."""
+    match content:
+        case str():
+            return content
+        case int() | float():
+            # A token that is a number, true or false, from Cloudflare's Workers AI (cloudflare/ai#651).
+            return json.dumps(content)
+        case list():
+            # Of Mistral's parts, one is reasoning.
+            return TextParts.joined(map(text_in, content))
+        case {"text": text, **others} if others.get("type") in (None, "text", "output_text"):
+            return text_in(text)
+    return ""
 
 
 def _leading_newlines(text: str) -> int:
@@ -254,7 +154,7 @@ class AnswerReader(ABC):
         self._attempt = attempt
         self._parts = TextParts()
         self.marks = TemplateMarks(prompt.code)
-        """Those of the model's template, which servers may leave in the text."""
+        """The marks of the model's template, which servers may leave in the text."""
         self._offers_tools = bool(prompt.tools)
         self._call_ids = CallIds(prompt)
         self._calls: list[ToolCall] = []
@@ -326,7 +226,7 @@ class AnswerReader(ABC):
         """Notes the source that an annotation of the text names, if it does."""
         if annotation.get("type") == "url_citation":
             # Chat Completions has the source in an object of its own, though Xiaomi's hasn't.
-            cited = annotation.get("url_citation") or annotation
+            cited = object_in(annotation.get("url_citation")) or annotation
             self._cite(cited.get("url"), cited.get("title"))
 
     def _cite(self, url: object, title: object) -> None:
@@ -334,3 +234,117 @@ class AnswerReader(ABC):
         if isinstance(url, str) and paired(url) not in self._cited:
             self._cited.add(paired(url))
             self.beside_text.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
+
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+"""What may stand before JSON and events: a byte order mark and whitespace."""
+_STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
+"""A comment, or a field of an event: data, event, id, retry. No JSON of an answer begins like this."""
+_MAX_BLANK_BYTES = 4096
+_JSON = "application/json"
+
+
+class ResponseReader:
+    """Reads one response: a stream of events, or one JSON body of a server that can't stream.
+
+    An answer that a vendor paused goes on in another response, whose reader has the same AnswerReader.
+    """
+
+    def __init__(self, media_type: str, reader: AnswerReader, attempt: RequestAttempt) -> None:
+        self.is_done = False
+        """Whether nothing that counts can follow."""
+        self.events = 0
+        """How many events have come. Comments don't count."""
+        self._media_type = media_type
+        self._reader = reader
+        self._attempt = attempt
+        self._events: Events = AwsEvents() if media_type == AWS_EVENTS else ServerSentEvents()
+        self._pairing = Pairing()
+        self._has_signs = False
+        self._body = bytearray()
+        self._is_json = False if media_type == AWS_EVENTS else None
+        """None: not known yet, because some servers call a stream of events JSON, and JSON a stream."""
+        attempt.has_begun = media_type != _JSON
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the vendor's terminal marker has come: then the answer is whole, however the vendor hangs up."""
+        return self._reader.finish_reason is not None
+
+    def receive(self, data: bytes) -> Iterator[Delta]:
+        """Yields what the next bytes of the response say. Raises what Events and the API's reader raise."""
+        try:
+            for event in self._events.receive(data if self._is_json is False else self._events_in(data)):
+                yield from self._said(event)
+                if self.is_done:
+                    return
+        except Exception:
+            if not self.is_answered:
+                raise
+            self.is_done = True
+
+    def end(self) -> Iterator[Delta]:
+        """Yields what is known to be said only at the response's end. Called once, also where nothing more is read."""
+        if self._is_json or (self._is_json is None and self._media_type == _JSON):
+            yield from self._read_body()
+            return
+        if not self.is_answered:
+            for event in self._events.end():
+                yield from self._said(event)
+        yield from self._encodable(self._reader.withheld_text(), is_last=True)
+        if not self._has_signs and self._media_type not in ("text/event-stream", AWS_EVENTS):
+            kind = self._media_type or "no content type"
+            raise self._attempt.failed(EndReason.UNREADABLE, f"no stream of events but {kind}")
+
+    def _events_in(self, data: bytes) -> bytes:
+        """Keeps what may be JSON; returns what is to be read as events, once a body is known to have them."""
+        self._body += data
+        if len(self._body) > MAX_EVENT_BYTES:
+            raise EventTooLongError
+        if self._is_json is None:
+            beginning = bytes(self._body.lstrip(_BLANK)[:1])
+            if beginning or len(self._body) > _MAX_BLANK_BYTES:
+                may_be = self._media_type == _JSON or beginning in (b"{", b"[")
+                self._is_json = may_be and beginning not in _STREAM_BEGINS
+        if self._is_json is not False:
+            return b""
+        self._attempt.has_begun = True
+        return bytes(self._body)
+
+    def _said(self, event: Any) -> Iterator[Delta]:
+        """Yields what an event says, or a sign of work where it says nothing and the model is at work."""
+        reader = self._reader
+        self._has_signs = True
+        self.events += event != COMMENT
+        if event == DONE:
+            reader.read_done()
+            self.is_done = True
+            return
+        was_at_work, known = reader.at_work, len(reader.beside_text)
+        # Some gateways send null or a word as an event that keeps the connection.
+        delta = reader.read_event(event if isinstance(event, Mapping) else COMMENT)
+        if isinstance(delta, str) and delta:
+            yield from self._encodable(delta)
+        elif delta and delta != Thinking():
+            yield delta
+        elif was_at_work or reader.at_work:
+            yield Thinking(ended=not reader.at_work)
+        yield from reader.beside_text[known:]
+        self.is_done = reader.is_complete
+
+    def _read_body(self) -> Iterator[Delta]:
+        reader = self._reader
+        self._attempt.has_begun = bytes(self._body[:_MAX_BLANK_BYTES].lstrip(_BLANK)[:1]) in (b"{", b"")
+        known = len(reader.beside_text)
+        answer = json.loads(bytes(self._body))
+        if not isinstance(answer, dict) or not (answer.get(reader.answer_field) is not None or answer.get("error")):
+            raise self._attempt.no_answer(answer)
+        text = reader.read_response(answer)
+        yield from self._encodable((text if isinstance(text, str) else "") + reader.withheld_text(), is_last=True)
+        yield from reader.beside_text[known:]
+
+    def _encodable(self, text: str, *, is_last: bool = False) -> Iterator[str]:
+        """Yields text in a form that UTF-8 can encode."""
+        whole = self._pairing.add(text) + (self._pairing.end() if is_last else "")
+        if whole:
+            yield whole

@@ -14,7 +14,7 @@ from bot.models.failures import RequestAttempt
 from bot.models.openai import open_sdk
 from bot.models.prompt import MAX_TRANSCRIPT_CHARS, Sound
 from bot.models.setup import VendorSettings
-from bot.text import paired
+from slack_markdown.growing_text import paired
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,8 @@ import logging
 import math
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from bot.clock import Clock
 from bot.errors import Backoff, EndReason, ProviderError
@@ -71,11 +69,13 @@ class Stall:
     Neither a read timeout nor a total timeout tells that a model has stalled: pings keep a read alive, and a long
     answer that still grows is fine. So the time between two signs of work is limited. Text is a sign, and so is
     Thinking, which the vendors' readers yield for whatever comes while a model thinks or writes a tool call, even for a
-    ping. A ping at any other time is none. A model that thinks in silence gets ten times as long, at most ten minutes,
-    and so does a search. Signs that carry nothing end after ten minutes, too: a vendor may ping for a dead model.
+    ping. A ping or an empty event at any other time is none. A model that thinks in silence gets ten times as long, at
+    most ten minutes, and so does a search. Signs that carry nothing, even ends of thoughts, end after ten minutes, too:
+    a vendor may ping for a dead model.
 
     Only waiting for the model counts. The reader's own time, such as a wait for the database, is neither limited nor
-    canceled. Nor does a pause of the process count: what came meanwhile waits to be read, and the time begins again.
+    canceled. A pause of the process doesn't count either: what came meanwhile waits to be read, and the time begins
+    again.
     """
 
     def __init__(self, provider: Provider, stall_timeout_s: float) -> None:
@@ -86,66 +86,90 @@ class Stall:
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the model's events. Raises ProviderError(STALLED) instead of waiting on."""
         time = asyncio.get_running_loop().time
-        async with aclosing(self._provider.stream(prompt)) as events:
-            limit_s, longest_s = float(self._stall_timeout_s), max(float(self._stall_timeout_s), MAX_SILENCE_S)
-            only_signs_s = 0.0
-            while True:
-                left_s, began_s = longest_s - only_signs_s, time()
-                try:
-                    async with _Wait(min(limit_s, left_s)) as wait:
+        with closing(_Wait()) as wait:
+            async with aclosing(self._provider.stream(prompt)) as events:
+                limit_s, longest_s = float(self._stall_timeout_s), max(float(self._stall_timeout_s), MAX_SILENCE_S)
+                only_signs_s = 0.0
+                while True:
+                    left_s, began_s = longest_s - only_signs_s, time()
+                    wait.begin(min(limit_s, left_s))
+                    try:
                         event = await anext(events)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    if not wait.expired:
-                        raise
-                    detail = f"nothing for {limit_s:g} s" if limit_s <= left_s else f"only pings for {longest_s:g} s"
-                    raise ProviderError(EndReason.STALLED, self.model, detail=detail) from None
-                match event:
-                    case Thinking(chars=0, ended=False) | Searching(done=False):
-                        limit_s = silence_s(self._stall_timeout_s)
-                        only_signs_s += time() - began_s
-                    case Thinking(ended=False):
-                        limit_s, only_signs_s = silence_s(self._stall_timeout_s), 0.0
-                    case _:
-                        limit_s, only_signs_s = self._stall_timeout_s, 0.0
-                yield event
+                    except StopAsyncIteration:
+                        return
+                    except asyncio.CancelledError:
+                        if not wait.end():
+                            raise
+                        detail = (
+                            f"nothing for {limit_s:g} s" if limit_s <= left_s else f"only pings for {longest_s:g} s"
+                        )
+                        raise ProviderError(EndReason.STALLED, self.model, detail=detail) from None
+                    finally:
+                        wait.end()
+                    match event:
+                        case Thinking(ended=False) | Searching(done=False):
+                            limit_s = silence_s(self._stall_timeout_s)
+                        case _:
+                            limit_s = self._stall_timeout_s
+                    match event:
+                        case Thinking(chars=0) | Searching(done=False):
+                            only_signs_s += time() - began_s
+                        case _:
+                            only_signs_s = 0.0
+                    yield event
 
 
 class _Wait:
-    """The context of one wait for the model, with a limit that begins again after a pause. Raises TimeoutError."""
+    """Waits for a model, one after another, with one timer: a timeout context for each token costs a third of its CPU.
 
-    __slots__ = ("_limit_s", "_timeout", "_timer")
+    A wait that is too long is canceled. Its limit begins again after a pause of the process.
+    """
 
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        self._timeout = asyncio.timeout(None)
+    __slots__ = ("_cancellations", "_is_over", "_limit_s", "_task", "_timer", "_until")
 
-    @property
-    def expired(self) -> bool:
-        """Whether the wait was too long."""
-        return self._timeout.expired()
+    def __init__(self) -> None:
+        self._until: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
 
-    async def __aenter__(self) -> Self:
-        await self._timeout.__aenter__()
-        self._begin()
-        return self
+    def begin(self, limit_s: float) -> None:
+        """Begins a wait of the task that runs."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancellations, self._limit_s = task, task.cancelling(), limit_s
+        self._until = asyncio.get_running_loop().time() + limit_s
+        if self._timer is None or self._timer.when() > self._until:
+            self._set()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
-        await self._timeout.__aexit__(kind, error, trace)
+    def end(self) -> bool:
+        """Ends the wait, whose timer stays for the next one; returns whether only its limit canceled the task."""
+        self._until = None
+        was_over, self._is_over = self._is_over, False
+        return was_over and self._task.uncancel() <= self._cancellations
 
-    def _begin(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._end)
+    def close(self) -> None:
+        """Ends all waits."""
+        if self._timer:
+            self._timer.cancel()
 
-    def _end(self) -> None:
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._timer.when() > PAUSED_S:
-            self._begin()
+    def _set(self) -> None:
+        self.close()
+        assert self._until is not None
+        self._timer = asyncio.get_running_loop().call_at(self._until, self._look)
+
+    def _look(self) -> None:
+        assert self._timer is not None
+        was_due, now_s = self._timer.when(), asyncio.get_running_loop().time()
+        self._timer = None
+        if self._until is None:
+            return
+        if now_s - was_due > PAUSED_S:
+            self._until = now_s + self._limit_s
+        if now_s < self._until:
+            self._set()
         else:
-            self._timeout.reschedule(now_s)
+            self._is_over = True
+            self._task.cancel()
 
 
 FURTHER_TRIES = 2
@@ -220,6 +244,10 @@ class Tries:
         return max(BACKOFF.wait_s(failures) * (1 - share), (error.retry_after_s or 0.0) * (1 + share))
 
 
+Heard = Callable[[str, EndReason | None], None]
+"""Called with each model that begins to answer, and with each that fails and why. It must not block."""
+
+
 class Fallback:
     """Several models, of which the first one that begins to answer is used.
 
@@ -238,20 +266,24 @@ class Fallback:
         providers: Sequence[Provider],
         jitter: Callable[[], float] = random.random,
         patience_s: float = PATIENCE_S,
+        heard: Heard = lambda model, failure: None,
     ) -> None:
         self.model = providers[0].model
         self.names = tuple(provider.model for provider in providers)
         self._providers = tuple(providers)
         self._jitter = jitter
         self._patience_s = patience_s
+        self._heard = heard
 
     def led_by(self, model: str | None, prompt: Prompt) -> "Fallback":
         """Returns the same models with `model` first; in their usual order if it is None or not among them.
 
         The order doesn't depend on the prompt.
         """
+        if model is None:
+            return self
         in_order = sorted(self._providers, key=lambda provider: provider.model != model)
-        return Fallback(in_order, self._jitter, self._patience_s)
+        return Fallback(in_order, self._jitter, self._patience_s, self._heard)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of the first request that begins to answer, or raises the last one's error."""
@@ -263,10 +295,13 @@ class Fallback:
             try:
                 async with aclosing(provider.stream(prompt)) as events:
                     async for event in events:
-                        begun = begun or not isinstance(event, SIGNS_OF_WORK)
+                        if not begun and not isinstance(event, SIGNS_OF_WORK):
+                            begun = True
+                            self._heard(provider.model, None)
                         yield event
                 return
             except ProviderError as error:
+                self._heard(provider.model, error.reason)
                 following = None if begun else tries.after(error, asyncio.get_running_loop().time())
                 if following is None:
                     raise

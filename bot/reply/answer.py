@@ -16,9 +16,8 @@ from dataclasses import dataclass, field, replace
 
 from bot.core.calls import SLACK, RecordedCall, owner_of
 from bot.core.job import End, Job, Piece
-from bot.core.steps import fixed_text, start_of
+from bot.core.steps import fixed_text, kept_text, start_of
 from bot.errors import EndReason
-from bot.markdown.links import file_ids_in
 from bot.models.events import (
     THINKING_TOKENS,
     Citation,
@@ -32,7 +31,8 @@ from bot.models.events import (
 )
 from bot.models.prompt import OURS, UNKNOWN, TextPart, TurnPart, folded, of_event
 from bot.reply.sources import with_citation
-from bot.text import GrowingText
+from slack_markdown.growing_text import GrowingText
+from slack_markdown.links import file_ids_in
 
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count requests without reported usage."""
@@ -48,12 +48,18 @@ class Answer:
        `take_back` drops reasoning.
     3. Meanwhile `piece` says what has to be recorded, and `recorded` that it was.
     4. `settle` decides which text stays: an incomplete one gives way to a longer text that an earlier attempt left.
-    5. `close` sets the end, once. From then on, only the piece with the end has to be recorded.
+    5. `finish` sets the end, once. From then on, only the piece with the end has to be recorded.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         start = start_of(job)
+        self.resumes = start != fixed_text(job)
+        """Whether the text begins with one that an earlier attempt left in the middle of a step."""
+        self._left = job.checkpoint.text or job.so_far
+        """The text of an earlier attempt, or what a new version goes on after."""
+        self.cut_off = self._left[len(start) :] if self._left.startswith(start) else ""
+        """The end of the text that an earlier attempt left, which this attempt writes again."""
         self._text = GrowingText(start)
         keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
@@ -70,7 +76,7 @@ class Answer:
         self.open_files = _found_files(call for step in self.steps for call in step.calls)
         """Ids of Slack's files that the answer may link: all readers may open them, or Slack's search found them."""
         self.end = job.checkpoint.end
-        """How the answer ended; None while it grows. Set by `close` alone."""
+        """How the answer ended; None while it grows. Set by `finish` alone."""
         self._start = len(start)
         self._recorded = Piece(len(start), "", self.end, self.sources)
         """Where the record ends, with the sources and the end there."""
@@ -81,7 +87,7 @@ class Answer:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no text yet."""
+        """Whether the answer has no text yet."""
         return not self._text
 
     @property
@@ -90,19 +96,9 @@ class Answer:
         return str(self._text)
 
     @property
-    def resumes(self) -> bool:
-        """Whether the text began with one that an earlier attempt left in the middle of a step."""
-        return start_of(self.job) != fixed_text(self.job)
-
-    @property
-    def cut_off(self) -> str:
-        """The end of the text that an earlier attempt left, which this attempt writes again."""
-        return self._left[len(start) :] if self._left.startswith(start := start_of(self.job)) else ""
-
-    @property
-    def _left(self) -> str:
-        """The text of an earlier attempt, or what a new version goes on after."""
-        return self.job.checkpoint.text or self.job.so_far
+    def step_text(self) -> str:
+        """The text so far of the step under way, which stands behind those on record."""
+        return self.text[len(kept_text(self.job)) + sum(len(step.text) for step in self.steps) :]
 
     @property
     def is_behind(self) -> bool:
@@ -137,16 +133,17 @@ class Answer:
         self.open_files |= _found_files(calls)
 
     def settle(self, reason: EndReason) -> None:
-        """Decides which text the answer has if it ends for this reason. `close` follows."""
+        """Decides which text the answer has if it ends for this reason, as `finish` does before it sets the end."""
         if self.is_behind and not reason.is_answer:
             self._text = GrowingText(self._left)
             self.origins |= UNKNOWN
             self._recorded = Piece(0, "")
 
     def finish(self, end: End) -> None:
-        """Ends the answer, whose text is settled. Raises ValueError if it has ended."""
+        """Settles the text, and ends the answer. Raises ValueError if it has ended."""
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
+        self.settle(end.reason)
         self.end = end
         self._recorded = replace(self._recorded, end=None)
 
@@ -230,7 +227,7 @@ class StepUnderWay:
     def receive(self, event: StreamEvent, now: float) -> str:
         """Notes an event of the model's stream; returns its text, if it has any. `now` is by the monotonic clock."""
         if not isinstance(event, Retrying):
-            self.heard_until(now)
+            self.count_thinking_until(now)
         match event:
             case str():
                 self._write(event)
@@ -262,8 +259,8 @@ class StepUnderWay:
         self.input_tokens = self.output_chars = 0
         self.hidden_s, self._hidden_since = 0.0, None
 
-    def heard_until(self, now: float) -> None:
-        """Notes that the next event has come, or that somebody ends the wait for it.
+    def count_thinking_until(self, now: float) -> None:
+        """Counts the silence until the next event, or until somebody ends the wait for it, as thinking if it was that.
 
         The silence of a stream that fails is no thinking, as far as anybody knows.
         """

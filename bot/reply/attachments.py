@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from bot.core import texts
-from bot.markdown.blocks import BlockParser, LeafKind, code_content, fences_after
-from bot.markdown.pages import FITTING_CHARS, NO_OPENING, SENTENCE_END, Opening, Page, Pages
+from slack_markdown.blocks import BlockParser, LeafKind, code_content, fences_after
+from slack_markdown.pages import FITTING_CHARS, NO_OPENING, SENTENCE_END, Opening, Page, Pages
 
 END_CHARS = 3_000
 """About how much of a long answer's end stands below its file: a screen or two."""
@@ -191,7 +191,7 @@ def _line_start(text: str, at: int) -> int:
 
 def left_out_notice(text: str) -> str:
     """Returns the notice above an answer's file about what only the file has; "" if messages show all of it."""
-    return texts.continues_in_file(_sections(text), _about(len(text.split()))) if text else ""
+    return texts.answers.continues_in_file(_sections(text), _about(len(text.split()))) if text else ""
 
 
 def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
@@ -200,10 +200,10 @@ def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
     `is_only_end`: the page has the answer's end, and only a file has what comes before.
     """
     has_whole_answer = any(file.title == "answer.md" for file in files)
-    about_answer = texts.END_BELOW_FILE if is_only_end else texts.WHOLE_ANSWER_ATTACHED
+    about_answer = texts.answers.END_BELOW_FILE if is_only_end else texts.answers.WHOLE_ANSWER_ATTACHED
     sentences = [about_answer] if has_whole_answer else []
     if code_files := len(files) - has_whole_answer:
-        sentences.append(texts.CODE_BLOCK_ATTACHED if code_files == 1 else texts.CODE_BLOCKS_ATTACHED)
+        sentences.append(texts.answers.CODE_BLOCK_ATTACHED if code_files == 1 else texts.answers.CODE_BLOCKS_ATTACHED)
     return " ".join(sentences)
 
 

@@ -1,8 +1,11 @@
-"""A page of a reply as Block Kit: a `markdown` block, lines about the answer below it, buttons, and a preview text.
+"""A page of a reply as Block Kit: a `markdown` block, lines about the answer below it, buttons, and its words.
 
 Slack refuses an edit that removes the last `rich_text` of a message (block_mismatch), and it makes no `rich_text` of a
 `markdown` block that has only headings and tables. So lines about the answer are small print, a `context`, below a
 paragraph only. Elsewhere they are `rich_text`, and a page without a paragraph always has one.
+
+While a page grows, its `text` has the first words only: each edit carries it. The last edit's has all that the page
+says, and so has one that asks a person to decide (bot/slack/plain.py).
 
 Each block that an edit keeps has the same block_id in all edits, so a client needn't build it again: a button keeps the
 focus, and a press that begins before an edit and ends after it counts.
@@ -17,19 +20,20 @@ from bot.core.calls import Decided, escaped
 from bot.core.choices import LABEL_CHARS, marked, value_of, without_listed
 from bot.core.job import End
 from bot.errors import EndReason
-from bot.markdown.escaping import unlinked
-from bot.markdown.extent import has_paragraph
-from bot.markdown.links import with_ascii_hosts, without_schemes
-from bot.markdown.render import beginning, first_words, mrkdwn, rendered
+from bot.models.prompt import Effort
 from bot.reply.charts import charts_of, without_marks
 from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
 from bot.slack import blockkit
 from bot.slack.blockkit import NOTE_LINE, Json
-from bot.slack.modals import ask_in_reply
+from bot.slack.plain import PLAIN_BYTES, text_of
+from bot.slack.views.arguments import ask_in_reply
+from bot.slack.views.schedules import stop_button
+from slack_markdown.escaping import unlinked
+from slack_markdown.extent import has_paragraph
+from slack_markdown.links import with_ascii_hosts, without_schemes
+from slack_markdown.render import beginning, first_words, mrkdwn, rendered
 
-PLAIN_BYTES = 3_800
-"""In UTF-8; chat.update takes 4,000 bytes of text."""
 _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 """Plain text isn't folded."""
@@ -42,7 +46,7 @@ def message(view: PageView) -> Json:
     `blocks` is always there: an empty list removes what an earlier call showed.
     """
     if view.end is not None and view.end.chosen:
-        view = replace(view, markdown=marked(view.markdown, view.end.chosen, texts.CHOSEN))
+        view = replace(view, markdown=marked(view.markdown, view.end.chosen, texts.shortcut.CHOSEN))
     if view.plain:
         return {"text": _plain(view), "blocks": []}
     markdown = without_listed(view.markdown, view.end.choices) if view.end else view.markdown
@@ -54,20 +58,24 @@ def message(view: PageView) -> Json:
         blocks.append(blockkit.rich_text_line(view.asked_on, f"{NOTE_LINE}asked"))
     if view.transcript:
         # Nothing in it is markup. Slack folds a long section, and the block_id keeps it open where a reader opened it.
-        heard = blockkit.section(blockkit.plain_text(without_schemes(texts.heard(view.transcript))))
+        heard = blockkit.section(blockkit.plain_text(without_schemes(texts.answers.heard(view.transcript))))
         blocks.append({**heard, "block_id": f"{NOTE_LINE}transcript"})
     # Slack refuses an empty block: everything so far may still be held back, as half a link is.
     if text.strip():
         blocks.append(blockkit.markdown(text))
-    return {"text": short_text(view), "blocks": [*blocks, *charts, *_below(view, text)]}
+    below = _below(view, text)
+    # A chart draws a table of the page.
+    words = text_of([*blocks, *below]) if view.asks or not view.live else ""
+    return {"text": words or short_text(view), "blocks": [*blocks, *charts, *below, *_buttons(view)]}
 
 
 def blocks_below(view: PageView) -> list[Json]:
     """Returns the blocks below a page that a stream carries: everything but the Markdown."""
-    return _below(view, rendered(view.markdown, growing=view.growing))
+    return [*_below(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
 
 
 def _below(view: PageView, text: str) -> list[Json]:
+    """Returns the blocks below a page's Markdown, except for the reply's own buttons."""
     end = view.end
     decided = _decided(end.decided) if end else ""
     has_answer = bool(view.markdown.strip())
@@ -80,12 +88,12 @@ def _below(view: PageView, text: str) -> list[Json]:
     sources = shown_sources(end.sources) if end and has_answer else ()
     if sources:
         links = [(source.url, source.label) for source in sources]
-        blocks.append(blockkit.rich_text_links(texts.SOURCES, links, f"{NOTE_LINE}sources"))
+        blocks.append(blockkit.rich_text_links(texts.answers.SOURCES, links, f"{NOTE_LINE}sources"))
     # Nothing in these lines can be a mention or a link.
     blocks += [_line(unlinked(line), number, is_small=is_small) for number, line in enumerate(lines)]
     for number, ask in enumerate(view.asks):
         blocks += ask_in_reply(ask, f"{NOTE_LINE}ask-{number}")
-    return [*blocks, *_buttons(view)]
+    return blocks
 
 
 def _line(line: str, number: int, *, is_small: bool) -> Json:
@@ -96,7 +104,7 @@ def _line(line: str, number: int, *, is_small: bool) -> Json:
 
 
 def short_text(view: PageView) -> str:
-    """Returns the text for notifications and screen readers: the first words without Markdown's marks."""
+    """Returns a growing page's text for notifications and screen readers: the first words without Markdown's marks."""
     words = with_ascii_hosts(first_words(view.markdown, growing=view.growing))
     return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
         mrkdwn(_growing(view)) if view.live else _last_line(view)
@@ -108,38 +116,46 @@ def _buttons(view: PageView) -> list[Json]:
 
     A press is looked up by its message, so that no value needs to be trusted.
     """
-    if view.live and view.has_stop:
+    undecided = [ask for ask in view.asks if ask.decision is None]
+    if view.live and (view.has_stop or (undecided and all(ask.is_proposal for ask in undecided))):
         return []
     if view.live:
-        return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.STOP)], f"{NOTE_LINE}stop")]
+        return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.actions.STOP)], f"{NOTE_LINE}stop")]
     end = view.end
     # Nobody rates a list, or wants it thought about.
     answered = bool(view.markdown.strip()) and (end is None or end.reason is not EndReason.COMMAND)
     if end is None or end.reason is EndReason.DENIED:
         return []
     if end.reason is EndReason.OFFERED:
-        return [blockkit.actions([blockkit.button(ReplyAction.REGENERATE, texts.ANSWER_NOW)], f"{NOTE_LINE}buttons")]
+        return [
+            blockkit.actions([blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)], f"{NOTE_LINE}buttons")
+        ]
     if not answered and end.reason in (EndReason.WHOLE, EndReason.NOTHING_ASKED):
         return []
     has_acted = end.has_acted or end.reason is EndReason.COMMAND
     offered = {
-        ReplyAction.UNDO: (texts.UNDO, end.has_undo),
-        ReplyAction.CONTINUE: (texts.CONTINUE, answered and end.reason.is_continuable and not end.has_next),
-        ReplyAction.REGENERATE: (texts.REGENERATE, not has_acted),
-        ReplyAction.PREVIOUS: (texts.PREVIOUS, end.has_previous),
-        ReplyAction.NEXT: (texts.NEXT, end.has_next),
-        ReplyAction.DETAILS: (texts.DETAILS, end.has_details),
-        ReplyAction.CANVAS: (texts.CANVAS, end.offers_canvas),
+        ReplyAction.UNDO: (texts.memory.UNDO, end.has_undo),
+        ReplyAction.CONTINUE: (texts.actions.CONTINUE, answered and end.reason.is_continuable and not end.has_next),
+        ReplyAction.REGENERATE: (texts.actions.REGENERATE, not has_acted),
+        ReplyAction.PREVIOUS: (texts.actions.PREVIOUS, end.has_previous),
+        ReplyAction.NEXT: (texts.actions.NEXT, end.has_next),
+        ReplyAction.DETAILS: (texts.actions.DETAILS, end.has_details),
+        ReplyAction.CANVAS: (texts.actions.CANVAS, end.offers_canvas),
     }
     buttons = [blockkit.button(action, label) for action, (label, is_offered) in offered.items() if is_offered]
-    if answered and not has_acted:
-        others = {effort: label for effort, label in texts.EFFORTS.items() if effort != end.effort}
-        buttons.append(blockkit.overflow(ReplyAction.REGENERATE_WITH, others))
-    confirm = blockkit.confirm(texts.DELETE_TITLE, texts.DELETE_QUESTION, yes=texts.DELETE, no=texts.KEEP)
-    icons = [blockkit.icon_button(ReplyAction.DELETE, "trash", texts.DELETE, confirm)]
-    if answered:
-        good = blockkit.feedback_button("👍", UP, texts.GOOD_ANSWER)
-        bad = blockkit.feedback_button("👎", DOWN, texts.BAD_ANSWER)
+    if end.schedule_id:
+        buttons.insert(0, stop_button(end.schedule_id, texts.schedules.STOP_SCHEDULE))
+    if answered and not has_acted and end.effort != Effort.THOROUGH:
+        longer = texts.actions.THINK_LONGER
+        buttons.append(blockkit.button(ReplyAction.REGENERATE_WITH, longer, Effort.THOROUGH.value))
+    confirm = blockkit.confirm(
+        texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
+    )
+    icons = [blockkit.icon_button(ReplyAction.DELETE, "trash", texts.actions.DELETE, confirm)]
+    # A second press of Stop would be a vote, and half an answer says little about the whole.
+    if answered and not end.reason.is_stop:
+        good = blockkit.feedback_button("👍", UP, texts.actions.GOOD_ANSWER)
+        bad = blockkit.feedback_button("👎", DOWN, texts.actions.BAD_ANSWER)
         icons.insert(0, blockkit.feedback_buttons(ReplyAction.FEEDBACK, positive=good, negative=bad))
     return [
         *([blockkit.actions(buttons, f"{NOTE_LINE}buttons")] if buttons else []),
@@ -163,8 +179,11 @@ def _decided(decided: Sequence[Decided]) -> str:
     """Returns who decided about the answer's calls; "" if nobody did."""
     is_only_one = [one.calls for one in decided] == [1]
     return " · ".join(
-        texts.decided(
-            one.decision, one.calls, escaped(" ".join(one.name.split())) or texts.SOMEBODY, is_only_one=is_only_one
+        texts.approvals.decided(
+            one.decision,
+            one.calls,
+            escaped(" ".join(one.name.split())) or texts.approvals.SOMEBODY,
+            is_only_one=is_only_one,
         )
         for one in decided
     )
@@ -173,25 +192,26 @@ def _decided(decided: Sequence[Decided]) -> str:
 def _completeness(end: End) -> str:
     """Returns the word for an incomplete answer; "" if it is complete."""
     if end.reason.is_stop:
-        return texts.FOOTER_STOPPED
+        return texts.answers.FOOTER_STOPPED
     is_cut = end.reason in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.SHUT_OUT)
-    return texts.FOOTER_INCOMPLETE if is_cut or end.reason.is_failure else ""
+    return texts.answers.FOOTER_INCOMPLETE if is_cut or end.reason.is_failure else ""
 
 
 def _note(view: PageView) -> str:
     """Returns the notice, or what the model does. Where Slack shows its own Stop, Slack says that it writes."""
     growing = _growing(view) if view.growing else ""
-    return view.notice or ("" if view.has_stop and growing == texts.WRITING else growing)
+    return view.notice or ("" if view.has_stop and growing == texts.answers.WRITING else growing)
 
 
 def _growing(view: PageView) -> str:
     if view.asks:
-        return texts.ASKING
+        is_proposal = all(ask.is_proposal for ask in view.asks)
+        return texts.approvals.PROPOSING if is_proposal else texts.approvals.ASKING
     if view.activity:
         return beginning(view.activity, ACTIVITY_CHARS)
     if view.markdown.strip():
-        return texts.WRITING
-    return texts.QUEUED if view.queued else texts.THINKING
+        return texts.answers.WRITING
+    return texts.answers.QUEUED if view.queued else texts.answers.THINKING
 
 
 def _plain(view: PageView) -> str:
@@ -206,7 +226,7 @@ def _plain(view: PageView) -> str:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     plain = plain if note else mrkdwn(text) or _last_line(view)
     # Plain text isn't folded, so it has only the transcript's first words.
-    heard = mrkdwn(texts.heard(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS))) if view.transcript else ""
+    heard = mrkdwn(texts.answers.heard(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS))) if view.transcript else ""
     with_heard = "\n\n".join(filter(None, (heard, plain)))
     return with_heard if _bytes(with_heard) <= PLAIN_BYTES else plain
 
@@ -214,12 +234,12 @@ def _plain(view: PageView) -> str:
 def _asks_plainly(view: PageView) -> str:
     """Returns the sentence for calls that can't be approved, because the page has no buttons."""
     tools = list(dict.fromkeys(unlinked(ask.tool) for ask in view.asks if ask.decision is None))
-    return texts.asking_without_buttons(tools) if tools else ""
+    return texts.approvals.asking_without_buttons(tools) if tools else ""
 
 
 def _last_line(view: PageView) -> str:
     """Returns the line of a page that would have nothing but headings and tables."""
-    return texts.CONTINUED_BELOW if view.end is None else texts.END_OF_ANSWER
+    return texts.answers.CONTINUED_BELOW if view.end is None else texts.answers.END_OF_ANSWER
 
 
 def _bytes(text: str) -> int:

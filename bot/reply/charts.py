@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from bot.markdown.blocks import CELL_END, LeafBlock, LeafKind, code_content, parse_blocks
-from bot.markdown.render import beginning
 from bot.slack import blockkit
 from bot.slack.blockkit import Json
+from slack_markdown.blocks import CELL_END, LeafBlock, LeafKind, code_content, parse_blocks
+from slack_markdown.render import beginning
 
 MAX_CHARTS = 2
 """In a message."""

@@ -24,12 +24,12 @@ from bot.core.job import UNANSWERED, Job, MessageRole
 from bot.core.pacing import STREAM_LIFE_S, CarrierName, choose_carrier
 from bot.errors import RateLimited, Refusal, Refused, Stuck, trace_of
 from bot.reply import blocks as reply_blocks
-from bot.reply.edits import ChooseCarrier, Post, Update
+from bot.reply.edits import Post, Update
 from bot.reply.messages import Begin, Call, Delete, Shown, Upload, shown_on_record
 from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallRefused, CallUnsent, Outcome
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
 from bot.reply.reply import METHODS, Reply, unanswered_role
-from bot.reply.streams import AppendStream, StartStream, StopStream, Stream
+from bot.reply.streams import AppendStream, ChooseStream, StartStream, StopStream, Stream
 from bot.slack.budget import REPLIES, RateBudget
 from bot.slack.client import PacedClient, SlackClient, only_while
 from bot.slack.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
@@ -50,10 +50,10 @@ CLEAN_UP_TIMEOUT_S = 20.0
 log = logging.getLogger(__name__)
 
 
-def chosen_carrier(
+def chosen_stream(
     budget: RateBudget, key: Hashable, forced: CarrierName | None, now: float, has_stop: bool
 ) -> Stream | None:
-    """Returns what carries a live reply from a page's first words on; None: edits (`ChooseCarrier`).
+    """Returns the stream that shows a live reply from a page's first words on; None: edits do (`ChooseStream`).
 
     `has_stop`: Slack shows its own Stop there.
     """
@@ -79,7 +79,7 @@ class Streams:
         self._paced = paced
         self._users = users
         self._refused: dict[tuple[str, str], None] = {}
-        """Channels and people to whom Slack refuses streams, oldest first."""
+        """Channels and people for which Slack refuses streams, oldest first."""
 
     def may_start(self, question: Question) -> bool:
         """Returns whether Slack may start a native stream for a question's asker, as far as is known."""
@@ -455,13 +455,13 @@ class MessageTransport:
 
     def offer(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
-    ) -> ChooseCarrier | None:
-        """Returns what else than edits may carry the reply to a question; None if Slack is known to refuse that.
+    ) -> ChooseStream | None:
+        """Returns what chooses a stream for pages of the reply to a question; None if Slack is known to refuse streams.
 
         `key`: the reply's, in the budget.
         """
         is_possible = self.senders.streams.may_start(question)
-        return partial(chosen_carrier, budget, key, forced) if is_possible else None
+        return partial(chosen_stream, budget, key, forced) if is_possible else None
 
     def delivery(self, reply: Reply) -> MessageDelivery:
         """Returns the delivery for a reply."""

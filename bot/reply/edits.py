@@ -20,21 +20,19 @@ ended needs no such wait where only an admin can help: then the outbox has more 
 """
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.core.pacing import STREAM_BYTES
 from bot.errors import Refusal
-from bot.markdown.pages import PAGE_BYTES
-from bot.reply.messages import Begin, Call, Carrier, Change, Moved, PageView, ReplyMessage, Verdict, Wanted
-from bot.reply.streams import Stage, Stream, needs_edit
+from bot.reply.messages import AfterRefusal, Begin, Change, PageView
+from slack_markdown.pages import PAGE_BYTES
 
 PLAIN_BYTES = 3_300
 """A page without blocks, in UTF-8. chat.update accepts 4,000 bytes of text, and a notice may follow the page."""
 PLAIN_AT, REPLACED_AT = 10, 14
 """Weighted refusals in a row at which the next form is tried."""
 REPLACED_AGAIN_AT = 4
-"""The same for a new message, in a reply that has had one before."""
+"""Weighted refusals in a row at which a message is replaced in a reply that has had a replacement before."""
 MAX_REPLACED = 2
 """Replacements while a reply grows, because each one notifies the thread. The final one isn't counted."""
 MAX_REPLACED_IN_ALL = 5
@@ -46,9 +44,6 @@ CONFLICT_WEIGHT = 5
 """What an edit counts that Slack refuses because the message still grows. The third in a row has it replaced."""
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
 """Refusals after which a page is posted as a new message, and its old message is deleted."""
-
-ChooseCarrier = Callable[[float, bool], Carrier | None]
-"""Returns what carries a page that begins now; None: edits. Takes the time, and whether Slack shows its own Stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +59,16 @@ class Update(Change):
 
 
 class Edits:
-    """The Carrier of all pages of a reply that no other one has. Decides which form a page has, and what begins it.
+    """Decides which form the pages of a reply have, and what follows where Slack refuses to post or edit one.
 
     `short_from`: the first page that holds no more than a stream carries, if there is one.
     """
-
-    page_bytes = PAGE_BYTES
-    needs = (Update,)
-    is_over = False
 
     def __init__(self, short_from: int | None = None) -> None:
         self.short_from: float = math.inf if short_from is None else short_from
         """Pages from here on hold no more than a stream carries."""
         self.plain_from: float = math.inf
         """Pages from here on are sent as plain text."""
-        self.offer: ChooseCarrier | None = None
-        """What else may carry pages; None: nothing."""
-        self.begins: Carrier | None = None
-        """Has to begin the next page; None until that is decided."""
         self._plain_shown = 0
         """Plain pages that Slack has taken since it last took the full form."""
         self._refusals = 0
@@ -110,61 +97,17 @@ class Edits:
         if len(markdown) > STREAM_BYTES:
             self.short_from = min(self.short_from, page)
 
-    def choose(self, call: Call | None, now: float) -> bool:
-        """Decides what carries a page that begins with a call, if nobody has; returns whether it did.
+    @property
+    def had_refusals(self) -> bool:
+        """Whether Slack has refused the full form since it last took it, or a message of the reply was replaced."""
+        return self._was_refused or self._replaced > 0
 
-        Another carrier may have a page without a message while Slack has refused no form. Below edited pages only if
-        Slack shows its own Stop: a stream has no button, and only the status of an answer that began as one says how
-        to stop it.
-        """
-        if self.offer is None or self.begins is not None or not isinstance(call, Post):
-            return False
-        view = call.view
-        if (
-            self._was_refused
-            or self._replaced
-            or view.version
-            or not (view.growing and view.markdown)
-            or needs_edit(view)
-        ):
-            return False
-        if call.page and not view.has_stop and call.page < self.short_from:
-            return False
-        self.begins = self.offer(now, view.has_stop) or self
-        if self.begins.page_bytes < PAGE_BYTES:
-            self.short_from = min(self.short_from, call.page)
-        return True
-
-    def needed_beside(self, others: Sequence[Carrier], *, ended: bool) -> tuple[type[Call], ...]:
-        """Returns the calls that the growing page's carrier will still make. `others`: what carries other pages."""
-        if not others and self.begins is not None and self.offer is not None and not ended:
-            others = [self.begins]
-        return others[0].needs if others else self.needs
-
-    def first_call(self, wanted: Wanted) -> Begin:
-        if self.begins not in (None, self) and self.offer is not None and wanted.view.growing:
-            return self.begins.first_call(wanted)
-        return Post(wanted.question, wanted.page, wanted.view)
-
-    def next_call(self, wanted: Wanted, message: ReplyMessage) -> Update | None:
-        # While the reply grows, an edit that fails may end in one more new message.
-        if message.shown == wanted.view or not (wanted.ended or self._replaced < MAX_REPLACED):
-            return None
-        return Update(wanted.question, wanted.page, message.ts, wanted.view)
-
-    def release(self, wanted: Wanted, ts: str, *, is_page: bool) -> None:
-        """Returns None: a posted message holds nothing."""
-
-    def filled(self, call: Begin | Change) -> Begin | Change:
-        return call
-
-    def leave(self, now: float) -> None:
-        """Does nothing: edits can go on forever."""
-
-    def limited(self, call: Begin | Change) -> None:
-        """Does nothing: the call waits."""
+    def may_edit(self, *, ended: bool) -> bool:
+        """Whether a message may be edited: while a reply grows, an edit that fails may end in one more new message."""
+        return ended or self._replaced < MAX_REPLACED
 
     def confirmed(self, call: Begin | Change) -> None:
+        """Notes that Slack posted or edited a page."""
         self._refusals = 0
         if call.view is None or not call.view.plain:
             self._plain_shown = 0 if self.plain_from == math.inf else self._plain_shown
@@ -174,18 +117,19 @@ class Edits:
         if (self._plain_shown + 1).bit_count() == 1 or call.view.end is not None:
             self.plain_from = math.inf
 
-    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Moved | None:
+    def refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
+        """Notes that Slack refused a call; returns what follows from that, None if another call does."""
         is_edit = isinstance(call, Update)
         if is_edit and reason is Refusal.STREAM_OPEN and self._refusals + CONFLICT_WEIGHT < REPLACED_AT:
             self._refusals += CONFLICT_WEIGHT
-            return Moved(Stream(stage=Stage.LEFT))
+            return AfterRefusal.STOP
         if reason.is_gone:
-            return Verdict.GONE
+            return AfterRefusal.GONE
         if is_edit and reason in UNEDITABLE:
             return self._replace()
-        return self._next_form(call, reason) if reason in WEIGHT else Verdict.LATER
+        return self._next_form(call, reason) if reason in WEIGHT else AfterRefusal.LATER
 
-    def _next_form(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
+    def _next_form(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
         """Chooses the form for a page that Slack has refused in one, and may take."""
         is_plain = call.view is not None and call.view.plain
         if not is_plain and (reason in ABOUT_FORM or (self._was_refused and reason is not Refusal.TRANSIENT)):
@@ -206,6 +150,6 @@ class Edits:
         """Whether Slack has refused the full form since it last took it."""
         return self.plain_from < math.inf or self._plain_shown > 0
 
-    def _replace(self) -> Verdict:
+    def _replace(self) -> AfterRefusal:
         self._replaced += 1
-        return Verdict.REPLACE if self._replaced <= MAX_REPLACED_IN_ALL else Verdict.LATER
+        return AfterRefusal.REPLACE if self._replaced <= MAX_REPLACED_IN_ALL else AfterRefusal.LATER

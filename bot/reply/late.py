@@ -15,10 +15,11 @@ from bot.errors import Refusal, Refused
 from bot.reply.delivery import MessageTransport
 from bot.reply.messages import Delete
 from bot.reply.posted import PostedReplies
+from bot.slack import plain
 from bot.slack.blockkit import remark
 from bot.slack.client import only_while
-from bot.slack.home import cap_notice_blocks
-from bot.slack.modals import asked_in
+from bot.slack.notices import cap_notice_blocks
+from bot.slack.posted_questions import asked_in
 from bot.slack.surfaces import ThreadPoster
 from bot.slack.text import Payload
 
@@ -82,7 +83,7 @@ class OutboxSender:
         metadata = _metadata(CANVAS_EVENT, replace(entry, version=version))
         if ts := await self._earlier(entry, metadata):
             return ts
-        sentence = texts.canvas_made(f"<{link}>")
+        sentence = texts.answers.canvas_made(f"<{link}>")
         return await self._post(entry, still, text=sentence, blocks=remark(sentence), metadata=metadata)
 
     async def delete_link(self, entry: OutboxEntry, ts: str) -> None:
@@ -97,7 +98,7 @@ class OutboxSender:
         metadata = _metadata(PING_EVENT, entry)
         if ts := await self._earlier(entry, metadata):
             return ts
-        return await self._post(entry, still, text=texts.answer_ready(_mention(entry)), metadata=metadata)
+        return await self._post(entry, still, text=texts.answers.answer_ready(_mention(entry)), metadata=metadata)
 
     async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> str:
         """Mentions the asker because a call waits for their approval; returns the ts of the message.
@@ -109,7 +110,7 @@ class OutboxSender:
         if ts := await self._earlier(entry, metadata):
             return ts
         await self.clear_ask(entry)
-        sentence = texts.approval_asked(_mention(entry))
+        sentence = texts.approvals.approval_asked(_mention(entry))
         blocks = remark(sentence)
         return await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
 
@@ -127,13 +128,12 @@ class OutboxSender:
         """
         with only_while(still):
             try:
-                blocks = cap_notice_blocks(sentence, unit, daily)
-                await self._threads.post(user_id, None, text=sentence, blocks=blocks)
+                await self._threads.post(user_id, None, **plain.message(cap_notice_blocks(sentence, unit, daily)))
             except Refused as refused:
                 if refused.reason is not Refusal.UNREADABLE:
                     raise
                 log.warning("notice about a cap sent without its chart: %s", refused)
-                await self._threads.post(user_id, None, text=sentence, blocks=cap_notice_blocks(sentence, unit, ()))
+                await self._threads.post(user_id, None, **plain.message(cap_notice_blocks(sentence, unit, ())))
 
     async def tell(self, user_id: str, sentence: str) -> None:
         """Sends a sentence to a person's direct message."""

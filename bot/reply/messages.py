@@ -1,6 +1,6 @@
 """Defines what a reply consists of: its states, what its pages show, its messages, and the calls to Slack. Pure.
 
-`Reply` (reply.py) finds the next call; a `Carrier` (edits.py, streams.py) knows how one message travels.
+`Reply` (reply.py) finds the next call. Pages are edited, in one form or another (edits.py), or streamed (streams.py).
 
 A reply that is BEGINNING or GROWING takes text. FINISH makes it ENDING: only calls are left, which show the rest. A
 QUEUED one shows no more than the placeholder of a queued question. In the states after ENDING_AGAIN it is over: it
@@ -11,15 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from itertools import takewhile
-from typing import Protocol
 
 from bot.core import texts
 from bot.core.calls import Ask, visible
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, End, Job, MessageRole, RecordedMessage, ts_of
-from bot.errors import Refusal
-from bot.markdown.extent import counted_chars
 from bot.reply.attachments import Attached, AttachedFile
+from slack_markdown.extent import counted_chars
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class PageView:
         """A sentence about the answer, below its text."""
         if self.end is not None:
             return self.end.notice.strip()
-        return texts.WRITING_LONG if self.rest_in_file else self.left_out
+        return texts.answers.WRITING_LONG if self.rest_in_file else self.left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +239,7 @@ class Change:
 
     @property
     def is_closing(self) -> bool:
-        """Whether the call gives back what its carrier holds, so that it waits for no other call."""
+        """Whether the call gives back what its page holds of a budget, so that it waits for no other call."""
         return False
 
 
@@ -272,105 +270,17 @@ class CleanUp:
     """Deletes messages of the reply that aren't on record: what calls may have left whose responses were lost."""
 
 
-class Verdict(Enum):
+class AfterRefusal(Enum):
     """What follows from a refused call for the reply, if not the same call again or another form."""
 
     REPLACE = auto()
     """A new message takes the place of the page's."""
     GONE = auto()
     """The messages were deleted, or the channel is closed to Typist."""
+    STOP = auto()
+    """The message still grows as a stream, which has to be stopped before an edit."""
     LATER = auto()
-    """The same call is of no use for now: once the answer has ended, the outbox shows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Another carrier has the message from now on."""
-
-    to: "Carrier"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a page should show, and what a carrier has to know of its answer."""
-
-    question: Question
-    page: int
-    view: PageView
-    ended: bool = False
-    keeps_stop: bool = False
-    """Slack's own Stop stays, because the answer goes on."""
-
-
-class Carrier(Protocol):
-    """How a page travels. All states and refusals of that way are its own; it knows no other pages.
-
-    Each page travels by edits, unless these leave it to another carrier when it begins (`Edits.choose`).
-    """
-
-    @property
-    def page_bytes(self) -> int:
-        """The most text of a page, in UTF-8."""
-        ...
-
-    @property
-    def needs(self) -> tuple[type[Call], ...]:
-        """The calls that it will still make: the budget keeps room for them."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it carries its page no longer: edits go on."""
-        ...
-
-    def first_call(self, wanted: Wanted) -> Begin:
-        """Returns the call that begins a page."""
-        ...
-
-    def next_call(self, wanted: Wanted, message: "ReplyMessage") -> Change | None:
-        """Returns the call that brings a message closer to what is wanted; None if it shows that."""
-        ...
-
-    def release(self, wanted: Wanted, ts: str, *, is_page: bool) -> Change | None:
-        """Returns the call that has to come before anything else touches the message.
-
-        `is_page`: the message still shows a page.
-        """
-        ...
-
-    def filled(self, call: Begin | Change) -> Begin | Change | None:
-        """Returns a call that leaves now with its text; None if there is nothing to send, or another call comes first.
-
-        Without this, each look at the difference would render the page.
-        """
-        ...
-
-    def leave(self, now: float) -> None:
-        """Leaves its page to edits, if it has carried it for as long as it may."""
-        ...
-
-    def confirmed(self, call: Begin | Change) -> None:
-        """Notes that Slack did a call."""
-        ...
-
-    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Moved | None:
-        """Notes that Slack refused a call; returns what follows from that, None if another call does."""
-        ...
-
-    def limited(self, call: Begin | Change) -> None:
-        """Notes that a call would have to wait, for its rate or for its channel."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class ReplyMessage:
-    """One message of a reply."""
-
-    role: MessageRole
-    ts: str
-    carrier: Carrier
-    shown: PageView | Attached | None = None
-    """What Slack shows in it; None if that isn't known."""
+    """The call is of no use for now: once the answer has ended, the outbox shows it."""
 
 
 MAX_COUNTED_CHARS = 2_800

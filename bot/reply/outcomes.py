@@ -51,12 +51,7 @@ class CallUnsent:
     error: RateLimited | Refused | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CallGivenUp:
-    """The reply has to do without the call: Slack has refused it for minutes, or it can't be laid out."""
-
-
-Outcome = CallDone | CallFound | CallRefused | CallLimited | CallLost | CallUnsent | CallGivenUp
+Outcome = CallDone | CallFound | CallRefused | CallLimited | CallLost | CallUnsent
 
 
 def refusal_of(outcome: CallRefused | CallLost) -> Refusal:
@@ -66,4 +61,4 @@ def refusal_of(outcome: CallRefused | CallLost) -> Refusal:
 
 def error_of(outcome: Outcome) -> RateLimited | Refused | None:
     """Returns the error for which the retry policy sets the next try; None if there is none."""
-    return None if isinstance(outcome, CallDone | CallFound | CallGivenUp) else outcome.error
+    return None if isinstance(outcome, CallDone | CallFound) else outcome.error

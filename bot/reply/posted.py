@@ -34,7 +34,7 @@ class FoundPost:
 
     ts: str
     is_current: bool
-    """It shows what the post says, and not an earlier state of the page."""
+    """Whether the message shows what the post says, and not an earlier state of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class FoundStream:
     """The letters and digits of its text: Slack stores a translation of the rest."""
 
     def shows(self, text: str) -> bool:
-        """Whether its first letters are in an answer. None are in any: nothing else of ours has no words."""
+        """Whether an answer has the message's first letters. A message without any is a stream of any answer."""
         return self.letters[:COMPARED_CHARS] in _letters(text)
 
 
@@ -140,9 +140,9 @@ class PostedReplies:
         return self._streams(question, await self.messages_since(question))
 
     def _streams(self, question: Question, messages: list[Payload]) -> list[FoundStream]:
-        """Finds them: a stream has no metadata before its stop, and most of our other messages in a thread have some.
+        """Returns the streams. One reply at a time grows in a thread.
 
-        One reply at a time grows in a thread.
+        They have no metadata before their stop. Most of our other messages in a thread have some.
         """
         return [
             FoundStream(message["ts"], _letters(with_names(body_of(answer_of(message)), {})))

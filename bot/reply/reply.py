@@ -4,7 +4,8 @@ The life of a `Reply`:
 
 1. It opens with what Slack shows already: nothing, or what an earlier attempt left (`Shown`).
 2. It grows: `append` and `show_activity` change what Slack should show, and `next_call` returns the difference.
-3. Each call leaves by `leaves`, and its outcome enters by `came`. No two calls of a reply are under way at once.
+3. Each call leaves by `leaves`, and its outcome enters by `came`. No two calls of a reply are under way at once. One
+   that won't leave is given up by `give_up`.
 4. `finish` ends the text. The calls that are left show the end, the files, and no message beside them.
 5. It is over once Slack shows all of it, once it is lost or given up, or by `leave`. Then it makes no more calls.
 
@@ -14,12 +15,12 @@ outcome of a call that hasn't left.
 From the answer's text a reply derives the desired pages. `messages` are those that Slack shows, each with its role.
 `next_call()` compares both and returns one call, in this order:
 
-1. posts and changes of pages, from the first that differs;
+1. posts and changes of pages, from the first that differs, but what was replaced before goes first;
 2. the upload of files that belong below the pages, after which one more page may follow: the answer's end;
 3. deletions of messages that no longer belong to the reply.
 
-A page's carrier decides how its message travels, and in which form. That is edits (edits.py), unless they leave a page
-that begins to another carrier.
+A page is posted and edited, in one form or another (edits.py). Only if that is offered, and nothing speaks against it
+when a page begins, a native stream shows the page (streams.py), until edits go on with it.
 
 A call that fails is not recorded as shown, so the comparison finds the same difference again, with newer text. Full
 pages never change, so an edit costs the same however long the answer is. A page is laid out once Slack shows all pages
@@ -28,17 +29,15 @@ before it. So no step lays out more than one page: neither a long delta, nor ano
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeGuard, assert_never
 
 from bot.core import texts
 from bot.core.calls import Ask
-from bot.core.job import READ_ROLES, UNANSWERED, End, Job, MessageRole, RecordedMessage
+from bot.core.job import READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
 from bot.errors import EndReason, Refusal
-from bot.markdown.extent import counted_chars
-from bot.markdown.pages import PAGE_CHARS, Page, Pages
 from bot.reply.answer import Answer
 from bot.reply.attachments import (
     Attached,
@@ -52,32 +51,27 @@ from bot.reply.attachments import (
     whole_answer,
 )
 from bot.reply.charts import has_charts
-from bot.reply.edits import ABOUT_FORM, ChooseCarrier, Edits, Post, Update
+from bot.reply.edits import ABOUT_FORM, Edits, Post, Update
 from bot.reply.messages import (
     LIFE_AFTER,
     NOTHING_SHOWN,
+    AfterRefusal,
     Begin,
     Call,
-    Carrier,
     Change,
     CleanUp,
     Delete,
     Life,
-    Moved,
     PageView,
     ReplyEvent,
-    ReplyMessage,
     Shown,
     Upload,
-    Verdict,
-    Wanted,
     after,
     shown_transcript,
 )
 from bot.reply.outcomes import (
     CallDone,
     CallFound,
-    CallGivenUp,
     CallLimited,
     CallLost,
     CallRefused,
@@ -85,7 +79,10 @@ from bot.reply.outcomes import (
     Outcome,
     refusal_of,
 )
-from bot.reply.streams import AppendStream, StartStream, StopStream
+from bot.reply.streams import AppendStream, ChooseStream, Stage, StartStream, StopStream, Stream, may_begin
+from slack_markdown.extent import counted_chars
+from slack_markdown.pages import PAGE_CHARS, Page, Pages
+from slack_markdown.render import has_word, rendered
 
 MAX_PAGES = 5
 """A longer answer comes as a file. Only its first pages are messages, and below the file its end (`end_of_answer`)."""
@@ -104,6 +101,18 @@ METHODS: Mapping[type[Call], str] = {
 """The Slack method whose budget a call uses."""
 
 
+@dataclass(slots=True, eq=False)
+class ReplyMessage:
+    """One message of a reply."""
+
+    role: MessageRole
+    ts: str
+    shown: PageView | Attached | None = None
+    """What Slack shows in it; None if that isn't known."""
+    stream: Stream | None = None
+    """What shows its page; None: edits do."""
+
+
 class Reply:
     """Shows an answer in Slack: it opens, grows, sends call after call, ends, and is over (see above).
 
@@ -115,20 +124,29 @@ class Reply:
 
     def __init__(self, answer: Answer, shown: Shown = NOTHING_SHOWN, *, is_withheld: bool = False) -> None:
         self.answer = answer
+        self.job = answer.job
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
         self._edits = Edits(shown.stream_page)
-        """Carries all pages that nothing else does. A take-over breaks the pages where they were."""
+        """The form of the pages. A take-over breaks them where they were."""
+        self._offer: ChooseStream | None = None
+        """Chooses streams for pages that begin; None: edits show them all."""
+        self._next_stream: Stream | None = None
+        """What begins the next page."""
+        self._is_chosen = False
+        """Whether a post or a stream was chosen to begin the next page."""
         self.messages = [
-            *(ReplyMessage(MessageRole.PAGE, ts, self._edits) for ts in shown.page_ts),
-            *(ReplyMessage(MessageRole.REPLACED, ts, self._edits) for ts in shown.replaced_ts),
-            *(ReplyMessage(MessageRole.FILE, attached.ts, self._edits, attached) for attached in shown.attached),
-            *(ReplyMessage(role, "", self._edits) for role in shown.unanswered),
+            *(ReplyMessage(MessageRole.PAGE, ts) for ts in shown.page_ts),
+            *(ReplyMessage(MessageRole.REPLACED, ts) for ts in shown.replaced_ts),
+            *(ReplyMessage(MessageRole.FILE, attached.ts, attached) for attached in shown.attached),
+            *(ReplyMessage(role, "") for role in shown.unanswered),
         ]
         """What Slack shows of the reply, may show of it, and has to be deleted of it."""
         self._transcript = shown_transcript(self.job.transcripts.values())
         self._pages = self._empty_pages()
         self._shown_pages = 0
         """So many pages are full and shown, and aren't compared again."""
+        self._replaced_before = list(shown.replaced_ts)
+        """Messages whose deletion goes before the pages' text, and is tried once so: no text waits for another try."""
         self.earlier = shown
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
         """The answer's text isn't shown, because laying it out takes too long."""
@@ -143,15 +161,10 @@ class Reply:
         self._ends_below_file = False
         """The end of the answer is a page below the file that has all of it."""
         self._end_of_answer: EndOfAnswer | None = None
-        """That page, once it was asked for."""
+        """The page with the end of the answer below its file, once it was asked for."""
         self._lay_out(self._pages, answer.kept)
         if shown.outdated and not shown.queued:
             self._happened(ReplyEvent.GROW)
-
-    @property
-    def job(self) -> Job:
-        """The job that the answer is for."""
-        return self.answer.job
 
     def of(self, *roles: MessageRole) -> list[ReplyMessage]:
         """Returns the messages with these roles, in the order of the roles and then in Slack's."""
@@ -211,10 +224,19 @@ class Reply:
         shown = (message.shown for message in self.of(MessageRole.PAGE))
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
-    def shows_text(self, call: Begin | Change) -> bool:
-        """Whether Slack shows some of the text of the page that a call is about."""
+    def lacks_word(self, call: Call) -> bool:
+        """Whether a call would show a page's first text, such as `#`, and no word of it.
+
+        A call that shows something else, such as a search, doesn't wait for words.
+        """
+        view = call.view if isinstance(call, Begin | Change) else None
+        if view is None or not (view.growing and view.markdown) or view.activity or view.asks:
+            return False
         shown = self._message_at(call.ts).shown if isinstance(call, Change) else None
-        return isinstance(shown, PageView) and bool(shown.markdown)
+        if isinstance(shown, PageView) and shown.markdown:
+            return False
+        text = call.text if isinstance(call, StartStream) else rendered(view.markdown, growing=True)
+        return not has_word(text, growing=False)
 
     @property
     def for_outbox(self) -> OutboxKind | None:
@@ -227,9 +249,11 @@ class Reply:
 
     @property
     def needs(self) -> tuple[type[Call], ...]:
-        """The calls that the growing page's carrier will still make."""
-        others = [message.carrier for message in self.messages if message.carrier is not self._edits]
-        return self._edits.needed_beside(others, ended=self.ended)
+        """The calls with which the growing page will still be shown."""
+        streams = [message.stream for message in self.messages if message.stream]
+        if not streams and self._next_stream and self._offer and not self.ended:
+            streams = [self._next_stream]
+        return streams[0].needs if streams else (Update,)
 
     @property
     def keeps_stop(self) -> bool:
@@ -268,7 +292,7 @@ class Reply:
         self._shown_pages = 0
         self._lay_out(self._empty_pages(), self.answer.kept)
         # What a stream has appended stays.
-        self.leave_carriers()
+        self.leave_streams_by()
         self._happened(ReplyEvent.GROW)
 
     def _show_own(self) -> None:
@@ -305,7 +329,6 @@ class Reply:
     def finish(self, end: End) -> None:
         """Ends the text, and shows `end` below it: the answer's own, with names, or without its choices."""
         if self.answer.end is None:
-            self.answer.settle(end.reason)
             self.answer.finish(end)
         self._end = end
         if self.is_withheld or end.reason is EndReason.STUCK:
@@ -324,7 +347,7 @@ class Reply:
         self._transcript, self._activity, self._shown_pages = "", "", 0
         self._lay_out(self._empty_pages(), "")
         # What a stream has appended stays.
-        self.leave_carriers()
+        self.leave_streams_by()
         if self._end is not None:
             if not self.ended:
                 self._happened(ReplyEvent.FINISH)
@@ -350,18 +373,16 @@ class Reply:
             )
         self._under_way = call
         if isinstance(call, Begin):
-            self.messages.append(ReplyMessage(unanswered_role(call), "", self._edits))
+            self.messages.append(ReplyMessage(unanswered_role(call), ""))
 
-    def came(self, call: Call | CleanUp | None, outcome: Outcome) -> None:
-        """Records what became of a call that has left. Raises ValueError if it hasn't.
-
-        A call may be limited or given up before it leaves. `call` is None if the reply as a whole is given up.
-        """
-        if call is not None and call == self._under_way:
-            self._under_way = None
-            self._answered(call, outcome)
-        elif not isinstance(outcome, CallLimited | CallGivenUp):
+    def came(self, call: Call | CleanUp, outcome: Outcome) -> None:
+        """Records what became of a call that has left. Raises ValueError if it hasn't."""
+        if call != self._under_way:
             raise ValueError(f"{type(outcome).__name__} came for a {type(call).__name__} that hasn't left")
+        self._under_way = None
+        self._answered(call, outcome)
+        if isinstance(call, Delete) and call.ts in self._replaced_before:
+            self._replaced_before.remove(call.ts)
         match outcome:
             case CallDone(ts):
                 self._done(call, ts)
@@ -369,11 +390,9 @@ class Reply:
                 self._found(ts)
             case CallRefused() | CallLost():
                 self._refused(call, outcome)
-            case CallLimited():
-                self._limited(call)
-            case CallGivenUp():
-                self._given_up(call)
-            case CallUnsent():
+            case CallLimited() if isinstance(call, StartStream):
+                self.let_edits_begin()
+            case CallLimited() | CallUnsent():
                 pass
             case _:
                 assert_never(outcome)
@@ -387,33 +406,35 @@ class Reply:
         if not (isinstance(outcome, CallLost) and len(unanswered) == 1):
             self.messages.remove(unanswered[-1])
 
-    def _done(self, call: Call | CleanUp | None, ts: str) -> None:
+    def _done(self, call: Call | CleanUp, ts: str) -> None:
         match call:
             case Begin():
-                if carrier := self._carrier_of(call):
-                    self._add_page(ts, carrier, call.view)
-                    self._confirm(carrier, call)
+                stream = self._stream_of(call)
+                self._add_page(ts, call.view, stream)
+                self._confirm(call, stream)
             case Change():
-                message = self._message_at(call.ts)
-                message.shown = call.view
-                self._confirm(message.carrier, call)
+                self._message_at(call.ts).shown = call.view
+                self._confirm(call, self._stream_of(call))
             case Upload(files=files):
                 attached = Attached(ts, (), file_keys(files))
-                self.messages.append(ReplyMessage(MessageRole.FILE, ts, self._edits, attached))
+                self.messages.append(ReplyMessage(MessageRole.FILE, ts, attached))
             case Delete():
                 self._forget(call.ts)
             case CleanUp():
                 self.messages = [message for message in self.messages if message.role not in UNANSWERED]
 
-    def _add_page(self, ts: str, carrier: Carrier, shown: PageView | None) -> None:
-        self.messages.append(ReplyMessage(MessageRole.PAGE, ts, carrier, shown))
-        self._edits.begins = None
+    def _add_page(self, ts: str, shown: PageView | None, stream: Stream | None = None) -> None:
+        self.messages.append(ReplyMessage(MessageRole.PAGE, ts, shown, stream))
+        self._next_stream, self._is_chosen = None, False
 
-    def _confirm(self, carrier: Carrier, call: Begin | Change) -> None:
-        plain_from = self._edits.plain_from
-        carrier.confirmed(call)
-        self._end_carriers(keeps_shown=True)
-        self._reform_since(plain_from)
+    def _confirm(self, call: Begin | Change, stream: Stream | None) -> None:
+        if stream is not None:
+            stream.confirmed(call)
+            self._end_streams(keeps_shown=True)
+        else:
+            plain_from = self._edits.plain_from
+            self._edits.confirmed(call)
+            self._reform_since(plain_from)
         self._settle()
 
     def _found(self, ts: str) -> None:
@@ -422,15 +443,15 @@ class Reply:
         A queued question's placeholder isn't edited later: once it is recorded, another process may own it.
         """
         shown = self._view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
-        self._add_page(ts, self._edits, shown)
+        self._add_page(ts, shown)
 
-    def _refused(self, call: Call | CleanUp | None, outcome: CallRefused | CallLost) -> None:
+    def _refused(self, call: Call | CleanUp, outcome: CallRefused | CallLost) -> None:
         """Decides what follows from a refusal: the next call has another form, or is the same again."""
         reason = refusal_of(outcome)
         is_about_known = isinstance(call, Change | Delete)
         if reason is Refusal.OUTSIDE_THREAD and not is_about_known and outcome.error and outcome.error.ts:
             # The page is deleted, and the reply ends.
-            self.messages.append(ReplyMessage(MessageRole.STRAY, outcome.error.ts, self._edits))
+            self.messages.append(ReplyMessage(MessageRole.STRAY, outcome.error.ts))
             return
         match call:
             case Upload() if not reason.may_pass:
@@ -443,9 +464,6 @@ class Reply:
                 self._refused_page(call, reason)
 
     def _refused_page(self, call: Begin | Change, reason: Refusal) -> None:
-        carrier = self._carrier_of(call)
-        if carrier is None:
-            return
         if reason is Refusal.LINK_BLOCKED and self.answer.open_files:
             # Slack takes no links to its files there.
             self.answer.open_files = frozenset()
@@ -454,57 +472,67 @@ class Reply:
             # The same page may be taken without them.
             self.answer.draws_charts = False
             return
-        plain_from = self._edits.plain_from
-        match carrier.refused(call, reason):
-            case Verdict.GONE:
+        plain_from, stream = self._edits.plain_from, self._stream_of(call)
+        match (stream or self._edits).refused(call, reason):
+            case AfterRefusal.GONE:
                 self._happened(ReplyEvent.SHUT_OUT if reason is Refusal.CHANNEL_GONE else ReplyEvent.LOSE)
-            case Verdict.LATER:
+            case AfterRefusal.LATER:
                 # Text that still comes would be lost: it is tried again until the retry policy gives the reply up.
                 if self.ended:
                     self._happened(ReplyEvent.GIVE_UP)
-            case Verdict.REPLACE:
+            case AfterRefusal.REPLACE:
                 self._abandon_messages(call.page)
-            case Moved(to=carrier) if isinstance(call, Change):
-                self._message_at(call.ts).carrier = carrier
-        self._end_carriers()
+            case AfterRefusal.STOP if isinstance(call, Change):
+                self._message_at(call.ts).stream = Stream(stage=Stage.LEFT)
+        self._end_streams()
         self._reform_since(plain_from)
 
-    def _limited(self, call: Call | CleanUp | None) -> None:
-        if isinstance(call, Begin) and (carrier := self._carrier_of(call)):
-            carrier.limited(call)
-            self._end_carriers()
+    def offer(self, offer: ChooseStream) -> None:
+        """Allows streams for pages that begin."""
+        self._offer = offer
 
-    def offer(self, offer: ChooseCarrier) -> None:
-        """Allows another carrier for pages that begin."""
-        self._edits.offer = offer
+    def let_edits_begin(self) -> None:
+        """Has no stream begin the next page."""
+        self._next_stream = None
 
     def leave_streams(self) -> None:
-        """Has edits carry all pages from now on."""
-        self._edits.offer = None
-        self.leave_carriers()
+        """Has edits show all pages from now on."""
+        self._offer = None
+        self.leave_streams_by()
 
     def prepare(self, now: float) -> None:
-        """Ends streams that have to end by now, and decides whether a new page is a stream or edits."""
-        self.leave_carriers(now)
-        if self._edits.choose(self.next_call(), now):
-            self._keep_to_form()
+        """Ends streams that have to end by now, and decides whether a stream or a post begins a new page."""
+        if self._offer is None and not any(message.stream for message in self.messages):
+            return
+        self.leave_streams_by(now)
+        if self._offer is None or self._is_chosen or self._edits.had_refusals:
+            return
+        call = self.next_call()
+        if isinstance(call, Post) and may_begin(call.view, call.page, is_below_one=call.page >= self._edits.short_from):
+            self._next_stream, self._is_chosen = self._offer(now, call.view.has_stop), True
+            if self._next_stream is not None:
+                self._edits.short_from = min(self._edits.short_from, call.page)
+                self._keep_to_form()
 
-    def leave_carriers(self, now: float = math.inf) -> None:
+    def leave_streams_by(self, now: float = math.inf) -> None:
         """Has edits go on with each page whose stream has been open for as long as it may."""
-        for carrier in filter(None, (self._edits.begins, *(message.carrier for message in self.messages))):
-            carrier.leave(now)
+        for stream in filter(None, (self._next_stream, *(message.stream for message in self.messages))):
+            stream.leave(now)
 
-    def _end_carriers(self, *, keeps_shown: bool = False) -> None:
-        """Hands pages whose carrier is over to edits."""
-        if self._edits.begins is not None and self._edits.begins.is_over:
-            self._edits.begins = self._edits
+    def _end_streams(self, *, keeps_shown: bool = False) -> None:
+        """Hands pages whose stream is over to edits."""
+        if self._next_stream is not None and self._next_stream.is_over:
+            self._next_stream = None
         for message in self.messages:
-            if message.carrier.is_over:
-                message.carrier = self._edits
+            if message.stream is not None and message.stream.is_over:
+                message.stream = None
                 message.shown = message.shown if keeps_shown else None
 
-    def _given_up(self, call: Call | CleanUp | None) -> None:
-        """Does without a call. Text that still comes can go on."""
+    def give_up(self, call: Call | None = None) -> None:
+        """Does without a call that Slack has refused for minutes, or without the reply; None: it can't be laid out.
+
+        Text that still comes can go on without a deletion, and an end without files.
+        """
         match call:
             case Delete() if not (self.ended or self.of(MessageRole.STRAY)):
                 pass
@@ -512,6 +540,7 @@ class Reply:
                 self._files = None
             case _:
                 self._happened(ReplyEvent.GIVE_UP)
+        self._look_whether_all_is_shown()
 
     def may_be_posted_again(self, call: Call) -> TypeGuard[Update]:
         """Whether a call is the edit of an ended answer's page that a new message may replace, which happens once."""
@@ -524,10 +553,10 @@ class Reply:
 
     def filled(self, call: Call) -> Call | None:
         """Returns a call that leaves now with its text; None if nothing is to be sent yet, or another one is."""
-        if not (isinstance(call, Begin | Change) and (carrier := self._carrier_of(call))):
+        if not isinstance(call, Begin | Change) or (stream := self._stream_of(call)) is None:
             return call
-        filled = carrier.filled(call)
-        self._end_carriers()
+        filled = stream.filled(call)
+        self._end_streams()
         return filled
 
     def next_call(self) -> Call | None:
@@ -538,28 +567,44 @@ class Reply:
             return Delete(self.job.question, strays[0].ts, keeps_stop=self.keeps_stop)
         if self.life is Life.BEGINNING and self.of(MessageRole.PAGE):
             return None
-        return self._next_release() or self._next_page() or self._next_other_call()
+        return self._next_release() or self._next_deletion() or self._next_page() or self._next_other_call()
 
-    def _next_release(self) -> Change | None:
+    def _next_release(self) -> StopStream | None:
+        """Returns the stop of a stream, which comes before anything else touches its message."""
         pages = self.of(MessageRole.PAGE)[: self._last + 1]
         for message in self.messages:
-            if message.carrier is not self._edits:
-                is_page = message in pages
-                page = pages.index(message) if is_page else 0
-                wanted = Wanted(self.job.question, page, PageView(""), self.ended, self.keeps_stop)
-                if release := message.carrier.release(wanted, message.ts, is_page=is_page):
-                    return release
+            if message.stream is not None and (message.stream.is_left or message not in pages):
+                page = pages.index(message) if message in pages else 0
+                return StopStream(self.job.question, page, message.ts, keeps_stop=self.keeps_stop)
         return None
+
+    def _next_deletion(self) -> Delete | None:
+        """Returns the deletion of a message that was replaced before this attempt, once another one shows its page."""
+        if not (self._replaced_before and self.of(MessageRole.PAGE)):
+            return None
+        return Delete(self.job.question, self._replaced_before[0], keeps_stop=self.keeps_stop)
 
     def _next_page(self) -> Call | None:
         pages = self.of(MessageRole.PAGE)
         for page in range(self._shown_pages, self._last + 1):
-            wanted = Wanted(self.job.question, page, self._view(page), self.ended, self.keeps_stop)
+            view = self._view(page)
             if page >= len(pages):
-                return self._edits.first_call(wanted)
-            if call := pages[page].carrier.next_call(wanted, pages[page]):
+                is_streamed = self._next_stream and self._offer and view.growing
+                return (StartStream if is_streamed else Post)(self.job.question, page, view)
+            if call := self._next_change(page, pages[page], view):
                 return call
         return None
+
+    def _next_change(self, page: int, message: ReplyMessage, view: PageView) -> Change | None:
+        """Returns the call that brings a page's message closer to what it should show; None if it shows that."""
+        question = self.job.question
+        if message.stream and not view.growing:
+            return StopStream(question, page, message.ts, view, keeps_stop=self.keeps_stop)
+        if message.shown == view:
+            return None
+        if message.stream:
+            return AppendStream(question, page, message.ts, view)
+        return Update(question, page, message.ts, view) if self._edits.may_edit(ended=self.ended) else None
 
     def _next_other_call(self) -> Call | None:
         """Returns the next call that is not about a page: files to share, and messages to delete."""
@@ -606,7 +651,7 @@ class Reply:
             open_files=self.answer.open_files,
             draws_charts=self.answer.draws_charts,
             transcript=self._transcript if page == 0 else "",
-            asked_on=texts.asked_on(self.job.question.ts) if self.job.is_late and page == 0 else "",
+            asked_on=texts.answers.asked_on(self.job.question.ts) if self.job.is_late and page == 0 else "",
         )
         view = self._edits.formed(view, page)
         if self._is_full(page):
@@ -614,10 +659,10 @@ class Reply:
             return replace(view, left_out=self._end_below_file.left_out) if is_before_end else view
         end = self._end if self.ended else None
         if end and self.is_withheld:
-            end = replace(end, notice=texts.STUCK, sources=(), choices=(), offers_canvas=False)
+            end = replace(end, notice=texts.answers.STUCK, sources=(), choices=(), offers_canvas=False)
         if end and not self._missing():
             is_left_out = self._files is None and page < len(self._pages.full)
-            left_out = texts.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
+            left_out = texts.answers.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
             notices = (
                 end.notice,
                 files_notice(self._files or (), is_end_page and bool(self._end_below_file.left_out)),
@@ -693,9 +738,11 @@ class Reply:
 
     def _missing(self) -> tuple[AttachedFile, ...]:
         """Returns the files that Slack doesn't show yet."""
-        wanted = file_keys(self._files or ())
+        if not self._files:
+            return ()
+        wanted = file_keys(self._files)
         shown = set[FileKey]().union(*(m.files for m in self._attached() if m.files <= wanted))
-        return tuple(file for file in self._files or () if file.key not in shown)
+        return tuple(file for file in self._files if file.key not in shown)
 
     def _delete_of_files(self) -> Delete | None:
         """Returns the deletion of files that belong to an earlier attempt's text."""
@@ -707,7 +754,7 @@ class Reply:
 
     def _empty_pages(self) -> Pages:
         """Returns the pages of a text that is yet to come."""
-        heard = texts.heard(self._transcript) if self._transcript else ""
+        heard = texts.answers.heard(self._transcript) if self._transcript else ""
         first = Page(taken_chars=counted_chars(heard))
         return Pages(*self._edits.limits(0, self.page_chars), first, max_full=1)
 
@@ -739,14 +786,11 @@ class Reply:
         if begins is not None and self._edits.limits(begins, self.page_chars) != limits:
             self._reform(begins)
 
-    def _carrier_of(self, call: Begin | Change) -> Carrier | None:
-        """Returns the carrier that a call is of; None if a call ends late, and its carrier is over."""
-        match call:
-            case Change(ts=ts):
-                return next((message.carrier for message in self.messages if message.ts == ts), None)
-            case Post():
-                return self._edits
-        return self._edits.begins
+    def _stream_of(self, call: Begin | Change) -> Stream | None:
+        """Returns the stream of the page that a call is about; None: edits show it."""
+        if isinstance(call, Change):
+            return next((message.stream for message in self.messages if message.ts == call.ts), None)
+        return self._next_stream if isinstance(call, StartStream) else None
 
     def _message_at(self, ts: str) -> ReplyMessage:
         return next(message for message in self.messages if message.ts == ts)

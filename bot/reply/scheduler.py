@@ -15,10 +15,11 @@ One loop (`run`) serves all live replies of a workspace, because they share its 
 1. checks the lease: without a recent heartbeat another process may own the jobs, so nothing is sent;
 2. prepares each changed reply without a call in flight: it is left if its time is over, a page that begins gets a
    carrier, an end that no edit can show in time is to be posted, one that would come too late is given up, and a reply
-   that is over is closed;
-3. asks each of them for its next call, and the budget when that call may go, given its urgency: finals, first words,
-   progress, steps of tools, then placeholders of queued questions. These questions change nothing;
-4. starts the most urgent call that may go now, as a task of its own, and repeats from 1;
+   that is over is closed. To lay out 200 replies for each call of one of them would take a whole core, so a
+   reply's next call is kept until the reply changes otherwise than by more text;
+3. asks the budget when each reply's next call may go, given its urgency: finals, first words, progress, steps of
+   tools, then placeholders of queued questions. These questions change nothing;
+4. starts the most urgent call that may go now, with the newest text, as a task of its own, and repeats from 1;
 5. if none may go now, sleeps until the earliest time that the budget named, or until a reply changes.
 
 If the edit budget is used up, so that no edit can show an answer's end within FINAL_WAIT_S, the end is posted as a new
@@ -61,15 +62,13 @@ from bot.core.pacing import ASK_AGAIN_S, STEP_GAP_S, CallsLeft, CarrierName, Urg
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
-from bot.markdown.render import has_word, rendered
 from bot.reply.answer import Answer, Freshness
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Begin, Call, Change, CleanUp, Delete, Life, Shown, Upload
+from bot.reply.messages import NOTHING_SHOWN, Begin, Call, Change, CleanUp, Delete, Life, Shown, Upload
 from bot.reply.outcomes import (
     CallDone,
     CallFound,
-    CallGivenUp,
     CallLimited,
     CallLost,
     CallUnsent,
@@ -77,12 +76,12 @@ from bot.reply.outcomes import (
     error_of,
 )
 from bot.reply.reply import METHODS, Reply
-from bot.reply.streams import StartStream
 from bot.slack.budget import Paces, RateBudget
 from bot.slack.retry import NO_FAILURES, REPLY_CALLS, Failures
 from bot.slack.users import Users
 from bot.store.worker_queue import WorkerQueue
 from bot.telemetry import OFF, Telemetry
+from slack_markdown.render import has_word
 
 MAX_IN_FLIGHT = 12
 """The most calls of one method at once."""
@@ -91,9 +90,11 @@ PLACEHOLDER_DELAY_S = 110.0
 SCARCE_DELAY_S = 3.0
 """How long a placeholder waits for first words where calls are scarce, and a status that may be seen stands for it."""
 REFUSED_DELAY_S = 1.0
-"""The same where Slack takes no status, so that people see nothing meanwhile."""
+"""How long a placeholder waits where Slack takes no status, so that people see nothing meanwhile."""
 LAST_CALLS_S = 0.8
 """How long calls in flight may take once the process ends. The next process looks for those that are cut off."""
+CALL_KEPT_S = 1.0
+"""How long a reply's next call is kept. A stream has to be left after some time, whatever happens."""
 LOOK_AGAIN_S = 0.1
 """How soon the scheduler looks again while the lease has expired, or at a reply whose words may still change."""
 MAX_WORDLESS_S = 1.0
@@ -119,19 +120,26 @@ class ScheduledReply:
     """
 
     scheduler: "EditScheduler"
+    reply: Reply
     delivery: MessageDelivery
     until: float = math.inf
     """No call is sent after this."""
     context: Context = field(default_factory=copy_context)
-    """That of the attempt, in which the scheduler's loop has the calls made: their log lines have its job."""
+    """The attempt's context, in which the scheduler's loop has the calls made: their log lines have its job."""
     asked_at: float | None = None
     """When the question was asked, in seconds since the epoch; None once people see a sign of the reply."""
+    left_at: float = -math.inf
+    """When the last call left; its response came at `last_sent`."""
     last_sent: float = -math.inf
     not_before: float = -math.inf
     """The retry policy's next try, or a second after the last call if the model has begun or ended a step since then.
     Before the first call: until then the thread's status stands for a placeholder."""
     has_status: bool = False
     """A status of its thread is the sign, for as long as the reply has no message."""
+    call: Call | None = None
+    """The next call, maybe without the newest text; None if that has to be looked for."""
+    called_for_at: float = -math.inf
+    """When the next call was looked for."""
     wordless_since: float = math.inf
     """Since when the next call is held back, because it would show no word."""
     failures: Failures = NO_FAILURES
@@ -140,10 +148,6 @@ class ScheduledReply:
     freshness: Freshness = field(default_factory=Freshness)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while no call is in flight, and the reply needs none: Slack shows all that there is, or never will."""
-
-    @property
-    def reply(self) -> Reply:
-        return self.delivery.reply
 
     def append(self, delta: str) -> None:
         reply = self.reply
@@ -218,29 +222,16 @@ class ScheduledReply:
         filled = self.laid_out(lambda: self.reply.filled(call))
         is_late = now >= self.wordless_since + MAX_WORDLESS_S
         # None: looking for the word took too long, so another call follows.
-        may_go = filled is not None and (is_late or self.laid_out(partial(self._lacks_word, filled)) is False)
+        may_go = filled is not None and (is_late or self.laid_out(partial(self.reply.lacks_word, filled)) is False)
         if filled is not None and may_go:
             self.wordless_since = math.inf
             self.freshness.leaves()
             return filled
         self.wordless_since = min(self.wordless_since, now)
         if is_late:
-            self.reply.came(call, CallLimited())
+            self.reply.let_edits_begin()
         self.not_before = now + LOOK_AGAIN_S
         return None
-
-    def _lacks_word(self, call: Call) -> bool:
-        """Whether a call would show a page's first text, such as `#`, and no word of it.
-
-        A call that shows something else, such as a search, doesn't wait for words.
-        """
-        if not isinstance(call, Begin | Change) or call.view is None or self.reply.shows_text(call):
-            return False
-        view = call.view
-        if not (view.growing and view.markdown) or view.activity or view.asks:
-            return False
-        text = call.text if isinstance(call, StartStream) else rendered(view.markdown, growing=True)
-        return not has_word(text, growing=False)
 
     def came(self, call: Call, outcome: Outcome, now: float) -> None:
         """Hands the outcome of a call to the reply. Sets the next try of one that failed, or gives it up."""
@@ -264,7 +255,7 @@ class ScheduledReply:
         """Sets the time of the next try; returns False if the retry policy gives the call up.
 
         A rate limit holds back the method, by its budget, and not the reply: its end may be posted instead of edited.
-        Nor does the first refusal that is final: the next call is another one.
+        The first refusal that is final holds back nothing either: the next call is another one.
         """
         self.failures = self.failures.and_one(now)
         next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
@@ -277,7 +268,7 @@ class ScheduledReply:
 
     def give_up(self, call: Call) -> None:
         """Does without a call that Slack has refused for minutes; the reply may have others left."""
-        self.laid_out(lambda: self.reply.came(call, CallGivenUp()))
+        self.laid_out(lambda: self.reply.give_up(call))
         self.failures = NO_FAILURES
         if self.reply.life.is_over:
             with of_job(self.reply.job.id):
@@ -294,7 +285,7 @@ class ScheduledReply:
                 return None
             with of_job(self.reply.job.id):
                 log.error("reply not laid out: %s", trace_of(error))
-            self.reply.came(None, CallGivenUp())
+            self.reply.give_up()
             return None
 
     def withhold(self) -> None:
@@ -307,9 +298,9 @@ class ScheduledReply:
 
 async def show_end(live: ScheduledReply, end: End, users: Users, admins: Sequence[str]) -> None:
     """Shows the end of an answer, with the names of who decided about its calls, and of admins to ask (their ids)."""
-    people = end.people(admins)
-    names = await users.names(people) if people else {}
-    await live.finish(end.naming(names, admins))
+    if people := end.people(admins):
+        end = end.naming(await users.names(people), admins)
+    await live.finish(end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,10 +359,13 @@ class EditScheduler:
         `until`: no call is sent after this, by the monotonic clock.
         """
         job = answer.job
-        shown = await self._transport.recover(job, has_stop=has_stop)
+        is_fresh = not job.messages and job.checkpoint.end is None
+        shown = NOTHING_SHOWN if is_fresh else await self._transport.recover(job, has_stop=has_stop)
+        if job.moves_down:
+            shown = replace(shown, page_ts=(), replaced_ts=(*shown.page_ts, *shown.replaced_ts))
         live = self._schedule(_reply(answer, replace(shown, has_stop=has_stop)), until)
         live.freshness.chars = len(answer.text)
-        if not shown.page_ts and sign is not Sign.SEEN:
+        if not (shown.page_ts or job.moves_down) and sign is not Sign.SEEN:
             live.asked_at = _asked_at(job)
         delay_s = -math.inf
         # Words of an earlier attempt need a message, too. Otherwise a placeholder may wait for the first words.
@@ -423,6 +417,7 @@ class EditScheduler:
         for live in [live for live in self._live if live.reply.job.id == job.id]:
             if offer := self._transport.offer(job.question, self._budget, live, self._carrier):
                 live.reply.offer(offer)
+                self.touch(live)
 
     def show_stop(self, thread: ThreadKey) -> None:
         """Shows the replies in a thread as messages with a Stop button, unless Slack shows its own Stop there."""
@@ -437,6 +432,7 @@ class EditScheduler:
     def touch(self, live: ScheduledReply) -> None:
         """Has the loop look at a reply that has changed; closes one that is over."""
         live.idle.clear()
+        live.call = None
         if live.reply.life.is_over and live not in self._in_flight:
             self._close(live)
         self._wake.set()
@@ -460,8 +456,7 @@ class EditScheduler:
                 self._close(live)
 
     def _schedule(self, reply: Reply, until: float = math.inf) -> ScheduledReply:
-        delivery = self._transport.delivery(reply)
-        live = ScheduledReply(self, delivery, until)
+        live = ScheduledReply(self, reply, self._transport.delivery(reply), until)
         self._live.append(live)
         self.touch(live)
         return live
@@ -475,7 +470,8 @@ class EditScheduler:
             calls = self._prepare(now)
             look_again_at = self._post_ends_again(calls, now)
             paces = self._budget.paces(now)
-            left = self._budget.left(now, sum(live.is_unbegun for live in calls))
+            unbegun = sum(live.is_unbegun for live in calls)
+            left = self._budget.left(now, unbegun) if unbegun else None
             dues = [due for live, call in calls.items() if (due := self._due(live, call, now, paces, left))]
             # The outbox can wait for such a rate limit to end; the questions behind this one can't.
             too_late = [due for due in dues if due.live.reply.ended and due.ready_at > now + REPLY_CALLS.within_s]
@@ -485,28 +481,34 @@ class EditScheduler:
             ready = [due for due in waiting if due.ready_at <= now]
             if not ready:
                 return min([look_again_at, *(min(due.ready_at, due.live.until) for due in waiting)])
-            self._start(min(ready, key=lambda due: due.order), now)
+            due = min(ready, key=lambda due: due.order)
+            call = self._next_call(due.live, now)
+            if call is not None and METHODS[type(call)] == METHODS[type(due.call)]:
+                self._start(due.live, call, now)
 
     def _prepare(self, now: float) -> dict[ScheduledReply, Call]:
-        """Changes what has to change before the replies' next calls can leave; returns these calls.
-
-        Replies that need no call are left out, and closed if they are over.
-        """
+        """Changes what has to change before the replies' next calls can leave; returns these calls."""
         calls = {}
         for live in [live for live in self._live if not (live.idle.is_set() or live in self._in_flight)]:
             if now >= live.until:
                 live.reply.leave()
-            self._keep_room(live)
-            live.laid_out(partial(live.reply.prepare, now))
-            self._keep_room(live)
-            call = live.next_call()
-            if call is not None:
+                live.call = None
+            is_kept = live.call is not None and now < live.called_for_at + CALL_KEPT_S
+            if call := live.call if is_kept else self._next_call(live, now):
                 calls[live] = call
-                continue
+        return calls
+
+    def _next_call(self, live: ScheduledReply, now: float) -> Call | None:
+        """Returns the call that a reply needs next, with its newest text; closes it if it is over and needs none."""
+        self._keep_room(live)
+        live.laid_out(partial(live.reply.prepare, now))
+        self._keep_room(live)
+        live.call, live.called_for_at = live.next_call(), now
+        if live.call is None:
             live.idle.set()
             if live.reply.life.is_over:
                 self._close(live)
-        return calls
+        return live.call
 
     def _keep_room(self, live: ScheduledReply) -> None:
         self._budget.uses(live, [METHODS[kind] for kind in live.reply.needs])
@@ -534,25 +536,29 @@ class EditScheduler:
                 with of_job(live.reply.job.id):
                     log.info("edit budget used up, posting the final text as a new message")
                 live.reply.post_again(call.page)
-                calls[live] = live.next_call() or call
+                calls[live] = live.call = live.next_call() or call
         return look_again_at
 
-    def _due(self, live: ScheduledReply, call: Call, now: float, paces: Paces, left: CallsLeft) -> Due | None:
-        """Returns when a reply's call may go; None while as many calls of its method are in flight as may be."""
+    def _due(self, live: ScheduledReply, call: Call, now: float, paces: Paces, left: CallsLeft | None) -> Due | None:
+        """Returns when a reply's call may go; None while as many calls of its method are in flight as may be.
+
+        `left`: what is left for all replies if one of them may come as one message at its end.
+        """
         method = METHODS[type(call)]
         urgency = live.reply.urgency_of(call)
         if list(self._in_flight.values()).count(method) >= MAX_IN_FLIGHT:
             return None
         in_channel_at = self._budget.post_at(method, call.question.thread.channel_id, now)
         ready_at = max(self._budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
-        if ready_at <= now and live.is_unbegun and isinstance(call, Post) and self._budget.begins_late(live, now, left):
+        may_wait = ready_at <= now and live.is_unbegun and isinstance(call, Post)
+        if may_wait and left is not None and self._budget.begins_late(live, now, left):
             ready_at = now + ASK_AGAIN_S
         return Due(live, call, urgency, ready_at)
 
-    def _start(self, due: Due, now: float) -> None:
+    def _start(self, live: ScheduledReply, wanted: Call, now: float) -> None:
         """Has a call leave, unless it has nothing to send yet."""
-        live = due.live
-        if (call := live.filled(due.call, now)) is None:
+        if (call := live.filled(wanted, now)) is None:
+            live.call = None
             return
         method = METHODS[type(call)]
         self._in_flight[live] = method
@@ -571,7 +577,7 @@ class EditScheduler:
                 await self._record_messages(live)
         except Exception as error:
             log.error("call for the reply failed: %s", trace_of(error))
-            live.reply.came(None, CallGivenUp())
+            live.reply.give_up()
         finally:
             del self._in_flight[live]
             if live.reply.earlier.queued:
@@ -583,14 +589,18 @@ class EditScheduler:
         """Sends a call if it may still be sent; returns what became of it, once the reply knows."""
         method = METHODS[type(call)]
         channel_id = call.question.thread.channel_id
-        has_left = False
+        is_granted = has_left = False
+        is_queued = live.reply.earlier.queued
         outcome: Outcome = CallUnsent()
         live.reply.leaves(call)
         try:
-            is_recorded = await self._record(live, call)
+            # The database learns of a queued question's placeholder once the budget is granted.
+            is_recorded = is_queued or await self._record(live, call)
             is_granted = is_recorded and await self._budget.take(method, channel_id)
-            if is_granted and await self._begin_placeholder(live) and self._may_send(live):
+            is_begun = is_granted and (not is_queued or await self._begin_placeholder(live))
+            if is_begun and self._may_send(live):
                 has_left, outcome = True, CallLost()
+                live.left_at = self.clock.monotonic()
                 outcome = await live.delivery.send(call, lambda: self._may_send(live))
         except Stuck:
             outcome = CallUnsent()
@@ -606,7 +616,7 @@ class EditScheduler:
                 self._budget.answered(method, channel_id)
                 live.last_sent = self.clock.monotonic()
             else:
-                self._budget.withdrawn(method, channel_id)
+                self._budget.withdrawn(method, channel_id, was_granted=is_granted)
             live.came(call, outcome, self.clock.monotonic())
         if live.asked_at is not None and live.reply.page_ts:
             # The question has its first message.
@@ -622,14 +632,11 @@ class EditScheduler:
     async def _record(self, live: ScheduledReply, call: Call) -> bool:
         """Puts on record what a call will show, and the message that it will make; returns False if it mustn't leave.
 
-        While the database is away, nothing leaves: a take-over would not know of it. Of a queued question's placeholder
-        it is told later (`_begin_placeholder`).
+        While the database is away, nothing leaves: a take-over would not know of it.
         """
-        if live.reply.earlier.queued:
-            return True
         if self.clock.monotonic() >= self._away_until:
             try:
-                if not await self._record_text(live, live.reply.answer):
+                if not await self._record_text(live):
                     return False
                 if isinstance(call, Begin):
                     await self._worker_queue.record_messages(live.reply.job, live.reply.recorded)
@@ -644,8 +651,6 @@ class EditScheduler:
 
         Once its budget is granted: a job that is kept for longer than a post takes would wait for its answer, too.
         """
-        if not live.reply.earlier.queued:
-            return True
         live.until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
         try:
             if await self._worker_queue.begin_placeholder(live.reply.job):
@@ -660,8 +665,9 @@ class EditScheduler:
         log.warning("answers pause until the database records them: %s", error)
         self._away_until = self.clock.monotonic() + AWAY_PAUSE_S
 
-    async def _record_text(self, live: ScheduledReply, answer: Answer) -> bool:
+    async def _record_text(self, live: ScheduledReply) -> bool:
         """Records the answer's text; returns False if the job is no longer this worker's."""
+        answer = live.reply.answer
         piece = answer.piece()
         if piece is None:
             return True

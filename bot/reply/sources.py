@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from bot.core import texts
-from bot.markdown.blocks import CELL_END, LeafBlock, LeafKind, parse_blocks
-from bot.markdown.escaping import Replacement, fenced, with_replacements
-from bot.markdown.links import is_closed_file
-from bot.markdown.lookalikes import MAX_LABEL_CHARS, ascii_host
-from bot.markdown.render import beginning, first_words, rendered
 from bot.models.events import Citation
+from slack_markdown.blocks import CELL_END, LeafBlock, LeafKind, parse_blocks
+from slack_markdown.escaping import Replacement, fenced, with_replacements
+from slack_markdown.links import is_closed_file
+from slack_markdown.lookalikes import MAX_LABEL_CHARS, ascii_host
+from slack_markdown.render import beginning, first_words, rendered
 
 MAX_SHOWN = 8
 MAX_RECORDED = 50
@@ -55,7 +55,7 @@ def shown_sources(citations: Iterable[Citation]) -> tuple[Source, ...]:
 def plain_list(sources: Sequence[Source]) -> str:
     """Returns the list as plain text: numbered URLs; "" without sources."""
     lines = [f"{number}. {source.url}" for number, source in enumerate(sources, start=1)]
-    return "\n".join((texts.SOURCES, *lines)) if lines else ""
+    return "\n".join((texts.answers.SOURCES, *lines)) if lines else ""
 
 
 def _label(host: str, title: str) -> str:
@@ -98,7 +98,7 @@ def canvas_title(answer: str) -> str:
     """Returns the answer's first heading, if it begins with one, or else its first words."""
     heading = _TITLE.match(answer)
     words = first_words(heading[1] if heading else answer, growing=False)
-    return beginning(words, CANVAS_TITLE_CHARS) or texts.CANVAS_TITLE
+    return beginning(words, CANVAS_TITLE_CHARS) or texts.actions.CANVAS_TITLE
 
 
 def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:

@@ -13,16 +13,15 @@ did start a stream, the delivery finds it (bot/reply/delivery.py).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from bot.core.pacing import STREAM_BYTES
 from bot.errors import Refusal
-from bot.markdown.links import has_address
-from bot.markdown.render import has_definitions, rendered, stable_prefix
 from bot.reply.charts import has_charts
-from bot.reply.messages import Begin, Call, Change, PageView, ReplyMessage, Verdict, Wanted
+from bot.reply.messages import AfterRefusal, Begin, Call, Change, PageView
+from slack_markdown.links import has_address
+from slack_markdown.render import has_definitions, rendered, stable_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +68,26 @@ def needs_edit(view: PageView) -> bool:
     return has_sources or has_calls or has_address(markdown) or has_definitions(markdown) or has_charts(markdown)
 
 
+def may_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
+    """Whether a stream may show a page from its first words on. `is_below_one`: a stream began an earlier page.
+
+    Below edited pages only if Slack shows its own Stop: a stream has no button, and only the status of an answer that
+    began as one says how to stop it.
+    """
+    if view.version or needs_edit(view) or not (view.growing and view.markdown):
+        return False
+    return not page or view.has_stop or is_below_one
+
+
 class Stage(Enum):
     """Where a stream stands."""
 
     STARTING = auto()
     OPEN = auto()
     LEFT = auto()
-    """It has to be stopped, and an edit shows the whole page: what Slack shows isn't known, or has to change."""
+    """The stream has to be stopped, and an edit shows the page: what Slack shows isn't known, or has to change."""
     OVER = auto()
-    """It didn't start, or it was stopped, by us or by Slack."""
+    """The stream didn't start, or was stopped, by us or by Slack."""
 
 
 _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
@@ -97,12 +107,10 @@ _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
 
 
 class Stream:
-    """The Carrier of one page.
+    """The native stream that shows one page, with all states and refusals of it. It knows no other pages.
 
     `until`: the stream is left then, by the scheduler's clock. `stage`: LEFT if Slack says that a page still grows.
     """
-
-    page_bytes = STREAM_BYTES
 
     def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:
         self.stage = stage
@@ -112,28 +120,24 @@ class Stream:
 
     @property
     def needs(self) -> tuple[type[Call], ...]:
+        """The calls that the stream will still make: the budget keeps room for them."""
         return _NEEDS[self.stage]
 
     @property
+    def is_left(self) -> bool:
+        """Whether the stream has to be stopped before anything else shows its page."""
+        return self.stage is Stage.LEFT
+
+    @property
     def is_over(self) -> bool:
+        """Whether edits show the page from now on."""
         return self.stage is Stage.OVER
 
-    def first_call(self, wanted: Wanted) -> StartStream:
-        return StartStream(wanted.question, wanted.page, wanted.view)
-
-    def next_call(self, wanted: Wanted, message: ReplyMessage) -> AppendStream | StopStream | None:
-        if not wanted.view.growing:
-            return StopStream(wanted.question, wanted.page, message.ts, wanted.view, keeps_stop=wanted.keeps_stop)
-        if message.shown == wanted.view:
-            return None
-        return AppendStream(wanted.question, wanted.page, message.ts, wanted.view)
-
-    def release(self, wanted: Wanted, ts: str, *, is_page: bool) -> StopStream | None:
-        if self.stage is Stage.LEFT or not is_page:
-            return StopStream(wanted.question, wanted.page, ts, keeps_stop=wanted.keeps_stop)
-        return None
-
     def filled(self, call: Begin | Change) -> Begin | Change | None:
+        """Returns a call that leaves now with its text; None if there is nothing to send, or another one comes first.
+
+        Without this, each look at the difference would render the page.
+        """
         match call:
             case StartStream(view=view):
                 if needs_edit(view):
@@ -161,16 +165,14 @@ class Stream:
         return None
 
     def leave(self, now: float) -> None:
+        """Leaves the page to edits, if the stream has shown it for as long as it may."""
         if now >= self._until:
             # A start may be under way, which is left once it has an answer.
             self._until = -math.inf
             self._enter(Stage.LEFT)
 
-    def limited(self, call: Begin | Change) -> None:
-        if isinstance(call, StartStream):
-            self._enter(Stage.OVER)
-
     def confirmed(self, call: Begin | Change) -> None:
+        """Notes that Slack did a call."""
         match call:
             case StartStream(text=text):
                 self._sent = text
@@ -180,11 +182,12 @@ class Stream:
             case StopStream():
                 self._enter(Stage.OVER)
 
-    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
+    def refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
+        """Notes that Slack refused a call; returns what follows from that, None if another call does."""
         if isinstance(call, StartStream):
             self._enter(Stage.OVER)
         elif reason.is_gone:
-            return Verdict.GONE
+            return AfterRefusal.GONE
         elif reason is Refusal.STREAM_CLOSED or (call.view is None and not reason.may_pass):
             self._enter(Stage.OVER)
         else:
@@ -193,3 +196,7 @@ class Stream:
 
     def _enter(self, stage: Stage) -> None:
         self.stage = stage if stage in _NEXT[self.stage] else self.stage
+
+
+ChooseStream = Callable[[float, bool], Stream | None]
+"""Returns the stream for a page that begins now; None: edits. Takes the time, and whether Slack shows its own Stop."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from bot.clock import Clock
 from bot.core.job import Lease
 from bot.core.pacing import CarrierName
+from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Identity
 from bot.reply.delivery import MessageTransport
 from bot.reply.late import OutboxSender
@@ -18,7 +19,7 @@ from bot.slack.canvases import Canvases
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.files import Files
 from bot.slack.history import ChannelReader, History
-from bot.slack.manifest import REACTIONS_SCOPE
+from bot.slack.manifest import REACT_SCOPE, REACTIONS_SCOPE
 from bot.slack.search import SlackSearch
 from bot.slack.surfaces import EphemeralMessages, Pane, Surfaces, ThreadPoster
 from bot.slack.users import ChannelReaders, Users
@@ -45,12 +46,14 @@ class Workspace:
         carrier: CarrierName | None = "edit",
         scopes: Collection[str] | None = None,
         token_refused: Callable[[], bool] = lambda: False,
+        sign_in_addresses: SignInAddresses | None = None,
     ) -> None:
         self.me = me
         self.lease = Lease()
         self.telemetry = client.telemetry
         self.token_refused = token_refused
         """Returns whether Slack refuses the bot token now."""
+        self.sign_in_addresses = sign_in_addresses = sign_in_addresses or SignInAddresses()
         self.budget = RateBudget(ledger, clock)
         self.paced = paced = PacedClient(client, self.budget, clock)
         posted = PostedReplies(paced, me.user_id)
@@ -58,14 +61,15 @@ class Workspace:
         self.users = Users(paced, me.team_id, account_kinds)
         transport = MessageTransport(client, paced, posted, self.users)
         self.scheduler = EditScheduler(transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry)
-        self.history = History(paced, me.bot_id)
+        self.history = History(paced, me.bot_id, sign_in_addresses)
         self.files = Files(client)
         self.canvases = Canvases(paced, scopes, me.user_id)
         self.has_reactions = scopes is None or REACTIONS_SCOPE in scopes
+        self.may_react = scopes is None or REACT_SCOPE in scopes
         self.ephemeral = EphemeralMessages(paced)
         self.surfaces = Surfaces(client, paced, threads, self.ephemeral, me.user_id)
         self.pane = Pane(paced)
         readers = ChannelReaders(paced, self.users)
-        self.search = SlackSearch(paced, readers)
+        self.search = SlackSearch(paced, readers, sign_in_addresses)
         self.channel_reader = ChannelReader(paced, self.users, self.history, readers)
         self.outbox_sender = OutboxSender(transport, posted, threads, me.user_id)

@@ -12,10 +12,12 @@ from contextlib import asynccontextmanager
 from bot.clock import Background, Clock
 from bot.core import access, texts
 from bot.core.access import AccessRules, Denial, UserKind, admins_named
-from bot.core.conversation import Question
+from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.errors import StoreError
+from bot.reply.workspace import Workspace
 from bot.slack.blockkit import Json
 from bot.slack.surfaces import EphemeralMessages
+from bot.slack.user_groups import NamedPeople
 from bot.slack.users import KIND_WITHIN_S, Users
 from bot.store.threads import Notices
 
@@ -88,19 +90,25 @@ class UnsavedQuestions:
             return
         self._told_at[user_id] = now
         about = f"notice not sent: user={user_id} notice=unsaved"
-        self._background.start(self._ephemeral.tell(question, texts.NOT_SAVED_YET), about)
+        self._background.start(self._ephemeral.tell(question, texts.shortcut.NOT_SAVED_YET), about)
 
 
 class AccessControl:
     """Decides at intake if the kind of account is known, else in the worker: no acknowledgment waits for Slack."""
 
     def __init__(
-        self, rules: AccessRules, users: Users, private_notices: PrivateNotices, admins: Iterable[str] = ()
+        self,
+        rules: AccessRules,
+        users: Users,
+        private_notices: PrivateNotices,
+        admins: Iterable[str] = (),
+        people: NamedPeople | None = None,
     ) -> None:
-        """`admins`: the Typist admins, whom a denied asker can turn to."""
+        """`admins`: the Typist admins, to which a denied asker can turn. `people`: those of the rules' groups."""
         self.admins = frozenset(admins)
         self._rules = rules
         self._users = users
+        self._people = people
         self._private_notices = private_notices
 
     @property
@@ -111,7 +119,12 @@ class AccessControl:
     def denial_at_once(self, question: Question) -> Denial | None:
         """Returns why the asker is denied; None if they have access, or if Slack has to be asked first."""
         kind = UserKind.BOT if question.from_bot else self._users.known(question.user_id)
-        return None if kind is None and self._must_ask(question) else access.denial(self._rules, question, kind)
+        if kind is None and self._rules.depend_on_kind(question):
+            return None
+        is_named = (
+            self._people.known(question.user_id) if self._people and self._rules.depend_on_name(question) else False
+        )
+        return None if is_named is None else self._rules.denial(question, kind, is_named)
 
     async def denial(
         self,
@@ -128,11 +141,15 @@ class AccessControl:
         `is_press`: as in Users.kind.
         """
         kind = UserKind.BOT if question.from_bot else None
-        if kind is None and (members_only or self._must_ask(question)):
+        if kind is None and (members_only or self._rules.depend_on_kind(question)):
             kind = await self._users.kind(
                 question.user_id, now_within_s=now_within_s, within_s=within_s, is_press=is_press
             )
-        if denial := access.denial(self._rules, question, kind):
+        is_named: bool | None = False
+        if self._people and self._rules.depend_on_name(question):
+            within_s = within_s if now_within_s is None else now_within_s
+            is_named = await self._people.is_named(question.user_id, within_s=within_s, is_press=is_press)
+        if denial := self._rules.denial(question, kind, is_named):
             return denial
         return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
@@ -142,8 +159,12 @@ class AccessControl:
         They lose it if Slack says so. While Slack is silent, what it said in the last hour applies.
         """
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
-        if denial is Denial.UNKNOWN and (kind := await self._users.last_known(question.user_id)):
-            return access.denial(self._rules, question, kind)
+        if (
+            denial is Denial.UNKNOWN
+            and not self._rules.depend_on_name(question)
+            and (kind := await self._users.last_known(question.user_id))
+        ):
+            return self._rules.denial(question, kind)
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
     async def may_be_queued(self, question: Question) -> bool:
@@ -159,13 +180,13 @@ class AccessControl:
 
     def naming_admins(self, refusal: str) -> str:
         """Returns a refusal with mentions of the admins, for a message that notifies nobody."""
-        return texts.naming_admins(refusal, [f"<@{admin}>" for admin in admins_named(self.admins)])
+        return texts.access.naming_admins(refusal, [f"<@{admin}>" for admin in admins_named(self.admins)])
 
     async def naming_admins_plainly(self, refusal: str) -> str:
         """Returns a refusal with the names of the admins, for a place that shows no mentions."""
         admins = admins_named(self.admins)
         names = await self._users.names(admins)
-        return texts.naming_admins(refusal, [names[admin] for admin in admins if admin in names])
+        return texts.access.naming_admins(refusal, [names[admin] for admin in admins if admin in names])
 
     def tell(self, question: Question, denial: Denial) -> None:
         """Explains the denial to the asker in the background, unless they got an explanation lately."""
@@ -174,5 +195,24 @@ class AccessControl:
             notice = access.denial_notice(question, denial)
             self._private_notices.send(question, self.naming_admins(denial), notice.name, notice.every_s)
 
-    def _must_ask(self, question: Question) -> bool:
-        return access.depends_on_kind(self._rules, question)
+
+async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
+    """Returns why a person may not change what is set for a channel or a direct message; "" if they may."""
+    question = Question(ThreadKey(workspace.me.team_id, channel_id, None), "", user_id, "")
+    if denial := await access_control.denial(question, is_press=True):
+        return denial
+    if not is_direct(channel_id):
+        return await not_their_channel(access_control, workspace, user_id, channel_id)
+    person = await workspace.surfaces.person_of(channel_id)
+    return "" if person in ("", user_id) else texts.commands.NOT_YOUR_CHANNEL
+
+
+async def not_their_channel(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
+    """Returns why a person can't change a channel's settings; "" for its creator, an admin, and in direct messages."""
+    if user_id in access_control.admins or is_direct(channel_id):
+        return ""
+    creator = await workspace.surfaces.creator(channel_id)
+    if creator == user_id:
+        return ""
+    not_theirs = texts.commands.NOT_YOUR_CHANNEL
+    return f"{not_theirs} {texts.commands.INVITE_ME_FIRST}" if creator is None else not_theirs

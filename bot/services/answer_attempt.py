@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from bot.core import texts
-from bot.core.calls import READ_CHANNEL, Step, decided_about, has_decided_proposal
+from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, Step, agreed_to, decided_about, has_decided_proposal
 from bot.core.conversation import ThreadKey
 from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import End, Job, Spent
@@ -65,6 +65,17 @@ class GivenUp(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """What commands have done, for the answer to their messages."""
+
+    notice: str
+    listed: str = ""
+    """A list as Markdown; "" if none was asked for."""
+    has_undo: bool = False
+    """Something is newly remembered, by one command alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class BuiltPrompt:
     """A prompt, and the facts about it that the answer needs."""
 
@@ -105,6 +116,7 @@ class AnswerAttempt:
     answer: Answer
     claimed_at: float
     """By the monotonic clock."""
+    job: Job = field(init=False)
     step: StepUnderWay | None = None
     """The last request to a model; None if no model was asked, or if it charges nothing."""
     first_token_s: float | None = None
@@ -115,13 +127,9 @@ class AnswerAttempt:
     """What the model is asked; None until that is known."""
 
     def __post_init__(self) -> None:
+        self.job = self.answer.job
         if self.job.stop_requested:
             self.phase = Phase.STOP_ASKED
-
-    @property
-    def job(self) -> Job:
-        """The job that the answer is for."""
-        return self.answer.job
 
     @property
     def effort(self) -> Effort:
@@ -154,10 +162,10 @@ class AnswerAttempt:
             self.first_token_s = now - self.claimed_at
         return self.step.receive(event, now)
 
-    def heard_until(self, now: float) -> None:
-        """Notes that nothing more of the model is awaited, by the monotonic clock."""
+    def count_thinking_until(self, now: float) -> None:
+        """Counts hidden thinking until nothing more of the model is awaited, by the monotonic clock."""
         if self.step is not None:
-            self.step.heard_until(now)
+            self.step.count_thinking_until(now)
 
     def step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
         """Notes that a step is on record with its usage, which no longer counts for the attempt."""
@@ -182,7 +190,7 @@ class AnswerAttempt:
         end: End,
         now: float,
         usd: float | None = None,
-        names: texts.ModelNames = texts.OWN_NAMES,
+        names: texts.models.ModelNames = texts.models.OWN_NAMES,
         *,
         has_canvases: bool = False,
     ) -> End:
@@ -190,7 +198,7 @@ class AnswerAttempt:
 
         An answer ends once: an unexpected error after that ends only the job in another way.
 
-        `now`: in seconds since the epoch. `usd`: what the answer has cost. `names`: those of the models.
+        `now`: in seconds since the epoch. `usd`: what a thorough answer has cost. `names`: those of the models.
         `has_canvases`: a long answer can be saved as a canvas.
         """
         answer = self.answer
@@ -199,11 +207,13 @@ class AnswerAttempt:
             answer.settle(end.reason)
         done = self.completion
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
-        expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
+        expired = texts.approvals.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
         calls = [call for step in answer.steps for call in step.calls]
-        wrote_call = texts.WROTE_CALL if done and done.wrote_call else ""
+        wrote_call = texts.answers.WROTE_CALL if done and done.wrote_call else ""
         unread = unread_notice(self.built.opened if self.built else (), left_out, refused)
-        notices = end.notice, wrote_call, expired, unread
+        agreed = agreed_to(calls)
+        notices = end.notice, *(call.result for call in agreed), wrote_call, expired, unread
+        schedules = [call.made for call in agreed if call.tool == SCHEDULE]
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, notices)),
@@ -214,6 +224,8 @@ class AnswerAttempt:
             offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= CANVAS_MIN_CHARS,
             decided=decided_about(calls),
             has_acted=has_decided_proposal(calls),
+            has_undo=end.has_undo or any(call.tool == REMEMBER and call.made for call in agreed),
+            schedule_id=schedules[-1] if schedules else 0,
             effort="" if self.effort is Effort.NORMAL else self.effort,
         )
         if is_open:
@@ -246,19 +258,19 @@ class AnswerAttempt:
             origins=self.answer.origins,
         )
 
-    def _footer(self, now: float, usd: float | None, names: texts.ModelNames) -> str:
+    def _footer(self, now: float, usd: float | None, names: texts.models.ModelNames) -> str:
         """The model that wrote the answer, or was asked, its effort, how many tools it used, and what it refused."""
         model = names.of(self.step.model) if self.step else ""
         refused = ""
         if self.completion is not None:
             if self.step is not None and self.completion.model != self.step.model:
-                model = texts.fell_back(names.of(self.completion.model))
-            refused = texts.without(self.completion.refused)
-        work = texts.work_done(self.searches, calls_made(self.answer.steps))
+                model = texts.models.fell_back(names.of(self.completion.model))
+            refused = texts.models.without(self.completion.refused)
+        work = texts.answers.work_done(self.searches, calls_made(self.answer.steps))
         calls = (call for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL)
         read = history.messages_read((call.result for call in calls), float(self.job.question.ts), now)
-        messages = texts.messages_read(*read) if read else ""
-        memories = texts.memories_sent(self.built.memories if self.built else 0)
+        messages = texts.answers.messages_read(*read) if read else ""
+        memories = texts.answers.memories_sent(self.built.memories if self.built else 0)
         return " · ".join(filter(None, (model, self._thought_longer(usd), work, messages, memories, refused)))
 
     def _thought_longer(self, usd: float | None) -> str:
@@ -268,7 +280,9 @@ class AnswerAttempt:
         is_estimate = not (self.completion and self.completion.usage and self.completion.usage.has_tokens)
         # A part that was written before has had its own effort.
         usd = None if self.job.so_far else usd
-        return texts.thought_longer(self.completion.effort if self.completion else "", usd, is_estimate=is_estimate)
+        return texts.answers.thought_longer(
+            self.completion.effort if self.completion else "", usd, is_estimate=is_estimate
+        )
 
 
 log = logging.getLogger(__name__)

@@ -66,6 +66,7 @@ from bot.services.answer_attempt import AnswerAttempt, GivenUp, JobLife, Metrics
 from bot.services.memory import Remembering
 from bot.services.pane import AssistantPane
 from bot.services.quota import Quota
+from bot.services.schedules import Schedules
 from bot.services.steps import Steps
 from bot.store import Stores
 
@@ -89,7 +90,7 @@ class AnswerSettings:
 
     done_mention_s: int
     """Askers who have waited longer are mentioned when the answer is complete or needs their approval. 0: never."""
-    model_names: texts.ModelNames
+    model_names: texts.models.ModelNames
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Answering:
     quota: Quota
     pane: AssistantPane
     remembering: Remembering
+    schedules: Schedules
     settings: AnswerSettings
 
     async def answer(self, attempt: AnswerAttempt) -> None:
@@ -115,7 +117,6 @@ class Answering:
             if checking.done() and (denial := checking.result()) and not job.page_ts:
                 self.access_control.tell(job.question, denial)
                 end = End(EndReason.DENIED)
-                attempt.answer.settle(end.reason)
                 attempt.answer.finish(end)
                 await self._record(attempt, end, None)
                 return
@@ -145,7 +146,9 @@ class Answering:
             await self._end_with_internal_error(attempt, live)
         finally:
             checking.cancel()
-            self.pane.end(job.question, asks=attempt.phase is Phase.AWAITING_APPROVAL)
+            offers = attempt.answer.end is not None and bool(attempt.answer.end.choices)
+            awaits = offers or attempt.phase is Phase.AWAITING_APPROVAL
+            self.pane.end(job.question, asks=awaits)
 
     async def _denial(self, job: Job) -> Denial | None:
         """Returns why the asker has no access now. Raises GivenUp.
@@ -175,27 +178,28 @@ class Answering:
         except TypistError as error:
             return _failed(attempt, error, self.settings.model_names)
         except asyncio.CancelledError:
-            attempt.heard_until(self.stores.clock.monotonic())
+            attempt.count_thinking_until(self.stores.clock.monotonic())
             if attempt.phase is not Phase.STOPPED:
                 raise
             return _stopped(attempt)
         except Exception as error:
             log.error("unexpected error, ending the job: %s", trace_of(error))
-            return End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
+            return End(EndReason.INTERNAL_ERROR, texts.answers.INTERNAL_ERROR)
 
     async def _forbidden(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
     ) -> End | None:
         """Returns how the answer ends if no model may or need be asked, once access is checked. Raises GivenUp."""
         if not checking.done():
-            live.show_activity(texts.CHECKING_ACCESS)
+            live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
             return End(EndReason.DENIED, denial)
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
-            return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted(goes_on=_has_text(attempt)))
+            return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.models.interrupted(goes_on=_has_text(attempt)))
         if attempt.job.offered:
-            return End(EndReason.OFFERED, texts.offer_after_absence(attempt.job.question.ts))
-        if (done := await self.remembering.carry_out(attempt.job)) is None:
+            return End(EndReason.OFFERED, texts.answers.offer_after_absence(attempt.job.question.ts))
+        done = await self.remembering.carry_out(attempt.job) or await self.schedules.carry_out(attempt.job)
+        if done is None:
             return None
         if attempt.answer.text:
             # An earlier attempt left a list.
@@ -211,16 +215,19 @@ class Answering:
         If the decision was faster, or somebody stopped or edited the question, the job is released instead.
         """
         attempt.phase = Phase.RESTART
+        # The last call shows what is asked, and a reply may come before Slack's response to it.
+        shown = max(attempt.claimed_at, live.left_at if live else 0.0)
+        shown_at = self.stores.clock.now() - (self.stores.clock.monotonic() - shown)
         if live is not None:
             await live.leave()
         records = self.stores.recorded_calls
         piece = attempt.answer.piece()
         mention_at = attempt.job.asked_at + self.settings.done_mention_s if self.settings.done_mention_s else None
         await self.steps.tool_calls.insist(lambda: self._record_messages(attempt.job, live))
-        if await self.steps.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at)):
+        if await self.steps.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at, shown_at)):
             attempt.phase = Phase.AWAITING_APPROVAL
         else:
-            await self._release(attempt, live)
+            await self._leave(attempt, live)
 
     def _report(self, attempt: AnswerAttempt, end: End, live: ScheduledReply | None) -> None:
         """Reports the metrics of an attempt that ended its job."""
@@ -237,18 +244,18 @@ class Answering:
     async def _close(self, attempt: AnswerAttempt, end: End) -> End:
         """Ends the answer; returns the end with all that is recorded of it and shown below the text."""
         attempt.phase = Phase.ENDING
-        usd = self.quota.cost_usd(attempt.counted(end))
+        usd = None
         if attempt.effort is Effort.THOROUGH:
             # Its footer has what the whole answer has cost.
-            is_first = attempt.job.attempts == 1
-            usd = added(usd, attempt.used.usd if is_first else await self.quota.earlier_usd(attempt.job))
+            earlier_usd = attempt.used.usd if attempt.job.attempts == 1 else await self.quota.earlier_usd(attempt.job)
+            usd = added(self.quota.cost_usd(attempt.counted(end)), earlier_usd)
         can_write, names = self.workspace.canvases.may_write, self.settings.model_names
         return attempt.finish(end, self.stores.clock.now(), usd, names, has_canvases=can_write)
 
     async def _end_with_internal_error(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
         attempt.phase = Phase.ENDING
-        failed = End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
+        failed = End(EndReason.INTERNAL_ERROR, texts.answers.INTERNAL_ERROR)
         end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
         if live is not None:
             await live.leave()
@@ -283,27 +290,22 @@ class Answering:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
         if live is not None:
             await live.leave()
+
+        async def release() -> None:
+            await self._record_messages(attempt.job, live)
+            piece, is_interrupted = attempt.answer.piece(), attempt.phase is Phase.INTERRUPTED
+            released = self.stores.worker_queue.release
+            await released(attempt.job, piece, attempt.spent, is_interrupted=is_interrupted)
+
         match attempt.phase:
             case Phase.HANDOVER:
                 try:
-                    await self._record_messages(attempt.job, live)
-                    await self.stores.worker_queue.release(attempt.job, attempt.answer.piece(), attempt.spent)
+                    await release()
                 except StoreError as error:
                     log.error("job not released, another process takes it over later: %s", error)
             case Phase.RESTART | Phase.TOKEN_REFUSED | Phase.INTERRUPTED:
-                await self._release(attempt, live)
-
-    async def _release(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
-        """Releases the job, however long the database is away: nobody takes it over while this process runs."""
-        job = attempt.job
-        is_interrupted = attempt.phase is Phase.INTERRUPTED
-
-        async def release() -> bool:
-            await self._record_messages(job, live)
-            piece, spent = attempt.answer.piece(), attempt.spent
-            return await self.stores.worker_queue.release(job, piece, spent, is_interrupted=is_interrupted)
-
-        await insist(release, self.stores.clock, "job not released")
+                # However long the database is away: nobody takes the job over while this process runs.
+                await insist(release, self.stores.clock, "job not released")
 
 
 def _has_text(attempt: AnswerAttempt) -> bool:
@@ -313,11 +315,11 @@ def _has_text(attempt: AnswerAttempt) -> bool:
 
 def _stopped(attempt: AnswerAttempt) -> End:
     """Returns the end of a stopped answer. The footer says so below its text; a reply without text needs a sentence."""
-    return End(EndReason.STOPPED, "" if _has_text(attempt) else texts.STOPPED)
+    return End(EndReason.STOPPED, "" if _has_text(attempt) else texts.answers.STOPPED)
 
 
-def _failed(attempt: AnswerAttempt, error: TypistError, names: texts.ModelNames) -> End:
-    sentence = texts.for_error(error, names, goes_on=_has_text(attempt))
+def _failed(attempt: AnswerAttempt, error: TypistError, names: texts.models.ModelNames) -> End:
+    sentence = texts.models.for_error(error, names, goes_on=_has_text(attempt))
     if not isinstance(error, ProviderError):
         return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), sentence)
     log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
@@ -326,5 +328,5 @@ def _failed(attempt: AnswerAttempt, error: TypistError, names: texts.ModelNames)
         step.charges_nothing()
         attempt.step = step if step.lost != Usage() else None
     if error.reason is EndReason.EMPTY and calls_made(attempt.answer.steps):
-        sentence = texts.silent_after_tools(names.of(error.model))
+        sentence = texts.models.silent_after_tools(names.of(error.model))
     return End(error.reason, sentence, model=error.model)

@@ -2,7 +2,7 @@
 
 The outbox calls this until it is done, in any process. So each step is on record before the next one, and what an
 earlier try has done isn't done again: the canvas, the message with its link, the access of the conversation's people.
-The message comes before the access, as Slack's documentation has it: access is for whom a canvas was shared with.
+The message comes before the access, as Slack's documentation has it: access needs a canvas that was shared.
 
 A canvas is as much a copy of the answer as its messages. People read it and can't edit it, so Delete may take
 both away; erasure leaves both in Slack.
@@ -26,9 +26,9 @@ from bot.store.answers import AnswerCanvas
 MAX_TRIES = 4
 """In a quarter of an hour: the person who wants a canvas waits for it."""
 _SENTENCES: Mapping[str, str] = {
-    "missing_scope": texts.CANVAS_FORBIDDEN,
-    "canvas_disabled_user_team": texts.CANVASES_OFF,
-    "canvas_creation_failed": texts.CANVAS_REFUSED,
+    "missing_scope": texts.actions.CANVAS_FORBIDDEN,
+    "canvas_disabled_user_team": texts.actions.CANVASES_OFF,
+    "canvas_creation_failed": texts.actions.CANVAS_REFUSED,
 }
 
 log = logging.getLogger(__name__)
@@ -50,13 +50,13 @@ class CanvasWriter:
         if answer is None or answer.state is AnswerState.DELETED:
             return
         if not answer.is_whole:
-            await self._tell(entry, texts.CANVAS_OF_INCOMPLETE)
+            await self._tell(entry, texts.actions.CANVAS_OF_INCOMPLETE)
             return
         if not self.workspace.canvases.may_write:
-            await self._tell(entry, texts.CANVAS_FORBIDDEN)
+            await self._tell(entry, texts.actions.CANVAS_FORBIDDEN)
             return
         if entry.tries > MAX_TRIES:
-            await self._tell(entry, texts.CANVAS_NOT_MADE)
+            await self._tell(entry, texts.actions.CANVAS_NOT_MADE)
             return
         try:
             canvas = await self._made(entry, answer, still)
@@ -65,7 +65,7 @@ class CanvasWriter:
                 raise
             log.warning("canvas not made: %s", error)
             name = error.name if isinstance(error, Refused) else ""
-            await self._tell(entry, _SENTENCES.get(name, texts.CANVAS_NOT_MADE))
+            await self._tell(entry, _SENTENCES.get(name, texts.actions.CANVAS_NOT_MADE))
             return
         if canvas is None:
             return
@@ -75,7 +75,7 @@ class CanvasWriter:
             if refused.reason.may_pass:
                 raise
             log.warning("canvas %s not shared: %s", canvas.canvas_id, refused)
-            await self._tell(entry, texts.CANVAS_NOT_OPENED)
+            await self._tell(entry, texts.actions.CANVAS_NOT_OPENED)
 
     async def delete(self, entry: OutboxEntry) -> None:
         """Deletes the canvases of a deleted answer, and the messages with their links."""

@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from bot.clock import Background
+from bot.clock import Background, insist
 from bot.core import channel_settings, texts
 from bot.core.access import Denial
 from bot.core.calls import MAX_TOOLS, PlaceTools
-from bot.core.caps import CapOwner, Entered, Scope, ScopeIds, UsageToDate, days_of_last_month
+from bot.core.caps import CapOwner, Scope, ScopeIds, UsageToDate, days_of_last_month
 from bot.core.channel_settings import (
     ChannelSettings,
     DefaultSettings,
@@ -20,9 +22,10 @@ from bot.core.channel_settings import (
     settings_line,
     with_changes,
 )
-from bot.core.conversation import Question, ThreadKey, escape, is_direct
+from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_of
 from bot.core.job import direct_message_of
 from bot.core.surfaces import (
+    ACCOUNTS,
     HELP,
     MEMORY,
     SCHEDULES,
@@ -39,13 +42,21 @@ from bot.core.surfaces import (
 )
 from bot.errors import RateLimited, Refused
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl
+from bot.services.access_control import AccessControl, not_their_channel, refusal_to_change
 from bot.services.memory import Remembering
 from bot.services.quota import CapSettings, Quota
 from bot.services.schedules import Schedules
 from bot.slack.blockkit import remark
 from bot.slack.client import TURN_WITHIN_S
+from bot.slack.views.accounts import ACCOUNTS as OWN_ACCOUNTS
+from bot.slack.views.accounts import KeptAccounts
+from bot.slack.views.caps import SubmittedCaps
+from bot.slack.views.settings import SETTINGS, SubmittedSettings
 from bot.store import Stores
+from bot.store.accounts import Owner
+
+if TYPE_CHECKING:
+    from bot.accounts.sign_ins import SignIns
 
 TOOLS_WITHIN_S = 0.8
 """How long a modal waits for MCP servers, and for their tools. Slack takes it within three seconds of the command."""
@@ -63,21 +74,6 @@ class Invocation:
     response_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class SubmittedSettings:
-    """What a person submitted in the settings modal of a channel."""
-
-    user_id: str
-    place: SettingsPlace
-    entered: ChannelSettings
-    shown: ChannelSettings
-    """What the modal showed when it was opened."""
-    revoked: Sequence[str]
-    """Always allowed tools whose calls ask again from now on."""
-    caps: Entered
-    """Empty where the modal showed none."""
-
-
 @dataclass(frozen=True)
 class SlashCommands:
     """Answers commands. Each method raises RateLimited, Refused and StoreError."""
@@ -93,6 +89,8 @@ class SlashCommands:
     """Returns what models are offered where they may use these MCP servers, within so many seconds; None without any.
     """
     remembering: Remembering
+    sign_ins: "SignIns | None" = None
+    """None if nobody can sign in to an MCP server."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
@@ -109,24 +107,60 @@ class SlashCommands:
             place = SettingsPlace(invocation.channel_id, invocation.response_url)
             refusal = await self.remembering.open(invocation.user_id, invocation.trigger_id, place)
             return CommandResponse(self.access_control.naming_admins(refusal)) if refusal else None
+        if subcommand == ACCOUNTS and self.sign_ins is not None:
+            return await self._open_accounts(self.sign_ins, invocation)
         if subcommand == USAGE:
             usage = await self.quota.personal_use(self.workspace.me.team_id, invocation.user_id, invocation.channel_id)
             return await self._response(invocation.channel_id, usage)
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
-    async def save(self, submitted: SubmittedSettings) -> dict[str, str]:
+    async def _open_accounts(self, sign_ins: "SignIns", invocation: Invocation) -> CommandResponse | None:
+        team_id = self.workspace.me.team_id
+        accounts = await sign_ins.accounts_of(team_id, invocation.user_id)
+        is_admin = invocation.user_id in self.access_control.admins
+        people = await self.stores.accounts.counts(team_id) if is_admin else {}
+        if not (accounts or people):
+            return CommandResponse(texts.accounts.NO_ACCOUNTS)
+        await self.workspace.surfaces.open(invocation.trigger_id, OWN_ACCOUNTS.build(accounts, people))
+        return None
+
+    async def sign_out(self, user_id: str, submitted: KeptAccounts) -> str:
+        """Signs a person out of the servers that they unchecked; returns why not, "" if it is done."""
+        for server in submitted.ended if self.sign_ins else ():
+            assert self.sign_ins is not None
+            if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):
+                return texts.accounts.SIGN_OUT_FAILED
+        return ""
+
+    async def sign_everybody_out(self, user_id: str, submitted: KeptAccounts) -> None:
+        """Signs everybody out of the servers that an admin unchecked, in the background, and tells the admin."""
+        if self.sign_ins is None or user_id not in self.access_control.admins:
+            return
+        for server in submitted.ended_for_all:
+            log.info("user %s signs everybody out of MCP server %s", user_id, server)
+            failure = f"admin {user_id} not told that everybody is signed out of MCP server {server}"
+            self._background.start(self._sign_everybody_out(self.sign_ins, user_id, server), failure)
+
+    async def _sign_everybody_out(self, sign_ins: "SignIns", admin: str, server: str) -> None:
+        team_id, accounts, done = self.workspace.me.team_id, self.stores.accounts, 0
+        owners = await accounts.owners(server=server)
+        for owner in (one for one in owners if one.team_id == team_id):
+            signing_out = partial(sign_ins.sign_out, owner, admin)
+            done += await insist(signing_out, self.stores.clock, f"MCP server {server}: user not signed out")
+        remaining = (await accounts.counts(team_id)).get(server, 0)
+        await self.workspace.outbox_sender.tell(admin, texts.accounts.everybody_signed_out(server, done, remaining))
+
+    async def save(self, user_id: str, submitted: SubmittedSettings) -> dict[str, str]:
         """Saves what a person changed of a channel's settings and caps, or returns a sentence for each bad field.
 
         The modal may have been open for hours, so access and the right to change the channel are checked again.
         The fields are those of SettingsField and CapField.
         """
-        user_id, place, caps = submitted.user_id, submitted.place, submitted.caps
+        place, caps = submitted.place, submitted.caps
         problems = channel_settings.problems(submitted.entered, self.defaults)
         if problems := problems | await self.caps.problems(user_id, caps):
             return problems
-        if denial := await self._denial(user_id, place.channel_id):
-            return {SettingsField.MODEL: await self.access_control.naming_admins_plainly(denial)}
-        if refusal := await self._refusal(user_id, place.channel_id) or await self._not_theirs(user_id, place):
+        if refusal := await refusal_to_change(self.access_control, self.workspace, user_id, place.channel_id):
             return {SettingsField.MODEL: await self.access_control.naming_admins_plainly(refusal)}
         before = await self.stores.channel_settings.read(self.workspace.me.team_id, place.channel_id)
         settings = with_changes(before, submitted.shown, submitted.entered)
@@ -142,11 +176,11 @@ class SlashCommands:
             if sentences and not is_direct(place.channel_id):
                 failure = f"change of settings not announced in channel {place.channel_id}"
                 self._background.start(self._announce(user_id, place.channel_id, sentences), failure)
-        await self.caps.save(user_id, CapOwner(Scope.CHANNEL, place.channel_id), caps)
+        await self.caps.save(user_id, SubmittedCaps(CapOwner(Scope.CHANNEL, place.channel_id), caps))
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
         is_about_tools = settings.mcp_servers != before.mcp_servers
         warnings = await self._tool_warnings(settings.mcp_servers) if is_about_tools else ()
-        response = await self._response(place.channel_id, "\n".join((texts.SETTINGS_SAVED, *warnings)))
+        response = await self._response(place.channel_id, "\n".join((texts.commands.SETTINGS_SAVED, *warnings)))
         await self.workspace.surfaces.respond_to_command(place.response_url, response)
         return {}
 
@@ -154,11 +188,13 @@ class SlashCommands:
         """Tells a channel what of its settings has changed."""
         # A name notifies nobody, and a mention does.
         name = (await self.workspace.users.names((user_id,))).get(user_id)
-        sentence = texts.settings_changed(escape(name) if name else f"<@{user_id}>", sentences)
+        sentence = texts.settings.settings_changed(escape(name) if name else f"<@{user_id}>", sentences)
         await self.workspace.surfaces.tell_channel(channel_id, {"text": sentence, "blocks": remark(sentence)})
 
     async def _open_settings(self, invocation: Invocation, field: SettingsField) -> CommandResponse | None:
-        if refusal := await self._refusal(invocation.user_id, invocation.channel_id):
+        if refusal := await not_their_channel(
+            self.access_control, self.workspace, invocation.user_id, invocation.channel_id
+        ):
             return await self._response(invocation.channel_id, self.access_control.naming_admins(refusal))
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, invocation.channel_id)
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
@@ -172,33 +208,16 @@ class SlashCommands:
         with_caps = is_admin and not is_direct(invocation.channel_id)
         caps = await self.caps.of(CapOwner(Scope.CHANNEL, invocation.channel_id)) if with_caps else None
         warnings = await self._tool_warnings(settings.mcp_servers) if defaults.mcp_servers else ()
-        await self.workspace.surfaces.open_settings_modal(
-            invocation.trigger_id, place, settings, defaults, field, tools, caps, warnings
-        )
+        view = SETTINGS.build(place, settings, defaults, field, tools, caps, warnings)
+        await self.workspace.surfaces.open(invocation.trigger_id, view)
         return None
 
     async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
         """Returns what is wrong with the MCP servers that a channel uses, for admins."""
         place = await self.tools_of(servers, TOOLS_WITHIN_S) if self.tools_of else PlaceTools()
-        down = [texts.server_down(name, reason) for name, reason in place.down.items()]
-        too_many = [texts.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
+        down = [texts.settings.server_down(name, reason) for name, reason in place.down.items()]
+        too_many = [texts.settings.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
         return *too_many, *down
-
-    async def _refusal(self, user_id: str, channel_id: str) -> str:
-        """Returns why a person may not change a channel's settings; "" if they may, as always in a direct message."""
-        if user_id in self.access_control.admins or is_direct(channel_id):
-            return ""
-        creator = await self.workspace.surfaces.creator(channel_id)
-        if creator == user_id:
-            return ""
-        return f"{texts.NOT_YOUR_CHANNEL} {texts.INVITE_ME_FIRST}" if creator is None else texts.NOT_YOUR_CHANNEL
-
-    async def _not_theirs(self, user_id: str, place: SettingsPlace) -> str:
-        """Returns why a person may not change a direct message's settings: it is another's. "" for channels."""
-        if not is_direct(place.channel_id):
-            return ""
-        person = await self.workspace.surfaces.person_of(place.channel_id)
-        return "" if person in ("", user_id) else texts.NOT_YOUR_CHANNEL
 
     async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
         thread = ThreadKey(self.workspace.me.team_id, channel_id, None)
@@ -211,6 +230,8 @@ class SlashCommands:
 
 
 MAX_BUILDING = 50
+MAX_WAITING = 10
+"""The most answers that wait for an approval, in App Home."""
 CHANNELS_WITHIN_S = 5.0
 """How long App Home waits to know a person's channels."""
 
@@ -226,6 +247,8 @@ class AppHome:
     access_control: AccessControl
     defaults: DefaultSettings
     settings: Mapping[str, str]
+    sign_ins: "SignIns | None" = None
+    """None if nobody can sign in to an MCP server."""
     _background: Background = field(default_factory=Background, init=False)
     _building: set[str] = field(default_factory=set, init=False)
     """The people whose Home is being built."""
@@ -263,8 +286,19 @@ class AppHome:
         defaults = effective_settings(ChannelSettings(), self.defaults)
         channels = await self._asked_in(user_id)
         schedules = await self.stores.schedules.of_person(self.workspace.me.team_id, user_id)
-        view = HomeView(defaults, usage, channels, workspace, schedules)
+        waiting = await self._waiting_for(user_id)
+        accounts = await self.sign_ins.accounts_of(self.workspace.me.team_id, user_id) if self.sign_ins else {}
+        view = HomeView(defaults, usage, channels, workspace, schedules, waiting, accounts)
         await self.workspace.surfaces.publish_home(user_id, view)
+
+    async def _waiting_for(self, user_id: str) -> list[tuple[str, str, float]]:
+        waiting = []
+        for thread, ts, until in await self.stores.approvals.waiting_for(
+            self.workspace.me.team_id, user_id, MAX_WAITING
+        ):
+            base = await self.workspace.channel_reader.link_base(thread.channel_id, ts)
+            waiting.append((thread.channel_id, link_of(base, thread.channel_id, ts, thread.thread_ts), until))
+        return waiting
 
     async def _asked_in(self, user_id: str) -> list[str]:
         """Returns the channels in which a person has asked lately and may ask now; none if Slack doesn't name theirs.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from bot.core import texts
 from bot.core.actions import ActionResponse
+from bot.core.closings import Closing
 from bot.core.conversation import Message, Question, ThreadKey, called_users
 from bot.core.triage import (
     ANSWERED_SUBTYPES,
@@ -29,16 +30,19 @@ from bot.core.triage import (
     TriageRules,
     asks_for_quiet,
     by_person,
+    closing_of,
+    closing_statement,
+    ends_there,
     statement,
     transcript,
     triage,
 )
-from bot.errors import StoreError
+from bot.errors import StoreError, TypistError
 from bot.models.prompt import TokenEstimate
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.quota import Quota
-from bot.slack.home import offer
+from bot.slack.notices import offer
 from bot.store import Stores
 
 if TYPE_CHECKING:
@@ -59,7 +63,7 @@ class QuietPress:
     thread: ThreadKey
     user_id: str
     at_ts: str
-    """When it was pressed, in the form of a message's ts."""
+    """When the button was pressed, in the form of a message's ts."""
     response_url: str
 
 
@@ -77,11 +81,12 @@ class QuietThreads:
         if not participants.takes_part or not asks_for_quiet(message, self.workspace.me):
             return False
         as_question = question_of(message)
-        sentence = texts.ALREADY_QUIET if participants.quiet else texts.NOT_YOUR_THREAD
-        if not participants.quiet and self._may_switch(message.user_id, participants.starter):
-            sentence = texts.QUIET_NOW
-            if await self.stores.participants.switch(message.thread, quiet=True, ts=message.ts):
-                log.info("user %s quieted a thread", message.user_id)
+        if participants.quiet:
+            sentence = texts.access.ALREADY_QUIET
+        elif await self._quiet(message.thread, message.user_id, participants.starter, message.ts):
+            sentence = texts.access.QUIET_NOW
+        else:
+            sentence = texts.access.NOT_YOUR_THREAD
         sentence = self.access_control.naming_admins(sentence)
         self.private_notices.send(as_question, sentence, f"quiet {message.channel_id}/{message.ts}")
         return True
@@ -95,28 +100,36 @@ class QuietThreads:
         """Tells a thread's starter how the bot goes on, because a message is the first by somebody else."""
         if starter and rules.engagement is not Engagement.MENTIONS:
             has_doubts = rules.gate and rules.engagement is Engagement.FOLLOW_UPS
-            sentence = texts.SOMEBODY_JOINED_IN_DOUBT if has_doubts else texts.SOMEBODY_JOINED[rules.engagement]
+            sentence = (
+                texts.access.SOMEBODY_JOINED_IN_DOUBT if has_doubts else texts.access.SOMEBODY_JOINED[rules.engagement]
+            )
             name = f"joined {message.channel_id}/{message.thread_ts}"
             to = Question(message.thread, message.ts, starter, "")
             self.private_notices.send(
-                to, sentence, name, blocks=offer(sentence, texts.STAY_QUIET, action_id=STAY_QUIET)
+                to, sentence, name, blocks=offer(sentence, texts.access.STAY_QUIET, action_id=STAY_QUIET)
             )
 
     async def pressed(self, press: QuietPress) -> None:
         """Quiets a thread by the button, and tells the presser."""
         try:
-            sentence = texts.NOT_YOUR_THREAD
-            if self._may_switch(press.user_id, await self.stores.participants.starter(press.thread)):
-                sentence = texts.QUIET_NOW
-                if await self.stores.participants.switch(press.thread, quiet=True, ts=press.at_ts):
-                    log.info("user %s quieted a thread", press.user_id)
+            starter = await self.stores.participants.starter(press.thread)
+            is_quiet = await self._quiet(press.thread, press.user_id, starter, press.at_ts)
+            sentence = texts.access.QUIET_NOW if is_quiet else texts.access.NOT_YOUR_THREAD
         except StoreError as error:
             log.error("thread not quieted: %s", error)
-            sentence = texts.ACTION_FAILED
-        if sentence == texts.QUIET_NOW:
+            is_quiet, sentence = False, texts.actions.ACTION_FAILED
+        if is_quiet:
             await self.workspace.surfaces.delete_ephemeral(press.response_url)
         response = ActionResponse(self.access_control.naming_admins(sentence))
         await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
+
+    async def _quiet(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
+        """Quiets a thread if this person may; returns whether they may. Raises StoreError."""
+        if not self._may_switch(user_id, starter):
+            return False
+        if await self.stores.participants.switch(thread, quiet=True, ts=ts):
+            log.info("user %s quieted a thread", user_id)
+        return True
 
     def _may_switch(self, user_id: str | None, starter: str) -> bool:
         return user_id is not None and (user_id == starter or user_id in self.access_control.admins)
@@ -134,6 +147,14 @@ class Gate:
 
     async def is_for_us(self, question: Question) -> bool:
         """Returns whether the model takes a doubtful message for a question. Raises TypistError and TimeoutError."""
+        return await self._is_sure(question, statement(self._me))
+
+    async def is_closing(self, question: Question) -> bool:
+        """Returns whether the model takes a message for a closing. Raises TypistError and TimeoutError."""
+        return await self._is_sure(question, closing_statement(self._me))
+
+    async def _is_sure(self, question: Question, asked: str) -> bool:
+        """Returns whether the model is sure that a statement is true of a message that is still there."""
         if not await self._quota.has_room(question):
             log.info("doubtful message %s ignored: a cap is used up", question.ts)
             return False
@@ -143,7 +164,6 @@ class Gate:
             log.info("doubtful message %s ignored: Slack doesn't have it", question.ts)
             return False
         text = transcript(messages, question.ts, self._me)
-        asked = statement(self._me)
         try:
             async with asyncio.timeout(DECIDED_WITHIN_S):
                 decision = await self._decider.decide(text, asked)
@@ -184,11 +204,6 @@ class MessageTriage:
             return Participants()
         return await self.stores.participants.at_message(message.thread, message.user_id or "", message.ts)
 
-    async def record_group(self, message: Message, participants: Participants) -> None:
-        """Records a thread as a group's from the message of its second person on. Raises StoreError."""
-        if participants.joined:
-            await self.stores.participants.mark_group(message.thread, message.ts)
-
     def at_once(self, message: Message) -> Question | Ignore:
         """Returns what a message is by itself: mentions and direct messages are questions in any thread and channel."""
         return triage(message, self.workspace.me, Participants(), self.rules)
@@ -200,7 +215,25 @@ class MessageTriage:
         rules = await self._rules_for(message, participants)
         if participants.joined and not participants.quiet:
             self.quiet_threads.joined(message, participants.starter, rules)
-        return triage(message, self.workspace.me, participants, rules)
+        found = triage(message, self.workspace.me, participants, rules)
+        closing = closing_of(message, self.workspace.me)
+        if closing is None or isinstance(found, Ignore):
+            return found
+        last_words = await self.stores.participants.last_words(found.thread, message.ts)
+        if last_words is None or not ends_there(closing, last_words):
+            return found
+        if closing is Closing.IN_DOUBT and not (rules.gate and await self._is_closing(found)):
+            return found
+        return Ignore(IgnoreReason.CLOSING, closing=closing)
+
+    async def _is_closing(self, question: Question) -> bool:
+        """Returns whether the gate's model is sure of a closing in doubt, within less than Slack waits for."""
+        try:
+            async with asyncio.timeout(DECIDED_WITHIN_S):
+                return self.gate is not None and await self.gate.is_closing(question)
+        except (TypistError, TimeoutError) as error:
+            log.warning("message %s is answered, though it may be a closing: %s", question.ts, error)
+            return False
 
     async def _rules_for(self, message: Message, participants: Participants) -> TriageRules:
         """Returns the rules with the channel's own, which matter for posts without us and in threads that we are in."""

@@ -8,9 +8,10 @@ import json
 import logging
 
 from bot.clock import Background
+from bot.core.closings import Closing
 from bot.core.conversation import Message, Question, called_users, without_address
 from bot.core.job import Job
-from bot.core.triage import Ignore, Participants, by_person, stop_in
+from bot.core.triage import Ignore, IgnoreReason, Participants, by_person, closing_of, stop_in
 from bot.errors import StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, UnsavedQuestions
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 _KIND = "action_token"
 MAX_IN_DOUBT = 10
 """More doubtful messages at once stay unanswered."""
+THANKS_REACTION = "raised_hands"
 
 
 class SharedTokens:
@@ -73,8 +75,10 @@ class Intake:
         self._triage = triage
         self._unsaved = unsaved
         self._me = workspace.me
+        self._workspace = workspace
         self._action_tokens = action_tokens
         self._in_doubt = Background()
+        self._reacting = Background()
 
     async def receive(
         self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False, tells: bool = False
@@ -85,18 +89,20 @@ class Intake:
         two events, perhaps one has it. `offered`: an answer is offered first. `tells`: if the database doesn't take a
         question, its asker is told.
         """
-        # What the message is without the database: that may fail before it says more.
-        found = self._triage.at_once(message)
+        found: Question | Ignore | None = None
         try:
             stop = stop_in(message, self._me)
             if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
                 return False
             participants = await self._triage.participants_at(message)
             found = await self._triage.decide(message, participants)
-            # Only now: a database that can be read says whether it is a question, though it takes nothing.
-            await self._triage.record_group(message, participants)
+            if participants.joined:
+                # Only now: a database that can be read says whether it is a question, though it takes nothing.
+                await self._participants.mark_group(message.thread, message.ts)
             return await self._take(event_id, message, participants, found, action_token, offered=offered)
         except StoreError:
+            # The database may have failed before it said more than what the message is by itself.
+            found = found or self._triage.at_once(message)
             if tells and isinstance(found, Question) and not self._access_control.denial_at_once(found):
                 self._unsaved.tell(found)
             raise
@@ -114,6 +120,9 @@ class Intake:
         """Does what triage has decided, and returns whether a question is queued that wasn't before."""
         if isinstance(found, Ignore):
             log.debug("message %s ignored: %s", message.ts, found.reason)
+            if found.reason is IgnoreReason.CLOSING:
+                self._thank(message, found)
+                return False
             await self._record_line(message, participants)
             self._ask_gate(event_id, found.in_doubt)
         elif denial := self._access_control.denial_at_once(found):
@@ -125,6 +134,12 @@ class Intake:
                 await self._action_tokens.keep(found, action_token)
             return await self.enqueue(event_id, found, offered=offered)
         return False
+
+    def _thank(self, message: Message, found: Ignore) -> None:
+        """Reacts to thanks. A closing is no line of its thread: what follows is spoken to the same one as before."""
+        if found.closing is Closing.THANKS and self._workspace.may_react:
+            reacting = self._workspace.surfaces.react(message.channel_id, message.ts, THANKS_REACTION)
+            self._reacting.start(reacting, f"no reaction to message {message.ts}")
 
     def _ask_gate(self, event_id: str, question: Question | None) -> None:
         """Has a model decide about a message in doubt, in the background: no acknowledgment waits for a model."""
@@ -154,7 +169,7 @@ class Intake:
 
         `job_id`: the job of a question that the bot has posted for its asker.
         """
-        full = self._worker.full
+        full, question = self._worker.full, self._workspace.sign_in_addresses.removed_from_question(question)
         async with self._unsaved.noticed():
             enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
@@ -162,7 +177,7 @@ class Intake:
         elif enqueued.needs_placeholder:
             self._worker.post_placeholder(Job(enqueued.job_id, question, attempts=0))
         else:
-            self._worker.wake()
+            self._worker.arrived(Job(enqueued.job_id, question, attempts=0))
         return enqueued is not None
 
 
@@ -174,16 +189,17 @@ class MessageEdits:
         self._worker = worker
         self._intake = intake
         self._me = workspace.me
+        self._without_sign_ins = workspace.sign_in_addresses.removed_from_question
 
     async def edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
-        """Applies an edit of a message. An added mention makes it a question; a removed mention changes nothing."""
+        """Applies an edit of a message. An added mention makes it a question, and so do words added to a closing."""
         if after.subtype == "tombstone":
             await self.deleted(before)
         elif not by_person(after, self._me):
             log.debug("edit of message %s ignored: not by a person", after.ts)
-        elif self._words(before) != self._words(after) and await self._questions.edit(question_of(after), edited_ts):
+        elif self._words(before) != self._words(after) and await self._edit(after, edited_ts):
             self._worker.wake()
-        elif self._me.user_id in called_users(after.text) and self._me.user_id not in called_users(before.text):
+        elif self._became_question(before, after):
             await self._intake.receive(event_id, after)
 
     async def mentioned_again(self, event_id: str, message: Message, edited_ts: str) -> None:
@@ -194,7 +210,7 @@ class MessageEdits:
         """
         if not by_person(message, self._me):
             log.debug("edit of message %s ignored: not by a person", message.ts)
-        elif await self._questions.edit(question_of(message), edited_ts):
+        elif await self._edit(message, edited_ts):
             self._worker.wake()
         else:
             await self._intake.receive(event_id, message)
@@ -205,6 +221,13 @@ class MessageEdits:
             message.team_id, message.channel_id, message.ts
         ):
             self._worker.wake()
+
+    async def _edit(self, message: Message, edited_ts: str) -> bool:
+        return await self._questions.edit(self._without_sign_ins(question_of(message)), edited_ts)
+
+    def _became_question(self, before: Message, after: Message) -> bool:
+        mentions_us = [self._me.user_id in called_users(message.text) for message in (before, after)]
+        return mentions_us == [False, True] or bool(closing_of(before, self._me) and not closing_of(after, self._me))
 
     def _words(self, message: Message) -> str:
         return without_address(message.text, self._me.user_id)

@@ -7,24 +7,24 @@ goes on record; while it doesn't say, nothing is remembered.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
-from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState
+from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
 from bot.core.channel_settings import SettingsPlace
 from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_of
 from bot.core.job import Job
 from bot.core.memory import (
     MAX_CHARS,
     TOOLS,
-    Command,
     Kept,
     Memory,
+    MemoryCommand,
     Verb,
     command_in,
     day_of,
@@ -37,6 +37,9 @@ from bot.errors import Refusal, Refused
 from bot.models.prompt import Offered
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
+from bot.services.answer_attempt import Done
+from bot.slack.views.memory import MEMORY, SubmittedMemories
+from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 MEMBER_WITHIN_S = 10.0
@@ -47,30 +50,6 @@ ALL_CHANNELS = "public_channel,private_channel,mpim"
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What commands have done, for the answer to their messages."""
-
-    notice: str
-    listed: str = ""
-    """A list of memories as Markdown; "" if none was asked for."""
-    has_undo: bool = False
-    """Something is newly remembered, by one command alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class SubmittedMemories:
-    """What a person submitted in the modal with a place's memories."""
-
-    user_id: str
-    place: SettingsPlace
-    changed: Mapping[int, str]
-    """The texts that they changed, by id. An empty text removes the memory."""
-    listed: Sequence[int]
-    """The ids of those that the modal showed."""
-    keeps_hidden: bool
 
 
 @dataclass(frozen=True)
@@ -99,7 +78,7 @@ class Remembering:
         listed = next((one.listed for one in reversed(done) if one.listed), "")
         return Done(notice, listed, len(done) == 1 and done[0].has_undo)
 
-    async def _carry_out(self, question: Question, command: Command) -> Done:
+    async def _carry_out(self, question: Question, command: MemoryCommand) -> Done:
         if refusal := await self._refusal(question):
             return Done(refusal)
         log.info("message %s is a command: %s", question.ts, command.verb)
@@ -107,38 +86,28 @@ class Remembering:
             case Verb.RECALL:
                 return await self._list(question)
             case Verb.FORGET if not command.number:
-                return Done(texts.FORGET_WHICH)
+                return Done(texts.memory.FORGET_WHICH)
             case Verb.REMEMBER if not command.text:
-                return Done(texts.REMEMBER_WHAT)
+                return Done(texts.memory.REMEMBER_WHAT)
             case Verb.FORGET:
                 number, forget = command.number, self.stores.memories.forget
                 gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
-                return Done(texts.forgotten(number) if gone else texts.nothing_to_forget(number))
-        sentence, kept = await self._remember(question, command.text, is_proposed=False)
-        return Done(sentence, has_undo=kept is Kept.NEW)
+                return Done(texts.memory.forgotten(number) if gone else texts.memory.nothing_to_forget(number))
+        remembered = await self._remember(question, command.text, is_proposed=False)
+        return Done(remembered.text, has_undo=remembered.made > 0)
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tool that proposes a memory, unless a schedule asks: nobody of its run's readers has."""
+        """Returns the tool that proposes a memory; none for a schedule's run, whose readers have asked for nothing."""
         return Offered((TOOLS[question.thread.in_direct_message],) if question.schedule is None else ())
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
+    async def call(self, use: ToolUse) -> CallResult:
         """Remembers what a person has agreed to."""
-        definition = TOOLS[question.thread.in_direct_message]
-        if question.schedule is not None or (tool, definition_hash) != (definition.name, definition.definition_hash):
+        question, definition = use.question, TOOLS[use.question.thread.in_direct_message]
+        is_ours = (use.tool, use.definition_hash) == (definition.name, definition.definition_hash)
+        if question.schedule is not None or not is_ours:
             return CallResult.failed(NO_SUCH_TOOL)
         # A model writes no mentions.
-        sentence, kept = await self._remember(question, escape(arguments["text"]), is_proposed=True)
-        is_kept = kept in (Kept.NEW, Kept.KNOWN)
-        return CallResult(CallState.DONE if is_kept else CallState.FAILED, sentence, is_error=not is_kept)
+        return await self._remember(question, escape(use.arguments["text"]), is_proposed=True)
 
     async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
         """Shows a person the memories of a place in a modal; returns why not, in mrkdwn, "" if it is shown.
@@ -149,40 +118,42 @@ class Remembering:
             return refusal
         memories = await self.stores.memories.of((self.workspace.me.team_id, place.channel_id))
         if not memories:
-            return texts.NOTHING_REMEMBERED
+            return texts.memory.NOTHING_REMEMBERED
         is_private = await self.workspace.users.is_private(place.channel_id)
         if is_private is None:
-            return texts.MEMORY_UNAVAILABLE
+            return texts.memory.MEMORY_UNAVAILABLE
         base = await self.workspace.channel_reader.link_base(place.channel_id, memories[0].ts)
-        show = self.workspace.surfaces.open_memory_modal
-        await show(trigger_id, place, memories, base, is_private=is_private, in_modal=in_modal)
+        view = MEMORY.build(place, memories, base, is_private=is_private)
+        await self.workspace.surfaces.open(trigger_id, view, in_modal=in_modal)
         return ""
 
     async def open_on_settings(self, user_id: str, trigger_id: str, place: SettingsPlace) -> None:
         """Shows the memories of a place on top of its settings, or why not."""
         if sentence := await self.open(user_id, trigger_id, place, in_modal=True):
-            await self.workspace.surfaces.open_sentence(trigger_id, sentence, texts.MEMORY_TITLE, in_modal=True)
+            view = sentence_modal(sentence, texts.memory.MEMORY_TITLE)
+            await self.workspace.surfaces.open(trigger_id, view, in_modal=True)
 
-    async def save(self, submitted: SubmittedMemories) -> str:
+    async def save(self, user_id: str, submitted: SubmittedMemories) -> str:
         """Saves what a person changed in the modal; returns why not, "" if it is saved.
 
         The modal may have been open for hours, and its values could be anybody's: place and rights are checked again.
         """
-        user_id, place = submitted.user_id, submitted.place
+        place = submitted.place
         if refusal := await self._refusal_in_modal(user_id, place.channel_id):
             return await self.access_control.naming_admins_plainly(refusal)
         if too_long := [chars for text in submitted.changed.values() if (chars := shown_chars(text)) > MAX_CHARS]:
-            return texts.memory_too_long(too_long[0], MAX_CHARS)
+            return texts.memory.memory_too_long(too_long[0], MAX_CHARS)
         is_private = await self.workspace.users.is_private(place.channel_id)
         if is_private is None:
-            return texts.MEMORY_UNAVAILABLE
+            return texts.memory.MEMORY_UNAVAILABLE
         store, here = self.stores.memories, (self.workspace.me.team_id, place.channel_id)
         hidden = [one.id for one in await store.of(here) if one.is_private is not is_private]
         kept = [id_ for id_ in hidden if id_ in submitted.listed] if submitted.keeps_hidden else []
-        await store.change(here, user_id, submitted.changed, kept, is_private=is_private)
+        if not await store.change(here, user_id, submitted.changed, kept, is_private=is_private):
+            return texts.memory.NO_ROOM_FOR_CHANGES
         log.info("user %s changed the memories of channel %s", user_id, place.channel_id)
         if place.response_url:
-            response = CommandResponse(texts.MEMORY_SAVED)
+            response = CommandResponse(texts.memory.MEMORY_SAVED)
             await self.workspace.surfaces.respond_to_command(place.response_url, response)
         return ""
 
@@ -194,52 +165,55 @@ class Remembering:
         surfaces = self.workspace.surfaces
         try:
             if is_direct(channel_id):
-                return "" if await surfaces.person_of(channel_id) == user_id else texts.NOT_YOUR_DIRECT_MESSAGE
-            return "" if channel_id in await surfaces.channels_of(user_id, ALL_CHANNELS) else texts.NOT_IN_CHANNEL
+                return "" if await surfaces.person_of(channel_id) == user_id else texts.memory.NOT_YOUR_DIRECT_MESSAGE
+            return (
+                "" if channel_id in await surfaces.channels_of(user_id, ALL_CHANNELS) else texts.memory.NOT_IN_CHANNEL
+            )
         except Refused as error:
             if error.reason is Refusal.CHANNEL_GONE:
-                return texts.NOT_YOUR_DIRECT_MESSAGE
+                return texts.memory.NOT_YOUR_DIRECT_MESSAGE
             raise
 
     async def _refusal(self, question: Question, *, is_press: bool = False) -> str:
         """Returns why a person may not use memory; "" if they may."""
         within_s = CHECKED_WITHIN_S if is_press else MEMBER_WITHIN_S
         denial = await self.access_control.denial(question, now_within_s=within_s, members_only=True, is_press=is_press)
-        return texts.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
+        return texts.memory.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
 
-    async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> tuple[str, Kept | None]:
-        """Remembers a text for the question's place; says what became of it, None if it can't be remembered."""
+    async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> CallResult:
+        """Remembers a text for the question's place; the result says to people what became of it."""
         channel_id, users = question.thread.channel_id, self.workspace.users
         is_private = await users.is_private(channel_id)
         if is_private is None:
-            return texts.MEMORY_UNAVAILABLE, None
+            return CallResult.failed(texts.memory.MEMORY_UNAVAILABLE)
         remember = self.stores.memories.remember
         done = await self._insist(lambda: remember(question, text, is_private=is_private, is_proposed=is_proposed))
         if done.kept is Kept.FULL:
-            return texts.memory_full(done.number), done.kept
+            return CallResult.failed(texts.memory.memory_full(done.number))
         if done.kept is Kept.DELETED:
-            return texts.MESSAGE_DELETED, done.kept
+            return CallResult.failed(texts.shortcut.MESSAGE_DELETED)
         if done.kept is Kept.KNOWN:
-            return texts.already_remembered(done.number), done.kept
+            return CallResult(CallState.DONE, texts.memory.already_remembered(done.number))
         name = (await users.names([channel_id], in_channel=channel_id)).get(channel_id, "")
-        here = texts.OUR_DIRECT_MESSAGE if question.thread.in_direct_message else texts.THIS_CHANNEL
+        here = texts.memory.OUR_DIRECT_MESSAGE if question.thread.in_direct_message else texts.memory.THIS_CHANNEL
         # Slack shows nobody the name of a group message, such as mpdm-ada--grace-1.
         is_named = name and not name.startswith("mpdm-")
-        return texts.remembered(f"#{name}" if is_named else here, done.number), done.kept
+        sentence = texts.memory.remembered(f"#{name}" if is_named else here, done.number)
+        return CallResult(CallState.DONE, sentence, made=done.number)
 
     async def _list(self, question: Question) -> Done:
         thread = question.thread
         memories = await self._insist(lambda: self.stores.memories.of(thread.place))
         if not memories:
-            return Done(texts.NOTHING_REMEMBERED)
+            return Done(texts.memory.NOTHING_REMEMBERED)
         is_private = await self.workspace.users.is_private(thread.channel_id)
         if is_private is None:
-            return Done(texts.MEMORY_UNAVAILABLE)
+            return Done(texts.memory.MEMORY_UNAVAILABLE)
         names = await self.workspace.users.names(ids_in(memories), in_channel=thread.channel_id)
         base = await self.workspace.channel_reader.link_base(thread.channel_id, question.ts)
         lines = [_line(memory, names, base, thread.channel_id, is_private) for memory in memories]
         are_hidden = any(memory.is_private is not is_private for memory in memories)
-        return Done(texts.MEMORIES_HIDDEN[is_private] if are_hidden else "", "\n".join(lines))
+        return Done(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else "", "\n".join(lines))
 
     async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Returns the operation's result, however long the database is away."""
@@ -247,7 +221,7 @@ class Remembering:
 
 
 def _line(memory: Memory, names: Mapping[str, str], base: str, channel_id: str, is_private: bool) -> str:
-    text = on_a_line(memory.text, names) if memory.is_private is is_private else texts.HIDDEN
+    text = on_a_line(memory.text, names) if memory.is_private is is_private else texts.memory.HIDDEN
     person, changed_by = (names.get(id_, id_) for id_ in (memory.user_id, memory.changed_by))
-    said = texts.memory_said(person, day_of(memory), changed_by, is_proposed=memory.is_proposed)
-    return texts.memory_line(memory.number, text, said, link_of(base, channel_id, memory.ts, memory.thread_ts))
+    said = texts.memory.memory_said(person, day_of(memory), changed_by, is_proposed=memory.is_proposed)
+    return texts.memory.memory_line(memory.number, text, said, link_of(base, channel_id, memory.ts, memory.thread_ts))

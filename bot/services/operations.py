@@ -10,8 +10,6 @@ is ready.
 A web page can't read these by a name that it has made point here (DNS rebinding): only addresses and names that no
 stranger can register are answered.
 
-Once a day, vendors are asked whether a model in use ends soon, so that Typist admins read it a month ahead.
-
 Retention removes texts older than BOT_RETENTION_DAYS, and audit entries older than AUDIT_DAYS.
 """
 
@@ -20,19 +18,18 @@ import http.client
 import ipaddress
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bot import __version__
 from bot.clock import Clock
-from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S
-from bot.errors import RateLimited, Refused, SettingsError, TypistError, trace_of
-from bot.store.threads import Notices
+from bot.errors import SettingsError, TypistError, trace_of
+from bot.mcp.config import CALLBACK_PATH, DOCUMENT_PATH, SignInConfig
+from bot.services.admin_notices import ModelRetirements
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -78,6 +75,8 @@ class Probes:
     """The problem between Typist and Slack as a sentence; "" if there is none."""
     token_refused: Callable[[], bool] = lambda: False
     """Whether Slack refuses our bot token. Connections may still be up, but no call succeeds."""
+    arrived: Callable[[str], Awaitable[tuple[str, str]]] = lambda _: _not_open()
+    """Takes the query with which a sign-in leads back; returns what to show (bot/accounts/page.py)."""
     stopping: Callable[[], bool] = lambda: False
     """Whether Typist has been told to stop: it answers nothing new, although connections may still be up."""
 
@@ -134,10 +133,13 @@ async def _gauges(probes: Probes) -> "Gauges":
 
 
 @asynccontextmanager
-async def serving(host: str, port: int, probes: Probes, telemetry: "Telemetry | None" = None) -> AsyncIterator[int]:
+async def serving(
+    host: str, port: int, probes: Probes, telemetry: "Telemetry | None" = None, public_url: str = ""
+) -> AsyncIterator[int]:
     """Serves all paths while the context lasts; yields the port. Raises SettingsError if it can't listen there.
 
-    /metrics is served if `telemetry` has anything to scrape.
+    /metrics is served if `telemetry` has anything to scrape. By the name in `public_url`, only the page at which
+    sign-ins end is served, and what authorization servers read of Typist.
     """
     # Imported here, because neither a bot without the port nor `typist health` needs aiohttp's server.
     from aiohttp import web
@@ -158,7 +160,8 @@ async def serving(host: str, port: int, probes: Probes, telemetry: "Telemetry | 
 
     @web.middleware
     async def refuse_public_names(request: web.Request, handler: "Handler") -> web.StreamResponse:
-        if not _is_private(request.host):
+        is_sign_in = request.path in (CALLBACK_PATH, DOCUMENT_PATH) and _name_in(request.host) == _name_in(public_url)
+        if not is_sign_in and not _is_private(request.host):
             raise web.HTTPMisdirectedRequest(text="Typist answers here only by an address or a private name.")
         return await handler(request)
 
@@ -167,6 +170,12 @@ async def serving(host: str, port: int, probes: Probes, telemetry: "Telemetry | 
     app.router.add_get("/readyz", ready)
     if telemetry is not None and telemetry.scrape is not None:
         app.router.add_get("/metrics", metrics)
+    if public_url:
+        from bot.accounts.page import SignInPage
+
+        page = SignInPage(SignInConfig(public_url=public_url), lambda query: probes.arrived(query))
+        app.router.add_get(CALLBACK_PATH, page.show, allow_head=False)
+        app.router.add_get(DOCUMENT_PATH, page.tell, allow_head=False)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
@@ -184,9 +193,8 @@ async def serving(host: str, port: int, probes: Probes, telemetry: "Telemetry | 
 
 def _is_private(host: str) -> bool:
     """Returns whether a Host header has an address, or a name that no stranger can register."""
-    try:
-        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
+    name = _name_in(host)
+    if name is None:
         return False
     _, dot, last = name.rpartition(".")
     if not dot or last in _PRIVATE_DOMAINS:
@@ -195,6 +203,14 @@ def _is_private(host: str) -> bool:
         ipaddress.ip_address(name)
         return True
     return False
+
+
+def _name_in(host: str) -> str | None:
+    """Returns the name or address in a Host header or a URL, None if it can't be read."""
+    try:
+        return (urlsplit(host if "://" in host else f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return None
 
 
 def ask(host: str, port: int) -> tuple[bool, str]:
@@ -222,7 +238,7 @@ SlackTime = Callable[[], Awaitable[float | None]]
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptForDays:
     """What is kept for some days."""
 
     name: str
@@ -231,50 +247,18 @@ class Kept:
     days: int
 
 
-RETIRES_WITHIN_DAYS = 30
-
-
-@dataclass(frozen=True)
-class ModelRetirements:
-    """Tells each Typist admin once of each model in use that its vendor will end within a month."""
-
-    retirements: Callable[[date], Awaitable[Mapping[str, date]]]
-    """Returns the days on which models end, as far as vendors announce them. `date`: today."""
-    tell: Callable[[str, str], Awaitable[None]]
-    """Sends a sentence to a person. Raises RateLimited and Refused."""
-    notices: Notices
-    team_id: str
-    admins: Collection[str]
-
-    async def look(self, now: float) -> None:
-        """Asks the vendors, once a day over all processes. Raises StoreError."""
-        if not (self.admins and await self.notices.claim(self.team_id, "", "models looked up", DAY_S)):
-            return
-        today = datetime.fromtimestamp(now, UTC).date()
-        for model, day in (await self.retirements(today)).items():
-            if today <= day <= today + timedelta(days=RETIRES_WITHIN_DAYS):
-                for admin in sorted(self.admins):
-                    await self._tell(admin, model, day)
-
-    async def _tell(self, admin: str, model: str, day: date) -> None:
-        key = self.team_id, admin, f"retires {day} {model}"
-        if await self.notices.is_given(*key):
-            return
-        try:
-            await self.tell(admin, texts.model_retires(model, day))
-        except (RateLimited, Refused) as error:
-            log.warning("admin %s not told that %s retires, retrying tomorrow: %s", admin, model, error)
-        else:
-            await self.notices.claim(*key)
+AFTER_START_S = 60.0
 
 
 async def look_hourly(
-    kept: Sequence[Kept], clock: Clock, slack_time: SlackTime, retirements: ModelRetirements | None = None
+    kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime, retirements: ModelRetirements | None = None
 ) -> None:
-    """Removes what is too old, and looks for models that end, now and every hour, until canceled.
+    """Removes what is too old, and looks for models that end, soon after the start and every hour, until canceled.
 
     A day's look for models is made once over all processes.
     """
+    # At the start, questions come first.
+    await clock.sleep(AFTER_START_S)
     while True:
         await _expire_old(kept, clock, slack_time)
         # At the start, `typist check` has looked.
@@ -288,7 +272,7 @@ async def look_hourly(
             log.error("models that end: not looked for, retrying in an hour: %s", reason)
 
 
-async def _expire_old(kept: Sequence[Kept], clock: Clock, slack_time: SlackTime) -> None:
+async def _expire_old(kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime) -> None:
     """Removes what is too old. Several processes may do it at once.
 
     `slack_time` returns Slack's clock, in seconds since 1970. Nothing is removed while it is unknown.

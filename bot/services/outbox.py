@@ -178,7 +178,7 @@ class Outbox:
             case OutboxKind.TELL_ADMINS:
                 await self.cap_notices.send(entry, in_time)
             case OutboxKind.TELL_PAUSE:
-                await self.runs.tell_pause(entry, in_time)
+                await self.runs.tell(entry, in_time)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:

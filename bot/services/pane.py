@@ -69,7 +69,7 @@ class _ThreadStatus:
     may_show: str = ""
     """The last status that was sent, unless a post has removed it."""
     confirmed: str = ""
-    """The same, if Slack accepted it."""
+    """The last status that was sent, if Slack accepted it."""
     of_stream: bool = False
     """A native stream carries the answer."""
     sending: bool = False
@@ -284,7 +284,7 @@ class AssistantPane:
         if not self.workspace.me.has_pane or thread.thread_ts is None:
             if has_message or thread.thread_ts is None:
                 return Signs()
-            is_on_its_way = self.statuses.answering(thread, texts.STATUS_THINKING)
+            is_on_its_way = self.statuses.answering(thread, texts.statuses.STATUS_THINKING)
             return Signs(Sign.MAY_BE_SEEN if is_on_its_way else Sign.REFUSED)
         is_in_pane = in_pane(question)
         session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
@@ -295,7 +295,7 @@ class AssistantPane:
             return Signs(Sign.SEEN, stop=True) if session.done() else Signs()
         if is_first and session.result() is None:
             del self._sessions[thread]
-        if has_message or not await self.statuses.confirmed(thread, texts.STATUS_THINKING, SIGN_WITHIN_S):
+        if has_message or not await self.statuses.confirmed(thread, texts.statuses.STATUS_THINKING, SIGN_WITHIN_S):
             return Signs()
         return Signs(Sign.SEEN if is_in_pane else Sign.MAY_BE_SEEN)
 
@@ -304,12 +304,12 @@ class AssistantPane:
 
         Elsewhere an earlier question's answer has the thread's status.
         """
-        if question.thread.thread_ts == question.ts:
-            self.statuses.answering(question.thread, texts.STATUS_QUEUED)
+        if question.begins_thread:
+            self.statuses.answering(question.thread, texts.statuses.STATUS_QUEUED)
 
     def unqueued(self, question: Question) -> None:
         """Removes that status in the background, unless an answer has the thread's status now."""
-        if self.statuses.wanted(question.thread) == texts.STATUS_QUEUED:
+        if self.statuses.wanted(question.thread) == texts.statuses.STATUS_QUEUED:
             self.statuses.ended(question.thread)
 
     def says_how_to_stop(self, question: Question) -> bool:
@@ -324,7 +324,7 @@ class AssistantPane:
     def end(self, question: Question, *, asks: bool) -> None:
         """Removes the status and Slack's own Stop in the background, once the question's attempt has ended.
 
-        If the reply `asks` for an approval, the session says so.
+        If the reply `asks` for an approval or a choice, the session says so.
         """
         thread = question.thread
         self.statuses.ended(thread)

@@ -163,6 +163,18 @@ class Transcription:
         return End(EndReason.TRANSCRIBED, model=self.transcriber.model, usage=usage)
 
 
+@dataclass(frozen=True, slots=True)
+class ReadFiles:
+    """What was read of a conversation's files."""
+
+    messages: Sequence[PromptMessage]
+    """The conversation, each message with the contents of its files."""
+    new: Sequence[OpenedFile] = ()
+    """The files that came since the last answer."""
+    transcripts: Sequence[str] = ()
+    """What is said in those of the new files that are recordings."""
+
+
 @dataclass(frozen=True)
 class PromptBuilder:
     """Builds prompts from Slack's history, the recorded answers and the channel's settings."""
@@ -188,7 +200,7 @@ class PromptBuilder:
 
         The files' contents count as used memory until `memory` closes.
         """
-        job = answer.job
+        job, marks = answer.job, Marks.of(answer.job.question.thread)
         channel = await self._channel(job.question)
         system = channel.system_prompt or self.settings.system_prompt
         length = prompts.length_rule(system, channel.length)
@@ -197,54 +209,46 @@ class PromptBuilder:
         messages = prompts.with_earlier_questions(job, read)
         if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
-        shared = await self._conversation(job, messages)
-        conversation = with_linked_canvases(shared)
+        conversation = await self._conversation(job, messages, marks)
         # What earlier attempts left comes with their steps (core/steps.py), and takes room as well.
         left = answer.text[len(kept_text(job)) :]
         taken_tokens = self.estimate.definitions_tokens(tools.definitions) + (self.estimate.tokens(left) if left else 0)
         run = await self._read("schedule", lambda: self.stores.schedules.run(job.id)) if job.question.schedule else None
-        now = " ".join(filter(None, (self._now_line(job), prompts.run_times(run) if run else "", tools.missing)))
+        now = " ".join(filter(None, (self._now_line(job, marks), prompts.run_times(run) if run else "", tools.missing)))
         taken_tokens += self.estimate.tokens(now)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
-        marks, memories = Marks.of(job.question.thread), await self._memories(job.question)
-        instruction_tokens = self.estimate.tokens(_joined(system, marks.explained, memories.text, length))
-        window = self.estimate.window_with(window_tokens)
-        fits_tokens = room_in_window(self.settings.history_tokens, window, instruction_tokens)
-        room_tokens = room_for_conversation(fits_tokens, taken_tokens)
-        opened = await self._opened(job, conversation, memory, room_tokens, listening)
-        answer.open_files |= open_to_readers(shared, opened)
-        with_files = attach_files(conversation, opened)
-        continued = prompts.with_continuation(with_files, kept_text(job), job.so_far_origins)
-        # It takes the place of the PDF only when the model is asked.
-        instead = (media.alternative.text for message in continued for media in message.media if media.alternative)
-        room_tokens -= sum(map(self.estimate.tokens, instead))
-        truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
-        new_files = [opened[file_id] for file_id in dict.fromkeys(file_ids_since_answer(conversation))]
-        heard = [(file.file, file.content.text) for file in new_files if isinstance(file.content, Transcript)]
-        recorded = [replace(file, transcript=text) for file, text in heard]
-        await self._read("transcripts", lambda: self.transcription.record(job, recorded))
-        # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
-        is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
-        pane_context = await self._pane_context(job.question)
+        memories = await self._memories(job.question, marks)
         is_canvas = self.workspace.canvases.may_write and wanted_by(
             (job.question, *job.earlier), self.workspace.me.user_id
         )
         canvas = prompts.CANVAS_RULE if is_canvas else ""
         bare = prompts.BARE_MENTION_RULE if reads_posts else ""
         scheduled = prompts.RUN_RULE if job.question.schedule else ""
-        instructions = _joined(system, pane_context, marks.explained, memories.text, bare, scheduled, canvas, length)
+        # What people wrote, or Slack says of them.
+        of_people = _joined(memories.text, await self._pane_context(job.question))
+        instructions = _joined(system, marks.explained, of_people, bare, scheduled, canvas, length)
+        window = self.estimate.window_with(window_tokens)
+        fits_tokens = room_in_window(self.settings.history_tokens, window, self.estimate.tokens(instructions))
+        room_tokens = room_for_conversation(fits_tokens, taken_tokens)
+        read_files = await self._with_files(answer, conversation, memory, room_tokens, listening)
+        continued = prompts.with_continuation(read_files.messages, kept_text(job), job.so_far_origins)
+        # It takes the place of the PDF only when the model is asked.
+        instead = (media.alternative.text for message in continued for media in message.media if media.alternative)
+        room_tokens -= sum(map(self.estimate.tokens, instead))
+        truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
+        # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
+        is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         prompt = replace(
             prompts.build_prompt(instructions, truncated, now),
             cache_key=prompts.cache_key(job.question.thread),
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.effort or channel.effort,
-            system_origins=OTHERS if is_others or pane_context or memories.count else OURS,
+            system_origins=OTHERS if is_others or of_people else OURS,
             code=marks.code,
         )
         version = prompt_version(_joined(system, length))
-        transcripts = [text for _, text in heard]
-        return BuiltPrompt(prompt, channel.model, version, new_files, transcripts, memories.count)
+        return BuiltPrompt(prompt, channel.model, version, read_files.new, read_files.transcripts, memories.count)
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
         """Returns whether a prompt for this window has less of the conversation than one as of now.
@@ -265,7 +269,7 @@ class PromptBuilder:
 
     async def reads_posts_before(self, question: Question) -> bool:
         """Whether the prompt has a channel's last posts: the question begins a thread, and is a bare mention."""
-        is_new = question.thread.thread_ts == question.ts and not question.thread.in_direct_message
+        is_new = question.begins_thread and not question.thread.in_direct_message
         has_more = question.files or question.attached.strip()
         return (
             self.settings.reads_channel
@@ -275,7 +279,7 @@ class PromptBuilder:
             and (await self._channel(question)).read_channel is not False
         )
 
-    async def _memories(self, question: Question) -> SentMemories:
+    async def _memories(self, question: Question, marks: Marks) -> SentMemories:
         """Returns what the prompt says of the place's memories: of none that was said to other readers than now."""
         thread = question.thread
         kept = await self._read("memories", lambda: self.stores.memories.of(thread.place))
@@ -286,7 +290,7 @@ class PromptBuilder:
         names = await self.workspace.users.names(ids_in(shown), in_channel=thread.channel_id)
         # Where conversations are short, memories have less room, too.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
-        return sent(shown, names, Marks.of(thread), self.estimate.tokens, limit_tokens)
+        return sent(shown, names, marks, self.estimate.tokens, limit_tokens)
 
     async def _pane_context(self, question: Question) -> str:
         """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""
@@ -318,30 +322,49 @@ class PromptBuilder:
         if edited:
             await self.stores.clock.sleep(RESTART_WITHIN_S)
 
-    async def _conversation(self, job: Job, messages: Sequence[Message]) -> list[PromptMessage]:
+    async def _conversation(self, job: Job, messages: Sequence[Message], marks: Marks) -> list[PromptMessage]:
         question = job.question
         # If the database stays away, the prompt has our answers as Slack shows them.
-        read = await self._read(
-            "recorded answers", lambda: self.stores.recorded_answers.replies(question.thread, question.ts)
-        )
+        replies = self.stores.recorded_answers.replies
+        thread, ts = question.thread, question.ts
+        read = await self._read("recorded answers", lambda: replies(thread, ts)) if messages else None
         # The model must not see earlier versions of this answer.
-        replies = {**(read or {}), **dict.fromkeys(job.page_ts, RecordedReply(""))}
+        known = {**(read or {}), **dict.fromkeys(job.page_ts, RecordedReply(""))}
         await self._record_participants(question, messages)
         batch_ts = [earlier.ts for earlier in job.earlier]
-        whole = prompts.Conversation(question, messages, replies, batch_ts)
+        whole = prompts.Conversation(question, messages, known, batch_ts)
         conversation = prompts.prompt_messages(whole, self.workspace.me)
         ids = prompts.ids_to_look_up(conversation, self.workspace.me)
         names = await self.workspace.users.names(ids, in_channel=question.thread.channel_id)
-        marks = Marks.of(question.thread)
         named = prompts.resolve_names(conversation, {**names, self.workspace.me.user_id: self.workspace.me.name}, marks)
         return prompts.with_times(named, self.workspace.users.zones(ids), marks)
 
-    def _now_line(self, job: Job) -> str:
+    def _now_line(self, job: Job, marks: Marks) -> str:
         """Returns the line that says when it is for the asker, whose time zone was looked up with the names."""
         asker = job.question.user_id
         zone = self.workspace.users.zones([asker]).get(asker)
         at = prompts.local_time(prompts.read_at(job.asked_at, self.stores.clock.now()), zone)
-        return Marks.of(job.question.thread).now(at, zone.key if zone else "")
+        return marks.now(at, zone.key if zone else "")
+
+    async def _with_files(
+        self,
+        answer: Answer,
+        shared: Sequence[PromptMessage],
+        memory: AsyncExitStack,
+        room_tokens: int,
+        listening: Callable[[bool], None],
+    ) -> ReadFiles:
+        """Returns a conversation with its files' contents, and records what was heard in those that are new."""
+        conversation, job = with_linked_canvases(shared), answer.job
+        if not any(message.files for message in conversation):
+            return ReadFiles(conversation)
+        opened = await self._opened(job, conversation, memory, room_tokens, listening)
+        answer.open_files |= open_to_readers(shared, opened)
+        new = [opened[file_id] for file_id in dict.fromkeys(file_ids_since_answer(conversation))]
+        heard = [(file.file, file.content.text) for file in new if isinstance(file.content, Transcript)]
+        recorded = [replace(file, transcript=text) for file, text in heard]
+        await self._read("transcripts", lambda: self.transcription.record(job, recorded))
+        return ReadFiles(attach_files(conversation, opened), new, [text for _, text in heard])
 
     async def _opened(
         self,
@@ -373,7 +396,7 @@ class PromptBuilder:
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question, and who began it."""
-        if question.ts == question.thread.thread_ts:
+        if question.begins_thread:
             # What a bare mention reads was written before the thread.
             return
         by_people = [message for message in messages if by_person(message, self.workspace.me)]

@@ -44,6 +44,8 @@ from bot.models.events import SEARCH_RESULT_TOKENS, Usage
 from bot.models.prices import ModelPrices
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
+from bot.slack.views.caps import CAPS, SubmittedCaps
+from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 ROOM_POLL_S = 0.5
@@ -72,7 +74,8 @@ class Quota:
 
         If the rest is reserved for answers under way, it waits until they leave some.
         """
-        await self._check_schedule(job)
+        if job.question.schedule is not None:
+            await self._check_schedule(job)
         most = self._most(input_tokens, web_searches)
         check = await self._check_caps(job, most)
         if check.reserved is not None:
@@ -87,8 +90,6 @@ class Quota:
 
     async def _check_schedule(self, job: Job) -> None:
         """Raises CapReached if a schedule's run has used up what the schedule allows."""
-        if job.question.schedule is None:
-            return
         schedules, clock = self.stores.schedules, self.stores.clock
         run = await insist(lambda: schedules.run(job.id), clock, "schedule not read")
         if run is None:
@@ -97,9 +98,9 @@ class Quota:
         schedule = run.schedule
         of_run, of_day = await insist(lambda: schedules.used(schedule, job.id), clock, "usage of a schedule not read")
         if of_run >= schedule.run_tokens:
-            raise CapReached(texts.schedule_used_up(schedule.run_tokens, in_day=False))
+            raise CapReached(texts.schedules.schedule_used_up(schedule.run_tokens, in_day=False))
         if of_day >= schedule.day_tokens:
-            raise CapReached(texts.schedule_used_up(schedule.day_tokens, in_day=True))
+            raise CapReached(texts.schedules.schedule_used_up(schedule.day_tokens, in_day=True))
 
     def warn(self, question: Question) -> None:
         """Tells the asker, in the background and once in a period, that most of a cap is used.
@@ -193,16 +194,17 @@ class CapSettings:
     async def open(self, user_id: str, trigger_id: str, owner: CapOwner) -> None:
         """Shows an admin the modal with an owner's caps, and everybody else who may set them."""
         if user_id not in self.access_control.admins:
-            sentence = self.access_control.naming_admins(texts.ONLY_ADMINS_SET_QUOTAS)
-            await self.workspace.surfaces.open_sentence(trigger_id, sentence)
+            sentence = self.access_control.naming_admins(texts.quotas.ONLY_ADMINS_SET_QUOTAS)
+            await self.workspace.surfaces.open(trigger_id, sentence_modal(sentence, texts.quotas.QUOTAS_TITLE))
             return
         try:
             caps = await self.of(owner)
         except StoreError as error:
             log.warning("caps of %s %s not read: %s", owner.scope, owner.id, error)
-            await self.workspace.surfaces.open_sentence(trigger_id, texts.COMMAND_FAILED)
+            failed = sentence_modal(texts.commands.COMMAND_FAILED, texts.quotas.QUOTAS_TITLE)
+            await self.workspace.surfaces.open(trigger_id, failed)
             return
-        await self.workspace.surfaces.open_caps_modal(trigger_id, caps)
+        await self.workspace.surfaces.open(trigger_id, CAPS.build(caps))
 
     async def of(self, owner: CapOwner) -> OwnerCaps:
         """Returns the caps and the usage of the workspace, a channel or a person."""
@@ -217,11 +219,12 @@ class CapSettings:
     async def problems(self, user_id: str, entered: Entered) -> dict[str, str]:
         """Returns a sentence for each field that this person can't save."""
         if entered and user_id not in self.access_control.admins:
-            return {entered[0][0]: await self.access_control.naming_admins_plainly(texts.ONLY_ADMINS_SET_QUOTAS)}
+            return {entered[0][0]: await self.access_control.naming_admins_plainly(texts.quotas.ONLY_ADMINS_SET_QUOTAS)}
         return cap_problems(entered, self.unpriced)
 
-    async def save(self, user_id: str, owner: CapOwner, entered: Entered) -> dict[str, str]:
+    async def save(self, user_id: str, submitted: SubmittedCaps) -> dict[str, str]:
         """Saves an owner's caps, or returns a sentence for each field that can't be saved."""
+        owner, entered = submitted.owner, submitted.entered
         if problems := await self.problems(user_id, entered):
             return problems
         if await self.stores.caps.change(self.workspace.me.team_id, owner, limits_of(entered), by=user_id):
@@ -240,14 +243,14 @@ class CapNotices:
     async def send(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
         """Tells the admins who have not been told by an earlier try. Raises RateLimited, Refused and StoreError.
 
-        An admin whom Slack refuses holds up nobody else. Once `still()` is False, nothing is sent. A notice comes
-        twice only if this process dies between Slack's answer and the record of it.
+        Where Slack refuses to tell one admin, the others are still told. Once `still()` is False, nothing is sent. A
+        notice comes twice only if this process dies between Slack's answer and the record of it.
         """
         team_id = entry.question.thread.team_id
         now = self.stores.clock.now()
         notice = CapNotice.parse(entry.about)
         sentence = notice_text(notice, now)
-        unit = texts.DOLLARS_UNIT if notice.cap.in_dollars else texts.TOKENS_UNIT
+        unit = texts.quotas.DOLLARS_UNIT if notice.cap.in_dollars else texts.quotas.TOKENS_UNIT
         owner = CapOwner(notice.cap.window.scope, notice.owner_id)
         daily = daily_use(notice.cap, await self.stores.usage.by_day(team_id, owner, day_of(now) - DAYS_IN_CHART), now)
         again: RateLimited | Refused | None = None

@@ -8,13 +8,15 @@ no budget.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from bot.core import actions, texts
 from bot.core.actions import VOTES, ActionResponse, RecordedAnswer, ReplyAction, refusal
 from bot.core.calls import (
-    SCHEDULE,
+    MAX_ARGUMENT_CHARS,
+    SIGN_IN,
     ApprovalPlace,
     Ask,
     CallState,
@@ -22,8 +24,11 @@ from bot.core.calls import (
     RecordedCall,
     ask_of,
     call_named,
+    can_be_read,
     deciders,
     details_of,
+    readable,
+    with_texts,
 )
 from bot.core.conversation import ThreadKey
 from bot.core.job import Job
@@ -33,18 +38,32 @@ from bot.logs import of_job
 from bot.models.prompt import Effort
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
+from bot.services.schedules import Schedules
 from bot.services.worker import Worker
+from bot.slack.views.arguments import EDIT_ARGUMENTS, EditedCall, arguments_modal
+from bot.slack.views.schedules import schedule_waiting
+from bot.slack.views.sign_in import ADDRESS_MODAL, PastedAddress
 from bot.store import Stores
+from bot.store.accounts import Owner, Waiting
+
+if TYPE_CHECKING:
+    from bot.accounts.sign_ins import SignIns
 
 log = logging.getLogger(__name__)
 
-DOUBLE_PRESS_S = 0.5
-"""Two presses within this time are one double press, as desktops have it: after a stop, Continue or Regenerate may
-stand where Stop was, in whichever order the buttons are."""
+DOUBLE_PRESS_S = 2.0
+"""Two presses within this time are one: after a stop, Continue or Regenerate may stand where Stop was, in whichever
+order the buttons are, and a person who saw no effect yet presses again."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
 """How often a press looks for a record that comes a moment after what is shown. Slack waits three seconds for it."""
-_ALLOWS = (ReplyAction.APPROVE, ReplyAction.CREATE_IF_CHANGED, ReplyAction.ALLOW_ALWAYS)
+_DECISIONS = {
+    ReplyAction.APPROVE: Decision.APPROVED,
+    ReplyAction.ALLOW_ALWAYS: Decision.APPROVED,
+    ReplyAction.ALLOW_IN_THREAD: Decision.IN_THREAD,
+    ReplyAction.DENY: Decision.DENIED,
+}
+_ALLOWS = (*(_DECISIONS.keys() - {ReplyAction.DENY}), ReplyAction.EDIT, ReplyAction.SIGN_IN)
 _SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
 _ABOUT_CALLS = (ReplyAction.DETAILS, *_SHOWS_ARGUMENTS, *_ALLOWS)
 """Actions that show or allow calls of tools."""
@@ -88,6 +107,7 @@ class ReplyActions:
     workspace: Workspace
     worker: Worker
     access_control: AccessControl
+    schedules: Schedules
 
     async def pressed(self, press: Press, perform: Perform | None = None) -> None:
         """Performs the action, and shows the presser the outcome that the reply doesn't show.
@@ -98,13 +118,15 @@ class ReplyActions:
             response = await (perform or self.press)(press)
         except (StoreError, RateLimited, Refused) as error:
             log.error("action %s failed: %s", press.action, error)
-            response = ActionResponse(texts.ACTION_FAILED)
+            response = ActionResponse(texts.actions.ACTION_FAILED)
         if response is not None:
             response = replace(response, sentence=self.access_control.naming_admins(response.sentence))
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def press(self, press: Press) -> ActionResponse | None:  # noqa: C901, PLR0911, PLR0912
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
+        if press.action is ReplyAction.SIGN_IN:
+            return await self._open_sign_in(press)
         pressed_at = self.stores.clock.now()
         answer, pressed, sentence = await self.judged(press)
         if answer is not None and _is_double_press(press, pressed_at, answer):
@@ -112,7 +134,7 @@ class ReplyActions:
             return None
         if sentence is not None or answer is None:
             log.info("action %s by user %s refused: %s", press.action, press.user_id, sentence)
-            return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
+            return ActionResponse(sentence or texts.actions.ANSWER_UNKNOWN)
         with of_job(answer.job_id):
             log.info("action %s by user %s", press.action, press.user_id)
         match press.action:
@@ -129,9 +151,9 @@ class ReplyActions:
             case ReplyAction.DELETE:
                 await self.stores.recorded_answers.delete(answer.job_id, press.user_id)
                 await self._request_stop(answer)
-            case ReplyAction.APPROVE | ReplyAction.CREATE_IF_CHANGED | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS:
+            case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS | ReplyAction.ALLOW_IN_THREAD:
                 return await self._decide(answer, press, pressed)
-            case ReplyAction.ARGUMENTS | ReplyAction.ARGUMENTS_JSON:
+            case ReplyAction.ARGUMENTS | ReplyAction.ARGUMENTS_JSON | ReplyAction.EDIT:
                 return await self._show_arguments(answer, press, pressed)
             case ReplyAction.DETAILS:
                 return await self._details(answer)
@@ -139,7 +161,7 @@ class ReplyActions:
                 return await self._save_as_canvas(answer, press)
             case ReplyAction.UNDO:
                 if not await self.stores.memories.undo(answer.job_id, answer.question, press.user_id):
-                    return ActionResponse(texts.NOTHING_TO_UNDO)
+                    return ActionResponse(texts.memory.NOTHING_TO_UNDO)
         return None
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
@@ -186,7 +208,7 @@ class ReplyActions:
         for look in range(LOOKS_FOR_RECORD):
             answer = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
             sentence = refusal(press.action, answer, press.user_id, self.access_control.admins)
-            is_early = answer is None or sentence == texts.ANSWER_UNFINISHED
+            is_early = answer is None or sentence == texts.actions.ANSWER_UNFINISHED
             if not is_early or look + 1 == LOOKS_FOR_RECORD:
                 break
             await self.stores.clock.sleep(LOOK_AGAIN_S)
@@ -194,13 +216,17 @@ class ReplyActions:
             return None, None, sentence
         pressed = await self._call_of(answer, press)
         if pressed and pressed.ask.is_proposal and press.user_id != answer.question.user_id:
-            return answer, pressed, texts.ONLY_ASKER_AGREES
+            return answer, pressed, texts.actions.ONLY_ASKER_AGREES
+        if pressed and pressed.call.own_account and _needs_asker(press, answer):
+            return answer, pressed, texts.approvals.ONLY_ACCOUNTS_OWNER
         return answer, pressed, sentence or await self._denial(answer, press, pressed)
 
     async def _stop(self, answer: RecordedAnswer) -> ActionResponse | None:
         if not await self._request_stop(answer):
-            return ActionResponse(texts.ANSWER_FINISHED)
-        return ActionResponse(texts.STOPPED_WHILE_QUEUED) if answer.state is actions.AnswerState.QUEUED else None
+            return ActionResponse(texts.actions.ANSWER_FINISHED)
+        return (
+            ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is actions.AnswerState.QUEUED else None
+        )
 
     async def _request_stop(self, answer: RecordedAnswer) -> bool:
         is_live = await self.stores.question_queue.request_stop(answer.job_id)
@@ -212,33 +238,157 @@ class ReplyActions:
         self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None
     ) -> ActionResponse | None:
         """Approves or denies the call that a button was shown for. The database says whether it still waits."""
-        is_narrower = press.action is ReplyAction.CREATE_IF_CHANGED
-        if pressed is None or (is_narrower and pressed.call.tool != SCHEDULE):
-            return ActionResponse(texts.NOTHING_TO_DECIDE)
+        if pressed is None:
+            return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         if press.action in _ALLOWS and not press.in_modal and pressed.ask.is_cut:
-            return ActionResponse(texts.SHOW_ALL_FIRST)
-        call = pressed.call
-        decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
-        made_as = replace(call, arguments={**call.arguments, "only_if_changed": True}) if is_narrower else None
-        if not await self.stores.approvals.decide(
-            answer.job_id, answer.version, call, decision, press.user_id, made_as
-        ):
-            return ActionResponse(texts.NOTHING_TO_DECIDE)
-        with of_job(answer.job_id):
-            log.info("%s %s by user %s", call.tool, decision, press.user_id)
+            return ActionResponse(texts.approvals.SHOW_ALL_FIRST)
+        if press.action is ReplyAction.ALLOW_IN_THREAD and not pressed.ask.may_allow_in_thread:
+            return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+        decision = _DECISIONS[press.action]
+        if not await self._record(answer, press.user_id, pressed.call, decision):
+            return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         if press.action is ReplyAction.ALLOW_ALWAYS:
-            await self.stores.approvals.allow_always(answer.question.thread, call, press.user_id)
+            await self.stores.approvals.allow_always(answer.question.thread, pressed.call, press.user_id)
         self.worker.wake()
-        sentences = [texts.ALWAYS_ALLOWED] if press.action is ReplyAction.ALLOW_ALWAYS else []
+        sentences = [texts.approvals.ALWAYS_ALLOWED] if press.action is ReplyAction.ALLOW_ALWAYS else []
         # The model goes on only after the last decision.
         if undecided := sum(call.state is CallState.ASKED for call in await self.stores.approvals.shown(answer.job_id)):
-            sentences.append(texts.others_to_decide(undecided))
+            sentences.append(texts.approvals.others_to_decide(undecided))
         return ActionResponse(" ".join(sentences)) if sentences else None
+
+    async def approve_edited(self, user_id: str, edited: EditedCall) -> str:
+        """Approves a call with the texts that a person submitted; returns why not, "" if it is approved.
+
+        The modal may have been open for hours, and its values could be anybody's: all is checked again, and only texts
+        that the modal would offer are changed. Raises StoreError.
+        """
+        place = edited.place
+        thread = ThreadKey(self.workspace.me.team_id, place.channel_id, place.thread_ts)
+        press = Press(ReplyAction.APPROVE, thread, place.message_ts, user_id, place.value, in_modal=True)
+        answer, pressed, sentence = await self.judged(press)
+        if sentence is not None or answer is None or pressed is None:
+            return await self.access_control.naming_admins_plainly(sentence or texts.approvals.NOTHING_TO_DECIDE)
+        editable = pressed.ask.editable
+        typed = {index: text for index, text in edited.typed.items() if index in editable}
+        arguments = with_texts(pressed.call.arguments, typed) if typed else None
+        if arguments and not can_be_read(readable(arguments)):
+            return texts.approvals.edited_too_long(MAX_ARGUMENT_CHARS)
+        decision = Decision.EDITED if arguments else Decision.APPROVED
+        if not await self._record(answer, user_id, pressed.call, decision, arguments):
+            return texts.approvals.NOTHING_TO_DECIDE
+        self.worker.wake()
+        return ""
+
+    async def _open_sign_in(self, press: Press) -> ActionResponse | None:
+        """Shows the presser the link to a server's page, and the field for the address to which it leads."""
+        found = await self._waiting(press)
+        if isinstance(found, str):
+            return ActionResponse(found) if found else None
+        sign_ins, waiting = found
+        # Where nobody can sign in, nothing may import the SDK, as this does. Here it is imported already.
+        from bot.accounts.oauth import SignInFailed
+
+        server = waiting.owner.server
+        try:
+            url, user_code = await sign_ins.opened(waiting.owner, waiting.name)
+        except SignInFailed as error:
+            return ActionResponse(texts.accounts.cannot_sign_in(server, str(error)))
+        place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
+        view = ADDRESS_MODAL.build(server, url, place, with_code=sign_ins.shows_code(server), user_code=user_code)
+        await self.workspace.surfaces.open(press.trigger_id, view)
+        return None
+
+    async def check_address(self, user_id: str, pasted: PastedAddress) -> str:
+        """Returns why a pasted address signs nobody in, "" if it may. Raises StoreError."""
+        if pasted.address is None:
+            # The server has to be asked, which may take longer than Slack waits.
+            return ""
+        found = await self._waiting(self._press_of(user_id, pasted))
+        if isinstance(found, str):
+            return await self.access_control.naming_admins_plainly(found)
+        sign_ins, waiting = found
+        return await sign_ins.refusal(waiting.owner, waiting.name, pasted.address)
+
+    async def sign_in(self, user_id: str, pasted: PastedAddress) -> None:
+        """Signs a person in with the address that they pasted, and lets what waits go on; or tells them why not.
+
+        All is checked again: nothing but the database says that an address is used once.
+        """
+
+        async def completed(press: Press) -> ActionResponse | None:
+            found = await self._waiting(press)
+            if isinstance(found, str):
+                return ActionResponse(found) if found else None
+            sign_ins, waiting = found
+            problem = await sign_ins.complete(waiting.owner, waiting.name, pasted.address, waiting.still)
+            if problem and not await waiting.still():
+                problem = texts.accounts.NOTHING_WAITS
+            sentence = problem or await waiting.go_on()
+            return ActionResponse(sentence) if sentence else None
+
+        await self.pressed(self._press_of(user_id, pasted), completed)
+
+    async def _waiting(self, press: Press) -> tuple["SignIns", Waiting] | str:
+        """Returns what signs people in, and what waits for the presser's sign-in; why nothing does, as a sentence.
+
+        The sentence is "" for a schedule that goes on already. Raises StoreError.
+        """
+        number, sign_ins = schedule_waiting(press.value), self.schedules.sign_ins
+        by_schedule = self.schedules.waiting(number, press.user_id) if number is not None else None
+        waiting = await (by_schedule or self._waiting_call(press))
+        if isinstance(waiting, str):
+            return waiting
+        if sign_ins is None or waiting.owner.server not in sign_ins.names:
+            return texts.accounts.cannot_sign_in(waiting.owner.server, texts.accounts.NOT_SET_UP)
+        return sign_ins, waiting
+
+    async def _waiting_call(self, press: Press) -> Waiting | str:
+        answer, pressed, sentence = await self.judged(press)
+        if sentence is not None or answer is None or pressed is None or not _waits_for_sign_in(pressed):
+            return sentence or texts.approvals.NOTHING_TO_DECIDE
+        owner = Owner(press.thread.team_id, press.user_id, str(pressed.call.arguments.get("server")))
+
+        async def still() -> bool:
+            shown = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
+            if shown is None or shown.state is not actions.AnswerState.GROWING:
+                return False
+            return _waits_for_sign_in(await self._call_of(shown, press))
+
+        async def go_on() -> str:
+            if not await self._record(answer, press.user_id, pressed.call, Decision.APPROVED):
+                if sign_ins := self.schedules.sign_ins:
+                    await sign_ins.sign_out(owner)
+                return texts.accounts.NOTHING_WAITS
+            self.worker.wake()
+            return ""
+
+        return Waiting(owner, f"{answer.job_id} {press.value}", still, go_on)
+
+    def _press_of(self, user_id: str, pasted: PastedAddress) -> Press:
+        place = pasted.place
+        thread = ThreadKey(self.workspace.me.team_id, place.channel_id, place.thread_ts)
+        return Press(ReplyAction.SIGN_IN, thread, place.message_ts, user_id, place.value)
+
+    async def _record(
+        self,
+        answer: RecordedAnswer,
+        user_id: str,
+        call: RecordedCall,
+        decision: Decision,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Records a decision; returns False if the call waits no longer. `arguments`: those of an EDITED call."""
+        decide = self.stores.approvals.decide
+        is_recorded = await decide(answer.job_id, answer.version, call, decision, user_id, arguments)
+        if is_recorded:
+            with of_job(answer.job_id):
+                log.info("%s %s by user %s", call.tool, decision, user_id)
+        return is_recorded
 
     async def _denial(self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None) -> str | None:
         """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
         if pressed and pressed.ask.is_proposal and press.action is ReplyAction.ALLOW_ALWAYS:
-            return texts.NOTHING_TO_DECIDE
+            return texts.approvals.NOTHING_TO_DECIDE
         if press.action not in _ABOUT_CALLS:
             return None
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
@@ -251,23 +401,27 @@ class ReplyActions:
         self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None
     ) -> ActionResponse | None:
         if pressed is None:
-            return ActionResponse(texts.NOTHING_TO_DECIDE)
+            return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         may_approve = pressed.call.state is CallState.ASKED and not refusal(
             ReplyAction.APPROVE, answer, press.user_id, self.access_control.admins
         )
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
-        as_json = press.action is ReplyAction.ARGUMENTS_JSON
-        await self.workspace.surfaces.open_arguments_modal(
-            press.trigger_id, pressed.ask, place if may_approve else None, as_json=as_json
-        )
+        if press.action is not ReplyAction.EDIT:
+            as_json = press.action is ReplyAction.ARGUMENTS_JSON
+            view = arguments_modal(pressed.ask, place if may_approve else None, as_json=as_json)
+        elif may_approve and pressed.ask.editable:
+            view = EDIT_ARGUMENTS.build(pressed.ask, place)
+        else:
+            return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+        await self.workspace.surfaces.open(press.trigger_id, view)
         return None
 
     async def _details(self, answer: RecordedAnswer) -> ActionResponse:
         calls = await self.stores.approvals.shown(answer.job_id)
         if not calls:
-            return ActionResponse(texts.NO_TOOLS_USED)
+            return ActionResponse(texts.approvals.NO_TOOLS_USED)
         names = await self.workspace.users.names(deciders(calls))
-        return ActionResponse(texts.TOOLS_USED, details_of(calls, names))
+        return ActionResponse(texts.approvals.TOOLS_USED, details_of(calls, names))
 
     async def _call_of(self, answer: RecordedAnswer, press: Press) -> _PressedCall | None:
         """Returns the call that the pressed button names, None if it names none."""
@@ -284,7 +438,7 @@ class ReplyActions:
         try:
             effort = Effort(press.value) if press.action is ReplyAction.REGENERATE_WITH else None
         except ValueError:
-            return ActionResponse(texts.UNKNOWN_BUTTON)
+            return ActionResponse(texts.actions.UNKNOWN_BUTTON)
         if denial := await self.access_control.denial(answer.question):
             return ActionResponse(denial)
         continues = press.action is ReplyAction.CONTINUE
@@ -293,7 +447,7 @@ class ReplyActions:
             answer.job_id, continues=continues, full=full, effort=effort
         )
         if enqueued is None:
-            return ActionResponse(texts.ANSWER_UNFINISHED)
+            return ActionResponse(texts.actions.ANSWER_UNFINISHED)
         if enqueued.needs_placeholder:
             attempts, version = enqueued.attempts, answer.version + 1
             self.worker.post_placeholder(
@@ -306,33 +460,42 @@ class ReplyActions:
     async def _save_as_canvas(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
         """Has the outbox write the answer into a canvas, if its asker still has access."""
         if not self.workspace.canvases.may_write:
-            return ActionResponse(texts.CANVAS_FORBIDDEN)
+            return ActionResponse(texts.actions.CANVAS_FORBIDDEN)
         if denial := await self.access_control.denial(answer.question):
             return ActionResponse(denial)
         will_be_made = await self.stores.answer_canvases.request(answer.job_id, answer.version, press.user_id)
-        return ActionResponse(texts.CANVAS_BEGUN if will_be_made else texts.CANVAS_EXISTS)
+        return ActionResponse(texts.actions.CANVAS_BEGUN if will_be_made else texts.actions.CANVAS_EXISTS)
 
     async def _vote(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
         vote = VOTES.get(press.value)
         if vote is None:
-            return ActionResponse(texts.UNKNOWN_BUTTON)
+            return ActionResponse(texts.actions.UNKNOWN_BUTTON)
         await self.stores.recorded_answers.vote(answer, press.user_id, vote)
         self.workspace.telemetry.rated(answer.job_id, answer.model, press.value)
         if vote > 0:
-            return ActionResponse(texts.THANKS_HELPED)
-        return ActionResponse(texts.THANKS_NOT_HELPED, asks_why=press.message_ts)
+            return ActionResponse(texts.actions.THANKS_HELPED)
+        return ActionResponse(texts.actions.THANKS_NOT_HELPED, asks_why=press.message_ts)
 
     async def _give_reason(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
         """Records why an answer didn't help, and shows that in place of the question."""
         try:
             reason = DownReason(press.value)
         except ValueError:
-            return ActionResponse(texts.UNKNOWN_BUTTON)
+            return ActionResponse(texts.actions.UNKNOWN_BUTTON)
         model = await self.stores.recorded_answers.give_reason(answer.job_id, press.user_id, reason)
         if model is None:
-            return ActionResponse(texts.NO_LONGER_DOWN, replaces=True)
+            return ActionResponse(texts.actions.NO_LONGER_DOWN, replaces=True)
         self.workspace.telemetry.down_explained(answer.job_id, model, reason)
-        return ActionResponse(texts.REASON_NOTED[reason], replaces=True)
+        return ActionResponse(texts.actions.REASON_NOTED[reason], replaces=True)
+
+
+def _needs_asker(press: Press, answer: RecordedAnswer) -> bool:
+    """Whether somebody else than the asker presses what would use the asker's account. Admins may refuse."""
+    return press.action is not ReplyAction.DENY and press.user_id != answer.question.user_id
+
+
+def _waits_for_sign_in(pressed: _PressedCall | None) -> bool:
+    return pressed is not None and pressed.call.tool == SIGN_IN and pressed.call.state is CallState.ASKED
 
 
 def _is_double_press(press: Press, pressed_at: float, answer: RecordedAnswer) -> bool:

@@ -1,7 +1,8 @@
-"""Runs of schedules: whether one may be posted now, and who is told if its schedule is paused instead.
+"""Runs of schedules: whether one may be posted now, and who is told if it is skipped or its schedule is paused.
 
-A run acts as the person who created its schedule. So before each post Slack is asked anew: the person has access, is a
-member of the workspace and of the channel. What Slack doesn't say leaves the run to a later try.
+A run acts as the person who created its schedule. So before each post Slack is asked again: the person has access, is a
+member of the workspace and of the channel. What Slack doesn't say leaves the run to a later try. A run that uses the
+person's own accounts also needs their sign-ins.
 
 "Only if something changed" is a fact, not a judgment: somebody has written in the place since the last answered run.
 Nobody asks a model whether that matters, so a run without news costs nothing.
@@ -19,9 +20,11 @@ from bot.errors import RateLimited, Refusal, Refused
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
+from bot.services.schedules import Schedules
 from bot.services.tool_calls import MEMBER_WITHIN_S
 from bot.slack.budget import CALLS_PER_MINUTE
 from bot.store import Stores
+from bot.store.accounts import Owner
 
 LOOKUP_S = 60.0
 """Runs of one creator within this time share a lookup."""
@@ -33,85 +36,83 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScheduledRuns:
-    """Admits runs to be posted, and tells people about pauses."""
+    """Admits runs to be posted, and tells people of those that don't come and of pauses."""
 
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
     quota: Quota
+    schedules: Schedules
 
     def may_begin(self) -> int:
         """Returns how many runs may begin in this second: one, while people have half of a minute's calls left."""
         spare = self.workspace.budget.spare
         return int(all(2 * spare(method) > CALLS_PER_MINUTE[method] for method in CALLS_OF_RUNS))
 
-    async def admitted(self, entry: OutboxEntry, still: Callable[[], bool]) -> Run | None:
-        """Returns the run to post; None if there is none: it is forbidden, has no news, or its schedule was stopped.
+    async def admitted(self, entry: OutboxEntry) -> Run | None:
+        """Returns the run to post; None if there is none: it is skipped, has no news, or its schedule was stopped.
 
-        Raises RateLimited, Refused, StoreError, and TimeoutError if Slack doesn't say who the creator is.
+        Raises RateLimited, Refused, StoreError, and TimeoutError if Slack doesn't say who the creator is, or a server
+        doesn't renew their sign-in.
         """
         run = await self.stores.schedules.run(entry.job_id)
-        if run is not None and not run.only_tells:
-            if await self._is_to_be_posted(run, entry):
-                return run
-            run = await self.stores.schedules.run(entry.job_id)
-        if run is not None and run.only_tells:
-            await self._tell(run.schedule, entry.job_id, still)
-        return None
-
-    async def _is_to_be_posted(self, run: Run, entry: OutboxEntry) -> bool:
-        """Returns whether nothing forbids a run, and it has something to do. An obstacle pauses its schedule."""
+        if run is None or run.skipped:
+            return None
         schedule = run.schedule
         asked = _question(schedule)
-        if reason := await self._obstacle(schedule, asked, entry.job_id):
-            log.info("schedule %d paused: %s", schedule.id, reason)
-            await self.stores.schedules.pause(schedule.team_id, schedule.id, reason, job_id=entry.job_id)
-            return False
-        if not await self.quota.has_room(asked):
-            log.info("schedule %d not run: a quota is used up", schedule.id)
-            await self.stores.schedules.fail_unposted(schedule, entry.job_id, PauseReason.QUOTA)
-            return False
+        reason = await self._obstacle(schedule, asked, entry.job_id)
+        if reason is None and not await self.quota.has_room(asked):
+            reason = PauseReason.QUOTA
+        if reason is not None:
+            log.info("schedule %d not run: %s", schedule.id, reason)
+            await self.stores.schedules.skip(schedule, entry.job_id, reason)
+            return None
         surfaces = self.workspace.surfaces
-        has_news = not schedule.only_if_changed or await surfaces.has_news(schedule.channel_id, run.since)
-        if not has_news:
+        if schedule.only_if_changed and not await surfaces.has_news(schedule.channel_id, run.since):
             log.info("schedule %d not run: nothing is new", schedule.id)
-        return has_news
+            return None
+        return run
 
-    async def lost(self, entry: OutboxEntry, refusal: Refusal | None) -> bool:
-        """Counts a run that can't be posted. Returns whether its entry tells people now that its schedule is paused."""
-        run = await self.stores.schedules.run(entry.job_id)
-        if run is None or run.only_tells:
-            return False
-        schedule = run.schedule
+    async def lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
+        """Skips a run that can't be posted: `refusal` is final, or its time is over."""
+        reason = PauseReason.MISSED
         if refusal is not None and refusal.is_final:
             reason = PauseReason.FORBIDDEN if refusal is Refusal.FORBIDDEN else PauseReason.PLACE_GONE
-            await self.stores.schedules.pause(schedule.team_id, schedule.id, reason, job_id=entry.job_id)
-            return True
-        return await self.stores.schedules.fail_unposted(schedule, entry.job_id)
-
-    async def tell_pause(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Tells people that the end of a run has paused its schedule. Raises RateLimited, Refused and StoreError."""
         if (run := await self.stores.schedules.run(entry.job_id)) is not None:
-            await self._tell(run.schedule, entry.job_id, still)
+            await self.stores.schedules.skip(run.schedule, entry.job_id, reason)
 
-    async def _tell(self, schedule: Schedule, job_id: int, still: Callable[[], bool]) -> None:
-        """Tells the place and the creator, each once, unless the schedule was resumed meanwhile.
+    async def tell(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+        """Tells people why a run was skipped, or that its end has paused the schedule.
+
+        Raises RateLimited, Refused and StoreError.
+        """
+        run = await self.stores.schedules.run(entry.job_id)
+        if run is not None and (run.skipped or run.is_at_pause):
+            await self._tell(run, entry.job_id, still)
+        if run is not None and run.skipped:
+            await self.stores.unposted_questions.give_up(entry)
+
+    async def _tell(self, run: Run, job_id: int, still: Callable[[], bool]) -> None:
+        """Tells the place, and of a pause the creator, each once.
 
         Once `still()` is False, nothing is sent. A notice comes twice only if this process dies between Slack's answer
         and the record of it.
         """
-        if schedule.paused is None:
-            return
-        told = {schedule.user_id: schedule.user_id}
-        if schedule.paused is not PauseReason.PLACE_GONE and not is_direct(schedule.channel_id):
+        schedule, told = run.schedule, dict[str, str]()
+        is_place_gone = PauseReason.PLACE_GONE in (run.skipped, schedule.paused)
+        if run.is_at_pause or is_place_gone or is_direct(schedule.channel_id):
+            told[schedule.user_id] = schedule.user_id
+        if not is_place_gone and not is_direct(schedule.channel_id):
             told[""] = schedule.channel_id
+        is_signed_out = run.is_at_pause and schedule.paused is PauseReason.SIGNED_OUT
+        signed_out = await self.schedules.signed_out_of(schedule) if is_signed_out else ()
         notice = f"schedule paused {schedule.id} {job_id}"
         again: RateLimited | Refused | None = None
         for user_id, channel_id in told.items():
             if await self.stores.notices.is_given(schedule.team_id, user_id, notice):
                 continue
             try:
-                await self.workspace.surfaces.tell_of_pause(channel_id, schedule, still)
+                await self.workspace.surfaces.tell_of_run(channel_id, run, still, signed_out if user_id else ())
             except RateLimited as error:
                 again = error
                 continue
@@ -119,7 +120,7 @@ class ScheduledRuns:
                 if not refused.reason.is_final:
                     again = refused
                     continue
-                log.warning("pause of schedule %d not told: %s", schedule.id, refused)
+                log.warning("people not told about a run of schedule %d: %s", schedule.id, refused)
             await self.stores.notices.claim(schedule.team_id, user_id, notice)
         if again is not None:
             raise again
@@ -143,7 +144,13 @@ class ScheduledRuns:
         if not is_there:
             return PauseReason.NOT_IN_CHANNEL
         _, of_day = await self.stores.schedules.used(schedule, job_id)
-        return PauseReason.CAP if of_day >= schedule.day_tokens else None
+        if of_day >= schedule.day_tokens:
+            return PauseReason.CAP
+        for server in schedule.accounts:
+            owner = Owner(schedule.team_id, schedule.user_id, server)
+            if (sign_ins := self.schedules.sign_ins) is None or not await sign_ins.is_signed_in(owner):
+                return PauseReason.SIGNED_OUT
+        return None
 
 
 def _question(schedule: Schedule) -> Question:

@@ -1,29 +1,34 @@
 """Schedules as people handle them: a model's proposal, the list, and presses that change, run, pause and stop one.
 
-Nothing but a person's press creates or changes a schedule. A model proposes one by a tool, and the asker alone agrees
-to what the card shows (bot/slack/cards.py). Afterwards it is its creator's and the Typist admins': their rights are
-looked at with each press, and again when a modal is submitted, which may have been open for hours.
+Nothing but a person creates or changes a schedule. A model proposes that by a tool, and the asker alone agrees to what
+the card shows (bot/slack/cards.py). Afterwards it is its creator's and the Typist admins': their rights are looked at
+with each press, and again when a modal is submitted, which may have been open for hours. Plain words list and stop
+schedules without a model.
 
 The times, runs and pauses are in bot/core/schedules.py and bot/store/schedules.py.
 """
 
 import logging
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.actions import ActionResponse
-from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, own_tool, visible
+from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, ToolUse, as_data, own_tool, visible
 from bot.core.conversation import Question, ThreadKey, is_direct
-from bot.core.job import direct_message_of
+from bot.core.job import Job, direct_message_of
+from bot.core.prompt import one_line
 from bot.core.schedules import (
     ADMIN_GAP_MINUTES,
     DAY_TOKENS,
     MAX_IN_CHANNEL,
+    MAX_OF_MEMBER,
     MAX_WORDS_CHARS,
     MEMBER_GAP_MINUTES,
     RUN_TOKENS,
@@ -31,25 +36,46 @@ from bot.core.schedules import (
     Proposal,
     Rule,
     Schedule,
+    ScheduleCommand,
     UnusableRule,
+    Weekly,
+    command_in,
     proposal_of,
     rule_of,
-    zone_of,
+    weekly_of,
+    written_rule,
 )
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.models.prompt import Offered, Permission, ToolRule
+from bot.models.prompt import Offered, Permission, Reading, ToolRule
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl
-from bot.slack.schedule_views import ListPlace, ScheduleAction, ScheduleField, ScheduleList, when_of
+from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
+from bot.services.answer_attempt import Done
+from bot.slack.views.modal import sentence_modal
+from bot.slack.views.schedules import (
+    CHANGE_SCHEDULE,
+    ListPlace,
+    ScheduleAction,
+    ScheduleField,
+    ScheduleList,
+    SubmittedSchedule,
+    moment,
+    schedules_modal,
+)
 from bot.store import Stores
+from bot.store.accounts import Owner, Waiting
+
+if TYPE_CHECKING:
+    from bot.accounts.sign_ins import SignIns
 
 log = logging.getLogger(__name__)
 
 DEFINITION = replace(
     own_tool(
         SCHEDULE,
-        "Proposes a schedule for this conversation: what you do here by yourself at set times, or once later. Call it "
-        "only if the asker wants that in their own message. They see a card and decide; until then, nothing exists.",
+        "Proposes a schedule for this conversation: what you do here by yourself at set times, or once later. Or "
+        "proposes to change or stop one by its number: “make it ten instead” is a change. Call it only if the asker "
+        "wants that in their own message. They see a card and decide; until then, nothing changes. Without arguments, "
+        "it proposes nothing, and returns what each schedule here does, and whose it is.",
         {
             "type": "object",
             "properties": {
@@ -66,9 +92,13 @@ DEFINITION = replace(
                 },
                 "at": {"type": "string", "description": "In place of cron, one time: 2026-12-10T09:00"},
                 "zone": {"type": "string", "description": "An IANA zone, if the asker names another one than theirs"},
-                "only_if_changed": {"type": "boolean", "description": "Whether to post only if something has changed"},
+                "only_if_changed": {
+                    "type": "boolean",
+                    "description": "Whether to skip a run if nobody has written here since the last one",
+                },
+                "number": {"type": "integer", "description": "The schedule to change or stop; what you omit stays"},
+                "stop": {"type": "boolean", "description": "Whether to stop the schedule with this number for good"},
             },
-            "required": ["words"],
             "additionalProperties": False,
         },
         is_dispensable=True,
@@ -77,17 +107,11 @@ DEFINITION = replace(
 )
 
 # What the model reads of a call.
-CREATED = (
-    "The schedule is created. Its first run posts here. The person can change or stop it in the list of schedules."
-)
-FULL = (
-    f"Nothing was created: this conversation has {MAX_IN_CHANNEL} schedules, which is the most. Say that one must be "
-    "stopped first, in the list of schedules."
-)
+NOTHING_HERE = "Nothing is scheduled here."
+NOT_SIGNED_IN = "The asker isn't signed in to {servers}, so runs can't use an account there."
 NO_ZONE = "Slack doesn't say in which time zone the asker is. Ask them, and name it as the zone."
 
-_TIME = re.compile(r"\d{4}-")
-"""Begins one time; five fields of cron can't."""
+_WHEN = {"cron", "at"}
 _TOKENS = re.compile(r"[1-9]\d{0,8}")
 
 
@@ -98,51 +122,142 @@ class ScheduleTool:
     stores: Stores
     workspace: Workspace
     admins: frozenset[str]
+    servers: Sequence[str] = ()
+    """The MCP servers at which people may have accounts of their own."""
 
     async def definitions(self, question: Question) -> Offered:
         """Returns the tool for a person's question. No run of a schedule proposes another one."""
-        user_id = question.user_id
+        user_id, (team_id, channel_id) = question.user_id, question.thread.place
         if question.schedule is not None or question.from_bot:
             return Offered()
-        await self.workspace.users.names((user_id,))
+        standing = partial(self.stores.schedules.standing, team_id, channel_id)
+        here = await insist(standing, self.stores.clock, "schedules not read")
+        names = await self.workspace.users.names((user_id, *(one.user_id for one in here)))
         zone = self.workspace.users.zones((user_id,)).get(user_id)
-        prepared = partial(self._prepared, user_id, zone.key if zone else "")
-        return Offered((replace(DEFINITION, prepared=prepared),))
+        own = partial(self.stores.accounts.of, team_id, user_id)
+        accounts = await insist(own, self.stores.clock, "accounts not read") if self.servers else ()
+        signed_in = [account.server for account in accounts]
+        prepared = partial(self._prepared, user_id, zone.key if zone else "", here, names, signed_in)
+        described = f"{DEFINITION.description}{_listed_for_model(here)}"
+        parameters = _with_accounts(self.servers) if self.servers else DEFINITION.parameters
+        return Offered((replace(DEFINITION, description=described, parameters=parameters, prepared=prepared),))
 
-    def _prepared(self, user_id: str, zone: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
-        """Returns a proposal's arguments in one form, with its next times; or why it can't be used."""
-        if not (zone or arguments.get("zone")):
+    def _prepared(
+        self,
+        user_id: str,
+        zone: str,
+        here: Sequence[Schedule],
+        names: Mapping[str, str],
+        signed_in: Sequence[str],
+        arguments: Mapping[str, Any],
+    ) -> Mapping[str, Any] | str:
+        """Returns a proposal's arguments in one form, with its next times; or what the model reads in its place."""
+        if not arguments:
+            return _shown_to_model(here, names)
+        now, number = self.stores.clock.now(), arguments.get("number") or 0
+        changed = next((one for one in here if one.id == number), None)
+        if number and changed is None:
+            return texts.schedules.nothing_to_stop(str(number))
+        if changed is not None and not may_change(changed, user_id, self.admins):
+            return texts.schedules.NOT_YOUR_SCHEDULE
+        if changed is not None and arguments.get("stop") is True:
+            return {**changed.as_proposal.arguments, "number": changed.id, "stop": True}
+        if not (zone or arguments.get("zone") or changed):
             return NO_ZONE
-        now = self.stores.clock.now()
+        if changed is not None and changed.user_id != user_id:
+            # Only its creator agrees to the use of an account.
+            arguments = {**arguments, "accounts": []}
         try:
-            proposal = proposal_of(arguments, zone, now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
-            return {**proposal.arguments, "words": visible(proposal.words), "next": proposal.rule.upcoming(now)}
+            gap = min_gap_minutes(user_id, self.admins)
+            proposal = proposal_of(_completed(arguments, changed), zone, now, min_gap_minutes=gap)
+            if missing := [server for server in proposal.accounts if server not in signed_in]:
+                raise UnusableRule(NOT_SIGNED_IN.format(servers=", ".join(missing)))
         except UnusableRule as unusable:
             return str(unusable)
+        theirs = (one for one in here if one.user_id == (changed.user_id if changed else user_id))
+        if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
+            return texts.schedules.already_scheduled(same.id)
+        whole = {**proposal.arguments, "words": visible(proposal.words), "next": proposal.rule.upcoming(now)}
+        return whole if changed is None else {**whole, "number": changed.id, "before": changed.rule.in_words}
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
-        """Creates a schedule that its asker has agreed to. Raises StoreError."""
-        if (tool, definition_hash) != (SCHEDULE, DEFINITION.definition_hash):
+    async def call(self, use: ToolUse) -> CallResult:
+        """Creates, changes or stops a schedule as its asker has agreed to. Raises StoreError."""
+        if (use.tool, use.definition_hash) != (SCHEDULE, DEFINITION.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
-        thread, user_id, now = question.thread, question.user_id, self.stores.clock.now()
         try:
-            proposal = proposal_of(arguments, "", now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
+            return await self._agreed(use)
         except UnusableRule as unusable:
             return CallResult.failed(str(unusable))
-        created = await self.stores.schedules.create(thread.team_id, thread.channel_id, user_id, proposal)
-        if created is None:
-            return CallResult.failed(FULL)
-        log.info("user %s created schedule %d in channel %s", user_id, created, thread.channel_id)
-        return CallResult(CallState.DONE, CREATED)
+
+    async def _agreed(self, use: ToolUse) -> CallResult:
+        """Does what the asker has agreed to; its result says that to people. Raises UnusableRule and StoreError."""
+        (team_id, channel_id), user_id, now = use.question.thread.place, use.question.user_id, self.stores.clock.now()
+        schedules, number = self.stores.schedules, use.arguments.get("number") or 0
+        changed = await schedules.read(team_id, number) if number else None
+        if number and (changed is None or changed.channel_id != channel_id):
+            raise UnusableRule(texts.schedules.SCHEDULE_GONE)
+        if changed is not None and not may_change(changed, user_id, self.admins):
+            raise UnusableRule(texts.schedules.NOT_YOUR_SCHEDULE)
+        if changed is not None and use.arguments.get("stop"):
+            await schedules.stop(team_id, changed.id, user_id)
+            return CallResult(CallState.DONE, texts.schedules.stopped(changed.id, changed.rule.in_words))
+        proposal = proposal_of(use.arguments, "", now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
+        said = proposal.rule.in_words, proposal.rule.first_in_words(now)
+        if changed is not None:
+            if not await schedules.change(
+                team_id, changed.id, user_id, proposal, changed.run_tokens, changed.day_tokens
+            ):
+                raise UnusableRule(texts.schedules.SCHEDULE_GONE)
+            log.info("user %s changed schedule %d", user_id, changed.id)
+            sentence = texts.schedules.changed(changed.id, *said, is_paused=bool(changed.paused))
+            return CallResult(CallState.DONE, sentence, made=changed.id)
+        is_shared = user_id not in self.admins and not is_direct(channel_id)
+        most = MAX_OF_MEMBER if is_shared else MAX_IN_CHANNEL
+        created = await schedules.create(team_id, channel_id, user_id, proposal, most)
+        log.info("user %s created schedule %d in channel %s", user_id, created, channel_id)
+        return CallResult(CallState.DONE, texts.schedules.scheduled(created, *said), made=created)
+
+
+def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
+    """Returns the tool's parameters where people may have accounts at these servers."""
+    described = {
+        "type": "array",
+        "items": {"type": "string", "enum": list(servers)},
+        "description": "The servers whose tools each run needs with the asker's own account. Such runs can't read this "
+        "conversation",
+    }
+    return {**DEFINITION.parameters, "properties": {**DEFINITION.parameters["properties"], "accounts": described}}
+
+
+def _completed(arguments: Mapping[str, Any], changed: Schedule | None) -> Mapping[str, Any]:
+    """Returns a proposal's arguments, with what a change leaves as it is."""
+    if changed is None:
+        return arguments
+    known, given = changed.as_proposal.arguments, {name: value for name, value in arguments.items() if value != ""}
+    # Only one of the two says when.
+    kept = {name: value for name, value in known.items() if name not in ("cron", "at") or not given.keys() & _WHEN}
+    return {**kept, **given}
+
+
+def _listed_for_model(here: Sequence[Schedule]) -> str:
+    """Returns what the tool's description says of a place's schedules, in our words alone.
+
+    Prompts of a place begin alike, so nothing in it depends on the asker.
+    """
+    lines = [f"number {one.id}, {one.rule.in_words}{', paused' if one.paused else ''}" for one in here]
+    return f" Scheduled here now: {'; '.join(lines)}." if lines else f" {NOTHING_HERE}"
+
+
+def _shown_to_model(here: Sequence[Schedule], names: Mapping[str, str]) -> Reading:
+    """Returns what a place's schedules do, and whose they are, as data."""
+    whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
+    lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.in_words}: {one.words}" for one in here]
+    return Reading(as_data("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)
+
+
+def may_change(schedule: Schedule, user_id: str, admins: frozenset[str]) -> bool:
+    """Returns whether a person may change a schedule."""
+    return user_id == schedule.user_id or user_id in admins
 
 
 def min_gap_minutes(user_id: str, admins: frozenset[str]) -> int:
@@ -166,19 +281,8 @@ class SchedulePress:
     in_modal: bool = False
     thread: ThreadKey | None = None
     """Of the message in which it stands."""
+    message_ts: str = ""
     response_url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SubmittedSchedule:
-    """What a person submitted in the modal that changes a schedule."""
-
-    user_id: str
-    schedule_id: int
-    place: ListPlace | None
-    """The list below the modal."""
-    entered: Mapping[ScheduleField, str]
-    """What they changed. The rest stays as it is now: somebody else may have changed it meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +292,44 @@ class Schedules:
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
+    sign_ins: "SignIns | None" = None
+    """None if nobody can sign in to an MCP server."""
+
+    async def carry_out(self, job: Job) -> Done | None:
+        """Carries out a job's messages if all of them are commands; returns None if a model has to read them."""
+        questions = (*job.earlier, job.question)
+        commands = [command_in(question, self.workspace.me.user_id) for question in questions]
+        if not all(commands):
+            return None
+        here = await self._here(job.question.thread)
+        if any(command and command.about and not command.meant(here) for command in commands):
+            return None
+        done = [await self._carry_out(*both, here) for both in zip(questions, commands, strict=True)]
+        notice = " ".join(dict.fromkeys(one.notice for one in done if one.notice))
+        return Done(notice, next((one.listed for one in reversed(done) if one.listed), ""))
+
+    async def _carry_out(self, question: Question, command: ScheduleCommand | None, here: list[Schedule]) -> Done:
+        if command is None or command == ScheduleCommand():
+            names = await self.workspace.users.names([one.user_id for one in here])
+            now = self.stores.clock.now()
+            lines = [_line(one, names, now) for one in here]
+            if not here:
+                return Done(texts.schedules.NOTHING_HERE)
+            return Done(texts.schedules.change_by_number(here[0].id), "\n".join(lines))
+        schedule = command.meant(here)
+        if schedule is None:
+            return Done(texts.schedules.nothing_to_stop(str(command.number)))
+        if refusal := await self._refusal(schedule, question.user_id):
+            return Done(refusal)
+        log.info("message %s is a command: schedule %d stopped", question.ts, schedule.id)
+        stop = partial(self.stores.schedules.stop, *question.thread.place[:1], schedule.id, question.user_id)
+        await insist(stop, self.stores.clock, "schedule not stopped")
+        here.remove(schedule)
+        return Done(texts.schedules.stopped(schedule.id, schedule.rule.in_words))
+
+    async def _here(self, thread: ThreadKey) -> list[Schedule]:
+        standing = partial(self.stores.schedules.standing, *thread.place)
+        return await insist(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
         """Shows a channel's schedules, in a direct message or with "" a person's own; `in_modal`: above a modal.
@@ -196,17 +338,19 @@ class Schedules:
         """
         listed = await self._list(user_id, "" if is_direct(channel_id) else channel_id)
         if listed is None:
-            return texts.NOT_YOUR_SCHEDULES
-        await self.workspace.surfaces.open_schedules(trigger_id, listed, in_modal=in_modal)
+            return texts.schedules.NOT_YOUR_SCHEDULES
+        await self.workspace.surfaces.open(trigger_id, schedules_modal(listed), in_modal=in_modal)
         return ""
 
     async def pressed(self, press: SchedulePress) -> None:
         """Does what a button says, and shows the presser the outcome. Raises RateLimited and Refused in App Home."""
         try:
             outcome = await self._press(press)
+            if await self._shows_stopped(press, outcome):
+                return
         except (StoreError, RateLimited, Refused) as error:
             log.error("%s of schedule %d failed: %s", press.action, press.schedule_id, error)
-            outcome = texts.ACTION_FAILED
+            outcome = texts.actions.ACTION_FAILED
         surfaces, outcome = self.workspace.surfaces, self.access_control.naming_admins(outcome)
         if outcome and press.place:
             await self.show_again(press.user_id, press.place, outcome)
@@ -214,7 +358,17 @@ class Schedules:
             response = ActionResponse(outcome)
             await surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
         elif outcome:
-            await surfaces.open_sentence(press.trigger_id, outcome, texts.SCHEDULES)
+            await surfaces.open(press.trigger_id, sentence_modal(outcome, texts.schedules.SCHEDULES))
+
+    async def _shows_stopped(self, press: SchedulePress, outcome: str) -> bool:
+        """Says in an answer that the schedule of the pressed button is gone; returns False if it isn't said there."""
+        if press.action is not ScheduleAction.STOP or press.thread is None:
+            return False
+        if await self.stores.schedules.read(self.workspace.me.team_id, press.schedule_id) is not None:
+            return False
+        answers = self.stores.recorded_answers
+        answer = await answers.shown_by(press.thread, press.message_ts)
+        return answer is not None and await answers.say_stopped(answer.job_id, press.schedule_id, outcome)
 
     async def show_again(self, user_id: str, place: ListPlace, outcome: str) -> None:
         """Shows a list as it is now, with the outcome of what its reader did."""
@@ -223,15 +377,19 @@ class Schedules:
             listed = await self._list(user_id, place.channel_id)
         except (StoreError, RateLimited, Refused) as error:
             log.warning("list of schedules not read again: %s", error)
-        shown = outcome if listed is None else replace(listed, outcome=outcome)
-        await self.workspace.surfaces.update_schedules(place.view_id, shown)
+        view = (
+            sentence_modal(outcome, texts.schedules.SCHEDULES)
+            if listed is None
+            else schedules_modal(replace(listed, outcome=outcome))
+        )
+        await self.workspace.surfaces.update(place.view_id, view)
 
-    async def change(self, submitted: SubmittedSchedule) -> dict[str, str]:
+    async def change(self, user_id: str, submitted: SubmittedSchedule) -> dict[str, str]:
         """Saves what a person changed of a schedule, or returns a sentence for each bad field.
 
         Raises RateLimited, Refused and StoreError.
         """
-        user_id, team_id = submitted.user_id, self.workspace.me.team_id
+        team_id = self.workspace.me.team_id
         schedule = await self.stores.schedules.read(team_id, submitted.schedule_id)
         if refusal := await self._refusal(schedule, user_id):
             return {ScheduleField.WORDS: await self.access_control.naming_admins_plainly(refusal)}
@@ -239,45 +397,66 @@ class Schedules:
         entered, problems = submitted.entered, dict[str, str]()
         words = entered.get(ScheduleField.WORDS, schedule.words)
         if not 0 < len(words) <= MAX_WORDS_CHARS:
-            problems[ScheduleField.WORDS] = texts.schedule_words(MAX_WORDS_CHARS)
+            problems[ScheduleField.WORDS] = texts.schedules.schedule_words(MAX_WORDS_CHARS)
         only_if_changed = bool(entered.get(ScheduleField.ONLY_IF_CHANGED, schedule.only_if_changed))
-        rule = self._rule(schedule.rule, submitted, problems)
-        run_tokens = self._tokens(ScheduleField.RUN_TOKENS, schedule.run_tokens, RUN_TOKENS, submitted, problems)
-        day_tokens = self._tokens(ScheduleField.DAY_TOKENS, schedule.day_tokens, DAY_TOKENS, submitted, problems)
+        rule = await self._rule(user_id, schedule, submitted, problems)
+        run_tokens = self._tokens(
+            user_id, ScheduleField.RUN_TOKENS, schedule.run_tokens, RUN_TOKENS, submitted, problems
+        )
+        day_tokens = self._tokens(
+            user_id, ScheduleField.DAY_TOKENS, schedule.day_tokens, DAY_TOKENS, submitted, problems
+        )
         if problems:
             return problems
-        changed = Proposal(words, rule, only_if_changed)
+        changed = Proposal(words, rule, only_if_changed, schedule.accounts)
         if not await self.stores.schedules.change(team_id, schedule.id, user_id, changed, run_tokens, day_tokens):
-            return {ScheduleField.WORDS: texts.SCHEDULE_GONE}
+            return {ScheduleField.WORDS: texts.schedules.SCHEDULE_GONE}
         log.info("user %s changed schedule %d", user_id, schedule.id)
         return {}
 
-    def _rule(self, rule: Rule, submitted: SubmittedSchedule, problems: dict[str, str]) -> Rule:
+    async def _rule(
+        self, user_id: str, schedule: Schedule, submitted: SubmittedSchedule, problems: dict[str, str]
+    ) -> Rule:
         """Returns the rule that a person wants; adds a sentence for a bad field."""
-        if not submitted.entered.keys() & {ScheduleField.WHEN, ScheduleField.ZONE}:
-            return rule
-        when = submitted.entered.get(ScheduleField.WHEN, when_of(rule))
-        zone = submitted.entered.get(ScheduleField.ZONE, rule.zone)
-        at, cron = (when, "") if _TIME.match(when) else ("", when)
-        gap = min_gap_minutes(submitted.user_id, self.access_control.admins)
-        field = ScheduleField.ZONE
+        entered, zone = submitted.entered, await self._zone(user_id, schedule)
+        other = entered.get(ScheduleField.OTHER, "")
+        is_weekly = bool(entered.keys() & {ScheduleField.DAYS, ScheduleField.TIME})
+        if not (other or is_weekly):
+            return schedule.rule
+        now, gap = self.stores.clock.now(), min_gap_minutes(user_id, self.access_control.admins)
         try:
-            zone_of(zone)
-            field = ScheduleField.WHEN
-            return rule_of(zone, self.stores.clock.now(), cron=cron, at=at, min_gap_minutes=gap)
+            if other and is_weekly:
+                raise UnusableRule(texts.schedules.NOT_BOTH)
+            if other:
+                return written_rule(other, zone, now, min_gap_minutes=gap)
+            shown = weekly_of(schedule.rule, zone, now) or Weekly("", "")
+            days, time = entered.get(ScheduleField.DAYS, shown.days), entered.get(ScheduleField.TIME, shown.time)
+            return rule_of(zone, now, cron=Weekly(days, time).cron, min_gap_minutes=gap)
         except UnusableRule as unusable:
-            problems[field] = str(unusable)
-            return rule
+            problems[ScheduleField.OTHER if other else ScheduleField.TIME] = str(unusable)
+            return schedule.rule
+
+    async def _zone(self, user_id: str, schedule: Schedule) -> str:
+        """Returns a person's time zone; the schedule's if Slack doesn't say theirs."""
+        await self.workspace.users.names((user_id,))
+        zone = self.workspace.users.zones((user_id,)).get(user_id)
+        return zone.key if zone else schedule.rule.zone
 
     def _tokens(
-        self, field: ScheduleField, now: int, default: int, submitted: SubmittedSchedule, problems: dict[str, str]
+        self,
+        user_id: str,
+        field: ScheduleField,
+        now: int,
+        default: int,
+        submitted: SubmittedSchedule,
+        problems: dict[str, str],
     ) -> int:
         """Returns the limit of tokens that a person wants; adds a sentence for a bad one. Only admins widen it."""
         text, most = submitted.entered.get(field, str(now)), max(now, default)
         if not _TOKENS.fullmatch(text):
-            problems[field] = texts.TOKENS_NOT_A_NUMBER
-        elif int(text) > most and submitted.user_id not in self.access_control.admins:
-            problems[field] = texts.only_admins_allow_tokens(most)
+            problems[field] = texts.schedules.TOKENS_NOT_A_NUMBER
+        elif int(text) > most and user_id not in self.access_control.admins:
+            problems[field] = texts.schedules.only_admins_allow_tokens(most)
         return now if field in problems else int(text)
 
     async def _press(self, press: SchedulePress) -> str:
@@ -294,33 +473,81 @@ class Schedules:
         log.info("%s of schedule %d by user %s", press.action, schedule.id, user_id)
         match press.action:
             case ScheduleAction.CHANGE:
-                await self.workspace.surfaces.open_schedule(
-                    press.trigger_id, schedule, press.place, in_modal=press.in_modal
-                )
+                zone = await self._zone(user_id, schedule)
+                weekly = weekly_of(schedule.rule, zone, self.stores.clock.now())
+                view = CHANGE_SCHEDULE.build(schedule, press.place, weekly, zone)
+                await self.workspace.surfaces.open(press.trigger_id, view, in_modal=press.in_modal)
                 return ""
             case ScheduleAction.RUN:
                 is_done = await schedules.run_now(team_id, schedule.id, user_id)
             case ScheduleAction.PAUSE:
                 is_done = await schedules.pause(team_id, schedule.id, PauseReason.BY_PERSON, user_id)
             case ScheduleAction.RESUME:
-                is_done = await schedules.resume(team_id, schedule.id, user_id)
+                if missing := await self.signed_out_of(schedule):
+                    return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
+                is_done = await schedules.resume(team_id, schedule.id, user_id) is not None
             case ScheduleAction.STOP:
                 is_done = await schedules.stop(team_id, schedule.id, user_id)
-        outcome = (texts.SCHEDULE_PRESSED if is_done else texts.SCHEDULE_UNCHANGED)[press.action]
+        outcome = (texts.schedules.SCHEDULE_PRESSED if is_done else texts.schedules.SCHEDULE_UNCHANGED)[press.action]
         is_unsure = press.action is ScheduleAction.RUN and schedule.only_if_changed
-        return f"{outcome} {texts.ONLY_IF_CHANGED}" if is_unsure else outcome
+        return f"{outcome} {texts.schedules.ONLY_IF_CHANGED}" if is_unsure else outcome
+
+    async def signed_out_of(self, schedule: Schedule) -> Sequence[str]:
+        """Returns the servers to which a schedule's creator must sign in again. Raises StoreError."""
+        key = schedule.team_id, schedule.user_id, schedule.accounts
+        return await self.sign_ins.signed_out_of(*key) if self.sign_ins else schedule.accounts
+
+    async def waiting(self, schedule_id: int, user_id: str) -> Waiting | str:
+        """Returns a schedule that waits for its creator's sign-in; why it doesn't, as a sentence.
+
+        If they have signed in elsewhere, it is resumed. Raises RateLimited, Refused and StoreError.
+        """
+        team_id = self.workspace.me.team_id
+        schedule = await self.stores.schedules.read(team_id, schedule_id)
+        if schedule is None:
+            return texts.schedules.SCHEDULE_GONE
+        if schedule.user_id != user_id:
+            return texts.schedules.ONLY_CREATOR_SIGNS_IN
+        if schedule.paused is not PauseReason.SIGNED_OUT:
+            return texts.schedules.WAITS_FOR_NO_SIGN_IN
+        if denial := await self._denial(user_id, schedule.channel_id, members_only=True):
+            return denial
+        if not (servers := await self.signed_out_of(schedule)):
+            return await self._signed_in(schedule)
+        owner, still, go_on = Owner(team_id, user_id, servers[0]), self._waits, self._signed_in
+        return Waiting(owner, f"schedule {schedule_id}", partial(still, schedule), partial(go_on, schedule))
+
+    async def _waits(self, schedule: Schedule) -> bool:
+        now = await self.stores.schedules.read(schedule.team_id, schedule.id)
+        return now is not None and now.paused is PauseReason.SIGNED_OUT
+
+    async def _signed_in(self, schedule: Schedule) -> str:
+        """Resumes a schedule if nothing but a sign-in paused it, and tells its creator when it runs next."""
+        if missing := await self.signed_out_of(schedule):
+            return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
+        by, because = schedule.user_id, PauseReason.SIGNED_OUT
+        next_at = await self.stores.schedules.resume(schedule.team_id, schedule.id, by, because)
+        if next_at is None:
+            is_over = await self._waits(schedule)
+            return texts.schedules.SIGNED_IN_TOO_LATE if is_over else texts.schedules.WAITS_FOR_NO_SIGN_IN
+        log.info("schedule %d resumed by a sign-in of user %s", schedule.id, by)
+        sentence = texts.schedules.resumed(schedule.id, schedule.rule.in_words, moment(next_at))
+        # Slack may lose an ephemeral message while the person is on the server's page.
+        await self.workspace.outbox_sender.tell(by, sentence)
+        return ""
 
     async def _refusal(self, schedule: Schedule | None, user_id: str) -> str:
         """Returns why a person may not change a schedule, or that it is gone; "" if they may."""
         if schedule is None:
-            return texts.SCHEDULE_GONE
-        if user_id != schedule.user_id and user_id not in self.access_control.admins:
-            return texts.NOT_YOUR_SCHEDULE
+            return texts.schedules.SCHEDULE_GONE
+        if not may_change(schedule, user_id, self.access_control.admins):
+            return texts.schedules.NOT_YOUR_SCHEDULE
         return await self._denial(user_id, schedule.channel_id) or ""
 
-    async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
-        in_channel = ThreadKey(self.workspace.me.team_id, channel_id, None)
-        return await self.access_control.denial(Question(in_channel, "", user_id, ""), is_press=True)
+    async def _denial(self, user_id: str, channel_id: str, *, members_only: bool = False) -> Denial | None:
+        asked = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
+        within_s = CHECKED_WITHIN_S if members_only else None
+        return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 
     async def _list(self, user_id: str, channel_id: str) -> ScheduleList | None:
         """Returns the schedules of a channel as a person in it sees them, with "" the person's own; None for others."""
@@ -340,3 +567,10 @@ class Schedules:
             if refused.reason is not Refusal.CHANNEL_GONE:
                 raise
             return False
+
+
+def _line(schedule: Schedule, names: Mapping[str, str], now: float) -> str:
+    """Returns a line of Markdown about a schedule."""
+    rule, words = schedule.rule, " ".join(visible(schedule.words).split())
+    said, person = (rule.in_words, rule.first_in_words(now)), names.get(schedule.user_id, schedule.user_id)
+    return texts.schedules.schedule_line(schedule.id, *said, words, person, is_paused=bool(schedule.paused))

@@ -16,7 +16,7 @@ The other questions need no modal, and have ids of their own: of the emoji and t
 the choice, or of the press of a suggested prompt (welcome.py).
 
 **Reactions**: the emoji that a channel chose asks about the message under it, and the person who adds it is the asker.
-There is one answer for both, whoever adds the emoji, however often, and whatever Slack delivers again. The bot's own
+There is one answer for both, also if others add the emoji, too, or Slack delivers an event again. The bot's own
 messages are never asked about: no emoji on them does anything, least of all approve a call. A reaction's event has no
 text, so its message is read once the asker has access.
 
@@ -49,9 +49,10 @@ from bot.services.commands import Invocation
 from bot.services.intake import Intake
 from bot.services.reply_actions import Press, ReplyActions
 from bot.services.scheduled_runs import ScheduledRuns
-from bot.slack.modals import quoted
+from bot.slack.posted_questions import quoted
 from bot.slack.retry import LOOKS, MAX_LOOKS
 from bot.slack.users import NAMES_WITHIN_S
+from bot.slack.views.question import ASK_MODAL, SubmittedQuestion
 from bot.store import Stores
 
 log = logging.getLogger(__name__)
@@ -94,27 +95,29 @@ class MessageShortcut:
 
     async def open(self, invocation: Invocation, message: Message) -> None:
         """Asks a person in a modal what they want to know about a message. Raises RateLimited and Refused."""
+        message = self.workspace.sign_in_addresses.removed_from(message)
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             about = quoted(message, invocation.response_url, {})
             await _tell(self.workspace, self.access_control, invocation.user_id, about, denial)
             return
         names = await _names(self.workspace, message, NAMES_IN_MODAL_WITHIN_S)
         about = quoted(message, invocation.response_url, names)
-        view_id = await self.workspace.surfaces.open_question_modal(invocation.trigger_id, about, message.user_id)
+        view_id = await self.workspace.surfaces.open(invocation.trigger_id, ASK_MODAL.build(about, message.user_id))
         try:
             await self.stores.unposted_questions.draft(self.workspace.me.team_id, view_id, invocation.user_id, about)
         except StoreError as error:
             log.warning("message %s not recorded, its modal has only its beginning: %s", message.ts, error)
 
-    async def ask(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> str:
+    async def ask(self, user_id: str, submitted: SubmittedQuestion) -> str:
         """Returns "" once the question of a modal is on record, else why it isn't asked."""
+        about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.naming_admins_plainly(denial)
         try:
-            await self.ask_once(user_id, view_id, about, text)
+            await self.ask_once(user_id, submitted.view_id, about, submitted.text)
         except StoreError as error:
             log.warning("question about message %s not asked: %s", about.ts, error)
-            return texts.QUESTION_NOT_SAVED
+            return texts.shortcut.QUESTION_NOT_SAVED
         return ""
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
@@ -122,17 +125,16 @@ class MessageShortcut:
 
         Returns False for a question that was asked already, by whomever: it isn't asked again.
         """
-        is_new = await self.stores.unposted_questions.ask(self.workspace.me.team_id, view_id, user_id, about, text)
+        team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.removed(text)
+        is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:
             self.look_now()
         return is_new
 
     async def seen(self, view_id: str, message: Message) -> None:
-        """Records where a question was posted, according to Slack's event. Raises StoreError."""
-        if self.workspace.me.user_id == message.user_id or self.workspace.me.bot_id == message.bot_id:
-            await self.stores.unposted_questions.record_post(
-                self.workspace.me.team_id, view_id, message.channel_id, message.ts
-            )
+        """Records where the bot posted a question, according to Slack's event. Raises StoreError."""
+        team_id = self.workspace.me.team_id
+        await self.stores.unposted_questions.record_post(team_id, view_id, message.channel_id, message.ts)
 
     async def _denial(self, user_id: str, channel_id: str) -> str | None:
         in_channel = ThreadKey(self.workspace.me.team_id, channel_id, None)
@@ -159,7 +161,7 @@ class QuestionPosts:
             return None
         if question.schedule is not None:
             return await self._post_run(entry, question)
-        may_pass, sentence = True, texts.QUESTION_MAYBE_ASKED
+        may_pass, sentence = True, texts.shortcut.QUESTION_MAYBE_ASKED
         try:
             async with asyncio.timeout(TRY_WITHIN_S):
                 await self._post_and_queue(entry, question)
@@ -170,22 +172,24 @@ class QuestionPosts:
             log.warning("question about message %s not asked: %s", question.about.ts, error)
             reason = error.reason if isinstance(error, Refused) else None
             may_pass = reason is None or not reason.is_final
-            sentence = texts.MESSAGE_DELETED if reason is Refusal.OUTSIDE_THREAD else texts.QUESTION_REFUSED
+            sentence = (
+                texts.shortcut.MESSAGE_DELETED if reason is Refusal.OUTSIDE_THREAD else texts.shortcut.QUESTION_REFUSED
+            )
         except (TimeoutError, StoreError, PostUncertain) as error:
             log.warning("question about message %s: maybe posted: %s", question.about.ts, error or "it took too long")
         if may_pass and entry.tries < MAX_TRIES:
             return TRIES.wait_s(entry.tries)
-        if sentence != texts.QUESTION_MAYBE_ASKED:
+        if sentence != texts.shortcut.QUESTION_MAYBE_ASKED:
             await self.stores.unposted_questions.give_up(entry)
         if sentence:
             await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
         return None
 
     async def _post_run(self, entry: OutboxEntry, question: MessageQuestion) -> float | None:
-        """Posts and queues a schedule's run, unless it is forbidden or has nothing to do. Raises StoreError."""
+        """Posts and queues a schedule's run, unless it is skipped or has nothing to do. Raises StoreError."""
         try:
             async with asyncio.timeout(TRY_WITHIN_S):
-                if run := await self.runs.admitted(entry, self._may_post(entry)):
+                if run := await self.runs.admitted(entry):
                     posted = await self._post(entry, question, run)
                     await self.intake.enqueue(f"view {question.view_id}", posted, job_id=entry.job_id)
                     return None
@@ -195,8 +199,7 @@ class QuestionPosts:
             is_final = refusal is not None and refusal.is_final
             if not is_final and self.stores.clock.now() < question.created_at + GRACE_S:
                 return RUN_TRIES.wait_s(entry.tries)
-            if await self.runs.lost(entry, refusal):
-                return RUN_TRIES.wait_s(1)
+            await self.runs.lost(entry, refusal)
         await self.stores.unposted_questions.give_up(entry)
         return None
 
@@ -218,7 +221,7 @@ class QuestionPosts:
         is_elsewhere = posted.thread.channel_id != question.about.channel_id
         # A person who pressed a button or added an emoji sees the thread.
         if is_elsewhere or question.about.response_url:
-            sentence = texts.ASKED_IN_DIRECT_MESSAGE if is_elsewhere else texts.ASKED_IN_THREAD
+            sentence = texts.shortcut.ASKED_IN_DIRECT_MESSAGE if is_elsewhere else texts.shortcut.ASKED_IN_THREAD
             await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
 
     async def _check_access(self, question: MessageQuestion) -> None:
@@ -253,10 +256,10 @@ class QuestionPosts:
         surfaces, still = self.workspace.surfaces, self._may_post(entry)
         try:
             if run is not None:
-                now, creator = self.stores.clock.now(), run.schedule.user_id
-                names = await self.workspace.users.names([creator])
-                named = names.get(creator, creator)
-                place = await surfaces.post_run(question, run, named, still, is_late=run.is_late(now))
+                people = filter(None, (run.schedule.user_id, run.schedule.changed_by))
+                names = await self.workspace.users.names([*people])
+                is_late = run.is_late(self.stores.clock.now())
+                place = await surfaces.post_run(question, run, names, still, is_late=is_late)
             else:
                 place = await surfaces.post_question(question, still, elsewhere=False)
             return self._question(question, *place)
@@ -312,7 +315,7 @@ class QuestionPosts:
         if question.schedule is not None:
             # Answered below it, also in a direct message.
             thread, words = ThreadKey(self.workspace.me.team_id, channel_id, ts), escape(question.text)
-            text = f"{texts.SCHEDULED_TASK}\n\n{words}"
+            text = f"{texts.schedules.SCHEDULED_TASK}\n\n{words}"
             return Question(thread, ts, question.user_id, text, attached_chars=len(words), schedule=question.schedule)
         is_elsewhere = channel_id != question.about.channel_id
         words, quoted = text_of_post(question.about, question.text, elsewhere=is_elsewhere)
@@ -326,7 +329,7 @@ class QuestionPosts:
 
 @dataclass(frozen=True)
 class ChoicePresses:
-    """Asks what people choose below an answer: once for each version of it, in the name of whoever presses first."""
+    """Asks what people choose below an answer: once for each version, in the name of the person who presses first."""
 
     actions: ReplyActions
     shortcut: MessageShortcut
@@ -336,10 +339,10 @@ class ChoicePresses:
         """Asks the choice; returns the response to the presser, None if the thread shows it. Raises StoreError."""
         answer, _, sentence = await self.actions.judged(press)
         if sentence is not None or answer is None:
-            return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
+            return ActionResponse(sentence or texts.actions.ANSWER_UNKNOWN)
         choice = choice_named(press.value, answer.version, answer.choices)
         if choice is None:
-            return ActionResponse(texts.CHOICES_GONE)
+            return ActionResponse(texts.actions.CHOICES_GONE)
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
         if denial := await self.access_control.denial(as_theirs, is_press=True):
             return ActionResponse(denial)
@@ -351,7 +354,7 @@ class ChoicePresses:
         is_asked = await self.shortcut.ask_once(press.user_id, asked_as, about, choice)
         with of_job(answer.job_id):
             log.info("choice of user %s %s", press.user_id, "asked" if is_asked else "comes too late")
-        return None if is_asked else ActionResponse(texts.ALREADY_CHOSEN)
+        return None if is_asked else ActionResponse(texts.actions.ALREADY_CHOSEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,15 +364,15 @@ class Reaction:
     channel_id: str
     ts: str
     emoji: str
-    """Its name, without colons and skin tone."""
+    """The emoji's name, without colons and skin tone."""
     user_id: str
-    """Who added it."""
+    """Who added the emoji."""
     writer_id: str
     """Who wrote the message; "" if Slack doesn't say."""
 
     @property
     def question_id(self) -> str:
-        """The same for everybody who adds this emoji to this message."""
+        """The id of the question, the same for everybody who adds this emoji to this message."""
         return reaction_id(self.emoji, self.channel_id, self.ts)
 
 
@@ -400,7 +403,9 @@ class Reactions:
             return
         about = QuotedMessage(reaction.channel_id, reaction.ts, "", None, "")
         try:
-            await self.shortcut.ask_once(reaction.user_id, reaction.question_id, about, texts.REACTION_QUESTION)
+            await self.shortcut.ask_once(
+                reaction.user_id, reaction.question_id, about, texts.settings.REACTION_QUESTION
+            )
         except StoreError:
             if tells:
                 self.unsaved.tell(self._question(reaction))
@@ -416,7 +421,7 @@ class Reactions:
             return False
         if not self._is_within_limit(reaction):
             log.info("reaction of user %s ignored: too many", reaction.user_id)
-            self.private_notices.send(asked, texts.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
+            self.private_notices.send(asked, texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
             return False
         return True
 
@@ -438,7 +443,7 @@ class Reactions:
 
 
 async def _names(workspace: Workspace, message: Message, within_s: float) -> Mapping[str, str]:
-    """Returns the names of whom and what a message mentions, by id, as far as Slack gives them in time."""
+    """Returns the names of people and channels that a message mentions, by id, as far as Slack gives them in time."""
     names: Mapping[str, str] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):

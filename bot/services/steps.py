@@ -18,16 +18,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.core import texts
-from bot.core.calls import APPROVAL_S, Step, asks_of
+from bot.core.calls import APPROVAL_S, SIGN_IN_FIRST, Step, asks_of
 from bot.core.choices import Choices
-from bot.core.conversation import without_address
+from bot.core.conversation import Question, without_address
 from bot.core.job import End, Job
 from bot.core.pacing import may_be_streamed
-from bot.core.steps import Seam, cut_to_fit, items_of, kept_text, were_replied_to, with_room, with_steps
+from bot.core.steps import Seam, cut_to_fit, items_of, were_replied_to, with_room, with_steps
 from bot.errors import EndReason, NotShown, ProviderError, StoreError, Stuck
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
 from bot.models.model import Models, Provider
@@ -62,7 +62,7 @@ class StepSettings:
     results_tokens: int
     """The most tokens of tools' results in a request, beside those that the model hasn't read yet."""
     admins: frozenset[str] = frozenset()
-    """They may decide about calls."""
+    """The admins, who may decide about calls."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,15 @@ class Steps:
         me = self.workspace.me.user_id
         is_asked = any(question.files or without_address(question.text, me) for question in questions)
         if not (is_asked or await self.prompt_builder.reads_posts_before(attempt.job.question)):
-            return End(EndReason.NOTHING_ASKED, texts.HELP)
+            return End(EndReason.NOTHING_ASKED, texts.answers.HELP)
+        if any(texts.accounts.ADDRESS_REMOVED in question.text for question in questions):
+            return End(EndReason.NOTHING_ASKED, texts.accounts.PASTED_IN_MESSAGE)
         offer = await self.tool_calls.offer(attempt.job)
 
         def listening(is_listening: bool) -> None:
             """Says that a recording is being transcribed, which takes seconds, until that is over."""
-            live.show_activity(texts.TRANSCRIBING if is_listening else "")
-            status = texts.STATUS_LISTENING if is_listening else texts.STATUS_THINKING
+            live.show_activity(texts.answers.TRANSCRIBING if is_listening else "")
+            status = texts.statuses.STATUS_LISTENING if is_listening else texts.statuses.STATUS_THINKING
             self.pane.show_status(attempt.job.question, status)
 
         async def asked(window_tokens: int | None) -> End:
@@ -134,24 +136,30 @@ class Steps:
         `window_tokens`: what the model takes, if it has refused a longer prompt.
         """
         records, job = self.stores.recorded_calls, attempt.job
-        made_before = await self.tool_calls.insist(lambda: records.made_before(job))
-        replied_to = await self.tool_calls.insist(lambda: records.replied_to(job)) if offer.by_name else ()
+        insist, is_follow_up = self.tool_calls.insist, not (*job.earlier, job.question)[0].begins_thread
+        made_before = await insist(lambda: records.made_before(job)) if job.version else ()
+        offer = replace(offer, has_written=bool(made_before))
+        replied_to = await insist(lambda: records.replied_to(job)) if offer.by_name and is_follow_up else ()
         answer = attempt.answer
-        begun = answer.text[len(_written(answer)) :]
+        begun = answer.step_text
         while True:
-            await self._make_calls(attempt, offer, live)
-            if answer.steps and live.reply.gone:
-                return _gone(answer, live)
-            if answer.steps and were_replied_to(answer.steps[-1].calls):
-                return End(EndReason.STOPPED, texts.REPLIED_INSTEAD, model=answer.steps[-1].model)
-            step_no = len(answer.steps)
-            if step_no:
+            steps: Sequence[Step] = ()
+            if answer.steps:
+                await self._make_calls(attempt, offer, live)
+                if live.reply.gone:
+                    return _gone(answer, live)
+                if were_replied_to(answer.steps[-1].calls):
+                    return End(EndReason.STOPPED, texts.approvals.REPLIED_INSTEAD, model=answer.steps[-1].model)
+                if any(call.result == SIGN_IN_FIRST for call in answer.steps[-1].calls):
+                    offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
+                    prompt = replace(prompt, tools=offer.definitions)
                 # Questions that came while calls were made.
-                answer.follow_ups += await self.tool_calls.insist(partial(records.take_follow_ups, job, step_no))
-            is_last = step_no + 1 >= MAX_STEPS
+                answer.follow_ups += await insist(partial(records.take_follow_ups, job, len(answer.steps)))
+                steps = self._fitting(answer.steps, prompt, window_tokens)
+            is_last = len(answer.steps) + 1 >= MAX_STEPS
             step_prompt = with_steps(
                 prompt,
-                steps=self._fitting(answer.steps, prompt, window_tokens),
+                steps=steps,
                 follow_ups=answer.follow_ups,
                 bot_user_id=self.workspace.me.user_id,
                 made_before=made_before,
@@ -175,18 +183,16 @@ class Steps:
         window = estimate.window_with(window_tokens)
         limit_tokens = results_in_window(limit_tokens, window, estimate.prompt_tokens(prompt))
         kept = with_room(steps, estimate.tokens, limit_tokens)
-        return cut_to_fit(kept, estimate.tokens, limit_tokens) if kept and window else kept
+        return cut_to_fit(kept, estimate.tokens, limit_tokens) if window else kept
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, live: ScheduledReply) -> None:
         """Makes the calls of the last step. Asks about none if the reply is gone. Raises GivenUp and NotOurs."""
         job, answer = attempt.job, attempt.answer
-        if not answer.steps:
-            return
 
         def show_tool(tool: str) -> None:
             """Says which tool runs, until all calls of the step are made."""
-            live.show_activity(texts.running(tool))
-            self.pane.show_status(job.question, texts.status_running(tool))
+            live.show_activity(texts.answers.running(tool))
+            self.pane.show_status(job.question, texts.statuses.status_running(tool))
 
         step = answer.steps[-1]
         if all(call.state.is_over for call in step.calls):
@@ -201,7 +207,7 @@ class Steps:
                 raise NotShown
             raise GivenUp(Phase.AWAITING_APPROVAL)
         live.show_activity("")
-        self.pane.show_status(job.question, texts.STATUS_THINKING)
+        self.pane.show_status(job.question, texts.statuses.STATUS_THINKING)
         answer.made(calls)
 
     async def _record_step(self, attempt: AnswerAttempt, step: StepUnderWay, offer: Offer, begun: str) -> None:
@@ -211,7 +217,7 @@ class Steps:
         step_no = len(answer.steps)
         calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
-        recorded = Step(step_no, answer.text[len(_written(answer)) :], items, completion.model, calls, answer.origins)
+        recorded = Step(step_no, answer.step_text, items, completion.model, calls, answer.origins)
         end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         piece = answer.piece()
         records = self.stores.recorded_calls
@@ -240,7 +246,7 @@ class Steps:
                 async for event in events:
                     self._show(event, attempt.job, shown)
                     if shown.receive(attempt.receive(event, self.stores.clock.monotonic())):
-                        self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
+                        self.pane.show_status(attempt.job.question, texts.statuses.STATUS_WRITING)
                     if live.reply.gone:
                         return None
                     _raise_if_unshown(live)
@@ -268,8 +274,8 @@ class Steps:
 
         def note() -> None:
             if shown.is_silent:
-                shown.show_activity(texts.TAKES_LONG)
-                self.pane.show_status(job.question, texts.STATUS_TAKES_LONG)
+                shown.show_activity(texts.models.TAKES_LONG)
+                self.pane.show_status(job.question, texts.statuses.STATUS_TAKES_LONG)
 
         timer = asyncio.get_running_loop().call_later(TAKES_LONG_S, note)
         try:
@@ -281,11 +287,11 @@ class Steps:
         """Says what the model does, until there is text: it searches, or it failed and is asked again."""
         match event:
             case Searching(query=query, done=done) if query or not done:
-                shown.show_activity(texts.searching(query))
-                self.pane.show_status(job.question, texts.status_searching(query))
+                shown.show_activity(texts.answers.searching(query))
+                self.pane.show_status(job.question, texts.statuses.status_searching(query))
             case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:
-                shown.show_activity(texts.TRYING_AGAIN)
-                self.pane.show_status(job.question, texts.STATUS_TRYING_AGAIN)
+                shown.show_activity(texts.models.TRYING_AGAIN)
+                self.pane.show_status(job.question, texts.statuses.STATUS_TRYING_AGAIN)
 
     async def _interrupt(self, attempt: AnswerAttempt, error: ProviderError, shown: "_StepReply") -> None:
         """Raises GivenUp, after a wait, if the answer may go on; returns if the failure ends it."""
@@ -303,17 +309,21 @@ class Steps:
     async def _allow_stream(self, job: Job) -> None:
         """Lets a native stream carry the reply if all its readers would see it grow, and how to stop it."""
         question = job.question
-        thread = question.thread
-        is_alone = False
-        if may_be_streamed(question, is_alone=True) and not thread.in_direct_message:
-            try:
-                is_alone = not (await self.stores.participants.at_message(thread, question.user_id, question.ts)).others
-            except StoreError as error:
-                log.warning("participants not read, the answer won't be streamed: %s", error)
         # A stream can't begin with a line of ours.
-        says_how_to_stop = self.pane.says_how_to_stop(question)
-        if may_be_streamed(question, is_alone=is_alone) and says_how_to_stop and not job.is_late:
+        if job.is_late or not self.pane.says_how_to_stop(question):
+            return
+        is_alone = question.begins_thread or question.thread.in_direct_message or await self._is_alone(question)
+        if may_be_streamed(question, is_alone=is_alone):
             self.workspace.scheduler.allow_stream(job)
+
+    async def _is_alone(self, question: Question) -> bool:
+        """Returns whether nobody but the asker has written in the question's thread, as far as is known."""
+        try:
+            at_message = self.stores.participants.at_message
+            return not (await at_message(question.thread, question.user_id, question.ts)).others
+        except StoreError as error:
+            log.warning("participants not read, the answer won't be streamed: %s", error)
+            return False
 
 
 class _StepReply:
@@ -322,12 +332,12 @@ class _StepReply:
     def __init__(self, answer: Answer, live: ScheduledReply, *, is_new: bool) -> None:
         """`is_new`: the step begins a paragraph of its own; else it continues the text so far."""
         self._answer = answer
-        self._so_far = answer.text
         self._is_new = is_new
         self._live = live
         self._shows_activity = False
-        self._seam = Seam("") if self._is_new else Seam(self._so_far, self._answer.cut_off)
-        self._gap = "\n\n" if self._is_new and self._so_far.strip() else ""
+        so_far = answer.text
+        self._seam = Seam("") if is_new else Seam(so_far, answer.cut_off)
+        self._gap = "\n\n" if is_new and so_far.strip() else ""
 
     @property
     def is_silent(self) -> bool:
@@ -359,16 +369,13 @@ class _StepReply:
         self._gap = ""
 
 
-def _written(answer: Answer) -> str:
-    """Returns the part of an answer's text that belongs to no step to come."""
-    return kept_text(answer.job) + "".join(step.text for step in answer.steps)
-
-
 def _gone(answer: Answer, live: ScheduledReply) -> End:
     """Returns the end of an answer whose reply can't be shown. If its channel is opened again, the end is shown."""
     if live.reply.life is not Life.SHUT_OUT:
         return End(EndReason.REPLY_GONE)
-    return End(EndReason.SHUT_OUT, texts.SHUT_OUT if answer.kept.strip() else texts.SHUT_OUT_WITHOUT_TEXT)
+    return End(
+        EndReason.SHUT_OUT, texts.answers.SHUT_OUT if answer.kept.strip() else texts.answers.SHUT_OUT_WITHOUT_TEXT
+    )
 
 
 def _raise_if_unshown(live: ScheduledReply) -> None:
@@ -385,10 +392,10 @@ def _completed(answer: Answer, step: StepUnderWay) -> End:
     reason, notice = EndReason.WHOLE, ""
     if step.calls:
         # Without text, there is nothing to continue, and no button for it.
-        notice = texts.STEP_LIMIT if answer.text.strip() else texts.STEP_LIMIT_WITHOUT_TEXT
+        notice = texts.answers.STEP_LIMIT if answer.text.strip() else texts.answers.STEP_LIMIT_WITHOUT_TEXT
         reason = EndReason.STEP_LIMIT
     elif completion.finish_reason is FinishReason.LENGTH:
-        reason, notice = EndReason.LENGTH_LIMIT, texts.LENGTH_LIMIT
+        reason, notice = EndReason.LENGTH_LIMIT, texts.answers.LENGTH_LIMIT
     return End(reason, notice, model=completion.model, usage=completion.usage)
 
 

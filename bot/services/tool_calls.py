@@ -9,7 +9,13 @@ channel, as it is defined now. Right before each call that may change something,
 is a member.
 
 A call that may change something is made unasked only if the model has read nothing but the askers' own words
-(models/prompt.py), whatever rule allows it: any other text may be an attack that writes as if it were the user.
+(models/prompt.py), whatever rule allows it: any other text may be an attack that writes as if it were the user. And
+only if no earlier version of the answer may have changed something: Regenerate writes nothing twice by itself.
+
+A call with the asker's own account (bot/accounts) is made unasked only where the asker alone reads the answer. One that
+reads also is where the asker has allowed that for the thread, or agreed to it when they created the schedule that runs.
+Nobody else may have it made. Such a run can't read the channel, where others could write what the account should look
+for.
 
 At most once
 ------------
@@ -22,7 +28,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from bot.clock import Clock, insist
 from bot.core import choices
@@ -36,6 +42,7 @@ from bot.core.calls import (
     CallResult,
     CallState,
     RecordedCall,
+    ToolUse,
     can_be_read,
     label_of,
     owner_of,
@@ -51,6 +58,7 @@ from bot.models.prompt import (
     Offered,
     Origins,
     Permission,
+    Reading,
     ToolDefinition,
     ToolRule,
     read_more_than_askers,
@@ -92,13 +100,20 @@ class Offer:
     """The tools that an attempt may use, as they were defined when it began."""
 
     by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
-    """Those that are called. Choices aren't: they end the answer."""
+    """The tools that are called. Choices aren't called: they end the answer."""
     always: frozenset[tuple[str, str]] = frozenset()
     """The tools that an admin always allows in the channel, with the hashes of their definitions."""
     choices: bool = False
     """Whether the model may offer choices (core/choices.py)."""
     missing: str = ""
     """What the model is told of tools that it doesn't have just now."""
+    is_private: bool = False
+    """Whether the asker alone reads the answer."""
+    agreed: frozenset[str] = frozenset()
+    """The servers at which the asker agreed to calls with their own account that read, although others read the answer.
+    """
+    has_written: bool = False
+    """Whether an earlier version of the answer may have changed something. Then a person decides about each call."""
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
@@ -107,7 +122,7 @@ class Offer:
 
     def choices_in(self, calls: Sequence[ToolCall]) -> Choices | None:
         """Returns the choices that a step offers, which end the answer; None if it offers none."""
-        offered = choices.offered(calls) if self.choices else ""
+        offered = choices.offered(calls) if self.choices and calls else ""
         return offered if isinstance(offered, Choices) else None
 
 
@@ -121,21 +136,11 @@ class Tools(Protocol):
         """
         ...
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
+    async def call(self, use: ToolUse) -> CallResult:
         """Calls a tool once, and never again. It must have been decided about already: only DENY is checked here.
 
         The call fails before it leaves if `definitions` wouldn't offer the tool with this hash. A call of a tool that
-        isn't declared read-only is UNKNOWN if nobody knows whether it happened. Each `version` of an answer may read as
-        much as the first.
+        isn't declared read-only is UNKNOWN if nobody knows whether it happened.
         """
         ...
 
@@ -159,21 +164,12 @@ class Toolbox:
         theirs = (tool for tool in others.definitions if self._tools_of(tool.name) is self._others)
         return Offered((*ours, *theirs), others.missing)
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
+    async def call(self, use: ToolUse) -> CallResult:
         """Has the owner of the tool call it."""
-        tools = self._tools_of(tool)
+        tools = self._tools_of(use.tool)
         if tools is None:
             return CallResult.failed(NO_SUCH_TOOL)
-        return await tools.call(question, tool, definition_hash, arguments, version=version, timeout_s=timeout_s)
+        return await tools.call(use)
 
     def _tools_of(self, name: str) -> Tools | None:
         return self._own.get(owner_of(name), self._others)
@@ -200,15 +196,22 @@ class ToolCalls:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
             return Offer(choices=may_choose, missing=offered.missing)
+        agreed = frozenset[str]()
         if is_run:
             # Nobody is there to approve a call, and Slack gives no permission to search.
             definitions = tuple(
                 tool for tool in definitions if tool.rule == READS_ONLY and owner_of(tool.name) != SLACK
             )
+            if own := {owner_of(tool.name) for tool in definitions if tool.own_account}:
+                agreed = frozenset(own)
+                definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         elif not await self._is_member(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
+        elif not thread.in_direct_message and any(tool.own_account for tool in definitions):
+            agreed = await self.insist(lambda: self.stores.recorded_calls.allowed_in_thread(question))
         always = await self.insist(lambda: self.stores.recorded_calls.always_allowed(thread))
-        return Offer({tool.name: tool for tool in definitions}, frozenset(always.items()), may_choose, offered.missing)
+        tools = {tool.name: tool for tool in definitions}
+        return Offer(tools, frozenset(always.items()), may_choose, offered.missing, thread.in_direct_message, agreed)
 
     async def _is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
         """Returns whether the asker may have tools called that change something. `now_within_s`: as in Users.kind."""
@@ -238,6 +241,7 @@ class ToolCalls:
             definition.definition_hash if definition else "",
             CallState.FAILED,
             definition.rule.read_only if definition else False,
+            own_account=definition.own_account if definition else False,
         )
         if definition is None:
             return replace(planned, result=f"There is no tool named {call.name!r}.")
@@ -249,9 +253,13 @@ class ToolCalls:
             return replace(planned, state=CallState.DENIED, result="An admin denies this tool. The call was not made.")
         prepared = definition.prepared(planned.arguments) if definition.prepared else planned.arguments
         if isinstance(prepared, str):
-            return replace(planned, result=prepared)
+            state = CallState.DONE if isinstance(prepared, Reading) else CallState.FAILED
+            return replace(planned, state=state, result=str(prepared))
         planned = replace(planned, arguments=prepared)
-        if _is_unasked(definition.rule, (call.name, definition.definition_hash) in offer.always, origins):
+        is_always_allowed = (call.name, definition.definition_hash) in offer.always
+        is_unasked = _is_unasked(definition.rule, is_always_allowed, origins, has_written=offer.has_written)
+        is_agreed = definition.rule.read_only and owner_of(call.name) in offer.agreed
+        if is_unasked and (is_agreed or offer.is_private or not definition.own_account):
             return replace(planned, state=CallState.READY)
         if not can_be_read(readable(planned.arguments)):
             too_long = f"The arguments are too long to be approved: at most {MAX_ARGUMENT_CHARS} characters."
@@ -298,7 +306,7 @@ class ToolCalls:
         is_harmless = result.outcome is CallState.UNKNOWN and call.read_only
         state = CallState.FAILED if is_harmless else result.outcome
         text = result.text if result.may_be_stored else NOT_KEPT
-        await self._end(job, replace(call, state=state, result=text, result_is_error=result.is_error))
+        await self._end(job, replace(call, state=state, result=text, result_is_error=result.is_error, made=result.made))
         return result
 
     async def _call(self, job: Job, call: RecordedCall, timeout_s: float) -> CallResult:
@@ -309,12 +317,15 @@ class ToolCalls:
             with self.workspace.telemetry.tool_call(call.tool):
                 async with asyncio.timeout(timeout_s + TOLD_WITHIN_S):
                     return await self.tools.call(
-                        job.question,
-                        call.tool,
-                        call.definition_hash,
-                        call.arguments,
-                        version=job.version,
-                        timeout_s=timeout_s,
+                        ToolUse(
+                            job.question,
+                            call.tool,
+                            call.definition_hash,
+                            call.arguments,
+                            timeout_s,
+                            job.version,
+                            call.own_account,
+                        )
                     )
         except TimeoutError:
             log.warning("%s did not answer in time", call.tool)
@@ -332,12 +343,12 @@ class ToolCalls:
         return await insist(operation, self.stores.clock, "tool calls not recorded")
 
 
-def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins) -> bool:
+def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins, *, has_written: bool) -> bool:
     """Whether a call may be made unasked. `origins`: what the model had read when it asked for the call."""
     if rule.permission is Permission.ALLOW and rule.read_only:
         return True
     is_allowed = rule.permission is Permission.ALLOW or is_always_allowed
-    return is_allowed and not read_more_than_askers(origins)
+    return is_allowed and not (has_written or read_more_than_askers(origins))
 
 
 EXPIRE_EVERY_S = 30.0

@@ -24,7 +24,8 @@ from bot.errors import RateLimited, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.shortcut import MessageShortcut
-from bot.slack.home import welcome
+from bot.slack.notices import welcome
+from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 GAP_S = 1.0
@@ -44,7 +45,7 @@ class SuggestionPress:
     message_ts: str
     label: str
     at_ts: str
-    """When it was pressed, in the form of a message's ts."""
+    """When the button was pressed, in the form of a message's ts."""
     trigger_id: str
     response_url: str
 
@@ -58,7 +59,7 @@ class Welcome:
     access_control: AccessControl
     shortcut: MessageShortcut
     is_on: bool
-    """Whether it welcomes anybody."""
+    """Whether Typist welcomes anybody."""
     reads_channel: bool
     """Whether models may read the channel in which they are asked."""
     _background: Background = field(default_factory=Background, init=False)
@@ -88,22 +89,23 @@ class Welcome:
             sentence = await self._ask(press)
         except StoreError as error:
             log.error("suggested prompt not asked: %s", error)
-            sentence = texts.QUESTION_NOT_SAVED
+            sentence = texts.shortcut.QUESTION_NOT_SAVED
         if sentence and press.channel_id:
             thread = ThreadKey(self.workspace.me.team_id, press.channel_id, None)
             response = ActionResponse(sentence)
             await self.workspace.surfaces.respond_to_action(thread, press.user_id, press.response_url, response)
         elif sentence:
             try:
-                await self.workspace.surfaces.open_sentence(press.trigger_id, sentence, texts.SUGGESTION_TITLE)
+                view = sentence_modal(sentence, texts.welcome.SUGGESTION_TITLE)
+                await self.workspace.surfaces.open(press.trigger_id, view)
             except (RateLimited, Refused) as error:
                 log.warning("outcome of a press not shown: %s", error)
 
     async def _ask(self, press: SuggestionPress) -> str:
         """Returns what the presser is told, "" if they see the question."""
-        if press.label not in texts.PANE_SUGGESTIONS:
-            return texts.SUGGESTION_GONE
-        number = list(texts.PANE_SUGGESTIONS).index(press.label)
+        if press.label not in texts.welcome.PANE_SUGGESTIONS:
+            return texts.welcome.SUGGESTION_GONE
+        number = list(texts.welcome.PANE_SUGGESTIONS).index(press.label)
         at_home = direct_message_of(press.user_id)
         place = press.channel_id or at_home
         if denial := await self.access_control.denial(self._question(place, press.user_id), is_press=True):
@@ -112,17 +114,19 @@ class Welcome:
         ts, channel_id = ("", at_home) if is_direct(place) else (press.message_ts, place)
         about = QuotedMessage(channel_id, ts, ts, "", "")
         asked_as = suggestion_id(f"{place}:{press.message_ts}", press.user_id, number, press.at_ts)
-        if not await self.shortcut.ask_once(press.user_id, asked_as, about, texts.PANE_SUGGESTIONS[press.label]):
-            return texts.SUGGESTION_ASKED
-        return "" if press.channel_id else texts.ASKED_FROM_HOME
+        if not await self.shortcut.ask_once(
+            press.user_id, asked_as, about, texts.welcome.PANE_SUGGESTIONS[press.label]
+        ):
+            return texts.welcome.SUGGESTION_ASKED
+        return "" if press.channel_id else texts.welcome.ASKED_FROM_HOME
 
     async def _welcome_channel(self, invitation: Question) -> None:
         if invitation.user_id and await self.access_control.denial(invitation):
             log.info("channel %s not welcomed: access is denied", invitation.thread.channel_id)
             return
-        greeting = texts.welcome_in_channel(f"<@{self.workspace.me.user_id}>")
+        greeting = texts.welcome.welcome_in_channel(f"<@{self.workspace.me.user_id}>")
         async with self._one_at_a_time:
-            message = welcome(greeting, texts.SEEN_IN_CHANNEL[self.reads_channel])
+            message = welcome(greeting, texts.welcome.SEEN_IN_CHANNEL[self.reads_channel])
             await self.workspace.surfaces.tell_channel(invitation.thread.channel_id, message)
             await self.stores.clock.sleep(GAP_S)
 
@@ -136,7 +140,7 @@ class Welcome:
             is_new = not await surfaces.has_messages(channel_id)
             if not (await self.stores.notices.claim(*key) and is_new):
                 return
-            message = welcome(texts.WELCOME_IN_DIRECT_MESSAGE, texts.SEEN_IN_DIRECT_MESSAGE)
+            message = welcome(texts.welcome.WELCOME_IN_DIRECT_MESSAGE, texts.welcome.SEEN_IN_DIRECT_MESSAGE)
             ts = await surfaces.tell_channel(channel_id, message)
             await self._take_back_below_a_question(channel_id, ts)
             await self.stores.clock.sleep(GAP_S)

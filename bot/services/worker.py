@@ -9,7 +9,8 @@ One process has one worker. It runs three things side by side:
   answer, and brings back which jobs are still ours, which a person stopped, and whose question was edited. It also
   renews the lease: without it the edit scheduler sends nothing more (core/job.py).
 - Placeholders of queued questions are posted by tasks of their own, in the order of their thread. Answers go first in
-  Slack's budgets, so a placeholder may come late; a status tells the asker at once that their question is queued.
+  Slack's budgets, so a placeholder may come late; a status tells the asker at once that their question is queued. So it
+  does for a question that was to be answered at once and found no place, unless another process has one for it.
 
 Canceling an attempt
 --------------------
@@ -43,7 +44,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from bot.core.conversation import Question
-from bot.core.job import Job
+from bot.core.job import Job, Status
 from bot.errors import StoreError, trace_of
 from bot.logs import of_job
 from bot.reply.answer import Answer
@@ -59,8 +60,10 @@ MIN_PAUSE_S = 0.1
 HAND_OVER_S = 1.2
 """How long a claim that is under way at the stop gets, even if BOT_DRAIN_S is shorter, and later canceled attempts to
 release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
+ELSEWHERE_S = 0.3
+"""How long another process gets to claim a question for which this one has no place, before its asker sees a status."""
 MAX_LIVE = 200
-"""Live answers of one process, which take 40% of a core (docs/admins/operate.md). Further questions are queued."""
+"""Live answers of one process, which may fill a core (docs/admins/operate.md). Further questions are queued."""
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,8 @@ class Worker:
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     """By job."""
+    _arrived: dict[int, Job] = field(default_factory=dict, init=False)
+    """Questions that came here since the last claim, and need no placeholder if a place is free for them."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped_at: float | None = field(default=None, init=False)
     """When `stop` was called, by the monotonic clock."""
@@ -97,11 +102,16 @@ class Worker:
     @property
     def full(self) -> bool:
         """Whether a question that comes now has to wait for a free place."""
-        return self.live >= MAX_LIVE
+        return len(self._live) >= MAX_LIVE
 
     def wake(self) -> None:
         """Has the worker look for a job to claim."""
         self._wake.set()
+
+    def arrived(self, job: Job) -> None:
+        """Has a new question claimed, or shown as queued if this process has no place for it."""
+        self._arrived[job.id] = job
+        self.wake()
 
     def stop_answer(self, job_id: int) -> None:
         """Stops a job at once if this worker has it; else its worker learns of the recorded stop with a heartbeat.
@@ -185,16 +195,19 @@ class Worker:
         return max(0.0, self.drain_s - (self.stores.clock.monotonic() - self._stopped_at))
 
     async def _claim(self) -> None:
-        free = MAX_LIVE - self.live
-        if self._must_pause() or free <= 0:
+        free = MAX_LIVE - len(self._live)
+        if self._must_pause():
             return
+        arrived, self._arrived = self._arrived, {}
         try:
-            jobs = await self.stores.worker_queue.claim(free)
+            jobs = await self.stores.worker_queue.claim(free) if free > 0 else []
         except StoreError as error:
             log.error("worker: jobs not claimed, retrying: %s", error)
+            self._arrived = arrived | self._arrived
             await self.stores.clock.sleep(HEARTBEAT_S)
             return
         for job in jobs:
+            arrived.pop(job.id, None)
             attempt = AnswerAttempt(Answer(job), self.stores.clock.monotonic())
             _, earlier = self._live.get(job.id, (None, None))
             self._end_placeholder(job.id)
@@ -202,6 +215,9 @@ class Worker:
                 self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
                 if job.earlier:
                     log.info("also answers earlier questions: %d", len(job.earlier))
+        for job in arrived.values() if self.full else ():
+            if job.id not in self._live:
+                self.post_placeholder(job)
 
     def _must_pause(self) -> bool:
         """Returns whether Slack refuses the bot token; the log says when that begins and ends."""
@@ -285,14 +301,21 @@ class Worker:
             # Else the question would keep its place among those that are shown as queued.
             await self.stores.question_queue.request_stop(job.id)
             return
+        queue = self.stores.question_queue
+        await self.stores.clock.sleep(ELSEWHERE_S)
+        if await queue.status(job.id) is not Status.QUEUED:
+            return
         if job.id not in self._live and not job.page_ts:
             self.pane.queued(job.question)
         try:
             pause_s = MIN_PAUSE_S
-            while not await self.stores.question_queue.may_post_placeholder(job.question):
+            while not await queue.may_post_placeholder(job.question):
                 await self.stores.clock.sleep(pause_s)
                 pause_s = min(2 * pause_s, HEARTBEAT_S)
             await self.workspace.scheduler.post_placeholder(job)
+            if job.id not in self._live and await queue.status(job.id) is Status.RUNNING:
+                # The status is another process's now.
+                await self.pane.statuses.give_way(job.question.thread)
         finally:
             # An attempt that has begun goes on with the status.
             if job.id not in self._live:

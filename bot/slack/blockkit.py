@@ -13,7 +13,12 @@ CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
 PIECE_CHARS = 2_900
 """How much of a long text a block gets: Slack's limit for a text is SECTION_CHARS."""
-_INITIAL = {"value": "initial_value", "selected_option": "initial_option", "selected_options": "initial_options"}
+_INITIAL = {
+    "value": "initial_value",
+    "selected_option": "initial_option",
+    "selected_options": "initial_options",
+    "selected_time": "initial_time",
+}
 """The fields of an element that say what is in it before a person uses it, by those that say what is in it then."""
 
 NOTE_LINE = "about-answer-"
@@ -151,11 +156,6 @@ def button(action_id: str, label: str, value: str = "", *, primary: bool = False
     return _with(element, value=value, confirm=confirm, style="primary" if primary else "")
 
 
-def overflow(action_id: str, labels: Mapping[str, str]) -> Json:
-    """A menu behind three dots, of two to five items; `labels` by the items' values."""
-    return {"type": "overflow", "action_id": action_id, "options": list(_options(labels).values())}
-
-
 def icon_button(action_id: str, icon: str, label: str, confirm: Json) -> Json:
     return {"type": "icon_button", "icon": icon, "action_id": action_id, "text": plain_text(label), "confirm": confirm}
 
@@ -210,6 +210,11 @@ def number_input(action_id: str, *, placeholder: str, initial: str = "", decimal
         "placeholder": plain_text(placeholder),
     }
     return _with(element, initial_value=initial)
+
+
+def time_picker(action_id: str, initial: str) -> Json:
+    """A field for a time of day, such as "09:00"."""
+    return _with({"type": "timepicker", "action_id": action_id}, initial_time=initial)
 
 
 def users_select(action_id: str, placeholder: str) -> Json:
@@ -282,7 +287,8 @@ def values_of(view: Mapping[str, Any]) -> dict[str, str]:
     values = {}
     for name, elements in view["state"]["values"].items():
         for element in elements.values():
-            value = (element.get("selected_option") or {}).get("value") or element.get("value")
+            chosen = (element.get("selected_option") or {}).get("value") or element.get("selected_time")
+            value = chosen or element.get("value")
             if isinstance(value, str) and value:
                 values[name] = value
     return values

@@ -9,6 +9,7 @@ from functools import cache, partial
 from bot.clock import Clock
 from bot.core.pacing import ASK_AGAIN_S, LATELY_S, CallsLeft, CarrierRoom, ChannelPosts, Learned, Pacer, Urgency
 from bot.errors import RateLimited, StoreError
+from bot.store.rate_ledger import POSTS as POSTS_IN
 from bot.store.rate_ledger import RateLedger
 
 CALLS_PER_MINUTE = {
@@ -29,6 +30,7 @@ CALLS_PER_MINUTE = {
     "canvases.getContent": 50,
     "files.completeUploadExternal": 100,
     "files.delete": 50,
+    "reactions.add": 50,
     "users.conversations": 50,
     "users.info": 100,
     "users.list": 20,
@@ -84,6 +86,10 @@ class RateBudget:
         """When each live reply was opened, and the methods that it still uses."""
         self._denied_until: dict[str, float] = {}
         """By method: the ledger denied a call, so it isn't asked again before this."""
+        self._unsent: list[str] = []
+        """What the ledger has counted although it never left, until it is given back: a stop of a stream that counts
+        for nothing would keep the end of another answer from leaving for a minute."""
+        self._is_ledger_away = False
 
     def opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
         """Notes that a reply begins: one call is held back for its final edit.
@@ -118,7 +124,7 @@ class RateBudget:
                 self._pacers[method].joined(key, since, self._clock.monotonic())
 
     def room(self, method: str, key: Hashable) -> CarrierRoom:
-        """Returns what a method has left for a live reply that begins to use it now, or does so already."""
+        """Returns what a method has left for a live reply that begins to use it now, or uses it already."""
         pacer, now = self._pacers[method], self._clock.monotonic()
         return CarrierRoom(pacer.live_besides(key), pacer.newcomers_gap_s(now, besides=key))
 
@@ -176,11 +182,13 @@ class RateBudget:
         if method in POSTS:
             self._posts.answered(channel_id, now)
 
-    def withdrawn(self, method: str, channel_id: str = "") -> None:
-        """Notes that a call which was `sent` never left."""
+    def withdrawn(self, method: str, channel_id: str = "", *, was_granted: bool = False) -> None:
+        """Notes that a call which was `sent` never left. `was_granted`: by `take`."""
         self._pacers[method].withdrawn()
         if method in POSTS:
             self._posts.withdrawn(channel_id)
+        if was_granted and not self._is_ledger_away:
+            self._unsent += [method, *([POSTS_IN + channel_id] if method in POSTS else [])]
 
     def limited(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
         """Notes that Slack answered 429 to a call which was `sent`.
@@ -204,7 +212,10 @@ class RateBudget:
         if not granted:
             self._denied_until[method] = now + ASK_AGAIN_S
         # Another process may have got a 429 meanwhile.
-        return granted and not self._pacers[method].is_held(now)
+        may_leave = granted and not self._pacers[method].is_held(now)
+        if not may_leave and not self._is_ledger_away:
+            self._unsent += [*([method] if granted else []), *([POSTS_IN + channel_id] if method in POSTS else [])]
+        return may_leave
 
     async def _take_post(self, channel_id: str) -> bool:
         """Takes a post from a channel's budget."""
@@ -219,6 +230,8 @@ class RateBudget:
         # A 429 may have taught meanwhile that the burst by which this was granted isn't taken.
         granted = reservation.granted and (self._posts.rule(now).may_try or not rule.may_try)
         self._posts.shared(channel_id, now, reservation.others.call_ages_s, denied=not granted)
+        if reservation.granted and not granted:
+            self._unsent.append(POSTS_IN + channel_id)
         return granted
 
     @asynccontextmanager
@@ -267,10 +280,21 @@ class RateBudget:
             while True:
                 await self._clock.sleep(FOLLOW_S)
                 await self._record_learned()
+                await self._give_back()
                 if self._live:
                     await self._ask(REPLIES, 0)
         finally:
             await self._record_learned()
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        try:
+            if unsent:
+                await self._ledger.give_back(unsent)
+        except StoreError as error:
+            self._unsent += unsent
+            log.debug("calls that never left not given back yet: %s", error)
 
     async def _record_learned(self) -> None:
         try:
@@ -284,13 +308,14 @@ class RateBudget:
 
     def _learn(self, recorded: Mapping[str, Learned]) -> None:
         """Takes over what is on record, if it is newer than what this process knows."""
-        now = self._clock.monotonic()
-        for budget, learner in self._learners.items():
-            own, learned = learner.learned, recorded.get(budget)
-            if learned is not None and (own is None or budget not in self._known_at or learned.at > own.at):
-                learner.learn(learned, now)
+        is_first = not self._known_at
+        if is_first:
+            self._known_at = dict.fromkeys(self._learners, -math.inf)
+        for budget in self._learners.keys() & recorded.keys():
+            own, learned = self._learners[budget].learned, recorded[budget]
+            if own is None or is_first or learned.at > own.at:
+                self._learners[budget].learn(learned, self._clock.monotonic())
                 self._known_at[budget] = learned.at
-            self._known_at.setdefault(budget, -math.inf)
 
     async def _ask(self, method: str, calls_per_minute: int) -> bool:
         pacer = self._pacers[method]
@@ -298,7 +323,9 @@ class RateBudget:
             reservation = await self._ledger.reserve(method, calls_per_minute, with_live=method == REPLIES)
         except StoreError as error:
             log.debug("%s: shared budget unavailable, counting only this process's calls: %s", method, error)
+            self._is_ledger_away = True
             return pacer.fits(self._clock.monotonic())
+        self._is_ledger_away = False
         self._learn(reservation.learned)
         others = reservation.others
         pacer.shared(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)

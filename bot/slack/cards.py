@@ -12,11 +12,11 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import REMEMBER, SCHEDULE, Ask, escaped
+from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Ask, escaped
 from bot.core.schedules import DAY_TOKENS, RUN_TOKENS, Rule
-from bot.markdown.escaping import unlinked
 from bot.slack import blockkit
 from bot.slack.blockkit import Json, line, words
+from slack_markdown.escaping import unlinked
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,14 @@ class Card:
 
     parts: Sequence[Json]
     """Parts of a rich_text."""
-    agree: Sequence[Json]
-    """The buttons that agree to it."""
+    agree: str
+    """The label of the button that agrees to it."""
     decline: str
     """The label of the button that doesn't."""
+    terms: Sequence[str] = ()
+    """Sentences of small print, in mrkdwn."""
+    by: ReplyAction = ReplyAction.APPROVE
+    """What the button that agrees does."""
 
 
 def blocks_of(ask: Ask, block_id: str) -> list[Json]:
@@ -36,47 +40,76 @@ def blocks_of(ask: Ask, block_id: str) -> list[Json]:
     card = _CARDS[ask.tool](ask, json.loads(ask.arguments))
     parts = [*card.parts, *(line(words(unlinked(warning), "bold")) for warning in ask.warnings)]
     if ask.decision is not None:
-        decided = line(words(texts.DECISIONS[ask.decision], "italic"))
+        decided = line(words(texts.approvals.DECISIONS[ask.decision], "italic"))
         return [blockkit.rich_text([*parts, decided], block_id)]
+    terms = list(card.terms)
     if ask.until is not None:
-        parts.append(line(words(texts.WAITS_UNTIL, "italic"), moment(ask.until, "italic"), words(".", "italic")))
+        in_utc = texts.words.time_in_utc(datetime.fromtimestamp(ask.until, UTC))
+        until = blockkit.moment_mrkdwn(ask.until, texts.words.TIME_FORMAT, in_utc)
+        terms.append(f"{texts.approvals.WAITS_UNTIL}{until}.")
+    agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
     decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)
-    return [blockkit.rich_text(parts, block_id), blockkit.actions([*card.agree, decline], f"{block_id}-buttons")]
+    return [
+        blockkit.rich_text(parts, block_id),
+        *([blockkit.context(blockkit.mrkdwn("\n".join(terms)), f"{block_id}-terms")] if terms else []),
+        blockkit.actions([agree, decline], f"{block_id}-buttons"),
+    ]
 
 
 def moment(at: float, *styles: str) -> Json:
     """Returns a time in the reader's time zone, in a part of a rich_text."""
-    return blockkit.moment(at, texts.TIME_FORMAT, texts.time_in_utc(datetime.fromtimestamp(at, UTC)), *styles)
+    in_utc = texts.words.time_in_utc(datetime.fromtimestamp(at, UTC))
+    return blockkit.moment(at, texts.words.TIME_FORMAT, in_utc, *styles)
 
 
 def _memory(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     """Returns the card of a proposed memory: its whole text, and the kind of place."""
-    question = line(words(texts.REMEMBER_THIS[str(arguments["for"])]))
+    question = line(words(texts.memory.REMEMBER_THIS[str(arguments["for"])]))
     quoted = blockkit.part("rich_text_quote", words(unlinked(str(arguments["text"]))))
-    agree = blockkit.button(ReplyAction.APPROVE, texts.REMEMBER, ask.value, primary=True)
-    return Card([question, quoted], [agree], texts.DONT_REMEMBER)
+    return Card([question, quoted], texts.memory.REMEMBER, texts.memory.DONT_REMEMBER)
 
 
 def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
-    """Returns the card of a schedule: what a run does, when it comes, and what it may read and use."""
-    cron, zone, times = arguments.get("cron"), arguments["zone"], arguments["next"]
-    rule = [words(texts.in_zone(Rule(zone, cron).explained, zone))] if cron else []
-    next_times = [words(texts.NEXT_TIME if cron else texts.ONCE_AT)]
-    for number, at in enumerate(times):
-        next_times += [words(", ")] if number else []
-        next_times.append(moment(at))
-    limits = texts.at_most_tokens(RUN_TOKENS, DAY_TOKENS)
-    only_if_changed = [texts.ONLY_IF_CHANGED] if arguments["only_if_changed"] else []
-    terms = [line(words(sentence)) for sentence in (*only_if_changed, texts.A_RUN_MAY, limits)]
+    """Returns the card of a schedule to create, change or stop: what it does, when, and what a run may read and use."""
+    cron, zone, stops = str(arguments.get("cron") or ""), str(arguments["zone"]), arguments.get("stop") is True
+    kind = "stop" if stops else "change" if "number" in arguments else "create"
+    question, agree, decline = texts.schedules.PROPOSES[kind]
+    rule = Rule(zone, cron) if cron else Rule(zone, at=datetime.fromisoformat(arguments["at"]).timestamp())
+    before = str(arguments.get("before") or rule.in_words)
+    same_zone = texts.schedules.in_zone("", zone)
+    replaced = f"{texts.schedules.IN_PLACE_OF}{before.removesuffix(same_zone)}" if before != rule.in_words else ""
+    when = f"{texts.words.sentence_case(rule.in_words)}{replaced}."
+    skips = [words(f" {texts.schedules.ONLY_IF_CHANGED}")] if arguments["only_if_changed"] else []
     parts = [
-        line(words(texts.PROPOSES_SCHEDULE, "bold")),
+        line(words(question, "bold")),
         blockkit.part("rich_text_quote", words(unlinked(escaped(arguments["words"])))),
-        blockkit.bullets([*([line(*rule)] if rule else []), line(*next_times), *terms]),
+        line(words(when), *_next_times(rule, arguments.get("next") or ()), *skips),
     ]
-    create = blockkit.button(ReplyAction.APPROVE, texts.CREATE, ask.value, primary=True)
-    if_changed = blockkit.button(ReplyAction.CREATE_IF_CHANGED, texts.CREATE_IF_CHANGED, ask.value)
-    agree = [create, *(() if only_if_changed or not cron else (if_changed,))]
-    return Card(parts, agree, texts.DONT_CREATE)
+    accounts = arguments.get("accounts") or ()
+    may = [texts.schedules.uses_account(accounts), texts.schedules.NEEDS_ACCOUNT] if accounts else []
+    terms = [*(may or [texts.schedules.A_RUN_MAY]), texts.schedules.at_most_tokens(RUN_TOKENS, DAY_TOKENS)]
+    return Card(parts, agree, decline, [] if stops else terms)
 
 
-_CARDS: Mapping[str, Callable[[Ask, Mapping[str, Any]], Card]] = {REMEMBER: _memory, SCHEDULE: _schedule}
+def _next_times(rule: Rule, times: Sequence[float]) -> list[Json]:
+    """Returns the next times: the first in the reader's zone, and the days of the others if their clock times agree."""
+    if not (rule.cron and times):
+        return []
+    days = rule.days_after_first(times)
+    shown = times[:1] if days else times
+    listed = [part for at in shown for part in (words(", "), moment(at))][1:]
+    return [words(f" {texts.schedules.NEXT_TIME}"), *listed, words(f"{texts.schedules.THEN}{days}." if days else ".")]
+
+
+def _sign_in(ask: Ask, arguments: Mapping[str, Any]) -> Card:
+    """Returns the card of a server to which the asker would sign in."""
+    question = line(words(texts.accounts.wants_sign_in(str(arguments["server"])), "bold"))
+    labels = texts.accounts.SIGN_IN, texts.accounts.NOT_NOW
+    return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)
+
+
+_CARDS: Mapping[str, Callable[[Ask, Mapping[str, Any]], Card]] = {
+    REMEMBER: _memory,
+    SCHEDULE: _schedule,
+    SIGN_IN: _sign_in,
+}

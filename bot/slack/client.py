@@ -124,6 +124,8 @@ class Installation:
     """What the bot token is granted; None where the answer doesn't list it."""
     slack_time_s: float | None
     """Slack's clock, in seconds since 1970; None where the answer doesn't tell."""
+    is_organization: bool = False
+    """Whether the token is an organization's (Enterprise Grid), and no workspace's."""
 
 
 class SlackClient:
@@ -258,7 +260,9 @@ class SlackClient:
         scopes = frozenset(filter(None, map(str.strip, _header(answer, "X-OAuth-Scopes").split(","))))
         team_id, user_id, bot_id, name = map(str, ids)
         identity = Identity(team_id, user_id, bot_id, name, AGENT_SCOPE in scopes)
-        return Installation(identity, str(answer.get("team") or team_id), scopes or None, _date(answer))
+        is_organization = answer.get("is_enterprise_install") is True or team_id.startswith("E")
+        team_name = str(answer.get("team") or team_id)
+        return Installation(identity, team_name, scopes or None, _date(answer), is_organization)
 
 
 def _reason(error: Exception, url: str) -> str:
@@ -289,7 +293,9 @@ def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
         is_number = value.isascii() and value.isdigit()
         return RateLimited(method, min(float(value), MAX_RETRY_AFTER_S) if is_number else DEFAULT_RETRY_AFTER_S)
     if not name or status >= 500:
-        return Refused(method, name or (f"HTTP {status}" if status != 200 else NO_OBJECT), Refusal.TRANSIENT)
+        by_proxy = network.refusal(status, getattr(response, "api_url", "") or str(getattr(response, "url", "")))
+        said = name or by_proxy or (f"HTTP {status}" if status != 200 else NO_OBJECT)
+        return Refused(method, said, Refusal.TRANSIENT)
     needed = data.get("needed") if data and name == "missing_scope" else None
     return Refused(method, f"{name} ({needed})" if needed else name, reason_of(name), problems=_problems(data))
 

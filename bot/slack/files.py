@@ -31,7 +31,6 @@ from bot.core.files import (
     Transcript,
     Unread,
     detect_media_type,
-    document_kind,
     is_canvas,
     is_recording,
     is_sign_in_page,
@@ -42,13 +41,14 @@ from bot.core.files import (
     sound_of,
     text_of_captions,
 )
-from bot.documents.document import Document, Format, Obstacle, short_text
-from bot.documents.plain_images import is_plain_image
-from bot.documents.process import convert_image, read_document
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import PDF, Media, Sound
 from bot.slack.client import SlackClient
 from bot.slack.text import file_of, json_object, mail_of
+from files_to_markdown.document import Document, Format, Obstacle, short_text
+from files_to_markdown.kind import document_kind
+from files_to_markdown.plain_images import is_plain_image
+from files_to_markdown.process import convert_image, read_document
 
 READING_S = 60.0
 """The limit for all files of one question, including the wait for memory."""
@@ -198,7 +198,7 @@ class Files:
             alternative = await self._read_document(Format.PDF, content, asker) if pdf_texts else None
             if alternative is Obstacle.PROTECTED:
                 return Unread.PROTECTED
-        elif document := document_kind(file, content):
+        elif document := document_kind(file.name, file.mimetype, content):
             read = await self._read_document(document, content, asker)
             return REFUSED[read] if isinstance(read, Obstacle) else read
         else:
@@ -217,7 +217,9 @@ class Files:
             image = await convert_image(content)
         if isinstance(image, Obstacle):
             return REFUSED[image]
-        return Media(short_name(file.name), image.media_type, image.base64, is_first=image.has_more)
+        name = short_name(file.name)
+        further = tuple(Media(name, page.media_type, page.base64) for page in image.further)
+        return Media(name, image.media_type, image.base64, is_first=image.has_more, further=further)
 
     async def _read_document(self, kind: Format, content: bytes, asker: str) -> Document | Obstacle:
         # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.
@@ -280,7 +282,8 @@ def _reserved_bytes(file: File) -> int:
 
 def _size_bytes(content: Content) -> int:
     if isinstance(content, Media):
-        return len(content.base64) + (len(content.alternative.text) if content.alternative else 0)
+        pages = sum(len(page.base64) for page in (content, *content.further))
+        return pages + (len(content.alternative.text) if content.alternative else 0)
     text = content.text if isinstance(content, Document | Transcript) else content
     return len(text) if isinstance(text, str) else 0
 

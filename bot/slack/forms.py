@@ -75,7 +75,7 @@ class _Part:
     key: str
     text: str
     is_words: bool = False
-    """Whether it is a string or a text object, and no child with a place of its own."""
+    """Whether the part is a string or a text object, and no child with a place of its own."""
     is_block: bool = False
     """Whether an empty line stands before and after it."""
 

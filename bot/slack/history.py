@@ -23,13 +23,14 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import Any, NamedTuple
 
 from bot.core.access import UserKind
-from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, as_data, own_tool
+from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, ToolUse, as_data, own_tool
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, link_of, linked_message, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
+from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import Offered
 from bot.slack.client import TURN_WITHIN_S, PacedClient
-from bot.slack.modals import asked_in
+from bot.slack.posted_questions import asked_in
 from bot.slack.retry import HISTORY_PAGE, Retrier
 from bot.slack.text import (
     Payload,
@@ -77,8 +78,9 @@ class _Reading:
 class History:
     """Reads conversations."""
 
-    def __init__(self, client: PacedClient, bot_id: str) -> None:
+    def __init__(self, client: PacedClient, bot_id: str, sign_in_addresses: SignInAddresses) -> None:
         self._client = client
+        self._sign_in_addresses = sign_in_addresses
         self._clock = client.clock
         self._bot_id = bot_id
 
@@ -88,10 +90,9 @@ class History:
         A thread gives its first message and the newest thousand, a direct message the newest 60. Messages that Slack
         doesn't return in time are left out, and the next message says so (`after_gap`).
         """
-        thread_ts = question.thread.thread_ts
-        if thread_ts == question.ts:
+        if question.begins_thread:
             return []
-        reading = self._reading(question)
+        reading, thread_ts = self._reading(question), question.thread.thread_ts
         return await (self._direct_message(reading) if thread_ts is None else self._thread(reading, thread_ts))
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
@@ -185,7 +186,10 @@ class History:
             return None
 
     def message_of(self, question: Question, message: Mapping[str, Any]) -> Message:
-        """Returns a message that Slack's answer has, as one of the question's channel."""
+        """Returns a message of Slack's answer, as one of the question's channel, without addresses of sign-ins."""
+        return self._sign_in_addresses.removed_from(self._whole(question, message))
+
+    def _whole(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = string(message, "bot_id") or None
         is_ours = bot_id == self._bot_id
         if is_ours and (asked := asked_in(message)):
@@ -303,7 +307,7 @@ class _Page:
     is_cut: bool = False
     """Whether Slack refused the rest."""
     is_forbidden: bool = False
-    """Whether it refuses the same call again."""
+    """Whether Slack refuses the same call again."""
 
 
 class ChannelReader:
@@ -319,38 +323,29 @@ class ChannelReader:
         self._workspace_url = ""
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tool: whoever asks reads the channel that they ask in."""
+        """Returns the tool, with which each asker reads the channel that they ask in."""
         return Offered((DEFINITION,))
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
+    async def call(self, use: ToolUse) -> CallResult:
         """Reads a page. It never raises for what Slack refuses: that is a sentence for the model."""
-        if tool != READ_CHANNEL or definition_hash != DEFINITION.definition_hash:
+        if use.tool != READ_CHANNEL or use.definition_hash != DEFINITION.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
-        until = self._client.clock.monotonic() + min(timeout_s, TURN_WITHIN_S)
+        until = self._client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
         try:
             async with asyncio.timeout(until - self._client.clock.monotonic()):
-                wanted = await self._wanted(question, arguments)
+                wanted = await self._wanted(use.question, use.arguments)
         except _Unusable as error:
             return CallResult.failed(str(error))
         except (RateLimited, Refused, TimeoutError):
             return CallResult.failed(BUSY)
-        answer = _Answer(*question.place, version)
+        answer = _Answer(*use.question.place, use.version)
         if self._calls.get(answer, 0) >= MAX_CALLS:
             return CallResult.failed(TOO_MANY_CALLS)
-        page = await self._read(question, answer, wanted, until)
-        log.info("channel read for message %s: messages=%d cut=%s", question.ts, len(page.messages), page.is_cut)
+        page = await self._read(use.question, answer, wanted, until)
+        log.info("channel read for message %s: messages=%d cut=%s", use.question.ts, len(page.messages), page.is_cut)
         if not page.messages and page.is_cut:
             return CallResult.failed(FORBIDDEN if page.is_forbidden else BUSY)
-        shown = await self._shown(question, wanted, page) if page.messages else NOTHING_THERE
+        shown = await self._shown(use.question, wanted, page) if page.messages else NOTHING_THERE
         return CallResult(CallState.DONE, shown, may_be_stored=shown == NOTHING_THERE)
 
     async def _wanted(self, question: Question, arguments: Mapping[str, Any]) -> _Wanted:

@@ -7,12 +7,12 @@ https://docs.slack.dev/reference/app-manifest
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bot.slack.blockkit import Json
-from bot.slack.modals import ASK_ABOUT
+from bot.slack.views.question import ASK_ABOUT
 
 DEFAULT_NAME = "Typist"
 DEFAULT_COMMAND = "/typist"
@@ -37,19 +37,25 @@ SCOPES = (
     "mpim:history",
     "mpim:read",
     "reactions:read",
+    "reactions:write",
     "users:read",
 )
 READ_CANVASES_SCOPE = "canvases:read"
 WRITE_CANVASES_SCOPE = "canvases:write"
 REACTIONS_SCOPE = "reactions:read"
-OPTIONAL_SCOPES = frozenset({READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE, "files:read", "files:write", REACTIONS_SCOPE})
-"""Who installs the app may decline these: canvases, files and question emoji are left out, and nothing else."""
+REACT_SCOPE = "reactions:write"
+OPTIONAL_SCOPES = frozenset(
+    {READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE, "files:read", "files:write", REACTIONS_SCOPE, REACT_SCOPE}
+)
+"""Scopes that may be declined at the installation: then canvases, files and reactions are left out, nothing else."""
 AGENT_SCOPE = "assistant:write"
 """The scope of apps with the Agents feature."""
 SEARCH_SCOPE = "search:read.public"
 """The scope of Slack search (BOT_SLACK_SEARCH)."""
-NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read"})
-"""Without one of these, mentions or direct messages stay unanswered. The others are for single features."""
+GROUPS_SCOPE, EMAIL_SCOPE = "usergroups:read", "users:read.email"
+"""The scopes of user groups and of domains in BOT_ALLOW_USERS."""
+NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read", GROUPS_SCOPE, EMAIL_SCOPE})
+"""Without one of these, somebody's questions stay unanswered. The others are for single features."""
 _EVENTS = (
     "app_home_opened",
     "app_mention",
@@ -92,15 +98,15 @@ class Difference:
         return f"{self.where} must {self.expected}"
 
 
-def scopes_of(*, agent: bool, search: bool) -> list[str]:
-    """Returns the scopes of an app, sorted."""
-    return sorted((*SCOPES, *([AGENT_SCOPE] if agent else ()), *([SEARCH_SCOPE] if search else ())))
+def scopes_of(*, agent: bool, extra: Collection[str] = ()) -> list[str]:
+    """Returns the scopes of an app, sorted. `extra`: those that its settings need."""
+    return sorted((*SCOPES, *([AGENT_SCOPE] if agent else ()), *extra))
 
 
 def app_manifest(
-    *, agent: bool = False, search: bool = False, name: str = DEFAULT_NAME, command: str = DEFAULT_COMMAND
+    *, agent: bool = False, extra: Collection[str] = (), name: str = DEFAULT_NAME, command: str = DEFAULT_COMMAND
 ) -> Json:
-    """Returns the manifest of an app, with Slack's Agents feature if `agent`, and with Slack search if `search`.
+    """Returns the manifest of an app, with Slack's Agents feature if `agent`, and with `extra` scopes.
 
     Raises ValueError for unusable names.
     """
@@ -129,8 +135,8 @@ def app_manifest(
         "slash_commands": [
             {
                 "command": command,
-                "description": "Help, your usage, and this channel's settings",
-                "usage_hint": "help, settings or usage",
+                "description": "What I do and remember here, and how I'm set",
+                "usage_hint": "schedules, memory, settings, usage",
                 "should_escape": False,
             }
         ],
@@ -145,7 +151,7 @@ def app_manifest(
         },
         "features": features,
         "oauth_config": {
-            "scopes": {"bot": scopes_of(agent=agent, search=search), "bot_optional": sorted(OPTIONAL_SCOPES)}
+            "scopes": {"bot": scopes_of(agent=agent, extra=extra), "bot_optional": sorted(OPTIONAL_SCOPES)}
         },
         "settings": {
             "event_subscriptions": {"bot_events": sorted((*_EVENTS, *(_AGENT_EVENTS if agent else ())))},
@@ -157,14 +163,14 @@ def app_manifest(
     }
 
 
-def differences(exported: Mapping[str, Any], *, search: bool = False) -> list[Difference]:
+def differences(exported: Mapping[str, Any], *, extra: Collection[str] = ()) -> list[Difference]:
     """Returns what an app's manifest lacks, or sets in another way, than this version of Typist needs.
 
     `exported`: the answer of apps.manifest.export. What it has besides is no difference: Slack adds settings that
-    nobody made (slackapi/slack-cli#591), and an operator may add their own. Nor are names and descriptions.
+    nobody made (slackapi/slack-cli#591), and an operator may add their own. Names and descriptions are no differences.
     """
     features = exported.get("features") or {}
-    expected = app_manifest(agent="agent_view" in features or "assistant_view" in features, search=search)
+    expected = app_manifest(agent="agent_view" in features or "assistant_view" in features, extra=extra)
     # Apps from before Slack had optional scopes require all of theirs, and an operator may.
     del expected["oauth_config"]["scopes"]["bot_optional"]
     if "assistant_view" in features:

@@ -17,9 +17,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from bot.core.calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, as_data, full_name, own_tool
+from bot.core.calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, ToolUse, as_data, full_name, own_tool
 from bot.core.conversation import Question, with_names
 from bot.core.prompt import one_line
+from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import Offered, ToolDefinition
 from bot.slack.client import TURN_WITHIN_S, PacedClient
@@ -91,8 +92,9 @@ log = logging.getLogger(__name__)
 class SlackSearch:
     """Slack's search as a tool of models, with the asker's permissions. Needs the scope search:read.public."""
 
-    def __init__(self, client: PacedClient, readers: ChannelReaders) -> None:
+    def __init__(self, client: PacedClient, readers: ChannelReaders, sign_in_addresses: SignInAddresses) -> None:
         self._client = client
+        self._sign_in_addresses = sign_in_addresses
         self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
         """By the channel and the ts of the question."""
@@ -128,29 +130,20 @@ class SlackSearch:
                 self._offered = Offered()
         return self._offered
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
+    async def call(self, use: ToolUse) -> CallResult:
         """Searches once. It never raises: what Slack refuses is a sentence for the model."""
-        if tool != NAME or definition_hash not in (BY_WORDS.definition_hash, BY_MEANING.definition_hash):
+        if use.tool != NAME or use.definition_hash not in (BY_WORDS.definition_hash, BY_MEANING.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
-        query = arguments.get("query")
+        query = use.arguments.get("query")
         if not isinstance(query, str) or not query.strip():
             return CallResult.failed(NO_QUERY)
-        token = self._tokens.get(question.place)
+        token = self._tokens.get(use.question.place)
         if token is None:
             return CallResult.failed(NO_TOKEN)
         try:
-            async with asyncio.timeout(min(timeout_s, TURN_WITHIN_S)):
+            async with asyncio.timeout(min(use.timeout_s, TURN_WITHIN_S)):
                 # An outsider may have come since the search was offered.
-                if not await self._readers.are_insiders(question.thread):
+                if not await self._readers.are_insiders(use.question.thread):
                     return CallResult.failed(OUTSIDERS)
                 answer = await self._client.call(
                     METHOD,
@@ -164,13 +157,14 @@ class SlackSearch:
             # Calls to Slack end earlier than this: what takes so long is the wait for room in the budget.
             return CallResult.failed(BUSY)
         except Refused as error:
-            return CallResult.failed(self._refused(question, error))
+            return CallResult.failed(self._refused(use.question, error))
         found = json_objects(json_object(answer, "results"), "messages")
-        hits = [hit for hit in found if (hit.get("channel_id"), hit.get("message_ts")) != question.place]
-        log.info("slack search for message %s: results=%d", question.ts, len(hits))
+        hits = [hit for hit in found if (hit.get("channel_id"), hit.get("message_ts")) != use.question.place]
+        log.info("slack search for message %s: results=%d", use.question.ts, len(hits))
         if not hits:
             return CallResult(CallState.DONE, NOTHING_FOUND)
-        data = as_data("\n\n".join(map(_shown, hits)), NAME, secrets.token_hex(8))
+        shown = self._sign_in_addresses.removed("\n\n".join(map(_shown, hits)))
+        data = as_data(shown, NAME, secrets.token_hex(8))
         return CallResult(CallState.DONE, f"{data}\n{CITE}", may_be_stored=False)
 
     def _refused(self, question: Question, error: Refused) -> str:

@@ -10,6 +10,7 @@ Typist watches the connections itself, and each try asks for a new ticket.
 
 import asyncio
 import logging
+import math
 import time
 from typing import Any
 
@@ -37,6 +38,10 @@ STEADY_S = CONNECTION.backoff.max_s
 OPEN = "apps.connections.open"
 REFRESH = frozenset({"warning", "refresh_requested"})
 """Slack's reasons to end a connection that ask for another one and mean nothing else."""
+RECOUNT = "recount"
+"""Our own reason: the hello of the next connection says how many the app has."""
+SETTLE_S = 30.0
+"""How long after its close a connection may still count in Slack's hello."""
 ADVICE = {
     "too_many_websockets": "An app has 10 connections at most. Stop other processes that use this SLACK_APP_TOKEN.",
     "link_disabled": "Turn Socket Mode on: api.slack.com/apps → your app → Socket Mode.",
@@ -53,6 +58,10 @@ class SocketConnection(SocketModeClient):
     """When the connection was opened, in the clock's monotonic seconds."""
     heard_at: float | None = None
     """When Slack last sent a message, a hello included, in the clock's monotonic seconds; None if it never did."""
+    app_connections: int = 0
+    """How many connections the app had at the last hello, this one included."""
+    greeted_at: float = -math.inf
+    """When Slack last said hello, in the clock's monotonic seconds."""
     end_reason: str = ""
     """Why Slack ended the connection; "" if it is open, or was cut."""
     problem: str = ""
@@ -74,9 +83,16 @@ class SocketConnection(SocketModeClient):
         """Handles a message from Slack. The SDK's own answers each `disconnect` with a new connection, at once."""
         if message.get("type") != "disconnect":
             self.heard_at = self._clock.monotonic()
+            count = message.get("num_connections")
+            if message.get("type") == "hello" and isinstance(count, int):
+                self.app_connections, self.greeted_at = count, self.heard_at
             await super().run_message_listeners(message, raw_message)
             return
-        self.end_reason = str(message.get("reason") or "")[:50]
+        self.end_for(str(message.get("reason") or "")[:50])
+
+    def end_for(self, reason: str) -> None:
+        """Has the watch open another connection in place of this one."""
+        self.end_reason = reason
         self.stale = True
         self._ended.set()
 
@@ -194,6 +210,15 @@ class Sockets:
         heard = [connection.heard_at for connection in self._connections if connection.heard_at is not None]
         return max(heard, default=None)
 
+    def app_connections(self) -> tuple[int, float]:
+        """Returns how many connections the app had at Slack's last hello, and when that was, by the monotonic clock."""
+        last = max(self._connections, key=lambda connection: connection.greeted_at)
+        return last.app_connections, last.greeted_at
+
+    def recount(self) -> None:
+        """Renews one connection, so that Slack counts those of the app. The other ones go on meanwhile."""
+        min(self._connections, key=lambda connection: connection.opened_at).end_for(RECOUNT)
+
     def problem(self) -> str:
         """Returns why connections don't last, as a sentence; "" if they do."""
         return next((connection.problem for connection in self._connections if connection.problem), "")
@@ -227,6 +252,9 @@ class Sockets:
                 continue
             if connection.end_reason in REFRESH:
                 log.info("connection to Slack ended for a refresh, opening a new one")
+            elif connection.end_reason == RECOUNT:
+                await connection.leave()
+                await self._clock.sleep(SETTLE_S)
             elif not failures:
                 log.warning("connection to Slack lost, opening a new one")
             if connection.age_s() < STEADY_S:

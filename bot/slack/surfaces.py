@@ -15,27 +15,24 @@ import regex
 
 from bot.core import texts
 from bot.core.actions import ActionResponse
-from bot.core.calls import ApprovalPlace, Ask
-from bot.core.caps import OwnerCaps
-from bot.core.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.conversation import SLACKS_OWN, Question, ThreadKey
-from bot.core.job import MessageQuestion, QuotedMessage
-from bot.core.memory import Memory
+from bot.core.job import MessageQuestion
 from bot.core.pacing import WINDOW_S
 from bot.core.prompt import CONVERSATION_SUBTYPES
-from bot.core.schedules import Run, Schedule
+from bot.core.schedules import Run
 from bot.core.surfaces import CommandResponse, HomeView
 from bot.errors import RateLimited, Refusal, Refused, trace_of
-from bot.slack import modals
+from bot.slack import plain
 from bot.slack.blockkit import Json
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
 from bot.slack.history import LOOK_BACK_MESSAGES
-from bot.slack.home import action_message, action_text, command_message, denied_view, home_view, why_blocks
-from bot.slack.modals import caps_modal, posted_question, posted_run, sentence_modal, view_of
+from bot.slack.notices import action_message, action_text, command_message, why_blocks
+from bot.slack.posted_questions import posted_question, view_of
 from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
-from bot.slack.schedule_views import ListPlace, ScheduleList, change_modal, pause_notice, schedules_modal
 from bot.slack.text import json_object, json_objects, messages_in, next_cursor, string, strings
 from bot.slack.users import PEOPLE_PER_PAGE
+from bot.slack.views.home import denied_view, home_view
+from bot.slack.views.schedules import posted_run, run_notice
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +66,9 @@ class EphemeralMessages:
         appears at the channel's root, because a thread without answers shows no ephemeral message.
         """
         thread = question.thread
-        if thread.thread_ts == question.ts:
+        if question.begins_thread:
             thread = ThreadKey(thread.team_id, thread.channel_id, None)
-        message: Json = {"text": sentence} if blocks is None else {"text": sentence, "blocks": blocks}
+        message: Json = {"text": sentence} if blocks is None else plain.message(blocks)
         retrying = Retrier(EPHEMERAL, self._client.clock, f"user {question.user_id} is not told yet")
         try:
             async with asyncio.timeout(TOLD_WITHIN_S):
@@ -139,8 +136,8 @@ class Pane:
             "assistant.threads.setSuggestedPrompts",
             channel_id=channel_id,
             thread_ts=thread_ts,
-            prompts=[{"title": title, "message": message} for title, message in texts.PANE_SUGGESTIONS.items()],
-            title=texts.PANE_HEADING,
+            prompts=[{"title": title, "message": message} for title, message in texts.welcome.PANE_SUGGESTIONS.items()],
+            title=texts.welcome.PANE_HEADING,
         )
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
@@ -243,83 +240,22 @@ class Surfaces:
         self._ephemeral = ephemeral
         self._bot_user_id = bot_user_id
 
-    async def open_settings_modal(
-        self,
-        trigger_id: str,
-        place: SettingsPlace,
-        settings: ChannelSettings,
-        defaults: DefaultSettings,
-        focus: SettingsField,
-        allowed_tools: Sequence[str],
-        caps: OwnerCaps | None,
-        tool_warnings: Sequence[str],
-    ) -> None:
-        """Shows a channel's settings, with the cursor in `focus`.
+    async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
+        """Opens a modal, with `in_modal` above the one in which a person has pressed; returns the view's id.
 
-        An admin sees the always allowed tools, which may be revoked, what is wrong with the servers that the channel
-        uses, and the channel's caps.
+        Waits for no budget: a trigger expires after three seconds.
         """
-        view = modals.settings_modal(place, settings, defaults, focus, allowed_tools, caps, tool_warnings)
-        await self._open_modal(trigger_id, view)
-
-    async def open_memory_modal(
-        self,
-        trigger_id: str,
-        place: SettingsPlace,
-        memories: Sequence[Memory],
-        link_base: str,
-        *,
-        is_private: bool,
-        in_modal: bool,
-    ) -> None:
-        """Shows the memories of a place, above its settings if they are open (`in_modal`)."""
-        view = modals.memory_modal(place, memories, link_base, is_private=is_private)
-        await self._open_modal(trigger_id, view, in_modal=in_modal)
-
-    async def open_caps_modal(self, trigger_id: str, caps: OwnerCaps) -> None:
-        """Shows the caps of the workspace, a channel or a person."""
-        await self._open_modal(trigger_id, caps_modal(caps))
-
-    async def open_sentence(
-        self, trigger_id: str, sentence: str, title: str = texts.QUOTAS_TITLE, *, in_modal: bool = False
-    ) -> None:
-        """Tells a person something in a modal: a press in App Home or in a modal has no place of its own."""
-        await self._open_modal(trigger_id, sentence_modal(sentence, title), in_modal=in_modal)
-
-    async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> str:
-        """Asks a person what they want to know about a message, which `writer_id` wrote. Returns the modal's id."""
-        answer = await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
+        method = "views.push" if in_modal else "views.open"
+        answer = await self._client.call(method, trigger_id=trigger_id, view=view)
         return string(json_object(answer, "view"), "id")
 
-    async def open_arguments_modal(
-        self, trigger_id: str, ask: Ask, place: ApprovalPlace | None, *, as_json: bool
-    ) -> None:
-        """Shows all arguments of a call. With a place, the person may approve the call there."""
-        await self._open_modal(trigger_id, modals.arguments_modal(ask, place, as_json=as_json))
-
-    async def open_schedules(self, trigger_id: str, listed: ScheduleList, *, in_modal: bool) -> None:
-        """Shows a list of schedules; `in_modal`: above the modal in which the person has pressed."""
-        await self._open_modal(trigger_id, schedules_modal(listed), in_modal=in_modal)
-
-    async def open_schedule(
-        self, trigger_id: str, schedule: Schedule, place: ListPlace | None, *, in_modal: bool
-    ) -> None:
-        """Shows the fields of a schedule, which a person may change; `in_modal` as in open_schedules."""
-        await self._open_modal(trigger_id, change_modal(schedule, place), in_modal=in_modal)
-
-    async def update_schedules(self, view_id: str, shown: ScheduleList | str) -> None:
-        """Shows in the modal of a list what it is now, or a sentence. What Slack refuses is only logged."""
-        view = sentence_modal(shown, texts.SCHEDULES) if isinstance(shown, str) else schedules_modal(shown)
+    async def update(self, view_id: str, view: Json) -> None:
+        """Shows something else in a modal that is open. What Slack refuses is only logged."""
         try:
             await self._client.call("views.update", view_id=view_id, view=view)
         except (RateLimited, Refused) as error:
             # Slack knows no view that its person has closed.
-            log.info("list of schedules not shown again: %s", error)
-
-    async def _open_modal(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> Json:
-        """Opens a modal without waiting for a budget: its trigger expires after three seconds."""
-        method = "views.push" if in_modal else "views.open"
-        return await self._client.call(method, trigger_id=trigger_id, view=view)
+            log.info("modal not updated: %s", error)
 
     async def publish_home(self, user_id: str, content: HomeView | str) -> None:
         """Shows App Home to one person, or why they have no access."""
@@ -352,7 +288,7 @@ class Surfaces:
             "replace_original": response.replaces,
             "thread_ts": thread.thread_ts,
         }
-        await self._respond(response_url, message | ({"blocks": why_blocks(response)} if response.asks_why else {}))
+        await self._respond(response_url, message | (plain.message(why_blocks(response)) if response.asks_why else {}))
 
     async def delete_ephemeral(self, response_url: str) -> None:
         """Deletes the ephemeral message whose button was pressed."""
@@ -426,6 +362,14 @@ class Surfaces:
         _, ts = await retrying.call(lambda: self._threads.post(channel_id, None, **message))
         return ts
 
+    async def react(self, channel_id: str, ts: str, emoji: str) -> None:
+        """Reacts to a message, unless the bot has done so."""
+        try:
+            await self._paced.call("reactions.add", channel=channel_id, timestamp=ts, name=emoji)
+        except Refused as error:
+            if error.error != "already_reacted":
+                raise
+
     async def delete_post(self, channel_id: str, ts: str) -> None:
         """Deletes a message of the bot's own."""
         await self._paced.call("chat.delete", channel=channel_id, ts=ts)
@@ -445,17 +389,25 @@ class Surfaces:
             return await self._threads.post(channel_id, thread_ts, **message)
 
     async def post_run(
-        self, question: MessageQuestion, run: Run, creator: str, still: Callable[[], bool], *, is_late: bool
+        self,
+        question: MessageQuestion,
+        run: Run,
+        names: Mapping[str, str],
+        still: Callable[[], bool],
+        *,
+        is_late: bool,
     ) -> tuple[str, str]:
-        """Posts a schedule's run in its channel; returns the channel's id and the post's ts. `creator` is a name."""
-        message = posted_run(question, run, creator, is_late=is_late)
+        """Posts a schedule's run in its channel; returns the channel's id and the post's ts. `names`: by person."""
+        message = posted_run(question, run, names, is_late=is_late)
         with only_while(still):
             return await self._threads.post(question.about.channel_id, None, **message)
 
-    async def tell_of_pause(self, channel_id: str, schedule: Schedule, still: Callable[[], bool]) -> None:
-        """Posts why a schedule is paused in a channel, or with a person's ID in their direct message."""
+    async def tell_of_run(
+        self, channel_id: str, run: Run, still: Callable[[], bool], signed_out: Sequence[str] = ()
+    ) -> None:
+        """Posts why a run is skipped or has paused its schedule, in a channel, or a direct message by a person's ID."""
         with only_while(still):
-            await self._threads.post(channel_id, None, **pause_notice(schedule))
+            await self._threads.post(channel_id, None, **run_notice(run, signed_out))
 
     async def is_in_channel(self, user_id: str, channel_id: str) -> bool:
         """Returns whether a person is a member of a channel; True if there are too many to read.

@@ -24,9 +24,9 @@ from bot.core.calls import visible
 from bot.core.conversation import SLACKS_OWN, File, ThreadKey, escape, named_by_others, unescape
 from bot.core.files import CHECK_FILE_INFO, canvas_mention, is_canvas
 from bot.core.prompt import one_line
-from bot.markdown.escaping import fenced, longest_ticks
 from bot.slack.blockkit import NOTE_LINE
 from bot.slack.forms import UNREAD, FormReader
+from slack_markdown.escaping import fenced, longest_ticks
 
 Payload = Mapping[str, Any]
 
@@ -223,7 +223,7 @@ def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
         file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")
     ]
     checked = [
-        replace(file, name=texts.CANVAS_UNNAMED, access=CHECK_FILE_INFO) if is_canvas(file) else file
+        replace(file, name=texts.files.CANVAS_UNNAMED, access=CHECK_FILE_INFO) if is_canvas(file) else file
         for file in forwarded
     ]
     return (*shared, *checked)
@@ -236,7 +236,7 @@ def file_of(file: Mapping[str, Any]) -> File:
     duration_ms, size = file.get("duration_ms"), file.get("size")
     return File(
         id=string(file, "id"),
-        name=string(file, "name") or string(file, "title") or texts.FILE_UNNAMED,
+        name=string(file, "name") or string(file, "title") or texts.files.FILE_UNNAMED,
         mimetype=string(file, "mimetype"),
         filetype=string(file, "filetype"),
         mode=string(file, "mode"),

@@ -12,8 +12,8 @@ Slack takes 100 calls of users.info a minute (budget.py), for kinds and names to
   with the failures in a row, whomever they are about, and then goes to the end of the line. So an outage costs half of
   the calls however many people wait, and its end is noticed within seconds: a success waits for nothing.
 - Once more than MAX_LOOKED_UP people wait, or more than calls are left for, users.list is read beside the line, a
-  thousand people a call, until all of them are found. Whom it doesn't have, such as strangers, users.info still tells
-  about; and if Slack refuses the list, the line goes on alone.
+  thousand people a call, until all of them are found. Of others, such as strangers, users.info still tells; and if
+  Slack refuses the list, the line goes on alone.
 - Names are left out while the calls get scarce.
 - The last KEPT_FOR_PRESSES calls are left to people who press, type a command or submit a modal: they look up ahead of
   the line, because Slack gives them seconds.
@@ -106,8 +106,10 @@ class Profile:
     """The workspace of a person who isn't in ours; "" for others, and if Slack doesn't say."""
     zone: ZoneInfo | None = None
     """A person's time zone; None if Slack doesn't say."""
+    domain: str | None = None
+    """Of a member's address, as of `kind_at`: "" for others, and without the scope; None if Slack wasn't asked."""
     is_private: bool = False
-    """Whether it is a channel whose name only its members know."""
+    """Whether only its members know the name of the channel."""
 
 
 @dataclass(eq=False, slots=True)
@@ -171,10 +173,20 @@ class Users:
         if now_within_s is not None:
             recent = self._kind_within(user_id, max_age_s)
             return recent or await self._look_up_kind(user_id, NOW_S, now_within_s, is_press)
-        if self.known(user_id) is None:
+        if (kind := self.known(user_id)) is None:
             await self._recall(user_id)
-        kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
+            kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
         return kind or self._kind_within(user_id, KEPT_S)
+
+    def known_domain(self, user_id: str) -> str | None:
+        """Returns the domain of a member's e-mail address, "" if there is none, as `known` does for the kind."""
+        return None if self.known(user_id) is None else self._profile(user_id).domain
+
+    async def domain(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> str | None:
+        """Returns the domain of a member's e-mail address. Slack has `within_s` to say it. Needs users:read.email."""
+        if self.known_domain(user_id) is None:
+            await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
+        return self.known_domain(user_id)
 
     async def last_known(self, user_id: str) -> UserKind | None:
         """Returns what Slack said of a person in the last hour. It isn't asked."""
@@ -268,7 +280,7 @@ class Users:
         """Keeps what Slack says of the people of the workspace, page by page, until all who are wanted are found."""
         asked_at = self._clock.monotonic()
         try:
-            async for people in _pages_of_people(self._client):
+            async for people in pages_of_people(self._client):
                 for number, person in enumerate(people):
                     if number % LISTED_AT_ONCE == LISTED_AT_ONCE - 1:
                         await asyncio.sleep(0)
@@ -309,7 +321,7 @@ class Users:
         if found is not None:
             profile = self._profile(user_id)
             if found.at > profile.kind_at:
-                self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.at))
+                self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.at, domain=None))
 
     def _record(self, user_id: str, profile: Profile) -> None:
         """Puts a person's kind on record in the background."""
@@ -350,10 +362,10 @@ class Users:
         return {id_: zone for id_ in ids if (zone := self._profile(id_).zone)}
 
     async def _look_up_name(self, id_: str) -> None:
-        is_known = self._clock.monotonic() < self._profile(id_).named_at + KEPT_S
+        if self._clock.monotonic() < self._profile(id_).named_at + KEPT_S:
+            return
         spare = self._client.budget.spare(_USER[0]) - len(self._lookups)
-        is_left_out = _method_of(id_) is _USER and spare <= KEPT_FOR_KINDS
-        if not is_known and not is_left_out:
+        if _method_of(id_) is not _USER or spare > KEPT_FOR_KINDS:
             await self._share(id_, self._ask_for_name)
 
     async def _ask_for_name(self, id_: str, _: _Lookup) -> bool:
@@ -394,7 +406,7 @@ class Users:
         except Refused as error:
             now = self._clock.monotonic()
             if method == _USER[0] and error.error in STRANGER_ERRORS:
-                self._keep(id_, Profile("", now, UserKind.EXTERNAL, asked_at))
+                self._keep(id_, Profile("", now, UserKind.EXTERNAL, asked_at, domain=""))
                 return
             if not error.reason.may_pass:
                 # Slack would refuse the name again, so it isn't requested again; a kind is, each time.
@@ -413,7 +425,8 @@ class Users:
         teams = teams_of(subject, self._team_id)
         team_id = "" if self._team_id in teams else teams[0]
         kind = kind_of(subject, self._team_id)
-        return Profile(name_of(subject), now, kind, asked_at, team_id, zone_of(subject))
+        domain = domain_of(subject) if kind is UserKind.MEMBER else ""
+        return Profile(name_of(subject), now, kind, asked_at, team_id, zone_of(subject), domain)
 
     def _profile(self, id_: str) -> Profile:
         return self._profiles.get(id_, _UNKNOWN)
@@ -433,7 +446,7 @@ def keep_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> 
         del kept[next(iter(kept))]
 
 
-async def _pages_of_people(client: PacedClient | SlackClient) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+async def pages_of_people(client: PacedClient | SlackClient) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
     """Yields what Slack says of the people of the workspace, MAX_LISTED at most. Raises RateLimited and Refused."""
     cursor = ""
     for _ in range(MAX_LISTED // PEOPLE_PER_PAGE):
@@ -454,7 +467,7 @@ async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
             found = [json_object(await client.call("users.info", user=words), "user")]
         else:
             name = words.removeprefix("@").casefold()
-            found = [dict(one) async for page in _pages_of_people(client) for one in page if name in _names_of(one)]
+            found = [dict(one) async for page in pages_of_people(client) for one in page if name in _names_of(one)]
     except Refused as error:
         if error.error not in STRANGER_ERRORS:
             raise
@@ -485,6 +498,12 @@ def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
     if user.get("is_restricted") or user.get("is_ultra_restricted"):
         return UserKind.GUEST
     return UserKind.BOT if user.get("is_bot") else UserKind.MEMBER
+
+
+def domain_of(user: Mapping[str, Any]) -> str:
+    """Returns the domain of a person's e-mail address, "" if Slack shows none, or one that nobody has confirmed."""
+    address = string(json_object(user, "profile"), "email") if user.get("is_email_confirmed") is not False else ""
+    return address.rpartition("@")[2].lower()
 
 
 def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.audit import EntryKind
-from bot.core.calls import has_decided_proposal
+from bot.core.calls import SCHEDULE, has_decided_proposal
 from bot.core.conversation import File, RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, End, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
@@ -124,6 +124,15 @@ class RecordedAnswers(Operations):
             await outbox.cancel(connection, kind, [job_id])
         await steps.drop_text(connection, jobs.c.id == job_id)
         await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], self._now())
+
+    @writes
+    async def say_stopped(self, connection: AsyncConnection, job_id: int, schedule_id: int, sentence: str) -> bool:
+        """Has the outbox show in an answer that its schedule is stopped; returns False if the answer made another."""
+        is_of_answer = tool_calls.c.job_id == job_id, tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id
+        if not await is_any(connection, *is_of_answer):
+            return False
+        await outbox.show_taken_back(connection, job_id, sentence, self._now())
+        return True
 
     @writes
     async def vote(self, connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: int) -> None:
@@ -336,7 +345,7 @@ class Transcripts(MeteredOperations):
         Transcripts on record stay. Returns False, and records nothing, if the job is no longer this worker's.
         """
         held = Held(job, self._worker.name)
-        ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.is_ours).with_for_update()
+        ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.of_attempt).with_for_update()
         row = (await connection.execute(ours)).one_or_none()
         if row is None:
             return False

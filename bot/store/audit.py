@@ -1,8 +1,8 @@
 """The audit in the database: its entries, and what erasure and retention leave of them.
 
 Entries are written in the transaction of what they record, so neither is ever there without the other. They are never
-changed, except that erasure empties the fields that name people, and retention removes the oldest. Whoever can write to
-the database can write anything, so proof for auditors is an export that somebody else keeps (docs/admins/security.md).
+changed, except that erasure empties the fields that name people, and retention removes the oldest. A writer to the
+database can write anything, so proof for auditors is an export that somebody else keeps (docs/admins/security.md).
 """
 
 import json
@@ -81,7 +81,7 @@ def entry_of(
 
 
 async def erase_subjects(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Makes entries forget whom and what they are about."""
+    """Removes from entries the people and things that they are about."""
     await connection.execute(sa.update(audit_entries).where(*which).values(dict.fromkeys(_SUBJECT, "")))
 
 

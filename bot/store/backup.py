@@ -29,7 +29,7 @@ from bot.errors import StoreError
 from bot.store.database import OWNERS_ALONE, READS, connected, database_errors, database_file
 from bot.store.migrate import is_known, lock_migrations, migrate, nothing_recorded, read_revision
 from bot.store.schema import REVISION, audit_entries, jobs, listening, metadata
-from bot.store.workers import is_at, living_worker
+from bot.store.workers import is_at, living_workers
 
 if TYPE_CHECKING:
     import psycopg
@@ -102,12 +102,12 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
 async def check_unused(engine: AsyncEngine) -> None:
     """Raises StoreError if a process of Typist runs with a database, as far as it can be read."""
     try:
-        name = None if await nothing_recorded(engine) else await living_worker(engine, time.time())
+        names = [] if await nothing_recorded(engine) else await living_workers(engine, time.time())
     except StoreError:
         # A damaged database may be replaced. A server that can't be used fails at the next step.
         return
-    if name:
-        raise StoreError(f"Typist runs with this database ({name}). Stop it, and try again.")
+    if names:
+        raise StoreError(f"Typist runs with this database ({names[0]}). Stop it, and try again.")
 
 
 def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:

@@ -7,24 +7,47 @@ sees the decision, or the decision sees that the job waits. Definitions of tools
 """
 
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import EntryKind, arguments_hash, call_entry, call_facts
-from bot.core.calls import APPROVAL_S, AllowedTool, CallState, Decision, Pin, RecordedCall, Step, full_name, owner_of
+from bot.core.calls import (
+    APPROVAL_S,
+    AllowedTool,
+    CallState,
+    Decision,
+    Pin,
+    RecordedCall,
+    Step,
+    binding_of,
+    full_name,
+    owner_of,
+)
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, FollowUp, Job, MessageRole, Piece, Status, ts_of
 from bot.core.outbox import OutboxKind
 from bot.core.steps import were_replied_to
 from bot.store import audit, claim, outbox, schema, steps, usage
-from bot.store.database import Operations, reads, writes
-from bot.store.rows import Held, in_thread, insert_into, is_any, is_awaiting_approval, is_running, messages_of, put
-from bot.store.schema import allowed_tools, jobs, tool_calls, tool_pins
+from bot.store.database import Operations, one_at_a_time, reads, writes
+from bot.store.rows import (
+    Held,
+    in_thread,
+    insert_into,
+    is_any,
+    is_awaiting_approval,
+    is_queued,
+    is_running,
+    messages_of,
+    put,
+    question_of,
+    thread_of,
+)
+from bot.store.schema import accounts, allowed_tools, jobs, tool_calls, tool_pins
 from bot.store.usage import MeteredOperations
 from bot.store.workers import WorkerOperations
 
@@ -86,6 +109,7 @@ class RecordedCalls(MeteredOperations):
             "state": call.state.value,
             "result": call.result,
             "result_is_error": call.result_is_error,
+            "made": call.made,
             "ended_at": now,
         }
         ended = sa.update(tool_calls).where(*_this(job, call), under_way).values(values)
@@ -110,14 +134,18 @@ class RecordedCalls(MeteredOperations):
         return await claim.join(connection, job, step_no, self._now())
 
     @writes
-    async def wait(self, connection: AsyncConnection, job: Job, piece: Piece | None, mention_at: float | None) -> bool:
+    async def wait(
+        self, connection: AsyncConnection, job: Job, piece: Piece | None, mention_at: float | None, shown_at: float
+    ) -> bool:
         """Gives the job up until its ASKED calls are decided, with the last piece of its text.
 
-        The outbox mentions the asker at `mention_at` if the job still waits then; None: never. Returns False, and
-        changes nothing, if none is left to decide, or if the job is lost, stopped or outdated.
+        The outbox mentions the asker at `mention_at` if the job still waits then; None: never. What the asker has
+        written since `shown_at`, when the calls were shown, denies them at once. Returns False, and changes nothing, if
+        none is left to decide, or if the job is lost, stopped or outdated.
         """
-        held = Held(job, self._worker.name)
+        held, thread = Held(job, self._worker.name), job.question.thread
         now = self._now()
+        await _take_turns(connection, [thread])
         if not await _is_current(connection, held, ~jobs.c.stop_requested):
             return False
         if not await is_any(connection, _is_asked(job.id, job.version)):
@@ -133,14 +161,14 @@ class RecordedCalls(MeteredOperations):
         await usage.discard(connection, job.id)
         if mention_at is not None and mention_at < now + APPROVAL_S:
             await outbox.add(connection, OutboxKind.ASK_APPROVAL, [job.id], mention_at)
+        since = sa.select(jobs).where(in_thread(thread), is_queued(), jobs.c.created_at > shown_at)
+        await _deny_above(connection, map(question_of, await connection.execute(since)), now)
         await self._worker.wake_others(connection)
         return True
 
     @reads
     async def made_before(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
         """Returns the calls of earlier versions that may have changed something."""
-        if not job.version:
-            return ()
         begun = tool_calls.c.begun_at.is_not(None)
         earlier = sa.select(tool_calls).where(
             tool_calls.c.job_id == job.id, tool_calls.c.version < job.version, ~tool_calls.c.read_only, begun
@@ -172,6 +200,21 @@ class RecordedCalls(MeteredOperations):
         rows = await connection.execute(sa.select(allowed_tools).where(*of_channel))
         return {row.tool: row.definition_hash for row in rows}
 
+    @reads
+    async def allowed_in_thread(self, connection: AsyncConnection, question: Question) -> frozenset[str]:
+        """Returns the servers at which the asker allowed calls with their own account in this thread.
+
+        They ended with the sign-in: a later one allows nothing.
+        """
+        thread, user_id = question.thread, question.user_id
+        of_asker = in_thread(thread), jobs.c.user_id == user_id, tool_calls.c.decided_by == user_id
+        decided = sa.select(tool_calls.c.tool, tool_calls.c.created_at).join(jobs, jobs.c.id == tool_calls.c.job_id)
+        rows = await connection.execute(decided.where(*of_asker, tool_calls.c.decision == Decision.IN_THREAD.value))
+        theirs = accounts.c.team_id == thread.team_id, accounts.c.user_id == user_id
+        signed_in = await connection.execute(sa.select(accounts.c.server, accounts.c.since).where(*theirs))
+        since = {row.server: row.since for row in signed_in}
+        return frozenset(server for row in rows if row.created_at >= since.get(server := owner_of(row.tool), math.inf))
+
 
 def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
     return {
@@ -185,6 +228,7 @@ def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
         "definition_hash": call.definition_hash,
         "binding": call.binding,
         "read_only": call.read_only,
+        "own_account": call.own_account,
         "state": call.state.value,
         "result": call.result,
         "result_is_error": False,
@@ -208,7 +252,7 @@ async def _is_current(connection: AsyncConnection, held: Held, *also: sa.ColumnE
 
 async def _is_held(connection: AsyncConnection, held: Held, *also: sa.ColumnElement[bool]) -> bool:
     """Locks the job's row; returns whether the worker still holds the job. A call's end counts in any version."""
-    this = sa.select(jobs.c.id).where(*held.is_ours, *also)
+    this = sa.select(jobs.c.id).where(*held.of_attempt, *also)
     return (await connection.execute(this.with_for_update())).one_or_none() is not None
 
 
@@ -232,6 +276,17 @@ class Approvals(WorkerOperations):
         newest = sa.select(jobs.c.version).where(jobs.c.id == job_id).scalar_subquery()
         return await steps.calls(connection, job_id, newest)
 
+    @reads
+    async def waiting_for(
+        self, connection: AsyncConnection, team_id: str, user_id: str, limit: int
+    ) -> list[tuple[ThreadKey, str, float]]:
+        """Returns a person's answers that wait for an approval, newest first: thread, last page, and until when."""
+        of_person = jobs.c.team_id == team_id, jobs.c.user_id == user_id, ~jobs.c.stop_requested
+        waiting = sa.select(jobs).where(is_awaiting_approval(), jobs.c.waits_until > self._now(), *of_person)
+        rows = await connection.execute(waiting.order_by(jobs.c.id.desc()).limit(limit))
+        found = [(thread_of(row), ts_of(messages_of(row), MessageRole.PAGE), row.waits_until) for row in rows]
+        return [(thread, pages[-1], until) for thread, pages, until in found if pages]
+
     @writes
     async def decide(
         self,
@@ -241,12 +296,12 @@ class Approvals(WorkerOperations):
         call: RecordedCall,
         decision: Decision,
         user_id: str,
-        made_as: RecordedCall | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> bool:
         """Records a decision, which works once; returns False if the call waits no longer, or is another one now.
 
         A decision that comes too late has no effect, even if nobody has looked for expired approvals since.
-        `made_as`: the call with the arguments to which the person has narrowed it; None if they changed none.
+        `arguments`: those with which an EDITED call is made.
         """
         now = self._now()
         in_time = sa.and_(is_awaiting_approval(), jobs.c.waits_until > now)
@@ -265,8 +320,9 @@ class Approvals(WorkerOperations):
             tool_calls.c.index == call.index,
             tool_calls.c.binding == call.binding,
         )
-        values = {"arguments": json.dumps(made_as.arguments), "binding": made_as.binding} if made_as else {}
-        is_decided = await _decide(connection, asked, decision, user_id, now, *this, values=values)
+        binding = binding_of(call.tool, arguments or {}, call.definition_hash)
+        edited = {"arguments": json.dumps(arguments), "binding": binding} if arguments else {}
+        is_decided = await _decide(connection, asked, decision, user_id, now, *this, **edited)
         await _release(connection, job_id, version, user_id, now)
         if not is_decided:
             return False
@@ -339,10 +395,23 @@ class Approvals(WorkerOperations):
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
     """Denies the calls that wait in threads in which their asker has written instead; returns whether any did.
 
+    A job that is about to wait either finds these questions, or is found by them (`RecordedCalls.wait`).
+    """
+    follow_ups = [question for question in questions if not question.begins_thread]
+    await _take_turns(connection, {question.thread for question in follow_ups})
+    return await is_any(connection, is_awaiting_approval()) and await _deny_above(connection, follow_ups, now)
+
+
+async def _take_turns(connection: AsyncConnection, threads: Collection[ThreadKey]) -> None:
+    for name in sorted(f"approvals {thread}" for thread in threads):
+        await one_at_a_time(connection, name)
+
+
+async def _deny_above(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
+    """Denies the calls that wait above questions of their asker; returns whether there are any.
+
     A message that stands above the page with the calls was written before them, however late Slack delivers it.
     """
-    if not await is_any(connection, is_awaiting_approval()):
-        return False
     denied = False
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
@@ -372,14 +441,15 @@ async def _decide(
     user_id: str,
     now: float,
     *which: sa.ColumnElement[bool],
-    values: Mapping[str, str] = MappingProxyType({}),
+    **edited: str,
 ) -> bool:
     """Records a decision about calls of a job, of which `job` has the columns audit.ASKED; returns if there are any.
 
-    `values`: those of other columns, which the decision changes, too.
+    `edited`: the columns that a person has changed.
     """
-    state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
-    values = {**values, "state": state.value, "decision": decision.value, "decided_by": user_id}
+    is_approved = decision in (Decision.APPROVED, Decision.EDITED, Decision.IN_THREAD)
+    state = CallState.READY if is_approved else CallState.DENIED
+    values = {"state": state.value, "decision": decision.value, "decided_by": user_id, **edited}
     decided = sa.update(tool_calls).where(*which).values(values).returning(tool_calls)
     calls = [(row.version, steps.call_of(row)) for row in await connection.execute(decided)]
     entries = [

@@ -4,7 +4,8 @@ A claim first takes over the jobs of dead workers, then fills the rest of its li
 
 1. `_leaders` finds one job of each thread in which none is running: the released one if there is one, else the oldest.
    A thread whose leader's placeholder is still being posted waits, as does one whose end is being shown. A person who
-   has as many answers running as one may have is passed over.
+   has as many answers running as one may have is passed over. Runs of schedules come after what people ask, and have
+   places of their own: a person's questions don't wait for that person's runs.
 2. `followers` adds the jobs of its asker that are queued behind each leader, and `_picked` chooses the newest if
    its asker may have one more. Reading and choosing repeat until the limit is reached or nobody is passed over whose
    place another may take.
@@ -61,6 +62,7 @@ from bot.store.rows import (
     is_queued,
     is_running,
     job_of,
+    messages_of,
     question_of,
     same_thread,
     thread_columns,
@@ -73,9 +75,12 @@ from bot.store.workers import Observation
 # Made once, because workers poll, and an alias is most of the cost of a claim's statement: it copies every column.
 _OTHERS = jobs.alias()
 _THEIRS = jobs.alias()
+_IS_RUN = jobs.c.schedule_id.is_not(None).label("is_run")
 
 PLACEHOLDER_HOLD_S = 10.0
 """How long a job isn't claimed while its placeholder is being posted."""
+MAX_AHEAD = 10
+"""How many answers ahead of a job are looked at for messages below its placeholder."""
 RESTARTS_AT_ONCE = 3
 """How often an edited question starts its answer over without a pause."""
 RESTART_PAUSE_S = 10.0
@@ -103,7 +108,19 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
         if len(picked) == len(leaders):
             # Nobody was passed over whose place another one may take.
             break
+    claimed = [replace(job, moves_down=await _is_passed(connection, job)) for job in claimed]
     return await _with_records(connection, sorted(claimed, key=lambda job: job.id))
+
+
+async def _is_passed(connection: AsyncConnection, job: Job) -> bool:
+    """Returns whether an answer ahead of a job has messages below the job's placeholder."""
+    if job.attempts > 1 or not job.page_ts:
+        return False
+    ahead = sa.select(jobs.c.messages).where(
+        in_thread(job.question.thread), jobs.c.ts < job.question.ts, jobs.c.answered_with.is_distinct_from(job.id)
+    )
+    rows = await connection.execute(ahead.order_by(jobs.c.ts.desc()).limit(MAX_AHEAD))
+    return any(message.ts > job.page_ts[-1] for row in rows for message in messages_of(row))
 
 
 def _may_restart(now: float) -> sa.ColumnElement[bool]:
@@ -126,30 +143,30 @@ def _leaders(limit: int, max_per_user: int, is_free: sa.ColumnElement[bool]) -> 
             jobs.c.channel_id,
             jobs.c.thread_ts,
             jobs.c.user_id,
+            _IS_RUN,
             running_of_asker.label("running_of_asker"),
             sa.and_(jobs.c.attempts == 0, after).label("is_followed"),
         )
         .where(is_queued(), is_free, ~sa.exists().where(of_thread, before), running_of_asker < max_per_user)
-        .order_by(jobs.c.id)
+        .order_by(jobs.c.schedule_id.is_not(None), jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=jobs)
     )
 
 
 def _running_of_asker() -> sa.ScalarSelect[int]:
-    """Counts the running jobs of a job's asker."""
-    count = sa.select(sa.func.count()).correlate(jobs)
-    return count.where(
-        is_running(_THEIRS), _THEIRS.c.team_id == jobs.c.team_id, _THEIRS.c.user_id == jobs.c.user_id
-    ).scalar_subquery()
+    """Counts the running jobs of a job's asker: runs for a run, questions for a question."""
+    of_asker = _THEIRS.c.team_id == jobs.c.team_id, _THEIRS.c.user_id == jobs.c.user_id
+    of_kind = _THEIRS.c.schedule_id.is_(None) == jobs.c.schedule_id.is_(None)
+    return sa.select(sa.func.count()).correlate(jobs).where(is_running(_THEIRS), *of_asker, of_kind).scalar_subquery()
 
 
 def _picked(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[int, list[int]]:
     """Returns the newest job of each group if its asker may have one more answer, with the ids of those before it."""
     picked: dict[int, list[int]] = {}
-    of_person: Counter[tuple[str, str]] = Counter()
+    of_person: Counter[tuple[str, str, bool]] = Counter()
     for *before, newest in groups:
-        person = (newest.team_id, newest.user_id)
+        person = (newest.team_id, newest.user_id, newest.is_run)
         if newest.running_of_asker + of_person[person] < max_per_user:
             of_person[person] += 1
             picked[newest.id] = [row.id for row in before]
@@ -202,7 +219,11 @@ async def take_over(
 
 async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     """Returns the jobs with their earlier questions, what earlier versions left, and their checkpoints."""
-    with_versions = await answers.with_versions(connection, await with_earlier(connection, claimed))
+    whole = await with_earlier(connection, claimed)
+    if all(job.attempts == 1 and job.version == 0 for job in whole):
+        # Nobody has written any of their answers before.
+        return whole
+    with_versions = await answers.with_versions(connection, whole)
     return await steps.with_steps(connection, await steps.with_checkpoints(connection, with_versions))
 
 
@@ -236,7 +257,7 @@ async def followers(
         return [[leader] for leader in leaders]
     thread, may_join = thread_columns(), sa.and_(jobs.c.attempts == 0, is_free).label("may_join")
     queued: sa.Select[Any] = (
-        sa.select(*thread, jobs.c.id, jobs.c.user_id, running_of_asker.label("running_of_asker"), may_join)
+        sa.select(*thread, jobs.c.id, jobs.c.user_id, _IS_RUN, running_of_asker.label("running_of_asker"), may_join)
         .where(is_queued(), sa.tuple_(*thread).in_(threads))
         .order_by(*thread, jobs.c.ts)
     )

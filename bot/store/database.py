@@ -41,6 +41,7 @@ import logging
 import math
 import os
 import re
+import sqlite3
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
@@ -48,6 +49,7 @@ from contextvars import Context
 from functools import wraps
 from pathlib import Path
 from secrets import token_hex
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -61,10 +63,15 @@ from bot.errors import SettingsError, StoreError
 from bot.store.schema import channel_settings, metadata
 
 if TYPE_CHECKING:
+    import aiosqlite
     import psycopg
 
 _BUSY_TIMEOUT_MS = 5_000
+_MODE_RETRY_S = 0.02
 _POSTGRESQL_CONNECTIONS = 5
+_SQLITE_READERS = 4
+"""Connections that only read a SQLite file. Two hundred answers that begin at once read for seconds, and heartbeats and
+calls to Slack would wait behind them for the connection that writes."""
 _POOL_TIMEOUT_S = 8.0
 """If two hundred answers begin at once, their operations queue for seconds. Those that give up come again, and make the
 queue longer. An event that waits so long is delivered again, which changes nothing."""
@@ -290,8 +297,11 @@ async def encoding_problem(connection: AsyncConnection) -> str:
 ENCODING_FIX = "Create one in UTF-8: CREATE DATABASE typist ENCODING 'UTF8' TEMPLATE template0."
 
 
-def _sqlite_engine(url: sa.URL) -> AsyncEngine:
-    """Returns an engine with one connection: SQLite has one writer, and each connection in memory is a new database."""
+def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
+    """Returns an engine with one connection: SQLite has one writer, and each connection in memory is a new database.
+
+    For reading a file, it may have more.
+    """
     try:
         with warnings.catch_warnings():
             # Of options that the driver doesn't take.
@@ -299,7 +309,7 @@ def _sqlite_engine(url: sa.URL) -> AsyncEngine:
             engine = create_async_engine(
                 url,
                 poolclass=AsyncAdaptedQueuePool,
-                pool_size=1,
+                pool_size=connections,
                 max_overflow=0,
                 pool_timeout=_POOL_TIMEOUT_S,
                 connect_args={"isolation_level": None},
@@ -318,6 +328,15 @@ def _sqlite_engine(url: sa.URL) -> AsyncEngine:
     return engine
 
 
+def _reader_of(engine: AsyncEngine) -> AsyncEngine:
+    """Returns an engine that reads the same database, and ends with this one; for a server and in memory, this one."""
+    if engine.dialect.name != "sqlite" or database_file(engine.url) is None:
+        return engine
+    reader = _sqlite_engine(engine.url, _SQLITE_READERS)
+    sa.event.listen(engine.sync_engine, "engine_disposed", lambda _: reader.sync_engine.dispose())
+    return reader
+
+
 def _prepare_file(file: Path) -> None:
     """Creates the file for its owner alone; SQLite gives the same mode to the files that it puts beside it.
 
@@ -332,17 +351,39 @@ def _prepare_file(file: Path) -> None:
     for path in (file.parent, file):
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(f"{path} can't be written to. Change its permissions, or DATABASE_URL.")
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNERS_ALONE))
+    # Closing the file would drop the locks of the process's other connections to it, and another process would take
+    # the database for unused: https://sqlite.org/howtocorrupt.html, 2.2.
+    if not file.exists():
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNERS_ALONE))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA foreign_keys = ON")
+    connection.run_async(_configure_sqlite)
+
+
+async def _configure_sqlite(connection: "aiosqlite.Connection") -> None:
+    await connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    await _write_ahead(connection)
+    await connection.execute("PRAGMA foreign_keys = ON")
     # Overwrite deleted content, so that erased text isn't found in free pages.
-    cursor.execute("PRAGMA secure_delete = ON")
-    cursor.close()
+    await connection.execute("PRAGMA secure_delete = ON")
+
+
+async def _write_ahead(connection: "aiosqlite.Connection") -> None:
+    """Has SQLite write ahead, also where processes open a new file at once.
+
+    Two that change its mode would wait for each other forever, so SQLite refuses one of them without a wait.
+    """
+    given_up_at_s = monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            await connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > given_up_at_s:
+                raise
+            await asyncio.sleep(_MODE_RETRY_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
@@ -459,7 +500,7 @@ class Database:
         self.on_server = engine.dialect.name == "postgresql"
         self.failed_at = -math.inf
         """When an operation last failed, by the monotonic clock."""
-        self._reader = engine.execution_options(**{READS: True})
+        self._reader = _reader_of(engine).execution_options(**{READS: True})
         self._unsynced = engine.execution_options(**{UNSYNCED: True})
         self.clock = clock
         self._bound_s = ANSWER_WITHIN_S if self.on_server else None

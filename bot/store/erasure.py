@@ -8,6 +8,7 @@ without a lock; a batch of them is then removed in a transaction of its own, whi
 grow and shrink with the time that the last one took.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ from bot.store.schema import (
     OF_THREADS,
     TURN_HAS_CONTENT,
     account_kinds,
+    accounts,
     allowed_tools,
     audit_entries,
     caps,
@@ -51,6 +53,7 @@ from bot.store.schema import (
     pane_contexts,
     schedules,
     seen_events,
+    sign_ins,
     slack_calls,
     steps,
     thread_lines,
@@ -64,23 +67,25 @@ from bot.store.workers import WorkerOperations
 class Erasure(WorkerOperations):
     """Removes texts because of their age, and everything about a person or a thread on request.
 
-    Neither is bounded, because both may have much to do.
+    Both may have much to do, so they have no time limit.
     """
 
     @completes(bounded=False)
-    async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
-        """Removes the questions and answers of a person or a thread, or all, for good; returns how many jobs.
+    async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> Counter[str]:
+        """Removes what a person or a thread said, or all, for good; returns how many `questions` and `memories`.
+
+        And how many `schedules` and `settings` of the person or of all.
 
         Answers under way are asked to stop, and removed when they end.
         """
         async with self._database.begin_write() as connection:
             await _erase_unposted(connection, user_id, thread)
-            count = await _erase_jobs(connection, user_id, thread)
-            await _erase_memories(connection, user_id, thread)
-            await _erase_from_audit(connection, user_id, thread, count, self._now())
+            counts = await _erase_jobs(connection, user_id, thread)
+            counts["memories"] = await _erase_memories(connection, user_id, thread)
+            await _erase_from_audit(connection, user_id, thread, counts["questions"], self._now())
             await self._worker.wake_others(connection)
         await self._database.overwrite_deleted()
-        return count
+        return counts
 
     @completes(bounded=False)
     async def expire(self, before: float) -> int:
@@ -94,8 +99,9 @@ class Erasure(WorkerOperations):
         return count
 
 
-async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
-    """Removes a person's or a thread's jobs, or all; returns how many are removed now or when they end."""
+async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[str]:
+    """Removes a person's or a thread's jobs, or all; counts those that are removed now or when they end."""
+    counts = Counter[str]()
     where: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
         where.append(jobs.c.user_id == user_id)
@@ -105,7 +111,7 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
     running = sa.update(jobs).where(*where, is_running()).values(stop_requested=True, erase_requested=True)
     count = (await connection.execute(running)).rowcount
     if thread is None:
-        await _erase_person(connection, user_id)
+        counts = await _erase_person(connection, user_id)
     else:
         await connection.execute(sa.delete(notices).where(notices.c.notice.endswith(f" {thread}", autoescape=True)))
     others = *where, ~is_running()
@@ -117,10 +123,11 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
         for table in OF_THREADS:
             of_thread = sa.true() if thread is None else in_thread(thread, table)
             await connection.execute(sa.delete(table).where(of_thread))
+    counts["questions"] = count
     if not where:
         # An event's id names neither people nor threads, so only "all" can mean it.
         await connection.execute(sa.delete(seen_events))
-    return count
+    return counts
 
 
 async def _erase_unposted(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
@@ -137,11 +144,11 @@ async def _erase_unposted(connection: AsyncConnection, user_id: str | None, thre
     await connection.execute(sa.delete(jobs).where(is_unposted(), of_person, of_thread))
 
 
-async def _erase_memories(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
-    """Removes what a person said or changed, what was said in a thread, or all."""
+async def _erase_memories(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
+    """Removes what a person said or changed, what was said in a thread, or all; returns how many memories."""
     by_person = sa.or_(memories.c.user_id == user_id, memories.c.changed_by == user_id) if user_id else sa.true()
     of_thread = in_thread(thread, memories) if thread else sa.true()
-    await connection.execute(sa.delete(memories).where(by_person, of_thread))
+    return (await connection.execute(sa.delete(memories).where(by_person, of_thread))).rowcount
 
 
 async def _erase_from_audit(
@@ -157,22 +164,25 @@ async def _erase_from_audit(
     await audit.append(connection, now, [Entry(EntryKind.ERASURE, {"erased": erased, "questions": count})])
 
 
-async def _erase_person(connection: AsyncConnection, user_id: str | None) -> None:
+async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Counter[str]:
     """Removes other data of a person (or of everybody) than their questions; sums without a name stay.
 
     What they say in recordings goes from others' questions, too.
 
     What a person decided about others' calls stays, without their name, and so does that somebody wrote in a thread.
+    Returns the counts of `schedules` and `settings`.
     """
+    counts = Counter[str]()
     columns = notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id, account_kinds.c.user_id
-    for column in (*columns, schedules.c.user_id):
+    for column in (*columns, schedules.c.user_id, accounts.c.user_id, sign_ins.c.user_id):
         this = column == user_id if user_id else sa.true()
-        await connection.execute(sa.delete(column.table).where(this))
+        counts[column.table.name] = (await connection.execute(sa.delete(column.table).where(this))).rowcount
     of_person = caps.c.scope == Scope.USER.value
     await connection.execute(sa.delete(caps).where(of_person, caps.c.scope_id == user_id if user_id else sa.true()))
-    await _erase_settings_of_direct_messages(connection, user_id)
+    counts["settings"] = await _erase_settings_of_direct_messages(connection, user_id)
     await usage.lock_open(connection, charges.c.user_id == user_id if user_id else sa.true())
     if user_id:
+        await connection.execute(sa.update(schedules).where(schedules.c.changed_by == user_id).values(changed_by=""))
         # A direct message's channel is as good as a name.
         is_direct = charges.c.channel_id.startswith("D")
         nameless = {
@@ -199,23 +209,30 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
     for column in (tool_calls.c.decided_by, allowed_tools.c.allowed_by, thread_lines.c.user_id):
         this = column == user_id if user_id else column != ""
         await connection.execute(sa.update(column.table).where(this).values({column: ""}))
+    return counts
 
 
-async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> None:
-    """Removes what a person (or everybody) has set in direct messages, such as their own system prompt.
+async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> int:
+    """Removes what a person (or everybody) has set in direct messages, such as their own prompt; returns how much.
 
     Only the audit says whose direct message it is if nothing was asked there.
     """
+    count = 0
     for table in (channel_settings, allowed_tools):
         theirs = table.c.channel_id.startswith("D")
         if user_id:
             by_table = ((by.c.channel_id, by.c.user_id == user_id) for by in (jobs, audit_entries))
             theirs &= table.c.channel_id.in_(sa.union(*(sa.select(channel).where(of) for channel, of in by_table)))
-        await connection.execute(sa.delete(table).where(theirs))
+        count += (await connection.execute(sa.delete(table).where(theirs))).rowcount
+    return count
 
 
 MEMORIES_KEPT_S = 180 * 24 * 3600.0
 """How long a memory is kept after it was said, changed or kept."""
+
+
+ACCOUNTS_KEPT_S = 180 * 24 * 3600.0
+"""How long a person stays signed in to a server, also one who has left."""
 
 
 RECORDS_KEPT_S = 400 * 24 * 3600.0
@@ -240,7 +257,7 @@ BATCH_S = 0.01
 
 
 @dataclass(frozen=True)
-class Rule:
+class Expiry:
     """Rows of one table that are too old, and what becomes of them."""
 
     table: sa.Table
@@ -254,33 +271,35 @@ class Rule:
         return sa.select(*self.table.primary_key).where(*self.which)
 
 
-def rules(before: float, now: float) -> tuple[Rule, ...]:
+def expiries(before: float, now: float) -> tuple[Expiry, ...]:
     """Returns what retention removes: texts older than `before`, and each table's rows when their time is over."""
     records_before = min(before, now - RECORDS_KEPT_S)
     is_old = jobs.c.created_at < before
     return (
-        Rule(jobs, (is_old, has_content(), has_ended()), {"text": "", "files": [], "transcripts": {}}),
-        Rule(turns, (turns.c.created_at < before, in_words(TURN_HAS_CONTENT)), NO_ANSWER),
-        Rule(
+        Expiry(jobs, (is_old, has_content(), has_ended()), {"text": "", "files": [], "transcripts": {}}),
+        Expiry(turns, (turns.c.created_at < before, in_words(TURN_HAS_CONTENT)), NO_ANSWER),
+        Expiry(
             tool_calls,
             (tool_calls.c.created_at < before, in_words(CALL_HAS_CONTENT), _of_job(tool_calls)),
             NO_CALL_TEXTS,
         ),
-        Rule(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
-        Rule(steps, (_of_job(steps, is_old),)),
+        Expiry(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
+        Expiry(steps, (_of_job(steps, is_old),)),
         # Those with one time, once it has passed.
-        Rule(schedules, (schedules.c.cron == "", schedules.c.next_at.is_(None), schedules.c.once_at < before)),
-        Rule(jobs, (is_unposted(), jobs.c.created_at < now - UNPOSTED_KEPT_S)),
-        Rule(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
+        Expiry(schedules, (schedules.c.cron == "", schedules.c.next_at.is_(None), schedules.c.once_at < before)),
+        Expiry(jobs, (is_unposted(), jobs.c.created_at < now - UNPOSTED_KEPT_S)),
+        Expiry(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
         # Posts are counted by channel, and many a channel gets no other post.
-        Rule(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
-        Rule(charges, (charges.c.day < day_of(records_before),)),
-        Rule(notices, (notices.c.given_at < now - NOTICES_KEPT_S,)),
-        Rule(memories, (memories.c.renewed_at < now - MEMORIES_KEPT_S,)),
-        Rule(account_kinds, (account_kinds.c.looked_up_at < now - KINDS_KEPT_S,)),
-        Rule(pane_contexts, (pane_contexts.c.opened_at <= now - PANE_CONTEXT_KEPT_S,)),
+        Expiry(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
+        Expiry(charges, (charges.c.day < day_of(records_before),)),
+        Expiry(notices, (notices.c.given_at < now - NOTICES_KEPT_S,)),
+        Expiry(memories, (memories.c.renewed_at < now - MEMORIES_KEPT_S,)),
+        Expiry(account_kinds, (account_kinds.c.looked_up_at < now - KINDS_KEPT_S,)),
+        Expiry(sign_ins, (sign_ins.c.expires_at < now,)),
+        Expiry(accounts, (accounts.c.since < now - ACCOUNTS_KEPT_S,)),
+        Expiry(pane_contexts, (pane_contexts.c.opened_at <= now - PANE_CONTEXT_KEPT_S,)),
         # Rows that refer to a job go with it by cascade.
-        Rule(jobs, (jobs.c.created_at < records_before, has_ended())),
+        Expiry(jobs, (jobs.c.created_at < records_before, has_ended())),
     )
 
 
@@ -292,22 +311,22 @@ def _of_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = 
 async def expire(database: Database, before: float) -> int:
     """Removes all that is due; returns how many texts."""
     texts = 0
-    for rule in rules(before, database.clock.now()):
-        removed = await _apply(database, rule)
-        texts += removed if rule.emptied is not None else 0
+    for expiry in expiries(before, database.clock.now()):
+        removed = await _apply(database, expiry)
+        texts += removed if expiry.emptied is not None else 0
     return texts
 
 
-async def _apply(database: Database, rule: Rule) -> int:
+async def _apply(database: Database, expiry: Expiry) -> int:
     removed, size = 0, FIRST_BATCH
     while True:
         async with database.begin_read() as connection:
-            keys = (await connection.execute(rule.due.limit(size))).all()
+            keys = (await connection.execute(expiry.due.limit(size))).all()
         if not keys:
             return removed
         async with database.begin_write() as connection:
             began = database.clock.monotonic()
-            count = await _remove(connection, rule, keys)
+            count = await _remove(connection, expiry, keys)
         took_s = max(database.clock.monotonic() - began, 0.001)
         removed += count
         if count == 0:
@@ -316,16 +335,16 @@ async def _apply(database: Database, rule: Rule) -> int:
         size = max(1, min(MAX_BATCH, round(len(keys) * min(2.0, BATCH_S / took_s))))
 
 
-async def _remove(connection: AsyncConnection, rule: Rule, keys: Sequence[sa.Row[Any]]) -> int:
+async def _remove(connection: AsyncConnection, expiry: Expiry, keys: Sequence[sa.Row[Any]]) -> int:
     # Two processes with the same rows could wait for each other.
     await one_at_a_time(connection, "retention")
-    columns = list(rule.table.primary_key)
+    columns = list(expiry.table.primary_key)
     is_single = len(columns) == 1
     these = columns[0].in_([key[0] for key in keys]) if is_single else sa.tuple_(*columns).in_([tuple(k) for k in keys])
-    if rule.emptied is not None:
-        statement: sa.Update | sa.Delete = sa.update(rule.table).where(these, *rule.which).values(rule.emptied)
+    if expiry.emptied is not None:
+        statement: sa.Update | sa.Delete = sa.update(expiry.table).where(these, *expiry.which).values(expiry.emptied)
         return (await connection.execute(statement)).rowcount
-    threads = await threads_of(connection, these) if rule.table is jobs else []
-    removed = (await connection.execute(sa.delete(rule.table).where(these, *rule.which))).rowcount
+    threads = await threads_of(connection, these) if expiry.table is jobs else []
+    removed = (await connection.execute(sa.delete(expiry.table).where(these, *expiry.which))).rowcount
     await drop_facts(connection, threads)
     return removed

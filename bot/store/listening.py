@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
-from bot.store.database import reads, writes
+from bot.store.database import database_file, reads, writes
 from bot.store.rows import CLOCKS_DIFFER_S, has_come, insert_into, thread_columns, thread_of
 from bot.store.schema import jobs, listening
-from bot.store.workers import WorkerOperations
+from bot.store.workers import WorkerOperations, living
 
 GAP_S = 360.0
 """A gap shorter than this loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more,
@@ -35,11 +35,11 @@ class Tally:
     looked_at: int = 0
     """Conversations and threads that were read."""
     unread: int = 0
-    """Those that Slack didn't give, or not all of."""
+    """Conversations and threads that Slack didn't give, or not all of."""
     answered: int = 0
     """Questions that were found and queued."""
     offered: int = 0
-    """Those whose askers are offered an answer."""
+    """Questions whose askers are offered an answer."""
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(*(ours + theirs for ours, theirs in zip(_numbers(self), _numbers(other), strict=True)))
@@ -75,7 +75,7 @@ class Missed:
         return self.ends_at - self.begins_at
 
     def after(self, key: str, ahead: Sequence[str], tally: Tally) -> "Missed":
-        """Returns this after a place was looked at."""
+        """Returns the missed time with one more place that was looked at."""
         return replace(self, done=self.done | {key}, ahead=(*self.ahead, *ahead), tally=self.tally + tally)
 
 
@@ -157,6 +157,11 @@ class Listening(WorkerOperations):
         recent = sa.select(*columns).where(jobs.c.team_id == team_id, jobs.c.created_at > since)
         newest = recent.group_by(*columns).order_by(sa.func.max(jobs.c.ts).desc()).limit(limit)
         return [thread_of(row) for row in await connection.execute(newest)]
+
+    @reads
+    async def living(self, connection: AsyncConnection) -> list[str]:
+        """Returns the names of the workers that run with this database and can hear Slack, this one included."""
+        return await living(connection, database_file(self._database.engine.url), self._now())
 
     async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:
         ours = listening.c.team_id == team_id, listening.c.held_by == self._worker.name

@@ -4,7 +4,7 @@ Each write leaves an audit entry in its transaction, without the memory's text. 
 its numbers stay unique and its limit holds.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,12 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
 from bot.core.memory import Kept, Memory, Place, Remembered, has_room
-from bot.core.outbox import OutboxKind
-from bot.core.texts import UNDONE
+from bot.core.texts.memory import UNDONE
 from bot.store import audit, outbox
 from bot.store.database import Operations, one_at_a_time, reads, writes
-from bot.store.rows import has_content, is_any, is_midway, thread_values
-from bot.store.schema import jobs, memories, turns
+from bot.store.rows import has_content, is_any, thread_values
+from bot.store.schema import jobs, memories
 
 _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 
@@ -30,15 +29,6 @@ class Memories(Operations):
         """Returns the memories of a place, in the order of their numbers."""
         rows = await connection.execute(sa.select(*_OF_MEMORY).where(_is_in(place)).order_by(memories.c.number))
         return [Memory(*row) for row in rows]
-
-    @reads
-    async def page(
-        self, connection: AsyncConnection, after_id: int, limit: int, channel_id: str = ""
-    ) -> list[dict[str, Any]]:
-        """Returns memories behind an id, of one channel or of all, as they are exported."""
-        wanted = memories.c.id > after_id, memories.c.channel_id == channel_id if channel_id else sa.true()
-        rows = await connection.execute(sa.select(memories).where(*wanted).order_by(memories.c.id).limit(limit))
-        return [dict(row._mapping) for row in rows]
 
     @writes
     async def remember(
@@ -53,20 +43,19 @@ class Memories(Operations):
         of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~has_content()
         if await is_any(connection, *of_message):
             return Remembered(Kept.DELETED, 0)
+        in_place = await _texts(connection, place)
         these = sa.select(memories.c.id, memories.c.number).where(_is_in(place))
         said = sa.false() if is_proposed else _is_said_in(question)
         earlier = (await connection.execute(these.where(said))).one_or_none()
         same = (await connection.execute(these.where(memories.c.text == text).limit(1))).one_or_none()
         fresh: dict[str, Any] = {"is_private": is_private, "renewed_at": now}
+        if (earlier or not same) and not _fits(in_place, {earlier.id if earlier else 0: text}):
+            return Remembered(Kept.FULL, in_place[0].number)
         if known := earlier or same:
             values = fresh | ({"text": text, "changed_by": ""} if earlier else {})
             await connection.execute(sa.update(memories).where(memories.c.id == known.id).values(values))
             number, kept = known.number, Kept.NEW if earlier else Kept.KNOWN
         else:
-            columns = sa.select(memories.c.number, memories.c.text)
-            in_place = (await connection.execute(columns.where(_is_in(place)).order_by(memories.c.number))).all()
-            if in_place and not has_room([*(row.text for row in in_place), text]):
-                return Remembered(Kept.FULL, in_place[0].number)
             number, kept = (in_place[-1].number if in_place else 0) + 1, Kept.NEW
             said_in = {**thread_values(question.thread), "ts": question.ts, "user_id": question.user_id}
             values = fresh | {"number": number, "text": text, "is_proposed": is_proposed, "created_at": now}
@@ -86,18 +75,13 @@ class Memories(Operations):
 
     @writes
     async def undo(self, connection: AsyncConnection, job_id: int, question: Question, by: str) -> bool:
-        """Removes what a message has said, and has the outbox show that in the answer to it.
+        """Removes what a message or the answer to it has had remembered, and has the outbox show that in the answer.
 
         Returns False if nothing of that is on record: then the answer stays as it is.
         """
-        if not await self._remove(connection, question.thread.place, by, _is_said_in(question)):
+        if not await self._remove(connection, question.thread.place, by, memories.c.ts == question.ts):
             return False
-        newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
-        this = turns.c.id == newest
-        below = await connection.scalar(sa.select(turns.c.below).where(this))
-        await connection.execute(sa.update(turns).where(this).values(below={**(below or {}), "notice": UNDONE}))
-        await outbox.cancel(connection, OutboxKind.SHOW_END, [job_id])
-        await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], self._now())
+        await outbox.show_taken_back(connection, job_id, UNDONE, self._now())
         return True
 
     @writes
@@ -110,8 +94,15 @@ class Memories(Operations):
         kept: Collection[int],
         *,
         is_private: bool,
-    ) -> None:
-        """Changes the texts of a place's memories, by id, removes those with an empty one, and keeps hidden ones."""
+    ) -> bool:
+        """Changes the texts of a place's memories, by id, removes those with an empty one, and keeps hidden ones.
+
+        Returns False, and changes nothing, if the place has no room for the texts.
+        """
+        await _take_turns(connection, place)
+        in_place = await _texts(connection, place)
+        if not _fits(in_place, {row.id: texts[row.id] for row in in_place if row.id in texts}):
+            return False
         fresh = {"is_private": is_private, "renewed_at": self._now()}
         for id_ in {*texts, *kept}:
             this, text = memories.c.id == id_, texts.get(id_)
@@ -121,6 +112,7 @@ class Memories(Operations):
             values = fresh | ({"text": text, "changed_by": by} if text else {})
             if (await connection.execute(sa.update(memories).where(_is_in(place), this).values(values))).rowcount:
                 await self._note(connection, "changed" if text else "kept", place, by)
+        return True
 
     async def _remove(self, connection: AsyncConnection, place: Place, by: str, these: sa.ColumnElement[bool]) -> bool:
         return await _remove(connection, place, these, self._now(), by)
@@ -136,6 +128,23 @@ async def forget_message(connection: AsyncConnection, place: Place, ts: str, now
     """
     await _take_turns(connection, place)
     await _remove(connection, place, memories.c.ts == ts, now)
+
+
+async def _texts(connection: AsyncConnection, place: Place) -> Sequence[sa.Row[int, int, str]]:
+    """Returns the texts of a place's memories, oldest first."""
+    columns = sa.select(memories.c.id, memories.c.number, memories.c.text)
+    return (await connection.execute(columns.where(_is_in(place)).order_by(memories.c.number))).all()
+
+
+def _fits(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
+    """Returns whether a place has room for changed texts, by id: "" for one that goes, with an unknown id a new one.
+
+    What doesn't make a place larger always fits, also where it is too full.
+    """
+    before = {row.id: row.text for row in in_place}
+    after = [text for text in {**before, **changed}.values() if text]
+    grows = len("".join(after).encode()) > len("".join(before.values()).encode())
+    return not before or not grows or has_room(after)
 
 
 async def _take_turns(connection: AsyncConnection, place: Place) -> None:

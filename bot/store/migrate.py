@@ -5,8 +5,9 @@ though: an unreleased version may have made it, a restored backup may be in piec
 same table for its own revision. So the tables are compared with the schema's at each start, by `misfits`.
 """
 
+import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -113,7 +114,7 @@ def misfits(connection: sa.Connection) -> list[str]:
     found = {
         (table, name): (kind.upper(), required) for table, name, kind, required in connection.exec_driver_sql(query)
     }
-    needed = {(table, name): kind for table, name, kind in _needed(connection.dialect)}
+    needed = _needed(connection.dialect)
     tables = {table for table, _ in found}
     missing = sorted({table for table, _ in needed} - tables)
     changed = [key for key, kind in needed.items() if key[0] in tables and found.get(key, (None, False))[0] != kind]
@@ -132,13 +133,15 @@ def unfit(revision: str, misfits: Sequence[str]) -> str:
     )
 
 
-def _needed(dialect: sa.Dialect) -> Iterator[tuple[str, str, str]]:
-    """Yields each column and each index of the schema: its table, its name and its type, "" for an index."""
-    for table in metadata.sorted_tables:
-        for column in table.columns:
-            yield table.name, column.name, column.type.compile(dialect).upper()
-        for index in table.indexes:
-            yield table.name, str(index.name), ""
+@functools.cache
+def _needed(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
+    """Returns the type of each column of the schema, and "" for each index, by its table and its name."""
+    columns = {
+        (table.name, column.name): column.type.compile(dialect).upper()
+        for table in metadata.sorted_tables
+        for column in table.columns
+    }
+    return columns | {(table.name, str(index.name)): "" for table in metadata.sorted_tables for index in table.indexes}
 
 
 def is_known(revision: str) -> bool:

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.outbox import EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.store.rows import insert_into
-from bot.store.schema import outbox_entries
+from bot.store.rows import insert_into, is_midway
+from bot.store.schema import outbox_entries, turns
 
 _EDITING = outbox_entries.alias()
 
@@ -61,3 +61,13 @@ async def cancel(connection: AsyncConnection, kind: OutboxKind, job_ids: Collect
     this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id.in_(job_ids))
     rows = await connection.execute(this.returning(outbox_entries.c.job_id, outbox_entries.c.tries))
     return [row.job_id for row in rows if row.tries == 0]
+
+
+async def show_taken_back(connection: AsyncConnection, job_id: int, sentence: str, now: float) -> None:
+    """Shows below an answer that what it did is undone: a sentence stands in place of the button for that."""
+    newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
+    this = turns.c.id == newest
+    below = await connection.scalar(sa.select(turns.c.below).where(this))
+    await connection.execute(sa.update(turns).where(this).values(below={**(below or {}), "notice": sentence}))
+    await cancel(connection, OutboxKind.SHOW_END, [job_id])
+    await add(connection, OutboxKind.SHOW_VERSION, [job_id], now)

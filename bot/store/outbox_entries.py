@@ -100,8 +100,8 @@ class OutboxEntries(Operations):
         if entry.kind is OutboxKind.SHOW_VERSION:
             shown = await answers.shown_version(connection, row)
             if shown and shown.end and entry.about == EDITED:
-                how = "" if shown.end.has_acted else texts.REGENERATE_ANSWERS_IT
-                notice = " ".join(filter(None, (shown.end.notice, texts.QUESTION_EDITED, how)))
+                how = "" if shown.end.has_acted else texts.answers.REGENERATE_ANSWERS_IT
+                notice = " ".join(filter(None, (shown.end.notice, texts.answers.QUESTION_EDITED, how)))
                 shown = replace(shown, end=replace(shown.end, notice=notice))
             return replace(job_of(row), checkpoint=shown) if shown else None
         job = await _with_text(connection, row)

@@ -117,6 +117,12 @@ class QuestionQueue(WorkerOperations):
         return all(page_ts(messages_of(row)) for row in await connection.execute(before))
 
     @reads
+    async def status(self, connection: AsyncConnection, job_id: int) -> Status | None:
+        """Returns whether a job is queued, running or over; None if it was erased."""
+        found = await connection.scalar(sa.select(jobs.c.status).where(jobs.c.id == job_id))
+        return None if found is None else Status(found)
+
+    @reads
     async def count_queued(self, connection: AsyncConnection) -> int:
         """Returns how many jobs wait for a worker, of all workspaces."""
         count = await connection.scalar(sa.select(sa.func.count()).select_from(jobs).where(is_queued()))
@@ -432,13 +438,13 @@ class _QueueBefore:
 
     oldest: dict[ThreadKey, str]
     """The ts of the oldest queued job in each thread, '' where one is ahead of them."""
-    threads: Counter[tuple[str, str]]
-    """In how many threads a person, by team and user, has live jobs."""
+    threads: Counter[tuple[str, str, bool]]
+    """In how many threads a person, by team and user, has live jobs: True for runs, False for questions."""
     max_per_user: int
 
     def is_behind(self, arrival: Arrival) -> bool:
         question = arrival.question
-        person = (question.thread.team_id, question.user_id)
+        person = (question.thread.team_id, question.user_id, question.schedule is not None)
         first = self.oldest.get(question.thread)
         self.oldest[question.thread] = question.ts if first is None else min(first, question.ts)
         full = arrival.full or self.threads[person] >= self.max_per_user
@@ -478,13 +484,15 @@ async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -
     return oldest
 
 
-async def _threads(connection: AsyncConnection, people: Collection[tuple[str, str]]) -> Counter[tuple[str, str]]:
-    """Counts the threads in which each person has live jobs: so many could be running at once."""
-    columns = (jobs.c.team_id, jobs.c.user_id, jobs.c.channel_id, jobs.c.thread_ts)
+async def _threads(connection: AsyncConnection, people: Collection[tuple[str, str]]) -> Counter[tuple[str, str, bool]]:
+    """Counts the threads in which each person has live runs, or questions: so many could be running at once."""
+    is_run = jobs.c.schedule_id.is_not(None).label("is_run")
+    columns = (jobs.c.team_id, jobs.c.user_id, is_run, jobs.c.channel_id, jobs.c.thread_ts)
     theirs = sa.tuple_(jobs.c.team_id, jobs.c.user_id).in_(list(people))
     held = sa.union(*(sa.select(*columns).where(is_in, theirs) for is_in in (is_queued(), is_running()))).subquery()
-    counted = sa.select(held.c.team_id, held.c.user_id, sa.func.count()).group_by(held.c.team_id, held.c.user_id)
-    return Counter({(team_id, user_id): number for team_id, user_id, number in await connection.execute(counted)})
+    person = (held.c.team_id, held.c.user_id, held.c.is_run)
+    counted = await connection.execute(sa.select(*person, sa.func.count()).group_by(*person))
+    return Counter({(team_id, user_id, bool(is_run)): number for team_id, user_id, is_run, number in counted})
 
 
 async def _add_jobs(

@@ -62,6 +62,15 @@ class RateLedger(WorkerOperations):
         )
 
     @writes_unsynced
+    async def give_back(self, connection: AsyncConnection, counted: Sequence[str]) -> None:
+        """Counts one call fewer of this process for each name: it was granted, and never left. Raises StoreError."""
+        for name in counted:
+            newest = sa.select(sa.func.max(slack_calls.c.id)).where(
+                slack_calls.c.method == name, slack_calls.c.worker == self._worker.name
+            )
+            await connection.execute(sa.delete(slack_calls).where(slack_calls.c.id == newest.scalar_subquery()))
+
+    @writes_unsynced
     async def _reserve_all(self, connection: AsyncConnection, requests: Sequence[_Request]) -> list[Reservation]:
         # The time when the transaction began, not when it was requested, so that calls are in order.
         worker, now = self._worker.name, self._now()
@@ -113,7 +122,7 @@ class _Calls:
     """The calls of the last minute that are counted as one thing."""
 
     times: list[float] = field(default_factory=list)
-    """When they were made, in order. Others' calls count for longer, so they are taken for later."""
+    """When the calls were made, in order. Others' calls count for longer, so they are taken for later."""
     others_ages_s: tuple[float, ...] = ()
     has_old: bool = False
     """Whether earlier ones are on record, too."""

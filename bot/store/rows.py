@@ -160,6 +160,7 @@ _STORED_AS_THEY_ARE = (
     "has_previous",
     "has_details",
     "has_undo",
+    "schedule_id",
     "has_acted",
     "chosen",
     "effort",
@@ -193,15 +194,20 @@ def end_of_turn(row: sa.Row[Any]) -> End:
 
 
 def end_values(end: End) -> dict[str, Any]:
-    """Returns an end as it is stored: its sources have a column, and its usage counts as an interrupted attempt's."""
-    values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE}
+    """Returns an end as it is stored: its sources have a column, and its usage counts as an interrupted attempt's.
+
+    What is as usual is left out: a process of an earlier version doesn't know newer fields.
+    """
+    usual = End(end.reason)
+    values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE if getattr(end, name) != getattr(usual, name)}
     return {**values, "reason": end.reason.value, "origins": sorted(end.origins), "choices": list(end.choices)}
 
 
 def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
-    """Returns a stored end."""
+    """Returns a stored end, without fields that a newer version of Typist may have added."""
+    known = {field.name: values[field.name] for field in fields(End) if field.name in values}
     typed = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
-    return End(**{**values, **typed, "choices": tuple(values.get("choices", ()))}, sources=sources)
+    return End(**{**known, **typed, "choices": tuple(values.get("choices", ()))}, sources=sources)
 
 
 def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:
@@ -330,8 +336,8 @@ class Held:
     worker: str
 
     @property
-    def is_ours(self) -> tuple[sa.ColumnElement[bool], ...]:
-        """Whether a row is the job's, and no other attempt has it."""
+    def of_attempt(self) -> tuple[sa.ColumnElement[bool], ...]:
+        """The conditions under which a row is the job's, and this attempt still has it."""
         return (
             jobs.c.id == self.job.id,
             jobs.c.attempts == self.job.attempts,
@@ -342,4 +348,4 @@ class Held:
     @property
     def fenced(self) -> sa.Update:
         """An update of the job that has no effect once the job has ended or another attempt has it."""
-        return sa.update(jobs).where(*self.is_ours)
+        return sa.update(jobs).where(*self.of_attempt)

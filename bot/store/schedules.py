@@ -7,8 +7,8 @@ due time, and is unique. So each due time is one job, however many processes loo
 Due times that passed while no process ran, or while a clock stood still, are looked at once: core/schedules.py says
 which of them is run. A clock that was ahead has set `next_at` too far ahead; each process corrects that when it starts.
 
-The transaction that records why a schedule is paused also pauses it. People are told by the run's outbox entry:
-POST_QUESTION if the run has no message yet, TELL_PAUSE if it has ended.
+The transaction that records why a run is skipped, or why a schedule is paused, also adds the outbox entry that tells
+people (TELL_PAUSE). It replaces the entry that would have posted the run.
 """
 
 import logging
@@ -36,6 +36,7 @@ from bot.core.schedules import (
     due_at_of,
     run_id,
 )
+from bot.core.texts import schedules as sentences
 from bot.errors import EndReason
 from bot.store import audit, outbox
 from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
@@ -46,12 +47,12 @@ from bot.store.usage import TOKENS
 AT_ONCE = 50
 """So many are begun in one transaction; the next look begins others."""
 
-_ONLY_TELLS = "only_tells"
+_SKIPPED = "skipped"
 
 log = logging.getLogger(__name__)
 
 
-class Schedules(Operations):
+class ScheduleStore(Operations):
     """Keeps schedules, and begins their runs. Methods that change one return whether it was there to be changed."""
 
     def __init__(self, database: Database) -> None:
@@ -61,15 +62,28 @@ class Schedules(Operations):
 
     @writes
     async def create(
-        self, connection: AsyncConnection, team_id: str, channel_id: str, user_id: str, proposal: Proposal
-    ) -> int | None:
-        """Stores a schedule and returns its id; None if the channel has MAX_IN_CHANNEL. Raises UnusableRule."""
+        self,
+        connection: AsyncConnection,
+        team_id: str,
+        channel_id: str,
+        user_id: str,
+        proposal: Proposal,
+        most: int = MAX_IN_CHANNEL,
+    ) -> int:
+        """Stores a schedule and returns its id. Raises UnusableRule, also if there is no room, or an equal one.
+
+        `most`: how many of the channel's may be this person's.
+        """
         now = self._now()
         await one_at_a_time(connection, f"schedules {team_id} {channel_id}")
-        here = schedules.c.team_id == team_id, schedules.c.channel_id == channel_id, ~_is_done()
-        count = await connection.scalar(sa.select(sa.func.count()).select_from(schedules).where(*here))
-        if (count or 0) >= MAX_IN_CHANNEL:
-            return None
+        found = await _standing(connection, team_id, channel_id)
+        theirs = [one for one in found if one.user_id == user_id]
+        if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
+            raise UnusableRule(sentences.already_scheduled(same.id))
+        if len(found) >= MAX_IN_CHANNEL:
+            raise UnusableRule(sentences.channel_is_full(MAX_IN_CHANNEL))
+        if len(theirs) >= most:
+            raise UnusableRule(sentences.member_has_most(most))
         values = {
             "team_id": team_id,
             "channel_id": channel_id,
@@ -89,6 +103,11 @@ class Schedules(Operations):
     async def of_channel(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
         """Returns a channel's schedules, oldest first."""
         return await self._found(connection, schedules.c.team_id == team_id, schedules.c.channel_id == channel_id)
+
+    @reads
+    async def standing(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
+        """Returns a channel's schedules that have a next time or are paused, without what they have used."""
+        return await _standing(connection, team_id, channel_id)
 
     @reads
     async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> list[Schedule]:
@@ -122,11 +141,14 @@ class Schedules(Operations):
         if row is None:
             return False
         values = {**_proposed(proposal), "run_tokens": run_tokens, "day_tokens": day_tokens}
+        if by != row.user_id:
+            # An account acts for its owner's words alone.
+            values["accounts"] = row.accounts if values["text"] == row.text else []
         if not row.paused and _rule_of(row) != proposal.rule:
             values["next_at"] = proposal.rule.first_after(now)
         changed = sorted(name for name, value in values.items() if getattr(row, name) != value)
         if changed:
-            await _set(connection, row, **values)
+            await _set(connection, row, **values, changed_by="" if by == row.user_id else by)
             caps = {name: values[name] for name in ("run_tokens", "day_tokens") if name in changed}
             await _record(connection, now, row, "changed", by=by, fields=changed, **caps)
         return True
@@ -139,39 +161,32 @@ class Schedules(Operations):
         schedule_id: int,
         reason: PauseReason,
         by: str = "",
-        *,
-        job_id: int | None = None,
     ) -> bool:
-        """Pauses a schedule; returns False if it is paused already. `by`: the person who did it, if any.
-
-        `job_id`: a run that isn't posted because of it. Its outbox entry tells people instead.
-        """
+        """Pauses a schedule; returns False if it is paused already. `by`: the person who did it, if any."""
         row = await _locked(connection, team_id, schedule_id)
-        if row is None:
-            return False
-        if job_id is not None:
-            await _only_tell(connection, job_id)
-        if row.paused:
+        if row is None or row.paused:
             return False
         await _pause(connection, row, reason, self._now(), by)
         return True
 
     @writes
-    async def resume(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
-        """Resumes a paused schedule from its next due time on.
+    async def resume(
+        self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, because: PauseReason | None = None
+    ) -> float | None:
+        """Resumes a paused schedule from its next due time on, and returns that time.
 
-        Returns False if it isn't paused, or if its single time has passed.
+        Returns None if it isn't paused, or not `because` of that, or if its single time has passed.
         """
         row, now = await _locked(connection, team_id, schedule_id), self._now()
-        if row is None or not row.paused:
-            return False
+        if row is None or not row.paused or because not in (None, row.paused):
+            return None
         try:
             next_at = _rule_of(row).first_after(now)
         except UnusableRule:
-            return False
+            return None
         await _set(connection, row, paused="", failures=0, next_at=next_at)
         await _record(connection, now, row, "resumed", by=by)
-        return True
+        return next_at
 
     @writes
     async def stop(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
@@ -188,7 +203,8 @@ class Schedules(Operations):
     async def run_now(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
         """Begins a run beside the due times; returns False if one is under way."""
         row, now = await _locked(connection, team_id, schedule_id), self._now()
-        if row is None or await is_any(connection, jobs.c.schedule_id == row.id, sa.or_(is_unposted(), is_live())):
+        is_under_way = sa.or_(sa.and_(is_unposted(), ~_is_skipped()), is_live())
+        if row is None or await is_any(connection, jobs.c.schedule_id == row.id, is_under_way):
             return False
         is_new = await _add_run(connection, row, now, now)
         if is_new:
@@ -227,8 +243,13 @@ class Schedules(Operations):
         answered = jobs.c.end_reason.in_([reason.value for reason in EndReason if reason.is_answer])
         before = sa.select(jobs.c.asked_as).where(jobs.c.schedule_id == row.id, jobs.c.id < job_id, answered)
         last: str | None = await connection.scalar(before.order_by(jobs.c.id.desc()).limit(1))
-        only_tells = bool((row.unposted or {}).get(_ONLY_TELLS))
-        return Run(_schedule(row), due_at_of(row.asked_as), due_at_of(last) if last else None, only_tells)
+        skipped = (row.unposted or {}).get(_SKIPPED)
+        return Run(
+            _schedule(row),
+            due_at_of(row.asked_as),
+            due_at_of(last) if last else None,
+            PauseReason(skipped) if skipped else None,
+        )
 
     @reads
     async def used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
@@ -236,22 +257,22 @@ class Schedules(Operations):
         return await _used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
 
     @writes
-    async def fail_unposted(
-        self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason = PauseReason.FAILURES
-    ) -> bool:
-        """Counts a run that can't be posted as a failure; returns whether that pauses its schedule, `because` of it.
+    async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
+        """Records why a run isn't posted; the outbox tells people.
 
-        Then its outbox entry tells people. Of a schedule with one time, nothing else would say that its run is lost.
+        A reason that may pass pauses the schedule at MAX_FAILURES runs in a row, or if it has no next time. Others
+        pause it at once.
         """
         row, now = await _locked(connection, schedule.team_id, schedule.id), self._now()
-        if row is None or row.paused:
-            return False
-        if row.next_at is None:
+        if row is None or not await is_any(connection, jobs.c.id == job_id, is_unposted(), ~_is_skipped()):
+            return
+        pausing: PauseReason | None = None
+        if not row.paused and because.may_pass and row.next_at is not None:
+            in_a_row = because if because is PauseReason.QUOTA else PauseReason.FAILURES
+            pausing = await _count_end(connection, row, EndReason.NOT_SHOWN, now, because=in_a_row)
+        elif not row.paused:
             await _pause(connection, row, because, now)
-        elif await _count_end(connection, row, EndReason.NOT_SHOWN, now, because=because) is None:
-            return False
-        await _only_tell(connection, job_id)
-        return True
+        await _skip(connection, job_id, pausing or because, now)
 
     async def _correct(self, now: float) -> None:
         """Sets due times back that a clock has set which was ahead."""
@@ -325,14 +346,14 @@ async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> b
     await _set(connection, row, next_at=next_at, last_at=row.last_at if due_at is None else due_at)
     if due_at is None and next_at is None:
         await _pause(connection, row, paused, now)
-        # Its outbox entry tells people.
-        await _add_run(connection, row, row.next_at, now, only_tells=True)
+    if due_at is None:
+        await _add_run(connection, row, row.next_at, now, skipped=paused)
         return False
-    return due_at is not None and await _add_run(connection, row, due_at, now)
+    return await _add_run(connection, row, due_at, now)
 
 
 async def _add_run(
-    connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, *, only_tells: bool = False
+    connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, *, skipped: PauseReason | None = None
 ) -> bool:
     """Adds a run's job, which the outbox posts; returns False if this due time has one."""
     about = QuotedMessage(row.channel_id, "", "", "", "")
@@ -341,18 +362,27 @@ async def _add_run(
     job_id = await connection.scalar(new.returning(jobs.c.id))
     if job_id is None:
         return False
-    await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
-    if only_tells:
-        await _only_tell(connection, job_id)
+    if skipped is None:
+        await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
+    else:
+        await _skip(connection, job_id, skipped, now)
     return True
 
 
-async def _only_tell(connection: AsyncConnection, job_id: int) -> None:
-    """Has a run's outbox entry tell people that the schedule is paused, instead of posting the run."""
+async def _skip(connection: AsyncConnection, job_id: int, because: PauseReason, now: float) -> None:
+    """Has the outbox tell people why a run isn't posted, instead of posting it."""
     this = jobs.c.id == job_id, is_unposted()
     known = await connection.scalar(sa.select(jobs.c.unposted).where(*this).with_for_update())
     if known is not None:
-        await connection.execute(sa.update(jobs).where(*this).values(unposted={**known, _ONLY_TELLS: True}))
+        await connection.execute(sa.update(jobs).where(*this).values(unposted={**known, _SKIPPED: because.value}))
+        await outbox.cancel(connection, OutboxKind.POST_QUESTION, [job_id])
+        await outbox.add(connection, OutboxKind.TELL_PAUSE, [job_id], now)
+
+
+def _is_skipped() -> sa.ColumnElement[bool]:
+    """Whether people are told why a run isn't posted."""
+    reason: sa.ColumnElement[str | None] = jobs.c.unposted[_SKIPPED].as_string()
+    return reason.is_not(None)
 
 
 async def _locked(connection: AsyncConnection, team_id: str, schedule_id: int) -> sa.Row[Any] | None:
@@ -389,6 +419,7 @@ def _proposed(proposal: Proposal) -> dict[str, Any]:
         "once_at": rule.at,
         "zone": rule.zone,
         "only_if_changed": proposal.only_if_changed,
+        "accounts": list(proposal.accounts),
     }
 
 
@@ -412,8 +443,16 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
         failures=row.failures,
         paused=PauseReason(row.paused) if row.paused else None,
         created_at=row.created_at,
+        changed_by=row.changed_by,
+        accounts=tuple(row.accounts),
         used=used or Amount(),
     )
+
+
+async def _standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
+    here = schedules.c.team_id == team_id, schedules.c.channel_id == channel_id, ~_is_done()
+    rows = await connection.execute(sa.select(schedules).where(*here).order_by(schedules.c.id))
+    return [_schedule(row) for row in rows]
 
 
 def _is_done() -> sa.ColumnElement[bool]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0005"
+REVISION = "0010"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -49,7 +49,7 @@ sa.Index("ix_seen_events_seen_at", seen_events.c.seen_at)
 jobs = sa.Table(
     "jobs",
     metadata,
-    # 1. The question: where it was asked, by whom, and its words.
+    # 1. The question: where it was asked, who asked it, and its words.
     sa.Column("id", RowId, primary_key=True),
     sa.Column("team_id", sa.Text, nullable=False),
     sa.Column("channel_id", sa.Text, nullable=False),
@@ -259,6 +259,9 @@ tool_calls = sa.Table(
     sa.Column("decided_by", sa.Text, nullable=False, server_default=""),
     sa.Column("result", SafeText, nullable=False, server_default=""),
     sa.Column("result_is_error", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The number of the memory or the schedule that the call has made; 0: none.
+    sa.Column("made", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("own_account", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("begun_at", sa.Double),
     sa.Column("ended_at", sa.Double),
@@ -527,11 +530,15 @@ schedules = sa.Table(
     sa.Column("user_id", sa.Text, nullable=False),
     # What to do in each run.
     sa.Column("text", SafeText, nullable=False),
+    # The admin who has changed it last; '' if nobody has, or its creator since.
+    sa.Column("changed_by", sa.Text, nullable=False, server_default=""),
     # A Rule: five fields of cron, or '' and one time.
     sa.Column("cron", sa.Text, nullable=False),
     sa.Column("once_at", sa.Double),
     sa.Column("zone", sa.Text, nullable=False),
     sa.Column("only_if_changed", sa.Boolean, nullable=False),
+    # The servers at which its runs use its creator's own account.
+    sa.Column("accounts", sa.JSON, nullable=False, server_default="[]"),
     # Caps of its own, in tokens of a run and of a UTC day.
     sa.Column("run_tokens", sa.Integer, nullable=False),
     sa.Column("day_tokens", sa.Integer, nullable=False),
@@ -640,3 +647,41 @@ sa.Index(
     **_where("NOT is_proposed"),
 )
 sa.Index("ix_memories_renewed_at", memories.c.renewed_at)
+
+# People's accounts at MCP servers (bot/store/accounts.py). A secret is ciphertext.
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    # Its name in BOT_MCP_CONFIG.
+    sa.Column("server", sa.Text, primary_key=True),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+    # Until then, one process alone may refresh the tokens.
+    sa.Column("refreshing_until", sa.Double, nullable=False),
+)
+
+# Sign-ins under way.
+sign_ins = sa.Table(
+    "sign_ins",
+    metadata,
+    sa.Column("state_hash", sa.Text, primary_key=True),
+    sa.Column("team_id", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("server", sa.Text, nullable=False),
+    # The job and the call that wait for it, or the schedule.
+    sa.Column("call", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+
+# Typist's registrations at authorization servers.
+oauth_clients = sa.Table(
+    "oauth_clients",
+    metadata,
+    sa.Column("issuer", sa.Text, primary_key=True),
+    sa.Column("redirect_uri", sa.Text, primary_key=True),
+    sa.Column("secret", sa.Text, nullable=False),
+)

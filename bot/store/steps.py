@@ -136,7 +136,7 @@ async def choices_of(connection: AsyncConnection, job_id: int) -> tuple[str, ...
 
 
 async def choose(connection: AsyncConnection, job_id: int, choice: str) -> None:
-    """Records which of its choices somebody has pressed with a job's end."""
+    """Records with a job's end which of the answer's choices somebody has pressed."""
     has_end = checkpoints.c.job_id == job_id, checkpoints.c.end.is_not(None)
     for row in (await connection.execute(sa.select(checkpoints.c.id, checkpoints.c.end).where(*has_end))).all():
         values = {"end": {**row.end, "chosen": choice}} if row.end else {}
@@ -208,6 +208,8 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
         read_only=row.read_only,
         result=row.result,
         result_is_error=row.result_is_error,
+        made=row.made,
+        own_account=row.own_account,
         decision=Decision(row.decision) if row.decision else None,
         decided_by=row.decided_by,
         claims=claims_in(definition) if definition else NO_CLAIMS,

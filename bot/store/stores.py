@@ -10,6 +10,7 @@ from bot.core.caps import Cap
 from bot.errors import StoreError
 from bot.models.prices import ModelPrices
 from bot.store.account_kinds import AccountKinds
+from bot.store.accounts import Accounts
 from bot.store.answers import AnswerCanvases, RecordedAnswers, Transcripts
 from bot.store.audit import Audit
 from bot.store.calls import Approvals, RecordedCalls, ToolPins
@@ -21,7 +22,7 @@ from bot.store.migrate import migrate
 from bot.store.outbox_entries import OutboxEntries
 from bot.store.queue import QuestionQueue, UnpostedQuestions
 from bot.store.rate_ledger import RateLedger
-from bot.store.schedules import Schedules
+from bot.store.schedules import ScheduleStore
 from bot.store.threads import ChannelSettingsStore, Notices, PaneContexts, ThreadParticipants
 from bot.store.usage import CapStore, Meter, UsageLedger
 from bot.store.worker_queue import WorkerQueue
@@ -74,12 +75,13 @@ class Stores:
         self.caps = CapStore(database)
         self.rate_ledger = RateLedger(database, self._worker)
         self.account_kinds = AccountKinds(database)
+        self.accounts = Accounts(database)
         self.participants = ThreadParticipants(database)
         self.notices = Notices(database)
         self.listening = Listening(database, self._worker)
         self.channel_settings = ChannelSettingsStore(database)
         self.pane_context = PaneContexts(database)
-        self.schedules = Schedules(database)
+        self.schedules = ScheduleStore(database)
         self.memories = Memories(database)
         self.tool_pins = ToolPins(database)
         self.erasure = Erasure(database, self._worker)

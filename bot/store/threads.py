@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.conversation import ThreadKey, is_direct
+from bot.core.job import Status
 from bot.core.triage import MAX_LINES, Engagement, Line, Participants
+from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.store import audit
 from bot.store.database import Operations, reads, writes
@@ -37,6 +39,7 @@ from bot.store.schema import (
     pane_contexts,
     quiet_threads,
     thread_lines,
+    turns,
 )
 
 THREADS_AT_ONCE = 100
@@ -70,6 +73,20 @@ class ThreadParticipants(Operations):
         others = is_asked and (other_asked or is_group)
         lines = await _lines_before(connection, thread, ts) if others else ()
         return Participants(takes_part, others, others and not is_group, starter or "", bool(quiet), lines)
+
+    @reads
+    async def last_words(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> str | None:
+        """Returns the answer before the message `ts`, "" while it is written.
+
+        None if there is none, or if it waits for a person: to decide about a call, or to accept its offer.
+        """
+        answered = jobs.outerjoin(turns, turns.c.job_id == sa.func.coalesce(jobs.c.answered_with, jobs.c.id))
+        last = sa.select(jobs.c.status, jobs.c.end_reason, turns.c.answer).select_from(answered)
+        last = last.where(in_thread(thread), ~is_denied(), jobs.c.ts < ts)
+        row = (await connection.execute(last.order_by(jobs.c.ts.desc(), turns.c.id.desc()).limit(1))).one_or_none()
+        if row is None or row.status == Status.AWAITING_APPROVAL or row.end_reason == EndReason.OFFERED:
+            return None
+        return row.answer or ""
 
     @writes
     async def mark_group(
@@ -180,6 +197,12 @@ class Notices(Operations):
         """Returns whether a notice that is sent once was claimed for a person."""
         key = notices.c.team_id == team_id, notices.c.user_id == user_id, notices.c.notice == notice
         return await is_any(connection, *key)
+
+    @writes
+    async def withdraw(self, connection: AsyncConnection, team_id: str, user_id: str, notice: str) -> None:
+        """Forgets that a notice was claimed for a person, so that it can be sent again."""
+        key = notices.c.team_id == team_id, notices.c.user_id == user_id, notices.c.notice == notice
+        await connection.execute(sa.delete(notices).where(*key))
 
 
 async def claim_notice(

@@ -10,9 +10,9 @@ open one for each attempt under way:
 - The end of the attempt closes the row with what was charged, or an interruption with what was used so far. A row
   without usage goes.
 
-A job has one open row. Whoever closes it, or charges beside it, holds the job's lock, and has passed the fence; what
-else is written of an attempt names its worker and its number. Locks are taken in one order: jobs by their ids, then
-open rows by their jobs, then the caps of a workspace. Closed rows never change, except that erasure empties their
+A job has one open row. To close it, or to charge beside it, a worker holds the job's lock, and has passed the fence;
+what else is written of an attempt names its worker and its number. Locks are taken in one order: jobs by their ids,
+then open rows by their jobs, then the caps of a workspace. Closed rows never change, except that erasure empties their
 names. They refer to no job, so that they outlive it.
 
 Caps, App Home and `typist usage` add up these rows. A cap needs indexes only: the sum over a month of 60,000 charges
@@ -147,7 +147,7 @@ class Meter:
     prices: ModelPrices | None
     """None if nothing is charged here."""
     caps: Sequence[Cap]
-    """Those of the settings, which hold where admins have set no others."""
+    """The caps of the settings, which hold where admins have set no others."""
 
     async def step(self, connection: AsyncConnection, job: Job, step_no: int, end: End, now: float) -> None:
         """Charges a step that goes on record, and records its turn."""
@@ -330,9 +330,9 @@ class UsageLedger(WorkerOperations):
         if job_id is None or not used:
             return
         scope_ids, now = scope_ids_of(question), self._now()
-        whom = {"team_id": scope_ids.team_id, "user_id": scope_ids.user_id, "channel_id": scope_ids.channel_id}
+        ids = {"team_id": scope_ids.team_id, "user_id": scope_ids.user_id, "channel_id": scope_ids.channel_id}
         amount = {"input_tokens": used.tokens, "cost_usd": used.cost_usd}
-        await connection.execute(sa.insert(charges).values(**whom, job_id=job_id, day=day_of(now), **amount))
+        await connection.execute(sa.insert(charges).values(**ids, job_id=job_id, day=day_of(now), **amount))
         await _tell_admins(connection, scope_ids, job_id, now, defaults)
 
     @reads
@@ -367,7 +367,7 @@ class UsageLedger(WorkerOperations):
             if model:
                 models[model] += amount
         calls = await _calls(connection, team_id, first, end)
-        calls |= {texts.SETTING_LABELS["web_search"]: searches} if searches else {}
+        calls |= {texts.settings.SETTING_LABELS["web_search"]: searches} if searches else {}
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
     @reads

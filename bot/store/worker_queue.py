@@ -14,7 +14,7 @@ from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
 from bot.store import answers, audit, claim, outbox, schedules, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
-from bot.store.rows import NO_ANSWER, Held, in_thread, is_queued, is_running, message_values, turn_values
+from bot.store.rows import NO_ANSWER, Held, in_thread, is_any, is_queued, is_running, message_values, turn_values
 from bot.store.schema import audit_entries, jobs
 from bot.store.threads import drop_facts, threads_of
 from bot.store.usage import Meter, MeteredOperations
@@ -225,6 +225,10 @@ class WorkerQueue(MeteredOperations):
     async def _claim_ready(self, limit: int) -> list[Job]:
         if limit <= 0:
             return []
+        # Usually nothing is queued, and this check takes no lock.
+        async with self._database.begin_read() as connection:
+            if not await is_any(connection, is_queued()):
+                return []
         try:
             async with self._database.begin_write() as connection:
                 ready = await claim.claim_ready(connection, self._worker.name, limit, self._max_per_user, self._now())

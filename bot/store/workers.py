@@ -18,7 +18,7 @@ silence therefore counts from the moment at which this process first saw the cur
 observed for MAX_GAP_S may have been paused itself, or the database may have been away: it forgets what it saw and
 gives all workers their full time again.
 
-The verdict is not final. The take-over checks each heartbeat once more, with the row locked (claim.py).
+The observation is not final. The take-over checks each heartbeat once more, with the row locked (claim.py).
 """
 
 import asyncio
@@ -157,7 +157,7 @@ class FileLocks:
                 os.close(file)
 
     def is_free(self, worker: str) -> bool:
-        """Whether that worker's process is dead."""
+        """Whether a worker's process is dead: nobody holds its lock."""
         try:
             with self._path(worker).open("rb") as file:
                 # Shared, so that two processes that try it at once don't mistake each other for the owner.
@@ -336,22 +336,27 @@ class ProcessMessages(WorkerOperations):
         await connection.execute(sa.select(sa.func.pg_notify(channel(), payload)))
 
 
-async def living_worker(engine: AsyncEngine, now: float) -> str | None:
-    """Returns the name of a worker that runs with a database, None if there is none. Raises StoreError.
-
-    Behind a pooler that allows no lock, those may run which heard from Slack within HEARD_WITHIN_S.
-    """
-    file = database_file(engine.url)
+async def living_workers(engine: AsyncEngine, now: float) -> list[str]:
+    """Returns the names of the workers that run with a database, as `living` does. Raises StoreError."""
     with database_errors():
         async with engine.execution_options(**{READS: True}).begin() as connection:
-            if file is not None:
-                locks = FileLocks(file, "")
-                names = await connection.scalars(sa.select(workers.c.worker))
-                return next((name for name in names if not locks.is_free(name)), None)
-            is_held = ~sa.func.pg_try_advisory_xact_lock_shared(lock_key(workers.c.worker))
-            is_heard = sa.exists().where(listening.c.heard_at > now - HEARD_WITHIN_S)
-            lives = sa.case((workers.c.has_lock, is_held), else_=is_heard)
-            return await connection.scalar(sa.select(workers.c.worker).where(lives).limit(1))
+            return await living(connection, database_file(engine.url), now)
+
+
+async def living(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
+    """Returns the names of the workers that run with a database, which is in `file` if it isn't None.
+
+    Behind a pooler that allows no lock, those may run which heard from Slack within HEARD_WITHIN_S. A database in
+    memory has only workers of this process.
+    """
+    if not on_postgresql(connection):
+        locks = FileLocks(file, "") if file else None
+        names = await connection.scalars(sa.select(workers.c.worker))
+        return [name for name in names if locks is None or not locks.is_free(name)]
+    is_held = ~sa.func.pg_try_advisory_xact_lock_shared(lock_key(workers.c.worker))
+    is_heard = sa.exists().where(listening.c.heard_at > now - HEARD_WITHIN_S)
+    lives = sa.case((workers.c.has_lock, is_held), else_=is_heard)
+    return list(await connection.scalars(sa.select(workers.c.worker).where(lives)))
 
 
 async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:

@@ -4,13 +4,14 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slack_sandbox.blocks.stored import stored
 from slack_sandbox.files import File, Files, Mail, UploadedFile
 from slack_sandbox.sample_workspace import Room, add_room
 from slack_sandbox.text.composer import compose, pasted_table
 from slack_sandbox.wire import permalink
-from slack_sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
+from slack_sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, UTC, Channel, Json, Message, SlackError, User, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,19 @@ class People:
         direct = Channel(f"D{person.id[1:]}", f"dm-{name}", "im", [person.id, self.workspace.bot.id], person.id)
         self.workspace.channels[direct.id] = direct
         return person
+
+    def live_in(self, zone: str) -> None:
+        """Moves all people whose time zone is UTC, as everybody's is at first. `zone`: its IANA name."""
+        try:
+            ZoneInfo(zone)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise SlackError("invalid_arguments") from None
+        users = self.workspace.users
+        users |= {
+            user.id: replace(user, tz=zone)
+            for user in users.values()
+            if user.bot_id is None and user.tz == UTC and user.id not in (SLACK, SLACKBOT)
+        }
 
     def furnish(self, room: Room) -> None:
         """Adds a further channel, with posts that were written before now."""

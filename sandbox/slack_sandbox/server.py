@@ -379,7 +379,7 @@ class Sandbox:
                 self.sockets.redeliver(delivery)
                 return
 
-    async def wait_for(self, predicate: Callable[[], T], timeout_s: float = 40.0) -> T:
+    async def wait_for(self, predicate: Callable[[], T], timeout_s: float = 120.0) -> T:
         """Waits until the predicate is true and returns its result. Raises TimeoutError with the newest messages.
 
         The predicate is called after each change, call and delivery.
@@ -409,7 +409,7 @@ class Sandbox:
         ]
         return "\n".join(["newest messages:", *lines]) if lines else "no messages"
 
-    async def wait_for_bot(self, timeout_s: float = 40.0) -> None:
+    async def wait_for_bot(self, timeout_s: float = 120.0) -> None:
         """Waits until the bot's socket is connected. Raises TimeoutError."""
         await self.wait_for(lambda: self.sockets.connections, timeout_s)
 

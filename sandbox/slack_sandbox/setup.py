@@ -11,6 +11,8 @@ class Setup:
 
     bot_token_error: str = ""
     """Every call with the bot token is refused with this error: token_revoked, account_inactive, token_expired."""
+    is_organization: bool = False
+    """The bot token is an organization's (Enterprise Grid), and no workspace's."""
     app_token_error: str = ""
     """Every call with the app-level token is refused with this error."""
     config_token_error: str = ""

@@ -21,6 +21,7 @@ APP_ID = "A0BOT"
 SLACK = "USLACK"
 """The author of Slack's own notices."""
 SLACKBOT = "USLACKBOT"
+UTC = "Etc/UTC"
 """The author of the tombstone that replaces a deleted root."""
 STATUS_LIFE_S = 120.0
 """Slack removes a thread's status after two minutes."""
@@ -58,7 +59,7 @@ class User:
     is_ultra_restricted: bool = False
     deleted: bool = False
     """Deactivated. Slack keeps the account and shows fewer fields."""
-    tz: str = "Etc/UTC"
+    tz: str = UTC
     """The person's time zone by its IANA name, such as Europe/Berlin."""
 
     @property
@@ -269,6 +270,8 @@ class Workspace:
     """The metadata types that the app's manifest declares."""
     users: dict[str, User] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
+    user_groups: dict[str, list[str]] = field(default_factory=dict)
+    """The people of each user group, by its handle. An empty group is one that somebody has disabled."""
     ephemerals: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
     notified: list[Notification] = field(default_factory=list)
     listeners: list[Callable[[Change], None]] = field(default_factory=list)

@@ -135,6 +135,19 @@ async def test_email_needs_its_scope(sandbox: Sandbox, web: AsyncWebClient) -> N
     assert await error_of(web, "users.lookupByEmail", email="ada@sandbox.example") == "missing_scope"
 
 
+async def test_user_groups_are_listed_with_their_people_if_asked_for(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.workspace.user_groups |= {"support": ["U0ADA"], "old": []}
+    (plain,) = (await web.usergroups_list())["usergroups"]
+    assert (plain["handle"], "users" in plain) == ("support", False)
+    listed = (await web.usergroups_list(include_users=True, include_disabled=True))["usergroups"]
+    assert [(group["handle"], group["users"], bool(group["date_delete"])) for group in listed] == [
+        ("support", ["U0ADA"], False),
+        ("old", [], True),
+    ]
+    sandbox.granted.remove("usergroups:read")
+    assert await error_of(web, "usergroups.list") == "missing_scope"
+
+
 async def test_profile_is_the_bots_own_without_a_user(web: AsyncWebClient) -> None:
     assert (await web.users_profile_get())["profile"]["bot_id"] == "B0BOT"
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -62,6 +63,15 @@ async def state(sandbox: Sandbox, session: aiohttp.ClientSession) -> Any:
 async def post(sandbox: Sandbox, session: aiohttp.ClientSession, path: str, body: Json) -> Any:
     async with session.post(f"{sandbox.url}/sandbox/{path}", json=body) as answer:
         return await answer.json()
+
+
+async def test_people_live_where_the_visitor_does(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    away = sandbox.workspace.users["U0ALAN"]
+    sandbox.workspace.users["U0ALAN"] = replace(away, tz="Asia/Tokyo")
+    for zone in ("America/Los_Angeles", "Mars/Olympus", "../../etc/passwd", ""):
+        await post(sandbox, session, "zone", {"zone": zone})
+    zones = {user.name: user.tz for user in sandbox.workspace.users.values()}
+    assert (zones["ada"], zones["alan"], zones["bot"]) == ("America/Los_Angeles", "Asia/Tokyo", "Etc/UTC")
 
 
 async def test_state_has_the_bot_people_channels_messages_budgets_and_faults(

@@ -44,6 +44,7 @@ def people() -> People:
         ("1. one\n2. two", "1. one\n2. two"),
         ("> 1 < 2\n> yes\nno", "&gt; 1 &lt; 2\n&gt; yes\nno"),
         ("so:\n```\n- @ada\n```\nand", "so:\n```\n- @ada\n```\nand"),
+        ("@bot ```x``` :tada: ```", "<@U0BOT> ```x``` :tada: ```"),
     ],
 )
 def test_typed_text_is_stored_as_mrkdwn(people: People, typed: str, stored: str) -> None:
@@ -105,6 +106,24 @@ def items(*content: str, indent: int = 0, **attributes: int | str) -> Json:
             ],
         ),
         ("```code```", [{"type": "rich_text_preformatted", "elements": [plain("code")], "border": 0}]),
+        (
+            "see ```\na ``b``\n``` or",
+            [
+                section(plain("see ")),
+                {"type": "rich_text_preformatted", "elements": [plain("a ``b``")], "border": 0},
+                section(plain(" or")),
+            ],
+        ),
+        (
+            "a :question: at 10:30:45 :none_of_these:",
+            [
+                section(
+                    plain("a "),
+                    {"type": "emoji", "name": "question", "unicode": "2753"},
+                    plain(" at 10:30:45 :none_of_these:"),
+                )
+            ],
+        ),
     ],
 )
 def test_typed_markup_becomes_elements(people: People, typed: str, elements: list[Json]) -> None:

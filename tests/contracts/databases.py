@@ -302,3 +302,10 @@ def clock() -> ManualClock:
 async def timed(worker: Process, clock: ManualClock) -> Stores:
     """Returns a worker's store whose clock the test sets."""
     return await worker("w1", clock)
+
+
+async def dump_of(stores: Stores) -> str:
+    """Returns all that a database holds."""
+    async with stores.database.begin_read() as connection:
+        tables = [(await connection.execute(sa.select(table))).all() for table in metadata.sorted_tables]
+    return repr(tables)

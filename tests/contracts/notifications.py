@@ -22,6 +22,9 @@ from tests.streams.server import Script, VendorServer
 
 PROMPT = Prompt("Be brief.", (Turn("user", "Hi"), Turn("assistant", "Hello"), Turn("user", "Grüße, 世界 👋🏽?")))
 
+LONG = Prompt("", (Turn("user", "word " * 3_000),))
+"""A question that may be too long: a short one isn't blamed for that."""
+
 
 @asynccontextmanager
 async def connected(api: VendorApi, server: VendorServer, model: str = "m") -> AsyncIterator[Provider]:

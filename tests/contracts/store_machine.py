@@ -322,14 +322,20 @@ class Machine(RuleBasedStateMachine):
         if waits:
             self.wait(claim, 0.0)
 
-    @rule(claim=claims, mention_in_s=st.sampled_from([None, 0.0, 60.0]))
-    def wait(self, claim: tuple[str, Job], mention_in_s: float | None) -> None:
+    @rule(
+        claim=claims, mention_in_s=st.sampled_from([None, 0.0, 60.0]), shown_for_s=st.sampled_from([0.0, 2.0, 1_000.0])
+    )
+    def wait(self, claim: tuple[str, Job], mention_in_s: float | None, shown_for_s: float = 0.0) -> None:
+        """What the asker has written since the calls were shown denies them at once."""
         worker, job = claim
         with self._notified(), self._moving() as happened:
-            mention_at = None if mention_in_s is None else self.clock.now() + mention_in_s
-            waits = self._do(self.stores[worker].recorded_calls.wait(job, None, mention_at))
+            now = self.clock.now()
+            mention_at = None if mention_in_s is None else now + mention_in_s
+            waits = self._do(self.stores[worker].recorded_calls.wait(job, None, mention_at, now - shown_for_s))
             assert waits is self.model.wait(worker, job, mention_in_s)
             happened |= {job.id: Event.WAIT} if waits else {}
+            if waits and job.id in self.model.deny_by_replies_since(job, now - shown_for_s):
+                happened[job.id] = Event.RELEASE
 
     @rule(claim=claims, number=few)
     def begin_call(self, claim: tuple[str, Job], number: int) -> None:
@@ -562,7 +568,7 @@ class Machine(RuleBasedStateMachine):
             with self._notified(), self._moving(Event.UNBATCH) as happened:
                 happened |= dict.fromkeys(theirs, Event.ERASE)
                 erased = self._do(self.stores[worker].erasure.erase(user_id=user_id, thread=thread))
-                assert erased == self.model.erase(user_id, thread)
+                assert erased["questions"] == self.model.erase(user_id, thread)
 
     @rule(target=taken, worker=workers)
     def take_outbox_entries(self, worker: str):  # type: ignore[no-untyped-def]

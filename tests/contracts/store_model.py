@@ -45,6 +45,7 @@ class Expected:
     joined_step: int | None = None
     waits_until: float | None = None
     effort: Effort | None = None
+    created_at: float = 0.0
     asked_at: float = 0.0
     started_at: float | None = None
     calls: Mapping[tuple[int, int, int], CallState] = field(default_factory=dict, hash=False)
@@ -178,7 +179,7 @@ class StoreModel:
         if job_id is None:
             return None
         waits = full or self._is_behind(question)
-        self.jobs[job_id] = Expected(question, asked_at=self.clock.now())
+        self.jobs[job_id] = Expected(question, created_at=self.clock.now(), asked_at=self.clock.now())
         return waits
 
     def _is_behind(self, question: Question) -> bool:
@@ -388,6 +389,11 @@ class StoreModel:
 
     def _is_late(self, job: Expected) -> bool:
         return job.waits_until is not None and job.waits_until <= self.clock.now()
+
+    def deny_by_replies_since(self, job: Job, shown_at: float) -> list[int]:
+        """Returns the waiting jobs that go on because of what is queued in their thread since then."""
+        queued = [other for other in self.of(job.question.thread).values() if other.status is Status.QUEUED]
+        return [key for other in queued if other.created_at > shown_at for key in self.deny_by_reply(other.question)]
 
     def deny_by_reply(self, question: Question) -> list[int]:
         """Returns the waiting jobs that go on because their asker has asked something else."""

@@ -10,6 +10,7 @@ Questions are named by their number, in the order of writing, with a letter for 
 another workspace). Odd and even ones have different askers. `1+3` are claimed together.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from bot.core.calls import CallState, Decision
@@ -176,8 +177,11 @@ class Player:
         return self._said()
 
     def wait(self, _worker: str, name: str, *how: str) -> str:
-        """Gives the job up until its calls are decided; with `mention`, its asker is mentioned a minute later."""
-        self.machine.wait(self._claim(name, how), 60.0 if "mention" in how else None)
+        """Gives the job up until its calls are decided; with `mention`, its asker is mentioned a minute later.
+
+        With `read`, people have read what it asks for two seconds.
+        """
+        self.machine.wait(self._claim(name, how), 60.0 if "mention" in how else None, 2.0 if "read" in how else 0.0)
         return self._said()
 
     def begin(self, _worker: str, name: str, index: str = "0", *which: str) -> str:
@@ -241,7 +245,8 @@ class Player:
         """Erases a person, a thread, a person in a thread, or everything; returns how many questions."""
         user_id = next((word for word in what if word.startswith("U")), None)
         self.machine.erase(worker, user_id, THREADS[0] if "thread" in what else None, 0)
-        return str(self.machine.result)
+        assert isinstance(self.machine.result, Counter)
+        return str(self.machine.result["questions"])
 
     def outbox(self, worker: str) -> str:
         """Takes what is due."""

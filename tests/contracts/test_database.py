@@ -1,8 +1,11 @@
 """Database operations outlive their callers, have a time limit, share commits, and fail with StoreError."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +17,7 @@ from bot.store.database import MAX_GROUP, Database, GroupCommit, create_engine
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import ManualClock
 
+FILES = 20
 NUMBERS = sa.table("numbers", sa.column("number"))
 
 
@@ -82,6 +86,60 @@ async def test_only_commits_that_a_power_cut_may_undo_wait_for_no_disk(database:
     synced, unsynced = ("on", "off") if database.on_server else ("2", "1")
     found = [await database.write(synchronous, synced=is_synced) for is_synced in (True, False, False, True)]
     assert found == [synced, unsynced, unsynced, synced]
+
+
+async def test_connections_of_one_process_keep_the_locks_of_each_other(tmp_path: Path, clock: ManualClock) -> None:
+    """Closing a file drops all locks that a process has on it. Another process would take the database for unused."""
+    file = tmp_path / "typist.db"
+    database = Database(create_engine(f"sqlite:///{file}"), clock)
+    await database.write(create_numbers)
+    assert await database.read(numbers) == []
+    # Only the last connection of all processes may leave the write-ahead log.
+    leave = "PRAGMA journal_mode=DELETE"
+    program = f"import sqlite3; print(sqlite3.connect({str(file)!r}, timeout=0).execute({leave!r}).fetchone())"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert (out, b"database is locked" in err) == (b"", True), (out, err)
+    await database.engine.dispose()
+
+
+async def test_processes_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """Of two that have SQLite write ahead at once, it refuses one, however long that one would wait."""
+
+    async def connect(url: str) -> None:
+        engine = create_engine(url)
+        async with engine.connect() as connection:
+            assert await connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+        await engine.dispose()
+
+    for number in range(FILES):
+        await asyncio.gather(*(connect(f"sqlite:///{tmp_path}/{number}.db") for _ in range(8)))
+
+
+async def test_readers_wait_for_no_writer_and_not_for_each_other(shared_url: str, clock: ManualClock) -> None:
+    """Hundreds of answers that begin read for seconds. A heartbeat that waits behind them costs the worker its jobs."""
+    database = Database(create_engine(shared_url), clock)
+    await database.write(create_numbers)
+    go_on, both = asyncio.Event(), asyncio.Barrier(3)
+
+    async def read_slowly(connection: AsyncConnection) -> list[int]:
+        found = await numbers(connection)
+        await both.wait()
+        await go_on.wait()
+        return found
+
+    writing = asyncio.create_task(database.write(partial(insert, number=1, after=go_on)))
+    reading = [asyncio.create_task(database.read(read_slowly)) for _ in range(2)]
+    async with asyncio.timeout(WITHIN_S):
+        await both.wait()
+        assert await database.read(numbers) == []
+        go_on.set()
+        assert await asyncio.gather(*reading) == [[], []]
+        await writing
+        assert await database.read(numbers) == [1]
+    await database.engine.dispose()
 
 
 class TestCancelledCaller:

@@ -17,10 +17,11 @@ from bot.errors import EndReason
 from bot.models import anthropic, bodies, openai
 from bot.models.bodies import MAX_ERROR_BYTES
 from bot.models.failures import Lookup, LookupOutcome
-from bot.models.model import MAX_WRITTEN_CHARS
+from bot.models.model import MAX_WRITTEN_CHARS, PIECE_BYTES
 from bot.models.prompt import ToolDefinition
 from bot.models.setup import VendorSettings
-from bot.models.streams import MAX_CALLS, MAX_EVENT_BYTES
+from bot.models.streams import MAX_CALLS
+from bot.models.wire import MAX_EVENT_BYTES
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.notifications import PROMPT, ask
 from tests.contracts.vendors import APIS, KEY, VendorApi
@@ -200,3 +201,21 @@ async def test_step_has_at_most_so_many_calls(vendor: VendorServer, api: VendorA
     assert (refused.failure, refused.calls) == (EndReason.CUT, [])
     assert refused.error is not None
     assert not refused.error.may_pass
+
+
+async def test_other_work_goes_on_while_an_answer_comes_at_once(vendor: VendorServer) -> None:
+    """A gateway's cache sends it whole."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    cached = b": ping\n" * 100_000
+    working = asyncio.create_task(others())
+    await ask(APIS[0], vendor, VendorResponse([cached + b"data: [DONE]\n\n"]))
+    working.cancel()
+    # The last piece of each chunk needs no pause.
+    assert turns >= len(cached) // PIECE_BYTES / 2

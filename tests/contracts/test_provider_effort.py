@@ -1,7 +1,5 @@
 """The effort of an answer in the vendors' terms, and what a refusal of it changes."""
 
-import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,12 +7,10 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
-from bot.models.model import LEVELS_WITHIN_S
 from bot.models.prompt import Effort, ToolDefinition, WebSearch
-from bot.models.setup import LEVELS
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
-from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 FAST = Effort.FAST
 NORMAL = Effort.NORMAL
@@ -39,17 +35,7 @@ def without_effort(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def efforts(vendor: VendorServer) -> list[str]:
     """Returns the level of effort in each request for an answer."""
-    return [effort_in(request.body) for request in vendor.requests if request.method == "POST"]
-
-
-def model_info(*taken: str, supported: bool = True) -> VendorResponse:
-    """Returns what Anthropic says of a model that takes these levels."""
-    levels: dict[str, Any] = {
-        level: {"supported": level in taken} for level in LEVELS if level not in ("none", "minimal")
-    }
-    capabilities = {"effort": {"supported": supported, **levels}}
-    body = {"id": "m", "type": "model", "display_name": "M", "created_at": "2026-10-01T00:00:00Z"}
-    return VendorResponse([json.dumps({**body, "capabilities": capabilities}).encode()], 200, "application/json")
+    return [effort_in(request.body) for request in vendor.requests]
 
 
 @pytest.mark.parametrize(("effort", "level"), [(FAST, "low"), (NORMAL, ""), (THOROUGH, "high")])
@@ -57,10 +43,7 @@ def model_info(*taken: str, supported: bool = True) -> VendorResponse:
 async def test_effort_is_sent_in_the_terms_of_each_api(
     vendor: VendorServer, api: VendorApi, effort: Effort, level: str
 ) -> None:
-    def answer(request: VendorRequest) -> VendorResponse:
-        return api.streamed("one") if request.method == "POST" else model_info("low", "medium", "high")
-
-    received = await ask(api, vendor, answer, prompt=replace(PROMPT, effort=effort))
+    received = await ask(api, vendor, api.streamed("one"), prompt=replace(PROMPT, effort=effort))
     assert efforts(vendor) == [level]
     assert received.completions[0].effort == level
 
@@ -102,7 +85,6 @@ REFUSALS = {
     ),
     "Ollama, no reasoning": (CHAT, THOROUGH, '"gemma3" does not support thinking', ""),
     "vLLM, a template": (CHAT, THOROUGH, "Chat template error: reasoning must be a flag", ""),
-    "a strict server": (CHAT, THOROUGH, "Extra inputs are not permitted", ""),
     "Anthropic, thinking is off": (
         ANTHROPIC,
         THOROUGH,
@@ -120,15 +102,13 @@ async def test_refused_effort_steps_to_the_nearest_level_and_costs_nothing_else(
     vendor: VendorServer, api: VendorApi, effort: Effort, message: str, level: str
 ) -> None:
     def answer(request: VendorRequest) -> VendorResponse:
-        if request.method == "GET":
-            return refusal(404, {"error": {"type": "not_found_error", "message": "Not found"}})
         return api.streamed("one") if effort_in(request.body) == level else unsupported(message, "reasoning.effort")
 
     vendor.script(answer)
     prompt = replace(WITH_ALL, effort=effort)
     async with connected(api, vendor) as model:
         received = [await collect(model, prompt), await collect(model, prompt)]
-    asked = [request.body for request in vendor.requests if request.method == "POST"]
+    asked = [request.body for request in vendor.requests]
     first = effort_in(asked[0])
     assert efforts(vendor) == [first, level, level], "remembered"
     assert without_effort(asked[0]) == without_effort(asked[1]) == without_effort(asked[2])
@@ -139,15 +119,20 @@ async def test_refused_effort_steps_to_the_nearest_level_and_costs_nothing_else(
         assert one.completions[0].refused == (("thinking longer",) if is_missed else ())
 
 
-async def test_levels_are_tried_until_one_is_taken(vendor: VendorServer) -> None:
+async def test_third_request_leaves_the_effort_to_the_model_and_the_next_one_knows_more(vendor: VendorServer) -> None:
     vendor.script(
-        unsupported(OPENAI_VALUE.format("high", "'low' and 'medium'")),
+        unsupported(OPENAI_VALUE.format("high", "'low' and 'medium'"), "reasoning.effort"),
         unsupported("The following tools cannot be used with reasoning.effort 'medium': web_search."),
         RESPONSES.streamed("one"),
     )
     async with connected(RESPONSES, vendor) as model:
-        assert (await collect(model, replace(WITH_ALL, effort=THOROUGH))).text == "one"
-    assert efforts(vendor) == ["high", "medium", "low"]
+        assert (await collect(model, replace(WITH_ALL, effort=THOROUGH))).completions[0].refused[
+            -1
+        ] == "thinking longer"
+        for _ in range(6):
+            received = await collect(model, replace(WITH_ALL, effort=THOROUGH))
+    assert efforts(vendor)[:3] == ["high", "medium", ""]
+    assert received.completions[0].refused == (), "all else is put back"
 
 
 async def test_model_without_reasoning_loses_effort_and_summaries(vendor: VendorServer) -> None:
@@ -171,11 +156,11 @@ async def test_refused_summaries_keep_the_effort(vendor: VendorServer) -> None:
 async def test_refused_effort_is_remembered_only_if_the_request_without_it_succeeds(vendor: VendorServer) -> None:
     # It names the effort, and means something else.
     error = unsupported("The question 'How much effort is it?' was refused.")
-    vendor.script(error, error, RESPONSES.streamed("one"))
+    vendor.script(error, error, error, RESPONSES.streamed("one"))
     async with connected(RESPONSES, vendor) as model:
         assert (await collect(model, THOROUGHLY)).failure is EndReason.UNEXPECTED
         assert (await collect(model, THOROUGHLY)).text == "one"
-    assert efforts(vendor) == ["high", "", "high"]
+    assert efforts(vendor) == ["high", "", "", "high"]
 
 
 async def test_failure_that_is_no_bad_request_keeps_the_effort(vendor: VendorServer) -> None:
@@ -198,55 +183,3 @@ async def test_gateway_that_takes_tools_only_without_reasoning_says_that_it_did_
         assert (received.text, received.completions[0].refused) == ("one", ("thinking longer",))
         assert (await collect(model, THOROUGHLY)).completions[0].effort == "high"
     assert efforts(vendor) == ["high", "high", "none", "high"]
-
-
-@pytest.mark.parametrize(
-    ("taken", "effort", "level"),
-    [
-        (("low", "medium", "high", "max"), THOROUGH, "high"),
-        (("low", "medium"), THOROUGH, "medium"),
-        (("medium", "high"), FAST, "medium"),
-        ((), THOROUGH, ""),
-    ],
-)
-async def test_anthropic_is_asked_once_which_levels_a_model_takes(
-    vendor: VendorServer, taken: tuple[str, ...], effort: Effort, level: str
-) -> None:
-    def answer(request: VendorRequest) -> VendorResponse:
-        if request.method == "POST":
-            return ANTHROPIC.streamed("one")
-        return model_info(*taken, supported=bool(taken))
-
-    vendor.script(answer)
-    async with connected(ANTHROPIC, vendor) as model:
-        for prompt in (PROMPT, replace(PROMPT, effort=effort), replace(PROMPT, effort=effort)):
-            assert (await collect(model, prompt)).text == "one"
-    assert [request.method for request in vendor.requests] == ["POST", "GET", "POST", "POST"]
-    assert vendor.requests[1].path == "/v1/models/m"
-    assert efforts(vendor) == ["", level, level]
-
-
-@pytest.mark.parametrize(
-    "says",
-    [
-        refusal(404, {"type": "error", "error": {"type": "not_found_error", "message": "No."}}),
-        VendorResponse([b"<html>"], 200, "text/html"),
-        VendorResponse([b'{"id": "m", "capabilities": "all"}'], 200, "application/json"),
-    ],
-    ids=["no such model", "a web page", "other JSON"],
-)
-async def test_effort_is_sent_where_nothing_is_known_of_the_model(vendor: VendorServer, says: VendorResponse) -> None:
-    assert (await ask(ANTHROPIC, vendor, says, ANTHROPIC.streamed("one"), prompt=THOROUGHLY)).text == "one"
-    assert efforts(vendor) == ["high"]
-
-
-@pytest.mark.skips_waits
-async def test_answer_does_not_wait_long_for_a_vendor_that_does_not_say_which_levels_a_model_takes(
-    vendor: VendorServer,
-) -> None:
-    vendor.script(VendorResponse(ending=ResponseEnd.HANG, ping=b""), ANTHROPIC.streamed("one"))
-    began = asyncio.get_running_loop().time()
-    async with connected(ANTHROPIC, vendor) as model, asyncio.timeout(60):
-        assert (await collect(model, THOROUGHLY)).text == "one"
-    assert [request.method for request in vendor.requests] == ["GET", "POST"]
-    assert asyncio.get_running_loop().time() - began < 2 * LEVELS_WITHIN_S

@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,7 +100,8 @@ async def test_model_that_cannot_see_answers_without_files(
         ([refusal(401, {"error": {}})], EndReason.BAD_KEY, 1),
         ([refusal(429, {"error": {}})], EndReason.RATE_LIMITED, 1),
         ([refusal(400, {"error": {"code": "content_filter"}})], EndReason.REFUSED, 1),
-        ([refusal(400, {"error": {}}), refusal(400, {"error": {}})], EndReason.UNEXPECTED, 2),
+        ([refusal(400, {"error": {}}), refusal(400, {"error": {}})], EndReason.UNEXPECTED, 3),
+        ([refusal(404, {"error": {"message": "The model `m` does not exist"}})], EndReason.UNKNOWN_MODEL, 1),
     ],
 )
 async def test_other_failures_are_reported_unchanged(
@@ -187,36 +187,10 @@ def names_sent(vendor: VendorServer) -> list[list[str]]:
     return [[file.name for file in (A, B, C) if file.base64 in str(sent.body)] for sent in vendor.requests]
 
 
-@pytest.mark.parametrize(
-    ("api", "error"),
-    [
-        (ANTHROPIC, {"message": "messages.2.content.1.image.source.base64.data: Image does not match its media type"}),
-        (RESPONSES, {"message": "The image is not valid.", "param": "input[2].content[1].image_url"}),
-        (CHAT, {"message": "Invalid image at messages[3].content[1]: cannot be decoded."}),
-        (CHAT, {"detail": [{"loc": ["body", "messages", 3, "content", 1, "image_url"], "msg": "bad image"}]}),
-    ],
-    ids=["anthropic", "responses", "chat", "vllm"],
-)
-async def test_only_the_file_in_the_named_place_is_left_out(
-    vendor: VendorServer, api: VendorApi, error: dict[str, Any]
-) -> None:
-    received = await ask(api, vendor, refusal(400, {"error": error}), api.streamed("Two."), prompt=THREE)
-    assert (received.text, received.completions[0].left_out) == ("Two.", ("c.png",))
-    assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["a.png", "b.png"]]
-
-
 EMPTY = VendorResponse(status=413)
 PAGE = VendorResponse([b"<html><title>413 Request Entity Too Large</title></html>"], 413, "text/html")
 TOO_LARGE = refusal(413, {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}})
 SILENT = refusal(400, {"error": {"type": "invalid_request_error", "message": "Bad request."}})
-PLACELESS: dict[str, tuple[VendorResponse, FileFault]] = {
-    "an image that can't be read": (UNCLEAR, FileFault.FILE),
-    "an error that names nothing": (SILENT, FileFault.FILE),
-    "no body": (VendorResponse(status=400), FileFault.FILE),
-    "too large, in a vendor's words": (TOO_LARGE, FileFault.TOO_LARGE),
-    "too large, without a body": (EMPTY, FileFault.TOO_LARGE),
-    "too large, as a proxy's page": (PAGE, FileFault.TOO_LARGE),
-}
 
 
 def judging(api: VendorApi, bad: Callable[[VendorRequest], bool], error: VendorResponse) -> Script:
@@ -229,83 +203,66 @@ def having(*files: Media) -> Callable[[VendorRequest], bool]:
     return lambda request: any(file.base64 in str(request.body) for file in files)
 
 
-@pytest.mark.parametrize("bad", [(A,), (B,), (A, B), (A, C), (B, C)], ids=lambda bad: ", ".join(f.name for f in bad))
-@pytest.mark.parametrize(("error", "fault"), PLACELESS.values(), ids=PLACELESS)
-@pytest.mark.parametrize("api", APIS, ids=str)
-async def test_refused_files_without_a_place_are_found_and_no_other_is_left_out(
-    vendor: VendorServer, api: VendorApi, error: VendorResponse, fault: FileFault, bad: tuple[Media, ...]
+REFUSALS: dict[str, tuple[VendorResponse, FileFault]] = {
+    "an image that can't be read": (UNCLEAR, FileFault.FILE),
+    "an error that names nothing": (SILENT, FileFault.FILE),
+    "no body": (VendorResponse(status=400), FileFault.FILE),
+    "too large, in a vendor's words": (TOO_LARGE, FileFault.TOO_LARGE),
+    "too large, without a body": (EMPTY, FileFault.TOO_LARGE),
+    "too large, as a proxy's page": (PAGE, FileFault.TOO_LARGE),
+    "too many": (refusal(400, {"error": {"message": "At most 1 image(s) may be provided."}}), FileFault.TOGETHER),
+    "too many tokens": (refusal(400, {"error": {"code": "context_length_exceeded"}}), FileFault.TOGETHER),
+    "in the stream": (
+        VendorResponse([b'data: {"error": {"code": 500, "message": "image input failed"}}\n\n']),
+        FileFault.KIND,
+    ),
+}
+
+
+@pytest.mark.parametrize(("error", "fault"), REFUSALS.values(), ids=REFUSALS)
+async def test_refused_files_are_left_out_named_and_not_sent_again(
+    vendor: VendorServer, error: VendorResponse, fault: FileFault
 ) -> None:
-    """Each costs nothing but itself, in a number of requests that grows with that of the files."""
-    received = await ask(api, vendor, judging(api, having(*bad), error), prompt=THREE)
-    names = tuple(file.name for file in bad)
-    assert (received.text, received.completions[0].left_out) == ("Seen.", names)
-    assert received.completions[0].refused_files == dict.fromkeys(names, fault)
-    assert names_sent(vendor)[-1] == [file.name for file in (A, B, C) if file not in bad]
-    assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["a.png"], ["b.png"], ["c.png"], names_sent(vendor)[-1]]
-    assert QUESTION in str(vendor.requests[-1].body)
-    usage = received.completions[0].usage
-    assert usage
-    assert len(usage.each) == 1 + 3 - len(bad)
-
-
-@pytest.mark.parametrize("error", [UNCLEAR, SILENT, EMPTY], ids=["unclear", "silent", "too large"])
-async def test_refused_files_are_not_asked_about_again(vendor: VendorServer, error: VendorResponse) -> None:
-    """Later steps and answers have the same files."""
-    vendor.script(judging(CHAT, having(A, C), error))
+    """Later steps and answers have the same files. How many are too many depends on the request."""
+    vendor.script(judging(CHAT, having(A, B, C), error))
     async with connected(CHAT, vendor) as model:
-        first, again = [await collect(model, THREE) for _ in range(2)]
-    assert first.completions[0].left_out == again.completions[0].left_out == ("a.png", "c.png")
-    assert first.completions[0].refused_files == again.completions[0].refused_files
-    assert names_sent(vendor)[-2:] == [["b.png"], ["b.png"]]
-    assert len(vendor.requests) == 6
+        for requests in (2, 4 if fault is FileFault.TOGETHER else 3):
+            received = await collect(model, THREE)
+            assert (received.text, received.completions[0].left_out) == ("Seen.", ("a.png", "b.png", "c.png"))
+            faults = {} if fault is FileFault.KIND else dict.fromkeys(("a.png", "b.png", "c.png"), fault)
+            assert received.completions[0].refused_files == faults
+            assert len([request for request in vendor.requests if request.method == "POST"]) == requests
+    assert QUESTION in str(vendor.requests[-1].body)
 
 
-async def test_file_of_the_same_name_stays(vendor: VendorServer) -> None:
-    """One of two that are alike in all else stays, too."""
-    same = replace(B, name=A.name)
-    prompt = Prompt("", (Turn("user", QUESTION, (A, same)),))
-    received = await ask(CHAT, vendor, judging(CHAT, having(same), UNCLEAR), prompt=prompt)
-    assert (received.text, received.completions[0].left_out) == ("Seen.", ("a.png",))
-    assert names_sent(vendor)[-1] == ["a.png"]
-
-
-@pytest.mark.parametrize(
-    ("error", "faults"), [(UNCLEAR, {FileFault.FILE}), (EMPTY, {FileFault.TOO_LARGE}), (SILENT, set[FileFault]())]
-)
-async def test_requests_after_refusals_are_bounded(
-    vendor: VendorServer, error: VendorResponse, faults: set[FileFault]
+async def test_file_that_was_refused_beside_a_bad_one_is_sent_once_it_is_asked_about_alone(
+    vendor: VendorServer,
 ) -> None:
-    """A vendor that refuses each file and doesn't speak of files takes none."""
-    received = await ask(CHAT, vendor, judging(CHAT, having(A, B, C), error), prompt=THREE)
-    assert (received.text, received.completions[0].left_out) == ("Seen.", ("a.png", "b.png", "c.png"))
-    assert set(received.completions[0].refused_files.values()) == faults
-    assert (len(vendor.requests), names_sent(vendor)[-1]) == (5, [])
+    vendor.script(judging(CHAT, having(A), UNCLEAR))
+    async with connected(CHAT, vendor) as model:
+        assert (await collect(model, THREE)).completions[0].left_out == ("a.png", "b.png", "c.png")
+        alone = Prompt("", (Turn("user", QUESTION, (B,)),))
+        assert (await collect(model, alone)).completions[0].left_out == ()
+    assert B.base64 in str(vendor.requests[-1].body)
 
 
-@pytest.mark.parametrize("most", [0, 1, 2, 3, 4])
-@pytest.mark.parametrize(
-    "message", ["At most {most} image(s) may be provided in one request.", "Too many images in request.", "No."]
-)
-async def test_as_many_of_the_newest_files_stay_as_a_vendor_takes_together(
-    vendor: VendorServer, message: str, most: int
+async def test_refusal_that_names_something_else_keeps_the_files(vendor: VendorServer) -> None:
+    error = refusal(400, {"error": {"message": "property 'stream_options' is unsupported"}})
+    received = await ask(CHAT, vendor, judging(CHAT, lambda sent: "stream_options" in sent.body, error), prompt=THREE)
+    assert (received.text, received.completions[0].left_out) == ("Seen.", ())
+    assert len(vendor.requests) == 2
+
+
+@pytest.mark.parametrize("error", [SILENT, VendorResponse(status=400)], ids=["a sentence", "nothing"])
+async def test_server_that_refuses_files_and_something_else_is_asked_three_times(
+    vendor: VendorServer, error: VendorResponse
 ) -> None:
-    """No words make more requests than two for each file, and six."""
-    five = tuple(drawn(f"{number}.png", 8 + number) for number in range(5))
-    prompt = Prompt("", (Turn("user", QUESTION, five),))
-    error = refusal(400, {"error": {"message": message.format(most=most)}})
-    received = await ask(
-        CHAT, vendor, judging(CHAT, lambda request: str(request.body).count("data:image/") > most, error), prompt=prompt
-    )
-    gone = tuple(file.name for file in five[: 5 - most])
-    assert (received.text, received.completions[0].left_out) == ("Seen.", gone)
-    assert len(vendor.requests) <= 2 * len(five) + 6
-
-
-async def test_text_that_is_too_long_is_not_looked_for_among_files(vendor: VendorServer) -> None:
-    error = refusal(400, {"error": {"code": "context_length_exceeded", "message": "The prompt is too long."}})
-    received = await ask(CHAT, vendor, error, prompt=THREE)
-    assert received.failure is EndReason.CONTEXT_TOO_LONG
-    assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["b.png", "c.png"], ["c.png"], []]
+    bad = having(A, B, C)
+    vendor.script(judging(CHAT, lambda sent: bad(sent) or "stream_options" in sent.body, error))
+    async with connected(CHAT, vendor) as model:
+        received = [await collect(model, THREE) for _ in range(3)]
+    assert [(one.text, one.completions[0].left_out) for one in received] == [("Seen.", ("a.png", "b.png", "c.png"))] * 3
+    assert len(vendor.requests) <= 3 + 3 + 2
 
 
 def noisy(name: str, side: int) -> Media:
@@ -316,14 +273,13 @@ def noisy(name: str, side: int) -> Media:
 
 @pytest.mark.parametrize("error", [EMPTY, PAGE, TOO_LARGE], ids=["no body", "page", "vendor's words"])
 async def test_images_become_smaller_where_a_request_is_too_large(vendor: VendorServer, error: VendorResponse) -> None:
-    """The size is remembered, as that of a proxy in front of the model: requests of less are sent as they are."""
+    """The size in pixels is remembered."""
     large = Prompt("", (Turn("user", QUESTION, (noisy("a.png", 1_200), noisy("b.png", 900), C)),))
     vendor.script(judging(ANTHROPIC, lambda request: len(request.content) > 2_000_000, error))
     async with connected(ANTHROPIC, vendor) as model:
-        for requests in (2, 3):
-            received = await collect(model, large)
-            assert (received.text, received.completions[0].left_out) == ("Seen.", ())
-            assert len(vendor.requests) == requests
+        received = await collect(model, large)
+        assert (received.text, received.completions[0].left_out) == ("Seen.", ())
+        assert len(vendor.requests) == 2
         small = noisy("small.png", 600)
         assert (await collect(model, Prompt("", (Turn("user", QUESTION, (small,)),)))).text == "Seen."
     assert small.base64 in str(vendor.requests[-1].body)
@@ -334,15 +290,16 @@ async def test_images_become_smaller_where_a_request_is_too_large(vendor: Vendor
     assert sizes == [(1_000, 1_000), (900, 900), (10, 6)]
 
 
-async def test_image_that_stays_too_large_is_left_out_alone(vendor: VendorServer) -> None:
+async def test_images_that_stay_too_large_are_left_out(vendor: VendorServer) -> None:
     """groq and others name the place and the bytes."""
     too_large = "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 6000000 bytes > 5242880 bytes"
-    prompt = Prompt("", (Turn("user", QUESTION, (A, noisy("b.png", 400), C)),))
+    prompt = Prompt("", (Turn("user", QUESTION, (A, noisy("b.png", 400))),))
     error = refusal(400, {"error": {"message": too_large}})
     script = judging(ANTHROPIC, lambda request: len(request.content) > 5_000, error)
     received = await ask(ANTHROPIC, vendor, script, prompt=prompt)
-    assert (received.text, received.completions[0].left_out) == ("Seen.", ("b.png",))
-    assert received.completions[0].refused_files == {"b.png": FileFault.TOO_LARGE}
+    assert (received.text, received.completions[0].left_out) == ("Seen.", ("a.png", "b.png"))
+    assert set(received.completions[0].refused_files.values()) == {FileFault.TOO_LARGE}
+    assert len(vendor.requests) == 3
 
 
 @pytest.mark.parametrize(
@@ -384,11 +341,3 @@ async def test_image_is_scaled_to_the_pixels_that_a_refusal_names(
             widths.append(image.width)
     # Remembered for the model.
     assert widths == [1_500, max_pixels, max_pixels]
-
-
-async def test_file_that_was_shared_twice_stays_once(vendor: VendorServer) -> None:
-    prompt = Prompt("", (Turn("user", QUESTION, (A, replace(A))),))
-    one = judging(CHAT, lambda request: str(request.body).count(A.base64) > 1, UNCLEAR)
-    received = await ask(CHAT, vendor, one, prompt=prompt)
-    assert received.completions[0].left_out == ("a.png",)
-    assert str(vendor.requests[-1].body).count(A.base64) == 1

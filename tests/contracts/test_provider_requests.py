@@ -1,6 +1,8 @@
 """The requests to each API, and how they are authorized."""
 
+import logging
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -14,7 +16,7 @@ from bot.models.setup import VendorSettings, speaks_responses
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options, unsupported
 from tests.streams import steps
-from tests.streams.server import VendorResponse, VendorServer, refusal
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 CACHED = Prompt(PROMPT.system, PROMPT.turns, "c0ffee")
 
@@ -108,6 +110,16 @@ REFUSALS = {
         unsupported("Unknown parameter: 'prompt_cache_key'.", "prompt_cache_key", 422),
         {"prompt_cache_key"},
     ),
+    "a server that knows nothing of storing": (
+        RESPONSES,
+        unsupported("Unknown parameter: 'store'.", "store"),
+        {"store"},
+    ),
+    "a server that forbids storing, by a page": (
+        RESPONSES,
+        VendorResponse([b"<html>Extra inputs are not permitted: store</html>"], 422, "text/html"),
+        {"store"},
+    ),
 }
 
 
@@ -161,11 +173,11 @@ async def test_refusal_is_remembered_only_if_the_request_without_it_succeeds(ven
     # It names reasoning, and means the conversation.
     orphan = "Item 'rs_1' of type 'reasoning' was provided without its required following item."
     error = refusal(400, {"error": {"message": orphan, "type": "invalid_request_error", "param": "input"}})
-    vendor.script(error, error, RESPONSES.streamed("one"))
+    vendor.script(error, error, error, RESPONSES.streamed("one"))
     async with connected(RESPONSES, vendor) as model:
         assert (await collect(model)).failure is EndReason.UNEXPECTED
         assert (await collect(model)).text == "one"
-    assert ["reasoning" in request.body for request in vendor.requests] == [True, False, True]
+    assert ["reasoning" in request.body for request in vendor.requests] == [True, False, False, True]
 
 
 # As gateways pass on what OpenAI says of its models that reason.
@@ -245,10 +257,168 @@ async def test_step_of_responses_can_go_on_at_chat_completions(vendor: VendorSer
     ]
 
 
-async def test_requests_refused_for_other_reasons_are_not_repeated(vendor: VendorServer) -> None:
-    received = await ask(RESPONSES, vendor, unsupported("Invalid value: 'input'.", "input"), prompt=CACHED)
-    assert received.failure is EndReason.UNEXPECTED
+LASTING = {
+    "another model": (refusal(400, {"error": {"message": "The model `m` does not exist"}}), EndReason.UNKNOWN_MODEL),
+    "another model, by its number": (refusal(404, {"error": {"message": "Not found"}}), EndReason.UNKNOWN_MODEL),
+    "the words": (refusal(400, {"error": {"code": "content_filter", "message": "Tools of war."}}), EndReason.REFUSED),
+    "the key": (refusal(401, {"error": {"message": "No tools for you."}}), EndReason.BAD_KEY),
+    "credit": (refusal(402, {"error": {"message": "Tools cost more."}}), EndReason.OUT_OF_CREDIT),
+    "the rate": (refusal(429, {"error": {"message": "Too many tools."}}), EndReason.RATE_LIMITED),
+    "the load": (refusal(503, {"error": {"message": "Tools are busy."}}), EndReason.OVERLOADED),
+    "a fault of the server": (refusal(500, {"error": {"message": "Oh."}}), EndReason.SERVER_ERROR),
+}
+
+
+@pytest.mark.parametrize(("refused", "failure"), LASTING.values(), ids=LASTING.keys())
+async def test_refusal_that_is_not_of_the_requests_form_is_not_repeated(
+    vendor: VendorServer, refused: VendorResponse, failure: EndReason
+) -> None:
+    assert (await ask(CHAT, vendor, refused, prompt=OFFERING)).failure is failure
     assert len(vendor.requests) == 1
+
+
+IN_STREAM = b"""event: error
+data: {"type": "error", "error": {"type": "invalid_request_error", "message": "Not like this."}}
+
+"""
+UNNAMED = {
+    "a sentence": refusal(400, {"error": {"message": "Not like this."}}),
+    "plain text": VendorResponse([b"Not like this."], 400, "text/plain"),
+    "a page": VendorResponse([b"<html><body>Not like this.</body></html>"], 400, "text/html"),
+    "in the stream": VendorResponse([IN_STREAM]),
+    "nothing": VendorResponse(status=422),
+}
+EVERYTHING = {**UNNAMED, "a name": refusal(400, {"error": {"message": "Unknown field max_tokens: 5 fields refused."}})}
+
+
+@pytest.mark.parametrize("api", [RESPONSES, CHAT, ANTHROPIC], ids=str)
+@pytest.mark.parametrize("refused", EVERYTHING.values(), ids=EVERYTHING.keys())
+async def test_server_that_refuses_everything_is_asked_three_times(
+    vendor: VendorServer, api: VendorApi, refused: VendorResponse
+) -> None:
+    received = await ask(api, vendor, refused, prompt=OFFERING)
+    assert received.failure in (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
+    assert len(vendor.requests) <= 3
+    assert received.error
+    said = b"".join(refused.chunks)
+    assert (
+        not said
+        or said.startswith(b"<")
+        or "Not like this" in received.error.detail
+        or "fields" in received.error.detail
+    )
+
+
+def strict(api: VendorApi, *refused: str, error: VendorResponse) -> Callable[[VendorRequest], VendorResponse]:
+    """Returns a server that refuses requests with one of these fields, or system messages, and names none."""
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        roles = {message["role"] for message in request.body.get("messages", ())}
+        return error if not (roles | set(request.body)).isdisjoint(refused) else api.streamed("one")
+
+    return answer
+
+
+@pytest.mark.parametrize("error", UNNAMED.values(), ids=UNNAMED.keys())
+@pytest.mark.parametrize(
+    ("api", "refused", "lost"),
+    [
+        (CHAT, ("stream_options",), ()),
+        (CHAT, ("system",), ()),
+        (CHAT, ("tools",), ("tools",)),
+        (CHAT, ("tools", "stream_options", "system", "reasoning_effort"), ("tools",)),
+        (RESPONSES, ("instructions",), ()),
+        (RESPONSES, ("reasoning", "include", "prompt_cache_key"), ()),
+        (RESPONSES, ("tools",), ("tools",)),
+        (ANTHROPIC, ("system",), ()),
+        (ANTHROPIC, ("cache_control", "tools"), ("tools",)),
+        (ANTHROPIC, ("output_config",), ()),
+    ],
+    ids=str,
+)
+async def test_what_an_unnamed_refusal_is_about_is_found_and_all_else_is_put_back(
+    vendor: VendorServer, api: VendorApi, refused: tuple[str, ...], lost: tuple[str, ...], error: VendorResponse
+) -> None:
+    prompt = replace(OFFERING, cache_key="c0ffee")
+    vendor.script(strict(api, *refused, error=error))
+    async with connected(api, vendor) as model:
+        for _ in range(8):
+            before = len(vendor.requests)
+            received = await collect(model, prompt)
+            assert received.text == "one", "each question is answered"
+            assert len(vendor.requests) - before <= 3
+        assert len(vendor.requests) - before == 1, "remembered"
+    first, *_, last = (request.body for request in vendor.requests)
+    assert received.completions[0].refused == lost
+    missing = {name for name in first if name not in last}
+    assert missing - {"include"} == set(refused) & set(first) - {"include"}, "which goes with tools"
+    if "system" in refused and api is CHAT:
+        assert last["messages"][0]["content"].startswith(PROMPT.system)
+
+
+NAMED = {
+    "another status": (refusal(404, {"error": {"message": "Unknown field: tools"}}), ("tools",)),
+    "a fault of the server": (refusal(500, {"error": {"message": "Cannot use tools with stream"}}), ("tools",)),
+    "in the stream": (
+        VendorResponse([b'data: {"error": {"code": 500, "message": "tools are not supported"}}\n\n']),
+        ("tools",),
+    ),
+    "in the stream, by an event": (
+        VendorResponse([b'event: error\ndata: {"error": {"message": "Unknown parameter stream_options"}}\n\n']),
+        ("stream_options",),
+    ),
+    "plain text": (VendorResponse([b"unknown field `stream_options`"], 422, "text/plain"), ("stream_options",)),
+    "a page": (
+        VendorResponse([b"<html><body>stream_options: unexpected</body></html>"], 400, "text/html"),
+        ("stream_options",),
+    ),
+    "the limit": (unsupported("Unrecognized request argument supplied: max_tokens"), ("max_tokens",)),
+    "several": (unsupported("Unknown fields: stream_options, tools"), ("stream_options", "tools")),
+}
+
+
+@pytest.mark.parametrize(("error", "fields"), NAMED.values(), ids=NAMED.keys())
+async def test_only_what_a_refusal_names_is_left_out_wherever_it_says_so(
+    vendor: VendorServer, error: VendorResponse, fields: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    vendor.script(strict(CHAT, *fields, error=error))
+    async with connected(CHAT, vendor) as model:
+        for requests in (2, 3):
+            received = await collect(model, OFFERING)
+            assert (received.text, len(vendor.requests)) == ("one", requests)
+    first, again, later = (request.body for request in vendor.requests)
+    assert {name for name in first if name not in again} == set(fields)
+    assert later == again
+    assert "request refused, asking again: " in caplog.text
+
+
+async def test_limit_that_is_refused_by_all_names_is_left_out(vendor: VendorServer) -> None:
+    error = unsupported("Unknown parameter: the limit is called max_new_tokens here")
+    vendor.script(strict(CHAT, "max_tokens", "max_completion_tokens", error=error))
+    async with connected(CHAT, vendor) as model:
+        for requests in (3, 4):
+            assert (await collect(model)).text == "one"
+            assert len(vendor.requests) == requests
+
+
+async def test_third_fault_in_a_row_is_taken_for_a_refusal(vendor: VendorServer) -> None:
+    """A server that fails for the request's form says nothing else. One that is down gets two requests more."""
+    error = refusal(500, {"error": {"message": "Internal Server Error"}})
+    vendor.script(strict(CHAT, "tools", error=error))
+    async with connected(CHAT, vendor) as model:
+        ends = [await collect(model, OFFERING) for _ in range(4)]
+    assert [end.failure for end in ends[:2]] == [EndReason.SERVER_ERROR] * 2
+    assert [end.completions[0].refused for end in ends[2:]] == [("tools",)] * 2
+
+
+async def test_server_that_is_down_loses_nothing(vendor: VendorServer) -> None:
+    error = refusal(500, {"error": {"message": "Internal Server Error"}})
+    vendor.script(error, error, error, CHAT.streamed("one"))
+    async with connected(CHAT, vendor) as model:
+        ends = [await collect(model, OFFERING) for _ in range(8)]
+    assert ends[-1].completions[0].refused == ()
+    assert vendor.requests[-1].body == vendor.requests[0].body
 
 
 async def test_model_name_may_contain_slashes(vendor: VendorServer) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
-from tests.contracts.notifications import ask
+from tests.contracts.notifications import LONG, ask
 from tests.contracts.vendors import CHAT
 from tests.streams.server import VendorResponse, VendorServer, refusal
 
@@ -20,7 +20,7 @@ ROWS = [json.loads(line) for line in Path(__file__).with_name("refusals.jsonl").
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row['reason']}-{row['server']}" for row in ROWS])
 async def test_refusal_is_known_by_its_sentence(vendor: VendorServer, row: dict[str, Any]) -> None:
-    received = await ask(CHAT, vendor, refusal(row["status"], row["body"]))
+    received = await ask(CHAT, vendor, refusal(row["status"], row["body"]), prompt=LONG)
     assert received.failure is EndReason(row["reason"])
 
 

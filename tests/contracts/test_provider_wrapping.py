@@ -7,13 +7,13 @@ from functools import partial
 
 import pytest
 
-from bot.core.texts import for_error
+from bot.core.texts.models import for_error
 from bot.errors import EndReason
 from bot.models.events import Retrying
 from bot.models.model import Provider
 from bot.models.wrappers import Fallback, Stall
 from slack_sandbox.testing.processes import WITHIN_S
-from tests.contracts.notifications import ask, collect, connected
+from tests.contracts.notifications import LONG, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
@@ -61,6 +61,56 @@ def ping_of(api: VendorApi) -> bytes:
     return b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
 
 
+def events(*bodies: Mapping[str, object]) -> bytes:
+    return b"".join(b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies)
+
+
+def chat_event(**delta: object) -> bytes:
+    return events({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+
+EMPTY = {
+    "chat, no text": (CHAT, chat_event(content="")),
+    "chat, null": (CHAT, chat_event(content=None, reasoning_content=None, tool_calls=None)),
+    "chat, no thought": (CHAT, chat_event(reasoning_content="", reasoning="", reasoning_details=[])),
+    "chat, no calls": (CHAT, chat_event(tool_calls=[])),
+    "chat, no choice": (CHAT, events({"choices": []})),
+    "chat, usage": (CHAT, events({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})),
+    "responses, no text": (RESPONSES, events({"type": "response.output_text.delta", "delta": ""})),
+    "responses, no thought": (RESPONSES, events({"type": "response.reasoning_text.delta", "delta": ""})),
+    "responses, no summary": (RESPONSES, events({"type": "response.reasoning_summary_text.delta", "delta": ""})),
+    "responses, no call": (RESPONSES, events({"type": "response.function_call_arguments.delta", "delta": ""})),
+    "responses, in progress": (RESPONSES, events({"type": "response.in_progress"})),
+    "anthropic, no text": (
+        ANTHROPIC,
+        events({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ""}}),
+    ),
+    "anthropic, no thought": (
+        ANTHROPIC,
+        events({"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": ""}}),
+    ),
+    "anthropic, usage": (ANTHROPIC, events({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 1}})),
+    "an empty event": (ANTHROPIC, events({"type": "unknown"})),
+    "a comment": (RESPONSES, b": still here\n\n"),
+}
+EMPTY_THOUGHTS = {
+    "responses": (
+        RESPONSES,
+        events(
+            {"type": "response.output_item.added", "item": {"type": "reasoning"}},
+            {"type": "response.output_item.done", "item": {"type": "reasoning"}},
+        ),
+    ),
+    "anthropic": (
+        ANTHROPIC,
+        events(
+            {"type": "content_block_start", "index": 1, "content_block": {"type": "thinking", "thinking": ""}},
+            {"type": "content_block_stop", "index": 1},
+        ),
+    ),
+}
+
+
 def stalling(stall_timeout_s: float) -> Callable[[Provider], Provider]:
     return partial(Stall, stall_timeout_s=stall_timeout_s)
 
@@ -77,6 +127,24 @@ class TestStall:
         received = await ask(api, vendor, hanging, wrap=stalling(5))
         assert (received.text, received.failure) == ("".join(deltas), EndReason.STALLED)
         await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
+
+    @pytest.mark.parametrize(("api", "empty"), EMPTY.values(), ids=EMPTY.keys())
+    async def test_events_that_say_nothing_do_not_count_as_text(
+        self, vendor: VendorServer, api: VendorApi, empty: bytes
+    ) -> None:
+        hanging = VendorResponse(api.unended("one"), ending=ResponseEnd.HANG, ping=empty)
+        received = await ask(api, vendor, hanging, wrap=stalling(5))
+        assert received.error is not None
+        assert (received.text, received.error.detail) == ("one", "nothing for 5 s")
+
+    @pytest.mark.parametrize(("api", "thought"), EMPTY_THOUGHTS.values(), ids=EMPTY_THOUGHTS.keys())
+    async def test_thoughts_that_begin_and_end_and_say_nothing_end_after_ten_minutes(
+        self, vendor: VendorServer, api: VendorApi, thought: bytes
+    ) -> None:
+        begun = VendorResponse([*api.unended("one"), *[thought] * 200], pause_s=7, ending=ResponseEnd.HANG)
+        received = await ask(api, vendor, begun, wrap=stalling(25))
+        assert received.error is not None
+        assert received.error.detail == "only pings for 600 s"
 
     @THINKING
     async def test_thinking_counts_as_activity(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
@@ -267,7 +335,6 @@ class TestFurtherTries:
             ),
             (refusal(503, {"error": {}}, retry_after="90"), 90, "in 2 minutes"),
             (refusal(401, {"error": {}}), None, "check"),
-            (refusal(400, {"error": {}}), None, "Typist admin"),
             (refusal(500, {"error": {"code": "insufficient_quota"}}), None, "billing"),
             (refusal(503, {"error": {}}, x_should_retry="false"), None, "in a minute"),
         ],
@@ -315,6 +382,8 @@ class TestFallback:
         ],
     )
     async def test_next_model_is_asked_at_once(self, vendor: VendorServer, first: VendorResponse) -> None:
-        received = await ask(CHAT, vendor, first, CHAT.streamed("one"), wrap=lambda model: asking(model, model))
-        assert (received.text, len(vendor.requests)) == ("one", 2)
+        received = await ask(
+            CHAT, vendor, first, CHAT.streamed("one"), prompt=LONG, wrap=lambda model: asking(model, model)
+        )
+        assert (received.text, [request.method for request in vendor.requests].count("POST")) == ("one", 2)
         assert received.retries == [Retrying(0.0, is_charged=first.status == 200)]

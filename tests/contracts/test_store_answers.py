@@ -18,6 +18,7 @@ from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, FILE, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
 from bot.store import Stores
 from bot.store.answers import AnswerCanvas
+from bot.store.rows import end_of, end_values
 from bot.store.schema import canvases, checkpoints, jobs, outbox_entries
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
@@ -434,3 +435,10 @@ async def test_erased_persons_words_go_from_others_questions(store: Stores) -> N
     assert await store.transcripts.of_thread(THREAD) == WORDS
     await store.erasure.erase(user_id="U9")
     assert await store.transcripts.of_thread(THREAD) == {}
+
+
+def test_stored_end_can_be_read_by_versions_that_know_fewer_or_more_fields() -> None:
+    scheduled = replace(DONE, notice="Scheduled.", schedule_id=3, has_acted=True, usage=None, origins=OTHERS)
+    stored = end_values(scheduled)
+    assert end_of({**stored, "of_a_newer_version": 1}, ()) == scheduled
+    assert end_values(End(EndReason.WHOLE)).keys() == {"reason", "origins", "choices"}

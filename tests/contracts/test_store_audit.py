@@ -92,7 +92,7 @@ async def test_what_interrupted_attempts_used_is_recorded(worker: Process) -> No
 
 async def test_call_is_recorded_when_it_is_asked_for_decided_begun_and_over(store: Stores) -> None:
     job = await with_call(store, CALL)
-    assert await store.recorded_calls.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U2")
     job = await one(store)
     ready = replace(CALL, state=CallState.READY)
@@ -121,7 +121,7 @@ async def test_call_that_nobody_approved_is_denied_by_its_time_or_a_reply(
     timed: Stores, clock: ManualClock, replied: bool
 ) -> None:
     job = await with_call(timed, CALL, replace(CALL, index=1))
-    assert await timed.recorded_calls.wait(job, None, None)
+    assert await timed.recorded_calls.wait(job, None, None, timed.clock.now())
     if replied:
         await enqueued(timed, asked(2))
     else:
@@ -246,7 +246,8 @@ async def test_entries_are_found_by_indexes(on_file: Process) -> None:
     await answered(store, 1)
     ran: list[tuple[str, tuple[Any, ...]]] = []
 
-    @sa.event.listens_for(store.database.engine.sync_engine, "before_cursor_execute")
+    # A file is read by connections of their own.
+    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
     def note(_connection: object, _cursor: object, statement: str, given: Any, _context: object, many: bool) -> None:
         if "audit_entries" in statement and not statement.startswith("INSERT"):
             ran.append((statement, tuple(given[0] if many else given)))
@@ -257,7 +258,7 @@ async def test_entries_are_found_by_indexes(on_file: Process) -> None:
     await store.recorded_answers.delete(1, "U1")
     await store.erasure.erase(user_id="U1")
     await store.erasure.erase(thread=THREAD)
-    sa.event.remove(store.database.engine.sync_engine, "before_cursor_execute", note)
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
     async with store.database.engine.connect() as connection:
         for statement, given in ran:
             plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.calls import CallState, Decided, Decision, Pin, RecordedCall, Step
+from bot.core.calls import APPROVAL_S, CallState, Decided, Decision, Pin, RecordedCall, Step
 from bot.core.job import End, Job, Piece, Spent
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
 from bot.core.steps import fixed_text
@@ -24,6 +24,7 @@ from tests.contracts.stores import (
     STEPPED,
     THREAD,
     YES,
+    apart,
     asked,
     asking_step,
     begun,
@@ -132,6 +133,14 @@ async def test_read_only_call_begins_again_until_it_is_over(store: Stores) -> No
     assert (call.state, call.result) == (CallState.DONE, "3 notes")
 
 
+async def test_next_attempt_knows_what_a_call_has_made(store: Stores) -> None:
+    job = await recorded(store, READY)
+    assert await store.recorded_calls.begin(job, READY)
+    assert await store.recorded_calls.end(job, replace(READY, state=CallState.DONE, result="Noted.", made=2**40))
+    [call] = (await again(store, job)).steps[0].calls
+    assert (call.result, call.made) == ("Noted.", 2**40)
+
+
 async def test_call_with_other_arguments_than_recorded_does_not_begin(store: Stores) -> None:
     job = await recorded(store, READY)
     assert not await store.recorded_calls.begin(job, replace(READY, arguments={"text": "Bread"}))
@@ -182,7 +191,7 @@ async def test_question_denies_only_calls_that_stand_above_it(
     """`below`: the questions below which the reply's pages stand."""
     job = await recorded(store)
     await store.worker_queue.record_messages(job, recorded_pages(*(f"{asked(number).ts}5" for number in below)))
-    assert await store.recorded_calls.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     await enqueued(store, asked(2))
     [call] = await store.approvals.shown(job.id)
     assert call.decision is decision
@@ -193,7 +202,7 @@ async def test_only_the_reply_itself_follows_denied_calls_and_knows_what_else_wa
     for made in (replace(READY, index=1), replace(LISTING, index=2)):
         assert await store.recorded_calls.begin(job, made)
         assert await store.recorded_calls.end(job, replace(made, state=CallState.DONE))
-    assert await store.recorded_calls.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     assert await store.worker_queue.finish(await begun(store, asked(2)), DONE, YES)
     reply = await one(store)
     denied, done = await store.recorded_calls.replied_to(reply)
@@ -252,7 +261,7 @@ async def awaiting_approval(store: Stores) -> Job:
     """Returns a job that waits for decisions about two calls."""
     job = await begun(store)
     assert await store.recorded_calls.record(job, asking_step(*BOTH), STEPPED, Piece(0, "I'll note it. "))
-    assert await store.recorded_calls.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     return job
 
 
@@ -298,6 +307,28 @@ async def test_end_that_slack_did_not_accept_says_who_decided_until_they_are_era
         decided = (Decided(Decision.APPROVED, "U1", 1), Decided(Decision.DENIED, admin, 1))
         assert unshown.checkpoint.end.decided == decided
         await timed.erasure.erase(user_id="UADMIN")
+
+
+async def test_answers_that_wait_for_a_person_are_found_until_they_are_decided(
+    timed: Stores, clock: ManualClock
+) -> None:
+    assert await timed.approvals.waiting_for("T1", "U1", 9) == []
+    job = await awaiting_approval(timed)
+    assert await timed.approvals.waiting_for("T1", "U1", 9) == [], "it has no message yet"
+    person = job.question.user_id
+    other = await begun(timed, apart(2))
+    await timed.worker_queue.record_messages(other, recorded_pages("1700000003.0", "1700000004.0"))
+    assert await timed.recorded_calls.record(other, asking_step(CALL), STEPPED, None)
+    assert await timed.recorded_calls.wait(other, None, None, clock.now())
+    found = [(other.question.thread, "1700000004.0", clock.now() + APPROVAL_S)]
+    assert await timed.approvals.waiting_for("T1", person, 9) == found
+    assert await timed.approvals.waiting_for("T1", person, 0) == []
+    assert await timed.approvals.waiting_for("T1", "U9", 9) == []
+    assert await timed.approvals.decide(other.id, 0, CALL, Decision.EDITED, person, {"text": "Bread"})
+    assert await timed.approvals.waiting_for("T1", person, 9) == []
+    [edited] = await timed.recorded_calls.calls(await one(timed), 0)
+    assert (edited.state, edited.arguments) == (CallState.READY, {"text": "Bread"})
+    assert edited.binding == replace(CALL, arguments={"text": "Bread"}).binding
 
 
 # Tools that are always allowed.

@@ -59,7 +59,7 @@ async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(worker
     store = await worker("w1", clock)
     job = await begun(store)
     await store.recorded_calls.record(job, asking_step(), STEPPED, None)
-    await store.recorded_calls.wait(job, None, store.clock.now() + 60)
+    await store.recorded_calls.wait(job, None, store.clock.now() + 60, store.clock.now())
     clock.wall_s += jump_s
     clock.wait(59)
     assert await store.outbox.claim_due(10) == []

@@ -22,7 +22,7 @@ from bot.core.job import End, Piece, Spent
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.store import Stores
-from bot.store.erasure import RECORDS_KEPT_S, SLACK_RETRIES_S, rules
+from bot.store.erasure import RECORDS_KEPT_S, SLACK_RETRIES_S, expiries
 from bot.store.schema import OF_THREADS, SafeText, checkpoints, feedback, jobs, metadata, seen_events, turns
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
@@ -125,16 +125,16 @@ async def test_others_may_write_between_the_batches_of_retention(timed: Stores, 
     assert sum(written) >= 2 * MANY
 
 
-@pytest.mark.parametrize("number", range(len(rules(0, 0))))
+@pytest.mark.parametrize("number", range(len(expiries(0, 0))))
 async def test_retention_finds_old_rows_by_an_index(on_file: Process, clock: ManualClock, number: int) -> None:
     store = await on_file("w1", clock)
     await answer_many(store, 10)
-    rule = rules(clock.now_s, clock.now_s)[number]
-    statement = rule.due.compile(store.database.engine.sync_engine, compile_kwargs={"literal_binds": True})
+    expiry = expiries(clock.now_s, clock.now_s)[number]
+    statement = expiry.due.compile(store.database.engine.sync_engine, compile_kwargs={"literal_binds": True})
     async with store.database.engine.connect() as connection:
         plan = [str(row.detail) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
-    small = {"checkpoints", "steps", "slack_calls", "notices", "pane_contexts", "schedules"}
-    if rule.table.name not in small:
+    small = {"accounts", "sign_ins", "checkpoints", "steps", "slack_calls", "notices", "pane_contexts", "schedules"}
+    if expiry.table.name not in small:
         assert any("INDEX ix_" in step for step in plan), plan
     assert not any(step.startswith(("SCAN jobs", "SCAN turns", "SCAN tool_calls")) for step in plan), plan
 
@@ -170,17 +170,19 @@ def test_every_table_has_a_rule_or_is_bounded_otherwise() -> None:
         *(table.name for table in OF_THREADS),  # They go with the last job of their thread.
         *("workers", "channel_settings", "tool_pins", "allowed_tools"),  # So many as processes, channels and tools.
         "caps",  # So many as admins set.
+        "oauth_clients",  # So many as authorization servers.
         "audit_entries",  # They have a time of their own (bot/store/audit.py).
         "learned_budgets",  # As many as methods.
         "listening",  # As many as workspaces.
     }
-    assert {rule.table.name for rule in rules(0, 0)} | bounded == set(metadata.tables)
+    assert {expiry.table.name for expiry in expiries(0, 0)} | bounded == set(metadata.tables)
 
 
 # Which bytes go.
 
 PERSON, OTHER = "U0PERSON77", "U0OTHER88"
 NAMES_A_PERSON = {
+    *("accounts.user_id", "sign_ins.user_id"),
     "jobs.user_id",
     "tool_calls.decided_by",
     "allowed_tools.allowed_by",
@@ -192,6 +194,7 @@ NAMES_A_PERSON = {
     "account_kinds.user_id",
     "thread_lines.user_id",
     "schedules.user_id",
+    "schedules.changed_by",
     "memories.user_id",
     "memories.changed_by",
     "audit_entries.user_id",
@@ -228,12 +231,14 @@ CODES = {
     "account_kinds.kind",
     *("schedules.cron", "schedules.zone", "schedules.paused"),
     *("listening.held_by", "listening.progress", "listening.report"),
+    *("accounts.server", "accounts.scope", "sign_ins.state_hash", "sign_ins.server", "sign_ins.call"),
+    *("oauth_clients.issuer", "oauth_clients.redirect_uri", "oauth_clients.secret"),
     *("audit_entries.kind", "audit_entries.facts", "audit_entries.ts", "audit_entries.arguments_hash"),
 }
 PLACES = {"team_id", "channel_id", "thread_ts"}
 ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}
 """They hold until an admin changes them, and don't say who wrote them."""
-OF_NO_THREAD = {"schedules.text"}
+OF_NO_THREAD = {"schedules.text", "schedules.accounts", "accounts.secret", "sign_ins.secret"}
 
 
 @cache
@@ -299,6 +304,7 @@ FIXED: Mapping[str, Any] = {
         **dict.fromkeys(("user_id", "changed_by"), PERSON if owner == "theirs" else OTHER),
     },
     "caps": lambda owner, number: {"scope": "user"},
+    "sign_ins": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER},
     # Those whose single time has passed.
     "schedules": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER, "cron": "", "once_at": 1.0},
     "tool_calls": lambda owner, number: {"index": 0},

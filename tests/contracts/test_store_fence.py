@@ -53,7 +53,7 @@ WRITES: Mapping[str, Write] = {
     "recorded_calls.begin": lambda store, job: store.recorded_calls.begin(job, READY),
     "recorded_calls.end": lambda store, job: store.recorded_calls.end(job, replace(BEGUN, state=CallState.DONE)),
     "recorded_calls.take_follow_ups": lambda store, job: store.recorded_calls.take_follow_ups(job, 1),
-    "recorded_calls.wait": lambda store, job: store.recorded_calls.wait(job, Piece(0, "Late."), 1.0),
+    "recorded_calls.wait": lambda store, job: store.recorded_calls.wait(job, Piece(0, "Late."), 1.0, 0.0),
     "transcripts.record": lambda store, job: store.transcripts.record(job, [CLIP], HEARD),
     "usage.reserve": lambda store, job: store.usage.reserve(job, Amount(7, 0.0), [CAP]),
 }
@@ -68,6 +68,7 @@ OTHERS = {
     "question_queue.regenerate",
     "recorded_answers.delete",
     "recorded_answers.give_reason",
+    "recorded_answers.say_stopped",
     "recorded_answers.swap",
     "approvals.decide",
     "answer_canvases.request",
@@ -75,8 +76,7 @@ OTHERS = {
     "answer_canvases.posted",
     "answer_canvases.forget",
     "memories.undo",
-    "schedules.pause",
-    "schedules.fail_unposted",
+    "schedules.skip",
 }
 """What begins an attempt, and what people and the outbox do to a job whoever has it."""
 
@@ -139,7 +139,7 @@ async def claim_again(store: Stores, other: Stores, job: Job) -> None:
 
 
 async def await_approval(store: Stores, other: Stores, job: Job) -> None:
-    assert await store.recorded_calls.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
 
 
 async def end(store: Stores, other: Stores, job: Job) -> None:

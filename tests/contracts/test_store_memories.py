@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from bot.core.conversation import ThreadKey
 from bot.core.job import End
 from bot.core.memory import MAX_MEMORIES, Kept, Memory, Remembered
-from bot.core.texts import UNDONE
+from bot.core.texts.memory import UNDONE
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.erasure import MEMORIES_KEPT_S
@@ -126,6 +127,19 @@ async def test_who_changed_a_text_is_said_until_its_author_says_it_in_another_wa
     assert (milk.text, milk.user_id, milk.changed_by) == ("Milk", "U1", "")
 
 
+async def test_changed_and_edited_texts_need_room_and_shorter_ones_always_have_it(store: Stores) -> None:
+    for number in range(14):
+        await said(store, number, f"{number:03}" + "x" * 490)
+    memories = await store.memories.of(("T1", "C1"))
+    change = partial(store.memories.change, ("T1", "C1"), "U2", is_private=False)
+    longer = {memory.id: memory.text + "y" * 20 for memory in memories}
+    assert not await change(longer, ())
+    assert await store.memories.of(("T1", "C1")) == memories
+    assert (await said(store, 0, "x" * 1_000)).kept is Kept.FULL
+    assert await change({**longer, memories[0].id: ""}, ())
+    assert await change({memories[1].id: "short"}, ())
+
+
 async def test_text_that_a_place_has_is_renewed(timed: Stores, clock: ManualClock) -> None:
     await said(timed, 1, "Tea", is_private=True)
     clock.now_s += MEMORIES_KEPT_S - 1
@@ -227,22 +241,22 @@ async def test_undo_removes_what_the_message_said_and_shows_it_in_the_answer(sto
     assert (shown.checkpoint.end.notice, shown.checkpoint.end.has_undo) == (UNDONE, False)
 
 
-async def test_undo_below_an_answer_that_remembered_nothing_changes_nothing(store: Stores) -> None:
+async def test_undo_removes_what_the_answer_proposed(store: Stores) -> None:
     job = await begun(store)
     await proposed(store, 1, "Tea")
-    await said(store, 2, "Milk")
+    await proposed(store, 2, "Milk")
+    assert await store.worker_queue.finish(job, End(EndReason.WHOLE, "Remembered.", has_undo=True), "Done.")
+    assert await store.memories.undo(job.id, job.question, "U1")
+    assert await of(store) == [(2, "Milk")]
+
+
+async def test_undo_below_an_answer_that_remembered_nothing_changes_nothing(store: Stores) -> None:
+    job = await begun(store)
+    await proposed(store, 2, "Tea")
+    await said(store, 3, "Milk")
     assert await store.worker_queue.finish(job, End(EndReason.WHOLE, "Cut."), "Yes.")
     assert not await store.memories.undo(job.id, job.question, "U1")
     assert await count(store, memories) == 2
     async with store.database.engine.connect() as connection:
         assert (await connection.scalars(sa.select(turns.c.below))).one()["notice"] == "Cut."
     assert await store.outbox.claim_due(10) == []
-
-
-async def test_export_has_all_memories_in_pages(store: Stores) -> None:
-    for number, thread in enumerate((THREAD, DIRECT, OTHER_THREAD)):
-        await said(store, number, f"Text {number}", thread)
-    first = await store.memories.page(0, 2)
-    rest = await store.memories.page(first[-1]["id"], 2)
-    assert [row["text"] for row in (*first, *rest)] == ["Text 0", "Text 1", "Text 2"]
-    assert [row["text"] for row in await store.memories.page(0, 10, "D1")] == ["Text 1"]

@@ -411,6 +411,18 @@ question of the asker denies and of another person does not
     ask 1, claim, step 1 asked, wait 1, ask 2, claim -> 2, ask 3, finish 2, claim -> 1, begin 1 -> no
 earlier question that arrives late denies nothing
     ask 3, claim, step 3 asked, wait 3, ask 1, decide 3 approved -> yes
+question that comes before the record of calls that are shown denies them
+    ask 1, claim, step 1 asked asked, ask 3, wait 1 read -> yes, decide 1 approved -> no, claim -> 1, begin 1 -> no
+only the asker's question denies calls that are shown before their record
+    ask 1, claim, step 1 asked, ask 2, wait 1 read, decide 1 approved -> yes
+question that came before the calls were shown denies nothing
+    ask 1, claim, step 1 asked, ask 3, pass_s 5, wait 1 read, decide 1 approved -> yes
+question that joined the answer denies nothing
+    ask 1, claim, step 1 ready, ask 3, follow 1 -> 3, step 1 asked, wait 1 read, decide 1 approved 1 -> yes
+question that is deleted before the record denies nothing
+    ask 1, claim, step 1 asked, ask 3, delete 3, wait 1 read, decide 1 approved -> yes
+earlier question that arrives before the record denies nothing
+    ask 3, claim, step 3 asked, ask 1, wait 3 read, decide 3 approved -> yes
 question that Slack delivers again denies nothing
     ask 1, claim, step 1 asked, ask 3, wait 1, ask 3 again -> known, claim -> 3
 """

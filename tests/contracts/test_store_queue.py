@@ -12,6 +12,7 @@ from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_RO
 from bot.core.conversation import File, Question, ThreadKey
 from bot.core.job import (
     TRANSITIONS,
+    End,
     Enqueued,
     Event,
     FollowUp,
@@ -23,6 +24,7 @@ from bot.core.job import (
     State,
 )
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.erasure import UNPOSTED_KEPT_S
 from bot.store.schema import checkpoints, jobs, outbox_entries, steps
@@ -35,6 +37,7 @@ from tests.contracts.stores import (
     DONE,
     OTHER_THREAD,
     STEPPED,
+    THREAD,
     YES,
     apart,
     asked,
@@ -45,7 +48,9 @@ from tests.contracts.stores import (
     delete_question,
     enqueued,
     one,
+    unclaimed,
 )
+from tests.core.conversations import recorded_pages
 
 EDITED = replace(asked(1), text="Why not?")
 
@@ -64,6 +69,49 @@ class TestEnqueue:
         [job] = await store.worker_queue.claim(10)
         assert taken == Enqueued(job.id, needs_placeholder=False)
         assert job == Job(job.id, question, attempts=1)
+
+    @pytest.mark.parametrize(
+        ("pages", "placeholder", "moves_down"),
+        [
+            (("5.1", "5.3"), "5.2", True),
+            (("5.1",), "5.2", False),
+            ((), "5.2", False),
+            (("5.1", "5.3"), "", False),
+        ],
+        ids=["below a page", "below all pages", "no pages", "no placeholder"],
+    )
+    async def test_claim_says_whether_the_answer_ahead_has_pages_below_the_placeholder(
+        self, store: Stores, pages: tuple[str, ...], placeholder: str, moves_down: bool
+    ) -> None:
+        await enqueued(store, asked(1))
+        ahead = await one(store)
+        taken = await store.question_queue.enqueue("Ev2", replace(asked(2), user_id="U2"))
+        assert taken is not None
+        if placeholder:
+            queued = unclaimed(taken, asked(2))
+            await store.worker_queue.record_placeholder(queued, recorded_pages(placeholder))
+        await store.worker_queue.record_messages(ahead, recorded_pages(*pages))
+        await store.worker_queue.finish(ahead, DONE, YES)
+        job = await one(store)
+        assert (job.question.ts, job.moves_down) == (asked(2).ts, moves_down)
+
+    async def test_last_words_before_a_message_are_those_of_the_newest_answer(self, store: Stores) -> None:
+        async def last_words(number: int) -> str | None:
+            return await store.participants.last_words(THREAD, asked(number).ts)
+
+        job = await begun(store, asked(1))
+        assert (await last_words(1), await last_words(2)) == (None, "")
+        await store.worker_queue.finish(job, DONE, "First.")
+        assert await last_words(2) == "First."
+        await enqueued(store, asked(2))
+        await enqueued(store, asked(3))
+        assert await last_words(4) == ""
+        # Both share one answer.
+        await store.worker_queue.finish(await one(store), DONE, "Second?")
+        assert (await last_words(2), await last_words(3), await last_words(4)) == ("First.", "Second?", "Second?")
+        await store.question_queue.enqueue("EvOffered", asked(5), offered=True)
+        await store.worker_queue.finish(await one(store), End(EndReason.OFFERED), "")
+        assert await last_words(6) is None
 
     async def test_waiting_questions_are_counted_over_all_teams(self, store: Stores) -> None:
         for place in (ThreadKey("T1", "C1", None), ThreadKey("T2", "C1", None), ThreadKey("T2", "C2", None)):

@@ -14,16 +14,32 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import SystemClock
+from bot.core.calls import Decision
 from bot.core.job import FollowUp, Job, Piece, Spent, State, Status
 from bot.store import Stores, claim, steps
+from bot.store.calls import RecordedCalls, deny_by_reply
 from bot.store.database import create_engine
 from bot.store.outbox_entries import _take
-from bot.store.queue import QuestionQueue
+from bot.store.queue import Arrival, QuestionQueue, write_arrivals
 from bot.store.schema import charges, checkpoints, jobs, workers
 from bot.store.workers import Observation
 from tests.contracts.databases import Process
 from tests.contracts.store_machine import states
-from tests.contracts.stores import DONE, METER, THREAD, YES, answered, apart, asked, begun, enqueued, one
+from tests.contracts.stores import (
+    CALL,
+    DONE,
+    METER,
+    STEPPED,
+    THREAD,
+    YES,
+    answered,
+    apart,
+    asked,
+    asking_step,
+    begun,
+    enqueued,
+    one,
+)
 
 T = TypeVar("T")
 
@@ -267,7 +283,7 @@ async def test_answer_that_ends_while_its_asker_is_erased_counts_no_usage_for_th
         finishing = asyncio.create_task(server_store.worker_queue.finish(job, DONE, YES))
         await until_one_waits(watching, 2)
         await holding.commit()
-        assert await erasing == 2
+        assert (await erasing)["questions"] == 2
         await finishing
         assert (await watching.execute(of_asker)).all() == []
 
@@ -294,3 +310,31 @@ async def test_two_processes_never_take_the_same_entry(server_store: Stores, lim
         taken = [await _take(connection, limit, SystemClock().now() + 1) for connection in (first, second)]
         assert [len(entries) for entries in taken] == ([1, 1] if limit == 1 else [2, 0])
     assert len({entry.id for entries in taken for entry in entries}) == 2
+
+
+# A reply while an answer is about to wait for an approval.
+
+
+async def ask_again(connection: AsyncConnection) -> bool:
+    """Enqueues the asker's next question as QuestionQueue does."""
+    question, now = asked(2), SystemClock().now()
+    assert await write_arrivals(connection, [Arrival("Ev2", question, full=False)], 9, now) != [None]
+    return await deny_by_reply(connection, [question], now)
+
+
+@pytest.mark.parametrize("is_asked_first", [True, False])
+async def test_reply_that_comes_while_the_wait_is_recorded_denies_the_calls(
+    server_store: Stores, is_asked_first: bool
+) -> None:
+    job, records = await begun(server_store), server_store.recorded_calls
+    assert await records.record(job, asking_step(CALL), STEPPED, None)
+    shown_at = server_store.clock.now()
+
+    async def wait(connection: AsyncConnection) -> bool:
+        return bool(await unwrap(RecordedCalls.wait)(records, connection, job, None, None, shown_at))
+
+    first, second = (ask_again, wait) if is_asked_first else (wait, ask_again)
+    assert await behind(server_store, first, second)
+    [call] = await server_store.approvals.shown(job.id)
+    assert call.decision is Decision.REPLIED
+    assert (await states(server_store))[job.id] is State.RELEASED

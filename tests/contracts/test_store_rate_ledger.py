@@ -31,6 +31,16 @@ async def test_each_method_has_its_own_budget(store: Stores) -> None:
     assert (await store.rate_ledger.reserve("chat.postMessage", 1)).granted
 
 
+async def test_call_that_never_left_is_given_back(process: Process) -> None:
+    ours, theirs = await process("w1"), await process("w2")
+    assert (await ours.rate_ledger.reserve("chat.stopStream", 2)).granted
+    assert (await theirs.rate_ledger.reserve("chat.stopStream", 2)).granted
+    await ours.rate_ledger.give_back(["chat.stopStream"])
+    assert (await theirs.rate_ledger.reserve("chat.stopStream", 2)).granted
+    await ours.rate_ledger.give_back(["chat.stopStream"])
+    assert not (await ours.rate_ledger.reserve("chat.stopStream", 2)).granted, "only calls of its own"
+
+
 async def test_no_minute_exceeds_the_budget(timed: Stores, clock: ManualClock) -> None:
     sent = []
     for _ in range(200):

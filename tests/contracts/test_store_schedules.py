@@ -13,27 +13,30 @@ import sqlalchemy as sa
 from bot.core.caps import Amount
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job
-from bot.core.outbox import OutboxEntry, OutboxKind
+from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.schedules import (
     DAY_TOKENS,
     GRACE_S,
     MAX_FAILURES,
     MAX_IN_CHANNEL,
+    MAX_OF_MEMBER,
     RUN_TOKENS,
     PauseReason,
     Proposal,
     Rule,
+    Run,
     Schedule,
     UnusableRule,
     run_id,
 )
+from bot.core.texts.schedules import already_scheduled
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.schema import audit_entries, jobs, schedules
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
-from tests.contracts.stores import DONE, YES, answered, count, one
+from tests.contracts.stores import DONE, YES, answered, apart, count, enqueued, one
 
 NINE = datetime(2026, 11, 26, 9, tzinfo=UTC).timestamp()
 DAY_S = 86_400.0
@@ -50,8 +53,12 @@ def clock() -> ManualClock:
 
 async def created(store: Stores, proposal: Proposal = DAILY, channel_id: str = "C1", user_id: str = "U1") -> Schedule:
     schedule_id = await store.schedules.create("T1", channel_id, user_id, proposal)
-    assert schedule_id is not None
     return await stored(store, schedule_id)
+
+
+def another(number: int) -> Proposal:
+    """Returns a proposal that equals none with another number."""
+    return replace(DAILY, words=f"Summarize {number}.")
 
 
 async def stored(store: Stores, schedule_id: int) -> Schedule:
@@ -85,7 +92,7 @@ async def posted(store: Stores) -> Job:
 
 async def ran(store: Stores, clock: ManualClock, end: End = DONE) -> Job:
     """Has the next run of the only schedule begin, and end."""
-    [schedule] = await store.schedules.all("T1")
+    [schedule] = await store.schedules.of_channel("T1", "C1")
     assert schedule.next_at is not None
     clock.now_s = schedule.next_at
     assert await store.schedules.begin_due() == 1
@@ -113,26 +120,65 @@ async def test_schedule_is_kept_as_it_was_proposed(timed: Stores, clock: ManualC
     once = await created(timed, ONCE, "C2", "U2")
     assert (once.rule, once.next_at, once.is_done) == (ONCE.rule, NINE, False)
     assert await timed.schedules.of_channel("T1", "C1") == await timed.schedules.of_person("T1", "U1") == [daily]
-    assert await timed.schedules.all("T1") == [daily, once]
-    assert await timed.schedules.all("T2") == []
+    assert await timed.schedules.of_channel("T2", "C1") == await timed.schedules.of_person("T2", "U1") == []
     assert await timed.schedules.read("T2", daily.id) is None
 
 
 async def test_channel_has_a_limited_number_that_done_ones_dont_count_for(timed: Stores, clock: ManualClock) -> None:
-    for _ in range(MAX_IN_CHANNEL - 1):
-        await created(timed)
+    for number in range(MAX_IN_CHANNEL - 1):
+        await created(timed, another(number))
     await created(timed, ONCE)
-    assert await timed.schedules.create("T1", "C1", "U2", DAILY) is None
+    with pytest.raises(UnusableRule, match="has 20 schedules"):
+        await timed.schedules.create("T1", "C1", "U2", DAILY)
     assert await timed.schedules.create("T1", "C2", "U2", DAILY)
     clock.now_s = NINE
     await timed.schedules.begin_due()
+    assert [len(await timed.schedules.standing(*place)) for place in (("T1", "C1"), ("T2", "C1"))] == [19, 0]
     assert await timed.schedules.create("T1", "C1", "U2", DAILY)
 
 
 async def test_two_processes_create_no_more_than_the_limit(process: Process, clock: ManualClock) -> None:
     first, second = [await process(name, clock) for name in ("w1", "w2")]
-    both = [store.schedules.create("T1", "C1", "U1", DAILY) for _ in range(MAX_IN_CHANNEL) for store in (first, second)]
-    assert len(list(filter(None, await asyncio.gather(*both)))) == MAX_IN_CHANNEL
+    proposals = [another(number) for number in range(2 * MAX_IN_CHANNEL)]
+    stores = (first, second) * MAX_IN_CHANNEL
+    each = (store.schedules.create("T1", "C1", "U1", one) for store, one in zip(stores, proposals, strict=True))
+    made = await asyncio.gather(*each, return_exceptions=True)
+    assert sum(isinstance(one, int) for one in made) == MAX_IN_CHANNEL
+
+
+async def test_two_processes_make_an_equal_schedule_once(process: Process, clock: ManualClock) -> None:
+    first, second = [await process(name, clock) for name in ("w1", "w2")]
+    same = replace(DAILY, words=" summarize."), replace(DAILY, rule=Rule("UTC", "00 9 * * 0-6")), DAILY
+    each = (store.schedules.create("T1", "C1", "U1", one) for one in same for store in (first, second))
+    made = await asyncio.gather(*each, return_exceptions=True)
+    [number] = [one for one in made if isinstance(one, int)]
+    assert {str(one) for one in made if not isinstance(one, int)} == {already_scheduled(number)}
+    for channel_id, user_id in (("C2", "U1"), ("C1", "U2")):
+        assert await first.schedules.create("T1", channel_id, user_id, DAILY)
+    await first.schedules.stop("T1", number, "U1")
+    assert await second.schedules.create("T1", "C1", "U1", DAILY)
+
+
+async def test_one_person_has_a_share_of_a_channel_and_others_find_room(timed: Stores) -> None:
+    create = timed.schedules.create
+    for number in range(MAX_OF_MEMBER):
+        await create("T1", "C1", "U1", another(number), MAX_OF_MEMBER)
+    with pytest.raises(UnusableRule, match="10 of this channel's schedules are yours"):
+        await create("T1", "C1", "U1", DAILY, MAX_OF_MEMBER)
+    assert await create("T1", "C1", "U2", DAILY, MAX_OF_MEMBER)
+    assert await create("T1", "C2", "U1", DAILY, MAX_OF_MEMBER)
+
+
+async def test_who_changed_anothers_schedule_is_known_until_its_creator_changes_it(timed: Stores) -> None:
+    daily = await created(timed)
+    for by, words, changer in (
+        ("U1", "Sing.", ""),
+        ("U2", "Dance.", "U2"),
+        ("U2", "Dance.", "U2"),
+        ("U1", "Sing.", ""),
+    ):
+        await timed.schedules.change("T1", daily.id, by, replace(DAILY, words=words), RUN_TOKENS, DAY_TOKENS)
+        assert (await stored(timed, daily.id)).changed_by == changer
 
 
 async def test_time_that_has_passed_since_it_was_proposed_is_refused(timed: Stores, clock: ManualClock) -> None:
@@ -157,7 +203,7 @@ async def test_changes_hold_from_the_next_due_time_on(timed: Stores) -> None:
     assert (await stored(timed, daily.id)).next_at == NINE
 
 
-Change = Callable[[Stores, int], Awaitable[bool]]
+Change = Callable[[Stores, int], Awaitable[bool | float | None]]
 PAUSE: Change = lambda store, id_: store.schedules.pause("T1", id_, PauseReason.BY_PERSON, "U1")  # noqa: E731
 RESUME: Change = lambda store, id_: store.schedules.resume("T1", id_, "U1")  # noqa: E731
 STOP: Change = lambda store, id_: store.schedules.stop("T1", id_, "U1")  # noqa: E731
@@ -175,7 +221,7 @@ RUN: Change = lambda store, id_: store.schedules.run_now("T1", id_, "U1")  # noq
 )
 async def test_change_says_whether_it_had_an_effect(timed: Stores, changes: list[Change], results: list[bool]) -> None:
     schedule = await created(timed)
-    assert [await change(timed, schedule.id) for change in changes] == results
+    assert [bool(await change(timed, schedule.id)) for change in changes] == results
 
 
 async def test_stop_removes_a_run_that_is_not_posted_yet(timed: Stores, clock: ManualClock) -> None:
@@ -193,6 +239,18 @@ async def test_single_time_that_has_passed_cant_be_resumed(timed: Stores, clock:
     clock.now_s = NINE + 1
     assert not await timed.schedules.resume("T1", once.id, "U1")
     assert await timed.schedules.begin_due() == 0
+
+
+async def test_schedule_is_resumed_because_of_what_has_paused_it(timed: Stores) -> None:
+    daily = await created(timed)
+    resume = timed.schedules.resume
+    assert await resume("T1", daily.id, "U1", PauseReason.SIGNED_OUT) is None
+    await timed.schedules.pause("T1", daily.id, PauseReason.BY_PERSON, "U9")
+    assert await resume("T1", daily.id, "U1", PauseReason.SIGNED_OUT) is None
+    assert await resume("T1", daily.id, "U1") == daily.next_at
+    await timed.schedules.pause("T1", daily.id, PauseReason.SIGNED_OUT)
+    assert await resume("T2", daily.id, "U1", PauseReason.SIGNED_OUT) is None
+    assert await resume("T1", daily.id, "U1", PauseReason.SIGNED_OUT) == daily.next_at
 
 
 async def test_audit_says_what_changed_without_words(timed: Stores, clock: ManualClock) -> None:
@@ -229,22 +287,31 @@ async def test_due_time_is_one_run_over_all_processes(process: Process, clock: M
 
 
 @pytest.mark.parametrize(
-    ("away_s", "due"),
-    [(GRACE_S, [NINE]), (GRACE_S + 60, []), (2 * DAY_S + 5, [NINE + 2 * DAY_S]), (3.5 * DAY_S, [])],
+    ("away_s", "due_at", "skipped"),
+    [
+        (GRACE_S, NINE, None),
+        (GRACE_S + 60, NINE, PauseReason.MISSED),
+        (2 * DAY_S + 5, NINE + 2 * DAY_S, None),
+        (3.5 * DAY_S, NINE, PauseReason.MISSED),
+    ],
 )
-async def test_only_the_newest_missed_run_begins_and_only_within_an_hour(
-    timed: Stores, clock: ManualClock, away_s: float, due: list[float]
+async def test_only_the_newest_missed_run_begins_and_later_than_an_hour_people_are_told(
+    timed: Stores, clock: ManualClock, away_s: float, due_at: float, skipped: PauseReason | None
 ) -> None:
-    daily = await created(timed)
+    await created(timed)
     clock.now_s = NINE + away_s
-    assert await timed.schedules.begin_due() == len(due)
-    assert [run for run, _ in await runs(timed)] == [run_id(daily.id, due_at) for due_at in due]
+    assert await timed.schedules.begin_due() == (skipped is None)
+    [entry] = await entries(timed)
+    run = await timed.schedules.run(entry.job_id)
+    assert run is not None
+    assert (run.due_at, run.skipped, run.schedule.paused) == (due_at, skipped, None)
+    assert run.schedule.next_at == NINE + (away_s // DAY_S + 1) * DAY_S
     assert await timed.schedules.begin_due() == 0
 
 
 async def test_runs_beyond_the_limit_stay_due(timed: Stores, clock: ManualClock) -> None:
-    for _ in range(3):
-        await created(timed)
+    for number in range(3):
+        await created(timed, another(number))
     clock.now_s = NINE
     assert [await timed.schedules.begin_due(limit) for limit in (0, 2, 2, 2)] == [0, 2, 1, 0]
 
@@ -266,8 +333,8 @@ async def test_missed_single_time_is_paused_and_said(timed: Stores, clock: Manua
     [entry] = await entries(timed)
     run = await timed.schedules.run(entry.job_id)
     assert run is not None
-    assert (entry.kind, run.due_at, run.only_tells) == (OutboxKind.POST_QUESTION, NINE, True)
-    assert run.schedule.paused is PauseReason.MISSED
+    assert (entry.kind, run.due_at, run.skipped) == (OutboxKind.TELL_PAUSE, NINE, PauseReason.MISSED)
+    assert run.is_at_pause
 
 
 async def test_paused_schedule_is_not_due(timed: Stores, clock: ManualClock) -> None:
@@ -373,32 +440,57 @@ async def due_run(store: Stores, clock: ManualClock) -> int:
     return entry.job_id
 
 
-@pytest.mark.parametrize("because", [PauseReason.FAILURES, PauseReason.QUOTA])
-async def test_run_that_cant_be_posted_counts_as_a_failure_and_the_last_says_why(
-    timed: Stores, clock: ManualClock, because: PauseReason
+async def skipped(store: Stores, schedule: Schedule, job_id: int, because: PauseReason) -> Run:
+    """Returns a run after it was skipped, and skipped again in vain."""
+    for _ in range(2):
+        await store.schedules.skip(schedule, job_id, because)
+    run = await store.schedules.run(job_id)
+    assert run is not None
+    return run
+
+
+@pytest.mark.parametrize(
+    ("because", "pausing"),
+    [
+        (PauseReason.QUOTA, [None, None, PauseReason.QUOTA]),
+        (PauseReason.MISSED, [None, None, PauseReason.FAILURES]),
+        (PauseReason.NOT_IN_CHANNEL, [PauseReason.NOT_IN_CHANNEL]),
+        (PauseReason.FORBIDDEN, [PauseReason.FORBIDDEN]),
+    ],
+)
+async def test_each_skipped_run_is_told_and_pauses_at_once_or_the_third_time(
+    timed: Stores, clock: ManualClock, because: PauseReason, pausing: list[PauseReason | None]
 ) -> None:
     daily = await created(timed)
-    job_id = await due_run(timed, clock)
-    fails = [await timed.schedules.fail_unposted(daily, job_id, because) for _ in range(MAX_FAILURES)]
-    assert fails == [False, False, True]
-    run = await timed.schedules.run(job_id)
-    assert run is not None
-    assert (run.schedule.paused, run.only_tells) == (because, True)
-    assert not await timed.schedules.fail_unposted(daily, job_id)
+    for day, paused in enumerate(pausing):
+        clock.now_s = NINE + day * DAY_S
+        assert await timed.schedules.begin_due() == 1
+        *_, job_id = [entry.job_id for entry in await entries(timed)]
+        run = await skipped(timed, daily, job_id, because)
+        assert (run.skipped, run.schedule.paused, run.is_at_pause) == (paused or because, paused, paused is not None)
+        clock.now_s += OUTBOX_HOLD_S
+    told = [entry.job_id for entry in await entries(timed) if entry.kind is OutboxKind.TELL_PAUSE]
+    assert len(told) == len(pausing)
 
 
-async def test_run_that_is_forbidden_tells_why_instead(timed: Stores, clock: ManualClock) -> None:
+async def test_run_that_is_skipped_keeps_nobody_from_running_it_now(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+    await skipped(timed, daily, await due_run(timed, clock), PauseReason.QUOTA)
+    clock.now_s += 1
+    assert await timed.schedules.run_now("T1", daily.id, "U1")
+
+
+async def test_skipped_run_of_a_paused_schedule_says_its_own_reason(timed: Stores, clock: ManualClock) -> None:
     daily = await created(timed)
     job_id = await due_run(timed, clock)
-    assert await timed.schedules.pause("T1", daily.id, PauseReason.NOT_IN_CHANNEL, job_id=job_id)
-    run = await timed.schedules.run(job_id)
-    assert run is not None
-    assert (run.schedule.paused, run.only_tells) == (PauseReason.NOT_IN_CHANNEL, True)
+    await timed.schedules.pause("T1", daily.id, PauseReason.BY_PERSON, "U1")
+    run = await skipped(timed, daily, job_id, PauseReason.QUOTA)
+    assert (run.skipped, run.schedule.paused, run.is_at_pause) == (PauseReason.QUOTA, PauseReason.BY_PERSON, False)
 
 
-async def test_single_run_that_cant_be_posted_is_not_lost_silently(timed: Stores, clock: ManualClock) -> None:
+async def test_single_run_that_is_skipped_pauses_its_schedule(timed: Stores, clock: ManualClock) -> None:
     once = await created(timed, ONCE)
-    assert await timed.schedules.fail_unposted(once, await due_run(timed, clock))
+    assert (await skipped(timed, once, await due_run(timed, clock), PauseReason.QUOTA)).is_at_pause
 
 
 async def test_usage_counts_for_its_run_its_day_and_its_month(timed: Stores, clock: ManualClock) -> None:
@@ -428,7 +520,8 @@ async def test_erasing_a_person_removes_their_schedules_and_runs(timed: Stores, 
     clock.now_s = NINE
     await timed.schedules.begin_due()
     await timed.erasure.erase(user_id="U1")
-    assert [schedule.id for schedule in await timed.schedules.all("T1")] == [others.id]
+    assert await timed.schedules.of_channel("T1", "C1") == []
+    assert [schedule.id for schedule in await timed.schedules.of_channel("T1", "C2")] == [others.id]
     assert await runs(timed) == [(run_id(others.id, NINE), "unposted")]
 
 
@@ -438,6 +531,46 @@ async def test_single_time_goes_with_texts_of_its_age(timed: Stores, clock: Manu
     clock.now_s = NINE
     await timed.schedules.begin_due()
     await timed.erasure.expire(NINE)
-    assert len(await timed.schedules.all("T1")) == 2
+    assert len(await timed.schedules.of_channel("T1", "C1")) == 2
     await timed.erasure.expire(NINE + 1)
-    assert [schedule.id for schedule in await timed.schedules.all("T1")] == [daily.id]
+    assert [schedule.id for schedule in await timed.schedules.of_channel("T1", "C1")] == [daily.id]
+
+
+async def runs_queued(store: Stores, clock: ManualClock, number: int) -> None:
+    """Has runs of so many schedules of U1 posted; nobody has claimed one."""
+    for schedule in range(number):
+        await created(store, another(schedule))
+    clock.now_s = NINE
+    assert await store.schedules.begin_due(number) == number
+    for place, entry in enumerate(await entries(store)):
+        run = await store.schedules.run(entry.job_id)
+        assert run is not None
+        ts = f"{NINE + place:.6f}"
+        question = Question(ThreadKey("T1", "C1", ts), ts, "U1", "Summarize.", schedule=run.schedule.id)
+        await store.question_queue.enqueue(f"view {entry.job_id}", question, job_id=entry.job_id)
+
+
+async def test_persons_question_does_not_wait_behind_their_runs(worker: Process, clock: ManualClock) -> None:
+    store = await worker("w1", clock, max_per_user=1)
+    await runs_queued(store, clock, 2)
+    first = await one(store)
+    assert first.question.schedule is not None, "one run has the place of runs, and the other waits for it"
+    taken = await store.question_queue.enqueue("Ev1", apart(1))
+    assert taken
+    assert not taken.needs_placeholder
+    assert (await one(store)).question == apart(1)
+    waits = await store.question_queue.enqueue("Ev2", apart(2))
+    assert waits
+    assert waits.needs_placeholder, "questions have one place, too"
+    assert await store.worker_queue.finish(first, DONE, YES)
+    second = await one(store)
+    assert second.question.schedule not in (None, first.question.schedule)
+
+
+async def test_people_come_before_runs_that_came_earlier(timed: Stores, clock: ManualClock) -> None:
+    await runs_queued(timed, clock, 2)
+    for number in (1, 2):
+        await enqueued(timed, apart(number))
+    people, runs_of = await timed.worker_queue.claim(2), await timed.worker_queue.claim(9)
+    assert [job.question for job in people] == [apart(1), apart(2)]
+    assert [job.question.schedule is not None for job in runs_of] == [True, True]

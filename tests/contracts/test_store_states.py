@@ -119,4 +119,4 @@ def test_each_end_reason_is_of_one_kind() -> None:
         EndReason.TRANSCRIBED,
     }
     assert all(sum(kind) <= 1 for kind in kinds.values())
-    assert all(reason.is_failure for reason in texts.MODEL_FAILURES)
+    assert all(reason.is_failure for reason in texts.models.MODEL_FAILURES)

@@ -47,6 +47,9 @@ async def test_notice_is_claimed_once_per_period_by_all_processes(timed: Stores,
     clock.now_s += 1
     assert await claim("T1", "U1", "denied", 3_600)
     assert not await claim("T1", "U1", "another")
+    await timed.notices.withdraw("T1", "U1", "another")
+    assert await claim("T1", "U1", "another")
+    assert not await claim("T1", "U1", "denied", 3_600), "others stay"
 
 
 async def test_newest_pane_context_of_each_person_is_kept_for_some_time(timed: Stores, clock: ManualClock) -> None:

@@ -265,7 +265,7 @@ class TestMonth:
         }
         assert used.models["own/model"] == Amount(1_000_000, 0.0)
         assert used.models["openai/gpt-6-luna"].cost_usd > 0
-        assert used.calls == {texts.SETTING_LABELS["web_search"]: 6}
+        assert used.calls == {texts.settings.SETTING_LABELS["web_search"]: 6}
         nothing = MonthUsage(Amount(), {}, {}, {}, {})
         assert await store.usage.month("T2", today, today + 1) == nothing
         for first, end in ((today - 31, today), (today + 1, today + 2)):
@@ -314,9 +314,10 @@ class TestMonth:
         def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
             statements.append((statement, parameters))
 
-        sa.event.listen(store.database.engine.sync_engine, "before_cursor_execute", keep)
+        # A file is read by connections of their own.
+        sa.event.listen(sa.Engine, "before_cursor_execute", keep)
         await store.usage.month("T1", 20_000, 20_031)
-        sa.event.remove(store.database.engine.sync_engine, "before_cursor_execute", keep)
+        sa.event.remove(sa.Engine, "before_cursor_execute", keep)
         plan: list[str] = []
         async with store.database.engine.connect() as connection:
             for statement, parameters in statements:

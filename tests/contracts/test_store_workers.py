@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bot.clock import SystemClock
 from bot.core.job import POSTING, Job
 from bot.store import Stores
-from bot.store.schema import metadata
+from bot.store.schema import metadata, workers
 from bot.store.workers import LOCK_GRACE_S, MAX_BYTES, SILENCE_S, FailureDetector, FileLocks, Observation
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
@@ -49,6 +49,18 @@ async def test_living_worker_on_a_file_is_not_taken_for_dead(on_file: Process) -
     assert len(await living.worker_queue.claim(1)) == 1
     assert await other._worker.dead_workers() == {}
     assert await other.worker_queue.claim(1) == []
+
+
+async def test_processes_that_run_with_a_database_are_those_that_hold_their_lock(process: Process) -> None:
+    """One that was killed left its row and no lock. Its connections to Slack don't count for the database."""
+    one, other = await process("w1"), await process("w2")
+    assert sorted(await one.listening.living()) == sorted(await other.listening.living()) == ["w1", "w2"]
+    killed = {"worker": "w3", "beat": 1, "has_lock": True, "seen_at": other.clock.now()}
+    async with one.database.engine.begin() as connection:
+        await connection.execute(sa.insert(workers).values(killed))
+    assert sorted(await one.listening.living()) == ["w1", "w2"]
+    await other.close()
+    assert await one.listening.living() == ["w1"]
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.texts import for_error
+from bot.core.texts.models import for_error
 from bot.errors import EndReason
 from bot.models import anthropic, openai
 from bot.models.events import FinishReason, Thinking
@@ -322,9 +322,11 @@ async def test_no_mark_is_looked_for_at_a_vendors_own_address(
         ("https://api.openai.com/v1", True),
         ("https://eu.api.openai.com/v1", True),
         ("https://api.anthropic.com", True),
-        ("https://team.openai.azure.com/openai/v1/", True),
-        ("https://bedrock-runtime.eu-central-1.amazonaws.com", True),
-        ("https://europe-west1-aiplatform.googleapis.com", True),
+        ("https://generativelanguage.googleapis.com/v1beta/openai/", True),
+        # gpt-oss and DeepSeek's models answer there, too.
+        ("https://team.openai.azure.com/openai/v1/", False),
+        ("https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1", False),
+        ("https://europe-west1-aiplatform.googleapis.com", False),
         ("http://127.0.0.1:8000/v1", False),
         ("https://gateway.example.com/api.openai.com/v1", False),
         ("https://notopenai.com/v1", False),

@@ -196,6 +196,16 @@ _OPENAI = [
     _openai_row(EndReason.UNEXPECTED, 400, _INVALID, "unsupported_parameter"),
 ]
 
+GEMINIS_LIMIT = {
+    "code": 429,
+    "message": "You exceeded your current quota, please check your plan and billing details.",
+    "status": "RESOURCE_EXHAUSTED",
+    "details": [
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "RequestsPerMinute"}]},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "44.5s"},
+    ],
+}
+
 _COMPATIBLE = [
     # Ollama
     _openai_row(EndReason.UNKNOWN_MODEL, 404, "not_found_error", None, 'model "x" not found'),
@@ -283,6 +293,29 @@ _COMPATIBLE = [
     _row(EndReason.REFUSED, 400, message="b\"{'error': {'code': 'content_policy_violation'}}\"", code="400"),
     ErrorRow(EndReason.REFUSED, 400, {"error": "BadRequestError: Invalid prompt: violating our usage policy."}),
     _row(EndReason.CONTEXT_TOO_LONG, 400, message="litellm.ContextWindowExceededError: the input", code="400"),
+    # How servers count a text that is too long: pi#4943, zhipu, volcengine, OpenAI's longest part
+    *(
+        _row(EndReason.CONTEXT_TOO_LONG, 400, message=message, code="400")
+        for message in (
+            "Input length 131393 exceeds the maximum allowed input length of 131040 tokens.",
+            "Prompt 超长",
+            "Total tokens of image and text exceed max message tokens.",
+            "Invalid 'input[1].content[1].text': string too long. Expected a string with maximum length 10485760.",
+        )
+    ),
+    # Not of this text: Anthropic's limit of a minute, and a tool's description.
+    _row(EndReason.RATE_LIMITED, 429, message="Number of input tokens per minute has exceeded your rate limit."),
+    _row(EndReason.UNEXPECTED, 400, message="Invalid 'tools[0].function.description': string too long."),
+    # Gemini, which speaks of billing in each limit; Azure's front door; Bedrock; LM Studio
+    ErrorRow(EndReason.RATE_LIMITED, 429, [{"error": GEMINIS_LIMIT}]),
+    ErrorRow(
+        EndReason.RATE_LIMITED, 403, {"statusCode": 403, "message": "Out of call volume quota. Replenished in 1 h."}
+    ),
+    _row(EndReason.BAD_KEY, 400, message="API Key not found. Please pass a valid API key.", code=400),
+    ErrorRow(
+        EndReason.UNKNOWN_MODEL, 403, {"message": "You don't have access to the model with the specified model ID."}
+    ),
+    ErrorRow(EndReason.UNKNOWN_MODEL, 400, {"error": "Model is not loaded."}),
     # Gateways, under a status of 200
     _row(EndReason.RATE_LIMITED, 200, code=429, message="No."),
     ErrorRow(EndReason.UNEXPECTED, 400, {"error": "no"}),

@@ -12,9 +12,7 @@ from bot.core.access import (
     BotQuestions,
     Denial,
     UserKind,
-    denial,
     denial_notice,
-    depends_on_kind,
 )
 from bot.core.conversation import Question, ThreadKey
 from tests.core.user_kinds import SUBSETS
@@ -89,11 +87,11 @@ def expected(row: Combination, kind: UserKind | None) -> Denial | None:
 
 @pytest.mark.parametrize("kind", [*UserKind, None], ids=lambda kind: kind.value if kind else "unknown")
 def test_every_access_setting_allows_and_denies_as_documented(kind: UserKind | None) -> None:
-    wrong = [row for row in ROWS if denial(row.rules, row.question, kind) is not expected(row, kind)]
+    wrong = [row for row in ROWS if row.rules.denial(row.question, kind) is not expected(row, kind)]
     assert not wrong, f"{len(wrong)} of {len(ROWS)} rows are decided wrongly; the first is {wrong[0]}"
 
 
 def test_kind_is_needed_exactly_where_it_changes_the_decision() -> None:
     for row in ROWS:
         answers = {expected(row, kind) for kind in (*UserKind, None)}
-        assert depends_on_kind(row.rules, row.question) is (len(answers) > 1), row
+        assert row.rules.depend_on_kind(row.question) is (len(answers) > 1), row

@@ -13,17 +13,23 @@ from hypothesis import strategies as st
 from bot.core import texts
 from bot.core.calls import (
     MAX_CLAIM_CHARS,
+    MAX_EDITED,
+    MAX_EDITED_CHARS,
     MAX_TITLE_CHARS,
+    REMEMBER,
+    SCHEDULE,
     SHOWN_ARGUMENT_CHARS,
     ArgumentField,
     CallState,
     Claims,
     Decision,
     RecordedCall,
+    agreed_to,
     ask_of,
     asks_of,
     call_named,
     claims_in,
+    decided_about,
     details_of,
     fields_of,
     label_of,
@@ -31,12 +37,13 @@ from bot.core.calls import (
     readable,
     title_of,
     value_of,
+    with_texts,
 )
 from bot.core.pacing import STREAM_BYTES
-from bot.markdown.escaping import JOINER
 from bot.mcp.definitions import ListedTool
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
+from slack_markdown.escaping import JOINER
 from slack_sandbox.blocks.rules import check_blocks
 
 UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{C}\p{Z}\u2800]")
@@ -209,7 +216,10 @@ def test_servers_words_stand_beside_its_name_and_the_tools_real_name() -> None:
     assert heading == "Run Read the weather? notes.add"
     assert quote.replace(JOINER, "") == "notes says: Only reads. See evil.example"
     assert "evil.example" not in quote, "Slack makes no link of it"
-    assert (parts[1]["type"], terms) == ("rich_text_quote", f"{texts.acts_as('notes')}{texts.WAITS_UNTIL}@.")
+    assert (parts[1]["type"], terms) == (
+        "rich_text_quote",
+        f"{texts.approvals.acts_as('notes')}{texts.approvals.WAITS_UNTIL}@.",
+    )
     assert check_blocks(blocks)
 
 
@@ -268,3 +278,62 @@ def test_name_of_a_decider_forges_no_line() -> None:
     assert shown == (
         "`notes.add`: waiting for approval, approved by Eve  \\`pay.send\\`: denied \\[x\\]\\(https://evil.example\\)"
     )
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "shown"),
+    [
+        (
+            SCHEDULE,
+            {"words": "Sum up `it`.", "cron": "0 9 * * 1-5", "zone": "Europe/Berlin", "next": [1_764_000_000.0]},
+            "Sum up `it`.\nWeekdays at 9:00 AM (Berlin)",
+        ),
+        (
+            SCHEDULE,
+            {"words": "Ask.", "at": "2026-12-24T09:00:00+01:00", "zone": "Europe/Berlin", "next": [1_766_563_200.0]},
+            "Ask.\nOnce on Thursday, December 24, 2026 at 9:00 AM (Berlin)",
+        ),
+        (REMEMBER, {"text": "Tea at four.", "for": "channel"}, "Tea at four."),
+    ],
+)
+def test_details_have_the_words_and_times_of_a_proposal(tool: str, arguments: dict[str, object], shown: str) -> None:
+    asked = replace(call(tool), arguments=arguments)
+    assert details_of([asked], {}) == f"`{tool}`: waiting for approval\n```\n{shown}\n```"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "editable"),
+    [
+        ("notes__add", {"text": "Milk", "count": 2, "to": "5", "on": True, "at": None}, {0: "Milk", 2: "5"}),
+        ("notes__add", {"text": "", "lines": "a\nb"}, {0: "", 1: "a\nb"}),
+        (
+            "notes__add",
+            {"fits": "x" * MAX_EDITED_CHARS, "too long": "", "long": "x" * (MAX_EDITED_CHARS + 1)},
+            ["fits"],
+        ),
+        ("notes__add", {"hidden": "a\u200bb", "tab": "a\tb", "ends": "a "}, {}),
+        ("notes__add", {"nested": {"text": "Milk"}, "list": ["Milk"], "n" * 101: "Milk"}, {}),
+        ("notes__add", {f"n{number}": "x" for number in range(MAX_EDITED + 1)}, [f"n{n}" for n in range(MAX_EDITED)]),
+        (REMEMBER, {"text": "Tea at four.", "for": "channel"}, {}),
+    ],
+)
+def test_texts_that_a_modal_can_hold_and_shows_as_they_are_can_be_changed(
+    tool: str, arguments: dict[str, object], editable: dict[int, str] | list[str]
+) -> None:
+    asked = replace(call(tool), arguments=arguments)
+    found = ask_of(asked, [asked], 0, (), None).editable
+    names = list(arguments)
+    assert found == editable or [names[index] for index in found] == editable
+
+
+def test_changed_texts_take_the_places_of_those_before_them() -> None:
+    assert with_texts({"count": 2, "text": "Milk"}, {1: "Bread"}) == {"count": 2, "text": "Bread"}
+
+
+def test_what_became_of_a_proposal_stands_in_place_of_who_agreed() -> None:
+    created = replace(call(SCHEDULE, "U1", words="Sum up."), state=CallState.DONE, result="Scheduled as number 3.")
+    failed = replace(created, state=CallState.FAILED, result="That's scheduled already, as number 3.")
+    added, read = (replace(one, state=CallState.DONE) for one in (call(decided_by="U1"), call(SCHEDULE)))
+    assert agreed_to([created, failed, added, read]) == [created]
+    assert [(one.decision, one.calls) for one in decided_about([created, failed, added])] == [(Decision.APPROVED, 2)]
+    assert decided_about([created]) == ()

@@ -145,7 +145,7 @@ def test_days_and_months_are_in_utc() -> None:
     ],
 )
 def test_cap_that_is_used_up_says_when_it_resets_and_whom_to_ask(cap: Cap, now: float, sentence: str) -> None:
-    assert cap_reached_text(cap, now) == f"{sentence} {texts.ASK_FOR_QUOTA}"
+    assert cap_reached_text(cap, now) == f"{sentence} {texts.quotas.ASK_FOR_QUOTA}"
 
 
 @pytest.mark.parametrize(("tokens", "part"), [(0, None), (799, None), (800, "80%"), (999, "99%"), (1_500, "100%")])
@@ -255,7 +255,7 @@ def test_number_becomes_a_limit_and_an_empty_field_leaves_it_to_the_default(
 @pytest.mark.parametrize("text", ["x", "0", "-5", "nan", "inf", "1e400", "9" * 400, "1,000", "1.5e99"])
 @pytest.mark.parametrize("field", CapField)
 def test_anything_else_is_an_error_at_its_field(field: CapField, text: str) -> None:
-    assert cap_problems(((field, text),), ()) == {field: texts.quota_not_a_number(field.in_dollars)}
+    assert cap_problems(((field, text),), ()) == {field: texts.quotas.quota_not_a_number(field.in_dollars)}
 
 
 def test_tokens_are_whole() -> None:
@@ -264,7 +264,7 @@ def test_tokens_are_whole() -> None:
 
 def test_dollars_need_prices_and_tokens_do_not() -> None:
     entered = ((CapField.DOLLARS_A_DAY, "5"), (CapField.TOKENS_A_DAY, "5"), (CapField.DOLLARS_A_MONTH, ""))
-    assert cap_problems(entered, UNPRICED) == {"dollars_a_day": texts.quota_needs_prices(UNPRICED)}
+    assert cap_problems(entered, UNPRICED) == {"dollars_a_day": texts.quotas.quota_needs_prices(UNPRICED)}
 
 
 @pytest.mark.parametrize("field", CapField)

@@ -47,19 +47,27 @@ NONE = ChannelSettings()
 FOR_ALL = DefaultSettings(("openai/one", "anthropic/<two>"), "", web_search=True, read_channel=True, gate=True)
 CHANGES = [
     (ChannelSettings("anthropic/<two>"), "I ask &lt;two&gt; first.", "I ask one first."),
-    (ChannelSettings(system_prompt="Rhyme."), texts.OWN_PROMPT_HERE[True], texts.OWN_PROMPT_HERE[False]),
+    (
+        ChannelSettings(system_prompt="Rhyme."),
+        texts.settings.OWN_PROMPT_HERE[True],
+        texts.settings.OWN_PROMPT_HERE[False],
+    ),
     (
         ChannelSettings(engagement=Engagement.MENTIONS),
         "Every question needs a mention.",
         "Whoever I'm talking with needs no mention.",
     ),
     (ChannelSettings(new_posts=True), "I answer every new post.", "New posts need a mention."),
-    (ChannelSettings(gate=True), texts.GATE_HERE[True], texts.GATE_HERE[False]),
+    (ChannelSettings(gate=True), texts.settings.GATE_HERE[True], texts.settings.GATE_HERE[False]),
     (ChannelSettings(reaction="eyes"), "React with :eyes: to ask me about a message.", "There's no question emoji."),
-    (ChannelSettings(effort=Effort.FAST), texts.EFFORT_HERE["fast"], texts.EFFORT_HERE["normal"]),
-    (ChannelSettings(length=Length.FULL), texts.LENGTH_HERE["full"], texts.LENGTH_HERE["normal"]),
-    (ChannelSettings(web_search=False), texts.WEB_SEARCH_HERE[False], texts.WEB_SEARCH_HERE[True]),
-    (ChannelSettings(read_channel=False), texts.READ_CHANNEL_HERE[False], texts.READ_CHANNEL_HERE[True]),
+    (ChannelSettings(effort=Effort.FAST), texts.settings.EFFORT_HERE["fast"], texts.settings.EFFORT_HERE["normal"]),
+    (ChannelSettings(length=Length.FULL), texts.settings.LENGTH_HERE["full"], texts.settings.LENGTH_HERE["normal"]),
+    (ChannelSettings(web_search=False), texts.settings.WEB_SEARCH_HERE[False], texts.settings.WEB_SEARCH_HERE[True]),
+    (
+        ChannelSettings(read_channel=False),
+        texts.settings.READ_CHANNEL_HERE[False],
+        texts.settings.READ_CHANNEL_HERE[True],
+    ),
     (
         ChannelSettings(mcp_servers=("time", "wiki")),
         "I may use the tools of time, wiki.",
@@ -84,5 +92,5 @@ def test_change_without_an_effect_has_no_sentence(settings: ChannelSettings) -> 
 
 
 def test_all_effort_and_length_levels_have_sentences() -> None:
-    assert set(texts.EFFORT_HERE) == {effort.value for effort in Effort}
-    assert set(texts.LENGTH_HERE) == {length.value for length in Length}
+    assert set(texts.settings.EFFORT_HERE) == {effort.value for effort in Effort}
+    assert set(texts.settings.LENGTH_HERE) == {length.value for length in Length}

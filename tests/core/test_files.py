@@ -26,9 +26,9 @@ from bot.core.files import (
     with_linked_canvases,
 )
 from bot.core.prompt import Marks, PromptMessage
-from bot.documents.document import MAX_CHARS, Document, Format, LeftOut, Part, decode_text
 from bot.errors import FileFault
 from bot.models.prompt import PDF, Media, Prompt, TokenEstimate, Turn, newest_media_within, without_media
+from files_to_markdown.document import Document, LeftOut, Part, decode_text
 
 NOTES = File("F1", "notes.md")
 
@@ -119,56 +119,15 @@ class TestContentDetection:
             (b"BM is a text", ""),
             (b"%PDF-1.4\n", "application/pdf"),
             (b"\n\n%PDF-1.4\n", "application/pdf"),
+            (bytes(128) + b"%PDF-1.4\n", "application/pdf"),
+            (b"A PDF begins with %PDF-1.4.\n", ""),
+            (b"%PDF-- is no version\n", ""),
             (b"RIFF....WAVE", ""),
             (b"", ""),
         ],
     )
     def test_media_type_is_detected_by_the_first_bytes(self, content: bytes, kind: str) -> None:
         assert files.detect_media_type(content) == kind
-
-    @pytest.mark.parametrize(
-        ("name", "mimetype", "content", "kind"),
-        [
-            ("plan", "", b"PK\x03\x04...", Format.ARCHIVE),
-            ("plan.xls", "application/vnd.ms-excel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Format.OLE),
-            ("plan.txt", "text/plain", b"{\\rtf1\\ansi}", Format.RTF),
-            ("plan.doc", "application/msword", b"{\\rtf1\\ansi}", Format.RTF),
-            ("plan.doc", "application/msword", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Format.OLE),
-            ("plan.doc", "application/msword", b"<html><p>x", Format.HTML),
-            ("plan.doc", "application/msword", b"Date: x\r\nMIME-Version: 1.0\r\n", Format.MAIL),
-            ("plan.doc", "application/msword", b"plain", None),
-            ("plan.mht", "message/x", b"MIME-Version: 1.0\n", Format.MAIL),
-            ("plan.xls", "application/vnd.ms-excel", b"<html><table>", Format.HTML),
-            ("plan.csv", "text/plain", b"a;b", Format.CSV),
-            ("plan", "text/csv", b"a;b", Format.CSV),
-            ("plan.eml", "application/octet-stream", b"Subject: x", Format.MAIL),
-            ("plan.html", "text/html", b"<!doctype HTML><p>x", Format.HTML),
-            ("plan.html", "text/html", b"<!-- saved -->\n<html lang='en'>", Format.HTML),
-            ("plan.html", "text/html", b"<li>{{ item }}</li>", None),
-            ("plan.md", "text/markdown", b"<html>", None),
-            ("plan.txt", "text/plain", b"plain", None),
-        ],
-    )
-    def test_document_is_detected_by_its_bytes_and_text_formats_by_their_names(
-        self, name: str, mimetype: str, content: bytes, kind: Format | None
-    ) -> None:
-        assert files.document_kind(File("F1", name, mimetype), content) is kind
-
-    @given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff")))
-    def test_text_is_decoded_from_unicode_encodings(self, text: str) -> None:
-        assert decode_text(text.encode()) == text
-        assert decode_text(text.encode("utf-8-sig")) == text
-        assert decode_text(text.encode("utf-16")) == text
-
-    def test_line_ends_become_newlines_in_a_bounded_time(self) -> None:
-        lines = MAX_CHARS + 1
-        assert decode_text(b"\r\n" * lines) == "\n" * MAX_CHARS + "\r\n"
-        assert decode_text(b"a\r\nb\r\n") == "a\nb\n"
-
-    @given(st.binary())
-    def test_decoded_text_has_no_nul(self, content: bytes) -> None:
-        text = decode_text(content)
-        assert text is None or "\0" not in text
 
     @pytest.mark.parametrize(
         ("mimetype", "content_type", "content", "sign_in"),
@@ -221,11 +180,11 @@ class TestLabelsAndNotices:
         opened = OpenedFile(File("F1", "old.log"), Document("Größe", (), "windows-1252", is_markdown=False))
         label = "(Attached: old.log)\n(As text; its charset is a guess: windows-1252)\n```log\nGröße\n```"
         assert files.file_label(opened) == label
-        assert files.unread_notice([opened]) == texts.charset_guessed([("old.log", "windows-1252")])
+        assert files.unread_notice([opened]) == texts.files.charset_guessed([("old.log", "windows-1252")])
 
     def test_bidi_override_is_removed_from_a_files_name(self) -> None:
         opened = OpenedFile(File("F1", "a\u202egpj.exe"), Unread.KIND)
-        assert files.unread_notice([opened]) == f"Not read: agpj.exe ({texts.FILE_TYPE})."
+        assert files.unread_notice([opened]) == f"Not read: agpj.exe ({texts.files.FILE_TYPE})."
 
     def test_empty_file_is_labeled_as_empty(self) -> None:
         assert files.file_label(OpenedFile(File("F1", "a.txt"), " \n")) == "(Attached: a.txt, which is empty)"
@@ -238,17 +197,17 @@ class TestLabelsAndNotices:
 
     def test_notice_counts_files_beyond_the_first_six(self) -> None:
         line = files.unread_notice([OpenedFile(file, Unread.TOO_MANY) for file in some(9)])
-        assert line.startswith(f"Not read: 0.txt ({texts.TOO_MANY_FILES}), 1.txt ")
-        assert line.endswith(f"5.txt ({texts.TOO_MANY_FILES}), and 3 more.")
+        assert line.startswith(f"Not read: 0.txt ({texts.files.TOO_MANY_FILES}), 1.txt ")
+        assert line.endswith(f"5.txt ({texts.files.TOO_MANY_FILES}), and 3 more.")
 
     def test_notice_names_media_that_the_model_cannot_take(self) -> None:
         opened = [OpenedFile(NOTES, "text"), OpenedFile(File("F2", "a.png"), media("a.png"))]
         assert files.unread_notice(opened) == ""
-        assert files.unread_notice(opened, ("a.png",)) == f"Not read: a.png ({texts.FILE_NOT_FOR_MODEL})."
+        assert files.unread_notice(opened, ("a.png",)) == f"Not read: a.png ({texts.files.FILE_NOT_FOR_MODEL})."
         for fault, reason in {
-            FileFault.FILE: texts.FILE_REFUSED,
-            FileFault.TOO_LARGE: texts.FILE_TOO_LARGE_FOR_MODEL,
-            FileFault.TOGETHER: texts.FILES_TOO_MUCH_FOR_MODEL,
+            FileFault.FILE: texts.files.FILE_REFUSED,
+            FileFault.TOO_LARGE: texts.files.FILE_TOO_LARGE_FOR_MODEL,
+            FileFault.TOGETHER: texts.files.FILES_TOO_MUCH_FOR_MODEL,
         }.items():
             assert files.unread_notice(opened, ("a.png",), {"a.png": fault}) == f"Not read: a.png ({reason})."
 
@@ -273,7 +232,7 @@ class TestLabelsAndNotices:
             "F5": "a.zip",
         }
         notice = files.unread_notice(apart.values(), ("a.png (2nd)",), {"a.png (2nd)": FileFault.FILE})
-        assert f"a.png (2nd) ({texts.FILE_REFUSED})" in notice
+        assert f"a.png (2nd) ({texts.files.FILE_REFUSED})" in notice
         assert "(1st)" not in notice
         assert files.file_label(apart["F4"]) == "(Attached: a.py (2nd))\n```py\nx = 2\n```"
         in_prompt = attach_files(messages, apart)
@@ -381,7 +340,7 @@ class TestDocuments:
 
     def test_pdf_without_text_is_not_read(self) -> None:
         pdf = OpenedFile(File("F1", "scan.pdf"), Media("scan.pdf", PDF, "aaaa", Document("")))
-        assert files.unread_notice([pdf], ["scan.pdf"]) == f"Not read: scan.pdf ({texts.FILE_NOT_FOR_MODEL})."
+        assert files.unread_notice([pdf], ["scan.pdf"]) == f"Not read: scan.pdf ({texts.files.FILE_NOT_FOR_MODEL})."
 
 
 class TestMedia:
@@ -426,7 +385,7 @@ LINKS = {
 def test_linked_canvases_are_found_and_their_access_is_to_be_checked(text: str, ids: list[str]) -> None:
     (linked,) = with_linked_canvases([PromptMessage("U1", text)])
     assert [file.id for file in linked.files] == ids
-    assert all((file.name, file.access) == (texts.CANVAS_UNNAMED, "check_file_info") for file in linked.files)
+    assert all((file.name, file.access) == (texts.files.CANVAS_UNNAMED, "check_file_info") for file in linked.files)
 
 
 def test_canvas_that_is_shared_and_linked_is_the_shared_one() -> None:

@@ -13,8 +13,8 @@ from bot.core.memory import (
     MAX_MEMORIES,
     MAX_TOKENS,
     TOOLS,
-    Command,
     Memory,
+    MemoryCommand,
     Verb,
     command_in,
     has_room,
@@ -30,36 +30,41 @@ DEPLOY = Memory(1, 1, "We deploy on Tuesdays.", "UADA", "10.0", "10.0", "", Fals
 NAMES = {"UADA": "Ada", "UBEN": "Ben"}
 
 
-def command(text: str) -> Command | None:
+def command(text: str) -> MemoryCommand | None:
     return command_in(question(text), ME.user_id)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("<@UBOT> remember: we deploy on Tuesdays", Command(Verb.REMEMBER, "we deploy on Tuesdays")),
+        ("<@UBOT> remember: we deploy on Tuesdays", MemoryCommand(Verb.REMEMBER, "we deploy on Tuesdays")),
         (
             "Remember that <@UBEN> owns the deploy &amp; the tests",
-            Command(Verb.REMEMBER, "<@UBEN> owns the deploy &amp; the tests"),
+            MemoryCommand(Verb.REMEMBER, "<@UBEN> owns the deploy &amp; the tests"),
         ),
-        ("please remember : tea", Command(Verb.REMEMBER, "tea")),
-        ("remember that, from now on, we use metric units", Command(Verb.REMEMBER, "from now on, we use metric units")),
+        ("please remember : tea", MemoryCommand(Verb.REMEMBER, "tea")),
+        (
+            "remember that, from now on, we use metric units",
+            MemoryCommand(Verb.REMEMBER, "from now on, we use metric units"),
+        ),
         ("remember that time when we broke it?", None),
         ("remember that", None),
-        ("remember:", Command(Verb.REMEMBER)),
-        ("<@UBOT> please remember :", Command(Verb.REMEMBER)),
+        ("remember:", MemoryCommand(Verb.REMEMBER)),
+        ("<@UBOT> please remember :", MemoryCommand(Verb.REMEMBER)),
         ("remember the milk", None),
         ("do you remember that we deploy on Tuesdays", None),
         ("&gt; remember: quoted", None),
-        ("what do you remember?", Command(Verb.RECALL)),
-        ("What do you remember here <@UBOT>", Command(Verb.RECALL)),
+        ("what do you remember?", MemoryCommand(Verb.RECALL)),
+        ("What do you remember here <@UBOT>", MemoryCommand(Verb.RECALL)),
         ("what do you remember about Tuesdays?", None),
-        ("forget 3", Command(Verb.FORGET, number=3)),
-        ("Forget #3.", Command(Verb.FORGET, number=3)),
-        ("forget number 12!", Command(Verb.FORGET, number=12)),
+        ("forget 3", MemoryCommand(Verb.FORGET, number=3)),
+        ("Forget #3.", MemoryCommand(Verb.FORGET, number=3)),
+        ("forget number 12!", MemoryCommand(Verb.FORGET, number=12)),
         ("forget it", None),
-        ("forget everything", Command(Verb.FORGET)),
-        ("Please forget all.", Command(Verb.FORGET)),
+        ("forget everything", MemoryCommand(Verb.FORGET)),
+        ("Please forget all.", MemoryCommand(Verb.FORGET)),
+        ("forget all of it", MemoryCommand(Verb.FORGET)),
+        ("forget everything you remember here!", MemoryCommand(Verb.FORGET)),
         ("forget everything I said about the launch", None),
         ("forget 3 and tell me what is left", None),
         ("Forget 3. What is left?", None),
@@ -70,7 +75,7 @@ def command(text: str) -> Command | None:
         ("why?", None),
     ],
 )
-def test_only_whole_messages_are_commands(text: str, expected: Command | None) -> None:
+def test_only_whole_messages_are_commands(text: str, expected: MemoryCommand | None) -> None:
     assert command(text) == expected
 
 
@@ -112,7 +117,7 @@ MORE = [
 @pytest.mark.parametrize("said", ["remember: ", "Remember that ", "please remember that, "])
 @pytest.mark.parametrize("text", [*ONE_SENTENCE, "x" * MAX_CHARS, "&amp;" * MAX_CHARS])
 def test_one_sentence_that_asks_nothing_is_remembered(said: str, text: str) -> None:
-    assert command(f"{said}{text}") == Command(Verb.REMEMBER, text)
+    assert command(f"{said}{text}") == MemoryCommand(Verb.REMEMBER, text)
 
 
 @pytest.mark.parametrize("said", ["remember: ", "Remember that ", "please remember that, "])

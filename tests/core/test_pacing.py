@@ -611,6 +611,13 @@ def test_channel_that_takes_ten_posts_and_one_a_second_never_refuses_one(waits: 
 
 @given(st.lists(st.tuples(st.sampled_from(["C1", "C2"]), st.floats(0, 1)), max_size=120))
 @example([("C1", 0.0), *[("C1", 0.99)] * 4, *[("C2", 0.0)] * 5, ("C1", 0.98), ("C1", 0.0), ("C2", 0.0)])
+@example(
+    [
+        *[("C2", 0.0), ("C2", 0.0), ("C1", 0.5625), ("C1", 0.375), ("C2", 0.5), ("C2", 0.5625), ("C2", 0.6875)],
+        *[("C1", 0.625), ("C1", 0.6875), ("C1", 0.9375), ("C2", 0.0), ("C2", 0.0), ("C1", 1.0), ("C2", 0.0)],
+        *[("C1", 1.0), ("C1", 1.0)],
+    ]
+)
 def test_channel_that_takes_five_posts_in_five_seconds_refuses_one_post_in_all(waits: list[tuple[str, float]]) -> None:
     slack = PostingSlack(STRICT)
     for channel_id, wait_s in waits:

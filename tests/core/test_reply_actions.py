@@ -1,5 +1,6 @@
 """Who may press which button, and when, and which buttons an answer has."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from bot.core import texts
 from bot.core.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
 from bot.core.calls import (
+    REMEMBER,
     ArgumentField,
     Ask,
     CallState,
@@ -18,12 +20,13 @@ from bot.core.calls import (
     decided_about,
     deciders,
     details_of,
+    fields_of,
 )
 from bot.core.job import End
 from bot.errors import EndReason
-from bot.markdown.escaping import JOINER
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
+from slack_markdown.escaping import JOINER
 from slack_sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
 
@@ -42,59 +45,67 @@ GROWING, WHOLE = recorded(AnswerState.GROWING, None), recorded(AnswerState.ENDED
 CUT = recorded(AnswerState.ENDED, EndReason.LENGTH_LIMIT, answer="As much as")
 STOPPED = recorded(AnswerState.STOPPED, EndReason.STOPPED, answer="Half of")
 REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
-    *((action, None, texts.ANSWER_UNKNOWN) for action in ACTIONS),
-    *((action, recorded(AnswerState.DELETED), texts.ANSWER_DELETED) for action in ACTIONS),
+    *((action, None, texts.actions.ANSWER_UNKNOWN) for action in ACTIONS),
+    *((action, recorded(AnswerState.DELETED), texts.actions.ANSWER_DELETED) for action in ACTIONS),
     (ReplyAction.STOP, recorded(AnswerState.QUEUED, None), None),
     (ReplyAction.STOP, GROWING, None),
-    (ReplyAction.STOP, WHOLE, texts.ANSWER_FINISHED),
-    (ReplyAction.STOP, recorded(AnswerState.STOPPED, None), texts.ANSWER_ALREADY_STOPPED),
-    (ReplyAction.REGENERATE, GROWING, texts.ANSWER_UNFINISHED),
+    (ReplyAction.STOP, WHOLE, texts.actions.ANSWER_FINISHED),
+    (ReplyAction.STOP, recorded(AnswerState.STOPPED, None), texts.actions.ANSWER_ALREADY_STOPPED),
+    (ReplyAction.REGENERATE, GROWING, texts.actions.ANSWER_UNFINISHED),
     (ReplyAction.REGENERATE, WHOLE, None),
-    (ReplyAction.REGENERATE_WITH, GROWING, texts.ANSWER_UNFINISHED),
+    (ReplyAction.REGENERATE_WITH, GROWING, texts.actions.ANSWER_UNFINISHED),
     (ReplyAction.REGENERATE_WITH, WHOLE, None),
     (ReplyAction.REGENERATE, recorded(AnswerState.STOPPED, None), None),
-    (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, has_acted=True), texts.NOT_TWICE),
-    (ReplyAction.REGENERATE_WITH, recorded(AnswerState.ENDED, has_acted=True), texts.NOT_TWICE),
-    (ReplyAction.REGENERATE, recorded(AnswerState.GROWING, None, has_acted=True), texts.ANSWER_UNFINISHED),
-    (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, question=question("")), texts.QUESTION_EXPIRED),
-    (ReplyAction.CANVAS, GROWING, texts.ANSWER_UNFINISHED),
+    (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, has_acted=True), texts.actions.NOT_TWICE),
+    (ReplyAction.REGENERATE_WITH, recorded(AnswerState.ENDED, has_acted=True), texts.actions.NOT_TWICE),
+    (ReplyAction.REGENERATE, recorded(AnswerState.GROWING, None, has_acted=True), texts.actions.ANSWER_UNFINISHED),
+    (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, question=question("")), texts.actions.QUESTION_EXPIRED),
+    (ReplyAction.CANVAS, GROWING, texts.actions.ANSWER_UNFINISHED),
     (ReplyAction.CANVAS, recorded(AnswerState.ENDED, answer="All of it"), None),
-    (ReplyAction.CANVAS, WHOLE, texts.CANVAS_OF_INCOMPLETE),
-    (ReplyAction.CANVAS, CUT, texts.CANVAS_OF_INCOMPLETE),
-    (ReplyAction.CANVAS, STOPPED, texts.CANVAS_OF_INCOMPLETE),
-    (ReplyAction.CANVAS, recorded(AnswerState.ENDED, question=question("")), texts.QUESTION_EXPIRED),
-    (ReplyAction.CONTINUE, GROWING, texts.ANSWER_UNFINISHED),
+    (ReplyAction.CANVAS, WHOLE, texts.actions.CANVAS_OF_INCOMPLETE),
+    (ReplyAction.CANVAS, CUT, texts.actions.CANVAS_OF_INCOMPLETE),
+    (ReplyAction.CANVAS, STOPPED, texts.actions.CANVAS_OF_INCOMPLETE),
+    (ReplyAction.CANVAS, recorded(AnswerState.ENDED, question=question("")), texts.actions.QUESTION_EXPIRED),
+    (ReplyAction.CONTINUE, GROWING, texts.actions.ANSWER_UNFINISHED),
     (ReplyAction.CONTINUE, CUT, None),
     (ReplyAction.CONTINUE, recorded(AnswerState.ENDED, EndReason.STALLED, answer="Half of"), None),
-    (ReplyAction.CONTINUE, WHOLE, texts.ANSWER_FINISHED),
+    (ReplyAction.CONTINUE, WHOLE, texts.actions.ANSWER_FINISHED),
     (ReplyAction.CONTINUE, STOPPED, None),
-    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, EndReason.STOPPED), texts.NOTHING_TO_CONTINUE),
-    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, EndReason.STOPPED, answer="\n"), texts.NOTHING_TO_CONTINUE),
-    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, None), texts.ANSWER_NOT_CONTINUABLE),
+    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, EndReason.STOPPED), texts.actions.NOTHING_TO_CONTINUE),
+    (
+        ReplyAction.CONTINUE,
+        recorded(AnswerState.STOPPED, EndReason.STOPPED, answer="\n"),
+        texts.actions.NOTHING_TO_CONTINUE,
+    ),
+    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, None), texts.actions.ANSWER_NOT_CONTINUABLE),
     (
         ReplyAction.CONTINUE,
         recorded(AnswerState.ENDED, EndReason.REFUSED, answer="Half of"),
-        texts.ANSWER_NOT_CONTINUABLE,
+        texts.actions.ANSWER_NOT_CONTINUABLE,
     ),
     (
         ReplyAction.CONTINUE,
         recorded(AnswerState.ENDED, EndReason.LENGTH_LIMIT, answer="As much as", question=question("")),
-        texts.QUESTION_EXPIRED,
+        texts.actions.QUESTION_EXPIRED,
     ),
-    (ReplyAction.PREVIOUS, WHOLE, texts.NO_PREVIOUS_VERSION),
+    (ReplyAction.PREVIOUS, WHOLE, texts.actions.NO_PREVIOUS_VERSION),
     (ReplyAction.PREVIOUS, recorded(AnswerState.ENDED, has_previous=True), None),
-    (ReplyAction.PREVIOUS, recorded(AnswerState.GROWING, None, has_previous=True), texts.ANSWER_UNFINISHED),
-    (ReplyAction.NEXT, WHOLE, texts.NO_LATER_VERSION),
+    (ReplyAction.PREVIOUS, recorded(AnswerState.GROWING, None, has_previous=True), texts.actions.ANSWER_UNFINISHED),
+    (ReplyAction.NEXT, WHOLE, texts.actions.NO_LATER_VERSION),
     (ReplyAction.NEXT, recorded(AnswerState.ENDED, has_next=True), None),
-    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, answer="Half", has_next=True), texts.NOT_NEWEST_VERSION),
-    (ReplyAction.FEEDBACK, GROWING, texts.ANSWER_UNFINISHED),
+    (
+        ReplyAction.CONTINUE,
+        recorded(AnswerState.STOPPED, answer="Half", has_next=True),
+        texts.actions.NOT_NEWEST_VERSION,
+    ),
+    (ReplyAction.FEEDBACK, GROWING, texts.actions.ANSWER_UNFINISHED),
     (ReplyAction.FEEDBACK, WHOLE, None),
-    (ReplyAction.FEEDBACK, recorded(AnswerState.ENDED, model=None), texts.NOTHING_TO_RATE),
+    (ReplyAction.FEEDBACK, recorded(AnswerState.ENDED, model=None), texts.actions.NOTHING_TO_RATE),
     *((ReplyAction.FEEDBACK_REASON, answer, None) for answer in (GROWING, WHOLE)),
     (ReplyAction.DELETE, GROWING, None),
     (ReplyAction.DELETE, WHOLE, None),
     *((action, GROWING, None) for action in (ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ARGUMENTS)),
-    *((action, WHOLE, texts.NOTHING_TO_DECIDE) for action in (ReplyAction.APPROVE, ReplyAction.DENY)),
+    *((action, WHOLE, texts.approvals.NOTHING_TO_DECIDE) for action in (ReplyAction.APPROVE, ReplyAction.DENY)),
     (ReplyAction.DETAILS, WHOLE, None),
 ]
 
@@ -128,8 +139,8 @@ def test_others_may_only_choose_see_the_previous_version_and_give_feedback(
 
 def test_others_who_press_answer_now_read_that_only_its_asker_can() -> None:
     offer = recorded(AnswerState.ENDED, EndReason.OFFERED, model=None)
-    assert refusal(ReplyAction.REGENERATE, offer, "U5", ADMINS) == texts.ONLY_ASKER_ANSWERS_NOW
-    assert texts.ANSWER_NOW in texts.ONLY_ASKER_ANSWERS_NOW
+    assert refusal(ReplyAction.REGENERATE, offer, "U5", ADMINS) == texts.actions.ONLY_ASKER_ANSWERS_NOW
+    assert texts.actions.ANSWER_NOW in texts.actions.ONLY_ASKER_ANSWERS_NOW
     assert refusal(ReplyAction.REGENERATE, offer, "UADA", ADMINS) is None
 
 
@@ -137,6 +148,7 @@ SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
 FOR_ALL = (ReplyAction.FEEDBACK, ReplyAction.FEEDBACK_REASON, ReplyAction.DETAILS, ReplyAction.CHOOSE, *SHOWS_ARGUMENTS)
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
+EDITABLE_ASK = replace(ASK, fields=fields_of({"text": "Milk", "count": 2}))
 CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))
 STOP, CONTINUE, PREVIOUS = "stop", "continue", "previous"
 ONLY_REGENERATE = "regenerate"
@@ -145,6 +157,7 @@ JSON = "arguments_json"
 FEEDBACK_AND_DELETE = ["feedback", "delete"]
 CHOICES = ("<!channel>", "*Staging* & :tada:", "x" * 75, "y" * 76, "y" * 200)
 LABELS = [*CHOICES[:3], f"{'y' * 74}…", f"{'y' * 74}…"]
+PROPOSAL = Ask(REMEMBER, json.dumps({"text": "Tea at four.", "for": "channel"}), "0.0.0.hash", until=1_764_000_000.0)
 SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", growing=True), [STOP]),
     (PageView("Half of", growing=True), [STOP]),
@@ -153,17 +166,17 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("All of it", end=End(EndReason.WHOLE)), [*REGENERATE, *FEEDBACK_AND_DELETE]),
     (
         PageView("Half of", end=End(EndReason.STOPPED, has_previous=True, has_next=True)),
-        ["regenerate", PREVIOUS, "next", "regenerate_with", *FEEDBACK_AND_DELETE],
+        ["regenerate", PREVIOUS, "next", "regenerate_with", "delete"],
     ),
     (
         PageView("All of it", end=End(EndReason.WHOLE, has_previous=True)),
         ["regenerate", PREVIOUS, "regenerate_with", *FEEDBACK_AND_DELETE],
     ),
     (PageView("As much as", end=End(EndReason.LENGTH_LIMIT)), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("Half of", end=End(EndReason.STOPPED)), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("Half of", end=End(EndReason.STOPPED)), [CONTINUE, *REGENERATE, "delete"]),
     (
         PageView("Half of", end=End(EndReason.STOPPED, has_previous=True)),
-        [CONTINUE, "regenerate", PREVIOUS, "regenerate_with", *FEEDBACK_AND_DELETE],
+        [CONTINUE, "regenerate", PREVIOUS, "regenerate_with", "delete"],
     ),
     (PageView("Half of", end=End(EndReason.CUT, "It failed.")), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
     (PageView("Half of", end=End(EndReason.REFUSED, "It failed.")), [*REGENERATE, *FEEDBACK_AND_DELETE]),
@@ -182,6 +195,19 @@ SHOWN: list[tuple[PageView, list[str]]] = [
         ["approve", "deny", JSON, STOP],
     ),
     (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", JSON, STOP]),
+    (PageView("", growing=True, asks=(EDITABLE_ASK,)), ["approve", "edit", "deny", JSON, STOP]),
+    (PageView("", growing=True, asks=(replace(EDITABLE_ASK, room=3),)), ["arguments", "edit", "deny", JSON, STOP]),
+    (PageView("", growing=True, asks=(PROPOSAL,)), ["approve", "deny"]),
+    (PageView("", growing=True, asks=(replace(PROPOSAL, decision=Decision.DENIED), PROPOSAL)), ["approve", "deny"]),
+    (PageView("", growing=True, asks=(PROPOSAL, ASK)), ["approve", "deny", "approve", "deny", JSON, STOP]),
+    (
+        PageView("Done.", end=End(EndReason.WHOLE, "Scheduled.", schedule_id=3, has_acted=True)),
+        ["schedule_stop", *FEEDBACK_AND_DELETE],
+    ),
+    (
+        PageView("Done.", end=End(EndReason.WHOLE, "Remembered.", has_undo=True, has_acted=True)),
+        ["undo", *FEEDBACK_AND_DELETE],
+    ),
     (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", JSON, STOP]),
     (
         PageView("All of it", end=End(EndReason.WHOLE, has_details=True)),
@@ -208,6 +234,7 @@ def decided(state: CallState, decision: Decision | None, by: str = "") -> Record
         (decided(CallState.DONE, None), "`notes.add`: done"),
         (decided(CallState.DONE, Decision.APPROVED, "U1"), "`notes.add`: done, approved by Ada"),
         (decided(CallState.FAILED, Decision.APPROVED, "U2"), "`notes.add`: failed, approved by U2"),
+        (decided(CallState.DONE, Decision.EDITED, "U1"), "`notes.add`: done, approved with changes by Ada"),
         (decided(CallState.DENIED, Decision.DENIED, "U1"), "`notes.add`: denied, by Ada"),
         (decided(CallState.DENIED, Decision.REPLIED, "U1"), "`notes.add`: denied, by a reply from Ada"),
         (decided(CallState.DENIED, Decision.EXPIRED), "`notes.add`: denied, nobody decided in time"),
@@ -233,18 +260,16 @@ def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
     message = reply_blocks.message(PageView("I'll do it.", growing=True, asks=asks, plain=True))
     assert message["blocks"] == []
     text = message["text"].replace(JOINER, "")
-    assert text == f"I'll do it.\n\n{texts.asking_without_buttons(['notes.add', 'files.com'])}"
+    assert text == f"I'll do it.\n\n{texts.approvals.asking_without_buttons(['notes.add', 'files.com'])}"
     assert "files.com" not in message["text"], "Slack makes no link of a tool's name"
 
 
 @pytest.mark.parametrize(
-    ("effort", "offered"),
-    [("", ["thorough", "fast"]), ("normal", ["thorough", "fast"]), ("thorough", ["fast"]), ("fast", ["thorough"])],
+    ("effort", "offered"), [("", ["thorough"]), ("normal", ["thorough"]), ("fast", ["thorough"]), ("thorough", [])]
 )
-def test_menu_offers_other_efforts_than_the_answers(effort: str, offered: list[str]) -> None:
+def test_answer_that_was_not_thorough_offers_to_think_longer(effort: str, offered: list[str]) -> None:
     blocks = reply_blocks.message(PageView("All of it", end=End(EndReason.WHOLE, effort=effort)))["blocks"]
-    menu = blocks[-2]["elements"][-1]
-    assert [option["value"] for option in menu["options"]] == offered
+    assert [button["value"] for button in blocks[-2]["elements"] if "value" in button] == offered
 
 
 @pytest.mark.parametrize(("view", "buttons"), SHOWN)
@@ -287,8 +312,13 @@ def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer:
     [
         ([Decided(Decision.APPROVED, "U1", 1)], "Approved by Ada"),
         ([Decided(Decision.APPROVED, "U1", 2)], "2 calls approved by Ada"),
+        ([Decided(Decision.EDITED, "U1", 1)], "Approved with changes by Ada"),
+        (
+            [Decided(Decision.EDITED, "U1", 1), Decided(Decision.APPROVED, "U2", 1)],
+            "1 call approved with changes by Ada · 1 call approved by U2",
+        ),
         ([Decided(Decision.REPLIED, "U1", 1)], "Denied by a reply from Ada"),
-        ([Decided(Decision.DENIED, "", 1)], f"Denied by {texts.SOMEBODY}"),
+        ([Decided(Decision.DENIED, "", 1)], f"Denied by {texts.approvals.SOMEBODY}"),
         (
             [Decided(Decision.APPROVED, "U1", 1), Decided(Decision.DENIED, "U2", 2)],
             "1 call approved by Ada · 2 calls denied by U2",

@@ -1,5 +1,7 @@
 """Rules of schedules: when they are due, in zones with all kinds of clock changes, and which can't be used."""
 
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core import texts
+from bot.core.conversation import Question, ThreadKey
 from bot.core.schedules import (
     ADMIN_GAP_MINUTES,
     GRACE_S,
@@ -17,11 +20,17 @@ from bot.core.schedules import (
     MEMBER_GAP_MINUTES,
     Proposal,
     Rule,
+    Schedule,
+    ScheduleCommand,
     UnusableRule,
+    Weekly,
+    command_in,
     due_at_of,
     proposal_of,
     rule_of,
     run_id,
+    weekly_of,
+    written_rule,
 )
 
 BERLIN = "Europe/Berlin"
@@ -156,47 +165,52 @@ def test_newest_missed_due_time_is_run_within_an_hour(
 @pytest.mark.parametrize(
     ("rule", "gap", "why"),
     [
-        ({}, 60, texts.RULE_OR_TIME),
-        ({"cron": "0 9 * * *", "at": "2026-12-24T09:00"}, 60, texts.RULE_OR_TIME),
-        ({"cron": "0 0 9 * * *"}, 60, texts.FIVE_FIELDS),
-        ({"cron": "@daily"}, 60, texts.FIVE_FIELDS),
-        ({"cron": "0 9 * *"}, 60, texts.FIVE_FIELDS),
-        ({"cron": "0 25 * * *"}, 60, texts.FIVE_FIELDS),
-        ({"cron": "0 9 * * MONDAY"}, 60, texts.FIVE_FIELDS),
-        ({"cron": f"{'0,' * 200}0 9 * * *"}, 60, texts.FIVE_FIELDS),
-        ({"cron": "0 9 30 2 *"}, 60, texts.FIVE_FIELDS),
-        ({"cron": " "}, 60, texts.RULE_OR_TIME),
+        ({}, 60, texts.schedules.RULE_OR_TIME),
+        ({"cron": "0 9 * * *", "at": "2026-12-24T09:00"}, 60, texts.schedules.RULE_OR_TIME),
+        ({"cron": "0 0 9 * * *"}, 60, texts.schedules.FIVE_FIELDS),
+        ({"cron": "@daily"}, 60, texts.schedules.FIVE_FIELDS),
+        ({"cron": "0 9 * *"}, 60, texts.schedules.FIVE_FIELDS),
+        ({"cron": "0 25 * * *"}, 60, texts.schedules.FIVE_FIELDS),
+        ({"cron": "0 9 * * MONDAY"}, 60, texts.schedules.FIVE_FIELDS),
+        ({"cron": f"{'0,' * 200}0 9 * * *"}, 60, texts.schedules.FIVE_FIELDS),
+        ({"cron": "0 9 30 2 *"}, 60, texts.schedules.FIVE_FIELDS),
+        ({"cron": " "}, 60, texts.schedules.RULE_OR_TIME),
         ({"cron": " ", "at": "2026-12-24T09:00"}, 60, None),
         ({"cron": "0 9 * * *", "at": "\t"}, 60, None),
-        ({"cron": "0 9 */14 * 2"}, 60, texts.STEPS_BEGIN_AGAIN),
-        ({"cron": "0 9 */2 * MON"}, 60, texts.STEPS_BEGIN_AGAIN),
-        ({"cron": "0 9 */3 * MON-FRI"}, 60, texts.STEPS_BEGIN_AGAIN),
-        ({"cron": "0 9 1-31/14 * 2"}, 60, texts.STEPS_BEGIN_AGAIN),
-        ({"cron": "0 9 1,2/14 * 2#1"}, 60, texts.STEPS_BEGIN_AGAIN),
-        ({"cron": "0 9 */14 * *"}, 60, texts.STEPS_BEGIN_AGAIN),
-        ({"cron": "0 9 * * 2/7"}, 60, texts.STEPS_BEGIN_AGAIN),
-        ({"cron": "0 9 * * */14"}, 60, texts.STEPS_BEGIN_AGAIN),
-        ({"cron": "*/90 * * * *"}, 60, texts.STEPS_BEGIN_AGAIN),
-        ({"cron": "0 */36 * * *"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 */14 * 2"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 */2 * MON"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 */3 * MON-FRI"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 1-31/14 * 2"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 1,2/14 * 2#1"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 */14 * *"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 * * 2/7"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 * * */14"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "*/90 * * * *"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 */36 * * *"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
         ({"cron": "0 */23 * * *"}, 60, None),
         ({"cron": "0 9 */2 * *"}, 60, None),
         ({"cron": "0 9 */2 * 1-7"}, 60, None),
         ({"cron": "0 9 * * */2"}, 60, None),
         ({"cron": "0 9 * * TUE#1,TUE#3"}, 60, None),
         ({"cron": "0 9 1,15 * *"}, 60, None),
-        ({"cron": "0 9 29 2 MON#1"}, 60, None),
-        ({"cron": "*/30 * * * *"}, MEMBER_GAP_MINUTES, texts.rule_too_often(60)),
-        ({"cron": "10,50 9 * * *"}, MEMBER_GAP_MINUTES, texts.rule_too_often(60)),
+        ({"cron": "0 9 29 2 MON#1"}, 60, texts.schedules.DAYS_OR_WEEKDAYS),
+        ({"cron": "0 9 1-7 * MON"}, 60, texts.schedules.DAYS_OR_WEEKDAYS),
+        ({"cron": "0 9 1,15,29 * TUE"}, 60, texts.schedules.DAYS_OR_WEEKDAYS),
+        ({"cron": "0 9 L * 1-5"}, 60, texts.schedules.DAYS_OR_WEEKDAYS),
+        ({"cron": "0 9 1-31 * MON"}, 60, None),
+        ({"cron": "0 9 1-7 * 0-6"}, 60, None),
+        ({"cron": "*/30 * * * *"}, MEMBER_GAP_MINUTES, texts.schedules.rule_too_often(60)),
+        ({"cron": "10,50 9 * * *"}, MEMBER_GAP_MINUTES, texts.schedules.rule_too_often(60)),
         ({"cron": "50 23 * * *"}, MEMBER_GAP_MINUTES, None),
         ({"cron": "0 * * * *"}, MEMBER_GAP_MINUTES, None),
         ({"cron": "*/30 0,23 * * *"}, ADMIN_GAP_MINUTES, None),
-        ({"cron": "* * * * *"}, ADMIN_GAP_MINUTES, texts.rule_too_often(5)),
+        ({"cron": "* * * * *"}, ADMIN_GAP_MINUTES, texts.schedules.rule_too_often(5)),
         ({"cron": "2-59/5 * * * *"}, ADMIN_GAP_MINUTES, None),
-        ({"cron": "58,1 * * * *"}, ADMIN_GAP_MINUTES, texts.rule_too_often(5)),
-        ({"at": "tomorrow"}, 60, texts.UNREADABLE_TIME),
-        ({"at": "0001-01-01T00:00"}, 60, texts.TIME_HAS_PASSED),
-        ({"at": "2026-03-01T11:59Z"}, 60, texts.TIME_HAS_PASSED),
-        ({"at": "9999-12-31T23:59"}, 60, texts.TIME_TOO_FAR),
+        ({"cron": "58,1 * * * *"}, ADMIN_GAP_MINUTES, texts.schedules.rule_too_often(5)),
+        ({"at": "tomorrow"}, 60, texts.schedules.UNREADABLE_TIME),
+        ({"at": "0001-01-01T00:00"}, 60, texts.schedules.TIME_HAS_PASSED),
+        ({"at": "2026-03-01T11:59Z"}, 60, texts.schedules.TIME_HAS_PASSED),
+        ({"at": "9999-12-31T23:59"}, 60, texts.schedules.TIME_TOO_FAR),
         ({"at": "2026-03-01T13:01"}, 60, None),
     ],
     ids=str,
@@ -244,7 +258,221 @@ def test_any_text_is_a_rule_or_is_refused_with_a_sentence(cron: str, once: str, 
         rule = rule_of(zone, NOW, cron=cron, at=once, min_gap_minutes=ADMIN_GAP_MINUTES)
     except UnusableRule as unusable:
         refusal = str(unusable)
-    assert refusal.endswith(".") if refusal else rule.after(NOW) and (rule.explained or rule.at)
+    assert refusal.endswith(".") if refusal else rule.after(NOW) and rule.in_words
+
+
+@pytest.mark.parametrize(
+    ("cron", "words"),
+    [
+        ("0 9 * * *", "every day at 9:00 AM"),
+        ("0 0 * * 0-6", "every day at 12:00 AM"),
+        ("30 12 * * *", "every day at 12:30 PM"),
+        ("0 9 * * 1-5", "weekdays at 9:00 AM"),
+        ("0 9 * * MON-FRI", "weekdays at 9:00 AM"),
+        ("0 10 * * 6,7", "weekends at 10:00 AM"),
+        ("0 16 * * FRI", "Fridays at 4:00 PM"),
+        ("0 16 * * 0,5,1", "Mondays, Fridays and Sundays at 4:00 PM"),
+        ("0 9,17 * * 1-5", "weekdays at 9:00 AM and 5:00 PM"),
+        ("*/20 1 * * *", "every day at 1:00 AM, 1:20 AM and 1:40 AM"),
+        ("0 9 1 * *", "the 1st of each month at 9:00 AM"),
+        ("0 9 2,11,23 * *", "the 2nd, 11th and 23rd of each month at 9:00 AM"),
+        ("0 9 15,L * *", "the 15th and last day of each month at 9:00 AM"),
+        ("0 9 LW * *", "the last weekday of each month at 9:00 AM"),
+        ("0 9 * * TUE#1,TUE#3", "the first and third Tuesday of each month at 9:00 AM"),
+        ("0 9 * * MON#1,5L", "the first Monday and last Friday of each month at 9:00 AM"),
+        ("0 9 24 12 *", "the 24th of December at 9:00 AM"),
+        ("0 9 1 */3 *", "the 1st of January, April, July and October at 9:00 AM"),
+        ("0 9 * 7,8 1-5", "weekdays in July and August at 9:00 AM"),
+        ("0 * * * *", "every hour"),
+        ("15 * * * *", "every hour, 15 minutes past"),
+        ("5,35 * * * *", "every hour, 5 and 35 minutes past"),
+        ("*/5 * * * 1-5", "weekdays, every 5 minutes"),
+        ("0 */2 * * *", "every 2 hours"),
+        ("30 1-23/2 * * *", "every 2 hours from 1:30 AM on"),
+        ("0 */5 * * *", "every 5 hours from 12:00 AM to 8:00 PM"),
+        ("0 9-17 * * 1-5", "weekdays, every hour from 9:00 AM to 5:00 PM"),
+        # The rest is cronsim's.
+        ("0 9 */2 * *", "at 09:00 on every second day of month"),
+        ("0 9 * * MON,TUE#1", "at 09:00 on Monday and the first Tuesday of the month"),
+        ("*/7 * * * *", "every seventh minute of every hour"),
+    ],
+)
+def test_rule_in_words(cron: str, words: str) -> None:
+    assert Rule("America/Los_Angeles", cron).in_words == f"{words} (Los Angeles)"
+
+
+@pytest.mark.parametrize(
+    ("cron", "after", "days"),
+    [
+        ("0 9 * * 1-5", "2026-11-26T00:00+01:00", "Friday and Monday"),
+        ("0 9 * * *", "2026-11-26T00:00+01:00", "Friday and Saturday"),
+        ("0 9 * * 5", "2026-11-26T00:00+01:00", "December 4 and December 11"),
+        ("0 9 1 * *", "2026-11-26T00:00+01:00", "January 1 and February 1"),
+        ("0 9,17 * * *", "2026-11-26T00:00+01:00", ""),
+        # The clocks skip 02:30 on the second day.
+        ("30 2 * * *", "2026-03-28T00:00+01:00", ""),
+    ],
+)
+def test_days_after_the_first_run(cron: str, after: str, days: str) -> None:
+    rule = Rule(BERLIN, cron)
+    assert rule.days_after_first(rule.upcoming(at(after))) == days
+    assert rule.days_after_first(rule.upcoming(at(after), 1)) == ""
+
+
+def test_single_time_in_words() -> None:
+    assert Rule("Etc/UTC", at=NINE).in_words == "once on Thursday, November 26, 2026 at 9:00 AM (UTC)"
+
+
+LOS_ANGELES, KOLKATA = "America/Los_Angeles", "Asia/Kolkata"
+
+
+@pytest.mark.parametrize(
+    ("rule", "zone", "weekly"),
+    [
+        (Rule(BERLIN, "0 9 * * 1-5"), BERLIN, Weekly("1,2,3,4,5", "09:00")),
+        (Rule(BERLIN, "30 16 * * *"), KOLKATA, Weekly("0,1,2,3,4,5,6", "21:00")),
+        # There it is still, or already, another day.
+        (Rule(BERLIN, "0 7 * * 1"), LOS_ANGELES, Weekly("0", "22:00")),
+        (Rule(LOS_ANGELES, "0 20 * * 5,6"), BERLIN, Weekly("0,6", "05:00")),
+        *(
+            (Rule(BERLIN, cron), BERLIN, None)
+            for cron in ("0 9 1 * *", "0 9 * 7 1", "0 9,17 * * *", "0,30 9 * * *", "0 9 * * MON#1", "0 9 * * 1,5L")
+        ),
+        (Rule(BERLIN, at=at("2026-12-24T09:00+01:00")), BERLIN, None),
+    ],
+    ids=str,
+)
+def test_rule_as_days_and_a_time_of_its_reader(rule: Rule, zone: str, weekly: Weekly | None) -> None:
+    assert weekly_of(rule, zone, NOW) == weekly
+    if weekly:
+        # Later, clocks of the two zones may change on different days.
+        same = rule_of(zone, NOW, cron=weekly.cron, min_gap_minutes=60)
+        assert same.after(NOW) == rule.after(NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("0 9 1 * *", Rule(BERLIN, "0 9 1 * *")),
+        ("0 9 * * mon-fri Asia/Kolkata", Rule(KOLKATA, "0 9 * * MON-FRI")),
+        ("2026-12-24 09:00", Rule(BERLIN, at=at("2026-12-24T09:00+01:00"))),
+        ("2026-12-24T09:00 Asia/Kolkata", Rule(KOLKATA, at=at("2026-12-24T09:00+05:30"))),
+        ("2026-12-24 09:00 Mars", texts.schedules.UNKNOWN_ZONE),
+        ("0 9 1 * * Mars", texts.schedules.UNKNOWN_ZONE),
+        ("2026-13-01", texts.schedules.UNREADABLE_TIME),
+        ("every other Tuesday", texts.schedules.FIVE_FIELDS),
+        ("0 9 */14 * 2", texts.schedules.STEPS_BEGIN_AGAIN),
+    ],
+)
+def test_rule_that_a_person_types(text: str, rule: Rule | str) -> None:
+    read: Rule | str
+    try:
+        read = written_rule(text, BERLIN, NOW, min_gap_minutes=60)
+    except UnusableRule as unusable:
+        read = str(unusable)
+    assert read == rule
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        (Proposal("sum  up.", Rule(BERLIN, "00 9 * * MON-FRI")), True),
+        (Proposal("Sum up!", Rule(BERLIN, "0 9 * * 1-5")), False),
+        (Proposal("Sum up.", Rule("Europe/Paris", "0 9 * * 1-5")), False),
+        (Proposal("Sum up.", Rule(BERLIN, "0 10 * * 1-5")), False),
+        (Proposal("Sum up.", Rule(BERLIN, "0 9 * * 1-5"), only_if_changed=True), False),
+    ],
+)
+def test_equal_proposals_are_known_whatever_they_are_written_like(other: Proposal, is_same: bool) -> None:
+    assert Proposal("Sum up.", Rule(BERLIN, "0 9 * * 1-5")).is_same_as(other) is is_same
+
+
+LISTS = ScheduleCommand()
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        *((text, LISTS) for text in ("What is scheduled here?", "what’s scheduled", "Please list the schedules.")),
+        *((text, LISTS) for text in ("show me all schedules in this channel", "Which schedules are there?")),
+        ("stop schedule 3", ScheduleCommand(3)),
+        ("Please cancel the schedule number #12 here!", ScheduleCommand(12)),
+        ("stop the summary", ScheduleCommand(about=("summary",))),
+        ("Cancel my weekday summary here.", ScheduleCommand(about=("weekday", "summary"))),
+        ("stop our retro reminders", ScheduleCommand(about=("retro", "reminders"))),
+        *((text, None) for text in ("stop the deploy", "cancel my meeting", "stop the summary of the deploy")),
+        *((text, None) for text in ("stop", "stop 3", "delete 3", "stop it", "stop the summary and tell Ada")),
+        *(
+            (text, None)
+            for text in ("what is scheduled for the launch?", "can you stop the summary?", "stop! the press")
+        ),
+        *(
+            (text, None)
+            for text in ("how do I stop the summary", "“stop the summary”", "what is scheduled\nhere and why")
+        ),
+    ],
+)
+def test_command_is_plain_words_and_nothing_else(text: str, command: ScheduleCommand | None) -> None:
+    question = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "U1", f"<@UBOT> {text}")
+    assert command_in(question, "UBOT") == command
+    assert command_in(replace(question, schedule=1), "UBOT") is None
+    assert command_in(replace(question, attached_chars=4), "UBOT") is None
+
+
+def schedule(number: int, words: str, cron: str = "0 9 * * 1-5") -> Schedule:
+    return Schedule(
+        id=number,
+        team_id="T1",
+        channel_id="C1",
+        user_id="U1",
+        words=words,
+        rule=Rule(BERLIN, cron),
+        only_if_changed=False,
+        run_tokens=1,
+        day_tokens=1,
+        next_at=NOW,
+        last_at=None,
+        failures=0,
+        paused=None,
+        created_at=NOW,
+    )
+
+
+HERE = [
+    schedule(3, "Sum up what was said here."),
+    schedule(4, "Summarize the open pull requests.", "0 9 * * 1"),
+    schedule(5, "Remind us of the retro."),
+]
+
+
+@pytest.mark.parametrize(
+    ("about", "number"),
+    [
+        (("retro",), 5),
+        (("retro", "reminder"), 5),
+        (("monday", "summary"), 4),
+        (("pull", "request", "summary"), 4),
+        # Several fit, or none.
+        *((words, None) for words in (("summary",), ("schedule",), ("press",), ("retro", "party"), ("re",))),
+    ],
+)
+def test_words_name_a_schedule_only_if_they_fit_no_other(about: tuple[str, ...], number: int | None) -> None:
+    meant = ScheduleCommand(about=about).meant(HERE)
+    assert (meant and meant.id) == number
+    assert ScheduleCommand(about=("schedule",)).meant(HERE[:1]) == HERE[0]
+
+
+def test_long_text_is_no_command_in_linear_time() -> None:
+    started = time.process_time()
+    for text in ("stop the" + " " * 200_000, "stop the a" + "\t" * 200_000 + "b", "stop the " + "a " * 100_000):
+        question = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "U1", f"{text}x,")
+        assert command_in(question, "UBOT") is None
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(("number", "found"), [(4, HERE[1]), (6, None)])
+def test_number_names_a_schedule(number: int, found: Schedule | None) -> None:
+    assert ScheduleCommand(number).meant(HERE) == found
 
 
 @pytest.mark.parametrize(

@@ -3,31 +3,35 @@
 import re
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from bot.checks import check_texts
-from bot.cli.admin import deleted
+from bot.cli.forget import deleted
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.files import Unread
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
 
 ROOT = Path(__file__).parents[2]
+FEATURES = [value for value in vars(texts).values() if isinstance(value, ModuleType)]
 CONSTANTS = {
     f"{module.__name__}.{name}": value
-    for module in (texts, check_texts)
+    for module in (*FEATURES, check_texts)
     for name, value in vars(module).items()
     if name.isupper() and isinstance(value, str) and name[0] != "_"
 }
 SENTENCES = {
     **{name: text for name, text in CONSTANTS.items() if text.endswith(".")},
-    **{f"failure {failure}": texts.model_failure(failure, "test") for failure in texts.MODEL_FAILURES},
+    **{f"failure {failure}": texts.models.model_failure(failure, "test") for failure in texts.models.MODEL_FAILURES},
     **{f"denial {denial.name}": denial.value for denial in Denial},
-    "quota not a number": texts.quota_not_a_number(in_dollars=True),
-    "quota needs prices": texts.quota_needs_prices(["own/model"]),
-    "quota used up": texts.quota_used_up(texts.quota("user", texts.tokens(1_000), "day"), date(2026, 11, 21)),
-    "prompt too long": texts.prompt_too_long(2_001, 2_000),
+    "quota not a number": texts.quotas.quota_not_a_number(in_dollars=True),
+    "quota needs prices": texts.quotas.quota_needs_prices(["own/model"]),
+    "quota used up": texts.quotas.quota_used_up(
+        texts.quotas.quota("user", texts.quotas.tokens(1_000), "day"), date(2026, 11, 21)
+    ),
+    "prompt too long": texts.settings.prompt_too_long(2_001, 2_000),
 }
 NOT_OURS = re.compile(
     r"\b(in line|allowance|may ask|whoever|admission|errand|at once|I do not|I will not|can not|anew|mend|have no quota"
@@ -43,7 +47,7 @@ READ_TWICE = re.compile(
 )
 """What readers stumbled over."""
 SEEN_BY_PEOPLE = (
-    ROOT / "bot" / "core" / "texts.py",
+    *(ROOT / "bot" / "core" / "texts").glob("*.py"),
     ROOT / "bot" / "checks" / "check_texts.py",
     *(ROOT / "bot" / "cli").glob("*.py"),
     *(ROOT / "demo").glob("*.py"),
@@ -85,15 +89,15 @@ def test_sentence_uses_the_words_of_the_glossary(text: str) -> None:
     ],
 )
 def test_footer_names_a_near_day_as_people_do(since: date, is_day_of_question: bool, words: str) -> None:
-    assert texts.messages_read(8, since, date(2026, 11, 25) if is_day_of_question else None) == words
+    assert texts.answers.messages_read(8, since, date(2026, 11, 25) if is_day_of_question else None) == words
 
 
 @pytest.mark.parametrize(
     ("in_the_reply", "in_the_status"),
     [
-        (texts.searching(""), texts.status_searching("")),
-        (texts.searching("Slack\nbots"), texts.status_searching("Slack\nbots")),
-        (texts.running("notes.list"), texts.status_running("notes.list")),
+        (texts.answers.searching(""), texts.statuses.status_searching("")),
+        (texts.answers.searching("Slack\nbots"), texts.statuses.status_searching("Slack\nbots")),
+        (texts.answers.running("notes.list"), texts.statuses.status_running("notes.list")),
     ],
 )
 def test_reply_and_status_say_alike_what_the_model_does(in_the_reply: str, in_the_status: str) -> None:
@@ -101,9 +105,9 @@ def test_reply_and_status_say_alike_what_the_model_does(in_the_reply: str, in_th
     assert in_the_status.endswith("…")
 
 
-@pytest.mark.parametrize("failure", texts.MODEL_FAILURES)
+@pytest.mark.parametrize("failure", texts.models.MODEL_FAILURES)
 def test_model_failure_names_the_model_and_says_what_to_do(failure: EndReason) -> None:
-    sentence = texts.model_failure(failure, "test")
+    sentence = texts.models.model_failure(failure, "test")
     assert "test" in sentence
     assert "openai" not in sentence
     assert re.search(r"Please|Ask your Typist admin", sentence)
@@ -115,17 +119,17 @@ def test_model_failure_names_the_model_and_says_what_to_do(failure: EndReason) -
 )
 def test_rate_limited_model_says_when_to_ask_again(retry_after_s: float | None, wait: str) -> None:
     error = ProviderError(EndReason.RATE_LIMITED, "openai/test", retry_after_s=retry_after_s)
-    assert texts.for_error(error) == f"test has reached its rate limit. Please ask again in {wait}."
+    assert texts.models.for_error(error) == f"test has reached its rate limit. Please ask again in {wait}."
 
 
 def test_error_that_ends_an_answer_has_a_sentence() -> None:
-    assert texts.for_error(NotShown()) == texts.NOT_SHOWN
-    assert texts.for_error(StoreError("The database is away.")) == "The database is away."
+    assert texts.models.for_error(NotShown()) == texts.answers.NOT_SHOWN
+    assert texts.models.for_error(StoreError("The database is away.")) == "The database is away."
 
 
 @pytest.mark.parametrize("reason", Unread)
 def test_reason_for_an_unread_file_fits_into_parentheses(reason: Unread) -> None:
-    assert texts.files_not_read([texts.file_not_read("a.zip", reason.value)], 2) == (
+    assert texts.files.files_not_read([texts.files.file_not_read("a.zip", reason.value)], 2) == (
         f"Not read: a.zip ({reason.value}), and 2 more."
     )
     assert not reason.value.endswith(".")
@@ -133,38 +137,40 @@ def test_reason_for_an_unread_file_fits_into_parentheses(reason: Unread) -> None
 
 @pytest.mark.parametrize(("amount", "text"), [(500, "$500"), (0.5, "$0.50"), (0.001, "$0.001"), (1_234.5, "$1,234.50")])
 def test_dollars_have_cents_only_if_there_are_any(amount: float, text: str) -> None:
-    assert texts.dollars(amount) == text
+    assert texts.quotas.dollars(amount) == text
 
 
-@pytest.mark.parametrize("status", [texts.STATUS_THINKING, texts.STATUS_WRITING])
+@pytest.mark.parametrize("status", [texts.statuses.STATUS_THINKING, texts.statuses.STATUS_WRITING])
 def test_status_has_no_comma_which_would_divide_it(status: str) -> None:
     assert "," not in status
 
 
 def test_admins_are_named_where_there_are_any() -> None:
-    assert texts.naming_admins(texts.DENIED_USER, []) == texts.DENIED_USER
-    assert texts.naming_admins(texts.DENIED_USER, ["<@U1>", "<@U2>"]).endswith("Ask <@U1> or <@U2>.")
+    assert texts.access.naming_admins(texts.access.DENIED_USER, []) == texts.access.DENIED_USER
+    assert texts.access.naming_admins(texts.access.DENIED_USER, ["<@U1>", "<@U2>"]).endswith("Ask <@U1> or <@U2>.")
 
 
 @pytest.mark.parametrize(
     "text", sorted(text for text in {*SENTENCES.values(), *CONSTANTS.values()} if "your Typist admin" in text)
 )
 def test_who_is_sent_to_an_admin_reads_whom_to_ask(text: str) -> None:
-    named = texts.naming_admins(text, ["Grace Hopper"])
+    named = texts.access.naming_admins(text, ["Grace Hopper"])
     assert "Typist admin" not in named.replace("Only Typist admins", "")
     assert named.count("Grace Hopper") == text.count("your Typist admin")
 
 
 def test_forget_counts_one_question_as_one() -> None:
-    assert [deleted(1), deleted(1_200)] == [
-        "Deleted 1 question and its answer.",
-        "Deleted 1,200 questions and their answers.",
-    ]
+    counts = {"questions": 1, "memories": 1_200, "schedules": 0, "accounts": 1, "settings": 1}
+    assert (
+        deleted(counts)
+        == "1 question and its answer, 1,200 memories, 1 sign-in to a server, 1 setting of a direct message"
+    )
+    assert deleted(dict.fromkeys(counts, 0)) == ""
 
 
 def test_one_of_something_has_no_plural() -> None:
     one = check_texts.caught_up(0.0, 600.0, looked_at=1, unread=1, answered=1, offered=0)
-    days = texts.settings_for_admins([], [], max_output_tokens=1, concurrent=1, retention_days=1)
+    days = texts.home.settings_for_admins([], [], max_output_tokens=1, concurrent=1, retention_days=1)
     assert "looked at 1 conversation or thread, and 1 could" in one
-    assert texts.quota("user", texts.tokens(1), "day") == "your quota of 1 token per day"
+    assert texts.quotas.quota("user", texts.quotas.tokens(1), "day") == "your quota of 1 token per day"
     assert days["Questions and answers are kept for"] == "1 day"

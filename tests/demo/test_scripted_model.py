@@ -15,15 +15,15 @@ from bot.core import choices, texts
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Transcript, Unread, file_label
 from bot.core.prompt import GO_ON_REQUEST, Marks
-from bot.documents.document import Document
 from bot.models.events import ToolCall
 from demo.models import GO_ON
 from demo.scenes import CHOICE_TOOL, LAUNCH, NOTE_TOOL, READ_TOOL, SCENES, Scene
 from demo.script import LIMIT_TOKENS
 from demo.scripted_model import ScriptedModel
+from files_to_markdown.document import Document
 from slack_sandbox.sample_workspace import Post
 
-STREAMING, LONG, FILE, VOICE, _, BUSY, READING, SCHEDULE, _, CHOICES, CALL = SCENES
+STREAMING, LONG, FILE, VOICE, _, BUSY, READING, SCHEDULE, _, CHOICES, CALL, _ = SCENES
 SCRIPTED = "This is a **scripted answer**: no model is connected"
 
 
@@ -274,7 +274,7 @@ async def test_scene_that_asks_back_offers_choices_and_answers_each(
     assert isinstance(offered, choices.Choices)
     assert offered.choices == tuple(CHOICES.reply_scripts)
     for chosen in offered.choices:
-        pressed = f"{texts.MY_CHOICE}\n\n[0123abcd attached]\n{chosen}\n[0123abcd end]"
+        pressed = f"{texts.shortcut.MY_CHOICE}\n\n[0123abcd attached]\n{chosen}\n[0123abcd end]"
         assert model.knows([question_of(CHOICES), offered.markdown, pressed])
         [answer] = (await asked(client, question_of(CHOICES), offered.markdown, pressed, tool=CHOICE_TOOL)).choices
         assert answer.finish_reason == "stop"

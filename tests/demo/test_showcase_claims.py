@@ -98,7 +98,7 @@ def placeholder_comes_at_once(answer: Watched) -> None:
         # Where edits are scarce, a status stands for the placeholder.
         assert posted == []
     else:
-        assert posted == [texts.THINKING]
+        assert posted == [texts.answers.THINKING]
     assert answer.calls[0].at_wall - answer.asked_at < 2, "seconds, on a loaded machine"
 
 
@@ -243,7 +243,7 @@ async def test_busy_thread_is_answered_as_the_channels_mode_says(engagement: Eng
     assert any("Grace restarted the export an hour ago." in answer for answer in answers)
 
 
-def test_sandbox_without_the_mcp_sdk_has_no_card_with_its_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandbox_without_the_mcp_sdk_has_no_card_with_its_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("demo.guide.find_spec", lambda name: None if name == "mcp" else find_spec(name))
-    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == len(SCENES) - 1
-    assert for_sandbox(Settings()).mcp.names == ()
+    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == len(SCENES) - 2
+    assert for_sandbox(Settings(), "http://127.0.0.1:1/mcp").mcp.names == ()

@@ -10,12 +10,15 @@ import pytest
 from bot import settings
 from bot.core.calls import PROPOSALS
 from bot.errors import SettingsError
-from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport, ToolRules, read_setup
+from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, SignInConfig, StdioTransport, ToolRules, read_setup
 from bot.models.prompt import Permission, ToolRule
 
 SECRET = "s3cret-value"
 TIME = {"command": "mcp-server-time"}
 WEB = {"url": "https://web.example/mcp"}
+NO_KEY = "Expecting property name enclosed in double quotes"
+NOT_JSON = "Comments, and commas before } or ], are not JSON either."
+KEYS = "There are mcpServers, deny, ask, allow, readOnly, directMessages."
 
 
 @pytest.fixture
@@ -54,6 +57,29 @@ class TestServers:
             ServerConfig("old", StdioTransport("x"), legacy=True),
         )
 
+    def test_how_people_sign_in(self, file: Path) -> None:
+        oauth = {"clientId": "typist", "clientSecret": "${TOKEN}", "scopes": ["read", "write"], "callbackPort": 8123}
+        url = "https://web.example/mcp"
+        servers = {"web": {"url": url, "oauth": oauth}, "text": {"url": url, "oauth": {"scopes": "a b"}}}
+        setup = read(file, {"mcpServers": servers}, {"TOKEN": SECRET})
+        sign_in = SignInConfig("typist", SECRET, "read write", 8123)
+        assert [server.transport for server in setup.servers] == [
+            HttpTransport(url, sign_in=sign_in),
+            HttpTransport(url, sign_in=SignInConfig(scopes="a b")),
+        ]
+        assert sign_in.redirect_uri == "http://127.0.0.1:8123/callback"
+        assert SECRET not in repr(setup)
+
+    def test_problems_of_how_people_sign_in(self, file: Path) -> None:
+        wrong = {"clientId": 7, "scopes": [7], "callbackPort": 80}
+        servers = {"web": {"url": "https://x.example", "oauth": wrong}, "off": {"url": "https://x.example", "oauth": 1}}
+        assert problems(file, {"mcpServers": servers}) == [
+            "mcpServers.web.oauth.clientId must be a string.",
+            "mcpServers.web.oauth.scopes must be a list of scopes.",
+            "mcpServers.web.oauth.callbackPort must be a port from 1,024 to 65,535.",
+            'mcpServers.off.oauth must be an object such as {"clientId": "…"}.',
+        ]
+
     def test_variables_are_put_in_everywhere(self, file: Path) -> None:
         servers = {
             "time": {"command": "${BIN}/time", "args": ["--${MODE:-quick}"], "env": {"KEY": "${TOKEN}"}},
@@ -71,20 +97,26 @@ class TestServers:
     @pytest.mark.parametrize(
         ("content", "problem"),
         [
-            ("{", "mcp.json is not JSON: Expecting property name enclosed in double quotes in line 1, column 2."),
+            (
+                "{",
+                f"mcp.json is not JSON: {NO_KEY} in line 1, column 2. {NOT_JSON}",
+            ),
             (
                 '{"mcpServers": {}, "mcpServers": {}}',
                 'mcp.json has "mcpServers" twice in one object. Remove one of them.',
             ),
-            ("", "mcp.json is not JSON: Expecting value in line 1, column 1."),
+            ("", f"mcp.json is not JSON: Expecting value in line 1, column 1. {NOT_JSON}"),
             ('{"mcpServers": {"a": ' + "[" * 100_000, "mcp.json is not JSON in UTF-8."),
             ('{"a": ' + "1" * 5_000 + "}", "mcp.json has a number with too many digits."),
             ("null", "must be an object with mcpServers."),
             ([], "must be an object with mcpServers."),
             ({}, "mcpServers must be an object with at least one server."),
-            ({"mcpServer": {"a": TIME}}, 'has the unknown key "mcpServer" (did you mean mcpServers?).'),
-            ('{"mcpServers": {}} // {', "mcpServers must be an object with at least one server."),
-            ('{\n/* x\n*/ "mcpServers" {}}', "mcp.json is not JSON: Expecting ':' delimiter in line 3, column 17."),
+            ({"mcpServer": {"a": TIME}}, f'has the unknown key "mcpServer". {KEYS}'),
+            ('{"mcpServers": {}} // {', f"mcp.json is not JSON: Extra data in line 1, column 20. {NOT_JSON}"),
+            (
+                '{"mcpServers": {},}',
+                f"mcp.json is not JSON: {NO_KEY} in line 1, column 19. {NOT_JSON}",
+            ),
             (
                 {"mcpServers": {f"s{number}": TIME for number in range(11)}},
                 "mcpServers must have at most 10 servers: Slack's settings modal takes no more.",
@@ -99,13 +131,7 @@ class TestServers:
         [
             ("x", "mcpServers.it must be an object with command or url."),
             ({}, "mcpServers.it.command must be a string."),
-            ({"comand": "x"}, 'mcpServers.it has the unknown key "comand" (did you mean command?).'),
-            (
-                {**TIME, "heders": {}, "readonly": True, "comand": "x"},
-                'mcpServers.it has the unknown key "comand" (did you mean command?).',
-            ),
-            ({**WEB, "heders": {}}, 'mcpServers.it has the unknown key "heders" (did you mean headers?).'),
-            ({**TIME, "timeuot": 3}, 'mcpServers.it has the unknown key "timeuot" (did you mean timeout?).'),
+            ({"comand": "x"}, "mcpServers.it.command must be a string."),
             ({**TIME, "url": "https://x"}, "mcpServers.it has both command and url. Remove one of them."),
             ({**TIME, "httpUrl": "https://x"}, "mcpServers.it has both command and httpUrl. Remove one of them."),
             ({"serverUrl": "x"}, "mcpServers.it.serverUrl must be a URL such as https://host/mcp."),
@@ -121,9 +147,9 @@ class TestServers:
             *(
                 (
                     {**TIME, "timeout": timeout},
-                    "mcpServers.it.timeout must be a number above 0, in seconds, or in milliseconds from 3,601.",
+                    "mcpServers.it.timeout must be a number of seconds, above 0 and up to 600.",
                 )
-                for timeout in ("60", 0, -1, True, None)
+                for timeout in ("60", 0, -1, True, None, 601, 60_000, 1e400)
             ),
             (
                 {**WEB, "type": "sse"},
@@ -161,25 +187,10 @@ class TestServers:
     def test_server_that_cannot_be_used(self, file: Path, server: Any, problem: str) -> None:
         assert problem in problems(file, {"mcpServers": {"it": server}})
 
-    @pytest.mark.parametrize(
-        ("more", "timeout_s", "notes"),
-        [
-            ({}, 60, 0),
-            ({"timeout": 90}, 90, 0),
-            ({"timeout": 600}, 600, 0),
-            ({"timeout": 1800}, 600, 1),
-            ({"timeout": 90_000}, 90, 0),
-            ({"timeout": 7_200_000}, 600, 1),
-            ({"timeout": 1e400}, 600, 1),
-        ],
-        ids=str,
-    )
-    def test_timeout_is_in_seconds_or_in_milliseconds(
-        self, file: Path, more: dict[str, Any], timeout_s: float, notes: int
-    ) -> None:
-        setup = read(file, {"mcpServers": {"it": {**TIME, **more}}})
-        assert [server.timeout_s for server in setup.servers] == [timeout_s]
-        assert len(setup.notes) == notes
+    @pytest.mark.parametrize(("more", "timeout_s"), [({}, 60), ({"timeout": 0.5}, 0.5), ({"timeout": 600}, 600)])
+    def test_timeout_is_in_seconds(self, file: Path, more: dict[str, Any], timeout_s: float) -> None:
+        [server] = read(file, {"mcpServers": {"it": {**TIME, **more}}}).servers
+        assert server.timeout_s == timeout_s
 
     @pytest.mark.parametrize(
         ("server", "transport"),
@@ -224,12 +235,12 @@ class TestServers:
 
     def test_keys_without_effect_are_named_once_and_allow_nothing(self, file: Path) -> None:
         approving = {"autoApprove": ["write"], "alwaysAllow": ["*"], "trust": True}
-        servers = {"it": {**TIME, **approving, "description": "x", "dev": {}, "gallery": 1}, "web": {**WEB, "env": {}}}
+        servers = {"it": {**TIME, **approving, "description": "x", "dev": {}, "heders": {}}, "web": {**WEB, "env": {}}}
         setup = read(file, {"servers": servers, "inputs": [], "$schema": "x"})
         assert setup.notes == (
             "BOT_MCP_CONFIG: mcp.json: has keys without effect: inputs, $schema.",
             "BOT_MCP_CONFIG: mcp.json: mcpServers.it has keys without effect: autoApprove, alwaysAllow, trust, "
-            "description, dev, gallery. Only allow and readOnly let calls run unasked.",
+            "description, dev, heders. Only allow and readOnly let calls run unasked.",
             "BOT_MCP_CONFIG: mcp.json: mcpServers.web has keys without effect: env.",
         )
         assert setup.rules == ToolRules()
@@ -237,18 +248,6 @@ class TestServers:
     def test_tools_that_another_client_takes_away_are_denied(self, file: Path) -> None:
         servers = {"it": {**TIME, "disabledTools": ["drop it"], "excludeTools": ["write"]}}
         assert read(file, {"mcpServers": servers}).rules.deny == {"it__drop_it", "it__write"}
-
-    def test_comments_and_last_commas_are_read(self, file: Path) -> None:
-        content = """// Ours.
-        {
-          "mcpServers": { /* one
-            of many */
-            "it": {"command": "prog", "args": ["http://x/*", "a,]", "\\"//",],}, // last
-          },
-        }
-        """
-        [server] = read(file, content).servers
-        assert server.transport == StdioTransport("prog", ("http://x/*", "a,]", '"//'))
 
     @pytest.mark.parametrize("name", ["", "a__b", "_a", "a_", "a b", "a.b", "ä", "x" * 33])
     def test_name_that_tools_cannot_begin_with(self, file: Path, name: str) -> None:
@@ -285,12 +284,12 @@ class TestRules:
     @pytest.mark.parametrize(
         ("rules", "problem"),
         [
-            ({"alow": []}, 'has the unknown key "alow" (did you mean allow?).'),
+            ({"alow": []}, f'has the unknown key "alow". {KEYS}'),
             ({"deny": "time__*"}, "deny must be a list of patterns such as github__list_issues or github__*."),
             ({"ask": ["time"]}, 'ask "time" must be a pattern such as github__list_issues or github__*.'),
             ({"ask": ["time__get*"]}, 'ask "time__get*" must be a pattern such as github__list_issues or github__*.'),
-            ({"allow": ["tme__*"]}, 'allow "tme__*" names a server that mcpServers lacks (did you mean time?).'),
-            ({"directMessages": ["tme"]}, 'directMessages "tme" is not in mcpServers (did you mean time?).'),
+            ({"allow": ["tme__*"]}, 'allow "tme__*" names a server that mcpServers lacks.'),
+            ({"directMessages": ["tme"]}, 'directMessages "tme" is not in mcpServers.'),
             ({"directMessages": [["time"]]}, "directMessages must be a list of servers."),
             ({"directMessages": "time"}, "directMessages must be a list of servers."),
         ],
@@ -331,5 +330,5 @@ class TestSettings:
     def test_missing_extra_is_told(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file.write_text(json.dumps({"mcpServers": {"time": TIME}}))
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(SettingsError, match=r"needs the extra mcp. Install it: .* install 'mcp<3,>=2.3'"):
+        with pytest.raises(SettingsError, match=r"needs the extra mcp. Install it: .* install .*'mcp<3,>=2.3'"):
             settings.read({"BOT_MCP_CONFIG": str(file)})

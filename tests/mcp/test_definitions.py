@@ -71,5 +71,43 @@ class TestText:
 
     def test_tool_with_huge_parameters_is_too_large(self) -> None:
         assert listed("add", enum=["x" * MAX_SCHEMA_CHARS]).is_too_large
+        assert listed("add", anyOf=[{"properties": {"b": {"enum": ["x" * MAX_SCHEMA_CHARS]}}}]).is_too_large
         # The prose is capped, so it makes no tool too large.
         assert not listed("add", description="x" * MAX_SCHEMA_CHARS).is_too_large
+
+
+TEXT, ANY = {"type": "string"}, {"type": "object"}
+A_OR_B = {"a": {"properties": {"a": TEXT}, "required": ["a"]}, "b": {"properties": {"b": TEXT}}}
+TO_A, TO_B = {"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "parameters", "required"),
+    [
+        # github-mcp-server#1548: OpenAI refuses a schema without the list.
+        ({}, {}, []),
+        # notion-mcp-server#340, claude-code#5973: alternatives at the top.
+        ({"anyOf": list(A_OR_B.values())}, {"a": TEXT, "b": TEXT}, []),
+        (
+            {"oneOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {}, "b": {}}},
+            {"a": {}, "b": {}},
+            [],
+        ),
+        ({"anyOf": [TO_A, TO_B], "$defs": A_OR_B}, {"a": TEXT, "b": TEXT}, []),
+        ({"allOf": [TO_A, TO_B], "$defs": A_OR_B}, {"a": TEXT, "b": TEXT}, ["a"]),
+        ({**TO_A, "$defs": A_OR_B}, {"a": TEXT}, ["a"]),
+        ({"anyOf": [{"$ref": "#/$defs/c"}, {"$ref": 7}, "x"]}, {}, []),
+        ({"not": {"required": ["a", "b"]}, "properties": {"a": TEXT}}, {"a": TEXT}, []),
+        # moltis#747, copilot-cli#4623, mastra#23731: what Gemini and strict servers refuse.
+        ({"required": ["a", "x"], "properties": {"a": TEXT}}, {"a": TEXT}, ["a"]),
+        ({"properties": {"a": True, "b": False, "c": None, "required": ["a"]}}, {"a": {}}, []),
+        # Below the top, all vendors know them.
+        ({"properties": {"a": {"anyOf": [TEXT, {"type": "null"}]}}}, {"a": {"anyOf": [TEXT, {"type": "null"}]}}, []),
+    ],
+)
+def test_offered_schema_has_all_parameters_at_its_top(
+    schema: dict[str, object], parameters: dict[str, object], required: list[str]
+) -> None:
+    offered = ListedTool("add", "", {**ANY, **schema}).offered_parameters
+    definitions = {key: value for key, value in schema.items() if key == "$defs"}
+    assert offered == {**ANY, **definitions, "properties": parameters, **({"required": required} if required else {})}

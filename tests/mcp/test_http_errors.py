@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from bot.core.calls import CallState
+from bot.core.calls import SIGN_IN_FIRST, CallState
 from bot.mcp.config import HttpTransport, ServerConfig
 from bot.mcp.definitions import CALL_LOST, DOWN_HEADER_REFUSED, DOWN_SIGN_IN, RESULT_UNREADABLE
 from bot.mcp.server import McpServer, ServerDown
@@ -28,6 +28,7 @@ class Web:
     status: int = 200
     kind: str = JSON
     body: str = ""
+    challenge: str = ""
     sessions: list[str] = field(default_factory=list)
 
 
@@ -43,7 +44,8 @@ async def server_and_web() -> AsyncIterator[tuple[McpServer, Web]]:
             return web.Response(status=202)
         if message["method"] == "tools/call":
             body = there.body.replace('"id": null', f'"id": {message["id"]}')
-            return web.Response(status=there.status, content_type=there.kind, text=body)
+            told = {"WWW-Authenticate": there.challenge} if there.challenge else {}
+            return web.Response(status=there.status, content_type=there.kind, text=body, headers=told)
         headers: dict[str, str] = {}
         if message["method"] == "initialize":
             there.sessions.append(headers.setdefault("mcp-session-id", f"s{len(there.sessions)}"))
@@ -138,3 +140,31 @@ async def test_server_that_wants_people_to_sign_in_is_told_as_what_it_is(
             with pytest.raises(ServerDown) as raised:
                 await one.tools()
             assert str(raised.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("status", "challenge", "body", "headers", "text"),
+    [
+        (401, f"Bearer {METADATA}", '{"error": "invalid_token"}', {}, SIGN_IN_FIRST),
+        (401, f"Bearer {METADATA}", json.dumps(ERROR), {}, SIGN_IN_FIRST),
+        (401, f"Bearer {METADATA}", "", {"x-api-key": "wrong"}, SIGN_IN_FIRST),
+        (401, f"Bearer {METADATA}", "", KEY, "The tool's server refused the call with HTTP 401."),
+        (401, "Bearer", "", {}, "The tool's server refused the call with HTTP 401."),
+        (403, f"Bearer {METADATA}", "", {}, "The tool's server refused the call with HTTP 403."),
+    ],
+)
+async def test_call_that_needs_a_sign_in_is_told_as_that_and_the_server_stays_in_use(
+    server_and_web: tuple[McpServer, Web], status: int, challenge: str, body: str, headers: dict[str, str], text: str
+) -> None:
+    there = server_and_web[1]
+    there.status, there.challenge, there.body = status, challenge, body
+    transport = there.config.transport
+    assert isinstance(transport, HttpTransport)
+    async with running(replace(there.config, transport=replace(transport, headers=headers))) as server:
+        await server.tools()
+        assert not server.wants_sign_in
+        result, by_server = await server.call("it", {}, timeout_s=10, read_only=False)
+        assert (result.outcome, result.text, by_server) == (FAILED, text, text != SIGN_IN_FIRST)
+        # The list that follows is open, and says nothing against that.
+        assert [tool.name for tool in await server.tools(0.0)] == ["it"]
+        assert server.wants_sign_in == (status == 401 and challenge != "Bearer")

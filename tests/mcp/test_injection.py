@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.calls import MAX_RESULT_CHARS, visible
+from bot.core.calls import MAX_RESULT_CHARS, ToolUse, visible
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
 from bot.mcp.config import McpSetup, ToolRules
@@ -49,7 +49,7 @@ async def test_hostile_results_are_data_and_call_nothing(
         raw.script([tool("look"), tool("drop")], {"look": result})
         [definition] = (await tools.definitions(QUESTION)).definitions
         assert definition.name == "raw__look", "the admin denies raw__drop"
-        called = await tools.call(QUESTION, definition.name, definition.definition_hash, {}, timeout_s=30)
+        called = await tools.call(ToolUse(QUESTION, definition.name, definition.definition_hash, {}, timeout_s=30))
         whole = WHOLE.fullmatch(called.text)
         assert whole is not None, (case, called.text[:500])
         assert whole["nonce"] not in whole["data"], case

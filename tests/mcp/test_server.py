@@ -12,7 +12,7 @@ import pytest
 from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport, ToolRules
 from bot.mcp.definitions import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN, offered_names
-from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, ServerDown
+from bot.mcp.server import BACKOFF, MAX_CALLS, STABLE_S, McpServer, ServerDown
 from bot.mcp.tools import tools_of
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import HurriedClock
@@ -264,11 +264,14 @@ class TestCalls:
             ({**text_result("Hi."), "_meta": [], "isError": "no"}, DONE, "Hi."),
             ({"content": None}, DONE, "(The tool returned nothing.)"),
             (
-                {"content": [{"type": "hologram"}, None, *text_result("Hi.")["content"]]},
+                {"content": [{"type": "hologram", "data": "x" * 9_000}, *text_result("Hi.")["content"]]},
                 DONE,
-                f"{LEFT_OUT}\n\n{LEFT_OUT}\n\nHi.",
+                f"{LEFT_OUT}\n\nHi.",
             ),
-            ({"content": [{"type": "image", "data": 5}, *text_result("Hi.")["content"]]}, DONE, f"{LEFT_OUT}\n\nHi."),
+            # What is short can be read as it is.
+            ({"content": [{"type": "json", "json": {"é": 1}}]}, DONE, '{"type": "json", "json": {"é": 1}}'),
+            ({"content": [{"type": "resource_link", "uri": "a:b"}]}, DONE, '{"type": "resource_link", "uri": "a:b"}'),
+            ({"content": [], "isError": True}, DONE, "(The tool failed, and gave no reason.)"),
             ({"nothing": "known"}, DONE, RESULT_UNREADABLE),
             ({"die": True}, UNKNOWN, CALL_LOST),
         ],
@@ -322,20 +325,23 @@ class TestCalls:
     @pytest.mark.parametrize(
         ("tools", "listed", "names"),
         [
-            ([GOOD], {"nextCursor": 2}, ["good"]),
+            ([GOOD], {"nextCursor": 2}, ["good", "tools-after-1-of-its-list"]),
+            ([GOOD], {"nextCursor": {"page": 2}}, ["good", "tools-after-1-of-its-list"]),
             ([GOOD], {"nextCursor": ""}, ["good"]),
             ([GOOD], {"nextCursor": None}, ["good"]),
             ([GOOD], {"ttlMs": "soon", "_meta": "x"}, ["good"]),
             (None, {}, []),
-            ([], {"tools": {"good": GOOD}}, []),
-            ([], {"tools": "good"}, []),
+            ([], {"tools": {"good": GOOD}}, ["tools-after-0-of-its-list"]),
+            ([], {"tools": "good"}, ["tools-after-0-of-its-list"]),
         ],
     )
-    async def test_odd_list_holds_the_tools_that_can_be_read(
+    async def test_odd_list_holds_the_tools_that_can_be_read_and_names_what_is_missing(
         self, raw: RawServer, server: McpServer, tools: list[Json] | None, listed: Json, names: list[str]
     ) -> None:
         raw.script(tools, listed=listed)
-        assert [tool.name for tool in await server.tools()] == names
+        found = await server.tools()
+        assert [tool.name for tool in found] == names
+        assert [tool.name for tool in found if tool.is_broken] == [name for name in names if name != "good"]
 
     @pytest.mark.parametrize(
         "twice",
@@ -416,10 +422,12 @@ class TestCalls:
         assert [name for name, _ in raw.calls] == ["die", "it"]
 
     async def test_call_that_fails_releases_the_connection_that_it_lost(
-        self, raw: RawServer, server: McpServer
+        self, raw: RawServer, server: McpServer, clock: HurriedClock
     ) -> None:
         raw.script([tool("it"), tool("close")], {"it": text_result("Hi."), "close": {"close_stdout": True}})
         for _ in range(3):
+            # After two losses in a row, nobody tries to connect for a second.
+            clock.ahead_s += STABLE_S
             assert await outcome(server, "it") is DONE
             assert await outcome(server, "close") is UNKNOWN
             async with asyncio.timeout(WITHIN_S):

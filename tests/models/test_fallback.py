@@ -29,7 +29,9 @@ def without_retries(received: TimedEvents) -> list[object]:
     return [item for item in received.items if not isinstance(item, Retrying)]
 
 
-@pytest.mark.parametrize("failure", [failure for failure in texts.MODEL_FAILURES if failure is not EndReason.REFUSED])
+@pytest.mark.parametrize(
+    "failure", [failure for failure in texts.models.MODEL_FAILURES if failure is not EndReason.REFUSED]
+)
 @pytest.mark.parametrize("before", [(), (THINKING,)], ids=["at once", "after a thought"])
 def test_next_model_is_asked_whatever_failed_before_the_first_word(
     failure: EndReason, before: tuple[Step, ...], caplog: pytest.LogCaptureFixture
@@ -143,3 +145,12 @@ def test_closing_during_a_wait_asks_no_model_again() -> None:
 
     run_simulated(close_early())
     assert len(model.prompts) == 1
+
+
+def test_each_request_is_heard_as_an_answer_or_as_the_reason_of_its_failure() -> None:
+    heard: list[tuple[str, EndReason | None]] = []
+    first = ScriptedProvider([THINKING, failed(EndReason.BAD_KEY)], model="openai/a")
+    second = ScriptedProvider(["Hello", failed(EndReason.CUT)], model="anthropic/b")
+    models = Fallback([first, second], heard=lambda *one: heard.append(one))
+    run_simulated(receive(models.led_by("openai/a", PROMPT)))
+    assert heard == [("openai/a", EndReason.BAD_KEY), ("anthropic/b", None), ("anthropic/b", EndReason.CUT)]

@@ -3,16 +3,17 @@
 16,384 tokens were asked for, with a prompt of some 20. Some sentences are about the limit, some about the prompt.
 """
 
+from types import SimpleNamespace
+
 import pytest
 
-from bot.errors import EndReason
 from bot.models.failures import ErrorResponse, meaning
-from bot.models.room import Room, read_refusal
+from bot.models.room import Room, RoomRefusal, read_refusal
 
 ASKED = 16_384
 PROMPT = 20
 
-# The limit to send next, with the window if the sentence names it.
+# What the server takes, with the window if the sentence names it.
 LIMITS = [
     ("completion_tokens limit: 4096", 4096, None),
     ("Invalid completion_tokens: limit 4096", 4096, None),
@@ -121,24 +122,75 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "limit", "window"), LIMITS)
-def test_limit_is_learned(words: str, limit: int, window: int | None) -> None:
+def read(words: str) -> RoomRefusal | None:
     reason, _ = meaning(ErrorResponse(400, {}, {"message": words}))
-    read = read_refusal(reason, words, ASKED, PROMPT, Room())
-    assert read is not None
-    assert (read.output_tokens, read.room.window_tokens) == (limit, window)
+    return read_refusal(reason, words, ASKED)
+
+
+@pytest.mark.parametrize(("words", "limit", "window"), LIMITS)
+def test_limit_that_a_server_takes_is_found_in_few_requests(words: str, limit: int, window: int | None) -> None:
+    refusal = read(words)
+    assert refusal
+    assert refusal.names_output
+    assert refusal.window_tokens in (None, window)
+    room, asked, tries = Room(window_tokens=refusal.window_tokens), ASKED, 0
+    while asked > limit:
+        following = room.after(refusal, asked, PROMPT, is_first=tries == 0)
+        assert following
+        asked, tries = following, tries + 1
+    assert tries <= 3
+    assert asked >= limit // 4
 
 
 @pytest.mark.parametrize(("words", "window"), PROMPTS)
 def test_prompt_that_is_too_long_is_told_from_a_limit(words: str, window: int) -> None:
-    reason, _ = meaning(ErrorResponse(400, {}, {"message": words}))
-    assert reason is EndReason.CONTEXT_TOO_LONG
-    read = read_refusal(reason, words, ASKED, window + 1, Room())
-    assert read is not None
-    assert (read.output_tokens, read.room.window_tokens) == (None, window)
+    refusal = read(words)
+    assert refusal
+    assert refusal.is_of_window
+    assert (refusal.names_output, refusal.longest_prompt) == (False, window)
 
 
 @pytest.mark.parametrize("words", OTHERS)
 def test_other_refusals_say_nothing_of_the_room(words: str) -> None:
-    reason, _ = meaning(ErrorResponse(400, {}, {"message": words}))
-    assert read_refusal(reason, words, ASKED, PROMPT, Room()) is None
+    assert read(words) is None
+
+
+OF_WINDOW = RoomRefusal((), None, names_output=True, is_of_window=True)
+
+
+@pytest.mark.parametrize(
+    ("prompt_tokens", "asked", "limit"),
+    [
+        (20, 16_384, 8_172),
+        (6_000, 16_384, 2_192),
+        (6_144, 16_384, 2_048),
+        (6_145, 16_384, 2_048),
+        (20_000, 16_384, 2_048),
+        (20, 8_172, 2_048),
+        (20_000, 2_048, None),
+        (20, 2_048, None),
+        (20, 1_000, None),
+    ],
+)
+def test_quarter_of_a_window_stays_for_the_answer(prompt_tokens: int, asked: int, limit: int | None) -> None:
+    """If a server refuses that, too, the prompt is too long."""
+    assert Room(window_tokens=8_192).after(OF_WINDOW, asked, prompt_tokens, is_first=True) == limit
+
+
+def test_no_more_stays_than_the_settings_want() -> None:
+    assert Room(window_tokens=8_192).for_output(500, 8_000) == 500
+
+
+@pytest.mark.parametrize(
+    ("described", "room"),
+    [
+        ({"max_model_len": 4096}, Room(window_tokens=4096)),
+        ({"context_length": 131_072, "max_completion_tokens": 8192}, Room(8192, 131_072)),
+        ({"context_window": 8192, "max_completion_tokens": "many"}, Room(window_tokens=8192)),
+        ({"max_input_tokens": 200_000, "max_tokens": 64_000}, Room(64_000, 200_000)),
+        ({"context_length": 0}, Room()),
+        ({}, Room()),
+    ],
+)
+def test_description_of_a_model_tells_its_room(described: dict[str, object], room: Room) -> None:
+    assert Room().told_by(SimpleNamespace(**described)) == room

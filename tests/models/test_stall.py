@@ -1,11 +1,13 @@
 """Stall, in simulated time: when exactly a silent model is hung up on, and whose waiting counts."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from bot.errors import EndReason
-from bot.models.events import Thinking
+from bot.models.events import Searching, StreamEvent, Thinking
+from bot.models.prompt import Prompt
 from bot.models.wrappers import Stall, silence_s
 from tests.models.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, receive
 from tests.simulated_time import SimulatedClock, SimulatedLoop, run_simulated
@@ -60,6 +62,28 @@ def test_model_with_signs_of_work_is_never_hung_up_on(steps: list[Step]) -> None
     received = received_from(*steps)
     assert received.error is None
     assert received.items == [step for step in steps if not isinstance(step, float)]
+
+
+@pytest.mark.parametrize(
+    ("signs", "ends_s"),
+    [
+        ([Thinking()], 600),
+        ([Thinking(), OVER], 600),
+        ([Searching("words")], 600),
+        # Each tells something else.
+        ([Thinking(), Thinking(1)], None),
+        ([Searching("words"), Searching("words", done=True)], None),
+        ([Thinking(), "a"], None),
+    ],
+    ids=str,
+)
+def test_signs_that_carry_nothing_end_after_ten_minutes(signs: list[StreamEvent], ends_s: float | None) -> None:
+    steps = [step for sign in signs for step in (sign, 9.0)] * 100
+    received = received_from(*steps, END)
+    assert (received.failure, received.error and received.error.detail) == (
+        (EndReason.STALLED, "only pings for 600 s") if ends_s else (None, None)
+    )
+    assert ends_s is None or received.ended_s == pytest.approx(ends_s, abs=1e-3)
 
 
 @pytest.mark.parametrize("reader_s", [9.0, 11.0, 25.0, 1000.0])
@@ -178,3 +202,35 @@ def test_stall_has_the_name_of_its_model() -> None:
 @pytest.mark.parametrize(("timeout_s", "longest_s"), [(1, 10), (59, 590), (60, 600), (61, 600), (1800, 1800)])
 def test_silence_of_a_thinking_model_is_bounded(timeout_s: float, longest_s: float) -> None:
     assert silence_s(timeout_s) == longest_s
+
+
+def test_model_that_answers_in_spite_of_the_limit_leaves_no_cancellation_behind() -> None:
+    """A connection may hand over what came at the very end of a wait."""
+
+    class Stubborn:
+        model = "openai/m"
+
+        async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+            try:
+                await asyncio.sleep(60.0)
+            except asyncio.CancelledError:
+                yield "a"
+            yield END
+
+    async def heard() -> tuple[list[StreamEvent], int]:
+        task = asyncio.current_task()
+        assert task is not None
+        received = await receive(Stall(Stubborn(), TIMEOUT_S))
+        return received.items, task.cancelling()
+
+    assert run_simulated(heard()) == (["a", END], 0)
+
+
+def test_stream_leaves_no_timer_behind() -> None:
+    async def timers() -> int:
+        await receive(Stall(ScriptedProvider(["a", 5.0, "b", END]), TIMEOUT_S))
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop)
+        return loop.timers
+
+    assert run_simulated(timers()) == 0

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from bot.markdown.render import render_complete
+from slack_markdown.render import render_complete
 
 FEW_STEPS = 2_000
 FEW_CALLS = 400_000

@@ -15,12 +15,12 @@ from bot.core.pacing import CarrierName, Learned, PostRule
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.answer import Answer
-from bot.reply.delivery import MessageDelivery, MessageTransport, chosen_carrier
-from bot.reply.edits import ChooseCarrier
+from bot.reply.delivery import MessageDelivery, MessageTransport, chosen_stream
 from bot.reply.messages import Call, Shown
 from bot.reply.outcomes import CallDone, CallLost, CallRefused, Outcome, refusal_of
 from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
+from bot.reply.streams import ChooseStream
 from bot.slack.budget import RateBudget
 from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
 from bot.store.rate_ledger import RateLedger
@@ -234,8 +234,8 @@ class SimulatedTransport(MessageTransport):
 
     def offer(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
-    ) -> ChooseCarrier | None:
-        return partial(chosen_carrier, budget, key, forced) if question.user_id in self.streams_for else None
+    ) -> ChooseStream | None:
+        return partial(chosen_stream, budget, key, forced) if question.user_id in self.streams_for else None
 
     def delivery(self, reply: Reply) -> SimulatedDelivery:
         return SimulatedDelivery(self, reply)
@@ -262,9 +262,9 @@ class Schedule:
         """Opens a reply in its own thread."""
         return await self.scheduler.open(Answer(job_of(job_id, page_ts, channel_id)))
 
-    async def open_in_pane(self, job_id: int, *, allowed: bool = True) -> ScheduledReply:
+    async def open_in_pane(self, job_id: int, *, allowed: bool = True, page_ts: Sequence[str] = ()) -> ScheduledReply:
         """Opens a reply where Slack shows a status and its own Stop; `allowed`: a native stream may carry it."""
-        job = job_of(job_id)
+        job = job_of(job_id, page_ts)
         reply = await self.scheduler.open(Answer(job), sign=Sign.SEEN, has_stop=True)
         if allowed:
             self.scheduler.allow_stream(job)

@@ -49,7 +49,6 @@ def test_text_that_was_taken_back_leaves_the_record_with_the_next_piece_and_the_
     answer.recorded(first)
     answer.append("ur.")
     assert answer.piece() == Piece(2, "ur.")
-    answer.settle(END.reason)
     answer.finish(END)
     # A piece of the thought may have reached the record meanwhile.
     assert answer.piece() == Piece(0, "Four.", END, takes_back=True)
@@ -101,7 +100,6 @@ def test_end_is_recorded_once_even_without_new_text() -> None:
     answer = Answer(JOB)
     answer.append("One.")
     answer.recorded(Piece(0, "One."))
-    answer.settle(END.reason)
     answer.finish(END)
     assert answer.piece() == Piece(4, "", END)
     answer.recorded(Piece(4, "", END))
@@ -111,7 +109,6 @@ def test_end_is_recorded_once_even_without_new_text() -> None:
 def test_end_is_recorded_with_the_earlier_attempts_text_if_that_stays() -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT)))
     answer.append("Less.")
-    answer.settle(CUT.reason)
     answer.finish(CUT)
     assert answer.piece() == Piece(0, LEFT, CUT)
 
@@ -129,7 +126,6 @@ def test_end_is_recorded_with_the_earlier_attempts_text_if_that_stays() -> None:
 def test_what_stays_of_an_answer(left: str, text: str, end: End, stays: str) -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint(left)))
     answer.append(text)
-    answer.settle(end.reason)
     answer.finish(end)
     assert answer.text == stays
 
@@ -187,7 +183,6 @@ def test_piece_that_is_recorded_after_the_text_became_another_one_hides_none_of_
     answer = Answer(replace(JOB, checkpoint=Checkpoint("What an earlier attempt left.")))
     answer.append("Other words.")
     late = Piece(0, "Other words.")
-    answer.settle(CUT.reason)
     answer.finish(CUT)
     answer.recorded(late)
     assert answer.piece() == Piece(0, "What an earlier attempt left.", CUT)
@@ -197,5 +192,5 @@ def test_hidden_thinking_that_is_counted_elsewhere_is_not_charged() -> None:
     step = StepUnderWay("openai/m", 100)
     step.receive(Thinking(), 10.0)
     step.charges_nothing()
-    step.heard_until(70.0)
+    step.count_thinking_until(70.0)
     assert (step.used.input_tokens, step.used.output_tokens) == (0, 0)

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from bot.core.files import wanted_by
 from bot.models.events import Citation
 from bot.reply.sources import CANVAS_TITLE_CHARS, as_code, canvas_markdown, canvas_title
+from slack_markdown.tests.markdown_texts import MARKDOWN
 from slack_sandbox.web_api.canvases import problems
 from tests.core.conversations import ME, question
-from tests.markdown.markdown_texts import MARKDOWN
 
 TITLES = {
     "a heading": ("\n## The *plan*\n\nWe ship.", "The plan"),

@@ -231,7 +231,7 @@ async def test_text_that_takes_too_long_to_lay_out_gives_way_to_a_sentence(name:
             reply.append("Some words.")
             async with asyncio.timeout(10):
                 await reply.finish(End(EndReason.WHOLE))
-    for reply, shown in ((stuck, ("", texts.STUCK)), (other, ("Some words.", ""))):
+    for reply, shown in ((stuck, ("", texts.answers.STUCK)), (other, ("Some words.", ""))):
         assert reply.reply.life is Life.SHOWN
         view = reply.reply.messages[0].shown
         assert isinstance(view, PageView)
@@ -990,3 +990,31 @@ async def test_one_long_delta_is_shown_whole() -> None:
         await reply.finish(End(EndReason.WHOLE))
     uploads = [sent.call for sent in schedule.transport.sent if isinstance(sent.call, Upload)]
     assert [file.content.decode() for upload in uploads for file in upload.files] == [text]
+
+
+@simulated
+async def test_reply_that_waits_is_not_laid_out_again_for_each_call_and_word_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """200 replies of one process took a whole core for 65 s, and the database waited for its turn meanwhile."""
+    looked: list[int] = []
+    next_call = Reply.next_call
+
+    def counted(reply: Reply) -> Call | None:
+        looked.append(reply.job.id)
+        return next_call(reply)
+
+    monkeypatch.setattr(Reply, "next_call", counted)
+    async with scheduling() as schedule:
+        schedule.budget.limited("chat.postMessage", 3.0, "C1")
+        waiting = [await schedule.open(number) for number in range(1, 21)]
+        for reply in waiting:
+            reply.append("Hello")
+        await asyncio.sleep(0.5)
+        looked.clear()
+        for second in range(20):
+            await asyncio.sleep(0.1)
+            for reply in waiting[:10]:
+                reply.append(" again")
+            waiting[0].show_activity(str(second))
+        assert looked.count(20) < 20 / 2, "about once a second"

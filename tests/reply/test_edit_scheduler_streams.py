@@ -201,9 +201,10 @@ async def test_stream_starts_once_the_database_records_it() -> None:
 @simulated
 async def test_search_for_an_earlier_attempts_messages_knows_whether_slack_shows_its_own_stop() -> None:
     async with scheduling() as schedule:
-        await schedule.open(1)
-        await schedule.open_in_pane(2)
-    assert schedule.transport.recovered == [(1, False), (2, True)]
+        await schedule.open(1, ["5.1"])
+        await schedule.open_in_pane(2, page_ts=["5.2"])
+        await schedule.open(3)
+    assert schedule.transport.recovered == [(1, False), (2, True)], "a fresh job has left nothing"
 
 
 @simulated

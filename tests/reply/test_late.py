@@ -14,7 +14,7 @@ from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import Refusal, Refused
 from bot.reply.late import PING_EVENT, OutboxSender
 from bot.reply.messages import Delete
-from bot.slack.modals import posted_question
+from bot.slack.posted_questions import posted_question
 
 Json = dict[str, Any]
 
@@ -128,7 +128,7 @@ async def test_asker_is_mentioned_unless_an_earlier_try_has_done_so(
 ) -> None:
     channel = Channel(messages)
     assert await channel.sender.mention(replace(ENTRY, tries=tries), bool) == ts
-    assert channel.posted == ([texts.answer_ready("<@U1>")] if ts == "9.0" else [])
+    assert channel.posted == ([texts.answers.answer_ready("<@U1>")] if ts == "9.0" else [])
 
 
 @pytest.mark.parametrize(("ask_ts", "deleted"), [("6.9", ["6.9"]), (None, [])])
@@ -136,4 +136,4 @@ async def test_mention_because_of_an_earlier_approval_goes_first(ask_ts: str | N
     channel = Channel()
     still: Callable[[], bool] = bool
     assert await channel.sender.ask_approval(replace(ENTRY, ask_ts=ask_ts, waits_until=99.0), still) == "9.0"
-    assert (channel.deleted, channel.posted) == (deleted, [texts.approval_asked("<@U1>")])
+    assert (channel.deleted, channel.posted) == (deleted, [texts.approvals.approval_asked("<@U1>")])

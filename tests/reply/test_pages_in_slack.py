@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
-from bot.markdown.escaping import HAIR_SPACE
-from bot.markdown.extent import MAX_BLOCKS, MAX_ROWS, Extent
-from bot.markdown.pages import PAGE_CHARS, Pages
-from bot.markdown.render import rendered
 from bot.reply.messages import PageView, Upload
 from bot.reply.reply import MAX_PAGES, Reply
+from slack_markdown.escaping import HAIR_SPACE
+from slack_markdown.extent import MAX_BLOCKS, MAX_ROWS, Extent
+from slack_markdown.pages import PAGE_CHARS, Pages
+from slack_markdown.render import rendered
+from slack_markdown.tests.markdown_texts import paged
 from slack_sandbox.blocks.rules import check_blocks
 from tests.core import conversations
-from tests.markdown.markdown_texts import paged
 from tests.reply.outcomes import done, refused
 from tests.reply.stored_messages import StoredMessages, grow, kinds, leaves, show, shown_text, stored
 

@@ -10,9 +10,6 @@ from bot.core import texts
 from bot.core.job import POSTING, End, MessageRole, RecordedMessage
 from bot.core.pacing import STREAM_BYTES, Urgency
 from bot.errors import EndReason, RateLimited, Refusal, Refused
-from bot.markdown.escaping import JOINER
-from bot.markdown.extent import BLOCK_CHARS, HEADER_CHARS, counted_chars
-from bot.markdown.pages import PAGE_CHARS
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
@@ -20,7 +17,6 @@ from bot.reply.messages import LIFE_AFTER, Delete, Life, PageView, ReplyEvent, S
 from bot.reply.outcomes import (
     CallDone,
     CallFound,
-    CallGivenUp,
     CallLimited,
     CallLost,
     CallRefused,
@@ -28,6 +24,9 @@ from bot.reply.outcomes import (
     Outcome,
 )
 from bot.reply.reply import Reply
+from slack_markdown.escaping import JOINER
+from slack_markdown.extent import BLOCK_CHARS, HEADER_CHARS, counted_chars
+from slack_markdown.pages import PAGE_CHARS
 from tests.core.conversations import answer, job, recorded_pages, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all
 from tests.reply.outcomes import done, found, refused
@@ -153,7 +152,7 @@ def test_transcripts_of_any_length_are_shown_in_about_the_same_time(repeated: st
 def test_transcript_is_short_where_slack_refuses_blocks() -> None:
     view = PageView("Friday.", transcript="word " * 100, plain=True)
     text = reply_blocks.message(view)["text"]
-    assert text.startswith(texts.heard("word word")[:-1])
+    assert text.startswith(texts.answers.heard("word word")[:-1])
     assert text.endswith("…”\n\nFriday.")
     assert len(text) < 230
 
@@ -203,7 +202,6 @@ def test_call_leaves_alone_and_has_one_outcome(happens: Callable[[Reply, Post], 
         (CallLost(), True),
         (CallLost(Refused("chat.postMessage", "internal_error", Refusal.TRANSIENT)), True),
         (CallUnsent(), False),
-        (CallGivenUp(), False),
     ],
     ids=str,
 )
@@ -342,7 +340,7 @@ def test_urgency_tells_first_words_steps_progress_and_the_end_apart() -> None:
 def test_placeholder_of_a_queued_question_says_so() -> None:
     call = Reply(answer(), Shown(queued=True)).next_call()
     assert isinstance(call, Post)
-    assert texts.QUEUED in str(reply_blocks.message(call.view))
+    assert texts.answers.QUEUED in str(reply_blocks.message(call.view))
 
 
 def test_found_placeholder_is_not_posted_again() -> None:
@@ -358,7 +356,7 @@ def test_found_placeholder_is_not_posted_again() -> None:
 @pytest.mark.parametrize(
     ("view", "text"),
     [
-        (PageView("", growing=True), texts.THINKING),
+        (PageView("", growing=True), texts.answers.THINKING),
         (PageView("# Title\n\n**Bold** and `code`"), "Title. Bold and code"),
         (PageView("**Bold** and hal", growing=True), "Bold and"),
         (PageView("word " * 100), ("word " * 30).strip() + "…"),

@@ -9,17 +9,16 @@ from hypothesis import strategies as st
 from bot.core import texts
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
-from bot.markdown.pages import PAGE_BYTES, PAGE_CHARS, Page
-from bot.markdown.render import sent_chars
 from bot.reply.attachments import END_CHARS, Attached, AttachedFile, end_of_answer, file_keys, left_out_notice
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Delete, PageView, Shown, Upload
-from bot.reply.outcomes import CallGivenUp
 from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
 from bot.reply.scheduler import UPLOAD_TRIES
+from slack_markdown.pages import PAGE_BYTES, PAGE_CHARS, Page
+from slack_markdown.render import sent_chars
+from slack_markdown.tests.markdown_texts import MARKDOWN
 from tests.core.conversations import answer, question
 from tests.core.readers import ReadersChannel, next_of, show_all
-from tests.markdown.markdown_texts import MARKDOWN
 from tests.reply.outcomes import done, refused
 from tests.reply.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
@@ -32,7 +31,7 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
     assert len(channel.shown) == MAX_PAGES
-    assert channel.shown["5.0"].notice == texts.WRITING_LONG
+    assert channel.shown["5.0"].notice == texts.answers.WRITING_LONG
     reply.append("The end.")
     assert reply.next_call() is None
     reply.finish(End(EndReason.WHOLE))
@@ -50,7 +49,7 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
     last = channel.shown["7.0"]
     assert f"{SEVEN_PAGES}The end.".endswith(last.markdown)
     assert END_CHARS - 100 < len(last.markdown) <= END_CHARS
-    assert last.end == End(EndReason.WHOLE, texts.END_BELOW_FILE)
+    assert last.end == End(EndReason.WHOLE, texts.answers.END_BELOW_FILE)
 
 
 def test_notice_and_end_follow_the_upload_of_the_file() -> None:
@@ -67,7 +66,7 @@ def test_notice_and_end_follow_the_upload_of_the_file() -> None:
     assert update.view.notice.startswith("Continues in answer.md: ")
     done(reply, update, channel.take(update))
     last = next_of(reply, Post)
-    assert (last.page, last.view.notice) == (MAX_PAGES, f"Cut. {texts.END_BELOW_FILE}")
+    assert (last.page, last.view.notice) == (MAX_PAGES, f"Cut. {texts.answers.END_BELOW_FILE}")
 
 
 def test_sixth_page_that_ends_the_answer_leaves_nothing_out() -> None:
@@ -78,7 +77,7 @@ def test_sixth_page_that_ends_the_answer_leaves_nothing_out() -> None:
     show_all(reply, channel)
     assert channel.text() == text
     notices = [view.notice for view in channel.shown.values()]
-    assert notices == ["", "", "", "", "", texts.WHOLE_ANSWER_ATTACHED]
+    assert notices == ["", "", "", "", "", texts.answers.WHOLE_ANSWER_ATTACHED]
 
 
 WORDS = "Some words of it.\n"
@@ -176,7 +175,7 @@ def without_files(text: str = SEVEN_PAGES) -> tuple[Reply, ReadersChannel]:
     while not isinstance(call := reply.next_call(), Upload):
         assert call is not None
         done(reply, call, channel.take(call))
-    reply.came(call, CallGivenUp())
+    reply.give_up(call)
     return reply, channel
 
 
@@ -189,7 +188,7 @@ def test_answer_without_a_file_fills_at_most_twenty_messages(tables: int, *, is_
     assert len(channel.shown) == MAX_PAGES_WITHOUT_FILE == 20
     assert text.startswith(channel.text())
     assert (channel.text() != text) is is_cut
-    assert last.notice == (texts.rest_left_out(20) if is_cut else "")
+    assert last.notice == (texts.answers.rest_left_out(20) if is_cut else "")
     assert last.end is not None
 
 
@@ -223,7 +222,7 @@ def test_code_longer_than_a_page_is_attached() -> None:
     ((file,),) = channel.files.values()
     assert (file.title, file.content.decode()) == ("code-1.py", LONG_CODE)
     assert list(channel.shown.values())[-1].end_chars == len(text)
-    assert [view.notice for view in channel.shown.values()][-1] == texts.CODE_BLOCK_ATTACHED
+    assert [view.notice for view in channel.shown.values()][-1] == texts.answers.CODE_BLOCK_ATTACHED
 
 
 def test_code_that_slack_takes_no_file_of_is_shown_without() -> None:

@@ -10,7 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason, Refusal
-from bot.markdown.render import sent_chars
 from bot.reply.edits import (
     MAX_REPLACED_IN_ALL,
     PLAIN_AT,
@@ -24,6 +23,7 @@ from bot.reply.edits import (
 from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
 from bot.reply.reply import MAX_PAGES, Reply
 from bot.slack.retry import REPLY_CALLS
+from slack_markdown.render import sent_chars
 from tests.core.conversations import answer, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all
 from tests.reply.outcomes import done, found, refused

@@ -10,14 +10,13 @@ from bot.core.calls import Ask
 from bot.core.job import End
 from bot.core.pacing import STREAM_BYTES, CarrierName, Urgency
 from bot.errors import EndReason, Refusal
-from bot.markdown.render import rendered
 from bot.models.events import Citation
 from bot.reply.answer import Answer
 from bot.reply.edits import PLAIN_AT, Post, Update
 from bot.reply.messages import Call, Delete, Shown
-from bot.reply.outcomes import CallLimited
 from bot.reply.reply import Reply
 from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream
+from slack_markdown.render import rendered
 from tests.core.conversations import answer, job, question
 from tests.core.readers import C, next_of
 from tests.reply.outcomes import done, refused
@@ -73,8 +72,8 @@ class StreamingThread:
 
 def streaming(reply: Reply) -> Stage | None:
     """Returns where the reply's stream stands; None without one."""
-    carriers = [message.carrier for message in reply.messages] + [reply._edits.begins]
-    return next((carrier.stage for carrier in carriers if isinstance(carrier, Stream)), None)
+    streams = [*(message.stream for message in reply.messages), reply._next_stream]
+    return next((stream.stage for stream in streams if stream is not None), None)
 
 
 def next_filled(reply: Reply, carrier: CarrierName | None = "stream") -> Call | None:
@@ -159,7 +158,7 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
         if is_over:
             reply.finish(End(EndReason.WHOLE))
         else:
-            reply.leave_carriers()
+            reply.leave_streams_by()
         call = filled_of(reply, StopStream)
         assert call.keeps_stop == (has_stop and not is_over)
 
@@ -302,7 +301,7 @@ def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
         reply.append("word " * 100)
         show_all(reply, thread)
     assert len(thread.texts) == 2
-    reply.leave_carriers()
+    reply.leave_streams_by()
     if by == "Slack":
         show_all(reply, thread)
         reply.append("more ")
@@ -349,7 +348,7 @@ def test_no_stream_begins_with_an_address(is_offered: bool) -> None:
 def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
     reply, thread = streamed("word " * 100)
     reply.append("word " * 2_900)
-    reply.leave_carriers()
+    reply.leave_streams_by()
     reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert [len(page) for page in thread.texts.values()] == [STREAM_BYTES, 15_000 - STREAM_BYTES]
@@ -374,7 +373,7 @@ def test_append_that_must_wait_leaves_the_stream_open() -> None:
     reply, _ = streamed()
     reply.append("four ")
     append = filled_of(reply, AppendStream)
-    reply.came(append, CallLimited())
+    reply.let_edits_begin()
     assert (streaming(reply), next_filled(reply)) == (Stage.OPEN, append)
 
 
@@ -417,7 +416,7 @@ def test_stream_in_a_place_that_is_gone_ends_the_reply(reason: Refusal, at_the_e
 @pytest.mark.parametrize("reason", [reason for reason in Refusal if not reason.is_gone])
 def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> None:
     reply, thread = streamed()
-    reply.leave_carriers()
+    reply.leave_streams_by()
     stop = next_filled(reply)
     assert stop == StopStream(question(), 0, "1.0")
     refused(reply, stop, reason)
@@ -430,7 +429,7 @@ def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> 
 
 def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> None:
     reply, thread = streamed()
-    reply.leave_carriers()
+    reply.leave_streams_by()
     show_all(reply, thread)
     reply.append("four ")
     for _ in range(2):
@@ -461,7 +460,7 @@ SOURCES = (Citation("https://a.example", "A"),)
         (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), None),
         (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), End(EndReason.WHOLE)),
         ("One two ", lambda reply: reply.show_activity((Ask("notes/write", "{}", "1:0:a"),)), None),
-        ("One two ", lambda reply: reply.leave_carriers(), None),
+        ("One two ", lambda reply: reply.leave_streams_by(), None),
         ("One two ", lambda reply: None, End(EndReason.WHOLE, sources=SOURCES)),
     ],
     ids=["address", "address at the end", "definition", "table", "table at the end", "approval", "left", "sources"],

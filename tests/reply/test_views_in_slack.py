@@ -14,10 +14,10 @@ from bot.core.job import End
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
-from bot.slack.home import action_message
+from bot.slack.notices import action_message
 from bot.slack.text import answer_of
+from slack_markdown.tests.markdown_texts import MARKDOWN, paged
 from slack_sandbox.blocks.rules import check_blocks, check_replacement
-from tests.markdown.markdown_texts import MARKDOWN, paged
 from tests.reply.stored_messages import Json, kinds, leaves, shown_text, stored
 from tests.slack_forms import STATES, TABLE, TEXTS
 
@@ -83,11 +83,11 @@ def paged_view(view: PageView) -> PageView:
 @pytest.mark.parametrize(
     ("view", "line"),
     [
-        (PageView(TABLE), texts.CONTINUED_BELOW),
-        (PageView("# Title\n\n---"), texts.CONTINUED_BELOW),
-        (PageView(TABLE, end=End(EndReason.WHOLE)), texts.END_OF_ANSWER),
-        (PageView("", growing=True), texts.THINKING),
-        (PageView("", growing=True, queued=True), texts.QUEUED),
+        (PageView(TABLE), texts.answers.CONTINUED_BELOW),
+        (PageView("# Title\n\n---"), texts.answers.CONTINUED_BELOW),
+        (PageView(TABLE, end=End(EndReason.WHOLE)), texts.answers.END_OF_ANSWER),
+        (PageView("", growing=True), texts.answers.THINKING),
+        (PageView("", growing=True, queued=True), texts.answers.QUEUED),
         (PageView("", end=End(EndReason.BAD_KEY, "It failed.")), "It failed."),
         (PageView(TABLE, end=End(EndReason.STOPPED, footer="a/b")), "a/b · stopped"),
     ],
@@ -100,7 +100,7 @@ def test_line_about_the_answer_is_plain_italic_text_where_nothing_else_is_rich_t
 @pytest.mark.parametrize(
     ("view", "lines"),
     [
-        (PageView("Words.", growing=True), [texts.WRITING]),
+        (PageView("Words.", growing=True), [texts.answers.WRITING]),
         (PageView("Words.", end=End(EndReason.STOPPED, footer="a/b")), ["a/b · stopped"]),
         (
             PageView(f"{TABLE}\n\nWords.", end=End(EndReason.CUT, "It failed.", "a/b")),
@@ -116,8 +116,8 @@ def test_line_about_the_answer_is_small_print_below_a_paragraph(view: PageView, 
 
 
 def test_notice_that_is_too_long_for_small_print_stays_whole() -> None:
-    view = PageView("Words.", end=End(EndReason.WHOLE, notice="long " * 1_000))
-    assert shown_text(stored(view)).count("long") == 1_000
+    view = PageView("Words.", end=End(EndReason.WHOLE, notice="much " * 1_000))
+    assert shown_text(stored(view)).count("much") == 1_000
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_page_with_a_paragraph_needs_no_line_about_the_answer(view: PageView) ->
 
 @pytest.mark.parametrize("text", ["Words.", TABLE, "word " * 5_000])
 def test_details_are_shown_below_a_sentence(text: str) -> None:
-    message = action_message(ActionResponse(texts.TOOLS_USED, text))
-    assert leaves(check_blocks(message["blocks"]))[0]["text"] == texts.TOOLS_USED
-    assert (texts.REST_LEFT_OUT in str(message)) is (len(text) > 20_000)
+    message = action_message(ActionResponse(texts.approvals.TOOLS_USED, text))
+    assert leaves(check_blocks(message["blocks"]))[0]["text"] == texts.approvals.TOOLS_USED
+    assert (texts.actions.REST_LEFT_OUT in str(message)) is (len(text) > 20_000)
 
 
 def test_history_reads_only_the_answer_of_a_message() -> None:

@@ -115,7 +115,7 @@ class SimulatedScheduler:
 
     def __post_init__(self) -> None:
         self.delivery = UnreliableDelivery(self.reply, self.slack)
-        self.scheduled = ScheduledReply(IdleScheduler(), self.delivery)
+        self.scheduled = ScheduledReply(IdleScheduler(), self.reply, self.delivery)
 
     def step(self) -> bool:
         """Sends the next call at its time; returns False if there is none."""

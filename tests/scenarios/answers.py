@@ -85,4 +85,4 @@ async def rate(stage: Stage, asked: str) -> None:
     await ada.press("general", reply.ts, ReplyAction.FEEDBACK, "down")
     [notice] = await sandbox.wait_for(lambda: sandbox.workspace.ephemerals)
     await ada.press("general", notice.ts, f"{ReplyAction.FEEDBACK_REASON}-wrong")
-    await sandbox.wait_for(lambda: sandbox.workspace.ephemerals[0].text == texts.REASON_NOTED["wrong"])
+    await sandbox.wait_for(lambda: sandbox.workspace.ephemerals[0].text == texts.actions.REASON_NOTED["wrong"])

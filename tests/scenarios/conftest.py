@@ -17,12 +17,12 @@ from bot import app
 from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.core.pacing import CarrierName
-from bot.markdown.escaping import JOINER
 from bot.models.setup import VendorSettings
 from bot.services import reply_actions
 from bot.settings import Settings
 from bot.store import Stores
 from bot.wiring import Bot
+from slack_markdown.escaping import JOINER
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.plugin import marked
@@ -47,12 +47,13 @@ DELTA_CHARS, PACE_S = 16, 0.03
 AT_ONCE_CHARS = 100
 """The length of the deltas of an answer that comes at once: each delta costs a millisecond of work."""
 GROWING = (
-    texts.THINKING,
-    texts.TRANSCRIBING,
-    texts.WRITING,
-    texts.QUEUED,
-    texts.TRYING_AGAIN,
-    texts.TAKES_LONG,
+    texts.answers.THINKING,
+    texts.answers.CHECKING_ACCESS,
+    texts.answers.TRANSCRIBING,
+    texts.answers.WRITING,
+    texts.answers.QUEUED,
+    texts.models.TRYING_AGAIN,
+    texts.models.TAKES_LONG,
 )
 
 
@@ -140,7 +141,7 @@ class Stage:
             if message.user_id == self.sandbox.bot_user_id
         ]
 
-    async def answers(self, channel: str, thread_ts: str | None, count: int = 1, timeout_s: float = 40) -> list[str]:
+    async def answers(self, channel: str, thread_ts: str | None, count: int = 1, timeout_s: float = 120) -> list[str]:
         """Waits for exactly `count` bot messages of which none is growing, and returns their text."""
 
         def ended() -> list[Message]:
@@ -240,7 +241,7 @@ def with_frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.store.workers.LOCK_GRACE_S", 0.1)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def without_double_presses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes no press for a double press: tests press faster than people do."""
     monkeypatch.setattr(reply_actions, "DOUBLE_PRESS_S", 0.0)
@@ -270,8 +271,17 @@ async def another_process(settings: Settings) -> AsyncIterator[Stores]:
 
 
 @pytest.fixture
+async def in_bots_time(settings: Settings) -> AsyncIterator[Stores]:
+    """Yields the bot's database as another process opens it whose clock has skipped the same waits as the bot's."""
+    store = await Stores.open(settings.database_url, "w2", FastClock())
+    yield store
+    await store.close()
+
+
+@pytest.fixture
 async def vendor() -> AsyncIterator[VendorServer]:
     async with VendorServer() as vendor:
+        vendor.has_all_models = True
         vendor.script(says("The whole answer."))
         yield vendor
 

@@ -49,7 +49,7 @@ async def queued_placeholders(stage: Stage, count: int, channel: str, thread: st
     """Waits for so many placeholders of queued questions and returns their ts."""
 
     def matching() -> list[str]:
-        placeholders = [message.ts for message in stage.bots(channel, thread) if texts.QUEUED in shown(message)]
+        placeholders = [message.ts for message in stage.bots(channel, thread) if texts.answers.QUEUED in shown(message)]
         return placeholders if len(placeholders) == count else []
 
     return await stage.sandbox.wait_for(matching)

@@ -13,12 +13,13 @@ from bot.core.access import MAX_BOT_QUESTIONS_IN_A_ROW, Denial, UserKind
 from bot.core.conversation import Question, ThreadKey
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices
-from bot.settings import Settings
+from bot.settings import Settings, access_rules_of, read
 from bot.slack.client import SlackClient, new_session
+from bot.slack.user_groups import NamedPeople
+from bot.slack.users import KIND_TRUSTED_S
 from bot.store import Stores
-from bot.wiring import access_rules_of
 from slack_sandbox.server import Sandbox
-from tests.clocks import LateClock
+from tests.clocks import LateClock, ManualClock
 from tests.core.user_kinds import SUBSETS
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.scenarios.surfaces import ephemerals
@@ -91,9 +92,9 @@ async def access_control(settings: Settings, clock: Clock | None = None) -> Asyn
                 account_kinds=store.account_kinds,
                 clock=clock,
             )
-            yield AccessControl(
-                access_rules_of(settings), workspace.users, PrivateNotices(workspace.ephemeral, store.notices)
-            )
+            rules, users = access_rules_of(settings), workspace.users
+            notices = PrivateNotices(workspace.ephemeral, store.notices)
+            yield AccessControl(rules, users, notices, people=NamedPeople(workspace.paced, users, rules))
         finally:
             await store.close()
 
@@ -135,6 +136,96 @@ async def test_each_kind_of_person_is_admitted_exactly_if_it_is_allowed(
             may = set(PEOPLE) if also == EVERYBODY else set()
         assert {user_id for user_id, denied in decided.items() if denied is None} == may, also
         assert known or set(decided.values()) <= {None, Denial.UNKNOWN}, also
+
+
+GROUPS = {"support": ["U0GRACE", "U0EDITH"], "old": []}
+BY_NAME: dict[str, tuple[str, set[str]]] = {
+    "a group, whatever kind its people are": ("@support", {"U0GRACE", "U0EDITH"}),
+    "a group by its ID": ("S0GROUP1", {"U0GRACE", "U0EDITH"}),
+    "a person, and a group": ("U0STAN, @support", {"U0STAN", "U0GRACE", "U0EDITH"}),
+    "a group that doesn't exist": ("@suport", set()),
+    "a group that somebody has disabled": ("@old", set()),
+    "a domain: members alone": ("@sandbox.example", {"U0ADA", "U0GRACE"}),
+    "a domain in other letters, and a group": ("@Sandbox.Example, @support", {"U0ADA", "U0GRACE", "U0EDITH"}),
+    "a domain above theirs": ("@example", set()),
+    "a domain below theirs": ("@mail.sandbox.example", set()),
+    "another domain that ends in the same way": ("@box.example", set()),
+}
+
+
+def listing(settings: Settings, value: str) -> Settings:
+    return replace(settings, allow_users=read({"BOT_ALLOW_USERS": value}).allow_users)
+
+
+@pytest.mark.parametrize(("value", "may"), BY_NAME.values(), ids=BY_NAME)
+async def test_groups_and_domains_give_access_to_their_people_and_nobody_else(
+    others: Stage, settings: Settings, value: str, may: set[str]
+) -> None:
+    others.sandbox.granted |= {"usergroups:read", "users:read.email"}
+    others.sandbox.workspace.user_groups |= GROUPS
+    others.sandbox.people.deactivate("alan")
+    async with access_control(listing(settings, value)) as deciding:
+        for person in PEOPLE:
+            asked = replace(question_of(person), from_bot=PEOPLE[person] is UserKind.BOT)
+            at_once = deciding.denial_at_once(asked)
+            denied = await deciding.denial(asked)
+            assert at_once in (None, denied)
+            assert (denied is None, denied in (None, Denial.PERSON)) == (person in may, True), person
+            assert deciding.denial_at_once(asked) is denied
+    lists = [call for call in others.sandbox.calls if call.method == "usergroups.list"]
+    assert len(lists) <= 1, "one call for all"
+
+
+@pytest.mark.parametrize("value", ["@support", "@sandbox.example", "@support, @sandbox.example"])
+@pytest.mark.parametrize("how", ["no scope", "outage", "rate limit"])
+async def test_nobody_has_access_by_what_slack_does_not_say(
+    others: Stage, settings: Settings, value: str, how: str
+) -> None:
+    """Nor does an asker wait for longer than was given, or Slack get a call for each question."""
+    others.sandbox.workspace.user_groups |= GROUPS
+    if how != "no scope":
+        others.sandbox.granted |= {"usergroups:read", "users:read.email"}
+    async with access_control(listing(settings, value)) as deciding:
+        if how != "no scope":
+            others.sandbox.faults.start("unavailable" if how == "outage" else "rate_limit", method=None)
+        denied = [await deciding.denial(question_of("U0GRACE"), within_s=2.0) for _ in range(5)]
+    assert set(denied) <= {Denial.UNKNOWN, Denial.PERSON}
+    assert sum(call.method == "usergroups.list" for call in others.sandbox.calls) <= 1
+
+
+@pytest.mark.parametrize("value", ["@support", "@sandbox.example"])
+@pytest.mark.parametrize("is_up", [True, False], ids=["Slack is well", "Slack is away"])
+async def test_removed_person_loses_access_within_ten_minutes_and_a_short_outage_denies_nobody(
+    others: Stage, settings: Settings, value: str, is_up: bool
+) -> None:
+    sandbox, clock = others.sandbox, ManualClock()
+    sandbox.granted |= {"usergroups:read", "users:read.email"}
+    sandbox.workspace.user_groups["support"] = ["U0ADA", "U0GRACE"]
+    asked = question_of("U0GRACE")
+    async with access_control(listing(settings, value), clock) as deciding:
+        assert await deciding.denial(asked) is None
+        sandbox.workspace.user_groups["support"] = ["U0ADA"]
+        sandbox.people.deactivate("grace")
+        if not is_up:
+            sandbox.faults.start("unavailable", method=None)
+        clock.now_s += KIND_TRUSTED_S - 1
+        if not is_up:
+            assert await deciding.denial(asked, within_s=0.1) is None
+        clock.now_s += 1
+        denied = await deciding.denial(asked, within_s=2.0 if is_up else 0.1)
+    assert denied is (Denial.PERSON if is_up else Denial.UNKNOWN)
+
+
+async def test_person_who_comes_into_a_group_has_access_within_five_minutes(others: Stage, settings: Settings) -> None:
+    sandbox, clock, asked = others.sandbox, ManualClock(), question_of("U0GRACE")
+    sandbox.granted.add("usergroups:read")
+    sandbox.workspace.user_groups["support"] = ["U0ADA"]
+    async with access_control(listing(settings, "@support"), clock) as deciding:
+        assert await deciding.denial(asked) is Denial.PERSON
+        sandbox.workspace.user_groups["support"] = ["U0ADA", "U0GRACE"]
+        clock.now_s += KIND_TRUSTED_S / 2
+        assert deciding.denial_at_once(asked) is None
+        assert await deciding.denial(asked) is None
 
 
 LISTS = {
@@ -243,7 +334,7 @@ async def test_question_beyond_the_persons_limit_is_queued_behind_a_placeholder(
         other = await others.mention("mine?", user="grace")
         (waiting,) = await others.sandbox.wait_for(lambda: others.bots("general", second))
         assert growing(waiting)
-        assert texts.QUEUED in shown(waiting)
+        assert texts.answers.QUEUED in shown(waiting)
         await others.vendor.request(1)
         assert [prompt[-1]["content"] for prompt in others.prompts()] == ["first?", "mine?"]
         for asked in (first, second, other):

@@ -27,7 +27,7 @@ async def test_member_sees_their_quota_and_nothing_of_the_setup(stage: Stage) ->
     asked = await stage.mention(user="alan")
     await stage.answers("general", asked)
     text = await home_with(stage, "alan", "% of your quota of 200,000 tokens per day is used. It resets <!date^")
-    assert texts.STOP_OR_QUIET in text
+    assert texts.welcome.STOP_OR_QUIET in text
     for word in ("Be &lt;kind&gt;", "*Model*", "This workspace", "UTC)"):
         assert word not in text
 
@@ -43,11 +43,11 @@ async def test_home_lists_the_channels_of_a_person_in_which_they_have_asked(stag
     await stage.answers("random", await stage.mention(channel="random", user="edith"))
     for channel in ("general", "project-x"):
         await stage.answers(channel, await stage.mention(channel=channel, user="alan"))
-    await home_with(stage, "alan", f"*{texts.WHERE_YOU_ASK}*\n<#C0PROJECTX> · <#C0GENERAL>")
-    assert "GENERAL" not in await home_with(stage, "edith", f"*{texts.WHERE_YOU_ASK}*\n<#C0RANDOM>")
-    assert texts.WHERE_YOU_ASK not in await home(stage, "grace")
+    await home_with(stage, "alan", f"*{texts.home.WHERE_YOU_ASK}*\n<#C0PROJECTX> · <#C0GENERAL>")
+    assert "GENERAL" not in await home_with(stage, "edith", f"*{texts.home.WHERE_YOU_ASK}*\n<#C0RANDOM>")
+    assert texts.home.WHERE_YOU_ASK not in await home(stage, "grace")
     stage.sandbox.workspace.leave("project-x", "U0ALAN")
-    await home_with(stage, "alan", f"*{texts.WHERE_YOU_ASK}*\n<#C0GENERAL>")
+    await home_with(stage, "alan", f"*{texts.home.WHERE_YOU_ASK}*\n<#C0GENERAL>")
 
 
 @pytest.mark.bot(on_disk=True)
@@ -60,7 +60,7 @@ async def test_home_lists_no_channel_that_the_access_rules_close(
             await stage.answers(channel, await stage.mention(channel=channel, user="alan"))
         await home_with(stage, "alan", "<#C0RANDOM> · <#C0GENERAL>")
     async with running(replace(settings, allow_channels=frozenset({"C0GENERAL"}))):
-        await home_with(stage, "alan", f"*{texts.WHERE_YOU_ASK}*\n<#C0GENERAL>")
+        await home_with(stage, "alan", f"*{texts.home.WHERE_YOU_ASK}*\n<#C0GENERAL>")
 
 
 async def test_home_is_shown_although_slack_does_not_name_a_persons_channels(
@@ -76,8 +76,8 @@ async def test_home_is_shown_although_slack_does_not_name_a_persons_channels(
 
     await stage.sandbox.wait_for(opened_again)
     await stage.sandbox.wait_for(lambda: alan.home)
-    assert texts.STOP_OR_QUIET in text_of(alan)
-    assert texts.WHERE_YOU_ASK not in text_of(alan)
+    assert texts.welcome.STOP_OR_QUIET in text_of(alan)
+    assert texts.home.WHERE_YOU_ASK not in text_of(alan)
 
 
 async def test_admin_sees_usage_by_model_and_the_workspaces_settings(stage: Stage) -> None:
@@ -93,7 +93,7 @@ async def test_admin_sees_usage_by_model_and_the_workspaces_settings(stage: Stag
 
 
 async def test_admin_sees_which_channels_have_settings_of_their_own(stage: Stage) -> None:
-    assert texts.NO_CHANNEL_SETTINGS in await home(stage, "grace")
+    assert texts.home.NO_CHANNEL_SETTINGS in await home(stage, "grace")
     ada = stage.sandbox.client("ada")
     for channel, fields in (
         ("general", {"new_posts": ["new_posts"], "reaction": "question"}),
@@ -120,5 +120,5 @@ async def test_rejected_app_home_is_logged_and_published_at_the_next_opening(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.sandbox.faults.start("refuse", method="views.publish", error="not_enabled", times=1)
-    await home_with(stage, "alan", texts.STOP_OR_QUIET)
+    await home_with(stage, "alan", texts.welcome.STOP_OR_QUIET)
     assert "App Home of user U0ALAN not updated" in caplog.text

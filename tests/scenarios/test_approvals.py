@@ -56,6 +56,12 @@ class CalledServer:
         """What the model asks for first."""
         return calls("Let me see.", (f"{self.config.name}__{self.tool}", self.arguments))
 
+    @property
+    def buttons(self) -> list[ReplyAction]:
+        """Those below the call while it waits: texts among its arguments can be changed."""
+        has_texts = any(isinstance(value, str) for value in self.arguments.values())
+        return [DECISIONS[0], *([ReplyAction.EDIT] if has_texts else []), *DECISIONS[1:]]
+
     def model(self, request: VendorRequest) -> VendorResponse:
         """Asks for the call, and then says what it returned."""
         results = [message["content"] for message in request.body["messages"] if message["role"] == "tool"]
@@ -145,9 +151,13 @@ async def test_approved_call_is_made_once_and_the_answer_has_its_result(
 ) -> None:
     asked = await stage.mention()
     message = await asking(stage, asked)
-    assert buttons(message) == DECISIONS
+    assert buttons(message) == server.buttons
     name = server.config.name
-    for line in (f"? {name}.{server.tool}", texts.acts_as(name), *(f"{k}: {v}" for k, v in server.arguments.items())):
+    for line in (
+        f"? {name}.{server.tool}",
+        texts.approvals.acts_as(name),
+        *(f"{k}: {v}" for k, v in server.arguments.items()),
+    ):
         assert line in shown(message)
     assert calls_made() == 0
     assert await press(stage, message, ReplyAction.APPROVE) is None
@@ -157,7 +167,7 @@ async def test_approved_call_is_made_once_and_the_answer_has_its_result(
     assert stage.sandbox.workspace.notified == [], "no name is a mention"
     assert calls_made() == 1
     assert len(stage.bots("general", asked)) == 1
-    assert await press(stage, message, ReplyAction.DETAILS) == texts.TOOLS_USED
+    assert (await press(stage, message, ReplyAction.DETAILS) or "").startswith(texts.approvals.TOOLS_USED)
     assert ": done, approved by Ada" in str(stage.sandbox.workspace.ephemerals[-1].sent_blocks)
 
 
@@ -174,12 +184,15 @@ async def test_reply_that_denies_the_call_is_answered_below_it_by_a_model_that_k
 ) -> None:
     asked = await stage.mention()
     first = await asking(stage, asked)
+    # The reply may come before the record that the answer waits.
     stage.vendor.script(says("All right, I won't."))
     replied = await stage.sandbox.say("ada", "general", "Not now", asked)
     await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "I won't" in shown(m)])
+    denied = texts.approvals.REPLIED_INSTEAD
+    await stage.sandbox.wait_for(lambda: denied in shown(stage.bots("general", asked)[0]))
     first, second = stage.bots("general", asked)
     assert first.ts < replied < second.ts
-    assert shown(first) == f"Let me see.\n{texts.REPLIED_INSTEAD}\nDenied by a reply from Ada"
+    assert shown(first) == f"Let me see.\n{denied}\nDenied by a reply from Ada"
     assert buttons(first)[0] == ReplyAction.CONTINUE
     assert shown(second).startswith("All right, I won't.")
     read = stage.prompts()[-1][-1]["content"]
@@ -211,7 +224,7 @@ async def test_stop_of_an_approval_takes_one_attempt_and_one_edit(
     assert await press(stage, message, ReplyAction.STOP) is None
     message = await ended(stage, asked)
     await on_record(settings)
-    assert (shown(message), footer(message)) == ("Let me see.", texts.FOOTER_STOPPED)
+    assert (shown(message), footer(message)) == ("Let me see.", texts.answers.FOOTER_STOPPED)
     after = [call.method for call in list(stage.sandbox.calls)[made:]]
     assert after.count("chat.update") == 1
     assert not {"chat.postMessage", "chat.delete", "chat.startStream"}.intersection(after)
@@ -223,7 +236,10 @@ async def test_stop_of_an_approval_takes_one_attempt_and_one_edit(
 async def always_allowed(stage: Stage) -> None:
     """Asks, and has an admin allow the tool from then on."""
     asked = await stage.mention()
-    assert await press(stage, await asking(stage, asked), ReplyAction.ALLOW_ALWAYS, "grace") == texts.ALWAYS_ALLOWED
+    assert (
+        await press(stage, await asking(stage, asked), ReplyAction.ALLOW_ALWAYS, "grace")
+        == texts.approvals.ALWAYS_ALLOWED
+    )
     await ended(stage, asked)
 
 
@@ -256,10 +272,10 @@ async def test_identical_write_after_regenerate_asks_again_though_it_is_always_a
     assert calls_made() == 2, "the second call is always allowed"
     assert await press(stage, message, ReplyAction.REGENERATE) is None
     message = await asking(stage, asked)
-    assert texts.REPEATED_CALL in shown(message)
+    assert texts.approvals.REPEATED_CALL in shown(message)
     await press(stage, message, ReplyAction.ARGUMENTS_JSON)
     assert (modal := stage.sandbox.client("ada").modal) is not None
-    assert texts.REPEATED_CALL in str(modal.blocks)
+    assert texts.approvals.REPEATED_CALL in str(modal.blocks)
     await press(stage, message, ReplyAction.DENY)
     await ended(stage, asked)
     assert calls_made() == 2
@@ -276,14 +292,14 @@ async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
     clock.ahead_s = APPROVAL_S + 1
     async with running(settings, clock):
         message = await ended(stage, asked)
-        assert texts.APPROVAL_EXPIRED in shown(message)
+        assert texts.approvals.APPROVAL_EXPIRED in shown(message)
         assert len(stage.bots("general", asked)) == 1
         assert "within 4 hours" in read_of_call(stage)
-        assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.NOTHING_TO_DECIDE
+        assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.approvals.NOTHING_TO_DECIDE
     assert calls_made() == 0
 
 
-MENTION = f"<@U0ADA> {texts.APPROVAL_ASKED}"
+MENTION = f"<@U0ADA> {texts.approvals.APPROVAL_ASKED}"
 
 
 def mentions(stage: Stage, asked: str) -> list[str]:
@@ -304,7 +320,7 @@ async def test_asker_is_mentioned_once_when_an_approval_waits(stage: Stage) -> N
     await ended(stage, asked)
     await sandbox.say("ada", "general", "@typist and then?", asked)
     await stage.vendor.request(2)
-    assert texts.APPROVAL_ASKED not in str(stage.prompts()[-1]), "the mention is no answer"
+    assert texts.approvals.APPROVAL_ASKED not in str(stage.prompts()[-1]), "the mention is no answer"
 
 
 @pytest.mark.parametrize(
@@ -359,7 +375,7 @@ async def test_press_that_reaches_another_process_decides(fleet: Fleet, server: 
     assert f"It's {server.result}." in shown(message)
     for connection in sockets.connections:
         connection.accepting = connection in of_first
-    assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.NOTHING_TO_DECIDE
+    assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.approvals.NOTHING_TO_DECIDE
     assert len(stage.vendor.requests) == 2
 
 
@@ -375,7 +391,7 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
     leaving.send_signal(signal.SIGTERM)
     async with asyncio.timeout(WITHIN_S):
         assert await leaving.wait() == 0
-    assert buttons(message) == DECISIONS
+    assert buttons(message) == server.buttons
     await fleet.start(be_patient)
     assert await press(stage, message, ReplyAction.APPROVE) is None
     assert f"It's {server.result}." in shown(await ended(stage, asked))
@@ -387,7 +403,9 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(fleet: Fleet, settings: Settings) -> None:
     stage, sandbox = fleet.stage, fleet.stage.sandbox
-    sandbox.faults.start("no_answer", method="chat.postMessage", times=1, containing=texts.APPROVAL_ASKED, done=True)
+    sandbox.faults.start(
+        "no_answer", method="chat.postMessage", times=1, containing=texts.approvals.APPROVAL_ASKED, done=True
+    )
     process = await fleet.start(be_patient, BOT_DONE_PING_S="1")
     asked = await stage.mention()
     message = await asking(stage, asked)

@@ -59,14 +59,16 @@ async def prompts(stage: Stage, thread_ts: str | None) -> tuple[SuggestedPrompt,
 
 async def test_prompts_are_suggested_when_the_pane_opens(stage: Stage) -> None:
     shown = await prompts(stage, enter(stage))
-    assert {prompt.title: prompt.message for prompt in shown} == texts.PANE_SUGGESTIONS
+    assert {prompt.title: prompt.message for prompt in shown} == texts.welcome.PANE_SUGGESTIONS
 
 
 @OF_ASSISTANT
 async def test_status_is_shown_until_the_first_words_and_removed_at_the_end(stage: Stage) -> None:
     stage.vendor.script(says("The whole answer.", pause_s=0.3))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) == texts.STATUS_THINKING)
+    await stage.sandbox.wait_for(
+        lambda: stage.sandbox.workspace.status(dm, thread_ts) == texts.statuses.STATUS_THINKING
+    )
     assert await stage.answers(dm, thread_ts, count=len(stage.bots(dm, thread_ts)) + 1)
     (answer,) = [message for message in stage.bots(dm, thread_ts) if message.ts != thread_ts]
     first, *_ = stage.sandbox.revisions(dm, answer.ts)

@@ -37,7 +37,7 @@ async def used(request: pytest.FixtureRequest) -> str:
     await enqueued(store, asked(1, text=QUESTION))
     job = await one(store)
     await store.recorded_calls.record(job, asking_step(), STEPPED, Piece(0, "I'll note it. "))
-    await store.recorded_calls.wait(job, None, None)
+    await store.recorded_calls.wait(job, None, None, store.clock.now())
     await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U2")
     job = await one(store)
     assert await store.recorded_calls.begin(job, replace(CALL, state=CallState.READY))
@@ -151,19 +151,3 @@ async def test_what_cannot_be_done_is_said_in_a_sentence(
     ended, out, err = await forked_command(tmp_path, "audit", *arguments, env={})
     assert (ended, out) == (code, "")
     assert err.startswith(sentence)
-
-
-async def test_export_has_the_memories_of_all_places_or_of_one(tmp_path: Path, sqlite_url: str) -> None:
-    store = await Stores.open(sqlite_url, "w1", SystemClock())
-    for number, thread in enumerate((THREAD, DIRECT)):
-        await store.memories.remember(asked(number, thread), f"Tea {number}", is_private=thread is DIRECT)
-    await store.close()
-    exported = []
-    for options in ((), ("--channel", "D1")):
-        code, out, err = await forked_command(tmp_path, "memory", *options, env={"DATABASE_URL": sqlite_url})
-        assert code == 0, err
-        exported.append([json.loads(line) for line in out.splitlines()])
-    assert [line["text"] for line in exported[0]] == ["Tea 0", "Tea 1"]
-    assert exported[1] == exported[0][1:]
-    assert exported[1][0]["user_id"] == "U1"
-    assert exported[1][0]["is_private"] is True

@@ -26,11 +26,16 @@ from tests.scenarios.conftest import ROOT, Stage, running, shown
 from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
-BOT = str(ROOT / "bot")
+BOT = (str(ROOT / "bot"), str(ROOT / "slack_markdown"))
 WORST_CHARS = 100_000
 MAX_CALLS = 200_000
 """They take about 20 ms: more than searching the answer for code takes, less than rendering all of its pages."""
-PLACEHOLDERS = (texts.THINKING, texts.TAKES_LONG, texts.QUEUED)
+PLACEHOLDERS = (
+    texts.answers.THINKING,
+    texts.answers.CHECKING_ACCESS,
+    texts.models.TAKES_LONG,
+    texts.answers.QUEUED,
+)
 
 
 @dataclass

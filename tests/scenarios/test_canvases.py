@@ -13,8 +13,8 @@ from tests.streams.server import VendorServer
 pytestmark = pytest.mark.skips_waits
 
 ANSWER = "The whole answer."
-PLAN = UploadedFile("Plan.canvas", b"# Plan\n\nWe ship on Friday.")
-READ = "(Attached: Plan)\n(As Markdown)\n```markdown\n# Plan\n\nWe ship on Friday.\n```"
+PLAN = UploadedFile("Plan.canvas", b"# Plan\n\nWe ship by balloon.")
+READ = "(Attached: Plan)\n(As Markdown)\n```markdown\n# Plan\n\nWe ship by balloon.\n```"
 
 
 async def shared_id(sandbox: Sandbox, channel: str, user: str = "grace", upload: UploadedFile = PLAN) -> str:
@@ -53,9 +53,9 @@ async def test_linked_canvas_of_another_channel_is_not_read_nor_named(stage: Sta
     if not is_member:
         stage.sandbox.workspace.leave("random", stage.sandbox.bot_user_id)
     answer = await answer_to(stage, f"when? {canvas_link(canvas_id)}")
-    reason = texts.CANVAS_NOT_SHARED if is_member else texts.CANVAS_NOT_FOUND
-    assert answer == f"{ANSWER}\nNot read: {texts.CANVAS_UNNAMED} ({reason})."
-    assert not any(word in str(request.body) for request in stage.vendor.requests for word in ("Plan", "Friday"))
+    reason = texts.files.CANVAS_NOT_SHARED if is_member else texts.files.CANVAS_NOT_FOUND
+    assert answer == f"{ANSWER}\nNot read: {texts.files.CANVAS_UNNAMED} ({reason})."
+    assert not any(word in str(request.body) for request in stage.vendor.requests for word in ("Plan", "balloon"))
     assert stage.calls("canvases.getContent") == []
 
 
@@ -63,12 +63,13 @@ async def test_forwarded_canvas_of_another_channel_is_not_read_nor_named(stage: 
     ts = await stage.sandbox.share("grace", "random", "Here it is.", [PLAN])
     asked_ts = await stage.sandbox.forward("ada", "random", ts, "general", "@typist when?")
     (answer,) = await stage.answers("general", asked_ts)
-    assert answer == f"{ANSWER}\nNot read: {texts.CANVAS_UNNAMED} ({texts.CANVAS_NOT_SHARED})."
-    assert not any(word in str(request.body) for request in stage.vendor.requests for word in ("Plan", "Friday"))
+    assert answer == f"{ANSWER}\nNot read: {texts.files.CANVAS_UNNAMED} ({texts.files.CANVAS_NOT_SHARED})."
+    assert not any(word in str(request.body) for request in stage.vendor.requests for word in ("Plan", "balloon"))
 
 
 @pytest.mark.parametrize(
-    ("owner", "answer"), [("ada", ANSWER), ("grace", f"{ANSWER}\nNot read: a canvas ({texts.CANVAS_NOT_SHARED}).")]
+    ("owner", "answer"),
+    [("ada", ANSWER), ("grace", f"{ANSWER}\nNot read: a canvas ({texts.files.CANVAS_NOT_SHARED}).")],
 )
 async def test_persons_own_canvas_is_read_in_their_direct_message(stage: Stage, owner: str, answer: str) -> None:
     canvas_id = await shared_id(stage.sandbox, "random", owner)
@@ -83,10 +84,10 @@ async def test_canvas_of_another_organization_is_read_in_the_channel_that_it_is_
 
 
 REFUSALS = {
-    "canvas_not_found": texts.CANVAS_NOT_FOUND,
-    "canvas_deleted": texts.FILE_DELETED,
-    "internal_error": texts.FILE_FAILED,
-    "ratelimited": texts.FILE_FAILED,
+    "canvas_not_found": texts.files.CANVAS_NOT_FOUND,
+    "canvas_deleted": texts.files.FILE_DELETED,
+    "internal_error": texts.files.FILE_FAILED,
+    "ratelimited": texts.files.FILE_FAILED,
 }
 
 
@@ -104,5 +105,5 @@ async def test_missing_scope_is_named_without_a_call(vendor: VendorServer) -> No
         stage = Stage(sandbox, vendor)
         canvas_id = await shared_id(sandbox, "general")
         answer = await answer_to(stage, f"when? {canvas_link(canvas_id)}")
-        assert answer == f"{ANSWER}\nNot read: a canvas ({texts.CANVAS_SCOPE_MISSING})."
+        assert answer == f"{ANSWER}\nNot read: a canvas ({texts.files.CANVAS_SCOPE_MISSING})."
         assert not any(call.method.startswith("canvases.") for call in sandbox.calls)

@@ -39,7 +39,7 @@ async def test_person_is_warned_once_and_then_told_when_the_cap_resets(stage: St
     for _ in range(2):
         (sentence,) = await stage.answers("general", await stage.mention())
         assert sentence.startswith(f"Your {quota} used up. It resets on ")
-        assert sentence.endswith(f" at 00:00 UTC. {texts.ASK_FOR_QUOTA}")
+        assert sentence.endswith(f" at 00:00 UTC. {texts.quotas.ASK_FOR_QUOTA}")
     assert await stage.answers("general", await stage.mention(user="grace")) == [WORDS.rstrip()]
     assert [(user, text.partition(". ")[0]) for user, text in ephemerals(stage)] == [
         ("U0ADA", f"100% of your {quota} used")

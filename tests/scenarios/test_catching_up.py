@@ -144,13 +144,13 @@ async def test_questions_of_ten_minutes_are_answered_wherever_they_were_asked(
 async def test_answer_within_two_hours_begins_with_when_its_question_was_asked(absence: Absence) -> None:
     mention = await absence.stage.mention()
     async with absence.back(ALMOST_TWO_HOURS):
-        assert await absence.stage.answers("general", mention) == [f"{texts.asked_on(mention)}\nBecause."]
+        assert await absence.stage.answers("general", mention) == [f"{texts.answers.asked_on(mention)}\nBecause."]
 
 
 async def test_question_of_more_than_two_hours_is_offered_an_answer_and_answered_at_a_press(absence: Absence) -> None:
     mention = await absence.stage.mention()
     async with absence.back(OVER_TWO_HOURS):
-        assert await absence.stage.answers("general", mention) == [texts.offer_after_absence(mention)]
+        assert await absence.stage.answers("general", mention) == [texts.answers.offer_after_absence(mention)]
         [offer] = absence.stage.bots("general", mention)
         assert buttons(offer) == [ReplyAction.REGENERATE]
         await on_record(absence.settings)
@@ -168,7 +168,7 @@ async def test_question_to_which_somebody_else_replied_is_offered_an_answer(abse
     by_asker = await absence.stage.mention()
     await absence.sandbox.say("ada", "general", "Nobody there?", by_asker)
     async with absence.back(TEN_MINUTES):
-        assert await absence.stage.answers("general", replied) == [texts.offer_after_absence(replied)]
+        assert await absence.stage.answers("general", replied) == [texts.answers.offer_after_absence(replied)]
         await absence.answered("general", by_asker)
 
 
@@ -268,7 +268,7 @@ async def test_question_with_a_placeholder_that_nobody_knows_is_offered_an_answe
     async with absence.back(TEN_MINUTES):
         assert (await absence.caught_up())["offered"] == 1
         await until(lambda: len(absence.stage.bots(sandbox.dm("ada"))) == 2, "the offer")
-        assert shown(absence.stage.bots(sandbox.dm("ada"))[1]) == texts.offer_after_absence(asked)
+        assert shown(absence.stage.bots(sandbox.dm("ada"))[1]) == texts.answers.offer_after_absence(asked)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def correct_evidence() -> Evidence:
     )
 
 
-CUT_NOTE = texts.model_failure(EndReason.CUT, "scripted", goes_on=True)
+CUT_NOTE = texts.models.model_failure(EndReason.CUT, "scripted", goes_on=True)
 CUT_REQUEST = ModelRequest(0.5, 9, RequestEnd.FAILED, failure=Failure.CUT, chars=40)
 REST = ModelRequest(0.9, 21, RequestEnd.WHOLE, begun_words=9, chars=80)
 
@@ -113,7 +113,7 @@ def batched(**changes: object) -> Evidence:
     """Returns evidence of a queued first question that was answered with the second one."""
     evidence = correct_evidence()
     placeholder, later = evidence.histories
-    placeholder.revisions[:] = [Revision(1.5, "", f"_{texts.QUEUED}_")]
+    placeholder.revisions[:] = [Revision(1.5, "", f"_{texts.answers.QUEUED}_")]
     placeholder.deleted_s = 5.0
     fields = {"state": "batched", "answer": "", "answered_with": later.question_ts, **changes}
     job = replace(evidence.jobs[0], **fields)  # type: ignore[arg-type]
@@ -249,7 +249,7 @@ def rate_limited(*at_s: float, granted_s: float = 0.0) -> Evidence:
         rate_limited(3.0),
         rate_limited(6.5),
         rate_limited(66.0, granted_s=6.5),
-        first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP, interruptions=3),
+        first_answer_cut(texts.models.interrupted(goes_on=True), RequestEnd.HUNG_UP, interruptions=3),
         first_answer_cut(CUT_NOTE, RequestEnd.FAILED, interruptions=2),
         charged((CUT_REQUEST, REST), 30),
         charged((CUT_REQUEST, REST), 32),
@@ -309,7 +309,7 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (with_an_answered_remark(deleted_s=9.0), "was answered in 106.500000"),
         (with_a_recorded_remark(), "is a question in the database: batched"),
         (with_remark(deleted(gone=False), ts="100.500000"), "is there, though nobody wrote after it"),
-        (batched_with_a_leftover_placeholder(), f"says {f'_{texts.QUEUED}_'!r}, and it was answered with q1"),
+        (batched_with_a_leftover_placeholder(), f"says {f'_{texts.answers.QUEUED}_'!r}, and it was answered with q1"),
         (
             replace(batched(), model_requests={1: [ModelRequest(5.0, 30, RequestEnd.WHOLE)]}),
             "the model was not asked it",
@@ -323,7 +323,7 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), f"9 of 30 words and the notice {CUT_NOTE!r}"),
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED, interruptions=1), "9 of 30 words and the notice"),
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), "[model: 0.50 s cut after 9 words]"),
-        (first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP), "9 of 30 words and the notice"),
+        (first_answer_cut(texts.models.interrupted(goes_on=True), RequestEnd.HUNG_UP), "9 of 30 words and the notice"),
         (charged((CUT_REQUEST, replace(REST, end=RequestEnd.MISLED)), 30), "a text that is no part of its answer"),
         (charged((CUT_REQUEST, REST), 40), "40 output tokens are on record, and the model charged 30"),
         (charged((CUT_REQUEST, REST), 20), "only 20 output tokens are on record, and the model charged 30 [model: "),
@@ -465,7 +465,7 @@ def joined(request: ModelRequest) -> Evidence:
     """Returns evidence of a second question that was read while the model used tools for the first."""
     evidence = correct_evidence()
     placeholder = evidence.histories[1]
-    placeholder.revisions[:] = [Revision(1.5, "", f"_{texts.QUEUED}_")]
+    placeholder.revisions[:] = [Revision(1.5, "", f"_{texts.answers.QUEUED}_")]
     placeholder.deleted_s = 2.0
     first, second = evidence.jobs
     batched_job = replace(second, state="batched", answer="", answered_with=first.ts)
@@ -475,7 +475,7 @@ def joined(request: ModelRequest) -> Evidence:
 
 def replied_to(decision: str) -> Evidence:
     """Returns evidence of a first answer that asked for an approval when its asker wrote the second question."""
-    evidence = first_answer_cut(f"{texts.REPLIED_INSTEAD} stopped", RequestEnd.WHOLE)
+    evidence = first_answer_cut(f"{texts.approvals.REPLIED_INSTEAD} stopped", RequestEnd.WHOLE)
     first = replace(evidence.jobs[0], state="stopped")
     call = CallRow("C1", first.ts, 0, {"token": "q0s0c0"}, True, "denied", False, decision)
     return replace(evidence, jobs=[first, evidence.jobs[1]], tool_calls=[call])

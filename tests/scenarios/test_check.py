@@ -23,7 +23,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from bot import isolation, settings
+from bot import settings
 from bot.checks import models as model_checks
 from bot.checks import report as all_checks
 from bot.checks import slack as slack_checks
@@ -31,13 +31,14 @@ from bot.checks.report import Check, CheckReport, CheckStatus, PlannedCheck, ok,
 from bot.cli.check import checked
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
-from bot.mcp.definitions import DOWN_SIGN_IN
-from bot.slack.manifest import app_manifest
+from bot.mcp.config import HttpTransport
+from bot.slack.manifest import GROUPS_SCOPE, app_manifest
 from bot.store import Stores
 from bot.store.database import create_engine
 from bot.store.migrate import migrate
 from bot.store.schema import listening
 from demo.scripted_model import ScriptedModel
+from files_to_markdown import isolation
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import WELL_SET_UP, Setup
@@ -47,6 +48,7 @@ from tests.contracts import databases
 from tests.forked import forked_command
 from tests.mcp.flood import refusing, served
 from tests.mcp.servers import RawServer, tool
+from tests.mcp.sign_in_server import BY_DEVICE, sign_in_server
 from tests.processes import bot_process
 from tests.scenarios.conftest import ROOT
 from tests.streams import speech, steps
@@ -55,10 +57,11 @@ from tests.streams.server import Script, VendorRequest, VendorResponse, VendorSe
 
 PAGE = Path(__file__).with_name("check_report.md")
 KEY = "sk-proj-Zz0123456789abcdefghij"
+SECRET_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 GENERAL, PRIVATE = "C0GENERAL", "C0PROJECTX"
 OK, FAIL, WARN, SKIPPED = CheckStatus.OK, CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.SKIPPED
 AFTER_BOT_TOKEN = ("slack.scopes", "slack.clock", "slack.same_app")
-AFTER_APP_TOKEN = ("slack.socket_mode", "slack.same_app")
+AFTER_APP_TOKEN = ("slack.socket_mode", "slack.same_app", "slack.connections")
 
 
 @dataclass(frozen=True)
@@ -151,10 +154,16 @@ def leave(channel: str) -> Callable[[Sandbox], None]:
     return lambda sandbox: sandbox.workspace.leave(channel, sandbox.bot_user_id)
 
 
+def with_groups(sandbox: Sandbox) -> None:
+    sandbox.granted.add(GROUPS_SCOPE)
+    sandbox.workspace.user_groups["support"] = ["U0ADA", "U0GRACE"]
+
+
 def archive(sandbox: Sandbox) -> None:
     sandbox.workspace.channel(GENERAL).archived = True
 
 
+NOT_COUNTED = skips("slack.connections")
 UNHEARD_PROBE = SlackCase(
     "slack.probe_event",
     FAIL,
@@ -167,7 +176,7 @@ SLACK: Mapping[str, SlackCase] = {
     "Slack can't be reached": SlackCase(
         "slack.bot_token",
         FAIL,
-        {**skips(*AFTER_BOT_TOKEN, "slack.socket_mode", "slack.manifest"), "slack.app_token": FAIL},
+        {**skips(*AFTER_BOT_TOKEN, *AFTER_APP_TOKEN, "slack.manifest"), "slack.app_token": FAIL},
         env={"BOT_SLACK_API_URL": "http://127.0.0.1:9/api/"},
     ),
     "Slack doesn't answer": replace(failing_auth("no_answer"), never=True),
@@ -180,6 +189,9 @@ SLACK: Mapping[str, SlackCase] = {
     "A removed bot": bot_token("account_inactive"),
     "An expired bot token": bot_token("token_expired"),
     "Another kind of token": bot_token("not_allowed_token_type"),
+    "A token of an organization": SlackCase(
+        "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), Setup(is_organization=True)
+    ),
     "Sign-in by the organization is required": bot_token("org_login_required"),
     "An organization that has not approved the app": bot_token("team_access_not_granted"),
     "Suspended access to encryption keys": bot_token("ekm_access_denied"),
@@ -190,10 +202,27 @@ SLACK: Mapping[str, SlackCase] = {
     "No scope canvases:read": missing("canvases:read", OK),
     "No scope canvases:write": missing("canvases:write", OK),
     "No scope reactions:read": missing("reactions:read", OK),
+    "No scope reactions:write": missing("reactions:write", OK),
     "No scope chat:write": missing("chat:write", FAIL),
     "No scope users:read": missing("users:read", FAIL, "slack.same_app"),
     "No scope search:read.public, with BOT_SLACK_SEARCH=on": SlackCase(
         "slack.scopes", WARN, {"slack.manifest": WARN}, env={"BOT_SLACK_SEARCH": "on"}
+    ),
+    "No scope usergroups:read, with BOT_ALLOW_USERS=@support": SlackCase(
+        "slack.scopes",
+        FAIL,
+        {**skips("slack.user_groups"), "slack.manifest": WARN},
+        env={"BOT_ALLOW_USERS": "@support"},
+    ),
+    "No scope users:read.email, with BOT_ALLOW_USERS=@example.com": SlackCase(
+        "slack.scopes", FAIL, {"slack.manifest": WARN}, env={"BOT_ALLOW_USERS": "@example.com"}
+    ),
+    "A user group that doesn't exist": SlackCase(
+        "slack.user_groups",
+        FAIL,
+        {"slack.manifest": WARN},
+        env={"BOT_ALLOW_USERS": "@support, @suport"},
+        before=with_groups,
     ),
     "Scopes that Slack doesn't list": SlackCase("slack.scopes", SKIPPED, setup=Setup(lists_scopes=False)),
     "A clock that is a minute behind": SlackCase("slack.clock", WARN, setup=Setup(clock_ahead_s=60)),
@@ -205,9 +234,14 @@ SLACK: Mapping[str, SlackCase] = {
     "A revoked app-level token": app_token("token_revoked"),
     "Another kind of token as app-level token": app_token("not_allowed_token_type"),
     "Socket Mode is off, said by apps.connections.open": app_token("socket_mode_not_enabled"),
-    "Socket Mode is off, said by the socket": SlackCase("slack.socket_mode", FAIL, setup=Setup(socket_mode=False)),
-    "A socket that stays silent": SlackCase("slack.socket_mode", FAIL, setup=Setup(sends_hello=False), never=True),
-    "Ten connections already": SlackCase("slack.socket_mode", FAIL, other_sockets=10),
+    "Socket Mode is off, said by the socket": SlackCase(
+        "slack.socket_mode", FAIL, NOT_COUNTED, setup=Setup(socket_mode=False)
+    ),
+    "A socket that stays silent": SlackCase(
+        "slack.socket_mode", FAIL, NOT_COUNTED, setup=Setup(sends_hello=False), never=True
+    ),
+    "Ten connections already": SlackCase("slack.socket_mode", FAIL, NOT_COUNTED, other_sockets=10),
+    "Another process with another database": SlackCase("slack.connections", WARN, other_sockets=2),
     "Tokens of two apps": SlackCase("slack.same_app", FAIL, setup=Setup(app_token_app_id="A0OTHER")),
     "No event message.im": manifest(without_event("message.im"), FAIL),
     "No event message.mpim": manifest(without_event("message.mpim"), WARN),
@@ -231,7 +265,12 @@ SLACK: Mapping[str, SlackCase] = {
     "`--probe`: posts are restricted": probe("restricted_action"),
     "`--probe`: a read-only channel": probe("restricted_action_read_only_channel"),
     "`--probe`: no event message.channels": UNHEARD_PROBE,
-    "`--probe`: no event, and another process is connected": replace(UNHEARD_PROBE, status=WARN, other_sockets=2),
+    "`--probe`: no event, and another process is connected": replace(
+        UNHEARD_PROBE,
+        status=WARN,
+        others={"slack.manifest": WARN, "slack.connections": WARN},
+        other_sockets=2,
+    ),
     "`--probe`: the message can't be deleted": SlackCase(
         "slack.probe_delete",
         WARN,
@@ -408,6 +447,12 @@ MODELS: Mapping[str, ModelCase] = {
         WARN, as_json({"error": {"message": "max_tokens is too large: 8192. At most 4096."}}, 400), CALL
     ),
     "`--probe-models`: a model that calls no tool": probing(WARN, PONG),
+    "`--probe-models`: a server whose tool parser is off": probing(
+        WARN, VendorResponse(speech.chat(['<tool_call>{"name": "ping", "arguments": {}}</tool_call>']))
+    ),
+    "`--probe-models`: a server whose reasoning parser is off": probing(
+        WARN, VendorResponse(speech.chat(["They want a ping.\n</think>\n", "Pong."]))
+    ),
     "`--probe-models`: a model that says nothing": probing(WARN, VendorResponse(speech.chat([""]))),
     "`--probe-models`: a server that fails (500)": probing(FAIL, error(500)),
     "`--probe-models`: a server that has a web page in place of an answer": probing(
@@ -498,7 +543,7 @@ class DatabaseCase(FaultCase):
     migrated: bool = False
 
 
-AFTER_CONNECTION = ("database.write", "database.schema", "database.catch_up")
+AFTER_CONNECTION = ("database.write", "database.schema", "database.catch_up", "slack.connections")
 
 
 def sqlite(folder: Path, server: str) -> str:
@@ -691,7 +736,7 @@ async def mcp_report(case: McpCase, folder: Path) -> CheckReport:
 @dataclass(frozen=True)
 class MachineCase(FaultCase):
     kernel: Mapping[str, object] = field(default_factory=dict)
-    """What is different in bot.isolation: the number of a call that this kernel lacks, a later version, a system."""
+    """What is different in files_to_markdown/isolation.py: a call that this kernel lacks, a later version, a system."""
     env_file: str = ""
 
 
@@ -804,8 +849,63 @@ async def test_mcp_server_that_wants_people_to_sign_in_needs_a_header(tmp_path: 
     async with served(refusing(401, challenge)) as url:
         report = await mcp_report(mcp(server={"url": f"{url}/mcp"}), tmp_path)
     [line] = [check for check in report.checks if check.id == "mcp.it"]
-    assert (line.status, line.message) == (WARN, f"it: the MCP server is down ({DOWN_SIGN_IN}).")
+    nobody = "it: people must sign in to the MCP server, and nobody can: the host mcp.example isn't known."
+    assert (line.status, line.message) == (WARN, nobody)
     assert "Set an Authorization header" in line.fix
+
+
+LOOPBACK = (
+    "Typist registers itself there. They end at http://127.0.0.1:47823/callback, and paste the address of that page"
+)
+
+
+@pytest.mark.parametrize(
+    ("registers", "keys", "status", "said", "fix"),
+    [
+        (True, SECRET_KEY, OK, f"people sign in to the MCP server, at {{at}}. {LOOPBACK}", ""),
+        (True, "", WARN, "people must sign in to the MCP server, at {at}, and BOT_SECRET_KEYS isn't set.", "openssl"),
+        (False, SECRET_KEY, WARN, "people must sign in to the MCP server, at {at}, which doesn't let", "clientId"),
+    ],
+)
+async def test_mcp_server_where_people_sign_in_says_what_is_missing(
+    tmp_path: Path, registers: bool, keys: str, status: CheckStatus, said: str, fix: str
+) -> None:
+    async with sign_in_server("it", registers=registers) as there:
+        assert isinstance(there.config.transport, HttpTransport)
+        url = there.config.transport.url
+        report = await report_of(mcp_env(tmp_path, mcp(server={"url": url})) | {"BOT_SECRET_KEYS": keys})
+        assert not there.people.clients
+    [line] = [check for check in report.checks if check.id == "mcp.it"]
+    assert line.status is status
+    assert line.message.startswith(f"it: {said.format(at=url.removesuffix('mcp'))}")
+    assert fix in line.fix
+
+
+READS_DOCUMENTS = {"client_id_metadata_document_supported": True, "registration_endpoint": None}
+PUBLIC = {"BOT_PUBLIC_URL": "https://typist.example", "BOT_HEALTH_PORT": "8080"}
+BY_CODE = "They end at https://typist.example/oauth/callback, and type the code that is shown there."
+
+
+@pytest.mark.parametrize(
+    ("says", "env", "said"),
+    [
+        (BY_DEVICE, {}, "Typist registers itself there. They confirm a code there that Slack shows."),
+        (BY_DEVICE, PUBLIC, "Typist registers itself there. They confirm a code there that Slack shows."),
+        ({"jwks_uri": None}, PUBLIC, f"Typist registers itself there. {BY_CODE}"),
+        (READS_DOCUMENTS, PUBLIC, f"Typist is https://typist.example/oauth/client.json there. {BY_CODE}"),
+    ],
+)
+async def test_mcp_server_where_people_sign_in_says_which_way_is_used(
+    tmp_path: Path, says: Mapping[str, Any], env: Mapping[str, str], said: str
+) -> None:
+    async with sign_in_server("it", says=says) as there:
+        assert isinstance(there.config.transport, HttpTransport)
+        servers = mcp_env(tmp_path, mcp(server={"url": there.config.transport.url}))
+        report = await report_of({**servers, **env, "BOT_SECRET_KEYS": SECRET_KEY})
+        assert not there.people.clients
+    [line] = [check for check in report.checks if check.id == "mcp.it"]
+    assert line.status is OK
+    assert line.message.endswith(said)
 
 
 async def test_model_that_loads_first_is_told_to_be_late(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -862,6 +962,29 @@ async def test_a_database_is_left_as_it_is(database_url: str) -> None:
     assert "The database has no tables yet. The first start creates them." in first.text()
 
 
+async def test_web_search_that_no_model_has_is_named() -> None:
+    report = await report_of({"BOT_WEB_SEARCH": "on"})
+    assert not_passed(report) == {"settings": WARN}
+    assert "BOT_WEB_SEARCH has no effect on openai/scripted" in report.text()
+
+
+@pytest.mark.parametrize(("status", "found"), [(200, {}), (404, {"traces": WARN}), (None, {"traces": WARN})])
+async def test_collector_that_takes_no_traces_is_named(status: int | None, found: dict[str, CheckStatus]) -> None:
+    async with VendorServer() as collector:
+        collector.script(VendorResponse(status=status or 200))
+        url = "http://127.0.0.1:9" if status is None else collector.url
+        report = await report_of({"BOT_TRACES_URL": f"{url}/v1/traces"})
+    assert not_passed(report) == found
+
+
+async def test_key_that_is_missing_is_not_called_wrong() -> None:
+    async with VendorServer() as server:
+        server.script(as_json({"error": {"message": "no key", "code": "invalid_api_key"}}, 401))
+        report = await report_of({"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": ""})
+    assert not_passed(report) == {"model.openai/scripted": FAIL}
+    assert "openai: the server wants a key, and OPENAI_API_KEY is not set.\n  → Set OPENAI_API_KEY." in report.text()
+
+
 async def test_a_file_is_not_created(tmp_path: Path) -> None:
     report = await report_of({"DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"})
     assert not_passed(report) == {"database.write": SKIPPED}
@@ -899,7 +1022,7 @@ async def test_a_probe_comes_back_and_leaves_nothing(page: str) -> None:
 async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
     report = await report_of(agent=True)
     assert not_passed(report) == {}
-    assert "The bot token has all 18 scopes, and the Agents feature is on." in report.text()
+    assert "The bot token has all 19 scopes, and the Agents feature is on." in report.text()
 
 
 async def test_the_switch_that_slack_does_not_tell_of_is_named() -> None:
@@ -966,7 +1089,7 @@ async def test_json_is_all_of_stdout_and_the_exit_code_is_0(tmp_path: Path) -> N
     report = json.loads(out)
     assert report["ok"]
     assert {tuple(check) for check in report["checks"]} == {("id", "status", "message", "fix")}
-    assert len(report["checks"]) == 15
+    assert len(report["checks"]) == 16
 
 
 async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> None:
@@ -994,6 +1117,7 @@ async def test_offline_lines_that_depend_on_slack_say_that_it_can_not_be_reached
         "whether both tokens belong to the same app",
     ]
     waiting += ["the app's manifest"] if config_token else []
+    waiting += ["whether another process takes events"]
     because = "– Not checked, because Slack can't be reached: "
     assert [line.removeprefix(because) for line in text.splitlines() if line.startswith(because)] == [
         f"{name}." for name in waiting

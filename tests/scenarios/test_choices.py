@@ -37,7 +37,7 @@ def offers(text: str = "", offered: list[Any] = OFFERED) -> VendorResponse:
 
 def unsure(request: VendorRequest) -> VendorResponse:
     """Offers choices to every question, and answers a choice."""
-    is_chosen = texts.MY_CHOICE in str(request.body["messages"][-1]["content"])
+    is_chosen = texts.shortcut.MY_CHOICE in str(request.body["messages"][-1]["content"])
     return WHOLE if is_chosen else offers("I can deploy that.")
 
 
@@ -92,8 +92,8 @@ async def test_choice_is_asked_in_the_thread_in_the_pressers_name(stage: Stage) 
     assert labels(message) == OFFERED
     assert await choose(stage, message, 1, "grace") is None
     _, chosen, answer = await stage.answers("general", asked, count=3)
-    assert (chosen, answer) == (f"<@U0GRACE> {texts.chose('').strip()}\nProduction", "The whole answer.")
-    assert prompt(stage) == f"Grace: {texts.MY_CHOICE}\n\nProduction"
+    assert (chosen, answer) == (f"<@U0GRACE> {texts.shortcut.chose('').strip()}\nProduction", "The whole answer.")
+    assert prompt(stage) == f"Grace: {texts.shortcut.MY_CHOICE}\n\nProduction"
     await closed(stage, asked)
     assert next(map(shown, stage.bots("general", asked))) == f"I can deploy that.\n\n{LISTED} ✓"
 
@@ -107,7 +107,7 @@ async def test_later_questions_read_the_choice_as_quoted_words(stage: Stage) -> 
     await stage.answers("general", asked, count=4)
     user, assistant, chosen, _, later = [unmarked(turn["content"]) for turn in stage.prompts()[-1]]
     assert (user, later) == ("Deploy it.", "And then?")
-    assert (assistant, chosen) == (f"I can deploy that.\n\n{LISTED}", f"{texts.MY_CHOICE}\n\nStaging")
+    assert (assistant, chosen) == (f"I can deploy that.\n\n{LISTED}", f"{texts.shortcut.MY_CHOICE}\n\nStaging")
 
 
 async def test_choice_in_a_direct_message_is_answered_there_also_if_its_post_seems_lost(stage: Stage) -> None:
@@ -117,7 +117,7 @@ async def test_choice_in_a_direct_message_is_answered_there_also_if_its_post_see
     stage.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
     assert await stage.sandbox.client("ada").press(dm, message.ts, f"{ReplyAction.CHOOSE}-0")
     _, chosen, answer = await stage.answers(dm, None, count=3)
-    assert (chosen, answer) == (f"<@U0ADA> {texts.chose('').strip()}\nStaging", "The whole answer.")
+    assert (chosen, answer) == (f"<@U0ADA> {texts.shortcut.chose('').strip()}\nStaging", "The whole answer.")
 
 
 async def test_choice_waits_across_a_restart(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
@@ -148,11 +148,14 @@ async def test_choices_below_a_native_stream(sandbox: Sandbox, vendor: VendorSer
 async def test_first_press_counts(stage: Stage) -> None:
     asked, message = await offered(stage)
     told = await asyncio.gather(*(choose(stage, message, number, user) for number, user in PRESSES))
-    assert sorted(filter(None, told)) in ([texts.ALREADY_CHOSEN] * 2, [texts.ALREADY_CHOSEN, texts.CHOICES_GONE])
+    assert sorted(filter(None, told)) in (
+        [texts.actions.ALREADY_CHOSEN] * 2,
+        [texts.actions.ALREADY_CHOSEN, texts.actions.CHOICES_GONE],
+    )
     await stage.answers("general", asked, count=3)
     await closed(stage, asked)
     stale = f"{ReplyAction.CHOOSE}-0"
-    assert await press(stage, message, stale, value=choices.value_of(0, 0)) == texts.CHOICES_GONE
+    assert await press(stage, message, stale, value=choices.value_of(0, 0)) == texts.actions.CHOICES_GONE
     assert len(stage.bots("general", asked)) == 3
     assert len(stage.vendor.requests) == 2
 
@@ -178,7 +181,10 @@ async def test_edited_question_and_regenerated_answer_take_the_choices_away(stag
         await press(stage, message, ReplyAction.REGENERATE)
         await reply(stage, asked, "whole answer")
     await closed(stage, asked)
-    assert await press(stage, message, f"{ReplyAction.CHOOSE}-0", value=choices.value_of(0, 0)) == texts.CHOICES_GONE
+    assert (
+        await press(stage, message, f"{ReplyAction.CHOOSE}-0", value=choices.value_of(0, 0))
+        == texts.actions.CHOICES_GONE
+    )
 
 
 async def test_choice_of_a_deleted_question_is_not_asked(stage: Stage) -> None:
@@ -186,7 +192,7 @@ async def test_choice_of_a_deleted_question_is_not_asked(stage: Stage) -> None:
     await stage.sandbox.say("alan", "general", "Wait for me.", asked)
     await stage.sandbox.delete("general", asked)
     await stage.delivered()
-    assert await choose(stage, message, 0, "grace") == texts.QUESTION_EXPIRED
+    assert await choose(stage, message, 0, "grace") == texts.actions.QUESTION_EXPIRED
 
 
 async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_deleted(

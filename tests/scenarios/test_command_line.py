@@ -108,7 +108,7 @@ async def test_ask_reports_a_failure_with_its_reason_and_without_the_key(tmp_pat
     env = {**asking(vendor), "OPENAI_API_KEY": key, "BOT_LOG_LEVEL": "debug"}
     code, out, err = await forked_command(tmp_path, "ask", "why?", env=env)
     assert (code, out) == (1, "")
-    assert texts.model_failure(EndReason.BAD_KEY, "test") in err
+    assert texts.models.model_failure(EndReason.BAD_KEY, "test") in err
     assert "Incorrect API key provided" in err
     assert key not in err
 
@@ -121,7 +121,7 @@ async def test_ask_where_nothing_listens_says_so_at_once_and_gives_up_soon(tmp_p
         assert process.returncode is None
         code = await asyncio.wait_for(process.wait(), WITHIN_S)
         *_, sentence, reason = (await process.stderr.read()).decode().splitlines()
-    assert (code, sentence) == (1, f"typist: {texts.model_failure(EndReason.UNREACHABLE, 'test')}")
+    assert (code, sentence) == (1, f"typist: {texts.models.model_failure(EndReason.UNREACHABLE, 'test')}")
     assert reason == "typist: The reason: 127.0.0.1:9: Connection refused"
 
 

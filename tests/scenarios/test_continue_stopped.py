@@ -26,10 +26,8 @@ from tests.scenarios.recorded_turns import ended, recorded
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
-pytestmark = pytest.mark.usefixtures("without_double_presses")
-
 DONE = [ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.FEEDBACK, ReplyAction.DELETE]
-STOPPED = [ReplyAction.CONTINUE, *DONE]
+STOPPED = [ReplyAction.CONTINUE, *DONE[:2], ReplyAction.DELETE]
 FIRST, REST = "The Earth is round.", "The moon is round, too."
 BOTH = f"{FIRST}\n\n{REST}"
 
@@ -68,8 +66,8 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
     ]
     assert await ended(settings, 2) == [("", EndReason.STOPPED), (BOTH, EndReason.WHOLE)]
     assert all(row.output_tokens for row in await recorded(settings, CHARGED_TURNS, bool))
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_FINISHED
-    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.ANSWER_FINISHED
+    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.actions.NO_PREVIOUS_VERSION
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
     assert stage.prompts()[2][1] == {"role": "assistant", "content": BOTH}
@@ -96,14 +94,14 @@ async def test_answer_that_is_stopped_before_its_first_word_can_not_be_continued
 ) -> None:
     stage.vendor.script(VendorResponse(speech.chat(["x"])[:1], ending=ResponseEnd.HANG), says(REST))
     asked = await stage.mention()
-    message = await reply(stage, asked, texts.THINKING)
+    message = await reply(stage, asked, texts.answers.THINKING)
     await recorded(settings, sa.select(jobs.c.messages), lambda rows: page_ts(messages_of(rows[0])))
     await stage.vendor.request(0)
     assert await press(stage, message, ReplyAction.STOP) is None
-    message = await reply(stage, asked, texts.STOPPED)
+    message = await reply(stage, asked, texts.answers.STOPPED)
     assert buttons(message) == [ReplyAction.REGENERATE, ReplyAction.DELETE]
     await ended(settings, 1)
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.NOTHING_TO_CONTINUE
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.NOTHING_TO_CONTINUE
 
 
 @pytest.mark.long

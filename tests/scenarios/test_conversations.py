@@ -179,6 +179,18 @@ async def test_placeholder_is_posted_at_once_and_the_answer_grows_in_it(stage: S
     assert answer == ("word " * 120).rstrip()
 
 
+async def test_text_alone_is_short_while_an_answer_grows_and_has_all_of_it_at_its_end(stage: Stage) -> None:
+    lines = [f"{number}. Line *{number}* of [the docs](https://docs.example/{number})" for number in range(1, 41)]
+    stage.vendor.script(says("\n".join(lines), pause_s=0.02))
+    asked = await stage.mention()
+    await stage.answers("general", asked)
+    (message,) = stage.bots("general", asked)
+    *growing, last = [revision.text for revision in stage.sandbox.revisions("general", message.ts)]
+    assert max(map(len, growing)) <= 200
+    said = [f"{number}. Line {number} of the docs (https://docs.example/{number})" for number in range(1, 41)]
+    assert last.splitlines()[:40] == said
+
+
 async def test_long_answer_continues_in_another_message_without_lost_or_doubled_text(stage: Stage) -> None:
     text = "".join(f"{number}: line of the answer\n" for number in range(1_200))
     stage.vendor.script(says(text))
@@ -266,5 +278,5 @@ async def test_reply_says_that_the_model_thinks_without_showing_its_thoughts(wit
     assert await stage.answers("general", asked) == ["The answer."]
     (reply,) = stage.bots("general", asked)
     seen = [str((revision.text, revision.blocks)) for revision in stage.sandbox.revisions("general", reply.ts)]
-    assert texts.THINKING in seen[0]
+    assert texts.answers.THINKING in seen[0]
     assert not any("secret" in text for text in seen)

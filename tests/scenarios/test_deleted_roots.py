@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core import texts
-from bot.slack import modals
+from bot.slack.views.question import ASK_ABOUT, QUESTION
 from tests.scenarios.conftest import Stage, says
 from tests.scenarios.surfaces import ephemerals
 
@@ -44,10 +44,10 @@ async def test_failed_deletion_of_such_a_post_is_retried(stage: Stage) -> None:
 async def test_question_about_a_deleted_message_is_not_asked(stage: Stage) -> None:
     about = await stage.sandbox.say("grace", "general", "We moved to the new build.")
     ada = stage.sandbox.client("ada")
-    await ada.use_message_shortcut("general", about, modals.ASK_ABOUT)
+    await ada.use_message_shortcut("general", about, ASK_ABOUT)
     await stage.sandbox.wait_for(lambda: ada.modal)
     await stage.sandbox.delete("general", about)
-    assert await ada.submit({modals.QUESTION: "why?"}) == {}
-    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.MESSAGE_DELETED)])
+    assert await ada.submit({QUESTION: "why?"}) == {}
+    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.shortcut.MESSAGE_DELETED)])
     assert stage.bots("general") == []
     assert not stage.vendor.requests

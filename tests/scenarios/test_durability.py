@@ -159,7 +159,7 @@ async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet:
         await fleet.visible(asked, "Half an answer.")
         await fleet.killed(process)
     await fleet.start()
-    assert await fleet.stage.answers("general", asked) == [f"Half an answer.\n{texts.interrupted(goes_on=True)}"]
+    assert await fleet.stage.answers("general", asked) == [f"Half an answer.\n{texts.models.interrupted(goes_on=True)}"]
     assert len(fleet.stage.vendor.requests) == 3
 
 

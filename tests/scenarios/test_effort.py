@@ -12,7 +12,7 @@ from bot.store import Stores
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID
 from tests.scenarios.answers import answered, on_record, press, reply
-from tests.scenarios.conftest import Stage, footer, running, says
+from tests.scenarios.conftest import Stage, buttons, footer, running, says
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -41,18 +41,15 @@ async def test_answer_is_thought_about_longer_and_the_next_one_is_not(stage: Sta
     assert efforts(stage.vendor) == [None, "high", None]
 
 
-async def test_channels_effort_is_sent_and_one_answer_may_be_faster(
+async def test_channels_effort_is_sent_and_a_thorough_answer_offers_no_longer_one(
     stage: Stage, settings: Settings, another_process: Stores
 ) -> None:
     await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings(effort=Effort.THOROUGH))
-    stage.vendor.script(says("On second thought."), says("At first sight."))
-    asked, message = await answered(stage, settings)
+    stage.vendor.script(says("On second thought."))
+    _, message = await answered(stage, settings)
     assert footer(message) == THOROUGH
-    assert await press(stage, message, ReplyAction.REGENERATE_WITH, value="fast") is None
-    await reply(stage, asked, "At first sight.")
-    await stage.answers("general", asked)
-    assert footer(stage.bots("general", asked)[0]) == "test"
-    assert efforts(stage.vendor) == ["high", "low"]
+    assert ReplyAction.REGENERATE_WITH not in buttons(message)
+    assert efforts(stage.vendor) == ["high"]
 
 
 async def test_effort_of_an_answer_outlives_a_restart(

@@ -73,7 +73,7 @@ async def test_answer_in_a_channel_that_was_closed_is_incomplete_and_goes_on_onc
     [message] = await until(
         lambda: [m for m in stage.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)], "an end"
     )
-    assert TEXT.startswith(shown(message).removesuffix(texts.SHUT_OUT).strip())
-    assert texts.FOOTER_INCOMPLETE in footer(message)
+    assert TEXT.startswith(shown(message).removesuffix(texts.answers.SHUT_OUT).strip())
+    assert texts.answers.FOOTER_INCOMPLETE in footer(message)
     assert await press(stage, message, ReplyAction.CONTINUE) is None
     await until(lambda: "And so on." in shown(stage.bots("general", asked)[0]), "the rest")

@@ -86,7 +86,7 @@ async def test_failure_before_the_first_word_is_explained_in_a_notice(
 ) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
-    assert await stage.answers("general", asked, timeout_s=300) == [texts.model_failure(failure, "test")]
+    assert await stage.answers("general", asked, timeout_s=300) == [texts.models.model_failure(failure, "test")]
 
 
 @pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
@@ -95,7 +95,7 @@ async def test_failure_midway_leaves_the_part_and_a_notice(
 ) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
-    sentence = texts.model_failure(failure, "test", goes_on=True)
+    sentence = texts.models.model_failure(failure, "test", goes_on=True)
     assert await stage.answers("general", asked) == [f"{PART.rstrip()}\n{sentence}"]
     assert len(stage.vendor.requests) == (3 if failure.may_pass else 1)
     assert (ReplyAction.CONTINUE in buttons(stage.bots("general", asked)[0])) is failure.may_pass
@@ -105,7 +105,7 @@ async def test_failure_midway_leaves_the_part_and_a_notice(
 async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeout: Stage, text: str) -> None:
     with_short_stall_timeout.vendor.script(part(ResponseEnd.HANG) if text else VendorResponse(ending=ResponseEnd.HANG))
     asked = await with_short_stall_timeout.mention()
-    sentence = texts.model_failure(EndReason.STALLED, "test", goes_on=bool(text))
+    sentence = texts.models.model_failure(EndReason.STALLED, "test", goes_on=bool(text))
     whole = f"{text.rstrip()}\n{sentence}".lstrip()
     assert await with_short_stall_timeout.answers("general", asked, timeout_s=300) == [whole]
 
@@ -130,7 +130,7 @@ async def test_failure_that_passes_is_a_status_and_not_an_error(stage: Stage, fa
     asked = await stage.mention()
     assert await stage.answers("general", asked) == ["After all."]
     seen = list(map(str, revisions(stage, asked)))
-    assert any(texts.TRYING_AGAIN in revision for revision in seen)
+    assert any(texts.models.TRYING_AGAIN in revision for revision in seen)
     assert not [revision for revision in seen if "Please ask again" in revision]
 
 
@@ -256,7 +256,7 @@ async def test_answer_that_slack_refuses_for_minutes_is_stopped_and_says_that_it
     (text,) = await stage.answers("general", asked, timeout_s=120)
     words, _, notice = text.partition("\n")
     assert WORDS.startswith(words)
-    assert notice == texts.NOT_SHOWN
+    assert notice == texts.answers.NOT_SHOWN
 
 
 @pytest.mark.parametrize("fault", ["drop_socket", "refresh"])

@@ -11,13 +11,13 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from benchmarks.document_corpus import corpus, pieces
-from benchmarks.hostile_documents import HOSTILE
 from bot.core import texts
 from bot.core.files import MAX_FILE_BYTES
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
+from files_to_markdown.benchmarks.document_corpus import CORPUS, corpus, packed_files, pieces
+from files_to_markdown.benchmarks.hostile_documents import HOSTILE
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.files import Mail, UploadedFile
 from slack_sandbox.server import Sandbox
@@ -73,7 +73,7 @@ async def test_image_is_sent_to_the_model(stage: Stage, kind: str) -> None:
     name = f"plan.{kind.lower()}"
     notice, label = "", ""
     if kind == "GIF":
-        notice = f"\nNot read: {texts.first_picture_read(name)}."
+        notice = f"\nNot read: {texts.files.first_pictures_read(name, 1)}."
         label = ", of which you see the first page or frame only"
     assert await asked(stage, UploadedFile(name, picture(kind))) == ANSWER + notice
     parts = content(stage)
@@ -83,6 +83,18 @@ async def test_image_is_sent_to_the_model(stage: Stage, kind: str) -> None:
     assert image.size == (8, 6)
     red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
     assert (red < 20, 110 < green < 145, 110 < blue < 145) == (True, True, True), "the first frame"
+
+
+async def test_pages_of_a_scan_are_images(stage: Stage) -> None:
+    shades = [Image.new("L", (8, 6), shade) for shade in (0, 90, 180)]
+    packed = io.BytesIO()
+    shades[0].save(packed, "TIFF", save_all=True, append_images=shades[1:])
+    assert await asked(stage, UploadedFile("scan.tiff", packed.getvalue())) == (
+        f"{ANSWER}\n{texts.files.pages_seen('scan.tiff', 3)}"
+    )
+    parts = content(stage)
+    assert parts[-1]["text"].endswith("(Attached: scan.tiff, whose 3 pages are images)")
+    assert [image.getpixel((0, 0)) for image in images_of(parts)] == [0, 90, 180]
 
 
 async def test_text_files_are_read_with_their_names(stage: Stage) -> None:
@@ -151,7 +163,7 @@ async def test_file_of_a_forwarded_message_is_used(stage: Stage) -> None:
 
 async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
     answer = await asked(stage, UploadedFile("song.mp3", b"ID3", "audio/mpeg"))
-    assert answer == f"{ANSWER}\nNot read: song.mp3 ({texts.AUDIO_NOT_TRANSCRIBED})."
+    assert answer == f"{ANSWER}\nNot read: song.mp3 ({texts.files.AUDIO_NOT_TRANSCRIBED})."
     root = stage.sandbox.messages("general")[-1].ts
     await stage.sandbox.say("ada", "general", "@typist and now?", root)
     assert (await stage.answers("general", root, count=2))[-1] == ANSWER
@@ -164,13 +176,15 @@ def claiming(pixels: int) -> bytes:
     return gif[:6] + side + side + gif[10:]
 
 
+OLD = CORPUS.with_name("old.tar.xz")
 REFUSED = {
-    "a type found by its content": (UploadedFile("a.dat", b"\0\1\2\3" * 9), texts.FILE_TYPE),
-    "damaged": (UploadedFile("a.gif", b"GIF89a\0"), texts.FILE_DAMAGED),
-    "too many pixels": (UploadedFile("a.gif", claiming(60_000)), texts.FILE_TOO_MANY_PIXELS),
-    "too big": (UploadedFile("a.txt", b"a" * (MAX_FILE_BYTES + 1)), texts.FILE_TOO_BIG),
-    "protected": (UploadedFile("plan.xlsx", HOSTILE["protected.xlsx"]()), texts.FILE_PROTECTED),
-    "a clip": (UploadedFile("Audio clip (2026-10-09 10:35:15).m4a", b""), texts.CLIP_NOT_TRANSCRIBED),
+    "a type found by its content": (UploadedFile("a.dat", b"\0\1\2\3" * 9), texts.files.FILE_TYPE),
+    "an old format": (UploadedFile("plan.doc", packed_files(OLD)["old.doc"]), texts.files.FILE_OLD_FORMAT),
+    "damaged": (UploadedFile("a.gif", b"GIF89a\0"), texts.files.FILE_DAMAGED),
+    "too many pixels": (UploadedFile("a.gif", claiming(60_000)), texts.files.FILE_TOO_MANY_PIXELS),
+    "too big": (UploadedFile("a.txt", b"a" * (MAX_FILE_BYTES + 1)), texts.files.FILE_TOO_BIG),
+    "protected": (UploadedFile("plan.xlsx", HOSTILE["protected.xlsx"]()), texts.files.FILE_PROTECTED),
+    "a clip": (UploadedFile("Audio clip (2026-10-09 10:35:15).m4a", b""), texts.files.CLIP_NOT_TRANSCRIBED),
 }
 
 
@@ -193,7 +207,10 @@ async def test_model_without_pdf_input_gets_the_text_of_a_pdf(stage: Stage) -> N
 
 
 async def test_pdf_without_text_is_named_if_only_images_are_known_to_be_supported(stage: Stage) -> None:
-    assert await asked(stage, UploadedFile("a.pdf", PDF)) == f"{ANSWER}\nNot read: a.pdf ({texts.FILE_NOT_FOR_MODEL})."
+    assert (
+        await asked(stage, UploadedFile("a.pdf", PDF))
+        == f"{ANSWER}\nNot read: a.pdf ({texts.files.FILE_NOT_FOR_MODEL})."
+    )
 
 
 async def test_model_that_takes_pdfs_gets_them_beside_images_and_texts(
@@ -214,14 +231,16 @@ async def test_slow_file_is_not_waited_for(stage: Stage, monkeypatch: pytest.Mon
     monkeypatch.setattr(reading, "READING_S", 0.5)
     stage.sandbox.faults.start("file_slow", times=1, delay_s=5.0)
     answer = await asked(stage, UploadedFile("slow.md", b"Too late."), UploadedFile("notes.md", b"All is well."))
-    assert answer == f"{ANSWER}\nNot read: slow.md ({texts.FILE_TOO_SLOW}), notes.md ({texts.FILE_TOO_SLOW})."
+    assert (
+        answer == f"{ANSWER}\nNot read: slow.md ({texts.files.FILE_TOO_SLOW}), notes.md ({texts.files.FILE_TOO_SLOW})."
+    )
 
 
 FAULTS: dict[str, tuple[str, FaultSettings, str]] = {
-    "refused": ("file_refused", {"status": 403}, texts.FILE_NO_ACCESS),
+    "refused": ("file_refused", {"status": 403}, texts.files.FILE_NO_ACCESS),
     "gone": ("file_refused", {"status": 404}, "deleted"),
-    "broken": ("file_refused", {"status": 500}, texts.FILE_FAILED),
-    "larger than its size field": ("file_larger", {"more_bytes": 10 * MAX_FILE_BYTES}, texts.FILE_FAILED),
+    "broken": ("file_refused", {"status": 500}, texts.files.FILE_FAILED),
+    "larger than its size field": ("file_larger", {"more_bytes": 10 * MAX_FILE_BYTES}, texts.files.FILE_FAILED),
 }
 
 
@@ -237,7 +256,7 @@ async def test_missing_scope_is_named(vendor: VendorServer) -> None:
     async with Sandbox(scopes=SCOPES - {"files:read"}) as sandbox, running(settings_of(sandbox, vendor)):
         uploads = [UploadedFile("plan.png", picture("PNG")), UploadedFile("page.html", b"<p>Ours</p>")]
         answer = await asked(Stage(sandbox, vendor), *uploads)
-    scope = texts.FILE_SCOPE_MISSING
+    scope = texts.files.FILE_SCOPE_MISSING
     assert answer == f"{ANSWER}\nNot read: plan.png ({scope}), page.html ({scope})."
 
 
@@ -284,7 +303,7 @@ async def test_files_are_requested_from_slack_only(stage: Stage) -> None:
         ]
         asked_ts = shared(stage, *({"id": f"F{n}", "name": f"{n}.txt", "url_private": u} for n, u in enumerate(urls)))
         (answer,) = await stage.answers("general", asked_ts)
-    names = ", ".join(f"{n}.txt ({texts.FILE_FAILED})" for n in range(5))
+    names = ", ".join(f"{n}.txt ({texts.files.FILE_FAILED})" for n in range(5))
     assert answer == f"{ANSWER}\nNot read: {names}."
     assert tokens == []
 
@@ -300,9 +319,10 @@ async def test_inaccessible_file_is_named(stage: Stage) -> None:
     )
     (answer,) = await stage.answers("general", asked_ts)
     assert answer == (
-        f"{ANSWER}\nNot read: doc ({texts.FILE_EXTERNAL}), {texts.FILE_UNNAMED} ({texts.FILE_DELETED}), "
-        f"old.png ({texts.FILE_HIDDEN}), theirs.png ({texts.FILE_NO_ACCESS}), "
-        f"{texts.FILE_UNNAMED} ({texts.FILE_NO_ACCESS})."
+        f"{ANSWER}\nNot read: doc ({texts.files.FILE_EXTERNAL}), "
+        f"{texts.files.FILE_UNNAMED} ({texts.files.FILE_DELETED}), "
+        f"old.png ({texts.files.FILE_HIDDEN}), theirs.png ({texts.files.FILE_NO_ACCESS}), "
+        f"{texts.files.FILE_UNNAMED} ({texts.files.FILE_NO_ACCESS})."
     )
 
 
@@ -331,7 +351,7 @@ async def test_newest_five_files_are_read(stage: Stage) -> None:
     )
     uploads = [UploadedFile(f"{number}.md", f"text {number}".encode()) for number in range(2, 6)]
     answer = await asked(stage, *uploads, thread_ts=root)
-    assert answer == f"{ANSWER}\nNot read: 1.md ({texts.TOO_MANY_FILES})."
+    assert answer == f"{ANSWER}\nNot read: 1.md ({texts.files.TOO_MANY_FILES})."
     assert [f"text {number}" in content(stage) for number in range(2, 6)] == [True] * 4
     assert ("zero" in content(stage), "one" in content(stage)) == (True, False)
 
@@ -340,30 +360,25 @@ async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
     uploads = [UploadedFile(f"{number}.txt", b"a" * (18 * 2**20)) for number in range(3)]
     answer = await asked(stage, *uploads)
     assert answer.startswith(f"{ANSWER}\nNot read: ")
-    assert f"2.txt ({texts.FILES_TOO_BIG})" in answer
+    assert f"2.txt ({texts.files.FILES_TOO_BIG})" in answer
 
 
-async def test_one_refused_picture_of_three_is_named_and_the_others_are_seen(stage: Stage) -> None:
-    """The tall one is scaled before it is sent."""
-    place = {"message": "Invalid image at messages[1].content[1]: could not process image"}
-    # The first could be meant for the tools.
-    stage.vendor.script(*[refusal(400, {"error": place})] * 2, VendorResponse(speech.chat([ANSWER])))
+async def test_tall_picture_is_scaled_before_it_is_sent(stage: Stage) -> None:
     uploads = [
         UploadedFile("a.png", picture("PNG")),
-        UploadedFile("b.png", picture("PNG", "red", (9, 6))),
         UploadedFile("tall.png", picture("PNG", size=(1_200, 12_000))),
     ]
-    assert await asked(stage, *uploads) == f"{ANSWER}\nNot read: b.png ({texts.FILE_REFUSED})."
+    assert await asked(stage, *uploads) == ANSWER
     assert [image.size for image in images_of(content(stage))] == [(8, 6), (200, 2_000)]
 
 
 IMAGE_REFUSALS: dict[str, tuple[VendorResponse, str]] = {
     "unclear": (
         refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}}),
-        texts.FILE_REFUSED,
+        texts.files.FILE_REFUSED,
     ),
-    "silent": (refusal(400, {"error": {"message": "Bad request"}}), texts.FILE_REFUSED),
-    "too large": (VendorResponse(status=413), texts.FILE_TOO_LARGE_FOR_MODEL),
+    "silent": (refusal(400, {"error": {"message": "Bad request"}}), texts.files.FILE_REFUSED),
+    "too large": (VendorResponse(status=413), texts.files.FILE_TOO_LARGE_FOR_MODEL),
 }
 
 
@@ -371,7 +386,7 @@ IMAGE_REFUSALS: dict[str, tuple[VendorResponse, str]] = {
 @pytest.mark.parametrize(
     ("speak", "path", "model"), [(speech.chat, "/v1", "openai/test"), (speech.messages, "", "anthropic/test")]
 )
-async def test_two_refused_pictures_of_three_are_named_although_the_refusal_has_no_place(
+async def test_answer_comes_without_refused_pictures_and_names_them(
     settings: Settings,
     sandbox: Sandbox,
     vendor: VendorServer,
@@ -381,7 +396,7 @@ async def test_two_refused_pictures_of_three_are_named_although_the_refusal_has_
     error: VendorResponse,
     reason: str,
 ) -> None:
-    """Two have the same name, and one of them is seen."""
+    """No refusal says surely which of them it is about. Two have the same name."""
     uploads = [
         UploadedFile("photo.png", picture("PNG")),
         UploadedFile("photo.png", picture("PNG", "red", (9, 6))),
@@ -394,7 +409,6 @@ async def test_two_refused_pictures_of_three_are_named_although_the_refusal_has_
     vendors = {model.partition("/")[0]: VendorSettings("key", f"{vendor.url}{path}")}
     async with running(replace(settings, vendors=vendors, models=(model,))):
         answer = await asked(Stage(sandbox, vendor), *uploads)
-    assert answer == f"{ANSWER}\nNot read: photo.png (2nd) ({reason}), b.png ({reason})."
-    last = str(vendor.requests[-1].body)
-    assert base64.b64encode(uploads[0].content).decode() in last
-    assert "(You can't be shown photo.png (2nd).)" in last
+    named = ", ".join(f"{name} ({reason})" for name in ("photo.png (1st)", "photo.png (2nd)", "b.png"))
+    assert answer == f"{ANSWER}\nNot read: {named}."
+    assert "(You can't be shown photo.png (2nd).)" in str(vendor.requests[-1].body)

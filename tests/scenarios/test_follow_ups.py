@@ -6,6 +6,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.prompt import MESSAGES_OMITTED
+from bot.services.intake import THANKS_REACTION
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.marked import unmarked
@@ -76,7 +77,9 @@ async def test_starter_is_told_once_and_privately_how_the_bot_goes_on_when_someb
         await say("ada", "anybody?")
         await sandbox.say("ada", "general", "@typist and now?", asked)
         await stage.answers("general", asked, 2)
-    assert told() == [("U0ADA", asked, texts.SOMEBODY_JOINED["follow-ups"])]
+    [(reader, thread, text)] = told()
+    assert (reader, thread) == ("U0ADA", asked)
+    assert text.startswith(texts.access.SOMEBODY_JOINED["follow-ups"])
 
 
 async def test_notice_about_a_second_person_says_until_when_no_mention_is_needed(stage: Stage) -> None:
@@ -88,7 +91,8 @@ async def test_notice_about_a_second_person_says_until_when_no_mention_is_needed
     assert notice == (
         "U0ADA",
         "Someone else has joined this thread. "
-        "Without a mention, I only answer the person I answered last, until someone else writes.",
+        "Without a mention, I only answer the person I answered last, until someone else writes.\n\n"
+        "Button: Stay quiet here.",
     )
     await stage.sandbox.say("alan", "general", "and tomorrow?", asked)
     await stage.answers("general", asked, count=3)
@@ -110,6 +114,44 @@ async def test_queued_questions_of_two_people_are_answered_one_after_another(sta
     assert [message.ts for message in stage.bots("general", asked)][1:] == placeholders
     later = [unmarked(prompt[-1]["content"]) for prompt in stage.prompts()[1:]]
     assert later == ["Grace: what of mine?", "Ada: and mine?"]
+
+
+async def test_thanks_get_a_reaction_and_agreement_nothing(stage: Stage) -> None:
+    asked = await stage.mention("first?")
+    await stage.answers("general", asked)
+    thanks = await stage.sandbox.say("ada", "general", "Thanks a lot :pray:", asked)
+    await unanswered(stage, "ada", "ok, that worked", asked)
+
+    def reactions() -> list[tuple[str, list[str]]]:
+        message = next(one for one in stage.sandbox.messages("general", asked) if one.ts == thanks)
+        return [(name, list(users)) for name, users in message.reactions]
+
+    await stage.sandbox.wait_for(lambda: reactions() == [(THANKS_REACTION, [stage.sandbox.bot_user_id])])
+    assert len(stage.bots("general", asked)) == 1
+
+
+async def test_thanks_that_slack_takes_no_reaction_to_are_left_alone(stage: Stage) -> None:
+    stage.sandbox.faults.start("refuse", method="reactions.add", error="missing_scope")
+    asked = await stage.mention("first?")
+    await stage.answers("general", asked)
+    await unanswered(stage, "ada", "thanks", asked)
+    await stage.sandbox.wait_for(lambda: stage.calls("reactions.add"))
+    await stage.sandbox.say("ada", "general", "and now?", asked)
+    await stage.answers("general", asked, count=2)
+
+
+async def test_question_asked_while_a_long_answer_grows_is_answered_below_all_of_its_pages(stage: Stage) -> None:
+    is_queued, long = asyncio.Event(), "A line of the answer.\n\n" * 560
+    stage.vendor.script(grows(long, gates={250: is_queued.wait}), says("To Grace."))
+    asked = await stage.mention("first?")
+    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
+    await stage.sandbox.say("grace", "general", "@typist what of mine?", asked)
+    [placeholder] = await queued_placeholders(stage, 1, "general", asked)
+    is_queued.set()
+    *pages, last = await stage.answers("general", asked, count=3)
+    assert last == "To Grace."
+    assert "".join(pages).count("A line of the answer.") == 560
+    assert placeholder not in [message.ts for message in stage.bots("general", asked)]
 
 
 @pytest.mark.parametrize("is_readable", [True, False])

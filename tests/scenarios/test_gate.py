@@ -118,7 +118,9 @@ async def test_message_is_answered_if_the_model_is_sure_and_nothing_shows_before
     async with start(probable(0.8)) as started:
         assert await started.stage.answers("general", started.asked, count=2) == ["Yes.", "Yes."]
         request = await decision_request(started)
-        assert ephemerals(started.stage) == [("U0ADA", texts.SOMEBODY_JOINED_IN_DOUBT)]
+        assert ephemerals(started.stage) == [
+            ("U0ADA", f"{texts.access.SOMEBODY_JOINED_IN_DOUBT}\n\nButton: {texts.access.STAY_QUIET}.")
+        ]
     assert started.shown_at_decisions == [1]
     assert request.body["model"] == "gpt-6-luna"
     lines = request.body["input"].splitlines()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from benchmarks.document_corpus import corpus, pieces
+from files_to_markdown.benchmarks.document_corpus import corpus, pieces
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox, find_port
 from slack_sandbox.testing.processes import output, started, wait_for_line
@@ -164,4 +164,13 @@ async def test_sbom_lists_exactly_what_is_installed(container: Container) -> Non
 
 async def test_image_has_the_code_and_nothing_else_of_the_repository(container: Container) -> None:
     files = {path.name for path in (container.root / "app").iterdir()}
-    assert files == {"bot", "handlers", "deploy", "requirements.txt", "sbom.cdx.json"}
+    assert files == {
+        "bot",
+        "handlers",
+        "files_to_markdown",
+        "slack_markdown",
+        "deploy",
+        "requirements.txt",
+        "sbom.cdx.json",
+    }
+    assert not list((container.root / "app").glob("*_markdown/tests"))

@@ -94,7 +94,7 @@ async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
     assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA"}
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == [".env"]
-    assert hello(slack) == [texts.im_here("typist")]
+    assert hello(slack) == [texts.welcome.im_here("typist")]
 
 
 async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
@@ -146,8 +146,7 @@ async def test_without_a_network_nothing_is_accepted_and_the_same_token_is_check
             seen = await terminal.types(PASTE_AGAIN, "")
             assert "✘ Slack can't be reached (127.0.0.1:9: Connection refused).\n  → Check the network" in seen
         await terminal.reads(PASTE_AGAIN)
-        terminal.presses_ctrl_c()
-        code, seen = await terminal.end()
+        code, seen = await terminal.ends_at_ctrl_c()
     assert (code, "Run this command again to go on." in seen) == (130, True)
     assert os.listdir(tmp_path) == []
 
@@ -172,8 +171,7 @@ async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
         await terminal.types(PASTE, slack.bot_token)
         await terminal.reads(PASTE)
         assert not terminal.echoes
-        terminal.presses_ctrl_c()
-        code, seen = await terminal.end()
+        code, seen = await terminal.ends_at_ctrl_c()
         assert terminal.echoes
     assert (code, seen) == (130, "\nStopped. .env has what was accepted so far. Run this command again to go on.\n")
     assert written(tmp_path) == {"SLACK_BOT_TOKEN": slack.bot_token}
@@ -185,7 +183,7 @@ async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
         await terminal.types(WHO, "U0ADA")
         assert (await terminal.end())[0] == 0
     assert list(written(tmp_path)) == ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENAI_API_KEY", "BOT_ADMINS"]
-    assert hello(slack) == [texts.im_here("typist")]
+    assert hello(slack) == [texts.welcome.im_here("typist")]
 
 
 async def test_an_env_file_that_exists_is_completed_and_no_value_is_changed(
@@ -250,7 +248,7 @@ async def test_the_admin_is_found_by_name_or_id_and_not_by_email_address(
         assert "Gr\ufffd[2Jace\ufffd (U0GRACE)" in seen
         assert (await terminal.end())[0] == 0
     assert written(tmp_path) == {"BOT_ADMINS": "U0GRACE"}
-    assert hello(slack, "grace") == [texts.im_here("typist")]
+    assert hello(slack, "grace") == [texts.welcome.im_here("typist")]
 
 
 async def test_a_first_message_that_slack_refuses_is_a_problem_with_its_remedy(
@@ -328,22 +326,27 @@ async def test_enter_opens_the_page_that_creates_the_app_and_copies_the_manifest
         [file] = re.findall(r"It is also in (\S+)", seen)
         manifest = read(file)
         assert json.loads(manifest) == app_manifest()
-        seen = await terminal.types("Press Enter to see the page's address, or paste a token here", "")
+        seen = await terminal.types(
+            "Press Enter to see the page's address, or paste a token here (it stays hidden): ", ""
+        )
         [copied] = re.findall("\x1b]52;c;(\\S+?)\x07", seen)
         assert b64decode(copied).decode() == manifest
         assert opened(browser) == [link]
-        seen = await terminal.types("Press Enter to see the page's address, or paste a token here", slack.bot_token)
+        seen = await terminal.types(
+            "Press Enter to see the page's address, or paste a token here (it stays hidden): ", slack.bot_token
+        )
         assert f"\n{link}\n" in seen
         await terminal.reads("Paste it here")
         assert not exists(file)
-        terminal.presses_ctrl_c()
-        assert (await terminal.end())[0] == 130
+        assert (await terminal.ends_at_ctrl_c())[0] == 130
     assert opened(browser) == [link]
 
 
 async def test_without_a_browser_enter_shows_the_address(tmp_path: Path, env: dict[str, str]) -> None:
     async with init(tmp_path, {**env, "TERM": "dumb"}) as terminal:
-        seen = await terminal.types("Press Enter to see the page's address, or paste a token here", "")
+        seen = await terminal.types(
+            "Press Enter to see the page's address, or paste a token here (it stays hidden): ", ""
+        )
         assert "1. Open api.slack.com/apps in your browser.\n" in seen
         seen = await terminal.reads("Press Enter to see")
         [link] = re.findall(r"https://api\.slack\.com/\S+", seen)
@@ -359,7 +362,7 @@ async def test_with_a_configuration_token_it_creates_the_app_and_the_person_inst
         await terminal.types(
             "Press Enter to create the app, or" if is_set else PASTE, "" if is_set else slack.config_token
         )
-        seen = await terminal.types("Press Enter to open the page, or paste a token here", "")
+        seen = await terminal.types("Press Enter to open the page, or paste a token here (it stays hidden): ", "")
         assert "✔ The app A0NEW1 is created.\nNow install it. Press Enter to open api.slack.com/apps/A0NEW1" in seen
         await terminal.types(PASTE, slack.bot_token)
         await terminal.types(PASTE, slack.app_token)
@@ -426,4 +429,4 @@ async def test_the_whole_way_from_a_clone_to_the_first_answer(
         await slack.wait_for(lambda: ANSWER in str(slack.messages("general", asked)))
         bot.presses_ctrl_c()
         await bot.end()
-    assert hello(slack) == [texts.im_here("typist")]
+    assert hello(slack) == [texts.welcome.im_here("typist")]

@@ -19,7 +19,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.actions import ReplyAction
-from bot.core.calls import CallResult, CallState, RecordedCall
+from bot.core.calls import CallResult, CallState, RecordedCall, ToolUse
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import OURS, Offered, Permission, ToolDefinition, ToolRule, WebSearch
@@ -149,19 +149,10 @@ class Desk:
         ours = (ToolDefinition(name, f"{name}.", schema, "a hash", OURS, rule) for name, rule in RULES.items())
         return Offered((*ours, *self.others))
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
-        if tool == LIST:
+    async def call(self, use: ToolUse) -> CallResult:
+        if use.tool == LIST:
             return self.listed
-        self.written.append(tool)
+        self.written.append(use.tool)
         return CallResult(CallState.DONE, "Done.")
 
 

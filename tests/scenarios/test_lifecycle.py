@@ -32,4 +32,4 @@ async def test_answer_after_an_outage_begins_with_when_its_question_was_asked(
         asked = await stage.mention()
         await stage.answers("general", asked)
     [message] = stage.bots("general", asked)
-    assert shown(message) == f"{texts.asked_on(asked)}\nBecause."
+    assert shown(message) == f"{texts.answers.asked_on(asked)}\nBecause."

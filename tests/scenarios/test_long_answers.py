@@ -27,7 +27,7 @@ PROSE = "".join(f"{n}. Item {n} says something that is worth a line.\n" for n in
 SEVEN_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE}\n# List\n\n{PROSE}"
 THREE_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE[:5_000]}"
 CONTINUES = "Continues in answer.md: about "
-ATTACHED = f"{texts.END_BELOW_FILE} {texts.CODE_BLOCK_ATTACHED}"
+ATTACHED = f"{texts.answers.END_BELOW_FILE} {texts.answers.CODE_BLOCK_ATTACHED}"
 
 
 def events(text: str) -> list[bytes]:
@@ -44,7 +44,7 @@ def pages(messages: list[Message]) -> list[Message]:
     return [message for message in messages if not message.files]
 
 
-async def ended(stage: Stage, asked: str, note: str, timeout_s: float = 30) -> list[Message]:
+async def ended(stage: Stage, asked: str, note: str, timeout_s: float = 120) -> list[Message]:
     """Waits until the last page has this notice and returns the bot's messages."""
 
     def done() -> list[Message]:
@@ -65,7 +65,7 @@ async def test_first_five_of_seven_pages_are_posted_and_the_end_below_the_whole_
     assert messages[-2].files, "they stand below the pages"
     end, *_ = messages[-1].sent_blocks
     assert SEVEN_PAGES.rstrip().endswith(end["text"]), "the end stands below the files"
-    assert texts.WRITING_LONG not in str(messages)
+    assert texts.answers.WRITING_LONG not in str(messages)
     second, *_ = pages(messages)[1].sent_blocks
     assert second["text"].startswith("```python\nprint(")
     refused = [call for call in stage.sandbox.calls if call.error]
@@ -84,7 +84,7 @@ async def test_all_pages_are_posted_without_the_scope_for_files(
         messages = await ended(stage, asked, PROSE.rstrip().splitlines()[-1])
     assert len(messages) == 7
     assert not files(messages, sandbox)
-    assert not any(texts.WRITING_LONG in shown(message) for message in messages)
+    assert not any(texts.answers.WRITING_LONG in shown(message) for message in messages)
 
 
 @pytest.mark.skips_waits
@@ -102,7 +102,7 @@ async def test_file_is_attached_once_whatever_fails(stage: Stage, fault: str, me
     stage.vendor.script(VendorResponse(events(THREE_PAGES)))
     stage.sandbox.faults.start(fault, method=method, times=1, retry_after_s=1)
     asked = await stage.mention()
-    messages = await ended(stage, asked, texts.CODE_BLOCK_ATTACHED)
+    messages = await ended(stage, asked, texts.answers.CODE_BLOCK_ATTACHED)
     assert files(messages, stage.sandbox) == {"code-1.py": CODE}
     assert len([message for message in messages if message.files]) == 1
 
@@ -141,7 +141,7 @@ async def test_pages_left_by_a_crash_are_recovered_as_text(
     before = [shown(message) for message in stage.bots("general", asked)]
     await fleet.killed(process)
     await fleet.start()
-    cut = f"was lost before the answer was complete. Press Continue. {texts.CODE_BLOCK_ATTACHED}"
+    cut = f"was lost before the answer was complete. Press Continue. {texts.answers.CODE_BLOCK_ATTACHED}"
     messages = await ended(stage, asked, cut)
     assert [shown(page) for page in pages(messages)][:-1] == before[:-1]
     assert await recorded_answer(tmp_path / "typist.db") == left

@@ -135,7 +135,7 @@ async def test_admins_read_in_the_settings_which_tools_a_channel_leaves_out(
     raw = {name: RawServer(tmp_path / name) for name in servers}
     for name, count in servers.items():
         raw[name].script([tool(f"tool{number:02}") for number in range(count)])
-    warning = texts.tools_left_out(servers, 100, [f"files__tool{number:02}" for number in range(38, 46)])
+    warning = texts.settings.tools_left_out(servers, 100, [f"files__tool{number:02}" for number in range(38, 46)])
     mcp = McpSetup(tuple(server.config(name) for name, server in raw.items()))
     await let_use(another_process, *servers)
     async with running(replace(settings, mcp=mcp, admins=frozenset({"U0GRACE"}))):

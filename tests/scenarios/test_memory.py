@@ -12,7 +12,7 @@ from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import REMEMBER
 from bot.settings import Settings
-from bot.slack.modals import KEEP_HIDDEN, OPEN_MEMORY
+from bot.slack.views.memory import KEEP_HIDDEN, OPEN_MEMORY
 from bot.store import Stores
 from slack_sandbox.client import Client
 from slack_sandbox.workspace import TEAM_ID, Message
@@ -81,7 +81,7 @@ async def has_on_record(stores: Stores, *expected: str) -> None:
 
 async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_there_alone(stage: Stage) -> None:
     remembered = await told(stage, f"remember: {DEPLOY}")
-    assert shown(remembered) == texts.remembered("#general", 1)
+    assert shown(remembered) == texts.memory.remembered("#general", 1)
     assert buttons(remembered)[:1] == [ReplyAction.UNDO]
     assert not stage.vendor.requests
     message = await told(stage, "when do we deploy?", user="grace")
@@ -94,7 +94,9 @@ async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_t
 
 
 async def test_group_message_has_no_name(stage: Stage) -> None:
-    assert shown(await told(stage, f"remember: {DEPLOY}", "C0MPDM")) == texts.remembered(texts.THIS_CHANNEL, 1)
+    assert shown(await told(stage, f"remember: {DEPLOY}", "C0MPDM")) == texts.memory.remembered(
+        texts.memory.THIS_CHANNEL, 1
+    )
     await told(stage, "why?", "C0MPDM", "grace")
     assert len(notes_read(stage)) == 1
     grace = stage.sandbox.client("grace")
@@ -104,7 +106,7 @@ async def test_group_message_has_no_name(stage: Stage) -> None:
 
 async def test_memory_of_a_direct_message_belongs_to_its_person(stage: Stage) -> None:
     remembered = await direct(stage, "ada", "Remember that I like short answers.", 1)
-    assert shown(remembered) == texts.remembered("our direct message", 1)
+    assert shown(remembered) == texts.memory.remembered("our direct message", 1)
     await direct(stage, "ada", "why?", 2)
     [note] = notes_read(stage)
     assert note.endswith(": I like short answers.")
@@ -117,15 +119,15 @@ async def test_memory_of_a_direct_message_belongs_to_its_person(stage: Stage) ->
 async def test_undo_forgets_and_says_so_for_everybody(stage: Stage, settings: Settings) -> None:
     message = await told(stage, f"remember: {DEPLOY}")
     await on_record(settings)
-    assert await press(stage, message, ReplyAction.UNDO, "grace") == texts.ONLY_ASKER["undo"]
+    assert await press(stage, message, ReplyAction.UNDO, "grace") == texts.actions.ONLY_ASKER["undo"]
     assert await press(stage, message, ReplyAction.UNDO) is None
-    assert buttons(await shows(stage, message, texts.UNDONE)) == [ReplyAction.DELETE]
+    assert buttons(await shows(stage, message, texts.memory.UNDONE)) == [ReplyAction.DELETE]
     # Buttons from before an upgrade, or forged ones.
-    assert await press(stage, message, ReplyAction.REGENERATE, value="old") == texts.NOT_TWICE
-    assert await press(stage, message, ReplyAction.UNDO, value="old") == texts.NOTHING_TO_UNDO
+    assert await press(stage, message, ReplyAction.REGENERATE, value="old") == texts.actions.NOT_TWICE
+    assert await press(stage, message, ReplyAction.UNDO, value="old") == texts.memory.NOTHING_TO_UNDO
     other = await told(stage, "why?")
     assert notes_read(stage) == []
-    assert await press(stage, other, ReplyAction.UNDO, value="forged") == texts.NOTHING_TO_UNDO
+    assert await press(stage, other, ReplyAction.UNDO, value="forged") == texts.memory.NOTHING_TO_UNDO
     assert shown(other) == shown(await shows(stage, other, "The whole answer."))
 
 
@@ -142,20 +144,20 @@ async def test_whatever_says_more_is_answered_and_not_remembered(stage: Stage, a
     assert shown(message).startswith("The whole answer.")
     assert shown(await told(stage, f"remember: {'x' * 301}")).startswith("The whole answer.")
     assert await on_record_here(another_process) == []
-    assert shown(await told(stage, "remember:")) == texts.REMEMBER_WHAT
-    assert shown(await told(stage, "forget everything")) == texts.FORGET_WHICH
+    assert shown(await told(stage, "remember:")) == texts.memory.REMEMBER_WHAT
+    assert shown(await told(stage, "forget everything")) == texts.memory.FORGET_WHICH
 
 
 async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Stage, settings: Settings) -> None:
-    assert shown(await told(stage, "What do you remember?")) == texts.NOTHING_REMEMBERED
+    assert shown(await told(stage, "What do you remember?")) == texts.memory.NOTHING_REMEMBERED
     first = await told(stage, "remember: @grace owns deploys")
     await told(stage, "remember: Milk is in the fridge", user="grace")
     listed = shown(await told(stage, "what do you remember?"))
     link = rf"https://\S+/archives/C0GENERAL/p{first.thread_ts.replace('.', '')}" if first.thread_ts else ""
     assert re.search(rf"- \*\*1\.\*\* @Grace owns deploys \(\[Ada, [-\d]+\]\({link}\)\)", listed), listed
     assert "**2.** Milk is in the fridge ([Grace, " in listed
-    assert shown(await told(stage, "forget 1", user="grace")) == texts.forgotten(1)
-    assert shown(await told(stage, "forget 1")) == texts.nothing_to_forget(1)
+    assert shown(await told(stage, "forget 1", user="grace")) == texts.memory.forgotten(1)
+    assert shown(await told(stage, "forget 1")) == texts.memory.nothing_to_forget(1)
     assert "**1.**" not in shown(await told(stage, "what do you remember?"))
     assert not stage.vendor.requests
 
@@ -167,7 +169,7 @@ async def test_only_members_use_memory(stage: Stage, another_process: Stores) ->
     await told(stage, f"remember: {DEPLOY}")
     for user in ("gia", "stan"):
         for text in ("remember: Milk", "forget 1", "what do you remember?"):
-            assert shown(await told(stage, text, user=user)) == texts.ONLY_MEMBERS_REMEMBER
+            assert shown(await told(stage, text, user=user)) == texts.memory.ONLY_MEMBERS_REMEMBER
         await told(stage, "why?", user=user)
         assert REMEMBER not in [tool["function"]["name"] for tool in stage.vendor.requests[-1].body.get("tools", ())]
     assert await on_record_here(another_process) == [DEPLOY]
@@ -191,9 +193,9 @@ async def test_full_place_is_refused_with_what_to_do(
     monkeypatch.setattr("bot.core.memory.MAX_MEMORIES", 1)
     await told(stage, "remember: Tea")
     full = await told(stage, "remember: Milk")
-    assert shown(full) == texts.memory_full(1)
+    assert shown(full) == texts.memory.memory_full(1)
     assert ReplyAction.UNDO not in buttons(full)
-    assert shown(await told(stage, "remember: Tea")) == texts.already_remembered(1)
+    assert shown(await told(stage, "remember: Tea")) == texts.memory.already_remembered(1)
 
 
 async def test_edited_command_that_others_have_replied_to_says_what_it_says_now(
@@ -206,7 +208,7 @@ async def test_edited_command_that_others_have_replied_to_says_what_it_says_now(
     for text, left in (("remember: Coffee", ["Coffee"]), ("what do you remember?", [])):
         await stage.sandbox.edit("general", message.thread_ts, f"@{stage.sandbox.workspace.bot.name} {text}")
         await has_on_record(another_process, *left)
-        await shows(stage, message, texts.remembered("#general", 1) if left else texts.NOTHING_REMEMBERED)
+        await shows(stage, message, texts.memory.remembered("#general", 1) if left else texts.memory.NOTHING_REMEMBERED)
 
 
 @pytest.mark.bot(admins=frozenset({"U0GRACE"}))
@@ -214,17 +216,22 @@ async def test_model_proposes_and_only_the_asker_decides(stage: Stage, another_p
     stage.vendor.script(PROPOSES)
     asked = await stage.mention("denk bitte dran: wir deployen dienstags")
     card = await asking(stage, asked)
-    assert texts.REMEMBER_THIS["channel"] in shown(card)
+    assert texts.memory.REMEMBER_THIS["channel"] in shown(card)
     assert DEPLOY in shown(card)
     assert await on_record_here(another_process) == []
-    assert await press(stage, card, ReplyAction.APPROVE, "grace", value_of(card)) == texts.ONLY_ASKER_AGREES
+    assert await press(stage, card, ReplyAction.APPROVE, "grace", value_of(card)) == texts.actions.ONLY_ASKER_AGREES
     await press(stage, card, ReplyAction.APPROVE, value=value_of(card))
     done = await shows(stage, card, "Done.")
     assert await on_record_here(another_process) == [DEPLOY]
     assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH} & set(buttons(done))
-    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.NOT_TWICE
+    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.actions.NOT_TWICE
     [result] = [one["content"] for one in stage.prompts()[-1] if one["role"] == "tool"]
-    assert texts.remembered("#general", 1) in result
+    assert texts.memory.remembered("#general", 1) in result
+    assert texts.memory.remembered("#general", 1) in shown(done)
+    assert await press(stage, done, ReplyAction.UNDO) is None
+    undone = await shows(stage, done, f"Done.\n{texts.memory.UNDONE}")
+    assert await on_record_here(another_process) == []
+    assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.UNDO} & set(buttons(undone))
 
 
 async def test_declined_proposal_is_not_remembered(stage: Stage, another_process: Stores) -> None:
@@ -233,7 +240,7 @@ async def test_declined_proposal_is_not_remembered(stage: Stage, another_process
     await press(stage, card, ReplyAction.DENY, value=value_of(card))
     done = await shows(stage, card, "Done.")
     assert await on_record_here(another_process) == []
-    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.NOT_TWICE
+    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.actions.NOT_TWICE
 
 
 @pytest.mark.parametrize("was_private", [True, False])
@@ -252,8 +259,8 @@ async def test_memories_are_hidden_once_their_channel_has_other_readers(
     assert notes_read(stage) == []
     listed = shown(await told(stage, "what do you remember?"))
     assert DEPLOY not in listed
-    assert texts.HIDDEN in listed
-    assert texts.MEMORIES_HIDDEN[not was_private] in listed
+    assert texts.memory.HIDDEN in listed
+    assert texts.memory.MEMORIES_HIDDEN[not was_private] in listed
 
 
 def fields(client: Client) -> dict[str, str]:
@@ -267,7 +274,7 @@ def field_of(client: Client, number: int) -> str:
     """Returns the name of a memory's field in the open modal."""
     assert client.modal
     labels = {block["label"]["text"]: block["block_id"] for block in client.modal.blocks if block["type"] == "input"}
-    return str(labels[texts.memory_number(number)])
+    return str(labels[texts.memory.memory_number(number)])
 
 
 async def test_modal_shows_who_said_what_and_changes_and_removes_it(stage: Stage, another_process: Stores) -> None:
@@ -279,10 +286,10 @@ async def test_modal_shows_who_said_what_and_changes_and_removes_it(stage: Stage
     assert ada.modal
     assert "<@U0GRACE>, <!date^" in str(ada.modal.blocks)
     assert await ada.submit({field_of(ada, 1): "<@U0ALAN> owns <deploys>", field_of(ada, 2): "x" * 301}) == {
-        field_of(ada, 1): texts.memory_too_long(301, 300)
+        field_of(ada, 1): texts.memory.memory_too_long(301, 300)
     }
     assert await ada.submit({field_of(ada, 1): "<@U0ALAN> owns <deploys>", field_of(ada, 2): ""}) == {}
-    assert ephemerals(stage)[-1] == ("U0ADA", texts.MEMORY_SAVED)
+    assert ephemerals(stage)[-1] == ("U0ADA", texts.memory.MEMORY_SAVED)
     assert await on_record_here(another_process) == ["<@U0ALAN> owns &lt;deploys&gt;"]
     await told(stage, "who owns deploys?")
     assert notes_read(stage)[0].endswith(": @Alan owns <deploys>")
@@ -306,7 +313,7 @@ async def test_settings_lead_to_the_memories_of_their_channel(stage: Stage, anot
     assert grace.modal
     assert grace.modal.id == settings.id, "the settings are below"
     await grace.press_in_view(settings, OPEN_MEMORY)
-    assert texts.NOTHING_REMEMBERED in str(grace.modal.blocks)
+    assert texts.memory.NOTHING_REMEMBERED in str(grace.modal.blocks)
     assert await on_record_here(another_process) == [DEPLOY]
 
 
@@ -321,7 +328,7 @@ async def test_member_keeps_hidden_memories(
     ada = stage.sandbox.client("ada")
     await ada.command("general", "/typist memory")
     assert ada.modal
-    assert texts.keep_hidden(2) in str(ada.modal.blocks)
+    assert texts.memory.keep_hidden(2) in str(ada.modal.blocks)
     assert await ada.submit({KEEP_HIDDEN: [KEEP_HIDDEN], field_of(ada, 1): ""}) == {}
     await told(stage, "why?")
     assert [note.partition(": ")[2] for note in notes_read(stage)] == ["Milk"]
@@ -337,14 +344,14 @@ async def test_only_members_in_a_place_see_and_change_its_memories_in_the_modal(
     await direct(stage, "grace", "remember: I like tea", 1)
     ada, gia = stage.sandbox.client("ada"), stage.sandbox.client("gia")
     await gia.command("general", "/typist memory")
-    assert ephemerals(stage)[-1] == ("U0GIA", texts.ONLY_MEMBERS_REMEMBER)
+    assert ephemerals(stage)[-1] == ("U0GIA", texts.memory.ONLY_MEMBERS_REMEMBER)
     await ada.command("general", "/typist memory")
     modal = ada.modal
     assert modal
     metadata = {"channel_id": dm(stage), "response_url": ""}
     # A holder of the app's secret could send any place.
     modal.content["private_metadata"] = json.dumps(metadata)
-    assert await ada.submit({field_of(ada, 1): "Forged"}) == {field_of(ada, 1): texts.NOT_YOUR_DIRECT_MESSAGE}
+    assert await ada.submit({field_of(ada, 1): "Forged"}) == {field_of(ada, 1): texts.memory.NOT_YOUR_DIRECT_MESSAGE}
     # The ids are those of another place.
     modal.content["private_metadata"] = json.dumps({**metadata, "channel_id": "C0RANDOM"})
     assert await ada.submit({field_of(ada, 1): "Forged"}) == {}
@@ -361,5 +368,5 @@ async def test_person_who_left_the_channel_changes_nothing(stage: Stage, another
     ada = stage.sandbox.client("ada")
     await ada.command("general", "/typist memory")
     stage.sandbox.workspace.channel("general").members.remove("U0ADA")
-    assert await ada.submit({field_of(ada, 1): "Forged"}) == {field_of(ada, 1): texts.NOT_IN_CHANNEL}
+    assert await ada.submit({field_of(ada, 1): "Forged"}) == {field_of(ada, 1): texts.memory.NOT_IN_CHANNEL}
     assert await on_record_here(another_process) == [DEPLOY]

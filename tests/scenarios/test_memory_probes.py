@@ -14,7 +14,7 @@ import pytest
 
 from bot.core.access import UserKind
 from bot.settings import Settings
-from bot.slack.modals import OPEN_MEMORY
+from bot.slack.views.memory import OPEN_MEMORY
 from bot.store import Stores
 from bot.store.schema import memories
 from slack_sandbox.client import Client

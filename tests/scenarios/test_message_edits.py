@@ -126,7 +126,7 @@ async def test_answer_that_others_built_on_says_that_its_question_was_edited(sta
     await all_taken(stage)
     made = len(stage.vendor.requests)
     await stage.sandbox.edit("general", asked, "@typist what was it?")
-    told = await answers.reply(stage, asked, texts.QUESTION_EDITED)
+    told = await answers.reply(stage, asked, texts.answers.QUESTION_EDITED)
     assert (told.ts, buttons(told)[0]) == (stage.bots("general", asked)[0].ts, ReplyAction.REGENERATE)
     assert shown(told).startswith("The whole answer.")
     assert len(stage.vendor.requests) == made
@@ -135,7 +135,7 @@ async def test_answer_that_others_built_on_says_that_its_question_was_edited(sta
     await all_taken(stage)
     (prompt,) = [prompt for prompt in stage.prompts() if "and then?" in str(prompt)]
     assert "what was it?" in str(prompt), "the next prompt must have the edited text"
-    assert texts.QUESTION_EDITED not in str(prompt)
+    assert texts.answers.QUESTION_EDITED not in str(prompt)
 
 
 async def test_edit_without_new_text_or_without_the_mention_changes_nothing(stage: Stage) -> None:
@@ -161,7 +161,7 @@ async def test_deleting_a_running_question_deletes_its_reply(stage: Stage) -> No
     await stage.sandbox.delete("general", asked)
     await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
     await stage.sandbox.wait_for(lambda: not stage.bots("general", root))
-    await stage.sandbox.say("ada", "general", "@typist never mind", root)
+    await stage.sandbox.say("ada", "general", "@typist and now?", root)
     await stage.answers("general", root)
     assert "why?" not in str(stage.prompts()[-1]), "a deleted message is in no later prompt"
 
@@ -214,10 +214,10 @@ async def test_asker_of_a_long_answer_is_mentioned_once(pinging: Stage, channel:
     thread = None if channel == "dm" else asked
     answer, ping = await stage.answers(place, thread, count=2)
     assert answer == ("word " * 60).rstrip()
-    assert ping == f"<@{stage.sandbox.workspace.user('ada').id}> {texts.ANSWER_READY}"
+    assert ping == f"<@{stage.sandbox.workspace.user('ada').id}> {texts.answers.ANSWER_READY}"
     await stage.sandbox.say("ada", place, "and then?", thread)
     await stage.answers(place, thread, count=3)
-    assert texts.ANSWER_READY not in str(stage.prompts()[-1])
+    assert texts.answers.ANSWER_READY not in str(stage.prompts()[-1])
     await all_taken(stage)
     assert len(stage.bots(place, thread)) == 3
 
@@ -232,7 +232,7 @@ async def test_asker_who_deletes_the_question_is_not_mentioned(pinging: Stage) -
     await stage.sandbox.wait_for(lambda: not bots_left(stage))
     await all_taken(stage)
     assert not any(map(growing, bots_left(stage)))
-    assert texts.ANSWER_READY not in str(bots_left(stage))
+    assert texts.answers.ANSWER_READY not in str(bots_left(stage))
 
 
 async def test_question_that_slack_delivers_after_its_deletion_is_not_answered(

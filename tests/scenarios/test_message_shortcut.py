@@ -8,7 +8,7 @@ import pytest
 
 from bot.core import texts
 from bot.settings import Settings
-from bot.slack.modals import ASK_ABOUT
+from bot.slack.views.question import ASK_ABOUT
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Channel
 from tests.marked import unmarked
@@ -80,7 +80,7 @@ async def test_empty_question_means_explain_and_follow_ups_know_the_asker(stage:
     await stage.sandbox.say("ada", "general", "and in short?", ts)
     await stage.answers("general", ts, count=3)
     assert stage.prompts()[1] == [
-        {"role": "user", "content": f"E = mc²\n\n{texts.EXPLAIN}"},
+        {"role": "user", "content": f"E = mc²\n\n{texts.shortcut.EXPLAIN}"},
         {"role": "assistant", "content": "The whole answer."},
         {"role": "user", "content": "and in short?"},
     ]
@@ -105,7 +105,7 @@ async def test_question_is_answered_in_a_direct_message_if_the_bot_is_not_in_the
     dm = stage.sandbox.dm("ada")
     question, _ = await stage.answers(dm, None, count=2)
     assert question.endswith("first line\nsecond line\nWhat is this?")
-    assert texts.ASKED_IN_DIRECT_MESSAGE in last_notice(stage)
+    assert texts.shortcut.ASKED_IN_DIRECT_MESSAGE in last_notice(stage)
     asked = unmarked(stage.prompts()[0][-1]["content"])
     assert asked == "What is this?\n\n> first line\n> second line"
 
@@ -132,7 +132,7 @@ async def test_guest_is_denied_and_sees_no_modal(stage: Stage) -> None:
     edith = stage.sandbox.client("edith")
     await edith.use_message_shortcut("random", ts, ASK_ABOUT)
     assert edith.modal is None
-    assert texts.DENIED_GUEST in last_notice(stage)
+    assert texts.access.DENIED_GUEST in last_notice(stage)
 
 
 @pytest.mark.parametrize("fault", ["error_500", "rate_limit"])
@@ -174,7 +174,7 @@ async def test_refused_post_is_reported_to_its_asker(stage: Stage) -> None:
     stage.sandbox.faults.start("refuse", method="chat.postMessage", times=1, error="msg_too_long")
     assert await ask(stage, ts, "why?") == {}
     (notice,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
-    assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.QUESTION_REFUSED)
+    assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.shortcut.QUESTION_REFUSED)
     assert stage.bots("general", ts) == []
 
 

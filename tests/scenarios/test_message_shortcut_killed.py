@@ -14,7 +14,7 @@ from bot.core import texts
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.services import shortcut
 from bot.settings import Settings
-from bot.slack.modals import ASK_ABOUT
+from bot.slack.views.question import ASK_ABOUT
 from slack_sandbox.client import Client
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
@@ -153,6 +153,6 @@ async def test_process_killed_right_before_the_direct_message_leaves_a_notice(
     await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, ELSEWHERE)
     async with next_process(durable):
         (notice,) = await sandbox.wait_for(lambda: list(sandbox.workspace.ephemerals))
-        assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.QUESTION_MAYBE_ASKED)
+        assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.shortcut.QUESTION_MAYBE_ASKED)
     assert Stage(sandbox, vendor).bots(sandbox.dm("ada")) == []
     assert not vendor.requests

@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot.core.usage import DownReason
 from bot.errors import EndReason
 from bot.models.prices import parse_prices
+from bot.telemetry import ACCOUNT_CHANGES
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.fast import run_fast
@@ -244,6 +245,7 @@ def test_no_label_holds_text_a_person_or_a_channel(scrape: Scrape) -> None:
     assert values.pop("reason") <= {*EndReason, *DownReason}
     # Whatever Slack, the vendor and the model call it.
     assert values == {
+        "change": set(ACCOUNT_CHANGES),
         "error_type": {"bad_key", "rate_limited", "unknown"},
         "gen_ai_operation_name": {"chat"},
         "gen_ai_provider_name": {"openai"},

@@ -10,19 +10,26 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 
 from bot import __version__
-from bot.cli.admin import parse_thread
+from bot.accounts.sign_ins import SignIns
+from bot.cli.forget import parse_thread
 from bot.clock import SystemClock
+from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
+from bot.core.schedules import Proposal, Rule
 from bot.errors import SettingsError
+from bot.mcp.config import HttpTransport
 from bot.services.operations import Probes, serving
 from bot.store import Stores
+from bot.store.accounts import Owner
 from bot.store.database import create_engine
 from bot.store.schema import jobs, metadata
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import output, wait_for_line
 from tests.forked import forked_command
+from tests.mcp.sign_in_server import sign_in_server
 from tests.processes import bot_process
 from tests.scenarios.conftest import connected
 from tests.services.probes import WELL, none
@@ -76,6 +83,10 @@ async def database(sqlite_url: str, asked: Sequence[Question]) -> str:
     store = await Stores.open(sqlite_url, "test", SystemClock())
     for question in asked:
         await store.question_queue.enqueue(question.ts, question)
+    await store.memories.remember(asked[0], "We use tabs.", is_private=False)
+    await store.memories.remember(asked[2], "I like short answers.", is_private=False)
+    await store.channel_settings.write(TEAM, "D1", ChannelSettings(web_search=False), "U1")
+    await store.schedules.create(TEAM, "C1", "U1", Proposal("Sum up the day.", Rule("UTC", "0 9 * * *")))
     await store.close()
     return sqlite_url
 
@@ -92,19 +103,60 @@ async def texts_left(url: str) -> list[str]:
 @pytest.mark.parametrize(
     ("arguments", "counted", "remaining"),
     [
-        (["--user", "U1"], "2 questions and their answers", ["second"]),
-        (["--user", "U3"], "0 questions and their answers", ["first", "second", "third"]),
-        (["--thread", "T1/C1/1700000000.000000"], "2 questions and their answers", ["third"]),
-        (["--thread", "T1/D1/root"], "1 question and its answer", ["first", "second"]),
-        (["--all"], "3 questions and their answers", []),
+        (
+            ["--user", "U1"],
+            "Deleted 2 questions and their answers, 2 memories, 1 schedule, 1 setting of a direct message",
+            ["second"],
+        ),
+        (["--user", "U3"], "Nothing of U3 was found", ["first", "second", "third"]),
+        (["--thread", "T1/C9/1.0"], "Nothing of T1/C9/1.0 was found", ["first", "second", "third"]),
+        (
+            ["--thread", "T1/C1/1700000000.000000"],
+            "Deleted 2 questions and their answers, 1 memory",
+            ["third"],
+        ),
+        (["--thread", "T1/D1/root"], "Deleted 1 question and its answer, 1 memory", ["first", "second"]),
+        (
+            ["--all"],
+            "Deleted 3 questions and their answers, 2 memories, 1 schedule, 1 setting of a direct message",
+            [],
+        ),
     ],
 )
 async def test_forget_removes_what_it_is_given_and_prints_the_count(
     tmp_path: Path, database: str, arguments: list[str], counted: str, remaining: list[str]
 ) -> None:
     code, out, _ = await forked_command(tmp_path, "forget", *arguments, "--yes", env={"DATABASE_URL": database})
-    assert (code, out.partition(".")[0]) == (0, f"Deleted {counted}")
+    assert (code, out.partition(".\n")[0].partition(". ")[0]) == (0, counted)
     assert await texts_left(database) == remaining
+
+
+@pytest.mark.parametrize("has_keys", [True, False])
+async def test_forget_revokes_a_persons_tokens_or_says_where_it_cannot(
+    tmp_path: Path, sqlite_url: str, has_keys: bool
+) -> None:
+    key = Fernet.generate_key().decode()
+    async with sign_in_server() as jira:
+        assert isinstance(jira.config.transport, HttpTransport)
+        store = await Stores.open(sqlite_url, "test", SystemClock())
+        ours = SignIns(store.accounts, (key,), (jira.config,), store.clock)
+        for user_id in ("U1", "U2"):
+            owner = Owner(TEAM, user_id, "jira")
+            address = await jira.visit(await ours.link(owner, "1 x"), user_id)
+            assert await ours.complete(owner, "1 x", address) == ""
+        servers = {"mcpServers": {"jira": {"type": "http", "url": jira.config.transport.url}}}
+        (tmp_path / "mcp.json").write_text(json.dumps(servers))
+        env = {"DATABASE_URL": sqlite_url, "BOT_MCP_CONFIG": "mcp.json", "BOT_SECRET_KEYS": key if has_keys else ""}
+        code, out, err = await forked_command(tmp_path, "forget", "--user", "U1", "--yes", env=env)
+        assert code == 0
+        assert out.startswith("Deleted 1 sign-in to a server. ")
+        assert ("couldn't be revoked at jira" in out) is not has_keys
+        assert "canary" not in out + err
+        people = {token.subject for token in jira.people.access.values()}
+        assert people == {token.subject for token in jira.people.refresh.values()}
+        assert people == ({"U2"} if has_keys else {"U1", "U2"})
+        assert await store.accounts.owners() == [Owner(TEAM, "U2", "jira")]
+        await store.close()
 
 
 async def test_thread_without_team_belongs_to_the_bots_team(tmp_path: Path, sqlite_url: str, sandbox: Sandbox) -> None:

@@ -32,6 +32,10 @@ def error(status: int, message: str, **headers: str) -> VendorResponse:
     return refusal(status, {"error": {"message": message}}, **headers)
 
 
+NO_LIST = error(404, "Not found")
+"""Of the server's models."""
+
+
 def midway(*events: bytes, ending: ResponseEnd = ResponseEnd.END) -> VendorResponse:
     return VendorResponse([*speech.chat(BEGUN)[: 1 + len(BEGUN)], *events], ending=ending)
 
@@ -110,6 +114,8 @@ async def failing(*, has_other: bool) -> AsyncIterator[Callable[[VendorResponse,
                 asked: list[tuple[float, VendorRequest]] = []
 
                 def respond(request: VendorRequest) -> VendorResponse:
+                    if request.method == "GET":
+                        return NO_LIST
                     if request.body["model"] == "other":
                         return says(ANSWER)
                     asked.append((asyncio.get_running_loop().time(), request))

@@ -42,6 +42,28 @@ async def test_usage_names_people_and_channels(tmp_path: Path, env: dict[str, st
     assert (code, sorted(lines)) == (0, rows)
 
 
+async def test_usage_names_everybody_however_many_asked(tmp_path: Path, env: dict[str, str], sandbox: Sandbox) -> None:
+    """The list of people names most of them at once; who isn't on it is looked up."""
+    ada = sandbox.workspace.users["U0ADA"]
+    for number in range(120):
+        id_ = f"U1{number:03}"
+        sandbox.workspace.users[id_] = replace(ada, id=id_, name=id_.lower(), real_name=f"Person {number}")
+    store = await Stores.open(env["DATABASE_URL"], "w1", SystemClock())
+    for number in range(120):
+        ts = f"2{number}.0"
+        thread = ThreadKey("T0SANDBOX", "C0GENERAL", ts)
+        await store.question_queue.enqueue(f"Ev{number}", Question(thread, ts, f"U1{number:03}", "Why?"))
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.finish(job, End(EndReason.WHOLE, model="openai/test", usage=Usage(9, 9)), "Because.")
+    await store.close()
+    code, out, _ = await forked_command(tmp_path, "usage", "--by", "user", env=env)
+    assert code == 0
+    assert [line.split("  ")[0] for line in out.splitlines() if line.startswith("U1")] == [
+        f"U1{number:03} Person {number}" for number in range(120)
+    ]
+    assert sum(call.method == "users.info" for call in sandbox.calls) == 1, "the one who has left"
+
+
 async def test_audit_names_people_and_channels_below_its_table(tmp_path: Path, env: dict[str, str]) -> None:
     code, out, _ = await forked_command(tmp_path, "audit", env=env)
     assert (code, out.splitlines()[-1]) == (0, "U0ADA: Ada\ufffd[2J  C0GENERAL: #general")

@@ -83,7 +83,9 @@ async def test_status_says_writing_below_a_stream_that_has_started(streams: Stag
     streams.sandbox.faults.start("slow", method=START, delay_s=2, times=1)
     asked = await streams.mention()
     await reply(streams, asked, "word3 ")
-    await streams.sandbox.wait_for(lambda: streams.sandbox.workspace.status("C0GENERAL", asked) == texts.STATUS_WRITING)
+    await streams.sandbox.wait_for(
+        lambda: streams.sandbox.workspace.status("C0GENERAL", asked) == texts.statuses.STATUS_WRITING
+    )
     done.set()
     await only(streams, asked)
     await streams.sandbox.wait_for(lambda: streams.sandbox.workspace.status("C0GENERAL", asked) is None)
@@ -223,8 +225,10 @@ async def test_stream_is_stopped_by_a_reply_as_the_status_says(streams: Stage) -
     streams.vendor.script(grows(TEXT, gates={TEXT.index("word100"): ended.wait}))
     asked = await streams.mention()
     await reply(streams, asked, "word3 ")
-    await streams.sandbox.wait_for(lambda: streams.sandbox.workspace.status("C0GENERAL", asked) == texts.STATUS_WRITING)
-    assert "Reply “stop”" in texts.STATUS_WRITING
+    await streams.sandbox.wait_for(
+        lambda: streams.sandbox.workspace.status("C0GENERAL", asked) == texts.statuses.STATUS_WRITING
+    )
+    assert "Reply “stop”" in texts.statuses.STATUS_WRITING
     await streams.sandbox.say("ada", "general", "stop", asked)
     message = await only(streams, asked)
     ended.set()

@@ -6,12 +6,11 @@ the asker's own words may be. Nobody presses a button.
 
 import itertools
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bot.core.calls import REMEMBER, SCHEDULE, CallResult, CallState
+from bot.core.calls import REMEMBER, SCHEDULE, CallResult, CallState, ToolUse
 from bot.core.conversation import Question
 from bot.models.prompt import OURS, Offered, Permission, ToolDefinition, ToolRule
 from bot.settings import Settings
@@ -48,16 +47,7 @@ class Desk:
         rule = ToolRule(Permission.ALLOW, read_only=True)
         return Offered((ToolDefinition(LIST, "Lists.", {"type": "object"}, "a hash", OURS, rule),))
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
+    async def call(self, use: ToolUse) -> CallResult:
         return CallResult(CallState.DONE, self.result)
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import date
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from urllib.parse import urlsplit
@@ -20,15 +21,25 @@ import trustme
 from bot import network
 from bot.checks.report import CheckStatus
 from bot.cli.check import checked
-from bot.mcp.server import http_client
+from bot.core import texts
+from bot.errors import Refused
+from bot.mcp.config import HttpTransport, ServerConfig
+from bot.mcp.server import ServerDown, http_client
+from bot.models.failures import LookupOutcome
+from bot.models.openai import look_up_model
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
+from bot.slack.client import SlackClient, new_session
+from bot.telemetry_sdk import opened
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S, inherited
+from tests.contracts.notifications import collect
+from tests.contracts.vendors import ANTHROPIC, CHAT, VendorApi
+from tests.mcp.servers import running as running_server
 from tests.processes import REPOSITORY
 from tests.scenarios.conftest import Stage, manifest, running, says
-from tests.streams.server import VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 SLACK, MODEL = "slack.example", "model.example"
 USER, PASSWORD = "typist", "p%40ss"
@@ -175,8 +186,7 @@ async def test_check_goes_the_same_way_and_says_so(settings: Settings) -> None:
     report = await checked(settings, None)
     found = {check.id: check for check in report.checks}
     assert found["slack.socket_mode"].status is CheckStatus.OK
-    # It is the scripted vendor that answers, with a stream.
-    assert "returns a web page" in found["model.openai/test"].message
+    assert found["model.openai/test"].status is CheckStatus.OK
     assert "slack.example" in found["network"].message
     assert PASSWORD not in str(report)
 
@@ -191,6 +201,63 @@ async def test_proxy_that_wants_a_password_is_told(
     wants = f"the proxy localhost:{proxy_port} wants a user and a password (407)"
     assert wants in found["slack.bot_token"]
     assert wants in found["model.openai/test"]
+
+
+@pytest.fixture(
+    params=[
+        (f"{USER}:{PASSWORD}@", ""),
+        ("", "wants a user and a password (407), as in HTTP_PROXY=http://USER:PASSWORD@HOST:PORT"),
+        ("other:geheim@", "doesn't take the user and the password in HTTP_PROXY (407)"),
+    ],
+    ids=["right", "none", "wrong"],
+)
+def refused_over_http(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, proxy_port: int) -> str:
+    """What the proxy for addresses over http refuses; "" for nothing."""
+    user, refusal = request.param
+    monkeypatch.setenv("HTTP_PROXY", f"http://{user}localhost:{proxy_port}")
+    return f"the proxy localhost:{proxy_port} {refusal}" if refusal else ""
+
+
+@pytest.mark.parametrize("api", [CHAT, ANTHROPIC], ids=lambda api: api.name)
+async def test_over_http_a_model_is_reached_with_the_password_or_the_refusal_is_told(
+    vendor: VendorServer, refused_over_http: str, api: VendorApi
+) -> None:
+    vendor.script(api.streamed("The whole answer."))
+    model = api.connect(f"http://{MODEL}:{urlsplit(vendor.url).port}")
+    received = await collect(model.model("m"))
+    await model.aclose()
+    if not refused_over_http:
+        assert received.text == "The whole answer."
+        assert not any("proxy-authorization" in request.headers for request in vendor.requests)
+        return
+    assert received.error is not None
+    assert (received.error.detail, received.error.may_pass) == (refused_over_http, False)
+    assert texts.models.for_error(received.error) == "I can't reach m. Ask your Typist admin to look at my log."
+
+
+async def test_over_http_look_ups_slack_mcp_servers_and_collectors_tell_the_proxys_refusal(
+    vendor: VendorServer, refused_over_http: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendor.script(VendorResponse([b"{}"], content_type="application/json"))
+    url = f"http://{MODEL}:{urlsplit(vendor.url).port}/"
+    async with running_server(ServerConfig("notes", HttpTransport(url))) as server:
+        with pytest.raises(ServerDown) as down:
+            await server.tools()
+    async with new_session() as session:
+        with pytest.raises(Refused) as refused:
+            await SlackClient("xoxb-1", url, session).identity()
+    looked_up = await look_up_model(VendorSettings(base_url=url, api_key="sk-1"), "m", date(2026, 11, 26))
+    if not refused_over_http:
+        assert "proxy" not in f"{down.value} {refused.value} {looked_up.detail}"
+        return
+    assert (looked_up.outcome, looked_up.detail) == (LookupOutcome.UNREACHABLE, refused_over_http)
+    assert str(down.value) == refused_over_http
+    assert refused_over_http in str(refused.value)
+    with opened(with_metrics=False, traces_url=f"{url}v1/traces") as telemetry, telemetry.tool_call("notes__list"):
+        pass
+    async with asyncio.timeout(WITHIN_S):
+        while f"spans not sent: {refused_over_http}" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_S)
 
 
 @pytest.mark.usefixtures("in_company")

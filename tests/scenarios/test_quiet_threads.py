@@ -9,8 +9,8 @@ from tests.scenarios.surfaces import ephemerals
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(engagement="everyone", admins=frozenset({"U0GRACE"}))]
 
-JOINED = texts.SOMEBODY_JOINED["everyone"]
-NOT_YOURS = texts.naming_admins(texts.NOT_YOUR_THREAD, ["<@U0GRACE>"])
+JOINED = f"{texts.access.SOMEBODY_JOINED['everyone']}\n\nButton: {texts.access.STAY_QUIET}."
+NOT_YOURS = texts.access.naming_admins(texts.access.NOT_YOUR_THREAD, ["<@U0GRACE>"])
 
 
 async def says(stage: Stage, user: str, text: str, thread: str) -> None:
@@ -27,7 +27,7 @@ async def test_thread_is_quieted_by_words_until_its_starter_mentions_the_bot(sta
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     await says(stage, "ada", "@typist stay quiet, please!", asked)
-    await told(stage, ("U0ADA", texts.QUIET_NOW))
+    await told(stage, ("U0ADA", texts.access.QUIET_NOW))
     await says(stage, "ada", "and why?", asked)
     await says(stage, "alan", "@typist and for me?", asked)
     await stage.answers("general", asked, count=2)
@@ -36,7 +36,7 @@ async def test_thread_is_quieted_by_words_until_its_starter_mentions_the_bot(sta
     await stage.answers("general", asked, count=3)
     await says(stage, "alan", "and now?", asked)
     await stage.answers("general", asked, count=4)
-    assert [message.text for message in stage.sandbox.workspace.ephemerals] == [texts.QUIET_NOW]
+    assert [message.text for message in stage.sandbox.workspace.ephemerals] == [texts.access.QUIET_NOW]
     answered = ["what is it?", "and for me?", "and you?", "and now?"]
     last = [prompt[-1]["content"] for prompt in stage.prompts()]
     assert [text.endswith(question) for text, question in zip(last, answered, strict=True)] == [True] * 4, last
@@ -50,7 +50,7 @@ async def test_other_people_cannot_quiet_a_thread_and_admins_can(stage: Stage) -
     await says(stage, "alan", "and why?", asked)
     await stage.answers("general", asked, count=2)
     await says(stage, "grace", "stay quiet", asked)
-    await told(stage, ("U0ALAN", NOT_YOURS), ("U0GRACE", texts.QUIET_NOW))
+    await told(stage, ("U0ALAN", NOT_YOURS), ("U0GRACE", texts.access.QUIET_NOW))
     await says(stage, "ada", "and why?", asked)
     still = await stage.mention("still there?", channel="random")
     await stage.answers("random", still)
@@ -77,7 +77,7 @@ async def test_button_quiets_the_thread_that_somebody_joined(stage: Stage) -> No
     [notice] = stage.sandbox.workspace.ephemerals
     assert notice.thread_ts == asked
     assert await stage.sandbox.client("ada").press("general", notice.ts, STAY_QUIET)
-    await told(stage, ("U0ADA", texts.QUIET_NOW))
+    await told(stage, ("U0ADA", texts.access.QUIET_NOW))
     before = len(stage.bots("general", asked))
     await says(stage, "alan", "anybody?", asked)
     still = await stage.mention("still there?", channel="random")

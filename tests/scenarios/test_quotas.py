@@ -9,7 +9,7 @@ import pytest
 from bot.core import texts
 from bot.core.caps import CapField, CapOwner, Scope, parse_caps
 from bot.settings import Settings
-from bot.slack.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
+from bot.slack.views.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
 from bot.store import Stores
 from slack_sandbox.client import Client
 from slack_sandbox.server import Sandbox
@@ -82,7 +82,7 @@ async def test_admin_sets_a_quota_in_app_home_and_it_holds_from_the_next_answer_
 ) -> None:
     assert await asked(stage) == WORDS.rstrip()
     grace = await opened(stage, action_id, chosen)
-    assert fields(grace)["tokens_a_month"] == texts.NO_QUOTA
+    assert fields(grace)["tokens_a_month"] == texts.quotas.NO_QUOTA
     assert await grace.submit({"tokens_a_month": str(USED_TOKENS)}) == {}
     assert grace.modal is None
     assert [cap.limit for cap in await another_process.caps.own(TEAM_ID, owner)] == [USED_TOKENS]
@@ -110,8 +110,8 @@ async def test_modal_shows_what_is_set_and_the_defaults_and_an_empty_field_resto
     grace = await opened(stage, SET_PERSON_CAPS, "U0ALAN")
     assert fields(grace) == {
         "dollars_a_month": "2.5",
-        "dollars_a_day": texts.NO_QUOTA,
-        "tokens_a_month": texts.NO_QUOTA,
+        "dollars_a_day": texts.quotas.NO_QUOTA,
+        "tokens_a_month": texts.quotas.NO_QUOTA,
         "tokens_a_day": "70",
     }
     assert said(grace).startswith("Quotas of <@U0ALAN>, ")
@@ -124,8 +124,8 @@ async def test_bad_input_is_an_error_at_its_field_and_saves_nothing(stage: Stage
     grace = await opened(stage, SET_WORKSPACE_CAPS)
     entered = {"dollars_a_month": "0.001", "tokens_a_day": "0", "tokens_a_month": "5000"}
     assert await grace.submit(entered) == {
-        "dollars_a_month": texts.quota_not_a_number(in_dollars=True),
-        "tokens_a_day": texts.quota_not_a_number(in_dollars=False),
+        "dollars_a_month": texts.quotas.quota_not_a_number(in_dollars=True),
+        "tokens_a_day": texts.quotas.quota_not_a_number(in_dollars=False),
     }
     assert grace.modal
     assert await another_process.caps.all(TEAM_ID) == []
@@ -142,16 +142,18 @@ async def test_quota_that_lost_its_price_hinders_no_other_change(
         await grace.command("general", "/typist prompt")
         assert await grace.submit({"system_prompt": "Be brief."}) == {}
         await grace.command("general", "/typist prompt")
-        assert await grace.submit({"dollars_a_day": "6"}) == {"dollars_a_day": texts.quota_needs_prices(["test"])}
+        assert await grace.submit({"dollars_a_day": "6"}) == {
+            "dollars_a_day": texts.quotas.quota_needs_prices(["test"])
+        }
     assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/day=5usd"]
 
 
 async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, another_process: Stores) -> None:
     grace = stage.sandbox.client("grace")
     await grace.command("general", "/typist prompt")
-    assert fields(grace)["tokens_a_month"] == texts.NO_QUOTA
+    assert fields(grace)["tokens_a_month"] == texts.quotas.NO_QUOTA
     errors = await grace.submit({"system_prompt": "Be brief.", "tokens_a_month": "0"})
-    assert errors == {"tokens_a_month": texts.quota_not_a_number(in_dollars=False)}
+    assert errors == {"tokens_a_month": texts.quotas.quota_not_a_number(in_dollars=False)}
     assert (await another_process.channel_settings.read(TEAM_ID, GENERAL.id)).system_prompt == ""
     assert await grace.submit({"system_prompt": "Be brief.", "tokens_a_month": "9000"}) == {}
     assert (await another_process.channel_settings.read(TEAM_ID, GENERAL.id)).system_prompt == "Be brief."
@@ -194,7 +196,7 @@ async def test_someone_who_is_no_admin_anymore_is_told_so_and_changes_nothing(
         assert said(grace) == "Only Typist admins can set quotas. Ask <@U0ADA>."
         assert fields(grace) == {}
         # The Home that she presses in is replaced by one for everybody.
-        await sandbox.wait_for(lambda: texts.WORKSPACE_HEADING not in text_of(grace))
+        await sandbox.wait_for(lambda: texts.home.WORKSPACE_HEADING not in text_of(grace))
     assert await another_process.caps.all(TEAM_ID) == []
 
 

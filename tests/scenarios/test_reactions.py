@@ -41,7 +41,10 @@ async def test_emoji_asks_about_the_message_in_its_thread_for_the_person_who_add
     question, answer = await stage.answers("general", ts, count=2)
     assert (question, answer) == (f"<@U0ADA> {ASKED}", "The whole answer.")
     ((message,),) = stage.prompts()
-    assert unmarked(message["content"]) == f"Alan: The <deploy> failed: disk full\n\nAda: {texts.REACTION_QUESTION}"
+    assert (
+        unmarked(message["content"])
+        == f"Alan: The <deploy> failed: disk full\n\nAda: {texts.settings.REACTION_QUESTION}"
+    )
 
 
 async def test_message_within_a_thread_is_quoted_as_somebody_elses_words(stage: Stage) -> None:
@@ -51,7 +54,7 @@ async def test_message_within_a_thread_is_quoted_as_somebody_elses_words(stage: 
     question, _ = await stage.answers("general", root, count=2)
     assert question == "<@U0ADA> asks about this message:\nWe could meet\n:eyes:"
     asked = unmarked(stage.prompts()[0][-1]["content"])
-    assert asked.endswith(f"Ada: {texts.REACTION_QUESTION}\n\n> We could meet")
+    assert asked.endswith(f"Ada: {texts.settings.REACTION_QUESTION}\n\n> We could meet")
 
 
 Again = Callable[[Stage, str], Awaitable[None]]
@@ -141,7 +144,9 @@ async def test_many_reactions_of_a_person_leave_their_colleagues_the_calls(
     await stage.sandbox.wait_for(lambda: sum(len(stage.bots("general", ts)) == 2 for ts in posts) == asked)
     for ts in filter(partial(stage.bots, "general"), posts):
         await stage.answers("general", ts, count=2)
-    sentences = {Denial.GUEST, texts.TOO_MANY_REACTIONS} if person == "gia" else {texts.TOO_MANY_REACTIONS}
+    sentences = (
+        {Denial.GUEST, texts.settings.TOO_MANY_REACTIONS} if person == "gia" else {texts.settings.TOO_MANY_REACTIONS}
+    )
     await stage.sandbox.wait_for(lambda: len(ephemerals(stage)) == len(sentences))
     assert {sentence for _, sentence in ephemerals(stage)} == sentences
     # One call reads the colleague's thread. Each question that is asked costs one for its message, one for its thread,
@@ -159,7 +164,7 @@ async def test_person_at_the_limit_may_ask_by_emoji_again_later(stage: Stage, mo
         await stage.sandbox.react("grace", "general", ts, "eyes")
         await stage.answers("general", ts, count=2)
     await stage.sandbox.react("grace", "general", last, "eyes")
-    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0GRACE", texts.TOO_MANY_REACTIONS)])
+    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0GRACE", texts.settings.TOO_MANY_REACTIONS)])
     await asyncio.sleep(30.0)
     await stage.sandbox.react("grace", "general", last, "eyes", add=False)
     await stage.sandbox.react("grace", "general", last, "eyes")

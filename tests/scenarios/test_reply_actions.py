@@ -24,13 +24,13 @@ from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = [
     pytest.mark.skips_waits,
-    pytest.mark.usefixtures("without_double_presses"),
     pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"})),
 ]
 
 UNFINISHED = VendorResponse(
     speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG
 )
+NOT_HELPED = f"{texts.actions.THANKS_NOT_HELPED}\n\n{texts.actions.buttons(list(texts.actions.DOWN_REASONS.values()))}"
 DONE = [ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 
 
@@ -49,23 +49,23 @@ async def test_stop_keeps_the_text(stage: Stage, settings: Settings) -> None:
         await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
         (text,) = await stage.answers("general", asked)
     assert text.startswith("Once there was a bot")
-    assert texts.STOPPED not in text
+    assert texts.answers.STOPPED not in text
     (message,) = stage.bots("general", asked)
     assert footer(message) == "test · stopped"
-    assert buttons(message) == [ReplyAction.CONTINUE, *DONE]
+    assert buttons(message) == [ReplyAction.CONTINUE, *DONE[:2], ReplyAction.DELETE]
     await on_record(settings)
     (turn,) = await rows(settings, turns)
     assert turn.answer.rstrip() == text
     assert turn.output_tokens > 10
-    assert await press(stage, message, ReplyAction.STOP, value="") == texts.ANSWER_ALREADY_STOPPED
+    assert await press(stage, message, ReplyAction.STOP, value="") == texts.actions.ANSWER_ALREADY_STOPPED
 
 
 async def test_queued_question_can_be_stopped(stage: Stage) -> None:
     async with growing_answer(stage) as (asked, message):
         await stage.sandbox.say("ada", "general", "@typist and this?", asked)
-        placeholder = await reply(stage, asked, texts.QUEUED)
+        placeholder = await reply(stage, asked, texts.answers.QUEUED)
         assert buttons(placeholder) == [ReplyAction.STOP]
-        assert await press(stage, placeholder, ReplyAction.STOP) == texts.STOPPED_WHILE_QUEUED
+        assert await press(stage, placeholder, ReplyAction.STOP) == texts.actions.STOPPED_WHILE_QUEUED
         await press(stage, message, ReplyAction.STOP)
         await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
     await stage.answers("general", asked)
@@ -85,9 +85,9 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     first, last = stage.bots("general", asked)[:2]
     assert (buttons(first), buttons(last)) == ([], [*DONE[:1], ReplyAction.CANVAS, *DONE[1:]])
     assert await press(stage, last, ReplyAction.REGENERATE) is None
-    message = await reply(stage, asked, texts.THINKING)
+    message = await reply(stage, asked, texts.answers.THINKING)
     assert message.ts == first.ts
-    assert await press(stage, message, ReplyAction.REGENERATE, value="") == texts.ANSWER_UNFINISHED
+    assert await press(stage, message, ReplyAction.REGENERATE, value="") == texts.actions.ANSWER_UNFINISHED
     pressed.set()
     await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
     assert await stage.answers("general", asked) == ["The second."]
@@ -108,13 +108,13 @@ async def test_continue_resumes_an_answer_at_its_length_limit(stage: Stage, sett
     asked, message = await answered(stage, settings)
     assert buttons(message) == [ReplyAction.CONTINUE, *DONE]
     assert footer(message) == "test · incomplete"
-    assert shown(message) == f"One, two,\n\nthr\n{texts.LENGTH_LIMIT}"
+    assert shown(message) == f"One, two,\n\nthr\n{texts.answers.LENGTH_LIMIT}"
     assert await press(stage, message, ReplyAction.CONTINUE) is None
     (message,) = await stage.sandbox.wait_for(
         lambda: [
             m
             for m in stage.bots("general", asked)
-            if shown(m) == f"One, two,\n\nthree, four,\n\nfi\n{texts.LENGTH_LIMIT}"
+            if shown(m) == f"One, two,\n\nthree, four,\n\nfi\n{texts.answers.LENGTH_LIMIT}"
         ]
     )
     await on_record(settings)
@@ -131,8 +131,8 @@ async def test_continue_resumes_an_answer_at_its_length_limit(stage: Stage, sett
         {"role": "assistant", "content": "One, two,\n\nthree, four,"},
         {"role": "user", "content": GO_ON_REQUEST},
     ]
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_FINISHED
-    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.ANSWER_FINISHED
+    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.actions.NO_PREVIOUS_VERSION
     answers = [(turn.answer, turn.output_tokens > 0) for turn in await rows(settings, turns)]
     assert answers == [("", True), ("", True), ("One, two,\n\nthree, four,\n\nfive.", True)]
 
@@ -167,7 +167,7 @@ async def test_each_person_has_one_vote_that_can_be_changed(stage: Stage, settin
     _, message = await answered(stage, settings)
     for user, vote in (("ada", "up"), ("alan", "down"), ("ada", "down"), ("alan", "down")):
         assert await press(stage, message, ReplyAction.FEEDBACK, user, vote) == (
-            texts.THANKS_HELPED if vote == "up" else texts.THANKS_NOT_HELPED
+            texts.actions.THANKS_HELPED if vote == "up" else NOT_HELPED
         )
     (turn,) = await rows(settings, turns)
     votes = [(row.user_id, row.value, row.model, row.prompt_version) for row in await rows(settings, feedback)]
@@ -177,12 +177,14 @@ async def test_each_person_has_one_vote_that_can_be_changed(stage: Stage, settin
 async def test_thumb_down_asks_why_and_one_press_says_it(stage: Stage, settings: Settings) -> None:
     _, message = await answered(stage, settings)
     alan = stage.sandbox.client("alan")
-    assert await press(stage, message, ReplyAction.FEEDBACK, "alan", "down") == texts.THANKS_NOT_HELPED
+    assert await press(stage, message, ReplyAction.FEEDBACK, "alan", "down") == NOT_HELPED
     [notice] = stage.sandbox.workspace.ephemerals
     labels = [button["text"]["text"] for button in notice.blocks[-1]["elements"]]
     assert labels == ["It's wrong", "It's too long", "Not what I meant"]
     assert await alan.press("general", notice.ts, f"{ReplyAction.FEEDBACK_REASON}-too_long")
-    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.ephemerals[0].text == texts.REASON_NOTED["too_long"])
+    await stage.sandbox.wait_for(
+        lambda: stage.sandbox.workspace.ephemerals[0].text == texts.actions.REASON_NOTED["too_long"]
+    )
     [notice] = stage.sandbox.workspace.ephemerals
     assert "actions" not in [block["type"] for block in notice.blocks]
     [vote] = await rows(settings, feedback)
@@ -203,7 +205,7 @@ async def test_late_press_on_a_deleted_answer_is_told_so(stage: Stage, settings:
     asked, message = await answered(stage, settings)
     await press(stage, message, ReplyAction.DELETE)
     for action in (ReplyAction.DELETE, ReplyAction.REGENERATE, ReplyAction.FEEDBACK):
-        assert await press(stage, message, action, value="up") == texts.ANSWER_DELETED
+        assert await press(stage, message, action, value="up") == texts.actions.ANSWER_DELETED
     await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
 
 
@@ -213,7 +215,7 @@ async def test_buttons_work_after_a_restart(sandbox: Sandbox, vendor: VendorServ
         asked, message = await answered(stage, settings)
     vendor.script(says("After the restart."))
     async with running(settings):
-        assert await press(stage, message, ReplyAction.FEEDBACK, value="up") == texts.THANKS_HELPED
+        assert await press(stage, message, ReplyAction.FEEDBACK, value="up") == texts.actions.THANKS_HELPED
         assert await press(stage, message, ReplyAction.REGENERATE) is None
         await stage.sandbox.wait_for(lambda: "After the restart." in shown(stage.bots("general", asked)[0]))
 
@@ -234,7 +236,9 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
         async with running(settings_of(sandbox, vendor)), growing_answer(stage) as (asked, message):
             vendor.script(UNFINISHED)
             queued = await sandbox.say("ada", "general", "<@BOT> and after that?", asked)
-            await sandbox.wait_for(lambda: any(texts.QUEUED in shown(reply) for reply in stage.bots("general", asked)))
+            await sandbox.wait_for(
+                lambda: any(texts.answers.QUEUED in shown(reply) for reply in stage.bots("general", asked))
+            )
             stop = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked, "user": "U0ADA"}
             sandbox._emit({**stop, "streaming_message_ts": []})
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)

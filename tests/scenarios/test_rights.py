@@ -100,7 +100,7 @@ async def test_call_is_not_approved_while_slack_does_not_say_who_presses(stage: 
     message = await asking(stage, await stage.mention())
     stage.sandbox.faults.start("slow", method="users.info", delay_s=10.0)
     refused = await press(stage, message, ReplyAction.APPROVE)
-    assert refused in (Denial.UNKNOWN, texts.ONLY_MEMBERS_APPROVE)
+    assert refused in (Denial.UNKNOWN, texts.approvals.ONLY_MEMBERS_APPROVE)
     assert notes.written == []
 
 
@@ -120,5 +120,5 @@ async def test_queued_asker_who_lost_access_reads_that_in_place_of_an_answer(
     [placeholder] = await queued_placeholders(stage, 1, "general", asked)
     change(stage, "U0ALAN")
     is_queued.set()
-    assert (await reply(stage, asked, texts.naming_admins(denial, ["Gia", "Grace"]))).ts == placeholder
+    assert (await reply(stage, asked, texts.access.naming_admins(denial, ["Gia", "Grace"]))).ts == placeholder
     assert len(stage.vendor.requests) == 1, "no model is asked"

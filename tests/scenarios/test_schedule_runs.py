@@ -1,16 +1,17 @@
 """Runs of schedules: posted and answered by themselves, with their creator's rights, and paused where they can't be."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.calls import READ_CHANNEL
+from bot.core.caps import DAY_S, CapField, CapOwner, Scope
 from bot.core.schedules import PauseReason, Proposal, Rule, Schedule
 from bot.settings import Settings
-from bot.slack.schedule_views import ScheduleAction
+from bot.slack.views.schedules import ScheduleAction
 from bot.store import Stores
 from bot.store.schema import schedules
 from slack_sandbox.blocks.elements import interactive
@@ -56,6 +57,12 @@ async def run(store: Stores, schedule: Schedule) -> None:
     raise AssertionError("a run is under way")
 
 
+async def set_times(store: Stores, **times: float | None) -> None:
+    """Sets due times of all schedules, however long ago."""
+    async with store.database.begin_write() as connection:
+        await connection.execute(sa.update(schedules).values(times))
+
+
 def blocks(message: Message) -> str:
     return json.dumps(message.blocks, ensure_ascii=False)
 
@@ -95,7 +102,7 @@ async def test_run_is_posted_in_its_place_and_answered_below(stage: Stage, anoth
     await run(another_process, schedule)
     post = await posted(stage)
     assert WORDS in blocks(post)
-    assert "Scheduled by Ada · At the start of every hour (Europe/Berlin)" in blocks(post)
+    assert "Scheduled by Ada · Every hour (Berlin)" in blocks(post)
     assert "late" not in blocks(post)
     assert buttons(post) == [ScheduleAction.STOP]
     [(_, stop)] = interactive(post.blocks)
@@ -104,9 +111,10 @@ async def test_run_is_posted_in_its_place_and_answered_below(stage: Stage, anoth
 
 
 async def test_due_run_is_begun_by_the_bot_itself(stage: Stage, another_process: Stores) -> None:
-    soon = datetime.now(UTC).timestamp() + 2
-    schedule = await created(another_process, Proposal(WORDS, Rule("UTC", at=soon)))
-    assert f"Scheduled by Ada · {texts.ONCE}" in blocks(await posted(stage))
+    now = another_process.clock.now()
+    schedule = await created(another_process, Proposal(WORDS, Rule("UTC", at=now + 3600)))
+    await set_times(another_process, once_at=now, next_at=now)
+    assert f"Scheduled by Ada · {texts.schedules.ONCE}" in blocks(await posted(stage))
     assert (await stored(another_process, schedule.id)).is_done
     await stage.settled()
     assert len(posts(stage)) == 1
@@ -115,18 +123,16 @@ async def test_due_run_is_begun_by_the_bot_itself(stage: Stage, another_process:
 async def test_missed_run_is_made_up_for_and_says_that_it_is_late(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
 ) -> None:
-    now = datetime.now(UTC)
-    ten_minutes_ago = Rule("UTC", f"{(now - timedelta(minutes=10)).minute} * * * *")
+    now = another_process.clock.now()
+    ten_minutes_ago = Rule("UTC", f"{datetime.fromtimestamp(now - 600, UTC):%M %H} * * *")
     schedule = await created(another_process, Proposal(WORDS, ten_minutes_ago))
-    async with another_process.database.begin_write() as connection:
-        long_ago = sa.update(schedules).values(next_at=ten_minutes_ago.after(now.timestamp() - 7200))
-        await connection.execute(long_ago)
+    await set_times(another_process, next_at=ten_minutes_ago.after(now - 3 * DAY_S))
     async with running(settings):
         stage = Stage(sandbox, vendor)
         assert "later than planned" in blocks(await posted(stage))
         await stage.settled()
         assert len(posts(stage)) == 1
-    assert (await stored(another_process, schedule.id)).next_at == ten_minutes_ago.after(now.timestamp())
+    assert (await stored(another_process, schedule.id)).next_at == ten_minutes_ago.after(now)
 
 
 async def test_run_in_a_direct_message_is_answered_below_its_post(stage: Stage, another_process: Stores) -> None:
@@ -169,7 +175,7 @@ async def test_run_reads_what_happened_since_the_last_one_and_changes_nothing(
     assert offered == {READ_CHANNEL, "notes__list"}
     first, *_, last = [str(request.body["messages"]) for request in vendor.requests]
     assert "There was no run before: it was created at" in first
-    assert "by the rule: At the start of every hour (Europe/Berlin). The run before was at" in last
+    assert "by the rule: every hour (Berlin). The run before was at" in last
     assert "You do a task at a scheduled time." in last
 
 
@@ -188,7 +194,7 @@ async def test_creator_who_is_gone_pauses_the_schedule_and_is_told_once(
         stage.sandbox.people.deactivate("ada")
     await run(another_process, schedule)
     for notice in await pause_notices(stage, "general", stage.sandbox.dm("ada")):
-        assert texts.PAUSE_REASONS[reason] in notice.text
+        assert texts.schedules.PAUSE_REASONS[reason] in notice.text
         assert buttons(notice) == [ScheduleAction.RESUME, ScheduleAction.STOP]
     assert (await stored(another_process, schedule.id)).paused is reason
     assert posts(stage) == []
@@ -200,7 +206,7 @@ async def test_place_that_is_gone_is_told_to_the_creator_alone(stage: Stage, ano
     stage.sandbox.workspace.channel("general").archived = True
     await run(another_process, schedule)
     [notice] = await pause_notices(stage, stage.sandbox.dm("ada"))
-    assert texts.PAUSE_REASONS[PauseReason.PLACE_GONE] in notice.text
+    assert texts.schedules.PAUSE_REASONS[PauseReason.PLACE_GONE] in notice.text
 
 
 async def test_run_without_news_costs_nothing_and_shows_nothing(stage: Stage, another_process: Stores) -> None:
@@ -228,8 +234,33 @@ async def test_three_failed_runs_pause_and_are_told_once(stage: Stage, another_p
         await run(another_process, schedule)
         await posted(stage, number)
     for notice in await pause_notices(stage, "general", stage.sandbox.dm("ada")):
-        assert texts.PAUSE_REASONS[PauseReason.FAILURES] in notice.text
+        assert texts.schedules.PAUSE_REASONS[PauseReason.FAILURES] in notice.text
     assert (await stored(another_process, schedule.id)).paused is PauseReason.FAILURES
+
+
+@pytest.mark.parametrize("is_limited", [False, True], ids=["", "rate limited"])
+async def test_run_that_a_quota_stops_says_so_once_with_the_next_time(
+    stage: Stage, another_process: Stores, is_limited: bool
+) -> None:
+    await stage.answers("general", await stage.mention(user="ada"))
+    await another_process.caps.change(
+        TEAM_ID, CapOwner(Scope.USER, "U0ADA"), {CapField.TOKENS_A_MONTH: 1.0}, by="U0GRACE"
+    )
+    schedule = await created(another_process)
+    if is_limited:
+        stage.sandbox.faults.start("rate_limit", method="chat.postMessage", times=1, retry_after_s=60)
+    await run(another_process, schedule)
+
+    def told() -> list[Message]:
+        return [message for message in stage.bots("general") if message.text.startswith("I skipped the run of ")]
+
+    await stage.sandbox.wait_for(told, 400)
+    await stage.settled()
+    [notice] = told()
+    assert f"{texts.schedules.SKIP_REASONS['quota']}. Next: <!date^{int(schedule.next_at or 0)}^" in notice.text
+    assert WORDS in blocks(notice)
+    assert posts(stage) == []
+    assert (await stored(another_process, schedule.id)).paused is None
 
 
 async def test_run_that_uses_up_its_tokens_ends_and_pauses_its_schedule(stage: Stage, another_process: Stores) -> None:
@@ -239,7 +270,7 @@ async def test_run_that_uses_up_its_tokens_ends_and_pauses_its_schedule(stage: S
         TEAM_ID, schedule.id, "U0ADA", HOURLY, 2 * speech.INPUT_TOKENS, 300_000
     )
     await run(another_process, schedule)
-    used_up = texts.schedule_used_up(2 * speech.INPUT_TOKENS, in_day=False)
+    used_up = texts.schedules.schedule_used_up(2 * speech.INPUT_TOKENS, in_day=False)
     post = await posted(stage)
     await stage.sandbox.wait_for(lambda: shown(stage.bots("general", post.ts)[-1]) == used_up)
     await pause_notices(stage, "general", stage.sandbox.dm("ada"))

@@ -1,6 +1,8 @@
 """Schedules as people meet them: proposed by a model, created, found, changed, run, paused, resumed and stopped."""
 
+import asyncio
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,15 +12,15 @@ from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import SCHEDULE
-from bot.core.schedules import DAY_TOKENS, MAX_IN_CHANNEL, RUN_TOKENS, Proposal, Rule
-from bot.slack.schedule_views import ScheduleAction, ScheduleField
+from bot.core.schedules import DAY_TOKENS, MAX_IN_CHANNEL, RUN_TOKENS, PauseReason, Proposal, Rule
+from bot.slack.views.schedules import ScheduleAction, ScheduleField
 from bot.store import Stores
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.client import Client
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.answers import press
-from tests.scenarios.conftest import Stage, buttons, says, shown
-from tests.scenarios.surfaces import home_with, last_notice
+from tests.scenarios.conftest import Stage, buttons, grows, says, shown
+from tests.scenarios.surfaces import home_with, last_notice, queued_placeholders
 from tests.scenarios.tools import asking, calls, ended
 from tests.streams.server import VendorRequest, VendorResponse
 
@@ -31,7 +33,7 @@ pytestmark = [
 GENERAL = "C0GENERAL"
 WORDS = "Summarize what happened in this channel since your last summary."
 WEEKDAYS = {"words": WORDS, "cron": "0 9 * * 1-5"}
-AT_NINE = "At 09:00 on Monday through Friday"
+AT_NINE = "Weekdays at 9:00 AM (UTC)"
 
 
 def proposes(arguments: dict[str, Any]) -> Callable[[VendorRequest], VendorResponse]:
@@ -41,7 +43,7 @@ def proposes(arguments: dict[str, Any]) -> Callable[[VendorRequest], VendorRespo
         last = request.body["messages"][-1]
         if last["role"] == "tool":
             return says(f"I read: {last['content']}")
-        is_wanted = "every weekday" in json.dumps(last)
+        is_wanted = any(words in json.dumps(last) for words in ("every weekday", "make it", "the Monday one"))
         return calls("", (SCHEDULE, arguments)) if is_wanted else says("Two pull requests were merged.")
 
     return script
@@ -57,9 +59,7 @@ async def proposed(stage: Stage, arguments: dict[str, Any] | None = None) -> tup
 async def stored(stores: Stores, words: str = WORDS, user_id: str = "U0ALAN") -> int:
     """Stores a schedule of #general, and returns its id."""
     proposal = Proposal(words, Rule("Europe/Berlin", "0 9 * * 1-5"))
-    created = await stores.schedules.create(TEAM_ID, GENERAL, user_id, proposal)
-    assert created is not None
-    return created
+    return await stores.schedules.create(TEAM_ID, GENERAL, user_id, proposal)
 
 
 def modal_text(client: Client) -> str:
@@ -89,7 +89,7 @@ async def opened_change(stage: Stage, client: Client) -> None:
     """Opens the fields of the only schedule in an open list."""
     assert client.modal is not None
     assert await client.press_in_view(client.modal, ScheduleAction.CHANGE)
-    await stage.sandbox.wait_for(lambda: ScheduleField.WHEN in modal_actions(client))
+    await stage.sandbox.wait_for(lambda: ScheduleField.OTHER in modal_actions(client))
 
 
 async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_schedule(
@@ -97,72 +97,208 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
 ) -> None:
     sandbox, alan = stage.sandbox, stage.sandbox.client("alan")
     asked, message = await proposed(stage)
-    for words in (WORDS, AT_NINE, texts.NEXT_TIME, texts.A_RUN_MAY, texts.at_most_tokens(RUN_TOKENS, DAY_TOKENS)):
+    for words in (
+        WORDS,
+        f"{AT_NINE}. Next: ",
+        texts.schedules.NEXT_TIME,
+        texts.schedules.A_RUN_MAY,
+        texts.schedules.at_most_tokens(RUN_TOKENS, DAY_TOKENS),
+    ):
         assert words in shown(message)
+    assert buttons(message) == [ReplyAction.APPROVE, ReplyAction.DENY]
     assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
-    assert "The schedule is created" in shown(await ended(stage, asked))
+    message = await ended(stage, asked)
+    assert re.search(r"Scheduled as number \d+: weekdays at 9:00 AM \(UTC\), next on \w+day, ", shown(message))
+    assert "Approved by" not in shown(message)
+    assert buttons(message)[0] == ScheduleAction.STOP
 
     await alan.command("general", "/typist help")
-    assert "`/typist schedules` lists what I do there" in last_notice(stage)
+    assert "• `/typist schedules` lists what I do here" in last_notice(stage)
     await alan.command("general", "/typist schedules")
     for words in (WORDS, AT_NINE, "Next: <!date^", "created by <@U0ALAN>", "0 tokens this month"):
         assert words in modal_text(alan)
 
     await opened_change(stage, alan)
-    assert await alan.submit({ScheduleField.WHEN: "30 16 * * 5", ScheduleField.WORDS: "Sum up the week."}) == {}
-    await sandbox.wait_for(lambda: texts.SCHEDULE_PRESSED[ScheduleAction.CHANGE] in modal_text(alan))
-    for words in ("Sum up the week.", "At 16:30 on Friday"):
+    fridays: dict[str, Any] = {
+        ScheduleField.DAYS: ["5"],
+        ScheduleField.TIME: "16:30",
+        ScheduleField.WORDS: "Sum up the week.",
+    }
+    assert await alan.submit(fridays) == {}
+    await sandbox.wait_for(lambda: texts.schedules.SCHEDULE_PRESSED[ScheduleAction.CHANGE] in modal_text(alan))
+    for words in ("Sum up the week.", "Fridays at 4:30 PM (UTC)"):
         assert words in modal_text(alan)
 
-    await press_in_list(stage, alan, ScheduleAction.RUN, texts.SCHEDULE_PRESSED[ScheduleAction.RUN])
+    await press_in_list(stage, alan, ScheduleAction.RUN, texts.schedules.SCHEDULE_PRESSED[ScheduleAction.RUN])
     post = await with_button(stage, ScheduleAction.STOP)
-    assert "Scheduled by Alan · At 16:30 on Friday" in json.dumps(post.blocks, ensure_ascii=False)
+    assert "Scheduled by Alan · Fridays at 4:30 PM" in json.dumps(post.blocks, ensure_ascii=False)
     assert await stage.answers("general", post.ts, 2) == [shown(post), "Two pull requests were merged."]
 
     for action, state in (
         (ScheduleAction.PAUSE, "*Paused*"),
         (ScheduleAction.RESUME, "Next: <!date^"),
-        (ScheduleAction.STOP, texts.NO_SCHEDULES_HERE),
+        (ScheduleAction.STOP, texts.schedules.NOTHING_HERE),
     ):
-        await press_in_list(stage, alan, action, texts.SCHEDULE_PRESSED[action])
+        await press_in_list(stage, alan, action, texts.schedules.SCHEDULE_PRESSED[action])
         assert state in modal_text(alan)
-    assert await another_process.schedules.all(TEAM_ID) == []
+    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
 
 
-async def test_asker_alone_agrees_and_may_have_it_post_only_if_something_changed(
-    stage: Stage, another_process: Stores
-) -> None:
-    asked, message = await proposed(stage, {**WEEKDAYS, "words": f"{WORDS}\u202e"})
-    assert buttons(message)[:3] == [ReplyAction.APPROVE, ReplyAction.CREATE_IF_CHANGED, ReplyAction.DENY]
-    for action in (ReplyAction.CREATE_IF_CHANGED, ReplyAction.APPROVE, ReplyAction.DENY):
+async def test_asker_alone_agrees(stage: Stage, another_process: Stores) -> None:
+    asked, message = await proposed(stage, {**WEEKDAYS, "words": f"{WORDS}\u202e", "only_if_changed": True})
+    assert texts.schedules.ONLY_IF_CHANGED in shown(message)
+    for action in (ReplyAction.APPROVE, ReplyAction.DENY):
         for user in ("ada", "grace"):
-            assert await press(stage, message, action, user) == texts.ONLY_ASKER_AGREES
-    assert await another_process.schedules.all(TEAM_ID) == []
-    assert await press(stage, message, ReplyAction.CREATE_IF_CHANGED, "alan") is None
+            assert await press(stage, message, action, user) == texts.actions.ONLY_ASKER_AGREES
+    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+    assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
     await ended(stage, asked)
-    [schedule] = await another_process.schedules.all(TEAM_ID)
+    [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
     alan = stage.sandbox.client("alan")
     await alan.command("general", "/typist schedules")
-    assert texts.ONLY_IF_SOMETHING_IS_NEW in modal_text(alan)
-    await press_in_list(stage, alan, ScheduleAction.RUN, texts.ONLY_IF_CHANGED)
+    assert texts.schedules.ONLY_IF_SOMETHING_IS_NEW in modal_text(alan)
+    await press_in_list(stage, alan, ScheduleAction.RUN, texts.schedules.ONLY_IF_CHANGED)
     assert (schedule.user_id, schedule.words, schedule.only_if_changed) == ("U0ALAN", f"{WORDS}\ufffd", True)
+
+
+async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_it(
+    stage: Stage, another_process: Stores
+) -> None:
+    mine = await stored(another_process)
+    theirs = await stored(another_process, "Sum up for Grace.", "U0GRACE")
+    other_place = Proposal("Sum up the merger.", Rule("Europe/Berlin", "0 9 * * 1-5"))
+    elsewhere = await another_process.schedules.create(TEAM_ID, "C0PROJECTX", "U0ALAN", other_place)
+
+    async def asked_for(arguments: dict[str, Any]) -> str:
+        stage.vendor.script(proposes(arguments))
+        return await stage.mention("make it ten instead", user="alan")
+
+    asked = await asked_for({"number": mine, "cron": "0 10 * * 1-5"})
+    card = await asking(stage, asked)
+    told = json.dumps(stage.vendor.requests[-1].body["tools"])
+    assert f"number {mine}, weekdays at 9:00 AM (Berlin); number {theirs}, weekdays" in told
+    assert f"number {elsewhere}" not in told
+    assert WORDS not in told, "a prompt without others' words stays one"
+    for words in (
+        "Change this schedule?",
+        WORDS,
+        "Weekdays at 10:00 AM (Berlin), in place of weekdays at 9:00 AM. Next:",
+    ):
+        assert words in shown(card)
+    assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
+    assert f"Changed number {mine}: weekdays at 10:00 AM (Berlin), next on " in shown(await ended(stage, asked))
+    schedules = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
+    assert [(one.id, one.rule.cron) for one in schedules] == [(mine, "0 10 * * 1-5"), (theirs, "0 9 * * 1-5")]
+
+    for arguments, read in (
+        ({}, f"Number {mine}, of Alan, weekdays at 10:00 AM (Berlin): {WORDS}"),
+        ({"words": WORDS, "cron": "0 10 * * MON-FRI", "zone": "Europe/Berlin"}, f"already, as number {mine}"),
+        ({"number": mine, "cron": "0 10 * * MON-FRI"}, f"already, as number {mine}"),
+        ({"number": theirs, "stop": True}, texts.schedules.NOT_YOUR_SCHEDULE),
+        ({"number": elsewhere, "stop": True}, texts.schedules.nothing_to_stop(str(elsewhere))),
+        ({"number": mine, "cron": "0 9 */14 * 2"}, texts.schedules.STEPS_BEGIN_AGAIN),
+    ):
+        assert read in shown(await ended(stage, await asked_for(arguments)))
+    asked = await asked_for({"number": mine, "cron": "0 11 * * *"})
+    card = await asking(stage, asked)
+    await another_process.schedules.stop(TEAM_ID, mine, "U0GRACE")
+    assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
+    assert f"I read: {texts.schedules.SCHEDULE_GONE}" in shown(await ended(stage, asked))
+    mine = await stored(another_process)
+
+    asked = await asked_for({"number": mine, "words": "Sum up the week."})
+    card = await asking(stage, asked)
+    await another_process.schedules.pause(TEAM_ID, mine, PauseReason.BY_PERSON, "U0ALAN")
+    assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
+    changed = await ended(stage, asked)
+    assert f"Changed number {mine}: weekdays at 9:00 AM (Berlin). It stays paused." in shown(changed)
+
+    asked = await asked_for({"number": mine, "stop": True})
+    card = await asking(stage, asked)
+    assert "Stop this schedule?" in shown(card)
+    assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
+    assert f"Stopped number {mine}, weekdays at 9:00 AM (Berlin)." in shown(await ended(stage, asked))
+    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [theirs]
+
+
+@pytest.mark.parametrize("is_stopped_before", [False, True])
+async def test_answer_whose_schedule_is_stopped_says_so_and_offers_no_stop_after_a_press(
+    stage: Stage, another_process: Stores, is_stopped_before: bool
+) -> None:
+    asked, message = await proposed(stage)
+    assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
+    message = await ended(stage, asked)
+    [created] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
+    forged = await press(stage, message, ScheduleAction.STOP, "alan", str(created.id + 1))
+    assert forged == texts.schedules.SCHEDULE_GONE
+    if is_stopped_before:
+        await another_process.schedules.stop(TEAM_ID, created.id, "U0GRACE")
+    assert await press(stage, message, ScheduleAction.STOP, "alan") is None
+    by_press = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
+    said = texts.schedules.SCHEDULE_GONE if is_stopped_before else by_press
+    await stage.sandbox.wait_for(lambda: f"\n{said}" in shown(stage.bots("general", asked)[0]))
+    [message] = stage.bots("general", asked)
+    assert "\nScheduled as" not in shown(message)
+    assert not {ScheduleAction.STOP, ReplyAction.REGENERATE} & set(buttons(message))
+    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+
+
+async def test_commands_of_one_batch_see_what_those_before_them_did(stage: Stage, another_process: Stores) -> None:
+    mine, other = await stored(another_process), await stored(another_process, "Remind us of the retro.")
+    are_queued = asyncio.Event()
+    stage.vendor.script(grows("First. " * 40, gates={250: are_queued.wait}))
+    asked = await stage.mention("first?", user="alan")
+    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
+    for words in (f"stop schedule {mine}", "what is scheduled here?", f"stop schedule {mine} "):
+        await stage.sandbox.say("alan", "general", f"@typist {words}", asked)
+    await queued_placeholders(stage, 3, "general", asked)
+    are_queued.set()
+    _, answer = await stage.answers("general", asked, count=2)
+    assert f"{other}." in answer
+    assert f"{mine}." not in answer.partition(texts.schedules.stopped(mine, "weekdays at 9:00 AM (Berlin)"))[0]
+    assert texts.schedules.nothing_to_stop(str(mine)) in answer
+    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [other]
+
+
+async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage, another_process: Stores) -> None:
+    mine, theirs = await stored(another_process), await stored(another_process, "Remind us of the retro.", "U0GRACE")
+
+    async def told(words: str, user: str = "alan") -> str:
+        return shown(await ended(stage, await stage.mention(words, user=user)))
+
+    listed = await told("what is scheduled here?")
+    for line in (f"{mine}.", WORDS, "Alan", f"{theirs}.", "Remind us of the retro.", "Grace", "Weekdays at 9:00 AM"):
+        assert line in listed
+    assert texts.schedules.NOT_YOUR_SCHEDULE in await told("stop the retro reminder")
+    assert texts.schedules.nothing_to_stop("999") in await told("stop schedule 999")
+    stopped = texts.schedules.stopped(mine, "weekdays at 9:00 AM (Berlin)")
+    assert stopped in await told("stop the summary")
+    assert stage.vendor.requests == []
+    assert "Regenerate" not in stopped
+    assert texts.schedules.stopped(theirs, "weekdays at 9:00 AM (Berlin)") in await told(
+        f"cancel schedule {theirs}", "grace"
+    )
+    assert texts.schedules.NOTHING_HERE in await told("What's scheduled?")
+    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+    stage.vendor.script(says("Which one?"))
+    assert "Which one?" in await told("stop the presses")
 
 
 async def test_declined_proposal_creates_nothing(stage: Stage, another_process: Stores) -> None:
     asked, message = await proposed(stage)
     assert await press(stage, message, ReplyAction.DENY, "alan") is None
     assert "Denied by Alan" in shown(await ended(stage, asked))
-    assert await another_process.schedules.all(TEAM_ID) == []
+    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"words": WORDS, "cron": "*/5 * * * *"}, texts.rule_too_often(60)),
-        ({"words": WORDS, "cron": "0 0 9 * * 1-5"}, texts.FIVE_FIELDS),
-        ({"words": WORDS, "at": "2020-01-01T09:00"}, texts.TIME_HAS_PASSED),
-        ({"words": WORDS, "cron": "0 9 * * *", "zone": "Mars"}, texts.UNKNOWN_ZONE),
-        ({"words": WORDS}, texts.RULE_OR_TIME),
+        ({"words": WORDS, "cron": "*/5 * * * *"}, texts.schedules.rule_too_often(60)),
+        ({"words": WORDS, "cron": "0 0 9 * * 1-5"}, texts.schedules.FIVE_FIELDS),
+        ({"words": WORDS, "at": "2020-01-01T09:00"}, texts.schedules.TIME_HAS_PASSED),
+        ({"words": WORDS, "cron": "0 9 * * *", "zone": "Mars"}, texts.schedules.UNKNOWN_ZONE),
+        ({"words": WORDS}, texts.schedules.RULE_OR_TIME),
     ],
 )
 async def test_model_reads_why_nobody_is_asked_about_a_rule_that_cannot_be_used(
@@ -176,15 +312,15 @@ async def test_model_reads_why_nobody_is_asked_about_a_rule_that_cannot_be_used(
 async def test_admin_may_schedule_every_five_minutes_and_nobody_more_than_a_channel_holds(
     stage: Stage, another_process: Stores
 ) -> None:
-    for _ in range(MAX_IN_CHANNEL):
-        await stored(another_process)
+    for number in range(MAX_IN_CHANNEL):
+        await stored(another_process, f"{WORDS} {number}")
     stage.vendor.script(proposes({"words": WORDS, "cron": "*/5 * * * *"}))
     asked = await stage.mention("every weekday, each five minutes", user="grace")
     message = await asking(stage, asked)
-    assert "Every fifth minute" in shown(message)
+    assert "Every 5 minutes (UTC)" in shown(message)
     assert await press(stage, message, ReplyAction.APPROVE, "grace") is None
-    assert "I read: Nothing was created" in shown(await ended(stage, asked))
-    assert len(await another_process.schedules.all(TEAM_ID)) == MAX_IN_CHANNEL
+    assert "I read: This conversation has 20 schedules" in shown(await ended(stage, asked))
+    assert len(await another_process.schedules.of_channel(TEAM_ID, GENERAL)) == MAX_IN_CHANNEL
 
 
 async def test_others_see_a_channels_schedules_without_buttons_and_forged_presses_change_nothing(
@@ -197,15 +333,15 @@ async def test_others_see_a_channels_schedules_without_buttons_and_forged_presse
     assert modal_actions(ada) == []
     question = await stage.mention()
     [reply] = await stage.sandbox.wait_for(lambda: stage.bots("general", question))
-    refused = texts.naming_admins(texts.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
+    refused = texts.access.naming_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
     for action in (ScheduleAction.RUN, ScheduleAction.PAUSE, ScheduleAction.STOP, ScheduleAction.CHANGE):
         assert await press(stage, reply, action, "ada", str(created)) == refused
-    [schedule] = await another_process.schedules.all(TEAM_ID)
+    [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
     assert schedule.paused is None
     await grace.command("general", "/typist schedules")
-    await press_in_list(stage, grace, ScheduleAction.STOP, texts.SCHEDULE_PRESSED[ScheduleAction.STOP])
-    assert await another_process.schedules.all(TEAM_ID) == []
-    assert await press(stage, reply, ScheduleAction.STOP, "alan", str(created)) == texts.SCHEDULE_GONE
+    await press_in_list(stage, grace, ScheduleAction.STOP, texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP])
+    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+    assert await press(stage, reply, ScheduleAction.STOP, "alan", str(created)) == texts.schedules.SCHEDULE_GONE
 
 
 async def test_only_people_in_a_channel_see_its_schedules(stage: Stage, another_process: Stores) -> None:
@@ -215,21 +351,21 @@ async def test_only_people_in_a_channel_see_its_schedules(stage: Stage, another_
     stage.sandbox.workspace.leave("project-x", "U0ADA")
     ada = stage.sandbox.client("ada")
     await ada.command("project-x", "/typist schedules")
-    assert (last_notice(stage), ada.modal) == (texts.NOT_YOUR_SCHEDULES, None)
+    assert (last_notice(stage), ada.modal) == (texts.schedules.NOT_YOUR_SCHEDULES, None)
     await ada.command("general", "/typist schedules")
     assert ada.modal is not None
     ada.modal.content["private_metadata"] = json.dumps({"channel_id": "C0PROJECTX"})
-    await press_in_list(stage, ada, ScheduleAction.PAUSE, texts.SCHEDULE_PRESSED[ScheduleAction.PAUSE])
+    await press_in_list(stage, ada, ScheduleAction.PAUSE, texts.schedules.SCHEDULE_PRESSED[ScheduleAction.PAUSE])
     assert "merger" not in modal_text(ada)
 
 
 async def test_others_neither_stop_a_schedule_below_its_run_nor_resume_a_paused_one(
     stage: Stage, another_process: Stores
 ) -> None:
-    created, other = await stored(another_process), await stored(another_process)
+    created, other = await stored(another_process), await stored(another_process, "Sum up the week.")
     assert await another_process.schedules.run_now(TEAM_ID, created, "U0ALAN")
     post = await with_button(stage, ScheduleAction.STOP)
-    refused = texts.naming_admins(texts.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
+    refused = texts.access.naming_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
     assert await press(stage, post, ScheduleAction.STOP, "ada") == refused
     stage.sandbox.workspace.leave("general", "U0ALAN")
     assert await another_process.schedules.run_now(TEAM_ID, other, "U0ALAN")
@@ -237,11 +373,16 @@ async def test_others_neither_stop_a_schedule_below_its_run_nor_resume_a_paused_
     assert "the person who created it isn't in the channel anymore" in notice.text
     assert await press(stage, notice, ScheduleAction.RESUME, "ada") == refused
     stage.sandbox.workspace.join("general", "U0ALAN")
-    resumed = texts.SCHEDULE_PRESSED[ScheduleAction.RESUME]
+    resumed = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.RESUME]
     assert await press(stage, notice, ScheduleAction.RESUME, "alan") == resumed
-    assert await press(stage, notice, ScheduleAction.RESUME, "alan") == texts.SCHEDULE_UNCHANGED[ScheduleAction.RESUME]
-    assert await press(stage, post, ScheduleAction.STOP, "alan") == texts.SCHEDULE_PRESSED[ScheduleAction.STOP]
-    assert await press(stage, post, ScheduleAction.STOP, "alan") == texts.SCHEDULE_GONE
+    assert (
+        await press(stage, notice, ScheduleAction.RESUME, "alan")
+        == texts.schedules.SCHEDULE_UNCHANGED[ScheduleAction.RESUME]
+    )
+    assert (
+        await press(stage, post, ScheduleAction.STOP, "alan") == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
+    )
+    assert await press(stage, post, ScheduleAction.STOP, "alan") == texts.schedules.SCHEDULE_GONE
 
 
 async def test_fields_say_what_is_wrong_and_only_admins_widen(stage: Stage, another_process: Stores) -> None:
@@ -250,30 +391,37 @@ async def test_fields_say_what_is_wrong_and_only_admins_widen(stage: Stage, anot
     await alan.command("general", "/typist schedules")
     await opened_change(stage, alan)
     wrong = {
-        ScheduleField.WORDS: ("x" * 1_001, texts.schedule_words(1_000)),
-        ScheduleField.WHEN: ("*/5 * * * *", texts.rule_too_often(60)),
-        ScheduleField.RUN_TOKENS: (str(RUN_TOKENS + 1), texts.only_admins_allow_tokens(RUN_TOKENS)),
-        ScheduleField.DAY_TOKENS: ("0", texts.TOKENS_NOT_A_NUMBER),
+        ScheduleField.WORDS: ("x" * 1_001, texts.schedules.schedule_words(1_000)),
+        ScheduleField.OTHER: ("*/5 * * * *", texts.schedules.rule_too_often(60)),
+        ScheduleField.RUN_TOKENS: (str(RUN_TOKENS + 1), texts.schedules.only_admins_allow_tokens(RUN_TOKENS)),
+        ScheduleField.DAY_TOKENS: ("0", texts.schedules.TOKENS_NOT_A_NUMBER),
     }
     assert await alan.submit({field: entered for field, (entered, _) in wrong.items()}) == {
         field: sentence for field, (_, sentence) in wrong.items()
     }
-    fitting: dict[str, str] = {
-        ScheduleField.WORDS: WORDS,
-        ScheduleField.WHEN: "2030-01-01 09:00",
-        ScheduleField.RUN_TOKENS: "5",
-        ScheduleField.DAY_TOKENS: "7",
-    }
-    assert await alan.submit(fitting | {ScheduleField.ZONE: "Mars"}) == {ScheduleField.ZONE: texts.UNKNOWN_ZONE}
-    assert await alan.submit(fitting | {ScheduleField.ZONE: "Asia/Kolkata"}) == {}
-    [schedule] = await another_process.schedules.all(TEAM_ID)
+    fitting: dict[str, Any] = {ScheduleField.WORDS: WORDS, ScheduleField.RUN_TOKENS: "5", ScheduleField.DAY_TOKENS: "7"}
+    for entered, field, problem in (
+        ({ScheduleField.OTHER: "2030-01-01 09:00 Mars"}, ScheduleField.OTHER, texts.schedules.UNKNOWN_ZONE),
+        (
+            {ScheduleField.OTHER: "0 9 1 * *", ScheduleField.TIME: "03:10"},
+            ScheduleField.OTHER,
+            texts.schedules.NOT_BOTH,
+        ),
+        ({ScheduleField.OTHER: "", ScheduleField.DAYS: []}, ScheduleField.TIME, texts.schedules.DAYS_AND_TIME),
+    ):
+        assert await alan.submit(fitting | entered) == {field: problem}
+    await alan.close(everything=True)
+    await alan.command("general", "/typist schedules")
+    await opened_change(stage, alan)
+    assert await alan.submit(fitting | {ScheduleField.OTHER: "2030-01-01 09:00 Asia/Kolkata"}) == {}
+    [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
     assert (schedule.run_tokens, schedule.day_tokens, schedule.rule.zone) == (5, 7, "Asia/Kolkata")
     assert schedule.next_at == schedule.rule.at == 1_893_468_600.0
 
     await grace.command("general", "/typist schedules")
     await opened_change(stage, grace)
-    assert await grace.submit({ScheduleField.WHEN: "*/5 * * * *", ScheduleField.RUN_TOKENS: "500000"}) == {}
-    [schedule] = await another_process.schedules.all(TEAM_ID)
+    assert await grace.submit({ScheduleField.OTHER: "*/5 * * * *", ScheduleField.RUN_TOKENS: "500000"}) == {}
+    [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
     assert (schedule.rule.cron, schedule.run_tokens) == ("*/5 * * * *", 500_000)
 
 
@@ -282,7 +430,9 @@ async def test_schedule_that_was_stopped_meanwhile_is_not_changed(stage: Stage, 
     await alan.command("general", "/typist schedules")
     await opened_change(stage, alan)
     await another_process.schedules.stop(TEAM_ID, created, "U0GRACE")
-    assert await alan.submit({ScheduleField.WORDS: "Sum up the week."}) == {ScheduleField.WORDS: texts.SCHEDULE_GONE}
+    assert await alan.submit({ScheduleField.WORDS: "Sum up the week."}) == {
+        ScheduleField.WORDS: texts.schedules.SCHEDULE_GONE
+    }
 
 
 async def test_person_finds_their_schedules_in_home_in_settings_and_in_a_direct_message(
@@ -291,7 +441,7 @@ async def test_person_finds_their_schedules_in_home_in_settings_and_in_a_direct_
     await stored(another_process)
     await stored(another_process, "Sum up the week for Grace.", "U0GRACE")
     alan, grace = stage.sandbox.client("alan"), stage.sandbox.client("grace")
-    at_home = await home_with(stage, "alan", texts.YOUR_SCHEDULES)
+    at_home = await home_with(stage, "alan", texts.schedules.YOUR_SCHEDULES)
     assert WORDS in at_home
     assert "for Grace" not in at_home
     assert alan.home is not None
@@ -299,8 +449,10 @@ async def test_person_finds_their_schedules_in_home_in_settings_and_in_a_direct_
     await stage.sandbox.wait_for(lambda: WORDS in modal_text(alan))
     assert "in <#C0GENERAL>" in modal_text(alan)
     assert "for Grace" not in modal_text(alan)
-    await press_in_list(stage, alan, ScheduleAction.STOP, texts.NO_SCHEDULES_OF_YOURS)
-    await stage.sandbox.wait_for(lambda: alan.home is not None and texts.YOUR_SCHEDULES not in str(alan.home.blocks))
+    await press_in_list(stage, alan, ScheduleAction.STOP, texts.schedules.NO_SCHEDULES_OF_YOURS)
+    await stage.sandbox.wait_for(
+        lambda: alan.home is not None and texts.schedules.YOUR_SCHEDULES not in str(alan.home.blocks)
+    )
 
     await grace.command("general", "/typist settings")
     assert grace.modal is not None
@@ -325,6 +477,6 @@ async def test_person_who_has_lost_access_changes_nothing(stage: Stage, another_
     asked = await stage.mention()
     await stage.answers("general", asked)
     [reply] = stage.bots("general", asked)
-    denied = texts.naming_admins(Denial.GUEST, ["<@U0GRACE>"])
+    denied = texts.access.naming_admins(Denial.GUEST, ["<@U0GRACE>"])
     assert await press(stage, reply, ScheduleAction.STOP, "edith", str(created)) == denied
-    assert len(await another_process.schedules.all(TEAM_ID)) == 1
+    assert len(await another_process.schedules.of_channel(TEAM_ID, GENERAL)) == 1

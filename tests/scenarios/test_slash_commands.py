@@ -15,7 +15,7 @@ from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
 from bot.models.prompt import Effort
 from bot.settings import Settings
 from bot.slack.manifest import app_manifest
-from bot.slack.modals import ASK_ABOUT
+from bot.slack.views.question import ASK_ABOUT
 from bot.store import Stores
 from slack_sandbox.client import Client
 from slack_sandbox.server import Sandbox
@@ -77,7 +77,7 @@ async def test_channel_creator_sets_everything_in_one_modal(
         "openai/other", "Answer in rhymes.", Engagement.MENTIONS
     )
     response = last_notice(stage)
-    assert texts.SETTINGS_SAVED in response
+    assert texts.commands.SETTINGS_SAVED in response
     assert "other · custom prompt (“Answer in rhymes.”) · every question needs a mention" in response
     asked = await stage.mention()
     await stage.answers("general", asked)
@@ -116,7 +116,7 @@ async def test_settings_are_saved_although_the_channel_cannot_be_told(stage: Sta
     stage.sandbox.workspace.leave("general", stage.sandbox.bot_user_id)
     grace = await opened(stage, "grace", "/typist model")
     assert await grace.submit({"model": "openai/other"}) == {}
-    assert texts.SETTINGS_SAVED in last_notice(stage)
+    assert texts.commands.SETTINGS_SAVED in last_notice(stage)
     assert (await another_process.channel_settings.read(TEAM_ID, GENERAL)).model == "openai/other"
 
 
@@ -143,7 +143,9 @@ async def test_modal_changes_only_the_settings_that_its_person_has_changed(
 
 async def test_invalid_settings_are_reported_in_place(stage: Stage, another_process: Stores) -> None:
     ada = await opened(stage, "ada", "/typist prompt")
-    assert await ada.submit({"system_prompt": "x" * 2_345}) == {"system_prompt": texts.prompt_too_long(2_345, 2_000)}
+    assert await ada.submit({"system_prompt": "x" * 2_345}) == {
+        "system_prompt": texts.settings.prompt_too_long(2_345, 2_000)
+    }
     assert await ada.submit({"system_prompt": "x" * 2_000}) == {}
     assert len((await another_process.channel_settings.read(TEAM_ID, GENERAL)).system_prompt) == 2_000
 
@@ -184,7 +186,7 @@ async def test_open_modals_of_a_person_who_lost_access_change_and_ask_nothing(
         assert await asking.use_message_shortcut("general", ts, ASK_ABOUT)
     async with running(replace(settings, allow_users=frozenset({"U0EDITH"}))):
         # A modal shows no mentions.
-        denied = texts.naming_admins(Denial.PERSON, ["Grace"])
+        denied = texts.access.naming_admins(Denial.PERSON, ["Grace"])
         for modal in (in_channel, in_dm):
             assert await modal.submit({"system_prompt": "Be rude."}) == {"model": denied}
         assert await asking.submit({"question": "why?"}) == {"question": denied}
@@ -211,7 +213,7 @@ async def test_modal_that_names_the_direct_message_of_another_person_changes_not
     metadata = json.loads(ada.modal.content["private_metadata"])
     ada.modal.content["private_metadata"] = json.dumps({**metadata, "channel_id": dm})
     assert await ada.submit({"system_prompt": "Be rude."}) == {
-        "model": texts.naming_admins(texts.NOT_YOUR_CHANNEL, ["Grace"])
+        "model": texts.access.naming_admins(texts.commands.NOT_YOUR_CHANNEL, ["Grace"])
     }
     assert await another_process.channel_settings.read(TEAM_ID, dm) == ChannelSettings()
 
@@ -229,7 +231,7 @@ async def test_usage_is_shown_with_its_quotas(stage: Stage) -> None:
         while "*Today (UTC)*: 0 tokens" in (response := await response_to(stage, "ada", "/typist usage")):
             continue
     assert "*Today (UTC)*: " in response
-    assert texts.NO_QUOTAS in response
+    assert texts.quotas.NO_QUOTAS in response
 
 
 @pytest.mark.bot(caps=parse_caps("channel/day=5tokens"))
@@ -239,9 +241,9 @@ async def test_usage_is_not_called_unlimited_where_the_channels_quota_is_used_up
     async with asyncio.timeout(WITHIN_S):
         while used_up not in (response := await response_to(stage, "ada", "/typist usage")):
             continue
-    assert texts.NO_QUOTAS not in response
+    assert texts.quotas.NO_QUOTAS not in response
     elsewhere = await response_to(stage, "ada", "/typist usage", "random")
-    assert (texts.NO_QUOTAS in elsewhere, "used up" in elsewhere) == (False, False)
+    assert (texts.quotas.NO_QUOTAS in elsewhere, "used up" in elsewhere) == (False, False)
 
 
 async def test_person_of_a_channel_without_the_bot_is_told_to_invite_it(stage: Stage) -> None:

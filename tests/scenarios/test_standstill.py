@@ -29,7 +29,7 @@ Place = tuple[str, str]
 
 IN_AN_ANSWER: dict[str, Place] = {
     "the first word is looked for": ("bot.reply.scheduler", "has_word"),
-    "text is added to a page": ("bot.markdown.pages", "Pages.append"),
+    "text is added to a page": ("slack_markdown.pages", "Pages.append"),
     "a page is rendered": ("bot.reply.blocks", "rendered"),
 }
 
@@ -86,7 +86,7 @@ async def test_answer_that_takes_forever_ends_with_a_sentence_in_two_processes_t
     of_colleague = await fleet.stage.mention("capital of France?", user="alan")
     assert await fleet.stage.answers("general", of_colleague) == ["Paris."]
     took_s = time.monotonic() - began
-    await ended_with(fleet, asked, texts.STUCK)
+    await ended_with(fleet, asked, texts.answers.STUCK)
     assert took_s < ANSWERED_WITHIN_S
     assert [process.returncode for process in processes] == [None, None]
     # On a machine without a free core, the step lasts longer than the silence of 8 s, and is taken over once.

@@ -33,7 +33,7 @@ from tests.scenarios.answers import reply
 from tests.scenarios.conftest import Stage, connected, grows, running, says, settings_of
 from tests.scenarios.surfaces import ephemerals
 from tests.slack_process import SlackProcess
-from tests.streams.server import VendorRequest, VendorResponse, VendorServer
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 METHODS = {"auth.test": "SLACK_BOT_TOKEN", "apps.connections.open": "SLACK_APP_TOKEN"}
 """Which token each method is called with."""
@@ -111,7 +111,7 @@ async def test_what_an_admin_declined_is_left_out_and_named_once(
             files = [UploadedFile("notes.txt", b"We ship on Friday.")]
             asked = await sandbox.share("ada", "general", "<@U0BOT> write it as a canvas", files)
             assert (await stage.answers("general", asked))[0].startswith("The whole answer.")
-            await sandbox.wait_for(lambda: ("U0ADA", texts.CANVAS_FORBIDDEN) in ephemerals(stage))
+            await sandbox.wait_for(lambda: ("U0ADA", texts.actions.CANVAS_FORBIDDEN) in ephemerals(stage))
             await sandbox.react("ada", "general", asked, "eyes")
             ada = sandbox.client("ada")
             await ada.command("general", "/typist mentions")
@@ -148,6 +148,13 @@ async def test_invalid_token_ends_the_start_with_one_sentence(
 ) -> None:
     sandbox.faults.start("refuse", method=method, error=error)
     with pytest.raises(SlackSetupError, match=rf"{variable} \({error}\)\. .*api\.slack\.com"):
+        await app.run(settings_of(sandbox, vendor), app.Shutdown(), lambda _: None)
+
+
+@pytest.mark.slack(setup=Setup(is_organization=True))
+async def test_token_of_an_organization_ends_the_start(sandbox: Sandbox, vendor: VendorServer) -> None:
+    """With it, Slack would say of each member that they belong to another workspace."""
+    with pytest.raises(SlackSetupError, match=r"SLACK_BOT_TOKEN belongs to an organization .*Install the app in one"):
         await app.run(settings_of(sandbox, vendor), app.Shutdown(), lambda _: None)
 
 
@@ -189,6 +196,27 @@ async def test_waiting_start_is_unhealthy_and_ends_at_once_on_sigterm(
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(AT_ONCE_S):
             assert await process.wait() == 0
+
+
+async def test_start_names_a_model_that_does_not_exist_and_answers_meanwhile(
+    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
+) -> None:
+    looked_up = asyncio.Event()
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        if request.method == "POST":
+            return says("The whole answer.")
+        missing = refusal(404, {"error": {"message": "no such model", "code": "model_not_found"}})
+        return replace(missing, gates={0: looked_up.wait})
+
+    vendor.script(answer)
+    vendor.has_all_models = False
+    stage = Stage(sandbox, vendor)
+    async with forked_bot(tmp_path, "run", env=connected(sandbox, vendor)) as process:
+        await wait_for_line(process.stdout, "is connected to Slack")
+        assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
+        looked_up.set()
+        await wait_for_line(process.stderr, "setup of the models: openai/test does not exist")
 
 
 async def test_start_without_any_response_ends_at_once_on_sigterm(tmp_path: Path, vendor: VendorServer) -> None:
@@ -316,11 +344,12 @@ async def test_admin_reads_in_a_direct_message_that_a_model_ends_soon(
             return VendorResponse([json.dumps(model).encode()], content_type="application/json")
         return says("The whole answer.")
 
+    vendor.has_all_models = False
     vendor.script(answer)
     stage, direct = Stage(sandbox, vendor), sandbox.dm("grace")
     async with running(settings):
         (message,) = await sandbox.wait_for(lambda: stage.bots(direct), 600)
-        assert message.text == texts.model_retires("openai/test", ends)
+        assert message.text == texts.quotas.model_retires("openai/test", ends)
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
         assert len(stage.bots(direct)) == 1
 

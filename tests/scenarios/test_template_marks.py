@@ -11,4 +11,4 @@ async def test_answer_that_is_only_a_tool_call_is_shown_with_the_servers_setting
     stage.vendor.script(VendorResponse(speech.chat(speech.deltas_of(call, 3)), pause_s=PACE_S))
     [answer] = await stage.answers("general", await stage.mention())
     assert "delete_all" in answer
-    assert texts.WROTE_CALL in answer
+    assert texts.answers.WROTE_CALL in answer

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.carried import force
-from bot.core import texts
+from bot.core import choices, texts
 from bot.core.actions import ReplyAction
 from bot.core.pacing import STREAM_LIFE_S
 from bot.reply import scheduler
@@ -24,6 +24,7 @@ from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, manifest, running, says, settings_of, shown
 from tests.scenarios.fleet import fleet_of
+from tests.scenarios.tools import calls as calls_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -79,10 +80,10 @@ async def test_status_says_thinking_then_how_to_stop_a_stream_until_the_answer_e
     thinking, writing = asyncio.Event(), asyncio.Event()
     unposted.vendor.script(VendorResponse(chunks, gates={0: thinking.wait, len(chunks) - 1: writing.wait}))
     asked = await unposted.mention()
-    await shows(unposted, asked, texts.STATUS_THINKING)
+    await shows(unposted, asked, texts.statuses.STATUS_THINKING)
     assert unposted.bots("general", asked) == []
     thinking.set()
-    await shows(unposted, asked, texts.STATUS_WRITING)
+    await shows(unposted, asked, texts.statuses.STATUS_WRITING)
     writing.set()
     await unposted.answers("general", asked)
     await shows(unposted, asked, None)
@@ -95,10 +96,12 @@ async def test_message_that_is_edited_says_what_the_model_does_and_no_status_rep
     stage.vendor.script(VendorResponse(chunks, gates={0: thinking.wait, len(chunks) - 1: writing.wait}))
     asked = await stage.mention()
     [reply] = await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
-    assert shown(reply).startswith(texts.THINKING), "nobody knows who sees a status: the placeholder comes at once"
+    assert shown(reply).startswith(texts.answers.THINKING), (
+        "nobody knows who sees a status: the placeholder comes at once"
+    )
     await shows(stage, asked, None)
     thinking.set()
-    await stage.sandbox.wait_for(lambda: texts.WRITING in str(stage.bots("general", asked)[0].blocks))
+    await stage.sandbox.wait_for(lambda: texts.answers.WRITING in str(stage.bots("general", asked)[0].blocks))
     await asyncio.sleep(2 * SETTLE_S)
     assert status(stage, asked) is None
     writing.set()
@@ -109,7 +112,7 @@ async def test_message_that_is_edited_says_what_the_model_does_and_no_status_rep
 async def test_status_is_refreshed_before_slack_drops_it(unposted: Stage, with_short_refresh: None) -> None:
     unposted.vendor.script(SILENT)
     asked = await unposted.mention()
-    await shows(unposted, asked, texts.STATUS_THINKING)
+    await shows(unposted, asked, texts.statuses.STATUS_THINKING)
     await unposted.sandbox.wait_for(lambda: calls(unposted.sandbox) >= 4)
     await stop(unposted, asked)
     await shows(unposted, asked, None)
@@ -120,7 +123,7 @@ async def test_status_that_is_shown_has_no_task(unposted: Stage) -> None:
     unposted.vendor.script(SILENT)
     threads = [await unposted.mention(f"question {number}?") for number in range(3)]
     for asked in threads:
-        await shows(unposted, asked, texts.STATUS_THINKING)
+        await shows(unposted, asked, texts.statuses.STATUS_THINKING)
     async with asyncio.timeout(WITHIN_S):
         await asyncio.gather(*tasks_of(ThreadStatuses))
     for asked in threads:
@@ -156,7 +159,7 @@ async def test_refusal_of_one_status_costs_the_channel_no_other(unposted: Stage,
     asked = await unposted.mention()
     await unposted.sandbox.wait_for(lambda: calls(unposted.sandbox) == 1)
     elsewhere = await unposted.mention("and this?")
-    await shows(unposted, elsewhere, texts.STATUS_THINKING)
+    await shows(unposted, elsewhere, texts.statuses.STATUS_THINKING)
     for thread in (asked, elsewhere):
         await stop(unposted, thread)
 
@@ -189,7 +192,7 @@ async def test_answer_without_a_status_has_a_stop_button_and_no_stream(
     unposted.sandbox.faults.start(fault, **settings_of_fault)
     asked = await unposted.mention()
     [placeholder] = await unposted.sandbox.wait_for(lambda: unposted.bots("general", asked))
-    assert shown(placeholder).startswith(texts.THINKING)
+    assert shown(placeholder).startswith(texts.answers.THINKING)
     assert has_stop(placeholder)
     thinking.set()
     await unposted.sandbox.wait_for(lambda: "there was a bot" in shown(unposted.bots("general", asked)[0]))
@@ -214,7 +217,7 @@ async def test_stream_whose_status_is_refused_midway_goes_on_as_a_message_with_a
 ) -> None:
     unposted.vendor.script(VendorResponse(speech.chat(speech.tokens("Once there was a bot. " * 9)), pause_s=0.2))
     asked = await unposted.mention()
-    await shows(unposted, asked, texts.STATUS_WRITING)
+    await shows(unposted, asked, texts.statuses.STATUS_WRITING)
     [stream] = await unposted.sandbox.wait_for(lambda: unposted.bots("general", asked))
     assert not has_stop(stream)
     unposted.sandbox.faults.start("no_statuses")
@@ -281,6 +284,19 @@ async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and
         await shows(stage, asked, None)
 
 
+@pytest.mark.skips_waits
+async def test_agents_session_is_suspended_by_an_answer_that_ends_in_a_choice(vendor: VendorServer) -> None:
+    offered = choices.NAME, {"question": "Where?", "choices": ["Here", "There"]}
+    vendor.script(calls_of("", offered), says("Here it is."))
+    async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention()
+        await sandbox.wait_for(lambda: asked in sandbox.panes.sessions(GENERAL))
+        await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "suspended")
+        await sandbox.say("ada", "general", "Here.", asked)
+        await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "active")
+
+
 @pytest.mark.long
 @pytest.mark.skips_waits
 async def test_agents_stream_that_is_replaced_before_slack_closes_it_keeps_slacks_stop(vendor: VendorServer) -> None:
@@ -344,10 +360,10 @@ async def test_process_that_takes_over_replaces_and_removes_the_status(
     async with fleet_of(stage, tmp_path, f"sqlite:///{tmp_path}/typist.db") as fleet:
         first = await fleet.start(partial(force, "stream"))
         asked = await stage.mention()
-        await shows(stage, asked, texts.STATUS_THINKING)
+        await shows(stage, asked, texts.statuses.STATUS_THINKING)
         await vendor.request(0)
         await fleet.killed(first)
-        assert status(stage, asked) == texts.STATUS_THINKING, "nobody is left to remove it"
+        assert status(stage, asked) == texts.statuses.STATUS_THINKING, "nobody is left to remove it"
         await fleet.start(partial(force, "stream"))
         assert await stage.answers("general", asked) == ["The whole answer."]
         await shows(stage, asked, None)

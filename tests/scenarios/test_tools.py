@@ -10,7 +10,7 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import Decision
 from bot.core.caps import parse_caps
-from bot.core.steps import MIN_CHARS
+from bot.core.steps import EDITED, MIN_CHARS
 from bot.models.prompt import CALL_TIMEOUT_S
 from bot.services import tool_calls
 from bot.settings import Settings
@@ -18,6 +18,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Message
 from tests.scenarios.answers import press, reply
 from tests.scenarios.conftest import Stage, buttons, running, says, shown
+from tests.scenarios.surfaces import home_with
 from tests.scenarios.tools import ADD_MILK, Notes, asking, by_results, calls, ended, values_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
@@ -57,7 +58,7 @@ async def test_placeholder_says_which_tool_runs_and_that_the_model_thinks_then(s
     asked = await stage.mention("list them all")
     message = await reply(stage, asked, "Running notes.list…")
     notes.may_list.set()
-    await reply(stage, asked, texts.THINKING)
+    await reply(stage, asked, texts.answers.THINKING)
     await press(stage, message, ReplyAction.STOP)
     await ended(stage, asked)
 
@@ -75,6 +76,21 @@ async def test_answer_that_breaks_after_its_calls_goes_on_without_repeating_them
     kept = words if len(words) > MIN_CHARS else ""
     assert shown(message).splitlines()[0] == f"{kept}that is all."
     assert notes.written == [{"text": "Milk"}]
+
+
+async def test_asker_finds_the_call_in_home_and_changes_its_text_before_approving_it(
+    stage: Stage, notes: Notes
+) -> None:
+    asked = await stage.mention("note milk")
+    message = await asking(stage, asked)
+    at_home = await home_with(stage, "ada", texts.home.WAITING_FOR_YOU)
+    assert f"/archives/C0GENERAL/p{message.ts.replace('.', '')}?thread_ts={asked}&cid=C0GENERAL|" in at_home
+    assert await press(stage, message, ReplyAction.EDIT) is None
+    assert await stage.sandbox.client("ada").submit({"argument-0": "Oat milk"}) == {}
+    assert "\nApproved with changes by Ada\n" in shown(await ended(stage, asked))
+    assert notes.written == [{"text": "Oat milk"}]
+    [read] = [one["content"] for one in stage.vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    assert read == EDITED.format(arguments='{"text": "Oat milk"}', result=notes.result)
 
 
 async def test_calls_have_ids_of_their_own_also_after_a_wait_for_an_approval(stage: Stage) -> None:
@@ -99,7 +115,7 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     assert buttons(message) == [ReplyAction.ARGUMENTS, ReplyAction.DENY, ReplyAction.ARGUMENTS_JSON, ReplyAction.STOP]
     value = values_of(message, ReplyAction.DENY)[0]
     for action in (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS):
-        assert await press(stage, message, action, "grace", value=value) == texts.SHOW_ALL_FIRST
+        assert await press(stage, message, action, "grace", value=value) == texts.approvals.SHOW_ALL_FIRST
     await press(stage, message, ReplyAction.ARGUMENTS, "alan")
     assert (modal := stage.sandbox.client("alan").modal) is not None
     assert "submit" not in modal.content, "Alan has not asked"
@@ -121,16 +137,16 @@ async def test_first_of_several_decisions_is_acknowledged_and_loses_its_buttons(
     asked = await stage.mention("note both")
     message = await asking(stage, asked)
     milk, bread = values_of(message)
-    assert await press(stage, message, ReplyAction.DENY, value=milk) == texts.others_to_decide(1)
+    assert await press(stage, message, ReplyAction.DENY, value=milk) == texts.approvals.others_to_decide(1)
     message = await asking_about(stage, asked, [bread])
     assert shown(message).startswith("I'll note both.")
     lines = shown(message).splitlines()
     denied, milk_line, bread_line = (
         next(at for at, line in enumerate(lines) if words in line)
-        for words in (texts.DECISIONS[Decision.DENIED], "Milk", "Bread")
+        for words in (texts.approvals.DECISIONS[Decision.DENIED], "Milk", "Bread")
     )
     assert milk_line < denied < bread_line, "the other call keeps its place"
-    assert await press(stage, message, ReplyAction.APPROVE, value=milk) == texts.NOTHING_TO_DECIDE
+    assert await press(stage, message, ReplyAction.APPROVE, value=milk) == texts.approvals.NOTHING_TO_DECIDE
     assert await press(stage, message, ReplyAction.APPROVE, value=bread) is None
     message = await ended(stage, asked)
     assert shown(message).startswith("I'll note both.\n\nNoted one.\n1 call denied by Ada · 1 call approved by Ada\n")
@@ -177,8 +193,8 @@ LISTS_SILENTLY = calls("", ("notes__list", {}))
 @pytest.mark.parametrize(
     ("answer", "changed", "text", "offered"),
     [
-        (LISTS, {}, f"Looking.\n\nLooking.\n\nLooking.\n{texts.STEP_LIMIT}", ReplyAction.CONTINUE),
-        (LISTS_SILENTLY, {}, texts.STEP_LIMIT_WITHOUT_TEXT, ReplyAction.REGENERATE),
+        (LISTS, {}, f"Looking.\n\nLooking.\n\nLooking.\n{texts.answers.STEP_LIMIT}", ReplyAction.CONTINUE),
+        (LISTS_SILENTLY, {}, texts.answers.STEP_LIMIT_WITHOUT_TEXT, ReplyAction.REGENERATE),
         (LISTS, CAPPED, f"Looking.\n\nLooking.\n{USED_UP}", ReplyAction.REGENERATE),
         (LISTS_SILENTLY, CAPPED, USED_UP, ReplyAction.REGENERATE),
     ],

@@ -260,6 +260,8 @@ BESIDE_ANSWERS = {
     search.INFO,
     "chat.getPermalink",
     "conversations.members",
+    "reactions.add",
+    "usergroups.list",
     "users.conversations",
     "users.list",
     "views.push",
@@ -269,7 +271,8 @@ BESIDE_ANSWERS = {
 """Methods whose failure leaves a feature out: tests/services/test_operations.py, tests/slack/test_users.py,
 tests/slack/test_channel_reader.py, tests/slack/test_search.py, tests/scenarios/test_assistant_pane.py,
 tests/scenarios/test_canvases.py, tests/scenarios/test_answer_canvases.py, tests/scenarios/test_catching_up.py,
-tests/scenarios/test_app_home.py, tests/scenarios/test_schedules.py."""
+tests/scenarios/test_app_home.py, tests/scenarios/test_schedules.py, tests/scenarios/test_follow_ups.py,
+tests/scenarios/test_access.py."""
 IN_A_DM = {method for method, way in WAYS.items() if way.manifest == AGENT} | {"conversations.history"}
 ABOUT_A_PERSON = {"users.info", "views.publish"}
 
@@ -377,18 +380,18 @@ async def outcome(case: PersonCase, way: Way) -> str:
     """Returns how the answer ended, after checking that the next question in the thread is answered."""
     if way.begins is deletes_the_answer:
         await until(
-            lambda: not any(texts.ANSWER_READY not in shown(message) for message in case.replies),
+            lambda: not any(texts.answers.ANSWER_READY not in shown(message) for message in case.replies),
             f"the deletion of {case}",
         )
         result = DELETED
     elif way.begins is names_a_person and case.lasts == FOR_EVER:
         # An asker who might be a guest gets no answer, because guests may not ask here.
-        said = texts.DENIED_UNKNOWN
+        said = texts.access.DENIED_UNKNOWN
         await until(lambda: said in " ".join(map(shown, case.replies)), f"a denial for the asker of {case}")
         result = DENIED
     else:
         text = " ".join(map(shown, await case.ended()))
-        result = PART if texts.NOT_SHOWN in text else WHOLE if case.complete_during_the_fault else LATER
+        result = PART if texts.answers.NOT_SHOWN in text else WHOLE if case.complete_during_the_fault else LATER
         assert result == PART or is_whole(case, way), json.dumps([case.method, case.kind, case.lasts, text])
     await answered_next(case, way)
     return result

@@ -115,7 +115,10 @@ async def test_askers_read_once_that_their_question_is_not_saved(
         switched.give_back()
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
         assert await ready(port) == (200, "ok")
-        assert sorted(ephemerals(stage)) == [("U0ADA", texts.NOT_SAVED_YET), ("U0GRACE", texts.NOT_SAVED_YET)]
+        assert sorted(ephemerals(stage)) == [
+            ("U0ADA", texts.shortcut.NOT_SAVED_YET),
+            ("U0GRACE", texts.shortcut.NOT_SAVED_YET),
+        ]
 
 
 @pytest.mark.empty_database
@@ -129,7 +132,7 @@ async def test_askers_without_a_mention_read_it_too_and_are_answered_once_afterw
     stores = await Stores.open(switched.url, "setting up", SystemClock())
     chosen = ChannelSettings(reaction="eyes", engagement=Engagement.EVERYONE)
     await stores.channel_settings.write(TEAM_ID, general, chosen)
-    joined = texts.SOMEBODY_JOINED[Engagement.EVERYONE]
+    joined = f"{texts.access.SOMEBODY_JOINED[Engagement.EVERYONE]}\n\nButton: {texts.access.STAY_QUIET}."
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stores.close)
         for _ in range(switched.processes):
@@ -142,12 +145,12 @@ async def test_askers_without_a_mention_read_it_too_and_are_answered_once_afterw
         await stage.delivered()
         switched.take_away()
         (answer,) = stage.bots("general", asked)
-        assert await press(stage, answer, ReplyAction.REGENERATE) == texts.ACTION_FAILED
+        assert await press(stage, answer, ReplyAction.REGENERATE) == texts.actions.ACTION_FAILED
         await stage.sandbox.say("ada", "general", "and then?", asked)
         await stage.sandbox.say("grace", "general", "and for me?", asked)
         await stage.sandbox.react("alan", "general", remark, "eyes")
-        told = {(user, texts.NOT_SAVED_YET) for user in ("U0ADA", "U0GRACE", "U0ALAN")}
-        told.add(("U0ADA", texts.ACTION_FAILED))
+        told = {(user, texts.shortcut.NOT_SAVED_YET) for user in ("U0ADA", "U0GRACE", "U0ALAN")}
+        told.add(("U0ADA", texts.actions.ACTION_FAILED))
         await stage.sandbox.wait_for(lambda: told <= set(ephemerals(stage)))
         switched.give_back()
         answered = await stage.answers("general", asked, count=3, timeout_s=600)

@@ -85,8 +85,10 @@ class NewerVersion:
 def make_newer(tmp_path: Path) -> Callable[[dict[str, str]], NewerVersion]:
     def make(env: dict[str, str]) -> NewerVersion:
         folder = tmp_path / "newer"
-        for package in ("bot", "handlers"):
-            shutil.copytree(REPOSITORY / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("bot", "handlers", "files_to_markdown", "slack_markdown"):
+            shutil.copytree(
+                REPOSITORY / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "tests")
+            )
         store = folder / "bot" / "store"
         schema = (store / "schema.py").read_text()
         assert f'REVISION = "{REVISION}"' in schema

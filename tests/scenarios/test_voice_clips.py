@@ -100,7 +100,7 @@ def quoted(message: Message) -> str:
 async def test_slacks_transcript_is_the_question(settings: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
     speaker = Speaker(vendor, refusal(500, {}))
     async with asked(settings, sandbox, clip(SAID)) as (_, answer):
-        assert quoted(answer) == texts.heard(SAID)
+        assert quoted(answer) == texts.answers.heard(SAID)
         assert answer.sent_blocks[1] == {"type": "markdown", "text": "Friday."}
     [question] = speaker.questions
     assert question.endswith(f"This is said in it:)\n{SAID}")
@@ -114,7 +114,7 @@ async def test_transcript_that_slack_cut_is_read_whole(
     speaker = Speaker(vendor, refusal(500, {}))
     async with asked(settings, sandbox, clip(LONG)) as (_, answer):
         shown = quoted(answer)
-        assert shown.startswith(texts.heard(LONG[:1_000])[:-1])
+        assert shown.startswith(texts.answers.heard(LONG[:1_000])[:-1])
         assert shown.endswith("…”")
         assert len(shown) < 3_000
     assert LONG in speaker.questions[0]
@@ -124,7 +124,7 @@ async def test_clip_without_transcript_is_named_with_what_to_do(stage: Stage) ->
     place = stage.sandbox.dm("ada")
     await stage.sandbox.share("ada", place, "", [clip(), UploadedFile("song.mp3", b"ID3", "audio/mpeg")])
     [answer] = await stage.answers(place, None)
-    unread = f"{NAME} ({texts.CLIP_NOT_TRANSCRIBED}), song.mp3 ({texts.AUDIO_NOT_TRANSCRIBED})"
+    unread = f"{NAME} ({texts.files.CLIP_NOT_TRANSCRIBED}), song.mp3 ({texts.files.AUDIO_NOT_TRANSCRIBED})"
     assert answer.endswith(f"\nNot read: {unread}.")
     assert not stage.sandbox.files.downloads
 
@@ -139,7 +139,7 @@ async def test_transcript_that_slack_made_since_is_read_by_regenerate(
         await sandbox.transcribe(question.files[0]["id"], SAID)
         assert await sandbox.client("ada").press(place, answer.ts, ReplyAction.REGENERATE.value, "")
         await sandbox.wait_for(lambda: len(speaker.questions) == 2 and not growing(stage.bots(place)[-1]))
-        assert quoted(stage.bots(place)[-1]) == texts.heard(SAID)
+        assert quoted(stage.bots(place)[-1]) == texts.answers.heard(SAID)
     assert [SAID in question for question in speaker.questions] == [False, True]
 
 
@@ -154,7 +154,7 @@ async def test_model_hears_a_clip_and_its_cost_counts(
 ) -> None:
     speaker = Speaker(vendor, heard())
     async with asked(settings, sandbox, clip(), text="Please answer this.") as (_, answer):
-        assert quoted(answer) == texts.heard(SAID)
+        assert quoted(answer) == texts.answers.heard(SAID)
     [request] = speaker.hearings
     sent = form(request)
     assert sent["model"].get_payload(decode=True) == b"gpt-transcribe"
@@ -177,7 +177,7 @@ async def test_clip_is_heard_once(settings: Settings, sandbox: Sandbox, vendor: 
         place = sandbox.dm("ada")
         assert await sandbox.client("ada").press(place, answer.ts, ReplyAction.REGENERATE.value, "")
         await sandbox.wait_for(lambda: len(speaker.questions) == 2 and not growing(stage.bots(place)[-1]))
-        assert quoted(stage.bots(place)[-1]) == texts.heard(SAID)
+        assert quoted(stage.bots(place)[-1]) == texts.answers.heard(SAID)
         await sandbox.say("ada", place, "And tomorrow?")
         await stage.answers(place, None, count=2)
         assert quoted(stage.bots(place)[-1]) == "", "it stands above the answer that it came with"
@@ -210,7 +210,7 @@ async def test_answer_goes_on_if_the_transcription_fails(
     notes = UploadedFile("notes.md", b"All is well.")
     async with asked(settings, sandbox, clip(), notes, text="What is it?") as (stage, _):
         [answer] = await stage.answers(sandbox.dm("ada"), None)
-        assert answer == f"Friday.\nNot read: {NAME} ({texts.TRANSCRIPTION_FAILED})."
+        assert answer == f"Friday.\nNot read: {NAME} ({texts.files.TRANSCRIPTION_FAILED})."
     assert "All is well." in speaker.questions[0]
 
 
@@ -226,7 +226,7 @@ async def test_stop_does_not_save_the_cost_of_what_is_being_heard(
         await vendor.request(0)
         [answer] = stage.bots(place)
         assert await sandbox.client("ada").press(place, answer.ts, ReplyAction.STOP.value, "")
-        assert (await stage.answers(place, None))[0].startswith(texts.STOPPED)
+        assert (await stage.answers(place, None))[0].startswith(texts.answers.STOPPED)
     month = CapWindow(Scope.USER, Period.MONTH)
     used = (await another_process.usage.used(ScopeIds(TEAM_ID, "U0ADA", ""), {month}))[month]
     assert used.cost_usd > 0
@@ -237,7 +237,7 @@ async def test_file_that_is_no_sound_is_not_sent(settings: Settings, sandbox: Sa
     speaker = Speaker(vendor, heard())
     async with asked(settings, sandbox, clip(content=b"\0\1\2 no sound")) as (stage, _):
         [answer] = await stage.answers(sandbox.dm("ada"), None)
-        assert answer.endswith(f"Not read: {NAME} ({texts.FILE_TYPE}).")
+        assert answer.endswith(f"Not read: {NAME} ({texts.files.FILE_TYPE}).")
     assert not speaker.hearings
 
 

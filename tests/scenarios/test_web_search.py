@@ -91,7 +91,7 @@ async def test_answer_lists_its_sources_with_honest_links(stage: Stage, settings
     message = await with_sources(stage, asked, 2)
     assert sources(message) == [label(TYPIST), label(SLACK)]
     assert shown(message).startswith("It streams into Slack.")
-    assert texts.SOURCES in shown(message)
+    assert texts.answers.SOURCES in shown(message)
     await on_record(settings)
     [turn] = await rows(settings, turns)
     assert turn.web_searches == 2

@@ -11,7 +11,7 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.triage import Engagement
 from bot.services.welcome import GAP_S
 from bot.settings import Settings
-from bot.slack.home import SUGGESTION
+from bot.slack.notices import SUGGESTION
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID, Channel, Message
@@ -22,7 +22,7 @@ from tests.streams.server import VendorServer
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
 
 FIRST = f"{SUGGESTION}-0"
-DRAFT = next(iter(texts.PANE_SUGGESTIONS.values()))
+DRAFT = next(iter(texts.welcome.PANE_SUGGESTIONS.values()))
 
 
 def new_channel(sandbox: Sandbox, name: str = "new", shared_with: str | None = None) -> Channel:
@@ -58,7 +58,7 @@ async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None
     invite(stage.sandbox)
     [welcome] = await welcomes(stage, "new")
     assert "Mention <@U0BOT> with your question" in welcome.text
-    assert texts.SEEN_IN_CHANNEL[True] in shown(welcome)
+    assert texts.welcome.SEEN_IN_CHANNEL[True] in shown(welcome)
     assert buttons(welcome) == [f"{SUGGESTION}-{number}" for number in range(3)]
     stage.sandbox.workspace.leave("new", stage.sandbox.bot_user_id)
     invite(stage.sandbox)
@@ -74,7 +74,7 @@ async def test_welcome_promises_to_read_no_more_than_the_bot_does(stage: Stage) 
     invite(stage.sandbox)
     [welcome] = await welcomes(stage, "new")
     assert "I read the thread that I'm asked in. To stop" in shown(welcome)
-    assert "messages of the channel" in texts.SEEN_IN_CHANNEL[True]
+    assert "messages of the channel" in texts.welcome.SEEN_IN_CHANNEL[True]
 
 
 async def test_redelivered_event_after_a_restart_welcomes_nobody_twice(
@@ -162,8 +162,8 @@ async def test_rate_limited_welcome_comes_later_and_one_that_may_have_come_does_
 async def test_person_is_welcomed_in_their_first_direct_message_once(stage: Stage) -> None:
     dm = open_direct_message(stage)
     [welcome] = await welcomes(stage, dm)
-    assert welcome.text == texts.WELCOME_IN_DIRECT_MESSAGE
-    assert texts.SEEN_IN_DIRECT_MESSAGE in shown(welcome)
+    assert welcome.text.startswith(texts.welcome.WELCOME_IN_DIRECT_MESSAGE)
+    assert texts.welcome.SEEN_IN_DIRECT_MESSAGE in shown(welcome)
     open_direct_message(stage)
     await stage.delivered()
     await stage.answers("random", await stage.mention(channel="random"))
@@ -211,7 +211,7 @@ async def test_suggested_prompt_of_a_channel_is_asked_in_the_thread_of_the_welco
     assert DRAFT in str(question.blocks)
     assert stage.prompts() == [[{"role": "user", "content": DRAFT}]]
     await alan.press("new", welcome.ts, FIRST)
-    await stage.sandbox.wait_for(lambda: ("U0ALAN", texts.SUGGESTION_ASKED) in ephemerals(stage))
+    await stage.sandbox.wait_for(lambda: ("U0ALAN", texts.welcome.SUGGESTION_ASKED) in ephemerals(stage))
     # Whoever asked goes on without a mention.
     await stage.sandbox.say("alan", "new", "and in French?", welcome.ts)
     await stage.answers("new", welcome.ts, count=4)
@@ -232,12 +232,12 @@ async def test_suggested_prompt_in_app_home_is_asked_in_the_direct_message(vendo
     async with Sandbox(manifest=manifest(app)) as sandbox, running(settings_of(sandbox, vendor)):
         stage = Stage(sandbox, vendor)
         ada, dm = sandbox.client("ada"), sandbox.dm("ada")
-        assert texts.TRY_ONE in await home(stage, "ada")
+        assert texts.home.TRY_ONE in await home(stage, "ada")
         assert ada.home is not None
         await ada.press_in_view(ada.home, FIRST)
         await sandbox.wait_for(lambda: ada.modal is not None)
-        assert texts.ASKED_FROM_HOME in str(ada.modal)
-        assert texts.QUOTAS_TITLE not in str(ada.modal)
+        assert texts.welcome.ASKED_FROM_HOME in str(ada.modal)
+        assert texts.quotas.QUOTAS_TITLE not in str(ada.modal)
         [question] = await sandbox.wait_for(lambda: [m for m in stage.bots(dm) if "asks:" in shown(m)])
         thread = question.ts if app == "manifest.agent.json" else None
         answers = await sandbox.wait_for(lambda: [m for m in stage.bots(dm, thread) if shown(m) == "The whole answer."])
@@ -252,7 +252,7 @@ async def test_presser_without_access_is_told_and_nothing_is_posted(stage: Stage
     [welcome] = await welcomes(stage, "new")
     await stage.sandbox.client("edith").press("new", welcome.ts, FIRST)
     await stage.sandbox.wait_for(lambda: ephemerals(stage))
-    assert ephemerals(stage) == [("U0EDITH", texts.DENIED_GUEST)]
+    assert ephemerals(stage) == [("U0EDITH", texts.access.DENIED_GUEST)]
     assert stage.bots("new", welcome.ts) == [welcome]
 
 
@@ -261,7 +261,7 @@ async def test_prompt_that_is_no_longer_offered_asks_nothing(stage: Stage) -> No
     invite(stage.sandbox)
     [welcome] = await welcomes(stage, "new")
     await stage.sandbox.client("ada").press("new", welcome.ts, FIRST, "Sell me a bridge")
-    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.SUGGESTION_GONE)])
+    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.welcome.SUGGESTION_GONE)])
     assert stage.bots("new", welcome.ts) == [welcome]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.core import choices
 from bot.core.actions import ReplyAction
-from bot.core.calls import PROPOSALS, READ_CHANNEL, CallResult, CallState
+from bot.core.calls import PROPOSALS, READ_CHANNEL, CallResult, CallState, ToolUse
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
 from bot.mcp.config import McpSetup, ServerConfig, ToolRules
@@ -47,18 +47,9 @@ class Notes:
             tuple(ToolDefinition(name, f"{name}.", schema, "a hash", rule=rule) for name, rule in RULES.items())
         )
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
-        if tool == "notes__add":
-            self.written.append(arguments)
+    async def call(self, use: ToolUse) -> CallResult:
+        if use.tool == "notes__add":
+            self.written.append(use.arguments)
         else:
             await self.may_list.wait()
             self.listed += 1

@@ -17,7 +17,7 @@ from bot.core.files import OpenedFile, Unread
 from bot.core.job import End, Job, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
-from bot.core.texts import OWN_NAMES
+from bot.core.texts.models import OWN_NAMES
 from bot.models.events import Completion, FinishReason, StreamEvent, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Prompt, TokenEstimate
@@ -30,6 +30,7 @@ from bot.services.memory import Remembering
 from bot.services.pane import AssistantPane, Signs, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
 from bot.services.quota import Quota
+from bot.services.schedules import Schedules
 from bot.services.steps import Steps, StepSettings
 from bot.services.tool_calls import ToolCalls, Tools
 from bot.services.worker import Worker
@@ -119,6 +120,7 @@ class MemoryReply:
     may_finish: asyncio.Event
     reply: ReplyState = field(default_factory=ReplyState)
     calls: int = 3
+    left_at: float = 0.0
     freshness: Freshness = field(default_factory=Freshness)
     end: End | None = None
     """The end that `finish` was called with."""
@@ -360,6 +362,7 @@ class AnsweringStage:
             quota,
             pane,
             Remembering(stores, workspace, access),
+            Schedules(stores, workspace, access),
             answers,
         )
         self.worker = Worker(stores, workspace, 5.0, self._answer, access.may_be_queued, pane)

@@ -48,6 +48,9 @@ class SureGate(Gate):
     async def is_for_us(self, question: Question) -> bool:
         return True
 
+    async def is_closing(self, question: Question) -> bool:
+        return True
+
 
 @dataclass
 class IntakeStage:
@@ -66,7 +69,7 @@ class IntakeStage:
         self.access_control = beside.answering.access_control
         self.surfaces = MemorySurfaces()
         private_notices = PrivateNotices(self.accounts, stores.notices)
-        workspace = having(beside.workspace, surfaces=self.surfaces)
+        workspace = having(beside.workspace, surfaces=self.surfaces, may_react=True)
         self.quiet = QuietThreads(stores, workspace, private_notices, self.access_control)
         triage = MessageTriage(stores, workspace, TriageRules(), self.quiet, self.gate)
         self.intake = Intake(

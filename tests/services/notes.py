@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.core.calls import CallResult, CallState, Decision, RecordedCall
+from bot.core.calls import CallResult, CallState, Decision, RecordedCall, ToolUse
 from bot.core.conversation import Question
 from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, ToolDefinition, ToolRule
@@ -79,21 +79,12 @@ class NotesServer:
         described = self.description, {"type": "object"}, self.definition_hash, self.origins
         return Offered(tuple(ToolDefinition(name, *described, rule) for name, rule in self.rules.items()), self.missing)
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
-        self.asked_by.add((question.user_id, definition_hash))
-        self.calls.append((tool, arguments))
+    async def call(self, use: ToolUse) -> CallResult:
+        self.asked_by.add((use.question.user_id, use.definition_hash))
+        self.calls.append((use.tool, use.arguments))
         self.begun.set()
         await self.may_end.wait()
-        return CallResult(self.outcome, self.result or f"{tool} returned.", **self.more)
+        return CallResult(self.outcome, self.result or f"{use.tool} returned.", **self.more)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import copy
 from typing import Any, TypeVar
 
 from bot.core.job import Lease
+from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Identity
 from bot.reply.workspace import Workspace
 from bot.store import Stores
@@ -23,7 +24,13 @@ def having(owner: T, **parts: Any) -> T:
 
 def workspace_of(**parts: Any) -> Workspace:
     """Returns a workspace that has these parts, and no other part that calls Slack."""
-    alone = {"me": ME, "lease": Lease(), "telemetry": OFF, "token_refused": lambda: False}
+    alone = {
+        "me": ME,
+        "lease": Lease(),
+        "telemetry": OFF,
+        "token_refused": lambda: False,
+        "sign_in_addresses": SignInAddresses(),
+    }
     return having(object.__new__(Workspace), **alone | parts)
 
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 
 from bot.core.actions import ActionResponse
-from bot.core.calls import ApprovalPlace, Ask
+from bot.core.calls import ApprovalPlace
 from bot.core.conversation import ThreadKey
 from bot.services.reply_actions import ReplyActions
+from bot.slack.blockkit import Json
 from bot.slack.surfaces import Surfaces
+from bot.slack.views.arguments import approval_in
 from tests.services.answering import AnsweringStage
 from tests.services.parts import having
 
@@ -18,6 +20,8 @@ class MemorySurfaces(Surfaces):
     responses: list[ActionResponse] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     modals: list[ApprovalPlace | None] = field(default_factory=list)
+    reactions: list[tuple[str, str]] = field(default_factory=list)
+    """Messages and the bot's reactions to them."""
     error: Exception | None = None
 
     async def respond_to_action(
@@ -25,14 +29,16 @@ class MemorySurfaces(Surfaces):
     ) -> None:
         self.responses.append(response)
 
+    async def react(self, channel_id: str, ts: str, emoji: str) -> None:
+        self.reactions.append((ts, emoji))
+
     async def delete_ephemeral(self, response_url: str) -> None:
         self.deleted.append(response_url)
 
-    async def open_arguments_modal(
-        self, trigger_id: str, ask: Ask, place: ApprovalPlace | None, *, as_json: bool
-    ) -> None:
-        self.modals.append(place)
+    async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
+        self.modals.append(approval_in(view) if "submit" in view else None)
         self._fail()
+        return "V1"
 
     def _fail(self) -> None:
         if self.error:
@@ -43,4 +49,5 @@ def actions_on(stage: AnsweringStage) -> ReplyActions:
     """Returns the reply actions beside a stage's worker. UADMIN is an admin."""
     stores = having(stage.stores, clock=stage.clock)
     workspace = having(stage.workspace, surfaces=MemorySurfaces())
-    return ReplyActions(stores, workspace, stage.worker, stage.answering.access_control)
+    access = stage.answering.access_control
+    return ReplyActions(stores, workspace, stage.worker, access, stage.answering.schedules)

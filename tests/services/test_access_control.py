@@ -14,7 +14,7 @@ from tests.services.answering import QUESTION, Accounts
 
 @pytest.mark.parametrize(
     ("from_bot", "sentences"),
-    [(False, [texts.naming_admins(Denial.GUEST, ["<@U3>", "<@U4>", "<@U5>"])]), (True, [])],
+    [(False, [texts.access.naming_admins(Denial.GUEST, ["<@U3>", "<@U4>", "<@U5>"])]), (True, [])],
     ids=["person", "bot"],
 )
 async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(

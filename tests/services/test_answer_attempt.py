@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.calls import Step
+from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File
 from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import End, Job, Spent
@@ -131,8 +131,8 @@ def test_hidden_thinking_is_estimated_by_its_time(
     attempt = asked()
     for event, now in events:
         attempt.receive(event, now)
-    attempt.heard_until(until)
-    attempt.heard_until(until + 5.0)
+    attempt.count_thinking_until(until)
+    attempt.count_thinking_until(until + 5.0)
     assert attempt.spent.output_tokens == int(
         7 / CHARS_PER_TOKEN * any(event in ("Because", Thinking(7)) for event, _ in events)
         + hidden_s * HIDDEN_TOKENS_PER_S
@@ -255,6 +255,35 @@ def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0)
     attempt.answer.append("x" * chars)
     assert attempt.finish(End(reason), NOW, has_canvases=has_scope).offers_canvas is offered
+
+
+def agreed(tool: str, made: int, state: CallState = CallState.DONE) -> RecordedCall:
+    return RecordedCall(
+        0, 0, "", tool, {}, "", state, result="Changed number 7: daily.", made=made, decision=Decision.APPROVED
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "has_undo", "schedule_id"),
+    [
+        ([agreed(REMEMBER, 4)], True, 0),
+        ([agreed(REMEMBER, 0)], False, 0),
+        ([agreed(REMEMBER, 4), agreed(REMEMBER, 0)], True, 0),
+        ([agreed(SCHEDULE, 3)], False, 3),
+        ([agreed(SCHEDULE, 3), agreed(SCHEDULE, 5)], False, 5),
+        ([agreed(SCHEDULE, 3), agreed(SCHEDULE, 0)], False, 0),
+        ([agreed(SCHEDULE, 3), agreed(REMEMBER, 4)], True, 3),
+        ([agreed(SCHEDULE, 3, CallState.FAILED), agreed(REMEMBER, 4, CallState.DENIED)], False, 0),
+        ([replace(agreed(SCHEDULE, 3), decision=None)], False, 0),
+        ([agreed("notes__add", 3)], False, 0),
+    ],
+)
+def test_answer_offers_to_take_back_what_its_calls_have_made_whatever_their_sentences_say(
+    calls: list[RecordedCall], has_undo: bool, schedule_id: int
+) -> None:
+    attempt = attempt_at(Step(0, "", (), MODEL, tuple(calls)))
+    end = attempt.finish(END, NOW)
+    assert (end.has_undo, end.schedule_id) == (has_undo, schedule_id)
 
 
 def test_files_that_were_not_read_are_named_below_the_answer() -> None:

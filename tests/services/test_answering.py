@@ -159,7 +159,7 @@ async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStag
     await stage.ended()
     assert stage.model.prompts == []
     assert (await stage.row()).end_reason == EndReason.STOPPED
-    assert seen(stage.replies.opened[0].end) == End(EndReason.STOPPED, texts.STOPPED)
+    assert seen(stage.replies.opened[0].end) == End(EndReason.STOPPED, texts.answers.STOPPED)
 
 
 # Attempts that end before their job.
@@ -241,7 +241,7 @@ async def test_a_question_is_queued_again_however_long_the_database_is_away(stag
     assert (await stage.row()).status == "queued"
 
 
-DENIED_GUEST = texts.naming_admins(texts.DENIED_GUEST, ["<@UADMIN>"])
+DENIED_GUEST = texts.access.naming_admins(texts.access.DENIED_GUEST, ["<@UADMIN>"])
 
 
 async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringStage) -> None:
@@ -272,7 +272,7 @@ async def test_question_waits_in_sight_until_slack_says_who_asked(
     stage.open_all()
     await stage.until(lambda: bool(stage.attempts), "the job is claimed")
     await stage.until(
-        lambda: any(texts.CHECKING_ACCESS in one.activities for one in stage.replies.opened), "it says so"
+        lambda: any(texts.answers.CHECKING_ACCESS in one.activities for one in stage.replies.opened), "it says so"
     )
     attempt = stage.attempts[0]
     if event == "stop":
@@ -332,7 +332,7 @@ async def test_failed_requests_that_are_charged_count_beside_the_one_that_answer
     [life] = stage.lives
     assert life.usage is not None
     assert (life.usage.input_tokens > 10, life.usage.output_tokens) == (True, 100 + 2)
-    assert stage.replies.opened[0].activities == [texts.TRYING_AGAIN, ""]
+    assert stage.replies.opened[0].activities == [texts.models.TRYING_AGAIN, ""]
 
 
 def interrupted_at(reason: EndReason, *parts: str) -> list[tuple[Sequence[StreamEvent], Exception | None]]:
@@ -367,7 +367,7 @@ async def test_third_failure_midway_ends_the_answer_with_its_text_and_continue(s
     assert [row.end_reason for row in await turns_of(stage)] == ["interrupted", "interrupted", "cut"]
     end = stage.replies.opened[-1].end
     assert end is not None
-    assert end.notice == texts.model_failure(EndReason.CUT, MODEL_NAME, goes_on=True)
+    assert end.notice == texts.models.model_failure(EndReason.CUT, MODEL_NAME, goes_on=True)
     assert "Continue" in end.notice
     assert end.reason.is_continuable
     assert (await turns_of(stage))[-1].answer == f"{PART}It goes on.\n\nAnd on."
@@ -554,12 +554,14 @@ def unasked(reason: EndReason, notice: str, answer: str = "", **change: Any) -> 
 ENDINGS = {
     "whole": Ending(EndReason.WHOLE),
     "too long": Ending(
-        EndReason.LENGTH_LIMIT, ("Because.", completed(finish_reason=FinishReason.LENGTH)), notice=texts.LENGTH_LIMIT
+        EndReason.LENGTH_LIMIT,
+        ("Because.", completed(finish_reason=FinishReason.LENGTH)),
+        notice=texts.answers.LENGTH_LIMIT,
     ),
     "another model": Ending(
         EndReason.WHOLE,
         ("Because.", completed("anthropic/claude")),
-        footer=texts.fell_back("claude"),
+        footer=texts.models.fell_back("claude"),
         model="anthropic/claude",
     ),
     "refused features": Ending(
@@ -571,11 +573,11 @@ ENDINGS = {
         EndReason.REFUSED,
         ("Because.",),
         failed(EndReason.REFUSED, "openai/other"),
-        notice=texts.model_failure(EndReason.REFUSED, "other"),
+        notice=texts.models.model_failure(EndReason.REFUSED, "other"),
         model="openai/other",
     ),
     "unexpected error": Ending(
-        EndReason.INTERNAL_ERROR, ("Because.",), ValueError("unforeseen"), notice=texts.INTERNAL_ERROR
+        EndReason.INTERNAL_ERROR, ("Because.",), ValueError("unforeseen"), notice=texts.answers.INTERNAL_ERROR
     ),
     "shorter than an earlier attempt's": Ending(
         EndReason.REFUSED,
@@ -583,7 +585,7 @@ ENDINGS = {
         failed(EndReason.REFUSED),
         {"checkpoint": LEFT},
         answer="Because it is.",
-        notice=texts.model_failure(EndReason.REFUSED, MODEL_NAME, goes_on=True),
+        notice=texts.models.model_failure(EndReason.REFUSED, MODEL_NAME, goes_on=True),
     ),
     "whole and shorter than an earlier attempt's": Ending(EndReason.WHOLE, change={"checkpoint": LEFT}),
     "stopped with an earlier attempt's text": unasked(
@@ -598,7 +600,7 @@ ENDINGS = {
         failed(EndReason.EMPTY),
         {"checkpoint": Checkpoint("Be")},
         answer="Be",
-        notice=texts.model_failure(EndReason.EMPTY, MODEL_NAME, goes_on=True),
+        notice=texts.models.model_failure(EndReason.EMPTY, MODEL_NAME, goes_on=True),
     ),
     "failed as it went on": Ending(
         EndReason.OVERLOADED,
@@ -606,11 +608,11 @@ ENDINGS = {
         failed(EndReason.OVERLOADED),
         {"checkpoint": Checkpoint(TEXT)},
         answer=TEXT,
-        notice=texts.model_failure(EndReason.OVERLOADED, MODEL_NAME, goes_on=True),
+        notice=texts.models.model_failure(EndReason.OVERLOADED, MODEL_NAME, goes_on=True),
         footer="",
     ),
-    "interrupted too often": unasked(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted(), interruptions=3),
-    "bare mention": unasked(EndReason.NOTHING_ASKED, texts.HELP, question=replace(QUESTION, text=MENTION)),
+    "interrupted too often": unasked(EndReason.INTERRUPTED_TOO_OFTEN, texts.models.interrupted(), interruptions=3),
+    "bare mention": unasked(EndReason.NOTHING_ASKED, texts.answers.HELP, question=replace(QUESTION, text=MENTION)),
     "bare mention after a question": Ending(
         EndReason.WHOLE,
         change={
@@ -624,7 +626,7 @@ ENDINGS = {
         notice=unread_notice((OpenedFile(File("F1", "chart.png", "image/png"), Unread.KIND),), ()),
     ),
     "deleted question": unasked(
-        EndReason.STOPPED, texts.STOPPED, question=replace(QUESTION, text=""), stop_requested=True
+        EndReason.STOPPED, texts.answers.STOPPED, question=replace(QUESTION, text=""), stop_requested=True
     ),
 }
 
@@ -730,7 +732,7 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
     row = await turn(alone)
     assert (row.sources, row.web_searches) == ([["https://example.com/typist", "Typist"]], 2)
     [reply] = alone.replies.opened
-    assert reply.activities == [*map(texts.searching, ("", "bots")), "", texts.searching("more"), ""]
+    assert reply.activities == [*map(texts.answers.searching, ("", "bots")), "", texts.answers.searching("more"), ""]
     assert reply.end is not None
     assert list(reply.end.sources) == [source]
     assert alone.answering.steps.prompt_builder.estimate.tokens("word " * 100) == before, (
@@ -780,7 +782,7 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
     await attempt_at(alone, lambda job: replace(job, messages=messages, attempts=attempts, checkpoint=checkpoint))
     shown = end_of(alone)
     assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
-    assert shown.notice == (texts.DENIED_GUEST if expected is EndReason.DENIED else "")
+    assert shown.notice == (texts.access.DENIED_GUEST if expected is EndReason.DENIED else "")
 
 
 DEFAULT = "You are a colleague."
@@ -945,7 +947,7 @@ async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_ou
     showing(alone, Broken())
     await attempt_at(alone)
     assert ((await alone.row()).status, (await turn(alone)).end_reason) == ("ended", EndReason.INTERNAL_ERROR)
-    assert await unshown_end(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, origins=OURS)
+    assert await unshown_end(alone) == End(EndReason.INTERNAL_ERROR, texts.answers.INTERNAL_ERROR, origins=OURS)
 
 
 async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: AnsweringStage) -> None:
@@ -960,7 +962,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     assert replies.opened[0].is_left
     assert await unshown_end(alone) == End(
         EndReason.INTERNAL_ERROR,
-        texts.INTERNAL_ERROR,
+        texts.answers.INTERNAL_ERROR,
         MODEL_NAME,
         model=MODEL,
         first_token_s=0.0,

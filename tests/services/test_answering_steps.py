@@ -295,22 +295,26 @@ async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
 
 # Streams.
 
+BEGUN = "999980.000000"
+"""The first message of a thread, before the question."""
+
 
 @pytest.mark.parametrize(
-    ("channel_id", "group", "uses_all", "streamed"),
+    ("channel_id", "thread_ts", "group", "uses_all", "streamed"),
     [
-        ("C1", "nobody else", False, [1]),
-        ("C1", "nobody else", True, [1]),
-        ("C1", "others", False, []),
-        ("C1", "unknown", False, []),
-        ("D1", "others", False, [1]),
+        ("C1", BEGUN, "nobody else", False, [1]),
+        ("C1", BEGUN, "nobody else", True, [1]),
+        ("C1", BEGUN, "others", False, []),
+        ("C1", BEGUN, "unknown", False, []),
+        ("C1", QUESTION.ts, "unknown", False, [1]),
+        ("D1", BEGUN, "others", False, [1]),
     ],
-    ids=["alone", "with tools and search", "in a group", "participants not read", "in a direct message"],
+    ids=["alone", "with tools and search", "in a group", "not known", "in a new thread", "in a direct message"],
 )
 async def test_answer_is_streamed_only_if_all_readers_see_it_grow(
-    channel_id: str, group: str, uses_all: bool, streamed: list[int]
+    channel_id: str, thread_ts: str, group: str, uses_all: bool, streamed: list[int]
 ) -> None:
-    thread = replace(QUESTION.thread, channel_id=channel_id)
+    thread = replace(QUESTION.thread, channel_id=channel_id, thread_ts=thread_ts)
     tools = notes() if uses_all else NotesServer({})
     async with staged(tools, ANSWER, question=replace(QUESTION, thread=thread)) as stage:
         stage.replies.may_open.clear()
@@ -369,15 +373,15 @@ async def until_status(stage: AnsweringStage, status: str) -> list[str]:
 @pytest.mark.parametrize(
     ("events", "status"),
     [
-        ((), texts.STATUS_THINKING),
-        ((), texts.STATUS_TAKES_LONG),
-        ((Thinking(9),), texts.STATUS_TAKES_LONG),
-        ((Searching(),), texts.status_searching("")),
-        ((Searching("bots"),), texts.status_searching("bots")),
-        ((Searching("bots"), Searching(done=True)), texts.status_searching("bots")),
-        ((Searching(), Searching("bots", done=True)), texts.status_searching("bots")),
-        ((Searching("bots"), "Because"), texts.STATUS_WRITING),
-        (("Because", Searching("bots")), texts.status_searching("bots")),
+        ((), texts.statuses.STATUS_THINKING),
+        ((), texts.statuses.STATUS_TAKES_LONG),
+        ((Thinking(9),), texts.statuses.STATUS_TAKES_LONG),
+        ((Searching(),), texts.statuses.status_searching("")),
+        ((Searching("bots"),), texts.statuses.status_searching("bots")),
+        ((Searching("bots"), Searching(done=True)), texts.statuses.status_searching("bots")),
+        ((Searching(), Searching("bots", done=True)), texts.statuses.status_searching("bots")),
+        ((Searching("bots"), "Because"), texts.statuses.STATUS_WRITING),
+        (("Because", Searching("bots")), texts.statuses.status_searching("bots")),
     ],
 )
 async def test_status_says_what_the_model_does(events: Sequence[StreamEvent], status: str) -> None:
@@ -390,7 +394,7 @@ async def test_status_says_what_the_model_does(events: Sequence[StreamEvent], st
     [job] = await stores.worker_queue.claim(1)
     answering = asyncio.create_task(stage.answering.answer(AnswerAttempt(Answer(job), clock.monotonic())))
     # A thread's first status waits a tenth of a second for the next one.
-    assert set(await until_status(stage, status)) <= {texts.STATUS_THINKING}
+    assert set(await until_status(stage, status)) <= {texts.statuses.STATUS_THINKING}
     stage.model.may_end.set()
     await answering
     assert await until_status(stage, "") == []
@@ -427,10 +431,12 @@ async def test_status_names_the_tool_that_runs_and_then_says_that_the_model_thin
     async with staged(tools, asking(LIST), ANSWER, model=SlowStep) as stage:
         stage.model.may_end.clear()
         # A thread's first status waits a tenth of a second for the next one. Beside other load, more time may pass.
-        before = await until_status(stage, texts.status_running("notes.list"))
-        assert before == [status for status in (texts.STATUS_THINKING, texts.STATUS_WRITING) if status in before]
+        before = await until_status(stage, texts.statuses.status_running("notes.list"))
+        assert before == [
+            status for status in (texts.statuses.STATUS_THINKING, texts.statuses.STATUS_WRITING) if status in before
+        ]
         tools.may_end.set()
-        assert await until_status(stage, texts.STATUS_THINKING) == []
+        assert await until_status(stage, texts.statuses.STATUS_THINKING) == []
         stage.model.may_end.set()
         await ended(stage)
         assert await until_status(stage, "") == []

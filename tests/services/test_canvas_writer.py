@@ -90,10 +90,10 @@ def entry(job: Job, tries: int = 1) -> OutboxEntry:
     ("refused", "error", "sentence", "calls"),
     [
         ("create", FAILED, None, ALL_CALLS),
-        ("create", FORBIDDEN, texts.CANVAS_NOT_MADE, ALL_CALLS),
+        ("create", FORBIDDEN, texts.actions.CANVAS_NOT_MADE, ALL_CALLS),
         ("post", FAILED, None, ["create", "link", "link", "post", "share"]),
         ("share", FAILED, None, ALL_CALLS),
-        ("share", FORBIDDEN, texts.CANVAS_NOT_OPENED, ALL_CALLS),
+        ("share", FORBIDDEN, texts.actions.CANVAS_NOT_OPENED, ALL_CALLS),
     ],
     ids=str,
 )
@@ -116,15 +116,15 @@ async def test_person_who_wants_a_canvas_waits_for_some_tries_only(stores: Store
     slack = CanvasesInSlack()
     await writer_of(stores, slack).write(entry(job, tries), bool)
     assert slack.calls == (ALL_CALLS if is_made else [])
-    assert slack.told == ([] if is_made else [("U7", texts.CANVAS_NOT_MADE)])
+    assert slack.told == ([] if is_made else [("U7", texts.actions.CANVAS_NOT_MADE)])
 
 
 @pytest.mark.parametrize(
     ("reason", "may_write", "sentence"),
     [
-        (EndReason.STOPPED, True, texts.CANVAS_OF_INCOMPLETE),
-        (EndReason.STOPPED, False, texts.CANVAS_OF_INCOMPLETE),
-        (EndReason.WHOLE, False, texts.CANVAS_FORBIDDEN),
+        (EndReason.STOPPED, True, texts.actions.CANVAS_OF_INCOMPLETE),
+        (EndReason.STOPPED, False, texts.actions.CANVAS_OF_INCOMPLETE),
+        (EndReason.WHOLE, False, texts.actions.CANVAS_FORBIDDEN),
     ],
 )
 async def test_person_is_told_once_why_an_answer_gets_no_canvas(

@@ -25,6 +25,7 @@ from bot.core.surfaces import CommandResponse
 from bot.core.triage import Engagement
 from bot.errors import EndReason
 from bot.services.shortcut import MessageShortcut, QuestionPosts
+from bot.slack.views.question import SubmittedQuestion
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock, idle
@@ -36,11 +37,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "admins" / "channels.md"
 IN_EACH_MODE = "In each mode:"
 ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed", "–"
 TOLD = {
-    texts.naming_admins(Denial.GUEST, ["<@UADMIN>"]): "told: no access",
-    texts.naming_admins(Denial.EXTERNAL, ["<@UADMIN>"]): "told: no access",
-    texts.QUIET_NOW: "quieted",
-    texts.ALREADY_QUIET: "told: it is quiet",
-    texts.naming_admins(texts.NOT_YOUR_THREAD, ["<@UADMIN>"]): "told: not theirs",
+    texts.access.naming_admins(Denial.GUEST, ["<@UADMIN>"]): "told: no access",
+    texts.access.naming_admins(Denial.EXTERNAL, ["<@UADMIN>"]): "told: no access",
+    texts.access.QUIET_NOW: "quieted",
+    texts.access.ALREADY_QUIET: "told: it is quiet",
+    texts.access.naming_admins(texts.access.NOT_YOUR_THREAD, ["<@UADMIN>"]): "told: not theirs",
 }
 """Outcomes, by the sentence that the writer sees."""
 QUIET = "quiet thread"
@@ -69,7 +70,7 @@ class Posts(MemorySurfaces):
         return question.about.channel_id, self.ts
 
     async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
-        assert response.content == texts.ASKED_IN_THREAD
+        assert response.content == texts.shortcut.ASKED_IN_THREAD
 
 
 @dataclass
@@ -211,7 +212,7 @@ async def shortcut(cell: Cell) -> tuple[str | None, Event]:
     about = QuotedMessage(cell.channel_id, thread, thread, "why?", "https://hooks.example/1")
 
     async def ask() -> None:
-        await shortcut.ask(GRACE, f"V {cell.channel_id}", about, "and why?")
+        await shortcut.ask(GRACE, SubmittedQuestion(f"V {cell.channel_id}", about, "and why?"))
         for entry in await stage.stores.outbox.claim_due(100):
             if entry.kind is OutboxKind.POST_QUESTION:
                 await question_posts.post(entry)

@@ -10,15 +10,16 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.channel_settings import ChannelSettings
-from bot.core.conversation import Message, ThreadKey
-from bot.core.job import Spent
+from bot.core.conversation import File, Message, Question, ThreadKey
+from bot.core.job import End, Spent
 from bot.core.triage import Engagement
+from bot.errors import EndReason, RateLimited
 from bot.services.engagement import QuietPress
-from bot.services.intake import SharedTokens
+from bot.services.intake import THANKS_REACTION, SharedTokens
 from bot.store import Stores
 from tests.clocks import idle
 from tests.services.answering import QUESTION
-from tests.services.intake import IntakeStage, queued
+from tests.services.intake import IntakeStage, SureGate, queued
 
 MENTION = Message("T1", "C1", "1.000100", "<@UBOT> why?", user_id="U1")
 
@@ -79,10 +80,10 @@ ASKED = "1.000100"
 @pytest.mark.parametrize(
     ("engagement", "gate", "has_model", "sentence"),
     [
-        (Engagement.FOLLOW_UPS, True, True, texts.SOMEBODY_JOINED_IN_DOUBT),
-        (Engagement.FOLLOW_UPS, True, False, texts.SOMEBODY_JOINED[Engagement.FOLLOW_UPS]),
-        (Engagement.FOLLOW_UPS, False, True, texts.SOMEBODY_JOINED[Engagement.FOLLOW_UPS]),
-        (Engagement.EVERYONE, True, True, texts.SOMEBODY_JOINED[Engagement.EVERYONE]),
+        (Engagement.FOLLOW_UPS, True, True, texts.access.SOMEBODY_JOINED_IN_DOUBT),
+        (Engagement.FOLLOW_UPS, True, False, texts.access.SOMEBODY_JOINED[Engagement.FOLLOW_UPS]),
+        (Engagement.FOLLOW_UPS, False, True, texts.access.SOMEBODY_JOINED[Engagement.FOLLOW_UPS]),
+        (Engagement.EVERYONE, True, True, texts.access.SOMEBODY_JOINED[Engagement.EVERYONE]),
     ],
 )
 async def test_starter_reads_when_somebody_joins_whether_a_model_decides_in_doubt(
@@ -99,9 +100,9 @@ async def test_starter_reads_when_somebody_joins_whether_a_model_decides_in_doub
 @pytest.mark.parametrize(
     ("user_id", "sentence", "quiet"),
     [
-        ("U1", texts.QUIET_NOW, True),
-        ("UADMIN", texts.QUIET_NOW, True),
-        ("U2", texts.naming_admins(texts.NOT_YOUR_THREAD, ["<@UADMIN>"]), False),
+        ("U1", texts.access.QUIET_NOW, True),
+        ("UADMIN", texts.access.QUIET_NOW, True),
+        ("U2", texts.access.naming_admins(texts.access.NOT_YOUR_THREAD, ["<@UADMIN>"]), False),
     ],
 )
 async def test_button_quiets_a_thread_for_its_starter_and_admins(
@@ -121,7 +122,91 @@ async def test_press_is_answered_while_the_database_is_away(stage: IntakeStage) 
         await connection.execute(sa.text("DROP TABLE IF EXISTS quiet_threads"))
         await connection.execute(sa.text("DROP TABLE IF EXISTS jobs"))
     await stage.quiet.pressed(QuietPress(ThreadKey("T1", "C1", ASKED), "U1", "2.0", "https://hooks.example/1"))
-    assert [response.sentence for response in stage.surfaces.responses] == [texts.ACTION_FAILED]
+    assert [response.sentence for response in stage.surfaces.responses] == [texts.actions.ACTION_FAILED]
+
+
+THANKS = [("3.0", THANKS_REACTION)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "changes", "asked", "reactions"),
+    [
+        ("Because.", "thank you!", {}, 1, THANKS),
+        ("Because.", "<@UBOT> thanks", {}, 1, THANKS),
+        ("Because.", "ok :+1:", {}, 1, []),
+        ("Because.", "thanks <@U2>", {}, 1, []),
+        ("Because.", "thanks, and how?", {}, 2, []),
+        ("Because.", "thanks", {"files": (File("F1", "a.png"),)}, 2, []),
+        ("Because.", "<@UBOT> thanks", {"thread_ts": None}, 2, []),
+        ("Because.", "<@UBOT> thanks", {"thread_ts": "0.5"}, 2, []),
+        ("Because.", "awesome, staging is green", {}, 2, []),
+        ("Shall I?", "ok", {}, 2, []),
+        ("Shall I?", "no thanks", {}, 1, THANKS),
+        (None, "thanks", {}, 1, THANKS),
+        (None, "ok", {}, 1, []),
+    ],
+)
+async def test_closing_of_a_thread_gets_no_answer(
+    stage: IntakeStage,
+    answer: str | None,
+    text: str,
+    changes: dict[str, Any],
+    asked: int,
+    reactions: list[tuple[str, str]],
+) -> None:
+    await stage.intake.receive("Ev1", MENTION)
+    if answer is not None:
+        [job] = await stage.stores.worker_queue.claim(1)
+        await stage.stores.worker_queue.finish(job, End(EndReason.WHOLE), answer)
+    message = Message("T1", "C1", "3.0", text, thread_ts=ASKED, user_id="U1")
+    await stage.intake.receive("Ev2", replace(message, **changes))
+    await idle()
+    assert (await queued(stage.stores), stage.surfaces.reactions) == (asked, reactions)
+
+
+@pytest.mark.parametrize(("gate", "has_model", "asked"), [(True, True, 1), (True, False, 2), (False, True, 2)])
+async def test_model_decides_about_a_closing_in_doubt(
+    stage: IntakeStage, gate: bool, has_model: bool, asked: int
+) -> None:
+    stage = stage if has_model else IntakeStage(stage.stores, gate=None)
+    await stage.stores.channel_settings.write("T1", "C1", ChannelSettings(gate=gate))
+    await stage.intake.receive("Ev1", MENTION)
+    doubtful = Message("T1", "C1", "3.0", "awesome, staging is green", thread_ts=ASKED, user_id="U1")
+    await stage.intake.receive("Ev2", doubtful)
+    await idle()
+    assert await queued(stage.stores) == asked
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), RateLimited("m", 1.0)])
+async def test_closing_in_doubt_is_answered_if_the_model_cannot_decide(stage: IntakeStage, error: Exception) -> None:
+    class Failing(SureGate):
+        async def is_closing(self, question: Question) -> bool:
+            raise error
+
+    stage = IntakeStage(stage.stores, gate=Failing())
+    await stage.stores.channel_settings.write("T1", "C1", ChannelSettings(gate=True))
+    await stage.intake.receive("Ev1", MENTION)
+    await stage.intake.receive("Ev2", replace(MENTION, ts="3.0", text="awesome, staging is green", thread_ts=ASKED))
+    await idle()
+    assert await queued(stage.stores) == 2
+
+
+async def test_closing_is_no_line_between_an_answer_and_a_follow_up(stage: IntakeStage) -> None:
+    await stage.intake.receive("Ev1", MENTION)
+    await stage.intake.receive("Ev2", Message("T1", "C1", "2.0", "I know", thread_ts=ASKED, user_id="U2"))
+    for number, text in enumerate(("<@UBOT> and then?", "thanks", "how long?"), start=3):
+        await stage.intake.receive(f"Ev{number}", replace(MENTION, ts=f"{number}.0", text=text, thread_ts=ASKED))
+    assert await queued(stage.stores) == 3
+
+
+async def test_closing_that_is_edited_into_a_question_is_answered(stage: IntakeStage) -> None:
+    await stage.intake.receive("Ev1", MENTION)
+    thanks = replace(MENTION, ts="3.0", text="thanks", thread_ts=ASKED)
+    await stage.intake.receive("Ev2", thanks)
+    await stage.edits.edited("Ev3", thanks, replace(thanks, text="thanks!"), "4.0")
+    assert await queued(stage.stores) == 1
+    await stage.edits.edited("Ev4", thanks, replace(thanks, text="thanks, and how?"), "5.0")
+    assert await queued(stage.stores) == 2
 
 
 @pytest.mark.parametrize(

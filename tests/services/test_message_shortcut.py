@@ -28,6 +28,7 @@ from bot.services.shortcut import (
     Reactions,
 )
 from bot.slack.retry import LOOKS, MAX_LOOKS
+from bot.slack.views.question import SubmittedQuestion
 from tests.clocks import InstantClock
 from tests.services.parts import stores_of, workspace_of
 
@@ -42,9 +43,9 @@ DELETED = Refused("chat.postMessage", "thread_not_found", Refusal.OUTSIDE_THREAD
 NO_TOKEN = Refused("chat.postMessage", "token_revoked", Refusal.TOKEN_GONE)
 ME = Identity("T1", "U0BOT", "B0BOT", "typist")
 AWAY = StoreError("the database is away")
-MAYBE = ("https://hooks.example/1", texts.QUESTION_MAYBE_ASKED)
+MAYBE = ("https://hooks.example/1", texts.shortcut.QUESTION_MAYBE_ASKED)
 NOWHERE = Question(ThreadKey("T1", "", None), "", "U1", "Until when?")
-NOTICE = ("https://hooks.example/1", texts.ASKED_IN_DIRECT_MESSAGE)
+NOTICE = ("https://hooks.example/1", texts.shortcut.ASKED_IN_DIRECT_MESSAGE)
 
 
 @dataclass
@@ -296,7 +297,7 @@ async def test_question_is_posted_and_queued_as_its_askers_words() -> None:
     [question] = stage.intake.questions
     assert question == Question(ThreadKey("T1", "C1", "1.000100"), "3.000300", "U1", "Until when?")
     assert stage.records.given_up == 0
-    assert stage.posts.told == [("https://hooks.example/1", texts.ASKED_IN_THREAD)]
+    assert stage.posts.told == [("https://hooks.example/1", texts.shortcut.ASKED_IN_THREAD)]
 
 
 async def test_question_that_was_erased_or_posted_meanwhile_is_not_posted() -> None:
@@ -313,7 +314,7 @@ async def test_asker_by_a_reaction_is_told_of_a_failure_where_they_see_it(thread
     stage = staged(DELETED)
     about = replace(ABOUT, thread_ts=thread_ts, response_url="")
     await stage.post(about)
-    assert stage.posts.told == [(f"U1 at {where}", texts.MESSAGE_DELETED)]
+    assert stage.posts.told == [(f"U1 at {where}", texts.shortcut.MESSAGE_DELETED)]
 
 
 @pytest.mark.parametrize(
@@ -373,21 +374,21 @@ async def test_post_leaves_only_while_nobody_else_may_take_the_question() -> Non
 
 @pytest.mark.parametrize(
     ("is_new", "sentence", "looks"),
-    [(True, "", 1), (False, "", 0), (AWAY, texts.QUESTION_NOT_SAVED, 0)],
+    [(True, "", 1), (False, "", 0), (AWAY, texts.shortcut.QUESTION_NOT_SAVED, 0)],
     ids=["first", "asked before", "the database is away"],
 )
 async def test_modal_is_told_whether_its_question_is_on_record(
     is_new: bool | Exception, sentence: str, looks: int
 ) -> None:
     stage = staged(is_new=is_new)
-    assert await stage.shortcut.ask("U1", "V1", ABOUT, "Until when?") == sentence
+    assert await stage.shortcut.ask("U1", SubmittedQuestion("V1", ABOUT, "Until when?")) == sentence
     assert stage.looks == looks
 
 
 async def test_modal_of_a_person_without_access_asks_nothing() -> None:
     stage = staged()
     stage.askers.denied = Denial.GUEST
-    assert await stage.shortcut.ask("U1", "V1", ABOUT, "Until when?") == Denial.GUEST
+    assert await stage.shortcut.ask("U1", SubmittedQuestion("V1", ABOUT, "Until when?")) == Denial.GUEST
     assert stage.records.asked == []
 
 
@@ -408,10 +409,10 @@ async def test_question_is_asked_once(is_new: bool) -> None:
         (NO_TOKEN, 2, 8.0, None),
         (LIMITED, 5, OUTBOX_HOLD_S, None),
         (LIMITED, MAX_TRIES - 1, OUTBOX_HOLD_S, None),
-        (LIMITED, MAX_TRIES, None, texts.QUESTION_REFUSED),
-        (NO_TOKEN, MAX_TRIES, None, texts.QUESTION_REFUSED),
-        (DELETED, 1, None, texts.MESSAGE_DELETED),
-        (Refused("chat.postMessage", "restricted_action", Refusal.TOO_LONG), 1, None, texts.QUESTION_REFUSED),
+        (LIMITED, MAX_TRIES, None, texts.shortcut.QUESTION_REFUSED),
+        (NO_TOKEN, MAX_TRIES, None, texts.shortcut.QUESTION_REFUSED),
+        (DELETED, 1, None, texts.shortcut.MESSAGE_DELETED),
+        (Refused("chat.postMessage", "restricted_action", Refusal.TOO_LONG), 1, None, texts.shortcut.QUESTION_REFUSED),
     ],
 )
 async def test_refused_question_is_repeated_or_its_asker_told(
@@ -462,7 +463,7 @@ async def test_choice_is_asked_below_its_answer_or_not_at_all() -> None:
     about = replace(ABOUT, response_url="", offered_by=1)
     await stage.post(about)
     assert (stage.posts.made, stage.records.direct, stage.queued) == (1, [], [])
-    assert [sentence for _, sentence in stage.posts.told] == [texts.QUESTION_REFUSED]
+    assert [sentence for _, sentence in stage.posts.told] == [texts.shortcut.QUESTION_REFUSED]
 
 
 async def test_direct_message_is_not_posted_once_another_process_has_the_question() -> None:
@@ -476,7 +477,7 @@ async def test_direct_message_is_not_posted_once_another_process_has_the_questio
     [
         (LOST, [True], 4.0, []),
         (LIMITED, [True, False], 4.0, []),
-        (FORBIDDEN, [True, False], None, [texts.QUESTION_REFUSED]),
+        (FORBIDDEN, [True, False], None, [texts.shortcut.QUESTION_REFUSED]),
     ],
     ids=["its answer was lost", "rate limited", "refused"],
 )
@@ -503,18 +504,6 @@ async def test_direct_message_of_an_earlier_try_is_queued_only_where_slacks_even
     assert (stage.posts.made, stage.queued) == (0, queued)
 
 
-@pytest.mark.parametrize(
-    ("user_id", "bot_id", "is_recorded"), [("U0BOT", None, True), (None, "B0BOT", True), ("U1", "B1", False)]
-)
-async def test_only_our_own_message_tells_where_a_question_was_posted(
-    user_id: str | None, bot_id: str | None, is_recorded: bool
-) -> None:
-    stage = staged()
-    message = Message("T1", "D1", "4.000400", "Until when?", user_id=user_id, bot_id=bot_id)
-    await stage.shortcut.seen("V1", message)
-    assert stage.records.seen == ([("T1", "V1", "D1", "4.000400")] if is_recorded else [])
-
-
 @dataclass
 class EmojiSettings:
     """Channels whose emoji is 👀."""
@@ -537,4 +526,4 @@ async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
     assert [id_ for id_, _, _ in stage.records.asked] == [reaction.question_id for reaction in last]
     assert told == []
     await reactions.added(Reaction("C1", "99.0", "eyes", "U1", "U2"))
-    assert (len(stage.records.asked), told) == (MAX_REACTIONS, [texts.TOO_MANY_REACTIONS])
+    assert (len(stage.records.asked), told) == (MAX_REACTIONS, [texts.settings.TOO_MANY_REACTIONS])

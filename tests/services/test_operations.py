@@ -1,12 +1,10 @@
 """Health over real HTTP, and retention, which empties old texts every hour and retries after a failure."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
+from html import escape
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,14 +13,21 @@ import pytest
 import sqlalchemy as sa
 
 from bot import __version__
+from bot.accounts import page as sign_in_page
+from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.errors import EndReason, SettingsError, StoreError
-from bot.models.registry import retirements
-from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
 from bot.services import operations
-from bot.services.operations import Kept, ModelRetirements, Probes, SlackTime, look_hourly, serving
+from bot.services.operations import (
+    AFTER_START_S,
+    KeptForDays,
+    Probes,
+    SlackTime,
+    look_hourly,
+    serving,
+)
 from bot.store import Stores
 from bot.store.schema import jobs
 from bot.telemetry import Telemetry
@@ -30,7 +35,6 @@ from bot.telemetry_sdk import opened
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import SteppedClock
 from tests.services.probes import WELL, none
-from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 LOCAL = "127.0.0.1"
 DOWN = "The database can't be used: no route."
@@ -163,6 +167,77 @@ async def test_only_addresses_and_private_names_are_answered(host: str, status: 
         assert response.status == status
 
 
+QUERY = "code=canary-code&state=canary-state&x=<script>"
+
+
+async def arrived(query: str) -> tuple[str, str]:
+    assert query.startswith("code=canary-code&state=canary-state")
+    return texts.accounts.TYPE_CODE, "WDJBMJHT"
+
+
+@asynccontextmanager
+async def page(
+    method: str, path: str, host: str, probes: Probes, url: str = ""
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    async with (
+        serving(LOCAL, 0, probes, public_url=url) as port,
+        aiohttp.ClientSession() as session,
+        session.request(method, f"http://{LOCAL}:{port}{path}", headers={"Host": host}) as response,
+    ):
+        yield response
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "host", "status"),
+    [
+        *(("GET", "/oauth/callback", host, 200) for host in ("typist.example", "Typist.example.:443", "10.1.2.3")),
+        ("GET", "/oauth/client.json", "typist.example", 200),
+        ("GET", "/oauth/client.json", "evil.example", 421),
+        ("GET", "/oauth/callback", "evil.example", 421),
+        ("GET", "/oauth/callback/../../readyz", "typist.example", 421),
+        ("GET", "/oauth/callback/", "typist.example", 421),
+        *(("GET", path, "typist.example", 421) for path in ("/", "/healthz", "/readyz", "/metrics")),
+        *((method, "/oauth/callback", "typist.example", 405) for method in ("HEAD", "POST", "PUT", "OPTIONS")),
+    ],
+)
+async def test_public_name_reaches_only_the_page_of_sign_ins(method: str, path: str, host: str, status: int) -> None:
+    probes = replace(WELL, arrived=arrived)
+    async with page(method, f"{path}?{QUERY}", host, probes, "https://typist.example") as response:
+        assert response.status == status
+
+
+async def test_page_of_sign_ins_shows_a_code_and_nothing_of_the_request() -> None:
+    probes = replace(WELL, arrived=arrived)
+    async with page("GET", f"/oauth/callback?{QUERY}", "typist.example", probes, "https://typist.example") as response:
+        text = await response.text()
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Content-Security-Policy"].startswith("default-src 'none';")
+    assert f"<p>{escape(texts.accounts.TYPE_CODE)}<p><strong>WDJB-MJHT</strong><p>" in text
+    assert escape(texts.accounts.NOT_YOURS) in text
+    assert "canary" not in text
+    assert "script" not in text
+
+
+@pytest.mark.parametrize("arriving", [lambda _: refuses(), lambda _: hangs(), Probes().arrived])
+async def test_page_of_sign_ins_answers_in_time_without_a_database(
+    arriving: Callable[[str], Awaitable[tuple[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sign_in_page, "WITHIN_S", 0.05)
+    probes = replace(WELL, arrived=arriving)
+    async with page("GET", f"/oauth/callback?{QUERY}", "typist.example", probes, "https://typist.example") as response:
+        assert response.status == 503
+        assert escape(texts.accounts.TRY_AGAIN) in await response.text()
+    assert "canary" not in caplog.text
+
+
+async def test_page_of_sign_ins_is_served_only_with_an_address() -> None:
+    async with page("GET", "/oauth/callback", LOCAL, WELL) as response:
+        assert response.status == 404
+
+
 async def test_no_other_path_is_served() -> None:
     async with response_to("/") as response:
         assert response.status == 404
@@ -204,11 +279,13 @@ class Retention:
     slack_time: SlackTime
     loop: asyncio.Task[None] | None = None
 
-    async def until_next(self, *more: Kept) -> None:
+    async def until_next(self, *more: KeptForDays) -> None:
         """Begins, or goes on to the next hour; ends once everything of that time is done."""
         if self.loop is None:
-            kept = [Kept("texts", self.store.erasure.expire, DAYS), *more]
+            kept = [KeptForDays("texts", self.store.erasure.expire, DAYS), *more]
             self.loop = asyncio.create_task(look_hourly(kept, self.clock, self.slack_time))
+            assert await asyncio.wait_for(self.clock.slept.get(), WITHIN_S) == AFTER_START_S
+            self.clock.advance(AFTER_START_S)
         else:
             self.clock.advance(HOUR_S)
         assert await asyncio.wait_for(self.clock.slept.get(), WITHIN_S) == HOUR_S
@@ -241,7 +318,7 @@ async def retention(tmp_path: Path) -> AsyncIterator[Retention]:
 
 
 async def test_text_is_emptied_within_an_hour_of_its_retention_time(retention: Retention) -> None:
-    retention.clock.now_s += DAYS * DAY_S
+    retention.clock.now_s += DAYS * DAY_S - AFTER_START_S
     await retention.until_next()
     assert await retention.texts() == ["why?"]
     await retention.until_next()
@@ -251,7 +328,7 @@ async def test_text_is_emptied_within_an_hour_of_its_retention_time(retention: R
 async def test_audit_entries_go_after_days_of_their_own(retention: Retention, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     retention.clock.now_s += (DAYS - 1) * DAY_S
-    await retention.until_next(Kept("audit entries", retention.store.audit.expire, DAYS - 2))
+    await retention.until_next(KeptForDays("audit entries", retention.store.audit.expire, DAYS - 2))
     assert "retention: removed: what=audit entries count=2 " in caplog.text
     assert await retention.store.audit.page(1, 100) == []
     assert await retention.texts() == ["why?"]
@@ -286,37 +363,3 @@ async def test_nothing_is_erased_until_our_clock_agrees_with_slacks(
     assert "this clock and Slack's differ" in caplog.text
     await retention.until_next()
     assert await retention.texts() == [""]
-
-
-async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Path) -> None:
-    """Also over a restart; a server that tells nothing, or fails, is passed over in silence."""
-    clock = SteppedClock(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
-    told: list[tuple[str, str, str]] = []
-
-    async def tell(user_id: str, sentence: str) -> None:
-        told.append((f"{datetime.fromtimestamp(clock.now(), UTC):%m-%d}", user_id, sentence))
-
-    def answer(request: VendorRequest) -> VendorResponse:
-        name = request.path.rpartition("/")[2]
-        if name == "broken":
-            return refusal(500, {"error": {"message": "down"}})
-        body = {"id": name, "object": "model", "created": 1, "owned_by": "x"}
-        ends = {"ending": {"shutdown_date": "2026-10-23"}, "later": {"shutdown_date": "2027-10-23"}}.get(name, {})
-        return VendorResponse([json.dumps(body | ends).encode()], content_type="application/json")
-
-    async with VendorServer() as vendor:
-        vendor.script(answer)
-        models = tuple(f"openai/{name}" for name in ("broken", "plain", "later", "ending"))
-        setup = ModelSetup(models, {"openai": VendorSettings("sk-test", f"{vendor.url}/v1")}, RequestOptions(1_000), 60)
-        for days in (30, 10):
-            store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "me", clock)
-            ending = ModelRetirements(partial(retirements, setup), tell, store.notices, "T1", ["U2", "U1"])
-            for _ in range(days):
-                await ending.look(clock.now())
-                await ending.look(clock.now() + HOUR_S)
-                clock.now_s += DAY_S
-            await store.close()
-        asked = [request for request in vendor.requests if request.path.endswith("ending")]
-    sentence = "openai/ending retires on October 23, 2026. Please choose another model in BOT_MODELS before then."
-    assert told == [("09-23", "U1", sentence), ("09-23", "U2", sentence)]
-    assert len(asked) == 40, "once a day"

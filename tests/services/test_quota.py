@@ -245,7 +245,7 @@ async def test_admin_whom_slack_refuses_holds_up_nobody_and_the_others_are_told_
 
 @pytest.mark.parametrize(
     ("cap", "unit", "first", "last"),
-    [("user/day=100tokens", texts.TOKENS_UNIT, 70, 90), ("user/day=1usd", texts.DOLLARS_UNIT, 0.25, 0.5)],
+    [("user/day=100tokens", texts.quotas.TOKENS_UNIT, 70, 90), ("user/day=1usd", texts.quotas.DOLLARS_UNIT, 0.25, 0.5)],
 )
 async def test_chart_shows_two_weeks_in_the_caps_unit(
     stores: Stores, cap: str, unit: str, first: float, last: float

@@ -12,7 +12,16 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.core.access import AccessRules, Denial, UserKind
 from bot.core.actions import ActionResponse, RecordedAnswer, ReplyAction
-from bot.core.calls import SHOWN_ARGUMENT_CHARS, ApprovalPlace, CallState, Decision, RecordedCall, value_of
+from bot.core.audit import arguments_hash
+from bot.core.calls import (
+    MAX_ARGUMENT_CHARS,
+    SHOWN_ARGUMENT_CHARS,
+    ApprovalPlace,
+    CallState,
+    Decision,
+    RecordedCall,
+    value_of,
+)
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
@@ -22,6 +31,7 @@ from bot.models.events import ToolCall
 from bot.models.prompt import Effort, Permission, ToolRule
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.reply_actions import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOKS_FOR_RECORD, Press, ReplyActions
+from bot.slack.views.arguments import EditedCall
 from bot.store import Stores
 from bot.store.answers import RecordedAnswers
 from bot.store.rows import message_values
@@ -87,7 +97,7 @@ async def test_press_waits_for_the_record_of_its_message(stores: Stores) -> None
 
 async def test_message_that_is_not_on_record_in_time_is_unknown(stores: Stores) -> None:
     clock = BusyClock()
-    assert await actions_of(stores, clock).press(STOP) == ActionResponse(texts.ANSWER_UNKNOWN)
+    assert await actions_of(stores, clock).press(STOP) == ActionResponse(texts.actions.ANSWER_UNKNOWN)
     assert clock.sleeps == [LOOK_AGAIN_S] * (LOOKS_FOR_RECORD - 1)
 
 
@@ -109,7 +119,7 @@ async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(store
     await under_way(stores)
     clock = BusyClock()
     refused = await actions_of(stores, clock).press(replace(STOP, action=ReplyAction.REGENERATE))
-    assert refused == ActionResponse(texts.ANSWER_UNFINISHED)
+    assert refused == ActionResponse(texts.actions.ANSWER_UNFINISHED)
     assert clock.sleeps == [LOOK_AGAIN_S] * (LOOKS_FOR_RECORD - 1)
 
 
@@ -168,7 +178,7 @@ async def test_menu_beside_regenerate_chooses_the_effort(
 async def test_value_that_no_button_has_is_refused(stores: Stores, action: ReplyAction, value: str) -> None:
     await stores.worker_queue.finish(await under_way(stores), replace(END, model=MODEL), "Because.")
     press = replace(STOP, action=action, value=value)
-    assert await actions_of(stores, BusyClock()).press(press) == ActionResponse(texts.UNKNOWN_BUTTON)
+    assert await actions_of(stores, BusyClock()).press(press) == ActionResponse(texts.actions.UNKNOWN_BUTTON)
     assert await stores.worker_queue.claim(1) == []
 
 
@@ -199,7 +209,7 @@ async def asked_about(
 
 async def test_decision_wakes_the_worker_once_it_is_the_last() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [first, second]):
-        assert await actions.press(press_of(first)) == ActionResponse(texts.others_to_decide(1))
+        assert await actions.press(press_of(first)) == ActionResponse(texts.approvals.others_to_decide(1))
         assert await actions.press(press_of(second, ReplyAction.DENY)) is None
         await ended(stage)
         assert [call.state for call in await stage.stores.approvals.shown(1)] == [CallState.DONE, CallState.DENIED]
@@ -221,7 +231,7 @@ async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
     long = replace(MILK, arguments={"text": "Milk " * SHOWN_ARGUMENT_CHARS})
     async with asked_about(long) as (stage, actions, [call]):
         response = await actions.press(press_of(call, action, "UADMIN", in_modal=in_modal))
-        assert (response == ActionResponse(texts.SHOW_ALL_FIRST)) is refused
+        assert (response == ActionResponse(texts.approvals.SHOW_ALL_FIRST)) is refused
         [now] = await stage.stores.approvals.shown(1)
         assert (now.decision is None) is refused
 
@@ -236,7 +246,91 @@ async def test_approval_of_one_call_allows_no_other(action: ReplyAction, tools: 
     assert [one.tool for one in allowed] == tools
 
 
+# Changes before an approval.
+
+
 GUESTS_TOO = AccessRules(also=frozenset({UserKind.GUEST}))
+
+
+def edited(call: RecordedCall, typed: Mapping[int, str]) -> EditedCall:
+    place = ApprovalPlace(QUESTION.thread.channel_id, QUESTION.thread.thread_ts, PAGE_TS, value_of(call, 0))
+    return EditedCall(place, typed, ["argument-0"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "decision", "made_with"),
+    [
+        ({0: "Bread"}, Decision.EDITED, {"text": "Bread", "count": 2}),
+        ({0: ""}, Decision.EDITED, {"text": "", "count": 2}),
+        ({}, Decision.APPROVED, {"text": "Milk", "count": 2}),
+        ({1: "3", 7: "x"}, Decision.APPROVED, {"text": "Milk", "count": 2}),
+    ],
+)
+async def test_call_is_made_once_with_the_texts_that_its_approver_has_changed(
+    typed: dict[int, str], decision: Decision, made_with: dict[str, object]
+) -> None:
+    counted = replace(MILK, arguments={"text": "Milk", "count": 2})
+    async with asked_about(counted) as (stage, actions, [call]):
+        assert await actions.press(press_of(call, ReplyAction.EDIT)) is None
+        assert surfaces_of(actions).modals == [edited(call, {}).place]
+        assert await actions.approve_edited("U1", edited(call, typed)) == ""
+        assert await actions.approve_edited("U1", edited(call, {0: "Beer"})) == texts.approvals.NOTHING_TO_DECIDE
+        await ended(stage)
+        [now] = await stage.stores.approvals.shown(1)
+        assert isinstance(stage.tools, NotesServer)
+        assert stage.tools.calls == [(WRITE, made_with)]
+    assert (now.state, now.decision, now.decided_by, now.arguments) == (CallState.DONE, decision, "U1", made_with)
+
+
+async def test_changed_call_is_bound_to_what_its_approver_has_submitted() -> None:
+    async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [call, _]):
+        assert await actions.approve_edited("U1", edited(call, {0: "Bread"})) == ""
+        [now, _] = await stage.stores.approvals.shown(1)
+        assert (now.state, now.binding) == (CallState.READY, replace(call, arguments={"text": "Bread"}).binding)
+        assert await actions.press(press_of(call)) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+        [noted] = [line for line in await stage.stores.audit.page(1, 100) if line["kind"] == "decision"]
+    assert (noted["decision"], noted["arguments_sha256"]) == ("edited", arguments_hash({"text": "Bread"}))
+
+
+@pytest.mark.parametrize(
+    ("user_id", "kind", "typed", "refused"),
+    [
+        ("U2", UserKind.MEMBER, {0: "Bread"}, texts.actions.ONLY_ASKER["approve"]),
+        ("U1", UserKind.GUEST, {0: "Bread"}, texts.approvals.ONLY_MEMBERS_APPROVE),
+        (
+            "U1",
+            UserKind.MEMBER,
+            {0: "&" * MAX_ARGUMENT_CHARS},
+            texts.approvals.edited_too_long(MAX_ARGUMENT_CHARS),
+        ),
+    ],
+)
+async def test_change_that_is_refused_leaves_the_call_waiting(
+    user_id: str, kind: UserKind, typed: dict[int, str], refused: str
+) -> None:
+    async with asked_about(MILK, access=GUESTS_TOO) as (stage, actions, [call]):
+        stage.accounts.kind_of_all = kind
+        assert await actions.approve_edited(user_id, edited(call, typed)) == refused
+        [now] = await stage.stores.approvals.shown(1)
+    assert (now.state, now.decision, now.arguments) == (CallState.ASKED, None, {"text": "Milk"})
+
+
+@pytest.mark.parametrize(
+    ("call", "user_id", "response"),
+    [
+        (LIST, "U1", texts.approvals.NOTHING_TO_DECIDE),
+        (replace(MILK, arguments={"text": "a\u200bb"}), "U1", texts.approvals.NOTHING_TO_DECIDE),
+        (MILK, "U2", texts.actions.ONLY_ASKER["edit"]),
+    ],
+    ids=["without arguments", "hidden characters", "another person"],
+)
+async def test_only_who_may_approve_is_shown_fields_and_only_for_texts(
+    call: ToolCall, user_id: str, response: str
+) -> None:
+    rules = {READ: ToolRule(Permission.ASK, read_only=True), WRITE: ToolRule(Permission.ASK)}
+    async with asked_about(call, rules=rules) as (_, actions, [asked]):
+        assert await actions.press(press_of(asked, ReplyAction.EDIT, user_id)) == ActionResponse(response)
+    assert surfaces_of(actions).modals == []
 
 
 @pytest.mark.parametrize(
@@ -253,7 +347,7 @@ async def test_only_members_approve_what_may_change_something(tool: str, action:
     async with asked_about(replace(MILK, name=tool), rules=rules, access=GUESTS_TOO) as (stage, actions, [call]):
         stage.accounts.kind_of_all = UserKind.GUEST
         response = await actions.press(press_of(call, action, "UADMIN"))
-        assert response == (ActionResponse(texts.ONLY_MEMBERS_APPROVE) if refused else None)
+        assert response == (ActionResponse(texts.approvals.ONLY_MEMBERS_APPROVE) if refused else None)
         [now] = await stage.stores.approvals.shown(1)
         assert (now.decision is None) is refused
 
@@ -305,7 +399,7 @@ async def test_modal_with_arguments_offers_approval_only_while_it_may_be_given(
 async def test_press_that_names_no_call_does_nothing(action: ReplyAction) -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
         forged = replace(press_of(call, action, "UADMIN"), value=f"{value_of(call, 0)}0")
-        assert await actions.press(forged) == ActionResponse(texts.NOTHING_TO_DECIDE)
+        assert await actions.press(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         [now] = await stage.stores.approvals.shown(1)
     assert (now.decision, surfaces_of(actions).modals) == (None, [])
 
@@ -314,18 +408,18 @@ async def test_first_of_several_decisions_about_a_call_counts_and_the_others_rea
     async with asked_about(MILK, replace(MILK, index=1)) as (_, actions, [call, _]):
         at_once = await asyncio.gather(*(actions.press(press_of(call)) for _ in range(4)))
         responses = [*at_once, await actions.press(press_of(call, ReplyAction.DENY))]
-    assert responses.count(ActionResponse(texts.others_to_decide(1))) == 1
-    assert responses.count(ActionResponse(texts.NOTHING_TO_DECIDE)) == 4
+    assert responses.count(ActionResponse(texts.approvals.others_to_decide(1))) == 1
+    assert responses.count(ActionResponse(texts.approvals.NOTHING_TO_DECIDE)) == 4
 
 
 async def test_details_are_those_of_the_calls_if_there_were_any(stores: Stores) -> None:
     async with asked_about(MILK) as (_, actions, [call]):
         details = await actions.press(press_of(call, ReplyAction.DETAILS))
     assert details is not None
-    assert (details.sentence, '"text": "Milk"' in details.markdown) == (texts.TOOLS_USED, True)
+    assert (details.sentence, '"text": "Milk"' in details.markdown) == (texts.approvals.TOOLS_USED, True)
     await under_way(stores)
     details = await actions_of(stores, BusyClock()).press(replace(STOP, action=ReplyAction.DETAILS))
-    assert details == ActionResponse(texts.NO_TOOLS_USED)
+    assert details == ActionResponse(texts.approvals.NO_TOOLS_USED)
 
 
 # Stops by a message and by Slack.
@@ -342,7 +436,7 @@ async def test_of_two_presses_at_once_one_regenerates_the_answer(stores: Stores)
     actions = actions_of(stores, BusyClock())
     again = replace(STOP, action=ReplyAction.REGENERATE)
     responses = await asyncio.gather(actions.press(again), actions.press(again))
-    assert sorted(responses, key=bool) == [None, ActionResponse(texts.ANSWER_UNFINISHED)]
+    assert sorted(responses, key=bool) == [None, ActionResponse(texts.actions.ANSWER_UNFINISHED)]
 
 
 async def test_word_stop_that_comes_twice_stops_once_and_is_never_a_question(stores: Stores) -> None:
@@ -356,7 +450,7 @@ async def test_word_stop_that_comes_twice_stops_once_and_is_never_a_question(sto
     assert not await actions.stop_by_message(QUESTION.thread, "U1", "999996.000000"), "there is nothing to stop"
 
 
-@pytest.mark.parametrize(("user_id", "sentences"), [("U1", []), ("U2", [texts.ONLY_ASKER["stop"]])])
+@pytest.mark.parametrize(("user_id", "sentences"), [("U1", []), ("U2", [texts.actions.ONLY_ASKER["stop"]])])
 async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
     stores: Stores, user_id: str, sentences: list[str]
 ) -> None:
@@ -380,7 +474,7 @@ async def test_failed_press_is_told(stores: Stores, error: Exception) -> None:
     actions = actions_of(stores, BusyClock())
     actions = replace(actions, stores=having(stores, recorded_answers=Away(stores.database)))
     await actions.pressed(STOP)
-    assert surfaces_of(actions).responses == [ActionResponse(texts.ACTION_FAILED)]
+    assert surfaces_of(actions).responses == [ActionResponse(texts.actions.ACTION_FAILED)]
 
 
 async def test_previous_version_is_shown_in_place(stores: Stores) -> None:
@@ -388,21 +482,23 @@ async def test_previous_version_is_shown_in_place(stores: Stores) -> None:
     await stores.question_queue.regenerate(1)
     await stores.worker_queue.finish(await under_way(stores), END, "For a reason.")
     actions = actions_of(stores, BusyClock())
-    assert await actions.press(replace(STOP, action=ReplyAction.NEXT)) == ActionResponse(texts.NO_LATER_VERSION)
+    assert await actions.press(replace(STOP, action=ReplyAction.NEXT)) == ActionResponse(texts.actions.NO_LATER_VERSION)
     assert await actions.press(replace(STOP, action=ReplyAction.PREVIOUS)) is None
     [entry] = await stores.outbox.claim_due(9)
     shown = await stores.outbox.unshown_end(entry)
     assert shown
     assert (entry.kind, shown.checkpoint.text) == (OutboxKind.SHOW_VERSION, "Because.")
-    assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(texts.NOT_NEWEST_VERSION)
+    assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(
+        texts.actions.NOT_NEWEST_VERSION
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "may_write", "sentence"),
     [
-        (UserKind.MEMBER, True, texts.CANVAS_BEGUN),
+        (UserKind.MEMBER, True, texts.actions.CANVAS_BEGUN),
         (UserKind.GUEST, True, Denial.GUEST),
-        (UserKind.MEMBER, False, texts.CANVAS_FORBIDDEN),
+        (UserKind.MEMBER, False, texts.actions.CANVAS_FORBIDDEN),
     ],
 )
 async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_canvases(
@@ -415,15 +511,17 @@ async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_can
     assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(sentence)
     async with stores.database.engine.connect() as connection:
         kinds = set(await connection.scalars(sa.select(outbox_entries.c.kind)))
-    assert (OutboxKind.MAKE_CANVAS in kinds) is (sentence == texts.CANVAS_BEGUN)
+    assert (OutboxKind.MAKE_CANVAS in kinds) is (sentence == texts.actions.CANVAS_BEGUN)
 
 
-ASKS_WHY = ActionResponse(texts.THANKS_NOT_HELPED, asks_why=PAGE_TS)
+ASKS_WHY = ActionResponse(texts.actions.THANKS_NOT_HELPED, asks_why=PAGE_TS)
 VOTE = replace(STOP, action=ReplyAction.FEEDBACK, user_id="U2", value="down")
 REASON = replace(VOTE, action=ReplyAction.FEEDBACK_REASON, value="too_long")
 
 
-@pytest.mark.parametrize(("value", "response"), [("up", ActionResponse(texts.THANKS_HELPED)), ("down", ASKS_WHY)])
+@pytest.mark.parametrize(
+    ("value", "response"), [("up", ActionResponse(texts.actions.THANKS_HELPED)), ("down", ASKS_WHY)]
+)
 async def test_vote_is_on_record_for_the_presser(stores: Stores, value: str, response: ActionResponse) -> None:
     job = await under_way(stores)
     await stores.worker_queue.finish(job, replace(END, model=MODEL), "Because.")
@@ -448,7 +546,7 @@ async def test_reason_is_on_record_for_who_gave_it(stores: Stores, reason: DownR
     # A version that is written meanwhile is not the one that they mean.
     await actions.press(replace(STOP, action=ReplyAction.REGENERATE))
     response = await actions.press(replace(REASON, value=reason))
-    assert response == ActionResponse(texts.REASON_NOTED[reason], replaces=True)
+    assert response == ActionResponse(texts.actions.REASON_NOTED[reason], replaces=True)
     assert await votes(stores) == [(job.id, "U2", -1, reason)]
 
 
@@ -459,11 +557,11 @@ async def test_reason_needs_a_thumb_down_that_still_stands(stores: Stores) -> No
     await actions.press(VOTE)
     await actions.press(REASON)
     await actions.press(replace(VOTE, value="up"))
-    gone = ActionResponse(texts.NO_LONGER_DOWN, replaces=True)
+    gone = ActionResponse(texts.actions.NO_LONGER_DOWN, replaces=True)
     for user_id in ("U2", "U3"):
         assert await actions.press(replace(REASON, user_id=user_id)) == gone
     assert await votes(stores) == [(job.id, "U2", 1, None)]
-    assert await actions.press(replace(REASON, value="ugly")) == ActionResponse(texts.UNKNOWN_BUTTON)
+    assert await actions.press(replace(REASON, value="ugly")) == ActionResponse(texts.actions.UNKNOWN_BUTTON)
 
 
 async def test_regenerated_answer_that_is_queued_gets_the_placeholder_of_its_next_version(stores: Stores) -> None:

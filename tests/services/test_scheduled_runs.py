@@ -19,7 +19,7 @@ def test_runs_leave_half_of_a_minutes_calls_to_people(method: str, used: int, ru
     clock = ManualClock()
     budget = RateBudget(LoneLedger(), clock)
     unused: Any = None
-    scheduled = ScheduledRuns(unused, workspace_of(budget=budget), unused, unused)
+    scheduled = ScheduledRuns(unused, workspace_of(budget=budget), unused, unused, unused)
     for number in range(used):
         budget.sent(method, clock.monotonic(), None, f"C{number}")
         budget.answered(method, f"C{number}")

@@ -1,7 +1,7 @@
 """Answers whose model uses tools: which calls are made, which are asked about, and that none is made twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,14 +10,33 @@ import sqlalchemy as sa
 
 from bot.core import choices, texts
 from bot.core.access import UserKind
-from bot.core.calls import APPROVAL_S, MAX_ARGUMENT_CHARS, NOT_KEPT, CallResult, CallState, Decision, RecordedCall
+from bot.core.calls import (
+    APPROVAL_S,
+    MAX_ARGUMENT_CHARS,
+    NOT_KEPT,
+    CallResult,
+    CallState,
+    Decision,
+    RecordedCall,
+    ToolUse,
+)
 from bot.core.conversation import Question
 from bot.core.job import Job
 from bot.core.prompt import GO_ON_REQUEST
-from bot.core.steps import DROPPED
+from bot.core.steps import DROPPED, EDITED
 from bot.errors import EndReason, StoreError
 from bot.models.events import Opaque, StreamEvent, ToolCall, Usage
-from bot.models.prompt import CALL_TIMEOUT_S, OURS, Offered, Permission, Prompt, ToolDefinition, ToolResult, ToolRule
+from bot.models.prompt import (
+    CALL_TIMEOUT_S,
+    OURS,
+    READS_ONLY,
+    Offered,
+    Permission,
+    Prompt,
+    ToolDefinition,
+    ToolResult,
+    ToolRule,
+)
 from bot.services import tool_calls
 from bot.services.tool_calls import (
     EXPIRE_EVERY_S,
@@ -141,7 +160,9 @@ async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesSer
     assert (reply.end.footer, reply.end.has_details) == (f"{MODEL_NAME} · 1 tool", True)
 
 
-@pytest.mark.parametrize(("text", "notice"), [("Let me see.", texts.STEP_LIMIT), ("", texts.STEP_LIMIT_WITHOUT_TEXT)])
+@pytest.mark.parametrize(
+    ("text", "notice"), [("Let me see.", texts.answers.STEP_LIMIT), ("", texts.answers.STEP_LIMIT_WITHOUT_TEXT)]
+)
 async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
     notes: NotesServer, text: str, notice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +280,11 @@ async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: N
     ("first", "calls", "read"),
     [
         (Decision.APPROVED, [(WRITE, {"text": "Milk"})], "notes__add returned."),
+        (
+            Decision.EDITED,
+            [(WRITE, {"text": "Milk"})],
+            EDITED.format(arguments='{"text": "Milk"}', result="notes__add returned."),
+        ),
         (Decision.DENIED, [], "The user denied this call. It was not made."),
     ],
 )
@@ -330,7 +356,7 @@ async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: Not
         await ended(stage)
     assert notes.calls == []
     assert stage.replies.opened[-1].end is not None
-    assert stage.replies.opened[-1].end.notice.startswith(texts.APPROVAL_EXPIRED)
+    assert stage.replies.opened[-1].end.notice.startswith(texts.approvals.APPROVAL_EXPIRED)
 
 
 async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(notes: NotesServer) -> None:
@@ -371,6 +397,18 @@ async def test_allowed_write_runs_unasked_only_before_anything_untrusted_was_rea
     async with staged(notes, *steps, ANSWER) as stage:
         await ended(stage, "awaiting_approval")
     assert notes.calls == calls
+
+
+async def test_another_version_of_an_answer_writes_nothing_unasked_again(notes: NotesServer) -> None:
+    notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        await ended(stage)
+        assert isinstance(stage.model, StepModel)
+        stage.model.steps = (asking(replace(MILK, arguments={"text": "Bread"})), ANSWER)
+        assert await stage.stores.question_queue.regenerate((await stage.row()).id)
+        stage.worker.wake()
+        await ended(stage, "awaiting_approval")
+    assert notes.calls == [(WRITE, {"text": "Milk"})]
 
 
 @pytest.mark.parametrize(
@@ -454,7 +492,7 @@ class BrokenServer(NotesServer):
 
     ending: Callable[[], Awaitable[CallResult]] | None = None
 
-    async def call(self, *_: Any, version: int = 0, timeout_s: float) -> CallResult:
+    async def call(self, use: ToolUse) -> CallResult:
         assert self.ending
         return await self.ending()
 
@@ -587,6 +625,31 @@ async def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
     assert second.result == "There is no tool named 'notes__gone'."
 
 
+@pytest.mark.parametrize(
+    ("rule", "own", "agreed", "is_private", "state"),
+    [
+        (READS_ONLY, False, "", False, CallState.READY),
+        (READS_ONLY, True, "", False, CallState.ASKED),
+        (READS_ONLY, True, "", True, CallState.READY),
+        (READS_ONLY, True, "notes", False, CallState.READY),
+        (READS_ONLY, True, "other", False, CallState.ASKED),
+        (ToolRule(Permission.ASK, read_only=True), True, "notes", False, CallState.ASKED),
+        (ToolRule(Permission.ALLOW), True, "notes", False, CallState.ASKED),
+        (ToolRule(Permission.ALLOW), True, "notes", True, CallState.READY),
+        (ToolRule(Permission.DENY), True, "notes", True, CallState.DENIED),
+    ],
+)
+async def test_agreement_to_own_account_is_for_reading_calls_of_its_server(
+    rule: ToolRule, own: bool, agreed: str, is_private: bool, state: CallState
+) -> None:
+    tool = ToolDefinition("notes__list", "", {}, rule=rule, own_account=own)
+    offer = tool_calls.Offer({tool.name: tool}, is_private=is_private, agreed=frozenset({agreed}))
+    async with staged(NotesServer({}), ANSWER) as stage:
+        call = ToolCall(0, "call_1", tool.name, {})
+        [planned] = stage.answering.steps.tool_calls.planned([call], 0, offer, OURS)
+    assert planned.state is state
+
+
 @dataclass
 class NamedTools:
     """Has these tools; each returns the owner's name."""
@@ -598,17 +661,8 @@ class NamedTools:
     async def definitions(self, question: Question) -> Offered:
         return Offered(tuple(ToolDefinition(name, "", {}) for name in self.names))
 
-    async def call(
-        self,
-        question: Question,
-        tool: str,
-        definition_hash: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 0,
-        timeout_s: float,
-    ) -> CallResult:
-        self.calls.append(tool)
+    async def call(self, use: ToolUse) -> CallResult:
+        self.calls.append(use.tool)
         return CallResult(CallState.DONE, self.owner)
 
 
@@ -639,7 +693,7 @@ async def test_no_other_tool_can_have_the_name_of_ours(ours: NamedTools, theirs:
 )
 async def test_call_goes_to_the_tools_that_have_it(ours: NamedTools, theirs: NamedTools, tool: str, owner: str) -> None:
     toolbox = Toolbox({"slack": ours}, theirs)
-    assert (await toolbox.call(QUESTION, tool, "", {}, timeout_s=1)).text == owner
+    assert (await toolbox.call(ToolUse(QUESTION, tool, "", {}, timeout_s=1))).text == owner
     assert ours.calls + theirs.calls == [tool]
 
 

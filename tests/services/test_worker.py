@@ -11,13 +11,14 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent
+from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent, Status
 from bot.errors import StoreError
 from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt, Phase
 from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
+    ELSEWHERE_S,
     HAND_OVER_S,
     HEARTBEAT_S,
     Worker,
@@ -94,10 +95,15 @@ class Placeholders(QuestionQueue):
     stopped: list[int] = field(default_factory=list)
     abandoned: list[int] = field(default_factory=list)
     canceled: list[int] = field(default_factory=list)
+    elsewhere: set[int] = field(default_factory=set)
+    """Jobs that another process has claimed."""
 
     async def may_post_placeholder(self, question: Question) -> bool:
         self.checked.append(question)
         return asyncio.get_running_loop().time() >= self.may_post_from
+
+    async def status(self, job_id: int) -> Status:
+        return Status.RUNNING if job_id in self.elsewhere else Status.QUEUED
 
     async def request_stop(self, job_id: int) -> bool:
         self.stopped.append(job_id)
@@ -619,9 +625,9 @@ async def test_placeholder_that_waits_for_the_budget_ends_with_the_wait_of_its_j
 @pytest.mark.parametrize(
     ("job", "ends", "sent"),
     [
-        (JOB, "posted", [texts.STATUS_QUEUED]),
-        (JOB, "stopped", [texts.STATUS_QUEUED, ""]),
-        (JOB, "claimed", [texts.STATUS_QUEUED]),
+        (JOB, "posted", [texts.statuses.STATUS_QUEUED]),
+        (JOB, "stopped", [texts.statuses.STATUS_QUEUED, ""]),
+        (JOB, "claimed", [texts.statuses.STATUS_QUEUED]),
         (FOLLOW_UP, "posted", []),
         (REGENERATED, "posted", []),
     ],
@@ -643,6 +649,48 @@ async def test_status_says_that_a_question_is_queued_until_its_placeholder_does(
         stage.worker.pane.statuses.posted("C1", job.question.thread.thread_ts or "", is_stream=False)
     await asyncio.sleep(5)
     assert stage.statuses == sent
+
+
+@on_stage(
+    lambda: WorkerStage(
+        MemoryQueue([job_of(number) for number in range(10, 20)]), placeholders=Placeholders(posts_s=60.0)
+    ),
+    after_s=0.0,
+)
+async def test_question_that_finds_no_place_has_a_status_at_once(
+    stage: WorkerStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came while a place was free, but others got there first."""
+    monkeypatch.setattr("bot.services.worker.MAX_LIVE", 10)
+    stage.worker.arrived(job_of(10))
+    stage.worker.arrived(JOB)
+    await asyncio.sleep(1)
+    assert stage.worker.full
+    assert stage.statuses == [texts.statuses.STATUS_QUEUED], "the other one is answered"
+
+
+@on_stage(lambda: WorkerStage(), after_s=0.0)
+async def test_new_question_that_is_not_claimed_has_no_status_while_there_is_room(stage: WorkerStage) -> None:
+    """Another process has it, or will show it."""
+    stage.worker.arrived(JOB)
+    await asyncio.sleep(1)
+    assert (stage.statuses, stage.placeholders.posted) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("claimed_at_s", "sent"),
+    [(0.0, []), (1.0, [texts.statuses.STATUS_QUEUED])],
+    ids=["at once", "before its placeholder"],
+)
+@on_stage(lambda: WorkerStage(placeholders=Placeholders(posts_s=2.0)), after_s=0.0)
+async def test_question_that_another_process_claims_has_one_sign_which_that_process_keeps(
+    stage: WorkerStage, claimed_at_s: float, sent: list[str]
+) -> None:
+    stage.worker.post_placeholder(JOB)
+    await asyncio.sleep(claimed_at_s)
+    stage.placeholders.elsewhere.add(JOB.id)
+    await asyncio.sleep(ELSEWHERE_S + 5)
+    assert stage.statuses == sent, "it isn't removed"
 
 
 @on_stage(lambda: WorkerStage(denied=True), after_s=0.0)

@@ -25,7 +25,7 @@ from bot.core.pacing import (
     Urgency,
 )
 from bot.errors import RateLimited
-from bot.reply.delivery import chosen_carrier
+from bot.reply.delivery import chosen_stream
 from bot.reply.streams import Stream
 from bot.slack.budget import (
     CALLS_PER_MINUTE,
@@ -210,7 +210,7 @@ def send(budget: RateBudget, method: str, calls: int) -> None:
 
 def carrier(budget: RateBudget, setting: CarrierName | None) -> CarrierName:
     """Returns what carries the reply "a"."""
-    chosen = chosen_carrier(budget, "a", setting, NOW, has_stop=False)
+    chosen = chosen_stream(budget, "a", setting, NOW, has_stop=False)
     return "stream" if isinstance(chosen, Stream) else "edit"
 
 
@@ -545,6 +545,20 @@ async def test_burst_that_one_process_was_refused_is_not_tried_by_the_other_one(
         theirs.budget.withdrawn(POST, "C2")
         assert [await theirs.is_granted(POST, "C2") for _ in range(2)] == [False, True]
         assert theirs.posts_at_once("C2") == 0
+
+
+@pytest.mark.parametrize("method", [UPDATE, STARTS])
+async def test_call_that_was_granted_and_never_left_is_given_back_within_a_second(shared_url: str, method: str) -> None:
+    """A process whose lease has lapsed meanwhile sends nothing."""
+    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
+        for number in range(CALLS_PER_MINUTE[method]):
+            assert await ours.is_granted(method, f"C{number}")
+        assert not await theirs.is_granted(method, "C0")
+        ours.budget.sent(method, ours.now, None, "C1")
+        ours.budget.withdrawn(method, "C1", was_granted=True)
+        await ours.passes(FOLLOW_S)
+        await theirs.passes(FOLLOW_S)
+        assert await theirs.is_granted(method, "C1")
 
 
 async def test_live_replies_hear_of_another_processes_429_within_a_second(shared_url: str) -> None:

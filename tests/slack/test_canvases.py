@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import File, Question, ThreadKey
-from bot.documents.document import MAX_CHARS, Document
 from bot.errors import Refusal, Refused
 from bot.slack.canvases import Canvases
+from files_to_markdown.document import MAX_CHARS, Document
 
 Json = dict[str, Any]
 

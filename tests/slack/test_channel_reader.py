@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState, as_data
+from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState, ToolUse, as_data
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import history
@@ -38,11 +38,13 @@ class ReaderStage:
         return Question(ThreadKey(self.sandbox.team_id, channel_id, thread_ts or ts), ts, f"U0{user.upper()}", "")
 
     async def read(self, question: Question, **arguments: Any) -> CallResult:
-        return await self.reader.call(question, READ_CHANNEL, DEFINITION.definition_hash, arguments, timeout_s=10)
+        return await self.reader.call(
+            ToolUse(question, READ_CHANNEL, DEFINITION.definition_hash, arguments, timeout_s=10)
+        )
 
     async def read_newest(self, question: Question, version: int) -> CallResult:
         newest = READ_CHANNEL, DEFINITION.definition_hash, {"newest": 1}
-        return await self.reader.call(question, *newest, version=version, timeout_s=10)
+        return await self.reader.call(ToolUse(question, *newest, version=version, timeout_s=10))
 
     async def say(self, count: int, channel: str = "general") -> list[str]:
         return [await self.sandbox.say("grace", channel, f"message {number:03}") for number in range(count)]
@@ -279,7 +281,7 @@ async def test_wrong_argument_is_a_sentence_and_reads_nothing(
 async def test_call_of_an_unknown_tool_or_definition_reads_nothing(stage: ReaderStage) -> None:
     question = await stage.asked()
     for tool, definition_hash in (("read_channels", DEFINITION.definition_hash), (READ_CHANNEL, "other")):
-        result = await stage.reader.call(question, tool, definition_hash, {}, timeout_s=10)
+        result = await stage.reader.call(ToolUse(question, tool, definition_hash, {}, timeout_s=10))
         assert result == CallResult.failed(NO_SUCH_TOOL)
     assert stage.calls() == 0
 

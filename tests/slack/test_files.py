@@ -12,15 +12,15 @@ from aiohttp import web
 from PIL import Image
 from yarl import URL
 
-from benchmarks.document_corpus import corpus
 from bot.core.conversation import File
 from bot.core.files import Unread, choose_files
-from bot.documents.document import Document, Format, Obstacle
-from bot.documents.process import read_document
 from bot.models.prompt import Media
 from bot.slack.client import SlackClient, new_session
 from bot.slack.files import TEXT_BYTES, FairLine, Files, MemoryRoom, may_have_token
 from bot.slack.text import file_of, files_of
+from files_to_markdown.benchmarks.document_corpus import corpus
+from files_to_markdown.document import Document, Format, Obstacle
+from files_to_markdown.process import read_document
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S

@@ -9,18 +9,32 @@ from typing import Any
 import pytest
 
 from bot.reply import blocks as reply_blocks
-from bot.slack import blockkit, cards, home, modals, schedule_views
+from bot.slack import blockkit, cards, notices, posted_questions
 from bot.slack.blockkit import Json
 from bot.slack.manifest import app_manifest
+from bot.slack.views import arguments, caps, home, memory, modal, question, schedules, settings
+from slack_markdown.escaping import JOINER
 from slack_sandbox.blocks import newer_rules
 from slack_sandbox.blocks.rules import check_blocks
 from slack_sandbox.blocks.view_rules import check_view
+from slack_sandbox.control import unescape
 from slack_sandbox.server import Sandbox
-from tests.slack_forms import forms, report
+from tests.reply.stored_messages import leaves
+from tests.slack_forms import RARE_STATES, STATES, forms, report
 
 FORMS = forms()
 READERS = {"untouched"}
 """What reads a view."""
+
+GROWING = {
+    "below a native stream",
+    *(f"answer: {name}" for name, view in {**STATES, **RARE_STATES}.items() if view.live and not view.asks),
+}
+"""Their text has the first words, or Slack makes it."""
+OWN_BUTTONS = ("about-answer-buttons", "about-answer-icons", "about-answer-stop")
+"""What people can do with any answer."""
+
+VIEWS = (arguments, caps, home, memory, modal, question, schedules, settings)
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -32,6 +46,18 @@ def test_slack_takes_each_form(name: str) -> None:
         check_blocks(form["blocks"])
     else:
         assert form["text"].strip()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, form in FORMS.items() if form.get("blocks") and "type" not in form and name not in GROWING]
+)
+def test_text_alone_says_all_that_the_blocks_say(name: str) -> None:
+    form = FORMS[name]
+    blocks = [block for block in form["blocks"] if block.get("block_id") not in OWN_BUTTONS]
+    said = unescape(form["text"]).replace(JOINER, "")
+    for leaf in leaves(check_blocks(blocks or [{"type": "divider"}])):
+        words = f"{leaf.get('text', '')} {leaf.get('url', '')}".replace(JOINER, "").replace("mailto:", "")
+        assert [word for word in unescape(words).split() if word not in said] == []
 
 
 def builders(module: ModuleType) -> Iterator[tuple[str, CodeType]]:
@@ -56,7 +82,7 @@ def test_every_builder_of_a_message_or_a_view_makes_one_of_the_forms() -> None:
         sys.setprofile(before)
     unused = [
         f"{module.__name__}.{name}"
-        for module in (blockkit, cards, home, modals, reply_blocks, schedule_views)
+        for module in (blockkit, cards, notices, posted_questions, reply_blocks, *VIEWS)
         for name, code in builders(module)
         if code not in called
     ]

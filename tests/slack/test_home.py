@@ -23,7 +23,8 @@ from bot.core.surfaces import (
 )
 from bot.core.triage import Engagement
 from bot.slack.blockkit import Json
-from bot.slack.home import home_view, usage_text
+from bot.slack.notices import usage_text
+from bot.slack.views.home import home_view
 from slack_sandbox.blocks.view_rules import check_view
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be <helpful>.")
@@ -45,10 +46,23 @@ def view_text(view: Json) -> str:
 
 def test_member_reads_how_to_ask_who_sees_what_and_how_to_stop_and_nothing_of_the_setup() -> None:
     shown = view_text(home_view(HomeView(IN_EFFECT, NO_QUOTAS)))
-    said = (texts.MENTIONS_NEEDED["follow-ups"], texts.SEEN[False], texts.STOP_OR_QUIET, texts.WHERE_TO_SET)
+    said = (
+        texts.home.MENTIONS_NEEDED["follow-ups"],
+        texts.home.SEEN[False],
+        texts.welcome.STOP_OR_QUIET,
+        texts.home.WHERE_TO_SET,
+    )
     at = [shown.index(part.replace("\n", "\\n")) for part in said]
     assert at == sorted(at)
-    for part in ("tokens", "UTC", "helpful", "Model", texts.WHERE_YOU_ASK, texts.DEFAULTS_HEADING, "This workspace"):
+    for part in (
+        "tokens",
+        "UTC",
+        "helpful",
+        "Model",
+        texts.home.WHERE_YOU_ASK,
+        texts.home.DEFAULTS_HEADING,
+        "This workspace",
+    ):
         assert not re.search(rf"\b{part}\b", shown), part
 
 
@@ -63,21 +77,36 @@ def test_quotas_are_shown_with_what_is_used_and_their_reset_in_the_readers_time_
     shown = view_text(home_view(HomeView(IN_EFFECT, USAGE)))
     assert f"61% of your quota of 2,000 tokens per day is used. It resets {TOMORROW}." in shown
     assert f"50% of your quota of $7 per month is used. It resets {DECEMBER}." in shown
-    assert texts.TOKENS_EXPLAINED in shown
+    assert texts.quotas.TOKENS_EXPLAINED in shown
     assert "1,234 tokens" not in shown
 
 
 def test_tokens_are_explained_only_where_a_quota_counts_them() -> None:
     others_tokens = use_of(parse_caps("workspace/day=500tokens")[0], Amount(), NOON)
     in_dollars = UsageToDate(SPENT, [USAGE.caps[1], others_tokens])
-    assert texts.TOKENS_EXPLAINED not in view_text(home_view(HomeView(IN_EFFECT, in_dollars)))
+    assert texts.quotas.TOKENS_EXPLAINED not in view_text(home_view(HomeView(IN_EFFECT, in_dollars)))
+
+
+@pytest.mark.parametrize(
+    ("accounts", "lines"),
+    [
+        ({}, []),
+        ({"jira": (NOON, "read <write>")}, ["jira, since 2026-11-25 (read &lt;write&gt;)"]),
+        ({f"s{number}": (NOON, "") for number in range(10)}, [f"s{number}, since 2026-11-25" for number in range(10)]),
+    ],
+)
+def test_home_lists_accounts(accounts: Mapping[str, tuple[float, str]], lines: list[str]) -> None:
+    view = home_view(HomeView(IN_EFFECT, NO_QUOTAS, accounts=accounts))
+    view_text(view)
+    shown = [block["text"]["text"] for block in view["blocks"] if "since" in str(block)]
+    assert shown == (["\n".join([f"*{texts.accounts.YOUR_ACCOUNTS}*", *lines])] if lines else [])
 
 
 @pytest.mark.parametrize(("number", "more"), [(1, ""), (TOP, ""), (TOP + 2, " · … and 2 more.")])
 def test_home_lists_channels_with_the_last_first(number: int, more: str) -> None:
     channels = [f"C{index}" for index in range(number)]
     shown = view_text(home_view(HomeView(IN_EFFECT, NO_QUOTAS, channels)))
-    assert f"*{texts.WHERE_YOU_ASK}*\\n{' · '.join(f'<#{id_}>' for id_ in channels[:TOP])}{more}'" in shown
+    assert f"*{texts.home.WHERE_YOU_ASK}*\\n{' · '.join(f'<#{id_}>' for id_ in channels[:TOP])}{more}'" in shown
 
 
 NOTHING = MonthUsage(Amount(), {}, {}, {}, {})
@@ -137,7 +166,7 @@ def test_admin_sees_as_many_channels_with_settings_as_fit_and_how_many_more(sent
 
 def test_home_offers_the_suggested_prompts() -> None:
     shown = view_text(home_view(HomeView(IN_EFFECT, USAGE)))
-    assert [line for line in (texts.TRY_ONE, *texts.PANE_SUGGESTIONS) if line not in shown] == []
+    assert [line for line in (texts.home.TRY_ONE, *texts.welcome.PANE_SUGGESTIONS) if line not in shown] == []
 
 
 def test_bars_compare_tokens_where_nothing_has_a_price() -> None:
@@ -200,8 +229,10 @@ def test_models_without_a_price_are_named_where_a_quota_is_in_dollars(
 
 def test_new_workspace_has_no_quotas_and_no_empty_lists() -> None:
     shown = admins_home()
-    assert texts.NO_QUOTAS_SET in shown
-    assert [heading for heading in (texts.PEOPLE, texts.CHANNELS, texts.TOOLS) if f"*{heading}*" in shown] == []
+    assert texts.home.NO_QUOTAS_SET in shown
+    assert [
+        heading for heading in (texts.home.PEOPLE, texts.home.CHANNELS, texts.home.TOOLS) if f"*{heading}*" in shown
+    ] == []
 
 
 def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> None:
@@ -220,7 +251,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
     view = home_view(HomeView(settings, usage, tuple(channels), workspace))
     shown = view_text(view)
     assert len(view["blocks"]) < 40
-    for whole in (texts.SEEN[False], texts.STOP_OR_QUIET, texts.WHERE_TO_SET, "<#C0"):
+    for whole in (texts.home.SEEN[False], texts.welcome.STOP_OR_QUIET, texts.home.WHERE_TO_SET, "<#C0"):
         assert whole.replace("\n", "\\n") in shown
     assert "\\n…" in shown
 
@@ -285,16 +316,16 @@ def test_first_word_is_the_subcommand(text: str, word: str) -> None:
 def test_usage_without_quotas_says_so() -> None:
     shown = usage_text(NO_QUOTAS)
     assert "1,234 tokens, $0.02" in shown
-    assert shown.endswith(texts.NO_QUOTAS)
+    assert shown.endswith(texts.quotas.NO_QUOTAS)
 
 
-USED_UP = f"This workspace's quota of $500 per month is used up. It resets {DECEMBER}. {texts.ASK_FOR_QUOTA}"
+USED_UP = f"This workspace's quota of $500 per month is used up. It resets {DECEMBER}. {texts.quotas.ASK_FOR_QUOTA}"
 
 
 def test_what_others_use_of_a_shared_quota_is_told_once_it_is_used_up() -> None:
     channel, workspace = (use_of(cap, Amount(0, used), NOON) for cap, used in zip(CAPS[2:], (4.95, 500.0), strict=True))
     shown = usage_text(UsageToDate(SPENT, [channel, workspace]))
-    assert shown.endswith(f"{texts.SHARED_QUOTAS}\nThis channel's quota of $5 per day.\n{USED_UP}")
+    assert shown.endswith(f"{texts.quotas.SHARED_QUOTAS}\nThis channel's quota of $5 per day.\n{USED_UP}")
     beside_own = usage_text(UsageToDate(SPENT, [*USAGE.caps, channel, workspace]))
     assert beside_own.endswith(f"It resets {DECEMBER}.\n{USED_UP}")
     assert "channel" not in beside_own

@@ -9,6 +9,8 @@ import pytest
 from bot.checks.check_texts import SCOPE_LOSSES
 from bot.slack.manifest import (
     AGENT_SCOPE,
+    EMAIL_SCOPE,
+    GROUPS_SCOPE,
     NEEDED_SCOPES,
     OPTIONAL_SCOPES,
     SCOPES,
@@ -79,8 +81,8 @@ async def test_name_that_slack_refuses_exits_2(options: list[str], problem: str,
 
 
 def test_each_scope_has_a_word_on_what_fails_without_it() -> None:
-    assert set(SCOPE_LOSSES) == {*SCOPES, SEARCH_SCOPE}
-    assert set(SCOPES) > NEEDED_SCOPES
+    assert set(SCOPE_LOSSES) == {*SCOPES, SEARCH_SCOPE, GROUPS_SCOPE, EMAIL_SCOPE}
+    assert {*SCOPES, GROUPS_SCOPE, EMAIL_SCOPE} > NEEDED_SCOPES
 
 
 def edited(agent: bool = False, **changes: Any) -> dict[str, Any]:
@@ -130,16 +132,16 @@ def test_app_of_the_older_kind_needs_no_agent_view() -> None:
 
 def test_search_scope_is_in_the_manifest_only_if_slack_search_is_on() -> None:
     assert SEARCH_SCOPE not in app_manifest()["oauth_config"]["scopes"]["bot"]
-    assert SEARCH_SCOPE in app_manifest(search=True)["oauth_config"]["scopes"]["bot"]
-    assert list(map(str, differences(app_manifest(), search=True))) == [
+    assert SEARCH_SCOPE in app_manifest(extra={SEARCH_SCOPE})["oauth_config"]["scopes"]["bot"]
+    assert list(map(str, differences(app_manifest(), extra={SEARCH_SCOPE}))) == [
         f"oauth_config.scopes.bot must contain {SEARCH_SCOPE}"
     ]
-    assert differences(app_manifest(search=True)) == []
+    assert differences(app_manifest(extra={SEARCH_SCOPE})) == []
 
 
 async def test_command_reads_the_setting_for_slack_search(tmp_path: Path) -> None:
     _, out, _ = await forked_command(tmp_path, "manifest", "--agent", env={"BOT_SLACK_SEARCH": "on"})
-    assert json.loads(out) == app_manifest(agent=True, search=True)
+    assert json.loads(out) == app_manifest(agent=True, extra={SEARCH_SCOPE})
 
 
 def test_empty_manifest_lacks_everything() -> None:

@@ -29,9 +29,15 @@ from bot.core.triage import Engagement
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
 from bot.models.prompt import Effort
 from bot.settings import MAX_MODELS, parse_model_names, parse_models
-from bot.slack import modals
 from bot.slack.blockkit import Json
-from bot.slack.modals import caps_modal, entered_caps, submitted_caps
+from bot.slack.views.arguments import approval_in, arguments_modal, ask_in_reply
+from bot.slack.views.caps import CAPS, SubmittedCaps, entered_caps
+from bot.slack.views.question import ASK_MODAL, SubmittedQuestion
+from bot.slack.views.settings import (
+    DEFAULT,
+    MAX_REVOCABLE,
+    SETTINGS,
+)
 from slack_sandbox.blocks.rules import check_blocks
 from slack_sandbox.blocks.view_rules import check_view
 
@@ -77,15 +83,16 @@ def submitted(view: Json, **changes: str | None) -> Json:
 )
 def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
     view = settings_view(settings)
-    assert modals.submitted_settings(submitted(view)) == (CHANNEL, settings)
-    assert modals.shown_settings(submitted(view, system_prompt="Other.", model=modals.DEFAULT)) == settings
+    untouched = SETTINGS.read(submitted(view))
+    assert (untouched.place, untouched.entered) == (CHANNEL, settings)
+    assert SETTINGS.read(submitted(view, system_prompt="Other.", model=DEFAULT)).shown == settings
 
 
 def settings_view(
     settings: ChannelSettings = UNSET, defaults: DefaultSettings = DEFAULTS, place: SettingsPlace = CHANNEL, **more: Any
 ) -> Json:
     """Returns the modal with a channel's settings."""
-    view = modals.settings_modal(place, settings, defaults, SettingsField.MODEL, **more)
+    view = SETTINGS.build(place, settings, defaults, SettingsField.MODEL, **more)
     check_view(view, "modal")
     return view
 
@@ -128,13 +135,13 @@ def test_only_quotas_that_were_changed_in_a_modal_are_submitted(
     owner = CapOwner(Scope.CHANNEL, "C1")
     own = by_field(parse_caps("channel/month=2.5usd,channel/day=70tokens"), Scope.CHANNEL)
     caps = OwnerCaps(owner, own, by_field(parse_caps("channel/month=50tokens"), Scope.CHANNEL), SPENT)
-    assert submitted_caps(submitted(caps_modal(caps), **changes)) == (owner, entered)
+    assert CAPS.read(submitted(CAPS.build(caps), **changes)) == SubmittedCaps(owner, entered)
     assert entered_caps(submitted(settings_view(caps=caps), **changes)) == entered
 
 
 @pytest.mark.parametrize("models", [("openai/one",), ("openai/one", "anthropic/two")])
 def test_other_models_are_promised_only_where_there_are_some(models: tuple[str, ...]) -> None:
-    assert (texts.SETTING_HINTS["model"] in str(settings_view(UNSET, replace(DEFAULTS, models=models)))) is (
+    assert (texts.settings.SETTING_HINTS["model"] in str(settings_view(UNSET, replace(DEFAULTS, models=models)))) is (
         len(models) > 1
     )
 
@@ -150,17 +157,17 @@ def test_other_models_are_promised_only_where_there_are_some(models: tuple[str, 
 )
 def test_models_are_shown_without_the_api_that_they_speak(models: str, shown: list[str]) -> None:
     listed = parse_models(models)
-    defaults = replace(DEFAULTS, models=listed, names=texts.ModelNames(parse_model_names(models)))
+    defaults = replace(DEFAULTS, models=listed, names=texts.models.ModelNames(parse_model_names(models)))
     assert options(UNSET, SettingsField.MODEL, defaults) == shown
     menu = field_of(settings_view(UNSET, defaults), SettingsField.MODEL)
     assert menu
-    assert [option["value"] for option in menu["options"]] == [modals.DEFAULT, *listed[1:]]
+    assert [option["value"] for option in menu["options"]] == [DEFAULT, *listed[1:]]
 
 
 def test_emptied_field_returns_to_its_default() -> None:
     view = settings_view(ChannelSettings("openai/one", "Be brief.", Engagement.MENTIONS))
-    submission = submitted(view, model=modals.DEFAULT, system_prompt=None, engagement=modals.DEFAULT)
-    assert modals.submitted_settings(submission)[1] == ChannelSettings()
+    submission = submitted(view, model=DEFAULT, system_prompt=None, engagement=DEFAULT)
+    assert SETTINGS.read(submission).entered == ChannelSettings()
 
 
 @pytest.mark.parametrize(
@@ -181,13 +188,13 @@ def test_emptied_field_returns_to_its_default() -> None:
 )
 def test_question_emoji_is_one_emojis_name(typed: str | None, emoji: str, is_one: bool) -> None:
     view = settings_view(ChannelSettings(reaction="tada"))
-    _, settings = modals.submitted_settings(submitted(view, reaction=typed))
+    settings = SETTINGS.read(submitted(view, reaction=typed)).entered
     assert settings.reaction == emoji
-    assert problems(settings, DEFAULTS) == ({} if is_one else {SettingsField.REACTION: texts.REACTION_UNKNOWN})
+    assert problems(settings, DEFAULTS) == ({} if is_one else {SettingsField.REACTION: texts.settings.REACTION_UNKNOWN})
 
 
 def test_model_that_is_no_longer_in_use_becomes_the_default() -> None:
-    assert modals.submitted_settings(submitted(settings_view(ChannelSettings("openai/gone"))))[1] == UNSET
+    assert SETTINGS.read(submitted(settings_view(ChannelSettings("openai/gone")))).entered == UNSET
 
 
 @pytest.mark.parametrize(
@@ -230,14 +237,17 @@ def test_modal_for_who_may_choose_servers_has_a_box_for_each(servers: tuple[str,
     boxes = field_of(view, SettingsField.MCP_SERVERS)
     assert boxes
     assert [option["value"] for option in boxes["options"]] == ["time", "github", "files"]
-    assert modals.submitted_settings(submitted(view))[1].mcp_servers == servers
+    assert SETTINGS.read(submitted(view)).entered.mcp_servers == servers
 
 
 def test_warnings_about_tools_stand_below_the_servers() -> None:
     """The names of servers and tools are a file's and a server's."""
     defaults = replace(DEFAULTS, mcp_servers=("time",))
     left_out = [f"time__{'x' * 58}"] * 500
-    warnings = [texts.tools_left_out({"time": 600}, 100, left_out), texts.server_down("files", "it is gone")]
+    warnings = [
+        texts.settings.tools_left_out({"time": 600}, 100, left_out),
+        texts.settings.server_down("files", "it is gone"),
+    ]
     blocks = settings_view(defaults=defaults, tool_warnings=warnings)["blocks"]
     at = [block.get("block_id") for block in blocks].index(SettingsField.MCP_SERVERS)
     assert [block["elements"][0]["text"] for block in blocks[at + 1 : at + 3]] == warnings
@@ -249,23 +259,26 @@ def test_warnings_about_tools_stand_below_the_servers() -> None:
 def test_removed_tools_are_revoked_and_no_others(tools: list[str]) -> None:
     view = settings_view(allowed_tools=tools)
     submission = {**submitted(view), "blocks": view["blocks"]}
-    assert modals.revoked_tools(submission) == ()
+    assert SETTINGS.read(submission).revoked == ()
     submission["state"]["values"][SettingsField.ALLOWED_TOOLS] = {"x": {"selected_options": []}}
-    assert modals.revoked_tools(submission) == tuple(tools[: modals.MAX_REVOCABLE])
-    assert modals.revoked_tools(submitted(view)) == (), "the modal didn't list any"
+    assert SETTINGS.read(submission).revoked == tuple(tools[:MAX_REVOCABLE])
+    assert SETTINGS.read(submitted(view)).revoked == (), "the modal didn't list any"
 
 
-@pytest.mark.parametrize(("typed", "question"), [(" why? ", "why?"), (None, texts.EXPLAIN), ("  ", texts.EXPLAIN)])
+@pytest.mark.parametrize(
+    ("typed", "question"), [(" why? ", "why?"), (None, texts.shortcut.EXPLAIN), ("  ", texts.shortcut.EXPLAIN)]
+)
 def test_submitted_question_names_its_message(typed: str | None, question: str) -> None:
-    view = modals.question_modal(ABOUT, "U1")
+    view = ASK_MODAL.build(ABOUT, "U1")
     check_view(view, "modal")
-    assert modals.submitted_question(submitted(view, question=typed)) == (ABOUT, question)
+    submission = {**submitted(view, question=typed), "id": "V1"}
+    assert ASK_MODAL.read(submission) == SubmittedQuestion("V1", ABOUT, question)
 
 
 @pytest.mark.parametrize("quote", ["", "x" * 1_500, "\n" * 700, "ключ" * 375, "\\" * 750, "👩🏽‍🚀" * 300])
 def test_modal_about_any_message_is_accepted(quote: str) -> None:
     about = QuotedMessage("C" * 11, "1" * 17, "1" * 17, quote, "https://hooks.slack.com/" + "x" * 150)
-    check_view(modals.question_modal(about, None), "modal")
+    check_view(ASK_MODAL.build(about, None), "modal")
 
 
 def test_settings_modal_with_the_most_servers_and_models_is_accepted() -> None:
@@ -278,7 +291,7 @@ def test_settings_modal_with_the_most_servers_and_models_is_accepted() -> None:
 @pytest.mark.parametrize("mark", ['"', "\n", "\\", "\u0001", "x", "語", "👩🏽‍🚀"])
 def test_modal_keeps_the_beginning_of_a_long_message_in_3000_bytes(mark: str) -> None:
     about = QuotedMessage("C" * 11, "1" * 17, "1" * 17, mark * 5_000, "https://hooks.slack.com/" + "x" * 150)
-    metadata = modals.question_modal(about, None)["private_metadata"]
+    metadata = ASK_MODAL.build(about, None)["private_metadata"]
     assert 1_500 < len(metadata.encode()) <= 3_000
 
 
@@ -295,7 +308,7 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
     longest = arguments_of(too_long - 1)
     call = RecordedCall(0, 0, "", "notes__add", longest, "hash", CallState.ASKED)
     ask = ask_of(call, (), 0, (), 0.0)
-    view = modals.arguments_modal(ask, None, as_json=as_json)
+    view = arguments_modal(ask, None, as_json=as_json)
     check_view(view, "modal")
     code = "".join(
         part["elements"][0]["text"]
@@ -309,7 +322,7 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
 def test_modal_shows_many_arguments_in_their_order() -> None:
     arguments = {f"name_{number}": "x" * (number % 200) for number in range(80)}
     call = RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED)
-    view = modals.arguments_modal(ask_of(call, (), 0, (), None), None, as_json=False)
+    view = arguments_modal(ask_of(call, (), 0, (), None), None, as_json=False)
     check_view(view, "modal")
     shown = re.findall(r"name_\d+:", json.dumps(view))
     assert shown == [f"{name}:" for name in arguments]
@@ -318,7 +331,7 @@ def test_modal_shows_many_arguments_in_their_order() -> None:
 HEAD = ["Run ", "bold:Add a note", "? ", "code:notes.add"]
 SAYS = ["italic:notes says: ", "Adds it."]
 TEXT = ["bold:text:", " ", "code:x"]
-ACTS = f"italic:{texts.acts_as('notes')}"
+ACTS = f"italic:{texts.approvals.acts_as('notes')}"
 TERMS = [ACTS, "italic:You can decide until ", "italic:November 24 at 16:00 UTC", "italic:."]
 APPROVE, DENY, AS_JSON = "approve: Approve (primary)", "deny: Deny", "arguments_json: Show JSON"
 ASK = Ask("notes.add", '{"text": "x"}', "5 0", (ArgumentField("text", "x"),), "Add a note", "Adds it.", 1_764_000_000.0)
@@ -339,7 +352,7 @@ def written(element: Json) -> list[str]:
         (ASK, [HEAD, SAYS, TEXT, TERMS], [APPROVE, DENY, AS_JSON]),
         (
             replace(ASK, description="", until=None, repeats=True, may_allow_always=True),
-            [HEAD, TEXT, [f"bold:{texts.REPEATED_CALL}"], [ACTS]],
+            [HEAD, TEXT, [f"bold:{texts.approvals.REPEATED_CALL}"], [ACTS]],
             [APPROVE, DENY, "allow_always: Always allow here, then Always allow notes.add here?", AS_JSON],
         ),
         (replace(ASK, decision=Decision.APPROVED), [HEAD, SAYS, TEXT, ["italic:Approved."]], []),
@@ -348,7 +361,7 @@ def written(element: Json) -> list[str]:
             replace(ASK, fields=LONG),
             [
                 *(HEAD, SAYS, TEXT, ['code:"to":'], ["a\nb"], ["bold:more:"], [f"{CUT}…"]),
-                *([f"italic:{texts.arguments_cut(ASK.room, sum(one.chars for one in LONG))}"], TERMS),
+                *([f"italic:{texts.approvals.arguments_cut(ASK.room, sum(one.chars for one in LONG))}"], TERMS),
             ],
             ["arguments: Show all (primary)", DENY, AS_JSON],
         ),
@@ -358,7 +371,7 @@ def written(element: Json) -> list[str]:
 def test_reply_shows_what_a_call_would_do_and_how_to_decide(
     ask: Ask, lines: list[list[str]], buttons: list[str]
 ) -> None:
-    shown, *row = modals.ask_in_reply(ask, "ask")
+    shown, *row = ask_in_reply(ask, "ask")
     check_blocks([shown, *row])
     assert [written(part) for part in shown["elements"]] == lines
     assert shown["block_id"] == "ask"
@@ -374,7 +387,7 @@ def test_reply_shows_what_a_call_would_do_and_how_to_decide(
 @pytest.mark.parametrize("focus", SettingsField)
 def test_each_field_of_the_settings_has_its_name_and_the_cursor_if_it_was_asked_for(focus: SettingsField) -> None:
     defaults = replace(DEFAULTS, reactions=True, mcp_servers=("time",))
-    view = modals.settings_modal(CHANNEL, UNSET, defaults, focus, ["notes__add"])
+    view = SETTINGS.build(CHANNEL, UNSET, defaults, focus, ["notes__add"])
     elements = {block["block_id"]: block["element"] for block in view["blocks"] if block["type"] == "input"}
     assert {name: element["action_id"] for name, element in elements.items()} == {name: name for name in SettingsField}
     with_cursor = [name for name, element in elements.items() if element.get("focus_on_load")]
@@ -382,15 +395,15 @@ def test_each_field_of_the_settings_has_its_name_and_the_cursor_if_it_was_asked_
 
 
 METADATA: Mapping[str, tuple[Callable[[Json], object], Mapping[str, object], Mapping[str, object]]] = {
-    "a person's ID": (modals.submitted_settings, asdict(CHANNEL), {"channel_id": "U0ADA"}),
-    "a path": (modals.submitted_settings, asdict(CHANNEL), {"channel_id": "C1/../C2"}),
-    "no channel": (modals.submitted_settings, asdict(CHANNEL), {"channel_id": ""}),
-    "a number": (modals.submitted_settings, asdict(CHANNEL), {"channel_id": 7}),
-    "another scheme": (modals.submitted_settings, asdict(CHANNEL), {"response_url": "file:///etc/passwd"}),
-    "no time": (modals.submitted_question, asdict(ABOUT), {"thread_ts": "now"}),
-    "a choice": (modals.submitted_question, asdict(ABOUT), {"offered_by": 1}),
-    "no message": (modals.approval_in, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"message_ts": None}),
-    "an owner's path": (submitted_caps, {"scope": "channel", "id": "C1"}, {"id": "../C1"}),
+    "a person's ID": (SETTINGS.read, asdict(CHANNEL), {"channel_id": "U0ADA"}),
+    "a path": (SETTINGS.read, asdict(CHANNEL), {"channel_id": "C1/../C2"}),
+    "no channel": (SETTINGS.read, asdict(CHANNEL), {"channel_id": ""}),
+    "a number": (SETTINGS.read, asdict(CHANNEL), {"channel_id": 7}),
+    "another scheme": (SETTINGS.read, asdict(CHANNEL), {"response_url": "file:///etc/passwd"}),
+    "no time": (ASK_MODAL.read, asdict(ABOUT), {"thread_ts": "now"}),
+    "a choice": (ASK_MODAL.read, asdict(ABOUT), {"offered_by": 1}),
+    "no message": (approval_in, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"message_ts": None}),
+    "an owner's path": (CAPS.read, {"scope": "channel", "id": "C1"}, {"id": "../C1"}),
 }
 
 
@@ -398,7 +411,7 @@ METADATA: Mapping[str, tuple[Callable[[Json], object], Mapping[str, object], Map
 def test_metadata_of_another_form_is_refused(
     read: Callable[[Json], object], good: Mapping[str, object], forged: Mapping[str, object]
 ) -> None:
-    view = {"state": {"values": {}}, "blocks": []}
+    view = {"state": {"values": {}}, "blocks": [], "id": "V1"}
     read({**view, "private_metadata": json.dumps(good)})
     with pytest.raises((TypeError, ValueError)):
         read({**view, "private_metadata": json.dumps({**good, **forged})})

@@ -14,11 +14,15 @@ from bot.core.actions import ReplyAction
 from bot.core.conversation import Message
 from bot.core.triage import Identity, by_person
 from bot.errors import PayloadError
+from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
-from bot.slack.modals import asked_in, submitted_question, submitted_settings
-from bot.slack.schedule_views import ListPlace, ScheduleAction, ScheduleField
+from bot.slack.posted_questions import asked_in
 from bot.slack.text import app_name, attached_to, body_of, file_of, files_of
 from bot.slack.users import kind_of, name_of
+from bot.slack.views.memory import MEMORY
+from bot.slack.views.question import ASK_MODAL
+from bot.slack.views.schedules import CHANGE_SCHEDULE, ListPlace, ScheduleAction, ScheduleField, SubmittedSchedule
+from bot.slack.views.settings import SETTINGS
 from handlers.payloads import (
     channel_in_view,
     command_of,
@@ -26,22 +30,20 @@ from handlers.payloads import (
     home_tab_of,
     invocation_of_command,
     invocation_of_shortcut,
+    is_by,
     join_of,
-    memories_in,
-    memory_press_of,
     message_of,
     message_of_shortcut,
     messages_of_edit,
     pane_thread_of,
     press_of,
-    question_in,
     reaction_of,
     reason_press_of,
-    schedule_in,
     schedule_press_of,
     session_of,
-    settings_in,
+    settings_press_of,
     stop_of,
+    submission_in,
     suggestion_press_of,
     viewer_of,
 )
@@ -111,6 +113,9 @@ NOT_BY_PEOPLE = """
     app_mention_by_bot message_bot_message message_im_from_slack message_of_app_without_bot_id message_of_other_bot
     message_of_own_bot message_of_own_bot_header_buttons message_stream_start message_stream_whole
 """
+OUR_OWN = """
+    message_changed_own_edit message_of_own_bot message_of_own_bot_header_buttons
+"""
 IN_THREADS = """
     message_file_share_in_thread message_im_in_thread message_in_thread message_of_own_bot
     message_of_own_bot_header_buttons message_stream_start message_stream_whole message_thread_broadcast
@@ -179,6 +184,26 @@ def test_edit_in_an_event_is_parsed(name: str, words: tuple[str, str | None]) ->
     assert before.team_id == "T0OURS"
 
 
+@pytest.mark.parametrize("name", [*MESSAGES, *CHANGES])
+def test_event_tells_whether_the_bot_itself_wrote_its_message(name: str) -> None:
+    assert is_by(event_of(name), ME) is (name in OUR_OWN.split())
+
+
+@pytest.mark.parametrize(
+    ("message", "is_own"),
+    [
+        ({"user": "U0BOT"}, True),
+        ({"bot_id": "B0BOT"}, True),
+        ({"user": "U1", "bot_id": "B1"}, False),
+        ({}, False),
+        ("no object", False),
+    ],
+)
+def test_either_id_makes_a_message_our_own(message: Any, is_own: bool) -> None:
+    for event in ({"message": message}, {"previous_message": message}, message if isinstance(message, dict) else {}):
+        assert is_by(event, ME) is is_own
+
+
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "app_context_changed": viewer_of,
     "app_home_opened": lambda body: home_tab_of(event_in(body)[1]),
@@ -195,8 +220,8 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "reaction_added": lambda body: reaction_of(event_in(body)[1]),
     "slash_command": lambda body: (invocation_of_command(body), command_of(body)),
     "suggestion_press": suggestion_press_of,
-    "view_submission_question": question_in,
-    "view_submission": settings_in,
+    "view_submission_question": lambda body: submission_in(body, ASK_MODAL),
+    "view_submission": lambda body: submission_in(body, SETTINGS),
 }
 
 
@@ -319,10 +344,14 @@ def test_command_shortcut_and_modals_are_parsed() -> None:
         assert (invocation.user_id, invocation.channel_id) == ("U0ADA", "C0GENERAL")
     message = message_of_shortcut(shortcut, "T0OURS")
     assert (message.text, message.team_id, message.ts) == ("<@U0BOT> please", "T0OURS", shortcut["message_ts"])
-    place, settings = submitted_settings(load("interactivity/view_submission")["view"])
-    assert (place.channel_id, settings.model, settings.system_prompt) == ("C0GENERAL", "long", "Say less")
-    about, words = submitted_question(load("interactivity/view_submission_question")["view"])
-    assert (about.channel_id, words) == ("C0GENERAL", "How far, in miles?")
+    submitted = SETTINGS.read(load("interactivity/view_submission")["view"])
+    assert (submitted.place.channel_id, submitted.entered.model, submitted.entered.system_prompt) == (
+        "C0GENERAL",
+        "long",
+        "Say less",
+    )
+    question = ASK_MODAL.read(load("interactivity/view_submission_question")["view"])
+    assert (question.about.channel_id, question.text) == ("C0GENERAL", "How far, in miles?")
 
 
 IN_LIST = {
@@ -335,8 +364,8 @@ CHANGED = {
     "user": {"id": "U0ADA"},
     "view": {
         "private_metadata": json.dumps({"id": "7", "place": {"channel_id": "", "view_id": "V1"}}),
-        "blocks": [{"type": "input", "block_id": "when", "element": {"initial_value": "0 9 * * *"}}],
-        "state": {"values": {"when": {"when": {"value": "0 8 * * *"}}}},
+        "blocks": [{"type": "input", "block_id": "other", "element": {"initial_value": "0 9 * * *"}}],
+        "state": {"values": {"other": {"other": {"value": "0 8 * * *"}}}},
     },
 }
 
@@ -345,13 +374,17 @@ def test_presses_and_changes_of_schedules_are_parsed_whatever_their_shape() -> N
     press = schedule_press_of(IN_LIST, "T0OURS")
     assert (press.action, press.schedule_id, press.user_id) == (ScheduleAction.RUN, 7, "U0ADA")
     assert press.place == ListPlace("C0GENERAL", "V1")
-    changed = schedule_in(CHANGED)
+    _, changed = submission_in(CHANGED, CHANGE_SCHEDULE)
     assert (changed.schedule_id, changed.place, changed.entered) == (
         7,
         ListPlace("", "V1"),
-        {ScheduleField.WHEN: "0 8 * * *"},
+        {ScheduleField.OTHER: "0 8 * * *"},
     )
-    for parse, body in ((lambda body: schedule_press_of(body, "T0OURS"), IN_LIST), (schedule_in, CHANGED)):
+    parsers: list[tuple[Callable[[Any], SchedulePress | SubmittedSchedule], Any]] = [
+        (lambda body: schedule_press_of(body, "T0OURS"), IN_LIST),
+        (lambda body: submission_in(body, CHANGE_SCHEDULE)[1], CHANGED),
+    ]
+    for parse, body in parsers:
         for _, mutation in mutations(body, 5):
             with suppress(PayloadError):
                 assert 0 <= parse(mutation).schedule_id < 10**18
@@ -379,13 +412,13 @@ IN_MEMORY_MODAL = {
 
 
 def test_changes_of_memories_are_parsed_whatever_their_shape() -> None:
-    submitted = memories_in(IN_MEMORY_MODAL)
+    _, submitted = submission_in(IN_MEMORY_MODAL, MEMORY)
     assert submitted.changed == {8: "", 9: "<@U0BEN> &amp; &lt;b&gt;"}
     assert (submitted.listed, submitted.keeps_hidden) == ([7, 8, 9], True)
-    assert memory_press_of(IN_MEMORY_MODAL) == ("U0ADA", "1.2", submitted.place)
+    assert settings_press_of(IN_MEMORY_MODAL) == ("U0ADA", "1.2", submitted.place)
     for _, mutation in mutations(IN_MEMORY_MODAL, 5):
         with suppress(PayloadError):
-            assert all(id_ < 10**18 for id_ in memories_in(mutation).listed)
+            assert all(id_ < 10**18 for id_ in submission_in(mutation, MEMORY)[1].listed)
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "9" * 19, "7 or 1"])

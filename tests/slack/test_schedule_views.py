@@ -6,16 +6,18 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
+from bot.core.actions import ReplyAction
 from bot.core.caps import Amount
-from bot.core.schedules import MAX_WORDS_CHARS, PauseReason, Rule, Schedule
+from bot.core.schedules import MAX_WORDS_CHARS, PauseReason, Rule, Run, Schedule, Weekly
 from bot.slack.blockkit import Json, home
-from bot.slack.schedule_views import (
+from bot.slack.views.schedules import (
+    CHANGE_SCHEDULE,
     MAX_LISTED,
     ListPlace,
     ScheduleAction,
     ScheduleList,
-    change_modal,
-    pause_notice,
+    run_line,
+    run_notice,
     schedules_at_home,
     schedules_modal,
 )
@@ -54,7 +56,7 @@ def listed(*schedules: Schedule, channel_id: str = "C1", reader_id: str = "U1") 
 def test_slack_takes_the_longest_list(channel_id: str) -> None:
     view = listed(*[SCHEDULE] * (MAX_LISTED + 5), channel_id=channel_id)
     check_view(view, "modal")
-    assert texts.more_schedules(5) in str(view)
+    assert texts.schedules.more_schedules(5) in str(view)
     check_view(listed(*[replace(SCHEDULE, words="&" * MAX_WORDS_CHARS)] * MAX_LISTED, channel_id=channel_id), "modal")
     check_view(home(schedules_at_home([SCHEDULE] * 30)), "home")
 
@@ -62,9 +64,13 @@ def test_slack_takes_the_longest_list(channel_id: str) -> None:
 @pytest.mark.parametrize("schedule", [SCHEDULE, DONE, *PAUSED])
 def test_slack_takes_each_state(schedule: Schedule) -> None:
     check_view(listed(schedule), "modal")
-    check_view(change_modal(schedule, ListPlace("C1", "V1")), "modal")
+    for weekly in (Weekly("0,1,2,3,4,5,6", "09:00"), None):
+        check_view(CHANGE_SCHEDULE.build(schedule, ListPlace("C1", "V1"), weekly, "Asia/Kolkata"), "modal")
     if schedule.paused:
-        check_blocks(pause_notice(schedule)["blocks"])
+        check_blocks(run_notice(Run(schedule, 0.0, None))["blocks"])
+        skipped = run_notice(Run(replace(schedule, paused=None), 0.0, None, schedule.paused))
+        check_blocks(skipped["blocks"])
+        assert texts.schedules.SKIP_REASONS[schedule.paused] in skipped["text"]
 
 
 @pytest.mark.parametrize(
@@ -81,8 +87,43 @@ def test_creator_alone_has_the_buttons_that_fit_the_state(schedule: Schedule, ot
     assert list(interactive(listed(schedule, reader_id="U2")["blocks"])) == []
 
 
+def test_change_by_an_admin_is_said_wherever_a_schedule_is_shown() -> None:
+    changed = replace(SCHEDULE, changed_by="U9")
+    for view in (
+        listed(changed),
+        home(schedules_at_home([changed])),
+        CHANGE_SCHEDULE.build(changed, None, None, "UTC"),
+    ):
+        assert "changed by <@U9>" in str(view)
+    line = run_line(changed, {"U1": "Ada", "U9": "Grace & Co"}, is_late=False, block_id="b")
+    assert "Scheduled by Ada · changed by Grace &amp; Co · " in str(line)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (SCHEDULE.rule, [ReplyAction.SIGN_IN, ScheduleAction.STOP]),
+        # A single time has passed, so it isn't resumed.
+        (Rule("UTC", at=9.0), [ReplyAction.SIGN_IN, ScheduleAction.RUN, ScheduleAction.STOP]),
+    ],
+)
+def test_creator_alone_gets_sign_in_below_the_notice_which_says_both(rule: Rule, expected: list[str]) -> None:
+    run = Run(replace(SCHEDULE, rule=rule, paused=PauseReason.SIGNED_OUT, next_at=None), 0.0, None)
+    theirs, others = run_notice(run, ["jira", "wiki"]), run_notice(run)
+    check_blocks(theirs["blocks"])
+    assert [element["action_id"] for _, element in interactive(theirs["blocks"])] == expected
+    assert "I paused a schedule of <@U1>" in theirs["text"]
+    assert "your sign-in to jira and wiki has ended" in theirs["text"]
+    assert ReplyAction.SIGN_IN not in [element["action_id"] for _, element in interactive(others["blocks"])]
+    assert texts.schedules.PAUSE_REASONS[PauseReason.SIGNED_OUT] in others["text"]
+
+
 def test_no_word_of_a_schedule_is_markup() -> None:
-    blocks = [*listed(SCHEDULE)["blocks"], *schedules_at_home([SCHEDULE]), *pause_notice(PAUSED[0])["blocks"]]
+    blocks = [
+        *listed(SCHEDULE)["blocks"],
+        *schedules_at_home([SCHEDULE]),
+        *run_notice(Run(PAUSED[0], 0.0, None))["blocks"],
+    ]
     with_words = [block for block in blocks if "<!channel>" in json.dumps(block)]
     assert len(with_words) == 3
     assert {block["text"]["type"] for block in with_words} == {"plain_text"}

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState
+from bot.core import texts
+from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
@@ -22,7 +23,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import Setup
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.processes import WITHIN_S
-from tests.slack.workspaces import connected_workspace
+from tests.slack.workspaces import REDIRECT_URI, connected_workspace
 
 SECRET = "the secret launch date"
 
@@ -43,7 +44,7 @@ class SearchStage:
 
     async def result(self, question: Question, *, timeout_s: float = 10, **arguments: Any) -> CallResult:
         return await self.search.call(
-            question, NAME, BY_WORDS.definition_hash, arguments or {"query": "launch"}, timeout_s=timeout_s
+            ToolUse(question, NAME, BY_WORDS.definition_hash, arguments or {"query": "launch"}, timeout_s=timeout_s)
         )
 
     def searches(self) -> int:
@@ -99,7 +100,7 @@ async def test_search_by_meaning_is_offered_where_slack_has_it() -> None:
         await stage.sandbox.say("grace", "random", "The launch is on Friday")
         question = await stage.asked()
         arguments = {"query": "launch"}
-        result = await stage.search.call(question, NAME, BY_MEANING.definition_hash, arguments, timeout_s=10)
+        result = await stage.search.call(ToolUse(question, NAME, BY_MEANING.definition_hash, arguments, timeout_s=10))
         assert "The launch is on" in result.text
 
 
@@ -221,7 +222,9 @@ async def test_call_without_a_query_fails_before_it_leaves(stage: SearchStage, a
 
 @pytest.mark.parametrize(("tool", "definition_hash"), [("slack__post", BY_WORDS.definition_hash), (NAME, "other")])
 async def test_other_tool_or_definition_is_not_called(stage: SearchStage, tool: str, definition_hash: str) -> None:
-    result = await stage.search.call(await stage.asked(), tool, definition_hash, {"query": "launch"}, timeout_s=1)
+    result = await stage.search.call(
+        ToolUse(await stage.asked(), tool, definition_hash, {"query": "launch"}, timeout_s=1)
+    )
     assert (result.text, stage.searches()) == (NO_SUCH_TOOL, 0)
 
 
@@ -232,6 +235,13 @@ async def test_no_message_that_is_found_reads_as_two(stage: SearchStage, line_br
     text = (await stage.result(await stage.asked())).text
     assert imitation in text
     assert not [line for line in text.splitlines() if line.startswith(imitation)]
+
+
+async def test_address_of_a_sign_in_is_not_among_the_results(stage: SearchStage) -> None:
+    await stage.sandbox.say("grace", "random", f"launch {REDIRECT_URI}?code=canary&state=canary")
+    result = (await stage.result(await stage.asked())).text
+    assert texts.accounts.ADDRESS_REMOVED in result
+    assert "canary" not in result
 
 
 async def test_long_and_hostile_messages_are_cut_and_marked_as_data(stage: SearchStage) -> None:

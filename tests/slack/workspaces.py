@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.clock import Clock
+from bot.core.sign_in_addresses import SignInAddresses
 from bot.reply.workspace import Workspace
 from bot.slack.client import SlackClient, new_session
 from slack_sandbox.server import Sandbox
 from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
+
+REDIRECT_URI = "http://127.0.0.1:47823/callback"
 
 
 @asynccontextmanager
@@ -29,5 +32,11 @@ async def workspace_of(client: SlackClient, clock: Clock) -> Workspace:
     """Returns the client's workspace, with records in memory."""
     me = await client.identity()
     return Workspace(
-        me, client, ledger=LoneLedger(), worker_queue=RecordsInMemory(), account_kinds=KindsInMemory(clock), clock=clock
+        me,
+        client,
+        ledger=LoneLedger(),
+        worker_queue=RecordsInMemory(),
+        account_kinds=KindsInMemory(clock),
+        clock=clock,
+        sign_in_addresses=SignInAddresses([REDIRECT_URI]),
     )

@@ -84,6 +84,8 @@ class VendorServer:
         self.url = ""
         """The server's URL without a path. OpenAI's base URL adds /v1."""
         self.requests: list[VendorRequest] = []
+        self.has_all_models = False
+        """Whether a look-up of a model finds it, without a script and without a record."""
         self._scripts: list[Script] = []
         self._arrival = asyncio.Condition()
         app = web.Application(client_max_size=64 * 2**20)
@@ -113,6 +115,8 @@ class VendorServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
+        if self.has_all_models and request.method == "GET":
+            return web.json_response({"id": request.path.rpartition("/")[2], "object": "model", "created": 1})
         client = request.transport.get_extra_info("peername")
         is_form = request.content_type.startswith("multipart/")
         body = await request.json() if request.can_read_body and not is_form else None

@@ -3,7 +3,7 @@
 Slack doesn't say which question a call is for. A call is counted for a question by the first of these that applies:
 
 1. It names a message of the app, and that message was counted before.
-2. Its metadata names a message of the conversation.
+2. Its metadata names a message of the conversation, which may be the app's own.
 3. The conversation's newest message by somebody else is the question.
 
 Calls that name no conversation (users.info, files.info) are in the meters only.
@@ -93,8 +93,9 @@ class AnswerCalls:
                 messages = [root, *self.workspace.replies(channel.id, root.ts)]
         except SlackError:
             return None
+        # What the app does by itself at a set time may stand below a message of its own, which the call then names.
         asked = [message for message in messages if message.user_id != self.workspace.bot.id]
-        return _named(call, asked) or (asked[-1] if asked else None)
+        return _named(call, messages) or (asked[-1] if asked else None)
 
     def _forget(self) -> None:
         while len(self._answers) > _MAX_ANSWERS:

@@ -9,13 +9,24 @@ from typing import Literal
 
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.sample_workspace import Room
-from slack_sandbox.workspace import TEAM_ID, Json, User
+from slack_sandbox.workspace import TEAM_ID, Json, Message, User
 
 UseKey = Callable[[str], Awaitable["Guide | str"]]
 """Takes the key of a model that a person pasted; "" removes it. Returns the guide from now on, or why it isn't used."""
 PassTime = Callable[[], Awaitable[str]]
-"""Lets time pass for the app, up to what it does next by itself. Returns "", or why nothing happens."""
+"""Lets time pass for the app, up to what it does next by itself. Returns what has happened, as sentences."""
+BadgeOf = Callable[[Message, Message | None], "Badge | None"]
+"""Takes a message of the app and the question that it belongs to, and returns its badge."""
 _MENTION = re.compile(r"^<@\w+>\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A word beside the name of the app that says who has written a message in its place."""
+
+    label: str
+    title: str
+    """Explains it in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,9 @@ class Guide:
     """Whether a key is in use."""
     pass_time: PassTime | None = None
     """None: the app does nothing at set times."""
+    offers_time: Callable[[Message], bool] = lambda message: False
+    """Returns whether a button that lets time pass stands below a message of the app."""
+    badge_of: BadgeOf = lambda message, question: None
 
     @property
     def rooms(self) -> tuple[Room, ...]:
@@ -84,7 +98,7 @@ class Guide:
 
     def card_of(self, text: str) -> Card | None:
         """Returns the card that a person's message belongs to, if a script answers it."""
-        return self._cards_by_words.get(_MENTION.sub("", text))
+        return self._cards_by_words.get(without_mention(text))
 
     def state(self) -> Json:
         """Returns the guide as the page reads it."""
@@ -108,7 +122,6 @@ class Guide:
             "setup_note": self.setup_note,
             "takes_key": self.use_key is not None,
             "has_key": self.has_key,
-            "passes_time": self.pass_time is not None,
         }
 
     def person_json(self, user: User) -> Json:
@@ -124,6 +137,11 @@ class Guide:
             "about": " ".join(filter(None, (RIGHTS[role], self.people_notes.get(role)))),
             "can_write": not user.deleted,
         }
+
+
+def without_mention(text: str) -> str:
+    """Returns a message's text without the mention that it begins with."""
+    return _MENTION.sub("", text)
 
 
 RIGHTS: Mapping[str, str] = {

@@ -143,7 +143,7 @@ class Renderer:
 
     def _text(self, text: Json) -> str:
         content = str(text.get("text") or text.get("alt_text") or "")
-        return self.mrkdwn(content) if text.get("type") == "mrkdwn" else escape(content)
+        return self.mrkdwn(content) if text.get("type") == "mrkdwn" else escape(_with_emoji(content))
 
 
 def _is_long(section: Json) -> bool:
@@ -158,7 +158,7 @@ def _folded(html: str) -> str:
 
 
 def _with_emoji(text: str) -> str:
-    """Returns mrkdwn with characters in place of the names of emoji."""
+    """Returns a text with characters in place of the names of emoji."""
     return "".join(part if isinstance(part, str) else emoji_text(part) for part in split_emoji(text))
 
 

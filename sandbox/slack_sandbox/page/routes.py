@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
@@ -81,6 +81,7 @@ class PageApi:
             web.post("/sandbox/stop_faults", for_page(self._stop_faults)),
             web.post("/sandbox/key", for_page(self._key)),
             web.post("/sandbox/time", for_page(self._time)),
+            web.post("/sandbox/zone", for_page(self._zone)),
         ]
 
     def record(self, call: CallRecord) -> None:
@@ -112,6 +113,7 @@ class PageApi:
             "name": message.username or (author.real_name if author else "Slackbot"),
             "is_bot": is_bot,
             "html": self._renderer.html(message),
+            "text_html": self._renderer.mrkdwn(message.text) if message.blocks else "",
             "text": message.title or message.text,
             "files": self._files.message_files(message),
             "edited": message.edited_ts is not None and not is_bot,
@@ -125,7 +127,8 @@ class PageApi:
             "loading": self.workspace.loading_messages(message.channel, message.ts),
             "carrier": self._carriers.json(message),
             "card": self._card(message, is_bot),
-            "scripted": self._is_scripted(message),
+            "badge": self._badge(message) if is_bot else None,
+            "offers_time": is_bot and self.guide.offers_time(message),
         }
 
     def _card(self, message: Message, is_bot: bool) -> str | None:
@@ -133,10 +136,10 @@ class PageApi:
         card = None if is_bot else self.guide.card_of(message.text)
         return card.title if card else None
 
-    def _is_scripted(self, message: Message) -> bool:
-        """Returns whether a message of the app answers a card."""
-        question = self._answer_calls.question_of((message.channel, message.ts))
-        return question is not None and message.ephemeral_to is None and self.guide.card_of(question.text) is not None
+    def _badge(self, message: Message) -> Json | None:
+        """Returns the badge of a message of the app."""
+        badge = self.guide.badge_of(message, self._answer_calls.question_of((message.channel, message.ts)))
+        return asdict(badge) if badge else None
 
     def budgets_json(self) -> list[Json]:
         """Returns all methods with a budget, and the channels whose posts are close together."""
@@ -266,12 +269,15 @@ class PageApi:
         return done()
 
     async def _time(self, request: web.Request) -> web.StreamResponse:
-        """Lets time pass for the app, up to what it does next by itself."""
+        """Lets time pass for the app, up to what it does next by itself, and says what has happened."""
         await body(request)
         if self.guide.pass_time is None:
             raise SlackError("invalid_arguments")
-        if problem := await self.guide.pass_time():
-            raise SlackError(problem)
+        return done(said=await self.guide.pass_time())
+
+    async def _zone(self, request: web.Request) -> web.StreamResponse:
+        """Has people live where the page's visitor does."""
+        self.people.live_in(*strings(await body(request), "zone"))
         return done()
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from slack_sandbox.control import escape
+from slack_sandbox.text.emoji import emoji_element
 from slack_sandbox.workspace import Json
 
 _TYPED = re.compile(
@@ -18,6 +19,7 @@ _TYPED = re.compile(
     r"|(?P<url>https?://[^\s<>]*[^\s<>.,;:!?)\]'\"*_~`])"
     r"|(?<![\w@])@(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)"
     r"|`(?P<code>[^`\n]+)`"
+    r"|:(?P<emoji>[a-z0-9_+'-]+):"
     r"|(?<![\w*])\*(?P<bold>[^\s*<>@](?:[^*\n<>@]*[^\s*<>@])?)\*(?![\w*])"
     r"|(?<![\w~])~(?P<strike>[^\s~<>@](?:[^~\n<>@]*[^\s~<>@])?)~(?![\w~])"
     r"|(?<!\w)_(?P<italic>[^\s_<>@](?:[^_\n<>@]*[^\s_<>@])?)_(?!\w)"
@@ -25,7 +27,7 @@ _TYPED = re.compile(
 _BROADCASTS = {"here", "channel", "everyone"}
 _KINDS = {"@": ("user", "user_id"), "#": ("channel", "channel_id"), "!": ("broadcast", "range")}
 _STYLES = ("code", "bold", "italic", "strike")
-_FENCED = re.compile(r"^```\n?(?P<code>.*?)\n?```(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(r"(?:^|(?<=[ \t]))```\n?(?P<code>.*?)\n?```(?:[ \t]*\n|\Z|(?=[ \t]))", re.DOTALL | re.MULTILINE)
 _ITEM = re.compile(r"(?P<space> *)(?:[-*•]|(?P<number>\d{1,4})[.)]) +(?P<content>.*)")
 _BULLETS = "•◦▪"
 
@@ -142,6 +144,8 @@ def _token(match: re.Match[str], user_id: UserId) -> tuple[str, Json | None]:
             return f"<!{name}>", {"type": "broadcast", "range": name}
         found_id = user_id(name)
         return (f"<@{found_id}>", {"type": "user", "user_id": found_id}) if found_id else ("", None)
+    if emoji := match["emoji"]:
+        return match[0], emoji_element(emoji)
     for style in _STYLES:
         if content := match[style]:
             return escape(match[0]), {"type": "text", "text": content, "style": {style: True}}

@@ -51,7 +51,7 @@ def split_emoji(text: str) -> Iterator[str | Json]:
     # Most text has no emoji: this check is cheaper than the pattern.
     if ":" in text or not text.isascii() or "\u20e3" in text:
         for match in _EMOJI.finditer(text):
-            element = _element_of_name(match["name"]) if match["name"] else _element_of_characters(match["characters"])
+            element = emoji_element(match["name"]) if match["name"] else _element_of_characters(match["characters"])
             if element is None:
                 continue
             if match.start() > at:
@@ -70,7 +70,8 @@ def emoji_text(element: Json) -> str:
         return f":{element.get('name', '')}:"
 
 
-def _element_of_name(name: str) -> Json | None:
+def emoji_element(name: str) -> Json | None:
+    """Returns the element of an emoji by its name without colons, None if it isn't known."""
     characters = _characters(name)
     return {"type": "emoji", "name": name, "unicode": _code_points(characters)} if characters else None
 

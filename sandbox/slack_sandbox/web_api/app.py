@@ -29,7 +29,8 @@ def auth_test(app: App, args: Json) -> Json:
         "team_id": TEAM_ID,
         "user_id": bot.id,
         "bot_id": bot.bot_id,
-        "is_enterprise_install": False,
+        "is_enterprise_install": app.setup.is_organization,
+        **({"enterprise_id": "E0SANDBOX"} if app.setup.is_organization else {}),
     }
 
 

@@ -59,6 +59,7 @@ FLOORS: Mapping[str, int] = {
     "users.conversations": _TIER_3,
     "users.info": _TIER_4,
     "users.list": _TIER_2,
+    "usergroups.list": _TIER_2,
     "users.lookupByEmail": _TIER_3,
     "users.profile.get": _TIER_4,
     "views.open": _TIER_3,

@@ -68,6 +68,7 @@ FORM_ONLY = frozenset(
         "users.conversations",
         "users.info",
         "users.list",
+        "usergroups.list",
         "users.lookupByEmail",
         "users.profile.get",
     }

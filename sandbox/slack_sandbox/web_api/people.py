@@ -1,6 +1,6 @@
-"""users.lookupByEmail, users.profile.get and team.info."""
+"""users.lookupByEmail, users.profile.get, usergroups.list and team.info."""
 
-from slack_sandbox.web_api.method import App, Method, required
+from slack_sandbox.web_api.method import App, Method, flag, required
 from slack_sandbox.wire import profile_json, user_json
 from slack_sandbox.workspace import TEAM_ID, Json, SlackError
 
@@ -24,6 +24,22 @@ def profile(app: App, args: Json) -> Json:
     return {"profile": profile_json(app.workspace, user, with_email="users:read.email" in app.scopes)}
 
 
+def user_groups(app: App, args: Json) -> Json:
+    shown = []
+    for number, (handle, people) in enumerate(app.workspace.user_groups.items(), 1):
+        if people or flag(args, "include_disabled"):
+            group: Json = {
+                "id": f"S0GROUP{number}",
+                "team_id": TEAM_ID,
+                "is_usergroup": True,
+                "name": handle.title(),
+                "handle": handle,
+                "date_delete": 0 if people else 1_700_000_000,
+            }
+            shown.append(group | ({"users": people} if flag(args, "include_users") else {}))
+    return {"usergroups": shown}
+
+
 def team(app: App, args: Json) -> Json:
     if args.get("team") not in (None, "", TEAM_ID):
         raise SlackError("team_not_found")
@@ -45,5 +61,6 @@ def team(app: App, args: Json) -> Json:
 METHODS = {
     "users.lookupByEmail": Method(lookup_by_email, ("users:read.email",)),
     "users.profile.get": Method(profile, ("users.profile:read",)),
+    "usergroups.list": Method(user_groups, ("usergroups:read",)),
     "team.info": Method(team, ("team:read",)),
 }

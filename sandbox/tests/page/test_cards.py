@@ -77,6 +77,59 @@ async def test_on_a_phone_threads_open_on_the_screen_however_many_cards_were_pla
     assert await page.evaluate(ESCAPED) == []
 
 
+async def test_all_cards_are_one_press_away_and_the_seen_ones_come_last(
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
+) -> None:
+    page = await open_page(visit, sandbox, width=1180)
+    await page.locator(".card").first.click()
+    await answer(sandbox, web, "general", "Question 0?")
+    await expect(thread(page)).to_be_visible()
+    await expect(offers(page).get_by_role("button", name="Card number 1")).to_be_in_viewport(ratio=1)
+    await offers(page).get_by_role("button", name="All cards").press("Enter")
+    dialog = page.get_by_role("dialog", name="All cards")
+    await expect(dialog.locator(".card")).to_have_count(9)
+    await expect(dialog.locator(".card").first).to_contain_text("Card number 1")
+    await expect(dialog.locator(".card").last).to_contain_text("Card number 0")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(thread(page)).to_be_visible()
+    await offers(page).get_by_role("button", name="All cards").press("Enter")
+    await dialog.locator(".card").first.press("Enter")
+    await expect(dialog).to_be_hidden()
+    await expect(message(page, "Question 1?")).to_be_visible()
+
+
+async def test_on_a_phone_the_header_is_small_and_only_a_tap_on_a_box_focuses_it(
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
+) -> None:
+    root = await sandbox.say("ada", "general", "@bot Question 0?")
+    await web.chat_postMessage(channel="general", thread_ts=root, text="An answer.")
+    page = await visit(f"{sandbox.url}/?channel=C0GENERAL", **PHONE)
+    await expect(page.locator("#members")).to_be_visible()
+    header = await page.locator("#main header").bounding_box()
+    assert header
+    assert header["height"] <= 58
+    focused = page.locator(":is(textarea, input):focus")
+    await page.locator(".replies").tap()
+    await expect(thread(page)).to_be_visible()
+    await expect(focused).to_have_count(0)
+    await page.get_by_role("button", name="Close thread").tap()
+    for name in ("random", "general"):
+        await page.get_by_role("button", name="Conversations").tap()
+        await page.locator("#channels").get_by_role("button", name=name).tap()
+        await expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+        await expect(focused).to_have_count(0)
+    await offers(page).get_by_role("button", name="All cards").tap()
+    await page.get_by_role("dialog").get_by_role("button", name="Play all").tap()
+    await page.get_by_role("button", name="Stop playing").tap()
+    await expect(page.get_by_role("button", name="Stop playing")).to_be_hidden()
+    await expect(focused).to_have_count(0)
+    if await page.get_by_role("button", name="Close thread").is_visible():
+        await page.get_by_role("button", name="Close thread").tap()
+    await page.locator("#main-box").tap()
+    await expect(page.locator("#main-box")).to_be_focused()
+
+
 async def test_card_with_a_channel_of_its_own_is_asked_below_what_was_written_there(
     sandbox: Sandbox, visit: Visit
 ) -> None:

@@ -14,6 +14,11 @@ from slack_sandbox.testing.browser import Visit, choose_action, message, thread
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slack(note="running on nothing at all")]
 
 GENERAL = "C0GENERAL"
+SHIFTS = """() => new PerformanceObserver((list) => {
+  for (const { value } of list.getEntries()) window.shift += value;
+}).observe({ type: "layout-shift", buffered: true })"""
+"""Adds up how far the page's parts jump, as Chromium counts it."""
+WIDE = f"|{'|'.join('abcdefgh')}|\n{'|---' * 8}|\n|{'|'.join(['a few words that wrap'] * 8)}|"
 LONG = "\n\n".join(
     ["| a | b | c |\n|:--|--:|--:|\n" + "| one value | another value | 1234567890 |\n" * 8]
     + [
@@ -182,6 +187,45 @@ async def test_answer_grows_in_place(page: Page, sandbox: Sandbox, web: AsyncWeb
     await expect(page.locator("#announcer")).to_contain_text("and more")
 
 
+STOP = {
+    "type": "actions",
+    "elements": [{"type": "button", "action_id": "a", "text": {"type": "plain_text", "text": "Stop"}}],
+}
+
+
+async def test_screen_readers_hear_a_message_once_and_then_what_is_new_of_it(page: Page, web: AsyncWebClient) -> None:
+    announcer = page.locator("#announcer")
+    words = {"type": "markdown", "text": "# Title\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nFirst words"}
+    ts = (await web.chat_postMessage(channel=GENERAL, text="First words", blocks=[words, STOP]))["ts"]
+    await expect(announcer).to_have_text("Bot: Title. a. b. 1. 2. First words.")
+    words["text"] += " and more"
+    await web.chat_update(channel=GENERAL, ts=ts, text="First words", blocks=[words, STOP])
+    await expect(announcer).to_have_text("and more.")
+
+
+async def test_screen_readers_hear_a_message_while_it_grows(page: Page, web: AsyncWebClient) -> None:
+    await page.clock.install()
+    ts = (await web.chat_postMessage(channel=GENERAL, **markdown("Word 0.")))["ts"]
+    for number in range(1, 12):
+        text = " ".join(f"Word {each}." for each in range(number + 1))
+        await web.chat_update(channel=GENERAL, ts=ts, **markdown(text))
+        await expect(messages(page)).to_contain_text(f"Word {number}.")
+        await page.clock.run_for(1000)
+    # At once: a moment later, the edits would have stopped for long enough.
+    assert "Word" in str(await page.locator("#announcer").text_content())
+
+
+async def test_switch_shows_the_text_alone(page: Page, web: AsyncWebClient) -> None:
+    blocks = [{"type": "markdown", "text": "**Shown** in blocks"}]
+    await web.chat_postMessage(channel=GENERAL, text="Said <https://a.example|in> *text*", blocks=blocks)
+    await expect(message(page, "Shown in blocks")).to_be_visible()
+    await page.get_by_role("button", name="Simulate Slack failures").first.click()
+    await page.get_by_role("switch", name="text alone").click()
+    await expect(message(page, "Said in text").locator("strong")).to_have_text("text")
+    await page.get_by_role("switch", name="text alone").click()
+    await expect(message(page, "Shown in blocks")).to_be_visible()
+
+
 @pytest.mark.long
 async def test_scroll_position_is_kept(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
     for index in range(30):
@@ -271,7 +315,8 @@ async def test_meter_follows_the_calls(page: Page, web: AsyncWebClient) -> None:
     for number in range(3):
         await web.chat_update(channel=GENERAL, ts=ts, text=f"edit {number}")
     await expect(meter).to_have_attribute("aria-valuenow", "3")
-    await expect(meter).to_have_attribute("aria-valuemax", "50")
+    await expect(meter).to_have_attribute("aria-valuetext", "3 of 50 calls")
+    await expect(meter.locator("..")).to_contain_text("3 of 50 calls")
     await expect(page.get_by_role("meter", name="chat.postMessage")).to_have_attribute("aria-valuenow", "1")
 
 
@@ -314,6 +359,33 @@ async def test_message_that_slack_refuses_stays_in_the_input(page: Page, sandbox
     await expect(box(page)).to_have_value("too late")
 
 
+async def test_message_is_shown_as_being_sent_until_the_server_answers(page: Page) -> None:
+    answers = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await answers.wait()
+        await route.continue_()
+
+    await page.route("**/sandbox/say", late)
+    await page.keyboard.type("on its way :question: ```x``` 👋")
+    await page.keyboard.press("Enter")
+    await expect(messages(page).filter(has_text="Sending…")).to_contain_text("on its way")
+    answers.set()
+    await expect(page.get_by_text("Sending…")).to_have_count(0)
+    await expect(messages(page)).to_have_count(1)
+    await expect(messages(page)).to_contain_text("on its way ❓")
+    await expect(messages(page).locator("pre")).to_have_text("x")
+
+
+async def test_first_paint_stays_where_it_is(sandbox: Sandbox, visit: Visit) -> None:
+    page = await visit("about:blank", viewport={"width": 1180, "height": 800})
+    await page.add_init_script(f"window.shift = 0; ({SHIFTS})()")
+    await page.goto(sandbox.url)
+    await expect(page.locator(".example")).to_be_visible()
+    await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    assert await page.evaluate("window.shift") < 0.02
+
+
 async def test_unread_conversation_is_marked_until_it_is_opened(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("grace", "C0RANDOM", "over here")
     await expect(page.get_by_role("button", name="random unread")).to_be_visible()
@@ -346,11 +418,29 @@ async def test_page_reconnects_when_the_sandbox_is_back(visit: Visit) -> None:
         await first.say("ada", GENERAL, "before")
         await expect(message(page, "before")).to_be_visible()
     await expect(page.get_by_role("status").first).to_contain_text("cannot be reached")
+    lost = page.locator("#main .lost-note")
+    await expect(lost).to_have_text("The sandbox can't be reached. Trying again…")
     async with Sandbox(port=first.port) as second:
         await second.say("ada", GENERAL, "after")
         await expect(message(page, "after")).to_be_visible(timeout=10_000)
         await expect(message(page, "before")).to_have_count(0)
+        await expect(lost).to_be_hidden()
         await expect(page.get_by_role("status").first).to_contain_text("Bot is not connected")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", [390, 1180])
+async def test_wide_table_scrolls_and_its_cells_stay_readable(
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit, width: int
+) -> None:
+    await web.chat_postMessage(channel=GENERAL, **markdown(WIDE))
+    page = await visit(sandbox.url, viewport={"width": width, "height": 740})
+    table = page.locator(".table")
+    await expect(table.locator("td").last).to_be_visible()
+    widths = await table.locator("td").evaluate_all("cells => cells.map((cell) => cell.clientWidth)")
+    assert min(widths) >= 119
+    assert await table.evaluate("node => node.scrollWidth > node.clientWidth")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.long

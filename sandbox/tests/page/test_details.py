@@ -70,6 +70,7 @@ async def test_times_are_the_readers_own(
     await expect(page.locator("#main .message .body").first).to_have_text(shown)
     day = {"Asia/Tokyo": "Wednesday, February 19, 2014", "America/New_York": "Tuesday, February 18, 2014"}[timezone]
     await expect(page.locator("#main .message .body").last).to_have_text(f"Or {day}, so.")
+    assert sandbox.workspace.users["U0ADA"].tz == timezone, "people live where the visitor does"
 
 
 async def test_link_to_a_canvas_opens_it_on_the_page(sandbox: Sandbox, web: AsyncWebClient, visit: Visit) -> None:

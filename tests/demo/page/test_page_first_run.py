@@ -55,6 +55,11 @@ async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path:
         assert "Please ask again" not in whole
         assert len(whole.split()) < 130, "the toy model's answers are one paragraph"
         await expect(answer.get_by_text("scripted", exact=True)).to_be_hidden()
+        await expect(answer.locator(".badge", has_text="toy model")).to_be_visible()
+        await box.fill("@typist hi")
+        await box.press("Enter")
+        await expect(answer).to_contain_text("No real model is connected in this sandbox", timeout=30_000)
+        await expect(answer.locator(".badge", has_text="scripted")).to_be_visible()
         # In a direct message, other models are offered the tools of the sandbox's server.
         await page.locator("#directs").get_by_role("button", name="Typist", exact=True).click()
         await box.fill("What is the moon?")
@@ -74,6 +79,16 @@ async def test_with_a_copy_of_the_example_settings_it_stores_nothing(tmp_path: P
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
     assert not set(os.listdir(tmp_path)) - {".env"}
+
+
+async def test_app_has_the_scopes_that_the_settings_need(tmp_path: Path) -> None:
+    env = {"BOT_SLACK_SEARCH": "on", "BOT_ALLOW_USERS": "@example.com, @support"}
+    async with bot_process(tmp_path, "sandbox", "--model", "scripted", env=env) as process:
+        await wait_for_line(process.stdout, "To connect your own Slack")
+        process.send_signal(signal.SIGTERM)
+        _, logged = await process.communicate()
+    assert b"started: typist" in logged
+    assert b"Missing scopes" not in logged
 
 
 async def test_as_an_agent_it_suggests_prompts_and_answers_in_threads(tmp_path: Path, visit: Visit) -> None:

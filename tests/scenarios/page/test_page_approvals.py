@@ -66,18 +66,18 @@ async def view(stage: Stage, page: Page, raw: RawServer) -> ApprovalPage:
 
 
 async def test_colleague_reads_what_would_be_done_by_whom_and_until_when(view: ApprovalPage) -> None:
-    await expect(view.button(texts.ALLOW_ALWAYS)).to_have_count(1)
+    await expect(view.button(texts.actions.ALLOW_ALWAYS)).to_have_count(1)
     headings = view.reply.locator("p").filter(has_text="Run ")
-    assert await headings.all_inner_texts() == ["Run Create an issue? issues.create", "Run Search? issues.search"]
+    await expect(headings).to_have_text(["Run Create an issue? issues.create", "Run Search? issues.search"])
     await expect(view.reply.locator("blockquote").first).to_have_text("issues says: Creates an issue in acme/export.")
     await expect(view.reply.locator("li").first).to_have_text("title: Nightly export fails")
     await expect(view.reply.locator("pre").first).to_have_text(ISSUE["body"])
-    await expect(view.reply.get_by_text(texts.acts_as("issues").rstrip())).to_have_count(2)
+    await expect(view.reply.get_by_text(texts.approvals.acts_as("issues").rstrip())).to_have_count(2)
     await expect(view.reply.locator(".date").first).to_have_text(re.compile(r"at \d+:\d\d"))
     primary = view.page.locator("#main .button.primary")
-    assert await primary.all_inner_texts() == ["Approve", "Show all"]
+    await expect(primary).to_have_text(["Approve", "Show all"])
     await view.button("Show JSON").first.click()
-    modal = view.page.get_by_role("dialog", name=texts.ARGUMENTS_TITLE)
+    modal = view.page.get_by_role("dialog", name=texts.actions.ARGUMENTS_TITLE)
     assert json.loads(await modal.locator("pre").inner_text()) == ISSUE
     await modal.get_by_role("button", name="Approve", exact=True).click()
     await expect(view.reply).to_contain_text("Approved.")
@@ -91,7 +91,7 @@ async def test_long_arguments_are_approved_where_they_are_shown_whole(view: Appr
     await expect(arguments).to_contain_text("Since Tuesday.")
     assert await arguments.evaluate("pre => pre.scrollWidth <= pre.clientWidth"), "no argument is out of sight"
     await view.button("Show all").click()
-    modal = view.page.get_by_role("dialog", name=texts.ARGUMENTS_TITLE)
+    modal = view.page.get_by_role("dialog", name=texts.actions.ARGUMENTS_TITLE)
     await expect(modal.locator("pre")).to_have_count(2)
     assert "".join(await modal.locator("pre").all_inner_texts()) == LONG["body"]
     await modal.get_by_role("button", name="Approve", exact=True).click()
@@ -102,24 +102,24 @@ async def test_long_arguments_are_approved_where_they_are_shown_whole(view: Appr
 
 
 async def test_always_allow_says_its_scope_and_asks_back_and_is_removed_in_the_settings(view: ApprovalPage) -> None:
-    page, dialog = view.page, view.page.get_by_role("dialog", name=texts.allow_always("issues.create"))
-    await view.button(texts.ALLOW_ALWAYS).click()
-    await expect(dialog).to_contain_text(texts.ALLOW_ALWAYS_SCOPE)
-    await dialog.get_by_role("button", name=texts.CANCEL).click()
+    page, dialog = view.page, view.page.get_by_role("dialog", name=texts.approvals.allow_always("issues.create"))
+    await view.button(texts.actions.ALLOW_ALWAYS).click()
+    await expect(dialog).to_contain_text(texts.approvals.ALLOW_ALWAYS_SCOPE)
+    await dialog.get_by_role("button", name=texts.settings.CANCEL).click()
     await expect(view.button("Approve")).to_have_count(1)
-    await view.button(texts.ALLOW_ALWAYS).click()
-    await dialog.get_by_role("button", name=texts.ALLOW_ALWAYS).click()
-    await expect(page.locator("#main")).to_contain_text(texts.ALWAYS_ALLOWED.partition("`")[0])
+    await view.button(texts.actions.ALLOW_ALWAYS).click()
+    await dialog.get_by_role("button", name=texts.actions.ALLOW_ALWAYS).click()
+    await expect(page.locator("#main")).to_contain_text(texts.approvals.ALWAYS_ALLOWED.partition("`")[0])
     await expect(view.reply).to_contain_text("Approved.")
     await view.button("Deny").click()
     await expect(view.reply).to_contain_text("test · 1 tool")
-    settings = page.get_by_role("dialog", name=texts.SETTINGS_TITLE)
+    settings = page.get_by_role("dialog", name=texts.settings.SETTINGS_TITLE)
     for is_listed in (True, False):
         await send(page, "/typist model")
-        await expect(settings.get_by_role("button", name=texts.SAVE)).to_be_visible()
-        await expect(settings.get_by_text(texts.SETTING_LABELS["allowed_tools"])).to_have_count(int(is_listed))
+        await expect(settings.get_by_role("button", name=texts.settings.SAVE)).to_be_visible()
+        await expect(settings.get_by_text(texts.settings.SETTING_LABELS["allowed_tools"])).to_have_count(int(is_listed))
         if is_listed:
             await settings.locator("summary").click()
             await settings.get_by_role("checkbox", name="issues.create").uncheck()
-        await settings.get_by_role("button", name=texts.SAVE).click()
+        await settings.get_by_role("button", name=texts.settings.SAVE).click()
         await expect(settings).to_be_hidden()

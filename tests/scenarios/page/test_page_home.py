@@ -26,11 +26,11 @@ async def test_member_reads_home_in_their_time_zone_and_an_admin_the_setup_too(s
         await page.get_by_role("radio", name=person).check()
         await page.locator("#directs").get_by_role("button", name=DIRECT).click()
         await page.get_by_role("tab", name="Home").click()
-        await expect(home.get_by_role("heading", name=texts.PANE_HEADING)).to_be_visible()
-        for label in texts.PANE_SUGGESTIONS:
+        await expect(home.get_by_role("heading", name=texts.welcome.PANE_HEADING)).to_be_visible()
+        for label in texts.welcome.PANE_SUGGESTIONS:
             await expect(home.get_by_role("button", name=label)).to_be_visible()
         await expect(home).to_contain_text("% of your quota of 200,000 tokens per day is used. It resets to")
         # Midnight of UTC.
         await expect(home).to_contain_text(" at 5:30 AM.")
         await expect(home.get_by_text("Be kind.")).to_have_count(int(is_admin))
-        await expect(home.get_by_role("heading", name=texts.WORKSPACE_HEADING)).to_have_count(int(is_admin))
+        await expect(home.get_by_role("heading", name=texts.home.WORKSPACE_HEADING)).to_have_count(int(is_admin))

@@ -15,7 +15,6 @@ from tests.streams.server import VendorServer
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.usefixtures("without_double_presses"),
     pytest.mark.bot(on_disk=True),
 ]
 
@@ -58,7 +57,7 @@ async def test_answer_is_stopped_by_keyboard_and_regenerated_by_click(view: Repl
     await view.button("Stop").focus()
     await view.page.keyboard.press("Enter")
     await view.ended("test · stopped")
-    await expect(view.reply).not_to_contain_text(texts.WRITING)
+    await expect(view.reply).not_to_contain_text(texts.answers.WRITING)
     await expect(view.button("Stop")).to_have_count(0)
     await expect(view.reply.locator("button[data-action]:focus")).to_have_count(1)
     await view.button("Regenerate").click()

@@ -1,5 +1,6 @@
 // The sandbox's page: shows the workspace as it changes, and sends what people do to the sandbox.
 
+import { Announcer } from "./announcer.js";
 import { Working } from "./assistant.js";
 import { Composer } from "./composer.js";
 import { avatar, byId, el, post, shownName, typedName } from "./dom.js";
@@ -13,7 +14,6 @@ import { Sidebar, sign } from "./sidebar.js";
 import { Surfaces } from "./surfaces.js";
 import { isRoot, World } from "./world.js";
 
-const ANNOUNCE_AFTER_MS = 1500;
 const TOAST_MS = 6000;
 const RETRY_MS = 1000;
 const ROOM_FOR_THREAD = window.matchMedia("(min-width: 56.25rem)");
@@ -21,12 +21,12 @@ const ROOM_FOR_THREAD = window.matchMedia("(min-width: 56.25rem)");
 const world = new World();
 const open = { channel: null, thread: null };
 const drafts = new Map();
-const announcements = new Map();
+const announcer = new Announcer(byId("announcer"));
 let lastSaid = null;
 
 const failures = new Failures(world, complain);
 const sidebar = new Sidebar(world, { openChannel: (id) => { openChannel(id); mainBox.focus(); }, writeAs });
-const actions = { save, remove, react, use, complain, shortcut: (shortcut, message) => surfaces.shortcut(shortcut, message) };
+const actions = { save, remove, react, use, complain, passTime, shortcut: (shortcut, message) => surfaces.shortcut(shortcut, message) };
 const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
 const thread = new MessageList(world, actions, "Thread");
 const mainBox = new Composer({
@@ -62,6 +62,7 @@ const threadWorking = new Working(world, threadBox.status, complain);
 /** Send a message and return its ts, or null for a command. `opensAnswer`: also where the thread covers the channel. */
 async function say(text, chosen, threadTs, channel = open.channel, { opensAnswer = false } = {}) {
   const { me } = world;
+  let sent = () => {};
   try {
     if (text.startsWith("/")) {
       await surfaces.command(text, channel, threadTs);
@@ -72,6 +73,8 @@ async function say(text, chosen, threadTs, channel = open.channel, { opensAnswer
       ({ ts: threadTs } = await post("/sandbox/start_thread", { user_id: me }));
       openThread(threadTs);
     }
+    const isPane = threadTs && threadTs === surfaces.pane.ts;
+    sent = (isPane ? surfaces.pane.list : threadTs ? thread : main).showSending(text);
     const files = await Promise.all(chosen.map((file) => upload(file, me)));
     const { ts } = await post("/sandbox/say", {
       user_id: me, channel, text, files, thread_ts: threadTs,
@@ -84,6 +87,8 @@ async function say(text, chosen, threadTs, channel = open.channel, { opensAnswer
   } catch (error) {
     complain(error);
     throw error;
+  } finally {
+    sent();
   }
 }
 
@@ -112,6 +117,11 @@ function editLast(list) {
 
 function namesToOffer() {
   return world.others(world.channel(open.channel));
+}
+
+/** Let time pass for the app, up to what it does next by itself. Resolves to what has happened. */
+async function passTime() {
+  return (await post("/sandbox/time", {})).said;
 }
 
 function complain(error) {
@@ -165,8 +175,7 @@ function showChannel() {
   const title = world.title(channel);
   const isDirect = channel.type === "im";
   byId("title").replaceChildren(...(isDirect ? [] : [sign(channel)]), title);
-  byId("members").textContent = isDirect
-    ? "Direct message" : `${channel.members.length} members: ${names(channel)}`;
+  byId("members").replaceChildren(...(isDirect ? ["Direct message"] : [`${channel.members.length} members`, el("span", { class: "who" }, `: ${names(channel)}`)]));
   document.title = `${world.name(channel)} · ${world.team.name}`;
   mainBox.setLabel(`Message ${world.name(channel)}`);
   main.show(world.roots(channel.id));
@@ -351,18 +360,22 @@ function onDeleted({ channel, ts }) {
   showHint();
 }
 
-/** Announce a message to screen readers once its edits have stopped. */
-function announce(message) {
-  const key = `${message.channel} ${message.ts}`;
-  clearTimeout(announcements.get(key));
-  announcements.set(key, setTimeout(() => {
-    announcements.delete(key);
-    const newest = world.get(message.channel, message.ts);
-    const item = thread.items.get(message.ts) || main.items.get(message.ts);
-    if (!newest || !item) return;
-    byId("announcer").textContent = `${shownName(world.user(newest))}: ${[item.body.textContent, ...newest.files.map((file) => file.name)].join(", ")}`;
-  }, ANNOUNCE_AFTER_MS));
+function announce({ channel, ts }) {
+  announcer.note(`${channel} ${ts}`, () => {
+    const newest = world.get(channel, ts);
+    const item = thread.items.get(ts) || main.items.get(ts);
+    return newest && item && { author: shownName(world.user(newest)), body: item.body, files: newest.files.map((file) => file.name) };
+  });
 }
+
+/** Show messages as screen readers and notifications on phones get them, or as everybody else sees them. */
+byId("text-alone").addEventListener("click", () => {
+  world.textAlone = !world.textAlone;
+  byId("text-alone").setAttribute("aria-checked", String(world.textAlone));
+  main.reconcile(world.roots(open.channel));
+  if (open.thread) thread.reconcile(world.thread(open.channel, open.thread));
+  surfaces.pane.refresh();
+});
 
 function showStatuses() {
   const direct = world.channel(open.channel).type === "im";
@@ -378,6 +391,9 @@ const said = (status) => (status ? `${shownName(world.bot)} ${status}` : "");
 // ---- the connection
 
 async function readState() {
+  // People live where the visitor does, so that "at 9" means the visitor's nine o'clock.
+  const { timeZone: zone } = Intl.DateTimeFormat().resolvedOptions();
+  await post("/sandbox/zone", { zone }).catch(() => {});
   const response = await fetch("/sandbox/state");
   if (!response.ok) throw new Error(`HTTP ${response.status}`);
   return response.json();
@@ -386,6 +402,8 @@ async function readState() {
 function show(state) {
   const isFirst = !world.team;
   world.load(state);
+  byId("app").classList.remove("loading");
+  for (const box of [mainBox, threadBox, surfaces.pane.box]) box.isLost = false;
   if (isFirst) {
     keyBox.show();
     sidebar.showPeople();
@@ -474,6 +492,7 @@ function connect() {
   }
   source.addEventListener("error", () => {
     sidebar.showLost();
+    for (const box of [mainBox, threadBox, surfaces.pane.box]) box.isLost = true;
     reconnect(source);
   });
 }

@@ -1,6 +1,6 @@
 // The message box. It completes names after an @, and commands after a /.
 
-import { avatar, el, typedName } from "./dom.js";
+import { avatar, CAN_HOVER, el, typedName } from "./dom.js";
 import { FileTray } from "./files.js";
 
 /** `options`: id, names() → users to offer, commands() → commands to offer, send(text, files) → promise, editLast(). */
@@ -15,6 +15,7 @@ export class Composer {
     });
     this.names = el("ul", { id: listId, class: "names", role: "listbox", "aria-label": "Names", hidden: true });
     this.status = el("p", { class: "working", role: "status" });
+    this.lost = el("p", { class: "lost-note", role: "status", hidden: true }, "The sandbox can't be reached. Trying again…");
     this.button = el("button", { type: "submit", class: "primary", disabled: true }, "Send");
     this.note = el("p", { class: "answers-note" });
     this.keys = el("p", { class: "keys", "aria-hidden": "true" });
@@ -22,7 +23,7 @@ export class Composer {
     this.node = el("form", { class: "composer" });
     this.tray = new FileTray(this.node, () => this.#allowSending());
     const row = el("div", { class: "row" }, this.tray.button, this.tray.input, this.box, this.button);
-    this.node.append(this.names, this.status, el("div", { class: "field" }, this.tray.node, row), el("div", { class: "below" }, this.note, this.keys));
+    this.node.append(this.names, this.status, this.lost, el("div", { class: "field" }, this.tray.node, row), el("div", { class: "below" }, this.note, this.keys));
     this.node.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -58,8 +59,14 @@ export class Composer {
     this.tray.files = files;
   }
 
+  /** Focus the box, unless that would open a keyboard on the screen. */
   focus() {
-    this.box.focus();
+    if (CAN_HOVER.matches) this.box.focus();
+  }
+
+  /** Say above the box that the sandbox can't be reached. */
+  set isLost(isLost) {
+    this.lost.hidden = !isLost;
   }
 
   async #send() {

@@ -18,6 +18,9 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Whether there is a mouse. Without one, focusing a box opens a keyboard on the screen, which only a tap on the box should do. */
+export const CAN_HOVER = window.matchMedia("(hover: hover)");
+
 export const byId = (id) => document.getElementById(id);
 
 /** What messages and mentions call a person or an app. */

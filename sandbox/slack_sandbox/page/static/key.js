@@ -1,6 +1,6 @@
 // Who answers the person's own questions, and the key of a model that they paste to change that.
 
-import { byId, el, post } from "./dom.js";
+import { byId, CAN_HOVER, el, post } from "./dom.js";
 
 const USE = "Use your own key…";
 const REMOVE = "Remove the key";
@@ -54,7 +54,7 @@ export class KeyBox {
   open() {
     this.problem.textContent = "";
     this.dialog.showModal();
-    this.input.focus();
+    (CAN_HOVER.matches ? this.input : this.use).focus();
   }
 
   #onPress() {

@@ -11,6 +11,7 @@ import { pickReaction, reactionButtons } from "./reactions.js";
 const NEAR_BOTTOM_PX = 32;
 const SAME_GROUP_S = 300;
 const WRITING_MS = 2500;
+const SENDING_MS = 300;
 const CONTROL = "button[data-action]:not([role=menuitem]), [data-menu]";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
@@ -19,7 +20,7 @@ const when = (ts) => new Date(Number(ts) * 1000);
 
 /**
  * `actions` are open(message), save(message, text), remove(message), react(message, name, add), use(message, use),
- * shortcut(shortcut, message), complain(error).
+ * shortcut(shortcut, message), passTime() → what has happened, complain(error).
  */
 export class MessageList {
   constructor(world, actions, label) {
@@ -29,8 +30,9 @@ export class MessageList {
     this.pinned = true;
     this.hint = el("div", { class: "hint" });
     this.list = el("ol", { class: "messages" });
+    this.unsent = el("ol", { class: "messages unsent" });
     // The page announces a message once its edits have stopped; an aria-live log would announce each edit.
-    const log = el("div", { role: "log", "aria-live": "off", "aria-label": label }, this.list);
+    const log = el("div", { role: "log", "aria-live": "off", "aria-label": label }, this.list, this.unsent);
     this.content = el("div", { class: "content" }, this.hint, log);
     this.scroller = el("div", { class: "scroller" }, this.content);
     this.newest = el("button", { type: "button", class: "newest", hidden: true, onclick: () => this.toBottom() });
@@ -95,6 +97,21 @@ export class MessageList {
     this.bottom = this.scroller.scrollHeight - this.scroller.clientHeight;
     // Without messages, the hint is shown from its top.
     this.scroller.scrollTop = this.items.size ? this.scroller.scrollHeight : 0;
+  }
+
+  /** Show a text as being sent, unless it is sent soon. Returns what takes that away. */
+  showSending(text) {
+    const me = this.world.users.get(this.world.me);
+    const line = el("div", { class: "line" }, el("span", { class: "name" }, shownName(me)), el("span", { class: "note", role: "status" }, "Sending…"));
+    const item = el("li", { class: "message" }, avatar(me), line, el("div", { class: "body" }, text));
+    const timer = setTimeout(() => {
+      this.unsent.append(item);
+      this.toBottom();
+    }, SENDING_MS);
+    return () => {
+      clearTimeout(timer);
+      item.remove();
+    };
   }
 
   focus(ts) {
@@ -165,10 +182,10 @@ export class MessageList {
     );
     const name = el("span", { class: "name" }, shownName(user));
     const badge = user.is_bot && el("span", { class: "badge" }, "App");
-    item.scripted = el("span", { class: "badge", title: "A script wrote this answer. No model was asked.", hidden: true }, "scripted");
+    item.badge = el("span", { class: "badge", hidden: true });
     item.append(
       avatar(user),
-      el("div", { class: "line" }, name, badge, item.scripted, time, item.note),
+      el("div", { class: "line" }, name, badge, item.badge, time, item.note),
       item.body,
       item.files,
       item.footer,
@@ -187,25 +204,42 @@ export class MessageList {
   }
 
   #update(item, message, isNew) {
-    const before = item.message;
+    const html = this.world.html(message);
     item.message = message;
-    if (isNew || before.html !== message.html) {
+    if (isNew || item.html !== html) {
+      item.html = html;
       const focused = document.activeElement;
       const awaitsControl = item.body.contains(focused) ? focused.matches(CONTROL) : item.awaitsControl && focused === item;
-      patch(item.body, message.html, this.world);
+      patch(item.body, html, this.world);
+      this.#offerTime(item);
       item.awaitsControl = awaitsControl && !item.body.contains(document.activeElement) && !this.#focusControl(item);
       if (message.is_bot && !isNew) this.#markWriting(item);
     }
     item.note.textContent = message.ephemeral_to
       ? "Only visible to you"
       : message.edited && !message.is_bot ? "(edited)" : "";
-    item.scripted.hidden = !message.scripted;
+    item.badge.hidden = !message.badge;
+    item.badge.textContent = message.badge?.label || "";
+    item.badge.title = message.badge?.title || "";
     item.carrier.textContent = carrierText(message.carrier);
     item.classList.toggle("tombstone", message.deleted);
     this.#renderFiles(item);
     this.#renderFooter(item);
     item.more.hidden = !this.#actionsFor(message).length;
     this.#setTabStops(item);
+  }
+
+  /** Put a button below an answer that scheduled something: it lets time pass, and says what has happened then. */
+  #offerTime(item) {
+    if (!item.message.offers_time || item.time) return;
+    const said = el("span", { class: "said", role: "status" });
+    const button = el("button", { type: "button", class: "button" }, "⏩ Time passes");
+    button.addEventListener("click", async () => {
+      said.textContent = "…";
+      said.textContent = await this.actions.passTime().catch((error) => `That did not work: ${error.message}`);
+    });
+    item.time = el("div", { class: "time-passes" }, button, said);
+    item.body.after(item.time);
   }
 
   /** Focus the message's first control in place of one that is gone, as Stop is after a press; the message itself if it has none. Returns whether there is one. */
@@ -286,7 +320,7 @@ export class MessageList {
     const before = item.previousElementSibling?.message;
     const { message } = item;
     const goesOn =
-      before?.user_id === message.user_id && before.scripted === message.scripted &&
+      before?.user_id === message.user_id && before.badge?.label === message.badge?.label &&
       !before.ephemeral_to && !item.note.textContent && !this.world.replies(before).length &&
       Number(message.ts) - Number(before.ts) < SAME_GROUP_S;
     item.classList.toggle("goes-on", Boolean(goesOn));

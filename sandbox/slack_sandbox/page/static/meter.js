@@ -15,7 +15,8 @@ export class Meter {
 
   fill(used, limit) {
     const share = limit ? Math.min(1, used / limit) : 0;
-    this.numbers.textContent = `${used} / ${limit}`;
+    this.numbers.textContent = `${used} of ${limit} calls`;
+    this.meter.setAttribute("aria-valuetext", this.numbers.textContent);
     this.meter.setAttribute("aria-valuenow", used);
     this.meter.setAttribute("aria-valuemax", limit);
     this.bar.style.setProperty("width", `${share * 100}%`);

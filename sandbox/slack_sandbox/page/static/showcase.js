@@ -1,6 +1,6 @@
 // The showcase: cards that send a question. An empty channel shows them large, others as a row above the message box.
 
-import { byId, el, post, shownName } from "./dom.js";
+import { byId, CAN_HOVER, el, post, shownName } from "./dom.js";
 import { Meter } from "./meter.js";
 import { Tour } from "./tour.js";
 
@@ -8,7 +8,6 @@ const HIDDEN = "showcase-hidden";
 const QUIET_MS = 3000;
 const LOOK_MS = 250;
 const GROWING = ["chat.update", "chat.appendStream"];
-const CAN_HOVER = window.matchMedia("(hover: hover)");
 
 export class Showcase {
   /**
@@ -27,6 +26,12 @@ export class Showcase {
     this.link = el("button", { type: "button", class: "link show-cards", hidden: true, onclick: () => this.#hide(false) }, "Show the cards");
     // The page hides this node while it shows the app's Home.
     this.node = el("div", {}, this.row, this.link);
+    this.all = el("dialog", { class: "all-cards", "aria-labelledby": "all-cards" });
+    // What is chosen in it, plays on the page.
+    this.all.addEventListener("click", (event) => { if (event.target.closest(".card, .primary")) this.all.close(); }, true);
+    this.all.addEventListener("keydown", (event) => event.stopPropagation());
+    document.body.append(this.all);
+    new ResizeObserver(() => this.#showNext()).observe(this.offers);
     this.isHidden = localStorage.getItem(HIDDEN) === "yes";
     this.tour = new Tour({
       here: () => this.page.here(),
@@ -40,10 +45,11 @@ export class Showcase {
   /** The cards for a channel with enough people. */
   cards(channel) {
     if (!channel.members.includes(this.world.bot.id)) return [];
-    return this.world.guide.cards.filter((card) => {
+    const isOffered = (card) => {
       const place = this.#placeOf(card, channel);
       return place && (place !== channel || card.people <= this.#askers(channel).length);
-    });
+    };
+    return this.world.guide.cards.filter(isOffered);
   }
 
   /** Where a card is asked that is pressed in a channel; nothing if the current person isn't there. */
@@ -60,24 +66,36 @@ export class Showcase {
       el("span", { class: "title" }, each.title, this.#tick(each)),
       el("span", { class: "about" }, each.detail),
     );
-    return el("div", { class: "cards" }, ...this.cards(channel).map(card));
+    return el("div", { class: "cards" }, ...this.#newFirst(channel).map(card));
+  }
+
+  #newFirst(channel) {
+    const cards = this.cards(channel);
+    return [...cards.filter((card) => !this.world.isSeen(card)), ...cards.filter((card) => this.world.isSeen(card))];
   }
 
   /** The button that plays all cards. */
   playAll(style) {
-    return el("button", { type: "button", class: style, title: "All cards, in about a minute", onclick: () => this.tour.play() }, "▶ Play all");
+    return el("button", { type: "button", class: style, title: "All cards, in a minute", onclick: () => this.tour.play() }, "▶ Play all");
   }
 
-  /** The button that lets time pass for the app, up to what it does next by itself. */
-  #passTime() {
-    const pass = () => post("/sandbox/time", {}).catch(this.page.complain);
-    return this.world.guide.passes_time
-      && el("button", { type: "button", class: "prompt", title: "Goes on to the next scheduled run", onclick: pass }, "⏩ Time passes");
+  /** The button that shows all cards large. */
+  #showAll(channel) {
+    return el("button", { type: "button", class: "prompt", "aria-haspopup": "dialog", onclick: () => this.#openAll(channel) }, "All cards");
+  }
+
+  #openAll(channel) {
+    this.all.replaceChildren(
+      el("header", {}, el("h2", { id: "all-cards" }, "All cards"), el("button", { type: "button", class: "quiet close", "aria-label": "Close all cards", onclick: () => this.all.close() }, "×")),
+      this.playAll("primary"),
+      this.grid(channel),
+    );
+    this.all.showModal();
   }
 
   /** Show or hide the row above the message box, or the link that brings it back. */
   showRow(channel, isEmpty) {
-    const cards = this.cards(channel);
+    const cards = this.#newFirst(channel);
     this.isOffered = !isEmpty && cards.length > 0;
     this.row.hidden = !this.isOffered || this.isHidden;
     this.link.hidden = !this.isOffered || !this.isHidden;
@@ -87,12 +105,16 @@ export class Showcase {
     const offer = (card) =>
       el("button", { type: "button", class: "prompt", title: card.detail, onclick: () => this.#play(card) }, card.title, this.#tick(card));
     const focused = [...this.offers.children].indexOf(document.activeElement);
-    this.offers.replaceChildren(...[this.playAll("prompt play"), this.#passTime(), ...cards.map(offer)].filter(Boolean));
-    if (focused >= 0) return this.offers.children[focused]?.focus();
-    // The next card is in reach, and in another channel the row begins at its start.
+    this.offers.replaceChildren(...[this.playAll("prompt play"), this.#showAll(channel), ...cards.map(offer)]);
+    if (focused >= 0) this.offers.children[focused]?.focus();
+    this.#showNext();
+  }
+
+  /** Scroll the row to its first card, which is the next one. A thread that opens beside it takes room from it. */
+  #showNext() {
     this.offers.scrollLeft = 0;
-    const next = cards.findIndex((card) => !this.world.isSeen(card));
-    this.offers.children[this.offers.children.length - cards.length + next].scrollIntoView({ block: "nearest", inline: "nearest" });
+    const next = this.offers.children[2];
+    if (next && !this.offers.contains(document.activeElement)) next.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   #tick(card) {
@@ -105,7 +127,7 @@ export class Showcase {
     else localStorage.removeItem(HIDDEN);
     this.row.hidden = isHidden;
     this.link.hidden = !isHidden;
-    (isHidden ? this.link : this.offers.firstElementChild).focus();
+    (isHidden ? this.link : [...this.offers.children].find((button) => button.checkVisibility())).focus();
   }
 
   /** The people who can ask: the current one first, then the channel's others. */
@@ -175,7 +197,7 @@ export class CardNote {
     this.title = el("strong");
     this.text = el("span");
     this.list = el("ul", { class: "meters" });
-    this.aside = el("aside", { class: "card-note", "aria-label": "About this card", hidden: true }, this.title, " ", this.text, this.list);
+    this.aside = el("aside", { class: "card-note", "aria-label": "About this card", tabindex: "0", hidden: true }, this.title, " ", this.text, this.list);
     // The page hides this node while it shows the app's Home.
     this.node = el("div", {}, this.aside);
   }

@@ -1,14 +1,14 @@
-// "Play all": the cards one after another, in about a minute.
+// "Play all": the cards one after another, in a minute.
 
-import { byId, el } from "./dom.js";
+import { byId, CAN_HOVER, el } from "./dom.js";
 
 const LOOK_MS = 250;
 const REST_MS = 1800;
 const TALK_REST_MS = 7000; // longer than people wait before they reply
 const AT_LEAST_MS = 3500;
-const AT_MOST_MS = 8000;
-const TALK_MS = 20_000; // the most for a card in whose thread people talk
-const CAN_HOVER = window.matchMedia("(hover: hover)");
+const ALL_MS = 60_000;
+const TALK_WEIGHT = 3; // the time for a card in whose thread people talk, in that of other cards
+const weightOf = (card) => (card.replies.length ? TALK_WEIGHT : 1);
 
 export class Tour {
   /** `page`: here() → the open channel, cards(channel), play(card, channel) → the ts of its question and the channel's id, state(channel, ts) and isWorking(channel, ts). */
@@ -30,31 +30,34 @@ export class Tour {
     this.stop.textContent = "■ Stop playing";
     const channel = this.page.here();
     const cards = this.page.cards(channel);
+    const end = performance.now() + ALL_MS;
     for (const [at, card] of cards.entries()) {
       this.where.textContent = `${at + 1} of ${cards.length}: ${card.title}`;
       this.stop.focus();
       const asked = await this.page.play(card, channel);
       if (this.playing !== run) return;
       if (!asked) break;
-      await this.#watch(run, asked, card.replies.length ? TALK_MS : AT_MOST_MS);
+      // What one card leaves of its share, the others have.
+      const weights = cards.slice(at).reduce((sum, each) => sum + weightOf(each), 0);
+      const shareMs = (end - performance.now()) * weightOf(card) / weights;
+      await this.#watch(run, asked, Math.max(AT_LEAST_MS, shareMs), card.replies.length ? TALK_REST_MS : REST_MS);
       if (this.playing !== run) return;
     }
     this.playing = null;
     this.where.textContent = "Now ask your own.";
     this.stop.textContent = "Close";
-    // On a phone, this would open the keyboard.
     if (CAN_HOVER.matches) byId("main-box").focus();
   }
 
   /** Wait until an answer has been still for a moment. It may be read on later. */
-  async #watch(run, { channel, ts }, longestMs) {
+  async #watch(run, { channel, ts }, longestMs, restMs) {
     const begun = performance.now();
     let last = "";
     let changed = begun;
     for (let now = begun; this.playing === run && now - begun < longestMs; now = performance.now()) {
       const state = this.page.state(channel, ts);
       if (state !== last || this.page.isWorking(channel, ts)) [last, changed] = [state, now];
-      else if (now - changed >= (longestMs === TALK_MS ? TALK_REST_MS : REST_MS) && now - begun >= AT_LEAST_MS) return;
+      else if (now - changed >= restMs && now - begun >= AT_LEAST_MS) return;
       await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
     }
   }
@@ -63,6 +66,6 @@ export class Tour {
   #close() {
     this.playing = null;
     this.bar.hidden = true;
-    byId("main-box").focus();
+    if (CAN_HOVER.matches) byId("main-box").focus();
   }
 }

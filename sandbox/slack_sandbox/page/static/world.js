@@ -12,6 +12,7 @@ export class World {
     this.statuses = new Map(); // "channel thread" → the app's status
     this.notifications = new Map(); // user id → how often Slack has notified them
     this.me = null;
+    this.textAlone = false; // whether messages are shown as their text, and not as their blocks
   }
 
   load(state) {
@@ -49,6 +50,11 @@ export class World {
     if (!isRoot(message)) this.#replies(message.channel, message.thread_ts).set(message.ts, message);
     if (message.status) this.setStatus({ ...message, thread_ts: message.thread_ts || message.ts, text: message.status });
     return isNew;
+  }
+
+  /** A message as the reader sees it. */
+  html(message) {
+    return (this.textAlone && message.text_html) || message.html;
   }
 
   get(channel, ts) {

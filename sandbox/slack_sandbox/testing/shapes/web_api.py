@@ -1,5 +1,6 @@
 """What the Web API answers, by method. Recorded, but for what a comment names."""
 
+import re
 from collections.abc import Mapping
 
 from slack_sandbox.testing.shapes.blocks import URL
@@ -132,6 +133,7 @@ ANSWERS: Mapping[str, Shape] = {
         "user_id": USER,
         "bot_id": BOT,
         "is_enterprise_install": bool,
+        "enterprise_id?": TEAM,  # docs
     },
     "chat.postMessage": {**_DONE, "channel": CHANNEL, "ts": TS, "message": _POSTED},
     "chat.update": {**_DONE, "channel": CHANNEL, "ts": TS, "text": str, "message": UPDATED},
@@ -168,6 +170,20 @@ ANSWERS: Mapping[str, Shape] = {
         "message": tuple({**kind, **_PERMALINK} for kind in (*BY_PEOPLE, *BY_APPS)),
     },
     "team.info": {**_DONE, "team": _TEAM_INFO},
+    "usergroups.list": {  # docs
+        **_DONE,
+        "usergroups": [
+            {
+                "id": re.compile(r"S[A-Z0-9]+"),
+                "team_id": TEAM,
+                "is_usergroup": bool,
+                "name": str,
+                "handle": str,
+                "date_delete": int,
+                "users?": [USER],
+            }
+        ],
+    },
     "users.lookupByEmail": {**_DONE, "user": PERSON},  # docs
     "users.profile.get": {**_DONE, "profile": {key: shape for key, shape in PROFILE.items() if key != "team"}},
     "users.info": {**_DONE, "user": PERSON},

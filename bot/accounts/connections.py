@@ -1,0 +1,114 @@
+"""People's own connections to MCP servers: opened when needed, closed after some minutes, bounded in number."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from bot.accounts.oauth import SignInFailed
+from bot.accounts.sign_ins import SignIns
+from bot.clock import Clock
+from bot.core.conversation import Question
+from bot.mcp.config import HttpTransport, ServerConfig
+from bot.mcp.server import McpServer, ServerDown
+from bot.store.accounts import Owner
+
+MAX_OPEN = 50
+UNUSED_S = 300.0
+"""A connection that nobody has used for so long is closed."""
+JUST_USED_S = 30.0
+"""A connection that was used so lately is kept in any case: a call may be about to begin."""
+
+
+@dataclass(slots=True)
+class _Connection:
+    server: McpServer
+    token: str = field(repr=False)
+    used_at: float
+
+
+class Connections:
+    """One process's connections with personal accounts."""
+
+    def __init__(self, sign_ins: SignIns, servers: Mapping[str, ServerConfig], clock: Clock) -> None:
+        self._sign_ins = sign_ins
+        self._servers = servers
+        self._clock = clock
+        self._open: dict[Owner, _Connection] = {}
+        """The one that was used last comes last."""
+        self._closing: dict[asyncio.Task[None], McpServer] = {}
+
+    async def problem(self, server: str) -> str:
+        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can."""
+        return await self._sign_ins.problem(server) if server in self._sign_ins.names else "its credentials are shared"
+
+    async def server_of(self, question: Question, name: str) -> McpServer | None:
+        """Returns a server with the asker's own account; None if they aren't signed in to it.
+
+        A schedule's run has it only if its creator agreed. Raises ServerDown if their sign-in can't be renewed now, and
+        StoreError.
+        """
+        if name not in self._sign_ins.names:
+            return None
+        owner = Owner(question.thread.team_id, question.user_id, name)
+        if question.schedule is not None and not await self._sign_ins.may_run(owner, question.schedule):
+            return None
+        held = self._open.get(owner)
+        refused = held.token if held is not None and held.server.wants_sign_in else ""
+        try:
+            token = await self._sign_ins.token(owner, refused)
+        except SignInFailed as error:
+            raise ServerDown(str(error)) from None
+        # Another question may have changed it meanwhile.
+        held = self._open.pop(owner, None)
+        if held is not None and held.token != token:
+            # A call may be about to begin with tokens that have just been refreshed.
+            self._close(held, after_s=0.0 if token is None else JUST_USED_S)
+            held = None
+        if token is None:
+            return None
+        held = held or _Connection(self._connect(name, token), token, 0.0)
+        held.used_at = self._clock.monotonic()
+        self._open[owner] = held
+        self._close_unused()
+        return held.server
+
+    def holds(self, question: Question, server: str) -> bool:
+        """Returns whether the asker has a connection of their own to a server."""
+        return Owner(question.thread.team_id, question.user_id, server) in self._open
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        servers = *(held.server for held in self._open.values()), *self._closing.values()
+        self._open.clear()
+        await asyncio.gather(self._sign_ins.close(), *(server.close() for server in servers))
+        for closing in self._closing:
+            closing.cancel()
+
+    async def look(self) -> None:
+        """Closes connections that nobody has used for some minutes. Runs until canceled."""
+        while True:
+            await self._clock.sleep(UNUSED_S / 5)
+            self._close_unused()
+
+    def _connect(self, name: str, token: str) -> McpServer:
+        config = self._servers[name]
+        assert isinstance(config.transport, HttpTransport)
+        return McpServer(replace(config, transport=replace(config.transport, token=token)), self._clock)
+
+    def _close_unused(self) -> None:
+        now = self._clock.monotonic()
+        for owner, held in list(self._open.items()):
+            limit_s = JUST_USED_S if len(self._open) > MAX_OPEN else UNUSED_S
+            if now - held.used_at > limit_s:
+                self._close(self._open.pop(owner))
+
+    def _close(self, held: _Connection, after_s: float = 0.0) -> None:
+        """Lets calls under way end, and closes a connection."""
+
+        async def retire() -> None:
+            await self._clock.sleep(after_s)
+            await held.server.retire()
+
+        task = asyncio.create_task(retire())
+        self._closing[task] = held.server
+        task.add_done_callback(self._closing.pop)

@@ -1,0 +1,412 @@
+"""How Typist talks to authorization servers: discovery, registration, and tokens for a code or a refresh token.
+
+Metadata is somebody else's word. A server must name itself in it, offer PKCE with S256, and have HTTPS addresses. None
+of them may be in a private network unless the MCP server is in one itself. Redirects aren't followed. Errors never
+quote what a server said, because it may quote a secret.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx2
+from mcp.client.auth.utils import (
+    build_oauth_authorization_server_metadata_discovery_urls,
+    build_protected_resource_metadata_discovery_urls,
+    extract_resource_metadata_from_www_auth,
+    extract_scope_from_www_auth,
+    get_client_metadata_scopes,
+    issuers_match,
+)
+from mcp.shared.auth import (
+    OAuthClientInformationFull,
+    OAuthMetadata,
+    OAuthToken,
+    ProtectedResourceMetadata,
+)
+from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
+from pydantic import AnyHttpUrl, BaseModel, Field, ValidationError
+
+from bot import network
+from bot.errors import TypistError
+from bot.mcp.config import SignInConfig
+
+WITHIN_S = 10.0
+"""For each request."""
+MAX_BYTES = 256_000
+MAX_LIVES_S = 10 * 365 * 24 * 3600
+_OK = (200, 201)
+_GRANTS = ["authorization_code", "refresh_token"]
+_DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+PENDING, SLOW_DOWN = "authorization_pending", "slow_down"
+M = TypeVar("M", bound=BaseModel)
+
+
+class SignInFailed(TypistError):
+    """An authorization server can't be used, or refuses. `str()` is the rest of a sentence about it.
+
+    `is_final`: a refresh token is worth nothing anymore.
+    """
+
+    def __init__(self, why: str, *, is_final: bool = False) -> None:
+        super().__init__(why)
+        self.is_final = is_final
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What Typist is to an authorization server."""
+
+    id: str
+    secret: str = field(default="", repr=False)
+    method: str = "none"
+    """How the secret is sent: as OAuth names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationServer:
+    """Where people sign in to an MCP server, as its metadata says."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    registration_endpoint: str
+    """Where clients register themselves; "" if they can't."""
+    resource: str
+    """The MCP server, as tokens name it."""
+    scope: str
+    """The scopes to ask for, "" for the server's own choice."""
+    names_itself: bool
+    """Whether its redirects name the issuer."""
+    methods: tuple[str, ...] = ()
+    """How clients with a secret may send it."""
+    revocation_endpoint: str = ""
+    """Where tokens are revoked (RFC 7009); "" if they can't be."""
+    reads_documents: bool = False
+    """Whether a client's ID may be the address of a document that tells of it."""
+    device_authorization_endpoint: str = ""
+    """Where codes to confirm come from (RFC 8628), if no page of the server leads back to Typist; else ""."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a sign-in or a refresh gives."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
+    lives_s: float | None = None
+    """How long the access token is good for; None if the server doesn't say."""
+    scope: str = ""
+
+
+class _Metadata(OAuthMetadata):
+    # A server without grants that need it has none (RFC 8414).
+    authorization_endpoint: AnyHttpUrl | None = None  # type: ignore[assignment]
+    device_authorization_endpoint: AnyHttpUrl | None = None
+
+
+class DeviceCode(BaseModel):
+    """A sign-in that a person confirms on the server's page (RFC 8628)."""
+
+    device_code: str = Field(min_length=1, max_length=4_000, repr=False)
+    user_code: str = Field(pattern="^[!-~]{1,40}$", repr=False)
+    verification_uri: AnyHttpUrl
+    verification_uri_complete: AnyHttpUrl | None = Field(default=None, repr=False)
+    interval: int = Field(default=5, ge=0, le=60)
+
+    @property
+    def url(self) -> str:
+        """The server's page, with the code in it if the server can do that."""
+        return str(self.verification_uri_complete or self.verification_uri)
+
+
+class _Refusal(BaseModel):
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes = field(repr=False)
+    response: httpx2.Response = field(repr=False)
+
+
+async def discovered(server_url: str, scopes: str = "") -> AuthorizationServer:
+    """Returns where people sign in to an MCP server. `scopes`: those of the settings. Raises SignInFailed."""
+    challenge = (await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})).response
+    named = extract_resource_metadata_from_www_auth(challenge)
+    resource = await _first(
+        build_protected_resource_metadata_discovery_urls(named, server_url), server_url, ProtectedResourceMetadata
+    )
+    if resource is None:
+        raise SignInFailed("it doesn't say where people sign in (RFC 9728)")
+    own = resource_url_from_server_url(server_url)
+    if not check_resource_allowed(requested_resource=own, configured_resource=str(resource.resource)):
+        raise SignInFailed("its metadata is that of another server")
+    issuer = str(resource.authorization_servers[0])
+    urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)
+    metadata = await _first(urls, server_url, _Metadata)
+    if metadata is None:
+        raise SignInFailed("its authorization server has no metadata (RFC 8414)")
+    if not issuers_match(str(metadata.issuer), issuer):
+        raise SignInFailed("the metadata of its authorization server is that of another one")
+    leads_back = _leads_back(metadata)
+    if not leads_back and metadata.device_authorization_endpoint is None:
+        raise SignInFailed("its authorization server offers no sign-in that Typist can do")
+    if leads_back and "S256" not in (metadata.code_challenge_methods_supported or ()):
+        raise SignInFailed("its authorization server doesn't offer PKCE with S256")
+    endpoints = (
+        metadata.authorization_endpoint,
+        metadata.token_endpoint,
+        metadata.registration_endpoint,
+        metadata.revocation_endpoint,
+        metadata.device_authorization_endpoint,
+    )
+    of_hosts = {urlsplit(str(one))[:2]: str(one) for one in endpoints if one is not None}
+    for address in of_hosts.values():
+        await _check_address(address, server_url)
+    scope = scopes or get_client_metadata_scopes(
+        extract_scope_from_www_auth(challenge), resource, metadata, client_grant_types=_GRANTS
+    )
+    return AuthorizationServer(
+        str(metadata.issuer),
+        str(metadata.authorization_endpoint) if leads_back else "",
+        str(metadata.token_endpoint),
+        str(metadata.registration_endpoint or ""),
+        str(resource.resource),
+        scope or "",
+        bool(metadata.authorization_response_iss_parameter_supported),
+        tuple(metadata.token_endpoint_auth_methods_supported or ("client_secret_basic",)),
+        str(metadata.revocation_endpoint or ""),
+        bool(metadata.client_id_metadata_document_supported),
+        "" if leads_back else str(metadata.device_authorization_endpoint),
+    )
+
+
+def _leads_back(metadata: _Metadata) -> bool:
+    """Whether a server's page leads back to Typist, with a code of its own."""
+    grants = metadata.grant_types_supported
+    is_granted = grants is None or "authorization_code" in grants
+    return metadata.authorization_endpoint is not None and "code" in metadata.response_types_supported and is_granted
+
+
+async def registered(at: AuthorizationServer, metadata: Mapping[str, Any], server_url: str) -> Client:
+    """Registers Typist as a client, by what `metadata` says of it (RFC 7591). Raises SignInFailed."""
+    asked = {**metadata, "scope": at.scope} if at.scope else dict(metadata)
+    if at.device_authorization_endpoint:
+        asked |= {"grant_types": [_DEVICE_GRANT, "refresh_token"], "response_types": []}
+    answer = await _send("POST", at.registration_endpoint, server_url, json=asked)
+    if answer.status not in _OK:
+        raise SignInFailed(f"its authorization server refuses to register Typist (HTTP {answer.status})")
+    client = _read(OAuthClientInformationFull, answer.body)
+    if client is None:
+        raise SignInFailed("its authorization server's answer to the registration can't be read")
+    secret = client.client_secret or ""
+    return Client(client.client_id, secret, client.token_endpoint_auth_method or _method(at) if secret else "none")
+
+
+def known_by(at: AuthorizationServer, config: SignInConfig) -> str:
+    """Returns the client ID that the settings give Typist at a server; "" if Typist registers itself there."""
+    if at.reads_documents and config.document_url and not at.device_authorization_endpoint:
+        return config.document_url
+    # A document says nothing to a server that doesn't read it.
+    return "" if config.document_url and at.registration_endpoint else config.client_id
+
+
+def given(at: AuthorizationServer, client_id: str, secret: str) -> Client:
+    """Returns the client that the settings name."""
+    return Client(client_id, secret, _method(at) if secret else "none")
+
+
+def _method(at: AuthorizationServer) -> str:
+    return "client_secret_post" if "client_secret_basic" not in at.methods else "client_secret_basic"
+
+
+def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str, state: str, challenge: str) -> str:
+    """Returns the address of the page on which a person signs in."""
+    asked = {
+        "response_type": "code",
+        "client_id": client.id,
+        "redirect_uri": redirect_uri,
+        "state": state,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+        "resource": at.resource,
+    }
+    if at.scope:
+        asked["scope"] = at.scope
+        if "offline_access" in at.scope.split():
+            asked["prompt"] = "consent"
+    return str(httpx2.URL(at.authorization_endpoint).copy_merge_params(asked))
+
+
+async def exchanged(
+    at: AuthorizationServer, client: Client, redirect_uri: str, code: str, verifier: str, server_url: str
+) -> Tokens:
+    """Returns the tokens for a code. Raises SignInFailed."""
+    asked = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier,
+        "resource": at.resource,
+    }
+    tokens = await _tokens(at, client, asked, server_url)
+    return tokens if tokens.scope else replace(tokens, scope=at.scope)
+
+
+async def device_code(at: AuthorizationServer, client: Client, server_url: str) -> DeviceCode:
+    """Returns a code for a person to confirm. Raises SignInFailed."""
+    data, headers = _authenticated(client, {"scope": at.scope, "resource": at.resource})
+    answer = await _send("POST", at.device_authorization_endpoint, server_url, data=data, headers=headers)
+    if answer.status not in _OK:
+        raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
+    device = _read(DeviceCode, answer.body)
+    if device is None:
+        raise SignInFailed("its authorization server's answer can't be read")
+    await _check_address(device.url, server_url)
+    return device
+
+
+async def confirmed(at: AuthorizationServer, client: Client, code: str, server_url: str) -> Tokens | str:
+    """Returns the tokens for a device code, or why there are none yet, as RFC 8628 names it. Raises SignInFailed."""
+    asked = {"grant_type": _DEVICE_GRANT, "device_code": code, "resource": at.resource}
+    data, headers = _authenticated(client, asked)
+    answer = await _send("POST", at.token_endpoint, server_url, data=data, headers=headers)
+    refusal = _read(_Refusal, answer.body)
+    if answer.status == HTTPStatus.BAD_REQUEST and refusal and refusal.error in (PENDING, SLOW_DOWN):
+        return refusal.error
+    tokens = _tokens_in(answer)
+    return tokens if tokens.scope else replace(tokens, scope=at.scope)
+
+
+async def refreshed(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> Tokens:
+    """Returns new tokens for a refresh token, which may be worth nothing afterwards. Raises SignInFailed."""
+    asked = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token, "resource": at.resource}
+    new = await _tokens(at, client, asked, server_url)
+    return replace(new, refresh_token=new.refresh_token or tokens.refresh_token, scope=new.scope or tokens.scope)
+
+
+async def revoked(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> None:
+    """Tells the server that tokens won't be used anymore, where it can be told. Raises SignInFailed."""
+    for token in filter(None, (tokens.refresh_token, tokens.access_token) if at.revocation_endpoint else ()):
+        data, headers = _authenticated(client, {"token": token})
+        answer = await _send("POST", at.revocation_endpoint, server_url, data=data, headers=headers)
+        if answer.status == HTTPStatus.BAD_REQUEST and not client.secret:
+            # Servers of MCP's SDK want the field of clients without a secret, too.
+            empty = {**data, "client_secret": ""}
+            answer = await _send("POST", at.revocation_endpoint, server_url, data=empty, headers=headers)
+        if answer.status not in _OK:
+            raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
+
+
+async def _tokens(at: AuthorizationServer, client: Client, asked: Mapping[str, str], server_url: str) -> Tokens:
+    data, headers = _authenticated(client, asked)
+    return _tokens_in(await _send("POST", at.token_endpoint, server_url, data=data, headers=headers))
+
+
+def _tokens_in(answer: _Answer) -> Tokens:
+    if answer.status not in _OK:
+        # 400 and 401 say that the code, the token or the client is worth nothing; others may pass.
+        is_final = answer.status in (400, 401)
+        raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})", is_final=is_final)
+    token = _read(OAuthToken, answer.body)
+    if token is None or not token.access_token.isascii() or not token.access_token.isprintable():
+        raise SignInFailed("its authorization server's answer can't be read")
+    # Some servers say 0 where they mean that they don't know.
+    lives_s = min(max(token.expires_in or 0, 0), MAX_LIVES_S) or None
+    return Tokens(token.access_token, token.refresh_token or "", lives_s, token.scope or "")
+
+
+def _authenticated(client: Client, asked: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns the form and the headers of a request by a client."""
+    data, headers = {**asked, "client_id": client.id}, {}
+    if client.method == "client_secret_basic":
+        pair = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
+        headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    elif client.secret:
+        data["client_secret"] = client.secret
+    return data, headers
+
+
+async def _first(urls: list[str], server_url: str, kind: type[M]) -> M | None:
+    """Returns the first document of this kind at these addresses."""
+    for url in urls:
+        answer = await _send("GET", url, server_url, headers={"accept": "application/json"})
+        if answer.status in _OK and (found := _read(kind, answer.body)) is not None:
+            return found
+    return None
+
+
+def _read(kind: type[M], body: bytes) -> M | None:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError:
+        return None
+
+
+async def _send(method: str, url: str, server_url: str, **request: Any) -> _Answer:
+    """Sends a request and reads a bounded body. Raises SignInFailed."""
+    if url != server_url:
+        await _check_address(url, server_url)
+    host = urlsplit(url).hostname
+    timeout = httpx2.Timeout(WITHIN_S)
+    try:
+        async with (
+            asyncio.timeout(WITHIN_S),
+            httpx2.AsyncClient(
+                timeout=timeout, verify=network.tls(), proxy=network.httpx2_proxy(url), trust_env=False
+            ) as client,
+        ):
+            client.headers["accept-encoding"] = "identity"
+            async with client.stream(method, url, **request) as response:
+                return _Answer(response.status_code, await _bounded(response), response)
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
+        why = network.reason_of(error, url) or f"{host} doesn't answer"
+    # Not chained: the error may have the address.
+    raise SignInFailed(why)
+
+
+async def _bounded(response: httpx2.Response) -> bytes:
+    if response.headers.get("content-type", "").startswith("text/event-stream"):
+        return b""
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise SignInFailed(f"{response.url.host} sends more than {MAX_BYTES:,} bytes")
+    return body
+
+
+async def _check_address(url: str, server_url: str) -> None:
+    """Raises SignInFailed for an address that a server's metadata may not name."""
+    address, server = urlsplit(url), urlsplit(server_url)
+    host, own = address.hostname or "", server.hostname or ""
+    if address.scheme != "https" and not (server.scheme == "http" and _is_loopback(host) and _is_loopback(own)):
+        raise SignInFailed("its metadata names an address without HTTPS")
+    if host == own or network.proxy_of(url) or not await _is_private(host):
+        return
+    if not await _is_private(own):
+        raise SignInFailed("its metadata names an address in a private network")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _is_private(host: str) -> bool:
+    """Returns whether a host has an address that isn't on the internet. Raises SignInFailed."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        raise SignInFailed(f"the host {host} isn't known") from None
+    return any(not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)

@@ -1,0 +1,76 @@
+"""The page at which a browser ends after a sign-in, where Typist has a public address (BOT_PUBLIC_URL).
+
+Anybody may open a link that somebody sent them: an attacker's link would give the attacker the account of the person
+who signs in with it. So the page shows a code, and nothing happens before the person of the waiting call types it in
+Slack: a victim would have to hand over the code, as they would have to hand over a pasted address.
+
+The page is open to the internet. It shows nothing of the request, and holds up nothing but other sign-ins.
+"""
+
+import asyncio
+import hashlib
+import logging
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from html import escape
+
+from aiohttp import web
+
+from bot.core import texts
+from bot.errors import TypistError
+from bot.mcp.config import SignInConfig
+
+WITHIN_S = 3.0
+_STYLE = (
+    ":root { color-scheme: light dark; font: 1.125rem/1.5 system-ui, sans-serif }"
+    "main { max-width: 30rem; margin: 15vh auto; padding: 0 1.25rem }"
+    "h1 { font-size: 1.125rem }"
+    "strong { font: 600 2rem ui-monospace, monospace; white-space: nowrap }"
+)
+_ITS_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_ITS_HASH}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+_HEAD = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    f"<title>{texts.accounts.SIGN_IN_TITLE}</title><style>{_STYLE}</style>"
+)
+
+log = logging.getLogger(__name__)
+
+
+class SignInPage:
+    """Shows what became of sign-ins. `arrived` takes a query, and returns a sentence and perhaps a code."""
+
+    def __init__(self, config: SignInConfig, arrived: Callable[[str], Awaitable[tuple[str, str]]]) -> None:
+        self._config = config
+        self._arrived = arrived
+        self._one_at_a_time = asyncio.Lock()
+        """A flood of requests leaves the database to answers."""
+
+    async def tell(self, _: web.Request) -> web.Response:
+        """Returns the client-ID metadata document: it is public, and its address is Typist's client ID."""
+        return web.json_response({"client_id": self._config.document_url, **self._config.metadata})
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Returns the page for a browser that a server has sent back."""
+        status = 200
+        try:
+            async with asyncio.timeout(WITHIN_S), self._one_at_a_time:
+                sentence, code = await self._arrived(request.rel_url.raw_query_string)
+        except (TypistError, TimeoutError) as error:
+            log.warning("sign-in page: not shown: %s", type(error).__name__)
+            status, sentence, code = 503, texts.accounts.TRY_AGAIN, ""
+        lines = [escape(sentence)]
+        if code:
+            lines += [f"<strong>{code[:4]}-{code[4:]}</strong>", escape(texts.accounts.NOT_YOURS)]
+        body = "".join(f"<p>{line}" for line in lines)
+        text = f"{_HEAD}<main><h1>Typist</h1>{body}</main>"
+        return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)

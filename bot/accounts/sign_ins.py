@@ -1,0 +1,502 @@
+"""Sign-ins: the link to a server's page, the pasted address or code, and a person's tokens from then on."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+import secrets
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from mcp.client.auth.oauth2 import PKCEParameters
+from mcp.client.auth.utils import issuers_match
+
+from bot.accounts import oauth
+from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, Tokens
+from bot.clock import Background, Clock, insist
+from bot.core import texts
+from bot.core.sign_in_addresses import CODE_LETTERS
+from bot.mcp.config import HttpTransport, ServerConfig, SignInConfig
+from bot.store.accounts import REFRESH_S, Accounts, Owner, Still
+from bot.telemetry import OFF, Telemetry
+
+KNOWN_FOR_S = 3_600.0
+"""How long an authorization server's metadata is trusted."""
+REGISTERED_FOR_S = 7 * 24 * 3600
+"""Typist registers itself again after so long: a server that has forgotten it says so only to people, on its page."""
+FAILED_FOR_S = 60.0
+"""How long nobody asks a server again that can't be signed in to."""
+EARLY_S = 60.0
+"""Tokens are refreshed so long before they end, or after half their time: a call takes time, and clocks differ."""
+LOOK_AGAIN_S = 0.1
+CLOSE_WITHIN_S = 2.0
+SIGN_OUT_TRIES = 3
+TOLD_WITHIN_S = 60.0
+MAX_REVOKING = 8
+"""How many tokens are revoked at once."""
+POLL_FOR_S = 120.0
+"""How long a server is asked whether a person has confirmed a code, once the person says so."""
+SLOWER_S = 5
+_CODE_CHARS = 8
+
+log = logging.getLogger(__name__)
+
+
+class Vault:
+    """Encrypts with the first of some keys, and decrypts with all of them. A secret opens for its owner alone."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._fernet = MultiFernet([Fernet(key) for key in keys])
+
+    def sealed(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
+        """Returns ciphertext."""
+        return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
+
+    def opened(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
+        """Returns what was sealed; None if it is another's or too old, or if its key is gone."""
+        try:
+            of, content = json.loads(self._fernet.decrypt(secret, max_age_s))
+        except InvalidToken:
+            return None
+        return dict(content) if of == list(owner) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a server for a while."""
+
+    until: float
+    at: AuthorizationServer | None = None
+    client: Client | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What an account's secret says."""
+
+    at: AuthorizationServer
+    client: Client
+    tokens: Tokens = field(repr=False)
+    ends_at: float | None
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> "_Account":
+        at = AuthorizationServer(**{**content["at"], "methods": tuple(content["at"]["methods"])})
+        return cls(at, Client(**content["client"]), Tokens(**content["tokens"]), content["ends_at"])
+
+
+async def _always() -> bool:
+    return True
+
+
+class SignIns:
+    """Signs people in to MCP servers. Several processes may do it at once.
+
+    `tell` sends a sentence to a person. `changed` is called with a person who has signed in or out here, `revoked` with
+    an owner whose tokens a server has revoked.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        keys: Iterable[str],
+        servers: Iterable[ServerConfig],
+        clock: Clock,
+        tell: Callable[[str, str], Coroutine[Any, Any, None]] | None = None,
+        telemetry: Telemetry = OFF,
+    ) -> None:
+        self._accounts = accounts
+        self._vault = Vault(keys)
+        self._clock = clock
+        self._transports = {
+            server.name: server.transport
+            for server in servers
+            if isinstance(server.transport, HttpTransport) and server.transport.may_want_sign_in
+        }
+        self._known: dict[str, _Known] = {}
+        self._learning: dict[str, asyncio.Lock] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._tell = tell
+        self._telling = Background()
+        self._telemetry = telemetry
+        self._revoking = asyncio.Semaphore(MAX_REVOKING)
+        self.changed: Callable[[str], None] = lambda _: None
+        self.revoked: Callable[[Owner], None] = lambda _: None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The servers to which people may have to sign in."""
+        return tuple(self._transports)
+
+    async def problem(self, server: str) -> str:
+        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can."""
+        return (await self._learned(server)).problem
+
+    async def signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
+        """Returns those of some servers at which a person has no account that can be opened. Raises StoreError."""
+        owners = [Owner(team_id, user_id, server) for server in servers]
+        return [one.server for one in owners if self._opened(one, await self._accounts.secret(one)) is None]
+
+    async def link(self, owner: Owner, call: str) -> str:
+        """Returns the address of the page on which a person signs in, for a call. Raises SignInFailed, StoreError."""
+        known, config = await self._learned(owner.server), self._config(owner.server)
+        if known.at is None or known.client is None:
+            raise SignInFailed(known.problem)
+        state, pkce = secrets.token_urlsafe(32), PKCEParameters.generate()
+        content = {"at": asdict(known.at), "client": asdict(known.client), "verifier": pkce.code_verifier}
+        secret = self._vault.sealed(self._labels(owner), content)
+        await self._accounts.begin(_hash(state), owner, call, secret)
+        return oauth.authorization_url(known.at, known.client, config.redirect_uri, state, pkce.code_challenge)
+
+    async def opened(self, owner: Owner, call: str) -> tuple[str, str]:
+        """Returns the address of the page on which a person signs in, for a call, and the code to confirm there.
+
+        The code is "" unless the server knows nothing else. Raises SignInFailed and StoreError.
+        """
+        known = await self._learned(owner.server)
+        if known.at is None or known.client is None or not known.at.device_authorization_endpoint:
+            return await self.link(owner, call), ""
+        device = await oauth.device_code(known.at, known.client, self._transports[owner.server].url)
+        asked = {"device_code": device.device_code, "interval_s": max(device.interval, 1)}
+        content = {"at": asdict(known.at), "client": asdict(known.client), **asked}
+        secret = self._vault.sealed(self._labels(owner), content)
+        await self._accounts.begin(_hash(secrets.token_urlsafe(32)), owner, call, secret)
+        return device.url, device.user_code
+
+    async def _confirmed(self, owner: Owner, call: str, still: Still) -> str:
+        """Signs a person in once they have confirmed a code; returns why not, as a sentence, "" if they are.
+
+        One process at a time asks the server, no more often than the server wants, and for POLL_FOR_S at most. Raises
+        StoreError.
+        """
+        state, secret = await self._accounts.waiting(owner, call) or ("", "")
+        content = self._vault.opened(self._labels(owner), secret) if secret else None
+        if content is None or "device_code" not in content:
+            return texts.accounts.CONFIRM_AGAIN
+        until = self._clock.now() + POLL_FOR_S
+        if content.get("asked_until", 0.0) > self._clock.now():
+            return texts.accounts.STILL_ASKING
+        ours = _hash(secrets.token_urlsafe(32))
+        sealed = self._vault.sealed(self._labels(owner), {**content, "asked_until": until + oauth.WITHIN_S})
+        if not await self._accounts.arrive(state, ours, sealed):
+            return texts.accounts.STILL_ASKING
+        known = _Account.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
+        interval_s = content["interval_s"]
+        while self._clock.now() < until and await self._accounts.is_open(ours, owner, call) and await still():
+            try:
+                url = self._transports[owner.server].url
+                said = await oauth.confirmed(known.at, known.client, content["device_code"], url)
+            except SignInFailed as error:
+                if error.is_final:
+                    await self._accounts.take(ours, owner, call)
+                    return self._failed(owner, error)
+                said = oauth.SLOW_DOWN
+            if isinstance(said, Tokens):
+                signed_in = replace(known, tokens=said)
+                # Nobody else has these tokens. A call that has taken effect although it failed has them revoked.
+                ending = partial(self._accounts.take, ours, owner, call)
+                if await insist(ending, self._clock, "sign-in not ended") is None or not await still():
+                    await self._revoke(owner, signed_in)
+                    return texts.accounts.CONFIRM_AGAIN
+                await self._sign_in(owner, signed_in)
+                return ""
+            interval_s += SLOWER_S if said == oauth.SLOW_DOWN else 0
+            await self._clock.sleep(interval_s)
+        return texts.accounts.CONFIRM_AGAIN
+
+    def shows_code(self, server: str) -> bool:
+        """Returns whether a sign-in ends on Typist's own page, which shows a code to type in Slack."""
+        return bool(self._config(server).public_url)
+
+    async def arrived(self, query: str) -> tuple[str, str]:
+        """Takes what a browser brought to Typist's page; returns what it shows: a sentence, and perhaps a code.
+
+        Only who holds the code and the waiting call completes the sign-in. Raises StoreError.
+        """
+        brought = _values_in(query) or {}
+        state_hash = _hash(brought.get("state", ""))
+        owner, secret = await self._accounts.begun(state_hash) or (None, "")
+        if owner is None or owner.server not in self._transports:
+            return texts.accounts.LINK_IS_OLD, ""
+        content = self._vault.opened(self._labels(owner), secret)
+        if content is None or "brought" in content or not self.shows_code(owner.server):
+            return texts.accounts.LINK_IS_OLD, ""
+        if "code" not in brought:
+            return texts.accounts.NOT_GRANTED, ""
+        code = "".join(secrets.choice(CODE_LETTERS) for _ in range(_CODE_CHARS))
+        sealed = self._vault.sealed(self._labels(owner), {**content, "brought": brought})
+        if not await self._accounts.arrive(state_hash, _hash(code), sealed):
+            return texts.accounts.LINK_IS_OLD, ""
+        return texts.accounts.TYPE_CODE, code
+
+    async def refusal(self, owner: Owner, call: str, address: str) -> str:
+        """Returns why a pasted address or a code can't be used, as a sentence; "" if it can. Raises StoreError."""
+        query = self._entered(owner, address)
+        if query is None:
+            return texts.accounts.NOT_THE_ADDRESS
+        if not await self._accounts.is_open(_hash(query.get("state", "")), owner, call):
+            return self._is_old(owner)
+        return texts.accounts.DENIED_THERE if "code" not in query else ""
+
+    async def complete(self, owner: Owner, call: str, address: str | None, still: Still = _always) -> str:
+        """Signs a person in with an address or a code, which work once; returns why not, as a sentence, "" if they do.
+
+        `address`: None if the person confirms a code at the server. That takes a while, and ends once `still()` says
+        that nothing waits for it. Raises StoreError.
+        """
+        if address is None:
+            return await self._confirmed(owner, call, still)
+        config = self._config(owner.server)
+        query = self._entered(owner, address) or {}
+        secret = await self._accounts.take(_hash(query.get("state", "")), owner, call)
+        content = self._vault.opened(self._labels(owner), secret) if secret else None
+        query |= content.get("brought", {}) if content else {}
+        if content is None or not query.get("code"):
+            return self._is_old(owner)
+        known = _Account.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
+        try:
+            if not _is_from(query.get("iss"), known.at):
+                raise SignInFailed("the address is from another server")
+            url = self._transports[owner.server].url
+            tokens = await oauth.exchanged(
+                known.at, known.client, config.redirect_uri, query["code"], content["verifier"], url
+            )
+        except SignInFailed as error:
+            return self._failed(owner, error)
+        await self._sign_in(owner, replace(known, tokens=tokens))
+        return ""
+
+    def _failed(self, owner: Owner, error: SignInFailed) -> str:
+        log.warning("MCP server %s: user %s not signed in: %s", owner.server, owner.user_id, error)
+        return texts.accounts.sign_in_failed(owner.server, str(error))
+
+    async def _sign_in(self, owner: Owner, account: _Account) -> None:
+        sealed = self._sealed(owner, account)
+        # Nobody else has these tokens.
+        recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
+        await insist(lambda: self._accounts.sign_in(owner, sealed, account.tokens.scope), self._clock, recording)
+        log.info("MCP server %s: user %s signed in", owner.server, owner.user_id)
+        self._telemetry.account_changed("signed_in")
+        self.changed(owner.user_id)
+
+    async def may_run(self, owner: Owner, schedule_id: int) -> bool:
+        """Returns whether a person has agreed that a schedule's runs use their account. Raises StoreError."""
+        return await self._accounts.may_run(owner, schedule_id)
+
+    async def is_signed_in(self, owner: Owner) -> bool:
+        """Returns whether an account can be used; if not, the caller says so. Raises StoreError, TimeoutError."""
+        try:
+            return owner.server in self._transports and await self.token(owner, tells=False) is not None
+        except SignInFailed as error:
+            raise TimeoutError(f"MCP server {owner.server}: {error}") from None
+
+    async def accounts_of(self, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
+        """Returns a person's accounts by server: since when, and with which scopes. Raises StoreError."""
+        accounts = await self._accounts.of(team_id, user_id)
+        return {account.server: (account.since, account.scope) for account in accounts}
+
+    async def sign_out(self, owner: Owner, by: str = "") -> bool:
+        """Ends a person's account, and revokes its tokens in the background; returns False if it changes meanwhile.
+
+        `by`: the admin who does it, if it isn't the person. Raises StoreError.
+        """
+        for _ in range(SIGN_OUT_TRIES):
+            if (secret := await self._accounts.secret(owner)) is None:
+                return True
+            if await self._accounts.end(owner, secret, "signed_out", by):
+                if (account := self._opened(owner, secret)) is not None:
+                    self._in_background(self._revoke(owner, account))
+                self._telemetry.account_changed("signed_out")
+                if not by:
+                    self.changed(owner.user_id)
+                return True
+        return False
+
+    async def token(self, owner: Owner, refused: str = "", *, tells: bool = True) -> str | None:
+        """Returns a person's access token, refreshed if it ends soon; None if they aren't signed in anymore.
+
+        `refused`: a token that the server takes no longer. `tells`: whether to tell the person that the sign-in ended.
+        Raises SignInFailed if the refresh may work later, and StoreError.
+        """
+        is_renewed = False
+        while (secret := await self._accounts.secret(owner)) is not None:
+            account = self._opened(owner, secret)
+            if account is None:
+                return None
+            early_s = min(EARLY_S, (account.tokens.lives_s or 0.0) / 2)
+            is_good = account.ends_at is None or account.ends_at - early_s > self._clock.now()
+            # Once is enough, whatever the server gave.
+            if is_renewed or (is_good and account.tokens.access_token != refused):
+                return account.tokens.access_token
+            if not account.tokens.refresh_token:
+                await self._end(owner, secret)
+            elif await self._accounts.begin_refresh(owner, secret):
+                await asyncio.shield(self._in_background(self._refresh(owner, secret, account, tells=tells)))
+                is_renewed = True
+            else:
+                # Another process refreshes them. If it dies, its time ends.
+                await self._clock.sleep(LOOK_AGAIN_S)
+        return None
+
+    async def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
+        """Waits for some time until tokens under way are on record or revoked."""
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=within_s)
+            for task in late:
+                task.cancel()
+
+    def _in_background(self, refresh: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Returns a task that goes on when the answer ends: its refresh token may be spent already."""
+        task = asyncio.create_task(refresh)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        # The answer may be gone, and asyncio warns of exceptions that nobody retrieves.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("refresh failed: %s", type(error).__name__)
+
+    async def _refresh(self, owner: Owner, secret: str, account: _Account, *, tells: bool) -> None:
+        try:
+            async with asyncio.timeout(REFRESH_S / 2):
+                url = self._transports[owner.server].url
+                tokens = await oauth.refreshed(account.at, account.client, account.tokens, url)
+        except (SignInFailed, TimeoutError) as error:
+            if isinstance(error, SignInFailed) and error.is_final:
+                # Only the process that ends the account tells the person.
+                if await self._end(owner, secret) and tells and self._tell is not None:
+                    failure = f"user {owner.user_id} not told that their sign-in to {owner.server} has ended"
+                    told = self._tell(owner.user_id, texts.accounts.sign_in_ended(owner.server))
+                    self._telling.start(told, failure, TOLD_WITHIN_S)
+                return
+            await self._accounts.end_refresh(owner, secret, secret)
+            raise SignInFailed(str(error) or "its authorization server doesn't answer") from None
+        renewed = replace(account, tokens=tokens)
+        sealed = self._sealed(owner, renewed)
+        recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
+        is_recorded = await insist(lambda: self._accounts.end_refresh(owner, secret, sealed), self._clock, recording)
+        if not is_recorded and await self._accounts.secret(owner) is None:
+            # The person has signed out meanwhile.
+            await self._revoke(owner, renewed)
+
+    async def _revoke(self, owner: Owner, account: _Account) -> None:
+        try:
+            async with self._revoking:
+                await oauth.revoked(account.at, account.client, account.tokens, self._transports[owner.server].url)
+            if account.at.revocation_endpoint:
+                self.revoked(owner)
+        except SignInFailed as error:
+            log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
+
+    def _opened(self, owner: Owner, secret: str | None) -> _Account | None:
+        """Returns what a secret says; None if there is none, or its key or server is gone."""
+        if secret is None or owner.server not in self._transports:
+            return None
+        content = self._vault.opened(self._labels(owner), secret)
+        return None if content is None else _Account.of(content)
+
+    async def _end(self, owner: Owner, secret: str) -> bool:
+        """Ends an account whose tokens are worth nothing; returns False if another process did, or it has changed."""
+        if is_ended := await self._accounts.end(owner, secret, "ended"):
+            log.info("MCP server %s: the sign-in of user %s has ended", owner.server, owner.user_id)
+            self._telemetry.account_changed("ended")
+            self.changed(owner.user_id)
+        return is_ended
+
+    def _sealed(self, owner: Owner, account: _Account) -> str:
+        lives_s = account.tokens.lives_s
+        ends_at = None if lives_s is None else self._clock.now() + lives_s
+        return self._vault.sealed(self._labels(owner), asdict(replace(account, ends_at=ends_at)))
+
+    def _labels(self, owner: Owner) -> tuple[str, ...]:
+        # A server that moves gets no token of its former address.
+        return owner.team_id, owner.user_id, owner.server, self._transports[owner.server].url
+
+    def _entered(self, owner: Owner, entry: str) -> dict[str, str] | None:
+        """Returns what a person entered in the modal, None if it is no address to which a sign-in leads."""
+        if self.shows_code(owner.server):
+            # What the browser brought is on record.
+            return {"state": re.sub("[^A-Z]", "", entry.upper()), "code": ""}
+        return _query_in(entry, self._config(owner.server))
+
+    def _is_old(self, owner: Owner) -> str:
+        return texts.accounts.CODE_IS_WRONG if self.shows_code(owner.server) else texts.accounts.ADDRESS_IS_OLD
+
+    def _config(self, server: str) -> SignInConfig:
+        return self._transports[server].sign_in
+
+    async def _learned(self, server: str) -> _Known:
+        """Returns what is known of a server, asked for again when that is old. Raises StoreError."""
+        async with self._learning.setdefault(server, asyncio.Lock()):
+            known = self._known.get(server)
+            if known is None or known.until <= self._clock.monotonic():
+                known = self._known[server] = await self._learn(self._transports[server])
+                if known.problem:
+                    log.warning("MCP server %s: nobody can sign in: %s", server, known.problem)
+            return known
+
+    async def _learn(self, transport: HttpTransport) -> _Known:
+        config = transport.sign_in
+        try:
+            at = await oauth.discovered(transport.url, config.scopes)
+            if client_id := oauth.known_by(at, config):
+                client = oauth.given(at, client_id, config.client_secret)
+            else:
+                client = await self._client(at, transport)
+        except SignInFailed as error:
+            return _Known(self._clock.monotonic() + FAILED_FOR_S, problem=str(error))
+        return _Known(self._clock.monotonic() + KNOWN_FOR_S, at, client)
+
+    async def _client(self, at: AuthorizationServer, transport: HttpTransport) -> Client:
+        """Returns Typist's registration: the one on record, or else a new one. Raises SignInFailed, StoreError."""
+        labels = at.issuer, at.device_authorization_endpoint or transport.sign_in.redirect_uri
+        secret = await self._accounts.client(*labels)
+        content = self._vault.opened(labels, secret, REGISTERED_FOR_S) if secret else None
+        if content is not None:
+            return Client(**content)
+        if not at.registration_endpoint:
+            raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
+        client = await oauth.registered(at, transport.sign_in.metadata, transport.url)
+        await self._accounts.register(*labels, self._vault.sealed(labels, asdict(client)))
+        return client
+
+
+def _hash(state: str) -> str:
+    return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _query_in(address: str, config: SignInConfig) -> dict[str, str] | None:
+    """Returns what a pasted address carries; None if it isn't one to which a sign-in leads, or says a thing twice."""
+    address = address.strip()
+    # Some browsers copy it without http://.
+    address = address if "://" in address else f"http://{address}"
+    try:
+        parts, ours = urlsplit(address), urlsplit(config.redirect_uri)
+    except ValueError:
+        return None
+    is_ours = (parts.scheme, parts.netloc, parts.path) == (ours.scheme, ours.netloc, ours.path)
+    return _values_in(parts.query) if is_ours else None
+
+
+def _values_in(query: str) -> dict[str, str] | None:
+    """Returns what a redirect carries; None if it isn't the answer to a sign-in, or says a thing twice."""
+    try:
+        values = parse_qs(query, max_num_fields=20)
+    except ValueError:
+        return None
+    if any(len(value) > 1 for value in values.values()) or not {"code", "error"} & values.keys():
+        return None
+    return {name: value for name, [value] in values.items()}
+
+
+def _is_from(issuer: str | None, at: AuthorizationServer) -> bool:
+    """Returns whether an address names the authorization server that it must be from (RFC 9207)."""
+    return not at.names_itself if issuer is None else issuers_match(issuer, at.issuer)

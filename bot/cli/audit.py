@@ -1,0 +1,101 @@
+"""`typist audit`: who asked, approved, changed and erased what."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bot import logs, settings
+from bot.cli import Subcommand
+from bot.cli.names import names_of
+from bot.core import audit
+from bot.errors import SettingsError
+from bot.settings import Settings
+
+_DETAILS_LEFT_OUT = {"id", "at", "kind", "team", "job", "user", "by", "channel", "thread", "ts"}
+_DETAILS_LEFT_OUT |= {"arguments_sha256", audit.TEXTS}
+
+
+def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument("--since", metavar="TIME", help="2026-11-20 or 2026-11-20T08:00, in UTC (default: all)")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each entry, not a table")
+    parser.add_argument("--texts", action="store_true", help="with --json: add the texts that are still stored")
+
+
+def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Exports, and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
+    if options.texts and not options.json:
+        raise SettingsError(["--texts needs --json."])
+    since = first_time_of_audit(options.since) if options.since else 0.0
+    asyncio.run(_export(ours, since, as_json=options.json, texts=options.texts))
+    return 0
+
+
+def first_time_of_audit(text: str) -> float:
+    """Returns the time that --since names, in seconds since 1970: in UTC, unless it has an offset.
+
+    Raises SettingsError.
+    """
+    try:
+        time_named = datetime.fromisoformat(text)
+        return (time_named if time_named.tzinfo else time_named.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise SettingsError(
+            [f"--since must be a day such as 2026-11-20, or a time such as 2026-11-20T08:00, not {text}."]
+        ) from None
+
+
+async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -> None:
+    """Prints the entries, and below a table the names of people and channels; or why there are none."""
+    from bot.clock import SystemClock
+    from bot.store.audit import Audit
+    from bot.store.database import Database, connected
+    from bot.store.migrate import migrate, nothing_recorded
+
+    async with connected(ours.database_url) as engine:
+        if nothing := await nothing_recorded(engine):
+            print(logs.line(nothing, is_error=False), file=sys.stderr)
+            return
+        await migrate(engine)
+        entries = Audit(Database(engine, SystemClock()))
+        first = await entries.first_since(since)
+        if first is None:
+            none = "No audit entries" + (f" since {audit.time_text(since)}." if since else ".")
+            print(logs.line(none, is_error=False), file=sys.stderr)
+            return
+        if not as_json:
+            print(f"{'entry':>7}  {'time (UTC)':19}  {'kind':8}  {'user':11}  {'channel':11}  {'by':11}  details")
+        ids: dict[str, None] = {}
+        while page := await entries.page(first, 500, texts=texts):
+            for line in page:
+                print(audit.written(line) if as_json else _row(line))
+                ids |= {line[name]: None for name in ("user", "channel", "by") if name in line}
+            first = page[-1]["id"] + 1
+    if not as_json and (names := await names_of(ours, ids)):
+        print("  ".join(f"{id_}: {name}" for id_, name in names.items()))
+
+
+def _row(line: Mapping[str, Any]) -> str:
+    at = f"{line['at'][:10]} {line['at'][11:19]}"
+    who = "  ".join(f"{_cell(line.get(name, '-')):11}" for name in ("user", "channel", "by"))
+    details = " ".join(f"{name}={_cell(line[name])}" for name in line if name not in _DETAILS_LEFT_OUT)
+    return f"{line['id']:>7}  {at}  {line['kind']:8}  {who}  {details}".rstrip()
+
+
+def _cell(value: Any) -> str:
+    """Returns a value as one word, in ASCII: what a terminal would hide or obey shows as an escape."""
+    is_word = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value and value
+    return str(value) if is_word else audit.canonical(value)
+
+
+AUDIT = Subcommand(
+    "export who asked, approved, changed and erased what",
+    "Prints questions, answers, tool calls, decisions, changed settings and erasures, without their texts.",
+    _export_audit,
+    _add_audit_arguments,
+)

@@ -1,0 +1,163 @@
+"""`typist forget`: deletes what a person said, what was said in a thread, or everything."""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bot import logs, settings
+from bot.cli import EXIT_FAILED, WORKER, Subcommand
+from bot.cli.terminal import confirmed
+from bot.core.conversation import ThreadKey, is_direct, linked_message
+from bot.errors import SettingsError
+from bot.settings import Settings
+
+if TYPE_CHECKING:
+    from bot.store import Stores
+
+ROOT = "root"
+"""Logged in place of a thread's ts for direct messages outside threads."""
+
+REVOKED_WITHIN_S = 60.0
+"""How long servers may take to revoke tokens."""
+
+_USER = re.compile(r"[UW][A-Z0-9]+")
+_THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")
+
+
+@dataclass(frozen=True)
+class ErasureTarget:
+    """What to delete: a person's questions, a thread's, or everything."""
+
+    user_id: str | None
+    thread: ThreadKey | None
+    """Its team_id is "" if the command line names none."""
+
+    def __str__(self) -> str:
+        if self.user_id:
+            return f"all questions, memories, schedules and settings of {self.user_id}"
+        if self.thread:
+            return f"all questions and memories in {str(self.thread).removeprefix('/')}"
+        return "ALL questions and memories of everyone"
+
+
+def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that name what to delete, and --yes."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--user", metavar="ID", help="a person's questions and memories, by member ID: U0123ABCD")
+    what.add_argument("--thread", help="a thread's questions and memories: CHANNEL/THREAD_TS, or the link of a message")
+    what.add_argument("--all", action="store_true", help="everyone's questions and memories")
+    parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
+
+
+def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Deletes what the options name and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up(ours.log_level, ours.log_format)
+    if options.user is not None and not _USER.fullmatch(options.user):
+        raise SettingsError(
+            [f"--user must be a member ID such as U0123ABCD (in Slack: profile > Copy member ID), not {options.user}."]
+        )
+    target = ErasureTarget(options.user, None if options.thread is None else parse_thread(options.thread))
+    if not options.yes and not confirmed(f"This deletes {target} for good. Continue?", "delete"):
+        print(logs.line("Nothing was deleted.", is_error=False), file=sys.stderr)
+        return EXIT_FAILED
+    return asyncio.run(_erase(ours, target))
+
+
+def parse_thread(text: str) -> ThreadKey:
+    """Returns the thread that --thread names. Raises SettingsError."""
+    if match := _THREAD.fullmatch(text):
+        team_id, channel_id, thread_ts = match.groups()
+        return ThreadKey(team_id or "", channel_id, None if thread_ts == ROOT else thread_ts)
+    if linked := linked_message(text):
+        channel_id, ts, thread_ts = linked
+        # A direct message in no thread belongs to the conversation's root; other messages begin their own thread.
+        return ThreadKey("", channel_id, thread_ts or (None if is_direct(channel_id) else ts))
+    raise SettingsError(
+        [f"--thread must be CHANNEL/THREAD_TS, TEAM/CHANNEL/THREAD_TS (as in the log) or a message's link, not {text}."]
+    )
+
+
+async def _erase(ours: Settings, target: ErasureTarget) -> int:
+    from bot.clock import SystemClock
+    from bot.store import Stores
+    from bot.store.database import connected
+    from bot.store.migrate import nothing_recorded
+
+    thread = await _with_team(ours, target.thread) if target.thread else None
+    async with connected(ours.database_url) as engine:
+        if nothing := await nothing_recorded(engine):
+            print(logs.line(nothing, is_error=True), file=sys.stderr)
+            return EXIT_FAILED
+    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
+    try:
+        accounts, left = (0, []) if thread else await _signed_out(ours, stores, target.user_id)
+        counts = await stores.erasure.erase(user_id=target.user_id, thread=thread)
+    finally:
+        await stores.close()
+    counts["accounts"] = accounts
+    if said := deleted(counts):
+        print(f"Deleted {said}. Answers being written are stopped, then deleted.")
+        print("Messages in Slack stay. Delete them there.")
+    else:
+        print(f"Nothing of {target.user_id or target.thread or 'anybody'} was found.")
+    if left:
+        print(f"Sign-ins are deleted here, but their tokens couldn't be revoked at {', '.join(left)}. End them there.")
+    return 0
+
+
+async def _signed_out(ours: Settings, stores: "Stores", user_id: str | None) -> tuple[int, list[str]]:
+    """Signs a person out of MCP servers, or everybody; returns how often, and where tokens couldn't be revoked."""
+    owners = await stores.accounts.owners(user_id or "")
+    if not (owners and ours.secret_keys):
+        return len(owners), sorted({owner.server for owner in owners})
+    from bot.accounts.sign_ins import SignIns
+
+    sign_ins, left = SignIns(stores.accounts, ours.secret_keys, ours.mcp.servers, stores.clock), set(owners)
+    sign_ins.revoked = left.discard
+    for owner in owners:
+        await sign_ins.sign_out(owner)
+    await sign_ins.close(REVOKED_WITHIN_S)
+    return len(owners), sorted({owner.server for owner in left})
+
+
+async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
+    """Returns the thread with its team, the bot token's if none was given. Raises SettingsError."""
+    if thread.team_id:
+        return thread
+    if not ours.slack_bot_token:
+        raise SettingsError(
+            [f"--thread needs a team, because SLACK_BOT_TOKEN is not set. Use TEAM/{thread.channel_id}/THREAD_TS."]
+        )
+    from bot.clock import SystemClock
+    from bot.slack.client import SlackClient, bot_credential, new_session
+
+    async with new_session() as session:
+        web = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
+        return replace(thread, team_id=(await bot_credential(SystemClock()).used(web.identity)).team_id)
+
+
+def deleted(counts: Mapping[str, int]) -> str:
+    """Says how many questions, memories, schedules and settings were deleted; "" if there were none."""
+    named = {
+        "questions": ("question and its answer", "questions and their answers"),
+        "memories": ("memory", "memories"),
+        "schedules": ("schedule", "schedules"),
+        "accounts": ("sign-in to a server", "sign-ins to servers"),
+        "settings": ("setting of a direct message", "settings of direct messages"),
+    }
+    return ", ".join(f"{counts[name]:,} {words[counts[name] != 1]}" for name, words in named.items() if counts[name])
+
+
+FORGET = Subcommand(
+    "delete questions, answers and memories from the database",
+    "Deletes questions with their answers, and memories, from the database for good. Answers being written are "
+    "stopped, then deleted. "
+    "Messages in Slack stay: delete them there.",
+    _forget,
+    _add_forget_arguments,
+)

@@ -1,0 +1,210 @@
+"""`typist mcp`: lists the tools of MCP servers, and lets an admin agree to those that are new or have changed."""
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bot import logs, settings
+from bot.cli import EXIT_FAILED, WORKER, Subcommand
+from bot.cli.names import names_of
+from bot.cli.terminal import confirmed
+from bot.core.calls import full_name, owner_of
+from bot.errors import SettingsError
+from bot.settings import Settings
+
+if TYPE_CHECKING:
+    from bot.core.calls import AllowedTool, Pin
+    from bot.mcp.definitions import ListedTool
+    from bot.store import Stores
+
+MAX_NAMED = 5
+"""Tools in one line of a command."""
+LIST, AGREE, REVOKE = "list", "agree", "revoke"
+
+
+@dataclass(frozen=True)
+class SeenTool:
+    """A tool as its server describes it now, and what was agreed to."""
+
+    listed: "ListedTool"
+    agreed: "Pin | None"
+    """None if nobody has agreed to any."""
+    is_first: bool
+    """Whether no process has offered its server's tools yet: the first list counts as agreed."""
+
+    @property
+    def state(self) -> str:
+        """One word for the list."""
+        if self.agreed is None:
+            return "first" if self.is_first else "new"
+        if self.agreed.definition_hash != self.listed.hash:
+            return "changed"
+        return "agreed" if self.agreed.by_admin else "seen"
+
+
+def _add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the three actions with their options."""
+    parser.set_defaults(tools=[], yes=False)
+    actions = parser.add_subparsers(dest="action", metavar="[list|agree|revoke]")
+    actions.add_parser(LIST, help="list the tools (default)")
+    agree = actions.add_parser(AGREE, help="agree to new and changed tools, so that models may call them")
+    agree.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it; 'srv__*' is all of a server")
+    agree.add_argument("--yes", action="store_true", help="don't ask for confirmation")
+    revoke = actions.add_parser(REVOKE, help="make the calls of always allowed tools ask again")
+    revoke.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it")
+
+
+def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Lists or agrees, and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
+    if not ours.mcp.servers:
+        raise SettingsError(["BOT_MCP_CONFIG is not set, so there are no MCP servers. See docs/admins/tools.md."])
+    if options.action == REVOKE:
+        return asyncio.run(_revoke(ours, options.tools))
+    return asyncio.run(_list_or_agree(ours, options.tools, yes=options.yes))
+
+
+async def _revoke(ours: Settings, names: Sequence[str]) -> int:
+    from bot.clock import SystemClock
+    from bot.store import Stores
+
+    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
+    try:
+        allowed = {allowed.tool for allowed in await stores.approvals.allowed()}
+        if unknown := [name for name in names if name not in allowed]:
+            raise SettingsError([f"Not always allowed anywhere: {', '.join(unknown)}. `typist mcp` lists what is."])
+        for name in dict.fromkeys(names):
+            channels = await stores.approvals.revoke([name])
+            print(f"{name}: revoked in {channels} channel{'' if channels == 1 else 's'}. Its calls ask again.")
+    finally:
+        await stores.close()
+    return 0
+
+
+async def _list_or_agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
+    from bot.clock import SystemClock
+    from bot.core.calls import Pin
+    from bot.store import Stores
+
+    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
+    try:
+        seen, down = await _seen(ours, stores)
+        if not names:
+            allowed = await stores.approvals.allowed()
+            ids = [id_ for one in allowed for id_ in (one.channel_id, one.by) if id_]
+            _print_list(ours, seen, down, allowed, await names_of(ours, ids) if ids else {})
+            return 0
+        if unknown := [pattern for pattern in names if not _fitting(seen, pattern)]:
+            why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
+            raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
+        for name in dict.fromkeys(tool for pattern in names for tool in _fitting(seen, pattern)):
+            if not yes and not confirmed("Models read this. Agree?", "agree", _change_of(name, seen[name])):
+                print(logs.line("No further tools were agreed to.", is_error=False), file=sys.stderr)
+                return EXIT_FAILED
+            await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
+            print(f"{name}: agreed. It is offered from the next question on.")
+    finally:
+        await stores.close()
+    return 0
+
+
+async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], dict[str, str]]:
+    """Returns the tools by name, and why servers are down, by server."""
+    from bot.clock import SystemClock
+    from bot.mcp.definitions import offered_names
+    from bot.mcp.server import ServerDown, open_servers
+
+    listed: dict[str, ListedTool] = {}
+    down = {}
+    async with open_servers(ours.mcp.servers, SystemClock()) as servers:
+        tools = [server.tools() for server in servers.by_name.values()]
+        for name, result in zip(ours.mcp.names, await asyncio.gather(*tools, return_exceptions=True), strict=True):
+            if isinstance(result, ServerDown):
+                down[name] = str(result)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                listed |= {name: tool for name, tool in offered_names(name, result).items() if not tool.is_broken}
+    agreed = await stores.tool_pins.read(listed)
+    known = await stores.tool_pins.listed(ours.mcp.names)
+    return {name: SeenTool(tool, agreed.get(name), owner_of(name) not in known) for name, tool in listed.items()}, down
+
+
+def _print_list(
+    ours: Settings,
+    seen: Mapping[str, SeenTool],
+    down: Mapping[str, str],
+    allowed: "Sequence[AllowedTool]",
+    names: Mapping[str, str],
+) -> None:
+    """Prints the tools, why servers are down, and which tools admins always allow. `names`: of people and channels."""
+    for name, tool in seen.items():
+        rule = ours.mcp.rules.rule_for(name)
+        print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
+    for server, reason in down.items():
+        print(f"{server} is down: {reason}")
+    if unagreed := [name for name, tool in seen.items() if tool.state in ("new", "changed")]:
+        print(f"\nNew and changed tools are not offered. Read and agree: {_agreement(seen, unagreed)}")
+    if unread := [name for name, tool in seen.items() if tool.state in ("first", "seen")]:
+        print(
+            "\nWhere these tools are offered, calls that may change something always ask, until you read and agree: "
+            f"{_agreement(seen, unread)}"
+        )
+    if allowed:
+        print("\nAlways allowed. To make their calls ask again: typist mcp revoke TOOL")
+    for one in allowed:
+        now = seen.get(one.tool)
+        state = "" if now and now.listed.hash == one.definition_hash else ", for an earlier definition"
+        since = datetime.fromtimestamp(one.at, UTC)
+        channel, admin = (f"{id_} {names.get(id_, '')}".rstrip() for id_ in (one.channel_id, one.by))
+        print(f"{channel:12} {one.tool} by {admin or 'an erased admin'} on {since:%Y-%m-%d}{state}")
+
+
+def _agreement(seen: Mapping[str, SeenTool], names: Sequence[str]) -> str:
+    """Returns the command that agrees to these tools; for all of a server with more than a few, by its pattern."""
+    arguments: dict[str, None] = {}
+    for name in names:
+        pattern = full_name(owner_of(name), "*")
+        fitting = _fitting(seen, pattern)
+        is_all = len(fitting) > MAX_NAMED and set(fitting) <= set(names)
+        arguments[f"'{pattern}'" if is_all else name] = None
+    separator = " " if len(arguments) <= MAX_NAMED else " \\\n    "
+    return separator.join(["typist mcp agree", *arguments])
+
+
+def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:
+    """Returns the tools that a pattern fits: a name in which * stands for any characters."""
+    wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))))
+    return [name for name in seen if wanted.fullmatch(name)]
+
+
+def _change_of(name: str, tool: SeenTool) -> str:
+    """Returns what the tool's definition was, if it has changed, and what it is now."""
+    before = tool.agreed if tool.state == "changed" else None
+    until_now = f"{name} until now:\n{_pretty(before.definition)}\n" if before else ""
+    return f"{until_now}{name} now:\n{_pretty(tool.listed.canonical)}\n"
+
+
+def _pretty(definition: str) -> str:
+    """Returns a definition on several lines, in ASCII: what a terminal would hide or obey shows as an escape."""
+    name, description, parameters, title = json.loads(definition)
+    shown = {"name": name, "title": title, "description": description, "parameters": parameters}
+    return json.dumps(shown, indent=2)
+
+
+MCP = Subcommand(
+    "list the tools of MCP servers, and agree to new and changed ones",
+    "Connects to the servers in BOT_MCP_CONFIG and lists their tools. A tool that is new since a server's "
+    "first list, or whose name, description or parameters have changed, is not offered to models until you agree: "
+    "typist mcp agree TOOL. Below them stand the tools that admins always allow in a channel: their calls ask again "
+    "after typist mcp revoke TOOL.",
+    _mcp,
+    _add_mcp_arguments,
+)

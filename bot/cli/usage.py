@@ -1,0 +1,133 @@
+"""`typist usage`: answers, tokens, costs and feedback, as a table or CSV."""
+
+import argparse
+import asyncio
+import csv
+import sys
+import time
+from collections.abc import Mapping
+
+from bot import logs, settings
+from bot.cli import Subcommand
+from bot.cli.names import names_of
+from bot.core.caps import DAY_S, day_of, format_day, parse_day
+from bot.core.usage import DownReason, GroupBy, UsageLine, UsageReport
+from bot.errors import SettingsError
+
+_HEADINGS = ("answers", "input", "output", "searches", "USD", "first token", "failures", "+1", "-1")
+_REASON_HEADINGS = {DownReason.WRONG: "wrong", DownReason.TOO_LONG: "too long", DownReason.NOT_MEANT: "not meant"}
+"""Why answers got a -1, where people said so."""
+_COLUMNS = (
+    "answers",
+    "input_tokens",
+    "output_tokens",
+    "web_searches",
+    "cost_usd",
+    "unpriced_tokens",
+    "median_first_token_s",
+    "failures",
+    "thumbs_up",
+    "thumbs_down",
+)
+
+
+def _add_usage_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for grouping, start date and output format."""
+    groups = ["day", "user", "channel", "model"]
+    parser.add_argument("--by", choices=groups, default="day", help="print one line for each (default: day)")
+    parser.add_argument("--since", metavar="DATE", help="first day, in UTC: 2026-11-20 (default: 30 days ago)")
+    parser.add_argument("--csv", action="store_true", help="print CSV for a spreadsheet")
+
+
+def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints the report and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up(ours.log_level, ours.log_format)
+    since = first_day_of_usage(options.since)
+    report, nothing = asyncio.run(_report(ours.database_url, options.by, since))
+    has_ids = not options.csv and report.by in ("user", "channel")
+    names = asyncio.run(names_of(ours, report.sorted())) if has_ids else {}
+    if options.csv:
+        _print_csv(report)
+    elif nothing:
+        print(nothing)
+    elif not report.lines:
+        print(f"No answers since {format_day(since)}.")
+    else:
+        _print_table(report, since, names)
+    return 0
+
+
+def first_day_of_usage(text: str | None) -> int:
+    """Returns the day that --since names, in days of UTC since 1970. Raises SettingsError."""
+    if text is None:
+        return day_of(time.time()) - 30
+    try:
+        return parse_day(text)
+    except ValueError:
+        raise SettingsError([f"--since must be a day such as 2026-11-20, not {text}."]) from None
+
+
+async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
+    """Returns the report, and why it is empty if Typist has not recorded anything yet."""
+    from bot.store.database import READS, connected, database_errors
+    from bot.store.migrate import migrate, nothing_recorded
+    from bot.store.usage import thumbs, uses
+
+    report = UsageReport(by)
+    async with connected(database_url) as engine:
+        if nothing := await nothing_recorded(engine):
+            return report, nothing
+        await migrate(engine)
+        with database_errors():
+            async with engine.execution_options(**{READS: True}).begin() as connection:
+                report.add(await uses(connection, since * DAY_S), await thumbs(connection, since * DAY_S))
+    return report, ""
+
+
+def _print_csv(report: UsageReport) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([report.by, *_COLUMNS, *DownReason])
+    for key, line in report.sorted().items():
+        values: Mapping[str, object] = {name: getattr(line, name) for name in _COLUMNS}
+        cells = {**values, "cost_usd": f"{line.cost_usd:.6f}", "median_first_token_s": _first_token(line, "")}
+        writer.writerow(
+            [key, *(cells[name] for name in _COLUMNS), *(line.down_reasons[reason] for reason in DownReason)]
+        )
+
+
+def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> None:
+    rows: list[tuple[str, ...]] = [(report.by, *_HEADINGS, *_REASON_HEADINGS.values())]
+    rows += [(f"{key} {names.get(key, '')}".rstrip(), *_cells(line)) for key, line in report.sorted().items()]
+    if len(report.lines) > 1:
+        rows.append(("all", *_cells(report.total)))
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    print(f"Since {format_day(since)} (days in UTC).")
+    for row in rows:
+        first, *numbers = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join([first.strip().ljust(widths[0]), *numbers]))
+    if report.total.unpriced_tokens:
+        print(f"{report.total.unpriced_tokens:,} tokens have no known price and are not included in USD.")
+
+
+def _cells(line: UsageLine) -> tuple[str, ...]:
+    numbers = (line.answers, line.input_tokens, line.output_tokens, line.web_searches)
+    return (
+        *(f"{number:,}" for number in numbers),
+        f"{line.cost_usd:,.2f}" if line.cost_usd >= 1 or not line.cost_usd else f"{line.cost_usd:.4f}",
+        _first_token(line, "s") or "-",
+        *(f"{number:,}" for number in (line.failures, line.thumbs_up, line.thumbs_down)),
+        *(f"{line.down_reasons[reason]:,}" for reason in _REASON_HEADINGS),
+    )
+
+
+def _first_token(line: UsageLine, unit: str) -> str:
+    return "" if line.median_first_token_s is None else f"{line.median_first_token_s:.2f}{unit and ' ' + unit}"
+
+
+USAGE = Subcommand(
+    "show answers, tokens and costs as a table",
+    "Prints answers, tokens, costs, failures and feedback, by day, user, channel or model.",
+    _report_usage,
+    _add_usage_arguments,
+)

@@ -1,0 +1,52 @@
+"""Addresses of sign-ins. A modal takes them; in messages, a placeholder stands for them before anybody reads those."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import unquote
+
+from bot.core import texts
+from bot.core.conversation import Message, Question
+
+CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+"""Of the codes of Typist's page. As RFC 8628, 6.1, advises: no vowels, so no words, and nothing like a digit."""
+_CODE = re.compile(rf"(?<!\w)[{CODE_LETTERS}]{{4}}[ -]?[{CODE_LETTERS}]{{4}}(?!\w)", re.IGNORECASE)
+_WORD = re.compile(r"[^\s<>]+")
+_BEHIND = ")]}.,;:!?'\"*`"
+"""What ends a sentence, a link or code behind an address."""
+
+
+class SignInAddresses:
+    """Knows an address of a sign-in by its beginning: a redirect address of Typist's, with a query."""
+
+    def __init__(self, redirect_uris: Iterable[str] = ()) -> None:
+        # Some browsers copy an address without its scheme.
+        self._begin = frozenset(f"{uri.partition('://')[2]}?" for uri in redirect_uris)
+
+    def removed(self, text: str) -> str:
+        """Returns a text with a placeholder for each such address, and for each code beside one."""
+        if not self._are_in(text):
+            return text
+        return _CODE.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
+
+    def removed_from(self, message: Message) -> Message:
+        """Returns a message with placeholders in its text and what is attached."""
+        return replace(message, text=self.removed(message.text), attached=self.removed(message.attached))
+
+    def removed_from_question(self, question: Question) -> Question:
+        """Returns a question with placeholders in its text and what is attached."""
+        if not self._are_in(question.text):
+            return question
+        message = self.removed_from(question.as_message())
+        return replace(question, text=message.whole, attached_chars=message.attached_chars)
+
+    def _are_in(self, text: str) -> bool:
+        # Another address may carry one in its query.
+        return any(begin in part for begin in self._begin for part in (text, unquote(text)))
+
+    def _without(self, word: re.Match[str]) -> str:
+        if not self._are_in(word[0]):
+            return word[0]
+        at = min((at for begin in self._begin if (at := word[0].find(begin)) >= 0), default=0)
+        before, address = word[0][:at].removesuffix("https://").removesuffix("http://"), word[0][at:]
+        return f"{before}{texts.accounts.ADDRESS_REMOVED}{address[len(address.rstrip(_BEHIND)) :]}"

@@ -1,0 +1,100 @@
+"""Labels of the buttons below an answer, and what only the person who pressed one reads."""
+
+from collections.abc import Sequence
+
+STOP = "Stop"
+REGENERATE = "Regenerate"
+ANSWER_NOW = "Answer now"
+THINK_LONGER = "Think longer"
+CONTINUE = "Continue"
+PREVIOUS = "Previous"
+NEXT = "Next"
+DELETE = "Delete"
+APPROVE = "Approve"
+DENY = "Deny"
+EDIT = "Edit"
+APPROVE_EDITED = "Approve with these"
+ALLOW_ALWAYS = "Always allow here"
+ALLOW_IN_THREAD = "Allow in this thread"
+SHOW_ALL = "Show all"
+SHOW_JSON = "Show JSON"
+DETAILS = "Details"
+CANVAS = "Save as canvas"
+ARGUMENTS_TITLE = "Arguments"
+CLOSE_DETAILS = "Close"
+DELETE_TITLE = "Delete this answer?"
+DELETE_QUESTION = "This deletes it for everyone. You can't undo it."
+KEEP = "Keep"
+GOOD_ANSWER = "Good answer"
+BAD_ANSWER = "Bad answer"
+
+
+def buttons(labels: Sequence[str]) -> str:
+    """Names a message's buttons to readers who get its text alone."""
+    return f"{'Button' if len(labels) == 1 else 'Buttons'}: {', '.join(labels)}."
+
+
+ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it."
+ANSWER_DELETED = "This answer was deleted."
+ANSWER_UNFINISHED = "This answer isn't finished yet. Please try again when it is."
+ANSWER_FINISHED = "This answer has already finished."
+ANSWER_ALREADY_STOPPED = "This answer was already stopped."
+ANSWER_NOT_CONTINUABLE = "I can't continue this answer. Press Regenerate instead."
+NOTHING_TO_CONTINUE = "There's no text here that I could continue. Press Regenerate instead."
+CANVAS_TITLE = "Answer"
+CANVAS_BEGUN = "I'm writing the canvas. Its link will appear in this conversation in a moment."
+CANVAS_EXISTS = "This answer is a canvas already. Its link is in this conversation."
+CANVAS_OF_INCOMPLETE = "This answer isn't complete, so I can't save it as a canvas."
+CANVAS_FORBIDDEN = (
+    "I can't make canvases in this workspace yet. A workspace admin must give this app the canvases:write scope."
+)
+CANVASES_OFF = "I couldn't save the answer as a canvas: canvases are turned off in this workspace."
+CANVAS_REFUSED = "I couldn't save the answer as a canvas: Slack doesn't accept its text."
+CANVAS_NOT_MADE = "I couldn't save the answer as a canvas: Slack refused. Try again later, or ask a workspace admin."
+CANVAS_NOT_OPENED = "I saved the answer as a canvas, but Slack didn't let me share it with the people here."
+QUESTION_EXPIRED = "I no longer have the text of this question. Please ask again."
+NO_PREVIOUS_VERSION = "There's no previous version of this answer."
+NO_LATER_VERSION = "There's no later version of this answer."
+NOT_NEWEST_VERSION = "This works with the newest version only. Press Next to show it."
+NOTHING_TO_RATE = "There's no answer here to rate."
+UNKNOWN_BUTTON = "Something's wrong with this button. Please try again."
+THANKS_HELPED = "Thanks! I noted that this answer helped."
+THANKS_NOT_HELPED = "Thanks. I noted that this answer didn't help. Why not?"
+DOWN_REASONS = {"wrong": "It's wrong", "too_long": "It's too long", "not_meant": "Not what I meant"}
+"""The buttons below THANKS_NOT_HELPED, by DownReason."""
+REASON_NOTED = {
+    "wrong": "Thanks. I noted that this answer is wrong.",
+    "too_long": "Thanks. I noted that this answer is too long.",
+    "not_meant": "Thanks. I noted that this answer isn't what you meant.",
+}
+"""By DownReason."""
+NO_LONGER_DOWN = "I no longer have your 👎 for this answer. Press 👎 below it again."
+STOPPED_WHILE_QUEUED = "I won't answer this question, because you stopped it while it was queued."
+REST_LEFT_OUT = "The rest of it doesn't fit into this message."
+ACTION_FAILED = "I can't do this right now. Please try again in a moment."
+NOT_TWICE = "I did what you asked or agreed to here, so there's no other version of it. Please write a new message."
+ALREADY_CHOSEN = "Someone has already chosen here. My answer appears below."
+CHOICES_GONE = "These choices no longer work: someone has chosen, or the question has changed. Just write to me."
+_REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "approve or deny this"
+ONLY_ASKER = {
+    action: f"Only the person who asked, or a Typist admin, can {does}."
+    for action, does in {
+        "stop": "stop this answer",
+        "regenerate": _REGENERATES,
+        "regenerate_with": _REGENERATES,
+        "previous": _SWAPS,
+        "next": _SWAPS,
+        "continue": "continue this answer",
+        "delete": "delete this answer",
+        "canvas": "save this answer as a canvas",
+        "undo": "undo this",
+        "approve": _DECIDES,
+        "allow_in_thread": _DECIDES,
+        "deny": _DECIDES,
+        "sign_in": _DECIDES,
+        "edit": _DECIDES,
+    }.items()
+}
+"""By ReplyAction: what others may not do."""
+ONLY_ASKER_AGREES = "Only the person who asked can decide about this."
+ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can press {ANSWER_NOW}."

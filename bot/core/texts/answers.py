@@ -1,0 +1,166 @@
+"""What people read in an answer's own messages: placeholders, the line below the text, the footer."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from bot.core.texts.actions import ANSWER_NOW
+from bot.core.texts.words import count, the_web, ts_in_utc
+
+THINKING = "Thinking…"
+
+
+def searching(query: str) -> str:
+    """Stands in place of THINKING while the vendor searches the web; `query` is "" if it isn't known."""
+    return f"Searching {the_web(query)}"
+
+
+TRANSCRIBING = "Listening…"
+CHECKING_ACCESS = "Checking your access. Slack is busy, so this may take a few minutes…"
+"""Stands in place of THINKING while Slack doesn't say who the asker is."""
+
+
+def heard(transcript: str) -> str:
+    """Stands above an answer whose question has recordings, with what is said in them."""
+    return f"I heard: “{transcript}”"
+
+
+QUEUED = "Queued. I'll answer after the questions ahead of yours."
+
+
+WRITING = "Writing…"
+"""Stands below an answer that grows in a message without buttons, beside the Stop button."""
+
+
+def running(tool: str) -> str:
+    return f"Running {tool}…"
+
+
+def asked_on(ts: str) -> str:
+    """Says when a question was asked whose answer comes late, such as after an outage."""
+    return f"Asked on {ts_in_utc(ts)}."
+
+
+def offer_after_absence(ts: str) -> str:
+    """Says why a question has no answer yet, and offers one."""
+    return (
+        f"I was away when you asked this, on {ts_in_utc(ts)}. If an answer still helps you, press {ANSWER_NOW}, "
+        "and I begin."
+    )
+
+
+WRITING_LONG = "Writing… When I'm done, I'll attach the whole answer as answer.md and show its end here."
+CONTINUED_BELOW = "Continued below."
+END_OF_ANSWER = "End of answer."
+REST_IN_MESSAGE = "(Shortened here. The message has all of it.)"
+"""Ends what screen readers and notifications get of a message that is too long for them."""
+
+
+def chart_in_words(title: str, points: Sequence[str]) -> str:
+    """Says what a chart shows; `points` such as "Mon 1.5"."""
+    return f"{title}: {', '.join(points)}."
+
+
+SOURCES = "Sources"
+
+STEP_LIMIT = "I reached my step limit here. Press Continue and I'll go on."
+STEP_LIMIT_WITHOUT_TEXT = (
+    "I reached my step limit before I could answer. Please ask for less at a time, or press Regenerate."
+)
+LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
+STOPPED = "Stopped."
+INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
+SHUT_OUT = "This channel was closed to me before I was done. Press Continue and I'll go on."
+SHUT_OUT_WITHOUT_TEXT = "This channel was closed to me before I could answer. Press Regenerate and I'll answer now."
+NOT_SHOWN = "I couldn't show more of this answer in Slack, so I stopped here. Please ask again."
+STUCK = "I stopped here, because a text took me too long to work through. Please ask again in other words."
+HELP = (
+    "Ask me anything: mention me with your question, or send me a direct message. "
+    "I answer in a thread and read the messages in it."
+)
+
+
+def continues_in_file(sections: int, words: int) -> str:
+    """Says before the end of a long answer what only its file has: sections, or words if it has none."""
+    rest = f"{sections} more {'section' if sections == 1 else 'sections'}"
+    return f"Continues in answer.md: {rest if sections else f'about {words:,} more words'}. The end is below."
+
+
+END_BELOW_FILE = "This is the end. The whole answer is in answer.md."
+WHOLE_ANSWER_ATTACHED = "The whole answer is in answer.md, too."
+
+
+CODE_BLOCK_ATTACHED = "The long code block is also attached as a file."
+CODE_BLOCKS_ATTACHED = "The long code blocks are also attached as files."
+
+
+def rest_left_out(pages: int) -> str:
+    return f"I left out the rest: the answer fills more than {pages} messages, and I couldn't attach it as a file."
+
+
+FOOTER_STOPPED = "stopped"
+FOOTER_INCOMPLETE = "incomplete"
+
+
+def work_done(searches: int, tools: int) -> str:
+    """Sums up what an answer used; "" if nothing."""
+    return ", ".join(filter(None, (count(searches, "search", "searches"), count(tools, "tool", "tools"))))
+
+
+def messages_read(number: int, since: date, today: date | None) -> str:
+    """Says how many messages of the channel a model read, and from which day on.
+
+    `today`: the day of the question and of its answer, None if they differ: readers of an answer that comes late, or
+    is given again, would take "today" for another day.
+    """
+    return f"read {count(number, 'message', 'messages')} {_from_day(since, today)}"
+
+
+def _from_day(day: date, today: date | None) -> str:
+    match (today - day).days if today else None:
+        case 0:
+            return "from today"
+        case 1:
+            return "since yesterday"
+        case days if days is not None and 1 < days < 7:
+            return f"since {day:%A}"
+    year = "" if today and day.year == today.year else f", {day.year}"
+    return f"since {day:%B} {day.day}{year}"
+
+
+def memories_sent(number: int) -> str:
+    """Says how many memories a model has read; "" if none."""
+    return count(number, "memory", "memories")
+
+
+WROTE_CALL = (
+    "This is a tool call that the model's server passed on as text, so I didn't make it: its tool parser is off. "
+    "Your Typist admin can turn it on, with --enable-auto-tool-choice and --tool-call-parser for vLLM, or --jinja for "
+    "llama.cpp."
+)
+
+
+def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool) -> str:
+    """Says how much a model thought about a thorough answer, and what that cost where it is known.
+
+    `level` is the vendor's name for the effort, "" if the answer ended before its vendor said more.
+    """
+    effort = f"thorough ({level} effort)" if level else "thorough"
+    if cost_usd is None:
+        return effort
+    if cost_usd < 0.005:
+        return f"{effort}, less than $0.01"
+    return f"{effort}, {'about ' if is_estimate else ''}${cost_usd:,.2f}"
+
+
+ANSWER_READY = "your answer is ready."
+QUESTION_EDITED = "The question was edited after I answered it."
+REGENERATE_ANSWERS_IT = "Regenerate answers it as it is now."
+
+
+def answer_ready(mention: str) -> str:
+    return f"{mention} {ANSWER_READY}"
+
+
+def canvas_made(link: str) -> str:
+    """Shows a conversation the link to an answer's canvas."""
+    return f"The answer as a canvas: {link}"

@@ -1,0 +1,68 @@
+"""What the slash command answers."""
+
+WHAT_I_DO = (
+    "Mention me in a channel or send me a direct message. I read the thread and its files. To ask about any message, "
+    "choose *Ask … about this* from its menu."
+)
+NOT_YOUR_CHANNEL = "Only the person who created this channel and Typist admins can change its settings."
+INVITE_ME_FIRST = "I'm not in the channel yet: if you created it, invite me first, so that I can see that."
+"""Follows NOT_YOUR_CHANNEL where Slack doesn't show the app the channel."""
+SETTINGS_SAVED = "Saved. The new settings apply from the next question on."
+SLACK_SLOW = "Slack is slow right now. Please try again in a minute."
+COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now. Please try again in a minute."
+
+
+def commands(command: str) -> str:
+    """Lists the subcommands, in mrkdwn; `command` is the slash command's name, such as "/typist"."""
+    return "\n".join(
+        (
+            f"• `{command} schedules` lists what I do here at set times. Ask me for more: “every weekday at 9, …”.",
+            f"• `{command} memory` shows what I remember here. Write me more: “remember: …”.",
+            f"• `{command} settings` opens the settings of this channel.",
+            f"• `{command} usage` shows your usage and your quotas.",
+        )
+    )
+
+
+def unknown_command(command: str, subcommand: str) -> str:
+    """Stands before the help text."""
+    return f"I don't know `{command} {subcommand}`. "
+
+
+def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
+    """Sums up what is answered without a mention in a channel; `engagement` is a key of ENGAGEMENTS.
+
+    `reaction` is the name of the emoji that asks about a message, "" if there is none.
+    """
+    summaries = {
+        "mentions": "every question needs a mention",
+        "follow-ups": "follow-ups need no mention",
+        "everyone": "nobody in my threads needs a mention",
+    }
+    decides = " · a model decides in unclear cases" if gate and engagement == "follow-ups" else ""
+    posts = " · I answer every new post" if new_posts else ""
+    return (
+        summaries[engagement]
+        + decides
+        + posts
+        + (f" · react with :{reaction}: to ask about a message" if reaction else "")
+    )
+
+
+def answers_here(effort: str, length: str) -> str:
+    """Sums up how a channel's answers are; "" if nothing was chosen."""
+    chosen = [choice for choice in (effort, length) if choice != "normal"]
+    return f"{' and '.join(chosen)} answers" if chosen else ""
+
+
+def settings_here(
+    model: str, own_prompt: str | None, answers: str, answered: str, web_search: bool | None, read_channel: bool | None
+) -> str:
+    """Sums up a channel's settings; `own_prompt` is its beginning, `answered` "" in a direct message.
+
+    `web_search` is None if BOT_WEB_SEARCH is off, and `read_channel` if BOT_READ_CHANNEL is off.
+    """
+    prompt = "default prompt" if own_prompt is None else f"custom prompt (“{own_prompt}”)"
+    search = {None: None, True: "web search on", False: "web search off"}[web_search]
+    reading = "reading this channel is off" if read_channel is False else None
+    return " · ".join(filter(None, (f"Settings here: {model}", prompt, answers, answered, search, reading)))

@@ -1,0 +1,104 @@
+"""Why files were not read, below an answer: "Not read: a.zip (a file type I can't read)."."""
+
+from collections.abc import Sequence
+
+FILE_TYPE = "a file type I can't read; PDF, docx, xlsx, pptx, OpenDocument, HTML, text and images work"
+FILE_IMAGE_TYPE = "an image type I can't read; save it as JPEG or PNG"
+FILE_OLD_FORMAT = "an old format of Word or PowerPoint; save it as .docx or .pptx"
+FILE_DAMAGED = "damaged"
+FILE_PROTECTED = "protected by a password"
+FILE_TOO_LARGE = "too large to unpack and read"
+FILE_TOO_MANY_PIXELS = "too many pixels; a smaller copy works"
+FILE_TOO_BIG = "larger than 20 MB"
+FILES_TOO_BIG = "the files together are larger than 50 MB"
+TOO_MANY_FILES = "I read five files at a time, those of the newest message first"
+FILE_SCOPE_MISSING = "this app needs the files:read scope"
+FILE_EXTERNAL = "stored outside Slack"
+FILE_DELETED = "deleted"
+FILE_HIDDEN = "hidden by your Slack plan's limits"
+FILE_NO_ACCESS = "Slack doesn't let me open it"
+FILE_FAILED = "Slack didn't deliver it"
+FILE_TOO_SLOW = "the download took too long"
+FILE_NOT_READ_IN_TIME = "I'm too busy to read it now"
+FILE_REFUSED = "the model's provider refused it"
+FILE_TOO_LARGE_FOR_MODEL = "too large for the model's provider"
+FILES_TOO_MUCH_FOR_MODEL = "too much together for this model"
+FILE_NOT_FOR_MODEL = "this model doesn't take it"
+CLIP_NOT_TRANSCRIBED = (
+    "no transcript: open its transcript in Slack and press Regenerate, "
+    "or ask your Typist admin to turn on transcription with BOT_TRANSCRIBE"
+)
+AUDIO_NOT_TRANSCRIBED = "your Typist admin can turn on transcription with BOT_TRANSCRIBE"
+TRANSCRIPTION_FAILED = "I couldn't transcribe it; press Regenerate to try again"
+FILE_UNNAMED = "a file"
+CANVAS_UNNAMED = "a canvas"
+CANVAS_SCOPE_MISSING = "a workspace admin must give this app the canvases:read scope"
+CANVAS_NOT_SHARED = "not shared in this conversation"
+CANVAS_NOT_FOUND = "deleted, or not shared with me"
+
+
+def one_of_several(name: str, number: int) -> str:
+    """One of several files with the same name, counted in the order of the conversation."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{name} ({number}{ending})"
+
+
+def file_not_read(name: str, reason: str) -> str:
+    """One file of the list in `files_not_read`; `reason` is one of the phrases above."""
+    return f"{name} ({reason})"
+
+
+def middle_not_read(name: str) -> str:
+    """A file of which only the beginning and the end were read."""
+    return f"the middle of {name} (too long)"
+
+
+def first_pictures_read(name: str, count: int) -> str:
+    """A picture with more pages than are read, or one that moves, whose first frame is."""
+    return f"all but the first {'picture' if count == 1 else f'{count} pages'} of {name}"
+
+
+def pages_seen(name: str, count: int) -> str:
+    """A scan of several pages, each of which the model got as an image."""
+    return f"I saw the {count} pages of {name} as images."
+
+
+def end_not_read(name: str) -> str:
+    """A document of which only the beginning was read."""
+    return f"the end of {name} (too long)"
+
+
+def only_text_read(names: Sequence[str]) -> str:
+    return (
+        f"I read only the text of {' and '.join(names)}, not {'its' if len(names) == 1 else 'their'} images or layout."
+    )
+
+
+def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
+    """Says of which files, each with a charset's name, the letters may be wrong."""
+    names = ", ".join(f"{name} ({charset})" for name, charset in files)
+    return f"I guessed the charset, so letters may be wrong: {names}."
+
+
+MIDDLE = "the middle"
+END = "the end"
+OLD_SHEET = "formats other than dates, links, comments, charts and which rows and columns are hidden"
+
+
+def left_out(part: str, count: int, names: Sequence[str]) -> str:
+    """Returns what was left out, such as "2 hidden sheets (Prices, Old)". `part`: a value of documents.Part."""
+    noun, _, rest = part.partition(" without ")
+    ending = "" if count == 1 else "es" if noun.endswith("x") else "s"
+    plural = f"{noun}{ending}{f' without {rest}' if rest else ''}"
+    named = ", ".join([*names, *(["…"] if len(names) < count else [])])
+    return f"{count} {plural}{f' ({named})' if names else ''}"
+
+
+def parts_not_read(parts: Sequence[str], name: str) -> str:
+    """A file of which parts were not read, such as "1 hidden sheet (Prices), 2 comments of plan.xlsx"."""
+    return f"{', '.join(parts)} of {name}"
+
+
+def files_not_read(files: Sequence[str], unnamed: int) -> str:
+    """Lists the files that were not read; `unnamed` more are only counted."""
+    return f"Not read: {', '.join([*files, *([f'and {unnamed} more'] if unnamed else [])])}."

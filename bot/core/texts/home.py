@@ -1,0 +1,120 @@
+"""App Home, for members and for Typist admins."""
+
+from collections.abc import Sequence
+
+from bot.core.texts.quotas import tokens
+from bot.core.texts.welcome import READ_IN_CHANNEL
+from bot.core.texts.words import count
+
+USAGE_HEADING = "Your usage"
+DEFAULTS_HEADING = "Default settings"
+CHANNELS_DIFFER = "These apply where a channel has no settings of its own."
+MENTIONS_NEEDED = {
+    "mentions": "Mention me with every question.",
+    "follow-ups": "Mention me to start. After that, just reply.",
+    "everyone": "Mention me to start. After that, anyone can just reply.",
+}
+"""By Engagement."""
+WAITING_FOR_YOU = "Waiting for you"
+APPROVAL = "An approval"
+TRY_ONE = "Try one of these, and I answer in our direct message:"
+CHANNEL_SETTINGS_HEADING = "Channels with their own settings"
+NO_CHANNEL_SETTINGS = "There are none: all channels have the default settings."
+WORKSPACE_HEADING = "This workspace"
+PEOPLE = "People"
+CHANNELS = "Channels"
+MODELS = "Models"
+TOOLS = "Tools"
+DIRECT_MESSAGES = "Direct messages"
+NO_QUOTAS_SET = "There are none: usage isn't limited."
+SET_WORKSPACE_QUOTAS = "Set the workspace's quotas"
+SET_PERSON_QUOTAS = "Set a person's quotas"
+SET_CHANNEL_QUOTAS = "Set a channel's quotas"
+WHY_ADMINS_SEE_THIS = (
+    "You see this because you're listed in BOT_ADMINS. Change these settings, and the default quotas (BOT_CAPS), where "
+    "Typist is deployed."
+)
+
+
+def usage_last_month(amount: str) -> str:
+    """One line of the workspace's usage, in mrkdwn."""
+    return f"*Last month*: {amount}"
+
+
+def this_and_last_month(this_month: str, last_month: str) -> str:
+    """What a person, channel, model or tool used in two months; `last_month` is "" if it was nothing."""
+    return f"{this_month} (last month: {last_month})" if last_month else this_month
+
+
+def calls_made(number: int) -> str:
+    """Returns a number of calls, such as "1,234 calls"."""
+    return "1 call" if number == 1 else f"{number:,} calls"
+
+
+def others(number: int, used: str) -> str:
+    """Sums up those that a list leaves out."""
+    return f"{number:,} {'other' if number == 1 else 'others'}: {used}"
+
+
+def more_channels(number: int) -> str:
+    """Ends a list of channels that is too long."""
+    return f"… and {number:,} more."
+
+
+def more_quotas(number: int) -> str:
+    """Ends a list of quotas that is too long."""
+    return f"… and {number:,} more that are used less."
+
+
+def quotas_leave_out(models: Sequence[str]) -> str:
+    return f"Quotas in dollars don't count {', '.join(models)}: I don't know the price."
+
+
+def defaults(model: str, mentions: str, system_prompt: str) -> str:
+    """The settings that apply where a channel has none of its own, in mrkdwn."""
+    return f"*Model*: {model}\n*Mentions in channels*: {mentions}\n*System prompt*: {system_prompt}"
+
+
+def settings_for_admins(
+    models: Sequence[str], access: Sequence[str], max_output_tokens: int, concurrent: int, retention_days: int
+) -> dict[str, str]:
+    """What an admin sees of the environment's settings: values by label."""
+    return {
+        "Models": ", then ".join(models),
+        "Access": ", ".join(access),
+        "Longest answer": tokens(max_output_tokens),
+        "Concurrent answers per person": str(concurrent),
+        "Questions and answers are kept for": count(retention_days, "day", "days"),
+    }
+
+
+WHO_SEES_WHAT = "Who sees what"
+HOW_TO_STOP = "How to stop me"
+WHAT_I_KEEP = "What I do later and remember"
+HOW_TO_SCHEDULE = (
+    "Ask me for what comes again: “every weekday at 9, sum up what happened here”. Then “make it ten instead”, “stop "
+    "the summary”, or “what is scheduled here?”.\n"
+    "Write “remember: we deploy on Tuesdays”, and “what do you remember?” for the list."
+)
+HOW_TO_SET = "How to change my answers"
+WHERE_TO_SET = "In a channel that you created, or in our direct message, use my slash command with `settings`."
+WHERE_YOU_ASK = "Where you ask me"
+SEEN = {
+    reads: (
+        f"In a channel, everyone there sees my answers. {what_i_read}\n"
+        "Other people in Slack don't see our direct messages. To answer one, I read those before it.\n"
+        "Typist admins see how much each person uses me."
+    )
+    for reads, what_i_read in READ_IN_CHANNEL.items()
+}
+"""As SEEN_IN_CHANNEL, for all places."""
+
+
+def how_to_ask(mentions: str) -> str:
+    """Says where to ask; `mentions` is one of MENTIONS_NEEDED."""
+    return (
+        "*In a direct message*: Just write.\n"
+        f"*In a channel*: {mentions}\n"
+        "*About any message*: Choose *Ask … about this* from its menu.\n"
+        "I read the messages of the thread, images, PDFs, office and text files."
+    )

@@ -1,0 +1,91 @@
+"""What people read of memories: what is remembered in a channel or a direct message."""
+
+REMEMBER_THIS = {
+    "channel": "Shall I remember this for everyone in this channel?",
+    "direct message": "Shall I remember this for our direct message?",
+}
+"""Heads what a model proposes to remember, by what it is for (core/memory.py)."""
+REMEMBER = "Remember"
+DONT_REMEMBER = "Don't remember"
+UNDO = "Undo"
+UNDONE = "Undone: I don't remember this anymore."
+NOTHING_TO_UNDO = "There's nothing to undo: I don't remember this."
+REMEMBER_WHAT = "Write what I should know behind it, such as “remember: we deploy on Tuesdays”."
+FORGET_WHICH = (
+    "I forget one thing at a time: write “forget” and its number. Ask me “What do you remember?” for the list."
+)
+OUR_DIRECT_MESSAGE = "our direct message"
+THIS_CHANNEL = "this conversation"
+NOTHING_REMEMBERED = "I remember nothing here yet. To change that, write “remember:” and what I should know."
+ONLY_MEMBERS_REMEMBER = (
+    "Only members of this workspace can change what I remember. If you are one, please try again in a minute."
+)
+MEMORY_UNAVAILABLE = "Slack doesn't tell me right now whether this channel is private. Please try again in a minute."
+MEMORIES_HIDDEN = {
+    True: "I don't use the hidden ones: I was told them while this channel was public, and now it's private.",
+    False: "I don't use the hidden ones: I was told them while this channel was private, and now it's public.",
+}
+"""Follows a list with hidden memories, by whether the channel is private now."""
+HIDDEN = "hidden"
+"""Stands in place of a hidden memory in the list."""
+
+
+MEMORY_TITLE = "Memory"
+SHOW_MEMORY = "Show what I remember here"
+MEMORY_EXPLAINED = "I read this with each question here. Change a text, or empty it to have me forget it."
+KEEP_HIDDEN = "Hidden"
+MEMORY_SAVED = "Saved. I read it with the next question here."
+NOT_IN_CHANNEL = "I can't see that you're in this channel, so I can't show you what I remember here."
+NOT_YOUR_DIRECT_MESSAGE = "I remember nothing here: this isn't our direct message."
+SAID_HERE = "where it was said"
+
+
+def memory_number(number: int) -> str:
+    """Stands above a memory's text in the modal."""
+    return f"Number {number}"
+
+
+def keep_hidden(number: int) -> str:
+    """The option to keep the memories that are hidden."""
+    return f"Use {'it' if number == 1 else f'all {number}'} from now on"
+
+
+def remembered(place: str, number: int) -> str:
+    return f"Remembered for {place} as number {number}."
+
+
+def already_remembered(number: int) -> str:
+    return f"I remember that already, as number {number}."
+
+
+NO_ROOM_FOR_CHANGES = "I have no room for so much text here. Please shorten it, or empty the field of another memory."
+
+
+def memory_full(oldest: int) -> str:
+    return (
+        f"I have no room for more memories here. Number {oldest} is the oldest: write “forget {oldest}”, then tell me "
+        "again."
+    )
+
+
+def memory_too_long(chars: int, most: int) -> str:
+    return f"That's {chars:,} characters, and I can remember at most {most} at a time. Please tell me in fewer words."
+
+
+def forgotten(number: int) -> str:
+    return f"Forgotten: number {number}."
+
+
+def nothing_to_forget(number: int) -> str:
+    return f"I remember nothing here as number {number}. Ask me “What do you remember?” for the list."
+
+
+def memory_line(number: int, text: str, said: str, link: str) -> str:
+    """One memory of the list, as Markdown; `link` leads to where it was said, "" if Slack doesn't say."""
+    return f"- **{number}.** {text} ({f'[{said}]({link})' if link else said})"
+
+
+def memory_said(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:
+    """Says whose words a memory has, and since when; `changed_by` is "" if nobody has changed them."""
+    who = f"my words, {person} agreed" if is_proposed else person
+    return ", ".join(filter(None, (who, day, f"changed by {changed_by}" if changed_by else "")))

@@ -1,0 +1,125 @@
+"""What people read of models: their names, and how they failed."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from bot.core.texts.answers import HELP, NOT_SHOWN, STUCK
+from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError
+
+
+def without(features: Iterable[str]) -> str:
+    """Names what the model refused; "" if nothing."""
+    named = " and ".join(features)
+    return f"answered without {named}, which this model refuses" if named else ""
+
+
+MODEL_NAME_CHARS = 40
+"""App Home cuts longer names of models and tools."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNames:
+    """What people read of models. Records, logs and the admin's commands name them as BOT_MODELS does: vendor/model.
+
+    The vendor there says which API a model's server speaks, not who runs the server.
+    """
+
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    """Names by vendor/model. A model without one has its own name."""
+
+    def of(self, model: str) -> str:
+        """Returns the name of a model, which is given as vendor/model."""
+        return self.chosen.get(model) or model.partition("/")[2] or model
+
+
+OWN_NAMES = ModelNames()
+
+
+def fell_back(name: str) -> str:
+    return f"fell back to {name}"
+
+
+MODEL_FAILURES: Mapping[EndReason, str] = {
+    EndReason.BAD_KEY: "I don't have access to {model}. Ask your Typist admin to check it.",
+    EndReason.UNKNOWN_MODEL: "The model {model} doesn't exist, or my API key has no access to it. "
+    "Ask your Typist admin to check BOT_MODELS.",
+    EndReason.OUT_OF_CREDIT: "The account for {model} is out of credit. Ask your Typist admin to check its billing.",
+    EndReason.RATE_LIMITED: "{model} has reached its rate limit. {again} in {wait}.",
+    EndReason.OVERLOADED: "{model} is overloaded. {again} in {wait}.",
+    EndReason.CONTEXT_TOO_LONG: "This is too much text for {model}. Please ask with less text, or in a new thread.",
+    EndReason.REFUSED: "{model} declined to answer. Please try rephrasing your question.",
+    EndReason.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
+    EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
+    EndReason.STALLED: "{model} stopped responding. {again}.",
+    EndReason.CUT: "The connection to {model} was lost before the answer was complete. {again}.",
+    EndReason.UNREACHABLE: "I can't reach {model}. {again} in a minute.",
+    EndReason.SERVER_ERROR: "{model} has a problem right now. {again} in a minute.",
+    EndReason.UNREADABLE: "{model} sent a response that I can't read. Ask your Typist admin to check its address.",
+    EndReason.UNEXPECTED: "{model} refused my request. Ask your Typist admin: my log has its reason.",
+}
+REFUSALS: Mapping[EndReason, str] = {
+    EndReason.BAD_KEY: "{model}: the server refuses my key, or its access to this model. "
+    "Until that is changed, another model answers, or nobody. `typist check` says what to do.",
+    EndReason.OUT_OF_CREDIT: "{model}: the account is out of credit. "
+    "Until its billing is changed, another model answers, or nobody.",
+}
+"""Failures that Typist reports to its admins unasked, because only they can end them."""
+
+
+def model_refused(failure: EndReason, model: str) -> str:
+    """Tells Typist admins that a model's vendor refuses requests; `model` is vendor/model."""
+    return REFUSALS[failure].format(model=model)
+
+
+def answers_again(model: str) -> str:
+    """Says that a refusal is over, to admins who were told of it."""
+    return f"{model} answers again."
+
+
+NO_WAY_TO_MODEL = "I can't reach {model}. Ask your Typist admin to look at my log."
+"""Says that the next try would fail, too."""
+TRYING_AGAIN = "The model isn't responding. Trying again…"
+TAKES_LONG = "The model is taking longer than usual. I'm still waiting for its first words…"
+"""Stands in place of THINKING while the model says nothing for long."""
+_ASK_AGAIN = "Please ask again"
+_PRESS_CONTINUE = "Press Continue"
+
+
+def interrupted(*, goes_on: bool = False) -> str:
+    """Says that an answer was interrupted too often. `goes_on`: Continue goes on after its text."""
+    return f"I was interrupted three times while answering. {_PRESS_CONTINUE if goes_on else _ASK_AGAIN}."
+
+
+def silent_after_tools(name: str) -> str:
+    """Stands in place of the sentence for EMPTY where tools ran, so that nobody has them run again for nothing."""
+    return f"{name} used its tools, but wrote no answer. Press Details to see what they did before you ask again."
+
+
+def model_failure(failure: EndReason, name: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:
+    """Says how a model failed, and what the asker or an admin can do. `goes_on`: Continue goes on after the text."""
+    again = _PRESS_CONTINUE if goes_on else _ASK_AGAIN
+    return MODEL_FAILURES[failure].format(model=name, wait=_wait(retry_after_s), again=again)
+
+
+def for_error(error: TypistError, names: ModelNames = OWN_NAMES, *, goes_on: bool = False) -> str:
+    """Returns the sentence for an error that ended an answer. `goes_on`: the answer has text."""
+    match error:
+        case ProviderError():
+            if error.reason is EndReason.UNREACHABLE and not error.may_pass:
+                return NO_WAY_TO_MODEL.format(model=names.of(error.model))
+            return model_failure(error.reason, names.of(error.model), error.retry_after_s, goes_on=goes_on)
+        case NotShown():
+            return NOT_SHOWN
+        case NothingAsked():
+            return HELP
+        case Stuck():
+            return STUCK
+    return str(error)
+
+
+def _wait(retry_after_s: float | None) -> str:
+    if retry_after_s is None or retry_after_s <= 60:
+        return "a minute"
+    minutes = math.ceil(retry_after_s / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{math.ceil(minutes / 60)} hours"

@@ -1,0 +1,133 @@
+"""Quotas and usage: notices, reports, and the modal that sets quotas."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from bot.core.texts.words import sentence_case
+
+NO_QUOTAS = "Your usage isn't limited."
+SHARED_QUOTAS = "You have no quota of your own. These apply to everyone:"
+ASK_FOR_QUOTA = "Need more before then? Ask your Typist admin."
+QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
+"""Stands below a notice to Typist admins."""
+TOKENS_EXPLAINED = "Tokens count the text that I read and write for you. A page is about 700."
+_OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
+_EACH = {"user": "Each person", "channel": "Each channel", "workspace": "The workspace"}
+_PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
+
+
+def tokens(number: float) -> str:
+    """Returns a number of tokens, such as "1,234 tokens"."""
+    return f"{number:,.0f} {'token' if number == 1 else 'tokens'}"
+
+
+def dollars(amount: float) -> str:
+    """Returns an amount of dollars, such as "$500", "$0.50" or "$0.001"."""
+    return f"${f'{amount:,.2f}'.removesuffix('.00') if amount >= 0.01 else f'{amount:g}'}"
+
+
+def quota(scope: str, limit: str, period: str) -> str:
+    """Returns a cap's name for the person, such as "your quota of 200,000 tokens per day"."""
+    return f"{_OWNERS[scope]} quota of {limit} per {period}"
+
+
+def quota_for_admins(scope: str, owner_id: str | None, limit: str, period: str) -> str:
+    """Returns a cap's name in mrkdwn, such as "<@U1>'s quota of $20 per month"; `owner_id` is None for a default."""
+    owner = _EACH[scope] if owner_id is None else quota_owner(scope, owner_id)
+    return f"{owner}'s quota of {limit} per {period}"
+
+
+def quota_owner(scope: str, owner_id: str) -> str:
+    """Names a person, a channel or the workspace, in mrkdwn; `owner_id` is "" for a direct message."""
+    channel = f"<#{owner_id}>" if owner_id else "a direct message"
+    return {"user": f"<@{owner_id}>", "channel": channel, "workspace": "the workspace"}[scope]
+
+
+DOLLARS_UNIT = "Dollars"
+TOKENS_UNIT = "Tokens"
+
+
+def used_per_day(unit: str) -> str:
+    """The title of a chart."""
+    return f"{unit} used per day (UTC)"
+
+
+def quota_not_a_number(in_dollars: bool) -> str:
+    """Stands below a field that holds no limit."""
+    least = "an amount of at least 0.01" if in_dollars else "a whole number of at least 1"
+    return f"Please enter {least}, or leave this empty."
+
+
+def quota_needs_prices(models: Sequence[str]) -> str:
+    """Stands below a quota in dollars."""
+    return f"I don't know the price of {', '.join(models)}. Please set a limit in tokens instead, or set BOT_PRICES."
+
+
+def quota_used_up(quota: str, resets: date) -> str:
+    """Takes the place of an answer, with ASK_FOR_QUOTA; Typist admins read it, too."""
+    return f"{sentence_case(quota)} is used up. {_resets(resets)}"
+
+
+def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
+    """Warns once in each period."""
+    return f"{percent}% of {quota} is used. {_resets(resets)}"
+
+
+def model_retires(model: str, day: date) -> str:
+    """Tells Typist admins that a model's vendor has announced its end."""
+    return f"{model} retires on {day:%B} {day.day}, {day.year}. Please choose another model in BOT_MODELS before then."
+
+
+OTHER_CONNECTIONS = (
+    "This app has more connections to Slack than the processes of my database, so another process gets a part of all "
+    "questions. Stop that process, or give it my DATABASE_URL."
+)
+"""For Typist admins, and in the log."""
+
+
+def quota_usage(quota: str, percent: int) -> str:
+    """One line of an admin's list of quotas."""
+    return f"{sentence_case(quota)}: {percent}% used"
+
+
+def quota_so_far(quota: str, percent: int, resets: str) -> str:
+    """Says how much of a quota a person has used; `resets` is a time in their time zone."""
+    if percent == 100:
+        return f"{sentence_case(quota)} is used up. It resets {resets}. {ASK_FOR_QUOTA}"
+    return f"{percent}% of {quota} is used. It resets {resets}."
+
+
+def shared_quota(quota: str) -> str:
+    """Names a quota that others use, too, and doesn't say how much."""
+    return f"{sentence_case(quota)}."
+
+
+def usage(period: str, amount: str) -> str:
+    """One line of a usage report, in mrkdwn; `period` is one of BOT_CAPS."""
+    return f"*{_PERIODS[period]}*: {amount}"
+
+
+def amount(tokens_used: int, cost_usd: float) -> str:
+    """Returns usage, such as "1,234 tokens, $0.02"; without the cost if that is unknown or less than a cent."""
+    return tokens(tokens_used) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
+
+
+def _resets(day: date) -> str:
+    return f"It resets on {day:%B} {day.day} at 00:00 UTC."
+
+
+QUOTAS_TITLE = "Quotas"
+CHANNEL_QUOTAS = "Quotas of this channel"
+NO_QUOTA = "No limit"
+QUOTA_LABELS = {
+    "dollars_a_month": "Dollars per month",
+    "dollars_a_day": "Dollars per day",
+    "tokens_a_month": "Tokens per month",
+    "tokens_a_day": "Tokens per day",
+}
+ONLY_ADMINS_SET_QUOTAS = "Only Typist admins can set quotas. Ask your Typist admin."
+
+
+def quotas_apply_to(owner: str) -> str:
+    """Heads the modal, in mrkdwn."""
+    return f"Quotas of {owner}, from the next answer on. Leave a field empty to use the default."

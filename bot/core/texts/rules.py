@@ -1,0 +1,133 @@
+"""Rules of schedules in plain English: our own words for common shapes, cronsim's for the rest."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from cronsim import CronSim
+
+_ANY_DAY = datetime(2026, 1, 1)
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", CronSim.LAST: "last"}
+_LAST_DAYS = {CronSim.LAST: "last day", CronSim.LAST_WEEKDAY: "last weekday"}
+_MAX_LISTED = 4
+"""Longer lists of times or days are a shape of their own, or cronsim's."""
+
+
+def in_words(cron: str) -> str:
+    """Returns five fields of cron in words for the middle of a sentence, such as "weekdays at 9:00 AM"."""
+    parsed = CronSim(cron, _ANY_DAY)
+    days, times = _days(parsed), _times(parsed)
+    if not days or not times:
+        explained = parsed.explain()
+        return explained[:1].lower() + explained[1:]
+    if times.startswith("at "):
+        return f"{days} {times}"
+    return times if days == "every day" else f"{days}, {times}"
+
+
+def clock_time(hour: int, minute: int) -> str:
+    """Returns a time of day, such as "9:00 AM"."""
+    return f"{hour % 12 or 12}:{minute:02} {'AM' if hour < 12 else 'PM'}"
+
+
+def on_day(day: date) -> str:
+    """Returns a day, such as "Friday, November 27"."""
+    return f"{_DAYS[day.weekday()]}, {_MONTHS[day.month - 1]} {day.day}"
+
+
+def days_after(first: date, days: Sequence[date]) -> str:
+    """Returns days that follow a first one, such as "Friday and Monday" or "January 1 and February 1"."""
+    names = (_DAYS[day.weekday()] if (day - first).days < 7 else f"{_MONTHS[day.month - 1]} {day.day}" for day in days)
+    return _joined(list(names))
+
+
+def once(when: datetime) -> str:
+    """Returns a single time, such as "once on Thursday, December 24, 2026 at 9:00 AM"."""
+    return f"once on {on_day(when)}, {when.year} at {clock_time(when.hour, when.minute)}"
+
+
+def city(zone: str) -> str:
+    """Returns the last part of a time zone's name, such as "New York"."""
+    return zone.rpartition("/")[2].replace("_", " ")
+
+
+def day_of_week(day: int) -> str:
+    """Returns the name of a day by cron's number for it: 0 and 7 are Sunday."""
+    return _DAYS[(day - 1) % 7]
+
+
+def _days(parsed: CronSim) -> str:
+    """Returns the days of a rule, "" if there is no short form."""
+    weekdays = {day % 7 for day in parsed.weekdays if isinstance(day, int)}
+    nth = sorted((day for day in parsed.weekdays if not isinstance(day, int)), key=lambda day: (day[1] < 0, day[1]))
+    has_each_weekday, has_each_day = len(weekdays) == 7, parsed.days >= set(range(1, 32))
+    in_months = "" if len(parsed.months) == 12 else _joined([_MONTHS[month - 1] for month in sorted(parsed.months)])
+    if has_each_weekday and not has_each_day:
+        return _of_month(parsed.days, in_months)
+    if not has_each_day or (nth and weekdays) or len(nth) > _MAX_LISTED:
+        return ""
+    if nth:
+        same_day = len({day for day, _ in nth}) == 1
+        which = [_NTH[number] if same_day else f"{_NTH[number]} {day_of_week(day)}" for day, number in nth]
+        of = f" {day_of_week(nth[0][0])}" if same_day else ""
+        return f"the {_joined(which)}{of} of {in_months or 'each month'}"
+    return _of_week(weekdays) + (f" in {in_months}" if in_months else "")
+
+
+def _of_week(weekdays: set[int]) -> str:
+    shapes = {frozenset(range(7)): "every day", frozenset(range(1, 6)): "weekdays", frozenset((0, 6)): "weekends"}
+    listed = [f"{day_of_week(day)}s" for day in sorted(weekdays, key=lambda day: day or 7)]
+    return shapes.get(frozenset(weekdays)) or _joined(listed)
+
+
+def _of_month(days: set[int], in_months: str) -> str:
+    if len(days) > _MAX_LISTED:
+        return ""
+    # The last day is a negative number, and comes last.
+    in_order = sorted(days, key=lambda day: (day < 0, day))
+    return f"the {_joined([_LAST_DAYS.get(day) or _ordinal(day) for day in in_order])} of {in_months or 'each month'}"
+
+
+def _times(parsed: CronSim) -> str:
+    """Returns the times of a rule's days, "" if there is no short form."""
+    hours, minutes = sorted(parsed.hours), sorted(parsed.minutes)
+    if len(hours) * len(minutes) <= _MAX_LISTED:
+        return f"at {_joined([clock_time(hour, minute) for hour in hours for minute in minutes])}"
+    if len(hours) == 24:
+        return _of_hour(minutes)
+    if len(minutes) > 1:
+        return ""
+    [minute], step = minutes, hours[1] - hours[0]
+    if hours != list(range(hours[0], hours[-1] + 1, step)):
+        return ""
+    goes_round = hours[0] + 24 - hours[-1] == step
+    every = "every hour" if step == 1 else f"every {step} hours"
+    if goes_round:
+        return every if (hours[0], minute) == (0, 0) else f"{every} from {clock_time(hours[0], minute)} on"
+    return f"{every} from {clock_time(hours[0], minute)} to {clock_time(hours[-1], minute)}"
+
+
+def _of_hour(minutes: Sequence[int]) -> str:
+    """Returns the times of a rule that holds in every hour."""
+    if minutes == [0]:
+        return "every hour"
+    step = minutes[1] - minutes[0] if len(minutes) > 1 else 60
+    if 60 % step == 0 and list(minutes) == list(range(0, 60, step)):
+        return "every minute" if step == 1 else f"every {step} minutes"
+    if len(minutes) > _MAX_LISTED:
+        return ""
+    unit = "minute" if minutes == [1] else "minutes"
+    return f"every hour, {_joined([str(minute) for minute in minutes])} {unit} past"
+
+
+def _ordinal(day: int) -> str:
+    ending = "th" if 10 <= day <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{day}{ending}"
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

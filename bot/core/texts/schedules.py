@@ -1,0 +1,299 @@
+"""Schedules: cards, notices, lists, and why a rule can't be used."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.core.texts import rules
+from bot.core.texts.words import sentence_case
+
+SCHEDULES = "Schedules"
+CREATE = "Create"
+CHANGE = "Change"
+STOP_SCHEDULE = "Stop schedule"
+STOP_SCHEDULE_TITLE = "Stop this schedule?"
+PROPOSES = {
+    "create": ("Create this schedule?", CREATE, "Don't create"),
+    "change": ("Change this schedule?", CHANGE, "Don't change"),
+    "stop": (STOP_SCHEDULE_TITLE, STOP_SCHEDULE, "Don't stop"),
+}
+"""What a card asks, and its buttons."""
+NEXT_TIME = "Next: "
+"""Stands before times in the reader's time zone."""
+THEN = ", then "
+IN_PLACE_OF = ", in place of "
+NUMBER = "Number"
+A_RUN_MAY = (
+    "A run posts this in your name and answers below. It reads this conversation and uses tools that change nothing."
+)
+NEEDS_ACCOUNT = (
+    "A run posts this in your name and answers below. It uses tools that change nothing. To keep others from telling "
+    "your account what to look for, it doesn't read this conversation."
+)
+"""Stands in place of A_RUN_MAY if runs use the creator's own account."""
+ONLY_IF_CHANGED = "It runs only if somebody has written here since its last time."
+SCHEDULE_GONE = "This schedule was stopped, so it doesn't run again."
+NOT_YOUR_SCHEDULE = "Only the person who created this schedule and Typist admins can change it."
+NOT_YOUR_SCHEDULES = "I can't see that you're in this channel, so I can't show you its schedules."
+NOTHING_HERE = (
+    "Nothing is scheduled here. To change that, ask me and say when, such as “Every weekday at 9, sum up what happened "
+    "here since yesterday.”"
+)
+NO_SCHEDULES_OF_YOURS = (
+    "You have none. To create one, ask me and say when, such as “Every Friday at 4 pm, remind me of my open questions.”"
+)
+YOUR_SCHEDULES = "Your schedules"
+RUN_NOW = "Run now"
+PAUSE = "Pause"
+RESUME = "Resume"
+STOP_SCHEDULE_QUESTION = "It won't run again, and it leaves the list. You can't undo this."
+SCHEDULE_PRESSED = {
+    "schedule_run": "It runs now. Its post and its answer appear in a moment.",
+    "schedule_pause": "Paused. Press Resume when it should run again.",
+    "schedule_resume": "Resumed. It runs at its next time.",
+    "schedule_stop": "Stopped. It won't run again.",
+    "schedule_change": "Saved.",
+}
+"""By ScheduleAction: what a press did."""
+SCHEDULE_UNCHANGED = {
+    "schedule_run": "It runs already.",
+    "schedule_pause": "It's paused already.",
+    "schedule_resume": "It isn't paused, or its time has passed. Press Change to set another time.",
+    "schedule_stop": SCHEDULE_GONE,
+}
+"""By ScheduleAction: why a press did nothing."""
+PAUSE_REASONS = {
+    "by_person": "somebody paused it",
+    "failures": "its last runs failed",
+    "cap": "it has used up its tokens",
+    "no_access": "the person who created it has no access to me anymore",
+    "not_in_channel": "the person who created it isn't in the channel anymore",
+    "place_gone": "I can't post there anymore",
+    "forbidden": "Slack doesn't allow me to post there, and `typist check` tells an admin why",
+    "quota": "a quota was used up when it was due",
+    "missed": "its time passed before I could run it",
+    "signed_out": (
+        "the person who created it isn't signed in anymore to a server that it uses. My notice in our direct "
+        "message has the button Sign in"
+    ),
+}
+"""By PauseReason."""
+SKIP_REASONS = {
+    **PAUSE_REASONS,
+    "quota": "a quota is used up",
+    "missed": "I couldn't begin it within an hour of its time",
+}
+"""By PauseReason: why one run didn't come."""
+ONCE = "Once"
+"""Stands in place of a rule."""
+SCHEDULE_OVER = "It has run."
+"""Stands in place of a schedule's next time."""
+ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
+
+
+def at_most_tokens(a_run: int, a_day: int) -> str:
+    """Says how many tokens a schedule may use before it is paused."""
+    return f"It's paused once a run has used {a_run:,} tokens, or all runs of a day {a_day:,}."
+
+
+def uses_account(servers: Sequence[str]) -> str:
+    """Says on a card whose account runs use, in mrkdwn."""
+    return f"*Runs use your own {', '.join(servers)} account. Everybody here reads what they find.*"
+
+
+def with_account(servers: Sequence[str]) -> str:
+    """Stands in a list of schedules."""
+    return f"with its creator's {', '.join(servers)} account"
+
+
+def sign_in_first(servers: str, person: str) -> str:
+    """Says why a schedule isn't resumed, in mrkdwn."""
+    return f"{person} must sign in to {servers} first: my notice in our direct message has the button Sign in."
+
+
+def channel_is_full(most: int) -> str:
+    return f"This conversation has {most} schedules, which is the most. One must be stopped first, in their list."
+
+
+def member_has_most(most: int) -> str:
+    """Says that one person has as many of a channel's schedules as members may."""
+    return (
+        f"{most} of this channel's schedules are yours, which is the most for one person. Stop one first, in their "
+        "list, or ask a Typist admin to create this one."
+    )
+
+
+def in_zone(rule: str, zone: str) -> str:
+    """Returns a schedule's rule with the time zone in which it holds, such as "weekdays at 9:00 AM (Berlin)"."""
+    return f"{rule} ({rules.city(zone)})"
+
+
+def proposed_for(cron: str, at: str, zone: str) -> str:
+    """Returns when a proposed schedule holds: five fields of cron, or one time in ISO's form; "" for neither."""
+    words = rules.in_words(cron) if cron else rules.once(datetime.fromisoformat(at)) if at else ""
+    return sentence_case(in_zone(words, zone)) if words else ""
+
+
+def scheduled(number: int, rule: str, first: str) -> str:
+    """Says below the answer that a schedule was created; `first` is its first day, "" if the rule says it."""
+    return f"Scheduled as number {number}: {_first(rule, first)}."
+
+
+def changed(number: int, rule: str, first: str, *, is_paused: bool) -> str:
+    """Says below the answer that a schedule was changed; `first` as for `scheduled`."""
+    when = f"{rule}. It stays paused" if is_paused else _first(rule, first)
+    return f"Changed number {number}: {when}."
+
+
+def _first(rule: str, first: str) -> str:
+    return f"{rule}, next on {first}" if first else rule
+
+
+def stopped(number: int, rule: str) -> str:
+    return f"Stopped number {number}, {rule}. It won't run again."
+
+
+def already_scheduled(number: int) -> str:
+    return f"That's scheduled already, as number {number}."
+
+
+def nothing_to_stop(number: str) -> str:
+    return f"Nothing is scheduled here as number {number}. Ask me “What is scheduled here?” for the list."
+
+
+def schedule_line(number: int, rule: str, first: str, words: str, person: str, *, is_paused: bool) -> str:
+    """One schedule of the list, as Markdown; `first` as for `scheduled`."""
+    when = f"{rule}, paused" if is_paused else _first(rule, first)
+    return f"- **{number}.** {sentence_case(when)}: {words} ({person})"
+
+
+def change_by_number(number: int) -> str:
+    """Follows the list; `number` is that of one schedule in it."""
+    return f"Tell me what to change, or write “stop schedule {number}”."
+
+
+def paused_because(reason: str) -> str:
+    """Stands in place of a schedule's next time, in mrkdwn; `reason` is a key of PAUSE_REASONS."""
+    return "*Paused*" if reason == "by_person" else f"*Paused*: {PAUSE_REASONS[reason]}"
+
+
+def created_by(person: str) -> str:
+    return f"created by {person}"
+
+
+def changed_by(person: str) -> str:
+    return f"changed by {person}"
+
+
+IN_OUR_DIRECT_MESSAGE = "in our direct message"
+
+
+def posts_in(place: str) -> str:
+    return f"in {place}"
+
+
+def used_this_month(amount: str) -> str:
+    return f"{amount} this month"
+
+
+def scheduled_by(person: str, rule: str, changer: str, *, is_late: bool) -> str:
+    """Stands above a run, in mrkdwn; `changer` is "" if nobody else has changed its schedule."""
+    changed = changed_by(changer) if changer else ""
+    return " · ".join(filter(None, ("Scheduled by " + person, changed, rule, "later than planned" if is_late else "")))
+
+
+def schedule_paused(why: str, person: str, place: str) -> str:
+    """Tells a place and the creator of a schedule, in mrkdwn; `place` is "" in a direct message."""
+    where = f" in {place}" if place else ""
+    return f"I paused a schedule of {person}{where}: {why}."
+
+
+def signed_out(servers: Sequence[str]) -> str:
+    """Tells the creator of a schedule why it is paused, in the middle of a sentence."""
+    return f"your sign-in to {' and '.join(servers)} has ended. Sign in, and I resume it"
+
+
+def resumed(number: int, rule: str, next_time: str) -> str:
+    """Tells the creator of a schedule, in mrkdwn, what their sign-in did."""
+    return f"You're signed in, and I resumed your schedule number {number}, {rule}. {NEXT_TIME}{next_time}."
+
+
+ONLY_CREATOR_SIGNS_IN = "Only the person who created this schedule can sign in for it."
+WAITS_FOR_NO_SIGN_IN = "This schedule doesn't wait for a sign-in anymore."
+SIGNED_IN_TOO_LATE = "You're signed in, but the time of this schedule has passed. Press Run now to run it."
+
+
+def run_skipped(due: str, reason: str, next_time: str) -> str:
+    """Stands in the place of a run that didn't come, in mrkdwn; `next_time` is "" if there is none."""
+    skipped = f"I skipped the run of {due}: {SKIP_REASONS[reason]}."
+    return f"{skipped} {NEXT_TIME}{next_time}" if next_time else skipped
+
+
+CHANGE_SCHEDULE_TITLE = "Change schedule"
+SCHEDULE_LABELS = {
+    "words": "What I should do",
+    "days": "Days",
+    "time": "Time",
+    "other": "Other",
+    "only_if_changed": "Nothing new",
+    "run_tokens": "Tokens for one run",
+    "day_tokens": "Tokens for all runs of a day",
+}
+"""By ScheduleField."""
+SCHEDULE_HINTS = {
+    "other": (
+        "In place of days and a time: one time, such as 2026-12-10 09:00. Or five fields of cron (minute, hour, day, "
+        "month, weekday): 0 9 1 * * is the 1st of each month at 9:00. A time zone may follow, such as Europe/Berlin."
+    ),
+    "day_tokens": "Days begin at 00:00 UTC. A schedule that has used up its tokens is paused.",
+}
+"""Stand below the fields, by ScheduleField; the others have none."""
+DAYS_AND_TIME = "Choose days and a time, or fill in Other."
+NOT_BOTH = "Choose days and a time, or fill in Other, but not both."
+TOKENS_NOT_A_NUMBER = "Please enter a whole number from 1 to 999,999,999."
+SKIP_IF_UNCHANGED = "Skip a run if nobody has written here since the last one"
+
+
+def only_admins_allow_tokens(limit: int) -> str:
+    """Stands below a schedule's limit of tokens."""
+    return f"Please use at most {limit:,}. Only Typist admins can allow more."
+
+
+def more_schedules(number: int) -> str:
+    """Ends a list of schedules that is too long."""
+    return f"… and {number:,} more. In a channel, I list those of the channel."
+
+
+RULE_OR_TIME = "Give either a rule or one time."
+FIVE_FIELDS = "Write the rule as five fields of cron, such as 0 9 * * MON-FRI."
+STEPS_BEGIN_AGAIN = (
+    "A rule can't say every other week or every 90 minutes: its steps begin again with each hour, day, week and month. "
+    "Choose every week (0 9 * * TUE), or some weeks of a month (0 9 * * TUE#1,TUE#3). Days of a month work, too."
+)
+DAYS_OR_WEEKDAYS = (
+    "A rule can't have days of the month beside weekdays: it would run on both. The first Monday of each month is "
+    "0 9 * * MON#1, and the last Friday 0 9 * * 5L."
+)
+RULE_NEVER_DUE = "This rule never comes due. Check its day and month."
+UNKNOWN_ZONE = "I don't know this time zone. Write it like Europe/Berlin."
+UNREADABLE_TIME = "Write the time like 2026-12-24T09:00."
+TIME_HAS_PASSED = "This time has passed. Choose a later one."
+TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
+SCHEDULED_TASK = "My scheduled task:"
+"""Stands before a task's words as the prompt has them: a model wrote the words, and their asker only this."""
+
+
+def schedule_used_up(tokens: int, *, in_day: bool) -> str:
+    """Says that a run has used up its schedule's own tokens."""
+    what = "all its runs of a day" if in_day else "a run"
+    return f"This schedule has used up the {tokens:,} tokens that {what} may use, so I paused it."
+
+
+def rule_too_often(minutes: int) -> str:
+    """Says how often a schedule may run."""
+    often = "hour" if minutes == 60 else f"{minutes} minutes"
+    return f"This rule runs too often: once every {often} at most."
+
+
+def schedule_words(chars: int) -> str:
+    """Says how long the task of a schedule may be."""
+    return f"Say what to do in each run, in up to {chars:,} characters."

@@ -1,0 +1,20 @@
+"""Thread statuses. Slack puts the app's name before them."""
+
+from bot.core.texts.words import the_web
+
+STATUS_QUEUED = "has queued your question…"
+STATUS_THINKING = "is thinking…"
+STATUS_LISTENING = "is listening…"
+STATUS_WRITING = "is writing… Reply “stop” to stop me"
+STATUS_TRYING_AGAIN = "is trying again…"
+STATUS_TAKES_LONG = "is still waiting for the model's first words…"
+
+
+def status_searching(query: str) -> str:
+    """Returns the status while the vendor searches the web; `query` is "" if it isn't known."""
+    return f"is searching {the_web(query)}"
+
+
+def status_running(tool: str) -> str:
+    """Returns the status while a call of a tool is under way."""
+    return f"is running {tool}…"

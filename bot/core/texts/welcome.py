@@ -1,0 +1,51 @@
+"""The welcome, the assistant pane, and the first message to the admin who sets Typist up."""
+
+PANE_HEADING = "How can I help?"
+PANE_UNTITLED = "Files"
+PANE_SUGGESTIONS = {
+    "Draft a message": "Help me write a message. First ask me what it's about and who will read it.",
+    "Explain something": "Explain something to me step by step. First ask me what.",
+    "Weigh options": "Help me decide between options. First ask me what they are and what matters to me.",
+}
+"""What pressing each button asks, by the button's label: in the pane, in the welcome, and in App Home."""
+
+
+WELCOME_IN_DIRECT_MESSAGE = "Hi! Write your question here, and I'll answer it. Or try one of these:"
+STOP_OR_QUIET = (
+    "To stop an answer, press *Stop* or write “stop”. Write “stay quiet” in a thread, and I answer only mentions there."
+)
+COMES_BACK = "I also come back (“every weekday at 9, sum up what happened here”) and remember (“remember: …”)."
+READ_IN_CHANNEL = {
+    True: "I read the thread that I'm asked in, and messages of the channel when a question is about them.",
+    False: "I read the thread that I'm asked in.",
+}
+SEEN_IN_CHANNEL = {
+    reads: f"Everyone in this channel sees my answers. {what_i_read} {STOP_OR_QUIET} {COMES_BACK}"
+    for reads, what_i_read in READ_IN_CHANNEL.items()
+}
+"""Who sees what, and how to stop it, in mrkdwn; by whether I may read the channel."""
+SEEN_IN_DIRECT_MESSAGE = (
+    "Other people in Slack don't see this conversation. I read its last messages. To stop an answer, press *Stop* or "
+    f"write “stop”. {COMES_BACK}"
+)
+"""As SEEN_IN_CHANNEL."""
+SUGGESTION_TITLE = "Suggested prompt"
+SUGGESTION_GONE = "I don't offer that anymore. Please ask me in your own words."
+SUGGESTION_ASKED = "You asked that a moment ago."
+ASKED_FROM_HOME = (
+    "I'm asking that in our direct message: see the Messages tab. If it isn't there within a minute, please try again."
+)
+
+
+def welcome_in_channel(mention: str) -> str:
+    """Greets a channel that the bot has joined, in mrkdwn; `mention` is the bot's own."""
+    return f"Hi! Mention {mention} with your question, and I'll answer in a thread. Or try one of these:"
+
+
+def im_here(name: str) -> str:
+    """Tells the admin who sets Typist up that messages arrive, and what is next; `name` is the bot's."""
+    return (
+        "I'm here. Start me with `make run`, then write to me here. In a channel, write "
+        f"`/invite @{name}`, then `@{name} What can you do?`\n"
+        "You're a Typist admin: the Home tab shows you who uses me, and lets you set quotas."
+    )

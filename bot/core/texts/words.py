@@ -1,0 +1,33 @@
+"""Parts of sentences that several features share: numbers, times, lists."""
+
+from datetime import UTC, datetime
+
+_QUERY_CHARS = 80
+
+
+def the_web(query: str) -> str:
+    words = " ".join("".join(c if c.isprintable() else " " for c in query).split())
+    if len(words) > _QUERY_CHARS:
+        words = words[: _QUERY_CHARS - 1].rstrip()
+    return f"the web: {words}…" if words else "the web…"
+
+
+TIME_FORMAT = "{date_short_pretty} at {time}"
+"""Slack puts in the time in the reader's language and time zone."""
+
+
+def time_in_utc(time: datetime) -> str:
+    """Stands in place of a time that Slack can't show in the reader's time zone."""
+    return f"{time:%B} {time.day} at {time:%H:%M} UTC"
+
+
+def ts_in_utc(ts: str) -> str:
+    return time_in_utc(datetime.fromtimestamp(float(ts), UTC))
+
+
+def count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}" if number else ""
+
+
+def sentence_case(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"

@@ -1,0 +1,187 @@
+"""What Typist tells its admins by itself, in direct messages: each thing once, over all processes and restarts.
+
+What is so is compared with what admins were told, again and again: a message that Slack didn't take, or that a process
+died over, is sent at a later look. A message comes twice only if its process dies between Slack's response and the
+record of it.
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from bot.clock import Clock
+from bot.core import texts
+from bot.core.caps import DAY_S, HOUR_S, day_of
+from bot.errors import EndReason, RateLimited, Refused, TypistError, trace_of
+from bot.slack.socket import CONNECTIONS
+from bot.store.threads import Notices
+
+LOOK_S = 5.0
+HOLD_S = 60.0
+"""How long a process that tells an admin something keeps others, and itself, from the next message about it."""
+CALM_S = 300.0
+"""A model that refused a request less than this ago doesn't count as answering again."""
+CONFIRM_S = 180.0
+"""How long too many connections have to be there. Those of a process that was killed count for a while."""
+RETIRES_WITHIN_DAYS = 30
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AdminNotices:
+    """Tells each Typist admin a thing once, and once that it is over."""
+
+    notices: Notices
+    tell: Callable[[str, str], Awaitable[None]]
+    """Sends a sentence to a person. Raises RateLimited and Refused."""
+    team_id: str
+    admins: Collection[str]
+
+    async def give(self, notice: str, sentence: str) -> bool:
+        """Tells the admins who don't know of `notice` yet; returns whether all do. Raises StoreError."""
+        return all([await self._tell(admin, notice, sentence, is_over=False) for admin in sorted(self.admins)])
+
+    async def end(self, notice: str, sentence: str = "") -> bool:
+        """Tells admins who know of `notice` that it is over, if there is a sentence; returns whether all know that."""
+        return all([await self._tell(admin, notice, sentence, is_over=True) for admin in sorted(self.admins)])
+
+    async def _tell(self, admin: str, notice: str, sentence: str, *, is_over: bool) -> bool:
+        key = self.team_id, admin, notice
+        if await self.notices.is_given(*key) is not is_over:
+            return True
+        if sentence and not await self.notices.claim(self.team_id, admin, f"telling {notice}", HOLD_S):
+            return False
+        try:
+            if sentence:
+                await self.tell(admin, sentence)
+        except (RateLimited, Refused) as error:
+            log.warning("admin %s not told: notice=%s: %s", admin, notice, error)
+            if isinstance(error, RateLimited) or not error.reason.is_final:
+                return False
+        if is_over:
+            await self.notices.withdraw(*key)
+        else:
+            await self.notices.claim(*key)
+        return True
+
+
+@dataclass(frozen=True)
+class ModelRetirements:
+    """Tells each Typist admin once of each model in use that its vendor will end within a month."""
+
+    retirements: Callable[[date], Awaitable[Mapping[str, date]]]
+    """Returns the days on which models end, as far as vendors announce them. `date`: today."""
+    admins: AdminNotices
+
+    async def look(self, now: float) -> None:
+        """Asks the vendors, once a day over all processes. Raises StoreError."""
+        told = self.admins
+        if not (told.admins and await told.notices.claim(told.team_id, "", "models looked up", DAY_S)):
+            return
+        today = datetime.fromtimestamp(now, UTC).date()
+        for model, day in (await self.retirements(today)).items():
+            if today <= day <= today + timedelta(days=RETIRES_WITHIN_DAYS):
+                await told.give(f"retires {day} {model}", texts.quotas.model_retires(model, day))
+
+
+@dataclass(eq=False)
+class ModelRefusals:
+    """Tells admins once that a vendor refuses the key or has no credit left, and once that it answers again.
+
+    A vendor may refuse one model and answer with another. So it answers again once no model in use is refused.
+    """
+
+    admins: AdminNotices
+    models: Sequence[str]
+    """The models in use, as vendor/model."""
+    clock: Clock
+    _last: dict[str, EndReason | None] = field(default_factory=dict, init=False)
+    """The last refusal of each model that this process asked; None if it answered since."""
+    _refused_at: dict[str, float] = field(default_factory=dict, init=False)
+    _to_tell: set[str] = field(default_factory=set, init=False)
+
+    def heard(self, model: str, failure: EndReason | None) -> None:
+        """Notes that a model began to answer, or failed. Other failures say nothing about the key or the credit."""
+        if failure in texts.models.REFUSALS:
+            self._refused_at[model] = self.clock.monotonic()
+        elif failure is not None:
+            return
+        if model not in self._last or self._last[model] is not failure:
+            self._last[model] = failure
+            self._to_tell.add(model)
+
+    async def look(self) -> None:
+        """Tells the admins what they don't know yet. Raises StoreError."""
+        for model in sorted(self._to_tell):
+            last = self._last[model]
+            is_told = await (self._answers(model) if last is None else self._is_refused(model, last))
+            if is_told and self._last[model] is last:
+                self._to_tell.discard(model)
+
+    async def _is_refused(self, model: str, failure: EndReason) -> bool:
+        vendor = model.partition("/")[0]
+        await self.admins.notices.claim(self.admins.team_id, "", f"refused {model}")
+        for other in texts.models.REFUSALS.keys() - {failure}:
+            await self.admins.end(f"{other} {vendor}")
+        return await self.admins.give(f"{failure} {vendor}", texts.models.model_refused(failure, model))
+
+    async def _answers(self, model: str) -> bool:
+        if self.clock.monotonic() - self._refused_at.get(model, -math.inf) < CALM_S:
+            return False
+        vendor, notices, team_id = model.partition("/")[0], self.admins.notices, self.admins.team_id
+        await notices.withdraw(team_id, "", f"refused {model}")
+        others = [other for other in self.models if other != model and other.partition("/")[0] == vendor]
+        if any([await notices.is_given(team_id, "", f"refused {other}") for other in others]):
+            return True
+        sentence = texts.models.answers_again(model)
+        return all([await self.admins.end(f"{failure} {vendor}", sentence) for failure in texts.models.REFUSALS])
+
+
+@dataclass(eq=False)
+class OtherConnections:
+    """Warns if the app has more connections to Slack than the processes of this database: Slack deals events to all.
+
+    Slack's hello says how many there are. A connection that was renewed, or whose process was killed, may count for a
+    while. So there is a fault only if a hello says the same CONFIRM_S later, for which a connection is renewed.
+    """
+
+    counted: Callable[[], tuple[int, float]]
+    recount: Callable[[], None]
+    """Both as in Sockets."""
+    living: Callable[[], Awaitable[Sequence[str]]]
+    """Returns the names of the processes of this database."""
+    admins: AdminNotices
+    clock: Clock
+    _suspected_at: float = field(default=math.inf, init=False)
+    _asked_at: float = field(default=-math.inf, init=False)
+
+    async def look(self) -> None:
+        """Compares the two numbers, and tells of a fault once a day. Raises StoreError."""
+        now, (count, counted_at) = self.clock.monotonic(), self.counted()
+        if count <= CONNECTIONS or count <= CONNECTIONS * len(await self.living()):
+            self._suspected_at = math.inf
+            return
+        self._suspected_at = min(self._suspected_at, now)
+        is_confirmed = counted_at >= self._suspected_at + CONFIRM_S
+        if is_confirmed:
+            notice = f"other connections {day_of(self.clock.now())}"
+            if await self.admins.notices.claim(self.admins.team_id, "", notice):
+                log.warning("%s", texts.quotas.OTHER_CONNECTIONS)
+            await self.admins.give(notice, texts.quotas.OTHER_CONNECTIONS)
+        if now - max(counted_at, self._suspected_at, self._asked_at) >= (HOUR_S if is_confirmed else CONFIRM_S):
+            self._asked_at = now
+            self.recount()
+
+
+async def look_often(looks: Sequence[Callable[[], Awaitable[None]]], clock: Clock) -> None:
+    """Makes the looks every LOOK_S, until canceled."""
+    while True:
+        await clock.sleep(LOOK_S)
+        for look in looks:
+            try:
+                await look()
+            except Exception as error:
+                log.error("admins not told, retrying: %s", error if isinstance(error, TypistError) else trace_of(error))

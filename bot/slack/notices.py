@@ -1,0 +1,159 @@
+"""Welcomes, and the responses to commands and buttons, which only one person reads. Pure."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bot.core import texts
+from bot.core.actions import ActionResponse, ReplyAction
+from bot.core.caps import Amount, CapUse, Period, Scope, UsageToDate
+from bot.core.conversation import escape
+from bot.core.surfaces import (
+    CommandResponse,
+    Help,
+)
+from bot.slack import blockkit, plain
+from bot.slack.blockkit import (
+    Json,
+    actions,
+    button,
+    chart,
+    context,
+    moment_mrkdwn,
+    mrkdwn,
+    plain_text,
+    remark,
+    section,
+)
+from slack_markdown.escaping import unlinked
+from slack_markdown.links import with_ascii_hosts
+from slack_markdown.pages import Pages
+from slack_markdown.render import mrkdwn as escaped
+from slack_markdown.render import rendered
+
+
+def cap_notice_blocks(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> list[Json]:
+    """Returns the blocks of a notice to Typist admins, in mrkdwn, with a chart of the last days unless it is empty."""
+    days, used = [day for day, _ in daily], [amount for _, amount in daily]
+    charts = [chart("bar", texts.quotas.used_per_day(unit), days, [(unit, used)])] if daily else []
+    return [section(mrkdwn(sentence)), *charts, context(plain_text(texts.quotas.QUOTAS_ARE_SET_IN_HOME))]
+
+
+SUGGESTION = "suggestion"
+"""Begins the action_id of a suggested prompt's button. A dash and its number follow."""
+
+
+def welcome(greeting: str, seen: str) -> Json:
+    """Returns the arguments of chat.postMessage; `seen` says who sees what, and how to stop it. Both are mrkdwn.
+
+    No block of it counts as an answer, so a question in its thread begins a conversation.
+    """
+    return plain.message([*remark(greeting), suggestion_row(), context(mrkdwn(seen))])
+
+
+def suggestion_row() -> Json:
+    """Returns the buttons of the suggested prompts."""
+    buttons = [
+        button(f"{SUGGESTION}-{number}", label, label) for number, label in enumerate(texts.welcome.PANE_SUGGESTIONS)
+    ]
+    return actions(buttons, block_id=SUGGESTION)
+
+
+_MENTION = re.compile(r"&lt;@([UW][A-Z0-9]+)>")
+"""As escaping leaves it."""
+
+
+def command_message(response: CommandResponse) -> Json:
+    """Returns the message for a command's acknowledgment, or for a response_url."""
+    match response.content:
+        case Help() as help_asked:
+            # A subcommand that doesn't exist is named first.
+            command, subcommand = escape(help_asked.command), escape(help_asked.unknown_subcommand)
+            unknown = texts.commands.unknown_command(command, subcommand) if subcommand else ""
+            text = f"{unknown}{texts.commands.commands(command)}\n{texts.commands.WHAT_I_DO}"
+        case UsageToDate() as usage:
+            text = usage_text(usage)
+        case str(sentence):
+            text = sentence
+    blocks = [section(mrkdwn(text))]
+    if response.settings:
+        blocks.append(context(plain_text(response.settings)))
+    return plain.message(blocks)
+
+
+def usage_text(usage: UsageToDate) -> str:
+    """Returns a person's usage so far and their quotas, in mrkdwn."""
+    lines = [texts.quotas.usage(period, amount_text(usage.spent[period])) for period in Period]
+    return "\n".join([*lines, *(quota_lines(usage) or [texts.quotas.NO_QUOTAS])])
+
+
+def quota_lines(usage: UsageToDate) -> list[str]:
+    shown = _quotas_to_show(usage)
+    lines = [_quota_line(use) for use in shown]
+    return lines if not shown or _is_own(shown[0]) else [texts.quotas.SHARED_QUOTAS, *lines]
+
+
+def _quotas_to_show(usage: UsageToDate) -> list[CapUse]:
+    """Returns a person's own quotas, and shared ones that are used up; if they have none of their own, all shared."""
+    own = list(filter(_is_own, usage.caps))
+    shared = [use for use in usage.caps if not _is_own(use)]
+    return [*own, *(use for use in shared if use.percent == 100 or not own)]
+
+
+def _is_own(use: CapUse) -> bool:
+    return use.cap.window.scope is Scope.USER
+
+
+def _quota_line(use: CapUse) -> str:
+    if use.percent < 100 and not _is_own(use):
+        # Shared usage is shown only where it keeps this person from asking.
+        return texts.quotas.shared_quota(str(use.cap))
+    in_utc = texts.words.time_in_utc(datetime.fromtimestamp(use.resets_at, UTC))
+    return texts.quotas.quota_so_far(
+        str(use.cap), use.percent, moment_mrkdwn(use.resets_at, texts.words.TIME_FORMAT, in_utc)
+    )
+
+
+def amount_text(amount: Amount) -> str:
+    """Returns usage, such as "1,234 tokens, $0.02"."""
+    return texts.quotas.amount(amount.tokens, amount.cost_usd)
+
+
+def action_message(response: ActionResponse) -> Json:
+    """Returns chat.postEphemeral's arguments: a sentence, and below it as much Markdown as one message holds."""
+    markdown, note = _first_page(response.markdown)
+    lines = {"sentence": response.sentence, "note": note}
+    above, *below = [blockkit.rich_text_line(unlinked(line), block_id) for block_id, line in lines.items() if line]
+    text = blockkit.markdown(rendered(markdown, growing=False))
+    return plain.message([above, text, *below])
+
+
+def action_text(response: ActionResponse) -> str:
+    """Returns the same without blocks, for a response_url: it takes no Markdown."""
+    markdown, note = _first_page(response.markdown)
+    # Our own sentence may name the admins. Nobody is notified: only the presser sees it.
+    sentence = _MENTION.sub(r"<@\1>", escaped(response.sentence))
+    more = "\n\n".join(filter(None, (with_ascii_hosts(markdown), note)))
+    return "\n\n".join(filter(None, (sentence, escaped(more))))
+
+
+def why_blocks(response: ActionResponse) -> list[Json]:
+    """Returns the blocks that ask why an answer didn't help. The buttons name the message of the answer."""
+    buttons = [
+        button(f"{ReplyAction.FEEDBACK_REASON}-{reason}", label, response.asks_why)
+        for reason, label in texts.actions.DOWN_REASONS.items()
+    ]
+    return [section(plain_text(response.sentence)), actions(buttons)]
+
+
+def _first_page(markdown: str) -> tuple[str, str]:
+    """Returns as much of a text as one message holds, and a sentence about the rest."""
+    pages = Pages(max_full=1)
+    pages.append(markdown)
+    first, *more = [*pages.full, pages.growing]
+    return first.markdown, texts.actions.REST_LEFT_OUT if more else ""
+
+
+def offer(sentence: str, label: str, action_id: str, value: str = "") -> list[Json]:
+    """Returns a sentence, and a button that does what the sentence is about."""
+    return [section(mrkdwn(sentence)), blockkit.actions([blockkit.button(action_id, label, value)])]

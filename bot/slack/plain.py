@@ -1,0 +1,109 @@
+"""A message's `text`: all that its blocks say, in plain words. Pure.
+
+Screen readers, and notifications on phones, get a message's `text` and not its blocks
+(docs.slack.dev/reference/methods/chat.postmessage). So it is made of the blocks, with the labels of their buttons. If
+it doesn't fit, its longest part is shortened first: dates, notices and buttons stay.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from bot.core import texts
+from bot.core.conversation import escape
+from bot.slack.blockkit import Json, moment_mrkdwn
+from slack_markdown.escaping import JOINER
+from slack_markdown.render import mrkdwn, plain_words
+
+PLAIN_BYTES = 3_800
+"""In UTF-8; chat.update takes 4,000 bytes of text."""
+_MIN_PART_BYTES = 100
+_FENCE = "```"
+
+
+def message(blocks: Sequence[Json]) -> Json:
+    """Returns the arguments of chat.postMessage for blocks: they and what they say."""
+    return {"text": text_of(blocks), "blocks": list(blocks)}
+
+
+def text_of(blocks: Iterable[Json]) -> str:
+    """Returns what blocks say, as mrkdwn in which nothing is markup that isn't in the blocks."""
+    parts = list(filter(None, map(_block, blocks)))
+    room = PLAIN_BYTES - _bytes(f"\n\n{texts.answers.REST_IN_MESSAGE}")
+    is_whole = _bytes("\n\n".join(parts)) <= PLAIN_BYTES
+    while not is_whole and (excess := _bytes("\n\n".join(parts)) - room) > 0:
+        at = max(range(len(parts)), key=lambda number: _bytes(parts[number]))
+        size = _bytes(parts[at])
+        if size <= _MIN_PART_BYTES:
+            parts = [_cut("\n\n".join(parts), room)]
+            break
+        parts[at] = _cut(parts[at], max(size - excess, _MIN_PART_BYTES))
+    return "\n\n".join(parts if is_whole else [*parts, texts.answers.REST_IN_MESSAGE])
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    """Returns the beginning of mrkdwn, cut between words where possible, and never within a mention or a date."""
+    head = text.encode("utf-8", "replace")[: max_bytes - len("…".encode())].decode("utf-8", "ignore")
+    at = max(head.rfind(" "), head.rfind("\n"))
+    head = head[:at] if at > len(head) // 2 else head
+    if head.rfind("<") > head.rfind(">"):
+        head = head[: head.rfind("<")]
+    return f"{head.rstrip()}…"
+
+
+def _block(block: Json) -> str:
+    match block["type"]:
+        case "markdown":
+            return mrkdwn(plain_words(block["text"]))
+        case "rich_text":
+            return "\n".join(map(_part, block["elements"]))
+        case "section" | "header":
+            accessory = [block["accessory"]] if "accessory" in block else []
+            return "\n".join(filter(None, (_words(block["text"]), _buttons(accessory))))
+        case "context":
+            return " ".join(map(_words, block["elements"]))
+        case "actions":
+            return _buttons(block["elements"])
+        case "data_visualization":
+            return mrkdwn(texts.answers.chart_in_words(block["title"], _points(block["chart"])))
+    return ""
+
+
+def _part(part: Json) -> str:
+    """Returns a line, a list, a quote or code of a rich_text."""
+    if part["type"] == "rich_text_list":
+        is_numbered = part["style"] == "ordered"
+        lines = (_part(line) for line in part["elements"])
+        return "\n".join(f"{f'{number}.' if is_numbered else '-'} {line}" for number, line in enumerate(lines, start=1))
+    text = "".join(map(_words, part["elements"]))
+    match part["type"]:
+        case "rich_text_quote":
+            return "\n".join(f"&gt; {line}" for line in text.splitlines())
+        case "rich_text_preformatted":
+            # What is quoted passes for no line of ours.
+            return f"```\n{text.replace(_FENCE, JOINER.join(_FENCE))}\n```"
+    return text
+
+
+def _words(element: Json) -> str:
+    """Returns a text object, or an element of a rich_text, as mrkdwn."""
+    match element["type"]:
+        case "mrkdwn":
+            return str(element["text"])
+        case "date":
+            return moment_mrkdwn(element["timestamp"], element["format"], element["fallback"])
+        case "link":
+            return mrkdwn(f"{element['text']} ({element['url']})")
+    return mrkdwn(element["text"])
+
+
+def _points(chart: Json) -> list[str]:
+    series = [chart.get("segments", ()), *(one["data"] for one in chart.get("series", ()))]
+    return [f"{point['label']} {point['value']:,}" for points in series for point in points]
+
+
+def _buttons(elements: Iterable[Json]) -> str:
+    labels = [element["text"]["text"] for element in elements if element["type"] == "button"]
+    return escape(texts.actions.buttons(labels)) if labels else ""
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

@@ -1,0 +1,125 @@
+"""Questions that the bot posts for people, because nobody can post for another person. Pure.
+
+A question that is asked in a modal, by an emoji, by a choice or by a suggested prompt is one, and so is the post of a
+schedule's run. The block_id names the asker, so history attributes the question to them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bot.core import texts
+from bot.core.conversation import Message, escape, unescape, with_names
+from bot.core.job import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_above
+from bot.slack import blockkit, plain
+from bot.slack.blockkit import (
+    PIECE_CHARS,
+    Json,
+    context,
+    plain_text,
+    rich_text_quote,
+)
+from bot.slack.text import json_objects, message_text, words_of
+from slack_markdown.growing_text import paired
+from slack_markdown.links import without_schemes
+
+
+def shortened(quote: str, size: Callable[[str], int], limit: int) -> str:
+    """Cuts a quote until it is no larger than the limit."""
+    while size(quote) > limit:
+        quote = quote[: len(quote) * 9 // 10].rstrip("\u200d") + "…"
+    return quote
+
+
+_BLOCK = "asked-by-"
+_CHOICE = "chosen-by-"
+_REACTION = "reacted-by-"
+RUN = "scheduled-by-"
+MARK = "asked-in-"
+MAX_QUOTE_CHARS = 9_000
+"""Of a quote, with entities counted. A message holds 13,200; the question in the modal has up to 3,000."""
+
+
+def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
+    """Returns a message as the one that a question is about; `names` are those of people and channels, by id."""
+    thread_ts = message.thread_ts or message.ts
+    whole = paired(with_names(message.whole, names).strip())
+    quote = shortened(whole, lambda quote: len(escape(quote)), MAX_QUOTE_CHARS)
+    return QuotedMessage(message.channel_id, message.ts, thread_ts, quote, response_url)
+
+
+def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
+    """Returns the arguments of chat.postMessage; `elsewhere` is the asker's direct message.
+
+    A question by an emoji shows the emoji: its words are for the model, and its asker never said them.
+    Nothing in it opens a file in Slack: the asker may name one that the message's readers may not open. The intro's
+    block_id is the modal's mark, so that a later try finds the message.
+    """
+    asker = f"<@{question.user_id}>"
+    intro, block = texts.shortcut.asks_about_this(asker), _BLOCK
+    if is_suggested(question.view_id):
+        intro = texts.shortcut.asks(asker)
+    elif elsewhere:
+        intro = texts.shortcut.asks_about_message_in(asker, f"<#{question.about.channel_id}>")
+    elif question.about.offered_by is not None:
+        intro, block = texts.shortcut.chose(asker), _CHOICE
+    blocks = [context(blockkit.mrkdwn(intro), f"{MARK}{question.view_id}")]
+    if quote := quote_above(question.about, elsewhere=elsewhere):
+        parts = [plain_text(part) for part in _parts(without_schemes(quote))]
+        blocks.append({**context(parts[0], f"{_BLOCK}{question.user_id}-about"), "elements": parts})
+    if emoji := emoji_of(question.view_id):
+        reaction = f":{emoji}:"
+        blocks.append(context(blockkit.mrkdwn(reaction), f"{_REACTION}{question.user_id}"))
+        return plain.message(blocks)
+    text = without_schemes(question.text)
+    blocks.append(rich_text_quote(text, f"{block}{question.user_id}"))
+    return plain.message(blocks)
+
+
+def _parts(quote: str) -> Iterator[str]:
+    """Yields a quote in parts that text objects can hold, broken at ends of lines where there are some."""
+    while len(quote) > PIECE_CHARS:
+        at = quote.rfind("\n", PIECE_CHARS // 2, PIECE_CHARS)
+        at = PIECE_CHARS if at < 0 else at
+        yield quote[:at]
+        quote = quote[at:].removeprefix("\n")
+    yield quote
+
+
+def view_of(message: Mapping[str, Any]) -> str | None:
+    """Returns the id of the modal in which a message of ours was asked, None for any other message."""
+    ids = (str(block.get("block_id", "")) for block in json_objects(message, "blocks"))
+    return next((id_.removeprefix(MARK) for id_ in ids if id_.startswith(MARK)), None)
+
+
+def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Returns the asker of a question in a message of the bot, the asker's words, and what the message quotes.
+
+    Both are texts as core/conversation.py describes them. None for any other message.
+    """
+    blocks = json_objects(message, "blocks")
+    for mark, own_words in ((_CHOICE, texts.shortcut.MY_CHOICE), (RUN, texts.schedules.SCHEDULED_TASK)):
+        if by_model := next((block for block in blocks if _is(block, mark)), None):
+            return str(by_model["block_id"]).removeprefix(mark), own_words, message_text(_text(by_model))
+    parts = [block for block in blocks if _is(block, _BLOCK)]
+    if reaction := next((block for block in blocks if _is(block, _REACTION)), None):
+        user_id, words = str(reaction["block_id"]).removeprefix(_REACTION), texts.settings.REACTION_QUESTION
+    elif parts:
+        last = parts.pop()
+        user_id, words = str(last["block_id"]).removeprefix(_BLOCK), message_text(_text(last))
+    else:
+        return None
+    quoted = ["\n".join(f"&gt; {line}" for line in _text(part).splitlines()) for part in parts]
+    return user_id, words, message_text("\n\n".join(quoted))
+
+
+def _is(block: Mapping[str, Any], kind: str) -> bool:
+    return str(block.get("block_id", "")).startswith(kind)
+
+
+def _text(block: Mapping[str, Any]) -> str:
+    """Returns a block's text. Of a rich_text, Slack makes emoji and addresses elements of their own."""
+    if block.get("type") == "rich_text":
+        return words_of(block)
+    # It is not documented whether Slack returns plain text escaped: either way it is escaped once.
+    elements = json_objects(block, "elements")
+    return "\n".join(escape(unescape(str(element.get("text", "")))) for element in elements)

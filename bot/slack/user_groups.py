@@ -1,0 +1,82 @@
+"""Whether a user group or the domain of an e-mail address gives a person access (BOT_ALLOW_USERS).
+
+One call of usergroups.list tells of all groups with their people. An answer is trusted for as long as a person's kind
+of account, and read again before that, so that a short outage of Slack denies nobody.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Collection, Mapping
+from contextvars import Context
+from dataclasses import dataclass, field
+
+from bot.core.access import AccessRules
+from bot.errors import RateLimited, Refused
+from bot.slack.client import PacedClient, SlackClient
+from bot.slack.text import json_objects, string, strings
+from bot.slack.users import KIND_TRUSTED_S, KIND_WITHIN_S, Users
+
+READ_AGAIN_S = KIND_TRUSTED_S / 2
+TRY_AGAIN_S = 15.0
+"""The pause after a call that failed, unless Slack asks for another one."""
+
+log = logging.getLogger(__name__)
+
+
+async def read_groups(client: PacedClient | SlackClient, groups: Collection[str]) -> Mapping[str, frozenset[str]]:
+    """Returns the people of those user groups that exist, by ID or handle. Raises RateLimited and Refused."""
+    listed = json_objects(await client.call("usergroups.list", include_users=True), "usergroups")
+    # Those that somebody has disabled have a date_delete.
+    alive = [one for one in listed if not one.get("date_delete")]
+    by_name = {string(one, name): frozenset(strings(one, "users")) for name in ("handle", "id") for one in alive}
+    return {group: by_name[group] for group in groups if group in by_name}
+
+
+@dataclass(eq=False)
+class NamedPeople:
+    """Says whether a group or a domain of the access rules names a person."""
+
+    client: PacedClient
+    users: Users
+    rules: AccessRules
+    _people: frozenset[str] = field(default=frozenset(), init=False)
+    _read_at: float = field(default=-math.inf, init=False)
+    _try_at: float = field(default=-math.inf, init=False)
+    _reading: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def known(self, user_id: str) -> bool | None:
+        """Returns whether a person is named, None if Slack hasn't said so in the last ten minutes, or no in five."""
+        in_group: bool | None = user_id in self._people
+        # Who has just come into a group has access sooner than who has left it loses it.
+        trusted_s = KIND_TRUSTED_S if in_group else READ_AGAIN_S
+        if self.rules.groups and self.client.clock.monotonic() >= self._read_at + trusted_s:
+            in_group = None
+        domain = self.users.known_domain(user_id) if self.rules.domains else ""
+        in_domain = None if domain is None else domain in self.rules.domains
+        return in_group or in_domain or (None if None in (in_group, in_domain) else False)
+
+    async def is_named(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> bool | None:
+        """Returns the same, and asks Slack if that isn't known. It has `within_s` for each of its two lists."""
+        if self.rules.groups and self.client.clock.monotonic() >= max(self._read_at + READ_AGAIN_S, self._try_at):
+            # In a context of its own: others wait for it, too.
+            self._reading = self._reading or asyncio.create_task(self._read(), context=Context())
+            await asyncio.wait((self._reading,), timeout=within_s)
+        if self.rules.domains and self.known(user_id) is None:
+            await self.users.domain(user_id, within_s=within_s, is_press=is_press)
+        return self.known(user_id)
+
+    async def _read(self) -> None:
+        asked_at = self.client.clock.monotonic()
+        try:
+            people = await read_groups(self.client, self.rules.groups)
+        except (RateLimited, Refused) as error:
+            wait_s = error.retry_after_s if isinstance(error, RateLimited) else TRY_AGAIN_S
+            self._try_at = self.client.clock.monotonic() + wait_s
+            log.warning("user groups not read, nobody has access by one: %s", error)
+        else:
+            self._people, self._read_at = frozenset().union(*people.values()), asked_at
+            if missing := self.rules.groups - people.keys():
+                log.warning("BOT_ALLOW_USERS names user groups that don't exist: %s", ", ".join(sorted(missing)))
+        finally:
+            self._reading = None

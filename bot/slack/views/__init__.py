@@ -1,0 +1,1 @@
+"""What people open in Slack: a module a modal, and App Home."""

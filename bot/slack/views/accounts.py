@@ -1,0 +1,78 @@
+"""A person's accounts at MCP servers: App Home's list, and the modal in which they sign out. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.core import texts
+from bot.core.conversation import escape
+from bot.slack.blockkit import Json, checkboxes, checked, context, input_field, modal, mrkdwn, plain_text, section
+from bot.slack.views.modal import Modal
+
+_ID, _KEPT, _EVERYBODY = "accounts", "kept", "everybody"
+MAX_LISTED = 10
+"""What Slack takes in one field. BOT_MCP_CONFIG names no more servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAccounts:
+    """What a person submitted."""
+
+    ended: Sequence[str]
+    """The servers from which the person signs out."""
+    ended_for_all: Sequence[str] = ()
+    """Those from which everybody is signed out, if the person is an admin."""
+
+
+def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[str, int]) -> Json:
+    """Returns the modal. `signed_in`: since when, in seconds since the epoch, and with which scopes, by server.
+
+    `people`: for admins, how many are signed in, by server.
+    """
+    listed = list(people.items())[:MAX_LISTED]
+    everybody = {server: texts.accounts.people_signed_in(server, number) for server, number in listed}
+    fields = (
+        (_KEPT, texts.accounts.SIGNED_IN_TO, texts.accounts.SIGN_OUT_HINT, _labels(signed_in)),
+        (_EVERYBODY, texts.accounts.EVERYBODY, texts.accounts.EVERYBODY_HINT, everybody),
+    )
+    return modal(
+        _ID,
+        texts.accounts.ACCOUNTS_TITLE,
+        [
+            input_field(name, label, checkboxes(name, labels, chosen=labels, focus=False), hint=hint, optional=True)
+            for name, label, hint, labels in fields
+            if labels
+        ],
+        submit=texts.settings.SAVE,
+        close=texts.settings.CANCEL,
+        private_metadata="",
+    )
+
+
+def accounts_at_home(signed_in: Mapping[str, tuple[float, str]]) -> list[Json]:
+    """Returns App Home's part about a person's accounts; nothing if there are none."""
+    if not signed_in:
+        return []
+    # A scope is the server's words.
+    listed = escape("\n".join(_labels(signed_in).values()))
+    shown = section(mrkdwn(f"*{texts.accounts.YOUR_ACCOUNTS}*\n{listed}"))
+    return [shown, context(plain_text(texts.accounts.WHERE_TO_SIGN_OUT))]
+
+
+def _labels(signed_in: Mapping[str, tuple[float, str]]) -> dict[str, str]:
+    return {
+        server: texts.accounts.account(server, f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d}", scope)
+        for server, (since, scope) in list(signed_in.items())[:MAX_LISTED]
+    }
+
+
+def _submitted(view: Mapping[str, Any]) -> KeptAccounts:
+    ended: dict[str, list[str]] = {}
+    for block in view["blocks"]:
+        listed = (str(option["value"]) for option in block["element"]["options"])
+        ended[block["block_id"]] = [server for server in listed if server not in checked(view, block["block_id"])]
+    return KeptAccounts(ended.get(_KEPT, ()), ended.get(_EVERYBODY, ()))
+
+
+ACCOUNTS = Modal(_ID, _accounts_modal, _submitted, lambda _: _KEPT)

@@ -1,0 +1,253 @@
+"""App Home. Pure.
+
+It says what to ask and where, who sees what, and how to stop; a person's quotas, if they have any; and for admins the
+default settings, the workspace's usage and all channels' settings.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import accumulate
+
+from bot.core import texts
+from bot.core.caps import Amount, Period, Scope, UsageToDate
+from bot.core.channel_settings import EffectiveSettings
+from bot.core.conversation import escape, is_direct
+from bot.core.surfaces import (
+    TOP,
+    ChannelsWithSettings,
+    HomeView,
+    Ranking,
+    UsedT,
+    WorkspaceUsage,
+    ranked,
+)
+from bot.slack.blockkit import (
+    PIECE_CHARS,
+    SECTION_CHARS,
+    Json,
+    actions,
+    button,
+    channel_select,
+    context,
+    divider,
+    header,
+    home,
+    moment_mrkdwn,
+    mrkdwn,
+    plain_text,
+    section,
+    users_select,
+)
+from bot.slack.notices import _quotas_to_show, amount_text, quota_lines, suggestion_row
+from bot.slack.views.accounts import accounts_at_home
+from bot.slack.views.schedules import schedules_at_home
+from slack_markdown.extent import counted_chars
+from slack_markdown.render import beginning
+
+PROMPT_CHARS = 400
+HOME_CHARS = 12_500
+"""Slack takes 13,200 characters of text in a message's blocks, with about 100 for each header. Whether that holds for a
+view, nobody has measured; the rest is for buttons and menus."""
+HEADER_COST = 100
+BAR_CHARS = 8
+SET_WORKSPACE_CAPS = "set_workspace_caps"
+SET_PERSON_CAPS = "set_person_caps"
+SET_CHANNEL_CAPS = "set_channel_caps"
+"""Action ids of the button and the menus that open the modal with caps."""
+
+
+def home_view(view: HomeView) -> Json:
+    """Returns the view that views.publish takes."""
+    defaults = view.defaults
+    blocks = [
+        header(texts.welcome.PANE_HEADING),
+        *_waiting(view.waiting),
+        section(mrkdwn(texts.home.how_to_ask(texts.home.MENTIONS_NEEDED[defaults.engagement]))),
+        section(plain_text(texts.home.TRY_ONE)),
+        suggestion_row(),
+        divider(),
+        _paragraph(texts.home.WHO_SEES_WHAT, texts.home.SEEN[bool(defaults.read_channel)]),
+        _paragraph(texts.home.HOW_TO_STOP, texts.welcome.STOP_OR_QUIET),
+        _paragraph(texts.home.WHAT_I_KEEP, texts.home.HOW_TO_SCHEDULE),
+        _paragraph(texts.home.HOW_TO_SET, texts.home.WHERE_TO_SET),
+        *_own_channels(view.channels),
+        *schedules_at_home(view.schedules),
+        *accounts_at_home(view.accounts),
+        *_own_quotas(view.usage),
+        *(_admin_blocks(defaults, view.workspace) if view.workspace else ()),
+    ]
+    return home(_fitting(blocks))
+
+
+def _fitting(blocks: Sequence[Json]) -> list[Json]:
+    """Returns blocks whose texts Slack takes together: the longest lose their ends, equally many characters at most."""
+    by_room = ([_cut(block, room) for block in blocks] for room in range(SECTION_CHARS, 0, -100))
+    return next(fitting for fitting in by_room if sum(map(_length, fitting)) <= HOME_CHARS)
+
+
+def _length(block: Json) -> int:
+    texts_of_block = [block["text"]] if "text" in block else block.get("elements", ())
+    of_header = HEADER_COST if block["type"] == "header" else 0
+    return of_header + sum(counted_chars(text["text"]) for text in texts_of_block if isinstance(text.get("text"), str))
+
+
+def _cut(block: Json, room: int) -> Json:
+    """Returns a block whose text is cut at the end of a line, or of a word in its first line."""
+    if block["type"] != "section" or len(text := block["text"]["text"]) <= room:
+        return block
+    kept = text[:room]
+    end = "\n" if "\n" in kept else " "
+    return section(mrkdwn(f"{kept.rpartition(end)[0]}{end}…"))
+
+
+def _own_channels(channels: Sequence[str]) -> list[Json]:
+    shown = [f"<#{channel_id}>" for channel_id in channels[:TOP]]
+    more = [texts.home.more_channels(len(channels) - TOP)] if len(channels) > TOP else []
+    return [_paragraph(texts.home.WHERE_YOU_ASK, " · ".join([*shown, *more]))] if shown else []
+
+
+def _waiting(waiting: Sequence[tuple[str, str, float]]) -> list[Json]:
+    lines = []
+    for channel_id, link, until in waiting:
+        what = f"<{link}|{texts.home.APPROVAL}>" if link else texts.home.APPROVAL
+        where = texts.schedules.IN_OUR_DIRECT_MESSAGE if is_direct(channel_id) else f"in <#{channel_id}>"
+        in_utc = texts.words.time_in_utc(datetime.fromtimestamp(until, UTC))
+        time = moment_mrkdwn(until, texts.words.TIME_FORMAT, in_utc)
+        lines.append(f"• {what} {where}: {texts.approvals.WAITS_UNTIL}{time}.")
+    return [_paragraph(texts.home.WAITING_FOR_YOU, "\n".join(lines))] if lines else []
+
+
+def _paragraph(heading: str, text: str) -> Json:
+    return section(mrkdwn(f"*{heading}*\n{text}"))
+
+
+def _own_quotas(usage: UsageToDate) -> list[Json]:
+    lines = quota_lines(usage)
+    if not lines:
+        return []
+    blocks = [divider(), header(texts.home.USAGE_HEADING), section(mrkdwn("\n".join(lines)))]
+    in_tokens = any(not use.cap.in_dollars for use in _quotas_to_show(usage))
+    return [*blocks, context(plain_text(texts.quotas.TOKENS_EXPLAINED))] if in_tokens else blocks
+
+
+def denied_view(sentence: str) -> Json:
+    """Returns the view of a person without access, with a sentence of mrkdwn that says why."""
+    return home([header("Typist"), section(mrkdwn(sentence))])
+
+
+def _admin_blocks(defaults: EffectiveSettings, workspace: WorkspaceUsage) -> list[Json]:
+    mentions = texts.home.MENTIONS_NEEDED[defaults.engagement]
+    prompt = escape(beginning(defaults.system_prompt, PROMPT_CHARS))
+    totals = [texts.quotas.usage(period, amount_text(workspace.spent[period])) for period in Period]
+    totals.append(texts.home.usage_last_month(amount_text(workspace.last_month.total)))
+    settings = "\n".join(f"*{label}*: {escape(value)}" for label, value in workspace.settings.items())
+    return [
+        divider(),
+        header(texts.home.WORKSPACE_HEADING),
+        section(mrkdwn("\n".join(totals))),
+        *_usage_blocks(workspace),
+        header(texts.quotas.QUOTAS_TITLE),
+        section(mrkdwn(_quotas_text(workspace))),
+        actions(
+            [
+                button(SET_WORKSPACE_CAPS, texts.home.SET_WORKSPACE_QUOTAS),
+                users_select(SET_PERSON_CAPS, texts.home.SET_PERSON_QUOTAS),
+                channel_select(SET_CHANNEL_CAPS, texts.home.SET_CHANNEL_QUOTAS),
+            ],
+            # With another name, the menus forget what was chosen: Slack tells of no choice that is made again.
+            block_id=f"caps {workspace.built_at}",
+        ),
+        header(texts.home.DEFAULTS_HEADING),
+        section(mrkdwn(texts.home.defaults(escape(defaults.model_name), mentions, prompt))),
+        context(plain_text(texts.home.CHANNELS_DIFFER)),
+        header(texts.home.CHANNEL_SETTINGS_HEADING),
+        section(mrkdwn(_channels_text(workspace.channels))),
+        header(texts.settings.SETTINGS_TITLE),
+        section(mrkdwn(settings)),
+        context(plain_text(texts.home.WHY_ADMINS_SEE_THIS)),
+    ]
+
+
+def _channels_text(channels: ChannelsWithSettings) -> str:
+    lines = [f"<#{channel_id}>: {' '.join(sentences)}" for channel_id, sentences in channels.listed]
+    ends = accumulate(len(line) + 1 for line in lines)
+    shown = [line for line, end in zip(lines, ends, strict=True) if end <= PIECE_CHARS]
+    if others := channels.others + len(lines) - len(shown):
+        shown.append(texts.home.more_channels(others))
+    return "\n".join(shown or [texts.home.NO_CHANNEL_SETTINGS])
+
+
+def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
+    """Returns who used what, as text: Slack takes charts in messages only."""
+    this_month, last_month = workspace.this_month, workspace.last_month
+    people = ranked(this_month.people, last_month.people, Amount())
+    channels = ranked(this_month.channels, last_month.channels, Amount())
+    models = ranked(this_month.models, last_month.models, Amount())
+    calls = ranked(this_month.calls, last_month.calls, 0)
+    return [
+        *_ranking(texts.home.PEOPLE, people, lambda user_id: f"<@{user_id}>", amount_text),
+        *_ranking(
+            texts.home.CHANNELS, channels, lambda id_: f"<#{id_}>" if id_ else texts.home.DIRECT_MESSAGES, amount_text
+        ),
+        *_ranking(texts.home.MODELS, models, lambda model: _short_name(workspace.names.of(model)), amount_text),
+        *_ranking(texts.home.TOOLS, calls, _short_name, texts.home.calls_made),
+    ]
+
+
+def _ranking(
+    heading: str, ranking: Ranking[UsedT], name: Callable[[str], str], amount: Callable[[UsedT], str]
+) -> list[Json]:
+    """Returns one list, if it has entries: a bar for this month, a name, and what was used in both months."""
+    parts = _parts([this for _, this, _ in ranking.top])
+    lines: list[str] = []
+    for part, (key, this, last) in zip(parts, ranking.top, strict=True):
+        # What is more than nothing shows.
+        filled = min(BAR_CHARS, math.ceil(part * BAR_CHARS))
+        bar = "█" * filled + "░" * (BAR_CHARS - filled)
+        lines.append(f"{bar} {name(key)}: {_in_both_months(this, last, amount)}")
+    if ranking.others:
+        lines.append(texts.home.others(ranking.others, _in_both_months(*ranking.others_used, amount)))
+    return [_paragraph(heading, "\n".join(lines))] if lines else []
+
+
+def _in_both_months(this: UsedT, last: UsedT, amount: Callable[[UsedT], str]) -> str:
+    return texts.home.this_and_last_month(amount(this), amount(last) if last else "")
+
+
+def _parts(used: Sequence[Amount | int]) -> list[float]:
+    """Returns each amount as a part of the largest: in dollars, or in tokens where nothing has a price."""
+    in_dollars = any(isinstance(amount, Amount) and amount.cost_usd > 0 for amount in used)
+    numbers = [
+        amount if isinstance(amount, int) else amount.cost_usd if in_dollars else amount.tokens for amount in used
+    ]
+    largest = max(numbers, default=0)
+    return [number / largest if largest else 0.0 for number in numbers]
+
+
+def _short_name(name: str) -> str:
+    return escape(beginning(name, texts.models.MODEL_NAME_CHARS))
+
+
+def _quotas_text(workspace: WorkspaceUsage) -> str:
+    """Returns the defaults, and the quotas that admins have set: first those of which most is used."""
+    quotas = workspace.quotas
+    replaced = {(own.cap.window, own.cap.in_dollars) for own in quotas.own if own.owner.scope is Scope.WORKSPACE}
+    lines: list[str] = []
+    for cap in quotas.defaults:
+        name = texts.quotas.quota_for_admins(cap.window.scope, None, cap.limit_text, cap.window.period)
+        if cap.window.scope is not Scope.WORKSPACE:
+            lines.append(name)
+        elif (cap.window, cap.in_dollars) not in replaced:
+            lines.append(texts.quotas.quota_usage(name, cap.percent_used(workspace.spent[cap.window.period])))
+    by_use = sorted(quotas.own, key=lambda own: (-own.cap.used_by(own.used) / own.cap.limit, own.owner.id))
+    for own in by_use[:TOP]:
+        window = own.cap.window
+        name = texts.quotas.quota_for_admins(window.scope, own.owner.id, own.cap.limit_text, window.period)
+        lines.append(texts.quotas.quota_usage(name, own.cap.percent_used(own.used)))
+    if len(by_use) > TOP:
+        lines.append(texts.home.more_quotas(len(by_use) - TOP))
+    if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own))):
+        unpriced = [_short_name(name) for name in quotas.unpriced[:TOP]]
+        lines.append(texts.home.quotas_leave_out(unpriced))
+    return "\n".join(lines or [texts.home.NO_QUOTAS_SET])

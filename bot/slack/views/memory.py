@@ -1,0 +1,99 @@
+"""The modal with the memories of a place, in which people change, remove and keep them. Pure."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.core import texts
+from bot.core.channel_settings import SettingsPlace
+from bot.core.conversation import link_of, unescape
+from bot.core.memory import Memory, from_typed
+from bot.slack import blockkit
+from bot.slack.blockkit import (
+    Json,
+    checkboxes,
+    checked,
+    context,
+    input_field,
+    modal,
+    mrkdwn,
+    text_area,
+    untouched,
+    values_of,
+)
+from bot.slack.views.modal import Modal, place_in
+
+_ID = "memory"
+OPEN_MEMORY = "open_memory"
+"""The action id of the button in a place's settings."""
+KEEP_HIDDEN = "keep_hidden"
+"""The field with which hidden memories are kept."""
+
+_MEMORY_FIELD = re.compile(rf"{_ID}-(\d{{1,18}})", re.ASCII)
+"""The name of a memory's field, with its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedMemories:
+    """What a person submitted in the modal with the memories of a place."""
+
+    place: SettingsPlace
+    changed: Mapping[int, str]
+    """The texts that they changed, by id. An empty text removes the memory."""
+    listed: Sequence[int]
+    """The ids of those that the modal showed."""
+    keeps_hidden: bool
+
+
+def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *, is_private: bool) -> Json:
+    """Returns the modal with the memories of a place, in which people change, remove and keep them.
+
+    `base`: what links of the place's messages begin with; "" if that isn't known. `is_private`: as the place is now.
+    """
+    blocks = [context(mrkdwn(texts.memory.MEMORY_EXPLAINED))]
+    if hidden := sum(memory.is_private is not is_private for memory in memories):
+        box = checkboxes(KEEP_HIDDEN, {KEEP_HIDDEN: texts.memory.keep_hidden(hidden)}, chosen=(), focus=False)
+        why = texts.memory.MEMORIES_HIDDEN[is_private]
+        blocks.append(input_field(KEEP_HIDDEN, texts.memory.KEEP_HIDDEN, box, hint=why, optional=True))
+    for memory in memories:
+        name = f"{_ID}-{memory.id}"
+        entry = text_area(name, placeholder=texts.memory.MEMORY_EXPLAINED, initial=unescape(memory.text), focus=False)
+        label = texts.memory.memory_number(memory.number)
+        blocks.append(input_field(name, label, entry, optional=True))
+        blocks.append(
+            context(mrkdwn(_said(memory, place.channel_id, base, is_hidden=memory.is_private is not is_private)))
+        )
+    return modal(
+        _ID,
+        texts.memory.MEMORY_TITLE,
+        blocks,
+        submit=texts.settings.SAVE,
+        close=texts.settings.CANCEL,
+        private_metadata=json.dumps(asdict(place), ensure_ascii=False),
+    )
+
+
+def _said(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
+    """Returns who said a memory, when and where, in mrkdwn."""
+    in_utc = texts.words.time_in_utc(datetime.fromtimestamp(memory.created_at, UTC))
+    day = blockkit.moment_mrkdwn(memory.created_at, texts.words.TIME_FORMAT, in_utc)
+    changed_by = f"<@{memory.changed_by}>" if memory.changed_by else ""
+    said = texts.memory.memory_said(f"<@{memory.user_id}>", day, changed_by, is_proposed=memory.is_proposed)
+    link = link_of(base, channel_id, memory.ts, memory.thread_ts)
+    where = f"<{link}|{texts.memory.SAID_HERE}>" if link else ""
+    return " · ".join(filter(None, (texts.memory.HIDDEN if is_hidden else "", said, where)))
+
+
+def _submitted(view: Mapping[str, Any]) -> SubmittedMemories:
+    typed, shown = values_of(view), values_of(untouched(view))
+    ids = {name: int(found[1]) for name in view["state"]["values"] if (found := _MEMORY_FIELD.fullmatch(name))}
+    if not ids:
+        raise ValueError("memories")
+    changed = {id_: from_typed(typed.get(name, "")) for name, id_ in ids.items() if typed.get(name) != shown.get(name)}
+    return SubmittedMemories(place_in(view), changed, list(ids.values()), KEEP_HIDDEN in checked(view, KEEP_HIDDEN))
+
+
+MEMORY = Modal(_ID, _memory_modal, _submitted, lambda submitted: f"{_ID}-{submitted.listed[0]}")

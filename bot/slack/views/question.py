@@ -1,0 +1,76 @@
+"""The modal that asks for a question about a message. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+from bot.core import texts
+from bot.core.job import QuotedMessage
+from bot.slack.blockkit import (
+    Json,
+    context,
+    input_field,
+    modal,
+    mrkdwn,
+    plain_text,
+    section,
+    text_area,
+    values_of,
+)
+from bot.slack.posted_questions import shortened
+from bot.slack.views.modal import Modal, metadata_of
+from slack_markdown.render import beginning
+
+ASK_ABOUT = "ask_about"
+"""The callback id of the modal, and that of the shortcut in the manifest (slack/manifest.py)."""
+QUESTION = "question"
+_QUOTE_BYTES = 2_000
+"""Of private_metadata, whose 3,000 may be characters or bytes. store/queue.py has the whole quote."""
+_DISPLAYED_QUOTE_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedQuestion:
+    """What a person submitted in the modal that asks about a message."""
+
+    view_id: str
+    about: QuotedMessage
+    """The message, with the beginning of its quote."""
+    text: str
+
+
+def _question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
+    """Returns the modal for a question about a message, which `writer_id` wrote."""
+    in_json = partial(json.dumps, ensure_ascii=False)
+    about = replace(about, quote=shortened(about.quote or "", lambda quote: len(in_json(quote).encode()), _QUOTE_BYTES))
+    question = text_area(QUESTION, placeholder=texts.shortcut.EXPLAIN, focus=True)
+    blocks = [
+        context(mrkdwn(texts.shortcut.message_from(f"<@{writer_id}>" if writer_id else ""))),
+        section(plain_text(beginning(about.quote or "", _DISPLAYED_QUOTE_CHARS) or texts.shortcut.NO_TEXT)),
+        input_field(
+            QUESTION, texts.shortcut.QUESTION_LABEL, question, hint=texts.shortcut.QUESTION_HINT, optional=True
+        ),
+    ]
+    return modal(
+        ASK_ABOUT,
+        texts.shortcut.ASK_TITLE,
+        blocks,
+        submit=texts.shortcut.ASK,
+        close=texts.settings.CANCEL,
+        private_metadata=in_json(asdict(about)),
+    )
+
+
+def _submitted(view: Mapping[str, Any]) -> SubmittedQuestion:
+    about, view_id = QuotedMessage(**metadata_of(view)), view.get("id")
+    if about.offered_by is not None:
+        raise ValueError("offered_by")
+    if not isinstance(view_id, str):
+        raise ValueError("id")
+    text = values_of(view).get(QUESTION, "").strip() or texts.shortcut.EXPLAIN
+    return SubmittedQuestion(view_id, about, text)
+
+
+ASK_MODAL = Modal(ASK_ABOUT, _question_modal, _submitted, lambda _: QUESTION)

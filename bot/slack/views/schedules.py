@@ -1,0 +1,397 @@
+"""Schedules as Block Kit: the list, the modal that changes one, notices about runs, and lines for App Home. Pure.
+
+A model wrote a schedule's words, so nothing in them is markup. A button names its schedule, which is looked up when
+somebody presses: no value is trusted, and the presser's rights are checked then.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from bot.core import texts
+from bot.core.actions import ReplyAction
+from bot.core.conversation import escape, is_direct
+from bot.core.job import MessageQuestion
+from bot.core.schedules import PauseReason, Rule, Run, Schedule, Weekly, zone_of
+from bot.slack import plain
+from bot.slack.blockkit import (
+    Json,
+    actions,
+    button,
+    checkboxes,
+    checked,
+    confirm,
+    context,
+    divider,
+    input_field,
+    modal,
+    modal_to_read,
+    moment_mrkdwn,
+    mrkdwn,
+    number_input,
+    plain_text,
+    rich_text_quote,
+    section,
+    text_area,
+    text_line,
+    time_picker,
+    untouched,
+    values_of,
+)
+from bot.slack.posted_questions import MARK, RUN
+from bot.slack.views.modal import Modal
+from slack_markdown.extent import counted_chars
+from slack_markdown.links import without_schemes
+from slack_markdown.render import beginning
+
+MAX_LISTED = 20
+"""As many as a channel can have. A person's own, in all places, may be more."""
+WORDS_ROOMS = (300, 150, 75, 30, 10)
+"""How much of a schedule's words a list shows: as much as fits."""
+LIST_CHARS = 13_000
+"""Slack takes 13,200 characters of text in a message's blocks. Whether that holds for a view, nobody has measured."""
+MAX_AT_HOME = 5
+AT_HOME_CHARS = 150
+_ID = "change_schedule"
+
+_PLACE = re.compile("(?:[CDG][A-Z0-9]{1,40})?")
+_VIEW_ID = re.compile("[A-Z0-9]{0,40}")
+_SCHEDULE_ID = re.compile("[0-9]{1,18}")
+
+
+class ScheduleAction(StrEnum):
+    """What a button does with schedules. The value is the button's action_id in Slack; its own names a schedule."""
+
+    LIST = "schedules"
+    """Its value is a channel, or "" for the presser's own schedules."""
+    CHANGE = "schedule_change"
+    RUN = "schedule_run"
+    PAUSE = "schedule_pause"
+    RESUME = "schedule_resume"
+    STOP = "schedule_stop"
+
+
+class ScheduleField(StrEnum):
+    """A field of the modal that changes a schedule."""
+
+    WORDS = "words"
+    DAYS = "days"
+    """Days of the week, as cron counts them, divided by commas."""
+    TIME = "time"
+    OTHER = "other"
+    """In place of both: five fields of cron, or one time; a zone may follow."""
+    ONLY_IF_CHANGED = "only_if_changed"
+    RUN_TOKENS = "run_tokens"
+    DAY_TOKENS = "day_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class ListPlace:
+    """Where a person sees a list of schedules."""
+
+    channel_id: str
+    """Whose schedules it has; "" for a person's own, in all places."""
+    view_id: str
+    """Of its modal."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedSchedule:
+    """What a person submitted in the modal that changes a schedule."""
+
+    schedule_id: int
+    place: ListPlace | None
+    """The list below the modal."""
+    entered: Mapping[ScheduleField, str]
+    """What they changed. The rest stays as it is now: somebody else may have changed it meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleList:
+    """Schedules as one person sees them."""
+
+    channel_id: str
+    """As in ListPlace."""
+    schedules: Sequence[Schedule]
+    reader_id: str
+    is_admin: bool
+    outcome: str = ""
+    """What the reader's last press did, in mrkdwn."""
+
+    def may_change(self, schedule: Schedule) -> bool:
+        """Whether the reader may."""
+        return self.is_admin or schedule.user_id == self.reader_id
+
+
+def schedules_modal(listed: ScheduleList) -> Json:
+    """Returns the modal with a list of schedules, with buttons for those that the reader may change."""
+    by_room = (_list(listed, room) for room in WORDS_ROOMS)
+    blocks = next((blocks for blocks in by_room if _chars(blocks) <= LIST_CHARS), _list(listed, WORDS_ROOMS[-1]))
+    metadata = json.dumps({"channel_id": listed.channel_id})
+    return {
+        **modal_to_read(texts.schedules.SCHEDULES, blocks, close=texts.actions.CLOSE_DETAILS),
+        "private_metadata": metadata,
+    }
+
+
+def _chars(node: Any) -> int:
+    """Returns the length of all text in blocks, also that of buttons and their dialogs, as Slack counts it."""
+    if not isinstance(node, dict):
+        return sum(map(_chars, node)) if isinstance(node, list) else 0
+    own = counted_chars(node["text"]) if isinstance(node.get("text"), str) else 0
+    return own + sum(map(_chars, node.values()))
+
+
+def _list(listed: ScheduleList, words_chars: int) -> list[Json]:
+    blocks = [section(mrkdwn(f"*{listed.outcome}*")), divider()] if listed.outcome else []
+    if not listed.schedules:
+        nothing = texts.schedules.NOTHING_HERE if listed.channel_id else texts.schedules.NO_SCHEDULES_OF_YOURS
+        blocks.append(section(plain_text(nothing)))
+    for number, schedule in enumerate(listed.schedules[:MAX_LISTED]):
+        whose = texts.schedules.created_by(f"<@{schedule.user_id}>") if listed.channel_id else _place(schedule)
+        blocks += [divider()] if number else []
+        blocks.append(section(plain_text(_words(schedule, words_chars))))
+        blocks.append(context(mrkdwn(" · ".join([*_when(schedule), whose, *_terms(schedule)]))))
+        blocks += [_buttons(schedule)] if listed.may_change(schedule) else []
+    if (more := len(listed.schedules) - MAX_LISTED) > 0:
+        blocks.append(context(plain_text(texts.schedules.more_schedules(more))))
+    return blocks
+
+
+def list_place(view: Mapping[str, Any]) -> ListPlace:
+    """Returns which list a person uses. Raises ValueError."""
+    return _place_of(json.loads(view["private_metadata"])["channel_id"], view["id"])
+
+
+def schedule_id(value: str) -> int:
+    """Returns the schedule that the value of a button names. Raises ValueError for one that no schedule has."""
+    if not _SCHEDULE_ID.fullmatch(value):
+        raise ValueError("schedule")
+    return int(value)
+
+
+def schedule_waiting(value: str) -> int | None:
+    """Returns the schedule that the value of a button to sign in names; None if that is for a call of an answer."""
+    return int(value) if _SCHEDULE_ID.fullmatch(value) else None
+
+
+def list_channel(value: str) -> str:
+    """Returns the channel that the value of a button for a list names. Raises ValueError."""
+    return _place_of(value, "").channel_id
+
+
+def _place_of(channel_id: str, view_id: str) -> ListPlace:
+    if not (_PLACE.fullmatch(channel_id) and _VIEW_ID.fullmatch(view_id)):
+        raise ValueError("place")
+    return ListPlace("" if is_direct(channel_id) else channel_id, view_id)
+
+
+def list_button(channel_id: str) -> Json:
+    """Returns the button that lists a channel's schedules, or with "" the presser's own."""
+    return button(ScheduleAction.LIST, texts.schedules.SCHEDULES, channel_id)
+
+
+def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
+    """Returns App Home's part about a person's schedules; nothing if there are none."""
+    if not schedules:
+        return []
+    blocks = [section(mrkdwn(f"*{texts.schedules.YOUR_SCHEDULES}*"))]
+    for schedule in schedules[:MAX_AT_HOME]:
+        blocks.append(section(plain_text(_words(schedule, AT_HOME_CHARS))))
+        blocks.append(context(mrkdwn(" · ".join([*_when(schedule), _place(schedule)]))))
+    if (more := len(schedules) - MAX_AT_HOME) > 0:
+        blocks.append(context(plain_text(texts.home.more_channels(more))))
+    return [*blocks, actions([list_button("")])]
+
+
+def run_notice(run: Run, signed_out: Sequence[str] = ()) -> Json:
+    """Returns the arguments of chat.postMessage that tell why a run was skipped, or has paused its schedule.
+
+    `signed_out`: the servers to which the reader, its creator, must sign in.
+    """
+    schedule = run.schedule
+    if run.is_at_pause:
+        return _pause_notice(schedule, signed_out)
+    next_time = "" if schedule.next_at is None else moment(schedule.next_at)
+    sentence = texts.schedules.run_skipped(moment(run.due_at), run.skipped or "", next_time)
+    words = context(plain_text(_words(schedule, WORDS_ROOMS[0])))
+    return plain.message([section(mrkdwn(sentence)), words])
+
+
+def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
+    place = "" if is_direct(schedule.channel_id) else f"<#{schedule.channel_id}>"
+    why = texts.schedules.signed_out(signed_out) if signed_out else texts.schedules.PAUSE_REASONS[schedule.paused or ""]
+    sentence = texts.schedules.schedule_paused(why, f"<@{schedule.user_id}>", place)
+    words = section(plain_text(_words(schedule, WORDS_ROOMS[0])))
+    number, buttons = str(schedule.id), []
+    if signed_out:
+        buttons.append(button(ReplyAction.SIGN_IN, texts.accounts.SIGN_IN, number, primary=True))
+    at_due_time = PauseReason.MISSED, PauseReason.QUOTA, PauseReason.SIGNED_OUT
+    if schedule.rule.at is not None and schedule.paused in at_due_time:
+        buttons.append(button(ScheduleAction.RUN, texts.schedules.RUN_NOW, number))
+    elif not signed_out:
+        buttons.append(button(ScheduleAction.RESUME, texts.schedules.RESUME, number))
+    return plain.message([section(mrkdwn(sentence)), words, actions([*buttons, stop_button(schedule.id)])])
+
+
+def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, block_id: str) -> Json:
+    """Returns the line of a run's post that says whose it is and why it comes, with Stop. `names`: of people, by ID."""
+    creator, changer = (escape(names.get(id_, id_)) for id_ in (schedule.user_id, schedule.changed_by))
+    text = mrkdwn(texts.schedules.scheduled_by(creator, _rule(schedule.rule), changer, is_late=is_late))
+    return {**section(text), "accessory": stop_button(schedule.id), "block_id": block_id}
+
+
+def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *, is_late: bool) -> Json:
+    """Returns the arguments of chat.postMessage for a schedule's run; `names`: of people, by ID.
+
+    A model wrote the words, so nothing in them is markup. The line's block_id is the run's mark.
+    """
+    text = without_schemes(question.text)
+    line = run_line(run.schedule, names, is_late=is_late, block_id=f"{MARK}{question.view_id}")
+    quote = rich_text_quote(text, f"{RUN}{question.user_id}")
+    return plain.message([quote, line])
+
+
+def _words(schedule: Schedule, limit: int) -> str:
+    return without_schemes(beginning(schedule.words, limit))
+
+
+def _rule(rule: Rule) -> str:
+    return texts.words.sentence_case(rule.in_words) if rule.cron else texts.schedules.ONCE
+
+
+def _when(schedule: Schedule) -> list[str]:
+    """Returns a schedule's number and rule, who else has changed it, and what comes next, in mrkdwn."""
+    if schedule.paused:
+        state = texts.schedules.paused_because(schedule.paused)
+    elif schedule.next_at is None:
+        state = texts.schedules.SCHEDULE_OVER
+    else:
+        state = texts.schedules.NEXT_TIME + moment(schedule.next_at)
+    changed = [texts.schedules.changed_by(f"<@{schedule.changed_by}>")] if schedule.changed_by else []
+    return [f"{texts.schedules.NUMBER} {schedule.id}", _rule(schedule.rule), *changed, state]
+
+
+def moment(at: float) -> str:
+    """Returns a time in the reader's time zone, in mrkdwn."""
+    return moment_mrkdwn(at, texts.words.TIME_FORMAT, texts.words.time_in_utc(datetime.fromtimestamp(at, UTC)))
+
+
+def _place(schedule: Schedule) -> str:
+    channel_id = schedule.channel_id
+    return (
+        texts.schedules.IN_OUR_DIRECT_MESSAGE if is_direct(channel_id) else texts.schedules.posts_in(f"<#{channel_id}>")
+    )
+
+
+def _terms(schedule: Schedule) -> list[str]:
+    used = texts.schedules.used_this_month(texts.quotas.amount(schedule.used.tokens, schedule.used.cost_usd))
+    with_account = [texts.schedules.with_account(schedule.accounts)] if schedule.accounts else []
+    return [used, *with_account, *([texts.schedules.ONLY_IF_SOMETHING_IS_NEW] if schedule.only_if_changed else [])]
+
+
+def _buttons(schedule: Schedule) -> Json:
+    value = str(schedule.id)
+    buttons = [button(ScheduleAction.CHANGE, texts.schedules.CHANGE, value)]
+    if schedule.paused:
+        buttons.append(button(ScheduleAction.RESUME, texts.schedules.RESUME, value))
+    elif not schedule.is_done:
+        buttons.append(button(ScheduleAction.PAUSE, texts.schedules.PAUSE, value))
+    run = button(ScheduleAction.RUN, texts.schedules.RUN_NOW, value)
+    return actions([*buttons, run, stop_button(schedule.id)], f"schedule-{schedule.id}")
+
+
+def stop_button(number: int, label: str = texts.actions.STOP) -> Json:
+    """Returns the button that stops a schedule, once a person is sure."""
+    sure = confirm(
+        texts.schedules.STOP_SCHEDULE_TITLE,
+        texts.schedules.STOP_SCHEDULE_QUESTION,
+        yes=texts.actions.STOP,
+        no=texts.actions.KEEP,
+    )
+    return button(ScheduleAction.STOP, label, str(number), confirm=sure)
+
+
+def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | None, zone: str) -> Json:
+    """Returns the modal that changes a schedule. `place`: the list that shows it, None if none does.
+
+    `weekly`: its rule as its reader has it in their `zone`; None if that is another rule than days and a time.
+    """
+    label = texts.schedules.SCHEDULE_LABELS[ScheduleField.WORDS]
+    words = text_area(ScheduleField.WORDS, placeholder=label, initial=schedule.words, focus=True)
+    skips = checkboxes(
+        ScheduleField.ONLY_IF_CHANGED,
+        {ScheduleField.ONLY_IF_CHANGED: texts.schedules.SKIP_IF_UNCHANGED},
+        chosen=(ScheduleField.ONLY_IF_CHANGED,) if schedule.only_if_changed else (),
+        focus=False,
+    )
+    labels = {str(day % 7): texts.rules.day_of_week(day) for day in range(1, 8)}
+    chosen = tuple(map(str, weekly.days)) if weekly else ()
+    days = checkboxes(ScheduleField.DAYS, labels, chosen=chosen, focus=False)
+    other = "" if weekly else when_of(schedule.rule)
+    time_label = texts.schedules.in_zone(texts.schedules.SCHEDULE_LABELS[ScheduleField.TIME], zone)
+    fields = [
+        _field(ScheduleField.WORDS, words),
+        _field(ScheduleField.DAYS, days, optional=True),
+        input_field(
+            ScheduleField.TIME,
+            time_label,
+            time_picker(ScheduleField.TIME, weekly.time if weekly else ""),
+            optional=True,
+        ),
+        _field(
+            ScheduleField.OTHER,
+            text_line(ScheduleField.OTHER, placeholder="0 9 1 * *", initial=other, focus=False),
+            optional=True,
+        ),
+        _field(ScheduleField.ONLY_IF_CHANGED, skips, optional=True),
+        _tokens_field(ScheduleField.RUN_TOKENS, schedule.run_tokens),
+        _tokens_field(ScheduleField.DAY_TOKENS, schedule.day_tokens),
+    ]
+    return modal(
+        _ID,
+        texts.schedules.CHANGE_SCHEDULE_TITLE,
+        [context(mrkdwn(" · ".join(_when(schedule)))), *fields],
+        submit=texts.settings.SAVE,
+        close=texts.settings.CANCEL,
+        private_metadata=json.dumps({"id": str(schedule.id), "place": asdict(place) if place else None}),
+    )
+
+
+def _submitted(view: Mapping[str, Any]) -> SubmittedSchedule:
+    metadata = json.loads(view["private_metadata"])
+    place = _place_of(**metadata["place"]) if metadata["place"] else None
+    entered, shown = _entered(view), _entered(untouched(view))
+    changed = {field: text for field, text in entered.items() if text != shown[field]}
+    return SubmittedSchedule(schedule_id(metadata["id"]), place, changed)
+
+
+def _entered(view: Mapping[str, Any]) -> dict[ScheduleField, str]:
+    values = values_of(view)
+    boxes = {
+        field: ",".join(sorted(checked(view, field))) for field in (ScheduleField.DAYS, ScheduleField.ONLY_IF_CHANGED)
+    }
+    return {field: values.get(field, "").strip() for field in ScheduleField} | boxes
+
+
+def when_of(rule: Rule) -> str:
+    """Returns a rule as people write it: five fields or one time, and the zone."""
+    when = rule.cron if rule.at is None else f"{datetime.fromtimestamp(rule.at, zone_of(rule.zone)):%Y-%m-%d %H:%M}"
+    return f"{when} {rule.zone}"
+
+
+def _field(name: ScheduleField, element: Json, *, optional: bool = False) -> Json:
+    hint = texts.schedules.SCHEDULE_HINTS.get(name, "")
+    return input_field(name, texts.schedules.SCHEDULE_LABELS[name], element, hint=hint, optional=optional)
+
+
+def _tokens_field(name: ScheduleField, initial: int) -> Json:
+    entry = number_input(name, placeholder=texts.schedules.SCHEDULE_LABELS[name], initial=str(initial), decimals=False)
+    return _field(name, entry)
+
+
+CHANGE_SCHEDULE = Modal(_ID, _change_modal, _submitted, lambda _: ScheduleField.WORDS)

@@ -1,0 +1,56 @@
+"""The modal in which a person signs in to an MCP server: a link to its page, a field for an address or a code. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bot.core import texts
+from bot.core.calls import ApprovalPlace
+from bot.slack.blockkit import Json, input_field, line, modal, part, rich_text, text_area, text_line, values_of, words
+from bot.slack.views.modal import Modal, metadata_of
+
+_ID = "sign_in_address"
+_ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class PastedAddress:
+    """The address or code that a person entered, and the call that waits for their sign-in."""
+
+    place: ApprovalPlace
+    address: str | None = field(repr=False)
+    """None if the modal has no field."""
+
+
+def _sign_in_modal(server: str, url: str, place: ApprovalPlace, *, with_code: bool, user_code: str = "") -> Json:
+    """Returns the modal for a server, with its page's address.
+
+    `with_code`: whether Typist's own page comes last. `user_code`: what people confirm on the server's page, and then
+    bring nothing from there.
+    """
+    of_code = texts.accounts.THEN_TYPE, texts.accounts.KEEP_CODE, texts.accounts.CODE, "WDJB-MJHT"
+    of_address = texts.accounts.THEN_COPY, texts.accounts.NEVER_ELSEWHERE, texts.accounts.ADDRESS, "http://127.0.0.1:…"
+    then, never, label, example = of_code if with_code else of_address
+    if user_code:
+        then, never = texts.accounts.enter_there(user_code), texts.accounts.CONFIRM_FIRST
+    link = {"type": "link", "url": url, "text": texts.accounts.open_page(server), "style": {"bold": True}}
+    steps = {"type": "rich_text_list", "style": "ordered", "elements": [line(link), line(words(then))]}
+    warning = part("rich_text_section", words(never, "italic"))
+    text_field = text_line if with_code else text_area
+    entry = text_field(_ADDRESS, placeholder=example, initial="", focus=False)
+    return modal(
+        _ID,
+        texts.accounts.SIGN_IN_TITLE,
+        [rich_text([steps, warning]), *([] if user_code else [input_field(_ADDRESS, label, entry, optional=False)])],
+        submit=texts.accounts.DONE if user_code else texts.accounts.SIGN_IN,
+        close=texts.settings.CANCEL,
+        private_metadata=json.dumps(asdict(place)),
+    )
+
+
+def _submitted(view: Mapping[str, Any]) -> PastedAddress:
+    return PastedAddress(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ADDRESS))
+
+
+ADDRESS_MODAL = Modal(_ID, _sign_in_modal, _submitted, lambda _: _ADDRESS)

@@ -1,0 +1,203 @@
+"""People's accounts at MCP servers, sign-ins under way, and Typist's registrations. All secrets are ciphertext.
+
+An account's secret differs each time it is written, so it tells whether anybody has changed it since it was read.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store import audit
+from bot.store.database import Operations, reads, writes
+from bot.store.rows import put
+from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
+
+SIGN_IN_S = 600.0
+"""How long a person has between the link to the server's page and the pasted address."""
+REFRESH_S = 30.0
+"""How long a process may take to refresh tokens before another one tries it: longer than its requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A person, and the server at which they have an account."""
+
+    team_id: str
+    user_id: str
+    server: str
+
+
+Still = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a person's sign-in: a call of an answer, or a schedule that theirs has paused as it ended."""
+
+    owner: Owner
+    name: str
+    """Tells it from all else that waits: `state` is bound to it."""
+    still: Still
+    """Returns whether it waits now."""
+    go_on: Callable[[], Awaitable[str]]
+    """Has it go on once the person is signed in; returns what they read in a response, "" if they see it elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person's account at a server."""
+
+    server: str
+    secret: str = field(repr=False)
+    scope: str
+    since: float
+    """When the person signed in, in seconds since the epoch."""
+
+
+class Accounts(Operations):
+    """Reads and writes accounts. A change leaves an audit entry in its transaction."""
+
+    @reads
+    async def of(self, connection: AsyncConnection, team_id: str, user_id: str) -> list[Account]:
+        """Returns a person's accounts, by the names of their servers."""
+        theirs = accounts.c.team_id == team_id, accounts.c.user_id == user_id
+        columns = accounts.c.server, accounts.c.secret, accounts.c.scope, accounts.c.since
+        rows = await connection.execute(sa.select(*columns).where(*theirs).order_by(accounts.c.server))
+        return [Account(*row) for row in rows]
+
+    @reads
+    async def secret(self, connection: AsyncConnection, owner: Owner) -> str | None:
+        """Returns the secret of an account, None if the person isn't signed in."""
+        found: str | None = await connection.scalar(sa.select(accounts.c.secret).where(*_is_of(owner, accounts)))
+        return found
+
+    @reads
+    async def counts(self, connection: AsyncConnection, team_id: str) -> dict[str, int]:
+        """Returns how many people are signed in, by server."""
+        people = sa.select(accounts.c.server, sa.func.count()).where(accounts.c.team_id == team_id)
+        rows = await connection.execute(people.group_by(accounts.c.server).order_by(accounts.c.server))
+        return {server: int(people) for server, people in rows}
+
+    @reads
+    async def owners(self, connection: AsyncConnection, user_id: str = "", server: str = "") -> list[Owner]:
+        """Returns whose accounts there are: a person's, those at a server, or all."""
+        named = (accounts.c.user_id, user_id), (accounts.c.server, server)
+        these = sa.select(accounts.c.team_id, accounts.c.user_id, accounts.c.server)
+        rows = await connection.execute(these.where(*(column == value for column, value in named if value)))
+        return [Owner(*row) for row in rows]
+
+    @reads
+    async def may_run(self, connection: AsyncConnection, owner: Owner, schedule_id: int) -> bool:
+        """Returns whether a schedule is this person's, and they have agreed that its runs use this account."""
+        this = schedules.c.id == schedule_id, schedules.c.team_id == owner.team_id, schedules.c.user_id == owner.user_id
+        agreed = await connection.scalar(sa.select(schedules.c.accounts).where(*this))
+        return owner.server in (agreed or ())
+
+    @writes
+    async def begin(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str, secret: str) -> None:
+        """Records a sign-in for a call. It takes the place of the person's earlier one at this server."""
+        await connection.execute(sa.delete(sign_ins).where(*_is_of(owner, sign_ins)))
+        values = {**_values(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
+        await connection.execute(sa.insert(sign_ins).values(state_hash=state_hash, **values))
+
+    @reads
+    async def is_open(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> bool:
+        """Returns whether a sign-in under way is this person's, for this server and call."""
+        return await connection.scalar(sa.select(sa.exists().where(*self._this(state_hash, owner, call)))) is True
+
+    @reads
+    async def waiting(self, connection: AsyncConnection, owner: Owner, call: str) -> tuple[str, str] | None:
+        """Returns the hash and the secret of a person's sign-in for a call; None if there is none, or too late."""
+        this = *_is_of(owner, sign_ins), sign_ins.c.call == call, sign_ins.c.expires_at > self._now()
+        row = (await connection.execute(sa.select(sign_ins.c.state_hash, sign_ins.c.secret).where(*this))).first()
+        return None if row is None else (row.state_hash, row.secret)
+
+    @reads
+    async def begun(self, connection: AsyncConnection, state_hash: str) -> tuple[Owner, str] | None:
+        """Returns whose sign-in is under way, and its secret; None if there is none, or its time is over."""
+        columns = sign_ins.c.team_id, sign_ins.c.user_id, sign_ins.c.server, sign_ins.c.secret
+        this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
+        row = (await connection.execute(sa.select(*columns).where(*this))).first()
+        return None if row is None else (Owner(*row[:3]), row.secret)
+
+    @writes
+    async def arrive(self, connection: AsyncConnection, state_hash: str, new_hash: str, secret: str) -> bool:
+        """Puts what a browser brought in place of what it was sent with; returns False if that has happened before."""
+        this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
+        arrived = sa.update(sign_ins).where(*this).values(state_hash=new_hash, secret=secret)
+        return (await connection.execute(arrived)).rowcount > 0
+
+    @writes
+    async def take(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> str | None:
+        """Ends a sign-in under way; returns its secret, which only the first to ask gets."""
+        taken = sa.delete(sign_ins).where(*self._this(state_hash, owner, call)).returning(sign_ins.c.secret)
+        secret: str | None = await connection.scalar(taken)
+        return secret
+
+    @writes
+    async def sign_in(self, connection: AsyncConnection, owner: Owner, secret: str, scope: str) -> None:
+        """Records that a person has signed in, in place of an earlier account at this server."""
+        now = self._now()
+        values = {"secret": secret, "scope": scope, "since": now, "refreshing_until": 0.0}
+        await put(connection, accounts, _values(owner), values)
+        await _note(connection, owner, "signed_in", now, owner.user_id)
+
+    @writes
+    async def begin_refresh(self, connection: AsyncConnection, owner: Owner, secret: str) -> bool:
+        """Lets this process alone refresh the tokens in a secret, for REFRESH_S; returns False if it mustn't."""
+        now = self._now()
+        free = _has(owner, secret), accounts.c.refreshing_until <= now
+        begun = sa.update(accounts).where(*free).values(refreshing_until=now + REFRESH_S)
+        return (await connection.execute(begun)).rowcount > 0
+
+    @writes
+    async def end_refresh(self, connection: AsyncConnection, owner: Owner, secret: str, new: str) -> bool:
+        """Records new tokens, or the old ones if nothing came of it; returns False if the account has changed since."""
+        ended = sa.update(accounts).where(_has(owner, secret)).values(secret=new, refreshing_until=0.0)
+        return (await connection.execute(ended)).rowcount > 0
+
+    @writes
+    async def end(self, connection: AsyncConnection, owner: Owner, secret: str, why: str, by: str = "") -> bool:
+        """Removes an account, unless it has changed since this secret was read; returns whether it is removed.
+
+        `by`: the admin who does it, or else the owner.
+        """
+        if not (await connection.execute(sa.delete(accounts).where(_has(owner, secret)))).rowcount:
+            return False
+        await _note(connection, owner, why, self._now(), by or owner.user_id)
+        return True
+
+    @reads
+    async def client(self, connection: AsyncConnection, issuer: str, redirect_uri: str) -> str | None:
+        """Returns the secret with Typist's registration at an authorization server, None if there is none."""
+        this = oauth_clients.c.issuer == issuer, oauth_clients.c.redirect_uri == redirect_uri
+        found: str | None = await connection.scalar(sa.select(oauth_clients.c.secret).where(*this))
+        return found
+
+    @writes
+    async def register(self, connection: AsyncConnection, issuer: str, redirect_uri: str, secret: str) -> None:
+        """Records Typist's registration at an authorization server, in place of an earlier one."""
+        await put(connection, oauth_clients, {"issuer": issuer, "redirect_uri": redirect_uri}, {"secret": secret})
+
+    def _this(self, state_hash: str, owner: Owner, call: str) -> tuple[sa.ColumnElement[bool], ...]:
+        in_time = sign_ins.c.expires_at > self._now()
+        return (*_is_of(owner, sign_ins), sign_ins.c.state_hash == state_hash, sign_ins.c.call == call, in_time)
+
+
+def _values(owner: Owner) -> dict[str, str]:
+    return {"team_id": owner.team_id, "user_id": owner.user_id, "server": owner.server}
+
+
+def _is_of(owner: Owner, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in _values(owner).items()]
+
+
+def _has(owner: Owner, secret: str) -> sa.ColumnElement[bool]:
+    return sa.and_(*_is_of(owner, accounts), accounts.c.secret == secret)
+
+
+async def _note(connection: AsyncConnection, owner: Owner, done: str, now: float, by: str) -> None:
+    facts, about = {"server": owner.server, "account": done}, {"team_id": owner.team_id, "user_id": owner.user_id}
+    await audit.setting_changed(connection, now, "account", facts, by=by, **about)

@@ -1,0 +1,162 @@
+"""Archives of XML, which office files are: their limits, entries, relationships, and elements by name.
+
+Producers use several versions of the same namespaces, so elements and attributes are found by their names without one.
+"""
+
+import io
+import posixpath
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import IO
+from xml.etree import ElementTree
+
+from files_to_markdown.document import Obstacle, Unreadable
+
+MAX_UNPACKED_BYTES = 100 * 2**20
+MAX_ENTRIES = 5_000
+_CHUNK_BYTES = 2**18
+_TYPES = "[Content_Types].xml"
+STREAMED = re.compile(r"content\.xml|xl/(?:worksheets/[^/]*|sharedStrings\d*)\.xml")
+"""What of an archive is read only until there is enough text, so its size says nothing."""
+
+
+class Archive:
+    """An office file, which its directory refuses if it is too large. Raises Unreadable if it can't be read."""
+
+    def __init__(self, content: bytes) -> None:
+        self._zip = zipfile.ZipFile(io.BytesIO(content))
+        entries = self._zip.infolist()
+        for entry in entries:
+            # Some programs on Windows divide folders so, and others begin at the root.
+            entry.filename = entry.filename.replace("\\", "/").removeprefix("./").lstrip("/")
+        self._zip.NameToInfo = {entry.filename: entry for entry in entries}
+        unpacked_bytes = sum(entry.file_size for entry in entries if not STREAMED.fullmatch(entry.filename))
+        if len(entries) > MAX_ENTRIES or unpacked_bytes > MAX_UNPACKED_BYTES:
+            raise Unreadable(Obstacle.TOO_LARGE)
+        # Bit 0: encrypted.
+        if any(entry.flag_bits & 1 for entry in entries):
+            raise Unreadable(Obstacle.PROTECTED)
+        self.names = [entry.filename for entry in entries]
+
+    def bytes_of(self, name: str) -> bytes:
+        """Returns an entry's bytes, b"" if there is none."""
+        return self._read(name) if name in self.names else b""
+
+    def stream(self, name: str) -> IO[bytes]:
+        """Returns an entry to read piece by piece."""
+        return self._zip.open(name)
+
+    def xml(self, name: str) -> ElementTree.Element:
+        """Returns an entry as XML."""
+        return parsed(self._read(name))
+
+    def beginning(self, name: str, max_bytes: int) -> tuple[ElementTree.Element, bool]:
+        """Returns the beginning of an entry as XML, whose last elements may lack their ends, and whether it is all."""
+        with self.stream(name) as stream:
+            return beginning_of(stream, max_bytes)
+
+    def _read(self, name: str) -> bytes:
+        if self._zip.getinfo(name).file_size > MAX_UNPACKED_BYTES:
+            raise Unreadable(Obstacle.TOO_LARGE)
+        return self._zip.read(name)
+
+    def type_of(self, name: str) -> str:
+        """Returns the MIME type that an office file states for an entry, "" if it states none."""
+        return self._types.get(name) or self._types.get(name.rpartition(".")[2]) or ""
+
+    @cached_property
+    def _types(self) -> dict[str, str]:
+        types = self.xml(_TYPES) if _TYPES in self.names else ()
+        return {one.get("PartName", one.get("Extension", "")).lstrip("/"): one.get("ContentType", "") for one in types}
+
+    def matching(self, pattern: str) -> Iterator[str]:
+        """Yields the names of entries that match a pattern, in the order of the numbers in them."""
+        found = [name for name in self.names if re.fullmatch(pattern, name)]
+        return iter(sorted(found, key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)]))
+
+    def count(self, pattern: str, of: bytes) -> int:
+        """Returns how often the expression `of` is found in the entries whose names match the pattern."""
+        return sum(len(re.findall(of, self.bytes_of(name))) for name in self.matching(pattern))
+
+
+def parsed(xml: bytes) -> ElementTree.Element:
+    """Returns XML as an element. expat loads no external entities, and refuses those that grow."""
+    return ElementTree.fromstring(xml)  # noqa: S314
+
+
+def beginning_of(
+    stream: IO[bytes], limit: int, size_of: Callable[[bytes], int] = len
+) -> tuple[ElementTree.Element, bool]:
+    """Returns the beginning of an XML file, whose last elements may lack their ends, and whether it is all.
+
+    `size_of`: what the limit counts of a piece.
+    """
+    size = 0
+    builder = ElementTree.TreeBuilder()
+    parser = ElementTree.XMLParser(target=builder)  # noqa: S314
+    while (chunk := stream.read(_CHUNK_BYTES)) and (size := size + size_of(chunk)) <= limit:
+        parser.feed(chunk)
+    if not chunk:
+        parser.close()
+    return builder.close(), not chunk
+
+
+def local(element: ElementTree.Element) -> str:
+    """Returns an element's name without its namespace."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def attribute(element: ElementTree.Element, name: str) -> str:
+    """Returns an attribute by its name without a namespace, "" if it is missing."""
+    return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
+def relations_of(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yields the ids of a part's relationships, each with its kind and the part that it leads to."""
+    folder, file = posixpath.split(name)
+    relations = posixpath.join(folder, "_rels", f"{file}.rels")
+    for element in archive.xml(relations) if relations in archive.names else ():
+        target = posixpath.normpath(posixpath.join(folder, element.get("Target", ""))).lstrip("/")
+        yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], target)
+
+
+def main_part(archive: Archive, root: str, usual: str) -> str:
+    """Returns the name of the part that is the document, if its root has that name, or else the usual one.
+
+    `usual`: an expression. Returns "" if there is neither.
+    """
+    begin = re.compile(rb"<(?:\w+:)?%s[\s>]" % root.encode())
+    related = (target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument")
+    found = (name for name in related if begin.search(archive.bytes_of(name)[:10_000]))
+    return next(found, "") or next(archive.matching(usual), "")
+
+
+def addresses_of(archive: Archive, name: str) -> dict[str, str]:
+    """Returns the addresses outside the file that a part's relationships lead to, by id."""
+    folder, file = posixpath.split(name)
+    relations = posixpath.join(folder, "_rels", f"{file}.rels")
+    elements = archive.xml(relations) if relations in archive.names else ()
+    return {
+        element.get("Id", ""): element.get("Target", "")
+        for element in elements
+        if element.get("TargetMode") == "External"
+    }
+
+
+def child(element: ElementTree.Element, name: str) -> ElementTree.Element | None:
+    """Returns the first child of that name."""
+    return next((one for one in element if local(one) == name), None)
+
+
+def value_of(element: ElementTree.Element, name: str) -> str:
+    """Returns the value of the first child of that name, "" if there is none."""
+    found = child(element, name)
+    return "" if found is None else attribute(found, "val")
+
+
+def is_on(element: ElementTree.Element, name: str) -> bool:
+    """Returns whether a property is there and isn't switched off."""
+    found = child(element, name)
+    return found is not None and attribute(found, "val") not in ("0", "false", "off", "none")

@@ -1,0 +1,323 @@
+"""The letters in bytes: as a file declares them, as UTF-8, or as chardet guesses. Guesses are said.
+
+Python imports each codec when its name first comes up, in any of a mail's headers or an RTF file's fonts. Once files
+are denied that fails. So `load_codecs` loads all of them before, in 0.1 s and 4 MB. Names that other programs use for
+the same charsets lead to Python's codecs here, also for the libraries that decode by themselves.
+"""
+
+import codecs
+import encodings
+import encodings.aliases
+import pkgutil
+import re
+import unicodedata
+from _multibytecodec import MultibyteIncrementalDecoder
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from files_to_markdown.document import MAX_CONTROLS, MAX_CONTROLS_OF_GUESS, as_shown, decode_text, is_binary
+
+_NO_CHARSETS = frozenset(
+    ("aliases", "idna", "punycode", "undefined", "mbcs", "oem", "unicode_escape", "raw_unicode_escape")
+)
+"""Not how texts are stored. Decoding punycode takes quadratic time."""
+_PREFIX = re.compile(r"(?:x|cs)(?=[a-z])")
+_PAGE = re.compile(r"(?:windows|win|microsoft|ms|cp|codepage|dos|oem|ibm|ansi)0*(\d{3,4})")
+_ALIASES = {
+    "ansi": "cp1252",
+    "userdefined": "cp1252",
+    "macintosh": "macroman",
+    "mac": "macroman",
+    "macce": "maclatin2",
+    "macukrainian": "maccyrillic",
+    "cp31j": "cp932",
+    "windows31j": "cp932",
+    "cp1361": "johab",
+    "cp936": "gb18030",
+    "cp50220": "iso2022jpext",
+    "cp50221": "iso2022jpext",
+    "cp50222": "iso2022jpext",
+    "iso2022jpms": "iso2022jpext",
+    "euccn": "gb18030",
+    "gb23121980": "gb18030",
+    "gb231280": "gb18030",
+    "ksc56011987": "cp949",
+    "ksc5601": "cp949",
+    "big5eten": "big5hkscs",
+    "cnbig5": "big5hkscs",
+    "unicode": "utf16",
+    "ucs2": "utf16",
+    "iso10646ucs2": "utf16",
+    "ucs4": "utf32",
+    "koi8": "koi8r",
+    "visual": "iso88598",
+    "logical": "iso88598",
+    "ansinew": "cp1252",
+    "applemac": "macroman",
+    **dict.fromkeys(("macjapanese", "cp10001"), "cp932"),
+    **dict.fromkeys(("macchinesetrad", "cp10002"), "big5hkscs"),
+    **dict.fromkeys(("mackorean", "cp10003"), "cp949"),
+    **dict.fromkeys(("macchinesesimp", "cp10008"), "gb18030"),
+    **dict.fromkeys(("machebrew", "cp10005"), "cp1255"),
+    **dict.fromkeys(("macthai", "cp10021"), "cp874"),
+    **dict.fromkeys(("macrumanian", "cp10010"), "macromanian"),
+    "cp10000": "macroman",
+    "cp10004": "macarabic",
+    "cp10006": "macgreek",
+    **dict.fromkeys(("cp10007", "cp10017"), "maccyrillic"),
+    "cp10029": "maclatin2",
+    "cp10079": "maciceland",
+    "cp10081": "macturkish",
+    "cp10082": "maccroatian",
+    "cp20866": "koi8r",
+    "cp21866": "koi8u",
+    **{f"cp{28_590 + part}": f"iso8859{part}" for part in range(1, 17)},
+}
+"""Beside Python's own, and without the prefixes above."""
+_SUPERSETS = {
+    **dict.fromkeys(("ascii", "iso8859-1"), ("cp1252",)),
+    "iso8859-9": ("cp1254",),
+    **dict.fromkeys(("iso8859-11", "tis-620"), ("cp874",)),
+    "shift_jis": ("cp932", "shift_jis_2004"),
+    "euc_jp": ("euc_jis_2004",),
+    "iso2022_jp": ("iso2022_jp_ext", "iso2022_jp_2004"),
+    **dict.fromkeys(("gb2312", "gbk"), ("gb18030",)),
+    "euc_kr": ("cp949",),
+    "big5": ("cp950", "big5hkscs"),
+}
+"""The charsets that programs write although they name a smaller one, such as windows-1252 with its curly quotes."""
+_SEVEN_BITS = re.compile(r"iso2022|hz|utf-7")
+_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+_ESCAPED = re.compile(rb"\x1b(?:\$[@B(]|\(J|\$\)C)")
+_GUESSED = (
+    *("cp932", "euc_jis_2004", "gb18030", "big5hkscs", "cp949", "utf-16-le", "utf-16-be"),
+    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874"),
+    *("koi8-u", "iso8859-2", "iso8859-5", "cp866"),
+)
+"""Not all that chardet knows: more candidates make more mistakes among the frequent ones."""
+_WESTERN = "cp1252"
+_UTF_8_LETTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
+_MIN_LETTERS_BYTES = 6
+"""Fewer bytes that are letters of UTF-8 may be of a charset with two bytes a letter."""
+_UPPER_CONTROLS = re.compile("[\x80-\x84\x86-\x9f]")
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+_LETTER = re.compile(rb"[\x80-\xff]")
+_MAX_LEAD_BYTES = 200
+_SHOWN = {"cp932": "Shift_JIS", "cp949": "EUC-KR", "euc_jis_2004": "EUC-JP", "gb18030": "GB18030", "big5hkscs": "Big5"}
+_PRIMERS = ("Имя;Город;Сумма".encode("cp1251"), "Größe;3".encode(_WESTERN), "名前カタカナ".encode("euc_jp"))
+"""chardet opens its tables as it needs them."""
+_MIN_CONFIDENCE = 0.05
+_SAMPLE_BYTES = 100_000
+_MAX_ODD = 0.02
+"""The share of characters that may be damaged in a text whose charset is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """A text, and the charset that was guessed for it, "" if there was no need to guess."""
+
+    text: str = field(repr=False)
+    guess: str = ""
+
+
+def load_codecs() -> None:
+    """Loads all codecs of texts. From then on, none is imported."""
+    for module in pkgutil.iter_modules(encodings.__path__):
+        if module.name != "punycode":
+            with suppress(LookupError, ImportError):
+                _loaded[_key(module.name)] = codecs.lookup(module.name)
+    for alias, name in encodings.aliases.aliases.items():
+        if known := _loaded.get(_key(name)):
+            _loaded.setdefault(_key(alias), known)
+    codecs.unregister(encodings.search_function)
+
+
+def load_detector(content: bytes) -> None:
+    """Loads chardet, if bytes need it: it takes 0.48 s and 32 MB."""
+    names_none = b"charset" not in content and b"CHARSET=" not in content
+    if decode_text(content) is None or (names_none and (b"ncoding: " in content or b"QUOTED-PRINTABLE:" in content)):
+        for words in _PRIMERS:
+            _guessed(words, words)
+
+
+_loaded: dict[str, codecs.CodecInfo] = {}
+
+
+def _key(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def _search(name: str) -> codecs.CodecInfo | None:
+    """Returns the codec of a name that Python doesn't know, or that is loaded."""
+    key = _key(name)
+    for short in (key, _PREFIX.sub("", key)):
+        page = _PAGE.fullmatch(short)
+        for known in (short, _ALIASES.get(short), f"cp{page[1]}" if page else None, *_family(short)):
+            if known is None:
+                continue
+            if codec := _loaded.get(known) if _loaded else _imported(known, name):
+                return codec
+    return None
+
+
+def _family(key: str) -> Iterator[str]:
+    """Yields the charsets of which a name is a variant, such as utf8mb4, unicode-1-1-utf-7 and iso-8859-8-i."""
+    for family in ("utf7", "utf8", "shiftjis", "ksc5601", "gb18030", "gbk", "gb2312", "big5", "koi8r", "koi8u"):
+        if family in key:
+            yield _ALIASES.get(family, family)
+    if found := re.match(r"iso(8859\d{1,2}|latin\d)", key):
+        yield found[1] if "latin" in key else f"iso{found[1]}"
+
+
+def _imported(key: str, name: str) -> codecs.CodecInfo | None:
+    """Returns a codec before all are loaded. `name`: what is being looked up, which would lead here again."""
+    names = encodings.aliases.aliases
+    module = {_key(one): module for alias, module in names.items() for one in (alias, module)}.get(key, key)
+    with suppress(LookupError):
+        return None if module == name else codecs.lookup(module)
+    return None
+
+
+codecs.register(_search)
+
+
+def known_name(charset: str) -> str:
+    """Returns Python's name of a charset, "" if it has none or it stores no texts."""
+    if any(_key(name) == _key(charset) for name in _NO_CHARSETS):
+        return ""
+    try:
+        info = codecs.lookup(charset)
+    except (LookupError, ValueError, OSError):
+        return ""
+    return info.name if info._is_text_encoding else ""
+
+
+def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
+    """Returns the text in bytes, None if they hold none. `declared`: the charsets that the file names, best first."""
+    if (text := _wide(content)) is not None:
+        return Letters(text)
+    # Paddings of a disk's block, and the end of a file under DOS.
+    content = content.rstrip(b"\0\x1a") or content
+    names = [name for name in map(known_name, declared) if name]
+    for name in (*_before_unicode(content, names), "utf-8", *_wider(names)):
+        if (text := _strict(content, name)) is not None:
+            return Letters(text)
+    sample = b"\n".join(_lines_with_letters(content))
+    if not sample:
+        return None
+    for name in (*names, "utf-8"):
+        if _nearly(sample, name) is not None and (text := _nearly(content, name)) is not None:
+            return Letters(text, _shown(name))
+    return _guessed(content, sample)
+
+
+def _lines_with_letters(content: bytes) -> Iterator[bytes]:
+    """Yields lines until they are enough for a guess. Lines of ASCII say nothing, and in a table, letters come late."""
+    room, at = _SAMPLE_BYTES, 0
+    while room > 0 and (letter := _LETTER.search(content, at)):
+        begin = max(content.rfind(b"\n", at, letter.start()) + 1, at, letter.start() - _MAX_LEAD_BYTES)
+        end = content.find(b"\n", letter.end(), begin + room)
+        at = end if end > 0 else begin + room
+        yield content[begin:at]
+        room -= at - begin
+
+
+def _before_unicode(content: bytes, names: Sequence[str]) -> Iterator[str]:
+    """Yields the charsets to try before UTF-8: those of seven bits, and of two bytes if letters of UTF-8 are few."""
+    yield from filter(_SEVEN_BITS.match, names)
+    if _ESCAPED.search(content):
+        yield from ("iso2022_jp_ext", "iso2022_kr")
+    if sum(map(len, _UTF_8_LETTER.findall(content, 0, _SAMPLE_BYTES))) < _MIN_LETTERS_BYTES:
+        yield from _wider([name for name in names if _has_two_bytes(name)])
+
+
+def _wider(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        yield from (name, *_SUPERSETS.get(name, ()))
+
+
+def _has_two_bytes(name: str) -> bool:
+    return isinstance(codecs.getincrementaldecoder(name)(), MultibyteIncrementalDecoder)
+
+
+def _strict(content: bytes, name: str) -> str | None:
+    """Returns the text, None if its bytes aren't of this charset, or give control characters."""
+    try:
+        text = content.decode("utf-8-sig" if name == "utf-8" else name)
+    except (UnicodeError, LookupError):
+        return None
+    # No text has these, but windows-1252 has its quotes there.
+    has_upper_controls = not name.startswith("utf") and _UPPER_CONTROLS.search(text)
+    return None if is_binary(text, MAX_CONTROLS) or has_upper_controls else as_shown(text)
+
+
+def _wide(content: bytes) -> str | None:
+    """Returns a text of two or four bytes a character: with a mark, or if zeros stand in the same places throughout."""
+    for mark, name in _MARKS.items():
+        if content.startswith(mark):
+            return _strict(content[: len(content) // len(mark) * len(mark)], name)
+    sample = content[: _SAMPLE_BYTES // 4 * 4]
+    # A text of one byte a letter may have a few, too.
+    if b"\0" not in sample or (sample.count(0) * 5 < len(sample) and decode_text(content) is not None):
+        return None
+    for width, names in ((4, ("utf-32-le", "utf-32-be")), (2, ("utf-16-le", "utf-16-be"))):
+        zeros = [sample[at::width].count(0) for at in range(width)]
+        name = names[zeros[0] > zeros[-1]]
+        if min(zeros) * 4 <= max(zeros) and _is_plausible(sample.decode(name, errors="replace")):
+            return _strict(content[: len(content) // width * width], name)
+    return None
+
+
+def _is_plausible(text: str) -> bool:
+    """Whether nearly all characters are assigned: random bytes give many that aren't."""
+    sample = text[:2_000]
+    odd = sum(character == "\ufffd" or unicodedata.category(character) in ("Cn", "Co") for character in sample)
+    return odd <= len(sample) * _MAX_ODD
+
+
+def _nearly(content: bytes, name: str) -> str | None:
+    """Returns a text of which a few bytes are damaged. In UTF-8, these are read as windows-1252: logs mix the two."""
+    if name == "utf-8":
+        text = content.decode(name, errors="surrogateescape")
+        odd = _ESCAPED_BYTE.findall(text)
+        if len(odd) * 4 > len(_UTF_8_LETTER.findall(content)):
+            return None
+        text = _ESCAPED_BYTE.sub(lambda found: _western(found[0]), text)
+    else:
+        text = content.decode(_SUPERSETS.get(name, (name,))[-1], errors="replace")
+        if text.count("\ufffd") > max(1, len(text) * _MAX_ODD):
+            return None
+    return None if is_binary(text, MAX_CONTROLS_OF_GUESS) else as_shown(text)
+
+
+def _western(escaped: str) -> str:
+    return escaped.encode(errors="surrogateescape").decode(_WESTERN, errors="replace")
+
+
+def _guessed(content: bytes, sample: bytes) -> Letters | None:
+    try:
+        import chardet
+    except (ImportError, OSError):
+        # Files are denied, and nothing showed the need before: a part of a mail names no charset, or an unknown one.
+        return Letters(as_shown(content.decode(_WESTERN, errors="replace")), _shown(_WESTERN))
+
+    found = chardet.detect(sample, include_encodings=_GUESSED, compat_names=False)
+    name, confidence = found["encoding"] or _WESTERN, found["confidence"] or 0
+    if confidence < _MIN_CONFIDENCE and not _has_two_bytes(name):
+        name = _WESTERN
+    text = content.decode(name, errors="replace")
+    if is_binary(text, MAX_CONTROLS_OF_GUESS) or text.count("\ufffd") > max(2, len(text) * _MAX_ODD):
+        return None
+    return Letters(as_shown(text), _shown(name))
+
+
+def _shown(name: str) -> str:
+    """Returns a charset's name as other programs show it."""
+    name = _SHOWN.get(name, name)
+    return f"windows-{name[2:]}" if re.fullmatch(r"cp(?:125\d|874)", name) else name

@@ -1,0 +1,83 @@
+"""Charts and diagrams of Word and PowerPoint: their titles, categories, series and words."""
+
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from files_to_markdown.archive import attribute, child, is_on, local, value_of
+from files_to_markdown.document import Draft
+from files_to_markdown.number_formats import GENERAL, saved_as
+
+MAX_POINTS = 10_000
+"""Of one series."""
+_ANY_PER_CENT = "0.##########%"
+"""An axis shows fewer digits than its numbers have."""
+
+
+def add_chart(root: Element, draft: Draft) -> None:
+    """Adds a chart to a draft: its titles, and a table with a row for each series."""
+    for title in (element for element in root.iter() if local(element) == "title"):
+        text = " ".join(" ".join(_texts_of(title)).split())
+        draft.add(f"Chart: {text}" if text else "", "\n")
+    header: list[str] | None = None
+    table = []
+    for name, categories, values in _rows_of(root, is_1904=is_on(root, "date1904")):
+        if categories != header:
+            header = categories
+            table.append(["", *categories])
+        table.append([name, *values])
+    draft.table(table)
+    # The newer charts of Office 2016 have their numbers beside the series.
+    for data in (element for element in root.iter() if local(element) == "data"):
+        draft.table(_points(level) for level in data.iter() if local(level) == "lvl")
+
+
+def _rows_of(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+    axes = {value_of(axis, "axId"): axis for axis in root.iter() if local(axis).endswith("Ax")}
+    for plot in root.iter():
+        # That of the categories comes first.
+        along, up = [*(axes.get(attribute(one, "val")) for one in plot if local(one) == "axId"), None, None][:2]
+        for series in (one for one in plot if local(one) == "ser"):
+            name = child(series, "tx")
+            title = "" if name is None else " ".join(_texts_of(name))
+            data = {local(one): one for one in series}
+            categories = data.get("cat", data.get("xVal"))
+            header = [] if categories is None else _points(categories, _format_of(along), is_1904=is_1904)
+            for values in (data[kind] for kind in ("val", "yVal", "bubbleSize") if kind in data):
+                code = _format_of(data.get("dLbls")) or (_ANY_PER_CENT if "%" in _format_of(up) else "")
+                if points := _points(values, code, is_1904=is_1904):
+                    yield title, header, points
+
+
+def _format_of(element: Element | None) -> str:
+    """Returns the number format of an axis or of labels, "" if it is that of the numbers."""
+    own = None if element is None else child(element, "numFmt")
+    return "" if own is None or attribute(own, "sourceLinked") in ("1", "true") else attribute(own, "formatCode")
+
+
+def _points(data: Element, otherwise: str = "", *, is_1904: bool = False) -> list[str]:
+    """Returns the values in their places. Of categories in several levels, the inner one comes first.
+
+    `otherwise`: the format of numbers that have none of their own.
+    """
+    points: dict[int, list[str]] = {}
+    saved = next((one.text for one in data.iter() if local(one) == "formatCode"), attribute(data, "formatCode"))
+    is_number = saved or any(local(one) in ("numCache", "numLit") for one in data.iter())
+    for point in (element for element in data.iter() if local(element) == "pt"):
+        at = attribute(point, "idx")
+        if at.isdecimal() and len(at) < 6 and int(at) < MAX_POINTS:
+            value = child(point, "v")
+            text = (point.text if value is None else value.text) or ""
+            code = attribute(point, "formatCode") or saved or GENERAL
+            code = otherwise if otherwise and code.lower() == GENERAL.lower() else code
+            points.setdefault(int(at), []).append(saved_as(text, code, is_1904=is_1904) or text if is_number else text)
+    return [", ".join(points.get(at, ())) for at in range(max(points) + 1)] if points else []
+
+
+def _texts_of(element: Element) -> list[str]:
+    return [one.text for one in element.iter() if local(one) in ("t", "v") and one.text]
+
+
+def add_diagram(root: Element, draft: Draft) -> None:
+    """Adds the words of a diagram to a draft, a line for each shape."""
+    for shape in (element for element in root.iter() if local(element) == "pt"):
+        draft.add(" ".join("".join(_texts_of(part)) for part in shape.iter() if local(part) == "p"), "\n")

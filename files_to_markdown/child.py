@@ -1,0 +1,156 @@
+"""The process that reads one document or converts one image: bytes in, JSON out.
+
+It is called as `python -m files_to_markdown.child KIND`, for an image with the pixels of its longer side and the bytes
+of a PNG.
+
+Its first limits come before it reads anything. Once the document and the readers are in memory it gives up opening
+files and starting processes. Limits don't stop calls that need no open file: those that name a path, or that reach into
+another process. So it also gives up all that Landlock covers (isolation.py). Where the kernel has none, code that a
+document smuggles into a library can still remove and truncate files that its user may write. An exit code other than 0
+means that the document is damaged or too large (process.py).
+"""
+
+import base64
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from types import FrameType
+from xml.parsers.expat import errors
+
+from files_to_markdown import charsets, formats, isolation
+from files_to_markdown.document import (
+    CPU_S,
+    MAX_DOCUMENT_BYTES,
+    MAX_IMAGE_BYTES,
+    MEMORY_BYTES,
+    OUT_OF_MEMORY,
+    Format,
+    Obstacle,
+    TimeIsUp,
+    Unreadable,
+)
+
+_OFFICE = ("mammoth", "python_calamine", "striprtf.striprtf", "xml.dom.expatbuilder")
+_LIBRARIES = {
+    Format.ARCHIVE: _OFFICE,
+    Format.OFFICE_XML: _OFFICE,
+    Format.OLE: ("python_calamine", "striprtf.striprtf"),
+    Format.RTF: ("striprtf.striprtf",),
+    Format.PDF: ("pypdfium2",),
+    Format.IMAGE: (
+        "files_to_markdown.images",
+        *(f"PIL.{name}ImagePlugin" for name in ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP")),
+    ),
+}
+_MAIL = (
+    b"Content-Type: multipart/mixed; boundary=b\n\n"
+    b"--b\nContent-Transfer-Encoding: base64\n\nYQ==\n--b\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 a\n"
+    b"--b\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nYQ==\n"
+    b"--b\nContent-Disposition: attachment; filename*=utf-8''a\nContent-Transfer-Encoding: quoted-printable\n\na\n"
+    b"--b--\n"
+)
+"""Read first, because `email` imports its parts as they are needed."""
+
+_NARROW = "__substg1.0_1000001E".encode("utf-16-le")
+"""The text of Outlook's message in a charset that it may not name."""
+_NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
+
+
+def main() -> None:
+    """Reads a document and writes it, or why it can't be read."""
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_CPU, CPU_S)
+    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _volunteer()
+    # Another document may be read beside it. /proc/self isn't this user's any more.
+    isolation.hide_memory()
+    kind = Format(sys.argv[1])
+    content = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES)
+    _load(kind, content)
+    isolation.deny_files()
+    _limit(resource.RLIMIT_NPROC, 0)
+    _limit(resource.RLIMIT_NOFILE, 0)
+    _end_in_time()
+    try:
+        # A document is soon over. Until then, cycles are few beside what is in use.
+        gc.disable()
+        said = _said(kind, content)
+    except Unreadable as error:
+        said = {"refusal": error.refusal}
+    except TimeIsUp:
+        said = {"refusal": Obstacle.TOO_LARGE}
+    except Exception as error:
+        if isinstance(error, MemoryError) or getattr(error, "code", None) == _NO_MEMORY_FOR_XML:
+            # At once: raising SystemExit takes memory, too.
+            os._exit(OUT_OF_MEMORY)
+        said = {"refusal": Obstacle.DAMAGED}
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    sys.stdout.buffer.write(json.dumps(said, ensure_ascii=False).encode(errors="replace"))
+    sys.stdout.buffer.flush()
+
+
+def _said(kind: Format, content: bytes) -> dict[str, object]:
+    """Returns what the document says, or the image, as JSON. Raises Unreadable, or any error of the libraries."""
+    if kind is not Format.IMAGE:
+        return asdict(formats.read(kind, content))
+    from files_to_markdown import images
+
+    media_type, packed, has_more = images.converted(content, *map(int, sys.argv[2:4]))
+    further: list[tuple[str, bytes]] = []
+    if has_more:
+        further, has_more = images.further_pages(content, MAX_IMAGE_BYTES - len(packed))
+    pages = [
+        {"media_type": kind, "base64": base64.b64encode(page).decode(), "has_more": False}
+        for kind, page in ((media_type, packed), *further)
+    ]
+    return {**pages[0], "has_more": has_more, "further": pages[1:]}
+
+
+def _limit(what: int, most: int) -> None:
+    """Lowers a limit for good. If the system forbids that, the document isn't read: an OSError ends the process."""
+    _, allowed = resource.getrlimit(what)
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    # macOS has no limit of addresses.
+    with suppress(ValueError):
+        resource.setrlimit(what, (most, most))
+
+
+def _end_in_time() -> None:
+    """Has TimeIsUp raised a second before the limit of CPU time, so that the beginning of a document is read."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    signal.signal(signal.SIGXCPU, time_is_up)
+    resource.setrlimit(resource.RLIMIT_CPU, (max(1, most - 1), most))
+
+
+def time_is_up(_signal: int, _frame: FrameType | None) -> None:
+    """Handles the signal that CPU time is nearly used up. A library that swallows the error is ended by the kernel."""
+    raise TimeIsUp
+
+
+def _volunteer() -> None:
+    """Makes the kernel end this process, rather than its parent, if the machine's or container's memory is used up."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def _load(kind: Format, content: bytes) -> None:
+    """Imports all that opens a file, which is impossible later."""
+    for library in _LIBRARIES.get(kind, ()):
+        importlib.import_module(library)
+    charsets.load_codecs()
+    if kind in (Format.CARDS, Format.CSV, Format.HTML, Format.MAIL, Format.NOTEBOOK, Format.TEXT) or (
+        kind is Format.OLE and _NARROW in content
+    ):
+        charsets.load_detector(content)
+    if kind in (Format.ARCHIVE, Format.MAIL, Format.OFFICE_XML, Format.OLE):
+        formats.read(Format.MAIL, _MAIL)
+
+
+if __name__ == "__main__":
+    main()

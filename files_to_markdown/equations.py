@@ -1,0 +1,33 @@
+"""Equations of Word and PowerPoint on a line of text, which has no fractions and powers."""
+
+from xml.etree.ElementTree import Element
+
+from files_to_markdown.archive import attribute, local
+
+_AROUND = {
+    "num": ("(", ")"),
+    "den": ("/(", ")"),
+    "sup": ("^(", ")"),
+    "sub": ("_(", ")"),
+    "deg": ("[", "]"),
+    "rad": ("√(", ")"),
+    "mr": ("", "; "),
+}
+"""What stands around parts of an equation."""
+
+
+def equation(element: Element) -> str:
+    """Returns an equation on a line, such as (a)/(b)."""
+    name = local(element)
+    if name == "t":
+        return element.text or ""
+    if name == "chr":
+        return attribute(element, "val")
+    if name == "naryPr" and all(local(child) != "chr" for child in element):
+        return "∫"
+    text = "".join(map(equation, element))
+    before, after = _AROUND.get(name, ("", ""))
+    if name == "d":
+        signs = {local(sign): attribute(sign, "val") for child in element if local(child) == "dPr" for sign in child}
+        before, after = signs.get("begChr", "("), signs.get("endChr", ")")
+    return f"{before}{text}{after}" if text else ""

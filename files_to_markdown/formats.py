@@ -1,0 +1,222 @@
+"""Which reader a document needs, by its bytes."""
+
+import io
+import re
+from collections.abc import Sequence
+from functools import partial
+from xml.etree.ElementTree import ParseError
+
+from olefile import OleFileIO
+
+from files_to_markdown.archive import Archive, beginning_of, local, main_part
+from files_to_markdown.book import CONTAINER, read_book
+from files_to_markdown.cards import read_cards
+from files_to_markdown.charsets import decode
+from files_to_markdown.document import Document, Draft, Format, Full, Obstacle, Part, TimeIsUp, Unreadable, decode_text
+from files_to_markdown.kind import document_kind
+from files_to_markdown.mail import read_mail
+from files_to_markdown.markup import read_html
+from files_to_markdown.notebook import read_notebook
+from files_to_markdown.office_xml import packed, read_office_sheets
+from files_to_markdown.open_document import read_open_document, read_open_sheets
+from files_to_markdown.outlook import PROPERTIES, read_message
+from files_to_markdown.pdf import read_pdf
+from files_to_markdown.rtf import read_rtf
+from files_to_markdown.sheets import is_protected, read_csv, read_sheets
+from files_to_markdown.slides import read_slides
+from files_to_markdown.word import read_word
+from files_to_markdown.workbook import read_workbook
+
+_CHARSET = re.compile(
+    rb"(?:charset|coding|set names)(?:\s{0,9}[=:]\s{0,9}|\s{1,9})[\"']?([\w.:-]{2,40})|code_page\((\d{3,5})\)"
+    rb"|\\inputencoding\{([\w-]{2,40})\}|\\(?:usepackage|RequirePackage)\s?\[([\w-]{2,40})\]\s?\{inputenc\}",
+    re.IGNORECASE,
+)
+"""As web pages, XML, style sheets, vCards, translations, databases' dumps, Python and TeX name theirs."""
+
+_BODY = re.compile(rb"<office:(text|spreadsheet|presentation|drawing)[\s/>]")
+_LEAD_BYTES = 2_048
+_MAX_TAGS = 1_200_000
+"""Of an office file that is one XML file. Pictures take many bytes, but elements take memory."""
+_LETTER = re.compile(rb"[\x80-\xff]")
+_MAX_JOINED = 3
+"""How deep documents may be joined to others."""
+_MAX_STYLES_BYTES = 2**20
+"""The styles of cells stand before them."""
+_CONTROLS = bytes((*range(1, 9), 11, *range(14, 27), *range(28, 32), 127))
+"""In a page of bytes. Others switch between charsets, or end lines."""
+
+
+def read(kind: Format, content: bytes) -> Document:
+    """Returns a document as Markdown. Raises Unreadable, or any error of the libraries.
+
+    If TimeIsUp is raised meanwhile, what was read so far is returned.
+    """
+    draft = Draft()
+    try:
+        kind = _add(kind, content, draft)
+    except TimeIsUp:
+        if draft.is_empty:
+            raise Unreadable(Obstacle.TOO_LARGE) from None
+        draft.leave_out(Part.END)
+    except Full:
+        # The draft says so.
+        pass
+    return draft.document(is_markdown=kind not in (Format.TEXT, Format.CARDS))
+
+
+def _add(kind: Format, content: bytes, draft: Draft, declared: Sequence[str] = (), depth: int = 0) -> Format:
+    """Adds a file to a draft, and returns what it was read as.
+
+    `declared`: the charsets that are named beside the file; `depth`: how many documents it is joined to.
+    """
+    match kind:
+        case Format.ARCHIVE:
+            _add_archive(content, draft, depth)
+        case Format.OLE:
+            _add_ole(content, draft)
+        case Format.FLAT_ODF | Format.OFFICE_XML:
+            return _add_xml(content, draft, depth)
+        case Format.RTF:
+            read_rtf(content[max(0, content.find(b"{\\rtf")) :], draft)
+        case Format.MAIL:
+            read_mail(content, draft)
+        case Format.PDF:
+            return _add_pdf(content, draft)
+        case Format.CARDS:
+            read_cards(content, [*declared, *_declared(content)], draft)
+        case _:
+            _add_text(kind, content, draft, declared)
+    return kind
+
+
+def _add_text(kind: Format, content: bytes, draft: Draft, declared: Sequence[str]) -> None:
+    text = _text(_without_controls(content) if kind is Format.HTML else content, declared, draft)
+    match kind:
+        case Format.HTML:
+            read_html(text, draft)
+        case Format.CSV:
+            read_csv(text, draft)
+        case Format.NOTEBOOK:
+            read_notebook(text, draft)
+        case _:
+            draft.add_ends(text)
+
+
+def _add_xml(content: bytes, draft: Draft, depth: int) -> Format:
+    """Adds an office file that is one XML file, and returns its format. A text may only begin like one."""
+    try:
+        root, is_whole = beginning_of(io.BytesIO(content.lstrip()), _MAX_TAGS, lambda piece: piece.count(b"<"))
+    except ParseError:
+        return _add(Format.TEXT, content, draft)
+    match local(root):
+        case "document":
+            read_open_document(root, root, None, draft)
+        case "Workbook":
+            read_office_sheets(root, draft)
+        case "wordDocument" | "package":
+            _add_archive(packed(root, draft), draft, depth)
+        case _:
+            return _add(Format.TEXT, content, draft)
+    draft.leave_out(Part.END, count=not is_whole)
+    return Format.OFFICE_XML
+
+
+def _add_pdf(content: bytes, draft: Draft) -> Format:
+    try:
+        read_pdf(content, draft)
+    except Unreadable as error:
+        # A text may begin with the mark of a PDF, but has no objects.
+        if error.refusal is not Obstacle.DAMAGED or b" obj" in content or decode_text(content) is None:
+            raise
+        return _add(Format.TEXT, content, draft)
+    return Format.PDF
+
+
+def _add_joined(name: str, media_type: str, content: bytes, draft: Draft, depth: int) -> None:
+    """Adds a file that a document shows in a place of its text. Raises Unreadable if it isn't read."""
+    is_page = "htm" in f"{media_type} {name.rpartition('.')[2]}".lower()
+    text = Format.HTML if is_page else Format.TEXT
+    kind = document_kind(name, media_type.partition(";")[0], content) or text
+    if depth > _MAX_JOINED:
+        raise Unreadable(Obstacle.TOO_LARGE)
+    _add(kind, content, draft, _names(media_type.encode()), depth)
+
+
+def _without_controls(content: bytes) -> bytes:
+    """Returns a page without bytes that show nothing, which LibreOffice leaves in the place of a form's field."""
+    return content if b"\0" in content else content.translate(None, _CONTROLS)
+
+
+def _declared(content: bytes) -> list[str]:
+    """Returns the charsets that a text names at its beginning, or else where its first letters are."""
+    letter = _LETTER.search(content)
+    lines = content[max(0, letter.start() - _LEAD_BYTES) : letter.start()] if letter else b""
+    return _names(content[:_LEAD_BYTES]) or _names(lines)
+
+
+def _names(lead: bytes) -> list[str]:
+    return [name.decode() for name in dict.fromkeys(b"".join(names) for names in _CHARSET.findall(lead))]
+
+
+def _add_archive(content: bytes, draft: Draft, depth: int) -> None:
+    archive = Archive(content)
+    manifest = archive.bytes_of("META-INF/manifest.xml")
+    # A program that packs an OpenDocument again may lose the entry with its type.
+    mimetype = archive.bytes_of("mimetype").strip() or manifest or _said_by_content(archive)
+    if b"encryption-data" in manifest:
+        raise Unreadable(Obstacle.PROTECTED)
+    if main := main_part(archive, "document", r"word/document\d*\.xml"):
+        read_word(archive, main, draft, partial(_add_joined, draft=draft, depth=depth + 1))
+    elif main := main_part(archive, "presentation", r"ppt/presentation\.xml"):
+        read_slides(archive, main, draft)
+    elif main := main_part(archive, "workbook", r"xl/workbook\d*\.xml"):
+        read_workbook(archive, main, draft)
+    elif "xl/workbook.bin" in archive.names:
+        read_sheets(content, draft)
+    elif b".opendocument.spreadsheet" in mimetype and "content.xml" in archive.names:
+        read_open_sheets(archive, draft)
+    elif b".opendocument." in mimetype and "content.xml" in archive.names:
+        root = archive.xml("content.xml")
+        styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root
+        read_open_document(root, styles, archive, draft)
+    elif CONTAINER in archive.names:
+        read_book(archive, draft)
+    else:
+        raise Unreadable(Obstacle.KIND)
+
+
+def _said_by_content(archive: Archive) -> bytes:
+    """Returns the type of an OpenDocument by its content, b"" for any other archive."""
+    if "content.xml" not in archive.names:
+        return b""
+    with archive.stream("content.xml") as stream:
+        found = _BODY.search(stream.read(_MAX_STYLES_BYTES))
+    return b".opendocument." + found[1] if found else b""
+
+
+def _add_ole(content: bytes, draft: Draft) -> None:
+    """Adds a file of before 2007, which its root tells. Protected newer files are of this kind as well."""
+    if "EncryptedPackage".encode("utf-16-le") in content:
+        raise Unreadable(Obstacle.PROTECTED)
+    file = OleFileIO(io.BytesIO(content))
+    # A file may hold those of other programs, with names of their own. Only its root tells what was shared.
+    names = frozenset(file.root.kids_dict)
+    if names & {"workbook", "book"}:
+        if is_protected(content):
+            raise Unreadable(Obstacle.PROTECTED)
+        read_sheets(content, draft)
+    elif PROPERTIES in names:
+        read_message(file, draft)
+    elif names & {"worddocument", "powerpoint document"}:
+        raise Unreadable(Obstacle.OLD_FORMAT)
+    else:
+        raise Unreadable(Obstacle.KIND)
+
+
+def _text(content: bytes, declared: Sequence[str], draft: Draft) -> str:
+    """Returns the text in bytes, and notes in the draft if its charset is a guess. Raises Unreadable."""
+    if (letters := decode(content, [*declared, *_declared(content)])) is None:
+        raise Unreadable(Obstacle.KIND)
+    draft.say_guess(letters.guess)
+    return letters.text

@@ -1,0 +1,143 @@
+"""Converts images to what vendors accept: one frame or the pages of a scan, no larger than models look at anyway."""
+
+import io
+from collections.abc import Iterator
+from contextlib import suppress
+
+from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin
+
+from files_to_markdown.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_PAGES, Obstacle, Unreadable
+
+MAX_UNPACKED_BYTES = 84_000_000
+"""A file, its pixels, and those of half a resize. A small file may claim any number of pixels; more aren't unpacked.
+
+With Python and the result, a process that does nothing else takes less than 120 MB (tests/test_images.py).
+"""
+MAX_SUBFILES = 50
+"""How many images of a TIFF are looked at for pages."""
+PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "RGBA": 5, "LA": 5, "PA": 5}
+"""Bytes that a pixel takes by its mode, with a copy of one band where bands are scaled one by one. Others take 4."""
+_SUBFILE, _OLD_SUBFILE = 254, 255
+"""Tags of TIFF: a smaller copy of another image, or its mask, is no page."""
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
+# The process may start none.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+# PIL's own limit only warns at first; ours is below.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def converted(
+    content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
+) -> tuple[str, bytes, bool]:
+    """Returns an image's media type and bytes as vendors accept them, and whether it has further pages or frames.
+
+    `max_pixels`: of the longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
+
+    Raises Unreadable if unpacking it would take too much memory, or any error of the library.
+    """
+    pages = list(_pages(content))
+    most = max_png_bytes // MAX_PAGES if len(pages) > 1 else max_png_bytes
+    return *_converted(content, pages[0], max_pixels, most), len(pages) > 1 or _moves(content)
+
+
+def further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, bytes]], bool]:
+    """Returns the pages of an image behind its first one as vendors accept them, and whether there is more.
+
+    Frames aren't pages, and none is returned. `room_bytes`: how many bytes they may take together.
+    """
+    found: list[tuple[str, bytes]] = []
+    pages = list(_pages(content))[1:]
+    # A damaged page, or one too large, ends what is shown, and so does the end of the time.
+    with suppress(Exception):
+        for page in pages[: MAX_PAGES - 1]:
+            kind, packed = _converted(content, page, MAX_IMAGE_PIXELS, MAX_IMAGE_BYTES // MAX_PAGES)
+            if (room_bytes := room_bytes - len(packed)) < 0:
+                break
+            found.append((kind, packed))
+    return found, len(found) < len(pages) or _moves(content)
+
+
+def _pages(content: bytes) -> Iterator[int]:
+    """Yields the places of the pages in a scan, up to one more than become images; of any other image, its first."""
+    yield 0
+    with suppress(Exception), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        found, at = 1, 0
+        while isinstance(image, TiffImagePlugin.TiffImageFile) and found <= MAX_PAGES and at < MAX_SUBFILES:
+            at += 1
+            image.seek(at)
+            if not (image.tag_v2.get(_SUBFILE, 0) & 5 or image.tag_v2.get(_OLD_SUBFILE) == 2):
+                found += 1
+                yield at
+
+
+def _converted(content: bytes, page: int, max_pixels: int, max_png_bytes: int) -> tuple[str, bytes]:
+    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        # Beside the pixels, libwebp's and libavif's decoders hold more than one canvas, and libjpeg each pixel of a
+        # progressive JPEG, however small it is unpacked.
+        image.seek(page)
+        of_a_pixel = {"AVIF": 12, "WEBP": 12, "JPEG": 6 if image.info.get("progressive") else 0}.get(
+            image.format or "", 0
+        )
+        held_bytes = image.width * image.height * of_a_pixel
+        # Only JPEG can be unpacked at a smaller size.
+        image.draft("RGB", (max_pixels, max_pixels))
+        held_bytes += len(content) + image.width * image.height * PIXEL_BYTES.get(image.mode, 4)
+        # PIL resizes all rows first, then all columns.
+        width, _ = _scaled_size(image, max_pixels)
+        held_bytes += width * image.height * (1 if image.mode in PIXEL_BYTES else 4)
+        if held_bytes > MAX_UNPACKED_BYTES:
+            raise Unreadable(Obstacle.TOO_MANY_PIXELS)
+        # Scaled first: turning an image takes another copy of it.
+        return _packed(ImageOps.exif_transpose(_scaled(image, max_pixels)), max_png_bytes)
+
+
+def _moves(content: bytes) -> bool:
+    """Whether an image has a second frame. Counting all of them may take as long as unpacking them."""
+    # A second frame that is damaged is none.
+    with suppress(Exception), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        image.seek(1)
+        return image.format != "TIFF"
+    return False
+
+
+def _scaled(image: Image.Image, max_pixels: int) -> Image.Image:
+    """Returns the image no larger than models look at.
+
+    PIL would copy all of an image with an alpha band. So its bands are scaled one by one.
+    """
+    size = _scaled_size(image, max_pixels)
+    if size == image.size or image.mode not in ("RGBA", "LA"):
+        image.thumbnail((max_pixels, max_pixels))
+        return image
+    bands = [image.getchannel(band).resize(size, Image.Resampling.BICUBIC) for band in image.getbands()]
+    scaled = Image.merge(image.mode, bands)
+    scaled.getexif().update(image.getexif())
+    return scaled
+
+
+def _scaled_size(image: Image.Image, max_pixels: int) -> tuple[int, int]:
+    scale = min(1.0, max_pixels / max(image.size))
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
+def _packed(image: Image.Image, max_png_bytes: int) -> tuple[str, bytes]:
+    """Returns the image as PNG, which loses nothing, or as JPEG if the PNG is too large."""
+    packed = io.BytesIO()
+    if image.mode.startswith("I;16") or image.mode == "I":
+        # Its conversion would cut each of 65,536 shades off at 255.
+        image = image.convert("I").point(lambda shade: shade / 256).convert("L")
+    # A PNG may name one color as transparent, in place of a band.
+    if image.mode not in ("RGB", "RGBA", "L") or "transparency" in image.info:
+        image = image.convert("RGBA")
+    image.save(packed, "PNG")
+    if packed.tell() <= max_png_bytes:
+        return "image/png", packed.getvalue()
+    packed = io.BytesIO()
+    if image.mode == "RGBA":
+        # JPEG knows no transparency, under which most programs leave black.
+        paper = Image.new("RGB", image.size, "white")
+        paper.paste(image, mask=image.getchannel("A"))
+        image = paper
+    image.convert("RGB").save(packed, "JPEG", quality=85)
+    return "image/jpeg", packed.getvalue()

@@ -1,0 +1,66 @@
+"""Which documents are read, and as what: the bytes decide, and of texts the name and the type. Pure."""
+
+import re
+
+from files_to_markdown.document import Format
+
+_BEGINNINGS = {b"PK\x03\x04": Format.ARCHIVE, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": Format.OLE}
+_LEAD_BYTES = 4_096
+_RTF = b"{\\rtf"
+_PDF = re.compile(rb"(?<![ -~])%PDF-[0-9]")
+_MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
+_PAGES = ("html", "htm", "xhtml")
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
+"""A whole page. What has none of these is a template, and of use as it is."""
+_CARDS = re.compile(rb"BEGIN:V(?:CARD|CALENDAR|NOTE|MSG)\b|(?:version: ?1\s+)?dn::? ", re.IGNORECASE)
+_OFFICE = ("doc", "docx", "xls", "xlsx")
+"""What programs that export a page or a table call their files, so that an office program opens them."""
+_WEB_ARCHIVE = re.compile(rb"^MIME-Version:", re.IGNORECASE | re.MULTILINE)
+"""A page as wikis export it, in the name of Word."""
+_TAG = re.compile(rb"<(?:table|t[rdh]|p|div|h[1-6]|[uo]l|br)[\s/>]", re.IGNORECASE)
+"""Of a page that lacks what is around it."""
+_OFFICE_XML = re.compile(
+    rb'progid="(?:Word\.Document|Excel\.Sheet|PowerPoint\.Show)"|<w:wordDocument[\s>]|<pkg:package[\s>]'
+    rb'|xmlns="urn:schemas-microsoft-com:office:spreadsheet"'
+)
+_FLAT_ODF = re.compile(rb"(?:<\?xml[^>]{0,200}>)?\s{0,20}(?:<!--[^>]{0,200}-->\s{0,20})?<office:document\s")
+
+
+def document_kind(name: str, media_type: str, content: bytes) -> Format | None:
+    """Returns how a file is read as a document; None if it is a text, an image, a PDF, or nothing that can be read.
+
+    `media_type`: the file's MIME type, "" if nobody says it. It may be wrong.
+    """
+    for beginning, kind in _BEGINNINGS.items():
+        if content.startswith(beginning):
+            return kind
+    lead = _lead(content)
+    if lead.startswith(_RTF) or _CARDS.match(lead):
+        return Format.RTF if lead.startswith(_RTF) else Format.CARDS
+    if _FLAT_ODF.match(lead):
+        return Format.FLAT_ODF
+    if lead[:1] == b"<" and _OFFICE_XML.search(lead[:1_024]):
+        return Format.OFFICE_XML
+    extension = name.rpartition(".")[2].lower()
+    if extension == "ipynb" and lead[:1] == b"{":
+        return Format.NOTEBOOK
+    if extension in ("csv", "tsv") or media_type in ("text/csv", "text/tab-separated-values"):
+        return Format.CSV
+    is_web_archive = extension in _OFFICE and _WEB_ARCHIVE.search(lead[:2_048])
+    if extension in _MAILS or media_type in ("message/rfc822", "multipart/related") or is_web_archive:
+        return Format.MAIL
+    is_page = extension in (*_PAGES, *_OFFICE) or media_type in ("text/html", "application/xhtml+xml")
+    is_piece = extension in _OFFICE and lead[:1] == b"<" and not lead.startswith(b"<?xml") and _TAG.search(lead)
+    return Format.HTML if is_piece or (is_page and _HTML.search(lead)) else None
+
+
+def is_pdf(content: bytes) -> bool:
+    """Whether a file is a PDF, whose mark may stand behind bytes of other programs. A text may name it on a line."""
+    return _PDF.search(content, 0, 1_024) is not None
+
+
+def _lead(content: bytes) -> bytes:
+    """Returns a text's first bytes, without a mark and spaces. Of UTF-16, its ASCII stands there."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content[:_LEAD_BYTES].decode("utf-16", "ignore").encode("ascii", "ignore").lstrip()
+    return content[:_LEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -1,0 +1,278 @@
+"""Mails as Markdown: their headers and texts, and the names of what is attached.
+
+Python's parser splits a mail into its parts. It reads bytes as Latin-1, so that each text and header can be decoded
+here, by what its bytes are (charsets.py): mailers name charsets that don't exist, the wrong one, or none.
+"""
+
+import base64
+import quopri
+import re
+from collections.abc import Iterator, Sequence
+from email import message_from_string
+from email.errors import InvalidBase64LengthDefect
+from email.message import Message
+from email.policy import compat32
+from itertools import islice
+from typing import Any, TypeAlias
+
+from files_to_markdown.charsets import decode
+from files_to_markdown.document import Draft, Part
+from files_to_markdown.markup import read_html
+
+_Part: TypeAlias = "Message[Any, Any]"
+_HEADERS = ("From", "To", "Cc", "Bcc", "Date", "Subject")
+_BODIES = ("text/plain", "text/html")
+_CALENDAR = "text/calendar"
+_MAILS_WITHIN = ("message/rfc822", "message/global", "message/news")
+"""Others are reports, which consist of fields."""
+_PIECES = ("message/partial", "message/external-body")
+"""Of mails that stand elsewhere."""
+_MAX_DEPTH = 5
+"""Of mails that are attached to mails."""
+_MAX_FIELDS = 50
+_WORD = re.compile(r"=\?([\w.:+-]{1,60})(?:\*[\w-]{0,60})?\?([bq])\?([^?]*)\?=", re.IGNORECASE)
+_BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
+_EMLX = re.compile(rb"\s{0,20}(\d{1,10})[ \t]{0,20}\r?\n")
+"""The size of the mail, which Apple's program writes before it."""
+_MBOX = re.compile(rb"(?:\A|\n\r?\n)From [^\n]*\r?\n")
+_UNSAID = ("VTIMEZONE", "VALARM")
+"""What programs alone read of an invitation, as they do lines with "X-"."""
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_MANY_WORDS = 50
+_MAX_CHOICES = 10
+"""Within one another. Each looks at all that is in it."""
+_MAX_MAILS = 2_000
+_MAX_HEADER_CHARS = 50_000
+_SAMPLE_CHARS = 20_000
+"""What of an alternative is looked at to choose one."""
+
+
+def read_mail(content: bytes, draft: Draft) -> None:
+    """Adds an eml, emlx, mht or mbox file to a draft."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if size := _EMLX.match(content):
+        content = content[size.end() : size.end() + int(size[1])]
+    mails = [mail for mail in _MBOX.split(content) if mail.strip()] if _MBOX.match(content) else [content]
+    draft.leave_out(Part.END, count=len(mails) > _MAX_MAILS)
+    for mail in mails[:_MAX_MAILS]:
+        add_mail(message_from_string(mail.decode("latin-1")), draft)
+
+
+def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
+    """Adds a mail, whose texts have a character for each byte. `depth`: how many mails it is attached to."""
+    for name in _HEADERS:
+        if value := " ".join(_header_of(mail, name, draft).split()):
+            draft.add(f"{name}: {value}", "\n")
+    draft.add("---")
+    attached = []
+    for part, is_shown in _parts_of(mail, is_shown=True):
+        kind = part.get_content_type()
+        name = _file_name_of(part, draft)
+        is_within = part.get_content_maintype() == "message" and kind not in _PIECES
+        if is_within and depth < _MAX_DEPTH and _inner(part):
+            _add_inner(part, draft, depth)
+        elif kind == _CALENDAR and not _is_attached(part):
+            draft.add(f"Invitation:\n{_invitation(_text_of(part, draft))}")
+        elif _is_body(part, mail, name):
+            if is_shown and kind == "text/html":
+                read_html(_text_of(part, draft), draft)
+            elif is_shown:
+                draft.add(_unflowed(part, _text_of(part, draft)))
+        elif is_shown or name:
+            attached.append(name or _title_of(part, draft))
+    draft.leave_out(Part.ATTACHMENT, attached, count=0)
+
+
+def _is_body(part: _Part, mail: _Part, name: str) -> bool:
+    """Whether a part's text is read with the mail. A body may have a name, and may be all that the mail consists of."""
+    if _is_attached(part) and part is not mail:
+        return False
+    # What should have parts and has none is a text.
+    return part.get_content_type() in _BODIES or (part.get_content_maintype() in ("text", "multipart") and not name)
+
+
+def _add_inner(part: _Part, draft: Draft, depth: int) -> None:
+    """Adds a mail that is attached, or what a report says of each recipient."""
+    for inner in _unpacked_inner(part):
+        if part.get_content_type() not in _MAILS_WITHIN:
+            fields = (f"{name}: {' '.join(_words(str(value), draft).split())}" for name, value in inner.raw_items())
+            draft.add("\n".join(islice(fields, _MAX_FIELDS)))
+            draft.add(_text_of(inner, draft))
+        else:
+            draft.add("Attached mail:")
+            add_mail(inner, draft, depth + 1)
+
+
+def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[_Part, bool]]:
+    """Yields the parts of a mail, and whether each is shown: of alternatives, one is. An attached mail is one part.
+
+    What a page consists of beside its text (multipart/related), such as its style sheets, isn't shown either.
+    """
+    inner = _inner(part) if part.get_content_maintype() == "multipart" else []
+    if not inner:
+        yield part, is_shown
+        return
+    kind = part.get_content_subtype()
+    chosen = _alternative(inner) if kind == "alternative" and depth < _MAX_CHOICES else None
+    for one in inner:
+        is_resource = (
+            kind == "related" and one.get_content_maintype() == "text" and one.get_content_type() not in _BODIES
+        )
+        is_one_shown = is_shown and chosen in (None, one) and not is_resource
+        yield from _parts_of(one, is_shown=is_one_shown, depth=depth + 1)
+
+
+def _inner(part: _Part) -> list[_Part]:
+    """Returns the parts that a part consists of; [] if a boundary that it should have is missing."""
+    payload = part.get_payload()
+    return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
+
+
+def _unpacked_inner(part: _Part) -> list[_Part]:
+    """Returns the mails that a part consists of. Some programs encode them, which the standards forbid."""
+    encoding = _header_of(part, "Content-Transfer-Encoding", Draft()).lower()
+    inner = _inner(part)
+    if encoding not in ("base64", "quoted-printable"):
+        return inner
+    raw = _bytes_of(inner[0].as_string(policy=compat32.clone(mangle_from_=False)))
+    decoded = _from_base64(raw) if encoding == "base64" else quopri.decodestring(raw)
+    kind = part.get_content_type()
+    return _inner(message_from_string(f"Content-Type: {kind}\n\n{decoded.decode('latin-1')}"))
+
+
+def _alternative(parts: Sequence[_Part]) -> "_Part | None":
+    """Returns the first part with plain text, or else with HTML, that isn't blank; None if there is none.
+
+    Some programs write a plain text that only says that there is HTML.
+    """
+    plain, page = (next((part for part in parts if _words_of(part, kind)), None) for kind in _BODIES)
+    if plain and page and _words_of(page, "text/html") > 2 * _words_of(plain, "text/plain") + _MANY_WORDS:
+        return page
+    return plain or page
+
+
+def _words_of(part: _Part, kind: str) -> int:
+    """Returns how many words the texts of a kind in a part have."""
+    draft = Draft()
+    for one in part.walk():
+        if one.get_content_type() == kind == "text/html":
+            read_html(_text_of(one, draft)[:_SAMPLE_CHARS], draft)
+        elif one.get_content_type() == kind:
+            draft.add(_text_of(one, draft)[:_SAMPLE_CHARS])
+    return len(draft.document().text.split())
+
+
+def _is_attached(part: _Part) -> bool:
+    return part.get_content_disposition() == "attachment"
+
+
+def _file_name_of(part: _Part, draft: Draft) -> str:
+    for name, header in (("filename", "content-disposition"), ("name", "content-type")):
+        if isinstance(value := part.get_param(name, "", header), tuple):
+            return _decoded(_bytes_of(value[2]), value[0] or "", draft)
+        if value:
+            return _words(value[:_MAX_HEADER_CHARS], draft)
+    return ""
+
+
+def _title_of(part: _Part, draft: Draft) -> str:
+    """Returns an attached mail's subject, or else a part's type."""
+    mail = next(iter(_inner(part)), None) if part.get_content_type() == "message/rfc822" else None
+    return (_header_of(mail, "Subject", draft) if mail else "") or part.get_content_type()
+
+
+def _header_of(mail: _Part, name: str, draft: Draft) -> str:
+    """Returns a header's text, "" if it is missing."""
+    raw = next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
+    raw = raw[:_MAX_HEADER_CHARS]
+    return _words(raw, draft).strip() or raw.strip()
+
+
+def _words(raw: str, draft: Draft) -> str:
+    """Returns a header's or a name's text, in which words are encoded. One letter may be part of two words."""
+    parts: list[tuple[str, bytes]] = []
+    at = 0
+    raw = _BETWEEN_WORDS.sub(r"\1", raw)
+    for word in _WORD.finditer(raw):
+        parts += [("", _bytes_of(raw[at : word.start()])), (word[1].lower(), _unpacked(word[2].lower(), word[3]))]
+        at = word.end()
+    parts.append(("", _bytes_of(raw[at:])))
+    joined: list[tuple[str, bytes]] = []
+    for charset, content in filter(lambda part: part[1], parts):
+        if joined and joined[-1][0] == charset:
+            joined[-1] = charset, joined[-1][1] + content
+        else:
+            joined.append((charset, content))
+    return "".join(_decoded(content, charset, draft) for charset, content in joined)
+
+
+def _unpacked(encoding: str, word: str) -> bytes:
+    if encoding == "q":
+        return quopri.decodestring(_bytes_of(word), header=True)
+    return _from_base64(_bytes_of(word))
+
+
+def _from_base64(damaged: bytes) -> bytes:
+    digits = _NOT_BASE64.sub(b"", damaged)
+    whole = digits[: len(digits) - (len(digits) % 4 == 1)]
+    return base64.b64decode(whole + b"=" * (-len(whole) % 4))
+
+
+def _bytes_of(raw: str) -> bytes:
+    return raw.encode("latin-1", errors="replace")
+
+
+def _text_of(part: _Part, draft: Draft) -> str:
+    """Returns a part's text, whatever charset it names."""
+    payload = part.get_payload(decode=True)
+    if not isinstance(payload, bytes) or isinstance(part.get_payload(), list):
+        return ""
+    if any(isinstance(defect, InvalidBase64LengthDefect) for defect in part.defects):
+        payload = _from_base64(payload)
+    try:
+        charset = part.get_content_charset("")
+    except (LookupError, ValueError, TypeError):
+        charset = ""
+    return _decoded(payload, charset, draft)
+
+
+def _decoded(content: bytes, charset: str, draft: Draft) -> str:
+    letters = decode(content, (charset,))
+    if letters is None:
+        return content.replace(b"\0", b"").decode(errors="replace").replace("\r\n", "\n")
+    draft.say_guess(letters.guess)
+    return letters.text
+
+
+def _unflowed(part: _Part, text: str) -> str:
+    """Returns a text whose lines were broken for the way with its paragraphs (RFC 3676)."""
+    if str(part.get_param("format", "")).lower() != "flowed":
+        return text
+    is_space_kept = str(part.get_param("delsp", "")).lower() != "yes"
+    lines: list[str] = []
+    open_depth = None
+    for line in text.split("\n"):
+        words = line.lstrip(">")
+        depth = len(line) - len(words)
+        words = words.removeprefix(" ")
+        if open_depth == depth:
+            lines[-1] += words
+        else:
+            lines.append(f"{'>' * depth}{' ' if depth else ''}{words}")
+        open_depth = depth if words.endswith(" ") and words != "-- " else None
+        if open_depth is not None and not is_space_kept:
+            lines[-1] = lines[-1][:-1]
+    return "\n".join(lines)
+
+
+def _invitation(text: str) -> str:
+    """Returns a calendar's entries, one a line."""
+    lines, unsaid = [], ""
+    for line in re.sub(r"\n[ \t]", "", text).strip().split("\n"):
+        begun = line.removeprefix("BEGIN:").strip()
+        unsaid = unsaid or (begun if begun in _UNSAID else "")
+        if not unsaid and not line.startswith("X-"):
+            lines.append(line)
+        if line.strip() == f"END:{unsaid}":
+            unsaid = ""
+    return "\n".join(lines)

@@ -1,0 +1,521 @@
+"""HTML as Markdown: web pages, what mails hold, and what mammoth makes of docx files."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+from files_to_markdown.document import MAX_REPEATED, Draft, Part, code_block
+from files_to_markdown.hiding import StyleSheets
+from files_to_markdown.numerals import MAX_NUMBER, letters, roman
+
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_CELLS = ("td", "th")
+_BLOCKS = frozenset(
+    (
+        *("p", "div", "section", "article", "header", "footer", "main", "nav", "aside", "blockquote", "pre", "hr"),
+        *("ul", "ol", "li", "dl", "dt", "dd", "figure", "figcaption", "form", "fieldset", "details", "summary"),
+        *("table", "caption", "thead", "tbody", "tfoot", "tr", "title", "body", "address"),
+        *_HEADINGS,
+        *_CELLS,
+    )
+)
+_SKIPPED = frozenset(("script", "style", "template", "noscript", "svg", "iframe", "datalist"))
+_VOID = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+)
+_MAX_DEPTH = 500
+"""Of elements within a hidden one. Browsers have the same limit."""
+_ENDED_BY_NEXT = {
+    "p": _BLOCKS - {"caption", "tr", "td", "th"},
+    **dict.fromkeys(("dt", "dd"), frozenset(("dt", "dd"))),
+    **dict.fromkeys(("td", "th"), frozenset(("td", "th", "tr"))),
+    **{tag: frozenset((tag,)) for tag in ("li", "tr", "option")},
+}
+"""Elements that need no end tag, and the tags whose beginning ends them."""
+_NAMED = {
+    **dict.fromkeys(("audio", "video"), Part.RECORDING),
+    **dict.fromkeys(("embed", "object"), Part.ATTACHMENT),
+    "math": Part.EQUATION,
+}
+"""Of an equation, the letters and digits are read, without their places."""
+_MARKS = {"code": "`", "s": "~~", "del": "~~", "strike": "~~"}
+"""Not bold and italic: editors split a word into several runs."""
+_LONG_END = re.compile(r"</(script|style)[\s/][^<>]{0,200}>", re.IGNORECASE)
+_LINK = re.compile(r"(?!javascript:|data:|about:|blob:|cid:)[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
+"""Others lead to a place in the document, or hold data."""
+_RAISED = {"sup": "^", "sub": "_"}
+_STRUCK = re.compile(r"text-decoration(?:-line)?\s*:[^;]{0,60}line-through", re.IGNORECASE)
+_SHIFTED = re.compile(r"vertical-align\s*:\s*(su[pb])", re.IGNORECASE)
+_SIMPLE = re.compile(r"[\w.,+*\u2212-]+")
+_BETWEEN_STRUCK = re.compile(r"~~([ \t]*)~~")
+_SPACES = re.compile(r"[^\S\t]+")
+_TICKED = {"checkbox": "☐☒", "radio": "○◉", "switch": "☐☒"}
+_UNSEEN = ("hidden", "password", "file")
+_NUMBERS: Mapping[str, Callable[[int], str | None]] = {
+    "a": lambda number: letters(number, counts_on=True),
+    "A": lambda number: (letters(number, counts_on=True) or "").upper(),
+    "i": roman,
+    "I": lambda number: (roman(number) or "").upper(),
+}
+"""By the attribute `type` of a list."""
+
+
+_FORMULA_LINK = re.compile(r'HYPERLINK\(\s{0,9}"([^"]+)"', re.IGNORECASE)
+_MAX_FORMULA_LEAD_CHARS = 3_000
+
+
+def link(words: str, address: str) -> str:
+    """Returns words that lead to an address as Markdown, the words alone if it is a place in the document."""
+    return f"[{words}]({address})" if _LINK.match(address) and words.strip() else words
+
+
+def formula_link(words: str, formula: str) -> str:
+    """Returns what a cell shows, with the address that its formula leads to."""
+    found = _FORMULA_LINK.search(formula, 0, _MAX_FORMULA_LEAD_CHARS)
+    return link(words, found[1]) if found else words
+
+
+def raised(before: str, text: str, sign: str) -> str:
+    """Returns a superscript or subscript as text. `before`: what stands before it; sign: ^ or _.
+
+    A mark of a footnote isn't one: it stands in brackets, or alone.
+    """
+    is_joined = before[-1:].isalnum() or before[-1:] in (")", "]", "}", "'", '"', "’", "”")
+    if not is_joined or not text.strip() or text.lstrip().startswith(("[", "^", "_")):
+        return text
+    return f"{sign}{text}" if _SIMPLE.fullmatch(text) else f"{sign}({text.strip()})"
+
+
+def struck(text: str) -> str:
+    """Returns struck words as Markdown, with the spaces around them outside."""
+    words = text.strip()
+    return text.replace(words, f"~~{words}~~", 1) if words else text
+
+
+def joined(text: str) -> str:
+    """Returns a text in which struck pieces that follow each other are one: programs split words as they like."""
+    return _BETWEEN_STRUCK.sub(r"\1", text)
+
+
+class _Table:
+    """A table that is being read."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[str]] = []
+        self.spans: list[tuple[int, int]] = []
+        """How many columns and rows the open cell takes."""
+        self._hanging: Counter[int] = Counter()
+        """How many further rows a cell above takes, by column."""
+
+    def begin_row(self) -> None:
+        if self.rows:
+            self._skip_taken(self.rows[-1])
+        self.rows.append([])
+
+    def add_cell(self, text: str) -> None:
+        columns, rows = self.spans.pop()
+        if not self.rows:
+            self.begin_row()
+        row = self.rows[-1]
+        self._skip_taken(row)
+        for column in range(len(row), len(row) + columns):
+            self._hanging[column] = rows - 1
+        row += [text, *[""] * (columns - 1)]
+
+    def _skip_taken(self, row: list[str]) -> None:
+        while self._hanging[len(row)] > 0:
+            self._hanging[len(row)] -= 1
+            row.append("")
+
+
+@dataclass(slots=True)
+class _List:
+    """A list that is open."""
+
+    number: int | None = None
+    """Of its next item, None if its items have no numbers, or if nobody knows it."""
+    step: int = 1
+    type: str = ""
+
+    def next_sign(self, value: str | None) -> str:
+        """Returns what stands before its next item."""
+        if self.number is None:
+            return "-"
+        self.number = _number(value, self.number)
+        sign = _NUMBERS.get(self.type, str)(self.number)
+        self.number += self.step
+        return f"{sign or self.number - self.step}."
+
+
+@dataclass(slots=True)
+class _Choice:
+    """A list of options that is open."""
+
+    shows_all: bool
+    options: list[list[str]] = field(default_factory=list)
+    """The pieces of each option's text."""
+    chosen: list[bool] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Returns what people see of it."""
+        options = [" ".join("".join(pieces).split()) for pieces in self.options]
+        if self.shows_all:
+            boxes = [_TICKED["checkbox"][is_chosen] for is_chosen in self.chosen]
+            return " ".join(f"{box} {option}" for box, option in zip(boxes, options, strict=True))
+        # The last one of several, and the first if there is none.
+        at = next((at for at in reversed(range(len(options))) if self.chosen[at]), 0)
+        return options[at] if options else ""
+
+
+class Markup(HTMLParser):
+    """Adds the blocks of an HTML text to a draft.
+
+    `labeled`: items of lists without numbers begin with their sign, and tabs are columns, as in what mammoth makes.
+    """
+
+    def __init__(self, draft: Draft, *, labeled: bool = False) -> None:
+        super().__init__()
+        self._draft = draft
+        self._labeled = labeled
+        self._text: list[str] = []
+        self._lists: list[_List] = []
+        self._lead = ""
+        """What stands before the next block: the mark of a heading, list item or quotation."""
+        self._tables: list[_Table] = []
+        self._links: list[str] = []
+        self._skipping = ""
+        self._skipped_depth = 0
+        self._is_code = False
+        self._raised: list[tuple[str, int]] = []
+        """A superscript or subscript that is open, and where in the text it begins."""
+        self._spans: list[tuple[bool, bool]] = []
+        """Whether each span that is open is raised or lowered, and whether it is struck, by its style."""
+        self._sheets = StyleSheets()
+        self._is_sheet = False
+        self._hidden: list[str] = []
+        """The elements that are open within one that people can't see, with that one."""
+        self._open = Counter[str]()
+        """The elements that are open and seen, by their tags."""
+        self._is_named = False
+        """Whether the hidden element or drawing counts as left out: one without words doesn't."""
+        self._choice: _Choice | None = None
+        self._has_parentheses = False
+        """Whether the readings of characters stand in parentheses of their own."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._skipping:
+            self._skipped_depth += tag == self._skipping
+        elif tag in _SKIPPED:
+            self._skipping, self._skipped_depth, self._is_named = tag, 1, False
+            self._draft.leave_out(Part.ATTACHMENT, count=tag == "iframe" and self._shows_page(dict(attrs)))
+            self._is_sheet = tag == "style" and dict(attrs).get("media") in (None, "", "all", "screen")
+        elif self._is_hidden(tag, dict(attrs)):
+            pass
+        elif self._choice and tag in ("option", "optgroup", "hr"):
+            self._begin_option(self._choice, dict(attrs))
+        elif tag in _BLOCKS:
+            self._end_choice()
+            self._begin_block(tag, dict(attrs))
+            self._tick(dict(attrs))
+        else:
+            self._begin_inline(tag, dict(attrs))
+
+    def _shows_page(self, attributes: Mapping[str, str | None]) -> bool:
+        """Whether people see a page within this one."""
+        return not (self._hidden or _is_dot(attributes) or self._sheets.hide("iframe", attributes))
+
+    def _is_hidden(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
+        """Whether people can't see an element that begins."""
+        while self._hidden and tag in _ENDED_BY_NEXT.get(self._hidden[-1], ()):
+            self._hidden.pop()
+        if not self._hidden:
+            if tag in ("html", "body", "input") or not self._sheets.hide(tag, attributes):
+                self._open[tag] += tag not in _VOID
+                return False
+            self._is_named = False
+        if tag not in _VOID and len(self._hidden) < _MAX_DEPTH:
+            self._hidden.append(tag)
+        return True
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._skipping:
+            self._skipped_depth -= tag == self._skipping
+            self._skipping = self._skipping if self._skipped_depth else ""
+            return
+        if tag in self._hidden:
+            while self._hidden.pop() != tag:
+                pass
+            return
+        # The end of an element around it ends a hidden one, too.
+        if not self._hidden or self._open[tag] > 0:
+            self._hidden.clear()
+            self._open[tag] -= self._open[tag] > 0
+            self._end(tag)
+
+    def _end(self, tag: str) -> None:
+        if tag == "select":
+            self._end_choice()
+        elif tag in _BLOCKS:
+            self._end_block(tag)
+        elif tag == "a" and self._links:
+            href = self._links.pop()
+            self._say(f"]({href})" if href else "")
+        elif tag in _MARKS and not self._is_code:
+            self._say(_MARKS[tag])
+        elif tag in _RAISED:
+            self._end_raised()
+        elif tag == "span" and self._spans:
+            is_raised, is_struck = self._spans.pop()
+            self._say("~~" if is_struck else "")
+            if is_raised:
+                self._end_raised()
+        elif tag == "rt" and not self._has_parentheses:
+            self._say(")")
+
+    def handle_data(self, data: str) -> None:
+        if self._skipping == "svg" and data.strip() and not self._is_named:
+            self._is_named = True
+            self._draft.leave_out(Part.PICTURE)
+        if self._is_sheet and self._skipping:
+            self._sheets.add(data)
+        if self._hidden and not self._skipping and data.strip() and not self._is_named:
+            self._is_named = True
+            self._draft.leave_out(Part.HIDDEN_TEXT)
+        if self._skipping or self._hidden:
+            return
+        data = data.replace("\u00ad", "")
+        if self._choice:
+            if self._choice.options:
+                self._choice.options[-1].append(data)
+        else:
+            self._say(data if self._is_code else data.replace("\n", " "))
+
+    def close(self) -> None:
+        super().close()
+        self._end_choice()
+        self._flush()
+        while self._tables:
+            self._end_table()
+
+    def _say(self, text: str) -> None:
+        if text:
+            self._text.append(text)
+
+    def _begin_inline(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        if tag == "br":
+            self._say("\n")
+        elif tag == "a":
+            href = attributes.get("href") or ""
+            self._links.append(href if _LINK.match(href) else "")
+            self._say("[" if self._links[-1] else "")
+        elif tag == "img":
+            self._add_picture(attributes)
+        elif tag in _NAMED:
+            is_film = (attributes.get("type") or "").startswith(("audio/", "video/"))
+            self._draft.leave_out(Part.RECORDING if is_film else _NAMED[tag])
+        elif tag in ("input", "select"):
+            self._begin_control(tag, attributes)
+        elif tag in _MARKS and not self._is_code:
+            self._say(_MARKS[tag])
+        elif tag in (*_RAISED, "span"):
+            self._begin_raised(tag, attributes)
+        elif tag in ("ruby", "rp"):
+            self._has_parentheses = tag == "rp"
+        elif tag == "rt" and not self._has_parentheses:
+            self._say("(")
+        self._tick(attributes)
+
+    def _begin_control(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        if tag == "input":
+            self._add_input(attributes)
+            return
+        self._end_choice()
+        size = attributes.get("size") or "1"
+        self._choice = _Choice("multiple" in attributes or size not in ("", "0", "1"))
+
+    def _begin_raised(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        sign: str | None = tag
+        struck = False
+        if tag == "span":
+            style = attributes.get("style") or ""
+            shifted, struck = _SHIFTED.search(style), not self._is_code and _STRUCK.search(style) is not None
+            sign = shifted[1].lower() if shifted else None
+            self._spans.append((shifted is not None, struck))
+        if sign:
+            self._raised.append((sign, len(self._text)))
+        self._say("~~" if struck else "")
+
+    def _add_picture(self, attributes: Mapping[str, str | None]) -> None:
+        # One of a pixel counts who reads a mail.
+        if not _is_dot(attributes):
+            self._draft.leave_out(Part.PICTURE)
+        if alt := " ".join((attributes.get("alt") or "").split()):
+            self._say(f"![{alt}]")
+
+    def _add_input(self, attributes: Mapping[str, str | None]) -> None:
+        kind = (attributes.get("type") or "text").lower()
+        if kind in _TICKED:
+            self._say(f"{_TICKED[kind]['checked' in attributes]} ")
+        elif kind not in _UNSEEN:
+            value = attributes.get("alt" if kind == "image" else "value") or ""
+            self._say(f" {' '.join(value.split())} " if value else "")
+
+    def _tick(self, attributes: Mapping[str, str | None]) -> None:
+        """Adds the box of an element that scripts make one."""
+        role, state = attributes.get("role") or "", attributes.get("aria-checked")
+        if role in _TICKED and state:
+            self._say(f"{_TICKED[role][state == 'true']} ")
+
+    def _begin_option(self, choice: _Choice, attributes: Mapping[str, str | None]) -> None:
+        choice.options.append([attributes.get("label") or ""] if "label" in attributes else [])
+        choice.chosen.append("selected" in attributes)
+
+    def _end_choice(self) -> None:
+        if self._choice:
+            text, self._choice = self._choice.text(), None
+            self._say(f" {text} ")
+
+    def _end_raised(self) -> None:
+        if not self._raised:
+            return
+        tag, at = self._raised.pop()
+        # Of those within each other, the outer one is enough.
+        if not self._raised and len(self._text) > at:
+            text = "".join(self._text[at:])
+            del self._text[at:]
+            self._say(raised(self._text[-1] if self._text else "", text, _RAISED[tag]))
+
+    def _begin_block(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        if self._tables:
+            self._begin_in_table(tag, attributes)
+            return
+        self._flush()
+        if tag == "table":
+            self._tables.append(_Table())
+        elif tag in ("ul", "ol"):
+            self._lists.append(_opened_list(tag, attributes))
+        elif tag == "li":
+            self._lead = "  " * (min(len(self._lists), 20) - 1) + self._sign_of(attributes)
+        elif tag in _HEADINGS:
+            self._lead = f"{'#' * int(tag[1])} "
+        elif tag == "title":
+            self._lead = "Title: "
+        elif tag == "pre":
+            self._is_code = True
+
+    def _sign_of(self, attributes: Mapping[str, str | None]) -> str:
+        """Returns what stands before an item of a list."""
+        of = self._lists[-1] if self._lists else _List()
+        return "" if self._labeled and of.number is None else f"{of.next_sign(attributes.get('value'))} "
+
+    def _begin_in_table(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        self._say("\n")
+        if tag == "table":
+            self._tables.append(_Table())
+        elif tag == "tr":
+            self._end_cell()
+            # What stands above the rows of a table, unless the table stands in another one's cell.
+            if len(self._tables) == 1:
+                self._draft.add(_lines("".join(self._text), "\n"))
+                self._clear()
+            self._tables[-1].begin_row()
+        elif tag in _CELLS:
+            self._end_cell()
+            self._tables[-1].spans.append((_span(attributes, "colspan"), _span(attributes, "rowspan")))
+        elif tag in ("ul", "ol"):
+            self._lists.append(_opened_list(tag, attributes))
+        elif tag == "li":
+            self._say(self._sign_of(attributes))
+
+    def _end_block(self, tag: str) -> None:
+        if not self._tables:
+            self._flush()
+        elif tag in ("table", "tr", *_CELLS):
+            self._end_cell()
+            if tag == "table":
+                self._end_table()
+        if self._tables:
+            self._say("\n")
+        if tag in ("ul", "ol") and self._lists:
+            self._lists.pop()
+        elif tag == "pre":
+            self._is_code = False
+
+    def _end_cell(self) -> None:
+        table = self._tables[-1]
+        if table.spans:
+            table.add_cell(_lines("".join(self._text), "<br>", keeps_tabs=self._labeled))
+            self._clear()
+
+    def _end_table(self) -> None:
+        table = self._tables.pop()
+        outside = _lines("".join(self._text), " " if self._tables else "\n")
+        self._clear()
+        if self._tables:
+            # A table within a cell becomes part of the cell.
+            inner = " ; ".join(" , ".join(filter(None, row)) for row in table.rows)
+            self._say(f"{outside} {inner}")
+            return
+        self._draft.add(outside)
+        self._draft.table(table.rows)
+
+    def _clear(self) -> None:
+        self._text.clear()
+        self._raised.clear()
+
+    def _flush(self) -> None:
+        if self._tables:
+            return
+        text = "".join(self._text)
+        self._clear()
+        if not text.strip():
+            return
+        if self._is_code:
+            self._draft.add(code_block(text))
+        else:
+            text = _tidy(text, keeps_tabs=self._labeled)
+            self._draft.add(self._lead + (text.lstrip() if self._lead else text), "\n" if self._lists else "\n\n")
+        self._lead = ""
+
+
+def read_html(html: str, draft: Draft, *, labeled: bool = False) -> None:
+    """Adds an HTML text to a draft. `labeled`: see Markup."""
+    markup = Markup(draft, labeled=labeled)
+    # Python's parser takes no end of a script that has a word more, as browsers do, and would skip all that follows.
+    markup.feed(_LONG_END.sub(r"</\1>", html))
+    markup.close()
+
+
+def _opened_list(tag: str, attributes: Mapping[str, str | None]) -> _List:
+    is_reversed = "reversed" in attributes
+    if tag == "ul" or (is_reversed and not attributes.get("start")):
+        return _List()
+    return _List(_number(attributes.get("start"), 1), -1 if is_reversed else 1, attributes.get("type") or "")
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    """Returns the number in an attribute."""
+    is_number = text is not None and re.fullmatch(r"\s*-?[0-9]{1,7}\s*", text)
+    return max(-MAX_NUMBER, min(int(text or ""), MAX_NUMBER)) if is_number else otherwise
+
+
+def _is_dot(attributes: Mapping[str, str | None]) -> bool:
+    return bool({attributes.get("width"), attributes.get("height")} & {"0", "1", "0px", "1px"})
+
+
+def _span(attributes: Mapping[str, str | None], name: str) -> int:
+    span = attributes.get(name) or ""
+    return max(1, min(int(span), MAX_REPEATED)) if span.isdecimal() else 1
+
+
+def _tidy(text: str, *, keeps_tabs: bool = False) -> str:
+    if keeps_tabs:
+        return "\n".join(_SPACES.sub(" ", line).strip(" ").rstrip() for line in text.split("\n")).strip("\n")
+    return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+
+
+def _lines(text: str, between: str, *, keeps_tabs: bool = False) -> str:
+    """Returns the lines of a text that aren't empty."""
+    return between.join(filter(None, _tidy(text, keeps_tabs=keeps_tabs).split("\n")))

@@ -1,0 +1,89 @@
+"""What of OpenDocument's sheets differs from tables in texts: what is hidden, dates, and what is drawn over cells."""
+
+from collections.abc import Callable, Iterator
+from xml.etree.ElementTree import Element
+
+from files_to_markdown.archive import Archive, attribute, child, local
+from files_to_markdown.document import Draft, Part
+from files_to_markdown.number_formats import general
+
+_CONTENT = "content.xml"
+DRAWN = ("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", "circle", "g", "control", "caption")
+
+
+def is_hidden(element: Element) -> bool:
+    """Returns whether a row or a column isn't displayed, also where a filter hides it."""
+    return attribute(element, "visibility") in ("collapse", "filter")
+
+
+def rows_of(table: Element) -> Iterator[Element]:
+    """Yields a table's rows, which may be in groups."""
+    for one in table:
+        name = local(one)
+        if name == "table-row":
+            yield one
+        elif name.startswith("table-") and name != "table-column":
+            yield from rows_of(one)
+
+
+def columns_of(table: Element, is_wanted: Callable[[Element], bool]) -> list[range]:
+    """Returns the columns that are of a kind, counted from 0."""
+    wanted = []
+    at = 0
+    # Columns stand before rows, and may be in groups, too.
+    for one in _columns(table):
+        times = attribute(one, "number-columns-repeated")
+        end = at + (int(times) if times.isdecimal() and len(times) < 8 else 1)
+        if is_wanted(one):
+            wanted.append(range(at, end))
+        at = end
+    return wanted
+
+
+def _columns(table: Element) -> Iterator[Element]:
+    for one in table:
+        if local(one) == "table-column":
+            yield one
+        elif local(one) in ("table-columns", "table-column-group", "table-header-columns"):
+            yield from _columns(one)
+
+
+def own_text(cell: Element, draft: Draft) -> str | None:
+    """Returns what stands for a cell's value, None if its paragraphs show it.
+
+    A date in a form of its own could be of any order, so it is shown as xlsx files have theirs.
+    """
+    kinds = [value for key, value in cell.attrib.items() if key.endswith("}value-type")]
+    draft.leave_out(Part.ERROR, count="error" in kinds)
+    date, value = attribute(cell, "date-value"), attribute(cell, "value")
+    if date:
+        return date.replace("T", " ").removesuffix(" 00:00:00").removesuffix(":00")
+    if child(cell, "p") is not None:
+        return None
+    if formula := attribute(cell, "formula") if not kinds else "":
+        draft.leave_out(Part.FORMULA)
+        return f"={formula.partition('=')[2]}"
+    try:
+        number = float(value)
+    except ValueError:
+        saved = (attribute(cell, name) for name in ("string-value", "boolean-value", "time-value"))
+        return next(filter(None, saved), value).replace("true", "TRUE").replace("false", "FALSE") if kinds else None
+    return f"{general(number * 100)}%" if "percentage" in kinds else general(number)
+
+
+def name_drawings(sheet: Element, archive: Archive | None, draft: Draft) -> None:
+    """Names what is drawn over a sheet."""
+    for shape in sheet.iter():
+        if local(shape) not in DRAWN:
+            continue
+        embedded = child(shape, "object")
+        if embedded is not None:
+            name = f"{attribute(embedded, 'href').removeprefix('./')}/{_CONTENT}"
+            content = archive.bytes_of(name) if archive else b"chart:chart"
+            draft.leave_out(Part.CHART if b"chart:chart" in content else Part.ATTACHMENT)
+        elif child(shape, "object-ole") is not None:
+            draft.leave_out(Part.ATTACHMENT)
+        elif child(shape, "image") is not None:
+            draft.leave_out(Part.PICTURE)
+        elif any(local(one) in ("p", "h") and "".join(one.itertext()).strip() for one in shape.iter()):
+            draft.leave_out(Part.TEXT_BOX)

@@ -1,0 +1,224 @@
+"""Documents and workbooks that Office keeps as one XML file, as Markdown.
+
+A document of Word 2003 has the elements of a newer one, with few exceptions. So it becomes one here, as a flat package
+does, which is a newer file in another wrapping. A workbook of Excel 2003 is read here. Source: Microsoft's Office 2003
+XML Reference Schemas, and [MS-FLATOPC] for packages.
+"""
+
+import io
+import zipfile
+from binascii import Error, a2b_base64
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import quoteattr
+
+from files_to_markdown.archive import attribute, child, local, value_of
+from files_to_markdown.document import Draft, Part
+from files_to_markdown.markup import link, struck
+from files_to_markdown.number_formats import GENERAL, saved_as, shown
+from files_to_markdown.word import line_of
+
+_MAX_GAP, _MAX_COLUMNS = 100, 16_384
+"""More empty cells in a row are left out. Excel has no more columns."""
+_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_WORD_2003 = "{http://schemas.microsoft.com/office/word/2003/wordml}"
+_AROUND = frozenset(("sect", "sub-section", "content"))
+"""Elements around paragraphs and runs that only group them."""
+_CHANGES = {"Word.Insertion": "ins", "Word.Deletion": "del"}
+_DATE, _TIME = "yyyy-mm-dd", "hh:mm:ss"
+_NAMED = {
+    "Fixed": "0.00",
+    "Standard": "#,##0.00",
+    "Currency": "#,##0.00",
+    "Euro Currency": "€#,##0.00",
+    "Percent": "0.00%",
+    "Scientific": "0.00E+00",
+    **dict.fromkeys(("Short Date", "Medium Date", "Long Date"), _DATE),
+    **dict.fromkeys(("Short Time", "Medium Time", "Long Time"), _TIME),
+    "General Date": "",
+    "General Number": GENERAL,
+}
+"""Formats of numbers that Excel 2003 writes by a name."""
+
+
+def packed(root: Element, draft: Draft) -> bytes:
+    """Returns a flat package, or a document of Word 2003, as an archive. Comments of 2003 count as left out."""
+    parts = dict(_parts(root)) if local(root) == "package" else _word_parts(root, draft)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def _parts(package: Element) -> Iterator[tuple[str, bytes]]:
+    types = []
+    for part in package:
+        name, data = attribute(part, "name").lstrip("/"), child(part, "xmlData")
+        types.append(f"<Override PartName={quoteattr(name)} ContentType={quoteattr(attribute(part, 'contentType'))}/>")
+        if data is not None:
+            yield name, ElementTree.tostring(data[0], "utf-8") if len(data) else b""
+        elif (data := child(part, "binaryData")) is not None:
+            try:
+                yield name, a2b_base64(data.text or "")
+            except (Error, ValueError):
+                yield name, b""
+    yield "[Content_Types].xml", f"<Types>{''.join(types)}</Types>".encode()
+
+
+def _word_parts(root: Element, draft: Draft) -> dict[str, bytes]:
+    parts: dict[str, bytes] = {}
+    for element in list(root.iter()):
+        if element.tag.startswith(_WORD_2003):
+            element.tag = _WORD + local(element)
+        element.attrib = {key.replace(_WORD_2003, _WORD): value for key, value in element.attrib.items()}
+        _renew(element, local(element), draft)
+    for section in root.iter(f"{_WORD}sectPr"):
+        for header in [one for one in section if local(one) in ("hdr", "ftr")]:
+            parts[f"word/header{len(parts)}.xml"] = ElementTree.tostring(header, "utf-8")
+            section.remove(header)
+    document = Element(f"{_WORD}document")
+    document.extend(one for one in root if local(one) == "body")
+    styles = next((one for one in root if local(one) == "styles"), Element(f"{_WORD}styles"))
+    parts["word/document.xml"] = ElementTree.tostring(document, "utf-8")
+    parts["word/styles.xml"] = ElementTree.tostring(styles, "utf-8")
+    return parts
+
+
+def _renew(element: Element, name: str, draft: Draft) -> None:
+    """Gives an element of Word 2003 the form that it has in newer files."""
+    if name in _AROUND:
+        element.tag = f"{_WORD}smartTag"
+    elif name == "annotation":
+        element.tag = _WORD + _CHANGES.get(attribute(element, "type"), "bookmarkEnd")
+        if attribute(element, "type") == "Word.Comment":
+            draft.leave_out(Part.COMMENT)
+            element[:] = []
+    elif name == "hlink":
+        place = attribute(element, "bookmark")
+        code = f'HYPERLINK "{attribute(element, "dest")}"' + (f' \\l "{place}"' if place else "")
+        element.tag, element.attrib = f"{_WORD}fldSimple", {f"{_WORD}instr": code}
+    elif name in ("footnote", "endnote"):
+        note = line_of(element)
+        element.tag, element.text, element[:] = f"{_WORD}t", f" ({note})" if note else "", []
+    elif name == "pict" and all(local(one) != "imagedata" for one in element.iter()):
+        for one in (one for one in element if local(one) == "binData"):
+            one.tag = "imagedata"
+    elif name in ("binData", "imagedata"):
+        # What a picture takes would leave no room for the text behind it.
+        element.text = None
+    elif name == "p":
+        _write_label(element)
+
+
+def _write_label(paragraph: Element) -> None:
+    """Writes the number or bullet of an item into its text, as Word kept it for other programs."""
+    properties = child(paragraph, "pPr")
+    listed = None if properties is None else child(properties, "listPr")
+    if properties is None or listed is None:
+        return
+    run = Element(f"{_WORD}r")
+    label = value_of(listed, "t")
+    ElementTree.SubElement(run, f"{_WORD}t").text = f"{label if any(map(str.isalnum, label)) else '-'} "
+    paragraph.insert(list(paragraph).index(properties) + 1, run)
+
+
+def read_office_sheets(root: Element, draft: Draft) -> None:
+    """Adds a workbook of Excel 2003 to a draft."""
+    styles = {attribute(one, "ID"): _style(one) for one in root.iter() if local(one) == "Style"}
+    for sheet in (one for one in root if local(one) == "Worksheet"):
+        name = attribute(sheet, "Name")
+        if any(local(one) == "Visible" and "Hidden" in (one.text or "") for one in sheet.iter()):
+            draft.leave_out(Part.HIDDEN_SHEET, [name])
+            continue
+        draft.add(f"## Sheet {name}")
+        for table in (one for one in sheet if local(one) == "Table"):
+            draft.table(_Rows(styles, draft).of(table))
+
+
+def _style(style: Element) -> tuple[str, bool]:
+    """Returns a style's format of numbers, and whether it strikes."""
+    code = next((attribute(one, "Format") for one in style if local(one) == "NumberFormat"), "")
+    return _NAMED.get(code, code), any(attribute(one, "StrikeThrough") == "1" for one in style)
+
+
+class _Rows:
+    """Reads the rows of one table."""
+
+    def __init__(self, styles: Mapping[str, tuple[str, bool]], draft: Draft) -> None:
+        self._styles, self._draft = styles, draft
+        self._hidden: set[int] = set()
+        self._named: set[int] = set()
+
+    def of(self, table: Element) -> Iterator[list[str]]:
+        """Yields the cells of each row that is seen."""
+        at = 0
+        for element in table:
+            if local(element) == "Column":
+                said = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+                at = _number(said, "Index") - 1 if "Index" in said else at
+                columns = range(at, at + 1 + _number(said, "Span"))
+                at = columns.stop
+                self._hidden |= set(columns[:_MAX_COLUMNS]) if said.get("Hidden") == "1" else set()
+            elif local(element) == "Row" and attribute(element, "Hidden") == "1":
+                self._draft.leave_out(Part.HIDDEN_ROW, count=any(local(one) == "Data" for one in element.iter()))
+            elif local(element) == "Row":
+                yield self._cells(element)
+
+    def _cells(self, row: Element) -> list[str]:
+        cells: list[str] = []
+        at = shown = 0
+        for cell in (one for one in row if local(one) == "Cell"):
+            said = {key.rpartition("}")[2]: value for key, value in cell.attrib.items()}
+            at = _number(said, "Index") - 1 if "Index" in said else at
+            text = self._text_of({local(one): one for one in cell}, said)
+            if at in self._hidden:
+                self._draft.leave_out(Part.HIDDEN_COLUMN, count=bool(text) and at not in self._named)
+                self._named |= {at} if text else set()
+            else:
+                gap = sum(column not in self._hidden for column in range(shown, at)[:_MAX_GAP])
+                cells += [*[""] * gap, text]
+                shown = at + 1
+            at += 1 + _number(said, "MergeAcross")
+        return cells
+
+    def _text_of(self, parts: Mapping[str, Element], said: Mapping[str, str]) -> str:
+        """Returns what a cell shows. `said`: its attributes."""
+        self._draft.leave_out(Part.COMMENT, count="Comment" in parts)
+        if (data := parts.get("Data")) is None:
+            formula = said.get("Formula", "")
+            self._draft.leave_out(Part.FORMULA, count=bool(formula))
+            return formula
+        code, is_struck = self._styles.get(said.get("StyleID", ""), ("", False))
+        text = self._shown("".join(data.itertext()), attribute(data, "Type"), code)
+        return link(struck(text) if is_struck else text, said.get("HRef", ""))
+
+    def _shown(self, text: str, kind: str, code: str) -> str:
+        match kind:
+            case "Number":
+                return saved_as(text, code or GENERAL)
+            case "Boolean":
+                return "TRUE" if text == "1" else "FALSE"
+            case "DateTime":
+                return _moment(text, code)
+        self._draft.leave_out(Part.ERROR, count=kind == "Error")
+        return text
+
+
+def _number(said: Mapping[str, str], name: str) -> int:
+    """Returns the number in an attribute, 0 if there is none."""
+    text = said.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 8 else 0
+
+
+def _moment(text: str, code: str) -> str:
+    """Returns a date or a time, which the file has in the form of ISO 8601, in its format."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    # Excel's calendar has a day more at the end of February 1900.
+    days = (moment - datetime(1899, 12, 30)) / timedelta(days=1) - (moment < datetime(1900, 3, 1))
+    return shown(days, code or (_DATE if days == int(days) else f"{_DATE} {_TIME}"))

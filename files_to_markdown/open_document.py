@@ -1,0 +1,378 @@
+"""OpenDocument files, also flat ones, as Markdown."""
+
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from files_to_markdown.archive import Archive, attribute, child, local
+from files_to_markdown.document import MAX_REPEATED, Draft, Obstacle, Part, Unreadable
+from files_to_markdown.markup import formula_link, joined, link, raised, struck
+from files_to_markdown.odf_sheets import (
+    DRAWN,
+    columns_of,
+    is_hidden,
+    name_drawings,
+    own_text,
+    rows_of,
+)
+from files_to_markdown.odf_styles import Count, OdfStyles, control_text, described, mark_text, next_label
+
+_MAX_SHEETS_BYTES = 24 * 2**20
+"""What is read of a file's sheets: more than MAX_CHARS take, unless nearly all of it is formats."""
+_NOT_READ = frozenset(("tracked-changes", "forms", "settings", "annotation", "page-number", "number", "script"))
+_HEADERS = tuple(f"{name}{page}" for name in ("header", "footer") for page in ("", "-left", "-first"))
+_DESCRIBED = frozenset(("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", "circle", "g"))
+
+
+def read_open_document(root: Element, styles: Element, archive: Archive | None, draft: Draft) -> None:
+    """Adds an odt or odp file, or a flat file of any kind, to a draft.
+
+    `styles` has the headers and footers; `archive`: where embedded objects are, None of a flat file.
+    """
+    own = _OpenDocument(OdfStyles([styles]), styles, archive, draft)
+    seen = set()
+    for element in styles.iter():
+        if local(element) not in _HEADERS or attribute(element, "display") == "false":
+            continue
+        if (text := " ".join(own.lines_of(element))) and text not in seen:
+            seen.add(text)
+            draft.add(f"{local(element)[:6].capitalize()}: {text}")
+    body = next(element for element in root if local(element) == "body")
+    reader = _OpenDocument(OdfStyles([styles, root] if styles is not root else [root]), root, archive, draft)
+    reader.add(body)
+    deleted = (one for one in root.iter() if local(one) == "deletion" and any(part.text for part in one.iter()))
+    draft.leave_out(Part.DELETION, count=sum(1 for _ in deleted))
+    draft.leave_out(Part.COMMENT, count=sum(local(element) == "annotation" for element in root.iter()))
+
+
+def read_open_sheets(archive: Archive, draft: Draft) -> None:
+    """Adds an ods file to a draft. Of a large one, the beginning is read."""
+    root, is_whole = archive.beginning("content.xml", _MAX_SHEETS_BYTES)
+    if not is_whole and not any(local(element) == "table-row" for element in root.iter()):
+        raise Unreadable(Obstacle.TOO_LARGE)
+    styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root
+    # Their headers are those of printed pages.
+    reader = _OpenDocument(OdfStyles([styles, root] if styles is not root else [root]), root, archive, draft)
+    comments = sum(local(element) == "annotation" for element in root.iter())
+    try:
+        reader.add(next(element for element in root if local(element) == "body"))
+        draft.leave_out(Part.END, count=not is_whole)
+    finally:
+        draft.leave_out(Part.COMMENT, count=comments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: str
+    is_listed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    rows: Iterable[Sequence[str]]
+
+
+class _OpenDocument:
+    """Reads the blocks of a document in their order."""
+
+    def __init__(self, styles: OdfStyles, root: Element, archive: Archive | None, draft: Draft) -> None:
+        self._draft = draft
+        self._styles = styles
+        self._archive = archive
+        self._slides = 0
+        forms = (form for form in root.iter() if local(form) == "forms")
+        self._controls = {attribute(one, "id"): one for form in forms for one in form.iter() if attribute(one, "id")}
+        regions = (one for one in root.iter() if local(one) == "changed-region" and child(one, "deletion") is not None)
+        self._deleted = {attribute(one, "id") for one in regions}
+        self._deletions: set[str] = set()
+        """Those that the text is within."""
+        self._is_struck = False
+        """Whether what is around the next piece of text is struck."""
+        self._charts: list[_Line | _Table] = []
+        """Those in the last paragraph."""
+
+    def add(self, element: Element) -> None:
+        """Adds what is in an element."""
+        for block in self._blocks(element):
+            if isinstance(block, _Table):
+                self._draft.table(block.rows)
+            else:
+                self._draft.add(block.text, "\n" if block.is_listed else "\n\n")
+
+    def lines_of(self, element: Element) -> list[str]:
+        """Returns what is in an element as lines. A table within it becomes one of them."""
+        lines = []
+        for block in self._blocks(element):
+            if isinstance(block, _Table):
+                lines.append(" ; ".join(" , ".join(filter(None, row)) for row in block.rows))
+            else:
+                lines += block.text.split("\n")
+        return [line.strip() for line in lines if line.strip()]
+
+    def _blocks(self, element: Element) -> Iterator[_Line | _Table]:
+        for one in element:
+            yield from self._block(one, local(one), is_sheet=local(element) == "spreadsheet")
+
+    def _block(self, element: Element, name: str, *, is_sheet: bool = False) -> Iterator[_Line | _Table]:
+        if name in _NOT_READ:
+            return
+        if name in ("h", "p"):
+            yield from self._paragraph(element)
+        elif name == "list":
+            yield from self._list(element, self._styles.begin_list(element), 1)
+        elif name == "table":
+            yield from self._sheet(element) if is_sheet else [_Table(self._rows_of(element))]
+        elif name == "page":
+            yield from self._page(element)
+        elif _is_hidden(element):
+            self._draft.leave_out(Part.HIDDEN_TEXT)
+        else:
+            yield from self._other(element, name)
+
+    def _other(self, element: Element, name: str) -> Iterator[_Line | _Table]:
+        if name == "notes":
+            text = "\n".join(self.lines_of(element))
+            yield _Line(f"Notes: {text}" if text else "")
+        elif name == "control":
+            yield _Line(self._control(element))
+        else:
+            if name in _DESCRIBED:
+                yield _Line(self._drawn(element))
+                yield from self._taken_charts()
+                element = _without(element, ("title", "desc", "object", "image"))
+            yield from self._blocks(element)
+
+    def _paragraph(self, element: Element, lead: str = "", *, is_listed: bool = False) -> Iterator[_Line | _Table]:
+        if self._styles.hides(element):
+            self._draft.leave_out(Part.HIDDEN_TEXT, count=any(part.text for part in element.iter()))
+            return
+        text = self._text_of(element)
+        if local(element) == "h":
+            level_text = attribute(element, "outline-level")
+            level = int(level_text) if level_text.isdecimal() and len(level_text) < 4 else 1
+            number = _own_number(element) or ("" if lead else self._styles.heading(element, level))
+            lead = f"{'#' * min(6, level)} {lead.lstrip()}{number}{' ' if number else ''}"
+        if text:
+            # A tab at the beginning is an empty column.
+            yield _Line(lead + text.lstrip() if lead else text, is_listed)
+        yield from self._taken_charts()
+
+    def _taken_charts(self) -> Iterator[_Line | _Table]:
+        charts, self._charts = self._charts, []
+        yield from charts
+
+    def _list(self, element: Element, count: Count, level: int) -> Iterator[_Line | _Table]:
+        """Yields the items of a list. `level`: 1 for one that is within no other."""
+        count = self._styles.levels_of(element, count)
+        indent = "  " * (min(level, 20) - 1)
+        for item in (one for one in element if local(one) in ("list-item", "list-header")):
+            # What stands before its first paragraph. An item that only holds a list isn't counted.
+            is_first = local(item) == "list-item"
+            for one in item:
+                if local(one) == "list":
+                    yield from self._list(one, count, level + 1)
+                elif local(one) in ("p", "h"):
+                    lead = indent
+                    if is_first:
+                        label = next_label(count, level, attribute(item, "start-value"))
+                        label = _own_number(item) or label
+                        lead += f"{label} " if label else ""
+                    yield from self._paragraph(one, lead if is_first else "", is_listed=True)
+                    is_first = False
+                else:
+                    yield from self._block(one, local(one))
+
+    def _page(self, page: Element) -> Iterator[_Line | _Table]:
+        self._slides += 1
+        if self._styles.hides_page(page):
+            self._draft.leave_out(Part.HIDDEN_SLIDE, [str(self._slides)])
+            return
+        titles = [one for one in page if attribute(one, "class") == "title"]
+        title = " ".join(line for one in titles for line in self.lines_of(one))
+        yield _Line(f"## Slide {self._slides}{f': {title}' if title else ''}")
+        rest = Element(page.tag)
+        rest.extend(one for one in page if one not in titles)
+        yield from self._blocks(rest)
+
+    def _sheet(self, sheet: Element) -> Iterator[_Line | _Table]:
+        name = attribute(sheet, "name")
+        if self._styles.hides_sheet(sheet):
+            self._draft.leave_out(Part.HIDDEN_SHEET, [name])
+            return
+        name_drawings(sheet, self._archive, self._draft)
+        yield _Line(f"## Sheet {name}")
+        yield _Table(self._rows_of(sheet, is_sheet=True))
+
+    def _rows_of(self, table: Element, *, is_sheet: bool = False) -> Iterator[list[str]]:
+        hidden = columns_of(table, is_hidden)
+        struck_columns = columns_of(table, partial(self._styles.strikes, otherwise=False))
+        named: set[int] = set()
+        for one in rows_of(table):
+            times = _repeated(one, "number-rows-repeated")
+            if is_hidden(one):
+                self._draft.leave_out(Part.HIDDEN_ROW, count=times * any(part.text for part in one.iter()))
+                continue
+            row: list[str] = []
+            at = 0
+            for cell in one:
+                if local(cell) not in ("table-cell", "covered-table-cell"):
+                    continue
+                is_struck = self._styles.strikes(one, otherwise=any(at in some for some in struck_columns))
+                text = self._cell(cell, is_struck=is_struck) if is_sheet else "<br>".join(self.lines_of(cell))
+                columns = range(at, at + _repeated(cell, "number-columns-repeated"))
+                at += _number(cell, "number-columns-repeated")
+                unseen = {column for column in columns if any(column in some for some in hidden)} if hidden else set()
+                row += [text] * (len(columns) - len(unseen))
+                self._draft.leave_out(Part.HIDDEN_COLUMN, count=len(unseen - named) if text else 0)
+                named |= unseen if text else set()
+            for _ in range(times):
+                yield row
+
+    def _cell(self, cell: Element, *, is_struck: bool) -> str:
+        """Returns what a sheet's cell shows. `is_struck`: whether a cell without a style is struck."""
+        text = own_text(cell, self._draft)
+        self._is_struck = self._styles.strikes(cell, otherwise=is_struck and not attribute(cell, "style-name"))
+        text = "<br>".join(self.lines_of(_without(cell, DRAWN))) if text is None else text
+        text, self._is_struck = joined(struck(text)) if self._is_struck else text, False
+        return formula_link(text, attribute(cell, "formula"))
+
+    def _text_of(self, element: Element) -> str:
+        return joined(self._struck_pieces_of(element)).replace("\u00ad", "").strip(" \n").rstrip()
+
+    def _struck_pieces_of(self, element: Element) -> str:
+        """Returns the text of a paragraph or a part of one, between marks where a struck passage begins or ends."""
+        around = self._is_struck
+        self._is_struck = self._styles.strikes(element, otherwise=around)
+        text = "".join(self._pieces_of(element))
+        is_changed, self._is_struck = self._is_struck != around, around
+        return struck(text) if is_changed else text
+
+    def _pieces_of(self, element: Element) -> Iterator[str]:
+        """Yields the pieces of a text. A footnote follows its mark in parentheses."""
+        before = element.text or ""
+        yield "" if self._deletions else before
+        for one in element:
+            self._mark_change(one)
+            if local(one) not in _NOT_READ:
+                for piece in self._piece(one, before):
+                    before = piece or before
+                    yield piece
+            before = one.tail or before
+            yield "" if self._deletions else one.tail or ""
+
+    def _mark_change(self, element: Element) -> None:
+        """Notes where what somebody deleted begins and ends: flat files have it in its place."""
+        id_ = attribute(element, "change-id")
+        if local(element) == "change-start" and id_ in self._deleted:
+            self._deletions.add(id_)
+        elif local(element) == "change-end":
+            self._deletions.discard(id_)
+
+    def _piece(self, one: Element, before: str) -> Iterator[str]:
+        name = local(one)
+        if name == "span":
+            yield from self._span(one, before)
+        elif name in _DESCRIBED:
+            yield self._drawn(one)
+            yield from self._pieces_of(_without(one, ("title", "desc", "object", "image")))
+        elif _is_hidden(one):
+            self._draft.leave_out(Part.HIDDEN_TEXT)
+        elif (words := self._words(one, name)) is not None:
+            yield words
+        else:
+            yield from self._pieces_of(one)
+
+    def _words(self, one: Element, name: str) -> str | None:
+        """Returns what stands for an element, None for what is in it."""
+        if name in ("s", "tab", "line-break"):
+            return {"s": " " * min(_number(one, "c"), 1_000), "tab": "\t"}.get(name, "\n")
+        if name == "note-body":
+            return f" ({' '.join(self.lines_of(one))})"
+        if name in ("p", "h"):
+            # In a frame or a text box within a paragraph.
+            return f" {self._text_of(one)} "
+        if name == "a":
+            return link("".join(self._pieces_of(one)), attribute(one, "href"))
+        if name == "ruby-text":
+            return f"({self._text_of(one)})"
+        if name == "control":
+            return f" {self._control(one)} "
+        if name in ("fieldmark", "fieldmark-start"):
+            return mark_text(one)
+        return " ".join(["", *self.lines_of(one), ""]) if name == "list" else None
+
+    def _span(self, span: Element, before: str) -> Iterator[str]:
+        text = self._struck_pieces_of(span)
+        if self._styles.hides(span):
+            self._draft.leave_out(Part.HIDDEN_TEXT, count=bool(text))
+        elif sign := self._styles.sign(span):
+            yield raised(before, text, sign)
+        else:
+            yield text
+
+    def _control(self, shape: Element) -> str:
+        control = self._controls.get(attribute(shape, "control"))
+        text = None if control is None else control_text(control)
+        self._draft.leave_out(Part.CONTROL, count=text is None)
+        return text or ""
+
+    def _drawn(self, shape: Element) -> str:
+        """Returns what a drawing shows, in words. Objects and tables have a picture for other programs."""
+        words = f"![{text}]" if (text := described(shape)) else ""
+        embedded = child(shape, "object")
+        if embedded is not None:
+            return f"{words}{self._object(embedded)}"
+        if child(shape, "object-ole") is not None or child(shape, "plugin") is not None:
+            self._draft.leave_out(Part.ATTACHMENT)
+        elif child(shape, "image") is not None and child(shape, "table") is None:
+            self._draft.leave_out(Part.PICTURE)
+        return words
+
+    def _object(self, element: Element) -> str:
+        name = posixpath.normpath(posixpath.join(attribute(element, "href"), "content.xml"))
+        content = self._archive.xml(name) if self._archive and name in self._archive.names else element
+        if (formula := next((one for one in content.iter() if local(one) == "math"), None)) is not None:
+            # LibreOffice keeps its own line of text.
+            said = next((one.text for one in formula.iter() if local(one) == "annotation"), None)
+            self._draft.leave_out(Part.EQUATION, count=said is None)
+            return f" {said} " if said else ""
+        charts = (one for one in content.iter() if local(one) == "chart" and child(one, "chart") is None)
+        chart = next(charts, None)
+        if chart is None:
+            self._draft.leave_out(Part.ATTACHMENT)
+            return ""
+        titles = " ".join(line for one in chart if local(one) == "title" for line in self.lines_of(one))
+        tables = [_Table(list(self._rows_of(one))) for one in chart if local(one) == "table"]
+        self._charts += [_Line(f"Chart: {titles}" if titles else "", is_listed=True), *tables]
+        return ""
+
+
+def _is_hidden(element: Element) -> bool:
+    """Returns whether a section or a field isn't displayed."""
+    return attribute(element, "is-hidden") == "true" or (
+        local(element) == "section" and attribute(element, "display") == "none"
+    )
+
+
+def _without(element: Element, names: Sequence[str]) -> Element:
+    rest = ElementTree.Element(element.tag)
+    rest.extend(one for one in element if local(one) not in names)
+    return rest
+
+
+def _own_number(element: Element) -> str:
+    """Returns the number that a file keeps for programs that can't count, "" if it keeps none."""
+    number = child(element, "number")
+    return "" if number is None else (number.text or "").strip()
+
+
+def _repeated(element: Element, name: str) -> int:
+    return min(_number(element, name), MAX_REPEATED)
+
+
+def _number(element: Element, name: str) -> int:
+    times = attribute(element, name)
+    return int(times) if times.isdecimal() and len(times) < 8 else 1

@@ -1,0 +1,214 @@
+"""Outlook's messages (msg) as Markdown: made into a mail for the reader of mails.
+
+A message is a compound file. Each property is in a stream whose name tells what it is, or in its storage's table of
+properties, if it fits there. Recipients and attachments have storages of their own.
+Source: [MS-OXMSG], https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxmsg
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email import message_from_string
+from email.message import Message
+from email.utils import format_datetime
+
+from compressed_rtf import decompress
+from olefile import OleFileIO
+
+from files_to_markdown.charsets import decode, known_name
+from files_to_markdown.document import MAX_CHARS, MAX_NAMES, Draft, Part
+from files_to_markdown.mail import add_mail
+from files_to_markdown.rtf import read_rtf
+
+PROPERTIES = "__properties_version1.0"
+"""A message's table of properties, which tells it from other compound files."""
+_NOT_A_HEADER = "Microsoft Mail Internet Headers Version 2.0"
+_RECIPIENT, _ATTACHMENT, _EMBEDDED = "__recip_version1.0_", "__attach_version1.0_", "__substg1.0_3701000D"
+_HEADER_BYTES = {_RECIPIENT: 8, _ATTACHMENT: 8, _EMBEDDED: 24}
+"""What stands before a table of properties. In the message itself, that is 32 bytes."""
+_SUBJECT, _BODY, _HTML, _RTF, _TRANSPORT = "0037", "1000", "1013", "1009", "007D"
+_FROM, _FROM_ADDRESS = ("0042", "0C1A"), ("5D02", "5D01", "0065", "0C1F")
+_NAME, _ADDRESS = ("3001",), ("39FE", "3003")
+_FILE_NAME = ("3707", "3704", "3001", "370E")
+"""Or its type."""
+_KIND, _CODE_PAGE, _BODY_CODE_PAGE = 0x0C15, 0x3FFD, 0x3FDE
+_SENT, _ARRIVED = 0x0039, 0x0E06
+_MEETING = {"Start": 0x0060, "End": 0x0061}
+_CONTACT = {"Company": "3A16", "Job title": "3A17", "Phone": "3A08", "Mobile": "3A1C", "Web page": "3A51"}
+_KINDS = {1: "To", 2: "Cc", 3: "Bcc"}
+_CODE_PAGES = {
+    20127: "ascii",
+    20866: "koi8-r",
+    21866: "koi8-u",
+    **{28590 + part: f"iso8859-{part}" for part in range(1, 17)},
+    51932: "euc_jp",
+    51936: "gb18030",
+    51949: "cp949",
+    54936: "gb18030",
+    65000: "utf-7",
+    65001: "utf-8",
+}
+"""Numbers that aren't in the names of Python's codecs."""
+_MAX_RECIPIENTS = 200
+_MAX_RTF_BYTES = 2 * 2**20
+"""Unpacking more would take seconds."""
+_FIRST_DAY = datetime(1601, 1, 1, tzinfo=UTC)
+
+
+def read_message(file: OleFileIO, draft: Draft) -> None:
+    """Adds a message to a draft."""
+    message = _Storage(file, (), draft)
+    for name, id_ in _MEETING.items():
+        if date := message.date(id_):
+            draft.add(f"{name}: {date}", "\n")
+    for name, text_id in _CONTACT.items():
+        if text := message.text(text_id).strip():
+            draft.add(f"{name}: {text}", "\n")
+    mail = _headers(message, draft)
+    page = message.html()
+    texts = {"plain": message.text(_BODY), "html": page}
+    mail["Content-Type"] = "multipart/alternative"
+    mail.set_payload([_part(kind, text) for kind, text in texts.items() if text.strip()])
+    add_mail(mail, draft)
+    if not mail.get_payload():
+        _add_rtf(message.binary(_RTF), draft)
+    attached = message.inner(_ATTACHMENT)
+    draft.leave_out(Part.ATTACHMENT, [_name_of(message.storage(name)) for name in attached[:MAX_NAMES]], count=0)
+    draft.leave_out(Part.ATTACHMENT, count=max(0, len(attached) - MAX_NAMES))
+
+
+def _headers(message: "_Storage", draft: Draft) -> Message:
+    """Returns a mail without a text. What it was sent with is kept, except for drafts."""
+    sent = message_from_string(_as_bytes(message.text(_TRANSPORT)).removeprefix(_NOT_A_HEADER).lstrip())
+    people = _recipients(message, draft)
+    own = {
+        "From": _person(message, _FROM, _FROM_ADDRESS),
+        **{kind: ", ".join(people[kind]) for kind in _KINDS.values()},
+        "Date": message.date(_SENT) or message.date(_ARRIVED),
+    }
+    mail: Message = Message()
+    for name, value in own.items():
+        if value := sent.get(name) or _as_bytes(value):
+            mail[name] = value
+    mail["Subject"] = _as_bytes(message.text(_SUBJECT)) or sent.get("Subject", "")
+    return mail
+
+
+def _recipients(message: "_Storage", draft: Draft) -> dict[str, list[str]]:
+    """Returns who gets the message, by how."""
+    names = message.inner(_RECIPIENT)
+    draft.leave_out(Part.END, count=len(names) > _MAX_RECIPIENTS)
+    people: dict[str, list[str]] = {kind: [] for kind in _KINDS.values()}
+    for storage in map(message.storage, names[:_MAX_RECIPIENTS]):
+        people[_KINDS.get(storage.number(_KIND) & 0xF, "To")].append(_person(storage, _NAME, _ADDRESS))
+    return people
+
+
+def _person(storage: "_Storage", names: Sequence[str], addresses: Sequence[str]) -> str:
+    name = storage.text(*names)
+    # Exchange has addresses of its own, which begin with a slash.
+    address = next((found for id_ in addresses if "@" in (found := storage.text(id_)) and found[0] != "/"), "")
+    return f"{name} <{address}>" if address and name != address else name or address
+
+
+def _name_of(attached: "_Storage") -> str:
+    """Returns the name of an attached file, or the subject of an attached message."""
+    inner = attached.storage(_EMBEDDED) if attached.inner(_EMBEDDED) else None
+    return (inner.text(_SUBJECT) if inner else "") or attached.text(*_FILE_NAME) or "?"
+
+
+def _part(kind: str, text: str) -> Message:
+    part: Message = Message()
+    part["Content-Type"] = f"text/{kind}; charset=utf-8"
+    part.set_payload(_as_bytes(text[:MAX_CHARS]))
+    return part
+
+
+def _as_bytes(text: str) -> str:
+    """Returns a text as the reader of mails has it: a character for each byte."""
+    return text.encode(errors="replace").decode("latin-1")
+
+
+def _add_rtf(packed: bytes, draft: Draft) -> None:
+    """Adds a text that Outlook packed in its own way."""
+    if not packed:
+        return
+    try:
+        rtf: bytes = decompress(packed) if len(packed) <= _MAX_RTF_BYTES else b""
+    except Exception:
+        # The library raises nothing else. The headers are of use without the text.
+        rtf = b""
+    if rtf:
+        read_rtf(rtf, draft)
+    else:
+        draft.leave_out(Part.END)
+
+
+class _Storage:
+    """A message, a recipient or an attachment."""
+
+    def __init__(self, file: OleFileIO, path: tuple[str, ...], draft: Draft, charset: str = "") -> None:
+        self._file, self._path, self._draft = file, path, draft
+        entry = file.root
+        for name in path:
+            entry = entry.kids_dict[name]
+        self._kids = {name: kid.name for name, kid in entry.kids_dict.items()}
+        table = self._stream(PROPERTIES)
+        begin = next((size for name, size in _HEADER_BYTES.items() if path and path[-1].startswith(name.lower())), 32)
+        entries = (table[at : at + 16] for at in range(begin, len(table) - 15, 16))
+        self._fixed = {int.from_bytes(entry[2:4], "little"): entry[8:] for entry in entries}
+        self._charset = _charset_of(self.number(_CODE_PAGE)) or charset
+
+    def _stream(self, name: str) -> bytes:
+        if name.lower() not in self._kids:
+            return b""
+        content: bytes = self._file.openstream([*self._path, name]).read()
+        return content
+
+    def number(self, id_: int) -> int:
+        """Returns the value of a property, 0 if it is missing."""
+        return int.from_bytes(self._fixed.get(id_, b"")[:4], "little")
+
+    def date(self, id_: int) -> str:
+        """Returns a point in time as mails write it, "" if it is missing."""
+        ticks = int.from_bytes(self._fixed.get(id_, b""), "little")
+        try:
+            return format_datetime(_FIRST_DAY + timedelta(microseconds=ticks // 10)) if ticks else ""
+        except OverflowError:
+            return ""
+
+    def binary(self, id_: str) -> bytes:
+        """Returns the bytes of a property, b"" if it is missing."""
+        return self._stream(f"__substg1.0_{id_}0102")
+
+    def text(self, *ids: str) -> str:
+        """Returns the first of some properties that is there, "" if none is."""
+        for id_ in ids:
+            if wide := self._stream(f"__substg1.0_{id_}001F"):
+                return wide.decode("utf-16-le", errors="replace").rstrip("\0")
+            if narrow := self._stream(f"__substg1.0_{id_}001E"):
+                return self._letters(narrow, self._charset)
+        return ""
+
+    def html(self) -> str:
+        """Returns the message as a web page, "" if there is none."""
+        page = self.binary(_HTML)
+        return self._letters(page, _charset_of(self.number(_BODY_CODE_PAGE))) if page else self.text(_HTML)
+
+    def _letters(self, content: bytes, charset: str) -> str:
+        letters = decode(content.rstrip(b"\0"), (charset or self._charset,))
+        if letters is None:
+            return content.decode("cp1252", errors="replace").replace("\0", "")
+        self._draft.say_guess(letters.guess)
+        return letters.text
+
+    def inner(self, prefix: str) -> list[str]:
+        """Returns the names of the storages in it that begin so."""
+        return sorted(name for name in self._kids if name.startswith(prefix.lower()))
+
+    def storage(self, name: str) -> "_Storage":
+        """Returns a storage in it."""
+        return _Storage(self._file, (*self._path, name.lower()), self._draft, self._charset)
+
+
+def _charset_of(code_page: int) -> str:
+    return known_name(_CODE_PAGES.get(code_page, f"cp{code_page}"))

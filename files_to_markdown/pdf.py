@@ -1,0 +1,142 @@
+"""The text of PDFs: of pages, forms, comments and links. PDFium reads them, and is imported with the first one."""
+
+import ctypes
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from files_to_markdown.document import Draft, Obstacle, Part, Unreadable
+
+_DIVIDED = re.compile("[\ufffe\x02](?:\r?\n)?")
+"""What PDFium gives for the hyphen of a word that a line's end divides."""
+_MAX_TEXT_BYTES = 200_000
+_CHECKBOX, _RADIO, _BUTTON = 2, 3, 1
+_COMMENTED = frozenset(("TEXT", "FREETEXT", "HIGHLIGHT", "UNDERLINE", "SQUIGGLY", "STRIKEOUT", "STAMP", "CARET", "INK"))
+
+
+def read_pdf(content: bytes, draft: Draft) -> None:
+    """Adds the text of a PDF to a draft. Pages without text are pictures, such as scans."""
+    from pypdfium2 import PdfDocument, PdfiumError
+
+    try:
+        pdf = PdfDocument(content)
+        pdf.init_forms()
+    except PdfiumError as error:
+        raise Unreadable(Obstacle.PROTECTED if "password" in str(error).lower() else Obstacle.DAMAGED) from error
+    draft.leave_out(Part.ATTACHMENT, list(_attached(pdf)), count=0)
+    without_text = []
+    for number in range(len(pdf)):
+        page = pdf[number]
+        text = _DIVIDED.sub("-\n", _text(page.get_textpage())).replace("\r\n", "\n")
+        notes = list(dict.fromkeys(_notes(pdf, page, draft)))
+        page.close()
+        if text.strip() or notes:
+            draft.add(f"## Page {number + 1}\n\n{text}")
+        for note in notes:
+            draft.add(note, "\n")
+        if not text.strip():
+            without_text.append(str(number + 1))
+    draft.leave_out(Part.PAGE, without_text, count=0)
+
+
+def _text(page: Any) -> str:
+    """Returns a page's text, with the letters of each ligature in their order.
+
+    PDFium turns round what a font of a script from right to left maps to several letters, such as lam and alef.
+    """
+    text: str = page.get_text_range()
+    # Beyond, PDFium's places in a text aren't Python's.
+    if not any("\u0590" <= char <= "\u08ff" for char in text) or max(text) > "\uffff":
+        return text
+    pieces, at = [], 0
+    while at < len(text):
+        sizes = (size for size in (4, 3, 2) if text[at : at + size] in _turned_ligatures())
+        size = next((size for size in sizes if _is_one_glyph(page, range(at, at + size))), 1)
+        pieces.append(text[at : at + size][::-1])
+        at += size
+    return "".join(pieces)
+
+
+@cache
+def _turned_ligatures() -> frozenset[str]:
+    """Returns the letters of Unicode's own ligatures from right to left, from their ends."""
+    forms = (*range(0xFB1D, 0xFE00), *range(0xFE70, 0xFF00))
+    ligatures = {unicodedata.normalize("NFKC", chr(form)) for form in forms}
+    return frozenset(ligature[::-1] for ligature in ligatures if 1 < len(ligature) <= 4) - ligatures
+
+
+def _is_one_glyph(page: Any, places: range) -> bool:
+    """Returns whether characters of a page's text stand in exactly one place."""
+    import pypdfium2.raw as pdfium
+
+    origins = set()
+    for place in places:
+        x, y = ctypes.c_double(), ctypes.c_double()
+        if not pdfium.FPDFText_GetCharOrigin(page, pdfium.FPDFText_GetCharIndexFromTextIndex(page, place), x, y):
+            return False
+        origins.add((x.value, y.value))
+    return len(origins) == 1
+
+
+def _attached(pdf: Any) -> Iterator[str]:
+    """Yields the names of attached files."""
+    for at in range(min(pdf.count_attachments(), 1_000)):
+        yield pdf.get_attachment(at).get_name() or "?"
+
+
+def _notes(pdf: Any, page: Any, draft: Draft) -> Iterator[str]:
+    """Yields what stands beside a page's own text: filled-in fields, comments and addresses."""
+    import pypdfium2.raw as pdfium
+
+    names = {
+        value: name.removeprefix("FPDF_ANNOT_") for name, value in vars(pdfium).items() if name in _subtypes(pdfium)
+    }
+    for at in range(pdfium.FPDFPage_GetAnnotCount(page)):
+        if not (annotation := pdfium.FPDFPage_GetAnnot(page, at)):
+            continue
+        name = names.get(pdfium.FPDFAnnot_GetSubtype(annotation), "")
+        if name == "WIDGET" and pdf.formenv:
+            yield from _field(pdfium, pdf.formenv, annotation)
+        elif name == "LINK":
+            yield from _address(pdfium, pdf, annotation)
+        elif name == "FILEATTACHMENT":
+            draft.leave_out(Part.ATTACHMENT)
+        elif name in _COMMENTED and (words := _string(pdfium.FPDFAnnot_GetStringValue, annotation, b"Contents")):
+            yield f"Comment: {' '.join(words.split())}"
+        pdfium.FPDFPage_CloseAnnot(annotation)
+
+
+def _subtypes(pdfium: Any) -> set[str]:
+    return {f"FPDF_ANNOT_{name}" for name in (*_COMMENTED, "WIDGET", "LINK", "FILEATTACHMENT")} & set(vars(pdfium))
+
+
+def _field(pdfium: Any, form: Any, annotation: Any) -> Iterator[str]:
+    """Yields a field's name and value, a ticked or empty box for a button that is one."""
+    kind = pdfium.FPDFAnnot_GetFormFieldType(form, annotation)
+    name = _string(pdfium.FPDFAnnot_GetFormFieldAlternateName, form, annotation) or _string(
+        pdfium.FPDFAnnot_GetFormFieldName, form, annotation
+    )
+    if kind in (_CHECKBOX, _RADIO):
+        box = "☒" if pdfium.FPDFAnnot_IsChecked(form, annotation) else "☐"
+        choice = _string(pdfium.FPDFAnnot_GetFormFieldExportValue, form, annotation) if kind == _RADIO else ""
+        yield f"{box} {name}{f': {choice}' if choice else ''}"
+    elif kind != _BUTTON and (value := _string(pdfium.FPDFAnnot_GetFormFieldValue, form, annotation)):
+        yield f"{name}: {value}"
+
+
+def _address(pdfium: Any, pdf: Any, annotation: Any) -> Iterator[str]:
+    link = pdfium.FPDFAnnot_GetLink(annotation)
+    action = pdfium.FPDFLink_GetAction(link) if link else None
+    if action and (size := pdfium.FPDFAction_GetURIPath(pdf, action, None, 0)):
+        buffer = ctypes.create_string_buffer(min(size, _MAX_TEXT_BYTES))
+        pdfium.FPDFAction_GetURIPath(pdf, action, buffer, len(buffer))
+        yield f"Link: {buffer.value.decode(errors='replace')}"
+
+
+def _string(get: Callable[..., int], *of: Any) -> str:
+    """Returns a text that PDFium writes in UTF-16."""
+    buffer = (ctypes.c_ushort * (min(get(*of, None, 0), _MAX_TEXT_BYTES) // 2))()
+    get(*of, buffer, ctypes.sizeof(buffer))
+    return bytes(buffer).decode("utf-16-le", errors="replace").rstrip("\0")

@@ -1,0 +1,103 @@
+"""Tells by its bytes whether an image can be sent as it is. Pure, and in steps that don't depend on its pixels.
+
+Vendors refuse a whole request for one image that is too large, damaged or of an unusual form. So an image is sent as it
+is only if its bytes show that it is plain; any other one is unpacked and rewritten in a process of its own. The
+limits are those of the vendor that takes least, because any model in use may answer.
+
+Sources: RFC 2083 and the APNG extension for PNG, ITU-T T.81 for JPEG, and
+https://developers.google.com/speed/webp/docs/riff_container for WebP.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+
+from files_to_markdown.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+
+MAX_SEGMENTS = 200
+"""Before a JPEG's size. Cameras write about twenty."""
+MAX_CHUNKS = 64
+"""Before a PNG's pixels."""
+END_BYTES = 32
+"""How far behind a JPEG's end other bytes may stand."""
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_COMMON_FRAMES = (0xC0, 0xC1, 0xC2)
+_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD8))
+
+Size = tuple[int, int]
+
+
+def is_plain_image(content: bytes, media_type: str) -> bool:
+    """Returns whether all vendors accept an image as it is: whole, upright, still, and neither large nor rare."""
+    read = _READERS.get(media_type)
+    size = read(content) if read and len(content) <= MAX_IMAGE_BYTES else None
+    return size is not None and min(size) > 0 and max(size) <= MAX_IMAGE_PIXELS
+
+
+def image_size(content: bytes, media_type: str) -> Size | None:
+    """Returns a plain image's width and height; None if it isn't plain."""
+    read = _READERS.get(media_type)
+    return read(content) if read else None
+
+
+def _png(content: bytes) -> Size | None:
+    if len(content) < 45 or content[12:16] != b"IHDR" or content[-8:-4] != b"IEND":
+        return None
+    width, height, depth = struct.unpack(">IIB", content[16:25])
+    at = 8
+    for _ in range(MAX_CHUNKS):
+        if at + 8 > len(content):
+            return None
+        length, kind = struct.unpack(">I4s", content[at : at + 8])
+        if kind == b"IDAT":
+            return (width, height) if depth <= 8 else None
+        # One that moves, or that is turned.
+        if kind in (b"acTL", b"eXIf"):
+            return None
+        at += 12 + length
+    return None
+
+
+def _jpeg(content: bytes) -> Size | None:
+    if b"\xff\xd9" not in content[-END_BYTES:]:
+        return None
+    at = 2
+    for _ in range(MAX_SEGMENTS):
+        if at + 10 > len(content) or content[at] != 0xFF:
+            return None
+        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4])
+        if marker == 0xFF or marker in _WITHOUT_LENGTH:
+            at += 1 if marker == 0xFF else 2
+            continue
+        # A camera's notes may say that the image is turned.
+        if marker == 0xE1 and content[at + 4 : at + 8] == b"Exif":
+            return None
+        if marker in _FRAMES:
+            depth, height, width, bands = struct.unpack(">BHHB", content[at + 4 : at + 10])
+            is_common = marker in _COMMON_FRAMES and depth == 8 and bands in (1, 3)
+            return (width, height) if is_common else None
+        at += 2 + length
+    return None
+
+
+def _webp(content: bytes) -> Size | None:
+    if len(content) < 30 or int.from_bytes(content[4:8], "little") + 8 > len(content):
+        return None
+    match content[12:16]:
+        case b"VP8X":
+            moves_or_turned = content[20] & 0b1010
+            width, height = (1 + int.from_bytes(content[at : at + 3], "little") for at in (24, 27))
+            return None if moves_or_turned else (width, height)
+        case b"VP8L":
+            bits = int.from_bytes(content[21:25], "little")
+            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        case b"VP8 ":
+            width, height = struct.unpack("<HH", content[26:30])
+            return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+_READERS: Mapping[str, Callable[[bytes], Size | None]] = {
+    "image/png": _png,
+    "image/jpeg": _jpeg,
+    "image/webp": _webp,
+}

@@ -1,0 +1,274 @@
+"""RTF as Markdown. striprtf reads it; what it would lose is rewritten first.
+
+One pass over the words of the format keeps track of its groups. It turns fields, forms and superscripts into text, ends
+of paragraphs within a cell into breaks, and drops hidden text. Source: Microsoft's Rich Text Format 1.9.1.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
+
+from files_to_markdown.document import Draft, Part
+from files_to_markdown.markup import joined, link
+from files_to_markdown.word_parts import link_target, prompt_of
+
+_ASIDE = re.compile(rb"\{(?:\\\*)?\\(?:footnote|(?:header|footer)[lrf]?|shp|shpinst|shptxt|pntext)(?![a-z])")
+_EQUATION = re.compile(rb"\\moMath(?![A-Za-z])")
+_OLD_EQUATION = re.compile(rb"\\objclass Equation")
+_OBJECT = re.compile(rb"\{\\object(?![a-z])")
+_DELETED = re.compile(rb"\\deleted(?![a-z0])")
+_TOKEN = re.compile(rb"([{}])|\\([a-zA-Z]+)(-?[0-9]+)? ?|\\'[0-9a-fA-F]{2}|\\[^a-zA-Z]|[^{}\\\r\n]+|[\r\n]+|\\")
+_SIMPLE = re.compile(rb"[\w.,+*-]+")
+_CHARSET = re.compile(rb"\\(mac|pca?)(?![a-z0-9])")
+_CHARSETS = {b"mac": "mac_roman", b"pc": "cp437", b"pca": "cp850"}
+_FONT_PAGE = re.compile(rb"\\cpg(\d{3,5})")
+_BOTH = re.compile(rb"\\upr\s?\{")
+"""A text for old readers, before the same in Unicode."""
+_UNICODE = re.compile(rb"\{\\\*\\ud(?![a-z])[ ]?")
+_UNESCAPED = re.compile(rb"[\x80-\xff]")
+_STYLED = re.compile(rb"\\cs\d")
+"""A style of characters, which has a star before it: old readers pass over the word, not over the text."""
+_MAX_HEADER_BYTES = 1_000
+_MAX_FONTS = 1_000
+_ENDS = (b"par", b"line", b"cell", b"row", b"page", b"sect")
+_MAX_CODES = 100
+_MAX_CODE_BYTES = 4_000
+"""Of one piece of a field's code."""
+_SYMBOL = re.compile(r"^([ \t]*)[\uf020-\uf0ff](?=\s)", re.MULTILINE)
+"""The bullet of an item, from a font of symbols."""
+_SPECIAL = re.compile(rb"([{}\\])")
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What holds for the text of a group."""
+
+    sign: bytes = b""
+    """^ in a superscript, _ in a subscript."""
+    is_hidden: bool = False
+    is_struck: bool = False
+    is_aside: bool = False
+    """Whether striprtf passes over the group, marks and all."""
+    is_code: bool = False
+    """Whether it is a field's code, or what stands in a form's field."""
+    closing: bytes = b""
+    """What is added at the end of the group."""
+
+
+@dataclass(slots=True)
+class _Field:
+    """A field whose result follows."""
+
+    depth: int
+    shown: int
+    """How many pieces of text were shown before it."""
+    code: list[bytes] = field(default_factory=list)
+    numbers: dict[bytes, int] = field(default_factory=dict)
+    """The values of a form's field, by the words of the format."""
+    entries: list[bytes] = field(default_factory=list)
+
+    def add(self, text: bytes) -> None:
+        """Keeps a piece of its code, or of an entry of its form's list."""
+        if self.entries and self.numbers.get(b"fftype") == 2:
+            self.entries[-1] = self.entries[-1][:_MAX_CODE_BYTES] + text[:_MAX_CODE_BYTES]
+        elif len(self.code) < _MAX_CODES:
+            self.code.append(text[:_MAX_CODE_BYTES])
+
+    def value(self) -> bytes:
+        """Returns the box or the chosen entry of a form's field as RTF."""
+        kind = self.numbers.get(b"fftype", 0)
+        chosen = self.numbers.get(b"ffres", 25)
+        # 25: the first value holds.
+        chosen = self.numbers.get(b"ffdefres", 0) if chosen == 25 else chosen
+        if kind == 1 or b"FORMCHECKBOX" in b"".join(self.code):
+            return rb"\u9746?" if chosen else rb"\u9744?"
+        return self.entries[chosen] if kind == 2 and 0 <= chosen < len(self.entries) else b""
+
+
+class _Rewriter:
+    """Rewrites one file."""
+
+    def __init__(self, destinations: Collection[bytes]) -> None:
+        self.hidden = 0
+        self.fields = 0
+        """Those without a saved result."""
+        self._shown = 0
+        """How many pieces of text are shown."""
+        self._destinations = destinations
+        """The words that begin a group which striprtf passes over."""
+        self._states = [_State()]
+        self._fields: list[_Field] = []
+        self._is_cell = False
+        self._last = b""
+        """The end of the last text."""
+        self._is_mark_open = False
+        """Whether a struck passage has begun."""
+        self._has_begun = False
+        """Whether the last token began a group: only there a star says that old readers pass over it."""
+
+    def rewritten(self, content: bytes) -> Iterator[bytes]:
+        """Yields the pieces of the file that striprtf reads."""
+        at = 0
+        while (found := _TOKEN.match(content, at)) is not None:
+            at = found.end()
+            brace, word, number = found.groups()
+            state = self._states[-1]
+            if not state.is_aside and (not state.is_struck or word in _ENDS or (brace == b"}" and state.closing)):
+                yield self._end_struck()
+            begins, self._has_begun = self._has_begun, brace == b"{"
+            is_kept = begins and not _STYLED.match(content, at)
+            if found[0] == b"\\*" and not is_kept and not content.startswith(b"\\deleted", at):
+                continue
+            if brace == b"{":
+                self._states.append(replace(self._states[-1], closing=b""))
+                yield brace
+            elif brace:
+                yield from self._end_group()
+            elif word == b"bin":
+                # That many bytes of anything follow.
+                at += max(0, int(number or 0)) if len(number or b"") < 9 else len(content)
+            elif word:
+                yield from self._word(found[0], word, int(number) if number and len(number) < 9 else None)
+            else:
+                yield from self._text(found[0])
+
+    def _end_struck(self) -> bytes:
+        """Returns the mark that ends a struck passage, if one is open."""
+        was_open, self._is_mark_open = self._is_mark_open, False
+        return b"~~" if was_open else b""
+
+    def _begin_struck(self) -> bytes:
+        """Returns the mark that begins a struck passage, if the next text needs one."""
+        state = self._states[-1]
+        if not state.is_struck or state.is_aside or state.is_code or self._is_mark_open:
+            return b""
+        self._is_mark_open = True
+        return b"~~"
+
+    def _end_group(self) -> Iterator[bytes]:
+        state = self._states.pop() if len(self._states) > 1 else self._states[0]
+        yield state.closing
+        yield b"}"
+        if self._fields and len(self._states) < self._fields[-1].depth:
+            yield self._end_field(self._fields.pop())
+        elif self._fields and state.is_code and not self._states[-1].is_code:
+            yield self._fields[-1].value()
+
+    def _end_field(self, of: _Field) -> bytes:
+        """Returns the words of a field that has only a code, or counts it."""
+        state = self._states[-1]
+        code = b"".join(of.code).decode("latin-1")
+        if of.shown < self._shown or of.numbers or state.is_hidden or state.is_aside or link_target(code):
+            return b""
+        words = prompt_of(code)
+        self.fields += words is None
+        return (words or "").encode("latin-1")
+
+    def _word(self, token: bytes, word: bytes, number: int | None) -> Iterator[bytes]:
+        state = self._states[-1]
+        if word == b"field":
+            self._fields.append(_Field(len(self._states), self._shown))
+        elif word == b"fldinst":
+            self._states[-1] = replace(state, is_code=True)
+        elif word == b"fldrslt" and self._fields:
+            yield token
+            yield from self._begin_result(state, self._fields[-1])
+            return
+        elif state.is_code and self._fields and word.startswith(b"ff"):
+            self._fields[-1].numbers[word] = number or 0
+            if word == b"ffl":
+                self._fields[-1].entries.append(b"")
+        elif word in (b"par", b"line") and self._is_cell:
+            token = b"{<br>}"
+        elif word in (b"intbl", b"pard"):
+            self._is_cell = word == b"intbl"
+        elif word == b"u":
+            self._last = b"a"
+            self._shown += 1
+            yield self._begin_struck()
+        else:
+            self._states[-1] = _changed(state, word, number)
+            self.hidden += self._states[-1].is_hidden and not state.is_hidden
+            if word in self._destinations:
+                self._states[-1] = replace(state, is_aside=True)
+        yield token
+
+    def _begin_result(self, state: _State, of: _Field) -> Iterator[bytes]:
+        address, place = link_target(b"".join(of.code).decode("latin-1").replace("\\\\", "\\")) or ("", "")
+        if link("x", address) != "x":
+            target = f"{address}{'#' if place else ''}{place}".encode("latin-1")
+            self._states[-1] = replace(state, closing=b"](" + _SPECIAL.sub(rb"\\\1", target) + b")")
+            yield self._end_struck() + b"["
+
+    def _text(self, text: bytes) -> Iterator[bytes]:
+        state = self._states[-1]
+        if state.is_code and self._fields:
+            self._fields[-1].add(text)
+            return
+        if state.is_hidden:
+            return
+        if state.sign and self._last[-1:].isalnum() and not text.startswith((b"[", b"\\", b"\r", b"\n", b" ")):
+            text = state.sign + (text if _SIMPLE.fullmatch(text) else b"(" + text + b")")
+        if text.strip(b"\r\n") and (text[:1] != b"\\" or text[1:2] == b"'"):
+            self._last = text
+        self._shown += not state.is_aside and text.strip() not in (b"", b"\\*")
+        if text == b"\\*":
+            self._states[-1] = replace(state, is_aside=True)
+        elif text.strip():
+            yield self._begin_struck()
+        yield text
+
+
+def _changed(state: _State, word: bytes, number: int | None) -> _State:
+    """Returns what holds after a word of the format."""
+    if word in (b"super", b"sub"):
+        return replace(state, sign=b"" if number == 0 else {b"super": b"^", b"sub": b"_"}[word])
+    if word in (b"up", b"dn"):
+        return replace(state, sign=b"" if number == 0 else {b"up": b"^", b"dn": b"_"}[word])
+    if word in (b"nosupersub", b"plain"):
+        is_kept = word != b"plain"
+        return replace(state, sign=b"", is_hidden=state.is_hidden and is_kept, is_struck=state.is_struck and is_kept)
+    if word in (b"strike", b"striked"):
+        return replace(state, is_struck=number != 0)
+    return replace(state, is_hidden=number != 0) if word == b"v" else state
+
+
+def read_rtf(content: bytes, draft: Draft) -> None:
+    """Adds an rtf file to a draft. The cells of a table's row stand between bars."""
+    from striprtf.striprtf import charset_map, destinations, rtf_to_text
+
+    # striprtf would drop footnotes, headers, footers and text boxes: so they become plain groups. What somebody deleted
+    # while changes were tracked becomes a group that it drops.
+    readable = _UNICODE.sub(rb"{\\plain ", _BOTH.sub(rb"{\\*\\upra ", _ASIDE.sub(rb"{\\plain ", content)))
+    readable, deletions = _DELETED.subn(rb"\\*\\deleted", readable)
+    rewriter = _Rewriter(frozenset(map(str.encode, destinations)))
+    readable = b"".join(rewriter.rewritten(readable))
+    # RTF is ASCII, with other characters escaped in the charset that the file names by its number (charsets.py).
+    named = _CHARSET.search(content[:_MAX_HEADER_BYTES])
+    charset = _CHARSETS[named[1]] if named else "cp1252"
+    readable = _UNESCAPED.sub(lambda byte: b"\\'%02x" % ord(byte[0]), readable)
+    fonts = {page: number for number, page in charset_map.items()}
+    readable = _FONT_PAGE.sub(
+        lambda found: b"\\fcharset%d" % fonts.get(f"cp{found[1].decode()}", 0), readable, count=_MAX_FONTS
+    )
+    text = rtf_to_text(readable.decode("latin-1"), charset, "replace")  # type: ignore[no-untyped-call]
+    # It writes an emoji as the two halves of its escape.
+    draft.add(joined(_SYMBOL.sub(r"\1•", _joined_halves(text).replace("\u00ad", ""))))
+    draft.leave_out(Part.COMMENT, count=content.count(b"{\\*\\annotation"))
+    draft.leave_out(Part.DELETION, count=deletions)
+    draft.leave_out(Part.HIDDEN_TEXT, count=rewriter.hidden)
+    draft.leave_out(Part.FIELD, count=rewriter.fields)
+    # Newer programs write a text box a second time, for those of before 1997.
+    draft.leave_out(Part.TEXT_BOX, count=max(0, content.count(b"\\dptxbxtext") - content.count(b"\\shptxt")))
+    equations = len(_OLD_EQUATION.findall(content))
+    draft.leave_out(Part.EQUATION, count=len(_EQUATION.findall(content)) + equations)
+    objects = len(_OBJECT.findall(content))
+    draft.leave_out(Part.ATTACHMENT, count=max(0, objects - equations))
+    # Word writes a picture twice, once for old readers, and an object has one for those who can't open it.
+    pictures = content.count(b"{\\pict") - content.count(b"{\\nonshppict") - content.count(b"{\\result")
+    draft.leave_out(Part.PICTURE, count=max(0, pictures))
+
+
+def _joined_halves(text: str) -> str:
+    """Returns the text with adjacent halves of a surrogate pair joined and lone halves replaced by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,0 +1,89 @@
+"""Spreadsheets and CSV as Markdown tables. calamine reads spreadsheets, and is imported with the first one."""
+
+import csv
+import io
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+
+from files_to_markdown.document import MAX_DOCUMENT_BYTES, Draft, Obstacle, Part, Unreadable
+from files_to_markdown.number_formats import general
+
+_GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
+"""The beginning of a workbook's records, since Excel 5."""
+_FILEPASS, _FIRST_RECORDS = 0x2F, 4
+
+Cell = int | float | str | bool | time | date | datetime | timedelta
+
+
+def read_sheets(content: bytes, draft: Draft) -> None:
+    """Adds an xlsb or xls file to a draft. Formulas appear as their saved results."""
+    from python_calamine import CalamineWorkbook, PasswordError, SheetVisibleEnum
+
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+    except PasswordError as error:
+        raise Unreadable(Obstacle.PROTECTED) from error
+    sheets = workbook.sheets_metadata
+    hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
+    draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
+    draft.leave_out(Part.OLD_SHEET)
+    for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
+        draft.add(f"## Sheet {name}")
+        draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())
+
+
+def is_protected(content: bytes) -> bool:
+    """Whether an xls file needs a password: it says so in one of its first records ([MS-XLS] 2.4.117)."""
+    for begin in _GLOBALS.finditer(content):
+        at = begin.start()
+        for _ in range(_FIRST_RECORDS):
+            if len(header := content[at : at + 4]) < 4:
+                break
+            kind, size_bytes = struct.unpack("<HH", header)
+            if kind == _FILEPASS:
+                return True
+            at += 4 + size_bytes
+    return False
+
+
+def _written(cell: Cell) -> str:
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, float):
+        return general(cell)
+    if isinstance(cell, datetime):
+        return cell.isoformat(" ").removesuffix(" 00:00:00")
+    return str(cell)
+
+
+_DELIMITERS = "\t;|,"
+
+
+def read_csv(text: str, draft: Draft) -> None:
+    """Adds a CSV file to a draft, whose delimiter is guessed."""
+    # As Excel writes and reads it.
+    said, rest = text[4:5], text[5:].lstrip("\r\n")
+    is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
+    # A quote that never ends makes one cell of all that follows.
+    csv.field_size_limit(MAX_DOCUMENT_BYTES)
+    draft.table(_csv_rows(rest, said) if is_said else _csv_rows(text, _delimiter(text)))
+
+
+def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+
+
+def _delimiter(text: str) -> str:
+    """Returns the delimiter that gives most rows the same number of cells, and more than one."""
+
+    def regularity(delimiter: str) -> float:
+        sniffed = zip(range(100), _csv_rows(text, delimiter), strict=False)
+        widths = Counter(len(row) for _, row in sniffed if row)
+        return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())
+
+    # The first one of equals: commas also stand within numbers and sentences.
+    best = max(_DELIMITERS, key=regularity)
+    return best if regularity(best) else ","

@@ -1,0 +1,79 @@
+"""Charts of Word and PowerPoint: numbers and dates in the formats that the chart gives them."""
+
+import pytest
+
+from files_to_markdown.archive import parsed
+from files_to_markdown.charts import add_chart
+from files_to_markdown.document import Draft
+
+C = 'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"'
+
+
+def numbers(kind: str, *values: str, code: str = "", cache: str = "numCache") -> str:
+    """Returns the numbers of a series. A value may have a format of its own: `4|0%`."""
+    points = ""
+    for at, value in enumerate(values):
+        number, _, own = value.partition("|")
+        of_point = own and f' formatCode="{own}"'
+        points += f'<c:pt idx="{at}"{of_point}><c:v>{number}</c:v></c:pt>'
+    of_all = code and f"<c:formatCode>{code}</c:formatCode>"
+    return f"<c:{kind}><c:{cache}>{of_all}{points}</c:{cache}></c:{kind}>"
+
+
+def axes(along: str = "", up: str = "") -> str:
+    """Returns what `format|linked` says of the axis of the categories, and of that of the values."""
+    said = ""
+    for at, (kind, of) in enumerate([("dateAx", along), ("valAx", up)]):
+        code, _, linked = of.partition("|")
+        own = code and f'<c:numFmt formatCode="{code}" sourceLinked="{linked or 0}"/>'
+        said += f'<c:{kind}><c:axId val="{at}"/>{own}</c:{kind}>'
+    return said
+
+
+MONTHS = numbers("cat", "46143", "46174", code="mmm-yy")
+SHARES = numbers("val", "0.155", "0.2", code="0.0%")
+FIVE = numbers("val", "5", "7", code="General")
+PLAIN_MONTHS = numbers("cat", "46143", "46174", code="General")
+CHARTS = {
+    "months": (MONTHS + FIVE, "", "2026-05-01 | 2026-06-01", "5 | 7"),
+    "shares": (PLAIN_MONTHS + SHARES, "", "46143 | 46174", "15.5% | 20.0%"),
+    "a format of one point": (MONTHS + numbers("val", "0.5", "4|0%", code="0.00"), "", "", "0.50 | 400%"),
+    "numbers without cells": (
+        numbers("cat", "46143", "46174", code="yyyy", cache="numLit") + SHARES.replace("numCache", "numLit"),
+        *("", "2026-05-01 | 2026-06-01", "15.5% | 20.0%"),
+    ),
+    "points along an axis": (
+        numbers("xVal", "46143", "46174", code="d/m/yy") + numbers("yVal", "1", "2"),
+        *("", "2026-05-01 | 2026-06-01", "1 | 2"),
+    ),
+    "texts stay as they are": (numbers("cat", "007", "1e3", cache="strCache") + FIVE, "", "007 | 1e3", "5 | 7"),
+    "dates from 1904": (MONTHS + FIVE, '<c:date1904 val="1"/>', "2030-05-02 | 2030-06-02", "5 | 7"),
+    "dates from 1900, said": (MONTHS + FIVE, '<c:date1904 val="0"/>', "2026-05-01 | 2026-06-01", ""),
+    "a format of the axis": (PLAIN_MONTHS + FIVE, axes("mmm-yy"), "2026-05-01 | 2026-06-01", "5 | 7"),
+    "a format that is the cells'": (PLAIN_MONTHS + FIVE, axes("mmm-yy|1"), "46143 | 46174", "5 | 7"),
+    "an axis in per cent": (MONTHS + SHARES.replace("0.0%", "GENERAL"), axes("", "0%"), "", "15.5% | 20%"),
+    "labels in per cent": (
+        MONTHS + '<c:dLbls><c:numFmt formatCode="0.00%" sourceLinked="0"/></c:dLbls>' + numbers("val", "0.155", "0.2"),
+        *("", "", "15.50% | 20.00%"),
+    ),
+    "hidden numbers": (MONTHS + numbers("val", "5", "7", code=";;;"), "", "", "5 | 7"),
+    "numbers to 15 digits": (MONTHS + numbers("val", "0.30000000000000004", "x"), "", "", "0.3 | x"),
+}
+
+
+@pytest.mark.parametrize(("series", "beside", "categories", "values"), CHARTS.values(), ids=CHARTS)
+def test_numbers_of_a_chart_are_shown_in_its_formats(series: str, beside: str, categories: str, values: str) -> None:
+    plot = f'<c:lineChart><c:ser>{series}</c:ser><c:axId val="0"/><c:axId val="1"/></c:lineChart>'
+    draft = Draft()
+    add_chart(parsed(f"<c:chartSpace {C}>{beside}{plot}</c:chartSpace>".encode()), draft)
+    lines = draft.document().text.split("\n")
+    assert lines[0] == f"|  | {categories or '2026-05-01 | 2026-06-01'} |"
+    assert lines[2] == f"|  | {values or '5 | 7'} |"
+
+
+def test_charts_of_office_2016_have_their_formats_beside_their_numbers() -> None:
+    level = '<cx:lvl ptCount="2" formatCode="0.0%"><cx:pt idx="0">0.155</cx:pt><cx:pt idx="1">0.2</cx:pt></cx:lvl>'
+    data = f'<cx:chartData><cx:data id="0"><cx:numDim type="val">{level}</cx:numDim></cx:data></cx:chartData>'
+    draft = Draft()
+    add_chart(parsed(f'<cx:chartSpace xmlns:cx="cx">{data}</cx:chartSpace>'.encode()), draft)
+    assert draft.document().text.startswith("| 15.5% | 20.0% |")

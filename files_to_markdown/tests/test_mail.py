@@ -1,0 +1,145 @@
+"""What of a mail is read: headers and names in any charset, broken encodings, files of several mails, invitations."""
+
+import base64
+import time
+
+import pytest
+
+from files_to_markdown import formats
+from files_to_markdown.document import CPU_S, Document, Format, LeftOut, Part
+from files_to_markdown.kind import document_kind
+
+
+def body(mail: str | bytes) -> str:
+    content = mail if isinstance(mail, bytes) else mail.encode()
+    return formats.read(Format.MAIL, content).text.partition("---")[2].strip()
+
+
+WORDS = "日本".encode()
+SUBJECTS = [
+    (b"=?iso-8859-2?q?=A3=F3d=BC?=", "Łódź"),
+    (b"=?x-unknown?b?SGFsbG8=?=", "Hallo"),
+    (b"=?x-unknown?q?=A3?=", "£"),
+    ("Grüße".encode(), "Grüße"),
+    ("Grüße".encode("cp1252"), "Grüße"),
+    (b"=?utf-8?b?%s?=\n =?utf-8?b?%s?= end" % (base64.b64encode(WORDS[:4]), base64.b64encode(WORDS[4:])), "日本 end"),
+    (b"=?iso-8859-1?q?a?= =?koi8-r?b?8NLJ18XU?=", "aПривет"),
+    (b"=?iso-8859-1*en?Q?=93x=94?=", "“x”"),
+    (b"=?utf-8?b?SGFsbG8?=", "Hallo"),
+    (b"=?utf-8?q?Re=3A_x_y?=", "Re: x y"),
+    (b"a =?utf-8?q? b", "a =?utf-8?q? b"),
+]
+
+
+@pytest.mark.parametrize(("raw", "shown"), SUBJECTS)
+def test_words_of_a_header_are_decoded(raw: bytes, shown: str) -> None:
+    assert formats.read(Format.MAIL, b"Subject: %s\n\nx" % raw).text == f"Subject: {shown}\n\n---\n\nx"
+
+
+NAMES = [
+    (b"filename*=iso-8859-2''%A3.pdf", "Ł.pdf"),
+    (b"filename*0*=koi8-r''%F0%D2; filename*1=x.pdf", "Прx.pdf"),
+    (b"filename*=x-none''%A3.pdf", "£.pdf"),
+    (b'filename="=?gb2312?B?xOO6ww==?=.pdf"', "你好.pdf"),
+    ('filename="Grüße.pdf"'.encode(), "Grüße.pdf"),
+    (b"filename*=utf-8''Gr%C3%BC%C3%9Fe.pdf", "Grüße.pdf"),
+    (b'filename="a b.pdf"', "a b.pdf"),
+]
+
+
+@pytest.mark.parametrize(("parameter", "name"), NAMES)
+def test_name_of_an_attachment_is_decoded(parameter: bytes, name: str) -> None:
+    head = b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/pdf\n"
+    mail = head + b"Content-Disposition: attachment; " + parameter + b"\n\nx\n--b--\n"
+    assert formats.read(Format.MAIL, mail).left_out == (LeftOut(Part.ATTACHMENT, 1, (name,)),)
+
+
+def encoded(how: str, text: str) -> str:
+    return f"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: {how}\n\n{text}"
+
+
+FLOWED = "Content-Type: text/plain; format=flowed"
+BODIES = [
+    (encoded("quoted-printable", "Gr=C3=BC=\n=C3=9Fe soft=\n break ="), "Grüße soft break"),
+    (encoded("base64", "R3LDvMOf\nZQ"), "Grüße"),
+    (encoded("base64", "R3LDv*MOf\nZQ="), "Grüße"),
+    (encoded("x-unknown", "Grüße"), "Grüße"),
+    (encoded("8bit", "Grüße\r\nzwei"), "Grüße\nzwei"),
+    (
+        f"{FLOWED}\n\nOne long \nparagraph.\n> quoted \n> more\n>> deep\n-- \nsig\n from",
+        "One long paragraph.\n> quoted more\n>> deep\n-- \nsig\nfrom",
+    ),
+    (f"{FLOWED}; delsp=yes\n\n第三 \n季度", "第三季度"),
+    ("Content-Type: multipart/mixed\n\nno boundary", "no boundary"),
+    ("Content-Type: multipart/mixed; boundary=zz\n\nanother boundary", "another boundary"),
+    ("Content-Type: text\n\na broken type", "a broken type"),
+    ("Content-Type: text/markdown\n\n# Other texts", "# Other texts"),
+    ("\ufeffSubject: a\n\na mark before it", "a mark before it"),
+    (
+        "Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:x\nEND:VTIMEZONE\n"
+        "BEGIN:VEVENT\nSUMMARY:Long\n er\nX-FOO:1\nEND:VEVENT\nEND:VCALENDAR",
+        "Invitation:\nBEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Longer\nEND:VEVENT\nEND:VCALENDAR",
+    ),
+]
+
+
+@pytest.mark.parametrize(("mail", "shown"), BODIES)
+def test_text_of_a_mail_is_read_however_it_travels(mail: str, shown: str) -> None:
+    assert body(mail) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "mimetype", "content", "shown"),
+    [
+        ("a.emlx", "", b"20\nSubject: one\n\nwords\n<plist/>", "Subject: one\n\n---\n\nwords"),
+        (
+            "a.mbox",
+            "application/mbox",
+            b"From a@b\nSubject: one\n\n1\n\nFrom c@d\nSubject: two\n\n2\n",
+            "Subject: one\n\n---\n\n1\n\nSubject: two\n\n---\n\n2",
+        ),
+        (
+            "a.mht",
+            "application/x-mimearchive",
+            b"Subject: Page\nContent-Type: text/html\n\n<h1>One",
+            "Subject: Page\n\n---\n\n# One",
+        ),
+        ("a.mhtml", "multipart/related", b"Content-Type: text/html\n\n<p>One", "---\n\nOne"),
+    ],
+)
+def test_other_files_of_mails_are_read(name: str, mimetype: str, content: bytes, shown: str) -> None:
+    assert document_kind(name, mimetype, content) is Format.MAIL
+    assert formats.read(Format.MAIL, content) == Document(shown)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m", "smime.p7m"),
+        ("application/ms-tnef; name=winmail.dat", "winmail.dat"),
+        ("image/png", "image/png"),
+    ],
+)
+def test_what_holds_a_mails_text_in_another_form_is_named(kind: str, name: str) -> None:
+    read = formats.read(Format.MAIL, f"Subject: a\nContent-Type: {kind}\n\nMIIB".encode())
+    assert read.left_out == (LeftOut(Part.ATTACHMENT, 1, (name,)),)
+
+
+def _nested(depth: int) -> str:
+    heads = (f'Content-Type: multipart/alternative; boundary="b{at}"\n\n--b{at}\n' for at in range(depth))
+    return f"{''.join(heads)}Content-Type: text/html\n\n{'<p>deep' * 20_000}"
+
+
+HOSTILE = {
+    "words": f"Subject: {'=?utf-8?q?a?= ' * 250_000}\n\nx",
+    "mailbox": "From a\n\nx\n\n" * 200_000,
+    "nested": _nested(200),
+    "calendar": "Content-Type: text/calendar\n\n" + "BEGIN:VTIMEZONE\n" * 500_000,
+}
+
+
+@pytest.mark.parametrize("mail", HOSTILE.values(), ids=HOSTILE)
+def test_mail_that_is_made_to_take_long_is_read_in_linear_time(mail: str) -> None:
+    began_s = time.process_time()
+    formats.read(Format.MAIL, mail.encode())
+    assert time.process_time() - began_s < CPU_S

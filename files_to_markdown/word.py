@@ -1,0 +1,277 @@
+"""Word documents (docx) as Markdown. mammoth reads the body with footnotes, insertions and comments.
+
+mammoth passes over elements that it doesn't know, with all the text in them, and refers to parts that may be gone. So
+the file is rewritten first (word_parts.py): mammoth gets elements that it knows, and nothing that leads nowhere. The
+numbers of lists are counted before it (numbering.py). Headers and footers, charts and diagrams are read here.
+"""
+
+import io
+import posixpath
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from files_to_markdown.archive import Archive, addresses_of, attribute, child, local, relations_of
+from files_to_markdown.charts import add_chart, add_diagram
+from files_to_markdown.document import Draft, Full, Obstacle, Part, Unreadable
+from files_to_markdown.markup import joined, raised, read_html, struck
+from files_to_markdown.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
+
+_MAX_XML_BYTES, _MAX_NOTES_BYTES = 3 * 2**20, 2**20
+"""What is read of a text, and of each part with notes: mammoth takes a second for 1.5 MB."""
+_MAX_ELEMENTS = 120_000
+"""Of a text: each takes a kilobyte by the time that all of it is read."""
+_BATCH_ELEMENTS = 20_000
+"""How many of them mammoth reads at a time: what is read once the time is up counts as the beginning."""
+_CHUNK = "\U0010fffd"
+"""A character that no script has."""
+_NOTES = ("footnotes", "endnotes", "comments")
+_NOTED = frozenset(("footnoteReference", "endnoteReference", "commentReference"))
+_RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
+_TYPES = '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
+_STYLE_MAP = "\n".join(
+    [
+        "comment-reference => sup",
+        *(f"p.Heading{level} => h{level}:fresh" for level in range(1, 7)),
+        *(
+            f"p:unordered-list({depth}) => {'ul > li > ' * (depth - 1)}ul > li:fresh"
+            for depth in range(1, MAX_LISTED + 2)
+        ),
+    ]
+)
+
+
+def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, str, bytes], None]) -> None:
+    """Adds a docx file to a draft.
+
+    `join` adds a file that Word joins when it opens the document, by its name, type and bytes. It may raise Unreadable.
+    """
+    import mammoth
+
+    folder = posixpath.dirname(main)
+    # No office writes one. mammoth loads nothing by it, but it would leave out what refers to it, and say nothing.
+    if archive.count(rf"{re.escape(folder)}/[^/]*\.xml", b"<!DOCTYPE"):
+        raise Unreadable(Obstacle.DAMAGED)
+    parts = _Parts(archive, main)
+    styles = Styles(parts.xml("styles"), parts.xml("numbering"))
+    _add_headers(parts, styles, draft)
+    body = Rewriter(styles, addresses_of(archive, main), parts.note_ids(), draft)
+    chunks: list[str] = []
+    pieces: list[str] = []
+    for file in _rewritten(parts, styles, body, chunks, draft):
+        html = mammoth.convert_to_html(
+            file,
+            style_map=_STYLE_MAP,
+            # A style map in the file could hide paragraphs.
+            include_embedded_style_map=False,
+            include_default_style_map=False,
+        ).value
+        pieces = html.split(f"<p>{_CHUNK}</p>")
+        # A text that has the mark leaves unknown where files belong.
+        pieces = pieces if len(pieces) == len(chunks) + 1 else [html]
+        for at, piece in enumerate(pieces):
+            read_html(piece, draft, labeled=True)
+            if at < len(pieces) - 1:
+                _join_chunk(parts, chunks[at], join, draft)
+    draft.leave_out(Part.END, count=not parts.are_whole)
+    for id_ in [*chunks[len(pieces) - 1 :], *body.chunks]:
+        _join_chunk(parts, id_, join, draft)
+    for id_ in body.charts:
+        if not parts.is_there(id_):
+            draft.leave_out(Part.CHART)
+        else:
+            add_chart(archive.xml(parts.related[id_][1]), draft)
+    for id_ in body.diagrams:
+        if not parts.is_there(id_):
+            draft.leave_out(Part.DIAGRAM)
+        else:
+            add_diagram(archive.xml(parts.related[id_][1]), draft)
+
+
+def _join_chunk(parts: "_Parts", id_: str, join: Callable[[str, str, bytes], None], draft: Draft) -> None:
+    """Adds a file that Word joins when it opens the document, or names it as an attachment."""
+    if not parts.is_there(id_):
+        draft.leave_out(Part.ATTACHMENT)
+        return
+    name = parts.related[id_][1]
+    try:
+        join(name, parts.archive.type_of(name), parts.archive.bytes_of(name))
+    except (Full, MemoryError):
+        raise
+    except Exception:
+        # The file may be damaged in any way. The document isn't.
+        draft.leave_out(Part.ATTACHMENT)
+
+
+def _mark_chunks(document: Element) -> list[str]:
+    """Puts a mark in the place of each file that stands between paragraphs, and returns their ids."""
+    namespace = "".join(document.tag.rpartition("}")[:2])
+    body = child(document, "body")
+    ids = []
+    for element in document if body is None else body:
+        if local(element) == "altChunk":
+            ids.append(attribute(element, "id"))
+            element.tag, element[:] = f"{namespace}p", [Element(f"{namespace}r")]
+            ElementTree.SubElement(element[0], f"{namespace}t").text = _CHUNK
+    return ids
+
+
+class _Parts:
+    """The parts of a document, by what they are."""
+
+    def __init__(self, archive: Archive, main: str) -> None:
+        self.archive = archive
+        self.main = main
+        self.related = dict(relations_of(archive, main))
+        self._folder = posixpath.dirname(main)
+        self.are_whole = True
+        """Whether all of the text and its notes is read."""
+
+    def name(self, kind: str) -> str:
+        """Returns the name of the part of that kind, "" if there is none."""
+        found = [target for related, target in self.related.values() if related == kind]
+        known = set(self.archive.names)
+        return next((name for name in (*found, f"{self._folder}/{kind}.xml".lstrip("/")) if name in known), "")
+
+    def xml(self, kind: str) -> Element | None:
+        """Returns the part of that kind, None if there is none."""
+        if not (name := self.name(kind)):
+            return None
+        return self.beginning(name, _MAX_NOTES_BYTES) if kind in _NOTES else self.archive.xml(name)
+
+    def beginning(self, name: str, max_bytes: int) -> Element:
+        """Returns the beginning of a part. A paragraph, table or note that may lack its end is no part of it."""
+        root, is_whole = self.archive.beginning(name, max_bytes)
+        self.are_whole = self.are_whole and is_whole
+        body = child(root, "body")
+        blocks = root if body is None else body
+        # A table that is longer than all of this has rows before its end.
+        if not is_whole and len(blocks) > 1:
+            del blocks[-1]
+        ends = accumulate(sum(1 for _ in block.iter()) for block in blocks)
+        if over := next((at for at, count in enumerate(ends) if at and count > _MAX_ELEMENTS), 0):
+            del blocks[over:]
+            self.are_whole = False
+        return root
+
+    def is_there(self, id_: str) -> bool:
+        """Returns whether a relationship leads to a part."""
+        return id_ in self.related and self.related[id_][1] in self.archive.names
+
+    def headers(self) -> Iterator[str]:
+        """Yields the names of headers and footers."""
+        listed = self.archive.matching(rf"{re.escape(self._folder)}/(?:header|footer)\d*\.xml")
+        related = (target for kind, target in self.related.values() if kind in ("header", "footer"))
+        yield from (name for name in dict.fromkeys([*listed, *related]) if name in self.archive.names)
+
+    def note_ids(self) -> Mapping[str, frozenset[str]]:
+        """Returns the ids of the notes and comments that the document has."""
+        roots = {kind: self.xml(kind) for kind in _NOTES}
+        return {
+            kind: frozenset() if root is None else frozenset(attribute(note, "id") for note in root)
+            for kind, root in roots.items()
+        }
+
+
+def _add_headers(parts: _Parts, styles: Styles, draft: Draft) -> None:
+    """Adds the headers and footers, each text once."""
+    seen = set()
+    for name in parts.headers():
+        root = parts.archive.xml(name)
+        Rewriter(styles, {}, {}, draft).rewrite(root)
+        text = f"{'Header' if local(root) == 'hdr' else 'Footer'}: {line_of(root)}"
+        if text not in seen and not text.endswith(": "):
+            draft.add(text)
+        seen.add(text)
+
+
+def line_of(root: Element) -> str:
+    """Returns the text of all paragraphs on one line."""
+    pieces: list[str] = []
+    sign, is_struck = "", False
+    for part in root.iter():
+        name = local(part)
+        if name == "t" and part.text:
+            text = raised(pieces[-1] if pieces else "", part.text, sign) if sign else part.text
+            pieces.append(struck(text) if is_struck else text)
+        elif name in ("p", "tab", "br"):
+            pieces.append(" ")
+        elif name == "r":
+            sign, is_struck = "", False
+        elif name == "strike":
+            is_struck = attribute(part, "val") not in ("0", "false", "off")
+        elif name == "vertAlign":
+            sign = {"superscript": "^", "subscript": "_"}.get(attribute(part, "val"), "")
+    return " ".join(joined("".join(pieces)).split())
+
+
+def _rewritten(parts: _Parts, styles: Styles, body: Rewriter, chunks: list[str], draft: Draft) -> Iterator[io.BytesIO]:
+    """Yields the file as mammoth can read it, without its pictures: they are only counted. A long one comes in pieces.
+
+    Adds to `chunks` the ids of files that stand between paragraphs, where the mark _CHUNK is.
+    """
+    document = parts.beginning(parts.main, _MAX_XML_BYTES)
+    chunks += _mark_chunks(document)
+    body.rewrite(document)
+    # Notes are numbered as mammoth comes to them.
+    has_notes = any(local(one) in _NOTED for one in document.iter())
+    for batch in [document] if chunks or has_notes else _batches(document):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+            if has_notes:
+                _pack_notes(packed, parts, styles, body, draft)
+            namespace = "".join(document.tag.rpartition("}")[:2])
+            packed.writestr("[Content_Types].xml", _TYPES)
+            _pack(packed, "document", batch, body.addresses)
+            packed.writestr("word/styles.xml", ElementTree.tostring(styles.readable(namespace), "utf-8"))
+            packed.writestr("word/numbering.xml", _numbering(namespace))
+        yield file
+
+
+def _batches(document: Element) -> Iterator[Element]:
+    """Yields the document with some of its blocks at a time."""
+    if (body := child(document, "body")) is None:
+        yield document
+        return
+    blocks = list(body)
+    count = begin = 0
+    for at, block in enumerate(blocks, 1):
+        count += sum(1 for _ in block.iter())
+        if count >= _BATCH_ELEMENTS or at == len(blocks):
+            body[:] = blocks[begin:at]
+            yield document
+            count, begin = 0, at
+
+
+def _pack_notes(packed: zipfile.ZipFile, parts: _Parts, styles: Styles, body: Rewriter, draft: Draft) -> None:
+    for kind in _NOTES:
+        if (root := parts.xml(kind)) is not None:
+            notes = Rewriter(styles, addresses_of(parts.archive, parts.name(kind)), {}, draft)
+            root[:] = [note for note in root if attribute(note, "id")]
+            notes.rewrite(root)
+            body.charts += notes.charts
+            _pack(packed, kind, root, notes.addresses)
+
+
+def _pack(packed: zipfile.ZipFile, kind: str, root: Element, addresses: Mapping[str, str]) -> None:
+    packed.writestr(f"word/{kind}.xml", ElementTree.tostring(root, "utf-8"))
+    relations = Element("Relationships", xmlns=_RELATIONS)
+    for id_, address in addresses.items():
+        ElementTree.SubElement(relations, "Relationship", Id=id_, Type="hyperlink", Target=address)
+    packed.writestr(f"word/_rels/{kind}.xml.rels", ElementTree.tostring(relations, "utf-8"))
+
+
+def _numbering(namespace: str) -> bytes:
+    """Returns the one list that all items belong to. Their numbers stand in their text."""
+    root = Element(f"{namespace}numbering")
+    definition = ElementTree.SubElement(root, f"{namespace}abstractNum", {f"{namespace}abstractNumId": "0"})
+    for level in range(MAX_LISTED + 1):
+        element = ElementTree.SubElement(definition, f"{namespace}lvl", {f"{namespace}ilvl": str(level)})
+        ElementTree.SubElement(element, f"{namespace}numFmt", {f"{namespace}val": "bullet"})
+    instance = ElementTree.SubElement(root, f"{namespace}num", {f"{namespace}numId": LIST_ID})
+    ElementTree.SubElement(instance, f"{namespace}abstractNumId", {f"{namespace}val": "0"})
+    numbering: bytes = ElementTree.tostring(root, "utf-8")
+    return numbering

@@ -1,0 +1,303 @@
+"""xlsx files as Markdown tables, row by row: a sheet is unpacked only until there is enough text.
+
+Cells appear as people see them (number_formats.py), formulas as their saved results. What people don't see isn't read,
+because who shares a file may not know of it: hidden sheets, rows and columns are named.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
+
+from files_to_markdown.archive import MAX_UNPACKED_BYTES, Archive, addresses_of, attribute, is_on, local, relations_of
+from files_to_markdown.document import MAX_CHARS, Draft, Obstacle, Part, Unreadable
+from files_to_markdown.markup import formula_link, joined, struck
+from files_to_markdown.number_formats import BUILT_IN, GENERAL, saved_as, shown_text
+
+_COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml"
+_DRAWN_IN = r"xl/drawings/[^/]*\.xml"
+_DRAWINGS = {
+    Part.PICTURE: rb"<(?:\w+:)?pic[ >]",
+    Part.MODEL: rb"<(?:\w+:)?model3d[ >]",
+    Part.CHART: rb"<(?:\w+:)?chart[ >]",
+    Part.TEXT_BOX: rb"(?s)<(?:\w+:)?txBody[ >](?:(?!</(?:\w+:)?txBody>).)*?<a:t[ >]",
+}
+_PICTURE_OF_MODEL = (
+    rb"(?s)</(?:\w+:)?model3d>(?:(?!AlternateContent).){0,2000}?<(?:\w+:)?Fallback[^>]*><(?:\w+:)?pic[ >]"
+)
+"""What older programs show in its place."""
+_OLD_CONTROL = rb"ObjectType=\"(?!Note|Pict|Group|Shape)"
+"""Excel of before 2010 describes a form's controls there, where comments are, too."""
+_MAX_STRINGS_CHARS = 8 * MAX_CHARS
+"""The limit for the table of strings. Cells that come early in a workbook have early strings."""
+_MAX_STRING_CHARS = 32_767
+"""Excel's own limit for a cell."""
+_MAX_GAP = 30
+"""Cells after more empty columns than these are shown with their addresses instead."""
+_RAISED = {"superscript": "^", "subscript": "_"}
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+_TRUE = ("1", "true")
+_CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(slots=True)
+class _Book:
+    """What the cells of all sheets refer to."""
+
+    strings: list[str]
+    formats: list[str]
+    struck: frozenset[int]
+    """The styles that strike what is in a cell."""
+    is_1904: bool
+    counted: Counter[Part] = field(default_factory=Counter)
+
+
+def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
+    """Adds an xlsx file to a draft. `workbook`: its main part."""
+    root = archive.xml(workbook)
+    parts = dict(relations_of(archive, workbook))
+    sheets = [(sheet, parts.get(_relation(sheet), ("", ""))) for sheet in root.iter() if local(sheet) == "sheet"]
+    hidden = [attribute(sheet, "name") for sheet, _ in sheets if attribute(sheet, "state") not in ("", "visible")]
+    draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
+    draft.leave_out(Part.COMMENT, count=_comments(archive))
+    drawn = {part: archive.count(_DRAWN_IN, drawing) for part, drawing in _DRAWINGS.items()}
+    drawn[Part.PICTURE] -= archive.count(_DRAWN_IN, _PICTURE_OF_MODEL)
+    for part, count in drawn.items():
+        draft.leave_out(part, count=count)
+    draft.leave_out(Part.ATTACHMENT, count=sum(1 for _ in archive.matching(r"xl/embeddings/[^/]+")))
+    controls = sum(1 for _ in archive.matching(r"xl/ctrlProps/[^/]+"))
+    draft.leave_out(Part.CONTROL, count=max(controls, archive.count(r"xl/drawings/[^/]*\.vml", _OLD_CONTROL)))
+    draft.leave_out(Part.CONTROL, count=sum(1 for _ in archive.matching(r"xl/activeX/[^/]+\.xml")))
+    properties = next((one for one in root if local(one) == "workbookPr"), root)
+    target = next((to for kind, to in parts.values() if kind == "sharedStrings"), "")
+    is_1904 = attribute(properties, "date1904") not in ("", "0", "false")
+    book = _Book(_strings(archive, target), *_styles(archive, parts), is_1904)
+    try:
+        for sheet, (kind, name) in sheets:
+            if attribute(sheet, "name") not in hidden and name in archive.names:
+                draft.add(f"## Sheet {attribute(sheet, 'name')}")
+                if kind == "worksheet":
+                    _Sheet(archive, name, book, draft).add()
+    finally:
+        for part, count in book.counted.items():
+            draft.leave_out(part, count=count)
+
+
+def _relation(sheet: Element) -> str:
+    """Returns the id of a sheet's relationship, whose attribute has the same name as others in another namespace."""
+    return next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
+
+
+def _comments(archive: Archive) -> int:
+    """Returns how many comments there are. Of a thread, its first one stands among the others, too."""
+    threaded = archive.count(r"xl/threadedComments/[^/]*\.xml", rb"<(?:\w+:)?threadedComment ")
+    replies = archive.count(r"xl/threadedComments/[^/]*\.xml", rb"<(?:\w+:)?threadedComment [^>]*parentId=")
+    return max(threaded, archive.count(_COMMENTED, rb"<(?:\w+:)?comment ") + replies)
+
+
+def _styles(archive: Archive, parts: Mapping[str, tuple[str, str]]) -> tuple[list[str], frozenset[int]]:
+    """Returns the number format of each style, and which of them strike."""
+    name = next((to for kind, to in parts.values() if kind == "styles"), "")
+    if name not in archive.names:
+        return [], frozenset()
+    root = archive.xml(name)
+    codes = {attribute(one, "numFmtId"): attribute(one, "formatCode") for one in root.iter() if local(one) == "numFmt"}
+    styles = next((one for one in root if local(one) == "cellXfs"), root)
+    cells = [style for style in styles if local(style) == "xf"]
+    numbers = [attribute(style, "numFmtId") for style in cells]
+    fonts = next((one for one in root if local(one) == "fonts"), ())
+    lines = {str(at) for at, font in enumerate(fonts) if is_on(font, "strike")}
+    return (
+        [codes.get(id_) or BUILT_IN.get(int(id_) if id_.isdecimal() else 0, GENERAL) for id_ in numbers],
+        frozenset(at for at, style in enumerate(cells) if attribute(style, "fontId") in lines),
+    )
+
+
+def _strings(archive: Archive, name: str) -> list[str]:
+    """Returns the beginning of the table of strings."""
+    if name not in archive.names:
+        return []
+    strings: list[str] = []
+    room = _MAX_STRINGS_CHARS
+    for element in _elements(archive, name, ("si",)):
+        strings.append(_rich(element))
+        room -= len(strings[-1]) + 1
+        if room <= 0:
+            break
+    return strings
+
+
+def _elements(archive: Archive, name: str, wanted: Collection[str]) -> Iterator[Element]:
+    """Yields the elements of some names below a part's root and its children, and keeps none that are complete.
+
+    An event for each element would take most of the time, so the tree is looked at while it grows: all children but the
+    last one are complete.
+    """
+    builder = TreeBuilder()
+    parser = XMLParser(target=builder)  # noqa: S314
+    with archive.stream(name) as stream:
+        is_done = False
+        while not is_done:
+            if stream.tell() > MAX_UNPACKED_BYTES:
+                raise Unreadable(Obstacle.TOO_LARGE)
+            is_done = not (chunk := stream.read(_CHUNK_BYTES))
+            parser.close() if is_done else parser.feed(chunk)
+            if (root := builder.close()) is not None:
+                yield from _complete(root, wanted, is_done=is_done)
+
+
+def _complete(root: Element, wanted: Collection[str], *, is_done: bool) -> Iterator[Element]:
+    closed = len(root) - (not is_done)
+    for at, element in enumerate(list(root)):
+        if local(element) not in wanted:
+            inner = element[: len(element) - (at >= closed)]
+            yield from (child for child in inner if local(child) in wanted)
+            del element[: len(inner)]
+        elif at < closed:
+            yield element
+    del root[: max(0, closed)]
+
+
+def _rich(element: Element) -> str:
+    """Returns a string of several fonts, without how it is pronounced."""
+    parts = []
+    for child in element:
+        if local(child) == "t":
+            parts.append(child.text or "")
+        elif local(child) == "r":
+            raised = next((attribute(one, "val") for one in child.iter() if local(one) == "vertAlign"), "")
+            text = _RAISED.get(raised, "") + "".join(one.text or "" for one in child if local(one) == "t")
+            parts.append(struck(text) if any(is_on(one, "strike") for one in child) else text)
+    return joined(_plain("".join(parts)))
+
+
+def _plain(text: str) -> str:
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text[:_MAX_STRING_CHARS])
+
+
+class _Sheet:
+    """One sheet, whose columns and links stand around its rows."""
+
+    def __init__(self, archive: Archive, name: str, book: _Book, draft: Draft) -> None:
+        self._archive, self._name, self._book, self._draft = archive, name, book, draft
+        self._hidden_columns: list[tuple[int, int]] = []
+        self._columns_left_out: set[int] = set()
+        self._has_cells = False
+        self._links: list[tuple[str, str, str]] = []
+
+    def add(self) -> None:
+        try:
+            self._add_rows()
+            addresses = addresses_of(self._archive, self._name) if self._links else {}
+            for cell, id_, place in self._links:
+                if address := addresses.get(id_):
+                    self._draft.add(f"- {cell}: {address}{place}", "\n")
+        finally:
+            self._book.counted[Part.HIDDEN_COLUMN] += len(self._columns_left_out)
+
+    def _add_rows(self) -> None:
+        try:
+            self._draft.table(self._rows())
+        except Unreadable:
+            if not self._has_cells:
+                raise
+            self._draft.leave_out(Part.END)
+
+    def _rows(self) -> Iterator[list[str]]:
+        for element in _elements(self._archive, self._name, ("col", "row", "hyperlink", "picture")):
+            match local(element):
+                case "row" if _is_hidden(element, "ht"):
+                    self._book.counted[Part.HIDDEN_ROW] += any(local(cell) == "c" and len(cell) for cell in element)
+                case "row":
+                    cells = self._cells(element)
+                    self._has_cells = self._has_cells or bool(cells)
+                    yield cells
+                case "col" if _is_hidden(element, "width"):
+                    first, last = attribute(element, "min"), attribute(element, "max")
+                    if first.isdecimal() and last.isdecimal():
+                        self._hidden_columns.append((int(first), int(last)))
+                case "hyperlink":
+                    place = attribute(element, "location")
+                    cell = attribute(element, "ref").partition(":")[0]
+                    self._links.append((cell, _relation(element), f"#{place}" if place else ""))
+                case "picture":
+                    # The sheet's background.
+                    self._book.counted[Part.PICTURE] += 1
+
+    def _cells(self, row: Element) -> list[str]:
+        cells: list[str] = []
+        column = skipped = 0
+        for cell in row:
+            if local(cell) != "c":
+                continue
+            address = cell.get("r", "")
+            column = _column_of(address) or column + 1
+            if not (text := self._text_of(cell)):
+                continue
+            if any(first <= column <= last for first, last in self._hidden_columns):
+                self._columns_left_out.add(column)
+                continue
+            gap = column - 1 - skipped - len(cells)
+            if gap > _MAX_GAP:
+                text = f"{address}: {text}"
+                skipped, gap = column - 1 - len(cells), 0
+            cells += [*[""] * gap, text]
+        return cells
+
+    def _text_of(self, cell: Element) -> str:
+        """Returns what people see in a cell. Of a formula without a saved result, that is the formula."""
+        parts = {local(child): child for child in cell}
+        value = (parts["v"].text or "") if "v" in parts else ""
+        formula = parts["f"].text or "" if "f" in parts else ""
+        kind = cell.get("t", "n")
+        if "f" in parts and not value and kind != "str":
+            self._book.counted[Part.FORMULA] += 1
+            return f"={formula}" if formula else ""
+        if kind == "e" and cell.get("vm"):
+            # What older programs can't show in a cell: a picture.
+            self._book.counted[Part.PICTURE] += 1
+            return ""
+        style = cell.get("s", "")
+        formats = self._book.formats
+        at = int(style) if style.isdecimal() else len(formats)
+        code = formats[at] if at < len(formats) else GENERAL
+        text = self._shown(kind, _rich(parts["is"]) if "is" in parts else value, code)
+        # A string of several fonts has its own.
+        text = struck(text) if at in self._book.struck and "~~" not in text else text
+        return formula_link(text, formula)
+
+    def _shown(self, kind: str, value: str, code: str) -> str:
+        match kind:
+            case "s":
+                strings = self._book.strings
+                is_there = value.isdecimal() and int(value) < len(strings)
+                return shown_text(strings[int(value)], code) if is_there else self._without_string()
+            case "inlineStr" | "str":
+                return shown_text(_plain(value), code)
+            case "b":
+                return "TRUE" if value in _TRUE else "FALSE" if value else ""
+            case "e":
+                self._book.counted[Part.ERROR] += 1
+                return value
+            case "d":
+                return value.replace("T", " ").removesuffix(" 00:00:00")
+        return saved_as(value, code, is_1904=self._book.is_1904)
+
+    def _without_string(self) -> str:
+        self._book.counted[Part.STRING] += 1
+        return "…"
+
+
+def _is_hidden(element: Element, size: str) -> bool:
+    return attribute(element, "hidden") in _TRUE or attribute(element, size) == "0"
+
+
+def _column_of(address: str) -> int:
+    """Returns the number of a cell's column, 0 if it isn't told."""
+    column = 0
+    for letter in address[:3]:
+        if not "A" <= letter <= "Z":
+            break
+        column = column * 26 + ord(letter) - 64
+    return column

@@ -1,0 +1,545 @@
+r"""A parser for the block structure of Markdown, one line at a time.
+
+It implements the first phase of CommonMark's parsing strategy (https://spec.commonmark.org/0.31.2/, "Appendix: A
+parsing strategy") and the tables of https://github.github.com/gfm/. The second phase, the inlines within a block, is in
+`inlines.py`. HTML blocks are left out, because Slack shows HTML as text.
+
+The structure is a tree: container blocks (list items and block quotes) hold other blocks, and leaf blocks hold text or
+code. No caller needs the tree. So the parser returns the leaf blocks as a flat list, and keeps only the containers of
+the line that it read last. Nothing is copied: a leaf block is a list of offsets into the source.
+
+For each line, `BlockParser` does three things, in CommonMark's order:
+
+1. It matches the containers that are open. The line continues those whose markers or indentation it repeats.
+2. It opens the containers that begin on the line.
+3. It adds the rest of the line to the open leaf block, or begins another. A paragraph also takes lines that don't
+   repeat the markers of its containers ("lazy continuation lines").
+
+Three things are particular to Typist:
+
+- The source is an answer that grows, so its last line may be incomplete. Some lines are ambiguous then: `-` may become
+  a list item, a thematic break, or the underline that turns the paragraph above into a heading. The parser adds no
+  ambiguous line to a block; it reports where that line begins, and the renderer holds it back.
+- A display formula in LaTeX belongs to its paragraph up to its end, also where a line of it is blank or would begin
+  another block (`formulas.py`). While its end may come, the lines behind its first one are held back.
+- A Markdown document in a fence (```` ```markdown ````) may hold fences of the same length, as models write it
+  (`fences_after`). It is sent with a longer fence.
+- Any model's output must be parsed in linear time. That is why nesting and link reference definitions have limits.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple
+
+import regex
+
+from slack_markdown.formulas import MAYBE_DISPLAY, displays
+
+_QUOTE_MARKER = re.compile(r" {0,3}>[ \t]?")
+_ITEM_MARKER = re.compile(r" {0,3}(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?:(?P<space>[ \t]+)|\s*$)")
+_CONTAINER_START = re.compile(r" {0,3}[>\-+*0-9]")
+_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
+_ATX_HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)")
+_THEMATIC_BREAK = re.compile(r" {0,3}(?:(?:-[ \t]*+){3}[- \t]*+|(?:\*[ \t]*+){3}[* \t]*+|(?:_[ \t]*+){3}[_ \t]*+)\s*$")
+_SETEXT_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*$")
+_DELIMITER_ROW = re.compile(r" {0,3}\|?[ \t]*:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?\s*$")
+_INDENT = re.compile(r"[ \t]*")
+_DEFINITION = re.compile(
+    r"[ \t]*\[(?!\s*\])(?:[^\[\]\\]|\\.){1,999}\]:[ \t]*+(?:\n[ \t]*+)?"
+    r"(?:<(?:[^<>\\\n]|\\.)*>|(?![<\s])(?:[^\x00-\x20\x7f()\\]|\\[^\s]|\([^\x00-\x20\x7f()\\]*\))+)"
+    r"(?:(?:[ \t]++(?:\n[ \t]*+)?|\n[ \t]*+)"
+    r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\)))?[ \t]*+(?:\n|$)""",
+    re.DOTALL,
+)
+DEFINITION_START = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
+"""Matches the first line of what may be a link reference definition."""
+_LINK = re.compile(r"\][(\[]")
+CELL_END = regex.compile(r"(?<!\\|<(?:https?:|mailto:|tel:|[@#!])[^\s<>|]*)\|")
+"""Matches what ends a table's cell. The `|` before a label in Slack's markup is sent otherwise (`dialects.py`)."""
+_AMBIGUOUS = re.compile(
+    r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*+|`{3,}[^`]*+|~{3,}.*+|\d{1,9}[.)]?|[|:-][|: \t-]*+)?[ \t]*+$"
+)
+"""Matches an incomplete line that may become a heading, list item, thematic break, fence, table row or paragraph."""
+
+CODE_INDENT = 4
+"""The columns of indentation that make a line indented code."""
+MAX_DEPTH = 30
+"""The most containers in one another. Markers of deeper ones are text."""
+MAX_DEFINITION_LINES = 20
+"""The most lines of a paragraph that are checked for link reference definitions."""
+
+MAX_LINES = 750
+"""The most lines outside of code that are parsed of a long answer at once."""
+_FENCE_LINE = re.compile(r"^ {0,3}(?:`{3}|~{3}).*", re.MULTILINE)
+_FENCE_PARTS = re.compile(r"(`{3,}+(?=[^`]*$)|~{3,}+)\s*(.?)")
+_DOCUMENT = re.compile(r"(?:`+|~+)\s*(?:markdown|md)\b", re.IGNORECASE)
+
+
+class LeafKind(Enum):
+    """The kinds of leaf blocks that the parser distinguishes."""
+
+    PARAGRAPH = auto()
+    HEADING = auto()
+    """An ATX heading (`# …`) or a setext heading (underlined)."""
+    TABLE = auto()
+    INDENTED_CODE = auto()
+    FENCED_CODE = auto()
+
+
+@dataclass(slots=True)
+class SourceLine:
+    """A line of the source, as offsets: its start, its content behind the containers' markers, and its end.
+
+    Several lines of fenced code may come as one.
+    """
+
+    start: int
+    content: int
+    end: int
+
+
+class ListItem(NamedTuple):
+    """An open list item."""
+
+    start: int
+    """The offset of its marker in the source."""
+    indent: int
+    """The columns between the margin of its container and its marker."""
+    width: int
+    """The columns between that margin and its content."""
+    marker: str
+    """As it is written."""
+    number: int | None
+    """As readers see it. CommonMark ignores written numbers after a list's first. None in a bullet list."""
+
+
+Container = ListItem | None
+"""A container block; None stands for a block quote, which has nothing to remember."""
+
+
+@dataclass(slots=True)
+class LeafBlock:
+    """A block that holds text or code, but no other block."""
+
+    kind: LeafKind
+    lines: list[SourceLine]
+    opened: tuple[str, ...] = ()
+    """The open fences of fenced code (`fences_after`); () once the code is closed."""
+    fence: str = ""
+    """The backticks or tildes that open fenced code."""
+    sent_fence: str = ""
+    """What is sent in their place, so that no fence in a document closes it."""
+    prefix: str = ""
+    """What the lines of fenced code begin with to stay in its containers."""
+
+    @property
+    def closing(self) -> str:
+        """The line that would close fenced code, with its containers' prefix; "" once the code is closed."""
+        return self.prefix + self.sent_fence if self.opened else ""
+
+
+@dataclass(slots=True)
+class BlockStructure:
+    """The blocks of a source, as far as they are parsed."""
+
+    leaf_blocks: list[LeafBlock] = field(default_factory=list)
+    thematic_breaks: list[int] = field(default_factory=list)
+    """The offsets of the lines that are thematic breaks (`---`)."""
+    open_leaf: LeafBlock | None = None
+    """The leaf block that the next line may continue."""
+    ambiguous_line: int | None = None
+    """The offset of the last line, if that line is incomplete and its block isn't known yet."""
+    held_from: int | None = None
+    """The offset behind the first line of a formula whose end may come. Nothing behind it is parsed."""
+
+
+def parse_blocks(
+    markdown: str, *, last_line_incomplete: bool, growing: bool = False, open_fences: tuple[str, ...] = ()
+) -> BlockStructure:
+    """Returns the block structure of a source.
+
+    `last_line_incomplete`: the last line may still grow.
+    `growing`: the source may continue.
+    `open_fences`: the fences that are open where the source begins.
+    """
+    parser = BlockParser(markdown, has_formulas=bool(MAYBE_DISPLAY.search(markdown)), growing=growing)
+    blocks = parser.blocks
+    if open_fences:
+        parser.begin_code(SourceLine(0, 0, 0), open_fences)
+    size = len(markdown)
+    for line in parser.lines(join_code=True):
+        parser.parse_line(line, incomplete=last_line_incomplete and line.end == size)
+        if blocks.held_from is not None:
+            break
+    return blocks
+
+
+def recent_part(markdown: str) -> str:
+    """Returns the end of a text, in which the same blocks are open as at the end of all of it.
+
+    That is all of it, unless it has more than `MAX_LINES` lines: then the fences that are open before the last ones
+    come first. Open lists and quotes are forgotten.
+    """
+    start = len(markdown)
+    for _ in range(MAX_LINES):
+        start = markdown.rfind("\n", 0, start)
+        if start < 0:
+            return markdown
+    opened: tuple[str, ...] = ()
+    for line in _FENCE_LINE.finditer(markdown, 0, start):
+        opened = fences_after(line[0], opened)
+    return "\n".join(opened) + markdown[start:]
+
+
+def fences_after(line: str, opened: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the fences that are open behind a line of code or text, each as the line that opens it, outermost first.
+
+    A Markdown document's code goes by this rule: a fence with an info string opens a block in the document, and a bare
+    one closes the innermost open block. So a block that a bare fence opens can't be told from the document's end, and
+    ends it. Fences that are shorter than the innermost open one are code.
+
+    `opened`: the fences that are open before the line, which has no marker of a container.
+    """
+    text = line.strip()
+    parts = _FENCE_PARTS.match(text) if text.startswith(("```", "~~~")) else None
+    if parts is None:
+        return opened
+    if not opened:
+        return (line.rstrip(),)
+    if not parts[1].startswith(_fence_of(opened[-1])):
+        return opened
+    outer = opened[0].lstrip()
+    is_sent_apart = bool(_DOCUMENT.match(outer)) and len(parts[1]) < len(_sent_fence(outer))
+    if not parts[2]:
+        return opened[:-1] if is_sent_apart else ()
+    return (*opened, line.rstrip()) if is_sent_apart and len(opened) < MAX_DEPTH else opened
+
+
+def _fence_of(line: str) -> str:
+    """Returns the backticks or tildes that a line begins with."""
+    text = line.lstrip()
+    return text[: len(text) - len(text.lstrip(text[0]))]
+
+
+def _sent_fence(line: str) -> str:
+    """Returns the fence that is sent for the one that a line opens: twice as long for a Markdown document."""
+    return _fence_of(line) * (2 if _DOCUMENT.match(line.lstrip()) else 1)
+
+
+def text_of(markdown: str, lines: Iterable[SourceLine]) -> str:
+    """Returns the text of a leaf block's lines, without the markers of its containers."""
+    return "\n".join([markdown[line.content : line.end] for line in lines])
+
+
+def code_content(markdown: str, code: LeafBlock) -> str:
+    """Returns the content of fenced code, without the lines of its fences."""
+    lines = code.lines[1:] if code.closing else code.lines[1:-1]
+    return text_of(markdown, lines)
+
+
+def definitions_end(paragraph: str) -> int:
+    """Returns the offset in a paragraph behind the link reference definitions that it begins with.
+
+    A definition that contains a link counts as text. Some parsers take it for a footnote, and show the link.
+    """
+    end = 0
+    while (definition := _DEFINITION.match(paragraph, end)) and not _LINK.search(definition[0]):
+        end = definition.end()
+    return end
+
+
+def is_ambiguous(content: str) -> bool:
+    """Whether an incomplete line with this content may still become several kinds of block."""
+    return bool(_AMBIGUOUS.match(content))
+
+
+class BlockParser:
+    """Parses a source line by line. The module's docstring explains the three steps for each line.
+
+    `has_formulas`: whether formulas are looked for, whose ends are in the lines behind the one that is parsed.
+    `growing`: the source may continue.
+    """
+
+    def __init__(self, markdown: str, *, has_formulas: bool = False, growing: bool = False) -> None:
+        self.markdown = markdown
+        self.has_formulas = has_formulas
+        self.growing = growing
+        self.blocks = BlockStructure()
+        self.containers: list[Container] = []
+        """The containers of the last line, outermost first."""
+        self.continued_depth = 0
+        """How many of these were open before the last line."""
+        self.formula_end = 0
+        """The offset up to which lines belong to a display formula."""
+        self._read_end = 0
+        """The offset behind the last formula."""
+
+    def lines(self, *, join_code: bool = False) -> Iterator[SourceLine]:
+        """Yields the lines of the source; the caller parses each before it takes the next.
+
+        `join_code`: lines of fenced code outside of containers come as one, which is faster.
+        """
+        start, size = 0, len(self.markdown)
+        while start < size:
+            end = self.markdown.find("\n", start)
+            end = size if end < 0 else end
+            if join_code and not self.containers and self._is_open(LeafKind.FENCED_CODE):
+                # Up to the line before the next that may close the fence, or before the last.
+                # In a document, each fence begins as the outermost one does.
+                fence = self.markdown.find(self.blocks.leaf_blocks[-1].fence, start)
+                end = max(end, self.markdown.rfind("\n", start, fence if fence >= 0 else size))
+            yield SourceLine(start, start, end)
+            start = end + 1
+
+    def parse_line(self, line: SourceLine, *, incomplete: bool = False) -> None:
+        """Adds a line to the structure; `incomplete`: the line may still grow."""
+        leaf = self.blocks.open_leaf
+        self.continued_depth = len(self.containers)
+        if line.start < self.formula_end and leaf:
+            self._match_containers(line)
+            leaf.lines.append(line)
+        elif line.start == line.end and not (leaf and leaf.kind in (LeafKind.INDENTED_CODE, LeafKind.FENCED_CODE)):
+            self.blocks.open_leaf = None
+        elif incomplete or self.containers or (leaf and leaf.kind is not LeafKind.PARAGRAPH):
+            self._parse_line(line, incomplete)
+        elif self.markdown[line.start].isalpha():
+            # A shortcut: most lines of prose can neither continue nor open anything but a paragraph.
+            self._add_text(line)
+        else:
+            self._parse_line(line, incomplete)
+        if self.has_formulas and (leaf := self.blocks.open_leaf) and leaf.lines[-1] is line:
+            self._find_formula(leaf, line)
+
+    def _find_formula(self, leaf: LeafBlock, line: SourceLine) -> None:
+        """Finds a display formula that begins in the last line of a paragraph and goes on behind it."""
+        if leaf.kind is LeafKind.PARAGRAPH and line.end > self.formula_end:
+            start = max(line.content, self._read_end)
+            for formula in displays(self.markdown, start, line.end, growing=self.growing):
+                self._read_end = formula.end
+                self.formula_end = formula.end if formula.is_display else self.formula_end
+                if formula.is_open and line.end + 1 < len(self.markdown):
+                    self.blocks.held_from = line.end + 1
+
+    def _parse_line(self, line: SourceLine, incomplete: bool) -> None:
+        depth_before = len(self.containers)
+        self.continued_depth = self._match_containers(line)
+        if self.continued_depth == depth_before and self._is_open(LeafKind.FENCED_CODE):
+            self._add_code(line, incomplete)
+            return
+        opened = self._open_containers(line)
+        if incomplete and (self._is_blank(line) or _AMBIGUOUS.match(self.markdown, line.content, line.end)):
+            self.blocks.ambiguous_line = line.start
+            return
+        may_be_lazy = (
+            self.continued_depth < depth_before
+            and not opened
+            and self._is_open(LeafKind.PARAGRAPH)
+            and not self._has_only_definitions()
+        )
+        if may_be_lazy and self.blocks.open_leaf and not self._is_blank(line) and not self._ends_paragraph(line):
+            self.continued_depth = depth_before
+            # Not by _add_text: a lazy continuation line is no delimiter row.
+            self.blocks.open_leaf.lines.append(line)
+            return
+        if opened or self.continued_depth < depth_before:
+            self.containers[self.continued_depth :] = opened
+            self.blocks.open_leaf = None
+        self._add_to_leaf(line)
+
+    def _match_containers(self, line: SourceLine) -> int:
+        """Returns how many open containers the line continues, and moves the line's content behind them."""
+        for depth, item in enumerate(self.containers):
+            if item is None:
+                quote = _QUOTE_MARKER.match(self.markdown, line.content, line.end)
+                if quote is None:
+                    return depth
+                line.content = quote.end()
+            else:
+                indent = _INDENT.match(self.markdown, line.content, line.end)
+                assert indent
+                if indent.end() < line.end:
+                    if _width(indent[0]) < item.width:
+                        return depth
+                    line.content += _chars_of_width(indent[0], item.width)
+        return len(self.containers)
+
+    def _open_containers(self, line: SourceLine) -> list[Container]:
+        """Returns the containers that begin on the line, and moves the line's content behind them."""
+        opened: list[Container] = []
+        while self.continued_depth + len(opened) < MAX_DEPTH and _CONTAINER_START.match(
+            self.markdown, line.content, line.end
+        ):
+            if quote := _QUOTE_MARKER.match(self.markdown, line.content, line.end):
+                opened.append(None)
+                line.content = quote.end()
+                continue
+            marker = _ITEM_MARKER.match(self.markdown, line.content, line.end)
+            if not marker or _THEMATIC_BREAK.match(self.markdown, line.content, line.end):
+                break
+            follows_paragraph = (
+                not opened and self.continued_depth == len(self.containers) and self._is_open(LeafKind.PARAGRAPH)
+            )
+            # Without a blank line between them, only an item with content follows a paragraph, and no number but 1.
+            if follows_paragraph and (marker.end() == line.end or marker["number"] not in (None, "1")):
+                break
+            previous = None if opened else next(iter(self.containers[self.continued_depth :]), None)
+            item, space_chars = _list_item(marker, line.end, previous)
+            opened.append(item)
+            line.content = min(marker.end("marker") + space_chars, line.end)
+        return opened
+
+    def _is_open(self, kind: LeafKind) -> bool:
+        return self.blocks.open_leaf is not None and self.blocks.open_leaf.kind is kind
+
+    def _has_only_definitions(self) -> bool:
+        """Whether the open paragraph is link reference definitions so far, which have no lazy continuation lines."""
+        lines = self.blocks.open_leaf.lines if self.blocks.open_leaf else []
+        return len(lines) <= MAX_DEFINITION_LINES and all(
+            _DEFINITION.match(self.markdown, line.content, line.end) for line in lines
+        )
+
+    def _is_blank(self, line: SourceLine) -> bool:
+        return not self.markdown[line.content : line.end].strip()
+
+    def _ends_paragraph(self, line: SourceLine) -> bool:
+        """Whether the line begins a leaf block that ends a paragraph without a blank line."""
+        at = (self.markdown, line.content, line.end)
+        return bool(_FENCE.match(*at) or _ATX_HEADING.match(*at) or _THEMATIC_BREAK.match(*at))
+
+    def _add_to_leaf(self, line: SourceLine) -> None:
+        """Adds a line outside of fenced code to the open leaf block, or begins another."""
+        leaf = self.blocks.open_leaf
+        at = (self.markdown, line.content, line.end)
+        is_indented = self._is_indented(line)
+        if self._is_blank(line):
+            self.blocks.open_leaf = leaf if leaf and leaf.kind is LeafKind.INDENTED_CODE else None
+        elif self.markdown[line.content].isalpha():
+            self._add_text(line)
+        elif is_indented and (leaf is None or leaf.kind is not LeafKind.PARAGRAPH):
+            self._begin_leaf(LeafKind.INDENTED_CODE, line)
+        elif is_indented:
+            self._add_text(line)
+        elif _FENCE.match(*at):
+            self.begin_code(line, (self.markdown[line.content : line.end].rstrip(),))
+        elif _ATX_HEADING.match(*at):
+            self._begin_leaf(LeafKind.HEADING, line)
+            self.blocks.open_leaf = None
+        elif leaf and leaf.kind is LeafKind.PARAGRAPH and _SETEXT_UNDERLINE.match(*at):
+            leaf.kind = LeafKind.HEADING
+            self.blocks.open_leaf = None
+        elif _THEMATIC_BREAK.match(*at):
+            self.blocks.thematic_breaks.append(line.start)
+            self.blocks.open_leaf = None
+        else:
+            self._add_text(line)
+
+    def _is_indented(self, line: SourceLine) -> bool:
+        """Whether the line's content is indented as code is."""
+        if not self.markdown.startswith((" ", "\t"), line.content):
+            return False
+        indent = _INDENT.match(self.markdown, line.content, line.end)
+        # The width of a tab depends on its column, and a block quote's marker takes one column of the tab behind it.
+        prefix = self.markdown[line.start : line.content]
+        width = _width(prefix + indent[0]) - _width(prefix) if indent else 0
+        return width >= CODE_INDENT + prefix.endswith(">")
+
+    def _add_text(self, line: SourceLine) -> None:
+        """Adds a line to a paragraph or table. A delimiter row turns the line above it into a table's header."""
+        leaf = self.blocks.open_leaf
+        if leaf is None or leaf.kind is LeafKind.INDENTED_CODE:
+            self._begin_leaf(LeafKind.PARAGRAPH, line)
+        elif leaf.kind is LeafKind.PARAGRAPH and self._is_delimiter_row(line, header=leaf.lines[-1]):
+            header = leaf.lines.pop()
+            if not leaf.lines:
+                self.blocks.leaf_blocks.pop()
+            self._begin_leaf(LeafKind.TABLE, header)
+            self.blocks.leaf_blocks[-1].lines.append(line)
+        else:
+            leaf.lines.append(line)
+
+    def _is_delimiter_row(self, line: SourceLine, *, header: SourceLine) -> bool:
+        """Whether the line is the delimiter row of a table with this header."""
+        row = self.markdown[line.content : line.end]
+        header_row = self.markdown[header.content : header.end]
+        return (
+            "|" in header_row
+            and ("|" in row or ":" in row)
+            and bool(_DELIMITER_ROW.match(row))
+            and cell_count(header_row) == cell_count(row)
+        )
+
+    def _add_code(self, line: SourceLine, incomplete: bool) -> None:
+        """Adds a line to the open fenced code: content, or the closing fence."""
+        code = self.blocks.leaf_blocks[-1]
+        text = self.markdown[line.content : line.end]
+        bare = text.strip()
+        # It may get longer, and in a document it may get an info string.
+        may_change = len(bare) < len(code.fence) or code.sent_fence != code.fence
+        if incomplete and bare and may_change and not bare.strip(code.fence[0]) and not self._is_indented(line):
+            self.blocks.ambiguous_line = line.start
+            return
+        code.lines.append(line)
+        if code.fence in text and not self._is_indented(line):
+            code.opened = fences_after(text, code.opened)
+            self.blocks.open_leaf = code if code.opened else None
+
+    def begin_code(self, line: SourceLine, opened: tuple[str, ...]) -> None:
+        """Begins fenced code with the line. `opened`: its open fences (`fences_after`)."""
+        self._begin_leaf(LeafKind.FENCED_CODE, line)
+        code = self.blocks.leaf_blocks[-1]
+        code.opened, code.prefix = opened, line_prefix(self.containers)
+        code.fence, code.sent_fence = _fence_of(opened[0]), _sent_fence(opened[0])
+
+    def _begin_leaf(self, kind: LeafKind, line: SourceLine) -> None:
+        """Begins a leaf block with the line. Indented code continues over blank lines."""
+        leaf = self.blocks.open_leaf
+        if kind is LeafKind.INDENTED_CODE and leaf and leaf.kind is LeafKind.INDENTED_CODE:
+            leaf.lines.append(line)
+            return
+        self.blocks.open_leaf = LeafBlock(kind, [line])
+        self.blocks.leaf_blocks.append(self.blocks.open_leaf)
+
+
+def line_prefix(containers: Iterable[Container]) -> str:
+    """Returns what a line begins with to continue these containers."""
+    return "".join("> " if item is None else " " * item.width for item in containers)
+
+
+def _list_item(marker: re.Match[str], line_end: int, previous: ListItem | None) -> tuple[ListItem, int]:
+    """Returns the list item of a marker, and how many characters of white space belong to the marker.
+
+    `previous`: the item that this one ends. Its number goes on if both are of one list.
+    """
+    written = marker["marker"]
+    space = marker["space"] or ""
+    if marker.end() == line_end or _width(space) > CODE_INDENT:
+        # The content is empty or begins with indented code: one column of space belongs to the marker.
+        space = space[:1]
+    indent = marker.start("marker") - marker.start()
+    width = indent + len(written) + max(1, _width(space) if space != "\t" else 1)
+    number = int(marker["number"]) if marker["number"] else None
+    if number is not None and previous and previous.number is not None and previous.marker[-1] == written[-1]:
+        number = previous.number + 1
+    return ListItem(marker.start("marker"), indent, width, written, number), max(1, len(space))
+
+
+def _width(indent: str) -> int:
+    """Returns the columns that an indent takes; a tab goes to the next multiple of four."""
+    return len(indent.expandtabs(4)) if "\t" in indent else len(indent)
+
+
+def _chars_of_width(indent: str, width: int) -> int:
+    """Returns how many characters of an indent take this many columns."""
+    if "\t" not in indent:
+        return min(width, len(indent))
+    return next((chars for chars in range(len(indent) + 1) if _width(indent[:chars]) >= width), len(indent))
+
+
+def cell_count(row: str) -> int:
+    """Returns the number of cells in a table's row."""
+    inner = row.strip().removeprefix("|")
+    if inner.endswith("|") and not inner.endswith("\\|"):
+        inner = inner[:-1]
+    return len(CELL_END.findall(inner)) + 1

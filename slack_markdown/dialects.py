@@ -1,0 +1,699 @@
+r"""HTML, LaTeX and Slack's own markup in a block's text, rewritten as Markdown before its inlines are parsed.
+
+Models write these, and Slack shows them raw in a `markdown` block. So one pass over a block's text rewrites them, and
+`inlines.py` parses what comes out. All rules for links, mentions and emphasis hold for the result.
+
+- **HTML** (`tags.py`). What Markdown can do is done: emphasis, code, links, images. Tags of blocks become line breaks,
+  bullets and rows. Other harmless tags go, their text stays. A tag is known by its name in the HTML standard, so `<T>`
+  and `<your-name>` stay. An opening tag without an end that may be a placeholder, such as `<source>` in the middle of a
+  line, stays too. So do tags that do more than show text, such as `<script>`, with what is in them.
+- **LaTeX** (`formulas.py`). A formula becomes code: its letters stay as they are, and nothing in it is Markdown.
+- **Slack's markup.** `<https://…|label>` becomes a link. Mentions become the names in them, as text: nobody is rung.
+- **Addresses with spaces**, as in `[doc](https://a.example/my file.pdf)`, get them encoded.
+- **Entities** become their characters. Those that Slack or Markdown would read as a mark stay entities.
+
+Code spans, bare URLs and escaped characters are passed over. In a growing text, a construct whose end may still come is
+held back, except an opening tag: that acts at once, and `undecided` says where the earliest of these begins.
+"""
+
+import html
+import re
+import sys
+import unicodedata
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from slack_markdown import tags
+from slack_markdown.blocks import CELL_END, LeafKind
+from slack_markdown.escaping import HAIR_SPACE, Replacement, longest_ticks, with_replacements
+from slack_markdown.formulas import (
+    DOLLARS,
+    ENVIRONMENT,
+    HALF_DOLLARS,
+    MAX_DISPLAY_CHARS,
+    NOTHING_BEHIND,
+    WRAPPERS,
+    is_formula,
+    is_in_dollars,
+)
+from slack_markdown.rewriting import Rewriting
+
+MAX_CONSTRUCT_CHARS = 400
+"""A longer construct is sent as text, and longer emphasis as it is written.
+
+So nothing that is open for longer can change how its beginning is sent (`inlines.decided_inlines`).
+"""
+MAX_TAG_CHARS = 1_000
+"""A tag or comment that is longer is text."""
+MAX_SCRIPT_CHARS = 60
+"""How long a superscript or subscript may be."""
+MAX_TAG_DEPTH = 100
+MAX_ENCODED_CHARS = 20
+"""An address with more characters that must be encoded is text."""
+TEXT_BACKTICK = "ˋ"
+"""Stands for a backtick that Slack would take for the beginning of a code span."""
+
+_MAYBE = re.compile(r"[<$&]|\\(?:[(\[]|begin)|\]\([^\s()]*[ \t]+")
+"""Matches in any text that is rewritten, except for a table's row."""
+_MARK = re.compile(r"[<$&\\\]]")
+"""Matches wherever `_MAYBE` does. This is found out faster."""
+_CODE_WITH_CELL_END = re.compile(r"`(?!\s)[^`\n|]*\|")
+_SPECIAL = re.compile(
+    r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$+)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
+    r"|(?P<entity>&\#?\w{1,31};)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_ADDRESS = re.compile(r"\s*(?:https?://|mailto:)", re.IGNORECASE)
+_TARGET = re.compile(r"<[^<>\n]*>|[^\s()]*")
+_SPACED_TARGET = re.compile(
+    r"[ \t]*+((?:[^\s()<>]|[ \t]++(?![\"'()])|[ \t]*+\([^()\n]*+\))+?)"
+    r"(?:[ \t]++(?:\"[^\"\n]*+\"|'[^'\n]*+'))?[ \t]*+(?=\))"
+)
+"""Matches up to a destination's end. Each gap is read in one way, as a whole: it could be divided in 2^n ways."""
+_TITLED_TARGET = re.compile(r"[ \t]*[^\s()<>]+[ \t]+\([^()\n]*\)[ \t]*\)")
+"""Matches a destination with a title in parentheses."""
+_GROWING_TARGET = re.compile(r"[^\n<>]*\Z")
+_UNSAFE = re.compile(r"[\s()<>\"\\|`]")
+
+_TOKEN = re.compile(
+    r"<(?:(?P<sign>[@#!])(?P<what>[\w.^{}: ,-]{1,200})(?:\|(?P<name>[^<>|\n]{0,200}))?"
+    r"|(?P<url>(?:https?://|mailto:|tel:)[^<>|\s]{1,1000})\|(?P<label>[^<>|\n]{0,400})|(?P<mail>mailto:[^<>|\s?]+))>"
+)
+_GROUPS = frozenset(["here", "channel", "everyone", "group"])
+_HALF_TOKEN = re.compile(
+    r"<(?:[@#!][\w.^{}: ,-]{0,200}|(?:https?|mailto|tel):[^<>|\s]{0,1000})(?:\|[^<>|\n]{0,400})?\Z"
+)
+
+_COMMENT_END = "-->"
+_BLANK = re.compile(r"\s*")
+_SPACE = re.compile(r"[ \t]*")
+_WHITE_SPACE = re.compile(r"\s")
+_BEGINS_TEXT = re.compile(r"[^\W\d_]|\*{1,2}[^\s*]|`{1,2}[^`]|[(\[\"'“<\n]|\Z")
+"""Matches what begins no other block at the beginning of a line."""
+
+
+def _escaped_cell_ends(code: str) -> str:
+    return re.sub(r"(?<!\\)\|", r"\|", code)
+
+
+def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = LeafKind.PARAGRAPH) -> Rewriting:
+    """Returns a block's text, rewritten as Markdown.
+
+    `growing`: the text may continue. What may still become something else at its end is left out.
+    `start`: where reading begins.
+    `kind`: a heading and a table's row have no line breaks.
+    """
+    if not may_be_rewritten(text, kind, start):
+        return Rewriting(text, (), len(text), False)
+    return _Rewriter(text, growing, kind is not LeafKind.PARAGRAPH, kind is LeafKind.TABLE).rewritten(start)
+
+
+def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
+    """Whether anything in a block's text may be rewritten. Most text has none of it, and this is quick to find out."""
+    if _MARK.search(text, start) and _MAYBE.search(text, start):
+        return True
+    return kind is LeafKind.TABLE and "`" in text and bool(_CODE_WITH_CELL_END.search(text))
+
+
+def last_cell_start(row: str) -> int:
+    """Returns where the last cell begins in a table's row that is growing. A `|` in code or a formula ends no cell."""
+    markdown = rewritten(row, growing=True, kind=LeafKind.TABLE)
+    ends = [cell.end() for cell in CELL_END.finditer(row, 0, markdown.undecided)]
+    for replacement in reversed(markdown.replacements):
+        while ends and replacement.start < ends[-1] <= replacement.end:
+            ends.pop()
+    return ends[-1] if ends else 0
+
+
+def as_markdown(text: str) -> str:
+    """Returns a text that is complete, rewritten as Markdown in one line."""
+    return rewritten(text, growing=False, kind=LeafKind.HEADING).text
+
+
+def added_chars(markdown: str) -> int:
+    """Returns the most characters by which rewriting makes a source longer, beside those for each `<`."""
+    targets: list[str] = _LONGER_TARGET.findall(markdown)
+    added = 2 * sum(target.count(" ") + target.count("\t") for target in targets)
+    if _LONGER_LINES.search(markdown):
+        added += 2 * (markdown.count("\n") + markdown.count("\\begin"))
+    if "|" in markdown and _LONGER_CELLS.search(markdown):
+        added += markdown.count("|") + 2 * sum(map(len, map(_UNSAFE.findall, _LONGER_TOKEN.findall(markdown))))
+    return added
+
+
+_LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]")
+_LONGER_TOKEN = re.compile(r"<(?:https?:|mailto:|tel:)[^<>|\s]{1,1000}\|")
+_LONGER_TARGET = re.compile(rf"\]\([^\n]{{1,{MAX_CONSTRUCT_CHARS}}}")
+_LONGER_LINES = re.compile(r"\\\[|\\begin|\$\$|<pre", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _OpenTag:
+    """An opening tag whose end may come."""
+
+    name: str
+    start: int
+    end: int
+    index: int
+    """Of its replacement."""
+    closing: str
+    """What its end becomes, without line breaks."""
+    may_be_text: bool
+    """Whether it stays as written if its end doesn't come."""
+    dropped: str
+    """What it becomes if its end doesn't come, and it doesn't stay."""
+
+
+@dataclass(slots=True)
+class _List:
+    """An open list."""
+
+    number: int | None
+    """Of its next item; None in a bullet list."""
+
+
+@dataclass
+class _Rewriter:
+    text: str
+    growing: bool
+    one_line: bool
+    is_row: bool
+    """Whether the text is a table's row, in which Slack takes a `|` in code for a cell's end, unless it is escaped."""
+    replacements: list[Replacement | None] = field(default_factory=list)
+    """None for a tag that stays as written."""
+    tags: list[_OpenTag] = field(default_factory=list)
+    lists: list[_List] = field(default_factory=list)
+    is_line_empty: bool = True
+    """Whether nothing of the line that comes out is seen so far. The marker of a list item doesn't count."""
+    is_in_row: bool = False
+    has_cell: bool = False
+    """Whether the row has a cell."""
+    is_empty: bool = True
+    """Whether nothing at all is seen so far."""
+    read: int = 0
+    """Where the last replacement ends."""
+    held: int = -1
+    """Where what is held back begins; -1 if nothing is."""
+    open_code: int = sys.maxsize
+    """Where a code span begins that the end of a growing row leaves open."""
+
+    def rewritten(self, position: int) -> Rewriting:
+        self.read = position
+        while self.held < 0 and (special := _SPECIAL.search(self.text, position)):
+            position = self._read_special(special)
+        size = len(self.text) if self.held < 0 else self.held
+        undecided, is_open = min(size, self.open_code), bool(self.tags or self.held >= 0 or self.open_code < size)
+        for tag in self.tags:
+            if self.growing and size - tag.start <= MAX_CONSTRUCT_CHARS:
+                undecided = min(undecided, tag.start)
+            else:
+                self._leave_open(tag)
+        replacements = [replacement for replacement in self.replacements if replacement]
+        return Rewriting(with_replacements(self.text, replacements, 0, size), replacements, undecided, is_open)
+
+    def _read_special(self, special: re.Match[str]) -> int:
+        """Reads what begins at a special character; returns the offset to go on from."""
+        start, end = special.span()
+        if special["ticks"]:
+            return self._read_code_span(special)
+        if special["target"]:
+            return self._read_target(end)
+        if special["formula"]:
+            return self._read_formula(special)
+        if special["entity"]:
+            return self._read_entity(special)
+        return self._read_angle(start) if special[0] == "<" else end
+
+    def _hold(self, start: int, limit: int = MAX_CONSTRUCT_CHARS) -> bool:
+        """Holds back what begins at an offset, if the text may go on and bring its end."""
+        if self.growing and self.held < 0 and len(self.text) - start <= limit:
+            self.held = start
+        return self.held >= 0
+
+    def _replace(self, start: int, end: int, sent: str, *, is_seen: bool = True) -> int:
+        if is_seen:
+            self._see(start)
+            self.is_line_empty = self.is_empty = False
+        self.replacements.append(Replacement(start, end, sent))
+        self.read = end
+        return end
+
+    def _see(self, to: int) -> None:
+        """Notes what is seen between the last replacement and an offset."""
+        gap = self.text[self.read : to]
+        self.is_empty = self.is_empty and not gap.strip()
+        _, has_ended, line = ("", "", gap) if self.is_in_row else gap.rpartition("|" if self.one_line else "\n")
+        self.is_line_empty = (self.is_line_empty or bool(has_ended)) and not line.strip()
+        self.read = to
+
+    def _before(self, at: int) -> str:
+        """Returns the character before an offset, as it is sent."""
+        last = next((replacement for replacement in self.replacements[-1:] if replacement), None)
+        if last and last.end == at and last.text:
+            return last.text[-1]
+        return self.text[at - 1 : at]
+
+    # Code, addresses and entities.
+
+    def _read_code_span(self, opening: re.Match[str]) -> int:
+        """Passes over a code span, as `inlines.py` finds it."""
+        ticks, start = opening[0], opening.end()
+        search_end = start + MAX_CONSTRUCT_CHARS + len(ticks) + 1
+        at = start
+        while (at := self.text.find(ticks, at, search_end)) >= 0:
+            end = at + len(ticks)
+            while self.text.startswith("`", end):
+                end += 1
+            if end - at == len(ticks):
+                if at - start > MAX_CONSTRUCT_CHARS:
+                    return start
+                if self.is_row and not self.text[at - 1].isspace():
+                    self._escape_cell_ends(start, at)
+                return end
+            at = end
+        if not self.growing or search_end <= len(self.text):
+            return start
+        # `inlines.py` may find a link's destination in its place, and code behind that as well as text.
+        self.open_code = opening.start()
+        if self.is_row:
+            self._escape_cell_ends(start, len(self.text))
+        return len(self.text)
+
+    def _escape_cell_ends(self, start: int, end: int) -> None:
+        """Escapes each `|` of a code span in a row. Behind a space, backticks may be of several cells."""
+        if not self.text[start : start + 1].isspace():
+            for mark in CELL_END.finditer(self.text, start, end):
+                self._replace(mark.start(), mark.end(), "\\|")
+
+    def _read_target(self, start: int) -> int:
+        """Passes over a link's destination. One with spaces gets them encoded."""
+        before = self.text.rfind("[", max(0, start - MAX_CONSTRUCT_CHARS), start)
+        is_image = before > 0 and self.text[before - 1] == "!"
+        end = start + MAX_CONSTRUCT_CHARS
+        if before < 0 or not (is_image or _ADDRESS.match(self.text, start)):
+            return _TARGET.match(self.text, start).end()  # type: ignore[union-attr]
+        target = None if _TITLED_TARGET.match(self.text, start, end) else _SPACED_TARGET.match(self.text, start, end)
+        if target:
+            address = re.sub(r"[ \t]", "%20", target[1])
+            if address != target[1]:
+                self._replace(start, target.end(1), address)
+            return target.end()
+        if self.growing and not target and len(self.text) <= end and _GROWING_TARGET.match(self.text, start):
+            # Its end may come: it is read as a destination so far.
+            if before > 0 and is_image:
+                before -= 1
+            self._hold(before)
+        return _TARGET.match(self.text, start).end()  # type: ignore[union-attr]
+
+    def _read_entity(self, entity: re.Match[str]) -> int:
+        character = html.unescape(entity[0])
+        is_shown = character[-1:] != ";" and not character.isascii() and unicodedata.category(character[0])[0] != "C"
+        if is_shown and not (character.isalnum() and self._is_in_address(entity.start())):
+            self._replace(*entity.span(), character)
+        return entity.end()
+
+    def _is_in_address(self, at: int) -> bool:
+        separator = self.text.rfind("://", max(0, at - 300), at)
+        return separator >= 0 and not _WHITE_SPACE.search(self.text, separator, at)
+
+    # Formulas.
+
+    def _read_formula(self, opening: re.Match[str]) -> int:
+        start, end = opening.span()
+        mark = opening[0].lower()
+        if mark == "$":
+            return self._read_dollars(start)
+        if mark.startswith("$$$"):
+            return end
+        closing, limit = {"\\(": ("\\)", MAX_CONSTRUCT_CHARS), "\\[": ("\\]", MAX_DISPLAY_CHARS)}.get(
+            mark, ("$$", MAX_DISPLAY_CHARS)
+        )
+        wrapper = ""
+        if mark == "\\begin{":
+            environment = ENVIRONMENT.match(self.text, start)
+            if not environment:
+                self._hold(start, MAX_SCRIPT_CHARS)
+                return end
+            closing, end = f"\\end{{{environment[1]}}}", environment.end()
+            wrapper = "" if environment[1].rstrip("*") in WRAPPERS else environment[0]
+        stop = self.text.find(closing, end, start + limit)
+        if stop < 0:
+            self._hold(start, limit)
+            return end
+        formula, after = self.text[end:stop], stop + len(closing)
+        if mark in ("$$", "\\[") and not self.text[after:].strip(" \t") and self._hold(start, limit):
+            return end
+        if not is_formula(self.text, mark, formula, start, after):
+            return end
+        return self._as_code(start, after, f"{wrapper}{formula}{closing}" if wrapper else formula.lstrip(" \t"))
+
+    def _read_dollars(self, start: int) -> int:
+        before = self.text[max(0, start - 1) : start]
+        if before.isalnum():
+            return start + 1
+        if dollars := DOLLARS.match(self.text, start):
+            if is_in_dollars(dollars[1]):
+                return self._as_code(*dollars.span(), dollars[1])
+            return start + 1
+        if HALF_DOLLARS.match(self.text, start):
+            self._hold(start)
+        return start + 1
+
+    def _as_code(self, start: int, end: int, code: str) -> int:
+        """Replaces a part by code spans, one for each of its lines."""
+        if longest_ticks(code) > 1:
+            code = code.replace("`", TEXT_BACKTICK)
+        ticks = "``" if "`" in code else "`"
+        lines = [" ".join(code.split())] if self.one_line or self.is_in_row else code.expandtabs(4).splitlines()
+        lines = [_escaped_cell_ends(line.rstrip()) if self.is_row else line.rstrip() for line in lines if line.strip()]
+        if len(lines) == 1:
+            lines[0] = lines[0].strip()
+        pieces = [
+            piece
+            for line in lines
+            for piece in (
+                line[at : at + MAX_CONSTRUCT_CHARS - 2] for at in range(0, len(line), MAX_CONSTRUCT_CHARS - 2)
+            )
+        ]
+        pad = " " if "`" in code else ""
+        spans = "\n".join(f"{ticks}{pad}{piece}{pad}{ticks}" for piece in pieces)
+        before = HAIR_SPACE if self._before(start) == "`" else ""
+        after = HAIR_SPACE if self.text.startswith("`", end) else ""
+        return self._replace(start, end, f"{before}{spans}{after}")
+
+    # What begins with `<`.
+
+    def _read_angle(self, start: int) -> int:
+        if self.text.startswith("<!--", start):
+            return self._read_comment(start)
+        if token := _TOKEN.match(self.text, start):
+            return self._read_token(token)
+        tag = tags.TAG.match(self.text, start, start + MAX_TAG_CHARS)
+        if tag and tag["name"].lower() in tags.KNOWN:
+            return self._read_tag(tag)
+        may_grow = not tag and self.growing and len(self.text) - start <= MAX_TAG_CHARS
+        if may_grow and (tags.HALF_TAG.match(self.text, start) or _HALF_TOKEN.match(self.text, start)):
+            self._hold(start, MAX_TAG_CHARS)
+        return start + 1
+
+    def _read_comment(self, start: int) -> int:
+        end = self.text.find(_COMMENT_END, start, start + MAX_TAG_CHARS)
+        if end < 0 and self._hold(start, MAX_TAG_CHARS):
+            return start + 1
+        end = start + len("<!--") if end < 0 else end + len(_COMMENT_END)
+        self._see(start)
+        return self._replace(start, end, self._guard(end), is_seen=False)
+
+    def _read_token(self, token: re.Match[str]) -> int:
+        sign, what, name = token["sign"], token["what"], (token["name"] or "").strip()
+        sent = ""
+        if token["mail"]:
+            sent = token["mail"].removeprefix("mailto:")
+        elif token["url"]:
+            label = token["label"].translate({ord("["): "(", ord("]"): ")"}).strip()
+            address = _encoded(html.unescape(token["url"]))
+            sent = f"[{label}]({address})" if label else f"<{address}>"
+        elif sign in ("@", "#") and re.fullmatch(r"[\w.-]+", what):
+            sent = sign + (name.lstrip(sign) or what)
+        elif what in _GROUPS:
+            sent = f"@{what}"
+        elif what and what.startswith("subteam^"):
+            sent = "@" + (name.lstrip("@") or what.removeprefix("subteam^"))
+        elif what and what.startswith("date^"):
+            sent = name
+        return self._replace(*token.span(), sent) if sent else token.start() + 1
+
+    def _read_tag(self, tag: re.Match[str]) -> int:
+        name = tag["name"].lower()
+        self._see(tag.start())
+        if tag["end"]:
+            return self._read_end_tag(name, tag)
+        if name == "br":
+            return self._break_line(tag)
+        if name == "img":
+            return self._read_image(tag)
+        if name in tags.ENDS and (end := self._read_element(name, tag)):
+            return end
+        if self.held >= 0:
+            return tag.end()
+        return self._open_tag(name, tag)
+
+    def _break_line(self, tag: re.Match[str]) -> int:
+        start = self._space_before(tag.start(), " \t")
+        end = _SPACE.match(self.text, tag.end()).end()  # type: ignore[union-attr]
+        if end == len(self.text) and self._hold(start):
+            return end
+        if self.one_line or self.is_in_row:
+            return self._separate(tag.start(), tag.end(), "; ")
+        if self.text.startswith("\n", end) or end == len(self.text) or self.is_empty:
+            sent = HAIR_SPACE if self.is_line_empty and not self.is_empty else ""
+            return self._replace(tag.start(), end, sent, is_seen=False)
+        sent = (HAIR_SPACE if self.is_line_empty else "") + "\n" + self._guard(end, always=True)
+        self._replace(tag.start(), end, sent, is_seen=False)
+        self.is_line_empty = True
+        return end
+
+    def _separate(self, start: int, end: int, separator: str) -> int:
+        """Replaces a tag between two lines that must stay one."""
+        tag_end, end = end, _SPACE.match(self.text, end).end()  # type: ignore[union-attr]
+        is_last = bool(NOTHING_BEHIND.match(self.text, end))
+        if is_last and end == len(self.text) and self._hold(start):
+            return end
+        before = self.text[:start].rstrip()[-1:] if self.read == start else self._before(start)
+        sent = "" if self.is_line_empty or is_last else separator if before.isalnum() else " "
+        self._replace(start, tag_end if is_last else end, sent, is_seen=False)
+        self.is_line_empty = self.is_line_empty or bool(sent)
+        return end
+
+    def _space_before(self, at: int, characters: str | None = None) -> int:
+        """Returns where the white space before an offset begins, behind what is replaced."""
+        floor = next((replacement.end for replacement in self.replacements[-1:] if replacement), 0)
+        return floor + len(self.text[floor:at].rstrip(characters))
+
+    def _guard(self, end: int, *, always: bool = False) -> str:
+        """Returns what keeps the text behind a line's beginning from being read as another block."""
+        if not (always or self.is_line_empty) or self.one_line or _BEGINS_TEXT.match(self.text, end):
+            return ""
+        return HAIR_SPACE
+
+    def _read_image(self, tag: re.Match[str]) -> int:
+        attributes = tags.attributes(tag["attributes"])
+        label = _label(attributes.get("alt", ""))
+        address = _address(attributes.get("src", ""))
+        sent = f"![{label}]({address})" if address else label
+        return self._replace(*tag.span(), sent, is_seen=bool(sent))
+
+    def _read_element(self, name: str, tag: re.Match[str]) -> int:
+        """Replaces an element that is read as a whole: code, or a superscript. Returns 0 if its end doesn't come."""
+        limit = MAX_SCRIPT_CHARS if name in tags.SCRIPTS else MAX_TAG_CHARS if name == "pre" else MAX_CONSTRUCT_CHARS
+        end = tags.ENDS[name].search(self.text, tag.end(), tag.end() + limit)
+        if not end:
+            self._hold(tag.start(), limit + len(tag[0]))
+            return 0
+        content = self.text[tag.end() : end.start()]
+        if name in tags.SCRIPTS:
+            return self._raise(name, tag, end, content)
+        if name == "pre" and not self.is_line_empty:
+            self._open_line(tag.start(), tag.start())
+        code = html.unescape(tags.KNOWN_TAG.sub("", content))
+        if not code.strip():
+            return self._replace(tag.start(), end.end(), "", is_seen=False)
+        return self._as_code(tag.start(), end.end(), code)
+
+    def _raise(self, name: str, tag: re.Match[str], end: re.Match[str], content: str) -> int:
+        raised = content.strip().translate(tags.RAISED[name])
+        is_raised = all(ord(character) in tags.RAISED[name] for character in content.strip())
+        if is_raised:
+            return self._replace(tag.start(), end.end(), raised)
+        if not content.strip() or not re.fullmatch(r"[\w\s.,+*/()=-]+", content):
+            # It holds a link or other markup: the text alone.
+            self._replace(*tag.span(), "", is_seen=False)
+            return tag.end()
+        mark = "^" if name == "sup" else "\\_"
+        inner = content.strip().replace("*", "\\*").replace("_", "\\_")
+        return self._replace(tag.start(), end.end(), mark + (inner if content.strip().isalnum() else f"({inner})"))
+
+    def _open_tag(self, name: str, tag: re.Match[str]) -> int:
+        start, end = tag.span()
+        if name in tags.EMPTY and name not in tags.OFTEN_OPEN and not tag["attributes"]:
+            return start + 1
+        is_first = self.is_line_empty
+        before = self._before(start)
+        closing = tags.STYLES.get(name, "")
+        address = ""
+        if name == "a":
+            address = _address(tags.attributes(tag["attributes"]).get("href", ""))
+            closing = f"]({address})" if address else ""
+            self._end_links()
+        if name in tags.CELLS or name in tags.LINES:
+            dropped = self._open_line(start, end, name, tag["attributes"])
+        else:
+            dropped = "" if closing else self._guard(end)
+            self._replace(start, end, dropped, is_seen=False)
+        if self.held >= 0:
+            return end
+        index = len(self.replacements) - 1
+        if closing and not self._open_style(index, start, "[" if address else closing):
+            closing = ""
+        if name not in tags.EMPTY:
+            is_behind_word = before.isalnum() and tag["name"][0].isupper()
+            is_meant = name in tags.OFTEN_OPEN and not is_behind_word and self.tags and not self.tags[-1].may_be_text
+            may_be_text = not tag["attributes"] and not is_first and not is_meant
+            self.tags.append(_OpenTag(name, start, end, index, closing, may_be_text, dropped))
+        return self.read
+
+    def _open_style(self, index: int, start: int, mark: str) -> bool:
+        """Adds a mark of emphasis to an opening tag's replacement, behind the white space that follows the tag.
+
+        Returns whether the mark is added: not beside Markdown's own.
+        """
+        replacement = self.replacements[index]
+        assert replacement
+        end = _BLANK.match(self.text, replacement.end).end()  # type: ignore[union-attr]
+        if end == len(self.text) and self._hold(start):
+            return False
+        if mark in "**~~" and (self.text.startswith(mark[0], end) or self.text[:start].endswith(mark[0])):
+            return False
+        if mark in map(attrgetter("closing"), self.tags[-MAX_TAG_DEPTH:]):
+            return False
+        space = " " if end > replacement.end and not self.is_line_empty else ""
+        before = replacement.text[-1:] or self.text[replacement.start - 1 : replacement.start]
+        if not replacement.text and index and (last := self.replacements[index - 1]) and last.end == replacement.start:
+            before = last.text[-1:] or before
+        after = self.text[end : end + 1]
+        is_apart = mark in "**~~" and not space and before.isalnum() and not after.isalnum() and after != "<"
+        hair = HAIR_SPACE if is_apart or (before == mark[0] and self._closed_at == replacement.start) else ""
+        self.replacements[index] = Replacement(replacement.start, end, f"{replacement.text}{space}{hair}{mark}")
+        self.read = end
+        self.is_line_empty = self.is_empty = False
+        return True
+
+    _closed_at: int = -1
+    """Where the last end tag ends that became a mark."""
+
+    def _read_end_tag(self, name: str, tag: re.Match[str]) -> int:
+        start, end = tag.span()
+        opened = None
+        if name in map(attrgetter("name"), self.tags[-MAX_TAG_DEPTH:]):
+            while (opened := self.tags.pop()).name != name:
+                self._leave_open(opened)
+        closing = ""
+        if opened and start - opened.start > MAX_CONSTRUCT_CHARS:
+            self._leave_open(opened)
+        elif opened and opened.closing:
+            closing = self._closing(opened, start)
+        if name in tags.LINES:
+            if closing:
+                self._close_style(start, start, closing)
+            self._open_line(start, end, f"/{name}")
+            return max(self.read, end)
+        if closing:
+            return self._close_style(start, end, closing)
+        if opened and opened.name == "a" and not closing and not opened.closing:
+            return self._replace(start, end, "", is_seen=False)
+        return self._replace(start, end, self._guard(end), is_seen=False)
+
+    def _closing(self, opened: _OpenTag, start: int) -> str:
+        """Returns what closes a style; "" if nothing stands in it."""
+        replacement = self.replacements[opened.index]
+        assert replacement
+        if not self.text[replacement.end : start].strip():
+            self._drop(opened)
+            return ""
+        return opened.closing
+
+    def _close_style(self, start: int, end: int, closing: str) -> int:
+        before = self._space_before(start)
+        inner, after = self._before(before), self.text[end : end + 1]
+        if before < start and not after and self._hold(before):
+            return end
+        space = " " if before < start and after.strip() else ""
+        is_apart = closing in ("*", "**", "~~") and not space and after.isalnum() and not inner.isalnum()
+        hair = HAIR_SPACE if is_apart or (closing[0] == after and closing[0] in "*~") else ""
+        self._closed_at = end
+        return self._replace(before, end, f"{closing}{space}{hair}")
+
+    def _leave_open(self, tag: _OpenTag) -> None:
+        """Decides about an opening tag whose end doesn't come."""
+        if tag.may_be_text:
+            self.replacements[tag.index] = None
+        else:
+            self._drop(tag)
+
+    def _drop(self, tag: _OpenTag) -> None:
+        if replacement := self.replacements[tag.index]:
+            space = self.text[tag.end : replacement.end] if tag.closing else ""
+            self.replacements[tag.index] = replacement._replace(text=tag.dropped + space)
+
+    def _end_links(self) -> None:
+        """Ends the links that are open: links can't hold links."""
+        for at, tag in enumerate(self.tags[-MAX_TAG_DEPTH:]):
+            if tag.name == "a" and tag.closing:
+                self._leave_open(tag)
+                self.tags[max(0, len(self.tags) - MAX_TAG_DEPTH) + at].closing = ""
+
+    def _open_line(self, start: int, end: int, name: str = "", attributes: str = "") -> str:
+        """Replaces a tag that stands on its own line, with the white space around it. Returns what it became."""
+        if name in ("tr", "/tr", "/table"):
+            # A row that ends has something in its line.
+            self.is_line_empty = self.is_line_empty and not self.is_in_row
+            self.is_in_row, self.has_cell = name == "tr", False
+        if self.is_in_row and name != "tr" and name not in tags.CELLS:
+            return self._in_one_line(start, end, " ")
+        if self.one_line:
+            return self._in_one_line(start, end, "; " if name.strip("/") in tags.ITEMS else " ")
+        # Whether lines above are read as one text with this one is only certain while a tag is open.
+        start = self._space_before(start, None if self.tags else " \t")
+        after = _BLANK.match(self.text, end).end()  # type: ignore[union-attr]
+        if after == len(self.text) and self._hold(start):
+            return ""
+        sent = self._line_start(name, attributes)
+        self.is_line_empty = True
+        if not (name in tags.CELLS or name == "li" or name in tags.STYLES):
+            sent += self._guard(after)
+        self._replace(start, after, sent, is_seen=False)
+        return sent
+
+    def _line_start(self, name: str, attributes: str) -> str:
+        """Returns what a tag on its own line becomes: the end of the line above it, and a marker."""
+        line_end = "" if self.is_line_empty or self.is_empty else "\n"
+        if name in tags.CELLS:
+            is_first, self.has_cell = not (self.has_cell and self.is_in_row), True
+            return line_end if is_first else " \\| "
+        if name in ("ul", "ol"):
+            number = re.search(r"start\s*=\s*\W?(\d{1,6})", attributes)
+            self.lists.append(_List(None if name == "ul" else int(number[1]) if number else 1))
+        elif name in ("/ul", "/ol"):
+            del self.lists[-1:]
+        elif name == "li":
+            return line_end + self._marker()
+        return line_end + ("———\n" if name == "hr" else "")
+
+    def _in_one_line(self, start: int, end: int, separator: str) -> str:
+        self._separate(start, end, separator)
+        last = self.replacements[-1] if self.replacements else None
+        return last.text if last else ""
+
+    def _marker(self) -> str:
+        """Returns the marker of the next list item: as text, because the indentation of its list isn't known here."""
+        opened = self.lists[-1] if self.lists else _List(None)
+        indent = "\u2003" * min(2, max(0, len(self.lists) - 1))
+        if opened.number is None:
+            return f"{indent}• "
+        opened.number += 1
+        return f"{indent or HAIR_SPACE}{opened.number - 1}. "
+
+
+def _address(url: str) -> str:
+    """Returns an address for a link in Markdown; "" if it leads nowhere outside of its page."""
+    is_address = _SCHEME.match(url) and len(_UNSAFE.findall(url)) <= MAX_ENCODED_CHARS // 4
+    return _encoded(url) if is_address else ""
+
+
+def _encoded(url: str) -> str:
+    return _UNSAFE.sub(lambda mark: "".join(f"%{byte:02X}" for byte in mark[0].encode()), url)
+
+
+def _label(text: str) -> str:
+    return " ".join(text.split()).translate({ord("["): "(", ord("]"): ")", ord("<"): " "})

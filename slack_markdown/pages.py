@@ -1,0 +1,451 @@
+"""Pages: the parts of a growing answer, each of which fits into one Slack message.
+
+Slack limits what a message holds in four ways: characters of Markdown, bytes, characters of the blocks that Slack makes
+of the Markdown, and the number of these blocks. A page is full when the first of these limits is met.
+
+`Pages` receives the text as deltas and cuts full pages off. It keeps three promises:
+
+- The pages' sources, joined, are the text.
+- A full page never changes, so its message needs no further edit.
+- Where a page ends depends on the text alone, not on how the deltas cut it. After a crash, another process gets the
+  same pages from the same text. So a page is full at the character at which a limit is met, even if a delta goes far
+  beyond, and nothing after that character is considered.
+
+The page break is searched between half of the page and the point where it is full. The best break wins, and among
+equals the last one: before a heading, a paragraph, a list item, another line. If there is no such break, the page ends
+within a line, behind a sentence, a word, or at least a whole grapheme.
+
+A page is a message of its own, and Slack reads each message alone. So a page that begins in the middle of a block
+repeats what opens it (`Outline.opening`), without which the rest would be another block: the fence of code with its
+info string, a table's header and delimiter row, the list items that the text is in. An item's number is repeated as
+readers see it, which may differ from the written one: many models write `1.` before every item.
+
+A page also ends where parsing it would take too many steps, so that no layout of a page takes long. Only the first
+`max_full` pages are laid out: what follows is kept as it comes, until `lay_out` asks for more pages of it.
+
+Measuring a page exactly takes as long as the page. `Pages` therefore remembers a length up to which the growing page
+fits whatever comes, and measures again only beyond it.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import regex
+
+from slack_markdown.blocks import BlockParser, Container, LeafBlock, LeafKind, ListItem, SourceLine, line_prefix
+from slack_markdown.extent import BLOCK_CHARS, Extent, FullAt
+from slack_markdown.growing_text import GrowingText
+from slack_markdown.links import MAX_ADDED_CHARS, international_chars
+from slack_markdown.render import sent_chars
+
+PAGE_CHARS = 11_800
+"""A message's `markdown` blocks hold 12,000 characters together; pages stay below that."""
+PAGE_BYTES = 39_000
+"""In UTF-8. chat.postMessage cuts a text at 40,000; Slack doesn't say whether these are characters or bytes."""
+MAX_STEPS = 4_000
+"""The most steps of a page, which take about 25 ms to parse and render (benchmarks/hostile.py)."""
+LINE_STEPS = 4
+"""The steps of a line. Each mark of Markdown in it is another one."""
+URL_STEPS = 8
+HOST_STEPS = 4
+"""The steps of a bare URL, and of each character in its host that isn't ASCII."""
+MAX_SENT = 1 + MAX_ADDED_CHARS
+"""The most characters, bytes and steps that one character of the source may cost (see `sent_chars`)."""
+FITTING_CHARS = MAX_STEPS // MAX_SENT
+"""How long a source can be that fits on any page, whatever it is."""
+MAX_LINES = MAX_STEPS // LINE_STEPS + 2
+MARKS = "*_~`[]!\\<|$"
+
+SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
+_SPACE = re.compile(r"[ \t]+")
+_LETTER = re.compile(r"[^\W\d_]")
+"""Matches a letter. An incomplete line without one may still become another kind of block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a page shows before its own part of the text, to continue the blocks that are open there."""
+
+    lines: str = ""
+    """Whole lines: a fence, a table's header, empty list items."""
+    marker: str = ""
+    """A marker on the part's first line, such as a list item's with the number that readers see."""
+    replaced: str = ""
+    """The beginning of the part that `marker` replaces."""
+
+    @property
+    def text(self) -> str:
+        """Everything that the page shows before its part."""
+        return self.lines + self.marker
+
+
+NO_OPENING = Opening()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its part of the text, and the opening that it repeats before that part."""
+
+    source: str = ""
+    opening: Opening = NO_OPENING
+    start: int = 0
+    """The offset of its part in the text, in characters."""
+    taken_chars: int = 0
+    """What a block above its text takes of its message, as Slack counts characters in blocks."""
+
+    @property
+    def end(self) -> int:
+        """The offset in the text behind the page's part."""
+        return self.start + len(self.source)
+
+    @property
+    def markdown(self) -> str:
+        """The Markdown that the page shows: its opening and its source."""
+        return self.shown(len(self.source))[0]
+
+    def shown(self, chars: int) -> tuple[str, int]:
+        """Returns what the page shows of the first characters of its source, and how much longer that is."""
+        opening = self.opening
+        shift = len(opening.text) - len(opening.replaced)
+        return opening.text + self.source[len(opening.replaced) : chars], shift
+
+
+FIRST_PAGE = Page()
+
+
+class Pages:
+    """The pages of a text that grows.
+
+    `first`: the first page, if the text continues one.
+    `max_full`: how many full pages are laid out.
+    """
+
+    def __init__(
+        self,
+        limit_chars: int = PAGE_CHARS,
+        limit_bytes: int = PAGE_BYTES,
+        first: Page = FIRST_PAGE,
+        *,
+        max_full: float = math.inf,
+    ) -> None:
+        self.limit_chars = limit_chars
+        self.limit_bytes = limit_bytes
+        self.max_full = max_full
+        self.full: list[Page] = []
+        self.growing = first
+        self._rest = GrowingText()
+        """The text behind the pages that isn't laid out."""
+        self._extent = Extent()
+        """What the growing page takes."""
+        self._safe_chars = 0
+        """A length at which the growing page certainly fits, whatever its text is."""
+
+    def append(self, text: str) -> None:
+        """Adds a delta to the growing page, and cuts off the pages that are full."""
+        if not self.is_complete:
+            self._rest.append(text)
+            return
+        page = replace(self.growing, source=self.growing.source + text)
+        # Slack's blocks are counted in complete lines.
+        if len(page.source) > self._safe_chars or "\n" in text:
+            page = self._cut(page)
+        self.growing = page
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the text is laid out."""
+        return len(self.full) < self.max_full
+
+    def lay_out(self, max_full: int) -> None:
+        """Lays out the text behind the full pages, up to this many full pages."""
+        rest = str(self._rest)
+        self._rest.clear()
+        self.max_full = max_full
+        self.append(rest)
+
+    def _cut(self, page: Page, *, is_complete: bool = False) -> Page:
+        """Cuts full pages off a page and returns the rest; `is_complete`: the last line doesn't grow anymore."""
+        while self.is_complete and (full := self._full_at(page, is_complete=is_complete)):
+            end, opening = self._page_break(page, full)
+            self.full.append(replace(page, source=page.source[:end]))
+            if sent_chars(opening.text) > self.limit_chars // 4:
+                # It would take too much of the page.
+                opening = NO_OPENING
+            page = Page(page.source[end:], opening, page.start + end)
+            self._extent = Extent()
+            self._safe_chars = 0
+        if not self.is_complete:
+            self._rest.append(page.source)
+            page = replace(page, source="")
+        return page
+
+    def _full_at(self, page: Page, *, is_complete: bool) -> FullAt | None:
+        """Returns where a page is full, in offsets of its source; None while all of it fits."""
+        size = len(page.source)
+        # A page with more lines is full of steps, so lines behind these decide nothing.
+        read = "\n".join(page.source[: self.limit_chars + 1].split("\n", MAX_LINES)[:MAX_LINES])
+        shown, shift = page.shown(min(size, len(read) + 1))
+        ends_line = is_complete and len(shown) == size + shift
+        self._extent.read(f"{shown}\n" if ends_line else shown)
+        chars = size
+        if size > self._safe_chars:
+            left = self._left_after(page, size)
+            chars = size if left >= 0 else self._longest_fit(page)
+            self._safe_chars = size + max(left, 0) // MAX_SENT
+        full = self._extent.full
+        if full and full.line_start > shift and full.known_at - shift <= chars + is_complete:
+            return FullAt(full.line_start - shift, full.known_at - shift)
+        return None if chars == size else FullAt(chars, chars + 1)
+
+    def finish(self) -> None:
+        """Ends the text. A last page of white space alone is joined to the one before."""
+        if self.is_complete:
+            self.growing = self._cut(self.growing, is_complete=not self.growing.source.endswith("\n"))
+        left = self.growing.source + str(self._rest)
+        if self.full and len(left) <= self.limit_chars and not left.strip():
+            last = self.full.pop()
+            self.growing = replace(last, source=last.source + left)
+            self._rest.clear()
+
+    def text(self, first_page: int = 0) -> str:
+        """Returns the text from a page on."""
+        return "".join(page.source for page in self.full[first_page:]) + self.growing.source + str(self._rest)
+
+    def fits(self, source: str, opening: Opening = NO_OPENING) -> bool:
+        """Whether one page can hold the source by its characters and bytes."""
+        return self._left(source, opening) >= 0
+
+    def _left(self, source: str, opening: Opening, not_text_chars: int = 0) -> int:
+        """Returns how many characters or bytes, whichever are fewer, a page has left; negative if it is too full."""
+        if len(source) > self.limit_chars:
+            return -1
+        # Counting these takes as long as all else together.
+        international = international_chars(source)
+        in_opening = international_chars(opening.text)
+        # Together: a mark in the opening may decide how many characters the source becomes.
+        sent = sent_chars(opening.text + source, in_opening + international)
+        counted = sent + 3 * source.count(">") + not_text_chars
+        more_bytes = 0 if source.isascii() else len(source.encode("utf-8", "surrogatepass")) - len(source)
+        steps = _steps_of(source, international) + _steps_of(opening.text, in_opening)
+        return min(
+            self.limit_chars - sent, BLOCK_CHARS - counted, self.limit_bytes - sent - more_bytes, MAX_STEPS - steps
+        )
+
+    def _left_after(self, page: Page, chars: int) -> int:
+        """Returns a page's remaining room after the first characters of its source."""
+        shift = len(page.opening.text) - len(page.opening.replaced)
+        not_text_chars = self._extent.header_chars(shift + chars) + page.taken_chars
+        return self._left(page.source[:chars], page.opening, not_text_chars)
+
+    def _page_break(self, page: Page, full: FullAt) -> tuple[int, Opening]:
+        """Returns where a full page ends in its source, and the opening of the next page.
+
+        It reads no text beyond the point where the page is known to be full, so that deltas make no difference. The
+        exception is one character where the page is full of characters: it may belong to the last grapheme.
+        """
+        shown, shift = page.shown(full.known_at)
+        outline = Outline(shown)
+        best = None
+        best_quality = BreakQuality.LINE
+        early: tuple[int, Opening] | None = None
+        for line in outline.lines():
+            start = line.start - shift
+            if start > full.line_start:
+                break
+            is_known = line.end - shift < full.known_at or _LETTER.search(shown, line.start)
+            quality = outline.quality() if is_known and start > 0 else None
+            if quality is not None and start > full.line_start // 2 and quality >= best_quality:
+                best, best_quality = (start, outline.opening()), quality
+            elif (quality is not None and start <= full.line_start // 2) or start == full.line_start:
+                early = (start, outline.opening())
+        if best is None and full.known_at > full.line_start + 1:
+            # The page is full of blocks, most of which are in its first half.
+            best = early
+        return best or _break_within_line(page, full.line_start)
+
+    def _longest_fit(self, page: Page) -> int:
+        """Returns the length of the longest beginning of the page's source that fits."""
+        low, high = 1, min(len(page.source) - 1, self.limit_chars)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._left_after(page, middle) >= 0:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+
+def _break_within_line(page: Page, full: int) -> tuple[int, Opening]:
+    beginning = page.source[: full + 1]
+    # Behind a sentence or a word, or else behind the last whole grapheme. A grapheme longer than a page is cut.
+    end = _last_sentence_end(beginning) or _grapheme_starts(beginning)[-1] or full
+    shown, shift = page.shown(full + 1)
+    outline = Outline(shown)
+    line = next(line for line in outline.lines() if end <= line.end - shift)
+    return end, outline.opening() if end == line.start - shift else outline.opening_within_line()
+
+
+def _last_sentence_end(text: str) -> int:
+    """Returns the last end of a sentence, or else of a word, in the second half of a text; 0 if there is none.
+
+    The text is a full page and one character, which belongs to the next page unless it is part of a grapheme.
+    """
+    full = len(text) - 1
+    for pattern in (SENTENCE_END, _SPACE):
+        ends = [match.end() for match in pattern.finditer(text, full // 2, full)]
+        for end in reversed(ends):
+            # A space and a joiner or accent behind it are one grapheme.
+            if _grapheme_starts(text[end - 1 : end + 1])[-1] == 1:
+                return end
+    return 0
+
+
+def _grapheme_starts(text: str) -> list[int]:
+    return [match.start() for match in regex.finditer(r"\X", text)]
+
+
+def _steps_of(markdown: str, international: int) -> int:
+    """Returns about how many steps it takes to parse and render a source with so many `international_chars`."""
+    urls = URL_STEPS * markdown.count("//") + HOST_STEPS * international
+    return LINE_STEPS * markdown.count("\n") + sum(markdown.count(mark) for mark in MARKS) + urls
+
+
+class BreakQuality(IntEnum):
+    """What a page would begin with; better page breaks have higher values."""
+
+    LINE = 1
+    ITEM = 2
+    PARAGRAPH = 3
+    HEADING = 4
+
+
+class Outline:
+    """Reads a source line by line. Its other methods are about a page break at the line that was read last."""
+
+    def __init__(self, markdown: str) -> None:
+        self._parser = BlockParser(markdown, has_formulas=True, growing=True)
+        self._line = SourceLine(0, 0, 0)
+        self._leaf_above: LeafBlock | None = None
+        """The last leaf block that began before the line."""
+        self._fences_above: tuple[str, ...] = ()
+        """The fences that are open before the line."""
+        self._formula_above = 0
+        """The offset up to which lines belong to a formula that began before the line."""
+
+    def lines(self) -> Iterator[SourceLine]:
+        """Reads and yields each line."""
+        leaf_blocks = self._parser.blocks.leaf_blocks
+        for line in self._parser.lines():
+            self._leaf_above = leaf_blocks[-1] if leaf_blocks else None
+            self._fences_above = self._leaf_above.opened if self._leaf_above else ()
+            self._formula_above = self._parser.formula_end
+            self._parser.parse_line(line)
+            self._line = line
+            yield line
+
+    def quality(self) -> BreakQuality | None:
+        """Returns how good a page break before the line is, or None if the line belongs to the one above it."""
+        if self._line.start < self._formula_above:
+            return None
+        leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
+        above = self._leaf_above
+        # A break here would leave a heading at the end of a page, or code that only this line closes: a line outside of
+        # its list item closes fenced code without a fence.
+        is_tied = above is not None and (above.kind is LeafKind.HEADING or bool(above.closing))
+        if (leaf is None and depth == len(containers)) or (leaf is not above and is_tied):
+            return None
+        if depth < len(containers):
+            if depth:
+                return BreakQuality.LINE
+            return BreakQuality.ITEM if containers[0] else BreakQuality.PARAGRAPH
+        if leaf and leaf.lines[0] is self._line:
+            if leaf.kind is LeafKind.HEADING:
+                return BreakQuality.HEADING
+            return BreakQuality.LINE if depth else BreakQuality.PARAGRAPH
+        return None if leaf and _last_line_is_tied(leaf) else BreakQuality.LINE
+
+    def opening(self) -> Opening:
+        """Returns the opening of a page that begins with the line."""
+        leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
+        lines = self._empty_items(depth)
+        if leaf and leaf.lines[0] is not self._line:
+            return Opening(lines + self._header(leaf, self._fences_above))
+        item = containers[depth] if depth < len(containers) else None
+        if item is None or _numbered_marker(item) == item.marker:
+            return Opening(lines)
+        if previous := self._previous_item(depth):
+            return Opening(lines + previous)
+        space = self._parser.markdown[self._line.start : item.start]
+        return Opening(lines, space + _numbered_marker(item), space + item.marker)
+
+    def opening_within_line(self) -> Opening:
+        """Returns the opening of a page that begins in the middle of the line."""
+        leaf, containers = self._leaf(), self._parser.containers
+        header = self._header(leaf, leaf.opened) if leaf else ""
+        if header or not containers:
+            return Opening(self._empty_items(len(containers)) + header)
+        last = len(containers) - 1
+        previous = self._previous_item(last)
+        marker = self._empty_item(last).rstrip("\n") + " " if containers[last] else line_prefix(containers)
+        return Opening(self._empty_items(last) + previous, marker)
+
+    def _leaf(self) -> LeafBlock | None:
+        """Returns the leaf block that the line is in."""
+        leaf_blocks = self._parser.blocks.leaf_blocks
+        return leaf_blocks[-1] if leaf_blocks and leaf_blocks[-1].lines[-1] is self._line else None
+
+    def _header(self, leaf: LeafBlock, open_fences: tuple[str, ...]) -> str:
+        """Returns the lines without which the rest of the leaf block is another block."""
+        prefix, markdown = line_prefix(self._parser.containers), self._parser.markdown
+        lines = leaf.lines[:2] if leaf.kind is LeafKind.TABLE else []
+        header = [*open_fences, *(markdown[line.content : line.end].rstrip() for line in lines)]
+        return "".join(f"{prefix}{line}\n" for line in header)
+
+    def _empty_items(self, depth: int) -> str:
+        """Returns the lines that open the outermost containers, as many as `depth`, with nothing in them."""
+        return "".join(self._previous_item(at) + self._empty_item(at) for at in range(depth))
+
+    def _empty_item(self, depth: int) -> str:
+        """Returns the line that opens the list item at a depth; "" for a quote, which needs none."""
+        item = self._parser.containers[depth]
+        if item is None:
+            return ""
+        marker = item.marker if self._previous_item(depth) else _numbered_marker(item)
+        return self._margin(depth, item) + f"{marker}\n"
+
+    def _previous_item(self, depth: int) -> str:
+        """Returns the item before the one at a depth, empty, where the counted number is wider than the written one.
+
+        With a wider marker, the item's further lines wouldn't be indented enough. So the item keeps its written marker,
+        and the item before it sets the number that readers see.
+        """
+        item = self._parser.containers[depth]
+        if item is None or item.number is None or len(_numbered_marker(item)) == len(item.marker):
+            return ""
+        return self._margin(depth, item) + f"{item.number - 1}{item.marker[-1]}\n"
+
+    def _margin(self, depth: int, item: ListItem) -> str:
+        """Returns what stands before the marker of the item at a depth."""
+        outer: list[Container] = self._parser.containers[:depth]
+        return line_prefix(outer) + " " * item.indent
+
+
+def _last_line_is_tied(leaf: LeafBlock) -> bool:
+    """Whether a leaf block's last line belongs to the line above it.
+
+    It does if it is the first line of code, the closing fence, a table's delimiter row or first row.
+    """
+    match leaf.kind:
+        case LeafKind.FENCED_CODE:
+            return len(leaf.lines) == 2 or not leaf.closing
+        case LeafKind.TABLE:
+            return len(leaf.lines) <= 3
+    return False
+
+
+def _numbered_marker(item: ListItem) -> str:
+    """Returns an item's marker with the number that readers see."""
+    return item.marker if item.number is None else f"{item.number}{item.marker[-1]}"

@@ -1,0 +1,747 @@
+"""The rendering of a page for Slack's `markdown` block: safe, honest about links, and well-formed while it grows.
+
+Slack translates the block's Markdown into other blocks and shows those. So rendering changes little: it applies the
+replacements of `inlines.py` to all text, and of `escaping.py` to all code. A heading that is too long for Slack's
+`header` block becomes a bold paragraph, and a table that is too wide or too long for its `table` block becomes code.
+
+A page that grows is rendered again for each edit, and each of these frames must look like a beginning of the final one.
+A reader should never see a list that turns into a heading, or Markdown's marks instead of their effect. Two means serve
+that:
+
+- Closing for show: a fence or emphasis that is open at the end is closed.
+- Holding back: what may still become something else isn't sent yet. That can be the end of a paragraph (half a link),
+  its last line (`-`, or a row that needs the next line to be a table), or the line of a fence.
+
+When a line is held back, the text before it is rendered in its place as the end of the page. That may hold back another
+line, unless the line behind that one is complete. So the end of a page is parsed four times at most.
+
+An edit should cost what the newest text costs, not what the page costs. So the page is split at blank lines into
+segments that can be parsed apart. All segments but the last are complete, and their rendering is cached.
+
+**Native streams.** What was appended to a stream stays, while the next edit may show a page otherwise. So a stream gets
+`stable_prefix`: only what no later text takes back. The page is read forward once, and cut where that ends:
+
+- **Blocks.** A later line changes only a block at the end of what was read: it may turn a paragraph's last line into a
+  table's header. A complete line of code is final. So are a heading's (`# …`) complete words, a thematic break, a row
+  of a table that has a complete row, and any block that another follows. A heading or table that is sent as something
+  else, because it is too large, is final once another block follows.
+- **Text.** In a paragraph, whole words are final up to the first construct that is open: a link without its end, `*`
+  without its partner, half a code span. Nothing else that is sent differently from the source reaches back behind its
+  own first character, and no construct that is open for more than `MAX_CONSTRUCT_CHARS` is sent differently.
+- **A line that may become a table's header** is read alone then, and as a part of its paragraph now. Both are the same
+  if nothing is open where it begins; otherwise the line waits. A line that begins with `|` always waits, because a
+  table may be sent as code.
+
+Three things can still change what was appended, and the page is edited then: a link reference definition, a heading
+that becomes too long for Slack, and a table that is too wide or too long and whose header doesn't begin with `|`.
+
+**Plain words.** Notifications and screen readers get a message's `text`: a page's first words while it grows
+(`first_words`), and then all of them (`plain_words`), without Markdown's marks and escaped for mrkdwn (`mrkdwn`).
+"""
+
+import html
+import re
+from bisect import bisect, bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, pairwise
+
+from slack_markdown.blocks import (
+    DEFINITION_START,
+    BlockStructure,
+    LeafBlock,
+    LeafKind,
+    SourceLine,
+    code_content,
+    definitions_end,
+    is_ambiguous,
+    parse_blocks,
+    text_of,
+)
+from slack_markdown.dialects import MAX_CONSTRUCT_CHARS, added_chars, as_markdown, last_cell_start, may_be_rewritten
+from slack_markdown.escaping import JOINER, Replacement, escape_code, fence_for, with_replacements
+from slack_markdown.extent import HEADING_CHARS, counted_chars, is_wide
+from slack_markdown.formulas import displays_with_blank_lines
+from slack_markdown.inlines import (
+    CJK,
+    PRODUCT,
+    DecidedInlines,
+    LinkDestinations,
+    decided_inlines,
+    normalized_label,
+    parse_inlines,
+)
+from slack_markdown.links import MAX_ADDED_CHARS, MAYBE_CHANGED, SLACK_DOMAIN, international_chars, without_schemes
+
+DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
+"""Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
+_NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
+_DOCUMENT_FENCE = re.compile(r"(?<![`~])(`{3,}+|~{3,}+)[ \t]*+(?:markdown|md)", re.IGNORECASE)
+"""Matches wherever code may be a Markdown document, whose fences are sent twice as long."""
+_MARK = re.compile(r"[<&\\\[\]]")
+"""Matches wherever `_NEEDS_PARSING` does, except for a bare URL and a host. This is found out faster."""
+_EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
+_EMPHASIS_BESIDE_MARK = re.compile(
+    r"\*(?:(?<=\S(?:[^\w\s*]|_)\*)|(?<=[^\x00-\x7f\w\s]\*))\**\w"
+    r"|\*(?<=[^\W_]\*)\**(?:(?:[^\w\s*]|_)\S|[^\x00-\x7f\w\s])"
+    r"|(?<![_~])(?:(?<=\S[^\w\s])[_~]{2}|(?<=\S)[_~]{3}|[_~]{4})[_~]*\w"
+    r"|[_~](?<=[^\W_][_~])[_~]+(?:[^\w\s]|_)\S"
+)
+"""Matches emphasis that needs a space between it and a letter."""
+_EMPHASIS_APART = re.compile(
+    r"(?<!\S)(?:\*\*+|~~+)(?=[ \t])|(?<=[ \t])(?:\*\*+|~~+)(?=[^\w\s]|\Z)"
+    rf"|(?:[^\w\s,*_~]|{CJK.pattern})[ \t]+(?:\*\*|__|~~)|{PRODUCT.pattern}"
+)
+"""Matches what may be emphasis with spaces inside its marks, or a product."""
+_RUN_BESIDE_LETTER = re.compile(r"[^\W_](?:__+|~~+)|(?<=[^\s_~])(?:__+|~~+)(?=[^\W_])")
+DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
+"""Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
+_DEFINITION_LINE = re.compile(rf"^[ \t>*+\-\d.)]*{DEFINITION.pattern}", re.DOTALL | re.MULTILINE)
+_SEGMENT_START = re.compile(r"(?<=\n\n)(?=\S)")
+_INCOMPLETE_TASK_MARKER = re.compile(r"\[[ xX]?\]?$")
+MAYBE_DELIMITER_ROW = re.compile(r"[|: \t-]*$")
+_ATX_MARKER = re.compile(r" {0,3}#{1,6}[ \t]+")
+_MARKER_CHAR = re.compile(r"[^>\s]")
+
+MAX_TABLE_CHARS = 10_000
+"""The most characters that Slack takes in the cells of a message's tables."""
+FINAL_TABLE_LINES = 3
+"""A table's header, delimiter row and first row. Pages end before a further row makes the table too long."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LinkDefinitions:
+    """A page's link reference definitions, and the files that it may link.
+
+    Equal definitions are the same object, so that the caches below compare and hash by identity.
+    """
+
+    destinations: LinkDestinations
+    open_files: frozenset[str] = frozenset()
+    """Ids of Slack's files whose addresses may be links."""
+
+
+NO_DEFINITIONS = LinkDefinitions({})
+
+
+def sent_chars(markdown: str, international: int | None = None) -> int:
+    """Returns the most characters that a page's source can have once it is sent, without what is closed for show.
+
+    `international`: its `international_chars`, if they are counted already.
+    """
+    international = international_chars(markdown) if international is None else international
+    fences = 2 * sum(map(len, _DOCUMENT_FENCE.findall(markdown)))
+    escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
+    spaces = markdown.count("*")
+    if "__" in markdown or "~~" in markdown:
+        spaces += len(_RUN_BESIDE_LETTER.findall(markdown))
+    return len(markdown) + fences + escaped + spaces + MAX_ADDED_CHARS * international + added_chars(markdown)
+
+
+def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = frozenset()) -> str:
+    """Returns the Markdown to send for a page's source.
+
+    `growing`: the page may continue, so its end is closed for show or held back.
+    `open_files`: the ids of Slack's files whose addresses may be links, because all readers may open them.
+    """
+    markdown = DROPPED.sub("", markdown)
+    definitions = NO_DEFINITIONS
+    if "]:" in markdown or open_files:
+        found = tuple((match[1], match[2] or match[3] or "") for match in DEFINITION.finditer(markdown))
+        definitions = _shared_definitions(found, open_files)
+    *complete, last = _segments(markdown, growing=growing)
+    open_fences: tuple[str, ...] = ()
+    parts = []
+    for segment in complete:
+        text, open_fences = render_complete(segment, open_fences, definitions)
+        parts.append(text)
+    text, closing = _render_last(last, open_fences, definitions, growing=growing)
+    return "".join([*parts, text]).rstrip() + closing
+
+
+def _segments(markdown: str, *, growing: bool) -> list[str]:
+    """Splits a source at the blank lines before unindented lines.
+
+    No block but fenced code continues there, and no formula.
+    """
+    starts = [0, *(start.start() for start in _SEGMENT_START.finditer(markdown)), len(markdown)]
+    for start, end in displays_with_blank_lines(markdown, growing=growing):
+        del starts[bisect_right(starts, start) : bisect_left(starts, end, hi=len(starts) - 1)]
+    return [markdown[start:end] for start, end in pairwise(starts)]
+
+
+@lru_cache(maxsize=1024)
+def render_complete(
+    segment: str, open_fences: tuple[str, ...], definitions: LinkDefinitions
+) -> tuple[str, tuple[str, ...]]:
+    """Returns a segment that another follows, rendered, and the fences that are open behind it.
+
+    `open_fences`: the fences that are open before it.
+    """
+    blocks = parse_blocks(segment, last_line_incomplete=False, open_fences=open_fences)
+    code = blocks.open_leaf
+    # Fenced code in a list item or quote ends with that container, so it isn't open in the next segment.
+    open_after = code.opened if code and not code.prefix else ()
+    return with_replacements(segment, _replacements_of(segment, blocks.leaf_blocks, definitions)), open_after
+
+
+def _render_last(
+    segment: str, open_fences: tuple[str, ...], definitions: LinkDefinitions, *, growing: bool
+) -> tuple[str, str]:
+    """Returns the page's last segment, rendered, and what closes it for show."""
+    held_back = ""
+    while growing:
+        incomplete = not segment.endswith("\n")
+        blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fences=open_fences)
+        if blocks.held_from is not None:
+            segment, incomplete = segment[: blocks.held_from], False
+        held_from = _first_held_line(segment, blocks, held_back, incomplete=incomplete)
+        if held_from is None:
+            shown = _render_growing(segment, blocks, definitions, incomplete=incomplete)
+            if isinstance(shown, tuple):
+                return shown
+            if held_back:
+                break
+            held_from = shown
+        if not held_from:
+            blocks = parse_blocks("", last_line_incomplete=False, open_fences=open_fences)
+            return "", _closing_fence(blocks.open_leaf)
+        held_back, segment = segment[held_from:], segment[:held_from]
+    blocks = parse_blocks(segment, last_line_incomplete=False, open_fences=open_fences)
+    replacements = _replacements_of(segment, blocks.leaf_blocks, definitions)
+    return with_replacements(segment.rstrip(), replacements), _closing_fence(blocks.open_leaf)
+
+
+def _render_growing(
+    segment: str, blocks: BlockStructure, definitions: LinkDefinitions, *, incomplete: bool
+) -> tuple[str, str] | int:
+    """Returns a growing segment, rendered, and what closes it; or the start of a line that must be held back whole."""
+    growing_lines = _growing_text(segment, blocks, incomplete=incomplete)
+    leaf_blocks = blocks.leaf_blocks
+    is_read_below = growing_lines is not None and growing_lines is leaf_blocks[-1].lines
+    replacements = _replacements_of(segment, leaf_blocks[:-1] if is_read_below else leaf_blocks, definitions)
+    end = len(segment)
+    closing = _closing_fence(blocks.open_leaf)
+    if growing_lines:
+        leaf = leaf_blocks[-1]
+        text = text_of(segment, growing_lines) + ("" if incomplete else "\n")
+        start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
+        inlines = parse_inlines(
+            text,
+            definitions.destinations,
+            growing=True,
+            start=start,
+            open_files=definitions.open_files,
+            kind=_kind_of_text(segment, leaf),
+        )
+        end = _source_offsets(growing_lines, [inlines.shown_end])[0]
+        closing = inlines.closing
+        last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
+        if end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
+            # The rest of the line could be read as another block.
+            return last_shown.start
+        before = [replacement for replacement in replacements if replacement.start < growing_lines[0].content]
+        replacements = before + _in_source(growing_lines, inlines.replacements)
+        substitute = _oversize_substitute(segment, leaf)
+        if substitute and substitute.opening.end < end:
+            replacements = sorted([*replacements, substitute.opening])
+            closing += substitute.closing.text
+    return with_replacements(segment[:end].rstrip(), replacements), closing
+
+
+def _first_held_line(markdown: str, blocks: BlockStructure, held_back: str, *, incomplete: bool) -> int | None:
+    """Returns the offset of the first line that is held back, because the next line says what it is.
+
+    `held_back`: the text behind the source, which is held back already.
+    """
+    next_line, is_complete, _ = held_back.partition("\n")
+    is_decided = bool(is_complete or (next_line and not MAYBE_DELIMITER_ROW.match(next_line.strip())))
+    leaf = blocks.open_leaf
+    if blocks.ambiguous_line is not None or leaf is None:
+        return blocks.ambiguous_line
+    last = leaf.lines[-1]
+    content = markdown[last.content : last.end].strip()
+    if leaf.kind is LeafKind.FENCED_CODE:
+        has_code = is_complete or markdown[leaf.lines[0].end :].strip()
+        return None if has_code else leaf.lines[0].start
+    if leaf.kind is not LeafKind.PARAGRAPH:
+        return None
+    above = leaf.lines[-2] if len(leaf.lines) > 1 else None
+    if content.startswith("|") and not is_decided:
+        return last.start
+    if incomplete and above and markdown.startswith("|", above.content) and MAYBE_DELIMITER_ROW.match(content):
+        return above.start
+    follows_definition = above is None or DEFINITION_START.match(markdown, above.content, above.end)
+    if incomplete and DEFINITION_START.match(content) and follows_definition:
+        return last.start
+    is_in_item = last.content > last.start
+    return last.start if incomplete and is_in_item and _INCOMPLETE_TASK_MARKER.match(content) else None
+
+
+def _growing_text(markdown: str, blocks: BlockStructure, *, incomplete: bool) -> list[SourceLine] | None:
+    """Returns the lines of the text that grows: a paragraph, a heading, or a table's last cell. None in code."""
+    leaf = blocks.leaf_blocks[-1] if blocks.leaf_blocks else None
+    if leaf is None or (leaf is not blocks.open_leaf and not (incomplete and leaf.lines[-1].end == len(markdown))):
+        return None
+    line = leaf.lines[-1]
+    if leaf.kind is LeafKind.TABLE and _oversize_substitute(markdown, leaf):
+        return None
+    if leaf.kind is LeafKind.TABLE and incomplete:
+        cell = line.content + last_cell_start(markdown[line.content : line.end])
+        return [SourceLine(line.start, cell, line.end)]
+    return leaf.lines if leaf.kind in (LeafKind.PARAGRAPH, LeafKind.HEADING) else None
+
+
+def _closing_fence(leaf: LeafBlock | None) -> str:
+    return f"\n{leaf.closing}" if leaf and leaf.kind is LeafKind.FENCED_CODE else ""
+
+
+@lru_cache(maxsize=256)
+def _shared_definitions(definitions: tuple[tuple[str, str], ...], open_files: frozenset[str]) -> LinkDefinitions:
+    destinations: dict[str, list[str]] = {}
+    for label, destination in dict.fromkeys(definitions):
+        destinations.setdefault(normalized_label(label), []).append(destination)
+    return LinkDefinitions(destinations, open_files)
+
+
+def _replacements_of(
+    markdown: str, leaf_blocks: Iterable[LeafBlock], definitions: LinkDefinitions
+) -> list[Replacement]:
+    """Returns the replacements in leaf blocks that are complete."""
+    # A label alone is a link if it is defined anywhere in the page.
+    needs_parsing = _needs_parsing(markdown, LeafKind.TABLE) or (bool(definitions.destinations) and "[" in markdown)
+    replacements: list[Replacement] = []
+    for leaf in leaf_blocks:
+        substitute = _oversize_substitute(markdown, leaf)
+        replacements += [substitute.opening, substitute.closing] if substitute else []
+        is_code = leaf.kind in (LeafKind.INDENTED_CODE, LeafKind.FENCED_CODE)
+        if is_code or (leaf.kind is LeafKind.TABLE and substitute):
+            replacements += _longer_fences(markdown, leaf)
+            replacements += escape_code(markdown, leaf.lines[0].start, leaf.lines[-1].end) if needs_parsing else ()
+            continue
+        texts = [[line] for line in leaf.lines] if leaf.kind is LeafKind.TABLE else [leaf.lines]
+        for lines in texts if needs_parsing else []:
+            text = text_of(markdown, lines)
+            if _needs_parsing(text, leaf.kind) or (definitions.destinations and "[" in text):
+                start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
+                kind = _kind_of_text(markdown, leaf)
+                replacements += _in_source(lines, _inline_replacements(text, start, definitions, kind))
+    return sorted(replacements)
+
+
+def _longer_fences(markdown: str, leaf: LeafBlock) -> Iterator[Replacement]:
+    """Yields what makes the fences of a Markdown document in code longer."""
+    longer = leaf.sent_fence.removeprefix(leaf.fence)
+    for line in leaf.lines[:1] if leaf.opened else [leaf.lines[0], leaf.lines[-1]]:
+        at = markdown.find(leaf.fence, line.content, line.end)
+        if longer and at >= 0:
+            yield Replacement(at, at, longer)
+
+
+def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
+    """Returns the kind by which a block's text is read: like a paragraph, an underlined heading may have many lines."""
+    is_underlined = leaf.kind is LeafKind.HEADING and not _ATX_MARKER.match(markdown, leaf.lines[0].content)
+    return LeafKind.PARAGRAPH if is_underlined else leaf.kind
+
+
+def _needs_parsing(text: str, kind: LeafKind) -> bool:
+    """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
+    if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
+        return True
+    if may_be_rewritten(text, kind) or _EMPHASIS_BESIDE_MARK.search(text) or _EMPHASIS_APART.search(text):
+        return True
+    if (_MARK.search(text) or "://" in text or "slack" in text.casefold()) and _NEEDS_PARSING.search(text):
+        return True
+    return not text.isascii() and bool(_EMPHASIS_BESIDE_CJK.search(text))
+
+
+@lru_cache(maxsize=512)
+def _inline_replacements(
+    text: str, start: int, definitions: LinkDefinitions, kind: LeafKind
+) -> tuple[Replacement, ...]:
+    inlines = parse_inlines(
+        text,
+        definitions.destinations,
+        growing=False,
+        start=start,
+        open_files=definitions.open_files,
+        kind=kind,
+    )
+    return tuple(inlines.replacements)
+
+
+def _source_offsets(lines: Sequence[SourceLine], offsets: Iterable[int]) -> list[int]:
+    """Converts offsets in the text of lines to offsets in the source."""
+    line_starts = list(accumulate((line.end - line.content + 1 for line in lines[:-1]), initial=0))
+    places = ((bisect(line_starts, offset) - 1, offset) for offset in offsets)
+    return [min(lines[row].content + offset - line_starts[row], lines[row].end) for row, offset in places]
+
+
+def _in_source(lines: Sequence[SourceLine], replacements: Iterable[Replacement]) -> list[Replacement]:
+    """Converts replacements in the text of lines to replacements in the source."""
+    replacements = list(replacements)
+    starts = _source_offsets(lines, [replacement.start for replacement in replacements])
+    ends = _source_offsets(lines, [replacement.end for replacement in replacements])
+    return [
+        Replacement(start, end, replacement.text)
+        for start, end, replacement in zip(starts, ends, replacements, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Substitute:
+    """What stands before and behind the text of a heading or table that is too large, in place of its own marks."""
+
+    opening: Replacement
+    closing: Replacement
+
+
+def _oversize_substitute(markdown: str, leaf: LeafBlock) -> Substitute | None:
+    """Returns how a heading or table that is too large is sent, or None for any other leaf block.
+
+    A long paragraph with an underline stays a plain paragraph: a model that writes one most likely means a thematic
+    break, and what a native stream has shown of the paragraph stays.
+    """
+    if leaf.kind is LeafKind.HEADING:
+        return _heading_substitute(markdown, leaf)
+    return _table_substitute(markdown, leaf) if leaf.kind is LeafKind.TABLE else None
+
+
+def _heading_substitute(markdown: str, heading: LeafBlock) -> Substitute | None:
+    first, last = heading.lines[0], heading.lines[-1]
+    marker = _ATX_MARKER.match(markdown, first.content, first.end)
+    start, end, heading_end = first.content, last.end, last.end
+    if marker:
+        start = marker.end()
+        end = _without_closing_sequence(markdown, start, last.end)
+    else:
+        # The underline of a setext heading isn't among its lines.
+        heading_end = markdown.find("\n", last.end + 1)
+        heading_end = len(markdown) if heading_end < 0 else heading_end
+    if counted_chars(markdown[start:end]) <= HEADING_CHARS:
+        return None
+    blank_line = "\n" + _continuation_prefix(markdown, heading)
+    above = markdown.rfind("\n", 0, max(0, first.start - 1)) + 1
+    below = markdown.find("\n", heading_end + 1)
+    line_above = markdown[above : max(0, first.start - 1)]
+    line_below = markdown[heading_end + 1 : below if below >= 0 else len(markdown)]
+    before = blank_line if marker and _has_content(line_above) else ""
+    after = blank_line if _has_content(line_below) else ""
+    bold = "**" if marker and "*" not in markdown[start:end] else ""
+    return Substitute(Replacement(first.content, start, before + bold), Replacement(end, heading_end, bold + after))
+
+
+def _without_closing_sequence(markdown: str, start: int, end: int) -> int:
+    """Returns where the text of an ATX heading ends that may have `#` behind it."""
+    text = markdown[start:end].rstrip(" \t")
+    before = text.rstrip("#")
+    return start + len(before.rstrip(" \t") if before.endswith((" ", "\t")) else text)
+
+
+def _table_substitute(markdown: str, table: LeafBlock) -> Substitute | None:
+    start, end = table.lines[0].content, table.lines[-1].end
+    text = markdown[start:end]
+    # A character is counted as five at most, so a short table need not be counted.
+    is_long = len(text) > MAX_TABLE_CHARS // 5 and counted_chars(text) > MAX_TABLE_CHARS
+    if not is_wide(markdown, table) and not is_long:
+        return None
+    fence = fence_for(text)
+    next_line = "\n" + _continuation_prefix(markdown, table)
+    return Substitute(Replacement(start, start, fence + next_line), Replacement(end, end, next_line + fence))
+
+
+def _continuation_prefix(markdown: str, leaf: LeafBlock) -> str:
+    """Returns what further lines of the leaf block begin with, to stay in its list items and quotes."""
+    return _MARKER_CHAR.sub(" ", markdown[leaf.lines[0].start : leaf.lines[0].content])
+
+
+def _has_content(line: str) -> bool:
+    return bool(line.strip("> \t"))
+
+
+def stable_prefix(markdown: str) -> str:
+    """Returns the beginning of what is sent for a growing page's source that no later text changes."""
+    markdown = DROPPED.sub("", markdown.rstrip("\r"))
+    definition = _first_definition(markdown)
+    markdown = markdown if definition is None else markdown[:definition]
+    *complete, last = _segments(markdown, growing=True)
+    open_fences: tuple[str, ...] = ()
+    parts = []
+    for segment in complete:
+        text, open_fences = render_complete(segment, open_fences, NO_DEFINITIONS)
+        parts.append(text)
+    return "".join([*parts, _stable_part(last, open_fences)]).rstrip()
+
+
+def has_definitions(markdown: str) -> bool:
+    """Returns whether a page has what may be a link reference definition, which changes what was sent before it.
+
+    What only looks like one counts too: one that is missed would leave a label that hides where it leads.
+    """
+    return _first_definition(markdown) is not None
+
+
+def _first_definition(markdown: str) -> int | None:
+    """Returns where the line of what may be the first link reference definition begins; None without one.
+
+    Code such as `if x[0]: y` is none, and neither is what stands in the middle of a line.
+    """
+    if "]:" not in markdown or not _DEFINITION_LINE.search(markdown):
+        return None
+    at = 0
+    for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:
+        if leaf.kind in (LeafKind.FENCED_CODE, LeafKind.INDENTED_CODE):
+            if definition := _DEFINITION_LINE.search(markdown, at, leaf.lines[0].start):
+                return definition.start()
+            at = leaf.lines[-1].end
+    definition = _DEFINITION_LINE.search(markdown, at)
+    return definition.start() if definition else None
+
+
+def _stable_part(segment: str, open_fences: tuple[str, ...]) -> str:
+    """Returns the stable beginning of the page's last segment, as it is sent."""
+    incomplete = not segment.endswith("\n")
+    blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fences=open_fences)
+    if blocks.held_from is not None:
+        segment, incomplete = segment[: blocks.held_from], False
+    replacements = _replacements_of(segment, blocks.leaf_blocks, NO_DEFINITIONS)
+    end = segment.rfind("\n") + 1
+    if blocks.leaf_blocks:
+        last = blocks.leaf_blocks[-1]
+        if (last.kind is LeafKind.PARAGRAPH and last is blocks.open_leaf) or _is_growing_heading(segment, last):
+            end, inner = _stable_text(segment, last, incomplete=incomplete)
+            replacements = [span for span in replacements if span.start < last.lines[0].content] + inner
+        elif last.kind in (LeafKind.HEADING, LeafKind.TABLE) and not _is_final(segment, blocks, last):
+            end = min(end, last.lines[0].start)
+    end = min([end, *(span.start for span in replacements if span.start < end < span.end)])
+    # What is inserted exactly at the end may belong to what follows.
+    stable = [span for span in replacements if span.start < span.end <= end or span.end < end]
+    return with_replacements(segment, stable, 0, end)
+
+
+def _is_growing_heading(segment: str, last: LeafBlock) -> bool:
+    """Whether the last line is a heading (`# …`) that may still grow, and isn't too long for Slack so far."""
+    is_growing = last.kind is LeafKind.HEADING and last.lines[-1].end == len(segment)
+    return is_growing and _oversize_substitute(segment, last) is None
+
+
+def _is_final(segment: str, blocks: BlockStructure, last: LeafBlock) -> bool:
+    """Whether the last heading or table will be sent as itself, or is a table that has ended."""
+    if last.kind is LeafKind.TABLE and last is not blocks.open_leaf:
+        return True
+    is_too_short = last.kind is LeafKind.TABLE and segment.count("\n", last.lines[0].start) < FINAL_TABLE_LINES
+    return not is_too_short and _oversize_substitute(segment, last) is None
+
+
+def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tuple[int, list[Replacement]]:
+    """Returns where the stable part of a paragraph that may continue ends, and the replacements in it."""
+    lines, last, kind = paragraph.lines, paragraph.lines[-1], paragraph.kind
+    is_growing = incomplete and last.end == len(segment)
+    if not is_growing and "|" not in segment[last.content : last.end]:
+        end, _, replacements = _decided(segment, lines, ends_line=True, kind=kind)
+    else:
+        end, is_open, replacements = _decided(segment, lines[:-1], ends_line=True, kind=kind)
+        first = segment[last.content : last.end].lstrip()[:1]
+        if not is_open and first == "<":
+            # What a tag becomes that begins a line depends on what is above it.
+            end, _, replacements = _decided(segment, lines, ends_line=not is_growing, kind=kind)
+        elif not is_open and first != "|":
+            end, _, inner = _decided(segment, [last], ends_line=not is_growing, kind=kind)
+            replacements += inner
+    line = next((line for line in reversed(lines) if line.content <= end), lines[0])
+    # What is left of a line could be read as another block.
+    return line.start if is_ambiguous(segment[line.content : end]) else end, replacements
+
+
+def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool, kind: LeafKind) -> DecidedInlines:
+    """Returns the decided inlines of a paragraph's lines, in offsets of the source."""
+    if not lines:
+        return DecidedInlines(0, False, [])
+    text = text_of(segment, lines) + ("\n" if ends_line else "")
+    end, is_open, replacements = decided_inlines(text, kind=kind)
+    return DecidedInlines(_source_offsets(lines, [end])[0], is_open, _in_source(lines, replacements))
+
+
+PREVIEW_CHARS = 150
+MAX_READ_CHARS = 1_000
+"""How much of a text is read for its preview."""
+
+_LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
+_INCOMPLETE_LINK = re.compile(r"!?\[([^\[\]]*)(?:\]\([^()]*)?$")
+_AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s|]*)>")
+_LINK_WITH_ADDRESS = re.compile(
+    r"!?\[([^\[\]]*+)\](?:\(\s*+<?([^()\s<>]*+(?:\([^()\s]*+\)[^()\s<>]*+)*+)>?(?:\s[^()]*+)?\)|\[([^\[\]]*+)\])"
+)
+_ADDRESS = re.compile(r"https?://[^\s<>\0]+")
+_KEPT = re.compile(r"\0(.)", re.DOTALL)
+_FIRST_KEPT = 0xE000
+_EMPHASIS = re.compile(r"(?<![\\*])\*+(?=[^\s*])|(?<=[^\s*\\])\*+|~~|`+|(?<![^\W_])_+(?=\S)|(?<=\S)_+(?![^\W_])")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_HEADING_MARKS = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
+_TASK_MARKER = re.compile(r"^\[[ xX]\]\s")
+_CELL_END = re.compile(r"(?<!\\)\|")
+_SEEN = re.compile(r"[^\W_]|[^\x00-\x7f\s]")
+"""Matches a letter, a digit or an emoji."""
+_SENTENCES = re.compile(r".*(?:[.!?](?=\s)|[。！？])", re.DOTALL)
+_JOINS_GRAPHEME = re.compile(r"[\u0300-\u036f\u200d\ufe0f\U0001f3fb-\U0001f3ff]")
+_BROADCAST_HANDLE = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.I)
+_ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
+
+
+def first_words(markdown: str, *, growing: bool) -> str:
+    """Returns a text's first sentences or words, about as many as `PREVIEW_CHARS`.
+
+    No word is cut; the result is "" while no word is complete. `growing`: the text may continue.
+    """
+    head = markdown[:MAX_READ_CHARS].replace("\r\n", "\n")
+    incomplete = growing or len(markdown) > MAX_READ_CHARS
+    leaf_blocks = parse_blocks(head, last_line_incomplete=incomplete).leaf_blocks
+    parts = [_plain_text(head, leaf) for leaf in leaf_blocks if leaf.kind is not LeafKind.FENCED_CODE]
+    words = " ".join("".join(_punctuated(part) for part in parts[:-1]).split() + "".join(parts[-1:]).split())
+    if not words and not growing:
+        # The answer is code alone, or a thematic break.
+        code = [code_content(head, leaf) for leaf in leaf_blocks if leaf.kind is LeafKind.FENCED_CODE]
+        words = " ".join(" ".join(code).split() or head.split())
+    if len(words) > PREVIEW_CHARS:
+        return _shortened(words)
+    if incomplete and words and not head[-1:].isspace() and leaf_blocks[-1].lines[-1].end == len(head):
+        return words.rpartition(" ")[0]
+    return words
+
+
+def plain_words(sent: str) -> str:
+    """Returns the words of a page as it is sent, in its lines: without marks, with the addresses of its links.
+
+    Code stays as it is. What stands before a list's items and quotes stays, too.
+    """
+    parts: list[str] = []
+    end = 0
+    for leaf in parse_blocks(sent, last_line_incomplete=False).leaf_blocks:
+        first = leaf.lines[0]
+        parts += ["\n\n" if sent.count("\n", end, first.start) > 1 else "\n"] if parts else []
+        parts += [sent[first.start : first.content].lstrip("\n"), _spoken(sent, leaf)]
+        end = leaf.lines[-1].end
+    return "".join(parts).strip()
+
+
+def _spoken(sent: str, leaf: LeafBlock) -> str:
+    """Returns the words of a block in lines."""
+    lines = [sent[line.content : line.end] for line in leaf.lines]
+    match leaf.kind:
+        case LeafKind.FENCED_CODE:
+            return code_content(sent, leaf)
+        case LeafKind.INDENTED_CODE:
+            return "\n".join(lines)
+        case LeafKind.TABLE:
+            rows = (_CELL_END.split(line.strip().strip("|")) for line in [lines[0], *lines[2:]])
+            return "\n".join(_with_addresses(", ".join(map(str.strip, cells))) for cells in rows)
+        case LeafKind.HEADING:
+            return _with_addresses(_HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines)))
+    return _with_addresses("\n".join(lines))
+
+
+def _with_addresses(text: str) -> str:
+    """Returns a text without marks. Code and addresses stay as they are, each behind a mark meanwhile."""
+    text = text.replace("\0", "")
+    kept: list[str] = []
+
+    def keep(part: str) -> str:
+        kept.append(part)
+        return f"\0{chr(_FIRST_KEPT + len(kept) - 1)}"
+
+    spans = parse_inlines(text, {}, growing=False).code_spans if "`" in text else ()
+    code = [Replacement(start, end, keep(text[start:end].strip("`"))) for start, end in spans]
+    text = with_replacements(text, code)
+    for _ in range(2):
+        # Twice: an image may be a link's label.
+        text = _LINK_WITH_ADDRESS.sub(_label_and_address, text)
+    text = _ADDRESS.sub(lambda address: keep(address[0]), _AUTOLINK.sub(r"\1", text))
+    text = html.unescape(_ESCAPE.sub(r"\1", _EMPHASIS.sub("", text)))
+    return _KEPT.sub(lambda mark: kept[ord(mark[1]) - _FIRST_KEPT], text)
+
+
+def _label_and_address(link: re.Match[str]) -> str:
+    """Returns a link as words: its label, and its address or the name of its definition unless the label has it."""
+    label, address, name = link[1].strip(), link[2] or "", link[3] or ""
+    if not address:
+        return f"{label} [{name}]" if name and name != label else label
+    if label in ("", address):
+        return address
+    return label if label == address.removeprefix("mailto:") else f"{label} ({address})"
+
+
+def has_word(markdown: str, *, growing: bool) -> bool:
+    """Returns whether a reader of a text sees a word, and not only Markdown's marks.
+
+    Code counts, and the language of a fence doesn't. `growing`: the text may continue. Only the first `MAX_READ_CHARS`
+    are read: a longer text counts as having a word.
+    """
+    blocks = parse_blocks(markdown, last_line_incomplete=growing) if len(markdown) <= MAX_READ_CHARS else None
+    if blocks is None:
+        return True
+    decided = [leaf for leaf in blocks.leaf_blocks if leaf.lines[0].start != blocks.ambiguous_line]
+    texts = (
+        code_content(markdown, leaf) if leaf.kind is LeafKind.FENCED_CODE else _plain_text(markdown, leaf)
+        for leaf in decided
+    )
+    return any(map(_SEEN.search, texts))
+
+
+def beginning(text: str, max_chars: int) -> str:
+    """Returns the beginning of a text in one line, cut between words where possible."""
+    words = " ".join(text.split())
+    if len(words) <= max_chars:
+        return words
+    return (words[:max_chars].rpartition(" ")[0] or words[: max_chars - 1]) + "…"
+
+
+def _punctuated(part: str) -> str:
+    """Ends a part with a full stop if it has no punctuation of its own, as headings and list items don't."""
+    part = part.strip()
+    return f"{part}. " if part[-1:].isalnum() else f"{part} "
+
+
+def _plain_text(markdown: str, leaf: LeafBlock) -> str:
+    lines = [markdown[line.content : line.end] for line in leaf.lines]
+    match leaf.kind:
+        case LeafKind.INDENTED_CODE:
+            return " ".join(lines)
+        case LeafKind.TABLE:
+            rows = (_CELL_END.split(line.strip().strip("|")) for line in [lines[0], *lines[2:]])
+            return "; ".join(_without_marks(", ".join(map(str.strip, cells))) for cells in rows) + "."
+        case LeafKind.HEADING:
+            return _without_marks(_HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines)))
+    return _without_marks(_TASK_MARKER.sub("", " ".join(lines)))
+
+
+def _without_marks(text: str) -> str:
+    text = as_markdown(text)
+    # Links twice: an image may be a link's label.
+    for pattern in (_LINK, _LINK, _INCOMPLETE_LINK, _AUTOLINK):
+        text = pattern.sub(r"\1", text)
+    return html.unescape(_ESCAPE.sub(r"\1", _EMPHASIS.sub("", text)))
+
+
+def _shortened(words: str) -> str:
+    head = words[: PREVIEW_CHARS + 1]
+    sentences = _SENTENCES.match(head)
+    if sentences and sentences.end() > PREVIEW_CHARS // 3:
+        return sentences[0]
+    if " " in head:
+        return head.rpartition(" ")[0] + "…"
+    # A script without spaces, or a URL: cut between graphemes.
+    end = PREVIEW_CHARS
+    while end and (_JOINS_GRAPHEME.match(words, end) or words[end - 1] == "\u200d"):
+        end -= 1
+    # Marks alone have no place to cut.
+    return words[: end or PREVIEW_CHARS] + "…"
+
+
+def mrkdwn(text: str) -> str:
+    """Escapes plain text for a message's `text`, which Slack reads as mrkdwn, decoding entities once.
+
+    Addresses of files in Slack are no links there.
+    """
+    text = without_schemes(text)
+    return _BROADCAST_HANDLE.sub(f"@{JOINER}", _ENTITY.sub("&amp;", text).replace("<", "&lt;"))

@@ -1,0 +1,64 @@
+"""A block's text that was rewritten, and how places in it are found in the source."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from slack_markdown.escaping import Replacement, with_replacements
+
+
+class Rewriting(NamedTuple):
+    """A block's text without other dialects than Markdown."""
+
+    text: str
+    replacements: Sequence[Replacement]
+    """How it differs from the source. They are in order."""
+    undecided: int
+    """The offset in the source from which later text may change it; its length if none may."""
+    is_open: bool
+    """Whether later text is read differently because of something that is open at the end."""
+
+    def composed(self, replacements: Sequence[Replacement]) -> list[Replacement]:
+        """Returns replacements in the rewritten text as such in the source, with those that made it."""
+        return list(_composed(self, replacements)) if self.replacements else list(replacements)
+
+    @property
+    def decided_text(self) -> str:
+        """The text up to where later text may change it."""
+        growth = sum(_growth(replacement) for replacement in self.replacements if replacement.end <= self.undecided)
+        return self.text[: self.undecided + growth]
+
+    def source_offset(self, offset: int) -> int:
+        """Returns where an offset in the rewritten text is in the source: before what is rewritten there."""
+        shift = 0
+        for replacement in self.replacements:
+            start = replacement.start + shift
+            if offset <= start:
+                break
+            if offset < start + len(replacement.text):
+                return replacement.start
+            shift += _growth(replacement)
+        return offset - shift
+
+
+def _growth(replacement: Replacement) -> int:
+    return len(replacement.text) - (replacement.end - replacement.start)
+
+
+def _composed(first: Rewriting, second: Sequence[Replacement]) -> Iterator[Replacement]:
+    """Yields what two passes replace together. Where they overlap, one replacement has both."""
+    parts: list[tuple[int, int, Replacement | None, int]] = [(one.start, one.end, one, 0) for one in second]
+    shift = 0
+    for one in first.replacements:
+        parts.append((one.start + shift, one.start + shift + len(one.text), None, _growth(one)))
+        shift += _growth(one)
+    # An insertion comes before what begins at its place.
+    parts.sort(key=lambda part: part[:2])
+    at = shift = 0
+    while at < len(parts):
+        start, end = parts[at][:2]
+        source_start, inner = start - shift, []
+        while at < len(parts) and (parts[at][0] < end or parts[at][:2] == (start, end)):
+            _, part_end, replacement, growth = parts[at]
+            end, shift, at = max(end, part_end), shift + growth, at + 1
+            inner += [replacement] if replacement else []
+        yield Replacement(source_start, end - shift, with_replacements(first.text, inner, start, end))

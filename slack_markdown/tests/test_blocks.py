@@ -1,0 +1,26 @@
+"""The leaf blocks of a text."""
+
+import pytest
+
+from slack_markdown.blocks import LeafKind, parse_blocks, text_of
+
+
+@pytest.mark.parametrize(
+    ("markdown", "texts"),
+    [
+        ("    a\n\n    b", ["    a\n    b"]),
+        ("    a\n\n\n    b\n\ntext", ["    a\n    b", "text"]),
+        ("- x\n\n      a\n\n      b", ["x", "    a\n    b"]),
+        ("    a\ntext", ["    a", "text"]),
+    ],
+)
+def test_blank_line_does_not_end_indented_code(markdown: str, texts: list[str]) -> None:
+    blocks = parse_blocks(markdown, last_line_incomplete=False).leaf_blocks
+    assert [text_of(markdown, block.lines) for block in blocks] == texts
+    assert sum(block.kind is LeafKind.INDENTED_CODE for block in blocks) == 1
+
+
+@pytest.mark.parametrize("header", ["| <https://a.b|x> | y |", "| <#C1|general> | y |", "| a \\| x | y |"])
+def test_pipe_in_slacks_markup_ends_no_cell(header: str) -> None:
+    (table,) = parse_blocks(f"{header}\n|---|---|\n", last_line_incomplete=False).leaf_blocks
+    assert table.kind is LeafKind.TABLE

@@ -1,0 +1,883 @@
+"""Accounts at MCP servers, on both databases and over real HTTP: sign-ins, refreshes, and what lies about them."""
+
+import asyncio
+import gc
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from aiohttp import web
+from mcp.shared.auth import OAuthClientInformationFull
+from pydantic import AnyUrl
+
+from bot.accounts import connections
+from bot.accounts import sign_ins as sign_ins_module
+from bot.accounts.connections import Connections
+from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, device_code, discovered, known_by
+from bot.accounts.sign_ins import SignIns, Vault
+from bot.core import texts
+from bot.core.conversation import Question, ThreadKey
+from bot.core.schedules import Proposal, Rule
+from bot.errors import StoreError
+from bot.mcp.config import HttpTransport, ServerConfig, SignInConfig
+from bot.services.operations import Probes, serving
+from bot.store import Stores, schema
+from bot.store.accounts import Owner
+from tests.clocks import InstantClock, ManualClock, SteppedClock
+from tests.contracts.databases import Process, dump_of
+from tests.mcp.flood import served
+from tests.mcp.sign_in_server import BY_DEVICE, Device, SignInServer, sign_in_server
+
+OLD_KEY, KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
+ADA, CALL = Owner("T1", "U1", "jira"), "7 0.0.0.abc"
+
+
+@pytest.fixture
+async def jira() -> AsyncIterator[SignInServer]:
+    async with sign_in_server() as server:
+        yield server
+
+
+def sign_ins(stores: Stores, *servers: ServerConfig, keys: tuple[str, ...] = (KEY,)) -> SignIns:
+    return SignIns(stores.accounts, keys, servers, stores.clock)
+
+
+async def signed_in(ours: SignIns, jira: SignInServer, owner: Owner = ADA, person: str = "ada") -> None:
+    address = await jira.visit(await ours.link(owner, CALL), person)
+    assert await ours.refusal(owner, CALL, address) == ""
+    assert await ours.complete(owner, CALL, address) == ""
+
+
+async def test_address_is_for_its_person_server_and_call_alone(timed: Stores, jira: SignInServer) -> None:
+    ours = sign_ins(timed, jira.config, replace(jira.config, name="other"))
+    address = await jira.visit(await ours.link(ADA, CALL))
+    stranger, elsewhere, other = replace(ADA, user_id="U2"), replace(ADA, team_id="T2"), replace(ADA, server="other")
+    for owner, call in ((stranger, CALL), (elsewhere, CALL), (other, CALL), (ADA, "8 0.0.0.abc"), (ADA, "schedule 7")):
+        assert await ours.refusal(owner, call, address) == texts.accounts.ADDRESS_IS_OLD
+        assert await ours.complete(owner, call, address) == texts.accounts.ADDRESS_IS_OLD
+        assert await ours.token(owner) is None
+    # It's still good for the person themselves.
+    assert await ours.complete(ADA, CALL, address) == ""
+    assert await ours.token(ADA) == "canary-access-ada-2"
+
+
+async def test_address_works_once_within_ten_minutes_and_for_the_newest_link(
+    timed: Stores, clock: ManualClock, jira: SignInServer
+) -> None:
+    ours = sign_ins(timed, jira.config)
+    first = await jira.visit(await ours.link(ADA, CALL))
+    second = await jira.visit(await ours.link(ADA, CALL))
+    assert await ours.complete(ADA, CALL, first) == texts.accounts.ADDRESS_IS_OLD
+    clock.now_s += 601
+    assert await ours.complete(ADA, CALL, second) == texts.accounts.ADDRESS_IS_OLD
+    third = await jira.visit(await ours.link(ADA, CALL))
+    assert [await ours.complete(ADA, CALL, third) for _ in range(2)] == ["", texts.accounts.ADDRESS_IS_OLD]
+
+
+CHANGES: Sequence[tuple[Callable[[str], str], str]] = [
+    (lambda address: address.replace("127.0.0.1", "127.0.0.2"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: address.replace("47823", "47824"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: address.replace("/callback", "/callback/x"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: address.replace("http:", "https:"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: address.replace("http://", "http://ada@"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: f"{address}&code=other", texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: "what is open?", texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: "http://[", texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: f"{address.partition('?')[0]}?code=x", texts.accounts.ADDRESS_IS_OLD),
+    (lambda address: address.replace("code=", "error="), texts.accounts.DENIED_THERE),
+    (lambda address: f" {address.removeprefix('http://')}\n", ""),
+]
+
+
+async def test_only_the_address_to_which_a_sign_in_leads_is_used(timed: Stores, jira: SignInServer) -> None:
+    ours = sign_ins(timed, jira.config)
+    for change, sentence in CHANGES:
+        address = change(await jira.visit(await ours.link(ADA, CALL)))
+        assert await ours.refusal(ADA, CALL, address) == sentence, address
+        assert bool(await ours.complete(ADA, CALL, address)) == bool(sentence), address
+
+
+async def test_address_of_another_issuer_gets_no_token(timed: Stores, jira: SignInServer) -> None:
+    ours = sign_ins(timed, jira.config)
+    address = await jira.visit(await ours.link(ADA, CALL))
+    said = await ours.complete(ADA, CALL, f"{address}&iss=https://other.example")
+    assert said == texts.accounts.sign_in_failed("jira", "the address is from another server")
+    assert not jira.people.access
+
+
+PUBLIC = "https://typist.example"
+
+
+def public(server: ServerConfig) -> ServerConfig:
+    """Returns a server for a Typist that browsers reach."""
+    assert isinstance(server.transport, HttpTransport)
+    sign_in = replace(server.transport.sign_in, public_url=PUBLIC)
+    return replace(server, transport=replace(server.transport, sign_in=sign_in))
+
+
+async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_call(
+    process: Process, clock: ManualClock, jira: SignInServer
+) -> None:
+    config = public(jira.config)
+    begins, serves = [sign_ins(await process(name, clock), config) for name in ("w1", "w2")]
+    address = await jira.visit(await begins.link(ADA, CALL))
+    page, _, query = address.partition("?")
+    assert page == f"{PUBLIC}/oauth/callback"
+    # The browser reaches any process.
+    sentence, code = await serves.arrived(query)
+    assert sentence == texts.accounts.TYPE_CODE
+    assert await begins.arrived(query) == (texts.accounts.LINK_IS_OLD, "")
+    state = query.rpartition("state=")[2]
+    entered = [(ADA, CALL, wrong) for wrong in ("", state, address, query, "BCDF-GHJK")]
+    entered += [(replace(ADA, user_id="U2"), CALL, code), (replace(ADA, team_id="T2"), CALL, code), (ADA, "8 0", code)]
+    for owner, call, entry in entered:
+        assert await begins.refusal(owner, call, entry) == texts.accounts.CODE_IS_WRONG
+        assert await begins.complete(owner, call, entry) == texts.accounts.CODE_IS_WRONG
+    assert not jira.people.access
+    typed = f" {code[:4].lower()}-{code[4:]}\n"
+    assert await begins.refusal(ADA, CALL, typed) == ""
+    assert [await begins.complete(ADA, CALL, typed) for _ in range(2)] == ["", texts.accounts.CODE_IS_WRONG]
+    assert (await begins.token(ADA) or "").startswith("canary-access-ada")
+
+
+async def test_victim_of_a_forwarded_link_gives_no_account_away(timed: Stores, jira: SignInServer) -> None:
+    ours, mallory = sign_ins(timed, public(jira.config)), replace(ADA, user_id="UMALLORY")
+    link = await ours.link(mallory, CALL)
+    query = (await jira.visit(link, "ada")).partition("?")[2]
+    _, code = await ours.arrived(query)
+    assert code
+    # Mallory knows the link, and so the state, but not what Ada's browser shows.
+    for entry in (link, link.rpartition("state=")[2].partition("&")[0], query.partition("state=")[2], "A" * 3_000):
+        assert await ours.complete(mallory, CALL, entry) == texts.accounts.CODE_IS_WRONG
+    assert not jira.people.access
+    assert await ours.token(mallory) is None
+
+
+async def test_page_takes_what_a_browser_brings_once_and_in_time(
+    timed: Stores, clock: ManualClock, jira: SignInServer
+) -> None:
+    ours = sign_ins(timed, public(jira.config))
+    query = (await jira.visit(await ours.link(ADA, CALL))).partition("?")[2]
+    state = query.rpartition("state=")[2]
+    for wrong in ("", "x", f"state={state}", f"{query}&state=x", f"{query}&code=x", "code=x&state=x", "&" * 8_000):
+        assert await ours.arrived(wrong) == (texts.accounts.LINK_IS_OLD, ""), wrong
+    assert await ours.arrived(f"error=access_denied&state={state}") == (texts.accounts.NOT_GRANTED, "")
+    # A server that isn't in the file anymore, and a Typist that has lost its address.
+    for other in (sign_ins(timed), sign_ins(timed, jira.config)):
+        assert await other.arrived(query) == (texts.accounts.LINK_IS_OLD, "")
+    both = await asyncio.gather(ours.arrived(query), ours.arrived(query))
+    assert sorted(sentence for sentence, _ in both) == [texts.accounts.TYPE_CODE, texts.accounts.LINK_IS_OLD]
+    clock.now_s += 601
+    [code] = [code for _, code in both if code]
+    assert await ours.complete(ADA, CALL, code) == texts.accounts.CODE_IS_WRONG
+    late = (await jira.visit(await ours.link(ADA, CALL))).partition("?")[2]
+    clock.now_s += 601
+    assert await ours.arrived(late) == (texts.accounts.LINK_IS_OLD, "")
+
+
+async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
+    timed: Stores, jira: SignInServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "bot")
+    ours = sign_ins(timed, public(jira.config))
+    query = (await jira.visit(await ours.link(ADA, CALL))).partition("?")[2]
+    _, code = await ours.arrived(f"{query}&iss=https://other.example")
+    dump, state = await dump_of(timed), query.rpartition("state=")[2]
+    said = await ours.complete(ADA, CALL, code)
+    assert said == texts.accounts.sign_in_failed("jira", "the address is from another server")
+    assert not jira.people.access
+    shown = [dump, *map(logging.Formatter().format, caplog.records)]
+    assert not [one for one in shown for word in ("canary", state, code) if word in one]
+
+
+async def test_two_processes_spend_each_refresh_token_once(
+    process: Process, clock: ManualClock, jira: SignInServer
+) -> None:
+    first, second = [sign_ins(await process(name, clock), jira.config) for name in ("w1", "w2")]
+    owners = [replace(ADA, user_id=f"U{number}") for number in range(3)]
+    for owner in owners:
+        await signed_in(first, jira, owner, owner.user_id)
+    for _ in range(3):
+        clock.now_s += 3_600
+        asked = [(owner, ours) for owner in owners for ours in (first, second) * 3]
+        tokens = await asyncio.gather(*(ours.token(owner) for owner, ours in asked))
+        for (owner, _ours), token in zip(asked, tokens, strict=True):
+            assert token is not None
+            held = jira.people.access[token]
+            assert held.subject == owner.user_id
+        assert len(set(tokens)) == len(owners)
+    assert len(jira.people.spent) == len(set(jira.people.spent)) == 3 * len(owners)
+
+
+async def test_refused_token_is_refreshed_and_a_refused_refresh_ends_the_account(
+    timed: Stores, jira: SignInServer
+) -> None:
+    ours = sign_ins(timed, jira.config)
+    await signed_in(ours, jira)
+    token = await ours.token(ADA)
+    assert token is not None
+    assert await ours.token(ADA) == token
+    new = await ours.token(ADA, token)
+    assert new not in (None, token)
+    jira.people.refresh.clear()
+    assert await ours.token(ADA, str(new)) is None
+    assert await timed.accounts.of("T1", "U1") == []
+
+
+async def test_person_is_told_once_that_a_server_did_not_renew_their_sign_in(
+    process: Process, clock: ManualClock, jira: SignInServer
+) -> None:
+    told = []
+
+    async def tell(user_id: str, sentence: str) -> None:
+        told.append((user_id, sentence))
+
+    stores = [await process(name, clock) for name in ("w1", "w2")]
+    both = [SignIns(one.accounts, (KEY,), (jira.config,), clock, tell) for one in stores]
+    await signed_in(both[0], jira)
+    clock.now_s += 3_600
+    jira.people.is_down = True
+    with pytest.raises(SignInFailed):
+        await both[0].token(ADA)
+    assert told == []
+    jira.people.is_down = False
+    jira.people.refresh.clear()
+    assert await asyncio.gather(*(ours.token(ADA) for ours in both * 3)) == [None] * 6
+    assert told == [("U1", texts.accounts.sign_in_ended("jira"))]
+    # Where a schedule pauses for it, its notice says so.
+    await signed_in(both[0], jira)
+    clock.now_s += 3_600
+    jira.people.refresh.clear()
+    assert not any(await asyncio.gather(*(ours.is_signed_in(ADA) for ours in both * 3)))
+    # A sign-out tells nobody.
+    await signed_in(both[0], jira)
+    assert await both[1].sign_out(ADA)
+    assert await both[0].token(ADA) is None
+    assert len(told) == 1
+    for ours in both:
+        await ours.close()
+
+
+@pytest.mark.parametrize(
+    ("lives_s", "keeps_access", "later_s", "refreshes"),
+    [
+        (1, False, 0, 0),
+        (30, False, 14, 0),
+        (30, False, 16, 1),
+        (1, False, 1, 1),
+        (1, True, 9, 1),
+        (0, False, 9, 0),
+        (-5, False, 9, 0),
+        (10**400, False, 9, 0),
+        (None, False, 10**9, 0),
+    ],
+)
+async def test_token_is_refreshed_at_most_once_however_soon_it_ends(
+    timed: Stores,
+    clock: ManualClock,
+    jira: SignInServer,
+    lives_s: int | None,
+    keeps_access: bool,
+    later_s: int,
+    refreshes: int,
+) -> None:
+    jira.people.lives_s, jira.people.keeps_access = lives_s, keeps_access
+    ours = sign_ins(timed, jira.config)
+    await signed_in(ours, jira)
+    clock.now_s += later_s
+    token = await ours.token(ADA)
+    assert token is not None
+    assert len(jira.people.spent) == refreshes
+    assert await ours.token(ADA, token) == token if keeps_access else await ours.token(ADA, token) != token
+    assert len(jira.people.spent) == refreshes + 1
+
+
+async def test_refresh_that_may_work_later_keeps_the_account(
+    timed: Stores, clock: ManualClock, jira: SignInServer
+) -> None:
+    ours = sign_ins(timed, jira.config)
+    await signed_in(ours, jira)
+    clock.now_s += 3_600
+    jira.people.is_down = True
+    with pytest.raises(SignInFailed, match="HTTP 500"):
+        await ours.token(ADA)
+    jira.people.is_down = False
+    assert await ours.token(ADA) is not None
+
+
+async def test_each_person_calls_with_their_own_account_over_a_connection_that_is_closed_later(
+    timed: Stores, clock: ManualClock, jira: SignInServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_OPEN", 2)
+    ours = sign_ins(timed, jira.config)
+    asked = {name: Question(ThreadKey("T1", f"D{name}", None), "1.0", name, "who?") for name in ("U1", "U2", "U3")}
+    held = Connections(ours, {"jira": jira.config}, clock)
+    assert await held.server_of(asked["U1"], "jira") is None
+    assert await held.server_of(asked["U1"], "other") is None
+    for name in asked:
+        await signed_in(ours, jira, replace(ADA, user_id=name), name)
+
+    async def call(name: str) -> None:
+        server = await held.server_of(asked[name], "jira")
+        assert server is not None
+        result, _ = await server.call("whoami", {}, timeout_s=10, read_only=True)
+        assert result.text == f"You are {name}."
+
+    await asyncio.gather(*(call(name) for name in [*asked] * 5))
+    clock.now_s += 60
+    await call("U3")
+    assert sorted(held.holds(question, "jira") for question in asked.values()) == [False, True, True]
+    clock.now_s += 301
+    await call("U2")
+    assert [held.holds(question, "jira") for question in asked.values()] == [False, True, False]
+    await held.close()
+
+
+async def test_call_that_is_about_to_begin_has_its_connection_while_tokens_are_refreshed(
+    timed: Stores, clock: ManualClock, jira: SignInServer
+) -> None:
+    ours, question = sign_ins(timed, jira.config), Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
+    held = Connections(ours, {"jira": jira.config}, clock)
+    await signed_in(ours, jira)
+    before = await held.server_of(question, "jira")
+    clock.now_s += 3_600
+    after = await held.server_of(question, "jira")
+    assert before is not after
+    for server in (before, after):
+        assert server is not None
+        assert (await server.call("whoami", {}, timeout_s=10, read_only=True))[0].text == "You are ada."
+    await held.close()
+
+
+async def test_account_that_the_server_ended_is_asked_for_again(
+    timed: Stores, clock: ManualClock, jira: SignInServer
+) -> None:
+    ours, question = sign_ins(timed, jira.config), Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
+    held = Connections(ours, {"jira": jira.config}, clock)
+    await signed_in(ours, jira)
+    server = await held.server_of(question, "jira")
+    assert server is not None
+    assert (await server.call("whoami", {}, timeout_s=10, read_only=True))[0].text == "You are ada."
+    jira.people.access.clear()
+    refused, _ = await server.call("whoami", {}, timeout_s=10, read_only=True)
+    assert "HTTP 401" in refused.text
+    assert "canary" not in refused.text
+    # The refresh token is still good.
+    server = await held.server_of(question, "jira")
+    assert server is not None
+    assert (await server.call("whoami", {}, timeout_s=10, read_only=True))[0].text == "You are ada."
+    jira.people.access.clear()
+    jira.people.refresh.clear()
+    await server.call("whoami", {}, timeout_s=10, read_only=True)
+    assert await held.server_of(question, "jira") is None
+    await held.close()
+
+
+async def test_signing_out_revokes_tokens_where_the_server_can(timed: Stores, jira: SignInServer) -> None:
+    ours, revoked = sign_ins(timed, jira.config), list[Owner]()
+    ours.revoked = revoked.append
+    await signed_in(ours, jira)
+    await signed_in(ours, jira, replace(ADA, user_id="U2"), "grace")
+    assert await ours.sign_out(ADA)
+    await ours.close()
+    assert await ours.token(ADA) is None
+    assert [token.subject for token in jira.people.access.values()] == ["grace"]
+    assert [token.subject for token in jira.people.refresh.values()] == ["grace"]
+    assert revoked == [ADA]
+    # Once more, and for a server that isn't in the file anymore.
+    assert await ours.sign_out(ADA)
+    gone = replace(ADA, server="gone")
+    await timed.accounts.sign_in(gone, "secret", "")
+    assert await ours.sign_out(gone)
+    assert await timed.accounts.of("T1", "U1") == []
+    assert revoked == [ADA]
+
+
+async def test_admins_see_how_many_are_signed_in_and_the_audit_names_who_signed_them_out(
+    timed: Stores, jira: SignInServer
+) -> None:
+    ours = sign_ins(timed, jira.config, replace(jira.config, name="other"))
+    owners = [ADA, replace(ADA, user_id="U2"), replace(ADA, server="other"), replace(ADA, team_id="T2")]
+    for owner in owners:
+        await signed_in(ours, jira, owner)
+    assert await timed.accounts.counts("T1") == {"jira": 2, "other": 1}
+    assert await timed.accounts.owners(server="other") == owners[2:3]
+    assert await timed.accounts.owners(user_id="U2") == owners[1:2]
+    assert len(await timed.accounts.owners()) == len(owners)
+    assert await ours.sign_out(owners[1], "U0ADMIN")
+    await ours.close()
+    async with timed.database.begin_read() as connection:
+        entries = (await connection.execute(sa.select(schema.audit_entries))).all()
+    *_, last = [row for row in entries if "account" in repr(row)]
+    assert (last.by_id, last.user_id) == ("U0ADMIN", "U2")
+    assert not [row for row in entries if "canary" in repr(row)]
+
+
+WORDS, HOURLY = "List my open tickets.", Rule("UTC", "0 * * * *")
+
+
+async def test_run_has_the_account_that_its_schedules_creator_agreed_to(timed: Stores, jira: SignInServer) -> None:
+    ours, place = sign_ins(timed, jira.config), ThreadKey("T1", "C1", "1.0")
+    held = Connections(ours, {"jira": jira.config}, timed.clock)
+    for user_id in ("U1", "U2"):
+        await signed_in(ours, jira, replace(ADA, user_id=user_id), user_id)
+    schedules = timed.schedules
+    agreed = Proposal(WORDS, HOURLY, accounts=("jira",))
+    with_account = await schedules.create("T1", "C1", "U1", agreed)
+    without = await schedules.create("T1", "C1", "U1", replace(agreed, accounts=()))
+    theirs = await schedules.create("T1", "C1", "U2", agreed)
+    asked = Question(place, "1.0", "U1", "who?", schedule=with_account)
+    cases = [
+        (asked, True),
+        (replace(asked, schedule=without), False),
+        (replace(asked, schedule=theirs), False),
+        (replace(asked, schedule=999), False),
+        (replace(asked, user_id="U2"), False),
+        (replace(asked, thread=replace(place, team_id="T2")), False),
+    ]
+    for question, has_account in cases:
+        assert (await held.server_of(question, "jira") is not None) is has_account, question
+
+    async def change(by: str, proposal: Proposal) -> bool:
+        assert await schedules.change("T1", with_account, by, proposal, 1_000, 2_000)
+        return await held.server_of(asked, "jira") is not None
+
+    # Others may change when a run comes, but not what the account does.
+    assert await change("U0ADMIN", Proposal(WORDS, Rule("UTC", "30 * * * *")))
+    assert not await change("U0ADMIN", Proposal("List all salaries.", HOURLY, accounts=("jira",)))
+    assert not await change("U0ADMIN", Proposal(WORDS, HOURLY, accounts=("jira",)))
+    assert await change("U1", agreed)
+    assert not await change("U1", replace(agreed, accounts=()))
+    await held.close()
+
+
+async def test_account_that_cannot_be_renewed_now_is_asked_for_later(
+    timed: Stores, clock: ManualClock, jira: SignInServer
+) -> None:
+    ours = sign_ins(timed, jira.config)
+    assert not await ours.is_signed_in(ADA)
+    await signed_in(ours, jira)
+    assert await ours.is_signed_in(ADA)
+    assert not await ours.is_signed_in(replace(ADA, server="gone"))
+    clock.now_s += 3_600
+    jira.people.is_down = True
+    with pytest.raises(TimeoutError, match="HTTP 500"):
+        await ours.is_signed_in(ADA)
+    jira.people.is_down = False
+    jira.people.refresh.clear()
+    assert not await ours.is_signed_in(ADA)
+
+
+async def test_database_has_no_secret_in_clear(timed: Stores, jira: SignInServer) -> None:
+    ours = sign_ins(timed, jira.config)
+    link = await ours.link(ADA, CALL)
+    assert "canary" not in await dump_of(timed)
+    address = await jira.visit(link)
+    assert await ours.complete(ADA, CALL, address) == ""
+    await ours.link(ADA, CALL)
+    dump = await dump_of(timed)
+    state = address.rpartition("state=")[2]
+    assert not [word for word in ("canary", state, *jira.people.clients) if word in dump]
+
+
+async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "bot")
+    async with sign_in_server() as jira:
+        assert isinstance(jira.config.transport, HttpTransport)
+        given = SignInConfig("typist-at-work", "canary-secret")
+        config = replace(jira.config, transport=replace(jira.config.transport, sign_in=given))
+        await jira.people.register_client(
+            OAuthClientInformationFull(
+                client_id="typist-at-work",
+                client_secret="canary-secret",
+                token_endpoint_auth_method="client_secret_basic",
+                redirect_uris=[AnyUrl(given.redirect_uri)],
+                scope="read",
+            )
+        )
+        ours = sign_ins(timed, config)
+        link = await ours.link(ADA, CALL)
+        async with timed.database.begin_read() as connection:
+            under_way = await connection.scalar(sa.select(schema.sign_ins.c.secret))
+        content = Vault([KEY]).opened(ours._labels(ADA), str(under_way))
+        assert content is not None
+        address = await jira.visit(link)
+        assert await ours.complete(ADA, CALL, f"{address}&iss=https://other.example")
+        await signed_in(ours, jira)
+        held = Connections(ours, {"jira": config}, timed.clock)
+        question = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
+        server = await held.server_of(question, "jira")
+        assert server is not None
+        await server.call("whoami", {}, timeout_s=10, read_only=True)
+        jira.people.is_down = True
+        with pytest.raises(SignInFailed) as failed:
+            await ours.token(ADA, str(await ours.token(ADA)))
+        opened = ours._opened(ADA, await timed.accounts.secret(ADA))
+        assert opened is not None
+        assert opened.tokens.access_token.startswith("canary")
+        ours_now = [one for one in gc.get_objects() if type(one).__module__.startswith(("bot.accounts", "bot.mcp"))]
+        assert opened in ours_now
+        shown = [*map(logging.Formatter().format, caplog.records), repr(failed.value), *map(repr, ours_now)]
+        state = address.rpartition("state=")[2]
+        assert not [one for one in shown for word in ("canary", state, content["verifier"]) if word in one]
+        await held.close()
+
+
+async def test_keys_rotate_and_no_secret_opens_for_another(timed: Stores, jira: SignInServer) -> None:
+    old = sign_ins(timed, jira.config, keys=(OLD_KEY,))
+    await signed_in(old, jira)
+    token = await old.token(ADA)
+    rotated = sign_ins(timed, jira.config, keys=(KEY, OLD_KEY))
+    assert await rotated.token(ADA) == token
+    assert await sign_ins(timed, jira.config).token(ADA) is None
+    moved = replace(jira.config, transport=HttpTransport("http://127.0.0.1:9/mcp"))
+    assert await sign_ins(timed, moved, keys=(OLD_KEY,)).token(ADA) is None
+    [account] = await timed.accounts.of("T1", "U1")
+    await timed.accounts.sign_in(replace(ADA, user_id="U2"), account.secret, "")
+    assert await rotated.token(replace(ADA, user_id="U2")) is None
+
+
+def test_vault_opens_for_its_owner_alone() -> None:
+    secret = Vault([KEY]).sealed(["T1", "U1"], {"token": "canary"})
+    assert "canary" not in secret
+    assert Vault([OLD_KEY, KEY]).opened(["T1", "U1"], secret) == {"token": "canary"}
+    assert Vault([KEY]).opened(["T1", "U2"], secret) is None
+    assert Vault([OLD_KEY]).opened(["T1", "U1"], secret) is None
+
+
+async def test_erased_person_has_no_account_and_no_sign_in(timed: Stores, jira: SignInServer) -> None:
+    ours = sign_ins(timed, jira.config)
+    for owner in (ADA, replace(ADA, user_id="U2")):
+        await signed_in(ours, jira, owner, owner.user_id)
+    address = await jira.visit(await ours.link(ADA, CALL))
+    await timed.erasure.erase(user_id="U1")
+    assert await ours.token(ADA) is None
+    assert await ours.complete(ADA, CALL, address) == texts.accounts.ADDRESS_IS_OLD
+    assert await ours.token(replace(ADA, user_id="U2")) is not None
+
+
+async def test_typist_registers_again_after_a_week(
+    timed: Stores, jira: SignInServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await sign_ins(timed, jira.config).problem("jira") == ""
+    jira.people.clients.clear()
+    # The age is that of the ciphertext.
+    monkeypatch.setattr(sign_ins_module, "REGISTERED_FOR_S", -1)
+    ours = sign_ins(timed, jira.config)
+    await signed_in(ours, jira)
+    monkeypatch.undo()
+    assert await sign_ins(timed, jira.config).problem("jira") == ""
+    assert len(jira.people.clients) == 1
+
+
+async def test_typist_registers_once_and_uses_what_the_file_names(timed: Stores, jira: SignInServer) -> None:
+    for _ in range(2):
+        assert await sign_ins(timed, jira.config).problem("jira") == ""
+    assert len(jira.people.clients) == 1
+    async with sign_in_server(registers=False) as closed:
+        problem = await sign_ins(timed, closed.config).problem("jira")
+        assert problem == "its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG"
+        assert isinstance(closed.config.transport, HttpTransport)
+        named = SignInConfig("typist-at-work", "canary-secret")
+        config = replace(closed.config, transport=replace(closed.config.transport, sign_in=named))
+        assert "canary" not in repr(config)
+        [client] = jira.people.clients.values()
+        closed.people.clients["typist-at-work"] = client.model_copy(
+            update={
+                "client_id": "typist-at-work",
+                "client_secret": "canary-secret",
+                "token_endpoint_auth_method": "client_secret_basic",
+            }
+        )
+        await signed_in(sign_ins(timed, config), closed)
+
+
+DOCUMENT = f"{PUBLIC}/oauth/client.json"
+
+
+@pytest.mark.parametrize(
+    ("reads", "registers", "config", "client_id"),
+    [
+        (True, True, SignInConfig(public_url=PUBLIC), DOCUMENT),
+        (True, False, SignInConfig(DOCUMENT, public_url=PUBLIC), DOCUMENT),
+        (True, True, SignInConfig("ours", public_url=PUBLIC), "ours"),
+        (True, True, SignInConfig(DOCUMENT, "with a secret"), DOCUMENT),
+        (False, True, SignInConfig(public_url=PUBLIC), ""),
+        (False, True, SignInConfig(DOCUMENT), ""),
+        (False, False, SignInConfig(DOCUMENT), DOCUMENT),
+        (True, True, SignInConfig(public_url="http://127.0.0.1:8080"), ""),
+        (True, True, SignInConfig("https://ours"), "https://ours"),
+        (True, True, SignInConfig(), ""),
+    ],
+)
+def test_document_is_typists_id_where_the_server_reads_it(
+    reads: bool, registers: bool, config: SignInConfig, client_id: str
+) -> None:
+    register = "https://x.test/register" if registers else ""
+    at = AuthorizationServer("i", "a", "t", register, "r", "", names_itself=False, reads_documents=reads)
+    assert known_by(at, config) == client_id
+
+
+async def test_server_reads_the_document_that_typist_serves_and_registers_nobody(timed: Stores) -> None:
+    says = {"client_id_metadata_document_supported": True, "registration_endpoint": None}
+    async with sign_in_server(says=says) as jira, serving("127.0.0.1", 0, Probes(), public_url=PUBLIC) as port:
+        jira.people.documents_at = f"http://127.0.0.1:{port}"
+        ours = sign_ins(timed, public(jira.config))
+        _, code = await ours.arrived((await jira.visit(await ours.link(ADA, CALL))).partition("?")[2])
+        assert await ours.complete(ADA, CALL, code) == ""
+        [token] = jira.people.access.values()
+        assert (token.client_id, token.subject) == (DOCUMENT, "ada")
+        assert not jira.people.clients
+        refused = await ours.token(ADA)
+        assert await ours.token(ADA, str(refused)) not in (None, refused)
+
+
+async def by_device(ours: SignIns, jira: SignInServer, owner: Owner = ADA) -> Device:
+    """Begins a sign-in by a device code; returns what the server knows of it."""
+    url, user_code = await ours.opened(owner, CALL)
+    [device] = [one for one in jira.people.devices.values() if one.user_code == user_code]
+    assert url.endswith(f"/device?user_code={device.user_code}")
+    return device
+
+
+@pytest.fixture
+async def devices() -> AsyncIterator[SignInServer]:
+    async with sign_in_server(says=BY_DEVICE) as server:
+        yield server
+
+
+async def test_confirmed_code_signs_in_once_and_the_server_is_asked_as_slowly_as_it_wants(
+    process: Process, devices: SignInServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "bot")
+    clock = InstantClock()
+    first, second = [sign_ins(await process(name, clock), devices.config) for name in ("w1", "w2")]
+    device = await by_device(first, devices)
+    for owner, call in ((replace(ADA, user_id="U2"), CALL), (replace(ADA, team_id="T2"), CALL), (ADA, "8 0")):
+        assert await second.complete(owner, call, None) == texts.accounts.CONFIRM_AGAIN
+    assert await first.complete(ADA, CALL, device.user_code) == texts.accounts.ADDRESS_IS_OLD
+    device.says, device.agreed = ["authorization_pending", "slow_down", "authorization_pending"], "ada"
+    # The process that gets the press may be another one, and both buttons may be pressed at once.
+    both = await asyncio.gather(first.complete(ADA, CALL, None), second.complete(ADA, CALL, None))
+    assert sorted(both) == ["", texts.accounts.STILL_ASKING]
+    assert clock.sleeps == [7, 12, 12]
+    assert await first.complete(ADA, CALL, None) == texts.accounts.CONFIRM_AGAIN
+    token = await second.token(ADA)
+    assert devices.people.access[str(token)].subject == "ada"
+    assert await second.token(ADA, str(token)) not in (None, token)
+    assert not [word for word in ("canary", device.user_code) if word in caplog.text]
+
+
+async def test_code_that_nobody_confirms_ends_in_a_sentence_within_two_minutes(
+    process: Process, devices: SignInServer
+) -> None:
+    clock = InstantClock()
+    ours = sign_ins(await process("w1", clock), devices.config)
+    await by_device(ours, devices)
+    dead, clock.now_s = clock.now_s, clock.now_s
+    assert await ours.complete(ADA, CALL, None) == texts.accounts.CONFIRM_AGAIN
+    assert 120 <= clock.now_s - dead <= 127
+    # A press of Sign in gives a new code, even if a process died while it asked for the old one.
+    (await by_device(ours, devices)).agreed = "ada"
+    assert await ours.complete(ADA, CALL, None) == ""
+    (await by_device(ours, devices)).agreed = "ada"
+    clock.now_s += 601
+    assert await ours.complete(ADA, CALL, None) == texts.accounts.CONFIRM_AGAIN
+
+
+@pytest.mark.parametrize(("takes_effect", "said"), [(False, ""), (True, texts.accounts.CONFIRM_AGAIN)])
+async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write_fails(
+    process: Process, devices: SignInServer, takes_effect: bool, said: str
+) -> None:
+    stores = await process("w1", InstantClock())
+    ours, take = sign_ins(stores, devices.config), stores.accounts.take
+    failures = [StoreError("a write is made to fail")]
+
+    async def fails_once(*arguments: Any) -> str | None:
+        if not failures:
+            return await take(*arguments)
+        if takes_effect:
+            await take(*arguments)
+        raise failures.pop()
+
+    setattr(stores.accounts, "take", fails_once)  # noqa: B010
+    (await by_device(ours, devices)).agreed = "ada"
+    assert await ours.complete(ADA, CALL, None) == said
+    token = await ours.token(ADA)
+    assert {*devices.people.access} == ({token} if token else set())
+    assert bool(token) == (not takes_effect)
+
+
+@pytest.mark.parametrize("refusal", ["access_denied", "expired_token", "canary-error"])
+async def test_code_that_is_refused_ends_at_once(process: Process, devices: SignInServer, refusal: str) -> None:
+    clock = InstantClock()
+    ours = sign_ins(await process("w1", clock), devices.config)
+    (await by_device(ours, devices)).says = [refusal]
+    refused = texts.accounts.sign_in_failed("jira", "its authorization server refuses (HTTP 400)")
+    assert await ours.complete(ADA, CALL, None) == refused
+    assert await ours.complete(ADA, CALL, None) == texts.accounts.CONFIRM_AGAIN
+    assert clock.sleeps == []
+
+
+async def test_new_code_and_erasure_end_the_wait_for_the_old_one(process: Process, devices: SignInServer) -> None:
+    clock = SteppedClock()
+    stores = await process("w1", clock)
+    ours = sign_ins(stores, devices.config)
+    for end in (lambda: ours.opened(ADA, CALL), lambda: stores.erasure.erase(user_id="U1")):
+        old = await by_device(ours, devices)
+        asking = asyncio.create_task(ours.complete(ADA, CALL, None))
+        await clock.slept.get()
+        await end()
+        old.agreed = "ada"
+        clock.advance(7)
+        assert await asking == texts.accounts.CONFIRM_AGAIN
+        assert not devices.people.access
+
+
+async def test_server_is_asked_no_longer_once_nothing_waits_for_the_sign_in(
+    process: Process, devices: SignInServer
+) -> None:
+    clock = SteppedClock()
+    ours = sign_ins(await process("w1", clock), devices.config)
+    device, looks = await by_device(ours, devices), iter([True, False])
+    device.says = ["authorization_pending", "unasked"]
+
+    async def still() -> bool:
+        return next(looks)
+
+    asking = asyncio.create_task(ours.complete(ADA, CALL, None, still))
+    await clock.slept.get()
+    device.agreed = "ada"
+    clock.advance(7)
+    assert await asking == texts.accounts.CONFIRM_AGAIN
+    assert device.says == ["unasked"]
+
+
+async def test_token_that_comes_when_nothing_waits_anymore_is_revoked(process: Process, devices: SignInServer) -> None:
+    ours = sign_ins(await process("w1", InstantClock()), devices.config)
+    revoked, looks = list[Owner](), iter([True, False])
+    ours.revoked = revoked.append
+    (await by_device(ours, devices)).agreed = "ada"
+
+    async def still() -> bool:
+        return next(looks)
+
+    assert await ours.complete(ADA, CALL, None, still) == texts.accounts.CONFIRM_AGAIN
+    assert devices.people.issued > 1
+    assert (revoked, devices.people.access, devices.people.refresh) == ([ADA], {}, {})
+    assert await ours.token(ADA) is None
+
+
+async def test_person_is_signed_out_of_servers_whose_account_is_gone_or_cannot_be_opened(
+    timed: Stores, jira: SignInServer
+) -> None:
+    both = jira.config, replace(jira.config, name="other")
+    ours, with_other_key = sign_ins(timed, *both), sign_ins(timed, *both, keys=(OLD_KEY,))
+    await signed_in(ours, jira)
+    assert await ours.signed_out_of("T1", "U1", ("jira", "other", "gone")) == ["other", "gone"]
+    assert await ours.signed_out_of("T1", "U2", ("jira",)) == ["jira"]
+    assert await with_other_key.signed_out_of("T1", "U1", ("jira",)) == ["jira"]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"verification_uri": "http://evil.example/"}, "its metadata names an address without HTTPS"),
+        ({"verification_uri_complete": "http://evil.example/"}, "its metadata names an address without HTTPS"),
+        ({"verification_uri": "javascript:x"}, "its authorization server's answer can't be read"),
+        ({"user_code": "A B"}, "its authorization server's answer can't be read"),
+        ({"user_code": "x" * 41}, "its authorization server's answer can't be read"),
+        ({"device_code": ""}, "its authorization server's answer can't be read"),
+    ],
+)
+async def test_device_code_that_lies_is_not_shown(said: Mapping[str, Any], why: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        usual = {"device_code": "c", "user_code": "A-B", "verification_uri": f"http://{request.host}/", "expires_in": 9}
+        return web.json_response({**usual, **said})
+
+    async with served(answer) as url:
+        at = AuthorizationServer(url, "", url, "", url, "", names_itself=False, device_authorization_endpoint=url)
+        with pytest.raises(SignInFailed) as failed:
+            await device_code(at, Client("typist"), url)
+        assert str(failed.value) == why
+
+
+AUTHORIZATION = {"code_challenge_methods_supported": ["S256"]}
+
+
+@pytest.mark.parametrize(
+    ("resource", "server", "why"),
+    [
+        ({}, {}, ""),
+        ({"resource": "https://other.example/mcp"}, {}, "its metadata is that of another server"),
+        ({"resource": "{url}/other"}, {}, "its metadata is that of another server"),
+        ({"authorization_servers": []}, {}, "it doesn't say where people sign in (RFC 9728)"),
+        ({}, {"issuer": "https://other.example"}, "the metadata of its authorization server is that of another one"),
+        ({}, {"code_challenge_methods_supported": ["plain"]}, "its authorization server doesn't offer PKCE with S256"),
+        ({}, {"authorization_endpoint": None}, "its authorization server offers no sign-in that Typist can do"),
+        ({}, {"response_types_supported": ["token"]}, "its authorization server offers no sign-in that Typist can do"),
+        ({}, {"device_authorization_endpoint": "http://x.test/"}, "its metadata names an address without HTTPS"),
+        ({}, {"token_endpoint": "http://192.0.2.1/token"}, "its metadata names an address without HTTPS"),
+        ({}, {"authorization_endpoint": "http://x.test/"}, "its metadata names an address without HTTPS"),
+        ({}, {"registration_endpoint": "ftp://127.0.0.1/"}, "its authorization server has no metadata (RFC 8414)"),
+        ({"authorization_servers": ["http://169.254.169.254"]}, {}, "its metadata names an address without HTTPS"),
+        ({}, {"service_documentation": f"https://x.test/{'x' * 300_000}"}, "127.0.0.1 sends more than 256,000 bytes"),
+    ],
+)
+async def test_metadata_that_lies_is_not_used(resource: Mapping[str, Any], server: Mapping[str, Any], why: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        url = f"http://{request.host}"
+        if request.path == "/.well-known/oauth-protected-resource/mcp":
+            said = {"resource": f"{url}/mcp", "authorization_servers": [url], **resource}
+        elif request.path == "/.well-known/oauth-authorization-server":
+            said = {
+                "issuer": url,
+                "authorization_endpoint": f"{url}/authorize",
+                "token_endpoint": f"{url}/token",
+                **AUTHORIZATION,
+                **server,
+            }
+        else:
+            return web.Response(status=401 if request.path == "/mcp" else 404)
+        return web.Response(text=json.dumps(said).replace("{url}", url), content_type="application/json")
+
+    async with served(answer) as url:
+        if not why:
+            assert (await discovered(f"{url}/mcp")).issuer == url
+            return
+        with pytest.raises(SignInFailed) as failed:
+            await discovered(f"{url}/mcp")
+        assert str(failed.value) == why
+
+
+async def test_metadata_of_a_public_server_names_no_private_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bot.accounts import oauth
+
+    async def is_private(host: str) -> bool:
+        return host != "mcp.example"
+
+    monkeypatch.setattr(oauth, "_is_private", is_private)
+    with pytest.raises(SignInFailed, match="private network"):
+        await oauth._check_address("https://169.254.169.254/token", "https://mcp.example/mcp")
+    await oauth._check_address("https://mcp.example/token", "https://mcp.example/mcp")
+    await oauth._check_address("https://10.0.0.1/token", "https://10.0.0.2/mcp")
+
+
+async def test_host_of_all_endpoints_is_looked_up_once(monkeypatch: pytest.MonkeyPatch, jira: SignInServer) -> None:
+    from bot.accounts import oauth
+
+    assert isinstance(jira.config.transport, HttpTransport)
+    url, check, checked = jira.config.transport.url, oauth._check_address, list[str]()
+
+    async def counted(address: str, server_url: str) -> None:
+        checked.append(address)
+        await check(address, server_url)
+
+    monkeypatch.setattr(oauth, "_check_address", counted)
+    at = await discovered(url)
+    endpoints = at.authorization_endpoint, at.token_endpoint, at.registration_endpoint, at.revocation_endpoint
+    assert len([one for one in checked if one in endpoints]) == 1

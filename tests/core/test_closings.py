@@ -1,0 +1,81 @@
+"""Messages that need no answer, by their words."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.core.closings import MAX_CHARS, Closing, closing_in
+
+LABELED = Path(__file__).parents[2] / "benchmarks" / "closings.jsonl"
+THANKS, AGREEMENT, IN_DOUBT = Closing.THANKS, Closing.AGREEMENT, Closing.IN_DOUBT
+
+
+@pytest.mark.parametrize(
+    ("text", "closing"),
+    [
+        ("thanks", THANKS),
+        ("Thank you so much!", THANKS),
+        ("thaaanks :)", THANKS),
+        ("@typist thanks", THANKS),
+        ("thanks for walking me through this", THANKS),
+        ("no thanks", THANKS),
+        (":pray::skin-tone-3:", THANKS),
+        ("\U0001f64f\U0001f3fd", THANKS),
+        ("alles klar, danke dir", THANKS),
+        ("merci beaucoup !", THANKS),
+        ("好的谢谢", THANKS),
+        ("了解です、ありがとうございます", THANKS),
+        ("спасибо большое", THANKS),
+        ("thanks <@U2>", AGREEMENT),
+        ("ok", AGREEMENT),
+        (":+1:", AGREEMENT),
+        ("great, that worked", AGREEMENT),
+        ("that solved my problem", AGREEMENT),
+        ("Perfect, exactly what I needed", AGREEMENT),
+        ("I’ll try that and let you know", AGREEMENT),
+        (":party_blob: it finally works", AGREEMENT),
+        (";)", AGREEMENT),
+        ("great, now in German", IN_DOUBT),
+        ("thanks, and how do I undo it", IN_DOUBT),
+        ("", None),
+        (" ", None),
+        ("yes", None),
+        ("no", None),
+        ("do it", None),
+        ("ok do it", None),
+        ("ok go", None),
+        ("ok?", None),
+        ("thanks？", None),
+        ("ok :(", None),
+        (":-1:", None),
+        (":thinking_face: ok", None),
+        (":broken_heart:", None),
+        ("`ok`", None),
+        ("that", None),
+        ("oh", None),
+        ("thanks for the link can you open it", None),
+        ("it worked till today", None),
+        ("thanks " * 30, None),
+    ],
+)
+def test_closing_by_its_words(text: str, closing: Closing | None) -> None:
+    assert closing_in(text, "typist") == closing
+
+
+def test_no_labeled_question_is_taken_for_a_closing_and_most_closings_are_known() -> None:
+    """Whether agreement answers a question is for the answer before to say, and a mention for its thread."""
+    last = [json.loads(line)["lines"][-1] for line in LABELED.read_text().splitlines()]
+    known = {line["text"]: closing_in(line["text"], "typist") in (THANKS, AGREEMENT) for line in last}
+    asked = [line["text"] for line in last if line["needs_answer"] and known[line["text"]]]
+    assert asked == ["ok", "great"]
+    closings = [line["text"] for line in last if not line["needs_answer"]]
+    assert sum(map(known.__getitem__, closings)) / len(closings) >= 0.95
+
+
+@pytest.mark.parametrize("text", ["ok " * 53, "🙏" * MAX_CHARS, "[" * MAX_CHARS, ":" * MAX_CHARS, "好" * MAX_CHARS])
+def test_long_message_is_read_fast(text: str) -> None:
+    began = time.perf_counter()
+    closing_in(text, "typist")
+    assert time.perf_counter() - began < 0.05

@@ -1,0 +1,549 @@
+"""A member's sign-in to an MCP server, from the question to the answer, and what others can't do with it."""
+
+import json
+import logging
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from html import escape
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.accounts.sign_ins import SignIns
+from bot.core import texts
+from bot.core.access import UserKind
+from bot.core.actions import ReplyAction
+from bot.core.calls import READ_CHANNEL, SCHEDULE, SIGN_IN, SIGN_IN_FIRST
+from bot.core.schedules import PauseReason
+from bot.mcp.config import HttpTransport, McpSetup, SignInConfig, ToolRules
+from bot.settings import Settings
+from bot.slack.views.schedules import ScheduleAction
+from bot.store import Stores
+from bot.store.accounts import Owner
+from slack_sandbox.client import Client
+from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.workspace import TEAM_ID, Message
+from tests.contracts.databases import dump_of
+from tests.mcp.servers import be_patient
+from tests.mcp.sign_in_server import BY_DEVICE, SignInServer, sign_in_server
+from tests.scenarios.answers import press
+from tests.scenarios.conftest import Stage, buttons, running, says, shown
+from tests.scenarios.surfaces import home_with
+from tests.scenarios.test_schedule_runs import answers, pause_notices, posted, run
+from tests.scenarios.tools import asking, by_results, calls, let_use, tools_in, values_of
+from tests.scenarios.tools import ended as ended_in
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
+
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+TICKETS = "List my open tickets."
+ASKS = by_results(calls("", (SIGN_IN, {"server": "jira"})), calls("", ("jira__whoami", {})), says("Found it."))
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
+
+
+@pytest.fixture
+async def jira() -> AsyncIterator[SignInServer]:
+    async with sign_in_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, jira: SignInServer) -> AsyncIterator[Stage]:
+    be_patient()
+    vendor.script(ASKS)
+    async with running(with_jira(settings, jira)):
+        yield Stage(sandbox, vendor)
+
+
+def with_jira(settings: Settings, jira: SignInServer) -> Settings:
+    rules = ToolRules(allow=frozenset(["jira__*"]), read_only=frozenset(["jira__*"]))
+    return replace(settings, mcp=McpSetup((jira.config,), rules, ("jira",)), secret_keys=(KEY,))
+
+
+async def asked_to_sign_in(stage: Stage, user: str = "ada") -> Message:
+    """Asks something in a direct message; returns the reply that wants a sign-in."""
+    channel = stage.sandbox.dm(user)
+    await stage.sandbox.say(user, channel, "what is open?")
+    asks = stage.sandbox.wait_for(lambda: [one for one in stage.bots(channel) if ReplyAction.SIGN_IN in buttons(one)])
+    return (await asks)[-1]
+
+
+async def ended(stage: Stage, message: Message) -> Message:
+    """Waits until an answer has ended, and returns it."""
+
+    def over() -> list[Message]:
+        answers = stage.bots(message.channel)
+        return [one for one in answers if one.ts == message.ts and ReplyAction.DELETE in buttons(one)]
+
+    return (await stage.sandbox.wait_for(over))[0]
+
+
+async def link_in(stage: Stage, client: Client, message: Message) -> str:
+    await client.press(message.channel, message.ts, ReplyAction.SIGN_IN)
+    assert client.modal is not None
+    return str(_find(list(client.modal.blocks), "link")["url"])
+
+
+def _find(value: Any, kind: str) -> Any:
+    if isinstance(value, dict):
+        if value.get("type") == kind:
+            return value
+        value = list(value.values())
+    found = (_find(one, kind) for one in value) if isinstance(value, list) else ()
+    return next(filter(None, found), None)
+
+
+async def test_member_signs_in_and_the_same_answer_goes_on_with_their_account(stage: Stage, jira: SignInServer) -> None:
+    ada = stage.sandbox.client("ada")
+    message = await asked_to_sign_in(stage)
+    assert texts.accounts.wants_sign_in("jira") in shown(message)
+    address = await jira.visit(await link_in(stage, ada, message))
+    assert await ada.submit({"address": address}) == {}
+    answer = await ended(stage, message)
+    assert shown(answer).startswith("Found it.")
+    assert texts.accounts.signed_in("jira") in shown(answer)
+    results = [one["content"] for one in stage.vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    assert "You are ada." in results[-1]
+
+
+async def nothing_tells(caplog: pytest.LogCaptureFixture, vendor: VendorServer, stores: Stores, *secrets: str) -> None:
+    """Checks that no debug log, prompt or table has a token, a code or another secret in clear."""
+    logged = [*map(logging.Formatter().format, (one for one in caplog.records if one.name.startswith("bot.")))]
+    shown = [*logged, *(json.dumps(request.body) for request in vendor.requests), await dump_of(stores)]
+    assert logged
+    assert not [one for one in shown for secret in ("canary", *secrets) if secret in one]
+
+
+async def test_member_types_the_code_of_typists_page_where_browsers_reach_it(
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    settings: Settings,
+    jira: SignInServer,
+    another_process: Stores,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    be_patient()
+    vendor.script(ASKS)
+    port = find_port(24_200)
+    url = f"http://127.0.0.1:{port}"
+    assert isinstance(jira.config.transport, HttpTransport)
+    transport = replace(jira.config.transport, sign_in=SignInConfig(public_url=url))
+    ours = with_jira(settings, replace(jira, config=replace(jira.config, transport=transport)))
+    async with running(replace(ours, public_url=url, health_at=("127.0.0.1", port))):
+        stage, ada = Stage(sandbox, vendor), sandbox.client("ada")
+        message = await asked_to_sign_in(stage)
+        address = await jira.visit(await link_in(stage, ada, message))
+        async with aiohttp.ClientSession() as browser:
+            async with browser.get(address) as page:
+                shown_there = await page.text()
+            async with browser.get(address) as again:
+                assert escape(texts.accounts.LINK_IS_OLD) in await again.text()
+        [code] = re.findall("[A-Z]{4}-[A-Z]{4}", shown_there)
+        assert await ada.submit({"address": "BCDF-GHJK"}) == {"address": texts.accounts.CODE_IS_WRONG}
+        state = address.rpartition("state=")[2]
+        await nothing_tells(caplog, vendor, another_process, state, code, code.replace("-", ""))
+        assert await ada.submit({"address": code}) == {}
+        assert shown(await ended(stage, message)).startswith("Found it.")
+        await nothing_tells(caplog, vendor, another_process, state, code, code.replace("-", ""))
+        assert texts.accounts.signed_in("jira") in shown(await ended(stage, message))
+    results = [one["content"] for one in vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    assert "You are ada." in results[-1]
+
+
+async def test_member_confirms_a_code_at_a_server_that_leads_nowhere(
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    settings: Settings,
+    another_process: Stores,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    be_patient()
+    vendor.script(ASKS)
+    async with sign_in_server(says=BY_DEVICE) as jira, running(with_jira(settings, jira)):
+        stage, ada = Stage(sandbox, vendor), sandbox.client("ada")
+        jira.people.interval_s = 1
+        message = await asked_to_sign_in(stage)
+        link = await link_in(stage, ada, message)
+        [device] = jira.people.devices.values()
+        assert link.endswith(f"user_code={device.user_code}")
+        assert ada.modal is not None
+        assert texts.accounts.enter_there(device.user_code) in json.dumps(ada.modal.blocks)
+        assert await ada.submit({}) == {}, "Slack waits until the person has confirmed"
+        device.agreed = "ada"
+        assert shown(await ended(stage, message)).startswith("Found it.")
+        await nothing_tells(caplog, vendor, another_process, device.user_code)
+
+
+async def test_not_now_ends_the_wait_for_a_code_that_is_confirmed_later(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    vendor.script(by_results(calls("", (SIGN_IN, {"server": "jira"})), says("Then without it.")))
+    async with sign_in_server(says=BY_DEVICE) as jira, running(with_jira(settings, jira)):
+        stage, ada = Stage(sandbox, vendor), sandbox.client("ada")
+        jira.people.interval_s = 1
+        message = await asked_to_sign_in(stage)
+        await link_in(stage, ada, message)
+        assert await ada.submit({}) == {}
+        await ada.press(message.channel, message.ts, ReplyAction.DENY)
+        assert shown(await ended(stage, message)).startswith("Then without it.")
+        [notice] = await sandbox.wait_for(lambda: sandbox.workspace.ephemerals)
+        assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.accounts.NOTHING_WAITS)
+        assert not jira.people.access
+
+
+async def test_server_whose_tools_anybody_may_list_asks_at_the_call(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    be_patient()
+    whoami = calls("", ("jira__whoami", {}))
+    vendor.script(by_results(whoami, calls("", (SIGN_IN, {"server": "jira"})), whoami, says("Found it.")))
+    async with sign_in_server(lists_openly=True) as jira, running(with_jira(settings, jira)):
+        stage, ada = Stage(sandbox, vendor), sandbox.client("ada")
+        message = await asked_to_sign_in(stage)
+        first, refused = vendor.requests[-2:]
+        assert SIGN_IN not in json.dumps(first.body["tools"])
+        assert SIGN_IN in json.dumps(refused.body["tools"])
+        assert await ada.submit({"address": await jira.visit(await link_in(stage, ada, message))}) == {}
+        assert shown(await ended(stage, message)).startswith("Found it.")
+        results = [one["content"] for one in vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+        assert results[0] == SIGN_IN_FIRST
+        assert "You are ada." in results[-1]
+
+
+async def test_stranger_gets_nothing_by_another_persons_address(stage: Stage, jira: SignInServer) -> None:
+    ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
+    message = await asked_to_sign_in(stage)
+    address = await jira.visit(await link_in(stage, ada, message))
+    theirs = await asked_to_sign_in(stage, "grace")
+    await link_in(stage, grace, theirs)
+    assert await grace.submit({"address": address}) == {"address": texts.accounts.ADDRESS_IS_OLD}
+    assert not jira.people.access
+    assert await ada.submit({"address": address}) == {}
+    await ended(stage, message)
+    assert {token.subject for token in jira.people.access.values()} == {"ada"}
+
+
+async def test_not_now_ends_in_a_sentence_and_the_model_goes_on_without_the_tool(stage: Stage) -> None:
+    stage.vendor.script(by_results(calls("", (SIGN_IN, {"server": "jira"})), says("Then without it.")))
+    message = await asked_to_sign_in(stage)
+    await stage.sandbox.client("ada").press(message.channel, message.ts, ReplyAction.DENY)
+    answer = await ended(stage, message)
+    assert shown(answer).startswith("Then without it.")
+
+
+async def test_press_that_approves_without_a_sign_in_gives_no_tool(stage: Stage) -> None:
+    message = await asked_to_sign_in(stage)
+    stage.vendor.script(by_results(calls("", (SIGN_IN, {"server": "jira"})), says("Then without it.")))
+    [value] = values_of(message, ReplyAction.SIGN_IN)
+    assert await stage.sandbox.client("ada").press(message.channel, message.ts, ReplyAction.ALLOW_IN_THREAD, value)
+    [forged] = await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.ephemerals)
+    assert forged.text == texts.approvals.NOTHING_TO_DECIDE
+    await stage.sandbox.client("ada").press(message.channel, message.ts, ReplyAction.APPROVE, value)
+    answer = await ended(stage, message)
+    assert shown(answer).startswith("Then without it.")
+    assert texts.accounts.signed_in("jira") not in shown(answer)
+    assert "jira__whoami" not in tools_in(stage.vendor.requests[-1])
+
+
+async def test_guest_is_offered_no_sign_in(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, jira: SignInServer
+) -> None:
+    sandbox.people.arrive("gia", guest=True)
+    async with running(replace(with_jira(settings, jira), allow_also=frozenset([UserKind.GUEST]))):
+        await sandbox.say("gia", sandbox.dm("gia"), "what is open?")
+        await Stage(sandbox, vendor).answers(sandbox.dm("gia"), None)
+        assert not [request for request in vendor.requests if SIGN_IN in json.dumps(request.body)]
+
+
+@pytest.mark.bot(admins=frozenset(["U0GRACE"]))
+async def test_call_in_a_channel_asks_the_accounts_owner_alone(
+    stage: Stage, jira: SignInServer, another_process: Stores
+) -> None:
+    await let_use(another_process, "jira")
+    ada = stage.sandbox.client("ada")
+    asked = await stage.mention("what is open?")
+    signing_in = await asking(stage, asked)
+    assert await press(stage, signing_in, ReplyAction.SIGN_IN, "grace") == texts.actions.ONLY_ASKER_AGREES
+    address = await jira.visit(await link_in(stage, ada, signing_in))
+    assert await ada.submit({"address": address}) == {}
+    wanted = stage.sandbox.wait_for(lambda: [one for one in stage.bots("general", asked) if "Run " in shown(one)])
+    [calling] = await wanted
+    assert texts.approvals.acts_as_asker("jira").strip() in shown(calling)
+    assert ReplyAction.ALLOW_ALWAYS not in buttons(calling)
+    for action in (ReplyAction.APPROVE, ReplyAction.ARGUMENTS_JSON):
+        assert await press(stage, calling, action, "grace") == texts.approvals.ONLY_ACCOUNTS_OWNER
+    assert await press(stage, calling, ReplyAction.APPROVE) is None
+    answer = await ended_in(stage, asked)
+    assert shown(answer).startswith("Found it.")
+    results = [one["content"] for one in stage.vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    assert "You are ada." in results[-1]
+    # What Ada's account found is in no prompt of another person's question, and Grace has no tool of Ada's.
+    stage.vendor.script(says("Nothing."))
+    await stage.sandbox.say("grace", "general", "@typist and mine?", thread_ts=asked)
+    await stage.answers("general", asked, 2)
+    last = stage.vendor.requests[-1]
+    assert "You are ada" not in json.dumps(last.body)
+    assert "jira__whoami" not in tools_in(last)
+
+
+async def test_admin_may_deny_a_call_with_anothers_account(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, jira: SignInServer, another_process: Stores
+) -> None:
+    vendor.script(ASKS)
+    async with running(replace(with_jira(settings, jira), admins=frozenset(["U0GRACE"]))):
+        stage, ada = Stage(sandbox, vendor), sandbox.client("ada")
+        await let_use(another_process, "jira")
+        asked = await stage.mention("what is open?")
+        await ada.submit({"address": await jira.visit(await link_in(stage, ada, await asking(stage, asked)))})
+        wanted = sandbox.wait_for(lambda: [one for one in stage.bots("general", asked) if "Run " in shown(one)])
+        assert await press(stage, (await wanted)[0], ReplyAction.DENY, "grace") is None
+        await ended_in(stage, asked)
+        assert "You are ada" not in json.dumps(vendor.requests[-1].body)
+
+
+def runs_with_account(request: VendorRequest) -> VendorResponse:
+    """Proposes a schedule that needs the asker's account, and in its runs asks Jira who they are."""
+    results = [one["content"] for one in request.body["messages"] if one["role"] == "tool"]
+    if "every weekday" in json.dumps(request.body["messages"][-1]):
+        return calls("", (SCHEDULE, {"words": TICKETS, "cron": "0 9 * * 1-5", "accounts": ["jira"]}))
+    return says(f"I read: {results[-1]}") if results else calls("", ("jira__whoami", {}))
+
+
+async def has_signed_in(stores: Stores, jira: SignInServer, user_id: str = "U0ADA") -> SignIns:
+    """Signs a person in to Jira beside the bot."""
+    ours, owner = SignIns(stores.accounts, (KEY,), (jira.config,), stores.clock), Owner(TEAM_ID, user_id, "jira")
+    assert await ours.complete(owner, "1 x", await jira.visit(await ours.link(owner, "1 x"))) == ""
+    return ours
+
+
+@pytest.mark.usefixtures("with_frequent_looks")
+async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
+    stage: Stage, jira: SignInServer, another_process: Stores
+) -> None:
+    await let_use(another_process, "jira")
+    ours = await has_signed_in(another_process, jira)
+    stage.vendor.script(runs_with_account)
+    asked = await stage.mention("every weekday, list my tickets")
+    card = await asking(stage, asked)
+    assert texts.schedules.uses_account(["jira"]).strip("*") in shown(card)
+    assert await press(stage, card, ReplyAction.APPROVE, "grace") == texts.actions.ONLY_ASKER_AGREES
+    assert await press(stage, card, ReplyAction.APPROVE) is None
+    assert "Scheduled as number" in shown(await ended_in(stage, asked))
+    [schedule] = await another_process.schedules.all(TEAM_ID)
+    await run(another_process, schedule)
+    assert "You are ada." in (await answers(stage, await posted(stage)))[0]
+    assert READ_CHANNEL not in json.dumps(stage.vendor.requests[-1].body["tools"])
+    # The server has ended the sign-in: this run learns it, and the next one isn't made.
+    jira.people.access.clear()
+    jira.people.refresh.clear()
+    await run(another_process, schedule)
+    assert "You are" not in (await answers(stage, await posted(stage, 2)))[0]
+    await run(another_process, schedule)
+    in_channel, _ = await pause_notices(stage, "general", stage.sandbox.dm("ada"))
+    assert texts.schedules.PAUSE_REASONS[PauseReason.SIGNED_OUT] in in_channel.text
+    assert buttons(in_channel) == [ScheduleAction.RESUME, ScheduleAction.STOP]
+    refused = texts.schedules.sign_in_first("jira", "<@U0ADA>")
+    assert await press(stage, in_channel, ScheduleAction.RESUME, value=str(schedule.id)) == refused
+    await has_signed_in(another_process, jira)
+    resumed = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.RESUME]
+    assert await press(stage, in_channel, ScheduleAction.RESUME, value=str(schedule.id)) == resumed
+    await ours.close()
+
+
+async def test_debug_log_has_no_code_state_verifier_or_token(
+    stage: Stage, jira: SignInServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    ada = stage.sandbox.client("ada")
+    message = await asked_to_sign_in(stage)
+    address = await jira.visit(await link_in(stage, ada, message))
+    await ada.submit({"address": address})
+    await ended(stage, message)
+    formatted = logging.Formatter().format
+    ours = "\n".join(formatted(record) for record in caplog.records if record.name.startswith("bot."))
+    state = address.rpartition("state=")[2]
+    assert not [word for word in ("canary", state) if word in ours]
+    assert not [request for request in stage.vendor.requests if "canary" in json.dumps(request.body)]
+
+
+async def test_member_signs_out_where_they_see_their_accounts(stage: Stage, jira: SignInServer) -> None:
+    ada = stage.sandbox.client("ada")
+    message = await asked_to_sign_in(stage)
+    await ada.command(message.channel, "/typist accounts")
+    assert ada.modal is None
+    await ada.submit({"address": await jira.visit(await link_in(stage, ada, message))})
+    await ended(stage, message)
+    assert texts.accounts.YOUR_ACCOUNTS in await home_with(stage, "ada", "jira, since ")
+    grace = stage.sandbox.client("grace")
+    await grace.command("general", "/typist accounts")
+    assert grace.modal is None
+    await ada.command(message.channel, "/typist accounts")
+    assert ada.modal is not None
+    [boxes] = ada.modal.blocks
+    [option] = boxes["element"]["options"]
+    assert option["text"]["text"].startswith("jira, since ")
+    assert option["text"]["text"].endswith(" (read)")
+    assert await ada.submit({"kept": ["jira"]}) == {}
+    assert jira.people.access
+    await ada.command(message.channel, "/typist accounts")
+    assert await ada.submit({"kept": []}) == {}
+    await stage.sandbox.wait_for(lambda: not jira.people.access and not jira.people.refresh)
+    await asked_to_sign_in(stage)
+
+
+async def test_token_that_its_server_ended_early_is_refreshed_without_a_question(
+    stage: Stage, jira: SignInServer, another_process: Stores
+) -> None:
+    await has_signed_in(another_process, jira)
+    jira.people.access.clear()
+    stage.vendor.script(by_results(calls("", ("jira__whoami", {})), says("Found it.")))
+    await stage.sandbox.say("ada", stage.sandbox.dm("ada"), "what is open?")
+    reply = await stage.sandbox.wait_for(lambda: stage.bots(stage.sandbox.dm("ada")))
+    assert shown(await ended(stage, reply[0])).startswith("Found it.")
+    assert len(jira.people.spent) == 1
+
+
+async def test_person_is_told_once_that_their_sign_in_has_ended_and_is_asked_to_sign_in(
+    stage: Stage, jira: SignInServer, another_process: Stores
+) -> None:
+    await has_signed_in(another_process, jira)
+    jira.people.access.clear()
+    jira.people.refresh.clear()
+    message = await asked_to_sign_in(stage)
+    ended_there = texts.accounts.sign_in_ended("jira")
+    await stage.sandbox.wait_for(lambda: [one for one in stage.bots(message.channel) if ended_there in one.text])
+    await asked_to_sign_in(stage)
+    assert len([one for one in stage.bots(message.channel) if ended_there in one.text]) == 1
+
+
+@pytest.mark.bot(admins=frozenset(["U0GRACE"]))
+async def test_owner_allows_reading_for_a_thread_until_they_sign_out(
+    stage: Stage, jira: SignInServer, in_bots_time: Stores
+) -> None:
+    await let_use(in_bots_time, "jira")
+    ours = await has_signed_in(in_bots_time, jira)
+    await has_signed_in(in_bots_time, jira, "U0ALAN")
+    whoami = calls("", ("jira__whoami", {}))
+    stage.vendor.script(by_results(whoami, whoami, says("Found it.")))
+    asked = await stage.mention("what is open?")
+    calling = await asking(stage, asked)
+    for user in ("grace", "alan"):
+        refused = await press(stage, calling, ReplyAction.ALLOW_IN_THREAD, user)
+        assert refused == texts.approvals.ONLY_ACCOUNTS_OWNER
+    assert await press(stage, calling, ReplyAction.ALLOW_IN_THREAD) is None
+    # The second call isn't asked about.
+    assert texts.approvals.decided("in_thread", 1, "Ada", is_only_one=True) in shown(await ended_in(stage, asked))
+
+    async def reads_unasked(number: int, user: str = "ada", thread: str = asked) -> bool:
+        """Asks once more; returns whether the answer ends without an approval."""
+        await stage.sandbox.say(user, "general", "@typist and now?", thread_ts=thread)
+
+        def newest() -> list[Message]:
+            newer = [one for one in stage.bots("general", thread) if buttons(one)][number - 1 :]
+            return [one for one in newer if {ReplyAction.DENY, ReplyAction.DELETE} & {*buttons(one)}]
+
+        [answer] = await stage.sandbox.wait_for(newest)
+        if ReplyAction.DENY not in buttons(answer):
+            return True
+        assert await press(stage, answer, ReplyAction.DENY, user) is None
+        return False
+
+    assert await reads_unasked(2)
+    assert not await reads_unasked(3, "alan")
+    elsewhere = await stage.mention("what is open?")
+    assert await press(stage, await asking(stage, elsewhere), ReplyAction.DENY) is None
+    assert await ours.sign_out(Owner(TEAM_ID, "U0ADA", "jira"))
+    await has_signed_in(in_bots_time, jira)
+    assert not await reads_unasked(4)
+    await ours.close()
+
+
+@pytest.mark.bot(admins=frozenset(["U0GRACE"]))
+async def test_admin_sees_how_many_are_signed_in_and_signs_everybody_out(
+    stage: Stage, jira: SignInServer, another_process: Stores
+) -> None:
+    for user_id in ("U0ADA", "U0ALAN"):
+        await has_signed_in(another_process, jira, user_id)
+    ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
+    await ada.command("general", "/typist accounts")
+    assert ada.modal is not None
+    assert "Everybody" not in json.dumps(ada.modal.blocks)
+    await grace.command("general", "/typist accounts")
+    assert grace.modal is not None
+    [boxes] = grace.modal.blocks
+    assert boxes["element"]["options"][0]["text"]["text"] == "jira: 2 people"
+    assert not [word for word in ("U0ADA", "Ada", "canary") if word in json.dumps(boxes)]
+    assert await grace.submit({"everybody": ["jira"]}) == {}
+    # A forged form of somebody who isn't an admin.
+    ada.modal.content["blocks"] = [boxes]
+    assert await ada.submit({"everybody": []}) == {}
+    assert len(jira.people.access) == 2
+    await grace.command("general", "/typist accounts")
+    assert await grace.submit({"everybody": []}) == {}
+    done = texts.accounts.everybody_signed_out("jira", 2, 0)
+    told = stage.sandbox.dm("grace")
+    await stage.sandbox.wait_for(lambda: [one for one in stage.bots(told) if done in one.text])
+    await stage.sandbox.wait_for(lambda: not jira.people.access and not jira.people.refresh)
+    assert await another_process.accounts.counts(TEAM_ID) == {}
+
+
+async def test_home_shows_a_sign_in_and_a_sign_out_at_once(stage: Stage, jira: SignInServer) -> None:
+    ada = stage.sandbox.client("ada")
+    message = await asked_to_sign_in(stage)
+    await ada.submit({"address": await jira.visit(await link_in(stage, ada, message))})
+    await stage.sandbox.wait_for(lambda: ada.home is not None and "jira, since " in json.dumps(ada.home.blocks))
+    await ended(stage, message)
+    await ada.command(message.channel, "/typist accounts")
+    assert await ada.submit({"kept": []}) == {}
+    await stage.sandbox.wait_for(lambda: ada.home is not None and "jira, since " not in json.dumps(ada.home.blocks))
+
+
+async def test_address_in_a_message_is_used_for_nothing_and_never_read_again(
+    stage: Stage, jira: SignInServer, another_process: Stores
+) -> None:
+    ada = stage.sandbox.client("ada")
+    message = await asked_to_sign_in(stage)
+    address = await jira.visit(await link_in(stage, ada, message))
+    await ada.close()
+
+    async def says_here(sentence: str, channel: str, thread: str | None = None) -> None:
+        await stage.sandbox.wait_for(lambda: [one for one in stage.bots(channel, thread) if sentence in shown(one)])
+
+    await stage.sandbox.say("ada", message.channel, f"here: {address}")
+    await says_here(texts.accounts.PASTED_IN_MESSAGE, message.channel)
+    assert not jira.people.access
+    stage.vendor.script(by_results(calls("", (READ_CHANNEL, {})), says("I see.")))
+    await stage.sandbox.say("ada", message.channel, "and now?")
+    await says_here("I see.", message.channel)
+    await stage.sandbox.say("ada", message.channel, f"remember that my page is {address}")
+    await says_here("Remembered", message.channel)
+    # Another person's post, and an edited question.
+    await stage.sandbox.say("grace", "general", f"here: {address}")
+    asked = await stage.mention("what was said?")
+    await says_here("I see.", "general", asked)
+    await stage.sandbox.edit("general", asked, f"@typist what is {address}?")
+    await says_here(texts.accounts.PASTED_IN_MESSAGE, "general", asked)
+    await stage.sandbox.say("grace", "general", "@typist and what is it?", thread_ts=asked)
+    await says_here("I see.", "general", asked)
+    requests, gone = [json.dumps(request.body) for request in stage.vendor.requests], texts.accounts.ADDRESS_REMOVED
+    # Only the prompt of a new thread, before the channel is read, has none.
+    assert [gone in request for request in requests][-5:] == [True, False, True, True, True]
+    dump = await dump_of(another_process)
+    assert f"my page is {gone}" in dump
+    assert not [one for one in (*requests, dump) if "canary" in one]
+
+
+async def test_person_reads_why_a_sign_in_failed_and_may_try_again(stage: Stage, jira: SignInServer) -> None:
+    ada = stage.sandbox.client("ada")
+    message = await asked_to_sign_in(stage)
+    address = await jira.visit(await link_in(stage, ada, message))
+    jira.people.codes.clear()
+    assert await ada.submit({"address": address}) == {}
+    [notice] = await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.ephemerals)
+    refused = "its authorization server refuses (HTTP 400)"
+    assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.accounts.sign_in_failed("jira", refused))
+    assert await ada.submit({"address": await jira.visit(await link_in(stage, ada, message))}) == {}
+    await ended(stage, message)

@@ -1,0 +1,55 @@
+"""What Typist admins read in direct messages: a vendor that refuses the key, and a process that takes their events."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core import texts
+from bot.errors import EndReason
+from bot.settings import Settings
+from slack_sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running, says
+from tests.streams.server import VendorServer, refusal
+
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(admins=frozenset({"U0GRACE"}))]
+
+PATIENCE_S = 1_200.0
+"""More than it takes to confirm that there are too many connections, or that a model answers again."""
+
+
+async def test_admin_reads_once_that_the_vendor_refuses_and_once_that_it_answers_again(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stage, direct = Stage(sandbox, vendor), sandbox.dm("grace")
+    refused = texts.models.model_refused(EndReason.BAD_KEY, "openai/test")
+    vendor.script(refusal(401, {"error": {"message": "no", "code": "invalid_api_key"}}))
+    async with running(settings):
+        for question in ("why?", "and why that?"):
+            await stage.answers("general", await stage.mention(question))
+        await sandbox.wait_for(lambda: stage.bots(direct), PATIENCE_S)
+        vendor.script(says("The whole answer."))
+        assert await stage.answers("general", await stage.mention("and now?")) == ["The whole answer."]
+        await sandbox.wait_for(lambda: len(stage.bots(direct)) > 1, PATIENCE_S)
+        assert [message.text for message in stage.bots(direct)] == [refused, "openai/test answers again."]
+
+
+@pytest.mark.long
+@pytest.mark.bot(on_disk=True)
+async def test_admin_reads_that_a_process_with_another_database_takes_questions(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two processes of one database are well, also while Slack refreshes their connections."""
+    stage, direct = Stage(sandbox, vendor), sandbox.dm("grace")
+
+    def renewed() -> int:
+        return sum(call.method == "apps.connections.open" for call in sandbox.calls)
+
+    async with running(settings), running(settings):
+        sandbox.sockets.refresh()
+        await sandbox.wait_for(lambda: renewed() >= 8, PATIENCE_S)
+        assert stage.bots(direct) == []
+        async with running(replace(settings, database_url="sqlite://", admins=frozenset())):
+            sandbox.sockets.refresh()
+            (told,) = await sandbox.wait_for(lambda: stage.bots(direct), PATIENCE_S)
+    assert told.text == texts.quotas.OTHER_CONNECTIONS
+    assert told.text in caplog.messages

@@ -1,0 +1,303 @@
+"""What Typist admins are told: once over all processes and restarts, and only what is so."""
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from bot.core import texts
+from bot.core.caps import DAY_S, HOUR_S
+from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.models.registry import retirements
+from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
+from bot.services.admin_notices import (
+    CALM_S,
+    CONFIRM_S,
+    HOLD_S,
+    LOOK_S,
+    AdminNotices,
+    ModelRefusals,
+    ModelRetirements,
+    OtherConnections,
+)
+from bot.store import Stores
+from tests.clocks import SteppedClock
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+
+MODELS = ("openai/a", "openai/b", "anthropic/c")
+KEY, CREDIT = EndReason.BAD_KEY, EndReason.OUT_OF_CREDIT
+
+
+@dataclass
+class Admins:
+    """Two admins, and what they read. `problems` are raised one after the other."""
+
+    read: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[Exception] = field(default_factory=list)
+
+    async def tell(self, admin: str, sentence: str) -> None:
+        await asyncio.sleep(0)
+        if self.problems:
+            raise self.problems.pop(0)
+        self.read.append((admin, sentence))
+
+    def sentences(self) -> list[str]:
+        """Returns what the admins read, which is the same for both, and forgets it."""
+        read, self.read = self.read, []
+        ones, twos = ([sentence for admin, sentence in read if admin == one] for one in ("U1", "U2"))
+        assert ones == twos
+        return ones
+
+
+class Processes:
+    """Processes that share a database and the admins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = SteppedClock()
+        self.admins = Admins()
+        self._url = f"sqlite:///{folder}/typist.db"
+        self.stores: list[Stores] = []
+
+    async def start(self) -> ModelRefusals:
+        store = await Stores.open(self._url, f"w{len(self.stores)}", self.clock)
+        self.stores.append(store)
+        return ModelRefusals(self.notices(store), MODELS, self.clock)
+
+    def notices(self, store: Stores) -> AdminNotices:
+        return AdminNotices(store.notices, self.admins.tell, "T1", ["U2", "U1"])
+
+    async def look(self, *refusals: ModelRefusals, for_s: float = LOOK_S) -> list[str]:
+        """Returns what the admins read while these processes look, all at once, for some time."""
+        for _ in range(math.ceil(for_s / LOOK_S)):
+            await asyncio.gather(*(each.look() for each in refusals))
+            self.clock.now_s += LOOK_S
+        return self.admins.sentences()
+
+
+@pytest.fixture
+async def processes(tmp_path: Path) -> AsyncIterator[Processes]:
+    processes = Processes(tmp_path)
+    yield processes
+    for store in processes.stores:
+        await store.close()
+
+
+def refused(failure: EndReason, model: str = "openai/a") -> list[str]:
+    return [texts.models.model_refused(failure, model)]
+
+
+AGAIN_S = CALM_S + HOLD_S
+A_WORKS, B_WORKS = [texts.models.answers_again("openai/a")], [texts.models.answers_again("openai/b")]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [("openai/a", KEY, refused(KEY)), ("openai/a", KEY, []), ("openai/a", None, A_WORKS), ("openai/a", None, [])],
+        [
+            ("openai/a", CREDIT, refused(CREDIT)),
+            ("openai/b", CREDIT, []),
+            ("openai/a", None, []),
+            ("openai/b", None, B_WORKS),
+        ],
+        [("openai/a", KEY, refused(KEY)), ("openai/b", None, []), ("openai/a", KEY, []), ("openai/b", None, [])],
+        [("openai/a", KEY, refused(KEY)), ("openai/a", CREDIT, refused(CREDIT)), ("openai/a", None, A_WORKS)],
+        [
+            ("openai/a", KEY, refused(KEY)),
+            ("anthropic/c", KEY, refused(KEY, "anthropic/c")),
+            ("openai/a", None, A_WORKS),
+        ],
+        [("openai/a", EndReason.OVERLOADED, []), ("openai/a", EndReason.REFUSED, []), ("openai/a", None, [])],
+        [("openai/a", KEY, refused(KEY)), ("openai/a", EndReason.STALLED, []), ("openai/a", KEY, [])],
+    ],
+    ids=[
+        "the key, once and once that it works",
+        "one account for two models",
+        "a model that the key has no access to, beside one that answers",
+        "the key was changed, and the account has no credit",
+        "two vendors",
+        "failures that say nothing of the key",
+        "a failure in between is no answer",
+    ],
+)
+async def test_admins_read_once_that_a_vendor_refuses_and_once_that_it_answers(
+    processes: Processes, events: Sequence[tuple[str, EndReason | None, list[str]]]
+) -> None:
+    """Each event is heard by one of two processes in turn, and both have been restarted since the last one."""
+    for number, (model, failure, read) in enumerate(events):
+        both = [await processes.start(), await processes.start()]
+        both[number % 2].heard(model, failure)
+        assert await processes.look(*both, for_s=AGAIN_S) == read, (number, model, failure)
+
+
+async def test_processes_that_hear_it_at_once_tell_once(processes: Processes) -> None:
+    many = [await processes.start() for _ in range(4)]
+    for each in many:
+        each.heard("openai/a", KEY)
+    assert await processes.look(*many, for_s=AGAIN_S) == refused(KEY)
+    for each in many:
+        each.heard("openai/a", None)
+    assert await processes.look(*many, for_s=AGAIN_S) == A_WORKS
+
+
+async def test_vendor_that_refuses_now_and_then_is_told_of_once(processes: Processes) -> None:
+    process = await processes.start()
+    read = []
+    for failure in (KEY, None) * 20:
+        process.heard("openai/a", failure)
+        read += await processes.look(process, for_s=CALM_S / 4)
+    assert read == refused(KEY)
+    assert await processes.look(process, for_s=AGAIN_S) == A_WORKS
+
+
+@pytest.mark.parametrize(
+    "problem", [RateLimited("chat.postMessage", 1), Refused("chat.postMessage", "x", Refusal.TRANSIENT)]
+)
+async def test_message_that_slack_does_not_take_is_sent_later(processes: Processes, problem: Exception) -> None:
+    process = await processes.start()
+    processes.admins.problems = [problem, problem]
+    process.heard("openai/a", KEY)
+    assert await processes.look(process, for_s=HOLD_S) == []
+    assert await processes.look(process, for_s=HOLD_S) == refused(KEY)
+
+
+async def test_admin_who_is_gone_holds_up_nobody(processes: Processes) -> None:
+    process = await processes.start()
+    processes.admins.problems = [Refused("chat.postMessage", "user_not_found", Refusal.MESSAGE_GONE)]
+    process.heard("openai/a", KEY)
+    await process.look()
+    await process.look()
+    assert processes.admins.read == [("U2", *refused(KEY))]
+
+
+@dataclass
+class App:
+    """The connections of an app, as hellos tell of them, and the processes of the database."""
+
+    clock: SteppedClock
+    count: int = 2
+    living: int = 1
+    recounts: int = 0
+    counted_at: float = 0.0
+
+    said: int = 2
+    """By the last hello."""
+
+    def hello(self, count: int) -> None:
+        self.count = self.said = count
+        self.counted_at = self.clock.now_s
+
+    def recount(self) -> None:
+        self.recounts += 1
+        self.hello(self.count)
+
+    async def names(self) -> list[str]:
+        return [f"w{number}" for number in range(self.living)]
+
+
+@pytest.fixture
+async def app(processes: Processes) -> App:
+    return App(processes.clock)
+
+
+async def watch(processes: Processes, app: App, *, began: OtherConnections | None = None) -> OtherConnections:
+    await processes.start()
+    admins = processes.notices(processes.stores[-1])
+    return began or OtherConnections(lambda: (app.said, app.counted_at), app.recount, app.names, admins, app.clock)
+
+
+async def looked(
+    processes: Processes, app: App, others: OtherConnections, for_s: float, each_s: float = LOOK_S
+) -> list[str]:
+    for _ in range(math.ceil(for_s / each_s)):
+        await others.look()
+        app.clock.now_s += each_s
+    return processes.admins.sentences()
+
+
+@pytest.mark.parametrize(
+    ("count", "living", "is_fault"),
+    [
+        (0, 1, False),
+        (2, 1, False),
+        (4, 2, False),
+        (3, 2, False),
+        (10, 5, False),
+        (3, 1, True),
+        (4, 1, True),
+        (6, 2, True),
+    ],
+)
+async def test_connections_beyond_those_of_the_database_are_told_once_a_day(
+    processes: Processes, app: App, count: int, living: int, *, is_fault: bool
+) -> None:
+    app.living = living
+    for _ in range(2):
+        watching = await watch(processes, app)
+        app.hello(count)
+        read = await looked(processes, app, watching, 3 * CONFIRM_S)
+        assert read == ([texts.quotas.OTHER_CONNECTIONS] if is_fault and len(processes.stores) == 1 else [])
+    app.clock.now_s += DAY_S
+    app.hello(2 * living)
+    assert await looked(processes, app, watching, 3 * CONFIRM_S) == []
+    app.hello(2 * living + 1)
+    assert await looked(processes, app, watching, 3 * CONFIRM_S) == [texts.quotas.OTHER_CONNECTIONS], "on another day"
+
+
+async def test_connection_that_only_counts_for_a_while_is_no_fault(processes: Processes, app: App) -> None:
+    """After a refresh, or a deployment: its own hello shows that nobody else is there, at the price of one renewal."""
+    watching = await watch(processes, app)
+    app.hello(3)
+    assert await looked(processes, app, watching, CONFIRM_S) == []
+    app.count = 2
+    assert await looked(processes, app, watching, HOUR_S) == []
+    assert app.recounts == 1
+
+
+async def test_fault_that_stays_is_counted_once_an_hour(processes: Processes, app: App) -> None:
+    watching = await watch(processes, app)
+    app.hello(4)
+    await looked(processes, app, watching, 4 * HOUR_S, each_s=60)
+    assert 4 <= app.recounts <= 5
+
+
+async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Path) -> None:
+    """Also over a restart; a server that tells nothing, or fails, is passed over in silence."""
+    clock = SteppedClock(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
+    told: list[tuple[str, str, str]] = []
+
+    async def tell(user_id: str, sentence: str) -> None:
+        told.append((f"{datetime.fromtimestamp(clock.now(), UTC):%m-%d}", user_id, sentence))
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        name = request.path.rpartition("/")[2]
+        if name == "broken":
+            return refusal(500, {"error": {"message": "down"}})
+        body = {"id": name, "object": "model", "created": 1, "owned_by": "x"}
+        ends = {"ending": {"shutdown_date": "2026-10-23"}, "later": {"shutdown_date": "2027-10-23"}}.get(name, {})
+        return VendorResponse([json.dumps(body | ends).encode()], content_type="application/json")
+
+    async with VendorServer() as vendor:
+        vendor.script(answer)
+        models = tuple(f"openai/{name}" for name in ("broken", "plain", "later", "ending"))
+        setup = ModelSetup(models, {"openai": VendorSettings("sk-test", f"{vendor.url}/v1")}, RequestOptions(1_000), 60)
+        for days in (30, 10):
+            store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "me", clock)
+            ending = ModelRetirements(
+                partial(retirements, setup), AdminNotices(store.notices, tell, "T1", ["U2", "U1"])
+            )
+            for _ in range(days):
+                await ending.look(clock.now())
+                await ending.look(clock.now() + HOUR_S)
+                clock.now_s += DAY_S
+            await store.close()
+        asked = [request for request in vendor.requests if request.path.endswith("ending")]
+    sentence = "openai/ending retires on October 23, 2026. Please choose another model in BOT_MODELS before then."
+    assert told == [("09-23", "U1", sentence), ("09-23", "U2", sentence)]
+    assert len(asked) == 40, "once a day"
