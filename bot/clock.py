@@ -64,6 +64,11 @@ class AnchoredClock:
         return AnchoredClock(self._clock, now_s)
 
 
+def monotonic_began_at(clock: Clock) -> float:
+    """Returns the time, in seconds since the epoch, at which the clock's monotonic time was 0."""
+    return clock.now() - clock.monotonic()
+
+
 BACKOFF = Backoff(0.5, 5.0)
 T = TypeVar("T")
 

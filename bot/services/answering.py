@@ -38,7 +38,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bot.clock import insist
+from bot.clock import insist, monotonic_began_at
 from bot.core import texts
 from bot.core.access import Denial, admins_named
 from bot.core.files import wanted_by
@@ -216,8 +216,7 @@ class Answering:
         """
         attempt.phase = Phase.RESTART
         # The last call shows what is asked, and a reply may come before Slack's response to it.
-        shown = max(attempt.claimed_at, live.left_at if live else 0.0)
-        shown_at = self.stores.clock.now() - (self.stores.clock.monotonic() - shown)
+        shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.left_at if live else 0.0)
         if live is not None:
             await live.leave()
         records = self.stores.recorded_calls

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bot.clock import monotonic_began_at
 from bot.core.caps import DAY_S, HOUR_S
 from bot.core.conversation import Message, Question, ThreadKey, called_users, is_direct
 from bot.core.triage import by_person, stop_in
@@ -138,8 +139,7 @@ class CatchingUp:
         listening, team_id = self.stores.listening, self.workspace.me.team_id
         heard_at = self.heard_at()
         if heard_at is not None and heard_at != self._recorded:
-            clock = self.stores.clock
-            await listening.hear(team_id, clock.now() - (clock.monotonic() - heard_at))
+            await listening.hear(team_id, monotonic_began_at(self.stores.clock) + heard_at)
             self._recorded = heard_at
         if self._under_way is not None and not self._under_way.done():
             if not await listening.keep(team_id):

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import monotonic_began_at
 from bot.core.access import UserKind
 from bot.store.database import Database, GroupCommit, Operations, reads, writes_unsynced
 from bot.store.rows import insert_into
@@ -33,8 +34,7 @@ class AccountKinds(Operations):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._epoch_s = database.clock.now() - database.clock.monotonic()
-        """The stored time at which this process's monotonic clock began."""
+        self._epoch_s = monotonic_began_at(database.clock)
         self._writes = GroupCommit(self._record_all)
         self._reads = GroupCommit(self._read_all)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import monotonic_began_at
 from bot.core.job import Others, Reservation
 from bot.core.pacing import Learned, PostRule
 from bot.store.database import Database, GroupCommit, one_at_a_time, writes_unsynced
@@ -44,8 +45,7 @@ class RateLedger(WorkerOperations):
 
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database, worker)
-        self._epoch_s = database.clock.now() - database.clock.monotonic()
-        """The stored time at which this process's monotonic clock began."""
+        self._epoch_s = monotonic_began_at(database.clock)
         self._requests = GroupCommit(self._reserve_all)
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
