@@ -11,6 +11,8 @@ Two rules apply to every record, including those of libraries that nobody has re
   Of their arguments, numbers and the types of exceptions are written.
 - An exception is logged by its type and traceback. Only exceptions in KEPT keep their message.
 
+A vendor's or a server's words, such as those of an error, stay within their record's line.
+
 A warning or an error that repeats is written once, and then ever more seldom with how often it came (`Repeats`). So no
 loop has to count its failures.
 """
@@ -45,6 +47,8 @@ _VALUES = re.compile(r"""[:({\[<="'`\n]""")
 _VALUES_IN_TEMPLATE = re.compile(r"""[:=](?! ?%[\w.])|(?<!%)\(|[{\[<"'`\n]""")
 _CONVERSION = re.compile(r"%(?:\((\w+)\))?[-#0 +]*+\d*+(?:\.\d++)?[a-zA-Z%]")
 _BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""What would begin a line that looks like another record, or move a terminal's cursor."""
 FIRST_QUIET_S, MAX_QUIET_S = 60.0, 960.0
 MAX_SAID = 500
 _job_id: ContextVar[int | None] = ContextVar("job_id", default=None)
@@ -192,7 +196,8 @@ class PrivateFormatter(logging.Formatter):
         pairs = " ".join(
             f"{name}={text if _BARE.fullmatch(text) else json.dumps(text)}" for name, text in values.items()
         )
-        private.msg = f"{job}{private.getMessage()}{': ' if pairs else ''}{pairs}{_times(record)}"
+        message = _CONTROLS.sub(" ", private.getMessage())
+        private.msg = f"{job}{message}{': ' if pairs else ''}{pairs}{_times(record)}"
         private.args = None
         return super().format(private)
 

@@ -71,6 +71,22 @@ def test_any_value_of_a_field_is_read_back_from_one_line(value: str) -> None:
     assert (json.loads(pairs[1]) if pairs[1].startswith('"') else pairs[1]) == value
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "500 Internal\r\n\r\nServer got itself in trouble",
+        "no\n2026-11-27 10:00:00,000 INFO bot.app: stopping",
+        "\x1b[2J\x1b[31mred",
+        "a\u2028b\u2029c\x85d\x0be",
+    ],
+)
+def test_words_of_others_stay_within_their_records_line(written: io.StringIO, words: str) -> None:
+    logging.getLogger("bot.services.answering").warning("model %s failed: %s", "m", words)
+    line = written.getvalue().removesuffix("\n")
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+
+
 @pytest.mark.parametrize("written", ["json"], indirect=True)
 def test_json_record_is_one_object_with_its_job_and_fields(written: io.StringIO) -> None:
     with logs.of_job(7):
