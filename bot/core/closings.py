@@ -58,10 +58,11 @@ _BEGINS_REST = {
 _LONGEST = max(len(phrase.split()) for phrase in _SAYS)
 # Names of emoji: Slack's, Unicode's, and those of workspaces.
 _EMOJI = {
-    Closing.THANKS: re.compile(r"(?<!broken_)heart|pray|folded hands|thank|hug|bow\b|bowing|bouquet"),
+    Closing.THANKS: re.compile(r"(?<!broken_)heart|pray|folded hands|thank|thx|^ty$|hug|bow\b|bowing|bouquet"),
     Closing.AGREEMENT: re.compile(
         r"\+1|thumbs.?up|\bok\b|ok_hand|check|tada|party|clap|raised_hands|raising both|\b100|hundred|smil|grin|joy|"
-        r"laugh|wink|sunglasses|\bstar|sparkle|rocket|\bfire\b|muscle|flexed|salut|handshake|trophy|\bv\b|victory|wav[ei]|blush"
+        r"laugh|wink|sunglasses|\bstar|sparkle|rocket|\bfire\b|muscle|flexed|salut|handshake|trophy|\bv\b|victory|wav[ei]|"
+        r"blush|beer|clinking|confetti|horns|call_me|call me"
     ),
 }
 _MENTION = re.compile(r"<@[A-Z0-9]+(?:\|[^<>]*)?>")
@@ -71,7 +72,7 @@ _PART_END = re.compile(r"[.,!;:…~*_\n\"“”()、。！；—–]|(?<!\w)-(?!
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 _WITHOUT_SPACES = "[\u0e00-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7ff]"
 _UNSPACED = re.compile("|".join(sorted((p for p in _SAYS if re.match(_WITHOUT_SPACES, p)), key=len, reverse=True)))
-_MODIFIER = re.compile("[\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]")
+_MODIFIER = re.compile("[\u064b-\u0652\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]")
 _ASKS = re.compile(r"[?？؟`]|[:;=][-']?[(/|\\]")
 """Matches a question mark, code, or a smiley that isn't pleased."""
 

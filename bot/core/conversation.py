@@ -215,6 +215,13 @@ _ID = re.compile(r"[A-Z0-9]+")
 _AFTER_MENTION = " \t\n,:"
 _BEFORE_MENTION = " \t\n,"
 _SENTENCE_ENDS = " \t\n.?!"
+_GREETING = re.compile(
+    r"(?:(?:hey|hi|hello|hallo|hej|hola|salut|bonjour|moin|ciao|ok|okay|yes|no|please|pls|thanks|thank you|sorry|cc"
+    r"|fyi)\b[\s,.!:]*)+",
+    re.I,
+)
+"""What may stand before a name, or before what is wanted."""
+_COURTESY = ("please", "pls", "thanks", "thank you")
 _POINTING = f"{_SENTENCE_ENDS}^,:…⬆️👆"
 
 
@@ -254,9 +261,10 @@ def mentioned(text: str) -> list[str]:
 def addresses_another(text: str, bot_name: str) -> bool:
     """Whether a text that doesn't mention the bot begins with a mention: of a person, a group, or @here.
 
-    Only people's mentions have ids. The bot's own name may have been typed, without becoming a mention.
+    A greeting or a quotation may stand before it. Only people's mentions have ids. The bot's own name may have been
+    typed, without becoming a mention.
     """
-    words = text.lstrip()
+    words = without_greeting(_QUOTED.sub("", text).lstrip())
     if words.startswith("@"):
         return not words[1:].casefold().startswith(bot_name.casefold())
     return _USER.match(words) is not None or _GROUP.match(words) is not None
@@ -320,6 +328,22 @@ def sole_words(question: Question, bot_user_id: str) -> str:
     """
     has_more = bool(question.files or question.attached.strip()) or question.schedule is not None
     return "" if has_more else without_address(question.own_text, bot_user_id).strip()
+
+
+def without_greeting(words: str) -> str:
+    """Returns a sentence without a greeting, thanks or "please" at its beginning."""
+    greeting = _GREETING.match(words)
+    return words[greeting.end() :] if greeting else words
+
+
+def plain_command(words: str) -> str:
+    """Returns a sentence in lower case without its mark, and without a greeting, "please" and thanks around it."""
+    bare = without_greeting(words).rstrip(_SENTENCE_ENDS).casefold().replace("’", "'")
+    for courtesy in _COURTESY:
+        command = bare.removesuffix(courtesy)
+        if command != bare and command[-1:] in (" ", ","):
+            return command.rstrip(f"{_SENTENCE_ENDS},")
+    return bare
 
 
 def is_bare(text: str, bot_user_id: str) -> bool:

@@ -4,8 +4,8 @@ A memory belongs to the place where it was said, and no other place reads it. It
 who said them, when and where: no model sums memories up. A model may propose one, and a person decides.
 
 Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". A command is
-one sentence in the asker's own words that asks for nothing else. Everything else goes to the model, which may propose
-what is to be remembered: in doubt, a message is a question.
+one sentence in the asker's own words that asks for nothing else, with or without a greeting, "please" and thanks.
+Everything else goes to the model, which may propose what is to be remembered: in doubt, a message is a question.
 
 A memory is sent as others' words, whoever asks. It was said while its channel was private or public. If that has
 changed since, it is hidden until a member keeps it: its readers are no longer those it was said to.
@@ -21,7 +21,16 @@ from itertools import pairwise
 from typing import Any
 
 from bot.core.calls import REMEMBER, own_tool, visible
-from bot.core.conversation import Question, escape, ids_to_name, sole_words, unescape, with_names
+from bot.core.conversation import (
+    Question,
+    escape,
+    ids_to_name,
+    plain_command,
+    sole_words,
+    unescape,
+    with_names,
+    without_greeting,
+)
 from bot.core.prompt import CountTokens, Marks, one_line
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
 
@@ -36,11 +45,18 @@ LINE_BYTES = 64
 MAX_TOKENS = 5_000
 """Of all memories in a prompt, which is more than MAX_BYTES take. Where names are long, the newest are sent."""
 
-_REMEMBER = re.compile(r"(?:please\s+)?remember(?:\s*(?P<colon>:)|\s+that\b[:,]?)\s*(?P<text>.*)", re.I | re.DOTALL)
+_REMEMBER = re.compile(
+    r"remember(?:(?:\s+(?:this|the\s+following))?(?P<colon>\s*:)|\s+that\b[:,]?)\s*(?P<text>.*)", re.I | re.DOTALL
+)
+_RECALL = re.compile(
+    r"(?:what\s+do\s+you\s+remember(?:\s+so\s+far)?|(?:list|show)(?:\s+me)?(?:\s+all)?(?:\s+(?:the|your))?\s+memories|"
+    r"show\s+me\s+what\s+you\s+remember)(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
+)
 _FORGET = re.compile(
-    r"(?:please\s+)?forget\s+(?:(?:number\s+)?#?(?P<number>\d{1,6})|"
-    r"(?:everything|all(?:\s+of\s+it)?)(?:\s+(?:here|(?:that\s+)?you\s+(?:know|remember)(?:\s+here)?))?)",
-    re.I | re.ASCII,
+    r"(?:forget\s+(?:(?:number|memory|note)\s+)?|(?:delete|remove)\s+(?:memory|note)\s+)#?(?P<number>\d{1,6})|"
+    r"forget\s+(?:everything|all(?:\s+of\s+it|(?:\s+your)?\s+memories)?)"
+    r"(?:\s+(?:here|(?:that\s+)?you\s+(?:know|remember)(?:\s+here)?))?",
+    re.ASCII,
 )
 _MARKUP = re.compile(r"<[^<>]*>")
 _AROUND_WORDS = "\"'“”‘’«»()[]*_~`"
@@ -49,7 +65,6 @@ _WIDE_ENDS = re.compile("[。！？｡।॥]+")
 """No space needs to follow them."""
 _ABBREVIATION = re.compile(r"(?P<title>[A-Z][b-df-hj-np-tv-xz]+\.)|(?:[^\W\d_]{1,2}\.){2,}")
 """A title without vowels, such as Dr. or Mrs., or letters with a dot each, such as p.m. or e.g."""
-_RECALL = {"what do you remember", "what do you remember here"}
 _TYPED_MENTION = re.compile(r"&lt;([@#!][A-Z0-9]+(?:\|(?:(?!&[lg]t;).)*)?)&gt;")
 _EXPLAINED = (
     "People here asked you to remember the notes between [{code} memory] and [{code} end], each with its number, who "
@@ -133,14 +148,14 @@ class SentMemories:
 def command_in(question: Question, bot_user_id: str) -> MemoryCommand | None:
     """Returns the command that a message is; None if a model has to read it."""
     words = sole_words(question, bot_user_id)
-    if said := _REMEMBER.fullmatch(words):
+    if said := _REMEMBER.fullmatch(without_greeting(words)):
         text = said["text"]
         is_command = shown_chars(text) <= MAX_CHARS and is_one_statement(text) if text else said["colon"]
         return MemoryCommand(Verb.REMEMBER, text) if is_command else None
-    bare = words.rstrip(" .!?\n")
-    if bare.casefold() in _RECALL:
+    command = plain_command(words)
+    if _RECALL.fullmatch(command):
         return MemoryCommand(Verb.RECALL)
-    forget = _FORGET.fullmatch(bare)
+    forget = _FORGET.fullmatch(command)
     return MemoryCommand(Verb.FORGET, number=int(forget["number"] or 0)) if forget else None
 
 

@@ -28,7 +28,7 @@ from cronsim import CronSim, CronSimError
 
 from bot.core import texts
 from bot.core.caps import DAY_S, Amount
-from bot.core.conversation import Question, sole_words
+from bot.core.conversation import Question, plain_command, sole_words
 
 MEMBER_GAP_MINUTES = 60
 ADMIN_GAP_MINUTES = 5
@@ -63,17 +63,15 @@ _MIN_STEM, _MAX_STEM = 3, 5
 """How many of their first characters the forms of a word share."""
 _HERE = r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
 _ASKS_FOR_LIST = re.compile(
-    r"(?:please\s+)?(?:what(?:'s|\s+is)\s+scheduled|(?:what|which)\s+schedules\s+are\s+there|"
-    rf"(?:list|show)(?:\s+me)?(?:\s+all)?(?:\s+the)?\s+schedules){_HERE}"
+    r"(?:what(?:'s|\s+is)\s+scheduled|(?:what|which)\s+schedules\s+(?:are\s+there|do\s+you\s+have)|"
+    rf"(?:list|show)(?:\s+me)?(?:\s+all)?(?:\s+(?:the|your))?\s+schedules){_HERE}"
 )
 _STOPS_NUMBER = re.compile(
-    rf"(?:please\s+)?(?:stop|cancel|delete)\s+(?:the\s+)?schedule\s+(?:number\s+)?#?(\d{{1,9}}){_HERE}", re.ASCII
+    rf"(?:stop|cancel|delete)\s+(?:the\s+)?schedule\s+(?:number\s+)?#?(\d{{1,9}}){_HERE}", re.ASCII
 )
 _WORK = r"(?:schedule|task|summary|summaries|reports?|reminders?|digests?|updates?)"
 """What a schedule makes. "Stop the deploy" may mean something else than the reminder of it, so a model reads that."""
-_STOPS_NAMED = re.compile(
-    rf"(?:please\s+)?(?:stop|cancel)\s+(?:the|my|this|our)\s+((?:\w{{1,40}}\s+){{0,2}}{_WORK}){_HERE}"
-)
+_STOPS_NAMED = re.compile(rf"(?:stop|cancel)\s+(?:the|my|this|our)\s+((?:\w{{1,40}}\s+){{0,2}}{_WORK}){_HERE}")
 _ZONE = re.compile(r"(?!Factory\b)[A-Z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
 """A zone that means the same everywhere, such as Europe/Berlin, Japan or UTC.
 
@@ -444,7 +442,7 @@ def _is_same_word(word: str, other: str) -> bool:
 
 def command_in(question: Question, bot_user_id: str) -> ScheduleCommand | None:
     """Returns the command that a message is; None if a model has to read it."""
-    words = sole_words(question, bot_user_id).rstrip(" .!?\n").casefold().replace("’", "'")
+    words = plain_command(sole_words(question, bot_user_id))
     if _ASKS_FOR_LIST.fullmatch(words):
         return ScheduleCommand()
     if numbered := _STOPS_NUMBER.fullmatch(words):

@@ -4,9 +4,9 @@ A message is answered if it is a direct message, mentions the bot, or is one tha
 mention. Everything else is ignored, for a reason that the log names.
 
 A channel may have each new post answered. In a thread, the rules look at who wrote, not at the words: question marks
-and politeness say little, and whose turn it is says much. A message that begins with another person's name, or that
-shares a file among people, is never taken. `python -m benchmarks.engagement` measures the rules on labeled
-conversations. A small model may decide about a message that the rules leave in doubt.
+and politeness say little, and whose turn it is says much. A message that begins with another person's name, with or
+without a greeting, or that shares a file among people, is never taken. `python -m benchmarks.engagement` measures the
+rules on labeled conversations. A small model may decide about a message that the rules leave in doubt.
 
 A message with an app's ID and without a client's counts as an app's, though a person may have authorized it: a bot that
 answers another one by mistake may never stop. Forwarded text, quotations and code don't count as a mention: they repeat

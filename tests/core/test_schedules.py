@@ -291,14 +291,46 @@ def test_any_text_is_a_rule_or_is_refused_with_a_sentence(cron: str, once: str, 
         ("30 1-23/2 * * *", "every 2 hours from 1:30 AM on"),
         ("0 */5 * * *", "every 5 hours from 12:00 AM to 8:00 PM"),
         ("0 9-17 * * 1-5", "weekdays, every hour from 9:00 AM to 5:00 PM"),
+        ("0 9-12,14-17 * * *", "every hour from 9:00 AM to 12:00 PM and from 2:00 PM to 5:00 PM"),
+        ("0 22-23,0-6 * * *", "every hour from 12:00 AM to 6:00 AM, and at 10:00 PM and 11:00 PM"),
+        ("*/30 9-17 * * 1-5", "weekdays, every 30 minutes from 9:00 AM to 5:30 PM"),
+        ("5/15 9 * * *", "every day at 9:05 AM, 9:20 AM, 9:35 AM and 9:50 AM"),
+        ("0 9 * * 1-4", "Mondays to Thursdays at 9:00 AM"),
+        ("0 9 * * 0-4", "Sundays to Thursdays at 9:00 AM"),
+        ("0 9 * * 5-7,1", "Fridays to Mondays at 9:00 AM"),
+        ("0 9 * * 1,2,4,5", "Mondays, Tuesdays, Thursdays and Fridays at 9:00 AM"),
+        ("0 9 * * 2-5,7", "Tuesdays to Fridays and Sundays at 9:00 AM"),
+        ("0 9 1-5,L * *", "the 1st to 5th and last day of each month at 9:00 AM"),
+        ("0 9 1-3 * *", "the 1st, 2nd and 3rd of each month at 9:00 AM"),
+        ("0 9 */2 * *", "every second day of each month from the 1st to the 31st at 9:00 AM"),
+        ("0 9 1,8,15,22,29 1 *", "every 7th day of January from the 1st to the 29th at 9:00 AM"),
+        ("0 9 * * 3#2,1#2", "the second Monday and second Wednesday of each month at 9:00 AM"),
         # The rest is cronsim's.
-        ("0 9 */2 * *", "at 09:00 on every second day of month"),
+        ("0 9 1,2,4,8,16 * *", "at 09:00 on the first, the second, the fourth, the eighth, and the 16th day of month"),
+        ("0 7,9,10,15,16 * * *", "at minute 0 past hours 7, 9, 10, 15, and 16"),
+        ("1,5 7,9,10 * * *", "at minutes 1 and 5 past hours 7, 9, and 10"),
+        ("*/7 9-17 * * *", "every seventh minute from 09:00 through 17:59"),
         ("0 9 * * MON,TUE#1", "at 09:00 on Monday and the first Tuesday of the month"),
         ("*/7 * * * *", "every seventh minute of every hour"),
     ],
 )
 def test_rule_in_words(cron: str, words: str) -> None:
     assert Rule("America/Los_Angeles", cron).in_words == f"{words} (Los Angeles)"
+
+
+@pytest.mark.parametrize(
+    ("zone", "name"),
+    [
+        ("America/New_York", "New York"),
+        ("America/Argentina/Buenos_Aires", "Buenos Aires"),
+        ("Etc/UTC", "UTC"),
+        # The database counts to the west.
+        ("Etc/GMT-5", "UTC+5"),
+        ("Etc/GMT+11", "UTC-11"),
+    ],
+)
+def test_zone_in_words(zone: str, name: str) -> None:
+    assert Rule(zone, "0 9 * * *").in_words == f"every day at 9:00 AM ({name})"
 
 
 @pytest.mark.parametrize(
@@ -397,6 +429,9 @@ LISTS = ScheduleCommand()
         *((text, LISTS) for text in ("show me all schedules in this channel", "Which schedules are there?")),
         ("stop schedule 3", ScheduleCommand(3)),
         ("Please cancel the schedule number #12 here!", ScheduleCommand(12)),
+        *((text, LISTS) for text in ("hey, what's scheduled here please?", "which schedules do you have, thanks")),
+        ("ok stop schedule 3, thanks!", ScheduleCommand(3)),
+        ("Hi! Stop the summary please.", ScheduleCommand(about=("summary",))),
         ("stop the summary", ScheduleCommand(about=("summary",))),
         ("Cancel my weekday summary here.", ScheduleCommand(about=("weekday", "summary"))),
         ("stop our retro reminders", ScheduleCommand(about=("retro", "reminders"))),

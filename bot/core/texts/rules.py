@@ -1,7 +1,9 @@
 """Rules of schedules in plain English: our own words for common shapes, cronsim's for the rest."""
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import pairwise
 
 from cronsim import CronSim
 
@@ -15,6 +17,10 @@ _NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", CronSim.LA
 _LAST_DAYS = {CronSim.LAST: "last day", CronSim.LAST_WEEKDAY: "last weekday"}
 _MAX_LISTED = 4
 """Longer lists of times or days are a shape of their own, or cronsim's."""
+_MIN_RANGE = 4
+"""As many days or hours in a row are named by the first and the last."""
+_OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")
+"""A zone that is named by its distance to UTC. The database has the sign the other way round."""
 
 
 def in_words(cron: str) -> str:
@@ -51,7 +57,9 @@ def once(when: datetime) -> str:
 
 
 def city(zone: str) -> str:
-    """Returns the last part of a time zone's name, such as "New York"."""
+    """Returns the last part of a time zone's name, such as "New York"; of one by its distance to UTC, "UTC+5"."""
+    if offset := _OFFSET.fullmatch(zone):
+        return f"UTC{'-' if offset[1] == '+' else '+'}{offset[2]}"
     return zone.rpartition("/")[2].replace("_", " ")
 
 
@@ -63,7 +71,8 @@ def day_of_week(day: int) -> str:
 def _days(parsed: CronSim) -> str:
     """Returns the days of a rule, "" if there is no short form."""
     weekdays = {day % 7 for day in parsed.weekdays if isinstance(day, int)}
-    nth = sorted((day for day in parsed.weekdays if not isinstance(day, int)), key=lambda day: (day[1] < 0, day[1]))
+    numbered = (day for day in parsed.weekdays if not isinstance(day, int))
+    nth = sorted(numbered, key=lambda day: (day[1] < 0, day[1], day[0] or 7))
     has_each_weekday, has_each_day = len(weekdays) == 7, parsed.days >= set(range(1, 32))
     in_months = "" if len(parsed.months) == 12 else _joined([_MONTHS[month - 1] for month in sorted(parsed.months)])
     if has_each_weekday and not has_each_day:
@@ -80,16 +89,26 @@ def _days(parsed: CronSim) -> str:
 
 def _of_week(weekdays: set[int]) -> str:
     shapes = {frozenset(range(7)): "every day", frozenset(range(1, 6)): "weekdays", frozenset((0, 6)): "weekends"}
-    listed = [f"{day_of_week(day)}s" for day in sorted(weekdays, key=lambda day: day or 7)]
-    return shapes.get(frozenset(weekdays)) or _joined(listed)
+    if shape := shapes.get(frozenset(weekdays)):
+        return shape
+    in_order = sorted(day or 7 for day in weekdays)
+    names = {day: f"{day_of_week(day)}s" for day in (*in_order, *(day + 7 for day in in_order))}
+    # A week may begin on any day: Sundays to Thursdays.
+    longest = max(_runs(list(names)), key=len)
+    in_range = {(day - 1) % 7 for day in longest} if len(longest) >= _MIN_RANGE else set()
+    others = [names[day] for day in in_order if day - 1 not in in_range]
+    return _joined([*([f"{names[longest[0]]} to {names[longest[-1]]}"] if in_range else []), *others])
 
 
 def _of_month(days: set[int], in_months: str) -> str:
-    if len(days) > _MAX_LISTED:
-        return ""
+    of = f"of {in_months or 'each month'}"
     # The last day is a negative number, and comes last.
-    in_order = sorted(days, key=lambda day: (day < 0, day))
-    return f"the {_joined([_LAST_DAYS.get(day) or _ordinal(day) for day in in_order])} of {in_months or 'each month'}"
+    dates, last = sorted(day for day in days if day > 0), [_LAST_DAYS[day] for day in sorted(days) if day < 0]
+    if not last and len(dates) > _MAX_LISTED and (step := _step(dates)) > 1:
+        which = _NTH.get(step) or _ordinal(step)
+        return f"every {which} day {of} from the {_ordinal(dates[0])} to the {_ordinal(dates[-1])}"
+    parts = [part for run in _runs(dates) for part in _listed([_ordinal(day) for day in run])] + last
+    return f"the {_joined(parts)} {of}" if len(parts) <= _MAX_LISTED else ""
 
 
 def _times(parsed: CronSim) -> str:
@@ -100,10 +119,10 @@ def _times(parsed: CronSim) -> str:
     if len(hours) == 24:
         return _of_hour(minutes)
     if len(minutes) > 1:
-        return ""
-    [minute], step = minutes, hours[1] - hours[0]
-    if hours != list(range(hours[0], hours[-1] + 1, step)):
-        return ""
+        return _within_hours(hours, minutes)
+    [minute], step = minutes, _step(hours)
+    if not step:
+        return _at_hours(hours, minute)
     goes_round = hours[0] + 24 - hours[-1] == step
     every = "every hour" if step == 1 else f"every {step} hours"
     if goes_round:
@@ -111,17 +130,57 @@ def _times(parsed: CronSim) -> str:
     return f"{every} from {clock_time(hours[0], minute)} to {clock_time(hours[-1], minute)}"
 
 
+def _at_hours(hours: Sequence[int], minute: int) -> str:
+    """Returns the times of a rule whose hours have no equal distance, "" if there is no short form."""
+    runs = [[clock_time(hour, minute) for hour in run] for run in _runs(hours)]
+    spans = [f"from {run[0]} to {run[-1]}" for run in runs if len(run) >= _MIN_RANGE]
+    others = [time for run in runs if len(run) < _MIN_RANGE for time in run]
+    if not spans or len(spans) + len(others) > _MAX_LISTED:
+        return ""
+    return f"every hour {_joined(spans)}" + (f", and at {_joined(others)}" if others else "")
+
+
+def _within_hours(hours: Sequence[int], minutes: Sequence[int]) -> str:
+    """Returns the times of a rule that holds several times an hour in some hours, "" if there is no short form."""
+    step = _step(minutes)
+    if len(_runs(hours)) > 1 or not step or minutes[0] + 60 - minutes[-1] != step:
+        return ""
+    return f"every {step} minutes from {clock_time(hours[0], minutes[0])} to {clock_time(hours[-1], minutes[-1])}"
+
+
 def _of_hour(minutes: Sequence[int]) -> str:
     """Returns the times of a rule that holds in every hour."""
     if minutes == [0]:
         return "every hour"
-    step = minutes[1] - minutes[0] if len(minutes) > 1 else 60
+    step = _step(minutes) or 60
     if 60 % step == 0 and list(minutes) == list(range(0, 60, step)):
         return "every minute" if step == 1 else f"every {step} minutes"
     if len(minutes) > _MAX_LISTED:
         return ""
     unit = "minute" if minutes == [1] else "minutes"
     return f"every hour, {_joined([str(minute) for minute in minutes])} {unit} past"
+
+
+def _step(numbers: Sequence[int]) -> int:
+    """Returns the distance from each of several numbers to the next; 0 if it differs, or of a single number."""
+    steps = {later - earlier for earlier, later in pairwise(numbers)}
+    return steps.pop() if len(steps) == 1 else 0
+
+
+def _runs(numbers: Sequence[int]) -> list[list[int]]:
+    """Returns numbers in rising order as runs of those in a row."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs
+
+
+def _listed(run: Sequence[str]) -> list[str]:
+    """Returns the names of a run as the parts of a list."""
+    return [f"{run[0]} to {run[-1]}"] if len(run) >= _MIN_RANGE else list(run)
 
 
 def _ordinal(day: int) -> str:

@@ -264,7 +264,10 @@ def more_schedules(number: int) -> str:
 
 
 RULE_OR_TIME = "Give either a rule or one time."
-FIVE_FIELDS = "Write the rule as five fields of cron, such as 0 9 * * MON-FRI."
+FIVE_FIELDS = (
+    "Write the rule as five fields of cron, such as 0 9 * * MON-FRI. Ranges count up, so write FRI,SAT,SUN and "
+    "0 22-23,0-5 * * *. A rule can say the last weekday of a month (0 9 LW * *), but not the first."
+)
 STEPS_BEGIN_AGAIN = (
     "A rule can't say every other week or every 90 minutes: its steps begin again with each hour, day, week and month. "
     "Choose every week (0 9 * * TUE), or some weeks of a month (0 9 * * TUE#1,TUE#3). Days of a month work, too."
