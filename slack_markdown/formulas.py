@@ -25,11 +25,13 @@ ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
 WRAPPERS = frozenset(["align", "displaymath", "equation", "eqnarray", "gather", "math", "multline"])
 _IN_DOLLARS = r"(?:\\[^\n`]|[^$\n`\\])"
 _TERM = r"(?: ?(?:[-+*/=<>^_(){}.,|]|\\[a-zA-Z]++(?:\{[^{}$\n`]{0,60}\})?|\\[^a-zA-Z\n`]|\d|[a-zA-Z](?![a-zA-Z])))"
+_OPEN_TERM = r" ?\\[a-zA-Z]++\{[^{}$\n`]{0,60}"
+"""Matches a command whose braces aren't closed yet."""
 DOLLARS = re.compile(rf"\$(?![\s$])({_IN_DOLLARS}{{1,{MAX_DOLLARS_CHARS}}}?)(?<![\s\\])\$(?![\w$({{])")
 HALF_DOLLARS = re.compile(
     rf"\$(?:(?!\d)(?![\s$]){_IN_DOLLARS}{{0,{MAX_DOLLARS_CHARS}}}\\?"
     rf"|\d(?:\\\S|[^$\s`\\]){{0,{MAX_DOLLARS_CHARS}}}\\?(?: (?:[-+*/=<>^]|\\)?)?"
-    rf"|\d[\d.,]*+[a-zA-Z]?(?= ?[-+*/=<>^\\]){_TERM}*+ ?\\?(?:[a-zA-Z]*(?:(?<=[a-zA-Z])\{{[^{{}}$\n`]{{0,60}})?)?)?\Z"
+    rf"|\d[\d.,]*+[a-zA-Z]?(?= ?[-+*/=<>^\\])(?:(?!{_OPEN_TERM}\Z){_TERM})*+(?:{_OPEN_TERM}| ?\\?[a-zA-Z]*))\Z"
 )
 _NUMBERS = re.compile(rf"-?\d(?:[\d.,]*+(?<![.,]))?[a-zA-Z]?(?: ?(?=[-+*/=<>^\\]){_TERM}*+)?")
 """Matches a number, and what is calculated with it. Behind a price is no dollar sign."""

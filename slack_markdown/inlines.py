@@ -45,6 +45,7 @@ from slack_markdown.dialects import MAX_CONSTRUCT_CHARS, TEXT_BACKTICK, rewritte
 from slack_markdown.escaping import HAIR_SPACE, Replacement, with_replacements
 from slack_markdown.links import (
     URL_START,
+    WIDE_MARK,
     bare_url,
     file_as_code,
     is_closed_file,
@@ -88,6 +89,7 @@ _DESTINATION_MARK = re.compile(r"\s|[()]|\\.?", re.DOTALL)
 _ENCODED = re.compile(r"<|&#?\w+;")
 """Matches what must be decoded in a destination before it is sent: Slack decodes nothing there."""
 _DEFINED = re.compile(r"(?<=\]:)\s*<(?P<pointed>[^<>\s]+)>|\s?(?P<url>https?:[^\s<>]+)", re.IGNORECASE)
+_PATH_START = re.compile(r"[/?#]")
 _ADDRESS_END = re.compile(r"[\s<>|\"`\[\]]|https?://", re.IGNORECASE)
 _PLAIN_SCHEME = re.compile(r"https?\Z", re.IGNORECASE)
 _URL_START = re.compile(r"<?https?://", re.IGNORECASE)
@@ -543,13 +545,25 @@ class _InlineParser:
         if self.growing and is_growing_authority(self.text, end):
             before = self.text[max(self._last_end, start - len("https")) : start]
             self.inlines.shown_end = start - len(before) + len(before.rstrip(string.ascii_letters))
-        elif closed := self._as_closed_address(start, end):
+            return end
+        if closed := self._as_closed_address(start, end):
             self.inlines.replacements.append(closed)
-            self._last_end = end = closed.end
-        elif change := sent_authority(self.text, end):
+            self._last_end = closed.end
+            return closed.end
+        if change := sent_authority(self.text, end):
             self.inlines.replacements.append(change)
             self._last_end = end = change.end
+        self._end_at_wide_mark(url.end())
         return end
+
+    def _end_at_wide_mark(self, authority: int) -> None:
+        """Adds a space before the first mark of another script in a bare URL's path: Slack takes it for the URL's."""
+        end = min(len(self.text), authority + MAX_CONSTRUCT_CHARS)
+        if found := _ADDRESS_END.search(self.text, authority, end):
+            end = found.start()
+        mark = WIDE_MARK.search(self.text, authority, end)
+        if mark and _PATH_START.search(self.text, authority, mark.start()):
+            self.inlines.replacements.append(Replacement(mark.start(), mark.start(), HAIR_SPACE))
 
     def _as_closed_address(self, separator: int, authority: int) -> Replacement | None:
         """Returns how the address of a file that the readers may not open is sent; None for another URL.

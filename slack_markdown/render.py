@@ -72,7 +72,14 @@ from slack_markdown.inlines import (
     normalized_label,
     parse_inlines,
 )
-from slack_markdown.links import MAX_ADDED_CHARS, MAYBE_CHANGED, SLACK_DOMAIN, international_chars, without_schemes
+from slack_markdown.links import (
+    MAX_ADDED_CHARS,
+    MAYBE_CHANGED,
+    SLACK_DOMAIN,
+    WIDE_MARK,
+    international_chars,
+    without_schemes,
+)
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
@@ -133,7 +140,7 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     international = international_chars(markdown) if international is None else international
     fences = 2 * sum(map(len, _DOCUMENT_FENCE.findall(markdown)))
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
-    spaces = markdown.count("*")
+    spaces = markdown.count("*") + (0 if markdown.isascii() else markdown.count("://"))
     if "__" in markdown or "~~" in markdown:
         spaces += len(_RUN_BESIDE_LETTER.findall(markdown))
     return len(markdown) + fences + escaped + spaces + MAX_ADDED_CHARS * international + added_chars(markdown)
@@ -353,7 +360,9 @@ def _needs_parsing(text: str, kind: LeafKind) -> bool:
         return True
     if (_MARK.search(text) or "://" in text or "slack" in text.casefold()) and _NEEDS_PARSING.search(text):
         return True
-    return not text.isascii() and bool(_EMPHASIS_BESIDE_CJK.search(text))
+    if text.isascii():
+        return False
+    return bool(_EMPHASIS_BESIDE_CJK.search(text) or ("://" in text and WIDE_MARK.search(text)))
 
 
 @lru_cache(maxsize=512)

@@ -243,6 +243,7 @@ FORMULAS = [
     ("1. \\( x^2 \\) and\n   $$\n   y\n   $$", "1. `x^2` and\n   `y`"),
     ("$f(x)$, $O(1)$, $(0, 1)$, $[0,1]$, $|x|$", "`f(x)`, `O(1)`, `(0, 1)`, `[0,1]`, `|x|`"),
     ("$42$, $1 + 1 = 2$, $3 \\times 4$, $5x + 3 = 0$", "`42`, `1 + 1 = 2`, `3 \\times 4`, `5x + 3 = 0`"),
+    ("$5 \\text{ km/h}$, $3 \\cdot \\sqrt{x^2 + 1}$", "`5 \\text{ km/h}`, `3 \\cdot \\sqrt{x^2 + 1}`"),
     ("$\\text{price} = \\$5$, $100 \\text{ km}$", "`\\text{price} = \\$5`, `100 \\text{ km}`"),
     ("\\begin{itemize}\n\\item a\n\\end{itemize}", "`\\begin{itemize}`\n`\\item a`\n`\\end{itemize}`"),
     (f"{CELLS}$x^2$ | \\(y\\) |\n", f"{CELLS}`x^2` | `y` |"),

@@ -396,6 +396,21 @@ SENT = {
         "https://\u4f8b\u5b50.com\u3002\u8c22",
         f"https://xn--fsqu00a.com{HAIR_SPACE}\u3002\u8c22",
     ),
+    "a comma behind a path": ("https://a.com/x\uff0c\u8c22", f"https://a.com/x{HAIR_SPACE}\uff0c\u8c22"),
+    "a bracket behind a query": ("\u300chttps://a.com?q=1\u300d", f"\u300chttps://a.com?q=1{HAIR_SPACE}\u300d"),
+    "a path behind a Chinese host": (
+        "https://\u4f8b\u5b50.com/x\u3002",
+        f"https://xn--fsqu00a.com/x{HAIR_SPACE}\u3002",
+    ),
+    "an Arabic comma behind a path": ("https://a.com/x\u060c", f"https://a.com/x{HAIR_SPACE}\u060c"),
+    "two paths": (
+        "https://a.com/x\u3001https://b.com/y\u3002",
+        f"https://a.com/x{HAIR_SPACE}\u3001https://b.com/y{HAIR_SPACE}\u3002",
+    ),
+    "a comma in a label and a destination": (
+        "[\u540d\uff0c](https://a.com/x\uff0cy)",
+        "[\u540d\uff0c](https://a.com/x\uff0cy)",
+    ),
     "an invisible letter behind a host": (
         "https://github.com\u200b.evil.example",
         f"https://github.com{HAIR_SPACE}\u200b.evil.example",
@@ -426,6 +441,7 @@ AS_WRITTEN = {
     "a sentence's end": "https://github.com.",
     "a mail address beside": "https://github.com, ada@github.com",
     "code": "`https://g\u0456thub.com`",
+    "a comma in code": "`https://a.com/x\uff0cy`",
     "no link": "ssh://git@github.com and ftp://g\u0456thub.com",
 }
 

@@ -95,6 +95,8 @@ def test_what_is_appended_stays(texts: st.SearchStrategy[str], data: st.DataObje
         "https://a.b**https://a.b**<i><i>https://a.b**",
         "[](x(y)`)<b> c <i>d</i>1",
         "1`<b\n1:",
+        "so $5 \\text{ km/h}$ and $10 \\mathrm{ m/s, approx.}$ and",
+        "見 https://a.b/c、d https://a.b?e」 and",
     ],
 )
 def test_no_beginning_of_a_text_appends_what_changes(text: str) -> None:
