@@ -73,7 +73,9 @@ _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 _WITHOUT_SPACES = "[\u0e00-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7ff]"
 _UNSPACED = re.compile("|".join(sorted((p for p in _SAYS if re.match(_WITHOUT_SPACES, p)), key=len, reverse=True)))
 _MODIFIER = re.compile("[\u064b-\u0652\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]")
-_ASKS = re.compile(r"[?？؟`]|[:;=][-']?[(/|\\]")
+QUESTION_MARKS = "?？؟՞"
+"""In Latin, East Asian, Arabic and Armenian script."""
+_ASKS = re.compile(rf"[{QUESTION_MARKS}`]|[:;=][-']?[(/|\\]")
 """Matches a question mark, code, or a smiley that isn't pleased."""
 
 

@@ -21,6 +21,7 @@ from itertools import pairwise
 from typing import Any
 
 from bot.core.calls import REMEMBER, own_tool, visible
+from bot.core.closings import QUESTION_MARKS
 from bot.core.conversation import (
     Question,
     escape,
@@ -60,7 +61,7 @@ _FORGET = re.compile(
 )
 _MARKUP = re.compile(r"<[^<>]*>")
 _AROUND_WORDS = "\"'“”‘’«»()[]*_~`"
-_ASKS = ("?", "？", "؟")
+_ASKS = tuple(QUESTION_MARKS)
 _WIDE_ENDS = re.compile("[。！？｡।॥]+")
 """No space needs to follow them."""
 _ABBREVIATION = re.compile(r"(?P<title>[A-Z][b-df-hj-np-tv-xz]+\.)|(?:[^\W\d_]{1,2}\.){2,}")

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.core.closings import Closing, closing_in
+from bot.core.closings import QUESTION_MARKS, Closing, closing_in
 from bot.core.conversation import (
     SLACKS_OWN,
     Message,
@@ -26,13 +26,14 @@ from bot.core.conversation import (
     addresses_another,
     called_users,
     mentioned_users,
+    plain_command,
     with_names,
     without_address,
 )
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 STOP_WORD = "stop"
-QUIET_WORDS = {"stay quiet", "please stay quiet", "stay quiet please", "stay quiet, please"}
+QUIET_WORDS = {f"{said} quiet{where}" for said in ("stay", "be", "keep") for where in ("", " here", " in this thread")}
 MAX_LINES = 8
 """How many lines without anybody else make a thread a conversation between the bot and one person again."""
 
@@ -242,11 +243,12 @@ def closing_of(message: Message, me: Identity) -> Closing | None:
 
 def ends_there(closing: Closing, last_words: str) -> bool:
     """Whether a closing needs no answer below an answer with this end: agreement to what the bot asked does."""
-    return closing is Closing.THANKS or "?" not in last_words[-LAST_CHARS:]
+    return closing is Closing.THANKS or not set(QUESTION_MARKS).intersection(last_words[-LAST_CHARS:])
 
 
 def _words(message: Message, me: Identity) -> str:
-    return without_address(message.whole, me.user_id).strip(" .!\n").casefold()
+    words = without_address(message.whole, me.user_id)
+    return "" if "?" in words else plain_command(words)
 
 
 def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bot.core.closings import Closing
 from bot.core.conversation import File, Message, Question, ThreadKey, called_users
 from bot.core.triage import (
     MAX_CHARS,
@@ -16,8 +17,10 @@ from bot.core.triage import (
     Line,
     Participants,
     TriageRules,
+    ends_there,
     second_person_since,
     statement,
+    stop_in,
     transcript,
     triage,
 )
@@ -100,6 +103,37 @@ def test_mentions_are_found_in_linear_time(mark: str) -> None:
     began = time.process_time()
     assert "UBOT" not in called_users(f"lunch {mark * 20_000}")
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "stops"),
+    [
+        *(
+            (text, True)
+            for text in ("stop", "Stop!", "<@UBOT> please stop", "stop please", "no, stop.", "ok stop, thanks")
+        ),
+        *((text, False) for text in ("stop?", "stop it there", "don't stop", "> stop", "`stop`", "stop. go", "thanks")),
+    ],
+)
+def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
+    assert (stop_in(message(text, thread_ts="9.0"), ME) is not None) is stops
+    assert stop_in(message(text), ME) is None
+
+
+@pytest.mark.parametrize(
+    ("last_words", "needs_none"),
+    [
+        ("Done.", True),
+        ("Shall I send it?", False),
+        ("要不要我发送？", False),
+        ("هل أرسلها؟", False),
+        ("Ուղարկե՞մ։", False),
+        ("What is it? " + "It is this. " * 30, True),
+    ],
+)
+def test_agreement_answers_what_an_answer_has_asked_last(last_words: str, needs_none: bool) -> None:
+    assert ends_there(Closing.AGREEMENT, last_words) is needs_none
+    assert ends_there(Closing.THANKS, last_words)
 
 
 SUBTYPE, NO_PERSON = IgnoreReason.SUBTYPE, IgnoreReason.NO_PERSON

@@ -214,11 +214,13 @@ async def test_closing_that_is_edited_into_a_question_is_answered(stage: IntakeS
     [
         ("stay quiet", {}, 1),
         ("<@UBOT> please stay quiet.", {}, 1),
+        ("be quiet in this thread please", {}, 1),
+        ("ok, keep quiet here. Thanks!", {}, 1),
         ("<@UBOT> stay quiet about that", {}, 2),
         ("Stay quiet!", {"user_id": "U2"}, 1),
         ("<@UBOT> stay quiet", {"thread_ts": "0.5"}, 2),
     ],
-    ids=["words", "mention", "other words", "another person", "a thread without us"],
+    ids=["words", "mention", "other verb", "courtesy", "other words", "another person", "a thread without us"],
 )
 async def test_only_the_very_words_in_a_thread_of_ours_are_no_question(
     stage: IntakeStage, text: str, changes: dict[str, Any], asked: int
