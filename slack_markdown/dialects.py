@@ -131,18 +131,30 @@ def as_markdown(text: str) -> str:
     return rewritten(text, growing=False, kind=LeafKind.HEADING).text
 
 
+def _may_have_surplus_cells(markdown: str) -> bool:
+    """Whether a line may have more cells than some table has columns. Once it may, more text changes nothing."""
+    delimiters = [row for row in _DELIMITERS.findall(markdown) if "-" in row and ("|" in row or ":" in row)]
+    return bool(delimiters) and max(map(_most_cells, markdown.split("\n"))) > min(map(_most_cells, delimiters))
+
+
+def _most_cells(line: str) -> int:
+    """Returns how many cells a line has, if no `|` is escaped."""
+    return line.strip(" \t\r>").removeprefix("|").removesuffix("|").count("|") + 1
+
+
 def added_chars(markdown: str) -> int:
     """Returns the most characters by which rewriting makes a source longer, beside those for each `<`."""
     targets: list[str] = _LONGER_TARGET.findall(markdown)
     added = 2 * sum(target.count(" ") + target.count("\t") for target in targets)
     if _LONGER_LINES.search(markdown):
         added += 2 * (markdown.count("\n") + markdown.count("\\begin"))
-    if "|" in markdown and _LONGER_CELLS.search(markdown):
+    if "|" in markdown and (_LONGER_CELLS.search(markdown) or _may_have_surplus_cells(markdown)):
         added += markdown.count("|") + 2 * sum(map(len, map(_UNSAFE.findall, _LONGER_TOKEN.findall(markdown))))
     return added
 
 
 _LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]")
+_DELIMITERS = re.compile(r"^[ \t>|:-]++(?=\r?\n)", re.MULTILINE)
 _LONGER_TOKEN = re.compile(r"<(?:https?:|mailto:|tel:)[^<>|\s]{1,1000}\|")
 _LONGER_TARGET = re.compile(rf"\]\([^\n]{{1,{MAX_CONSTRUCT_CHARS}}}")
 _LONGER_LINES = re.compile(r"\\\[|\\begin|\$\$|<pre", re.IGNORECASE)

@@ -48,11 +48,13 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 
 from slack_markdown.blocks import (
+    CELL_END,
     DEFINITION_START,
     BlockStructure,
     LeafBlock,
     LeafKind,
     SourceLine,
+    cell_count,
     code_content,
     definitions_end,
     is_ambiguous,
@@ -327,14 +329,37 @@ def _replacements_of(
             replacements += _longer_fences(markdown, leaf)
             replacements += escape_code(markdown, leaf.lines[0].start, leaf.lines[-1].end) if needs_parsing else ()
             continue
-        texts = [[line] for line in leaf.lines] if leaf.kind is LeafKind.TABLE else [leaf.lines]
-        for lines in texts if needs_parsing else []:
+        is_table = leaf.kind is LeafKind.TABLE
+        columns = cell_count(text_of(markdown, leaf.lines[:1])) if is_table else 0
+        for lines in [[line] for line in leaf.lines] if is_table else [leaf.lines]:
             text = text_of(markdown, lines)
-            if _needs_parsing(text, leaf.kind) or (definitions.destinations and "[" in text):
+            found: Sequence[Replacement] = ()
+            if needs_parsing and (_needs_parsing(text, leaf.kind) or (definitions.destinations and "[" in text)):
                 start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
-                kind = _kind_of_text(markdown, leaf)
-                replacements += _in_source(lines, _inline_replacements(text, start, definitions, kind))
+                found = _inline_replacements(text, start, definitions, _kind_of_text(markdown, leaf))
+            if is_table and text.count("|") >= columns:
+                found = sorted([*found, *_surplus_cells(text, columns, found)])
+            replacements += _in_source(lines, found) if found else ()
     return sorted(replacements)
+
+
+def _surplus_cells(row: str, columns: int, found: Sequence[Replacement]) -> Iterator[Replacement]:
+    """Yields what joins a row's surplus cells to the one in the last column: Slack would leave them out.
+
+    `found`: the row's other replacements, in order.
+    """
+    begins = len(row) - len(row.lstrip().removeprefix("|"))
+    bare = row.rstrip()
+    end = len(bare) - (bare.endswith("|") and not bare.endswith("\\|"))
+    starts = [replacement.start for replacement in found]
+    column = 1
+    for cell in CELL_END.finditer(row, begins, end):
+        before = bisect(starts, cell.start()) - 1
+        if before >= 0 and cell.start() < found[before].end:
+            continue
+        if column >= columns:
+            yield Replacement(cell.start(), cell.start(), "\\")
+        column += 1
 
 
 def _longer_fences(markdown: str, leaf: LeafBlock) -> Iterator[Replacement]:

@@ -251,6 +251,18 @@ FORMULAS = [
 ]
 
 
+SURPLUS_CELLS = [
+    (f"{CELLS}string | number | A union |\n", f"{CELLS}string | number \\| A union |"),
+    (f"{CELLS}1 | 2 | 3\n| 4 | 5 | 6 | 7 |", f"{CELLS}1 | 2 \\| 3\n| 4 | 5 \\| 6 \\| 7 |"),
+    (f"{CELLS}`a|b` | c | **d**", f"{CELLS}`a\\|b` | c \\| **d**"),
+    (f"{CELLS}a \\| b | c |\n| d |", f"{CELLS}a \\| b | c |\n| d |"),
+    (f"{CELLS}\\(a|b\\) | <https://a.b|c> | d", f"{CELLS}`a\\|b` | [c](https://a.b) \\| d"),
+    ("> | a |\n> |:-:|\n> | 1 | 2 |\n", "> | a |\n> |:-:|\n> | 1 \\| 2 |"),
+    ("```\n| a |\n|---|\n| 1 | 2 |\n```", "```\n| a |\n|---|\n| 1 | 2 |\n```"),
+]
+"""Slack leaves out cells that have no column."""
+
+
 DISPLAYS = [
     ("$$\na = b\n\n+ c\n$$\n\nThen.", "`a = b`\n`+ c`\n\nThen."),
     ("$$\na\n- b\n= c\n$$\nafter", "`a`\n`- b`\n`= c`\nafter"),
@@ -308,6 +320,7 @@ ROWS = (
     + ADDRESSES
     + CLOSED_GAPS
     + FORMULAS
+    + SURPLUS_CELLS
     + DISPLAYS
     + APART
     + UNCHANGED
@@ -325,7 +338,7 @@ def test_no_beginning_is_appended_that_changes(written: str, sent: str) -> None:
     assert all(sent.startswith(stable_prefix(written[:k])) for k in range(len(written) + 1))
 
 
-@pytest.mark.parametrize(("written", "sent"), CELL_ENDS + BREAKS + TAGS + SLACK + FORMULAS + DISPLAYS)
+@pytest.mark.parametrize(("written", "sent"), CELL_ENDS + BREAKS + TAGS + SLACK + FORMULAS + SURPLUS_CELLS + DISPLAYS)
 def test_no_frame_shows_half_a_mark(written: str, sent: str) -> None:
     for k in range(len(written) + 1):
         frame = rendered(written[:k], growing=True)
