@@ -23,9 +23,14 @@ class SignInAddresses:
         # Some browsers copy an address without its scheme.
         self._begin = frozenset(f"{uri.partition('://')[2]}?" for uri in redirect_uris)
 
+    def are_in(self, text: str) -> bool:
+        """Returns whether a text has such an address."""
+        # Another address may carry one in its query.
+        return any(begin in part for begin in self._begin for part in (text, unquote(text)))
+
     def removed(self, text: str) -> str:
         """Returns a text with a placeholder for each such address, and for each code beside one."""
-        if not self._are_in(text):
+        if not self.are_in(text):
             return text
         return _CODE.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
 
@@ -34,18 +39,15 @@ class SignInAddresses:
         return replace(message, text=self.removed(message.text), attached=self.removed(message.attached))
 
     def removed_from_question(self, question: Question) -> Question:
-        """Returns a question with placeholders in its text and what is attached."""
-        if not self._are_in(question.text):
+        """Returns a question with placeholders in its text and what is attached, and whether its asker wrote one."""
+        if not self.are_in(question.text):
             return question
-        message = self.removed_from(question.as_message())
-        return replace(question, text=message.whole, attached_chars=message.attached_chars)
-
-    def _are_in(self, text: str) -> bool:
-        # Another address may carry one in its query.
-        return any(begin in part for begin in self._begin for part in (text, unquote(text)))
+        message, had_sign_in = self.removed_from(question.as_message()), self.are_in(question.own_text)
+        text, attached_chars = message.whole, message.attached_chars
+        return replace(question, text=text, attached_chars=attached_chars, had_sign_in=had_sign_in)
 
     def _without(self, word: re.Match[str]) -> str:
-        if not self._are_in(word[0]):
+        if not self.are_in(word[0]):
             return word[0]
         at = min((at for begin in self._begin if (at := word[0].find(begin)) >= 0), default=0)
         before, address = word[0][:at].removesuffix("https://").removesuffix("http://"), word[0][at:]

@@ -113,6 +113,8 @@ class MessageShortcut:
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.naming_admins_plainly(denial)
+        if self.workspace.sign_in_addresses.are_in(submitted.text):
+            return texts.accounts.PASTED_IN_MESSAGE
         try:
             await self.ask_once(user_id, submitted.view_id, about, submitted.text)
         except StoreError as error:

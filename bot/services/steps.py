@@ -85,7 +85,7 @@ class Steps:
         is_asked = any(question.files or without_address(question.text, me) for question in questions)
         if not (is_asked or await self.prompt_builder.reads_posts_before(attempt.job.question)):
             return End(EndReason.NOTHING_ASKED, texts.answers.HELP)
-        if any(texts.accounts.ADDRESS_REMOVED in question.text for question in questions):
+        if any(question.had_sign_in for question in questions):
             return End(EndReason.NOTHING_ASKED, texts.accounts.PASTED_IN_MESSAGE)
         offer = await self.tool_calls.offer(attempt.job)
 

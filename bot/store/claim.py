@@ -367,7 +367,8 @@ async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) 
     rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
 
     def may_join(row: sa.Row[Any]) -> bool:
-        return row.attempts == 0 and row.user_id == job.question.user_id and not row.files and not row.from_bot
+        has_more = row.files or row.from_bot or row.had_sign_in
+        return row.attempts == 0 and row.user_id == job.question.user_id and not has_more
 
     joined = list(takewhile(may_join, rows))
     if joined:

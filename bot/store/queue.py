@@ -188,7 +188,8 @@ class QuestionQueue(WorkerOperations):
         if edited_ts < (row.edited_ts or ""):
             return True
         values = {"text": question.text, "files": file_values(question), "attached_chars": question.attached_chars}
-        await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**values, edited_ts=edited_ts))
+        values |= {"had_sign_in": question.had_sign_in, "edited_ts": edited_ts}
+        await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
         if (row.text, row.files) == (question.text, file_values(question)):
             return True
         now, answered_by = self._now(), row.answered_with or row.id

@@ -65,7 +65,8 @@ def question_of(row: sa.Row[Any]) -> Question:
         files,
         row.from_bot,
         row.attached_chars,
-        schedule=row.schedule_id,
+        row.schedule_id,
+        row.had_sign_in,
     )
 
 
@@ -83,6 +84,7 @@ def queued_values(question: Question, now: float) -> dict[str, Any]:
         "files": file_values(question),
         "from_bot": question.from_bot,
         "attached_chars": question.attached_chars,
+        "had_sign_in": question.had_sign_in,
         "status": Status.QUEUED.value,
         "created_at": now,
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0010"
+REVISION = "0011"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -69,6 +69,8 @@ jobs = sa.Table(
     sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
     # How many of the text's last characters the asker didn't write.
     sa.Column("attached_chars", sa.Integer, nullable=False, server_default="0"),
+    # Whether the asker wrote the address of a sign-in, for which a placeholder stands in the text.
+    sa.Column("had_sign_in", sa.Boolean, nullable=False, server_default=sa.false()),
     # The newest edit of the question: one that Slack delivers late must not undo it.
     sa.Column("edited_ts", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),

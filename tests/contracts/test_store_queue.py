@@ -252,8 +252,8 @@ async def test_deleted_question_leaves_no_file_to_answer_about(store: Stores) ->
 
 @pytest.mark.parametrize(
     ("changes", "restarts"),
-    [({"files": (FILE,)}, True), ({"attached_chars": 2}, False)],
-    ids=["files", "where the words end"],
+    [({"files": (FILE,)}, True), ({"attached_chars": 2}, False), ({"had_sign_in": True}, False)],
+    ids=["files", "where the words end", "what was removed"],
 )
 async def test_edit_of_files_restarts_the_answer_and_all_of_an_edit_is_stored(
     store: Stores, changes: dict[str, Any], restarts: bool
@@ -275,8 +275,9 @@ async def test_edit_of_files_restarts_the_answer_and_all_of_an_edit_is_stored(
         (asked(2), True),
         (replace(asked(2), files=(FILE,)), False),
         (replace(asked(2), from_bot=True), False),
+        (replace(asked(2), had_sign_in=True), False),
     ],
-    ids=["plain", "with a file", "by a bot"],
+    ids=["plain", "with a file", "by a bot", "with the address of a sign-in"],
 )
 async def test_running_answer_takes_along_only_plain_questions(
     store: Stores, follow_up: Question, is_taken: bool

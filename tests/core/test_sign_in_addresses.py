@@ -1,5 +1,7 @@
 """Addresses of sign-ins in messages, and the placeholder in their place."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.core import texts
@@ -76,5 +78,7 @@ def test_question_keeps_which_part_is_attached() -> None:
         Question(question.thread, "1.0", "U1", question.text, attached_chars=len(attached), schedule=3)
     )
     assert (question.own_text, question.attached, question.schedule) == ("what is it?", f"&gt; {GONE}", 3)
+    assert not question.had_sign_in, "somebody else wrote it"
+    assert ADDRESSES.removed_from_question(replace(question, text=HERE, attached_chars=0)).had_sign_in
     as_it_was = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "two \n\n lines ", attached_chars=2)
     assert ADDRESSES.removed_from_question(as_it_was) is as_it_was

@@ -518,6 +518,8 @@ async def test_address_in_a_message_is_used_for_nothing_and_never_read_again(
     stage.vendor.script(by_results(calls("", (READ_CHANNEL, {})), says("I see.")))
     await stage.sandbox.say("ada", message.channel, "and now?")
     await says_here("I see.", message.channel)
+    await stage.sandbox.say("ada", message.channel, f"what does {texts.accounts.ADDRESS_REMOVED} mean?")
+    await stage.sandbox.wait_for(lambda: len([one for one in stage.bots(message.channel) if "I see." in shown(one)]) == 2)
     await stage.sandbox.say("ada", message.channel, f"remember that my page is {address}")
     await says_here("Remembered", message.channel)
     # Another person's post, and an edited question.

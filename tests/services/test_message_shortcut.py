@@ -13,6 +13,7 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, StoreError
@@ -389,6 +390,14 @@ async def test_modal_of_a_person_without_access_asks_nothing() -> None:
     stage = staged()
     stage.askers.denied = Denial.GUEST
     assert await stage.shortcut.ask("U1", SubmittedQuestion("V1", ABOUT, "Until when?")) == Denial.GUEST
+    assert stage.records.asked == []
+
+
+async def test_modal_with_the_address_of_a_sign_in_asks_nothing() -> None:
+    stage = staged()
+    stage.shortcut.workspace.sign_in_addresses = SignInAddresses(["https://typist.example/oauth/callback"])
+    asked = SubmittedQuestion("V1", ABOUT, "What is https://typist.example/oauth/callback?code=1&state=2")
+    assert await stage.shortcut.ask("U1", asked) == texts.accounts.PASTED_IN_MESSAGE
     assert stage.records.asked == []
 
 
