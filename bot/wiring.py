@@ -275,8 +275,7 @@ def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, probes: 
     # Only now: it imports the SDK and cryptography.
     from bot.accounts.sign_ins import SignIns
 
-    tell, telemetry = workspace.outbox_sender.tell, workspace.telemetry
-    sign_ins = SignIns(stores.accounts, settings.secret_keys, servers, stores.clock, tell, telemetry)
+    sign_ins = SignIns(stores.accounts, settings.secret_keys, servers, stores.clock, workspace.telemetry)
     probes.arrived = sign_ins.arrived
     return sign_ins
 

@@ -55,7 +55,7 @@ class Connections:
         held = self._open.get(owner)
         refused = held.token if held is not None and held.server.wants_sign_in else ""
         try:
-            token = await self._sign_ins.token(owner, refused)
+            token = await self._sign_ins.token(owner, refused, question)
         except SignInFailed as error:
             raise ServerDown(str(error)) from None
         # Another question may have changed it meanwhile.

@@ -18,8 +18,9 @@ from mcp.client.auth.utils import issuers_match
 
 from bot.accounts import oauth
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, Tokens
-from bot.clock import Background, Clock, insist
+from bot.clock import Clock, insist
 from bot.core import texts
+from bot.core.conversation import Question
 from bot.core.sign_in_addresses import CODE_LETTERS
 from bot.mcp.config import HttpTransport, ServerConfig, SignInConfig
 from bot.store.accounts import REFRESH_S, Accounts, Owner, Still
@@ -36,7 +37,6 @@ EARLY_S = 60.0
 LOOK_AGAIN_S = 0.1
 CLOSE_WITHIN_S = 2.0
 SIGN_OUT_TRIES = 3
-TOLD_WITHIN_S = 60.0
 MAX_REVOKING = 8
 """How many tokens are revoked at once."""
 POLL_FOR_S = 120.0
@@ -98,8 +98,8 @@ async def _always() -> bool:
 class SignIns:
     """Signs people in to MCP servers. Several processes may do it at once.
 
-    `tell` sends a sentence to a person. `changed` is called with a person who has signed in or out here, `revoked` with
-    an owner whose tokens a server has revoked.
+    `changed` is called with a person who has signed in or out here, `revoked` with an owner whose tokens a server has
+    revoked.
     """
 
     def __init__(
@@ -108,7 +108,6 @@ class SignIns:
         keys: Iterable[str],
         servers: Iterable[ServerConfig],
         clock: Clock,
-        tell: Callable[[str, str], Coroutine[Any, Any, None]] | None = None,
         telemetry: Telemetry = OFF,
     ) -> None:
         self._accounts = accounts
@@ -122,8 +121,6 @@ class SignIns:
         self._known: dict[str, _Known] = {}
         self._learning: dict[str, asyncio.Lock] = {}
         self._under_way: set[asyncio.Task[None]] = set()
-        self._tell = tell
-        self._telling = Background()
         self._telemetry = telemetry
         self._revoking = asyncio.Semaphore(MAX_REVOKING)
         self.changed: Callable[[str], None] = lambda _: None
@@ -292,7 +289,7 @@ class SignIns:
     async def is_signed_in(self, owner: Owner) -> bool:
         """Returns whether an account can be used; if not, the caller says so. Raises StoreError, TimeoutError."""
         try:
-            return owner.server in self._transports and await self.token(owner, tells=False) is not None
+            return owner.server in self._transports and await self.token(owner) is not None
         except SignInFailed as error:
             raise TimeoutError(f"MCP server {owner.server}: {error}") from None
 
@@ -318,11 +315,11 @@ class SignIns:
                 return True
         return False
 
-    async def token(self, owner: Owner, refused: str = "", *, tells: bool = True) -> str | None:
+    async def token(self, owner: Owner, refused: str = "", question: Question | None = None) -> str | None:
         """Returns a person's access token, refreshed if it ends soon; None if they aren't signed in anymore.
 
-        `refused`: a token that the server takes no longer. `tells`: whether to tell the person that the sign-in ended.
-        Raises SignInFailed if the refresh may work later, and StoreError.
+        `refused`: a token that the server takes no longer. `question`: theirs that needs it. If the server doesn't
+        renew the sign-in, it has them told. Raises SignInFailed if the refresh may work later, and StoreError.
         """
         is_renewed = False
         while (secret := await self._accounts.secret(owner)) is not None:
@@ -337,7 +334,7 @@ class SignIns:
             if not account.tokens.refresh_token:
                 await self._end(owner, secret)
             elif await self._accounts.begin_refresh(owner, secret):
-                await asyncio.shield(self._in_background(self._refresh(owner, secret, account, tells=tells)))
+                await asyncio.shield(self._in_background(self._refresh(owner, secret, account, question)))
                 is_renewed = True
             else:
                 # Another process refreshes them. If it dies, its time ends.
@@ -364,19 +361,14 @@ class SignIns:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("refresh failed: %s", type(error).__name__)
 
-    async def _refresh(self, owner: Owner, secret: str, account: _Account, *, tells: bool) -> None:
+    async def _refresh(self, owner: Owner, secret: str, account: _Account, question: Question | None) -> None:
         try:
             async with asyncio.timeout(REFRESH_S / 2):
                 url = self._transports[owner.server].url
                 tokens = await oauth.refreshed(account.at, account.client, account.tokens, url)
         except (SignInFailed, TimeoutError) as error:
             if isinstance(error, SignInFailed) and error.is_final:
-                # Only the process that ends the account tells the person.
-                if await self._end(owner, secret) and tells and self._tell is not None:
-                    failure = f"user {owner.user_id} not told that their sign-in to {owner.server} has ended"
-                    told = self._tell(owner.user_id, texts.accounts.sign_in_ended(owner.server))
-                    self._telling.start(told, failure, TOLD_WITHIN_S)
-                return
+                return await self._end(owner, secret, question)
             await self._accounts.end_refresh(owner, secret, secret)
             raise SignInFailed(str(error) or "its authorization server doesn't answer") from None
         renewed = replace(account, tokens=tokens)
@@ -403,13 +395,12 @@ class SignIns:
         content = self._vault.opened(self._labels(owner), secret)
         return None if content is None else _Account.of(content)
 
-    async def _end(self, owner: Owner, secret: str) -> bool:
-        """Ends an account whose tokens are worth nothing; returns False if another process did, or it has changed."""
-        if is_ended := await self._accounts.end(owner, secret, "ended"):
+    async def _end(self, owner: Owner, secret: str, question: Question | None = None) -> None:
+        """Ends an account whose tokens are worth nothing, unless it has changed. For a question, its owner is told."""
+        if await self._accounts.end(owner, secret, "ended", found_by=question):
             log.info("MCP server %s: the sign-in of user %s has ended", owner.server, owner.user_id)
             self._telemetry.account_changed("ended")
             self.changed(owner.user_id)
-        return is_ended
 
     def _sealed(self, owner: Owner, account: _Account) -> str:
         lives_s = account.tokens.lives_s

@@ -64,11 +64,18 @@ class OutboxKind(StrEnum):
     """The job's usage has passed a mark of a cap: tell the Typist admins once."""
     TELL_PAUSE = "tell_pause"
     """The job is a run that was skipped, or whose end has paused its schedule: tell the people there once."""
+    TELL_SIGNED_OUT = "tell_signed_out"
+    """The job found that a server didn't renew its asker's sign-in: tell them once."""
 
 
 ABOUT_APPROVALS = (OutboxKind.ASK_APPROVAL, OutboxKind.SHOW_DECISION)
 """Due only while the job waits."""
-ABOUT_NO_REPLY = (OutboxKind.TELL_ADMINS, OutboxKind.TELL_PAUSE, OutboxKind.POST_QUESTION)
+ABOUT_NO_REPLY = (
+    OutboxKind.TELL_ADMINS,
+    OutboxKind.TELL_PAUSE,
+    OutboxKind.TELL_SIGNED_OUT,
+    OutboxKind.POST_QUESTION,
+)
 """Due at any time, also while the job is live or has no message yet."""
 EDITS_END = (OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES, OutboxKind.SHOW_VERSION)
 """About the end of one version of an answer."""
@@ -97,4 +104,4 @@ class OutboxEntry:
     ask_ts: str | None = None
     """The message that asks for an approval and isn't deleted yet."""
     about: str = ""
-    """The CapNotice that admins are told, the person who wants a canvas, or EDITED."""
+    """The CapNotice that admins are told, the server of a sign-in, the person who wants a canvas, or EDITED."""

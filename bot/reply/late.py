@@ -135,9 +135,10 @@ class OutboxSender:
                 log.warning("notice about a cap sent without its chart: %s", refused)
                 await self._threads.post(user_id, None, **plain.message(cap_notice_blocks(sentence, unit, ())))
 
-    async def tell(self, user_id: str, sentence: str) -> None:
-        """Sends a sentence to a person's direct message."""
-        await self._threads.post(user_id, None, text=sentence, blocks=remark(sentence))
+    async def tell(self, user_id: str, sentence: str, still: Callable[[], bool] = lambda: True) -> None:
+        """Sends a sentence to a person's direct message, unless `still()` is False by then."""
+        with only_while(still):
+            await self._threads.post(user_id, None, text=sentence, blocks=remark(sentence))
 
     async def _earlier(self, entry: OutboxEntry, metadata: Payload) -> str | None:
         """Returns the ts of the message that an earlier try has posted."""

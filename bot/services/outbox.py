@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+from bot.core import texts
 from bot.core.access import admins_named
 from bot.core.calls import asks_of
 from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, wait_s
@@ -179,6 +180,9 @@ class Outbox:
                 await self.cap_notices.send(entry, in_time)
             case OutboxKind.TELL_PAUSE:
                 await self.runs.tell(entry, in_time)
+            case OutboxKind.TELL_SIGNED_OUT:
+                sentence = texts.accounts.sign_in_ended(entry.about)
+                await self.workspace.outbox_sender.tell(entry.question.user_id, sentence, in_time)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store import audit
+from bot.core.conversation import Question
+from bot.core.outbox import OutboxKind
+from bot.store import audit, outbox
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import put
-from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
+from bot.store.rows import in_thread, put
+from bot.store.schema import accounts, jobs, oauth_clients, schedules, sign_ins
 
 SIGN_IN_S = 600.0
 """How long a person has between the link to the server's page and the pasted address."""
@@ -159,14 +161,27 @@ class Accounts(Operations):
         return (await connection.execute(ended)).rowcount > 0
 
     @writes
-    async def end(self, connection: AsyncConnection, owner: Owner, secret: str, why: str, by: str = "") -> bool:
+    async def end(
+        self,
+        connection: AsyncConnection,
+        owner: Owner,
+        secret: str,
+        why: str,
+        by: str = "",
+        found_by: Question | None = None,
+    ) -> bool:
         """Removes an account, unless it has changed since this secret was read; returns whether it is removed.
 
-        `by`: the admin who does it, or else the owner.
+        `by`: the admin who does it, or else the owner. `found_by`: the owner's question for which they are told.
         """
+        now = self._now()
         if not (await connection.execute(sa.delete(accounts).where(_has(owner, secret)))).rowcount:
             return False
-        await _note(connection, owner, why, self._now(), by or owner.user_id)
+        await _note(connection, owner, why, now, by or owner.user_id)
+        if found_by is not None:
+            its_jobs = sa.select(jobs.c.id).where(in_thread(found_by.thread), jobs.c.ts == found_by.ts)
+            job_ids = (await connection.scalars(its_jobs)).all()
+            await outbox.add(connection, OutboxKind.TELL_SIGNED_OUT, job_ids, now, owner.server)
         return True
 
     @reads

@@ -384,7 +384,7 @@ outbox_entries = sa.Table(
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
-    # What the entry is about, where the job doesn't say it: the CapNotice that admins are told, who wants a canvas.
+    # What the entry is about, where the job doesn't say it: such as the CapNotice that admins are told.
     sa.Column("about", sa.Text, nullable=False, server_default=""),
     sa.Column("due_at", sa.Double, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),

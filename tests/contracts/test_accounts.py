@@ -21,6 +21,7 @@ from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, device
 from bot.accounts.sign_ins import SignIns, Vault
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
+from bot.core.outbox import OutboxKind
 from bot.core.schedules import Proposal, Rule
 from bot.errors import StoreError
 from bot.mcp.config import HttpTransport, ServerConfig, SignInConfig
@@ -228,26 +229,32 @@ async def test_refused_token_is_refreshed_and_a_refused_refresh_ends_the_account
     assert await timed.accounts.of("T1", "U1") == []
 
 
+ASKED = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
+
+
+async def is_told(stores: Stores) -> None:
+    """Checks that the outbox tells Ada once that her sign-in has ended."""
+    [entry] = await stores.outbox.claim_due(9)
+    assert (entry.kind, entry.question.user_id, entry.about) == (OutboxKind.TELL_SIGNED_OUT, "U1", "jira")
+    await stores.outbox.complete(entry)
+
+
 async def test_person_is_told_once_that_a_server_did_not_renew_their_sign_in(
     process: Process, clock: ManualClock, jira: SignInServer
 ) -> None:
-    told = []
-
-    async def tell(user_id: str, sentence: str) -> None:
-        told.append((user_id, sentence))
-
     stores = [await process(name, clock) for name in ("w1", "w2")]
-    both = [SignIns(one.accounts, (KEY,), (jira.config,), clock, tell) for one in stores]
+    both = [sign_ins(one, jira.config) for one in stores]
+    await stores[0].question_queue.enqueue("Ev1", ASKED)
     await signed_in(both[0], jira)
     clock.now_s += 3_600
     jira.people.is_down = True
     with pytest.raises(SignInFailed):
-        await both[0].token(ADA)
-    assert told == []
+        await both[0].token(ADA, "", ASKED)
+    assert await stores[0].outbox.claim_due(9) == []
     jira.people.is_down = False
     jira.people.refresh.clear()
-    assert await asyncio.gather(*(ours.token(ADA) for ours in both * 3)) == [None] * 6
-    assert told == [("U1", texts.accounts.sign_in_ended("jira"))]
+    assert await asyncio.gather(*(ours.token(ADA, "", ASKED) for ours in both * 3)) == [None] * 6
+    await is_told(stores[1])
     # Where a schedule pauses for it, its notice says so.
     await signed_in(both[0], jira)
     clock.now_s += 3_600
@@ -256,10 +263,34 @@ async def test_person_is_told_once_that_a_server_did_not_renew_their_sign_in(
     # A sign-out tells nobody.
     await signed_in(both[0], jira)
     assert await both[1].sign_out(ADA)
-    assert await both[0].token(ADA) is None
-    assert len(told) == 1
+    assert await both[0].token(ADA, "", ASKED) is None
+    assert await stores[0].outbox.claim_due(9) == []
     for ours in both:
         await ours.close()
+
+
+@pytest.mark.parametrize("commits", [False, True])
+async def test_person_is_told_of_an_ended_sign_in_although_a_process_died_as_it_recorded_the_end(
+    process: Process, clock: ManualClock, jira: SignInServer, commits: bool
+) -> None:
+    dying, other = [await process(name, clock) for name in ("w1", "w2")]
+    end = dying.accounts.end
+
+    async def dies(*arguments: Any, **options: Any) -> bool:
+        if commits:
+            await end(*arguments, **options)
+        raise asyncio.CancelledError
+
+    setattr(dying.accounts, "end", dies)  # noqa: B010
+    await other.question_queue.enqueue("Ev1", ASKED)
+    await signed_in(sign_ins(dying, jira.config), jira)
+    clock.now_s += 3_600
+    jira.people.refresh.clear()
+    with pytest.raises(asyncio.CancelledError):
+        await sign_ins(dying, jira.config).token(ADA, "", ASKED)
+    clock.now_s += 31
+    assert await sign_ins(other, jira.config).token(ADA, "", ASKED) is None
+    await is_told(other)
 
 
 @pytest.mark.parametrize(

@@ -128,11 +128,11 @@ class Process:
             await refresh(owner, *arguments, **options)
         self.spending.discard(owner)
 
-    async def _write(self, name: str, write: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    async def _write(self, name: str, write: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
         if name == "begin_refresh":
             with self._refreshes(arguments[0]):
-                return await self._in_some_way(name, write, *arguments)
-        return await self._in_some_way(name, write, *arguments)
+                return await self._in_some_way(name, partial(write, **options), *arguments)
+        return await self._in_some_way(name, partial(write, **options), *arguments)
 
     async def _in_some_way(self, name: str, write: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         way = self._plan.way(name)
