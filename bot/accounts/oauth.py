@@ -45,6 +45,12 @@ _OK = (200, 201)
 _GRANTS = ["authorization_code", "refresh_token"]
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING, SLOW_DOWN = "authorization_pending", "slow_down"
+_WHY = {
+    "access_denied": "access was not granted there",
+    "expired_token": "the code is too old",
+    "invalid_grant": "the code is too old, or used already",
+}
+"""What refusals of OAuth and RFC 8628 mean to a person, as the rest of a sentence."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -127,7 +133,8 @@ class DeviceCode(BaseModel):
 
 
 class _Refusal(BaseModel):
-    error: str
+    # Some servers send one with HTTP 200.
+    error: str = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +287,7 @@ async def confirmed(at: AuthorizationServer, client: Client, code: str, server_u
     data, headers = _authenticated(client, asked)
     answer = await _send("POST", at.token_endpoint, server_url, data=data, headers=headers)
     refusal = _read(_Refusal, answer.body)
-    if answer.status == HTTPStatus.BAD_REQUEST and refusal and refusal.error in (PENDING, SLOW_DOWN):
+    if refusal is not None and refusal.error in (PENDING, SLOW_DOWN):
         return refusal.error
     tokens = _tokens_in(answer)
     return tokens if tokens.scope else replace(tokens, scope=at.scope)
@@ -312,10 +319,12 @@ async def _tokens(at: AuthorizationServer, client: Client, asked: Mapping[str, s
 
 
 def _tokens_in(answer: _Answer) -> Tokens:
-    if answer.status not in _OK:
+    refusal = _read(_Refusal, answer.body)
+    if refusal is not None or answer.status not in _OK:
+        why = _WHY.get(refusal.error) if refusal is not None else None
         # 400 and 401 say that the code, the token or the client is worth nothing; others may pass.
-        is_final = answer.status in (400, 401)
-        raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})", is_final=is_final)
+        is_final = answer.status in (400, 401) or why is not None
+        raise SignInFailed(why or f"its authorization server refuses (HTTP {answer.status})", is_final=is_final)
     token = _read(OAuthToken, answer.body)
     if token is None or not token.access_token.isascii() or not token.access_token.isprintable():
         raise SignInFailed("its authorization server's answer can't be read")

@@ -18,12 +18,13 @@ from mcp.client.auth.utils import issuers_match
 
 from bot.accounts import oauth
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, Tokens
+from bot.accounts.waiting import Still
 from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.sign_in_addresses import CODE_LETTERS
 from bot.mcp.config import HttpTransport, ServerConfig, SignInConfig
-from bot.store.accounts import REFRESH_S, Accounts, Owner, Still
+from bot.store.accounts import REFRESH_S, Accounts, Owner
 from bot.telemetry import OFF, Telemetry
 
 KNOWN_FOR_S = 3_600.0
@@ -368,7 +369,8 @@ class SignIns:
                 tokens = await oauth.refreshed(account.at, account.client, account.tokens, url)
         except (SignInFailed, TimeoutError) as error:
             if isinstance(error, SignInFailed) and error.is_final:
-                return await self._end(owner, secret, question)
+                await self._end(owner, secret, question)
+                return
             await self._accounts.end_refresh(owner, secret, secret)
             raise SignInFailed(str(error) or "its authorization server doesn't answer") from None
         renewed = replace(account, tokens=tokens)

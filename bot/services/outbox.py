@@ -147,7 +147,7 @@ class Outbox:
             log.error("%s: failed, retrying later: %s", about, trace_of(error))
         return wait_s(entry.tries, had_no_turn=had_no_turn), None
 
-    async def _do(self, entry: OutboxEntry) -> str | None:  # noqa: C901
+    async def _do(self, entry: OutboxEntry) -> str | None:  # noqa: C901, PLR0912
         """Makes an entry's calls; returns the ts of a message that it posted."""
         until = self.stores.clock.monotonic() + TRY_WITHIN_S
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from bot.accounts.waiting import Waiting
 from bot.core import actions, texts
 from bot.core.actions import VOTES, ActionResponse, RecordedAnswer, ReplyAction, refusal
 from bot.core.calls import (
@@ -44,7 +45,7 @@ from bot.slack.views.arguments import EDIT_ARGUMENTS, EditedCall, arguments_moda
 from bot.slack.views.schedules import schedule_waiting
 from bot.slack.views.sign_in import ADDRESS_MODAL, PastedAddress
 from bot.store import Stores
-from bot.store.accounts import Owner, Waiting
+from bot.store.accounts import Owner
 
 if TYPE_CHECKING:
     from bot.accounts.sign_ins import SignIns

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bot.accounts.waiting import Waiting
 from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
@@ -62,7 +63,7 @@ from bot.slack.views.schedules import (
     schedules_modal,
 )
 from bot.store import Stores
-from bot.store.accounts import Owner, Waiting
+from bot.store.accounts import Owner
 
 if TYPE_CHECKING:
     from bot.accounts.sign_ins import SignIns

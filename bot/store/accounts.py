@@ -3,7 +3,6 @@
 An account's secret differs each time it is written, so it tells whether anybody has changed it since it was read.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -29,22 +28,6 @@ class Owner:
     team_id: str
     user_id: str
     server: str
-
-
-Still = Callable[[], Awaitable[bool]]
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What waits for a person's sign-in: a call of an answer, or a schedule that theirs has paused as it ended."""
-
-    owner: Owner
-    name: str
-    """Tells it from all else that waits: `state` is bound to it."""
-    still: Still
-    """Returns whether it waits now."""
-    go_on: Callable[[], Awaitable[str]]
-    """Has it go on once the person is signed in; returns what they read in a response, "" if they see it elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

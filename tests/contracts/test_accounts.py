@@ -743,15 +743,55 @@ async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write
     assert bool(token) == (not takes_effect)
 
 
-@pytest.mark.parametrize("refusal", ["access_denied", "expired_token", "canary-error"])
-async def test_code_that_is_refused_ends_at_once(process: Process, devices: SignInServer, refusal: str) -> None:
-    clock = InstantClock()
+@pytest.mark.parametrize(
+    ("status", "refusal", "why"),
+    [
+        (400, "access_denied", "access was not granted there"),
+        (200, "access_denied", "access was not granted there"),
+        (400, "expired_token", "the code is too old"),
+        (400, "invalid_grant", "the code is too old, or used already"),
+        (400, "canary-error", "its authorization server refuses (HTTP 400)"),
+    ],
+)
+async def test_code_that_is_refused_ends_at_once(
+    process: Process, devices: SignInServer, status: int, refusal: str, why: str
+) -> None:
+    clock, devices.people.refuses_with = InstantClock(), status
     ours = sign_ins(await process("w1", clock), devices.config)
-    (await by_device(ours, devices)).says = [refusal]
-    refused = texts.accounts.sign_in_failed("jira", "its authorization server refuses (HTTP 400)")
+    (await by_device(ours, devices)).says = ["authorization_pending", refusal]
+    refused = texts.accounts.sign_in_failed("jira", why)
     assert await ours.complete(ADA, CALL, None) == refused
     assert await ours.complete(ADA, CALL, None) == texts.accounts.CONFIRM_AGAIN
-    assert clock.sleeps == []
+    assert clock.sleeps == [7]
+
+
+@pytest.mark.parametrize(
+    ("has_tokens", "said"),
+    [(False, ""), (True, texts.accounts.sign_in_failed("jira", "the code is too old, or used already"))],
+)
+async def test_press_after_a_process_died_while_it_asked_ends_in_what_the_server_says(
+    process: Process, devices: SignInServer, has_tokens: bool, said: str
+) -> None:
+    clock = SteppedClock()
+    stores = await process("w1", clock)
+    dying, other = [sign_ins(one, devices.config) for one in (stores, await process("w2", clock))]
+    device = await by_device(dying, devices)
+
+    async def dies(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    setattr(stores.accounts, "take", dies)  # noqa: B010
+    device.agreed = "ada" if has_tokens else None
+    asking = asyncio.create_task(dying.complete(ADA, CALL, None))
+    if not has_tokens:
+        await clock.slept.get()
+        asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    device.agreed = "ada"
+    assert await other.complete(ADA, CALL, None) == texts.accounts.STILL_ASKING
+    clock.advance(131)
+    assert await other.complete(ADA, CALL, None) == said
 
 
 async def test_new_code_and_erasure_end_the_wait_for_the_old_one(process: Process, devices: SignInServer) -> None:

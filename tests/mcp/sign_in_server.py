@@ -88,6 +88,8 @@ class People(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, A
     is_down: bool = False
     """Whether refreshes fail."""
     devices: dict[str, Device] = field(default_factory=dict)
+    refuses_with: int = 400
+    """The HTTP status of what the server says to who asks with a device code."""
     interval_s: int = 7
     """How often a client may ask whether a person has confirmed a code."""
     documents_at: str = ""
@@ -182,13 +184,13 @@ class People(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, A
             self.reused.append(form["device_code"])
         device = self.devices.get(form["device_code"])
         if device is None or device.client_id != form["client_id"]:
-            return JSONResponse({"error": "invalid_grant"}, 400)
+            return JSONResponse({"error": "invalid_grant"}, self.refuses_with)
         if device.says:
-            return JSONResponse({"error": device.says.pop(0)}, 400)
+            return JSONResponse({"error": device.says.pop(0)}, self.refuses_with)
         if device.is_denied:
-            return JSONResponse({"error": "access_denied"}, 400)
+            return JSONResponse({"error": "access_denied"}, self.refuses_with)
         if device.agreed is None:
-            return JSONResponse({"error": "authorization_pending"}, 400)
+            return JSONResponse({"error": "authorization_pending"}, self.refuses_with)
         del self.devices[form["device_code"]]
         code = AuthorizationCode(
             code=form["device_code"],

@@ -519,7 +519,7 @@ async def test_address_in_a_message_is_used_for_nothing_and_never_read_again(
     await stage.sandbox.say("ada", message.channel, "and now?")
     await says_here("I see.", message.channel)
     await stage.sandbox.say("ada", message.channel, f"what does {texts.accounts.ADDRESS_REMOVED} mean?")
-    await stage.sandbox.wait_for(lambda: len([one for one in stage.bots(message.channel) if "I see." in shown(one)]) == 2)
+    await stage.sandbox.wait_for(lambda: sum("I see." in shown(one) for one in stage.bots(message.channel)) == 2)
     await stage.sandbox.say("ada", message.channel, f"remember that my page is {address}")
     await says_here("Remembered", message.channel)
     # Another person's post, and an edited question.
@@ -545,7 +545,7 @@ async def test_person_reads_why_a_sign_in_failed_and_may_try_again(stage: Stage,
     jira.people.codes.clear()
     assert await ada.submit({"address": address}) == {}
     [notice] = await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.ephemerals)
-    refused = "its authorization server refuses (HTTP 400)"
+    refused = "the code is too old, or used already"
     assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.accounts.sign_in_failed("jira", refused))
     assert await ada.submit({"address": await jira.visit(await link_in(stage, ada, message))}) == {}
     await ended(stage, message)

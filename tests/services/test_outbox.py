@@ -109,6 +109,10 @@ class Sender:
     async def clear_ask(self, entry: OutboxEntry) -> None:
         self.made.append("clear_ask")
 
+    async def tell(self, user_id: str, sentence: str, still: Callable[[], bool]) -> None:
+        self.made.append("tell")
+        self.still = still
+
 
 @dataclass
 class CanvasCalls:
@@ -231,6 +235,7 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
         (OutboxKind.ASK_APPROVAL, ["ask_approval"], "999999.000000"),
         (OutboxKind.CLEAR_ASK, ["clear_ask"], None),
         (OutboxKind.MAKE_CANVAS, ["write canvas"], None),
+        (OutboxKind.TELL_SIGNED_OUT, ["tell"], None),
     ],
 )
 async def test_each_kind_has_its_calls(kind: OutboxKind, calls: list[str], became: str | None) -> None:
@@ -280,8 +285,8 @@ async def test_reply_that_stays_keeps_its_canvases() -> None:
     assert stage.sender.made == ["remove"]
 
 
-@pytest.mark.parametrize("kind", [OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL])
-async def test_process_that_was_paused_mentions_nobody(kind: OutboxKind) -> None:
+@pytest.mark.parametrize("kind", [OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL, OutboxKind.TELL_SIGNED_OUT])
+async def test_process_that_was_paused_tells_nobody(kind: OutboxKind) -> None:
     stage = Stage(Entries([[entry(kind)]]))
     await stage.outbox._do(entry(kind))
     assert stage.sender.still()

@@ -35,8 +35,8 @@ NOT_GRANTED = "Access was not granted. Go back to Slack and press Sign in again,
 TRY_AGAIN = "I can't take your sign-in right now. Please reload this page in a minute."
 """What the page says at which a browser ends (bot/accounts/page.py)."""
 PASTED_IN_MESSAGE = (
-    "That's the address of a sign-in, and I don't use it here. Please delete it, and ask again. Then press Sign in, and "
-    "follow the steps there."
+    "That's the address of a sign-in, and I don't use it here. Please delete it, and ask again. Then press Sign in, "
+    "and follow the steps there."
 )
 ADDRESS_REMOVED = "[sign-in address removed]"
 """What stands for such an address in what Typist reads, records and sends to a model."""
