@@ -1,5 +1,6 @@
 """A member's sign-in to an MCP server, from the question to the answer, and what others can't do with it."""
 
+import gc
 import json
 import logging
 import re
@@ -10,6 +11,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
 
 from bot.accounts.sign_ins import SignIns
 from bot.core import texts
@@ -20,7 +23,7 @@ from bot.core.schedules import PauseReason
 from bot.mcp.config import HttpTransport, McpSetup, SignInConfig, ToolRules
 from bot.settings import Settings
 from bot.slack.views.schedules import ScheduleAction
-from bot.store import Stores
+from bot.store import Stores, schema
 from bot.store.accounts import Owner
 from slack_sandbox.client import Client
 from slack_sandbox.server import Sandbox, find_port
@@ -108,11 +111,20 @@ async def test_member_signs_in_and_the_same_answer_goes_on_with_their_account(st
 
 
 async def nothing_tells(caplog: pytest.LogCaptureFixture, vendor: VendorServer, stores: Stores, *secrets: str) -> None:
-    """Checks that no debug log, prompt or table has a token, a code or another secret in clear."""
+    """Checks that no debug log, prompt, table or object's repr has a token, a code or another secret in clear."""
     logged = [*map(logging.Formatter().format, (one for one in caplog.records if one.name.startswith("bot.")))]
+    ours = [one for one in gc.get_objects() if type(one).__module__.startswith(("bot.", "handlers."))]
     shown = [*logged, *(json.dumps(request.body) for request in vendor.requests), await dump_of(stores)]
     assert logged
-    assert not [one for one in shown for secret in ("canary", *secrets) if secret in one]
+    assert not [one for one in (*shown, *map(repr, ours)) for secret in ("canary", *secrets) if secret in one]
+
+
+async def verifier_in(stores: Stores) -> str:
+    """Returns the secret with which the code of the sign-in under way becomes tokens (RFC 7636)."""
+    async with stores.database.begin_read() as connection:
+        secret = str(await connection.scalar(sa.select(schema.sign_ins.c.secret)))
+    verifier: str = json.loads(Fernet(KEY).decrypt(secret))[1]["verifier"]
+    return verifier
 
 
 async def test_member_types_the_code_of_typists_page_where_browsers_reach_it(
@@ -142,11 +154,15 @@ async def test_member_types_the_code_of_typists_page_where_browsers_reach_it(
                 assert escape(texts.accounts.LINK_IS_OLD) in await again.text()
         [code] = re.findall("[A-Z]{4}-[A-Z]{4}", shown_there)
         assert await ada.submit({"address": "BCDF-GHJK"}) == {"address": texts.accounts.CODE_IS_WRONG}
-        state = address.rpartition("state=")[2]
-        await nothing_tells(caplog, vendor, another_process, state, code, code.replace("-", ""))
+        secrets = address.rpartition("state=")[2], code, code.replace("-", ""), await verifier_in(another_process)
+        await nothing_tells(caplog, vendor, another_process, *secrets)
         assert await ada.submit({"address": code}) == {}
         assert shown(await ended(stage, message)).startswith("Found it.")
-        await nothing_tells(caplog, vendor, another_process, state, code, code.replace("-", ""))
+        await nothing_tells(caplog, vendor, another_process, *secrets)
+        async with aiohttp.ClientSession() as admin, admin.get(f"http://localhost:{port}/metrics") as metrics:
+            counted = await metrics.text()
+        assert 'typist_accounts_total{change="signed_in"} 1.0' in counted
+        assert not [secret for secret in ("canary", "jira", "U0ADA", *secrets) if secret in counted]
         assert texts.accounts.signed_in("jira") in shown(await ended(stage, message))
     results = [one["content"] for one in vendor.requests[-1].body["messages"] if one["role"] == "tool"]
     assert "You are ada." in results[-1]
@@ -353,20 +369,17 @@ async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
     await ours.close()
 
 
-async def test_debug_log_has_no_code_state_verifier_or_token(
-    stage: Stage, jira: SignInServer, caplog: pytest.LogCaptureFixture
+async def test_code_state_verifier_and_token_of_a_pasted_address_are_nowhere_in_clear(
+    stage: Stage, jira: SignInServer, another_process: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     ada = stage.sandbox.client("ada")
     message = await asked_to_sign_in(stage)
     address = await jira.visit(await link_in(stage, ada, message))
+    secrets = address.rpartition("state=")[2], await verifier_in(another_process)
     await ada.submit({"address": address})
     await ended(stage, message)
-    formatted = logging.Formatter().format
-    ours = "\n".join(formatted(record) for record in caplog.records if record.name.startswith("bot."))
-    state = address.rpartition("state=")[2]
-    assert not [word for word in ("canary", state) if word in ours]
-    assert not [request for request in stage.vendor.requests if "canary" in json.dumps(request.body)]
+    await nothing_tells(caplog, stage.vendor, another_process, *secrets)
 
 
 async def test_member_signs_out_where_they_see_their_accounts(stage: Stage, jira: SignInServer) -> None:
