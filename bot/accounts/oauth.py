@@ -44,9 +44,9 @@ MAX_LIVES_S = 10 * 365 * 24 * 3600
 _OK = (200, 201)
 _GRANTS = ["authorization_code", "refresh_token"]
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-PENDING, SLOW_DOWN = "authorization_pending", "slow_down"
+PENDING, SLOW_DOWN, DENIED = "authorization_pending", "slow_down", "access_denied"
 _WHY = {
-    "access_denied": "access was not granted there",
+    DENIED: "access was not granted there",
     "expired_token": "the code is too old",
     "invalid_grant": "the code is too old, or used already",
 }

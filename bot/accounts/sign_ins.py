@@ -226,7 +226,8 @@ class SignIns:
         if content is None or "brought" in content or not self.shows_code(owner.server):
             return texts.accounts.LINK_IS_OLD, ""
         if "code" not in brought:
-            return texts.accounts.NOT_GRANTED, ""
+            is_denied = brought.get("error") == oauth.DENIED
+            return texts.accounts.NOT_GRANTED if is_denied else texts.accounts.FAILED_THERE, ""
         code = "".join(secrets.choice(CODE_LETTERS) for _ in range(_CODE_CHARS))
         sealed = self._vault.sealed(self._labels(owner), {**content, "brought": brought})
         if not await self._accounts.arrive(state_hash, _hash(code), sealed):
@@ -240,7 +241,9 @@ class SignIns:
             return texts.accounts.NOT_THE_ADDRESS
         if not await self._accounts.is_open(_hash(query.get("state", "")), owner, call):
             return self._is_old(owner)
-        return texts.accounts.DENIED_THERE if "code" not in query else ""
+        if query.get("error") == oauth.DENIED:
+            return texts.accounts.DENIED_THERE
+        return texts.accounts.FAILED_THERE if "code" not in query else ""
 
     async def complete(self, owner: Owner, call: str, address: str | None, still: Still = _always) -> str:
         """Signs a person in with an address or a code, which work once; returns why not, as a sentence, "" if they do.

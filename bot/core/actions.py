@@ -141,7 +141,9 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
             | ReplyAction.ARGUMENTS
             | ReplyAction.ARGUMENTS_JSON
         ):
-            return None if answer.state is AnswerState.GROWING else texts.approvals.NOTHING_TO_DECIDE
+            is_sign_in = action is ReplyAction.SIGN_IN
+            gone = texts.accounts.NOTHING_WAITS if is_sign_in else texts.approvals.NOTHING_TO_DECIDE
+            return None if answer.state is AnswerState.GROWING else gone
         case ReplyAction.FEEDBACK:
             if live:
                 return texts.actions.ANSWER_UNFINISHED

@@ -346,7 +346,7 @@ class ReplyActions:
     async def _waiting_call(self, press: Press) -> Waiting | str:
         answer, pressed, sentence = await self.judged(press)
         if sentence is not None or answer is None or pressed is None or not _waits_for_sign_in(pressed):
-            return sentence or texts.approvals.NOTHING_TO_DECIDE
+            return sentence or texts.accounts.NOTHING_WAITS
         owner = Owner(press.thread.team_id, press.user_id, str(pressed.call.arguments.get("server")))
 
         async def still() -> bool:

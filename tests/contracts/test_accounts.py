@@ -89,7 +89,8 @@ CHANGES: Sequence[tuple[Callable[[str], str], str]] = [
     (lambda address: "what is open?", texts.accounts.NOT_THE_ADDRESS),
     (lambda address: "http://[", texts.accounts.NOT_THE_ADDRESS),
     (lambda address: f"{address.partition('?')[0]}?code=x", texts.accounts.ADDRESS_IS_OLD),
-    (lambda address: address.replace("code=", "error="), texts.accounts.DENIED_THERE),
+    (lambda address: address.replace("code=", "error=access_denied&x="), texts.accounts.DENIED_THERE),
+    (lambda address: address.replace("code=", "error="), texts.accounts.FAILED_THERE),
     (lambda address: f" {address.removeprefix('http://')}\n", ""),
 ]
 
@@ -167,6 +168,7 @@ async def test_page_takes_what_a_browser_brings_once_and_in_time(
     for wrong in ("", "x", f"state={state}", f"{query}&state=x", f"{query}&code=x", "code=x&state=x", "&" * 8_000):
         assert await ours.arrived(wrong) == (texts.accounts.LINK_IS_OLD, ""), wrong
     assert await ours.arrived(f"error=access_denied&state={state}") == (texts.accounts.NOT_GRANTED, "")
+    assert await ours.arrived(f"error=server_error&state={state}") == (texts.accounts.FAILED_THERE, "")
     # A server that isn't in the file anymore, and a Typist that has lost its address.
     for other in (sign_ins(timed), sign_ins(timed, jira.config)):
         assert await other.arrived(query) == (texts.accounts.LINK_IS_OLD, "")

@@ -106,6 +106,8 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.DELETE, WHOLE, None),
     *((action, GROWING, None) for action in (ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ARGUMENTS)),
     *((action, WHOLE, texts.approvals.NOTHING_TO_DECIDE) for action in (ReplyAction.APPROVE, ReplyAction.DENY)),
+    (ReplyAction.SIGN_IN, GROWING, None),
+    (ReplyAction.SIGN_IN, WHOLE, texts.accounts.NOTHING_WAITS),
     (ReplyAction.DETAILS, WHOLE, None),
 ]
 

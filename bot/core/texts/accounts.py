@@ -52,11 +52,19 @@ def enter_there(code: str) -> str:
     return f"Sign in there, make sure that the page shows or gets this code, and agree: {code}"
 
 
-NOTHING_WAITS = "Nothing waits for this sign-in anymore, so I didn't keep it."
+NOTHING_WAITS = "Nothing waits for this sign-in anymore, so I didn't use it. If you still need it, ask me again."
 NOT_SET_UP = "sign-ins to it aren't set up anymore"
-NOT_THE_ADDRESS = "That's not the address of the page that didn't open. It begins with http://127.0.0.1:"
+NOT_THE_ADDRESS = (
+    "That's not the address of the page that didn't open. That one begins with http://127.0.0.1: If you see an error "
+    "of the server in its place, ask your Typist admin."
+)
 ADDRESS_IS_OLD = "This address is from another sign-in, too old, or used already. Close this, and press Sign in again."
 DENIED_THERE = "The page says that access was not granted. Close this, and press Sign in again, or Not now."
+FAILED_THERE = (
+    "The server couldn't sign you in. Please press Sign in below my message again. If that doesn't help, ask your "
+    "Typist admin."
+)
+"""The browser brings an error, and nobody has denied anything."""
 
 
 def sign_in_failed(server: str, why: str) -> str:
@@ -101,4 +109,4 @@ def account(server: str, since: str, scope: str) -> str:
 
 
 def cannot_sign_in(server: str, why: str) -> str:
-    return f"Nobody can sign in to {server} right now: {why}. Please ask your Typist admin."
+    return f"Nobody can sign in to {server} right now: {why}. Try again in a minute, or ask your Typist admin."
