@@ -84,8 +84,13 @@ _ANYWHERE_CHARS = 8_000
 _BY_WORDS = tuple(
     (re.compile(pattern), failure)
     for pattern, failure in (
-        # Cerebras says 403 where a model takes no images.
-        (r"multimodal is not enabled", EndReason.UNEXPECTED),
+        # Cerebras says 403 where a model takes no images, and OpenRouter 404 where nobody takes all of a request.
+        (r"multimodal is not enabled|no endpoints found that (?:support|can)\b", EndReason.UNEXPECTED),
+        # The path is wrong, as without /v1: LM Studio (under a status of 200), OpenAI, Cloudflare, Go and Express.
+        (
+            r"^(?:unexpected endpoint|invalid url|could not route|404 page not found|cannot (?:post|get) /)",
+            EndReason.UNREADABLE,
+        ),
         # LiteLLM, of a model that is over its budget. While it only rests, its sentence says until when.
         (
             r"no deployments available|insufficient (?:account )?(?:balance|credit|funds|quota)"
@@ -96,7 +101,7 @@ _BY_WORDS = tuple(
             r"|(?:budget|spend|credit|key|usage) (?:limit )?(?:has been |was )?(?:exceeded|reached)"
             r"|spend(?:ing)? limit|payment (?:required|method|failed)|past invoices|credit card|\brecharge\b"
             r"|billing (?:hard )?(?:limit|details)|account[\w ]{0,20} overdue|in good standing"
-            r"|余额|欠费|充值",
+            r"|余额|额度.{0,8}(?:不足|用尽|耗尽)|欠费|充值",
             EndReason.OUT_OF_CREDIT,
         ),
         (
@@ -108,7 +113,7 @@ _BY_WORDS = tuple(
             r"|(?:unknown|invalid|unavailable|no such|not supported|unsupported|malformed publisher|found the"
             r"|to access|access to(?: the)?) (?:model|deployment)\b(?! (?:output|response|param|config|argument|input))"
             r"|(?:not a valid model|model (?:identifier|id|name) is invalid|on-demand throughput|no models? loaded)"
-            r"|not found, inaccessible|模型不存在",
+            r"|not found, inaccessible|模型不存在|no available channel|无可用渠道",
             EndReason.UNKNOWN_MODEL,
         ),
         (
@@ -154,7 +159,9 @@ _BY_WORDS = tuple(
     )
 )
 _MAX_WORDS_CHARS = 2_000
-_SAYS_WHEN = re.compile(r"(?:try again|retry) (?:in|after) (?:about )?((?:\d+(?:\.\d+)? ?(?:ms|[hms])[a-z]* ?)+)")
+_SAYS_WHEN = re.compile(
+    r"(?:(?:try again|retry) (?:in|after)|please wait) (?:about )?((?:\d+(?:\.\d+)? ?(?:ms|[hms])[a-z]* ?)+)"
+)
 _TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+) ?(ms|[hms])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BY_STATUS = {
@@ -180,8 +187,14 @@ _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd. AWS quotes a request that is signed wrong, with
 # its session's token.
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}|(?<=security-token:)\S+|\beyJ[\w-]{8,}(?:\.[\w-]+)*")
-# Groq: the model wrote a call that can't be parsed. It seldom does so twice.
-_PASSING_CODES = {"tool_use_failed"}
+# The model wrote a call that its server can't read. It seldom does so twice: Groq, Ollama, llama.cpp, vLLM.
+_OUTPUT_CODES = {"tool_use_failed", "output_parse_failed"}
+_OUTPUT_WORDS = re.compile(
+    r"(?:fail(?:ed|ure)?|error|unable|cannot|could not|couldn't)(?: to)? (?:pars|decod)\w{1,5} (?:the )?(?:model'?s? )?"
+    r"(?:(?:tool|function)[ _]call|(?:tool|function|call) argument|(?:generated )?output|input at pos)"
+    r"|xml syntax error|model (?:produced|generated|wrote) (?:an )?invalid (?:tool|function)[ _]call",
+    re.IGNORECASE,
+)
 BAD_REQUEST = (400, 422)
 _SERVERS_STATUSES = {408, 409, 424}
 """Besides those from 500 on: both SDKs repeat the first two, and Bedrock reports a failed model as 424."""
@@ -278,7 +291,13 @@ def is_passing(refusal: ErrorResponse) -> bool:
     told = refusal.headers.get("x-should-retry")
     if told in ("true", "false"):
         return told == "true"
-    return _failure(codes, message, refusal.status).may_pass or not _PASSING_CODES.isdisjoint(codes)
+    return _failure(codes, message, refusal.status).may_pass or is_of_the_output(refusal)
+
+
+def is_of_the_output(failure: ErrorResponse) -> bool:
+    """Returns whether a server failed to read what its model wrote, whose words it may quote."""
+    codes, message = _codes_and_message(failure.body)
+    return not _OUTPUT_CODES.isdisjoint(codes) or _OUTPUT_WORDS.search(message[:_MAX_WORDS_CHARS]) is not None
 
 
 class RequestAttempt:

@@ -33,7 +33,15 @@ from bot.models.events import (
     StreamEvent,
     Thinking,
 )
-from bot.models.failures import ErrorResponse, RefusedFiles, RequestAttempt, error_response, meaning, refused_files
+from bot.models.failures import (
+    ErrorResponse,
+    RefusedFiles,
+    RequestAttempt,
+    error_response,
+    is_of_the_output,
+    meaning,
+    refused_files,
+)
 from bot.models.prompt import (
     Effort,
     Media,
@@ -61,6 +69,7 @@ from bot.models.setup import (
     RefusedParameters,
     RequestOptions,
     is_of_the_request,
+    most_tools,
     names,
     refused_tools,
 )
@@ -243,6 +252,8 @@ class _Trial:
     """The request's limit."""
     refused_tools: frozenset[str]
     """The hashes of definitions that the model refuses, which the request doesn't have."""
+    max_tools: int | None
+    """The most tools that the model takes; None: not known."""
     refusals: int = 0
     """How many requests were refused before, for their form or their files."""
     room_refusals: int = 0
@@ -272,7 +283,7 @@ class _Trial:
     def sent(self) -> Prompt:
         """The prompt as the request has it."""
         prompt = instructed(self.prompt) if OptionalParameter.SYSTEM_ROLE in self.missing else self.prompt
-        tools = (tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools)
+        tools = [tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools][: self.max_tools]
         return replace(prompt, tools=tuple(tools) if self.missing.isdisjoint(_TOOLS) else ())
 
     @property
@@ -288,8 +299,8 @@ class _Trial:
     def refused(self) -> tuple[Feature, ...]:
         """What the prompt asks for and the model refused."""
         refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in self.missing)
-        if not self.refused_tools.isdisjoint(tool.definition_hash for tool in self.prompt.tools):
-            refused = refused if "tools" in refused else ("some tools", *refused)
+        if self.missing.isdisjoint(_TOOLS) and len(self.sent.tools) < len(self.prompt.tools):
+            refused = ("some tools", *refused)
         is_missed = self.prompt.effort is Effort.THOROUGH and not self.effort
         return (*refused, "thinking longer") if is_missed else refused
 
@@ -324,6 +335,7 @@ class VendorModel:
         self._learned = RefusedParameters()
         """Remembered while the process runs, as is all that follows."""
         self._refused_tools: frozenset[str] = frozenset()
+        self._max_tools: int | None = None
         self._max_pixels = 0
         """The most of an image's side that the model takes; 0: as many as images have."""
         self._refused_files: dict[frozenset[int], FileFault] = {}
@@ -462,7 +474,8 @@ class VendorModel:
         api = self._api
         parameters = self._learned.of(_used_by(prompt, api))
         output_tokens = self._room.for_output(api.wanted_tokens, self._estimate.prompt_tokens(prompt))
-        return _Trial(api, prompt, parameters, self._levels, self._room, output_tokens, self._refused_tools)
+        known = self._levels, self._room, output_tokens, self._refused_tools, self._max_tools
+        return _Trial(api, prompt, parameters, *known)
 
     async def _send(self, trial: _Trial, attempt: RequestAttempt) -> tuple[httpx2.Response, _Trial]:
         """Returns the response to a request, or to one that follows it, and the request that was accepted."""
@@ -484,7 +497,7 @@ class VendorModel:
         if refusal is None:
             return None
         reason, words = meaning(refusal)
-        self._faults += reason is EndReason.SERVER_ERROR
+        self._faults += reason is EndReason.SERVER_ERROR or is_of_the_output(refusal)
         attempt.window_tokens = None
         if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             # It may be a proxy's word on bytes.
@@ -500,6 +513,8 @@ class VendorModel:
                 following = await self._with_fewer_files(trial, refusal, files)
             elif not room:
                 following = self._in_another_form(trial, refusal, named)
+            elif room.is_of_window:
+                following = self._without_long_tools(trial, room)
         if following is None:
             return None
         said = attempt.said(refusal)
@@ -527,6 +542,9 @@ class VendorModel:
         if trial.api is not self._api and not named and refusal.status in NO_SUCH_API:
             log.warning("%s: the server has no other API, asking without reasoning", self.model)
             return self._at(self._api, trial, frozenset({OptionalParameter.TOOLS_WITH_REASONING}))
+        is_chance = is_of_the_output(refusal)
+        if is_chance and self._faults < MAX_FAULTS:
+            return None
         put_back = trial.parameters & self._learned.untried
         is_known = bool(named or put_back or trial.dropped or self._faults == MAX_FAULTS)
         if not is_of_the_request(refusal, is_named=is_known):
@@ -536,6 +554,10 @@ class VendorModel:
             left_out = [tool.name for tool in trial.sent.tools if tool.definition_hash in tools]
             log.warning("%s: tools refused, asking again without them: %s", self.model, ", ".join(left_out))
             return replace(trial, refused_tools=trial.refused_tools | tools)
+        most = None if named.isdisjoint(_TOOLS) else most_tools(refusal, len(trial.sent.tools))
+        if most is not None:
+            log.warning("%s: too many tools, asking again with the first %d", self.model, most)
+            return replace(trial, max_tools=most, refusals=trial.refusals + 1)
         if trial.api.other is not None and OptionalParameter.TOOLS_WITH_REASONING in named:
             log.warning("%s: this API refuses tools, trying the server's other API", self.model)
             return self._at(trial.api.other, trial)
@@ -548,7 +570,7 @@ class VendorModel:
         dropped = self._learned.left_out_after(trial.parameters, named, is_last=is_last)
         if dropped:
             self._log_dropped(dropped)
-        is_sure = dropped == named or (len(dropped) == 1 and self._faults < MAX_FAULTS)
+        is_sure = not is_chance and (dropped == named or (len(dropped) == 1 and self._faults < MAX_FAULTS))
         return trial.without(dropped, is_sure=is_sure) if dropped else None
 
     def _at(self, api: Api, trial: _Trial, dropped: frozenset[OptionalParameter] = frozenset()) -> _Trial:
@@ -582,6 +604,24 @@ class VendorModel:
             room = replace(room, output_tokens=limit)
         return replace(trial, room=room, output_tokens=limit, room_refusals=trial.room_refusals + 1)
 
+    def _without_long_tools(self, trial: _Trial, read: RoomRefusal) -> _Trial | None:
+        """Returns the request without tools if their definitions are most of a prompt that is too long.
+
+        Tools that nobody misses are few, and no reason.
+        """
+        definitions_tokens = self._estimate.definitions_tokens(trial.sent.tools)
+        prompt_tokens = self._estimate.prompt_tokens(replace(trial.prompt, tools=trial.sent.tools))
+        is_most = definitions_tokens > max(SHORT_TOKENS, prompt_tokens // 2)
+        if OptionalParameter.TOOLS not in trial.parameters or not is_most:
+            return None
+        log.warning("%s: tools are too long for this model, asking again without them", self.model)
+        room = replace(self._room, window_tokens=read.longest_prompt or trial.room.window_tokens)
+        shorter = replace(trial.prompt, tools=())
+        output_tokens = room.for_output(trial.api.wanted_tokens, self._estimate.prompt_tokens(shorter))
+        # Fewer tools may fit into the window: the next request has them again.
+        without = trial.without(frozenset({OptionalParameter.TOOLS}), is_sure=False)
+        return replace(without, room=room, output_tokens=output_tokens)
+
     async def _described_room(self, room: Room) -> Room:
         """Returns the room with what the server says of the model. The server is asked once."""
         if self._is_described or self._api.described is None:
@@ -598,7 +638,7 @@ class VendorModel:
         """Remembers what the server takes, and says once which setting exceeds its limits."""
         self._faults = 0
         self._api = trial.api
-        self._refused_tools = trial.refused_tools
+        self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
         self._learned = self._learned.after(trial.parameters, trial.dropped, is_sure=trial.is_sure)
         self._levels = trial.levels
         self._max_pixels = trial.max_pixels or self._max_pixels

@@ -125,7 +125,7 @@ class ResponsesApi(Api):
             reasoning["effort"] = effort
         if reasoning:
             body["reasoning"] = reasoning
-        tools = [{"type": "function", **_function(tool)} for tool in prompt.tools]
+        tools = [{"type": "function", **_function(tool, parameters)} for tool in prompt.tools]
         if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
             # Without a location, OpenAI searches as if in the United States.
             search: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
@@ -268,6 +268,7 @@ class ChatApi(Api):
                 OptionalParameter.CACHE_KEY if at_openai else OptionalParameter.OLD_LIMIT,
                 OptionalParameter.TOOLS,
                 OptionalParameter.DISPENSABLE_TOOLS,
+                OptionalParameter.STRICT,
                 OptionalParameter.TOOLS_WITH_REASONING,
                 OptionalParameter.SYSTEM_ROLE,
                 OptionalParameter.USAGE,
@@ -303,7 +304,7 @@ class ChatApi(Api):
         if effort:
             body["reasoning_effort"] = effort
         if prompt.tools:
-            body["tools"] = [{"type": "function", "function": _function(tool)} for tool in prompt.tools]
+            body["tools"] = [{"type": "function", "function": _function(tool, parameters)} for tool in prompt.tools]
             if OptionalParameter.TOOLS_WITH_REASONING not in parameters:
                 body["reasoning_effort"] = "none"
         return body
@@ -441,9 +442,10 @@ def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bo
     return any((*counts, *found, message.get("annotations"), message.get("executed_tools")))
 
 
-def _function(tool: ToolDefinition) -> dict[str, Any]:
+def _function(tool: ToolDefinition, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
     # Without `strict`, OpenAI would try to make the schema strict, which changes what optional arguments mean.
-    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, "strict": False}
+    lax = {"strict": False} if OptionalParameter.STRICT in parameters else {}
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, **lax}
 
 
 def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:

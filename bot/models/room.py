@@ -48,7 +48,7 @@ _OTHER_PARAMETER = re.compile(
 )
 _WINDOW = re.compile(
     r"(?:(?:context|sequence)[\w '’`-]{0,12}(?:length|window|size|limit|len)\b(?! by)"
-    r"|max_(?:model_len|total_tokens|seq\w{0,24}|context\w{0,24}))[^\d+]{0,24}?(\d(?:[\d,_.]{0,14}\d)?+[kK]?+)(?!\d|\s*\+)"
+    r"|n_ctx|max_(?:model_len|total_tokens|seq\w{0,24}|context\w{0,24}))[^\d+]{0,24}?(\d(?:[\d,_.]{0,14}\d)?+[kK]?+)(?!\d|\s*\+)"
     r"|(?<!\d)(\d(?:[\d,_.]{0,14}\d)?[kK]?)(?:[- ]tokens?)?(?: maximum)? (?:context|sequence) (?:length|window|size)",
     re.IGNORECASE,
 )
@@ -132,7 +132,8 @@ def read_refusal(reason: EndReason, words: str, asked_tokens: int) -> RoomRefusa
         return None
     named = (_value(match[1] or match[2]) for match in _WINDOW.finditer(words))
     # The sum that was asked for is no window.
-    window = next((number for number in named if number >= MIN_WINDOW and number - asked_tokens not in numbers), None)
+    windows = (number for number in named if number >= MIN_WINDOW and number - asked_tokens not in numbers)
+    window = min(windows, default=None)
     return RoomRefusal(numbers, window, names_output, is_of_window)
 
 

@@ -28,7 +28,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from bot.errors import EndReason
-from bot.models.failures import BAD_REQUEST, ErrorResponse, is_passing, meaning
+from bot.models.failures import BAD_REQUEST, ErrorResponse, is_of_the_output, is_passing, meaning
 from bot.models.prompt import Effort, ToolDefinition
 
 
@@ -117,6 +117,8 @@ class OptionalParameter(Enum):
     """Summaries of the model's reasoning, which show that it is at work."""
     ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
     """The reasoning before a tool call, to send back with its result: requests aren't stored."""
+    STRICT = r"\bstrict\b"
+    """The field by which OpenAI leaves the schemas of tools as they are."""
     CACHE_KEY = r"prompt_cache_key|cache_control"
     """Leads a conversation's requests to what is cached of their common beginning."""
     TOOLS_WITH_REASONING = r"/v1/responses"
@@ -137,6 +139,7 @@ OF_TOOLS = frozenset(
         OptionalParameter.DISPENSABLE_TOOLS,
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.ENCRYPTED_REASONING,
+        OptionalParameter.STRICT,
     )
 )
 """Parameters of requests that offer tools."""
@@ -152,6 +155,7 @@ _KEPT = frozenset(
 )
 """What also the barest request has, unless a refusal names it."""
 _ALONE = (
+    OptionalParameter.STRICT,
     OptionalParameter.DISPENSABLE_TOOLS,
     OptionalParameter.TOOLS_WITH_REASONING,
     OptionalParameter.EFFORT,
@@ -166,6 +170,14 @@ MAX_REFUSED_TOOLS = 8
 """So many tools that a refusal names are left out one after another. Then all are."""
 _TOOLS_PLACE = re.compile(r"\btools[.\[](\d{1,3})\b\]?(?:\W?function_declarations\[(\d{1,3})\])?")
 """Of Anthropic, OpenAI and Gemini, which counts in one of two lists."""
+_TOO_MANY_TOOLS = re.compile(
+    r"too many (?:tools|functions)|\b(?:tools|declarations)\b[^.]{0,60}(?:exceed|maximum|at most|limit|up to)"
+    r"|\btools\W{1,3}array too long|(?:at most|up to|maximum of|limit of|more than) \d{1,4} (?:tools|functions)",
+    re.IGNORECASE,
+)
+_MOST = re.compile(
+    r"(?:max|at most|up to|limit|more than|exceed|less than|fewer than)\D{0,50}(\d{1,4})\b", re.IGNORECASE
+)
 NO_SUCH_API = (400, 403, 404, 405, 501)
 """So a server may answer that lacks an API."""
 _NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429)
@@ -192,6 +204,14 @@ def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> fr
     return frozenset(named or (tool.definition_hash for place, tool in enumerate(tools) if place in places))
 
 
+def most_tools(refusal: ErrorResponse, sent: int) -> int | None:
+    """Returns how many tools to send after `sent` were refused as too many; None if they were refused otherwise."""
+    words = str(refusal.body)[:MAX_WORDS_CHARS]
+    if not _TOO_MANY_TOOLS.search(words):
+        return None
+    return next((number for number in map(int, _MOST.findall(words)) if 0 < number < sent), sent // 2) or None
+
+
 def is_of_the_request(refusal: ErrorResponse, *, is_named: bool) -> bool:
     """Returns whether a refusal is about the form of a request: not its words, the key, the model or the server's load.
 
@@ -200,7 +220,7 @@ def is_of_the_request(refusal: ErrorResponse, *, is_named: bool) -> bool:
     status = refusal.status
     if (
         refusal.headers.get("x-should-retry") == "true"
-        or (status in BAD_REQUEST and is_passing(refusal))
+        or (status in BAD_REQUEST and is_passing(refusal) and not is_of_the_output(refusal))
         or status in _NOT_OF_THE_REQUEST
         or (status >= 500 and status not in _SERVERS_OWN)
     ):

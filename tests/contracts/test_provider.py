@@ -431,6 +431,7 @@ class TestAFailure:
             ({"retry-after": "7"}, {"message": "Please try again in 8s."}, 7.0),
             ({}, {"message": "Rate limit reached. Please try again in 7m12s. Visit the console."}, 432.0),
             ({}, {"message": "Please try again in 250ms."}, 0.25),
+            ({}, {"message": "Rate limit of 50 exceeded. Please wait 40000 seconds before retrying."}, 40_000.0),
             ({}, {"message": "exceeded token rate limit. Please retry after 17 seconds."}, 17.0),
             ({}, GEMINIS_LIMIT, 44.5),
             ({}, {"message": "Please try again in a moment."}, None),

@@ -9,7 +9,7 @@ import pytest
 
 from bot.errors import EndReason
 from bot.models.events import THINKING_TOKENS
-from bot.models.prompt import Turn
+from bot.models.prompt import ToolDefinition, Turn
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, options
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
@@ -216,6 +216,23 @@ async def test_text_that_is_too_long_is_refused_with_the_window_that_is_named(ve
     assert len(asked(vendor)) <= 2
     assert received.error is not None
     assert received.error.window_tokens in (8192, 200_000)
+
+
+async def test_tools_that_fill_the_window_are_left_out_of_the_request(vendor: VendorServer) -> None:
+    tools = tuple(ToolDefinition(f"srv__{n}", "x" * 2_000, {"type": "object"}, str(n)) for n in range(9))
+    words = "Context length exceeded (n_keep: 9123>= n_ctx: 4096). Provide a shorter input."
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        is_long = len(request.body.get("tools", ())) > 1
+        return refusal(400, {"error": {"message": words}}) if is_long else CHAT.streamed("one")
+
+    vendor.script(answer)
+    async with connected(CHAT, vendor) as model:
+        for _ in range(2):
+            received = await collect(model, replace(PROMPT, tools=tools))
+            assert (received.text, received.completions[0].refused) == ("one", ("tools",))
+            assert 2_048 < vendor.requests[-1].body["max_tokens"] < 4_096, "as much as there is without tools"
+        assert (await collect(model, replace(PROMPT, tools=tools[:1]))).completions[0].refused == (), "they fit"
 
 
 @pytest.mark.parametrize("words", ["Too many tokens.", "The model's context window is exceeded: max_tokens."])

@@ -587,12 +587,79 @@ class TestToolCalls:
         received = await ask(CHAT, vendor, refused, CHAT.streamed("one"), prompt=replace(PROMPT, tools=tools))
         assert (received.text, received.completions[0].refused) == ("one", ("some tools",))
 
-    async def test_call_that_a_server_cannot_read_costs_no_tools(self, vendor: VendorServer) -> None:
-        message = "Failed to call a function. Please adjust your prompt. See 'failed_generation' for more details."
-        failed = refusal(400, {"error": {"message": message, "code": "tool_use_failed"}})
-        answers = failed, CHAT.streamed("one")
+    @pytest.mark.parametrize("status", [200, 400, 500], ids=["in the stream", "400", "500"])
+    @pytest.mark.parametrize(
+        ("message", "code"),
+        [
+            ("Failed to call a function. See 'failed_generation' for more details.", "tool_use_failed"),
+            ("Parsing failed. The model generated tool calls that could not be parsed.", "output_parse_failed"),
+            ("error parsing tool call: raw='{\"zone\"', err=unexpected end of JSON input", None),
+            ("XML syntax error on line 5: element <parameter> closed by </function>", None),
+            ("Failed to parse input at pos 136: <tool_call><function=time__now>", "server_error"),
+            ("Failed to parse tool call arguments as JSON: parse error at line 1", "server_error"),
+        ],
+        ids=["groq", "groq, by another code", "ollama", "ollama, xml", "llama.cpp", "llama.cpp, arguments"],
+    )
+    async def test_call_that_a_server_cannot_read_costs_no_tools(
+        self, vendor: VendorServer, message: str, code: str | None, status: int
+    ) -> None:
+        body = {"error": {"message": message, "code": code}}
+        in_stream = VendorResponse([f"data: {json.dumps(body)}\n\n".encode()])
+        failed = in_stream if status == 200 else refusal(status, body)
+        answers = failed, failed, CHAT.streamed("one")
         received = await ask(CHAT, vendor, *answers, prompt=CALLING, wrap=lambda model: Fallback([model]))
         assert (received.text, received.completions[0].refused) == ("one", ())
+
+    async def test_model_whose_calls_are_never_read_answers_without_tools_for_now(self, vendor: VendorServer) -> None:
+        failed = refusal(500, {"error": {"message": "error parsing tool call: raw='{'", "type": "api_error"}})
+        vendor.script(failed, failed, failed, CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            received = await collect(Fallback([model]), CALLING)
+            assert (received.text, received.completions[0].refused) == ("one", ("tools",))
+            assert (await collect(model, CALLING)).completions[0].refused == ()
+
+    @pytest.mark.parametrize(
+        ("message", "most"),
+        [
+            ("Invalid 'tools': array too long. Expected an array with maximum length 4, but got length 9 instead.", 4),
+            ("The number of function declarations exceeds the maximum of 4.", 4),
+            ("You may provide at most 4 tools.", 4),
+            ("Too many tools.", 4),
+        ],
+        ids=["openai", "gemini", "at most", "no number: half"],
+    )
+    async def test_tools_that_are_too_many_are_the_first_ones_that_may_be_sent(
+        self, vendor: VendorServer, message: str, most: int
+    ) -> None:
+        tools = tuple(replace(CLOCK, name=f"srv__{n}", definition_hash=str(n)) for n in range(9))
+        error = refusal(400, {"error": {"message": message, "type": "invalid_request_error", "param": "tools"}})
+        vendor.script(error, CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            for _ in range(2):
+                received = await collect(model, replace(PROMPT, tools=tools))
+                assert (received.text, received.completions[0].refused) == ("one", ("some tools",))
+            assert (await collect(model, CALLING)).completions[0].refused == ()
+        assert [len(request.body["tools"]) for request in vendor.requests] == [9, most, most, 1]
+
+    @pytest.mark.parametrize("api", [RESPONSES, CHAT], ids=str)
+    @pytest.mark.parametrize(
+        "message",
+        [
+            "Extra inputs are not permitted, field: 'tools[0].function.strict', value: False",
+            'Bad request: json: unknown field "strict"',
+        ],
+        ids=["fireworks", "databricks"],
+    )
+    async def test_server_that_knows_nothing_of_strict_schemas_gets_all_tools(
+        self, vendor: VendorServer, api: VendorApi, message: str
+    ) -> None:
+        vendor.script(refusal(400, {"error": {"message": message}}), api.streamed("one"))
+        async with connected(api, vendor) as model:
+            for _ in range(2):
+                received = await collect(model, CALLING)
+                assert (received.text, received.completions[0].refused) == ("one", ())
+        sent = [request.body["tools"][0] for request in vendor.requests]
+        assert ["strict" in tool.get("function", tool) for tool in sent] == [True, False, False]
 
     @ALL_APIS
     async def test_many_tools_that_are_refused_one_by_one_are_all_left_out(

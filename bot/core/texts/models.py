@@ -42,8 +42,8 @@ def fell_back(name: str) -> str:
 
 MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.BAD_KEY: "I don't have access to {model}. Ask your Typist admin to check it.",
-    EndReason.UNKNOWN_MODEL: "The model {model} doesn't exist, or my API key has no access to it. "
-    "Ask your Typist admin to check BOT_MODELS.",
+    EndReason.UNKNOWN_MODEL: "The server of {model} doesn't have this model, or my API key has no access to it. "
+    "Ask your Typist admin to check BOT_MODELS and the server's address.",
     EndReason.OUT_OF_CREDIT: "The account for {model} is out of credit. Ask your Typist admin to check its billing.",
     EndReason.RATE_LIMITED: "{model} has reached its rate limit. {again} in {wait}.",
     EndReason.OVERLOADED: "{model} is overloaded. {again} in {wait}.",
