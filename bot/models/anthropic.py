@@ -1,5 +1,6 @@
 """Anthropic's Messages API: https://platform.claude.com/docs/en/build-with-claude/streaming"""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -143,6 +144,10 @@ class MessagesApi(Api):
         return MessagesReader(attempt, prompt)
 
 
+_DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
+"""What a delta is that doesn't say so, by its field."""
+
+
 @dataclass(slots=True)
 class _Growing:
     """A content block that grows by deltas."""
@@ -197,14 +202,18 @@ class MessagesReader(AnswerReader):
                 raise self._attempt.reported(event)
         return ""
 
+    def read_done(self) -> None:
+        if self._stop_reason and not self.finish_reason:
+            self.read_event({"type": "message_stop"})
+
     def read_response(self, body: Any) -> Delta:
         if body.get("error"):
             raise self._attempt.reported(body)
         self._stop_reason = body.get("stop_reason")
         self._count(body.get("usage"))
         self._finish()
-        text = ""
-        for block in objects_in(body["content"]):
+        text, content = "", body["content"]
+        for block in objects_in({"text": content} if isinstance(content, str) else content):
             said = self._read_start(dict(block), None)
             text += said if isinstance(said, str) else ""
             self.beside_text += [said] if isinstance(said, Searching) else []
@@ -215,7 +224,7 @@ class MessagesReader(AnswerReader):
 
     def _read_start(self, block: dict[str, Any], index: object) -> Delta:
         self._growing[index] = _Growing(block)
-        kind = block["type"]
+        kind = block.setdefault("type", "text")
         if kind != "text":
             self._parts.start_part()
         if kind.endswith("_tool_result"):
@@ -228,7 +237,7 @@ class MessagesReader(AnswerReader):
         return self.marks.add(self._parts.add(text_in(block.get("text")))) if kind == "text" else ""
 
     def _read_delta(self, delta: Any, growing: _Growing) -> Delta:
-        match delta["type"]:
+        match delta.get("type") or next((kind for field, kind in _DELTAS.items() if field in delta), ""):
             case "text_delta":
                 text = text_in(delta["text"])
                 if self._keeps_blocks:
@@ -243,7 +252,8 @@ class MessagesReader(AnswerReader):
                     growing.added.append(thinking)
                 return Thinking(len(thinking))
             case "input_json_delta":
-                written = text_in(delta.get("partial_json"))
+                partial = delta.get("partial_json")
+                written = partial if isinstance(partial, str) else json.dumps(partial) if partial else ""
                 growing.added.append(written)
                 return Thinking(len(written))
             case "citations_delta":

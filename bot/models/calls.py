@@ -4,7 +4,8 @@ Chat Completions sends a call in pieces: the first has an id and a name, each ha
 index says which call a piece belongs to. Compatible servers deviate from this:
 
 - Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new id or
-  a name begins a call, and a piece without both goes to the call of its index, or else to the last one.
+  a name begins a call, and a piece without both goes to the call of its index, or else to the last one. So does a
+  fragment that has no name but an id of its own.
 - LiteLLM may give the arguments as an object (litellm#37792), and servers leave them out if there are none. Others send
   all that they have so far with each piece, the whole once more at the end, or `{}` before it (hermes-agent#35592,
   opencodex#361).
@@ -36,6 +37,8 @@ RAW_CHARS = 2_000
 MAX_INTEGER_CHARS = 300
 """Shorter ones fit into a floating-point number."""
 MAX_DEPTH = 100
+_ARGUMENTS = ("arguments", "input", "parameters")
+"""Servers' names for a call's arguments, the usual one first."""
 
 
 def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCall:
@@ -84,14 +87,20 @@ class CallIds:
 def _parsed(raw: str) -> Mapping[str, Any] | None:
     """Returns the arguments; None if they are no object, or if another reader of JSON may understand them otherwise."""
     try:
-        value = json.loads(
-            raw, parse_constant=_refused, parse_float=_float, parse_int=_int, object_pairs_hook=unique_members
-        )
+        value = _loaded(raw)
+        # Models write an object as a string.
+        value = _loaded(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return None
     if value is None:
         return {}
     return paired_json(value) if isinstance(value, dict) and not _is_deep(value) else None
+
+
+def _loaded(raw: str) -> Any:
+    return json.loads(
+        raw, parse_constant=_refused, parse_float=_float, parse_int=_int, object_pairs_hook=unique_members
+    )
 
 
 def _refused(literal: str) -> NoReturn:
@@ -158,12 +167,15 @@ class ChatToolCalls:
 
     def add(self, piece: Mapping[str, Any]) -> int:
         """Adds a piece; returns how many characters of a call it has."""
-        function = object_in(piece.get("function"))
+        # Some servers leave out the object around the name and the arguments.
+        is_flat = "function" not in piece
+        function = piece if is_flat else object_in(piece.get("function"))
         call_id = piece.get("id") or ""
         name = function.get("name") or ""
-        arguments = function.get("arguments")
+        arguments = next((function[name] for name in _ARGUMENTS if name in function), None)
         call = self._call_of(piece.get("index"), str(call_id), str(name), arguments)
-        call.extra |= {key: value for key, value in piece.items() if key not in ("index", "id", "type", "function")}
+        own = {"index", "id", "type", "function"}.union(("name", *_ARGUMENTS) if is_flat else ())
+        call.extra |= {key: value for key, value in piece.items() if key not in own}
         if isinstance(arguments, Mapping):
             call.whole = arguments
             return len(name) + len(str(arguments))
@@ -197,8 +209,10 @@ class ChatToolCalls:
 
     def _call_of(self, index: object, call_id: str, name: str, arguments: object) -> _Pieces:
         last = self._calls[-1] if self._calls else None
-        if call_id:
-            known = self._by_id.get((index, call_id))
+        known = self._by_id.get((index, call_id)) if call_id else None
+        goes_on = bool(arguments) and not name and index in self._last_of
+        if known is not None or (call_id and not goes_on):
+            pass
         elif name:
             # Some servers send the id first and the name with the next piece, or the name with each piece.
             is_same = last and index is not None and (last.index, last.name) == (index, name)

@@ -381,7 +381,7 @@ class RequestAttempt:
         """Returns the error to raise for JSON without an answer. Gateways report errors so in forms of their own."""
         error = self.reported(body)
         first = body[0] if isinstance(body, list) and body else body
-        is_error = isinstance(first, dict) and bool(first.get("error"))
+        is_error = isinstance(first, dict) and (bool(first.get("error")) or first.get("object") == "error")
         is_known = is_error or error.reason not in (EndReason.SERVER_ERROR, EndReason.UNEXPECTED)
         return error if is_known else self.failed(EndReason.UNREADABLE, "JSON without an answer")
 

@@ -246,7 +246,8 @@ class ResponsesReader(AnswerReader):
         is_cut = is_incomplete or written >= self._max_output_tokens
         self.finish_reason = FinishReason.LENGTH if is_cut else end
         messages = [item for item in self._items if item["type"] == "message"]
-        parts = [] if self._place else [part for message in messages for part in objects_in(message.get("content"))]
+        contents = [] if self._place else [message.get("content") for message in messages]
+        parts = [part for one in contents for part in objects_in({"text": one} if isinstance(one, str) else one)]
         for part in parts:
             for annotation in objects_in(part.get("annotations")):
                 self._cite_annotation(annotation)
@@ -321,7 +322,7 @@ class ChatReader(AnswerReader):
     servers end them with the finish_reason "stop".
     """
 
-    answer_field = "choices"
+    answer_field = event_field = "choices"
 
     is_complete = False
     """Usage may follow until [DONE]."""
@@ -332,6 +333,15 @@ class ChatReader(AnswerReader):
         self._reasoning = ChatReasoning()
         self._has_searched = False
         self._had_no_reason = False
+        self._has_said = False
+        self._beside: Mapping[str, Any] = {}
+        """The last message beside a delta. It has all that the deltas said, or what none of them said."""
+
+    def withheld_text(self) -> str:
+        if self._has_said or not self.finish_reason:
+            return super().withheld_text()
+        said = self._read_message(self._beside)
+        return (said if isinstance(said, str) else "") + super().withheld_text()
 
     def read_done(self) -> None:
         self.finish_reason = self.finish_reason or FinishReason.STOP
@@ -383,11 +393,16 @@ class ChatReader(AnswerReader):
             # OpenRouter's finish reason only says that there is one.
             raise self._attempt.reported({"error": error})
         self._read_finish_reason(choice.get("finish_reason"))
-        # Perplexity's events have both: the message holds the whole text so far.
-        message = object_in(choice.get("delta" if "delta" in choice else "message"))
+        message = _message_in(choice)
         self._read_sources(event, message)
+        self._beside = object_in(choice.get("message")) or self._beside
+        return self._read_message(message)
+
+    def _read_message(self, message: Mapping[str, Any]) -> str | Thinking:
         called_chars = self._read_calls(message)
-        if text := text_in(message.get("content")) or text_in(message.get("refusal")):
+        text = text_in(message.get("content")) or text_in(message.get("refusal"))
+        self._has_said |= bool(text or called_chars)
+        if text:
             return self.marks.add(self._parts.add(text))
         if called_chars:
             self._parts.start_part()
@@ -430,6 +445,12 @@ class ChatReader(AnswerReader):
             # Nothing can be cited, but what the model writes from here on may be the web's.
             self._has_searched = True
             self.beside_text.append(Searching(done=True))
+
+
+def _message_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a choice's delta. Servers have a message in its place, or the text of the older API."""
+    said = next((choice[name] for name in ("delta", "message", "text") if choice.get(name) is not None), None)
+    return {"content": said} if isinstance(said, str) else object_in(said)
 
 
 def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:

@@ -135,6 +135,8 @@ class AnswerReader(ABC):
 
     answer_field: str
     """What a JSON body has that is an answer."""
+    event_field = "type"
+    """What each event of a stream has."""
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
         """`prompt`: what the request asks."""
@@ -261,6 +263,8 @@ class ResponseReader:
         self._events: Events = AwsEvents() if media_type == AWS_EVENTS else ServerSentEvents()
         self._pairing = Pairing()
         self._has_signs = False
+        self._has_own = self._has_others = False
+        """Whether events of the API have come, and others."""
         self._body = bytearray()
         self._is_json = False if media_type == AWS_EVENTS else None
         """None: not known yet, because some servers call a stream of events JSON, and JSON a stream."""
@@ -292,6 +296,8 @@ class ResponseReader:
             for event in self._events.end():
                 yield from self._said(event)
         yield from self._encodable(self._reader.withheld_text(), is_last=True)
+        if self._has_others and not self._has_own:
+            raise self._attempt.failed(EndReason.UNREADABLE, "events of another API")
         if not self._has_signs and self._media_type not in ("text/event-stream", AWS_EVENTS):
             kind = self._media_type or "no content type"
             raise self._attempt.failed(EndReason.UNREADABLE, f"no stream of events but {kind}")
@@ -322,7 +328,10 @@ class ResponseReader:
             return
         was_at_work, known = reader.at_work, len(reader.beside_text)
         # Some gateways send null or a word as an event that keeps the connection.
-        delta = reader.read_event(event if isinstance(event, Mapping) else COMMENT)
+        event = event if isinstance(event, Mapping) else COMMENT
+        self._has_own |= reader.event_field in event
+        self._has_others |= event != COMMENT
+        delta = reader.read_event(event)
         if isinstance(delta, str) and delta:
             yield from self._encodable(delta)
         elif delta and delta != Thinking():

@@ -69,24 +69,11 @@ class ServerSentEvents(Events):
             if self._line_bytes > MAX_EVENT_BYTES:
                 raise EventTooLongError
             if piece.endswith((b"\n", b"\r")):
-                line = self._line()
-                if line.startswith(b":"):
-                    yield COMMENT
-                elif line:
-                    self._note(line)
-                elif self._data:
-                    value = b"\n".join(self._data).strip()
-                    self._data = []
-                    self._data_bytes = 0
-                    if value:
-                        yield _parsed(value)
+                yield from self._ended(self._line())
 
     def end(self) -> Iterator[Any]:
         if self._pieces:
-            line = self._line()
-            if line.startswith(b":"):
-                yield COMMENT
-            self._note(line)
+            yield from self._ended(self._line())
         last = b"\n".join(self._data).strip()
         if last.startswith((b"{", b"[")):
             try:
@@ -106,14 +93,36 @@ class ServerSentEvents(Events):
             return line.removeprefix(_BOM)
         return line
 
-    def _note(self, line: bytes) -> None:
-        """Adds a line of data to its event. Other fields say nothing that counts."""
+    def _ended(self, line: bytes) -> Iterator[Any]:
+        """Yields what a line says, or the event that it ends."""
+        if line.startswith(b":"):
+            yield COMMENT
+        elif line:
+            yield from self._noted(line)
+        else:
+            yield from self._event()
+
+    def _noted(self, line: bytes) -> Iterator[Any]:
+        """Adds a line of data to its event; yields the one before. Other fields say nothing that counts."""
         # Gateways write an error of their own into a stream without the field's name.
         if line.startswith((b"data:", b"{")):
-            self._data.append(line.removeprefix(b"data:").removeprefix(b" "))
+            # Proxies put a line of the server behind them into one of their own.
+            data = line.removeprefix(b"data:").removeprefix(b" ").removeprefix(b"data:").removeprefix(b" ")
+            if self._data and self._data[-1].endswith(b"}") and data.startswith((b"{", b"[DONE]")):
+                # No JSON goes on like this: the empty line between two events is missing.
+                yield from self._event()
+            self._data.append(data)
             self._data_bytes += len(line)
             if self._data_bytes > MAX_EVENT_BYTES:
                 raise EventTooLongError
+
+    def _event(self) -> Iterator[Any]:
+        """Yields the event that has ended."""
+        value = b"\n".join(self._data).strip()
+        self._data = []
+        self._data_bytes = 0
+        if value:
+            yield _parsed(value)
 
 
 def _parsed(data: bytes) -> Any:

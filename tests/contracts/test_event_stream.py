@@ -47,6 +47,11 @@ def read(chunks: Iterable[bytes]) -> list[object]:
         (b"event: error\ndata: upstream timed out\n\ndata: \xff\n\n", [COMMENT, COMMENT]),
         (b"data: 1\n\ndata:  [DONE] \n\n", [1, DONE]),
         (b"data: 1\n\ndata: [done]", [1, DONE]),
+        # Proxies: no empty line between events, and the server's line in one of their own.
+        (b'data: {"a":1}\ndata: {"a":2}\ndata: [DONE]\n', [{"a": 1}, {"a": 2}, DONE]),
+        (b'data: {"a":1}\r\ndata: {"a":2}', [{"a": 1}, {"a": 2}]),
+        (b'data: {"a":{\ndata: "b": 1}\ndata: }\n\n', [{"a": {"b": 1}}]),
+        (b'data: data: {"a":1}\n\ndata:data: [DONE]\n\n', [{"a": 1}, DONE]),
         # An error that a gateway writes as it is.
         (b'data: 1\n\n{"error": 2}\n\n', [1, {"error": 2}]),
         (b'data: 1\n\n{"error": 2}', [1, {"error": 2}]),

@@ -283,8 +283,10 @@ class TestJsonOfCompatibleServers:
             {"message": SAID, "delta": {"role": "assistant", "content": ""}, "finish_reason": "stop"},
             {"message": SAID},
             {"message": SAID, "finish_reason": None},
+            {"message": "Hello there!"},
+            {"text": "Hello there!", "finish_reason": "stop"},
         ],
-        ids=["documented", "perplexity: an empty delta", "snowflake: no finish reason", "null"],
+        ids=["documented", "perplexity: an empty delta", "snowflake: no finish reason", "null", "a string", "older"],
     )
     async def test_message_is_the_answer(self, vendor: VendorServer, choice: Mapping[str, object]) -> None:
         received = await ask(CHAT, vendor, chat_json(choice))
@@ -311,6 +313,10 @@ class TestJsonOfCompatibleServers:
             ({"choices": [{"delta": {"content": [{"text": "1"}]}}]}, "$1."),
             ({"choices": [{"delta": None}]}, "$."),
             ({"choices": [None]}, "$."),
+            ({"choices": [{"delta": "1"}]}, "$1."),
+            ({"choices": [{"text": "1"}]}, "$1."),
+            ({"choices": [{"delta": None, "message": {"content": "1"}}]}, "$1."),
+            ({"choices": [{"delta": {}, "message": {"content": "$"}}]}, "$."),
             (
                 {"choices": [{"delta": {"annotations": ["x", None, {"type": "url_citation", "url_citation": "x"}]}}]},
                 "$.",
@@ -343,6 +349,9 @@ class TestJsonOfCompatibleServers:
             (ANTHROPIC, {"type": "content_block_delta", "delta": {"type": "citations_delta", "citation": None}}, "$."),
             (ANTHROPIC, {"type": "content_block_start", "content_block": {"type": "text", "text": "1"}}, "$1."),
             (ANTHROPIC, {"type": "content_block_start", "index": 7}, "$."),
+            (ANTHROPIC, {"type": "content_block_start", "content_block": {"text": "1"}}, "$1."),
+            (ANTHROPIC, {"type": "content_block_delta", "delta": {"text": "1"}}, "$1."),
+            (ANTHROPIC, {"type": "content_block_delta", "delta": {}}, "$."),
             (ANTHROPIC, {"type": "message_start", "message": None}, "$."),
             (ANTHROPIC, {"type": "message_delta", "delta": None, "usage": None}, "$."),
         ],
@@ -355,6 +364,34 @@ class TestJsonOfCompatibleServers:
         answer = VendorResponse([*stream[:at], f"data: {json.dumps(event)}\n\n".encode(), *stream[at:]])
         received = await ask(api, vendor, answer)
         assert (received.text.replace("\n", ""), received.end) == (text, FinishReason.STOP)
+
+    @pytest.mark.parametrize(
+        ("api", "body"),
+        [
+            (ANTHROPIC, {"content": "Hi", "stop_reason": "end_turn"}),
+            (RESPONSES, {"status": "completed", "output": [{"type": "message", "content": "Hi"}]}),
+        ],
+        ids=str,
+    )
+    async def test_content_may_be_a_string(self, vendor: VendorServer, api: VendorApi, body: object) -> None:
+        answer = VendorResponse([json.dumps(body).encode()], content_type="application/json")
+        assert (await ask(api, vendor, answer)).text == "Hi"
+
+    async def test_done_after_a_stop_reason_ends_anthropics_stream(self, vendor: VendorServer) -> None:
+        stream = [*ANTHROPIC.speak(["one"])[:-1], b"data: [DONE]\n\n"]
+        received = await ask(ANTHROPIC, vendor, VendorResponse(stream))
+        assert (received.text, received.end) == ("one", FinishReason.STOP)
+
+    @pytest.mark.parametrize(("api", "other"), [(CHAT, ANTHROPIC), (ANTHROPIC, CHAT), (RESPONSES, CHAT)], ids=str)
+    async def test_events_of_another_api_are_no_answer(
+        self, vendor: VendorServer, api: VendorApi, other: VendorApi
+    ) -> None:
+        assert (await ask(api, vendor, other.streamed("one"))).failure is EndReason.UNREADABLE
+
+    async def test_event_that_calls_itself_an_error_is_one(self, vendor: VendorServer) -> None:
+        event = {"object": "error", "message": "EngineDeadError", "type": "InternalServerError", "code": 500}
+        answer = VendorResponse([f"data: {json.dumps(event)}\n\n".encode(), b"data: [DONE]\n\n"])
+        assert (await ask(CHAT, vendor, answer)).failure is EndReason.SERVER_ERROR
 
     @ALL_APIS
     async def test_error_of_a_gateway_is_known_in_each_apis_stream(self, vendor: VendorServer, api: VendorApi) -> None:

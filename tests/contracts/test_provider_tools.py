@@ -258,6 +258,23 @@ CASES = {
         *(steps.chat_call(piece, 0, **UNNAMED) for piece in (OSLO[:5], OSLO[5:])),
         calls=ONE,
     ),
+    "lmdeploy: an id for each fragment": chat_step(
+        steps.chat_call("", 0, **FIRST),
+        *(steps.chat_call(piece, 0, id=f"x{piece}") for piece in speech.tokens(OSLO)),
+        steps.chat_call("", 1, **SECOND),
+        *(steps.chat_call(piece, 1, id=f"y{piece}") for piece in speech.tokens(ROME)),
+        calls=TWO,
+    ),
+    "no object around the name": chat_step(
+        {"tool_calls": [{"index": 0, "id": "c1", "type": "function", "name": "time__now", "arguments": OSLO}]},
+        calls=ONE,
+    ),
+    "the arguments by another name": chat_step(
+        {"tool_calls": [{"id": "c1", "type": "tool_use", "name": "time__now", "input": IN_OSLO}]},
+        {"tool_calls": [{"id": "c2", "function": {"name": "time__now", "parameters": IN_ROME}}]},
+        calls=TWO,
+    ),
+    "the arguments as a string": chat_step(steps.chat_call(json.dumps(OSLO), 0, **FIRST), calls=ONE),
     "the older form": chat_step(
         {"function_call": {"name": "time__now", "arguments": ""}},
         {"function_call": {"arguments": OSLO}},
@@ -449,6 +466,24 @@ class TestToolCalls:
         assert went_on.text == "Noon."
         expected = [*case.sent_back, *result_bodies(case.api, case.calls)]
         assert json.dumps(sent_turns(case.api, vendor.requests[1].body)) == json.dumps(expected)
+
+    async def test_message_beside_empty_deltas_is_the_answer(self, vendor: VendorServer) -> None:
+        said = {"role": "assistant", "content": "Noon."}
+        for message in (steps.chat_call(OSLO, 0, **FIRST), said):
+            choices = {"delta": {}, "message": message}, {"delta": {}, "finish_reason": "stop"}
+            events = [f"data: {json.dumps({'choices': [choice]})}\n\n".encode() for choice in choices]
+            received = await ask(CHAT, vendor, VendorResponse([*events, b"data: [DONE]\n\n"]), prompt=CALLING)
+            assert (received.text, len(received.calls)) == (("Noon.", 0) if message is said else ("", 1))
+
+    async def test_input_of_a_call_may_be_one_object(self, vendor: VendorServer) -> None:
+        begun, *_, ended, stopped, last = steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use")
+        start = {"type": "content_block_start", "index": 0, "content_block": steps.tool_use("c1", "time__now", {})}
+        delta = {"type": "content_block_delta", "index": 0, "delta": {"partial_json": IN_OSLO}}
+        events = [f"data: {json.dumps(event)}\n\n".encode() for event in (start, delta)]
+        received = await ask(
+            ANTHROPIC, vendor, VendorResponse([begun, *events, ended, stopped, last]), prompt=CALLING
+        )
+        assert [call.arguments for call in received.calls] == [IN_OSLO]
 
     @pytest.mark.parametrize("case", STREAMED.values(), ids=STREAMED)
     async def test_stream_cut_at_any_event_has_no_calls(self, vendor: VendorServer, case: StepCase) -> None:
