@@ -178,6 +178,12 @@ def readable(result: dict[str, Any]) -> dict[str, Any]:
         further = {"nextCursor": cursor} if cursor and isinstance(cursor, str) else {}
         kept = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
         return {"tools": read, **further, **kept}
+    if "protocolVersion" in result and {"capabilities", "serverInfo"} & result.keys():
+        # Written by hand, the capabilities may be true or, by PHP, an empty list.
+        capabilities, about = object_in(result.get("capabilities")), object_in(result.get("serverInfo"))
+        named = {key: about[key] if isinstance(about.get(key), str) else "" for key in ("name", "version")}
+        kept = {key: value if isinstance(value, dict) else {} for key, value in capabilities.items()}
+        return {"protocolVersion": result["protocolVersion"], "capabilities": kept, "serverInfo": named}
     if result.get("resultType", "complete") == "complete" and {"content", "structuredContent"} & result.keys():
         content = result.get("content") or []
         structured = result.get("structuredContent")

@@ -646,16 +646,20 @@ class _Pipes:
                 self._ended(False)
 
 
-def _malformed_error(line: bytes) -> JSONRPCError | None:
-    """Returns the error in a line that isn't quite JSON-RPC: its code is no integer, or there is no message."""
+def _malformed_error(line: bytes, answered: object = None) -> JSONRPCError | None:
+    """Returns the error in a message that isn't quite JSON-RPC: its code is no integer, or there is no message.
+
+    `answered`: the id of the request that it answers if it names none.
+    """
     try:
-        match json.loads(line):
-            case {"id": int() | str() as request_id, "error": {"message": str() as words}}:
+        said = json.loads(line)
+        request_id = answered if isinstance(said, dict) and said.get("id") is None else said["id"]
+        match said:
+            case {"error": error} if error and isinstance(request_id, int | str):
+                words = error.get("message") if isinstance(error, dict) else error
+                words = words if isinstance(words, str) else json.dumps(error, ensure_ascii=False)
                 return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=0, message=words))
-            case {"id": int() | str() as request_id, "error": error} if error:
-                words = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
-                return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=0, message=words))
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         # A lone surrogate can't be encoded in UTF-8, so a message that has one is malformed, too.
         pass
     return None
@@ -729,7 +733,8 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
         # A stream of events may last for days. The SDK bounds each event.
         if response.status_code != HTTPStatus.OK or not kind.startswith("text/event-stream"):
             assert isinstance(response.stream, httpx2.AsyncByteStream)
-            response.stream = _Bounded(response.stream)
+            body = _Bounded(response.stream)
+            response.stream = _Mended(body, response.request) if response.status_code == HTTPStatus.OK else body
         if response.status_code >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
             said = network.refusal(response.status_code, url) or REFUSED_BY_STATUS.format(status=response.status_code)
             code = SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED
@@ -792,6 +797,30 @@ def _error_of(status: int, code: int, words: str, kind: str, body: bytes, secret
     code = code if status < HTTPStatus.INTERNAL_SERVER_ERROR else INTERNAL_ERROR
     error = JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=code, message=words))
     return error.model_dump_json(by_alias=True).encode()
+
+
+class _Mended(httpx2.AsyncByteStream):
+    """A body that is one message. An error that isn't quite JSON-RPC, or names no request, is one of this request."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
+        self._stream = stream
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        body = b"".join([chunk async for chunk in self._stream])
+        yield self._mended(body) if len(body) <= MAX_ERROR_BYTES and b'"error"' in body else body
+
+    def _mended(self, body: bytes) -> bytes:
+        message: object = None
+        with suppress(ValidationError):
+            message = jsonrpc_message_adapter.validate_json(body, by_name=False)
+        if message is None or (isinstance(message, JSONRPCError) and message.id is None):
+            error = _malformed_error(body, json.loads(self._request.content or b"{}").get("id"))
+            return error.model_dump_json(by_alias=True).encode() if error else body
+        return body
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class _Bounded(httpx2.AsyncByteStream):

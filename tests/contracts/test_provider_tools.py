@@ -480,9 +480,7 @@ class TestToolCalls:
         start = {"type": "content_block_start", "index": 0, "content_block": steps.tool_use("c1", "time__now", {})}
         delta = {"type": "content_block_delta", "index": 0, "delta": {"partial_json": IN_OSLO}}
         events = [f"data: {json.dumps(event)}\n\n".encode() for event in (start, delta)]
-        received = await ask(
-            ANTHROPIC, vendor, VendorResponse([begun, *events, ended, stopped, last]), prompt=CALLING
-        )
+        received = await ask(ANTHROPIC, vendor, VendorResponse([begun, *events, ended, stopped, last]), prompt=CALLING)
         assert [call.arguments for call in received.calls] == [IN_OSLO]
 
     @pytest.mark.parametrize("case", STREAMED.values(), ids=STREAMED)

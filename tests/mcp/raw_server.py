@@ -1,12 +1,12 @@
 """An MCP server on stdio that says whatever a file says, well-formed or not: python raw_server.py FILE.
 
-The file is JSON, and read again for each request: `tools` is the list of tools, `listed` stands beside it, `results`
-has what each tool answers with: a result, {"error": …} of JSON-RPC, or an action: {"die": true}, {"close_stdout":
-true}, {"sleep_s": …}, {"error, and an end": …}. `start` may be "die", "silent", "late" (silent until the file says
-otherwise), "stubborn" (nothing but SIGKILL ends it), "tidy" (SIGTERM ends it once FILE.tidy is written), "hung"
-(stubborn and silent, and it has a child whose id is in child.pid) or "loud" (it writes each message to stderr). Each
-call is appended to FILE.calls. It speaks the protocol of 2025-11-25, and starts faster than any server that imports
-the SDK.
+The file is JSON, and read again for each request: `about` is said of the server, `tools` is the list of tools,
+`listed` stands beside it, `results` has what each tool answers with: a result, {"error": …} of JSON-RPC, or an action:
+{"die": true}, {"close_stdout": true}, {"sleep_s": …}, {"error, and an end": …}. `start` may be "die", "silent", "late"
+(silent until the file says otherwise), "stubborn" (nothing but SIGKILL ends it), "tidy" (SIGTERM ends it once
+FILE.tidy is written), "hung" (stubborn and silent, and it has a child whose id is in child.pid) or "loud" (it writes
+each message to stderr). Each call is appended to FILE.calls. It speaks the protocol of 2025-11-25, and starts faster
+than any server that imports the SDK.
 """
 
 import json
@@ -69,7 +69,7 @@ def answered(file: Path, request: object, method: str, params: dict[str, Any]) -
     match method:
         case "initialize":
             about = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}
-            return {"result": {**about, "serverInfo": {"name": "raw", "version": "1"}}}
+            return {"result": {**about, "serverInfo": {"name": "raw", "version": "1"}, **script.get("about", {})}}
         case "tools/list":
             return {"result": {"tools": script["tools"], **script["listed"]}}
         case "tools/call":

@@ -53,10 +53,15 @@ class RawServer:
     file: Path
 
     def script(
-        self, tools: list[Json] | None, results: Json | None = None, start: str = "", listed: Json | None = None
+        self,
+        tools: list[Json] | None,
+        results: Json | None = None,
+        start: str = "",
+        listed: Json | None = None,
+        about: Json | None = None,
     ) -> None:
-        """Sets what the server says from now on; `listed`: beside its tools."""
-        said = {"tools": tools, "results": results or {}, "start": start, "listed": listed or {}}
+        """Sets what the server says from now on; `listed`: beside its tools; `about`: of itself."""
+        said = {"tools": tools, "results": results or {}, "start": start, "listed": listed or {}, "about": about or {}}
         self.file.write_text(json.dumps(said))
 
     def config(self, name: str = "raw") -> ServerConfig:

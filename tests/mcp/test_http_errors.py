@@ -82,6 +82,10 @@ def event(message: Any) -> str:
         (200, HTML, "<h1>Sign in</h1>", UNKNOWN, CALL_LOST),
         (200, EVENTS, ": nothing\n\n", UNKNOWN, CALL_LOST),
         (200, JSON, "{", DONE, RESULT_UNREADABLE),
+        (200, JSON, '{"id": null, "error": "no such issue"}', DONE, "no such issue"),
+        (200, JSON, '{"id": null, "error": {"code": "NOT_FOUND", "message": "no such issue"}}', DONE, "no such issue"),
+        (200, JSON, '{"error": {"code": -32000, "data": "no such issue"}}', DONE, '"data": "no such issue"}'),
+        (200, JSON, json.dumps(ERROR).replace('"id": ', '"id":'), DONE, "no pg_hba.conf entry"),
     ],
 )
 async def test_error_by_http_is_the_servers_own_words(

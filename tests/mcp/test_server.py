@@ -344,6 +344,23 @@ class TestCalls:
         assert [tool.name for tool in found if tool.is_broken] == [name for name in names if name != "good"]
 
     @pytest.mark.parametrize(
+        "about",
+        [
+            {"capabilities": []},
+            {"capabilities": {"tools": True, "prompts": None}},
+            {"capabilities": {"tools": []}, "serverInfo": None},
+            {"serverInfo": {"name": "raw"}},
+            {"serverInfo": {"name": "raw", "version": 1}, "instructions": 5},
+        ],
+        ids=str,
+    )
+    async def test_what_a_server_says_of_itself_costs_no_tools(
+        self, raw: RawServer, server: McpServer, about: Json
+    ) -> None:
+        raw.script([GOOD], about=about)
+        assert [tool.name for tool in await server.tools()] == ["good"]
+
+    @pytest.mark.parametrize(
         "twice",
         [
             ({**GOOD, "description": "One."}, {**GOOD, "description": "Two."}),
