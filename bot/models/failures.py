@@ -164,6 +164,9 @@ _SAYS_WHEN = re.compile(
 )
 _TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+) ?(ms|[hms])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b")
+_SHORT_PERIOD = re.compile(r"(?:per[- ]|/ ?)(?:sec|min|hour)|\b[rt]pm\b")
+_PERIODS_S = {"day": 86_400.0, "dai": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0}
 _BY_STATUS = {
     401: EndReason.BAD_KEY,
     402: EndReason.OUT_OF_CREDIT,
@@ -367,7 +370,7 @@ class RequestAttempt:
         return ProviderError(
             failure,
             self.model,
-            retry_after_s=_retry_after_s(headers or {}, message),
+            retry_after_s=_retry_after_s(headers or {}, message, is_limit=failure is EndReason.RATE_LIMITED),
             detail=self._clean(detail),
             may_pass=is_passing(self.refusal),
             window_tokens=self.window_tokens if failure is EndReason.CONTEXT_TOO_LONG else None,
@@ -544,10 +547,13 @@ def _by_form(codes: Sequence[str], status: int | None) -> EndReason | None:
     return None
 
 
-def _retry_after_s(headers: Mapping[str, str], message: str) -> float | None:
-    """Returns how long the vendor asks clients to wait. A date counts from the date of the response."""
-    value = headers.get("retry-after", "")
-    if not value and (told := _SAYS_WHEN.search(message[:_MAX_WORDS_CHARS].lower())):
+def _retry_after_s(headers: Mapping[str, str], message: str, *, is_limit: bool) -> float | None:
+    """Returns how long the vendor asks clients to wait. A date counts from the date of the response.
+
+    `is_limit`: the message may name the period of a limit, which is over after that in any case.
+    """
+    value, words = headers.get("retry-after", ""), message[:_MAX_WORDS_CHARS].lower()
+    if not value and (told := _SAYS_WHEN.search(words)):
         return sum(min(float(number), 1e6) * _UNITS_S[unit] for number, unit in _TIME.findall(told[1]))
     try:
         if "retry-after-ms" in headers:
@@ -555,6 +561,8 @@ def _retry_after_s(headers: Mapping[str, str], message: str) -> float | None:
         elif value.endswith("GMT"):
             until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
             wait_s = until.total_seconds()
+        elif not value and is_limit and (period := _LONG_PERIOD.search(words)) and not _SHORT_PERIOD.search(words):
+            wait_s = _PERIODS_S[period[1] or period[2]]
         else:
             wait_s = float(value)
     except (ValueError, TypeError, OverflowError):

@@ -115,7 +115,14 @@ def test_model_failure_names_the_model_and_says_what_to_do(failure: EndReason) -
 
 @pytest.mark.parametrize(
     ("retry_after_s", "wait"),
-    [(None, "a minute"), (3, "a minute"), (61, "2 minutes"), (7_100, "119 minutes"), (7_200, "2 hours")],
+    [
+        (None, "a minute"),
+        (3, "a minute"),
+        (61, "2 minutes"),
+        (7_100, "119 minutes"),
+        (7_200, "2 hours"),
+        (604_800, "7 days"),
+    ],
 )
 def test_rate_limited_model_says_when_to_ask_again(retry_after_s: float | None, wait: str) -> None:
     error = ProviderError(EndReason.RATE_LIMITED, "openai/test", retry_after_s=retry_after_s)

@@ -122,4 +122,7 @@ def _wait(retry_after_s: float | None) -> str:
     if retry_after_s is None or retry_after_s <= 60:
         return "a minute"
     minutes = math.ceil(retry_after_s / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{math.ceil(minutes / 60)} hours"
+    if minutes < 120:
+        return f"{minutes} minutes"
+    hours = math.ceil(minutes / 60)
+    return f"{hours} hours" if hours < 48 else f"{math.ceil(hours / 24)} days"
