@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -47,6 +48,7 @@ T = TypeVar("T")
 
 HOST = "127.0.0.1"
 _CLOSE_TIMEOUT_S = 1.0
+_LOOK_S = 1.0
 _NEWEST = 8
 
 
@@ -382,14 +384,16 @@ class Sandbox:
     async def wait_for(self, predicate: Callable[[], T], timeout_s: float = 120.0) -> T:
         """Waits until the predicate is true and returns its result. Raises TimeoutError with the newest messages.
 
-        The predicate is called after each change, call and delivery.
+        The predicate is called after each change, call and delivery, and each second: it may be about anything.
         """
         changed = asyncio.Event()
         self._waiters.add(changed)
         try:
             async with asyncio.timeout(timeout_s):
                 while not (result := predicate()):
-                    await changed.wait()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await changed.wait()
                     changed.clear()
                 return result
         except TimeoutError:
