@@ -1,14 +1,21 @@
 """Starts the bot as a process, as people run it: in its own folder, with only the given settings."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from slack_sandbox.server import find_port
 from slack_sandbox.testing.processes import inherited, started
 
 REPOSITORY = Path(__file__).parent.parent
+
+
+def own_port() -> int:
+    """Returns a free port. No other process of the tests looks for one there, so it stays free until a bot takes it."""
+    return find_port(21_000 + os.getpid() % 100 * 100)
 
 
 @asynccontextmanager

@@ -122,7 +122,7 @@ FROZEN = """
 import asyncio, re, signal, threading, time
 from bot import standstill
 
-standstill.STANDSTILL_S, standstill.BEAT_S = 1.0, 0.2
+standstill.STANDSTILL_S, standstill.BEAT_S = 4.0, 0.2
 
 def hold_the_interpreter(secret):
     endless = re.compile("(a|a)*b").match
@@ -137,7 +137,7 @@ def wait_for_a_lock(secret):
 async def main():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
     beating = asyncio.create_task(standstill.beat(""))
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(4.5)
     print("beats", flush=True)
     {hold}("a secret")
 
@@ -157,7 +157,7 @@ def test_process_that_stands_still_ends_with_its_stacks_also_after_sigterm(hold:
         out, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert out == ""
-    assert "Timeout (0:00:01)!" in err
+    assert "Timeout (0:00:04)!" in err
     assert re.search(rf"line \d+ in {hold}\n", err)
     assert "secret" not in err
 

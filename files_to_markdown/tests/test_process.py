@@ -68,6 +68,12 @@ child.main()
 """
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a process wait for a CPU for longer than people do. How long it computes stays bounded."""
+    monkeypatch.setattr(process, "WALL_S", WITHIN_S)
+
+
 def kind_of(name: str, content: bytes) -> Format:
     return document_kind(name, "", content) or Format.PDF
 

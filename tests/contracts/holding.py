@@ -16,6 +16,7 @@ from bot.clock import SystemClock
 from bot.core.job import Job, Pulse, Spent
 from bot.errors import StoreError
 from bot.store import Stores
+from slack_sandbox.testing.processes import WITHIN_S
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -80,7 +81,7 @@ async def holder(url: str, name: str) -> AsyncIterator[asyncio.subprocess.Proces
         await process.communicate()
 
 
-async def wait_for_output(process: asyncio.subprocess.Process, what: str, timeout_s: float = 20) -> None:
+async def wait_for_output(process: asyncio.subprocess.Process, what: str, timeout_s: float = WITHIN_S) -> None:
     """Waits until the process writes this line. Fails with all lines so far after the timeout."""
     assert process.stdout is not None
     lines: list[str] = []

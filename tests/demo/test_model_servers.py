@@ -16,13 +16,16 @@ from demo.model_servers import RunningServer, Server, find_server
 from demo.models import choose_model
 from demo.scripted_model import ScriptedModel
 
+IN_TIME_S = 3.0
+"""What a program here may take to answer, beside other work."""
 Serve = Callable[..., Awaitable[Server]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
+async def serve(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serve]:
     """Starts a program that answers /v1/models."""
+    monkeypatch.setattr("demo.model_servers.ANSWER_WITHIN_S", IN_TIME_S)
     async with AsyncExitStack() as stack:
 
         async def serving(name: str, handler: Handler) -> Server:

@@ -162,10 +162,10 @@ def test_charts_take_linear_time() -> None:
 
     def seconds(count: int) -> float:
         text = "".join(rng.choice((marked(rows(3)), "```chart\n", "| a | b |\n|---|\n")) for _ in range(count))
-        began = time.perf_counter()
+        began = time.thread_time()
         charts_of(text)
         without_marks(text)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     seconds(100)
     assert min(seconds(2_000) for _ in range(3)) < 8 * min(seconds(1_000) for _ in range(3))

@@ -26,11 +26,12 @@ from bot.slack.views.schedules import ScheduleAction
 from bot.store import Stores, schema
 from bot.store.accounts import Owner
 from slack_sandbox.client import Client
-from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.contracts.databases import dump_of
 from tests.mcp.servers import be_patient
 from tests.mcp.sign_in_server import BY_DEVICE, SignInServer, sign_in_server
+from tests.processes import own_port
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, running, says, shown
 from tests.scenarios.surfaces import home_with
@@ -138,7 +139,7 @@ async def test_member_types_the_code_of_typists_page_where_browsers_reach_it(
     caplog.set_level(logging.DEBUG)
     be_patient()
     vendor.script(ASKS)
-    port = find_port(24_200)
+    port = own_port()
     url = f"http://127.0.0.1:{port}"
     assert isinstance(jira.config.transport, HttpTransport)
     transport = replace(jira.config.transport, sign_in=SignInConfig(public_url=url))
@@ -199,7 +200,8 @@ async def test_not_now_ends_the_wait_for_a_code_that_is_confirmed_later(
     vendor.script(by_results(calls("", (SIGN_IN, {"server": "jira"})), says("Then without it.")))
     async with sign_in_server(says=BY_DEVICE) as jira, running(with_jira(settings, jira)):
         stage, ada = Stage(sandbox, vendor), sandbox.client("ada")
-        jira.people.interval_s = 1
+        # Longer than the press may take.
+        jira.people.interval_s = 30
         message = await asked_to_sign_in(stage)
         await link_in(stage, ada, message)
         assert await ada.submit({}) == {}

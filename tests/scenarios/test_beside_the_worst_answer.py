@@ -4,7 +4,6 @@ Calls are counted, not time: each callback of the loop has to end within so many
 """
 
 import asyncio
-import os
 import sqlite3
 import sys
 from asyncio.events import Handle
@@ -20,8 +19,9 @@ import pytest
 from benchmarks.hostile_texts import forget_renderings, text_of
 from bot.core import texts
 from bot.settings import Settings
-from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
+from tests.processes import own_port
 from tests.scenarios.conftest import ROOT, Stage, running, shown
 from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
@@ -83,7 +83,7 @@ async def test_others_are_answered_beside_the_worst_answer(
     shape: str, delta_chars: int, sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
 ) -> None:
     text, database = text_of(shape, WORST_CHARS), tmp_path / "typist.db"
-    port = find_port(23_000 + os.getpid() % 1_000)
+    port = own_port()
     stage = Stage(sandbox, vendor)
     half, has_placeholder, answered = (asyncio.Event() for _ in range(3))
 

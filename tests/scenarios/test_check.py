@@ -101,7 +101,7 @@ class SlackCase(FaultCase):
 @contextmanager
 def patient(never: bool) -> Iterator[None]:
     """Waits longer than an operator would, because the machine may be busy, or a moment for what never comes."""
-    hello_s, all_s = (1.0, 2.0) if never else (40.0, 60.0)
+    hello_s, all_s = (4.0, 8.0) if never else (40.0, 60.0)
     with pytest.MonkeyPatch.context() as hurry:
         hurry.setattr(slack_checks, "ANSWER_WITHIN_S", hello_s)
         hurry.setattr(all_checks, "WITHIN_S", all_s)

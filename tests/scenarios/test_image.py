@@ -17,8 +17,9 @@ from packaging.utils import canonicalize_name
 
 from files_to_markdown.benchmarks.document_corpus import corpus, pieces
 from slack_sandbox.files import UploadedFile
-from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import output, started, wait_for_line
+from tests.processes import own_port
 from tests.scenarios.conftest import Stage, connected
 from tests.streams.server import VendorServer
 
@@ -105,7 +106,7 @@ async def test_image_answers_as_a_number_in_a_read_only_root(
 ) -> None:
     stage = Stage(sandbox, vendor)
     # Here, the init isn't the first process.
-    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(find_port(24_000)), "TINI_SUBREAPER": "1"}
+    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(own_port()), "TINI_SUBREAPER": "1"}
     command = (*container.config["Entrypoint"], *container.config["Cmd"])
     async with container.running(*command, env=env) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
@@ -125,7 +126,7 @@ async def test_image_reads_documents_as_a_user_that_it_does_not_know(
     """Some platforms pick the user's number: it has no line in /etc/passwd, and no home."""
     os.chown(container.data, 12_345, 12_345)
     variable, _, folder = place.partition("=")
-    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(find_port(24_100)), variable: folder}
+    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(own_port()), variable: folder}
     documents = [UploadedFile(name, corpus()[name]) for name in DOCUMENTS]
     async with container.running(*container.config["Cmd"], env=env, user="12345:12345") as process:
         await wait_for_line(process.stdout, "is connected to Slack")

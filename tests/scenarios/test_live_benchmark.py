@@ -1,8 +1,6 @@
 """What benchmarks.live counts as seen: edits, native streams, statuses, and ends that are posted again."""
 
-import asyncio
 import math
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -16,6 +14,7 @@ from benchmarks.readers import Place, Readers
 from bot.core.actions import ReplyAction
 from bot.slack import blockkit
 from slack_sandbox.server import Sandbox
+from tests.clocks import ManualClock
 from tests.scenarios.conftest import manifest
 
 GENERAL = "C0GENERAL"
@@ -24,17 +23,21 @@ TEXT = [f"w{number} " for number in range(1, WORDS + 1)]
 
 
 class QuestionThread:
-    """A question's thread, in which a test plays the app, and the times at which its model sent words."""
+    """A question's thread, in which a test plays the app, and the times at which its model sent words.
 
-    def __init__(self, sandbox: Sandbox, readers: Readers, place: Place, asked_at_s: float) -> None:
+    Time passes only as the test says.
+    """
+
+    def __init__(self, sandbox: Sandbox, readers: Readers, place: Place, clock: ManualClock) -> None:
         self.web = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
         self.team_id = sandbox.team_id
         self.channel, self.ts = self.place = place
-        self._readers, self._asked_at_s = readers, asked_at_s
+        self.clock = clock
+        self._readers, self._asked_at_s = readers, clock.now_s
         self.sent_at_s: list[float] = []
 
     def model_sends(self, words: int) -> None:
-        self.sent_at_s += [time.monotonic()] * words
+        self.sent_at_s += [self.clock.now_s] * words
 
     async def post(self, text: str) -> str:
         return str((await self.web.chat_postMessage(channel=self.channel, thread_ts=self.ts, text=text))["ts"])
@@ -48,21 +51,22 @@ class QuestionThread:
         return lags(self._asked_at_s, self.sent_at_s, readers.histories[place], sign_at_s, readers.stops[place])
 
 
-async def asked(sandbox: Sandbox) -> QuestionThread:
-    readers, asked_at_s = Readers(sandbox.workspace), time.monotonic()
-    return QuestionThread(sandbox, readers, (GENERAL, await sandbox.say("ada", GENERAL, "why?")), asked_at_s)
+async def asked(sandbox: Sandbox, clock: ManualClock) -> QuestionThread:
+    readers = Readers(sandbox.workspace)
+    return QuestionThread(sandbox, readers, (GENERAL, await sandbox.say("ada", GENERAL, "why?")), clock)
 
 
 @pytest.fixture
 async def thread() -> AsyncIterator[QuestionThread]:
-    async with Sandbox(manifest=manifest("manifest.agent.json")) as sandbox:
-        yield await asked(sandbox)
+    clock = ManualClock(0.0)
+    async with Sandbox(manifest=manifest("manifest.agent.json"), monotonic=clock.monotonic) as sandbox:
+        yield await asked(sandbox, clock)
 
 
 async def test_edited_answer(thread: QuestionThread) -> None:
     ts = await thread.post("Thinking…")
     thread.model_sends(2)
-    await asyncio.sleep(0.1)
+    thread.clock.now_s += 0.1
     await thread.update(ts, "w1 w2")
     thread.model_sends(2)
     await thread.update(ts, "w1 w2 w3 w4")
@@ -79,6 +83,7 @@ async def test_stream_that_grows_by_appends(thread: QuestionThread) -> None:
     )
     for word in TEXT:
         thread.model_sends(1)
+        thread.clock.now_s += 0.1
         await thread.web.chat_appendStream(channel=GENERAL, ts=started["ts"], markdown_text=word)
     stale_s = thread.lags().staleness_s
     await thread.web.chat_stopStream(channel=GENERAL, ts=started["ts"])
@@ -89,9 +94,9 @@ async def test_stream_that_grows_by_appends(thread: QuestionThread) -> None:
 
 async def test_status_counts_as_a_placeholder_and_not_as_first_words(thread: QuestionThread) -> None:
     await thread.web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=thread.ts, status="is thinking…")
-    await asyncio.sleep(0.3)
+    thread.clock.now_s += 0.3
     thread.model_sends(WORDS)
-    await asyncio.sleep(0.2)
+    thread.clock.now_s += 0.2
     await thread.post("".join(TEXT))
     figures = thread.lags()
     assert figures.placeholder_s < 0.3
@@ -105,7 +110,7 @@ async def test_end_that_is_posted_again_is_seen_at_once_and_whole_after_the_dele
     doubled = thread.lags()
     assert not doubled.complete
     assert doubled.staleness_s < 0.4, "readers have all words, although some twice"
-    await asyncio.sleep(0.3)
+    thread.clock.now_s += 0.3
     await thread.web.chat_delete(channel=GENERAL, ts=ts)
     figures = thread.lags()
     assert figures.complete
@@ -133,9 +138,9 @@ async def test_time_without_a_way_to_stop_the_answer_ends_with_a_button_a_status
 ) -> None:
     thread.model_sends(WORDS)
     ts = await thread.post("w1")
-    await asyncio.sleep(0.2)
+    thread.clock.now_s += 0.2
     await shows_stop(thread, ts)
-    await asyncio.sleep(0.3)
+    thread.clock.now_s += 0.3
     await thread.update(ts, "".join(TEXT))
     assert 0.2 <= thread.lags().unstoppable_s < 0.4
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from bot.telemetry import ACCOUNT_CHANGES
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.fast import run_fast
+from tests.processes import own_port
 from tests.scenarios.answers import rate
 from tests.scenarios.conftest import Stage, grows, manifest, running, settings_of
 from tests.scenarios.test_failures import openai_error
@@ -81,10 +81,7 @@ class Scrape:
 
 async def answer_and_scrape() -> Scrape:
     """Has a bot answer once well, once at a rate limit, and once with a failure; returns what /metrics says then."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    monotonic = asyncio.get_running_loop().time
+    port, monotonic = own_port(), asyncio.get_running_loop().time
     async with Sandbox(manifest=manifest(), monotonic=monotonic) as sandbox, VendorServer() as vendor:
         prices = parse_prices('{"openai/test": {"input": 1, "output": 2}}')
         settings = replace(settings_of(sandbox, vendor), health_at=("127.0.0.1", port), prices=prices)

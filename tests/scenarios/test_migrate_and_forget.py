@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import output, wait_for_line
 from tests.forked import forked_command
 from tests.mcp.sign_in_server import sign_in_server
-from tests.processes import bot_process
+from tests.processes import bot_process, own_port
 from tests.scenarios.conftest import connected
 from tests.services.probes import WELL, none
 from tests.streams.server import VendorServer
@@ -249,10 +248,7 @@ async def test_health_prints_the_running_bots_answer(tmp_path: Path, probes: Pro
 async def test_running_bot_serves_its_health_until_it_ends(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port)}
+    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(own_port())}
     async with bot_process(tmp_path, "run", env=env) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
         code, out, _ = await forked_command(tmp_path, "health", env=env)

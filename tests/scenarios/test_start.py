@@ -25,10 +25,11 @@ from bot.slack.manifest import OPTIONAL_SCOPES, app_manifest
 from bot.slack.socket import CONNECTIONS, STEADY_S, WATCH_S
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.files import UploadedFile
-from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import Setup
 from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
 from tests.forked import forked_bot, forked_command
+from tests.processes import own_port
 from tests.scenarios.answers import reply
 from tests.scenarios.conftest import Stage, connected, grows, running, says, settings_of
 from tests.scenarios.surfaces import ephemerals
@@ -185,7 +186,7 @@ async def silent_server() -> AsyncIterator[str]:
 async def test_waiting_start_is_unhealthy_and_ends_at_once_on_sigterm(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
 ) -> None:
-    port = find_port(21_000)
+    port = own_port()
     sandbox.faults.start("error_500", method="apps.connections.open")
     env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port), "BOT_DRAIN_S": "60"}
     async with forked_bot(tmp_path, "run", env=env) as process:
@@ -220,7 +221,7 @@ async def test_start_names_a_model_that_does_not_exist_and_answers_meanwhile(
 
 
 async def test_start_without_any_response_ends_at_once_on_sigterm(tmp_path: Path, vendor: VendorServer) -> None:
-    port = find_port(22_000)
+    port = own_port()
     async with silent_server() as api_url:
         env = {**_slack_env(api_url), "OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
         async with forked_bot(tmp_path, "run", env={**env, "BOT_HEALTH_PORT": str(port)}) as process:
@@ -240,7 +241,7 @@ async def test_start_without_any_response_ends_at_once_on_sigterm(tmp_path: Path
 
 
 async def test_draining_process_is_alive_but_not_ready(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
-    port = find_port(23_000)
+    port = own_port()
     stage = Stage(sandbox, vendor)
     vendor.script(grows("word " * 60, gates={100: asyncio.Event().wait}))
     env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port), "BOT_DRAIN_S": "600"}
@@ -277,7 +278,7 @@ def with_frequent_token_checks(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_revoked_bot_token_is_logged_once_and_unhealthy(
     sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    port = find_port(23_000)
+    port = own_port()
     async with running(replace(settings, health_at=("127.0.0.1", port))):
         assert (await _health(port))[0] == 200
         sandbox.faults.start("refuse", method="auth.test", error="token_revoked")
@@ -358,7 +359,7 @@ async def test_admin_reads_in_a_direct_message_that_a_model_ends_soon(
 async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
     sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    port = find_port(24_000)
+    port = own_port()
 
     def tried() -> int:
         return sum(call.method == "apps.connections.open" for call in sandbox.calls)
@@ -393,7 +394,7 @@ async def test_connections_that_end_after_hello_are_opened_ever_more_rarely(
     reason: str,
     advice: str,
 ) -> None:
-    stage, port = Stage(sandbox, vendor), find_port(24_100)
+    stage, port = Stage(sandbox, vendor), own_port()
 
     def opened_at() -> list[float]:
         return [call.at_monotonic_s for call in sandbox.calls if call.method == "apps.connections.open"]

@@ -5,7 +5,6 @@ takes questions again.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from bot.store.schema import jobs
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID
 from tests.contracts.databases import PostgresqlServer, set_read_only
+from tests.processes import own_port
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, running
 from tests.scenarios.surfaces import ephemerals
@@ -75,12 +75,6 @@ def switched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Switche
     yield Switched(server.url, 2, turn(on=True), turn(on=False), "read-only transaction")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def ready(port: int) -> tuple[int, str]:
     async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/readyz") as response:
         return response.status, (await response.json())["database"]
@@ -90,7 +84,7 @@ async def ready(port: int) -> tuple[int, str]:
 async def test_askers_read_once_that_their_question_is_not_saved(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, switched: Switched
 ) -> None:
-    stage, port = Stage(sandbox, vendor), free_port()
+    stage, port = Stage(sandbox, vendor), own_port()
     async with AsyncExitStack() as stack:
         for number in range(switched.processes):
             health_at = ("127.0.0.1", port) if number == 0 else None

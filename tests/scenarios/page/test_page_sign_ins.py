@@ -12,10 +12,11 @@ from playwright.async_api import Locator, Page, expect
 from bot.core import texts
 from bot.mcp.config import HttpTransport, SignInConfig
 from bot.settings import Settings
-from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.browser import Visit, send
 from tests.mcp.servers import be_patient
 from tests.mcp.sign_in_server import BY_DEVICE, sign_in_server
+from tests.processes import own_port
 from tests.scenarios.conftest import manifest, running
 from tests.scenarios.test_accounts import ASKS, with_jira
 from tests.streams.server import VendorServer
@@ -54,7 +55,7 @@ async def test_person_types_the_code_of_typists_page(
 ) -> None:
     be_patient()
     vendor.script(ASKS)
-    port = find_port(24_260)
+    port = own_port()
     url = f"http://127.0.0.1:{port}"
     async with sign_in_server() as jira:
         assert isinstance(jira.config.transport, HttpTransport)
