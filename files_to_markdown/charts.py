@@ -45,7 +45,17 @@ def _rows_of(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], 
             for values in (data[kind] for kind in ("val", "yVal", "bubbleSize") if kind in data):
                 code = _format_of(data.get("dLbls")) or (_ANY_PER_CENT if "%" in _format_of(up) else "")
                 if points := _points(values, code, is_1904=is_1904):
-                    yield title, header, points
+                    yield title, header, _labeled(points, data.get("dLbls"))
+
+
+def _labeled(points: list[str], labels: Element | None) -> list[str]:
+    """Returns the values, each with the words that somebody wrote beside it."""
+    words: dict[str, list[str]] = {}
+    for label in labels if labels is not None else ():
+        runs = (one for one in label.iter() if local(one) == "r")
+        words.setdefault(value_of(label, "idx"), []).extend(text for run in runs for text in _texts_of(run))
+    said = (" ".join("".join(words.get(str(at), ())).split()) for at in range(len(points)))
+    return [f"{point} ({text})".strip() if text else point for point, text in zip(points, said, strict=True)]
 
 
 def _format_of(element: Element | None) -> str:

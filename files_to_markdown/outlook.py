@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from email.message import Message
 from email.utils import format_datetime
+from struct import iter_unpack, unpack
 
 from compressed_rtf import decompress
 from olefile import OleFileIO
@@ -33,7 +34,38 @@ _FILE_NAME = ("3707", "3704", "3001", "370E")
 _KIND, _CODE_PAGE, _BODY_CODE_PAGE = 0x0C15, 0x3FFD, 0x3FDE
 _SENT, _ARRIVED = 0x0039, 0x0E06
 _MEETING = {"Start": 0x0060, "End": 0x0061}
-_CONTACT = {"Company": "3A16", "Job title": "3A17", "Phone": "3A08", "Mobile": "3A1C", "Web page": "3A51"}
+_NAMES, _SETS, _NUMBERED = "__nameid_version1.0", "0002", "0003"
+"""Where properties of some kinds of items have their ids, by a set of properties and a number in it."""
+_MAX_NAMED_BYTES = 2**18
+"""There are no more ids."""
+_DATES = {
+    "Start": (0x62002, 0x820D),
+    "End": (0x62002, 0x820E),
+    "Starts": (0x62003, 0x8104),
+    "Due": (0x62003, 0x8105),
+}
+_TEXTS = {
+    "Location": (0x62002, 0x8208),
+    "Repeats": (0x62002, 0x8232),
+    "E-mail": (0x62004, 0x8083),
+    "Second e-mail": (0x62004, 0x8093),
+    "Third e-mail": (0x62004, 0x80A3),
+    "Home address": (0x62004, 0x801A),
+    "Work address": (0x62004, 0x801B),
+}
+"""What people see of appointments, tasks and contacts."""
+_DONE = (0x62003, 0x8102)
+"""A part of 1."""
+_CONTACT = {
+    "Company": "3A16",
+    "Department": "3A18",
+    "Job title": "3A17",
+    "Phone": "3A08",
+    "Home phone": "3A09",
+    "Mobile": "3A1C",
+    "Fax": "3A24",
+    "Web page": "3A51",
+}
 _KINDS = {1: "To", 2: "Cc", 3: "Bcc"}
 _CODE_PAGES = {
     20127: "ascii",
@@ -57,12 +89,9 @@ _FIRST_DAY = datetime(1601, 1, 1, tzinfo=UTC)
 def read_message(file: OleFileIO, draft: Draft) -> None:
     """Adds a message to a draft."""
     message = _Storage(file, (), draft)
-    for name, id_ in _MEETING.items():
-        if date := message.date(id_):
-            draft.add(f"{name}: {date}", "\n")
-    for name, text_id in _CONTACT.items():
-        if text := message.text(text_id).strip():
-            draft.add(f"{name}: {text}", "\n")
+    for name, said in _fields(message).items():
+        if said := " ".join(said.split()):
+            draft.add(f"{name}: {said}", "\n")
     mail = _headers(message, draft)
     page = message.html()
     texts = {"plain": message.text(_BODY), "html": page}
@@ -74,6 +103,34 @@ def read_message(file: OleFileIO, draft: Draft) -> None:
     attached = message.inner(_ATTACHMENT)
     draft.leave_out(Part.ATTACHMENT, [_name_of(message.storage(name)) for name in attached[:MAX_NAMES]], count=0)
     draft.leave_out(Part.ATTACHMENT, count=max(0, len(attached) - MAX_NAMES))
+
+
+def _fields(message: "_Storage") -> dict[str, str]:
+    """Returns what a meeting, an appointment, a task or a contact has beside its text, by what it is."""
+    ids = _named(message)
+    done = message.part_of_one(ids[_DONE]) if _DONE in ids else 0
+    return {
+        **{name: message.date(ids[key]) for name, key in _DATES.items() if key in ids},
+        **{name: date for name, id_ in _MEETING.items() if (date := message.date(id_))},
+        **{name: message.text(f"{ids[key]:04X}") for name, key in _TEXTS.items() if key in ids},
+        "Done": f"{done:.0%}" if 0 < done <= 1 else "",
+        **{name: message.text(id_) for name, id_ in _CONTACT.items()},
+    }
+
+
+def _named(message: "_Storage") -> dict[tuple[int, int], int]:
+    """Returns the ids of properties that have a number in a set."""
+    if not message.inner(_NAMES):
+        return {}
+    names = message.storage(_NAMES)
+    sets, ids = names.binary(_SETS), {}
+    entries = names.binary(_NUMBERED)[:_MAX_NAMED_BYTES]
+    for number, kind, at in iter_unpack("<IHH", entries[: len(entries) // 8 * 8]):
+        # Those with an odd kind have a word in place of a number. The first three sets stand elsewhere.
+        if not kind & 1 and kind >= 6:
+            begin = ((kind >> 1) - 3) * 16
+            ids[int.from_bytes(sets[begin : begin + 4], "little"), number] = 0x8000 + at
+    return ids
 
 
 def _headers(message: "_Storage", draft: Draft) -> Message:
@@ -156,7 +213,8 @@ class _Storage:
         begin = next((size for name, size in _HEADER_BYTES.items() if path and path[-1].startswith(name.lower())), 32)
         entries = (table[at : at + 16] for at in range(begin, len(table) - 15, 16))
         self._fixed = {int.from_bytes(entry[2:4], "little"): entry[8:] for entry in entries}
-        self._charset = _charset_of(self.number(_CODE_PAGE)) or charset
+        # Some programs name only the code page of the text.
+        self._charset = _charset_of(self.number(_CODE_PAGE) or self.number(_BODY_CODE_PAGE)) or charset
 
     def _stream(self, name: str) -> bytes:
         if name.lower() not in self._kids:
@@ -175,6 +233,11 @@ class _Storage:
             return format_datetime(_FIRST_DAY + timedelta(microseconds=ticks // 10)) if ticks else ""
         except OverflowError:
             return ""
+
+    def part_of_one(self, id_: int) -> float:
+        """Returns the value of a property that is a floating-point number, 0 if it is missing."""
+        said: tuple[float] = unpack("<d", self._fixed.get(id_, b"")[:8].ljust(8, b"\0"))
+        return said[0]
 
     def binary(self, id_: str) -> bytes:
         """Returns the bytes of a property, b"" if it is missing."""

@@ -13,7 +13,19 @@ _DIVIDED = re.compile("[\ufffe\x02](?:\r?\n)?")
 """What PDFium gives for the hyphen of a word that a line's end divides."""
 _MAX_TEXT_BYTES = 200_000
 _CHECKBOX, _RADIO, _BUTTON = 2, 3, 1
-_COMMENTED = frozenset(("TEXT", "FREETEXT", "HIGHLIGHT", "UNDERLINE", "SQUIGGLY", "STRIKEOUT", "STAMP", "CARET", "INK"))
+_MAX_OPTIONS = 1_000
+"""Of one field."""
+_UNSEEN = 2 | 32
+"""Flags of an annotation that is hidden, or isn't shown on a screen."""
+_PASSWORD = 1 << 13
+"""The flag of a field that shows dots."""
+_LEFT_OUT = {
+    "FILEATTACHMENT": Part.ATTACHMENT,
+    "THREED": Part.MODEL,
+    **dict.fromkeys(("MOVIE", "RICHMEDIA", "SCREEN", "SOUND"), Part.RECORDING),
+}
+_NO_COMMENTS = frozenset(("LINK", "POPUP", "PRINTERMARK", "TRAPNET", "WIDGET", "XFAWIDGET", *_LEFT_OUT))
+"""Annotations that aren't marks of readers. A popup repeats the comment that it belongs to."""
 
 
 def read_pdf(content: bytes, draft: Draft) -> None:
@@ -90,26 +102,34 @@ def _notes(pdf: Any, page: Any, draft: Draft) -> Iterator[str]:
     """Yields what stands beside a page's own text: filled-in fields, comments and addresses."""
     import pypdfium2.raw as pdfium
 
-    names = {
-        value: name.removeprefix("FPDF_ANNOT_") for name, value in vars(pdfium).items() if name in _subtypes(pdfium)
-    }
+    names = {value: name.removeprefix("FPDF_ANNOT_") for name, value in vars(pdfium).items() if _is_subtype(name)}
     for at in range(pdfium.FPDFPage_GetAnnotCount(page)):
         if not (annotation := pdfium.FPDFPage_GetAnnot(page, at)):
             continue
         name = names.get(pdfium.FPDFAnnot_GetSubtype(annotation), "")
-        if name == "WIDGET" and pdf.formenv:
-            yield from _field(pdfium, pdf.formenv, annotation)
-        elif name == "LINK":
-            yield from _address(pdfium, pdf, annotation)
-        elif name == "FILEATTACHMENT":
-            draft.leave_out(Part.ATTACHMENT)
-        elif name in _COMMENTED and (words := _string(pdfium.FPDFAnnot_GetStringValue, annotation, b"Contents")):
-            yield f"Comment: {' '.join(words.split())}"
+        is_unseen = pdfium.FPDFAnnot_GetFlags(annotation) & _UNSEEN
+        said = list(_said(pdfium, pdf, annotation, name))
+        if is_unseen:
+            draft.leave_out(Part.HIDDEN_TEXT, count=bool(said))
+        else:
+            yield from said
+            if part := _LEFT_OUT.get(name):
+                draft.leave_out(part)
         pdfium.FPDFPage_CloseAnnot(annotation)
 
 
-def _subtypes(pdfium: Any) -> set[str]:
-    return {f"FPDF_ANNOT_{name}" for name in (*_COMMENTED, "WIDGET", "LINK", "FILEATTACHMENT")} & set(vars(pdfium))
+def _is_subtype(name: str) -> bool:
+    return re.fullmatch("FPDF_ANNOT_[A-Z0-9]+", name) is not None and "APPEARANCEMODE" not in name
+
+
+def _said(pdfium: Any, pdf: Any, annotation: Any, name: str) -> Iterator[str]:
+    """Yields the words of an annotation. `name`: its kind."""
+    if name == "WIDGET" and pdf.formenv:
+        yield from _field(pdfium, pdf.formenv, annotation)
+    elif name == "LINK":
+        yield from _address(pdfium, pdf, annotation)
+    elif name not in _NO_COMMENTS and (words := _string(pdfium.FPDFAnnot_GetStringValue, annotation, b"Contents")):
+        yield f"Comment: {' '.join(words.split())}"
 
 
 def _field(pdfium: Any, form: Any, annotation: Any) -> Iterator[str]:
@@ -122,8 +142,18 @@ def _field(pdfium: Any, form: Any, annotation: Any) -> Iterator[str]:
         box = "☒" if pdfium.FPDFAnnot_IsChecked(form, annotation) else "☐"
         choice = _string(pdfium.FPDFAnnot_GetFormFieldExportValue, form, annotation) if kind == _RADIO else ""
         yield f"{box} {name}{f': {choice}' if choice else ''}"
-    elif kind != _BUTTON and (value := _string(pdfium.FPDFAnnot_GetFormFieldValue, form, annotation)):
+    elif kind != _BUTTON and (value := _value(pdfium, form, annotation)):
         yield f"{name}: {value}"
+
+
+def _value(pdfium: Any, form: Any, annotation: Any) -> str:
+    """Returns what a field shows: of a choice, the labels of the options that are chosen."""
+    count = min(pdfium.FPDFAnnot_GetOptionCount(form, annotation), _MAX_OPTIONS)
+    chosen = [at for at in range(count) if pdfium.FPDFAnnot_IsOptionSelected(form, annotation, at)]
+    if chosen:
+        return ", ".join(_string(pdfium.FPDFAnnot_GetOptionLabel, form, annotation, at) for at in chosen)
+    value = _string(pdfium.FPDFAnnot_GetFormFieldValue, form, annotation)
+    return "•" * bool(value) * 3 if pdfium.FPDFAnnot_GetFormFieldFlags(form, annotation) & _PASSWORD else value
 
 
 def _address(pdfium: Any, pdf: Any, annotation: Any) -> Iterator[str]:

@@ -20,7 +20,7 @@ Cell = int | float | str | bool | time | date | datetime | timedelta
 
 def read_sheets(content: bytes, draft: Draft) -> None:
     """Adds an xlsb or xls file to a draft. Formulas appear as their saved results."""
-    from python_calamine import CalamineWorkbook, PasswordError, SheetVisibleEnum
+    from python_calamine import CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
 
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
@@ -30,9 +30,11 @@ def read_sheets(content: bytes, draft: Draft) -> None:
     hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
     draft.leave_out(Part.OLD_SHEET)
-    for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
-        draft.add(f"## Sheet {name}")
-        draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())
+    for sheet in (sheet for sheet in sheets if sheet.name not in hidden):
+        draft.add(f"## Sheet {sheet.name}")
+        if sheet.typ is SheetTypeEnum.WorkSheet:
+            rows = workbook.get_sheet_by_name(sheet.name).iter_rows()
+            draft.table([_written(cell) for cell in row] for row in rows)
 
 
 def is_protected(content: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, ParseError
 
 from files_to_markdown.archive import Archive, addresses_of, attribute, child, local, relations_of
 from files_to_markdown.charts import add_chart, add_diagram
@@ -34,7 +34,7 @@ def read_slides(archive: Archive, main: str, draft: Draft) -> None:
         if attribute(root, "show") in ("0", "false"):
             hidden.append(str(number))
             continue
-        _Slide(archive, slide, draft).add(root, number)
+        Shapes(archive, slide, draft).add_slide(root, number)
         _add_layouts(archive, slide, seen, draft)
     draft.leave_out(Part.HIDDEN_SLIDE, hidden, count=0)
     draft.leave_out(Part.COMMENT, count=archive.count(r"ppt/comments/[^/]*\.xml", rb"<(?:\w+:)?cm[ >]"))
@@ -57,8 +57,8 @@ def _placeholder(shape: Element) -> str:
     return "" if found is None else attribute(found, "type") or "obj"
 
 
-class _Slide:
-    """Adds one slide."""
+class Shapes:
+    """Adds the shapes of a slide, or of a sheet's drawing."""
 
     def __init__(self, archive: Archive, name: str, draft: Draft) -> None:
         self._archive = archive
@@ -66,11 +66,12 @@ class _Slide:
         self._related = dict(relations_of(archive, name))
         self._addresses = addresses_of(archive, name)
 
-    def add(self, root: Element, number: int) -> None:
+    def add_slide(self, root: Element, number: int) -> None:
+        """Adds a slide with its notes."""
         titles = [shape for shape in root.iter() if local(shape) == "sp" and _placeholder(shape) in _TITLES]
         title = " ".join(" ".join(self._lines_of(shape) for shape in titles).split())
         self._draft.add(f"## Slide {number}{f': {title}' if title else ''}")
-        self._add_shapes(root)
+        self.add(root)
         filled = (one for one in root.iter() if local(one) in ("spPr", "bgPr") and child(one, "blipFill") is not None)
         self._draft.leave_out(Part.PICTURE, count=sum(1 for _ in filled))
         for kind, target in self._related.values():
@@ -80,7 +81,7 @@ class _Slide:
                 text = "\n".join(filter(None, notes))
                 self._draft.add(f"Notes: {text}" if text else "")
 
-    def _add_shapes(self, parent: Element) -> None:
+    def add(self, parent: Element) -> None:
         """Adds paragraphs and tables in their order."""
         numbers = _Numbers(parent)
         for element in parent:
@@ -92,7 +93,7 @@ class _Slide:
                 rows = (row for row in element if local(row) == "tr")
                 self._draft.table([self._cell(one) for one in row if local(one) == "tc"] for row in rows)
             elif name == "AlternateContent":
-                self._add_shapes(_branch(element))
+                self.add(_branch(element))
             elif name in ("sp", "pic", "graphicFrame", "cxnSp", "grpSp"):
                 self._add_shape(element, name)
             elif name in ("chart", "relIds", "oleObj", "model3d"):
@@ -101,14 +102,18 @@ class _Slide:
                 self._draft.leave_out(Part.PICTURE)
             elif name not in ("Fallback", "timing"):
                 # What repeats it for older programs stands beside it, and animations name what is shown.
-                self._add_shapes(element)
+                self.add(element)
 
     def _add_shape(self, shape: Element, name: str) -> None:
         if name == "sp" and _placeholder(shape) in (*_TITLES, "sldNum"):
             return
         about = next((one for group in shape for one in group if local(one) == "cNvPr"), None)
         if about is not None and attribute(about, "hidden") in ("1", "true"):
-            self._draft.leave_out(Part.HIDDEN_TEXT, count=any(local(one) == "t" for one in shape.iter()))
+            # A form's control has a hidden shape. It is shown in another way.
+            is_control = any(local(one) == "compatExt" for one in about.iter())
+            self._draft.leave_out(
+                Part.HIDDEN_TEXT, count=not is_control and any(local(one) == "t" for one in shape.iter())
+            )
             return
         if name == "pic":
             is_recording = any(local(one) in _RECORDINGS for one in shape.iter())
@@ -117,7 +122,7 @@ class _Slide:
         address = self._address(about)
         if description or address:
             self._draft.add(link(f"![{description}]", address) if description else address, "\n")
-        self._add_shapes(shape)
+        self.add(shape)
 
     def _add_object(self, element: Element, name: str) -> None:
         if name in ("oleObj", "model3d"):
@@ -125,10 +130,12 @@ class _Slide:
             return
         target = self._related.get(attribute(element, "id" if name == "chart" else "dm"), ("", ""))[1]
         part = Part.CHART if name == "chart" else Part.DIAGRAM
-        if target not in self._archive.names:
+        try:
+            root = self._archive.xml(target)
+        except (KeyError, ParseError):
             self._draft.leave_out(part)
         else:
-            (add_chart if name == "chart" else add_diagram)(self._archive.xml(target), self._draft)
+            (add_chart if name == "chart" else add_diagram)(root, self._draft)
 
     def _address(self, element: Element | None) -> str:
         """Returns the address that a click on a shape or on words leads to, "" if it stays in the presentation."""

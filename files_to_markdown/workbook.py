@@ -8,31 +8,22 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
 from files_to_markdown.archive import MAX_UNPACKED_BYTES, Archive, addresses_of, attribute, is_on, local, relations_of
 from files_to_markdown.document import MAX_CHARS, Draft, Obstacle, Part, Unreadable
 from files_to_markdown.markup import formula_link, joined, struck
 from files_to_markdown.number_formats import BUILT_IN, GENERAL, saved_as, shown_text
+from files_to_markdown.slides import Shapes
 
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml"
-_DRAWN_IN = r"xl/drawings/[^/]*\.xml"
-_DRAWINGS = {
-    Part.PICTURE: rb"<(?:\w+:)?pic[ >]",
-    Part.MODEL: rb"<(?:\w+:)?model3d[ >]",
-    Part.CHART: rb"<(?:\w+:)?chart[ >]",
-    Part.TEXT_BOX: rb"(?s)<(?:\w+:)?txBody[ >](?:(?!</(?:\w+:)?txBody>).)*?<a:t[ >]",
-}
-_PICTURE_OF_MODEL = (
-    rb"(?s)</(?:\w+:)?model3d>(?:(?!AlternateContent).){0,2000}?<(?:\w+:)?Fallback[^>]*><(?:\w+:)?pic[ >]"
-)
-"""What older programs show in its place."""
 _OLD_CONTROL = rb"ObjectType=\"(?!Note|Pict|Group|Shape)"
 """Excel of before 2010 describes a form's controls there, where comments are, too."""
 _MAX_STRINGS_CHARS = 8 * MAX_CHARS
 """The limit for the table of strings. Cells that come early in a workbook have early strings."""
 _MAX_STRING_CHARS = 32_767
 """Excel's own limit for a cell."""
+_MAX_DRAWING_BYTES = 4 * 2**20
 _MAX_GAP = 30
 """Cells after more empty columns than these are shown with their addresses instead."""
 _RAISED = {"superscript": "^", "subscript": "_"}
@@ -61,10 +52,6 @@ def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
     hidden = [attribute(sheet, "name") for sheet, _ in sheets if attribute(sheet, "state") not in ("", "visible")]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
     draft.leave_out(Part.COMMENT, count=_comments(archive))
-    drawn = {part: archive.count(_DRAWN_IN, drawing) for part, drawing in _DRAWINGS.items()}
-    drawn[Part.PICTURE] -= archive.count(_DRAWN_IN, _PICTURE_OF_MODEL)
-    for part, count in drawn.items():
-        draft.leave_out(part, count=count)
     draft.leave_out(Part.ATTACHMENT, count=sum(1 for _ in archive.matching(r"xl/embeddings/[^/]+")))
     controls = sum(1 for _ in archive.matching(r"xl/ctrlProps/[^/]+"))
     draft.leave_out(Part.CONTROL, count=max(controls, archive.count(r"xl/drawings/[^/]*\.vml", _OLD_CONTROL)))
@@ -79,9 +66,23 @@ def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
                 draft.add(f"## Sheet {attribute(sheet, 'name')}")
                 if kind == "worksheet":
                     _Sheet(archive, name, book, draft).add()
+                _add_drawings(archive, name, draft)
     finally:
         for part, count in book.counted.items():
             draft.leave_out(part, count=count)
+
+
+def _add_drawings(archive: Archive, sheet: str, draft: Draft) -> None:
+    """Adds what is drawn on a sheet: charts, text boxes and diagrams."""
+    for kind, name in dict(relations_of(archive, sheet)).values():
+        if kind == "drawing" and name in archive.names:
+            try:
+                root, is_whole = archive.beginning(name, _MAX_DRAWING_BYTES)
+            except ParseError:
+                draft.leave_out(Part.PICTURE)
+                continue
+            Shapes(archive, name, draft).add(root)
+            draft.leave_out(Part.END, count=not is_whole)
 
 
 def _relation(sheet: Element) -> str:

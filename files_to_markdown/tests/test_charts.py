@@ -34,7 +34,22 @@ MONTHS = numbers("cat", "46143", "46174", code="mmm-yy")
 SHARES = numbers("val", "0.155", "0.2", code="0.0%")
 FIVE = numbers("val", "5", "7", code="General")
 PLAIN_MONTHS = numbers("cat", "46143", "46174", code="General")
+LABEL = (
+    '<c:dLbl><c:idx val="{}"/><c:tx><c:rich><a:p xmlns:a="a"><a:r><a:t>{}</a:t></a:r></a:p></c:rich></c:tx></c:dLbl>'
+)
 CHARTS = {
+    "words at a point": (
+        f"{MONTHS}<c:dLbls>{LABEL.format(1, 'a record')}{LABEL.format(9, 'far')}</c:dLbls>{FIVE}",
+        *("", "", "5 | 7 (a record)"),
+    ),
+    "words at every point": (
+        f"{MONTHS}<c:dLbls>{LABEL.format(0, 'x')}{LABEL.format(1, 'y z')}</c:dLbls>{FIVE}",
+        *("", "", "5 (x) | 7 (y z)"),
+    ),
+    "a label that only is a value": (
+        f'{MONTHS}<c:dLbls><c:dLbl><c:idx val="0"/><c:showVal val="1"/></c:dLbl></c:dLbls>{FIVE}',
+        *("", "", "5 | 7"),
+    ),
     "months": (MONTHS + FIVE, "", "2026-05-01 | 2026-06-01", "5 | 7"),
     "shares": (PLAIN_MONTHS + SHARES, "", "46143 | 46174", "15.5% | 20.0%"),
     "a format of one point": (MONTHS + numbers("val", "0.5", "4|0%", code="0.00"), "", "", "0.50 | 400%"),

@@ -92,6 +92,8 @@ def stored(values: Mapping[str, object], header_bytes: int = 32) -> dict[str, by
             storage[key] = value
         elif isinstance(value, int):
             table += struct.pack("<HHIQ", 3, int(id_, 16), 6, value)
+        elif isinstance(value, float):
+            table += struct.pack("<HHId", 5, int(id_, 16), 6, value)
         elif isinstance(value, datetime):
             ticks = (value - datetime(1601, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 10
             table += struct.pack("<HHIQ", 0x40, int(id_, 16), 6, ticks)
@@ -124,6 +126,16 @@ PEOPLE = {
     **recipient(3, 0x10000001, "Dan"),
 }
 DAY = datetime(2024, 3, 1, 9, tzinfo=UTC)
+
+
+def named(*numbers: tuple[int, int]) -> dict[str, object]:
+    """Returns the ids 8000, 8001 and so on for properties that have a number in a set."""
+    sets = list(dict.fromkeys(of for of, _ in numbers))
+    entries = [struct.pack("<IHH", number, 2 * sets.index(of) + 6, at) for at, (of, number) in enumerate(numbers)]
+    names = {"0002": b"".join(of.to_bytes(16, "little") for of in sets), "0003": b"".join(entries)}
+    return {"__nameid_version1.0": stored(names, 0)}
+
+
 RTF = compressed_rtf.compress(rb"{\rtf1\ansi One \b two\b0}")
 SHOWN = {
     "sent": (
@@ -145,6 +157,37 @@ SHOWN = {
     "a meeting": (
         {"0060": DAY, "0061": DAY + timedelta(hours=1), "0037": "Plan"},
         "Start: Fri, 01 Mar 2024 09:00:00 +0000\nEnd: Fri, 01 Mar 2024 10:00:00 +0000\nSubject: Plan\n\n---",
+    ),
+    "an appointment": (
+        {
+            **named((0x62002, 0x820D), (0x62002, 0x820E), (0x62002, 0x8208), (0x62002, 0x8232)),
+            "8000": DAY,
+            "8001": DAY + timedelta(hours=1),
+            "8002": "Room\t2",
+            "8003": "every Friday",
+            "0037": "Plan",
+        },
+        "Start: Fri, 01 Mar 2024 09:00:00 +0000\nEnd: Fri, 01 Mar 2024 10:00:00 +0000\nLocation: Room 2\n"
+        "Repeats: every Friday\nSubject: Plan\n\n---",
+    ),
+    "a task": (
+        {**named((0x62003, 0x8105), (0x62003, 0x8102)), "8000": DAY, "8001": 0.5, "0037": "Plan"},
+        "Due: Fri, 01 Mar 2024 09:00:00 +0000\nDone: 50%\nSubject: Plan\n\n---",
+    ),
+    "a contact's addresses": (
+        {
+            **named((0x62004, 0x8083), (0x62004, 0x801B)),
+            "8000": "a@b.de",
+            "8001": "Way 1\r\nTown",
+            "3A09": "1",
+            "0037": "A",
+        },
+        "E-mail: a@b.de\nWork address: Way 1 Town\nHome phone: 1\nSubject: A\n\n---",
+    ),
+    "the charset of the text alone": ({"0037:cp1251": "Имя", "3FDE": 1251}, "Subject: Имя\n\n---"),
+    "names of a damaged table": (
+        {"__nameid_version1.0": stored({"0002": b"", "0003": b"\6\0\0\0\xfe\xff\0\0abc"}, 0), "0037": "a"},
+        "Subject: a\n\n---",
     ),
     "a contact": ({"0037": "Ada", "3A08": "+44 1"}, "Phone: +44 1\nSubject: Ada\n\n---"),
     "no date that there is": ({"0039": 2**63, "1000": "a"}, "---\n\na"),

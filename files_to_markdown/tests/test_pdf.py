@@ -30,12 +30,46 @@ FIELDS = (
     f"13 0 obj{_WIDGET}/FT/Ch/T(Land)/V(UK)/Opt[(UK)(DE)]>>endobj\n"
     f"14 0 obj{_WIDGET}/FT/Tx/T(Empty)>>endobj\n"
 )
+CHOICES = (
+    f"10 0 obj{_WIDGET}/FT/Ch/Ff 131072/T(Land)/V(49)/Opt[[(44)(United Kingdom)][(49)(Germany)]]>>endobj\n"
+    f"11 0 obj{_WIDGET}/FT/Ch/Ff 2097152/T(Days)/V[(1)(5)]/I[0 2]"
+    "/Opt[[(1)(Monday)][(3)(Tuesday)][(5)(Friday)]]>>endobj\n"
+    f"12 0 obj{_WIDGET}/FT/Ch/Ff 393216/T(Other)/V(my own)/Opt[(a)(b)]>>endobj\n"
+)
+_CHOSEN = "10 0 R 11 0 R 12 0 R"
+UNSEEN = (
+    f"10 0 obj{_WIDGET}/F 2/FT/Tx/T(Hidden)/V(a)>>endobj\n"
+    f"11 0 obj{_WIDGET}/F 32/FT/Tx/T(On paper)/V(b)>>endobj\n"
+    f"12 0 obj{_WIDGET}/FT/Tx/Ff 8192/T(PIN)/V(0000)>>endobj\n"
+)
+_UNSEEN = _CHOSEN
+_MARK = "<</Type/Annot/Subtype/{0}/Contents({0})/Rect[0 0 9 9]>>"
 _ALL = " ".join(f"{number} 0 R" for number in range(10, 15))
 CASES = {
     "fields": (
         pdf("(Form) Tj", _ALL, FIELDS, f"/AcroForm<</Fields[{_ALL}]>>"),
         "Form\n\nName: Ada Lovelace\n☒ Approved\n☐ Rejected\nLand: UK",
         (),
+    ),
+    "labels of chosen options": (
+        pdf("(Form) Tj", _CHOSEN, CHOICES, f"/AcroForm<</Fields[{_CHOSEN}]>>"),
+        "Form\n\nLand: Germany\nDays: Monday, Friday\nOther: my own",
+        (),
+    ),
+    "fields that people can't see": (
+        pdf("(Form) Tj", _UNSEEN, UNSEEN, f"/AcroForm<</Fields[{_UNSEEN}]>>"),
+        "Form\n\nPIN: •••",
+        (LeftOut(Part.HIDDEN_TEXT, 2),),
+    ),
+    "comments on drawn marks": (
+        pdf("(Text) Tj", " ".join(_MARK.format(kind) for kind in ("Square", "Circle", "Line", "Polygon", "Popup"))),
+        "Text\n\nComment: Square\nComment: Circle\nComment: Line\nComment: Polygon",
+        (),
+    ),
+    "recordings and models": (
+        pdf("(Text) Tj", " ".join(_MARK.format(kind) for kind in ("Movie", "Sound", "RichMedia", "3D"))),
+        "Text",
+        (LeftOut(Part.RECORDING, 3), LeftOut(Part.MODEL, 1)),
     ),
     "comment": (
         pdf("(Text) Tj", "<</Type/Annot/Subtype/Text/Contents(Why\nso?)/Rect[0 0 9 9]>>"),

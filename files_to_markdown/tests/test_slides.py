@@ -150,6 +150,13 @@ def test_charts_and_diagrams_of_a_slide_stand_in_their_place() -> None:
     assert shown == Document(f"## Slide 1\n\n{SHOWN_CHART}\n\nPlan\nafter")
 
 
+def test_damaged_chart_of_a_slide_is_named() -> None:
+    drawn = FRAME.format(f'<c:chart {C_R} r:id="r0"/>') + shape(words("after"))
+    assert read(drawn, ("chart", "../charts/chart1.xml"), charts__chart1="<") == Document(
+        "## Slide 1\n\nafter", (LeftOut(Part.CHART, 1),)
+    )
+
+
 def test_slide_that_is_gone_is_passed_over() -> None:
     file = presentation([slide(shape(words("a"))), ""], {})
     with zipfile.ZipFile(io.BytesIO(file)) as archive:

@@ -11,7 +11,8 @@ from files_to_markdown import formats
 from files_to_markdown.benchmarks.hostile_documents import packed, xlsx
 from files_to_markdown.document import MAX_CHARS, Document, Format, LeftOut, Part
 from files_to_markdown.number_formats import shown, shown_text
-from files_to_markdown.tests.test_formats import relations, with_part
+from files_to_markdown.tests.test_formats import MC, A, R, relations, with_part
+from files_to_markdown.tests.test_word import CHART, SHOWN_CHART
 
 SHOWN = [
     (0.155, "0.0%", "15.5%"),
@@ -223,6 +224,84 @@ def test_addresses_of_links_stand_below_a_sheet() -> None:
     parts = {name: part.replace("/>", ' TargetMode="External"/>') for name, part in parts.items()}
     shown = "| 1 |\n|---|\n\n- A1: https://example.com/a#b"
     assert read(book(row("<c><v>1</v></c>"), tail=f"<hyperlinks>{links}</hyperlinks>", parts=parts)).text == shown
+
+
+DIAGRAM = f"""<d:dataModel xmlns:d="d" {A}>
+    <d:pt><d:t><a:p><a:r><a:t>Plan</a:t></a:r></a:p></d:t></d:pt></d:dataModel>"""
+
+
+def drawn(shapes: str, **parts: str) -> bytes:
+    """Returns a workbook with a cell, and shapes on its sheet. Its charts and diagrams are r0 and r1."""
+    parts = {
+        "worksheets/_rels/sheet1.xml.rels": relations(("drawing", "../drawings/drawing1.xml")),
+        "drawings/drawing1.xml": f'<xdr:wsDr xmlns:xdr="xdr" xmlns:c="c" xmlns:d="d" {MC} {A} {R}>{shapes}</xdr:wsDr>',
+        "drawings/_rels/drawing1.xml.rels": relations(
+            ("chart", "../charts/c.xml"), ("diagramData", "../diagrams/d.xml")
+        ),
+        "charts/c.xml": CHART,
+        "diagrams/d.xml": DIAGRAM,
+        **{name.replace("__", "/"): part for name, part in parts.items()},
+    }
+    return book(row("<c><v>1</v></c>"), parts={f"xl/{name}": part for name, part in parts.items()})
+
+
+def box(text: str, about: str = "") -> str:
+    attributes, _, inner = about.partition(">")
+    words = "".join(f"<a:p><a:r><a:t>{line}</a:t></a:r></a:p>" for line in text.split("|"))
+    name = f"<xdr:nvSpPr><xdr:cNvPr {attributes}>{inner}</xdr:cNvPr></xdr:nvSpPr>"
+    return f"<xdr:twoCellAnchor><xdr:sp>{name}<xdr:txBody>{words}</xdr:txBody></xdr:sp></xdr:twoCellAnchor>"
+
+
+FRAME = "<xdr:graphicFrame><a:graphic><a:graphicData>{}</a:graphicData></a:graphic></xdr:graphicFrame>"
+ANCHORED = f"<xdr:twoCellAnchor>{FRAME}</xdr:twoCellAnchor>"
+CONTROL = 'hidden="1"><a:extLst><a:ext><a14:compatExt xmlns:a14="a14" spid="1"/></a:ext></a:extLst>'
+DRAWN = {
+    "a text box": (box("Only|until May"), "Only\nuntil May", ()),
+    "boxes in a group": (f"<xdr:grpSp>{box('a')}{box('b')}</xdr:grpSp>", "a\nb", ()),
+    "a chart": (ANCHORED.format('<c:chart r:id="r0"/>'), SHOWN_CHART, ()),
+    "a diagram": (ANCHORED.format('<d:relIds r:dm="r1"/>'), "Plan", ()),
+    "a picture": (
+        '<xdr:pic><xdr:nvPicPr><xdr:cNvPr descr="a plan"/></xdr:nvPicPr></xdr:pic>',
+        "![a plan]",
+        (Part.PICTURE,),
+    ),
+    "a hidden box": (box("a", 'hidden="1"'), "", (Part.HIDDEN_TEXT,)),
+    "a control's own box": (box("Button 1", CONTROL), "", ()),
+    "a chart that is gone": (ANCHORED.format('<c:chart r:id="r7"/>'), "", (Part.CHART,)),
+    "a damaged drawing": ("<", "", (Part.PICTURE,)),
+}
+
+
+@pytest.mark.parametrize(("shapes", "shown", "left_out"), DRAWN.values(), ids=DRAWN)
+def test_what_is_drawn_on_a_sheet_stands_below_its_cells(shapes: str, shown: str, left_out: tuple[Part, ...]) -> None:
+    text = f"| 1 |\n|---|\n\n{shown}".strip("\n")
+    assert read(drawn(shapes)) == Document(text, tuple(LeftOut(part, 1) for part in left_out))
+
+
+def test_damaged_chart_is_named() -> None:
+    read_chart = read(drawn(ANCHORED.format('<c:chart r:id="r0"/>'), **{"charts/c.xml": "<"}))
+    assert read_chart == Document("| 1 |\n|---|", (LeftOut(Part.CHART, 1),))
+
+
+@pytest.mark.parametrize("state", ["", 'state="hidden"'])
+def test_chart_that_is_a_sheet_of_its_own_is_read_unless_it_is_hidden(state: str) -> None:
+    parts = {
+        "xl/workbook.xml": f'<workbook {SHEET} {R}><sheets><sheet name="S" {state} r:id="r0"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": relations(("chartsheet", "chartsheets/sheet1.xml")),
+        "xl/chartsheets/sheet1.xml": f"<chartsheet {SHEET}/>",
+        "xl/chartsheets/_rels/sheet1.xml.rels": relations(("drawing", "../drawings/drawing1.xml")),
+    }
+    content = drawn(ANCHORED.format('<c:chart r:id="r0"/>'))
+    for name, part in parts.items():
+        content = with_part(content, name, part)
+    hidden = (LeftOut(Part.HIDDEN_SHEET, 1, ("S",)),)
+    assert read(content) == (Document("", hidden) if state else Document(SHOWN_CHART))
+
+
+def test_drawing_that_is_made_to_take_long_is_read_as_far_as_there_is_room() -> None:
+    boxes = box("a") * 40_000
+    assert len(boxes) > 4 * 2**20
+    assert read(drawn(boxes)).left_out == (LeftOut(Part.END, 1),)
 
 
 def test_comments_of_a_thread_are_counted_once() -> None:

@@ -1,0 +1,62 @@
+"""What of an xlsb file is read, built here record by record ([MS-XLSB])."""
+
+import struct
+
+import pytest
+
+from files_to_markdown import formats
+from files_to_markdown.benchmarks.hostile_documents import packed
+from files_to_markdown.document import Document, Format, LeftOut, Part
+from files_to_markdown.tests.test_formats import relations
+
+
+def record(kind: int, content: bytes = b"") -> bytes:
+    """Returns a record, whose kind and size take one or two bytes."""
+    kinds = bytes([kind]) if kind < 128 else bytes([kind & 0x7F | 0x80, kind >> 7])
+    return kinds + bytes([len(content)]) + content
+
+
+def wide(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+
+def sheet(text: str) -> bytes:
+    """Returns a sheet with one cell."""
+    cell = record(0, struct.pack("<I", 0) + bytes(21)) + record(6, bytes(8) + wide(text))
+    return record(129) + record(148, bytes(16)) + record(145) + cell + record(146) + record(130)
+
+
+def workbook(*kinds: str) -> bytes:
+    """Returns a workbook with a sheet of each kind."""
+    listed = b"".join(
+        record(156, struct.pack("<II", 0, at + 1) + wide(f"r{at}") + wide(f"S{at}")) for at in range(len(kinds))
+    )
+    parts = {f"xl/{kind}s/sheet{at}.bin": sheet(f"a{at}") for at, kind in enumerate(kinds) if kind == "worksheet"}
+    others = {f"xl/{kind}s/sheet{at}.bin": record(129) for at, kind in enumerate(kinds) if kind != "worksheet"}
+    related = ((kind, f"{kind}s/sheet{at}.bin") for at, kind in enumerate(kinds))
+    return packed(
+        {
+            "xl/workbook.bin": record(131) + record(143) + listed + record(144) + record(132),
+            "xl/_rels/workbook.bin.rels": relations(*related).replace(
+                "x/", "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
+            ),
+            **parts,
+            **others,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "shown"),
+    [
+        (("worksheet",), "## Sheet S0\n\n| a0 |\n|---|"),
+        (
+            ("worksheet", "chartsheet", "worksheet"),
+            "## Sheet S0\n\n| a0 |\n|---|\n\n## Sheet S1\n\n## Sheet S2\n\n| a2 |\n|---|",
+        ),
+        (("dialogsheet", "worksheet"), "## Sheet S0\n\n## Sheet S1\n\n| a1 |\n|---|"),
+    ],
+    ids=["of cells", "of a chart", "of a dialog"],
+)
+def test_sheet_that_has_no_cells_does_not_lose_the_others(kinds: tuple[str, ...], shown: str) -> None:
+    assert formats.read(Format.ARCHIVE, workbook(*kinds)) == Document(shown, (LeftOut(Part.OLD_SHEET, 1),))
