@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from files_to_markdown.archive import attribute, child, is_on, local, value_of
-from files_to_markdown.document import Draft
+from files_to_markdown.document import Draft, Part
 from files_to_markdown.number_formats import GENERAL, saved_as
 
 MAX_POINTS = 10_000
@@ -14,7 +14,7 @@ _ANY_PER_CENT = "0.##########%"
 
 
 def add_chart(root: Element, draft: Draft) -> None:
-    """Adds a chart to a draft: its titles, and a table with a row for each series."""
+    """Adds a chart to a draft: its titles, and a table with a row for each series. One without numbers is named."""
     for title in (element for element in root.iter() if local(element) == "title"):
         text = " ".join(" ".join(_texts_of(title)).split())
         draft.add(f"Chart: {text}" if text else "", "\n")
@@ -28,7 +28,10 @@ def add_chart(root: Element, draft: Draft) -> None:
     draft.table(table)
     # The newer charts of Office 2016 have their numbers beside the series.
     for data in (element for element in root.iter() if local(element) == "data"):
-        draft.table(_points(level) for level in data.iter() if local(level) == "lvl")
+        levels = [_points(level) for level in data.iter() if local(level) == "lvl"]
+        draft.table(levels)
+        table += levels
+    draft.leave_out(Part.CHART, count=not any(map(any, table)))
 
 
 def _rows_of(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -88,6 +91,9 @@ def _texts_of(element: Element) -> list[str]:
 
 
 def add_diagram(root: Element, draft: Draft) -> None:
-    """Adds the words of a diagram to a draft, a line for each shape."""
-    for shape in (element for element in root.iter() if local(element) == "pt"):
-        draft.add(" ".join("".join(_texts_of(part)) for part in shape.iter() if local(part) == "p"), "\n")
+    """Adds the words of a diagram to a draft, a line for each shape. One without words is named."""
+    shapes = (element for element in root.iter() if local(element) == "pt")
+    lines = [" ".join("".join(_texts_of(part)) for part in shape.iter() if local(part) == "p") for shape in shapes]
+    for line in lines:
+        draft.add(line, "\n")
+    draft.leave_out(Part.DIAGRAM, count=not any(map(str.strip, lines)))

@@ -3,8 +3,8 @@
 import pytest
 
 from files_to_markdown.archive import parsed
-from files_to_markdown.charts import add_chart
-from files_to_markdown.document import Draft
+from files_to_markdown.charts import add_chart, add_diagram
+from files_to_markdown.document import Document, Draft, LeftOut, Part
 
 C = 'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"'
 
@@ -92,3 +92,12 @@ def test_charts_of_office_2016_have_their_formats_beside_their_numbers() -> None
     draft = Draft()
     add_chart(parsed(f'<cx:chartSpace xmlns:cx="cx">{data}</cx:chartSpace>'.encode()), draft)
     assert draft.document().text.startswith("| 15.5% | 20.0% |")
+
+
+def test_charts_and_diagrams_that_keep_nothing_are_named() -> None:
+    draft = Draft()
+    for chart in ("<c:title><a:t>Sales</a:t></c:title><c:ser/>", "<c:ser><c:val><c:numCache/></c:val></c:ser>", ""):
+        add_chart(parsed(f'<c:chartSpace {C} xmlns:a="a">{chart}</c:chartSpace>'.encode()), draft)
+    for diagram in ("", "<d:pt><d:t><a:p/></d:t></d:pt>"):
+        add_diagram(parsed(f'<d:dataModel xmlns:d="d" xmlns:a="a">{diagram}</d:dataModel>'.encode()), draft)
+    assert draft.document() == Document("Chart: Sales", (LeftOut(Part.CHART, 3), LeftOut(Part.DIAGRAM, 2)))
