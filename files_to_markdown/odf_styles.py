@@ -108,6 +108,10 @@ class OdfStyles:
         """Returns whether a slide isn't shown."""
         return self._property("drawing-page", attribute(page, "style-name"), "visibility") == "hidden"
 
+    def shows_on_page(self, page: Element, name: str) -> bool:
+        """Returns whether a slide shows its footer, or what a property of that name says."""
+        return self._property("drawing-page", attribute(page, "style-name"), name) != "false"
+
     def hides_sheet(self, sheet: Element) -> bool:
         """Returns whether a sheet isn't displayed."""
         return self._property("table", attribute(sheet, "style-name"), "display") == "false"

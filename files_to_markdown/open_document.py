@@ -22,7 +22,15 @@ from files_to_markdown.odf_styles import Count, OdfStyles, control_text, describ
 
 _MAX_SHEETS_BYTES = 24 * 2**20
 """What is read of a file's sheets: more than MAX_CHARS take, unless nearly all of it is formats."""
-_NOT_READ = frozenset(("tracked-changes", "forms", "settings", "annotation", "page-number", "number", "script"))
+_NOT_READ = frozenset(
+    (
+        *("tracked-changes", "forms", "settings", "annotation", "page-number", "number", "script"),
+        # Where a slide's own footer and date stand on its master.
+        *("header", "footer", "date-time"),
+    )
+)
+_AT_EDGE = {"date-time": "Date", "footer": "Footer"}
+"""What a slide may take from a list that all slides share."""
 _HEADERS = tuple(f"{name}{page}" for name in ("header", "footer") for page in ("", "-left", "-first"))
 _DESCRIBED = frozenset(("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", "circle", "g"))
 
@@ -42,6 +50,7 @@ def read_open_document(root: Element, styles: Element, archive: Archive | None, 
             draft.add(f"{local(element)[:6].capitalize()}: {text}")
     body = next(element for element in root if local(element) == "body")
     reader = _OpenDocument(OdfStyles([styles, root] if styles is not root else [root]), root, archive, draft)
+    reader.masters = {attribute(one, "name"): one for one in styles.iter() if local(one) == "master-page"}
     reader.add(body)
     deleted = (one for one in root.iter() if local(one) == "deletion" and any(part.text for part in one.iter()))
     draft.leave_out(Part.DELETION, count=sum(1 for _ in deleted))
@@ -91,6 +100,10 @@ class _OpenDocument:
         """Those that the text is within."""
         self._is_struck = False
         """Whether what is around the next piece of text is struck."""
+        self.masters: dict[str, Element] = {}
+        """Those of slides, by their names, that aren't read yet."""
+        declared = (one for one in root.iter() if local(one) in {f"{name}-decl" for name in _AT_EDGE})
+        self._declared = {attribute(one, "name"): "".join(one.itertext()) for one in declared}
         self._charts: list[_Line | _Table] = []
         """Those in the last paragraph."""
 
@@ -196,6 +209,24 @@ class _OpenDocument:
         rest = Element(page.tag)
         rest.extend(one for one in page if one not in titles)
         yield from self._blocks(rest)
+        for name, title in _AT_EDGE.items():
+            if self._styles.shows_on_page(page, f"display-{name}"):
+                words = self._declared.pop(attribute(page, f"use-{name}-name"), "").strip()
+                yield _Line(f"{title}: {words}" if words else "")
+        if self._styles.shows_on_page(page, "background-objects-visible"):
+            yield _Line(self._master(attribute(page, "master-page-name")))
+
+    def _master(self, name: str) -> str:
+        """Returns the words that slides have from a master, once for all slides."""
+        own = Element("page")
+        # What holds the place of a text isn't shown.
+        own.extend(
+            one
+            for one in self.masters.pop(name, ())
+            if local(one) != "notes" and attribute(one, "placeholder") != "true"
+        )
+        words = " ".join(self.lines_of(own))
+        return f"On slides of this layout: {words}" if words else ""
 
     def _sheet(self, sheet: Element) -> Iterator[_Line | _Table]:
         name = attribute(sheet, "name")
@@ -242,18 +273,18 @@ class _OpenDocument:
     def _text_of(self, element: Element) -> str:
         return joined(self._struck_pieces_of(element)).replace("\u00ad", "").strip(" \n").rstrip()
 
-    def _struck_pieces_of(self, element: Element) -> str:
+    def _struck_pieces_of(self, element: Element, before: str = "") -> str:
         """Returns the text of a paragraph or a part of one, between marks where a struck passage begins or ends."""
         around = self._is_struck
         self._is_struck = self._styles.strikes(element, otherwise=around)
-        text = "".join(self._pieces_of(element))
+        text = "".join(self._pieces_of(element, before))
         is_changed, self._is_struck = self._is_struck != around, around
         return struck(text) if is_changed else text
 
-    def _pieces_of(self, element: Element) -> Iterator[str]:
-        """Yields the pieces of a text. A footnote follows its mark in parentheses."""
-        before = element.text or ""
-        yield "" if self._deletions else before
+    def _pieces_of(self, element: Element, before: str = "") -> Iterator[str]:
+        """Yields the pieces of a text. A footnote follows its mark in parentheses. `before`: what stands before it."""
+        yield "" if self._deletions else element.text or ""
+        before = element.text or before
         for one in element:
             self._mark_change(one)
             if local(one) not in _NOT_READ:
@@ -283,7 +314,7 @@ class _OpenDocument:
         elif (words := self._words(one, name)) is not None:
             yield words
         else:
-            yield from self._pieces_of(one)
+            yield from self._pieces_of(one, before)
 
     def _words(self, one: Element, name: str) -> str | None:
         """Returns what stands for an element, None for what is in it."""
@@ -305,7 +336,7 @@ class _OpenDocument:
         return " ".join(["", *self.lines_of(one), ""]) if name == "list" else None
 
     def _span(self, span: Element, before: str) -> Iterator[str]:
-        text = self._struck_pieces_of(span)
+        text = self._struck_pieces_of(span, before)
         if self._styles.hides(span):
             self._draft.leave_out(Part.HIDDEN_TEXT, count=bool(text))
         elif sign := self._styles.sign(span):

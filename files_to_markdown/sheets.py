@@ -7,9 +7,11 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
+from files_to_markdown.cell_formats import ERRORS, CellFormats, cell_formats
 from files_to_markdown.document import MAX_DOCUMENT_BYTES, Draft, Obstacle, Part, Unreadable
-from files_to_markdown.number_formats import general
+from files_to_markdown.number_formats import GENERAL, general, shown
 
 _GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
 """The beginning of a workbook's records, since Excel 5."""
@@ -30,11 +32,27 @@ def read_sheets(content: bytes, draft: Draft) -> None:
     hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
     draft.leave_out(Part.OLD_SHEET)
-    for sheet in (sheet for sheet in sheets if sheet.name not in hidden):
+    formats = cell_formats(content)
+    for number, sheet in enumerate(sheets):
+        if sheet.name in hidden:
+            continue
         draft.add(f"## Sheet {sheet.name}")
         if sheet.typ is SheetTypeEnum.WorkSheet:
-            rows = workbook.get_sheet_by_name(sheet.name).iter_rows()
-            draft.table([_written(cell) for cell in row] for row in rows)
+            draft.table(_rows(workbook.get_sheet_by_name(sheet.name), formats, number, draft))
+
+
+def _rows(sheet: Any, formats: CellFormats, number: int, draft: Draft) -> Iterator[list[str]]:
+    """Yields the rows of a sheet from its first column with a cell. `number`: which sheet it is, from 0."""
+    _, first = sheet.start or (0, 0)
+    for at, row in enumerate(sheet.iter_rows()):
+        codes = (formats.of(number, at, column) for column in range(first, first + len(row)))
+        cells = list(zip(row, codes, strict=True))
+        draft.leave_out(Part.ERROR, count=sum(_is_error(cell, code) for cell, code in cells))
+        yield [_written(cell, code, is_1904=formats.is_1904) for cell, code in cells]
+
+
+def _is_error(cell: Cell, code: str) -> bool:
+    return cell == "" and code.startswith("#") and code in ERRORS
 
 
 def is_protected(content: bytes) -> bool:
@@ -51,14 +69,14 @@ def is_protected(content: bytes) -> bool:
     return False
 
 
-def _written(cell: Cell) -> str:
+def _written(cell: Cell, code: str, *, is_1904: bool) -> str:
     if isinstance(cell, bool):
         return str(cell).upper()
-    if isinstance(cell, float):
-        return general(cell)
+    if isinstance(cell, int | float):
+        return general(cell) if code == GENERAL else shown(cell, code, is_1904=is_1904)
     if isinstance(cell, datetime):
         return cell.isoformat(" ").removesuffix(" 00:00:00")
-    return str(cell)
+    return code if _is_error(cell, code) else str(cell)
 
 
 _DELIMITERS = "\t;|,"

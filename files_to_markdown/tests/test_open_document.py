@@ -192,6 +192,12 @@ SHOWN: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
         "10^6 H_2O",
         (),
     ),
+    "a superscript within a passage": (
+        f"<text:p>x<text:span>{span(1, '2')}</text:span> "
+        f"H<text:span><text:span>{span(2, '2')}</text:span></text:span>O</text:p>",
+        "x^2 H_2O",
+        (),
+    ),
     "hidden": (
         f'<text:p>a{span(4, "b")}</text:p><text:section text:display="none"><text:p>c</text:p></text:section>',
         "a",
@@ -277,6 +283,59 @@ def test_hidden_slides_are_left_out_and_a_title_comes_first() -> None:
     )
     shown = read(pages, "presentation", styles=styles)
     assert shown == Document("## Slide 2: Plan\n\nbody", (LeftOut(Part.HIDDEN_SLIDE, 1, ("1",)),))
+
+
+def page_style(name: str, *properties: str) -> str:
+    said = " ".join(f'presentation:{one}="false"' for one in properties)
+    return (
+        f'<style:style style:name="{name}" style:family="drawing-page"><style:drawing-page-properties {said}/>'
+        "</style:style>"
+    )
+
+
+def test_words_of_a_master_and_footers_of_slides_are_shown_once() -> None:
+    master = (
+        '<draw:frame presentation:class="title" presentation:placeholder="true"><text:p>Click</text:p></draw:frame>'
+        "<draw:frame><text:p>Ada Ltd.</text:p></draw:frame><draw:frame><text:p>Secret</text:p></draw:frame>"
+        "<draw:frame><text:p><presentation:footer>x</presentation:footer></text:p></draw:frame>"
+        "<presentation:notes><draw:frame><text:p>notes</text:p></draw:frame></presentation:notes>"
+    )
+    styles = (
+        page_style("plain", "background-objects-visible")
+        + page_style("bare", "display-footer", "display-date-time")
+        + f'<style:master-page style:name="M">{master}</style:master-page>'
+    )
+    declared = (
+        '<presentation:footer-decl presentation:name="f">Page of Ada</presentation:footer-decl>'
+        '<presentation:date-time-decl presentation:name="d">1 May</presentation:date-time-decl>'
+        '<presentation:date-time-decl presentation:name="now" presentation:source="current-date"/>'
+    )
+    around = 'draw:master-page-name="M" presentation:use-footer-name="f" presentation:use-date-time-name="{}"'
+    pages = "".join(
+        f'<draw:page draw:style-name="{style}" {around.format(date)}><text:p>{date}</text:p></draw:page>'
+        for style, date in (("", "x"), ("bare", "d"), ("plain", "now"), ("", "d"), ("", "d"))
+    )
+    body = f"<text:section {NAMES}>{declared}</text:section>{pages.replace('<draw:page', f'<draw:page {NAMES}')}"
+    words = "On slides of this layout: Ada Ltd. Secret"
+    assert read(body, "presentation", styles=styles).text == (
+        f"## Slide 1\n\nx\n\nFooter: Page of Ada\n\n{words}\n\n## Slide 2\n\nd\n\n## Slide 3\n\nnow\n\n"
+        "## Slide 4\n\nd\n\nDate: 1 May\n\n## Slide 5\n\nd"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shown"),
+    [("display-footer", "On slides of this layout: Ada"), ("background-objects-visible", "Footer: f")],
+)
+def test_slide_may_hide_its_footer_or_what_its_master_draws(hidden: str, shown: str) -> None:
+    styles = page_style("s", hidden) + (
+        '<style:master-page style:name="M"><draw:frame><text:p>Ada</text:p></draw:frame></style:master-page>'
+    )
+    body = (
+        f'<presentation:footer-decl {NAMES} presentation:name="f">f</presentation:footer-decl><draw:page {NAMES} '
+        'draw:style-name="s" draw:master-page-name="M" presentation:use-footer-name="f"/>'
+    )
+    assert read(body, "presentation", styles=styles).text == f"## Slide 1\n\n{shown}"
 
 
 def test_headers_of_first_and_left_pages_are_read() -> None:

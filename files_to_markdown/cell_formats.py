@@ -1,0 +1,118 @@
+"""The number formats and errors of an xls file's cells, which calamine doesn't tell: a look at the workbook's records.
+
+Source: [MS-XLS], https://learn.microsoft.com/openspecs/office_file_formats/ms-xls
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from olefile import OleFileIO
+
+from files_to_markdown.number_formats import BUILT_IN, GENERAL
+
+_BEGIN, _END, _SHEET, _FORMAT, _STYLE, _DATES = 0x809, 0x0A, 0x85, 0x41E, 0xE0, 0x22
+_FORMULA, _NUMBER, _SHORT, _SHORTS, _ERROR = 0x06, 0x203, 0x27E, 0xBD, 0x205
+_ERROR_NAMES = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
+ERRORS = frozenset(_ERROR_NAMES.values())
+_MAX_CELLS = 300_000
+"""More than have room in a document's text."""
+_COLUMNS = 256
+_EXCEL_97 = 0x600
+
+
+@dataclass(slots=True)
+class CellFormats:
+    """The formats of a workbook's cells."""
+
+    is_1904: bool = False
+    sheets: list[dict[int, str]] = field(default_factory=list)
+    """Of each sheet, the formats other than General by `row * 256 + column`, counted from 0. That of an error is its
+    name.
+    """
+
+    def of(self, sheet: int, row: int, column: int) -> str:
+        """Returns a cell's format, General if none is known."""
+        known = self.sheets[sheet] if sheet < len(self.sheets) else {}
+        return known.get(row * _COLUMNS + column, GENERAL) if column < _COLUMNS else GENERAL
+
+
+def cell_formats(content: bytes) -> CellFormats:
+    """Returns the formats of an xls file; none if its records are damaged."""
+    found = CellFormats()
+    try:
+        file = OleFileIO(io.BytesIO(content))
+        name = next(name for name in ("Workbook", "Book") if file.exists(name))
+        stream: bytes = file.openstream(name).read()
+        places, styles = _globals(stream, found)
+        for place in places:
+            found.sheets.append(_formats_of(stream, place, styles, _MAX_CELLS - sum(map(len, found.sheets))))
+    except (OSError, StopIteration, struct.error):
+        pass
+    return found
+
+
+def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    """Yields the kind and content of the records from a place to the end of its part, without those of charts in it."""
+    depth = 0
+    while at + 4 <= len(stream):
+        kind, size = struct.unpack_from("<HH", stream, at)
+        depth += (kind == _BEGIN) - (kind == _END)
+        if depth < 1:
+            return
+        if depth == 1:
+            yield kind, stream[at + 4 : at + 4 + size]
+        at += 4 + size
+
+
+def _globals(stream: bytes, found: CellFormats) -> tuple[list[int], list[str]]:
+    """Returns where the sheets begin, and the format of each style."""
+    codes: dict[int, str] = {}
+    places, numbers = [], []
+    is_wide = False
+    for kind, record in _records(stream, 0):
+        if kind == _BEGIN:
+            is_wide = struct.unpack_from("<H", record)[0] == _EXCEL_97
+        elif kind == _SHEET:
+            places.append(struct.unpack_from("<I", record)[0])
+        elif kind == _STYLE:
+            numbers.append(struct.unpack_from("<H", record, 2)[0])
+        elif kind == _DATES:
+            found.is_1904 = record[:1] == b"\1"
+        elif kind == _FORMAT:
+            codes[struct.unpack_from("<H", record)[0]] = _code(record, is_wide=is_wide)
+    return places, [codes.get(number) or BUILT_IN.get(number, GENERAL) for number in numbers]
+
+
+def _code(record: bytes, *, is_wide: bool) -> str:
+    """Returns the format that a record defines. Since Excel 97, a flag tells whether its letters take two bytes."""
+    if is_wide and record[4:5] == b"\1":
+        return record[5:].decode("utf-16-le", errors="replace")
+    return record[5 if is_wide else 3 :].decode("latin-1")
+
+
+def _formats_of(stream: bytes, place: int, styles: list[str], room: int) -> dict[int, str]:
+    formats: dict[int, str] = {}
+    for kind, record in _records(stream, place):
+        if len(formats) >= room:
+            break
+        if kind in (_FORMULA, _NUMBER, _SHORT):
+            row, column, style = struct.unpack_from("<HHH", record)
+            _note(formats, row * _COLUMNS + column, style, styles)
+            if kind == _FORMULA and record[12:14] == b"\xff\xff" and record[6] == 2:
+                formats[row * _COLUMNS + column] = _ERROR_NAMES.get(record[8], "")
+        elif kind == _ERROR and record[7:8] == b"\1":
+            row, column = struct.unpack_from("<HH", record)
+            formats[row * _COLUMNS + column] = _ERROR_NAMES.get(record[6], "")
+        elif kind == _SHORTS:
+            row, column = struct.unpack_from("<HH", record)
+            for at in range((len(record) - 6) // 6):
+                (style,) = struct.unpack_from("<H", record, 4 + 6 * at)
+                _note(formats, row * _COLUMNS + column + at, style, styles)
+    return formats
+
+
+def _note(formats: dict[int, str], cell: int, style: int, styles: list[str]) -> None:
+    if style < len(styles) and styles[style] != GENERAL:
+        formats[cell] = styles[style]
