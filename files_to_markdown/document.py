@@ -98,6 +98,8 @@ class Part(StrEnum):
     CONTROL = "form control"
     OLD_SHEET = "old sheet"
     """What nobody reads of xls and xlsb files."""
+    NUMBER_FORMATS = "number formats"
+    """Of an xlsb file."""
     EMBEDDED = "embedded file"
     """One within a text, as letters and digits (embedded.py)."""
     MIDDLE = "middle"

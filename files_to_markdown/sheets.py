@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from olefile import MAGIC
+
 from files_to_markdown.cell_formats import ERRORS, CellFormats, cell_formats
 from files_to_markdown.document import MAX_DOCUMENT_BYTES, Draft, Obstacle, Part, Unreadable
 from files_to_markdown.number_formats import GENERAL, general, shown
@@ -31,8 +33,10 @@ def read_sheets(content: bytes, draft: Draft) -> None:
     sheets = workbook.sheets_metadata
     hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
+    is_xls = content.startswith(MAGIC)
+    formats = cell_formats(content) if is_xls else CellFormats()
+    draft.leave_out(Part.NUMBER_FORMATS, count=not is_xls)
     draft.leave_out(Part.OLD_SHEET)
-    formats = cell_formats(content)
     for number, sheet in enumerate(sheets):
         if sheet.name in hidden:
             continue

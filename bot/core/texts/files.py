@@ -82,7 +82,8 @@ def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
 
 MIDDLE = "the middle"
 END = "the end"
-OLD_SHEET = "formats other than dates, links, comments, charts and which rows and columns are hidden"
+NUMBER_FORMATS = "number formats"
+OLD_SHEET = "links, comments, charts and which rows and columns are hidden"
 
 
 def left_out(part: str, count: int, names: Sequence[str]) -> str:
