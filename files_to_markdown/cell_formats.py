@@ -1,4 +1,4 @@
-"""The number formats and errors of an xls file's cells, which calamine doesn't tell: a look at the workbook's records.
+"""What calamine doesn't tell of an xls file's cells: their number formats, errors, and which of them are hidden.
 
 Source: [MS-XLS], https://learn.microsoft.com/openspecs/office_file_formats/ms-xls
 """
@@ -13,8 +13,10 @@ from olefile import OleFileIO
 from files_to_markdown.number_formats import BUILT_IN, GENERAL
 
 _BEGIN, _END, _SHEET, _FORMAT, _STYLE, _DATES = 0x809, 0x0A, 0x85, 0x41E, 0xE0, 0x22
+_ROW, _COLUMNS_OF = 0x208, 0x7D
 _FORMULA, _NUMBER, _SHORT, _SHORTS, _ERROR = 0x06, 0x203, 0x27E, 0xBD, 0x205
 _ERROR_NAMES = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
+_IS_HIDDEN_ROW, _IS_ERROR = 0x20, 2
 ERRORS = frozenset(_ERROR_NAMES.values())
 _MAX_CELLS = 300_000
 """More than have room in a document's text."""
@@ -23,19 +25,25 @@ _EXCEL_97 = 0x600
 
 
 @dataclass(slots=True)
+class SheetFormats:
+    """The formats of a sheet's cells. Rows and columns are counted from 0."""
+
+    codes: dict[int, str] = field(default_factory=dict)
+    """The formats other than General by `row * 256 + column`. That of an error is its name."""
+    hidden_rows: set[int] = field(default_factory=set)
+    hidden_columns: set[int] = field(default_factory=set)
+
+    def of(self, row: int, column: int) -> str:
+        """Returns a cell's format, General if none is known."""
+        return self.codes.get(row * _COLUMNS + column, GENERAL) if column < _COLUMNS else GENERAL
+
+
+@dataclass(slots=True)
 class CellFormats:
     """The formats of a workbook's cells."""
 
     is_1904: bool = False
-    sheets: list[dict[int, str]] = field(default_factory=list)
-    """Of each sheet, the formats other than General by `row * 256 + column`, counted from 0. That of an error is its
-    name.
-    """
-
-    def of(self, sheet: int, row: int, column: int) -> str:
-        """Returns a cell's format, General if none is known."""
-        known = self.sheets[sheet] if sheet < len(self.sheets) else {}
-        return known.get(row * _COLUMNS + column, GENERAL) if column < _COLUMNS else GENERAL
+    sheets: list[SheetFormats] = field(default_factory=list)
 
 
 def cell_formats(content: bytes) -> CellFormats:
@@ -47,7 +55,9 @@ def cell_formats(content: bytes) -> CellFormats:
         stream: bytes = file.openstream(name).read()
         places, styles = _globals(stream, found)
         for place in places:
-            found.sheets.append(_formats_of(stream, place, styles, _MAX_CELLS - sum(map(len, found.sheets))))
+            room = _MAX_CELLS - sum(len(sheet.codes) for sheet in found.sheets)
+            found.sheets.append(SheetFormats())
+            _add_formats(stream, place, styles, room, found.sheets[-1])
     except (OSError, StopIteration, struct.error):
         pass
     return found
@@ -92,27 +102,33 @@ def _code(record: bytes, *, is_wide: bool) -> str:
     return record[5 if is_wide else 3 :].decode("latin-1")
 
 
-def _formats_of(stream: bytes, place: int, styles: list[str], room: int) -> dict[int, str]:
-    formats: dict[int, str] = {}
+def _add_formats(stream: bytes, place: int, styles: list[str], room: int, sheet: SheetFormats) -> None:
+    """Adds the formats of a sheet. `room`: how many cells may have one."""
     for kind, record in _records(stream, place):
-        if len(formats) >= room:
-            break
-        if kind in (_FORMULA, _NUMBER, _SHORT):
-            row, column, style = struct.unpack_from("<HHH", record)
-            _note(formats, row * _COLUMNS + column, style, styles)
-            if kind == _FORMULA and record[12:14] == b"\xff\xff" and record[6] == 2:
-                formats[row * _COLUMNS + column] = _ERROR_NAMES.get(record[8], "")
-        elif kind == _ERROR and record[7:8] == b"\1":
-            row, column = struct.unpack_from("<HH", record)
-            formats[row * _COLUMNS + column] = _ERROR_NAMES.get(record[6], "")
-        elif kind == _SHORTS:
-            row, column = struct.unpack_from("<HH", record)
-            for at in range((len(record) - 6) // 6):
-                (style,) = struct.unpack_from("<H", record, 4 + 6 * at)
-                _note(formats, row * _COLUMNS + column + at, style, styles)
-    return formats
+        if kind == _ROW:
+            row, flags = struct.unpack_from("<H10xH", record)
+            sheet.hidden_rows |= {row} if flags & _IS_HIDDEN_ROW else set()
+        elif kind == _COLUMNS_OF:
+            first, last, width, flags = struct.unpack_from("<HHH2xH", record)
+            sheet.hidden_columns |= set(range(first, last + 1)[:_COLUMNS]) if flags & 1 or not width else set()
+        elif len(sheet.codes) < room:
+            sheet.codes.update(_codes_in(kind, record, styles))
 
 
-def _note(formats: dict[int, str], cell: int, style: int, styles: list[str]) -> None:
-    if style < len(styles) and styles[style] != GENERAL:
-        formats[cell] = styles[style]
+def _codes_in(kind: int, record: bytes, styles: list[str]) -> Iterator[tuple[int, str]]:
+    """Yields the places and formats of the cells in a record."""
+    if kind in (_FORMULA, _NUMBER, _SHORT):
+        row, column, style = struct.unpack_from("<HHH", record)
+        if kind == _FORMULA and record[12:14] == b"\xff\xff" and record[6] == _IS_ERROR:
+            yield row * _COLUMNS + column, _ERROR_NAMES.get(record[8], GENERAL)
+        elif style < len(styles) and styles[style] != GENERAL:
+            yield row * _COLUMNS + column, styles[style]
+    elif kind == _ERROR and record[7:8] == b"\1":
+        row, column = struct.unpack_from("<HH", record)
+        yield row * _COLUMNS + column, _ERROR_NAMES.get(record[6], GENERAL)
+    elif kind == _SHORTS:
+        row, column = struct.unpack_from("<HH", record)
+        for at in range((len(record) - 6) // 6):
+            (style,) = struct.unpack_from("<H", record, 4 + 6 * at)
+            if style < len(styles) and styles[style] != GENERAL:
+                yield row * _COLUMNS + column + at, styles[style]

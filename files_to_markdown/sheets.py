@@ -11,7 +11,7 @@ from typing import Any
 
 from olefile import MAGIC
 
-from files_to_markdown.cell_formats import ERRORS, CellFormats, cell_formats
+from files_to_markdown.cell_formats import ERRORS, CellFormats, SheetFormats, cell_formats
 from files_to_markdown.document import MAX_DOCUMENT_BYTES, Draft, Obstacle, Part, Unreadable
 from files_to_markdown.number_formats import GENERAL, general, shown
 
@@ -35,24 +35,32 @@ def read_sheets(content: bytes, draft: Draft) -> None:
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
     is_xls = content.startswith(MAGIC)
     formats = cell_formats(content) if is_xls else CellFormats()
-    draft.leave_out(Part.NUMBER_FORMATS, count=not is_xls)
+    draft.leave_out(Part.BINARY_SHEET, count=not is_xls)
     draft.leave_out(Part.OLD_SHEET)
     for number, sheet in enumerate(sheets):
         if sheet.name in hidden:
             continue
         draft.add(f"## Sheet {sheet.name}")
         if sheet.typ is SheetTypeEnum.WorkSheet:
-            draft.table(_rows(workbook.get_sheet_by_name(sheet.name), formats, number, draft))
+            own = formats.sheets[number] if number < len(formats.sheets) else SheetFormats()
+            draft.table(_rows(workbook.get_sheet_by_name(sheet.name), own, draft, is_1904=formats.is_1904))
 
 
-def _rows(sheet: Any, formats: CellFormats, number: int, draft: Draft) -> Iterator[list[str]]:
-    """Yields the rows of a sheet from its first column with a cell. `number`: which sheet it is, from 0."""
+def _rows(sheet: Any, formats: SheetFormats, draft: Draft, *, is_1904: bool) -> Iterator[list[str]]:
+    """Yields the rows of a sheet that people see, from its first column with a cell."""
     _, first = sheet.start or (0, 0)
+    named: set[int] = set()
     for at, row in enumerate(sheet.iter_rows()):
-        codes = (formats.of(number, at, column) for column in range(first, first + len(row)))
-        cells = list(zip(row, codes, strict=True))
-        draft.leave_out(Part.ERROR, count=sum(_is_error(cell, code) for cell, code in cells))
-        yield [_written(cell, code, is_1904=formats.is_1904) for cell, code in cells]
+        cells = [(column, cell, formats.of(at, column)) for column, cell in enumerate(row, first)]
+        if at in formats.hidden_rows:
+            draft.leave_out(Part.HIDDEN_ROW, count=any(cell != "" for cell in row))
+            continue
+        unseen = {column for column, cell, _ in cells if cell != "" and column in formats.hidden_columns} - named
+        draft.leave_out(Part.HIDDEN_COLUMN, count=len(unseen))
+        named |= unseen
+        shown = [(cell, code) for column, cell, code in cells if column not in formats.hidden_columns]
+        draft.leave_out(Part.ERROR, count=sum(_is_error(cell, code) for cell, code in shown))
+        yield [_written(cell, code, is_1904=is_1904) for cell, code in shown]
 
 
 def _is_error(cell: Cell, code: str) -> bool:

@@ -362,7 +362,7 @@ def _phrase(left_out: LeftOut) -> str:
     fixed = {
         Part.MIDDLE: texts.files.MIDDLE,
         Part.END: texts.files.END,
-        Part.NUMBER_FORMATS: texts.files.NUMBER_FORMATS,
+        Part.BINARY_SHEET: texts.files.BINARY_SHEET,
         Part.OLD_SHEET: texts.files.OLD_SHEET,
     }.get(left_out.part)
     return fixed or texts.files.left_out(left_out.part.value, left_out.count, names)

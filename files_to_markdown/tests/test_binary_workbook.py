@@ -9,7 +9,7 @@ from files_to_markdown.benchmarks.hostile_documents import packed
 from files_to_markdown.document import Document, Format, LeftOut, Part
 from files_to_markdown.tests.test_formats import relations
 
-LEFT_OUT = (LeftOut(Part.NUMBER_FORMATS, 1), LeftOut(Part.OLD_SHEET, 1))
+LEFT_OUT = (LeftOut(Part.BINARY_SHEET, 1), LeftOut(Part.OLD_SHEET, 1))
 
 
 def record(kind: int, content: bytes = b"") -> bytes:

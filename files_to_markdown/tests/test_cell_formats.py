@@ -88,6 +88,44 @@ def test_cell_of_an_old_workbook_says_what_people_see(cells: bytes, shown: str) 
     )
 
 
+def row(at: int, flags: int) -> bytes:
+    return record(0x208, struct.pack("<HHHHHHHH", at, 0, 3, 255, 0, 0, flags, 0))
+
+
+def columns(first: int, last: int, width: int = 99, flags: int = 0) -> bytes:
+    return record(0x7D, struct.pack("<HHHHHH", first, last, width, 0, flags, 0))
+
+
+def number(at: int, column: int, value: float) -> bytes:
+    return record(0x203, struct.pack("<HHHd", at, column, SHARE, value))
+
+
+GRID = b"".join(number(at, column, at + column / 10) for at in range(3) for column in range(3))
+HIDDEN = {
+    "a row": (row(1, 0x20) + GRID, "| 0.0% | 10.0% | 20.0% |", "| 200.0% | 210.0% | 220.0% |", Part.HIDDEN_ROW),
+    "a column": (columns(0, 0, flags=1) + GRID, "| 10.0% | 20.0% |", "| 210.0% | 220.0% |", Part.HIDDEN_COLUMN),
+    "a column without width": (
+        columns(2, 255, 0) + GRID,
+        "| 0.0% | 10.0% |",
+        "| 200.0% | 210.0% |",
+        Part.HIDDEN_COLUMN,
+    ),
+}
+
+
+@pytest.mark.parametrize(("sheet", "first", "last", "part"), HIDDEN.values(), ids=HIDDEN)
+def test_hidden_rows_and_columns_are_left_out_and_named(sheet: bytes, first: str, last: str, part: Part) -> None:
+    shown = read(sheet)
+    lines = shown.text.split("\n")
+    assert (lines[2], lines[-1]) == (first, last)
+    assert shown.left_out == (LeftOut(Part.OLD_SHEET, 1), LeftOut(part, 1))
+
+
+def test_shown_rows_and_columns_and_empty_hidden_ones_are_no_loss() -> None:
+    shown = read(row(0, 0) + row(7, 0x20) + columns(0, 2) + columns(9, 9, flags=1) + GRID)
+    assert shown.left_out == (LeftOut(Part.OLD_SHEET, 1),)
+
+
 def test_each_sheet_has_formats_of_its_own() -> None:
     shown = read(cell(0, 0.5, SHARE), cell(0, 0.5, 0)).text
     assert shown == "## Sheet A\n\n| 50.0% |\n|---|\n\n## Sheet B\n\n| 0.5 |\n|---|"
@@ -97,7 +135,7 @@ def test_each_sheet_has_formats_of_its_own() -> None:
 def test_damaged_records_have_no_formats(size: int) -> None:
     whole = stream(cell(0, 0.5, SHARE), cell(0, 0.5, 0))
     for damaged in (whole[:size], whole[:size] + b"\xff" * 9 + whole[size + 9 :]):
-        assert cell_formats(compound({"Workbook": damaged})).of(0, 5, 5) == "General"
+        assert all(sheet.of(5, 5) == "General" for sheet in cell_formats(compound({"Workbook": damaged})).sheets)
 
 
 @pytest.mark.parametrize("sheet", [cell(0, 1, SHARE) * 300_000, begin(32) * 300_000, record(1) * 1_500_000])

@@ -82,8 +82,8 @@ def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
 
 MIDDLE = "the middle"
 END = "the end"
-NUMBER_FORMATS = "number formats"
-OLD_SHEET = "links, comments, charts and which rows and columns are hidden"
+BINARY_SHEET = "number formats, which rows and columns are hidden"
+OLD_SHEET = "links, comments, charts"
 
 
 def left_out(part: str, count: int, names: Sequence[str]) -> str:
