@@ -78,11 +78,12 @@ def _add_drawings(archive: Archive, sheet: str, draft: Draft) -> None:
         if kind == "drawing" and name in archive.names:
             try:
                 root, is_whole = archive.beginning(name, _MAX_DRAWING_BYTES)
-            except ParseError:
+                Shapes(archive, name, draft).add(root)
+            except (ParseError, RecursionError):
+                # The cells are of use without it.
                 draft.leave_out(Part.PICTURE)
-                continue
-            Shapes(archive, name, draft).add(root)
-            draft.leave_out(Part.END, count=not is_whole)
+            else:
+                draft.leave_out(Part.END, count=not is_whole)
 
 
 def _relation(sheet: Element) -> str:

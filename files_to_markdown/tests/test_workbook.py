@@ -269,6 +269,7 @@ DRAWN = {
     "a control's own box": (box("Button 1", CONTROL), "", ()),
     "a chart that is gone": (ANCHORED.format('<c:chart r:id="r7"/>'), "", (Part.CHART,)),
     "a damaged drawing": ("<", "", (Part.PICTURE,)),
+    "groups without an end": ("<xdr:grpSp>" * 20_000 + "</xdr:grpSp>" * 20_000, "", (Part.PICTURE,)),
 }
 
 
