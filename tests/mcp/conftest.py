@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from tests.clocks import HurriedClock
-from tests.mcp.servers import RawServer
+from tests.mcp.servers import PATIENCE_S, RawServer
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives servers the time that they take to list their tools, and to end, beside other work."""
+    monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
+    for limit in ("LIST_WITHIN_S", "CLOSE_WITHIN_S", "KILLED_WITHIN_S"):
+        monkeypatch.setattr(f"bot.mcp.server.{limit}", PATIENCE_S)
 
 
 @pytest.fixture

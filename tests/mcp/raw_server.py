@@ -27,7 +27,9 @@ def main(file: Path) -> None:
         signal.signal(signal.SIGTERM, lambda *_: tidy_up(file))
     if start == "hung" and os.fork() == 0:
         file = file.with_name("child.json")
-    file.with_suffix(".pid").write_text(str(os.getpid()))
+    new = file.with_suffix(f".{os.getpid()}")
+    new.write_text(str(os.getpid()))
+    new.replace(file.with_suffix(".pid"))
     if start == "die":
         sys.exit(3)
     while start == "hung":

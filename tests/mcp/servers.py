@@ -62,7 +62,10 @@ class RawServer:
     ) -> None:
         """Sets what the server says from now on; `listed`: beside its tools; `about`: of itself."""
         said = {"tools": tools, "results": results or {}, "start": start, "listed": listed or {}, "about": about or {}}
-        self.file.write_text(json.dumps(said))
+        # In one step: a server that is late reads the file again and again.
+        new = self.file.with_suffix(".new")
+        new.write_text(json.dumps(said))
+        new.replace(self.file)
 
     def config(self, name: str = "raw") -> ServerConfig:
         """Returns the server's configuration: Python without site-packages, which starts in a moment."""

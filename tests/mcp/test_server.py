@@ -15,7 +15,7 @@ from bot.mcp.definitions import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_
 from bot.mcp.server import BACKOFF, MAX_CALLS, STABLE_S, McpServer, ServerDown
 from bot.mcp.tools import tools_of
 from slack_sandbox.testing.processes import WITHIN_S
-from tests.clocks import HurriedClock
+from tests.clocks import HurriedClock, ManualClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, running, text_result, tool
 
 DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
@@ -35,6 +35,12 @@ async def outcome(server: McpServer, name: str, *, read_only: bool = False, time
 async def started(raw: RawServer) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not raw.has_started:  # noqa: ASYNC110 another process writes the file
+            await asyncio.sleep(0.01)
+
+
+async def called(raw: RawServer) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not raw.calls:  # noqa: ASYNC110 another process writes the file
             await asyncio.sleep(0.01)
 
 
@@ -209,19 +215,21 @@ class TestStarts:
         assert "SLACK_BOT_TOKEN" not in seen.read_text()
         assert "'FOR_IT': 'only'" in seen.read_text()
 
-    async def test_tries_to_connect_grow_rarer(self, raw: RawServer, server: McpServer, clock: HurriedClock) -> None:
+    async def test_tries_to_connect_grow_rarer(self, raw: RawServer) -> None:
+        clock = ManualClock()
         raw.script([], start="die")
-        for pause_s in map(BACKOFF.wait_s, range(4)):
-            with pytest.raises(ServerDown):
-                await server.tools()
-            raw.forget_start()
-            if pause_s:
-                with pytest.raises(ServerDown, match="its process has ended"):
+        async with running(raw.config(), clock) as server:
+            for pause_s in map(BACKOFF.wait_s, range(4)):
+                with pytest.raises(ServerDown):
                     await server.tools()
-                assert not raw.has_started
-            clock.ahead_s += pause_s
-        raw.script([])
-        assert await server.tools() == ()
+                raw.forget_start()
+                if pause_s:
+                    with pytest.raises(ServerDown, match="its process has ended"):
+                        await server.tools()
+                    assert not raw.has_started
+                clock.now_s += pause_s
+            raw.script([])
+            assert await server.tools() == ()
 
 
 class TestCalls:
@@ -405,6 +413,7 @@ class TestCalls:
         result, _ = await server.call("it", {}, timeout_s=0.5, read_only=False)
         assert (result.outcome, result.text) == (UNKNOWN, CALL_LATE.format(limit_s=60))
         assert time.monotonic() - begun < 30
+        await called(raw)
         assert raw.calls == [["it", {}]]
 
     async def test_calls_beyond_the_most_at_once_are_not_made_if_their_time_is_over_first(
@@ -413,9 +422,7 @@ class TestCalls:
         raw.script([tool("it")], {"it": {"sleep_s": 60}})
         await server.tools()
         calling = [asyncio.create_task(outcome(server, "it")) for _ in range(MAX_CALLS)]
-        async with asyncio.timeout(WITHIN_S):
-            while not raw.calls:  # noqa: ASYNC110 another process writes the file
-                await asyncio.sleep(0.01)
+        await called(raw)
         result, _ = await server.call("it", {}, timeout_s=0.01, read_only=False)
         assert (result.outcome, result.text) == (FAILED, SERVER_BUSY)
         for call in calling:
