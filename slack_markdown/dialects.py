@@ -20,8 +20,9 @@ import html
 import re
 import sys
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 
 from slack_markdown import tags
 from slack_markdown.blocks import CELL_END, LeafKind
@@ -134,12 +135,12 @@ def as_markdown(text: str) -> str:
 def _may_have_surplus_cells(markdown: str) -> bool:
     """Whether a line may have more cells than some table has columns. Once it may, more text changes nothing."""
     delimiters = [row for row in _DELIMITERS.findall(markdown) if "-" in row and ("|" in row or ":" in row)]
-    return bool(delimiters) and max(map(_most_cells, markdown.split("\n"))) > min(map(_most_cells, delimiters))
+    return bool(delimiters) and max(_cell_ends(markdown)) > min(_cell_ends("\n".join(delimiters)))
 
 
-def _most_cells(line: str) -> int:
-    """Returns how many cells a line has, if no `|` is escaped."""
-    return line.strip(" \t\r>").removeprefix("|").removesuffix("|").count("|") + 1
+def _cell_ends(lines: str) -> Iterator[int]:
+    """Returns how many `|` divide the cells of each line, as if none were escaped."""
+    return map(methodcaller("count", "|"), _AROUND_ROW.sub("", lines).split("\n"))
 
 
 def added_chars(markdown: str) -> int:
@@ -153,6 +154,7 @@ def added_chars(markdown: str) -> int:
     return added
 
 
+_AROUND_ROW = re.compile(r"^[ \t\r>]*+\|?|\|[ \t\r>]*+$", re.MULTILINE)
 _LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]")
 _DELIMITERS = re.compile(r"^[ \t>|:-]++(?=\r?\n)", re.MULTILINE)
 _LONGER_TOKEN = re.compile(r"<(?:https?:|mailto:|tel:)[^<>|\s]{1,1000}\|")

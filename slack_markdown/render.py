@@ -332,12 +332,15 @@ def _replacements_of(
         is_table = leaf.kind is LeafKind.TABLE
         columns = cell_count(text_of(markdown, leaf.lines[:1])) if is_table else 0
         for lines in [[line] for line in leaf.lines] if is_table else [leaf.lines]:
+            may_have_surplus = is_table and markdown.count("|", lines[0].content, lines[0].end) >= columns
+            if not (needs_parsing or may_have_surplus):
+                continue
             text = text_of(markdown, lines)
             found: Sequence[Replacement] = ()
             if needs_parsing and (_needs_parsing(text, leaf.kind) or (definitions.destinations and "[" in text)):
                 start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
                 found = _inline_replacements(text, start, definitions, _kind_of_text(markdown, leaf))
-            if is_table and text.count("|") >= columns:
+            if may_have_surplus:
                 found = sorted([*found, *_surplus_cells(text, columns, found)])
             replacements += _in_source(lines, found) if found else ()
     return sorted(replacements)
