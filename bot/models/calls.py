@@ -208,24 +208,26 @@ class ChatToolCalls:
         return [call for call in self._calls if call.name]
 
     def _call_of(self, index: object, call_id: str, name: str, arguments: object) -> _Pieces:
-        last = self._calls[-1] if self._calls else None
         known = self._by_id.get((index, call_id)) if call_id else None
         goes_on = bool(arguments) and not name and index in self._last_of
-        if known is not None or (call_id and not goes_on):
-            pass
-        elif name:
-            # Some servers send the id first and the name with the next piece, or the name with each piece.
-            is_same = last and index is not None and (last.index, last.name) == (index, name)
-            begins = last and last.arguments and str(arguments).startswith("{")
-            known = last if last and (not last.name or (is_same and not begins)) else None
-        else:
-            known = self._last_of.get(index, last)
+        if known is None and (goes_on or not call_id):
+            known = self._call_under_way(index, name, arguments)
         if known is None:
             known = self._last_of[index] = _Pieces(call_id, name, index=index)
             self._by_id[index, call_id] = known
             self._calls.append(known)
         known.name = known.name or name
         return known
+
+    def _call_under_way(self, index: object, name: str, arguments: object) -> _Pieces | None:
+        """Returns the call that a piece without an id of its own goes on, None if it begins one."""
+        last = self._calls[-1] if self._calls else None
+        if not name:
+            return self._last_of.get(index, last)
+        # Some servers send the id first and the name with the next piece, or the name with each piece.
+        is_same = last and index is not None and (last.index, last.name) == (index, name)
+        begins = last and last.arguments and str(arguments).startswith("{")
+        return last if last and (not last.name or (is_same and not begins)) else None
 
 
 @dataclass

@@ -474,8 +474,16 @@ class VendorModel:
         api = self._api
         parameters = self._learned.of(_used_by(prompt, api))
         output_tokens = self._room.for_output(api.wanted_tokens, self._estimate.prompt_tokens(prompt))
-        known = self._levels, self._room, output_tokens, self._refused_tools, self._max_tools
-        return _Trial(api, prompt, parameters, *known)
+        return _Trial(
+            api,
+            prompt,
+            parameters,
+            levels=self._levels,
+            room=self._room,
+            output_tokens=output_tokens,
+            refused_tools=self._refused_tools,
+            max_tools=self._max_tools,
+        )
 
     async def _send(self, trial: _Trial, attempt: RequestAttempt) -> tuple[httpx2.Response, _Trial]:
         """Returns the response to a request, or to one that follows it, and the request that was accepted."""
