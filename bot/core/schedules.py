@@ -478,8 +478,11 @@ class Run:
 
 
 def run_id(schedule_id: int, due_at: float) -> str:
-    """Returns the view_id of a run's question (core/job.py): one due time of a schedule is one job."""
-    return f"{_RUN}:{schedule_id}:{int(due_at)}"
+    """Returns the view_id of a run's question (core/job.py): one due time of a schedule is one job.
+
+    Due times are whole seconds, and so is their part of the id; runs that somebody begins may be two in a second.
+    """
+    return f"{_RUN}:{schedule_id}:{f'{due_at:.3f}'.removesuffix('.000')}"
 
 
 def due_at_of(view_id: str) -> float:

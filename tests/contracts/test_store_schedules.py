@@ -473,10 +473,12 @@ async def test_each_skipped_run_is_told_and_pauses_at_once_or_the_third_time(
     assert len(told) == len(pausing)
 
 
-async def test_run_that_is_skipped_keeps_nobody_from_running_it_now(timed: Stores, clock: ManualClock) -> None:
+async def test_run_that_is_skipped_keeps_nobody_from_running_it_in_the_same_second(
+    timed: Stores, clock: ManualClock
+) -> None:
     daily = await created(timed)
     await skipped(timed, daily, await due_run(timed, clock), PauseReason.QUOTA)
-    clock.now_s += 1
+    clock.now_s += 0.1
     assert await timed.schedules.run_now("T1", daily.id, "U1")
 
 

@@ -539,6 +539,7 @@ def test_words_are_in_no_repr() -> None:
     assert "Ask" not in repr(Proposal("Ask.", DAILY))
 
 
-def test_run_is_named_by_its_schedule_and_due_time() -> None:
-    assert run_id(7, NINE) == f"schedule:7:{int(NINE)}"
-    assert due_at_of(run_id(7, NINE)) == NINE
+@pytest.mark.parametrize(("due_at", "named"), [(NINE, f"{int(NINE)}"), (NINE + 0.25, f"{int(NINE)}.250")])
+def test_run_is_named_by_its_schedule_and_due_time(due_at: float, named: str) -> None:
+    assert run_id(7, due_at) == f"schedule:7:{named}"
+    assert due_at_of(run_id(7, due_at)) == due_at
