@@ -1,6 +1,6 @@
 """Runs Typist with one carrier for all answers: `python -m benchmarks.carried edit|stream|auto run`.
 
-Typist chooses the carrier of each answer (bot/core/pacing.py). Benchmarks and tests force one.
+Typist chooses the carrier of each answer (bot/pacing/carriers.py). Benchmarks and tests force one.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from bot import app
 from bot.__main__ import main as run_typist
-from bot.core.pacing import CarrierName
+from bot.pacing.carriers import CarrierName
 from bot.settings import Settings
 
 run_bot = app.run

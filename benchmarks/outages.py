@@ -20,8 +20,8 @@ from pathlib import Path
 
 from benchmarks.databases import Database, Engine, database
 from bot.core import texts
+from bot.pacing.retry import CONNECTION
 from bot.settings import Settings
-from bot.slack.retry import CONNECTION
 from slack_sandbox.server import Sandbox
 from tests.fast import FastClock
 from tests.scenarios.conftest import manifest, running, says, settings_of, shown

@@ -26,9 +26,9 @@ from typing import Protocol
 
 from benchmarks.freshness import Progress, staleness_s
 from bot.core.job import End
-from bot.core.pacing import Pacer, Urgency
 from bot.core.surfaces import Sign
 from bot.errors import EndReason
+from bot.pacing.pacer import Pacer, Urgency
 from bot.reply.answer import Answer
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling
 from tests.simulated_time import run_simulated

@@ -47,7 +47,7 @@ from benchmarks.scripted_model import ScriptedModel
 from benchmarks.vendor_failures import VendorFailures
 from bot.clock import SystemClock
 from bot.core.caps import DAY_S
-from bot.slack.budget import CALLS_PER_MINUTE
+from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.store import Stores
 from bot.store.erasure import RECORDS_KEPT_S
 from slack_sandbox.server import Sandbox

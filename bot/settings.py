@@ -26,7 +26,6 @@ from dotenv.parser import Binding, parse_stream
 from bot.core.access import OPTIONAL_KINDS, AccessRules, UserKind
 from bot.core.calls import PROPOSALS, READ_CHANNEL, SLACK
 from bot.core.caps import Cap, parse_caps
-from bot.core.pacing import CarrierName
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.texts.models import MODEL_NAME_CHARS, OWN_NAMES, ModelNames
 from bot.core.triage import Engagement
@@ -37,6 +36,7 @@ from bot.models.prices import ModelPrices, OwnPrice, parse_prices, vendor_of_mod
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS, Cloud, VendorEntry, models_that_search, vendor_of_key
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
+from bot.pacing.carriers import CarrierName
 from bot.slack.manifest import EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE
 
 ENV_FILE = Path(".env")

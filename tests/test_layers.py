@@ -7,13 +7,14 @@ import grimp
 from tests.processes import REPOSITORY
 
 
-def test_each_pure_module_of_reply_stays_pure() -> None:
+def test_each_pure_module_of_pacing_and_reply_stays_pure() -> None:
     contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     pure = next(contract for contract in contracts if contract["name"].startswith("Pure modules"))
     graph = grimp.build_graph("bot", include_external_packages=True)
     found = {
         module
-        for module in graph.find_children("bot.reply")
+        for package in ("bot.pacing", "bot.reply")
+        for module in graph.find_children(package)
         if not graph.find_upstream_modules(module).intersection(pure["forbidden_modules"])
     }
-    assert found == {module for module in pure["source_modules"] if module.startswith("bot.reply.")}
+    assert found == {module for module in pure["source_modules"] if module.startswith(("bot.pacing.", "bot.reply."))}

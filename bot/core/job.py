@@ -97,7 +97,6 @@ from enum import StrEnum, auto
 from bot.core import texts
 from bot.core.calls import Decided, Step
 from bot.core.conversation import Question, escape, unescape
-from bot.core.pacing import Learned
 from bot.errors import EndReason
 from bot.models.events import Citation, Usage
 from bot.models.prompt import UNKNOWN, Effort, Origins
@@ -375,26 +374,6 @@ class Pulse:
     """Ids of the jobs among them that somebody asked to stop."""
     to_restart: frozenset[int] = frozenset()
     """Ids of the jobs among them whose question was edited since they were claimed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Others:
-    """The activity of the other processes in our workspace; ages are in seconds."""
-
-    call_ages_s: tuple[float, ...] = ()
-    """The ages of their calls of one method in the last minute."""
-    live_ages_s: tuple[float, ...] = ()
-    """The ages of their live replies; none unless they were asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """Whether one more call of a method fits into the minute that all processes share."""
-
-    granted: bool
-    others: Others
-    learned: Mapping[str, Learned] = field(default_factory=dict)
-    """What is on record of each budget; times are by this process's monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,10 @@ from typing import Any
 
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, Job, MessageRole
-from bot.core.pacing import STREAM_LIFE_S, CarrierName, choose_carrier
 from bot.errors import RateLimited, Refusal, Refused, Stuck, trace_of
+from bot.pacing.budget import REPLIES, RateBudget
+from bot.pacing.carriers import STREAM_LIFE_S, CarrierName, choose_carrier
+from bot.pacing.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
 from bot.reply import blocks as reply_blocks
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Begin, Call, Delete, Shown, Upload, shown_on_record
@@ -30,9 +32,7 @@ from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallR
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
 from bot.reply.reply import METHODS, Reply, unanswered_role
 from bot.reply.streams import AppendStream, ChooseStream, StartStream, StopStream, Stream
-from bot.slack.budget import REPLIES, RateBudget
 from bot.slack.client import PacedClient, SlackClient, only_while
-from bot.slack.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
 from bot.slack.text import string
 from bot.slack.users import Users
 

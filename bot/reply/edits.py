@@ -15,15 +15,15 @@ A refused form never stops the model. One rule holds for each refusal of a page 
 - Once plain text succeeds, the full form is tried again, and later after twice as many edits each time: the refusal
   may have passed, or the text may have changed. The answer's end is tried in any case, because it has buttons.
 
-The waits between tries grow, and only minutes of refusals end them (bot/slack/retry.py). An answer that has
+The waits between tries grow, and only minutes of refusals end them (bot/pacing/retry.py). An answer that has
 ended needs no such wait where only an admin can help: then the outbox has more time.
 """
 
 import math
 from dataclasses import dataclass, replace
 
-from bot.core.pacing import STREAM_BYTES
 from bot.errors import Refusal
+from bot.pacing.carriers import STREAM_BYTES
 from bot.reply.messages import AfterRefusal, Begin, Change, PageView
 from slack_markdown.pages import PAGE_BYTES
 

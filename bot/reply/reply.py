@@ -36,8 +36,8 @@ from bot.core import texts
 from bot.core.calls import Ask
 from bot.core.job import READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import Urgency
 from bot.errors import EndReason, Refusal
+from bot.pacing.pacer import Urgency
 from bot.reply.answer import Answer
 from bot.reply.attachments import (
     Attached,

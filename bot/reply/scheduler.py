@@ -40,7 +40,7 @@ A call that fails is retried by the retry policy: the reply gets a time before w
 on. A reply whose calls fail for minutes is given up, and the outbox shows its end later.
 
 The transport sends calls and finds out what became of those whose answers were lost (delivery.py). The budget
-decides when a call may go (slack/budget.py, core/pacing.py).
+decides when a call may go (bot/pacing).
 """
 
 import asyncio
@@ -58,10 +58,14 @@ from bot.clock import Clock
 from bot.core.calls import Ask
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Lease
-from bot.core.pacing import ASK_AGAIN_S, STEP_GAP_S, CallsLeft, CarrierName, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
+from bot.pacing.budget import Paces, RateBudget
+from bot.pacing.carriers import CarrierName
+from bot.pacing.pacer import STEP_GAP_S, CallsLeft, Urgency, is_posted_again
+from bot.pacing.rates import ASK_AGAIN_S
+from bot.pacing.retry import NO_FAILURES, REPLY_CALLS, Failures
 from bot.reply.answer import Answer, Freshness
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
@@ -76,8 +80,6 @@ from bot.reply.outcomes import (
     error_of,
 )
 from bot.reply.reply import METHODS, Reply
-from bot.slack.budget import Paces, RateBudget
-from bot.slack.retry import NO_FAILURES, REPLY_CALLS, Failures
 from bot.slack.users import Users
 from bot.store.worker_queue import WorkerQueue
 from bot.telemetry import OFF, Telemetry

@@ -13,15 +13,19 @@ did start a stream, the delivery finds it (bot/reply/delivery.py).
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
+from bot.core.conversation import Question
 from bot.errors import Refusal
 from bot.reply.charts import has_charts
 from bot.reply.messages import AfterRefusal, Begin, Call, Change, PageView
 from slack_markdown.links import has_address
 from slack_markdown.render import has_definitions, rendered, stable_prefix
+
+_PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,16 @@ class StopStream(Change):
     @property
     def is_closing(self) -> bool:
         return True
+
+
+def may_be_streamed(question: Question, *, is_alone: bool) -> bool:
+    """Returns whether Slack lets a stream answer a question, and all of its readers see the stream grow.
+
+    `is_alone`: the asker is the only person in the thread. In a channel only the recipient sees a stream grow.
+    """
+    thread = question.thread
+    is_by_person = not question.from_bot and bool(_PERSON.fullmatch(question.user_id))
+    return thread.thread_ts is not None and is_by_person and (thread.in_direct_message or is_alone)
 
 
 def needs_edit(view: PageView) -> bool:

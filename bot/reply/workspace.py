@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection
 
 from bot.clock import Clock
 from bot.core.job import Lease
-from bot.core.pacing import CarrierName
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Identity
+from bot.pacing.budget import RateBudget
+from bot.pacing.carriers import CarrierName
 from bot.reply.delivery import MessageTransport
 from bot.reply.late import OutboxSender
 from bot.reply.posted import PostedReplies
 from bot.reply.scheduler import EditScheduler
-from bot.slack.budget import RateBudget
 from bot.slack.canvases import Canvases
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.files import Files

@@ -35,11 +35,11 @@ from bot.core.caps import DAY_S, HOUR_S
 from bot.core.conversation import Message, Question, ThreadKey, called_users, is_direct
 from bot.core.triage import by_person, stop_in
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
+from bot.pacing.budget import CALLS_PER_MINUTE
+from bot.pacing.retry import HISTORY_PAGE, Retrier
 from bot.reply.posted import is_answered
 from bot.reply.workspace import Workspace
 from bot.services.intake import Intake
-from bot.slack.budget import CALLS_PER_MINUTE
-from bot.slack.retry import HISTORY_PAGE, Retrier
 from bot.slack.text import Payload, json_objects, messages_in, next_cursor, string
 from bot.store import Stores
 from bot.store.listening import Missed, Tally

@@ -38,7 +38,7 @@ from bot.core.surfaces import Sign, in_pane, title_of
 from bot.errors import RateLimited, Refused, trace_of
 from bot.reply.workspace import Workspace
 from bot.slack.client import TURN_WITHIN_S
-from bot.slack.retry import METHOD_GONE
+from bot.slack.refusals import METHOD_GONE
 from bot.slack.surfaces import Pane
 from bot.store import Stores
 

@@ -17,12 +17,12 @@ from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.core.outbox import OutboxEntry
 from bot.core.schedules import PauseReason, Run, Schedule
 from bot.errors import RateLimited, Refusal, Refused
+from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
 from bot.services.tool_calls import MEMBER_WITHIN_S
-from bot.slack.budget import CALLS_PER_MINUTE
 from bot.store import Stores
 from bot.store.accounts import Owner
 

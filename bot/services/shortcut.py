@@ -43,6 +43,7 @@ from bot.core.schedules import GRACE_S, Run
 from bot.core.surfaces import CommandResponse
 from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.logs import of_job
+from bot.pacing.retry import LOOKS, MAX_LOOKS
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
 from bot.services.commands import Invocation
@@ -50,7 +51,6 @@ from bot.services.intake import Intake
 from bot.services.reply_actions import Press, ReplyActions
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.slack.posted_questions import quoted
-from bot.slack.retry import LOOKS, MAX_LOOKS
 from bot.slack.users import NAMES_WITHIN_S
 from bot.slack.views.question import ASK_MODAL, SubmittedQuestion
 from bot.store import Stores

@@ -26,7 +26,6 @@ from bot.core.calls import APPROVAL_S, SIGN_IN_FIRST, Step, asks_of
 from bot.core.choices import Choices
 from bot.core.conversation import Question, without_address
 from bot.core.job import End, Job
-from bot.core.pacing import may_be_streamed
 from bot.core.steps import Seam, cut_to_fit, items_of, were_replied_to, with_room, with_steps
 from bot.errors import EndReason, NotShown, ProviderError, StoreError, Stuck
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
@@ -35,6 +34,7 @@ from bot.models.prompt import Offered, Prompt, results_in_window
 from bot.reply.answer import Answer, StepUnderWay
 from bot.reply.messages import Life
 from bot.reply.scheduler import ScheduledReply
+from bot.reply.streams import may_be_streamed
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
 from bot.services.pane import AssistantPane

@@ -29,9 +29,10 @@ from bot import network
 from bot.clock import Clock
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, SettingsError, SlackSetupError
-from bot.slack.budget import RateBudget
+from bot.pacing.budget import RateBudget
+from bot.pacing.retry import CONNECTION, Retrier
 from bot.slack.manifest import AGENT_SCOPE
-from bot.slack.retry import CONNECTION, RATE_LIMITED, Retrier, reason_of
+from bot.slack.refusals import RATE_LIMITED, reason_of
 from bot.slack.text import json_objects, string
 from bot.telemetry import OFF, Telemetry
 from bot.text import paired_json
@@ -400,7 +401,7 @@ def app_credential(clock: Clock) -> Credential:
 class PacedClient:
     """Makes each call when its method's budget has room, and counts it. Raises RateLimited and Refused.
 
-    It makes all calls but those of a live reply. Methods without a budget (budget.py) are called at once.
+    It makes all calls but those of a live reply. Methods without a budget (pacing/budget.py) are called at once.
     """
 
     def __init__(self, client: SlackClient, budget: RateBudget, clock: Clock) -> None:

@@ -29,9 +29,9 @@ from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import Offered
+from bot.pacing.retry import HISTORY_PAGE, Retrier
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.posted_questions import asked_in
-from bot.slack.retry import HISTORY_PAGE, Retrier
 from bot.slack.text import (
     Payload,
     answer_of,

@@ -25,8 +25,8 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from bot import network
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.pacing.retry import CONNECTION
 from bot.slack.client import CLOSE_TIMEOUT_S, LOOK_AGAIN_S, Credential, SlackClient
-from bot.slack.retry import CONNECTION
 from bot.text import paired_json
 
 CONNECTIONS = 2

@@ -17,18 +17,18 @@ from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.conversation import SLACKS_OWN, Question, ThreadKey
 from bot.core.job import MessageQuestion
-from bot.core.pacing import WINDOW_S
 from bot.core.prompt import CONVERSATION_SUBTYPES
 from bot.core.schedules import Run
 from bot.core.surfaces import CommandResponse, HomeView
 from bot.errors import RateLimited, Refusal, Refused, trace_of
+from bot.pacing.rates import WINDOW_S
+from bot.pacing.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
 from bot.slack import plain
 from bot.slack.blockkit import Json
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.notices import action_message, action_text, command_message, why_blocks
 from bot.slack.posted_questions import posted_question, view_of
-from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
 from bot.slack.text import json_object, json_objects, messages_in, next_cursor, string, strings
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view

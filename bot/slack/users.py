@@ -5,7 +5,7 @@ or looked up as of now; a name only reads better than an id, so it is trusted fo
 have names as well (conversations.info) and are kept beside people. `ChannelReaders` says of a channel whether all who
 read it belong to the workspace.
 
-Slack takes 100 calls of users.info a minute (budget.py), for kinds and names together. Therefore:
+Slack takes 100 calls of users.info a minute (pacing/budget.py), for kinds and names together. Therefore:
 
 - All who wait for one person share that person's lookup and its retries.
 - Lookups of kinds stand in one line, and AT_ONCE of them are open. One that fails keeps its place for a wait that grows
@@ -37,8 +37,8 @@ from bot.clock import Background
 from bot.core.access import UserKind
 from bot.core.conversation import ThreadKey, is_direct
 from bot.errors import RateLimited, Refused, StoreError
+from bot.pacing.retry import NO_FAILURES, USER_KIND
 from bot.slack.client import PacedClient, SlackClient
-from bot.slack.retry import NO_FAILURES, USER_KIND
 from bot.slack.text import json_object, json_objects, next_cursor, string, strings
 from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
 

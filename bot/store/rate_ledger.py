@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import monotonic_began_at
-from bot.core.job import Others, Reservation
-from bot.core.pacing import Learned, PostRule
+from bot.pacing.ledger import POSTS_IN, Others, Reservation
+from bot.pacing.posts import PostRule
+from bot.pacing.rates import Learned
 from bot.store.database import Database, GroupCommit, one_at_a_time, writes_unsynced
 from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_running
 from bot.store.schema import jobs, learned_budgets, slack_calls
@@ -24,8 +25,6 @@ WINDOW_S = 61.0
 """Slack's minute, and a second for the way to Slack and for differing clocks."""
 OWN_WINDOW_S = 60.0
 """For a worker's own calls: its pacer knows when each was answered."""
-POSTS = "posts "
-"""Before a channel's ID: what its posts are counted as."""
 Allows = Callable[[Sequence[float], float], bool]
 """Whether calls at these times, in order, allow another one now."""
 
@@ -58,7 +57,7 @@ class RateLedger(WorkerOperations):
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
         """Takes one post from a channel's budget, if the rule allows one. Raises StoreError."""
         return await self._requests.add(
-            _Request(POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now)
+            _Request(POSTS_IN + channel_id, lambda posts, now: rule.free_at(posts, now) <= now)
         )
 
     @writes_unsynced

@@ -333,7 +333,7 @@ learned_budgets = sa.Table(
     "learned_budgets",
     metadata,
     sa.Column("budget", sa.Text, primary_key=True),
-    # As in Learned (core/pacing.py).
+    # As in Learned (pacing/rates.py).
     sa.Column("calls", sa.Double, nullable=False),
     sa.Column("learned_at", sa.Double, nullable=False),
     sa.Column("held_until", sa.Double, nullable=False),

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import SystemClock
 from bot.core.job import Job, Spent
-from bot.core.pacing import PostRule
 from bot.errors import StoreError
 from bot.models.prices import ModelPrices
+from bot.pacing.posts import PostRule
 from bot.store import Stores
 from bot.store.database import ANSWER_WITHIN_S, NoConnection, create_engine, remedy_for
 from bot.store.schema import channel_settings, jobs, metadata, seen_events, workers

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from bot.core.job import Others, Reservation
-from bot.core.pacing import Learned, PostRule
+from bot.pacing.ledger import Others, Reservation
+from bot.pacing.posts import PostRule
+from bot.pacing.rates import Learned
 from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
 from bot.store.rows import CLOCKS_DIFFER_S

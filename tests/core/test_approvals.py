@@ -39,8 +39,8 @@ from bot.core.calls import (
     value_of,
     with_texts,
 )
-from bot.core.pacing import STREAM_BYTES
 from bot.mcp.definitions import ListedTool
+from bot.pacing.carriers import STREAM_BYTES
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from slack_markdown.escaping import JOINER

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from bot.core import texts
-from bot.core.pacing import CarrierName
 from bot.core.triage import Engagement
+from bot.pacing.carriers import CarrierName
 from bot.settings import Settings
 from demo.guide import for_sandbox, guide_of
 from demo.models import GO_ON, ModelChoice, cards_model

@@ -10,10 +10,14 @@ from functools import partial
 
 from bot.clock import Clock
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import UNANSWERED, Job, Lease, Others, Piece, RecordedMessage, Reservation, page_ts, ts_of
-from bot.core.pacing import CarrierName, Learned, PostRule
+from bot.core.job import UNANSWERED, Job, Lease, Piece, RecordedMessage, page_ts, ts_of
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.pacing.budget import RateBudget
+from bot.pacing.carriers import CarrierName
+from bot.pacing.ledger import Others, Reservation
+from bot.pacing.posts import PostRule
+from bot.pacing.rates import Learned
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageDelivery, MessageTransport, chosen_stream
 from bot.reply.messages import Call, Shown
@@ -21,7 +25,6 @@ from bot.reply.outcomes import CallDone, CallLost, CallRefused, Outcome, refusal
 from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.reply.streams import ChooseStream
-from bot.slack.budget import RateBudget
 from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
 from bot.store.rate_ledger import RateLedger
 from bot.store.worker_queue import WorkerQueue

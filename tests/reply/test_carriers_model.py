@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import POSTING, Checkpoint, End, Job, Lease
-from bot.core.pacing import CarrierName
 from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.pacing.budget import RateBudget
+from bot.pacing.carriers import CarrierName
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageTransport
 from bot.reply.posted import PostedReplies
 from bot.reply.scheduler import EditScheduler, ScheduledReply
-from bot.slack.budget import RateBudget
 from bot.slack.client import PacedClient, SlackClient
-from bot.slack.retry import reason_of
+from bot.slack.refusals import reason_of
 from bot.slack.users import Users
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests

@@ -15,10 +15,13 @@ from bot.core.calls import Ask
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import LEASE_S, POSTING, Checkpoint, End, Job
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import FINAL_WAIT_S, POST_BURST, STEP_GAP_S, Urgency
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited, Refusal, Refused, Stuck
 from bot.logs import PrivateFormatter, of_job
+from bot.pacing.budget import CALLS_PER_MINUTE
+from bot.pacing.pacer import FINAL_WAIT_S, STEP_GAP_S, Urgency
+from bot.pacing.posts import POST_BURST
+from bot.pacing.retry import REPLY_CALLS
 from bot.reply.answer import Answer
 from bot.reply.delivery import CALL_TIMEOUT_S
 from bot.reply.edits import Post, Update
@@ -37,8 +40,6 @@ from bot.reply.scheduler import (
     SCARCE_DELAY_S,
     ScheduledReply,
 )
-from bot.slack.budget import CALLS_PER_MINUTE
-from bot.slack.retry import REPLY_CALLS
 from tests.core.conversations import recorded_pages
 from tests.reply.schedules import LoneLedger, Schedule, SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated

@@ -8,12 +8,12 @@ import pytest
 from bot.core.job import End
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.pacing import budget
+from bot.pacing.retry import REPLY_CALLS
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Upload
 from bot.reply.reply import METHODS
-from bot.slack import budget
-from bot.slack.retry import REPLY_CALLS
 from tests.reply.schedules import SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated
 

@@ -7,11 +7,11 @@ from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job, MessageRole
 from bot.core.triage import Identity
+from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageDelivery
 from bot.reply.scheduler import EditScheduler
 from bot.reply.workspace import Workspace
-from bot.slack.budget import CALLS_PER_MINUTE
 from bot.slack.client import SlackClient, new_session
 from bot.store import Stores
 from slack_sandbox.server import Sandbox

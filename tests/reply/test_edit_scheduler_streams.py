@@ -7,16 +7,17 @@ import pytest
 
 from bot.core.calls import Ask
 from bot.core.job import End, MessageRole, RecordedMessage
-from bot.core.pacing import OWN_GAP_S, STREAM_LIFE_S, CarrierName
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited
+from bot.pacing.budget import CALLS_PER_MINUTE
+from bot.pacing.carriers import STREAM_LIFE_S, CarrierName
+from bot.pacing.pacer import OWN_GAP_S
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call
 from bot.reply.reply import METHODS
 from bot.reply.scheduler import ScheduledReply
 from bot.reply.streams import AppendStream, StartStream, StopStream
-from bot.slack.budget import CALLS_PER_MINUTE
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated
 from tests.simulated_time import run_simulated

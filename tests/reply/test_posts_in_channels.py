@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bot.core.job import End, Job
-from bot.core.pacing import CarrierName
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited
+from bot.pacing.carriers import CarrierName
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call

@@ -8,8 +8,9 @@ import pytest
 from benchmarks.hostile import milliseconds
 from bot.core import texts
 from bot.core.job import POSTING, End, MessageRole, RecordedMessage
-from bot.core.pacing import STREAM_BYTES, Urgency
 from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.pacing.carriers import STREAM_BYTES
+from bot.pacing.pacer import Urgency
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason, Refusal
+from bot.pacing.retry import REPLY_CALLS
 from bot.reply.edits import (
     MAX_REPLACED_IN_ALL,
     PLAIN_AT,
@@ -22,7 +23,6 @@ from bot.reply.edits import (
 )
 from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
 from bot.reply.reply import MAX_PAGES, Reply
-from bot.slack.retry import REPLY_CALLS
 from slack_markdown.render import sent_chars
 from tests.core.conversations import answer, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all

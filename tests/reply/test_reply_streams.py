@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from bot.core.calls import Ask
+from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
-from bot.core.pacing import STREAM_BYTES, CarrierName, Urgency
 from bot.errors import EndReason, Refusal
 from bot.models.events import Citation
+from bot.pacing.carriers import STREAM_BYTES, CarrierName
+from bot.pacing.pacer import Urgency
 from bot.reply.answer import Answer
 from bot.reply.edits import PLAIN_AT, Post, Update
 from bot.reply.messages import Call, Delete, Shown
 from bot.reply.reply import Reply
-from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream
+from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream, may_be_streamed
 from slack_markdown.render import rendered
 from tests.core.conversations import answer, job, question
 from tests.core.readers import C, next_of
@@ -523,3 +525,25 @@ def test_words_that_may_change_after_all_are_not_appended_and_the_stream_stays_o
     reply.append("_ four ")
     show_all(reply, thread)
     assert (thread.texts, streaming(reply)) == ({"1.0": "Well :)_then_ four"}, Stage.OPEN)
+
+
+def asked_in(
+    thread_ts: str | None = "1.0", channel: str = "C1", user_id: str = "U1", *, from_bot: bool = False
+) -> Question:
+    return Question(ThreadKey("T1", channel, thread_ts), "1.0", user_id, "why?", from_bot=from_bot)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_alone", "may"),
+    [
+        (asked_in(), True, True),
+        (asked_in(), False, False),
+        (asked_in(channel="D1"), False, True),
+        (asked_in(None, channel="D1"), True, False),
+        (asked_in(user_id="W1"), True, True),
+        (asked_in(user_id="B1"), True, False),
+        (asked_in(from_bot=True), True, False),
+    ],
+)
+def test_streams_carry_answers_to_one_person_in_a_thread(asked: Question, is_alone: bool, may: bool) -> None:
+    assert may_be_streamed(asked, is_alone=is_alone) is may

@@ -16,8 +16,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import app
 from bot.clock import Clock, SystemClock
 from bot.core import texts
-from bot.core.pacing import CarrierName
 from bot.models.setup import VendorSettings
+from bot.pacing.carriers import CarrierName
 from bot.services import reply_actions
 from bot.settings import Settings
 from bot.store import Stores

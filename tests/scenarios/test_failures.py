@@ -11,7 +11,7 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.prompt import MESSAGES_OMITTED
 from bot.errors import EndReason
-from bot.slack.retry import REPLY_CALLS
+from bot.pacing.retry import REPLY_CALLS
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.scenarios.conftest import Stage, buttons, grows, says, shown

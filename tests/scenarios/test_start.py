@@ -63,7 +63,7 @@ BAD = ["invalid_auth", "token_revoked", "token_expired", "account_inactive", "no
 @pytest.mark.parametrize(
     ("method", "name"),
     [
-        # Two of them for each method in `make test`: tests/slack/test_retry.py has what counts as temporary.
+        # Two of them for each method in `make test`: tests/slack/test_refusals.py has what counts as temporary.
         pytest.param(method, name, marks=() if place % 7 == turn else pytest.mark.long)
         for turn, method in enumerate(METHODS)
         for place, name in enumerate(PASSING)

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.carried import force
 from bot.core import choices, texts
 from bot.core.actions import ReplyAction
-from bot.core.pacing import STREAM_LIFE_S
+from bot.pacing.carriers import STREAM_LIFE_S
 from bot.reply import scheduler
 from bot.services.pane import SETTLE_S, ThreadStatuses
 from bot.settings import Settings

@@ -17,6 +17,7 @@ from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.pacing.retry import LOOKS, MAX_LOOKS
 from bot.services.access_control import PrivateNotices, UnsavedQuestions
 from bot.services.shortcut import (
     MAX_REACTIONS,
@@ -28,7 +29,6 @@ from bot.services.shortcut import (
     Reaction,
     Reactions,
 )
-from bot.slack.retry import LOOKS, MAX_LOOKS
 from bot.slack.views.question import SubmittedQuestion
 from tests.clocks import InstantClock
 from tests.services.parts import stores_of, workspace_of

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from bot.pacing.budget import RateBudget
 from bot.services.scheduled_runs import ScheduledRuns
-from bot.slack.budget import RateBudget
 from tests.clocks import ManualClock
 from tests.reply.schedules import LoneLedger
 from tests.services.parts import workspace_of

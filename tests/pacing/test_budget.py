@@ -9,31 +9,15 @@ from typing import Any
 
 import pytest
 
-from bot.core.job import Others
-from bot.core.pacing import (
-    ASK_AGAIN_S,
-    CERTAIN_POSTS,
-    LEARNED_FOR_S,
-    MARGIN_S,
-    OTHERS_MARGIN_S,
-    OWN_GAP_S,
-    POST_BURST,
-    USUAL_LIFE_S,
-    WINDOW_S,
-    CarrierName,
-    Learned,
-    Urgency,
-)
 from bot.errors import RateLimited
+from bot.pacing.budget import CALLS_PER_MINUTE, FOLLOW_S, IN_CHANNEL, REPLIES, RateBudget
+from bot.pacing.carriers import CarrierName
+from bot.pacing.ledger import Others
+from bot.pacing.pacer import OWN_GAP_S, USUAL_LIFE_S, Urgency
+from bot.pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST
+from bot.pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
 from bot.reply.delivery import chosen_stream
 from bot.reply.streams import Stream
-from bot.slack.budget import (
-    CALLS_PER_MINUTE,
-    FOLLOW_S,
-    IN_CHANNEL,
-    REPLIES,
-    RateBudget,
-)
 from bot.store import Stores
 from slack_sandbox.web_api.budgets import FLOORS
 from tests.clocks import ManualClock, SteppedClock

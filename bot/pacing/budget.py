@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from functools import cache, partial
 
 from bot.clock import Clock
-from bot.core.pacing import ASK_AGAIN_S, LATELY_S, CallsLeft, CarrierRoom, ChannelPosts, Learned, Pacer, Urgency
 from bot.errors import RateLimited, StoreError
-from bot.store.rate_ledger import POSTS as POSTS_IN
-from bot.store.rate_ledger import RateLedger
+from bot.pacing.carriers import CarrierRoom
+from bot.pacing.ledger import POSTS_IN, Ledger
+from bot.pacing.pacer import LATELY_S, CallsLeft, Pacer, Urgency
+from bot.pacing.posts import ChannelPosts
+from bot.pacing.rates import ASK_AGAIN_S, Learned
 
 CALLS_PER_MINUTE = {
     "chat.update": 50,
@@ -70,7 +72,7 @@ class RateBudget:
     The pacers learn how many Slack takes, and the ledger brings that to other processes and later ones.
     """
 
-    def __init__(self, ledger: RateLedger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
         self._pacers = {

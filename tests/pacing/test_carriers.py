@@ -1,18 +1,11 @@
-"""Which budget carries a reply."""
+"""Whether edits or a stream carry a reply."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.conversation import Question, ThreadKey
-from bot.core.pacing import (
-    OWN_GAP_S,
-    CarrierName,
-    CarrierRoom,
-    Pacer,
-    choose_carrier,
-    may_be_streamed,
-)
+from bot.pacing.carriers import CarrierName, CarrierRoom, choose_carrier
+from bot.pacing.pacer import OWN_GAP_S, Pacer
 
 IDLE = CarrierRoom(0, OWN_GAP_S)
 ROOMS = st.builds(CarrierRoom, st.integers(0, 50), st.floats(OWN_GAP_S, 60))
@@ -62,25 +55,3 @@ def test_reply_goes_where_it_adds_least(edits: CarrierRoom, appends: CarrierRoom
     carrier = choose_carrier(edits, appends, spare_starts=starts, spare_stops=stops, has_stop=True)
     chosen, other = (appends, edits) if carrier == "stream" else (edits, appends)
     assert chosen.marginal_staleness_s <= other.marginal_staleness_s
-
-
-def question(
-    thread_ts: str | None = "1.0", channel: str = "C1", user_id: str = "U1", *, from_bot: bool = False
-) -> Question:
-    return Question(ThreadKey("T1", channel, thread_ts), "1.0", user_id, "why?", from_bot=from_bot)
-
-
-@pytest.mark.parametrize(
-    ("asked", "is_alone", "may"),
-    [
-        (question(), True, True),
-        (question(), False, False),
-        (question(channel="D1"), False, True),
-        (question(None, channel="D1"), True, False),
-        (question(user_id="W1"), True, True),
-        (question(user_id="B1"), True, False),
-        (question(from_bot=True), True, False),
-    ],
-)
-def test_streams_carry_answers_to_one_person_in_a_thread(asked: Question, is_alone: bool, may: bool) -> None:
-    assert may_be_streamed(asked, is_alone=is_alone) is may

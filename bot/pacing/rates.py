@@ -1,0 +1,104 @@
+"""How many calls Slack takes: counted over a sliding minute, and learned from its 429s. Pure."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+WINDOW_S = 60.0
+MARGIN_S = 0.05
+"""Added to the window, because our clock and Slack's may run differently."""
+OTHERS_MARGIN_S = 1.0
+"""The margin for other processes' calls, which are recorded before they leave."""
+ASK_AGAIN_S = 0.25
+"""The longest that a deadline is trusted, because each call and each reply changes the pace."""
+LEARNED_PART = 0.1
+"""Of the guaranteed calls: what progress always keeps, and what each minute without a 429 gives back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What Slack's answers have taught about a budget."""
+
+    calls: float
+    """The calls a minute that progress may use, before quiet minutes raise them; or how many posts are certain."""
+    at: float
+    """When it was learned."""
+    held_until: float
+    """After a 429: until then Slack takes no call, or longer bursts of posts aren't tried."""
+
+
+class LearnedRate:
+    """How many calls a minute progress may use, as far as Slack's answers tell; at most those that it guarantees."""
+
+    def __init__(self, guaranteed: int) -> None:
+        self._guaranteed = guaranteed
+        self.learned: Learned | None = None
+        """What the rate follows from; None before the first 429."""
+
+    def at(self, now: float) -> float:
+        """Returns the calls a minute that progress may use."""
+        if self.learned is None:
+            return self._guaranteed
+        minutes = max(0.0, now - self.learned.at) // WINDOW_S
+        return min(self._guaranteed, self.learned.calls + minutes * LEARNED_PART * self._guaranteed)
+
+    def limited(self, now: float, held_until: float) -> None:
+        """Notes a 429, after which Slack takes no call until then."""
+        self.learned = Learned(max(self.at(now) / 2, LEARNED_PART * self._guaranteed), now, held_until)
+
+
+class RateWindow:
+    """Counts the calls of a sliding minute.
+
+    Slack counts a call when it arrives, somewhere between `sent` and `answered`. Here it counts from `sent` until 60 s
+    after `answered`, so no 60 s at Slack hold more calls than the budget.
+    """
+
+    def __init__(self, calls_per_minute: int) -> None:
+        self._calls_per_minute = calls_per_minute
+        self._in_flight = 0
+        self._back_at: deque[float] = deque()
+        self._others_back_at: deque[float] = deque()
+
+    def free(self, now: float) -> int:
+        """Returns how many calls may go now."""
+        for back_at in (self._back_at, self._others_back_at):
+            while back_at and back_at[0] <= now:
+                back_at.popleft()
+        used = self._in_flight + len(self._back_at) + len(self._others_back_at)
+        return self._calls_per_minute - used
+
+    def back_by(self, then: float) -> int:
+        """Returns how many calls are known to come back until then."""
+        return sum(back_at <= then for back_at in (*self._back_at, *self._others_back_at))
+
+    def free_at(self, now: float, wanted: int, unknown_s: float = ASK_AGAIN_S) -> float:
+        """Returns when so many calls are free; if that isn't known yet, `unknown_s` from now."""
+        missing = wanted - self.free(now)
+        if missing <= 0:
+            return now
+        known = sorted((*self._back_at, *self._others_back_at))
+        return known[missing - 1] if missing <= len(known) else now + unknown_s
+
+    def sent(self) -> None:
+        """Counts a call from now on."""
+        self._in_flight += 1
+
+    def answered(self, now: float) -> None:
+        """Counts a call that was `sent` for 60 s more."""
+        self._in_flight -= 1
+        self._back_at.append(now + WINDOW_S + MARGIN_S)
+
+    def withdrawn(self) -> None:
+        """Takes back a call that was `sent`, because it never left."""
+        self._in_flight -= 1
+
+    def others(self, back_at: Iterable[float]) -> None:
+        """Replaces the known times at which other processes' calls come back."""
+        self._others_back_at = deque(sorted(back_at))
+
+    def fill(self, now: float, since: float) -> None:
+        """Counts every free call as used by somebody else, evenly over the minute before `since`."""
+        others = self.free(now)
+        returns = [since + WINDOW_S * (i + 1) / others for i in range(others)]
+        self._back_at = deque(sorted([*self._back_at, *returns]))
