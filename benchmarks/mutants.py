@@ -30,7 +30,7 @@ from pathlib import Path
 
 from mutmut.stats import status_by_exit_code
 
-from benchmarks.mutated_modules import MEASURED, Tree, chosen
+from benchmarks.mutated_modules import MEASURED, MeasuredTree, chosen
 from benchmarks.slips import undecorated
 
 ROOT = Path(__file__).parent.parent
@@ -193,7 +193,7 @@ def main() -> None:
     effort = Effort(arguments.minutes, arguments.sample, arguments.seed)
     # The copy's own modules are imported, not this tree's.
     os.environ.pop("PYTHONPATH", None)
-    tree, this_week = Tree(ROOT), (datetime.now(UTC).date() - date(2024, 1, 1)).days // 7
+    tree, this_week = MeasuredTree(ROOT), (datetime.now(UTC).date() - date(2024, 1, 1)).days // 7
     modules = chosen(tree, arguments.modules, arguments.since, this_week)
     print(table([measure(module, tree.tests_of(module), effort) for module in modules]))
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.mutated_modules import WEEKS, Tree, chosen
+from benchmarks.mutated_modules import WEEKS, MeasuredTree, chosen
 
-TREE = Tree(Path(__file__).parent.parent)
+TREE = MeasuredTree(Path(__file__).parent.parent)
 
 
-def tree_of(root: Path, files: dict[str, str]) -> Tree:
+def tree_of(root: Path, files: dict[str, str]) -> MeasuredTree:
     for name, code in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(code)
-    return Tree(root)
+    return MeasuredTree(root)
 
 
 def git(root: Path, *arguments: str) -> None:

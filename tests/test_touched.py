@@ -1,8 +1,12 @@
 """Which test modules a change can touch (tests/touched.py)."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.touched import ROOT, touched
+from tests.touched import ROOT, Tree, touched
+
+TREE = Tree(ROOT)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +24,7 @@ from tests.touched import ROOT, touched
     ],
 )
 def test_modules_that_reach_what_changed_are_among_them(changed: str, among: str, not_among: str) -> None:
-    found = touched([changed])
-    assert among in found
-    assert not_among not in found
+    found = touched(TREE, [Path(changed)])
+    assert Path(among) in found
+    assert Path(not_among) not in found
     assert (ROOT / not_among).exists()

@@ -1,85 +1,103 @@
-"""Prints the test modules that a change can touch, by the graph of imports (grimp, which import-linter brings).
+"""Which test modules can reach files, by the graph of imports. As a program, it prints those that a change can reach.
 
     make test-touched                   # what isn't on main yet
     make test-touched SINCE=HEAD~1
 
 A test module imports its folder's conftest.py, although no statement says so, and a process what `python -m` or a
 dotted name in its source starts. The conftest.py of all tests is left out: by it, each test would reach the store. A
-file that is no module (a page of the docs, a lock, a table of outcomes) touches the modules that name it. The tests at
-the root of `tests/` read the repository itself, so they belong to each change.
+file that is no module (a page of the docs, a lock, a table of outcomes) is reached by the modules that name it. The
+tests at the root of `tests/` read the repository itself, so they belong to each change.
 
 It is a shorter look while one works: `make test` decides. Modules reached by a name that only a program puts together,
 as `import_module(f"handlers.{name}")`, aren't seen.
 """
 
+import ast
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
-import grimp
-
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("bot", "handlers", "slack_markdown", "files_to_markdown", "demo", "benchmarks", "tests", "slack_sandbox")
-_STARTED = re.compile(r'"-m",\s+"([\w.]+)"|"((?:' + "|".join(PACKAGES) + r')(?:\.\w+)+)"')
+LIBRARIES = ("files_to_markdown", "slack_markdown")
+FOLDERS = ("bot", "handlers", *LIBRARIES, "demo", "benchmarks", "tests", "sandbox/slack_sandbox")
+_STARTED = re.compile(r'"-m",\s+"([\w.]+)"|"(\w+(?:\.\w+)+)"')
 
 
-def changed_files(since: str) -> list[str]:
-    """Returns the paths that differ from where `since` was left, with those that git doesn't know yet."""
-    base = _git("merge-base", "HEAD", since)[0]
-    return _git("diff", "--name-only", base) + _git("ls-files", "--others", "--exclude-standard")
+class Tree:
+    """A tree of this project's files. All paths are relative to its root."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def changed_since(self, revision: str) -> list[Path]:
+        """Returns the files that differ from where a revision of Git was left, with those that Git doesn't know yet."""
+        base = self._git("merge-base", "--end-of-options", "HEAD", revision)[0]
+        changed = self._git("diff", "--name-only", base) + self._git("ls-files", "--others", "--exclude-standard")
+        return [Path(path) for path in changed]
+
+    def tests_reaching(self, files: Iterable[Path]) -> Iterator[set[Path]]:
+        """Yields the test modules among files, then those that import the files, then those that import importers, …"""
+        ring = {start for file in files for start in ([file] if file in self.code else self._naming(file))}
+        seen = set(ring)
+        while ring:
+            yield {file for file in ring if file.name.startswith("test_")}
+            ring = {file for file, imported in self.imports.items() if not imported.isdisjoint(ring)} - seen
+            seen |= ring
+
+    @cached_property
+    def code(self) -> dict[Path, str]:
+        """The modules and their sources."""
+        files = (file for folder in FOLDERS for file in (self._root / folder).rglob("*.py"))
+        return {file.relative_to(self._root): file.read_text("utf-8") for file in files}
+
+    @cached_property
+    def imports(self) -> dict[Path, set[Path]]:
+        """For each module, which of the others it imports or starts."""
+        by_name = {_name(file): file for file in self.code}
+        return {
+            file: {by_name[name] for name in (*_imported(code), *_shared_by_pytest(file)) if name in by_name} - {file}
+            for file, code in self.code.items()
+        }
+
+    def _naming(self, file: Path) -> list[Path]:
+        return [module for module, code in self.code.items() if f'{file.name}"' in code]
+
+    def _git(self, *arguments: str) -> list[str]:
+        listing = subprocess.run(["git", *arguments], cwd=self._root, check=True, capture_output=True, text=True)
+        return listing.stdout.splitlines()
 
 
-def touched(paths: Iterable[str]) -> list[str]:
-    """Returns the paths of the test modules that changed files can touch, in order."""
-    graph = _graph()
-    found = {path for path in _test_modules() if Path(path).parent == Path("tests")}
-    for path in paths:
-        if (module := _name(path)) in graph.modules:
-            reached = {module, *graph.find_downstream_modules(module)}
-        else:
-            named = [name for name, source in _sources() if f'{Path(path).name}"' in source and name in graph.modules]
-            reached = {later for name in named for later in (name, *graph.find_downstream_modules(name))}
-        found |= {test for test in _test_modules() if _name(test) in reached}
-    return sorted(found)
+def touched(tree: Tree, files: Iterable[Path]) -> list[Path]:
+    """Returns the bot's test modules that changed files can touch, in order."""
+    of_each_change = {file for file in tree.code if file.parent == Path("tests") and file.name.startswith("test_")}
+    found = of_each_change.union(*tree.tests_reaching(files))
+    return sorted(file for file in found if file.parts[0] == "tests")
 
 
-def _graph() -> grimp.ImportGraph:
-    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    for name, source in _sources():
-        started = {found[1] or found[2] for found in _STARTED.finditer(source)}
-        for imported in [*started, *(f"{module}.__main__" for module in started), *_shared_by_pytest(name)]:
-            if name in graph.modules and imported in graph.modules and imported != name:
-                graph.add_import(importer=name, imported=imported)
-    return graph
+def _imported(code: str) -> Iterator[str]:
+    """Yields the names of modules that code imports or starts, and what it imports from them, maybe modules, too."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for found in _STARTED.finditer(code):
+        yield from (found[1] or found[2], f"{found[1] or found[2]}.__main__")
 
 
-def _shared_by_pytest(module: str) -> Iterator[str]:
-    parts = module.split(".")
-    if parts[-1].startswith("test_"):
-        yield from (".".join([*parts[:depth], "conftest"]) for depth in range(2, len(parts)))
+def _shared_by_pytest(file: Path) -> Iterator[str]:
+    if file.name.startswith("test_"):
+        yield from (".".join([*file.parts[:depth], "conftest"]) for depth in range(2, len(file.parts)))
 
 
-def _sources() -> Iterator[tuple[str, str]]:
-    for path in _git("ls-files", "--cached", "--others", "--exclude-standard", "*.py"):
-        if (ROOT / path).exists():
-            yield _name(path), (ROOT / path).read_text()
-
-
-def _test_modules() -> list[str]:
-    return _git("ls-files", "--cached", "--others", "--exclude-standard", "tests/test_*.py", "tests/**/test_*.py")
-
-
-def _name(path: str) -> str:
-    parts = Path(path).relative_to("sandbox" if path.startswith("sandbox/") else "").with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def _git(*arguments: str) -> list[str]:
-    command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+def _name(file: Path) -> str:
+    return ".".join(file.with_suffix("").parts).removeprefix("sandbox.").removesuffix(".__init__")
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(touched(changed_files(*sys.argv[1:2] or ["main"]))))
+    own = Tree(ROOT)
+    sys.stdout.write("\n".join(map(str, touched(own, own.changed_since(*sys.argv[1:2] or ["main"])))))
