@@ -77,8 +77,13 @@ class FastLoop(asyncio.SelectorEventLoop):
         self._fast = _FastSelector()
         super().__init__(self._fast)
 
+    @property
+    def ahead_s(self) -> float:
+        """The time that was skipped."""
+        return self._fast.ahead_s
+
     def time(self) -> float:
-        return super().time() + self._fast.ahead_s
+        return super().time() + self.ahead_s
 
     def create_future(self) -> asyncio.Future[Any]:
         future = super().create_future()
@@ -163,7 +168,7 @@ class FastClock:
     """A Clock in the loop's time. All of a loop's show the same."""
 
     def now(self) -> float:
-        return time.time() + self.monotonic() - time.monotonic()
+        return time.time() + getattr(asyncio.get_running_loop(), "ahead_s", 0.0)
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()

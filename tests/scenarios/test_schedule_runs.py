@@ -1,7 +1,7 @@
 """Runs of schedules: posted and answered by themselves, with their creator's rights, and paused where they can't be."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -31,11 +31,14 @@ pytestmark = [
 
 WORDS = "Summarize what happened here."
 ANSWER = "Two pull requests were merged."
-HOURLY = Proposal(WORDS, Rule("Europe/Berlin", "0 * * * *"))
-IF_CHANGED = Proposal(WORDS, HOURLY.rule, only_if_changed=True)
+AT = datetime.now(UTC) + timedelta(hours=12)
+"""A time of day that doesn't come while the tests run, so that no run is due by itself."""
+DAILY = Proposal(WORDS, Rule("UTC", f"0 {AT:%-H} * * *"))
+AT_ITS_TIME = f"day at {AT:%-I}:00 {AT:%p} (UTC)"
+IF_CHANGED = Proposal(WORDS, DAILY.rule, only_if_changed=True)
 
 
-async def created(store: Stores, proposal: Proposal = HOURLY, channel_id: str = "C0GENERAL") -> Schedule:
+async def created(store: Stores, proposal: Proposal = DAILY, channel_id: str = "C0GENERAL") -> Schedule:
     """Returns a schedule of Ada's."""
     schedule_id = await store.schedules.create(TEAM_ID, channel_id, "U0ADA", proposal)
     assert schedule_id is not None
@@ -102,7 +105,7 @@ async def test_run_is_posted_in_its_place_and_answered_below(stage: Stage, anoth
     await run(another_process, schedule)
     post = await posted(stage)
     assert WORDS in blocks(post)
-    assert "Scheduled by Ada · Every hour (Berlin)" in blocks(post)
+    assert f"Scheduled by Ada · Every {AT_ITS_TIME}" in blocks(post)
     assert "late" not in blocks(post)
     assert buttons(post) == [ScheduleAction.STOP]
     [(_, stop)] = interactive(post.blocks)
@@ -138,7 +141,7 @@ async def test_missed_run_is_made_up_for_and_says_that_it_is_late(
 async def test_run_in_a_direct_message_is_answered_below_its_post(stage: Stage, another_process: Stores) -> None:
     stage.vendor.script(says(ANSWER))
     place = stage.sandbox.workspace.channel(stage.sandbox.dm("ada")).id
-    await run(another_process, await created(another_process, HOURLY, place))
+    await run(another_process, await created(another_process, DAILY, place))
     post = await posted(stage, channel=place)
     assert await answers(stage, post) == [ANSWER]
     assert len(posts(stage, place)) == 1
@@ -175,7 +178,7 @@ async def test_run_reads_what_happened_since_the_last_one_and_changes_nothing(
     assert offered == {READ_CHANNEL, "notes__list"}
     first, *_, last = [str(request.body["messages"]) for request in vendor.requests]
     assert "There was no run before: it was created at" in first
-    assert "by the rule: every hour (Berlin). The run before was at" in last
+    assert f"by the rule: every {AT_ITS_TIME}. The run before was at" in last
     assert "You do a task at a scheduled time." in last
 
 
@@ -267,7 +270,7 @@ async def test_run_that_uses_up_its_tokens_ends_and_pauses_its_schedule(stage: S
     stage.vendor.script(reads())
     schedule = await created(another_process)
     assert await another_process.schedules.change(
-        TEAM_ID, schedule.id, "U0ADA", HOURLY, 2 * speech.INPUT_TOKENS, 300_000
+        TEAM_ID, schedule.id, "U0ADA", DAILY, 2 * speech.INPUT_TOKENS, 300_000
     )
     await run(another_process, schedule)
     used_up = texts.schedules.schedule_used_up(2 * speech.INPUT_TOKENS, in_day=False)
