@@ -30,7 +30,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 test: $(VENV)/dev
 	$(PYTEST) -m "not long" --session-timeout 1800
 
-# Of these, the modules that can reach what isn't on main yet: a shorter look while you work.
+# Of these and of the libraries', the modules that can reach what isn't on main yet: a shorter look while you work.
 test-touched: $(VENV)/dev
 	modules=$$($(BIN)/python -m tests.touched $(or $(SINCE),main)) && $(PYTEST) -m "not long" --session-timeout 1800 $$modules
 

@@ -20,6 +20,7 @@ TREE = Tree(ROOT)
         ("bot/mcp/server.py", "tests/scenarios/test_mcp_command.py", "tests/core/test_triage.py"),
         ("tests/scenarios/check_report.md", "tests/scenarios/test_check.py", "tests/scenarios/test_memory.py"),
         ("docs/admins/operate.md", "tests/test_docs.py", "tests/scenarios/test_memory.py"),
+        ("files_to_markdown/pdf.py", "files_to_markdown/tests/test_pdf.py", "slack_markdown/tests/test_stable.py"),
         ("Makefile", "tests/test_deployment.py", "tests/core/test_memory.py"),
     ],
 )

@@ -71,10 +71,9 @@ class Tree:
 
 
 def touched(tree: Tree, files: Iterable[Path]) -> list[Path]:
-    """Returns the bot's test modules that changed files can touch, in order."""
+    """Returns the test modules of the bot and the libraries that changed files can touch, in order."""
     of_each_change = {file for file in tree.code if file.parent == Path("tests") and file.name.startswith("test_")}
-    found = of_each_change.union(*tree.tests_reaching(files))
-    return sorted(file for file in found if file.parts[0] == "tests")
+    return sorted(of_each_change.union(*tree.tests_reaching(files)))
 
 
 def _imported(code: str) -> Iterator[str]:
