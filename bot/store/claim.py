@@ -76,6 +76,41 @@ from bot.store.workers import Observation
 _OTHERS = jobs.alias()
 _THEIRS = jobs.alias()
 _IS_RUN = jobs.c.schedule_id.is_not(None).label("is_run")
+_RUNNING_OF_ASKER: sa.ScalarSelect[int] = (
+    sa.select(sa.func.count())
+    .correlate(jobs)
+    .where(
+        is_running(_THEIRS),
+        _THEIRS.c.team_id == jobs.c.team_id,
+        _THEIRS.c.user_id == jobs.c.user_id,
+        _THEIRS.c.schedule_id.is_(None) == jobs.c.schedule_id.is_(None),
+    )
+    .scalar_subquery()
+)
+"""The number of running jobs of a job's asker: runs for a run, questions for a question."""
+_OF_THREAD = same_thread(_OTHERS, jobs)
+_IS_EARLIER = sa.tuple_(_OTHERS.c.attempts == 0, _OTHERS.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
+_LEADERS = (
+    sa.select(
+        jobs.c.id,
+        jobs.c.team_id,
+        jobs.c.channel_id,
+        jobs.c.thread_ts,
+        jobs.c.user_id,
+        _IS_RUN,
+        _RUNNING_OF_ASKER.label("running_of_asker"),
+        sa.and_(
+            jobs.c.attempts == 0, sa.exists().where(_OF_THREAD, is_queued(_OTHERS), _OTHERS.c.ts > jobs.c.ts)
+        ).label("is_followed"),
+    )
+    .where(
+        is_queued(),
+        ~sa.exists().where(_OF_THREAD, sa.or_(is_running(_OTHERS), sa.and_(is_queued(_OTHERS), _IS_EARLIER))),
+    )
+    .order_by(jobs.c.schedule_id.is_not(None), jobs.c.id)
+    .with_for_update(skip_locked=True, of=jobs)
+)
+"""The job that leads each thread in which none is running."""
 
 PLACEHOLDER_HOLD_S = 10.0
 """How long a job isn't claimed while its placeholder is being posted."""
@@ -95,8 +130,10 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
     is_free = sa.and_(has_placeholder, _may_restart(now), ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
-        leaders = (await connection.execute(_leaders(limit - len(claimed), max_per_user, is_free))).all()
-        picked = _picked(await followers(connection, leaders, is_free, _running_of_asker()), max_per_user)
+        # Its asker may have one more.
+        may_lead = is_free, max_per_user > _RUNNING_OF_ASKER
+        leaders = (await connection.execute(_LEADERS.where(*may_lead).limit(limit - len(claimed)))).all()
+        picked = _picked(await followers(connection, leaders, is_free), max_per_user)
         if picked:
             taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), is_queued())
             taken = taken.values(worker=worker, **_claimed_values(now))
@@ -104,7 +141,8 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
             await usage.open_charges(connection, [row.id for row in rows])
             claimed += map(job_of, rows)
             # A job that was stopped or deleted at this moment is not among the rows, and takes nobody along.
-            await end_batched(connection, {row.id: picked[row.id] for row in rows}, now)
+            if batched := {row.id: earlier for row in rows if (earlier := picked[row.id])}:
+                await end_batched(connection, batched, now)
         if len(picked) == len(leaders):
             # Nobody was passed over whose place another one may take.
             break
@@ -127,38 +165,6 @@ def _may_restart(now: float) -> sa.ColumnElement[bool]:
     """Whether a job needs no pause: it has one if its question is edited again and again, unless it is to stop."""
     is_rare = sa.or_(jobs.c.version <= RESTARTS_AT_ONCE, jobs.c.edited_ts.is_(None), jobs.c.started_at.is_(None))
     return sa.or_(is_rare, jobs.c.stop_requested, has_come(jobs.c.started_at + RESTART_PAUSE_S, now, RESTART_PAUSE_S))
-
-
-def _leaders(limit: int, max_per_user: int, is_free: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Selects the job that leads each thread in which none is running, if its asker may have one more."""
-    of_thread = same_thread(_OTHERS, jobs)
-    first = sa.tuple_(_OTHERS.c.attempts == 0, _OTHERS.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
-    before = sa.or_(is_running(_OTHERS), sa.and_(is_queued(_OTHERS), first))
-    after = sa.exists().where(of_thread, is_queued(_OTHERS), _OTHERS.c.ts > jobs.c.ts)
-    running_of_asker = _running_of_asker()
-    return (
-        sa.select(
-            jobs.c.id,
-            jobs.c.team_id,
-            jobs.c.channel_id,
-            jobs.c.thread_ts,
-            jobs.c.user_id,
-            _IS_RUN,
-            running_of_asker.label("running_of_asker"),
-            sa.and_(jobs.c.attempts == 0, after).label("is_followed"),
-        )
-        .where(is_queued(), is_free, ~sa.exists().where(of_thread, before), running_of_asker < max_per_user)
-        .order_by(jobs.c.schedule_id.is_not(None), jobs.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=jobs)
-    )
-
-
-def _running_of_asker() -> sa.ScalarSelect[int]:
-    """Counts the running jobs of a job's asker: runs for a run, questions for a question."""
-    of_asker = _THEIRS.c.team_id == jobs.c.team_id, _THEIRS.c.user_id == jobs.c.user_id
-    of_kind = _THEIRS.c.schedule_id.is_(None) == jobs.c.schedule_id.is_(None)
-    return sa.select(sa.func.count()).correlate(jobs).where(is_running(_THEIRS), *of_asker, of_kind).scalar_subquery()
 
 
 def _picked(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[int, list[int]]:
@@ -246,10 +252,7 @@ ENDED_COLUMNS = (*audit.ASKED, jobs.c.messages, jobs.c.placeholder_due_since)
 
 
 async def followers(
-    connection: AsyncConnection,
-    leaders: Sequence[sa.Row[Any]],
-    is_free: sa.ColumnElement[bool],
-    running_of_asker: sa.ScalarSelect[int],
+    connection: AsyncConnection, leaders: Sequence[sa.Row[Any]], is_free: sa.ColumnElement[bool]
 ) -> list[Sequence[sa.Row[Any]]]:
     """Returns for each leader the jobs that are answered together, oldest first and the leader included."""
     threads = [_thread_of(leader) for leader in leaders if leader.is_followed]
@@ -257,7 +260,7 @@ async def followers(
         return [[leader] for leader in leaders]
     thread, may_join = thread_columns(), sa.and_(jobs.c.attempts == 0, is_free).label("may_join")
     queued: sa.Select[Any] = (
-        sa.select(*thread, jobs.c.id, jobs.c.user_id, _IS_RUN, running_of_asker.label("running_of_asker"), may_join)
+        sa.select(*thread, jobs.c.id, jobs.c.user_id, _IS_RUN, _RUNNING_OF_ASKER.label("running_of_asker"), may_join)
         .where(is_queued(), sa.tuple_(*thread).in_(threads))
         .order_by(*thread, jobs.c.ts)
     )
@@ -285,11 +288,10 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
     """
     ended: list[sa.Row[Any]] = []
     for job_id, earlier in claimed.items():
-        if earlier:
-            batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
-            update = sa.update(jobs).where(jobs.c.id.in_(earlier), is_queued())
-            update = update.values(**batched, answered_with=job_id)
-            ended += (await connection.execute(update.returning(*ENDED_COLUMNS))).all()
+        batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
+        update = sa.update(jobs).where(jobs.c.id.in_(earlier), is_queued())
+        update = update.values(**batched, answered_with=job_id)
+        ended += (await connection.execute(update.returning(*ENDED_COLUMNS))).all()
     if ended:
         await connection.execute(
             sa.insert(turns), [turn_values(row.id, End(EndReason.BATCHED), "", now) for row in ended]

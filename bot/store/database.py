@@ -46,7 +46,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from contextvars import Context
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from secrets import token_hex
 from time import monotonic
@@ -654,30 +654,26 @@ Transaction = Callable[Concatenate[S, AsyncConnection, P], Awaitable[T]]
 
 def reads(method: Transaction[S, P, T]) -> Operation[S, P, T]:
     """Makes a method one transaction that only reads."""
-
-    @wraps(method)
-    async def operation(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._database.read(lambda connection: method(self, connection, *args, **kwargs))
-
-    return operation
+    return _in_transaction(method, Database.read)
 
 
 def writes(method: Transaction[S, P, T]) -> Operation[S, P, T]:
     """Makes a method one transaction, which is committed when it returns."""
-
-    @wraps(method)
-    async def operation(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._database.write(lambda connection: method(self, connection, *args, **kwargs))
-
-    return operation
+    return _in_transaction(method, Database.write)
 
 
 def writes_unsynced(method: Transaction[S, P, T]) -> Operation[S, P, T]:
     """Like `writes`, but the commit may be lost in a power cut."""
+    return _in_transaction(method, partial(Database.write, synced=False))
 
+
+def _in_transaction(
+    method: Transaction[S, P, T],
+    run: Callable[[Database, Callable[[AsyncConnection], Awaitable[T]]], Awaitable[T]],
+) -> Operation[S, P, T]:
     @wraps(method)
     async def operation(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._database.write(lambda connection: method(self, connection, *args, **kwargs), synced=False)
+        return await run(self._database, lambda connection: method(self, connection, *args, **kwargs))
 
     return operation
 

@@ -116,6 +116,11 @@ def message_values(messages: Sequence[RecordedMessage]) -> list[dict[str, Any]]:
     return [asdict(message) for message in messages]
 
 
+def reply_values(messages: Sequence[RecordedMessage]) -> dict[str, Any]:
+    """Returns the columns of a job whose reply has these messages: its placeholder is no longer due."""
+    return {"messages": message_values(messages), "placeholder_due_since": None}
+
+
 def job_of(row: sa.Row[Any]) -> Job:
     messages = messages_of(row)
     # A process may have died while it showed what the database, being away, doesn't have. A placeholder that was not

@@ -450,14 +450,11 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
 
 
 async def _standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-    here = schedules.c.team_id == team_id, schedules.c.channel_id == channel_id, ~_is_done()
-    rows = await connection.execute(sa.select(schedules).where(*here).order_by(schedules.c.id))
+    here = schedules.c.team_id == team_id, schedules.c.channel_id == channel_id
+    # Others have run at their single time.
+    is_standing = sa.or_(schedules.c.next_at.is_not(None), schedules.c.paused != "")
+    rows = await connection.execute(sa.select(schedules).where(*here, is_standing).order_by(schedules.c.id))
     return [_schedule(row) for row in rows]
-
-
-def _is_done() -> sa.ColumnElement[bool]:
-    """Whether a schedule has run at its single time."""
-    return sa.and_(schedules.c.next_at.is_(None), schedules.c.paused == "")
 
 
 async def _used(

@@ -14,7 +14,7 @@ from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
 from bot.store import answers, audit, claim, outbox, schedules, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
-from bot.store.rows import NO_ANSWER, Held, in_thread, is_any, is_queued, is_running, message_values, turn_values
+from bot.store.rows import NO_ANSWER, Held, in_thread, is_any, is_queued, is_running, reply_values, turn_values
 from bot.store.schema import audit_entries, jobs
 from bot.store.threads import drop_facts, threads_of
 from bot.store.usage import Meter, MeteredOperations
@@ -121,7 +121,7 @@ class WorkerQueue(MeteredOperations):
     async def record_messages(self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]) -> None:
         """Records the messages of the job's reply; does nothing if the attempt no longer has the job."""
         held = Held(job, self._worker.name)
-        await connection.execute(held.fenced.values(_with_messages(messages)))
+        await connection.execute(held.fenced.values(reply_values(messages)))
 
     @writes_unsynced
     async def begin_placeholder(self, connection: AsyncConnection, job: Job) -> bool:
@@ -144,7 +144,7 @@ class WorkerQueue(MeteredOperations):
         its job ended in the queue goes to the outbox, which deletes it.
         """
         is_unclaimed = jobs.c.attempts == job.attempts, sa.or_(is_queued(), jobs.c.attempts == 0)
-        queued = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(_with_messages(messages))
+        queued = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(reply_values(messages))
         recorded = queued.returning(jobs.c.id, jobs.c.status, jobs.c.messages, jobs.c.placeholder_due_since)
         row = (await connection.execute(recorded)).one_or_none()
         if row is not None and row.status == Status.QUEUED:
@@ -311,10 +311,6 @@ class WorkerQueue(MeteredOperations):
         thread = job.question.thread
         of_asker = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)
         await self._worker.wake_others(connection, is_queued(), sa.or_(in_thread(thread), of_asker))
-
-
-def _with_messages(messages: Sequence[RecordedMessage]) -> dict[str, Any]:
-    return {"messages": message_values(messages), "placeholder_due_since": None}
 
 
 async def _erase_from_audit(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
