@@ -74,7 +74,7 @@ class Choices:
 def without_listed(markdown: str, choices: Sequence[str]) -> str:
     """Returns an answer without the list of its choices, where their buttons show each of them whole."""
     fit = all(len(choice) <= LABEL_CHARS for choice in choices)
-    return markdown.rstrip().removesuffix(listed(choices)) if choices and fit else markdown
+    return markdown.rstrip().removesuffix(listed(choices)) if fit else markdown
 
 
 def marked(markdown: str, chosen: str, mark: str) -> str:

@@ -73,7 +73,7 @@ class Answer:
         """Whose words the model has read for the answer."""
         self.draws_charts = True
         """Whether Slack hasn't refused the answer's charts."""
-        self.open_files = _found_files(call for step in self.steps for call in step.calls)
+        self.open_files = frozenset[str]().union(*(_found_files(step.calls) for step in self.steps))
         """Ids of Slack's files that the answer may link: all readers may open them, or Slack's search found them."""
         self.end = job.checkpoint.end
         """How the answer ended; None while it grows. Set by `finish` alone."""

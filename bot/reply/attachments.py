@@ -195,7 +195,7 @@ def left_out_notice(text: str) -> str:
 
 
 def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
-    """Returns the notice about the files of an answer below its last page, or "" without files.
+    """Returns the notice about the files of an answer below its last page.
 
     `is_only_end`: the page has the answer's end, and only a file has what comes before.
     """

@@ -49,7 +49,8 @@ def message(view: PageView) -> Json:
         view = replace(view, markdown=marked(view.markdown, view.end.chosen, texts.shortcut.CHOSEN))
     if view.plain:
         return {"text": _plain(view), "blocks": []}
-    markdown = without_listed(view.markdown, view.end.choices) if view.end else view.markdown
+    choices = view.end.choices if view.end else ()
+    markdown = without_listed(view.markdown, choices) if choices else view.markdown
     charts = charts_of(markdown) if view.draws_charts and not view.growing else []
     text = rendered(without_marks(markdown), growing=view.growing, open_files=view.open_files)
     blocks = []
@@ -77,14 +78,14 @@ def blocks_below(view: PageView) -> list[Json]:
 def _below(view: PageView, text: str) -> list[Json]:
     """Returns the blocks below a page's Markdown, except for the reply's own buttons."""
     end = view.end
-    decided = _decided(end.decided) if end else ""
+    decided = _decided(end.decided) if end and end.decided else ""
     has_answer = bool(view.markdown.strip())
     footer = " · ".join(filter(None, (end.footer, _completeness(end)))) if end and has_answer else ""
     lines = [line for line in (_note(view), decided, footer) if line]
     is_small = has_paragraph(text)
     if not lines and not is_small:
         lines = [_last_line(view)]
-    blocks = _choices(view)
+    blocks = [_choices(end.choices, view.version)] if end and end.choices else []
     sources = shown_sources(end.sources) if end and has_answer else ()
     if sources:
         links = [(source.url, source.label) for source in sources]
@@ -163,20 +164,18 @@ def _buttons(view: PageView) -> list[Json]:
     ]
 
 
-def _choices(view: PageView) -> list[Json]:
+def _choices(choices: Sequence[str], version: int) -> Json:
     """Returns the buttons of what readers can choose. The answer has a list of it; a press is about its place there."""
-    if view.end is None or not view.end.choices:
-        return []
-    labels = [one if len(one) <= LABEL_CHARS else f"{one[: LABEL_CHARS - 1]}…" for one in view.end.choices]
+    labels = [one if len(one) <= LABEL_CHARS else f"{one[: LABEL_CHARS - 1]}…" for one in choices]
     buttons = [
-        blockkit.button(f"{ReplyAction.CHOOSE}-{index}", label, value_of(view.version, index))
+        blockkit.button(f"{ReplyAction.CHOOSE}-{index}", label, value_of(version, index))
         for index, label in enumerate(labels)
     ]
-    return [blockkit.actions(buttons, f"{NOTE_LINE}choices")]
+    return blockkit.actions(buttons, f"{NOTE_LINE}choices")
 
 
 def _decided(decided: Sequence[Decided]) -> str:
-    """Returns who decided about the answer's calls; "" if nobody did."""
+    """Returns who decided about the answer's calls."""
     is_only_one = [one.calls for one in decided] == [1]
     return " · ".join(
         texts.approvals.decided(

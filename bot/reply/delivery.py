@@ -30,7 +30,7 @@ from bot.reply.edits import Post, Update
 from bot.reply.messages import Begin, Call, Delete, Shown, Upload, shown_on_record
 from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallRefused, CallUnsent, Outcome
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
-from bot.reply.reply import METHODS, Reply, unanswered_role
+from bot.reply.reply import METHODS, Reply
 from bot.reply.streams import AppendStream, ChooseStream, StartStream, StopStream, Stream
 from bot.slack.client import PacedClient, SlackClient, only_while
 from bot.slack.text import string
@@ -328,7 +328,7 @@ class MessageDelivery:
                 self._senders.streams.refused(call.question, error)
             case CallLost(Refused() as error):
                 if isinstance(call, Begin):
-                    self.lost.add(unanswered_role(call))
+                    self.lost.add(call.unanswered)
                 if error.error == NOT_SHARED:
                     self._staged = None
 

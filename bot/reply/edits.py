@@ -21,7 +21,9 @@ ended needs no such wait where only an admin can help: then the outbox has more 
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
+from bot.core.job import MessageRole
 from bot.errors import Refusal
 from bot.pacing.carriers import STREAM_BYTES
 from bot.reply.messages import AfterRefusal, Begin, Change, PageView
@@ -49,6 +51,8 @@ UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusa
 @dataclass(frozen=True, slots=True)
 class Post(Begin):
     """Posts a page as a new message."""
+
+    unanswered: ClassVar[MessageRole] = MessageRole.POSTING
 
 
 @dataclass(frozen=True, slots=True)

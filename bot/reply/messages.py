@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from itertools import takewhile
+from typing import ClassVar
 
 from bot.core import texts
 from bot.core.calls import Ask, visible
@@ -223,6 +224,8 @@ def after(life: Life, event: ReplyEvent) -> Life:
 class Begin:
     """Shows a page in a new message."""
 
+    unanswered: ClassVar[MessageRole]
+    """The role of that message, while the call has no answer."""
     question: Question
     page: int
     view: PageView
@@ -232,15 +235,12 @@ class Begin:
 class Change:
     """Changes a page's message. Without a view, what the message shows isn't known afterwards."""
 
+    is_closing: ClassVar[bool] = False
+    """Whether the call gives back what its page holds of a budget, so that it waits for no other call."""
     question: Question
     page: int
     ts: str
     view: PageView | None
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether the call gives back what its page holds of a budget, so that it waits for no other call."""
-        return False
 
 
 @dataclass(frozen=True, slots=True)

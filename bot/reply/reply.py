@@ -141,7 +141,7 @@ class Reply:
             *(ReplyMessage(role, "") for role in shown.unanswered),
         ]
         """What Slack shows of the reply, may show of it, and has to be deleted of it."""
-        self._transcript = shown_transcript(self.job.transcripts.values())
+        self._transcript = shown_transcript(self.job.transcripts.values()) if self.job.transcripts else ""
         self._pages = self._empty_pages()
         self._shown_pages = 0
         """So many pages are full and shown, and aren't compared again."""
@@ -373,7 +373,7 @@ class Reply:
             )
         self._under_way = call
         if isinstance(call, Begin):
-            self.messages.append(ReplyMessage(unanswered_role(call), ""))
+            self.messages.append(ReplyMessage(call.unanswered, ""))
 
     def came(self, call: Call | CleanUp, outcome: Outcome) -> None:
         """Records what became of a call that has left. Raises ValueError if it hasn't."""
@@ -402,7 +402,7 @@ class Reply:
         """Forgets the message that a call may have made, unless it was lost: of several of a kind, one stays."""
         if not isinstance(call, Begin):
             return
-        unanswered = self.of(unanswered_role(call))
+        unanswered = self.of(call.unanswered)
         if not (isinstance(outcome, CallLost) and len(unanswered) == 1):
             self.messages.remove(unanswered[-1])
 
@@ -665,7 +665,7 @@ class Reply:
             left_out = texts.answers.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
             notices = (
                 end.notice,
-                files_notice(self._files or (), is_end_page and bool(self._end_below_file.left_out)),
+                files_notice(self._files, is_end_page and bool(self._end_below_file.left_out)) if self._files else "",
                 left_out,
             )
             return replace(view, end=replace(end, notice=" ".join(filter(None, notices))))
@@ -799,8 +799,3 @@ class Reply:
         if any(message.ts == ts for message in self.of(MessageRole.STRAY)):
             self._happened(ReplyEvent.LOSE)
         self.messages = [message for message in self.messages if message.ts != ts]
-
-
-def unanswered_role(call: Begin) -> MessageRole:
-    """Returns the role of the message that a call makes, while it has no answer."""
-    return MessageRole.POSTING if isinstance(call, Post) else MessageRole.STARTING

@@ -17,8 +17,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from typing import ClassVar
 
 from bot.core.conversation import Question
+from bot.core.job import MessageRole
 from bot.errors import Refusal
 from bot.reply.charts import has_charts
 from bot.reply.messages import AfterRefusal, Begin, Call, Change, PageView
@@ -32,6 +34,7 @@ _PERSON = re.compile(r"[UW][A-Z0-9]+")
 class StartStream(Begin):
     """Shows a page's first words in a new message that grows by appends. `text` is filled in when it leaves."""
 
+    unanswered: ClassVar[MessageRole] = MessageRole.STARTING
     text: str = ""
 
 
@@ -47,14 +50,11 @@ class AppendStream(Change):
 class StopStream(Change):
     """Appends the rest of a page and what belongs below it, and stops the stream; without a view it only stops it."""
 
+    is_closing: ClassVar[bool] = True
     view: PageView | None = None
     text: str = ""
     keeps_stop: bool = field(default=False, compare=False)
     """The answer goes on, and Slack's own Stop stays. Otherwise Slack removes it with the stream."""
-
-    @property
-    def is_closing(self) -> bool:
-        return True
 
 
 def may_be_streamed(question: Question, *, is_alone: bool) -> bool:

@@ -40,7 +40,6 @@ def test_list_goes_where_buttons_show_each_choice_and_comes_back_with_a_mark() -
     short, long = ("Staging", "Production"), ("Staging", "x" * (LABEL_CHARS + 1))
     text = f"I can.\n\n{Choices(QUESTION, short).markdown}"
     assert without_listed(text, short).rstrip() == f"I can.\n\n{QUESTION}"
-    assert without_listed(text, ()) == text
     assert without_listed(Choices(QUESTION, long).markdown, long) == Choices(QUESTION, long).markdown
     assert marked(text, "Staging", "✓") == text.replace("1. Staging", "1. Staging ✓")
     assert marked(text, "Nowhere", "✓") == text
