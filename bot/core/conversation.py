@@ -137,6 +137,18 @@ class Message:
         """How many of the last characters of the whole are no words of the writer."""
         return len(self.attached) if self.attached.strip() else 0
 
+    def as_question(self, thread_ts: str | None) -> "Question":
+        """The message as a question in a thread; None: in the direct message outside threads."""
+        return Question(
+            ThreadKey(self.team_id, self.channel_id, thread_ts),
+            self.ts,
+            self.writer_id,
+            self.whole,
+            self.files,
+            from_bot=self.bot_id is not None,
+            attached_chars=self.attached_chars,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

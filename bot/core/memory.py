@@ -146,6 +146,9 @@ class SentMemories:
     count: int = 0
 
 
+NO_MEMORIES = SentMemories()
+
+
 def command_in(question: Question, bot_user_id: str) -> MemoryCommand | None:
     """Returns the command that a message is; None if a model has to read it."""
     words = sole_words(question, bot_user_id)
@@ -260,7 +263,7 @@ def sent(
             break
         lines.append(line)
     if not lines:
-        return SentMemories()
+        return NO_MEMORIES
     notes = marks.framed("memory", "\n".join(reversed(lines)))
     return SentMemories(f"{_EXPLAINED.format(code=marks.code)}\n{notes}", len(lines))
 

@@ -426,8 +426,6 @@ def with_continuation(messages: Sequence[PromptMessage], so_far: str, origins: O
 
     `origins`: what the answer so far had read.
     """
-    if not so_far:
-        return list(messages)
     return [*messages, PromptMessage(None, so_far, origins=origins), _remark(GO_ON_REQUEST)]
 
 

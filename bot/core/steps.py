@@ -232,11 +232,6 @@ def were_replied_to(calls: Sequence[RecordedCall]) -> bool:
     return any(call.decision is Decision.REPLIED for call in calls)
 
 
-def has_expired(steps: Sequence[Step]) -> bool:
-    """Whether nobody decided about a call in time."""
-    return any(call.decision is Decision.EXPIRED for step in steps for call in step.calls)
-
-
 MIN_CHARS = 400
 """A shorter text, or last line, is generated again: that takes no longer than to continue it, and leaves no seam.
 

@@ -77,6 +77,10 @@ class Participants:
     """The last lines before the message, oldest first: at most MAX_LINES, and none if there are no others."""
 
 
+UNKNOWN_PARTICIPANTS = Participants()
+"""Those of a message that no thread's record decides about."""
+
+
 @dataclass(frozen=True, slots=True)
 class TriageRules:
     """The settings that triage depends on."""
@@ -142,8 +146,8 @@ def triage(message: Message, me: Identity, participants: Participants, rules: Tr
     if not by_person(message, me):
         return Ignore(IgnoreReason.NO_PERSON)
     if message.channel_type == "im":
-        return _question(message, message.thread_ts or (message.ts if me.has_pane else None))
-    question = _question(message, message.thread_ts or message.ts)
+        return message.as_question(message.thread_ts or (message.ts if me.has_pane else None))
+    question = message.as_question(message.thread_ts or message.ts)
     if me.user_id in called_users(message.text):
         return question
     reason = reason_to_ignore(message, me, participants, rules)
@@ -204,7 +208,7 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
         return Ignore(IgnoreReason.SUBTYPE)
     if me.user_id not in called_users(message.text):
         return Ignore(IgnoreReason.OTHER_BOT)
-    return _question(message, message.thread_ts or message.ts)
+    return message.as_question(message.thread_ts or message.ts)
 
 
 def stop_in(message: Message, me: Identity) -> ThreadKey | None:
@@ -260,13 +264,6 @@ def second_person_since(question: Question, by_people: Iterable[Message]) -> str
         writer = message.user_id or ""
         first_ts[writer] = min(message.ts, first_ts.get(writer, message.ts))
     return sorted(first_ts.values())[1] if len(first_ts) > 1 else None
-
-
-def _question(message: Message, thread_ts: str | None) -> Question:
-    thread = ThreadKey(message.team_id, message.channel_id, thread_ts)
-    from_bot = message.bot_id is not None
-    attached_chars = message.attached_chars
-    return Question(thread, message.ts, message.writer_id, message.whole, message.files, from_bot, attached_chars)
 
 
 # What a small model reads to decide whether a doubtful message is spoken to the bot.

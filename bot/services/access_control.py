@@ -106,6 +106,8 @@ class AccessControl:
     ) -> None:
         """`admins`: the Typist admins, to which a denied asker can turn. `people`: those of the rules' groups."""
         self.admins = frozenset(admins)
+        self.named_admins = admins_named(self.admins)
+        """The ids of those whom a sentence names."""
         self._rules = rules
         self._users = users
         self._people = people
@@ -180,13 +182,12 @@ class AccessControl:
 
     def naming_admins(self, refusal: str) -> str:
         """Returns a refusal with mentions of the admins, for a message that notifies nobody."""
-        return texts.access.naming_admins(refusal, [f"<@{admin}>" for admin in admins_named(self.admins)])
+        return texts.access.naming_admins(refusal, [f"<@{admin}>" for admin in self.named_admins])
 
     async def naming_admins_plainly(self, refusal: str) -> str:
         """Returns a refusal with the names of the admins, for a place that shows no mentions."""
-        admins = admins_named(self.admins)
-        names = await self._users.names(admins)
-        return texts.access.naming_admins(refusal, [names[admin] for admin in admins if admin in names])
+        names = await self._users.names(self.named_admins)
+        return texts.access.naming_admins(refusal, [names[admin] for admin in self.named_admins if admin in names])
 
     def tell(self, question: Question, denial: Denial) -> None:
         """Explains the denial to the asker in the background, unless they got an explanation lately."""

@@ -9,11 +9,21 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from bot.core import texts
-from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, Step, agreed_to, decided_about, has_decided_proposal
+from bot.core.calls import (
+    READ_CHANNEL,
+    REMEMBER,
+    SCHEDULE,
+    Decision,
+    RecordedCall,
+    Step,
+    agreed_to,
+    decided_about,
+    has_decided_proposal,
+)
 from bot.core.conversation import ThreadKey
 from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import End, Job, Spent
-from bot.core.steps import calls_made, has_expired, searches
+from bot.core.steps import calls_made, searches
 from bot.errors import EndReason
 from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
@@ -206,26 +216,23 @@ class AnswerAttempt:
         if is_open:
             answer.settle(end.reason)
         done = self.completion
-        left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
-        expired = texts.approvals.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
         calls = [call for step in answer.steps for call in step.calls]
+        if calls:
+            end = _with_calls(end, calls)
         wrote_call = texts.answers.WROTE_CALL if done and done.wrote_call else ""
-        unread = unread_notice(self.built.opened if self.built else (), left_out, refused)
-        agreed = agreed_to(calls)
-        notices = end.notice, *(call.result for call in agreed), wrote_call, expired, unread
-        schedules = [call.made for call in agreed if call.tool == SCHEDULE]
+        has_expired = any(call.decision is Decision.EXPIRED for call in calls)
+        expired = texts.approvals.APPROVAL_EXPIRED if has_expired else ""
+        opened = self.built.opened if self.built else ()
+        left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
+        unread = unread_notice(opened, left_out, refused) if opened else ""
         end = replace(
             self.counted(end),
-            notice=" ".join(filter(None, notices)),
+            notice=" ".join(filter(None, (end.notice, wrote_call, expired, unread))),
             footer=self._footer(now, usd, names),
             sources=answer.sources,
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
             offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= CANVAS_MIN_CHARS,
-            decided=decided_about(calls),
-            has_acted=has_decided_proposal(calls),
-            has_undo=end.has_undo or any(call.tool == REMEMBER and call.made for call in agreed),
-            schedule_id=schedules[-1] if schedules else 0,
             effort="" if self.effort is Effort.NORMAL else self.effort,
         )
         if is_open:
@@ -267,8 +274,8 @@ class AnswerAttempt:
                 model = texts.models.fell_back(names.of(self.completion.model))
             refused = texts.models.without(self.completion.refused)
         work = texts.answers.work_done(self.searches, calls_made(self.answer.steps))
-        calls = (call for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL)
-        read = history.messages_read((call.result for call in calls), float(self.job.question.ts), now)
+        pages = [call.result for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL]
+        read = history.messages_read(pages, float(self.job.question.ts), now) if pages else None
         messages = texts.answers.messages_read(*read) if read else ""
         memories = texts.answers.memories_sent(self.built.memories if self.built else 0)
         return " · ".join(filter(None, (model, self._thought_longer(usd), work, messages, memories, refused)))
@@ -283,6 +290,20 @@ class AnswerAttempt:
         return texts.answers.thought_longer(
             self.completion.effort if self.completion else "", usd, is_estimate=is_estimate
         )
+
+
+def _with_calls(end: End, calls: Sequence[RecordedCall]) -> End:
+    """Returns an answer's end with what people decided about its calls, and what came of those that they agreed to."""
+    agreed = agreed_to(calls)
+    schedules = [call.made for call in agreed if call.tool == SCHEDULE]
+    return replace(
+        end,
+        notice=" ".join(filter(None, (end.notice, *(call.result for call in agreed)))),
+        decided=decided_about(calls),
+        has_acted=has_decided_proposal(calls),
+        has_undo=end.has_undo or any(call.tool == REMEMBER and call.made for call in agreed),
+        schedule_id=schedules[-1] if schedules else 0,
+    )
 
 
 log = logging.getLogger(__name__)

@@ -40,7 +40,7 @@ from dataclasses import dataclass, replace
 
 from bot.clock import insist, monotonic_began_at
 from bot.core import texts
-from bot.core.access import Denial, admins_named
+from bot.core.access import Denial
 from bot.core.files import wanted_by
 from bot.core.job import End, Job
 from bot.core.outbox import OutboxKind
@@ -127,7 +127,7 @@ class Answering:
             if recorded and live.reply.earlier.is_end_shown:
                 await live.leave()
             else:
-                await show_end(live, end, self.workspace.users, admins_named(self.access_control.admins))
+                await show_end(live, end, self.workspace.users, self.access_control.named_admins)
             if await self._record(attempt, end, live, live.reply.for_outbox):
                 self._report(attempt, end, live)
                 if end.usage is not None:

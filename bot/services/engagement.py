@@ -22,6 +22,7 @@ from bot.core.conversation import Message, Question, ThreadKey, called_users
 from bot.core.triage import (
     ANSWERED_SUBTYPES,
     NEEDED_PROBABILITY,
+    UNKNOWN_PARTICIPANTS,
     USD_PER_TOKEN,
     Engagement,
     Ignore,
@@ -76,11 +77,8 @@ class QuietThreads:
     private_notices: PrivateNotices
     access_control: AccessControl
 
-    async def keep_quiet(self, message: Message, participants: Participants) -> bool:
-        """Applies "stay quiet" in a thread that we are in; returns whether the message was that. Raises StoreError."""
-        if not participants.takes_part or not asks_for_quiet(message, self.workspace.me):
-            return False
-        as_question = question_of(message)
+    async def keep_quiet(self, message: Message, participants: Participants) -> None:
+        """Applies "stay quiet" in a thread that we are in. Raises StoreError."""
         if participants.quiet:
             sentence = texts.access.ALREADY_QUIET
         elif await self._quiet(message.thread, message.user_id, participants.starter, message.ts):
@@ -88,12 +86,13 @@ class QuietThreads:
         else:
             sentence = texts.access.NOT_YOUR_THREAD
         sentence = self.access_control.naming_admins(sentence)
-        self.private_notices.send(as_question, sentence, f"quiet {message.channel_id}/{message.ts}")
-        return True
+        self.private_notices.send(
+            message.as_question(message.thread_ts), sentence, f"quiet {message.channel_id}/{message.ts}"
+        )
 
     async def mentioned(self, message: Message, participants: Participants) -> None:
         """Ends the quiet of a thread if its starter or an admin mentioned us. Raises StoreError."""
-        if participants.quiet and self._may_switch(message.user_id, participants.starter):
+        if self._may_switch(message.user_id, participants.starter):
             await self.stores.participants.switch(message.thread, quiet=False, ts=message.ts)
 
     def joined(self, message: Message, starter: str, rules: TriageRules) -> None:
@@ -201,16 +200,17 @@ class MessageTriage:
     async def participants_at(self, message: Message) -> Participants:
         """Returns the thread's participants. Raises StoreError."""
         if message.thread_ts is None or not self._is_persons_in_channel(message):
-            return Participants()
+            return UNKNOWN_PARTICIPANTS
         return await self.stores.participants.at_message(message.thread, message.user_id or "", message.ts)
 
     def at_once(self, message: Message) -> Question | Ignore:
         """Returns what a message is by itself: mentions and direct messages are questions in any thread and channel."""
-        return triage(message, self.workspace.me, Participants(), self.rules)
+        return triage(message, self.workspace.me, UNKNOWN_PARTICIPANTS, self.rules)
 
     async def decide(self, message: Message, participants: Participants) -> Question | Ignore:
         """Returns the question that a message is, or why it is ignored. Applies "stay quiet". Raises StoreError."""
-        if await self.quiet_threads.keep_quiet(message, participants):
+        if participants.takes_part and asks_for_quiet(message, self.workspace.me):
+            await self.quiet_threads.keep_quiet(message, participants)
             return Ignore(IgnoreReason.QUIET)
         rules = await self._rules_for(message, participants)
         if participants.joined and not participants.quiet:
@@ -256,9 +256,3 @@ class MessageTriage:
         """Whether a person wrote a message in a channel, so that it may be a question without a mention."""
         is_written = message.subtype in ANSWERED_SUBTYPES and by_person(message, self.workspace.me)
         return is_written and message.channel_type != "im"
-
-
-def question_of(message: Message) -> Question:
-    asker = message.user_id or ""
-    attached_chars = message.attached_chars
-    return Question(message.thread, message.ts, asker, message.whole, message.files, attached_chars=attached_chars)

@@ -15,7 +15,7 @@ from bot.core.triage import Ignore, IgnoreReason, Participants, by_person, closi
 from bot.errors import StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, UnsavedQuestions
-from bot.services.engagement import Gate, MessageTriage, question_of
+from bot.services.engagement import Gate, MessageTriage
 from bot.services.reply_actions import ReplyActions
 from bot.services.worker import Worker
 from bot.slack.search import SlackSearch
@@ -129,7 +129,8 @@ class Intake:
             await self._record_line(message, participants)
             self._access_control.tell(found, denial)
         else:
-            await self._triage.quiet_threads.mentioned(message, participants)
+            if participants.quiet:
+                await self._triage.quiet_threads.mentioned(message, participants)
             if action_token and self._action_tokens is not None:
                 await self._action_tokens.keep(found, action_token)
             return await self.enqueue(event_id, found, offered=offered)
@@ -223,7 +224,8 @@ class MessageEdits:
             self._worker.wake()
 
     async def _edit(self, message: Message, edited_ts: str) -> bool:
-        return await self._questions.edit(self._without_sign_ins(question_of(message)), edited_ts)
+        question = message.as_question(message.thread_ts)
+        return await self._questions.edit(self._without_sign_ins(question), edited_ts)
 
     def _became_question(self, before: Message, after: Message) -> bool:
         mentions_us = [self._me.user_id in called_users(message.text) for message in (before, after)]

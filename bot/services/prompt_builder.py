@@ -43,7 +43,7 @@ from bot.core.files import (
     with_linked_canvases,
 )
 from bot.core.job import End, Job
-from bot.core.memory import MAX_TOKENS, SentMemories, ids_in, sent
+from bot.core.memory import MAX_TOKENS, NO_MEMORIES, SentMemories, ids_in, sent
 from bot.core.prompt import Marks, PromptMessage
 from bot.core.steps import kept_text
 from bot.core.surfaces import in_pane, pane_context_line
@@ -211,7 +211,8 @@ class PromptBuilder:
             await self._restart_if_edited(job, messages)
         conversation = await self._conversation(job, messages, marks)
         # What earlier attempts left comes with their steps (core/steps.py), and takes room as well.
-        left = answer.text[len(kept_text(job)) :]
+        so_far = kept_text(job)
+        left = answer.text[len(so_far) :]
         taken_tokens = self.estimate.definitions_tokens(tools.definitions) + (self.estimate.tokens(left) if left else 0)
         run = await self._read("schedule", lambda: self.stores.schedules.run(job.id)) if job.question.schedule else None
         now = " ".join(filter(None, (self._now_line(job, marks), prompts.run_times(run) if run else "", tools.missing)))
@@ -231,7 +232,9 @@ class PromptBuilder:
         fits_tokens = room_in_window(self.settings.history_tokens, window, self.estimate.tokens(instructions))
         room_tokens = room_for_conversation(fits_tokens, taken_tokens)
         read_files = await self._with_files(answer, conversation, memory, room_tokens, listening)
-        continued = prompts.with_continuation(read_files.messages, kept_text(job), job.so_far_origins)
+        continued = read_files.messages
+        if so_far:
+            continued = prompts.with_continuation(continued, so_far, job.so_far_origins)
         # It takes the place of the PDF only when the model is asked.
         instead = (media.alternative.text for message in continued for media in message.media if media.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
@@ -284,7 +287,7 @@ class PromptBuilder:
         thread = question.thread
         kept = await self._read("memories", lambda: self.stores.memories.of(thread.place))
         if not kept:
-            return SentMemories()
+            return NO_MEMORIES
         is_private = await self.workspace.users.is_private(thread.channel_id)
         shown = [memory for memory in kept if memory.is_private is is_private]
         names = await self.workspace.users.names(ids_in(shown), in_channel=thread.channel_id)
@@ -330,7 +333,9 @@ class PromptBuilder:
         read = await self._read("recorded answers", lambda: replies(thread, ts)) if messages else None
         # The model must not see earlier versions of this answer.
         known = {**(read or {}), **dict.fromkeys(job.page_ts, RecordedReply(""))}
-        await self._record_participants(question, messages)
+        if not question.begins_thread:
+            # What a bare mention reads was written before the thread.
+            await self._record_participants(question, messages)
         batch_ts = [earlier.ts for earlier in job.earlier]
         whole = prompts.Conversation(question, messages, known, batch_ts)
         conversation = prompts.prompt_messages(whole, self.workspace.me)
@@ -396,9 +401,6 @@ class PromptBuilder:
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question, and who began it."""
-        if question.begins_thread:
-            # What a bare mention reads was written before the thread.
-            return
         by_people = [message for message in messages if by_person(message, self.workspace.me)]
         if since_ts := second_person_since(question, by_people):
             first_ts = question.thread.thread_ts

@@ -176,13 +176,13 @@ def body_of(message: Payload) -> str:
     text = string(message, "text")
     written, _ = _parted(message)
     body = _blocks(written, names_in(text), MAX_DEPTH, text)
-    return message_text(body or (TOO_MUCH if _is_too_large(written) else ""))
+    return message_text(body or (TOO_MUCH if _cost(written) > MAX_COST else ""))
 
 
 def attached_to(message: Payload) -> str:
     """Returns the text below the message: mails, forwarded and quoted messages, link previews, attachments of apps."""
     _, unknown = _parted(message)
-    others = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH)
+    others = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH) if unknown else ""
     below = (*_mails(message), quoted(others) if others else "", _attachments(message, MAX_DEPTH))
     return message_text("\n\n".join(filter(None, below)))
 
@@ -382,14 +382,10 @@ def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, in
 
     `labels`: the names in the message itself, by id. `instead`: the mrkdwn beside the blocks.
     """
-    parts = [] if depth == 0 or _is_too_large(blocks) else _BlockReader(labels).texts(blocks)
+    parts = [] if depth == 0 or _cost(blocks) > MAX_COST else _BlockReader(labels).texts(blocks)
     if all(part.startswith(UNREAD) for part in parts):
         parts = [*filter(None, [emphasized(instead)]), *parts]
     return "\n\n".join(parts)
-
-
-def _is_too_large(blocks: Sequence[Payload]) -> bool:
-    return _cost(blocks) > MAX_COST
 
 
 def _cost(holder: Any) -> int:
