@@ -74,8 +74,8 @@ def register_messages(
             case _ if edited_ts := edited_ts_of(event):
                 await edits.mentioned_again(event_id, message_of(event, team_id), edited_ts)
             case _:
-                tells = is_first_delivery(event, request.headers, me.user_id)
-                await intake.receive(event_id, message_of(event, team_id), action_token_of(event), tells=tells)
+                token, tells = action_token_of(event), is_first_delivery(event, request.headers, me.user_id)
+                await intake.receive(event_id, message_of(event, team_id), token, tells=tells)
 
     async def on_reaction(event: Mapping[str, Any], request: AsyncBoltRequest) -> None:
         if reaction := reaction_of(event):

@@ -267,6 +267,7 @@ class AnswerAttempt:
 
     def _footer(self, now: float, usd: float | None, names: texts.models.ModelNames) -> str:
         """The model that wrote the answer, or was asked, its effort, how many tools it used, and what it refused."""
+        effort = self._thought_longer(usd)
         model = names.of(self.step.model) if self.step else ""
         refused = ""
         if self.completion is not None:
@@ -278,7 +279,7 @@ class AnswerAttempt:
         read = history.messages_read(pages, float(self.job.question.ts), now) if pages else None
         messages = texts.answers.messages_read(*read) if read else ""
         memories = texts.answers.memories_sent(self.built.memories if self.built else 0)
-        return " · ".join(filter(None, (model, self._thought_longer(usd), work, messages, memories, refused)))
+        return " · ".join(filter(None, (model, effort, work, messages, memories, refused)))
 
     def _thought_longer(self, usd: float | None) -> str:
         """Says that the answer is a thorough one, and its cost; "" if it isn't, or its model takes no effort."""

@@ -200,23 +200,22 @@ class PromptBuilder:
 
         The files' contents count as used memory until `memory` closes.
         """
-        job, marks = answer.job, Marks.of(answer.job.question.thread)
+        job = answer.job
         channel = await self._channel(job.question)
-        system = channel.system_prompt or self.settings.system_prompt
-        length = prompts.length_rule(system, channel.length)
         reads_posts, history = await self.reads_posts_before(job.question), self.workspace.history
         read = await (history.posts_before if reads_posts else history.messages)(job.question)
         messages = prompts.with_earlier_questions(job, read)
         if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
+        marks = Marks.of(job.question.thread)
         conversation = await self._conversation(job, messages, marks)
+        run = await self._read("schedule", lambda: self.stores.schedules.run(job.id)) if job.question.schedule else None
+        now = " ".join(filter(None, (self._now_line(job, marks), prompts.run_times(run) if run else "", tools.missing)))
         # What earlier attempts left comes with their steps (core/steps.py), and takes room as well.
         so_far = kept_text(job)
         left = answer.text[len(so_far) :]
-        taken_tokens = self.estimate.definitions_tokens(tools.definitions) + (self.estimate.tokens(left) if left else 0)
-        run = await self._read("schedule", lambda: self.stores.schedules.run(job.id)) if job.question.schedule else None
-        now = " ".join(filter(None, (self._now_line(job, marks), prompts.run_times(run) if run else "", tools.missing)))
-        taken_tokens += self.estimate.tokens(now)
+        taken_tokens = self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(now)
+        taken_tokens += self.estimate.tokens(left) if left else 0
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         memories = await self._memories(job.question, marks)
         is_canvas = self.workspace.canvases.may_write and wanted_by(
@@ -227,6 +226,8 @@ class PromptBuilder:
         scheduled = prompts.RUN_RULE if job.question.schedule else ""
         # What people wrote, or Slack says of them.
         of_people = _joined(memories.text, await self._pane_context(job.question))
+        system = channel.system_prompt or self.settings.system_prompt
+        length = prompts.length_rule(system, channel.length)
         instructions = _joined(system, marks.explained, of_people, bare, scheduled, canvas, length)
         window = self.estimate.window_with(window_tokens)
         fits_tokens = room_in_window(self.settings.history_tokens, window, self.estimate.tokens(instructions))

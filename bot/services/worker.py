@@ -208,9 +208,9 @@ class Worker:
             return
         for job in jobs:
             arrived.pop(job.id, None)
+            self._end_placeholder(job.id)
             attempt = AnswerAttempt(Answer(job), self.stores.clock.monotonic())
             _, earlier = self._live.get(job.id, (None, None))
-            self._end_placeholder(job.id)
             with of_job(job.id):
                 self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
                 if job.earlier:

@@ -146,8 +146,8 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
         if len(picked) == len(leaders):
             # Nobody was passed over whose place another one may take.
             break
-    claimed = [replace(job, moves_down=await _is_passed(connection, job)) for job in claimed]
-    return await _with_records(connection, sorted(claimed, key=lambda job: job.id))
+    whole = await _with_records(connection, sorted(claimed, key=lambda job: job.id))
+    return [replace(job, moves_down=await _is_passed(connection, job)) for job in whole]
 
 
 async def _is_passed(connection: AsyncConnection, job: Job) -> bool:
