@@ -69,6 +69,9 @@ class AheadClock(FastClock):
         self.ahead_s = 0.0
         self.sleeps: list[float] = []
 
+    def now(self) -> float:
+        return super().now() + self.ahead_s
+
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead_s
 
