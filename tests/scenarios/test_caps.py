@@ -78,7 +78,8 @@ async def test_each_admin_is_told_once_at_80_and_once_at_100_percent(stage: Stag
     assert not stage.bots(stage.sandbox.dm("ada"))
     notice = stage.bots(stage.sandbox.dm("grace"))[-1]
     [chart] = [block["chart"] for block in notice.blocks if block["type"] == "data_visualization"]
-    assert chart["series"][0]["data"][-1]["value"] == 2 * USED_TOKENS
+    # The second answer may be of the next day.
+    assert sum(day["value"] for day in chart["series"][0]["data"][-2:]) == 2 * USED_TOKENS
 
 
 @capped(f"user/day={USED_TOKENS}tokens", admins=frozenset({"U0GRACE"}))
