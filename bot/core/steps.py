@@ -28,8 +28,8 @@ from bot.core.conversation import Question, with_names, without_address
 from bot.core.job import FollowUp, Job
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING, Marks, origins_of_text
 from bot.errors import EndReason
-from bot.models.events import Opaque, ToolCall
-from bot.models.prompt import OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, TextPart, ToolResult, Turn, TurnPart, folded
+from bot.models.events import Opaque, TextPart, ToolCall
+from bot.models.prompt import OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, ToolResult, Turn, TurnPart, folded
 from slack_markdown.blocks import recent_part
 from slack_markdown.pages import Outline
 

@@ -9,10 +9,20 @@ from typing import Any
 from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
 
 from bot.models.calls import plain_id, tool_call
-from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
+from bot.models.events import (
+    MAX_SEARCHES,
+    FinishReason,
+    Opaque,
+    Searching,
+    TextPart,
+    Thinking,
+    ToolCall,
+    Usage,
+    reported_tokens,
+)
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
-from bot.models.prompt import PDF, Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
+from bot.models.prompt import PDF, Media, Prompt, ToolResult, Turn, TurnPart, WebSearch
 from bot.models.setup import (
     WEB,
     OptionalParameter,
@@ -169,7 +179,7 @@ class MessagesReader(AnswerReader):
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
         super().__init__(attempt, prompt)
-        # The answer may go on in another request, which has to repeat its blocks.
+        # The answer may go on in another request, which has to repeat its blocks as they came.
         self._keeps_blocks = self._offers_tools or prompt.web_search is not None
         self._stop_reason: str | None = None
         self._counts: dict[str, int] = {}
@@ -212,15 +222,15 @@ class MessagesReader(AnswerReader):
         self._stop_reason = body.get("stop_reason")
         self._count(body.get("usage"))
         self._finish()
-        text, content = "", body["content"]
+        texts, content = [], body["content"]
         for block in objects_in({"text": content} if isinstance(content, str) else content):
             said = self._read_start(dict(block), None)
-            text += said if isinstance(said, str) else ""
+            texts += [said] if isinstance(said, str) else []
             self.beside_text += [said] if isinstance(said, Searching) else []
             for citation in objects_in(block.get("citations")):
                 self._cite(citation.get("url"), citation.get("title"))
             self._read_stop(None)
-        return text
+        return "".join(texts)
 
     def _read_start(self, block: dict[str, Any], index: object) -> Delta:
         self._growing[index] = _Growing(block)

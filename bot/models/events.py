@@ -122,6 +122,16 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPart:
+    """Text among the other parts of a turn. Of a stream: all of its text, if it ends with tool calls.
+
+    The next request repeats it, so it is as the model wrote it. It comes once, after the deltas that it consists of.
+    """
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """The model asks for a function. It comes once, when its arguments are complete."""
 
@@ -175,7 +185,7 @@ class Completion:
     """The text is nothing but a tool call, which the model's server should have read and didn't."""
 
 
-StreamEvent = str | Thinking | Searching | Retrying | Citation | ToolCall | Opaque | Completion
+StreamEvent = str | Thinking | Searching | Retrying | Citation | TextPart | ToolCall | Opaque | Completion
 """One event of a provider's stream. A string is a piece of the answer's text, never empty."""
 
 SIGNS_OF_WORK = (Thinking, Searching, Retrying)

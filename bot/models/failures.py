@@ -323,7 +323,7 @@ class RequestAttempt:
         self.is_short = False
         """The conversation is so short that it isn't what a server refuses as too long."""
         self._answer = GrowingText()
-        """Vendors quote both the question and the answer in errors."""
+        """What the model has written for this request. Vendors quote both the question and the answer in errors."""
         self._api_key = api_key
 
     def __enter__(self) -> Self:

@@ -31,6 +31,7 @@ from bot.models.events import (
     FinishReason,
     Opaque,
     StreamEvent,
+    TextPart,
     Thinking,
 )
 from bot.models.failures import (
@@ -46,7 +47,6 @@ from bot.models.prompt import (
     Effort,
     Media,
     Prompt,
-    TextPart,
     TokenEstimate,
     ToolResult,
     Turn,
@@ -87,7 +87,8 @@ class Provider(Protocol):
     def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the answer's deltas (never empty), signs of work and citations, and one Completion at the end.
 
-        If the model calls tools, the calls and the opaque items to send back with their results come before it.
+        If the model calls tools, what the request with their results repeats comes before it: the whole text, the
+        calls and the opaque items.
 
         Raises ProviderError, at any time, if the answer can't be completed.
         Close the generator (contextlib.aclosing) to hang up: only that reaches the vendor and stops the billing.

@@ -20,6 +20,7 @@ from bot.models.events import (
     FinishReason,
     Opaque,
     Searching,
+    TextPart,
     Thinking,
     ToolCall,
     Usage,
@@ -27,7 +28,7 @@ from bot.models.events import (
 )
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
-from bot.models.prompt import PDF, Estimate, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn
+from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn
 from bot.models.setup import (
     OptionalParameter,
     RequestOptions,
@@ -160,8 +161,9 @@ class ResponsesReader(AnswerReader):
         """`max_output_tokens`: the limit in the request."""
         super().__init__(attempt, prompt)
         self._max_output_tokens = max_output_tokens
-        self._read_items: set[str] = set()
-        """The output items as JSON. Looking for one in a list takes long where a response has thousands."""
+        self._read_items: set[int] = set()
+        """The hashes of the output items as JSON. Looking for one in a list takes long where a response has thousands.
+        """
         self._web_searches = 0
         self._place: tuple[object, object] | None = None
         """The part of the last delta: not all servers announce a part."""
@@ -201,10 +203,10 @@ class ResponsesReader(AnswerReader):
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
-        written = json.dumps(item, sort_keys=True)
-        if written in self._read_items:
+        hashed = hash(json.dumps(item, sort_keys=True))
+        if hashed in self._read_items:
             return ""
-        self._read_items.add(written)
+        self._read_items.add(hashed)
         is_call = item["type"] == "function_call" and self._offers_tools
         self._items.append(self._call(item, "call_id", item.get("arguments")) if is_call else item)
         match item["type"]:
@@ -352,7 +354,7 @@ class ChatReader(AnswerReader):
             self.at_work = isinstance(delta, Thinking)
         return delta
 
-    def read_end(self) -> tuple[ToolCall | Opaque, ...]:
+    def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
         self._calls = self._chat_calls.calls(self._call_ids.own)
         extras = self._chat_calls.extras()
         # Without data of the server's own, the calls can go on at any other server.

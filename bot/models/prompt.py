@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from bot.models.events import Citation, Completion, Opaque, Searching, StreamEvent, ToolCall, Usage
+from bot.models.events import Citation, Completion, Opaque, Searching, StreamEvent, TextPart, ToolCall, Usage
 from files_to_markdown.document import Document
 
 
@@ -153,13 +153,6 @@ class Media:
     """Whether the file has further pages or frames, which nobody sends."""
     further: tuple["Media", ...] = ()
     """The pages of a scan behind the first one."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextPart:
-    """Text among the other parts of a turn."""
-
-    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.errors import EndReason
 from bot.models.calls import CallIds, tool_call
-from bot.models.events import Citation, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.models.events import Citation, FinishReason, Opaque, Searching, TextPart, Thinking, ToolCall, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import Prompt
 from bot.models.template_marks import TemplateMarks
@@ -45,11 +45,11 @@ class TextParts:
     def joined(cls, texts: Iterable[str]) -> str:
         """Returns the text of an answer that came whole, from the texts of its parts."""
         parts = cls()
-        joined = ""
+        added = []
         for text in texts:
             parts.start_part()
-            joined += parts.add(text)
-        return joined
+            added.append(parts.add(text))
+        return "".join(added)
 
     def __init__(self) -> None:
         self._part_started = False
@@ -186,14 +186,17 @@ class AnswerReader(ABC):
         """Returns text that was withheld because it could have been a mark. Called once, at the stream's end."""
         return self.marks.end(is_complete=self.finish_reason is FinishReason.STOP)
 
-    def read_end(self) -> tuple[ToolCall | Opaque, ...]:
+    def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
         """Returns the tool calls of a whole answer and what must be sent back with their results, if it has calls.
 
         Of an answer that was cut short nothing is returned, because its last call may be incomplete.
         """
         if self.finish_reason is FinishReason.STOP and self._calls:
             self.finish_reason = FinishReason.TOOLS
-        return (*self._calls, *self.opaque_items()) if self.finish_reason is FinishReason.TOOLS else ()
+        if self.finish_reason is not FinishReason.TOOLS:
+            return ()
+        text = self._attempt.text
+        return (*([TextPart(text)] if text else ()), *self._calls, *self.opaque_items())
 
     def opaque_items(self) -> list[Opaque]:
         """Returns what must be sent back if the answer goes on in another request."""

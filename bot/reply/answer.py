@@ -1,7 +1,8 @@
 """Holds the text that a model writes for one answer, and says which of it the database doesn't have yet. Pure.
 
-`Answer` holds the only text: the pages of a reply (reply/reply.py) are views of it. `StepUnderWay` is what the model is
-writing now.
+`Answer` owns the text. A reply's pages (reply/reply.py) hold the same text, cut into what Slack is compared with.
+`StepUnderWay` is what the model is doing now. A request to a model has its text too, as the model wrote it
+(models/failures.py): the next request repeats it, and errors must not quote it.
 
 `Freshness` is what a reader has of the answer: when words came, and when Slack showed them. `staleness_s` is the mean
 age of the oldest word that the model has written and the reader can't see, from the first word to the moment at which
@@ -25,11 +26,12 @@ from bot.models.events import (
     Opaque,
     Retrying,
     StreamEvent,
+    TextPart,
     Thinking,
     ToolCall,
     Usage,
 )
-from bot.models.prompt import OURS, UNKNOWN, TextPart, TurnPart, folded, of_event
+from bot.models.prompt import OURS, UNKNOWN, TurnPart, folded, of_event
 from bot.reply.sources import with_citation
 from slack_markdown.growing_text import GrowingText
 from slack_markdown.links import file_ids_in
@@ -183,7 +185,7 @@ def _found_files(calls: Iterable[RecordedCall]) -> frozenset[str]:
 
 @dataclass(eq=False)
 class StepUnderWay:
-    """One step of a model: what it has cost so far, and what the model wrote and asked for."""
+    """One step of a model: what it has cost so far, and what it asks for. Its text grows in the Answer."""
 
     model: str
     input_tokens: int
@@ -194,24 +196,17 @@ class StepUnderWay:
     hidden_s: float = 0.0
     """How long the model thought without a word of it, before the request's first word."""
     _hidden_since: float | None = None
-    _parts: list[TurnPart | GrowingText] = field(default_factory=list)
-    """The step so far. A text grows until the next part or the end of the step."""
+    has_text: bool = False
+    """Whether the model has written anything."""
+    parts: list[TurnPart] = field(default_factory=list)
+    """What the model wrote and asked for, if it calls tools, as the next request repeats it. The answer's text may
+    differ, where the step goes on after what an earlier attempt left (core/steps.py)."""
     completion: Completion | None = None
-
-    @property
-    def has_text(self) -> bool:
-        """Whether the model has written anything."""
-        return any(isinstance(part, GrowingText) for part in self._parts)
-
-    @property
-    def parts(self) -> list[TurnPart]:
-        """What the model wrote and asked for, as it wrote that."""
-        return [TextPart(str(part)) if isinstance(part, GrowingText) else part for part in self._parts]
 
     @property
     def calls(self) -> list[ToolCall]:
         """The calls that the step asks for."""
-        return [part for part in self._parts if isinstance(part, ToolCall)]
+        return [part for part in self.parts if isinstance(part, ToolCall)]
 
     @property
     def estimated(self) -> Usage:
@@ -230,7 +225,8 @@ class StepUnderWay:
             self.count_thinking_until(now)
         match event:
             case str():
-                self._write(event)
+                self.has_text = True
+                self.output_chars += len(event)
                 return event
             case Thinking(chars=0, ended=False):
                 # A model keeps its first thoughts to itself. After its first word, a silence may as well be a stall.
@@ -240,19 +236,11 @@ class StepUnderWay:
             case Retrying(is_charged=is_charged):
                 self.lost = self.used if is_charged else self.lost
                 self.output_chars, self.hidden_s, self._hidden_since = 0, 0.0, None
-            case ToolCall() | Opaque():
-                self._parts.append(event)
+            case TextPart() | ToolCall() | Opaque():
+                self.parts.append(event)
             case Completion():
                 self.completion = event
         return ""
-
-    def _write(self, text: str) -> None:
-        last = self._parts[-1] if self._parts else None
-        if isinstance(last, GrowingText):
-            last.append(text)
-        elif text:
-            self._parts.append(GrowingText(text))
-        self.output_chars += len(text)
 
     def charges_nothing(self) -> None:
         """Forgets the request under way, which is counted elsewhere or not charged."""

@@ -12,6 +12,7 @@ from bot.models.events import (
     Opaque,
     Retrying,
     Searching,
+    TextPart,
     Thinking,
     ToolCall,
 )
@@ -46,7 +47,7 @@ class Received:
     thought: int = 0
     """How often the provider reported thinking."""
     retries: list[Retrying] = field(default_factory=list)
-    others: list[Searching | Citation | ToolCall | Opaque] = field(default_factory=list)
+    others: list[Searching | Citation | TextPart | ToolCall | Opaque] = field(default_factory=list)
     """Everything else, in order."""
 
     @property

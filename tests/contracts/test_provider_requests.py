@@ -10,8 +10,8 @@ import pytest
 
 from bot.errors import EndReason
 from bot.models import openai
-from bot.models.events import THINKING_TOKENS, Opaque, ToolCall
-from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn
+from bot.models.events import THINKING_TOKENS, Opaque, TextPart, ToolCall
+from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn
 from bot.models.setup import VendorSettings, speaks_responses
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options, unsupported

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
-from bot.models.events import MAX_SEARCHES, Citation, FinishReason, Opaque, Searching, ToolCall, Usage
+from bot.models.events import MAX_SEARCHES, Citation, FinishReason, Opaque, Searching, TextPart, ToolCall, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.model import MAX_PAUSES
 from bot.models.openai import ChatReader
-from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
+from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.models.setup import MAX_REFUSED_TOOLS
 from bot.models.streams import MAX_CALLS
 from bot.models.wrappers import Fallback, Stall
@@ -403,14 +403,13 @@ ENDS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
 
 def after(prompt: Prompt, received: Received) -> Prompt:
     """Returns the prompt of the next step: it ends with the step that was received, and the results of its calls."""
-    text_parts = (TextPart(received.text),) if received.text.strip() else ()
-    parts: tuple[TurnPart, ...] = tuple(event for event in received.others if isinstance(event, ToolCall | Opaque))
-    made = Turn("assistant", received.text, parts=(*text_parts, *parts))
+    parts = tuple(event for event in received.others if isinstance(event, TextPart | ToolCall | Opaque))
+    made = Turn("assistant", received.text, parts=parts)
     results = tuple(ToolResult(call.call_id, call.name, "12:00", False) for call in received.calls)
     return replace(prompt, turns=(*prompt.turns, made, Turn("user", "", parts=results)))
 
 
-def read_by_chat(*deltas: steps.Item) -> Sequence[ToolCall | Opaque]:
+def read_by_chat(*deltas: steps.Item) -> Sequence[TextPart | ToolCall | Opaque]:
     """Returns what a whole answer of Chat Completions holds besides its text."""
     reader = ChatReader(RequestAttempt("openai/m", ""), CALLING)
     for delta in deltas:
@@ -461,6 +460,7 @@ class TestToolCalls:
         assert [(call.call_id, call.name, call.arguments) for call in received.calls] == list(case.calls)
         assert [call.index for call in received.calls] == list(range(len(case.calls)))
         assert received.text == case.text
+        assert [event.text for event in received.others if isinstance(event, TextPart)] == [case.text] * bool(case.text)
         assert [completion.finish_reason for completion in received.completions] == [FinishReason.TOOLS]
         assert received.completions[0].usage == case.usage
         assert went_on.text == "Noon."

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.models.events import Opaque, ToolCall, Usage
-from bot.models.prompt import Prompt, TextPart, TokenEstimate, ToolDefinition, ToolResult, Turn, room_for_conversation
+from bot.models.events import Opaque, TextPart, ToolCall, Usage
+from bot.models.prompt import Prompt, TokenEstimate, ToolDefinition, ToolResult, Turn, room_for_conversation
 
 SCHEMA = {"type": "object", "properties": {f"field_{number}": {"type": "string"} for number in range(200)}}
 TOOLS = tuple(ToolDefinition(f"server__tool_{number}", "Finds something. " * 20, SCHEMA, "") for number in range(100))

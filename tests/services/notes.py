@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bot.core.calls import CallResult, CallState, Decision, RecordedCall, ToolUse
 from bot.core.conversation import Question
-from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
+from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, TextPart, ToolCall, Usage
 from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, ToolDefinition, ToolRule
 from bot.store import Stores
 from bot.store.schema import jobs
@@ -28,7 +28,7 @@ ANSWER = ("All done.", Completion(MODEL, FinishReason.STOP, Usage(30, 3)))
 def asking(*calls: ToolCall, text: str = "Let me see.") -> tuple[StreamEvent, ...]:
     """Returns the events of a step that asks for these calls."""
     opaque = Opaque("openai", {"type": "reasoning", "encrypted_content": "secret"})
-    return (text, opaque, *calls, Completion(MODEL, FinishReason.TOOLS, Usage(20, 2)))
+    return (text, TextPart(text), opaque, *calls, Completion(MODEL, FinishReason.TOOLS, Usage(20, 2)))
 
 
 @dataclass

@@ -16,12 +16,13 @@ from bot.models.events import (
     FinishReason,
     Opaque,
     StreamEvent,
+    TextPart,
     Thinking,
     ToolCall,
     Usage,
 )
 from bot.models.prices import ModelPrices
-from bot.models.prompt import ASKERS, WEB, Effort, Media, Prompt, TextPart
+from bot.models.prompt import ASKERS, WEB, Effort, Media, Prompt
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
 from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Used, added
@@ -68,11 +69,11 @@ def test_answer_keeps_the_origins_of_all_that_it_was_written_from() -> None:
     assert attempt.answer.origins == WEB | ASKERS
 
 
-def test_step_consists_of_its_texts_calls_and_opaque_items_in_order() -> None:
+def test_step_consists_of_its_text_calls_and_opaque_items() -> None:
     step = StepUnderWay(MODEL, 30)
-    for event in ("Let me", " see.", OPAQUE, "Now", CALL, completion()):
+    for event in ("Let me", " see.", TextPart("Let me see."), CALL, OPAQUE, completion()):
         step.receive(event, 12.0)
-    assert step.parts == [TextPart("Let me see."), OPAQUE, TextPart("Now"), CALL]
+    assert step.parts == [TextPart("Let me see."), CALL, OPAQUE]
     assert step.calls == [CALL]
     assert step.completion == completion()
 
