@@ -366,7 +366,11 @@ class RequestAttempt:
         if failure is EndReason.CONTEXT_TOO_LONG and self.is_short:
             failure = EndReason.UNEXPECTED
         needed = self._needed if failure is EndReason.BAD_KEY else ""
-        detail = " ".join(str(part) for part in (needed, status, *codes, self._unquoted(message)) if part)
+        sentence = self._unquoted(message)
+        # Servers repeat the status as a code, or begin their sentence with it.
+        names = dict.fromkeys(map(str, filter(None, (status, *codes))))
+        names.pop(re.split(r"\W", sentence, maxsplit=1)[0], None)
+        detail = " ".join(filter(None, (needed, *names, sentence)))
         return ProviderError(
             failure,
             self.model,

@@ -529,23 +529,33 @@ class TestAFailure:
                 "422 invalid_request_error body.seed Not permitted",
             ),
             (401, {"detail": "Unauthorized"}, "401 Unauthorized"),
+            (500, {"error": {"message": "500 Internal Server Error", "code": "500"}}, "500 Internal Server Error"),
             (
                 502,
                 {
                     "error": RETURNED
                     | {"code": 502, "metadata": {"raw": "upstream connect error", "provider_name": "x"}}
                 },
-                "502 502 Provider returned error: upstream connect error",
+                "502 Provider returned error: upstream connect error",
             ),
             (
                 400,
                 {"error": RETURNED | {"code": 400, "metadata": {"raw": SIGNATURE_REFUSED}}},
-                "400 bad 400 Provider returned error: Invalid signature",
+                "400 bad Provider returned error: Invalid signature",
             ),
             (400, {"error": {"message": "No", "metadata": {"raw": '{"input": "secret"}'}}}, "400 No"),
             (400, {"error": {"message": "No", "metadata": {"raw": "[" * 60_000}}}, f"400 No: {'[' * 292}"),
         ],
-        ids=["mistral", "mistral, in the message", "a string", "openrouter, text", "openrouter", "no reason", "deep"],
+        ids=[
+            "mistral",
+            "mistral, in the message",
+            "a string",
+            "a status three times",
+            "openrouter, text",
+            "openrouter",
+            "no reason",
+            "deep",
+        ],
     )
     async def test_operator_reads_the_reason_and_no_text_of_a_user(
         self, vendor: VendorServer, status: int, body: object, detail: str
