@@ -653,16 +653,22 @@ def _malformed_error(line: bytes, answered: object = None) -> JSONRPCError | Non
     """
     try:
         said = json.loads(line)
-        request_id = answered if isinstance(said, dict) and said.get("id") is None else said["id"]
-        match said:
-            case {"error": error} if error and isinstance(request_id, int | str):
-                words = error.get("message") if isinstance(error, dict) else error
-                words = words if isinstance(words, str) else json.dumps(error, ensure_ascii=False)
-                return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=0, message=words))
-    except (ValueError, TypeError, LookupError, RecursionError):
+        return _error_in(said, answered) if isinstance(said, dict) else None
+    except (ValueError, RecursionError):
         # A lone surrogate can't be encoded in UTF-8, so a message that has one is malformed, too.
-        pass
-    return None
+        return None
+
+
+def _error_in(said: Mapping[str, Any], answered: object) -> JSONRPCError | None:
+    """Returns the error in a message, None if there is none. Raises ValueError if its words can't be encoded."""
+    error = said.get("error")
+    request_id = answered if said.get("id") is None else said["id"]
+    if not (error and isinstance(request_id, int | str)):
+        return None
+    words = error.get("message") if isinstance(error, dict) else error
+    if not isinstance(words, str):
+        words = json.dumps(error, ensure_ascii=False)
+    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=0, message=words))
 
 
 async def _end(process: Process) -> None:
