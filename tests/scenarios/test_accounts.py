@@ -85,6 +85,7 @@ async def ended(stage: Stage, message: Message) -> Message:
 
 async def link_in(stage: Stage, client: Client, message: Message) -> str:
     await client.press(message.channel, message.ts, ReplyAction.SIGN_IN)
+    await stage.sandbox.wait_for(lambda: client.modal)
     assert client.modal is not None
     return str(_find(list(client.modal.blocks), "link")["url"])
 
