@@ -55,6 +55,8 @@ GROWING = (
     texts.models.TRYING_AGAIN,
     texts.models.TAKES_LONG,
 )
+ACTIVITY = re.compile(f"^(?:{texts.answers.running('.+')}|{texts.answers.searching('').removesuffix('…')}.*…)$", re.M)
+"""The line of a tool or a search that is under way."""
 
 
 def manifest(name: str = "manifest.json") -> Any:
@@ -123,7 +125,9 @@ def buttons(message: Message) -> list[str]:
 
 def growing(message: Message) -> bool:
     """Returns whether a message says that more text follows, or is an open stream."""
-    return message.streaming_state == "in_progress" or any(note in shown(message) for note in GROWING)
+    text = shown(message)
+    says_so = any(note in text for note in GROWING) or ACTIVITY.search(text) is not None
+    return says_so or message.streaming_state == "in_progress"
 
 
 @dataclass
