@@ -107,7 +107,7 @@ class AccessControl:
         """`admins`: the Typist admins, to which a denied asker can turn. `people`: those of the rules' groups."""
         self.admins = frozenset(admins)
         self.named_admins = admins_named(self.admins)
-        """The ids of those whom a sentence names."""
+        """The user IDs of the admins that a sentence names."""
         self._rules = rules
         self._users = users
         self._people = people
