@@ -23,7 +23,7 @@ run: $(VENV)/run
 	$(BIN)/python -m bot
 
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_OPTIONS)
 
 # The bot's, before each commit: everything but the tests marked `long`. The libraries and sandbox/ have gates of their
 # own. Half an hour at most.

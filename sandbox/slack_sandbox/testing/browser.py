@@ -4,6 +4,7 @@ A module that tests a page imports the fixtures `browser` and `visit`, and runs 
 `pytestmark = pytest.mark.asyncio(loop_scope="module")`.
 """
 
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -58,6 +59,7 @@ def thread(page: Page) -> Locator:
 async def send(page: Page, text: str) -> None:
     """Sends a text in the open conversation, by keyboard."""
     box = page.locator("#main-box")
+    await expect(box).to_have_attribute("aria-label", re.compile("."))  # A conversation is open.
     await box.fill(text)
     await box.press("Enter")
 

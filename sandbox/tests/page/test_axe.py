@@ -42,11 +42,13 @@ async def with_failures(page: Page) -> None:
 
 
 async def with_all_cards(page: Page) -> None:
+    await as_it_is(page)
     await page.get_by_role("button", name="All cards").click()
     await expect(page.get_by_role("dialog")).to_be_visible()
 
 
 async def lost(page: Page) -> None:
+    await as_it_is(page)
     await page.evaluate("document.querySelectorAll('.lost-note').forEach((note) => { note.hidden = false; })")
 
 

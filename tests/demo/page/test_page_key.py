@@ -165,7 +165,7 @@ async def test_key_that_the_vendor_refuses_is_named_and_the_answers_stay_as_they
     await expect(dialog).to_be_hidden()
     await expect(note(page)).to_contain_text("go to a script")
 
-    await paste(page, OPENAI_KEY)
+    await expect(await paste(page, OPENAI_KEY)).to_be_hidden()
     await expect(note(page)).to_contain_text("openai/gpt-6-luna")
     async with aiohttp.ClientSession() as session:
         for body in ({"key": ""}, {"key": "", "token": "guessed"}, {"key": OPENAI_KEY, "token": None}):
