@@ -76,6 +76,8 @@ class File:
 
 SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
 """The users of Slack itself, which aren't marked as bots. Mails and some apps' messages come from them, too."""
+ANSWERED_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
+"""The subtypes of what people write themselves; `/me is late` is a me_message."""
 SLACKBOT_RESPONSE = "slackbot_response"
 """The subtype of an automatic reply that a member of the workspace wrote."""
 

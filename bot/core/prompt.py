@@ -34,6 +34,7 @@ from itertools import groupby
 from bot.core.calls import visible
 from bot.core.channel_settings import Length
 from bot.core.conversation import (
+    ANSWERED_SUBTYPES,
     SLACKBOT_RESPONSE,
     File,
     Message,
@@ -168,7 +169,7 @@ LENGTH_RULES: Mapping[Length, str] = {
 }
 """What the instructions say about the length of an answer."""
 
-CONVERSATION_SUBTYPES = {None, "file_share", "thread_broadcast", "bot_message", SLACKBOT_RESPONSE}
+CONVERSATION_SUBTYPES = ANSWERED_SUBTYPES | {"bot_message", SLACKBOT_RESPONSE}
 
 PANE_THREAD = "assistant_app_thread"
 """The subtype of the message that begins a thread in the assistant pane. Slack writes it for the bot, as a title."""

@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from bot.core.closings import QUESTION_MARKS, Closing, closing_in
 from bot.core.conversation import (
+    ANSWERED_SUBTYPES,
     SLACKS_OWN,
     Message,
     Question,
@@ -31,7 +32,6 @@ from bot.core.conversation import (
     without_address,
 )
 
-ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 STOP_WORD = "stop"
 QUIET_WORDS = {f"{said} quiet{where}" for said in ("stay", "be", "keep") for where in ("", " here", " in this thread")}
 MAX_LINES = 8

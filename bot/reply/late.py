@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from bot.core import texts
+from bot.core.conversation import ANSWERED_SUBTYPES
 from bot.core.outbox import OutboxEntry
-from bot.core.triage import ANSWERED_SUBTYPES
 from bot.errors import Refusal, Refused
 from bot.reply.delivery import MessageTransport
 from bot.reply.messages import Delete

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.closings import Closing
-from bot.core.conversation import Message, Question, ThreadKey, called_users
+from bot.core.conversation import ANSWERED_SUBTYPES, Message, Question, ThreadKey, called_users
 from bot.core.triage import (
-    ANSWERED_SUBTYPES,
     NEEDED_PROBABILITY,
     UNKNOWN_PARTICIPANTS,
     USD_PER_TOKEN,

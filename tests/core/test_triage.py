@@ -45,6 +45,7 @@ ANSWERED = {
         NOBODY,
         "9.0",
     ),
+    "a mention after /me": (message("asks <@UBOT> why", subtype="me_message"), NOBODY, "10.0"),
 }
 
 QUOTED = {
