@@ -322,8 +322,9 @@ def _tokens_in(answer: _Answer) -> Tokens:
     refusal = _read(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
         why = _WHY.get(refusal.error) if refusal is not None else None
-        # 400 and 401 say that the code, the token or the client is worth nothing; others may pass.
-        is_final = answer.status in (400, 401) or why is not None
+        # 400 and 401 say that the code, the token or the client is worth nothing. GitHub says it with HTTP 200. Other
+        # refusals may pass.
+        is_final = answer.status in (*_OK, 400, 401) or why is not None
         raise SignInFailed(why or f"its authorization server refuses (HTTP {answer.status})", is_final=is_final)
     token = _read(OAuthToken, answer.body)
     if token is None or not token.access_token.isascii() or not token.access_token.isprintable():

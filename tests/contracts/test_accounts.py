@@ -753,6 +753,7 @@ async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write
         (400, "expired_token", "the code is too old"),
         (400, "invalid_grant", "the code is too old, or used already"),
         (400, "canary-error", "its authorization server refuses (HTTP 400)"),
+        (200, "canary-error", "its authorization server refuses (HTTP 200)"),
     ],
 )
 async def test_code_that_is_refused_ends_at_once(
