@@ -52,7 +52,15 @@ _WINDOW = re.compile(
     r"|(?<!\d)(\d(?:[\d,_.]{0,14}\d)?[kK]?)(?:[- ]tokens?)?(?: maximum)? (?:context|sequence) (?:length|window|size)",
     re.IGNORECASE,
 )
-_LASTING = (EndReason.BAD_KEY, EndReason.OUT_OF_CREDIT, EndReason.UNKNOWN_MODEL, EndReason.REFUSED)
+_OF_OTHER_THINGS = (
+    EndReason.BAD_KEY,
+    EndReason.OUT_OF_CREDIT,
+    EndReason.UNKNOWN_MODEL,
+    EndReason.REFUSED,
+    # A limit of tokens in a minute is over with the minute, and its numbers may be seconds.
+    EndReason.RATE_LIMITED,
+    EndReason.OVERLOADED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +126,7 @@ def read_refusal(reason: EndReason, words: str, asked_tokens: int) -> RoomRefusa
 
     `reason` and `words`: the refusal by our name, and the vendor's sentence. `asked_tokens`: the limit that was sent.
     """
-    if reason in _LASTING:
+    if reason in _OF_OTHER_THINGS:
         return None
     words = words[:MAX_WORDS_CHARS]
     numbers = tuple(map(_value, _NUMBER.findall(words)))

@@ -190,6 +190,24 @@ async def test_server_that_refuses_every_limit_is_asked_three_times(vendor: Vend
     assert len(asked(vendor)) == 3
 
 
+# Azure's gateway, a gateway's plugin, Anthropic. The first number is of seconds.
+OF_A_MINUTE = [
+    "Token limit is exceeded. Try again in 30 seconds.",
+    "You have exceeded the token limit of 5000 per hour for this consumer.",
+    "This request would exceed your organization's rate limit of 8,000 output tokens per minute. Please reduce the "
+    "prompt length or the maximum tokens requested, or try again later.",
+]
+
+
+@pytest.mark.parametrize("words", OF_A_MINUTE)
+async def test_limit_of_tokens_in_a_time_says_nothing_of_the_room(vendor: VendorServer, words: str) -> None:
+    vendor.script(refusal(429, said(Limit(words, 0))), CHAT.streamed("one"))
+    async with connected(CHAT, vendor) as model:
+        assert (await collect(model)).failure is EndReason.RATE_LIMITED
+        assert (await collect(model)).text == "one"
+    assert asked(vendor) == [WANTED, WANTED]
+
+
 async def test_short_question_is_not_blamed_by_a_server_that_refuses_every_limit(vendor: VendorServer) -> None:
     received = await ask(CHAT, vendor, refusal(400, said(Limit("This exceeds the maximum context length", 0))))
     assert received.failure is EndReason.UNEXPECTED
