@@ -49,7 +49,7 @@ _BY_FORM = tuple(
     (re.compile(pattern), failure)
     for pattern, failure in (
         (
-            r"budget|billing|credit|payment|arrear|spend_limit|insufficient_(?:quota|balance|funds)",
+            r"budget|billing|credit|payment|arrear|spend_limit|insufficient_(?:user_)?(?:quota|balance|funds)",
             EndReason.OUT_OF_CREDIT,
         ),
         (
@@ -84,8 +84,13 @@ _ANYWHERE_CHARS = 8_000
 _BY_WORDS = tuple(
     (re.compile(pattern), failure)
     for pattern, failure in (
-        # Cerebras says 403 where a model takes no images, and OpenRouter 404 where nobody takes all of a request.
-        (r"multimodal is not enabled|no endpoints found that (?:support|can)\b", EndReason.UNEXPECTED),
+        # Cerebras says 403 and mlx_lm 404 where a model takes no images, OpenRouter 404 where nobody takes all of a
+        # request.
+        (
+            r"multimodal is not enabled|no endpoints found that (?:support|can)\b"
+            r"|only \W?text\W? [\w ]{0,20}(?:supported|accepted|allowed)",
+            EndReason.UNEXPECTED,
+        ),
         # The path is wrong, as without /v1: LM Studio (under a status of 200), OpenAI, Cloudflare, Go and Express.
         (
             r"^(?:unexpected endpoint|invalid url|could not route|404 page not found|cannot (?:post|get) /)",
@@ -100,6 +105,7 @@ _BY_WORDS = tuple(
             r"(?:credit|budget|spend|current quota|api usage limit)"
             r"|(?:budget|spend|credit|key|usage) (?:limit )?(?:has been |was )?(?:exceeded|reached)"
             r"|spend(?:ing)? limit|payment (?:required|method|failed)|past invoices|credit card|\brecharge\b"
+            r"|(?:quota|balance|credits?) (?:is |are )?not enough"
             r"|billing (?:hard )?(?:limit|details)|account[\w ]{0,20} overdue|in good standing"
             r"|余额|额度.{0,8}(?:不足|用尽|耗尽)|欠费|充值",
             EndReason.OUT_OF_CREDIT,
@@ -109,7 +115,7 @@ _BY_WORDS = tuple(
             r" (?:(?:is|was|does|has|been|either) ){0,3}"
             r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed|loaded\b(?! yet)"
             r"|supported(?! (?:with|when|by))|available(?! (?:right|now|at|due|because|temp)))"
-            r"|unknown|decommissioned|retired|deprecated)"
+            r"|unknown|decommissioned|retired|deprecated|unavailable in\b)"
             r"|(?:unknown|invalid|unavailable|no such|not supported|unsupported|malformed publisher|found the"
             r"|to access|access to(?: the)?) (?:model|deployment)\b(?! (?:output|response|param|config|argument|input))"
             r"|(?:not a valid model|model (?:identifier|id|name) is invalid|on-demand throughput|no models? loaded)"
@@ -146,24 +152,25 @@ _BY_WORDS = tuple(
             r"|safety (?:system|check|model)|guardrail\w*\b[^\n]{0,60}\b(?:block|violat|fail|interven|trigger|reject)"
             r"|(?:block|violat|fail|interven|trigger|reject)\w*\b[^\n]{0,60}\bguardrail|requires moderation"
             r"|moderation[\w ]{0,20} (?:block|reject|fail)|(?:block|reject)\w* by [\w ]{0,20}moderation"
-            r"|\b(?:prompt|request|content|response|entity|question)\b[\w ]{0,20}\bblocked\b"
+            r"|\b(?:prompt|request|content|response|entity|question)\b[\w ]{0,20}\b(?:blocked|filtered)\b"
             r"(?! by (?:an? )?(?:ip|network|firewall))|blocked by rails"
             r"|不安全|敏感|违规",
             EndReason.REFUSED,
         ),
         (
-            r"overloaded|too busy|capacity exceeded|over capacity|queue is full|is currently loading",
+            r"overloaded|too busy|capacity exceeded|over capacity|queue is full|is currently loading"
+            r"|temporarily (?:unavailable|offline|down)|service unavailable|\bdegraded (?:function|state|mode)\b",
             EndReason.OVERLOADED,
         ),
-        (r"rate limit exceeded|rate limit reached|too many requests|call volume quota", EndReason.RATE_LIMITED),
+        (r"rate limit exceeded|rate limit reached|too many requests", EndReason.RATE_LIMITED),
     )
 )
 _MAX_WORDS_CHARS = 2_000
 _SAYS_WHEN = re.compile(
-    r"(?:(?:try again|retry) (?:in|after)|please wait) (?:about )?((?:\d+(?:\.\d+)? ?(?:ms|[hms])[a-z]* ?)+)"
+    r"(?:(?:try again|retry) (?:in|after)|please wait) (?:about )?((?:\d+(?:\.\d+)? ?(?:ms|[dhms])[a-z]* ?)+)"
 )
-_TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+) ?(ms|[hms])")
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+) ?(ms|[dhms])")
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b")
 _SHORT_PERIOD = re.compile(r"(?:per[- ]|/ ?)(?:sec|min|hour)|\b[rt]pm\b")
 _PERIODS_S = {"day": 86_400.0, "dai": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0}
@@ -172,6 +179,7 @@ _BY_STATUS = {
     402: EndReason.OUT_OF_CREDIT,
     403: EndReason.BAD_KEY,
     404: EndReason.UNKNOWN_MODEL,
+    405: EndReason.UNREADABLE,
     # A proxy on the way to a server that is reached by http.
     407: EndReason.UNREACHABLE,
     413: EndReason.CONTEXT_TOO_LONG,
@@ -181,10 +189,13 @@ _BY_STATUS = {
     504: EndReason.UNREACHABLE,
     529: EndReason.OVERLOADED,
 }
+_OVER_QUOTA = re.compile(r"\bquota (?:is |was |has been )?(?:exceeded|reached)|out of [\w ]{0,20}quota", re.IGNORECASE)
 _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _HOLD_ERRORS = ("error", "errors", "base_resp")
 """The fields that hold an error: most vendors', Cloudflare's and watsonx's, and MiniMax's, under a status of 200."""
-_HOLD_SENTENCES = ("message", "Message", "msg", "status_msg")
+_HOLD_SENTENCES = ("message", "Message", "msg", "status_msg", "error_msg")
+_MAX_NESTED = 4
+"""So many errors are read of which each is within another."""
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd. AWS quotes a request that is signed wrong, with
@@ -245,7 +256,12 @@ def error_response(error: Exception) -> ErrorResponse | None:
     response = getattr(error, "response", None)
     if not isinstance(response, httpx2.Response):
         return None
-    return ErrorResponse(response.status_code, response.headers, getattr(error, "body", None))
+    body = getattr(error, "body", None)
+    if isinstance(body, str):
+        # OpenAI's SDK gives only `error`, which may be a title beside the sentence.
+        with suppress(ValueError, RecursionError):
+            body = json.loads(response.content)
+    return ErrorResponse(response.status_code, response.headers, body)
 
 
 def meaning(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndReason, str]:
@@ -390,7 +406,10 @@ class RequestAttempt:
         first = body[0] if isinstance(body, list) and body else body
         is_error = isinstance(first, dict) and (bool(first.get("error")) or first.get("object") == "error")
         is_known = is_error or error.reason not in (EndReason.SERVER_ERROR, EndReason.UNEXPECTED)
-        return error if is_known else self.failed(EndReason.UNREADABLE, "JSON without an answer")
+        if is_known:
+            return error
+        said = self.said(ErrorResponse(HTTPStatus.OK, {}, body))
+        return self.failed(EndReason.UNREADABLE, ": ".join(filter(None, ("JSON without an answer", said))))
 
     @property
     def _needed(self) -> str:
@@ -447,7 +466,7 @@ def is_without_identity(error: Exception) -> bool:
     return is_sdks or type(error).__module__.startswith(_CREDENTIAL_MODULES)
 
 
-def _codes_and_message(body: object) -> tuple[list[str], str]:
+def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[str], str]:
     """Returns the vendor's names for an error, the most exact first, and the vendor's sentence.
 
     A gateway's sentence is followed by that of the server behind it, which has the reason.
@@ -456,6 +475,10 @@ def _codes_and_message(body: object) -> tuple[list[str], str]:
     first = body[0] if isinstance(body, list) and body else body
     error = next((first[name] for name in _HOLD_ERRORS if first.get(name)), first) if isinstance(first, dict) else first
     error = error[0] if isinstance(error, list) and error else error
+    if isinstance(error, str) and isinstance(first, dict):
+        # NestJS, Fastify and Spring have a title there, and the sentence beside it.
+        beside = next((first[name] for name in _HOLD_SENTENCES if isinstance(first.get(name), str)), "")
+        return [], error if beside in error else f"{error}: {beside}"
     if not isinstance(error, dict):
         return [], error if isinstance(error, str) else ""
     details: Any = error.get("details")
@@ -464,9 +487,7 @@ def _codes_and_message(body: object) -> tuple[list[str], str]:
     # AWS writes it with a capital where the request got no further than its front door.
     message = next((error[name] for name in _HOLD_SENTENCES if error.get(name)), None)
     waits = [f"retry in {one['retryDelay']}" for one in objects_in(details) if one.get("retryDelay")]
-    # Mistral's details may be the message.
-    reason = message if isinstance(message, dict) else error
-    sentences = [message if isinstance(message, str) else "", _mistrals_detail(reason.get("detail")), *waits]
+    sentences = [message if isinstance(message, str) else "", _mistrals_detail(error.get("detail")), *waits]
     # Xiaomi's reason stands where others name a parameter.
     param = error.get("param")
     if isinstance(param, str) and " " in param:
@@ -475,15 +496,17 @@ def _codes_and_message(body: object) -> tuple[list[str], str]:
     if isinstance(metadata, dict) and metadata.get("flagged_input"):
         # OpenRouter's moderation says 403: https://openrouter.ai/docs/api/reference/errors-and-debugging
         codes = ["moderation_blocked", *codes]
-    if isinstance(metadata, dict) and metadata.get("raw"):
-        raw = metadata["raw"]
-        if isinstance(raw, str):
-            # What is no JSON is the sentence.
-            with suppress(ValueError, RecursionError):
-                raw = json.loads(raw)
-        behind, sentence = _codes_and_message(raw)
-        codes = [*behind, *codes]
-        sentences = [*sentences, sentence]
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if isinstance(raw, str):
+        # What is no JSON is the sentence.
+        with suppress(ValueError, RecursionError):
+            raw = json.loads(raw)
+    # FastAPI's detail may be an object, and Mistral's message one with details.
+    for behind in (raw, *(one for one in (message, error.get("error"), error.get("detail")) if isinstance(one, dict))):
+        if behind and levels:
+            more, sentence = _codes_and_message(behind, levels - 1)
+            codes = [*more, *codes]
+            sentences.append(sentence)
     return codes, ": ".join(filter(None, sentences))
 
 
@@ -509,6 +532,9 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
     numbers = [status or 0, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
     # An error in mid-stream has the status of the response, 200.
     statuses = [number for number in numbers if number >= 300]
+    if HTTPStatus.FORBIDDEN in statuses and _OVER_QUOTA.search(message[:_MAX_WORDS_CHARS]):
+        # Azure's gateway counts tokens in a month, and says when the next one begins.
+        return EndReason.RATE_LIMITED
     for known in statuses:
         if known in _BY_STATUS and not (is_page and known == HTTPStatus.NOT_FOUND):
             return _BY_STATUS[known]

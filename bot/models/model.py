@@ -744,7 +744,7 @@ async def _deltas_of(
 
 
 class _Rest:
-    """The chunks behind a finish reason: only what comes soon is read, while comments may come forever."""
+    """The chunks behind an answer's end: only what comes soon is read, while comments may come forever."""
 
     def __init__(self) -> None:
         self._until = 0.0
@@ -752,7 +752,7 @@ class _Rest:
 
     async def next_of(self, chunks: AsyncIterator[bytes], received: ResponseReader) -> bytes | None:
         """Returns the next chunk of a response; None at its end. Raises the transport's errors."""
-        if not received.is_answered:
+        if not received.is_over:
             return await anext(chunks, None)
         if received.events > self._events:
             self._until, self._events = asyncio.get_running_loop().time() + REST_S, received.events

@@ -145,7 +145,8 @@ class ResponsesApi(Api):
         return ResponsesReader(attempt, prompt, output_tokens)
 
 
-_LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", "failed", "cancelled")}
+_FAILED = ("failed", "cancelled")
+_LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", *_FAILED)}
 
 
 class ResponsesReader(AnswerReader):
@@ -188,14 +189,15 @@ class ResponsesReader(AnswerReader):
             case "response.output_item.done":
                 self.at_work = False
                 return self._read_item(event["item"])
-            case str() as kind if kind in _LAST_EVENTS:
-                return self._finish(object_in(event.get("response")))
             case "error":
                 # The event's own type is "error", which adds nothing.
                 error = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
                 raise self._attempt.reported(error)
             case _ if event.get("error"):
                 raise self._attempt.reported(event)
+            case str() as kind if kind in _LAST_EVENTS:
+                response, end = object_in(event.get("response")), kind.rpartition(".")[2]
+                return self._finish({**response, "status": response.get("status") or end})
         return ""
 
     def read_response(self, body: Any) -> str | Thinking:
@@ -242,6 +244,10 @@ class ResponsesReader(AnswerReader):
         is_incomplete = status == "incomplete"
         # Some servers give no details.
         reason = str((response.get("incomplete_details") or {}).get("reason") or "length") if is_incomplete else status
+        if status in _FAILED:
+            # Azure's next event has the reason.
+            self.failure = self._attempt.failed(EndReason.CUT, f"finish reason {status}")
+            return ""
         end = self._known(reason)
         # llama.cpp says "completed" at the limit as well.
         written = self.usage.output_tokens if self.usage else 0
@@ -398,6 +404,11 @@ class ChatReader(AnswerReader):
         message = _message_in(choice)
         self._read_sources(event, message)
         self._beside = object_in(choice.get("message")) or self._beside
+        said = self._attempt.text
+        is_end = self.finish_reason is not None and message is choice.get("message")
+        if is_end and said and text_in(message.get("content")) == said:
+            # The last event has the whole answer once more.
+            message = {**message, "content": None}
         return self._read_message(message)
 
     def _read_message(self, message: Mapping[str, Any]) -> str | Thinking:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bot.errors import EndReason
+from bot.errors import EndReason, ProviderError
 from bot.models.calls import CallIds, tool_call
 from bot.models.events import Citation, FinishReason, Opaque, Searching, TextPart, Thinking, ToolCall, Usage
 from bot.models.failures import RequestAttempt
@@ -96,6 +96,8 @@ def _leading_newlines(text: str) -> int:
 END_FORMS: tuple[tuple[re.Pattern[str], FinishReason | EndReason], ...] = tuple(
     (re.compile(pattern), end)
     for pattern, end in (
+        # Gemini: function_call_filter: MALFORMED_FUNCTION_CALL
+        (r"function call filter|malformed", EndReason.CUT),
         # Vendors' names for a refusal: Anthropic, OpenAI, Gemini, Bedrock, z.ai, Cohere.
         (
             r"refus|filter|safety|sensitive|prohibit|block|guardrail|moderat|policy|recitation|spii|toxic|violation"
@@ -106,7 +108,7 @@ END_FORMS: tuple[tuple[re.Pattern[str], FinishReason | EndReason], ...] = tuple(
         (r"insufficient|overload|unavailable|capacity", EndReason.OVERLOADED),
         (r"rate limit|throttl|quota|not |incomplete|unfinished|in progress|queued|pending", EndReason.CUT),
         (r"length|max(?:imum)? (?:output |new |completion )?(?:tokens|len)|limit", FinishReason.LENGTH),
-        (r"error|fail|abort|cancel|network|interrupt|disconnect|time ?out|malformed|unexpected|invalid", EndReason.CUT),
+        (r"error|fail|abort|cancel|network|interrupt|disconnect|time ?out|unexpected|invalid", EndReason.CUT),
         (r"^(?:stop|end turn|stop sequence|tool use|tool calls?|function call)$", FinishReason.STOP),
         (r"^(?:eos|eos token|completed?|end)$", FinishReason.STOP),
     )
@@ -144,6 +146,8 @@ class AnswerReader(ABC):
         """Set by the vendor's terminal marker. None: the answer is not whole."""
         self.unknown_end: str | None = None
         """The vendor's name for the end, if nothing is known of it: text before it is an answer."""
+        self.failure: ProviderError | None = None
+        """A failure without a reason, which the vendor may still name."""
         self.usage: Usage | None = None
         self.at_work = False
         """Whether the model does what readers don't see: it thinks, searches, or writes a tool call.
@@ -183,7 +187,12 @@ class AnswerReader(ABC):
         """
 
     def withheld_text(self) -> str:
-        """Returns text that was withheld because it could have been a mark. Called once, at the stream's end."""
+        """Returns text that was withheld because it could have been a mark. Called once, at the stream's end.
+
+        Raises the failure for which no reason came.
+        """
+        if self.failure:
+            raise self.failure
         return self.marks.end(is_complete=self.finish_reason is FinishReason.STOP)
 
     def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
@@ -277,6 +286,11 @@ class ResponseReader:
     def is_answered(self) -> bool:
         """Whether the vendor's terminal marker has come: then the answer is whole, however the vendor hangs up."""
         return self._reader.finish_reason is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what follows only adds to the end."""
+        return self.is_answered or self._reader.failure is not None
 
     def receive(self, data: bytes) -> Iterator[Delta]:
         """Yields what the next bytes of the response say. Raises what Events and the API's reader raise."""

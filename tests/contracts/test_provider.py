@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import Backoff, EndReason, ProviderError
+from bot.models import model as vendor_models
 from bot.models import wrappers
 from bot.models.anthropic import MessagesReader
 from bot.models.events import Citation, Completion, FinishReason, Usage
@@ -172,6 +173,7 @@ ENDS = {
     EndReason.CUT: (
         *("error", "ERROR", "network_error", "abort", "aborted", "cancelled", "USER_CANCEL", "canceled", "timeout"),
         *("failed", "interrupted", "MALFORMED_FUNCTION_CALL", "not_finished", "rate_limit"),
+        *("function_call_filter: MALFORMED_FUNCTION_CALL", "function_call_filter: UNEXPECTED_TOOL_CALL"),
     ),
     EndReason.OVERLOADED: ("insufficient_system_resource", "overloaded"),
     EndReason.REFUSED: (
@@ -300,6 +302,13 @@ class TestJsonOfCompatibleServers:
         error = {"error": {"message": "Upstream is busy", "code": 429}}
         answer = VendorResponse([json.dumps(error, indent=2).encode()], content_type=content_type)
         assert (await ask(CHAT, vendor, answer)).failure is EndReason.RATE_LIMITED
+
+    @pytest.mark.parametrize("content", ["$.", [{"type": "text", "text": "$."}]])
+    async def test_last_event_may_have_the_whole_answer_once_more(self, vendor: VendorServer, content: object) -> None:
+        *stream, _usage, done = CHAT.speak(["$", "."])
+        last = {"choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]}
+        answer = VendorResponse([*stream, b"data: " + json.dumps(last).encode() + b"\n\n", done])
+        assert (await ask(CHAT, vendor, answer)).text == "$."
 
     @pytest.mark.parametrize(
         ("event", "text"),
@@ -439,6 +448,7 @@ class TestJsonOfCompatibleServers:
 NO_SEED = {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Not permitted", "input": "secret"}
 MISSING = {"type": "missing", "loc": ["body", 0], "msg": "Field required", "input": {"content": "secret"}}
 RETURNED = {"message": "Provider returned error"}
+DEEP = json.loads('{"detail":' * 500 + '{"msg": "No"}' + "}" * 500)
 SIGNATURE_REFUSED = '{"error":{"message":"Invalid signature","code":"bad"},"input":"secret"}'
 
 
@@ -468,6 +478,7 @@ class TestAFailure:
             ({"retry-after": "7"}, {"message": "Please try again in 8s."}, 7.0),
             ({}, {"message": "Rate limit reached. Please try again in 7m12s. Visit the console."}, 432.0),
             ({}, {"message": "Please try again in 250ms."}, 0.25),
+            ({}, {"message": "Token quota is exceeded. Try again in 20 days."}, 20 * 86_400.0),
             ({}, {"message": "Rate limit of 50 exceeded. Please wait 40000 seconds before retrying."}, 40_000.0),
             ({}, {"message": "exceeded token rate limit. Please retry after 17 seconds."}, 17.0),
             ({}, {"message": "Rate limit exceeded: free-models-per-day. Add 10 credits."}, 86_400.0),
@@ -545,6 +556,10 @@ class TestAFailure:
             ),
             (400, {"error": {"message": "No", "metadata": {"raw": '{"input": "secret"}'}}}, "400 No"),
             (400, {"error": {"message": "No", "metadata": {"raw": "[" * 60_000}}}, f"400 No: {'[' * 292}"),
+            (500, {"detail": {"error": "Out of memory"}}, "500 Out of memory"),
+            (500, {"statusCode": 500, "error": "Server Error", "message": "No"}, "500 Server Error: No"),
+            (400, {"error": {"error": {"error": {"detail": {"message": {"msg": "No"}}}}}}, "400 No"),
+            (400, DEEP, "400"),
         ],
         ids=[
             "mistral",
@@ -555,6 +570,10 @@ class TestAFailure:
             "openrouter",
             "no reason",
             "deep",
+            "fastapi",
+            "nestjs",
+            "errors within errors",
+            "too many of them",
         ],
     )
     async def test_operator_reads_the_reason_and_no_text_of_a_user(
@@ -678,6 +697,41 @@ async def test_request_that_is_refused_in_the_stream_is_not_sent_again_as_it_was
     received = await ask(RESPONSES, vendor, answer, wrap=wrapped)
     assert received.failure is failure
     assert len(vendor.requests) <= 3, "and not as it was"
+
+
+FAILED = {"type": "response.failed", "response": {"status": "failed", "error": None}}
+ENDS_BEFORE_THE_REASON = [
+    [FAILED, {"type": "error", "error": {"code": "content_filter", "message": "It was filtered."}}],
+    [FAILED | {"response": None}, {"type": "error", "code": "content_filter", "message": "It was filtered."}],
+    # Beside the response, or in place of it.
+    [FAILED | {"error": {"code": "content_filter", "message": "It was filtered."}}],
+    [{"type": "response.failed", "error": {"code": "content_filter", "message": "It was filtered."}}],
+]
+
+
+@pytest.mark.parametrize("text", ["", "one two"])
+@pytest.mark.parametrize("events", ENDS_BEFORE_THE_REASON)
+async def test_failed_response_has_the_reason_that_stands_elsewhere(
+    vendor: VendorServer, events: list[dict[str, object]], text: str
+) -> None:
+    """Azure's content filter sends it in a further event, and gateways send it without the response."""
+    ends = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
+    received = await ask(RESPONSES, vendor, VendorResponse([*RESPONSES.unended(text), *ends]), wrap=wrapped)
+    assert (received.text, received.failure) == (text, EndReason.REFUSED)
+    assert len(vendor.requests) == 1
+
+
+@pytest.mark.parametrize("event", [FAILED, {"type": "response.failed"}, {"type": "response.cancelled", "response": {}}])
+@pytest.mark.parametrize("ending", [ResponseEnd.END, ResponseEnd.CUT, ResponseEnd.HANG])
+async def test_failed_response_without_a_reason_is_cut(
+    vendor: VendorServer, event: dict[str, object], ending: ResponseEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vendor_models, "REST_S", 0.05)
+    end = b"data: " + json.dumps(event).encode() + b"\n\n"
+    received = await ask(RESPONSES, vendor, VendorResponse([*RESPONSES.unended("one"), end], ending=ending))
+    assert (received.text, received.failure) == ("one", EndReason.CUT)
+    assert received.error is not None
+    assert "finish reason" in received.error.detail
 
 
 @ALL_APIS

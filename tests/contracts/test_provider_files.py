@@ -24,11 +24,12 @@ PDF = Media("terms.pdf", "application/pdf", "cGRm")
 QUESTION = "What is this?"
 PROMPT = Prompt("", (Turn("user", QUESTION, (IMAGE, PDF)),))
 
-# Errors of servers whose model can't see (llama.cpp, vLLM, OpenRouter).
+# Errors of servers whose model can't see (llama.cpp, vLLM, OpenRouter, mlx_lm).
 BLIND = [
     refusal(500, {"error": {"code": 500, "message": "image input is not supported", "type": "server_error"}}),
     refusal(400, {"object": "error", "message": "At most 0 image(s) may be provided", "type": "BadRequestError"}),
     refusal(404, {"error": {"code": 404, "message": "No endpoints found that support image input"}}),
+    refusal(404, {"error": "Only 'text' content type is supported."}),
 ]
 
 
