@@ -404,9 +404,8 @@ class ChatReader(AnswerReader):
         message = _message_in(choice)
         self._read_sources(event, message)
         self._beside = object_in(choice.get("message")) or self._beside
-        said = self._attempt.text
-        is_end = self.finish_reason is not None and message is choice.get("message")
-        if is_end and said and text_in(message.get("content")) == said:
+        is_last = self.finish_reason is not None and message is choice.get("message")
+        if is_last and text_in(message.get("content")) == self._attempt.text:
             # The last event has the whole answer once more.
             message = {**message, "content": None}
         return self._read_message(message)
