@@ -8,9 +8,10 @@ The SDK reads a list of tools, and a result, whole or not at all. So what it is 
 definition and each part by itself (`readable`): one that is broken costs no other.
 """
 
+import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +85,7 @@ class ListedTool:
     @property
     def offered_parameters(self) -> dict[str, Any]:
         """The parameters' schema as a model reads it. Names and values of parameters stay as they are."""
-        return _flat({key: _visible(value, key) for key, value in self.parameters.items()})
+        return _flat(_offered(dict(self.parameters)))
 
     @property
     def is_too_large(self) -> bool:
@@ -119,16 +120,42 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
     return named
 
 
-def _visible(schema: Any, key: str = "") -> Any:
-    """Returns a part of a schema with its prose as it appears. `key`: where it stands in an object."""
-    match schema:
-        case str() if key in _PROSE:
-            return visible(schema)[:MAX_DESCRIPTION_CHARS]
-        case dict():
-            return {name: _visible(value, name) for name, value in schema.items()}
-        case list():
-            return [_visible(item) for item in schema]
-    return schema
+def _offered(schema: Any) -> Any:
+    """Returns a schema with its prose as it appears, and without what JSON Schema doesn't allow.
+
+    For one such keyword in one tool, vendors refuse the whole request. OpenAI also refuses an array that doesn't say
+    what it holds.
+    """
+    if isinstance(schema, list):
+        return [_offered(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    offered = {key: said for key, value in schema.items() for said in _allowed(key, value)}
+    return {**offered, "items": {}} if _is_open_array(offered) else offered
+
+
+def _allowed(key: str, value: Any) -> Iterator[Any]:
+    """Yields a keyword's value as models are offered it, unless JSON Schema allows no such value."""
+    if type(value) not in _MAY_BE.get(key, (type(value),)):
+        return
+    if key in _MAPS:
+        yield {name: _offered(one) for name, one in value.items() if isinstance(one, dict | bool)}
+    elif key in _ALTERNATIVES:
+        yield from filter(None, [[_offered(one) for one in value if isinstance(one, dict | bool)]])
+    elif key in _DIFFERENT:
+        yield from filter(None, [list({json.dumps(one, sort_keys=True): one for one in value}.values())])
+    elif key == "type":
+        is_known = value and _KINDS.issuperset([value] if isinstance(value, str) else map(str, value))
+        yield from [value] if is_known else []
+    elif key in _PROSE:
+        yield visible(value)[:MAX_DESCRIPTION_CHARS]
+    else:
+        yield value if key in _DATA else _offered(value)
+
+
+def _is_open_array(schema: Mapping[str, Any]) -> bool:
+    kind = schema.get("type")
+    return "items" not in schema and (kind == "array" or (isinstance(kind, list) and "array" in kind))
 
 
 def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,6 +186,23 @@ _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSc
 """Keywords of JSON Schema that hold schemas by name. PHP writes an empty one as a list."""
 _DATA = ("const", "default", "enum", "example", "examples")
 """Keywords whose values are no schemas."""
+_ALTERNATIVES = ("allOf", "anyOf", "oneOf", "prefixItems")
+"""Keywords whose values are lists of schemas."""
+_DIFFERENT = ("enum", "required")
+"""Keywords whose values are lists in which nothing comes twice."""
+_KINDS = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
+"""The types that JSON Schema knows."""
+_MAY_BE: Mapping[str, tuple[type, ...]] = {
+    "type": (str, list),
+    **dict.fromkeys(_MAPS, (dict,)),
+    **dict.fromkeys((*_ALTERNATIVES, *_DIFFERENT), (list,)),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (int, float)),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), (int,)),
+    **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly"), (bool,)),
+    **dict.fromkeys((*_PROSE, "$schema", "$id", "$ref", "format", "pattern"), (str,)),
+    **dict.fromkeys(("items", "additionalProperties", "contains", "propertyNames", "not"), (dict, bool)),
+}
+"""The types of the keywords' values."""
 _PART: TypeAdapter[ContentBlock] = TypeAdapter(ContentBlock)
 
 
@@ -355,13 +399,26 @@ def _part(content: ContentBlock) -> str:
             return _left_out("image", kind, data)
         case AudioContent(mime_type=kind, data=data):
             return _left_out("audio", kind, data)
-        case ResourceLink(uri=uri, name=name):
-            return f"[link to {name}: {uri}]"
+        case ResourceLink(uri=uri, name=name, title=title, description=description):
+            about = f"{name} ({title})" if title and title != name else name
+            return "\n".join(filter(None, (f"[link to {about}: {uri}]", description)))
         case EmbeddedResource(resource=TextResourceContents(uri=uri, text=text)):
             return f"[contents of {uri}]\n{text}"
-        case EmbeddedResource(resource=BlobResourceContents(mime_type=kind, blob=data)):
-            return _left_out("file", kind or "of an unknown type", data)
+        case EmbeddedResource(resource=BlobResourceContents(uri=uri, mime_type=kind, blob=data)):
+            if text := _text_in(kind or "", data):
+                return f"[contents of {uri}]\n{text}"
+            return _left_out(f"file {uri}", kind or "of an unknown type", data)
     return UNKNOWN_PART
+
+
+def _text_in(kind: str, base64_data: str) -> str:
+    """Returns the text of a file whose type says that it is one, "" for others."""
+    if not (kind.startswith("text/") or kind.partition(";")[0].endswith(("json", "xml", "yaml"))):
+        return ""
+    try:
+        return base64.b64decode(base64_data).decode()
+    except ValueError:
+        return ""
 
 
 def _left_out(what: str, kind: str, base64_data: str) -> str:

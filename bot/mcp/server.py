@@ -299,9 +299,10 @@ def _lost(why: str, *, read_only: bool) -> CallResult:
 
 
 async def _list(client: Client) -> tuple[ListedTool, ...]:
-    """Returns all tools that a server lists."""
+    """Returns all tools that a server lists. A cursor that comes again begins no new page."""
     tools: list[ListedTool] = []
     cursor, chars = None, 0
+    cursors: set[str] = set()
     for _ in range(MAX_PAGES):
         page = await client.list_tools(cursor=cursor)
         if len(tools) + len(page.tools) > MAX_LISTED_TOOLS:
@@ -312,8 +313,9 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
         if chars > MAX_MESSAGE_BYTES:
             raise ResponseTooLong
         cursor = page.next_cursor
-        if cursor is None:
+        if cursor is None or cursor in cursors:
             break
+        cursors.add(cursor)
     return tuple(tools)
 
 
@@ -338,7 +340,7 @@ _OF_THE_SDK = {
     CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
     INTERNAL_ERROR: ("Server returned an error response",),
     INVALID_REQUEST: ("Session terminated", "Unexpected content type: ", "server answered a request with ", "Redirect"),
-    PARSE_ERROR: ("Failed to parse JSON response: ",),
+    PARSE_ERROR: ("Failed to parse JSON response: ", "Failed to parse SSE message: "),
 }
 """How the SDK's own errors begin, by their codes. Servers use the same codes for errors of their tools."""
 
@@ -741,6 +743,9 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             body = _Bounded(response.stream)
             response.stream = _Mended(body, response.request) if response.status_code == HTTPStatus.OK else body
+        else:
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = _MendedEvents(response.stream, response.request)
         if response.status_code >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
             said = network.refusal(response.status_code, url) or REFUSED_BY_STATUS.format(status=response.status_code)
             code = SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED
@@ -827,6 +832,25 @@ class _Mended(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+class _MendedEvents(_Mended):
+    """A stream of events, whose lines are messages. A long line passes as it comes."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        line = b""
+        async for chunk in self._stream:
+            *ended, line = (line + chunk).split(b"\n")
+            if ended:
+                yield b"".join(self._event(one) + b"\n" for one in ended)
+            if len(line) > MAX_ERROR_BYTES:
+                yield line
+                line = b""
+        yield line
+
+    def _event(self, line: bytes) -> bytes:
+        is_short = line.startswith(b"data:") and len(line) <= MAX_ERROR_BYTES
+        return b"data: " + self._mended(line[5:]) if is_short and b'"error"' in line else line
 
 
 class _Bounded(httpx2.AsyncByteStream):

@@ -111,3 +111,39 @@ def test_offered_schema_has_all_parameters_at_its_top(
     offered = ListedTool("add", "", {**ANY, **schema}).offered_parameters
     definitions = {key: value for key, value in schema.items() if key == "$defs"}
     assert offered == {**ANY, **definitions, "properties": parameters, **({"required": required} if required else {})}
+
+
+ARRAY = {"type": "array", "items": {}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "offered"),
+    [
+        # mcp-digitalocean#265: OpenAI refuses all tools for an array that doesn't say what it holds.
+        ({"type": "array"}, ARRAY),
+        ({"type": ["array", "null"]}, {"type": ["array", "null"], "items": {}}),
+        ({"type": "array", "items": {"type": "array"}}, {"type": "array", "items": ARRAY}),
+        ({"anyOf": [{"type": "array"}, None]}, {"anyOf": [ARRAY]}),
+        ({"type": "object", "properties": {"b": {"type": "array"}}}, {"type": "object", "properties": {"b": ARRAY}}),
+        # Dokploy/mcp#74, ha-mcp#2361, mcp-docling#5, actual-mcp#26, hyperdx#2925: so does Anthropic for what JSON
+        # Schema doesn't allow.
+        ({"type": "integer", "minimum": 0, "exclusiveMinimum": True}, {"type": "integer", "minimum": 0}),
+        ({"type": "int", "title": "N"}, {"title": "N"}),
+        ({"type": ["string", "string[]"]}, {}),
+        ({"type": "array", "items": [TEXT, TEXT]}, ARRAY),
+        ({**TEXT, "description": None, "maxLength": "5", "enum": []}, TEXT),
+        ({"enum": ["a", "b", "a"]}, {"enum": ["a", "b"]}),
+        # vscode-unify-chat-provider#162
+        ({**ANY, "properties": {"b": TEXT, "type": "object"}}, {**ANY, "properties": {"b": TEXT}}),
+        # Data is no schema.
+        ({"default": {"type": "int", "items": 1}}, {"default": {"type": "int", "items": 1}}),
+        (
+            {"type": "number", "enum": [0.5, 1], "nullable": True},
+            {"type": "number", "enum": [0.5, 1], "nullable": True},
+        ),
+    ],
+    ids=str,
+)
+def test_offered_schema_has_only_what_json_schema_allows(schema: dict[str, object], offered: dict[str, object]) -> None:
+    tool = ListedTool("add", "", {**ANY, "properties": {"a": schema}, "$defs": {"a": schema}})
+    assert tool.offered_parameters == {**ANY, "properties": {"a": offered}, "$defs": {"a": offered}}

@@ -86,6 +86,16 @@ def event(message: Any) -> str:
         (200, JSON, '{"id": null, "error": {"code": "NOT_FOUND", "message": "no such issue"}}', DONE, "no such issue"),
         (200, JSON, '{"error": {"code": -32000, "data": "no such issue"}}', DONE, '"data": "no such issue"}'),
         (200, JSON, json.dumps(ERROR).replace('"id": ', '"id":'), DONE, "no pg_hba.conf entry"),
+        (200, EVENTS, 'data: {"error": "Session not found"}\r\n\r\n', DONE, "Session not found"),
+        (
+            200,
+            EVENTS,
+            event({"id": None, "error": {"code": "GONE", "message": "no such issue"}}),
+            DONE,
+            "no such issue",
+        ),
+        (200, EVENTS, f": {'x' * 70_000}\n\n" + event(ERROR), DONE, "no pg_hba.conf entry"),
+        (200, EVENTS, "data: {\n\n", DONE, RESULT_UNREADABLE),
     ],
 )
 async def test_error_by_http_is_the_servers_own_words(

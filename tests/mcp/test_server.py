@@ -12,7 +12,7 @@ import pytest
 from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport, ToolRules
 from bot.mcp.definitions import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN, offered_names
-from bot.mcp.server import BACKOFF, MAX_CALLS, STABLE_S, McpServer, ServerDown
+from bot.mcp.server import BACKOFF, MAX_CALLS, MAX_LISTED_TOOLS, STABLE_S, McpServer, ServerDown
 from bot.mcp.tools import tools_of
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import HurriedClock, ManualClock
@@ -254,11 +254,27 @@ class TestCalls:
                 DONE,
                 "[link to more: https://evil.example/?q=1]",
             ),
+            (
+                part(type="resource_link", uri="a:b", name="q3.pdf", title="Third quarter", description="12 pages."),
+                DONE,
+                "[link to q3.pdf (Third quarter): a:b]\n12 pages.",
+            ),
             (part(type="resource", resource={"uri": "file:///a", "text": "A."}), DONE, "[contents of file:///a]\nA."),
             (
                 part(type="resource", resource={"uri": "file:///a", "blob": "AAAA"}),
                 DONE,
-                "[left out: file (of an unknown type, 3 bytes), which Typist doesn't pass on]",
+                "[left out: file file:///a (of an unknown type, 3 bytes), which Typist doesn't pass on]",
+            ),
+            # LibreChat#15601: a text that comes in base64.
+            (
+                part(type="resource", resource={"uri": "file:///a", "blob": "w6QK", "mimeType": "text/plain"}),
+                DONE,
+                "[contents of file:///a]\nä\n",
+            ),
+            (
+                part(type="resource", resource={"uri": "a:b", "blob": "/wD/", "mimeType": "application/json"}),
+                DONE,
+                "[left out: file a:b (application/json, 3 bytes), which Typist doesn't pass on]",
             ),
             ({"content": [], "structuredContent": {"a": 1}}, DONE, '{"a": 1}'),
             ({**text_result("Two."), "structuredContent": {"n": 2}}, DONE, 'Two.\n\n{"n": 2}'),
@@ -350,6 +366,12 @@ class TestCalls:
         found = await server.tools()
         assert [tool.name for tool in found] == names
         assert [tool.name for tool in found if tool.is_broken] == [name for name in names if name != "good"]
+
+    async def test_list_whose_cursor_stays_the_same_ends(self, raw: RawServer, server: McpServer) -> None:
+        """codebase-memory-mcp#1247: 20 times the same page would be more tools than a server may have."""
+        names = [f"t{number}" for number in range(MAX_LISTED_TOOLS // 3)]
+        raw.script([tool(name) for name in names], listed={"nextCursor": "8"})
+        assert list(dict.fromkeys(listed.name for listed in await server.tools())) == names
 
     @pytest.mark.parametrize(
         "about",
