@@ -510,7 +510,7 @@ class _Rewriter:
             return self._raise(name, tag, end, content)
         if name == "pre" and not self.is_line_empty:
             self._open_line(tag.start(), tag.start())
-        code = html.unescape(tags.KNOWN_TAG.sub("", content))
+        code = html.unescape(tags.KNOWN_TAG.sub("", tags.LINE_BREAK.sub("\n", content)))
         if not code.strip():
             return self._replace(tag.start(), end.end(), "", is_seen=False)
         return self._as_code(tag.start(), end.end(), code)

@@ -59,6 +59,7 @@ ITEMS = frozenset(["dd", "div", "dt", "li", "p", "tr"])
 CELLS = frozenset(["td", "th"])
 SCRIPTS = frozenset(["sub", "sup"])
 ENDS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in CODE | SCRIPTS}
+LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 KNOWN_TAG = re.compile(rf"</?(?:{'|'.join(sorted(KNOWN, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 
 

@@ -27,6 +27,8 @@ BREAKS = [
     ("> quote<br>more\n\n**Name:** Ada<br>**Role:** Dev", "> quote\nmore\n\n**Name:** Ada\n**Role:** Dev"),
     (f"{CELLS}• a<br>• b | **x**<br>*y* |\n", f"{CELLS}• a; • b | **x** *y* |"),
     (f"{CELLS}<span style='a'>x</span> | <!-- c -->y |\n", f"{CELLS}x | y |"),
+    (f"{CELLS}<pre>one<br>two</pre> | <code>a<br/>b|c</code> |\n", f"{CELLS}`one two` | `a b\\|c` |"),
+    ("<code>one<br>two</code>", "`one`\n`two`"),
     ("<p>One</p>\n<p>Two</p>", "One\nTwo"),
     ("a<hr>b", "a\n———\nb"),
 ]
