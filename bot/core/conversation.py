@@ -78,8 +78,9 @@ SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
 """The users of Slack itself, which aren't marked as bots. Mails and some apps' messages come from them, too."""
 ANSWERED_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """The subtypes of what people write themselves; `/me is late` is a me_message."""
-SLACKBOT_RESPONSE = "slackbot_response"
-"""The subtype of an automatic reply that a member of the workspace wrote."""
+PASSED_ON_SUBTYPES = frozenset({"slackbot_response", "document_comment_root"})
+"""The subtypes of what Slack posts in its own name, though members wrote it: an automatic reply, and the part of a
+canvas that the thread below it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Message:
     @property
     def is_notice(self) -> bool:
         """Whether Slack itself says something, and passes on no mail, no app's message and no member's words."""
-        passed_on = self.bot_id or self.by_app or self.files or self.subtype == SLACKBOT_RESPONSE
+        passed_on = self.bot_id or self.by_app or self.files or self.subtype in PASSED_ON_SUBTYPES
         return self.user_id in SLACKS_OWN and not passed_on
 
     @property

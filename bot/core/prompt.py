@@ -35,7 +35,7 @@ from bot.core.calls import visible
 from bot.core.channel_settings import Length
 from bot.core.conversation import (
     ANSWERED_SUBTYPES,
-    SLACKBOT_RESPONSE,
+    PASSED_ON_SUBTYPES,
     File,
     Message,
     Question,
@@ -169,7 +169,7 @@ LENGTH_RULES: Mapping[Length, str] = {
 }
 """What the instructions say about the length of an answer."""
 
-CONVERSATION_SUBTYPES = ANSWERED_SUBTYPES | {"bot_message", SLACKBOT_RESPONSE}
+CONVERSATION_SUBTYPES = ANSWERED_SUBTYPES | PASSED_ON_SUBTYPES | {"bot_message"}
 
 PANE_THREAD = "assistant_app_thread"
 """The subtype of the message that begins a thread in the assistant pane. Slack writes it for the bot, as a title."""

@@ -25,7 +25,7 @@ from bot.core.conversation import SLACKS_OWN, File, ThreadKey, escape, named_by_
 from bot.core.files import CHECK_FILE_INFO, canvas_mention, is_canvas
 from bot.core.prompt import one_line
 from bot.slack.blockkit import NOTE_LINE
-from bot.slack.forms import UNREAD, FormReader
+from bot.slack.forms import MIN_TIME_S, UNREAD, FormReader
 from slack_markdown.escaping import fenced, longest_ticks
 
 Payload = Mapping[str, Any]
@@ -96,6 +96,8 @@ ELEMENT_COST = 8
 """What an object or an item of a list costs. In the cells of tables they cost 1: Slack bounds the text of tables."""
 MAX_DEPTH = 4
 """Forwarded messages may be nested."""
+MAX_TIME_S = 100_000_000_000
+"""Larger numbers are in milliseconds."""
 MAX_MAIL_CHARS = 10_000
 """A mail with a longer text is read as a file, which may lose its middle."""
 MAX_MAIL_HEADER_CHARS = 500
@@ -236,7 +238,7 @@ def file_of(file: Mapping[str, Any]) -> File:
     duration_ms, size = file.get("duration_ms"), file.get("size")
     return File(
         id=string(file, "id"),
-        name=string(file, "name") or string(file, "title") or texts.files.FILE_UNNAMED,
+        name=_file_name(file),
         mimetype=string(file, "mimetype"),
         filetype=string(file, "filetype"),
         mode=string(file, "mode"),
@@ -253,6 +255,12 @@ def file_of(file: Mapping[str, Any]) -> File:
         seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
         is_quoted=bool(_mail_text(file)),
     )
+
+
+def _file_name(file: Payload) -> str:
+    """Returns the name by which people know a file. What was made in Slack, such as a canvas, only has a title."""
+    name, title = string(file, "name"), string(file, "title")
+    return (name if "." in name else title or name) or texts.files.FILE_UNNAMED
 
 
 def mail_of(file: Payload) -> str:
@@ -334,18 +342,20 @@ def _attachment(attachment: Payload, depth: int) -> str:
         return ""
     if attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"):
         return _forwarded(attachment, depth)
-    author = _linked(attachment, "author_name", "author_link") or _linked(attachment, "service_name", "service_url")
+    service = _linked(attachment, "service_name", "service_url")
+    author = _linked(attachment, "author_name", "author_link")
     title, url = string(attachment, "title"), string(attachment, "title_link")
     head = link(url, unescape(title)) if title and url else title
     body = _blocks(json_objects(attachment, "blocks"), {}, depth, string(attachment, "text"))
-    pretext, footer = _mrkdwn(attachment, "pretext"), string(attachment, "footer")
+    pretext = _mrkdwn(attachment, "pretext")
+    footer = " | ".join(filter(None, (string(attachment, "footer"), _time_of(attachment))))
     fields = [
         ": ".join(filter(None, (string(field, "title"), _mrkdwn(field, "value"))))
         for field in json_objects(attachment, "fields")
     ]
     buttons = map(_button, json_objects(attachment, "actions"))
-    inner = "\n".join(part for part in (pretext, author, head, body, *fields, *buttons, footer) if part)
-    whole = (inner if inner.strip() else string(attachment, "fallback")).strip("\n")
+    inner = "\n".join(part for part in (pretext, service, author, head, body, *fields, *buttons) if part)
+    whole = "\n".join(filter(None, ((inner if inner.strip() else string(attachment, "fallback")).strip("\n"), footer)))
     # Only our own words stand outside quotes: none of an app's can pass for a message that somebody forwarded.
     return quoted(whole) if whole.strip() else ""
 
@@ -367,6 +377,16 @@ def _forwarded(attachment: Payload, depth: int) -> str:
     text = "\n\n".join(part for part in (text, *below) if part.strip()).strip("\n") or string(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
     return f"{head}\n{quoted(text)}" if len(text.splitlines()) > 1 else f"{head} {text}".rstrip()
+
+
+def _time_of(attachment: Payload) -> str:
+    """Returns the time that an attachment shows, in UTC; "" if it has none."""
+    try:
+        seconds = float(attachment.get("ts") or 0)
+    except (TypeError, ValueError, OverflowError):
+        return ""
+    seconds = seconds / 1_000 if seconds > MAX_TIME_S else seconds
+    return in_utc(str(seconds)) if seconds >= MIN_TIME_S else ""
 
 
 def _author(attachment: Payload) -> str:

@@ -84,6 +84,9 @@ PASSED_ON = {
     "an app's post": message("", user_id="USLACKBOT", bot_id="B1", subtype="bot_message", attached="> Hi"),
     "an app's post that names no bot": message("> Hi", user_id="USLACKBOT", by_app=True),
     "an automatic reply that members wrote": message("> Hi", user_id="USLACKBOT", subtype="slackbot_response"),
+    "the part of a canvas that a thread is about": message(
+        "> Hi", user_id="USLACKBOT", subtype="document_comment_root"
+    ),
 }
 
 

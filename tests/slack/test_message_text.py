@@ -522,6 +522,7 @@ def shared(words: str, **more: Any) -> Json:
     return {"is_share": True, "is_msg_unfurl": True, "author_name": "Ada", "message_blocks": [inner], **more}
 
 
+NO_TIMES: list[object] = [2016, "soon", None, [], "nan", 1e40, 10**400]
 ATTACHED = {
     "a forwarded message": ([shared("Ship it?")], "Forwarded from Ada: Ship it?"),
     "a forwarded message of lines": ([shared("a\nb")], "Forwarded from Ada:\n> a\n> b"),
@@ -566,6 +567,16 @@ ATTACHED = {
         [{"service_name": "A Site", "title": "A page", "title_link": A, "text": "On pages.", "from_url": A}],
         "> A Site\n> [A page](https://a.example)\n> On pages.",
     ),
+    "a preview with its service, its author and its time": (
+        [{"service_name": "Tube", "author_name": "Grace", "title": "A film", "footer": "films", "ts": 1697480778}],
+        "> Tube\n> Grace\n> A film\n> films | 2023-10-16 18:26 UTC",
+    ),
+    "an alert with its time in ms": ([{"text": "red", "ts": "1697480778000"}], "> red\n> 2023-10-16 18:26 UTC"),
+    "an alert with a fallback and its time": (
+        [{"fallback": "red", "footer": "rule 7", "ts": 1697480778}],
+        "> red\n> rule 7 | 2023-10-16 18:26 UTC",
+    ),
+    "times that are none": ([{"text": "a", "ts": ts} for ts in NO_TIMES], "> a\n\n" * 6 + "> a"),
     "several": ([{"text": "a"}, {"text": "b"}], "> a\n\n> b"),
     "an empty one": ([{}], ""),
 }
@@ -901,6 +912,21 @@ def test_files_of_forwarded_messages_belong_to_the_message() -> None:
     message = {"files": [{"id": "F1"}], "attachments": [{"is_share": True, "files": [{"id": "F2"}]}, {"text": "x"}]}
     assert [file.id for file in files_of(message)] == ["F1", "F2"]
     assert files_of({"text": "none"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "known_as"),
+    [
+        ("Untitled", "Weekly Sync", "Weekly Sync"),
+        ("list", "Roadmap", "Roadmap"),
+        ("IMG_1.png", "Q3 revenue", "IMG_1.png"),
+        ("Makefile", "Makefile", "Makefile"),
+        ("Untitled", "", "Untitled"),
+        ("", "Plan", "Plan"),
+    ],
+)
+def test_file_without_a_name_of_its_own_is_known_by_its_title(name: str, title: str, known_as: str) -> None:
+    assert files_of({"files": [{"id": "F1", "name": name, "title": title}]})[0].name == known_as
 
 
 @pytest.mark.parametrize(("size", "size_bytes"), [(98_000, 98_000), (None, 0), (-1, 0), ("98000", 0), (1.5, 0)])
