@@ -12,6 +12,8 @@ from files_to_markdown.numerals import MAX_NUMBER, letters, roman
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _CELLS = ("td", "th")
+_LED = frozenset((*_HEADINGS, "title", "li"))
+"""Blocks that a mark stands before."""
 _BLOCKS = frozenset(
     (
         *("p", "div", "section", "article", "header", "footer", "main", "nav", "aside", "blockquote", "pre", "hr"),
@@ -21,9 +23,9 @@ _BLOCKS = frozenset(
         *_CELLS,
     )
 )
-_SKIPPED = frozenset(("script", "style", "template", "noscript", "svg", "iframe", "datalist"))
+_SKIPPED = frozenset(("script", "style", "template", "noscript", "noframes", "svg", "iframe", "datalist"))
 _VOID = frozenset(
-    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+    ("area", "base", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
 _MAX_DEPTH = 500
 """Of elements within a hidden one. Browsers have the same limit."""
@@ -36,11 +38,11 @@ _ENDED_BY_NEXT = {
 """Elements that need no end tag, and the tags whose beginning ends them."""
 _NAMED = {
     **dict.fromkeys(("audio", "video"), Part.RECORDING),
-    **dict.fromkeys(("embed", "object"), Part.ATTACHMENT),
+    **dict.fromkeys(("embed", "object", "frame"), Part.ATTACHMENT),
     "math": Part.EQUATION,
 }
 """Of an equation, the letters and digits are read, without their places."""
-_MARKS = {"code": "`", "s": "~~", "del": "~~", "strike": "~~"}
+_MARKS = {"code": "`", "q": '"', "s": "~~", "del": "~~", "strike": "~~"}
 """Not bold and italic: editors split a word into several runs."""
 _LONG_END = re.compile(r"</(script|style)[\s/][^<>]{0,200}>", re.IGNORECASE)
 _LINK = re.compile(r"(?!javascript:|data:|about:|blob:|cid:)[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
@@ -442,6 +444,9 @@ class Markup(HTMLParser):
             self._lists.pop()
         elif tag == "pre":
             self._is_code = False
+        if tag in _LED:
+            # An empty heading would lend its mark to what follows.
+            self._lead = ""
 
     def _end_cell(self) -> None:
         table = self._tables[-1]

@@ -9,10 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from files_to_markdown.document import Draft, Part, code_block
+from files_to_markdown.markup import read_html
 
 _COLORS = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _TEXTS = ("text/markdown", "text/latex", "text/plain", "text")
-"""Of one output in several forms, best first. A page of HTML always has a plain form beside it."""
+"""Of one output in several forms, best first. HTML mostly has a plain form beside it, which is shorter."""
+_PAGES = ("text/html", "html")
+_OBJECT = re.compile(r"\s*<[\w.]{1,100} object(?: at 0x[0-9a-f]{1,16})?>\s*", re.IGNORECASE)
+"""A plain form that only names a class."""
 
 
 def read_notebook(text: str, draft: Draft) -> None:
@@ -46,10 +50,10 @@ def _items(value: object) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
-def _joined(value: object) -> str:
+def _joined(value: object, between: str = "") -> str:
     """Returns a text that stands as a string or as a list of lines."""
     if isinstance(value, list):
-        return "".join(line for line in value if isinstance(line, str))
+        return between.join(line for line in value if isinstance(line, str))
     return value if isinstance(value, str) else ""
 
 
@@ -62,13 +66,24 @@ def _language(notebook: Mapping[str, Any]) -> str:
 
 def _add_output(output: Mapping[str, Any], draft: Draft) -> None:
     """Adds what a cell has printed, returned or failed with."""
-    data = output.get("data") if isinstance(output.get("data"), Mapping) else output
-    assert data is not None
-    said = next(filter(None, (_joined(data.get(form)) for form in _TEXTS)), "")
+    forms = output.get("data")
+    data = forms if isinstance(forms, Mapping) else output
+    said = _form_of(data, _TEXTS)
+    page = _form_of(data, _PAGES)
     is_picture = any(name.startswith("image/") or name in ("png", "jpeg", "svg") for name in data)
-    draft.leave_out(Part.PICTURE, count=is_picture)
     if output.get("output_type") in ("error", "pyerr"):
-        said = f"{output.get('ename')}: {output.get('evalue')}\n{_joined(output.get('traceback'))}"
+        said = f"{output.get('ename')}: {output.get('evalue')}\n{_joined(output.get('traceback'), chr(10))}"
+    is_drawn = not said and ("<script" in page or (data is forms and bool(data) and not page))
+    draft.leave_out(Part.PICTURE, count=is_picture or is_drawn)
     # The plain form of a picture only names its class.
     if said.strip() and not is_picture:
         draft.add(f"Output:\n{code_block(_COLORS.sub('', said))}")
+    elif page and not is_picture:
+        draft.add("Output:", "\n")
+        read_html(page, draft)
+
+
+def _form_of(data: Mapping[str, Any], forms: Sequence[str]) -> str:
+    """Returns the first form of an output that says something, "" if there is none."""
+    texts = (_joined(data.get(form)) for form in forms)
+    return next((text for text in texts if text and not _OBJECT.fullmatch(text)), "")

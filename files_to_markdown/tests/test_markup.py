@@ -52,7 +52,16 @@ LISTS = {
         "| To do:<br>2. a<br>3. b<br>- c |\n|---|",
     ),
 }
+EMPTY = {
+    "title": ("<title></title><p>Hello", "Hello"),
+    "heading": ("<h2><img width=1 height=1></h2>Hello", "Hello"),
+    "item": ("<ul><li> </li></ul>Hello", "Hello"),
+    "heading around a block": ("<h2><p>Hello</p></h2>you", "## Hello\n\nyou"),
+    "item around a block": ("<ul><li><p>Hello</p>you</ul>", "- Hello\nyou"),
+}
+"""Blocks without words have no mark to lend."""
 WORDS = {
+    "quoted": ("He said <q>twelve</q>.", 'He said "twelve".'),
     "power": ("10<sup>6</sup> and 10<sup>-3</sup>", "10^6 and 10^-3"),
     "longer power": ("(a+b)<sup>n + 1</sup>", "(a+b)^(n + 1)"),
     "index": ("H<sub>2</sub>O", "H_2O"),
@@ -73,8 +82,8 @@ WORDS = {
 
 @pytest.mark.parametrize(
     ("page", "shown"),
-    [*CONTROLS.values(), *LISTS.values(), *WORDS.values()],
-    ids=[*CONTROLS, *LISTS, *WORDS],
+    [*CONTROLS.values(), *LISTS.values(), *EMPTY.values(), *WORDS.values()],
+    ids=[*CONTROLS, *LISTS, *EMPTY, *WORDS],
 )
 def test_html_says_what_people_see(page: str, shown: str) -> None:
     assert read(f"<body>{page}").text == shown
@@ -85,6 +94,7 @@ NAMED = {
     "<embed type=video/mp4 src=a>": (Part.RECORDING, 1),
     "<object data=a.pdf></object>": (Part.ATTACHMENT, 1),
     "<iframe src=https://a.example>x</iframe>": (Part.ATTACHMENT, 1),
+    "<frameset><frame src=a.html><frame src=b.html><noframes>b</noframes></frameset>": (Part.ATTACHMENT, 2),
     "<math><mi>a</mi></math>": (Part.EQUATION, 1),
     "<svg><text>40 units</text></svg>": (Part.PICTURE, 1),
 }

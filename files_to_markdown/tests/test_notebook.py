@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from files_to_markdown import formats
 from files_to_markdown.document import Document, Format, LeftOut, Part
 
@@ -14,7 +16,7 @@ CELLS = [
             {"output_type": "stream", "name": "stdout", "text": ["1\n", "2\n"]},
             {"output_type": "display_data", "data": {"image/png": "aGk=", "text/plain": "<Figure size 1>"}},
             {"output_type": "execute_result", "data": {"text/html": "<b>3</b>", "text/plain": ["3"]}},
-            {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": ["\x1b[31mline 1\x1b[0m"]},
+            {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": ["\x1b[31mline 1\x1b[0m", "line 2"]},
         ],
     },
     {"cell_type": "raw", "source": ["```"]},
@@ -44,6 +46,7 @@ Output:
 ```
 KeyError: 'x'
 line 1
+line 2
 ```
 
 ```"""
@@ -66,6 +69,32 @@ def test_older_notebook_keeps_cells_in_worksheets() -> None:
     }
     text = read({"nbformat": 3, "worksheets": [{"cells": [cell, {"cell_type": "markdown", "source": "End"}]}]}).text
     assert text == "```python\n1 + 1\n```\n\nEnd"
+
+
+PAGES = {
+    "page alone": ({"text/html": "<h2>Sum</h2><p>42"}, "Output:\n\n## Sum\n\n42", 0),
+    "plain form that names a class": (
+        {"text/html": ["<b>42</b>"], "text/plain": "<IPython.core.display.HTML object>"},
+        "Output:\n\n42",
+        0,
+    ),
+    "plain form that says something": ({"text/html": "<b>42</b>", "text/plain": "<Axes: >"}, "Output:\n```\n<Axes: >\n```", 0),
+    "chart of a script": ({"text/html": "<div>Sales</div><script>draw()</script>"}, "Output:\n\nSales", 1),
+    "chart of another program": ({"application/vnd.plotly.v1+json": {}}, "", 1),
+    "chart with its data": (
+        {"application/vnd.dataresource+json": {}, "text/html": "<script>a</script>", "text/plain": "a  1"},
+        "Output:\n```\na  1\n```",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_output_without_a_plain_form_is_read_as_a_page_or_named(name: str) -> None:
+    data, shown, pictures = PAGES[name]
+    document = read({"cells": [{"cell_type": "code", "source": "a", "outputs": [{"data": data}]}]})
+    assert document.text == f"```python\na\n```\n\n{shown}".strip()
+    assert document.left_out == ((LeftOut(Part.PICTURE, pictures),) if pictures else ())
 
 
 def test_what_is_no_notebook_stays_a_text() -> None:
