@@ -320,10 +320,19 @@ def _decimals(digits: str, tokens: list[Token]) -> str:
 
 def _scientific(number: Decimal, texts: list[str]) -> str:
     mantissa, exponent = texts[: texts.index("E")], texts[texts.index("E") + 1 :]
-    places = sum(text in _PLACES for text in mantissa[mantissa.index(".") :] if text) if "." in mantissa else 0
-    digits, _, power = f"{number:.{places}E}".partition("E")
+    point = mantissa.index(".") if "." in mantissa else len(mantissa)
+    before, places = (sum(text in _PLACES for text in part if text) for part in (mantissa[:point], mantissa[point:]))
+    digits, power = _scaled(number, places, max(1, before))
     width = max(1, sum(text in _PLACES for text in exponent if text))
-    return f"{digits}E{power[0]}{power[1:].lstrip('0').rjust(width, '0')}"
+    return f"{digits}E{'-' if power < 0 else '+'}{abs(power):0{width}}"
+
+
+def _scaled(number: Decimal, places: int, step: int) -> tuple[str, int]:
+    """Returns the digits before E and the power behind it, which is a multiple of `step`: of three, as engineers do."""
+    power = number.adjusted() // step * step if number else 0
+    digits = f"{number.scaleb(-power):.{places}f}"
+    # 999.96 becomes 1000.0.
+    return (digits, power) if len(digits.partition(".")[0]) <= step else _scaled(Decimal(1).scaleb(power + step), places, step)
 
 
 def _fraction(number: Decimal, tokens: list[Token], texts: list[str]) -> str:

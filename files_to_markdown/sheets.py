@@ -86,8 +86,13 @@ def _written(cell: Cell, code: str, *, is_1904: bool) -> str:
         return str(cell).upper()
     if isinstance(cell, int | float):
         return general(cell) if code == GENERAL else shown(cell, code, is_1904=is_1904)
+    if isinstance(cell, time):
+        cell = datetime.combine(date.min, cell) - datetime.min
+        code = "hh:mm:ss" if code == GENERAL else code
+    if isinstance(cell, timedelta):
+        return shown(cell / timedelta(days=1), "[h]:mm:ss" if code == GENERAL else code, is_1904=is_1904)
     if isinstance(cell, datetime):
-        return cell.isoformat(" ").removesuffix(" 00:00:00")
+        return cell.isoformat(" ", "seconds").removesuffix(" 00:00:00")
     return code if _is_error(cell, code) else str(cell)
 
 

@@ -10,7 +10,7 @@ from files_to_markdown.cell_formats import cell_formats
 from files_to_markdown.document import CPU_S, Document, Format, LeftOut, Part
 from files_to_markdown.tests.test_outlook import compound
 
-CODES = ("General", "0.0%", "00000", '#,##0.00 "€"', '"Q"0')
+CODES = ("General", "0.0%", "00000", '#,##0.00 "€"', '"Q"0', "[h]:mm", "h:mm")
 
 
 def record(kind: int, content: bytes = b"") -> bytes:
@@ -56,13 +56,15 @@ def read(*sheets: bytes) -> Document:
     return formats.read(Format.OLE, compound({"Workbook": stream(*sheets)}))
 
 
-SHARE, DIGITS, MONEY, QUARTER = range(1, 5)
+SHARE, DIGITS, MONEY, QUARTER, HOURS, CLOCK = range(1, 7)
 DIVIDED = formula(1, b"\2\0\7\0\0\0\xff\xff")
 SHORT = struct.pack("<I", 15 << 2 | 2)
 SHOWN = {
     "a share": (cell(0, 0.155, SHARE), "15.5%"),
     "digits in front": (cell(0, 1234, DIGITS), "01234"),
     "money": (cell(0, 1234.5, MONEY), "1,234.50 €"),
+    "hours of days": (cell(0, 2.5, HOURS), "60:00"),
+    "a time of day": (cell(0, 0.75, CLOCK), "18:00"),
     "no format": (cell(0, 1234.5, 0), "1234.5"),
     "a style that is missing": (cell(0, 5, 99), "5"),
     "a result": (formula(0, struct.pack("<d", 0.5), SHARE), "50.0%"),
