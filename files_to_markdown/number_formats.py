@@ -332,7 +332,11 @@ def _scaled(number: Decimal, places: int, step: int) -> tuple[str, int]:
     power = number.adjusted() // step * step if number else 0
     digits = f"{number.scaleb(-power):.{places}f}"
     # 999.96 becomes 1000.0.
-    return (digits, power) if len(digits.partition(".")[0]) <= step else _scaled(Decimal(1).scaleb(power + step), places, step)
+    return (
+        (digits, power)
+        if len(digits.partition(".")[0]) <= step
+        else _scaled(Decimal(1).scaleb(power + step), places, step)
+    )
 
 
 def _fraction(number: Decimal, tokens: list[Token], texts: list[str]) -> str:

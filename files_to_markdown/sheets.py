@@ -12,7 +12,7 @@ from typing import Any
 from olefile import MAGIC
 
 from files_to_markdown.cell_formats import ERRORS, CellFormats, SheetFormats, cell_formats
-from files_to_markdown.document import MAX_DOCUMENT_BYTES, Draft, Obstacle, Part, Unreadable
+from files_to_markdown.document import MAX_CHARS, MAX_DOCUMENT_BYTES, Draft, Obstacle, Part, Unreadable
 from files_to_markdown.number_formats import GENERAL, general, shown
 
 _GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
@@ -106,7 +106,12 @@ def read_csv(text: str, draft: Draft) -> None:
     is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
     # A quote that never ends makes one cell of all that follows.
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
-    draft.table(_csv_rows(rest, said) if is_said else _csv_rows(text, _delimiter(text)))
+    text, delimiter = (rest, said) if is_said else (text, _delimiter(text))
+    if '\\"' in text:
+        # Databases and PHP write a quote within a cell so, where others write it twice. No text has NUL any more.
+        doubled = text.replace("\\\\", "\0").replace('\\"', '\\""').replace("\0", "\\\\")
+        text = max(text, doubled, key=lambda one: _regularity(one, delimiter))
+    draft.table(_csv_rows(text, delimiter))
 
 
 def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
@@ -115,12 +120,13 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
 
 def _delimiter(text: str) -> str:
     """Returns the delimiter that gives most rows the same number of cells, and more than one."""
-
-    def regularity(delimiter: str) -> float:
-        sniffed = zip(range(100), _csv_rows(text, delimiter), strict=False)
-        widths = Counter(len(row) for _, row in sniffed if row)
-        return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())
-
     # The first one of equals: commas also stand within numbers and sentences.
-    best = max(_DELIMITERS, key=regularity)
-    return best if regularity(best) else ","
+    best = max(_DELIMITERS, key=lambda delimiter: _regularity(text, delimiter))
+    return best if _regularity(text, best) else ","
+
+
+def _regularity(text: str, delimiter: str) -> float:
+    """Returns the share of rows that have the same number of cells, and more than one."""
+    sniffed = zip(range(100), _csv_rows(text[:MAX_CHARS], delimiter), strict=False)
+    widths = Counter(len(row) for _, row in sniffed if row)
+    return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())

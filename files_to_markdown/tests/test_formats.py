@@ -29,9 +29,23 @@ def text(kind: Format, content: bytes) -> str:
         ('a,"two\nlines",\nb,"x | y",,\n', "| a | two<br>lines |\n|---|---|\n| b | x \\| y |"),
         ('a,b\n"c,d\ne,f\n', "| a | b |\n|---|---|\n| c,d<br>e,f |"),
         ('a, b\n1, "c, d"\n', "| a | b |\n|---|---|\n| 1 | c, d |"),
+        ('a,b\n1,"x \\"y\\", z"\n2,"C:\\\\"\n', '| a | b |\n|---|---|\n| 1 | x \\"y\\", z |\n| 2 | C:\\\\ |'),
+        ('a,b\n"C:\\",1\n"D:\\",2\n', "| a | b |\n|---|---|\n| C:\\ | 1 |\n| D:\\ | 2 |"),
         ("", ""),
     ],
-    ids=["semicolons", "tabs", "quoted", "said", "one column", "lines and bars", "open quote", "spaces", "empty"],
+    ids=[
+        "semicolons",
+        "tabs",
+        "quoted",
+        "said",
+        "one column",
+        "lines and bars",
+        "open quote",
+        "spaces",
+        "escapes",
+        "folders",
+        "empty",
+    ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_dialect_of_csv_is_guessed(content: str, rows: str, encoding: str) -> None:

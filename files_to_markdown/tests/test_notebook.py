@@ -16,7 +16,12 @@ CELLS = [
             {"output_type": "stream", "name": "stdout", "text": ["1\n", "2\n"]},
             {"output_type": "display_data", "data": {"image/png": "aGk=", "text/plain": "<Figure size 1>"}},
             {"output_type": "execute_result", "data": {"text/html": "<b>3</b>", "text/plain": ["3"]}},
-            {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": ["\x1b[31mline 1\x1b[0m", "line 2"]},
+            {
+                "output_type": "error",
+                "ename": "KeyError",
+                "evalue": "'x'",
+                "traceback": ["\x1b[31mline 1\x1b[0m", "line 2"],
+            },
         ],
     },
     {"cell_type": "raw", "source": ["```"]},
@@ -78,7 +83,11 @@ PAGES = {
         "Output:\n\n42",
         0,
     ),
-    "plain form that says something": ({"text/html": "<b>42</b>", "text/plain": "<Axes: >"}, "Output:\n```\n<Axes: >\n```", 0),
+    "plain form that says something": (
+        {"text/html": "<b>42</b>", "text/plain": "<Axes: >"},
+        "Output:\n```\n<Axes: >\n```",
+        0,
+    ),
     "chart of a script": ({"text/html": "<div>Sales</div><script>draw()</script>"}, "Output:\n\nSales", 1),
     "chart of another program": ({"application/vnd.plotly.v1+json": {}}, "", 1),
     "chart with its data": (
