@@ -178,6 +178,20 @@ async def test_unreadable_conversation_is_a_gap(direct: bool, method: str) -> No
     assert [(message.ts, message.text, message.after_gap) for message in read] == [(asked.ts, "?", True)]
 
 
+async def test_message_that_is_ours_or_gone_is_none() -> None:
+    sandbox = quiet()
+    async with opened(sandbox) as workspace:
+        theirs, deleted = [await sandbox.say("ada", "general", text) for text in ("one", "two")]
+        await sandbox.say("grace", "general", "a reply", deleted)
+        await sandbox.delete("general", deleted)
+        ours = await workspace.surfaces.tell_channel("C0GENERAL", {"text": "three"})
+        found = [
+            await workspace.history.message(sandbox.team_id, "C0GENERAL", ts)
+            for ts in (theirs, deleted, ours, "1.000000")
+        ]
+    assert [message and message.text for message in found] == ["one", None, None, None]
+
+
 async def test_app_messages_are_read_under_the_apps_name() -> None:
     sandbox = quiet()
     async with reading(sandbox) as history:

@@ -588,8 +588,16 @@ class TestToolCalls:
                 [0],
             ),
             (CHAT, "* tools[1].function_declarations[0].parameters: missing field.", [0, 2]),
+            (CHAT, "Invalid schema for function 'srv__b': In context=('properties', 'tools[0]'), 'oneOf'.", [0, 2]),
         ],
-        ids=["anthropic", "openai", "openai, by its place", "gemini", "gemini, each in a list of its own"],
+        ids=[
+            "anthropic",
+            "openai",
+            "openai, by its place",
+            "gemini",
+            "gemini, each in a list of its own",
+            "by its name, beside what looks like a place",
+        ],
     )
     async def test_tool_that_a_refusal_names_costs_no_other_tool(
         self, vendor: VendorServer, api: VendorApi, message: str, left: list[int]
@@ -658,8 +666,9 @@ class TestToolCalls:
             ("The number of function declarations exceeds the maximum of 4.", 4),
             ("You may provide at most 4 tools.", 4),
             ("Too many tools.", 4),
+            ("Too many tools: more than the limit were sent, 9. The maximum is 4.", 4),
         ],
-        ids=["openai", "gemini", "at most", "no number: half"],
+        ids=["openai", "gemini", "at most", "no number: half", "as many as were sent, and the most"],
     )
     async def test_tools_that_are_too_many_are_the_first_ones_that_may_be_sent(
         self, vendor: VendorServer, message: str, most: int

@@ -6,11 +6,13 @@ import pytest
 
 from bot.core.choices import (
     LABEL_CHARS,
+    MAX_CHOICES,
     MAX_CHOICE_CHARS,
     MAX_QUESTION_CHARS,
     NAME,
     Choices,
     choice_named,
+    listed,
     marked,
     offered,
     value_of,
@@ -43,6 +45,13 @@ def test_list_goes_where_buttons_show_each_choice_and_comes_back_with_a_mark() -
     assert without_listed(Choices(QUESTION, long).markdown, long) == Choices(QUESTION, long).markdown
     assert marked(text, "Staging", "✓") == text.replace("1. Staging", "1. Staging ✓")
     assert marked(text, "Nowhere", "✓") == text
+
+
+def test_each_of_the_most_choices_is_marked_and_no_line_above_them() -> None:
+    names = tuple(f"Region {number}" for number in range(1, MAX_CHOICES + 1))
+    text = f"1. Elsewhere\n{listed(names)}"
+    assert [marked(text, name, "✓") for name in names] == [text.replace(name, f"{name} ✓") for name in names]
+    assert marked(text, "Elsewhere", "✓") == text
 
 
 def test_characters_that_hide_or_reorder_text_are_seen_in_a_choice() -> None:

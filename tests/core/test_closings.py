@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.closings import MAX_CHARS, Closing, closing_in
+from bot.core.closings import MAX_CHARS, MAX_OTHER_WORDS, Closing, closing_in
 
 LABELED = Path(__file__).parents[2] / "benchmarks" / "closings.jsonl"
 THANKS, AGREEMENT, IN_DOUBT = Closing.THANKS, Closing.AGREEMENT, Closing.IN_DOUBT
@@ -73,7 +73,12 @@ THANKS, AGREEMENT, IN_DOUBT = Closing.THANKS, Closing.AGREEMENT, Closing.IN_DOUB
         ("oh", None),
         ("thanks for the link can you open it", None),
         ("it worked till today", None),
-        ("thanks " * 30, None),
+        ("thanks, " + "word " * MAX_OTHER_WORDS, IN_DOUBT),
+        ("thanks, " + "word " * (MAX_OTHER_WORDS + 1), None),
+        ("thanks for " + "word " * MAX_OTHER_WORDS, THANKS),
+        ("thanks for " + "word " * (MAX_OTHER_WORDS + 1), None),
+        ("thanks" + "!" * (MAX_CHARS - 6), THANKS),
+        ("thanks" + "!" * (MAX_CHARS - 5), None),
     ],
 )
 def test_closing_by_its_words(text: str, closing: Closing | None) -> None:

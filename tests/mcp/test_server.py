@@ -1,6 +1,8 @@
 """MCP servers: started when needed, called once, reached again after they died, and ended with us."""
 
 import asyncio
+import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -451,6 +453,23 @@ class TestCalls:
             call.cancel()
         await asyncio.wait(calling)
 
+    async def test_call_that_waits_for_its_turn_spends_its_time(
+        self, raw: RawServer, server: McpServer, clock: HurriedClock
+    ) -> None:
+        raw.script([tool("it")], {"it": {"sleep_s": 600}})
+        await server.tools()
+        calling = [asyncio.create_task(outcome(server, "it")) for _ in range(MAX_CALLS)]
+        await called(raw)
+        waiting = asyncio.create_task(outcome(server, "it", timeout_s=600))
+        await asyncio.sleep(0)
+        clock.ahead_s += 600
+        calling[0].cancel()
+        async with asyncio.timeout(WITHIN_S):
+            assert await waiting is UNKNOWN
+        for call in calling:
+            call.cancel()
+        await asyncio.wait(calling)
+
     async def test_response_that_is_no_json_is_lost_when_the_time_is_up(
         self, raw: RawServer, server: McpServer
     ) -> None:
@@ -479,6 +498,23 @@ class TestCalls:
             async with asyncio.timeout(WITHIN_S):
                 while raw.is_alive:  # noqa: ASYNC110 another process ends
                     await asyncio.sleep(0.01)
+
+    async def test_server_that_dies_now_and_then_is_reached_again_at_once(
+        self, raw: RawServer, server: McpServer, clock: HurriedClock
+    ) -> None:
+        raw.script([tool("die")], {"die": {"die": True}})
+        for _ in range(3):
+            assert [tool.name for tool in await server.tools()] == ["die"]
+            clock.ahead_s += STABLE_S
+            assert await outcome(server, "die") is UNKNOWN
+
+    async def test_server_that_is_found_dead_is_reached_again_for_its_list(
+        self, raw: RawServer, server: McpServer
+    ) -> None:
+        raw.script([tool("it")])
+        await server.tools()
+        os.kill(raw.pid, signal.SIGKILL)
+        assert [tool.name for tool in await server.tools(max_age_s=0)] == ["it"]
 
     async def test_no_call_is_made_while_the_server_is_down(self, raw: RawServer, server: McpServer) -> None:
         raw.script([], start="die")

@@ -137,11 +137,30 @@ def test_only_one_post_at_a_time_tries_a_longer_burst() -> None:
     assert posts.free_at("C2", POST, 1.0) == 1.0, "six posts are certain now, so this isn't tried in C1"
 
 
-def test_429_holds_back_its_method_in_its_channel() -> None:
+@pytest.mark.parametrize("ends", ["withdrawn", "limited", "answered"])
+def test_post_in_another_channel_ends_no_trial(ends: str) -> None:
     posts = ChannelPosts()
+    for channel_id in ("C1", "C2"):
+        for _ in range(CERTAIN_POSTS):
+            posts.sent(channel_id, 1.0)
+            posts.answered(channel_id, 1.0)
     posts.sent("C1", 1.0)
-    assert not posts.limited("C1", START, 1.0, 7.0)
-    posts.answered("C1", 1.0)
+    posts.sent("C3", 1.0)
+    if ends == "withdrawn":
+        posts.withdrawn("C3")
+    elif ends == "limited":
+        posts.limited("C3", POST, 1.0, 5.0)
+    else:
+        posts.answered("C3", 1.0)
+    assert posts.free_at("C2", POST, 1.0) == 1.25
+
+
+def test_429_holds_back_its_method_in_its_channel_as_long_as_the_longest_says() -> None:
+    posts = ChannelPosts()
+    for retry_after_s in (7.0, 5.0):
+        posts.sent("C1", 1.0)
+        assert not posts.limited("C1", START, 1.0, retry_after_s)
+        posts.answered("C1", 1.0)
     assert [posts.free_at(*call, 1.0) for call in (("C1", START), ("C1", POST), ("C2", START))] == [8.0, 1.0, 1.0]
 
 

@@ -146,6 +146,17 @@ async def test_processes_that_hear_it_at_once_tell_once(processes: Processes) ->
     assert await processes.look(*many, for_s=AGAIN_S) == A_WORKS
 
 
+async def test_refusal_that_comes_while_another_one_is_told_is_told_next(processes: Processes) -> None:
+    process = await processes.start()
+    process.heard("openai/a", KEY)
+    looking = asyncio.create_task(process.look())
+    while not processes.admins.read:  # noqa: ASYNC110 a look, which ends
+        await asyncio.sleep(0)
+    process.heard("openai/a", CREDIT)
+    await looking
+    assert await processes.look(process, for_s=AGAIN_S) == refused(KEY) + refused(CREDIT)
+
+
 async def test_vendor_that_refuses_now_and_then_is_told_of_once(processes: Processes) -> None:
     process = await processes.start()
     read = []
@@ -171,8 +182,9 @@ async def test_admin_who_is_gone_holds_up_nobody(processes: Processes) -> None:
     process = await processes.start()
     processes.admins.problems = [Refused("chat.postMessage", "user_not_found", Refusal.MESSAGE_GONE)]
     process.heard("openai/a", KEY)
-    await process.look()
-    await process.look()
+    for _ in range(2):
+        await process.look()
+        processes.clock.now_s += HOLD_S
     assert processes.admins.read == [("U2", *refused(KEY))]
 
 

@@ -80,6 +80,17 @@ async def test_warning_comes_once_for_those_whom_the_cap_limits_together(
     assert len(accounts.sentences) == warnings
 
 
+@pytest.mark.parametrize(("cap", "warnings"), [("user/day", 2), ("user/month", 1)])
+async def test_warning_comes_once_in_the_period_of_its_cap(stores: Stores, cap: str, warnings: int) -> None:
+    accounts = Accounts()
+    quota = quota_of(stores, f"{cap}=100tokens", accounts)
+    for number in (1, 2):
+        await used(stores, asked(number), 90)
+        await warned(quota, asked(number))
+        await stores.clock.sleep(DAY_S)
+    assert len(accounts.sentences) == warnings
+
+
 async def test_nobody_is_warned_below_four_fifths_and_the_warning_still_comes_then(stores: Stores) -> None:
     accounts = Accounts()
     quota = quota_of(stores, "user/day=100tokens", accounts)

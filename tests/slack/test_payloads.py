@@ -31,6 +31,7 @@ from handlers.payloads import (
     invocation_of_command,
     invocation_of_shortcut,
     is_by,
+    is_stream_end,
     join_of,
     message_of,
     message_of_shortcut,
@@ -291,6 +292,29 @@ def test_channel_in_view_is_parsed(name: str, channel: str) -> None:
 @pytest.mark.parametrize("name", ["app_context_changed", "app_context_changed_with_user"])
 def test_viewer_is_the_person_in_whose_name_the_event_came(name: str) -> None:
     assert viewer_of(load(f"events/{name}")) == "U0ADA"
+
+
+def test_first_channel_that_a_context_names_is_in_view() -> None:
+    ids = ("", "C1", "C2")
+    channels = [{"type": "slack#/types/channel_id", "value": id_} for id_ in ids]
+    messages = [{"type": "slack#/types/message_context", "value": {"channel_id": id_}} for id_ in ids]
+    for entities in (channels, messages, [channels[0], *messages], [messages[0], *channels]):
+        assert channel_in_view({"context": {"entities": entities}}) == "C1"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_end"),
+    [
+        ({"streaming_state": "in_progress"}, {"streaming_state": "completed"}, True),
+        (None, {"streaming_state": "completed"}, True),
+        (None, {"streaming_state": "completed", "edited": {"user": "U1", "ts": "1.0"}}, False),
+        ({"streaming_state": "completed"}, {"streaming_state": "completed"}, False),
+        ({"streaming_state": "in_progress"}, {"streaming_state": "in_progress"}, False),
+        ({}, {}, False),
+    ],
+)
+def test_end_of_a_stream_is_told_from_an_edit(before: Any, after: dict[str, Any], is_end: bool) -> None:
+    assert is_stream_end({"previous_message": before, "message": after}) is is_end
 
 
 def test_app_context_of_a_message_names_its_channel() -> None:

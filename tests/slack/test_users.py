@@ -1,7 +1,7 @@
 """People's names and kinds, and who reads a channel, with Slack's answers over real HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from bot.slack.users import (
     READERS_TRUSTED_S,
     ChannelReaders,
     Users,
+    domain_of,
     kind_of,
     name_of,
     zone_of,
@@ -137,6 +138,12 @@ def test_kind_of_a_person_follows_from_what_slack_says(user: Mapping[str, Any], 
 @pytest.mark.parametrize(("subject", "name"), NAMES.values(), ids=NAMES)
 def test_name_is_the_one_that_slack_shows(subject: Mapping[str, Any], name: str) -> None:
     assert name_of(subject) == name
+
+
+@pytest.mark.parametrize(("confirmed", "domain"), [({}, "lab.org"), ({True}, "lab.org"), ({False}, "")])
+def test_domain_is_that_of_an_address_unless_nobody_has_confirmed_it(confirmed: Collection[bool], domain: str) -> None:
+    fields = {"is_email_confirmed": is_confirmed for is_confirmed in confirmed}
+    assert domain_of({"profile": {"email": "ada@sub@Lab.org"}, **fields}) == domain
 
 
 async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: UsersStage) -> None:
@@ -508,6 +515,23 @@ async def test_channel_with_guests_or_other_organizations_has_outsiders(
     stage: UsersStage, channel_id: str, insiders: bool
 ) -> None:
     assert await stage.are_insiders(channel_id) is insiders
+
+
+async def test_channel_with_more_members_than_are_read_has_outsiders(
+    stage: UsersStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    general = stage.sandbox.workspace.channel("C0GENERAL")
+    general.members += stage.arrive(users_module.MAX_PAGES - len(general.members) % users_module.MAX_PAGES)
+    monkeypatch.setattr(users_module, "PEOPLE_PER_PAGE", len(general.members) // users_module.MAX_PAGES)
+    assert await stage.are_insiders("C0GENERAL")
+    general.members += stage.arrive(1, "U0Q")
+    stage.clock.ahead_s += READERS_TRUSTED_S
+    assert not await stage.are_insiders("C0GENERAL")
+
+
+async def test_channel_of_which_slack_names_no_member_has_outsiders(stage: UsersStage) -> None:
+    stage.sandbox.workspace.channel("C0GENERAL").members.clear()
+    assert not await stage.are_insiders("C0GENERAL")
 
 
 async def test_direct_message_has_one_reader(stage: UsersStage) -> None:
