@@ -71,6 +71,10 @@ CHARTS = {
         MONTHS + '<c:dLbls><c:numFmt formatCode="0.00%" sourceLinked="0"/></c:dLbls>' + numbers("val", "0.155", "0.2"),
         *("", "", "15.50% | 20.00%"),
     ),
+    "labels in per cent, beside an axis": (
+        MONTHS + '<c:dLbls><c:numFmt formatCode="0.00%" sourceLinked="0"/></c:dLbls>' + numbers("val", "0.155", "0.2"),
+        *(axes("", "0%"), "", "15.50% | 20.00%"),
+    ),
     "hidden numbers": (MONTHS + numbers("val", "5", "7", code=";;;"), "", "", "5 | 7"),
     "numbers to 15 digits": (MONTHS + numbers("val", "0.30000000000000004", "x"), "", "", "0.3 | x"),
 }
@@ -84,6 +88,18 @@ def test_numbers_of_a_chart_are_shown_in_its_formats(series: str, beside: str, c
     lines = draft.document().text.split("\n")
     assert lines[0] == f"|  | {categories or '2026-05-01 | 2026-06-01'} |"
     assert lines[2] == f"|  | {values or '5 | 7'} |"
+
+
+def test_each_series_has_its_own_categories_and_all_its_numbers() -> None:
+    names = ["ab", "ab", "cd"]
+    series = "".join(f"<c:ser>{numbers('cat', *pair, cache='strCache')}{FIVE}</c:ser>" for pair in names)
+    bubbles = numbers("xVal", "c", "d", cache="strCache") + numbers("yVal", "1", "2") + numbers("bubbleSize", "3", "4")
+    draft = Draft()
+    chart = f"<c:chartSpace {C}><c:plot>{series}<c:ser>{bubbles}</c:ser></c:plot></c:chartSpace>"
+    add_chart(parsed(chart.encode()), draft)
+    shown = ["a | b", "5 | 7", "5 | 7", "c | d", "5 | 7", "1 | 2", "3 | 4"]
+    lines = [line for line in draft.document().text.split("\n") if "---" not in line]
+    assert lines == [f"|  | {row} |" for row in shown]
 
 
 def test_charts_of_office_2016_have_their_formats_beside_their_numbers() -> None:

@@ -44,13 +44,15 @@ NAMES = [
     ('filename="Grüße.pdf"'.encode(), "Grüße.pdf"),
     (b"filename*=utf-8''Gr%C3%BC%C3%9Fe.pdf", "Grüße.pdf"),
     (b'filename="a b.pdf"', "a b.pdf"),
+    (b"filename=a.pdf\nContent-Type: application/pdf; name=b.pdf", "a.pdf"),
 ]
 
 
 @pytest.mark.parametrize(("parameter", "name"), NAMES)
 def test_name_of_an_attachment_is_decoded(parameter: bytes, name: str) -> None:
-    head = b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/pdf\n"
-    mail = head + b"Content-Disposition: attachment; " + parameter + b"\n\nx\n--b--\n"
+    head = b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Disposition: attachment; "
+    kind = b"" if b"Content-Type" in parameter else b"\nContent-Type: application/pdf"
+    mail = head + parameter + kind + b"\n\nx\n--b--\n"
     assert formats.read(Format.MAIL, mail).left_out == (LeftOut(Part.ATTACHMENT, 1, (name,)),)
 
 
@@ -104,6 +106,12 @@ def test_text_of_a_mail_is_read_however_it_travels(mail: str, shown: str) -> Non
             b"Subject: Page\nContent-Type: text/html\n\n<h1>One",
             "Subject: Page\n\n---\n\n# One",
         ),
+        (
+            "a.eml",
+            "message/rfc822",
+            b"Subject: one\nContent-Type: text/plain\nContent-Disposition: attachment; filename=a.txt\n\nwords",
+            "Subject: one\n\n---\n\nwords",
+        ),
         ("a.mhtml", "multipart/related", b"Content-Type: text/html\n\n<p>One", "---\n\nOne"),
     ],
 )
@@ -123,6 +131,15 @@ def test_other_files_of_mails_are_read(name: str, mimetype: str, content: bytes,
 def test_what_holds_a_mails_text_in_another_form_is_named(kind: str, name: str) -> None:
     read = formats.read(Format.MAIL, f"Subject: a\nContent-Type: {kind}\n\nMIIB".encode())
     assert read.left_out == (LeftOut(Part.ATTACHMENT, 1, (name,)),)
+
+
+@pytest.mark.parametrize(("depth", "left_out"), [(5, ()), (6, (LeftOut(Part.ATTACHMENT, 1, ("inmost",)),))])
+def test_mails_are_read_in_five_others(depth: int, left_out: tuple[LeftOut, ...]) -> None:
+    mail = "Subject: inmost\n\nwords"
+    for _ in range(depth):
+        mail = f"Content-Type: message/rfc822\n\n{mail}"
+    read = formats.read(Format.MAIL, mail.encode())
+    assert ("words" in read.text, read.left_out) == (not left_out, left_out)
 
 
 def _nested(depth: int) -> str:

@@ -87,6 +87,10 @@ SHOWN: dict[str, tuple[str, str]] = {
         numbered(*((text, f'lvl="{level}"' + NUMBER.format("arabicPeriod")) for text, level in LEVELS)),
         "1. a\n  1. b\n    1. c\n  2. d\n2. e\n  1. f\n    1. g",
     ),
+    "numbers of another kind begin again": (
+        numbered(("a", NUMBER.format("arabicPeriod")), ("b", NUMBER.format("romanUcPeriod"))),
+        "1. a\nI. b",
+    ),
     "numbers that start elsewhere": (numbered(("a", '><a:buAutoNum type="arabicPlain" startAt="4"/>')), "4 a"),
     "numbers that nobody knows": (numbered(("a", NUMBER.format("hebrew2Minus"))), "- a"),
     "numbers of a shape": (

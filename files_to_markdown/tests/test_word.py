@@ -260,6 +260,10 @@ INLINE: dict[str, tuple[str, str]] = {
     ),
     "a soft hyphen": ("<w:r><w:t>c</w:t><w:softHyphen/><w:t>d</w:t></w:r>", "cd"),
     "struck": (f"{struck('strike', 'Old')}{struck('dstrike', ' price')}{run(' New')}", "~~Old price~~ New"),
+    "signs for Latin letters alone": (
+        "<w:r><w:rPr><w:rFonts w:ascii='Wingdings' w:hAnsi='Arial'/></w:rPr><w:t>\u00fe</w:t></w:r>",
+        "☑",
+    ),
     "struck no more": (struck('strike w:val="0"', "a") + struck('dstrike w:val="false"', "b"), "ab"),
     "old watermark": (f'<w:r><w:pict><v:shape {O}><v:textpath string="DRAFT"/></v:shape></w:pict></w:r>', "DRAFT"),
     "fallback of what nobody draws": (
@@ -308,9 +312,9 @@ STRUCK_STYLES = (
 
 def test_styles_that_strike_are_followed_unless_the_words_say_otherwise() -> None:
     old = struck("rStyle w:val='Old'", "Old")
-    kept = struck("strike w:val='0'", " kept")
+    kept = "".join(struck(f"{kind} w:val='0'", " kept") for kind in ("strike", "dstrike"))
     body = f"<w:p>{old}{run(' New')}</w:p>{paragraph('Done', style='Done').replace('</w:p>', f'{kept}</w:p>')}"
-    assert read(body, styles=STRUCK_STYLES).text == "~~Old~~ New\n\n~~Done~~ kept"
+    assert read(body, styles=STRUCK_STYLES).text == "~~Old~~ New\n\n~~Done~~ kept kept"
 
 
 LONG = {
@@ -344,6 +348,7 @@ def test_end_of_many_notes_is_left_out() -> None:
         (" hyperlink “https://a.example” \\h", "[link](https://a.example)"),
         ('HYPERLINK"https://a.example"', "[link](https://a.example)"),
         (' HYPERLINK \\l "b"', "link"),
+        (' HYPERLINK "https://a.example" "https://b.example"', "[link](https://a.example)"),
     ],
 )
 def test_link_of_a_field_is_read_without_its_switches(code: str, shown: str) -> None:

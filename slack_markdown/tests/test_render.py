@@ -198,6 +198,7 @@ def test_preview_has_no_marks(markdown: str, words: str) -> None:
         ("[![alt](https://i.example/a.png)](https://b.example)", "alt (https://b.example)"),
         ("[https://bank.example](https://evil.example)", "https://bank.example (https://evil.example)"),
         ("[a@b.example](mailto:a@b.example) <https://c.example>", "a@b.example https://c.example"),
+        ("[a page][docs] or [docs][docs]\n\n[docs]: https://a.b", "a page [docs] or docs\n\n[docs]: https://a.b"),
         ("a <b> &amp; c \\* `&amp;`", "a <b> & c * &amp;"),
         ("[the file](https://x.slack.com/files/U1/F012345/a.pdf)", "the file (x.slack.com/files/U1/F012345/a.pdf)"),
         ("", ""),

@@ -6,8 +6,8 @@ import pytest
 
 from bot.core.choices import (
     LABEL_CHARS,
-    MAX_CHOICES,
     MAX_CHOICE_CHARS,
+    MAX_CHOICES,
     MAX_QUESTION_CHARS,
     NAME,
     Choices,

@@ -8,7 +8,7 @@ import pytest
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.reply import blocks as reply_blocks
-from bot.reply.charts import MAX_POINTS, charts_of, has_charts, without_marks
+from bot.reply.charts import MAX_PARTS, MAX_POINTS, charts_of, has_charts, without_marks
 from bot.reply.edits import Post
 from bot.reply.messages import PageView
 from bot.reply.reply import Reply
@@ -114,7 +114,20 @@ def test_table_that_slack_does_not_draw_stays_a_table(table: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [rows(7), SALES, "| a | b |\n|---|---|\n| x | -1 |\n", "| a | b |\n|---|---|\n| x | 0 |\n"]
+    ("table", "kind"),
+    [
+        (rows(MAX_POINTS), "bar"),
+        ("|a|b|c|d|e|f|g|\n|-|-|-|-|-|-|-|\n|x|1|2|3|4|5|6|\n", "line"),
+        (rows(MAX_PARTS), "pie"),
+    ],
+    ids=["rows", "columns", "parts"],
+)
+def test_as_much_as_slack_draws_is_drawn(table: str, kind: str) -> None:
+    assert len(drawn(marked(table, kind))) == 1
+
+
+@pytest.mark.parametrize(
+    "table", [rows(MAX_PARTS + 1), SALES, "| a | b |\n|---|---|\n| x | -1 |\n", "| a | b |\n|---|---|\n| x | 0 |\n"]
 )
 def test_numbers_that_make_no_whole_are_no_pie(table: str) -> None:
     assert drawn(marked(table, "pie")) == []
