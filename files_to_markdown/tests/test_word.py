@@ -312,9 +312,10 @@ STRUCK_STYLES = (
 
 def test_styles_that_strike_are_followed_unless_the_words_say_otherwise() -> None:
     old = struck("rStyle w:val='Old'", "Old")
-    kept = "".join(struck(f"{kind} w:val='0'", " kept") for kind in ("strike", "dstrike"))
-    body = f"<w:p>{old}{run(' New')}</w:p>{paragraph('Done', style='Done').replace('</w:p>', f'{kept}</w:p>')}"
-    assert read(body, styles=STRUCK_STYLES).text == "~~Old~~ New\n\n~~Done~~ kept kept"
+    kept = struck("strike w:val='0'", " kept")
+    new = "".join(struck(f"rStyle w:val='Old'/><w:{kind} w:val='0'", " New") for kind in ("strike", "dstrike"))
+    body = f"<w:p>{old}{new}</w:p>{paragraph('Done', style='Done').replace('</w:p>', f'{kept}</w:p>')}"
+    assert read(body, styles=STRUCK_STYLES).text == "~~Old~~ New New\n\n~~Done~~ kept"
 
 
 LONG = {

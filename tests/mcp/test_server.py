@@ -507,6 +507,9 @@ class TestCalls:
             assert [tool.name for tool in await server.tools()] == ["die"]
             clock.ahead_s += STABLE_S
             assert await outcome(server, "die") is UNKNOWN
+            async with asyncio.timeout(WITHIN_S):
+                while server._keepers:  # noqa: ASYNC110 another process ends
+                    await asyncio.sleep(0.01)
 
     async def test_server_that_is_found_dead_is_reached_again_for_its_list(
         self, raw: RawServer, server: McpServer
