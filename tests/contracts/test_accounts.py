@@ -20,11 +20,14 @@ from bot.accounts.connections import Connections
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, device_code, discovered, known_by
 from bot.accounts.sign_ins import SignIns, Vault
 from bot.core import texts
+from bot.core.calls import SIGN_IN, ToolUse
 from bot.core.conversation import Question, ThreadKey
 from bot.core.outbox import OutboxKind
 from bot.core.schedules import Proposal, Rule
 from bot.errors import StoreError
-from bot.mcp.config import HttpTransport, ServerConfig, SignInConfig
+from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, SignInConfig
+from bot.mcp.server import open_servers
+from bot.mcp.tools import NOT_SIGNED_IN, McpTools
 from bot.services.operations import Probes, serving
 from bot.store import Stores, schema
 from bot.store.accounts import Owner
@@ -368,6 +371,38 @@ async def test_each_person_calls_with_their_own_account_over_a_connection_that_i
     await call("U2")
     assert [held.holds(question, "jira") for question in asked.values()] == [False, True, False]
     await held.close()
+
+
+@pytest.fixture
+async def tools(timed: Stores, clock: ManualClock, jira: SignInServer) -> AsyncIterator[McpTools]:
+    """Yields the tools of a server that everybody in direct messages may use, once they are signed in."""
+    setup = McpSetup((jira.config,), in_direct_messages=("jira",))
+    held = Connections(sign_ins(timed, jira.config), {"jira": jira.config}, clock)
+    async with open_servers(setup.servers, clock) as servers:
+        yield McpTools(setup, servers, timed.tool_pins.pin, timed.channel_settings.read, held)
+    await held.close()
+
+
+async def test_call_with_an_own_account_is_made_with_no_other(
+    timed: Stores, jira: SignInServer, tools: McpTools
+) -> None:
+    ours, question = sign_ins(timed, jira.config), Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
+    await signed_in(ours, jira)
+    [whoami] = [tool for tool in (await tools.definitions(question)).definitions if tool.name == "jira__whoami"]
+    use = ToolUse(question, whoami.name, whoami.definition_hash, {}, timeout_s=30, own_account=whoami.own_account)
+    assert "You are ada." in (await tools.call(use)).text
+    await ours.sign_out(ADA)
+    await ours.close()
+    assert (await tools.call(use)).text == NOT_SIGNED_IN
+
+
+@pytest.mark.parametrize("asker", ["a person", "a bot", "a run"])
+async def test_sign_in_is_offered_to_people_who_are_there(tools: McpTools, asker: str) -> None:
+    question = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?", from_bot=asker == "a bot")
+    question = replace(question, schedule=7) if asker == "a run" else question
+    await tools.definitions(question)
+    offered = [tool.name for tool in (await tools.definitions(question)).definitions]
+    assert offered == ([SIGN_IN] if asker == "a person" else [])
 
 
 async def test_call_that_is_about_to_begin_has_its_connection_while_tokens_are_refreshed(

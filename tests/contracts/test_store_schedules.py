@@ -33,6 +33,7 @@ from bot.core.texts.schedules import already_scheduled
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
+from bot.store.accounts import Owner
 from bot.store.schema import audit_entries, jobs, schedules
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
@@ -179,6 +180,25 @@ async def test_who_changed_anothers_schedule_is_known_until_its_creator_changes_
     ):
         await timed.schedules.change("T1", daily.id, by, replace(DAILY, words=words), RUN_TOKENS, DAY_TOKENS)
         assert (await stored(timed, daily.id)).changed_by == changer
+
+
+@pytest.mark.parametrize(
+    ("agreed", "by", "words", "acts"),
+    [
+        (("jira",), "U1", "Sing.", True),
+        (("jira",), "U2", DAILY.words, True),
+        (("jira",), "U2", "Sing.", False),
+        ((), "U2", DAILY.words, False),
+    ],
+    ids=["the owner's other words", "another's other time", "another's words", "another's wish"],
+)
+async def test_account_acts_for_its_owners_words_alone(
+    timed: Stores, agreed: tuple[str, ...], by: str, words: str, acts: bool
+) -> None:
+    daily = await created(timed, replace(DAILY, accounts=agreed))
+    changed = replace(DAILY, words=words, accounts=("jira",), rule=Rule("UTC", "30 * * * *"))
+    assert await timed.schedules.change("T1", daily.id, by, changed, RUN_TOKENS, DAY_TOKENS)
+    assert await timed.accounts.may_run(Owner("T1", "U1", "jira"), daily.id) is acts
 
 
 async def test_time_that_has_passed_since_it_was_proposed_is_refused(timed: Stores, clock: ManualClock) -> None:

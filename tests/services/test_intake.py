@@ -40,6 +40,17 @@ async def test_denied_question_leaves_no_token(stage: IntakeStage) -> None:
     assert (stage.tokens.kept, await queued(stage.stores)) == ([], 0)
 
 
+async def test_denied_question_is_a_line_of_its_thread(stage: IntakeStage) -> None:
+    """What somebody writes next may be spoken to its writer."""
+    reply = replace(MENTION, thread_ts=MENTION.ts)
+    await stage.intake.receive("Ev1", MENTION)
+    await stage.intake.receive("Ev2", replace(reply, ts="2.0", text="I know", user_id="U2"))
+    stage.accounts.kind_of_all = UserKind.GUEST
+    await stage.intake.receive("Ev3", replace(reply, ts="3.0", user_id="U3"))
+    seen = await stage.stores.participants.at_message(reply.thread, "U1", "4.0")
+    assert [line.writer for line in seen.lines] == ["U1", "", "U2", "U3"]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "asked"),
     [
