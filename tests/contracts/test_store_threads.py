@@ -36,6 +36,25 @@ async def test_only_the_last_lines_are_kept(store: Stores) -> None:
     assert await count(store, thread_lines) == LINES_KEPT
 
 
+async def test_thread_is_a_groups_from_the_earliest_message_that_is_known_on(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    for number in (5, 3, 7):
+        await store.participants.mark_group(THREAD, asked(number).ts)
+    seen = [await store.participants.at_message(THREAD, "U1", asked(number).ts) for number in (2, 3, 4)]
+    assert [found.others for found in seen] == [False, True, True]
+
+
+async def test_last_switch_of_a_thread_holds_and_each_message_switches_once(store: Stores) -> None:
+    switch = store.participants.switch
+    switched = [
+        await switch(THREAD, quiet=quiet, ts=asked(number).ts)
+        for quiet, number in ((True, 3), (True, 3), (False, 2), (False, 4), (True, 3))
+    ]
+    assert switched == [True, False, False, True, False]
+    seen = [await store.participants.at_message(THREAD, "U1", asked(number).ts) for number in (4, 5)]
+    assert [found.quiet for found in seen] == [False, False]
+
+
 async def test_notice_is_claimed_once_per_period_by_all_processes(timed: Stores, clock: ManualClock) -> None:
     claim = timed.notices.claim
     claimed = await asyncio.gather(*(claim("T1", "U1", "denied", 3_600) for _ in range(5)))
