@@ -331,12 +331,10 @@ def _scaled(number: Decimal, places: int, step: int) -> tuple[str, int]:
     """Returns the digits before E and the power behind it, which is a multiple of `step`: of three, as engineers do."""
     power = number.adjusted() // step * step if number else 0
     digits = f"{number.scaleb(-power):.{places}f}"
-    # 999.96 becomes 1000.0.
-    return (
-        (digits, power)
-        if len(digits.partition(".")[0]) <= step
-        else _scaled(Decimal(1).scaleb(power + step), places, step)
-    )
+    if len(digits.partition(".")[0]) > step:
+        # 999.96 becomes 1000.0.
+        return _scaled(Decimal(1).scaleb(power + step), places, step)
+    return digits, power
 
 
 def _fraction(number: Decimal, tokens: list[Token], texts: list[str]) -> str:
