@@ -73,8 +73,15 @@ async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def behind_tls(port: int, context: SSLContext) -> AsyncIterator[int]:
     """Yields a port that speaks TLS for another one."""
 
+    opened: list[asyncio.StreamWriter] = []
+    connections: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (task := asyncio.current_task()) is not None:
+            connections.add(task)
+        opened.append(writer)
         behind, to_behind = await asyncio.open_connection("127.0.0.1", port)
+        opened.append(to_behind)
         await asyncio.gather(_forward(reader, to_behind), _forward(behind, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
@@ -82,6 +89,10 @@ async def behind_tls(port: int, context: SSLContext) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for writer in opened:
+            # To close it would take a word of the proxy, which may come when this test's loop has ended.
+            writer.transport.abort()
+        await asyncio.gather(*connections)
 
 
 @pytest.fixture
