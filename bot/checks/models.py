@@ -1,60 +1,25 @@
-"""The checks of `typist check` that concern models, MCP servers and the database.
-
-Each MCP server is started or reached, and lists its tools. The database stays as it is: what is written is removed.
-"""
+"""The checks of `typist check` that concern models: whether each exists, calls tools, or hears."""
 
 import asyncio
 import io
 import logging
-import os
 import re
-import sqlite3
-import time
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import asdict, replace
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import date
 from functools import partial
-from typing import TypeVar
-
-import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.checks import check_texts
-from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, PlannedCheck, fail, ok, run_checks, skipped, warn
-from bot.clock import Clock
-from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, tools_together
+from bot.checks.report import Check, CheckStatus, PlannedCheck, fail, ok, run_checks, warn
 from bot.errors import EndReason, ProviderError
-from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.models.events import Completion, ToolCall
 from bot.models.failures import LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
-from bot.store.database import (
-    ENCODING_FIX,
-    READS,
-    UNSYNCED,
-    answered_within,
-    create_engine,
-    database_file,
-    encoding_problem,
-    reason_of,
-    remedy_for,
-    try_row,
-)
-from bot.store.listening import Report, read_reports
-from bot.store.migrate import UNFIT_FIX, is_known, misfits, read_revision, unfit
-from bot.store.schema import REVISION
-from bot.store.threads import read_chosen_servers
-from bot.store.workers import living
-from files_to_markdown.isolation import others_may_read
 
 TRANSCRIPTION = "transcription"
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -181,229 +146,3 @@ def _silence() -> Sound:
         sound.setframerate(rate)
         sound.writeframes(bytes(2 * rate))
     return Sound("clip.wav", "audio/wav", written.getvalue())
-
-
-MCP_WITHIN_S = 11.0
-"""Longer than a server takes that ignores the newest protocol, and shorter than the bound of any check."""
-
-
-def server_check_id(server: str) -> str:
-    """Returns the id of a server's check."""
-    return f"mcp.{server}"
-
-
-MCP_PLACES = "mcp"
-
-
-class ServerChecks:
-    """Checks the MCP servers: each alone, and what models are offered where several are used together."""
-
-    def __init__(self, setup: McpSetup, clock: Clock, *, has_keys: bool) -> None:
-        self._setup = setup
-        self._has_keys = has_keys
-        self._clock = clock
-        self._tools: dict[str, ServerTools] = {}
-        """Of the servers that have listed theirs."""
-
-    async def server(self, config: ServerConfig) -> Check:
-        """Lists a server's tools with their rules. Rules and tools that have no effect are a warning."""
-        # Only now: they need the extra mcp.
-        from bot.mcp.definitions import DOWN_NO_ANSWER, DOWN_SIGN_IN, offered_names
-        from bot.mcp.server import ServerDown, open_servers
-        from bot.mcp.tools import tools_of
-
-        line = server_check_id(config.name)
-        async with open_servers([config], self._clock) as servers:
-            try:
-                async with asyncio.timeout(MCP_WITHIN_S):
-                    named = offered_names(config.name, await servers.by_name[config.name].tools())
-            except (ServerDown, TimeoutError) as error:
-                is_process = isinstance(config.transport, StdioTransport)
-                fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
-                if str(error) == DOWN_SIGN_IN and isinstance(config.transport, HttpTransport):
-                    return await self._sign_in(config.name, config.transport)
-                return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
-        rules = self._setup.rules
-        tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
-        self._tools[config.name] = tools
-        problems = []
-        if missing := sorted(rules.named_tools(config.name) - named.keys()):
-            problems.append(check_texts.mcp_no_tool(config.name, missing, sorted(named)))
-        broken = sorted(name for name in tools.left_out if named[name].is_broken)
-        if broken:
-            problems.append((check_texts.mcp_broken(config.name, broken), check_texts.MCP_BROKEN_FIX))
-        if too_large := sorted(set(tools.left_out) - set(broken)):
-            problems.append((check_texts.mcp_large(config.name, too_large), check_texts.MCP_LARGE_FIX))
-        if cut := sorted(tool.name for tool in tools.definitions if named[tool.name].is_cut):
-            problems.append((check_texts.mcp_cut(config.name, cut), check_texts.MCP_CUT_FIX))
-        if problems:
-            messages, fixes = zip(*problems, strict=True)
-            return warn(line, "\n".join(messages), " ".join(fixes))
-        return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}))
-
-    async def _sign_in(self, server: str, transport: HttpTransport) -> Check:
-        """Says whether people can sign in to a server, and what is missing. Nothing is registered."""
-        from bot.accounts.oauth import SignInFailed, discovered, known_by
-
-        line = server_check_id(server)
-        try:
-            at = await discovered(transport.url, transport.sign_in.scopes)
-        except SignInFailed as error:
-            return warn(line, check_texts.mcp_no_sign_in(server, str(error)), check_texts.MCP_SIGN_IN_FIX)
-        client_id = known_by(at, transport.sign_in)
-        if not (at.registration_endpoint or client_id):
-            fix = check_texts.mcp_register(at.issuer, transport.sign_in.redirect_uri)
-            return warn(line, check_texts.mcp_registers_nobody(server, at.issuer), fix)
-        if not self._has_keys:
-            return warn(line, check_texts.mcp_needs_key(server, at.issuer), check_texts.BOT_KEYS_FIX)
-        redirect_uri = "" if at.device_authorization_endpoint else transport.sign_in.redirect_uri
-        with_code = bool(transport.sign_in.public_url)
-        return ok(line, check_texts.mcp_sign_in(server, at.issuer, client_id, redirect_uri, with_code=with_code))
-
-    async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Check:
-        """Counts the tools that a model is offered in direct messages and in channels, of all servers there.
-
-        `chosen` returns the servers of the channels that use some. Before the first one does, all servers count.
-        """
-        channels = {check_texts.channel(channel_id): names for channel_id, names in (await chosen()).items()}
-        places: dict[str, Collection[str]] = {check_texts.DIRECT_MESSAGES: self._setup.in_direct_messages}
-        places |= channels or {check_texts.ALL_SERVERS: self._setup.names}
-        alike: dict[tuple[str, ...], list[str]] = {}
-        for place, chosen_names in places.items():
-            servers = tuple(name for name in self._setup.names if name in chosen_names and name in self._tools)
-            alike.setdefault(servers, []).append(place)
-        most, problems = 0, []
-        for servers, named in alike.items():
-            together = tools_together(self._tools[name] for name in servers)
-            most = max(most, len(together.offered))
-            # A server's own line names those that are left out by themselves.
-            alone = {tool for name in servers for tool in self._tools[name].left_out}
-            if too_many := [tool for tool in together.left_out if tool not in alone]:
-                problems.append(check_texts.mcp_too_many(named, together.counts, too_many))
-        if problems:
-            return warn(MCP_PLACES, "\n".join(problems), check_texts.mcp_too_many_fix(MAX_TOOLS, MAX_DEFINITIONS_CHARS))
-        return ok(MCP_PLACES, check_texts.mcp_places(most, MAX_TOOLS))
-
-
-CONNECTION, WRITE, SCHEMA = "database.connection", "database.write", "database.schema"
-CATCH_UP = "database.catch_up"
-
-
-class DatabaseChecks:
-    """Checks one database. Each method is one check; the others build on `connection`."""
-
-    def __init__(self, database_url: str) -> None:
-        self._database_url = database_url
-        self._engine: AsyncEngine | None = None
-
-    async def close(self) -> None:
-        """Disconnects."""
-        if self._engine is not None:
-            await self._engine.dispose()
-
-    async def connection(self) -> Check:
-        """Connects, and asks for the server's version. Raises StoreError for a URL that can't be used."""
-        engine = create_engine(self._database_url)
-        file = database_file(engine.url)
-        if file is not None and not file.exists():
-            # The first start will create it.
-            folder = file.absolute().parent
-            if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-                return ok(CONNECTION, check_texts.database_new_file(file.name))
-            return fail(CONNECTION, check_texts.database_no_folder(file.name), check_texts.DATABASE_FILE_FIX)
-        self._engine = engine
-        try:
-            async with self._begin(READS) as connection:
-                is_sqlite = connection.dialect.name == "sqlite"
-                version = (
-                    sqlite3.sqlite_version if is_sqlite else await connection.scalar(sa.text("SHOW server_version"))
-                )
-                problem = await encoding_problem(connection)
-        except (SQLAlchemyError, OSError) as error:
-            return fail(CONNECTION, check_texts.database_unusable(reason_of(error)), remedy_for(error))
-        if problem:
-            return fail(CONNECTION, problem, ENCODING_FIX)
-        if file is not None and others_may_read(file):
-            return warn(CONNECTION, *check_texts.others_may_read(file.name, f"{file.name}*"))
-        return ok(CONNECTION, check_texts.database(f"{'SQLite' if is_sqlite else 'PostgreSQL'} {version}"))
-
-    async def write(self) -> Check:
-        """Writes a row and removes it, as /readyz does, or a table where there is none yet.
-
-        Tables that aren't this version's are another check's.
-        """
-        if self._engine is None:
-            return skipped(WRITE, check_texts.DATABASE_NOT_WRITTEN)
-        try:
-            async with self._begin(UNSYNCED, commits=True) as connection:
-                if await connection.run_sync(read_revision) is None:
-                    await connection.execute(sa.text("CREATE TABLE typist_check (id INTEGER)"))
-                    await connection.execute(sa.text("DROP TABLE typist_check"))
-                else:
-                    await try_row(connection)
-        except (SQLAlchemyError, OSError) as error:
-            return fail(WRITE, check_texts.write_refused(reason_of(error)), remedy_for(error))
-        return ok(WRITE, check_texts.DATABASE_WRITE)
-
-    async def schema(self) -> Check:
-        """Compares the schema's revision with this version's."""
-        revision, wrong = None, []
-        if self._engine is not None:
-            try:
-                async with self._begin(READS) as connection:
-                    revision = await connection.run_sync(read_revision)
-                    if revision is not None and (revision == REVISION or not is_known(revision)):
-                        wrong = await connection.run_sync(misfits)
-            except (SQLAlchemyError, OSError) as error:
-                return fail(SCHEMA, check_texts.database_unusable(reason_of(error)), remedy_for(error))
-        if revision is None:
-            return ok(SCHEMA, check_texts.SCHEMA_MISSING)
-        if wrong:
-            return fail(SCHEMA, unfit(revision, wrong), UNFIT_FIX)
-        if revision == REVISION:
-            return ok(SCHEMA, check_texts.schema(revision))
-        if is_known(revision):
-            return ok(SCHEMA, check_texts.schema_older(revision, REVISION))
-        return warn(SCHEMA, check_texts.schema_newer(revision), check_texts.SCHEMA_FIX)
-
-    async def chosen_servers(self) -> Mapping[str, Collection[str]]:
-        """Returns the MCP servers of each channel that uses some; none if the database doesn't say."""
-        with suppress(SQLAlchemyError, OSError):
-            return await self._read(read_chosen_servers, {})
-        return {}
-
-    async def living(self) -> int | None:
-        """Returns how many processes run with the database; None if it doesn't say."""
-        with suppress(SQLAlchemyError, OSError):
-            file = database_file(self._engine.url) if self._engine else None
-            return len(await self._read(partial(living, file=file, now=time.time()), []))
-        return None
-
-    async def catch_up(self) -> Check:
-        """Says what was done about the last time without Slack, if there was one."""
-        try:
-            reports: list[Report] = await self._read(read_reports, [])
-        except (SQLAlchemyError, OSError) as error:
-            return fail(CATCH_UP, check_texts.database_unusable(reason_of(error)), remedy_for(error))
-        if not reports:
-            return ok(CATCH_UP, check_texts.NOTHING_CAUGHT_UP)
-        last = max(reports, key=lambda report: report.ends_at)
-        sentence = check_texts.caught_up(last.begins_at, last.ends_at, **asdict(last.tally))
-        return warn(CATCH_UP, sentence, check_texts.CATCH_UP_FIX) if last.tally.unread else ok(CATCH_UP, sentence)
-
-    async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: T) -> T:
-        """Returns what `read` finds, `nothing` if there are no tables yet. Raises SQLAlchemyError and OSError."""
-        if self._engine is None:
-            return nothing
-        async with self._begin(READS) as connection:
-            return nothing if await connection.run_sync(read_revision) is None else await read(connection)
-
-    @asynccontextmanager
-    async def _begin(self, option: str, *, commits: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Yields a transaction with an option, within the time of a check. It is rolled back unless it `commits`."""
-        assert self._engine is not None
-        engine = self._engine.execution_options(**{option: True})
-        async with answered_within(ANSWER_WITHIN_S), engine.connect() as connection, connection.begin() as transaction:
-            yield connection
-            if not commits:
-                await transaction.rollback()

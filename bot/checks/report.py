@@ -13,6 +13,9 @@ from bot.checks import check_texts
 from bot.core.calls import visible
 from bot.errors import TypistError, trace_of
 
+SETTINGS = "settings"
+"""The id of the settings' check: the only one made if they are invalid."""
+
 
 class CheckStatus(StrEnum):
     """What became of a check."""

@@ -40,7 +40,6 @@ BOT_TOKEN, SCOPES_ID, CLOCK = "slack.bot_token", "slack.scopes", "slack.clock"
 APP_TOKEN, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.socket_mode", "slack.same_app"
 CONNECTIONS_ID, USER_GROUPS = "slack.connections", "slack.user_groups"
 MANIFEST = "slack.manifest"
-"""Slack documents "special rate limits" for blocks.validate, and no figure."""
 PROBE_POST, PROBE_EVENT, PROBE_DELETE = "slack.probe_post", "slack.probe_event", "slack.probe_delete"
 
 log = logging.getLogger(__name__)

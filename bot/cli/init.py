@@ -195,11 +195,14 @@ class _Init:
         except SettingsError as error:
             print(*error.problems, sep="\n")
             return False
+        # Only now: it imports Slack's and the vendors' libraries.
+        from bot.cli.check_plan import checked
+
         print(CHECKING)
         in_use, ours = ours, _with_model_of(KEYS.get(variable, ""), ours)
         own = self._checks_of(variable, ours)
         others = {id_ for name in (BOT_TOKEN, APP_TOKEN) if self._has(name) for id_ in self._checks_of(name, ours)}
-        report = asyncio.run(check.checked(ours, only=own | others if variable not in KEYS else own))
+        report = asyncio.run(checked(ours, only=own | others if variable not in KEYS else own))
         for found in report.for_people:
             if found.status is CheckStatus.FAIL or (found.id in own and found.passed):
                 print(*found.lines(), sep="\n")
@@ -255,9 +258,11 @@ class _Init:
 
     async def _finish(self) -> int:
         """Runs `typist check`, sends the only admin a first message, and returns the exit code."""
+        from bot.cli.check_plan import checked
+
         ours = settings.read(self.env, needs_slack=True, needs_model=True)
         print(f"\n{CHECKING}")
-        report = await check.checked(ours)
+        report = await checked(ours)
         print(report.text())
         if not report.is_ok:
             print(f"\n{FIX}")

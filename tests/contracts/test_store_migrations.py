@@ -18,7 +18,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from bot.checks.models import DatabaseChecks
+from bot.checks.database import DatabaseChecks
 from bot.checks.report import CheckStatus
 from bot.core.job import Job
 from bot.errors import StoreError

@@ -24,11 +24,13 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from bot import settings
+from bot.checks import database as database_checks
 from bot.checks import models as model_checks
 from bot.checks import report as all_checks
+from bot.checks import servers as server_checks
 from bot.checks import slack as slack_checks
 from bot.checks.report import Check, CheckReport, CheckStatus, PlannedCheck, ok, run_checks
-from bot.cli.check import checked
+from bot.cli.check_plan import checked
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
 from bot.mcp.config import HttpTransport
@@ -106,7 +108,7 @@ def patient(never: bool) -> Iterator[None]:
         hurry.setattr(slack_checks, "ANSWER_WITHIN_S", hello_s)
         hurry.setattr(all_checks, "WITHIN_S", all_s)
         if never:
-            hurry.setattr(model_checks, "MCP_WITHIN_S", hello_s)
+            hurry.setattr(server_checks, "MCP_WITHIN_S", hello_s)
         yield
 
 
@@ -993,7 +995,7 @@ async def test_a_file_is_not_created(tmp_path: Path) -> None:
 
 
 async def test_a_database_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_checks, "ANSWER_WITHIN_S", 0.3)
+    monkeypatch.setattr(database_checks, "ANSWER_WITHIN_S", 0.3)
     with socket.socket() as standing_still:
         standing_still.bind(("127.0.0.1", 0))
         standing_still.listen()

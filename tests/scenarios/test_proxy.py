@@ -20,7 +20,7 @@ import trustme
 
 from bot import network
 from bot.checks.report import CheckStatus
-from bot.cli.check import checked
+from bot.cli.check_plan import checked
 from bot.core import texts
 from bot.errors import Refused
 from bot.mcp.config import HttpTransport, ServerConfig
