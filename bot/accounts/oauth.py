@@ -264,14 +264,13 @@ async def exchanged(
         "code_verifier": verifier,
         "resource": at.resource,
     }
-    tokens = await _tokens(at, client, asked, server_url)
-    return tokens if tokens.scope else replace(tokens, scope=at.scope)
+    return _tokens_in(await _post(at.token_endpoint, client, asked, server_url), at.scope)
 
 
 async def device_code(at: AuthorizationServer, client: Client, server_url: str) -> DeviceCode:
     """Returns a code for a person to confirm. Raises SignInFailed."""
-    data, headers = _authenticated(client, {"scope": at.scope, "resource": at.resource})
-    answer = await _send("POST", at.device_authorization_endpoint, server_url, data=data, headers=headers)
+    asked = {"scope": at.scope, "resource": at.resource}
+    answer = await _post(at.device_authorization_endpoint, client, asked, server_url)
     if answer.status not in _OK:
         raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
     device = _read(DeviceCode, answer.body)
@@ -284,41 +283,34 @@ async def device_code(at: AuthorizationServer, client: Client, server_url: str) 
 async def confirmed(at: AuthorizationServer, client: Client, code: str, server_url: str) -> Tokens | str:
     """Returns the tokens for a device code, or why there are none yet, as RFC 8628 names it. Raises SignInFailed."""
     asked = {"grant_type": _DEVICE_GRANT, "device_code": code, "resource": at.resource}
-    data, headers = _authenticated(client, asked)
-    answer = await _send("POST", at.token_endpoint, server_url, data=data, headers=headers)
+    answer = await _post(at.token_endpoint, client, asked, server_url)
     refusal = _read(_Refusal, answer.body)
     if refusal is not None and refusal.error in (PENDING, SLOW_DOWN):
         return refusal.error
-    tokens = _tokens_in(answer)
-    return tokens if tokens.scope else replace(tokens, scope=at.scope)
+    return _tokens_in(answer, at.scope)
 
 
 async def refreshed(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> Tokens:
     """Returns new tokens for a refresh token, which may be worth nothing afterwards. Raises SignInFailed."""
     asked = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token, "resource": at.resource}
-    new = await _tokens(at, client, asked, server_url)
-    return replace(new, refresh_token=new.refresh_token or tokens.refresh_token, scope=new.scope or tokens.scope)
+    new = _tokens_in(await _post(at.token_endpoint, client, asked, server_url), tokens.scope)
+    return new if new.refresh_token else replace(new, refresh_token=tokens.refresh_token)
 
 
 async def revoked(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> None:
     """Tells the server that tokens won't be used anymore, where it can be told. Raises SignInFailed."""
     for token in filter(None, (tokens.refresh_token, tokens.access_token) if at.revocation_endpoint else ()):
-        data, headers = _authenticated(client, {"token": token})
-        answer = await _send("POST", at.revocation_endpoint, server_url, data=data, headers=headers)
+        answer = await _post(at.revocation_endpoint, client, {"token": token}, server_url)
         if answer.status == HTTPStatus.BAD_REQUEST and not client.secret:
             # Servers of MCP's SDK want the field of clients without a secret, too.
-            empty = {**data, "client_secret": ""}
-            answer = await _send("POST", at.revocation_endpoint, server_url, data=empty, headers=headers)
+            with_secret = {"token": token, "client_secret": ""}
+            answer = await _post(at.revocation_endpoint, client, with_secret, server_url)
         if answer.status not in _OK:
             raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
 
 
-async def _tokens(at: AuthorizationServer, client: Client, asked: Mapping[str, str], server_url: str) -> Tokens:
-    data, headers = _authenticated(client, asked)
-    return _tokens_in(await _send("POST", at.token_endpoint, server_url, data=data, headers=headers))
-
-
-def _tokens_in(answer: _Answer) -> Tokens:
+def _tokens_in(answer: _Answer, scope: str) -> Tokens:
+    """Returns the tokens of an answer. `scope`: theirs if the server doesn't say it. Raises SignInFailed."""
     refusal = _read(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
         why = _WHY.get(refusal.error) if refusal is not None else None
@@ -331,18 +323,18 @@ def _tokens_in(answer: _Answer) -> Tokens:
         raise SignInFailed("its authorization server's answer can't be read")
     # Some servers say 0 where they mean that they don't know.
     lives_s = min(max(token.expires_in or 0, 0), MAX_LIVES_S) or None
-    return Tokens(token.access_token, token.refresh_token or "", lives_s, token.scope or "")
+    return Tokens(token.access_token, token.refresh_token or "", lives_s, token.scope or scope)
 
 
-def _authenticated(client: Client, asked: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Returns the form and the headers of a request by a client."""
-    data, headers = {**asked, "client_id": client.id}, {}
+async def _post(url: str, client: Client, asked: Mapping[str, str], server_url: str) -> _Answer:
+    """Sends a form as a client, with its secret. Raises SignInFailed."""
+    data, headers = {**asked, "client_id": client.id}, dict[str, str]()
     if client.method == "client_secret_basic":
         pair = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
         headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
     elif client.secret:
         data["client_secret"] = client.secret
-    return data, headers
+    return await _send("POST", url, server_url, data=data, headers=headers)
 
 
 async def _first(urls: list[str], server_url: str, kind: type[M]) -> M | None:

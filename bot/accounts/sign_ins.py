@@ -2,37 +2,31 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import re
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from mcp.client.auth.oauth2 import PKCEParameters
 from mcp.client.auth.utils import issuers_match
 
 from bot.accounts import oauth
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, Tokens
+from bot.accounts.sign_in_servers import SignInServers
+from bot.accounts.vault import Vault
 from bot.accounts.waiting import Still
 from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.sign_in_addresses import CODE_LETTERS
-from bot.mcp.config import HttpTransport, ServerConfig, SignInConfig
+from bot.mcp.config import ServerConfig, SignInConfig
 from bot.store.accounts import REFRESH_S, Accounts, Owner
 from bot.telemetry import OFF, Telemetry
 
-KNOWN_FOR_S = 3_600.0
-"""How long an authorization server's metadata is trusted."""
-REGISTERED_FOR_S = 7 * 24 * 3600
-"""Typist registers itself again after so long: a server that has forgotten it says so only to people, on its page."""
-FAILED_FOR_S = 60.0
-"""How long nobody asks a server again that can't be signed in to."""
 EARLY_S = 60.0
 """Tokens are refreshed so long before they end, or after half their time: a call takes time, and clocks differ."""
 LOOK_AGAIN_S = 0.1
@@ -48,35 +42,6 @@ _CODE_CHARS = 8
 log = logging.getLogger(__name__)
 
 
-class Vault:
-    """Encrypts with the first of some keys, and decrypts with all of them. A secret opens for its owner alone."""
-
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._fernet = MultiFernet([Fernet(key) for key in keys])
-
-    def sealed(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
-        """Returns ciphertext."""
-        return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
-
-    def opened(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
-        """Returns what was sealed; None if it is another's or too old, or if its key is gone."""
-        try:
-            of, content = json.loads(self._fernet.decrypt(secret, max_age_s))
-        except InvalidToken:
-            return None
-        return dict(content) if of == list(owner) else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a server for a while."""
-
-    until: float
-    at: AuthorizationServer | None = None
-    client: Client | None = None
-    problem: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class _Account:
     """What an account's secret says."""
@@ -90,6 +55,11 @@ class _Account:
     def of(cls, content: Mapping[str, Any]) -> "_Account":
         at = AuthorizationServer(**{**content["at"], "methods": tuple(content["at"]["methods"])})
         return cls(at, Client(**content["client"]), Tokens(**content["tokens"]), content["ends_at"])
+
+    @classmethod
+    def begun(cls, content: Mapping[str, Any]) -> "_Account":
+        """Returns the account of a sign-in under way, which has no tokens yet."""
+        return cls.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
 
 
 async def _always() -> bool:
@@ -114,13 +84,8 @@ class SignIns:
         self._accounts = accounts
         self._vault = Vault(keys)
         self._clock = clock
-        self._transports = {
-            server.name: server.transport
-            for server in servers
-            if isinstance(server.transport, HttpTransport) and server.transport.may_want_sign_in
-        }
-        self._known: dict[str, _Known] = {}
-        self._learning: dict[str, asyncio.Lock] = {}
+        self._servers = SignInServers(accounts, self._vault, servers, clock)
+        self._transports = self._servers.transports
         self._under_way: set[asyncio.Task[None]] = set()
         self._telemetry = telemetry
         self._revoking = asyncio.Semaphore(MAX_REVOKING)
@@ -134,7 +99,7 @@ class SignIns:
 
     async def problem(self, server: str) -> str:
         """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can."""
-        return (await self._learned(server)).problem
+        return await self._servers.problem(server)
 
     async def signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
         """Returns those of some servers at which a person has no account that can be opened. Raises StoreError."""
@@ -143,29 +108,30 @@ class SignIns:
 
     async def link(self, owner: Owner, call: str) -> str:
         """Returns the address of the page on which a person signs in, for a call. Raises SignInFailed, StoreError."""
-        known, config = await self._learned(owner.server), self._config(owner.server)
-        if known.at is None or known.client is None:
-            raise SignInFailed(known.problem)
+        (at, client), config = await self._servers.find(owner.server), self._config(owner.server)
         state, pkce = secrets.token_urlsafe(32), PKCEParameters.generate()
-        content = {"at": asdict(known.at), "client": asdict(known.client), "verifier": pkce.code_verifier}
-        secret = self._vault.sealed(self._labels(owner), content)
-        await self._accounts.begin(_hash(state), owner, call, secret)
-        return oauth.authorization_url(known.at, known.client, config.redirect_uri, state, pkce.code_challenge)
+        await self._begin(owner, call, at, client, state, {"verifier": pkce.code_verifier})
+        return oauth.authorization_url(at, client, config.redirect_uri, state, pkce.code_challenge)
 
     async def opened(self, owner: Owner, call: str) -> tuple[str, str]:
         """Returns the address of the page on which a person signs in, for a call, and the code to confirm there.
 
         The code is "" unless the server knows nothing else. Raises SignInFailed and StoreError.
         """
-        known = await self._learned(owner.server)
-        if known.at is None or known.client is None or not known.at.device_authorization_endpoint:
+        at, client = await self._servers.find(owner.server)
+        if not at.device_authorization_endpoint:
             return await self.link(owner, call), ""
-        device = await oauth.device_code(known.at, known.client, self._transports[owner.server].url)
+        device = await oauth.device_code(at, client, self._transports[owner.server].url)
         asked = {"device_code": device.device_code, "interval_s": max(device.interval, 1)}
-        content = {"at": asdict(known.at), "client": asdict(known.client), **asked}
-        secret = self._vault.sealed(self._labels(owner), content)
-        await self._accounts.begin(_hash(secrets.token_urlsafe(32)), owner, call, secret)
+        await self._begin(owner, call, at, client, secrets.token_urlsafe(32), asked)
         return device.url, device.user_code
+
+    async def _begin(
+        self, owner: Owner, call: str, at: AuthorizationServer, client: Client, state: str, own: Mapping[str, Any]
+    ) -> None:
+        """Records a sign-in under way, with what only its kind needs to end it. Raises StoreError."""
+        content = {"at": asdict(at), "client": asdict(client), **own}
+        await self._accounts.begin(_hash(state), owner, call, self._vault.sealed(self._labels(owner), content))
 
     async def _confirmed(self, owner: Owner, call: str, still: Still) -> str:
         """Signs a person in once they have confirmed a code; returns why not, as a sentence, "" if they are.
@@ -184,7 +150,7 @@ class SignIns:
         sealed = self._vault.sealed(self._labels(owner), {**content, "asked_until": until + oauth.WITHIN_S})
         if not await self._accounts.arrive(state, ours, sealed):
             return texts.accounts.STILL_ASKING
-        known = _Account.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
+        known = _Account.begun(content)
         interval_s = content["interval_s"]
         while self._clock.now() < until and await self._accounts.is_open(ours, owner, call) and await still():
             try:
@@ -260,7 +226,7 @@ class SignIns:
         query |= content.get("brought", {}) if content else {}
         if content is None or not query.get("code"):
             return self._is_old(owner)
-        known = _Account.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
+        known = _Account.begun(content)
         try:
             if not _is_from(query.get("iss"), known.at):
                 raise SignInFailed("the address is from another server")
@@ -428,41 +394,6 @@ class SignIns:
 
     def _config(self, server: str) -> SignInConfig:
         return self._transports[server].sign_in
-
-    async def _learned(self, server: str) -> _Known:
-        """Returns what is known of a server, asked for again when that is old. Raises StoreError."""
-        async with self._learning.setdefault(server, asyncio.Lock()):
-            known = self._known.get(server)
-            if known is None or known.until <= self._clock.monotonic():
-                known = self._known[server] = await self._learn(self._transports[server])
-                if known.problem:
-                    log.warning("MCP server %s: nobody can sign in: %s", server, known.problem)
-            return known
-
-    async def _learn(self, transport: HttpTransport) -> _Known:
-        config = transport.sign_in
-        try:
-            at = await oauth.discovered(transport.url, config.scopes)
-            if client_id := oauth.known_by(at, config):
-                client = oauth.given(at, client_id, config.client_secret)
-            else:
-                client = await self._client(at, transport)
-        except SignInFailed as error:
-            return _Known(self._clock.monotonic() + FAILED_FOR_S, problem=str(error))
-        return _Known(self._clock.monotonic() + KNOWN_FOR_S, at, client)
-
-    async def _client(self, at: AuthorizationServer, transport: HttpTransport) -> Client:
-        """Returns Typist's registration: the one on record, or else a new one. Raises SignInFailed, StoreError."""
-        labels = at.issuer, at.device_authorization_endpoint or transport.sign_in.redirect_uri
-        secret = await self._accounts.client(*labels)
-        content = self._vault.opened(labels, secret, REGISTERED_FOR_S) if secret else None
-        if content is not None:
-            return Client(**content)
-        if not at.registration_endpoint:
-            raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
-        client = await oauth.registered(at, transport.sign_in.metadata, transport.url)
-        await self._accounts.register(*labels, self._vault.sealed(labels, asdict(client)))
-        return client
 
 
 def _hash(state: str) -> str:

@@ -14,11 +14,11 @@ from aiohttp import web
 from mcp.shared.auth import OAuthClientInformationFull
 from pydantic import AnyUrl
 
-from bot.accounts import connections
-from bot.accounts import sign_ins as sign_ins_module
+from bot.accounts import connections, sign_in_servers
 from bot.accounts.connections import Connections
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, device_code, discovered, known_by
-from bot.accounts.sign_ins import SignIns, Vault
+from bot.accounts.sign_ins import SignIns
+from bot.accounts.vault import Vault
 from bot.core import texts
 from bot.core.calls import SIGN_IN, ToolUse
 from bot.core.conversation import Question, ThreadKey
@@ -634,7 +634,7 @@ async def test_typist_registers_again_after_a_week(
     assert await sign_ins(timed, jira.config).problem("jira") == ""
     jira.people.clients.clear()
     # The age is that of the ciphertext.
-    monkeypatch.setattr(sign_ins_module, "REGISTERED_FOR_S", -1)
+    monkeypatch.setattr(sign_in_servers, "REGISTERED_FOR_S", -1)
     ours = sign_ins(timed, jira.config)
     await signed_in(ours, jira)
     monkeypatch.undo()

@@ -1,0 +1,94 @@
+"""The servers to which people sign in: where that is, and what Typist is to their authorization servers."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from bot.accounts import oauth
+from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed
+from bot.accounts.vault import Vault
+from bot.clock import Clock
+from bot.mcp.config import HttpTransport, ServerConfig
+from bot.store.accounts import Accounts
+
+KNOWN_FOR_S = 3_600.0
+"""How long an authorization server's metadata is trusted."""
+REGISTERED_FOR_S = 7 * 24 * 3600
+"""Typist registers itself again after so long: a server that has forgotten it says so only to people, on its page."""
+FAILED_FOR_S = 60.0
+"""How long nobody asks a server again that can't be signed in to."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a server for a while: what people sign in with, or why they can't."""
+
+    until: float
+    found: tuple[AuthorizationServer, Client] | None = None
+    problem: str = ""
+
+
+class SignInServers:
+    """Looks servers up, registers Typist where it must be, and remembers both."""
+
+    def __init__(self, accounts: Accounts, vault: Vault, servers: Iterable[ServerConfig], clock: Clock) -> None:
+        self._accounts = accounts
+        self._vault = vault
+        self._clock = clock
+        self.transports = {
+            server.name: server.transport
+            for server in servers
+            if isinstance(server.transport, HttpTransport) and server.transport.may_want_sign_in
+        }
+        """How they are reached, by name."""
+        self._known: dict[str, _Known] = {}
+        self._learning: dict[str, asyncio.Lock] = {}
+
+    async def problem(self, server: str) -> str:
+        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can."""
+        return (await self._learned(server)).problem
+
+    async def find(self, server: str) -> tuple[AuthorizationServer, Client]:
+        """Returns where people sign in to a server, and what Typist is there. Raises SignInFailed, StoreError."""
+        known = await self._learned(server)
+        if known.found is None:
+            raise SignInFailed(known.problem)
+        return known.found
+
+    async def _learned(self, server: str) -> _Known:
+        """Returns what is known of a server, asked for again when that is old."""
+        async with self._learning.setdefault(server, asyncio.Lock()):
+            known = self._known.get(server)
+            if known is None or known.until <= self._clock.monotonic():
+                known = self._known[server] = await self._learn(self.transports[server])
+                if known.problem:
+                    log.warning("MCP server %s: nobody can sign in: %s", server, known.problem)
+            return known
+
+    async def _learn(self, transport: HttpTransport) -> _Known:
+        config = transport.sign_in
+        try:
+            at = await oauth.discovered(transport.url, config.scopes)
+            if client_id := oauth.known_by(at, config):
+                client = oauth.given(at, client_id, config.client_secret)
+            else:
+                client = await self._client(at, transport)
+        except SignInFailed as error:
+            return _Known(self._clock.monotonic() + FAILED_FOR_S, problem=str(error))
+        return _Known(self._clock.monotonic() + KNOWN_FOR_S, (at, client))
+
+    async def _client(self, at: AuthorizationServer, transport: HttpTransport) -> Client:
+        """Returns Typist's registration: the one on record, or else a new one. Raises SignInFailed, StoreError."""
+        labels = at.issuer, at.device_authorization_endpoint or transport.sign_in.redirect_uri
+        secret = await self._accounts.client(*labels)
+        content = self._vault.opened(labels, secret, REGISTERED_FOR_S) if secret else None
+        if content is not None:
+            return Client(**content)
+        if not at.registration_endpoint:
+            raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
+        client = await oauth.registered(at, transport.sign_in.metadata, transport.url)
+        await self._accounts.register(*labels, self._vault.sealed(labels, asdict(client)))
+        return client

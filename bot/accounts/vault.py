@@ -1,0 +1,26 @@
+"""Encrypts what is recorded of people's accounts."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+
+class Vault:
+    """Encrypts with the first of some keys, and decrypts with all of them. A secret opens for its owner alone."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._fernet = MultiFernet([Fernet(key) for key in keys])
+
+    def sealed(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
+        """Returns ciphertext."""
+        return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
+
+    def opened(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
+        """Returns what was sealed; None if it is another's or too old, or if its key is gone."""
+        try:
+            of, content = json.loads(self._fernet.decrypt(secret, max_age_s))
+        except InvalidToken:
+            return None
+        return dict(content) if of == list(owner) else None
