@@ -53,8 +53,9 @@ from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
 from bot.services.quota import CapNotices, CapSettings, Quota
 from bot.services.reply_actions import ReplyActions
+from bot.services.schedule_tool import ScheduleTool
 from bot.services.scheduled_runs import ScheduledRuns
-from bot.services.schedules import Schedules, ScheduleTool
+from bot.services.schedules import Schedules
 from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts, Reactions
 from bot.services.steps import Steps, StepSettings
 from bot.services.tool_calls import Toolbox, ToolCalls, Tools, expire_approvals

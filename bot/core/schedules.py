@@ -488,3 +488,13 @@ def run_id(schedule_id: int, due_at: float) -> str:
 def due_at_of(view_id: str) -> float:
     """Returns the due time of a run by its id."""
     return float(view_id.rpartition(":")[2])
+
+
+def may_change(schedule: Schedule, user_id: str, admins: frozenset[str]) -> bool:
+    """Returns whether a person may change a schedule."""
+    return user_id == schedule.user_id or user_id in admins
+
+
+def min_gap_minutes(user_id: str, admins: frozenset[str]) -> int:
+    """Returns how often a person's schedules may run."""
+    return ADMIN_GAP_MINUTES if user_id in admins else MEMBER_GAP_MINUTES

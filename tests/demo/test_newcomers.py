@@ -5,14 +5,14 @@ import pytest
 from bot.core import texts
 from bot.core.conversation import File
 from bot.core.files import OpenedFile, Unread, file_label
-from bot.services import schedules
+from bot.services import schedule_tool
 from demo.newcomers import NO_MODEL, first_answer
 from demo.scenes import LAUNCH, READ_TOOL, SCHEDULE_TOOL
 from files_to_markdown.document import Document
 from slack_sandbox.sample_workspace import Post
 from tests.demo.test_scripted_model import read
 
-HERE = f"{schedules.DEFINITION.description} Scheduled here now: number 3, every day at 8:00 AM; number 12, {{}}."
+HERE = f"{schedule_tool.DEFINITION.description} Scheduled here now: number 3, every day at 8:00 AM; number 12, {{}}."
 TOOLS = {READ_TOOL: "", SCHEDULE_TOOL: HERE.format("weekdays at 9:00 AM")}
 CAN_DO, GREETING, NO_NEWS = "Mention me in a channel", "Hi! Ask me", "I can't look that up."
 READING, NO_FILE = "I'll read what was said here.", "I see no file."
@@ -93,7 +93,9 @@ def test_another_time_changes_the_newest_schedule(message: str, rule: str, cron:
     assert answer
     assert answer.call
     assert answer.call.arguments == {"number": 12, "cron": cron}
-    nothing = first_answer(message, {SCHEDULE_TOOL: f"{schedules.DEFINITION.description} {schedules.NOTHING_HERE}"})
+    nothing = first_answer(
+        message, {SCHEDULE_TOOL: f"{schedule_tool.DEFINITION.description} {schedule_tool.NOTHING_HERE}"}
+    )
     assert nothing
     assert (nothing.text.startswith("Nothing is scheduled here"), nothing.call) == (True, None)
 

@@ -1,0 +1,217 @@
+"""The tool by which a model proposes a schedule, a change of one, or its end, and what the asker's agreement does.
+
+The asker agrees to what the card shows (bot/slack/cards.py). What people do with schedules afterwards is in
+schedules.py.
+"""
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from bot.clock import insist
+from bot.core import texts
+from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, ToolUse, as_data, own_tool, visible
+from bot.core.conversation import Question, is_direct
+from bot.core.prompt import one_line
+from bot.core.schedules import (
+    MAX_IN_CHANNEL,
+    MAX_OF_MEMBER,
+    MAX_WORDS_CHARS,
+    Schedule,
+    UnusableRule,
+    may_change,
+    min_gap_minutes,
+    proposal_of,
+)
+from bot.models.prompt import Offered, Permission, Reading, ToolRule
+from bot.reply.workspace import Workspace
+from bot.store import Stores
+
+log = logging.getLogger(__name__)
+
+DEFINITION = replace(
+    own_tool(
+        SCHEDULE,
+        "Proposes a schedule for this conversation: what you do here by yourself at set times, or once later. Or "
+        "proposes to change or stop one by its number: “make it ten instead” is a change. Call it only if the asker "
+        "wants that in their own message. They see a card and decide; until then, nothing changes. Without arguments, "
+        "it proposes nothing, and returns what each schedule here does, and whose it is.",
+        {
+            "type": "object",
+            "properties": {
+                "words": {
+                    "type": "string",
+                    "description": "What to do each time, without the times. Complete in itself, in the asker's "
+                    f"language, at most {MAX_WORDS_CHARS} characters",
+                },
+                "cron": {
+                    "type": "string",
+                    "description": "Five fields, such as 0 9 * * 1-5. At most hourly. "
+                    "They can't say every other week, and the asker must choose: 0 9 * * TUE, 0 9 * * TUE#1,TUE#3, or "
+                    "0 9 1,15 * *",
+                },
+                "at": {"type": "string", "description": "In place of cron, one time: 2026-12-10T09:00"},
+                "zone": {"type": "string", "description": "An IANA zone, if the asker names another one than theirs"},
+                "only_if_changed": {
+                    "type": "boolean",
+                    "description": "Whether to skip a run if nobody has written here since the last one",
+                },
+                "number": {"type": "integer", "description": "The schedule to change or stop; what you omit stays"},
+                "stop": {"type": "boolean", "description": "Whether to stop the schedule with this number for good"},
+            },
+            "additionalProperties": False,
+        },
+        is_dispensable=True,
+    ),
+    rule=ToolRule(Permission.ASK),
+)
+
+# What the model reads of a call.
+NOTHING_HERE = "Nothing is scheduled here."
+NOT_SIGNED_IN = "The asker isn't signed in to {servers}, so runs can't use an account there."
+NO_ZONE = "Slack doesn't say in which time zone the asker is. Ask them, and name it as the zone."
+
+_WHEN = {"cron", "at"}
+
+
+@dataclass(frozen=True)
+class ScheduleTool:
+    """Has models propose schedules to members, and creates those that the asker agrees to."""
+
+    stores: Stores
+    workspace: Workspace
+    admins: frozenset[str]
+    servers: Sequence[str] = ()
+    """The MCP servers at which people may have accounts of their own."""
+
+    async def definitions(self, question: Question) -> Offered:
+        """Returns the tool for a person's question. No run of a schedule proposes another one."""
+        user_id, (team_id, channel_id) = question.user_id, question.thread.place
+        if question.schedule is not None or question.from_bot:
+            return Offered()
+        standing = partial(self.stores.schedules.standing, team_id, channel_id)
+        here = await insist(standing, self.stores.clock, "schedules not read")
+        names = await self.workspace.users.names((user_id, *(one.user_id for one in here)))
+        zone = self.workspace.users.zones((user_id,)).get(user_id)
+        own = partial(self.stores.accounts.of, team_id, user_id)
+        accounts = await insist(own, self.stores.clock, "accounts not read") if self.servers else ()
+        signed_in = [account.server for account in accounts]
+        prepared = partial(self._prepared, user_id, zone.key if zone else "", here, names, signed_in)
+        described = f"{DEFINITION.description}{_listed_for_model(here)}"
+        parameters = _with_accounts(self.servers) if self.servers else DEFINITION.parameters
+        return Offered((replace(DEFINITION, description=described, parameters=parameters, prepared=prepared),))
+
+    def _prepared(
+        self,
+        user_id: str,
+        zone: str,
+        here: Sequence[Schedule],
+        names: Mapping[str, str],
+        signed_in: Sequence[str],
+        arguments: Mapping[str, Any],
+    ) -> Mapping[str, Any] | str:
+        """Returns a proposal's arguments in one form, with its next times; or what the model reads in its place."""
+        if not arguments:
+            return _shown_to_model(here, names)
+        now, number = self.stores.clock.now(), arguments.get("number") or 0
+        changed = next((one for one in here if one.id == number), None)
+        if number and changed is None:
+            return texts.schedules.nothing_to_stop(str(number))
+        if changed is not None and not may_change(changed, user_id, self.admins):
+            return texts.schedules.NOT_YOUR_SCHEDULE
+        if changed is not None and arguments.get("stop") is True:
+            return {**changed.as_proposal.arguments, "number": changed.id, "stop": True}
+        if not (zone or arguments.get("zone") or changed):
+            return NO_ZONE
+        if changed is not None and changed.user_id != user_id:
+            # Only its creator agrees to the use of an account.
+            arguments = {**arguments, "accounts": []}
+        try:
+            gap = min_gap_minutes(user_id, self.admins)
+            proposal = proposal_of(_completed(arguments, changed), zone, now, min_gap_minutes=gap)
+            if missing := [server for server in proposal.accounts if server not in signed_in]:
+                raise UnusableRule(NOT_SIGNED_IN.format(servers=", ".join(missing)))
+        except UnusableRule as unusable:
+            return str(unusable)
+        theirs = (one for one in here if one.user_id == (changed.user_id if changed else user_id))
+        if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
+            return texts.schedules.already_scheduled(same.id)
+        whole = {**proposal.arguments, "words": visible(proposal.words), "next": proposal.rule.upcoming(now)}
+        return whole if changed is None else {**whole, "number": changed.id, "before": changed.rule.in_words}
+
+    async def call(self, use: ToolUse) -> CallResult:
+        """Creates, changes or stops a schedule as its asker has agreed to. Raises StoreError."""
+        if (use.tool, use.definition_hash) != (SCHEDULE, DEFINITION.definition_hash):
+            return CallResult.failed(NO_SUCH_TOOL)
+        try:
+            return await self._agreed(use)
+        except UnusableRule as unusable:
+            return CallResult.failed(str(unusable))
+
+    async def _agreed(self, use: ToolUse) -> CallResult:
+        """Does what the asker has agreed to; its result says that to people. Raises UnusableRule and StoreError."""
+        (team_id, channel_id), user_id, now = use.question.thread.place, use.question.user_id, self.stores.clock.now()
+        schedules, number = self.stores.schedules, use.arguments.get("number") or 0
+        changed = await schedules.read(team_id, number) if number else None
+        if number and (changed is None or changed.channel_id != channel_id):
+            raise UnusableRule(texts.schedules.SCHEDULE_GONE)
+        if changed is not None and not may_change(changed, user_id, self.admins):
+            raise UnusableRule(texts.schedules.NOT_YOUR_SCHEDULE)
+        if changed is not None and use.arguments.get("stop"):
+            await schedules.stop(team_id, changed.id, user_id)
+            return CallResult(CallState.DONE, texts.schedules.stopped(changed.id, changed.rule.in_words))
+        proposal = proposal_of(use.arguments, "", now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
+        said = proposal.rule.in_words, proposal.rule.first_in_words(now)
+        if changed is not None:
+            if not await schedules.change(
+                team_id, changed.id, user_id, proposal, changed.run_tokens, changed.day_tokens
+            ):
+                raise UnusableRule(texts.schedules.SCHEDULE_GONE)
+            log.info("user %s changed schedule %d", user_id, changed.id)
+            sentence = texts.schedules.changed(changed.id, *said, is_paused=bool(changed.paused))
+            return CallResult(CallState.DONE, sentence, made=changed.id)
+        is_shared = user_id not in self.admins and not is_direct(channel_id)
+        most = MAX_OF_MEMBER if is_shared else MAX_IN_CHANNEL
+        created = await schedules.create(team_id, channel_id, user_id, proposal, most)
+        log.info("user %s created schedule %d in channel %s", user_id, created, channel_id)
+        return CallResult(CallState.DONE, texts.schedules.scheduled(created, *said), made=created)
+
+
+def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
+    """Returns the tool's parameters where people may have accounts at these servers."""
+    described = {
+        "type": "array",
+        "items": {"type": "string", "enum": list(servers)},
+        "description": "The servers whose tools each run needs with the asker's own account. Such runs can't read this "
+        "conversation",
+    }
+    return {**DEFINITION.parameters, "properties": {**DEFINITION.parameters["properties"], "accounts": described}}
+
+
+def _completed(arguments: Mapping[str, Any], changed: Schedule | None) -> Mapping[str, Any]:
+    """Returns a proposal's arguments, with what a change leaves as it is."""
+    if changed is None:
+        return arguments
+    known, given = changed.as_proposal.arguments, {name: value for name, value in arguments.items() if value != ""}
+    # Only one of the two says when.
+    kept = {name: value for name, value in known.items() if name not in ("cron", "at") or not given.keys() & _WHEN}
+    return {**kept, **given}
+
+
+def _listed_for_model(here: Sequence[Schedule]) -> str:
+    """Returns what the tool's description says of a place's schedules, in our words alone.
+
+    Prompts of a place begin alike, so nothing in it depends on the asker.
+    """
+    lines = [f"number {one.id}, {one.rule.in_words}{', paused' if one.paused else ''}" for one in here]
+    return f" Scheduled here now: {'; '.join(lines)}." if lines else f" {NOTHING_HERE}"
+
+
+def _shown_to_model(here: Sequence[Schedule], names: Mapping[str, str]) -> Reading:
+    """Returns what a place's schedules do, and whose they are, as data."""
+    whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
+    lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.in_words}: {one.words}" for one in here]
+    return Reading(as_data("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)
