@@ -62,7 +62,8 @@ from bot.reply.reply import METHODS, Reply
 from bot.reply.sources import shown_sources
 from bot.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack import text as slack_text
-from bot.slack.text import Payload, names_in
+from bot.slack.json_values import Payload
+from bot.slack.text import names_in
 from slack_markdown import inlines, render
 from slack_markdown.escaping import unlinked
 from slack_markdown.extent import Extent, has_paragraph

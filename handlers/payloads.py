@@ -23,7 +23,8 @@ from bot.services.reply_actions import Press
 from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
 from bot.services.welcome import SuggestionPress
-from bot.slack.text import app_name, attached_to, body_of, files_of, is_by_app
+from bot.slack.file_objects import files_of
+from bot.slack.text import app_name, attached_to, body_of, is_by_app
 from bot.slack.views import home
 from bot.slack.views.arguments import approval_in
 from bot.slack.views.modal import Modal, place_in

@@ -27,9 +27,9 @@ from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, ski
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.slack.client import CLOSE_TIMEOUT_S, Installation, SlackClient
+from bot.slack.json_values import json_object, string
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, OPTIONAL_SCOPES, differences, scopes_of
 from bot.slack.socket import CONNECTIONS
-from bot.slack.text import json_object, string
 from bot.slack.user_groups import read_groups
 
 SKEW_WARNED_S = 30.0

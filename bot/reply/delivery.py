@@ -33,7 +33,7 @@ from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
 from bot.reply.reply import METHODS, Reply
 from bot.reply.streams import AppendStream, ChooseStream, StartStream, StopStream, Stream
 from bot.slack.client import PacedClient, SlackClient, only_while
-from bot.slack.text import string
+from bot.slack.json_values import string
 from bot.slack.users import Users
 
 SHARE, APPENDS, STOPS = METHODS[Upload], METHODS[AppendStream], METHODS[StopStream]

@@ -18,10 +18,10 @@ from bot.reply.posted import PostedReplies
 from bot.slack import plain
 from bot.slack.blockkit import remark
 from bot.slack.client import only_while
+from bot.slack.json_values import Payload
 from bot.slack.notices import cap_notice_blocks
 from bot.slack.posted_questions import asked_in
 from bot.slack.surfaces import ThreadPoster
-from bot.slack.text import Payload
 
 log = logging.getLogger(__name__)
 

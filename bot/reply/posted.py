@@ -19,7 +19,8 @@ from bot.reply.edits import Post
 from bot.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record, with_unreplaced
 from bot.slack.client import PacedClient
 from bot.slack.history import LOOK_BACK_MESSAGES
-from bot.slack.text import Payload, answer_of, body_of, count, json_object, json_objects, messages_in, string
+from bot.slack.json_values import Payload, count, json_object, json_objects, messages_in, string
+from bot.slack.text import answer_of, body_of
 
 METADATA_EVENT = "typist_reply"
 _NUMBERS = ("page", "version", "shown_chars")

@@ -40,7 +40,7 @@ from bot.pacing.retry import HISTORY_PAGE, Retrier
 from bot.reply.posted import is_answered
 from bot.reply.workspace import Workspace
 from bot.services.intake import Intake
-from bot.slack.text import Payload, json_objects, messages_in, next_cursor, string
+from bot.slack.json_values import Payload, json_objects, messages_in, next_cursor, string
 from bot.store import Stores
 from bot.store.listening import Missed, Tally
 

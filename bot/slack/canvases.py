@@ -14,8 +14,9 @@ from bot.core.conversation import File, Question, ThreadKey
 from bot.core.files import CHECK_FILE_INFO, OpenedFile, Unread, is_canvas, reason_not_to_read
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import TURN_WITHIN_S, PacedClient, only_while
+from bot.slack.file_objects import file_of, is_for_readers
+from bot.slack.json_values import json_object, strings
 from bot.slack.manifest import READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE
-from bot.slack.text import file_of, is_for_readers, json_object, strings
 from files_to_markdown.document import MAX_CHARS, Document, LeftOut, Part
 
 NEEDS_CHANNEL = "free_teams_cannot_create_non_tabbed_canvases"

@@ -31,9 +31,9 @@ from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, SettingsError, SlackSetupError
 from bot.pacing.budget import RateBudget
 from bot.pacing.retry import CONNECTION, Retrier
+from bot.slack.json_values import json_objects, string
 from bot.slack.manifest import AGENT_SCOPE
 from bot.slack.refusals import RATE_LIMITED, reason_of
-from bot.slack.text import json_objects, string
 from bot.telemetry import OFF, Telemetry
 from bot.text import paired_json
 

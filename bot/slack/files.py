@@ -44,7 +44,8 @@ from bot.core.files import (
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import PDF, Media, Sound
 from bot.slack.client import SlackClient
-from bot.slack.text import file_of, json_object, mail_of
+from bot.slack.file_objects import file_of, mail_of
+from bot.slack.json_values import json_object
 from files_to_markdown.document import Document, Format, Obstacle, short_text
 from files_to_markdown.kind import document_kind
 from files_to_markdown.plain_images import is_plain_image

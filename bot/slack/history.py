@@ -31,21 +31,10 @@ from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import Offered
 from bot.pacing.retry import HISTORY_PAGE, Retrier
 from bot.slack.client import TURN_WITHIN_S, PacedClient
+from bot.slack.file_objects import files_of
+from bot.slack.json_values import Payload, count, json_object, messages_in, string
 from bot.slack.posted_questions import asked_in
-from bot.slack.text import (
-    Payload,
-    answer_of,
-    app_name,
-    attached_to,
-    body_of,
-    count,
-    files_of,
-    is_by_app,
-    json_object,
-    messages_in,
-    quoted_for_model,
-    string,
-)
+from bot.slack.text import answer_of, app_name, attached_to, body_of, is_by_app, quoted_for_model
 from bot.slack.users import ChannelReaders, Users, keep_newest, zone_of
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from bot.slack.blockkit import (
     plain_text,
     rich_text_quote,
 )
-from bot.slack.text import json_objects, message_text, words_of
+from bot.slack.json_values import json_objects
+from bot.slack.text import message_text, words_of
 from slack_markdown.growing_text import paired
 from slack_markdown.links import without_schemes
 

@@ -24,7 +24,8 @@ from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import Offered, ToolDefinition
 from bot.slack.client import TURN_WITHIN_S, PacedClient
-from bot.slack.text import in_utc, json_object, json_objects, message_text, quoted_for_model
+from bot.slack.json_values import in_utc, json_object, json_objects
+from bot.slack.text import message_text, quoted_for_model
 from bot.slack.users import ChannelReaders, keep_newest
 
 METHOD, INFO = "assistant.search.context", "assistant.search.info"

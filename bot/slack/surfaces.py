@@ -27,9 +27,9 @@ from bot.slack import plain
 from bot.slack.blockkit import Json
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
 from bot.slack.history import LOOK_BACK_MESSAGES
+from bot.slack.json_values import json_object, json_objects, messages_in, next_cursor, string, strings
 from bot.slack.notices import action_message, action_text, command_message, why_blocks
 from bot.slack.posted_questions import posted_question, view_of
-from bot.slack.text import json_object, json_objects, messages_in, next_cursor, string, strings
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view
 from bot.slack.views.schedules import posted_run, run_notice

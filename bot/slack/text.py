@@ -1,11 +1,8 @@
-"""What Slack's JSON holds: values by type, and a message's text as a reader in Slack sees it, and its files. Pure.
+"""The text of a message as a reader in Slack sees it. Pure.
 
-**Values**: what is missing or of another type counts as empty, because payloads change without notice. Where a payload
-is of no use without a value, handlers/payloads.py raises instead.
-
-**Texts**: the text of a message is that of its blocks, and of the attachments below them. All parts are put together as
-mrkdwn, with its structure (lists, quotes, code, emphasis) as Markdown. Only the whole is turned into the text of a
-message as core/conversation.py describes it.
+It is the text of the message's blocks, and of the attachments below them. All parts are put together as mrkdwn, with
+its structure (lists, quotes, code, emphasis) as Markdown. Only the whole is turned into the text of a message as
+core/conversation.py describes it.
 
 mrkdwn has `<…>` for people, channels, links and dates, and its own marks for emphasis. docs.slack.dev, "Formatting
 message text" and "Rich text block".
@@ -13,66 +10,18 @@ message text" and "Rich text block".
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 from typing import Any
 
-from bot.core import texts
-from bot.core.calls import visible
-from bot.core.conversation import SLACKS_OWN, File, ThreadKey, escape, named_by_others, unescape
-from bot.core.files import CHECK_FILE_INFO, canvas_mention, is_canvas
+from bot.core.conversation import SLACKS_OWN, escape, named_by_others, unescape
+from bot.core.files import canvas_mention
 from bot.core.prompt import one_line
 from bot.slack.blockkit import NOTE_LINE
+from bot.slack.file_objects import is_mail, mail_headers, mail_of
 from bot.slack.forms import MIN_TIME_S, UNREAD, FormReader
+from bot.slack.json_values import Payload, count, in_utc, json_object, json_objects, string, strings
 from slack_markdown.escaping import fenced, longest_ticks
-
-Payload = Mapping[str, Any]
-
-
-def string(holder: Payload, key: str) -> str:
-    """Returns the text under a key; "" if there is none."""
-    value = holder.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def strings(holder: Payload, key: str) -> list[str]:
-    """Returns the texts in the list under a key; none if there is no list."""
-    value = holder.get(key)
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def count(holder: Payload, key: str) -> int:
-    """Returns the number under a key; 0 if there is none, or a negative one."""
-    value = holder.get(key)
-    return max(0, value) if isinstance(value, int) else 0
-
-
-def json_object(holder: Payload, key: str) -> Payload:
-    """Returns the object under a key; {} if there is none."""
-    value = holder.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def json_objects(holder: Payload, key: str) -> list[Payload]:
-    """Returns the objects in the list under a key; none if there is no list."""
-    value = holder.get(key)
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
-
-
-def in_utc(seconds: str) -> str:
-    """Returns a time such as "2026-11-23 09:00 UTC" of its seconds since the epoch; "" if they are none."""
-    try:
-        return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d %H:%M} UTC"
-    except (ValueError, OverflowError, OSError):
-        return ""
-
-
-def next_cursor(page: Payload) -> str:
-    """Returns the cursor of the page behind this one; "" if this is the last."""
-    return string(json_object(page, "response_metadata"), "next_cursor")
-
 
 _NOT_ANSWER = ("actions", "context_actions", "context")
 """Blocks that are no part of the answer."""
@@ -98,9 +47,6 @@ MAX_DEPTH = 4
 """Forwarded messages may be nested."""
 MAX_TIME_S = 100_000_000_000
 """Larger numbers are in milliseconds."""
-MAX_MAIL_CHARS = 10_000
-"""A mail with a longer text is read as a file, which may lose its middle."""
-MAX_MAIL_HEADER_CHARS = 500
 TOO_MUCH = "(This message has more parts than can be shown to you.)"
 MAX_QUOTED_CHARS = 1_500
 """What a tool shows of one message."""
@@ -161,16 +107,6 @@ _CELLS = ("raw_text", "raw_number", "rich_text", "rich_text_section", *_INLINE)
 _AXES = ("x_label", "y_label")
 _TABLE_HEADS = ("header", "headers", "header_row", "columns")
 """Where a table has its header, if that isn't its first row."""
-_SHARED_IN = ("channels", "groups", "ims")
-"""The lists of a file's channels."""
-_PREVIEW = re.compile(r"thumb_(\d{2,4})")
-_CLIPS = ("slack_audio", "slack_video")
-"""The subtypes of what people record in Slack."""
-
-
-def messages_in(answer: Payload) -> list[Payload]:
-    """Returns the messages in an answer of Slack's. What has no ts is no message."""
-    return [message for message in json_objects(answer, "messages") if string(message, "ts")]
 
 
 def body_of(message: Payload) -> str:
@@ -214,110 +150,10 @@ def is_by_app(message: Payload) -> bool:
     return "app_id" in message and "client_msg_id" not in message
 
 
-def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
-    """Returns the files of a message and of the messages that it forwards.
-
-    Slack lets whoever reads a forwarded message open its files, but not its canvases. So a canvas has no name before
-    its access is checked: its title may be as private as its content.
-    """
-    shared = [file_of(file) for file in json_objects(message, "files")]
-    forwarded = [
-        file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")
-    ]
-    checked = [
-        replace(file, name=texts.files.CANVAS_UNNAMED, access=CHECK_FILE_INFO) if is_canvas(file) else file
-        for file in forwarded
-    ]
-    return (*shared, *checked)
-
-
-def file_of(file: Mapping[str, Any]) -> File:
-    """Returns a file object as our file. https://docs.slack.dev/reference/objects/file-object"""
-    transcription = json_object(file, "transcription")
-    has_transcript, preview = transcription.get("status") == "complete", json_object(transcription, "preview")
-    duration_ms, size = file.get("duration_ms"), file.get("size")
-    return File(
-        id=string(file, "id"),
-        name=_file_name(file),
-        mimetype=string(file, "mimetype"),
-        filetype=string(file, "filetype"),
-        mode=string(file, "mode"),
-        access=string(file, "file_access"),
-        url=string(file, "url_private_download") or string(file, "url_private"),
-        size_bytes=size if isinstance(size, int) and size > 0 else 0,
-        preview_url=max(_previews(file), default=(0, ""))[1],
-        user_id=string(file, "user"),
-        # The names of clips are translated.
-        is_clip=string(file, "subtype") in _CLIPS,
-        # Slack may show only a transcript's beginning.
-        transcript=string(preview, "content") if has_transcript and preview.get("has_more") is False else None,
-        captions_url=string(file, "vtt") if has_transcript else "",
-        seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
-        is_quoted=bool(_mail_text(file)),
-    )
-
-
-def _file_name(file: Payload) -> str:
-    """Returns the name by which people know a file. What was made in Slack, such as a canvas, only has a title."""
-    name, title = string(file, "name"), string(file, "title")
-    return (name if "." in name else title or name) or texts.files.FILE_UNNAMED
-
-
-def mail_of(file: Payload) -> str:
-    """Returns a mail's headers and its text, if Slack gives all of that with a file; "" otherwise."""
-    text = _mail_text(file)
-    return f"{_mail_headers(file)}\n\n{text}" if text else ""
-
-
-def _is_mail(file: Payload) -> bool:
-    return "email" in (string(file, "mode"), string(file, "filetype"))
-
-
-def _mail_text(file: Payload) -> str:
-    """Returns a mail's text; "" if it is too long to stand below a message, or only its page has it."""
-    text = string(file, "plain_text").strip() if _is_mail(file) else ""
-    return text if len(text) <= MAX_MAIL_CHARS else ""
-
-
-def _mail_headers(file: Payload) -> str:
-    """Returns who wrote a mail, when and about what, and its attachments, of which Slack's apps get only the names."""
-    senders = [string(sender, "original") or string(sender, "address") for sender in json_objects(file, "from")]
-    headers = {
-        "From": ", ".join(senders) or string(file, "from"),
-        "Subject": string(file, "subject") or string(file, "title"),
-        "Date": string(json_object(file, "headers"), "date"),
-        "Attachments (only their names)": ", ".join(
-            filter(None, (string(attachment, "filename") for attachment in json_objects(file, "attachments")))
-        ),
-    }
-    in_one_line = {name: " ".join(visible(words).split())[:MAX_MAIL_HEADER_CHARS] for name, words in headers.items()}
-    return "\n".join(f"{name}: {words}" for name, words in in_one_line.items() if words)
-
-
 def _mails(holder: Payload) -> list[str]:
     """Returns the mails of a message. All of a mail is a quote: none of it can pass for a member's words."""
-    mails = [file for file in json_objects(holder, "files") if _is_mail(file)]
-    return [f"Mail:\n{quoted(escape(mail_of(mail) or _mail_headers(mail)))}" for mail in mails]
-
-
-def _previews(file: Payload) -> Iterator[tuple[int, str]]:
-    """Yields the sizes and addresses of the copies that Slack has made of an image."""
-    for key in file:
-        if (size := _PREVIEW.fullmatch(key)) and (url := string(file, key)):
-            yield int(size[1]), url
-
-
-def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
-    """Whether all who read a thread may read a file, by its description from files.info.
-
-    It is shared in the thread's channel, or the asker owns it and nobody else reads the thread.
-    """
-    # A channel's own canvas is shared nowhere else.
-    channels = {string(file, "linked_channel_id"), *(id_ for key in _SHARED_IN for id_ in strings(file, key))}
-    shares = [share for share in json_object(file, "shares").values() if isinstance(share, Mapping)]
-    if any(thread.channel_id in place for place in (channels, *shares)):
-        return True
-    return thread.in_direct_message and bool(asker) and string(file, "user") == asker
+    mails = [file for file in json_objects(holder, "files") if is_mail(file)]
+    return [f"Mail:\n{quoted(escape(mail_of(mail) or mail_headers(mail)))}" for mail in mails]
 
 
 def _attachments(message: Payload, depth: int) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from bot.core.access import AccessRules
 from bot.errors import RateLimited, Refused
 from bot.slack.client import PacedClient, SlackClient
-from bot.slack.text import json_objects, string, strings
+from bot.slack.json_values import json_objects, string, strings
 from bot.slack.users import KIND_TRUSTED_S, KIND_WITHIN_S, Users
 
 READ_AGAIN_S = KIND_TRUSTED_S / 2

@@ -39,7 +39,7 @@ from bot.core.conversation import ThreadKey, is_direct
 from bot.errors import RateLimited, Refused, StoreError
 from bot.pacing.retry import NO_FAILURES, USER_KIND
 from bot.slack.client import PacedClient, SlackClient
-from bot.slack.text import json_object, json_objects, next_cursor, string, strings
+from bot.slack.json_values import json_object, json_objects, next_cursor, string, strings
 from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
 
 NOW_S = 1.0

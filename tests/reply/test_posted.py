@@ -7,7 +7,7 @@ from bot.core.job import End
 from bot.errors import EndReason
 from bot.reply.messages import PageView
 from bot.reply.posted import is_answered, metadata_of
-from bot.slack.text import Payload
+from bot.slack.json_values import Payload
 
 BEFORE, ASKED, AFTER, LATER = "1000.000001", "1000.000002", "1000.000003", "1000.000004"
 ENDED = PageView("Because.", end=End(EndReason.WHOLE))

@@ -16,8 +16,8 @@ from bot.core.conversation import File
 from bot.core.files import Unread, choose_files
 from bot.models.prompt import Media
 from bot.slack.client import SlackClient, new_session
+from bot.slack.file_objects import file_of, files_of
 from bot.slack.files import TEXT_BYTES, FairLine, Files, MemoryRoom, may_have_token
-from bot.slack.text import file_of, files_of
 from files_to_markdown.benchmarks.document_corpus import corpus
 from files_to_markdown.document import Document, Format, Obstacle
 from files_to_markdown.process import read_document

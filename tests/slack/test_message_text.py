@@ -11,17 +11,15 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.conversation import ThreadKey, escape, mentioned, mentioned_users, with_names
+from bot.slack.file_objects import MAX_MAIL_CHARS, files_of, is_for_readers
 from bot.slack.text import (
     MAX_ATTACHED_CHARS,
-    MAX_MAIL_CHARS,
     MORE,
     TOO_MUCH,
     app_name,
     attached_to,
     body_of,
     emphasized,
-    files_of,
-    is_for_readers,
     link,
     message_text,
     names_in,

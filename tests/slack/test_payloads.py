@@ -16,8 +16,9 @@ from bot.core.triage import Identity, by_person
 from bot.errors import PayloadError
 from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
+from bot.slack.file_objects import file_of, files_of
 from bot.slack.posted_questions import asked_in
-from bot.slack.text import app_name, attached_to, body_of, file_of, files_of
+from bot.slack.text import app_name, attached_to, body_of
 from bot.slack.users import kind_of, name_of
 from bot.slack.views.memory import MEMORY
 from bot.slack.views.question import ASK_MODAL

@@ -1,0 +1,122 @@
+"""Files as Slack describes them, mails among them, and who may read them. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot.core import texts
+from bot.core.calls import visible
+from bot.core.conversation import File, ThreadKey
+from bot.core.files import CHECK_FILE_INFO, is_canvas
+from bot.slack.json_values import Payload, json_object, json_objects, string, strings
+
+_SHARED_IN = ("channels", "groups", "ims")
+"""The lists of a file's channels."""
+_PREVIEW = re.compile(r"thumb_(\d{2,4})")
+_CLIPS = ("slack_audio", "slack_video")
+"""The subtypes of what people record in Slack."""
+MAX_MAIL_CHARS = 10_000
+"""A mail with a longer text is read as a file, which may lose its middle."""
+MAX_MAIL_HEADER_CHARS = 500
+
+
+def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
+    """Returns the files of a message and of the messages that it forwards.
+
+    Slack lets whoever reads a forwarded message open its files, but not its canvases. So a canvas has no name before
+    its access is checked: its title may be as private as its content.
+    """
+    shared = [file_of(file) for file in json_objects(message, "files")]
+    forwarded = [
+        file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")
+    ]
+    checked = [
+        replace(file, name=texts.files.CANVAS_UNNAMED, access=CHECK_FILE_INFO) if is_canvas(file) else file
+        for file in forwarded
+    ]
+    return (*shared, *checked)
+
+
+def file_of(file: Mapping[str, Any]) -> File:
+    """Returns a file object as our file. https://docs.slack.dev/reference/objects/file-object"""
+    transcription = json_object(file, "transcription")
+    has_transcript, preview = transcription.get("status") == "complete", json_object(transcription, "preview")
+    duration_ms, size = file.get("duration_ms"), file.get("size")
+    return File(
+        id=string(file, "id"),
+        name=_file_name(file),
+        mimetype=string(file, "mimetype"),
+        filetype=string(file, "filetype"),
+        mode=string(file, "mode"),
+        access=string(file, "file_access"),
+        url=string(file, "url_private_download") or string(file, "url_private"),
+        size_bytes=size if isinstance(size, int) and size > 0 else 0,
+        preview_url=max(_previews(file), default=(0, ""))[1],
+        user_id=string(file, "user"),
+        # The names of clips are translated.
+        is_clip=string(file, "subtype") in _CLIPS,
+        # Slack may show only a transcript's beginning.
+        transcript=string(preview, "content") if has_transcript and preview.get("has_more") is False else None,
+        captions_url=string(file, "vtt") if has_transcript else "",
+        seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
+        is_quoted=bool(_mail_text(file)),
+    )
+
+
+def _file_name(file: Payload) -> str:
+    """Returns the name by which people know a file. What was made in Slack, such as a canvas, only has a title."""
+    name, title = string(file, "name"), string(file, "title")
+    return (name if "." in name else title or name) or texts.files.FILE_UNNAMED
+
+
+def mail_of(file: Payload) -> str:
+    """Returns a mail's headers and its text, if Slack gives all of that with a file; "" otherwise."""
+    text = _mail_text(file)
+    return f"{mail_headers(file)}\n\n{text}" if text else ""
+
+
+def is_mail(file: Payload) -> bool:
+    """Returns whether a file is a mail that was sent or forwarded to Slack."""
+    return "email" in (string(file, "mode"), string(file, "filetype"))
+
+
+def _mail_text(file: Payload) -> str:
+    """Returns a mail's text; "" if it is too long to stand below a message, or only its page has it."""
+    text = string(file, "plain_text").strip() if is_mail(file) else ""
+    return text if len(text) <= MAX_MAIL_CHARS else ""
+
+
+def mail_headers(file: Payload) -> str:
+    """Returns who wrote a mail, when and about what, and its attachments, of which Slack's apps get only the names."""
+    senders = [string(sender, "original") or string(sender, "address") for sender in json_objects(file, "from")]
+    headers = {
+        "From": ", ".join(senders) or string(file, "from"),
+        "Subject": string(file, "subject") or string(file, "title"),
+        "Date": string(json_object(file, "headers"), "date"),
+        "Attachments (only their names)": ", ".join(
+            filter(None, (string(attachment, "filename") for attachment in json_objects(file, "attachments")))
+        ),
+    }
+    in_one_line = {name: " ".join(visible(words).split())[:MAX_MAIL_HEADER_CHARS] for name, words in headers.items()}
+    return "\n".join(f"{name}: {words}" for name, words in in_one_line.items() if words)
+
+
+def _previews(file: Payload) -> Iterator[tuple[int, str]]:
+    """Yields the sizes and addresses of the copies that Slack has made of an image."""
+    for key in file:
+        if (size := _PREVIEW.fullmatch(key)) and (url := string(file, key)):
+            yield int(size[1]), url
+
+
+def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
+    """Whether all who read a thread may read a file, by its description from files.info.
+
+    It is shared in the thread's channel, or the asker owns it and nobody else reads the thread.
+    """
+    # A channel's own canvas is shared nowhere else.
+    channels = {string(file, "linked_channel_id"), *(id_ for key in _SHARED_IN for id_ in strings(file, key))}
+    shares = [share for share in json_object(file, "shares").values() if isinstance(share, Mapping)]
+    if any(thread.channel_id in place for place in (channels, *shares)):
+        return True
+    return thread.in_direct_message and bool(asker) and string(file, "user") == asker
