@@ -96,6 +96,10 @@ class FastLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Future[T]:
         return self._in_thread(super().run_in_executor(executor, func, *args))
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Waits until threads have ended. Since Python 3.12 that takes at most five minutes, which would be skipped."""
+        await super().shutdown_default_executor()
+
     def _in_thread(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
         self._fast.in_threads += 1
         future.add_done_callback(self._came_back)

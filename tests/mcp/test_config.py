@@ -1,6 +1,7 @@
 """The file of BOT_MCP_CONFIG: what MCP clients accept is accepted, and every problem is told without a secret."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ SECRET = "s3cret-value"
 TIME = {"command": "mcp-server-time"}
 WEB = {"url": "https://web.example/mcp"}
 NO_KEY = "Expecting property name enclosed in double quotes"
+COMMA = (
+    f"{NO_KEY} in line 1, column 19."
+    if sys.version_info < (3, 13)
+    else "Illegal trailing comma before end of object in line 1, column 18."
+)
 NOT_JSON = "Comments, and commas before } or ], are not JSON either."
 KEYS = "There are mcpServers, deny, ask, allow, readOnly, directMessages."
 
@@ -113,10 +119,7 @@ class TestServers:
             ({}, "mcpServers must be an object with at least one server."),
             ({"mcpServer": {"a": TIME}}, f'has the unknown key "mcpServer". {KEYS}'),
             ('{"mcpServers": {}} // {', f"mcp.json is not JSON: Extra data in line 1, column 20. {NOT_JSON}"),
-            (
-                '{"mcpServers": {},}',
-                f"mcp.json is not JSON: {NO_KEY} in line 1, column 19. {NOT_JSON}",
-            ),
+            ('{"mcpServers": {},}', f"mcp.json is not JSON: {COMMA} {NOT_JSON}"),
             (
                 {"mcpServers": {f"s{number}": TIME for number in range(11)}},
                 "mcpServers must have at most 10 servers: Slack's settings modal takes no more.",
