@@ -317,7 +317,8 @@ def _prompt_message(message: Message, conversation: Conversation, me: Identity) 
         reply = conversation.replies.get(message.ts) or RecordedReply(displayed)
         origins = of_answer(reply.origins, reply.asker, conversation.question.user_id)
         return PromptMessage(None, reply.text, ts=message.ts, origins=origins)
-    if not is_earlier or message.subtype not in CONVERSATION_SUBTYPES:
+    # Whatever brings a file counts: the notes of a huddle come with Slack's own message about it.
+    if not is_earlier or not (message.subtype in CONVERSATION_SUBTYPES or message.files):
         return None
     return _from_person(message, conversation, me)
 

@@ -5,7 +5,7 @@ read by what any object consists of:
 
 - Objects of known types within it, under whatever key, are read as what they are, in their place.
 - Strings are words if their key says so ("subtitle"), or if they can hardly be anything else: an id has no spaces.
-  The ID of a person or a channel is a mention.
+  The ID of a person or a channel is a mention; with the ts of a message beside it, a channel stands for that message.
 - A value and numbers stand behind their label, a tick before it.
 - An address stands beside its label, as a link. Addresses of pictures are left out: nobody reads them in Slack.
 - Lists of lists are tables.
@@ -60,6 +60,8 @@ _SHOWN = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_\d]*+\d[^A-Z
 _OF_ID = re.compile(r"(?:.*_)?ids?|.*I[Dd]s?", re.DOTALL)
 _MENTIONED = re.compile(r"(?:(?P<person>[UW])|[CG])(?=[A-Z]*\d)[A-Z0-9]{6,20}\Z")
 """The ID of a person or a channel."""
+_TS = re.compile(r"\d{10}\.\d{6}\Z")
+"""The ts of a message."""
 _TICKED = re.compile(r"(?:is_)?(?:checked|completed?|done|selected|ticked)\Z")
 _LAYOUT = re.compile(r"(?:.*_)?(?:columns?|height|indent|index|offset|order|padding|size|span|version|width)\Z")
 """Numbers under these keys say how something is shown."""
@@ -143,22 +145,23 @@ class FormReader:
 
     def _parts(self, node: Object, level: int) -> Iterator[_Part]:
         is_pressed = "action_id" in node or isinstance(node.get("text"), Mapping)
+        ts = _message_ts(node)
         parts = [
             part
             for key, value in sorted(node.items(), key=lambda item: _rank(str(item[0])))
             if key not in _HIDDEN and key != "fallback" and not (key == _VALUE and is_pressed)
-            for part in self._value(str(key), value, level)
+            for part in self._value(str(key), value, level, ts)
         ]
         yield from _with_facts(node, list(self._addressed(node, list(_without_repetitions(node, parts)))))
 
-    def _value(self, key: str, value: Any, level: int) -> Iterator[_Part]:
-        """Yields what stands under a key."""
+    def _value(self, key: str, value: Any, level: int, ts: str = "") -> Iterator[_Part]:
+        """Yields what stands under a key. `ts`: of the message that the object names, "" if it names none."""
         if isinstance(value, str):
             if _is_words(key, value):
                 said = f"{key}: {value}" if _last_word(key) in _STATES else value.strip("\n")
                 yield _Part(key, said, is_words=True)
             elif mention := _mention(value):
-                yield _Part(key, mention)
+                yield _Part(key, f"(message {ts} in {mention})" if ts and mention.startswith("<#") else mention)
         elif isinstance(value, Mapping):
             # An icon has a name of its own, which nobody reads.
             if _PICTURES.search(key) and not any(_last_word(str(held)) in _OF_PICTURES for held in value):
@@ -290,6 +293,16 @@ def _mention(value: str) -> str:
     """Returns the mention of the person or the channel that has an ID, "" for other texts."""
     found = _MENTIONED.match(value)
     return f"<{'@' if found['person'] else '#'}{value}>" if found else ""
+
+
+def _message_ts(node: Object) -> str:
+    """Returns the ts of the message that an object names, and not of its thread; "" if there is none."""
+    found = (
+        value
+        for key, value in node.items()
+        if isinstance(value, str) and _last_word(str(key)) == "ts" and "thread" not in str(key) and _TS.match(value)
+    )
+    return next(found, "")
 
 
 def _with_facts(node: Object, parts: Sequence[_Part]) -> list[_Part]:

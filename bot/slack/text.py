@@ -43,6 +43,8 @@ MAX_COST = 12_000
 """Blocks that cost more count as empty: the text beside them has the same words, and is read in less time."""
 ELEMENT_COST = 8
 """What an object or an item of a list costs. In the cells of tables they cost 1: Slack bounds the text of tables."""
+FREE_KEYS = 6
+"""Further keys of an object cost 1 each: hardly any element has more."""
 MAX_DEPTH = 4
 """Forwarded messages may be nested."""
 MAX_TIME_S = 100_000_000_000
@@ -65,6 +67,8 @@ _WRITTEN = (
 )
 """The types of blocks that hold nothing but what the message's writer put there."""
 _PARTS = ("blocks", "elements", "message_blocks", "attachments")
+_LISTED = ("fields", "actions", "files")
+"""The other lists of objects in an attachment."""
 _SEQUENCE = re.compile(
     # The first of several `<` begins the sequence. The search stays fast because it starts with one plain character.
     r"<(?<!<<)<*+(?:(?P<mark>[@#!])(?P<target>[^<>|]*)(?:\|(?P<name>[^<>]*))?"
@@ -110,18 +114,23 @@ _TABLE_HEADS = ("header", "headers", "header_row", "columns")
 
 
 def body_of(message: Payload) -> str:
-    """Returns the writer's text: the message's blocks, or its text if the blocks are empty or too many to read."""
+    """Returns the writer's text: the message's blocks, or its text if the blocks are empty or too many to read.
+
+    An app's attachments are part of it: alerts often have no other words.
+    """
     text = string(message, "text")
     written, _ = _parted(message)
-    body = _blocks(written, names_in(text), MAX_DEPTH, text)
-    return message_text(body or (TOO_MUCH if _cost(written) > MAX_COST else ""))
+    posted, _ = _attached(message)
+    body = _blocks(written, names_in(text), MAX_DEPTH, text) or (TOO_MUCH if _cost(written) > MAX_COST else "")
+    return message_text("\n\n".join(filter(None, (body, _attachments(posted, MAX_DEPTH, is_own=True)))))
 
 
 def attached_to(message: Payload) -> str:
-    """Returns the text below the message: mails, forwarded and quoted messages, link previews, attachments of apps."""
+    """Returns the text below the message: mails, forwarded and quoted messages, link previews, others' attachments."""
     _, unknown = _parted(message)
-    others = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH) if unknown else ""
-    below = (*_mails(message), quoted(others) if others else "", _attachments(message, MAX_DEPTH))
+    _, others = _attached(message)
+    unread = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH) if unknown else ""
+    below = (*_mails(message), quoted(unread) if unread else "", _attachments(others, MAX_DEPTH))
     return message_text("\n\n".join(filter(None, below)))
 
 
@@ -134,6 +143,17 @@ def _parted(message: Payload) -> tuple[list[Payload], list[Payload]]:
     if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
         return blocks, []
     return [b for b in blocks if b.get("type") in _WRITTEN], [b for b in blocks if b.get("type") not in _WRITTEN]
+
+
+def _attached(message: Payload) -> tuple[list[Payload], list[Payload]]:
+    """Returns the attachments that an app posted with its message, and the others, such as link previews."""
+    attachments = json_objects(message, "attachments")
+    if not string(message, "bot_id"):
+        return [], attachments
+    # Slack names the address of what it adds.
+    added = [bool(attachment.get("from_url")) or _is_message(attachment) for attachment in attachments]
+    posted = [attachment for attachment, is_added in zip(attachments, added, strict=True) if not is_added]
+    return posted, [attachment for attachment, is_added in zip(attachments, added, strict=True) if is_added]
 
 
 def app_name(message: Payload) -> str | None:
@@ -156,14 +176,17 @@ def _mails(holder: Payload) -> list[str]:
     return [f"Mail:\n{quoted(escape(mail_of(mail) or mail_headers(mail)))}" for mail in mails]
 
 
-def _attachments(message: Payload, depth: int) -> str:
+def _attachments(attachments: Iterable[Payload], depth: int, *, is_own: bool = False) -> str:
+    """Returns what attachments say. `is_own`: in the words of the message's writer, so without quotes."""
     parts: list[str] = []
     size_chars = cost = 0
-    for attachment in json_objects(message, "attachments"):
+    for attachment in attachments:
         cost += _cost(attachment) if cost <= MAX_COST else 0
         if cost > MAX_COST:
-            attachment = {key: value for key, value in attachment.items() if key not in _PARTS}
-        if not (part := _attachment(attachment, depth)):
+            attachment = {
+                key: v for key, v in attachment.items() if key in _LISTED or not isinstance(v, Mapping | list)
+            }
+        if not (part := _attachment(attachment, depth, is_own)):
             continue
         size_chars += len(part)
         if size_chars > MAX_ATTACHED_CHARS:
@@ -173,10 +196,15 @@ def _attachments(message: Payload, depth: int) -> str:
     return "\n\n".join(parts)
 
 
-def _attachment(attachment: Payload, depth: int) -> str:
+def _is_message(attachment: Payload) -> bool:
+    """Whether an attachment is another message, which a person forwarded, or whose link Slack unfurled."""
+    return bool(attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"))
+
+
+def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
     if depth == 0:
         return ""
-    if attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"):
+    if _is_message(attachment):
         return _forwarded(attachment, depth)
     service = _linked(attachment, "service_name", "service_url")
     author = _linked(attachment, "author_name", "author_link")
@@ -191,9 +219,22 @@ def _attachment(attachment: Payload, depth: int) -> str:
     ]
     buttons = map(_button, json_objects(attachment, "actions"))
     inner = "\n".join(part for part in (pretext, service, author, head, body, *fields, *buttons) if part)
-    whole = "\n".join(filter(None, ((inner if inner.strip() else string(attachment, "fallback")).strip("\n"), footer)))
+    whole = "\n".join(filter(None, ((inner if inner.strip() else _instead(attachment)).strip("\n"), footer)))
+    if not whole.strip():
+        return ""
     # Only our own words stand outside quotes: none of an app's can pass for a message that somebody forwarded.
-    return quoted(whole) if whole.strip() else ""
+    return whole if is_own else quoted(whole)
+
+
+def _instead(attachment: Payload) -> str:
+    """Returns what an attachment without the usual keys says: an object of another app in it, or else its fallback."""
+    unusual = {
+        key: value
+        for key, value in attachment.items()
+        if key not in (*_PARTS, *_LISTED) and (isinstance(value, Mapping) or json_objects(attachment, key))
+    }
+    said = "".join(_BlockReader({}).texts([unusual]))
+    return said if said and not said.startswith(UNREAD) else string(attachment, "fallback") or said
 
 
 def _linked(attachment: Payload, key: str, address: str) -> str:
@@ -209,7 +250,7 @@ def _forwarded(attachment: Payload, depth: int) -> str:
     parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1, instead) for message in messages]
     written = "\n\n".join(part for part in parts if part)
     text = written or _mrkdwn(attachment, "text") or _blocks(json_objects(attachment, "blocks"), {}, depth - 1)
-    below = (*_mails(attachment), _attachments(attachment, depth - 1))
+    below = (*_mails(attachment), _attachments(json_objects(attachment, "attachments"), depth - 1))
     text = "\n\n".join(part for part in (text, *below) if part.strip()).strip("\n") or string(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
     return f"{head}\n{quoted(text)}" if len(text.splitlines()) > 1 else f"{head} {text}".rstrip()
@@ -251,7 +292,7 @@ def _cost(holder: Any) -> int:
         node, each = left.pop()
         if isinstance(node, Mapping):
             inner = [(value, 1 if key == "rows" else each) for key, value in node.items() if key != "style"]
-            cost += each * sum(isinstance(value, Mapping) for value, _ in inner)
+            cost += each * sum(isinstance(value, Mapping) for value, _ in inner) + max(0, len(inner) - FREE_KEYS)
         else:
             inner = [(item, each if _is_cell(item) else ELEMENT_COST) for item in node[: MAX_COST // each + 1]]
             cost += sum(weight for _, weight in inner)
@@ -558,7 +599,7 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
             name = string(element, "name")
             return f":{escape(name)}:" if element.get("unicode") or "|" in name else f"<!{OWN_EMOJI}^{escape(name)}>"
         case "canvas":
-            title, file_id = string(element, "label"), string(element, "file_id")
+            title, file_id = string(element, "label") or text, string(element, "file_id")
             mention = canvas_mention(file_id) if _ID.match(file_id) else ""
             titled = link(f"!{CANVAS}^{file_id}", title) if mention else escape(title)
             return " ".join(filter(None, (titled if title.strip() else "", mention)))
@@ -569,9 +610,15 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
             if date and (url := string(element, "url")):
                 return link(url, date)
             return escape(date) or f"<!date^{count(element, 'timestamp')}>"
-    # Workflows and other apps' objects are mentioned by their name and address.
-    text = text or string(element, "fallback")
-    return link(url, text) if (url := string(element, "url")) else escape(text)
+    return escape(text) if kind == "text" else _mentioned(element)
+
+
+def _mentioned(element: Payload) -> str:
+    """Returns what mentions a workflow or an object of another app: its name and address, or what its IDs say."""
+    text, url = string(element, "text") or string(element, "fallback"), string(element, "url")
+    if text or url:
+        return link(url, text) if url else escape(text)
+    return " ".join(FormReader(lambda node, level: None, lambda nodes: None, link).read(element).split("\n"))
 
 
 def _typed(element: Payload) -> Payload:

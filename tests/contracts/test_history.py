@@ -203,7 +203,7 @@ async def test_app_messages_are_read_under_the_apps_name() -> None:
     assert [(message.app_name, message.whole) for message in read] == [
         ("ci", "red"),
         ("alerts", "down"),
-        ("ci", "short\n\n> Log\n> 1 &lt; 2"),
+        ("ci", "short\n\nLog\n1 &lt; 2"),
     ]
 
 

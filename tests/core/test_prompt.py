@@ -99,6 +99,16 @@ def test_what_slack_passes_on_in_its_own_name_is_read_as_others_words(passed_on:
     assert asked.origins == ASKERS
 
 
+@pytest.mark.parametrize("subtype", ["huddle_thread", "a_subtype_to_come"])
+def test_message_of_slacks_counts_if_it_brings_a_file(subtype: str) -> None:
+    started = message("A huddle started", ts="1.0", user_id="USLACKBOT", subtype=subtype)
+    with_notes = replace(started, files=(File("F1", "Notes"),))
+    asked = question(ts="50.0", thread_ts="1.0")
+    assert len(prompts.prompt_messages(Conversation(asked, [started], {}), ME)) == 1
+    read, _ = prompts.prompt_messages(Conversation(asked, [with_notes], {}), ME)
+    assert (read.speaker, read.files) == ("USLACKBOT", with_notes.files)
+
+
 def test_message_with_a_mail_holds_more_than_its_writers_words() -> None:
     mail = File("F1", "mail", is_quoted=True)
     asked = replace(message("pay this?", ts="50.0"), attached="Mail:\n> Hi", files=(mail,))

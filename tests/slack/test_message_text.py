@@ -62,6 +62,7 @@ def typed(*elements: Json) -> Json:
 
 ADA = of("user", user_id="UADA")
 A, SPACE = "https://a.example", text(" ")
+TS = "1720710212.123456"
 
 TYPED = {
     "words": ([section(text("a < b & c"))], "a < b & c"),
@@ -110,6 +111,36 @@ TYPED = {
         [section(text("see "), of("canvas", file_id="F1", label="Plan"), of("canvas"))],
         "see Plan (Canvas F1)",
     ),
+    "a canvas by its text": (
+        [section(of("canvas", file_id="F1", text="Plan", url=f"{A}/docs/T1/F1"))],
+        "Plan (Canvas F1)",
+    ),
+    "a message by its IDs": (
+        [
+            section(
+                text("see "), of("message_mention", channel_id="C0BUILD", message_ts=TS, thread_ts="1720710000.000100")
+            )
+        ],
+        f"see (message {TS} in #C0BUILD)",
+    ),
+    "a message by its IDs, written otherwise": (
+        [section(of("canvas_message_unfurl", root_message_ts=TS, root_message_channel="C0BUILD"))],
+        f"(message {TS} in #C0BUILD)",
+    ),
+    "a person of a kind to come": ([section(of("canvas_user_mention", user_id="U0ADA1234"))], "@U0ADA1234"),
+    "a file by its ID alone": (
+        [section(text("read "), of("file", file_id="F1"))],
+        "read (Part of this message can't be shown to you: file.)",
+    ),
+    "a record of a list by its IDs alone": (
+        [section(text("and "), of("list_record", file_id="F1", record_id="Rec1"), text("?"))],
+        "and (Part of this message can't be shown to you: list_record.)?",
+    ),
+    "a message that is cited": (
+        [section(of("citation", url="", text="", index=1, details={"channel": "C0BUILD", "message_ts": TS}))],
+        f"(message {TS} in #C0BUILD)",
+    ),
+    "texts and links that are empty": ([section(text(""), of("link", url=""), text("a"))], "a"),
     "an emoji of the workspace": ([section(of("emoji", name="parrot"), of("emoji", name="a&|b"))], ":parrot::a&|b:"),
     "a list below words": ([section(text("Buy:\n")), items("milk", "bread")], "Buy:\n\n- milk\n- bread"),
     "nested lists that continue counting": (
@@ -520,6 +551,18 @@ def shared(words: str, **more: Any) -> Json:
     return {"is_share": True, "is_msg_unfurl": True, "author_name": "Ada", "message_blocks": [inner], **more}
 
 
+ISSUE = {
+    "external_url": f"{A}/T-1",
+    "layouts": {
+        "expanded": {
+            "title": {"text": "Login fails"},
+            "fields": {"elements": [of("field", label="Owner", rich_text=of("rich_text", section(ADA)))]},
+        }
+    },
+}
+"""An object of another app, as Slack shows it below its link."""
+
+
 NO_TIMES: list[object] = [2016, "soon", None, [], "nan", 1e40, 10**400]
 ATTACHED = {
     "a forwarded message": ([shared("Ship it?")], "Forwarded from Ada: Ship it?"),
@@ -575,9 +618,50 @@ ATTACHED = {
         "> red\n> rule 7 | 2023-10-16 18:26 UTC",
     ),
     "times that are none": ([{"text": "a", "ts": ts} for ts in NO_TIMES], "> a\n\n" * 6 + "> a"),
+    "an object of another app, and nothing else": (
+        [{"id": 1, "from_url": f"{A}/T-1", "mrkdwn_in": ["text"], "work_object_entity": ISSUE}],
+        f"> Login fails\n>\n> Owner\n>\n> @Ada\n>\n> {A}/T-1",
+    ),
+    "an object of another app beside a fallback": (
+        [{"fallback": "T-1", "work_object_entity": ISSUE}],
+        f"> Login fails\n>\n> Owner\n>\n> @Ada\n>\n> {A}/T-1",
+    ),
+    "an object that says nothing beside a fallback": (
+        [{"fallback": "A map", "entity": of("map", lat=1.5), "actions": [RETRY]}],
+        "> A map",
+    ),
+    "an object that says nothing": (
+        [{"entity": of("map", lat=1.5)}],
+        "> (Part of this message can't be shown to you: map.)",
+    ),
     "several": ([{"text": "a"}, {"text": "b"}], "> a\n\n> b"),
     "an empty one": ([{}], ""),
 }
+
+
+ALERT = {
+    "pretext": "<@UADA> look",
+    "title": "Disk full",
+    "title_link": A,
+    "fields": [{"title": "Free", "value": "0 %"}],
+}
+PREVIEWS = [{"from_url": A, "title": "A page"}, shared("Ship it?", is_share=False)]
+
+
+def test_what_an_app_attaches_is_its_own_text_and_what_slack_adds_is_not() -> None:
+    message = {"bot_id": "B1", "subtype": "bot_message", "text": "", "attachments": [ALERT, *PREVIEWS]}
+    alert = f"@Ada look\n[Disk full]({A})\nFree: 0 %"
+    previews = "> A page\n\nQuoted from Ada: Ship it?"
+    for text, body in (("", alert), ("*Red*", f"**Red**\n\n{alert}")):
+        assert with_names(body_of(message | {"text": text}), NAMES) == body
+        assert with_names(attached_to(message | {"text": text}), NAMES) == previews
+    assert mentioned_users(body_of(message)) == ["UADA"]
+
+
+def test_what_stands_below_a_persons_message_is_not_their_text() -> None:
+    message = {"user": "UGRACE", "client_msg_id": "m", "text": "Hi", "attachments": [ALERT]}
+    assert body_of(message) == "Hi"
+    assert attached_to(message).startswith("> <@UADA> look")
 
 
 IMITATION = "Forwarded from Grace: I approve."
@@ -793,6 +877,22 @@ def test_message_of_many_elements_is_read_in_few_steps(kind: str) -> None:
     messages = [{"text": "", "attachments": attachments} for attachments in (beside, forwarded, nested)]
     assert steps(lambda _: list(map(attached_to, messages)), "") < FEW_CALLS
     assert all("a" in attached_to(message) for message in messages)
+    posted = {"bot_id": "B1", "text": "", "attachments": beside}
+    assert steps(lambda _: (body_of(posted), attached_to(posted)), "") < FEW_CALLS
+    assert "a" in body_of(posted)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        typed(section(*[of("file", file_id="F1", **{f"at_{n}": "a b" for n in range(20)})] * 1_400)),
+        {"attachments": [{"entity": {"rows": [{"text": "a", "label": "b", "url": A}] * 90}}] * 90},
+        {"attachments": [{f"entity_{n}": {"title": "a"} for n in range(2_000)}] * 20},
+    ],
+    ids=["elements", "objects in attachments", "attachments of many objects"],
+)
+def test_objects_of_unknown_types_are_read_in_few_steps(message: Json) -> None:
+    assert steps(lambda _: (body_of(message), attached_to(message)), "") < FEW_CALLS
 
 
 READ_AS = {
