@@ -86,6 +86,9 @@ class SocketConnection(SocketModeClient):
             count = message.get("num_connections")
             if message.get("type") == "hello" and isinstance(count, int):
                 self.app_connections, self.greeted_at = count, self.heard_at
+            if "envelope_id" in message and not isinstance(message.get("payload"), dict | str):
+                # The SDK would leave it without an acknowledgment.
+                message = {**message, "payload": {}}
             await super().run_message_listeners(message, raw_message)
             return
         self.end_for(str(message.get("reason") or "")[:50])

@@ -39,7 +39,7 @@ def event(**content: Any) -> tuple[str, Json]:
     return "events_api", {**envelope, "event_time": 1, "authorizations": [], "event": content}
 
 
-REQUESTS = {
+REQUESTS: dict[str, tuple[str, Any]] = {
     "a modal that is closed": interactive("view_closed", view=VIEW, is_cleared=False),
     "our own modal that is closed": interactive("view_closed", view={**VIEW, "callback_id": "settings"}),
     "a view that has no callback_id": interactive("view_closed", view={**VIEW, "callback_id": ""}),
@@ -61,6 +61,10 @@ REQUESTS = {
     "a function's event": event(type="function_executed", function={"callback_id": "x"}, inputs={}),
     "a warning that events are held back": ("events_api", {"type": "app_rate_limited", "team_id": "T0SANDBOX"}),
     "a payload without a type": ("interactive", SENDER),
+    "a payload that is null": ("events_api", None),
+    "a payload that is a list": ("interactive", []),
+    "an envelope of a kind that does not exist yet": ("hologram", {"type": "hologram"}),
+    "an envelope of a kind to come without a payload": ("hologram", None),
 }
 
 
