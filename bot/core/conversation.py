@@ -229,7 +229,9 @@ _GROUP = re.compile(r"<![A-Z0-9]+\|@")
 _UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
 _USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
 _ID = re.compile(r"[A-Z0-9]+")
-_AFTER_MENTION = " \t\n,:"
+_AFTER_MENTION = r"(?:[,:](?![\w+'-]{1,100}:))?(?:[ \t\n]|[,:](?=[ \t\n]|\Z))*"
+"""Spaces and what divides an address from its sentence. A colon may begin an emoji or a smiley: `:tada:`, `:)`."""
+_EMOJI = re.compile(r":[\w+'-]{1,100}:|<!EMOJI\|[^<>]*>")
 _BEFORE_MENTION = " \t\n,"
 _SENTENCE_ENDS = " \t\n.?!"
 _GREETING = re.compile(
@@ -326,7 +328,7 @@ def without_address(text: str, bot_user_id: str) -> str:
     """
     mention = _USER_MENTION.format(re.escape(bot_user_id))
     words = text.strip()
-    if leading := re.match(rf"(?:{mention}[{_AFTER_MENTION}]*)+", words):
+    if leading := re.match(rf"(?:{mention}{_AFTER_MENTION})+", words):
         words = words[leading.end() :]
     sentence_end = end = len(words.rstrip(_SENTENCE_ENDS))
     for trailing in reversed(list(re.finditer(mention, words))):
@@ -364,8 +366,9 @@ def plain_command(words: str) -> str:
 
 
 def is_bare(text: str, bot_user_id: str) -> bool:
-    """Whether a text says nothing but the bot's mention, or points at what stands above: "@typist this?"."""
-    return without_address(text, bot_user_id).strip(_POINTING).casefold() in ("", "this", "that")
+    """Whether a text has no words but the bot's mention, or points at what stands above: "@typist this?"."""
+    words = _EMOJI.sub("", without_address(text, bot_user_id)).strip(_POINTING).casefold()
+    return words in ("this", "that") or not any(map(str.isalnum, words))
 
 
 def escape(text: str) -> str:

@@ -1,5 +1,7 @@
 """Mentions of people and channels in the text of a message."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from bot.core.conversation import (
     addresses_another,
     escape,
     ids_to_name,
+    is_bare,
     mentioned_users,
     with_names,
     without_address,
@@ -84,6 +87,14 @@ def test_mentions_of_people_are_removed_and_those_of_channels_stay() -> None:
         ("<@UBOT> why?", "why?"),
         ("  <@UBOT|typist>, why?", "why?"),
         ("<@UBOT>: why?", "why?"),
+        ("<@UBOT>:why?", "why?"),
+        ("<@UBOT> : why?", "why?"),
+        ("<@UBOT>, <@UBOT>: why?", "why?"),
+        ("<@UBOT> :wave: why?", ":wave: why?"),
+        ("<@UBOT>:wave: why?", ":wave: why?"),
+        ("<@UBOT>: :+1::skin-tone-3:", ":+1::skin-tone-3:"),
+        ("<@UBOT> :) why?", ":) why?"),
+        ("<@UBOT> :D", ":D"),
         ("<@UBOT> <@UBOT> why?", "why?"),
         ("<@UBOT>\n\n- one\n- two", "- one\n- two"),
         ("why, <@UBOT>?", "why?"),
@@ -99,3 +110,26 @@ def test_mentions_of_people_are_removed_and_those_of_channels_stay() -> None:
 )
 def test_mentions_that_only_address_the_bot_are_removed(text: str, words: str) -> None:
     assert without_address(text, "UBOT") == words
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        *(
+            (text, True)
+            for text in ("", "?", "…", "^ this?", "That!", "👀", ":eyes:", ":point_up: this", "👆🏽 :tada:")
+        ),
+        *((text, True) for text in ("<!EMOJI|:parrot:>", ":)")),
+        *((text, False) for text in ("why", ":eyes: why?", "these", "5", "何", "<@UGRACE>", "<#C1>")),
+    ],
+)
+def test_mention_without_words_is_bare(text: str, bare: bool) -> None:
+    assert is_bare(f"<@UBOT> {text}", "UBOT") is bare
+
+
+@pytest.mark.parametrize("mark", [":", ":a", ",", " :", ":+", "<@UBOT>:", "<@UBOT> :a"])
+def test_address_is_removed_in_linear_time(mark: str) -> None:
+    began = time.process_time()
+    without_address(f"<@UBOT>{mark * 20_000}", "UBOT")
+    is_bare(f"<@UBOT>{mark * 20_000}", "UBOT")
+    assert time.process_time() - began < 1
