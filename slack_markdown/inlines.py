@@ -8,7 +8,8 @@ sent. The result is a list of replacements:
 
 - `<` is escaped, because every instruction to Slack begins with it (`escaping.py`).
 - Images become links to the image, because Slack shows no images in Markdown.
-- A link whose label names another host than the link leads to becomes text that shows both (`links.py`).
+- A link whose label names another host than the link leads to becomes text that shows both, and one whose label shows
+  nothing becomes its address (`links.py`).
 - Emphasis gets hair spaces beside CJK letters, and is left out around bare URLs: there Slack doesn't read `*` and `**`
   as CommonMark does. Nobody has measured exactly which forms Slack accepts, so the plainest forms are sent.
 - Emphasis with spaces inside its marks, as in `**Note: **text`, gets them outside, where people mean emphasis.
@@ -54,6 +55,7 @@ from slack_markdown.links import (
     is_web_address,
     may_be_in_slack,
     sent_authority,
+    shows_nothing,
 )
 
 MAX_HELD_LABEL_CHARS = 120
@@ -74,6 +76,7 @@ _NEVER_JOINED = re.compile(r"[\s()\[\]{}<>!]")
 _BACKTICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
+_WEB_OR_MAIL = re.compile(r"https?:|mailto:", re.IGNORECASE)
 _WEB = re.compile(r"<https?:(?!//)", re.IGNORECASE)
 r"""Begins an address without `//`, as `<https:\/\/…>` is. Browsers read a backslash as a slash, so it becomes code."""
 _INCOMPLETE_AUTOLINK = re.compile(r"<[^\s<>]*\Z")
@@ -92,9 +95,9 @@ _DEFINED = re.compile(r"(?<=\]:)\s*<(?P<pointed>[^<>\s]+)>|\s?(?P<url>https?:[^\
 _PATH_START = re.compile(r"[/?#]")
 _ADDRESS_END = re.compile(r"[\s<>|\"`\[\]]|https?://", re.IGNORECASE)
 _PLAIN_SCHEME = re.compile(r"https?\Z", re.IGNORECASE)
-_URL_START = re.compile(r"<?https?://", re.IGNORECASE)
+_URL_START = re.compile(r"(?:<|!?\[[ \t]*\]\()?https?://", re.IGNORECASE)
 _INCOMPLETE_URL = re.compile(r"h|ht|htt|https?:?/?|https?://.*", re.IGNORECASE)
-_LAST_WORD = re.compile(r"(?<!\S)[*_~(\[{\"'<]*(\S+)$")
+_LAST_WORD = re.compile(r"(?<!\S)(?:!?\[\]\(|[*_~(\[{\"'<])*(\S+)$")
 _PHRASE_END = regex.compile(
     r"(?:[\p{Terminal_Punctuation}--[,،，、]]|…|\p{So}|[\p{Pd}--\-])[\p{Pe}\p{Pf}\"'*_~`]*\Z", regex.V1
 )
@@ -203,7 +206,8 @@ def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> Decide
 def _before(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
     """Returns the last offset up to this one that is in no replacement, and the replacements before it."""
     end = min([end, *(replacement.start for replacement in replacements if replacement.start < end < replacement.end)])
-    return end, [replacement for replacement in replacements if replacement.end <= end]
+    # What is inserted at the offset belongs to what follows: the rest of an element whose end is held back.
+    return end, [replaced for replaced in replacements if replaced.start < replaced.end <= end or replaced.end < end]
 
 
 def normalized_label(label: str) -> str:
@@ -297,7 +301,8 @@ class _InlineParser:
             return self._parse_url(special)
         match special[0][0]:
             case "\\":
-                if self.growing and special.end() == len(self.text):
+                if self.growing and len(self.text) - special.end() <= self.text.endswith("\n"):
+                    # It may escape what follows, or break the line.
                     self.inlines.shown_end = special.start()
                 return special.end() + 1
             case "`":
@@ -603,15 +608,13 @@ class _InlineParser:
             # Behind `](`, a `<` begins a link's destination, not an autolink.
             return start + 1
         if autolink := _AUTOLINK.match(self.text, start):
-            is_closed = is_closed_file(autolink[1], self.open_files)
-            url = self._apart(*autolink.span(), autolink[1]) if is_closed else bare_url(autolink[1])
-            self.inlines.replacements.append(Replacement(*autolink.span(), self._spaced(autolink, url)))
+            self.inlines.replacements.append(self._as_address(*autolink.span(), autolink[1]))
         elif autolink := _OTHER_AUTOLINK.match(self.text, start):
             if autolink[1]:
-                self.inlines.replacements.append(Replacement(*autolink.span(), self._spaced(autolink, autolink[1])))
+                self.inlines.replacements.append(self._spaced(*autolink.span(), autolink[1]))
             elif _WEB.match(autolink[0]):
                 code = self._apart(*autolink.span(), autolink[0][1:-1])
-                self.inlines.replacements.append(Replacement(*autolink.span(), self._spaced(autolink, code)))
+                self.inlines.replacements.append(self._spaced(*autolink.span(), code))
         else:
             if self.growing and _INCOMPLETE_AUTOLINK.match(self.text, start):
                 self.inlines.shown_end = start
@@ -619,12 +622,17 @@ class _InlineParser:
         self._end_construct(*autolink.span())
         return autolink.end()
 
-    def _spaced(self, autolink: re.Match[str], url: str) -> str:
-        """Returns the bare URL of an autolink, with spaces where the characters next to it would join it."""
-        before = self.text[max(0, autolink.start() - 1) : autolink.start()]
-        after = self.text[autolink.end() : autolink.end() + 1]
-        joins_after = after.isalnum() or not after.isascii() or (after and after in "/_-<@&\\")
-        return " " * before.isalnum() + url + " " * bool(joins_after)
+    def _as_address(self, start: int, end: int, destination: str) -> Replacement:
+        """Returns what shows the address of a link without a label: a bare URL, or code."""
+        is_closed = is_closed_file(destination, self.open_files)
+        address = self._apart(start, end, destination) if is_closed else bare_url(destination)
+        return self._spaced(start, end, address)
+
+    def _spaced(self, start: int, end: int, address: str) -> Replacement:
+        """Returns what takes the place of a link, with spaces where the characters next to it would join it."""
+        before, after = self.text[max(0, start - 1) : start], self.text[end : end + 1]
+        joins_after = after.isalnum() or not after.isascii() or (after and after in "/_-<[!@&\\")
+        return Replacement(start, end, " " * before.isalnum() + address + " " * bool(joins_after))
 
     def _parse_closing_bracket(self, end: int) -> int:
         if not self.brackets:
@@ -729,7 +737,6 @@ class _InlineParser:
     def _add_link(self, bracket: Bracket, end: int, after: int, destinations: Sequence[str]) -> None:
         """Adds the replacements for a link or image from `bracket` to `after`, whose label ends at `end`."""
         label_start = bracket.start + 1 + bracket.is_image
-        label = self.text[label_start:end]
         inner = bisect(self.images, bracket.start, key=lambda image: image.start)
         images = self.images[inner:]
         shown_label = with_replacements(self.text, images, label_start, end)
@@ -742,11 +749,17 @@ class _InlineParser:
         if before and not deceptive:
             deceptive = is_deceptive(readings, *destinations, before=before)
         deceptive = deceptive or any(is_closed_file(destination, self.open_files) for destination in destinations)
+        is_blank = shows_nothing(readings)
+        deceptive = deceptive or is_blank
         self._last_link = (after, before + shown_label)
-        if deceptive:
+        if is_blank and self._is_inline_link(end, after):
+            # A function without captures, `[](x)`, isn't meant as a link.
+            is_address = bracket.is_image or _WEB_OR_MAIL.match(destinations[0])
+            shown = Replacement(bracket.start, bracket.start, "\\")
+            shown = self._as_address(bracket.start, after, destinations[0]) if is_address else shown
+            self.inlines.replacements[bracket.replacement_count :] = [shown]
+        elif deceptive:
             self.inlines.replacements += self._label_and_destination(bracket, end, after, destinations[0])
-        elif bracket.is_image and not label.strip() and self._is_inline_link(end, after):
-            self.inlines.replacements.append(Replacement(bracket.start, after, bare_url(destinations[0])))
         elif bracket.is_image:
             self.inlines.replacements.append(self._without_image_mark(bracket.start))
         elif images:
@@ -754,14 +767,13 @@ class _InlineParser:
             since = self.inlines.replacements[bracket.replacement_count :]
             outside = [replacement for replacement in since if not _begins_in(replacement, images)]
             self.inlines.replacements[bracket.replacement_count :] = [*images, *outside]
-        is_shown = bool(shown_label.strip()) and not deceptive
-        if is_shown and self._is_inline_link(end, after) and _ENCODED.search(self.text, end + 1, after):
+        if not deceptive and self._is_inline_link(end, after) and _ENCODED.search(self.text, end + 1, after):
             self.inlines.replacements.append(Replacement(end + 1, after, f"({bare_url(destinations[0])})"))
         if bracket.is_image:
             self.images[inner:] = [Replacement(bracket.start, after, shown_label.strip() or "image")]
         elif not deceptive and self._is_inline_link(end, after):
             self.inactive_brackets = len(self.brackets)
-        if not deceptive:
+        if is_blank or not deceptive:
             self.last_run = bracket.last_run
 
     def _joined_before(self, start: int) -> str:
@@ -823,7 +835,7 @@ class _InlineParser:
         run = self.last_run
         if run and run.delimiter == "*" and not inlines.closing:
             url_start = _start_of_last_url(text, shown_end, growing=True)
-            shown_end = shown_end if url_start is None else url_start
+            shown_end = shown_end if url_start is None else _before(url_start, inlines.replacements)[0]
         shown_end = len(text[:shown_end].rstrip())
         while run and not inlines.closing and run.start + run.length >= shown_end:
             # Nothing is shown behind the run's delimiters yet.

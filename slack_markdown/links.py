@@ -7,7 +7,8 @@ that the link doesn't lead to is sent as text with both, a reference link with i
 read as a person would read it (`lookalikes.py`), and a destination as browsers do. When in doubt a link shows where it
 leads. Not everything with a dot is a host: `os.path` is none, and `README.md` may be one or a file. A label that may be
 a file's name is honest if the link leads to that file. A mailbox is honest if the mail goes there and nowhere else. A
-link that opens an app (`tel:`, `slack:`) is honest only if the label is what it opens.
+link that opens an app (`tel:`, `slack:`) is honest only if the label is what it opens. A label that shows nothing hides
+the whole link, which becomes its address.
 
 **Bare URLs.** Slack makes links of `https://…` in a text, so a host is sent in the form that says where the link leads.
 `https://gіthub.com` has a Cyrillic і, `https://github.com@evil.example` leads to evil.example, and `https://2130706433`
@@ -116,6 +117,12 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
     mailboxes = set(_MAILBOX.findall(text.latin.lower()))
     urls = frozenset[str]().union(*map(_readings, destinations))
     return any(not _leads_to(url, host, mailboxes) for url in urls for host in named)
+
+
+def shows_nothing(label: str) -> bool:
+    """Whether a reader sees nothing of a label, so that the link hides itself and where it leads."""
+    text = _read(label)
+    return text is not None and not text.latin.strip()
 
 
 def bare_url(destination: str) -> str:

@@ -142,7 +142,7 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     international = international_chars(markdown) if international is None else international
     fences = 2 * sum(map(len, _DOCUMENT_FENCE.findall(markdown)))
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
-    spaces = markdown.count("*") + (0 if markdown.isascii() else markdown.count("://"))
+    spaces = markdown.count("*") + markdown.count("](") + (0 if markdown.isascii() else markdown.count("://"))
     if "__" in markdown or "~~" in markdown:
         spaces += len(_RUN_BESIDE_LETTER.findall(markdown))
     return len(markdown) + fences + escaped + spaces + MAX_ADDED_CHARS * international + added_chars(markdown)

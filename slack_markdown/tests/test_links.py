@@ -57,6 +57,44 @@ def test_deceptive_link_is_sent_as_text_with_its_destination(link: str) -> None:
         assert "](" not in shown
 
 
+BLANK = {
+    "nothing": "[]({})",
+    "a space": "[ ]({})",
+    "an invisible character": "[\u200b]({})",
+    "a filler that counts as a letter": "[\u3164]({})",
+    "a blank of Braille": "[\u2800]({})",
+    "a space as an entity": "[&nbsp;]({})",
+    "an invisible character as an entity": "[&#8203;]({})",
+    "a line break": "[<br>]({})",
+    "a comment": "[<!-- the bank -->]({})",
+    "blank code": "[` `]({})",
+    "an image without a label": "![]({})",
+    "an image with an invisible one": "![\u2060]({})",
+}
+
+
+@pytest.mark.parametrize("link", BLANK.values(), ids=BLANK)
+def test_link_without_a_label_shows_its_address(link: str) -> None:
+    url = "https://evil.example/?q=x"
+    assert rendered(f"So {link.format(url)} it is", growing=False) == f"So {url} it is"
+    assert rendered(f"**{link.format(url)}**\n\nand", growing=True).partition("\n")[0] in (url, f"**{url}**")
+    for beside in ("[.bank.example](https://a.example)", "![b](https://a.example)", "b"):
+        assert f"{url} " in rendered(f"{link.format(url)}{beside}", growing=False)
+
+
+@pytest.mark.parametrize("written", ["sort(v, [](x) { })", "f = []() { }", "[ ](//evil.example)", "[](javascript:a)"])
+def test_brackets_without_a_label_and_an_address_are_text(written: str) -> None:
+    sent = rendered(written, growing=False)
+    assert sent == written.replace("[", "\\[")
+    assert len(sent) <= sent_chars(written)
+
+
+@pytest.mark.parametrize("label", ["[\u200b][r]", "[][r]", "[ ][r]"])
+def test_no_reference_without_a_label_is_a_link(label: str) -> None:
+    sent = rendered(f"So {label}\n\n[r]: https://evil.example", growing=False)
+    assert sent.startswith(f"So {label}".replace("[", "\\[", 1).replace("]", "\\]", 1))
+
+
 DECEPTIVE = {
     "a host above": ("bank.com", "https://bank.com.evil.io"),
     "a host that ends with it": ("bank.com", "https://evilbank.com"),

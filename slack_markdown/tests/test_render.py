@@ -77,6 +77,11 @@ PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrou
         ("|x| is what\nit was", "|x| is what\nit was"),
         ("# Title with `co", "# Title with `co`"),
         ("[ref]: https://exa", ""),
+        ("<summary>T</summary>", "**T**"),
+        ("<div>\n<h2>T</h2>\n", "**T**"),
+        ("one\\\n", "one"),
+        ("- one\\\n", "- one"),
+        ("one\\\ntwo", "one\\\ntwo"),
         ("**never closed\n\nnext", "**never closed\n\nnext"),
     ],
 )
