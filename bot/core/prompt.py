@@ -14,7 +14,7 @@ The steps, in the order in which services/prompt_builder.py takes them:
 
 Marks are lines that say whose words follow, and no text can imitate them. Each has the form `[CODE ...]`. The code is
 that of the conversation, so its prompts begin alike from turn to turn. It need not be secret: it is taken out of every
-text before the text goes into a prompt.
+text before the text goes into a prompt, as are words that only a model sees.
 
 - `[CODE-TAG Ada]` begins a message of Ada, where several people speak. The tag is the person's in this conversation, so
   two people of one name stay two.
@@ -30,6 +30,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
+
+import regex
 
 from bot.core.calls import visible
 from bot.core.channel_settings import Length
@@ -101,7 +103,8 @@ class Marks:
         return f"[{self.code} {what}]\n{self.without(text)}\n{self._end}"
 
     def without(self, text: str) -> str:
-        """Returns a text without the code, also where it is written with what doesn't show, or with lookalikes."""
+        """Returns a text without words that people can't see, and without the code, also if lookalikes write it."""
+        text = _UNSEEN_WORDS.sub("\N{REPLACEMENT CHARACTER}", text)
         latin = lookalikes.table_of(text)
         if self.code not in text.translate(latin).lower():
             return text
@@ -204,6 +207,11 @@ PAUSE = timedelta(hours=1)
 ASKED_LATELY_S = 3_600.0
 """An answer that begins within this time after its question reads the time of the question."""
 _JOINERS = "\u200d\ufe0e\ufe0f"
+_UNSEEN_WORDS = regex.compile(r"(?:[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]|(?<!\p{Han})[\U000e0100-\U000e01ef])+")
+"""Tags, and variation selectors that select nothing. Models read them as letters: an asker may paste what others hid.
+
+Other characters that don't show stay, since people ask about them.
+"""
 _MAX_COMBINING = 30
 """How many marks a character may have in a text of any language: https://unicode.org/reports/tr15/ (Stream-Safe)"""
 
