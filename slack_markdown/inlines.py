@@ -14,6 +14,7 @@ sent. The result is a list of replacements:
   as CommonMark does. Nobody has measured exactly which forms Slack accepts, so the plainest forms are sent.
 - Emphasis with spaces inside its marks, as in `**Note: **text`, gets them outside, where people mean emphasis.
   Operators, patterns of paths, parameters (`**kwargs`) and single marks stay.
+- Products, names in Python and gaps to fill in are no emphasis.
 - Autolinks (`<https://…>`) become bare URLs, whose hosts say where they lead (`links.py`).
 - Addresses of files in Slack that the readers may not open become code (`links.py`).
 
@@ -104,6 +105,11 @@ _PHRASE_END = regex.compile(
 """Matches what ends a label or sentence. Behind a comma, `**` may begin another parameter."""
 PRODUCT = re.compile(r"(?:[0-9]|(?<![A-Za-z])[A-Za-z])\*(?=[A-Za-z0-9])")
 """Matches a multiplication sign: as emphasis, 5*4*3 would read 543 (oobabooga/textgen#5608)."""
+NAME_OR_GAP = re.compile(
+    r"(?<!\w)__[a-z][a-z0-9_]{0,60}?__(?=\(|\.[a-z])|(?<=\w\.)__[a-z][a-z0-9_]{0,60}?__(?!\w)"
+    r"|_{2,40}(?:[-/.,:()+#]{1,3}+_{2,40}(?!_)){1,8}"
+)
+"""Matches what Python names so in a longer name, `__init__.py` and `a.__dict__`, and gaps to fill in: `__/__/____`."""
 _RUN_OR_CODE = re.compile(r"\\.|`[^`]*`|\*+|_+|~+", re.DOTALL)
 _SPACES = re.compile(r"\s*")
 _WORD_CHARS = "".join(map(chr, range(ord("!"), ord("~") + 1)))
@@ -274,6 +280,8 @@ class _InlineParser:
         while run:
             starts += [run.start] if run.delimiter != "_" or run.is_loose else []
             run = run.previous
+        # The rest of its word says whether a run is part of a name.
+        starts += [at for at in [self.text.find("__", len(self.text.rstrip(_WORD_CHARS)))] if at >= 0]
         end = min([stop, *(start for start in starts if stop - start <= MAX_CONSTRUCT_CHARS)])
         if end == size:
             end = self._last_end + len(self.text[self._last_end :].rstrip(_WORD_CHARS))
@@ -354,8 +362,9 @@ class _InlineParser:
             return end
         delimiter, length = match[0][0], end - start
         if start and PRODUCT.match(self.text, start - 1):
-            self.inlines.replacements.append(Replacement(start, start, "\\"))
-            return end
+            return self._as_text(start, end)
+        if delimiter == "_" and (name := NAME_OR_GAP.match(self.text, start)):
+            return self._as_text(*name.span())
         can_open, can_close = self._flanking(start, end, delimiter)
         opens_loosely, closes_loosely = self._loosely_flanking(start, end)
         # Strikethrough takes two tildes.
@@ -418,6 +427,18 @@ class _InlineParser:
             and self.text[start - 1 : start] in " \t\n|"
             and not self._opener(start)
         )
+
+    def _as_text(self, start: int, end: int) -> int:
+        """Keeps delimiters between two offsets from acting; returns the second. An address can't hold a backslash."""
+        address = self.text.rfind("://", max(0, start - MAX_CONSTRUCT_CHARS), start)
+        is_in_url = address >= 0 and not (
+            _ADDRESS_END.search(self.text, address + 3, start) or WIDE_MARK.search(self.text, address, start)
+        )
+        for at in range(start, end):
+            if self.text[at] in "*_":
+                sent = f"%{ord(self.text[at]):02X}" if is_in_url else f"\\{self.text[at]}"
+                self.inlines.replacements.append(Replacement(at, at + 1, sent))
+        return end
 
     def _opener(self, at: int) -> DelimiterRun | None:
         """Returns the last run that may open emphasis and has the delimiter at an offset."""

@@ -67,6 +67,7 @@ from slack_markdown.extent import HEADING_CHARS, counted_chars, is_wide
 from slack_markdown.formulas import displays_with_blank_lines
 from slack_markdown.inlines import (
     CJK,
+    NAME_OR_GAP,
     PRODUCT,
     DecidedInlines,
     LinkDestinations,
@@ -142,9 +143,11 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     international = international_chars(markdown) if international is None else international
     fences = 2 * sum(map(len, _DOCUMENT_FENCE.findall(markdown)))
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
-    spaces = markdown.count("*") + markdown.count("](") + (0 if markdown.isascii() else markdown.count("://"))
+    encoded = 2 if "://" in markdown else 1
+    spaces = encoded * markdown.count("*") + markdown.count("](") + (0 if markdown.isascii() else markdown.count("://"))
     if "__" in markdown or "~~" in markdown:
         spaces += len(_RUN_BESIDE_LETTER.findall(markdown))
+    spaces += encoded * sum(map(len, NAME_OR_GAP.findall(markdown)))
     return len(markdown) + fences + escaped + spaces + MAX_ADDED_CHARS * international + added_chars(markdown)
 
 
@@ -383,6 +386,8 @@ def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
 def _needs_parsing(text: str, kind: LeafKind) -> bool:
     """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
     if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
+        return True
+    if "__" in text and NAME_OR_GAP.search(text):
         return True
     if may_be_rewritten(text, kind) or _EMPHASIS_BESIDE_MARK.search(text) or _EMPHASIS_APART.search(text):
         return True

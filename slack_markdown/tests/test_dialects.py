@@ -92,6 +92,17 @@ TEXT = [
     ("V = w*h*d, 2*x*3 | 5x*y*z", "V = w\\*h\\*d, 2\\*x\\*3 | 5x\\*y\\*z"),
     ("un*believ*able, `5*4*3`, 2**3**4, 1 *2* 3", "un*believ*able, `5*4*3`, 2**3**4, 1 *2* 3"),
     ("https://a.b/?x=1&copy=$a$b", "https://a.b/?x=1&copy=$a$b"),
+    ("See __init__.py and a.__dict__, f.__call__()", r"See \_\_init\_\_.py and a.\_\_dict\_\_, f.\_\_call\_\_()"),
+    (
+        "[__init__.py](https://a.b/__init__.py) **__main__.py**",
+        r"[\_\_init\_\_.py](https://a.b/__init__.py) **\_\_main\_\_.py**",
+    ),
+    ("- __init__.py\n- `__init__.py` __bold__.", "- \\_\\_init\\_\\_.py\n- `__init__.py` __bold__."),
+    ("__bold__ __Bold__. __two words__.x x.__a__b", "__bold__ __Bold__. __two words__.x x.__a__b"),
+    ("Date: __/__/____ at __:__", r"Date: \_\_/\_\_/\_\_\_\_ at \_\_:\_\_"),
+    ("Call (___) ___-____, $____.__ or ______", r"Call (___) \_\_\_-\_\_\_\_, $\_\_\_\_.\_\_ or ______"),
+    ("https://a.b/?q=5*4*3 https://a.b/__init__.py", "https://a.b/?q=5%2A4%2A3 https://a.b/%5F%5Finit%5F%5F.py"),
+    ("https://a.b/x。5*4*3", f"https://a.b/x{HAIR}。5\\*4\\*3"),
 ]
 
 

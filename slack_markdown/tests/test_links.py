@@ -115,6 +115,7 @@ DECEPTIVE = {
     "a Greek letter": ("g\u03bf\u03bfgle.com", "https://evil.io"),
     "fullwidth letters": ("ｂａｎｋ．ｃｏｍ", "https://evil.io"),
     "a character like a dot": ("bank\u2024com", "https://evil.io"),
+    "a dot between Korean words": ("bank\u318dcom", "https://evil.io"),
     "an accent": ("b\u00e4nk.com", "https://bank.com"),
     "punycode": ("bank.com", "https://xn--bnk-7cd.com"),
     "punycode in the label": ("xn--bnk-7cd.com", "https://bank.com"),
