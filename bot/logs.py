@@ -9,7 +9,8 @@ Two rules apply to every record, including those of libraries that nobody has re
 - Our records are written from the chosen level on. Records of libraries are written from WARNING on, whatever their
   loggers' levels say (OPENAI_LOG=debug sets one), and are cut before the first character that may introduce a value.
   Of their arguments, numbers and the types of exceptions are written.
-- An exception is logged by its type and traceback. Only exceptions in KEPT keep their message.
+- An exception is logged by its type and traceback. Only our own and the operating system's keep their message: it has
+  no text of users. That of a library may: in its words, aiohttp's TimeoutError has the whole address.
 
 A vendor's or a server's words, such as those of an error, stay within their record's line.
 
@@ -41,8 +42,6 @@ BOLT = "slack_bolt"
 FROM_ERROR = (BOLT, "opentelemetry")
 """Libraries whose records count from ERROR on. Bolt warns about a token that it gets twice, which is intended.
 OpenTelemetry warns at each retry while a collector is away, before it says that spans are lost."""
-KEPT = (TypistError, OSError)
-"""Exceptions whose messages contain no text of users: our own and the operating system's."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
 _VALUES_IN_TEMPLATE = re.compile(r"""[:=](?! ?%[\w.])|(?<!%)\(|[{\[<"'`\n]""")
 _CONVERSION = re.compile(r"%(?:\((\w+)\))?[-#0 +]*+\d*+(?:\.\d++)?[a-zA-Z%]")
@@ -270,14 +269,21 @@ def _of_library(message: str, args: tuple[object, ...] | Mapping[str, object] | 
 def _named(error: BaseException) -> str:
     """Returns the exception's type, or its message if that may be logged."""
     name = type(error).__name__
-    return str(error) or name if isinstance(error, KEPT) else name
+    return str(error) or name if _may_be_logged(error) else name
 
 
 def _places(error: BaseException) -> str:
     """Returns the exception's traceback, whose source lines contain no values, and its type."""
     places = "".join(traceback.format_tb(error.__traceback__))
-    last_line = f"{type(error).__name__}: {error}" if isinstance(error, KEPT) else type(error).__name__
+    last_line = f"{type(error).__name__}: {error}" if _may_be_logged(error) else type(error).__name__
     return f"{places}{last_line}"
+
+
+def _may_be_logged(error: BaseException) -> bool:
+    """Whether an exception's message is our own or the operating system's."""
+    if isinstance(error, OSError):
+        return error.errno is not None or type(error).__module__.partition(".")[0] in ("builtins", *OURS)
+    return isinstance(error, TypistError)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,6 +166,19 @@ def test_exception_argument_is_written_as_its_type(written: io.StringIO) -> None
     log.error("placeholder not posted: %s", ConnectionRefusedError(111, "Connection refused"))
     described = [line.partition("not posted: ")[2] for line in written.getvalue().splitlines()]
     assert described == ["ValueError", "The database can't be used.", "[Errno 111] Connection refused"]
+
+
+def test_librarys_error_of_the_systems_kind_is_written_as_its_type(written: io.StringIO) -> None:
+    error = aiohttp.ConnectionTimeoutError("Connection timeout to host wss://slack.example/link/?ticket=secret")
+    assert isinstance(error, OSError)
+    logging.getLogger("bot.slack.socket").warning("not connected: %s", error)
+    try:
+        raise error
+    except OSError:
+        logging.getLogger("asyncio").exception("Task exception was never retrieved")
+    assert "secret" not in written.getvalue()
+    assert "not connected: ConnectionTimeoutError\n" in written.getvalue()
+    assert written.getvalue().endswith("\nConnectionTimeoutError\n")
 
 
 def test_retries_of_spans_are_not_written_but_their_loss_is(written: io.StringIO) -> None:
