@@ -45,6 +45,8 @@ _OK = (200, 201)
 _GRANTS = ["authorization_code", "refresh_token"]
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING, SLOW_DOWN, DENIED = "authorization_pending", "slow_down", "access_denied"
+_HOLDS_IPV4 = (b"\0\x64\xff\x9b", b"\0\0\0\0")
+"""What addresses of IPv6 begin with that end in one of IPv4."""
 _WHY = {
     DENIED: "access was not granted there",
     "expired_token": "the code is too old",
@@ -411,4 +413,16 @@ async def _is_private(host: str) -> bool:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         raise SignInFailed(f"the host {host} isn't known") from None
-    return any(not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
+    return any(not _is_public(str(address[0]).partition("%")[0]) for *_, address in found)
+
+
+def _is_public(address: str) -> bool:
+    """Returns whether an address is on the internet: of IPv6, also the address of IPv4 that it may stand for."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    # A network's translators (RFC 6052), 6to4 (RFC 3056) and IPv4-compatible addresses.
+    packed = ip.packed
+    held = packed[2:6] if packed[:2] == b"\x20\x02" else packed[12:] if packed[:4] in _HOLDS_IPV4 else b""
+    is_own = ip.is_global and not (ip.is_multicast or ip.is_site_local)
+    return is_own and (not held or _is_public(str(ipaddress.IPv4Address(held))))

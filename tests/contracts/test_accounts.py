@@ -976,6 +976,29 @@ async def test_metadata_of_a_public_server_names_no_private_address(monkeypatch:
     await oauth._check_address("https://10.0.0.1/token", "https://10.0.0.2/mcp")
 
 
+@pytest.mark.parametrize(
+    ("host", "is_private"),
+    [
+        ("10.0.0.1", True),
+        ("100.64.0.1", True),
+        ("224.0.0.1", True),
+        ("::ffff:10.0.0.1", True),
+        ("64:ff9b::10.0.0.1", True),
+        ("2002:a00:1::", True),
+        ("::10.0.0.1", True),
+        ("fec0::1", True),
+        ("ff02::1", True),
+        ("8.8.8.8", False),
+        ("64:ff9b::8.8.8.8", False),
+        ("2606:4700::1111", False),
+    ],
+)
+async def test_address_that_leads_into_a_network_is_private(host: str, is_private: bool) -> None:
+    from bot.accounts import oauth
+
+    assert await oauth._is_private(host) is is_private
+
+
 async def test_host_of_all_endpoints_is_looked_up_once(monkeypatch: pytest.MonkeyPatch, jira: SignInServer) -> None:
     from bot.accounts import oauth
 
