@@ -774,11 +774,7 @@ class _InlineParser:
         deceptive = deceptive or is_blank
         self._last_link = (after, before + shown_label)
         if is_blank and self._is_inline_link(end, after):
-            # A function without captures, `[](x)`, isn't meant as a link.
-            is_address = bracket.is_image or _WEB_OR_MAIL.match(destinations[0])
-            shown = Replacement(bracket.start, bracket.start, "\\")
-            shown = self._as_address(bracket.start, after, destinations[0]) if is_address else shown
-            self.inlines.replacements[bracket.replacement_count :] = [shown]
+            self._add_blank_link(bracket, end, after, destinations[0])
         elif deceptive:
             self.inlines.replacements += self._label_and_destination(bracket, end, after, destinations[0])
         elif bracket.is_image:
@@ -796,6 +792,15 @@ class _InlineParser:
             self.inactive_brackets = len(self.brackets)
         if is_blank or not deceptive:
             self.last_run = bracket.last_run
+
+    def _add_blank_link(self, bracket: Bracket, end: int, after: int, destination: str) -> None:
+        """Adds the replacements for an inline link whose label shows nothing."""
+        del self.inlines.replacements[bracket.replacement_count :]
+        if bracket.is_image or _WEB_OR_MAIL.match(destination):
+            self.inlines.replacements.append(self._as_address(bracket.start, after, destination))
+        else:
+            # A function without captures, `[](x)`, isn't meant as a link.
+            self.inlines.replacements += [Replacement(at, at, "\\") for at in (bracket.start, end)]
 
     def _joined_before(self, start: int) -> str:
         """Returns what readers see directly before a link. Of another link that ends there, they see the label."""

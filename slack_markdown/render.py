@@ -144,7 +144,9 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     fences = 2 * sum(map(len, _DOCUMENT_FENCE.findall(markdown)))
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
     encoded = 2 if "://" in markdown else 1
-    spaces = encoded * markdown.count("*") + markdown.count("](") + (0 if markdown.isascii() else markdown.count("://"))
+    spaces = (
+        encoded * markdown.count("*") + 2 * markdown.count("](") + (0 if markdown.isascii() else markdown.count("://"))
+    )
     if "__" in markdown or "~~" in markdown:
         spaces += len(_RUN_BESIDE_LETTER.findall(markdown))
     spaces += encoded * sum(map(len, NAME_OR_GAP.findall(markdown)))

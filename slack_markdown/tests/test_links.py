@@ -85,8 +85,10 @@ def test_link_without_a_label_shows_its_address(link: str) -> None:
 @pytest.mark.parametrize("written", ["sort(v, [](x) { })", "f = []() { }", "[ ](//evil.example)", "[](javascript:a)"])
 def test_brackets_without_a_label_and_an_address_are_text(written: str) -> None:
     sent = rendered(written, growing=False)
-    assert sent == written.replace("[", "\\[")
+    assert sent == written.replace("[", "\\[").replace("]", "\\]")
     assert len(sent) <= sent_chars(written)
+    for around in ("![{}", "[bank.example {}", "{} bank.example](https://evil.example)"):
+        assert sent in rendered(around.format(written), growing=False)
 
 
 @pytest.mark.parametrize("label", ["[\u200b][r]", "[][r]", "[ ][r]"])
