@@ -6,7 +6,8 @@ Slack may refuse a page in one form and take it in another. There are three form
 2. plain text, without blocks and on short pages;
 3. later: the outbox shows the answer's end.
 
-A refused form never stops the model. One rule holds for each refusal of a page whose message and channel exist:
+A refused form never stops the model. One rule holds for each refusal of a page whose message and channel exist. Slack
+has to say twice in a row that one of them is gone.
 
 - The page is sent again, in the same form or in the next one. A refusal that is about the form leads on at once.
   Others may pass, or be about anything: only several in a row lead on. An unknown error name counts as two: against
@@ -77,6 +78,8 @@ class Edits:
         """Plain pages that Slack has taken since it last took the full form."""
         self._refusals = 0
         """Weighted refusals in a row."""
+        self._is_missed = False
+        """Whether Slack has just said of a message that it, or its channel, is gone."""
         self._replaced = 0
 
     def limits(self, page: int, page_chars: int) -> tuple[int, int]:
@@ -112,7 +115,7 @@ class Edits:
 
     def confirmed(self, call: Begin | Change) -> None:
         """Notes that Slack posted or edited a page."""
-        self._refusals = 0
+        self._refusals, self._is_missed = 0, False
         if call.view is None or not call.view.plain:
             self._plain_shown = 0 if self.plain_from == math.inf else self._plain_shown
             return
@@ -128,7 +131,9 @@ class Edits:
             self._refusals += CONFLICT_WEIGHT
             return AfterRefusal.STOP
         if reason.is_gone:
-            return AfterRefusal.GONE
+            # Slack has been seen to miss what is there, above all in outages. So an edit has to fail twice.
+            is_known, self._is_missed = self._is_missed or not is_edit, True
+            return AfterRefusal.GONE if is_known else None
         if is_edit and reason in UNEDITABLE:
             return self._replace()
         return self._next_form(call, reason) if reason in WEIGHT else AfterRefusal.LATER

@@ -472,8 +472,12 @@ class Reply:
             # The same page may be taken without them.
             self.answer.draws_charts = False
             return
-        plain_from, stream = self._edits.plain_from, self._stream_of(call)
-        match (stream or self._edits).refused(call, reason):
+        plain_from = self._edits.plain_from
+        if stream := self._stream_of(call):
+            stream.refused(call, reason)
+            self._end_streams()
+            return
+        match self._edits.refused(call, reason):
             case AfterRefusal.GONE:
                 self._happened(ReplyEvent.SHUT_OUT if reason is Refusal.CHANNEL_GONE else ReplyEvent.LOSE)
             case AfterRefusal.LATER:

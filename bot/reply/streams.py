@@ -23,7 +23,7 @@ from bot.core.conversation import Question
 from bot.core.job import MessageRole
 from bot.errors import Refusal
 from bot.reply.charts import has_charts
-from bot.reply.messages import AfterRefusal, Begin, Call, Change, PageView
+from bot.reply.messages import Begin, Call, Change, PageView
 from slack_markdown.links import has_address
 from slack_markdown.render import has_definitions, rendered, stable_prefix
 
@@ -196,17 +196,10 @@ class Stream:
             case StopStream():
                 self._enter(Stage.OVER)
 
-    def refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
-        """Notes that Slack refused a call; returns what follows from that, None if another call does."""
-        if isinstance(call, StartStream):
-            self._enter(Stage.OVER)
-        elif reason.is_gone:
-            return AfterRefusal.GONE
-        elif reason is Refusal.STREAM_CLOSED or (call.view is None and not reason.may_pass):
-            self._enter(Stage.OVER)
-        else:
-            self._enter(Stage.LEFT)
-        return None
+    def refused(self, call: Begin | Change, reason: Refusal) -> None:
+        """Notes that Slack refused a call, after which an edit shows the page."""
+        is_over = isinstance(call, StartStream) or reason is Refusal.STREAM_CLOSED or reason.is_gone
+        self._enter(Stage.OVER if is_over or (call.view is None and not reason.may_pass) else Stage.LEFT)
 
     def _enter(self, stage: Stage) -> None:
         self.stage = stage if stage in _NEXT[self.stage] else self.stage

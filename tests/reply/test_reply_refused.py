@@ -175,7 +175,24 @@ def test_message_in_a_channel_that_is_closed_gets_its_end_from_the_outbox(
     call = reply.next_call()
     assert isinstance(call, Update if page_ts else Post)
     refused(reply, call, reason)
+    if page_ts:
+        refused(reply, call, reason)
     assert (reply.gone, reply.next_call(), reply.for_outbox) == (True, None, for_outbox)
+
+
+@pytest.mark.parametrize("reason", [Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE])
+def test_message_that_slack_missed_once_is_edited_again(reason: Refusal) -> None:
+    reply = Reply(answer(), Shown(("7.0",)))
+    reply.append("Hello")
+    for _ in range(3):
+        call = reply.next_call()
+        assert isinstance(call, Update)
+        refused(reply, call, reason)
+        again = reply.next_call()
+        assert isinstance(again, Update)
+        assert (again.view, reply.gone) == (call.view, False)
+        done(reply, again, "7.0")
+        reply.append(" world")
 
 
 @pytest.mark.parametrize(

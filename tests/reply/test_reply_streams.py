@@ -410,9 +410,22 @@ def test_stream_whose_call_is_refused_is_stopped_if_it_may_be_open_and_edited(
 
 @pytest.mark.parametrize("at_the_end", [False, True])
 @pytest.mark.parametrize("reason", GONE)
-def test_stream_in_a_place_that_is_gone_ends_the_reply(reason: Refusal, at_the_end: bool) -> None:
+def test_stream_in_a_place_that_is_gone_ends_the_reply_once_edits_find_nothing(
+    reason: Refusal, at_the_end: bool
+) -> None:
     reply, _ = refused_in_stream(reason, at_the_end=at_the_end)
+    for _ in range(2):
+        assert not reply.gone
+        refused(reply, filled_of(reply, Update), reason)
     assert (reply.gone, reply.next_call(), reply.life.is_over) == (True, None, True)
+
+
+@pytest.mark.parametrize("reason", GONE)
+def test_stream_that_slack_missed_once_is_stopped_and_edited(reason: Refusal) -> None:
+    reply, thread = refused_in_stream(reason, at_the_end=True)
+    refused(reply, filled_of(reply, Update), Refusal.STREAM_OPEN)
+    show_all(reply, thread)
+    assert (thread.texts, thread.open, reply.gone) == ({"1.0": "One two three four "}, set(), False)
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Refusal if not reason.is_gone])
