@@ -50,7 +50,7 @@ from bot.services.memory import Remembering
 from bot.services.operations import AUDIT_DAYS, KeptForDays, Probes, look_hourly
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
-from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
+from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import CapNotices, CapSettings, Quota
 from bot.services.reply_actions import ReplyActions
 from bot.services.schedule_tool import ScheduleTool
@@ -59,6 +59,7 @@ from bot.services.schedules import Schedules
 from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts, Reactions
 from bot.services.steps import Steps, StepSettings
 from bot.services.tool_calls import Toolbox, ToolCalls, Tools, expire_approvals
+from bot.services.transcripts import Transcription
 from bot.services.welcome import Welcome
 from bot.services.worker import Worker
 from bot.settings import (

@@ -93,6 +93,13 @@ _WHITE_SPACE = re.compile(r"\s")
 _BEGINS_TEXT = re.compile(r"[^\W\d_]|\*{1,2}[^\s*]|`{1,2}[^`]|[(\[\"'“<\n]|\Z")
 """Matches what begins no other block at the beginning of a line."""
 
+_AROUND_ROW = re.compile(r"^[ \t\r>]*+\|?|\|[ \t\r>]*+$", re.MULTILINE)
+_LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]")
+_DELIMITERS = re.compile(r"^[ \t>|:-]++(?=\r?\n)", re.MULTILINE)
+_LONGER_TOKEN = re.compile(r"<(?:https?:|mailto:|tel:)[^<>|\s]{1,1000}\|")
+_LONGER_TARGET = re.compile(rf"\]\([^\n]{{1,{MAX_CONSTRUCT_CHARS}}}")
+_LONGER_LINES = re.compile(r"\\\[|\\begin|\$\$|<pre", re.IGNORECASE)
+
 
 def _escaped_cell_ends(code: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\|", code)
@@ -154,14 +161,6 @@ def added_chars(markdown: str) -> int:
     return added
 
 
-_AROUND_ROW = re.compile(r"^[ \t\r>]*+\|?|\|[ \t\r>]*+$", re.MULTILINE)
-_LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]")
-_DELIMITERS = re.compile(r"^[ \t>|:-]++(?=\r?\n)", re.MULTILINE)
-_LONGER_TOKEN = re.compile(r"<(?:https?:|mailto:|tel:)[^<>|\s]{1,1000}\|")
-_LONGER_TARGET = re.compile(rf"\]\([^\n]{{1,{MAX_CONSTRUCT_CHARS}}}")
-_LONGER_LINES = re.compile(r"\\\[|\\begin|\$\$|<pre", re.IGNORECASE)
-
-
 @dataclass(slots=True)
 class _OpenTag:
     """An opening tag whose end may come."""
@@ -211,6 +210,8 @@ class _Rewriter:
     """Where what is held back begins; -1 if nothing is."""
     open_code: int = sys.maxsize
     """Where a code span begins that the end of a growing row leaves open."""
+    closed_at: int = -1
+    """Where the last end tag ends that became a mark."""
 
     def rewritten(self, position: int) -> Rewriting:
         self.read = position
@@ -577,14 +578,11 @@ class _Rewriter:
             before = last.text[-1:] or before
         after = self.text[end : end + 1]
         is_apart = mark in "**~~" and not space and before.isalnum() and not after.isalnum() and after != "<"
-        hair = HAIR_SPACE if is_apart or (before == mark[0] and self._closed_at == replacement.start) else ""
+        hair = HAIR_SPACE if is_apart or (before == mark[0] and self.closed_at == replacement.start) else ""
         self.replacements[index] = Replacement(replacement.start, end, f"{replacement.text}{space}{hair}{mark}")
         self.read = end
         self.is_line_empty = self.is_empty = False
         return True
-
-    _closed_at: int = -1
-    """Where the last end tag ends that became a mark."""
 
     def _read_end_tag(self, name: str, tag: re.Match[str]) -> int:
         start, end = tag.span()
@@ -625,7 +623,7 @@ class _Rewriter:
         space = " " if before < start and after.strip() else ""
         is_apart = closing in ("*", "**", "~~") and not space and after.isalnum() and not inner.isalnum()
         hair = HAIR_SPACE if is_apart or (closing[0] == after and closing[0] in "*~") else ""
-        self._closed_at = end
+        self.closed_at = end
         return self._replace(before, end, f"{closing}{space}{hair}")
 
     def _leave_open(self, tag: _OpenTag) -> None:

@@ -421,12 +421,7 @@ class _InlineParser:
             return False
         line = self.text[max(0, start - MAX_JOINED_CHARS) : start].rpartition("\n")[2].rstrip(" \t")
         is_first = not line or line.endswith("|") or self.text[start] == "~" or bool(_PHRASE_END.search(line))
-        return (
-            is_first
-            and not line.endswith("\\")
-            and self.text[start - 1 : start] in " \t\n|"
-            and not self._opener(start)
-        )
+        return is_first and not line.endswith("\\")
 
     def _as_text(self, start: int, end: int) -> int:
         """Keeps delimiters between two offsets from acting; returns the second. An address can't hold a backslash."""

@@ -7,54 +7,46 @@ A new version of an answer doesn't read what the bot answered after its question
 
 A take-over may read an edited question before the edit's event arrives. The builder then records the edit as the event
 would, so that no model continues an answer to other words.
-
-Each recording is heard once. Slack writes a clip down when a person asks for that. Without that, and without
-BOT_TRANSCRIBE, a recording stays unread. What a model hears goes on record at once, with its cost. A failure leaves the
-recording unread, and the answer goes on without it.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from bot.clock import BACKOFF, insist
+from bot.clock import BACKOFF
 from bot.core import prompt as prompts
 from bot.core.channel_settings import ChannelSettings, prompt_version
-from bot.core.conversation import File, Message, Question, RecordedReply, is_bare
+from bot.core.conversation import Message, Question, RecordedReply, is_bare
 from bot.core.files import (
     CHECK_FILE_INFO,
     OpenedFile,
     Transcript,
-    Unread,
     attach_files,
     choose_files,
     file_ids_since_answer,
     files_newest_first,
     is_canvas,
-    is_recording,
     open_to_readers,
     told_apart,
     truncate_files,
     wanted_by,
     with_linked_canvases,
 )
-from bot.core.job import End, Job
+from bot.core.job import Job
 from bot.core.memory import MAX_TOKENS, NO_MEMORIES, SentMemories, ids_in, sent
 from bot.core.prompt import Marks, PromptMessage
 from bot.core.steps import kept_text
 from bot.core.surfaces import in_pane, pane_context_line
 from bot.core.triage import by_person, second_person_since
-from bot.errors import EndReason, ProviderError, StoreError
-from bot.models.events import Usage
+from bot.errors import StoreError
 from bot.models.prompt import (
     OTHERS,
     OURS,
     Offered,
-    Sound,
+    Origins,
     TokenEstimate,
     WebSearch,
     room_for_conversation,
@@ -63,11 +55,8 @@ from bot.models.prompt import (
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import BuiltPrompt
-from bot.services.quota import Quota
+from bot.services.transcripts import Transcription
 from bot.store import Stores
-
-if TYPE_CHECKING:
-    from bot.models.transcription import Transcriber
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +65,6 @@ MAX_READS = 4
 
 RESTART_WITHIN_S = 3.0
 """How long an attempt whose question was edited waits to be canceled: its worker learns of the edit by heartbeat."""
-
-TRANSCRIBED_WITHIN_S = 45.0
-"""Less than the limit for all files of a question (slack/files.py)."""
 
 T = TypeVar("T")
 
@@ -97,72 +83,6 @@ class PromptSettings:
     """Whether a model in use doesn't take PDFs, and gets their text."""
 
 
-@dataclass(frozen=True)
-class Transcription:
-    """Knows transcripts, and has a model write others.
-
-    A transcript goes on record before it shows, so retries and later questions use that one. A recording can play
-    anybody's words, so its words count as a file's.
-    """
-
-    stores: Stores
-    transcriber: "Transcriber | None"
-    """None: BOT_TRANSCRIBE is not set."""
-    quota: Quota
-
-    async def known(self, job: Job, files: Sequence[File]) -> list[File]:
-        """Returns the files with the transcripts that are on record of the job's thread. Raises StoreError."""
-        if not any(map(is_recording, files)):
-            return list(files)
-        known = await self.stores.transcripts.of_thread(job.question.thread)
-        return [replace(file, transcript=known.get(file.id, file.transcript)) for file in files]
-
-    async def record(self, job: Job, files: Sequence[File]) -> None:
-        """Records the files' transcripts for the job, which shows them. Raises StoreError."""
-        if new := [file for file in files if file.id not in job.transcripts]:
-            await self.stores.transcripts.record(job, new)
-
-    async def hear(self, job: Job, listening: Callable[[bool], None], file: File, sound: Sound) -> str | Unread:
-        """Has the model write down what is said; `listening` is told when it begins, and when it is over."""
-        assert self.transcriber is not None, "without one, nothing is heard"
-        if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
-            # The answer is refused for the same reason.
-            return Unread.NOT_HEARD
-        listening(True)
-        try:
-            async with asyncio.timeout(TRANSCRIBED_WITHIN_S):
-                heard = await self.transcriber.transcribe(sound)
-        except TimeoutError:
-            log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIBED_WITHIN_S)
-            # It is billed all the same.
-            await self._record(job, [], Usage(audio_s=file.seconds))
-            return Unread.NOT_HEARD
-        except asyncio.CancelledError:
-            # By a stop, an edit or the limit for all files. It is billed as well, but nothing waits for the database.
-            with suppress(StoreError):
-                await self.stores.transcripts.record(job, [], self._end(Usage(audio_s=file.seconds)))
-            raise
-        except ProviderError as error:
-            log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
-            return Unread.NOT_HEARD
-        finally:
-            listening(False)
-        usage = heard.usage or Usage(audio_s=file.seconds)
-        is_ours = await self._record(job, [replace(file, transcript=heard.text)], usage)
-        return heard.text if is_ours else Unread.NOT_HEARD
-
-    async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
-        """Records what was heard and used, however long the database is away; returns False if the job is lost."""
-        end = self._end(usage)
-        return await insist(
-            lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"
-        )
-
-    def _end(self, usage: Usage) -> End:
-        assert self.transcriber is not None, "it was asked"
-        return End(EndReason.TRANSCRIBED, model=self.transcriber.model, usage=usage)
-
-
 @dataclass(frozen=True, slots=True)
 class ReadFiles:
     """What was read of a conversation's files."""
@@ -173,6 +93,19 @@ class ReadFiles:
     """The files that came since the last answer."""
     transcripts: Sequence[str] = ()
     """What is said in those of the new files that are recordings."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Instructions:
+    """The system prompt of an answer."""
+
+    text: str
+    origins: Origins
+    """Whose words these are."""
+    version: str
+    """Of what admins and the channel wrote of it."""
+    memories: int
+    """How many memories it has."""
 
 
 @dataclass(frozen=True)
@@ -200,59 +133,73 @@ class PromptBuilder:
 
         The files' contents count as used memory until `memory` closes.
         """
-        job = answer.job
+        job, history = answer.job, self.workspace.history
         channel = await self._channel(job.question)
-        reads_posts, history = await self.reads_posts_before(job.question), self.workspace.history
+        reads_posts = await self.reads_posts_before(job.question)
         read = await (history.posts_before if reads_posts else history.messages)(job.question)
         messages = prompts.with_earlier_questions(job, read)
         if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
         marks = Marks.of(job.question.thread)
         conversation = await self._conversation(job, messages, marks)
-        run = await self._read("schedule", lambda: self.stores.schedules.run(job.id)) if job.question.schedule else None
-        now = " ".join(filter(None, (self._now_line(job, marks), prompts.run_times(run) if run else "", tools.missing)))
-        # What earlier attempts left comes with their steps (core/steps.py), and takes room as well.
-        so_far = kept_text(job)
-        left = answer.text[len(so_far) :]
-        taken_tokens = self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(now)
-        taken_tokens += self.estimate.tokens(left) if left else 0
+        now = await self._now(job, marks, tools)
+        instructions = await self._instructions(job, channel, marks, reads_posts=reads_posts)
+        taken_tokens = self._taken_tokens(answer, tools, now)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
-        memories = await self._memories(job.question, marks)
-        is_canvas = self.workspace.canvases.may_write and wanted_by(
-            (job.question, *job.earlier), self.workspace.me.user_id
-        )
-        canvas = prompts.CANVAS_RULE if is_canvas else ""
-        bare = prompts.BARE_MENTION_RULE if reads_posts else ""
-        scheduled = prompts.RUN_RULE if job.question.schedule else ""
-        # What people wrote, or Slack says of them.
-        of_people = _joined(memories.text, await self._pane_context(job.question))
-        system = channel.system_prompt or self.settings.system_prompt
-        length = prompts.length_rule(system, channel.length)
-        instructions = _joined(system, marks.explained, of_people, bare, scheduled, canvas, length)
         window = self.estimate.window_with(window_tokens)
-        fits_tokens = room_in_window(self.settings.history_tokens, window, self.estimate.tokens(instructions))
+        fits_tokens = room_in_window(self.settings.history_tokens, window, self.estimate.tokens(instructions.text))
         room_tokens = room_for_conversation(fits_tokens, taken_tokens)
         read_files = await self._with_files(answer, conversation, memory, room_tokens, listening)
         continued = read_files.messages
-        if so_far:
+        if so_far := kept_text(job):
             continued = prompts.with_continuation(continued, so_far, job.so_far_origins)
         # It takes the place of the PDF only when the model is asked.
         instead = (media.alternative.text for message in continued for media in message.media if media.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
-        # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
-        is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         prompt = replace(
-            prompts.build_prompt(instructions, truncated, now),
+            prompts.build_prompt(instructions.text, truncated, now),
             cache_key=prompts.cache_key(job.question.thread),
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.effort or channel.effort,
-            system_origins=OTHERS if is_others or of_people else OURS,
+            system_origins=instructions.origins,
             code=marks.code,
         )
-        version = prompt_version(_joined(system, length))
-        return BuiltPrompt(prompt, channel.model, version, read_files.new, read_files.transcripts, memories.count)
+        return BuiltPrompt(
+            prompt, channel.model, instructions.version, read_files.new, read_files.transcripts, instructions.memories
+        )
+
+    def _taken_tokens(self, answer: Answer, tools: Offered, now: str) -> int:
+        """Returns the room that a request needs beside its system prompt and the conversation."""
+        # What earlier attempts left comes with their steps (core/steps.py).
+        left = answer.text[len(kept_text(answer.job)) :]
+        left_tokens = self.estimate.tokens(left) if left else 0
+        return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(now) + left_tokens
+
+    async def _instructions(
+        self, job: Job, channel: ChannelSettings, marks: Marks, *, reads_posts: bool
+    ) -> _Instructions:
+        question = job.question
+        memories = await self._memories(question, marks)
+        # What people wrote, or Slack says of them.
+        of_people = _joined(memories.text, await self._pane_context(question))
+        wants_canvas = wanted_by((question, *job.earlier), self.workspace.me.user_id)
+        rules = (
+            prompts.BARE_MENTION_RULE if reads_posts else "",
+            prompts.RUN_RULE if question.schedule else "",
+            prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
+        )
+        system = channel.system_prompt or self.settings.system_prompt
+        length = prompts.length_rule(system, channel.length)
+        # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
+        is_others = bool(channel.system_prompt) and not question.thread.in_direct_message
+        return _Instructions(
+            _joined(system, marks.explained, of_people, *rules, length),
+            OTHERS if is_others or of_people else OURS,
+            prompt_version(_joined(system, length)),
+            memories.count,
+        )
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
         """Returns whether a prompt for this window has less of the conversation than one as of now.
@@ -345,12 +292,17 @@ class PromptBuilder:
         named = prompts.resolve_names(conversation, {**names, self.workspace.me.user_id: self.workspace.me.name}, marks)
         return prompts.with_times(named, self.workspace.users.zones(ids), marks)
 
-    def _now_line(self, job: Job, marks: Marks) -> str:
-        """Returns the line that says when it is for the asker, whose time zone was looked up with the names."""
-        asker = job.question.user_id
+    async def _now(self, job: Job, marks: Marks, tools: Offered) -> str:
+        """Returns the lines that end a prompt: when it is for the asker, the run's times, and which tools are missing.
+
+        The asker's time zone was looked up with the names.
+        """
+        asker, schedules = job.question.user_id, self.stores.schedules
         zone = self.workspace.users.zones([asker]).get(asker)
         at = prompts.local_time(prompts.read_at(job.asked_at, self.stores.clock.now()), zone)
-        return marks.now(at, zone.key if zone else "")
+        run = await self._read("schedule", lambda: schedules.run(job.id)) if job.question.schedule else None
+        lines = marks.now(at, zone.key if zone else ""), prompts.run_times(run) if run else "", tools.missing
+        return " ".join(filter(None, lines))
 
     async def _with_files(
         self,

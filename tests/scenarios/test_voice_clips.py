@@ -205,7 +205,7 @@ async def test_answer_goes_on_if_the_transcription_fails(
     transcription: VendorResponse,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bot.services.prompt_builder.TRANSCRIBED_WITHIN_S", 1.0)
+    monkeypatch.setattr("bot.services.transcripts.TRANSCRIBED_WITHIN_S", 1.0)
     speaker = Speaker(vendor, transcription)
     notes = UploadedFile("notes.md", b"All is well.")
     async with asked(settings, sandbox, clip(), notes, text="What is it?") as (stage, _):

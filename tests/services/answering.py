@@ -28,11 +28,12 @@ from bot.services.answer_attempt import AnswerAttempt, JobLife
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.memory import Remembering
 from bot.services.pane import AssistantPane, Signs, ThreadStatuses
-from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
+from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
 from bot.services.steps import Steps, StepSettings
 from bot.services.tool_calls import ToolCalls, Tools
+from bot.services.transcripts import Transcription
 from bot.services.worker import Worker
 from bot.slack.blockkit import Json
 from bot.slack.canvases import Canvases

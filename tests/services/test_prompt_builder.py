@@ -9,7 +9,8 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import StoreError
 from bot.models.prompt import TokenEstimate
-from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
+from bot.services.prompt_builder import PromptBuilder, PromptSettings
+from bot.services.transcripts import Transcription
 from tests.clocks import InstantClock
 from tests.services.parts import ME, stores_of, workspace_of
 

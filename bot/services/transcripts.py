@@ -1,0 +1,97 @@
+"""What is said in the recordings of a conversation.
+
+Each recording is heard once. Slack writes a clip down when a person asks for that. Without that, and without
+BOT_TRANSCRIBE, a recording stays unread. What a model hears goes on record at once, with its cost. A failure leaves the
+recording unread, and the answer goes on without it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bot.clock import insist
+from bot.core.conversation import File
+from bot.core.files import Unread, is_recording
+from bot.core.job import End, Job
+from bot.errors import EndReason, ProviderError, StoreError
+from bot.models.events import Usage
+from bot.models.prompt import Sound
+from bot.services.quota import Quota
+from bot.store import Stores
+
+if TYPE_CHECKING:
+    from bot.models.transcription import Transcriber
+
+log = logging.getLogger(__name__)
+
+TRANSCRIBED_WITHIN_S = 45.0
+"""Less than the limit for all files of a question (slack/files.py)."""
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """Knows transcripts, and has a model write others.
+
+    A transcript goes on record before it shows, so retries and later questions use that one. A recording can play
+    anybody's words, so its words count as a file's.
+    """
+
+    stores: Stores
+    transcriber: "Transcriber | None"
+    """None: BOT_TRANSCRIBE is not set."""
+    quota: Quota
+
+    async def known(self, job: Job, files: Sequence[File]) -> list[File]:
+        """Returns the files with the transcripts that are on record of the job's thread. Raises StoreError."""
+        if not any(map(is_recording, files)):
+            return list(files)
+        known = await self.stores.transcripts.of_thread(job.question.thread)
+        return [replace(file, transcript=known.get(file.id, file.transcript)) for file in files]
+
+    async def record(self, job: Job, files: Sequence[File]) -> None:
+        """Records the files' transcripts for the job, which shows them. Raises StoreError."""
+        if new := [file for file in files if file.id not in job.transcripts]:
+            await self.stores.transcripts.record(job, new)
+
+    async def hear(self, job: Job, listening: Callable[[bool], None], file: File, sound: Sound) -> str | Unread:
+        """Has the model write down what is said; `listening` is told when it begins, and when it is over."""
+        assert self.transcriber is not None, "without one, nothing is heard"
+        if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
+            # The answer is refused for the same reason.
+            return Unread.NOT_HEARD
+        listening(True)
+        try:
+            async with asyncio.timeout(TRANSCRIBED_WITHIN_S):
+                heard = await self.transcriber.transcribe(sound)
+        except TimeoutError:
+            log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIBED_WITHIN_S)
+            # It is billed all the same.
+            await self._record(job, [], Usage(audio_s=file.seconds))
+            return Unread.NOT_HEARD
+        except asyncio.CancelledError:
+            # By a stop, an edit or the limit for all files. It is billed as well, but nothing waits for the database.
+            with suppress(StoreError):
+                await self.stores.transcripts.record(job, [], self._end(Usage(audio_s=file.seconds)))
+            raise
+        except ProviderError as error:
+            log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
+            return Unread.NOT_HEARD
+        finally:
+            listening(False)
+        usage = heard.usage or Usage(audio_s=file.seconds)
+        is_ours = await self._record(job, [replace(file, transcript=heard.text)], usage)
+        return heard.text if is_ours else Unread.NOT_HEARD
+
+    async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
+        """Records what was heard and used, however long the database is away; returns False if the job is lost."""
+        end = self._end(usage)
+        return await insist(
+            lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"
+        )
+
+    def _end(self, usage: Usage) -> End:
+        assert self.transcriber is not None, "it was asked"
+        return End(EndReason.TRANSCRIBED, model=self.transcriber.model, usage=usage)
