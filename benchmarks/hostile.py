@@ -35,12 +35,13 @@ from itertools import count, pairwise
 from typing import NamedTuple, TypeVar
 
 from benchmarks.hostile_texts import ANSWERS, SHAPES, forget_renderings, grown, text_of
-from bot.core import calls
-from bot.core.calls import as_data, capped, claims_in, visible
+from bot.core import asks
+from bot.core.calls import as_data, capped, claims_in
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, with_names, without_address
 from bot.core.job import Checkpoint, End, Job
 from bot.core.steps import Seam, continued, start_of
 from bot.core.triage import Identity, Participants, TriageRules, triage
+from bot.core.unseen import visible
 from bot.errors import EndReason, ProviderError, Refusal, Refused
 from bot.models.anthropic import MessagesReader
 from bot.models.calls import CallIds, ChatToolCalls
@@ -218,9 +219,9 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "visible": visible,
     "capped": capped,
     "as_data": lambda text: as_data(text, "tool", "nonce"),
-    "readable": lambda text: calls.readable({text: text}),
-    "readable list": lambda text: calls.readable({"a": text.split("a")}),
-    "fields_of": lambda text: calls.fields_of({text: text, "list": text.split("a")}),
+    "readable": lambda text: asks.readable({text: text}),
+    "readable list": lambda text: asks.readable({"a": text.split("a")}),
+    "fields_of": lambda text: asks.fields_of({text: text, "list": text.split("a")}),
     "template marks": _unmarked,
     "template marks, in code": lambda text: _unmarked(text, "a `"),
     "template marks, in a call": lambda text: _unmarked(text, "<tool_call>{"),

@@ -16,7 +16,8 @@ from dataclasses import replace
 from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.core.actions import ActionResponse
-from bot.core.calls import SCHEDULE, ApprovalPlace, ArgumentField, Ask, Decided, Decision
+from bot.core.asks import ApprovalPlace, ArgumentField, Ask
+from bot.core.calls import SCHEDULE, Decided, Decision
 from bot.core.caps import Amount, CapOwner, CapUse, OwnCap, OwnerCaps, Period, Scope, UsageToDate, by_field, parse_caps
 from bot.core.channel_settings import (
     ChannelSettings,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.checks import check_texts
-from bot.core.calls import visible
+from bot.core.unseen import visible
 from bot.errors import TypistError, trace_of
 
 SETTINGS = "settings"

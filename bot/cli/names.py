@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from bot.core.calls import visible
+from bot.core.unseen import visible
 from bot.errors import RateLimited, Refused
 from bot.settings import Settings
 

@@ -10,7 +10,7 @@ A press asks a question of its own, in the presser's name (`MessageQuestion`).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot.core.calls import visible
+from bot.core.unseen import visible
 from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 

@@ -20,7 +20,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from bot.core.calls import REMEMBER, own_tool, visible
+from bot.core.calls import REMEMBER, own_tool
 from bot.core.closings import QUESTION_MARKS
 from bot.core.conversation import (
     Question,
@@ -33,6 +33,7 @@ from bot.core.conversation import (
     without_greeting,
 )
 from bot.core.prompt import CountTokens, Marks, one_line
+from bot.core.unseen import visible
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
 
 Place = tuple[str, str]

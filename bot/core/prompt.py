@@ -33,7 +33,6 @@ from itertools import groupby
 
 import regex
 
-from bot.core.calls import visible
 from bot.core.channel_settings import Length
 from bot.core.conversation import (
     ANSWERED_SUBTYPES,
@@ -51,6 +50,7 @@ from bot.core.conversation import (
 from bot.core.job import Job
 from bot.core.schedules import Run, zone_of
 from bot.core.triage import Identity
+from bot.core.unseen import visible
 from bot.errors import NothingAsked
 from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Media, Origins, Prompt, Turn, folded, of_answer
 from slack_markdown import lookalikes

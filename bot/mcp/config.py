@@ -34,7 +34,8 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from bot.core.calls import NOT_IN_NAMES, SEPARATOR, escaped, full_name, owner_of
+from bot.core.calls import NOT_IN_NAMES, SEPARATOR, full_name, owner_of
+from bot.core.unseen import escaped
 from bot.errors import SettingsError
 from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members

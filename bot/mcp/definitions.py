@@ -30,7 +30,8 @@ from mcp_types import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from bot.core.calls import NOT_IN_NAMES, full_name, visible
+from bot.core.calls import NOT_IN_NAMES, full_name
+from bot.core.unseen import visible
 from bot.text import object_in, objects_in
 
 MAX_NAME_CHARS = 64

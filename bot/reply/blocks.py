@@ -16,9 +16,10 @@ from dataclasses import replace
 
 from bot.core import texts
 from bot.core.actions import DOWN, UP, ReplyAction
-from bot.core.calls import Decided, escaped
+from bot.core.calls import Decided
 from bot.core.choices import LABEL_CHARS, marked, value_of, without_listed
 from bot.core.job import End
+from bot.core.unseen import escaped
 from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.reply.charts import charts_of, without_marks

@@ -14,9 +14,10 @@ from itertools import takewhile
 from typing import ClassVar
 
 from bot.core import texts
-from bot.core.calls import Ask, visible
+from bot.core.asks import Ask
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, End, Job, MessageRole, RecordedMessage, ts_of
+from bot.core.unseen import visible
 from bot.reply.attachments import Attached, AttachedFile
 from slack_markdown.extent import counted_chars
 

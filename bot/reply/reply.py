@@ -33,7 +33,7 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard, assert_never
 
 from bot.core import texts
-from bot.core.calls import Ask
+from bot.core.asks import Ask
 from bot.core.job import READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason, Refusal

@@ -55,7 +55,7 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from bot.clock import Clock
-from bot.core.calls import Ask
+from bot.core.asks import Ask
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Lease
 from bot.core.surfaces import Sign

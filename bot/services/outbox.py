@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from bot.core import texts
 from bot.core.access import admins_named
-from bot.core.calls import asks_of
+from bot.core.asks import asks_of
 from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, wait_s
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job

@@ -15,14 +15,10 @@ from typing import TYPE_CHECKING, Any
 from bot.accounts.waiting import Waiting
 from bot.core import actions, texts
 from bot.core.actions import VOTES, ActionResponse, RecordedAnswer, ReplyAction, refusal
-from bot.core.calls import (
+from bot.core.asks import (
     MAX_ARGUMENT_CHARS,
-    SIGN_IN,
     ApprovalPlace,
     Ask,
-    CallState,
-    Decision,
-    RecordedCall,
     ask_of,
     call_named,
     can_be_read,
@@ -31,6 +27,7 @@ from bot.core.calls import (
     readable,
     with_texts,
 )
+from bot.core.calls import SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.conversation import ThreadKey
 from bot.core.job import Job
 from bot.core.usage import DownReason

@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.clock import insist
 from bot.core import texts
-from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, ToolUse, as_data, own_tool, visible
+from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, ToolUse, as_data, own_tool
 from bot.core.conversation import Question, is_direct
 from bot.core.prompt import one_line
 from bot.core.schedules import (
@@ -26,6 +26,7 @@ from bot.core.schedules import (
     min_gap_minutes,
     proposal_of,
 )
+from bot.core.unseen import visible
 from bot.models.prompt import Offered, Permission, Reading, ToolRule
 from bot.reply.workspace import Workspace
 from bot.store import Stores

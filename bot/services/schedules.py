@@ -20,7 +20,6 @@ from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.actions import ActionResponse
-from bot.core.calls import visible
 from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.core.job import Job, direct_message_of
 from bot.core.schedules import (
@@ -41,6 +40,7 @@ from bot.core.schedules import (
     weekly_of,
     written_rule,
 )
+from bot.core.unseen import visible
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl

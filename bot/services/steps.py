@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.core import texts
-from bot.core.calls import APPROVAL_S, SIGN_IN_FIRST, Step, asks_of
+from bot.core.asks import asks_of
+from bot.core.calls import APPROVAL_S, SIGN_IN_FIRST, Step
 from bot.core.choices import Choices
 from bot.core.conversation import Question, without_address
 from bot.core.job import End, Job

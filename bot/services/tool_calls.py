@@ -33,8 +33,8 @@ from typing import Protocol, TypeVar
 from bot.clock import Clock, insist
 from bot.core import choices
 from bot.core.access import UserKind
+from bot.core.asks import MAX_ARGUMENT_CHARS, can_be_read, readable
 from bot.core.calls import (
-    MAX_ARGUMENT_CHARS,
     NO_SUCH_TOOL,
     NOT_KEPT,
     READ_CHANNEL,
@@ -43,10 +43,8 @@ from bot.core.calls import (
     CallState,
     RecordedCall,
     ToolUse,
-    can_be_read,
     label_of,
     owner_of,
-    readable,
 )
 from bot.core.choices import Choices
 from bot.core.conversation import Question

@@ -12,8 +12,10 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Ask, escaped
+from bot.core.asks import Ask
+from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN
 from bot.core.schedules import DAY_TOKENS, RUN_TOKENS, Rule
+from bot.core.unseen import escaped
 from bot.slack import blockkit
 from bot.slack.blockkit import Json, line, words
 from slack_markdown.escaping import unlinked

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from bot.core import texts
-from bot.core.calls import visible
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import CHECK_FILE_INFO, is_canvas
+from bot.core.unseen import visible
 from bot.slack.json_values import Payload, json_object, json_objects, string, strings
 
 _SHARED_IN = ("channels", "groups", "ims")

@@ -11,33 +11,35 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.calls import (
-    MAX_CLAIM_CHARS,
+from bot.core.asks import (
     MAX_EDITED,
     MAX_EDITED_CHARS,
+    SHOWN_ARGUMENT_CHARS,
+    ArgumentField,
+    ask_of,
+    asks_of,
+    call_named,
+    details_of,
+    fields_of,
+    mixed_words,
+    readable,
+    value_of,
+    with_texts,
+)
+from bot.core.calls import (
+    MAX_CLAIM_CHARS,
     MAX_TITLE_CHARS,
     REMEMBER,
     SCHEDULE,
-    SHOWN_ARGUMENT_CHARS,
-    ArgumentField,
     CallState,
     Claims,
     Decision,
     RecordedCall,
     agreed_to,
-    ask_of,
-    asks_of,
-    call_named,
     claims_in,
     decided_about,
-    details_of,
-    fields_of,
     label_of,
-    mixed_words,
-    readable,
     title_of,
-    value_of,
-    with_texts,
 )
 from bot.mcp.definitions import ListedTool
 from bot.pacing.carriers import STREAM_BYTES

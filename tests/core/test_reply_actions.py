@@ -8,20 +8,8 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
-from bot.core.calls import (
-    REMEMBER,
-    ArgumentField,
-    Ask,
-    CallState,
-    Decided,
-    Decision,
-    RecordedCall,
-    asks_of,
-    decided_about,
-    deciders,
-    details_of,
-    fields_of,
-)
+from bot.core.asks import ArgumentField, Ask, asks_of, deciders, details_of, fields_of
+from bot.core.calls import REMEMBER, CallState, Decided, Decision, RecordedCall, decided_about
 from bot.core.job import End
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks

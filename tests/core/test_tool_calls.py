@@ -4,15 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.core.calls import (
-    MAX_DEFINITIONS_CHARS,
-    MAX_TOOLS,
-    ServerTools,
-    as_data,
-    capped,
-    tools_together,
-    visible,
-)
+from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, as_data, capped, tools_together
+from bot.core.unseen import visible
 from bot.models.prompt import ToolDefinition
 
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.calls import MAX_RESULT_CHARS, ToolUse, visible
+from bot.core.calls import MAX_RESULT_CHARS, ToolUse
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
+from bot.core.unseen import visible
 from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import MAX_DESCRIPTION_CHARS
 from bot.mcp.server import open_servers

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.calls import Ask
+from bot.core.asks import Ask
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import LEASE_S, POSTING, Checkpoint, End, Job
 from bot.core.outbox import OutboxKind

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from bot.core.calls import Ask
+from bot.core.asks import Ask
 from bot.core.job import End, MessageRole, RecordedMessage
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.calls import Ask
+from bot.core.asks import Ask
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.errors import EndReason, Refusal

@@ -12,7 +12,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import visible
+from bot.core.unseen import visible
 from bot.mcp.config import McpSetup
 from bot.settings import Settings
 from bot.store import Stores

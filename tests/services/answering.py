@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.access import AccessRules, UserKind
-from bot.core.calls import Ask, RecordedCall
+from bot.core.asks import Ask
+from bot.core.calls import RecordedCall
 from bot.core.conversation import File, Message, Question, ThreadKey
 from bot.core.files import OpenedFile, Unread
 from bot.core.job import End, Job, MessageRole, RecordedMessage

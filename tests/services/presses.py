@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bot.core.actions import ActionResponse
-from bot.core.calls import ApprovalPlace
+from bot.core.asks import ApprovalPlace
 from bot.core.conversation import ThreadKey
 from bot.services.reply_actions import ReplyActions
 from bot.slack.blockkit import Json

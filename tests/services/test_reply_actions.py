@@ -12,16 +12,9 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.core.access import AccessRules, Denial, UserKind
 from bot.core.actions import ActionResponse, RecordedAnswer, ReplyAction
+from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
 from bot.core.audit import arguments_hash
-from bot.core.calls import (
-    MAX_ARGUMENT_CHARS,
-    SHOWN_ARGUMENT_CHARS,
-    ApprovalPlace,
-    CallState,
-    Decision,
-    RecordedCall,
-    value_of,
-)
+from bot.core.calls import CallState, Decision, RecordedCall
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind

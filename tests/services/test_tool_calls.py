@@ -10,16 +10,8 @@ import sqlalchemy as sa
 
 from bot.core import choices, texts
 from bot.core.access import UserKind
-from bot.core.calls import (
-    APPROVAL_S,
-    MAX_ARGUMENT_CHARS,
-    NOT_KEPT,
-    CallResult,
-    CallState,
-    Decision,
-    RecordedCall,
-    ToolUse,
-)
+from bot.core.asks import MAX_ARGUMENT_CHARS
+from bot.core.calls import APPROVAL_S, NOT_KEPT, CallResult, CallState, Decision, RecordedCall, ToolUse
 from bot.core.conversation import Question
 from bot.core.job import Job
 from bot.core.prompt import GO_ON_REQUEST

@@ -10,18 +10,8 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.calls import (
-    MAX_ARGUMENT_CHARS,
-    ApprovalPlace,
-    ArgumentField,
-    Ask,
-    CallState,
-    Decision,
-    RecordedCall,
-    ask_of,
-    can_be_read,
-    readable,
-)
+from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, ArgumentField, Ask, ask_of, can_be_read, readable
+from bot.core.calls import CallState, Decision, RecordedCall
 from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, by_field, parse_caps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, problems
 from bot.core.job import QuotedMessage

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import ApprovalPlace, ArgumentField, Ask
+from bot.core.asks import ApprovalPlace, ArgumentField, Ask
 from bot.slack import blockkit, cards
 from bot.slack.blockkit import (
     PIECE_CHARS,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bot.core import texts
-from bot.core.calls import ApprovalPlace
+from bot.core.asks import ApprovalPlace
 from bot.slack.blockkit import Json, input_field, line, modal, part, rich_text, text_area, text_line, values_of, words
 from bot.slack.views.modal import Modal, metadata_of
 

@@ -1,0 +1,30 @@
+"""Characters that a person can't see: replaced in what a model reads, and escaped in what people decide about. Pure."""
+
+import regex
+
+_HIDDEN = regex.compile(
+    r"[[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\ufff9-\ufffb]"
+    r"--[\t\n\u200c\u200d\ufe0e\ufe0f]]+",
+    regex.V1,
+)
+"""Characters that show nothing, or reorder what is shown. Emoji and scripts need the four that are left out."""
+_UNSEEN = regex.compile(
+    r"[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\U00013441\U00013442\U00016fe4\U0001d159]--[\x20\n]]", regex.V1
+)
+"""All that a person can't see, or can't tell from a space: also the blanks of Braille, hieroglyphs and music."""
+
+
+def visible(text: str) -> str:
+    """Returns the text with each run of hidden characters replaced by U+FFFD, and lines that end in a newline."""
+    return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def escaped(text: str) -> str:
+    """Returns the text with each character that a person can't see as JSON writes it: \\u200b. Newlines stay."""
+    return _UNSEEN.sub(json_escape, text)
+
+
+def json_escape(match: regex.Match[str]) -> str:
+    """Returns a match as JSON escapes its characters."""
+    raw = match[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(raw[at : at + 2], 'big'):04x}" for at in range(0, len(raw), 2))
