@@ -26,10 +26,11 @@ from bot.core.channel_settings import (
     SettingsPlace,
     effective_settings,
 )
-from bot.core.job import End, MessageQuestion, QuotedMessage, reaction_id, suggestion_id
+from bot.core.job import End
 from bot.core.memory import Memory
 from bot.core.schedules import PauseReason, Proposal, Rule, Run, Schedule, Weekly
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
+from bot.core.unposted import MessageQuestion, QuotedMessage, reaction_id, suggestion_id
 from bot.errors import EndReason, RateLimited, Refused
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks

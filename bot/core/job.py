@@ -11,7 +11,7 @@ things before and after the first attempt, so the state says which. A column for
 these three at each claim.
 
 - UNPOSTED jobs are questions by the message shortcut, an emoji, a choice or a suggested prompt, before the bot has
-  posted them (`MessageQuestion`). They have neither ts nor thread, so nobody finds, stops or edits them, and
+  posted them (unposted.py). They have neither ts nor thread, so nobody finds, stops or edits them, and
   they block nobody. The outbox posts them: POST gives a job its message, and it is queued like any other. A modal that
   is open, and asks nothing yet, has such a job without text.
 - QUEUED jobs were never claimed. Nothing of the answer exists but perhaps a placeholder, so a queued job may join a
@@ -52,7 +52,7 @@ Attempts and leases
 -------------------
 Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/rows.py): a worker
 that was paused while another one took its job over changes nothing. A worker sends heartbeats, and considers its jobs
-its own only for a few seconds after each (`Lease`), half as long as the others wait before they take over. An
+its own only for a few seconds after each (lease.py), half as long as the others wait before they take over. An
 attempt that dies or is released counts as a turn with the reason INTERRUPTED and its usage so far. The job lives on,
 and the next attempt continues from the checkpoint. A job that was interrupted three times ends with
 INTERRUPTED_TOO_OFTEN.
@@ -89,18 +89,16 @@ wait while their job is live, and an end that is being shown (SHOW_END) keeps th
 that two processes never write one reply. The outbox moves no job.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum, auto
 
 from bot.core import texts
 from bot.core.calls import Decided, Step
-from bot.core.conversation import Question, escape, unescape
+from bot.core.conversation import Question
 from bot.errors import EndReason
 from bot.models.events import Citation, Usage
 from bot.models.prompt import UNKNOWN, Effort, Origins
-from slack_markdown.render import beginning
 
 
 class Status(StrEnum):
@@ -489,132 +487,3 @@ class Job:
 
 LATE_S = 1_800.0
 """An answer that begins later says when its question was asked."""
-
-LEASE_S = 4.0
-"""How long a lease is valid after a heartbeat."""
-
-
-class Lease:
-    """A worker's lease on its jobs: whether this process still owns them for certain. Times are by the monotonic clock.
-
-    Other workers take over a job when its worker's heartbeat hasn't changed for 8 s
-    (store/workers.py). A heartbeat renews the lease for half of that time, and a worker edits only
-    while its lease is valid. The time counts from the moment at which the heartbeat was sent: the database may have
-    written it then, however late the answer came.
-
-    While the database is unreachable, nobody can take over. So a failed heartbeat renews the lease too, if the lease
-    was still valid. It isn't valid in a process that was paused, which must send a heartbeat before it goes on.
-    """
-
-    def __init__(self) -> None:
-        self._until = -math.inf
-
-    def renew(self, sent_at: float) -> None:
-        """Renews the lease, because a heartbeat that was sent at `sent_at` was answered."""
-        self._until = max(self._until, sent_at + LEASE_S)
-
-    def heartbeat_failed(self, now: float) -> None:
-        """Renews the lease if it is still valid, because the database is unreachable."""
-        if self.is_valid(now):
-            self._until = max(self._until, now + LEASE_S)
-
-    def is_valid(self, now: float) -> bool:
-        """Whether the worker may edit the replies of its jobs."""
-        return now < self._until
-
-
-_REACTION = "reaction"
-_SUGGESTION = "suggestion"
-REMINDER_CHARS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class QuotedMessage:
-    """The message that a question is about, and the response_url for its asker."""
-
-    channel_id: str
-    """Of a question that is asked in a direct message at once: direct_message_of its asker."""
-    ts: str
-    thread_ts: str
-    """The ts of its thread, or of the thread that a reply to it would begin; "" if it is an answer outside threads."""
-    quote: str | None
-    """Its text without markup, as much as a post can quote; None until the message is read (of a reaction)."""
-    response_url: str
-    """Empty if the question was asked by a reaction or a button."""
-    offered_by: int | None = None
-    """The job whose answer the message is, if the answer offers the question as a choice; None for people's words."""
-
-
-@dataclass(frozen=True, slots=True)
-class MessageQuestion:
-    """A question that has no message yet: a job in the state UNPOSTED.
-
-    People ask it with the message shortcut in a modal, by an emoji, or by a press on a suggested prompt or a choice
-    (core/choices.py). A choice's words are not the presser's: a model wrote them, which may have read anything. So they
-    count as quoted (models/prompt.py), and the asker's own words say that they chose.
-    """
-
-    team_id: str
-    view_id: str
-    """The id of the modal in which it was asked; of a reaction, the emoji and the message; of a choice, the answer.
-
-    Of a suggested prompt, the press.
-    """
-    user_id: str
-    about: QuotedMessage = field(repr=False)
-    text: str = field(repr=False)
-    created_at: float
-    elsewhere: bool = False
-    """Whether an earlier try began to post it as a direct message to the asker."""
-    posted: tuple[str, str] | None = None
-    """The channel and ts of its message, if Slack's event has arrived."""
-    schedule: int | None = None
-    """The schedule whose run it is: its words are a model's, and count as quoted as well."""
-
-
-def reaction_id(emoji: str, channel_id: str, ts: str) -> str:
-    """Returns the view_id of a question by reaction: the same for everybody who adds this emoji to this message."""
-    return f"{_REACTION}:{emoji}:{channel_id}:{ts}"
-
-
-def emoji_of(view_id: str) -> str:
-    """Returns the name of the emoji that asked a question; "" if a person's words or choice did."""
-    kind, _, rest = view_id.partition(":")
-    return rest.partition(":")[0] if kind == _REACTION else ""
-
-
-def suggestion_id(place: str, user_id: str, number: int, at_ts: str) -> str:
-    """Returns the view_id of a question by a suggested prompt: the same for all of a person's presses in a minute.
-
-    `place`: the message, or the channel without one. `number`: which prompt it is. `at_ts`: when it was pressed.
-    """
-    return f"{_SUGGESTION}:{place}:{user_id}:{number}:{int(float(at_ts)) // 60}"
-
-
-def is_suggested(view_id: str) -> bool:
-    """Returns whether a question was asked by a suggested prompt."""
-    return view_id.startswith(f"{_SUGGESTION}:")
-
-
-def direct_message_of(user_id: str) -> str:
-    """Returns what stands for the id of a person's direct message where Slack hasn't told it."""
-    return f"D{user_id}"
-
-
-def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
-    """Returns what the post quotes of the message: the whole quote if it is posted `elsewhere`.
-
-    In the message's own thread a reminder is enough, and nothing at all if the thread begins with the message.
-    """
-    if elsewhere:
-        return about.quote or ""
-    return "" if about.ts == about.thread_ts else beginning(about.quote or "", REMINDER_CHARS)
-
-
-def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
-    """Returns the asker's words in the post, and what it quotes, as history reads both (core/conversation.py)."""
-    if about.offered_by is not None:
-        return texts.shortcut.MY_CHOICE, escape(question)
-    quote = escape(unescape(quote_above(about, elsewhere=elsewhere)))
-    quoted = "\n".join(f"&gt; {line}" for line in quote.splitlines())
-    return escape(question), quoted

@@ -478,7 +478,7 @@ class Run:
 
 
 def run_id(schedule_id: int, due_at: float) -> str:
-    """Returns the view_id of a run's question (core/job.py): one due time of a schedule is one job.
+    """Returns the view_id of a run's question (unposted.py): one due time of a schedule is one job.
 
     Due times are whole seconds, and so is their part of the id; runs that somebody begins may be two in a second.
     """

@@ -57,7 +57,8 @@ from weakref import WeakValueDictionary
 from bot.clock import Clock
 from bot.core.asks import Ask
 from bot.core.conversation import ThreadKey
-from bot.core.job import End, Job, Lease
+from bot.core.job import End, Job
+from bot.core.lease import Lease
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job

@@ -6,7 +6,7 @@ Everything that talks to Slack for a team is built here once, on one client and 
 from collections.abc import Callable, Collection
 
 from bot.clock import Clock
-from bot.core.job import Lease
+from bot.core.lease import Lease
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Identity
 from bot.pacing.budget import RateBudget

@@ -23,7 +23,6 @@ from bot.core.channel_settings import (
     with_changes,
 )
 from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_of
-from bot.core.job import direct_message_of
 from bot.core.surfaces import (
     ACCOUNTS,
     HELP,
@@ -40,6 +39,7 @@ from bot.core.surfaces import (
     TypedCommand,
     WorkspaceUsage,
 )
+from bot.core.unposted import direct_message_of
 from bot.errors import RateLimited, Refused
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, not_their_channel, refusal_to_change

@@ -21,7 +21,7 @@ from bot.core import texts
 from bot.core.access import Denial
 from bot.core.actions import ActionResponse
 from bot.core.conversation import Question, ThreadKey, is_direct
-from bot.core.job import Job, direct_message_of
+from bot.core.job import Job
 from bot.core.schedules import (
     DAY_TOKENS,
     MAX_WORDS_CHARS,
@@ -40,6 +40,7 @@ from bot.core.schedules import (
     weekly_of,
     written_rule,
 )
+from bot.core.unposted import direct_message_of
 from bot.core.unseen import visible
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.workspace import Workspace

@@ -37,10 +37,10 @@ from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
 from bot.core.choices import choice_named, question_id
 from bot.core.conversation import SLACKS_OWN, Message, Question, ThreadKey, escape, ids_to_name
-from bot.core.job import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
 from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry
 from bot.core.schedules import GRACE_S, Run
 from bot.core.surfaces import CommandResponse
+from bot.core.unposted import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
 from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.logs import of_job
 from bot.pacing.retry import LOOKS, MAX_LOOKS

@@ -19,7 +19,7 @@ from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey, is_direct
-from bot.core.job import QuotedMessage, direct_message_of, suggestion_id
+from bot.core.unposted import QuotedMessage, direct_message_of, suggestion_id
 from bot.errors import RateLimited, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl

@@ -7,7 +7,7 @@ One process has one worker. It runs three things side by side:
   until `wake`: a new question, an attempt that ended, a heartbeat.
 - `stay_alive` sends a heartbeat about once a second. It carries what each attempt has used and the new text of each
   answer, and brings back which jobs are still ours, which a person stopped, and whose question was edited. It also
-  renews the lease: without it the edit scheduler sends nothing more (core/job.py).
+  renews the lease: without it the edit scheduler sends nothing more (core/lease.py).
 - Placeholders of queued questions are posted by tasks of their own, in the order of their thread. Answers go first in
   Slack's budgets, so a placeholder may come late; a status tells the asker at once that their question is queued. So it
   does for a question that was to be answered at once and found no place, unless another process has one for it.

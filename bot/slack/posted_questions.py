@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.conversation import Message, escape, unescape, with_names
-from bot.core.job import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_above
+from bot.core.unposted import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_above
 from bot.slack import blockkit, plain
 from bot.slack.blockkit import (
     PIECE_CHARS,

@@ -16,10 +16,10 @@ import regex
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.conversation import SLACKS_OWN, Question, ThreadKey
-from bot.core.job import MessageQuestion
 from bot.core.prompt import CONVERSATION_SUBTYPES
 from bot.core.schedules import Run
 from bot.core.surfaces import CommandResponse, HomeView
+from bot.core.unposted import MessageQuestion
 from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.pacing.rates import WINDOW_S
 from bot.pacing.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier

@@ -31,8 +31,9 @@ from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_RO
 from bot.core.audit import EntryKind, question_entry
 from bot.core.choices import question_id
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import Enqueued, MessageQuestion, QuotedMessage, State, Status, page_ts, state_of
+from bot.core.job import Enqueued, State, Status, page_ts, state_of
 from bot.core.outbox import EDITED, OutboxEntry, OutboxKind
+from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.store import audit, claim, memories, outbox, steps

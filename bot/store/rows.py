@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.caps import ScopeIds
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, QuotedMessage, RecordedMessage, Status
+from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, RecordedMessage, Status
+from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.models.prompt import Effort, of_record

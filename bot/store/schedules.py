@@ -20,7 +20,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.caps import Amount, Period, day_of, first_day
-from bot.core.job import QuotedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.schedules import (
     DAY_TOKENS,
@@ -37,6 +36,7 @@ from bot.core.schedules import (
     run_id,
 )
 from bot.core.texts import schedules as sentences
+from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.store import audit, outbox
 from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes

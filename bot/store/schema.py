@@ -57,7 +57,7 @@ jobs = sa.Table(
     sa.Column("thread_ts", sa.Text, nullable=False),
     # NULL, in no channel, until the bot has posted the question in its asker's name.
     sa.Column("ts", sa.Text),
-    # Which modal, emoji, choice or suggested prompt asked the question (core/job.py): each asks once.
+    # Which modal, emoji, choice or suggested prompt asked the question (core/unposted.py): each asks once.
     sa.Column("asked_as", sa.Text),
     # Until it is posted: the message that it is about, and what is known of earlier tries.
     sa.Column("unposted", sa.JSON(none_as_null=True)),

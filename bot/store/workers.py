@@ -11,7 +11,7 @@ detector watches all workers that hold jobs and suspects a worker for one of two
   PostgreSQL a restart of the server releases all locks, so a free lock counts only after a grace period, in which a
   living worker reconnects and sends a heartbeat. A file's lock has no such doubt and needs no grace.
 - It is silent: its heartbeat has not changed for SILENCE_S. This also holds for a paused process, and for one that
-  can't reach the database. Such a worker stops editing after half that time (core/job.py), so two never edit one reply.
+  can't reach the database. Such a worker stops editing after half that time (core/lease.py): two never edit one reply.
 
 Times are this process's own, from a clock that only grows: no clock is compared with another machine's. A worker's
 silence therefore counts from the moment at which this process first saw the current heartbeat. A detector that has not

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds
 from bot.core.choices import question_id
 from bot.core.conversation import File, ThreadKey
-from bot.core.job import End, Job, Piece, QuotedMessage, Status
+from bot.core.job import End, Job, Piece, Status
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices

@@ -6,8 +6,9 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.calls import APPROVAL_S
-from bot.core.job import End, QuotedMessage
+from bot.core.job import End
 from bot.core.outbox import OUTBOX_HOLD_S
+from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.store.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock

@@ -10,20 +10,9 @@ import sqlalchemy as sa
 
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import (
-    TRANSITIONS,
-    End,
-    Enqueued,
-    Event,
-    FollowUp,
-    Job,
-    MessageQuestion,
-    Piece,
-    QuotedMessage,
-    Spent,
-    State,
-)
+from bot.core.job import TRANSITIONS, End, Enqueued, Event, FollowUp, Job, Piece, Spent, State
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.erasure import UNPOSTED_KEPT_S

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.job import LEASE_S, Lease
+from bot.core.lease import LEASE_S, Lease
 
 TAKEN_OVER_S = 8.0
 """How long a heartbeat must be missing before bot/store takes over."""

@@ -10,7 +10,8 @@ from functools import partial
 
 from bot.clock import Clock
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import UNANSWERED, Job, Lease, Piece, RecordedMessage, page_ts, ts_of
+from bot.core.job import UNANSWERED, Job, Piece, RecordedMessage, page_ts, ts_of
+from bot.core.lease import Lease
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.pacing.budget import RateBudget

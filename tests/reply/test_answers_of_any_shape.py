@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.triage import Identity
+from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import RateLimited, Refused
 from bot.reply.attachments import AttachedFile
 from bot.reply.delivery import MessageTransport

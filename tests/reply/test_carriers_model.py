@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import POSTING, Checkpoint, End, Job, Lease
+from bot.core.job import POSTING, Checkpoint, End, Job
+from bot.core.lease import Lease
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.pacing.budget import RateBudget
 from bot.pacing.carriers import CarrierName

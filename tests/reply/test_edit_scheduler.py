@@ -13,7 +13,8 @@ import pytest
 from bot.core import texts
 from bot.core.asks import Ask
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import LEASE_S, POSTING, Checkpoint, End, Job
+from bot.core.job import POSTING, Checkpoint, End, Job
+from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited, Refusal, Refused, Stuck

@@ -9,8 +9,8 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
+from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
 from bot.reply.late import PING_EVENT, OutboxSender
 from bot.reply.messages import Delete

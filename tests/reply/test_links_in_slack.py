@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import example, given, settings
 
-from bot.core.job import End, MessageQuestion, QuotedMessage
+from bot.core.job import End
+from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason, Refusal
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks

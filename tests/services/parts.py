@@ -3,7 +3,7 @@
 import copy
 from typing import Any, TypeVar
 
-from bot.core.job import Lease
+from bot.core.lease import Lease
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Identity
 from bot.reply.workspace import Workspace

@@ -19,10 +19,10 @@ from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Message, ThreadKey
-from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Engagement
+from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason
 from bot.services.shortcut import MessageShortcut, QuestionPosts
 from bot.slack.views.question import SubmittedQuestion

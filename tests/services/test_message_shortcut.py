@@ -11,11 +11,11 @@ from bot.core.access import Denial, UserKind
 from bot.core.actions import ActionResponse
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
+from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.pacing.retry import LOOKS, MAX_LOOKS
 from bot.services.access_control import PrivateNotices, UnsavedQuestions

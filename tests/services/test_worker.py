@@ -11,7 +11,8 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent, Status
+from bot.core.job import Job, Piece, Pulse, Spent, Status
+from bot.core.lease import LEASE_S, Lease
 from bot.errors import StoreError
 from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt, Phase

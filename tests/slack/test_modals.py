@@ -14,8 +14,8 @@ from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, ArgumentField, Ask,
 from bot.core.calls import CallState, Decision, RecordedCall
 from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, by_field, parse_caps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, problems
-from bot.core.job import QuotedMessage
 from bot.core.triage import Engagement
+from bot.core.unposted import QuotedMessage
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
 from bot.models.prompt import Effort
 from bot.settings import MAX_MODELS, parse_model_names, parse_models

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import escape, with_names
-from bot.core.job import MessageQuestion, QuotedMessage, quote_above, reaction_id, text_of_post
 from bot.core.texts.settings import REACTION_QUESTION
 from bot.core.texts.shortcut import MY_CHOICE
+from bot.core.unposted import MessageQuestion, QuotedMessage, quote_above, reaction_id, text_of_post
 from bot.slack.posted_questions import asked_in, posted_question, view_of
 
 

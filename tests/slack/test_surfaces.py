@@ -7,7 +7,7 @@ import pytest
 
 from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
-from bot.core.job import MessageQuestion, QuotedMessage
+from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES
 from bot.slack.users import PEOPLE_PER_PAGE
 from slack_sandbox.workspace import Channel

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from bot.core import texts
-from bot.core.job import QuotedMessage
+from bot.core.unposted import QuotedMessage
 from bot.slack.blockkit import (
     Json,
     context,

@@ -15,8 +15,8 @@ from typing import Any
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.conversation import escape, is_direct
-from bot.core.job import MessageQuestion
 from bot.core.schedules import PauseReason, Rule, Run, Schedule, Weekly, zone_of
+from bot.core.unposted import MessageQuestion
 from bot.slack import plain
 from bot.slack.blockkit import (
     Json,
