@@ -106,6 +106,18 @@ class _Found:
     tally: Tally = field(default_factory=Tally)
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far a catch-up is."""
+
+    missed: Missed
+    """What is on record of it."""
+    with_offers: list[tuple[_Place, _Found]] = field(default_factory=list)
+    """The places in which there are questions to offer an answer for."""
+    failed: int = 0
+    """How many places could not be read."""
+
+
 @dataclass(eq=False)
 class CatchingUp:
     """Puts on record when Slack is heard, and catches up after a gap."""
@@ -165,37 +177,15 @@ class CatchingUp:
         log.info("catch-up: nothing came from Slack for %.0f min, looking for missed questions", missed.away_s / 60)
         now = self.stores.clock.now()
         oldest = max(missed.since, now - self.hours * HOUR_S)
-        between = f"{oldest:.6f}", f"{missed.ends_at:.6f}"
-        left: deque[_Place] = deque()
-        failed: list[_Place] = []
-        with_offers: list[tuple[_Place, _Found]] = []
+        progress = _Progress(missed)
         try:
             async with asyncio.timeout(max(0.0, missed.ends_at + WITHIN_S - now)):
-                left.extend(await self._places(missed, oldest))
-                # Nothing is listed once the time is over, and what was not reached is to be counted.
-                missed = replace(missed, ahead=tuple(place.key for place in left))
-                await self._record(missed)
-                while left:
-                    place = left[0]
-                    if place.key not in missed.done:
-                        try:
-                            found = await self._look_at(place, between)
-                        except (RateLimited, Refused) as error:
-                            log.warning("catch-up: channel %s not read: %s", place.channel_id, error)
-                            failed.append(place)
-                        else:
-                            left.extend(found.later)
-                            if found.to_offer:
-                                with_offers.append((place, found))
-                            else:
-                                missed = _after(missed, place, found)
-                                await self._record(missed)
-                    left.popleft()
+                await self._look_everywhere(progress, oldest)
         except TimeoutError:
             log.warning("catch-up: given up after %.0f min", WITHIN_S / 60)
-        missed = await self._offer(missed, with_offers)
-        if failed:
-            raise _Unfinished(f"{len(failed)} conversations were not read")
+        missed = await self._offer(progress.missed, progress.with_offers)
+        if progress.failed:
+            raise _Unfinished(f"{progress.failed} conversations were not read")
         missed = missed.after("", (), Tally(unread=len({*missed.ahead} - missed.done)))
         if not await self.stores.listening.complete(missed):
             raise _NotOurs
@@ -209,6 +199,30 @@ class CatchingUp:
             tally.answered,
             tally.offered,
         )
+
+    async def _look_everywhere(self, progress: _Progress, oldest: float) -> None:
+        """Looks at each place once. Those without a question to offer an answer for go on record as done."""
+        between = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
+        left = deque(await self._places(progress.missed, oldest))
+        # Nothing is listed once the time is over, and what was not reached is to be counted.
+        progress.missed = replace(progress.missed, ahead=tuple(place.key for place in left))
+        await self._record(progress.missed)
+        while left:
+            place = left.popleft()
+            if place.key in progress.missed.done:
+                continue
+            try:
+                found = await self._look_at(place, between)
+            except (RateLimited, Refused) as error:
+                log.warning("catch-up: channel %s not read: %s", place.channel_id, error)
+                progress.failed += 1
+                continue
+            left.extend(found.later)
+            if found.to_offer:
+                progress.with_offers.append((place, found))
+            else:
+                progress.missed = _after(progress.missed, place, found)
+                await self._record(progress.missed)
 
     async def _offer(self, missed: Missed, places: Sequence[tuple[_Place, _Found]]) -> Missed:
         """Offers answers, the oldest question first. Returns how far the catch-up is then, which is on record."""
