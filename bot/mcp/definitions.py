@@ -11,6 +11,8 @@ definition and each part by itself (`readable`): one that is broken costs no oth
 import base64
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +30,6 @@ from mcp_types import (
     TextResourceContents,
     Tool,
 )
-from pydantic import TypeAdapter, ValidationError
 
 from bot.core.calls import NOT_IN_NAMES, full_name
 from bot.core.unseen import visible
@@ -39,6 +40,10 @@ MAX_NAME_CHARS = 64
 MAX_DESCRIPTION_CHARS = 2_000
 MAX_SCHEMA_CHARS = 20_000
 """A tool whose schema is longer isn't offered: it would cost about 5,000 tokens in each step."""
+
+_PARAMETER = re.compile("[A-Za-z0-9_.-]{1,64}")
+"""A parameter's name as Anthropic accepts it. For one that isn't, it refuses the tool."""
+_NOT_IN_PARAMETERS = re.compile("[^A-Za-z0-9_.-]")
 
 _PROSE = ("description", "title", "$comment")
 """Keywords of JSON Schema that only people and models read."""
@@ -85,8 +90,31 @@ class ListedTool:
 
     @property
     def offered_parameters(self) -> dict[str, Any]:
-        """The parameters' schema as a model reads it. Names and values of parameters stay as they are."""
-        return _flat(_offered(dict(self.parameters)))
+        """The parameters' schema as a model reads it: values stay as they are, and names if vendors accept them."""
+        schema = _flat(_offered(dict(self.parameters)))
+        offered = {own: name for name, own in self._own_names.items()}
+        properties = {offered.get(own, own): one for own, one in schema["properties"].items()}
+        required = [offered.get(own, own) for own in schema.get("required", ())]
+        return {**schema, "properties": properties, **({"required": required} if required else {})}
+
+    def own_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Returns a call's arguments by the server's own names of its parameters."""
+        own = self._own_names
+        return {own.get(name, name): value for name, value in arguments.items()}
+
+    @property
+    def has_other_names(self) -> bool:
+        """Whether models know a parameter by another name than the server."""
+        return bool(self._own_names)
+
+    @property
+    def _own_names(self) -> dict[str, str]:
+        """The names of parameters that vendors don't accept, by those that models are offered instead."""
+        given = _flat(dict(self.parameters))["properties"]
+        accepted = {name: _NOT_IN_PARAMETERS.sub("_", name) for name in given}
+        counts = Counter(accepted.values())
+        odd = [name for name in given if not _PARAMETER.fullmatch(name)]
+        return {_named(accepted[name], name, is_alone=counts[accepted[name]] == 1): name for name in odd}
 
     @property
     def is_too_large(self) -> bool:
@@ -116,9 +144,16 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
             named[plain] = alike[0]
             continue
         for tool in alike:
-            suffix = "_" + hashlib.sha256(tool.name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-            named.setdefault(plain[: MAX_NAME_CHARS - len(suffix)] + suffix, tool)
+            named.setdefault(_named(plain, tool.name, is_alone=False), tool)
     return named
+
+
+def _named(plain: str, name: str, *, is_alone: bool) -> str:
+    """Returns a name without what vendors don't accept: with a hash of the own one if it is long or another's, too."""
+    if is_alone and 0 < len(plain) <= MAX_NAME_CHARS:
+        return plain
+    suffix = "_" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return plain[: MAX_NAME_CHARS - len(suffix)] + suffix
 
 
 def _offered(schema: Any) -> Any:
@@ -204,7 +239,6 @@ _MAY_BE: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("items", "additionalProperties", "contains", "propertyNames", "not"), (dict, bool)),
 }
 """The types of the keywords' values."""
-_PART: TypeAdapter[ContentBlock] = TypeAdapter(ContentBlock)
 
 
 class _Broken(Exception):
@@ -220,18 +254,22 @@ def readable(result: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(cursor or "", str) or not (isinstance(tools, list) or tools is None):
             # Shown beside the definitions that can't be used: the list goes on in a way that nobody can follow.
             read.append(_broken(f"tools-after-{len(listed)}-of-its-list"))
-        further = {"nextCursor": cursor} if cursor and isinstance(cursor, str) else {}
+        further = {"nextCursor": cursor} if isinstance(cursor, str) else {}
         kept = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
         return {"tools": read, **further, **kept}
-    if "protocolVersion" in result and {"capabilities", "serverInfo"} & result.keys():
+    if "protocolVersion" in result:
         # Written by hand, the capabilities may be true or, by PHP, an empty list.
         capabilities, about = object_in(result.get("capabilities")), object_in(result.get("serverInfo"))
         named = {key: about[key] if isinstance(about.get(key), str) else "" for key in ("name", "version")}
         kept = {key: value if isinstance(value, dict) else {} for key, value in capabilities.items()}
         return {"protocolVersion": result["protocolVersion"], "capabilities": kept, "serverInfo": named}
-    if result.get("resultType", "complete") == "complete" and {"content", "structuredContent"} & result.keys():
+    if result.get("resultType", "complete") == "complete" and "supportedVersions" not in result:
         content = result.get("content") or []
-        structured = result.get("structuredContent")
+        # What stands beside these is read where a server knows neither.
+        others = {
+            key: value for key, value in result.items() if key not in ("content", "isError", "_meta", "resultType")
+        }
+        structured = result.get("structuredContent", others or None if "content" not in result else None)
         parts = [_readable_part(part) for part in (content if isinstance(content, list) else [content])]
         if structured is not None and not isinstance(structured, dict):
             # Some versions of the protocol only know objects.
@@ -294,21 +332,33 @@ def _schema(schema: Any) -> Any:
     return fixed
 
 
-def _readable_part(part: Any) -> Any:
-    """Returns a part of a result that the SDK takes: one that it doesn't know becomes its JSON, unless that is long."""
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
-        return {"type": "text", "text": part["text"]}
-    try:
-        return _PART.dump_python(
-            _PART.validate_python(part, by_name=False), mode="json", by_alias=True, exclude_none=True
-        )
-    except ValidationError:
-        written = json.dumps(part, ensure_ascii=False)
-        return {"type": "text", "text": written if len(written) <= MAX_DESCRIPTION_CHARS else UNKNOWN_PART}
+def _readable_part(part: Any) -> dict[str, Any]:
+    """Returns a part of a result with what Typist reads of it: one that it doesn't know becomes its text or JSON."""
+    match part:
+        case {"type": "image" | "audio" as kind, "data": str(data)}:
+            return {"type": kind, "data": data, "mimeType": _text_of(part, "mimeType") or UNKNOWN_TYPE}
+        case {"type": "resource_link", "uri": str(uri)}:
+            said = {key: _text_of(part, key) for key in ("name", "title", "description")}
+            return {"type": "resource_link", "uri": uri, **said, "name": said["name"] or uri}
+        case {"type": "resource", "resource": {"uri": str(uri), "text": str(text)}}:
+            return {"type": "resource", "resource": {"uri": uri, "text": text}}
+        case {"type": "resource", "resource": {"blob": str(data), **more}}:
+            about = {"uri": _text_of(more, "uri"), "mimeType": _text_of(more, "mimeType")}
+            return {"type": "resource", "resource": {**about, "blob": data}}
+        case {"text": str(text)} | {"resource": {"text": str(text)}} | str(text):
+            return {"type": "text", "text": text}
+    written = json.dumps(part, ensure_ascii=False)
+    # What is that long without a break is data, such as those of an image, and nothing to read.
+    is_data = any(len(run) > MAX_DESCRIPTION_CHARS for run in re.split(r'[\s"]', written))
+    return {"type": "text", "text": UNKNOWN_PART if is_data else written}
 
 
+def _text_of(part: Mapping[Any, Any], key: str) -> str:
+    value = part.get(key)
+    return value if isinstance(value, str) else ""
+
+
+UNKNOWN_TYPE = "of an unknown type"
 UNKNOWN_PART = "[left out: a kind of content that Typist doesn't know]"
 DOWN_CLOSED = "the connection is closed"
 DOWN_NO_ANSWER = "no answer in time"
@@ -319,6 +369,11 @@ LATE = (DOWN_STARTING, DOWN_LATE)
 DOWN_SIGN_IN = "HTTP 401: people must sign in there (OAuth)"
 DOWN_HEADER_REFUSED = "HTTP 401: it refuses the Authorization header in BOT_MCP_CONFIG"
 DATABASE_AWAY = "the database is away"
+DOWN_NO_POST = "HTTP 405: it takes no POST, as servers of MCP's former transport, SSE, don't"
+DOWN_REDIRECTS = "it redirects to another address (HTTP {status}), which has to stand in BOT_MCP_CONFIG"
+DOWN_NOT_MCP = "what answers there isn't an MCP server (HTTP {status})"
+DOWN_UNREADABLE = "its answer can't be read"
+DOWN_VERSION = "it speaks no version of MCP that Typist knows"
 DOWN_TOO_LONG = "it sent more than 8 MB at once"
 """Why a server is down, as the log and `typist check` say it (`ServerConnection`)."""
 CALL_DENIED = "This tool may not be used here. Do without it."
@@ -355,7 +410,7 @@ def text_of(result: CallToolResult) -> str:
     texts = [part.text for part in result.content if isinstance(part, TextContent)]
     if structured is not None and not _says(texts, structured):
         parts.append(json.dumps(structured, ensure_ascii=False))
-    return "\n\n".join(filter(None, parts)) or (FAILED_SILENTLY if result.is_error else NOTHING)
+    return "\n\n".join(filter(str.strip, parts)) or (FAILED_SILENTLY if result.is_error else NOTHING)
 
 
 def _says(texts: Sequence[str], structured: Any) -> bool:
@@ -408,16 +463,19 @@ def _part(content: ContentBlock) -> str:
         case EmbeddedResource(resource=BlobResourceContents(uri=uri, mime_type=kind, blob=data)):
             if text := _text_in(kind or "", data):
                 return f"[contents of {uri}]\n{text}"
-            return _left_out(f"file {uri}", kind or "of an unknown type", data)
+            return _left_out(f"file {uri}".rstrip(), kind or UNKNOWN_TYPE, data)
     return UNKNOWN_PART
 
 
 def _text_in(kind: str, base64_data: str) -> str:
     """Returns the text of a file whose type says that it is one, "" for others."""
-    if not (kind.startswith("text/") or kind.partition(";")[0].endswith(("json", "xml", "yaml"))):
+    essence = kind.lower().partition(";")[0].strip()
+    if not (essence.startswith("text/") or essence.endswith(("json", "xml", "yaml"))):
         return ""
     try:
-        return base64.b64decode(base64_data).decode()
+        # Some servers write it as for URLs, or without the end that fills it up.
+        standard = base64_data.translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
+        return base64.b64decode(standard + "=" * (-len(standard) % 4)).decode()
     except ValueError:
         return ""
 

@@ -42,9 +42,12 @@ from mcp_types import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     PARSE_ERROR,
+    UNSUPPORTED_PROTOCOL_VERSION,
     ErrorData,
     JSONRPCError,
+    JSONRPCMessage,
     JSONRPCResponse,
+    RequestId,
     jsonrpc_message_adapter,
 )
 from pydantic import ValidationError
@@ -61,9 +64,14 @@ from bot.mcp.definitions import (
     DOWN_CLOSED,
     DOWN_HEADER_REFUSED,
     DOWN_NO_ANSWER,
+    DOWN_NO_POST,
+    DOWN_NOT_MCP,
+    DOWN_REDIRECTS,
     DOWN_SIGN_IN,
     DOWN_STARTING,
     DOWN_TOO_LONG,
+    DOWN_UNREADABLE,
+    DOWN_VERSION,
     REFUSED_BY_STATUS,
     RESULT_TOO_LONG,
     RESULT_UNREADABLE,
@@ -74,6 +82,7 @@ from bot.mcp.definitions import (
     text_of,
     words_of,
 )
+from bot.mcp.messages import MAX_MENDED_BYTES, message_in
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +115,9 @@ class ServerConnection:
         self._status = 0
         """Of the last response."""
         self.wants_sign_in = False
-        """Whether a response, as to a list or a call, named where people sign in."""
+        """Whether a response, as to a list or a call, said that people must sign in, or that they may have to."""
+        self._names_sign_in = False
+        """Whether one named where."""
         self._is_line_too_long = False
         self._calls_at_last_line = 0
         self._calls = 0
@@ -211,9 +222,11 @@ class ServerConnection:
             yield await stack.enter_async_context(Client(_readable_messages(transport), mode=mode, cache=None))
 
     def _note_status(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None:
-        self._status, self.wants_sign_in = status, self.wants_sign_in or wants_sign_in
-        if has_session and status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
-            # By the protocol, 404 says that the server forgot the session. Many servers say 400, as after a restart.
+        self._status, self._names_sign_in = status, self._names_sign_in or wants_sign_in
+        # By the protocol, a server needn't name where: that may be found at a known address.
+        is_open_question = status == HTTPStatus.UNAUTHORIZED and self._may_want_sign_in
+        self.wants_sign_in = self.wants_sign_in or wants_sign_in or is_open_question
+        if has_session and status in _SESSION_FORGOTTEN:
             self.retire()
 
     def _note_last_line(self, is_too_long: bool) -> None:
@@ -261,36 +274,44 @@ class ServerConnection:
         # The SDK reports failures in groups, of which the first one counts.
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
+        for kind, why in _REASONS.items():
+            if isinstance(error, kind):
+                return why
         match error:
-            case TimeoutError():
-                return DOWN_NO_ANSWER
-            case FileNotFoundError():
-                return "its command was not found"
             case OSError(errno=int(number)):
                 return os.strerror(number)
-            case ResponseTooLong():
-                return DOWN_TOO_LONG
-            case TooManyTools():
-                return "it lists more than 1,000 tools"
             case httpx2.TransportError():
                 url = self._config.transport.url if isinstance(self._config.transport, HttpTransport) else ""
                 return network.reason_of(error, url) or "it can't be reached"
             case MCPError() as answer:
                 return self._reason_of_answer(answer)
+            case RuntimeError() if "protocol version" in str(error):
+                return DOWN_VERSION
             case unforeseen:
                 return trace_of(unforeseen)
 
     def _reason_of_answer(self, error: MCPError) -> str:
-        is_http = isinstance(self._config.transport, HttpTransport)
         if self.is_too_long(error):
             return DOWN_TOO_LONG
-        if self.wants_sign_in and self._status == HTTPStatus.UNAUTHORIZED:
-            return DOWN_SIGN_IN if self._may_want_sign_in else DOWN_HEADER_REFUSED
-        if isinstance(self._config.transport, HttpTransport) and self._status >= HTTPStatus.BAD_REQUEST:
-            return network.refusal(self._status, self._config.transport.url) or f"HTTP {self._status}"
+        transport = self._config.transport
+        if isinstance(transport, HttpTransport) and self._status >= HTTPStatus.MULTIPLE_CHOICES:
+            return network.refusal(self._status, transport.url) or self._reason_of_status
+        if error.code == UNSUPPORTED_PROTOCOL_VERSION:
+            return DOWN_VERSION
+        if not self._is_of_the_sdk(error):
+            return f"it answered with error {error.code}"
         if error.code == CONNECTION_CLOSED:
-            return DOWN_CLOSED if is_http else "its process has ended"
-        return f"it answered with error {error.code}"
+            return DOWN_CLOSED if isinstance(transport, HttpTransport) else "its process has ended"
+        return DOWN_UNREADABLE if error.code == PARSE_ERROR else DOWN_NOT_MCP.format(status=self._status)
+
+    @property
+    def _reason_of_status(self) -> str:
+        if self._names_sign_in and self._status == HTTPStatus.UNAUTHORIZED:
+            return DOWN_SIGN_IN if self._may_want_sign_in else DOWN_HEADER_REFUSED
+        if self._status == HTTPStatus.METHOD_NOT_ALLOWED:
+            return DOWN_NO_POST
+        is_redirect = self._status < HTTPStatus.BAD_REQUEST
+        return DOWN_REDIRECTS.format(status=self._status) if is_redirect else f"HTTP {self._status}"
 
 
 def _lost(why: str, *, read_only: bool) -> CallResult:
@@ -299,24 +320,32 @@ def _lost(why: str, *, read_only: bool) -> CallResult:
 
 
 async def _list(client: Client) -> tuple[ListedTool, ...]:
-    """Returns all tools that a server lists. A cursor that comes again begins no new page."""
-    tools: list[ListedTool] = []
-    cursor, chars = None, 0
+    """Returns all tools that a server lists, each definition once. A cursor that comes again begins no new page.
+
+    By the protocol, an empty cursor is one as any other. Many servers end their list with it. They answer it with the
+    first page again, or with an error.
+    """
+    tools: dict[str, ListedTool] = {}
+    cursor: str | None = None
     cursors: set[str] = set()
     for _ in range(MAX_PAGES):
-        page = await client.list_tools(cursor=cursor)
-        if len(tools) + len(page.tools) > MAX_LISTED_TOOLS:
+        try:
+            page = await client.list_tools(cursor=cursor)
+        except MCPError:
+            if cursor == "":
+                break
+            raise
+        listed = map(ListedTool.of, page.tools[: MAX_LISTED_TOOLS + 1])
+        tools |= {tool.canonical: tool for tool in listed}
+        if len(tools) > MAX_LISTED_TOOLS:
             raise TooManyTools
-        listed = [ListedTool.of(tool) for tool in page.tools]
-        tools += listed
-        chars += sum(len(tool.canonical) for tool in listed)
-        if chars > MAX_MESSAGE_BYTES:
+        if sum(map(len, tools)) > MAX_MESSAGE_BYTES:
             raise ResponseTooLong
         cursor = page.next_cursor
         if cursor is None or cursor in cursors:
             break
         cursors.add(cursor)
-    return tuple(tools)
+    return tuple(tools.values())
 
 
 MAX_CALLS = 8
@@ -336,6 +365,8 @@ SIGN_IN_WANTED = -31401
 """HTTP_REFUSED by a server that names where people sign in."""
 _NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, HTTP_REFUSED, SIGN_IN_WANTED)
 """Errors by which a server refuses a call before it runs."""
+_SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
+"""How a server says, to a request, that it forgot the session, as after a restart. The first is the protocol's."""
 _OF_THE_SDK = {
     CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
     INTERNAL_ERROR: ("Server returned an error response",),
@@ -365,7 +396,7 @@ class McpServer:
 
     @property
     def wants_sign_in(self) -> bool:
-        """Whether the server has said, since it was last reached, that people must sign in."""
+        """Whether the server has said, since it was last reached, that people must sign in, or may have to."""
         return self._connection is not None and self._connection.wants_sign_in
 
     async def ready(self, within_s: float) -> None:
@@ -400,17 +431,19 @@ class McpServer:
         self, tool: str, arguments: Mapping[str, Any], *, timeout_s: float, read_only: bool
     ) -> tuple[CallResult, bool]:
         """Calls a tool by the server's own name for it; returns the result, and whether the server wrote its text."""
-        started = self._clock.monotonic()
+        until = self._clock.monotonic() + timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
+            async with self._time_left(until):
                 await self._room.acquire()
         except TimeoutError:
             return CallResult.failed(SERVER_BUSY), False
         try:
-            left_s = max(0.0, timeout_s - (self._clock.monotonic() - started))
-            return await self._call(tool, arguments, left_s, read_only)
+            return await self._call(tool, arguments, until, read_only)
         finally:
             self._room.release()
+
+    def _time_left(self, until: float) -> asyncio.Timeout:
+        return asyncio.timeout(max(0.0, until - self._clock.monotonic()))
 
     async def close(self) -> None:
         """Ends the server's process or session, within CLOSE_WITHIN_S."""
@@ -436,17 +469,17 @@ class McpServer:
             await asyncio.wait(list(self._keepers))
 
     async def _call(
-        self, tool: str, arguments: Mapping[str, Any], left_s: float, read_only: bool
+        self, tool: str, arguments: Mapping[str, Any], until: float, read_only: bool
     ) -> tuple[CallResult, bool]:
         try:
-            async with asyncio.timeout(left_s):
+            async with self._time_left(until):
                 connection = self._current()
                 await connection.ready()
         except (ServerDown, TimeoutError):
             return CallResult.failed(SERVER_DOWN), False
         try:
             with connection.in_use() as client:
-                async with asyncio.timeout(left_s):
+                async with self._time_left(until):
                     result = await client.call_tool(tool, dict(arguments))
         except ServerDown:
             return CallResult.failed(SERVER_DOWN), False
@@ -490,6 +523,7 @@ class McpServers:
     """All configured servers."""
 
     def __init__(self, configs: Sequence[ServerConfig], clock: Clock) -> None:
+        self.clock = clock
         self.by_name = {config.name: McpServer(config, clock) for config in configs}
 
     async def close(self) -> None:
@@ -623,14 +657,10 @@ class _Pipes:
                     break
                 if not line:
                     break
-                try:
-                    message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-                except ValidationError:
-                    error = _malformed_error(line)
-                    if error is None:
-                        log.debug("MCP server: line ignored, not a message")
-                        continue
-                    message = error
+                message = message_in(line)
+                if message is None:
+                    log.debug("MCP server: line ignored, not a message")
+                    continue
                 await self._to_session.send(SessionMessage(message))
         self._ended(is_too_long)
 
@@ -646,31 +676,6 @@ class _Pipes:
                 # It may still run, and answer nothing.
                 self._to_session.close()
                 self._ended(False)
-
-
-def _malformed_error(line: bytes, answered: object = None) -> JSONRPCError | None:
-    """Returns the error in a message that isn't quite JSON-RPC: its code is no integer, or there is no message.
-
-    `answered`: the id of the request that it answers if it names none.
-    """
-    try:
-        said = json.loads(line)
-        return _error_in(said, answered) if isinstance(said, dict) else None
-    except (ValueError, RecursionError):
-        # A lone surrogate can't be encoded in UTF-8, so a message that has one is malformed, too.
-        return None
-
-
-def _error_in(said: Mapping[str, Any], answered: object) -> JSONRPCError | None:
-    """Returns the error in a message, None if there is none. Raises ValueError if its words can't be encoded."""
-    error = said.get("error")
-    request_id = answered if said.get("id") is None else said["id"]
-    if not (error and isinstance(request_id, int | str)):
-        return None
-    words = error.get("message") if isinstance(error, dict) else error
-    if not isinstance(words, str):
-        words = json.dumps(error, ensure_ascii=False)
-    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=0, message=words))
 
 
 async def _end(process: Process) -> None:
@@ -716,14 +721,24 @@ class ResponseTooLong(httpx2.StreamError):
         super().__init__(f"The response {TOO_LONG}.")
 
 
+_REASONS: Mapping[type[Exception], str] = {
+    TimeoutError: DOWN_NO_ANSWER,
+    FileNotFoundError: "its command was not found",
+    ResponseTooLong: DOWN_TOO_LONG,
+    TooManyTools: "it lists more than 1,000 tools",
+    ValidationError: DOWN_UNREADABLE,
+}
+"""Why a connection failed, by its error."""
+
+
 class Answered(Protocol):
-    """Receives the status of each response, whether its request named a session, and whether people must sign in."""
+    """Receives the status of an answer, whether its request named a session, and whether people must sign in."""
 
     def __call__(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None: ...
 
 
 def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> httpx2.AsyncClient:
-    """Returns a client for the server at `url` that sends these headers, and tells `answered` of each response.
+    """Returns a client for the server at `url` that sends these headers, and tells `answered` of each answer.
 
     Responses are read up to a limit, compressed ones not at all. A call that is refused by a status reads as an error
     of JSON-RPC with the server's words.
@@ -733,8 +748,9 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
         # By RFC 9728, which MCP's authorization is built on.
         is_oauth = "resource_metadata=" in response.headers.get("www-authenticate", "").lower()
         wants_sign_in = is_oauth and response.status_code == HTTPStatus.UNAUTHORIZED
-        has_session = MCP_SESSION_ID in response.request.headers
-        answered(response.status_code, has_session=has_session, wants_sign_in=wants_sign_in)
+        if _id_of(response.request) is not None:
+            has_session = MCP_SESSION_ID in response.request.headers
+            answered(response.status_code, has_session=has_session, wants_sign_in=wants_sign_in)
         # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
         response.headers.pop("content-encoding", None)
         kind = response.headers.get("content-type", "").lower()
@@ -765,6 +781,12 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
     )
     client.headers["accept-encoding"] = "identity"
     return client
+
+
+def _id_of(request: httpx2.Request) -> RequestId | None:
+    """Returns the id of a request of JSON-RPC; None if one of HTTP is none, as of a notification or a stream's GET."""
+    message = json.loads(request.content or b"{}")
+    return message.get("id") if "method" in message else None
 
 
 CALLS = b'"tools/call"'
@@ -811,46 +833,58 @@ def _error_of(status: int, code: int, words: str, kind: str, body: bytes, secret
 
 
 class _Mended(httpx2.AsyncByteStream):
-    """A body that is one message. An error that isn't quite JSON-RPC, or names no request, is one of this request."""
+    """A body that is one message. A response in it answers this request."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
         self._stream = stream
-        self._request = request
+        self._answers = _id_of(request)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         body = b"".join([chunk async for chunk in self._stream])
-        yield self._mended(body) if len(body) <= MAX_ERROR_BYTES and b'"error"' in body else body
-
-    def _mended(self, body: bytes) -> bytes:
-        message: object = None
-        with suppress(ValidationError):
-            message = jsonrpc_message_adapter.validate_json(body, by_name=False)
-        if message is None or (isinstance(message, JSONRPCError) and message.id is None):
-            error = _malformed_error(body, json.loads(self._request.content or b"{}").get("id"))
-            return error.model_dump_json(by_alias=True).encode() if error else body
-        return body
+        message = message_in(body, self._answers) if len(body) <= MAX_MENDED_BYTES else None
+        yield _json_of(message) if message is not None else body
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
 
 class _MendedEvents(_Mended):
-    """A stream of events, whose lines are messages. A long line passes as it comes."""
+    """A stream of events, whose data are messages, whatever an event is called. A long event passes as it comes."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        line = b""
+        event: list[bytes] = []
+        line: list[bytes] = []
+        held_bytes, is_long = 0, False
         async for chunk in self._stream:
-            *ended, line = (line + chunk).split(b"\n")
-            if ended:
-                yield b"".join(self._event(one) + b"\n" for one in ended)
-            if len(line) > MAX_ERROR_BYTES:
-                yield line
-                line = b""
-        yield line
+            first, *others = chunk.split(b"\n")
+            line.append(first)
+            for other in others:
+                event.append(b"".join(line))
+                line = [other]
+                if not event[-1].strip(b"\r"):
+                    yield b"\n".join((*(event[:-1] if is_long else self._event(event[:-1])), b"", b""))
+                    event, held_bytes, is_long = [], 0, False
+            held_bytes += len(chunk)
+            if held_bytes > MAX_MENDED_BYTES:
+                yield b"\n".join((*event, b"".join(line)))
+                event, line, held_bytes, is_long = [], [], 0, True
+        event.append(b"".join(line))
+        # A server may end without the blank line.
+        yield b"\n".join((*(event if is_long else self._event(event)), b"", b""))
 
-    def _event(self, line: bytes) -> bytes:
-        is_short = line.startswith(b"data:") and len(line) <= MAX_ERROR_BYTES
-        return b"data: " + self._mended(line[5:]) if is_short and b'"error"' in line else line
+    def _event(self, lines: list[bytes]) -> list[bytes]:
+        """Returns an event's lines, without data that are no JSON: words such as ping are signs of life."""
+        data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
+        if not data or len(data) > MAX_MENDED_BYTES:
+            return lines
+        others = [one for one in lines if not one.startswith((b"data:", b"event:"))]
+        if (message := message_in(data, self._answers)) is not None:
+            return [*others, b"data: " + _json_of(message)]
+        return lines if data.startswith(b"{") else others
+
+
+def _json_of(message: JSONRPCMessage) -> bytes:
+    return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
 class _Bounded(httpx2.AsyncByteStream):

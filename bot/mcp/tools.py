@@ -64,7 +64,9 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
             left_out.append(name)
             continue
         described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
-        definitions.append(ToolDefinition(*described, OURS if is_by_admin else TOOL, rule, timeout_s))
+        prepared = tool.own_arguments if tool.has_other_names else None
+        origins = OURS if is_by_admin else TOOL
+        definitions.append(ToolDefinition(*described, origins, rule, timeout_s, prepared=prepared))
     return ServerTools(tuple(definitions), tuple(left_out))
 
 
@@ -126,6 +128,7 @@ class McpTools:
     ) -> None:
         self._setup = setup
         self._servers = servers.by_name
+        self._clock = servers.clock
         self._pin = pin
         self._channel_settings = channel_settings
         self._accounts = accounts
@@ -159,7 +162,11 @@ class McpTools:
         return replace(place, down={name: why for name, why in place.down.items() if why not in LATE})
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Calls a tool once, if the question's channel may use it and its definition is the agreed one."""
+        """Calls a tool once, if the question's channel may use it and its definition is the agreed one.
+
+        `use.timeout_s` is for all of it: to reach the server, to look at its list, and for the call.
+        """
+        until = self._clock.monotonic() + use.timeout_s
         if use.tool == SIGN_IN:
             return await self._signed_in(use)
         rule = self._setup.rules.rule_for(use.tool)
@@ -180,9 +187,8 @@ class McpTools:
         if use.tool not in agreed or agreed[use.tool][0].hash != use.definition_hash:
             return CallResult.failed(DEFINITION_CHANGED)
         listed = agreed[use.tool][0]
-        result, by_server = await server.call(
-            listed.name, use.arguments, timeout_s=use.timeout_s, read_only=rule.read_only
-        )
+        left_s = until - self._clock.monotonic()
+        result, by_server = await server.call(listed.name, use.arguments, timeout_s=left_s, read_only=rule.read_only)
         log.info("MCP tool %s: %s", use.tool, result.outcome)
         if not by_server:
             return result

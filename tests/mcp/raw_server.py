@@ -1,12 +1,13 @@
 """An MCP server on stdio that says whatever a file says, well-formed or not: python raw_server.py FILE.
 
 The file is JSON, and read again for each request: `about` is said of the server, `tools` is the list of tools,
-`listed` stands beside it, `results` has what each tool answers with: a result, {"error": …} of JSON-RPC, or an action:
-{"die": true}, {"close_stdout": true}, {"sleep_s": …}, {"error, and an end": …}. `start` may be "die", "silent", "late"
-(silent until the file says otherwise), "stubborn" (nothing but SIGKILL ends it), "tidy" (SIGTERM ends it once
-FILE.tidy is written), "hung" (stubborn and silent, and it has a child whose id is in child.pid) or "loud" (it writes
-each message to stderr). Each call is appended to FILE.calls. It speaks the protocol of 2025-11-25, and starts faster
-than any server that imports the SDK.
+`listed` stands beside it, `pages` has the answer to each cursor that has one of its own, `results` has what each tool
+answers with: a result, {"error": …} of JSON-RPC, or an action: {"die": true}, {"close_stdout": true}, {"sleep_s": …},
+{"error, and an end": …}, {"line": …} (in Latin-1, with ID in place of the request's id). `start` may be "die",
+"silent", "late" (silent until the file says otherwise), "stubborn" (nothing but SIGKILL ends it), "tidy" (SIGTERM ends
+it once FILE.tidy is written), "hung" (stubborn and silent, and it has a child whose id is in child.pid) or "loud" (it
+writes each message to stderr). Each call is appended to FILE.calls. It speaks the protocol of 2025-11-25, and starts
+faster than any server that imports the SDK.
 """
 
 import json
@@ -41,7 +42,9 @@ def main(file: Path) -> None:
             sys.stderr.write(line)
         if "id" in message and start != "silent":
             answer = answered(file, message["id"], message["method"], message.get("params") or {})
-            sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}) + "\n")
+            line = json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer})
+            line = answer["line"].replace("ID", str(message["id"])) if "line" in answer else line
+            sys.stdout.buffer.write(line.encode("latin-1") + b"\n")
             sys.stdout.flush()
     while start in ("stubborn", "tidy"):
         time.sleep(1)
@@ -73,7 +76,8 @@ def answered(file: Path, request: object, method: str, params: dict[str, Any]) -
             about = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}
             return {"result": {**about, "serverInfo": {"name": "raw", "version": "1"}, **script.get("about", {})}}
         case "tools/list":
-            return {"result": {"tools": script["tools"], **script["listed"]}}
+            page = script["pages"].get(params.get("cursor"))
+            return page or {"result": {"tools": script["tools"], **script["listed"]}}
         case "tools/call":
             with file.with_suffix(".calls").open("a") as calls:
                 calls.write(json.dumps([params["name"], params.get("arguments")]) + "\n")
@@ -86,7 +90,7 @@ def called(request: object, result: dict[str, Any] | None) -> dict[str, Any]:
     match result:
         case None:
             return {"error": {"code": -32602, "message": "Unknown tool"}}
-        case {"error": _}:
+        case {"error": _} | {"line": _}:
             return result
         case {"error, and an end": error}:
             sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": request, "error": error}) + "\n")

@@ -59,9 +59,14 @@ class RawServer:
         start: str = "",
         listed: Json | None = None,
         about: Json | None = None,
+        pages: Json | None = None,
     ) -> None:
-        """Sets what the server says from now on; `listed`: beside its tools; `about`: of itself."""
-        said = {"tools": tools, "results": results or {}, "start": start, "listed": listed or {}, "about": about or {}}
+        """Sets what the server says from now on; `listed`: beside its tools; `about`: of itself.
+
+        `pages`: what it answers to cursors, as a result or an error of JSON-RPC.
+        """
+        said = {"tools": tools, "results": results or {}, "start": start}
+        said |= {"listed": listed or {}, "about": about or {}, "pages": pages or {}}
         # In one step: a server that is late reads the file again and again.
         new = self.file.with_suffix(".new")
         new.write_text(json.dumps(said))

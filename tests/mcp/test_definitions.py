@@ -4,12 +4,14 @@ import re
 
 import pytest
 
+from bot.mcp.config import ToolRules
 from bot.mcp.definitions import (
     MAX_DESCRIPTION_CHARS,
     MAX_SCHEMA_CHARS,
     ListedTool,
     offered_names,
 )
+from bot.mcp.tools import tools_of
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string", "description": "Which."}}}
 
@@ -74,6 +76,36 @@ class TestText:
         assert listed("add", anyOf=[{"properties": {"b": {"enum": ["x" * MAX_SCHEMA_CHARS]}}}]).is_too_large
         # The prose is capped, so it makes no tool too large.
         assert not listed("add", description="x" * MAX_SCHEMA_CHARS).is_too_large
+
+
+class TestNamesOfParameters:
+    @pytest.mark.parametrize(
+        ("own", "offered"),
+        [
+            (["a", "b.c-d_E"], ["a", "b.c-d_E"]),
+            # twilio-labs/mcp#49, freee-mcp#15, claude-code#92648: Anthropic refuses a tool for such names.
+            (["$filter", "expand[]", "user name"], ["_filter", "expand__", "user_name"]),
+            (["$filter", "_filter"], ["_filter_…", "_filter"]),
+            (["f[a]", "f{a}"], ["f_a__…", "f_a__…"]),
+            (["", "a" * 70, "ü"], ["_…", "a" * 55 + "_…", "_"]),
+        ],
+    )
+    def test_vendors_accept_them_and_the_server_gets_its_own(self, own: list[str], offered: list[str]) -> None:
+        tool = ListedTool("add", "", {"properties": dict.fromkeys(own, TEXT), "required": own[:2]})
+        schema = tool.offered_parameters
+        names = list(schema["properties"])
+        assert [re.sub("_[0-9a-f]{8}$", "_…", name) for name in names] == offered
+        assert schema["required"] == names[:2]
+        assert tool.own_arguments({name: at for at, name in enumerate(names)}) == {
+            name: at for at, name in enumerate(own)
+        }
+        assert tool.own_arguments({"unheard of": 1}) == {"unheard of": 1}
+        [definition] = tools_of([("raw__add", tool, False)], ToolRules(), 30).definitions
+        assert (definition.prepared is None) == (own == offered)
+
+    def test_names_that_nobody_accepts_are_read_at_once(self) -> None:
+        tool = ListedTool("add", "", {"properties": {f"${number}": TEXT for number in range(100_000)}})
+        assert tool.own_arguments({"_99999": 1}) == {"$99999": 1}
 
 
 TEXT, ANY = {"type": "string"}, {"type": "object"}

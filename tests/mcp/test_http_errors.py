@@ -1,5 +1,6 @@
 """Errors by HTTP: the server's words are the result, and a session that the server forgot is opened again."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -10,8 +11,18 @@ from aiohttp import web
 
 from bot.core.calls import SIGN_IN_FIRST, CallState
 from bot.mcp.config import HttpTransport, ServerConfig
-from bot.mcp.definitions import CALL_LOST, DOWN_HEADER_REFUSED, DOWN_SIGN_IN, RESULT_UNREADABLE
+from bot.mcp.definitions import (
+    CALL_LOST,
+    DOWN_HEADER_REFUSED,
+    DOWN_NO_POST,
+    DOWN_NOT_MCP,
+    DOWN_REDIRECTS,
+    DOWN_SIGN_IN,
+    DOWN_UNREADABLE,
+    RESULT_UNREADABLE,
+)
 from bot.mcp.server import McpServer, ServerDown
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.mcp.flood import answered, refusing, served
 from tests.mcp.servers import running
 
@@ -29,19 +40,27 @@ class Web:
     kind: str = JSON
     body: str = ""
     challenge: str = ""
+    to_stream: int = 405
+    """How it answers the GET of a stream."""
+    to_notification: int = 202
+    streams: int = 0
+    """How often it was asked for one."""
     sessions: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
 async def server_and_web() -> AsyncIterator[tuple[McpServer, Web]]:
     async def post(request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            there.streams += 1
+            return web.Response(status=there.to_stream)
         if request.method != "POST":
             return web.Response(status=405)
         message = await request.json()
         if message.get("method") == "server/discover":
             return web.Response(status=400)
         if "id" not in message:
-            return web.Response(status=202)
+            return web.Response(status=there.to_notification)
         if message["method"] == "tools/call":
             body = there.body.replace('"id": null', f'"id": {message["id"]}')
             told = {"WWW-Authenticate": there.challenge} if there.challenge else {}
@@ -54,7 +73,6 @@ async def server_and_web() -> AsyncIterator[tuple[McpServer, Web]]:
     async with served(post) as url:
         there = Web(ServerConfig("web", HttpTransport(f"{url}/mcp")))
         async with running(there.config) as server:
-            await server.tools()
             yield server, there
 
 
@@ -102,14 +120,46 @@ async def test_error_by_http_is_the_servers_own_words(
     server_and_web: tuple[McpServer, Web], status: int, kind: str, body: str, outcome: CallState, text: str
 ) -> None:
     server, there = server_and_web
+    await server.tools()
     there.status, there.kind, there.body = status, kind, body
     result, _ = await server.call("it", {}, timeout_s=10, read_only=False)
     assert (result.outcome, result.is_error) == (outcome, True)
     assert result.text.endswith(text)
 
 
+HI = {"jsonrpc": "2.0", "id": 99, "result": {"content": [{"type": "text", "text": "Hi."}]}}
+
+
 @pytest.mark.parametrize(
-    ("status", "message"), [(404, ""), (404, "Session not found"), (400, "Bad Request: Server not initialized")]
+    ("kind", "body"),
+    [
+        (JSON, json.dumps(HI)),
+        (JSON, json.dumps([HI])),
+        (JSON, json.dumps(HI).replace('"jsonrpc": "2.0", ', "")),
+        (EVENTS, event(HI)),
+        # A server that shows that it lives by words, or calls its events something else.
+        (EVENTS, "data: ping\n\n" + event(HI).replace("message", "response")),
+        (EVENTS, event(HI).rstrip()),
+    ],
+)
+async def test_answer_that_is_not_quite_one_is_the_result(
+    server_and_web: tuple[McpServer, Web], kind: str, body: str
+) -> None:
+    server, there = server_and_web
+    await server.tools()
+    there.kind, there.body = kind, body
+    result, by_server = await server.call("it", {}, timeout_s=10, read_only=False)
+    assert (result.outcome, result.text, by_server) == (DONE, "Hi.", True)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (404, ""),
+        (404, "Session not found"),
+        (400, "Bad Request: Server not initialized"),
+        (410, ""),
+    ],
 )
 async def test_session_that_the_server_forgot_is_opened_again(
     server_and_web: tuple[McpServer, Web], status: int, message: str
@@ -117,12 +167,60 @@ async def test_session_that_the_server_forgot_is_opened_again(
     server, there = server_and_web
     there.status = status
     there.body = json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": message}})
+    await server.tools()
     await server.call("it", {}, timeout_s=10, read_only=False)
     assert there.sessions == ["s0"]
     there.status = 200
     there.body = json.dumps({"jsonrpc": "2.0", "id": None, "result": {"content": [{"type": "text", "text": "Hi."}]}})
     result, _ = await server.call("it", {}, timeout_s=10, read_only=False)
     assert (result.text, there.sessions) == ("Hi.", ["s0", "s1"])
+
+
+@pytest.mark.parametrize(
+    ("to_stream", "to_notification"), [(404, 202), (400, 202), (410, 202), (401, 202), (405, 404), (405, 400)]
+)
+async def test_status_of_what_is_no_request_says_nothing_of_the_session(
+    server_and_web: tuple[McpServer, Web], to_stream: int, to_notification: int
+) -> None:
+    """cap-js/mcp#36: Express answers the GET of a stream with 404."""
+    server, there = server_and_web
+    there.to_stream, there.to_notification = to_stream, to_notification
+    there.body = json.dumps({"jsonrpc": "2.0", "id": None, "result": {"content": [{"type": "text", "text": "Hi."}]}})
+    await server.tools()
+    async with asyncio.timeout(WITHIN_S):
+        while not there.streams:  # noqa: ASYNC110 the server counts
+            await asyncio.sleep(0.01)
+    for _ in range(3):
+        await server.tools(0.0)
+        result, _ = await server.call("it", {}, timeout_s=10, read_only=False)
+        assert (result.text, there.sessions) == ("Hi.", ["s0"])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "reason"),
+    [
+        (200, HTML, "<h1>Sign in</h1>", DOWN_NOT_MCP.format(status=200)),
+        (202, TEXT, "", DOWN_NOT_MCP.format(status=202)),
+        (200, JSON, "{", DOWN_UNREADABLE),
+        (200, JSON, json.dumps(ERROR), "it answered with error -32603"),
+        # The code that the SDK has for a lost connection.
+        (200, JSON, json.dumps(ERROR).replace("-32603", "-32000"), "it answered with error -32000"),
+        (302, HTML, "", DOWN_REDIRECTS.format(status=302)),
+        (405, TEXT, "", DOWN_NO_POST),
+        (502, HTML, "<h1>Bad gateway</h1>", "HTTP 502"),
+    ],
+)
+async def test_why_a_server_cannot_be_used_is_told_as_what_it_answers(
+    status: int, kind: str, body: str, reason: str
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        told = {"Location": "https://login.example/?secret=x"} if status == 302 else {}
+        return web.Response(status=status, content_type=kind, text=body, headers=told)
+
+    async with served(answer) as url, running(ServerConfig("web", HttpTransport(f"{url}/mcp"))) as server:
+        with pytest.raises(ServerDown) as raised:
+            await server.tools()
+        assert str(raised.value) == reason
 
 
 METADATA = 'resource_metadata="https://mcp.example/.well-known/oauth-protected-resource"'
@@ -181,4 +279,5 @@ async def test_call_that_needs_a_sign_in_is_told_as_that_and_the_server_stays_in
         assert (result.outcome, result.text, by_server) == (FAILED, text, text != SIGN_IN_FIRST)
         # The list that follows is open, and says nothing against that.
         assert [tool.name for tool in await server.tools(0.0)] == ["it"]
-        assert server.wants_sign_in == (status == 401 and challenge != "Bearer")
+        # Where people sign in may be found at a known address.
+        assert server.wants_sign_in == (status == 401)

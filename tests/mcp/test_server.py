@@ -1,6 +1,7 @@
 """MCP servers: started when needed, called once, reached again after they died, and ended with us."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -13,7 +14,15 @@ import pytest
 
 from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport, ToolRules
-from bot.mcp.definitions import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN, offered_names
+from bot.mcp.definitions import (
+    CALL_LATE,
+    CALL_LOST,
+    DOWN_VERSION,
+    RESULT_UNREADABLE,
+    SERVER_BUSY,
+    SERVER_DOWN,
+    offered_names,
+)
 from bot.mcp.server import BACKOFF, MAX_CALLS, MAX_LISTED_TOOLS, STABLE_S, McpServer, ServerDown
 from bot.mcp.tools import tools_of
 from slack_sandbox.testing.processes import WITHIN_S
@@ -296,9 +305,31 @@ class TestCalls:
             ),
             # What is short can be read as it is.
             ({"content": [{"type": "json", "json": {"é": 1}}]}, DONE, '{"type": "json", "json": {"é": 1}}'),
-            ({"content": [{"type": "resource_link", "uri": "a:b"}]}, DONE, '{"type": "resource_link", "uri": "a:b"}'),
+            (
+                {"content": [{"type": "json", "json": ["é 1"] * 900}]},
+                DONE,
+                json.dumps({"type": "json", "json": ["é 1"] * 900}, ensure_ascii=False),
+            ),
+            # Each part has what can be read of it.
+            (part(type="markdown", text="M" * 3_000), DONE, "M" * 3_000),
+            (part(type="resource", resource={"text": "T" * 3_000}), DONE, "T" * 3_000),
+            (part(type="resource_link", uri="a:b"), DONE, "[link to a:b: a:b]"),
+            (
+                part(type="image", data="A" * 4_000, annotations={"priority": 5}),
+                DONE,
+                "[left out: image (of an unknown type, 3,000 bytes), which Typist doesn't pass on]",
+            ),
+            (
+                part(type="resource", resource={"uri": "a:b", "blob": "w7_Dvw", "mimeType": "Text/Plain"}),
+                DONE,
+                "[contents of a:b]\nÿÿ",
+            ),
+            ({**text_result(" \n"), "isError": True}, DONE, "(The tool failed, and gave no reason.)"),
             ({"content": [], "isError": True}, DONE, "(The tool failed, and gave no reason.)"),
-            ({"nothing": "known"}, DONE, RESULT_UNREADABLE),
+            ({"output": "Found."}, DONE, '{"output": "Found."}'),
+            ({"content": [], "output": "Found."}, DONE, "(The tool returned nothing.)"),
+            ({"_meta": {"a": 1}}, DONE, "(The tool returned nothing.)"),
+            ({"resultType": "unheard_of"}, DONE, RESULT_UNREADABLE),
             ({"die": True}, UNKNOWN, CALL_LOST),
         ],
     )
@@ -369,11 +400,37 @@ class TestCalls:
         assert [tool.name for tool in found] == names
         assert [tool.name for tool in found if tool.is_broken] == [name for name in names if name != "good"]
 
-    async def test_list_whose_cursor_stays_the_same_ends(self, raw: RawServer, server: McpServer) -> None:
-        """codebase-memory-mcp#1247: 20 times the same page would be more tools than a server may have."""
-        names = [f"t{number}" for number in range(MAX_LISTED_TOOLS // 3)]
-        raw.script([tool(name) for name in names], listed={"nextCursor": "8"})
-        assert list(dict.fromkeys(listed.name for listed in await server.tools())) == names
+    @pytest.mark.parametrize("cursor", ["8", ""])
+    async def test_list_whose_cursor_stays_the_same_ends(self, raw: RawServer, server: McpServer, cursor: str) -> None:
+        """codebase-memory-mcp#1247: the same page twice would be more tools than a server may have."""
+        names = [f"t{number}" for number in range(MAX_LISTED_TOOLS)]
+        raw.script([tool(name) for name in names], listed={"nextCursor": cursor})
+        assert [listed.name for listed in await server.tools()] == names
+
+    @pytest.mark.parametrize(
+        ("cursor", "page", "names"),
+        [
+            # modelcontextprotocol#1942: an empty cursor is one. higress ends its list with it.
+            ("", {"result": {"tools": [tool("second")]}}, ["good", "second"]),
+            ("", {"error": {"code": -32602, "message": "Invalid cursor"}}, ["good"]),
+            ("2", {"result": {"tools": [GOOD, tool("second")], "nextCursor": ""}}, ["good", "second"]),
+            ("2", {"error": {"code": -32602, "message": "Invalid cursor"}}, None),
+        ],
+    )
+    async def test_list_goes_on_after_an_empty_cursor_unless_the_server_refuses_that(
+        self, raw: RawServer, server: McpServer, cursor: str, page: Json, names: list[str] | None
+    ) -> None:
+        raw.script([GOOD], listed={"nextCursor": cursor}, pages={cursor: page})
+        if names is not None:
+            assert [listed.name for listed in await server.tools()] == names
+            return
+        with pytest.raises(ServerDown, match="it answered with error -32602"):
+            await server.tools()
+
+    async def test_server_of_another_version_says_so(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([GOOD], about={"protocolVersion": "2024-10-07"})
+        with pytest.raises(ServerDown, match=DOWN_VERSION):
+            await server.tools()
 
     @pytest.mark.parametrize(
         "about",
@@ -383,6 +440,7 @@ class TestCalls:
             {"capabilities": {"tools": []}, "serverInfo": None},
             {"serverInfo": {"name": "raw"}},
             {"serverInfo": {"name": "raw", "version": 1}, "instructions": 5},
+            {"serverInfo": None, "capabilities": None},
         ],
         ids=str,
     )
@@ -473,9 +531,15 @@ class TestCalls:
     async def test_response_that_is_no_json_is_lost_when_the_time_is_up(
         self, raw: RawServer, server: McpServer
     ) -> None:
-        raw.script([tool("it")], {"it": text_result("\ud83d \udc00")})
+        raw.script([tool("it")], {"it": {"line": '{"jsonrpc": "2.0", "id": ID, "result": {'}})
         await server.tools()
         assert await outcome(server, "it", timeout_s=0.5) is UNKNOWN
+
+    async def test_response_that_is_not_quite_a_message_is_the_result(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([tool("it")], {"it": {"line": '{"id": ID, "result": "Gr\xfc\xdfe"}'}})
+        await server.tools()
+        result, by_server = await server.call("it", {}, timeout_s=30, read_only=False)
+        assert (result.outcome, result.text, by_server) == (DONE, "Gr\ufffd\ufffde", True)
 
     async def test_server_that_died_is_started_again_for_the_next_call(self, raw: RawServer, server: McpServer) -> None:
         raw.script([tool("it"), tool("die")], {"it": text_result("Hi."), "die": {"die": True}})

@@ -7,15 +7,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from bot.clock import SystemClock
 from bot.core.calls import MAX_RESULT_CHARS, MAX_TOOLS, CallResult, CallState, Pin, ToolUse
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import StoreError
-from bot.mcp.config import McpSetup, ToolRules
+from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, ToolRules
 from bot.mcp.definitions import (
     CALL_DENIED,
+    CALL_LATE,
     CALL_LOST,
     DEFINITION_CHANGED,
     MAX_SCHEMA_CHARS,
@@ -30,6 +32,7 @@ from bot.mcp.tools import McpTools
 from bot.store import Stores
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import HurriedClock
+from tests.mcp.flood import answered, served
 from tests.mcp.servers import RawServer, text_result, tool
 
 CHANNEL, DIRECT = "C1", "D1"
@@ -343,3 +346,28 @@ class TestFailures:
         stores.database.refuse_new()
         assert await names(tools, asked()) == []
         assert (await tools.call(ToolUse(asked(DIRECT), "other__look", "", {}, timeout_s=30))).text == SERVER_DOWN
+
+    async def test_call_has_one_limit_for_the_list_before_it_and_for_itself(
+        self, stores: Stores, clock: HurriedClock
+    ) -> None:
+        over = asyncio.Event()
+
+        async def post(request: web.Request) -> web.Response:
+            message = await request.json()
+            if message.get("method") == "tools/list":
+                clock.ahead_s += 29.9
+            if message.get("method") == "tools/call":
+                await over.wait()
+            if "id" not in message:
+                return web.Response(status=202)
+            return web.json_response(answered(message, ("write",)))
+
+        async with served(post) as url:
+            setup = McpSetup((ServerConfig("raw", HttpTransport(url)),), RULES, ("raw",))
+            async with open_servers(setup.servers, clock) as servers:
+                tools = McpTools(setup, servers, stores.tool_pins.pin, stores.channel_settings.read)
+                begun = time.monotonic()
+                result = await call(tools, "raw__write")
+                over.set()
+        assert (result.outcome, result.text) == (UNKNOWN, CALL_LATE.format(limit_s=60))
+        assert time.monotonic() - begun < 20

@@ -187,7 +187,7 @@ async def test_mcp_servers_are_reached_the_same_way(slack: SlackBehindTls) -> No
         assert not has_session
 
     async with http_client(slack.url, {}, answered) as client:
-        response = await client.post(f"{slack.url}/api/api.test")
+        response = await client.post(f"{slack.url}/api/api.test", json={"id": 1, "method": "ping"})
     assert statuses == [200]
     assert response.json()["ok"] is True
 

@@ -1,0 +1,66 @@
+"""A server's messages, also those that aren't quite JSON-RPC.
+
+Servers that are written by hand leave out `jsonrpc`, name no request, write an error as a text, put one answer into a
+list, begin with a byte order mark, or cut a text in the middle of an emoji. The SDK refuses such a message whole, and
+the answer is lost. What it says is clear, so it is read.
+"""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from mcp_types import (
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCResponse,
+    RequestId,
+    jsonrpc_message_adapter,
+)
+from pydantic import ValidationError
+
+from bot.text import object_in, objects_in, paired_json
+
+MAX_MENDED_BYTES = 250_000
+"""A longer message is read as it is, or not at all: to read it in another way would take too long."""
+
+
+def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage | None:
+    """Returns the message in some bytes; None if there is none.
+
+    `answers`: the id of the request that a response in them answers, whatever it says; None if it has to say that.
+    """
+    with suppress(ValidationError):
+        message = jsonrpc_message_adapter.validate_json(data, by_name=False)
+        if answers is None or not isinstance(message, JSONRPCResponse | JSONRPCError):
+            return message
+        return message.model_copy(update={"id": answers})
+    if len(data) > MAX_MENDED_BYTES:
+        return None
+    with suppress(ValueError, RecursionError):
+        said = paired_json(json.loads(data.decode("utf-8-sig", "replace")))
+        return _response_in(said, answers)
+    return None
+
+
+def _response_in(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
+    """Returns the first response in JSON, None if there is none. Raises ValueError for one that can't be read."""
+    responses = [one for one in objects_in(said) if "method" not in one and (one.get("error") or "result" in one)]
+    response = object_in(responses)
+    request_id = response.get("id") if answers is None else answers
+    if not response or not isinstance(request_id, int | str):
+        return None
+    if error := response.get("error"):
+        return JSONRPCError(jsonrpc="2.0", id=request_id, error=_error(error))
+    result = response["result"]
+    return JSONRPCResponse(
+        jsonrpc="2.0", id=request_id, result=result if isinstance(result, dict) else {"content": result}
+    )
+
+
+def _error(error: Any) -> ErrorData:
+    parts = error if isinstance(error, dict) else {"message": error}
+    code, words, data = parts.get("code"), parts.get("message"), parts.get("data")
+    if not isinstance(words, str):
+        words, data = json.dumps(error, ensure_ascii=False), None
+    return ErrorData(code=code if type(code) is int else 0, message=words, data=data)
