@@ -7,6 +7,7 @@ quote what a server said, because it may quote a secret.
 
 import asyncio
 import ipaddress
+import json
 import socket
 from base64 import b64encode
 from collections.abc import Mapping
@@ -47,6 +48,8 @@ _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING, SLOW_DOWN, DENIED = "authorization_pending", "slow_down", "access_denied"
 _HOLDS_IPV4 = (b"\0\x64\xff\x9b", b"\0\0\0\0")
 """What addresses of IPv6 begin with that end in one of IPv4."""
+_PASSING = ("temporarily_unavailable", "server_error", SLOW_DOWN)
+_PASSING_STATUSES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _WHY = {
     DENIED: "access was not granted there",
     "expired_token": "the code is too old",
@@ -148,19 +151,22 @@ class _Answer:
 
 async def discovered(server_url: str, scopes: str = "") -> AuthorizationServer:
     """Returns where people sign in to an MCP server. `scopes`: those of the settings. Raises SignInFailed."""
-    challenge = (await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})).response
+    challenge = await _challenge(server_url)
     named = extract_resource_metadata_from_www_auth(challenge)
-    resource = await _first(
+    known = await _first(
         build_protected_resource_metadata_discovery_urls(named, server_url), server_url, ProtectedResourceMetadata
     )
-    if resource is None:
-        raise SignInFailed("it doesn't say where people sign in (RFC 9728)")
     own = resource_url_from_server_url(server_url)
+    # By the protocol's first form, a server that says nothing else is its own authorization server.
+    itself = f"{urlsplit(own).scheme}://{urlsplit(own).netloc}"
+    resource = known or ProtectedResourceMetadata.model_validate({"resource": own, "authorization_servers": [itself]})
     if not check_resource_allowed(requested_resource=own, configured_resource=str(resource.resource)):
         raise SignInFailed("its metadata is that of another server")
     issuer = str(resource.authorization_servers[0])
     urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)
     metadata = await _first(urls, server_url, _Metadata)
+    if metadata is None and known is None:
+        raise SignInFailed("it doesn't say where people sign in (RFC 9728)")
     if metadata is None:
         raise SignInFailed("its authorization server has no metadata (RFC 8414)")
     if not issuers_match(str(metadata.issuer), issuer):
@@ -198,6 +204,16 @@ async def discovered(server_url: str, scopes: str = "") -> AuthorizationServer:
     )
 
 
+async def _challenge(server_url: str) -> httpx2.Response:
+    """Returns a server's response to who isn't signed in. Some want that for a message alone, not for a stream."""
+    answer = await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})
+    if answer.status != HTTPStatus.UNAUTHORIZED:
+        accepted = {"accept": "application/json, text/event-stream"}
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        answer = await _send("POST", server_url, server_url, headers=accepted, json=ping)
+    return answer.response
+
+
 def _leads_back(metadata: _Metadata) -> bool:
     """Whether a server's page leads back to Typist, with a code of its own."""
     grants = metadata.grant_types_supported
@@ -205,8 +221,13 @@ def _leads_back(metadata: _Metadata) -> bool:
     return metadata.authorization_endpoint is not None and "code" in metadata.response_types_supported and is_granted
 
 
-async def registered(at: AuthorizationServer, metadata: Mapping[str, Any], server_url: str) -> Client:
-    """Registers Typist as a client, by what `metadata` says of it (RFC 7591). Raises SignInFailed."""
+async def registered(
+    at: AuthorizationServer, metadata: Mapping[str, Any], server_url: str
+) -> tuple[Client, float | None]:
+    """Registers Typist as a client, by what `metadata` says of it (RFC 7591). Raises SignInFailed.
+
+    Returns also when its secret ends, in seconds since the epoch, None if it doesn't.
+    """
     asked = {**metadata, "scope": at.scope} if at.scope else dict(metadata)
     if at.device_authorization_endpoint:
         asked |= {"grant_types": [_DEVICE_GRANT, "refresh_token"], "response_types": []}
@@ -217,7 +238,9 @@ async def registered(at: AuthorizationServer, metadata: Mapping[str, Any], serve
     if client is None:
         raise SignInFailed("its authorization server's answer to the registration can't be read")
     secret = client.client_secret or ""
-    return Client(client.client_id, secret, client.token_endpoint_auth_method or _method(at) if secret else "none")
+    method = client.token_endpoint_auth_method or _method(at)
+    ends_at = client.client_secret_expires_at if secret else None
+    return Client(client.client_id, secret, method if secret else "none"), ends_at or None
 
 
 def known_by(at: AuthorizationServer, config: SignInConfig) -> str:
@@ -316,10 +339,13 @@ def _tokens_in(answer: _Answer, scope: str) -> Tokens:
     refusal = _read(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
         why = _WHY.get(refusal.error) if refusal is not None else None
-        # 400 and 401 say that the code, the token or the client is worth nothing. GitHub says it with HTTP 200. Other
-        # refusals may pass.
-        is_final = answer.status in (*_OK, 400, 401) or why is not None
-        raise SignInFailed(why or f"its authorization server refuses (HTTP {answer.status})", is_final=is_final)
+        # Of OAuth's own refusals, all but these say that the code, the token or the client is worth nothing, with
+        # whatever status: GitHub's with 200, Atlassian's with 403. So do 400 and 401 without one.
+        is_passing = refusal is not None and (refusal.error in _PASSING or answer.status in _PASSING_STATUSES)
+        is_final = answer.status in (400, 401) or (refusal is not None and answer.status < 500)
+        raise SignInFailed(
+            why or f"its authorization server refuses (HTTP {answer.status})", is_final=is_final and not is_passing
+        )
     token = _read(OAuthToken, answer.body)
     if token is None or not token.access_token.isascii() or not token.access_token.isprintable():
         raise SignInFailed("its authorization server's answer can't be read")
@@ -342,17 +368,23 @@ async def _post(url: str, client: Client, asked: Mapping[str, str], server_url: 
 async def _first(urls: list[str], server_url: str, kind: type[M]) -> M | None:
     """Returns the first document of this kind at these addresses."""
     for url in urls:
-        answer = await _send("GET", url, server_url, headers={"accept": "application/json"})
+        answer = await _send("GET", url, server_url)
         if answer.status in _OK and (found := _read(kind, answer.body)) is not None:
             return found
     return None
 
 
 def _read(kind: type[M], body: bytes) -> M | None:
+    """Returns what a document says. Members that it needn't have, and that can't be read, count as left out."""
     try:
         return kind.model_validate_json(body)
-    except ValidationError:
+    except ValidationError as error:
+        unreadable = {part for one in error.errors(include_input=False) for part in one["loc"][:1]}
+    needed = {name for name, member in kind.model_fields.items() if member.is_required()}
+    if not unreadable or unreadable & needed:
         return None
+    kept = {name: value for name, value in json.loads(body).items() if name not in unreadable}
+    return _read(kind, json.dumps(kept).encode())
 
 
 async def _send(method: str, url: str, server_url: str, **request: Any) -> _Answer:
@@ -368,7 +400,8 @@ async def _send(method: str, url: str, server_url: str, **request: Any) -> _Answ
                 timeout=timeout, verify=network.tls(), proxy=network.httpx2_proxy(url), trust_env=False
             ) as client,
         ):
-            client.headers["accept-encoding"] = "identity"
+            # GitHub answers with a form else.
+            client.headers.update({"accept-encoding": "identity", "accept": "application/json"})
             async with client.stream(method, url, **request) as response:
                 return _Answer(response.status_code, await _bounded(response), response)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:

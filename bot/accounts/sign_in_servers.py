@@ -15,7 +15,9 @@ from bot.store.accounts import Accounts
 KNOWN_FOR_S = 3_600.0
 """How long an authorization server's metadata is trusted."""
 REGISTERED_FOR_S = 7 * 24 * 3600
-"""Typist registers itself again after so long: a server that has forgotten it says so only to people, on its page."""
+"""Typist registers itself again after so long: a server that has forgotten it says so only to people, on its page.
+
+A registration that ends before is used for KNOWN_FOR_S alone."""
 FAILED_FOR_S = 60.0
 """How long nobody asks a server again that can't be signed in to."""
 
@@ -89,6 +91,7 @@ class SignInServers:
             return Client(**content)
         if not at.registration_endpoint:
             raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
-        client = await oauth.registered(at, transport.sign_in.metadata, transport.url)
-        await self._accounts.register(*labels, self._vault.sealed(labels, asdict(client)))
+        client, ends_at = await oauth.registered(at, transport.sign_in.metadata, transport.url)
+        if ends_at is None or ends_at > self._clock.now() + REGISTERED_FOR_S:
+            await self._accounts.register(*labels, self._vault.sealed(labels, asdict(client)))
         return client

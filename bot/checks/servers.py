@@ -46,8 +46,10 @@ class ServerChecks:
             except (ServerDown, TimeoutError) as error:
                 is_process = isinstance(config.transport, StdioTransport)
                 fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
-                if str(error) == DOWN_SIGN_IN and isinstance(config.transport, HttpTransport):
-                    return await self._sign_in(config.name, config.transport)
+                if isinstance(config.transport, HttpTransport) and servers.by_name[config.name].wants_sign_in:
+                    found = await self._sign_in(config.name, config.transport, is_named=str(error) == DOWN_SIGN_IN)
+                    if found is not None:
+                        return found
                 return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
         rules = self._setup.rules
         tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
@@ -67,14 +69,19 @@ class ServerChecks:
             return warn(line, "\n".join(messages), " ".join(fixes))
         return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}))
 
-    async def _sign_in(self, server: str, transport: HttpTransport) -> Check:
-        """Says whether people can sign in to a server, and what is missing. Nothing is registered."""
+    async def _sign_in(self, server: str, transport: HttpTransport, *, is_named: bool) -> Check | None:
+        """Says whether people can sign in to a server, and what is missing. Nothing is registered.
+
+        `is_named`: whether the server says that people can. If not, None if they can't.
+        """
         from bot.accounts.oauth import SignInFailed, discovered, known_by
 
         line = server_check_id(server)
         try:
             at = await discovered(transport.url, transport.sign_in.scopes)
         except SignInFailed as error:
+            if not is_named:
+                return None
             return warn(line, check_texts.mcp_no_sign_in(server, str(error)), check_texts.MCP_SIGN_IN_FIX)
         client_id = known_by(at, transport.sign_in)
         if not (at.registration_endpoint or client_id):

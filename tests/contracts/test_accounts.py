@@ -16,7 +16,17 @@ from pydantic import AnyUrl
 
 from bot.accounts import connections, sign_in_servers
 from bot.accounts.connections import Connections
-from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, device_code, discovered, known_by
+from bot.accounts.oauth import (
+    AuthorizationServer,
+    Client,
+    SignInFailed,
+    Tokens,
+    device_code,
+    discovered,
+    exchanged,
+    known_by,
+    refreshed,
+)
 from bot.accounts.sign_ins import SignIns
 from bot.accounts.vault import Vault
 from bot.core import texts
@@ -419,6 +429,28 @@ async def test_call_that_is_about_to_begin_has_its_connection_while_tokens_are_r
         assert server is not None
         assert (await server.call("whoami", {}, timeout_s=10, read_only=True))[0].text == "You are ada."
     await held.close()
+
+
+async def test_server_that_does_not_name_where_people_sign_in_is_asked_and_its_tokens_are_refreshed(
+    timed: Stores, clock: ManualClock
+) -> None:
+    question = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
+    async with sign_in_server(names_where=False) as jira:
+        ours, setup = sign_ins(timed, jira.config), McpSetup((jira.config,), in_direct_messages=("jira",))
+        held = Connections(ours, {"jira": jira.config}, clock)
+        async with open_servers(setup.servers, clock) as servers:
+            tools = McpTools(setup, servers, timed.tool_pins.pin, timed.channel_settings.read, held)
+            offered = await tools.definitions(question)
+            assert ([tool.name for tool in offered.definitions], offered.missing) == ([SIGN_IN], "")
+            await signed_in(ours, jira)
+            for _ in range(2):
+                server = await held.server_of(question, "jira")
+                assert server is not None
+                assert (await server.call("whoami", {}, timeout_s=10, read_only=True))[0].text == "You are ada."
+                jira.people.access.clear()
+                refused, _ = await server.call("whoami", {}, timeout_s=10, read_only=True)
+                assert "HTTP 401" in refused.text
+        await held.close()
 
 
 async def test_account_that_the_server_ended_is_asked_for_again(
@@ -924,7 +956,10 @@ AUTHORIZATION = {"code_challenge_methods_supported": ["S256"]}
         ({}, {}, ""),
         ({"resource": "https://other.example/mcp"}, {}, "its metadata is that of another server"),
         ({"resource": "{url}/other"}, {}, "its metadata is that of another server"),
-        ({"authorization_servers": []}, {}, "it doesn't say where people sign in (RFC 9728)"),
+        # A server that names no other one may be its own.
+        ({"authorization_servers": []}, {}, ""),
+        ({"authorization_servers": []}, {"token_endpoint": None}, "it doesn't say where people sign in (RFC 9728)"),
+        ({}, {"token_endpoint": None}, "its authorization server has no metadata (RFC 8414)"),
         ({}, {"issuer": "https://other.example"}, "the metadata of its authorization server is that of another one"),
         ({}, {"code_challenge_methods_supported": ["plain"]}, "its authorization server doesn't offer PKCE with S256"),
         ({}, {"authorization_endpoint": None}, "its authorization server offers no sign-in that Typist can do"),
@@ -932,7 +967,10 @@ AUTHORIZATION = {"code_challenge_methods_supported": ["S256"]}
         ({}, {"device_authorization_endpoint": "http://x.test/"}, "its metadata names an address without HTTPS"),
         ({}, {"token_endpoint": "http://192.0.2.1/token"}, "its metadata names an address without HTTPS"),
         ({}, {"authorization_endpoint": "http://x.test/"}, "its metadata names an address without HTTPS"),
-        ({}, {"registration_endpoint": "ftp://127.0.0.1/"}, "its authorization server has no metadata (RFC 8414)"),
+        # What it needn't say counts as left out if it can't be read.
+        ({}, {"registration_endpoint": "ftp://127.0.0.1/"}, ""),
+        ({}, {"registration_endpoint": "", "service_documentation": "/docs", "response_types_supported": None}, ""),
+        ({"scopes_supported": "read", "resource_documentation": ""}, {"scopes_supported": {"read": True}}, ""),
         ({"authorization_servers": ["http://169.254.169.254"]}, {}, "its metadata names an address without HTTPS"),
         ({}, {"service_documentation": f"https://x.test/{'x' * 300_000}"}, "127.0.0.1 sends more than 256,000 bytes"),
     ],
@@ -961,6 +999,138 @@ async def test_metadata_that_lies_is_not_used(resource: Mapping[str, Any], serve
         with pytest.raises(SignInFailed) as failed:
             await discovered(f"{url}/mcp")
         assert str(failed.value) == why
+
+
+ODD = "/tenants/7/mcp-metadata"
+NAMED = f'Bearer resource_metadata="{{url}}{ODD}"'
+
+
+@pytest.mark.parametrize(
+    ("to_get", "to_post", "challenge", "known"),
+    [
+        # vscode#268210, workers-oauth-provider#138: a refusal that names nothing.
+        (401, 401, "", "/.well-known/oauth-protected-resource/mcp"),
+        (401, 401, 'Bearer realm="OAuth", error="invalid_token"', "/.well-known/oauth-protected-resource"),
+        (401, 401, NAMED, ODD),
+        # A server that has no stream, and says it to a message alone.
+        (405, 401, NAMED, ODD),
+        (404, 401, NAMED.replace('"', ""), ODD),
+        # Of the protocol's first form: the authorization server is at the same host.
+        (401, 401, "", ""),
+    ],
+)
+async def test_where_people_sign_in_is_found_by_the_challenge_or_at_a_known_address(
+    to_get: int, to_post: int, challenge: str, known: str
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        url = f"http://{request.host}"
+        if request.path == "/mcp":
+            told = {"WWW-Authenticate": challenge.replace("{url}", url)} if challenge else {}
+            status = to_get if request.method == "GET" else to_post
+            return web.Response(status=status, headers=told if status == 401 else {})
+        if request.path == known:
+            return web.json_response({"resource": f"{url}/mcp", "authorization_servers": [url]})
+        if request.path == "/.well-known/oauth-authorization-server":
+            endpoints = {"authorization_endpoint": f"{url}/authorize", "token_endpoint": f"{url}/token"}
+            return web.json_response({"issuer": url, **endpoints, **AUTHORIZATION})
+        return web.Response(status=404)
+
+    async with served(answer) as url:
+        at = await discovered(f"{url}/mcp")
+        assert (at.resource, at.issuer, at.token_endpoint) == (f"{url}/mcp", url, f"{url}/token")
+
+
+def token_server(url: str) -> AuthorizationServer:
+    """Returns a server that has all its endpoints at one address."""
+    return AuthorizationServer(url, "", url, url, url, "read", names_itself=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "lives_s", "scope"),
+    [
+        # LibreChat#420: Entra ID says it as a text.
+        ({"expires_in": "5250", "token_type": "bearer"}, 5250, "read"),
+        ({"expires_in": 3599.5}, None, "read"),
+        ({"expires_in": "soon", "token_type": None, "refresh_token": None}, None, "read"),
+        ({"expires_in": None, "token_type": "N_A", "scope": ["a"]}, None, "read"),
+        ({"expires_in": 60, "scope": "write"}, 60, "write"),
+    ],
+)
+async def test_tokens_are_read_whatever_stands_beside_them(
+    said: Mapping[str, Any], lives_s: float | None, scope: str
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.headers["Accept"] != "application/json":
+            # python-sdk#1523: so does GitHub.
+            return web.Response(text="access_token=canary", content_type="application/x-www-form-urlencoded")
+        return web.json_response({"access_token": "canary", **said})
+
+    async with served(answer) as url:
+        tokens = await exchanged(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
+    assert (tokens.access_token, tokens.refresh_token, tokens.lives_s, tokens.scope) == ("canary", "", lives_s, scope)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_final"),
+    [
+        (400, {"error": "invalid_grant"}, True),
+        (401, {"error": "invalid_client"}, True),
+        (403, {"error": "unauthorized_client", "error_description": "refresh_token is invalid"}, True),
+        (200, {"error": "bad_refresh_token"}, True),
+        (400, "<h1>Bad request</h1>", True),
+        (403, "<h1>Are you a robot?</h1>", False),
+        (400, {"error": "temporarily_unavailable"}, False),
+        (429, {"error": "too_many_requests"}, False),
+        (500, {"error": "server_error"}, False),
+        (503, "", False),
+    ],
+)
+async def test_refusal_ends_a_sign_in_only_if_the_server_says_that_it_is_over(
+    status: int, body: object, is_final: bool
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body if isinstance(body, str) else json.dumps(body))
+
+    async with served(answer) as url:
+        with pytest.raises(SignInFailed) as failed:
+            await refreshed(token_server(url), Client("typist"), Tokens("old", "canary"), url)
+    assert failed.value.is_final == is_final
+
+
+@pytest.mark.parametrize(
+    ("said", "registrations"),
+    [
+        ({"client_secret": "canary", "client_secret_expires_at": 0}, 1),
+        ({"client_secret": "canary", "client_secret_expires_at": 1_700_000_000 + 30 * 24 * 3600}, 1),
+        (
+            {"client_secret": "canary", "client_secret_expires_at": "never", "client_id_issued_at": 1.5, "contacts": 5},
+            1,
+        ),
+        ({"client_secret_expires_at": 1_700_000_000 + 3_600}, 1),
+        # python-sdk#3256: one whose secret ends before Typist registers again.
+        ({"client_secret": "canary", "client_secret_expires_at": 1_700_000_000 + 24 * 3600}, 2),
+    ],
+)
+async def test_registration_is_kept_unless_its_secret_ends_soon(
+    timed: Stores, said: Mapping[str, Any], registrations: int
+) -> None:
+    asked = []
+
+    async def answer(request: web.Request) -> web.Response:
+        url = f"http://{request.host}"
+        if request.method == "POST" and request.path == "/register":
+            asked.append(await request.json())
+            return web.json_response({"client_id": f"client-{len(asked)}", **said}, status=201)
+        if request.path == "/.well-known/oauth-authorization-server":
+            at = {"authorization_endpoint": f"{url}/authorize", "token_endpoint": f"{url}/token"}
+            return web.json_response({"issuer": url, **at, "registration_endpoint": f"{url}/register", **AUTHORIZATION})
+        return web.Response(status=401 if request.path == "/mcp" else 404)
+
+    async with served(answer) as url:
+        config = ServerConfig("jira", HttpTransport(f"{url}/mcp"))
+        for _ in range(2):
+            assert await sign_ins(timed, config).problem("jira") == ""
+    assert len(asked) == registrations
 
 
 async def test_metadata_of_a_public_server_names_no_private_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,6 +281,24 @@ def _only_calls_need_a_token(app: Starlette) -> None:
     route.app = open_but_for_calls
 
 
+def _name_nothing(app: Starlette) -> None:
+    """Leaves refusals without the address at which people sign in."""
+    [route] = [one for one in app.routes if isinstance(one, Route) and isinstance(one.app, RequireAuthMiddleware)]
+    usual: Any = route.app
+
+    async def bare(scope: Scope, receive: Receive, send: Send) -> None:
+        async def without(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    (name, value) for name, value in message["headers"] if name != b"www-authenticate"
+                ]
+            await send(message)
+
+        await usual(scope, receive, without)
+
+    route.app = bare
+
+
 def _say(app: Starlette, auth: AuthSettings, says: Mapping[str, Any]) -> None:
     """Has the authorization server say other things of itself than the SDK's does; None leaves one out."""
     assert auth.client_registration_options
@@ -327,12 +345,17 @@ def _take_device_codes(app: Starlette, people: People) -> None:
 
 @asynccontextmanager
 async def sign_in_server(
-    name: str = "jira", *, registers: bool = True, lists_openly: bool = False, says: Mapping[str, Any] | None = None
+    name: str = "jira",
+    *,
+    registers: bool = True,
+    lists_openly: bool = False,
+    says: Mapping[str, Any] | None = None,
+    names_where: bool = True,
 ) -> AsyncIterator[SignInServer]:
     """Yields a server that says who calls.
 
     `registers`: whether clients may register themselves. `lists_openly`: whether only calls need a sign-in. `says`:
-    what its authorization server's metadata says else.
+    what its authorization server's metadata says else. `names_where`: whether a refusal names where people sign in.
     """
     people = People()
     with socket.socket() as listening:
@@ -363,6 +386,8 @@ async def sign_in_server(
             _take_device_codes(app, people)
         if lists_openly:
             _only_calls_need_a_token(app)
+        if not names_where:
+            _name_nothing(app)
         config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0)
         running = uvicorn.Server(config)
         task = asyncio.create_task(running._serve([listening]))
