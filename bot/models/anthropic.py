@@ -158,7 +158,7 @@ _DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "
 """What a delta is that doesn't say so, by its field."""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Growing:
     """A content block that grows by deltas."""
 
@@ -169,13 +169,16 @@ class _Growing:
 
 
 class MessagesReader(AnswerReader):
-    """The terminal marker has two parts: message_delta gives the stop reason, message_stop ends the stream.
+    """The terminal marker is the stop reason in a message_delta. Usage may follow; message_stop ends the stream.
+
+    Some streams end before message_stop, or go on with pings in its place.
 
     An answer consists of content blocks. Deltas add to a block's fields, and it must be sent back whole. Text with
     sources comes in many blocks, one for each passage, even within a sentence.
     """
 
     answer_field = "content"
+    is_complete = False
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
         super().__init__(attempt, prompt)
@@ -183,6 +186,8 @@ class MessagesReader(AnswerReader):
         self._keeps_blocks = self._offers_tools or prompt.web_search is not None
         self._stop_reason: str | None = None
         self._counts: dict[str, int] = {}
+        self._used_before: Usage | None = None
+        """What the requests used that ended with a pause."""
         self._growing: dict[object, _Growing] = {}
         """By index: the blocks that are growing, and those that ended before an earlier one. Gateways interleave them.
         """
@@ -192,7 +197,8 @@ class MessagesReader(AnswerReader):
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
             case "content_block_delta":
-                return self._read_delta(event["delta"], self._growing.setdefault(event.get("index"), _Growing({})))
+                growing = self._growing.setdefault(event.get("index"), _Growing({}))
+                return self._read_delta(object_in(event.get("delta")), growing)
             case "content_block_start":
                 return self._read_start(dict(event.get("content_block") or {"type": "text"}), event.get("index"))
             case "content_block_stop":
@@ -203,18 +209,20 @@ class MessagesReader(AnswerReader):
                 # Another one may follow with usage alone.
                 self._stop_reason = object_in(event.get("delta")).get("stop_reason") or self._stop_reason
                 self._count(event.get("usage"))
+                if self._stop_reason:
+                    self._finish()
             case "message_stop":
-                for growing in self._growing.values():
-                    growing.ended = True
-                self._keep_ended()
                 self._finish()
+                self.is_complete = True
             case _ if event.get("error"):
                 raise self._attempt.reported(event)
         return ""
 
-    def read_done(self) -> None:
-        if self._stop_reason and not self.finish_reason:
-            self.read_event({"type": "message_stop"})
+    def withheld_text(self) -> str:
+        for growing in self._growing.values():
+            growing.ended = True
+        self._keep_ended()
+        return super().withheld_text()
 
     def read_response(self, body: Any) -> Delta:
         if body.get("error"):
@@ -233,6 +241,11 @@ class MessagesReader(AnswerReader):
         return "".join(texts)
 
     def _read_start(self, block: dict[str, Any], index: object) -> Delta:
+        if growing := self._growing.pop(index, None):
+            # Gateways may count each block as the first, and not end it.
+            growing.ended = True
+            self._growing[growing] = growing
+            self._keep_ended()
         self._growing[index] = _Growing(block)
         kind = block.setdefault("type", "text")
         if kind != "text":
@@ -275,7 +288,9 @@ class MessagesReader(AnswerReader):
 
     def _read_stop(self, index: object) -> Delta:
         """Ends a content block; returns the beginning of a search."""
-        growing = self._growing.setdefault(index, _Growing({}))
+        growing = self._growing.get(index)
+        if growing is None:
+            return ""
         growing.ended = True
         block, added = growing.block, str(growing.added)
         searches = block.get("type") == "server_tool_use"
@@ -313,8 +328,10 @@ class MessagesReader(AnswerReader):
 
     def go_on(self) -> None:
         self.finish_reason = None
+        self.is_complete = False
         self._stop_reason = None
         self._counts = {}
+        self._used_before = self.usage
         self._growing = {}
         self._parts.start_part()
 
@@ -336,7 +353,7 @@ class MessagesReader(AnswerReader):
             cache_write_tokens=written,
             web_searches=self._counts.get("web_search_requests", 0),
         )
-        self.usage = usage if self.usage is None else self.usage + usage
+        self.usage = usage if self._used_before is None else self._used_before + usage
 
 
 def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ index says which call a piece belongs to. Compatible servers deviate from this:
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -37,6 +37,8 @@ RAW_CHARS = 2_000
 MAX_INTEGER_CHARS = 300
 """Shorter ones fit into a floating-point number."""
 MAX_DEPTH = 100
+MAX_NAME_CHARS = 64
+_NAME = re.compile(r"[\w-]+", re.ASCII)
 _ARGUMENTS = ("arguments", "input", "parameters")
 """Servers' names for a call's arguments, the usual one first."""
 
@@ -61,6 +63,17 @@ def arguments_text(call: ToolCall) -> str:
 def plain_id(call_id: str) -> str:
     """Returns a call's id in characters that all APIs take: another vendor may have given it."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
+
+
+def offered_name(name: str, offered: Collection[str]) -> str:
+    """Returns the name of the offered tool that a call means, or else its own in characters that all APIs take.
+
+    Models and servers leave something around a name: `functions.`, a newline, a mark of the template.
+    """
+    if name in offered:
+        return name
+    meant = {part for part in _NAME.findall(name) if part in offered}
+    return meant.pop() if len(meant) == 1 else plain_id(name)[:MAX_NAME_CHARS]
 
 
 class CallIds:
@@ -99,7 +112,13 @@ def _parsed(raw: str) -> Mapping[str, Any] | None:
 
 def _loaded(raw: str) -> Any:
     return json.loads(
-        raw, parse_constant=_refused, parse_float=_float, parse_int=_int, object_pairs_hook=unique_members
+        raw,
+        # Models write a newline as it is. All readers of JSON take it for one or refuse it.
+        strict=False,
+        parse_constant=_refused,
+        parse_float=_float,
+        parse_int=_int,
+        object_pairs_hook=unique_members,
     )
 
 
@@ -188,13 +207,13 @@ class ChatToolCalls:
         """How many calls have begun."""
         return len(self._calls)
 
-    def calls(self, own_id: Callable[[str], str]) -> list[ToolCall]:
-        """Returns the calls in their order. `own_id` makes the server's ids unique."""
+    def calls(self, own_id: Callable[[str], str], tool_name: Callable[[str], str]) -> list[ToolCall]:
+        """Returns the calls in their order. `own_id` makes the server's ids unique; `tool_name` finds what is meant."""
         return [
             tool_call(
                 index,
                 own_id(pieces.call_id),
-                pieces.name,
+                tool_name(pieces.name),
                 pieces.text if pieces.whole is None else pieces.whole,
             )
             for index, pieces in enumerate(self._named())

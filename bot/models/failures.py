@@ -53,7 +53,7 @@ _BY_FORM = tuple(
             EndReason.OUT_OF_CREDIT,
         ),
         (
-            r"policy|moderation|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|invalid_prompt|hooks_failed",
+            r"policy|moderation|censor|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|invalid_prompt|hooks_failed",
             EndReason.REFUSED,
         ),
         (r"context_?(?:length|window)|exceed_context|too_many_prompt|^request_too_large$", EndReason.CONTEXT_TOO_LONG),
@@ -101,12 +101,14 @@ _BY_WORDS = tuple(
             r"no deployments available|insufficient (?:account )?(?:balance|credit|funds|quota)"
             r"|(?:credits?|balance)[\w ]{0,20} (?:too low|depleted|exhausted|insufficient|used up)"
             r"|used (?:all|up)\b[\w ,]{0,30}(?:credit|allocation|balance)|out of credit|requires more credit"
-            r"|(?:exceeded|crossed|over|reached) (?:(?:your|the|its|monthly|specified|included|total) ){0,3}"
+            r"|(?:exceeded|crossed|over|reached) (?:(?:your|the|its|monthly|specified|included|total|\w+space) ){0,3}"
             r"(?:credit|budget|spend|current quota|api usage limit)"
             r"|(?:budget|spend|credit|key|usage) (?:limit )?(?:has been |was )?(?:exceeded|reached)"
             r"|spend(?:ing)? limit|payment (?:required|method|failed)|past invoices|credit card|\brecharge\b"
-            r"|(?:quota|balance|credits?) (?:is |are )?not enough"
-            r"|billing (?:hard )?(?:limit|details)|account[\w ]{0,20} overdue|in good standing"
+            r"|(?:quota|balance|credits?) (?:is |are )?not enough|not (?:have )?enough (?:balance|credit|funds|quota)"
+            r"|\b(?:have (?:any|no)|no(?: more| remaining| available)?) credits"
+            r"|(?:plan|package|subscription|trial|free tier)(?! key)\b[\w ]{0,24} (?:expired|exhausted)"
+            r"|billing (?:hard )?(?:limit|details|to be enabled)|account[\w ]{0,20} overdue|in good standing"
             r"|余额|额度.{0,8}(?:不足|用尽|耗尽)|欠费|充值",
             EndReason.OUT_OF_CREDIT,
         ),
@@ -128,6 +130,7 @@ _BY_WORDS = tuple(
             r"(?:not valid|not found|invalid|expired|incorrect|missing|revoked)"
             r"|(?:invalid|incorrect|missing|expired|wrong|\bno)(?: (?:or|missing|proxy|server|authentication)){0,3}"
             r" (?:api[ _-]?(?:key|token)|(?:access|auth\w*|server) token|token passed|auth\w* header|credentials)"
+            r"|(?:organization|account|workspace|project) (?:has been|is|was) (?:disabled|deactivated|banned)"
             r"|authorization header|failed to authenticate|authentication (?:error|fail)|login fail|unauthorized"
             # LiteLLM has keys in its database.
             r"|no connected db",
@@ -142,7 +145,8 @@ _BY_WORDS = tuple(
             r"|prompt too long|context (?:window|limit|size|length)|max(?:imum)? (?:prompt|input) length"
             r"|input token count|number of input tokens(?! per\b)[\w ]{0,30} exceed|range of input length"
             r"|context the overflows|`?inputs`? must have less|model token limit|tokens in the prompt"
-            r"|reduce the length of the (?:mes|inp|pro)",
+            r"|reduce the length of the (?:mes|inp|pro)"
+            r"|(?:prompt|input|context) length\b[\w `()+.,]{0,60} (?:should|must|can)\W?not exceed",
             EndReason.CONTEXT_TOO_LONG,
         ),
         (
@@ -158,11 +162,17 @@ _BY_WORDS = tuple(
             EndReason.REFUSED,
         ),
         (
-            r"overloaded|too busy|capacity exceeded|over capacity|queue is full|is currently loading"
-            r"|temporarily (?:unavailable|offline|down)|service unavailable|\bdegraded (?:function|state|mode)\b",
+            r"\boverload(?:ed)?\b|too busy|high (?:demand|traffic|load)\b|capacity exceeded|over capacity|queue is full"
+            r"|is currently loading|temporarily (?:unavailable|offline|down)|service unavailable"
+            r"|\bdegraded (?:function|state|mode)\b",
             EndReason.OVERLOADED,
         ),
         (r"rate limit exceeded|rate limit reached|too many requests", EndReason.RATE_LIMITED),
+        # LM Studio and Ollama, which load the model again.
+        (
+            r"\b(?:model|runner|worker)\b(?: process)?(?: has| is| was)? (?:crashed|unloaded|terminated)",
+            EndReason.SERVER_ERROR,
+        ),
     )
 )
 _MAX_WORDS_CHARS = 2_000
@@ -171,7 +181,8 @@ _SAYS_WHEN = re.compile(
 )
 _TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+) ?(ms|[dhms])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b")
+_SAYS_THAT_IT_ENDS = re.compile(r"\bresets? (?:at|in|on|after)\b")
+_LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b|\b(\d{1,2})[- ]hour\b")
 _SHORT_PERIOD = re.compile(r"(?:per[- ]|/ ?)(?:sec|min|hour)|\b[rt]pm\b")
 _PERIODS_S = {"day": 86_400.0, "dai": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0}
 _BY_STATUS = {
@@ -556,7 +567,9 @@ def _by_words(message: str, status: int | None) -> EndReason | None:
     passed_over = (EndReason.REFUSED, EndReason.BAD_KEY) if status and (status == 429 or status >= 500) else ()
     for form, failure in _BY_WORDS:
         if failure not in passed_over and form.search(words):
-            is_soon = failure is EndReason.OUT_OF_CREDIT and _SAYS_WHEN.search(words)
+            is_soon = failure is EndReason.OUT_OF_CREDIT and (
+                _SAYS_WHEN.search(words) or _SAYS_THAT_IT_ENDS.search(words)
+            )
             return EndReason.RATE_LIMITED if is_soon else failure
     return None
 
@@ -592,7 +605,7 @@ def _retry_after_s(headers: Mapping[str, str], message: str, *, is_limit: bool) 
             until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
             wait_s = until.total_seconds()
         elif not value and is_limit and (period := _LONG_PERIOD.search(words)) and not _SHORT_PERIOD.search(words):
-            wait_s = _PERIODS_S[period[1] or period[2]]
+            wait_s = _UNITS_S["h"] * int(period[3]) if period[3] else _PERIODS_S[period[1] or period[2]]
         else:
             wait_s = float(value)
     except (ValueError, TypeError, OverflowError):

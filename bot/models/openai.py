@@ -166,20 +166,27 @@ class ResponsesReader(AnswerReader):
         """The hashes of the output items as JSON. Looking for one in a list takes long where a response has thousands.
         """
         self._web_searches = 0
+        self._has_deltas = False
         self._place: tuple[object, object] | None = None
-        """The part of the last delta: not all servers announce a part."""
+        """The part of the last text: not all servers announce a part."""
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
             # A refusal's text is the model's own answer.
             case "response.output_text.delta" | "response.refusal.delta":
-                return self._read_text(event)
+                self._has_deltas = True
+                return self._read_text(event, event["delta"])
+            case "response.output_text.done" | "response.refusal.done" if not self._has_deltas:
+                # Some servers send each part whole.
+                return self._read_text(event, event.get("text") or event.get("refusal"))
             case "response.output_text.annotation.added":
                 self._cite_annotation(object_in(event.get("annotation")))
-            case "response.function_call_arguments.delta":
-                return Thinking(len(text_in(event["delta"])))
-            # A summary from OpenAI, the reasoning itself from servers of open models.
-            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
+            # Of reasoning, OpenAI sends a summary, and servers of open models the reasoning itself.
+            case (
+                "response.function_call_arguments.delta"
+                | "response.reasoning_summary_text.delta"
+                | "response.reasoning_text.delta"
+            ):
                 return Thinking(len(text_in(event["delta"])))
             case "response.output_item.added" | "response.content_part.added":
                 kind = (event.get("item") or {"type": "message"}).get("type")
@@ -193,7 +200,8 @@ class ResponsesReader(AnswerReader):
                 # The event's own type is "error", which adds nothing.
                 error = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
                 raise self._attempt.reported(error)
-            case _ if event.get("error"):
+            # The error of an item, such as a call of the server's own, is not the response's.
+            case _ if event.get("error") and "item_id" not in event:
                 raise self._attempt.reported(event)
             case str() as kind if kind in _LAST_EVENTS:
                 response, end = object_in(event.get("response")), kind.rpartition(".")[2]
@@ -205,7 +213,7 @@ class ResponsesReader(AnswerReader):
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
-        hashed = hash(json.dumps(item, sort_keys=True))
+        hashed = hash(json.dumps({**item, "status": None}, sort_keys=True))
         if hashed in self._read_items:
             return ""
         self._read_items.add(hashed)
@@ -221,12 +229,12 @@ class ResponsesReader(AnswerReader):
                 return Searching(paired(words or ""), done=True)
         return ""
 
-    def _read_text(self, event: Any) -> str | Thinking:
+    def _read_text(self, event: Any, text: object) -> str | Thinking:
         place = event.get("output_index"), event.get("content_index")
         if place != self._place:
             self._place = place
             self._parts.start_part()
-        delta = self.marks.add(self._parts.add(text_in(event["delta"])))
+        delta = self.marks.add(self._parts.add(text_in(text)))
         self.at_work = isinstance(delta, Thinking)
         return delta
 
@@ -254,11 +262,13 @@ class ResponsesReader(AnswerReader):
         is_cut = is_incomplete or written >= self._max_output_tokens
         self.finish_reason = FinishReason.LENGTH if is_cut else end
         messages = [item for item in self._items if item["type"] == "message"]
-        contents = [] if self._place else [message.get("content") for message in messages]
+        contents = [message.get("content") for message in messages]
         parts = [part for one in contents for part in objects_in({"text": one} if isinstance(one, str) else one)]
         for part in parts:
             for annotation in objects_in(part.get("annotations")):
                 self._cite_annotation(annotation)
+        if self._place:
+            return ""
         return self.marks.add(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
 
 
@@ -319,7 +329,7 @@ class ChatApi(Api):
         return body
 
     def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
-        return ChatReader(attempt, prompt)
+        return ChatReader(attempt, prompt, output_tokens)
 
 
 class ChatReader(AnswerReader):
@@ -335,8 +345,10 @@ class ChatReader(AnswerReader):
     is_complete = False
     """Usage may follow until [DONE]."""
 
-    def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
+    def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int | None = None) -> None:
+        """`max_output_tokens`: the limit in the request."""
         super().__init__(attempt, prompt)
+        self._max_output_tokens = max_output_tokens
         self._chat_calls = ChatToolCalls()
         self._reasoning = ChatReasoning()
         self._has_searched = False
@@ -361,7 +373,10 @@ class ChatReader(AnswerReader):
         return delta
 
     def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
-        self._calls = self._chat_calls.calls(self._call_ids.own)
+        self._calls = self._chat_calls.calls(self._call_ids.own, self._tool_name)
+        if self._calls and self.usage and self.usage.output_tokens == self._max_output_tokens:
+            # vLLM says "tool_calls" also of a call that the limit has cut.
+            self.finish_reason = FinishReason.LENGTH
         extras = self._chat_calls.extras()
         # Without data of the server's own, the calls can go on at any other server.
         own = self._reasoning.fields()
@@ -371,14 +386,14 @@ class ChatReader(AnswerReader):
 
     def read_response(self, body: Any) -> str | Thinking:
         choices = objects_in(body.get("choices"))
-        if choices and choices[0].get("message"):
-            # Perplexity has an empty delta beside the message.
-            body = {**body, "choices": [{**choices[0], "delta": choices[0]["message"]}]}
-        delta = self.read_event(body)
+        # Perplexity has an empty delta beside the message. One answer was asked for, so choices are its parts: Copilot
+        # has the text and the calls of Claude in one each.
+        parts = [{**choice, "delta": choice.get("message") or choice.get("delta")} for choice in choices]
+        said = [self.read_event({**body, "choices": [part]}) for part in parts] if parts else [self.read_event(body)]
         if choices:
             # Snowflake Cortex gives no finish reason, and the body has come whole.
             self.read_done()
-        return delta
+        return "".join(text for text in said if isinstance(text, str))
 
     def _read_unknown(self, event: Any) -> None:
         """Raises ProviderError if an event is an error in another form, such as MiniMax's."""
@@ -387,19 +402,18 @@ class ChatReader(AnswerReader):
             raise error
 
     def _read(self, event: Any) -> str | Thinking:
-        if event.get("error"):
-            raise self._attempt.reported(event)
-        if usage := object_in(event.get("usage")):
-            self.usage = _usage(usage, "prompt", "completion")
         choice = object_in(event.get("choices"))
+        # Groq has both in `x_groq`, Moonshot has the usage in the choice, and OpenRouter the error.
+        places = (event, choice, *(one for one in event.values() if isinstance(one, Mapping)))
+        if failed := next((place for place in places[: 2 if choice else None] if place.get("error")), None):
+            raise self._attempt.reported(event if failed is event else {"error": failed["error"]})
+        if usage := next(filter(None, (object_in(place.get("usage")) for place in places)), {}):
+            self.usage = _usage(usage, "prompt", "completion")
         if not choice:
             if event.get("choices") is None and event and not usage and self.finish_reason is None:
                 self._read_unknown(event)
             self._read_sources(event, {})
             return ""
-        if error := choice.get("error"):
-            # OpenRouter's finish reason only says that there is one.
-            raise self._attempt.reported({"error": error})
         self._read_finish_reason(choice.get("finish_reason"))
         message = _message_in(choice)
         self._read_sources(event, message)

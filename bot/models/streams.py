@@ -8,10 +8,11 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from bot.errors import EndReason, ProviderError
-from bot.models.calls import CallIds, tool_call
+from bot.models.calls import CallIds, offered_name, tool_call
 from bot.models.events import Citation, FinishReason, Opaque, Searching, TextPart, Thinking, ToolCall, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import Prompt
@@ -162,6 +163,7 @@ class AnswerReader(ABC):
         self.marks = TemplateMarks(prompt.code)
         """The marks of the model's template, which servers may leave in the text."""
         self._offers_tools = bool(prompt.tools)
+        self._tool_name = partial(offered_name, offered=frozenset(tool.name for tool in prompt.tools))
         self._call_ids = CallIds(prompt)
         self._calls: list[ToolCall] = []
         self._items: list[Mapping[str, Any]] = []
@@ -215,11 +217,12 @@ class AnswerReader(ABC):
         """Prepares for the rest of a paused answer, which comes with the response to another request."""
 
     def _call(self, item: Mapping[str, Any], id_field: str, arguments: object) -> Mapping[str, Any]:
-        """Notes the tool call of an item; returns the item as it must be sent back, with the call's own id."""
+        """Notes the tool call of an item; returns the item as it must be sent back, with the call's own id and name."""
         self._check_number(len(self._calls) + 1)
-        call = tool_call(len(self._calls), self._call_ids.own(item.get(id_field)), item["name"], arguments)
+        own_id, name = self._call_ids.own(item.get(id_field)), self._tool_name(str(item["name"]))
+        call = tool_call(len(self._calls), own_id, name, arguments)
         self._calls.append(call)
-        return {**item, id_field: call.call_id}
+        return {**item, id_field: own_id, "name": name}
 
     def _check_number(self, calls: int) -> None:
         """Raises ProviderError for more calls than a step may have: the same request would ask for as many again."""
@@ -268,7 +271,8 @@ class ResponseReader:
         self.is_done = False
         """Whether nothing that counts can follow."""
         self.events = 0
-        """How many events have come. Comments don't count."""
+        """How many events have come. Comments don't count, and neither do pings, which are all alike."""
+        self._last_event: Any = None
         self._media_type = media_type
         self._reader = reader
         self._attempt = attempt
@@ -338,7 +342,8 @@ class ResponseReader:
         """Yields what an event says, or a sign of work where it says nothing and the model is at work."""
         reader = self._reader
         self._has_signs = True
-        self.events += event != COMMENT
+        self.events += event not in (COMMENT, self._last_event)
+        self._last_event = event
         if event == DONE:
             reader.read_done()
             self.is_done = True

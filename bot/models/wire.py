@@ -56,6 +56,8 @@ class ServerSentEvents(Events):
         self._data: list[bytes] = []
         """The lines of data of the event that has no end yet."""
         self._data_bytes = 0
+        self._is_error = False
+        """Whether the event is called an error."""
         self._after_cr = False
         self._is_first = True
 
@@ -75,7 +77,9 @@ class ServerSentEvents(Events):
         if self._pieces:
             yield from self._ended(self._line())
         last = b"\n".join(self._data).strip()
-        if last.startswith((b"{", b"[")):
+        if last and self._is_error:
+            yield _error(last)
+        elif last.startswith((b"{", b"[")):
             try:
                 event = _parsed(last)
             except ValueError:
@@ -103,11 +107,15 @@ class ServerSentEvents(Events):
             yield from self._event()
 
     def _noted(self, line: bytes) -> Iterator[Any]:
-        """Adds a line of data to its event; yields the one before. Other fields say nothing that counts."""
+        """Adds a line of data to its event; yields the one before. Of other fields, only an error's name counts."""
+        # llama.cpp and its forks call the data of an error so.
+        is_error = line.startswith(b"error:")
+        self._is_error |= is_error or (line.startswith(b"event:") and line[6:].strip() == b"error")
         # Gateways write an error of their own into a stream without the field's name.
-        if line.startswith((b"data:", b"{")):
+        if is_error or line.startswith((b"data:", b"{")):
             # Proxies put a line of the server behind them into one of their own.
-            data = line.removeprefix(b"data:").removeprefix(b" ").removeprefix(b"data:").removeprefix(b" ")
+            field = b"error:" if is_error else b"data:"
+            data = line.removeprefix(field).removeprefix(b" ").removeprefix(b"data:").removeprefix(b" ")
             if self._data and self._data[-1].endswith(b"}") and data.startswith((b"{", b"[DONE]")):
                 # No JSON goes on like this: the empty line between two events is missing.
                 yield from self._event()
@@ -118,11 +126,12 @@ class ServerSentEvents(Events):
 
     def _event(self) -> Iterator[Any]:
         """Yields the event that has ended."""
-        value = b"\n".join(self._data).strip()
+        value, is_error = b"\n".join(self._data).strip(), self._is_error
         self._data = []
         self._data_bytes = 0
+        self._is_error = False
         if value:
-            yield _parsed(value)
+            yield _error(value) if is_error else _parsed(value)
 
 
 def _parsed(data: bytes) -> Any:
@@ -136,6 +145,16 @@ def _parsed(data: bytes) -> Any:
             raise
         # Gateways keep a connection alive with a word as data, or with a comment of the server behind them.
         return COMMENT
+
+
+def _error(data: bytes) -> Any:
+    """Returns an event that is called an error, in the form that all APIs share: some servers send its words alone."""
+    try:
+        error = json.loads(data)
+    except ValueError:
+        error = data.decode("utf-8", "replace")
+    is_whole = isinstance(error, Mapping) and ("error" in error or error.get("type") == "error")
+    return error if is_whole else {"type": "error", "error": error}
 
 
 AWS_EVENTS = "application/vnd.amazon.eventstream"

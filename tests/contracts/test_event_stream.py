@@ -44,7 +44,7 @@ def read(chunks: Iterable[bytes]) -> list[object]:
         (b"", []),
         # Words that keep a connection, and other ways to write the end.
         (b"data: ping\n\ndata: : OPENROUTER PROCESSING\n\ndata:   \n\ndata: 1\n\n", [COMMENT, COMMENT, 1]),
-        (b"event: error\ndata: upstream timed out\n\ndata: \xff\n\n", [COMMENT, COMMENT]),
+        (b"event: x\ndata: upstream timed out\n\ndata: \xff\n\n", [COMMENT, COMMENT]),
         (b"data: 1\n\ndata:  [DONE] \n\n", [1, DONE]),
         (b"data: 1\n\ndata: [done]", [1, DONE]),
         # Proxies: no empty line between events, and the server's line in one of their own.
@@ -52,7 +52,16 @@ def read(chunks: Iterable[bytes]) -> list[object]:
         (b'data: {"a":1}\r\ndata: {"a":2}', [{"a": 1}, {"a": 2}]),
         (b'data: {"a":{\ndata: "b": 1}\ndata: }\n\n', [{"a": {"b": 1}}]),
         (b'data: data: {"a":1}\n\ndata:data: [DONE]\n\n', [{"a": 1}, DONE]),
-        # An error that a gateway writes as it is.
+        # Errors by the name of their event or line, and one that a gateway writes as it is.
+        (
+            b"event: error\ndata: upstream timed out\n\ndata: 1\n\n",
+            [{"type": "error", "error": "upstream timed out"}, 1],
+        ),
+        (b'data: 1\n\nerror: {"code": 2}\n\n', [1, {"type": "error", "error": {"code": 2}}]),
+        (b'data: 1\n\nerror: {"code": 2}', [1, {"type": "error", "error": {"code": 2}}]),
+        (b'event: error\ndata: {"half', [{"type": "error", "error": '{"half'}]),
+        (b'event: error\ndata: {"type":"error","code":2}\n\n', [{"type": "error", "code": 2}]),
+        (b'event: error\ndata: {"error":2}\n\n', [{"error": 2}]),
         (b'data: 1\n\n{"error": 2}\n\n', [1, {"error": 2}]),
         (b'data: 1\n\n{"error": 2}', [1, {"error": 2}]),
     ],

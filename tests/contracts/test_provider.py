@@ -402,6 +402,29 @@ class TestJsonOfCompatibleServers:
         answer = VendorResponse([f"data: {json.dumps(event)}\n\n".encode(), b"data: [DONE]\n\n"])
         assert (await ask(CHAT, vendor, answer)).failure is EndReason.SERVER_ERROR
 
+    @pytest.mark.parametrize("named", [b'event: error\ndata: {"code": 503}\n\n', b'error: {"code": 503}\n\n'])
+    @ALL_APIS
+    async def test_event_that_is_called_an_error_is_one(
+        self, vendor: VendorServer, api: VendorApi, named: bytes
+    ) -> None:
+        received = await ask(api, vendor, VendorResponse([*api.unended("one"), named]))
+        assert (received.text, received.failure) == ("one", EndReason.OVERLOADED)
+
+    async def test_error_of_an_item_is_not_that_of_the_response(self, vendor: VendorServer) -> None:
+        failed = {"type": "response.mcp_call.failed", "item_id": "mcp_1", "error": {"code": 503, "message": "No."}}
+        event = f"data: {json.dumps(failed)}\n\n".encode()
+        assert (await ask(RESPONSES, vendor, VendorResponse([event, *RESPONSES.speak(["one"])]))).text == "one"
+
+    async def test_what_groq_tells_in_an_object_of_its_own_counts(self, vendor: VendorServer) -> None:
+        counts = {"prompt_tokens": 3, "completion_tokens": 2}
+        said = {"choices": [{"delta": {"content": "one"}, "finish_reason": "stop"}], "x_groq": {"usage": counts}}
+        stopped = {"choices": [], "x_groq": {"error": "over capacity"}}
+        events = [f"data: {json.dumps(event)}\n\n".encode() for event in (said, stopped)]
+        received = await ask(CHAT, vendor, VendorResponse(events[:1]))
+        assert received.completions[0].usage == Usage(3, 2)
+        received = await ask(CHAT, vendor, VendorResponse([*CHAT.unended("one"), events[1], b"data: [DONE]\n\n"]))
+        assert (received.text, received.failure) == ("one", EndReason.OVERLOADED)
+
     @ALL_APIS
     async def test_error_of_a_gateway_is_known_in_each_apis_stream(self, vendor: VendorServer, api: VendorApi) -> None:
         error = b'data: {"error": {"message": "The model is overloaded", "code": 503}}\n\n'
@@ -420,6 +443,22 @@ class TestJsonOfCompatibleServers:
         for some in (events[-1:], [one for one in events if b".delta" not in one and b"annotation.added" not in one]):
             received = await ask(RESPONSES, vendor, VendorResponse(some))
             assert (received.text, received.others) == ("one\n\ntwo", [Citation("https://a.example", "A")])
+
+    async def test_text_and_sources_may_come_only_with_the_end_of_their_part(self, vendor: VendorServer) -> None:
+        events = steps.responses(steps.message("one", ("https://a.example", "A")), steps.message("two"))
+        for left_out in (b"annotation.added", b"output_text.done"):
+            some = [event for event in events if left_out not in event]
+            received = await ask(RESPONSES, vendor, VendorResponse(some))
+            assert (received.text, received.others) == ("one\n\ntwo", [Citation("https://a.example", "A")])
+        places = [{"output_index": place, "content_index": 0} for place in range(2)]
+        texts = [
+            {"type": "response.output_text.done", **place, "text": text}
+            for place, text in zip(places, ("one", "two"), strict=True)
+        ]
+        whole = [f"data: {json.dumps(event)}\n\n".encode() for event in texts]
+        last = json.dumps({"type": "response.completed", "response": {"status": "completed", "output": []}})
+        received = await ask(RESPONSES, vendor, VendorResponse([*whole, f"data: {last}\n\n".encode()]))
+        assert received.text == "one\n\ntwo"
 
     async def test_error_of_a_choice_tells_the_reason(self, vendor: VendorServer) -> None:
         error = {"code": 429, "message": "Upstream is busy", "metadata": {"provider_name": "x"}}
@@ -485,6 +524,7 @@ class TestAFailure:
             ({}, {"message": "Too many tokens per day, please wait before trying again."}, 86_400.0),
             ({}, {"message": "You are using a Trial key, which is limited to 1000 API calls / month."}, 2_592_000.0),
             ({}, {"message": "You've reached your weekly usage limit."}, 604_800.0),
+            ({}, {"message": "Usage limit reached for 5 hour. Your limit will reset at 2026-11-28 01:20:00"}, 18_000.0),
             ({}, {"message": "At most 20 requests per minute, and 50 per day."}, None),
             ({}, GEMINIS_LIMIT, 44.5),
             ({}, {"message": "Please try again in a moment."}, None),

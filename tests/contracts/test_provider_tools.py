@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +23,7 @@ from bot.models.wrappers import Fallback, Stall
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech, steps
-from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
+from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
 CLOCK = ToolDefinition("time__now", "The time", {"type": "object", "properties": {"zone": {"type": "string"}}})
 CALLING = replace(PROMPT, tools=(CLOCK,))
@@ -474,6 +475,61 @@ class TestToolCalls:
             events = [f"data: {json.dumps({'choices': [choice]})}\n\n".encode() for choice in choices]
             received = await ask(CHAT, vendor, VendorResponse([*events, b"data: [DONE]\n\n"]), prompt=CALLING)
             assert (received.text, len(received.calls)) == (("Noon.", 0) if message is said else ("", 1))
+
+    @pytest.mark.parametrize("name", ["functions.time__now", "time__now\n", "time__now<|channel|>commentary"])
+    @ALL_APIS
+    async def test_tool_is_known_by_its_name_among_marks(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
+        case = calling(api)
+        written = json.dumps(name).encode()
+        vendor.script(
+            replace(case, chunks=[chunk.replace(b'"time__now"', written) for chunk in case.chunks]),
+            api.streamed("Noon."),
+        )
+        async with connected(api, vendor) as model:
+            received = await collect(model, CALLING)
+            await collect(model, after(CALLING, received))
+        assert [call.name for call in received.calls] == ["time__now"]
+        assert json.dumps(name) not in json.dumps(vendor.requests[1].body)
+
+    async def test_name_of_no_tool_goes_back_in_characters_that_all_apis_take(self) -> None:
+        written = steps.chat_call(OSLO, 0, id="c1", name="run it! " * 20)
+        [call] = [item for item in read_by_chat(written) if isinstance(item, ToolCall)]
+        assert re.fullmatch(r"run_it__[\w-]{1,56}", call.name)
+
+    async def test_parts_of_one_answer_may_be_choices(self, vendor: VendorServer) -> None:
+        said = {"message": {"role": "assistant", "content": "Let me see."}, "finish_reason": "tool_calls"}
+        asked = {"message": steps.chat_call(OSLO, 0, **FIRST), "finish_reason": "tool_calls"}
+        body = json.dumps({"choices": [said, asked]}).encode()
+        received = await ask(CHAT, vendor, json_answer(body), prompt=CALLING)
+        assert (received.text, [call.arguments for call in received.calls]) == ("Let me see.", [IN_OSLO])
+
+    async def test_call_that_the_limit_has_cut_is_no_call(self, vendor: VendorServer) -> None:
+        def cut(request: VendorRequest) -> VendorResponse:
+            usage = {"prompt_tokens": 9, "completion_tokens": request.body["max_tokens"]}
+            *events, done = steps.chat(steps.chat_call("", 0, **FIRST))
+            return VendorResponse([*events, f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode(), done])
+
+        received = await ask(CHAT, vendor, cut, prompt=CALLING)
+        assert (received.failure, received.calls) == (EndReason.ONLY_THOUGHT, [])
+
+    async def test_item_that_comes_again_with_another_status_is_one_call(self, vendor: VendorServer) -> None:
+        item = steps.function_call("c1", "time__now", OSLO)
+        done = [
+            {"type": "response.output_item.done", "item": item | {"status": s}} for s in ("in_progress", "completed")
+        ]
+        last = {"type": "response.completed", "response": {"status": "completed", "output": []}}
+        events = [f"data: {json.dumps(event)}\n\n".encode() for event in (*done, last)]
+        assert len((await ask(RESPONSES, vendor, VendorResponse(events), prompt=CALLING)).calls) == 1
+
+    async def test_blocks_that_are_all_counted_as_the_first_are_kept(self, vendor: VendorServer) -> None:
+        chunks = steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")
+        events = [re.sub(rb'"index": \d', b'"index": 0', chunk) for chunk in chunks if b"block_stop" not in chunk]
+        vendor.script(VendorResponse(events), ANTHROPIC.streamed("Noon."))
+        async with connected(ANTHROPIC, vendor) as model:
+            received = await collect(model, CALLING)
+            await collect(model, after(CALLING, received))
+        assert [call.arguments for call in received.calls] == [IN_OSLO, IN_ROME]
+        assert sent_turns(ANTHROPIC, vendor.requests[1].body)[: len(ANTHROPIC_TWO)] == list(ANTHROPIC_TWO)
 
     async def test_input_of_a_call_may_be_one_object(self, vendor: VendorServer) -> None:
         begun, *_, ended, stopped, last = steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use")

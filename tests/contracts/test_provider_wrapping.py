@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.texts.models import for_error
 from bot.errors import EndReason
-from bot.models.events import Retrying
+from bot.models.events import FinishReason, Retrying, Usage
 from bot.models.model import Provider
 from bot.models.wrappers import Fallback, Stall
 from slack_sandbox.testing.processes import WITHIN_S
@@ -221,6 +221,15 @@ class TestStall:
         received = await ask(CHAT, vendor, hanging, wrap=stalling(30))
         assert (received.text, received.error) == ("one", None)
         assert (received.completions[0].usage is not None) == (events_after_text == 2)
+
+    @pytest.mark.parametrize("ending", [ResponseEnd.END, ResponseEnd.CUT, ResponseEnd.HANG])
+    async def test_stop_reason_ends_anthropics_answer_whatever_follows(
+        self, vendor: VendorServer, ending: ResponseEnd
+    ) -> None:
+        last = VendorResponse(ANTHROPIC.speak(["one"])[:-1], ending=ending, ping=ping_of(ANTHROPIC))
+        received = await ask(ANTHROPIC, vendor, last, wrap=stalling(30))
+        assert (received.text, received.end) == ("one", FinishReason.STOP)
+        assert received.completions[0].usage == Usage(speech.INPUT_TOKENS, 1)
 
     async def test_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
         assert (await ask(CHAT, vendor, VendorResponse(delay_s=60), wrap=stalling(20))).failure is EndReason.STALLED

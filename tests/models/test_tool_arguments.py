@@ -46,6 +46,7 @@ def test_arguments_that_another_reader_may_change_are_refused(arguments: str | M
         ('{"n": 1e308, "m": -0.1}', {"n": 1e308, "m": -0.1}),
         ('{"n": "9007199254740993"}', {"n": "9007199254740993"}),
         ({"a": [1, {"b": True}], "c": None}, {"a": [1, {"b": True}], "c": None}),
+        ('{"a": "one\ntwo\t"}', {"a": "one\ntwo\t"}),
         ("null", {}),
         ("", {}),
     ],
