@@ -9,7 +9,6 @@ from pathlib import Path
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.cli.terminal import confirmed
-from bot.core.texts.words import time_in_utc
 from bot.settings import Settings
 
 
@@ -51,12 +50,14 @@ async def _read(ours: Settings, file: Path, *, is_agreed: bool) -> int:
                 print("Nothing was changed.")
                 return EXIT_FAILED
         await backup.restore(file, engine)
-    print(f"Restored {_questions(found.questions)} as of {_time(found.newest_at)}.")
+    as_of = f" as of {_time(found.newest_at)}" if found.newest_at else ""
+    print(f"Restored {_questions(found.questions)}{as_of}.")
     return 0
 
 
 def _time(at: float) -> str:
-    return time_in_utc(datetime.fromtimestamp(at, UTC))
+    """Returns how new a database or a backup is, with the year: a backup may be old."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if at else "empty"
 
 
 def _questions(count: int) -> str:

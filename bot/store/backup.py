@@ -69,8 +69,9 @@ async def back_up(engine: AsyncEngine, file: Path) -> Backup:
     if nothing := await nothing_recorded(engine):
         raise StoreError(nothing)
     _check_replaceable(file, database_file(engine.url), await newest_at(engine))
-    async with _written_beside(file) as new:
-        if source := database_file(engine.url):
+    source = database_file(engine.url)
+    async with _written_beside(file, source) as new:
+        if source:
             _copy(source, new)
         else:
             await _copy_from_server(engine, new)
@@ -86,7 +87,7 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
     await check_unused(engine)
     await engine.dispose()
     # For a server, it is migrated in a copy that is dropped then.
-    async with _written_beside(target or file, keeps=target is not None) as new:
+    async with _written_beside(target or file, file, keeps=target is not None) as new:
         _copy(file, new)
         async with connected(_url(new)) as copy:
             await migrate(copy)
@@ -96,7 +97,7 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
             await migrate(engine)
             await _copy_to_server(new, engine)
         else:
-            _close(target)
+            _close(Path(os.path.realpath(target)))
 
 
 async def check_unused(engine: AsyncEngine) -> None:
@@ -114,18 +115,31 @@ def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
     """Raises StoreError if a file can't be replaced by a backup of a database: it isn't one, or a newer one."""
     if file.is_dir():
         raise StoreError(f"{file} is a directory. Add the name of a file.")
+    if file.exists() and not file.is_file():
+        raise StoreError(f"{file} is a device or a pipe, which a backup would replace. Name a file.")
+    if source is not None and os.path.realpath(file) in _files_of(os.path.realpath(source)):
+        raise StoreError(f"{file} is the database itself, or a part of it. Name another file.")
     if not file.exists() or not file.stat().st_size:
         return
-    if source is not None and source.samefile(file):
-        raise StoreError(f"{file} is the database itself. Name another file.")
     if read(file).newest_at > newest:
         raise StoreError(f"{file} is newer than what is in the database. Name another file, or check DATABASE_URL.")
 
 
+def _files_of(database: str) -> list[str]:
+    """Returns the paths that SQLite uses for a database: the file, and what it keeps beside that."""
+    return [database, *(f"{database}-{kind}" for kind in ("wal", "shm", "journal"))]
+
+
 @asynccontextmanager
-async def _written_beside(file: Path, *, keeps: bool = True) -> AsyncIterator[Path]:
-    """Yields a new file beside another one, for its owner alone, which takes its place if the block succeeds."""
-    new = file.with_name(f"{file.name}.new")
+async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
+    """Yields a new file beside another one, for its owner alone, which takes its place if the block succeeds.
+
+    A link to the other one stays. `source`: the file that is read meanwhile.
+    """
+    target = Path(os.path.realpath(file))
+    new = target.with_name(f"{target.name}.new")
+    if source is not None and os.path.realpath(source) == str(new):
+        raise StoreError(f"{source} has the name of the file that would be written first. Rename it, and try again.")
     try:
         opened = os.open(new, os.O_RDWR | os.O_CREAT, OWNERS_ALONE)
         try:
@@ -133,7 +147,7 @@ async def _written_beside(file: Path, *, keeps: bool = True) -> AsyncIterator[Pa
             _empty(opened, new)
             yield new
             if keeps:
-                _publish(opened, new, file)
+                _publish(opened, new, target)
         finally:
             # Another process may write its own by now.
             if is_at(new, opened):
@@ -149,8 +163,8 @@ def _empty(opened: int, new: Path) -> None:
     """Removes what is in a new file, or what a killed process has left there."""
     os.truncate(opened, 0)
     os.chmod(opened, OWNERS_ALONE)
-    for kind in ("wal", "shm", "journal"):
-        new.with_name(f"{new.name}-{kind}").unlink(missing_ok=True)
+    for path in _files_of(str(new))[1:]:
+        Path(path).unlink(missing_ok=True)
 
 
 def _lock(opened: int, new: Path) -> None:
@@ -200,7 +214,7 @@ def _into_one_file(new: Path) -> None:
 def read(file: Path) -> Backup:
     """Returns what a backup has. Raises StoreError unless it is whole, and of this or an earlier version."""
     if not file.is_file():
-        raise StoreError(f"There is no file {file}.")
+        raise StoreError(f"{file} isn't a file." if file.exists() else f"There is no file {file}.")
     try:
         with closing(_opened(file, "ro")) as backup:
             if (found := backup.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
@@ -226,8 +240,8 @@ def _close(target: Path) -> None:
     except sqlite3.DatabaseError:
         # It is damaged, and replaced for that.
         pass
-    for kind in ("wal", "shm"):
-        target.with_name(f"{target.name}-{kind}").unlink(missing_ok=True)
+    for path in _files_of(str(target))[1:]:
+        Path(path).unlink(missing_ok=True)
 
 
 async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:

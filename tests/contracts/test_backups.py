@@ -148,6 +148,45 @@ async def test_file_that_is_no_older_backup_is_not_replaced(tmp_path: Path) -> N
     assert notes.read_text() == "mine"
 
 
+async def test_what_a_backup_would_destroy_is_never_written(tmp_path: Path) -> None:
+    """A device, for all programs; what SQLite keeps beside the database; what is read meanwhile."""
+    os.mkfifo(tmp_path / "pipe")
+    url = await filled(f"sqlite:///{tmp_path}/typist.new")
+    before = await rows(url)
+    parts = {f"typist.new-{kind}": "a part of it" for kind in ("wal", "shm", "journal")}
+    async with connected(url) as engine:
+        for name, sentence in {"pipe": "a device or a pipe", **parts, "typist": "Rename it"}.items():
+            with pytest.raises(StoreError, match=sentence):
+                await back_up(engine, tmp_path / name)
+        await back_up(engine, tmp_path / "other.new")
+    async with connected(f"sqlite:///{tmp_path}/other") as engine:
+        with pytest.raises(StoreError, match="Rename it"):
+            await restore(tmp_path / "other.new", engine)
+        for name in ("pipe", "."):
+            with pytest.raises(StoreError, match="isn't a file"):
+                await restore(tmp_path / name, engine)
+    assert read(tmp_path / "other.new").questions
+    assert (tmp_path / "pipe").is_fifo()
+    assert await rows(url) == before
+
+
+async def test_links_to_a_database_and_to_its_backup_stay(tmp_path: Path) -> None:
+    """A link often leads to another disk, where the file belongs."""
+    (tmp_path / "disk").mkdir()
+    for name in ("typist.db", "backup"):
+        (tmp_path / name).symlink_to(tmp_path / "disk" / name)
+    url = await filled(f"sqlite:///{tmp_path}/typist.db")
+    before = await rows(url)
+    async with connected(url) as engine:
+        await back_up(engine, tmp_path / "backup")
+        async with engine.begin() as connection:
+            await connection.execute(sa.delete(jobs))
+        await restore(tmp_path / "backup", engine)
+    assert await rows(url) == before
+    assert all((tmp_path / name).is_symlink() for name in ("typist.db", "backup"))
+    assert sorted(os.listdir(tmp_path / "disk")) == ["backup", "typist.db"]
+
+
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
