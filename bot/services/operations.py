@@ -226,7 +226,8 @@ def ask(host: str, port: int) -> tuple[bool, str]:
         is_ready = response.status == http.HTTPStatus.OK
         body = response.read(MAX_BYTES).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        raise TypistError(f"Nothing answers on {host}:{port} ({error}). Is Typist running?") from error
+        said = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise TypistError(f"Nothing answers on {host}:{port} ({said}). Is Typist running?") from error
     finally:
         connection.close()
     if '"ok"' not in body:

@@ -97,7 +97,7 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
             await migrate(engine)
             await _copy_to_server(new, engine)
         else:
-            _close(Path(os.path.realpath(target)))
+            _close(_behind_links(target))
 
 
 async def check_unused(engine: AsyncEngine) -> None:
@@ -117,7 +117,7 @@ def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
         raise StoreError(f"{file} is a directory. Add the name of a file.")
     if file.exists() and not file.is_file():
         raise StoreError(f"{file} is a device or a pipe, which a backup would replace. Name a file.")
-    if source is not None and os.path.realpath(file) in _files_of(os.path.realpath(source)):
+    if source is not None and _behind_links(file) in _files_of(_behind_links(source)):
         raise StoreError(f"{file} is the database itself, or a part of it. Name another file.")
     if not file.exists() or not file.stat().st_size:
         return
@@ -125,9 +125,13 @@ def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
         raise StoreError(f"{file} is newer than what is in the database. Name another file, or check DATABASE_URL.")
 
 
-def _files_of(database: str) -> list[str]:
-    """Returns the paths that SQLite uses for a database: the file, and what it keeps beside that."""
-    return [database, *(f"{database}-{kind}" for kind in ("wal", "shm", "journal"))]
+def _behind_links(file: Path) -> Path:
+    return Path(os.path.realpath(file))
+
+
+def _files_of(database: Path) -> list[Path]:
+    """Returns the files that SQLite uses for a database: its own, and what stands beside that."""
+    return [database, *(database.with_name(f"{database.name}-{kind}") for kind in ("wal", "shm", "journal"))]
 
 
 @asynccontextmanager
@@ -136,9 +140,9 @@ async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True
 
     A link to the other one stays. `source`: the file that is read meanwhile.
     """
-    target = Path(os.path.realpath(file))
+    target = _behind_links(file)
     new = target.with_name(f"{target.name}.new")
-    if source is not None and os.path.realpath(source) == str(new):
+    if source is not None and _behind_links(source) == new:
         raise StoreError(f"{source} has the name of the file that would be written first. Rename it, and try again.")
     try:
         opened = os.open(new, os.O_RDWR | os.O_CREAT, OWNERS_ALONE)
@@ -163,8 +167,8 @@ def _empty(opened: int, new: Path) -> None:
     """Removes what is in a new file, or what a killed process has left there."""
     os.truncate(opened, 0)
     os.chmod(opened, OWNERS_ALONE)
-    for path in _files_of(str(new))[1:]:
-        Path(path).unlink(missing_ok=True)
+    for path in _files_of(new)[1:]:
+        path.unlink(missing_ok=True)
 
 
 def _lock(opened: int, new: Path) -> None:
@@ -240,8 +244,8 @@ def _close(target: Path) -> None:
     except sqlite3.DatabaseError:
         # It is damaged, and replaced for that.
         pass
-    for path in _files_of(str(target))[1:]:
-        Path(path).unlink(missing_ok=True)
+    for path in _files_of(target)[1:]:
+        path.unlink(missing_ok=True)
 
 
 async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:

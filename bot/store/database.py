@@ -107,25 +107,49 @@ _SYNCHRONOUS = "synchronous"
 _ENCODED = "In the user and the password, write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and ? as %3F."
 _STRAY_AT = f"DATABASE_URL contains @ in another place than before the host. {_ENCODED}"
 _FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
+_SEVERAL_HOSTS = re.compile(
+    r"(?P<start>postgres\w*(?:\+\w+)?://(?:[^@/?#]*@)?)(?P<hosts>[\w.-]*(?::\d+)?(?:,[\w.-]*(?::\d+)?)+)"
+    r"(?P<path>/[^?@]*)?(?:\?(?P<query>[^@]*))?"
+)
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
 
 def create_engine(database_url: str | sa.URL) -> AsyncEngine:
     """Returns an engine that has not connected yet. Raises SettingsError for a URL that can't be used."""
     try:
-        url = sa.make_url(database_url)
+        url = sa.make_url(_with_hosts_apart(database_url) if isinstance(database_url, str) else database_url)
+        if url.get_backend_name() != "sqlite" and (str(database_url).count("@") > 1 or "@" in (url.database or "")):
+            # A part of the password would be taken for the host or the database, and printed as such.
+            raise SettingsError([_STRAY_AT])
+        match url.get_backend_name():
+            case "sqlite":
+                if isinstance(database_url, str):
+                    _check_path(database_url, url)
+                return _sqlite_engine(url.set(drivername="sqlite+aiosqlite"))
+            # Platforms hand out URLs that begin with postgres://.
+            case "postgresql" | "postgres":
+                return _postgresql_engine(url.set(drivername="postgresql+psycopg"))
     except (ArgumentError, ValueError):
         # Not chained: the error may quote a part of the password.
         raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}. {_ENCODED}"]) from None
-    if url.get_backend_name() != "sqlite" and (str(database_url).count("@") > 1 or "@" in (url.database or "")):
-        # A part of the password would be taken for the host or the database, and printed as such.
-        raise SettingsError([_STRAY_AT])
-    match url.get_backend_name():
-        case "sqlite":
-            return _sqlite_engine(url.set(drivername="sqlite+aiosqlite"))
-        # Platforms hand out URLs that begin with postgres://.
-        case "postgresql" | "postgres":
-            return _postgresql_engine(url.set(drivername="postgresql+psycopg"))
     raise SettingsError([f"DATABASE_URL names a database that Typist doesn't support. Use {_FORMS}."])
+
+
+def _with_hosts_apart(url: str) -> str:
+    """Returns a URL whose hosts have ports of their own, as PostgreSQL writes them, in SQLAlchemy's form."""
+    found = _SEVERAL_HOSTS.fullmatch(url)
+    if not found:
+        return url
+    hosts = "&".join(f"host={host}" for host in found["hosts"].split(","))
+    return f"{found['start']}{found['path'] or '/'}?{hosts}{'&' if found['query'] else ''}{found['query'] or ''}"
+
+
+def _check_path(given: str, url: sa.URL) -> None:
+    """Raises SettingsError if another file would be used than a SQLite URL seems to name."""
+    if url.host:
+        raise SettingsError([f"DATABASE_URL must have three slashes before the file, as in {_FORMS}."])
+    if given.partition("?")[2] and not url.query:
+        raise SettingsError(["DATABASE_URL has a ? in the file's name. Write it as %3F, and % as %25."])
 
 
 async def time_of(engine: AsyncEngine, clock: Clock) -> float:
@@ -209,7 +233,7 @@ def reason_of(error: Exception) -> str:
         message = min(_NEXT_ERROR.split(message), key=_how_early)
     for addition in _ADDITIONS:
         message = message.partition(addition)[0]
-    return " ".join(message.split()).rstrip(".")
+    return " ".join(_ERRNO.sub("", message).split()).rstrip(".")
 
 
 _CONNECTIONS_FIX = "A process of Typist takes up to six connections: allow the user, or the pooler, more."
@@ -233,6 +257,18 @@ _RULES_FIX = (
     "With 'no encryption' in the message, the server wants TLS: set sslmode=require in DATABASE_URL."
 )
 _PASSWORD_FIX = f"Check the user and the password in DATABASE_URL. {_ENCODED}"
+_OPTION_FIX = (
+    "Correct it in DATABASE_URL, or remove it: options of other programs, such as pgbouncer=true or schema=public, are "
+    "not PostgreSQL's."
+)
+_LOGIN_FIX = (
+    "Have an administrator allow it, with DATABASE_URL's user for ROLE and its database for NAME: "
+    "ALTER ROLE ROLE LOGIN; GRANT CONNECT ON DATABASE NAME TO ROLE;"
+)
+_LIMIT_FIX = (
+    "Have an administrator raise this limit, with DATABASE_URL's user for ROLE: "
+    "ALTER ROLE ROLE SET statement_timeout = '15s'; ALTER ROLE ROLE SET transaction_timeout = 0;"
+)
 _REMEDIES = {
     "25006": "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
     "28P01": _PASSWORD_FIX,
@@ -257,6 +293,16 @@ _BY_WORDS = {
     "certificate verify failed": _REFUSED_CERTIFICATE_FIX,
     "does not match host name": _HOST_FIX,
     "does not support ssl": _NO_TLS_FIX,
+    "not permitted to log in": _LOGIN_FIX,
+    "permission denied for database": _LOGIN_FIX,
+    "statement timeout": _LIMIT_FIX,
+    "transaction timeout": _LIMIT_FIX,
+    "invalid connection option": _OPTION_FIX,
+    "invalid sslmode value": _OPTION_FIX,
+    "invalid port number": _OPTION_FIX,
+    "bad value for": _OPTION_FIX,
+    "configuration parameter": _OPTION_FIX,
+    "command-line argument": _OPTION_FIX,
     "timeout expired": _SILENT_FIX,
     "does not answer": _SILENT_FIX,
 }
@@ -420,6 +466,8 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
         use_native_hstore=False,
         hide_parameters=True,
     )
+    # Raises ArgumentError for what no connection takes.
+    connection_arguments(engine)
     sa.event.listen(engine.sync_engine, "do_connect", _connect_postgresql)
     sa.event.listen(engine.sync_engine, "begin", _begin_postgresql)
     return engine

@@ -172,9 +172,10 @@ async def test_what_a_backup_would_destroy_is_never_written(tmp_path: Path) -> N
 
 async def test_links_to_a_database_and_to_its_backup_stay(tmp_path: Path) -> None:
     """A link often leads to another disk, where the file belongs."""
-    (tmp_path / "disk").mkdir()
+    disk = tmp_path / "what? a #disk"
+    disk.mkdir()
     for name in ("typist.db", "backup"):
-        (tmp_path / name).symlink_to(tmp_path / "disk" / name)
+        (tmp_path / name).symlink_to(disk / name)
     url = await filled(f"sqlite:///{tmp_path}/typist.db")
     before = await rows(url)
     async with connected(url) as engine:
@@ -184,7 +185,7 @@ async def test_links_to_a_database_and_to_its_backup_stay(tmp_path: Path) -> Non
         await restore(tmp_path / "backup", engine)
     assert await rows(url) == before
     assert all((tmp_path / name).is_symlink() for name in ("typist.db", "backup"))
-    assert sorted(os.listdir(tmp_path / "disk")) == ["backup", "typist.db"]
+    assert sorted(os.listdir(disk)) == ["backup", "typist.db"]
 
 
 KILLED = """

@@ -38,6 +38,9 @@ ROOT = Path(__file__).parent.parent.parent
         ("postgres://u:p%40q@h:6543/d", "postgresql+psycopg://u:***@h:6543/d"),
         ("postgres://u:p@h/d?sslmode=require", "postgresql+psycopg://u:***@h/d?sslmode=require"),
         ("postgresql+psycopg://u:p/q@[::1]/d", "postgresql+psycopg://u:***@[::1]/d"),
+        ("postgresql://u:p@h1:1,h2:2/d?a=b", "postgresql+psycopg://u:***@/d?a=b&host=h1%3A1&host=h2%3A2"),
+        ("postgres://h1,h2:2", "postgresql+psycopg:///?host=h1&host=h2%3A2"),
+        ("postgres://u:1,b:2/x@h/d", "postgresql+psycopg://u:***@h/d"),
     ],
 )
 def test_valid_url_is_accepted(given: str, understood: str) -> None:
@@ -49,6 +52,9 @@ def test_valid_url_is_accepted(given: str, understood: str) -> None:
     [
         ("", "Use sqlite:///"),
         ("sqlite:///typist.db?foo=s3cret", "Remove them"),
+        ("sqlite:///what?.db", "Write it as %3F"),
+        ("sqlite://typist.db", "three slashes before the file, as in sqlite:///typist.db"),
+        ("sqlite://data/typist.db", "three slashes before the file"),
         ("typist.db", "Use sqlite:///"),
         ("mysql://u:s3cret@h/d", "Use sqlite:///"),
         ("postgres://u:s3cret@h:port/d", "Use sqlite:///"),
@@ -59,7 +65,13 @@ def test_valid_url_is_accepted(given: str, understood: str) -> None:
         ("postgres://u/x:s3cret@h/d", "/ as %2F"),
         ("sqlite:////nowhere/at/all/typist.db", "The directory /nowhere/at/all in DATABASE_URL doesn't exist"),
         ("postgres://u:s3cret@127.0.0.1:1/d", "Connection refused"),
-        ("postgres://u:s3cret@127.0.0.1:1/d?pool=s3cret", "Check DATABASE_URL"),
+        ("postgres://u:s3cret@127.0.0.1:1/d?pgbouncer=s3cret", 'option "pgbouncer". Correct it in DATABASE_URL, or'),
+        ("postgres://u:s3cret@127.0.0.1:1/d?sslmode=no-verify", 'value: "no-verify". Correct it in DATABASE_URL'),
+        ("postgres://u:s3cret@127.0.0.1:99999/d", 'number: "99999". Correct it in DATABASE_URL'),
+        ("postgres://u:s3cret@127.0.0.1:1/d?connect_timeout=x", "Correct it in DATABASE_URL"),
+        ("postgres://u:s3cret@/d?port=x", "Use sqlite:///"),
+        ("postgres://u:s3cret@127.0.0.1:1,127.0.0.1:2/d", "Connection refused"),
+        ("postgres://u:s3cret@no-such-host.invalid/d", "'no-such-host.invalid': [A-Z]"),
     ],
 )
 async def test_unusable_url_is_reported_without_its_password(given: str, message: str) -> None:
@@ -116,10 +128,10 @@ async def test_password_of_any_characters_connects_once_it_is_encoded_as_docs_sa
             await version(f"{start}wrong@/postgres?host={query}")
 
 
-async def version(url: str) -> str:
+async def version(url: str, query: str = "SHOW server_version") -> str:
     with database_errors():
         async with connected(url) as engine, engine.connect() as connection:
-            return str(await connection.scalar(sa.text("SHOW server_version")))
+            return str(await connection.scalar(sa.text(query)))
 
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOSPC, errno.EIO], ids=os.strerror)
@@ -209,6 +221,8 @@ GENERAL = "Check DATABASE_URL, and that the database runs"
         ("u:wrong@/postgres?host=127.0.0.1:{port}&host=127.0.0.1:1", True, PASSWORD),
         ("u:wrong@/postgres?host=127.0.0.1:1&host=127.0.0.1:{port}", True, PASSWORD),
         ("u:right@/other?host=127.0.0.1:{port}&host=127.0.0.1:1", True, 'database "other" does not exist'),
+        ("u:right@127.0.0.1:1,127.0.0.1:{port}/postgres", True, ""),
+        ("u:wrong@127.0.0.1:1,127.0.0.1:{port}/postgres", True, PASSWORD),
         ("u:right@/postgres?host=127.0.0.1:{port}&host=127.0.0.1:1&sslmode=disable", True, RULES),
         ("u:right@/postgres?host=127.0.0.1:1&host=127.0.0.1:2", False, f"Connection refused. {GENERAL}"),
     ],
@@ -225,6 +239,36 @@ async def test_of_several_errors_of_one_connection_the_most_telling_one_is_told(
         with pytest.raises(StoreError, match=problem) as raised:
             await connecting
     assert str(raised.value).count("connection to server at") <= 1
+
+
+@pytest.mark.empty_database
+async def test_what_a_server_does_not_let_a_role_do_is_told_with_its_remedy(own_server: PostgresqlServer) -> None:
+    url = create_role(own_server.url, "limited", "right")
+    limits = {
+        "ALTER ROLE limited SET statement_timeout = 1": "raise this limit",
+        "ALTER ROLE limited SET transaction_timeout = 1": "raise this limit",
+        "REVOKE CONNECT ON DATABASE postgres FROM PUBLIC": "GRANT CONNECT ON DATABASE",
+        "ALTER ROLE limited NOLOGIN": "ALTER ROLE ROLE LOGIN",
+    }
+    with psycopg.connect(own_server.url, autocommit=True) as connection:
+        for statement, remedy in limits.items():
+            connection.execute(statement.encode())
+            with pytest.raises(StoreError, match=remedy):
+                await version(url, "SELECT pg_sleep(1)")
+            connection.execute(b"ALTER ROLE limited RESET ALL")
+
+
+@pytest.mark.empty_database
+@pytest.mark.parametrize("name", ["typist-prod", "Typist", 'My "own"', "50%"])
+async def test_schema_may_have_any_name(postgresql_server_url: str, name: str) -> None:
+    """The search_path that roles have by default begins with a schema of their own name, such as typist-prod."""
+    with psycopg.connect(postgresql_server_url, autocommit=True) as connection:
+        owner = psycopg.sql.Identifier(name)
+        connection.execute(psycopg.sql.SQL("CREATE ROLE {0} LOGIN; CREATE SCHEMA AUTHORIZATION {0}").format(owner))
+    url = sa.make_url(postgresql_server_url).difference_update_query(["options"]).set(username=name)
+    for _ in range(2):
+        async with connected(url) as engine:
+            await migrate(engine)
 
 
 @pytest.fixture(scope="module")
