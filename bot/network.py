@@ -11,6 +11,7 @@ Of the rules, curl's apply, with two of Go's: a loopback address is always reach
 networks (10.0.0.0/8). Names are not resolved for that.
 """
 
+import errno
 import ipaddress
 import os
 import re
@@ -48,8 +49,11 @@ _UNTRUSTED = {2, 18, 19, 20, 21}
 _PROXY_ERRORS = ("ClientHttpProxyError", "ClientProxyConnectionError", "ProxyError", "ConnectError", "ConnectTimeout")
 """The classes of aiohttp, httpx2 and requests for a proxy that refuses or that can't be reached, by name: nothing is
 imported."""
-_NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError")
-"""The classes of aiohttp, which the vendors' SDKs use here, too, for a connection that did not open."""
+_NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError", "ClientOSError", "ServerDisconnectedError")
+"""The classes of aiohttp, which the vendors' SDKs use here, too, for a connection that did not open, or ended before an
+answer."""
+_REACHED = (0, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
+"""The codes of errors that only a connection that was open has."""
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
 
@@ -173,18 +177,20 @@ def reason_of(error: BaseException, url: str) -> str:
     except SettingsError as problem:
         return str(problem).removesuffix(".")
     causes = list(_causes(error))
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        # It is the server's TLS, also behind a proxy. aiohttp's own error has no code; the system's has one.
-        refused = (cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
-        with_code = next((cause for cause in refused if hasattr(cause, "verify_code")), None)
-        return _certificate_problem(with_code, urlsplit(url).hostname or "") if with_code else ""
+    host = urlsplit(url).hostname or ""
+    # It is the server's certificate, also behind a proxy. aiohttp's own error has no code; the system's has one.
+    refused = (cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
+    if with_code := next((cause for cause in refused if hasattr(cause, "verify_code")), None):
+        return _certificate_problem(with_code, host)
     if way.proxy is None:
-        return _no_connection(causes, urlsplit(url))
+        return _no_tls(causes, urlsplit(url)) or _no_connection(causes, urlsplit(url))
     if status := next(filter(None, map(_status_of_proxy, causes)), 0):
         return _refused(way, status)
-    if not any(type(cause).__name__ in _PROXY_ERRORS for cause in causes):
+    if not any(type(cause).__name__ in (*_PROXY_ERRORS, *_NO_CONNECTION) for cause in causes):
         return ""
-    return f"the proxy {way.shown} ({way.variable}) can't be reached"
+    if any(_is_unreachable(cause) for cause in causes):
+        return f"the proxy {way.shown} ({way.variable}) can't be reached"
+    return f"the connection to {host} through the proxy {way.shown} ({way.variable}) failed"
 
 
 def wants_password(error: BaseException) -> bool:
@@ -216,14 +222,30 @@ def _status_of_proxy(error: BaseException) -> int:
     return status if isinstance(status, int) else int(found[1]) if found else 0
 
 
+def _is_unreachable(error: BaseException) -> bool:
+    """Returns whether the system opened no connection at all, by its code: refused, no route, an unknown name."""
+    is_of_system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+    return is_of_system and (error.errno or 0) not in _REACHED
+
+
+def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
+    """Returns that a server's TLS failed, in OpenSSL's words: it may have none, as behind a wrong port."""
+    for cause in causes:
+        # aiohttp's own error has no reason; the system's has one.
+        if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):
+            return f"{_shown(address)}: TLS failed ({reason.replace('_', ' ').lower()})"
+    return ""
+
+
 def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns what the system says of a connection that it didn't open: refused, no route, an unknown name."""
+    """Returns why a connection did not open, in the system's words, or that the server ended it; "" for others."""
     for cause in causes:
         if type(cause).__name__ in _NO_CONNECTION and isinstance(cause, OSError) and cause.errno:
             # Codes of the resolver are negative, and it has its own words for them.
             said = os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
             return f"{_shown(address)}: {said}" if address.hostname else said
-    return ""
+    is_over = address.hostname and any(type(cause).__name__ in _NO_CONNECTION for cause in causes)
+    return f"{_shown(address)} ended the connection" if is_over else ""
 
 
 def _refused(way: Way, status: int) -> str:

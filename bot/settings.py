@@ -13,7 +13,7 @@ import shlex
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from io import StringIO
 from pathlib import Path
@@ -47,6 +47,10 @@ _URL = re.compile(
 
 _PLAIN = re.compile(r"[\w.,:/@%+=-]+")
 """What `.env` holds without quotes."""
+_DIGITS = re.compile(r"[0-9]{1,12}")
+_NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
+"""The name of a variable in `.env`."""
+_QUOTES = "\"'`“”„‘’«»"
 _CLOUD_NAME = re.compile(r"[a-z0-9][a-z0-9.:-]*")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+")
 _PUBLIC_URL = re.compile(
@@ -139,9 +143,11 @@ def _token(prefix: str) -> Callable[[str], str]:
     return parse
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Returns the parser of a whole number. Python refuses to read one of thousands of digits."""
+
     def parse(value: str) -> int:
-        if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
+        if not _DIGITS.fullmatch(value) or not low <= int(value) <= high:
             raise ValueError(f"must be a whole number from {low:,} to {high:,}")
         return int(value)
 
@@ -162,7 +168,7 @@ def _address_and_port(value: str) -> tuple[str, int]:
     address, _, port = value.rpartition(":")
     try:
         host = str(ipaddress.ip_address(address.strip("[]"))) if address else "127.0.0.1"
-        return host, _whole(1, 65_535)(port)
+        return host, whole(1, 65_535)(port)
     except ValueError:
         raise ValueError(
             "must be a port from 1 to 65,535, or an IP address of this machine and a port, such as 0.0.0.0:8080"
@@ -327,19 +333,19 @@ class Settings:
     misnamed: Mapping[str, str] = field(default_factory=dict)
     """The variables of settings, by names that other programs read and Typist doesn't."""
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
-    history_tokens: int = _setting("BOT_HISTORY_TOKENS", _whole(500, 1_000_000), 16_000)
-    max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", _whole(16, 128_000), 8_192)
-    stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
+    history_tokens: int = _setting("BOT_HISTORY_TOKENS", whole(500, 1_000_000), 16_000)
+    max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", whole(16, 128_000), 8_192)
+    stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", whole(1, 3_600), 60)
     carrier: CarrierName | None = None
     """No variable sets it: Typist chooses for each reply, and tests and benchmarks force one."""
-    done_mention_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
+    done_mention_s: int = _setting("BOT_DONE_PING_S", whole(0, 86_400), 60)
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: WebSearch | None = _setting("BOT_WEB_SEARCH", parse_web_search, None)
     transcribe: str = _setting("BOT_TRANSCRIBE", _transcription_model, "")
     welcome: bool = _setting("BOT_WELCOME", _on_off, True)
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
-    retention_days: int = _setting("BOT_RETENTION_DAYS", _whole(1, 36_500), 30)
-    catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", _whole(0, 168), 12)
+    retention_days: int = _setting("BOT_RETENTION_DAYS", whole(1, 36_500), 30)
+    catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
     allow_users: frozenset[str] = _setting("BOT_ALLOW_USERS", _people, frozenset())
@@ -351,8 +357,8 @@ class Settings:
     """The newest first. They encrypt people's accounts at MCP servers."""
     caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
     prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
-    max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", _whole(1, 10_000), 3)
-    drain_s: int = _setting("BOT_DRAIN_S", _whole(0, 3_600), 25)
+    max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", whole(1, 10_000), 3)
+    drain_s: int = _setting("BOT_DRAIN_S", whole(0, 3_600), 25)
     health_at: tuple[str, int] | None = _setting("BOT_HEALTH_PORT", _address_and_port, None)
     """An address of this machine, and a port."""
     public_url: str = _setting("BOT_PUBLIC_URL", _public_url)
@@ -378,12 +384,32 @@ def log_format(env: Mapping[str, str]) -> str:
 
 def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
     """Returns the process's environment, with the variables that only `.env` has. Raises SettingsError."""
-    text = _env_text(env_file)
-    wrong = [_line_of(binding) for binding in parse_stream(StringIO(text)) if binding.error]
+    statements = list(parse_stream(StringIO(_env_text(env_file))))
+    wrong = [(_line_of(statement), problem) for statement in statements if (problem := _wrong_in(statement))]
     if wrong:
-        raise SettingsError([f"{env_file}, line {line}: must be NAME=value, or a comment after #." for line in wrong])
+        raise SettingsError([f"{env_file}, line {line}: {problem}." for line, problem in wrong])
+    text = "".join(_without_empty_repetitions(statements))
     from_file = {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
     return {**from_file, **os.environ}
+
+
+def _wrong_in(binding: Binding) -> str:
+    """Returns what is wrong with a statement of `.env`, as the rest of a sentence; "" if nothing is."""
+    _, _, value = binding.original.string.partition("=")
+    if binding.error and value.lstrip()[:1] in ("'", '"'):
+        return "the value's quotes must be closed, with at most a comment behind them"
+    is_wrong = binding.error or (binding.key is not None and not _NAME.fullmatch(binding.key))
+    return "must be NAME=value, or a comment after #" if is_wrong else ""
+
+
+def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
+    """Yields the statements of `.env` without those that would take a value from a name: an empty one isn't set."""
+    named = set()
+    for statement in statements:
+        if statement.value or statement.key not in named:
+            yield statement.original.string
+        if statement.value:
+            named.add(statement.key)
 
 
 def _line_of(binding: Binding) -> int:
@@ -457,12 +483,14 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     names = ModelNames(_parsed(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
     settings = replace(settings, misnamed=_misnamed(env, settings))
-    problems += [*missing_access(settings), *_contradictions(settings)]
+    # Each begins with the variable that is missing.
+    problems += [sentence + _unread(env, sentence.partition(" ")[0]) for sentence in missing_access(settings)]
+    problems += _contradictions(settings)
     if settings.traces_url and not has_telemetry():
         problems.append(f"BOT_TRACES_URL needs the extra telemetry. Install it: {install_command('telemetry')}")
     if needs_slack:
         problems += [
-            f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env."
+            f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env.{_unread(env, variable)}"
             for variable in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
             if not env.get(variable, "").strip()
         ]
@@ -470,9 +498,11 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
         problems.append(
             f"No model is configured. Set OPENAI_API_KEY (from {WHERE['OPENAI_API_KEY']}) or "
             f"ANTHROPIC_API_KEY (from {WHERE['ANTHROPIC_API_KEY']}) in .env."
+            f"{_unread(env, 'OPENAI_API_KEY', 'ANTHROPIC_API_KEY')}"
         )
     if problems:
-        raise SettingsError(problems)
+        # A variable that says two things is read twice.
+        raise SettingsError(list(dict.fromkeys(problems)))
     return settings
 
 
@@ -618,6 +648,10 @@ def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], 
     value = env.get(variable, "").strip()
     if not value:
         return None
+    if parse is not str and len(value) > 1 and value[0] in _QUOTES and value[-1] in _QUOTES:
+        # Docker's --env-file and Kubernetes take them for a part of the value.
+        problems.append(f"{variable} has quotes around its value. Write it without them.")
+        return None
     try:
         return parse(value)
     except ValueError as problem:
@@ -720,7 +754,11 @@ def system_prompt_in_use(settings: Settings) -> str:
 
 def _unknown(env: Mapping[str, str]) -> list[str]:
     known = variables()
-    problems = []
+    problems = [
+        f"unknown setting {name} (did you mean {name.upper()}?)"
+        for name in sorted(env)
+        if name not in known and name.upper() in known
+    ]
     for name in sorted(env):
         # Others' variables may end in the same way.
         is_file = name.endswith(FILE) and (name.removesuffix(FILE) in known or name.startswith("SLACK_"))
@@ -730,6 +768,15 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
             hint = f" (did you mean {similar[0]}?)" if similar else ". See .env.example for all settings."
             problems.append(f"unknown setting {name}{hint}")
     return problems
+
+
+def _unread(env: Mapping[str, str], *missing: str) -> str:
+    """Returns a sentence about variables that are set and whose names are like a missing one's; "" if none are."""
+    known = variables()
+    others = [name for name, value in env.items() if name not in known and value.strip()]
+    similar = {name for variable in missing for name in difflib.get_close_matches(variable, others, n=1, cutoff=0.8)}
+    names = " and ".join(sorted(similar))
+    return f" {names} {'is' if len(similar) == 1 else 'are'} set, which Typist doesn't read." if similar else ""
 
 
 def _misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]:

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -194,6 +195,50 @@ async def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(httpx2.TransportError) as refused:
             await client.get(SLACK)
     assert reason_of(ExceptionGroup("of a task", [refused.value]), SLACK) == reason
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"HTTP/1.1 200 Established\r\n\r\nno TLS at all"],
+    ids=["it closes the connection", "it answers itself", "something else is behind it"],
+)
+async def test_proxy_that_leads_nowhere_is_told_from_one_that_is_not_there(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with answering(answer) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:geheim@127.0.0.1:{port}")
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.ClientError) as raised:
+                await session.get(SLACK, proxy=network.proxy_of(SLACK))
+    proxy = f"the proxy 127.0.0.1:{port} (HTTPS_PROXY)"
+    assert reason_of(raised.value, SLACK) == f"the connection to slack.com through {proxy} failed"
+
+
+async def test_server_that_ends_each_connection_is_told() -> None:
+    async with answering(b"") as port, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError) as raised:
+            await session.get(f"http://127.0.0.1:{port}/secret")
+        assert reason_of(raised.value, f"http://127.0.0.1:{port}/secret") == f"127.0.0.1:{port} ended the connection"
+
+
+async def test_server_without_tls_is_told() -> None:
+    async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError) as raised:
+            await session.get(f"https://127.0.0.1:{port}/secret")
+        assert reason_of(raised.value, f"https://127.0.0.1:{port}/secret").startswith(f"127.0.0.1:{port}: TLS failed (")
+
+
+@asynccontextmanager
+async def answering(data: bytes) -> AsyncIterator[int]:
+    """Yields the port of a server that reads once, writes this, and closes the connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(data)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
 
 
 def test_only_a_status_of_a_proxys_own_behind_a_proxy_is_its_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,23 @@ PROBLEMS = {
         {"BOT_FOO": "1"},
         ["unknown setting BOT_FOO. See .env.example for all settings."],
     ),
+    "a variable in small letters": (
+        {"database_url": "sqlite:///secret.db"},
+        ["unknown setting database_url (did you mean DATABASE_URL?)"],
+    ),
+    "a number of thousands of digits": ({"BOT_DRAIN_S": "9" * 5_000}, ["BOT_DRAIN_S must be a whole number from 0"]),
+    **{
+        f"quotes that are a part of {variable}": (
+            {variable: value, "OPENAI_BASE_URL": "http://127.0.0.1:1"},
+            [f"{variable} has quotes around its value. Write it without them."],
+        )
+        for variable, value in {
+            "SLACK_BOT_TOKEN": '"xoxb-secret"',
+            "OPENAI_API_KEY": "'sk-secret'",
+            "BOT_MODELS": "“openai/a”",
+            "BOT_WELCOME": '"on"',
+        }.items()
+    },
     "not a number": ({"BOT_HISTORY_TOKENS": "many"}, ["BOT_HISTORY_TOKENS must be a whole number"]),
     "a number out of range": ({"BOT_STALL_TIMEOUT_S": "0"}, ["from 1 to 3,600"]),
     "a port out of range": ({"BOT_HEALTH_PORT": "65536"}, ["BOT_HEALTH_PORT must be a port from 1 to 65,535"]),
@@ -416,6 +433,39 @@ def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("BOT_MODELS", "openai/environment")
     ours = settings.read(settings.environment(file))
     assert (ours.models, ours.system_prompt) == (("openai/environment",), "from the file")
+
+
+def test_an_empty_line_of_the_file_takes_no_value_from_a_line_above(tmp_path: Path) -> None:
+    """As where keys stand above a copy of .env.example."""
+    file = tmp_path / ".env"
+    file.write_text("BOT_ADMINS=U0ADA\nBOT_MODELS=openai/old\nBOT_ADMINS=\nBOT_ADMINS\nBOT_MODELS=openai/new\n")
+    env = settings.environment(file)
+    assert (env["BOT_ADMINS"], env["BOT_MODELS"]) == ("U0ADA", "openai/new")
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        (
+            {"SLACK_TOKEN": "xoxb-secret"},
+            [("SLACK_BOT_TOKEN", "SLACK_TOKEN is"), ("SLACK_APP_TOKEN", "SLACK_TOKEN is")],
+        ),
+        ({"SLACK_BOT_TOKENS": "xoxb-secret"}, [("SLACK_BOT_TOKEN", "SLACK_BOT_TOKENS is")]),
+        ({"OPENAI_KEY": "sk-secret"}, [("No model", "OPENAI_KEY is")]),
+        ({"OPENAI_KEY": "a", "ANTROPIC_API_KEY": "b"}, [("No model", "ANTROPIC_API_KEY and OPENAI_KEY are")]),
+        ({"BOT_MODELS": "openai/gpt-6-luna", "OPEN_AI_API_KEY": "a"}, [("OPENAI_API_KEY", "OPEN_AI_API_KEY is")]),
+        ({"OPENAI_KEY": " ", "HOME": "/home/ada"}, []),
+    ],
+)
+def test_a_variable_of_a_name_like_a_missing_one_is_told(env: dict[str, str], said: list[tuple[str, str]]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.read(env, needs_slack=True, needs_model=True)
+    unread = [problem for problem in caught.value.problems if "which Typist doesn't read" in problem]
+    assert len(unread) == len(said)
+    for problem, (start, end) in zip(sorted(unread), sorted(said), strict=True):
+        assert problem.startswith(start)
+        assert problem.endswith(f" {end} set, which Typist doesn't read.")
+    assert "secret" not in str(caught.value)
 
 
 def test_example_lists_every_setting_with_its_default() -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -37,8 +38,11 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         env = {**env, "BOT_MODELS": ",".join(parse_model_option(options.model))}
     ours = settings.read(env, needs_model=True)
     logs.set_up_quietly(ours.log_level, ours.log_format)
-    piped = "" if sys.stdin.isatty() else sys.stdin.read()
-    question = "\n\n".join(part for part in (" ".join(options.question), piped.strip()) if part)
+    given = os.fsencode(" ".join(options.question))
+    piped = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
+    # Whatever the terminal's encoding is: vendors take UTF-8.
+    parts = (text.decode("utf-8-sig", errors="replace").strip() for text in (given, piped))
+    question = "\n\n".join(filter(None, parts))
     if not question:
         raise SettingsError(['There is no question. Try: typist ask "your question"'])
     asyncio.run(_ask(ours, question, at_once=options.no_stream))

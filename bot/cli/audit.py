@@ -37,13 +37,13 @@ def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def first_time_of_audit(text: str) -> float:
-    """Returns the time that --since names, in seconds since 1970: in UTC, unless it has an offset.
+    """Returns the time that --since names, in seconds since 1970, 0 at least: in UTC, unless it has an offset.
 
     Raises SettingsError.
     """
     try:
         time_named = datetime.fromisoformat(text)
-        return (time_named if time_named.tzinfo else time_named.replace(tzinfo=UTC)).timestamp()
+        return max(0.0, (time_named if time_named.tzinfo else time_named.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         raise SettingsError(
             [f"--since must be a day such as 2026-11-20, or a time such as 2026-11-20T08:00, not {text}."]

@@ -23,6 +23,7 @@ from bot.checks.report import Check, CheckStatus, fail
 from bot.cli import EXIT_FAILED, Subcommand, check
 from bot.cli.names import in_one_line, names_of
 from bot.cli.new_app import NewApp, manifest_file
+from bot.cli.terminal import at_terminal
 from bot.core import texts
 from bot.errors import RateLimited, Refused, SettingsError
 from bot.models.registry import VENDORS, vendor_of_key
@@ -80,7 +81,7 @@ STOPPED = "\nStopped. .env has what was accepted so far. Run this command again 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Asks, checks and writes, and returns the exit code. Raises SettingsError."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (at_terminal() and sys.stdout is not None and sys.stdout.isatty()):
         problems = [NO_TERMINAL]
         try:
             settings.read(env, needs_slack=True, needs_model=True)

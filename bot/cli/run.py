@@ -152,6 +152,8 @@ HEALTH = Subcommand(
 )
 
 LAST_PORT = 65_535
+MAX_SHOWN = 100
+"""How much of an argument that can't be used is shown."""
 
 
 def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
@@ -212,9 +214,10 @@ def _run_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 def parse_port(text: str) -> int:
     """Returns the port that --port names. Raises SettingsError."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LAST_PORT:
-        raise SettingsError([f"--port must be a whole number from 1 to {LAST_PORT:,}, not {text}."])
-    return int(text)
+    try:
+        return settings.whole(1, LAST_PORT)(text)
+    except ValueError as problem:
+        raise SettingsError([f"--port {problem}, not {text[:MAX_SHOWN]}."]) from problem
 
 
 SANDBOX = Subcommand(

@@ -48,9 +48,14 @@ def browse(url: str) -> bool:
         return False
 
 
+def at_terminal() -> bool:
+    """Returns whether somebody can answer a question. Where stdin was closed before the start, Python has none."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def confirmed(question: str, to_do: str, shown: str = "") -> bool:
     """Shows what the question is about, and asks it at the terminal. Raises SettingsError where there is none."""
-    if not sys.stdin.isatty():
+    if not at_terminal():
         raise SettingsError([f"There is no terminal to confirm at. Use --yes to {to_do} without confirmation."])
     print(shown, end="", flush=True)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)

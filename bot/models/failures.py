@@ -209,6 +209,7 @@ _MAX_NESTED = 4
 """So many errors are read of which each is within another."""
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
+_MIN_KEY_CHARS = 8
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd. AWS quotes a request that is signed wrong, with
 # its session's token.
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}|(?<=security-token:)\S+|\beyJ[\w-]{8,}(?:\.[\w-]+)*")
@@ -380,7 +381,9 @@ class RequestAttempt:
         return ProviderError(failure, self.model, detail=self._clean(detail), may_pass=may_pass)
 
     def _clean(self, detail: str) -> str:
-        clean = detail.replace(self._api_key, "[key]") if self._api_key else detail
+        # A shorter one, such as "ollama", stands for none, and may be a part of other words.
+        is_secret = len(self._api_key) >= _MIN_KEY_CHARS
+        clean = detail.replace(self._api_key, "[key]") if is_secret else detail
         return _KEY_SHAPED.sub("[key]", paired(clean))[:300]
 
     def reported(

@@ -76,6 +76,10 @@ class Withheld(aiohttp.ClientError):
     """A request was not sent, because another process may own its job by now."""
 
 
+class Redirected(aiohttp.ClientError):
+    """Something on the way leads a call elsewhere, as a proxy's page to sign in does. Slack never does."""
+
+
 @contextmanager
 def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
     """Withholds requests inside it if `allowed` is False once they have a connection, which may take a while."""
@@ -91,6 +95,7 @@ def new_session() -> aiohttp.ClientSession:
     checks = aiohttp.TraceConfig()
     checks.on_connection_reuseconn.append(_check_allowed)
     checks.on_connection_create_end.append(_check_allowed)
+    checks.on_request_redirect.append(_keep_to_slack)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=network.tls()),
         timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
@@ -113,6 +118,13 @@ async def _check_allowed(*_: object) -> None:
     allowed = _allowed.get()
     if allowed is not None and not allowed():
         raise Withheld
+
+
+async def _keep_to_slack(_session: object, _context: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
+    """Follows no redirect of a call, whose text another host would get. Files may be elsewhere."""
+    if answer.method == "POST":
+        answer.response.close()
+        raise Redirected(f"{answer.url.host} answers with a redirect, HTTP {answer.response.status}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +280,8 @@ class SlackClient:
 
 def _reason(error: Exception, url: str) -> str:
     """Returns why a request got no response, without its address, which may hold a secret."""
+    if isinstance(error, Redirected):
+        return str(error)
     return network.reason_of(error, url) or type(error).__name__
 
 

@@ -75,7 +75,7 @@ async def back_up(engine: AsyncEngine, file: Path) -> Backup:
             _copy(source, new)
         else:
             await _copy_from_server(engine, new)
-        return read(new)
+        return read(new, "The database")
 
 
 async def restore(file: Path, engine: AsyncEngine) -> None:
@@ -215,21 +215,25 @@ def _into_one_file(new: Path) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
-def read(file: Path) -> Backup:
-    """Returns what a backup has. Raises StoreError unless it is whole, and of this or an earlier version."""
+def read(file: Path, name: str = "") -> Backup:
+    """Returns what a backup has. Raises StoreError unless it is whole, and of this or an earlier version.
+
+    `name`: what an error calls the file.
+    """
+    name = name or str(file)
     if not file.is_file():
         raise StoreError(f"{file} isn't a file." if file.exists() else f"There is no file {file}.")
     try:
         with closing(_opened(file, "ro")) as backup:
             if (found := backup.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
-                raise StoreError(f"{file} is damaged: {found.splitlines()[0]}.")
+                raise StoreError(f"{name} is damaged: {found.splitlines()[0]}.")
             (revision,) = backup.execute("SELECT version_num FROM alembic_version").fetchone() or ("none",)
             newest = [at or 0.0 for (at,) in backup.execute(str(_NEWEST))]
             (questions,) = backup.execute("SELECT count(*) FROM jobs").fetchone()
     except sqlite3.Error as error:
-        raise StoreError(f"{file} is no backup of Typist: {error}.") from error
+        raise StoreError(f"{name} is no backup of Typist: {error}.") from error
     if not is_known(revision):
-        raise StoreError(f"{file} is of a newer version of Typist (revision {revision}). Use that version.")
+        raise StoreError(f"{name} is of a newer version of Typist (revision {revision}). Use that version.")
     return Backup(questions, max(newest))
 
 

@@ -276,6 +276,10 @@ _REMEDIES = {
     "42501": "Have the user in DATABASE_URL own its schema and all tables: docs/admins/company.md has the statements.",
     "53300": _CONNECTIONS_FIX,
     "SQLITE_READONLY": "Let Typist's user write to the file in DATABASE_URL and to its folder.",
+    "SQLITE_BUSY": "Another program holds it. End that program, and try again.",
+    "SQLITE_FULL": "Make room on the disk of the file in DATABASE_URL.",
+    "SQLITE_CORRUPT": "Restore a backup: typist restore FILE.",
+    "SQLITE_NOTADB": "Have DATABASE_URL name another file, or restore a backup: typist restore FILE.",
 }
 """By the code of PostgreSQL or SQLite."""
 _BY_WORDS = {
@@ -303,6 +307,7 @@ _BY_WORDS = {
     "bad value for": _OPTION_FIX,
     "configuration parameter": _OPTION_FIX,
     "command-line argument": _OPTION_FIX,
+    "already exists": "It is another program's, or of an unreleased version: name a new database in DATABASE_URL.",
     "timeout expired": _SILENT_FIX,
     "does not answer": _SILENT_FIX,
 }
@@ -326,7 +331,8 @@ def remedy_for(error: Exception) -> str:
     if isinstance(error, NoConnection):
         return _CONNECTIONS_FIX
     cause = error.orig if isinstance(error, DBAPIError) else error
-    code = str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", ""))
+    # Of SQLite's codes such as SQLITE_BUSY_SNAPSHOT, the third word tells only where it was met.
+    code = "_".join(str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", "")).split("_")[:2])
     text = reason_of(error).lower()
     return next((fix for words, fix in _BY_WORDS.items() if words in text), "") or _REMEDIES.get(code, _REMEDY)
 
@@ -391,6 +397,8 @@ def _prepare_file(file: Path) -> None:
     file = file.absolute()
     if file.is_dir():
         raise StoreError(f"DATABASE_URL names the directory {file}. Add the name of a file, such as typist.db.")
+    if file.exists() and not file.is_file():
+        raise StoreError(f"DATABASE_URL names {file}, which is a device or a pipe. Name a file.")
     if not file.parent.is_dir():
         raise StoreError(f"The directory {file.parent} in DATABASE_URL doesn't exist. Create it, or name another one.")
     # SQLite and Typist put further files beside the database.

@@ -271,7 +271,7 @@ async def test_call_waits_for_a_locked_sqlite_file_and_then_fails(on_file: Proce
         other.execute("BEGIN IMMEDIATE")
         await store.question_queue.count_queued()
         assert (await store.participants.at_message(apart(1).thread, "U1", "9")).takes_part is False
-        with pytest.raises(StoreError, match="database is locked"):
+        with pytest.raises(StoreError, match=r"database is locked\. Another program holds it"):
             await store.question_queue.enqueue("Ev1", asked(1))
         other.execute("COMMIT")
     assert await store.question_queue.enqueue("Ev1", asked(1))
@@ -298,7 +298,7 @@ async def test_full_disk_is_reported_and_data_stays(on_file: Process) -> None:
     await pragma(store, "max_page_count", 1)
     await enqueued(store, asked(1))
     second = asked(2, text="word " * 20_000)
-    with pytest.raises(StoreError, match="disk is full"):
+    with pytest.raises(StoreError, match=r"disk is full\. Make room on the disk"):
         await store.question_queue.enqueue("Ev2", second)
     await pragma(store, "max_page_count", 1_000_000)
     assert await store.question_queue.enqueue("Ev2", second)

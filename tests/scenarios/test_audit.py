@@ -108,6 +108,7 @@ async def test_texts_are_added_where_they_are_asked_for_and_still_stored(tmp_pat
 async def test_export_begins_at_a_day_or_a_time_and_is_the_same_each_time(tmp_path: Path, used: str) -> None:
     whole = await export(tmp_path, used)
     for since, first in (
+        ("0001-01-01T00:00+14:00", 1),
         ("2027-01-15", 1),
         ("2027-01-15T08:00", 1),
         ("2027-01-15T08:00:01", 8),

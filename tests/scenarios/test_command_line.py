@@ -47,6 +47,8 @@ async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path,
         (["why", "is", "it?"], b"", "why is it?"),
         ([], b"piped in\n", "piped in"),
         (["explain this:"], b"piped in\n", "explain this:\n\npiped in"),
+        ([" "], b"\xef\xbb\xbfcaf\xe9\r\n", "caf\ufffd"),
+        (["caf\udce9", "\u00e9?"], b"", "caf\ufffd \u00e9?"),
     ],
 )
 async def test_ask_reads_the_question_from_arguments_or_stdin_or_both(

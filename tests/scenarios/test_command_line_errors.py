@@ -103,6 +103,9 @@ CASES = {
         ("Can't listen on port {taken}: Address already in use. Choose another --port.",),
     ),
     "a port out of range": FailureCase((*SCRIPTED, "--port", "65536"), 2, (f"{PORTS} 65536.",)),
+    "a port of thousands of digits": FailureCase(
+        (*SCRIPTED, "--port", "9" * 5_000), 2, (f"{PORTS} {'9' * 100}.",), before=obey_permissions
+    ),
     "the sandbox's health on a port in use": FailureCase(SCRIPTED, 2, (TAKEN,), {"BOT_HEALTH_PORT": "{taken}"}),
     "health on a port in use": FailureCase(("run",), 2, (TAKEN,), {**RUN, "BOT_HEALTH_PORT": "{taken}"}),
     "no local model": FailureCase(
@@ -154,8 +157,14 @@ CASES = {
         (
             ".env, line 3: must be NAME=value, or a comment after #.",
             ".env, line 4: must be NAME=value, or a comment after #.",
+            ".env, line 5: must be NAME=value, or a comment after #.",
+            ".env, line 7: must be NAME=value, or a comment after #.",
+            ".env, line 8: the value's quotes must be closed, with at most a comment behind them.",
         ),
-        given=written(b"# Typist\n\nsource ~/keys\n=x\nBOT_WELCOME=on\n"),
+        given=written(
+            b"# Typist\n\nsource ~/keys\n=x\n$env:BOT_WELCOME='on'\nBOT_WELCOME=on\nB\0O\0T\0=1\n"
+            b"BOT_SYSTEM_PROMPT='It's so\n"
+        ),
     ),
     **{
         f"a directory in place of a database, for {arguments[0]}": FailureCase(
@@ -181,6 +190,12 @@ CASES = {
         )
         for arguments in [("migrate",), ("usage",)]
     },
+    "a device in place of a database": FailureCase(
+        ("migrate",),
+        1,
+        ("DATABASE_URL names /dev/null, which is a device or a pipe. Name a file.",),
+        {"DATABASE_URL": "sqlite:////dev/null"},
+    ),
     "a folder that is not there": FailureCase(
         ("migrate",),
         1,
@@ -190,7 +205,10 @@ CASES = {
     "a file that is no database": FailureCase(
         ("usage",),
         1,
-        (f"The database can't be used: file is not a database. {CHECK}",),
+        (
+            "The database can't be used: file is not a database. Have DATABASE_URL name another file, or restore a "
+            "backup: typist restore FILE.",
+        ),
         given=written(b"Not a database. " * 100, "typist.db"),
     ),
     "options that SQLite does not take": FailureCase(
@@ -525,6 +543,25 @@ async def test_closed_stdout_is_no_error(folder: Path) -> None:
     async with bot_process(folder, program=["-c", start]) as process:
         _, err = await output(process)
     assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("ask",), "There is no question."),
+        (("forget", "--all"), "There is no terminal to confirm at."),
+        (("init",), "typist init asks questions, so it needs a terminal."),
+    ],
+)
+async def test_closed_stdin_is_no_terminal_and_has_no_question(
+    folder: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """As services and scheduled tasks may start a command."""
+    start = f"import os, sys; os.close(0); os.execv(sys.executable, [sys.executable, '-m', 'bot', *{arguments!r}])"
+    async with bot_process(folder, program=["-c", start], env={"OPENAI_API_KEY": "k"}) as process:
+        _, err = await output(process)
+    assert process.returncode == 2
+    assert err.startswith(f"typist: {sentence}")
 
 
 def test_user_without_a_home_gets_one_before_libraries_look_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,27 @@ async def test_request_for_a_lost_job_is_withheld(reused: bool) -> None:
         assert [message.text for message in sandbox.messages("general")] == ["ours", "ours"]
 
 
+@pytest.mark.parametrize("status", [302, 307])
+async def test_call_is_not_led_to_another_host_with_its_text(status: int) -> None:
+    """A proxy's page to sign in may stand before Slack. With 307, another host would get all that a call says."""
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.read(65_536))
+        head = f"HTTP/1.1 {status} Found\r\nLocation: http://localhost:{port}/login?secret\r\nContent-Length: 0\r\n\r\n"
+        writer.write(head.encode())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, new_session() as session:
+        port = server.sockets[0].getsockname()[1]
+        client = SlackClient("xoxb-1", f"http://127.0.0.1:{port}/api/", session)
+        with pytest.raises(Refused, match=f"127.0.0.1 answers with a redirect, HTTP {status}") as refused:
+            await client.call("chat.postMessage", channel="C1", text="words")
+    assert refused.value.reason is Refusal.TRANSIENT
+    assert len(requests) == 1
+    assert "secret" not in str(refused.value)
+
+
 async def test_call_that_a_posts_listener_begins_outlives_the_posts_job() -> None:
     job_ended, begun = asyncio.Event(), list[asyncio.Task[object]]()
     async with connected() as (sandbox, web):
