@@ -184,7 +184,8 @@ def parse_models(value: str) -> tuple[str, ...]:
 
     A name for people may follow each: `openai/llama3.2 as Our Llama` (parse_model_names).
     """
-    models = tuple(model for model, _ in _named_models(value))
+    # Slack's menu takes no model twice.
+    models = tuple(dict.fromkeys(model for model, _ in _named_models(value)))
     for model in models:
         vendor, _, name = model.partition("/")
         if vendor not in VENDORS or not name:

@@ -281,6 +281,7 @@ def test_all_problems_are_reported_together() -> None:
         ({"ANTHROPIC_API_KEY": "k"}, ("anthropic/claude-haiku-5-5",)),
         ({"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}, ("openai/gpt-6-luna", "anthropic/claude-haiku-5-5")),
         ({"OPENAI_API_KEY": "k", "BOT_MODELS": "openai/a/b, openai/c"}, ("openai/a/b", "openai/c")),
+        ({"OPENAI_API_KEY": "k", "BOT_MODELS": "openai/c,openai/a,openai/c"}, ("openai/c", "openai/a")),
         ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "BOT_MODELS": "openai/local"}, ("openai/local",)),
     ],
 )

@@ -18,6 +18,8 @@ from bot.core.conversation import is_direct
 
 DAYS_IN_CHART = 14
 """Slack's charts take 20 categories."""
+MAX_LIMIT = 1e12
+"""The most that a cap can be, in tokens or dollars."""
 MARKS = (80, 100)
 """The percentages of a cap that Typist admins are told of. From the first one on, Typist warns the person, too."""
 
@@ -182,7 +184,7 @@ def parse_caps(text: str) -> tuple[Cap, ...]:
     caps: dict[tuple[CapWindow, bool], Cap] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _CAP.fullmatch(part)
-        if match is None or float(match[3]) == 0:
+        if match is None or not 0 < float(match[3]) <= MAX_LIMIT:
             raise ValueError(f"{_FORM}; {part!r} isn't one")
         cap = Cap(CapWindow(Scope(match[1]), Period(match[2])), float(match[3]), match[4] == "usd")
         if caps.setdefault((cap.window, cap.in_dollars), cap) is not cap:
@@ -371,4 +373,4 @@ def _number(field: CapField, text: str) -> float | None:
     except ValueError:
         return None
     # A NaN fails the comparison, too.
-    return float(number) if (0.01 if field.in_dollars else 1) <= number <= 1e12 else None
+    return float(number) if (0.01 if field.in_dollars else 1) <= number <= MAX_LIMIT else None
