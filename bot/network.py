@@ -224,8 +224,7 @@ def _status_of_proxy(error: BaseException) -> int:
 
 def _is_unreachable(error: BaseException) -> bool:
     """Returns whether the system opened no connection at all, by its code: refused, no route, an unknown name."""
-    is_of_system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-    return is_of_system and (error.errno or 0) not in _REACHED
+    return isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) not in _REACHED
 
 
 def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
