@@ -3,12 +3,15 @@
 A closing consists of known words: its parts are phrases of thanks or agreement, and beside them words that add nothing.
 An unknown word, a question mark or another emoji makes it a message like any other, because a lost question is worse
 than an answer too many. "Yes", "no" and "do it" are none: they answer something.
-closings.txt has the words.
+
+The same words, and greetings, are courtesy around a name or a command. closings.txt has the words.
 """
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -45,6 +48,8 @@ def _read(table: str) -> dict[str, frozenset[str]]:
     return found
 
 
+_Part = tuple[int, Closing | None]
+"""How many words a part of a message has, and what it says; None if nobody knows."""
 _TABLE = _read(Path(__file__).with_name("closings.txt").read_text("utf-8"))
 _SAYS = {
     **dict.fromkeys(_TABLE["beside"], Closing.NOTHING),
@@ -55,10 +60,11 @@ _BEGINS_REST = {
     **dict.fromkeys(_TABLE["rest thanks"], Closing.THANKS),
     **dict.fromkeys(_TABLE["rest agreement"], Closing.AGREEMENT),
 }
-_LONGEST = max(len(phrase.split()) for phrase in _SAYS)
+_GREETS = _SAYS | dict.fromkeys(_TABLE["before"], Closing.AGREEMENT)
+_LONGEST = max(len(phrase.split()) for phrase in _GREETS)
 # Names of emoji: Slack's, Unicode's, and those of workspaces.
 _EMOJI = {
-    Closing.THANKS: re.compile(r"(?<!broken_)heart|pray|folded hands|thank|thx|^ty$|hug|bow\b|bowing|bouquet"),
+    Closing.THANKS: re.compile(r"(?<!broken[_ ])heart|pray|folded hands|thank|thx|^ty$|hug|bow\b|bowing|bouquet"),
     Closing.AGREEMENT: re.compile(
         r"\+1|thumbs.?up|\bok\b|ok_hand|check|tada|party|clap|raised_hands|raising both|\b100|hundred|smil|grin|joy|"
         r"laugh|wink|sunglasses|\bstar|sparkle|rocket|\bfire\b|muscle|flexed|salut|handshake|trophy|\bv\b|victory|wav[ei]|"
@@ -66,9 +72,10 @@ _EMOJI = {
     ),
 }
 _MENTION = re.compile(r"<@[A-Z0-9]+(?:\|[^<>]*)?>")
+_OWN_EMOJI = re.compile(r"<![A-Z0-9]+\|(:[^<>:]+:)>")
 _EMOJI_NAME = re.compile(r":([\w+'-]{1,100}):(?::skin-tone-[2-6]:)?")
-_SMILEY = re.compile(r"(?<!\S)(?:[:;=8][o'-]?[)dp3*]+|<3+|&lt;3+|\^_*\^|xd+)(?!\S)", re.IGNORECASE)
-_PART_END = re.compile(r"[.,!;:…~*_\n\"“”()、。！；—–]|(?<!\w)-(?!\w)|\b(?:and|und|et|y|e|och|og|en|и)\b|&amp;")
+_SMILEY = re.compile(r"(?<!\S)(?:[:;=8][o'-]?[)dp3*]+|<3+|&lt;3+|\^_*\^|xd+|\+1)(?!\S)", re.IGNORECASE)
+_PART_END = re.compile(r"[.,!;:~*_\n\"()]|(?<!\w)-(?!\w)|\b(?:and|und|et|y|e|och|og|en|и)\b|&amp;")
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 _WITHOUT_SPACES = "[\u0e00-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7ff]"
 _UNSPACED = re.compile("|".join(sorted((p for p in _SAYS if re.match(_WITHOUT_SPACES, p)), key=len, reverse=True)))
@@ -84,27 +91,54 @@ def closing_in(text: str, name: str = "") -> Closing | None:
 
     `text`: without the bot's mention. `name`: the bot's. Thanks to somebody else are agreement.
     """
-    if len(text) > MAX_CHARS or _ASKS.search(text):
-        return None
-    words = _EMOJI_NAME.sub(",", _MENTION.sub(",", _SMILEY.sub(",", text)))
-    words = _MODIFIER.sub("", unicodedata.normalize("NFKC", words).casefold().replace("’", "'"))
-    symbols = {character for character in words if unicodedata.category(character) in ("So", "Cn")}
-    emoji = [*_EMOJI_NAME.findall(text.casefold()), *(unicodedata.name(symbol, "").lower() for symbol in symbols)]
-    said = {next((kind for kind, names in _EMOJI.items() if names.search(each)), None) for each in emoji}
-    words = "".join("," if character in symbols else character for character in _REPEATED.sub(r"\1", words))
-    words = _UNSPACED.sub(r" \g<0> ", re.sub(r"\bill\b", "i'll", words))
-    parts = [part.split() for part in _PART_END.split(words) if part.strip()]
-    read = [_part(part, name.casefold()) for part in parts]
-    unknown = sum(len(part) for part, kind in zip(parts, read, strict=True) if kind is None)
-    said |= {kind for kind in read if kind} | ({Closing.AGREEMENT} if _SMILEY.search(text) else set())
+    said, parts = _read_parts(text, _with_name(name.casefold(), Closing.NOTHING))
+    unknown = sum(words for words, kind in parts if kind is None)
+    said |= {kind for _, kind in parts if kind}
     if None in said or not said:
         return None
     if unknown:
-        return Closing.IN_DOUBT if (read[0] or read[-1]) and unknown <= MAX_OTHER_WORDS else None
+        return Closing.IN_DOUBT if (parts[0][1] or parts[-1][1]) and unknown <= MAX_OTHER_WORDS else None
     return Closing.THANKS if Closing.THANKS in said and not _MENTION.search(text) else Closing.AGREEMENT
 
 
-def _part(words: list[str], name: str) -> Closing | None:
+def is_courtesy(text: str, name: str = "") -> bool:
+    """Whether a text says nothing but what may stand around a name or a command: a greeting, thanks, emoji.
+
+    `name`: the bot's, which may have been typed. Words that only go beside others are no courtesy by themselves.
+    """
+    said, parts = _read_parts(text, _with_name(name.casefold(), Closing.AGREEMENT))
+    kinds = {kind for _, kind in parts}
+    return None not in kinds and bool(said | kinds - {Closing.NOTHING})
+
+
+@cache
+def _with_name(name: str, says: Closing) -> Mapping[str, Closing]:
+    """Returns the known phrases with the bot's name, which says `says`; with greetings if that is something."""
+    return (_GREETS if says else _SAYS) | ({name: says, f"@{name}": says} if name else {})
+
+
+def _read_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
+    """Returns what a text's emoji say, and for each of its parts how many words it has and what it says.
+
+    None is what nobody knows. Nothing is known of a text that is long or asks.
+    """
+    text = _OWN_EMOJI.sub(r"\1", text)
+    if len(text) > MAX_CHARS or _ASKS.search(text):
+        return set(), [(len(text), None)]
+    words = _EMOJI_NAME.sub(",", _MENTION.sub(",", _SMILEY.sub(",", text)))
+    words = _MODIFIER.sub("", unicodedata.normalize("NFKC", words).casefold().replace("’", "'"))
+    symbols = {character for character in words if unicodedata.category(character) in ("So", "Cn")}
+    marks = {character for character in words if character > "\x7f" and unicodedata.category(character)[0] == "P"}
+    emoji = [*_EMOJI_NAME.findall(text.casefold()), *(unicodedata.name(symbol, "").lower() for symbol in symbols)]
+    said = {next((kind for kind, names in _EMOJI.items() if names.search(each)), None) for each in emoji}
+    said |= {Closing.AGREEMENT} if _SMILEY.search(text) else set()
+    words = "".join("," if character in symbols | marks else character for character in _REPEATED.sub(r"\1", words))
+    words = _UNSPACED.sub(r" \g<0> ", re.sub(r"\bill\b", "i'll", words))
+    parts = [part.split() for part in _PART_END.split(words) if part.strip()]
+    return said, [(len(part), _part(part, says)) for part in parts]
+
+
+def _part(words: list[str], says: Mapping[str, Closing]) -> Closing | None:
     """Returns what a part of a message says; None if a word of it isn't known."""
     said = {Closing.NOTHING}
     while words:
@@ -116,9 +150,9 @@ def _part(words: list[str], name: str) -> Closing | None:
             said.add(kind)
             words = [] if fits else ["?"]
             continue
-        size = next((size for size in sizes if " ".join(words[:size]) in _SAYS), 0)
-        if not size and words[0] not in (name, f"@{name}"):
+        size = next((size for size in sizes if " ".join(words[:size]) in says), 0)
+        if not size:
             return None
-        said.add(_SAYS.get(" ".join(words[:size]), Closing.NOTHING))
-        words = words[size or 1 :]
+        said.add(says[" ".join(words[:size])])
+        words = words[size:]
     return next(kind for kind in (Closing.THANKS, Closing.AGREEMENT, Closing.NOTHING) if kind in said)

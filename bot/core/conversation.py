@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bot.core.closings import is_courtesy
 from bot.models.prompt import UNKNOWN, Origins
 
 
@@ -225,7 +226,6 @@ _MENTION = re.compile(r"<(?P<mark>[@#!])(?P<id>[A-Z0-9]+)(?:\|(?P<name>[^<>]*))?
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
 _QUOTED = re.compile(r"^[ \t]*(?:[-*•][ \t]+|\d+\.[ \t]+)?(?:>|&gt;).*$", re.MULTILINE)
 _CODE = re.compile(r"(`{3,}).*?(?:\1|\Z)|(?<!`)(`{1,2})(?!`)[^\n]*?(?<!`)\2(?!`)", re.DOTALL)
-_GROUP = re.compile(r"<![A-Z0-9]+\|@")
 _UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
 _USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
 _ID = re.compile(r"[A-Z0-9]+")
@@ -233,14 +233,15 @@ _AFTER_MENTION = r"(?:[,:](?![\w+'-]{1,100}:))?(?:[ \t\n]|[,:](?=[ \t\n]|\Z))*"
 """Spaces and what divides an address from its sentence. A colon may begin an emoji or a smiley: `:tada:`, `:)`."""
 _EMOJI = re.compile(r":[\w+'-]{1,100}:|<!EMOJI\|[^<>]*>")
 _BEFORE_MENTION = " \t\n,"
-_SENTENCE_ENDS = " \t\n.?!"
-_GREETING = re.compile(
-    r"(?:(?:hey|hi|hello|hallo|hej|hola|salut|bonjour|moin|ciao|ok|okay|yes|no|please|pls|thanks|thank you|sorry|cc"
-    r"|fyi)\b[\s,.!:]*)+",
-    re.I,
-)
-"""What may stand before a name, or before what is wanted."""
-_COURTESY = ("please", "pls", "thanks", "thank you")
+_SENTENCE_ENDS = " \t\n.?!…。？！"
+_EMPHASIS = "*_"
+_CALL = re.compile(r"<@[A-Z0-9]+(?:\|[^<>]*)?>|<![A-Z0-9]+\|@|(?<![\w@.<|])@(?=\w)")
+"""The mention of a person or a group, or its beginning, or an @ as it is typed."""
+_BEFORE_CALL_CHARS = 160
+_MARKS = re.compile(r"(?:\d{1,3}[.)])?(?:[^\w`\"'“”„‘’«»]|_)*")
+"""The mark of a list, emphasis, an emoji: neither words, nor quotation marks, nor code."""
+_MAX_COURTESY_WORDS = 8
+_MAX_COMMAND_CHARS = 300
 _POINTING = f"{_SENTENCE_ENDS}^,:…⬆️👆"
 
 
@@ -280,13 +281,18 @@ def mentioned(text: str) -> list[str]:
 def addresses_another(text: str, bot_name: str) -> bool:
     """Whether a text that doesn't mention the bot begins with a mention: of a person, a group, or @here.
 
-    A greeting or a quotation may stand before it. Only people's mentions have ids. The bot's own name may have been
-    typed, without becoming a mention.
+    A greeting, thanks, an emoji or a quotation may stand before it. Only people's mentions have ids. The bot's own
+    name may have been typed, without becoming a mention.
     """
-    words = without_greeting(_QUOTED.sub("", text).lstrip())
-    if words.startswith("@"):
-        return not words[1:].casefold().startswith(bot_name.casefold())
-    return _USER.match(words) is not None or _GROUP.match(words) is not None
+    words = _QUOTED.sub("", text).lstrip()
+    call = _CALL.search(words, 0, _BEFORE_CALL_CHARS)
+    if call is None:
+        return False
+    before = words[: call.start()]
+    if not (_MARKS.fullmatch(before) or is_courtesy(before)):
+        return False
+    own_name = re.compile(rf"{re.escape(bot_name)}(?![-.]?\w)", re.IGNORECASE)
+    return call[0] != "@" or own_name.match(words, call.end()) is None
 
 
 def ids_to_name(text: str) -> list[str]:
@@ -349,20 +355,36 @@ def sole_words(question: Question, bot_user_id: str) -> str:
     return "" if has_more else without_address(question.own_text, bot_user_id).strip()
 
 
-def without_greeting(words: str) -> str:
-    """Returns a sentence without a greeting, thanks or "please" at its beginning."""
-    greeting = _GREETING.match(words)
-    return words[greeting.end() :] if greeting else words
+def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
+    """Returns a sentence without a greeting of the bot, thanks, "please" or emoji at its beginning."""
+    first = words.split(None, _MAX_COURTESY_WORDS)
+    for size in range(min(len(first), _MAX_COURTESY_WORDS), 0, -1):
+        if _is_courtesy(first[:size], bot_user_id, bot_name):
+            return "".join(words.split(None, size)[size:])
+    return words
 
 
-def plain_command(words: str) -> str:
-    """Returns a sentence in lower case without its mark, and without a greeting, "please" and thanks around it."""
-    bare = without_greeting(words).rstrip(_SENTENCE_ENDS).casefold().replace("’", "'")
-    for courtesy in _COURTESY:
-        command = bare.removesuffix(courtesy)
-        if command != bare and command[-1:] in (" ", ","):
-            return command.rstrip(f"{_SENTENCE_ENDS},")
-    return bare
+def plain_command(words: str, bot_user_id: str, bot_name: str) -> str:
+    """Returns a sentence in lower case without its mark, and without a greeting, "please" and thanks around it.
+
+    Returns "" if it is too long for a command.
+    """
+    if len(words) > _MAX_COMMAND_CHARS:
+        return ""
+    bare, longer = without_greeting(words, bot_user_id, bot_name).rstrip(_SENTENCE_ENDS), ""
+    while bare != longer:
+        longer = bare
+        last = bare.rsplit(None, _MAX_COURTESY_WORDS)[1:]
+        sizes = range(1, len(last) + 1)
+        size = next((size for size in sizes if _is_courtesy(last[-size:], bot_user_id, bot_name)), 0)
+        bare = bare.rsplit(None, size)[0] if size else bare
+    return bare.lstrip(_EMPHASIS).rstrip(f"{_SENTENCE_ENDS}{_EMPHASIS},").casefold().replace("’", "'")
+
+
+def _is_courtesy(words: list[str], bot_user_id: str, bot_name: str) -> bool:
+    """Whether words are courtesy to the bot."""
+    said = " ".join(words)
+    return not set(mentioned_users(said)) - {bot_user_id} and is_courtesy(said, bot_name)
 
 
 def is_bare(text: str, bot_user_id: str) -> bool:

@@ -33,6 +33,7 @@ from bot.core.conversation import (
     without_greeting,
 )
 from bot.core.prompt import CountTokens, Marks, one_line
+from bot.core.triage import Identity
 from bot.core.unseen import visible
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
 
@@ -48,14 +49,18 @@ MAX_TOKENS = 5_000
 """Of all memories in a prompt, which is more than MAX_BYTES take. Where names are long, the newest are sent."""
 
 _REMEMBER = re.compile(
-    r"remember(?:(?:\s+(?:this|the\s+following))?(?P<colon>\s*:)|\s+that\b[:,]?)\s*(?P<text>.*)", re.I | re.DOTALL
+    # The colon may begin an emoji or a smiley.
+    r"remember(?:(?:\s+(?:this|the\s+following))?(?P<colon>\s*[:：])(?![\w+-]+:|[()])|\s+that(?![\w'’-])[:,]?)\s*"
+    r"(?P<text>.*)",
+    re.I | re.DOTALL,
 )
 _RECALL = re.compile(
     r"(?:what\s+do\s+you\s+remember(?:\s+so\s+far)?|(?:list|show)(?:\s+me)?(?:\s+all)?(?:\s+(?:the|your))?\s+memories|"
-    r"show\s+me\s+what\s+you\s+remember)(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
+    r"(?:list|show)(?:\s+me)?\s+what\s+you\s+remember)(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
 )
+_NUMBERED = r"(?:(?:number|no\.?|nr\.?)\s+)?#?(?P<number>\d{1,6})"
 _FORGET = re.compile(
-    r"(?:forget\s+(?:(?:number|memory|note)\s+)?|(?:delete|remove)\s+(?:memory|note)\s+)#?(?P<number>\d{1,6})|"
+    rf"(?:forget\s+(?:(?:the\s+)?(?:memory|note)\s+)?|(?:delete|remove)\s+(?:the\s+)?(?:memory|note)\s+){_NUMBERED}|"
     r"forget\s+(?:everything|all(?:\s+of\s+it|(?:\s+your)?\s+memories)?)"
     r"(?:\s+(?:here|(?:that\s+)?you\s+(?:know|remember)(?:\s+here)?))?",
     re.ASCII,
@@ -150,14 +155,14 @@ class SentMemories:
 NO_MEMORIES = SentMemories()
 
 
-def command_in(question: Question, bot_user_id: str) -> MemoryCommand | None:
+def command_in(question: Question, me: Identity) -> MemoryCommand | None:
     """Returns the command that a message is; None if a model has to read it."""
-    words = sole_words(question, bot_user_id)
-    if said := _REMEMBER.fullmatch(without_greeting(words)):
+    words = sole_words(question, me.user_id)
+    if said := _REMEMBER.fullmatch(without_greeting(words, me.user_id, me.name)):
         text = said["text"]
         is_command = shown_chars(text) <= MAX_CHARS and is_one_statement(text) if text else said["colon"]
         return MemoryCommand(Verb.REMEMBER, text) if is_command else None
-    command = plain_command(words)
+    command = plain_command(words, me.user_id, me.name)
     if _RECALL.fullmatch(command):
         return MemoryCommand(Verb.RECALL)
     forget = _FORGET.fullmatch(command)

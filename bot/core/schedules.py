@@ -29,6 +29,7 @@ from cronsim import CronSim, CronSimError
 from bot.core import texts
 from bot.core.caps import DAY_S, Amount
 from bot.core.conversation import Question, plain_command, sole_words
+from bot.core.triage import Identity
 
 MEMBER_GAP_MINUTES = 60
 ADMIN_GAP_MINUTES = 5
@@ -63,11 +64,12 @@ _MIN_STEM, _MAX_STEM = 3, 5
 """How many of their first characters the forms of a word share."""
 _HERE = r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
 _ASKS_FOR_LIST = re.compile(
-    r"(?:what(?:'s|\s+is)\s+scheduled|(?:what|which)\s+schedules\s+(?:are\s+there|do\s+you\s+have)|"
+    r"(?:what(?:'?s|\s+is)\s+scheduled|(?:what|which)\s+schedules\s+(?:are\s+there|do\s+you\s+have)|"
     rf"(?:list|show)(?:\s+me)?(?:\s+all)?(?:\s+(?:the|your))?\s+schedules){_HERE}"
 )
 _STOPS_NUMBER = re.compile(
-    rf"(?:stop|cancel|delete)\s+(?:the\s+)?schedule\s+(?:number\s+)?#?(\d{{1,9}}){_HERE}", re.ASCII
+    rf"(?:stop|cancel|delete|remove)\s+(?:the\s+)?schedule\s+(?:(?:number|no\.?|nr\.?)\s+)?#?(\d{{1,9}}){_HERE}",
+    re.ASCII,
 )
 _WORK = r"(?:schedule|task|summary|summaries|reports?|reminders?|digests?|updates?)"
 """What a schedule makes. "Stop the deploy" may mean something else than the reminder of it, so a model reads that."""
@@ -440,9 +442,9 @@ def _is_same_word(word: str, other: str) -> bool:
     return len(shorter) >= _MIN_STEM and longer.startswith(shorter[:_MAX_STEM])
 
 
-def command_in(question: Question, bot_user_id: str) -> ScheduleCommand | None:
+def command_in(question: Question, me: Identity) -> ScheduleCommand | None:
     """Returns the command that a message is; None if a model has to read it."""
-    words = plain_command(sole_words(question, bot_user_id))
+    words = plain_command(sole_words(question, me.user_id), me.user_id, me.name)
     if _ASKS_FOR_LIST.fullmatch(words):
         return ScheduleCommand()
     if numbered := _STOPS_NUMBER.fullmatch(words):

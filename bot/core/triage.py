@@ -13,6 +13,7 @@ answers another one by mistake may never stop. Forwarded text, quotations and co
 what stands elsewhere. A person who quotes a question and wants an answer says so in words of their own.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,8 +33,11 @@ from bot.core.conversation import (
     without_address,
 )
 
-STOP_WORD = "stop"
-QUIET_WORDS = {f"{said} quiet{where}" for said in ("stay", "be", "keep") for where in ("", " here", " in this thread")}
+_STOP = re.compile(r"stop(?:[\s,.!]+(?:stop|it|this|that|now|here))*")
+_QUIET = re.compile(
+    r"(?:stay|be|keep)\s+(?:quiet|silent)(?:\s+(?:in\s+)?here|\s+in\s+(?:this|the)\s+thread)?"
+    r"(?:\s+(?:(?:for\s+)?now|from\s+now\s+on))?"
+)
 MAX_LINES = 8
 """How many lines without anybody else make a thread a conversation between the bot and one person again."""
 
@@ -218,7 +222,7 @@ def stop_in(message: Message, me: Identity) -> ThreadKey | None:
     """
     if message.subtype is not None or message.files or not by_person(message, me):
         return None
-    if _words(message, me) != STOP_WORD:
+    if _STOP.fullmatch(_words(message, me)) is None:
         return None
     if message.channel_type == "im":
         return ThreadKey(
@@ -231,7 +235,8 @@ def asks_for_quiet(message: Message, me: Identity) -> bool:
     """Whether a person wrote "stay quiet" in a channel's thread, and nothing else."""
     if message.subtype not in ANSWERED_SUBTYPES or message.files or not by_person(message, me):
         return False
-    return message.thread_ts is not None and message.channel_type != "im" and _words(message, me) in QUIET_WORDS
+    is_in_thread = message.thread_ts is not None and message.channel_type != "im"
+    return is_in_thread and _QUIET.fullmatch(_words(message, me)) is not None
 
 
 LAST_CHARS = 300
@@ -252,7 +257,7 @@ def ends_there(closing: Closing, last_words: str) -> bool:
 
 def _words(message: Message, me: Identity) -> str:
     words = without_address(message.whole, me.user_id)
-    return "" if "?" in words else plain_command(words)
+    return "" if set(QUESTION_MARKS).intersection(words) else plain_command(words, me.user_id, me.name)
 
 
 def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:

@@ -66,7 +66,7 @@ class Remembering:
         A message that was edited, and no longer says what to remember, takes back what it has said.
         """
         questions = (*job.earlier, job.question)
-        commands = [command_in(question, self.workspace.me.user_id) for question in questions]
+        commands = [command_in(question, self.workspace.me) for question in questions]
         pairs = list(zip(questions, commands, strict=True))
         changed = [question for question, command in pairs if command is None or not command.text]
         for question in changed if job.version else ():

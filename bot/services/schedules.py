@@ -101,7 +101,7 @@ class Schedules:
     async def carry_out(self, job: Job) -> Done | None:
         """Carries out a job's messages if all of them are commands; returns None if a model has to read them."""
         questions = (*job.earlier, job.question)
-        commands = [command_in(question, self.workspace.me.user_id) for question in questions]
+        commands = [command_in(question, self.workspace.me) for question in questions]
         if not all(commands):
             return None
         here = await self._here(job.question.thread)

@@ -31,7 +31,7 @@ NAMES = {"UADA": "Ada", "UBEN": "Ben"}
 
 
 def command(text: str) -> MemoryCommand | None:
-    return command_in(question(text), ME.user_id)
+    return command_in(question(text), ME)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,25 @@ def command(text: str) -> MemoryCommand | None:
         ("Hey, please remember this: tabs", MemoryCommand(Verb.REMEMBER, "tabs")),
         ("ok remember the following : tabs, please", MemoryCommand(Verb.REMEMBER, "tabs, please")),
         ("remember this", None),
-        ("hey there, remember: tabs", None),
+        ("hey there, remember: tabs", MemoryCommand(Verb.REMEMBER, "tabs")),
+        ("hi <@UBOT>, remember: tabs", MemoryCommand(Verb.REMEMBER, "tabs")),
+        ("typist, remember that <@UBOT> may deploy", MemoryCommand(Verb.REMEMBER, "<@UBOT> may deploy")),
+        ("hey <@UBEN>, remember: tabs", None),
+        ("\U0001f44b remember： tabs", MemoryCommand(Verb.REMEMBER, "tabs")),
+        # The colon of an emoji or a smiley, and of no command.
+        ("remember :point_down:", None),
+        ("remember this :pray: tabs", None),
+        ("remember :) tabs", None),
+        ("remember that's done", None),
+        ("remember that’s done", None),
+        ("thanks <@UBOT>! What do you remember? \U0001f642", MemoryCommand(Verb.RECALL)),
+        ("**what do you remember?**", MemoryCommand(Verb.RECALL)),
+        ("forget 3, please, thanks a lot!", MemoryCommand(Verb.FORGET, number=3)),
+        ("hola, forget no. 3 por favor :pray:", MemoryCommand(Verb.FORGET, number=3)),
+        ("delete the memory number 3", MemoryCommand(Verb.FORGET, number=3)),
+        ("forget all, thanks", MemoryCommand(Verb.FORGET)),
+        ("forget 3, <@UBEN>", None),
+        ("“forget 3”", None),
         ("remember this time: we broke it", None),
         ("what do you remember so far, please?", MemoryCommand(Verb.RECALL)),
         ("Show me what you remember in this channel", MemoryCommand(Verb.RECALL)),
@@ -148,13 +166,13 @@ def test_whatever_says_more_than_one_sentence_is_a_question(said: str, text: str
 
 def test_message_with_files_is_no_command() -> None:
     with_file = replace(question("remember: the attached plan"), files=(File("F1", "plan.pdf"),))
-    assert command_in(with_file, ME.user_id) is None
+    assert command_in(with_file, ME) is None
 
 
 @pytest.mark.parametrize("text", ["remember: we deploy on Tuesdays", "what do you remember?", "forget 3"])
 def test_message_that_quotes_another_is_no_command(text: str) -> None:
     said = replace(question(f"{text}\n\n&gt; on Fridays"), attached_chars=len("&gt; on Fridays"))
-    assert command_in(said, ME.user_id) is None
+    assert command_in(said, ME) is None
 
 
 def test_long_command_is_read_in_linear_time() -> None:

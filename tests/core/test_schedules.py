@@ -32,6 +32,7 @@ from bot.core.schedules import (
     weekly_of,
     written_rule,
 )
+from tests.core.conversations import ME
 
 BERLIN = "Europe/Berlin"
 LORD_HOWE = "Australia/Lord_Howe"
@@ -435,6 +436,8 @@ LISTS = ScheduleCommand()
         ("stop the summary", ScheduleCommand(about=("summary",))),
         ("Cancel my weekday summary here.", ScheduleCommand(about=("weekday", "summary"))),
         ("stop our retro reminders", ScheduleCommand(about=("retro", "reminders"))),
+        *((text, LISTS) for text in ("hi <@UBOT>, whats scheduled here?", "what is scheduled here? \U0001f64f")),
+        ("typist, remove schedule no. 3, merci!", ScheduleCommand(3)),
         *((text, None) for text in ("stop the deploy", "cancel my meeting", "stop the summary of the deploy")),
         *((text, None) for text in ("stop", "stop 3", "delete 3", "stop it", "stop the summary and tell Ada")),
         *(
@@ -449,9 +452,9 @@ LISTS = ScheduleCommand()
 )
 def test_command_is_plain_words_and_nothing_else(text: str, command: ScheduleCommand | None) -> None:
     question = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "U1", f"<@UBOT> {text}")
-    assert command_in(question, "UBOT") == command
-    assert command_in(replace(question, schedule=1), "UBOT") is None
-    assert command_in(replace(question, attached_chars=4), "UBOT") is None
+    assert command_in(question, ME) == command
+    assert command_in(replace(question, schedule=1), ME) is None
+    assert command_in(replace(question, attached_chars=4), ME) is None
 
 
 def schedule(number: int, words: str, cron: str = "0 9 * * 1-5") -> Schedule:
@@ -501,7 +504,7 @@ def test_long_text_is_no_command_in_linear_time() -> None:
     started = time.process_time()
     for text in ("stop the" + " " * 200_000, "stop the a" + "\t" * 200_000 + "b", "stop the " + "a " * 100_000):
         question = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "U1", f"{text}x,")
-        assert command_in(question, "UBOT") is None
+        assert command_in(question, ME) is None
     assert time.process_time() - started < 1
 
 

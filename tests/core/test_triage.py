@@ -17,6 +17,7 @@ from bot.core.triage import (
     Line,
     Participants,
     TriageRules,
+    asks_for_quiet,
     ends_there,
     second_person_since,
     statement,
@@ -114,11 +115,40 @@ def test_mentions_are_found_in_linear_time(mark: str) -> None:
             for text in ("stop", "Stop!", "<@UBOT> please stop", "stop please", "no, stop.", "ok stop, thanks")
         ),
         *((text, False) for text in ("stop?", "stop it there", "don't stop", "> stop", "`stop`", "stop. go", "thanks")),
+        *(
+            (text, True)
+            for text in ("hey <@UBOT>, stop", "@typist stop", "typist, stop", "wait, stop it", "Stop, stop!")
+        ),
+        *((text, True) for text in ("stop \U0001f64f", ":pray: stop", "stop <!EMOJI|:meow_thx:>", "stop…", "stop。")),
+        *((text, True) for text in ("**stop**", "_stop_", "bitte stop", "stop, por favor", "stop, thanks a lot!")),
+        *((text, False) for text in ("hey <@UGRACE>, stop", "stop <@UGRACE>", "“stop”", "- stop", "stop？", "stopp")),
     ],
 )
 def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
     assert (stop_in(message(text, thread_ts="9.0"), ME) is not None) is stops
     assert stop_in(message(text), ME) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        *((text, True) for text in ("stay quiet", "Please be quiet!", "keep quiet in this thread, thanks")),
+        *((text, True) for text in ("hi <@UBOT>, stay quiet", "typist, stay quiet here", "stay quiet \U0001f92b")),
+        *(
+            (text, True)
+            for text in ("stay  quiet now", "be silent from now on", "stay quiet in here", "**Stay quiet**")
+        ),
+        *((text, False) for text in ("did it stay quiet?", "> stay quiet", "`stay quiet`", "stay quiet and tell me")),
+        *(
+            (text, False)
+            for text in ("quiet", "quiet here", "<@UGRACE> stay quiet", "it will stay quiet", "stay quite")
+        ),
+    ],
+)
+def test_quiet_is_asked_for_in_a_thread_and_in_no_other_words(text: str, asks: bool) -> None:
+    assert asks_for_quiet(message(text, thread_ts="9.0"), ME) is asks
+    assert not asks_for_quiet(message(text), ME)
+    assert not asks_for_quiet(message(text, thread_ts="9.0", channel_type="im"), ME)
 
 
 @pytest.mark.parametrize(
