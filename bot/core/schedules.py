@@ -59,6 +59,10 @@ _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
 _RUN = "schedule"
 _TYPED_TIME = re.compile(r"(\d{4}-\S+(?:\s+\d\S*)?)(?:\s+([^\d\s]\S*))?")
+_CLOCK = re.compile(
+    r"(\d{4}-\d\d-\d\d)[,T\s]\s*(?:at\s+)?(\d{1,2})(?::(\d\d))?(?:\s*([ap])\.?m\b\.?)?(?!\d)", re.ASCII | re.I
+)
+"""A day and a time of day as people write them: "2026-12-24 at 9:00 PM"."""
 _WORD = re.compile(r"\w+")
 _MIN_STEM, _MAX_STEM = 3, 5
 """How many of their first characters the forms of a word share."""
@@ -141,9 +145,12 @@ class Rule:
         return texts.rules.days_after(first.date(), [one.date() for one in later]) if later and is_alike else ""
 
     def first_in_words(self, after: float) -> str:
-        """Returns the day of the first due time, such as "Friday, November 27"; "" if the rule in words has it."""
+        """Returns the day of the first due time after a moment, such as "Friday, November 27".
+
+        Returns "" if the rule in words has it.
+        """
         found = self.after(after) if self.at is None else None
-        return "" if found is None else texts.rules.on_day(self._local(found))
+        return "" if found is None else texts.rules.on_day(self._local(found), self._local(after))
 
     def after(self, moment: float) -> float | None:
         """Returns the first due time after a moment; None if there is none. Raises UnusableRule."""
@@ -246,17 +253,27 @@ def _check_cron(cron: str, min_gap_minutes: int) -> None:
     """Raises UnusableRule for fields that can't be used, or that are due too often."""
     if len(cron) > _MAX_CRON_CHARS or len(cron.split()) != _FIELDS:
         raise UnusableRule(texts.schedules.FIVE_FIELDS)
-    try:
-        parsed = CronSim(cron, _ANY_DAY)
-        parsed.explain()
-    except (CronSimError, ValueError, LookupError):
-        raise UnusableRule(texts.schedules.FIVE_FIELDS) from None
+    parsed = _parsed(cron)
+    if parsed is None:
+        *others, month, weekday = cron.split()
+        has_no_such_day = month != "*" and _parsed(" ".join([*others, "*", weekday])) is not None
+        raise UnusableRule(texts.schedules.RULE_NEVER_DUE if has_no_such_day else texts.schedules.FIVE_FIELDS)
     if _counts_on(cron, parsed):
         raise UnusableRule(texts.schedules.STEPS_BEGIN_AGAIN)
     if not (parsed.days >= set(range(1, 32)) or _has_each_weekday(parsed)):
         raise UnusableRule(texts.schedules.DAYS_OR_WEEKDAYS)
     if _gap_minutes(parsed) < min_gap_minutes:
         raise UnusableRule(texts.schedules.rule_too_often(min_gap_minutes))
+
+
+def _parsed(cron: str) -> CronSim | None:
+    """Returns five fields as cronsim reads them; None if it can't."""
+    try:
+        parsed = CronSim(cron, _ANY_DAY)
+        parsed.explain()
+    except (CronSimError, ValueError, LookupError):
+        return None
+    return parsed
 
 
 def _counts_on(cron: str, parsed: CronSim) -> bool:
@@ -317,11 +334,21 @@ def weekly_of(rule: Rule, zone: str, now: float) -> Weekly | None:
 
 def written_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rule:
     """Returns the rule that a person has typed: one time or five fields, and maybe a zone. Raises UnusableRule."""
-    if once := _TYPED_TIME.fullmatch(text):
+    if once := _TYPED_TIME.fullmatch(_CLOCK.sub(_in_24_hours, text, count=1)):
         return rule_of(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
     fields = text.split()
+    if not _FIELDS <= len(fields) <= _FIELDS + 1:
+        raise UnusableRule(texts.schedules.TIME_OR_FIELDS)
     named = fields.pop() if len(fields) == _FIELDS + 1 else zone
     return rule_of(named, now, cron=" ".join(fields), min_gap_minutes=min_gap_minutes)
+
+
+def _in_24_hours(typed: re.Match[str]) -> str:
+    """Returns a day and a time of day in ISO's form."""
+    hour, half = int(typed[2]), (typed[4] or "").casefold()
+    if half and 1 <= hour <= 12:
+        hour = hour % 12 + (12 if half == "p" else 0)
+    return f"{typed[1]} {hour:02}:{typed[3] or '00'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ def test_newest_missed_due_time_is_run_within_an_hour(
         ({"cron": "0 25 * * *"}, 60, texts.schedules.FIVE_FIELDS),
         ({"cron": "0 9 * * MONDAY"}, 60, texts.schedules.FIVE_FIELDS),
         ({"cron": f"{'0,' * 200}0 9 * * *"}, 60, texts.schedules.FIVE_FIELDS),
-        ({"cron": "0 9 30 2 *"}, 60, texts.schedules.FIVE_FIELDS),
+        ({"cron": "0 9 30 2 *"}, 60, texts.schedules.RULE_NEVER_DUE),
         ({"cron": " "}, 60, texts.schedules.RULE_OR_TIME),
         ({"cron": " ", "at": "2026-12-24T09:00"}, 60, None),
         ({"cron": "0 9 * * *", "at": "\t"}, 60, None),
@@ -303,6 +303,12 @@ def test_any_text_is_a_rule_or_is_refused_with_a_sentence(cron: str, once: str, 
         ("0 9 * * 2-5,7", "Tuesdays to Fridays and Sundays at 9:00 AM"),
         ("0 9 1-5,L * *", "the 1st to 5th and last day of each month at 9:00 AM"),
         ("0 9 1-3 * *", "the 1st, 2nd and 3rd of each month at 9:00 AM"),
+        # What some months don't have.
+        ("0 9 31 * *", "the 31st of each month that has one at 9:00 AM"),
+        ("0 9 29 * *", "the 29th of each month that has one at 9:00 AM"),
+        ("0 9 28 * *", "the 28th of each month at 9:00 AM"),
+        ("0 9 * * MON#5", "the fifth Monday of each month that has one at 9:00 AM"),
+        ("0 9 31 1 *", "the 31st of January at 9:00 AM"),
         ("0 9 */2 * *", "every second day of each month from the 1st to the 31st at 9:00 AM"),
         ("0 9 1,8,15,22,29 1 *", "every 7th day of January from the 1st to the 29th at 9:00 AM"),
         ("0 9 * * 3#2,1#2", "the second Monday and second Wednesday of each month at 9:00 AM"),
@@ -341,6 +347,8 @@ def test_zone_in_words(zone: str, name: str) -> None:
         ("0 9 * * *", "2026-11-26T00:00+01:00", "Friday and Saturday"),
         ("0 9 * * 5", "2026-11-26T00:00+01:00", "December 4 and December 11"),
         ("0 9 1 * *", "2026-11-26T00:00+01:00", "January 1 and February 1"),
+        ("0 9 24 12 *", "2026-11-26T00:00+01:00", "December 24, 2027 and December 24, 2028"),
+        ("0 9 29 2 *", "2026-11-26T00:00+01:00", "February 29, 2032 and February 29, 2036"),
         ("0 9,17 * * *", "2026-11-26T00:00+01:00", ""),
         # The clocks skip 02:30 on the second day.
         ("30 2 * * *", "2026-03-28T00:00+01:00", ""),
@@ -350,6 +358,19 @@ def test_days_after_the_first_run(cron: str, after: str, days: str) -> None:
     rule = Rule(BERLIN, cron)
     assert rule.days_after_first(rule.upcoming(at(after))) == days
     assert rule.days_after_first(rule.upcoming(at(after), 1)) == ""
+
+
+@pytest.mark.parametrize(
+    ("cron", "day"),
+    [
+        ("0 9 * * 1", "Monday, November 30"),
+        ("0 9 1 8 *", "Sunday, August 1"),
+        ("0 9 26 11 *", "Friday, November 26, 2027"),
+        ("0 9 29 2 *", "Tuesday, February 29, 2028"),
+    ],
+)
+def test_first_day_has_its_year_if_readers_would_think_of_another(cron: str, day: str) -> None:
+    assert Rule(BERLIN, cron).first_in_words(at("2026-11-26T12:00+01:00")) == day
 
 
 def test_single_time_in_words() -> None:
@@ -390,10 +411,27 @@ def test_rule_as_days_and_a_time_of_its_reader(rule: Rule, zone: str, weekly: We
         ("0 9 * * mon-fri Asia/Kolkata", Rule(KOLKATA, "0 9 * * MON-FRI")),
         ("2026-12-24 09:00", Rule(BERLIN, at=at("2026-12-24T09:00+01:00"))),
         ("2026-12-24T09:00 Asia/Kolkata", Rule(KOLKATA, at=at("2026-12-24T09:00+05:30"))),
+        *(
+            (typed, Rule(BERLIN, at=at("2026-12-24T21:00+01:00")))
+            for typed in (
+                "2026-12-24 9:00 PM",
+                "2026-12-24 at 9 p.m.",
+                "2026-12-24, 21:00",
+                "2026-12-24 9pm Europe/Berlin",
+            )
+        ),
+        ("2026-12-24 9:00", Rule(BERLIN, at=at("2026-12-24T09:00+01:00"))),
+        ("2026-12-24 12:30 am", Rule(BERLIN, at=at("2026-12-24T00:30+01:00"))),
+        ("2026-12-24T9:00+05:30", Rule(BERLIN, at=at("2026-12-24T09:00+05:30"))),
+        ("2026-12-24 13:00 PM", Rule(BERLIN, at=at("2026-12-24T13:00+01:00"))),
+        ("2026-12-24 25:00", texts.schedules.UNREADABLE_TIME),
+        ("2026-02-29 09:00", texts.schedules.UNREADABLE_TIME),
+        ("24.12.2026 09:00", texts.schedules.TIME_OR_FIELDS),
+        ("9:00 every Monday", texts.schedules.TIME_OR_FIELDS),
         ("2026-12-24 09:00 Mars", texts.schedules.UNKNOWN_ZONE),
         ("0 9 1 * * Mars", texts.schedules.UNKNOWN_ZONE),
         ("2026-13-01", texts.schedules.UNREADABLE_TIME),
-        ("every other Tuesday", texts.schedules.FIVE_FIELDS),
+        ("every other Tuesday", texts.schedules.TIME_OR_FIELDS),
         ("0 9 */14 * 2", texts.schedules.STEPS_BEGIN_AGAIN),
     ],
 )

@@ -147,6 +147,15 @@ def test_dollars_have_cents_only_if_there_are_any(amount: float, text: str) -> N
     assert texts.quotas.dollars(amount) == text
 
 
+@pytest.mark.parametrize(
+    ("names", "listed"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
+)
+def test_names_in_a_sentence_have_one_and(names: list[str], listed: str) -> None:
+    assert texts.words.listed(names) == listed
+    assert texts.models.without(names) == (f"answered without {listed}, which this model refuses" if names else "")
+
+
 @pytest.mark.parametrize("status", [texts.statuses.STATUS_THINKING, texts.statuses.STATUS_WRITING])
 def test_status_has_no_comma_which_would_divide_it(status: str) -> None:
     assert "," not in status
@@ -155,6 +164,8 @@ def test_status_has_no_comma_which_would_divide_it(status: str) -> None:
 def test_admins_are_named_where_there_are_any() -> None:
     assert texts.access.naming_admins(texts.access.DENIED_USER, []) == texts.access.DENIED_USER
     assert texts.access.naming_admins(texts.access.DENIED_USER, ["<@U1>", "<@U2>"]).endswith("Ask <@U1> or <@U2>.")
+    three = texts.access.naming_admins(texts.access.DENIED_USER, ["Ada", "Grace", "Alan"])
+    assert three.endswith("Ask Ada, Grace or Alan.")
 
 
 @pytest.mark.parametrize(

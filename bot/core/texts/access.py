@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from bot.core.texts.words import listed
+
 DENIED_USER = "You don't have access to this bot. Ask your Typist admin."
 DENIED_CHANNEL = "I'm not available in this channel. Ask your Typist admin."
 DENIED_GUEST = "Guests don't have access to this bot. Ask your Typist admin."
@@ -42,7 +44,7 @@ def naming_admins(sentence: str, admins: Sequence[str]) -> str:
     """Returns a sentence that names the admins of whom it speaks. `admins`: their names or mentions."""
     if not admins:
         return sentence
-    named = " or ".join(admins)
+    named = listed(admins, "or")
     if sentence.startswith("Only ") and not names_an_admin(sentence):
         return _ADMINS.sub(lambda found: f"{found[0]} ({named})", sentence, count=1)
     return sentence.replace(_YOUR_ADMIN, named)

@@ -34,7 +34,7 @@ def buttons(labels: Sequence[str]) -> str:
     return f"{'Button' if len(labels) == 1 else 'Buttons'}: {', '.join(labels)}."
 
 
-ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it."
+ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it. Please ask again."
 ANSWER_DELETED = "This answer was deleted."
 ANSWER_UNFINISHED = "This answer isn't finished yet. Please try again when it is."
 ANSWER_FINISHED = "This answer has already finished."

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from bot.core.texts.words import listed
+
 FILE_TYPE = "a file type I can't read; PDF, docx, xlsx, pptx, OpenDocument, HTML, text and images work"
 FILE_IMAGE_TYPE = "an image type I can't read; save it as JPEG or PNG"
 FILE_OLD_FORMAT = "an old format of Word or PowerPoint; save it as .docx or .pptx"
@@ -69,9 +71,7 @@ def end_not_read(name: str) -> str:
 
 
 def only_text_read(names: Sequence[str]) -> str:
-    return (
-        f"I read only the text of {' and '.join(names)}, not {'its' if len(names) == 1 else 'their'} images or layout."
-    )
+    return f"I read only the text of {listed(names)}, not {'its' if len(names) == 1 else 'their'} images or layout."
 
 
 def charset_guessed(files: Sequence[tuple[str, str]]) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bot.core.texts.answers import HELP, NOT_SHOWN, STUCK
+from bot.core.texts.words import listed
 from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError
 
 
 def without(features: Iterable[str]) -> str:
     """Names what the model refused; "" if nothing."""
-    named = " and ".join(features)
+    named = listed(list(features))
     return f"answered without {named}, which this model refuses" if named else ""
 
 

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 from cronsim import CronSim
 
+from bot.core.texts.words import listed
+
 _ANY_DAY = datetime(2026, 1, 1)
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -17,6 +19,12 @@ _NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", CronSim.LA
 _LAST_DAYS = {CronSim.LAST: "last day", CronSim.LAST_WEEKDAY: "last weekday"}
 _MAX_LISTED = 4
 """Longer lists of times or days are a shape of their own, or cronsim's."""
+_SAME_YEAR_DAYS = 330
+"""A day that is further ahead has its year."""
+_IN_EACH_MONTH = 28
+"""The last day that each month has."""
+_FIFTH = 5
+"""Not each month has a fifth of each day of the week."""
 _MIN_RANGE = 4
 """As many days or hours in a row are named by the first and the last."""
 _OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")
@@ -40,15 +48,19 @@ def clock_time(hour: int, minute: int) -> str:
     return f"{hour % 12 or 12}:{minute:02} {'AM' if hour < 12 else 'PM'}"
 
 
-def on_day(day: date) -> str:
-    """Returns a day, such as "Friday, November 27"."""
-    return f"{_DAYS[day.weekday()]}, {_MONTHS[day.month - 1]} {day.day}"
+def on_day(day: date, today: date | None = None) -> str:
+    """Returns a day, such as "Friday, November 27"; with its year if a reader of `today` would take it for another."""
+    return f"{_DAYS[day.weekday()]}, {_date(day, today)}"
+
+
+def _date(day: date, today: date | None) -> str:
+    year = f", {day.year}" if today and (day - today).days > _SAME_YEAR_DAYS else ""
+    return f"{_MONTHS[day.month - 1]} {day.day}{year}"
 
 
 def days_after(first: date, days: Sequence[date]) -> str:
     """Returns days that follow a first one, such as "Friday and Monday" or "January 1 and February 1"."""
-    names = (_DAYS[day.weekday()] if (day - first).days < 7 else f"{_MONTHS[day.month - 1]} {day.day}" for day in days)
-    return _joined(list(names))
+    return listed([_DAYS[day.weekday()] if (day - first).days < 7 else _date(day, first) for day in days])
 
 
 def once(when: datetime) -> str:
@@ -74,7 +86,7 @@ def _days(parsed: CronSim) -> str:
     numbered = (day for day in parsed.weekdays if not isinstance(day, int))
     nth = sorted(numbered, key=lambda day: (day[1] < 0, day[1], day[0] or 7))
     has_each_weekday, has_each_day = len(weekdays) == 7, parsed.days >= set(range(1, 32))
-    in_months = "" if len(parsed.months) == 12 else _joined([_MONTHS[month - 1] for month in sorted(parsed.months)])
+    in_months = "" if len(parsed.months) == 12 else listed([_MONTHS[month - 1] for month in sorted(parsed.months)])
     if has_each_weekday and not has_each_day:
         return _of_month(parsed.days, in_months)
     if not has_each_day or (nth and weekdays) or len(nth) > _MAX_LISTED:
@@ -83,7 +95,7 @@ def _days(parsed: CronSim) -> str:
         same_day = len({day for day, _ in nth}) == 1
         which = [_NTH[number] if same_day else f"{_NTH[number]} {day_of_week(day)}" for day, number in nth]
         of = f" {day_of_week(nth[0][0])}" if same_day else ""
-        return f"the {_joined(which)}{of} of {in_months or 'each month'}"
+        return f"the {listed(which)}{of} of {in_months or _each_month([number for _, number in nth] == [_FIFTH])}"
     return _of_week(weekdays) + (f" in {in_months}" if in_months else "")
 
 
@@ -97,25 +109,29 @@ def _of_week(weekdays: set[int]) -> str:
     longest = max(_runs(list(names)), key=len)
     in_range = {(day - 1) % 7 for day in longest} if len(longest) >= _MIN_RANGE else set()
     others = [names[day] for day in in_order if day - 1 not in in_range]
-    return _joined([*([f"{names[longest[0]]} to {names[longest[-1]]}"] if in_range else []), *others])
+    return listed([*([f"{names[longest[0]]} to {names[longest[-1]]}"] if in_range else []), *others])
 
 
 def _of_month(days: set[int], in_months: str) -> str:
-    of = f"of {in_months or 'each month'}"
+    of = f"of {in_months or _each_month(len(days) == 1 and max(days) > _IN_EACH_MONTH)}"
     # The last day is a negative number, and comes last.
     dates, last = sorted(day for day in days if day > 0), [_LAST_DAYS[day] for day in sorted(days) if day < 0]
     if not last and len(dates) > _MAX_LISTED and (step := _step(dates)) > 1:
         which = _NTH.get(step) or _ordinal(step)
         return f"every {which} day {of} from the {_ordinal(dates[0])} to the {_ordinal(dates[-1])}"
     parts = [part for run in _runs(dates) for part in _listed([_ordinal(day) for day in run])] + last
-    return f"the {_joined(parts)} {of}" if len(parts) <= _MAX_LISTED else ""
+    return f"the {listed(parts)} {of}" if len(parts) <= _MAX_LISTED else ""
+
+
+def _each_month(some_have_none: bool) -> str:
+    return "each month that has one" if some_have_none else "each month"
 
 
 def _times(parsed: CronSim) -> str:
     """Returns the times of a rule's days, "" if there is no short form."""
     hours, minutes = sorted(parsed.hours), sorted(parsed.minutes)
     if len(hours) * len(minutes) <= _MAX_LISTED:
-        return f"at {_joined([clock_time(hour, minute) for hour in hours for minute in minutes])}"
+        return f"at {listed([clock_time(hour, minute) for hour in hours for minute in minutes])}"
     if len(hours) == 24:
         return _of_hour(minutes)
     if len(minutes) > 1:
@@ -137,7 +153,7 @@ def _at_hours(hours: Sequence[int], minute: int) -> str:
     others = [time for run in runs if len(run) < _MIN_RANGE for time in run]
     if not spans or len(spans) + len(others) > _MAX_LISTED:
         return ""
-    return f"every hour {_joined(spans)}" + (f", and at {_joined(others)}" if others else "")
+    return f"every hour {listed(spans)}" + (f", and at {listed(others)}" if others else "")
 
 
 def _within_hours(hours: Sequence[int], minutes: Sequence[int]) -> str:
@@ -158,7 +174,7 @@ def _of_hour(minutes: Sequence[int]) -> str:
     if len(minutes) > _MAX_LISTED:
         return ""
     unit = "minute" if minutes == [1] else "minutes"
-    return f"every hour, {_joined([str(minute) for minute in minutes])} {unit} past"
+    return f"every hour, {listed([str(minute) for minute in minutes])} {unit} past"
 
 
 def _step(numbers: Sequence[int]) -> int:
@@ -186,7 +202,3 @@ def _listed(run: Sequence[str]) -> list[str]:
 def _ordinal(day: int) -> str:
     ending = "th" if 10 <= day <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"{day}{ending}"
-
-
-def _joined(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

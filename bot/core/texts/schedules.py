@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.core.texts import rules
-from bot.core.texts.words import sentence_case
+from bot.core.texts.words import listed, sentence_case
 
 SCHEDULES = "Schedules"
 CREATE = "Create"
@@ -111,14 +111,14 @@ def sign_in_first(servers: str, person: str) -> str:
 
 
 def channel_is_full(most: int) -> str:
-    return f"This conversation has {most} schedules, which is the most. One must be stopped first, in their list."
+    return f"This conversation has {most} schedules, which is the most. Stop one first, in the list of schedules."
 
 
 def member_has_most(most: int) -> str:
     """Says that one person has as many of a channel's schedules as members may."""
     return (
-        f"{most} of this channel's schedules are yours, which is the most for one person. Stop one first, in their "
-        "list, or ask a Typist admin to create this one."
+        f"{most} of this channel's schedules are yours, which is the most for one person. Stop one first, in the "
+        "list of schedules, or ask a Typist admin to create this one."
     )
 
 
@@ -209,7 +209,7 @@ def schedule_paused(why: str, person: str, place: str) -> str:
 
 def signed_out(servers: Sequence[str]) -> str:
     """Tells the creator of a schedule why it is paused, in the middle of a sentence."""
-    return f"your sign-in to {' and '.join(servers)} has ended. Sign in, and I resume it"
+    return f"your sign-in to {listed(servers)} has ended. Sign in, and I resume it"
 
 
 def resumed(number: int, rule: str, next_time: str) -> str:
@@ -264,6 +264,7 @@ def more_schedules(number: int) -> str:
 
 
 RULE_OR_TIME = "Give either a rule or one time."
+TIME_OR_FIELDS = "Write one time, such as 2026-12-24 09:00, or five fields of cron, such as 0 9 * * MON-FRI."
 FIVE_FIELDS = (
     "Write the rule as five fields of cron, such as 0 9 * * MON-FRI. Ranges count up, so write FRI,SAT,SUN and "
     "0 22-23,0-5 * * *. A rule can say the last weekday of a month (0 9 LW * *), but not the first."
@@ -278,7 +279,7 @@ DAYS_OR_WEEKDAYS = (
 )
 RULE_NEVER_DUE = "This rule never comes due. Check its day and month."
 UNKNOWN_ZONE = "I don't know this time zone. Write it like Europe/Berlin."
-UNREADABLE_TIME = "Write the time like 2026-12-24T09:00."
+UNREADABLE_TIME = "I can't read this time. Check that its day exists, and write it like 2026-12-24T09:00."
 TIME_HAS_PASSED = "This time has passed. Choose a later one."
 TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
 SCHEDULED_TASK = "My scheduled task:"

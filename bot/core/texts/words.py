@@ -1,5 +1,6 @@
 """Parts of sentences that several features share: numbers, times, lists."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _QUERY_CHARS = 80
@@ -27,6 +28,11 @@ def ts_in_utc(ts: str) -> str:
 
 def count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}" if number else ""
+
+
+def listed(parts: Sequence[str], conjunction: str = "and") -> str:
+    """Returns names as a list in a sentence, such as "a, b and c"; "" if there are none."""
+    return f" {conjunction} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 def sentence_case(text: str) -> str:
