@@ -226,6 +226,12 @@ TOOLS: Mapping[bool, ToolDefinition] = {
 """The tool with which a model proposes a memory, by whether it is for a direct message."""
 
 
+def says_the_same(text: str, other: str) -> bool:
+    """Whether two memories differ only in capitals, spaces and the mark at their end."""
+    one, another = (" ".join(each.casefold().split()).rstrip(" .!") for each in (text, other))
+    return one == another
+
+
 def shown_chars(text: str) -> int:
     """Returns how long a memory's text is for its readers."""
     return len(with_names(text, {}))

@@ -143,11 +143,11 @@ async def test_changed_and_edited_texts_need_room_and_shorter_ones_always_have_i
 async def test_text_that_a_place_has_is_renewed(timed: Stores, clock: ManualClock) -> None:
     await said(timed, 1, "Tea", is_private=True)
     clock.now_s += MEMORIES_KEPT_S - 1
-    assert await said(timed, 2, "Tea", by="U2") == Remembered(Kept.KNOWN, 1)
+    assert await said(timed, 2, " tea.", by="U2") == Remembered(Kept.KNOWN, 1)
     clock.now_s += 2
     await timed.erasure.expire(0)
     [memory] = await timed.memories.of(("T1", "C1"))
-    assert (memory.user_id, memory.is_private) == ("U1", False)
+    assert (memory.text, memory.user_id, memory.is_private) == ("Tea", "U1", False)
 
 
 async def test_full_place_takes_nothing_and_names_its_oldest(store: Stores) -> None:

@@ -19,6 +19,7 @@ from bot.core.memory import (
     command_in,
     has_room,
     ids_in,
+    says_the_same,
     sent,
 )
 from bot.core.prompt import Marks
@@ -162,6 +163,19 @@ def test_one_sentence_that_asks_nothing_is_remembered(said: str, text: str) -> N
 @pytest.mark.parametrize("text", MORE)
 def test_whatever_says_more_than_one_sentence_is_a_question(said: str, text: str) -> None:
     assert command(f"{said}{text}") is None
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        ("we deploy  on tuesdays", True),
+        ("We deploy on Tuesdays!", True),
+        ("We deploy on Tuesdays?", False),
+        ("", False),
+    ],
+)
+def test_memories_that_differ_only_in_form_say_the_same(other: str, is_same: bool) -> None:
+    assert says_the_same(DEPLOY.text, other) is is_same
 
 
 def test_message_with_files_is_no_command() -> None:
