@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.core.closings import QUESTION_MARKS, Closing, closing_in
+from bot.core.closings import QUESTION_MARKS, Closing, closing_in, is_courtesy
 from bot.core.conversation import (
     ANSWERED_SUBTYPES,
     SLACKS_OWN,
@@ -120,7 +120,7 @@ class IgnoreReason(StrEnum):
     OTHER_BOT = "another bot's, not addressed to us"
     OTHER_ADDRESSEE = "addressed to somebody else"
     NOT_ADDRESSED = "not addressed to us"
-    NO_WORDS = "a post without words"
+    NO_WORDS = "a post without words, or with nothing but courtesy"
     OTHER_THREAD = "a thread without us"
     QUIET = "asked to stay quiet"
     NO_MENTION = "no mention"
@@ -169,7 +169,8 @@ def reason_to_ignore(  # noqa: PLR0911
     if message.thread_ts is None:
         if not rules.new_posts:
             return IgnoreReason.NOT_ADDRESSED
-        return None if message.text.strip() else IgnoreReason.NO_WORDS
+        has_words = message.text.strip() and (_has_more(message) or not is_courtesy(message.text, me.name))
+        return None if has_words else IgnoreReason.NO_WORDS
     if not participants.takes_part and message.parent_user_id != me.user_id:
         return IgnoreReason.OTHER_THREAD
     if participants.quiet:
@@ -245,9 +246,14 @@ LAST_CHARS = 300
 
 def closing_of(message: Message, me: Identity) -> Closing | None:
     """Returns what a message says that needs no answer, by its words alone; None if it may need one."""
-    if message.files or message.attached_chars:
+    if _has_more(message):
         return None
     return closing_in(without_address(message.whole, me.user_id), me.name)
+
+
+def _has_more(message: Message) -> bool:
+    """Whether a message brings more than its writer's words."""
+    return bool(message.files or message.attached_chars)
 
 
 def ends_there(closing: Closing, last_words: str) -> bool:

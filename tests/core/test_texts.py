@@ -147,6 +147,17 @@ def test_dollars_have_cents_only_if_there_are_any(amount: float, text: str) -> N
     assert texts.quotas.dollars(amount) == text
 
 
+@pytest.mark.parametrize(("number", "words"), [(0, ""), (1, "1 call"), (2, "2 calls"), (1_234, "1,234 calls")])
+def test_count_fits_its_noun(number: int, words: str) -> None:
+    assert texts.words.count(number, "call", "calls") == words
+
+
+@pytest.mark.parametrize(("most", "words"), [(1, "1 token"), (100_000, "100,000 tokens")])
+def test_schedules_limit_fits_its_noun(most: int, words: str) -> None:
+    assert words + "," in texts.schedules.at_most_tokens(most, 300_000)
+    assert words + " " in texts.schedules.schedule_used_up(most, in_day=False)
+
+
 @pytest.mark.parametrize(
     ("names", "listed"),
     [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.core.texts import rules
+from bot.core.texts.quotas import tokens
 from bot.core.texts.words import listed, sentence_case
 
 SCHEDULES = "Schedules"
@@ -92,7 +93,7 @@ ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
 
 def at_most_tokens(a_run: int, a_day: int) -> str:
     """Says how many tokens a schedule may use before it is paused."""
-    return f"It's paused once a run has used {a_run:,} tokens, or all runs of a day {a_day:,}."
+    return f"It's paused once a run has used {tokens(a_run)}, or all runs of a day {a_day:,}."
 
 
 def uses_account(servers: Sequence[str]) -> str:
@@ -286,10 +287,10 @@ SCHEDULED_TASK = "My scheduled task:"
 """Stands before a task's words as the prompt has them: a model wrote the words, and their asker only this."""
 
 
-def schedule_used_up(tokens: int, *, in_day: bool) -> str:
+def schedule_used_up(most: int, *, in_day: bool) -> str:
     """Says that a run has used up its schedule's own tokens."""
-    what = "all its runs of a day" if in_day else "a run"
-    return f"This schedule has used up the {tokens:,} tokens that {what} may use, so I paused it."
+    what = "all runs of a day" if in_day else "a run"
+    return f"This schedule has used up its limit of {tokens(most)} for {what}, so I paused it."
 
 
 def rule_too_often(minutes: int) -> str:

@@ -27,7 +27,7 @@ def ts_in_utc(ts: str) -> str:
 
 
 def count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}" if number else ""
+    return f"{number:,} {one if number == 1 else many}" if number else ""
 
 
 def listed(parts: Sequence[str], conjunction: str = "and") -> str:
