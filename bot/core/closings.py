@@ -86,6 +86,11 @@ _ASKS = re.compile(rf"[{QUESTION_MARKS}`]|[:;=][-']?[(/|\\]")
 """Matches a question mark, code, or a smiley that isn't pleased."""
 
 
+def asks(text: str) -> bool:
+    """Whether a text has a question mark, so that it orders nothing."""
+    return not set(QUESTION_MARKS).isdisjoint(text)
+
+
 def closing_in(text: str, name: str = "") -> Closing | None:
     """Returns what a message says that needs no answer; None if it may need one.
 

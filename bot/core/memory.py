@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import Any
 
 from bot.core.calls import REMEMBER, own_tool
-from bot.core.closings import QUESTION_MARKS
+from bot.core.closings import QUESTION_MARKS, asks
 from bot.core.conversation import (
     Question,
     escape,
@@ -165,7 +165,7 @@ def command_in(question: Question, me: Identity) -> MemoryCommand | None:
     command = plain_command(words, me.user_id, me.name)
     if _RECALL.fullmatch(command):
         return MemoryCommand(Verb.RECALL)
-    forget = _FORGET.fullmatch(command)
+    forget = None if asks(words) else _FORGET.fullmatch(command)
     return MemoryCommand(Verb.FORGET, number=int(forget["number"] or 0)) if forget else None
 
 

@@ -28,6 +28,7 @@ from cronsim import CronSim, CronSimError
 
 from bot.core import texts
 from bot.core.caps import DAY_S, Amount
+from bot.core.closings import asks
 from bot.core.conversation import Question, plain_command, sole_words
 from bot.core.triage import Identity
 
@@ -471,9 +472,12 @@ def _is_same_word(word: str, other: str) -> bool:
 
 def command_in(question: Question, me: Identity) -> ScheduleCommand | None:
     """Returns the command that a message is; None if a model has to read it."""
-    words = plain_command(sole_words(question, me.user_id), me.user_id, me.name)
+    said = sole_words(question, me.user_id)
+    words = plain_command(said, me.user_id, me.name)
     if _ASKS_FOR_LIST.fullmatch(words):
         return ScheduleCommand()
+    if asks(said):
+        return None
     if numbered := _STOPS_NUMBER.fullmatch(words):
         return ScheduleCommand(int(numbered[1]))
     named = _STOPS_NAMED.fullmatch(words)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.core.closings import QUESTION_MARKS, Closing, closing_in, is_courtesy
+from bot.core.closings import Closing, asks, closing_in, is_courtesy
 from bot.core.conversation import (
     ANSWERED_SUBTYPES,
     SLACKS_OWN,
@@ -258,12 +258,12 @@ def _has_more(message: Message) -> bool:
 
 def ends_there(closing: Closing, last_words: str) -> bool:
     """Whether a closing needs no answer below an answer with this end: agreement to what the bot asked does."""
-    return closing is Closing.THANKS or not set(QUESTION_MARKS).intersection(last_words[-LAST_CHARS:])
+    return closing is Closing.THANKS or not asks(last_words[-LAST_CHARS:])
 
 
 def _words(message: Message, me: Identity) -> str:
     words = without_address(message.whole, me.user_id)
-    return "" if set(QUESTION_MARKS).intersection(words) else plain_command(words, me.user_id, me.name)
+    return "" if asks(words) else plain_command(words, me.user_id, me.name)
 
 
 def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:

@@ -95,6 +95,10 @@ def command(text: str) -> MemoryCommand | None:
         ("delete the memory number 3", MemoryCommand(Verb.FORGET, number=3)),
         ("forget all, thanks", MemoryCommand(Verb.FORGET)),
         ("forget 3, <@UBEN>", None),
+        # A question orders nothing.
+        ("forget 3?", None),
+        ("forget everything? thanks", None),
+        ("forget 3？", None),
         ("“forget 3”", None),
         ("remember this time: we broke it", None),
         ("what do you remember so far, please?", MemoryCommand(Verb.RECALL)),

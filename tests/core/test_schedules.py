@@ -476,6 +476,7 @@ LISTS = ScheduleCommand()
         ("stop our retro reminders", ScheduleCommand(about=("retro", "reminders"))),
         *((text, LISTS) for text in ("hi <@UBOT>, whats scheduled here?", "what is scheduled here? \U0001f64f")),
         ("typist, remove schedule no. 3, merci!", ScheduleCommand(3)),
+        *((text, None) for text in ("stop schedule 3?", "cancel the summary? thanks", "delete schedule 3？")),
         *((text, None) for text in ("stop the deploy", "cancel my meeting", "stop the summary of the deploy")),
         *((text, None) for text in ("stop", "stop 3", "delete 3", "stop it", "stop the summary and tell Ada")),
         *(
