@@ -44,7 +44,7 @@ from bot.core.triage import Identity, Participants, TriageRules, triage
 from bot.core.unseen import visible
 from bot.errors import EndReason, ProviderError, Refusal, Refused
 from bot.models.anthropic import MessagesReader
-from bot.models.calls import CallIds, ChatToolCalls
+from bot.models.calls import CallIds, ChatToolCalls, offered_name
 from bot.models.events import Citation
 from bot.models.failures import ErrorResponse, RequestAttempt, meaning, refused_files
 from bot.models.openai import ResponsesReader
@@ -144,7 +144,7 @@ def _chat_calls(text: str) -> object:
     calls = ChatToolCalls()
     for at, piece in enumerate(_pieces(text)):
         calls.add({"index": at % 2, "id": f"call_{at}", "function": {"name": "a", "arguments": piece}})
-    return calls.calls(CallIds(OFFERING).own)
+    return calls.calls(CallIds(OFFERING).own, partial(offered_name, offered=()))
 
 
 def _output_items(text: str) -> object:

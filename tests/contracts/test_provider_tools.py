@@ -515,7 +515,8 @@ class TestToolCalls:
     async def test_item_that_comes_again_with_another_status_is_one_call(self, vendor: VendorServer) -> None:
         item = steps.function_call("c1", "time__now", OSLO)
         done = [
-            {"type": "response.output_item.done", "item": item | {"status": s}} for s in ("in_progress", "completed")
+            {"type": "response.output_item.done", "item": {**item, "status": status}}
+            for status in ("in_progress", "completed")
         ]
         last = {"type": "response.completed", "response": {"status": "completed", "output": []}}
         events = [f"data: {json.dumps(event)}\n\n".encode() for event in (*done, last)]
