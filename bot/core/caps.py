@@ -23,7 +23,6 @@ MAX_LIMIT = 1e12
 MARKS = (80, 100)
 """The percentages of a cap that Typist admins are told of. From the first one on, Typist warns the person, too."""
 
-_GROUPING = re.compile(r"(?<=\d)[,'’ \u00a0\u202f](?=\d{3}(?!\d))")
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
 _FORM = "must list caps such as user/day=200000tokens or channel/month=20usd (user, channel or workspace; day or month)"
 _EPOCH = date(1970, 1, 1)
@@ -367,14 +366,8 @@ def shown_number(limit: float) -> str:
     return f"{limit:.0f}" if limit == int(limit) else str(limit)
 
 
-def plain_number(text: str) -> str:
-    """Returns a typed number without what groups its digits, and without a dollar sign: "1000" for "$1,000"."""
-    return _GROUPING.sub("", text.strip().strip("$").strip())
-
-
 def _number(field: CapField, text: str) -> float | None:
     """Returns the number that a field holds, None if it is none or outside of the limits."""
-    text = plain_number(text)
     try:
         number = float(text) if field.in_dollars else int(text)
     except ValueError:

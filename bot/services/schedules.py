@@ -20,7 +20,6 @@ from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.actions import ActionResponse
-from bot.core.caps import plain_number
 from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.core.job import Job
 from bot.core.schedules import (
@@ -256,7 +255,7 @@ class Schedules:
         problems: dict[str, str],
     ) -> int:
         """Returns the limit of tokens that a person wants; adds a sentence for a bad one. Only admins widen it."""
-        text, most = plain_number(submitted.entered.get(field, str(now))), max(now, default)
+        text, most = submitted.entered.get(field, str(now)), max(now, default)
         if not _TOKENS.fullmatch(text):
             problems[field] = texts.schedules.TOKENS_NOT_A_NUMBER
         elif int(text) > most and user_id not in self.access_control.admins:

@@ -348,7 +348,7 @@ class TestBedrocksStream:
         assert name in received.error.detail
 
     async def test_stream_without_its_end_is_cut(self, vendor: VendorServer, tokens: TokenServices) -> None:
-        received = await asked(BEDROCK, vendor, aws_stream(speech.messages(WORDS)[:-1]))
+        received = await asked(BEDROCK, vendor, aws_stream(speech.messages(WORDS)[:-2]))
         assert (received.text, received.failure) == (TEXT, EndReason.CUT)
 
     async def test_message_may_be_split_anywhere(self, vendor: VendorServer, tokens: TokenServices) -> None:

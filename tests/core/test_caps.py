@@ -245,11 +245,6 @@ UNPRICED = ("own/model",)
         (CapField.DOLLARS_A_MONTH, "20", 20.0),
         (CapField.DOLLARS_A_DAY, "0.5", 0.5),
         (CapField.DOLLARS_A_DAY, "", None),
-        # As limits are shown, and as people write them.
-        (CapField.TOKENS_A_DAY, "1,234,567", 1_234_567.0),
-        (CapField.TOKENS_A_DAY, " 200 000 ", 200_000.0),
-        (CapField.DOLLARS_A_MONTH, "$1,000.50", 1_000.5),
-        (CapField.DOLLARS_A_MONTH, "20 $", 20.0),
     ],
 )
 def test_number_becomes_a_limit_and_an_empty_field_leaves_it_to_the_default(
@@ -259,7 +254,7 @@ def test_number_becomes_a_limit_and_an_empty_field_leaves_it_to_the_default(
     assert limits_of(((field, text),)) == {field: limit}
 
 
-@pytest.mark.parametrize("text", ["x", "0", "-5", "nan", "inf", "1e400", "9" * 400, "1,00", "1,0000", "€5", "1.5e99"])
+@pytest.mark.parametrize("text", ["x", "0", "-5", "nan", "inf", "1e400", "9" * 400, "1,000", "1.5e99"])
 @pytest.mark.parametrize("field", CapField)
 def test_anything_else_is_an_error_at_its_field(field: CapField, text: str) -> None:
     assert cap_problems(((field, text),), ()) == {field: texts.quotas.quota_not_a_number(field.in_dollars)}

@@ -58,7 +58,7 @@ async def test_apps_message_in_the_thread_is_read_under_its_name(stage: Stage) -
     await stage.sandbox.post("ci", "general", Content("Build 7: red", blocks, attachments), root)
     await stage.sandbox.say("ada", "general", "@typist what broke?", root)
     assert await asked(stage, "general", root) == (
-        "ci: see below\n\nci: [Build 7](https://ci.example/7) is **red**\n\n> Log\n> 1 < 2\n\nAda: what broke?"
+        "ci: see below\n\nci: [Build 7](https://ci.example/7) is **red**\n\nLog\n1 < 2\n\nAda: what broke?"
     )
 
 
