@@ -87,7 +87,7 @@ def exit_on_sigterm() -> None:
 
 
 async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:
-    """Runs the bot until it ends. SIGTERM or Ctrl-C drains it; a second signal doesn't wait for live answers."""
+    """Runs the bot until it ends. An ending signal drains it; a second one doesn't wait for live answers."""
     from bot.app import Shutdown
 
     shutdown = Shutdown()
@@ -99,14 +99,20 @@ async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: 
         shutdown.requested.set()
         _exit_after(END_WITHIN_S if at_once else drain_s + END_WITHIN_S)
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    loop, ending = asyncio.get_running_loop(), _ending_signals()
+    for number in ending:
         loop.add_signal_handler(number, on_signal)
     await run(shutdown)
     # The work is done, so a late signal must not turn success into failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)
+
+
+def _ending_signals() -> tuple[signal.Signals, ...]:
+    """Returns the signals that end the bot: SIGHUP comes when its terminal closes, unless `nohup` keeps that away."""
+    is_kept_away = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT) if is_kept_away else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def _exit_after(delay_s: float) -> None:
@@ -117,9 +123,12 @@ def _exit_after(delay_s: float) -> None:
 
     def exit_now() -> None:
         late = logs.line("shutdown took too long; exiting. The next start resumes unfinished answers.")
-        sys.stderr.write(f"{late}\n")
-        sys.stderr.flush()
-        os._exit(EXIT_FAILED)
+        try:
+            sys.stderr.write(f"{late}\n")
+            sys.stderr.flush()
+        finally:
+            # The terminal may be closed.
+            os._exit(EXIT_FAILED)
 
     timer = threading.Timer(delay_s, exit_now)
     timer.daemon = True
