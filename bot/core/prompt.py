@@ -31,8 +31,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
 
-import regex
-
 from bot.core.channel_settings import Length
 from bot.core.conversation import (
     ANSWERED_SUBTYPES,
@@ -50,7 +48,7 @@ from bot.core.conversation import (
 from bot.core.job import Job
 from bot.core.schedules import Run, zone_of
 from bot.core.triage import Identity
-from bot.core.unseen import visible
+from bot.core.unseen import visible, without_unseen_words
 from bot.errors import NothingAsked
 from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Media, Origins, Prompt, Turn, folded, of_answer
 from slack_markdown import lookalikes
@@ -104,7 +102,7 @@ class Marks:
 
     def without(self, text: str) -> str:
         """Returns a text without words that people can't see, and without the code, also if lookalikes write it."""
-        text = _UNSEEN_WORDS.sub("\N{REPLACEMENT CHARACTER}", text)
+        text = without_unseen_words(text)
         latin = lookalikes.table_of(text)
         if self.code not in text.translate(latin).lower():
             return text
@@ -207,11 +205,6 @@ PAUSE = timedelta(hours=1)
 ASKED_LATELY_S = 3_600.0
 """An answer that begins within this time after its question reads the time of the question."""
 _JOINERS = "\u200d\ufe0e\ufe0f"
-_UNSEEN_WORDS = regex.compile(r"(?:[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]|(?<!\p{Han})[\U000e0100-\U000e01ef])+")
-"""Tags, and variation selectors that select nothing. Models read them as letters: an asker may paste what others hid.
-
-Other characters that don't show stay, since people ask about them.
-"""
 _MAX_COMBINING = 30
 """How many marks a character may have in a text of any language: https://unicode.org/reports/tr15/ (Stream-Safe)"""
 

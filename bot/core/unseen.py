@@ -12,11 +12,21 @@ _UNSEEN = regex.compile(
     r"[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\U00013441\U00013442\U00016fe4\U0001d159]--[\x20\n]]", regex.V1
 )
 """All that a person can't see, or can't tell from a space: also the blanks of Braille, hieroglyphs and music."""
+_WORDS = regex.compile(r"(?:[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]|(?<!\p{Han})[\U000e0100-\U000e01ef])+")
+"""Tags, and variation selectors that select nothing. Models read them as letters: an asker may paste what others hid.
+
+Other characters that don't show stay, since people ask about them.
+"""
 
 
 def visible(text: str) -> str:
     """Returns the text with each run of hidden characters replaced by U+FFFD, and lines that end in a newline."""
     return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def without_unseen_words(text: str) -> str:
+    """Returns a text in which words that only a model sees are replaced."""
+    return _WORDS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def escaped(text: str) -> str:
