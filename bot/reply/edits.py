@@ -131,8 +131,8 @@ class Edits:
             self._refusals += CONFLICT_WEIGHT
             return AfterRefusal.STOP
         if reason.is_gone:
-            # Slack has been seen to miss what is there, above all in outages.
-            is_known, self._is_missed = self._is_missed, True
+            # Slack has been seen to miss what is there, above all in outages. So an edit has to fail twice.
+            is_known, self._is_missed = self._is_missed or not is_edit, True
             return AfterRefusal.GONE if is_known else None
         if is_edit and reason in UNEDITABLE:
             return self._replace()

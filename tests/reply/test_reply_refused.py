@@ -175,9 +175,8 @@ def test_message_in_a_channel_that_is_closed_gets_its_end_from_the_outbox(
     call = reply.next_call()
     assert isinstance(call, Update if page_ts else Post)
     refused(reply, call, reason)
-    again = reply.next_call()
-    assert isinstance(again, type(call))
-    refused(reply, again, reason)
+    if page_ts:
+        refused(reply, call, reason)
     assert (reply.gone, reply.next_call(), reply.for_outbox) == (True, None, for_outbox)
 
 
