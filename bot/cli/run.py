@@ -99,7 +99,7 @@ async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: 
         shutdown.requested.set()
         _exit_after(END_WITHIN_S if at_once else drain_s + END_WITHIN_S)
 
-    loop, ending = asyncio.get_running_loop(), _ending_signals()
+    loop, ending = asyncio.get_running_loop(), ending_signals()
     for number in ending:
         loop.add_signal_handler(number, on_signal)
     await run(shutdown)
@@ -109,7 +109,7 @@ async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: 
         signal.signal(number, signal.SIG_IGN)
 
 
-def _ending_signals() -> tuple[signal.Signals, ...]:
+def ending_signals() -> tuple[signal.Signals, ...]:
     """Returns the signals that end the bot: SIGHUP comes when its terminal closes, unless `nohup` keeps that away."""
     is_kept_away = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return (signal.SIGTERM, signal.SIGINT) if is_kept_away else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -240,10 +240,7 @@ async def test_start_without_any_response_ends_at_once_on_sigterm(tmp_path: Path
     assert b"Unclosed" not in err
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "its terminal closes"])
-async def test_draining_process_is_alive_but_not_ready(
-    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, ending: signal.Signals
-) -> None:
+async def test_draining_process_is_alive_but_not_ready(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
     port = own_port()
     stage = Stage(sandbox, vendor)
     vendor.script(grows("word " * 60, gates={100: asyncio.Event().wait}))
@@ -253,7 +250,7 @@ async def test_draining_process_is_alive_but_not_ready(
         assert (await _health(port))[0] == 200
         asked = await stage.mention()
         await reply(stage, asked, "word")
-        process.send_signal(ending)
+        process.send_signal(signal.SIGTERM)
         await wait_for_line(process.stderr, "stopping: live=1")
         status, health = await _health(port)
         assert (status, health["live"], health["problem"]) == (503, 1, "Typist is shutting down.")
