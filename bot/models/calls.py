@@ -208,7 +208,10 @@ class ChatToolCalls:
         return len(self._calls)
 
     def calls(self, own_id: Callable[[str], str], tool_name: Callable[[str], str]) -> list[ToolCall]:
-        """Returns the calls in their order. `own_id` makes the server's ids unique; `tool_name` finds what is meant."""
+        """Returns the calls in their order.
+
+        `own_id` returns a unique id for a server's, `tool_name` the offered tool's name for the one that it wrote.
+        """
         return [
             tool_call(
                 index,
