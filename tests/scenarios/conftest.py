@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import app
 from bot.clock import Clock, SystemClock
 from bot.core import texts
+from bot.core.caps import DAY_S
 from bot.models.setup import VendorSettings
 from bot.pacing.carriers import CarrierName
 from bot.services import reply_actions
@@ -57,6 +59,8 @@ GROWING = (
 )
 ACTIVITY = re.compile(f"^(?:{texts.answers.running('.+')}|{texts.answers.searching('').removesuffix('…')}.*…)$", re.M)
 """The line of a tool or a search that is under way."""
+WITHIN_A_DAY_S = 20.0
+"""How long before the next day, UTC, no scenario begins that would fail if the day ended meanwhile."""
 
 
 def manifest(name: str = "manifest.json") -> Any:
@@ -229,6 +233,13 @@ async def running(settings: Settings, clock: Clock | None = None, **options: Any
     finally:
         shutdown.requested.set()
         await task
+
+
+@pytest.fixture
+def one_day() -> None:
+    """Lets a scenario begin only where its day, UTC, lasts for long enough: quotas begin anew with the next one."""
+    if (left_s := DAY_S - time.time() % DAY_S) < WITHIN_A_DAY_S:
+        time.sleep(left_s)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])

@@ -12,7 +12,7 @@ from tests.scenarios.surfaces import ephemerals
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.skips_waits, pytest.mark.usefixtures("one_day")]
 
 WORDS = "word " * 100
 USED_TOKENS = speech.INPUT_TOKENS + len(speech.tokens(WORDS))

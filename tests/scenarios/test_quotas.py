@@ -25,7 +25,11 @@ GENERAL = CapOwner(Scope.CHANNEL, "C0GENERAL")
 ALAN = CapOwner(Scope.USER, "U0ALAN")
 WORKSPACE = CapOwner(Scope.WORKSPACE, TEAM_ID)
 MODEL = "openai/gpt-6.1-sol"
-pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, models=(MODEL,), admins=frozenset({"U0GRACE"}))]
+pytestmark = [
+    pytest.mark.skips_waits,
+    pytest.mark.usefixtures("one_day"),
+    pytest.mark.bot(on_disk=True, models=(MODEL,), admins=frozenset({"U0GRACE"})),
+]
 WORDS = "word " * 100
 USED_TOKENS = speech.INPUT_TOKENS + len(speech.tokens(WORDS))
 """Tokens that one answer uses, as the vendor reports it."""
