@@ -137,7 +137,8 @@ def _due(now: float) -> sa.Select[tuple[int]]:
     """Selects the entries that are due, of jobs whose reply nobody is editing.
 
     An entry about approvals is due only while the job waits for them, CLEAR_ASK while it doesn't, and an entry that
-    isn't about the reply at any time. All others are due once the job has ended.
+    isn't about the reply at any time. All others are due once the job has ended. Those of a kind that only a newer
+    version of Typist knows are left to it.
     """
     of_entry = jobs.c.id == outbox_entries.c.job_id
     is_about_approvals = outbox_entries.c.kind.in_(ABOUT_APPROVALS)
@@ -150,7 +151,8 @@ def _due(now: float) -> sa.Select[tuple[int]]:
     )
     longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=BACKOFF.max_s)
     is_due = has_come(outbox_entries.c.due_at, now, longest_s)
-    free = is_due, in_state, ~outbox.is_reply_being_edited(now, outbox_entries.c.job_id)
+    is_known = outbox_entries.c.kind.in_([kind.value for kind in OutboxKind])
+    free = is_known, is_due, in_state, ~outbox.is_reply_being_edited(now, outbox_entries.c.job_id)
     return sa.select(outbox_entries.c.id).where(*free).order_by(outbox_entries.c.due_at)
 
 

@@ -314,6 +314,15 @@ async def test_wish_is_an_outbox_entry_for_the_person_who_has_it(store: Stores) 
     assert (entry.kind, entry.job_id, entry.about) == (OutboxKind.MAKE_CANVAS, job.id, "U7")
 
 
+async def test_entry_of_a_kind_to_come_waits_for_the_version_that_knows_it_and_holds_back_none(store: Stores) -> None:
+    job = await answered(store)
+    assert await store.answer_canvases.request(job.id, 0, "U7")
+    async with store.database.engine.begin() as connection:
+        to_come = {"job_id": job.id, "kind": "a_kind_to_come", "about": "", "due_at": 0.0}
+        await connection.execute(outbox_entries.insert().values(to_come))
+    assert [entry.kind for entry in await store.outbox.claim_due(10)] == [OutboxKind.MAKE_CANVAS]
+
+
 @pytest.mark.parametrize("is_stopped", [False, True])
 async def test_canvas_that_a_question_asks_for_is_due_once_the_answer_is_on_record(
     store: Stores, is_stopped: bool
