@@ -102,14 +102,36 @@ _GUESSED = (
 )
 """Not all that chardet knows: more candidates make more mistakes among the frequent ones."""
 _WESTERN = "cp1252"
+_RIVALS = (_WESTERN, "cp1250", "iso8859-2", "cp1254", "mac_roman", "cp850", "cp852")
+"""Charsets of Latin letters, the most frequent first. chardet knows Mac Roman and those of DOS, too, but takes too much
+for them: here one counts only if the guess has letters where no words have them.
+"""
+_NON_ASCII = re.compile(r"[^\x00-\x7f]")
+_JUDGED_CHARS = 20_000
+_MIN_ODDNESS = 0.2
+"""Less is what texts have: kΩ, geht´s."""
+_WITHIN_WORDS = frozenset("\u2019\u2018\u00b7\u2013\u2014\u2026\u00ad\u2010\u2011\u200c\u200d")
+"""Apostrophes, hyphens and dashes, which stand between letters."""
+_NEVER_IN_WORDS = frozenset("ƒ\ufffd")
+_NEVER_BEHIND_LETTERS = frozenset("§¶¼½¾¬¦¤")
 _UTF_8_LETTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
+_SIDE_BY_SIDE = re.compile(rb"[\x80-\xff]{2}|\x83[@-~]\x83")
+"""Bytes of letters that have two: in a Western text, °C may stand alone in each line. Katakana have 83 between others.
+"""
 _MIN_LETTERS_BYTES = 6
 """Fewer bytes that are letters of UTF-8 may be of a charset with two bytes a letter."""
 _UPPER_CONTROLS = re.compile("[\x80-\x84\x86-\x9f]")
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _LETTER = re.compile(rb"[\x80-\xff]")
 _MAX_LEAD_BYTES = 200
-_SHOWN = {"cp932": "Shift_JIS", "cp949": "EUC-KR", "euc_jis_2004": "EUC-JP", "gb18030": "GB18030", "big5hkscs": "Big5"}
+_SHOWN = {
+    "cp932": "Shift_JIS",
+    "cp949": "EUC-KR",
+    "euc_jis_2004": "EUC-JP",
+    "gb18030": "GB18030",
+    "big5hkscs": "Big5",
+    "mac_roman": "Mac Roman",
+}
 _PRIMERS = ("Имя;Город;Сумма".encode("cp1251"), "Größe;3".encode(_WESTERN), "名前カタカナ".encode("euc_jp"))
 """chardet opens its tables as it needs them."""
 _MIN_CONFIDENCE = 0.05
@@ -284,16 +306,20 @@ def _is_plausible(text: str) -> bool:
 def _nearly(content: bytes, name: str) -> str | None:
     """Returns a text of which a few bytes are damaged. In UTF-8, these are read as windows-1252: logs mix the two."""
     if name == "utf-8":
-        text = content.decode(name, errors="surrogateescape")
-        odd = _ESCAPED_BYTE.findall(text)
-        if len(odd) * 4 > len(_UTF_8_LETTER.findall(content)):
+        text, odd = _mixed(content)
+        if odd * 4 > len(_UTF_8_LETTER.findall(content)):
             return None
-        text = _ESCAPED_BYTE.sub(lambda found: _western(found[0]), text)
     else:
         text = content.decode(_SUPERSETS.get(name, (name,))[-1], errors="replace")
         if text.count("\ufffd") > max(1, len(text) * _MAX_ODD):
             return None
     return None if is_binary(text, MAX_CONTROLS_OF_GUESS) else as_shown(text)
+
+
+def _mixed(content: bytes) -> tuple[str, int]:
+    """Returns a text of UTF-8 and windows-1252, and how many of its bytes aren't UTF-8."""
+    text = content.decode(errors="surrogateescape")
+    return _ESCAPED_BYTE.subn(lambda found: _western(found[0]), text)
 
 
 def _western(escaped: str) -> str:
@@ -309,12 +335,53 @@ def _guessed(content: bytes, sample: bytes) -> Letters | None:
 
     found = chardet.detect(sample, include_encodings=_GUESSED, compat_names=False)
     name, confidence = found["encoding"] or _WESTERN, found["confidence"] or 0
-    if confidence < _MIN_CONFIDENCE and not _has_two_bytes(name):
+    is_doubtful = not _SIDE_BY_SIDE.search(sample) if _has_two_bytes(name) else confidence < _MIN_CONFIDENCE
+    if is_doubtful:
         name = _WESTERN
-    text = content.decode(name, errors="replace")
+    name = _likelier(sample, name)
+    text = _mixed(content)[0] if name == "utf-8" else content.decode(name, errors="replace")
     if is_binary(text, MAX_CONTROLS_OF_GUESS) or text.count("\ufffd") > max(2, len(text) * _MAX_ODD):
         return None
     return Letters(as_shown(text), _shown(name))
+
+
+def _likelier(sample: bytes, guess: str) -> str:
+    """Returns the charset of Latin letters that gives words where a guess gives odd characters, or else the guess."""
+    text = sample.decode(guess, errors="replace")
+    odd = _oddness(text)
+    if _has_two_bytes(guess) or (odd < _MIN_ODDNESS and "\ufffd" not in text):
+        return guess
+    texts = {name: sample.decode(name, errors="replace") for name in _RIVALS}
+    if _UTF_8_LETTER.search(sample):
+        texts["utf-8"] = _mixed(sample)[0]
+    rivals = {name: _oddness(text) for name, text in texts.items()}
+    best = min(rivals, key=lambda name: rivals[name])
+    return best if rivals[best] * 2 <= odd else guess
+
+
+def _oddness(text: str) -> float:
+    """Returns the share of characters beyond ASCII that stand where words have none: MŸller, Rйunion, £ód¼."""
+    framed = f" {text[:_JUDGED_CHARS]} "
+    odd = [_is_odd(*framed[found.start() - 1 : found.end() + 1]) for found in _NON_ASCII.finditer(framed)]
+    return sum(odd) / max(1, len(odd))
+
+
+def _is_odd(before: str, character: str, after: str) -> bool:
+    """Whether a character doesn't belong between its neighbors: a word has one script, and one capital letter."""
+    if character in _NEVER_IN_WORDS:
+        return True
+    if character.isalpha():
+        is_late = character.isupper() and (before.islower() or (before.isalpha() and after.islower()))
+        is_latin = character < "\u0250" or "\u1e00" <= character <= "\u1eff"
+        return is_late or (not is_latin and any(one.isascii() and one.isalpha() for one in (before, after)))
+    kind = unicodedata.category(character)
+    if kind[0] in "CMZ":
+        return kind in ("Cc", "Cn", "Co")
+    if before.isalpha() and after.isalpha():
+        return character not in _WITHIN_WORDS
+    if before.islower():
+        return kind == "Sk" or character in _NEVER_BEHIND_LETTERS
+    return kind[0] in "SN" and after.islower() and not before.isalnum()
 
 
 def _shown(name: str) -> str:

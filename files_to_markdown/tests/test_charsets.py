@@ -40,6 +40,20 @@ GUESSED = [
     ("الاسم;المدينة\nمحمد;القاهرة\nفاطمة;بغداد\n", "cp1256", "windows-1256"),
     ("ชื่อ;เมือง\nสมชาย;กรุงเทพมหานคร\n", "cp874", "windows-874"),
     (f"{'a;b;c' * 5}\n" * 20_000 + RUSSIAN, "cp1251", "windows-1251"),
+    ("Réunion à l'hôtel : coût de 1 200\n", "cp1252", "windows-1252"),
+    ("Perché la città è così bella?\n", "cp1252", "windows-1252"),
+    ("Nazwa;Miasto\nŻółw;Łódź\nGęś;Kraków\n", "cp1250", "windows-1250"),
+    ("Příliš žluťoučký kůň úpěl ďábelské ódy.\n", "iso8859-2", "iso8859-2"),
+    ("Sensor;Temp\nA;20 °C\nB;21,5 °C\n", "cp1252", "windows-1252"),
+    ("C:.\n├───Bücher\n│       größe.txt\n└───Bilder\n", "cp850", "cp850"),
+    ("テスト\n", "shift_jis", "Shift_JIS"),
+    (GERMAN, "mac_roman", "Mac Roman"),
+    ("Réunion à l’hôtel : coût élevé, très déçu\n", "mac_roman", "Mac Roman"),
+    (GERMAN, "cp850", "cp850"),
+    ("Verzeichnis von C:\\Büro\n05.01.2026  Größe für Bücher\n", "cp850", "cp850"),
+    ("Zażółć gęślą jaźń, proszę o informację.\n", "cp852", "cp852"),
+    ("IT-отдел; USB-кабель; iPhone; Wi-Fi роутер\n", "cp1251", "windows-1251"),
+    ("5 €; 20 °C; 3 m²; ½; à\xa0vis; geht´s; NeueÄnderung; “Größe”\n", "cp1252", "windows-1252"),
 ]
 
 
@@ -72,6 +86,7 @@ CONTENTS = [
     ),
     (("Größe 3\n" * 9 + "\0").encode("cp1252") + b"4\n", "Größe 3\n" * 9 + "4\n", "windows-1252"),
     ("naïve – so\n".encode() * 9 + "Größe".encode("cp1252"), "naïve – so\n" * 9 + "Größe", "utf-8"),
+    ("Müller,1\n".encode() * 3 + "Käse,2\n".encode("cp1252"), "Müller,1\n" * 3 + "Käse,2\n", "utf-8"),
     (GERMAN.encode("cp1252").replace(b"\n", b"\r\n"), GERMAN, "windows-1252"),
     (b"", "", ""),
 ]
