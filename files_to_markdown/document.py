@@ -37,6 +37,8 @@ MAX_NAMES = 3
 MAX_REPEATED = 100
 """How often one cell or row may be repeated: a sheet's empty rest is one that is repeated a million times."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_PADDING = re.compile(r"\x00{8,}")
+"""What a log has where it was cut while a program wrote, or where the power went out."""
 _SAMPLE_CHARS = 100_000
 _SHOWN_CONTROLS = {
     **dict.fromkeys((*range(32), 0x7F)),
@@ -183,7 +185,9 @@ MAX_CONTROLS_OF_GUESS = 0.02
 
 def is_binary(text: str, max_controls: float) -> bool:
     """Whether so many characters are controls that the bytes are no text. `max_controls`: the share that a text has."""
-    sample = text[:_SAMPLE_CHARS]
+    sample = _PADDING.sub("", text.lstrip("\0")[:_SAMPLE_CHARS])
+    if not sample:
+        return bool(text)
     return len(_CONTROLS.findall(sample)) > max(1, len(sample) * max_controls)
 
 

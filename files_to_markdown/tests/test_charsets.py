@@ -78,6 +78,8 @@ CONTENTS = [
     (b"\x1b[31mbad\x1b[0m\x1b(B\x1b[m", "\x1b[31mbad\x1b[0m\x1b(B\x1b[m", ""),
     (b"abc\n" + b"\0" * 512, "abc\n", ""),
     (b"abc\n\x1a", "abc\n", ""),
+    (b"\0" * 200_000 + b"abc\n", "abc\n", ""),
+    (b"abc\n" + b"\0" * 4_096 + "Größe\n".encode(), "abc\nGröße\n", ""),
     (b"1\x1fAda\x1e2\x1fBob\n", "1␟Ada␞2␟Bob\n", ""),
     (
         b"N\bNA\bA: twelve days\nBuilding 10%\b\b\b20%\x07\n\bok\x7f\x0b\0.\n",
