@@ -97,6 +97,11 @@ def _written(cell: Cell, code: str, *, is_1904: bool) -> str:
 
 
 _DELIMITERS = "\t;|,"
+_QUOTED = re.compile(r'"([^"]*)"\s*')
+_MAX_CELL_CHARS = 100_000
+"""Between quotes. Excel's cells have 32,767 at most."""
+_MAX_READ_AGAIN_CHARS = 5_000_000
+"""Of lines behind quotes that nothing closes."""
 
 
 def read_csv(text: str, draft: Draft) -> None:
@@ -104,8 +109,6 @@ def read_csv(text: str, draft: Draft) -> None:
     # As Excel writes and reads it.
     said, rest = text[4:5], text[5:].lstrip("\r\n")
     is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
-    # A quote that never ends makes one cell of all that follows.
-    csv.field_size_limit(MAX_DOCUMENT_BYTES)
     text, delimiter = (rest, said) if is_said else (text, _delimiter(text))
     if '\\"' in text:
         # Databases and PHP write a quote within a cell so, where others write it twice. No text has NUL any more.
@@ -115,7 +118,40 @@ def read_csv(text: str, draft: Draft) -> None:
 
 
 def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    """Yields the rows. A quote that opens a cell and isn't closed at the end of one is a part of the text.
+
+    Many programs write tabs between cells and no quotes around them, and 5" then stands for itself.
+    """
+    lines = io.StringIO(text, newline="")
+    room = _MAX_READ_AGAIN_CHARS
+    while room > 0:
+        begin = lines.tell()
+        csv.field_size_limit(_MAX_CELL_CHARS)
+        try:
+            for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True):
+                begin = lines.tell()
+                yield row
+                csv.field_size_limit(_MAX_CELL_CHARS)
+            return
+        except csv.Error:
+            room -= lines.tell() - begin
+            lines.seek(begin)
+            yield _cells_of(lines.readline(), delimiter)
+    # What follows an open quote is one cell.
+    csv.field_size_limit(MAX_DOCUMENT_BYTES)
+    yield from csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+
+
+def _cells_of(line: str, delimiter: str) -> list[str]:
+    """Returns the cells of a line whose quotes aren't as they should be: text, unless they hold a delimiter."""
+    csv.field_size_limit(MAX_DOCUMENT_BYTES)
+    as_quoted, as_text = (
+        next(csv.reader([line], delimiter=delimiter, skipinitialspace=True, quoting=quoting), [])
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)
+    )
+    if line.count('"') % 2 == 0 and len(as_quoted) != len(as_text):
+        return as_quoted
+    return [found[1] if (found := _QUOTED.fullmatch(cell)) else cell for cell in as_text]
 
 
 def _delimiter(text: str) -> str:
