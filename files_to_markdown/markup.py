@@ -52,6 +52,9 @@ _STRUCK = re.compile(r"text-decoration(?:-line)?\s*:[^;]{0,60}line-through", re.
 _SHIFTED = re.compile(r"vertical-align\s*:\s*(su[pb])", re.IGNORECASE)
 _SIMPLE = re.compile(r"[\w.,+*\u2212-]+")
 _BETWEEN_STRUCK = re.compile(r"~~([ \t]*)~~")
+_LINE = re.compile("^", re.MULTILINE)
+_MAX_QUOTATIONS = 10
+"""Within one another: signs of more would take longer than their words."""
 _SPACES = re.compile(r"[^\S\t]+")
 _TICKED = {"checkbox": "☐☒", "radio": "○◉", "switch": "☐☒"}
 _UNSEEN = ("hidden", "password", "file")
@@ -190,6 +193,8 @@ class Markup(HTMLParser):
         self._skipping = ""
         self._skipped_depth = 0
         self._is_code = False
+        self._quotations = 0
+        """How many are open, within one another."""
         self._raised: list[tuple[str, int]] = []
         """A superscript or subscript that is open, and where in the text it begins."""
         self._spans: list[tuple[bool, bool]] = []
@@ -406,6 +411,7 @@ class Markup(HTMLParser):
             self._lead = "Title: "
         elif tag == "pre":
             self._is_code = True
+        self._quotations += tag == "blockquote"
 
     def _sign_of(self, attributes: Mapping[str, str | None]) -> str:
         """Returns what stands before an item of a list."""
@@ -440,6 +446,8 @@ class Markup(HTMLParser):
                 self._end_table()
         if self._tables:
             self._say("\n")
+        elif tag == "blockquote":
+            self._quotations = max(0, self._quotations - 1)
         if tag in ("ul", "ol") and self._lists:
             self._lists.pop()
         elif tag == "pre":
@@ -478,10 +486,13 @@ class Markup(HTMLParser):
         if not text.strip():
             return
         if self._is_code:
-            self._draft.add(code_block(text))
+            text = code_block(text)
         else:
             text = _tidy(text, keeps_tabs=self._labeled)
-            self._draft.add(self._lead + (text.lstrip() if self._lead else text), "\n" if self._lists else "\n\n")
+            text = self._lead + (text.lstrip() if self._lead else text)
+        if self._quotations:
+            text = _LINE.sub("> " * min(self._quotations, _MAX_QUOTATIONS), text)
+        self._draft.add(text, "\n" if self._lists and not self._is_code else "\n\n")
         self._lead = ""
 
 

@@ -78,12 +78,25 @@ WORDS = {
     ),
     "lines in a cell": ("<table><tr><td>a<br>b<br><br><p>c</p><div>d</div></table>", "| a<br>b<br>c<br>d |\n|---|"),
 }
+QUOTATIONS = {
+    "in a mail": (
+        "<p>I agree.</p><blockquote>Shall we?<br>By May?</blockquote>Yes, by May.",
+        "I agree.\n\n> Shall we?\n> By May?\n\nYes, by May.",
+    ),
+    "within one another": ("<blockquote>b<blockquote><p>a</blockquote>c</blockquote>d", "> b\n\n> > a\n\n> c\n\nd"),
+    "of a list": ("<blockquote><ol><li>a<li>b</ol></blockquote>", "> 1. a\n> 2. b"),
+    "of code": ("<blockquote><pre>a\n b</pre></blockquote>c", "> ```\n> a\n>  b\n> ```\n\nc"),
+    "without an end": ("<blockquote>a", "> a"),
+    "without a beginning": ("</blockquote>a<blockquote>b", "a\n\n> b"),
+    "without words": ("<blockquote> <p></p></blockquote>a", "a"),
+    "too many": (f"{'<blockquote>' * 12}a", f"{'> ' * 10}a"),
+}
 
 
 @pytest.mark.parametrize(
     ("page", "shown"),
-    [*CONTROLS.values(), *LISTS.values(), *EMPTY.values(), *WORDS.values()],
-    ids=[*CONTROLS, *LISTS, *EMPTY, *WORDS],
+    [*CONTROLS.values(), *LISTS.values(), *EMPTY.values(), *WORDS.values(), *QUOTATIONS.values()],
+    ids=[*CONTROLS, *LISTS, *EMPTY, *WORDS, *(f"quotation {name}" for name in QUOTATIONS)],
 )
 def test_html_says_what_people_see(page: str, shown: str) -> None:
     assert read(f"<body>{page}").text == shown
