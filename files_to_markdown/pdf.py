@@ -11,6 +11,10 @@ from files_to_markdown.document import Draft, Obstacle, Part, Unreadable
 
 _DIVIDED = re.compile("[\ufffe\x02](?:\r?\n)?")
 """What PDFium gives for the hyphen of a word that a line's end divides."""
+_UNKNOWN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd\ue000-\uf8ff]")
+"""The number of a glyph, in place of a letter that its font doesn't name. People see the letter."""
+_MAX_UNKNOWN = 0.25
+"""The share of them in the text of a page. Signs before items are such, too."""
 _MAX_TEXT_BYTES = 200_000
 _CHECKBOX, _RADIO, _BUTTON = 2, 3, 1
 _MAX_OPTIONS = 1_000
@@ -29,7 +33,7 @@ _NO_COMMENTS = frozenset(("LINK", "POPUP", "PRINTERMARK", "TRAPNET", "WIDGET", "
 
 
 def read_pdf(content: bytes, draft: Draft) -> None:
-    """Adds the text of a PDF to a draft. Pages without text are pictures, such as scans."""
+    """Adds the text of a PDF to a draft. Pages without text are scans, or their fonts don't name the letters."""
     from pypdfium2 import PdfDocument, PdfiumError
 
     try:
@@ -42,6 +46,7 @@ def read_pdf(content: bytes, draft: Draft) -> None:
     for number in range(len(pdf)):
         page = pdf[number]
         text = _DIVIDED.sub("-\n", _text(page.get_textpage())).replace("\r\n", "\n")
+        text = "" if len(_UNKNOWN.findall(text)) > len(text) * _MAX_UNKNOWN else text
         notes = list(dict.fromkeys(_notes(pdf, page, draft)))
         page.close()
         if text.strip() or notes:

@@ -97,6 +97,12 @@ CASES = {
     ),
     "divided word": (pdf("(The develop-) Tj T* (ment plan) Tj"), "The develop-\nment plan", ()),
     "a page without text": (pdf(""), "", (LeftOut(Part.PAGE, 1, ("1",)),)),
+    "signs of a list": (pdf("(\\004 one) Tj T* (\\004 two) Tj"), "\x04 one\n\x04 two", ()),
+    "a font that doesn't name its letters": (
+        pdf("(\\003\\004\\005\\006 1) Tj", "<</Type/Annot/Subtype/Text/Contents(Why?)/Rect[0 0 9 9]>>"),
+        "Comment: Why?",
+        (LeftOut(Part.PAGE, 1, ("1",)),),
+    ),
 }
 
 
