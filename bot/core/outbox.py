@@ -66,6 +66,8 @@ class OutboxKind(StrEnum):
     """The job is a run that was skipped, or whose end has paused its schedule: tell the people there once."""
     TELL_SIGNED_OUT = "tell_signed_out"
     """The job found that a server didn't renew its asker's sign-in: tell them once."""
+    TELL_UNPOSTED = "tell_unposted"
+    """Slack let nothing of the answer be posted where it was asked for: tell the asker in their direct message."""
 
 
 ABOUT_APPROVALS = (OutboxKind.ASK_APPROVAL, OutboxKind.SHOW_DECISION)

@@ -59,6 +59,7 @@ from bot.errors import (
 from bot.models.events import Usage
 from bot.models.prompt import OTHERS, Effort
 from bot.reply.answer import Freshness
+from bot.reply.messages import Life
 from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
 from bot.services.access_control import ANSWERS_WAIT_S, AccessControl
@@ -128,7 +129,8 @@ class Answering:
                 await live.leave()
             else:
                 await show_end(live, end, self.workspace.users, self.access_control.named_admins)
-            if await self._record(attempt, end, live, live.reply.for_outbox):
+            for_outbox = _unposted(job, live) if live.reply.gone else None
+            if await self._record(attempt, end, live, for_outbox or live.reply.for_outbox):
                 self._report(attempt, end, live)
                 if end.usage is not None:
                     self.quota.warn(job.question)
@@ -310,6 +312,14 @@ class Answering:
 def _has_text(attempt: AnswerAttempt) -> bool:
     """Whether readers are left with text, of this attempt or of an earlier one."""
     return bool(attempt.answer.kept.strip())
+
+
+def _unposted(job: Job, live: ScheduledReply) -> OutboxKind | None:
+    """Returns what is left to do for a reply that is gone, if none of it could be posted: nobody sees how it ended."""
+    question = job.question
+    is_persons = not (question.from_bot or question.schedule is not None or question.thread.in_direct_message)
+    is_unposted = live.reply.life is Life.SHUT_OUT and not live.reply.recorded
+    return OutboxKind.TELL_UNPOSTED if is_persons and is_unposted else None
 
 
 def _stopped(attempt: AnswerAttempt) -> End:

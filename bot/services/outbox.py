@@ -183,6 +183,9 @@ class Outbox:
             case OutboxKind.TELL_SIGNED_OUT:
                 sentence = texts.accounts.sign_in_ended(entry.about)
                 await self.workspace.outbox_sender.tell(entry.question.user_id, sentence, in_time)
+            case OutboxKind.TELL_UNPOSTED:
+                sentence = texts.answers.not_posted(entry.question.thread.channel_id)
+                await self.workspace.outbox_sender.tell(entry.question.user_id, sentence, in_time)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:

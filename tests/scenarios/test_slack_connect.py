@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import sqlalchemy as sa
 
+from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.caps import parse_caps
@@ -96,14 +97,14 @@ async def test_notice_in_a_direct_message_is_not_in_the_prompt(stage: Stage) -> 
     assert stage.prompts() == [[{"role": "user", "content": "why?"}]]
 
 
-async def test_mention_added_by_an_edit_asks_where_the_bot_is_no_member(stage: Stage) -> None:
+async def test_mention_added_by_an_edit_asks_where_the_bot_is_no_member_and_its_writer_is_told(stage: Stage) -> None:
     stage.sandbox.workspace.leave("general", "typist")
     ts = await stage.sandbox.say("ada", "general", "why?")
     await stage.sandbox.edit("general", ts, "@typist why?")
-    call, *_ = await stage.sandbox.wait_for(
-        lambda: [call for call in stage.sandbox.calls if call.method == "chat.postMessage"]
-    )
-    assert (call.error, call.arguments["thread_ts"]) == ("not_in_channel", ts)
+    [notice] = await stage.sandbox.wait_for(lambda: stage.bots(stage.sandbox.dm("ada")))
+    assert notice.text == texts.answers.not_posted("C0GENERAL")
+    refused, _ = stage.calls("chat.postMessage")
+    assert (refused.error, refused.arguments["thread_ts"]) == ("not_in_channel", ts)
 
 
 async def test_mention_added_by_an_edit_asks_once_although_it_is_delivered_twice(stage: Stage) -> None:

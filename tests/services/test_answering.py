@@ -15,8 +15,8 @@ from bot.core.caps import parse_caps
 from bot.core.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Unread, unread_notice
-from bot.core.job import Checkpoint, End, Job, Spent
-from bot.core.outbox import OutboxKind
+from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent
+from bot.core.outbox import OutboxKind, wait_s
 from bot.core.prompt import LENGTH_RULES, Marks
 from bot.core.steps import MIN_CHARS
 from bot.core.surfaces import Sign
@@ -52,6 +52,7 @@ from tests.services.answering import (
     MESSAGES,
     MODEL,
     MODEL_NAME,
+    PAGES,
     QUESTION,
     AnsweringStage,
     MemoryReplies,
@@ -428,6 +429,31 @@ async def test_end_that_slack_did_not_accept_goes_to_the_outbox(alone: Answering
     end = await unshown_end(alone)
     assert end is not None
     assert (end.reason, (await turn(alone)).answer) == (EndReason.WHOLE, "Because.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "life", "recorded", "kinds"),
+    [
+        ({}, Life.SHUT_OUT, (), [OutboxKind.TELL_UNPOSTED]),
+        ({}, Life.SHUT_OUT, PAGES, []),
+        ({}, Life.GONE, (), []),
+        ({"from_bot": True}, Life.SHUT_OUT, (), []),
+        ({"schedule": 1}, Life.SHUT_OUT, (), []),
+        ({"thread": ThreadKey("T1", "D1", None)}, Life.SHUT_OUT, (), []),
+    ],
+    ids=["nothing posted", "a message is left", "deleted", "by a bot", "a schedule's run", "in the direct message"],
+)
+async def test_person_is_told_where_nothing_of_the_answer_could_be_posted(
+    alone: AnsweringStage,
+    asked: dict[str, Any],
+    life: Life,
+    recorded: tuple[RecordedMessage, ...],
+    kinds: list[OutboxKind],
+) -> None:
+    alone.replies.state.life, alone.replies.state.recorded = life, recorded
+    await attempt_at(alone, lambda job: replace(job, question=replace(job.question, **asked)))
+    alone.clock.now_s += wait_s(0)
+    assert [entry.kind for entry in await alone.stores.outbox.claim_due(5)] == kinds
 
 
 # The record.

@@ -236,6 +236,7 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
         (OutboxKind.CLEAR_ASK, ["clear_ask"], None),
         (OutboxKind.MAKE_CANVAS, ["write canvas"], None),
         (OutboxKind.TELL_SIGNED_OUT, ["tell"], None),
+        (OutboxKind.TELL_UNPOSTED, ["tell"], None),
     ],
 )
 async def test_each_kind_has_its_calls(kind: OutboxKind, calls: list[str], became: str | None) -> None:
@@ -285,7 +286,10 @@ async def test_reply_that_stays_keeps_its_canvases() -> None:
     assert stage.sender.made == ["remove"]
 
 
-@pytest.mark.parametrize("kind", [OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL, OutboxKind.TELL_SIGNED_OUT])
+@pytest.mark.parametrize(
+    "kind",
+    [OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL, OutboxKind.TELL_SIGNED_OUT, OutboxKind.TELL_UNPOSTED],
+)
 async def test_process_that_was_paused_tells_nobody(kind: OutboxKind) -> None:
     stage = Stage(Entries([[entry(kind)]]))
     await stage.outbox._do(entry(kind))

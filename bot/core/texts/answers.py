@@ -71,6 +71,16 @@ STOPPED = "Stopped."
 INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
 SHUT_OUT = "This channel was closed to me before I was done. Press Continue and I'll go on."
 SHUT_OUT_WITHOUT_TEXT = "This channel was closed to me before I could answer. Press Regenerate and I'll answer now."
+
+
+def not_posted(channel_id: str) -> str:
+    """Tells an asker, in their direct message, why nothing of their answer is in the channel. mrkdwn."""
+    return (
+        f"I couldn't answer you in <#{channel_id}>, because Slack doesn't let me post there. If I'm not in the "
+        "channel, invite me and ask again. Or ask me here."
+    )
+
+
 NOT_SHOWN = "I couldn't show more of this answer in Slack, so I stopped here. Please ask again."
 STUCK = "I stopped here, because a text took me too long to work through. Please ask again in other words."
 HELP = (
