@@ -77,6 +77,7 @@ _EMOJI_NAME = re.compile(r":([\w+'-]{1,100}):(?::skin-tone-[2-6]:)?")
 _SMILEY = re.compile(r"(?<!\S)(?:[:;=8][o'-]?[)dp3*]+|<3+|&lt;3+|\^_*\^|xd+|\+1)(?!\S)", re.IGNORECASE)
 _PART_END = re.compile(r"[.,!;:~*_\n\"()]|(?<!\w)-(?!\w)|\b(?:and|und|et|y|e|och|og|en|и)\b|&amp;")
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
+_LAUGHTER = re.compile(r"\ba?(ha|he|hi|ho|ja|je|ха|хе)\1+[hх]?\b")
 _WITHOUT_SPACES = "[\u0e00-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7ff]"
 _UNSPACED = re.compile("|".join(sorted((p for p in _SAYS if re.match(_WITHOUT_SPACES, p)), key=len, reverse=True)))
 _MODIFIER = re.compile("[\u064b-\u0652\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]")
@@ -138,6 +139,7 @@ def _read_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | N
     said = {next((kind for kind, names in _EMOJI.items() if names.search(each)), None) for each in emoji}
     said |= {Closing.AGREEMENT} if _SMILEY.search(text) else set()
     words = "".join("," if character in symbols | marks else character for character in _REPEATED.sub(r"\1", words))
+    words = _LAUGHTER.sub("haha", words)
     words = _UNSPACED.sub(r" \g<0> ", re.sub(r"\bill\b", "i'll", words))
     parts = [part.split() for part in _PART_END.split(words) if part.strip()]
     return said, [(len(part), _part(part, says)) for part in parts]

@@ -33,10 +33,23 @@ from bot.core.conversation import (
     without_address,
 )
 
-_STOP = re.compile(r"stop(?:[\s,.!]+(?:stop|it|this|that|now|here))*")
+_STOP_WORDS = (
+    "stop|cancel|abort|halt|stopp|stoppe|abbrechen|hör auf|arrête|arrêtez|annule|annuler|para|parar|alto|detente|"
+    "cancela|cancelar|pare|ferma|fermati|annulla|basta|avbryt|sluta|anuluj|przerwij|stoi|zastav|стоп|отмена|хватит|"
+    "остановись|зупинись|dur|iptal|berhenti|dừng lại|σταμάτα|停止|停下|停|取消|中止|ストップ|止めて|やめて|중지|멈춰|"
+    "그만|취소|توقف|עצור|रुको|หยุด"
+)
+_STOP = re.compile(rf"(?:{_STOP_WORDS})(?:[\s,.!]+(?:{_STOP_WORDS}|it|this|that|now|here))*")
+_HERE = r"(?:\s+(?:in\s+)?here|\s+in\s+(?:this|the)\s+thread)"
+_MENTIONED = (
+    r"\s+(?:(?:you're|you\s+are|i|we|someone|somebody|anyone)\s+)?(?:mention(?:s|ed)?|tag(?:s|ged)?)(?:\s+you)?"
+)
+_UNLESS = rf"(?:\s+(?:unless|until){_MENTIONED})"
 _QUIET = re.compile(
-    r"(?:stay|be|keep)\s+(?:quiet|silent)(?:\s+(?:in\s+)?here|\s+in\s+(?:this|the)\s+thread)?"
-    r"(?:\s+(?:(?:for\s+)?now|from\s+now\s+on))?"
+    rf"(?:stay|be|keep)\s+(?:quiet|silent){_HERE}?(?:\s+(?:(?:for\s+)?now|from\s+now\s+on))?{_UNLESS}?"
+    rf"|only\s+(?:answer|reply|respond){_HERE}?(?:\s+to\s+mentions|\s+(?:when|if){_MENTIONED})"
+    rf"|(?:stop\s+(?:answer|reply|respond)ing|(?:don't|do\s+not)\s+(?:answer|reply|respond))"
+    rf"(?:{_HERE}{_UNLESS}?|{_UNLESS})"
 )
 MAX_LINES = 8
 """How many lines without anybody else make a thread a conversation between the bot and one person again."""
@@ -217,7 +230,7 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
 
 
 def stop_in(message: Message, me: Identity) -> ThreadKey | None:
-    """Returns the thread whose answer a message may stop: a person wrote "stop" there, and nothing else.
+    """Returns the thread whose answer a message may stop: a person wrote "stop" or the like there, and nothing else.
 
     It needs no mention, because the asker of an answer that is being written means that answer.
     """
@@ -233,7 +246,7 @@ def stop_in(message: Message, me: Identity) -> ThreadKey | None:
 
 
 def asks_for_quiet(message: Message, me: Identity) -> bool:
-    """Whether a person wrote "stay quiet" in a channel's thread, and nothing else."""
+    """Whether a person wrote in a channel's thread that Typist is to answer mentions only, and nothing else."""
     if message.subtype not in ANSWERED_SUBTYPES or message.files or not by_person(message, me):
         return False
     is_in_thread = message.thread_ts is not None and message.channel_type != "im"

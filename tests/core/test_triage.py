@@ -121,7 +121,9 @@ def test_mentions_are_found_in_linear_time(mark: str) -> None:
         ),
         *((text, True) for text in ("stop \U0001f64f", ":pray: stop", "stop <!EMOJI|:meow_thx:>", "stop…", "stop。")),
         *((text, True) for text in ("**stop**", "_stop_", "bitte stop", "stop, por favor", "stop, thanks a lot!")),
-        *((text, False) for text in ("hey <@UGRACE>, stop", "stop <@UGRACE>", "“stop”", "- stop", "stop？", "stopp")),
+        *((text, False) for text in ("hey <@UGRACE>, stop", "stop <@UGRACE>", "“stop”", "- stop", "stop？", "stops")),
+        *((text, True) for text in ("Cancel that", "abort!", "stopp", "bitte abbrechen", "arrête", "стоп!", "停止。")),
+        *((text, False) for text in ("cancel the deploy", "cancel?", "don't cancel", "取消订单", "alto voltaje")),
     ],
 )
 def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
@@ -143,9 +145,33 @@ def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
             (text, False)
             for text in ("quiet", "quiet here", "<@UGRACE> stay quiet", "it will stay quiet", "stay quite")
         ),
+        *(
+            (text, True)
+            for text in (
+                "stay quiet in this thread unless someone tags you",
+                "be quiet until I mention you",
+                "please only respond when tagged",
+                "only answer here if you're mentioned",
+                "only reply to mentions",
+                "stop replying in this thread",
+                "don’t answer here",
+                "do not respond unless mentioned",
+            )
+        ),
+        *(
+            (text, False)
+            for text in (
+                "don't answer",
+                "stop answering",
+                "don't answer him here",
+                "only answer in German",
+                "only reply when you are sure",
+                "be quiet about it",
+            )
+        ),
     ],
 )
-def test_quiet_is_asked_for_in_a_thread_and_in_no_other_words(text: str, asks: bool) -> None:
+def test_quiet_is_asked_for_in_a_thread_and_by_nothing_but_such_words(text: str, asks: bool) -> None:
     assert asks_for_quiet(message(text, thread_ts="9.0"), ME) is asks
     assert not asks_for_quiet(message(text), ME)
     assert not asks_for_quiet(message(text, thread_ts="9.0", channel_type="im"), ME)
