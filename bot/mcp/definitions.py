@@ -14,8 +14,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from mcp import MCPError
 from mcp_types import (
@@ -45,7 +47,7 @@ _PARAMETER = re.compile("[A-Za-z0-9_.-]{1,64}")
 """A parameter's name as Anthropic accepts it. For one that isn't, it refuses the tool."""
 _NOT_IN_PARAMETERS = re.compile("[^A-Za-z0-9_.-]")
 
-_PROSE = ("description", "title", "$comment")
+_PROSE = ("description", "title")
 """Keywords of JSON Schema that only people and models read."""
 
 
@@ -95,7 +97,8 @@ class ListedTool:
         offered = {own: name for name, own in self._own_names.items()}
         properties = {offered.get(own, own): one for own, one in schema["properties"].items()}
         required = [offered.get(own, own) for own in schema.get("required", ())]
-        return {**schema, "properties": properties, **({"required": required} if required else {})}
+        named = {**schema, "properties": properties, **({"required": required} if required else {})}
+        return {key: _without_lost_references(value, named) for key, value in named.items()}
 
     def own_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Returns a call's arguments by the server's own names of its parameters."""
@@ -167,12 +170,16 @@ def _offered(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     offered = {key: said for key, value in schema.items() for said in _allowed(key, value)}
+    if pattern := offered.pop("pattern", ""):
+        # Vendors read dialects of regular expressions that differ, and refuse what theirs doesn't know.
+        prose = (offered.get("description"), PATTERN.format(pattern=visible(pattern)))
+        offered["description"] = "\n".join(filter(None, prose))[:MAX_DESCRIPTION_CHARS]
     return {**offered, "items": {}} if _is_open_array(offered) else offered
 
 
 def _allowed(key: str, value: Any) -> Iterator[Any]:
     """Yields a keyword's value as models are offered it, unless JSON Schema allows no such value."""
-    if type(value) not in _MAY_BE.get(key, (type(value),)):
+    if type(value) not in _MAY_BE.get(key, (type(value),)) or key in _OF_DOCUMENTS or _is_out_of_range(key, value):
         return
     if key in _MAPS:
         yield {name: _offered(one) for name, one in value.items() if isinstance(one, dict | bool)}
@@ -182,11 +189,52 @@ def _allowed(key: str, value: Any) -> Iterator[Any]:
         yield from filter(None, [list({json.dumps(one, sort_keys=True): one for one in value}.values())])
     elif key == "type":
         is_known = value and _KINDS.issuperset([value] if isinstance(value, str) else map(str, value))
-        yield from [value] if is_known else []
+        yield from filter(None, [is_known and (value if isinstance(value, str) else list(dict.fromkeys(value)))])
     elif key in _PROSE:
         yield visible(value)[:MAX_DESCRIPTION_CHARS]
     else:
         yield value if key in _DATA else _offered(value)
+
+
+def _is_out_of_range(key: str, value: Any) -> bool:
+    """Whether a keyword's value is a number that JSON Schema or JSON doesn't allow, or holds one."""
+    if key in _COUNTS or key == "multipleOf":
+        return value < 0 or (value == 0 and key == "multipleOf")
+    if key in _DATA or isinstance(value, float):
+        with suppress(ValueError):
+            json.dumps(value, allow_nan=False)
+            return False
+        return True
+    return False
+
+
+def _without_lost_references(part: Any, schema: Mapping[str, Any]) -> Any:
+    """Returns a part of a schema without the references that lead nowhere in it, for which vendors refuse a request."""
+    if isinstance(part, list):
+        return [_without_lost_references(one, schema) for one in part]
+    if not isinstance(part, dict):
+        return part
+    reference = part.get("$ref")
+    is_lost = isinstance(reference, str) and not isinstance(_part_at(schema, reference), dict | bool)
+    return {
+        key: value if key in _DATA else _without_lost_references(value, schema)
+        for key, value in part.items()
+        if not (key == "$ref" and is_lost)
+    }
+
+
+def _part_at(schema: Any, reference: str) -> Any:
+    """Returns what a reference (RFC 6901) leads to in a schema; None if there is nothing."""
+    if reference != "#" and not reference.startswith("#/"):
+        return None
+    part = schema
+    for step in unquote(reference).split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(part, list):
+            part = part[int(name)] if name.isdecimal() and len(name) < 6 and int(name) < len(part) else None
+        else:
+            part = part.get(name) if isinstance(part, Mapping) else None
+    return part
 
 
 def _is_open_array(schema: Mapping[str, Any]) -> bool:
@@ -202,17 +250,20 @@ def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
     """
 
     def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
-        place, _, name = str(part.get("$ref")).removeprefix("#/").rpartition("/")
-        return object_in(object_in(schema.get(place)).get(name)) or part
+        return object_in(_part_at(schema, str(part.get("$ref")))) or part
 
-    whole = [schema, resolved(schema), *map(resolved, objects_in(schema.get("allOf")))]
-    alternatives = [resolved(one) for key in ("anyOf", "oneOf") for one in objects_in(schema.get(key))]
+    def distinct(parts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        # References may name one part a thousand times.
+        return list({id(part): part for part in map(resolved, parts)}.values())
+
+    whole = [schema, *distinct([schema, *objects_in(schema.get("allOf"))])]
+    alternatives = distinct(one for key in ("anyOf", "oneOf") for one in objects_in(schema.get(key)))
     properties: dict[str, Any] = {}
     for name, one in (pair for part in (*whole, *alternatives) for pair in object_in(part.get("properties")).items()):
         if one is True or isinstance(one, Mapping):
             properties.setdefault(name, {} if one is True else one)
     required = dict.fromkeys(name for part in whole for name in part.get("required") or () if name in properties)
-    kept = {k: v for k, v in schema.items() if k not in ("$ref", "allOf", "anyOf", "oneOf", "not", "required")}
+    kept = {k: v for k, v in schema.items() if k not in _NOT_AT_THE_TOP}
     return {**kept, "properties": properties, **({"required": list(required)} if required else {})}
 
 
@@ -224,19 +275,40 @@ _DATA = ("const", "default", "enum", "example", "examples")
 """Keywords whose values are no schemas."""
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf", "prefixItems")
 """Keywords whose values are lists of schemas."""
+_COUNTS = (
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minContains",
+    "maxContains",
+    "minProperties",
+    "maxProperties",
+)
+"""Keywords whose values are numbers of things."""
+_OF_DOCUMENTS = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary", "$comment")
+"""Keywords by which schemas name themselves and others. A model has one alone."""
+_NOT_AT_THE_TOP = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "required")
+"""Keywords that vendors refuse in the schema of all parameters, or that `_flat` writes itself."""
 _DIFFERENT = ("enum", "required")
 """Keywords whose values are lists in which nothing comes twice."""
 _KINDS = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 """The types that JSON Schema knows."""
+_ONE_SCHEMA = (
+    *("items", "additionalItems", "unevaluatedItems", "additionalProperties", "unevaluatedProperties"),
+    *("contains", "propertyNames", "not", "if", "then", "else", "contentSchema"),
+)
+"""Keywords whose values are schemas."""
 _MAY_BE: Mapping[str, tuple[type, ...]] = {
     "type": (str, list),
     **dict.fromkeys(_MAPS, (dict,)),
-    **dict.fromkeys((*_ALTERNATIVES, *_DIFFERENT), (list,)),
+    **dict.fromkeys((*_ALTERNATIVES, *_DIFFERENT, "examples"), (list,)),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (int, float)),
-    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), (int,)),
+    **dict.fromkeys(_COUNTS, (int,)),
     **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly"), (bool,)),
-    **dict.fromkeys((*_PROSE, "$schema", "$id", "$ref", "format", "pattern"), (str,)),
-    **dict.fromkeys(("items", "additionalProperties", "contains", "propertyNames", "not"), (dict, bool)),
+    **dict.fromkeys((*_PROSE, "$ref", "format", "pattern", "contentEncoding", "contentMediaType"), (str,)),
+    "dependentRequired": (dict,),
+    **dict.fromkeys(_ONE_SCHEMA, (dict, bool)),
 }
 """The types of the keywords' values."""
 
@@ -247,7 +319,7 @@ class _Broken(Exception):
 
 def readable(result: dict[str, Any]) -> dict[str, Any]:
     """Returns a response's result with what Typist reads of a list of tools or of a call; any other stays as it is."""
-    if "tools" in result:
+    if "tools" in result and "content" not in result:
         tools, cursor = result["tools"], result.get("nextCursor")
         listed = tools if isinstance(tools, list) else []
         read = [_definition(tool, number) for number, tool in enumerate(listed, start=1)]
@@ -257,7 +329,7 @@ def readable(result: dict[str, Any]) -> dict[str, Any]:
         further = {"nextCursor": cursor} if isinstance(cursor, str) else {}
         kept = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
         return {"tools": read, **further, **kept}
-    if "protocolVersion" in result:
+    if "protocolVersion" in result and "content" not in result:
         # Written by hand, the capabilities may be true or, by PHP, an empty list.
         capabilities, about = object_in(result.get("capabilities")), object_in(result.get("serverInfo"))
         named = {key: about[key] if isinstance(about.get(key), str) else "" for key in ("name", "version")}
@@ -358,6 +430,8 @@ def _text_of(part: Mapping[Any, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+PATTERN = "Matches the regular expression {pattern}"
+"""Ends the description of a text."""
 UNKNOWN_TYPE = "of an unknown type"
 UNKNOWN_PART = "[left out: a kind of content that Typist doesn't know]"
 DOWN_CLOSED = "the connection is closed"

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from bot.text import object_in, objects_in, paired_json
 
+_OF_EVENTS = ("data:", "event:", "id:", "retry:", ":")
 MAX_MENDED_BYTES = 250_000
 """A longer message is read as it is, or not at all: to read it in another way would take too long."""
 
@@ -38,9 +39,17 @@ def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage 
     if len(data) > MAX_MENDED_BYTES:
         return None
     with suppress(ValueError, RecursionError):
-        said = paired_json(json.loads(data.decode("utf-8-sig", "replace")))
-        return _response_in(said, answers)
+        text = data.decode("utf-8-sig", "replace")
+        said = _data_of_events(text) if text.startswith(_OF_EVENTS) else [json.loads(text)]
+        return _response_in([one for each in said for one in objects_in(paired_json(each))], answers)
     return None
+
+
+def _data_of_events(text: str) -> list[Any]:
+    """Returns the JSON in events that came as what is no stream of events. Raises ValueError if one has no JSON."""
+    events = "\n".join(text.splitlines()).split("\n\n")
+    data = ("\n".join(line[5:] for line in event.split("\n") if line.startswith("data:")) for event in events)
+    return [json.loads(one) for one in data if one.strip()]
 
 
 def _response_in(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:

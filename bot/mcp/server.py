@@ -1,7 +1,8 @@
 """One MCP server: connects when it is first needed, and again when it was lost, and calls its tools.
 
-A call is sent once. What is known about its end depends on where it broke: before it was sent, it failed; after that,
-only the server knows, and it is UNKNOWN unless an admin declared the tool read-only.
+A call is sent once; where the server refuses it and names a wait, once more. What is known about its end depends on
+where it broke: before it was sent, it failed; after that, only the server knows, and it is UNKNOWN unless an admin
+declared the tool read-only.
 
 The SDK wants the task that opened a connection to close it, and breaks that task off when the server dies. So each
 connection has a task of its own (`ServerConnection.keep`), which does nothing but open, wait and close. Calls come from
@@ -17,6 +18,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +45,7 @@ from mcp_types import (
     METHOD_NOT_FOUND,
     PARSE_ERROR,
     UNSUPPORTED_PROTOCOL_VERSION,
+    CallToolResult,
     ErrorData,
     JSONRPCError,
     JSONRPCMessage,
@@ -83,11 +86,12 @@ from bot.mcp.definitions import (
     words_of,
 )
 from bot.mcp.messages import MAX_MENDED_BYTES, message_in
+from bot.text import object_in
 
 log = logging.getLogger(__name__)
 
-START_WITHIN_S = 20.0
-"""From the start of a server to the list of its tools. A server that ignores the newest protocol takes half of it."""
+START_WITHIN_S = 60.0
+"""From the start of a server to the list of its tools: npx and uvx may have to download it first."""
 LIST_WITHIN_S = 4.0
 MAX_LISTED_TOOLS = 1_000
 """Each question compares all of a server's tools with those that an admin agreed to."""
@@ -363,7 +367,10 @@ HTTP_REFUSED = -31400
 """Our own code for a call that was answered with HTTP 4xx and no error of JSON-RPC: `http_client`."""
 SIGN_IN_WANTED = -31401
 """HTTP_REFUSED by a server that names where people sign in."""
-_NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, HTTP_REFUSED, SIGN_IN_WANTED)
+HTTP_LIMITED = -31429
+"""HTTP_REFUSED with HTTP 429 by a server that names how long to wait: its data are {RETRY_AFTER_S: seconds}."""
+RETRY_AFTER_S = "retry_after_s"
+_NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, HTTP_REFUSED, SIGN_IN_WANTED, HTTP_LIMITED)
 """Errors by which a server refuses a call before it runs."""
 _SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
 """How a server says, to a request, that it forgot the session, as after a restart. The first is the protocol's."""
@@ -480,7 +487,7 @@ class McpServer:
         try:
             with connection.in_use() as client:
                 async with self._time_left(until):
-                    result = await client.call_tool(tool, dict(arguments))
+                    result = await self._called(client, tool, arguments, until)
         except ServerDown:
             return CallResult.failed(SERVER_DOWN), False
         except TimeoutError:
@@ -495,6 +502,17 @@ class McpServer:
             connection.retire()
             return _lost(CALL_LOST, read_only=read_only), False
         return CallResult(CallState.DONE, text_of(result), is_error=bool(result.is_error)), True
+
+    async def _called(self, client: Client, tool: str, arguments: Mapping[str, Any], until: float) -> CallToolResult:
+        """Returns a call's result. A server that names a wait instead, for which there is time, is called once more."""
+        try:
+            return await client.call_tool(tool, dict(arguments))
+        except MCPError as error:
+            wait_s = object_in(error.data).get(RETRY_AFTER_S) if error.code == HTTP_LIMITED else None
+            if type(wait_s) is not int or self._clock.monotonic() + wait_s >= until:
+                raise
+        await self._clock.sleep(wait_s)
+        return await client.call_tool(tool, dict(arguments))
 
     def _current(self) -> ServerConnection:
         """Returns the connection, a new one if the last was lost. Raises ServerDown while it is too early for that."""
@@ -754,6 +772,12 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
         # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
         response.headers.pop("content-encoding", None)
         kind = response.headers.get("content-type", "").lower()
+        if _is_unnamed(response, kind):
+            # What stands in a body counts, not what a framework says of it unless it is told.
+            whole = await _begin_of(response, MAX_MESSAGE_BYTES)
+            if message_in(whole, _id_of(response.request)) is not None:
+                kind = response.headers["content-type"] = "application/json"
+            response.stream = httpx2.ByteStream(whole)
         # A stream of events may last for days. The SDK bounds each event.
         if response.status_code != HTTPStatus.OK or not kind.startswith("text/event-stream"):
             assert isinstance(response.stream, httpx2.AsyncByteStream)
@@ -764,8 +788,8 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
             response.stream = _MendedEvents(response.stream, response.request)
         if response.status_code >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
             said = network.refusal(response.status_code, url) or REFUSED_BY_STATUS.format(status=response.status_code)
-            code = SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED
-            error = _error_of(response.status_code, code, said, kind, await _begin_of(response), headers.values())
+            refused = _refused(response, said, wants_sign_in=wants_sign_in)
+            error = _error_of(response.status_code, refused, kind, await _begin_of(response), headers.values())
             if error is not None:
                 response.headers["content-type"] = "application/json"
                 response.stream = httpx2.ByteStream(error)
@@ -796,26 +820,39 @@ _GATEWAYS_SAY = range(502, 600)
 """Statuses by which something before the server says that it doesn't know what became of a call."""
 
 
-async def _begin_of(response: httpx2.Response) -> bytes:
-    """Returns the first bytes of a refusal. Closes the response."""
+def _is_unnamed(response: httpx2.Response, kind: str) -> bool:
+    """Whether a response to a request has no content type of MCP."""
+    is_of_mcp = kind.startswith(("application/json", "text/event-stream"))
+    return response.status_code == HTTPStatus.OK and not is_of_mcp and _id_of(response.request) is not None
+
+
+async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES) -> bytes:
+    """Returns the first bytes of a response, and closes it."""
     assert isinstance(response.stream, httpx2.AsyncByteStream)
-    begin = b""
+    chunks: list[bytes] = []
+    read_bytes = 0
     with suppress(httpx2.HTTPError, httpx2.StreamError):
         async for chunk in response.stream:
-            begin += chunk
-            if len(begin) > MAX_ERROR_BYTES:
+            chunks.append(chunk)
+            read_bytes += len(chunk)
+            if read_bytes > max_bytes:
                 break
     await response.stream.aclose()
-    return begin[:MAX_ERROR_BYTES]
+    return b"".join(chunks)[:max_bytes]
 
 
-def _error_of(status: int, code: int, words: str, kind: str, body: bytes, secrets: Iterable[str]) -> bytes | None:
-    """Returns a refusal as an error of JSON-RPC, None if only the SDK's own sentence can stand in for it.
+def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> ErrorData:
+    """Returns what a status below 500 says, with these words."""
+    wait_s = response.headers.get("retry-after", "").strip()
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and re.fullmatch(r"[0-9]{1,6}", wait_s):
+        return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: int(wait_s)})
+    return ErrorData(code=SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED, message=words)
 
-    `code` is that of a status below 500. `words` say who refused.
-    """
+
+def _error_of(status: int, refused: ErrorData, kind: str, body: bytes, secrets: Iterable[str]) -> bytes | None:
+    """Returns a refusal as an error of JSON-RPC, None if only the SDK's own sentence can stand in for it."""
     with suppress(ValidationError):
-        if code == HTTP_REFUSED and isinstance(
+        if refused.code == HTTP_REFUSED and isinstance(
             jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError
         ):
             return body
@@ -826,10 +863,10 @@ def _error_of(status: int, code: int, words: str, kind: str, body: bytes, secret
     quotes = any(secret.split()[-1] in text for secret in secrets)
     # A page is for people with a browser.
     if text and kind.startswith(("text/plain", "application/")) and not quotes:
-        words += f"\n{text}"
-    code = code if status < HTTPStatus.INTERNAL_SERVER_ERROR else INTERNAL_ERROR
-    error = JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=code, message=words))
-    return error.model_dump_json(by_alias=True).encode()
+        refused = refused.model_copy(update={"message": f"{refused.message}\n{text}"})
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        refused = refused.model_copy(update={"code": INTERNAL_ERROR})
+    return JSONRPCError(jsonrpc="2.0", id=None, error=refused).model_dump_json(by_alias=True).encode()
 
 
 class _Mended(httpx2.AsyncByteStream):
@@ -875,6 +912,9 @@ class _MendedEvents(_Mended):
     def _event(self, lines: list[bytes]) -> list[bytes]:
         """Returns an event's lines, without data that are no JSON: words such as ping are signs of life."""
         data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
+        if lines and lines[0].lstrip().startswith(b"{"):
+            # A response that is no stream, whatever its type says.
+            data, lines = b"\n".join(lines), []
         if not data or len(data) > MAX_MENDED_BYTES:
             return lines
         others = [one for one in lines if not one.startswith((b"data:", b"event:"))]

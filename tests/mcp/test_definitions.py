@@ -1,6 +1,7 @@
 """Tools of MCP servers as models are offered them: names, hashes, and text that hides nothing."""
 
 import re
+from math import inf, nan
 
 import pytest
 
@@ -72,7 +73,7 @@ class TestText:
         assert tool.offered_parameters == {"type": "object", "properties": {"description": seen}}
 
     def test_tool_with_huge_parameters_is_too_large(self) -> None:
-        assert listed("add", enum=["x" * MAX_SCHEMA_CHARS]).is_too_large
+        assert listed("add", default=["x" * MAX_SCHEMA_CHARS]).is_too_large
         assert listed("add", anyOf=[{"properties": {"b": {"enum": ["x" * MAX_SCHEMA_CHARS]}}}]).is_too_large
         # The prose is capped, so it makes no tool too large.
         assert not listed("add", description="x" * MAX_SCHEMA_CHARS).is_too_large
@@ -107,6 +108,12 @@ class TestNamesOfParameters:
         tool = ListedTool("add", "", {"properties": {f"${number}": TEXT for number in range(100_000)}})
         assert tool.own_arguments({"_99999": 1}) == {"$99999": 1}
 
+    def test_references_to_one_large_part_are_read_at_once(self) -> None:
+        names = [f"a{number}" for number in range(50_000)]
+        whole = {"properties": dict.fromkeys(names, TEXT), "required": names}
+        schema = {"allOf": [{"$ref": "#/$defs/a"}] * 50_000, "anyOf": [{"$ref": "#"}] * 50_000, "$defs": {"a": whole}}
+        assert ListedTool("add", "", schema).offered_parameters["required"] == names
+
 
 TEXT, ANY = {"type": "string"}, {"type": "object"}
 A_OR_B = {"a": {"properties": {"a": TEXT}, "required": ["a"]}, "b": {"properties": {"b": TEXT}}}
@@ -133,6 +140,7 @@ TO_A, TO_B = {"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}
         # moltis#747, copilot-cli#4623, mastra#23731: what Gemini and strict servers refuse.
         ({"required": ["a", "x"], "properties": {"a": TEXT}}, {"a": TEXT}, ["a"]),
         ({"properties": {"a": True, "b": False, "c": None, "required": ["a"]}}, {"a": {}}, []),
+        ({"enum": [{"a": "x"}], "properties": {"a": TEXT}}, {"a": TEXT}, []),
         # Below the top, all vendors know them.
         ({"properties": {"a": {"anyOf": [TEXT, {"type": "null"}]}}}, {"a": {"anyOf": [TEXT, {"type": "null"}]}}, []),
     ],
@@ -167,6 +175,28 @@ ARRAY = {"type": "array", "items": {}}
         ({"enum": ["a", "b", "a"]}, {"enum": ["a", "b"]}),
         # vscode-unify-chat-provider#162
         ({**ANY, "properties": {"b": TEXT, "type": "object"}}, {**ANY, "properties": {"b": TEXT}}),
+        ({**TEXT, "minLength": -1, "examples": "x", "contentEncoding": 64}, TEXT),
+        ({"type": "number", "multipleOf": 0, "maximum": inf, "default": nan}, {"type": "number"}),
+        ({"type": ["string", "null", "string"]}, {"type": ["string", "null"]}),
+        ({"if": "a", "then": TEXT, "dependentRequired": None}, {"then": TEXT}),
+        # claude-code#586, fastmcp#3655: what schemas say of themselves, vendors don't take.
+        (
+            {**TEXT, "$schema": "http://json-schema.org/draft-07/schema#", "$id": "a", "$anchor": 1, "$comment": "x"},
+            TEXT,
+        ),
+        # actual-mcp-server#293, Dokploy/mcp#72, oh-my-pi#2784: nor expressions in another dialect.
+        ({**TEXT, "pattern": "^(?!a)"}, {**TEXT, "description": "Matches the regular expression ^(?!a)"}),
+        (
+            {**TEXT, "description": "Which.", "pattern": r"\p{L}"},
+            {**TEXT, "description": "Which.\nMatches the regular expression \\p{L}"},
+        ),
+        # anytype-mcp#21, stitch#13: nor references that lead nowhere.
+        ({"$ref": "#/$defs/b", "description": "Which."}, {"description": "Which."}),
+        ({"type": "array", "items": {"$ref": "common.json#/b"}}, ARRAY),
+        ({"anyOf": [{"$ref": "#/$defs/a/anyOf/2"}, {"$ref": "#/$defs/a/anyOf/x"}]}, {"anyOf": [{}, {}]}),
+        *(({"$ref": known}, {"$ref": known}) for known in ("#", "#/$defs/a", "#/properties/a", "#/%24defs/a")),
+        ({"anyOf": [{"$ref": "#/$defs/a/anyOf/1"}, TEXT]}, {"anyOf": [{"$ref": "#/$defs/a/anyOf/1"}, TEXT]}),
+        ({"$defs": {"b/~c": TEXT}, "$ref": "#/$defs/a/$defs/b~1~0c"},) * 2,
         # Data is no schema.
         ({"default": {"type": "int", "items": 1}}, {"default": {"type": "int", "items": 1}}),
         (

@@ -40,6 +40,8 @@ class Web:
     kind: str = JSON
     body: str = ""
     challenge: str = ""
+    limits: list[str] = field(default_factory=list)
+    """The Retry-After of each HTTP 429 that comes before that."""
     to_stream: int = 405
     """How it answers the GET of a stream."""
     to_notification: int = 202
@@ -61,6 +63,8 @@ async def server_and_web() -> AsyncIterator[tuple[McpServer, Web]]:
             return web.Response(status=400)
         if "id" not in message:
             return web.Response(status=there.to_notification)
+        if message["method"] == "tools/call" and there.limits:
+            return web.Response(status=429, text="Too many.", headers={"Retry-After": there.limits.pop(0)})
         if message["method"] == "tools/call":
             body = there.body.replace('"id": null', f'"id": {message["id"]}')
             told = {"WWW-Authenticate": there.challenge} if there.challenge else {}
@@ -140,6 +144,10 @@ HI = {"jsonrpc": "2.0", "id": 99, "result": {"content": [{"type": "text", "text"
         # A server that shows that it lives by words, or calls its events something else.
         (EVENTS, "data: ping\n\n" + event(HI).replace("message", "response")),
         (EVENTS, event(HI).rstrip()),
+        # python-sdk#1382, dify-plugin-agent-mcp_sse#79: a framework that isn't told a type writes its own.
+        (TEXT, json.dumps(HI)),
+        (HTML, json.dumps(HI)),
+        ("application/octet-stream", json.dumps(HI)),
     ],
 )
 async def test_answer_that_is_not_quite_one_is_the_result(
@@ -150,6 +158,28 @@ async def test_answer_that_is_not_quite_one_is_the_result(
     there.kind, there.body = kind, body
     result, by_server = await server.call("it", {}, timeout_s=10, read_only=False)
     assert (result.outcome, result.text, by_server) == (DONE, "Hi.", True)
+
+
+@pytest.mark.parametrize(
+    ("limits", "outcome", "text"),
+    [
+        (["0"], DONE, "Hi."),
+        (["1"], DONE, "Hi."),
+        (["0", "0"], FAILED, 'refused the call with HTTP 429.\nToo many.\n{"retry_after_s": 0}'),
+        (["3600"], FAILED, 'refused the call with HTTP 429.\nToo many.\n{"retry_after_s": 3600}'),
+        (["Wed, 21 Oct 2015 07:28:00 GMT"], FAILED, "refused the call with HTTP 429.\nToo many."),
+    ],
+)
+async def test_call_is_made_once_more_after_the_wait_that_its_refusal_names(
+    server_and_web: tuple[McpServer, Web], limits: list[str], outcome: CallState, text: str
+) -> None:
+    server, there = server_and_web
+    await server.tools()
+    there.body, there.limits = json.dumps(HI), limits
+    result, _ = await server.call("it", {}, timeout_s=WITHIN_S, read_only=False)
+    assert result.outcome is outcome
+    assert result.text.endswith(text)
+    assert there.limits == []
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,10 @@ def said(text: str) -> dict[str, Any]:
         # open-knowledge#472: a text that is cut in the middle of an emoji.
         (WHOLE.replace("Hi.", "Hi \\ud83d").encode(), said("Hi \ufffd")),
         (WHOLE.replace("Hi.", "Gr\xfc\xdfe").encode("latin-1"), said("Gr\ufffd\ufffde")),
+        # As in a stream of events, with whatever type a gateway gives it.
+        (f"data: {WHOLE}\n\n".encode(), RESULT),
+        (f"event: message\r\ndata: {BARE}\r\n\r\n".encode(), RESULT),
+        (f': ok\n\ndata:\n\nid: 1\ndata: {{"method": "notifications/message"}}\n\ndata: {BARE}'.encode(), RESULT),
         (b'{"jsonrpc": "2.0", "id": 7, "result": "plain"}', {"content": "plain"}),
         (b'{"jsonrpc": "2.0", "id": 7, "result": [1]}', {"content": [1]}),
         (b'{"jsonrpc": "2.0", "id": 7, "result": null}', {"content": None}),
@@ -82,6 +86,10 @@ def test_error_that_names_no_request_keeps_what_it_says(error: object, code: int
         b'{"id": 7, "method": "sampling/createMessage", "result": {}}',
         b'[{"jsonrpc": "2.0", "id": 7, "method": "ping"}]',
         b'{"id": 7, "method": "ping"}',
+        b"data: Listening",
+        b"event: endpoint\ndata: /messages\n\n",
+        b"data: " * 40_000,
+        b"data:\n\n" * 30_000,
         b"[" * 100_000,
         b'{"id": 7, "result": ' * 100_000,
         BARE.encode() + b" " * MAX_MENDED_BYTES,
@@ -127,6 +135,9 @@ EVENT = f"data: {WHOLE}\n\n".encode()
             [WHOLE],
         ),
         (f"data: {BARE}\n\n".encode(), [WHOLE]),
+        # A message that only its type calls an event.
+        (BARE.encode(), [WHOLE]),
+        (json.dumps(json.loads(WHOLE), indent=1).encode() + b"\n", [WHOLE]),
         (EVENT.replace(b"7", b"99"), [WHOLE]),
     ],
 )

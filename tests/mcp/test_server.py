@@ -249,6 +249,7 @@ class TestCalls:
         [
             (text_result("Hi."), DONE, "Hi."),
             ({**text_result("No."), "isError": True}, DONE, "No."),
+            ({**text_result("Hi."), "tools": ["a"], "protocolVersion": 1}, DONE, "Hi."),
             ({"content": []}, DONE, "(The tool returned nothing.)"),
             (
                 part(type="image", data="AAAA", mimeType="image/png"),
