@@ -5,6 +5,7 @@ the variable's name: "must be a whole number from 1 to 10".
 """
 
 import difflib
+import fnmatch
 import importlib.util
 import ipaddress
 import os
@@ -13,7 +14,7 @@ import shlex
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from io import StringIO
 from pathlib import Path
@@ -94,7 +95,7 @@ def _url(value: str) -> str:
         raise ValueError("must start with https:// or http://")
     try:
         parts = urlsplit(value)
-        is_url = bool(parts.hostname) and parts.port != 0
+        is_url = bool(parts.hostname) and parts.port != 0 and value.isprintable() and " " not in value
     except ValueError:
         is_url = False
     if not is_url:
@@ -298,10 +299,22 @@ def _kinds(value: str) -> frozenset[UserKind]:
     return frozenset(UserKind(kind) for kind in kinds)
 
 
-def _price_file(value: str) -> tuple[OwnPrice, ...]:
-    path = Path(value)
+def _path(value: str) -> Path:
+    """Returns a path in which ~ is a home, as in a shell: nothing else expands it in an environment file."""
     try:
-        return parse_prices(path.read_text("utf-8-sig"))
+        return Path(value).expanduser()
+    except RuntimeError:
+        return Path(value)
+
+
+def _price_file(value: str) -> tuple[OwnPrice, ...]:
+    path = _path(value)
+    try:
+        prices = parse_prices(path.read_text("utf-8-sig"))
+        for pattern in map(str, prices):
+            if not fnmatch.filter(VENDORS, pattern.partition("/")[0]):
+                raise ValueError(f"{pattern!r} names no vendor that Typist knows ({_meant(pattern)})")
+        return prices
     except FileNotFoundError:
         raise ValueError(f"names {path}, which doesn't exist. Create it, or leave the setting empty") from None
     except UnicodeDecodeError:
@@ -383,11 +396,16 @@ def log_format(env: Mapping[str, str]) -> str:
     return "json" if env.get("BOT_LOG_FORMAT", "").strip().lower() == "json" else "text"
 
 
+_VARIABLE = re.compile(r"\$\{([^{}:]*)\}")
+_UNSET_FIX = "Set it, or write ${NAME:-} for one that may be empty. In DATABASE_URL, $ is %24"
+
+
 def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
     """Returns the process's environment, with the variables that only `.env` has. Raises SettingsError."""
     statements = list(parse_stream(StringIO(_env_text(env_file))))
-    wrong = [(_line_of(statement), problem) for statement in statements if (problem := _wrong_in(statement))]
-    if wrong:
+    known = os.environ.keys() | {statement.key for statement in statements}
+    problems = ((_line_of(one), _wrong_in(one) or _unset_in(one, known)) for one in statements)
+    if wrong := [(line, problem) for line, problem in problems if problem]:
         raise SettingsError([f"{env_file}, line {line}: {problem}." for line, problem in wrong])
     text = "".join(_without_empty_repetitions(statements))
     from_file = {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
@@ -401,6 +419,15 @@ def _wrong_in(binding: Binding) -> str:
         return "the value's quotes must be closed, with at most a comment behind them"
     is_wrong = binding.error or (binding.key is not None and not _NAME.fullmatch(binding.key))
     return "must be NAME=value, or a comment after #" if is_wrong else ""
+
+
+def _unset_in(binding: Binding, known: Collection[str | None]) -> str:
+    """Returns that a setting would lose a part of its value, for a variable that isn't set; "" if it wouldn't."""
+    if binding.key not in variables() or binding.key in os.environ:
+        return ""
+    # It isn't named: it may be a part of a password.
+    is_lost = any(name not in known for name in _VARIABLE.findall(binding.value or ""))
+    return f"the value has ${{…}} with a variable that is not set. {_UNSET_FIX}" if is_lost else ""
 
 
 def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
@@ -526,7 +553,7 @@ def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
             problems.append(f"{variable} and {variable}{FILE} are both set. Remove one of them.")
         elif path:
             try:
-                whole[variable] = Path(path).read_text("utf-8-sig").strip()
+                whole[variable] = _path(path).read_text("utf-8-sig").strip()
                 wrong = "" if whole[variable] else "is empty"
             except OSError as error:
                 wrong = f"can't be read: {os.strerror(error.errno or 0)}"
@@ -599,7 +626,7 @@ def _mcp(path: str | None, env: Mapping[str, str], public_url: str, problems: li
     if not _is_installed("mcp"):
         problems.append(f"BOT_MCP_CONFIG needs the extra mcp. Install it: {install_command('mcp')}")
     try:
-        return read_setup(Path(path), env, public_url)
+        return read_setup(_path(path), env, public_url)
     except SettingsError as error:
         problems += error.problems
         return McpSetup()

@@ -192,6 +192,10 @@ PROBLEMS = {
         {"BOT_PRICES": "no-such.json"},
         ["BOT_PRICES names no-such.json, which doesn't exist. Create it, or leave the setting empty."],
     ),
+    "an address with a space": (
+        {"OPENAI_BASE_URL": "http://my server/v1"},
+        ["OPENAI_BASE_URL must be a URL such as https://host/path or http://127.0.0.1:8000/v1."],
+    ),
     "a folder in place of a file of prices": ({"BOT_PRICES": "."}, ["BOT_PRICES names ., which can't be read: "]),
     "a domain with a path": (
         {"BOT_WEB_SEARCH": "docs.example.com, https://example.com/a"},
@@ -436,6 +440,20 @@ def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert (ours.models, ours.system_prompt) == (("openai/environment",), "from the file")
 
 
+def test_a_variable_in_a_value_has_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERE", "a")
+    monkeypatch.setenv("BOT_CAPS", "")
+    file = tmp_path / ".env"
+    file.write_text("TOO=b\nOTHERS=${UNKNOWN}\nBOT_CAPS=${UNKNOWN}\nBOT_SYSTEM_PROMPT=${HERE}${TOO}${UNSET:-}$UNSET\n")
+    assert settings.environment(file)["BOT_SYSTEM_PROMPT"] == "ab$UNSET"
+    file.write_text("\nDATABASE_URL=postgresql://u:secret${word}@host/name\n")
+    with pytest.raises(SettingsError) as refused:
+        settings.environment(file)
+    [problem] = refused.value.problems
+    assert problem.startswith(f"{file}, line 2: the value has ${{…}} with a variable that is not set. Set it, ")
+    assert not any(part in problem for part in ("secret", "word"))
+
+
 def test_an_empty_line_of_the_file_takes_no_value_from_a_line_above(tmp_path: Path) -> None:
     """As where keys stand above a copy of .env.example."""
     file = tmp_path / ".env"
@@ -520,6 +538,18 @@ def test_missing_extra_of_a_cloud_is_one_sentence_with_its_command(
 PRICE = {"input": 1, "output": 2}
 
 
+def test_paths_may_begin_with_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tmp_path.joinpath("prices").write_text(json.dumps({"openai/my-own": PRICE}))
+    tmp_path.joinpath("token").write_text("xoxb-1")
+    tmp_path.joinpath("servers").write_text(json.dumps({"mcpServers": {"own": {"command": "own"}}}))
+    env = {"BOT_PRICES": "~/prices", "SLACK_BOT_TOKEN_FILE": "~/token", "BOT_MCP_CONFIG": "~/servers"}
+    ours = settings.read(env)
+    assert (ours.slack_bot_token, ours.mcp.names, len(ours.prices)) == ("xoxb-1", ("own",), 1)
+    with pytest.raises(SettingsError, match="names ~nobody-there/prices, which doesn't exist"):
+        settings.read({"BOT_PRICES": "~nobody-there/prices"})
+
+
 def test_own_price_allows_a_dollar_cap(tmp_path: Path) -> None:
     prices = tmp_path / "prices.json"
     prices.write_text(json.dumps({"openai/my-*": PRICE}))
@@ -537,6 +567,7 @@ def test_own_price_allows_a_dollar_cap(tmp_path: Path) -> None:
         ("[]", "there must be a JSON object of models"),
         ("{}", "there must be a JSON object of models"),
         ("[" * 100_000, "nested too deeply"),
+        (json.dumps({"opnai/a": PRICE}), "'opnai/a' names no vendor that Typist knows (did you mean openai/a?)"),
         (
             '{"my-own": {"input": 1, "output": 2}}',
             "models must be named vendor/model, as in BOT_MODELS; 'my-own' isn't",
