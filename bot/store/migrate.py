@@ -176,7 +176,7 @@ FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'
 UNION ALL SELECT tbl_name, name, '', 0 FROM sqlite_master WHERE type = 'index'
 """
 _POSTGRESQL_CATALOG = """
-SELECT t.relname, c.attname, format_type(c.atttypid, c.atttypmod), c.attnotnull AND NOT c.atthasdef
+SELECT t.relname, c.attname, replace(format_type(c.atttypid, c.atttypmod), '"', ''), c.attnotnull AND NOT c.atthasdef
 FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped
 WHERE t.relkind IN ('r', 'p') AND t.relnamespace = quote_ident(current_schema())::regnamespace
 UNION ALL SELECT tablename, indexname, '', false FROM pg_indexes WHERE schemaname = current_schema()

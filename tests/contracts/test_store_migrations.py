@@ -235,6 +235,11 @@ class TestUnfit:
         assert check.status is CheckStatus.FAIL
         assert f"({named}" in check.message
 
+    async def test_server_that_quotes_all_names_has_the_same_tables(self, own_server: PostgresqlServer) -> None:
+        await execute(own_server.url, "ALTER DATABASE postgres SET quote_all_identifiers = on")
+        await migrated(own_server.url)
+        await migrated(own_server.url)
+
     async def test_migration_that_fails_changes_nothing_and_says_so(self, shared_url: str) -> None:
         await migrated(shared_url)
         await execute(shared_url, "DROP TABLE alembic_version")
