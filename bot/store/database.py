@@ -101,6 +101,8 @@ UNSYNCED = "typist_unsynced"
 """The execution option of transactions whose commit waits for no disk: a power cut may lose them."""
 OWNERS_ALONE = 0o600
 """The mode of a file that only the user who runs Typist may read."""
+_IDENTITY = "identity"
+"""In a connection's `info`: that of SQLite's file when it was opened."""
 _SYNCHRONOUS = "synchronous"
 """In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
 
@@ -375,6 +377,8 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
     file = database_file(url)
     if file is not None:
         sa.event.listen(engine.sync_engine, "do_connect", lambda *_: _prepare_file(file))
+        sa.event.listen(engine.sync_engine, "connect", partial(_note_identity, file))
+        sa.event.listen(engine.sync_engine, "begin", partial(_check_identity, file))
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
@@ -409,6 +413,29 @@ def _prepare_file(file: Path) -> None:
     # the database for unused: https://sqlite.org/howtocorrupt.html, 2.2.
     if not file.exists():
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNERS_ALONE))
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Returns what tells a file from all others, whatever their names; None if there is none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _note_identity(file: Path, _connection: object, record: Any) -> None:
+    record.info[_IDENTITY] = _identity(file)
+
+
+def _check_identity(file: Path, connection: sa.Connection) -> None:
+    """Raises StoreError if a transaction would write to a file that was moved away: no later process would find it."""
+    is_reading = connection.get_execution_options().get(READS)
+    if not is_reading and connection.info[_IDENTITY] != _identity(file):
+        raise StoreError(
+            f"{file.absolute()} is not the file that this process opened: it was moved, deleted or replaced since. "
+            "Put it back with the files beside it, or restart Typist."
+        )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

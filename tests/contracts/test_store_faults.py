@@ -327,6 +327,25 @@ async def test_check_finds_a_read_only_file(on_file: Process) -> None:
         await store.database.check()
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_nothing_is_written_to_a_file_that_was_moved_away(
+    on_file: Process, sqlite_url: str, tmp_path: Path, is_replaced: bool
+) -> None:
+    store = await on_file("w1")
+    await store.question_queue.enqueue("Ev1", asked(1))
+    file, elsewhere = sqlite_url.removeprefix("sqlite:///"), f"{tmp_path}/elsewhere.db"
+    os.rename(file, elsewhere)
+    if is_replaced:
+        os.mknod(file)
+    with pytest.raises(StoreError, match=r"moved, deleted or replaced since\. Put it back"):
+        await store.database.check()
+    with pytest.raises(StoreError, match=r"moved, deleted or replaced since\. Put it back"):
+        await store.question_queue.enqueue("Ev2", apart(2))
+    os.replace(elsewhere, file)
+    await store.database.check()
+    assert await store.question_queue.enqueue("Ev2", apart(2))
+
+
 async def test_check_finds_a_read_only_server(own_server: PostgresqlServer) -> None:
     async with opening(own_server.url) as process:
         store = await process("w1")
