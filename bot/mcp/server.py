@@ -7,34 +7,23 @@ declared the tool read-only.
 The SDK wants the task that opened a connection to close it, and breaks that task off when the server dies. So each
 connection has a task of its own (`ServerConnection.keep`), which does nothing but open, wait and close. Calls come from
 other tasks: when the server dies, they fail and nothing else does.
-
-Servers that run as processes of ours have a transport of our own, whose messages are lines on stdin and stdout. The
-SDK's reads lines of any length into memory, and gives a process more time to end than Typist has itself. Ours bounds
-both. It also tells when a process has closed its stdout, so that the next call goes to a new process instead of being
-lost.
 """
 
 import asyncio
-import json
 import logging
 import os
-import re
-import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import Context
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import httpx2
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp import Client, MCPError
 from mcp.client import Transport
-from mcp.client.stdio import get_default_environment
-from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
+from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     CONNECTION_CLOSED,
@@ -46,12 +35,7 @@ from mcp_types import (
     PARSE_ERROR,
     UNSUPPORTED_PROTOCOL_VERSION,
     CallToolResult,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCMessage,
     JSONRPCResponse,
-    RequestId,
-    jsonrpc_message_adapter,
 )
 from pydantic import ValidationError
 
@@ -75,7 +59,6 @@ from bot.mcp.definitions import (
     DOWN_TOO_LONG,
     DOWN_UNREADABLE,
     DOWN_VERSION,
-    REFUSED_BY_STATUS,
     RESULT_TOO_LONG,
     RESULT_UNREADABLE,
     SERVER_BUSY,
@@ -85,7 +68,15 @@ from bot.mcp.definitions import (
     text_of,
     words_of,
 )
-from bot.mcp.messages import MAX_MENDED_BYTES, message_in
+from bot.mcp.stdio import Incoming, stdio_transport
+from bot.mcp.streamable_http import (
+    HTTP_LIMITED,
+    HTTP_REFUSED,
+    RETRY_AFTER_S,
+    SIGN_IN_WANTED,
+    ResponseTooLong,
+    http_client,
+)
 from bot.text import object_in
 
 log = logging.getLogger(__name__)
@@ -362,14 +353,6 @@ BACKOFF = Backoff(1.0, 60.0)
 """How long nobody tries to connect after failures in a row. One failure is followed by a try at once."""
 STABLE_S = 60.0
 """A connection that lasted so long ends a row of failures."""
-
-HTTP_REFUSED = -31400
-"""Our own code for a call that was answered with HTTP 4xx and no error of JSON-RPC: `http_client`."""
-SIGN_IN_WANTED = -31401
-"""HTTP_REFUSED by a server that names where people sign in."""
-HTTP_LIMITED = -31429
-"""HTTP_REFUSED with HTTP 429 by a server that names how long to wait: its data are {RETRY_AFTER_S: seconds}."""
-RETRY_AFTER_S = "retry_after_s"
 _NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, HTTP_REFUSED, SIGN_IN_WANTED, HTTP_LIMITED)
 """Errors by which a server refuses a call before it runs."""
 _SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
@@ -559,50 +542,6 @@ async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIt
         await servers.close()
 
 
-EXIT_WITHIN_S = 0.7
-"""How long a process may take to end after its stdin closes, and again after SIGTERM. Typist has 5 s to end."""
-KILLED_WITHIN_S = 0.5
-
-Incoming = SessionMessage | Exception
-"""What the SDK's sessions read. Only messages come from here."""
-
-
-@asynccontextmanager
-async def stdio_transport(
-    server: StdioTransport, ended: Callable[[bool], None]
-) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
-    """Starts a server and yields the streams of its messages, as the SDK's client wants them; ends it with the context.
-
-    `ended` is called when no more messages will come, with whether the process sent a line that is too long.
-    """
-    process = await asyncio.create_subprocess_exec(
-        server.command,
-        *server.args,
-        env=get_default_environment() | dict(server.env),
-        stdin=PIPE,
-        stdout=PIPE,
-        # What a server writes to stderr may quote its arguments.
-        stderr=DEVNULL,
-        cwd=server.cwd,
-        start_new_session=True,
-        limit=MAX_MESSAGE_BYTES,
-    )
-    to_session, incoming = anyio.create_memory_object_stream[Incoming]()
-    outgoing, from_session = anyio.create_memory_object_stream[SessionMessage]()
-    pipes = _Pipes(process, to_session, from_session, ended)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pipes.read)
-        tasks.start_soon(pipes.write)
-        try:
-            yield incoming, outgoing
-        finally:
-            tasks.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                incoming.close()
-                outgoing.close()
-                await _end(process)
-
-
 @asynccontextmanager
 async def _readable_messages(transport: Transport) -> AsyncIterator[tuple[Any, Any]]:
     """Yields a transport's streams, whose results have only what Typist reads: the SDK refuses them whole otherwise."""
@@ -646,99 +585,6 @@ class _ReadableStream:
         await self._incoming.__aexit__(*raised)
 
 
-class _Pipes:
-    """Carries messages between a session and a process."""
-
-    def __init__(
-        self,
-        process: Process,
-        to_session: MemoryObjectSendStream[Incoming],
-        from_session: MemoryObjectReceiveStream[SessionMessage],
-        ended: Callable[[bool], None],
-    ) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._stdin, self._stdout = process.stdin, process.stdout
-        self._to_session = to_session
-        self._from_session = from_session
-        self._ended = ended
-
-    async def read(self) -> None:
-        """Gives the session each line that is a message. Ends with the process, or with a line that is too long."""
-        is_too_long = False
-        with self._to_session, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
-            while True:
-                try:
-                    line = await self._stdout.readline()
-                except ValueError:
-                    is_too_long = True
-                    break
-                if not line:
-                    break
-                message = message_in(line)
-                if message is None:
-                    log.debug("MCP server: line ignored, not a message")
-                    continue
-                await self._to_session.send(SessionMessage(message))
-        self._ended(is_too_long)
-
-    async def write(self) -> None:
-        """Writes the session's messages as lines. Ends with the session, or when the process closes its stdin."""
-        with self._from_session:
-            try:
-                async for outgoing in self._from_session:
-                    line = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    self._stdin.write(line.encode() + b"\n")
-                    await self._stdin.drain()
-            except ConnectionError:
-                # It may still run, and answer nothing.
-                self._to_session.close()
-                self._ended(False)
-
-
-async def _end(process: Process) -> None:
-    """Closes stdin, and kills the process and its children in steps if it doesn't end by that."""
-    assert process.stdin is not None
-    try:
-        process.stdin.close()
-        if not await _has_ended(process, EXIT_WITHIN_S):
-            _signal(process, signal.SIGTERM)
-            await _has_ended(process, EXIT_WITHIN_S)
-    finally:
-        # Of a process that has ended, children may be left. A second signal to Typist doesn't wait for them.
-        _signal(process, signal.SIGKILL)
-    if not await _has_ended(process, KILLED_WITHIN_S):
-        log.warning("MCP server: process not killed: pid=%d", process.pid)
-    # A child that left the group may hold the pipes; nothing public closes our ends.
-    process._transport.close()  # type: ignore[attr-defined]
-    # What nobody read would stay in memory until the next full garbage collection.
-    assert process.stdout is not None
-    with anyio.move_on_after(KILLED_WITHIN_S):
-        while await process.stdout.read(MAX_MESSAGE_BYTES):
-            pass
-
-
-async def _has_ended(process: Process, within_s: float) -> bool:
-    # Not process.wait(), which also waits until the pipes are closed.
-    with anyio.move_on_after(within_s):
-        while process.returncode is None:  # noqa: ASYNC110
-            await anyio.sleep(0.01)
-    return process.returncode is not None
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    """Sends a signal to the process and its children: they share its group."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
-
-
-class ResponseTooLong(httpx2.StreamError):
-    """A response's body is too long. The SDK answers the request with an error of this text."""
-
-    def __init__(self) -> None:
-        super().__init__(f"The response {TOO_LONG}.")
-
-
 _REASONS: Mapping[type[Exception], str] = {
     TimeoutError: DOWN_NO_ANSWER,
     FileNotFoundError: "its command was not found",
@@ -747,199 +593,3 @@ _REASONS: Mapping[type[Exception], str] = {
     ValidationError: DOWN_UNREADABLE,
 }
 """Why a connection failed, by its error."""
-
-
-class Answered(Protocol):
-    """Receives the status of an answer, whether its request named a session, and whether people must sign in."""
-
-    def __call__(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None: ...
-
-
-def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> httpx2.AsyncClient:
-    """Returns a client for the server at `url` that sends these headers, and tells `answered` of each answer.
-
-    Responses are read up to a limit, compressed ones not at all. A call that is refused by a status reads as an error
-    of JSON-RPC with the server's words.
-    """
-
-    async def bound(response: httpx2.Response) -> None:
-        # By RFC 9728, which MCP's authorization is built on.
-        is_oauth = "resource_metadata=" in response.headers.get("www-authenticate", "").lower()
-        wants_sign_in = is_oauth and response.status_code == HTTPStatus.UNAUTHORIZED
-        if _id_of(response.request) is not None:
-            has_session = MCP_SESSION_ID in response.request.headers
-            answered(response.status_code, has_session=has_session, wants_sign_in=wants_sign_in)
-        # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
-        response.headers.pop("content-encoding", None)
-        kind = response.headers.get("content-type", "").lower()
-        if _is_unnamed(response, kind):
-            # What stands in a body counts, not what a framework says of it unless it is told.
-            whole = await _begin_of(response, MAX_MESSAGE_BYTES)
-            if message_in(whole, _id_of(response.request)) is not None:
-                kind = response.headers["content-type"] = "application/json"
-            response.stream = httpx2.ByteStream(whole)
-        # A stream of events may last for days. The SDK bounds each event.
-        if response.status_code != HTTPStatus.OK or not kind.startswith("text/event-stream"):
-            assert isinstance(response.stream, httpx2.AsyncByteStream)
-            body = _Bounded(response.stream)
-            response.stream = _Mended(body, response.request) if response.status_code == HTTPStatus.OK else body
-        else:
-            assert isinstance(response.stream, httpx2.AsyncByteStream)
-            response.stream = _MendedEvents(response.stream, response.request)
-        if response.status_code >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
-            said = network.refusal(response.status_code, url) or REFUSED_BY_STATUS.format(status=response.status_code)
-            refused = _refused(response, said, wants_sign_in=wants_sign_in)
-            error = _error_of(response.status_code, refused, kind, await _begin_of(response), headers.values())
-            if error is not None:
-                response.headers["content-type"] = "application/json"
-                response.stream = httpx2.ByteStream(error)
-
-    # A TCP connection may take 5 s. Responses are bounded by the calls.
-    client = httpx2.AsyncClient(
-        headers=dict(headers),
-        timeout=httpx2.Timeout(5.0, read=None),
-        event_hooks={"response": [bound]},
-        verify=network.tls(),
-        proxy=network.httpx2_proxy(url),
-        trust_env=False,
-    )
-    client.headers["accept-encoding"] = "identity"
-    return client
-
-
-def _id_of(request: httpx2.Request) -> RequestId | None:
-    """Returns the id of a request of JSON-RPC; None if one of HTTP is none, as of a notification or a stream's GET."""
-    message = json.loads(request.content or b"{}")
-    return message.get("id") if "method" in message else None
-
-
-CALLS = b'"tools/call"'
-"""In the request of a call. In the arguments of another request, it only has a refusal read earlier."""
-MAX_ERROR_BYTES = 64_000
-_GATEWAYS_SAY = range(502, 600)
-"""Statuses by which something before the server says that it doesn't know what became of a call."""
-
-
-def _is_unnamed(response: httpx2.Response, kind: str) -> bool:
-    """Whether a response to a request has no content type of MCP."""
-    is_of_mcp = kind.startswith(("application/json", "text/event-stream"))
-    return response.status_code == HTTPStatus.OK and not is_of_mcp and _id_of(response.request) is not None
-
-
-async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES) -> bytes:
-    """Returns the first bytes of a response, and closes it."""
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    chunks: list[bytes] = []
-    read_bytes = 0
-    with suppress(httpx2.HTTPError, httpx2.StreamError):
-        async for chunk in response.stream:
-            chunks.append(chunk)
-            read_bytes += len(chunk)
-            if read_bytes > max_bytes:
-                break
-    await response.stream.aclose()
-    return b"".join(chunks)[:max_bytes]
-
-
-def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> ErrorData:
-    """Returns what a status below 500 says, with these words."""
-    wait_s = response.headers.get("retry-after", "").strip()
-    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and re.fullmatch(r"[0-9]{1,6}", wait_s):
-        return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: int(wait_s)})
-    return ErrorData(code=SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED, message=words)
-
-
-def _error_of(status: int, refused: ErrorData, kind: str, body: bytes, secrets: Iterable[str]) -> bytes | None:
-    """Returns a refusal as an error of JSON-RPC, None if only the SDK's own sentence can stand in for it."""
-    with suppress(ValidationError):
-        if refused.code == HTTP_REFUSED and isinstance(
-            jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError
-        ):
-            return body
-    if status in _GATEWAYS_SAY:
-        return None
-    text = body.decode("utf-8", "replace").strip()
-    # Who refuses a key may quote it.
-    quotes = any(secret.split()[-1] in text for secret in secrets)
-    # A page is for people with a browser.
-    if text and kind.startswith(("text/plain", "application/")) and not quotes:
-        refused = refused.model_copy(update={"message": f"{refused.message}\n{text}"})
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        refused = refused.model_copy(update={"code": INTERNAL_ERROR})
-    return JSONRPCError(jsonrpc="2.0", id=None, error=refused).model_dump_json(by_alias=True).encode()
-
-
-class _Mended(httpx2.AsyncByteStream):
-    """A body that is one message. A response in it answers this request."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
-        self._stream = stream
-        self._answers = _id_of(request)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        body = b"".join([chunk async for chunk in self._stream])
-        message = message_in(body, self._answers) if len(body) <= MAX_MENDED_BYTES else None
-        yield _json_of(message) if message is not None else body
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-class _MendedEvents(_Mended):
-    """A stream of events, whose data are messages, whatever an event is called. A long event passes as it comes."""
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        event: list[bytes] = []
-        line: list[bytes] = []
-        held_bytes, is_long = 0, False
-        async for chunk in self._stream:
-            first, *others = chunk.split(b"\n")
-            line.append(first)
-            for other in others:
-                event.append(b"".join(line))
-                line = [other]
-                if not event[-1].strip(b"\r"):
-                    yield b"\n".join((*(event[:-1] if is_long else self._event(event[:-1])), b"", b""))
-                    event, held_bytes, is_long = [], 0, False
-            held_bytes += len(chunk)
-            if held_bytes > MAX_MENDED_BYTES:
-                yield b"\n".join((*event, b"".join(line)))
-                event, line, held_bytes, is_long = [], [], 0, True
-        event.append(b"".join(line))
-        # A server may end without the blank line.
-        yield b"\n".join((*(event if is_long else self._event(event)), b"", b""))
-
-    def _event(self, lines: list[bytes]) -> list[bytes]:
-        """Returns an event's lines, without data that are no JSON: words such as ping are signs of life."""
-        data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
-        if lines and lines[0].lstrip().startswith(b"{"):
-            # A response that is no stream, whatever its type says.
-            data, lines = b"\n".join(lines), []
-        if not data or len(data) > MAX_MENDED_BYTES:
-            return lines
-        others = [one for one in lines if not one.startswith((b"data:", b"event:"))]
-        if (message := message_in(data, self._answers)) is not None:
-            return [*others, b"data: " + _json_of(message)]
-        return lines if data.startswith(b"{") else others
-
-
-def _json_of(message: JSONRPCMessage) -> bytes:
-    return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
-
-
-class _Bounded(httpx2.AsyncByteStream):
-    """A body that breaks off where it gets too long."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        read_bytes = 0
-        async for chunk in self._stream:
-            read_bytes += len(chunk)
-            if read_bytes > MAX_MESSAGE_BYTES:
-                raise ResponseTooLong
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

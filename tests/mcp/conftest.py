@@ -12,8 +12,8 @@ from tests.mcp.servers import PATIENCE_S, RawServer
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives servers the time that they take to list their tools, and to end, beside other work."""
     monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
-    for limit in ("LIST_WITHIN_S", "CLOSE_WITHIN_S", "KILLED_WITHIN_S"):
-        monkeypatch.setattr(f"bot.mcp.server.{limit}", PATIENCE_S)
+    for limit in ("server.LIST_WITHIN_S", "server.CLOSE_WITHIN_S", "stdio.KILLED_WITHIN_S"):
+        monkeypatch.setattr(f"bot.mcp.{limit}", PATIENCE_S)
 
 
 @pytest.fixture

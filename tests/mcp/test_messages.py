@@ -9,7 +9,7 @@ import pytest
 from mcp_types import JSONRPCError, JSONRPCResponse
 
 from bot.mcp.messages import MAX_MENDED_BYTES, message_in
-from bot.mcp.server import _MendedEvents
+from bot.mcp.streamable_http import _MendedEvents
 
 RESULT = {"content": [{"type": "text", "text": "Hi."}]}
 WHOLE = json.dumps({"jsonrpc": "2.0", "id": 7, "result": RESULT})

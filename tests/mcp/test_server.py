@@ -636,7 +636,7 @@ class TestEnds:
     async def test_process_has_time_to_tidy_up_after_the_signal_to_end(
         self, raw: RawServer, clock: HurriedClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bot.mcp.server.EXIT_WITHIN_S", 3.0)
+        monkeypatch.setattr("bot.mcp.stdio.EXIT_WITHIN_S", 3.0)
         monkeypatch.setattr("bot.mcp.server.CLOSE_WITHIN_S", 30.0)
         raw.script([], start="tidy")
         async with running(raw.config(), clock) as server:

@@ -1,0 +1,240 @@
+"""The HTTP client of MCP servers with an address: bounds their responses, and mends what isn't quite the protocol.
+
+It stands below the SDK's transport, which sees statuses, but not why: a call that is refused by one becomes an error of
+JSON-RPC with the server's words.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Protocol
+
+import httpx2
+from mcp.client.streamable_http import MCP_SESSION_ID
+from mcp_types import (
+    INTERNAL_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    RequestId,
+    jsonrpc_message_adapter,
+)
+from pydantic import ValidationError
+
+from bot import network
+from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG
+from bot.mcp.definitions import REFUSED_BY_STATUS
+from bot.mcp.messages import MAX_MENDED_BYTES, message_in
+
+HTTP_REFUSED = -31400
+"""Our own code for a call that was answered with HTTP 4xx and no error of JSON-RPC: `http_client`."""
+SIGN_IN_WANTED = -31401
+"""HTTP_REFUSED by a server that names where people sign in."""
+HTTP_LIMITED = -31429
+"""HTTP_REFUSED with HTTP 429 by a server that names how long to wait: its data are {RETRY_AFTER_S: seconds}."""
+RETRY_AFTER_S = "retry_after_s"
+
+
+class ResponseTooLong(httpx2.StreamError):
+    """A response's body is too long. The SDK answers the request with an error of this text."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The response {TOO_LONG}.")
+
+
+class Answered(Protocol):
+    """Receives the status of an answer, whether its request named a session, and whether people must sign in."""
+
+    def __call__(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None: ...
+
+
+def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> httpx2.AsyncClient:
+    """Returns a client for the server at `url` that sends these headers, and tells `answered` of each answer.
+
+    Responses are read up to a limit, compressed ones not at all. A call that is refused by a status reads as an error
+    of JSON-RPC with the server's words.
+    """
+
+    async def bound(response: httpx2.Response) -> None:
+        # By RFC 9728, which MCP's authorization is built on.
+        is_oauth = "resource_metadata=" in response.headers.get("www-authenticate", "").lower()
+        wants_sign_in = is_oauth and response.status_code == HTTPStatus.UNAUTHORIZED
+        if _id_of(response.request) is not None:
+            has_session = MCP_SESSION_ID in response.request.headers
+            answered(response.status_code, has_session=has_session, wants_sign_in=wants_sign_in)
+        # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
+        response.headers.pop("content-encoding", None)
+        kind = response.headers.get("content-type", "").lower()
+        if _is_unnamed(response, kind):
+            # What stands in a body counts, not what a framework says of it unless it is told.
+            whole = await _begin_of(response, MAX_MESSAGE_BYTES)
+            if message_in(whole, _id_of(response.request)) is not None:
+                kind = response.headers["content-type"] = "application/json"
+            response.stream = httpx2.ByteStream(whole)
+        # A stream of events may last for days. The SDK bounds each event.
+        if response.status_code != HTTPStatus.OK or not kind.startswith("text/event-stream"):
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            body = _Bounded(response.stream)
+            response.stream = _Mended(body, response.request) if response.status_code == HTTPStatus.OK else body
+        else:
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = _MendedEvents(response.stream, response.request)
+        if response.status_code >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
+            said = network.refusal(response.status_code, url) or REFUSED_BY_STATUS.format(status=response.status_code)
+            refused = _refused(response, said, wants_sign_in=wants_sign_in)
+            error = _error_of(response.status_code, refused, kind, await _begin_of(response), headers.values())
+            if error is not None:
+                response.headers["content-type"] = "application/json"
+                response.stream = httpx2.ByteStream(error)
+
+    # A TCP connection may take 5 s. Responses are bounded by the calls.
+    client = httpx2.AsyncClient(
+        headers=dict(headers),
+        timeout=httpx2.Timeout(5.0, read=None),
+        event_hooks={"response": [bound]},
+        verify=network.tls(),
+        proxy=network.httpx2_proxy(url),
+        trust_env=False,
+    )
+    client.headers["accept-encoding"] = "identity"
+    return client
+
+
+def _id_of(request: httpx2.Request) -> RequestId | None:
+    """Returns the id of a request of JSON-RPC; None if one of HTTP is none, as of a notification or a stream's GET."""
+    message = json.loads(request.content or b"{}")
+    return message.get("id") if "method" in message else None
+
+
+CALLS = b'"tools/call"'
+"""In the request of a call. In the arguments of another request, it only has a refusal read earlier."""
+MAX_ERROR_BYTES = 64_000
+_GATEWAYS_SAY = range(502, 600)
+"""Statuses by which something before the server says that it doesn't know what became of a call."""
+
+
+def _is_unnamed(response: httpx2.Response, kind: str) -> bool:
+    """Whether a response to a request has no content type of MCP."""
+    is_of_mcp = kind.startswith(("application/json", "text/event-stream"))
+    return response.status_code == HTTPStatus.OK and not is_of_mcp and _id_of(response.request) is not None
+
+
+async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES) -> bytes:
+    """Returns the first bytes of a response, and closes it."""
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    chunks: list[bytes] = []
+    read_bytes = 0
+    with suppress(httpx2.HTTPError, httpx2.StreamError):
+        async for chunk in response.stream:
+            chunks.append(chunk)
+            read_bytes += len(chunk)
+            if read_bytes > max_bytes:
+                break
+    await response.stream.aclose()
+    return b"".join(chunks)[:max_bytes]
+
+
+def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> ErrorData:
+    """Returns what a status below 500 says, with these words."""
+    wait_s = response.headers.get("retry-after", "").strip()
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and re.fullmatch(r"[0-9]{1,6}", wait_s):
+        return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: int(wait_s)})
+    return ErrorData(code=SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED, message=words)
+
+
+def _error_of(status: int, refused: ErrorData, kind: str, body: bytes, secrets: Iterable[str]) -> bytes | None:
+    """Returns a refusal as an error of JSON-RPC, None if only the SDK's own sentence can stand in for it."""
+    with suppress(ValidationError):
+        if refused.code == HTTP_REFUSED and isinstance(
+            jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError
+        ):
+            return body
+    if status in _GATEWAYS_SAY:
+        return None
+    text = body.decode("utf-8", "replace").strip()
+    # Who refuses a key may quote it.
+    quotes = any(secret.split()[-1] in text for secret in secrets)
+    # A page is for people with a browser.
+    if text and kind.startswith(("text/plain", "application/")) and not quotes:
+        refused = refused.model_copy(update={"message": f"{refused.message}\n{text}"})
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        refused = refused.model_copy(update={"code": INTERNAL_ERROR})
+    return JSONRPCError(jsonrpc="2.0", id=None, error=refused).model_dump_json(by_alias=True).encode()
+
+
+class _Mended(httpx2.AsyncByteStream):
+    """A body that is one message. A response in it answers this request."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
+        self._stream = stream
+        self._answers = _id_of(request)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        body = b"".join([chunk async for chunk in self._stream])
+        message = message_in(body, self._answers) if len(body) <= MAX_MENDED_BYTES else None
+        yield _json_of(message) if message is not None else body
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _MendedEvents(_Mended):
+    """A stream of events, whose data are messages, whatever an event is called. A long event passes as it comes."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        event: list[bytes] = []
+        line: list[bytes] = []
+        held_bytes, is_long = 0, False
+        async for chunk in self._stream:
+            first, *others = chunk.split(b"\n")
+            line.append(first)
+            for other in others:
+                event.append(b"".join(line))
+                line = [other]
+                if not event[-1].strip(b"\r"):
+                    yield b"\n".join((*(event[:-1] if is_long else self._event(event[:-1])), b"", b""))
+                    event, held_bytes, is_long = [], 0, False
+            held_bytes += len(chunk)
+            if held_bytes > MAX_MENDED_BYTES:
+                yield b"\n".join((*event, b"".join(line)))
+                event, line, held_bytes, is_long = [], [], 0, True
+        event.append(b"".join(line))
+        # A server may end without the blank line.
+        yield b"\n".join((*(event if is_long else self._event(event)), b"", b""))
+
+    def _event(self, lines: list[bytes]) -> list[bytes]:
+        """Returns an event's lines, without data that are no JSON: words such as ping are signs of life."""
+        data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
+        if lines and lines[0].lstrip().startswith(b"{"):
+            # A response that is no stream, whatever its type says.
+            data, lines = b"\n".join(lines), []
+        if not data or len(data) > MAX_MENDED_BYTES:
+            return lines
+        others = [one for one in lines if not one.startswith((b"data:", b"event:"))]
+        if (message := message_in(data, self._answers)) is not None:
+            return [*others, b"data: " + _json_of(message)]
+        return lines if data.startswith(b"{") else others
+
+
+def _json_of(message: JSONRPCMessage) -> bytes:
+    return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body that breaks off where it gets too long."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        read_bytes = 0
+        async for chunk in self._stream:
+            read_bytes += len(chunk)
+            if read_bytes > MAX_MESSAGE_BYTES:
+                raise ResponseTooLong
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
