@@ -24,7 +24,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
 from types import TracebackType
@@ -35,7 +34,8 @@ import httpx2
 
 from bot import network
 from bot.errors import EndReason, FileFault, ProviderError
-from bot.text import objects_in
+from bot.models.waits import ends_by_itself, retry_after_s
+from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, paired
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ _BY_WORDS = tuple(
             r"^(?:unexpected endpoint|invalid url|could not route|404 page not found|cannot (?:post|get) /)",
             EndReason.UNREADABLE,
         ),
-        # LiteLLM, of a model that is over its budget. While it only rests, its sentence says until when.
         (
-            r"no deployments available|insufficient (?:account )?(?:balance|credit|funds|quota)"
-            r"|(?:credits?|balance)[\w ]{0,20} (?:too low|depleted|exhausted|insufficient|used up)"
+            r"insufficient (?:account )?(?:balance|credit|funds|quota)"
+            r"|(?:credits?|balance)[\w ]{0,20} (?:too low|depleted|exhausted|insufficient|negative|used up)"
+            r"|\bbudget\b[\w '\"-]{0,40} (?:depleted|exhausted|used up)|\btop up\b|free credits\b[\w ]{0,20} restricted"
             r"|used (?:all|up)\b[\w ,]{0,30}(?:credit|allocation|balance)|out of credit|requires more credit"
             r"|(?:exceeded|crossed|over|reached) (?:(?:your|the|its|monthly|specified|included|total|\w+space) ){0,3}"
             r"(?:credit|budget|spend|current quota|api usage limit)"
@@ -138,9 +138,11 @@ _BY_WORDS = tuple(
         ),
         (
             r"(?:prompt|inputs?|messages|request)\b(?! (?:image|file|pdf|audio))"
-            r"[\w `]{0,20} (?:too long|too large|longer than|exceeds? max)"
+            r"[\w `()]{0,20} (?:too long|too large|longer than|greater than max|exceeds? max)"
+            r"|(?:prompt|inputs?|messages|request) (?:contains?|has|have) \d+ tokens, [\w ]{0,20}(?:above|exceed|large)"
             r"|(?:prompt|inputs?|messages|image and text)(?:\b|_tokens)(?! (?:image|file|pdf|audio))[\w `()+]{0,40}"
             r" (?:exceed\w*|must be (?:<=|less than)) (?:the |its |your )?(?:max|limit|model|\d{4})"
+            r"|shorter (?:prompt|or fewer inputs)|token数?量?超过上限"
             r"|'(?:input|messages)\b[^'\n]{0,60}': string too long|超长|上下文.{0,8}超|输入.{0,8}过长"
             r"|prompt too long|context (?:window|limit|size|length)|max(?:imum)? (?:prompt|input) length"
             r"|input token count|number of input tokens(?! per\b)[\w ]{0,30} exceed|range of input length"
@@ -162,12 +164,13 @@ _BY_WORDS = tuple(
             EndReason.REFUSED,
         ),
         (
-            r"\boverload(?:ed)?\b|too busy|high (?:demand|traffic|load)\b|capacity exceeded|over capacity|queue is full"
-            r"|is currently loading|temporarily (?:unavailable|offline|down)|service unavailable"
+            r"\boverload(?:ed)?\b|too busy|high (?:demand|traffic|load)\b|capacity (?:temporarily )?exceeded"
+            r"|over capacity|queue is full|is currently loading|temporarily (?:unavailable|offline|down)"
+            r"|service unavailable"
             r"|\bdegraded (?:function|state|mode)\b",
             EndReason.OVERLOADED,
         ),
-        (r"rate limit exceeded|rate limit reached|too many requests", EndReason.RATE_LIMITED),
+        (r"rate limit exceeded|rate limit reached|too many requests|due to rate limit", EndReason.RATE_LIMITED),
         # LM Studio and Ollama, which load the model again.
         (
             r"\b(?:model|runner|worker)\b(?: process)?(?: has| is| was)? (?:crashed|unloaded|terminated)",
@@ -176,15 +179,6 @@ _BY_WORDS = tuple(
     )
 )
 _MAX_WORDS_CHARS = 2_000
-_SAYS_WHEN = re.compile(
-    r"(?:(?:try again|retry) (?:in|after)|please wait) (?:about )?((?:\d+(?:\.\d+)? ?(?:ms|[dhms])[a-z]* ?)+)"
-)
-_TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+) ?(ms|[dhms])")
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_SAYS_THAT_IT_ENDS = re.compile(r"\bresets? (?:at|in|on|after)\b")
-_LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b|\b(\d{1,2})[- ]hour\b")
-_SHORT_PERIOD = re.compile(r"(?:per[- ]|/ ?)(?:sec|min|hour)|\b[rt]pm\b")
-_PERIODS_S = {"day": 86_400.0, "dai": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0}
 _BY_STATUS = {
     401: EndReason.BAD_KEY,
     402: EndReason.OUT_OF_CREDIT,
@@ -205,6 +199,8 @@ _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _HOLD_ERRORS = ("error", "errors", "base_resp")
 """The fields that hold an error: most vendors', Cloudflare's and watsonx's, and MiniMax's, under a status of 200."""
 _HOLD_SENTENCES = ("message", "Message", "msg", "status_msg", "error_msg")
+_HOLD_WAITS = ("retry_after", "retry_after_seconds", "resets_in_seconds", "estimated_time")
+"""The fields that hold seconds until the next request: Cloudflare's, gateways', OpenAI's plans', and Hugging Face's."""
 _MAX_NESTED = 4
 """So many errors are read of which each is within another."""
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
@@ -404,7 +400,11 @@ class RequestAttempt:
         return ProviderError(
             failure,
             self.model,
-            retry_after_s=_retry_after_s(headers or {}, message, is_limit=failure is EndReason.RATE_LIMITED),
+            retry_after_s=retry_after_s(
+                {**_headers_within(body), **(headers or {})},
+                message[:_MAX_WORDS_CHARS].lower(),
+                is_limit=failure is EndReason.RATE_LIMITED,
+            ),
             detail=self._clean(detail),
             may_pass=is_passing(self.refusal),
             window_tokens=self.window_tokens if failure is EndReason.CONTEXT_TOO_LONG else None,
@@ -418,7 +418,9 @@ class RequestAttempt:
         """Returns the error to raise for JSON without an answer. Gateways report errors so in forms of their own."""
         error = self.reported(body)
         first = body[0] if isinstance(body, list) and body else body
-        is_error = isinstance(first, dict) and (bool(first.get("error")) or first.get("object") == "error")
+        is_error = isinstance(first, dict) and (
+            bool(first.get("error")) or first.get("object") == "error" or _is_status(first.get("code"))
+        )
         is_known = is_error or error.reason not in (EndReason.SERVER_ERROR, EndReason.UNEXPECTED)
         if is_known:
             return error
@@ -470,6 +472,11 @@ def _url_of(error: Exception) -> str:
         return ""
 
 
+def _is_status(code: object) -> bool:
+    """Returns whether a code is the status of an error, as servers put it into a body under a status of 200."""
+    return str(code).isdecimal() and HTTPStatus.BAD_REQUEST <= int(str(code)[:4]) < 600
+
+
 def is_without_identity(error: Exception) -> bool:
     """Returns whether a cloud's library found no credentials, or its token service refused them.
 
@@ -492,7 +499,8 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
     if isinstance(error, str) and isinstance(first, dict):
         # NestJS, Fastify and Spring have a title there, and the sentence beside it.
         beside = next((first[name] for name in _HOLD_SENTENCES if isinstance(first.get(name), str)), "")
-        return [], error if beside in error else f"{error}: {beside}"
+        sentences = [error, "" if beside in error else beside, *_waits_in(first)]
+        return [], ": ".join(filter(None, sentences))
     if not isinstance(error, dict):
         return [], error if isinstance(error, str) else ""
     details: Any = error.get("details")
@@ -501,27 +509,45 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
     # AWS writes it with a capital where the request got no further than its front door.
     message = next((error[name] for name in _HOLD_SENTENCES if error.get(name)), None)
     waits = [f"retry in {one['retryDelay']}" for one in objects_in(details) if one.get("retryDelay")]
-    sentences = [message if isinstance(message, str) else "", _mistrals_detail(error.get("detail")), *waits]
+    sentences = [message if isinstance(message, str) else "", _mistrals_detail(error.get("detail"))]
+    sentences += waits or _waits_in(error)
     # Xiaomi's reason stands where others name a parameter.
     param = error.get("param")
     if isinstance(param, str) and " " in param:
         sentences.append(param)
-    metadata = error.get("metadata")
-    if isinstance(metadata, dict) and metadata.get("flagged_input"):
-        # OpenRouter's moderation says 403: https://openrouter.ai/docs/api/reference/errors-and-debugging
+    # OpenRouter's: https://openrouter.ai/docs/api/reference/errors-and-debugging
+    metadata = object_in(error.get("metadata"))
+    if kind := metadata.get("error_type"):
+        codes = [str(kind), *codes]
+    if metadata.get("flagged_input"):
+        # The status of its moderation is 403.
         codes = ["moderation_blocked", *codes]
-    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    raw = metadata.get("raw")
     if isinstance(raw, str):
         # What is no JSON is the sentence.
         with suppress(ValueError, RecursionError):
             raw = json.loads(raw)
     # FastAPI's detail may be an object, and Mistral's message one with details.
-    for behind in (raw, *(one for one in (message, error.get("error"), error.get("detail")) if isinstance(one, dict))):
+    inner = message, error.get("error"), object_in(error.get("errors")), error.get("detail")
+    for behind in (raw, *(one for one in inner if isinstance(one, dict))):
         if behind and levels:
             more, sentence = _codes_and_message(behind, levels - 1)
             codes = [*more, *codes]
             sentences.append(sentence)
-    return codes, ": ".join(filter(None, sentences))
+    return codes, ": ".join(dict.fromkeys(filter(None, sentences)))
+
+
+def _waits_in(error: Mapping[str, Any]) -> list[str]:
+    """Returns what fields of an error say about when to ask again, as a sentence would."""
+    told = (error.get(name) for name in _HOLD_WAITS)
+    waits = [wait for wait in told if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 < wait < 1e8]
+    return [f"retry in {math.ceil(wait)}s" for wait in waits[:1]]
+
+
+def _headers_within(body: object) -> Mapping[str, str]:
+    """Returns the headers that OpenRouter puts into the body of an error."""
+    error = object_in(object_in(body).get("error")) or object_in(body)
+    return {name: str(value) for name, value in object_in(object_in(error.get("metadata")).get("headers")).items()}
 
 
 def _mistrals_detail(detail: object) -> str:
@@ -570,9 +596,7 @@ def _by_words(message: str, status: int | None) -> EndReason | None:
     passed_over = (EndReason.REFUSED, EndReason.BAD_KEY) if status and (status == 429 or status >= 500) else ()
     for form, failure in _BY_WORDS:
         if failure not in passed_over and form.search(words):
-            is_soon = failure is EndReason.OUT_OF_CREDIT and (
-                _SAYS_WHEN.search(words) or _SAYS_THAT_IT_ENDS.search(words)
-            )
+            is_soon = failure is EndReason.OUT_OF_CREDIT and ends_by_itself(words)
             return EndReason.RATE_LIMITED if is_soon else failure
     return None
 
@@ -591,29 +615,6 @@ def _by_form(codes: Sequence[str], status: int | None) -> EndReason | None:
         if not is_vague and any(form.search(name) for name in names):
             return failure
     return None
-
-
-def _retry_after_s(headers: Mapping[str, str], message: str, *, is_limit: bool) -> float | None:
-    """Returns how long the vendor asks clients to wait. A date counts from the date of the response.
-
-    `is_limit`: the message may name the period of a limit, which is over after that in any case.
-    """
-    value, words = headers.get("retry-after", ""), message[:_MAX_WORDS_CHARS].lower()
-    if not value and (told := _SAYS_WHEN.search(words)):
-        return sum(min(float(number), 1e6) * _UNITS_S[unit] for number, unit in _TIME.findall(told[1]))
-    try:
-        if "retry-after-ms" in headers:
-            wait_s = float(headers["retry-after-ms"]) / 1000
-        elif value.endswith("GMT"):
-            until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
-            wait_s = until.total_seconds()
-        elif not value and is_limit and (period := _LONG_PERIOD.search(words)) and not _SHORT_PERIOD.search(words):
-            wait_s = _UNITS_S["h"] * int(period[3]) if period[3] else _PERIODS_S[period[1] or period[2]]
-        else:
-            wait_s = float(value)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(0.0, wait_s) if math.isfinite(wait_s) else None
 
 
 Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"

@@ -487,6 +487,10 @@ class TestJsonOfCompatibleServers:
 NO_SEED = {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Not permitted", "input": "secret"}
 MISSING = {"type": "missing", "loc": ["body", 0], "msg": "Field required", "input": {"content": "secret"}}
 RETURNED = {"message": "Provider returned error"}
+OPENROUTERS_LIMIT = {
+    "message": "Rate limit exceeded: free-models-per-day. Add 10 credits.",
+    "metadata": {"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1795870800000"}},
+}
 DEEP = json.loads('{"detail":' * 500 + '{"msg": "No"}' + "}" * 500)
 SIGNATURE_REFUSED = '{"error":{"message":"Invalid signature","code":"bad"},"input":"secret"}'
 
@@ -529,6 +533,12 @@ class TestAFailure:
             ({}, GEMINIS_LIMIT, 44.5),
             ({}, {"message": "Please try again in a moment."}, None),
             ({}, {"message": "You can't try again in 2."}, None),
+            ({}, {"message": "Your quota will reset after 32m56s."}, 1_976.0),
+            ({}, {"message": "Out of call volume quota. Quota will be replenished in 02:21:13."}, 8_473.0),
+            ({}, {"message": "Too many requests", "retry_after": 17}, 17.0),
+            ({}, {"message": "The usage limit has been reached", "resets_in_seconds": 9_000}, 9_000.0),
+            ({"date": "Fri, 27 Nov 2026 22:00:00 GMT"}, OPENROUTERS_LIMIT, 54_000.0),
+            ({}, {"message": "No.", "retry_after": True, "estimated_time": -1}, None),
             ({"retry-after": "soon"}, {"message": "No."}, None),
         ],
     )
@@ -897,7 +907,8 @@ class TestNonsense:
 
     @given(body=JSON, status=st.integers(200, 599), wait=st.text(max_size=12))
     def test_any_json_in_an_error_is_handled(self, body: object, status: int, wait: str) -> None:
-        error = RequestAttempt("openai/m", KEY).reported({"error": body}, status, {"retry-after": wait})
+        headers = {"retry-after": wait, "x-ratelimit-reset": wait, "date": "Fri, 27 Nov 2026 22:00:00 GMT"}
+        error = RequestAttempt("openai/m", KEY).reported({"error": body}, status, headers)
         assert error.retry_after_s is None or error.retry_after_s >= 0
 
 

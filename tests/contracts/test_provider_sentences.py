@@ -24,6 +24,21 @@ async def test_refusal_is_known_by_its_sentence(vendor: VendorServer, row: dict[
     assert received.failure is EndReason(row["reason"])
 
 
-async def test_error_in_a_form_of_its_own_is_known_in_a_stream(vendor: VendorServer) -> None:
-    event = b'data: {"choices":null,"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}\n\n'
-    assert (await ask(CHAT, vendor, VendorResponse([event]))).failure is EndReason.OUT_OF_CREDIT
+@pytest.mark.parametrize(
+    ("event", "failure"),
+    [
+        (
+            'data: {"choices":null,"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}',
+            EndReason.OUT_OF_CREDIT,
+        ),
+        (
+            'event: error\ndata: {"errors":[{"code":"x","message":"context length exceeded"}],"status_code":400}',
+            EndReason.CONTEXT_TOO_LONG,
+        ),
+    ],
+    ids=["minimax", "watsonx"],
+)
+async def test_error_in_a_form_of_its_own_is_known_in_a_stream(
+    vendor: VendorServer, event: str, failure: EndReason
+) -> None:
+    assert (await ask(CHAT, vendor, VendorResponse([f"{event}\n\n".encode()]), prompt=LONG)).failure is failure

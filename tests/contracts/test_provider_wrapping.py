@@ -343,6 +343,7 @@ class TestFurtherTries:
                 "in 2 minutes",
             ),
             (refusal(503, {"error": {}}, retry_after="90"), 90, "in 2 minutes"),
+            (refusal(429, {"error": {}}, x_ratelimit_reset="1800"), 1800, "in 30 minutes"),
             (refusal(401, {"error": {}}), None, "check"),
             (refusal(500, {"error": {"code": "insufficient_quota"}}), None, "billing"),
             (refusal(503, {"error": {}}, x_should_retry="false"), None, "in a minute"),

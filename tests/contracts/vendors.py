@@ -282,7 +282,7 @@ _COMPATIBLE = [
         code="422",
     ),
     _row(EndReason.OUT_OF_CREDIT, 400, message="No.", type="budget_exceeded", code="400"),
-    _row(EndReason.OUT_OF_CREDIT, 429, message="No deployments available", type="None", code="429"),
+    _row(EndReason.RATE_LIMITED, 429, message="No deployments available for selected model.", code="429"),
     _row(EndReason.OUT_OF_CREDIT, 429, message="No deployments available - crossed budget: 12.0 >= 10.0", code="429"),
     _row(EndReason.RATE_LIMITED, 429, message="No deployments available, Try again in 5 seconds.", code="429"),
     _row(EndReason.OUT_OF_CREDIT, 500, message="litellm.BudgetExceededError: over", code="500"),
