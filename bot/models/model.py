@@ -68,6 +68,7 @@ from bot.models.setup import (
     OptionalParameter,
     RefusedParameters,
     RequestOptions,
+    is_of_the_api,
     is_of_the_request,
     most_tools,
     names,
@@ -182,7 +183,7 @@ class Api(ABC):
     may_leave_marks = False
     """Whether the server is no vendor's own, so that it may leave a template's marks in the text."""
     other: "Api | None" = None
-    """An API of the same server that takes tools where this one refuses them."""
+    """An API of the same server that may have models that this one refuses, or refuses with tools."""
 
     def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions, vendor: str) -> None:
         """`create` sends a request by the SDK's method and returns the raw response.
@@ -514,10 +515,11 @@ class VendorModel:
         room = read_refusal(reason, words, trial.output_tokens)
         named = names(refusal, trial.parameters if trial.effort else trial.parameters - {OptionalParameter.EFFORT})
         files = refused_files(refusal) if any(turn.media for turn in trial.prompt.turns) else None
-        following = None
-        if room and not (files and files.names_files):
+        is_elsewhere = trial.api.other is not None and not named and is_of_the_api(refusal)
+        following = self._at_other_api(trial) if is_elsewhere else None
+        if room and not is_elsewhere and not (files and files.names_files):
             following = await self._with_less_room(trial, room, attempt)
-        if following is None and trial.refusals < MAX_REFUSALS:
+        if following is None and not is_elsewhere and trial.refusals < MAX_REFUSALS:
             if files and (files.names_files or not named):
                 following = await self._with_fewer_files(trial, refusal, files)
             elif not room:
@@ -581,6 +583,13 @@ class VendorModel:
             self._log_dropped(dropped)
         is_sure = not is_chance and (dropped == named or (len(dropped) == 1 and self._faults < MAX_FAULTS))
         return trial.without(dropped, is_sure=is_sure) if dropped else None
+
+    def _at_other_api(self, trial: _Trial) -> _Trial | None:
+        """Returns the request at the server's other API; None if that was asked, and knew no such request."""
+        if trial.api.other is None or OptionalParameter.TOOLS_WITH_REASONING in trial.dropped:
+            return None
+        log.warning("%s: this API doesn't have the model, trying the server's other API", self.model)
+        return self._at(trial.api.other, trial)
 
     def _at(self, api: Api, trial: _Trial, dropped: frozenset[OptionalParameter] = frozenset()) -> _Trial:
         """Returns the same request at another API."""

@@ -180,6 +180,13 @@ _MOST = re.compile(
 )
 NO_SUCH_API = (400, 403, 404, 405, 501)
 """So a server may answer that lacks an API."""
+_OTHER_API = re.compile(
+    r"(?:\b(?:only|not)|n't)\b[^\n]{0,80}(?:v1/responses|responses api|chat[/ _]?completions?)"
+    r"|chat[/ _]?completions? operation",
+    re.IGNORECASE,
+)
+"""OpenAI of models without Chat Completions, GitHub Copilot, xAI and Azure."""
+_OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
 _NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429)
 _SERVERS_OWN = (500, 501)
 """llama.cpp and others refuse parameters so."""
@@ -210,6 +217,13 @@ def most_tools(refusal: ErrorResponse, sent: int) -> int | None:
     if not _TOO_MANY_TOOLS.search(words):
         return None
     return next((number for number in map(int, _MOST.findall(words)) if 0 < number < sent), sent // 2) or None
+
+
+def is_of_the_api(refusal: ErrorResponse) -> bool:
+    """Returns whether a server refuses Chat Completions for a model that it has, and not a wrong path."""
+    reason, words = meaning(refusal)
+    says_so = _OTHER_API.search(words[:MAX_WORDS_CHARS]) or _OTHER_API_CODES.search(str(refusal.body)[:MAX_WORDS_CHARS])
+    return refusal.status in NO_SUCH_API and reason is not EndReason.UNREADABLE and says_so is not None
 
 
 def is_of_the_request(refusal: ErrorResponse, *, is_named: bool) -> bool:

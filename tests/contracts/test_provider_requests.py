@@ -232,6 +232,39 @@ async def test_gateway_without_responses_is_asked_for_no_reasoning(vendor: Vendo
     assert "reasoning_effort" not in plain, "without tools it may reason"
 
 
+ONLY_AT_RESPONSES = {
+    "openai": (404, "This model is only supported in v1/responses and not in v1/chat/completions."),
+    "openai, of completions": (
+        404,
+        "This is not a chat model and thus not supported in the v1/chat/completions endpoint. "
+        "Did you mean to use v1/completions?",
+    ),
+    "copilot": (400, 'model "m" is not accessible via the /chat/completions endpoint'),
+    "xai": (400, "Requests are not allowed on chat completions. Please use the Responses API instead."),
+    "azure": (400, "The chatCompletion operation does not work with the specified model, m."),
+}
+
+
+@pytest.mark.parametrize("prompt", [PROMPT, OFFERING], ids=["plain", "with tools"])
+@pytest.mark.parametrize(("status", "words"), ONLY_AT_RESPONSES.values(), ids=ONLY_AT_RESPONSES.keys())
+async def test_model_that_is_only_at_the_other_api_is_asked_there_from_then_on(
+    vendor: VendorServer, status: int, words: str, prompt: Prompt
+) -> None:
+    vendor.script(refusal(status, {"error": {"message": words, "param": "model"}}), RESPONSES.streamed("one"))
+    async with connected(CHAT, vendor) as model:
+        received = [await collect(model, prompt) for _ in range(2)]
+    assert [(one.text, one.completions[0].refused) for one in received] == [("one", ())] * 2
+    assert [request.path for request in vendor.requests] == [CHAT_PATH, RESPONSES_PATH, RESPONSES_PATH]
+
+
+async def test_model_at_neither_api_is_unknown_and_asked_for_once_more(vendor: VendorServer) -> None:
+    gone = refusal(404, {"error": {"message": ONLY_AT_RESPONSES["openai"][1]}})
+    vendor.script(gone, refusal(404, {"detail": "Not Found"}), gone)
+    async with connected(CHAT, vendor) as model:
+        assert (await collect(model, OFFERING)).failure is EndReason.UNKNOWN_MODEL
+    assert [request.path for request in vendor.requests] == [CHAT_PATH, RESPONSES_PATH, CHAT_PATH]
+
+
 async def test_gateway_whose_responses_are_overloaded_keeps_reasoning(vendor: VendorServer) -> None:
     vendor.script(NO_TOOLS_HERE, refusal(503, {"error": {"message": "No."}}), NO_TOOLS_HERE, RESPONSES.streamed("one"))
     async with connected(CHAT, vendor) as model:
@@ -260,6 +293,7 @@ async def test_step_of_responses_can_go_on_at_chat_completions(vendor: VendorSer
 LASTING = {
     "another model": (refusal(400, {"error": {"message": "The model `m` does not exist"}}), EndReason.UNKNOWN_MODEL),
     "another model, by its number": (refusal(404, {"error": {"message": "Not found"}}), EndReason.UNKNOWN_MODEL),
+    "a wrong path": (refusal(404, {"error": "Could not route to /x/v1/chat/completions"}), EndReason.UNREADABLE),
     "the words": (refusal(400, {"error": {"code": "content_filter", "message": "Tools of war."}}), EndReason.REFUSED),
     "the key": (refusal(401, {"error": {"message": "No tools for you."}}), EndReason.BAD_KEY),
     "credit": (refusal(402, {"error": {"message": "Tools cost more."}}), EndReason.OUT_OF_CREDIT),
