@@ -243,6 +243,7 @@ _MARKS = re.compile(r"(?:\d{1,3}[.)])?(?:[^\w`\"'“”„‘’«»]|_)*")
 _MAX_COURTESY_WORDS = 8
 _MAX_COMMAND_CHARS = 300
 _POINTING = f"{_SENTENCE_ENDS}^,:…⬆️👆"
+_POINTING_WORDS = re.compile(r"this|that|(?:see )?(?:the )?above|(?:any |your )?thoughts|wdyt")
 
 
 def linked_message(link: str) -> tuple[str, str, str | None] | None:
@@ -388,9 +389,9 @@ def _is_courtesy(words: list[str], bot_user_id: str, bot_name: str) -> bool:
 
 
 def is_bare(text: str, bot_user_id: str) -> bool:
-    """Whether a text has no words but the bot's mention, or points at what stands above: "@typist this?"."""
+    """Whether a text has no words but the bot's mention, or points at what stands above: "@typist thoughts?"."""
     words = _EMOJI.sub("", without_address(text, bot_user_id)).strip(_POINTING).casefold()
-    return words in ("this", "that") or not any(map(str.isalnum, words))
+    return _POINTING_WORDS.fullmatch(words) is not None or not any(map(str.isalnum, words))
 
 
 def escape(text: str) -> str:

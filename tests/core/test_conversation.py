@@ -138,8 +138,9 @@ def test_mentions_that_only_address_the_bot_are_removed(text: str, words: str) -
             (text, True)
             for text in ("", "?", "…", "^ this?", "That!", "👀", ":eyes:", ":point_up: this", "👆🏽 :tada:")
         ),
-        *((text, True) for text in ("<!EMOJI|:parrot:>", ":)")),
+        *((text, True) for text in ("<!EMOJI|:parrot:>", ":)", "Thoughts?", "any thoughts?", "see above 👆", "wdyt")),
         *((text, False) for text in ("why", ":eyes: why?", "these", "5", "何", "<@UGRACE>", "<#C1>")),
+        *((text, False) for text in ("thoughts on this?", "the above is wrong", "thoughtful")),
     ],
 )
 def test_mention_without_words_is_bare(text: str, bare: bool) -> None:
