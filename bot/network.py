@@ -24,11 +24,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
+from bot import __version__
 from bot.errors import SettingsError
 
 if TYPE_CHECKING:
     import httpx2
 
+USER_AGENT = f"typist/{__version__}"
+"""What Typist calls itself to MCP servers and to those of their sign-ins. Firewalls keep out a library's own name."""
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """The variables of proxies are read in small letters, too."""
 NO_PROXY = "NO_PROXY"

@@ -402,6 +402,7 @@ async def _send(method: str, url: str, server_url: str, **request: Any) -> _Answ
         ):
             # GitHub answers with a form else.
             client.headers.update({"accept-encoding": "identity", "accept": "application/json"})
+            client.headers["user-agent"] = network.USER_AGENT
             async with client.stream(method, url, **request) as response:
                 return _Answer(response.status_code, await _bounded(response), response)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:

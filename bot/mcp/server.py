@@ -35,11 +35,12 @@ from mcp_types import (
     PARSE_ERROR,
     UNSUPPORTED_PROTOCOL_VERSION,
     CallToolResult,
+    Implementation,
     JSONRPCResponse,
 )
 from pydantic import ValidationError
 
-from bot import network
+from bot import __version__, network
 from bot.clock import Clock
 from bot.core.calls import SIGN_IN_FIRST, CallResult, CallState
 from bot.errors import Backoff, trace_of
@@ -81,6 +82,8 @@ from bot.text import object_in
 
 log = logging.getLogger(__name__)
 
+_TYPIST = Implementation(name="typist", title="Typist", version=__version__)
+"""Who calls, as servers are told."""
 START_WITHIN_S = 60.0
 """From the start of a server to the list of its tools: npx and uvx may have to download it first."""
 LIST_WITHIN_S = 4.0
@@ -214,7 +217,8 @@ class ServerConnection:
                 case HttpTransport(url=url) as server:
                     web = await stack.enter_async_context(http_client(url, server.sent_headers, self._note_status))
                     transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
-            yield await stack.enter_async_context(Client(_readable_messages(transport), mode=mode, cache=None))
+            messages = _readable_messages(transport)
+            yield await stack.enter_async_context(Client(messages, client_info=_TYPIST, mode=mode, cache=None))
 
     def _note_status(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None:
         self._status, self._names_sign_in = status, self._names_sign_in or wants_sign_in

@@ -91,14 +91,14 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
 
     # A TCP connection may take 5 s. Responses are bounded by the calls.
     client = httpx2.AsyncClient(
-        headers=dict(headers),
+        headers={"user-agent": network.USER_AGENT},
         timeout=httpx2.Timeout(5.0, read=None),
         event_hooks={"response": [bound]},
         verify=network.tls(),
         proxy=network.httpx2_proxy(url),
         trust_env=False,
     )
-    client.headers["accept-encoding"] = "identity"
+    client.headers |= {**headers, "accept-encoding": "identity"}
     return client
 
 

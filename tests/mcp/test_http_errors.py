@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bot import network
 from bot.core.calls import SIGN_IN_FIRST, CallState
 from bot.mcp.config import HttpTransport, ServerConfig
 from bot.mcp.definitions import (
@@ -48,6 +49,8 @@ class Web:
     streams: int = 0
     """How often it was asked for one."""
     sessions: list[str] = field(default_factory=list)
+    callers: list[tuple[str, str]] = field(default_factory=list)
+    """Who says to call, for each session: in HTTP and in MCP."""
 
 
 @pytest.fixture
@@ -71,6 +74,7 @@ async def server_and_web() -> AsyncIterator[tuple[McpServer, Web]]:
             return web.Response(status=there.status, content_type=there.kind, text=body, headers=told)
         headers: dict[str, str] = {}
         if message["method"] == "initialize":
+            there.callers.append((request.headers["user-agent"], message["params"]["clientInfo"]["name"]))
             there.sessions.append(headers.setdefault("mcp-session-id", f"s{len(there.sessions)}"))
         return web.json_response(answered(message, ("it",)), headers=headers)
 
@@ -158,6 +162,12 @@ async def test_answer_that_is_not_quite_one_is_the_result(
     there.kind, there.body = kind, body
     result, by_server = await server.call("it", {}, timeout_s=10, read_only=False)
     assert (result.outcome, result.text, by_server) == (DONE, "Hi.", True)
+
+
+async def test_server_is_told_who_calls(server_and_web: tuple[McpServer, Web]) -> None:
+    server, there = server_and_web
+    await server.tools()
+    assert there.callers == [(network.USER_AGENT, "typist")]
 
 
 @pytest.mark.parametrize(
