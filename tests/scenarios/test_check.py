@@ -684,6 +684,11 @@ def mcp(**more: Any) -> McpCase:
     return McpCase("mcp.it", WARN, **more)
 
 
+def choosing(chars: int) -> dict[str, Any]:
+    """Returns the parameters of a tool with one whose only value has so many characters."""
+    return {"choice": {"enum": ["x" * chars]}}
+
+
 def many(count: int, **more: Any) -> tuple[Json, ...]:
     return tuple(tool(f"tool{number:03}", **more) for number in range(count))
 
@@ -699,9 +704,9 @@ MCP: Mapping[str, McpCase] = {
         "mcp", WARN, tools=many(60), beside=many(48), rules={"directMessages": ["it", "also"]}
     ),
     "Tools whose definitions are too long together": McpCase(
-        "mcp", WARN, tools=many(15, enum=["x" * 19_000]), beside=many(15, enum=["x" * 19_000])
+        "mcp", WARN, tools=many(15, properties=choosing(19_000)), beside=many(15, properties=choosing(19_000))
     ),
-    "A tool with huge parameters": mcp(tools=(tool("look"), tool("huge", enum=["x" * 30_000]))),
+    "A tool with huge parameters": mcp(tools=(tool("look"), tool("huge", properties=choosing(30_000)))),
     "A tool that its server describes wrongly": mcp(tools=(tool("look"), tool("odd", type="string"))),
     "A tool with a very long description": mcp(tools=(tool("look"), tool("wordy", "Does it. " * 300))),
 }
