@@ -83,7 +83,7 @@ from bot.text import object_in
 log = logging.getLogger(__name__)
 
 _TYPIST = Implementation(name="typist", title="Typist", version=__version__)
-"""Who calls, as servers are told."""
+"""What servers are told about their client."""
 START_WITHIN_S = 60.0
 """From the start of a server to the list of its tools: npx and uvx may have to download it first."""
 LIST_WITHIN_S = 4.0

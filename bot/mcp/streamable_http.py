@@ -1,4 +1,4 @@
-"""The HTTP client of MCP servers with an address: bounds their responses, and mends what isn't quite the protocol.
+"""The HTTP client for MCP servers with an address. It bounds responses, and mends those that just miss the protocol.
 
 It stands below the SDK's transport, which sees statuses, but not why: a call that is refused by one becomes an error of
 JSON-RPC with the server's words.
@@ -68,7 +68,7 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
         response.headers.pop("content-encoding", None)
         kind = response.headers.get("content-type", "").lower()
         if _is_unnamed(response, kind):
-            # What stands in a body counts, not what a framework says of it unless it is told.
+            # The body counts, not its type: frameworks that are told none write one of their own.
             whole = await _begin_of(response, MAX_MESSAGE_BYTES)
             if message_in(whole, _id_of(response.request)) is not None:
                 kind = response.headers["content-type"] = "application/json"

@@ -315,7 +315,7 @@ def _has_text(attempt: AnswerAttempt) -> bool:
 
 
 def _unposted(job: Job, live: ScheduledReply) -> OutboxKind | None:
-    """Returns what is left to do for a reply that is gone, if none of it could be posted: nobody sees how it ended."""
+    """Returns TELL_UNPOSTED if nothing of a reply to a person could be posted in its channel, or else None."""
     question = job.question
     is_persons = not (question.from_bot or question.schedule is not None or question.thread.in_direct_message)
     is_unposted = live.reply.life is Life.SHUT_OUT and not live.reply.recorded

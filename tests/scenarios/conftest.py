@@ -237,7 +237,7 @@ async def running(settings: Settings, clock: Clock | None = None, **options: Any
 
 @pytest.fixture
 def one_day() -> None:
-    """Lets a scenario begin only where its day, UTC, lasts for long enough: quotas begin anew with the next one."""
+    """Waits for the next day, UTC, if it is close: quotas begin anew with it, in the middle of a scenario."""
     if (left_s := DAY_S - time.time() % DAY_S) < WITHIN_A_DAY_S:
         time.sleep(left_s)
 
