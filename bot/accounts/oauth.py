@@ -400,9 +400,9 @@ async def _send(method: str, url: str, server_url: str, **request: Any) -> _Answ
                 timeout=timeout, verify=network.tls(), proxy=network.httpx2_proxy(url), trust_env=False
             ) as client,
         ):
+            client.headers.update({"accept-encoding": "identity", "user-agent": network.USER_AGENT})
             # GitHub answers with a form else.
-            client.headers.update({"accept-encoding": "identity", "accept": "application/json"})
-            client.headers["user-agent"] = network.USER_AGENT
+            client.headers["accept"] = "application/json"
             async with client.stream(method, url, **request) as response:
                 return _Answer(response.status_code, await _bounded(response), response)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
