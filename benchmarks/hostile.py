@@ -46,11 +46,12 @@ from bot.errors import EndReason, ProviderError, Refusal, Refused
 from bot.models.anthropic import MessagesReader
 from bot.models.calls import CallIds, ChatToolCalls, offered_name
 from bot.models.events import Citation
-from bot.models.failures import ErrorResponse, RequestAttempt, meaning, refused_files
+from bot.models.failures import ErrorResponse, RequestAttempt, meaning
 from bot.models.openai import ResponsesReader
+from bot.models.parameters import EffortLevels, OptionalParameter, named_parameters
 from bot.models.prompt import Prompt, ToolDefinition
+from bot.models.refused_files import refused_files
 from bot.models.room import read_refusal
-from bot.models.setup import EffortLevels, OptionalParameter, names
 from bot.models.template_marks import TemplateMarks
 from bot.reply import blocks as reply_blocks
 from bot.reply import charts
@@ -171,7 +172,7 @@ def _refusal(text: str) -> object:
     refusal = ErrorResponse(400, {}, {"error": {"message": text}})
     EffortLevels().without("low", refusal)
     named = (
-        names(refusal, tuple(OptionalParameter)),
+        named_parameters(refusal, tuple(OptionalParameter)),
         refused_files(refusal),
         read_refusal(meaning(refusal)[0], text, 16_384),
     )

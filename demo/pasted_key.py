@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bot.errors import EndReason, ProviderError
 from bot.models.events import StreamEvent
-from bot.models.failures import LookupOutcome
+from bot.models.lookups import LookupOutcome
 from bot.models.prompt import Prompt
 from bot.models.registry import VENDORS, open_models, resolved, vendor_of_key
 from bot.models.setup import VendorSettings

@@ -7,7 +7,7 @@ that returns two says what is wrong, and the remedy.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from bot.models.failures import Lookup, LookupOutcome
+from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.prompt import ToolRule
 from bot.models.registry import VendorEntry
 from bot.network import Way

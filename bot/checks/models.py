@@ -14,7 +14,7 @@ from bot.checks import check_texts
 from bot.checks.report import Check, CheckStatus, PlannedCheck, fail, ok, run_checks, warn
 from bot.errors import EndReason, ProviderError
 from bot.models.events import Completion, ToolCall
-from bot.models.failures import LookupOutcome
+from bot.models.lookups import LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup

@@ -20,16 +20,12 @@ from bot.models.events import (
     Usage,
     reported_tokens,
 )
-from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
+from bot.models.failures import RequestAttempt
+from bot.models.lookups import Lookup, LookupOutcome, day_of, look_up
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
+from bot.models.parameters import WEB, OptionalParameter
 from bot.models.prompt import PDF, Media, Prompt, ToolResult, Turn, TurnPart, WebSearch
-from bot.models.setup import (
-    WEB,
-    OptionalParameter,
-    RequestOptions,
-    VendorSettings,
-    is_vendors_own,
-)
+from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
 from bot.models.streams import AnswerReader, Delta, text_in
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, paired

@@ -26,10 +26,12 @@ from functools import partial
 from typing import Any
 
 from bot.errors import EndReason, ProviderError
-from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, error_response, is_without_identity
+from bot.models.failures import RequestAttempt, error_response, is_without_identity
+from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.model import Api, Vendor, VendorModel, client_arguments
+from bot.models.parameters import WEB, OptionalParameter
 from bot.models.prompt import Prompt
-from bot.models.setup import WEB, OptionalParameter, RequestOptions, VendorSettings, is_vendors_own
+from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
 
 _ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
 # Streaming is a permission of its own at Amazon Bedrock.

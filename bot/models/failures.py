@@ -7,40 +7,30 @@ UNREACHABLE before the response began, and CUT after.
 
 Whether a failure may pass follows from what it means, unless the vendor says otherwise (`x-should-retry`): a status of
 408, 409, 424 or at least 500 is the server's failure, as in both SDKs, and so is an error in mid-stream that names
-nothing wrong with the request. Whether the request's images and PDFs are to blame is another question: llama.cpp
-refuses an image with a status of 500.
+nothing wrong with the request.
 
 A ProviderError is logged and shown. So its detail never holds the API key, nor words from the question or the answer,
 which vendors like to quote, and it is not chained to an exception that holds the request.
-
-A look-up (`look_up`) asks a vendor for one model, and a failure is an answer there: whether the key is good, and
-whether the model exists.
 """
 
 import json
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
-from enum import Enum, auto
 from http import HTTPStatus
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self
 
 import aiohttp
 import httpx2
 
 from bot import network
-from bot.errors import EndReason, FileFault, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.models.waits import ends_by_itself, retry_after_s
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, paired
-
-if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
-    from openai import AsyncOpenAI
 
 # What a code says by its form: error.code, error.type, Anthropic's error.details.error_code, or the class
 # that a gateway names in its sentence. The whole ones are Anthropic's, OpenAI's, Mistral's, and Bedrock's in streams:
@@ -78,7 +68,7 @@ _CLASS_NAME = re.compile(r"\b[A-Z][A-Za-z]{3,60}(?=Error\b|Exception\b|Violation
 _NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Za-z][\w.-]{2,60})\\?['"]""")
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
 _ANYWHERE_CHARS = 8_000
-"""As much of a sentence is searched for codes."""
+"""How much of a sentence is searched for codes."""
 # What a sentence says by its form, the most exact first. Few servers have codes for all of these, and gateways pass on
 # the sentence without the code. A word alone says little: "blocked" may be an address, "policy" that of a route.
 _BY_WORDS = tuple(
@@ -202,7 +192,7 @@ _HOLD_SENTENCES = ("message", "Message", "msg", "status_msg", "error_msg")
 _HOLD_WAITS = ("retry_after", "retry_after_seconds", "resets_in_seconds", "estimated_time")
 """The fields that hold seconds until the next request: Cloudflare's, gateways', OpenAI's plans', and Hugging Face's."""
 _MAX_NESTED = 4
-"""So many errors are read of which each is within another."""
+"""How many errors are read of which each is within another."""
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 _MIN_KEY_CHARS = 8
@@ -220,29 +210,6 @@ _OUTPUT_WORDS = re.compile(
 BAD_REQUEST = (400, 422)
 _SERVERS_STATUSES = {408, 409, 424}
 """Besides those from 500 on: both SDKs repeat the first two, and Bedrock reports a failed model as 424."""
-# Servers refuse a file in any words. As a fault of the server or as an unknown model only if they name files.
-_REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
-_NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
-_SEES_NONE = re.compile(
-    r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
-)
-"""A model that takes no files."""
-_OF_ONE_FILE = re.compile(r"format|media.type|size|dimension|resolution|pixel|corrupt|decode|could not process", re.I)
-_TOO_MANY_BYTES = re.compile(
-    r"too (?:large|big)|larger than|payload"
-    r"|\bexceed\w*\b[^.]{0,40}\b(?:size|bytes?|[kmg]i?b)\b|(?:size|bytes)\b[^.]{0,40}\b(?:exceed|limit)",
-    re.I,
-)
-_TOO_MANY_FILES = re.compile(
-    r"(?:at most|up to|more than|maximum of|limit of) [1-9]\d{0,3} (?:image|file|picture|document|pdf)"
-    r"|too many (?:images|files|pictures|documents|pdfs)|(?:number|count) of (?:images|files|documents|pdfs)",
-    re.I,
-)
-_MAX_PIXELS = re.compile(
-    r"(?:exceed|max|limit|at most|up to|larger than|less than|within)[^\d]{0,60}(\d{2,5})(?:\s*[x×*]\s*(\d{2,5}))?",
-    re.I,
-)
-_NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|\d\s*[x×]\s*\d", re.I)
 _WORD = re.compile(r"\w{3,}")
 
 
@@ -279,49 +246,16 @@ def meaning(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndRea
     return _failure(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedFiles:
-    """What a refusal says of the images and PDFs for which it may have come, perhaps nothing."""
-
-    fault: FileFault
-    names_files: bool
-    """Whether the refusal speaks of files or of sizes, so that nothing else is the reason."""
-    max_pixels: int = 0
-    """The most pixels of a side; 0 if it names none."""
-
-
-def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
-    """Returns what a refusal says of the files in its request; None if they aren't the reason."""
-    failure, message = meaning(refusal)
-    names_files = _NAMES_FILES.search(message) is not None
-    needs_name = failure in (EndReason.SERVER_ERROR, EndReason.UNKNOWN_MODEL)
-    is_refusal = failure in _REFUSALS or (failure is EndReason.UNREADABLE and refusal.status in BAD_REQUEST)
-    if not (names_files if needs_name else is_refusal and not is_passing(refusal)):
-        return None
-    limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
-    max_pixels = min(limits, default=0) if _NAMES_PIXELS.search(message) else 0
-    is_too_long = failure is EndReason.CONTEXT_TOO_LONG
-    if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (not is_too_long and _TOO_MANY_BYTES.search(message)):
-        fault = FileFault.TOO_LARGE
-    elif is_too_long or _TOO_MANY_FILES.search(message):
-        fault = FileFault.TOGETHER
-    elif needs_name or (_SEES_NONE.search(message) and not _OF_ONE_FILE.search(message)):
-        fault = FileFault.KIND
-    else:
-        fault = FileFault.FILE
-    return RefusedFiles(fault, names_files or fault is FileFault.TOO_LARGE or max_pixels > 0, max_pixels)
-
-
 def is_passing(refusal: ErrorResponse) -> bool:
     """Returns whether the same request may succeed soon. A vendor that says so is believed."""
     codes, message = _codes_and_message(refusal.body)
     told = refusal.headers.get("x-should-retry")
     if told in ("true", "false"):
         return told == "true"
-    return _failure(codes, message, refusal.status).may_pass or is_of_the_output(refusal)
+    return _failure(codes, message, refusal.status).may_pass or is_about_output(refusal)
 
 
-def is_of_the_output(failure: ErrorResponse) -> bool:
+def is_about_output(failure: ErrorResponse) -> bool:
     """Returns whether a server failed to read what its model wrote, whose words it may quote."""
     codes, message = _codes_and_message(failure.body)
     return not _OUTPUT_CODES.isdisjoint(codes) or _OUTPUT_WORDS.search(message[:_MAX_WORDS_CHARS]) is not None
@@ -335,9 +269,9 @@ class RequestAttempt:
         self.model = model
         self.vendor = model.partition("/")[0]
         self.has_begun = False
-        """What came begins as an answer does, so it is lost if the rest can't be read, as if the connection broke."""
+        """Whether the response begins as an answer does. If the rest can't be read, the answer counts as cut."""
         self.connected = False
-        """The response has begun, so a connection that breaks now cuts the answer."""
+        """Whether the response has begun, so that a connection that breaks now cuts the answer."""
         self._access = access
         self._prompt_texts = prompt_texts
         self.refusal: ErrorResponse | None = None
@@ -345,7 +279,7 @@ class RequestAttempt:
         self.window_tokens: int | None = None
         """What the model takes, if it refused the prompt as too long and named it."""
         self.is_short = False
-        """The conversation is so short that it isn't what a server refuses as too long."""
+        """Whether the conversation is so short that it isn't what a server refuses as too long."""
         self._answer = GrowingText()
         """What the model has written for this request. Vendors quote both the question and the answer in errors."""
         self._api_key = api_key
@@ -440,7 +374,7 @@ class RequestAttempt:
 
     def _translated(self, error: Exception) -> ProviderError:
         if response := error_response(error):
-            if by_proxy := network.refusal(response.status, _url_of(error)):
+            if by_proxy := network.refusal(response.status, url_of(error)):
                 return self.failed(EndReason.UNREACHABLE, by_proxy, may_pass=False)
             return self.reported(response.body, response.status, response.headers)
         if is_without_identity(error):
@@ -452,7 +386,7 @@ class RequestAttempt:
             # The SDKs read an answer that is one JSON body themselves, so a response may break before it is returned.
             cut = self.connected or isinstance(transport, httpx2.ReadError)
             failure = EndReason.CUT if cut else EndReason.UNREACHABLE
-            on_its_way = network.reason_of(error, _url_of(error))
+            on_its_way = network.reason_of(error, url_of(error))
             detail = on_its_way or f"{type(transport).__name__}: {transport}"
             return self.failed(failure, detail, may_pass=False if network.wants_password(error) else None)
         is_not_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
@@ -463,7 +397,7 @@ class RequestAttempt:
         return self.failed(EndReason.CUT if self.has_begun else EndReason.UNREADABLE, detail)
 
 
-def _url_of(error: Exception) -> str:
+def url_of(error: Exception) -> str:
     """Returns where the request went that an error is about; "" where the error doesn't say."""
     try:
         # httpx2's own raise where they have no request.
@@ -615,140 +549,3 @@ def _by_form(codes: Sequence[str], status: int | None) -> EndReason | None:
         if not is_vague and any(form.search(name) for name in names):
             return failure
     return None
-
-
-Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"
-
-MAX_LISTED = 2_000
-_NO_SUCH_REQUEST = (404, 405, 501)
-
-
-class LookupOutcome(Enum):
-    """What a look-up found."""
-
-    MODEL = auto()
-    RETIRED = auto()
-    """The vendor still lists the model, and no longer answers with it."""
-    NO_MODEL = auto()
-    NO_LIST = auto()
-    """The server knows neither request, and may have the model."""
-    KEY_REFUSED = auto()
-    NO_IDENTITY = auto()
-    """The cloud's library found no credentials, or they got no token."""
-    NOT_THE_API = auto()
-    UNREACHABLE = auto()
-    REFUSED = auto()
-    """The server refuses the question, and will again: a gateway that wants more than a key."""
-    FAILED = auto()
-    """The server can't tell now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """The result of a look-up."""
-
-    outcome: LookupOutcome
-    detail: str = ""
-    """What came in place of an answer, for operators. It holds no key."""
-    retires: date | None = None
-    """The model's last day, if the vendor has announced one."""
-
-
-async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Lookup]) -> Lookup:
-    """Returns whether the key is good and the model exists, by the method that costs nothing.
-
-    `read` reads the SDK's model of the vendor. A vendor's SDK asks for one model. Servers that are only compatible may
-    not know that request, so they are asked for the list of their models. What answers may be no such API at all: the
-    SDKs return a web page with status 200 as a str, and foreign JSON as an object without an id.
-    """
-    try:
-        with RequestAttempt(name, api_key) as attempt:
-            answer = await _answer(sdk.models.retrieve(name))
-            if not isinstance(answer, ErrorResponse):
-                if isinstance(getattr(answer, "id", None), str):
-                    return read(answer)
-                came = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
-                return Lookup(LookupOutcome.NOT_THE_API, came)
-            if answer.status not in _NO_SUCH_REQUEST:
-                return _refused(attempt, answer)
-            if _says_no_model(answer.body, name):
-                return Lookup(LookupOutcome.NO_MODEL)
-            return await _in_list(sdk, name, answer, attempt)
-    except ProviderError as error:
-        kind, _, detail = error.detail.partition(": ")
-        if not kind.isidentifier():
-            # It begins with a host, and not with an error's class.
-            detail = error.detail
-        # An address may hold a password.
-        return Lookup(LookupOutcome.UNREACHABLE, detail if detail and "://" not in detail else kind)
-
-
-async def _answer(call: Awaitable[Any]) -> Any:
-    """Returns what the call gives, or the response with an error status. Raises errors of the transport."""
-    try:
-        return await call
-    except Exception as error:
-        response = error_response(error)
-        if response is None or network.refusal(response.status, _url_of(error)):
-            raise
-        return response
-
-
-async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt) -> Lookup:
-    """Looks for a model in the list of a server that refused to tell of it alone."""
-    listed = await _answer(_ids(sdk))
-    if isinstance(listed, ErrorResponse):
-        if listed.status not in _NO_SUCH_REQUEST:
-            return _refused(attempt, listed)
-        if isinstance(refused.body, dict):
-            is_no_model = "not_found_error" in str(refused.body)
-            return Lookup(LookupOutcome.NO_MODEL if is_no_model else LookupOutcome.NO_LIST)
-        return Lookup(LookupOutcome.NOT_THE_API, f"HTTP {refused.status}")
-    if listed is None:
-        return Lookup(LookupOutcome.NOT_THE_API, "something other than a list of models")
-    return Lookup(LookupOutcome.MODEL if name in listed else LookupOutcome.NO_MODEL)
-
-
-async def _ids(sdk: Sdk) -> set[str] | None:
-    """Returns the ids in a server's list, None if what it answers is no list of models."""
-    page = await sdk.models.list()
-    ids: set[str] = set()
-    if not isinstance(getattr(page, "data", None), list):
-        return None
-    async for model in page:
-        ids.add(str(getattr(model, "id", "")))
-        if len(ids) >= MAX_LISTED:
-            break
-    return ids
-
-
-def day_of(value: object) -> date | None:
-    """Returns the day that a vendor names: a date, a time, or the text of one. None for anything else."""
-    if isinstance(value, datetime):
-        return value.date()
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError:
-        return None
-
-
-def _says_no_model(body: object, name: str) -> bool:
-    """Returns whether a 404 is about the model: by a code, or by its name. llama.cpp has a code for a missing page."""
-    # OpenAI's SDK gives the inner object, Anthropic's the whole body.
-    error = body.get("error", body) if isinstance(body, dict) else None
-    if not isinstance(error, dict):
-        return False
-    codes = {str(error.get("code")), str(error.get("type"))}
-    is_vague = "not_found_error" in codes and name not in str(error.get("message"))
-    return "model_not_found" in codes or ("not_found_error" in codes and not is_vague)
-
-
-def _refused(attempt: RequestAttempt, response: ErrorResponse) -> Lookup:
-    status = f"HTTP {response.status}"
-    error = attempt.reported(response.body, response.status, response.headers)
-    if error.reason is EndReason.BAD_KEY:
-        return Lookup(LookupOutcome.KEY_REFUSED, status)
-    if error.may_pass or response.status < HTTPStatus.BAD_REQUEST:
-        return Lookup(LookupOutcome.FAILED, status)
-    words = error.detail.removeprefix(str(response.status)).strip()
-    return Lookup(LookupOutcome.REFUSED, f"{status}: {words}" if words else status)

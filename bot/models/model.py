@@ -34,14 +34,21 @@ from bot.models.events import (
     TextPart,
     Thinking,
 )
-from bot.models.failures import (
-    ErrorResponse,
-    RefusedFiles,
-    RequestAttempt,
-    error_response,
-    is_of_the_output,
-    meaning,
-    refused_files,
+from bot.models.failures import ErrorResponse, RequestAttempt, error_response, is_about_output, meaning
+from bot.models.parameters import (
+    MAX_REFUSALS,
+    MAX_REFUSED_TOOLS,
+    NO_SUCH_API,
+    OF_TOOLS,
+    WEB,
+    EffortLevels,
+    OptionalParameter,
+    RefusedParameters,
+    is_about_api,
+    is_about_form,
+    most_tools,
+    named_parameters,
+    refused_tools,
 )
 from bot.models.prompt import (
     Effort,
@@ -56,24 +63,9 @@ from bot.models.prompt import (
     prompt_texts,
     without_media,
 )
-from bot.models.refused_files import SMALLER_PIXELS, with_images_within
+from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, refused_files, with_images_within
 from bot.models.room import MAX_TRIES, SHORT_TOKENS, Room, RoomRefusal, read_refusal
-from bot.models.setup import (
-    MAX_REFUSALS,
-    MAX_REFUSED_TOOLS,
-    NO_SUCH_API,
-    OF_TOOLS,
-    WEB,
-    EffortLevels,
-    OptionalParameter,
-    RefusedParameters,
-    RequestOptions,
-    is_of_the_api,
-    is_of_the_request,
-    most_tools,
-    names,
-    refused_tools,
-)
+from bot.models.setup import RequestOptions
 from bot.models.streams import AnswerReader, Delta, ResponseReader
 
 log = logging.getLogger(__name__)
@@ -140,7 +132,7 @@ _FEATURES: Mapping[OptionalParameter, Feature] = {
     OptionalParameter.WEB_SEARCH: "web search",
 }
 MAX_FAULTS = 3
-"""So often in a row a server may say that it failed. Then one question is asked as if the request were the reason."""
+"""After so many failures of the server in a row, one question is asked again as if the request were the reason."""
 DESCRIBED_WITHIN_S = 2.0
 """How long a server may take to describe a model. The first answer that needs the description waits."""
 
@@ -241,7 +233,7 @@ class Api(ABC):
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """One request, and what it takes for granted of the server. That is true if the request succeeds."""
+    """One request, and what it takes for granted of the server: true if the request succeeds."""
 
     api: Api
     prompt: Prompt
@@ -259,13 +251,13 @@ class _Trial:
     refusals: int = 0
     """How many requests were refused before, for their form or their files."""
     room_refusals: int = 0
-    """How many were for their room."""
+    """How many requests were refused before, for their room."""
     dropped: frozenset[OptionalParameter] = frozenset()
     """What this request leaves out of the first one."""
     is_sure: bool = True
-    """The refusals named what is left out, or it is one thing."""
+    """Whether the refusals named what is left out, or it is one thing."""
     max_pixels: int = 0
-    """The images were made smaller, to so many pixels; 0: they are as they were."""
+    """The most pixels of an image's side, to which larger images were reduced; 0: they are as they were."""
     left_out: tuple[tuple[Media, FileFault], ...] = ()
     """Files of the first request, each with the reason."""
     said: str = ""
@@ -296,6 +288,11 @@ class _Trial:
         return (
             self.levels.level(self.prompt.effort) if OptionalParameter.EFFORT in self.parameters and may_reason else ""
         )
+
+    @property
+    def sent_parameters(self) -> frozenset[OptionalParameter]:
+        """The optional parameters in the request: effort only if it has a level."""
+        return self.parameters if self.effort else self.parameters - {OptionalParameter.EFFORT}
 
     @property
     def refused(self) -> tuple[Feature, ...]:
@@ -344,9 +341,9 @@ class VendorModel:
         """Why files were refused together, by the hashes of their base64. Which of them was bad isn't known, so those
         that are asked about again without the others are sent."""
         self._room = Room()
-        """Said in the log when it is learned."""
+        """What the server takes. The log says once what it has learned of that."""
         self._is_described = False
-        """The server has been asked for its description of the model."""
+        """Whether the server has been asked for its description of the model."""
         self._faults = 0
         """How often in a row the server said that it failed."""
         self._estimate = TokenEstimate((self.model,))
@@ -500,37 +497,44 @@ class VendorModel:
                 trial = following
 
     async def _after(self, trial: _Trial, refusal: ErrorResponse | None, attempt: RequestAttempt) -> _Trial | None:
-        """Returns the request that follows a refused one; None if none does.
-
-        It differs in its room, its files or its form, by what the refusal is about.
-        """
+        """Returns the request that follows a refused one; None if none does."""
         if refusal is None:
             return None
-        reason, words = meaning(refusal)
-        self._faults += reason is EndReason.SERVER_ERROR or is_of_the_output(refusal)
-        attempt.window_tokens = None
-        if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            # It may be a proxy's word on bytes.
-            words = f"request too large: {words}"
-        room = read_refusal(reason, words, trial.output_tokens)
-        named = names(refusal, trial.parameters if trial.effort else trial.parameters - {OptionalParameter.EFFORT})
-        files = refused_files(refusal) if any(turn.media for turn in trial.prompt.turns) else None
-        is_elsewhere = trial.api.other is not None and not named and is_of_the_api(refusal)
-        following = self._at_other_api(trial) if is_elsewhere else None
-        if room and not is_elsewhere and not (files and files.names_files):
-            following = await self._with_less_room(trial, room, attempt)
-        if following is None and not is_elsewhere and trial.refusals < MAX_REFUSALS:
-            if files and (files.names_files or not named):
-                following = await self._with_fewer_files(trial, refusal, files)
-            elif not room:
-                following = self._in_another_form(trial, refusal, named)
-            elif room.is_of_window:
-                following = self._without_long_tools(trial, room)
+        following = await self._changed(trial, refusal, attempt)
         if following is None:
             return None
         said = attempt.said(refusal)
         log.info("%s: request refused, asking again: %s", self.model, said)
         return replace(following, said=said)
+
+    async def _changed(self, trial: _Trial, refusal: ErrorResponse, attempt: RequestAttempt) -> _Trial | None:
+        """Returns a refused request with another API, room, files or form, by what the refusal is about.
+
+        Returns None if the refusal is about something else, or if as many requests were refused as may be.
+        """
+        reason, words = meaning(refusal)
+        self._faults += reason is EndReason.SERVER_ERROR or is_about_output(refusal)
+        attempt.window_tokens = None
+        named = named_parameters(refusal, trial.sent_parameters)
+        if trial.api.other is not None and not named and is_about_api(refusal):
+            return self._at_other_api(trial)
+        if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            # It may be a proxy's word on bytes.
+            words = f"request too large: {words}"
+        room = read_refusal(reason, words, trial.output_tokens)
+        files = refused_files(refusal) if any(turn.media for turn in trial.prompt.turns) else None
+        names_files = files is not None and files.names_files
+        if room and not names_files:
+            smaller = await self._with_less_room(trial, room, attempt)
+            if smaller is not None:
+                return smaller
+        if trial.refusals >= MAX_REFUSALS:
+            return None
+        if files and (names_files or not named):
+            return await self._with_fewer_files(trial, refusal, files)
+        if room is None:
+            return self._in_another_form(trial, refusal, named)
+        return self._without_long_tools(trial, room) if room.is_of_window else None
 
     async def _with_fewer_files(self, trial: _Trial, refusal: ErrorResponse, refused: RefusedFiles) -> _Trial:
         """Returns the request with smaller images, or without files."""
@@ -541,7 +545,7 @@ class VendorModel:
             if smaller != trial.prompt:
                 return replace(trial, prompt=smaller, max_pixels=max_pixels, refusals=trial.refusals + 1)
         following = trial.without_files(refused.fault)
-        if refused.names_files or trial.refusals + 1 < MAX_REFUSALS or not is_of_the_request(refusal, is_named=False):
+        if refused.names_files or trial.refusals + 1 < MAX_REFUSALS or not is_about_form(refusal, is_named=False):
             return following
         bare = self._learned.left_out_after(trial.parameters, frozenset(), is_last=True)
         return replace(following.without(bare, is_sure=False), refusals=MAX_REFUSALS)
@@ -553,12 +557,12 @@ class VendorModel:
         if trial.api is not self._api and not named and refusal.status in NO_SUCH_API:
             log.warning("%s: the server has no other API, asking without reasoning", self.model)
             return self._at(self._api, trial, frozenset({OptionalParameter.TOOLS_WITH_REASONING}))
-        is_chance = is_of_the_output(refusal)
+        is_chance = is_about_output(refusal)
         if is_chance and self._faults < MAX_FAULTS:
             return None
         put_back = trial.parameters & self._learned.untried
         is_known = bool(named or put_back or trial.dropped or self._faults == MAX_FAULTS)
-        if not is_of_the_request(refusal, is_named=is_known):
+        if not is_about_form(refusal, is_named=is_known):
             return None
         tools = frozenset() if named.isdisjoint(_TOOLS) else refused_tools(refusal, trial.sent.tools)
         if tools and len(trial.refused_tools) < MAX_REFUSED_TOOLS:

@@ -26,17 +26,12 @@ from bot.models.events import (
     Usage,
     reported_tokens,
 )
-from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
+from bot.models.failures import RequestAttempt
+from bot.models.lookups import Lookup, LookupOutcome, day_of, look_up
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
+from bot.models.parameters import OptionalParameter
 from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn
-from bot.models.setup import (
-    OptionalParameter,
-    RequestOptions,
-    VendorSettings,
-    is_vendors_own,
-    speaks_responses,
-    speaks_responses_api,
-)
+from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own, speaks_responses, speaks_responses_api
 from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts, text_in
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import paired

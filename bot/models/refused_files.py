@@ -1,8 +1,16 @@
-"""The images of a request that a vendor refuses for its files: once more with smaller ones, then without files."""
+"""Refusals that are about the files of a request, and the images of the request that follows.
+
+A refused request is sent once more with smaller images, then without files. Servers refuse a file in any words, and
+llama.cpp with a status of 500.
+"""
 
 import base64
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
+from bot.errors import EndReason, FileFault
+from bot.models.failures import BAD_REQUEST, ErrorResponse, is_passing, meaning
 from bot.models.prompt import Media, Prompt
 from files_to_markdown.document import MAX_IMAGE_BYTES, Obstacle
 from files_to_markdown.plain_images import image_size
@@ -12,6 +20,62 @@ SMALLER_PIXELS = 1_000
 """The longer side of images where a vendor says that something is too large. Text in them stays legible."""
 MIN_SHRUNK_BYTES = 20_000
 """Smaller images aren't what makes a request too large."""
+_REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
+_NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
+_SEES_NONE = re.compile(
+    r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
+)
+"""A model that takes no files."""
+_OF_ONE_FILE = re.compile(r"format|media.type|size|dimension|resolution|pixel|corrupt|decode|could not process", re.I)
+_TOO_MANY_BYTES = re.compile(
+    r"too (?:large|big)|larger than|payload"
+    r"|\bexceed\w*\b[^.]{0,40}\b(?:size|bytes?|[kmg]i?b)\b|(?:size|bytes)\b[^.]{0,40}\b(?:exceed|limit)",
+    re.I,
+)
+_TOO_MANY_FILES = re.compile(
+    r"(?:at most|up to|more than|maximum of|limit of) [1-9]\d{0,3} (?:image|file|picture|document|pdf)"
+    r"|too many (?:images|files|pictures|documents|pdfs)|(?:number|count) of (?:images|files|documents|pdfs)",
+    re.I,
+)
+_MAX_PIXELS = re.compile(
+    r"(?:exceed|max|limit|at most|up to|larger than|less than|within)[^\d]{0,60}(\d{2,5})(?:\s*[x×*]\s*(\d{2,5}))?",
+    re.I,
+)
+_NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|\d\s*[x×]\s*\d", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFiles:
+    """What a refusal says of the images and PDFs for which it may have come, perhaps nothing."""
+
+    fault: FileFault
+    names_files: bool
+    """Whether the refusal speaks of files or of sizes, so that nothing else is the reason."""
+    max_pixels: int = 0
+    """The most pixels of a side; 0 if it names none."""
+
+
+def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
+    """Returns what a refusal says of the files in its request; None if they aren't the reason."""
+    failure, message = meaning(refusal)
+    names_files = _NAMES_FILES.search(message) is not None
+    # As a fault of the server or as an unknown model, files are refused only by name.
+    needs_name = failure in (EndReason.SERVER_ERROR, EndReason.UNKNOWN_MODEL)
+    is_refusal = failure in _REFUSALS or (failure is EndReason.UNREADABLE and refusal.status in BAD_REQUEST)
+    if not (names_files if needs_name else is_refusal and not is_passing(refusal)):
+        return None
+    limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
+    max_pixels = min(limits, default=0) if _NAMES_PIXELS.search(message) else 0
+    is_too_long = failure is EndReason.CONTEXT_TOO_LONG
+    if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (not is_too_long and _TOO_MANY_BYTES.search(message)):
+        fault = FileFault.TOO_LARGE
+    elif is_too_long or _TOO_MANY_FILES.search(message):
+        fault = FileFault.TOGETHER
+    elif needs_name or (_SEES_NONE.search(message) and not _OF_ONE_FILE.search(message)):
+        fault = FileFault.KIND
+    else:
+        fault = FileFault.FILE
+    return RefusedFiles(fault, names_files or fault is FileFault.TOO_LARGE or max_pixels > 0, max_pixels)
 
 
 async def with_images_within(prompt: Prompt, max_pixels: int, *, is_halved: bool = False) -> Prompt:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from bot.clock import SystemClock
 from bot.models.events import THINKING_TOKENS
-from bot.models.failures import Lookup
+from bot.models.lookups import Lookup
 from bot.models.model import Provider, Vendor
 from bot.models.setup import (
     ModelSetup,

@@ -16,7 +16,7 @@ import pytest
 from bot.errors import EndReason
 from bot.models import anthropic, bodies, openai
 from bot.models.bodies import MAX_ERROR_BYTES
-from bot.models.failures import Lookup, LookupOutcome
+from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.model import MAX_WRITTEN_CHARS, PIECE_BYTES
 from bot.models.prompt import ToolDefinition
 from bot.models.setup import VendorSettings

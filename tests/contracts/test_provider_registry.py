@@ -9,7 +9,7 @@ import pytest
 from bot import settings
 from bot.errors import SettingsError
 from bot.models.events import THINKING_TOKENS
-from bot.models.failures import Lookup, LookupOutcome
+from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.model import Vendor
 from bot.models.registry import VENDORS, VendorEntry, all_take_pdfs, max_output_tokens, models_that_search, open_models
 from bot.models.setup import RequestOptions, VendorSettings

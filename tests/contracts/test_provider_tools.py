@@ -16,8 +16,8 @@ from bot.models.events import MAX_SEARCHES, Citation, FinishReason, Opaque, Sear
 from bot.models.failures import RequestAttempt
 from bot.models.model import MAX_PAUSES
 from bot.models.openai import ChatReader
+from bot.models.parameters import MAX_REFUSED_TOOLS
 from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn, WebSearch
-from bot.models.setup import MAX_REFUSED_TOOLS
 from bot.models.streams import MAX_CALLS
 from bot.models.wrappers import Fallback, Stall
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected

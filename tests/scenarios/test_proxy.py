@@ -26,7 +26,7 @@ from bot.errors import Refused
 from bot.mcp.config import HttpTransport, ServerConfig
 from bot.mcp.server import ServerDown
 from bot.mcp.streamable_http import http_client
-from bot.models.failures import LookupOutcome
+from bot.models.lookups import LookupOutcome
 from bot.models.openai import look_up_model
 from bot.models.setup import VendorSettings
 from bot.settings import Settings

@@ -1,0 +1,155 @@
+"""Look-ups: a vendor is asked for one model, by the method that costs nothing.
+
+A failure is an answer here: whether the key is good, and whether the model exists.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from bot import network
+from bot.errors import EndReason, ProviderError
+from bot.models.failures import ErrorResponse, RequestAttempt, error_response, url_of
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
+
+Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"
+
+MAX_LISTED = 2_000
+_NO_SUCH_REQUEST = (404, 405, 501)
+
+
+class LookupOutcome(Enum):
+    """What a look-up found."""
+
+    MODEL = auto()
+    RETIRED = auto()
+    """The vendor still lists the model, and no longer answers with it."""
+    NO_MODEL = auto()
+    NO_LIST = auto()
+    """The server knows neither request, and may have the model."""
+    KEY_REFUSED = auto()
+    NO_IDENTITY = auto()
+    """The cloud's library found no credentials, or they got no token."""
+    NOT_THE_API = auto()
+    UNREACHABLE = auto()
+    REFUSED = auto()
+    """The server refuses the question, and will again: a gateway that wants more than a key."""
+    FAILED = auto()
+    """The server can't tell now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The result of a look-up."""
+
+    outcome: LookupOutcome
+    detail: str = ""
+    """What came in place of an answer, for operators. It holds no key."""
+    retires: date | None = None
+    """The model's last day, if the vendor has announced one."""
+
+
+async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Lookup]) -> Lookup:
+    """Returns whether the key is good and the model exists.
+
+    `read` reads the SDK's model of the vendor. A vendor's SDK asks for one model. Servers that are only compatible may
+    not know that request, so they are asked for the list of their models. What answers may be no such API at all: the
+    SDKs return a web page with status 200 as a str, and foreign JSON as an object without an id.
+    """
+    try:
+        with RequestAttempt(name, api_key) as attempt:
+            answer = await _answer(sdk.models.retrieve(name))
+            if not isinstance(answer, ErrorResponse):
+                if isinstance(getattr(answer, "id", None), str):
+                    return read(answer)
+                came = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
+                return Lookup(LookupOutcome.NOT_THE_API, came)
+            if answer.status not in _NO_SUCH_REQUEST:
+                return _refused(attempt, answer)
+            if _says_no_model(answer.body, name):
+                return Lookup(LookupOutcome.NO_MODEL)
+            return await _in_list(sdk, name, answer, attempt)
+    except ProviderError as error:
+        kind, _, detail = error.detail.partition(": ")
+        if not kind.isidentifier():
+            # It begins with a host, and not with an error's class.
+            detail = error.detail
+        # An address may hold a password.
+        return Lookup(LookupOutcome.UNREACHABLE, detail if detail and "://" not in detail else kind)
+
+
+async def _answer(call: Awaitable[Any]) -> Any:
+    """Returns what the call gives, or the response with an error status. Raises errors of the transport."""
+    try:
+        return await call
+    except Exception as error:
+        response = error_response(error)
+        if response is None or network.refusal(response.status, url_of(error)):
+            raise
+        return response
+
+
+async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt) -> Lookup:
+    """Looks for a model in the list of a server that refused to tell of it alone."""
+    listed = await _answer(_ids(sdk))
+    if isinstance(listed, ErrorResponse):
+        if listed.status not in _NO_SUCH_REQUEST:
+            return _refused(attempt, listed)
+        if isinstance(refused.body, dict):
+            is_no_model = "not_found_error" in str(refused.body)
+            return Lookup(LookupOutcome.NO_MODEL if is_no_model else LookupOutcome.NO_LIST)
+        return Lookup(LookupOutcome.NOT_THE_API, f"HTTP {refused.status}")
+    if listed is None:
+        return Lookup(LookupOutcome.NOT_THE_API, "something other than a list of models")
+    return Lookup(LookupOutcome.MODEL if name in listed else LookupOutcome.NO_MODEL)
+
+
+async def _ids(sdk: Sdk) -> set[str] | None:
+    """Returns the ids in a server's list, None if what it answers is no list of models."""
+    page = await sdk.models.list()
+    ids: set[str] = set()
+    if not isinstance(getattr(page, "data", None), list):
+        return None
+    async for model in page:
+        ids.add(str(getattr(model, "id", "")))
+        if len(ids) >= MAX_LISTED:
+            break
+    return ids
+
+
+def day_of(value: object) -> date | None:
+    """Returns the day that a vendor names: a date, a time, or the text of one. None for anything else."""
+    if isinstance(value, datetime):
+        return value.date()
+    try:
+        return date.fromisoformat(str(value)[:10])
+    except ValueError:
+        return None
+
+
+def _says_no_model(body: object, name: str) -> bool:
+    """Returns whether a 404 is about the model: by a code, or by its name. llama.cpp has a code for a missing page."""
+    # OpenAI's SDK gives the inner object, Anthropic's the whole body.
+    error = body.get("error", body) if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return False
+    codes = {str(error.get("code")), str(error.get("type"))}
+    is_vague = "not_found_error" in codes and name not in str(error.get("message"))
+    return "model_not_found" in codes or ("not_found_error" in codes and not is_vague)
+
+
+def _refused(attempt: RequestAttempt, response: ErrorResponse) -> Lookup:
+    status = f"HTTP {response.status}"
+    error = attempt.reported(response.body, response.status, response.headers)
+    if error.reason is EndReason.BAD_KEY:
+        return Lookup(LookupOutcome.KEY_REFUSED, status)
+    if error.may_pass or response.status < HTTPStatus.BAD_REQUEST:
+        return Lookup(LookupOutcome.FAILED, status)
+    words = error.detail.removeprefix(str(response.status)).strip()
+    return Lookup(LookupOutcome.REFUSED, f"{status}: {words}" if words else status)

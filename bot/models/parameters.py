@@ -1,0 +1,268 @@
+"""What improves an answer, and what some models and servers refuse: optional parameters, and levels of effort.
+
+Which models take them changes with every new model, so there is no list of models, and none of refusals. A refusal that
+isn't about the words, the key, the load, the room, the files or the model is about the request's form:
+
+1. What the refusal names is left out. If it names nothing that Typist knows, what nobody misses is left out.
+2. If that is refused, too, the bare request follows: the model, the messages with the instructions in the first one,
+   and the room. No question makes more than three such requests.
+3. What works is remembered for the model while the process runs (`RefusedParameters`). If the bare request did, each of
+   the next requests puts back one part, what readers miss most before the rest.
+
+Vendors share the names of the levels of effort, but not each model takes each level. Most refusals list the values that
+are taken, and the nearest one to what the asker wants is sent next. A model that refuses an effort and lists nothing
+answers with its own default. Refusals of an effort also say "reasoning" or "thinking", as refusals of summaries do. So
+the effort is looked for first, and nothing else is given up for it.
+
+The output limit is a parameter, too. How much a server takes of it is in room.py.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from bot.errors import EndReason
+from bot.models.failures import BAD_REQUEST, ErrorResponse, is_about_output, is_passing, meaning
+from bot.models.prompt import Effort, ToolDefinition
+
+
+class OptionalParameter(Enum):
+    """A part of a request that Typist can do without, in the order in which it is put back.
+
+    The value is a pattern of the names that servers have for it.
+    """
+
+    TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b"
+    """The definitions of functions."""
+    DISPENSABLE_TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b|/v1/responses"
+    """The definitions of a prompt that has only dispensable ones. They go wherever tools have a price."""
+    WEB_SEARCH = r"web.?search|max_tool_calls"
+    """The vendor's own web search, which models or organizations may not have."""
+    WEB_FETCH = r"web.?fetch"
+    """The vendor's own tool that opens a web page."""
+    SYSTEM_ROLE = (
+        r"system\W{0,3}(?:role|message|prompt|instruct)|role\W{1,3}system|support\w* (?:the )?system"
+        r"|(?:user|assistant)\b.{0,20}\broles?\b|\binstructions\b"
+    )
+    """The role of the instructions. Without it, they begin the first message."""
+    USAGE = r"stream_options|include_usage"
+    """A count of tokens at a stream's end: without it, an estimate counts."""
+    EFFORT = r"effort|output_config|(?:reasoning|thinking)(?!\W{0,2}summar)"
+    """How much the model thinks, where the prompt says so (EffortLevels)."""
+    REASONING_SUMMARIES = r"reasoning|thinking"
+    """Summaries of the model's reasoning, which show that it is at work."""
+    ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
+    """The reasoning before a tool call, to send back with its result: requests aren't stored."""
+    STRICT = r"\bstrict\b"
+    """The field by which OpenAI leaves the schemas of tools as they are."""
+    CACHE_KEY = r"prompt_cache_key|cache_control"
+    """Leads a conversation's requests to what is cached of their common beginning."""
+    TOOLS_WITH_REASONING = r"/v1/responses"
+    """Functions for a model that reasons: OpenAI's refuse them at Chat Completions, also behind gateways."""
+    OLD_LIMIT = r"max_(?:completion_|output_|new_)?tokens"
+    """The older name of Chat Completions' output limit. All compatible servers know it; OpenAI's models refuse it."""
+    LIMIT = r"max_\w{0,20}tokens"
+    """The output limit, by any name."""
+    STORE = r"\bstore\b"
+    """The field that keeps a server from storing requests."""
+
+
+WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
+"""Parameters of requests that may search the web."""
+OF_TOOLS = frozenset(
+    (
+        OptionalParameter.TOOLS,
+        OptionalParameter.DISPENSABLE_TOOLS,
+        OptionalParameter.TOOLS_WITH_REASONING,
+        OptionalParameter.ENCRYPTED_REASONING,
+        OptionalParameter.STRICT,
+    )
+)
+"""Parameters of requests that offer tools."""
+_NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
+"""Parameters without which answers are worse."""
+_KEPT = frozenset(
+    (
+        OptionalParameter.TOOLS_WITH_REASONING,
+        OptionalParameter.OLD_LIMIT,
+        OptionalParameter.LIMIT,
+        OptionalParameter.STORE,
+    )
+)
+"""Parameters that even the bare request has, unless a refusal names them."""
+_ALONE = (
+    OptionalParameter.STRICT,
+    OptionalParameter.DISPENSABLE_TOOLS,
+    OptionalParameter.TOOLS_WITH_REASONING,
+    OptionalParameter.EFFORT,
+    OptionalParameter.OLD_LIMIT,
+)
+"""If a refusal names one of these, nothing else is given up for it, the first one before the others."""
+MAX_REFUSALS = 2
+"""How many requests of one question may be refused and followed by another one."""
+MAX_WORDS_CHARS = 20_000
+"""How much of a refusal is searched for names."""
+MAX_REFUSED_TOOLS = 8
+"""How many tools are left out one after another, because refusals name them. Then all are."""
+_TOOLS_PLACE = re.compile(r"\btools[.\[](\d{1,3})\b\]?(?:\W?function_declarations\[(\d{1,3})\])?")
+"""A tool's place in the request, as Anthropic, OpenAI and Gemini name it. Gemini counts in one of two lists."""
+_TOO_MANY_TOOLS = re.compile(
+    r"too many (?:tools|functions)|\b(?:tools|declarations)\b[^.]{0,60}(?:exceed|maximum|at most|limit|up to)"
+    r"|\btools\W{1,3}array too long|(?:at most|up to|maximum of|limit of|more than) \d{1,4} (?:tools|functions)",
+    re.IGNORECASE,
+)
+_MOST = re.compile(
+    r"(?:max|at most|up to|limit|more than|exceed|less than|fewer than)\D{0,50}(\d{1,4})\b", re.IGNORECASE
+)
+NO_SUCH_API = (400, 403, 404, 405, 501)
+"""The statuses of a server that lacks an API."""
+_OTHER_API = re.compile(
+    r"(?:\b(?:only|not)|n't)\b[^\n]{0,80}(?:v1/responses|responses api|chat[/ _]?completions?)"
+    r"|chat[/ _]?completions? operation",
+    re.IGNORECASE,
+)
+"""What OpenAI, GitHub Copilot, xAI and Azure say of models that only another API has."""
+_OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
+_NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429)
+_SERVERS_OWN = (500, 501)
+"""Statuses of a server's own fault. llama.cpp and others refuse parameters with them."""
+_UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
+
+
+def named_parameters(refusal: ErrorResponse, parameters: Collection[OptionalParameter]) -> frozenset[OptionalParameter]:
+    """Returns those of `parameters` that a refusal names. What it names most exactly goes before the rest."""
+    words = str(refusal.body)[:MAX_WORDS_CHARS]
+    named = frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))
+    if not named.isdisjoint(WEB):
+        # A hosted tool is called a tool, too.
+        named -= {OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS}
+    return next((frozenset({alone}) for alone in _ALONE if alone in named), named)
+
+
+def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> frozenset[str]:
+    """Returns the hashes of those of a request's tools that a refusal names, or else those whose places it names."""
+    words = str(refusal.body)[:MAX_WORDS_CHARS] if refusal.status != 404 else ""
+    named = {t.definition_hash for t in tools if re.search(rf"(?<![\w-]){re.escape(t.name)}(?![\w-])", words)}
+    places = {int(tool) + int(function or 0) for tool, function in _TOOLS_PLACE.findall(words)}
+    return frozenset(named or (tool.definition_hash for place, tool in enumerate(tools) if place in places))
+
+
+def most_tools(refusal: ErrorResponse, sent: int) -> int | None:
+    """Returns how many tools to send after `sent` were refused as too many; None if they were refused otherwise."""
+    words = str(refusal.body)[:MAX_WORDS_CHARS]
+    if not _TOO_MANY_TOOLS.search(words):
+        return None
+    return next((number for number in map(int, _MOST.findall(words)) if 0 < number < sent), sent // 2) or None
+
+
+def is_about_api(refusal: ErrorResponse) -> bool:
+    """Returns whether a server refuses Chat Completions for a model that it has, and not a wrong path."""
+    reason, words = meaning(refusal)
+    says_so = _OTHER_API.search(words[:MAX_WORDS_CHARS]) or _OTHER_API_CODES.search(str(refusal.body)[:MAX_WORDS_CHARS])
+    return refusal.status in NO_SUCH_API and reason is not EndReason.UNREADABLE and says_so is not None
+
+
+def is_about_form(refusal: ErrorResponse, *, is_named: bool) -> bool:
+    """Returns whether a refusal is about the form of a request: not its words, the key, the model or the server's load.
+
+    `is_named`: whether the refusal names a part of the request, so that its status says little.
+    """
+    status = refusal.status
+    if (
+        refusal.headers.get("x-should-retry") == "true"
+        or (status in BAD_REQUEST and is_passing(refusal) and not is_about_output(refusal))
+        or status in _NOT_OF_THE_REQUEST
+        or (status >= 500 and status not in _SERVERS_OWN)
+    ):
+        return False
+    if is_named:
+        return meaning(refusal, by_numbers=False)[0] in _UNCLEAR
+    reason = meaning(refusal)[0]
+    return reason is EndReason.UNEXPECTED or (reason is EndReason.UNREADABLE and status in BAD_REQUEST)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedParameters:
+    """What a model refuses of requests, as far as its answers tell. Each refusal costs an asker a moment.
+
+    A refusal is believed once the request without what it names succeeds: the error "'rs_…' of type 'reasoning' was
+    provided without its required following item" names a parameter and means something else. If only the bare request
+    succeeds, each of the next requests puts back one part.
+    """
+
+    refused: frozenset[OptionalParameter] = frozenset()
+    untried: frozenset[OptionalParameter] = frozenset()
+    """What a bare request left out. The model refuses at least one of these."""
+
+    def of(self, offered: frozenset[OptionalParameter]) -> frozenset[OptionalParameter]:
+        """Returns which of the parameters that a prompt can use its next request has."""
+        waiting = [parameter for parameter in OptionalParameter if parameter in self.untried & offered]
+        has_price = not self.refused.isdisjoint((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
+        return (
+            offered - self.refused - set(waiting[1:]) - ({OptionalParameter.DISPENSABLE_TOOLS} if has_price else set())
+        )
+
+    def left_out_after(
+        self, sent: frozenset[OptionalParameter], named: frozenset[OptionalParameter], *, is_last: bool
+    ) -> frozenset[OptionalParameter]:
+        """Returns what the request that follows a refused one leaves out of it.
+
+        That is what the refusal names, what was put back, what nobody misses, or all that can be missed.
+        `is_last`: whether no other request may follow.
+        """
+        bare = sent - _KEPT
+        if is_last:
+            return bare | named
+        return named or (sent & self.untried) or (sent - _KEPT - _NEEDED) or bare
+
+    def after(
+        self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_sure: bool
+    ) -> "RefusedParameters":
+        """Returns what is known once a request succeeded that left out `dropped`.
+
+        `is_sure`: whether the refusals named these, or it is only one.
+        """
+        refused = self.refused | dropped if is_sure else self.refused | (dropped & _KEPT)
+        return RefusedParameters(refused, (self.untried | (dropped - _KEPT)) - sent - refused)
+
+
+LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""From the least to the most thinking."""
+_WANTED = {Effort.FAST: "low", Effort.THOROUGH: "high"}
+"""Not `none` or `max`: without any thinking answers get worse, and above `high` they cost more than they improve."""
+_LISTS = re.compile(
+    r"(?:supported|allowed|valid|possible|permitted) values|one of|(?:should|must) be|expected|\buse\b", re.IGNORECASE
+)
+_LEVEL = re.compile(rf"\b(?:{'|'.join(LEVELS)})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class EffortLevels:
+    """The levels that a model takes."""
+
+    listed: frozenset[str] | None = None
+    """The levels that a refusal has named; None: no refusal has named any."""
+    refused: frozenset[str] = frozenset()
+
+    def level(self, effort: Effort) -> str:
+        """Returns the level to send; "" leaves the effort to the model."""
+        wanted = _WANTED.get(effort)
+        if wanted is None:
+            return ""
+        if self.listed is None:
+            return "" if wanted in self.refused else wanted
+        place = LEVELS.index(wanted)
+        # Of two levels that are as near, the cheaper one.
+        return min(
+            sorted(self.listed - self.refused, key=LEVELS.index),
+            key=lambda level: abs(LEVELS.index(level) - place),
+            default="",
+        )
+
+    def without(self, level: str, refusal: ErrorResponse) -> "EffortLevels":
+        """Returns what is known once a request with this level was refused."""
+        words = str(refusal.body)
+        list_begins = _LISTS.search(words)
+        listed = frozenset(_LEVEL.findall(words, list_begins.end()) if list_begins else ())
+        return replace(self, listed=listed or self.listed, refused=self.refused | {level})
