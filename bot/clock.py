@@ -65,7 +65,7 @@ class AnchoredClock:
 
 
 def monotonic_began_at(clock: Clock) -> float:
-    """Returns the time, in seconds since the epoch, at which the clock's monotonic time was 0."""
+    """Returns when the clock's monotonic time was 0, in seconds since the epoch."""
     return clock.now() - clock.monotonic()
 
 

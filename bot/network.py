@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import httpx2
 
 USER_AGENT = f"typist/{__version__}"
-"""What Typist calls itself to MCP servers and to those of their sign-ins. Firewalls keep out a library's own name."""
+"""What Typist calls itself to MCP servers and their authorization servers. Firewalls refuse a library's own name."""
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """The variables of proxies are read in small letters, too."""
 NO_PROXY = "NO_PROXY"
@@ -56,7 +56,7 @@ _NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError", "ClientOSEr
 """The classes of aiohttp, which the vendors' SDKs use here, too, for a connection that did not open, or ended before an
 answer."""
 _REACHED = (0, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
-"""The codes of errors that only a connection that was open has."""
+"""The codes of errors that only an open connection can have."""
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
 
@@ -231,7 +231,7 @@ def _is_unreachable(error: BaseException) -> bool:
 
 
 def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns that a server's TLS failed, in OpenSSL's words: it may have none, as behind a wrong port."""
+    """Returns that a server's TLS failed, in OpenSSL's words; "" if it didn't. A wrong port may have none."""
     for cause in causes:
         # aiohttp's own error has no reason; the system's has one.
         if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):

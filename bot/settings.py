@@ -422,16 +422,16 @@ def _wrong_in(binding: Binding) -> str:
 
 
 def _unset_in(binding: Binding, known: Collection[str | None]) -> str:
-    """Returns that a setting would lose a part of its value, for a variable that isn't set; "" if it wouldn't."""
+    """Returns that a setting's value has a variable that isn't set, as the rest of a sentence; "" if it has none."""
     if binding.key not in variables() or binding.key in os.environ:
         return ""
-    # It isn't named: it may be a part of a password.
+    # The variable isn't named: it may be a part of a password.
     is_lost = any(name not in known for name in _VARIABLE.findall(binding.value or ""))
     return f"the value has ${{…}} with a variable that is not set. {_UNSET_FIX}" if is_lost else ""
 
 
 def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
-    """Yields the statements of `.env` without those that would take a value from a name: an empty one isn't set."""
+    """Yields the statements of `.env` without empty ones that would override an earlier value of the same name."""
     named = set()
     for statement in statements:
         if statement.value or statement.key not in named:

@@ -13,13 +13,13 @@ from olefile import OleFileIO
 from files_to_markdown.number_formats import BUILT_IN, GENERAL
 
 _BEGIN, _END, _SHEET, _FORMAT, _STYLE, _DATES = 0x809, 0x0A, 0x85, 0x41E, 0xE0, 0x22
-_ROW, _COLUMNS_OF = 0x208, 0x7D
+_ROW, _COLUMN_INFO = 0x208, 0x7D
 _FORMULA, _NUMBER, _SHORT, _SHORTS, _ERROR = 0x06, 0x203, 0x27E, 0xBD, 0x205
 _ERROR_NAMES = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 _IS_HIDDEN_ROW, _IS_ERROR = 0x20, 2
 ERRORS = frozenset(_ERROR_NAMES.values())
 _MAX_CELLS = 300_000
-"""More than have room in a document's text."""
+"""More cells than fit into a document's text."""
 _COLUMNS = 256
 _EXCEL_97 = 0x600
 
@@ -29,7 +29,7 @@ class SheetFormats:
     """The formats of a sheet's cells. Rows and columns are counted from 0."""
 
     codes: dict[int, str] = field(default_factory=dict)
-    """The formats other than General by `row * 256 + column`. That of an error is its name."""
+    """The formats other than General by `row * 256 + column`. The format of an error is the error's name."""
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
 
@@ -77,7 +77,7 @@ def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _globals(stream: bytes, found: CellFormats) -> tuple[list[int], list[str]]:
-    """Returns where the sheets begin, and the format of each style."""
+    """Returns where the sheets begin, and the format of each style. Adds to `found` whether days count from 1904."""
     codes: dict[int, str] = {}
     places, numbers = [], []
     is_wide = False
@@ -108,7 +108,7 @@ def _add_formats(stream: bytes, place: int, styles: list[str], room: int, sheet:
         if kind == _ROW:
             row, flags = struct.unpack_from("<H10xH", record)
             sheet.hidden_rows |= {row} if flags & _IS_HIDDEN_ROW else set()
-        elif kind == _COLUMNS_OF:
+        elif kind == _COLUMN_INFO:
             first, last, width, flags = struct.unpack_from("<HHH2xH", record)
             sheet.hidden_columns |= set(range(first, last + 1)[:_COLUMNS]) if flags & 1 or not width else set()
         elif len(sheet.codes) < room:

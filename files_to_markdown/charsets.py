@@ -116,7 +116,9 @@ _NEVER_IN_WORDS = frozenset("ƒ\ufffd")
 _NEVER_BEHIND_LETTERS = frozenset("§¶¼½¾¬¦¤")
 _UTF_8_LETTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
 _SIDE_BY_SIDE = re.compile(rb"[\x80-\xff]{2}|\x83[@-~]\x83")
-"""Bytes of letters that have two: in a Western text, °C may stand alone in each line. Katakana have 83 between others.
+"""Matches letters of two bytes. In a Western text such as °C, a byte beyond ASCII stands alone.
+
+Katakana in Shift_JIS are bytes 83 with one of ASCII behind each.
 """
 _MIN_LETTERS_BYTES = 6
 """Fewer bytes that are letters of UTF-8 may be of a charset with two bytes a letter."""

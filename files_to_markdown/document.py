@@ -38,7 +38,7 @@ MAX_REPEATED = 100
 """How often one cell or row may be repeated: a sheet's empty rest is one that is repeated a million times."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _PADDING = re.compile(r"\x00{8,}")
-"""What a log has where it was cut while a program wrote, or where the power went out."""
+"""Zeros in a log: it was cut while a program wrote, or the power went out."""
 _SAMPLE_CHARS = 100_000
 _SHOWN_CONTROLS = {
     **dict.fromkeys((*range(32), 0x7F)),
@@ -99,9 +99,9 @@ class Part(StrEnum):
     HIDDEN_TEXT = "hidden passage"
     CONTROL = "form control"
     OLD_SHEET = "old sheet"
-    """What nobody reads of xls and xlsb files."""
+    """The parts of xls and xlsb files that are left out."""
     BINARY_SHEET = "binary sheet"
-    """What nobody reads of xlsb files alone: number formats, and which rows and columns are hidden."""
+    """What is left out of xlsb files alone: number formats, and which rows and columns are hidden."""
     EMBEDDED = "embedded file"
     """One within a text, as letters and digits (embedded.py)."""
     MIDDLE = "middle"

@@ -13,7 +13,7 @@ from files_to_markdown.numerals import MAX_NUMBER, letters, roman
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _CELLS = ("td", "th")
 _LED = frozenset((*_HEADINGS, "title", "li"))
-"""Blocks that a mark stands before."""
+"""Blocks that begin with a mark, such as # or a hyphen."""
 _BLOCKS = frozenset(
     (
         *("p", "div", "section", "article", "header", "footer", "main", "nav", "aside", "blockquote", "pre", "hr"),
@@ -54,7 +54,7 @@ _SIMPLE = re.compile(r"[\w.,+*\u2212-]+")
 _BETWEEN_STRUCK = re.compile(r"~~([ \t]*)~~")
 _LINE = re.compile("^", re.MULTILINE)
 _MAX_QUOTATIONS = 10
-"""Within one another: signs of more would take longer than their words."""
+"""The deepest quotation that has a mark of its own. Marks of deeper ones would take longer than their words."""
 _SPACES = re.compile(r"[^\S\t]+")
 _TICKED = {"checkbox": "☐☒", "radio": "○◉", "switch": "☐☒"}
 _UNSEEN = ("hidden", "password", "file")
@@ -194,7 +194,7 @@ class Markup(HTMLParser):
         self._skipped_depth = 0
         self._is_code = False
         self._quotations = 0
-        """How many are open, within one another."""
+        """How many quotations are open, one within another."""
         self._raised: list[tuple[str, int]] = []
         """A superscript or subscript that is open, and where in the text it begins."""
         self._spans: list[tuple[bool, bool]] = []

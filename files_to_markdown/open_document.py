@@ -101,7 +101,7 @@ class _OpenDocument:
         self._is_struck = False
         """Whether what is around the next piece of text is struck."""
         self.masters: dict[str, Element] = {}
-        """Those of slides, by their names, that aren't read yet."""
+        """The masters of slides that aren't read yet, by their names."""
         declared = (one for one in root.iter() if local(one) in {f"{name}-decl" for name in _AT_EDGE})
         self._declared = {attribute(one, "name"): "".join(one.itertext()) for one in declared}
         self._charts: list[_Line | _Table] = []

@@ -35,9 +35,9 @@ _KIND, _CODE_PAGE, _BODY_CODE_PAGE = 0x0C15, 0x3FFD, 0x3FDE
 _SENT, _ARRIVED = 0x0039, 0x0E06
 _MEETING = {"Start": 0x0060, "End": 0x0061}
 _NAMES, _SETS, _NUMBERED = "__nameid_version1.0", "0002", "0003"
-"""Where properties of some kinds of items have their ids, by a set of properties and a number in it."""
+"""Where named properties have their ids, by a set of properties and a number in it."""
 _MAX_NAMED_BYTES = 2**18
-"""There are no more ids."""
+"""Entries of eight bytes for all ids from 8000 to FFFF."""
 _DATES = {
     "Start": (0x62002, 0x820D),
     "End": (0x62002, 0x820E),
@@ -55,7 +55,7 @@ _TEXTS = {
 }
 """What people see of appointments, tasks and contacts."""
 _DONE = (0x62003, 0x8102)
-"""A part of 1."""
+"""How much of a task is done, from 0 to 1."""
 _CONTACT = {
     "Company": "3A16",
     "Department": "3A18",
@@ -119,14 +119,14 @@ def _fields(message: "_Storage") -> dict[str, str]:
 
 
 def _named(message: "_Storage") -> dict[tuple[int, int], int]:
-    """Returns the ids of properties that have a number in a set."""
+    """Returns the ids of named properties, by their set and their number in it."""
     if not message.inner(_NAMES):
         return {}
     names = message.storage(_NAMES)
     sets, ids = names.binary(_SETS), {}
     entries = names.binary(_NUMBERED)[:_MAX_NAMED_BYTES]
     for number, kind, at in iter_unpack("<IHH", entries[: len(entries) // 8 * 8]):
-        # Those with an odd kind have a word in place of a number. The first three sets stand elsewhere.
+        # An odd kind has a word in place of a number. Kinds below 6 are in sets that stand elsewhere.
         if not kind & 1 and kind >= 6:
             begin = ((kind >> 1) - 3) * 16
             ids[int.from_bytes(sets[begin : begin + 4], "little"), number] = 0x8000 + at

@@ -14,7 +14,7 @@ _DIVIDED = re.compile("[\ufffe\x02](?:\r?\n)?")
 _UNKNOWN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd\ue000-\uf8ff]")
 """The number of a glyph, in place of a letter that its font doesn't name. People see the letter."""
 _MAX_UNKNOWN = 0.25
-"""The share of them in the text of a page. Signs before items are such, too."""
+"""A page with a larger share of such numbers counts as one without text. Bullets may be such numbers, too."""
 _MAX_TEXT_BYTES = 200_000
 _CHECKBOX, _RADIO, _BUTTON = 2, 3, 1
 _MAX_OPTIONS = 1_000
@@ -158,7 +158,8 @@ def _value(pdfium: Any, form: Any, annotation: Any) -> str:
     if chosen:
         return ", ".join(_string(pdfium.FPDFAnnot_GetOptionLabel, form, annotation, at) for at in chosen)
     value = _string(pdfium.FPDFAnnot_GetFormFieldValue, form, annotation)
-    return "•" * bool(value) * 3 if pdfium.FPDFAnnot_GetFormFieldFlags(form, annotation) & _PASSWORD else value
+    is_password = pdfium.FPDFAnnot_GetFormFieldFlags(form, annotation) & _PASSWORD
+    return "•••" if value and is_password else value
 
 
 def _address(pdfium: Any, pdf: Any, annotation: Any) -> Iterator[str]:

@@ -99,9 +99,9 @@ def _written(cell: Cell, code: str, *, is_1904: bool) -> str:
 _DELIMITERS = "\t;|,"
 _QUOTED = re.compile(r'"([^"]*)"\s*')
 _MAX_CELL_CHARS = 100_000
-"""Between quotes. Excel's cells have 32,767 at most."""
+"""The longest cell between quotes. Excel's cells have 32,767 characters at most."""
 _MAX_READ_AGAIN_CHARS = 5_000_000
-"""Of lines behind quotes that nothing closes."""
+"""How much is read once more, because a quote before it isn't closed."""
 
 
 def read_csv(text: str, draft: Draft) -> None:

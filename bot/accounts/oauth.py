@@ -47,7 +47,7 @@ _GRANTS = ["authorization_code", "refresh_token"]
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING, SLOW_DOWN, DENIED = "authorization_pending", "slow_down", "access_denied"
 _HOLDS_IPV4 = (b"\0\x64\xff\x9b", b"\0\0\0\0")
-"""What addresses of IPv6 begin with that end in one of IPv4."""
+"""The first bytes of addresses of IPv6 that end in an address of IPv4."""
 _PASSING = ("temporarily_unavailable", "server_error", SLOW_DOWN)
 _PASSING_STATUSES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _WHY = {
@@ -205,7 +205,10 @@ async def discovered(server_url: str, scopes: str = "") -> AuthorizationServer:
 
 
 async def _challenge(server_url: str) -> httpx2.Response:
-    """Returns a server's response to who isn't signed in. Some want that for a message alone, not for a stream."""
+    """Returns a server's response to a request without a token.
+
+    Some servers ask for a sign-in only when a message is posted, not when a stream is opened.
+    """
     answer = await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})
     if answer.status != HTTPStatus.UNAUTHORIZED:
         accepted = {"accept": "application/json, text/event-stream"}
@@ -226,7 +229,7 @@ async def registered(
 ) -> tuple[Client, float | None]:
     """Registers Typist as a client, by what `metadata` says of it (RFC 7591). Raises SignInFailed.
 
-    Returns also when its secret ends, in seconds since the epoch, None if it doesn't.
+    Also returns when its secret ends, in seconds since the epoch; None if it doesn't end.
     """
     asked = {**metadata, "scope": at.scope} if at.scope else dict(metadata)
     if at.device_authorization_endpoint:
@@ -375,7 +378,7 @@ async def _first(urls: list[str], server_url: str, kind: type[M]) -> M | None:
 
 
 def _read(kind: type[M], body: bytes) -> M | None:
-    """Returns what a document says. Members that it needn't have, and that can't be read, count as left out."""
+    """Returns a document as a model of its kind; None if it is none. Leaves out optional members that can't be read."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
@@ -401,7 +404,7 @@ async def _send(method: str, url: str, server_url: str, **request: Any) -> _Answ
             ) as client,
         ):
             client.headers.update({"accept-encoding": "identity", "user-agent": network.USER_AGENT})
-            # GitHub answers with a form else.
+            # Otherwise GitHub answers with a form.
             client.headers["accept"] = "application/json"
             async with client.stream(method, url, **request) as response:
                 return _Answer(response.status_code, await _bounded(response), response)
@@ -451,7 +454,7 @@ async def _is_private(host: str) -> bool:
 
 
 def _is_public(address: str) -> bool:
-    """Returns whether an address is on the internet: of IPv6, also the address of IPv4 that it may stand for."""
+    """Returns whether an address is on the internet; so must be an address of IPv4 that one of IPv6 stands for."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not ip.is_multicast

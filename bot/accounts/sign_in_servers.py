@@ -1,4 +1,4 @@
-"""The servers to which people sign in: where that is, and what Typist is to their authorization servers."""
+"""The servers to which people sign in: their authorization servers, and Typist's registrations there."""
 
 import asyncio
 import logging
@@ -17,16 +17,16 @@ KNOWN_FOR_S = 3_600.0
 REGISTERED_FOR_S = 7 * 24 * 3600
 """Typist registers itself again after so long: a server that has forgotten it says so only to people, on its page.
 
-A registration that ends before is used for KNOWN_FOR_S alone."""
+A registration that ends sooner is used for KNOWN_FOR_S alone."""
 FAILED_FOR_S = 60.0
-"""How long nobody asks a server again that can't be signed in to."""
+"""How long Typist waits before it asks again about a server to which nobody could sign in."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a server for a while: what people sign in with, or why they can't."""
+    """What is known of a server for a while: where people sign in and as which client, or why they can't."""
 
     until: float
     found: tuple[AuthorizationServer, Client] | None = None
@@ -34,7 +34,7 @@ class _Known:
 
 
 class SignInServers:
-    """Looks servers up, registers Typist where it must be, and remembers both."""
+    """Looks servers up, registers Typist where it has to be, and remembers both."""
 
     def __init__(self, accounts: Accounts, vault: Vault, servers: Iterable[ServerConfig], clock: Clock) -> None:
         self._accounts = accounts
@@ -45,7 +45,7 @@ class SignInServers:
             for server in servers
             if isinstance(server.transport, HttpTransport) and server.transport.may_want_sign_in
         }
-        """How they are reached, by name."""
+        """How the servers are reached, by name."""
         self._known: dict[str, _Known] = {}
         self._learning: dict[str, asyncio.Lock] = {}
 
@@ -61,7 +61,7 @@ class SignInServers:
         return known.found
 
     async def _learned(self, server: str) -> _Known:
-        """Returns what is known of a server, asked for again when that is old."""
+        """Returns what is known of a server. Old knowledge is renewed first."""
         async with self._learning.setdefault(server, asyncio.Lock()):
             known = self._known.get(server)
             if known is None or known.until <= self._clock.monotonic():

@@ -181,7 +181,7 @@ class SignIns:
     async def arrived(self, query: str) -> tuple[str, str]:
         """Takes what a browser brought to Typist's page; returns what it shows: a sentence, and perhaps a code.
 
-        Only who holds the code and the waiting call completes the sign-in. Raises StoreError.
+        The sign-in still needs a person who has the code and whose call waits. Raises StoreError.
         """
         brought = _values_in(query) or {}
         state_hash = _hash(brought.get("state", ""))

@@ -14,11 +14,11 @@ class Vault:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
 
     def sealed(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
-        """Returns ciphertext."""
+        """Returns an owner's content as ciphertext."""
         return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
 
     def opened(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
-        """Returns what was sealed; None if it is another's or too old, or if its key is gone."""
+        """Returns the content that was sealed; None if it is another owner's or too old, or if its key is gone."""
         try:
             of, content = json.loads(self._fernet.decrypt(secret, max_age_s))
         except InvalidToken:

@@ -1,4 +1,7 @@
-"""What people sign in for. A module of its own, because the others of this package import the SDK."""
+"""What waits for a person's sign-in.
+
+A module of its own, because the others of this package import MCP's SDK.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,8 +17,9 @@ class Waiting:
 
     owner: Owner
     name: str
-    """Tells it from all else that waits: `state` is bound to it."""
+    """Identifies what waits. The sign-in's `state` is bound to it."""
     still: Still
-    """Returns whether it waits now."""
+    """Returns whether the call or the schedule still waits."""
     go_on: Callable[[], Awaitable[str]]
-    """Has it go on once the person is signed in; returns what they read in a response, "" if they see it elsewhere."""
+    """Continues the call or the schedule after the sign-in; returns what the person reads, "" if they see it elsewhere.
+    """

@@ -230,14 +230,14 @@ _UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
 _USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
 _ID = re.compile(r"[A-Z0-9]+")
 _AFTER_MENTION = r"(?:[,:](?![\w+'-]{1,100}:))?(?:[ \t\n]|[,:](?=[ \t\n]|\Z))*"
-"""Spaces and what divides an address from its sentence. A colon may begin an emoji or a smiley: `:tada:`, `:)`."""
+"""Spaces, and a comma or colon between an address and its sentence. A colon may also begin an emoji: `:tada:`, `:)`."""
 _EMOJI = re.compile(r":[\w+'-]{1,100}:|<!EMOJI\|[^<>]*>")
 _BEFORE_MENTION = " \t\n,"
 _SENTENCE_ENDS = " \t\n.?!…。？！"
 _EMPHASIS = "*_"
-_CALL = re.compile(r"<@[A-Z0-9]+(?:\|[^<>]*)?>|<![A-Z0-9]+\|@|(?<![\w@.<|])@(?=\w)")
+_ANY_MENTION = re.compile(r"<@[A-Z0-9]+(?:\|[^<>]*)?>|<![A-Z0-9]+\|@|(?<![\w@.<|])@(?=\w)")
 """The mention of a person or a group, or its beginning, or an @ as it is typed."""
-_BEFORE_CALL_CHARS = 160
+_MAX_BEFORE_MENTION_CHARS = 160
 _MARKS = re.compile(r"(?:\d{1,3}[.)])?(?:[^\w`\"'“”„‘’«»]|_)*")
 """The mark of a list, emphasis, an emoji: neither words, nor quotation marks, nor code."""
 _MAX_COURTESY_WORDS = 8
@@ -286,14 +286,14 @@ def addresses_another(text: str, bot_name: str) -> bool:
     name may have been typed, without becoming a mention.
     """
     words = _QUOTED.sub("", text).lstrip()
-    call = _CALL.search(words, 0, _BEFORE_CALL_CHARS)
-    if call is None:
+    mention = _ANY_MENTION.search(words, 0, _MAX_BEFORE_MENTION_CHARS)
+    if mention is None:
         return False
-    before = words[: call.start()]
+    before = words[: mention.start()]
     if not (_MARKS.fullmatch(before) or is_courtesy(before)):
         return False
     own_name = re.compile(rf"{re.escape(bot_name)}(?![-.]?\w)", re.IGNORECASE)
-    return call[0] != "@" or own_name.match(words, call.end()) is None
+    return mention[0] != "@" or own_name.match(words, mention.end()) is None
 
 
 def ids_to_name(text: str) -> list[str]:

@@ -148,7 +148,7 @@ class Rule:
     def first_in_words(self, after: float) -> str:
         """Returns the day of the first due time after a moment, such as "Friday, November 27".
 
-        Returns "" if the rule in words has it.
+        Returns "" if the rule in words says the day already.
         """
         found = self.after(after) if self.at is None else None
         return "" if found is None else texts.rules.on_day(self._local(found), self._local(after))
@@ -513,7 +513,7 @@ class Run:
 def run_id(schedule_id: int, due_at: float) -> str:
     """Returns the view_id of a run's question (unposted.py): one due time of a schedule is one job.
 
-    Due times are whole seconds, and so is their part of the id; runs that somebody begins may be two in a second.
+    A due time is a whole number of seconds. A run that a person begins has milliseconds: two may begin in one second.
     """
     return f"{_RUN}:{schedule_id}:{f'{due_at:.3f}'.removesuffix('.000')}"
 
@@ -529,5 +529,5 @@ def may_change(schedule: Schedule, user_id: str, admins: frozenset[str]) -> bool
 
 
 def min_gap_minutes(user_id: str, admins: frozenset[str]) -> int:
-    """Returns how often a person's schedules may run."""
+    """Returns the fewest minutes between two runs of a person's schedule."""
     return ADMIN_GAP_MINUTES if user_id in admins else MEMBER_GAP_MINUTES

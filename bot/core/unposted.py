@@ -1,6 +1,6 @@
 """Questions that Typist posts for their askers: what they are about, how they were asked, what their posts say. Pure.
 
-Each is a job in the state UNPOSTED (job.py) until its message is there.
+Each is a job in the state UNPOSTED (job.py) until Slack has its message.
 """
 
 from dataclasses import dataclass, field

@@ -151,7 +151,7 @@ class MessagesApi(Api):
 
 
 _DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
-"""What a delta is that doesn't say so, by its field."""
+"""The type of a delta that doesn't name its type, by its field."""
 
 
 @dataclass(eq=False, slots=True)

@@ -242,7 +242,7 @@ class ChatToolCalls:
         return known
 
     def _call_under_way(self, index: object, name: str, arguments: object) -> _Pieces | None:
-        """Returns the call that a piece without an id of its own goes on, None if it begins one."""
+        """Returns the call that a piece without an id of its own continues; None if the piece begins a call."""
         last = self._calls[-1] if self._calls else None
         if not name:
             return self._last_of.get(index, last)

@@ -148,7 +148,7 @@ class AnswerReader(ABC):
         self.unknown_end: str | None = None
         """The vendor's name for the end, if nothing is known of it: text before it is an answer."""
         self.failure: ProviderError | None = None
-        """A failure without a reason, which the vendor may still name."""
+        """A failure whose reason the vendor hasn't named, and still may."""
         self.usage: Usage | None = None
         self.at_work = False
         """Whether the model does what readers don't see: it thinks, searches, or writes a tool call.

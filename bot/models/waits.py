@@ -39,8 +39,8 @@ def ends_by_itself(words: str) -> bool:
 def retry_after_s(headers: Mapping[str, str], words: str, *, is_limit: bool) -> float | None:
     """Returns how many seconds a vendor asks clients to wait; None if it doesn't say.
 
-    `words`: its sentence, in lower case. `is_limit`: the sentence may name the period of a limit, which is over after
-    that in any case, and headers its reset.
+    `words`: the refusal's sentence, in lower case. `is_limit`: whether the refusal is about a limit. Then its sentence
+    may name the limit's period, and headers its reset.
     """
     own = {name.lower(): value[:_MAX_HEADER_CHARS] for name, value in headers.items()}
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
@@ -69,7 +69,7 @@ def _until_reset_s(headers: Mapping[str, str], words: str) -> float | None:
 
 
 def _seconds(value: str, headers: Mapping[str, str]) -> float | None:
-    """Returns how many seconds are left until a header's time; None if it is no time."""
+    """Returns the seconds of a header's duration, or until its moment; None if the header has neither."""
     value = value.strip()
     if _DURATION.fullmatch(value.lower()):
         return _duration_s(value.lower())

@@ -57,7 +57,7 @@ class ServerSentEvents(Events):
         """The lines of data of the event that has no end yet."""
         self._data_bytes = 0
         self._is_error = False
-        """Whether the event is called an error."""
+        """Whether the event that has no end yet is called an error."""
         self._after_cr = False
         self._is_first = True
 
@@ -107,8 +107,11 @@ class ServerSentEvents(Events):
             yield from self._event()
 
     def _noted(self, line: bytes) -> Iterator[Any]:
-        """Adds a line of data to its event; yields the one before. Of other fields, only an error's name counts."""
-        # llama.cpp and its forks call the data of an error so.
+        """Adds a line of data to its event; yields the event before, if the line begins another one.
+
+        Of other fields, only an error's name counts.
+        """
+        # llama.cpp and its forks write an error's data in a field of this name.
         is_error = line.startswith(b"error:")
         self._is_error |= is_error or (line.startswith(b"event:") and line[6:].strip() == b"error")
         # Gateways write an error of their own into a stream without the field's name.

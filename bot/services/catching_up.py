@@ -111,7 +111,7 @@ class _Progress:
     """How far a catch-up is."""
 
     missed: Missed
-    """What is on record of it."""
+    """What is on record of the catch-up."""
     with_offers: list[tuple[_Place, _Found]] = field(default_factory=list)
     """The places in which there are questions to offer an answer for."""
     failed: int = 0

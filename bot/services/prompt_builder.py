@@ -103,9 +103,9 @@ class _Instructions:
     origins: Origins
     """Whose words these are."""
     version: str
-    """Of what admins and the channel wrote of it."""
+    """Identifies what admins and the channel wrote of it."""
     memories: int
-    """How many memories it has."""
+    """How many memories it contains."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class PromptBuilder:
         )
 
     def _taken_tokens(self, answer: Answer, tools: Offered, now: str) -> int:
-        """Returns the room that a request needs beside its system prompt and the conversation."""
+        """Returns the tokens that a request needs beside its system prompt and the conversation."""
         # What earlier attempts left comes with their steps (core/steps.py).
         left = answer.text[len(kept_text(answer.job)) :]
         left_tokens = self.estimate.tokens(left) if left else 0

@@ -33,7 +33,7 @@ TRANSCRIBED_WITHIN_S = 45.0
 
 @dataclass(frozen=True)
 class Transcription:
-    """Knows transcripts, and has a model write others.
+    """Reads the transcripts on record, and has a model transcribe other recordings.
 
     A transcript goes on record before it shows, so retries and later questions use that one. A recording can play
     anybody's words, so its words count as a file's.

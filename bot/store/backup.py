@@ -136,9 +136,9 @@ def _files_of(database: Path) -> list[Path]:
 
 @asynccontextmanager
 async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
-    """Yields a new file beside another one, for its owner alone, which takes its place if the block succeeds.
+    """Yields a new file beside `file`, for its owner alone, which takes the place of `file` if the block succeeds.
 
-    A link to the other one stays. `source`: the file that is read meanwhile.
+    A link to `file` stays a link. `source`: the file that is read meanwhile.
     """
     target = _behind_links(file)
     new = target.with_name(f"{target.name}.new")

@@ -102,7 +102,7 @@ UNSYNCED = "typist_unsynced"
 OWNERS_ALONE = 0o600
 """The mode of a file that only the user who runs Typist may read."""
 _IDENTITY = "identity"
-"""In a connection's `info`: that of SQLite's file when it was opened."""
+"""In a connection's `info`: the identity that SQLite's file had when it was opened."""
 _SYNCHRONOUS = "synchronous"
 """In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
 
@@ -416,7 +416,7 @@ def _prepare_file(file: Path) -> None:
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Returns what tells a file from all others, whatever their names; None if there is none."""
+    """Returns a file's device and inode, which no other file has; None if there is no file."""
     try:
         status = file.stat()
     except OSError:
@@ -429,7 +429,7 @@ def _note_identity(file: Path, _connection: object, record: Any) -> None:
 
 
 def _check_identity(file: Path, connection: sa.Connection) -> None:
-    """Raises StoreError if a transaction would write to a file that was moved away: no later process would find it."""
+    """Raises StoreError before a write to a file that was moved away, where no later process would find it."""
     is_reading = connection.get_execution_options().get(READS)
     if not is_reading and connection.info[_IDENTITY] != _identity(file):
         raise StoreError(
