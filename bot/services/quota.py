@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from weakref import WeakValueDictionary
 
 from bot.clock import Background, insist
@@ -39,11 +40,12 @@ from bot.core.caps import (
 from bot.core.conversation import Question
 from bot.core.job import End, Job
 from bot.core.outbox import OutboxEntry
-from bot.errors import CapReached, RateLimited, Refused, StoreError
+from bot.errors import CapReached, StoreError
 from bot.models.events import SEARCH_RESULT_TOKENS, Usage
 from bot.models.prices import ModelPrices
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
+from bot.services.notices import tell_each
 from bot.slack.views.caps import CAPS, SubmittedCaps
 from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
@@ -243,8 +245,7 @@ class CapNotices:
     async def send(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
         """Tells the admins who have not been told by an earlier try. Raises RateLimited, Refused and StoreError.
 
-        Where Slack refuses to tell one admin, the others are still told. Once `still()` is False, nothing is sent. A
-        notice comes twice only if this process dies between Slack's answer and the record of it.
+        Once `still()` is False, nothing is sent.
         """
         team_id = entry.question.thread.team_id
         now = self.stores.clock.now()
@@ -253,20 +254,6 @@ class CapNotices:
         unit = texts.quotas.DOLLARS_UNIT if notice.cap.in_dollars else texts.quotas.TOKENS_UNIT
         owner = CapOwner(notice.cap.window.scope, notice.owner_id)
         daily = daily_use(notice.cap, await self.stores.usage.by_day(team_id, owner, day_of(now) - DAYS_IN_CHART), now)
-        again: RateLimited | Refused | None = None
-        for admin in sorted(self.admins):
-            if await self.stores.notices.is_given(team_id, admin, entry.about):
-                continue
-            try:
-                await self.workspace.outbox_sender.tell_admin(admin, sentence, unit, daily, still)
-            except RateLimited as error:
-                again = error
-                continue
-            except Refused as refused:
-                if not refused.reason.is_final:
-                    again = refused
-                    continue
-                log.warning("admin %s not told about a cap: %s", admin, refused)
-            await self.stores.notices.claim(team_id, admin, entry.about)
-        if again is not None:
-            raise again
+        tell = self.workspace.outbox_sender.tell_admin
+        senders = {admin: partial(tell, admin, sentence, unit, daily, still) for admin in sorted(self.admins)}
+        await tell_each(self.stores.notices, team_id, entry.about, senders)

@@ -11,15 +11,17 @@ Nobody asks a model whether that matters, so a run without news costs nothing.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from bot.core.access import Denial, UserKind
 from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.core.outbox import OutboxEntry
 from bot.core.schedules import PauseReason, Run, Schedule
-from bot.errors import RateLimited, Refusal, Refused
+from bot.errors import Refusal, Refused
 from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
+from bot.services.notices import tell_each
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
 from bot.services.tool_calls import MEMBER_WITHIN_S
@@ -93,37 +95,20 @@ class ScheduledRuns:
             await self.stores.unposted_questions.give_up(entry)
 
     async def _tell(self, run: Run, job_id: int, still: Callable[[], bool]) -> None:
-        """Tells the place, and of a pause the creator, each once.
-
-        Once `still()` is False, nothing is sent. A notice comes twice only if this process dies between Slack's answer
-        and the record of it.
-        """
-        schedule, told = run.schedule, dict[str, str]()
+        """Tells the place, and of a pause the creator, each once. Once `still()` is False, nothing is sent."""
+        schedule, channels = run.schedule, dict[str, str]()
         is_place_gone = PauseReason.PLACE_GONE in (run.skipped, schedule.paused)
         if run.is_at_pause or is_place_gone or is_direct(schedule.channel_id):
-            told[schedule.user_id] = schedule.user_id
+            channels[schedule.user_id] = schedule.user_id
         if not is_place_gone and not is_direct(schedule.channel_id):
-            told[""] = schedule.channel_id
+            channels[""] = schedule.channel_id
         is_signed_out = run.is_at_pause and schedule.paused is PauseReason.SIGNED_OUT
         signed_out = await self.schedules.signed_out_of(schedule) if is_signed_out else ()
-        notice = f"schedule paused {schedule.id} {job_id}"
-        again: RateLimited | Refused | None = None
-        for user_id, channel_id in told.items():
-            if await self.stores.notices.is_given(schedule.team_id, user_id, notice):
-                continue
-            try:
-                await self.workspace.surfaces.tell_of_run(channel_id, run, still, signed_out if user_id else ())
-            except RateLimited as error:
-                again = error
-                continue
-            except Refused as refused:
-                if not refused.reason.is_final:
-                    again = refused
-                    continue
-                log.warning("people not told about a run of schedule %d: %s", schedule.id, refused)
-            await self.stores.notices.claim(schedule.team_id, user_id, notice)
-        if again is not None:
-            raise again
+        senders = {
+            user_id: partial(self.workspace.surfaces.tell_of_run, channel_id, run, still, signed_out if user_id else ())
+            for user_id, channel_id in channels.items()
+        }
+        await tell_each(self.stores.notices, schedule.team_id, f"schedule paused {schedule.id} {job_id}", senders)
 
     async def _obstacle(self, schedule: Schedule, asked: Question, job_id: int) -> PauseReason | None:
         """Returns why the schedule must be paused now, None if nothing forbids the run."""
