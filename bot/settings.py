@@ -511,7 +511,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     names = ModelNames(_parsed(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
     settings = replace(settings, misnamed=_misnamed(env, settings))
-    # Each begins with the variable that is missing.
+    # Each sentence begins with the variable that is missing.
     problems += [sentence + _unread(env, sentence.partition(" ")[0]) for sentence in missing_access(settings)]
     problems += _contradictions(settings)
     if settings.traces_url and not has_telemetry():

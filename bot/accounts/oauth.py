@@ -138,7 +138,7 @@ class DeviceCode(BaseModel):
 
 
 class _Refusal(BaseModel):
-    # Some servers send one with HTTP 200.
+    # Some servers send a refusal with HTTP 200. An empty error is none.
     error: str = Field(min_length=1)
 
 

@@ -29,7 +29,7 @@ class ServerChecks:
         self._has_keys = has_keys
         self._clock = clock
         self._tools: dict[str, ServerTools] = {}
-        """Of the servers that have listed theirs."""
+        """The tools of the servers that have listed them, by the server's name."""
 
     async def server(self, config: ServerConfig) -> Check:
         """Lists a server's tools with their rules. Rules and tools that have no effect are a warning."""

@@ -127,7 +127,7 @@ def _exit_after(delay_s: float) -> None:
             sys.stderr.write(f"{late}\n")
             sys.stderr.flush()
         finally:
-            # The terminal may be closed.
+            # Where the terminal is closed, the write fails.
             os._exit(EXIT_FAILED)
 
     timer = threading.Timer(delay_s, exit_now)

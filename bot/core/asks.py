@@ -33,7 +33,8 @@ MAX_EDITED_CHARS = 3_000
 MAX_EDITED = 20
 """How many arguments a person can change. A modal has room for 100 blocks."""
 SHOWN_WHOLE = 2
-"""More calls than these share the room of so many: together with a page's text, they have to fit into a message."""
+"""How many calls have all their room. More calls share that room: with a page's text, they have to fit into a message.
+"""
 INLINE_CHARS = 120
 """A longer value is a block of its own."""
 _MAX_WORD_CHARS = 80
@@ -75,11 +76,11 @@ class Ask:
 
     tool: str
     arguments: str = field(repr=False)
-    """All of them, as JSON in which nothing is invisible."""
+    """All arguments, as JSON in which nothing is invisible."""
     value: str
-    """What the buttons carry."""
+    """The value of the call's buttons."""
     fields: tuple[ArgumentField, ...] = ()
-    """All of them, as a person reads them."""
+    """All arguments, as a person reads them."""
     title: str = field(default="", repr=False)
     """The tool's title, by its server or else by its name."""
     description: str = field(default="", repr=False)
@@ -154,7 +155,7 @@ class ApprovalPlace:
     thread_ts: str | None
     message_ts: str
     value: str
-    """What the reply's buttons carry."""
+    """The value of the reply's buttons."""
 
 
 def asks_of(

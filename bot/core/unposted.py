@@ -19,12 +19,12 @@ class QuotedMessage:
     """The message that a question is about, and the response_url for its asker."""
 
     channel_id: str
-    """Of a question that is asked in a direct message at once: direct_message_of its asker."""
+    """The message's channel; direct_message_of the asker, if the question is asked in a direct message at once."""
     ts: str
     thread_ts: str
     """The ts of its thread, or of the thread that a reply to it would begin; "" if it is an answer outside threads."""
     quote: str | None
-    """Its text without markup, as much as a post can quote; None until the message is read (of a reaction)."""
+    """The message's text without markup, as much as a post can quote; None until it is read, after a reaction."""
     response_url: str
     """Empty if the question was asked by a reaction or a button."""
     offered_by: int | None = None

@@ -301,7 +301,7 @@ class MessagesReader(AnswerReader):
         return Searching(self._searched)
 
     def _keep_ended(self) -> None:
-        """Keeps the blocks that have ended, in the order of their beginnings: they must be sent back in it."""
+        """Keeps the blocks that have ended, in the order in which they began, and must be sent back."""
         for index, growing in list(self._growing.items()):
             if not growing.ended:
                 return

@@ -297,7 +297,7 @@ class ChatReasoning:
         """The last item of each index and type."""
 
     def add(self, message: Mapping[str, Any]) -> None:
-        """Adds what a message or a delta has of it."""
+        """Adds the reasoning in a message or a delta."""
         for name in ("reasoning_content", "reasoning"):
             if (reasoning := message.get(name)) and isinstance(reasoning, str):
                 self._texts.setdefault(name, []).append(reasoning)

@@ -161,7 +161,7 @@ _BY_WORDS = tuple(
             EndReason.OVERLOADED,
         ),
         (r"rate limit exceeded|rate limit reached|too many requests|due to rate limit", EndReason.RATE_LIMITED),
-        # LM Studio and Ollama, which load the model again.
+        # LM Studio and Ollama say so, and load the model again.
         (
             r"\b(?:model|runner|worker)\b(?: process)?(?: has| is| was)? (?:crashed|unloaded|terminated)",
             EndReason.SERVER_ERROR,
@@ -247,7 +247,7 @@ def meaning(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndRea
 
 
 def is_passing(refusal: ErrorResponse) -> bool:
-    """Returns whether the same request may succeed soon. A vendor that says so is believed."""
+    """Returns whether the same request may succeed soon: as the vendor says, or else by what the refusal means."""
     codes, message = _codes_and_message(refusal.body)
     told = refusal.headers.get("x-should-retry")
     if told in ("true", "false"):
@@ -311,7 +311,7 @@ class RequestAttempt:
         return ProviderError(failure, self.model, detail=self._clean(detail), may_pass=may_pass)
 
     def _clean(self, detail: str) -> str:
-        # A shorter one, such as "ollama", stands for none, and may be a part of other words.
+        # A shorter key, such as "ollama", stands for no key, and may be a part of other words.
         is_secret = len(self._api_key) >= _MIN_KEY_CHARS
         clean = detail.replace(self._api_key, "[key]") if is_secret else detail
         return _KEY_SHAPED.sub("[key]", paired(clean))[:300]
@@ -349,7 +349,7 @@ class RequestAttempt:
         return self._clean(self._unquoted(_codes_and_message(refusal.body)[1]))
 
     def no_answer(self, body: object) -> ProviderError:
-        """Returns the error to raise for JSON without an answer. Gateways report errors so in forms of their own."""
+        """Returns the error to raise for JSON without an answer, as gateways report errors in forms of their own."""
         error = self.reported(body)
         first = body[0] if isinstance(body, list) and body else body
         is_error = isinstance(first, dict) and (
@@ -454,11 +454,11 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
     if kind := metadata.get("error_type"):
         codes = [str(kind), *codes]
     if metadata.get("flagged_input"):
-        # The status of its moderation is 403.
+        # Its status is 403, which would mean a refused key.
         codes = ["moderation_blocked", *codes]
     raw = metadata.get("raw")
     if isinstance(raw, str):
-        # What is no JSON is the sentence.
+        # A text that is no JSON is the sentence.
         with suppress(ValueError, RecursionError):
             raw = json.loads(raw)
     # FastAPI's detail may be an object, and Mistral's message one with details.

@@ -39,7 +39,7 @@ class LookupOutcome(Enum):
     NOT_THE_API = auto()
     UNREACHABLE = auto()
     REFUSED = auto()
-    """The server refuses the question, and will again: a gateway that wants more than a key."""
+    """The server refuses the look-up, and will again: a gateway that wants more than a key."""
     FAILED = auto()
     """The server can't tell now."""
 
@@ -78,7 +78,7 @@ async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Looku
     except ProviderError as error:
         kind, _, detail = error.detail.partition(": ")
         if not kind.isidentifier():
-            # It begins with a host, and not with an error's class.
+            # The detail begins with a host, not with an error's class.
             detail = error.detail
         # An address may hold a password.
         return Lookup(LookupOutcome.UNREACHABLE, detail if detail and "://" not in detail else kind)
@@ -96,7 +96,7 @@ async def _answer(call: Awaitable[Any]) -> Any:
 
 
 async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt) -> Lookup:
-    """Looks for a model in the list of a server that refused to tell of it alone."""
+    """Returns whether a server lists a model. The server didn't know the request for the model alone: `refused`."""
     listed = await _answer(_ids(sdk))
     if isinstance(listed, ErrorResponse):
         if listed.status not in _NO_SUCH_REQUEST:

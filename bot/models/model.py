@@ -341,7 +341,7 @@ class VendorModel:
         """Why files were refused together, by the hashes of their base64. Which of them was bad isn't known, so those
         that are asked about again without the others are sent."""
         self._room = Room()
-        """What the server takes. The log says once what it has learned of that."""
+        """How many tokens the server takes. The log says once what was learned of that."""
         self._is_described = False
         """Whether the server has been asked for its description of the model."""
         self._faults = 0
@@ -589,7 +589,7 @@ class VendorModel:
         return trial.without(dropped, is_sure=is_sure) if dropped else None
 
     def _at_other_api(self, trial: _Trial) -> _Trial | None:
-        """Returns the request at the server's other API; None if that was asked, and knew no such request."""
+        """Returns the request at the server's other API; None if that API was asked before, and refused it."""
         if trial.api.other is None or OptionalParameter.TOOLS_WITH_REASONING in trial.dropped:
             return None
         log.warning("%s: this API doesn't have the model, trying the server's other API", self.model)

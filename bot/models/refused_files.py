@@ -25,7 +25,7 @@ _NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|docu
 _SEES_NONE = re.compile(
     r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
 )
-"""A model that takes no files."""
+"""Matches that a model takes no files."""
 _OF_ONE_FILE = re.compile(r"format|media.type|size|dimension|resolution|pixel|corrupt|decode|could not process", re.I)
 _TOO_MANY_BYTES = re.compile(
     r"too (?:large|big)|larger than|payload"

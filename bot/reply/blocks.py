@@ -166,7 +166,7 @@ def _buttons(view: PageView) -> list[Json]:
 
 
 def _choices(choices: Sequence[str], version: int) -> Json:
-    """Returns the buttons of what readers can choose. The answer has a list of it; a press is about its place there."""
+    """Returns a button for each choice. A press names the choice by its place in the answer's list."""
     labels = [one if len(one) <= LABEL_CHARS else f"{one[: LABEL_CHARS - 1]}…" for one in choices]
     buttons = [
         blockkit.button(f"{ReplyAction.CHOOSE}-{index}", label, value_of(version, index))

@@ -226,7 +226,7 @@ class Begin:
     """Shows a page in a new message."""
 
     unanswered: ClassVar[MessageRole]
-    """The role of that message, while the call has no answer."""
+    """The role of the new message while Slack hasn't responded to the call."""
     question: Question
     page: int
     view: PageView

@@ -204,7 +204,7 @@ class CatchingUp:
         """Looks at each place once. Those without a question to offer an answer for go on record as done."""
         between = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
         left = deque(await self._places(progress.missed, oldest))
-        # Nothing is listed once the time is over, and what was not reached is to be counted.
+        # Nothing is listed once the time is over, and the places that were not reached have to be counted.
         progress.missed = replace(progress.missed, ahead=tuple(place.key for place in left))
         await self._record(progress.missed)
         while left:

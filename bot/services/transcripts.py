@@ -68,11 +68,11 @@ class Transcription:
                 heard = await self.transcriber.transcribe(sound)
         except TimeoutError:
             log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIBED_WITHIN_S)
-            # It is billed all the same.
+            # The recording is billed all the same.
             await self._record(job, [], Usage(audio_s=file.seconds))
             return Unread.NOT_HEARD
         except asyncio.CancelledError:
-            # By a stop, an edit or the limit for all files. It is billed as well, but nothing waits for the database.
+            # A stop, an edit or the limit for all files. The recording is billed, but nothing waits for the database.
             with suppress(StoreError):
                 await self.stores.transcripts.record(job, [], self._end(Usage(audio_s=file.seconds)))
             raise

@@ -150,7 +150,7 @@ def _attached(message: Payload) -> tuple[list[Payload], list[Payload]]:
     attachments = json_objects(message, "attachments")
     if not string(message, "bot_id"):
         return [], attachments
-    # Slack names the address of what it adds.
+    # An attachment that Slack adds has its address.
     added = [bool(attachment.get("from_url")) or _is_message(attachment) for attachment in attachments]
     posted = [attachment for attachment, is_added in zip(attachments, added, strict=True) if not is_added]
     return posted, [attachment for attachment, is_added in zip(attachments, added, strict=True) if is_added]

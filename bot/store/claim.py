@@ -130,7 +130,7 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
     is_free = sa.and_(has_placeholder, _may_restart(now), ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
-        # Its asker may have one more.
+        # The asker may have one more answer.
         may_lead = is_free, max_per_user > _RUNNING_OF_ASKER
         leaders = (await connection.execute(_LEADERS.where(*may_lead).limit(limit - len(claimed)))).all()
         picked = _picked(await followers(connection, leaders, is_free), max_per_user)

@@ -333,7 +333,7 @@ def remedy_for(error: Exception) -> str:
     if isinstance(error, NoConnection):
         return _CONNECTIONS_FIX
     cause = error.orig if isinstance(error, DBAPIError) else error
-    # Of SQLite's codes such as SQLITE_BUSY_SNAPSHOT, the third word tells only where it was met.
+    # The third word of a code such as SQLITE_BUSY_SNAPSHOT only tells where SQLite met the error.
     code = "_".join(str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", "")).split("_")[:2])
     text = reason_of(error).lower()
     return next((fix for words, fix in _BY_WORDS.items() if words in text), "") or _REMEDIES.get(code, _REMEDY)

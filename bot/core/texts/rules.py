@@ -20,7 +20,7 @@ _LAST_DAYS = {CronSim.LAST: "last day", CronSim.LAST_WEEKDAY: "last weekday"}
 _MAX_LISTED = 4
 """Longer lists of times or days are a shape of their own, or cronsim's."""
 _SAME_YEAR_DAYS = 330
-"""A day that is further ahead has its year."""
+"""A day that is further ahead is written with its year."""
 _IN_EACH_MONTH = 28
 """The last day that each month has."""
 _FIFTH = 5
