@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import Backoff, EndReason, ProviderError
-from bot.models import model as vendor_models
-from bot.models import wrappers
+from bot.models import reading, wrappers
 from bot.models.anthropic import MessagesReader
 from bot.models.events import Citation, Completion, FinishReason, Usage
 from bot.models.failures import RequestAttempt
@@ -776,7 +775,7 @@ async def test_failed_response_has_the_reason_that_stands_elsewhere(
 async def test_failed_response_without_a_reason_is_cut(
     vendor: VendorServer, event: dict[str, object], ending: ResponseEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vendor_models, "REST_S", 0.05)
+    monkeypatch.setattr(reading, "REST_S", 0.05)
     end = b"data: " + json.dumps(event).encode() + b"\n\n"
     received = await ask(RESPONSES, vendor, VendorResponse([*RESPONSES.unended("one"), end], ending=ending))
     assert (received.text, received.failure) == ("one", EndReason.CUT)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.models.model import MANY_READ, MAX_PAUSE_S, unhurried
+from bot.models.reading import MANY_READ, MAX_PAUSE_S, unhurried
 from tests.simulated_time import run_simulated
 
 WORDS = 200
