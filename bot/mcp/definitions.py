@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -51,9 +52,9 @@ _PROSE = ("description", "title")
 """Keywords of JSON Schema that only people and models read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ListedTool:
-    """A tool as its server describes it."""
+    """A tool as its server describes it. Each question offers it, so what takes long is worked out once."""
 
     name: str
     description: str = field(repr=False)
@@ -75,9 +76,9 @@ class ListedTool:
         whole = [self.name, self.description, self.parameters, self.title]
         return json.dumps(whole, sort_keys=True, separators=(",", ":"))
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """Identifies the definition."""
+        """The SHA-256 of what an admin agrees to, in hexadecimal."""
         return hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
@@ -90,7 +91,7 @@ class ListedTool:
         """The description as a model reads it."""
         return visible(self.description)[:MAX_DESCRIPTION_CHARS]
 
-    @property
+    @cached_property
     def offered_parameters(self) -> dict[str, Any]:
         """The parameters' schema as a model reads it: values stay as they are, and names if vendors accept them."""
         schema = _flat(_offered(dict(self.parameters)))
@@ -110,7 +111,7 @@ class ListedTool:
         """Whether models know a parameter by another name than the server."""
         return bool(self._own_names)
 
-    @property
+    @cached_property
     def _own_names(self) -> dict[str, str]:
         """The names of parameters that vendors don't accept, by those that models are offered instead."""
         given = _flat(dict(self.parameters))["properties"]
