@@ -8,6 +8,7 @@ from typing import Any
 
 from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
 
+from bot.models.api import Api, client_arguments, content_of, parts_for
 from bot.models.calls import plain_id, tool_call
 from bot.models.events import (
     MAX_SEARCHES,
@@ -22,7 +23,7 @@ from bot.models.events import (
 )
 from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, LookupOutcome, day_of, look_up
-from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
+from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter
 from bot.models.prompt import PDF, Media, Prompt, ToolResult, Turn, TurnPart, WebSearch
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own

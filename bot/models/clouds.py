@@ -26,9 +26,10 @@ from functools import partial
 from typing import Any
 
 from bot.errors import EndReason, ProviderError
+from bot.models.api import Api, client_arguments
 from bot.models.failures import RequestAttempt, error_response, is_without_identity
 from bot.models.lookups import Lookup, LookupOutcome
-from bot.models.model import Api, Vendor, VendorModel, client_arguments
+from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter
 from bot.models.prompt import Prompt
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from bot.errors import EndReason
+from bot.models.api import Api, client_arguments, content_of, parts_for
 from bot.models.calls import ChatReasoning, ChatToolCalls, arguments_text, chat_message
 from bot.models.events import (
     MAX_SEARCHES,
@@ -28,7 +29,7 @@ from bot.models.events import (
 )
 from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, LookupOutcome, day_of, look_up
-from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
+from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import OptionalParameter
 from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own, speaks_responses, speaks_responses_api

@@ -1,7 +1,7 @@
 """From a response's events to what it says: the parts of its text, the reader that all APIs share, and a response's.
 
 An API's reader (openai.py, anthropic.py) turns the events of wire.py into those of events.py. Nothing here does I/O:
-model.py reads the socket, and hands `ResponseReader.receive` what came.
+reading.py reads the socket, and hands `ResponseReader.receive` what came.
 """
 
 import json
