@@ -8,7 +8,8 @@ printed as diffs, and in the end the shares by package.
     make mutants MODULE=models/wrappers   one module, or all of a package
 
 Of each module, `--sample` mutants are measured, chosen at random by `--seed`. mutated_modules.py finds the module's
-tests; long ones and those on PostgreSQL don't run. Constants and statements that log are left as they are.
+tests. Long ones, those on PostgreSQL and those that count steps don't run: mutmut's own steps would count. Constants
+and statements that log are left as they are.
 """
 
 import argparse
@@ -127,7 +128,7 @@ def _copy(target: Path) -> None:
 
 def _configure(pyproject: Path, module: Path, tests: Iterable[Path]) -> None:
     header = "[tool.mutmut]\n"
-    arguments = ["-m", "not long", "-k", "not postgresql", *map(str, tests)]
+    arguments = ["-m", "not long", "-k", "not postgresql and not few_steps and not linear_steps", *map(str, tests)]
     settings = f"only_mutate = {json.dumps([str(module)])}\n"
     settings += f"pytest_add_cli_args_test_selection = {json.dumps(arguments)}\n"
     # All that tests may read.
