@@ -132,6 +132,8 @@ TOKEN_KINDS = {
     "xoxe-": "a refresh token",
 }
 """Slack's tokens, by how they begin."""
+_SECRET = re.compile(rf"\b(?:sk-|{'|'.join(map(re.escape, TOKEN_KINDS))})[\w.-]{{7,}}\w|(?<=:/)/?[^\s/@]+@")
+"""What may be a token, a key or a password in a sentence about the setting in which somebody has put it by mistake."""
 
 
 def _token(prefix: str) -> Callable[[str], str]:
@@ -180,6 +182,10 @@ def _on_off(value: str) -> bool:
     return _one_of("on", "off")(value) == "on"
 
 
+_RUN_TOGETHER = re.compile(rf"[^\w/.:@-](?:{'|'.join(VENDORS)})/")
+"""A second model behind something else than a comma. Servers may have models with spaces in their names."""
+
+
 def parse_models(value: str) -> tuple[str, ...]:
     """Returns the models of a comma-separated list of vendor/model, in order, without their names. Raises ValueError.
 
@@ -187,6 +193,8 @@ def parse_models(value: str) -> tuple[str, ...]:
     """
     # Slack's menu takes no model twice.
     models = tuple(dict.fromkeys(model for model, _ in _named_models(value)))
+    if wrong := next((model for model in models if _RUN_TOGETHER.search(model) or not model.isprintable()), None):
+        raise ValueError(f"must have a comma between two models, and plain spaces only; {wrong!r} isn't one model")
     for model in models:
         vendor, _, name = model.partition("/")
         if vendor not in VENDORS or not name:
@@ -299,6 +307,13 @@ def _kinds(value: str) -> frozenset[UserKind]:
     return frozenset(UserKind(kind) for kind in kinds)
 
 
+def _file_name(value: str) -> str:
+    """Raises ValueError for what should be in a file: an error would show it, and it may hold a key."""
+    if value.startswith(("{", "[")):
+        raise ValueError("must be the path of a file, not what is in it")
+    return value
+
+
 def _path(value: str) -> Path:
     """Returns a path in which ~ is a home, as in a shell: nothing else expands it in an environment file."""
     try:
@@ -308,7 +323,7 @@ def _path(value: str) -> Path:
 
 
 def _price_file(value: str) -> tuple[OwnPrice, ...]:
-    path = _path(value)
+    path = _path(_file_name(value))
     try:
         prices = parse_prices(path.read_text("utf-8-sig"))
         for pattern in map(str, prices):
@@ -364,7 +379,7 @@ class Settings:
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
     allow_users: frozenset[str] = _setting("BOT_ALLOW_USERS", _people, frozenset())
     allow_channels: frozenset[str] = _setting("BOT_ALLOW_CHANNELS", _channels, frozenset())
-    mcp_config: str = _setting("BOT_MCP_CONFIG")
+    mcp_config: str = _setting("BOT_MCP_CONFIG", _file_name)
     mcp: McpSetup = field(default=McpSetup())
     """The servers and rules in the file of BOT_MCP_CONFIG."""
     secret_keys: tuple[str, ...] = _setting("BOT_SECRET_KEYS", _secret_keys, (), secret=True)
@@ -530,7 +545,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
         )
     if problems:
         # A variable that says two things is read twice.
-        raise SettingsError(list(dict.fromkeys(problems)))
+        raise SettingsError([_SECRET.sub(_MASK, problem) for problem in dict.fromkeys(problems)])
     return settings
 
 
@@ -561,7 +576,9 @@ def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
                 # Not chained: the error has the secret.
                 wrong = "is not a text in UTF-8"
             if wrong:
-                problems.append(f"{variable}{FILE} names {path}, which {wrong}.")
+                # Somebody may have put the secret itself there.
+                named = path if "/" in path and "://" not in path else "a file"
+                problems.append(f"{variable}{FILE} names {named}, which {wrong}.")
     if problems:
         raise SettingsError(problems)
     return whole
@@ -679,6 +696,9 @@ def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], 
     if parse is not str and len(value) > 1 and value[0] in _QUOTES and value[-1] in _QUOTES:
         # Docker's --env-file and Kubernetes take them for a part of the value.
         problems.append(f"{variable} has quotes around its value. Write it without them.")
+        return None
+    if parse is not str and not all(char.isprintable() or char.isspace() for char in value):
+        problems.append(f"{variable} has a character that can't be seen, as copied texts may have. Type it again.")
         return None
     try:
         return parse(value)
