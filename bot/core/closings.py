@@ -32,6 +32,21 @@ class Closing(StrEnum):
     """Some of it is a closing, and the rest may be."""
 
 
+_ACCENTED = re.compile("[\u00c0-\u04ff\u1e00-\u1fff]")
+_STROKES = str.maketrans("łøđı", "lodi")
+
+
+def unaccented(text: str) -> str:
+    """Returns a text in small letters without accents, which many people don't type: "dzieki" for "dzięki"."""
+    letters = _ACCENTED.sub(lambda letter: unicodedata.normalize("NFD", letter[0])[0], text)
+    return letters.translate(_STROKES)
+
+
+def _plain(text: str) -> str:
+    """Returns a text in the form in which words are compared."""
+    return unaccented(unicodedata.normalize("NFKC", text).casefold().replace("’", "'"))
+
+
 def _phrases(words: str) -> frozenset[str]:
     """Returns the phrases of a line: all ways to choose one phrase of each of its parts."""
     parts = ([phrase.strip(" _") for phrase in part.split(",")] for part in words.split("+"))
@@ -50,7 +65,7 @@ def _read(table: str) -> dict[str, frozenset[str]]:
 
 _Part = tuple[int, Closing | None]
 """How many words a part of a message has, and what it says; None if nobody knows."""
-_TABLE = _read(Path(__file__).with_name("closings.txt").read_text("utf-8"))
+_TABLE = _read(_plain(Path(__file__).with_name("closings.txt").read_text("utf-8")))
 _SAYS = {
     **dict.fromkeys(_TABLE["beside"], Closing.NOTHING),
     **dict.fromkeys(_TABLE["agreement"] | _TABLE["rest agreement"], Closing.AGREEMENT),
@@ -97,7 +112,7 @@ def closing_in(text: str, name: str = "") -> Closing | None:
 
     `text`: without the bot's mention. `name`: the bot's. Thanks to somebody else are agreement.
     """
-    said, parts = _read_parts(text, _with_name(name.casefold(), Closing.NOTHING))
+    said, parts = _read_parts(text, _with_name(_plain(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
     said |= {kind for _, kind in parts if kind}
     if None in said or not said:
@@ -112,7 +127,7 @@ def is_courtesy(text: str, name: str = "") -> bool:
 
     `name`: the bot's, which may have been typed. Words that only go beside others are no courtesy by themselves.
     """
-    said, parts = _read_parts(text, _with_name(name.casefold(), Closing.AGREEMENT))
+    said, parts = _read_parts(text, _with_name(_plain(name), Closing.AGREEMENT))
     kinds = {kind for _, kind in parts}
     return None not in kinds and bool(said | kinds - {Closing.NOTHING})
 
@@ -132,7 +147,7 @@ def _read_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | N
     if len(text) > MAX_CHARS or _ASKS.search(text):
         return set(), [(len(text), None)]
     words = _EMOJI_NAME.sub(",", _MENTION.sub(",", _SMILEY.sub(",", text)))
-    words = _MODIFIER.sub("", unicodedata.normalize("NFKC", words).casefold().replace("’", "'"))
+    words = _MODIFIER.sub("", _plain(words))
     symbols = {character for character in words if unicodedata.category(character) in ("So", "Cn")}
     marks = {character for character in words if character > "\x7f" and unicodedata.category(character)[0] == "P"}
     emoji = [*_EMOJI_NAME.findall(text.casefold()), *(unicodedata.name(symbol, "").lower() for symbol in symbols)]

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.core.closings import Closing, asks, closing_in, is_courtesy
+from bot.core.closings import Closing, asks, closing_in, is_courtesy, unaccented
 from bot.core.conversation import (
     ANSWERED_SUBTYPES,
     SLACKS_OWN,
@@ -34,22 +34,39 @@ from bot.core.conversation import (
 )
 
 _STOP_WORDS = (
-    "stop|cancel|abort|halt|stopp|stoppe|abbrechen|hör auf|arrête|arrêtez|annule|annuler|para|parar|alto|detente|"
-    "cancela|cancelar|pare|ferma|fermati|annulla|basta|avbryt|sluta|anuluj|przerwij|stoi|zastav|стоп|отмена|хватит|"
-    "остановись|зупинись|dur|iptal|berhenti|dừng lại|σταμάτα|停止|停下|停|取消|中止|ストップ|止めて|やめて|중지|멈춰|"
-    "그만|취소|توقف|עצור|रुको|หยุด"
+    "stop|cancel|abort|halt|enough|that's enough|stopp|stoppe|abbrechen|hör (?:bitte )?auf|arrête|arrêtez|annule|"
+    "annuler|para|parar|alto|detente|cancela|cancelar|pare|ferma|fermati|annulla|basta|hou op|ophouden|avbryt|sluta|"
+    "lopeta|anuluj|przerwij|przestań|zatrzymaj|stoi|zastav|стоп|отмена|хватит|прекрати|остановись|зупинись|досить|dur|"
+    "yeter|iptal|berhenti|hentikan|dừng lại|σταμάτα|στοπ|停止|停下|停下来|停一下|停|够了|取消|中止|ストップ|止めて|"
+    "やめて|중지|멈춰|멈춰줘|그만|그만해|취소|توقف|قف|עצור|תפסיק|रुको|หยุด"
 )
-_STOP = re.compile(rf"(?:{_STOP_WORDS})(?:[\s,.!]+(?:{_STOP_WORDS}|it|this|that|now|here))*")
+_STOP = re.compile(
+    unaccented(
+        r"(?:(?:(?:can|could|would|will)\s+you|you\s+can|just)\s+(?:please\s+)?)?"
+        rf"请?(?:{_STOP_WORDS})(?:\s?(?:ください|下さい|주세요))?"
+        rf"(?:[\s,.!]+(?:{_STOP_WORDS}|it|this|that|now|here|writing|typing|generating|answering|responding|talking))*"
+    )
+)
 _HERE = r"(?:\s+(?:in\s+)?here|\s+in\s+(?:this|the)\s+thread)"
 _MENTIONED = (
     r"\s+(?:(?:you're|you\s+are|i|we|someone|somebody|anyone)\s+)?(?:mention(?:s|ed)?|tag(?:s|ged)?)(?:\s+you)?"
 )
 _UNLESS = rf"(?:\s+(?:unless|until){_MENTIONED})"
+_QUIET_WORDS = (
+    "shut up|sei (?:bitte )?(?:still|ruhig|leise)|tais-toi|sois silencieux|reste silencieux|cállate|guarda silencio|"
+    "fica quieto|fique quieto|fique em silêncio|stai zitto|fai silenzio|wees stil|hou je stil|var tyst|vær stille|"
+    "ti stille|ole hiljaa|bądź cicho|buď zticha|помолчи|молчи|не отвечай здесь|мовчи|sessiz ol|保持安静|别说话|"
+    "静かにして|黙って|조용히 해|اصمت|תהיה בשקט|चुप रहो|im lặng đi"
+)
 _QUIET = re.compile(
-    rf"(?:stay|be|keep)\s+(?:quiet|silent){_HERE}?(?:\s+(?:(?:for\s+)?now|from\s+now\s+on))?{_UNLESS}?"
-    rf"|only\s+(?:answer|reply|respond){_HERE}?(?:\s+to\s+mentions|\s+(?:when|if){_MENTIONED})"
-    rf"|(?:stop\s+(?:answer|reply|respond)ing|(?:don't|do\s+not)\s+(?:answer|reply|respond))"
-    rf"(?:{_HERE}{_UNLESS}?|{_UNLESS})"
+    unaccented(
+        rf"(?:stay|be|keep)\s+(?:quiet|silent){_HERE}?(?:\s+(?:(?:for\s+)?now|from\s+now\s+on))?{_UNLESS}?"
+        r"|(?:only\s+(?:answer|reply|respond)|(?:answer|reply|respond)\s+only)"
+        rf"{_HERE}?(?:\s+to\s+mentions|\s+(?:when|if){_MENTIONED})"
+        rf"|(?:stop\s+(?:answer|reply|respond)ing|(?:you\s+)?(?:don't|do\s+not)\s+(?:(?:have|need)\s+to\s+)?"
+        rf"(?:answer|reply|respond))(?:{_HERE}{_UNLESS}?|{_UNLESS})"
+        rf"|请?(?:{_QUIET_WORDS})(?:\s?(?:ください|下さい|주세요))?"
+    )
 )
 MAX_LINES = 8
 """How many lines without anybody else make a thread a conversation between the bot and one person again."""
@@ -276,7 +293,7 @@ def ends_there(closing: Closing, last_words: str) -> bool:
 
 def _words(message: Message, me: Identity) -> str:
     words = without_address(message.whole, me.user_id)
-    return "" if asks(words) else plain_command(words, me.user_id, me.name)
+    return "" if asks(words) else unaccented(plain_command(words, me.user_id, me.name))
 
 
 def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:

@@ -71,6 +71,8 @@ def test_escaped_text_mentions_nobody_and_is_read_unchanged(text: str) -> None:
         ("that's great <@U1>", True),
         ("danke <@U1>", True),
         ("привет <@U1>", True),
+        ("пожалуйста <@U1>, проверь", True),
+        ("lutfen <@U1>, bak", True),
         ("\U0001f44b <@U1> lunch?", True),
         ("<!EMOJI|:wave:> <@U1> lunch?", True),
         ("**<@U1>** lunch?", True),

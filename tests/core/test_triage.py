@@ -124,6 +124,10 @@ def test_mentions_are_found_in_linear_time(mark: str) -> None:
         *((text, False) for text in ("hey <@UGRACE>, stop", "stop <@UGRACE>", "“stop”", "- stop", "stop？", "stops")),
         *((text, True) for text in ("Cancel that", "abort!", "stopp", "bitte abbrechen", "arrête", "стоп!", "停止。")),
         *((text, False) for text in ("cancel the deploy", "cancel?", "don't cancel", "取消订单", "alto voltaje")),
+        *((text, True) for text in ("can you stop", "just stop", "stop writing", "Could you please stop!", "enough")),
+        *((text, True) for text in ("стоп, пожалуйста", "dur lütfen", "やめてください", "请停止", "그만해 주세요")),
+        *((text, True) for text in ("arrete", "Hör bitte auf!", "hor auf", "dung lai", "przestan prosze")),
+        *((text, False) for text in ("stop writing docs", "can you stop?", "enough of Python", "you can stop by")),
     ],
 )
 def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
@@ -156,6 +160,12 @@ def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
                 "stop replying in this thread",
                 "don’t answer here",
                 "do not respond unless mentioned",
+                "reply only when mentioned",
+                "you don't need to answer here",
+                "sei bitte still",
+                "callate",
+                "помолчи, пожалуйста",
+                "静かにしてください",
             )
         ),
         *(
@@ -167,6 +177,10 @@ def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
                 "only answer in German",
                 "only reply when you are sure",
                 "be quiet about it",
+                "shut up the alerts",
+                "sei still, Ada",
+                "you don't have to answer",
+                "silence",
             )
         ),
     ],
