@@ -20,6 +20,7 @@ import html
 import re
 import sys
 import unicodedata
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter, methodcaller
@@ -64,6 +65,14 @@ _SPECIAL = re.compile(
     r"|(?P<entity>&\#?\w{1,31};)",
     re.IGNORECASE | re.DOTALL,
 )
+_SPECIAL_IN_ROW = re.compile(rf"{_SPECIAL.pattern}|\|", _SPECIAL.flags)
+_LABEL_WITH_CELL_END = re.compile(
+    r"\[[^\[\]|]*+\|[^\[\]]*+(?=\]\([ \t]*+(?:https?://|mailto:)"
+    r"[^\s()|]*+(?:\([^\s()|]*+\)[^\s()|]*+)*+(?:[ \t]++\"[^\"|]*+\")?[ \t]*+\))",
+    re.IGNORECASE,
+)
+_OPEN_LABEL = re.compile(r"\[[^\[\]]*+(?:\](?:\([^()|]*+)?)?\Z")
+"""Matches what may become a link, at the end of a row."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*(?:https?://|mailto:)", re.IGNORECASE)
 _TARGET = re.compile(r"<[^<>\n]*>|[^\s()]*")
@@ -94,7 +103,7 @@ _BEGINS_TEXT = re.compile(r"[^\W\d_]|\*{1,2}[^\s*]|`{1,2}[^`]|[(\[\"'“<\n]|\Z"
 """Matches what begins no other block at the beginning of a line."""
 
 _AROUND_ROW = re.compile(r"^[ \t\r>]*+\|?|\|[ \t\r>]*+$", re.MULTILINE)
-_LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]")
+_LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]|\]\(")
 _DELIMITERS = re.compile(r"^[ \t>|:-]++(?=\r?\n)", re.MULTILINE)
 _LONGER_TOKEN = re.compile(r"<(?:https?:|mailto:|tel:)[^<>|\s]{1,1000}\|")
 _LONGER_TARGET = re.compile(rf"\]\([^\n]{{1,{MAX_CONSTRUCT_CHARS}}}")
@@ -121,13 +130,19 @@ def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
     """Whether anything in a block's text may be rewritten. Most text has none of it, and this is quick to find out."""
     if _MARK.search(text, start) and _MAYBE.search(text, start):
         return True
-    return kind is LeafKind.TABLE and "`" in text and bool(_CODE_WITH_CELL_END.search(text))
+    if kind is not LeafKind.TABLE:
+        return False
+    return bool(
+        ("`" in text and _CODE_WITH_CELL_END.search(text)) or ("[" in text and _LABEL_WITH_CELL_END.search(text))
+    )
 
 
 def last_cell_start(row: str) -> int:
-    """Returns where the last cell begins in a table's row that is growing. A `|` in code or a formula ends no cell."""
+    """Returns where a growing row's last cell begins. A `|` in code, in a formula or in a link's label ends no cell."""
     markdown = rewritten(row, growing=True, kind=LeafKind.TABLE)
-    ends = [cell.end() for cell in CELL_END.finditer(row, 0, markdown.undecided)]
+    label = _OPEN_LABEL.search(row)
+    undecided = min(markdown.undecided, label.start() if label else len(row))
+    ends = [cell.end() for cell in CELL_END.finditer(row, 0, undecided)]
     for replacement in reversed(markdown.replacements):
         while ends and replacement.start < ends[-1] <= replacement.end:
             ends.pop()
@@ -208,6 +223,8 @@ class _Rewriter:
     """Where the last replacement ends."""
     held: int = -1
     """Where what is held back begins; -1 if nothing is."""
+    labels: list[tuple[int, int]] = field(default_factory=list)
+    """Where links' labels with a `|` begin and end in a row."""
     open_code: int = sys.maxsize
     """Where a code span begins that the end of a growing row leaves open."""
     closed_at: int = -1
@@ -215,7 +232,10 @@ class _Rewriter:
 
     def rewritten(self, position: int) -> Rewriting:
         self.read = position
-        while self.held < 0 and (special := _SPECIAL.search(self.text, position)):
+        if self.is_row:
+            self.labels = [label.span() for label in _LABEL_WITH_CELL_END.finditer(self.text)]
+        pattern = _SPECIAL_IN_ROW if self.labels else _SPECIAL
+        while self.held < 0 and (special := pattern.search(self.text, position)):
             position = self._read_special(special)
         size = len(self.text) if self.held < 0 else self.held
         undecided, is_open = min(size, self.open_code), bool(self.tags or self.held >= 0 or self.open_code < size)
@@ -238,7 +258,14 @@ class _Rewriter:
             return self._read_formula(special)
         if special["entity"]:
             return self._read_entity(special)
+        if special[0] == "|":
+            return self._replace(start, end, "\\|") if self._is_in_label(start) else end
         return self._read_angle(start) if special[0] == "<" else end
+
+    def _is_in_label(self, at: int) -> bool:
+        """Whether an offset in a row is in a link's label that has a `|`."""
+        index = bisect(self.labels, (at,)) - 1
+        return index >= 0 and at < self.labels[index][1]
 
     def _hold(self, start: int, limit: int = MAX_CONSTRUCT_CHARS) -> bool:
         """Holds back what begins at an offset, if the text may go on and bring its end."""

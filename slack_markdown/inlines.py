@@ -766,9 +766,10 @@ class _InlineParser:
             deceptive = is_deceptive(readings, *destinations, before=before)
         deceptive = deceptive or any(is_closed_file(destination, self.open_files) for destination in destinations)
         is_blank = shows_nothing(readings)
-        deceptive = deceptive or is_blank
+        leads_nowhere = self._is_inline_link(end, after) and not destinations[0]
+        deceptive = deceptive or is_blank or leads_nowhere
         self._last_link = (after, before + shown_label)
-        if is_blank and self._is_inline_link(end, after):
+        if leads_nowhere or (is_blank and self._is_inline_link(end, after)):
             self._add_blank_link(bracket, end, after, destinations[0])
         elif deceptive:
             self.inlines.replacements += self._label_and_destination(bracket, end, after, destinations[0])
@@ -789,13 +790,14 @@ class _InlineParser:
             self.last_run = bracket.last_run
 
     def _add_blank_link(self, bracket: Bracket, end: int, after: int, destination: str) -> None:
-        """Adds the replacements for an inline link whose label shows nothing."""
-        del self.inlines.replacements[bracket.replacement_count :]
-        if bracket.is_image or _WEB_OR_MAIL.match(destination):
+        """Adds the replacements for an inline link whose label shows nothing, or which leads nowhere."""
+        if destination and (bracket.is_image or _WEB_OR_MAIL.match(destination)):
+            del self.inlines.replacements[bracket.replacement_count :]
             self.inlines.replacements.append(self._as_address(bracket.start, after, destination))
         else:
-            # A function without captures, `[](x)`, isn't meant as a link.
-            self.inlines.replacements += [Replacement(at, at, "\\") for at in (bracket.start, end)]
+            # A function without captures, `[](x)`, or without parameters, `f[x]()`, isn't meant as a link.
+            opening = bracket.start + bracket.is_image
+            self.inlines.replacements += [Replacement(at, at, "\\") for at in (opening, end)]
 
     def _joined_before(self, start: int) -> str:
         """Returns what readers see directly before a link. Of another link that ends there, they see the label."""

@@ -244,7 +244,7 @@ CLOSED_GAPS = [
     (f'[a](https://b.example{GAP}c "d{GAP}e")', f'[a](https://b.example{40 * "%20"}c "d{GAP}e")'),
     (f"[a](mailto:a@b.example{GAP}x{GAP})", f"[a](mailto:a@b.example{40 * '%20'}x{GAP})"),
     ("![a](b" + "\t" * 40 + "c)", f"[a](b{40 * '%20'}c)"),
-    ("![a](  )", "[a](  )"),
+    ("![a](  )", "!\\[a\\](  )"),
 ]
 
 
@@ -316,8 +316,14 @@ CELL_ENDS = [
     (f"{CELLS}`a \\| b` | `c` |\n", f"{CELLS}`a \\| b` | `c` |"),
     (f"{CELLS}Use ` here | and ` there |\n", f"{CELLS}Use ` here | and ` there |"),
     ("# `a|b` $|x|$", "# `a|b` `|x|`"),
+    (f"{CELLS}[Home | Acme](https://a.b/p) | c |\n", f"{CELLS}[Home \\| Acme](https://a.b/p) | c |"),
+    (f'{CELLS}c | **[a|b | c](https://a.b/(x) "t")** |\n', f'{CELLS}c | **[a\\|b \\| c](https://a.b/(x) "t")** |'),
+    (f"{CELLS}[`a|b` | c](https://a.b) |\n", f"{CELLS}[`a\\|b` \\| c](https://a.b) |"),
+    (f"{CELLS}![a | b](https://a.b/i.png) | [c](x) |\n", f"{CELLS}[a \\| b](https://a.b/i.png) | [c](x) |"),
+    (f"{CELLS}[bank.com | x](https://evil.example) | c", f"{CELLS}bank.com \\| x (https://evil.example) | c"),
+    (f"{CELLS}[ | ] |\n| [a | b] |\n", f"{CELLS}[ | ] |\n| [a | b] |"),
 ]
-"""A `|` in code or a formula is meant as one, though Slack takes it for the end of a table's cell."""
+"""A `|` in code, a formula or a link's label is meant as one, though Slack takes it for the end of a table's cell."""
 
 
 UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS + NOT_APART + OPEN_GAPS]

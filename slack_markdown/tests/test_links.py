@@ -82,8 +82,19 @@ def test_link_without_a_label_shows_its_address(link: str) -> None:
         assert f"{url} " in rendered(f"{link.format(url)}{beside}", growing=False)
 
 
-@pytest.mark.parametrize("written", ["sort(v, [](x) { })", "f = []() { }", "[ ](//evil.example)", "[](javascript:a)"])
-def test_brackets_without_a_label_and_an_address_are_text(written: str) -> None:
+@pytest.mark.parametrize(
+    "written",
+    [
+        "sort(v, [](x) { })",
+        "f = []() { }",
+        "[ ](//evil.example)",
+        "[](javascript:a)",
+        "handlers[name]()",
+        "[Docs]( )",
+        "**[`f`]()**",
+    ],
+)
+def test_brackets_without_a_label_or_an_address_are_text(written: str) -> None:
     sent = rendered(written, growing=False)
     assert sent == written.replace("[", "\\[").replace("]", "\\]")
     assert len(sent) <= sent_chars(written)
