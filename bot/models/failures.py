@@ -28,6 +28,7 @@ import httpx2
 
 from bot import network
 from bot.errors import EndReason, ProviderError
+from bot.models.events import Citation, Searching, Thinking
 from bot.models.waits import ends_by_itself, retry_after_s
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, paired
@@ -208,6 +209,8 @@ _OUTPUT_WORDS = re.compile(
     re.IGNORECASE,
 )
 BAD_REQUEST = (400, 422)
+MAX_WRITTEN_CHARS = 4_000_000
+"""Of text, thinking and calls in one answer. BOT_MAX_OUTPUT_TOKENS and the room to think allow a fifth of this."""
 _SERVERS_STATUSES = {408, 409, 424}
 """Besides those from 500 on: both SDKs repeat the first two, and Bedrock reports a failed model as 424."""
 _WORD = re.compile(r"\w{3,}")
@@ -280,6 +283,8 @@ class RequestAttempt:
         """What the model takes, if it refused the prompt as too long and named it."""
         self.is_short = False
         """Whether the conversation is so short that it isn't what a server refuses as too long."""
+        self.written_chars = 0
+        """How much the model has written for this request: text, thinking and calls."""
         self._answer = GrowingText()
         """What the model has written for this request. Vendors quote both the question and the answer in errors."""
         self._api_key = api_key
@@ -299,9 +304,14 @@ class RequestAttempt:
         """The answer's text so far."""
         return str(self._answer)
 
-    def received(self, text: str) -> None:
-        """Notes a piece of the answer's text."""
-        self._answer.append(text)
+    def received(self, delta: str | Thinking | Searching | Citation) -> None:
+        """Notes what came of the answer. Raises ProviderError if that is more than an answer can have."""
+        if isinstance(delta, str | Thinking):
+            self.written_chars += len(delta) if isinstance(delta, str) else delta.chars
+        if self.written_chars > MAX_WRITTEN_CHARS:
+            raise self.failed(EndReason.CUT, f"more than {MAX_WRITTEN_CHARS} characters", may_pass=False)
+        if isinstance(delta, str):
+            self._answer.append(delta)
 
     def failed(self, failure: EndReason, detail: str, *, may_pass: bool | None = None) -> ProviderError:
         """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words.

@@ -26,7 +26,6 @@ from bot.models.events import (
     FinishReason,
     StreamEvent,
     TextPart,
-    Thinking,
 )
 from bot.models.failures import ErrorResponse, RequestAttempt, error_response, is_about_output, meaning
 from bot.models.parameters import (
@@ -59,7 +58,7 @@ from bot.models.prompt import (
 from bot.models.reading import deltas_of
 from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, refused_files, with_images_within
 from bot.models.room import MAX_TRIES, SHORT_TOKENS, Room, RoomRefusal, read_refusal
-from bot.models.streams import AnswerReader, Delta
+from bot.models.streams import AnswerReader
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +108,6 @@ MAX_UNKNOWN_ENDS = 20
 MAX_REFUSED_FILES = 500
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
-MAX_WRITTEN_CHARS = 4_000_000
-"""Of text, thinking and calls in one answer. BOT_MAX_OUTPUT_TOKENS and the room to think allow a fifth of this."""
 _FEATURES: Mapping[OptionalParameter, Feature] = {
     OptionalParameter.TOOLS: "tools",
     OptionalParameter.WEB_SEARCH: "web search",
@@ -255,22 +252,16 @@ class VendorModel:
         with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
             response, trial = await self._send(self._first(prompt), attempt)
             reader = _reader(trial, attempt)
-            written_chars = 0
             pauses = 0
             while True:
                 try:
                     async with aclosing(deltas_of(response, reader, attempt)) as deltas:
                         async for delta in deltas:
-                            written_chars += _written_chars(delta)
-                            if written_chars > MAX_WRITTEN_CHARS:
-                                more = f"more than {MAX_WRITTEN_CHARS} characters"
-                                raise attempt.failed(EndReason.CUT, more, may_pass=False)
-                            if isinstance(delta, str):
-                                attempt.received(delta)
+                            attempt.received(delta)
                             yield delta
                 except ProviderError:
                     # Some servers refuse a request in the stream.
-                    following = None if written_chars else await self._after(trial, attempt.refusal, attempt)
+                    following = None if attempt.written_chars else await self._after(trial, attempt.refusal, attempt)
                     if following is None:
                         raise
                     response, trial = await self._send(following, attempt)
@@ -603,7 +594,3 @@ def _used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
     ):
         unused |= set() if is_used else parameters
     return api.optional_parameters - unused
-
-
-def _written_chars(delta: Delta) -> int:
-    return len(delta) if isinstance(delta, str) else delta.chars if isinstance(delta, Thinking) else 0

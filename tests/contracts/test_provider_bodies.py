@@ -16,8 +16,8 @@ import pytest
 from bot.errors import EndReason
 from bot.models import anthropic, bodies, openai
 from bot.models.bodies import MAX_ERROR_BYTES
+from bot.models.failures import MAX_WRITTEN_CHARS
 from bot.models.lookups import Lookup, LookupOutcome
-from bot.models.model import MAX_WRITTEN_CHARS
 from bot.models.prompt import ToolDefinition
 from bot.models.reading import PIECE_BYTES
 from bot.models.setup import VendorSettings
