@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from html.parser import HTMLParser
 
 from files_to_markdown.document import MAX_REPEATED, Draft, Part, code_block
@@ -154,6 +155,15 @@ class _List:
         return f"{sign or self.number - self.step}."
 
 
+class _Seen(IntEnum):
+    """What people see of an element."""
+
+    NOTHING = 0
+    NO_LETTERS = 1
+    """Of no size, unless an element within has a size of its own: mails have such around their columns."""
+    ALL = 2
+
+
 @dataclass(slots=True)
 class _Choice:
     """A list of options that is open."""
@@ -201,8 +211,10 @@ class Markup(HTMLParser):
         """Whether each span that is open is raised or lowered, and whether it is struck, by its style."""
         self._sheets = StyleSheets()
         self._is_sheet = False
-        self._hidden: list[str] = []
-        """The elements that are open within one that people can't see, with that one."""
+        self._within: list[str] = []
+        """The elements that are open within one that people can't see, or don't see the letters of, with that one."""
+        self._seen: list[_Seen] = []
+        """What people see of each of these."""
         self._open = Counter[str]()
         """The elements that are open and seen, by their tags."""
         self._is_named = False
@@ -231,33 +243,56 @@ class Markup(HTMLParser):
 
     def _shows_page(self, attributes: Mapping[str, str | None]) -> bool:
         """Whether people see a page within this one."""
-        return not (self._hidden or _is_dot(attributes) or self._sheets.hide("iframe", attributes))
+        return not (self._is_in(_Seen.NOTHING) or _is_dot(attributes) or self._sheets.hide("iframe", attributes))
+
+    def _is_in(self, seen: _Seen) -> bool:
+        """Whether people see no more than that of the innermost element that is open."""
+        return bool(self._seen) and self._seen[-1] <= seen
 
     def _is_hidden(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
         """Whether people can't see an element that begins."""
-        while self._hidden and tag in _ENDED_BY_NEXT.get(self._hidden[-1], ()):
-            self._hidden.pop()
-        if not self._hidden:
-            if tag in ("html", "body", "input") or not self._sheets.hide(tag, attributes):
+        while self._within and tag in _ENDED_BY_NEXT.get(self._within[-1], ()):
+            self._close_last()
+        seen = self._seen_of(tag, attributes)
+        if not self._within:
+            if seen is _Seen.ALL:
                 self._open[tag] += tag not in _VOID
                 return False
             self._is_named = False
-        if tag not in _VOID and len(self._hidden) < _MAX_DEPTH:
-            self._hidden.append(tag)
-        return True
+        if tag not in _VOID and len(self._within) < _MAX_DEPTH:
+            self._within.append(tag)
+            self._seen.append(seen)
+        return seen is _Seen.NOTHING
+
+    def _seen_of(self, tag: str, attributes: Mapping[str, str | None]) -> _Seen:
+        """Returns what people see of an element that begins."""
+        if self._is_in(_Seen.NOTHING):
+            return _Seen.NOTHING
+        if tag not in ("html", "body", "input") and self._sheets.hide(tag, attributes):
+            return _Seen.NOTHING
+        if (own := self._sheets.has_seen_letters(tag, attributes)) is not None:
+            return _Seen.ALL if own else _Seen.NO_LETTERS
+        return self._seen[-1] if self._seen else _Seen.ALL
+
+    def _close_last(self) -> _Seen:
+        self._within.pop()
+        return self._seen.pop()
 
     def handle_endtag(self, tag: str) -> None:
         if self._skipping:
             self._skipped_depth -= tag == self._skipping
             self._skipping = self._skipping if self._skipped_depth else ""
             return
-        if tag in self._hidden:
-            while self._hidden.pop() != tag:
-                pass
+        if tag in self._within:
+            while self._within[-1] != tag:
+                self._close_last()
+            if self._close_last() is not _Seen.NOTHING:
+                self._end(tag)
             return
         # The end of an element around it ends a hidden one, too.
-        if not self._hidden or self._open[tag] > 0:
-            self._hidden.clear()
+        if not self._within or self._open[tag] > 0:
+            self._within.clear()
+            self._seen.clear()
             self._open[tag] -= self._open[tag] > 0
             self._end(tag)
 
@@ -287,10 +322,11 @@ class Markup(HTMLParser):
             self._draft.leave_out(Part.PICTURE)
         if self._is_sheet and self._skipping:
             self._sheets.add(data)
-        if self._hidden and not self._skipping and data.strip() and not self._is_named:
+        is_unseen = self._is_in(_Seen.NO_LETTERS)
+        if is_unseen and not self._skipping and data.strip() and not self._is_named:
             self._is_named = True
             self._draft.leave_out(Part.HIDDEN_TEXT)
-        if self._skipping or self._hidden:
+        if self._skipping or is_unseen:
             return
         data = data.replace("\u00ad", "")
         if self._choice:

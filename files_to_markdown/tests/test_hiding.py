@@ -17,6 +17,19 @@ HIDDEN = [
     '<div style="height:0; width:0; overflow-y:hidden">x</div>',
     '<div style="position:absolute;left:-9999px">x</div>',
     '<div style="clip:rect(0 0 0 0)">x</div>',
+    '<div style="width:1px;height:1px;overflow:hidden">x</div>',
+    '<p style="font-size:1px">x</p>',
+    '<p style="font:0/0 Arial">x</p>',
+    '<div style="font-size:0">x<b style="font-size:2em">x</b></div>',
+    '<style>.a{font-size:16px}</style><div style="display:none"><p class=a style="font-size:9px">x</p></div>',
+    '<div style="font-size:9px"><p style="font-size:0">x</p></div>',
+    '<p style="color: transparent">x</p>',
+    '<p style="color:rgba(0,0,0,0.0)">x</p>',
+    '<p style="transform:scale(0)">x</p>',
+    '<p style="filter: opacity(0%)">x</p>',
+    '<p style="clip-path:circle(0)">x</p>',
+    '<p style="margin-top:-9999px">x</p>',
+    '<p style="display/* a */:none">x</p>',
     "<p hidden>x",
     "<ul><li hidden>x</ul>",
     "<div hidden>x<br><img src=a><div>x</div>x</div>",
@@ -31,6 +44,14 @@ HIDDEN = [
 NOT_HIDDEN = [
     '<p style="display:block">x</p>',
     '<p style="font-size:0.9em;opacity:0.5;height:0">x</p>',
+    '<div style="font-size:0"><div style="font-size:0px"><b style="font-size:13px">x</b></div></div>',
+    '<table><tr><td style="font-size:0;line-height:0"> <table style="font:normal 1rem a"><tr><td>x</table></table>',
+    "<style>.a{font-size:0}.b{font-size:small}</style><div class=a><p class=b>x</p></div>",
+    "<div style=font-size:0><p hidden></div><p>x",
+    '<div style="font-size:0"><input value=x></div>',
+    '<h1 style="background-clip:text;color:transparent">x</h1>',
+    '<div style="background-color:transparent">x</div>',
+    '<div style="position:absolute;left:50%;margin-left:-480px">x</div>',
     "<dialog open>x</dialog>",
     "<style>.a{display:none} .a{display:block}</style><p class=a>x</p>",
     "<style>.a{display:none}</style><p class=a style='display: block'>x</p>",
@@ -72,6 +93,22 @@ def test_hidden_element_without_words_is_not_named() -> None:
 def test_style_sheets_take_linear_time(sheet: str) -> None:
     """The process that reads documents ends after seconds of CPU."""
     assert read(f"<style>{sheet}</style>").text.count(SEEN) == 2
+
+
+@pytest.mark.parametrize(
+    "style",
+    ["font:" * 400, "font: 1" * 280, "font" + " " * 1_990, "color:rgba(" + "1," * 990, "/*" * 1_000, "0" * 2_000],
+)
+def test_styles_of_elements_take_linear_time(style: str) -> None:
+    assert read(f'<b style="{style}">a</b>' * 2_000).text.count(SEEN) == 2
+
+
+def test_words_of_no_size_beside_seen_ones_are_left_out_and_named() -> None:
+    """MJML, which makes many mails, writes all columns so."""
+    column = '<td style="font-size:0px">x<div style="font-size:13px">Thirteen</div>x</td>'
+    document = read(f"<table><tr>{column}{column}</tr></table>")
+    assert "| Thirteen | Thirteen |" in document.text
+    assert ("x" in document.text, document.left_out) == (False, (LeftOut(Part.HIDDEN_TEXT, 2),))
 
 
 def test_struck_by_style_is_struck() -> None:
