@@ -5,24 +5,36 @@ import re
 from files_to_markdown.document import Format
 
 _BEGINNINGS = {b"PK\x03\x04": Format.ARCHIVE, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": Format.OLE}
-_LEAD_BYTES = 4_096
+_LEAD_BYTES = 2**14
+_MAX_HEADERS_BYTES = 2**16
 _RTF = b"{\\rtf"
 _PDF = re.compile(rb"(?<![ -~])%PDF-[0-9]")
 _MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
 _PAGES = ("html", "htm", "xhtml")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
 """A whole page. What has none of these is a template, and of use as it is."""
-_CARDS = re.compile(rb"BEGIN:V(?:CARD|CALENDAR|NOTE|MSG)\b|(?:version: ?1\s+)?dn::? ", re.IGNORECASE)
+_CARDS = re.compile(rb"BEGIN:V(?:CARD|CALENDAR|NOTE|MSG)\b|(?:(?:#[^\n]*+\n|version: ?1\s)\s*+)*+dn::? ", re.IGNORECASE)
+"""Programs that ask a directory begin with comments."""
 _OFFICE = ("doc", "docx", "xls", "xlsx")
 """What programs that export a page or a table call their files, so that an office program opens them."""
-_WEB_ARCHIVE = re.compile(rb"^MIME-Version:", re.IGNORECASE | re.MULTILINE)
-"""A page as wikis export it, in the name of Word."""
+_TABLES = ("csv", "tsv")
+_MIME = re.compile(rb"^MIME-Version:", re.IGNORECASE | re.MULTILINE)
+"""A page as wikis export it, in the name of Word. And a mail, if it has the rest."""
+_HEADER = re.compile(rb"[!-9;-~]+:|[ \t]")
+_SENDER = re.compile(rb"^From:", re.IGNORECASE | re.MULTILINE)
+_MAYBE_MAILS = ("msg", "txt")
+"""What people and programs call a mail as it came, unless they give it no extension."""
 _TAG = re.compile(rb"<(?:table|t[rdh]|p|div|h[1-6]|[uo]l|br)[\s/>]", re.IGNORECASE)
 """Of a page that lacks what is around it."""
 _OFFICE_XML = re.compile(
     rb'progid="(?:Word\.Document|Excel\.Sheet|PowerPoint\.Show)"|<w:wordDocument[\s>]|<pkg:package[\s>]'
-    rb'|xmlns="urn:schemas-microsoft-com:office:spreadsheet"'
+    rb'|xmlns(?::\w+)?="urn:schemas-microsoft-com:office:spreadsheet"'
 )
+_WHOLE_PAGE = re.compile(
+    rb"(?:<\?xml[^>]{0,200}>\s*+)?(?:<!--[^>]{0,200}-->\s*+)?<(?:!doctype\s+html|html|head|body|table)[\s>]",
+    re.IGNORECASE,
+)
+"""What a table of another form doesn't begin with."""
 _FLAT_ODF = re.compile(rb"(?:<\?xml[^>]{0,200}>)?\s{0,20}(?:<!--[^>]{0,200}-->\s{0,20})?<office:document\s")
 
 
@@ -44,14 +56,23 @@ def document_kind(name: str, media_type: str, content: bytes) -> Format | None:
     extension = name.rpartition(".")[2].lower()
     if extension == "ipynb" and lead[:1] == b"{":
         return Format.NOTEBOOK
-    if extension in ("csv", "tsv") or media_type in ("text/csv", "text/tab-separated-values"):
-        return Format.CSV
-    is_web_archive = extension in _OFFICE and _WEB_ARCHIVE.search(lead[:2_048])
-    if extension in _MAILS or media_type in ("message/rfc822", "multipart/related") or is_web_archive:
+    if extension in _TABLES or media_type in ("text/csv", "text/tab-separated-values"):
+        return Format.HTML if _WHOLE_PAGE.match(lead) else Format.CSV
+    is_web_archive = extension in _OFFICE and _MIME.search(lead[:2_048])
+    is_mail = extension in _MAILS or ((extension in _MAYBE_MAILS or "." not in name) and _is_mail(content))
+    if is_mail or media_type in ("message/rfc822", "multipart/related") or is_web_archive:
         return Format.MAIL
     is_page = extension in (*_PAGES, *_OFFICE) or media_type in ("text/html", "application/xhtml+xml")
     is_piece = extension in _OFFICE and lead[:1] == b"<" and not lead.startswith(b"<?xml") and _TAG.search(lead)
     return Format.HTML if is_piece or (is_page and _HTML.search(lead)) else None
+
+
+def _is_mail(content: bytes) -> bool:
+    """Whether a file of any name has the headers of a mail, and nothing else before its first empty line."""
+    headers = content[:_MAX_HEADERS_BYTES].lstrip().replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    if not (_MIME.search(headers) and _SENDER.search(headers)):
+        return False
+    return all(map(_HEADER.match, headers.split(b"\n")))
 
 
 def is_pdf(content: bytes) -> bool:

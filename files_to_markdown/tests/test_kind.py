@@ -8,6 +8,9 @@ from files_to_markdown import formats
 from files_to_markdown.document import MAX_CHARS, Document, Format, decode_text
 from files_to_markdown.kind import document_kind, is_pdf
 
+MAIL = b"From: a@example.com\nSubject: x\nMIME-Version: 1.0\n\nx"
+SHEETS = b"urn:schemas-microsoft-com:office:spreadsheet"
+
 
 @pytest.mark.parametrize(
     ("name", "mimetype", "content", "kind"),
@@ -24,6 +27,21 @@ from files_to_markdown.kind import document_kind, is_pdf
         ("plan.xls", "application/vnd.ms-excel", b"<html><table>", Format.HTML),
         ("plan.csv", "text/plain", b"a;b", Format.CSV),
         ("plan", "text/csv", b"a;b", Format.CSV),
+        ("plan.csv", "text/csv", b"<!DOCTYPE html>\n<html><p>Sign in", Format.HTML),
+        ("plan.tsv", "", b"\xef\xbb\xbf<!-- x -->\n<TABLE border=1><tr><td>a", Format.HTML),
+        ("plan", "text/csv", "<html><table>".encode("utf-16"), Format.HTML),
+        ("plan.csv", "", b"<b>a</b>,<table>\n1,2\n", Format.CSV),
+        ("plan.csv", "", b'a,"<html><table>"\n', Format.CSV),
+        ("plan.msg", "application/vnd.ms-outlook", MAIL, Format.MAIL),
+        ("plan.txt", "text/plain", b"\r\n" + MAIL.replace(b"\n", b"\r\n"), Format.MAIL),
+        ("plan", "", b"Received: a\n\tb\n" * 1_000 + MAIL, Format.MAIL),
+        ("mbox", "", b"From a\n" + MAIL, Format.MAIL),
+        ("plan.msg", "", b"float64 x\nfloat64 y\n", None),
+        ("plan.patch", "text/x-diff", MAIL, None),
+        ("plan.txt", "", MAIL.replace(b"From:", b"Of:"), None),
+        ("plan.txt", "", MAIL.replace(b"MIME-Version:", b"Version:"), None),
+        ("plan.txt", "", b"A mail begins so\n" + MAIL, None),
+        ("plan.txt", "", MAIL.replace(b"MIME", b"\nMIME"), None),
         ("plan.eml", "application/octet-stream", b"Subject: x", Format.MAIL),
         ("plan.html", "text/html", b"<!doctype HTML><p>x", Format.HTML),
         ("plan.html", "text/html", b"<!-- saved -->\n<html lang='en'>", Format.HTML),
@@ -33,6 +51,9 @@ from files_to_markdown.kind import document_kind, is_pdf
         ("a.vcf", "", b"\xef\xbb\xbfBEGIN:VCARD\r\n", Format.CARDS),
         ("a", "", b"begin:vcalendar\n", Format.CARDS),
         ("a.ldif", "", b"version: 1\n\ndn: cn=a\n", Format.CARDS),
+        ("a.ldif", "", b"# extended LDIF\n#\n# LDAPv3\n\ndn: cn=a\n", Format.CARDS),
+        ("a.ldif", "", b"version: 1\r\n\r\n#\r\n# a\r\n#\r\ndn:: YQ==\r\n", Format.CARDS),
+        ("a.yaml", "", b"# dn: is a name\na: b\n", None),
         ("a.txt", "", b"BEGIN:VERSE", None),
         ("plan.ipynb", "", b"\xef\xbb\xbf{}", Format.NOTEBOOK),
         ("plan.html", "text/html", "<html><p>x".encode("utf-16"), Format.HTML),
@@ -40,6 +61,8 @@ from files_to_markdown.kind import document_kind, is_pdf
         ("plan.xls", "application/vnd.ms-excel", b"<style>td {}</style><table><tr>", Format.HTML),
         ("plan.xlsx", "", "<table><tr>".encode("utf-16"), Format.HTML),
         ("plan.doc", "application/msword", b"<p>x", Format.HTML),
+        ("plan.xls", "", b"<style>" + b"td {}\n" * 1_000 + b"</style><table>", Format.HTML),
+        ("plan.xls", "", b'<?xml version="1.0"?><s:Workbook xmlns:s="' + SHEETS + b'">', Format.OFFICE_XML),
         ("plan.xls", "", b"<?xml version='1.0'?><rows><p>x</p></rows>", None),
         ("plan.doc", "", b"a <p> is a paragraph", None),
         ("plan.fodt", "", b"<?xml version='1.0'?><!-- x -->\n<office:document a='b'>", Format.FLAT_ODF),
@@ -50,6 +73,12 @@ def test_document_is_detected_by_its_bytes_and_text_formats_by_their_names(
     name: str, mimetype: str, content: bytes, kind: Format | None
 ) -> None:
     assert document_kind(name, mimetype, content) is kind
+
+
+@pytest.mark.parametrize("text", ["#\n", "version: 1 ", "# \n\n", "From:\nMIME-Version:\n", "<!--", "\n", "From: \n "])
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.xls"])
+def test_kind_is_found_in_linear_time(name: str, text: str) -> None:
+    assert document_kind(name, "", text.encode() * 500_000) in (None, Format.CSV, Format.MAIL)
 
 
 @pytest.mark.parametrize(
