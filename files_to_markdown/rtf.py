@@ -22,6 +22,8 @@ _SIMPLE = re.compile(rb"[\w.,+*-]+")
 _CHARSET = re.compile(rb"\\(mac|pca?)(?![a-z0-9])")
 _CHARSETS = {b"mac": "mac_roman", b"pc": "cp437", b"pca": "cp850"}
 _FONT_PAGE = re.compile(rb"\\cpg(\d{3,5})")
+_FONT = re.compile(r"(\\f\d+)([^;]*+;?)")
+_LINE_END = re.compile(r"[\r\n]+")
 _BOTH = re.compile(rb"\\upr\s?\{")
 """A text for old readers, before the same in Unicode."""
 _UNICODE = re.compile(rb"\{\\\*\\ud(?![a-z])[ ]?")
@@ -235,7 +237,7 @@ def _changed(state: _State, word: bytes, number: int | None) -> _State:
 
 def read_rtf(content: bytes, draft: Draft) -> None:
     """Adds an rtf file to a draft. The cells of a table's row stand between bars."""
-    from striprtf.striprtf import charset_map, destinations, rtf_to_text
+    from striprtf.striprtf import charset_map, destinations, font_table_group, rtf_to_text
 
     # striprtf would drop footnotes, headers, footers and text boxes: so they become plain groups. What somebody deleted
     # while changes were tracked becomes a group that it drops.
@@ -251,7 +253,10 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     readable = _FONT_PAGE.sub(
         lambda found: b"\\fcharset%d" % fonts.get(f"cp{found[1].decode()}", 0), readable, count=_MAX_FONTS
     )
-    text = rtf_to_text(readable.decode("latin-1"), charset, "replace")  # type: ignore[no-untyped-call]
+    rtf = readable.decode("latin-1")
+    fonts_said: str = font_table_group(rtf)  # type: ignore[no-untyped-call]
+    rtf = rtf.replace(fonts_said, _with_own_charsets(fonts_said), 1)
+    text = rtf_to_text(rtf, charset, "replace")  # type: ignore[no-untyped-call]
     # It writes an emoji as the two halves of its escape.
     draft.add(joined(_SYMBOL.sub(r"\1•", _joined_halves(text).replace("\u00ad", ""))))
     draft.leave_out(Part.COMMENT, count=content.count(b"{\\*\\annotation"))
@@ -267,6 +272,14 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     # Word writes a picture twice, once for old readers, and an object has one for those who can't open it.
     pictures = content.count(b"{\\pict") - content.count(b"{\\nonshppict") - content.count(b"{\\result")
     draft.leave_out(Part.PICTURE, count=max(0, pictures))
+
+
+def _with_own_charsets(fonts: str) -> str:
+    """Returns a table of fonts without those that name no charset: striprtf would take that of the next one.
+
+    They have that of the file.
+    """
+    return _FONT.sub(lambda found: found[0] if "\\fcharset" in found[2] else found[2], _LINE_END.sub("", fonts))
 
 
 def _joined_halves(text: str) -> str:

@@ -114,6 +114,9 @@ def test_bullet_of_a_font_of_symbols_is_a_bullet() -> None:
         (rb"{\rtf1\mac{\fonttbl{\f0\fcharset78 Osaka;}}\f0 \'8e\'81\'96\'bc}", "氏名"),
         (rb"{\rtf1\mac{\fonttbl{\f0\fcharset82 A;}}\f0 \'f9}", "ש"),
         (b"\xef\xbb\xbf\r\n{\\rtf1 Caf\\'e9}", "Café"),
+        (rb"{\rtf1\ansi{\fonttbl{\f0 Arial;}{\f1\fcharset177 B;}}\f0 Caf\'e9 \f1 \'f9}", "Café ש"),
+        (rb"{\rtf1\ansi\ansicpg1251{\fonttbl\f0\fnil Arial;\f1\fcharset128 B;}\f0 \'c8\'ec\'ff}", "Имя"),
+        (b"{\\rtf1\\ansi{\\fonttbl{\\f0\r\n\\fcharset204 A;}{\\f1\\fcharset0 B;}}\\f0 \\'c8\\'ec\\'ff}", "Имя"),
     ],
 )
 def test_charset_is_known_by_microsofts_number(content: bytes, shown: str) -> None:
