@@ -7,7 +7,7 @@ import io
 import posixpath
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import IO
 from xml.etree import ElementTree
@@ -39,6 +39,11 @@ class Archive:
         if any(entry.flag_bits & 1 for entry in entries):
             raise Unreadable(Obstacle.PROTECTED)
         self.names = [entry.filename for entry in entries]
+        self._spelled = {name.lower(): name for name in self.names}
+
+    def spelled(self, name: str) -> str:
+        """Returns a part's name as its entry spells it: capitals make no difference (ECMA-376, part 2)."""
+        return self._spelled.get(name.lower(), name)
 
     def bytes_of(self, name: str) -> bytes:
         """Returns an entry's bytes, b"" if there is none."""
@@ -115,11 +120,16 @@ def attribute(element: ElementTree.Element, name: str) -> str:
 
 def relations_of(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yields the ids of a part's relationships, each with its kind and the part that it leads to."""
+    for element in _relations(archive, name):
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), element.get("Target", ""))).lstrip("/")
+        yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], archive.spelled(target))
+
+
+def _relations(archive: Archive, name: str) -> Iterable[ElementTree.Element]:
+    """Returns the elements that say where a part leads to."""
     folder, file = posixpath.split(name)
-    relations = posixpath.join(folder, "_rels", f"{file}.rels")
-    for element in archive.xml(relations) if relations in archive.names else ():
-        target = posixpath.normpath(posixpath.join(folder, element.get("Target", ""))).lstrip("/")
-        yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], target)
+    relations = archive.spelled(posixpath.join(folder, "_rels", f"{file}.rels"))
+    return archive.xml(relations) if relations in archive.names else ()
 
 
 def main_part(archive: Archive, root: str, usual: str) -> str:
@@ -135,12 +145,9 @@ def main_part(archive: Archive, root: str, usual: str) -> str:
 
 def addresses_of(archive: Archive, name: str) -> dict[str, str]:
     """Returns the addresses outside the file that a part's relationships lead to, by id."""
-    folder, file = posixpath.split(name)
-    relations = posixpath.join(folder, "_rels", f"{file}.rels")
-    elements = archive.xml(relations) if relations in archive.names else ()
     return {
         element.get("Id", ""): element.get("Target", "")
-        for element in elements
+        for element in _relations(archive, name)
         if element.get("TargetMode") == "External"
     }
 

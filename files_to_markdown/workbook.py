@@ -275,7 +275,9 @@ class _Sheet:
                 strings = self._book.strings
                 is_there = value.isdecimal() and int(value) < len(strings)
                 return shown_text(strings[int(value)], code) if is_there else self._without_string()
-            case "inlineStr" | "str":
+            case "inlineStr":
+                return shown_text(value, code)
+            case "str":
                 return shown_text(_plain(value), code)
             case "b":
                 return "TRUE" if value in _TRUE else "FALSE" if value else ""

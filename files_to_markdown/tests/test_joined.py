@@ -273,6 +273,17 @@ def test_entries_of_an_archive_may_begin_at_its_root(prefix: str) -> None:
     assert formats.read(Format.ARCHIVE, file).text == "a"
 
 
+def test_names_of_parts_are_the_same_in_capitals() -> None:
+    """The standard says so, and some programs name a part in another way than its entry."""
+    cell = '<row r="1"><c r="A1" t="s"><v>0</v></c></row>'
+    for file, shown in (
+        (docx(paragraph("a")), "a"),
+        (xlsx(cell, strings="<si><t>a</t></si>"), "## Sheet S\n\n| a |\n|---|"),
+    ):
+        spelled = packed({name.upper(): content for name, content in entries(file).items()})
+        assert formats.read(Format.ARCHIVE, spelled).text == shown
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "shown"),
     [

@@ -129,6 +129,7 @@ CELLS = {
     "fonts": ('<c t="s"><v>0</v></c>', "| 10^6 m_2 |"),
     "pronounced": ('<c t="s"><v>1</v></c>', "| 東京 |"),
     "escaped": ('<c t="s"><v>2</v></c>', "| a b |"),
+    "escaped twice": ('<c t="inlineStr"><is><t>_x005F_x0041_</t></is></c>', "| _x0041_ |"),
     "true": ('<c t="b"><v>1</v></c>', "| TRUE |"),
     "date": ('<c t="d"><v>2024-03-01T00:00:00</v></c>', "| 2024-03-01 |"),
     "result": ('<c t="str"><f>A1</f><v>done</v></c>', "| done |"),
