@@ -12,6 +12,7 @@ from bot.errors import EndReason, FileFault
 from bot.models.model import VendorModel
 from bot.models.openai import ChatApi, open_sdk
 from bot.models.prompt import Media, Prompt, Turn
+from bot.models.refused_files import SMALLER_PIXELS
 from bot.models.setup import VendorSettings
 from bot.models.wrappers import Fallback
 from tests.contracts.notifications import ask, collect, connected
@@ -323,12 +324,13 @@ async def test_failure_that_may_pass_ends_the_search(vendor: VendorServer, failu
         ),
         ("Image size 1500x60 exceeds the maximum of 1024x900", 900),
         ("image resolution must be at most 640 pixels on a side", 640),
+        ("the resolution of an image exceeds the limit", SMALLER_PIXELS),
     ],
 )
-async def test_image_is_scaled_to_the_pixels_that_a_refusal_names(
+async def test_image_is_scaled_to_the_pixels_that_a_refusal_names_or_to_the_usual_ones(
     vendor: VendorServer, message: str, max_pixels: int
 ) -> None:
-    prompt = Prompt("", (Turn("user", QUESTION, (drawn("wide.png", 1_500, 60), A)),))
+    prompt = Prompt("", (Turn("user", QUESTION, (drawn("wide.png", 2_000, 60), A)),))
     vendor.script(refusal(400, {"error": {"message": message}}), ANTHROPIC.streamed("Two."), ANTHROPIC.streamed("Two."))
     async with connected(ANTHROPIC, vendor) as model:
         for _ in range(2):
@@ -341,4 +343,4 @@ async def test_image_is_scaled_to_the_pixels_that_a_refusal_names(
         with Image.open(io.BytesIO(base64.b64decode(wide["source"]["data"]))) as image:
             widths.append(image.width)
     # Remembered for the model.
-    assert widths == [1_500, max_pixels, max_pixels]
+    assert widths == [2_000, max_pixels, max_pixels]

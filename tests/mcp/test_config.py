@@ -11,7 +11,16 @@ import pytest
 from bot import settings
 from bot.core.calls import PROPOSALS
 from bot.errors import SettingsError
-from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, SignInConfig, StdioTransport, ToolRules, read_setup
+from bot.mcp.config import (
+    MAX_SERVERS,
+    HttpTransport,
+    McpSetup,
+    ServerConfig,
+    SignInConfig,
+    StdioTransport,
+    ToolRules,
+    read_setup,
+)
 from bot.models.prompt import Permission, ToolRule
 
 SECRET = "s3cret-value"
@@ -47,6 +56,9 @@ def problems(file: Path, content: Any) -> list[str]:
 
 
 class TestServers:
+    def test_as_many_servers_as_slacks_modal_takes(self, file: Path) -> None:
+        assert len(read(file, {"mcpServers": {f"s{number}": TIME for number in range(MAX_SERVERS)}}).servers) == 10
+
     def test_servers_in_the_form_of_other_clients(self, file: Path) -> None:
         servers = {
             "time": {"command": "mcp-server-time", "args": ["--local-timezone", "UTC"], "env": {"A": "b"}},
@@ -283,6 +295,10 @@ class TestRules:
     )
     def test_deny_comes_before_ask_and_ask_before_allow(self, name: str, rule: ToolRule) -> None:
         assert self.RULES.rule_for(name) == rule
+
+    def test_single_tools_of_a_server_are_named_by_each_rule(self) -> None:
+        assert self.RULES.named_tools("git") == {"git__push", "git__commit", "git__log"}
+        assert self.RULES.named_tools("time") == {"time__now"}
 
     @pytest.mark.parametrize(
         ("rules", "problem"),
