@@ -271,12 +271,15 @@ _LIMIT_FIX = (
     "Have an administrator raise this limit, with DATABASE_URL's user for ROLE: "
     "ALTER ROLE ROLE SET statement_timeout = '15s'; ALTER ROLE ROLE SET transaction_timeout = 0;"
 )
+READ_ONLY = "25006"
+"""PostgreSQL's code for a write to a standby, or to a server that was made read-only."""
 _REMEDIES = {
-    "25006": "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
+    READ_ONLY: "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
     "28P01": _PASSWORD_FIX,
     "3F000": "Create the schema that search_path names, or have it name another one.",
     "42501": "Have the user in DATABASE_URL own its schema and all tables: docs/admins/company.md has the statements.",
     "53300": _CONNECTIONS_FIX,
+    "55P03": "Another session uses the table, such as a backup or an open transaction. Try again once it has ended.",
     "SQLITE_READONLY": "Let Typist's user write to the file in DATABASE_URL and to its folder.",
     "SQLITE_BUSY": "Another program holds it. End that program, and try again.",
     "SQLITE_FULL": "Make room on the disk of the file in DATABASE_URL.",
@@ -505,7 +508,14 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
     connection_arguments(engine)
     sa.event.listen(engine.sync_engine, "do_connect", _connect_postgresql)
     sa.event.listen(engine.sync_engine, "begin", _begin_postgresql)
+    sa.event.listen(engine.sync_engine, "handle_error", _leave_standby)
     return engine
+
+
+def _leave_standby(context: sa.ExceptionContext) -> None:
+    """Drops all connections once one takes no writes: after a failover, new ones may lead to the server that does."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 def _bounds(url: sa.URL) -> dict[str, Any]:

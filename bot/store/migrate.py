@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNFIT_FIX = "Restore a backup, or name a new database in DATABASE_URL."
+TABLE_WITHIN_S = 4
+"""How long a migration waits for a table. Statements of other processes give up after 5 s."""
 _LOCK_KEY = 0x7479706973740001
 """Any number will do, as long as all versions use the same; it reads "typist", 1."""
 
@@ -60,6 +62,8 @@ async def lock_migrations(connection: AsyncConnection) -> None:
     # There is no bound on another process's migration.
     await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+    # But there is one for tables: who waits for a table holds up all others, which only read it.
+    await connection.execute(sa.text(f"SET LOCAL lock_timeout = '{TABLE_WITHIN_S}s'"))
 
 
 async def nothing_recorded(engine: AsyncEngine) -> str:

@@ -235,6 +235,19 @@ async def test_cut_connections_are_replaced_before_use(on_server: Process) -> No
     await asyncio.gather(*(store.database.check() for _ in range(5)))
 
 
+async def test_connections_to_a_server_that_takes_no_writes_are_replaced(on_server: Process) -> None:
+    """After a failover they may stay, while new ones lead to the server that takes writes."""
+    store = await on_server("w1")
+    async with contextlib.AsyncExitStack() as held:
+        for _ in range(5):
+            connection = await held.enter_async_context(store.database.engine.connect())
+            await connection.execute(sa.text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+            await connection.commit()
+    with pytest.raises(StoreError, match=r"read-only transaction\. .* standby"):
+        await store.database.check()
+    await store.database.check()
+
+
 async def test_call_waits_some_seconds_for_a_free_connection(
     on_server: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:

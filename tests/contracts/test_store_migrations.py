@@ -284,6 +284,18 @@ class TestInterrupted:
         for engine in (dying, waiting):
             await engine.dispose()
 
+    async def test_migration_waits_for_a_table_for_less_time_than_others_wait_behind_it(
+        self, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.store.migrate.TABLE_WITHIN_S", 0.1)
+        await built(postgresql_url, FIRST)
+        with psycopg.connect(postgresql_url) as reader:
+            reader.execute("SELECT count(*) FROM jobs")
+            async with asyncio.timeout(60):
+                with pytest.raises(StoreError, match=r"nothing was changed: .* lock timeout\. Another session uses"):
+                    await migrated(postgresql_url)
+        assert await migrated(postgresql_url) == REVISION
+
 
 def upgrade_half(config: Config, revision: str) -> None:
     """Creates all tables and dies before the commit."""
