@@ -132,7 +132,8 @@ class FileLocks:
     """The lock files of all workers on one database file. Raises OSError."""
 
     def __init__(self, database: Path, worker: str) -> None:
-        self._database = database
+        # As SQLite does with its own files: processes may know one database by several names.
+        self._database = database.resolve()
         self._mine = self._path(worker)
         self._file: int | None = None
 

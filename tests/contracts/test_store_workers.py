@@ -1,6 +1,7 @@
 """Workers: how one sees another die, freeze or be cut off, their locks, and what processes tell each other."""
 
 import asyncio
+import itertools
 import math
 import os
 import signal
@@ -203,6 +204,19 @@ def test_lock_is_held_from_take_to_release(database: Path) -> None:
     theirs.release()
     theirs.release()
     assert (theirs.held, ours.is_free("w2")) == (False, True)
+
+
+def test_lock_is_held_by_whichever_name_a_process_knows_the_database(database: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "linked.db").symlink_to(database)
+    (folder / "again.db").symlink_to("linked.db")
+    names = [database, folder / "linked.db", folder / "again.db", folder / ".." / database.name]
+    for mine, other in itertools.product(names, names):
+        locks = FileLocks(mine, "w2")
+        locks.lock()
+        assert not FileLocks(other, "w1").is_free("w2"), (mine, other)
+        locks.release()
 
 
 @pytest.mark.long
