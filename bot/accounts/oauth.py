@@ -8,10 +8,13 @@ quote what a server said, because it may quote a secret.
 import asyncio
 import ipaddress
 import json
+import re
 import socket
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -20,10 +23,7 @@ import httpx2
 from mcp.client.auth.utils import (
     build_oauth_authorization_server_metadata_discovery_urls,
     build_protected_resource_metadata_discovery_urls,
-    extract_resource_metadata_from_www_auth,
-    extract_scope_from_www_auth,
     get_client_metadata_scopes,
-    issuers_match,
 )
 from mcp.shared.auth import (
     OAuthClientInformationFull,
@@ -32,15 +32,18 @@ from mcp.shared.auth import (
     ProtectedResourceMetadata,
 )
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
-from pydantic import AnyHttpUrl, BaseModel, Field, ValidationError
+from pydantic import AnyHttpUrl, BaseModel, Field, TypeAdapter, ValidationError
 
 from bot import network
 from bot.errors import TypistError
+from bot.mcp.challenges import told
 from bot.mcp.config import SignInConfig
 
 WITHIN_S = 10.0
 """For each request."""
 MAX_BYTES = 256_000
+MAX_TRIED = 3
+"""So many authorization servers, and addresses of metadata, that a server names are tried."""
 MAX_LIVES_S = 10 * 365 * 24 * 3600
 _OK = (200, 201)
 _GRANTS = ["authorization_code", "refresh_token"]
@@ -56,18 +59,20 @@ _WHY = {
     "invalid_grant": "the code is too old, or used already",
 }
 """What refusals of OAuth and RFC 8628 mean to a person, as the rest of a sentence."""
+_ADDRESS = TypeAdapter(AnyHttpUrl)
 M = TypeVar("M", bound=BaseModel)
 
 
 class SignInFailed(TypistError):
     """An authorization server can't be used, or refuses. `str()` is the rest of a sentence about it.
 
-    `is_final`: a refresh token is worth nothing anymore.
+    `is_final`: a refresh token is worth nothing anymore. `forgets_client`: the server doesn't know Typist anymore.
     """
 
-    def __init__(self, why: str, *, is_final: bool = False) -> None:
+    def __init__(self, why: str, *, is_final: bool = False, forgets_client: bool = False) -> None:
         super().__init__(why)
         self.is_final = is_final
+        self.forgets_client = forgets_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,43 +157,22 @@ class _Answer:
 async def discovered(server_url: str, scopes: str = "") -> AuthorizationServer:
     """Returns where people sign in to an MCP server. `scopes`: those of the settings. Raises SignInFailed."""
     challenge = await _challenge(server_url)
-    named = extract_resource_metadata_from_www_auth(challenge)
-    known = await _first(
-        build_protected_resource_metadata_discovery_urls(named, server_url), server_url, ProtectedResourceMetadata
-    )
     own = resource_url_from_server_url(server_url)
+    # A name that is no address leads nowhere.
+    named = [str(address) for one in told(challenge.headers, "resource_metadata") if (address := _address(one))]
+    urls = (*named[:MAX_TRIED], *build_protected_resource_metadata_discovery_urls(None, server_url))
+    known = await _first(urls, server_url, ProtectedResourceMetadata, partial(_not_of, own))
     # By the protocol's first form, a server that says nothing else is its own authorization server.
     itself = f"{urlsplit(own).scheme}://{urlsplit(own).netloc}"
     resource = known or ProtectedResourceMetadata.model_validate({"resource": own, "authorization_servers": [itself]})
-    if not check_resource_allowed(requested_resource=own, configured_resource=str(resource.resource)):
-        raise SignInFailed("its metadata is that of another server")
-    issuer = str(resource.authorization_servers[0])
-    urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)
-    metadata = await _first(urls, server_url, _Metadata)
+    metadata = await _authorization_server(resource, server_url)
     if metadata is None and known is None:
         raise SignInFailed("it doesn't say where people sign in (RFC 9728)")
     if metadata is None:
         raise SignInFailed("its authorization server has no metadata (RFC 8414)")
-    if not issuers_match(str(metadata.issuer), issuer):
-        raise SignInFailed("the metadata of its authorization server is that of another one")
     leads_back = _leads_back(metadata)
-    if not leads_back and metadata.device_authorization_endpoint is None:
-        raise SignInFailed("its authorization server offers no sign-in that Typist can do")
-    if leads_back and "S256" not in (metadata.code_challenge_methods_supported or ()):
-        raise SignInFailed("its authorization server doesn't offer PKCE with S256")
-    endpoints = (
-        metadata.authorization_endpoint,
-        metadata.token_endpoint,
-        metadata.registration_endpoint,
-        metadata.revocation_endpoint,
-        metadata.device_authorization_endpoint,
-    )
-    of_hosts = {urlsplit(str(one))[:2]: str(one) for one in endpoints if one is not None}
-    for address in of_hosts.values():
-        await _check_address(address, server_url)
-    scope = scopes or get_client_metadata_scopes(
-        extract_scope_from_www_auth(challenge), resource, metadata, client_grant_types=_GRANTS
-    )
+    challenged = next(iter(told(challenge.headers, "scope")), None)
+    scope = scopes or get_client_metadata_scopes(challenged, resource, metadata, client_grant_types=_GRANTS)
     return AuthorizationServer(
         str(metadata.issuer),
         str(metadata.authorization_endpoint) if leads_back else "",
@@ -202,6 +186,64 @@ async def discovered(server_url: str, scopes: str = "") -> AuthorizationServer:
         bool(metadata.client_id_metadata_document_supported),
         "" if leads_back else str(metadata.device_authorization_endpoint),
     )
+
+
+def _address(text: str) -> AnyHttpUrl | None:
+    with suppress(ValidationError):
+        return _ADDRESS.validate_python(text)
+    return None
+
+
+def _not_of(own: str, resource: ProtectedResourceMetadata) -> str:
+    """Returns why metadata says nothing of a resource; "" if it does."""
+    is_own = check_resource_allowed(requested_resource=own, configured_resource=str(resource.resource))
+    return "" if is_own else "its metadata is that of another server"
+
+
+async def _authorization_server(resource: ProtectedResourceMetadata, server_url: str) -> _Metadata | None:
+    """Returns the metadata of the first authorization server where people can sign in; None if there is none.
+
+    Raises SignInFailed with what is wrong with the first one.
+    """
+    problem: SignInFailed | None = None
+    for issuer in map(str, resource.authorization_servers[:MAX_TRIED]):
+        urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)
+        try:
+            metadata = await _first(urls, server_url, _Metadata, partial(_cannot_sign_in, issuer))
+            if metadata is not None:
+                await _check_endpoints(metadata, server_url)
+                return metadata
+        except SignInFailed as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _cannot_sign_in(issuer: str, metadata: _Metadata) -> str:
+    """Returns why nobody can sign in where metadata says; "" if people can."""
+    # With and without a slash at its end, an issuer has the same metadata (RFC 8414, 3.1).
+    if str(metadata.issuer).removesuffix("/") != issuer.removesuffix("/"):
+        return "the metadata of its authorization server is that of another one"
+    leads_back = _leads_back(metadata)
+    if not leads_back and metadata.device_authorization_endpoint is None:
+        return "its authorization server offers no sign-in that Typist can do"
+    if leads_back and "S256" not in (metadata.code_challenge_methods_supported or ()):
+        return "its authorization server doesn't offer PKCE with S256"
+    return ""
+
+
+async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
+    endpoints = (
+        metadata.authorization_endpoint,
+        metadata.token_endpoint,
+        metadata.registration_endpoint,
+        metadata.revocation_endpoint,
+        metadata.device_authorization_endpoint,
+    )
+    of_hosts = {urlsplit(str(one))[:2]: str(one) for one in endpoints if one is not None}
+    for address in of_hosts.values():
+        await _check_address(address, server_url)
 
 
 async def _challenge(server_url: str) -> httpx2.Response:
@@ -347,10 +389,12 @@ def _tokens_in(answer: _Answer, scope: str) -> Tokens:
         is_passing = refusal is not None and (refusal.error in _PASSING or answer.status in _PASSING_STATUSES)
         is_final = answer.status in (400, 401) or (refusal is not None and answer.status < 500)
         raise SignInFailed(
-            why or f"its authorization server refuses (HTTP {answer.status})", is_final=is_final and not is_passing
+            why or f"its authorization server refuses (HTTP {answer.status})",
+            is_final=is_final and not is_passing,
+            forgets_client=refusal is not None and refusal.error == "invalid_client",
         )
     token = _read(OAuthToken, answer.body)
-    if token is None or not token.access_token.isascii() or not token.access_token.isprintable():
+    if token is None or not re.fullmatch("[ -~]+", token.access_token):
         raise SignInFailed("its authorization server's answer can't be read")
     # Some servers say 0 where they mean that they don't know.
     lives_s = min(max(token.expires_in or 0, 0), MAX_LIVES_S) or None
@@ -368,12 +412,25 @@ async def _post(url: str, client: Client, asked: Mapping[str, str], server_url: 
     return await _send("POST", url, server_url, data=data, headers=headers)
 
 
-async def _first(urls: list[str], server_url: str, kind: type[M]) -> M | None:
-    """Returns the first document of this kind at these addresses."""
+async def _first(urls: Iterable[str], server_url: str, kind: type[M], problem_of: Callable[[M], str]) -> M | None:
+    """Returns the first document of this kind at these addresses that can be used; None if there is none.
+
+    `problem_of`: why a document can't be used, "" if it can. Raises SignInFailed with the first problem.
+    """
+    problem: SignInFailed | None = None
     for url in urls:
-        answer = await _send("GET", url, server_url)
-        if answer.status in _OK and (found := _read(kind, answer.body)) is not None:
-            return found
+        try:
+            answer = await _send("GET", url, server_url)
+            found = _read(kind, answer.body) if answer.status in _OK else None
+            if found is not None and (why := problem_of(found)):
+                raise SignInFailed(why)
+        except SignInFailed as error:
+            problem = problem or error
+        else:
+            if found is not None:
+                return found
+    if problem is not None:
+        raise problem
     return None
 
 
@@ -448,7 +505,7 @@ async def _is_private(host: str) -> bool:
     """Returns whether a host has an address that isn't on the internet. Raises SignInFailed."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):
         raise SignInFailed(f"the host {host} isn't known") from None
     return any(not _is_public(str(address[0]).partition("%")[0]) for *_, address in found)
 

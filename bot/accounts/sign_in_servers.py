@@ -15,7 +15,7 @@ from bot.store.accounts import Accounts
 KNOWN_FOR_S = 3_600.0
 """How long an authorization server's metadata is trusted."""
 REGISTERED_FOR_S = 7 * 24 * 3600
-"""Typist registers itself again after so long: a server that has forgotten it says so only to people, on its page.
+"""Typist registers itself again after so long: a server that has forgotten it may say so only to people, on its page.
 
 A registration that ends sooner is used for KNOWN_FOR_S alone."""
 FAILED_FOR_S = 60.0
@@ -56,9 +56,29 @@ class SignInServers:
     async def find(self, server: str) -> tuple[AuthorizationServer, Client]:
         """Returns where people sign in to a server, and what Typist is there. Raises SignInFailed, StoreError."""
         known = await self._learned(server)
+        if known.found is not None and await self._is_replaced(server, *known.found):
+            self._known.pop(server, None)
+            known = await self._learned(server)
         if known.found is None:
             raise SignInFailed(known.problem)
         return known.found
+
+    async def forget(self, server: str, at: AuthorizationServer, client: Client) -> None:
+        """Has Typist registered again before the next sign-in: the server doesn't know this client anymore.
+
+        Raises StoreError.
+        """
+        labels = _labels(at, self.transports[server])
+        secret = await self._accounts.client(*labels)
+        if secret and self._vault.opened(labels, secret) == asdict(client):
+            await self._accounts.register(*labels, "")
+
+    async def _is_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
+        """Returns whether another registration is on record than the one that is known here, or its end."""
+        transport = self.transports[server]
+        labels = _labels(at, transport)
+        secret = None if oauth.known_by(at, transport.sign_in) else await self._accounts.client(*labels)
+        return secret is not None and self._vault.opened(labels, secret) != asdict(client)
 
     async def _learned(self, server: str) -> _Known:
         """Returns what is known of a server. Old knowledge is renewed first."""
@@ -84,7 +104,7 @@ class SignInServers:
 
     async def _client(self, at: AuthorizationServer, transport: HttpTransport) -> Client:
         """Returns Typist's registration: the one on record, or else a new one. Raises SignInFailed, StoreError."""
-        labels = at.issuer, at.device_authorization_endpoint or transport.sign_in.redirect_uri
+        labels = _labels(at, transport)
         secret = await self._accounts.client(*labels)
         content = self._vault.opened(labels, secret, REGISTERED_FOR_S) if secret else None
         if content is not None:
@@ -95,3 +115,8 @@ class SignInServers:
         if ends_at is None or ends_at > self._clock.now() + REGISTERED_FOR_S:
             await self._accounts.register(*labels, self._vault.sealed(labels, asdict(client)))
         return client
+
+
+def _labels(at: AuthorizationServer, transport: HttpTransport) -> tuple[str, str]:
+    """Returns what a registration is for."""
+    return at.issuer, at.device_authorization_endpoint or transport.sign_in.redirect_uri

@@ -159,7 +159,7 @@ class SignIns:
             except SignInFailed as error:
                 if error.is_final:
                     await self._accounts.take(ours, owner, call)
-                    return self._failed(owner, error)
+                    return await self._failed(owner, known, error)
                 said = oauth.SLOW_DOWN
             if isinstance(said, Tokens):
                 signed_in = replace(known, tokens=said)
@@ -235,12 +235,14 @@ class SignIns:
                 known.at, known.client, config.redirect_uri, query["code"], content["verifier"], url
             )
         except SignInFailed as error:
-            return self._failed(owner, error)
+            return await self._failed(owner, known, error)
         await self._sign_in(owner, replace(known, tokens=tokens))
         return ""
 
-    def _failed(self, owner: Owner, error: SignInFailed) -> str:
+    async def _failed(self, owner: Owner, known: _Account, error: SignInFailed) -> str:
         log.warning("MCP server %s: user %s not signed in: %s", owner.server, owner.user_id, error)
+        if error.forgets_client:
+            await self._servers.forget(owner.server, known.at, known.client)
         return texts.accounts.sign_in_failed(owner.server, str(error))
 
     async def _sign_in(self, owner: Owner, account: _Account) -> None:
@@ -338,6 +340,8 @@ class SignIns:
                 tokens = await oauth.refreshed(account.at, account.client, account.tokens, url)
         except (SignInFailed, TimeoutError) as error:
             if isinstance(error, SignInFailed) and error.is_final:
+                if error.forgets_client:
+                    await self._servers.forget(owner.server, account.at, account.client)
                 await self._end(owner, secret, question)
                 return
             await self._accounts.end_refresh(owner, secret, secret)

@@ -33,6 +33,7 @@ from mcp_types import (
     TextResourceContents,
     Tool,
 )
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
 
 from bot.core.calls import NOT_IN_NAMES, full_name
 from bot.core.unseen import visible
@@ -335,7 +336,10 @@ def readable(result: dict[str, Any]) -> dict[str, Any]:
         capabilities, about = object_in(result.get("capabilities")), object_in(result.get("serverInfo"))
         named = {key: about[key] if isinstance(about.get(key), str) else "" for key in ("name", "version")}
         kept = {key: value if isinstance(value, dict) else {} for key, value in capabilities.items()}
-        return {"protocolVersion": result["protocolVersion"], "capabilities": kept, "serverInfo": named}
+        # Who answers an `initialize` speaks as versions with one do, whichever version it names.
+        version = result["protocolVersion"]
+        spoken = version if version in HANDSHAKE_PROTOCOL_VERSIONS else LATEST_HANDSHAKE_VERSION
+        return {"protocolVersion": spoken, "capabilities": kept, "serverInfo": named}
     if result.get("resultType", "complete") == "complete" and "supportedVersions" not in result:
         content = result.get("content") or []
         # What stands beside these is read where a server knows neither.
@@ -448,7 +452,7 @@ DOWN_NO_POST = "HTTP 405: it takes no POST, as servers of MCP's former transport
 DOWN_REDIRECTS = "it redirects to another address (HTTP {status}), which has to stand in BOT_MCP_CONFIG"
 DOWN_NOT_MCP = "what answers there isn't an MCP server (HTTP {status})"
 DOWN_UNREADABLE = "its answer can't be read"
-DOWN_VERSION = "it speaks no version of MCP that Typist knows"
+DOWN_VERSION = "it takes no version of MCP that Typist offers"
 DOWN_TOO_LONG = "it sent more than 8 MB at once"
 """Why a server is down, as the log and `typist check` say it (`ServerConnection`)."""
 CALL_DENIED = "This tool may not be used here. Do without it."

@@ -284,8 +284,6 @@ class ServerConnection:
                 return network.reason_of(error, url) or "it can't be reached"
             case MCPError() as answer:
                 return self._reason_of_answer(answer)
-            case RuntimeError() if "protocol version" in str(error):
-                return DOWN_VERSION
             case unforeseen:
                 return trace_of(unforeseen)
 
@@ -293,10 +291,11 @@ class ServerConnection:
         if self.is_too_long(error):
             return DOWN_TOO_LONG
         transport = self._config.transport
+        # Older versions of the protocol have no code of their own for that.
+        if error.code == UNSUPPORTED_PROTOCOL_VERSION or "supported" in object_in(error.data):
+            return DOWN_VERSION
         if isinstance(transport, HttpTransport) and self._status >= HTTPStatus.MULTIPLE_CHOICES:
             return network.refusal(self._status, transport.url) or self._reason_of_status
-        if error.code == UNSUPPORTED_PROTOCOL_VERSION:
-            return DOWN_VERSION
         if not self._is_of_the_sdk(error):
             return f"it answered with error {error.code}"
         if error.code == CONNECTION_CLOSED:

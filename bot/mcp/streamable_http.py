@@ -5,7 +5,7 @@ JSON-RPC with the server's words.
 """
 
 import json
-import re
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -24,9 +24,11 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from bot import network
+from bot.mcp.challenges import told
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG
 from bot.mcp.definitions import REFUSED_BY_STATUS
 from bot.mcp.messages import MAX_MENDED_BYTES, message_in
+from bot.models.waits import retry_after_s
 
 HTTP_REFUSED = -31400
 """Our own code for a call that was answered with HTTP 4xx and no error of JSON-RPC: `http_client`."""
@@ -59,7 +61,7 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
 
     async def bound(response: httpx2.Response) -> None:
         # By RFC 9728, which MCP's authorization is built on.
-        is_oauth = "resource_metadata=" in response.headers.get("www-authenticate", "").lower()
+        is_oauth = bool(told(response.headers, "resource_metadata"))
         wants_sign_in = is_oauth and response.status_code == HTTPStatus.UNAUTHORIZED
         if _id_of(response.request) is not None:
             has_session = MCP_SESSION_ID in response.request.headers
@@ -138,9 +140,9 @@ async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES)
 
 def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> ErrorData:
     """Returns what a status below 500 says, with these words."""
-    wait_s = response.headers.get("retry-after", "").strip()
-    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and re.fullmatch(r"[0-9]{1,6}", wait_s):
-        return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: int(wait_s)})
+    wait_s = retry_after_s(response.headers, "", is_limit=False)
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and wait_s is not None:
+        return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: math.ceil(wait_s)})
     return ErrorData(code=SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED, message=words)
 
 

@@ -674,6 +674,30 @@ async def test_typist_registers_again_after_a_week(
     assert len(jira.people.clients) == 1
 
 
+async def test_typist_registers_again_once_a_server_says_that_it_forgot_it(
+    process: Process, clock: ManualClock, jira: SignInServer
+) -> None:
+    """codex#29630, pi-mcp-adapter#90: its page would refuse each further sign-in."""
+    finds_out, other = [sign_ins(await process(name, clock), jira.config) for name in ("w1", "w2")]
+    await signed_in(finds_out, jira)
+    assert await other.problem("jira") == ""
+    forgotten = [*jira.people.clients]
+    jira.people.clients.clear()
+    clock.now_s += 3_600
+    assert await finds_out.token(ADA) is None
+    for ours in (finds_out, other):
+        await signed_in(ours, jira)
+    [registered] = jira.people.clients
+    assert registered not in forgotten
+    # A server may forget it between its page and the code.
+    address = await jira.visit(await other.link(ADA, CALL))
+    jira.people.clients.clear()
+    assert "HTTP 401" in await other.complete(ADA, CALL, address)
+    for ours in (other, finds_out):
+        await signed_in(ours, jira)
+    assert len(jira.people.clients) == 1
+
+
 async def test_typist_registers_once_and_uses_what_the_file_names(timed: Stores, jira: SignInServer) -> None:
     for _ in range(2):
         assert await sign_ins(timed, jira.config).problem("jira") == ""
@@ -948,6 +972,7 @@ async def test_device_code_that_lies_is_not_shown(said: Mapping[str, Any], why: 
 
 
 AUTHORIZATION = {"code_challenge_methods_supported": ["S256"]}
+NO_METADATA = "its authorization server has no metadata (RFC 8414)"
 
 
 @pytest.mark.parametrize(
@@ -959,7 +984,7 @@ AUTHORIZATION = {"code_challenge_methods_supported": ["S256"]}
         # A server that names no other one may be its own.
         ({"authorization_servers": []}, {}, ""),
         ({"authorization_servers": []}, {"token_endpoint": None}, "it doesn't say where people sign in (RFC 9728)"),
-        ({}, {"token_endpoint": None}, "its authorization server has no metadata (RFC 8414)"),
+        ({}, {"token_endpoint": None}, NO_METADATA),
         ({}, {"issuer": "https://other.example"}, "the metadata of its authorization server is that of another one"),
         ({}, {"code_challenge_methods_supported": ["plain"]}, "its authorization server doesn't offer PKCE with S256"),
         ({}, {"authorization_endpoint": None}, "its authorization server offers no sign-in that Typist can do"),
@@ -972,6 +997,9 @@ AUTHORIZATION = {"code_challenge_methods_supported": ["S256"]}
         ({}, {"registration_endpoint": "", "service_documentation": "/docs", "response_types_supported": None}, ""),
         ({"scopes_supported": "read", "resource_documentation": ""}, {"scopes_supported": {"read": True}}, ""),
         ({"authorization_servers": ["http://169.254.169.254"]}, {}, "its metadata names an address without HTTPS"),
+        ({"authorization_servers": ["https://a..b"]}, {}, "the host a..b isn't known"),
+        ({"authorization_servers": ["{url}/dead", "{url}"]}, {}, ""),
+        ({"authorization_servers": ["{url}/a", "{url}/b", "{url}/c", "{url}"]}, {}, NO_METADATA),
         ({}, {"service_documentation": f"https://x.test/{'x' * 300_000}"}, "127.0.0.1 sends more than 256,000 bytes"),
     ],
 )
@@ -1003,18 +1031,27 @@ async def test_metadata_that_lies_is_not_used(resource: Mapping[str, Any], serve
 
 ODD = "/tenants/7/mcp-metadata"
 NAMED = f'Bearer resource_metadata="{{url}}{ODD}"'
+KNOWN, SERVER = "/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"
 
 
 @pytest.mark.parametrize(
     ("to_get", "to_post", "challenge", "known"),
     [
         # vscode#268210, workers-oauth-provider#138: a refusal that names nothing.
-        (401, 401, "", "/.well-known/oauth-protected-resource/mcp"),
+        (401, 401, "", KNOWN),
         (401, 401, 'Bearer realm="OAuth", error="invalid_token"', "/.well-known/oauth-protected-resource"),
         (401, 401, NAMED, ODD),
         # A server that has no stream, and says it to a message alone.
         (405, 401, NAMED, ODD),
         (404, 401, NAMED.replace('"', ""), ODD),
+        # qwen-code#5343, sentry-mcp#939, mesh-mcp#20: other quotes, two names, and names that lead nowhere.
+        (401, 401, NAMED.replace('"', "'"), ODD),
+        (401, 401, f'Bearer resource_metadata="{{url}}/none", Basic realm="x", {NAMED}', ODD),
+        (401, 401, NAMED.replace("Bearer ", 'Bearer error_description="no \\"resource_metadata=x\\"", '), ODD),
+        (401, 401, 'Bearer resource_metadata="http://mcp.example/metadata"', KNOWN),
+        (401, 401, 'Bearer resource_metadata="/metadata"', KNOWN),
+        (401, 401, 'Bearer resource_metadata="https://[::1/metadata"', KNOWN),
+        (401, 401, 'Bearer resource_metadata="https://a..b/metadata"', KNOWN),
         # Of the protocol's first form: the authorization server is at the same host.
         (401, 401, "", ""),
     ],
@@ -1038,6 +1075,49 @@ async def test_where_people_sign_in_is_found_by_the_challenge_or_at_a_known_addr
     async with served(answer) as url:
         at = await discovered(f"{url}/mcp")
         assert (at.resource, at.issuer, at.token_endpoint) == (f"{url}/mcp", url, f"{url}/token")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "changes"),
+    [
+        # RFC 9728, 3.3 and RFC 8414, 3.3: what is about another one must not be used.
+        (KNOWN, "/.well-known/oauth-protected-resource", {"resource": "https://other.example/mcp"}),
+        (f"{SERVER}/tenant", "/.well-known/openid-configuration/tenant", {"issuer": "https://other.example"}),
+        (f"{SERVER}/tenant", "/tenant/.well-known/openid-configuration", {"code_challenge_methods_supported": None}),
+    ],
+)
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_metadata_that_cannot_be_used_leads_to_the_next_known_address(
+    first: str, second: str, changes: Mapping[str, Any], slash: str
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        url = f"http://{request.host}"
+        # opencode#50036: with a slash at its end, an issuer has the same metadata.
+        resource = {"resource": f"{url}/mcp", "authorization_servers": [f"{url}/tenant"]}
+        endpoints = {"authorization_endpoint": f"{url}/authorize", "token_endpoint": f"{url}/token"}
+        server = {"issuer": f"{url}/tenant{slash}", **endpoints, **AUTHORIZATION}
+        is_resource = "protected-resource" in request.path
+        if request.path in (first, second, f"{SERVER}/tenant" if "protected" in first else KNOWN):
+            said = resource if is_resource else server
+            return web.json_response({**said, **changes} if request.path == first else said)
+        return web.Response(status=401 if request.path == "/mcp" else 404)
+
+    async with served(answer) as url:
+        at = await discovered(f"{url}/mcp")
+        assert (at.resource, at.issuer) == (f"{url}/mcp", f"{url}/tenant{slash}")
+
+
+async def test_scope_of_a_challenge_is_not_read_in_its_description() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        url = f"http://{request.host}"
+        told = {"WWW-Authenticate": 'Bearer error_description="no scope=write here", scope="read files"'}
+        server = {"issuer": url, "authorization_endpoint": f"{url}/a", "token_endpoint": f"{url}/t", **AUTHORIZATION}
+        if request.path == SERVER:
+            return web.json_response(server)
+        return web.Response(status=401 if request.path == "/mcp" else 404, headers=told)
+
+    async with served(answer) as url:
+        assert (await discovered(f"{url}/mcp")).scope == "read files"
 
 
 def token_server(url: str) -> AuthorizationServer:
@@ -1068,6 +1148,16 @@ async def test_tokens_are_read_whatever_stands_beside_them(
     async with served(answer) as url:
         tokens = await exchanged(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
     assert (tokens.access_token, tokens.refresh_token, tokens.lives_s, tokens.scope) == ("canary", "", lives_s, scope)
+
+
+@pytest.mark.parametrize("token", ["", "a\nb", "\u00e9", None, 5])
+async def test_token_that_no_header_can_carry_signs_nobody_in(token: object) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"access_token": token})
+
+    async with served(answer) as url:
+        with pytest.raises(SignInFailed, match="answer can't be read"):
+            await exchanged(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from bot.mcp.definitions import (
     DOWN_REDIRECTS,
     DOWN_SIGN_IN,
     DOWN_UNREADABLE,
+    DOWN_VERSION,
     RESULT_UNREADABLE,
 )
 from bot.mcp.server import McpServer, ServerDown
@@ -30,6 +31,11 @@ from tests.mcp.servers import running
 DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
 JSON, TEXT, HTML, EVENTS = "application/json", "text/plain", "text/html", "text/event-stream"
 ERROR = {"jsonrpc": "2.0", "id": None, "error": {"code": -32603, "message": "no pg_hba.conf entry"}}
+OTHER_VERSION = {
+    "jsonrpc": "2.0",
+    "id": None,
+    "error": {"code": -32022, "message": "Unsupported protocol version", "data": {"supported": ["2027-03-01"]}},
+}
 
 
 @dataclass
@@ -177,7 +183,10 @@ async def test_server_is_told_who_calls(server_and_web: tuple[McpServer, Web]) -
         (["1"], DONE, "Hi."),
         (["0", "0"], FAILED, 'refused the call with HTTP 429.\nToo many.\n{"retry_after_s": 0}'),
         (["3600"], FAILED, 'refused the call with HTTP 429.\nToo many.\n{"retry_after_s": 3600}'),
-        (["Wed, 21 Oct 2015 07:28:00 GMT"], FAILED, "refused the call with HTTP 429.\nToo many."),
+        # A date, of which the answer is later, or which is long after it.
+        (["Wed, 21 Oct 2015 07:28:00 GMT"], DONE, "Hi."),
+        (["Fri, 01 Jan 2100 00:00:00 GMT"], FAILED, "}"),
+        (["soon"], FAILED, "refused the call with HTTP 429.\nToo many."),
     ],
 )
 async def test_call_is_made_once_more_after_the_wait_that_its_refusal_names(
@@ -245,6 +254,9 @@ async def test_status_of_what_is_no_request_says_nothing_of_the_session(
         (200, JSON, json.dumps(ERROR), "it answered with error -32603"),
         # The code that the SDK has for a lost connection.
         (200, JSON, json.dumps(ERROR).replace("-32603", "-32000"), "it answered with error -32000"),
+        (400, JSON, json.dumps(OTHER_VERSION), DOWN_VERSION),
+        # As versions before 2026-07-28 say it.
+        (200, JSON, json.dumps(OTHER_VERSION).replace("-32022", "-32602"), DOWN_VERSION),
         (302, HTML, "", DOWN_REDIRECTS.format(status=302)),
         (405, TEXT, "", DOWN_NO_POST),
         (502, HTML, "<h1>Bad gateway</h1>", "HTTP 502"),
@@ -275,7 +287,11 @@ KEY = {"Authorization": "Bearer wrong"}
         (401, f"Bearer {METADATA}", {"x-api-key": "wrong"}, DOWN_SIGN_IN),
         (401, f"Bearer {METADATA}", KEY, DOWN_HEADER_REFUSED),
         (401, f"Bearer {METADATA}", {"authorization": "Bearer wrong"}, DOWN_HEADER_REFUSED),
+        # qwen-code#5343.
+        (401, f"Basic realm=mcp, Bearer {METADATA.replace('=', ' = ')}", {}, DOWN_SIGN_IN),
+        (401, f"Bearer {METADATA}".replace('"', "'"), {}, DOWN_SIGN_IN),
         (401, 'Bearer realm="resource_metadata"', {}, "HTTP 401"),
+        (401, 'Bearer error_description="It has no \\"resource_metadata=\\" yet"', {}, "HTTP 401"),
         (401, "", KEY, "HTTP 401"),
         (403, f"Bearer {METADATA}", {}, "HTTP 403"),
         (502, f"Bearer {METADATA}", {}, "HTTP 502"),

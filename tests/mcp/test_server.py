@@ -17,7 +17,6 @@ from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport, ToolRule
 from bot.mcp.definitions import (
     CALL_LATE,
     CALL_LOST,
-    DOWN_VERSION,
     RESULT_UNREADABLE,
     SERVER_BUSY,
     SERVER_DOWN,
@@ -428,10 +427,13 @@ class TestCalls:
         with pytest.raises(ServerDown, match="it answered with error -32602"):
             await server.tools()
 
-    async def test_server_of_another_version_says_so(self, raw: RawServer, server: McpServer) -> None:
-        raw.script([GOOD], about={"protocolVersion": "2024-10-07"})
-        with pytest.raises(ServerDown, match=DOWN_VERSION):
-            await server.tools()
+    @pytest.mark.parametrize("version", ["2026-07-28", "2024-10-07", "DRAFT-2025-v2", "", 1, None])
+    async def test_server_that_begins_as_older_versions_do_is_used_whichever_version_it_names(
+        self, raw: RawServer, server: McpServer, version: object
+    ) -> None:
+        """rust-sdk#1209, mcp-k8s-go#40: the newest version, which has no such beginning, and one that isn't any."""
+        raw.script([GOOD], about={"protocolVersion": version})
+        assert [listed.name for listed in await server.tools()] == ["good"]
 
     @pytest.mark.parametrize(
         "about",

@@ -1,0 +1,17 @@
+"""What the WWW-Authenticate headers of a server's refusal say (RFC 9110, 11.6.1). Pure."""
+
+import re
+from collections.abc import Mapping
+
+_PARAMETER = re.compile(
+    r"""(?<![\w-])([\w-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|'([^']*+)'|([^\s,;"']++))""", re.ASCII | re.DOTALL
+)
+"""A name and its value: quoted, also in the quotes of some servers, or bare."""
+_MAX_CHARS = 8_000
+
+
+def told(headers: Mapping[str, str], name: str) -> list[str]:
+    """Returns the values that a response's challenges have for a parameter, such as "scope"."""
+    found = _PARAMETER.finditer(headers.get("www-authenticate", "")[:_MAX_CHARS])
+    values = (re.sub(r"\\(.)", r"\1", one[2] or one[3] or one[4] or "") for one in found if one[1].lower() == name)
+    return [value for value in values if value]
