@@ -44,6 +44,8 @@ _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 _ATX_HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)")
 _THEMATIC_BREAK = re.compile(r" {0,3}(?:(?:-[ \t]*+){3}[- \t]*+|(?:\*[ \t]*+){3}[* \t]*+|(?:_[ \t]*+){3}[_ \t]*+)\s*$")
 _SETEXT_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*$")
+_SENTENCE_END = tuple(".!?:;,…。！？：；，")
+_BEHIND_SENTENCE = "*_~`\"')]”’»）」"
 _DELIMITER_ROW = re.compile(r" {0,3}\|?[ \t]*:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?\s*$")
 _INDENT = re.compile(r"[ \t]*")
 _DEFINITION = re.compile(
@@ -133,6 +135,8 @@ class LeafBlock:
     """What is sent in their place, so that no fence in a document closes it."""
     prefix: str = ""
     """What the lines of fenced code begin with to stay in its containers."""
+    break_below: SourceLine | None = None
+    """The thematic break directly below a paragraph, which Slack would take for the underline of a heading."""
 
     @property
     def closing(self) -> str:
@@ -427,13 +431,29 @@ class BlockParser:
             self._begin_leaf(LeafKind.HEADING, line)
             self.blocks.open_leaf = None
         elif leaf and leaf.kind is LeafKind.PARAGRAPH and _SETEXT_UNDERLINE.match(*at):
-            leaf.kind = LeafKind.HEADING
+            if self._means_break(leaf, line):
+                leaf.break_below = line
+                self.blocks.thematic_breaks.append(line.start)
+            else:
+                leaf.kind = LeafKind.HEADING
             self.blocks.open_leaf = None
         elif _THEMATIC_BREAK.match(*at):
             self.blocks.thematic_breaks.append(line.start)
             self.blocks.open_leaf = None
         else:
             self._add_text(line)
+
+    def _means_break(self, paragraph: LeafBlock, line: SourceLine) -> bool:
+        """Whether an underline is meant as a thematic break: nobody underlines text of several lines, or a sentence.
+
+        A title may end like a sentence, but its underline is longer than `---`.
+        """
+        if not _THEMATIC_BREAK.match(self.markdown, line.content, line.end):
+            return False
+        last = paragraph.lines[-1]
+        text = self.markdown[last.content : last.end].rstrip().rstrip(_BEHIND_SENTENCE)
+        is_sentence = text.endswith(_SENTENCE_END) and self.markdown[line.content : line.end].strip() == "---"
+        return len(paragraph.lines) > 1 or is_sentence
 
     def _is_indented(self, line: SourceLine) -> bool:
         """Whether the line's content is indented as code is."""

@@ -108,6 +108,7 @@ _RUN_BESIDE_LETTER = re.compile(r"[^\W_](?:__+|~~+)|(?<=[^\s_~])(?:__+|~~+)(?=[^
 DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 """Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
 _DEFINITION_LINE = re.compile(rf"^[ \t>*+\-\d.)]*{DEFINITION.pattern}", re.DOTALL | re.MULTILINE)
+_BEFORE_BREAK = re.compile(r"\n[ \t>]*+(?=---)")
 _SEGMENT_START = re.compile(r"(?<=\n\n)(?=\S)")
 _INCOMPLETE_TASK_MARKER = re.compile(r"\[[ xX]?\]?$")
 MAYBE_DELIMITER_ROW = re.compile(r"[|: \t-]*$")
@@ -147,6 +148,8 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     spaces = (
         encoded * markdown.count("*") + 2 * markdown.count("](") + (0 if markdown.isascii() else markdown.count("://"))
     )
+    if "---" in markdown:
+        spaces += sum(map(len, _BEFORE_BREAK.findall(markdown)))
     if "__" in markdown or "~~" in markdown:
         spaces += len(_RUN_BESIDE_LETTER.findall(markdown))
     spaces += encoded * sum(map(len, NAME_OR_GAP.findall(markdown)))
@@ -329,6 +332,9 @@ def _replacements_of(
     for leaf in leaf_blocks:
         substitute = _oversize_substitute(markdown, leaf)
         replacements += [substitute.opening, substitute.closing] if substitute else []
+        if line := leaf.break_below:
+            blank_line = markdown[line.start : line.content].rstrip() + "\n"
+            replacements.append(Replacement(line.start, line.start, blank_line))
         is_code = leaf.kind in (LeafKind.INDENTED_CODE, LeafKind.FENCED_CODE)
         if is_code or (leaf.kind is LeafKind.TABLE and substitute):
             replacements += _longer_fences(markdown, leaf)

@@ -326,6 +326,22 @@ CELL_ENDS = [
 """A `|` in code, a formula or a link's label is meant as one, though Slack takes it for the end of a table's cell."""
 
 
+THEMATIC_BREAKS = [
+    ("A sentence.\n---\nb", "A sentence.\n\n---\nb"),
+    ("**Note:**\n---\n### b", "**Note:**\n\n---\n### b"),
+    ("内容（二）。\n---\nb", "内容（二）。\n\n---\nb"),
+    ("a\nb\n-----\n", "a\nb\n\n-----"),
+    ("---\ntitle: a\ntags: [b]\n---\n\n# c", "---\ntitle: a\ntags: [b]\n\n---\n\n# c"),
+    ("> > a.\n> > ---\n> > b", "> > a.\n> >\n> > ---\n> > b"),
+    ("1. a\n   b\n   ---\n   c", "1. a\n   b\n\n   ---\n   c"),
+    ("Title\n---\nb", "Title\n---\nb"),
+    ("Hello, world!\n-------------\nb", "Hello, world!\n-------------\nb"),
+    ("a\nb\n===\nc.\n--\nd.\n***\ne", "a\nb\n===\nc.\n--\nd.\n***\ne"),
+    ("- a.\n---\n```\nb.\n---\n```", "- a.\n---\n```\nb.\n---\n```"),
+]
+"""`---` directly below text is the underline of a title at most."""
+
+
 UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS + NOT_APART + OPEN_GAPS]
 
 
@@ -342,6 +358,7 @@ ROWS = (
     + SURPLUS_CELLS
     + DISPLAYS
     + APART
+    + THEMATIC_BREAKS
     + UNCHANGED
 )
 

@@ -101,7 +101,7 @@ EXCEPTIONS: dict[Blur, dict[str, set[int]]] = {
         "gfm_extensions": {19, 20},
     },
     underlined: {
-        "commonmark": {59, 80, 81, 82, 83, 84, 86, 89, 90, 95, 96, 102, 103, 115, 141, 217, 302},
+        "commonmark": {59, 80, 81, 82, 83, 84, 86, 89, 90, 96, 102, 103, 115, 141, 217, 302},
         "gfm_extensions": {4, 6},
     },
     underlined_code: {"commonmark": {91}},
