@@ -249,17 +249,15 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
 def stop_in(message: Message, me: Identity) -> ThreadKey | None:
     """Returns the thread whose answer a message may stop: a person wrote "stop" or the like there, and nothing else.
 
-    It needs no mention, because the asker of an answer that is being written means that answer.
+    It needs no mention, because the asker of an answer that is being written means that answer. Outside of threads of a
+    channel it needs one, and may mean an answer in a thread.
     """
     if message.subtype is not None or message.files or not by_person(message, me):
         return None
     if _STOP.fullmatch(_words(message, me)) is None:
         return None
-    if message.channel_type == "im":
-        return ThreadKey(
-            message.team_id, message.channel_id, message.thread_ts or (message.ts if me.has_pane else None)
-        )
-    return message.thread if message.thread_ts else None
+    is_told = message.channel_type == "im" or message.thread_ts or me.user_id in called_users(message.text)
+    return ThreadKey(message.team_id, message.channel_id, message.thread_ts) if is_told else None
 
 
 def asks_for_quiet(message: Message, me: Identity) -> bool:

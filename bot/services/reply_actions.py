@@ -180,13 +180,16 @@ class ReplyActions:
     async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
         """Stops the answer being written in a thread as its Stop button does; returns False if there is none to stop.
 
+        Outside of threads, "stop" also means the person's answer in a thread, if only one is being written.
         Slack sends two events for one message, and each may come twice. The second must not be taken for a question,
         nor stop the answer to the message itself, if the first found nothing to stop. Raises StoreError.
         """
-        message = f"stop {thread.channel_id} {message_ts}"
-        if await self.stores.recorded_answers.is_handled(message):
+        message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
+        if await answers.is_handled(message):
             return True
-        answer = await self.stores.recorded_answers.written_in(thread, message)
+        answer = await answers.written_in(thread, message)
+        if answer is None and thread.thread_ts is None:
+            answer = await answers.written_for(user_id, thread)
         if answer is None or answer.question.ts >= message_ts:
             return False
         if refusal(ReplyAction.STOP, answer, user_id, self.access_control.admins) is not None:
@@ -194,7 +197,7 @@ class ReplyActions:
         with of_job(answer.job_id):
             log.info("stopped by a message of user %s", user_id)
         await self._stop(answer)
-        await self.stores.recorded_answers.event_handled(message)
+        await answers.event_handled(message)
         return True
 
     async def judged(self, press: Press) -> tuple[RecordedAnswer | None, _PressedCall | None, str | None]:

@@ -30,6 +30,7 @@ from bot.store.rows import (
     end_of_turn,
     in_thread,
     insert_into,
+    is_ahead,
     is_any,
     is_begun,
     is_midway,
@@ -77,6 +78,17 @@ class RecordedAnswers(Operations):
         """Returns the answer that is being written in a thread; None if there is none, or if the event was handled."""
         is_handled = await is_any(connection, seen_events.c.event_id == event_id)
         return None if is_handled else await _newest_answer(connection, thread, is_begun())
+
+    @reads
+    async def written_for(self, connection: AsyncConnection, user_id: str, place: ThreadKey) -> RecordedAnswer | None:
+        """Returns the answer that is being written for a person in any thread of a place's channel.
+
+        Returns None if there is none, or if there are several.
+        """
+        here = jobs.c.team_id == place.team_id, jobs.c.channel_id == place.channel_id
+        written = sa.select(jobs).where(*here, jobs.c.user_id == user_id, is_ahead()).limit(2)
+        rows = (await connection.execute(written)).all()
+        return await _newest_answer(connection, thread_of(rows[0]), jobs.c.id == rows[0].id) if len(rows) == 1 else None
 
     @reads
     async def is_handled(self, connection: AsyncConnection, event_id: str) -> bool:

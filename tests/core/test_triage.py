@@ -132,7 +132,9 @@ def test_mentions_are_found_in_linear_time(mark: str) -> None:
 )
 def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
     assert (stop_in(message(text, thread_ts="9.0"), ME) is not None) is stops
-    assert stop_in(message(text), ME) is None
+    is_told_so = stops and "<@UBOT>" in text
+    assert (stop_in(message(text), ME) is not None) is is_told_so, "at a channel's root it needs a mention"
+    assert (stop_in(message(text, channel_type="im"), ME) is not None) is stops
 
 
 @pytest.mark.parametrize(

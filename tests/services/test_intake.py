@@ -261,6 +261,20 @@ async def test_stop_that_finds_nothing_to_stop_does_not_stop_its_own_answer(stag
     assert (await stage.stores.worker_queue.heartbeat({job: Spent()})).to_stop == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("text", "stops"), [("<@UBOT> stop", True), ("stop", False), ("<@UBOT> stop the deploy", False)]
+)
+async def test_stop_outside_of_threads_needs_a_mention_and_nothing_else(
+    stage: IntakeStage, text: str, stops: bool
+) -> None:
+    await stage.intake.receive("Ev1", MENTION)
+    [job] = await stage.stores.worker_queue.claim(1)
+    for event_id in ("Ev2", "Ev3"):
+        await stage.intake.receive(event_id, replace(MENTION, ts="3.000000", text=text))
+    assert (await stage.stores.worker_queue.heartbeat({job: Spent()})).to_stop == ({job.id} if stops else set())
+    assert (await queued(stage.stores) == 2) is ("deploy" in text)
+
+
 @dataclass
 class Process:
     """One process: what it keeps, what it tells the others, and what it does with what they tell."""

@@ -443,6 +443,26 @@ async def test_word_stop_that_comes_twice_stops_once_and_is_never_a_question(sto
     assert not await actions.stop_by_message(QUESTION.thread, "U1", "999996.000000"), "there is nothing to stop"
 
 
+async def test_stop_outside_of_threads_ends_the_askers_answer_in_a_thread_if_it_is_the_only_one(
+    stores: Stores,
+) -> None:
+    actions, queue = actions_of(stores, BusyClock()), stores.question_queue
+    at_root = replace(QUESTION.thread, thread_ts=None)
+    other = replace(QUESTION, thread=replace(QUESTION.thread, thread_ts="7.000000"), ts="7.000000")
+    assert not await actions.stop_by_message(at_root, "U1", "999991.000000"), "no answer is begun"
+    await queue.enqueue("Ev2", other)
+    jobs = await stores.worker_queue.claim(2)
+    assert not await actions.stop_by_message(at_root, "U1", "999992.000000"), "which of two?"
+    await stores.worker_queue.finish(jobs[0], END, "")
+    assert not await actions.stop_by_message(at_root, "U2", "999993.000000"), "not the asker's"
+    elsewhere = replace(at_root, channel_id="C2")
+    assert not await actions.stop_by_message(elsewhere, "U1", "999994.000000"), "not in this channel"
+    assert not await actions.stop_by_message(at_root, "U1", "6.000000"), "before the question"
+    assert await actions.stop_by_message(at_root, "U1", "999995.000000")
+    assert (await stores.worker_queue.heartbeat({jobs[1]: Spent()})).to_stop == {jobs[1].id}
+    assert await actions.stop_by_message(at_root, "U1", "999995.000000"), "Slack's second event"
+
+
 @pytest.mark.parametrize(("user_id", "sentences"), [("U1", []), ("U2", [texts.actions.ONLY_ASKER["stop"]])])
 async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
     stores: Stores, user_id: str, sentences: list[str]
