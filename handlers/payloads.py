@@ -285,7 +285,7 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
 def channel_in_view(holder: Mapping[str, Any]) -> str:
     """Returns the channel that a person views beside the pane, "" if none; events of both views are understood."""
     match holder.get("context"):
-        case {"channel_id": str(channel_id)}:
+        case {"channel_id": str(channel_id)} if channel_id:
             return channel_id
         case {"entities": [*entities]}:
             for entity in entities:

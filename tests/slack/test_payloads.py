@@ -301,6 +301,7 @@ def test_first_channel_that_a_context_names_is_in_view() -> None:
     messages = [{"type": "slack#/types/message_context", "value": {"channel_id": id_}} for id_ in ids]
     for entities in (channels, messages, [channels[0], *messages], [messages[0], *channels]):
         assert channel_in_view({"context": {"entities": entities}}) == "C1"
+        assert channel_in_view({"context": {"channel_id": "", "entities": entities}}) == "C1"
 
 
 @pytest.mark.parametrize(
