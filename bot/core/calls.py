@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import regex
@@ -379,7 +380,31 @@ def own_tool(
     """Returns the definition of a tool of ours that only reads."""
     whole = json.dumps([name, description, parameters], sort_keys=True)
     hash_ = hashlib.sha256(whole.encode()).hexdigest()
-    return ToolDefinition(name, description, parameters, hash_, OURS, READS_ONLY, is_dispensable=is_dispensable)
+    prepared = partial(fitting, parameters)
+    described = name, description, parameters, hash_, OURS, READS_ONLY
+    return ToolDefinition(*described, prepared=prepared, is_dispensable=is_dispensable)
+
+
+_READ_AS = {"integer": int, "boolean": bool, "array": list}
+
+
+def fitting(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a call's arguments in the types that a tool of ours names.
+
+    Some models write null for what they omit (vierisid/jarvis#199), and other values as text (Teamwork/mcp#383).
+    """
+    types = {name: described["type"] for name, described in parameters["properties"].items()}
+    return {name: _fitting(value, types.get(name, "")) for name, value in arguments.items() if value is not None}
+
+
+def _fitting(value: Any, type_: str) -> Any:
+    if type_ not in _READ_AS or not isinstance(value, str):
+        return value
+    try:
+        read = json.loads(value.lower() if type_ == "boolean" else value)
+    except (ValueError, RecursionError):
+        return value
+    return read if type(read) is _READ_AS[type_] else value
 
 
 def binding_of(tool: str, arguments: Mapping[str, Any], definition_hash: str) -> str:

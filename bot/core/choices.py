@@ -10,6 +10,7 @@ A press asks a question of its own, in the presser's name (`MessageQuestion`).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bot.core.calls import fitting
 from bot.core.unseen import visible
 from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
@@ -96,7 +97,7 @@ def offered(calls: Sequence[ToolCall]) -> Choices | str:
     """Returns what a step's calls offer to the reader; if nothing, why a call that should offer something doesn't."""
     if [call.name for call in calls] != [NAME]:
         return _NOTHING_OFFERED.format(problem=_NOT_ALONE)
-    arguments = calls[0].arguments or {}
+    arguments = fitting(DEFINITION.parameters, calls[0].arguments or {})
     question, choices = arguments.get("question"), arguments.get("choices")
     problem = _problem_of(question, choices)
     if problem or not isinstance(question, str) or not isinstance(choices, list):

@@ -1,5 +1,7 @@
 """Choices that a model offers: what it may offer, what it reads otherwise, and what is shown."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,8 +36,9 @@ def test_question_and_choices_become_a_text_with_a_list() -> None:
 
 
 @pytest.mark.parametrize("choices", [["Yes"], ["1", "2", "3", "4", "5"], ["x" * MAX_CHOICE_CHARS]])
-def test_one_to_five_choices_may_be_offered(choices: list[str]) -> None:
-    assert offered([call(question=QUESTION, choices=choices)]) == Choices(QUESTION, tuple(choices))
+@pytest.mark.parametrize("written", [list, json.dumps])
+def test_one_to_five_choices_may_be_offered(choices: list[str], written: Callable[[list[str]], Any]) -> None:
+    assert offered([call(question=QUESTION, choices=written(choices))]) == Choices(QUESTION, tuple(choices))
 
 
 def test_list_goes_where_buttons_show_each_choice_and_comes_back_with_a_mark() -> None:
