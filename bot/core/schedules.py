@@ -17,10 +17,13 @@ only within GRACE_S.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import cache
+from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,7 +32,7 @@ from cronsim import CronSim, CronSimError
 from bot.core import texts
 from bot.core.caps import DAY_S, Amount
 from bot.core.closings import asks
-from bot.core.conversation import Question, plain_command, sole_words
+from bot.core.conversation import Question, is_direct, plain_command, sole_words
 from bot.core.triage import Identity
 
 MEMBER_GAP_MINUTES = 60
@@ -53,13 +56,13 @@ MAX_AHEAD_S = 5 * 366 * DAY_S
 _FIELDS = 5
 _MAX_CRON_CHARS = 200
 _STEP = re.compile(r"/(\d+)", re.ASCII)
-_MAX_STEPS = (59, 23, 31, 12, 6)
+_MAX_STEPS = (60, 24, 31, 12, 6)
 _SINCE_CHANGE = timedelta(hours=3)
 """No zone sets its clocks back by more."""
 _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
 _RUN = "schedule"
-_TYPED_TIME = re.compile(r"(\d{4}-\S+(?:\s+\d\S*)?)(?:\s+([^\d\s]\S*))?")
+_TYPED_TIME = re.compile(r"(\d{4}-\S+(?:\s+\d\S*)?)(?:\s+([^\W\d_].*))?")
 _CLOCK = re.compile(
     r"(\d{4}-\d\d-\d\d)[,T\s]\s*(?:at\s+)?(\d{1,2})(?::(\d\d))?(?:\s*([ap])\.?m\b\.?)?(?!\d)", re.ASCII | re.I
 )
@@ -222,25 +225,43 @@ def zone_of(name: str) -> ZoneInfo:
         raise UnusableRule(texts.schedules.UNKNOWN_ZONE) from None
 
 
+@cache
+def _zones() -> Mapping[str, str]:
+    """Returns the zones of the IANA database by the names that people write: as we show them, in any capitals."""
+    names = (resources.files("tzdata") / "zones").read_text("utf-8").split()
+    counts = Counter(map(texts.rules.city, names))
+    shown = {city: name for name in names if counts[city := texts.rules.city(name)] == 1}
+    known = shown | {name: name for name in names}
+    return {_written(text): name for text, name in known.items()}
+
+
+def _written(zone: str) -> str:
+    return " ".join(zone.casefold().replace("_", " ").split())
+
+
 def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
     """Returns the rule that a model or a person has written. Raises UnusableRule.
 
     `at`: an ISO time, in the zone unless it has an offset.
     """
-    cron, at = " ".join(cron.upper().split()), at.strip()
+    cron, at, zone = " ".join(cron.upper().split()), at.strip(), _zones().get(_written(zone), zone)
     if bool(cron) == bool(at):
         raise UnusableRule(texts.schedules.RULE_OR_TIME)
-    rule = Rule(zone, at=_time_of(at, zone_of(zone), now)) if at else Rule(zone, cron)
+    rule = Rule(zone, at=_time_of(at, zone, now)) if at else Rule(zone, cron)
     if rule.cron:
         _check_cron(rule.cron, min_gap_minutes)
     rule.first_after(now)
     return rule
 
 
-def _time_of(text: str, zone: ZoneInfo, now: float) -> float:
+def _time_of(text: str, zone: str, now: float) -> float:
+    if _is_day(text):
+        # A reader of ISO's form takes it for midnight, when nobody wants to be reminded.
+        raise UnusableRule(texts.schedules.TIME_OF_DAY_MISSING)
+    in_zone = zone_of(zone)
     try:
         time = datetime.fromisoformat(text)
-        at = (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp()
+        at = (time if time.tzinfo else time.replace(tzinfo=in_zone)).timestamp()
     except (ValueError, OverflowError):
         raise UnusableRule(texts.schedules.UNREADABLE_TIME) from None
     if at <= now:
@@ -248,6 +269,14 @@ def _time_of(text: str, zone: ZoneInfo, now: float) -> float:
     if at > now + MAX_AHEAD_S:
         raise UnusableRule(texts.schedules.TIME_TOO_FAR)
     return float(math.floor(at))
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_cron(cron: str, min_gap_minutes: int) -> None:
@@ -337,10 +366,10 @@ def written_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> R
     """Returns the rule that a person has typed: one time or five fields, and maybe a zone. Raises UnusableRule."""
     if once := _TYPED_TIME.fullmatch(_CLOCK.sub(_in_24_hours, text, count=1)):
         return rule_of(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
-    fields = text.split()
-    if not _FIELDS <= len(fields) <= _FIELDS + 1:
+    fields = text.split(None, _FIELDS)
+    if len(fields) < _FIELDS:
         raise UnusableRule(texts.schedules.TIME_OR_FIELDS)
-    named = fields.pop() if len(fields) == _FIELDS + 1 else zone
+    named = fields.pop() if len(fields) > _FIELDS else zone
     return rule_of(named, now, cron=" ".join(fields), min_gap_minutes=min_gap_minutes)
 
 
@@ -397,6 +426,7 @@ def proposal_of(arguments: Mapping[str, Any], zone: str, now: float, *, min_gap_
         raise UnusableRule(texts.schedules.schedule_words(MAX_WORDS_CHARS))
     rule = rule_of(named or zone, now, cron=cron, at=at, min_gap_minutes=min_gap_minutes)
     servers = arguments.get("accounts")
+    servers = [servers] if isinstance(servers, str) else servers
     accounts = tuple(sorted({*map(str, servers)})) if isinstance(servers, list) else ()
     return Proposal(words, rule, arguments.get("only_if_changed") is True, accounts)
 
@@ -521,6 +551,11 @@ def run_id(schedule_id: int, due_at: float) -> str:
 def due_at_of(view_id: str) -> float:
     """Returns the due time of a run by its id."""
     return float(view_id.rpartition(":")[2])
+
+
+def most_of(user_id: str, channel_id: str, admins: frozenset[str]) -> int:
+    """Returns how many of a conversation's schedules may be a person's."""
+    return MAX_IN_CHANNEL if user_id in admins or is_direct(channel_id) else MAX_OF_MEMBER
 
 
 def may_change(schedule: Schedule, user_id: str, admins: frozenset[str]) -> bool:

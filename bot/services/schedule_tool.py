@@ -13,17 +13,16 @@ from typing import Any
 
 from bot.clock import insist
 from bot.core import texts
-from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, ToolUse, as_data, own_tool
-from bot.core.conversation import Question, is_direct
+from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, ToolUse, as_data, fitting, own_tool
+from bot.core.conversation import Question
 from bot.core.prompt import one_line
 from bot.core.schedules import (
-    MAX_IN_CHANNEL,
-    MAX_OF_MEMBER,
     MAX_WORDS_CHARS,
     Schedule,
     UnusableRule,
     may_change,
     min_gap_minutes,
+    most_of,
     proposal_of,
 )
 from bot.core.unseen import visible
@@ -37,9 +36,10 @@ DEFINITION = replace(
     own_tool(
         SCHEDULE,
         "Proposes a schedule for this conversation: what you do here by yourself at set times, or once later. Or "
-        "proposes to change or stop one by its number: “make it ten instead” is a change. Call it only if the asker "
-        "wants that in their own message. They see a card and decide; until then, nothing changes. Without arguments, "
-        "it proposes nothing, and returns what each schedule here does, and whose it is.",
+        "proposes to change or stop one by its number: “make it ten instead” is a change. You can't pause, resume or "
+        "run one: people do that with the buttons of the list, which the slash command shows with `schedules`. Call it "
+        "only if the asker wants that in their own message. They see a card and decide; until then, nothing changes. "
+        "Without arguments, it proposes nothing, and returns what each schedule here does, and whose it is.",
         {
             "type": "object",
             "properties": {
@@ -102,8 +102,11 @@ class ScheduleTool:
         signed_in = [account.server for account in accounts]
         prepared = partial(self._prepared, user_id, zone.key if zone else "", here, names, signed_in)
         described = f"{DEFINITION.description}{_listed_for_model(here)}"
-        parameters = _with_accounts(self.servers) if self.servers else DEFINITION.parameters
-        return Offered((replace(DEFINITION, description=described, parameters=parameters, prepared=prepared),))
+        return Offered((replace(DEFINITION, description=described, parameters=self._parameters, prepared=prepared),))
+
+    @property
+    def _parameters(self) -> Mapping[str, Any]:
+        return _with_accounts(self.servers) if self.servers else DEFINITION.parameters
 
     def _prepared(
         self,
@@ -115,15 +118,16 @@ class ScheduleTool:
         arguments: Mapping[str, Any],
     ) -> Mapping[str, Any] | str:
         """Returns a proposal's arguments in one form, with its next times; or what the model reads in its place."""
-        if not arguments:
+        arguments = fitting(self._parameters, arguments)
+        now, number, stops = self.stores.clock.now(), arguments.get("number") or 0, arguments.get("stop") is True
+        if not any(arguments.values()) or (stops and not number):
             return _shown_to_model(here, names)
-        now, number = self.stores.clock.now(), arguments.get("number") or 0
         changed = next((one for one in here if one.id == number), None)
         if number and changed is None:
             return texts.schedules.nothing_to_stop(str(number))
         if changed is not None and not may_change(changed, user_id, self.admins):
             return texts.schedules.NOT_YOUR_SCHEDULE
-        if changed is not None and arguments.get("stop") is True:
+        if changed is not None and stops:
             return {**changed.as_proposal.arguments, "number": changed.id, "stop": True}
         if not (zone or arguments.get("zone") or changed):
             return NO_ZONE
@@ -167,15 +171,13 @@ class ScheduleTool:
         proposal = proposal_of(use.arguments, "", now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
         said = proposal.rule.in_words, proposal.rule.first_in_words(now)
         if changed is not None:
-            if not await schedules.change(
-                team_id, changed.id, user_id, proposal, changed.run_tokens, changed.day_tokens
-            ):
+            caps = changed.run_tokens, changed.day_tokens, most_of(changed.user_id, channel_id, self.admins)
+            if not await schedules.change(team_id, changed.id, user_id, proposal, *caps):
                 raise UnusableRule(texts.schedules.SCHEDULE_GONE)
             log.info("user %s changed schedule %d", user_id, changed.id)
             sentence = texts.schedules.changed(changed.id, *said, is_paused=bool(changed.paused))
             return CallResult(CallState.DONE, sentence, made=changed.id)
-        is_shared = user_id not in self.admins and not is_direct(channel_id)
-        most = MAX_OF_MEMBER if is_shared else MAX_IN_CHANNEL
+        most = most_of(user_id, channel_id, self.admins)
         created = await schedules.create(team_id, channel_id, user_id, proposal, most)
         log.info("user %s created schedule %d in channel %s", user_id, created, channel_id)
         return CallResult(CallState.DONE, texts.schedules.scheduled(created, *said), made=created)

@@ -36,6 +36,7 @@ from bot.core.schedules import (
     command_in,
     may_change,
     min_gap_minutes,
+    most_of,
     rule_of,
     weekly_of,
     written_rule,
@@ -212,8 +213,12 @@ class Schedules:
         if problems:
             return problems
         changed = Proposal(words, rule, only_if_changed, schedule.accounts)
-        if not await self.stores.schedules.change(team_id, schedule.id, user_id, changed, run_tokens, day_tokens):
-            return {ScheduleField.WORDS: texts.schedules.SCHEDULE_GONE}
+        caps = run_tokens, day_tokens, most_of(schedule.user_id, schedule.channel_id, self.access_control.admins)
+        try:
+            if not await self.stores.schedules.change(team_id, schedule.id, user_id, changed, *caps):
+                return {ScheduleField.WORDS: texts.schedules.SCHEDULE_GONE}
+        except UnusableRule as unusable:
+            return {ScheduleField.WORDS: str(unusable)}
         log.info("user %s changed schedule %d", user_id, schedule.id)
         return {}
 
@@ -222,10 +227,10 @@ class Schedules:
     ) -> Rule:
         """Returns the rule that a person wants; adds a sentence for a bad field."""
         entered, zone = submitted.entered, await self._zone(user_id, schedule)
-        other = entered.get(ScheduleField.OTHER, "")
-        is_weekly = bool(entered.keys() & {ScheduleField.DAYS, ScheduleField.TIME})
-        if not (other or is_weekly):
+        when = entered.keys() & {ScheduleField.DAYS, ScheduleField.TIME, ScheduleField.OTHER}
+        if not when:
             return schedule.rule
+        other, is_weekly = entered.get(ScheduleField.OTHER, ""), bool(when - {ScheduleField.OTHER})
         now, gap = self.stores.clock.now(), min_gap_minutes(user_id, self.access_control.admins)
         try:
             if other and is_weekly:

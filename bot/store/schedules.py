@@ -75,15 +75,11 @@ class ScheduleStore(Operations):
         `most`: how many of the channel's may be this person's.
         """
         now = self._now()
-        await one_at_a_time(connection, f"schedules {team_id} {channel_id}")
-        found = await _standing(connection, team_id, channel_id)
-        theirs = [one for one in found if one.user_id == user_id]
+        found = await _all_standing(connection, team_id, channel_id)
+        theirs = (one for one in found if one.user_id == user_id)
         if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
             raise UnusableRule(sentences.already_scheduled(same.id))
-        if len(found) >= MAX_IN_CHANNEL:
-            raise UnusableRule(sentences.channel_is_full(MAX_IN_CHANNEL))
-        if len(theirs) >= most:
-            raise UnusableRule(sentences.member_has_most(most))
+        _check_room(found, user_id, most)
         values = {
             "team_id": team_id,
             "channel_id": channel_id,
@@ -135,8 +131,12 @@ class ScheduleStore(Operations):
         proposal: Proposal,
         run_tokens: int,
         day_tokens: int,
+        most: int = MAX_IN_CHANNEL,
     ) -> bool:
-        """Changes what a schedule does, when, and its caps. One that is paused stays paused. Raises UnusableRule."""
+        """Changes what a schedule does, when, and its caps. One that is paused stays paused.
+
+        Raises UnusableRule, also if one that has run at its single time finds no room: `most` is as for `create`.
+        """
         row, now = await _locked(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -146,6 +146,8 @@ class ScheduleStore(Operations):
             values["accounts"] = row.accounts if values["text"] == row.text else []
         if not row.paused and _rule_of(row) != proposal.rule:
             values["next_at"] = proposal.rule.first_after(now)
+            if row.next_at is None:
+                _check_room(await _all_standing(connection, team_id, row.channel_id), row.user_id, most)
         changed = sorted(name for name, value in values.items() if getattr(row, name) != value)
         if changed:
             await _set(connection, row, **values, changed_by="" if by == row.user_id else by)
@@ -162,11 +164,15 @@ class ScheduleStore(Operations):
         reason: PauseReason,
         by: str = "",
     ) -> bool:
-        """Pauses a schedule; returns False if it is paused already. `by`: the person who did it, if any."""
+        """Pauses a schedule, and removes a run that isn't posted yet: Slack may refuse a post for an hour.
+
+        Returns False if it is paused already. `by`: the person who did it, if any.
+        """
         row = await _locked(connection, team_id, schedule_id)
         if row is None or row.paused:
             return False
         await _pause(connection, row, reason, self._now(), by)
+        await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, is_unposted(), ~_is_skipped()))
         return True
 
     @writes
@@ -447,6 +453,20 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
         accounts=tuple(row.accounts),
         used=used or Amount(),
     )
+
+
+async def _all_standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
+    """Returns what `_standing` does, and lets no other transaction add to it."""
+    await one_at_a_time(connection, f"schedules {team_id} {channel_id}")
+    return await _standing(connection, team_id, channel_id)
+
+
+def _check_room(standing: Sequence[Schedule], user_id: str, most: int) -> None:
+    """Raises UnusableRule if a channel with these schedules has no room for another one of a person."""
+    if len(standing) >= MAX_IN_CHANNEL:
+        raise UnusableRule(sentences.channel_is_full(MAX_IN_CHANNEL))
+    if sum(one.user_id == user_id for one in standing) >= most:
+        raise UnusableRule(sentences.member_has_most(most))
 
 
 async def _standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:

@@ -247,7 +247,7 @@ class ScheduleMachine(Places):
 
     def _create(self, when: Rule, user: str) -> None:
         proposal = Proposal(f"Summarize {next(self.numbers)}.", when)
-        here = sum(next_at is not None or paused is not None for _, next_at, paused, _ in self.standing.values())
+        here = self._standing()
         try:
             id_ = self.runner.run(self.store.schedules.create("T1", "C1", user, proposal))
         except UnusableRule:
@@ -256,13 +256,24 @@ class ScheduleMachine(Places):
             assert here < MAX_IN_CHANNEL
             self.standing[id_] = when, when.after(self.clock.now_s), None, 0
 
+    def _standing(self) -> int:
+        return sum(next_at is not None or paused is not None for _, next_at, paused, _ in self.standing.values())
+
     @rule(number=few, when=st.sampled_from(RULES))
     def change(self, number: int, when: Rule) -> None:
         if (id_ := self._one(number)) is None:
             return
         before, next_at, paused, failures = self.standing[id_]
         proposal = Proposal(f"Summarize {next(self.numbers)}.", when)
-        assert self.runner.run(self.store.schedules.change("T1", id_, "U1", proposal, RUN_TOKENS, DAY_TOKENS))
+        comes_back = next_at is None and paused is None and before != when
+        has_room = self._standing() < MAX_IN_CHANNEL
+        try:
+            assert self.runner.run(self.store.schedules.change("T1", id_, "U1", proposal, RUN_TOKENS, DAY_TOKENS))
+        except UnusableRule:
+            assert comes_back
+            assert not has_room
+            return
+        assert has_room or not comes_back
         if before != when and not paused:
             next_at = when.after(self.clock.now_s)
         self.standing[id_] = when, next_at, paused, failures
@@ -275,6 +286,7 @@ class ScheduleMachine(Places):
         done = self.runner.run(self.store.schedules.pause("T1", id_, PauseReason.BY_PERSON, "U1"))
         assert done == (paused is None)
         self.standing[id_] = when, None, paused or PauseReason.BY_PERSON, failures
+        self.open = {run: of for run, of in self.open.items() if of != id_ or not done}
 
     @rule(number=few)
     def pause_and_resume(self, number: int) -> None:

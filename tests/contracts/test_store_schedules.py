@@ -128,14 +128,27 @@ async def test_schedule_is_kept_as_it_was_proposed(timed: Stores, clock: ManualC
 async def test_channel_has_a_limited_number_that_done_ones_dont_count_for(timed: Stores, clock: ManualClock) -> None:
     for number in range(MAX_IN_CHANNEL - 1):
         await created(timed, another(number))
-    await created(timed, ONCE)
+    once = await created(timed, ONCE)
     with pytest.raises(UnusableRule, match="has 20 schedules"):
         await timed.schedules.create("T1", "C1", "U2", DAILY)
     assert await timed.schedules.create("T1", "C2", "U2", DAILY)
     clock.now_s = NINE
     await timed.schedules.begin_due()
     assert [len(await timed.schedules.standing(*place)) for place in (("T1", "C1"), ("T2", "C1"))] == [19, 0]
-    assert await timed.schedules.create("T1", "C1", "U2", DAILY)
+    added = await timed.schedules.create("T1", "C1", "U2", DAILY)
+
+    async def changed(rule: Rule, most: int = MAX_IN_CHANNEL) -> bool:
+        proposal = replace(ONCE, words="Ask.", rule=rule)
+        return await timed.schedules.change("T1", once.id, "U1", proposal, RUN_TOKENS, DAY_TOKENS, most)
+
+    assert await changed(ONCE.rule), "it stays done"
+    with pytest.raises(UnusableRule, match="has 20 schedules"):
+        await changed(DAILY.rule)
+    await timed.schedules.stop("T1", added, "U2")
+    with pytest.raises(UnusableRule, match="10 of this channel's schedules are yours"):
+        await changed(DAILY.rule, MAX_OF_MEMBER)
+    assert await changed(DAILY.rule)
+    assert (await stored(timed, once.id)).next_at == NINE + DAY_S
 
 
 async def test_two_processes_create_no_more_than_the_limit(process: Process, clock: ManualClock) -> None:
@@ -244,13 +257,24 @@ async def test_change_says_whether_it_had_an_effect(timed: Stores, changes: list
     assert [bool(await change(timed, schedule.id)) for change in changes] == results
 
 
-async def test_stop_removes_a_run_that_is_not_posted_yet(timed: Stores, clock: ManualClock) -> None:
+@pytest.mark.parametrize("change", [STOP, PAUSE], ids=["stop", "pause"])
+async def test_stop_and_pause_remove_a_run_that_is_not_posted_yet(
+    timed: Stores, clock: ManualClock, change: Change
+) -> None:
     schedule = await created(timed)
     clock.now_s = NINE
     await timed.schedules.begin_due()
-    assert await timed.schedules.stop("T1", schedule.id, "U1")
+    assert await change(timed, schedule.id)
     assert await runs(timed) == []
     assert await entries(timed) == []
+
+
+async def test_people_are_told_of_a_run_that_was_skipped_before_a_pause(timed: Stores, clock: ManualClock) -> None:
+    schedule = await created(timed)
+    clock.now_s = NINE + GRACE_S + 1
+    await timed.schedules.begin_due()
+    assert await PAUSE(timed, schedule.id)
+    assert [entry.kind for entry in await entries(timed)] == [OutboxKind.TELL_PAUSE]
 
 
 async def test_single_time_that_has_passed_cant_be_resumed(timed: Stores, clock: ManualClock) -> None:
@@ -502,11 +526,12 @@ async def test_run_that_is_skipped_keeps_nobody_from_running_it_in_the_same_seco
     assert await timed.schedules.run_now("T1", daily.id, "U1")
 
 
-async def test_skipped_run_of_a_paused_schedule_says_its_own_reason(timed: Stores, clock: ManualClock) -> None:
+async def test_skipped_run_of_a_paused_schedule_says_its_own_reason(timed: Stores) -> None:
     daily = await created(timed)
-    job_id = await due_run(timed, clock)
-    await timed.schedules.pause("T1", daily.id, PauseReason.BY_PERSON, "U1")
-    run = await skipped(timed, daily, job_id, PauseReason.QUOTA)
+    assert await PAUSE(timed, daily.id)
+    assert await RUN(timed, daily.id)
+    [entry] = await entries(timed)
+    run = await skipped(timed, daily, entry.job_id, PauseReason.QUOTA)
     assert (run.skipped, run.schedule.paused, run.is_at_pause) == (PauseReason.QUOTA, PauseReason.BY_PERSON, False)
 
 

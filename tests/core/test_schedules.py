@@ -1,6 +1,7 @@
 """Rules of schedules: when they are due, in zones with all kinds of clock changes, and which can't be used."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -188,6 +189,8 @@ def test_newest_missed_due_time_is_run_within_an_hour(
         ({"cron": "0 9 * * */14"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
         ({"cron": "*/90 * * * *"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
         ({"cron": "0 */36 * * *"}, 60, texts.schedules.STEPS_BEGIN_AGAIN),
+        ({"cron": "*/60 * * * *"}, 60, None),
+        ({"cron": "0 */24 * * *"}, 60, None),
         ({"cron": "0 */23 * * *"}, 60, None),
         ({"cron": "0 9 */2 * *"}, 60, None),
         ({"cron": "0 9 */2 * 1-7"}, 60, None),
@@ -209,6 +212,8 @@ def test_newest_missed_due_time_is_run_within_an_hour(
         ({"cron": "2-59/5 * * * *"}, ADMIN_GAP_MINUTES, None),
         ({"cron": "58,1 * * * *"}, ADMIN_GAP_MINUTES, texts.schedules.rule_too_often(5)),
         ({"at": "tomorrow"}, 60, texts.schedules.UNREADABLE_TIME),
+        *(({"at": day}, 60, texts.schedules.TIME_OF_DAY_MISSING) for day in ("2026-12-24", "20261224", "2026-W50-4")),
+        ({"at": "2026-12-24T00:00"}, 60, None),
         ({"at": "0001-01-01T00:00"}, 60, texts.schedules.TIME_HAS_PASSED),
         ({"at": "2026-03-01T11:59Z"}, 60, texts.schedules.TIME_HAS_PASSED),
         ({"at": "9999-12-31T23:59"}, 60, texts.schedules.TIME_TOO_FAR),
@@ -239,8 +244,22 @@ def test_unknown_zone_cant_be_used(zone: str) -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "America/Port-au-Prince", "America/Argentina/ComodRivadavia"])
-def test_zone_of_one_place_can_be_used(zone: str) -> None:
-    assert rule_of(zone, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+@pytest.mark.parametrize("written", [str, str.lower, str.upper, lambda zone: zone.replace("_", " ")])
+def test_zone_of_one_place_can_be_used(zone: str, written: Callable[[str], str]) -> None:
+    assert rule_of(written(zone), NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+
+
+@pytest.mark.parametrize("zone", [BERLIN, "America/Los_Angeles", "Asia/Kolkata", "Etc/GMT-5", "Etc/GMT+11"])
+def test_zone_is_read_as_it_is_shown(zone: str) -> None:
+    shown_as = texts.rules.city(zone)
+    assert shown_as != zone
+    assert rule_of(shown_as, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+
+
+@pytest.mark.parametrize("name", ["Buenos Aires", "Louisville", "Pacific", "West"])
+def test_name_of_several_zones_is_none(name: str) -> None:
+    with pytest.raises(UnusableRule, match="time zone"):
+        rule_of(name, NOW, cron="0 9 * * *", min_gap_minutes=60)
 
 
 terms = st.text(alphabet="0123456789*/-#LW", max_size=5) | st.sampled_from(
@@ -409,6 +428,10 @@ def test_rule_as_days_and_a_time_of_its_reader(rule: Rule, zone: str, weekly: We
     [
         ("0 9 1 * *", Rule(BERLIN, "0 9 1 * *")),
         ("0 9 * * mon-fri Asia/Kolkata", Rule(KOLKATA, "0 9 * * MON-FRI")),
+        ("0 9 * * 1  los angeles", Rule(LOS_ANGELES, "0 9 * * 1")),
+        ("2026-12-24 9 PM Los Angeles", Rule(LOS_ANGELES, at=at("2026-12-24T21:00-08:00"))),
+        ("2026-12-24 Los Angeles", texts.schedules.TIME_OF_DAY_MISSING),
+        ("2026-12-24 @ 21:00", texts.schedules.TIME_OR_FIELDS),
         ("2026-12-24 09:00", Rule(BERLIN, at=at("2026-12-24T09:00+01:00"))),
         ("2026-12-24T09:00 Asia/Kolkata", Rule(KOLKATA, at=at("2026-12-24T09:00+05:30"))),
         *(
@@ -557,6 +580,7 @@ def test_number_names_a_schedule(number: int, found: Schedule | None) -> None:
     [
         {"words": " Summarize. ", "cron": "0 9 * * mon-fri"},
         {"words": "Ask.", "at": "2026-12-24T09:00", "zone": "America/New_York", "only_if_changed": True},
+        {"words": "Ask.", "cron": "0 9 * * *", "accounts": ["b", "a"]},
     ],
 )
 def test_proposal_reads_its_own_arguments_again(arguments: dict[str, object]) -> None:
@@ -575,6 +599,11 @@ def test_proposal_needs_words_of_bounded_length(words: str | None) -> None:
 def test_arguments_of_another_type_are_refused() -> None:
     with pytest.raises(UnusableRule):
         proposal_of({"words": "Ask.", "cron": ["0 9 * * *"]}, "UTC", NOW, min_gap_minutes=60)
+
+
+def test_one_server_may_stand_without_a_list() -> None:
+    one = {"words": "Ask.", "cron": "0 9 * * *", "accounts": "issues"}
+    assert proposal_of(one, "UTC", NOW, min_gap_minutes=60).accounts == ("issues",)
 
 
 def test_words_are_in_no_repr() -> None:

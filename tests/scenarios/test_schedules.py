@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import SCHEDULE
-from bot.core.schedules import DAY_TOKENS, MAX_IN_CHANNEL, RUN_TOKENS, PauseReason, Proposal, Rule
+from bot.core.schedules import DAY_TOKENS, MAX_IN_CHANNEL, MAX_OF_MEMBER, RUN_TOKENS, PauseReason, Proposal, Rule
 from bot.slack.views.schedules import ScheduleAction, ScheduleField
 from bot.store import Stores
+from bot.store.schema import schedules
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.client import Client
 from slack_sandbox.workspace import TEAM_ID, Message
@@ -173,7 +175,7 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
         stage.vendor.script(proposes(arguments))
         return await stage.mention("make it ten instead", user="alan")
 
-    asked = await asked_for({"number": mine, "cron": "0 10 * * 1-5"})
+    asked = await asked_for({"number": str(mine), "cron": "0 10 * * 1-5", "words": None, "at": None, "stop": False})
     card = await asking(stage, asked)
     told = json.dumps(stage.vendor.requests[-1].body["tools"])
     assert f"number {mine}, weekdays at 9:00 AM (Berlin); number {theirs}, weekdays" in told
@@ -191,7 +193,10 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     assert [(one.id, one.rule.cron) for one in schedules] == [(mine, "0 10 * * 1-5"), (theirs, "0 9 * * 1-5")]
 
     for arguments, read in (
-        ({}, f"Number {mine}, of Alan, weekdays at 10:00 AM (Berlin): {WORDS}"),
+        *(
+            (arguments, f"Number {mine}, of Alan, weekdays at 10:00 AM (Berlin): {WORDS}")
+            for arguments in ({}, {"words": "", "stop": False}, {"stop": True})
+        ),
         ({"words": WORDS, "cron": "0 10 * * MON-FRI", "zone": "Europe/Berlin"}, f"already, as number {mine}"),
         ({"number": mine, "cron": "0 10 * * MON-FRI"}, f"already, as number {mine}"),
         ({"number": theirs, "stop": True}, texts.schedules.NOT_YOUR_SCHEDULE),
@@ -418,11 +423,32 @@ async def test_fields_say_what_is_wrong_and_only_admins_widen(stage: Stage, anot
     assert (schedule.run_tokens, schedule.day_tokens, schedule.rule.zone) == (5, 7, "Asia/Kolkata")
     assert schedule.next_at == schedule.rule.at == 1_893_468_600.0
 
+    await alan.command("general", "/typist schedules")
+    await opened_change(stage, alan)
+    no_rule: dict[str, Any] = {ScheduleField.OTHER: ""}
+    assert await alan.submit(no_rule) == {ScheduleField.TIME: texts.schedules.DAYS_AND_TIME}
+
     await grace.command("general", "/typist schedules")
     await opened_change(stage, grace)
     assert await grace.submit({ScheduleField.OTHER: "*/5 * * * *", ScheduleField.RUN_TOKENS: "500000"}) == {}
     [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
     assert (schedule.rule.cron, schedule.run_tokens) == ("*/5 * * * *", 500_000)
+
+
+async def test_schedule_that_is_over_gets_another_time_only_where_there_is_room(
+    stage: Stage, another_process: Stores
+) -> None:
+    once, alan = Proposal(WORDS, Rule("UTC", at=2_000_000_000.0)), stage.sandbox.client("alan")
+    await another_process.schedules.create(TEAM_ID, GENERAL, "U0ALAN", once)
+    async with another_process.database.begin_write() as connection:
+        await connection.execute(sa.update(schedules).values(next_at=None))
+    for number in range(MAX_OF_MEMBER):
+        await stored(another_process, f"{WORDS} {number}")
+    await alan.command("general", "/typist schedules")
+    assert texts.schedules.SCHEDULE_OVER in modal_text(alan)
+    await opened_change(stage, alan)
+    full = texts.schedules.member_has_most(MAX_OF_MEMBER)
+    assert await alan.submit({ScheduleField.OTHER: "0 9 * * 1"}) == {ScheduleField.WORDS: full}
 
 
 async def test_schedule_that_was_stopped_meanwhile_is_not_changed(stage: Stage, another_process: Stores) -> None:

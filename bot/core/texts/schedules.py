@@ -281,6 +281,7 @@ DAYS_OR_WEEKDAYS = (
 RULE_NEVER_DUE = "This rule never comes due. Check its day and month."
 UNKNOWN_ZONE = "I don't know this time zone. Write it like Europe/Berlin."
 UNREADABLE_TIME = "I can't read this time. Check that its day exists, and write it like 2026-12-24T09:00."
+TIME_OF_DAY_MISSING = "This is a day without a time. Write both, such as 2026-12-24 09:00."
 TIME_HAS_PASSED = "This time has passed. Choose a later one."
 TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
 SCHEDULED_TASK = "My scheduled task:"
