@@ -145,7 +145,7 @@ class ScheduleTool:
         if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
             return texts.schedules.already_scheduled(same.id)
         whole = {**proposal.arguments, "words": visible(proposal.words), "next": proposal.rule.upcoming(now)}
-        return whole if changed is None else {**whole, "number": changed.id, "before": changed.rule.in_words}
+        return {**whole, **_as_it_is(changed)} if changed else whole
 
     async def call(self, use: ToolUse) -> CallResult:
         """Creates, changes or stops a schedule as its asker has agreed to. Raises StoreError."""
@@ -202,6 +202,11 @@ def _completed(arguments: Mapping[str, Any], changed: Schedule | None) -> Mappin
     # Only one of the two says when.
     kept = {name: value for name, value in known.items() if name not in ("cron", "at") or not given.keys() & _WHEN}
     return {**kept, **given}
+
+
+def _as_it_is(changed: Schedule) -> Mapping[str, Any]:
+    """Returns what the card of a change says of the schedule as it is now."""
+    return {"number": changed.id, "before": changed.rule.in_words, "skipped_before": changed.only_if_changed}
 
 
 def _listed_for_model(here: Sequence[Schedule]) -> str:

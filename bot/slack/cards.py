@@ -81,11 +81,16 @@ def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     same_zone = texts.schedules.in_zone("", zone)
     replaced = f"{texts.schedules.IN_PLACE_OF}{before.removesuffix(same_zone)}" if before != rule.in_words else ""
     when = f"{texts.words.sentence_case(rule.in_words)}{replaced}."
-    skips = [words(f" {texts.schedules.ONLY_IF_CHANGED}")] if arguments["only_if_changed"] else []
+    also = texts.schedules.ALSO_IF_UNCHANGED if arguments.get("skipped_before") else ""
+    without_news = texts.schedules.ONLY_IF_CHANGED if arguments["only_if_changed"] else also
     parts = [
         line(words(question, "bold")),
         blockkit.part("rich_text_quote", words(unlinked(escaped(arguments["words"])))),
-        line(words(when), *_next_times(rule, arguments.get("next") or ()), *skips),
+        line(
+            words(when),
+            *_next_times(rule, arguments.get("next") or ()),
+            *([words(f" {without_news}")] if without_news else []),
+        ),
     ]
     accounts = arguments.get("accounts") or ()
     may = [texts.schedules.uses_account(accounts), texts.schedules.NEEDS_ACCOUNT] if accounts else []

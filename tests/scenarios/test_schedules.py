@@ -218,11 +218,23 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     changed = await ended(stage, asked)
     assert f"Changed number {mine}: weekdays at 9:00 AM (Berlin). It stays paused." in shown(changed)
 
+    await another_process.schedules.change(
+        TEAM_ID, mine, "U0ALAN", Proposal(WORDS, Rule("UTC", "0 9 * * 1-5"), only_if_changed=True), 1_000, 1_000
+    )
+    for runs_always in (False, True):
+        asks_for = {"only_if_changed": False} if runs_always else {}
+        asked = await asked_for({"number": mine, "words": "Sum up the month.", **asks_for})
+        card = await asking(stage, asked)
+        assert (texts.schedules.ONLY_IF_CHANGED in shown(card)) is not runs_always
+        assert (texts.schedules.ALSO_IF_UNCHANGED in shown(card)) is runs_always
+        assert await press(stage, card, ReplyAction.DENY, "alan") is None
+        await ended(stage, asked)
+
     asked = await asked_for({"number": mine, "stop": True})
     card = await asking(stage, asked)
     assert "Stop this schedule?" in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
-    assert f"Stopped number {mine}, weekdays at 9:00 AM (Berlin)." in shown(await ended(stage, asked))
+    assert f"Stopped number {mine}, weekdays at 9:00 AM (UTC)." in shown(await ended(stage, asked))
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [theirs]
 
 

@@ -32,6 +32,7 @@ NEEDS_ACCOUNT = (
 )
 """Stands in place of A_RUN_MAY if runs use the creator's own account."""
 ONLY_IF_CHANGED = "It runs only if somebody has written here since its last time."
+ALSO_IF_UNCHANGED = "From now on, it also runs if nobody has written here."
 SCHEDULE_GONE = "This schedule was stopped, so it doesn't run again."
 NOT_YOUR_SCHEDULE = "Only the person who created this schedule and Typist admins can change it."
 NOT_YOUR_SCHEDULES = "I can't see that you're in this channel, so I can't show you its schedules."
