@@ -55,6 +55,8 @@ imported."""
 _NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError", "ClientOSError", "ServerDisconnectedError")
 """The classes of aiohttp, which the vendors' SDKs use here, too, for a connection that did not open, or ended before an
 answer."""
+_NO_HTTP = "ClientResponseError"
+"""The class of aiohttp for an answer that can't be read as HTTP. Its subclasses are for others."""
 _REACHED = (0, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 """The codes of errors that only an open connection can have."""
 _PROXY_AUTHENTICATION_REQUIRED = 407
@@ -186,10 +188,11 @@ def reason_of(error: BaseException, url: str) -> str:
     if with_code := next((cause for cause in refused if hasattr(cause, "verify_code")), None):
         return _certificate_problem(with_code, host)
     if way.proxy is None:
-        return _no_tls(causes, urlsplit(url)) or _no_connection(causes, urlsplit(url))
+        address = urlsplit(url)
+        return _no_tls(causes, address) or _no_connection(causes, address) or _no_http(causes, address)
     if status := next(filter(None, map(_status_of_proxy, causes)), 0):
         return _refused(way, status)
-    if not any(type(cause).__name__ in (*_PROXY_ERRORS, *_NO_CONNECTION) for cause in causes):
+    if not any(type(cause).__name__ in (*_PROXY_ERRORS, *_NO_CONNECTION, _NO_HTTP) for cause in causes):
         return ""
     if any(_is_unreachable(cause) for cause in causes):
         return f"the proxy {way.shown} ({way.variable}) can't be reached"
@@ -248,6 +251,12 @@ def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str
             return f"{_shown(address)}: {said}" if address.hostname else said
     is_over = address.hostname and any(type(cause).__name__ in _NO_CONNECTION for cause in causes)
     return f"{_shown(address)} ended the connection" if is_over else ""
+
+
+def _no_http(causes: Iterable[BaseException], address: SplitResult) -> str:
+    """Returns that a server's answer can't be read as HTTP: something else may be there. "" for other errors."""
+    is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
+    return f"{_shown(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 
 
 def _refused(way: Way, status: int) -> str:

@@ -199,8 +199,13 @@ async def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"HTTP/1.1 200 Established\r\n\r\nno TLS at all"],
-    ids=["it closes the connection", "it answers itself", "something else is behind it"],
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 Established\r\n\r\nno TLS at all",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+    ],
+    ids=["it closes the connection", "it answers itself", "something else is behind it", "it is no proxy"],
 )
 async def test_proxy_that_leads_nowhere_is_told_from_one_that_is_not_there(
     answer: bytes, monkeypatch: pytest.MonkeyPatch
@@ -219,6 +224,16 @@ async def test_server_that_ends_each_connection_is_told() -> None:
         with pytest.raises(aiohttp.ClientError) as raised:
             await session.get(f"http://127.0.0.1:{port}/secret")
         assert reason_of(raised.value, f"http://127.0.0.1:{port}/secret") == f"127.0.0.1:{port} ended the connection"
+
+
+@pytest.mark.parametrize("sent", [b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 9_000 + b"\r\n\r\n"])
+async def test_server_whose_answer_cannot_be_read_as_http_is_told(sent: bytes) -> None:
+    async with answering(sent) as port, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError) as raised:
+            await session.get(f"http://127.0.0.1:{port}/secret")
+        assert reason_of(raised.value, f"http://127.0.0.1:{port}/secret") == (
+            f"127.0.0.1:{port} gives an answer that can't be read as HTTP"
+        )
 
 
 async def test_server_without_tls_is_told() -> None:

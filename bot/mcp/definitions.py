@@ -452,6 +452,7 @@ DOWN_NO_POST = "HTTP 405: it takes no POST, as servers of MCP's former transport
 DOWN_REDIRECTS = "it redirects to another address (HTTP {status}), which has to stand in BOT_MCP_CONFIG"
 DOWN_NOT_MCP = "what answers there isn't an MCP server (HTTP {status})"
 DOWN_UNREADABLE = "its answer can't be read"
+DOWN_NO_HTTP = "it ends the connection, or gives an answer that isn't HTTP"
 DOWN_VERSION = "it takes no version of MCP that Typist offers"
 DOWN_TOO_LONG = "it sent more than 8 MB at once"
 """Why a server is down, as the log and `typist check` say it (`ServerConnection`)."""
@@ -467,6 +468,10 @@ RESULT_TOO_LONG = (
 ANOTHER_TOO_LONG = "The tool's server sent more than 8 MB at once, so its connection was closed."
 NO_REASON = "The tool failed with error {code}, and gave no reason."
 REFUSED_BY_STATUS = "The tool's server refused the call with HTTP {status}."
+SCOPE_LACKING = (
+    "It wants a scope that was not granted: {scope}. Where people sign in, Typist's admin can add it to oauth.scopes "
+    "in BOT_MCP_CONFIG. Then they have to sign out with /typist accounts, and sign in again."
+)
 TOOLS_MISSING = "Tools of {servers} can't be reached now, so you don't have them. If they are needed, say so."
 TOOLS_LATE = (
     "Tools of {servers} aren't listed yet: their servers are late, not down. You don't have these tools in this "

@@ -52,6 +52,7 @@ from bot.mcp.definitions import (
     DOWN_CLOSED,
     DOWN_HEADER_REFUSED,
     DOWN_NO_ANSWER,
+    DOWN_NO_HTTP,
     DOWN_NO_POST,
     DOWN_NOT_MCP,
     DOWN_REDIRECTS,
@@ -74,6 +75,7 @@ from bot.mcp.streamable_http import (
     HTTP_LIMITED,
     HTTP_REFUSED,
     RETRY_AFTER_S,
+    SCOPE_WANTED,
     SIGN_IN_WANTED,
     ResponseTooLong,
     http_client,
@@ -281,7 +283,8 @@ class ServerConnection:
                 return os.strerror(number)
             case httpx2.TransportError():
                 url = self._config.transport.url if isinstance(self._config.transport, HttpTransport) else ""
-                return network.reason_of(error, url) or "it can't be reached"
+                is_reached = isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError)
+                return network.reason_of(error, url) or (DOWN_NO_HTTP if is_reached else "it can't be reached")
             case MCPError() as answer:
                 return self._reason_of_answer(answer)
             case unforeseen:
@@ -356,7 +359,8 @@ BACKOFF = Backoff(1.0, 60.0)
 """How long nobody tries to connect after failures in a row. One failure is followed by a try at once."""
 STABLE_S = 60.0
 """A connection that lasted so long ends a row of failures."""
-_NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, HTTP_REFUSED, SIGN_IN_WANTED, HTTP_LIMITED)
+_REFUSED_BY_HTTP = (HTTP_REFUSED, SIGN_IN_WANTED, SCOPE_WANTED, HTTP_LIMITED)
+_NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED_BY_HTTP)
 """Errors by which a server refuses a call before it runs."""
 _SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
 """How a server says, to a request, that it forgot the session, as after a restart. The first is the protocol's."""

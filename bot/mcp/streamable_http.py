@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from bot import network
 from bot.mcp.challenges import told
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG
-from bot.mcp.definitions import REFUSED_BY_STATUS
+from bot.mcp.definitions import REFUSED_BY_STATUS, SCOPE_LACKING
 from bot.mcp.messages import MAX_MENDED_BYTES, message_in
 from bot.models.waits import retry_after_s
 
@@ -34,6 +34,8 @@ HTTP_REFUSED = -31400
 """Our own code for a call that was answered with HTTP 4xx and no error of JSON-RPC: `http_client`."""
 SIGN_IN_WANTED = -31401
 """HTTP_REFUSED by a server that names where people sign in."""
+SCOPE_WANTED = -31403
+"""HTTP_REFUSED by a server that names a scope that the token lacks."""
 HTTP_LIMITED = -31429
 """HTTP_REFUSED with HTTP 429 by a server that names how long to wait: its data are {RETRY_AFTER_S: seconds}."""
 RETRY_AFTER_S = "retry_after_s"
@@ -95,7 +97,8 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
     client = httpx2.AsyncClient(
         headers={"user-agent": network.USER_AGENT},
         timeout=httpx2.Timeout(5.0, read=None),
-        event_hooks={"response": [bound]},
+        # Of a request that follows a redirect, httpx2 has not read the content that `bound` looks at.
+        event_hooks={"request": [httpx2.Request.aread], "response": [bound]},
         verify=network.tls(),
         proxy=network.httpx2_proxy(url),
         trust_env=False,
@@ -113,6 +116,7 @@ def _id_of(request: httpx2.Request) -> RequestId | None:
 CALLS = b'"tools/call"'
 """In the request of a call. In the arguments of another request, it only has a refusal read earlier."""
 MAX_ERROR_BYTES = 64_000
+MAX_SCOPE_CHARS = 200
 _GATEWAYS_SAY = range(502, 600)
 """Statuses by which something before the server says that it doesn't know what became of a call."""
 
@@ -143,6 +147,9 @@ def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> E
     wait_s = retry_after_s(response.headers, "", is_limit=False)
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and wait_s is not None:
         return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: math.ceil(wait_s)})
+    if "insufficient_scope" in told(response.headers, "error"):
+        scope = " ".join(told(response.headers, "scope"))[:MAX_SCOPE_CHARS]
+        return ErrorData(code=SCOPE_WANTED, message=f"{words} {SCOPE_LACKING.format(scope=scope)}")
     return ErrorData(code=SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED, message=words)
 
 

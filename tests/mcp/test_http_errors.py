@@ -15,6 +15,7 @@ from bot.mcp.config import HttpTransport, ServerConfig
 from bot.mcp.definitions import (
     CALL_LOST,
     DOWN_HEADER_REFUSED,
+    DOWN_NO_HTTP,
     DOWN_NO_POST,
     DOWN_NOT_MCP,
     DOWN_REDIRECTS,
@@ -22,6 +23,7 @@ from bot.mcp.definitions import (
     DOWN_UNREADABLE,
     DOWN_VERSION,
     RESULT_UNREADABLE,
+    SCOPE_LACKING,
 )
 from bot.mcp.server import McpServer, ServerDown
 from slack_sandbox.testing.processes import WITHIN_S
@@ -275,8 +277,46 @@ async def test_why_a_server_cannot_be_used_is_told_as_what_it_answers(
         assert str(raised.value) == reason
 
 
+@pytest.mark.parametrize("status", [307, 308])
+async def test_redirect_at_the_same_address_is_followed(status: int) -> None:
+    """As web frameworks lead from an address to the same one with a slash at its end."""
+    led: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/mcp":
+            return web.Response(status=status, headers={"Location": "/mcp/"})
+        message = await request.json() if request.method == "POST" else {}
+        led.append(request.headers["x-api-key"])
+        return web.json_response(answered(message, ("it",))) if "id" in message else web.Response(status=202)
+
+    async with served(answer) as url:
+        config = ServerConfig("web", HttpTransport(f"{url}/mcp", {"x-api-key": "key"}))
+        async with running(config) as server:
+            result, _ = await server.call("it", {}, timeout_s=WITHIN_S, read_only=False)
+    assert (result.outcome, result.text, set(led)) == (DONE, "Hi.", {"key"})
+
+
+@pytest.mark.parametrize("sent", [b"", b"SSH-2.0-OpenSSH_9.6\r\n"], ids=["nothing", "another protocol"])
+async def test_address_at_which_no_http_is_spoken_is_told(sent: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(sent)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with running(ServerConfig("web", HttpTransport(f"http://127.0.0.1:{port}/mcp"))) as server:
+            with pytest.raises(ServerDown, match=DOWN_NO_HTTP):
+                await server.tools()
+
+
 METADATA = 'resource_metadata="https://mcp.example/.well-known/oauth-protected-resource"'
 KEY = {"Authorization": "Bearer wrong"}
+LACKS_SCOPE, TOLD_SCOPE = (
+    f'Bearer error="insufficient_scope", scope="events:read events:write", {METADATA}',
+    SCOPE_LACKING.format(scope="events:read events:write"),
+)
+OWN_WORDS = json.dumps({**ERROR, "id": "x"})
 
 
 @pytest.mark.parametrize(
@@ -319,6 +359,15 @@ async def test_server_that_wants_people_to_sign_in_is_told_as_what_it_is(
         (401, f"Bearer {METADATA}", "", KEY, "The tool's server refused the call with HTTP 401."),
         (401, "Bearer", "", {}, "The tool's server refused the call with HTTP 401."),
         (403, f"Bearer {METADATA}", "", {}, "The tool's server refused the call with HTTP 403."),
+        # claude-code#92518: a sign-in that was not granted enough.
+        (403, LACKS_SCOPE, "", {}, f"The tool's server refused the call with HTTP 403. {TOLD_SCOPE}"),
+        (
+            403,
+            LACKS_SCOPE,
+            OWN_WORDS,
+            {},
+            f"The tool's server refused the call with HTTP 403. {TOLD_SCOPE}\n{OWN_WORDS}",
+        ),
     ],
 )
 async def test_call_that_needs_a_sign_in_is_told_as_that_and_the_server_stays_in_use(
