@@ -34,7 +34,8 @@ class ServerChecks:
     async def server(self, config: ServerConfig) -> Check:
         """Lists a server's tools with their rules. Rules and tools that have no effect are a warning."""
         # Only now: they need the extra mcp.
-        from bot.mcp.definitions import DOWN_NO_ANSWER, DOWN_SIGN_IN, offered_names
+        from bot.mcp.definitions import offered_names
+        from bot.mcp.sentences import DOWN_NO_ANSWER, DOWN_SIGN_IN
         from bot.mcp.server import ServerDown, open_servers
         from bot.mcp.tools import tools_of
 

@@ -15,16 +15,13 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import Context
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-import anyio
 import httpx2
 from mcp import Client, MCPError
 from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.message import SessionMessage
 from mcp_types import (
     CONNECTION_CLOSED,
     HEADER_MISMATCH,
@@ -36,7 +33,6 @@ from mcp_types import (
     UNSUPPORTED_PROTOCOL_VERSION,
     CallToolResult,
     Implementation,
-    JSONRPCResponse,
 )
 from pydantic import ValidationError
 
@@ -45,7 +41,9 @@ from bot.clock import Clock
 from bot.core.calls import SIGN_IN_FIRST, CallResult, CallState
 from bot.errors import Backoff, trace_of
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
-from bot.mcp.definitions import (
+from bot.mcp.definitions import ListedTool
+from bot.mcp.responses import readable_messages, text_of, words_of
+from bot.mcp.sentences import (
     ANOTHER_TOO_LONG,
     CALL_LATE,
     CALL_LOST,
@@ -65,12 +63,8 @@ from bot.mcp.definitions import (
     RESULT_UNREADABLE,
     SERVER_BUSY,
     SERVER_DOWN,
-    ListedTool,
-    readable,
-    text_of,
-    words_of,
 )
-from bot.mcp.stdio import Incoming, stdio_transport
+from bot.mcp.stdio import stdio_transport
 from bot.mcp.streamable_http import (
     HTTP_LIMITED,
     HTTP_REFUSED,
@@ -219,7 +213,7 @@ class ServerConnection:
                 case HttpTransport(url=url) as server:
                     web = await stack.enter_async_context(http_client(url, server.sent_headers, self._note_status))
                     transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
-            messages = _readable_messages(transport)
+            messages = readable_messages(transport)
             yield await stack.enter_async_context(Client(messages, client_info=_TYPIST, mode=mode, cache=None))
 
     def _note_status(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None:
@@ -547,49 +541,6 @@ async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIt
         yield servers
     finally:
         await servers.close()
-
-
-@asynccontextmanager
-async def _readable_messages(transport: Transport) -> AsyncIterator[tuple[Any, Any]]:
-    """Yields a transport's streams, whose results have only what Typist reads: the SDK refuses them whole otherwise."""
-    async with transport as (incoming, outgoing):
-        yield _ReadableStream(incoming), outgoing
-
-
-class _ReadableStream:
-    """A stream of a server's messages, each with a readable result."""
-
-    def __init__(self, incoming: Any) -> None:
-        self._incoming = incoming
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._incoming, name)
-
-    async def receive(self) -> Incoming:
-        message: Incoming = await self._incoming.receive()
-        if isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCResponse):
-            response = message.message.model_copy(update={"result": readable(message.message.result)})
-            return replace(message, message=response)
-        return message
-
-    def __aiter__(self) -> "_ReadableStream":
-        return self
-
-    async def __anext__(self) -> Incoming:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def aclose(self) -> None:
-        await self._incoming.aclose()
-
-    async def __aenter__(self) -> "_ReadableStream":
-        await self._incoming.__aenter__()
-        return self
-
-    async def __aexit__(self, *raised: Any) -> None:
-        await self._incoming.__aexit__(*raised)
 
 
 _REASONS: Mapping[type[Exception], str] = {

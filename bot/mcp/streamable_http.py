@@ -26,8 +26,8 @@ from pydantic import ValidationError
 from bot import network
 from bot.mcp.challenges import told
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG
-from bot.mcp.definitions import REFUSED_BY_STATUS, SCOPE_LACKING
 from bot.mcp.messages import MAX_MENDED_BYTES, message_in
+from bot.mcp.sentences import REFUSED_BY_STATUS, SCOPE_LACKING
 from bot.models.waits import retry_after_s
 
 HTTP_REFUSED = -31400

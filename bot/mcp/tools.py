@@ -26,7 +26,8 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
 from bot.errors import StoreError
 from bot.mcp.config import McpSetup, ToolRules
-from bot.mcp.definitions import (
+from bot.mcp.definitions import ListedTool, offered_names
+from bot.mcp.sentences import (
     CALL_DENIED,
     DATABASE_AWAY,
     DEFINITION_CHANGED,
@@ -37,8 +38,6 @@ from bot.mcp.definitions import (
     TOOLS_LATE,
     TOOLS_LEFT_OUT,
     TOOLS_MISSING,
-    ListedTool,
-    offered_names,
 )
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
 from bot.models.prompt import OURS, TOOL, Offered, Permission, ToolDefinition, ToolRule

@@ -6,12 +6,8 @@ from math import inf, nan
 import pytest
 
 from bot.mcp.config import ToolRules
-from bot.mcp.definitions import (
-    MAX_DESCRIPTION_CHARS,
-    MAX_SCHEMA_CHARS,
-    ListedTool,
-    offered_names,
-)
+from bot.mcp.definitions import MAX_SCHEMA_CHARS, ListedTool, offered_names
+from bot.mcp.schemas import MAX_DESCRIPTION_CHARS
 from bot.mcp.tools import tools_of
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string", "description": "Which."}}}

@@ -12,7 +12,7 @@ from aiohttp import web
 from bot import network
 from bot.core.calls import SIGN_IN_FIRST, CallState
 from bot.mcp.config import HttpTransport, ServerConfig
-from bot.mcp.definitions import (
+from bot.mcp.sentences import (
     CALL_LOST,
     DOWN_HEADER_REFUSED,
     DOWN_NO_HTTP,

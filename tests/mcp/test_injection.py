@@ -11,7 +11,7 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
 from bot.core.unseen import visible
 from bot.mcp.config import McpSetup, ToolRules
-from bot.mcp.definitions import MAX_DESCRIPTION_CHARS
+from bot.mcp.schemas import MAX_DESCRIPTION_CHARS
 from bot.mcp.server import open_servers
 from bot.mcp.tools import McpTools
 from bot.models.prompt import Permission

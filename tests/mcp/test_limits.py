@@ -12,7 +12,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.calls import CallState
 from bot.mcp.config import MAX_MESSAGE_BYTES, HttpTransport, ServerConfig, StdioTransport
-from bot.mcp.definitions import RESULT_TOO_LONG, RESULT_UNREADABLE, SERVER_DOWN
+from bot.mcp.sentences import RESULT_TOO_LONG, RESULT_UNREADABLE, SERVER_DOWN
 from bot.mcp.server import McpServer, ServerDown, open_servers
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.mcp import flood

@@ -14,14 +14,8 @@ import pytest
 
 from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport, ToolRules
-from bot.mcp.definitions import (
-    CALL_LATE,
-    CALL_LOST,
-    RESULT_UNREADABLE,
-    SERVER_BUSY,
-    SERVER_DOWN,
-    offered_names,
-)
+from bot.mcp.definitions import offered_names
+from bot.mcp.sentences import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
 from bot.mcp.server import BACKOFF, MAX_CALLS, MAX_LISTED_TOOLS, STABLE_S, McpServer, ServerDown
 from bot.mcp.tools import tools_of
 from slack_sandbox.testing.processes import WITHIN_S

@@ -15,17 +15,16 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import StoreError
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, ToolRules
-from bot.mcp.definitions import (
+from bot.mcp.definitions import MAX_SCHEMA_CHARS, ListedTool
+from bot.mcp.sentences import (
     CALL_DENIED,
     CALL_LATE,
     CALL_LOST,
     DEFINITION_CHANGED,
-    MAX_SCHEMA_CHARS,
     SERVER_DOWN,
     TOOLS_LATE,
     TOOLS_LEFT_OUT,
     TOOLS_MISSING,
-    ListedTool,
 )
 from bot.mcp.server import MAX_LISTED_TOOLS, open_servers
 from bot.mcp.tools import McpTools

@@ -11,7 +11,8 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.calls import CallState, Pin, RecordedCall
 from bot.core.conversation import ThreadKey
-from bot.mcp.definitions import DOWN_SIGN_IN, ListedTool
+from bot.mcp.definitions import ListedTool
+from bot.mcp.sentences import DOWN_SIGN_IN
 from bot.store import Stores
 from tests.clocks import ManualClock
 from tests.forked import forked_command

@@ -1,0 +1,207 @@
+"""The schemas of tools' parameters: as servers write them, and as all vendors take them. Pure.
+
+A definition keeps the schema that its server means (`input_schema`): an admin agrees to that. Models are offered
+another one (`offered_schema`, `flat_schema`, `without_lost_references`), because for one keyword in one tool a vendor
+refuses the whole request.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import unquote
+
+from bot.core.unseen import visible
+from bot.text import object_in, objects_in
+
+MAX_DESCRIPTION_CHARS = 2_000
+PATTERN = "Matches the regular expression {pattern}"
+"""Ends the description of a text that has a pattern."""
+
+_PROSE = ("description", "title")
+"""Keywords of JSON Schema that only people and models read."""
+_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+"""Keywords of JSON Schema that hold schemas by name. PHP writes an empty one as a list."""
+_DATA = ("const", "default", "enum", "example", "examples")
+"""Keywords whose values are no schemas."""
+_ALTERNATIVES = ("allOf", "anyOf", "oneOf", "prefixItems")
+"""Keywords whose values are lists of schemas."""
+_COUNTS = tuple(f"{end}{things}" for end in ("min", "max") for things in ("Length", "Items", "Contains", "Properties"))
+"""Keywords whose values are numbers of things."""
+_OF_DOCUMENTS = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary", "$comment")
+"""Keywords by which schemas name themselves and each other. A model reads each schema by itself."""
+_NOT_AT_THE_TOP = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "required")
+"""Keywords that vendors refuse in the schema of all parameters, or that `flat_schema` writes itself."""
+_DIFFERENT = ("enum", "required")
+"""Keywords whose values are lists of which no item comes twice, and which aren't empty."""
+_KINDS = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
+"""The types that JSON Schema knows."""
+_ONE_SCHEMA = (
+    *("items", "additionalItems", "unevaluatedItems", "additionalProperties", "unevaluatedProperties"),
+    *("contains", "propertyNames", "not", "if", "then", "else", "contentSchema"),
+)
+"""Keywords whose values are schemas."""
+_MAY_BE: Mapping[str, tuple[type, ...]] = {
+    "type": (str, list),
+    **dict.fromkeys(_MAPS, (dict,)),
+    **dict.fromkeys((*_ALTERNATIVES, *_DIFFERENT, "examples"), (list,)),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (int, float)),
+    **dict.fromkeys(_COUNTS, (int,)),
+    **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly"), (bool,)),
+    **dict.fromkeys((*_PROSE, "$ref", "format", "pattern", "contentEncoding", "contentMediaType"), (str,)),
+    "dependentRequired": (dict,),
+    **dict.fromkeys(_ONE_SCHEMA, (dict, bool)),
+}
+"""The types of the keywords' values."""
+
+
+class UnusableSchema(Exception):
+    """A schema describes no arguments of a tool."""
+
+
+def input_schema(schema: Any) -> dict[str, Any]:
+    """Returns the schema of a tool's arguments, which are an object. Raises UnusableSchema."""
+    schema = {} if schema is None or schema == [] else schema
+    if not isinstance(schema, dict):
+        raise UnusableSchema
+    kind = schema.get("type") or "object"
+    if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+        raise UnusableSchema
+    return {**_as_meant(schema), "type": "object"}
+
+
+def _as_meant(schema: Any) -> Any:
+    """Returns a schema in JSON Schema's form, which servers miss in a few ways. Raises UnusableSchema."""
+    if isinstance(schema, list):
+        return [_as_meant(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    fixed: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _MAPS:
+            value = {} if value is None or value == [] else value
+            if not isinstance(value, dict):
+                raise UnusableSchema
+            fixed[key] = {name: _as_meant(one) for name, one in value.items()}
+        elif key == "required":
+            if isinstance(value, str | list):
+                fixed[key] = [value] if isinstance(value, str) else [name for name in value if isinstance(name, str)]
+        else:
+            fixed[key] = value if key in _DATA else _as_meant(value)
+    return fixed
+
+
+def offered_schema(schema: Any) -> Any:
+    """Returns a schema with its prose as it appears, and without what JSON Schema doesn't allow.
+
+    For one such keyword in one tool, vendors refuse the whole request. OpenAI also refuses an array that doesn't say
+    what it holds.
+    """
+    if isinstance(schema, list):
+        return [offered_schema(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    offered = {key: _offered_value(key, value) for key, value in schema.items() if _is_allowed(key, value)}
+    if pattern := offered.pop("pattern", ""):
+        # Vendors read dialects of regular expressions that differ, and refuse what theirs doesn't know.
+        prose = (offered.get("description"), PATTERN.format(pattern=visible(pattern)))
+        offered["description"] = "\n".join(filter(None, prose))[:MAX_DESCRIPTION_CHARS]
+    return {**offered, "items": {}} if _is_open_array(offered) else offered
+
+
+def _is_allowed(key: str, value: Any) -> bool:
+    """Whether JSON Schema allows a keyword's value, and a model has use for it."""
+    if key in _OF_DOCUMENTS or type(value) not in _MAY_BE.get(key, (type(value),)) or _is_out_of_range(key, value):
+        return False
+    if key in _ALTERNATIVES:
+        return any(isinstance(one, dict | bool) for one in value)
+    if key == "type":
+        return bool(value) and _KINDS.issuperset([value] if isinstance(value, str) else map(str, value))
+    return bool(value) or key not in _DIFFERENT
+
+
+def _offered_value(key: str, value: Any) -> Any:
+    """Returns a keyword's value, which JSON Schema allows, as models are offered it."""
+    if key in _MAPS:
+        return {name: offered_schema(one) for name, one in value.items() if isinstance(one, dict | bool)}
+    if key in _ALTERNATIVES:
+        return [offered_schema(one) for one in value if isinstance(one, dict | bool)]
+    if key in _DIFFERENT:
+        return list({json.dumps(one, sort_keys=True): one for one in value}.values())
+    if key == "type":
+        return value if isinstance(value, str) else list(dict.fromkeys(value))
+    if key in _PROSE:
+        return visible(value)[:MAX_DESCRIPTION_CHARS]
+    return value if key in _DATA else offered_schema(value)
+
+
+def _is_out_of_range(key: str, value: Any) -> bool:
+    """Whether a keyword's value is a number that JSON Schema or JSON doesn't allow, or holds one."""
+    if key in _COUNTS or key == "multipleOf":
+        return value < 0 or (value == 0 and key == "multipleOf")
+    if key in _DATA or isinstance(value, float):
+        with suppress(ValueError):
+            json.dumps(value, allow_nan=False)
+            return False
+        return True
+    return False
+
+
+def without_lost_references(part: Any, schema: Mapping[str, Any]) -> Any:
+    """Returns a part of a schema without the references that lead nowhere in it, for which vendors refuse a request."""
+    if isinstance(part, list):
+        return [without_lost_references(one, schema) for one in part]
+    if not isinstance(part, dict):
+        return part
+    reference = part.get("$ref")
+    is_lost = isinstance(reference, str) and not isinstance(_part_at(schema, reference), dict | bool)
+    return {
+        key: value if key in _DATA else without_lost_references(value, schema)
+        for key, value in part.items()
+        if not (key == "$ref" and is_lost)
+    }
+
+
+def _part_at(schema: Any, reference: str) -> Any:
+    """Returns what a reference (RFC 6901) leads to in a schema; None if there is nothing."""
+    if reference != "#" and not reference.startswith("#/"):
+        return None
+    part = schema
+    for step in unquote(reference).split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(part, list):
+            part = part[int(name)] if name.isdecimal() and len(name) < 6 and int(name) < len(part) else None
+        else:
+            part = part.get(name) if isinstance(part, Mapping) else None
+    return part
+
+
+def _is_open_array(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema is that of an array and doesn't say what the array holds."""
+    kind = schema.get("type")
+    return "items" not in schema and (kind == "array" or (isinstance(kind, list) and "array" in kind))
+
+
+def flat_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the schema of an object with all parameters at its top, and nothing there that combines schemas.
+
+    For one tool that has such keywords there, OpenAI and Anthropic refuse all; OpenAI also for one without a list of
+    parameters, and Gemini for one that requires what it doesn't list, or whose schema of a parameter is true.
+    """
+
+    def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
+        return object_in(_part_at(schema, str(part.get("$ref")))) or part
+
+    def distinct(parts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        # References may name one part a thousand times.
+        return list({id(part): part for part in map(resolved, parts)}.values())
+
+    whole = [schema, *distinct([schema, *objects_in(schema.get("allOf"))])]
+    alternatives = distinct(one for key in ("anyOf", "oneOf") for one in objects_in(schema.get(key)))
+    properties: dict[str, Any] = {}
+    for name, one in (pair for part in (*whole, *alternatives) for pair in object_in(part.get("properties")).items()):
+        if one is True or isinstance(one, Mapping):
+            properties.setdefault(name, {} if one is True else one)
+    required = dict.fromkeys(name for part in whole for name in part.get("required") or () if name in properties)
+    kept = {k: v for k, v in schema.items() if k not in _NOT_AT_THE_TOP}
+    return {**kept, "properties": properties, **({"required": list(required)} if required else {})}
