@@ -100,7 +100,7 @@ def _list_of_tools(result: Mapping[str, Any]) -> dict[str, Any]:
     listed = tools if isinstance(tools, list) else []
     read = [definition_in(tool, number) for number, tool in enumerate(listed, start=1)]
     if not isinstance(cursor or "", str) or not (isinstance(tools, list) or tools is None):
-        # Shown beside the definitions that can't be used: the list goes on in a way that nobody can follow.
+        # The list goes on in a way that can't be followed. `typist check` names that beside the broken definitions.
         read.append(broken_definition(f"tools-after-{len(listed)}-of-its-list"))
     further = {"nextCursor": cursor} if isinstance(cursor, str) else {}
     return {"tools": read, **further, "resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
@@ -108,7 +108,7 @@ def _list_of_tools(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _introduction(result: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what a server says of itself when a connection begins."""
-    # Written by hand, the capabilities may be true or, by PHP, an empty list.
+    # A server that is written by hand may say true, and PHP writes an empty list.
     capabilities, about = object_in(result.get("capabilities")), object_in(result.get("serverInfo"))
     named = {key: about[key] if isinstance(about.get(key), str) else "" for key in ("name", "version")}
     kept = {key: value if isinstance(value, dict) else {} for key, value in capabilities.items()}
@@ -229,7 +229,7 @@ def _text_in(kind: str, base64_data: str) -> str:
     if not (essence.startswith("text/") or essence.endswith(("json", "xml", "yaml"))):
         return ""
     try:
-        # Some servers write it as for URLs, or without the end that fills it up.
+        # Some servers use the alphabet for URLs, or leave out the padding.
         standard = base64_data.translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
         return base64.b64decode(standard + "=" * (-len(standard) % 4)).decode()
     except ValueError:

@@ -101,19 +101,24 @@ class ServerConnection:
     """A connection that is used until it is lost or retired."""
 
     def __init__(self, config: ServerConfig, clock: Clock, over: Callable[["ServerConnection"], None]) -> None:
-        """Builds a connection that nobody keeps yet. `over` is called once `reason` is known, before anybody else."""
+        """Builds a connection that nobody keeps yet.
+
+        `over` is called as soon as `reason` is known, before those who wait for the connection go on.
+        """
         self._config = config
         self._clock = clock
         self._over = over
         self._client: Client | None = None
         self._status = 0
-        """Of the last response."""
+        """The HTTP status of the last response."""
         self.wants_sign_in = False
         """Whether a response, as to a list or a call, said that people must sign in, or that they may have to."""
         self._names_sign_in = False
-        """Whether one named where."""
+        """Whether a response named where people sign in."""
         self._is_line_too_long = False
+        """Whether the process ended its messages with a line that is too long."""
         self._calls_at_last_line = 0
+        """How many calls were under way when that line came."""
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -128,12 +133,12 @@ class ServerConnection:
 
     @property
     def is_usable(self) -> bool:
-        """Whether a call may use it, or wait until it may."""
+        """Whether a call may use the connection, or wait until it is open."""
         return not (self._retired.is_set() or self._reason)
 
     @property
     def reason(self) -> str:
-        """Why the connection is over, "" until then."""
+        """Why the connection is over; "" until then."""
         return self._reason
 
     def retire(self) -> None:
@@ -175,7 +180,7 @@ class ServerConnection:
             raise ServerDown(self._reason)
 
     async def tools(self, max_age_s: float) -> tuple[ListedTool, ...]:
-        """Returns the server's tools as it listed them in the last so many seconds. Raises ServerDown."""
+        """Returns the server's tools from a list that is at most `max_age_s` old. Raises ServerDown."""
         await self.ready()
         async with self._listing:
             if self._clock.monotonic() - self._listed_at > max_age_s:
@@ -218,7 +223,7 @@ class ServerConnection:
 
     def _note_status(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None:
         self._status, self._names_sign_in = status, self._names_sign_in or wants_sign_in
-        # By the protocol, a server needn't name where: that may be found at a known address.
+        # By the protocol, a server needn't name where people sign in: a known address may say it.
         is_open_question = status == HTTPStatus.UNAUTHORIZED and self._may_want_sign_in
         self.wants_sign_in = self.wants_sign_in or wants_sign_in or is_open_question
         if has_session and status in _SESSION_FORGOTTEN:
@@ -229,9 +234,9 @@ class ServerConnection:
             self._is_line_too_long, self._calls_at_last_line = True, self._calls
         self.retire()
 
-    def is_too_long(self, error: MCPError) -> bool:
-        """Returns whether an error means that a message of the server is too long to be read."""
-        return self._is_of_the_sdk(error) and (TOO_LONG in error.message or self._is_line_too_long)
+    def _is_too_long(self, error: MCPError) -> bool:
+        """Whether an error means that a message of the server is too long to be read."""
+        return self._is_by_sdk(error) and (TOO_LONG in error.message or self._is_line_too_long)
 
     def result_of(self, error: MCPError, *, read_only: bool) -> tuple[CallResult, bool]:
         """Returns the result of a call that ended with an error, and whether the server wrote its text.
@@ -240,25 +245,25 @@ class ServerConnection:
         """
         if error.code == SIGN_IN_WANTED and self._may_want_sign_in:
             return CallResult.failed(SIGN_IN_FIRST), False
-        if not self._is_of_the_sdk(error):
+        if not self._is_by_sdk(error):
             outcome = CallState.FAILED if error.code in _NOT_RUN else CallState.DONE
             return CallResult(outcome, words_of(error), is_error=True), True
         if error.code in (CONNECTION_CLOSED, INVALID_REQUEST):
             self.retire()
-        if not self.is_too_long(error) and error.code != PARSE_ERROR:
+        if not self._is_too_long(error) and error.code != PARSE_ERROR:
             return _lost(CALL_LOST, read_only=read_only), False
         if self._calls_at_last_line > 1:
             # A process's line may be the result of any call under way.
             return _lost(ANOTHER_TOO_LONG, read_only=read_only), False
-        text = RESULT_TOO_LONG if self.is_too_long(error) else RESULT_UNREADABLE
+        text = RESULT_TOO_LONG if self._is_too_long(error) else RESULT_UNREADABLE
         return CallResult(CallState.DONE, text, is_error=True), False
 
-    def _is_of_the_sdk(self, error: MCPError) -> bool:
-        """Returns whether the SDK made an error, because the server's answer never came or can't be read."""
+    def _is_by_sdk(self, error: MCPError) -> bool:
+        """Whether the SDK made an error, because the server's response never came or can't be read."""
         is_process = isinstance(self._config.transport, StdioTransport)
         if is_process and not (error.code == CONNECTION_CLOSED and self._retired.is_set()):
             return False
-        return error.message.startswith(_OF_THE_SDK.get(error.code, ()))
+        return error.message.startswith(_SDK_ERRORS.get(error.code, ()))
 
     @property
     def _may_want_sign_in(self) -> bool:
@@ -285,7 +290,7 @@ class ServerConnection:
                 return trace_of(unforeseen)
 
     def _reason_of_answer(self, error: MCPError) -> str:
-        if self.is_too_long(error):
+        if self._is_too_long(error):
             return DOWN_TOO_LONG
         transport = self._config.transport
         # Older versions of the protocol have no code of their own for that.
@@ -293,7 +298,7 @@ class ServerConnection:
             return DOWN_VERSION
         if isinstance(transport, HttpTransport) and self._status >= HTTPStatus.MULTIPLE_CHOICES:
             return network.refusal(self._status, transport.url) or self._reason_of_status
-        if not self._is_of_the_sdk(error):
+        if not self._is_by_sdk(error):
             return f"it answered with error {error.code}"
         if error.code == CONNECTION_CLOSED:
             return DOWN_CLOSED if isinstance(transport, HttpTransport) else "its process has ended"
@@ -310,7 +315,7 @@ class ServerConnection:
 
 
 def _lost(why: str, *, read_only: bool) -> CallResult:
-    """Returns the result of a call of which only the server knows whether it was made."""
+    """Returns the result of a call that may have been made: only the server knows."""
     return CallResult.failed(why) if read_only else CallResult(CallState.UNKNOWN, why, is_error=True)
 
 
@@ -348,17 +353,17 @@ MAX_CALLS = 8
 LISTED_FOR_S = 60.0
 """How long a list of tools is trusted."""
 CLOSE_WITHIN_S = 2.5
-"""More than a process has that must be killed: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
+"""Longer than it takes to kill a process: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
 BACKOFF = Backoff(1.0, 60.0)
-"""How long nobody tries to connect after failures in a row. One failure is followed by a try at once."""
+"""How long Typist waits before it connects again, after failures in a row. After a single one, it waits for nothing."""
 STABLE_S = 60.0
 """A connection that lasted so long ends a row of failures."""
 _REFUSED_BY_HTTP = (HTTP_REFUSED, SIGN_IN_WANTED, SCOPE_WANTED, HTTP_LIMITED)
 _NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED_BY_HTTP)
 """Errors by which a server refuses a call before it runs."""
 _SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
-"""How a server says, to a request, that it forgot the session, as after a restart. The first is the protocol's."""
-_OF_THE_SDK = {
+"""Statuses of a server that forgot the request's session, as after a restart. The first is the protocol's."""
+_SDK_ERRORS = {
     CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
     INTERNAL_ERROR: ("Server returned an error response",),
     INVALID_REQUEST: ("Session terminated", "Unexpected content type: ", "server answered a request with ", "Redirect"),
@@ -393,7 +398,7 @@ class McpServer:
     async def ready(self, within_s: float) -> None:
         """Starts or reaches the server if need be, and waits until it can be used. Raises ServerDown.
 
-        Nobody waits longer than `within_s` after a start, and nobody at all if the last one took longer and failed.
+        The wait ends `within_s` after the start. There is none if the last start took longer than that and failed.
         """
         hung = self._failed_start_s >= within_s
         connection = self._current()
@@ -405,7 +410,7 @@ class McpServer:
             raise ServerDown(self._last_reason if hung else DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
-        """Returns the server's tools as it listed them in the last so many seconds; starts or reaches it if need be.
+        """Returns the server's tools from a list that is at most `max_age_s` old; starts or reaches it if need be.
 
         Raises ServerDown.
         """
@@ -415,7 +420,7 @@ class McpServer:
         except ServerDown:
             if connection.opened_at is None:
                 raise
-        # It was lost since it was last used, as any connection may be.
+        # The connection was lost since it was last used, as any may be.
         return await self._current().tools(max_age_s)
 
     async def call(
@@ -443,7 +448,7 @@ class McpServer:
             if connection.opened_at is not None:
                 connection.end()
             elif not keeper.cancelling():
-                # Once: a second time, it would break off the end of the process.
+                # Once: a second cancellation would break off the end of the process.
                 keeper.cancel()
         if self._keepers:
             _, late = await asyncio.wait(list(self._keepers), timeout=CLOSE_WITHIN_S)
@@ -488,7 +493,7 @@ class McpServer:
         return CallResult(CallState.DONE, text_of(result), is_error=bool(result.is_error)), True
 
     async def _called(self, client: Client, tool: str, arguments: Mapping[str, Any], until: float) -> CallToolResult:
-        """Returns a call's result. A server that names a wait instead, for which there is time, is called once more."""
+        """Returns a call's result. If the server names a wait instead, and there is time for it, calls once more."""
         try:
             return await client.call_tool(tool, dict(arguments))
         except MCPError as error:
@@ -535,7 +540,7 @@ class McpServers:
 
 @asynccontextmanager
 async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIterator[McpServers]:
-    """Yields the servers, none of which runs before it is needed. They end with it."""
+    """Yields the servers, none of which runs before it is needed, and ends them with the context."""
     servers = McpServers(configs, clock)
     try:
         yield servers

@@ -1,8 +1,8 @@
 """The transport of MCP servers that run as processes of ours: their messages are lines on stdin and stdout.
 
-The SDK's reads lines of any length into memory, and gives a process more time to end than Typist has itself. This one
-bounds both. It also tells when a process has closed its stdout, so that the next call goes to a new process instead of
-being lost.
+The SDK's transport reads lines of any length into memory, and gives a process more time to end than Typist has itself.
+This one bounds both. It also tells when a process has closed its stdout, so that the next call goes to a new process
+instead of being lost.
 """
 
 import asyncio
@@ -112,13 +112,13 @@ class _Pipes:
                     self._stdin.write(line.encode() + b"\n")
                     await self._stdin.drain()
             except ConnectionError:
-                # It may still run, and answer nothing.
+                # The process may still run, and respond to nothing.
                 self._to_session.close()
                 self._ended(False)
 
 
 async def _end(process: Process) -> None:
-    """Closes stdin, and kills the process and its children in steps if it doesn't end by that."""
+    """Ends a process: closes its stdin, sends SIGTERM if it goes on, and kills it and its children at last."""
     assert process.stdin is not None
     try:
         process.stdin.close()
@@ -126,13 +126,13 @@ async def _end(process: Process) -> None:
             _signal(process, signal.SIGTERM)
             await _has_ended(process, EXIT_WITHIN_S)
     finally:
-        # Of a process that has ended, children may be left. A second signal to Typist doesn't wait for them.
+        # A process that has ended may leave children. A second signal to Typist doesn't wait for them.
         _signal(process, signal.SIGKILL)
     if not await _has_ended(process, KILLED_WITHIN_S):
         log.warning("MCP server: process not killed: pid=%d", process.pid)
     # A child that left the group may hold the pipes; nothing public closes our ends.
     process._transport.close()  # type: ignore[attr-defined]
-    # What nobody read would stay in memory until the next full garbage collection.
+    # Output that nobody reads would stay in memory until the next full garbage collection.
     assert process.stdout is not None
     with anyio.move_on_after(KILLED_WITHIN_S):
         while await process.stdout.read(MAX_MESSAGE_BYTES):

@@ -48,57 +48,40 @@ class ResponseTooLong(httpx2.StreamError):
         super().__init__(f"The response {TOO_LONG}.")
 
 
-class Answered(Protocol):
-    """Receives the status of an answer, whether its request named a session, and whether people must sign in."""
+class ResponseListener(Protocol):
+    """Is told the status of a response, whether its request named a session, and whether people must sign in."""
 
     def __call__(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None: ...
 
 
-def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> httpx2.AsyncClient:
-    """Returns a client for the server at `url` that sends these headers, and tells `answered` of each answer.
+def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener) -> httpx2.AsyncClient:
+    """Returns a client for the server at `url` that sends these headers.
 
-    Responses are read up to a limit, compressed ones not at all. A call that is refused by a status reads as an error
-    of JSON-RPC with the server's words.
+    `listener` is told of each response to a request of JSON-RPC. Responses are read up to a limit, compressed ones not
+    at all. A call that is refused by a status reads as an error of JSON-RPC with the server's words.
     """
 
-    async def bound(response: httpx2.Response) -> None:
-        # By RFC 9728, which MCP's authorization is built on.
-        is_oauth = bool(told(response.headers, "resource_metadata"))
-        wants_sign_in = is_oauth and response.status_code == HTTPStatus.UNAUTHORIZED
+    async def receive(response: httpx2.Response) -> None:
+        status = response.status_code
+        wants_sign_in = _wants_sign_in(response)
         if _id_of(response.request) is not None:
             has_session = MCP_SESSION_ID in response.request.headers
-            answered(response.status_code, has_session=has_session, wants_sign_in=wants_sign_in)
+            listener(status, has_session=has_session, wants_sign_in=wants_sign_in)
         # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
         response.headers.pop("content-encoding", None)
-        kind = response.headers.get("content-type", "").lower()
-        if _is_unnamed(response, kind):
-            # The body counts, not its type: frameworks that are told none write one of their own.
-            whole = await _begin_of(response, MAX_MESSAGE_BYTES)
-            if message_in(whole, _id_of(response.request)) is not None:
-                kind = response.headers["content-type"] = "application/json"
-            response.stream = httpx2.ByteStream(whole)
-        # A stream of events may last for days. The SDK bounds each event.
-        if response.status_code != HTTPStatus.OK or not kind.startswith("text/event-stream"):
-            assert isinstance(response.stream, httpx2.AsyncByteStream)
-            body = _Bounded(response.stream)
-            response.stream = _Mended(body, response.request) if response.status_code == HTTPStatus.OK else body
-        else:
-            assert isinstance(response.stream, httpx2.AsyncByteStream)
-            response.stream = _MendedEvents(response.stream, response.request)
-        if response.status_code >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
-            said = network.refusal(response.status_code, url) or REFUSED_BY_STATUS.format(status=response.status_code)
-            refused = _refused(response, said, wants_sign_in=wants_sign_in)
-            error = _error_of(response.status_code, refused, kind, await _begin_of(response), headers.values())
-            if error is not None:
-                response.headers["content-type"] = "application/json"
-                response.stream = httpx2.ByteStream(error)
+        await _name_type(response)
+        response.stream = _mended(response)
+        if status >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
+            words = network.refusal(status, url) or REFUSED_BY_STATUS.format(status=status)
+            refused = _refused(response, words, wants_sign_in=wants_sign_in)
+            await _turn_into_error(response, refused, headers.values())
 
     # A TCP connection may take 5 s. Responses are bounded by the calls.
     client = httpx2.AsyncClient(
         headers={"user-agent": network.USER_AGENT},
         timeout=httpx2.Timeout(5.0, read=None),
-        # Of a request that follows a redirect, httpx2 has not read the content that `bound` looks at.
-        event_hooks={"request": [httpx2.Request.aread], "response": [bound]},
+        # Of a request that follows a redirect, httpx2 has not read the content that `receive` looks at.
+        event_hooks={"request": [httpx2.Request.aread], "response": [receive]},
         verify=network.tls(),
         proxy=network.httpx2_proxy(url),
         trust_env=False,
@@ -108,23 +91,54 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
 
 
 def _id_of(request: httpx2.Request) -> RequestId | None:
-    """Returns the id of a request of JSON-RPC; None if one of HTTP is none, as of a notification or a stream's GET."""
+    """Returns the id of the JSON-RPC request in a request of HTTP; None for a notification or a stream's GET."""
     message = json.loads(request.content or b"{}")
     return message.get("id") if "method" in message else None
 
 
 CALLS = b'"tools/call"'
-"""In the request of a call. In the arguments of another request, it only has a refusal read earlier."""
+"""What the request of a call contains. If another request contains it, its refusal is read here, too."""
 MAX_ERROR_BYTES = 64_000
 MAX_SCOPE_CHARS = 200
 _GATEWAYS_SAY = range(502, 600)
-"""Statuses by which something before the server says that it doesn't know what became of a call."""
+"""Statuses by which a gateway before the server says that it doesn't know what became of a call."""
 
 
-def _is_unnamed(response: httpx2.Response, kind: str) -> bool:
-    """Whether a response to a request has no content type of MCP."""
-    is_of_mcp = kind.startswith(("application/json", "text/event-stream"))
-    return response.status_code == HTTPStatus.OK and not is_of_mcp and _id_of(response.request) is not None
+def _wants_sign_in(response: httpx2.Response) -> bool:
+    """Whether a response names where people sign in, by RFC 9728, which MCP's authorization is built on."""
+    names_where = bool(told(response.headers, "resource_metadata"))
+    return names_where and response.status_code == HTTPStatus.UNAUTHORIZED
+
+
+def _type_of(response: httpx2.Response) -> str:
+    kind: str = response.headers.get("content-type", "").lower()
+    return kind
+
+
+async def _name_type(response: httpx2.Response) -> None:
+    """Gives a response to a request the type of JSON if its body is a message and its type is none of MCP's.
+
+    Frameworks that are told no type write one of their own.
+    """
+    has_type = _type_of(response).startswith(("application/json", "text/event-stream"))
+    request_id = _id_of(response.request)
+    if has_type or response.status_code != HTTPStatus.OK or request_id is None:
+        return
+    whole = await _begin_of(response, MAX_MESSAGE_BYTES)
+    if message_in(whole, request_id) is not None:
+        response.headers["content-type"] = "application/json"
+    response.stream = httpx2.ByteStream(whole)
+
+
+def _mended(response: httpx2.Response) -> httpx2.AsyncByteStream:
+    """Returns a response's body up to its limit. The messages of a successful one are mended."""
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    if response.status_code != HTTPStatus.OK:
+        return _Bounded(response.stream)
+    if _type_of(response).startswith("text/event-stream"):
+        # A stream of events may last for days. The SDK bounds each event.
+        return _MendedEvents(response.stream, response.request)
+    return _Mended(_Bounded(response.stream), response.request)
 
 
 async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES) -> bytes:
@@ -143,7 +157,7 @@ async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES)
 
 
 def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> ErrorData:
-    """Returns what a status below 500 says, with these words."""
+    """Returns the refusal that a status stands for, in these words."""
     wait_s = retry_after_s(response.headers, "", is_limit=False)
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and wait_s is not None:
         return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: math.ceil(wait_s)})
@@ -153,22 +167,33 @@ def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> E
     return ErrorData(code=SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED, message=words)
 
 
-def _error_of(status: int, refused: ErrorData, kind: str, body: bytes, secrets: Iterable[str]) -> bytes | None:
-    """Returns a refusal as an error of JSON-RPC, None if only the SDK's own sentence can stand in for it."""
+async def _turn_into_error(response: httpx2.Response, refused: ErrorData, secrets: Iterable[str]) -> None:
+    """Gives a refusing response an error of JSON-RPC as its body, unless the SDK's own sentence has to do."""
+    error = _error_of(response, refused, await _begin_of(response), secrets)
+    if error is not None:
+        response.headers["content-type"] = "application/json"
+        response.stream = httpx2.ByteStream(error)
+
+
+def _error_of(response: httpx2.Response, refused: ErrorData, body: bytes, secrets: Iterable[str]) -> bytes | None:
+    """Returns a refusal as an error of JSON-RPC; None if a gateway doesn't say what became of the call.
+
+    `body`: how the response's body begins. `secrets`: words that must not be quoted.
+    """
     with suppress(ValidationError):
         if refused.code == HTTP_REFUSED and isinstance(
             jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError
         ):
             return body
-    if status in _GATEWAYS_SAY:
+    if response.status_code in _GATEWAYS_SAY:
         return None
     text = body.decode("utf-8", "replace").strip()
-    # Who refuses a key may quote it.
+    # A server that refuses a key may quote it.
     quotes = any(secret.split()[-1] in text for secret in secrets)
     # A page is for people with a browser.
-    if text and kind.startswith(("text/plain", "application/")) and not quotes:
+    if text and _type_of(response).startswith(("text/plain", "application/")) and not quotes:
         refused = refused.model_copy(update={"message": f"{refused.message}\n{text}"})
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         refused = refused.model_copy(update={"code": INTERNAL_ERROR})
     return JSONRPCError(jsonrpc="2.0", id=None, error=refused).model_dump_json(by_alias=True).encode()
 
@@ -190,7 +215,7 @@ class _Mended(httpx2.AsyncByteStream):
 
 
 class _MendedEvents(_Mended):
-    """A stream of events, whose data are messages, whatever an event is called. A long event passes as it comes."""
+    """A stream of events, whose data are messages under any name of an event. A long event passes as it comes."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         event: list[bytes] = []

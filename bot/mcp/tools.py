@@ -291,7 +291,7 @@ class McpTools:
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
         """Returns a server's tools and their pins, without those that are new or have changed since an admin agreed.
 
-        The server has listed them in the last so many seconds. Its first list counts as agreed.
+        `max_age_s`: how old the server's list may be. Its first list counts as agreed.
         """
         listed = offered_names(server.name, await server.tools(max_age_s))
         named = {name: tool for name, tool in listed.items() if not tool.is_broken}
