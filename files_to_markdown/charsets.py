@@ -12,7 +12,7 @@ import pkgutil
 import re
 import unicodedata
 from _multibytecodec import MultibyteIncrementalDecoder
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -102,17 +102,26 @@ _GUESSED = (
 )
 """Not all that chardet knows: more candidates make more mistakes among the frequent ones."""
 _WESTERN = "cp1252"
+_LATIN = (_WESTERN, "cp1250", "cp1254", "cp1257", "iso8859-2")
+_CYRILLIC = ("cp1251", "mac_cyrillic")
+"""chardet isn't asked for that of the Mac, which differs in capitals."""
 _RIVALS = (_WESTERN, "cp1250", "iso8859-2", "cp1254", "mac_roman", "cp850", "cp852")
 """Charsets of Latin letters, the most frequent first. chardet knows Mac Roman and those of DOS, too, but takes too much
 for them: here one counts only if the guess has letters where no words have them.
 """
+_MAINFRAME = "cp037"
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
+_ALONE = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f](?![^\x00-\x7f])|(?<![^\x00-\x7f])[^\x00-\x7f](?=[A-Za-z])")
+"""A letter beside Latin ones and none of its own script: where two bytes are a letter, few are so."""
+_DRAWN_LINE = re.compile(r"([^\W\d_a-zA-Z])\1\1+")
+"""A letter again and again, as a wrong charset shows the lines around a table of DOS."""
 _JUDGED_CHARS = 20_000
 _MIN_ODDNESS = 0.2
 """Less is what texts have: kΩ, geht´s."""
 _WITHIN_WORDS = frozenset("\u2019\u2018\u00b7\u2013\u2014\u2026\u00ad\u2010\u2011\u200c\u200d")
 """Apostrophes, hyphens and dashes, which stand between letters."""
 _NEVER_IN_WORDS = frozenset("ƒ\ufffd")
+_NEVER_BEFORE_LETTERS = frozenset("†‡‰")
 _NEVER_BEHIND_LETTERS = frozenset("§¶¼½¾¬¦¤")
 _UTF_8_LETTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
 _SIDE_BY_SIDE = re.compile(rb"[\x80-\xff]{2}|\x83[@-~]\x83")
@@ -133,10 +142,15 @@ _SHOWN = {
     "gb18030": "GB18030",
     "big5hkscs": "Big5",
     "mac_roman": "Mac Roman",
+    "mac_cyrillic": "Mac Cyrillic",
+    _MAINFRAME: "EBCDIC",
 }
 _PRIMERS = ("Имя;Город;Сумма".encode("cp1251"), "Größe;3".encode(_WESTERN), "名前カタカナ".encode("euc_jp"))
 """chardet opens its tables as it needs them."""
 _MIN_CONFIDENCE = 0.05
+_MIN_LEAD = 0.01
+"""How far another charset of Latin letters has to be ahead of the Western one."""
+_LETTER_IN_WORD = re.compile(rb"(?<=[A-Za-z])[\x80-\xff]|[\x80-\xff](?=[A-Za-z])")
 _SAMPLE_BYTES = 100_000
 _MAX_ODD = 0.02
 """The share of characters that may be damaged in a text whose charset is known."""
@@ -232,6 +246,8 @@ def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
     for name in (*_before_unicode(content, names), "utf-8", *_wider(names)):
         if (text := _strict(content, name)) is not None:
             return Letters(text)
+    if (text := _of_mainframe(content)) is not None:
+        return Letters(text, _shown(_MAINFRAME))
     sample = b"\n".join(_lines_with_letters(content))
     if not sample:
         return None
@@ -285,7 +301,8 @@ def _wide(content: bytes) -> str | None:
     """Returns a text of two or four bytes a character: with a mark, or if zeros stand in the same places throughout."""
     for mark, name in _MARKS.items():
         if content.startswith(mark):
-            return _strict(content[: len(content) // len(mark) * len(mark)], name)
+            whole = content[: len(content) // len(mark) * len(mark)]
+            return _strict(whole, name) or _nearly(whole, name)
     sample = content[: _SAMPLE_BYTES // 4 * 4]
     # A text of one byte a letter may have a few, too.
     if b"\0" not in sample or (sample.count(0) * 5 < len(sample) and decode_text(content) is not None):
@@ -296,6 +313,16 @@ def _wide(content: bytes) -> str | None:
         if min(zeros) * 4 <= max(zeros) and _is_plausible(sample.decode(name, errors="replace")):
             return _strict(content[: len(content) // width * width], name)
     return None
+
+
+def _of_mainframe(content: bytes) -> str | None:
+    """Returns a text of EBCDIC, in which nearly all letters and digits are beyond ASCII, and @ stands for a space."""
+    sample = content[:_SAMPLE_BYTES]
+    if sample.count(b"@") * 20 < len(sample) or sample.count(b" ") or len(_LETTER.findall(sample)) * 3 < len(sample):
+        return None
+    text = content.decode(_MAINFRAME).replace("\x85", "\n")
+    is_text = sum(map(str.isascii, text[:_JUDGED_CHARS])) >= len(text[:_JUDGED_CHARS]) * (1 - _MAX_ODD)
+    return as_shown(text) if is_text and not is_binary(text, MAX_CONTROLS_OF_GUESS) else None
 
 
 def _is_plausible(text: str) -> bool:
@@ -335,42 +362,58 @@ def _guessed(content: bytes, sample: bytes) -> Letters | None:
         # Files are denied, and nothing showed the need before: a part of a mail names no charset, or an unknown one.
         return Letters(as_shown(content.decode(_WESTERN, errors="replace")), _shown(_WESTERN))
 
-    found = chardet.detect(sample, include_encodings=_GUESSED, compat_names=False)
-    name, confidence = found["encoding"] or _WESTERN, found["confidence"] or 0
-    is_doubtful = not _SIDE_BY_SIDE.search(sample) if _has_two_bytes(name) else confidence < _MIN_CONFIDENCE
-    if is_doubtful:
-        name = _WESTERN
-    name = _likelier(sample, name)
+    found = chardet.detect_all(sample, ignore_threshold=True, include_encodings=_GUESSED, compat_names=False)
+    name = _likelier(sample, _trusted({one["encoding"] or _WESTERN: one["confidence"] or 0 for one in found}, sample))
     text = _mixed(content)[0] if name == "utf-8" else content.decode(name, errors="replace")
     if is_binary(text, MAX_CONTROLS_OF_GUESS) or text.count("\ufffd") > max(2, len(text) * _MAX_ODD):
         return None
     return Letters(as_shown(text), _shown(name))
 
 
+def _trusted(found: Mapping[str, float], sample: bytes) -> str:
+    """Returns the first of the charsets that chardet found, or the Western one where the first is in doubt."""
+    name, confidence = next(iter(found.items()), (_WESTERN, 0))
+    if name in _LATIN:
+        is_seen = _LETTER_IN_WORD.search(sample) is not None
+        return name if is_seen and confidence >= found.get(_WESTERN, 0) + _MIN_LEAD else _WESTERN
+    is_seen = _SIDE_BY_SIDE.search(sample) is not None
+    return name if is_seen and (confidence >= _MIN_CONFIDENCE or _has_two_bytes(name)) else _WESTERN
+
+
 def _likelier(sample: bytes, guess: str) -> str:
-    """Returns the charset of Latin letters that gives words where a guess gives odd characters, or else the guess."""
+    """Returns the charset that gives words where a guess gives odd characters, or else the guess."""
     text = sample.decode(guess, errors="replace")
     odd = _oddness(text)
-    if _has_two_bytes(guess) or (odd < _MIN_ODDNESS and "\ufffd" not in text):
+    names = _rivals_of(guess, text, odd)
+    if not names:
         return guess
-    texts = {name: sample.decode(name, errors="replace") for name in _RIVALS}
+    texts = {name: sample.decode(name, errors="replace") for name in names}
     if _UTF_8_LETTER.search(sample):
         texts["utf-8"] = _mixed(sample)[0]
     rivals = {name: _oddness(text) for name, text in texts.items()}
     best = min(rivals, key=lambda name: rivals[name])
-    return best if rivals[best] * 2 <= odd else guess
+    return best if rivals[best] * 2 <= odd or _has_two_bytes(guess) else guess
+
+
+def _rivals_of(guess: str, text: str, odd: float) -> Sequence[str]:
+    """Returns the charsets that a text may be of in place of a guess, the most frequent first. `odd`: its oddness."""
+    if _has_two_bytes(guess):
+        return _RIVALS if len(_ALONE.findall(text)) * 2 > len(_NON_ASCII.findall(text)) else ()
+    near = _CYRILLIC if guess in _CYRILLIC else ()
+    return (*near, *_RIVALS) if odd >= _MIN_ODDNESS or "\ufffd" in text else near
 
 
 def _oddness(text: str) -> float:
     """Returns the share of characters beyond ASCII that stand where words have none: MŸller, Rйunion, £ód¼."""
     framed = f" {text[:_JUDGED_CHARS]} "
     odd = [_is_odd(*framed[found.start() - 1 : found.end() + 1]) for found in _NON_ASCII.finditer(framed)]
-    return sum(odd) / max(1, len(odd))
+    in_lines = sum(len(found[0]) for found in _DRAWN_LINE.finditer(framed))
+    return min(1.0, (sum(odd) + in_lines) / max(1, len(odd)))
 
 
 def _is_odd(before: str, character: str, after: str) -> bool:
     """Whether a character doesn't belong between its neighbors: a word has one script, and one capital letter."""
-    if character in _NEVER_IN_WORDS:
+    if character in _NEVER_IN_WORDS or (character in _NEVER_BEFORE_LETTERS and after.isalpha()):
         return True
     if character.isalpha():
         is_late = character.isupper() and (before.islower() or (before.isalpha() and after.islower()))

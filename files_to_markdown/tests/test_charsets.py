@@ -53,6 +53,23 @@ GUESSED = [
     ("Verzeichnis von C:\\Büro\n05.01.2026  Größe für Bücher\n", "cp850", "cp850"),
     ("Zażółć gęślą jaźń, proszę o informację.\n", "cp852", "cp852"),
     ("IT-отдел; USB-кабель; iPhone; Wi-Fi роутер\n", "cp1251", "windows-1251"),
+    ("Ordine già pagato: è più bella così\n", "cp1252", "windows-1252"),
+    ("§ 5\n", "cp1252", "windows-1252"),
+    ("½ cup\n", "cp1252", "windows-1252"),
+    ("Jméno;Město\nŘehoř;Plzeň\nŽofie;Děčín\n", "cp1250", "windows-1250"),
+    ("név;ár\nőszibarack;200\nsütőtök;300\n", "cp1250", "windows-1250"),
+    ("Labas rytas, siunčiu jums sąskaitą už spalį.\n", "cp1257", "windows-1257"),
+    ("Nombre;Dirección;Año\nNúñez;Cañón 5;2026\nMuñoz;Ávila;2025\n", "cp850", "cp850"),
+    ("20 °C, über 25 °C, schön größer\n", "mac_roman", "Mac Roman"),
+    ("T셔츠 5kg용; iPhone 케이스\n", "cp949", "EUC-KR"),
+    ("iPhone用ケース\nTシャツ 5kg入り\n", "cp932", "Shift_JIS"),
+    ("┌───┐\n│ A │\n└───┘\nTotal: 5\n", "cp437", "cp850"),
+    ("ÄÄNI, PÄÄTÖS, ÕÕS, HÄÄYÖAIE\n", "cp1252", "windows-1252"),
+    ("Имя;Город\nИванов Пётр;Москва\nЯ;Уфа\n", "mac_cyrillic", "Mac Cyrillic"),
+    ("Здравствуйте! Отправляю вам счёт. Ольга\n", "mac_cyrillic", "Mac Cyrillic"),
+    ("Здравствуйте! Отправляю вам счёт. «МосКвич»\n", "cp1251", "windows-1251"),
+    ("Conceição é coração; ações; Réunion, éè\n", "cp1252", "windows-1252"),
+    ("NAME     SUM\nADA      00005\nDear customer, 3 of 5.\n", "cp037", "EBCDIC"),
     ("5 €; 20 °C; 3 m²; ½; à\xa0vis; geht´s; NeueÄnderung; “Größe”\n", "cp1252", "windows-1252"),
 ]
 
@@ -89,6 +106,9 @@ CONTENTS = [
     (("Größe 3\n" * 9 + "\0").encode("cp1252") + b"4\n", "Größe 3\n" * 9 + "4\n", "windows-1252"),
     ("naïve – so\n".encode() * 9 + "Größe".encode("cp1252"), "naïve – so\n" * 9 + "Größe", "utf-8"),
     ("Müller,1\n".encode() * 3 + "Käse,2\n".encode("cp1252"), "Müller,1\n" * 3 + "Käse,2\n", "utf-8"),
+    (b"\xff\xfe" + "Größe 5\n".encode("utf-16-le") * 9 + b"\x3d\xd8", "Größe 5\n" * 9 + "\ufffd", ""),
+    (b"\xfe\xff" + "Größe 5\n".encode("utf-16-be") * 9 + b"\xd8\x3d\0a", "Größe 5\n" * 9 + "\ufffda", ""),
+    ("A 5\x85B 6\x85".encode("cp037") * 9, "A 5\nB 6\n" * 9, "EBCDIC"),
     (GERMAN.encode("cp1252").replace(b"\n", b"\r\n"), GERMAN, "windows-1252"),
     (b"", "", ""),
 ]
@@ -102,7 +122,15 @@ def test_marks_paddings_and_mixtures_are_read(content: bytes, text: str, guess: 
 
 
 @pytest.mark.parametrize(
-    "content", [b"ab\0" * 1_000, b"\x01\x02", b"\0" * 9, bytes(range(256)) * 10, b"\x7fELF\2\1\1" + b"\0" * 9]
+    "content",
+    [
+        b"ab\0" * 1_000,
+        b"\x01\x02",
+        b"\0" * 9,
+        bytes(range(256)) * 10,
+        b"\xc1\xc2\xc3@\x12\x3c\x0c" * 99,
+        b"\x7fELF\2\1\1" + b"\0" * 9,
+    ],
 )
 def test_bytes_of_no_text_are_refused(content: bytes) -> None:
     assert decode(content) is None
