@@ -6,7 +6,7 @@ a few phrases are more exact than any code, then at the codes, then at the statu
 UNREACHABLE before the response began, and CUT after.
 
 Whether a failure may pass follows from what it means, unless the vendor says otherwise (`x-should-retry`): a status of
-408, 409, 424 or at least 500 is the server's failure, as in both SDKs, and so is an error in mid-stream that names
+408, 409, 424, 499 or at least 500 is the server's failure, as in both SDKs, and so is an error in mid-stream that names
 nothing wrong with the request.
 
 A ProviderError is logged and shown. So its detail never holds the API key, nor words from the question or the answer,
@@ -95,23 +95,26 @@ _BY_WORDS = tuple(
             r"|(?:exceeded|crossed|over|reached) (?:(?:your|the|its|monthly|specified|included|total|\w+space) ){0,3}"
             r"(?:credit|budget|spend|current quota|api usage limit)"
             r"|(?:budget|spend|credit|key|usage) (?:limit )?(?:has been |was )?(?:exceeded|reached)"
-            r"|spend(?:ing)? limit|payment (?:required|method|failed)|past invoices|credit card|\brecharge\b"
+            r"|spend(?:ing)? limit|payment (?:required|method|failed|instrument)|past invoices|credit card|\brecharge\b"
             r"|(?:quota|balance|credits?) (?:is |are )?not enough|not (?:have )?enough (?:balance|credit|funds|quota)"
-            r"|\b(?:have (?:any|no)|no(?: more| remaining| available)?) credits"
+            r"|\b(?:have (?:any|no)|no(?: more| remaining| available)?) credits(?! were)"
             r"|(?:plan|package|subscription|trial|free tier)(?! key)\b[\w ]{0,24} (?:expired|exhausted)"
-            r"|billing (?:hard )?(?:limit|details|to be enabled)|account[\w ]{0,20} overdue|in good standing"
+            r"|billing (?:hard )?(?:limit|details|to be enabled)|\benable billing|account[\w ]{0,20} overdue"
+            r"|in good standing"
             r"|余额|额度.{0,8}(?:不足|用尽|耗尽)|欠费|充值",
             EndReason.OUT_OF_CREDIT,
         ),
         (
-            r"\bmodel\b(?: (?:id|name|identifier|code))?[ :=`'\"]{0,3}[\w./:@-]{0,100}[`'\"]{0,2},?"
+            r"\bmodel\b(?: (?:id|name|identifier|code|you requested))?[ :=`'\"]{0,3}[\w./:@-]{0,100}[`'\"]{0,2},?"
             r" (?:(?:is|was|does|has|been|either) ){0,3}"
-            r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed|loaded\b(?! yet)"
-            r"|supported(?! (?:with|when|by))|available(?! (?:right|now|at|due|because|temp)))"
+            r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed|servable|loaded\b(?! yet)"
+            r"|supported(?! (?:with|when|by)(?! provider))|available(?! (?:right|now|at|due|because|temp)))"
             r"|unknown|decommissioned|retired|deprecated|unavailable in\b)"
             r"|(?:unknown|invalid|unavailable|no such|not supported|unsupported|malformed publisher|found the"
             r"|to access|access to(?: the)?) (?:model|deployment)\b(?! (?:output|response|param|config|argument|input))"
             r"|(?:not a valid model|model (?:identifier|id|name) is invalid|on-demand throughput|no models? loaded)"
+            r"|\b(?:plan|subscription|tier)\b[\w ]{0,20}(?:not|n't) (?:include access|support model)"
+            r"|\bmodel requires an? [\w ]{0,20}(?:subscription|plan)\b|\bmodel\b[^\n]{0,140}\bend of (?:its )?life\b"
             r"|not found, inaccessible|模型不存在|no available channel|无可用渠道",
             EndReason.UNKNOWN_MODEL,
         ),
@@ -121,7 +124,8 @@ _BY_WORDS = tuple(
             r"(?:not valid|not found|invalid|expired|incorrect|missing|revoked)"
             r"|(?:invalid|incorrect|missing|expired|wrong|\bno)(?: (?:or|missing|proxy|server|authentication)){0,3}"
             r" (?:api[ _-]?(?:key|token)|(?:access|auth\w*|server) token|token passed|auth\w* header|credentials)"
-            r"|(?:organization|account|workspace|project) (?:has been|is|was) (?:disabled|deactivated|banned)"
+            r"|(?:organization|account|workspace|project)\b[\w -]{0,40} (?:has been|is|was)"
+            r" (?:disabled|deactivated|banned|restricted|suspended|terminated)"
             r"|authorization header|failed to authenticate|authentication (?:error|fail)|login fail|unauthorized"
             # LiteLLM has keys in its database.
             r"|no connected db",
@@ -144,7 +148,7 @@ _BY_WORDS = tuple(
         ),
         (
             r"invalid prompt:|\bflagged\b|(?:content|safety|usage) [\w ]{0,12}(?:polic|guideline|filter)"
-            r"|violat\w* [\w ]{0,30}(?:polic|guideline|safety|terms)|content management|inappropriate content"
+            r"|violat\w* [\w ]{0,30}(?:polic|guideline|safety)|content management|inappropriate content"
             r"|(?:high|exists) risk|sensitive (?:content|words?|data|info)|new_sensitive|jailbreak"
             r"|safety (?:system|check|model)|guardrail\w*\b[^\n]{0,60}\b(?:block|violat|fail|interven|trigger|reject)"
             r"|(?:block|violat|fail|interven|trigger|reject)\w*\b[^\n]{0,60}\bguardrail|requires moderation"
@@ -178,6 +182,8 @@ _BY_STATUS = {
     405: EndReason.UNREADABLE,
     # A proxy on the way to a server that is reached by http.
     407: EndReason.UNREACHABLE,
+    # NVIDIA's, of a model that has reached the end of its life.
+    410: EndReason.UNKNOWN_MODEL,
     413: EndReason.CONTEXT_TOO_LONG,
     429: EndReason.RATE_LIMITED,
     502: EndReason.UNREACHABLE,
@@ -211,8 +217,9 @@ _OUTPUT_WORDS = re.compile(
 BAD_REQUEST = (400, 422)
 MAX_WRITTEN_CHARS = 4_000_000
 """Of text, thinking and calls in one answer. BOT_MAX_OUTPUT_TOKENS and the room to think allow a fifth of this."""
-_SERVERS_STATUSES = {408, 409, 424}
-"""Besides those from 500 on: both SDKs repeat the first two, and Bedrock reports a failed model as 424."""
+_SERVERS_STATUSES = {408, 409, 424, 499}
+"""Besides those from 500 on: both SDKs repeat the first two, Bedrock reports a failed model as 424, and Google a
+request that it has canceled as 499."""
 _WORD = re.compile(r"\w{3,}")
 
 
@@ -363,7 +370,9 @@ class RequestAttempt:
         error = self.reported(body)
         first = body[0] if isinstance(body, list) and body else body
         is_error = isinstance(first, dict) and (
-            bool(first.get("error")) or first.get("object") == "error" or _is_status(first.get("code"))
+            any(first.get(name) and object_in(first[name]).get("status_code") != 0 for name in _HOLD_ERRORS)
+            or first.get("object") == "error"
+            or _is_status(first.get("code"))
         )
         is_known = is_error or error.reason not in (EndReason.SERVER_ERROR, EndReason.UNEXPECTED)
         if is_known:
@@ -525,7 +534,7 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
     if statuses:
         is_servers = any(known in _SERVERS_STATUSES or known >= 500 for known in statuses)
     else:
-        is_servers = not any("invalid" in code for code in codes)
+        is_servers = not (message.lower().startswith("invalid") or any("invalid" in code for code in codes))
     if is_servers:
         return EndReason.SERVER_ERROR
     # The address is another one's: its server redirects, or has a page for people.

@@ -124,7 +124,7 @@ _OTHER_API = re.compile(
 )
 """What OpenAI, GitHub Copilot, xAI and Azure say of models that only another API has."""
 _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
-_NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429)
+_NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429, 499)
 _SERVERS_OWN = (500, 501)
 """Statuses of a server's own fault. llama.cpp and others refuse parameters with them."""
 _UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)

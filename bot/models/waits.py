@@ -22,6 +22,8 @@ _DURATION = re.compile(rf"\A{_TIMES}")
 _TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+) ?(ms|[dhms])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SAYS_THAT_IT_ENDS = re.compile(r"\bresets? (?:at|in|on|after)\b")
+_ONCE_CHANGED = re.compile(r"\bif you (?:just|recently)\b")
+"""The time from here on is how long a change of the account takes: AWS, OpenAI."""
 _LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b|\b(\d{1,2})[- ]hour\b")
 _SHORT_PERIOD = re.compile(r"(?:per[- ]|/ ?)(?:sec|min|hour)|\b[rt]pm\b")
 _PERIODS_S = {"day": 86_400.0, "dai": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0}
@@ -33,6 +35,7 @@ _SINCE_1970_MS = 1e11
 
 def ends_by_itself(words: str) -> bool:
     """Returns whether a refusal's sentence, in lower case, says that time alone ends what it refuses for."""
+    words = _ONCE_CHANGED.split(words, 1)[0]
     return _SAYS_WHEN.search(words) is not None or _SAYS_THAT_IT_ENDS.search(words) is not None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from bot.models.waits import retry_after_s
+from bot.models.waits import ends_by_itself, retry_after_s
 
 DATE = {"Date": "Fri, 27 Nov 2026 22:00:00 GMT"}
 AT_22 = 1_795_816_800
@@ -79,3 +79,17 @@ def test_reset_of_a_limit_is_no_wait_for_another_failure() -> None:
 def test_sentence_is_about_the_request_and_goes_before_a_limits_reset() -> None:
     assert retry_after_s({"x-ratelimit-reset": "300"}, "please try again in 8m37s.", is_limit=True) == 517.0
     assert retry_after_s({"x-ratelimit-reset": "300"}, "50 requests per day", is_limit=True) == 300.0
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [
+        ("your limit will reset at 2026-11-28 01:20:00", True),
+        ("please try again in 2s. if you recently paid, try again after 5 minutes.", True),
+        # How long a change of the account takes says nothing of who changes it.
+        ("a valid payment instrument must be provided. if you recently fixed this, try again after 2 minutes.", False),
+        ("if you just verified, try again in 15 minutes", False),
+    ],
+)
+def test_time_that_follows_a_change_of_the_account_ends_nothing_by_itself(words: str, ends: bool) -> None:
+    assert ends_by_itself(words) is ends
