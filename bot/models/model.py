@@ -26,6 +26,7 @@ from bot.models.events import (
     FinishReason,
     StreamEvent,
     TextPart,
+    Thinking,
 )
 from bot.models.failures import ErrorResponse, RequestAttempt, error_response, is_about_output, meaning
 from bot.models.parameters import (
@@ -156,6 +157,11 @@ class _Trial:
         return self.output_tokens < self.api.text_tokens
 
     @property
+    def comes_whole(self) -> bool:
+        """Whether the answer comes at once, when it is complete."""
+        return OptionalParameter.STREAM in self.missing
+
+    @property
     def missing(self) -> frozenset[OptionalParameter]:
         """What the prompt could use, and the request doesn't have."""
         return _used_by(self.prompt, self.api) - self.parameters
@@ -250,10 +256,16 @@ class VendorModel:
         parts = [part for turn in prompt.turns for part in turn.parts]
         texts = [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
         with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
-            response, trial = await self._send(self._first(prompt), attempt)
-            reader = _reader(trial, attempt)
+            trial, reader = self._first(prompt), None
             pauses = 0
             while True:
+                if trial.comes_whole:
+                    # A sign of work: until then, nothing else comes.
+                    yield Thinking()
+                response, trial = await self._send(trial, attempt)
+                if response is None:
+                    continue
+                reader = reader or _reader(trial, attempt)
                 try:
                     async with aclosing(deltas_of(response, reader, attempt)) as deltas:
                         async for delta in deltas:
@@ -264,14 +276,12 @@ class VendorModel:
                     following = None if attempt.written_chars else await self._after(trial, attempt.refusal, attempt)
                     if following is None:
                         raise
-                    response, trial = await self._send(following, attempt)
-                    reader = _reader(trial, attempt)
+                    trial, reader = following, None
                     continue
                 if reader.finish_reason is not FinishReason.PAUSED or pauses == MAX_PAUSES:
                     break
                 pauses += 1
-                paused = Turn("assistant", "", parts=tuple(reader.opaque_items()))
-                response, trial = await self._send(_longer(trial, paused), attempt)
+                trial = _longer(trial, Turn("assistant", "", parts=tuple(reader.opaque_items())))
                 reader.go_on()
             for event in reader.read_end():
                 yield event
@@ -365,8 +375,12 @@ class VendorModel:
             max_tools=self._max_tools,
         )
 
-    async def _send(self, trial: _Trial, attempt: RequestAttempt) -> tuple[httpx2.Response, _Trial]:
-        """Returns the response to a request, or to one that follows it, and the request that was accepted."""
+    async def _send(self, trial: _Trial, attempt: RequestAttempt) -> tuple[httpx2.Response | None, _Trial]:
+        """Returns the response to a request, or to one that follows it, and the request that was accepted.
+
+        No response: the request that follows is the first one whose answer comes whole, and isn't sent yet.
+        """
+        began_whole = trial.comes_whole
         while True:
             body = trial.api.request(self._name, trial.sent, trial.parameters, trial.output_tokens, trial.effort)
             try:
@@ -376,6 +390,8 @@ class VendorModel:
                 if following is None:
                     raise
                 trial = following
+                if trial.comes_whole and not began_whole:
+                    return None, trial
 
     async def _after(self, trial: _Trial, refusal: ErrorResponse | None, attempt: RequestAttempt) -> _Trial | None:
         """Returns the request that follows a refused one; None if none does."""

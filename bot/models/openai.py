@@ -108,7 +108,7 @@ class ResponsesApi(Api):
         body: dict[str, Any] = {
             "model": model,
             "input": [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)],
-            "stream": True,
+            "stream": OptionalParameter.STREAM in parameters,
             **_cache_key(prompt, parameters),
         }
         if OptionalParameter.LIMIT in parameters:
@@ -267,6 +267,9 @@ class ResponsesReader(AnswerReader):
             return ""
         return self.marks.add(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
 
+_COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
+
+
 
 class ChatApi(Api):
     """https://developers.openai.com/api/reference/resources/chat, as compatible servers understand it."""
@@ -288,6 +291,7 @@ class ChatApi(Api):
                 OptionalParameter.SYSTEM_ROLE,
                 OptionalParameter.USAGE,
                 OptionalParameter.EFFORT,
+                OptionalParameter.STREAM,
                 OptionalParameter.LIMIT,
             )
         )
@@ -309,8 +313,8 @@ class ChatApi(Api):
         body: dict[str, Any] = {
             "model": model,
             "messages": [*system, *(message for turn in prompt.turns for message in _chat_messages(turn))],
-            "stream": True,
-            **({"stream_options": {"include_usage": True}} if OptionalParameter.USAGE in parameters else {}),
+            "stream": OptionalParameter.STREAM in parameters,
+            **({"stream_options": {"include_usage": True}} if set(parameters) >= _COUNTED_STREAM else {}),
             **_cache_key(prompt, parameters),
         }
         if OptionalParameter.LIMIT in parameters:

@@ -66,6 +66,12 @@ class OptionalParameter(Enum):
     """The output limit, by any name."""
     STORE = r"\bstore\b"
     """The field that keeps a server from storing requests."""
+    STREAM = (
+        r"['\"`]stream['\"`]"
+        r"|(?:(?:\bnot|n't) (?:yet )?(?:support|allow|accept|enable)\w*|verified to) (?:\w+ ){0,2}stream(?:ing)?\b"
+        r"|\bstream(?:ing|ed)? (?:is |are )?(?:not (?:yet )?(?:support|allow|accept|enable|available)|unsupported)"
+    )
+    """The answer in pieces, which OpenAI refuses organizations that aren't verified. Else it comes whole, and late."""
 
 
 WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
@@ -88,6 +94,7 @@ _KEPT = frozenset(
         OptionalParameter.OLD_LIMIT,
         OptionalParameter.LIMIT,
         OptionalParameter.STORE,
+        OptionalParameter.STREAM,
     )
 )
 """Parameters that even the bare request has, unless a refusal names them."""
@@ -137,6 +144,8 @@ def named_parameters(refusal: ErrorResponse, parameters: Collection[OptionalPara
     if not named.isdisjoint(WEB):
         # A hosted tool is called a tool, too.
         named -= {OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS}
+    # What can't be had in a stream is missed less than the stream.
+    named = named - {OptionalParameter.STREAM} or named
     return next((frozenset({alone}) for alone in _ALONE if alone in named), named)
 
 

@@ -1,8 +1,10 @@
 """The requests to each API, and how they are authorized."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -10,9 +12,10 @@ import pytest
 
 from bot.errors import EndReason
 from bot.models import openai
-from bot.models.events import THINKING_TOKENS, Opaque, TextPart, ToolCall
+from bot.models.events import THINKING_TOKENS, Opaque, TextPart, Thinking, ToolCall
 from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn
 from bot.models.setup import VendorSettings, speaks_responses
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options, unsupported
 from tests.streams import steps
@@ -157,6 +160,69 @@ async def test_field_that_a_server_refuses_is_left_out_from_then_on(
     assert [one.text for one in received] == ["one", "one"]
     assert [field in request.body for request in vendor.requests] == [True, False, False]
     assert [one.completions[0].refused for one in received] == [("tools",) if field == "tools" else ()] * 2
+
+
+VERIFY = "Your organization must be verified to stream this model. If you just verified, it can take up to 15 minutes."
+NO_STREAM = {
+    "an organization that isn't verified": unsupported(VERIFY, "stream", code="unsupported_value"),
+    "in words alone": refusal(400, {"error": {"message": VERIFY}}),
+    "a model, by its values": unsupported(
+        "Unsupported value: 'stream' does not support true with this model. Supported values are: false.", "stream"
+    ),
+    "a server that knows no streams": unsupported("Unknown parameter: 'stream'.", "stream"),
+    "a model of a gateway": refusal(400, {"error": {"message": "selected model does not support streaming"}}),
+    "not yet": refusal(501, {"error": {"message": "Responses streaming is not yet supported"}}),
+    "in the stream": VendorResponse([b'event: error\ndata: {"error": {"message": "Streaming is not supported"}}\n\n']),
+}
+
+
+def whole_only(answer: VendorResponse, error: VendorResponse) -> Callable[[VendorRequest], VendorResponse]:
+    return lambda request: error if request.body["stream"] else answer
+
+
+@pytest.mark.parametrize("api", [CHAT, RESPONSES], ids=str)
+@pytest.mark.parametrize("error", NO_STREAM.values(), ids=NO_STREAM.keys())
+async def test_answer_that_may_not_be_streamed_comes_whole_from_then_on(
+    vendor: VendorServer, api: VendorApi, error: VendorResponse
+) -> None:
+    vendor.script(whole_only(api.whole("one"), error))
+    async with connected(api, vendor) as model:
+        received = [await collect(model, OFFERING) for _ in range(2)]
+    assert [one.text for one in received] == ["one", "one"]
+    assert [one.completions[0].refused for one in received] == [(), ()]
+    assert all(one.thought for one in received), "silence until then is work"
+    first, again, later = (request.body for request in vendor.requests)
+    assert {name for name in first if again.get(name) != first[name]} <= {"stream", "stream_options"}
+    assert later == again
+
+
+@pytest.mark.parametrize("api", [CHAT, RESPONSES], ids=str)
+async def test_model_gives_a_sign_of_work_before_its_answer_comes_whole(vendor: VendorServer, api: VendorApi) -> None:
+    """Silence until then would be taken for a stall."""
+    error = NO_STREAM["in words alone"]
+    async with connected(api, vendor) as model:
+        for _ in range(2):
+            may_come = asyncio.Event()
+            late = replace(api.whole("one"), gates={0: may_come.wait})
+            vendor.script(whole_only(late, error))
+            async with aclosing(model.stream(PROMPT)) as stream, asyncio.timeout(WITHIN_S):
+                assert isinstance(await anext(stream), Thinking)
+                may_come.set()
+                assert await anext(stream) == "one"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stream error: stream ID 3; INTERNAL_ERROR; received from peer",
+        "Could not read the stream of the upstream server",
+        "The stream was not completed",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 500])
+async def test_fault_of_a_stream_costs_no_stream(vendor: VendorServer, words: str, status: int) -> None:
+    await ask(CHAT, vendor, refusal(status, {"error": {"message": words}}))
+    assert all(request.body["stream"] for request in vendor.requests)
 
 
 async def test_refused_system_role_becomes_the_beginning_of_the_first_message(vendor: VendorServer) -> None:
