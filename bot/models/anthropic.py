@@ -259,12 +259,12 @@ class MessagesReader(AnswerReader):
     def _read_delta(self, delta: Any, growing: _Growing) -> Delta:
         match delta.get("type") or next((kind for field, kind in _DELTAS.items() if field in delta), ""):
             case "text_delta":
-                text = text_in(delta["text"])
+                text = text_in(delta.get("text"))
                 if self._keeps_blocks:
                     growing.added.append(text)
                 return self.marks.add(self._parts.add(text))
             case "signature_delta":
-                growing.block["signature"] = delta["signature"]
+                growing.block["signature"] = delta.get("signature")
                 return Thinking()
             case "thinking_delta":
                 thinking = text_in(delta.get("thinking"))
@@ -277,7 +277,7 @@ class MessagesReader(AnswerReader):
                 growing.added.append(written)
                 return Thinking(len(written))
             case "citations_delta":
-                citation = object_in(delta["citation"])
+                citation = object_in(delta.get("citation"))
                 growing.block["citations"] = cited = growing.block.get("citations") or []
                 cited.append(citation)
                 self._cite(citation.get("url"), citation.get("title"))

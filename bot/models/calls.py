@@ -217,7 +217,7 @@ class ChatToolCalls:
                 index,
                 own_id(pieces.call_id),
                 tool_name(pieces.name),
-                pieces.text if pieces.whole is None else pieces.whole,
+                pieces.whole or pieces.text,
             )
             for index, pieces in enumerate(self._named())
         ]

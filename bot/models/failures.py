@@ -320,6 +320,10 @@ class RequestAttempt:
         if isinstance(delta, str):
             self._answer.append(delta)
 
+    def has_all_of(self, text: str) -> bool:
+        """Returns whether the answer's text so far is this one. That costs little where their lengths differ."""
+        return len(self._answer) == len(text) and self.text == text
+
     def failed(self, failure: EndReason, detail: str, *, may_pass: bool | None = None) -> ProviderError:
         """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words.
 

@@ -4,6 +4,7 @@ OpenAI alone decides about a statement (`Decider`).
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
@@ -171,19 +172,15 @@ class ResponsesReader(AnswerReader):
             # A refusal's text is the model's own answer.
             case "response.output_text.delta" | "response.refusal.delta":
                 self._has_deltas = True
-                return self._read_text(event, event["delta"])
+                return self._read_text(event, event.get("delta"))
             case "response.output_text.done" | "response.refusal.done" if not self._has_deltas:
                 # Some servers send each part whole.
                 return self._read_text(event, event.get("text") or event.get("refusal"))
             case "response.output_text.annotation.added":
                 self._cite_annotation(object_in(event.get("annotation")))
-            # Of reasoning, OpenAI sends a summary, and servers of open models the reasoning itself.
-            case (
-                "response.function_call_arguments.delta"
-                | "response.reasoning_summary_text.delta"
-                | "response.reasoning_text.delta"
-            ):
-                return Thinking(len(text_in(event["delta"])))
+            # Reasoning, by the names that servers have for it, and calls that are being written.
+            case str() as name if name.endswith(".delta"):
+                return Thinking(len(text_in(event.get("delta"))))
             case "response.output_item.added" | "response.content_part.added":
                 kind = (event.get("item") or {"type": "message"}).get("type")
                 self.at_work = kind != "message"
@@ -191,7 +188,7 @@ class ResponsesReader(AnswerReader):
                 return Searching() if kind == "web_search_call" else ""
             case "response.output_item.done":
                 self.at_work = False
-                return self._read_item(event["item"])
+                return self._read_item(object_in(event.get("item")))
             case "error":
                 # The event's own type is "error", which adds nothing.
                 error = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
@@ -210,7 +207,7 @@ class ResponsesReader(AnswerReader):
     def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
         hashed = hash(json.dumps({**item, "status": None}, sort_keys=True))
-        if hashed in self._read_items:
+        if hashed in self._read_items or "type" not in item:
             return ""
         self._read_items.add(hashed)
         is_call = item["type"] == "function_call" and self._offers_tools
@@ -226,11 +223,13 @@ class ResponsesReader(AnswerReader):
         return ""
 
     def _read_text(self, event: Any, text: object) -> str | Thinking:
-        place = event.get("output_index"), event.get("content_index")
+        place, said = (event.get("output_index"), event.get("content_index")), text_in(text)
+        if not self._adds(said):
+            return ""
         if place != self._place:
             self._place = place
             self._parts.start_part()
-        delta = self.marks.add(self._parts.add(text_in(text)))
+        delta = self.marks.add(self._parts.add(said))
         self.at_work = isinstance(delta, Thinking)
         return delta
 
@@ -267,8 +266,8 @@ class ResponsesReader(AnswerReader):
             return ""
         return self.marks.add(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
 
-_COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
 
+_COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
 
 
 class ChatApi(Api):
@@ -291,8 +290,8 @@ class ChatApi(Api):
                 OptionalParameter.SYSTEM_ROLE,
                 OptionalParameter.USAGE,
                 OptionalParameter.EFFORT,
-                OptionalParameter.STREAM,
                 OptionalParameter.LIMIT,
+                OptionalParameter.STREAM,
             )
         )
         self.other = ResponsesApi(sdk, options)
@@ -419,8 +418,8 @@ class ChatReader(AnswerReader):
         self._read_sources(event, message)
         self._beside = object_in(choice.get("message")) or self._beside
         is_last = self.finish_reason is not None and message is choice.get("message")
-        if is_last and text_in(message.get("content")) == self._attempt.text:
-            # The last event has the whole answer once more.
+        text = text_in(message.get("content"))
+        if not self._adds(text) or (is_last and self._attempt.has_all_of(text)):
             message = {**message, "content": None}
         return self._read_message(message)
 
@@ -560,16 +559,15 @@ def _cache_key(prompt: Prompt, parameters: Collection[OptionalParameter]) -> dic
     return {"prompt_cache_key": prompt.cache_key}
 
 
-def _reasoning_in(message: Mapping[str, Any]) -> str:
-    """Returns the reasoning of a message that has a field for it.
+_REASONING = re.compile(r"reasoning|think|thought")
+"""In the names of the fields in which servers send it."""
 
-    The fields are those of DeepSeek and llama.cpp, of vLLM and Ollama, and of OpenRouter, in this order.
-    """
-    for name in ("reasoning_content", "reasoning", "reasoning_details"):
-        if reasoning := message.get(name):
-            return str(reasoning)
+
+def _reasoning_in(message: Mapping[str, Any]) -> str:
+    """Returns the reasoning of a message that has a field for it, or has it among the parts of its text."""
     content = message.get("content")
-    return str(content) if isinstance(content, list) and content else ""
+    own = content if isinstance(content, list) else None
+    return str(next((value for name, value in message.items() if value and _REASONING.search(name)), own) or "")
 
 
 def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage:

@@ -30,6 +30,8 @@ from bot.models.wire import (
 from bot.text import object_in, paired_json
 from slack_markdown.growing_text import Pairing, paired
 
+MIN_REPEATED_CHARS = 64
+"""A shorter text may be said twice: 22 is two tokens."""
 MAX_CALLS = 64
 """Tool calls of one step. Models ask for a few at once, and each one is recorded, checked and shown."""
 
@@ -160,6 +162,7 @@ class AnswerReader(ABC):
         self._cited: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
+        self._last_delta = ""
         self.marks = TemplateMarks(prompt.code)
         """The marks of the model's template, which servers may leave in the text."""
         self._offers_tools = bool(prompt.tools)
@@ -215,6 +218,15 @@ class AnswerReader(ABC):
 
     def go_on(self) -> None:  # noqa: B027 - only Anthropic pauses
         """Prepares for the rest of a paused answer, which comes with the response to another request."""
+
+    def _adds(self, text: str) -> bool:
+        """Notes a delta; returns False if it repeats the whole text so far, as gateways do at the end (ragflow#15286).
+
+        One that repeats the only delta before it may be the model's own.
+        """
+        is_again = len(text) >= MIN_REPEATED_CHARS and text != self._last_delta and self._attempt.has_all_of(text)
+        self._last_delta = text or self._last_delta
+        return not is_again
 
     def _call(self, item: Mapping[str, Any], id_field: str, arguments: object) -> Mapping[str, Any]:
         """Notes the tool call of an item; returns the item as it must be sent back, with the call's own id and name."""

@@ -309,6 +309,42 @@ class TestJsonOfCompatibleServers:
         answer = VendorResponse([*stream, b"data: " + json.dumps(last).encode() + b"\n\n", done])
         assert (await ask(CHAT, vendor, answer)).text == "$."
 
+    @pytest.mark.parametrize("api", [CHAT, RESPONSES], ids=str)
+    async def test_last_delta_may_have_the_whole_answer_once_more(self, vendor: VendorServer, api: VendorApi) -> None:
+        # ragflow#15286
+        answer = await ask(api, vendor, api.streamed(*speech.tokens(TEXT * 2), TEXT * 2))
+        assert (answer.text, answer.end) == (TEXT * 2, FinishReason.STOP)
+
+    @pytest.mark.parametrize(
+        "said", [["2", "2"], ["La la la.\n", "La la la.\n"], [TEXT * 2, TEXT * 2], [TEXT, "\n", TEXT]], ids=str
+    )
+    async def test_what_a_model_says_twice_stays(self, vendor: VendorServer, said: list[str]) -> None:
+        assert (await ask(CHAT, vendor, CHAT.streamed(*said))).text == "".join(said)
+
+    @pytest.mark.parametrize(
+        "delta",
+        [
+            {"reasoning_text": "Hm"},
+            {"reasoning_opaque": "x9"},
+            {"thinking": "Hm"},
+            {"thinking_blocks": [{"type": "thinking", "thinking": "Hm"}]},
+            {"thoughts": "Hm"},
+        ],
+        ids=str,
+    )
+    async def test_reasoning_by_any_name_is_a_sign_of_work(
+        self, vendor: VendorServer, delta: dict[str, object]
+    ) -> None:
+        received = await ask(CHAT, vendor, VendorResponse(steps.chat(delta, {"content": "one"}, finish_reason="stop")))
+        assert (received.text, received.thought) == ("one", 1)
+
+    @pytest.mark.parametrize("name", ["reasoning", "reasoning_summary", "custom_tool_call_input", "something_new"])
+    async def test_delta_of_what_is_no_text_is_a_sign_of_work(self, vendor: VendorServer, name: str) -> None:
+        event = {"type": f"response.{name}.delta", "delta": "Hm"}
+        stream = [f"data: {json.dumps(event)}\n\n".encode(), *RESPONSES.speak(["one"])]
+        received = await ask(RESPONSES, vendor, VendorResponse(stream))
+        assert (received.text, received.thought) == ("one", 1)
+
     @pytest.mark.parametrize(
         ("event", "text"),
         [
@@ -349,6 +385,12 @@ class TestJsonOfCompatibleServers:
         ("api", "event", "text"),
         [
             (RESPONSES, {"type": "response.output_text.delta", "delta": None}, "$."),
+            (RESPONSES, {"type": "response.output_text.delta"}, "$."),
+            (RESPONSES, {"type": "response.refusal.delta"}, "$."),
+            (RESPONSES, {"type": "response.output_item.done"}, "$."),
+            (RESPONSES, {"type": "response.output_item.done", "item": None}, "$."),
+            (RESPONSES, {"type": "response.output_item.done", "item": {"id": "x"}}, "$."),
+            (RESPONSES, {"type": "response.reasoning_text.delta"}, "$."),
             (RESPONSES, {"type": "response.output_item.added", "item": {"id": "x"}}, "$."),
             (RESPONSES, {"type": "response.function_call_arguments.delta", "delta": None}, "$."),
             (RESPONSES, {"type": "response.output_text.annotation.added", "annotation": "x"}, "$."),
@@ -360,6 +402,9 @@ class TestJsonOfCompatibleServers:
             (ANTHROPIC, {"type": "content_block_start", "content_block": {"text": "1"}}, "$1."),
             (ANTHROPIC, {"type": "content_block_delta", "delta": {"text": "1"}}, "$1."),
             (ANTHROPIC, {"type": "content_block_delta", "delta": {}}, "$."),
+            (ANTHROPIC, {"type": "content_block_delta", "delta": {"type": "text_delta"}}, "$."),
+            (ANTHROPIC, {"type": "content_block_delta", "delta": {"type": "signature_delta"}}, "$."),
+            (ANTHROPIC, {"type": "content_block_delta", "delta": {"type": "citations_delta"}}, "$."),
             (ANTHROPIC, {"type": "message_start", "message": None}, "$."),
             (ANTHROPIC, {"type": "message_delta", "delta": None, "usage": None}, "$."),
         ],

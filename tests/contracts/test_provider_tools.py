@@ -251,6 +251,9 @@ CASES = {
     "the arguments once more at the end": chat_step(
         steps.chat_call("", 0, **FIRST), *steps.fragments(OSLO, 0), steps.chat_call(OSLO, 0), calls=ONE
     ),
+    "an empty object before the arguments": chat_step(
+        steps.chat_call({}, 0, **FIRST), *steps.fragments(OSLO, 0), calls=ONE
+    ),
     "new-api: {} before the arguments": chat_step(
         steps.chat_call("{}", 0, **FIRST), *steps.fragments(OSLO, 0), calls=ONE
     ),
