@@ -91,7 +91,7 @@ class NotesServer:
 async def staged(
     tools: NotesServer,
     *steps: tuple[StreamEvent, ...],
-    model: type[StepModel] = StepModel,
+    model: Callable[..., StepModel] = StepModel,
     question: Question = QUESTION,
     **more: Any,
 ) -> AsyncIterator[AnsweringStage]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -29,7 +30,7 @@ from bot.store.schema import charges
 from bot.telemetry_sdk import opened
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import InstantClock
-from tests.services.answering import BEGAN_S, MESSAGES, MODEL, QUESTION, AnsweringStage, MemoryModel
+from tests.services.answering import BEGAN_S, MESSAGES, MODEL, MODEL_NAME, QUESTION, AnsweringStage, MemoryModel
 from tests.services.notes import (
     ANSWER,
     LIST,
@@ -160,27 +161,37 @@ async def test_take_over_in_the_middle_of_a_later_step_goes_on_in_the_same_parag
 
 
 @dataclass
-class SilentAfterTools(StepModel):
-    """Has nothing to say after its first step."""
+class FailingAfterTools(StepModel):
+    """Has nothing to say after its first step, or fails in another way."""
+
+    failure: EndReason = EndReason.EMPTY
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         async for event in super().stream(prompt):
             if len(self.prompts) > 1:
-                raise ProviderError(EndReason.EMPTY, MODEL)
+                raise ProviderError(self.failure, MODEL)
             yield event
 
 
-@pytest.mark.parametrize(("text", "reason"), [("Let me see.", EndReason.WHOLE), ("", EndReason.EMPTY)])
+@pytest.mark.parametrize(
+    ("text", "failure", "reason", "notice"),
+    [
+        ("Let me see.", EndReason.EMPTY, EndReason.WHOLE, ""),
+        ("", EndReason.EMPTY, EndReason.EMPTY, texts.models.silent_after_tools(MODEL_NAME)),
+        ("", EndReason.REFUSED, EndReason.REFUSED, texts.models.model_failure(EndReason.REFUSED, MODEL_NAME)),
+    ],
+)
 async def test_model_that_has_nothing_to_add_completes_the_answer_if_a_step_has_text(
-    text: str, reason: EndReason
+    text: str, failure: EndReason, reason: EndReason, notice: str
 ) -> None:
-    async with staged(notes(), asking(LIST, text=text), ANSWER, model=SilentAfterTools) as stage:
+    model = partial(FailingAfterTools, failure=failure)
+    async with staged(notes(), asking(LIST, text=text), ANSWER, model=model) as stage:
         await ended(stage)
         row = await stage.row()
         end = stage.replies.opened[0].end
     assert (row.end_reason, stage.attempts[0].answer.text) == (reason, text)
     assert end is not None
-    assert bool(end.notice) is (reason is EndReason.EMPTY)
+    assert end.notice == notice
 
 
 async def test_new_version_is_told_which_calls_an_earlier_one_has_made() -> None:
