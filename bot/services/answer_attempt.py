@@ -29,6 +29,7 @@ from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
 from bot.models.prompt import Effort, Origins, Prompt
 from bot.reply.answer import Answer, Freshness, StepUnderWay
+from bot.reply.scheduler import ScheduledReply
 from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.slack import history
 from bot.telemetry import Telemetry
@@ -127,6 +128,8 @@ class AnswerAttempt:
     claimed_at: float
     """By the monotonic clock."""
     job: Job = field(init=False)
+    live: ScheduledReply | None = None
+    """The reply; None until it is open."""
     step: StepUnderWay | None = None
     """The last request to a model; None if no model was asked, or if it charges nothing."""
     first_token_s: float | None = None

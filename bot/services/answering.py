@@ -13,7 +13,7 @@
 
 How an attempt ends
 -------------------
-Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_end` makes it of whatever
+Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_ask` makes it of whatever
 happens in step 3: a completion, an error of the model, a used-up cap, a deleted reply, a stop.
 
 All other attempts are given up (`Phase`) and leave Slack as it is. Another attempt goes on: at once, once a person has
@@ -94,6 +94,17 @@ class AnswerSettings:
     model_names: texts.models.ModelNames
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What is to be recorded of an attempt that ended its job."""
+
+    end: End
+    for_outbox: OutboxKind | None = None
+    """What Slack did not accept, or can't be shown."""
+    canvas_for: str = ""
+    """Who asked for the answer as a canvas; "" for nobody."""
+
+
 @dataclass(frozen=True)
 class Answering:
     """Answers jobs. One instance serves a process; an attempt's state is in its AnswerAttempt."""
@@ -111,46 +122,67 @@ class Answering:
 
     async def answer(self, attempt: AnswerAttempt) -> None:
         """Runs an attempt. Then the job has ended in Slack and on record, or another attempt can continue it."""
-        job, live = attempt.job, None
-        checking = asyncio.create_task(self._denial(job))
+        checking = asyncio.create_task(self._denial(attempt.job))
         try:
-            await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
-            if checking.done() and (denial := checking.result()) and not job.page_ts:
-                self.access_control.tell(job.question, denial)
-                end = End(EndReason.DENIED)
-                attempt.answer.finish(end)
-                await self._record(attempt, end, None)
-                return
-            signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
-            live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
-            recorded = job.checkpoint.end
-            end = recorded or await self._close(attempt, await self._end(attempt, live, checking))
-            if recorded and live.reply.earlier.is_end_shown:
-                await live.leave()
-            else:
-                await show_end(live, end, self.workspace.users, self.access_control.named_admins)
-            for_outbox = _unposted(job, live) if live.reply.gone else None
-            if await self._record(attempt, end, live, for_outbox or live.reply.for_outbox):
-                self._report(attempt, end, live)
-                if end.usage is not None:
-                    self.quota.warn(job.question)
+            await self._record(attempt, await self._end(attempt, checking))
         except asyncio.CancelledError:
-            await self._leave(attempt, live)
+            await self._leave(attempt)
         except GivenUp as given_up:
             attempt.phase = given_up.phase
             log.info("attempt given up: %s", given_up.phase.name.lower())
             if attempt.phase is Phase.AWAITING_APPROVAL:
-                await self._wait_for_decision(attempt, live)
+                await self._wait_for_decision(attempt)
             else:
-                await self._leave(attempt, live)
-        except Exception as error:
-            log.error("unexpected error, ending the job: %s", trace_of(error))
-            await self._end_with_internal_error(attempt, live)
+                await self._leave(attempt)
         finally:
             checking.cancel()
             offers = attempt.answer.end is not None and bool(attempt.answer.end.choices)
             awaits = offers or attempt.phase is Phase.AWAITING_APPROVAL
-            self.pane.end(job.question, asks=awaits)
+            self.pane.end(attempt.job.question, asks=awaits)
+
+    async def _end(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Ended:
+        """Ends the answer, whatever happens; returns what is to be recorded of it. Raises GivenUp."""
+        try:
+            return await self._shown_end(attempt, checking)
+        except GivenUp:
+            raise
+        except Exception as error:
+            log.error("unexpected error, ending the job: %s", trace_of(error))
+            attempt.phase = Phase.ENDING
+            failed = End(EndReason.INTERNAL_ERROR, texts.answers.INTERNAL_ERROR)
+            end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
+            if attempt.live is not None:
+                await attempt.live.leave()
+            return _Ended(end, OutboxKind.SHOW_END)
+
+    async def _shown_end(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Ended:
+        """Opens the reply, has the model asked, and shows the end; returns what is to be recorded. Raises GivenUp."""
+        job = attempt.job
+        await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
+        if checking.done() and (denial := checking.result()) and not job.page_ts:
+            self.access_control.tell(job.question, denial)
+            end = End(EndReason.DENIED)
+            attempt.answer.finish(end)
+            return _Ended(end)
+        signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
+        live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
+        attempt.live = live
+        recorded = job.checkpoint.end
+        end = recorded or await self._close(attempt, await self._ask(attempt, live, checking))
+        if recorded and live.reply.earlier.is_end_shown:
+            await live.leave()
+        else:
+            await show_end(live, end, self.workspace.users, self.access_control.named_admins)
+        unposted = _unposted(job, live) if live.reply.gone else None
+        return _Ended(end, unposted or live.reply.for_outbox, self._canvas_for(attempt, end))
+
+    def _canvas_for(self, attempt: AnswerAttempt, end: End) -> str:
+        """Returns who asked for the answer as a canvas; "" for nobody."""
+        job, answer = attempt.job, attempt.answer
+        if end.reason is not EndReason.WHOLE or not answer.text.strip() or end.choices:
+            return ""
+        asked = (job.question, *job.earlier, *(later.question for later in answer.follow_ups))
+        return wanted_by(asked, self.workspace.me.user_id)
 
     async def _denial(self, job: Job) -> Denial | None:
         """Returns why the asker has no access now. Raises GivenUp.
@@ -168,7 +200,7 @@ class Answering:
             raise GivenUp(Phase.TOKEN_REFUSED)
         return denial
 
-    async def _end(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
+    async def _ask(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
         """Asks the model if nothing forbids it; returns how the answer ended. Raises GivenUp."""
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped(attempt)
@@ -211,12 +243,12 @@ class Answering:
             attempt.answer.origins |= OTHERS
         return End(EndReason.COMMAND, done.notice, has_undo=done.has_undo)
 
-    async def _wait_for_decision(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
+    async def _wait_for_decision(self, attempt: AnswerAttempt) -> None:
         """Gives the job up until the calls that the reply asks about are decided.
 
         If the decision was faster, or somebody stopped or edited the question, the job is released instead.
         """
-        attempt.phase = Phase.RESTART
+        attempt.phase, live = Phase.RESTART, attempt.live
         # The last call shows what is asked, and a reply may come before Slack's response to it.
         shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.left_at if live else 0.0)
         if live is not None:
@@ -224,14 +256,15 @@ class Answering:
         records = self.stores.recorded_calls
         piece = attempt.answer.piece()
         mention_at = attempt.job.asked_at + self.settings.done_mention_s if self.settings.done_mention_s else None
-        await self.steps.tool_calls.insist(lambda: self._record_messages(attempt.job, live))
+        await self.steps.tool_calls.insist(lambda: self._record_messages(attempt))
         if await self.steps.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at, shown_at)):
             attempt.phase = Phase.AWAITING_APPROVAL
         else:
-            await self._leave(attempt, live)
+            await self._leave(attempt)
 
-    def _report(self, attempt: AnswerAttempt, end: End, live: ScheduledReply | None) -> None:
+    def _report(self, attempt: AnswerAttempt, end: End) -> None:
         """Reports the metrics of an attempt that ended its job."""
+        live = attempt.live
         total_s = self.stores.clock.monotonic() - attempt.claimed_at
         times = Times(waited_s(attempt.job, self.stores.clock.now() - total_s), total_s, attempt.first_token_s)
         cost_usd = self.quota.cost_usd(end)
@@ -253,47 +286,40 @@ class Answering:
         can_write, names = self.workspace.canvases.may_write, self.settings.model_names
         return attempt.finish(end, self.stores.clock.now(), usd, names, has_canvases=can_write)
 
-    async def _end_with_internal_error(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
-        """Ends the job on record after an unexpected error, and has the outbox show that."""
-        attempt.phase = Phase.ENDING
-        failed = End(EndReason.INTERNAL_ERROR, texts.answers.INTERNAL_ERROR)
-        end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
-        if live is not None:
-            await live.leave()
-        if await self._record(attempt, end, live, OutboxKind.SHOW_END):
-            self._report(attempt, end, live)
-
-    async def _record(
-        self, attempt: AnswerAttempt, end: End, live: ScheduledReply | None, for_outbox: OutboxKind | None = None
-    ) -> bool:
-        """Records an end, however long the database is away; returns False if the job is no longer ours."""
-        job, text = attempt.job, attempt.answer.text
-        asked = (job.question, *job.earlier, *(later.question for later in attempt.answer.follow_ups))
-        is_document = end.reason is EndReason.WHOLE and bool(text.strip()) and not end.choices
-        canvas_for = wanted_by(asked, self.workspace.me.user_id) if is_document else ""
+    async def _record(self, attempt: AnswerAttempt, ended: _Ended) -> None:
+        """Records an end, however long the database is away, and reports it unless the job is no longer ours."""
+        job, end = attempt.job, ended.end
 
         async def record() -> bool:
-            await self._record_messages(job, live)
+            await self._record_messages(attempt)
             waited_s = self.stores.clock.now() - job.asked_at
             is_awaited = job.question.schedule is None
             mention = is_awaited and end.reason.is_answer and 0 < self.settings.done_mention_s < waited_s
             return await self.stores.worker_queue.finish(
-                job, end, text, mention=mention, for_outbox=for_outbox, canvas_for=canvas_for
+                job,
+                end,
+                attempt.answer.text,
+                mention=mention,
+                for_outbox=ended.for_outbox,
+                canvas_for=ended.canvas_for,
             )
 
-        return await insist(record, self.stores.clock, "end not recorded", Exception)
+        if await insist(record, self.stores.clock, "end not recorded", Exception):
+            self._report(attempt, end)
+            if end.usage is not None:
+                self.quota.warn(job.question)
 
-    async def _record_messages(self, job: Job, live: ScheduledReply | None) -> None:
-        if live is not None and live.reply.recorded:
-            await self.stores.worker_queue.record_messages(job, live.reply.recorded)
+    async def _record_messages(self, attempt: AnswerAttempt) -> None:
+        if attempt.live is not None and attempt.live.reply.recorded:
+            await self.stores.worker_queue.record_messages(attempt.job, attempt.live.reply.recorded)
 
-    async def _leave(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
+    async def _leave(self, attempt: AnswerAttempt) -> None:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
-        if live is not None:
-            await live.leave()
+        if attempt.live is not None:
+            await attempt.live.leave()
 
         async def release() -> None:
-            await self._record_messages(attempt.job, live)
+            await self._record_messages(attempt)
             piece, is_interrupted = attempt.answer.piece(), attempt.phase is Phase.INTERRUPTED
             released = self.stores.worker_queue.release
             await released(attempt.job, piece, attempt.spent, is_interrupted=is_interrupted)

@@ -252,6 +252,7 @@ async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringSta
     assert (stage.replies.opening, stage.model.prompts) == (0, [])
     assert (await stage.row()).end_reason == EndReason.DENIED
     await stage.until(lambda: stage.accounts.sentences == [DENIED_GUEST], "the asker reads why")
+    await stage.until(lambda: [life.end_reason for life in stage.lives] == [EndReason.DENIED], "it is reported")
 
 
 @pytest.mark.parametrize(
