@@ -62,7 +62,7 @@ async def lock_migrations(connection: AsyncConnection) -> None:
     # There is no bound on another process's migration.
     await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
-    # But there is one for tables: who waits for a table holds up all others, which only read it.
+    # But tables have one: a session that waits for a table holds up all others that want to read it.
     await connection.execute(sa.text(f"SET LOCAL lock_timeout = '{TABLE_WITHIN_S}s'"))
 
 
