@@ -49,7 +49,7 @@ class ResponseTooLong(httpx2.StreamError):
 
 
 class ResponseListener(Protocol):
-    """Is told the status of a response, whether its request named a session, and whether people must sign in."""
+    """Called with a response's status, whether its request named a session, and whether people must sign in."""
 
     def __call__(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None: ...
 

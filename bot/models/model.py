@@ -143,7 +143,7 @@ class _Trial:
     dropped: frozenset[OptionalParameter] = frozenset()
     """What this request leaves out of the first one."""
     is_sure: bool = True
-    """Whether the refusals named what is left out, or it is one thing."""
+    """Whether the refusals named what is left out, or only one thing is left out."""
     max_pixels: int = 0
     """The most pixels of an image's side, to which larger images were reduced; 0: they are as they were."""
     left_out: tuple[tuple[Media, FileFault], ...] = ()

@@ -144,7 +144,7 @@ def named_parameters(refusal: ErrorResponse, parameters: Collection[OptionalPara
     if not named.isdisjoint(WEB):
         # A hosted tool is called a tool, too.
         named -= {OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS}
-    # What can't be had in a stream is missed less than the stream.
+    # A feature that the server doesn't stream is left out before the stream is.
     named = named - {OptionalParameter.STREAM} or named
     return next((frozenset({alone}) for alone in _ALONE if alone in named), named)
 
