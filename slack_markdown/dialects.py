@@ -35,6 +35,7 @@ from slack_markdown.formulas import (
     MAX_DISPLAY_CHARS,
     NOTHING_BEHIND,
     WRAPPERS,
+    has_sentence,
     is_formula,
     is_in_dollars,
 )
@@ -381,7 +382,8 @@ class _Rewriter:
             wrapper = "" if environment[1].rstrip("*") in WRAPPERS else environment[0]
         stop = self.text.find(closing, end, start + limit)
         if stop < 0:
-            self._hold(start, limit)
+            if mark == "\\begin{" or not has_sentence(self.text[end : end + MAX_CONSTRUCT_CHARS]):
+                self._hold(start, limit)
             return end
         formula, after = self.text[end:stop], stop + len(closing)
         if mark in ("$$", "\\[") and not self.text[after:].strip(" \t") and self._hold(start, limit):
@@ -398,7 +400,7 @@ class _Rewriter:
             if is_in_dollars(dollars[1]):
                 return self._as_code(*dollars.span(), dollars[1])
             return start + 1
-        if HALF_DOLLARS.match(self.text, start):
+        if HALF_DOLLARS.match(self.text, start) and not has_sentence(self.text[start : start + MAX_CONSTRUCT_CHARS]):
             self._hold(start)
         return start + 1
 

@@ -3,7 +3,9 @@ r"""What is a formula in LaTeX, and what is a price, a shell's variable or words
 Formulas stand between `\(` and `\)`, `\[` and `\]`, or dollar signs, or in an environment, `\begin{…}`.
 
 A **display formula** begins or ends the line of its opening mark. It may have blank lines, and lines that would begin
-another block elsewhere, such as `- b` or `=`. So `blocks.py` asks `display_end` before it reads further lines.
+another block elsewhere, such as `- b` or `=`. So `blocks.py` asks for `displays` before it reads further lines.
+
+A growing text is held back while the end of a formula may come. A sentence ends that: no formula has one.
 """
 
 import re
@@ -14,6 +16,8 @@ MAX_DOLLARS_CHARS = 100
 """How long a formula between single dollars may be."""
 MAX_DISPLAY_CHARS = 1_000
 """How long a formula in lines of its own may be, with its marks. A longer one is text."""
+MAX_WORDS_CHARS = 200
+"""How much of a formula is searched for a sentence, which it can't have."""
 MAX_LINE_CHARS = 20_000
 """Formulas are looked for in so much of a line's end. A page breaks longer lines."""
 
@@ -45,6 +49,15 @@ _PROSE_LINE = re.compile(
     r"\n(?:(?:[^\W\d_]{1,2}(?![^\W\d_])|\d|[^\w\\^=+<>{}\n])*+[^\W\d_]{3,}+){3}[^\\^_=+<>{}\n]*+(?=\n)"
 )
 """Matches a line of three words and no sign of a formula."""
+_LONG_WORD = r"[^\W\d_]{3,}+"
+_SHORT_WORD = r"[^\W\d_]{1,2}+(?![^\W\d_])"
+_BETWEEN_WORDS = r"[\s.,;:!?'’\"“”()–—-]++"
+_SENTENCE = re.compile(
+    rf"(?<![\w\\]){_LONG_WORD}(?:{_BETWEEN_WORDS}(?:{_SHORT_WORD}{_BETWEEN_WORDS})*+{_LONG_WORD}){{4}}"
+    r"|(?:[^\W\d_\x00-\u0dff][\s\u3000-\u3002\uff0c]*+){20}"
+)
+"""Matches five words, which are no formula without braces around them. Scripts from Thai on may have no spaces."""
+_IN_BRACES = re.compile(r"(?<!\\)\{(?:[^{}\\]|\\.)*+(?:\}|\\?\Z)", re.DOTALL)
 _MEANING = re.compile(r"\s*[=:–—-]\s*[^\W\d_]{3,}")
 """Matches what a sign such as `$$` is explained with."""
 _BLANK_LINE = re.compile(r"\n[ \t>]*\n")
@@ -131,14 +144,27 @@ def _may_be_display(formula: str, mark: str) -> bool:
         return True
     if mark == "$$" and (_SINGLE_DOLLAR.search(formula) or _MEANING.match(formula)):
         return False
+    if has_sentence(formula):
+        return False
     first, has_ended, _ = formula.partition("\n")
     if has_ended and _WORD.search(first) and not _SIGN.search(first):
         return False
     return not _PROSE_LINE.search(formula)
 
 
+def has_sentence(formula: str) -> bool:
+    """Whether a text begins with too many words for the formula whose mark is before it. More text changes nothing."""
+    beginning = formula[:MAX_WORDS_CHARS]
+    if not _SENTENCE.search(beginning):
+        return False
+    # Twice: braces may be in others, as in `\text{a {b}}`.
+    return bool(_SENTENCE.search(_IN_BRACES.sub("=", _IN_BRACES.sub("=", beginning))))
+
+
 def is_in_dollars(formula: str) -> bool:
     """Whether a text between two dollar signs is a formula."""
+    if has_sentence(formula):
+        return False
     if _NUMBERS.fullmatch(formula) or _BRACKETED.fullmatch(formula) or (formula.isalpha() and len(formula) == 1):
         return True
     if formula[0].isdigit():
@@ -152,6 +178,8 @@ def is_formula(text: str, mark: str, formula: str, start: int, end: int) -> bool
     `start`, `end`: where the opening mark begins in the text, and where the closing one ends.
     """
     if not formula.strip() or "`" in formula or "<br" in formula:
+        return False
+    if mark != "\\begin{" and has_sentence(formula):
         return False
     if mark == "$$" and len(formula.split()) > 1 and _PROSE.fullmatch(formula):
         return False

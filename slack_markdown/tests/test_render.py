@@ -19,6 +19,7 @@ from slack_markdown.render import (
     plain_words,
     rendered,
     sent_chars,
+    stable_prefix,
 )
 from slack_markdown.tests.markdown_texts import markdown_texts
 
@@ -118,6 +119,57 @@ def test_link_shows_its_destination_if_its_label_is_deceptive(source: str, sent:
     assert rendered(f"{source}\n\nand on", growing=True) == f"{sent}\n\nand on"
 
 
+SENTENCES = {
+    "English": "The answer is that all of them, with a comma or two, are here.",
+    "Russian": "Ответ на этот вопрос оказался совсем простым.",
+    "Chinese": "这个问题的答案其实很简单。" * 4,
+}
+HELD_CHARS = 40
+"""How much of a sentence shows that it is none of what was open before it."""
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "$$",
+        "$$\n",
+        "$$\n\n",
+        "Its PID is $$\n",
+        "kill $$ ",
+        "\\[ ",
+        "\\[\n\n",
+        "See \\[",
+        "so \\(",
+        "a $x ",
+        "\\[ x \\{ ",
+    ],
+)
+@pytest.mark.parametrize("sentence", SENTENCES.values(), ids=SENTENCES)
+@pytest.mark.parametrize("goes_on", ["", "\n\n- so x = 5 $$ \\] \\) $"], ids=["open", "closed"])
+def test_sentence_behind_the_mark_of_a_formula_is_shown(opened: str, sentence: str, goes_on: str) -> None:
+    text = f"{opened}{sentence}{goes_on}"
+    for end in range(len(opened) + HELD_CHARS, len(text)):
+        shown = rendered(text[:end], growing=True)
+        assert sentence[: end - len(opened) - HELD_CHARS] in shown
+    for end in range(len(text)):
+        assert rendered(text, growing=False).startswith(stable_prefix(text[:end]))
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "x = \\text{the sum of all the other parts here}",
+        "total cost of goods = 5",
+        "\\text{if {this is} one of all those things}",
+    ],
+)
+@pytest.mark.parametrize("marks", ["$$\n{}\n$$", "\\[{}\\]", "\\({}\\)"])
+def test_words_of_a_formula_are_no_sentence(marks: str, formula: str) -> None:
+    text = marks.replace("{}", formula)
+    assert rendered(text, growing=False) == f"`{formula}`"
+    assert all(rendered(text[:end], growing=True) in ("", "\\") for end in range(len(text) - 1))
+
+
 @given(markdown_texts, st.booleans())
 @example("[a]:`\n![a]", True)
 @example("``![]()` `", True)
@@ -145,16 +197,19 @@ def test_rendering_leaves_no_image_and_no_deceptive_link(text: str, growing: boo
 @example("\r\n- ")
 @example("\u202d")
 @example("|\n|---|\n|---|`")
+@example("$$")
+@example("\\[")
 def test_only_the_end_is_held_back(text: str) -> None:
     """Text before a blank line is shown, and unchanged except for links and characters that are dropped.
 
-    A formula that is open holds back what follows, the host of an address is shown in ASCII, and marks between cells
-    that have no column are escaped.
+    A formula that is open holds back what follows up to a sentence, the host of an address is shown in ASCII, and marks
+    between cells that have no column are escaped.
     """
     text = DROPPED.sub("", text)
-    assume("\\[" not in text)
+    # Words in braces are a formula's.
+    assume("{" not in text)
     whole = rendered(f"{text}\n\n", growing=False)
-    assert "The end." in rendered(f"{text}\n\nThe end. And", growing=True)
+    assert "This is the end." in rendered(f"{text}\n\nThis is the end. Nothing follows here. And", growing=True)
     if not re.search(r"\]|!\[|<|\*.*http|http.*\*|http[^\s]*[^\x00-\x7f]", text, re.DOTALL):
         shown, written = (one.replace(HAIR_SPACE, "").replace("\\|", "|") for one in (whole, text.rstrip()))
         assert shown.startswith(written)
