@@ -1,10 +1,45 @@
-"""Clocks that tests set, and the wait for what runs beside a test."""
+"""Clocks that tests set, and waits for what runs beside a test."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from bot.clock import Clock, SystemClock
 from slack_sandbox.testing.processes import WITHIN_S
+
+T = TypeVar("T")
+
+
+async def until(condition: Callable[[], T], what: object, within_s: float = WITHIN_S, look_s: float = 0.01) -> T:
+    """Polls a condition in the loop's time and returns its value once it is true. Else fails and says what is missing.
+
+    For what nothing tells of: files, other processes. Sandbox.wait_for is for what Slack shows.
+    """
+
+    async def value() -> T:
+        return condition()
+
+    return await until_read(value, what, within_s, look_s)
+
+
+async def until_read(
+    read: Callable[[], Awaitable[T]], what: object, within_s: float = WITHIN_S, look_s: float = 0.01
+) -> T:
+    """Reads until the value is true and returns it, as `until` does: for rows of a database."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not (value := await read()):  # noqa: ASYNC110 nothing tells of it
+                await asyncio.sleep(look_s)
+            return value
+    except TimeoutError:
+        raise AssertionError(f"waited {within_s:g} s for {what}") from None
+
+
+async def turns(count: int = 500) -> None:
+    """Lets everything go on that waits for nothing but its turn, and statements of a database in memory."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def idle() -> None:

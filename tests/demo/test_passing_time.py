@@ -1,22 +1,22 @@
 """Time passes in the sandbox: the next run of each schedule is posted or stays silent, and a sentence says which."""
 
-import asyncio
-
 import pytest
 
 from bot.core.schedules import Proposal, Rule
 from demo.passing_time import NOTHING_SCHEDULED, SILENT, STARTING, UNDER_WAY, PassingTime
 from slack_sandbox.server import Sandbox
+from tests.clocks import until_read
 from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
 
 async def said_at_last(passes: PassingTime) -> str:
     """Returns what it says once no earlier run is under way."""
-    async with asyncio.timeout(30):
-        while UNDER_WAY in (said := await passes()):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-    return said
+
+    async def said() -> str:
+        return "" if UNDER_WAY in (now := await passes()) else now
+
+    return await until_read(said, "the end of the earlier run")
 
 
 @pytest.mark.asyncio

@@ -26,7 +26,9 @@ def add(a: int, b: int) -> int:
 
 @server.tool()
 async def wait(seconds: float) -> str:
-    """Waits."""
+    """Waits, and prints that it does."""
+    sys.stdout.write("waiting\n")
+    sys.stdout.flush()
     await anyio.sleep(seconds)
     return "waited"
 

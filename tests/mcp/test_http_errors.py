@@ -27,6 +27,7 @@ from bot.mcp.sentences import (
 )
 from bot.mcp.server import McpServer, ServerDown
 from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import until
 from tests.mcp.flood import answered, refusing, served
 from tests.mcp.servers import running
 
@@ -238,9 +239,7 @@ async def test_status_of_what_is_no_request_says_nothing_of_the_session(
     there.to_stream, there.to_notification = to_stream, to_notification
     there.body = json.dumps({"jsonrpc": "2.0", "id": None, "result": {"content": [{"type": "text", "text": "Hi."}]}})
     await server.tools()
-    async with asyncio.timeout(WITHIN_S):
-        while not there.streams:  # noqa: ASYNC110 the server counts
-            await asyncio.sleep(0.01)
+    await until(lambda: there.streams, "a stream of the server")
     for _ in range(3):
         await server.tools(0.0)
         result, _ = await server.call("it", {}, timeout_s=10, read_only=False)

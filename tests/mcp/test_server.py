@@ -18,8 +18,8 @@ from bot.mcp.definitions import offered_names
 from bot.mcp.sentences import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
 from bot.mcp.server import BACKOFF, MAX_CALLS, MAX_LISTED_TOOLS, STABLE_S, McpServer, ServerDown
 from bot.mcp.tools import tools_of
-from slack_sandbox.testing.processes import WITHIN_S
-from tests.clocks import HurriedClock, ManualClock
+from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
+from tests.clocks import HurriedClock, ManualClock, turns, until
 from tests.mcp.servers import TIME, Json, RawServer, http_server, running, text_result, tool
 
 DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
@@ -37,15 +37,11 @@ async def outcome(server: McpServer, name: str, *, read_only: bool = False, time
 
 
 async def started(raw: RawServer) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not raw.has_started:  # noqa: ASYNC110 another process writes the file
-            await asyncio.sleep(0.01)
+    await until(lambda: raw.has_started, "the server's start")
 
 
 async def called(raw: RawServer) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not raw.calls:  # noqa: ASYNC110 another process writes the file
-            await asyncio.sleep(0.01)
+    await until(lambda: raw.calls, "a call")
 
 
 def part(**fields: object) -> Json:
@@ -129,6 +125,7 @@ ERRORS = (
 )
 
 
+@pytest.mark.wide
 class TestRealServers:
     async def test_time_server_on_stdio_lists_and_answers(self, clock: HurriedClock) -> None:
         async with running(TIME, clock) as server:
@@ -148,7 +145,7 @@ class TestRealServers:
             result, _ = await server.call("add", {"a": 2, "b": 40}, timeout_s=30, read_only=False)
             assert (result.outcome, result.text) == (DONE, "42")
             calling = asyncio.create_task(server.call("wait", {"seconds": 60}, timeout_s=60, read_only=False))
-            await asyncio.sleep(0.3)
+            await wait_for_line(process.stdout, "waiting")
             process.kill()
             assert (await calling)[0].outcome is UNKNOWN
             await process.wait()
@@ -556,9 +553,7 @@ class TestCalls:
             clock.ahead_s += STABLE_S
             assert await outcome(server, "it") is DONE
             assert await outcome(server, "close") is UNKNOWN
-            async with asyncio.timeout(WITHIN_S):
-                while raw.is_alive:  # noqa: ASYNC110 another process ends
-                    await asyncio.sleep(0.01)
+            await until(lambda: not raw.is_alive, "the process's end")
 
     async def test_server_that_dies_now_and_then_is_reached_again_at_once(
         self, raw: RawServer, server: McpServer, clock: HurriedClock
@@ -568,9 +563,7 @@ class TestCalls:
             assert [tool.name for tool in await server.tools()] == ["die"]
             clock.ahead_s += STABLE_S
             assert await outcome(server, "die") is UNKNOWN
-            async with asyncio.timeout(WITHIN_S):
-                while server._keepers:  # noqa: ASYNC110 another process ends
-                    await asyncio.sleep(0.01)
+            await until(lambda: not server._keepers, "the process's end")
 
     async def test_server_that_is_found_dead_is_reached_again_for_its_list(
         self, raw: RawServer, server: McpServer
@@ -587,10 +580,10 @@ class TestCalls:
 
     @pytest.mark.long
     async def test_canceled_call_leaves_the_server_usable(self, clock: HurriedClock) -> None:
-        async with http_server() as (config, _), running(config, clock) as server:
+        async with http_server() as (config, process), running(config, clock) as server:
             await server.tools()
             calling = asyncio.create_task(server.call("wait", {"seconds": 60}, timeout_s=60, read_only=False))
-            await asyncio.sleep(0.2)
+            await wait_for_line(process.stdout, "waiting")
             calling.cancel()
             await asyncio.wait([calling])
             assert calling.cancelled()
@@ -610,7 +603,7 @@ class TestEnds:
             begun = time.monotonic()
             # As the bot ends: it waits a second, gives that up, and closes again.
             closing = asyncio.create_task(server.close())
-            await asyncio.sleep(0.1)
+            await turns()
             closing.cancel()
         assert not raw.is_alive
         assert not child.is_running

@@ -29,8 +29,7 @@ from bot.mcp.sentences import (
 from bot.mcp.server import MAX_LISTED_TOOLS, open_servers
 from bot.mcp.tools import McpTools
 from bot.store import Stores
-from slack_sandbox.testing.processes import WITHIN_S
-from tests.clocks import HurriedClock
+from tests.clocks import HurriedClock, until_read
 from tests.mcp.flood import answered, served
 from tests.mcp.servers import RawServer, text_result, tool
 
@@ -94,6 +93,15 @@ async def tools(opening: Opening) -> AsyncIterator[McpTools]:
 
 async def names(tools: McpTools, question: Question) -> list[str]:
     return [definition.name for definition in (await tools.definitions(question)).definitions]
+
+
+async def all_there(tools: McpTools) -> None:
+    """Waits until no server's tools are missing: another process answers."""
+
+    async def are() -> bool:
+        return not (await tools.definitions(asked())).missing
+
+    await until_read(are, "the tools of all servers", look_s=0.1)
 
 
 async def call(tools: McpTools, name: str, question: Question | None = None) -> CallResult:
@@ -303,7 +311,7 @@ class TestFailures:
             assert [one.name for one in offered.definitions] == ["other__look"]
             missing.append(offered.missing)
             took_s.append(time.monotonic() - begun)
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.1)
             # Beside other work, a process is ended before it has begun.
             pids |= {raw.pid} if raw.has_started else set()
             # From now on, a wait is longer than any that the machine may cause.
@@ -319,10 +327,8 @@ class TestFailures:
         assert missing == sorted(missing, key=missing.index)
         raw.script(TOOLS)
         clock.ahead_s += 60
-        async with asyncio.timeout(WITHIN_S):
-            while "raw__look" not in await names(tools, asked()):  # noqa: ASYNC110 another process answers
-                await asyncio.sleep(0.1)
-        assert (await tools.definitions(asked())).missing == ""
+        await all_there(tools)
+        assert "raw__look" in await names(tools, asked())
 
     async def test_server_that_is_late_is_not_called_down_and_its_tools_come_later(
         self, tools: McpTools, raw: RawServer, stores: Stores, monkeypatch: pytest.MonkeyPatch
@@ -337,9 +343,7 @@ class TestFailures:
             assert offered.missing == TOOLS_LATE.format(servers="raw")
             assert (await tools.of_servers(["raw"], 0.1)).down == {}
         raw.script(TOOLS)
-        async with asyncio.timeout(WITHIN_S):
-            while (await tools.definitions(asked())).missing:  # noqa: ASYNC110 another process answers
-                await asyncio.sleep(0.1)
+        await all_there(tools)
         assert await names(tools, asked()) == ["raw__look", "raw__write", "other__look"]
 
     async def test_no_tools_while_the_database_is_away(self, tools: McpTools, stores: Stores) -> None:

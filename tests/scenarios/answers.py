@@ -1,6 +1,5 @@
 """Answers to act on: waiting for their words and their record, and presses of their buttons."""
 
-import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from bot.store.database import create_engine
 from bot.store.schema import turns
 from slack_sandbox.workspace import Message
 from tests.charged_turns import CHARGED_TURNS
+from tests.clocks import until
 from tests.scenarios.conftest import Stage, shown
 from tests.streams import speech
 from tests.streams.server import VendorResponse
@@ -47,17 +47,12 @@ async def reply(stage: Stage, asked: str, words: str = "") -> Message:
 async def on_record(settings: Settings) -> None:
     """Waits until every job that has ended in Slack has ended in the database, too. A test is quicker than a person."""
 
-    def live() -> int:
+    def all_ended() -> bool:
         with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as database:
-            return int(
-                database.execute("select count(*) from jobs where status in ('queued', 'running')").fetchone()[0]
-            )
+            live = "select count(*) from jobs where status in ('queued', 'running')"
+            return bool(database.execute(live).fetchone() == (0,))
 
-    for _ in range(1500):
-        if not live():
-            return
-        await asyncio.sleep(0.02)
-    raise TimeoutError(f"waited 30 s for jobs to end; {live()} are live")
+    await until(all_ended, "the record of all answers")
 
 
 async def answered(stage: Stage, settings: Settings) -> tuple[str, Message]:

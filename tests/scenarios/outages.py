@@ -1,8 +1,9 @@
 """Long answers, and waits that outlast an outage of Slack."""
 
-import asyncio
 from collections.abc import Callable
 from typing import TypeVar
+
+from tests import clocks
 
 CODE_LINES = 420
 CODE = "```python\n" + "".join(f"print({n})  # a line of the code\n" for n in range(CODE_LINES)) + "```"
@@ -13,10 +14,6 @@ GIVE_UP_S = 600.0
 T = TypeVar("T")
 
 
-async def until(predicate: Callable[[], T], what: object) -> T:
-    """Polls a condition and returns its value. Polls seldom, because each poll keeps the loop's time from running."""
-    for _ in range(int(GIVE_UP_S)):
-        if value := predicate():
-            return value
-        await asyncio.sleep(1)
-    raise AssertionError(f"waited {GIVE_UP_S:.0f} s for {what}")
+async def until(condition: Callable[[], T], what: object) -> T:
+    """Polls a condition (tests.clocks). Polls seldom, because each poll keeps the loop's time from running."""
+    return await clocks.until(condition, what, GIVE_UP_S, look_s=1.0)

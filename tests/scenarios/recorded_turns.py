@@ -1,6 +1,5 @@
 """What the database has of the turns of a conversation."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import sqlalchemy as sa
 from bot.settings import Settings
 from bot.store.database import create_engine
 from bot.store.schema import jobs, turns
-from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import until_read
 
 Rows = Sequence[sa.Row[Any]]
 
@@ -17,14 +16,14 @@ Rows = Sequence[sa.Row[Any]]
 async def recorded(settings: Settings, query: sa.Select[Any], are_there: Callable[[Rows], object]) -> Rows:
     """What the database returns for a query, as soon as it is so: a person is never so quick, a test is."""
     engine = create_engine(settings.database_url)
+
+    async def rows() -> Rows:
+        async with engine.connect() as connection:
+            found = (await connection.execute(query)).all()
+        return found if are_there(found) else ()
+
     try:
-        async with asyncio.timeout(WITHIN_S):
-            while True:
-                async with engine.connect() as connection:
-                    rows: Rows = (await connection.execute(query)).all()
-                if are_there(rows):
-                    return rows
-                await asyncio.sleep(0.02)
+        return await until_read(rows, f"rows of {query}")
     finally:
         await engine.dispose()
 

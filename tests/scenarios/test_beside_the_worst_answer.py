@@ -20,7 +20,7 @@ from benchmarks.hostile_texts import forget_renderings, text_of
 from bot.core import texts
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import until
 from tests.processes import own_port
 from tests.scenarios.conftest import ROOT, Stage, running, shown
 from tests.streams import speech
@@ -109,9 +109,7 @@ async def test_others_are_answered_beside_the_worst_answer(
             has_placeholder.set()
             assert await is_healthy(port)
             assert await stage.answers("random", second) == ["The other answer."]
-            async with asyncio.timeout(WITHIN_S):
-                while heartbeats(database) < before + 2:  # noqa: ASYNC110 (nothing tells of a heartbeat)
-                    await asyncio.sleep(0.1)
+            await until(lambda: heartbeats(database) >= before + 2, "two heartbeats", look_s=0.1)
             answered.set()
             await sandbox.wait_for(lambda: any(message.files for message in stage.bots("general", first)))
             await stage.answers("general", first, count=6)

@@ -16,6 +16,7 @@ from bot.settings import Settings
 from bot.store.schema import outbox_entries
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Message
+from tests.clocks import until_read
 from tests.marked import unmarked
 from tests.scenarios.answers import press, reply, rows
 from tests.scenarios.conftest import Stage, buttons, footer, grows, running, says, shown
@@ -204,10 +205,12 @@ async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_delete
     await closed(stage, asked)
     await stage.sandbox.delete("general", asked)
     await stage.delivered()
-    for _ in range(600):
-        if not await rows(settings, outbox_entries):
-            break
-        await asyncio.sleep(1)
+    assert await press(stage, message, ReplyAction.REGENERATE) == texts.actions.QUESTION_EXPIRED
+
+    async def is_done() -> bool:
+        return not await rows(settings, outbox_entries)
+
+    await until_read(is_done, "an empty outbox")
     first, _, answer = map(shown, stage.bots("general", asked))
     assert first.startswith("I can deploy that.\n\nWhich environment?\n\n1. Staging ✓")
     assert answer == "The whole answer."

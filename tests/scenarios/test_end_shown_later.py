@@ -1,7 +1,5 @@
 """An end that Slack did not accept, and that another process shows later in a new message, while waits are skipped."""
 
-import asyncio
-
 import pytest
 
 from bot.core import texts
@@ -10,6 +8,7 @@ from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import outbox_entries
 from slack_sandbox.server import Sandbox
+from tests.clocks import until_read
 from tests.contracts.stores import count
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
@@ -22,11 +21,7 @@ TEXT = " ".join(f"word{number}" for number in range(40))
 
 
 async def until_the_end_is_in_the_outbox(store: Stores) -> None:
-    for _ in range(int(GIVE_UP_S)):
-        if await count(store, outbox_entries):
-            return
-        await asyncio.sleep(1)
-    raise AssertionError("no outbox entry")
+    await until_read(lambda: count(store, outbox_entries), "an outbox entry", GIVE_UP_S, look_s=1.0)
 
 
 async def test_buttons_work_below_an_end_that_another_process_showed_in_a_new_message(

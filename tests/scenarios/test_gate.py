@@ -1,6 +1,5 @@
 """Follow-ups in doubt, where a channel has a model decide: what it takes, and what failure, slowness and cost do."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,6 +16,7 @@ from bot.settings import Settings
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID
+from tests.clocks import until_read
 from tests.scenarios.conftest import Stage, running
 from tests.scenarios.surfaces import ephemerals
 from tests.streams import speech
@@ -167,11 +167,11 @@ async def counted(store: Stores, user_id: str) -> int:
     """Waits until a person has used tokens, and returns how many."""
     window = CapWindow(Scope.USER, Period.DAY)
     scope_ids = ScopeIds(TEAM_ID, user_id, GENERAL)
-    for _ in range(1_000):
-        if tokens := (await store.usage.used(scope_ids, [window]))[window].tokens:
-            return tokens
-        await asyncio.sleep(0.01)
-    raise AssertionError("nothing was counted")
+
+    async def tokens() -> int:
+        return (await store.usage.used(scope_ids, [window]))[window].tokens
+
+    return await until_read(tokens, "usage on record")
 
 
 async def test_decision_counts_as_the_writers_usage_whatever_it_says(start: Start, another_process: Stores) -> None:

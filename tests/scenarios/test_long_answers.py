@@ -1,8 +1,6 @@
 """Answers of many pages: only the first pages are posted, the complete text is attached, and crashes lose nothing."""
 
-import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +12,7 @@ from bot.reply.reply import MAX_PAGES
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Message
+from tests.clocks import until
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams import speech
@@ -110,12 +109,9 @@ async def test_file_is_attached_once_whatever_fails(stage: Stage, fault: str, me
 async def recorded_answer(database: Path) -> str:
     """Waits until one answer is recorded and returns its text."""
     with closing(sqlite3.connect(database)) as connection:
-        give_up_s = time.monotonic() + 40
+        answers = "SELECT answer FROM turns WHERE answer <> ''"
         # Another process writes this database.
-        while not (rows := connection.execute("SELECT answer FROM turns WHERE answer <> ''").fetchall()):
-            assert time.monotonic() < give_up_s, "waited 40 s for a recorded answer; the table turns has none"
-            await asyncio.sleep(0.05)
-    ((answer,),) = rows
+        ((answer,),) = await until(lambda: connection.execute(answers).fetchall(), "a recorded answer")
     return str(answer)
 
 

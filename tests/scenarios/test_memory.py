@@ -16,6 +16,7 @@ from bot.slack.views.memory import KEEP_HIDDEN, OPEN_MEMORY
 from bot.store import Stores
 from slack_sandbox.client import Client
 from slack_sandbox.workspace import TEAM_ID, Message
+from tests.clocks import until_read
 from tests.scenarios.answers import on_record, press
 from tests.scenarios.conftest import Stage, buttons, says, shown
 from tests.scenarios.surfaces import ephemerals
@@ -74,9 +75,11 @@ async def on_record_here(stores: Stores, channel: str = "C0GENERAL") -> Sequence
 
 async def has_on_record(stores: Stores, *expected: str) -> None:
     """Waits until #general has these memories."""
-    async with asyncio.timeout(10):
-        while await on_record_here(stores) != list(expected):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+
+    async def are_there() -> bool:
+        return await on_record_here(stores) == list(expected)
+
+    await until_read(are_there, f"the memories {expected}")
 
 
 async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_there_alone(stage: Stage) -> None:

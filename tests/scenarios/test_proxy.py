@@ -35,6 +35,7 @@ from bot.telemetry_sdk import opened
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S, inherited
+from tests.clocks import until
 from tests.contracts.notifications import collect
 from tests.contracts.vendors import ANTHROPIC, CHAT, VendorApi
 from tests.mcp.servers import running as running_server
@@ -267,9 +268,7 @@ async def test_over_http_look_ups_slack_mcp_servers_and_collectors_tell_the_prox
     assert refused_over_http in str(refused.value)
     with opened(with_metrics=False, traces_url=f"{url}v1/traces") as telemetry, telemetry.tool_call("notes__list"):
         pass
-    async with asyncio.timeout(WITHIN_S):
-        while f"spans not sent: {refused_over_http}" not in caplog.text:  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_S)
+    await until(lambda: f"spans not sent: {refused_over_http}" in caplog.text, "the log's line about spans")
 
 
 @pytest.mark.usefixtures("in_company")

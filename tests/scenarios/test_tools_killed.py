@@ -20,6 +20,7 @@ from bot.settings import Settings
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
+from tests.clocks import until
 from tests.forked import ForkedBot, forked_bot
 from tests.mcp.servers import PATIENCE_S, RawServer, agree, be_patient, text_result, tool
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
@@ -124,9 +125,8 @@ async def test_killed_process_leaves_an_answer_and_repeats_no_write(
 
 async def killed(process: ForkedBot, called: RawServer | None) -> None:
     """Waits until the process has killed itself, or kills it once the server has a call."""
+    if called:
+        await until(lambda: called.calls, "a call of the server")
+        process.kill()
     async with asyncio.timeout(WITHIN_S):
-        while called and not called.calls:  # noqa: ASYNC110 another process writes the file
-            await asyncio.sleep(0.01)
-        if called:
-            process.kill()
         assert await process.wait() == -signal.SIGKILL

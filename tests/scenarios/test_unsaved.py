@@ -4,7 +4,6 @@ Askers read a sentence once, whatever Slack delivers again and to which process,
 takes questions again.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from bot.store import Stores
 from bot.store.schema import jobs
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID
+from tests.clocks import until_read
 from tests.contracts.databases import PostgresqlServer, set_read_only
 from tests.processes import own_port
 from tests.scenarios.answers import press
@@ -133,8 +133,7 @@ async def test_askers_without_a_mention_read_it_too_and_are_answered_once_afterw
             await stack.enter_async_context(running(replace(settings, database_url=switched.url)))
         asked = await stage.mention()
         await stage.answers("general", asked)
-        while await stores.database.read(live):  # noqa: ASYNC110 nothing tells of it
-            await asyncio.sleep(1)
+        await until_read(lambda: stores.database.read(all_ended), "the record of the answer")
         remark = await stage.sandbox.say("ada", "general", "The deploy failed.")
         await stage.delivered()
         switched.take_away()
@@ -153,7 +152,7 @@ async def test_askers_without_a_mention_read_it_too_and_are_answered_once_afterw
         assert sorted(pair for pair in ephemerals(stage) if pair[1] != joined) == sorted(told)
 
 
-async def live(connection: AsyncConnection) -> int:
-    """Returns how many questions are not answered yet, according to the database."""
+async def all_ended(connection: AsyncConnection) -> bool:
+    """Returns whether all questions are answered, according to the database."""
     is_live = jobs.c.status.in_(("queued", "running"))
-    return int(await connection.scalar(sa.select(sa.func.count()).where(is_live)) or 0)
+    return not await connection.scalar(sa.select(sa.func.count()).where(is_live))

@@ -25,6 +25,7 @@ from bot.store.database import create_engine
 from bot.store.schema import REVISION, jobs
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S, output, wait_for_line
+from tests.clocks import until
 from tests.processes import REPOSITORY, bot_process
 from tests.scenarios.conftest import Stage, grows
 from tests.scenarios.fleet import Fleet, fleet_of
@@ -114,11 +115,7 @@ def newer(fleet: Fleet, make_newer: Callable[[dict[str, str]], NewerVersion]) ->
 
 
 async def until_begun(newer: NewerVersion) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while True:
-            if newer.begun.exists():
-                return
-            await asyncio.sleep(0.02)
+    await until(newer.begun.exists, "the beginning of the migration")
 
 
 async def columns(database_url: str, table: str) -> set[str]:

@@ -23,6 +23,7 @@ from benchmarks.vendor_failures import (
 )
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING
 from bot.core.steps import Seam
+from tests.clocks import until
 
 QUESTION = "q7: 40 words, 1000 a second"
 WHOLE = "".join(answer(7, 40))
@@ -92,10 +93,10 @@ async def test_broken_stream_has_the_words_before_its_place(
     heard: list[str] = []
     reading = asyncio.create_task(said(client, heard=heard))
     if failure is Failure.STALL:
-        for _ in range(3000):
-            if model.requests[7] and model.requests[7][0].failure and len("".join(heard).split()) >= words:
-                break
-            await asyncio.sleep(0.01)
+        await until(
+            lambda: any(request.failure for request in model.requests[7]) and len("".join(heard).split()) >= words,
+            f"a stream that stops after {words} words",
+        )
         assert not reading.done()
         reading.cancel()
     with pytest.raises(asyncio.CancelledError if failure is Failure.STALL else openai.APIError):

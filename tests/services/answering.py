@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 import sqlalchemy as sa
 
 from bot.core.access import AccessRules, UserKind
@@ -44,8 +43,7 @@ from bot.slack.surfaces import EphemeralMessages, Pane
 from bot.slack.users import KIND_WITHIN_S, Users
 from bot.store import Stores
 from bot.store.schema import jobs
-from slack_sandbox.testing.processes import WITHIN_S
-from tests.clocks import InstantClock
+from tests.clocks import InstantClock, until
 from tests.core.conversations import recorded_pages
 from tests.services.parts import having, workspace_of
 
@@ -385,12 +383,7 @@ class AnsweringStage:
             return (await connection.execute(sa.select(jobs))).one()
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                while not condition():  # noqa: ASYNC110
-                    await asyncio.sleep(0.002)
-        except TimeoutError:
-            pytest.fail(f"waited {WITHIN_S:.0f} s until {what}")
+        await until(condition, what, look_s=0.002)
 
     async def ended(self) -> None:
         await self.until(lambda: bool(self.attempts) and self.worker.live == 0, "the attempt has ended")

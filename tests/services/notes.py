@@ -14,8 +14,7 @@ from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, Tex
 from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, ToolDefinition, ToolRule
 from bot.store import Stores
 from bot.store.schema import jobs
-from slack_sandbox.testing.processes import WITHIN_S
-from tests.clocks import InstantClock
+from tests.clocks import InstantClock, until_read
 from tests.services.answering import BEGAN_S, MODEL, QUESTION, AnsweringStage
 
 READ, WRITE = "notes__list", "notes__add"
@@ -119,9 +118,11 @@ async def statuses(stage: AnsweringStage) -> list[str]:
 
 async def ended(stage: AnsweringStage, *other: str) -> None:
     """Waits until all jobs have ended, or have one of these other statuses."""
-    async with asyncio.timeout(WITHIN_S):
-        while not {"ended", *other}.issuperset(await statuses(stage)):  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+
+    async def are() -> bool:
+        return {"ended", *other}.issuperset(await statuses(stage))
+
+    await until_read(are, "the end of all jobs", look_s=0.002)
     await stage.ended()
 
 
@@ -152,9 +153,11 @@ async def take_over(stage: AnsweringStage, *decisions: Decision) -> None:
 
 async def waiting(stage: AnsweringStage) -> RecordedCall:
     """Waits until the job waits for a person; returns the call that it asks about."""
-    async with asyncio.timeout(WITHIN_S):
-        while await statuses(stage) != ["awaiting_approval"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+
+    async def is_asked() -> bool:
+        return await statuses(stage) == ["awaiting_approval"]
+
+    await until_read(is_asked, "a job that awaits an approval", look_s=0.002)
     await stage.ended()
     [asked] = [call for call in await stage.stores.approvals.shown(1) if call.state is CallState.ASKED]
     return asked

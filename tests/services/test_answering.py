@@ -44,7 +44,7 @@ from bot.store.schema import jobs
 from bot.store.worker_queue import WorkerQueue
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
-from tests.clocks import InstantClock
+from tests.clocks import InstantClock, turns, until
 from tests.core.conversations import recorded_pages
 from tests.services.answering import (
     BEGAN_S,
@@ -122,7 +122,7 @@ async def test_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: 
     stage.model.may_end.set()
     await stage.until(lambda: any(reply.end for reply in stage.replies.opened), "the end is being shown")
     stage.worker.stop_answer(stage.attempts[0].job.id)
-    await asyncio.sleep(0.02)
+    await turns()
     stage.replies.may_finish.set()
     await stage.ended()
     row = await stage.row()
@@ -205,7 +205,7 @@ async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_
     row = await stage.row()
     assert (stage.model.prompts, row.status, messages_of(row)) == ([], "queued", MESSAGES)
     stage.worker.wake()
-    await asyncio.sleep(0.02)
+    await turns()
     assert len(stage.attempts) == 1, "nothing is claimed while Slack refuses the token"
     stage.accounts.token_refused = False
     stage.worker.wake()
@@ -930,10 +930,7 @@ async def test_asker_is_warned_once_most_of_a_cap_is_used(alone: AnsweringStage)
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(9_500, 2)))
     capped(alone, "user/day=10000tokens")
     await attempt_at(alone)
-    async with asyncio.timeout(WITHIN_S):
-        while not alone.accounts.sentences:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    [sentence] = alone.accounts.sentences
+    [sentence] = await until(lambda: alone.accounts.sentences, "a warning")
     assert "10,000" in sentence
 
 

@@ -29,7 +29,7 @@ from bot.store.rows import messages_of
 from bot.store.schema import charges
 from bot.telemetry_sdk import opened
 from slack_sandbox.testing.processes import WITHIN_S
-from tests.clocks import InstantClock
+from tests.clocks import InstantClock, turns
 from tests.services.answering import BEGAN_S, MESSAGES, MODEL, MODEL_NAME, QUESTION, AnsweringStage, MemoryModel
 from tests.services.notes import (
     ANSWER,
@@ -228,7 +228,7 @@ async def test_process_that_ends_while_a_reply_asks_leaves_the_job_to_the_person
 
         async def end_process() -> None:
             handing_over.append(asyncio.create_task(hand_over(stage)))
-            await asyncio.sleep(0.01)
+            await turns()
 
         stage.replies.when_left = end_process
         await waiting(stage)

@@ -16,7 +16,7 @@ from bot.reply.answer import Answer
 from bot.reply.messages import Shown
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, Outbox
 from slack_sandbox.testing.processes import WITHIN_S as TEST_WITHIN_S
-from tests.clocks import InstantClock
+from tests.clocks import InstantClock, turns
 from tests.core.conversations import recorded_pages
 from tests.services.answering import QUESTION, Accounts, MemoryReplies, MemoryReply, ReplyState
 from tests.services.parts import having, stores_of, workspace_of
@@ -187,8 +187,7 @@ class Stage:
         async with asyncio.timeout(TEST_WITHIN_S):
             while self.entries.found or len(self.entries.limits) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0)
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await turns()
         running.cancel()
         await asyncio.wait((running,))
 
