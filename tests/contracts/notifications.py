@@ -18,6 +18,7 @@ from bot.models.events import (
 )
 from bot.models.model import Provider
 from bot.models.prompt import Prompt, Turn
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.vendors import VendorApi
 from tests.streams.server import Script, VendorServer
 
@@ -28,8 +29,10 @@ LONG = Prompt("", (Turn("user", "word " * 3_000),))
 
 
 @asynccontextmanager
-async def connected(api: VendorApi, server: VendorServer, model: str = "m") -> AsyncIterator[Provider]:
-    """Connects to a model with this name on this server."""
+async def connected(
+    api: VendorApi, server: VendorServer | InProcessVendor, model: str = "m"
+) -> AsyncIterator[Provider]:
+    """Connects to a model with this name at this server."""
     client = api.connect(server.url)
     try:
         yield client.model(model)
@@ -94,7 +97,7 @@ async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:
 
 async def ask(
     api: VendorApi,
-    server: VendorServer,
+    server: VendorServer | InProcessVendor,
     *answers: Script,
     prompt: Prompt = PROMPT,
     model: str = "m",

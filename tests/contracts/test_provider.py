@@ -1,4 +1,4 @@
-"""The contract of Provider: each API over real HTTP with its SDK, plain and wrapped."""
+"""The contract of Provider: each API plain and wrapped, over real HTTP with its SDK and in process."""
 
 import asyncio
 import json
@@ -27,7 +27,8 @@ from bot.models.streams import AnswerReader, end_of
 from bot.models.wire import MAX_EVENT_BYTES
 from bot.models.wrappers import Fallback, Stall
 from slack_sandbox.testing.processes import WITHIN_S
-from tests.contracts.notifications import LONG, PROMPT, ask, collect, connected
+from tests.contracts.in_process import InProcessVendor
+from tests.contracts.notifications import LONG, PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import (
     ANTHROPIC,
     APIS,
@@ -79,9 +80,11 @@ class TestAnAnswer:
 
     @ALL_APIS
     @pytest.mark.parametrize("size", [1, 7])
-    async def test_answer_survives_any_chunk_boundary(self, vendor: VendorServer, api: VendorApi, size: int) -> None:
+    async def test_answer_survives_any_chunk_boundary(
+        self, in_process: InProcessVendor, api: VendorApi, size: int
+    ) -> None:
         stream = b"".join(api.speak(["Grüße ", "世界", "👋🏽"]))
-        assert (await ask(api, vendor, VendorResponse(speech.split(stream, size)))).text == "Grüße 世界👋🏽"
+        assert (await ask(api, in_process, VendorResponse(speech.split(stream, size)))).text == "Grüße 世界👋🏽"
 
     @ALL_APIS
     async def test_deltas_arrive_as_they_are_sent(self, vendor: VendorServer, api: VendorApi) -> None:
@@ -104,16 +107,16 @@ class TestAnAnswer:
     @pytest.mark.parametrize("beginning", [b"", b"\n", b"\xef\xbb\xbf", b": hello\n\n"])
     @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
     async def test_stream_is_read_whatever_it_is_called_and_begins_with(
-        self, vendor: VendorServer, api: VendorApi, beginning: bytes, content_type: str, size: int
+        self, in_process: InProcessVendor, api: VendorApi, beginning: bytes, content_type: str, size: int
     ) -> None:
         stream = beginning + b"".join(api.speak(["one", " two"]))
-        received = await ask(api, vendor, VendorResponse(speech.split(stream, size), content_type=content_type))
+        received = await ask(api, in_process, VendorResponse(speech.split(stream, size), content_type=content_type))
         assert received.text == "one two"
 
     @ALL_APIS
-    async def test_json_may_follow_what_keeps_the_connection(self, vendor: VendorServer, api: VendorApi) -> None:
+    async def test_json_may_follow_what_keeps_the_connection(self, in_process: InProcessVendor, api: VendorApi) -> None:
         chunks = [b" \n"] * 3_000 + [api.speak_whole("one")]
-        assert (await ask(api, vendor, VendorResponse(chunks, content_type="application/json"))).text == "one"
+        assert (await ask(api, in_process, VendorResponse(chunks, content_type="application/json"))).text == "one"
 
     @ALL_APIS
     async def test_answer_is_complete_after_its_marker_even_if_the_connection_is_reset(
@@ -125,23 +128,23 @@ class TestAnAnswer:
 
     @pytest.mark.parametrize("delta", [{}, {"stop_reason": None, "stop_sequence": None}], ids=["without", "null"])
     async def test_usage_may_follow_the_stop_reason_in_an_event_of_its_own(
-        self, vendor: VendorServer, delta: dict[str, object]
+        self, in_process: InProcessVendor, delta: dict[str, object]
     ) -> None:
         *events, end = ANTHROPIC.speak(["one"])
         usage = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 7}}
         answer = VendorResponse([*events, f"data: {json.dumps(usage)}\n\n".encode(), end])
-        [completion] = (await ask(ANTHROPIC, vendor, answer)).completions
+        [completion] = (await ask(ANTHROPIC, in_process, answer)).completions
         assert completion == Completion(ANTHROPIC.model, FinishReason.STOP, Usage(speech.INPUT_TOKENS, 7))
 
     @ALL_APIS
     @pytest.mark.parametrize("count", [10**19, -1, 1e300, "7", [7]], ids=str)
     async def test_count_that_no_database_takes_is_no_usage(
-        self, vendor: VendorServer, api: VendorApi, count: object
+        self, in_process: InProcessVendor, api: VendorApi, count: object
     ) -> None:
         stream = b"".join(api.speak(["one"]))
         for name in (b"input", b"output", b"prompt", b"completion", b"total"):
             stream = re.sub(rb'("%s_tokens": ?)\d+' % name, rb"\g<1>" + json.dumps(count).encode(), stream)
-        received = await ask(api, vendor, VendorResponse([stream]))
+        received = await ask(api, in_process, VendorResponse([stream]))
         assert received.text == "one"
         assert received.completions == [Completion(api.model, FinishReason.STOP, Usage())]
 
@@ -213,50 +216,52 @@ class TestFinishReasons:
     @ALL_APIS
     @pytest.mark.parametrize(("reason", "end"), NAMED_ENDS)
     async def test_ends_are_known_by_the_form_of_their_names(
-        self, vendor: VendorServer, api: VendorApi, reason: str, end: FinishReason | EndReason
+        self, in_process: InProcessVendor, api: VendorApi, reason: str, end: FinishReason | EndReason
     ) -> None:
-        received = await ask(api, vendor, ended(api, reason, "one"))
+        received = await ask(api, in_process, ended(api, reason, "one"))
         assert (received.text, received.end) == ("one", end)
         assert received.error is None or reason in received.error.detail
 
     @ALL_APIS
     async def test_unknown_end_is_logged_once(
-        self, vendor: VendorServer, api: VendorApi, caplog: pytest.LogCaptureFixture
+        self, in_process: InProcessVendor, api: VendorApi, caplog: pytest.LogCaptureFixture
     ) -> None:
-        vendor.script(ended(api, "something_new", "one"))
-        async with connected(api, vendor) as model:
+        in_process.script(ended(api, "something_new", "one"))
+        async with connected(api, in_process) as model:
             for _ in range(3):
                 assert (await collect(model)).text == "one"
         assert caplog.text.count("something_new") == 1
 
     @ALL_APIS
-    async def test_unknown_end_without_text_is_no_answer(self, vendor: VendorServer, api: VendorApi) -> None:
-        assert (await ask(api, vendor, ended(api, "something_new"))).failure is EndReason.CUT
+    async def test_unknown_end_without_text_is_no_answer(self, in_process: InProcessVendor, api: VendorApi) -> None:
+        assert (await ask(api, in_process, ended(api, "something_new"))).failure is EndReason.CUT
 
-    async def test_empty_reason_is_an_end_where_others_were_null(self, vendor: VendorServer) -> None:
+    async def test_empty_reason_is_an_end_where_others_were_null(self, in_process: InProcessVendor) -> None:
         stream = [event for event in steps.chat({"content": "one"}, finish_reason="") if b"[DONE]" not in event]
-        assert (await ask(CHAT, vendor, VendorResponse(stream))).text == "one"
+        assert (await ask(CHAT, in_process, VendorResponse(stream))).text == "one"
         each = [event.replace(b'"finish_reason": null', b'"finish_reason": ""') for event in stream]
-        assert (await ask(CHAT, vendor, VendorResponse(each))).failure is EndReason.CUT, "it says nothing"
+        assert (await ask(CHAT, in_process, VendorResponse(each))).failure is EndReason.CUT, "it says nothing"
         each = [
             event.replace(b'"finish_reason": null', b'"finish_reason": "null"')
             for event in steps.chat({"content": "one"}, finish_reason="stop")
         ]
-        assert (await ask(CHAT, vendor, VendorResponse(each))).text == "one"
+        assert (await ask(CHAT, in_process, VendorResponse(each))).text == "one"
 
-    async def test_last_event_of_anthropic_ends_without_a_reason(self, vendor: VendorServer) -> None:
+    async def test_last_event_of_anthropic_ends_without_a_reason(self, in_process: InProcessVendor) -> None:
         stream = [
             event.replace(b'"stop_reason": "end_turn"', b'"stop_reason": null') for event in ANTHROPIC.speak(["one"])
         ]
-        received = await ask(ANTHROPIC, vendor, VendorResponse(stream))
+        received = await ask(ANTHROPIC, in_process, VendorResponse(stream))
         assert (received.text, received.end) == ("one", FinishReason.STOP)
 
 
 @pytest.mark.parametrize("size", [100_000, 1], ids=["whole", "by the byte"])
 @pytest.mark.parametrize("stream", DOCUMENTED, ids=str)
-async def test_documented_stream_is_read_byte_for_byte(vendor: VendorServer, stream: Documented, size: int) -> None:
+async def test_documented_stream_is_read_byte_for_byte(
+    in_process: InProcessVendor, stream: Documented, size: int
+) -> None:
     answer = VendorResponse(speech.split(speech.documented(stream.name), size))
-    received = await ask(stream.api, vendor, answer, model=stream.model)
+    received = await ask(stream.api, in_process, answer, model=stream.model)
     assert (received.text, received.end) == (stream.text, stream.end)
     assert len(received.deltas) > 1 or isinstance(stream.end, EndReason), "text that may be shown is not withheld"
     usages = [stream.usage] if isinstance(stream.end, FinishReason) else []
@@ -289,37 +294,41 @@ class TestJsonOfCompatibleServers:
         ],
         ids=["documented", "perplexity: an empty delta", "snowflake: no finish reason", "null", "a string", "older"],
     )
-    async def test_message_is_the_answer(self, vendor: VendorServer, choice: Mapping[str, object]) -> None:
-        received = await ask(CHAT, vendor, chat_json(choice))
+    async def test_message_is_the_answer(self, in_process: InProcessVendor, choice: Mapping[str, object]) -> None:
+        received = await ask(CHAT, in_process, chat_json(choice))
         assert received.text == "Hello there!"
         assert received.completions == [Completion(CHAT.model, FinishReason.STOP, Usage(12, 3))]
 
     @pytest.mark.parametrize("content_type", ["text/event-stream", "text/plain", "application/octet-stream"])
-    async def test_json_is_read_whatever_it_is_called(self, vendor: VendorServer, content_type: str) -> None:
+    async def test_json_is_read_whatever_it_is_called(self, in_process: InProcessVendor, content_type: str) -> None:
         answer = replace(chat_json({"message": SAID, "finish_reason": "stop"}), content_type=content_type)
-        assert (await ask(CHAT, vendor, answer)).text == "Hello there!"
+        assert (await ask(CHAT, in_process, answer)).text == "Hello there!"
         error = {"error": {"message": "Upstream is busy", "code": 429}}
         answer = VendorResponse([json.dumps(error, indent=2).encode()], content_type=content_type)
-        assert (await ask(CHAT, vendor, answer)).failure is EndReason.RATE_LIMITED
+        assert (await ask(CHAT, in_process, answer)).failure is EndReason.RATE_LIMITED
 
     @pytest.mark.parametrize("content", ["$.", [{"type": "text", "text": "$."}]])
-    async def test_last_event_may_have_the_whole_answer_once_more(self, vendor: VendorServer, content: object) -> None:
+    async def test_last_event_may_have_the_whole_answer_once_more(
+        self, in_process: InProcessVendor, content: object
+    ) -> None:
         *stream, _usage, done = CHAT.speak(["$", "."])
         last = {"choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]}
         answer = VendorResponse([*stream, b"data: " + json.dumps(last).encode() + b"\n\n", done])
-        assert (await ask(CHAT, vendor, answer)).text == "$."
+        assert (await ask(CHAT, in_process, answer)).text == "$."
 
     @pytest.mark.parametrize("api", [CHAT, RESPONSES], ids=str)
-    async def test_last_delta_may_have_the_whole_answer_once_more(self, vendor: VendorServer, api: VendorApi) -> None:
+    async def test_last_delta_may_have_the_whole_answer_once_more(
+        self, in_process: InProcessVendor, api: VendorApi
+    ) -> None:
         # ragflow#15286
-        answer = await ask(api, vendor, api.streamed(*speech.tokens(TEXT * 2), TEXT * 2))
+        answer = await ask(api, in_process, api.streamed(*speech.tokens(TEXT * 2), TEXT * 2))
         assert (answer.text, answer.end) == (TEXT * 2, FinishReason.STOP)
 
     @pytest.mark.parametrize(
         "said", [["2", "2"], ["La la la.\n", "La la la.\n"], [TEXT * 2, TEXT * 2], [TEXT, "\n", TEXT]], ids=str
     )
-    async def test_what_a_model_says_twice_stays(self, vendor: VendorServer, said: list[str]) -> None:
-        assert (await ask(CHAT, vendor, CHAT.streamed(*said))).text == "".join(said)
+    async def test_what_a_model_says_twice_stays(self, in_process: InProcessVendor, said: list[str]) -> None:
+        assert (await ask(CHAT, in_process, CHAT.streamed(*said))).text == "".join(said)
 
     @pytest.mark.parametrize(
         "delta",
@@ -333,16 +342,18 @@ class TestJsonOfCompatibleServers:
         ids=str,
     )
     async def test_reasoning_by_any_name_is_a_sign_of_work(
-        self, vendor: VendorServer, delta: dict[str, object]
+        self, in_process: InProcessVendor, delta: dict[str, object]
     ) -> None:
-        received = await ask(CHAT, vendor, VendorResponse(steps.chat(delta, {"content": "one"}, finish_reason="stop")))
+        received = await ask(
+            CHAT, in_process, VendorResponse(steps.chat(delta, {"content": "one"}, finish_reason="stop"))
+        )
         assert (received.text, received.thought) == ("one", 1)
 
     @pytest.mark.parametrize("name", ["reasoning", "reasoning_summary", "custom_tool_call_input", "something_new"])
-    async def test_delta_of_what_is_no_text_is_a_sign_of_work(self, vendor: VendorServer, name: str) -> None:
+    async def test_delta_of_what_is_no_text_is_a_sign_of_work(self, in_process: InProcessVendor, name: str) -> None:
         event = {"type": f"response.{name}.delta", "delta": "Hm"}
         stream = [f"data: {json.dumps(event)}\n\n".encode(), *RESPONSES.speak(["one"])]
-        received = await ask(RESPONSES, vendor, VendorResponse(stream))
+        received = await ask(RESPONSES, in_process, VendorResponse(stream))
         assert (received.text, received.thought) == ("one", 1)
 
     @pytest.mark.parametrize(
@@ -375,10 +386,12 @@ class TestJsonOfCompatibleServers:
             ([], "$."),
         ],
     )
-    async def test_part_in_another_form_costs_no_answer(self, vendor: VendorServer, event: object, text: str) -> None:
+    async def test_part_in_another_form_costs_no_answer(
+        self, in_process: InProcessVendor, event: object, text: str
+    ) -> None:
         _, before, after, *ends = CHAT.speak(["$", "."])
         answer = VendorResponse([before, f"data: {json.dumps(event)}\n\n".encode(), after, *ends])
-        received = await ask(CHAT, vendor, answer, prompt=OFFERING)
+        received = await ask(CHAT, in_process, answer, prompt=OFFERING)
         assert (received.text, received.end) == (text, FinishReason.STOP)
 
     @pytest.mark.parametrize(
@@ -410,12 +423,12 @@ class TestJsonOfCompatibleServers:
         ],
     )
     async def test_event_in_another_form_costs_no_answer(
-        self, vendor: VendorServer, api: VendorApi, event: object, text: str
+        self, in_process: InProcessVendor, api: VendorApi, event: object, text: str
     ) -> None:
         stream = api.speak(["$", "."])
         at = len(stream) - api.events_after_text - 1
         answer = VendorResponse([*stream[:at], f"data: {json.dumps(event)}\n\n".encode(), *stream[at:]])
-        received = await ask(api, vendor, answer)
+        received = await ask(api, in_process, answer)
         assert (received.text.replace("\n", ""), received.end) == (text, FinishReason.STOP)
 
     @pytest.mark.parametrize(
@@ -426,73 +439,75 @@ class TestJsonOfCompatibleServers:
         ],
         ids=str,
     )
-    async def test_content_may_be_a_string(self, vendor: VendorServer, api: VendorApi, body: object) -> None:
+    async def test_content_may_be_a_string(self, in_process: InProcessVendor, api: VendorApi, body: object) -> None:
         answer = VendorResponse([json.dumps(body).encode()], content_type="application/json")
-        assert (await ask(api, vendor, answer)).text == "Hi"
+        assert (await ask(api, in_process, answer)).text == "Hi"
 
-    async def test_done_after_a_stop_reason_ends_anthropics_stream(self, vendor: VendorServer) -> None:
+    async def test_done_after_a_stop_reason_ends_anthropics_stream(self, in_process: InProcessVendor) -> None:
         stream = [*ANTHROPIC.speak(["one"])[:-1], b"data: [DONE]\n\n"]
-        received = await ask(ANTHROPIC, vendor, VendorResponse(stream))
+        received = await ask(ANTHROPIC, in_process, VendorResponse(stream))
         assert (received.text, received.end) == ("one", FinishReason.STOP)
 
     @pytest.mark.parametrize(("api", "other"), [(CHAT, ANTHROPIC), (ANTHROPIC, CHAT), (RESPONSES, CHAT)], ids=str)
     async def test_events_of_another_api_are_no_answer(
-        self, vendor: VendorServer, api: VendorApi, other: VendorApi
+        self, in_process: InProcessVendor, api: VendorApi, other: VendorApi
     ) -> None:
-        assert (await ask(api, vendor, other.streamed("one"))).failure is EndReason.UNREADABLE
+        assert (await ask(api, in_process, other.streamed("one"))).failure is EndReason.UNREADABLE
 
-    async def test_event_that_calls_itself_an_error_is_one(self, vendor: VendorServer) -> None:
+    async def test_event_that_calls_itself_an_error_is_one(self, in_process: InProcessVendor) -> None:
         event = {"object": "error", "message": "EngineDeadError", "type": "InternalServerError", "code": 500}
         answer = VendorResponse([f"data: {json.dumps(event)}\n\n".encode(), b"data: [DONE]\n\n"])
-        assert (await ask(CHAT, vendor, answer)).failure is EndReason.SERVER_ERROR
+        assert (await ask(CHAT, in_process, answer)).failure is EndReason.SERVER_ERROR
 
     @pytest.mark.parametrize("named", [b'event: error\ndata: {"code": 503}\n\n', b'error: {"code": 503}\n\n'])
     @ALL_APIS
     async def test_event_that_is_called_an_error_is_one(
-        self, vendor: VendorServer, api: VendorApi, named: bytes
+        self, in_process: InProcessVendor, api: VendorApi, named: bytes
     ) -> None:
-        received = await ask(api, vendor, VendorResponse([*api.unended("one"), named]))
+        received = await ask(api, in_process, VendorResponse([*api.unended("one"), named]))
         assert (received.text, received.failure) == ("one", EndReason.OVERLOADED)
 
-    async def test_error_of_an_item_is_not_that_of_the_response(self, vendor: VendorServer) -> None:
+    async def test_error_of_an_item_is_not_that_of_the_response(self, in_process: InProcessVendor) -> None:
         failed = {"type": "response.mcp_call.failed", "item_id": "mcp_1", "error": {"code": 503, "message": "No."}}
         event = f"data: {json.dumps(failed)}\n\n".encode()
-        assert (await ask(RESPONSES, vendor, VendorResponse([event, *RESPONSES.speak(["one"])]))).text == "one"
+        assert (await ask(RESPONSES, in_process, VendorResponse([event, *RESPONSES.speak(["one"])]))).text == "one"
 
-    async def test_what_groq_tells_in_an_object_of_its_own_counts(self, vendor: VendorServer) -> None:
+    async def test_what_groq_tells_in_an_object_of_its_own_counts(self, in_process: InProcessVendor) -> None:
         counts = {"prompt_tokens": 3, "completion_tokens": 2}
         said = {"choices": [{"delta": {"content": "one"}, "finish_reason": "stop"}], "x_groq": {"usage": counts}}
         stopped = {"choices": [], "x_groq": {"error": "over capacity"}}
         events = [f"data: {json.dumps(event)}\n\n".encode() for event in (said, stopped)]
-        received = await ask(CHAT, vendor, VendorResponse(events[:1]))
+        received = await ask(CHAT, in_process, VendorResponse(events[:1]))
         assert received.completions[0].usage == Usage(3, 2)
-        received = await ask(CHAT, vendor, VendorResponse([*CHAT.unended("one"), events[1], b"data: [DONE]\n\n"]))
+        received = await ask(CHAT, in_process, VendorResponse([*CHAT.unended("one"), events[1], b"data: [DONE]\n\n"]))
         assert (received.text, received.failure) == ("one", EndReason.OVERLOADED)
 
     @ALL_APIS
-    async def test_error_of_a_gateway_is_known_in_each_apis_stream(self, vendor: VendorServer, api: VendorApi) -> None:
+    async def test_error_of_a_gateway_is_known_in_each_apis_stream(
+        self, in_process: InProcessVendor, api: VendorApi
+    ) -> None:
         error = b'data: {"error": {"message": "The model is overloaded", "code": 503}}\n\n'
-        received = await ask(api, vendor, VendorResponse([*api.unended("one"), error]))
+        received = await ask(api, in_process, VendorResponse([*api.unended("one"), error]))
         assert (received.text, received.failure) == ("one", EndReason.OVERLOADED)
 
-    async def test_sources_have_their_titles_in_any_list(self, vendor: VendorServer) -> None:
+    async def test_sources_have_their_titles_in_any_list(self, in_process: InProcessVendor) -> None:
         sources = [{"url": "https://a.example", "title": "A"}, "https://b.example"]
         event = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}], "citations": sources}
         answer = VendorResponse([f"data: {json.dumps(event)}\n\n".encode(), b"data: [DONE]\n\n"])
-        cited = (await ask(CHAT, vendor, answer)).others
+        cited = (await ask(CHAT, in_process, answer)).others
         assert cited == [Citation("https://a.example", "A"), Citation("https://b.example")]
 
-    async def test_text_that_comes_in_no_delta_is_in_the_whole_items(self, vendor: VendorServer) -> None:
+    async def test_text_that_comes_in_no_delta_is_in_the_whole_items(self, in_process: InProcessVendor) -> None:
         events = steps.responses(steps.message("one", ("https://a.example", "A")), steps.message("two"))
         for some in (events[-1:], [one for one in events if b".delta" not in one and b"annotation.added" not in one]):
-            received = await ask(RESPONSES, vendor, VendorResponse(some))
+            received = await ask(RESPONSES, in_process, VendorResponse(some))
             assert (received.text, received.others) == ("one\n\ntwo", [Citation("https://a.example", "A")])
 
-    async def test_text_and_sources_may_come_only_with_the_end_of_their_part(self, vendor: VendorServer) -> None:
+    async def test_text_and_sources_may_come_only_with_the_end_of_their_part(self, in_process: InProcessVendor) -> None:
         events = steps.responses(steps.message("one", ("https://a.example", "A")), steps.message("two"))
         for left_out in (b"annotation.added", b"output_text.done"):
             some = [event for event in events if left_out not in event]
-            received = await ask(RESPONSES, vendor, VendorResponse(some))
+            received = await ask(RESPONSES, in_process, VendorResponse(some))
             assert (received.text, received.others) == ("one\n\ntwo", [Citation("https://a.example", "A")])
         places = [{"output_index": place, "content_index": 0} for place in range(2)]
         texts = [
@@ -501,13 +516,13 @@ class TestJsonOfCompatibleServers:
         ]
         whole = [f"data: {json.dumps(event)}\n\n".encode() for event in texts]
         last = json.dumps({"type": "response.completed", "response": {"status": "completed", "output": []}})
-        received = await ask(RESPONSES, vendor, VendorResponse([*whole, f"data: {last}\n\n".encode()]))
+        received = await ask(RESPONSES, in_process, VendorResponse([*whole, f"data: {last}\n\n".encode()]))
         assert received.text == "one\n\ntwo"
 
-    async def test_error_of_a_choice_tells_the_reason(self, vendor: VendorServer) -> None:
+    async def test_error_of_a_choice_tells_the_reason(self, in_process: InProcessVendor) -> None:
         error = {"code": 429, "message": "Upstream is busy", "metadata": {"provider_name": "x"}}
         choice = {"message": SAID | {"content": ""}, "finish_reason": "error", "error": error}
-        received = await ask(CHAT, vendor, chat_json(choice))
+        received = await ask(CHAT, in_process, chat_json(choice))
         assert received.failure is EndReason.RATE_LIMITED
         assert received.error is not None
         assert received.error.detail == "429 Upstream is busy"
@@ -522,9 +537,11 @@ class TestJsonOfCompatibleServers:
         ],
         ids=["openai", "mistral", "mistral, both", "deepseek, older"],
     )
-    async def test_tokens_of_the_cache_are_counted(self, vendor: VendorServer, usage: Mapping[str, object]) -> None:
+    async def test_tokens_of_the_cache_are_counted(
+        self, in_process: InProcessVendor, usage: Mapping[str, object]
+    ) -> None:
         answer = chat_json({"message": SAID, "finish_reason": "stop"}, **usage)
-        [completion] = (await ask(CHAT, vendor, answer)).completions
+        [completion] = (await ask(CHAT, in_process, answer)).completions
         assert completion.usage == Usage(12, 3, cached_input_tokens=5)
 
 
@@ -535,6 +552,7 @@ OPENROUTERS_LIMIT = {
     "message": "Rate limit exceeded: free-models-per-day. Add 10 credits.",
     "metadata": {"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1795870800000"}},
 }
+QUOTING_KEYS = [(api, row) for api, row in REFUSED if KEY in str(row.error)]
 DEEP = json.loads('{"detail":' * 500 + '{"msg": "No"}' + "}" * 500)
 SIGNATURE_REFUSED = '{"error":{"message":"Invalid signature","code":"bad"},"input":"secret"}'
 
@@ -544,9 +562,26 @@ class TestAFailure:
 
     @pytest.mark.parametrize(("api", "row"), REFUSED, ids=[f"{api}-{row.status}-{row.failure}" for api, row in REFUSED])
     async def test_vendors_error_has_its_failure_and_no_key(
+        self, in_process: InProcessVendor, api: VendorApi, row: ErrorRow, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        await self.is_known(in_process, api, row, caplog)
+
+    @pytest.mark.parametrize(("api", "row"), QUOTING_KEYS, ids=[f"{api}-{row.status}" for api, row in QUOTING_KEYS])
+    async def test_error_of_the_sdk_leaves_no_key(
         self, vendor: VendorServer, api: VendorApi, row: ErrorRow, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
+        await self.is_known(vendor, api, row, caplog)
+
+    async def is_known(
+        self,
+        vendor: VendorServer | InProcessVendor,
+        api: VendorApi,
+        row: ErrorRow,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Asserts that a vendor's error is taken for what it is, after few requests, and leaves no key."""
         received = await ask(api, vendor, row.answer, prompt=LONG)
         assert received.failure is row.failure
         assert received.error is not None
@@ -671,9 +706,9 @@ class TestAFailure:
         ],
     )
     async def test_operator_reads_the_reason_and_no_text_of_a_user(
-        self, vendor: VendorServer, status: int, body: object, detail: str
+        self, in_process: InProcessVendor, status: int, body: object, detail: str
     ) -> None:
-        error = (await ask(CHAT, vendor, refusal(status, body))).error
+        error = (await ask(CHAT, in_process, refusal(status, body))).error
         assert error is not None
         assert error.detail == detail
 
@@ -728,18 +763,18 @@ class TestAFailure:
         ],
     )
     async def test_response_that_is_no_answer_is_a_failure(
-        self, vendor: VendorServer, api: VendorApi, body: bytes, content_type: str, failure: EndReason
+        self, in_process: InProcessVendor, api: VendorApi, body: bytes, content_type: str, failure: EndReason
     ) -> None:
-        received = await ask(api, vendor, VendorResponse([body], content_type=content_type))
+        received = await ask(api, in_process, VendorResponse([body], content_type=content_type))
         assert (received.deltas, received.failure) == ([], failure)
 
     @ALL_APIS
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     @pytest.mark.parametrize("blank", ["", "\n \n"], ids=["nothing", "blank"])
     async def test_answer_without_text_is_empty(
-        self, vendor: VendorServer, api: VendorApi, streaming: bool, blank: str
+        self, in_process: InProcessVendor, api: VendorApi, streaming: bool, blank: str
     ) -> None:
-        received = await ask(api, vendor, api.streamed(blank) if streaming else api.whole(blank))
+        received = await ask(api, in_process, api.streamed(blank) if streaming else api.whole(blank))
         assert received.failure is EndReason.EMPTY
 
     @ALL_APIS
@@ -784,13 +819,13 @@ LASTING_CODES = {
 
 @pytest.mark.parametrize(("code", "failure"), LASTING_CODES.items())
 async def test_request_that_is_refused_in_the_stream_is_not_sent_again_as_it_was(
-    vendor: VendorServer, code: str, failure: EndReason
+    in_process: InProcessVendor, code: str, failure: EndReason
 ) -> None:
     failed = {"type": "response.failed", "response": {"status": "failed", "error": {"code": code, "message": "No."}}}
     answer = VendorResponse([b"data: " + json.dumps(failed).encode() + b"\n\n"])
-    received = await ask(RESPONSES, vendor, answer, wrap=wrapped)
+    received = await ask(RESPONSES, in_process, answer, wrap=wrapped)
     assert received.failure is failure
-    assert len(vendor.requests) <= 3, "and not as it was"
+    assert len(in_process.requests) <= 3, "and not as it was"
 
 
 FAILED = {"type": "response.failed", "response": {"status": "failed", "error": None}}
@@ -806,52 +841,62 @@ ENDS_BEFORE_THE_REASON = [
 @pytest.mark.parametrize("text", ["", "one two"])
 @pytest.mark.parametrize("events", ENDS_BEFORE_THE_REASON)
 async def test_failed_response_has_the_reason_that_stands_elsewhere(
-    vendor: VendorServer, events: list[dict[str, object]], text: str
+    in_process: InProcessVendor, events: list[dict[str, object]], text: str
 ) -> None:
     """Azure's content filter sends it in a further event, and gateways send it without the response."""
     ends = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
-    received = await ask(RESPONSES, vendor, VendorResponse([*RESPONSES.unended(text), *ends]), wrap=wrapped)
+    received = await ask(RESPONSES, in_process, VendorResponse([*RESPONSES.unended(text), *ends]), wrap=wrapped)
     assert (received.text, received.failure) == (text, EndReason.REFUSED)
-    assert len(vendor.requests) == 1
+    assert len(in_process.requests) == 1
 
 
-@pytest.mark.parametrize("event", [FAILED, {"type": "response.failed"}, {"type": "response.cancelled", "response": {}}])
-@pytest.mark.parametrize("ending", [ResponseEnd.END, ResponseEnd.CUT, ResponseEnd.HANG])
-async def test_failed_response_without_a_reason_is_cut(
-    vendor: VendorServer, event: dict[str, object], ending: ResponseEnd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "REST_S", 0.05)
-    end = b"data: " + json.dumps(event).encode() + b"\n\n"
-    received = await ask(RESPONSES, vendor, VendorResponse([*RESPONSES.unended("one"), end], ending=ending))
+def assert_failed_without_a_reason(received: Received) -> None:
     assert (received.text, received.failure) == ("one", EndReason.CUT)
     assert received.error is not None
     assert "finish reason" in received.error.detail
 
 
+@pytest.mark.parametrize("event", [FAILED, {"type": "response.failed"}, {"type": "response.cancelled", "response": {}}])
+async def test_failed_response_without_a_reason_is_cut(in_process: InProcessVendor, event: dict[str, object]) -> None:
+    end = b"data: " + json.dumps(event).encode() + b"\n\n"
+    stream = VendorResponse([*RESPONSES.unended("one"), end])
+    assert_failed_without_a_reason(await ask(RESPONSES, in_process, stream))
+
+
+@pytest.mark.parametrize("ending", [ResponseEnd.CUT, ResponseEnd.HANG])
+async def test_failed_response_whose_reason_never_comes_is_cut(
+    vendor: VendorServer, ending: ResponseEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "REST_S", 0.05)
+    end = b"data: " + json.dumps(FAILED).encode() + b"\n\n"
+    stream = VendorResponse([*RESPONSES.unended("one"), end], ending=ending)
+    assert_failed_without_a_reason(await ask(RESPONSES, vendor, stream))
+
+
 @ALL_APIS
 @pytest.mark.parametrize("status", [400, 404, 405])
-async def test_page_of_another_server_is_no_answer(vendor: VendorServer, api: VendorApi, status: int) -> None:
+async def test_page_of_another_server_is_no_answer(in_process: InProcessVendor, api: VendorApi, status: int) -> None:
     page = VendorResponse([b"\n<!DOCTYPE html><title>Sign in</title>"], status=status, content_type="text/html")
-    assert (await ask(api, vendor, page)).failure is EndReason.UNREADABLE
+    assert (await ask(api, in_process, page)).failure is EndReason.UNREADABLE
 
 
 @ALL_APIS
 @pytest.mark.parametrize("event", [b'data: {"half a\n\n', b"data: [1]\n\n", b"data: \xff\n\n"])
 async def test_malformed_first_event_is_asked_for_again_as_after_a_cut(
-    vendor: VendorServer, api: VendorApi, event: bytes, monkeypatch: pytest.MonkeyPatch
+    in_process: InProcessVendor, api: VendorApi, event: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wrappers, "BACKOFF", Backoff(0.01, 0.01))
     broken = VendorResponse([event])
-    assert (await ask(api, vendor, broken, api.streamed("one"), wrap=wrapped)).text == "one"
-    received = await ask(api, vendor, broken, wrap=wrapped)
+    assert (await ask(api, in_process, broken, api.streamed("one"), wrap=wrapped)).text == "one"
+    received = await ask(api, in_process, broken, wrap=wrapped)
     assert received.failure is EndReason.CUT
     assert len(received.retries) == wrappers.FURTHER_TRIES
 
 
 @ALL_APIS
-async def test_malformed_event_among_others_cuts_the_answer(vendor: VendorServer, api: VendorApi) -> None:
+async def test_malformed_event_among_others_cuts_the_answer(in_process: InProcessVendor, api: VendorApi) -> None:
     answer = VendorResponse([*api.unended("one", " two"), b'data: {"half a\n\n', *api.speak(["three"])])
-    received = await ask(api, vendor, answer)
+    received = await ask(api, in_process, answer)
     assert (received.text, received.failure) == ("one two", EndReason.CUT)
     assert received.error is not None
     assert received.error.may_pass
@@ -870,40 +915,50 @@ class TestWhatIsCut:
         assert (received.text, received.failure) == ("Hello there!", EndReason.CUT)
 
     @pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
-    async def test_done_does_not_replace_the_marker_of_other_apis(self, vendor: VendorServer, api: VendorApi) -> None:
-        received = await ask(api, vendor, VendorResponse([*api.unended("one"), b"data: [DONE]\n\n"]))
+    async def test_done_does_not_replace_the_marker_of_other_apis(
+        self, in_process: InProcessVendor, api: VendorApi
+    ) -> None:
+        received = await ask(api, in_process, VendorResponse([*api.unended("one"), b"data: [DONE]\n\n"]))
         assert received.failure is EndReason.CUT
 
     @pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b"data:[DONE]\n", b"data: [DONE]", b"data: [DONE]\r\n\r\n"])
-    async def test_done_is_recognized_with_any_line_ending(self, vendor: VendorServer, end: bytes) -> None:
+    async def test_done_is_recognized_with_any_line_ending(self, in_process: InProcessVendor, end: bytes) -> None:
         stream = speech.documented("gateway_chat_no_finish_reason").replace(b"data: [DONE]\n\n", end)
-        assert (await ask(CHAT, vendor, VendorResponse([stream]))).completions[0].finish_reason is FinishReason.STOP
+        assert (await ask(CHAT, in_process, VendorResponse([stream]))).completions[0].finish_reason is FinishReason.STOP
 
     @ALL_APIS
-    async def test_last_event_counts_without_its_empty_line(self, vendor: VendorServer, api: VendorApi) -> None:
+    async def test_last_event_counts_without_its_empty_line(self, in_process: InProcessVendor, api: VendorApi) -> None:
         # Chat Completions: neither usage nor [DONE] follows.
         events = api.speak(["one"])[: -2 if api is CHAT else None]
-        received = await ask(api, vendor, VendorResponse([b"".join(events).rstrip(b"\n")]))
+        received = await ask(api, in_process, VendorResponse([b"".join(events).rstrip(b"\n")]))
         assert (received.text, received.error) == ("one", None)
+
+    @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+    async def test_event_without_end_is_a_failure_that_costs_little(
+        self, vendor: VendorServer, content_type: str
+    ) -> None:
+        chunks = [b'{"a": "', *[b"x" * 2**16] * (MAX_EVENT_BYTES // 2**16 + 1)]
+        received = await ask(CHAT, vendor, VendorResponse(chunks, content_type=content_type, ending=ResponseEnd.HANG))
+        assert received.failure is EndReason.CUT
 
     @ALL_APIS
     @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
     @pytest.mark.parametrize("beginning", [b"data: ", b'{"a": "'])
-    async def test_event_without_end_is_a_failure_that_costs_little(
-        self, vendor: VendorServer, api: VendorApi, content_type: str, beginning: bytes
+    async def test_event_that_is_too_long_is_a_failure(
+        self, in_process: InProcessVendor, api: VendorApi, content_type: str, beginning: bytes
     ) -> None:
         chunks = [beginning, *[b"x" * 2**16] * (MAX_EVENT_BYTES // 2**16 + 1)]
-        received = await ask(api, vendor, VendorResponse(chunks, content_type=content_type, ending=ResponseEnd.HANG))
+        received = await ask(api, in_process, VendorResponse(chunks, content_type=content_type))
         assert received.failure is EndReason.CUT
         assert received.error is not None
         assert received.error.detail == f"EventTooLongError: more than {MAX_EVENT_BYTES} bytes"
 
     @ALL_APIS
     async def test_event_that_is_too_long_cuts_the_answer_after_all_that_came_before(
-        self, vendor: VendorServer, api: VendorApi
+        self, in_process: InProcessVendor, api: VendorApi
     ) -> None:
         long = b'data: {"type": "keep", "x": "' + b"x" * MAX_EVENT_BYTES + b'"}\n\n'
-        received = await ask(api, vendor, VendorResponse([b"".join(api.unended("one", " two")) + long]))
+        received = await ask(api, in_process, VendorResponse([b"".join(api.unended("one", " two")) + long]))
         assert (received.text, received.failure) == ("one two", EndReason.CUT)
 
     @ALL_APIS
