@@ -11,17 +11,31 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
+from bot.models.failures import RequestAttempt
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import LONG, ask
-from tests.contracts.vendors import CHAT
-from tests.streams.server import VendorResponse, VendorServer, refusal
+from tests.contracts.vendors import CHAT, KEY
+from tests.streams.server import VendorResponse, refusal
 
 ROWS = [json.loads(line) for line in Path(__file__).with_name("refusals.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[f"{row['reason']}-{row['server']}" for row in ROWS])
-async def test_refusal_is_known_by_its_sentence(vendor: VendorServer, row: dict[str, Any]) -> None:
-    received = await ask(CHAT, vendor, refusal(row["status"], row["body"]), prompt=LONG)
-    assert received.failure is EndReason(row["reason"])
+REFUSED, ANSWERED = ([row for row in ROWS if (row["status"] == 200) is is_answer] for is_answer in (False, True))
+
+
+def named(row: dict[str, Any]) -> str:
+    return f"{row['reason']}-{row['server']}"
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=named)
+def test_refusal_is_known_by_its_sentence(row: dict[str, Any]) -> None:
+    assert RequestAttempt(CHAT.model, KEY).reported(row["body"], row["status"]).reason is EndReason(row["reason"])
+
+
+@pytest.mark.parametrize("row", ANSWERED, ids=named)
+async def test_refusal_under_the_status_of_an_answer_is_known(in_process: InProcessVendor, row: dict[str, Any]) -> None:
+    answer = refusal(row["status"], row["body"])
+    assert (await ask(CHAT, in_process, answer, prompt=LONG)).failure is EndReason(row["reason"])
 
 
 @pytest.mark.parametrize(
@@ -39,6 +53,6 @@ async def test_refusal_is_known_by_its_sentence(vendor: VendorServer, row: dict[
     ids=["minimax", "watsonx"],
 )
 async def test_error_in_a_form_of_its_own_is_known_in_a_stream(
-    vendor: VendorServer, event: str, failure: EndReason
+    in_process: InProcessVendor, event: str, failure: EndReason
 ) -> None:
-    assert (await ask(CHAT, vendor, VendorResponse([f"{event}\n\n".encode()]), prompt=LONG)).failure is failure
+    assert (await ask(CHAT, in_process, VendorResponse([f"{event}\n\n".encode()]), prompt=LONG)).failure is failure
