@@ -5,12 +5,10 @@ lmstudio-bug-tracker#2013 and omlx#1028 (Gemma's thoughts), mlx-lm#1663 (Apertus
 """
 
 import json
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -24,10 +22,11 @@ from bot.models.model import Vendor
 from bot.models.prompt import ToolDefinition
 from bot.models.setup import VendorSettings, is_vendors_own
 from bot.models.template_marks import TemplateMarks
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams import speech
-from tests.streams.server import VendorResponse, VendorServer
+from tests.streams.server import VendorResponse
 
 READ = ToolDefinition("read_channel", "Reads", {"type": "object", "properties": {"limit": {"type": "integer"}}})
 OFFERING = replace(PROMPT, tools=(READ,))
@@ -264,37 +263,35 @@ QUOTATIONS = [
     "<start_of_turn>model\nHi<end_of_turn>",
     "</s>",
 ]
-OWN_HOSTS = {"responses": "api.openai.com", "chat": "api.openai.com", "anthropic": "api.anthropic.com"}
+OWN_URLS = {
+    "responses": "https://api.openai.com/v1",
+    "chat": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+}
 
 
-def at_own_address(api: VendorApi, server: VendorServer, monkeypatch: pytest.MonkeyPatch) -> Vendor:
-    """Connects to the test's server by the vendor's own name."""
-    lookup, port = socket.getaddrinfo, urlsplit(server.url).port
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
-    url = f"http://{OWN_HOSTS[api.name]}:{port}"
-    if api is ANTHROPIC:
-        return anthropic.connect(VendorSettings(KEY, url), options())
-    return openai.connect(VendorSettings(KEY, f"{url}/v1", api.name), options())
+def at_own_address(api: VendorApi) -> Vendor:
+    """Connects as if to the vendor's own address."""
+    settings = VendorSettings(KEY, OWN_URLS[api.name], api.name)
+    return (anthropic if api is ANTHROPIC else openai).connect(settings, options())
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
 @pytest.mark.parametrize("is_own", [True, False], ids=["own address", "other address"])
-async def test_quoted_marks_and_calls_are_text(
-    vendor: VendorServer, api: VendorApi, is_own: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_quoted_marks_and_calls_are_text(in_process: InProcessVendor, api: VendorApi, is_own: bool) -> None:
     """28 quotations in six places: no tool runs, nothing is lost, the end is complete, and the next answer is shown."""
-    client = at_own_address(api, vendor, monkeypatch) if is_own else api.connect(vendor.url)
+    client = at_own_address(api) if is_own else api.connect(in_process.url)
     model = client.model("m")
     wrong = {}
     for quoted in QUOTATIONS:
         for place, put in PLACES.items():
             text = put(quoted)
-            vendor.script(api.streamed(*cut(text, 7)))
+            in_process.script(api.streamed(*cut(text, 7)))
             received = await collect(model, OFFERING)
             ended = (received.error, received.calls, [done.finish_reason for done in received.completions])
             if received.text != text or ended != (None, [], [FinishReason.STOP]):
                 wrong[quoted, place] = received.text
-        vendor.script(api.streamed("Hello", " there!"))
+        in_process.script(api.streamed("Hello", " there!"))
         assert (await collect(model, OFFERING)).deltas == ["Hello", " there!"], "shown as it comes"
     await client.aclose()
     assert len(QUOTATIONS) == 28
@@ -306,13 +303,13 @@ async def test_quoted_marks_and_calls_are_text(
 )
 @pytest.mark.parametrize("api", APIS, ids=str)
 async def test_no_mark_is_looked_for_at_a_vendors_own_address(
-    vendor: VendorServer, api: VendorApi, text: str, monkeypatch: pytest.MonkeyPatch
+    in_process: InProcessVendor, api: VendorApi, text: str
 ) -> None:
-    vendor.script(api.streamed(*cut(text, 3)))
-    client = at_own_address(api, vendor, monkeypatch)
+    in_process.script(api.streamed(*cut(text, 3)))
+    client = at_own_address(api)
     assert (await collect(client.model("m"), OFFERING)).text == text
     await client.aclose()
-    assert (await ask(api, vendor, api.streamed(*cut(text, 3)), prompt=OFFERING)).text == "Hi"
+    assert (await ask(api, in_process, api.streamed(*cut(text, 3)), prompt=OFFERING)).text == "Hi"
 
 
 @pytest.mark.parametrize(
@@ -374,10 +371,10 @@ CALLS = [
 @pytest.mark.parametrize("api", APIS, ids=str)
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 async def test_answer_that_is_only_a_call_stays_text_and_says_so(
-    vendor: VendorServer, api: VendorApi, written: str, streaming: bool
+    in_process: InProcessVendor, api: VendorApi, written: str, streaming: bool
 ) -> None:
     answer = api.streamed(*cut(written, 5)) if streaming else api.whole(written)
-    received = await ask(api, vendor, answer, prompt=OFFERING)
+    received = await ask(api, in_process, answer, prompt=OFFERING)
     assert (received.calls, received.end) == ([], FinishReason.STOP)
     assert received.completions[0].wrote_call
     assert "read_channel" in received.text
@@ -394,10 +391,10 @@ async def test_answer_that_is_only_a_call_stays_text_and_says_so(
         "[1, 2]",
     ],
 )
-async def test_other_answers_say_nothing_of_a_parser(vendor: VendorServer, written: str) -> None:
-    received = await ask(CHAT, vendor, CHAT.streamed(written), prompt=OFFERING)
+async def test_other_answers_say_nothing_of_a_parser(in_process: InProcessVendor, written: str) -> None:
+    received = await ask(CHAT, in_process, CHAT.streamed(written), prompt=OFFERING)
     assert (received.text, received.completions[0].wrote_call) == (written, False)
-    without_tools = await ask(CHAT, vendor, CHAT.streamed(CALLS[0]))
+    without_tools = await ask(CHAT, in_process, CHAT.streamed(CALLS[0]))
     assert (without_tools.text, without_tools.completions[0].wrote_call) == (CALLS[0], False)
 
 
@@ -465,10 +462,10 @@ class TestReasoning:
     @pytest.mark.parametrize("api", [RESPONSES, CHAT], ids=str)
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     async def test_reasoning_in_tags_is_not_in_the_answer(
-        self, vendor: VendorServer, api: VendorApi, streaming: bool
+        self, in_process: InProcessVendor, api: VendorApi, streaming: bool
     ) -> None:
         deltas = ["<th", "ink>\nA greet", "ing.", "</think>", "\n\n", "Hello", " there!"]
-        received = await ask(api, vendor, api.streamed(*deltas) if streaming else api.whole("".join(deltas)))
+        received = await ask(api, in_process, api.streamed(*deltas) if streaming else api.whole("".join(deltas)))
         assert received.text == "Hello there!"
 
     @pytest.mark.parametrize(
@@ -482,16 +479,16 @@ class TestReasoning:
         ids=str,
     )
     async def test_reasoning_without_an_answer_is_a_failure(
-        self, vendor: VendorServer, api: VendorApi, name: str, thought: int
+        self, in_process: InProcessVendor, api: VendorApi, name: str, thought: int
     ) -> None:
-        received = await ask(api, vendor, VendorResponse([speech.documented(name)]))
+        received = await ask(api, in_process, VendorResponse([speech.documented(name)]))
         assert (received.text, received.failure, received.thought) == ("", EndReason.ONLY_THOUGHT, thought)
         assert received.error is not None
         assert "while thinking" in for_error(received.error)
 
-    async def test_reasoning_is_removed_without_streaming(self, vendor: VendorServer) -> None:
+    async def test_reasoning_is_removed_without_streaming(self, in_process: InProcessVendor) -> None:
         whole = json.loads(speech.responses_whole("Hello"))
         thought = [{"type": "reasoning_text", "text": "A greeting."}]
         whole["output"].insert(0, {"type": "reasoning", "content": thought, "summary": []})
         answer = VendorResponse([json.dumps(whole).encode()], content_type="application/json")
-        assert (await ask(RESPONSES, vendor, answer)).text == "Hello"
+        assert (await ask(RESPONSES, in_process, answer)).text == "Hello"
