@@ -8,6 +8,7 @@ import pytest
 
 from bot.errors import EndReason
 from bot.models.prompt import Effort, ToolDefinition, WebSearch
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
@@ -99,18 +100,18 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("api", "effort", "message", "level"), REFUSALS.values(), ids=REFUSALS.keys())
 async def test_refused_effort_steps_to_the_nearest_level_and_costs_nothing_else(
-    vendor: VendorServer, api: VendorApi, effort: Effort, message: str, level: str
+    in_process: InProcessVendor, api: VendorApi, effort: Effort, message: str, level: str
 ) -> None:
     def answer(request: VendorRequest) -> VendorResponse:
         return api.streamed("one") if effort_in(request.body) == level else unsupported(message, "reasoning.effort")
 
-    vendor.script(answer)
+    in_process.script(answer)
     prompt = replace(WITH_ALL, effort=effort)
-    async with connected(api, vendor) as model:
+    async with connected(api, in_process) as model:
         received = [await collect(model, prompt), await collect(model, prompt)]
-    asked = [request.body for request in vendor.requests]
+    asked = [request.body for request in in_process.requests]
     first = effort_in(asked[0])
-    assert efforts(vendor) == [first, level, level], "remembered"
+    assert efforts(in_process) == [first, level, level], "remembered"
     assert without_effort(asked[0]) == without_effort(asked[1]) == without_effort(asked[2])
     is_missed = effort is THOROUGH and not level
     for one in received:
@@ -119,67 +120,71 @@ async def test_refused_effort_steps_to_the_nearest_level_and_costs_nothing_else(
         assert one.completions[0].refused == (("thinking longer",) if is_missed else ())
 
 
-async def test_third_request_leaves_the_effort_to_the_model_and_the_next_one_knows_more(vendor: VendorServer) -> None:
-    vendor.script(
+async def test_third_request_leaves_the_effort_to_the_model_and_the_next_one_knows_more(
+    in_process: InProcessVendor,
+) -> None:
+    in_process.script(
         unsupported(OPENAI_VALUE.format("high", "'low' and 'medium'"), "reasoning.effort"),
         unsupported("The following tools cannot be used with reasoning.effort 'medium': web_search."),
         RESPONSES.streamed("one"),
     )
-    async with connected(RESPONSES, vendor) as model:
+    async with connected(RESPONSES, in_process) as model:
         assert (await collect(model, replace(WITH_ALL, effort=THOROUGH))).completions[0].refused[
             -1
         ] == "thinking longer"
         for _ in range(6):
             received = await collect(model, replace(WITH_ALL, effort=THOROUGH))
-    assert efforts(vendor)[:3] == ["high", "medium", ""]
+    assert efforts(in_process)[:3] == ["high", "medium", ""]
     assert received.completions[0].refused == (), "all else is put back"
 
 
-async def test_model_without_reasoning_loses_effort_and_summaries(vendor: VendorServer) -> None:
+async def test_model_without_reasoning_loses_effort_and_summaries(in_process: InProcessVendor) -> None:
     message = "Unsupported parameter: 'reasoning.effort' is not supported with this model."
 
     def answer(request: VendorRequest) -> VendorResponse:
         return unsupported(message, "reasoning.effort") if "reasoning" in request.body else RESPONSES.streamed("one")
 
-    assert (await ask(RESPONSES, vendor, answer, prompt=replace(PROMPT, effort=FAST))).text == "one"
-    sent = [request.body.get("reasoning") for request in vendor.requests]
+    assert (await ask(RESPONSES, in_process, answer, prompt=replace(PROMPT, effort=FAST))).text == "one"
+    sent = [request.body.get("reasoning") for request in in_process.requests]
     assert sent == [{"summary": "auto", "effort": "low"}, {"summary": "auto"}, None]
 
 
-async def test_refused_summaries_keep_the_effort(vendor: VendorServer) -> None:
+async def test_refused_summaries_keep_the_effort(in_process: InProcessVendor) -> None:
     message = "Your organization must be verified to generate reasoning summaries."
     refused = unsupported(message, "reasoning.summary", code="unsupported_value")
-    assert (await ask(RESPONSES, vendor, refused, RESPONSES.streamed("one"), prompt=THOROUGHLY)).text == "one"
-    assert [request.body["reasoning"] for request in vendor.requests][-1] == {"effort": "high"}
+    assert (await ask(RESPONSES, in_process, refused, RESPONSES.streamed("one"), prompt=THOROUGHLY)).text == "one"
+    assert [request.body["reasoning"] for request in in_process.requests][-1] == {"effort": "high"}
 
 
-async def test_refused_effort_is_remembered_only_if_the_request_without_it_succeeds(vendor: VendorServer) -> None:
+async def test_refused_effort_is_remembered_only_if_the_request_without_it_succeeds(
+    in_process: InProcessVendor,
+) -> None:
     # It names the effort, and means something else.
     error = unsupported("The question 'How much effort is it?' was refused.")
-    vendor.script(error, error, error, RESPONSES.streamed("one"))
-    async with connected(RESPONSES, vendor) as model:
+    in_process.script(error, error, error, RESPONSES.streamed("one"))
+    async with connected(RESPONSES, in_process) as model:
         assert (await collect(model, THOROUGHLY)).failure is EndReason.UNEXPECTED
         assert (await collect(model, THOROUGHLY)).text == "one"
-    assert efforts(vendor) == ["high", "", "", "high"]
+    assert efforts(in_process) == ["high", "", "", "high"]
 
 
-async def test_failure_that_is_no_bad_request_keeps_the_effort(vendor: VendorServer) -> None:
+async def test_failure_that_is_no_bad_request_keeps_the_effort(in_process: InProcessVendor) -> None:
     scarce = refusal(503, {"error": {"message": "Reasoning effort is scarce."}})
-    assert (await ask(RESPONSES, vendor, scarce, prompt=THOROUGHLY)).failure is EndReason.OVERLOADED
-    assert efforts(vendor) == ["high"]
+    assert (await ask(RESPONSES, in_process, scarce, prompt=THOROUGHLY)).failure is EndReason.OVERLOADED
+    assert efforts(in_process) == ["high"]
 
 
 async def test_gateway_that_takes_tools_only_without_reasoning_says_that_it_did_not_think_longer(
-    vendor: VendorServer,
+    in_process: InProcessVendor,
 ) -> None:
     no_tools = unsupported(
         "Function tools with reasoning_effort are not supported for gpt-6-luna in /v1/chat/completions. "
         "Please use /v1/responses or set reasoning_effort to 'none'.",
         "reasoning_effort",
     )
-    vendor.script(no_tools, refusal(404, {"detail": "Not Found"}), CHAT.streamed("one"))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(no_tools, refusal(404, {"detail": "Not Found"}), CHAT.streamed("one"))
+    async with connected(CHAT, in_process) as model:
         received = await collect(model, replace(WITH_ALL, web_search=None, effort=THOROUGH))
         assert (received.text, received.completions[0].refused) == ("one", ("thinking longer",))
         assert (await collect(model, THOROUGHLY)).completions[0].effort == "high"
-    assert efforts(vendor) == ["high", "high", "none", "high"]
+    assert efforts(in_process) == ["high", "high", "none", "high"]

@@ -15,6 +15,7 @@ from bot.models.prompt import Media, Prompt, Turn
 from bot.models.refused_files import SMALLER_PIXELS
 from bot.models.setup import VendorSettings
 from bot.models.wrappers import Fallback
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams.server import ResponseEnd, Script, VendorRequest, VendorResponse, VendorServer, refusal
@@ -66,10 +67,10 @@ async def test_files_are_sent_in_the_form_of_each_api(vendor: VendorServer, api:
     assert received.completions[0].left_out == (("terms.pdf",) if api is CHAT else ())
 
 
-async def test_pdf_without_a_pdf_name_gets_one(vendor: VendorServer) -> None:
+async def test_pdf_without_a_pdf_name_gets_one(in_process: InProcessVendor) -> None:
     prompt = Prompt("", (Turn("user", QUESTION, (NAMELESS,)),))
-    await ask(RESPONSES, vendor, RESPONSES.streamed("A plan."), prompt=prompt)
-    assert asked(vendor)[0]["filename"] == "terms.pdf"
+    await ask(RESPONSES, in_process, RESPONSES.streamed("A plan."), prompt=prompt)
+    assert asked(in_process)[0]["filename"] == "terms.pdf"
 
 
 async def test_openai_chat_gets_images_and_pdfs(vendor: VendorServer) -> None:
@@ -84,13 +85,13 @@ async def test_openai_chat_gets_images_and_pdfs(vendor: VendorServer) -> None:
 @pytest.mark.parametrize("api", APIS, ids=str)
 @pytest.mark.parametrize("blind", BLIND, ids=lambda answer: str(answer.status))
 async def test_model_that_cannot_see_answers_without_files(
-    vendor: VendorServer, api: VendorApi, blind: VendorResponse
+    in_process: InProcessVendor, api: VendorApi, blind: VendorResponse
 ) -> None:
-    received = await ask(api, vendor, blind, api.streamed("I can't see it."), prompt=PROMPT)
+    received = await ask(api, in_process, blind, api.streamed("I can't see it."), prompt=PROMPT)
     assert received.text == "I can't see it."
     assert sorted(received.completions[0].left_out) == ["plan.png", "terms.pdf"]
-    assert len(vendor.requests) == 2
-    content = asked(vendor)
+    assert len(in_process.requests) == 2
+    content = asked(in_process)
     assert content.startswith("What is this?\n\n(You can't be shown ")
     assert "plan.png" in content
     assert "terms.pdf" in content
@@ -107,10 +108,10 @@ async def test_model_that_cannot_see_answers_without_files(
     ],
 )
 async def test_other_failures_are_reported_unchanged(
-    vendor: VendorServer, answers: list[VendorResponse], failure: EndReason, requests: int
+    in_process: InProcessVendor, answers: list[VendorResponse], failure: EndReason, requests: int
 ) -> None:
-    assert (await ask(CHAT, vendor, *answers, prompt=PROMPT)).failure is failure
-    assert len(vendor.requests) == requests
+    assert (await ask(CHAT, in_process, *answers, prompt=PROMPT)).failure is failure
+    assert len(in_process.requests) == requests
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
@@ -121,23 +122,22 @@ async def test_other_failures_are_reported_unchanged(
         refusal(500, {"error": {"message": "Service unavailable. See our documentation.", "type": "api_error"}}),
         refusal(429, {"message": "Too many requests, please wait before trying again."}),
         refusal(408, {"error": {"message": "Timeout"}}),
-        VendorResponse(ending=ResponseEnd.NOTHING),
     ],
-    ids=["500", "500 with documentation", "429", "408", "connection lost"],
+    ids=["500", "500 with documentation", "429", "408"],
 )
 async def test_failure_that_may_pass_is_tried_again_with_the_files(
-    vendor: VendorServer, api: VendorApi, passing: VendorResponse
+    in_process: InProcessVendor, api: VendorApi, passing: VendorResponse
 ) -> None:
     answers = passing, passing, api.streamed("A plan.")
-    received = await ask(api, vendor, *answers, prompt=PROMPT, wrap=lambda model: Fallback([model]))
+    received = await ask(api, in_process, *answers, prompt=PROMPT, wrap=lambda model: Fallback([model]))
     assert received.text == "A plan."
     assert "plan.png" not in received.completions[0].left_out
-    assert ["aW1n" in str(request.body) for request in vendor.requests] == [True, True, True]
+    assert ["aW1n" in str(request.body) for request in in_process.requests] == [True, True, True]
 
 
-async def test_fallback_that_cannot_see_reports_it(vendor: VendorServer) -> None:
-    vendor.script(refusal(401, {"error": {}}), BLIND[0], CHAT.streamed("I can't see it."))
-    async with connected(ANTHROPIC, vendor) as first, connected(CHAT, vendor) as second:
+async def test_fallback_that_cannot_see_reports_it(in_process: InProcessVendor) -> None:
+    in_process.script(refusal(401, {"error": {}}), BLIND[0], CHAT.streamed("I can't see it."))
+    async with connected(ANTHROPIC, in_process) as first, connected(CHAT, in_process) as second:
         received = await collect(Fallback([first, second]), PROMPT)
     assert received.text == "I can't see it."
     assert sorted(received.completions[0].left_out) == ["plan.png", "terms.pdf"]
@@ -154,23 +154,23 @@ async def test_image_of_several_megabytes_is_sent(vendor: VendorServer, api: Ven
 
 
 async def test_oldest_files_are_left_out_of_a_request_that_is_too_large(
-    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+    in_process: InProcessVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ChatApi, "max_media_bytes", 10)
     images = [Media(f"{number}.png", "image/png", "aW1n") for number in range(3)]
     turns = (Turn("user", "one", (images[0],)), Turn("assistant", "ok"), Turn("user", "two", tuple(images[1:])))
-    received = await ask(CHAT, vendor, CHAT.streamed("Two."), prompt=Prompt("", turns))
+    received = await ask(CHAT, in_process, CHAT.streamed("Two."), prompt=Prompt("", turns))
     assert received.completions[0].left_out == ("0.png",)
-    assert vendor.requests[0].body["messages"][0]["content"] == "one\n\n(You can't be shown 0.png.)"
-    assert [part["type"] for part in asked(vendor)] == ["image_url", "image_url", "text"]
+    assert in_process.requests[0].body["messages"][0]["content"] == "one\n\n(You can't be shown 0.png.)"
+    assert [part["type"] for part in asked(in_process)] == ["image_url", "image_url", "text"]
 
 
-async def test_begun_answer_is_not_retried_without_files(vendor: VendorServer) -> None:
+async def test_begun_answer_is_not_retried_without_files(in_process: InProcessVendor) -> None:
     error = b'data: {"error":{"code":500,"message":"image input failed"}}\n\n'
     received = await ask(
-        CHAT, vendor, VendorResponse([*CHAT.unended("one"), error]), CHAT.streamed("two"), prompt=PROMPT
+        CHAT, in_process, VendorResponse([*CHAT.unended("one"), error]), CHAT.streamed("two"), prompt=PROMPT
     )
-    assert (received.text, received.failure, len(vendor.requests)) == ("one", EndReason.SERVER_ERROR, 1)
+    assert (received.text, received.failure, len(in_process.requests)) == ("one", EndReason.SERVER_ERROR, 1)
 
 
 def drawn(name: str, width: int = 8, height: int = 6) -> Media:
@@ -223,48 +223,50 @@ REFUSALS: dict[str, tuple[VendorResponse, FileFault]] = {
 
 @pytest.mark.parametrize(("error", "fault"), REFUSALS.values(), ids=REFUSALS)
 async def test_refused_files_are_left_out_named_and_not_sent_again(
-    vendor: VendorServer, error: VendorResponse, fault: FileFault
+    in_process: InProcessVendor, error: VendorResponse, fault: FileFault
 ) -> None:
     """Later steps and answers have the same files. How many are too many depends on the request."""
-    vendor.script(judging(CHAT, having(A, B, C), error))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(judging(CHAT, having(A, B, C), error))
+    async with connected(CHAT, in_process) as model:
         for requests in (2, 4 if fault is FileFault.TOGETHER else 3):
             received = await collect(model, THREE)
             assert (received.text, received.completions[0].left_out) == ("Seen.", ("a.png", "b.png", "c.png"))
             faults = {} if fault is FileFault.KIND else dict.fromkeys(("a.png", "b.png", "c.png"), fault)
             assert received.completions[0].refused_files == faults
-            assert len([request for request in vendor.requests if request.method == "POST"]) == requests
-    assert QUESTION in str(vendor.requests[-1].body)
+            assert len([request for request in in_process.requests if request.method == "POST"]) == requests
+    assert QUESTION in str(in_process.requests[-1].body)
 
 
 async def test_file_that_was_refused_beside_a_bad_one_is_sent_once_it_is_asked_about_alone(
-    vendor: VendorServer,
+    in_process: InProcessVendor,
 ) -> None:
-    vendor.script(judging(CHAT, having(A), UNCLEAR))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(judging(CHAT, having(A), UNCLEAR))
+    async with connected(CHAT, in_process) as model:
         assert (await collect(model, THREE)).completions[0].left_out == ("a.png", "b.png", "c.png")
         alone = Prompt("", (Turn("user", QUESTION, (B,)),))
         assert (await collect(model, alone)).completions[0].left_out == ()
-    assert B.base64 in str(vendor.requests[-1].body)
+    assert B.base64 in str(in_process.requests[-1].body)
 
 
-async def test_refusal_that_names_something_else_keeps_the_files(vendor: VendorServer) -> None:
+async def test_refusal_that_names_something_else_keeps_the_files(in_process: InProcessVendor) -> None:
     error = refusal(400, {"error": {"message": "property 'stream_options' is unsupported"}})
-    received = await ask(CHAT, vendor, judging(CHAT, lambda sent: "stream_options" in sent.body, error), prompt=THREE)
+    received = await ask(
+        CHAT, in_process, judging(CHAT, lambda sent: "stream_options" in sent.body, error), prompt=THREE
+    )
     assert (received.text, received.completions[0].left_out) == ("Seen.", ())
-    assert len(vendor.requests) == 2
+    assert len(in_process.requests) == 2
 
 
 @pytest.mark.parametrize("error", [SILENT, VendorResponse(status=400)], ids=["a sentence", "nothing"])
 async def test_server_that_refuses_files_and_something_else_is_asked_three_times(
-    vendor: VendorServer, error: VendorResponse
+    in_process: InProcessVendor, error: VendorResponse
 ) -> None:
     bad = having(A, B, C)
-    vendor.script(judging(CHAT, lambda sent: bad(sent) or "stream_options" in sent.body, error))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(judging(CHAT, lambda sent: bad(sent) or "stream_options" in sent.body, error))
+    async with connected(CHAT, in_process) as model:
         received = [await collect(model, THREE) for _ in range(3)]
     assert [(one.text, one.completions[0].left_out) for one in received] == [("Seen.", ("a.png", "b.png", "c.png"))] * 3
-    assert len(vendor.requests) <= 3 + 3 + 2
+    assert len(in_process.requests) <= 3 + 3 + 2
 
 
 def noisy(name: str, side: int) -> Media:
@@ -274,34 +276,36 @@ def noisy(name: str, side: int) -> Media:
 
 
 @pytest.mark.parametrize("error", [EMPTY, PAGE, TOO_LARGE], ids=["no body", "page", "vendor's words"])
-async def test_images_become_smaller_where_a_request_is_too_large(vendor: VendorServer, error: VendorResponse) -> None:
+async def test_images_become_smaller_where_a_request_is_too_large(
+    in_process: InProcessVendor, error: VendorResponse
+) -> None:
     """The size in pixels is remembered."""
     large = Prompt("", (Turn("user", QUESTION, (noisy("a.png", 1_200), noisy("b.png", 900), C)),))
-    vendor.script(judging(ANTHROPIC, lambda request: len(request.content) > 2_000_000, error))
-    async with connected(ANTHROPIC, vendor) as model:
+    in_process.script(judging(ANTHROPIC, lambda request: len(request.content) > 2_000_000, error))
+    async with connected(ANTHROPIC, in_process) as model:
         received = await collect(model, large)
         assert (received.text, received.completions[0].left_out) == ("Seen.", ())
-        assert len(vendor.requests) == 2
+        assert len(in_process.requests) == 2
         small = noisy("small.png", 600)
         assert (await collect(model, Prompt("", (Turn("user", QUESTION, (small,)),)))).text == "Seen."
-    assert small.base64 in str(vendor.requests[-1].body)
+    assert small.base64 in str(in_process.requests[-1].body)
     sizes = []
-    for held in vendor.requests[1].body["messages"][0]["content"][:3]:
+    for held in in_process.requests[1].body["messages"][0]["content"][:3]:
         with Image.open(io.BytesIO(base64.b64decode(held["source"]["data"]))) as image:
             sizes.append(image.size)
     assert sizes == [(1_000, 1_000), (900, 900), (10, 6)]
 
 
-async def test_images_that_stay_too_large_are_left_out(vendor: VendorServer) -> None:
+async def test_images_that_stay_too_large_are_left_out(in_process: InProcessVendor) -> None:
     """groq and others name the place and the bytes."""
     too_large = "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 6000000 bytes > 5242880 bytes"
     prompt = Prompt("", (Turn("user", QUESTION, (A, noisy("b.png", 400))),))
     error = refusal(400, {"error": {"message": too_large}})
     script = judging(ANTHROPIC, lambda request: len(request.content) > 5_000, error)
-    received = await ask(ANTHROPIC, vendor, script, prompt=prompt)
+    received = await ask(ANTHROPIC, in_process, script, prompt=prompt)
     assert (received.text, received.completions[0].left_out) == ("Seen.", ("a.png", "b.png"))
     assert set(received.completions[0].refused_files.values()) == {FileFault.TOO_LARGE}
-    assert len(vendor.requests) == 3
+    assert len(in_process.requests) == 3
 
 
 @pytest.mark.parametrize(
@@ -328,16 +332,18 @@ async def test_failure_that_may_pass_ends_the_search(vendor: VendorServer, failu
     ],
 )
 async def test_image_is_scaled_to_the_pixels_that_a_refusal_names_or_to_the_usual_ones(
-    vendor: VendorServer, message: str, max_pixels: int
+    in_process: InProcessVendor, message: str, max_pixels: int
 ) -> None:
     prompt = Prompt("", (Turn("user", QUESTION, (drawn("wide.png", 2_000, 60), A)),))
-    vendor.script(refusal(400, {"error": {"message": message}}), ANTHROPIC.streamed("Two."), ANTHROPIC.streamed("Two."))
-    async with connected(ANTHROPIC, vendor) as model:
+    in_process.script(
+        refusal(400, {"error": {"message": message}}), ANTHROPIC.streamed("Two."), ANTHROPIC.streamed("Two.")
+    )
+    async with connected(ANTHROPIC, in_process) as model:
         for _ in range(2):
             received = await collect(model, prompt)
             assert (received.text, received.completions[0].left_out) == ("Two.", ())
     widths = []
-    for sent in vendor.requests:
+    for sent in in_process.requests:
         wide, other, _ = sent.body["messages"][0]["content"]
         assert other["source"]["data"] == A.base64
         with Image.open(io.BytesIO(base64.b64decode(wide["source"]["data"]))) as image:

@@ -16,6 +16,7 @@ from bot.models.events import THINKING_TOKENS, Opaque, TextPart, Thinking, ToolC
 from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn
 from bot.models.setup import VendorSettings, speaks_responses
 from slack_sandbox.testing.processes import WITHIN_S
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options, unsupported
 from tests.streams import steps
@@ -67,15 +68,15 @@ async def test_anthropic_requests_are_cached_and_bounded(vendor: VendorServer) -
     }
 
 
-async def test_anthropics_cache_ends_before_the_line_that_says_when_it_is(vendor: VendorServer) -> None:
+async def test_anthropics_cache_ends_before_the_line_that_says_when_it_is(in_process: InProcessVendor) -> None:
     *earlier, last = PROMPT.turns
     await ask(
         ANTHROPIC,
-        vendor,
+        in_process,
         ANTHROPIC.streamed("one"),
         prompt=replace(PROMPT, turns=(*earlier, replace(last, now="(It is Monday.)"))),
     )
-    [request] = vendor.requests
+    [request] = in_process.requests
     assert request.body["messages"][-1]["content"] == [
         {"type": "text", "text": last.text, "cache_control": {"type": "ephemeral"}},
         {"type": "text", "text": "(It is Monday.)"},
@@ -152,13 +153,13 @@ async def test_refused_parameters_are_left_out_and_remembered(
     ids=["by words", "by its place", "tools with a stream"],
 )
 async def test_field_that_a_server_refuses_is_left_out_from_then_on(
-    vendor: VendorServer, refused: VendorResponse, field: str
+    in_process: InProcessVendor, refused: VendorResponse, field: str
 ) -> None:
-    vendor.script(refused, CHAT.streamed("one"))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(refused, CHAT.streamed("one"))
+    async with connected(CHAT, in_process) as model:
         received = [await collect(model, OFFERING) for _ in range(2)]
     assert [one.text for one in received] == ["one", "one"]
-    assert [field in request.body for request in vendor.requests] == [True, False, False]
+    assert [field in request.body for request in in_process.requests] == [True, False, False]
     assert [one.completions[0].refused for one in received] == [("tools",) if field == "tools" else ()] * 2
 
 
@@ -183,15 +184,15 @@ def whole_only(answer: VendorResponse, error: VendorResponse) -> Callable[[Vendo
 @pytest.mark.parametrize("api", [CHAT, RESPONSES], ids=str)
 @pytest.mark.parametrize("error", NO_STREAM.values(), ids=NO_STREAM.keys())
 async def test_answer_that_may_not_be_streamed_comes_whole_from_then_on(
-    vendor: VendorServer, api: VendorApi, error: VendorResponse
+    in_process: InProcessVendor, api: VendorApi, error: VendorResponse
 ) -> None:
-    vendor.script(whole_only(api.whole("one"), error))
-    async with connected(api, vendor) as model:
+    in_process.script(whole_only(api.whole("one"), error))
+    async with connected(api, in_process) as model:
         received = [await collect(model, OFFERING) for _ in range(2)]
     assert [one.text for one in received] == ["one", "one"]
     assert [one.completions[0].refused for one in received] == [(), ()]
     assert all(one.thought for one in received), "silence until then is work"
-    first, again, later = (request.body for request in vendor.requests)
+    first, again, later = (request.body for request in in_process.requests)
     assert {name for name in first if again.get(name) != first[name]} <= {"stream", "stream_options"}
     assert later == again
 
@@ -220,30 +221,30 @@ async def test_model_gives_a_sign_of_work_before_its_answer_comes_whole(vendor: 
     ],
 )
 @pytest.mark.parametrize("status", [400, 500])
-async def test_fault_of_a_stream_costs_no_stream(vendor: VendorServer, words: str, status: int) -> None:
-    await ask(CHAT, vendor, refusal(status, {"error": {"message": words}}))
-    assert all(request.body["stream"] for request in vendor.requests)
+async def test_fault_of_a_stream_costs_no_stream(in_process: InProcessVendor, words: str, status: int) -> None:
+    await ask(CHAT, in_process, refusal(status, {"error": {"message": words}}))
+    assert all(request.body["stream"] for request in in_process.requests)
 
 
-async def test_refused_system_role_becomes_the_beginning_of_the_first_message(vendor: VendorServer) -> None:
-    vendor.script(refusal(400, {"error": {"message": "System role not supported"}}), CHAT.streamed("one"))
-    async with connected(CHAT, vendor) as model:
+async def test_refused_system_role_becomes_the_beginning_of_the_first_message(in_process: InProcessVendor) -> None:
+    in_process.script(refusal(400, {"error": {"message": "System role not supported"}}), CHAT.streamed("one"))
+    async with connected(CHAT, in_process) as model:
         assert [(await collect(model)).text for _ in range(2)] == ["one", "one"]
-    first, again, later = (request.body["messages"] for request in vendor.requests)
+    first, again, later = (request.body["messages"] for request in in_process.requests)
     assert first[0]["role"] == "system"
     assert again[0] == {"role": "user", "content": f"{PROMPT.system}\n\n{PROMPT.turns[0].text}"}
     assert later == again
 
 
-async def test_refusal_is_remembered_only_if_the_request_without_it_succeeds(vendor: VendorServer) -> None:
+async def test_refusal_is_remembered_only_if_the_request_without_it_succeeds(in_process: InProcessVendor) -> None:
     # It names reasoning, and means the conversation.
     orphan = "Item 'rs_1' of type 'reasoning' was provided without its required following item."
     error = refusal(400, {"error": {"message": orphan, "type": "invalid_request_error", "param": "input"}})
-    vendor.script(error, error, error, RESPONSES.streamed("one"))
-    async with connected(RESPONSES, vendor) as model:
+    in_process.script(error, error, error, RESPONSES.streamed("one"))
+    async with connected(RESPONSES, in_process) as model:
         assert (await collect(model)).failure is EndReason.UNEXPECTED
         assert (await collect(model)).text == "one"
-    assert ["reasoning" in request.body for request in vendor.requests] == [True, False, False, True]
+    assert ["reasoning" in request.body for request in in_process.requests] == [True, False, False, True]
 
 
 # As gateways pass on what OpenAI says of its models that reason.
@@ -261,20 +262,20 @@ OFFERING = replace(PROMPT, tools=(ToolDefinition("time__now", "The time", {"type
 
 
 async def test_gateways_model_that_refuses_tools_at_chat_completions_is_asked_by_responses(
-    vendor: VendorServer,
+    in_process: InProcessVendor,
 ) -> None:
-    vendor.script(OLD_LIMIT, NO_TOOLS_HERE, RESPONSES.streamed("one"))
-    client = CHAT.connect(vendor.url)
+    in_process.script(OLD_LIMIT, NO_TOOLS_HERE, RESPONSES.streamed("one"))
+    client = CHAT.connect(in_process.url)
     model, other = client.model("gpt-6-luna"), client.model("m")
     received = await collect(model, OFFERING)
     assert (received.text, received.completions[0].refused) == ("one", ())
     assert (await collect(model, OFFERING)).text == "one"
-    vendor.script(CHAT.streamed("two"))
+    in_process.script(CHAT.streamed("two"))
     assert (await collect(other, OFFERING)).text == "two"
     await client.aclose()
-    paths = [request.path for request in vendor.requests]
+    paths = [request.path for request in in_process.requests]
     assert paths == [CHAT_PATH, CHAT_PATH, RESPONSES_PATH, RESPONSES_PATH, CHAT_PATH], "remembered for this model"
-    first, renamed, switched, later, others = (request.body for request in vendor.requests)
+    first, renamed, switched, later, others = (request.body for request in in_process.requests)
     assert (first["max_tokens"], renamed["max_completion_tokens"]) == (16_384, 16_384)
     assert "max_tokens" not in renamed
     assert switched["tools"][0]["name"] == "time__now"
@@ -283,16 +284,16 @@ async def test_gateways_model_that_refuses_tools_at_chat_completions_is_asked_by
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
-async def test_gateway_without_responses_is_asked_for_no_reasoning(vendor: VendorServer, status: int) -> None:
-    vendor.script(NO_TOOLS_HERE, refusal(status, {"detail": "Not Found"}), OLD_LIMIT, CHAT.streamed("one"))
-    async with connected(CHAT, vendor) as model:
+async def test_gateway_without_responses_is_asked_for_no_reasoning(in_process: InProcessVendor, status: int) -> None:
+    in_process.script(NO_TOOLS_HERE, refusal(status, {"detail": "Not Found"}), OLD_LIMIT, CHAT.streamed("one"))
+    async with connected(CHAT, in_process) as model:
         received = await collect(model, OFFERING)
         assert (received.text, received.completions[0].refused) == ("one", ())
         await collect(model, OFFERING)
         await collect(model, PROMPT)
-    paths = [request.path for request in vendor.requests]
+    paths = [request.path for request in in_process.requests]
     assert paths == [CHAT_PATH, RESPONSES_PATH, CHAT_PATH, CHAT_PATH, CHAT_PATH, CHAT_PATH]
-    *_, last, later, plain = (request.body for request in vendor.requests)
+    *_, last, later, plain = (request.body for request in in_process.requests)
     assert (last["reasoning_effort"], last["max_completion_tokens"]) == ("none", 16_384)
     assert later == last
     assert "reasoning_effort" not in plain, "without tools it may reason"
@@ -314,30 +315,32 @@ ONLY_AT_RESPONSES = {
 @pytest.mark.parametrize("prompt", [PROMPT, OFFERING], ids=["plain", "with tools"])
 @pytest.mark.parametrize(("status", "words"), ONLY_AT_RESPONSES.values(), ids=ONLY_AT_RESPONSES.keys())
 async def test_model_that_is_only_at_the_other_api_is_asked_there_from_then_on(
-    vendor: VendorServer, status: int, words: str, prompt: Prompt
+    in_process: InProcessVendor, status: int, words: str, prompt: Prompt
 ) -> None:
-    vendor.script(refusal(status, {"error": {"message": words, "param": "model"}}), RESPONSES.streamed("one"))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(refusal(status, {"error": {"message": words, "param": "model"}}), RESPONSES.streamed("one"))
+    async with connected(CHAT, in_process) as model:
         received = [await collect(model, prompt) for _ in range(2)]
     assert [(one.text, one.completions[0].refused) for one in received] == [("one", ())] * 2
-    assert [request.path for request in vendor.requests] == [CHAT_PATH, RESPONSES_PATH, RESPONSES_PATH]
+    assert [request.path for request in in_process.requests] == [CHAT_PATH, RESPONSES_PATH, RESPONSES_PATH]
 
 
-async def test_model_at_neither_api_is_unknown_and_asked_for_once_more(vendor: VendorServer) -> None:
+async def test_model_at_neither_api_is_unknown_and_asked_for_once_more(in_process: InProcessVendor) -> None:
     gone = refusal(404, {"error": {"message": ONLY_AT_RESPONSES["openai"][1]}})
-    vendor.script(gone, refusal(404, {"detail": "Not Found"}), gone)
-    async with connected(CHAT, vendor) as model:
+    in_process.script(gone, refusal(404, {"detail": "Not Found"}), gone)
+    async with connected(CHAT, in_process) as model:
         assert (await collect(model, OFFERING)).failure is EndReason.UNKNOWN_MODEL
-    assert [request.path for request in vendor.requests] == [CHAT_PATH, RESPONSES_PATH, CHAT_PATH]
+    assert [request.path for request in in_process.requests] == [CHAT_PATH, RESPONSES_PATH, CHAT_PATH]
 
 
-async def test_gateway_whose_responses_are_overloaded_keeps_reasoning(vendor: VendorServer) -> None:
-    vendor.script(NO_TOOLS_HERE, refusal(503, {"error": {"message": "No."}}), NO_TOOLS_HERE, RESPONSES.streamed("one"))
-    async with connected(CHAT, vendor) as model:
+async def test_gateway_whose_responses_are_overloaded_keeps_reasoning(in_process: InProcessVendor) -> None:
+    in_process.script(
+        NO_TOOLS_HERE, refusal(503, {"error": {"message": "No."}}), NO_TOOLS_HERE, RESPONSES.streamed("one")
+    )
+    async with connected(CHAT, in_process) as model:
         assert (await collect(model, OFFERING)).failure is EndReason.OVERLOADED
         assert (await collect(model, OFFERING)).text == "one"
-    assert [request.path for request in vendor.requests] == [CHAT_PATH, RESPONSES_PATH] * 2
-    assert not [request for request in vendor.requests if "reasoning_effort" in request.body]
+    assert [request.path for request in in_process.requests] == [CHAT_PATH, RESPONSES_PATH] * 2
+    assert not [request for request in in_process.requests if "reasoning_effort" in request.body]
 
 
 async def test_step_of_responses_can_go_on_at_chat_completions(vendor: VendorServer) -> None:
@@ -371,10 +374,10 @@ LASTING = {
 
 @pytest.mark.parametrize(("refused", "failure"), LASTING.values(), ids=LASTING.keys())
 async def test_refusal_that_is_not_of_the_requests_form_is_not_repeated(
-    vendor: VendorServer, refused: VendorResponse, failure: EndReason
+    in_process: InProcessVendor, refused: VendorResponse, failure: EndReason
 ) -> None:
-    assert (await ask(CHAT, vendor, refused, prompt=OFFERING)).failure is failure
-    assert len(vendor.requests) == 1
+    assert (await ask(CHAT, in_process, refused, prompt=OFFERING)).failure is failure
+    assert len(in_process.requests) == 1
 
 
 IN_STREAM = b"""event: error
@@ -394,11 +397,11 @@ EVERYTHING = {**UNNAMED, "a name": refusal(400, {"error": {"message": "Unknown f
 @pytest.mark.parametrize("api", [RESPONSES, CHAT, ANTHROPIC], ids=str)
 @pytest.mark.parametrize("refused", EVERYTHING.values(), ids=EVERYTHING.keys())
 async def test_server_that_refuses_everything_is_asked_three_times(
-    vendor: VendorServer, api: VendorApi, refused: VendorResponse
+    in_process: InProcessVendor, api: VendorApi, refused: VendorResponse
 ) -> None:
-    received = await ask(api, vendor, refused, prompt=OFFERING)
+    received = await ask(api, in_process, refused, prompt=OFFERING)
     assert received.failure in (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
-    assert len(vendor.requests) <= 3
+    assert len(in_process.requests) <= 3
     assert received.error
     said = b"".join(refused.chunks)
     assert (
@@ -437,18 +440,18 @@ def strict(api: VendorApi, *refused: str, error: VendorResponse) -> Callable[[Ve
     ids=str,
 )
 async def test_what_an_unnamed_refusal_is_about_is_found_and_all_else_is_put_back(
-    vendor: VendorServer, api: VendorApi, refused: tuple[str, ...], lost: tuple[str, ...], error: VendorResponse
+    in_process: InProcessVendor, api: VendorApi, refused: tuple[str, ...], lost: tuple[str, ...], error: VendorResponse
 ) -> None:
     prompt = replace(OFFERING, cache_key="c0ffee")
-    vendor.script(strict(api, *refused, error=error))
-    async with connected(api, vendor) as model:
+    in_process.script(strict(api, *refused, error=error))
+    async with connected(api, in_process) as model:
         for _ in range(8):
-            before = len(vendor.requests)
+            before = len(in_process.requests)
             received = await collect(model, prompt)
             assert received.text == "one", "each question is answered"
-            assert len(vendor.requests) - before <= 3
-        assert len(vendor.requests) - before == 1, "remembered"
-    first, *_, last = (request.body for request in vendor.requests)
+            assert len(in_process.requests) - before <= 3
+        assert len(in_process.requests) - before == 1, "remembered"
+    first, *_, last = (request.body for request in in_process.requests)
     assert received.completions[0].refused == lost
     missing = {name for name in first if name not in last}
     assert missing - {"include"} == set(refused) & set(first) - {"include"}, "which goes with tools"
@@ -479,56 +482,56 @@ NAMED = {
 
 @pytest.mark.parametrize(("error", "fields"), NAMED.values(), ids=NAMED.keys())
 async def test_only_what_a_refusal_names_is_left_out_wherever_it_says_so(
-    vendor: VendorServer, error: VendorResponse, fields: tuple[str, ...], caplog: pytest.LogCaptureFixture
+    in_process: InProcessVendor, error: VendorResponse, fields: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    vendor.script(strict(CHAT, *fields, error=error))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(strict(CHAT, *fields, error=error))
+    async with connected(CHAT, in_process) as model:
         for requests in (2, 3):
             received = await collect(model, OFFERING)
-            assert (received.text, len(vendor.requests)) == ("one", requests)
-    first, again, later = (request.body for request in vendor.requests)
+            assert (received.text, len(in_process.requests)) == ("one", requests)
+    first, again, later = (request.body for request in in_process.requests)
     assert {name for name in first if name not in again} == set(fields)
     assert later == again
     assert "request refused, asking again: " in caplog.text
 
 
-async def test_limit_that_is_refused_by_all_names_is_left_out(vendor: VendorServer) -> None:
+async def test_limit_that_is_refused_by_all_names_is_left_out(in_process: InProcessVendor) -> None:
     error = unsupported("Unknown parameter: the limit is called max_new_tokens here")
-    vendor.script(strict(CHAT, "max_tokens", "max_completion_tokens", error=error))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(strict(CHAT, "max_tokens", "max_completion_tokens", error=error))
+    async with connected(CHAT, in_process) as model:
         for requests in (3, 4):
             assert (await collect(model)).text == "one"
-            assert len(vendor.requests) == requests
+            assert len(in_process.requests) == requests
 
 
-async def test_third_fault_in_a_row_is_taken_for_a_refusal(vendor: VendorServer) -> None:
+async def test_third_fault_in_a_row_is_taken_for_a_refusal(in_process: InProcessVendor) -> None:
     """A server that fails for the request's form says nothing else. One that is down gets two requests more."""
     error = refusal(500, {"error": {"message": "Internal Server Error"}})
-    vendor.script(strict(CHAT, "tools", error=error))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(strict(CHAT, "tools", error=error))
+    async with connected(CHAT, in_process) as model:
         ends = [await collect(model, OFFERING) for _ in range(4)]
     assert [end.failure for end in ends[:2]] == [EndReason.SERVER_ERROR] * 2
     assert [end.completions[0].refused for end in ends[2:]] == [("tools",)] * 2
 
 
-async def test_server_that_is_down_loses_nothing(vendor: VendorServer) -> None:
+async def test_server_that_is_down_loses_nothing(in_process: InProcessVendor) -> None:
     error = refusal(500, {"error": {"message": "Internal Server Error"}})
-    vendor.script(error, error, error, CHAT.streamed("one"))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(error, error, error, CHAT.streamed("one"))
+    async with connected(CHAT, in_process) as model:
         ends = [await collect(model, OFFERING) for _ in range(8)]
     assert ends[-1].completions[0].refused == ()
-    assert vendor.requests[-1].body == vendor.requests[0].body
+    assert in_process.requests[-1].body == in_process.requests[0].body
 
 
-async def test_model_name_may_contain_slashes(vendor: VendorServer) -> None:
-    vendor.script(CHAT.streamed("one"))
-    client = CHAT.connect(vendor.url)
+async def test_model_name_may_contain_slashes(in_process: InProcessVendor) -> None:
+    in_process.script(CHAT.streamed("one"))
+    client = CHAT.connect(in_process.url)
     model = client.model("meta/llama-3")
     await collect(model)
     await client.aclose()
     assert model.model == "openai/meta/llama-3"
-    assert vendor.requests[0].body["model"] == "meta/llama-3"
+    assert in_process.requests[0].body["model"] == "meta/llama-3"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from bot.errors import EndReason
 from bot.models.events import THINKING_TOKENS
 from bot.models.prompt import ToolDefinition, Turn
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, options
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
@@ -148,22 +149,24 @@ def in_stream(error: object) -> VendorResponse:
     return VendorResponse([b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n"])
 
 
-async def ask_twice(vendor: VendorServer, limit: Limit, refused: Callable[[object], VendorResponse]) -> list[Received]:
-    vendor.script(server(limit, refused))
-    async with connected(limit.api, vendor) as model:
+async def ask_twice(
+    in_process: InProcessVendor, limit: Limit, refused: Callable[[object], VendorResponse]
+) -> list[Received]:
+    in_process.script(server(limit, refused))
+    async with connected(limit.api, in_process) as model:
         return [await collect(model), await collect(model)]
 
 
 @ALL_LIMITS
 async def test_limit_that_is_too_large_is_learned(
-    vendor: VendorServer, limit: Limit, caplog: pytest.LogCaptureFixture
+    in_process: InProcessVendor, limit: Limit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    received = await ask_twice(vendor, limit, lambda error: refusal(limit.status, error))
+    received = await ask_twice(in_process, limit, lambda error: refusal(limit.status, error))
     assert [one.text for one in received] == ["one", "one"]
-    first, *_, found, later = asked(vendor)
+    first, *_, found, later = asked(in_process)
     assert first == (WANTED if limit.api is CHAT else MORE)
     assert limit.takes // 4 <= found <= limit.takes
-    assert len(asked(vendor)) <= 4
+    assert len(asked(in_process)) <= 4
     assert later <= found, "remembered"
     assert {one.completions[0].window_tokens for one in received} <= {None, limit.window}
     warnings = [record for record in caplog.records if "BOT_MAX_OUTPUT_TOKENS" in record.getMessage()]
@@ -172,22 +175,22 @@ async def test_limit_that_is_too_large_is_learned(
 
 
 @IN_STREAMS
-async def test_limit_that_is_refused_in_the_stream_is_learned(vendor: VendorServer, limit: Limit) -> None:
-    received = await ask_twice(vendor, limit, in_stream)
+async def test_limit_that_is_refused_in_the_stream_is_learned(in_process: InProcessVendor, limit: Limit) -> None:
+    received = await ask_twice(in_process, limit, in_stream)
     assert [one.text for one in received] == ["one", "one"]
-    assert asked(vendor)[-1] <= asked(vendor)[-2] <= limit.takes
+    assert asked(in_process)[-1] <= asked(in_process)[-2] <= limit.takes
 
 
-async def test_words_that_say_no_number_lead_to_a_quarter_twice(vendor: VendorServer) -> None:
+async def test_words_that_say_no_number_lead_to_a_quarter_twice(in_process: InProcessVendor) -> None:
     limit = Limit("Too many output tokens requested.", WANTED // 16)
-    await ask_twice(vendor, limit, lambda error: refusal(400, error))
-    assert asked(vendor) == [WANTED, WANTED // 4, WANTED // 16, WANTED // 16]
+    await ask_twice(in_process, limit, lambda error: refusal(400, error))
+    assert asked(in_process) == [WANTED, WANTED // 4, WANTED // 16, WANTED // 16]
 
 
-async def test_server_that_refuses_every_limit_is_asked_three_times(vendor: VendorServer) -> None:
-    received = await ask(CHAT, vendor, refusal(400, said(Limit("max_tokens is too large", 0))))
+async def test_server_that_refuses_every_limit_is_asked_three_times(in_process: InProcessVendor) -> None:
+    received = await ask(CHAT, in_process, refusal(400, said(Limit("max_tokens is too large", 0))))
     assert received.failure is EndReason.UNEXPECTED
-    assert len(asked(vendor)) == 3
+    assert len(asked(in_process)) == 3
 
 
 # Azure's gateway, a gateway's plugin, Anthropic. The first number is of seconds.
@@ -200,20 +203,20 @@ OF_A_MINUTE = [
 
 
 @pytest.mark.parametrize("words", OF_A_MINUTE)
-async def test_limit_of_tokens_in_a_time_says_nothing_of_the_room(vendor: VendorServer, words: str) -> None:
-    vendor.script(refusal(429, said(Limit(words, 0))), CHAT.streamed("one"))
-    async with connected(CHAT, vendor) as model:
+async def test_limit_of_tokens_in_a_time_says_nothing_of_the_room(in_process: InProcessVendor, words: str) -> None:
+    in_process.script(refusal(429, said(Limit(words, 0))), CHAT.streamed("one"))
+    async with connected(CHAT, in_process) as model:
         assert (await collect(model)).failure is EndReason.RATE_LIMITED
         assert (await collect(model)).text == "one"
-    assert asked(vendor) == [WANTED, WANTED]
+    assert asked(in_process) == [WANTED, WANTED]
 
 
-async def test_short_question_is_not_blamed_by_a_server_that_refuses_every_limit(vendor: VendorServer) -> None:
-    received = await ask(CHAT, vendor, refusal(400, said(Limit("This exceeds the maximum context length", 0))))
+async def test_short_question_is_not_blamed_by_a_server_that_refuses_every_limit(in_process: InProcessVendor) -> None:
+    received = await ask(CHAT, in_process, refusal(400, said(Limit("This exceeds the maximum context length", 0))))
     assert received.failure is EndReason.UNEXPECTED
     longer = replace(PROMPT, turns=(*PROMPT.turns[:-1], Turn("user", "word " * 2_000)))
-    vendor.script(refusal(400, said(Limit("This exceeds the maximum context length", 0))))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(refusal(400, said(Limit("This exceeds the maximum context length", 0))))
+    async with connected(CHAT, in_process) as model:
         assert (await collect(model, longer)).failure is EndReason.CONTEXT_TOO_LONG
 
 
@@ -227,16 +230,18 @@ TOO_LONG = {
 
 
 @pytest.mark.parametrize("words", TOO_LONG.values(), ids=TOO_LONG.keys())
-async def test_text_that_is_too_long_is_refused_with_the_window_that_is_named(vendor: VendorServer, words: str) -> None:
+async def test_text_that_is_too_long_is_refused_with_the_window_that_is_named(
+    in_process: InProcessVendor, words: str
+) -> None:
     long = replace(PROMPT, turns=(Turn("user", "word " * 150_000),))
-    received = await ask(CHAT, vendor, refusal(400, said(Limit(words, 0))), prompt=long)
+    received = await ask(CHAT, in_process, refusal(400, said(Limit(words, 0))), prompt=long)
     assert received.failure is EndReason.CONTEXT_TOO_LONG
-    assert len(asked(vendor)) <= 2
+    assert len(asked(in_process)) <= 2
     assert received.error is not None
     assert received.error.window_tokens in (8192, 200_000)
 
 
-async def test_tools_that_fill_the_window_are_left_out_of_the_request(vendor: VendorServer) -> None:
+async def test_tools_that_fill_the_window_are_left_out_of_the_request(in_process: InProcessVendor) -> None:
     tools = tuple(ToolDefinition(f"srv__{n}", "x" * 2_000, {"type": "object"}, str(n)) for n in range(9))
     words = "Context length exceeded (n_keep: 9123>= n_ctx: 4096). Provide a shorter input."
 
@@ -244,12 +249,12 @@ async def test_tools_that_fill_the_window_are_left_out_of_the_request(vendor: Ve
         is_long = len(request.body.get("tools", ())) > 1
         return refusal(400, {"error": {"message": words}}) if is_long else CHAT.streamed("one")
 
-    vendor.script(answer)
-    async with connected(CHAT, vendor) as model:
+    in_process.script(answer)
+    async with connected(CHAT, in_process) as model:
         for _ in range(2):
             received = await collect(model, replace(PROMPT, tools=tools))
             assert (received.text, received.completions[0].refused) == ("one", ("tools",))
-            assert 2_048 < vendor.requests[-1].body["max_tokens"] < 4_096, "as much as there is without tools"
+            assert 2_048 < in_process.requests[-1].body["max_tokens"] < 4_096, "as much as there is without tools"
         assert (await collect(model, replace(PROMPT, tools=tools[:1]))).completions[0].refused == (), "they fit"
 
 
@@ -266,7 +271,7 @@ async def test_window_comes_from_the_servers_list_if_a_refusal_names_none(vendor
     assert len(asked(vendor)) <= 4
 
 
-async def test_long_question_leaves_a_quarter_of_the_window_or_is_too_long(vendor: VendorServer) -> None:
+async def test_long_question_leaves_a_quarter_of_the_window_or_is_too_long(in_process: InProcessVendor) -> None:
     """Of a window of 8,192 tokens: 27,000 characters that are as many as 7,000 tokens leave too little."""
     words = "This model's maximum context length is 8192 tokens. You requested {} ({} in the messages, {} in "
     tokens_of = {"fits": 6_000, "too long": 7_000}
@@ -279,20 +284,20 @@ async def test_long_question_leaves_a_quarter_of_the_window_or_is_too_long(vendo
             400, said(Limit(words.format(prompt + sent(request), prompt, sent(request)) + "the completion).", 0))
         )
 
-    vendor.script(answer)
-    async with connected(CHAT, vendor) as model:
+    in_process.script(answer)
+    async with connected(CHAT, in_process) as model:
         received = await collect(model, replace(PROMPT, turns=(Turn("user", "longer text " * 2_250),)))
         assert received.error
         assert (received.failure, received.error.window_tokens) == (EndReason.CONTEXT_TOO_LONG, 8192)
         assert (await collect(model, replace(PROMPT, turns=(Turn("user", "short " * 4_000),)))).text == "one"
-    assert asked(vendor) == [WANTED, 2048, 2048]
+    assert asked(in_process) == [WANTED, 2048, 2048]
 
 
-async def test_window_leaves_a_longer_prompt_less_room(vendor: VendorServer) -> None:
+async def test_window_leaves_a_longer_prompt_less_room(in_process: InProcessVendor) -> None:
     longer = replace(PROMPT, turns=(*PROMPT.turns[:-1], Turn("user", "word " * 2_000)))
-    vendor.script(server(LIMITS["vllm, by window"], lambda error: refusal(400, error)))
-    async with connected(CHAT, vendor) as model:
+    in_process.script(server(LIMITS["vllm, by window"], lambda error: refusal(400, error)))
+    async with connected(CHAT, in_process) as model:
         await collect(model)
         assert (await collect(model, longer)).text == "one"
-    first, second, third, *_ = asked(vendor)
+    first, second, third, *_ = asked(in_process)
     assert (first, third) == (WANTED, second - 3_330) or third < second - 2_000

@@ -1,4 +1,4 @@
-"""Tool calls and web searches at each API, from streams in its documented form over real HTTP to the real SDK."""
+"""Tool calls and web searches at each API, from streams in its documented form."""
 
 import asyncio
 import json
@@ -20,6 +20,7 @@ from bot.models.parameters import MAX_REFUSED_TOOLS
 from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.models.streams import MAX_CALLS
 from bot.models.wrappers import Fallback, Stall
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech, steps
@@ -30,6 +31,8 @@ CALLING = replace(PROMPT, tools=(CLOCK,))
 DISPENSABLE = replace(PROMPT, tools=(replace(CLOCK, is_dispensable=True),))
 SEARCHING = replace(PROMPT, web_search=WebSearch())
 ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
+NESTED = "meta/llama-3"
+"""A model's name that has a slash: its vendor is what stands before the first one."""
 
 OSLO, ROME = '{"zone": "Oslo"}', '{"zone": "Róma"}'
 IN_OSLO, IN_ROME = {"zone": "Oslo"}, {"zone": "Róma"}
@@ -455,10 +458,20 @@ def sent_turns(api: VendorApi, body: Any) -> Sequence[Any]:
 class TestToolCalls:
     """A call comes once, whole, before the Completion; its step is sent back as it came."""
 
+    @pytest.mark.parametrize("name", ["responses, parallel", "chat, parallel, after text", "anthropic, JSON"])
+    async def test_results_reach_the_vendor(self, vendor: VendorServer, name: str) -> None:
+        await self.goes_on(vendor, CASES[name])
+
     @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-    async def test_step_with_calls_goes_on_with_their_results(self, vendor: VendorServer, case: StepCase) -> None:
+    async def test_step_with_calls_goes_on_with_their_results(
+        self, in_process: InProcessVendor, case: StepCase
+    ) -> None:
+        await self.goes_on(in_process, case)
+
+    async def goes_on(self, vendor: VendorServer | InProcessVendor, case: StepCase) -> None:
+        """Asserts that a step has its calls, and that the next request repeats it with their results."""
         vendor.script(case.answer, case.api.streamed("Noon."))
-        async with connected(case.api, vendor) as model:
+        async with connected(case.api, vendor, NESTED) as model:
             received = await collect(model, CALLING)
             went_on = await collect(model, after(CALLING, received))
         assert [(call.call_id, call.name, call.arguments) for call in received.calls] == list(case.calls)
@@ -471,51 +484,53 @@ class TestToolCalls:
         expected = [*case.sent_back, *result_bodies(case.api, case.calls)]
         assert json.dumps(sent_turns(case.api, vendor.requests[1].body)) == json.dumps(expected)
 
-    async def test_message_beside_empty_deltas_is_the_answer(self, vendor: VendorServer) -> None:
+    async def test_message_beside_empty_deltas_is_the_answer(self, in_process: InProcessVendor) -> None:
         said = {"role": "assistant", "content": "Noon."}
         for message in (steps.chat_call(OSLO, 0, **FIRST), said):
             choices = {"delta": {}, "message": message}, {"delta": {}, "finish_reason": "stop"}
             events = [f"data: {json.dumps({'choices': [choice]})}\n\n".encode() for choice in choices]
-            received = await ask(CHAT, vendor, VendorResponse([*events, b"data: [DONE]\n\n"]), prompt=CALLING)
+            received = await ask(CHAT, in_process, VendorResponse([*events, b"data: [DONE]\n\n"]), prompt=CALLING)
             assert (received.text, len(received.calls)) == (("Noon.", 0) if message is said else ("", 1))
 
     @pytest.mark.parametrize("name", ["functions.time__now", "time__now\n", "time__now<|channel|>commentary"])
     @ALL_APIS
-    async def test_tool_is_known_by_its_name_among_marks(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
+    async def test_tool_is_known_by_its_name_among_marks(
+        self, in_process: InProcessVendor, api: VendorApi, name: str
+    ) -> None:
         case = calling(api)
         written = json.dumps(name).encode()
-        vendor.script(
+        in_process.script(
             replace(case, chunks=[chunk.replace(b'"time__now"', written) for chunk in case.chunks]),
             api.streamed("Noon."),
         )
-        async with connected(api, vendor) as model:
+        async with connected(api, in_process) as model:
             received = await collect(model, CALLING)
             await collect(model, after(CALLING, received))
         assert [call.name for call in received.calls] == ["time__now"]
-        assert json.dumps(name) not in json.dumps(vendor.requests[1].body)
+        assert json.dumps(name) not in json.dumps(in_process.requests[1].body)
 
     async def test_name_of_no_tool_goes_back_in_characters_that_all_apis_take(self) -> None:
         written = steps.chat_call(OSLO, 0, id="c1", name="run it! " * 20)
         [call] = [item for item in read_by_chat(written) if isinstance(item, ToolCall)]
         assert re.fullmatch(r"run_it__[\w-]{1,56}", call.name)
 
-    async def test_parts_of_one_answer_may_be_choices(self, vendor: VendorServer) -> None:
+    async def test_parts_of_one_answer_may_be_choices(self, in_process: InProcessVendor) -> None:
         said = {"message": {"role": "assistant", "content": "Let me see."}, "finish_reason": "tool_calls"}
         asked = {"message": steps.chat_call(OSLO, 0, **FIRST), "finish_reason": "tool_calls"}
         body = json.dumps({"choices": [said, asked]}).encode()
-        received = await ask(CHAT, vendor, json_answer(body), prompt=CALLING)
+        received = await ask(CHAT, in_process, json_answer(body), prompt=CALLING)
         assert (received.text, [call.arguments for call in received.calls]) == ("Let me see.", [IN_OSLO])
 
-    async def test_call_that_the_limit_has_cut_is_no_call(self, vendor: VendorServer) -> None:
+    async def test_call_that_the_limit_has_cut_is_no_call(self, in_process: InProcessVendor) -> None:
         def cut(request: VendorRequest) -> VendorResponse:
             usage = {"prompt_tokens": 9, "completion_tokens": request.body["max_tokens"]}
             *events, done = steps.chat(steps.chat_call("", 0, **FIRST))
             return VendorResponse([*events, f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode(), done])
 
-        received = await ask(CHAT, vendor, cut, prompt=CALLING)
+        received = await ask(CHAT, in_process, cut, prompt=CALLING)
         assert (received.failure, received.calls) == (EndReason.ONLY_THOUGHT, [])
 
-    async def test_item_that_comes_again_with_another_status_is_one_call(self, vendor: VendorServer) -> None:
+    async def test_item_that_comes_again_with_another_status_is_one_call(self, in_process: InProcessVendor) -> None:
         item = steps.function_call("c1", "time__now", OSLO)
         done = [
             {"type": "response.output_item.done", "item": {**item, "status": status}}
@@ -523,45 +538,47 @@ class TestToolCalls:
         ]
         last = {"type": "response.completed", "response": {"status": "completed", "output": []}}
         events = [f"data: {json.dumps(event)}\n\n".encode() for event in (*done, last)]
-        assert len((await ask(RESPONSES, vendor, VendorResponse(events), prompt=CALLING)).calls) == 1
+        assert len((await ask(RESPONSES, in_process, VendorResponse(events), prompt=CALLING)).calls) == 1
 
-    async def test_blocks_that_are_all_counted_as_the_first_are_kept(self, vendor: VendorServer) -> None:
+    async def test_blocks_that_are_all_counted_as_the_first_are_kept(self, in_process: InProcessVendor) -> None:
         chunks = steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")
         events = [re.sub(rb'"index": \d', b'"index": 0', chunk) for chunk in chunks if b"block_stop" not in chunk]
-        vendor.script(VendorResponse(events), ANTHROPIC.streamed("Noon."))
-        async with connected(ANTHROPIC, vendor) as model:
+        in_process.script(VendorResponse(events), ANTHROPIC.streamed("Noon."))
+        async with connected(ANTHROPIC, in_process) as model:
             received = await collect(model, CALLING)
             await collect(model, after(CALLING, received))
         assert [call.arguments for call in received.calls] == [IN_OSLO, IN_ROME]
-        assert sent_turns(ANTHROPIC, vendor.requests[1].body)[: len(ANTHROPIC_TWO)] == list(ANTHROPIC_TWO)
+        assert sent_turns(ANTHROPIC, in_process.requests[1].body)[: len(ANTHROPIC_TWO)] == list(ANTHROPIC_TWO)
 
-    async def test_input_of_a_call_may_be_one_object(self, vendor: VendorServer) -> None:
+    async def test_input_of_a_call_may_be_one_object(self, in_process: InProcessVendor) -> None:
         begun, *_, ended, stopped, last = steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use")
         start = {"type": "content_block_start", "index": 0, "content_block": steps.tool_use("c1", "time__now", {})}
         delta = {"type": "content_block_delta", "index": 0, "delta": {"partial_json": IN_OSLO}}
         events = [f"data: {json.dumps(event)}\n\n".encode() for event in (start, delta)]
-        received = await ask(ANTHROPIC, vendor, VendorResponse([begun, *events, ended, stopped, last]), prompt=CALLING)
+        received = await ask(
+            ANTHROPIC, in_process, VendorResponse([begun, *events, ended, stopped, last]), prompt=CALLING
+        )
         assert [call.arguments for call in received.calls] == [IN_OSLO]
 
     @pytest.mark.parametrize("case", STREAMED.values(), ids=STREAMED)
-    async def test_stream_cut_at_any_event_has_no_calls(self, vendor: VendorServer, case: StepCase) -> None:
+    async def test_stream_cut_at_any_event_has_no_calls(self, in_process: InProcessVendor, case: StepCase) -> None:
         last = len(case.answer.chunks) - case.api.events_after_text
         for end in range(1, last + 1):
-            received = await ask(case.api, vendor, VendorResponse(case.answer.chunks[:end]), prompt=CALLING)
+            received = await ask(case.api, in_process, VendorResponse(case.answer.chunks[:end]), prompt=CALLING)
             assert (received.failure, received.calls) == (EndReason.CUT, [])
 
     @pytest.mark.parametrize("call_id", ["call_0", "", "call:0"])
     @ALL_APIS
     async def test_each_call_of_a_conversation_has_an_id_of_its_own(
-        self, vendor: VendorServer, api: VendorApi, call_id: str
+        self, in_process: InProcessVendor, api: VendorApi, call_id: str
     ) -> None:
-        vendor.script(calling(api, call_id=call_id))
+        in_process.script(calling(api, call_id=call_id))
         prompt = CALLING
-        async with connected(api, vendor) as model:
+        async with connected(api, in_process) as model:
             for _ in range(3):
                 prompt = after(prompt, await collect(model, prompt))
-        await ask(ANTHROPIC, vendor, ANTHROPIC.streamed("Noon."), prompt=prompt)
-        *_, last, others = vendor.requests
+        await ask(ANTHROPIC, in_process, ANTHROPIC.streamed("Noon."), prompt=prompt)
+        *_, last, others = in_process.requests
         for reader, request, count in ((api, last, 2), (ANTHROPIC, others, 3)):
             asked, answered = sent_ids(sent_turns(reader, request.body))
             assert asked == answered
@@ -623,16 +640,16 @@ class TestToolCalls:
         ids=["ollama", "vllm", "llama.cpp", "llama.cpp, older", "openrouter", "openrouter, older", "groq", "novita"],
     )
     async def test_server_that_refuses_tools_is_asked_without_them_from_then_on(
-        self, vendor: VendorServer, status: int, message: str, caplog: pytest.LogCaptureFixture
+        self, in_process: InProcessVendor, status: int, message: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         error = {"message": message, "type": "api_error", "code": status}
-        vendor.script(refusal(status, {"error": error}), CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
+        in_process.script(refusal(status, {"error": error}), CHAT.streamed("one"))
+        async with connected(CHAT, in_process) as model:
             for _ in range(2):
                 received = await collect(model, CALLING)
                 assert (received.text, received.completions[0].refused) == ("one", ("tools",))
             assert (await collect(model, PROMPT)).completions[0].refused == (), "nothing was offered"
-        assert ["tools" in request.body for request in vendor.requests] == [True, False, False, False]
+        assert ["tools" in request.body for request in in_process.requests] == [True, False, False, False]
         assert "asking again without tools" in caplog.text
 
     @pytest.mark.parametrize(
@@ -660,32 +677,36 @@ class TestToolCalls:
         ],
     )
     async def test_tool_that_a_refusal_names_costs_no_other_tool(
-        self, vendor: VendorServer, api: VendorApi, message: str, left: list[int]
+        self, in_process: InProcessVendor, api: VendorApi, message: str, left: list[int]
     ) -> None:
         tools = tuple(replace(CLOCK, name=f"srv__{letter}", definition_hash=letter) for letter in "abc")
         offering = replace(PROMPT, tools=tools)
-        vendor.script(
+        in_process.script(
             refusal(400, {"error": {"message": message, "type": "invalid_request_error"}}), api.streamed("one")
         )
-        async with connected(api, vendor) as model:
+        async with connected(api, in_process) as model:
             for _ in range(2):
                 received = await collect(model, offering)
                 assert (received.text, received.completions[0].refused) == ("one", ("some tools",))
             again = replace(offering, tools=tuple(replace(tool, definition_hash="new") for tool in tools))
             assert (await collect(model, again)).completions[0].refused == (), "definitions have changed"
-        sent = [[tool.get("name") or tool["function"]["name"] for tool in one.body["tools"]] for one in vendor.requests]
+        sent = [
+            [tool.get("name") or tool["function"]["name"] for tool in one.body["tools"]] for one in in_process.requests
+        ]
         assert sent == [
             [tool.name for tool in some] for some in (tools, [tools[n] for n in left], [tools[n] for n in left], tools)
         ]
 
     @pytest.mark.parametrize("status", [500, 200], ids=["litellm", "vllm: in the stream"])
-    async def test_tool_is_named_by_servers_that_have_no_status_for_it(self, vendor: VendorServer, status: int) -> None:
+    async def test_tool_is_named_by_servers_that_have_no_status_for_it(
+        self, in_process: InProcessVendor, status: int
+    ) -> None:
         tools = tuple(replace(CLOCK, name=f"srv__{letter}", definition_hash=letter) for letter in "ab")
         error = {"error": {"message": "BadRequestError: Invalid schema for function 'srv__a'", "code": 400}}
         refused = (
             refusal(status, error) if status == 500 else VendorResponse([f"data: {json.dumps(error)}\n\n".encode()])
         )
-        received = await ask(CHAT, vendor, refused, CHAT.streamed("one"), prompt=replace(PROMPT, tools=tools))
+        received = await ask(CHAT, in_process, refused, CHAT.streamed("one"), prompt=replace(PROMPT, tools=tools))
         assert (received.text, received.completions[0].refused) == ("one", ("some tools",))
 
     @pytest.mark.parametrize("status", [200, 400, 500], ids=["in the stream", "400", "500"])
@@ -702,19 +723,21 @@ class TestToolCalls:
         ids=["groq", "groq, by another code", "ollama", "ollama, xml", "llama.cpp", "llama.cpp, arguments"],
     )
     async def test_call_that_a_server_cannot_read_costs_no_tools(
-        self, vendor: VendorServer, message: str, code: str | None, status: int
+        self, in_process: InProcessVendor, message: str, code: str | None, status: int
     ) -> None:
         body = {"error": {"message": message, "code": code}}
         in_stream = VendorResponse([f"data: {json.dumps(body)}\n\n".encode()])
         failed = in_stream if status == 200 else refusal(status, body)
         answers = failed, failed, CHAT.streamed("one")
-        received = await ask(CHAT, vendor, *answers, prompt=CALLING, wrap=lambda model: Fallback([model]))
+        received = await ask(CHAT, in_process, *answers, prompt=CALLING, wrap=lambda model: Fallback([model]))
         assert (received.text, received.completions[0].refused) == ("one", ())
 
-    async def test_model_whose_calls_are_never_read_answers_without_tools_for_now(self, vendor: VendorServer) -> None:
+    async def test_model_whose_calls_are_never_read_answers_without_tools_for_now(
+        self, in_process: InProcessVendor
+    ) -> None:
         failed = refusal(500, {"error": {"message": "error parsing tool call: raw='{'", "type": "api_error"}})
-        vendor.script(failed, failed, failed, CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
+        in_process.script(failed, failed, failed, CHAT.streamed("one"))
+        async with connected(CHAT, in_process) as model:
             received = await collect(Fallback([model]), CALLING)
             assert (received.text, received.completions[0].refused) == ("one", ("tools",))
             assert (await collect(model, CALLING)).completions[0].refused == ()
@@ -731,17 +754,17 @@ class TestToolCalls:
         ids=["openai", "gemini", "at most", "no number: half", "as many as were sent, and the most"],
     )
     async def test_tools_that_are_too_many_are_the_first_ones_that_may_be_sent(
-        self, vendor: VendorServer, message: str, most: int
+        self, in_process: InProcessVendor, message: str, most: int
     ) -> None:
         tools = tuple(replace(CLOCK, name=f"srv__{n}", definition_hash=str(n)) for n in range(9))
         error = refusal(400, {"error": {"message": message, "type": "invalid_request_error", "param": "tools"}})
-        vendor.script(error, CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
+        in_process.script(error, CHAT.streamed("one"))
+        async with connected(CHAT, in_process) as model:
             for _ in range(2):
                 received = await collect(model, replace(PROMPT, tools=tools))
                 assert (received.text, received.completions[0].refused) == ("one", ("some tools",))
             assert (await collect(model, CALLING)).completions[0].refused == ()
-        assert [len(request.body["tools"]) for request in vendor.requests] == [9, most, most, 1]
+        assert [len(request.body["tools"]) for request in in_process.requests] == [9, most, most, 1]
 
     @pytest.mark.parametrize("api", [RESPONSES, CHAT], ids=str)
     @pytest.mark.parametrize(
@@ -753,37 +776,37 @@ class TestToolCalls:
         ids=["fireworks", "databricks"],
     )
     async def test_server_that_knows_nothing_of_strict_schemas_gets_all_tools(
-        self, vendor: VendorServer, api: VendorApi, message: str
+        self, in_process: InProcessVendor, api: VendorApi, message: str
     ) -> None:
-        vendor.script(refusal(400, {"error": {"message": message}}), api.streamed("one"))
-        async with connected(api, vendor) as model:
+        in_process.script(refusal(400, {"error": {"message": message}}), api.streamed("one"))
+        async with connected(api, in_process) as model:
             for _ in range(2):
                 received = await collect(model, CALLING)
                 assert (received.text, received.completions[0].refused) == ("one", ())
-        sent = [request.body["tools"][0] for request in vendor.requests]
+        sent = [request.body["tools"][0] for request in in_process.requests]
         assert ["strict" in tool.get("function", tool) for tool in sent] == [True, False, False]
 
     @ALL_APIS
     async def test_many_tools_that_are_refused_one_by_one_are_all_left_out(
-        self, vendor: VendorServer, api: VendorApi
+        self, in_process: InProcessVendor, api: VendorApi
     ) -> None:
         tools = tuple(replace(CLOCK, name=f"srv__{n}", definition_hash=str(n)) for n in range(20))
         refused = refusal(400, {"error": {"message": "tools.0: invalid schema", "type": "invalid_request_error"}})
-        vendor.script(*[refused] * (MAX_REFUSED_TOOLS + 1), api.streamed("one"))
-        async with connected(api, vendor) as model:
+        in_process.script(*[refused] * (MAX_REFUSED_TOOLS + 1), api.streamed("one"))
+        async with connected(api, in_process) as model:
             received = await collect(model, replace(PROMPT, tools=tools))
         assert (received.text, received.completions[0].refused) == ("one", ("tools",))
-        assert len(vendor.requests) == MAX_REFUSED_TOOLS + 2
+        assert len(in_process.requests) == MAX_REFUSED_TOOLS + 2
 
     @pytest.mark.parametrize("api", [RESPONSES, CHAT], ids=str)
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     async def test_call_that_is_written_to_a_server_that_refuses_tools_is_not_made(
-        self, vendor: VendorServer, api: VendorApi, streaming: bool
+        self, in_process: InProcessVendor, api: VendorApi, streaming: bool
     ) -> None:
         written = f'I look. <tool_call>{{"name": "{CLOCK.name}", "arguments": {OSLO}}}</tool_call>'
         answer = api.streamed(written) if streaming else api.whole(written)
-        vendor.script(refusal(400, {"error": {"message": "m does not support tools"}}), answer)
-        async with connected(api, vendor) as model:
+        in_process.script(refusal(400, {"error": {"message": "m does not support tools"}}), answer)
+        async with connected(api, in_process) as model:
             received = await collect(model, CALLING)
         assert (received.text, received.calls, received.error) == (written, [], None)
 
@@ -796,28 +819,28 @@ class TestToolCalls:
         ],
     )
     async def test_nothing_is_given_up_for_tools_that_nobody_misses(
-        self, vendor: VendorServer, status: int, message: str
+        self, in_process: InProcessVendor, status: int, message: str
     ) -> None:
-        vendor.script(refusal(status, {"error": {"message": message, "type": "api_error"}}), CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
+        in_process.script(refusal(status, {"error": {"message": message, "type": "api_error"}}), CHAT.streamed("one"))
+        async with connected(CHAT, in_process) as model:
             for _ in range(2):
                 received = await collect(model, DISPENSABLE)
                 assert (received.text, received.completions[0].refused) == ("one", ())
             await collect(model, CALLING)
-        assert ["tools" in request.body for request in vendor.requests] == [True, False, False, True]
-        assert not any("reasoning_effort" in request.body for request in vendor.requests)
-        assert {request.path for request in vendor.requests} == {"/v1/chat/completions"}
+        assert ["tools" in request.body for request in in_process.requests] == [True, False, False, True]
+        assert not any("reasoning_effort" in request.body for request in in_process.requests)
+        assert {request.path for request in in_process.requests} == {"/v1/chat/completions"}
 
-    async def test_bad_request_that_was_not_about_such_tools_is_a_failure(self, vendor: VendorServer) -> None:
-        vendor.script(refusal(400, {"error": {"message": "Too hot."}}))
-        async with connected(CHAT, vendor) as model:
+    async def test_bad_request_that_was_not_about_such_tools_is_a_failure(self, in_process: InProcessVendor) -> None:
+        in_process.script(refusal(400, {"error": {"message": "Too hot."}}))
+        async with connected(CHAT, in_process) as model:
             assert (await collect(model, DISPENSABLE)).failure is EndReason.UNEXPECTED
-            vendor.script(CHAT.streamed("one"))
+            in_process.script(CHAT.streamed("one"))
             assert (await collect(model, DISPENSABLE)).text == "one"
-        assert ["tools" in request.body for request in vendor.requests] == [True, False, False, True]
+        assert ["tools" in request.body for request in in_process.requests] == [True, False, False, True]
 
-    async def test_broken_arguments_are_kept_in_part(self, vendor: VendorServer) -> None:
-        [call] = (await ask(CHAT, vendor, calling(CHAT, "{" * 10_000), prompt=CALLING)).others
+    async def test_broken_arguments_are_kept_in_part(self, in_process: InProcessVendor) -> None:
+        [call] = (await ask(CHAT, in_process, calling(CHAT, "{" * 10_000), prompt=CALLING)).others
         assert isinstance(call, ToolCall)
         assert call.raw_arguments == "{" * 2_000
 
@@ -828,9 +851,9 @@ class TestToolCalls:
         ids=["cut by the length limit", "refused after the call"],
     )
     async def test_call_in_an_answer_that_did_not_end_by_it_is_not_made(
-        self, vendor: VendorServer, api: VendorApi, arguments: str, ends: str, failure: EndReason
+        self, in_process: InProcessVendor, api: VendorApi, arguments: str, ends: str, failure: EndReason
     ) -> None:
-        received = await ask(api, vendor, calling(api, arguments, ends=ends), prompt=CALLING)
+        received = await ask(api, in_process, calling(api, arguments, ends=ends), prompt=CALLING)
         assert (received.others, received.failure) == ([], failure)
 
     @ALL_APIS
@@ -864,13 +887,13 @@ class TestToolCalls:
 
     @pytest.mark.parametrize(("writer", "reader"), [(ANTHROPIC, CHAT), (RESPONSES, ANTHROPIC), (RESPONSES, CHAT)])
     async def test_other_api_reads_a_step_without_its_opaque_items(
-        self, vendor: VendorServer, writer: VendorApi, reader: VendorApi
+        self, in_process: InProcessVendor, writer: VendorApi, reader: VendorApi
     ) -> None:
         step = {"anthropic": CASES["anthropic, parallel, after text"], "responses": CASES["responses, after text"]}
-        received = await ask(writer, vendor, step[writer.name].answer, prompt=CALLING)
+        received = await ask(writer, in_process, step[writer.name].answer, prompt=CALLING)
         answer = reader.streamed("Noon.")
-        assert (await ask(reader, vendor, answer, prompt=after(CALLING, received))).text == "Noon."
-        sent = json.dumps(vendor.requests[1].body)
+        assert (await ask(reader, in_process, answer, prompt=after(CALLING, received))).text == "Noon."
+        sent = json.dumps(in_process.requests[1].body)
         assert "Let me see." in sent
         assert "time__now" in sent
         assert not [word for word in ("gAAAA", "EqQBC", "EmwKA", "rs_1") if word in sent]
@@ -886,21 +909,21 @@ def after_call(*items: Opaque) -> Prompt:
 class TestFallback:
     """Another vendor can't read the opaque items of a step."""
 
-    async def test_step_with_opaque_items_goes_on_at_its_vendor_only(self, vendor: VendorServer) -> None:
+    async def test_step_with_opaque_items_goes_on_at_its_vendor_only(self, in_process: InProcessVendor) -> None:
         overloaded = refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "No."}})
-        vendor.script(overloaded)
+        in_process.script(overloaded)
         prompt = after_call(*(Opaque("anthropic", item) for item in ANTHROPIC_ONE))
-        async with connected(CHAT, vendor) as first, connected(ANTHROPIC, vendor) as second:
+        async with connected(CHAT, in_process, NESTED) as first, connected(ANTHROPIC, in_process, NESTED) as second:
             assert (await collect(Fallback([first, second]), prompt)).failure is EndReason.OVERLOADED
-            asked = len(vendor.requests)
-            assert {request.path for request in vendor.requests} == {"/v1/messages"}
+            asked = len(in_process.requests)
+            assert {request.path for request in in_process.requests} == {"/v1/messages"}
             await collect(Fallback([second, first]), PROMPT)
-        paths = {request.path for request in vendor.requests[asked:]}
+        paths = {request.path for request in in_process.requests[asked:]}
         assert paths == {"/v1/messages", "/v1/chat/completions"}
 
-    async def test_calls_without_opaque_items_may_go_on_elsewhere(self, vendor: VendorServer) -> None:
-        vendor.script(refusal(503, {"error": {"message": "No."}}), CHAT.streamed("one"))
-        async with connected(RESPONSES, vendor) as first, connected(CHAT, vendor) as second:
+    async def test_calls_without_opaque_items_may_go_on_elsewhere(self, in_process: InProcessVendor) -> None:
+        in_process.script(refusal(503, {"error": {"message": "No."}}), CHAT.streamed("one"))
+        async with connected(RESPONSES, in_process) as first, connected(CHAT, in_process) as second:
             assert (await collect(Fallback([first, second]), after_call())).text == "one"
 
 
@@ -956,9 +979,15 @@ class TestWebSearch:
         ids=["responses", "responses, JSON", "responses, items at the end", "anthropic", "anthropic, JSON"],
     )
     async def test_answer_has_its_searches_and_each_source_once(
-        self, vendor: VendorServer, api: VendorApi, answer: VendorResponse, text: str, queries: object, searches: int
+        self,
+        in_process: InProcessVendor,
+        api: VendorApi,
+        answer: VendorResponse,
+        text: str,
+        queries: object,
+        searches: int,
     ) -> None:
-        received = await ask(api, vendor, answer, prompt=SEARCHING)
+        received = await ask(api, in_process, answer, prompt=SEARCHING)
         search_events = [(event.query, event.done) for event in received.others if isinstance(event, Searching)]
         assert received.text == text
         assert search_events == queries
@@ -987,16 +1016,16 @@ class TestWebSearch:
         ids=str,
     )
     async def test_chat_answer_says_that_its_server_searched_whatever_it_cites(
-        self, vendor: VendorServer, more: dict[str, Any], others: Sequence[Citation | Searching]
+        self, in_process: InProcessVendor, more: dict[str, Any], others: Sequence[Citation | Searching]
     ) -> None:
         answer = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}
         lines = [f"data: {json.dumps(event)}\n\n" for event in (answer, more, more)]
-        received = await ask(CHAT, vendor, VendorResponse(["".join([*lines, "data: [DONE]\n\n"]).encode()]))
+        received = await ask(CHAT, in_process, VendorResponse(["".join([*lines, "data: [DONE]\n\n"]).encode()]))
         assert (received.text, received.others) == ("Hi", others)
 
-    async def test_search_that_failed_does_not_fail_the_answer(self, vendor: VendorServer) -> None:
+    async def test_search_that_failed_does_not_fail_the_answer(self, in_process: InProcessVendor) -> None:
         blocks = (steps.SERVER_SEARCH, steps.SEARCH_ERROR, steps.text("I can't search now."))
-        received = await ask(ANTHROPIC, vendor, VendorResponse(steps.messages(*blocks)), prompt=SEARCHING)
+        received = await ask(ANTHROPIC, in_process, VendorResponse(steps.messages(*blocks)), prompt=SEARCHING)
         assert received.text == "I can't search now."
         assert [event.done for event in received.others if isinstance(event, Searching)] == [False, True]
 
@@ -1033,7 +1062,7 @@ class TestWebSearch:
     )
     async def test_answer_goes_without_what_its_model_lacks(
         self,
-        vendor: VendorServer,
+        in_process: InProcessVendor,
         api: VendorApi,
         message: str,
         left: list[str],
@@ -1041,12 +1070,12 @@ class TestWebSearch:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         error = {"type": "invalid_request_error", "message": message}
-        vendor.script(refusal(400, {"type": "error", "error": error}), api.streamed("one"))
-        async with connected(api, vendor) as model:
+        in_process.script(refusal(400, {"type": "error", "error": error}), api.streamed("one"))
+        async with connected(api, in_process) as model:
             for _ in range(2):
                 received = await collect(model, replace(SEARCHING, tools=DISPENSABLE.tools))
                 assert (received.text, list(received.completions[0].refused)) == ("one", told)
-        sent = [[tool["name"] for tool in request.body.get("tools", ())] for request in vendor.requests[1:]]
+        sent = [[tool["name"] for tool in request.body.get("tools", ())] for request in in_process.requests[1:]]
         assert sent == [left, left]
         assert "asking again without web_" in caplog.text
 
@@ -1076,23 +1105,23 @@ class TestPauses:
         assert second["messages"] == [*first["messages"], {"role": "assistant", "content": list(begun)}]
         assert third["messages"][-2] == {"role": "assistant", "content": [*begun, *ended]}
 
-    async def test_each_request_of_a_paused_answer_has_its_own_counts(self, vendor: VendorServer) -> None:
+    async def test_each_request_of_a_paused_answer_has_its_own_counts(self, in_process: InProcessVendor) -> None:
         paused = steps.messages(WITH_TEXT, stop_reason="pause_turn", searches=2)
         streams = VendorResponse(paused), VendorResponse(steps.messages(steps.text("It streams.")))
-        [completion] = (await ask(ANTHROPIC, vendor, *streams, prompt=SEARCHING)).completions
+        [completion] = (await ask(ANTHROPIC, in_process, *streams, prompt=SEARCHING)).completions
         assert completion.usage is not None
         assert completion.usage.requests == (replace(USAGE, web_searches=2), USAGE)
 
-    async def test_answer_that_never_stops_pausing_ends_at_its_length_limit(self, vendor: VendorServer) -> None:
+    async def test_answer_that_never_stops_pausing_ends_at_its_length_limit(self, in_process: InProcessVendor) -> None:
         paused = VendorResponse(steps.messages(steps.text("On."), stop_reason="pause_turn"))
-        received = await ask(ANTHROPIC, vendor, paused, prompt=SEARCHING)
+        received = await ask(ANTHROPIC, in_process, paused, prompt=SEARCHING)
         assert received.completions[0].finish_reason is FinishReason.LENGTH
-        assert len(vendor.requests) == 1 + MAX_PAUSES
+        assert len(in_process.requests) == 1 + MAX_PAUSES
 
-    async def test_pause_is_followed_by_a_failure_as_any_text(self, vendor: VendorServer) -> None:
+    async def test_pause_is_followed_by_a_failure_as_any_text(self, in_process: InProcessVendor) -> None:
         overloaded = refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "No."}})
         paused = VendorResponse(steps.messages(WITH_TEXT, stop_reason="pause_turn"))
-        received = await ask(ANTHROPIC, vendor, paused, overloaded, prompt=SEARCHING)
+        received = await ask(ANTHROPIC, in_process, paused, overloaded, prompt=SEARCHING)
         assert (received.text, received.failure) == ("Let me look.", EndReason.OVERLOADED)
 
 
@@ -1118,8 +1147,8 @@ class TestSilence:
         assert received.error is None
 
     @ALL_APIS
-    async def test_tool_call_that_is_being_written_is_work(self, vendor: VendorServer, api: VendorApi) -> None:
-        received = await ask(api, vendor, calling(api, OSLO * 4), prompt=CALLING)
+    async def test_tool_call_that_is_being_written_is_work(self, in_process: InProcessVendor, api: VendorApi) -> None:
+        received = await ask(api, in_process, calling(api, OSLO * 4), prompt=CALLING)
         assert received.thought >= len(speech.tokens(OSLO * 4))
 
     @pytest.mark.long
