@@ -23,6 +23,8 @@ from bot.standstill import BEAT_S, STANDSTILL_S
 from tests.services.probes import WELL
 from tests.test_packaging import ROOT, pinned
 
+pytestmark = pytest.mark.wide
+
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 OLDEST, NEWEST = "1.30", "1.37"
 MAX_EXPOSURE = 30

@@ -17,7 +17,10 @@ from slack_sandbox.testing.processes import inherited, wait_for_line
 from tests.forked import forked_bot
 from tests.processes import REPOSITORY
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the protection is Linux's")
+pytestmark = [
+    pytest.mark.wide,
+    pytest.mark.skipif(sys.platform != "linux", reason="the protection is Linux's"),
+]
 
 SECRET = ("xoxb-secret", "-of-the-test")
 TOKEN = "".join(SECRET)

@@ -12,6 +12,8 @@ import pytest
 
 from tests.processes import REPOSITORY
 
+pytestmark = pytest.mark.wide
+
 LIBRARIES = {
     "files_to_markdown": (["files_to_markdown/README.md"], "", "# files-to-markdown\n"),
     "slack_markdown": (

@@ -23,6 +23,7 @@ def git(root: Path, *arguments: str) -> None:
     subprocess.run(["git", *author, *arguments], cwd=root, check=True, capture_output=True)
 
 
+@pytest.mark.long
 def test_each_module_has_one_turn_and_tests() -> None:
     turns = Counter(module for week in range(WEEKS) for module in TREE.in_turn(week))
     assert turns == Counter(TREE.modules)

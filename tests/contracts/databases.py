@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -35,6 +35,25 @@ def _share_compiled(connection: sa.Connection) -> None:
     """Lets all engines of a test process share compiled statements, which else takes a fifth of a scenario's time."""
     connection.dialect = _dialects.setdefault(type(connection.dialect), connection.dialect)
     connection.execution_options(compiled_cache=_compiled)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "on_postgresql: the test's `database_url` on a server isn't left to long tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves the twins on PostgreSQL to the long tests, unless they are marked for claims, fences, locks or types.
+
+    All other SQL says the same to a server. What several processes do at once has `shared_url` and runs on both.
+    """
+    for item in items:
+        on_server = isinstance(item, pytest.Function) and _parameters(item).get("database_url") == "postgresql"
+        if on_server and not item.get_closest_marker("on_postgresql"):
+            item.add_marker(pytest.mark.long)
+
+
+def _parameters(item: pytest.Function) -> Mapping[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
 
 class PostgresqlServer:

@@ -17,6 +17,8 @@ from bot.store.database import MAX_GROUP, Database, GroupCommit, create_engine
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import ManualClock
 
+pytestmark = pytest.mark.on_postgresql
+
 FILES = 20
 NUMBERS = sa.table("numbers", sa.column("number"))
 

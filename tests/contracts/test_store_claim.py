@@ -16,6 +16,8 @@ from tests.contracts.databases import Process
 from tests.contracts.stores import DONE, THREAD, YES, apart, asked, begun, enqueued, one, taken_over
 from tests.core.conversations import recorded_pages
 
+pytestmark = pytest.mark.on_postgresql
+
 
 @pytest.fixture
 async def single(worker: Process, clock: ManualClock) -> Stores:

@@ -15,6 +15,8 @@ from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import STEPPED, asked, asking_step, begun, one, unclaimed
 
+pytestmark = pytest.mark.on_postgresql
+
 HOUR_S = 3600.0
 ABOUT = QuotedMessage("C1", "1.0", "1.0", "quoted", "https://hooks.slack.com/1")
 

@@ -26,6 +26,8 @@ from tests.contracts.databases import Process
 from tests.contracts.stores import CALL, DONE, STEPPED, YES, asked, asking_step, begun, enqueued, one
 from tests.core.conversations import recorded_pages
 
+pytestmark = pytest.mark.on_postgresql
+
 pytest_plugins = ["tests.contracts.databases"]
 
 ASKED = CALL

@@ -75,7 +75,7 @@ def test_each_way_leads_to_its_state() -> None:
     assert {state: play("sqlite://", way) for state, way in WAYS.items()} == {state: state for state in WAYS}
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 @pytest.mark.parametrize(("state", "event"), TABLE, ids=str)
 def test_each_transition_leads_to_the_state_in_the_table(
     request: pytest.FixtureRequest, state: State, event: Event, database: str

@@ -29,6 +29,8 @@ from tests.contracts.stores import (
     one,
 )
 
+pytestmark = pytest.mark.on_postgresql
+
 
 async def take_over(store: Stores, job: Job) -> None:
     """Lets another worker take over the job, as after a missing heartbeat."""

@@ -183,6 +183,8 @@ HOLDING = """
 import sys, time
 from pathlib import Path
 from bot.store.workers import FileLocks
+
+pytestmark = pytest.mark.on_postgresql
 locks = FileLocks(Path(sys.argv[1]), "w2")
 locks.lock()
 print("taken", flush=True)

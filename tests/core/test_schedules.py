@@ -116,7 +116,7 @@ def reference(rule: Rule, moment: float, minutes: int) -> float | None:
     return None
 
 
-@pytest.mark.hypothesis
+@pytest.mark.long
 @given(fields, st.sampled_from(ZONES), moments)
 def test_due_time_is_the_one_that_a_search_minute_by_minute_finds(cron: str, zone: str, moment: float) -> None:
     rule = Rule(zone, cron)

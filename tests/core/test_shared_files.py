@@ -53,7 +53,13 @@ def opened(file: File, content: bytes) -> OpenedFile:
         return OpenedFile(file, REFUSED[error.refusal])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[f"{row['kind']}: {row['title']}" for row in ROWS])
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, id=f"{row['kind']}: {row['title']}", marks=[pytest.mark.long] * (row["kind"] == "long"))
+        for row in ROWS
+    ],
+)
 def test_file_is_read_as_people_see_it_or_the_line_says_what_is_not(row: dict[str, Any]) -> None:
     read = opened(File("F1", row["name"], row["mimetype"]), (FOLDER / row["file"]).read_bytes())
     if room := row.get("room_tokens"):

@@ -32,10 +32,12 @@ from slack_sandbox.web_api.http import CallRecord
 from slack_sandbox.workspace import Message
 from tests.fast import FastClock
 from tests.marked import untimed
+from tests.scenarios.everyday import EVERYDAY
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
-ROOT = Path(__file__).parent.parent.parent
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 MODEL_NAMES = ("test", "other", "scripted", "gpt-6.1-sol")
 """What readers see of the models that scenarios ask."""
 FOOTER = re.compile(
@@ -61,6 +63,15 @@ ACTIVITY = re.compile(f"^(?:{texts.answers.running('.+')}|{texts.answers.searchi
 """The line of a tool or a search that is under way."""
 WITHIN_A_DAY_S = 20.0
 """How long before the next day, UTC, no scenario begins that would fail if the day ended meanwhile."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the scenarios as wide that everyday.py doesn't name."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            name = item.name.partition("[")[0]
+            if name not in EVERYDAY.get(item.path.relative_to(HERE).as_posix(), ()):
+                item.add_marker(pytest.mark.wide)
 
 
 def manifest(name: str = "manifest.json") -> Any:

@@ -88,7 +88,7 @@ def trust_silence() -> None:
     workers.SILENCE_S = 3600.0
 
 
-@pytest.mark.long
+@pytest.mark.parametrize("database_url", [pytest.param("sqlite", marks=pytest.mark.long), "postgresql"], indirect=True)
 async def test_another_process_takes_over_from_a_crashed_one_before_its_lease_ends(fleet: Fleet) -> None:
     first = await fleet.start()
     asked = await fleet.stage.mention()

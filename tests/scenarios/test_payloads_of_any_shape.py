@@ -12,11 +12,11 @@ from slack_sandbox.testing import payloads
 from tests.mutations import mutations
 from tests.scenarios.conftest import Stage
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.skips_waits, pytest.mark.long]
 
 PAYLOADS = Path(payloads.__file__).parent
 SAMPLES = sorted(path for kind in ("events", "interactivity") for path in (PAYLOADS / kind).glob("*"))
-DEPTHS = [1, pytest.param(2, marks=pytest.mark.long)]
+DEPTHS = [1, 2]
 """The values down to here are all changed; our own parsers are given all others in tests/slack/test_payloads.py."""
 
 

@@ -409,7 +409,10 @@ LAUNCHES: Mapping[str, tuple[int, int, str, int]] = {
 }
 
 
-@pytest.mark.parametrize(("count", "others", "fault", "lists"), LAUNCHES.values(), ids=LAUNCHES)
+@pytest.mark.parametrize(
+    ("count", "others", "fault", "lists"),
+    [pytest.param(*launch, id=name, marks=[pytest.mark.long] * (launch[1] > 0)) for name, launch in LAUNCHES.items()],
+)
 async def test_many_new_people_are_listed_and_nobody_stays_unknown(
     stage: UsersStage, count: int, others: int, fault: str, lists: int
 ) -> None:
