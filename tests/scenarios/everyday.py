@@ -72,7 +72,7 @@ EVERYDAY = {
     "test_schedules.py": ("test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_schedule",),
     "test_schedule_runs.py": ("test_run_is_posted_in_its_place_and_answered_below",),
     # Who may ask, where and how much.
-    "test_access.py": ("test_allow_lists_apply_to_people_and_channels",),
+    "test_access.py": ("test_guests_and_external_people_get_a_private_denial_where_they_ask_and_no_answer",),
     "test_rights.py": ("test_guest_reads_no_call_and_approves_none",),
     "test_gate.py": ("test_message_is_answered_if_the_model_is_sure_and_nothing_shows_before",),
     "test_quiet_threads.py": ("test_thread_is_quieted_by_words_until_its_starter_mentions_the_bot",),
