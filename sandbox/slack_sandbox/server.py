@@ -49,6 +49,9 @@ T = TypeVar("T")
 HOST = "127.0.0.1"
 _CLOSE_TIMEOUT_S = 1.0
 _LOOK_S = 1.0
+_WAIT_S = 120.0
+_QUIET_S = 30.0
+"""An app that does nothing for so long does nothing more, also on a machine with other work."""
 _NEWEST = 8
 
 
@@ -217,6 +220,7 @@ class Sandbox:
         )
         self.workspace.listeners.append(self._on_change)
         self._waiters: set[asyncio.Event] = set()
+        self._given_up = ""
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "Sandbox":
@@ -381,25 +385,41 @@ class Sandbox:
                 self.sockets.redeliver(delivery)
                 return
 
-    async def wait_for(self, predicate: Callable[[], T], timeout_s: float = 120.0) -> T:
+    async def wait_for(self, predicate: Callable[[], T], timeout_s: float | None = None) -> T:
         """Waits until the predicate is true and returns its result. Raises TimeoutError with the newest messages.
 
         The predicate is called after each change, call and delivery, and each second: it may be about anything.
+        Without `timeout_s`, the wait ends after 120 s, or once none of these has come for 30 s of the machine's time.
         """
         changed = asyncio.Event()
         self._waiters.add(changed)
+        limit_s, changed_at_s = _WAIT_S if timeout_s is None else timeout_s, time.monotonic()
+        reason = f"waited {limit_s:g} s"
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(limit_s):
                 while not (result := predicate()):
+                    if self._given_up:
+                        reason = f"gave up ({self._given_up}) the wait"
+                        raise TimeoutError
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_LOOK_S):
                             await changed.wait()
+                    if changed.is_set():
+                        changed_at_s = time.monotonic()
+                    elif timeout_s is None and time.monotonic() > changed_at_s + _QUIET_S:
+                        reason = f"waited until nothing had happened here for {_QUIET_S:g} s"
+                        raise TimeoutError
                     changed.clear()
                 return result
         except TimeoutError:
-            raise TimeoutError(f"waited {timeout_s:g} s for {_source(predicate)}; {self._newest()}") from None
+            raise TimeoutError(f"{reason} for {_source(predicate)}; {self._newest()}") from None
         finally:
             self._waiters.discard(changed)
+
+    def give_up(self, reason: str) -> None:
+        """Ends all waits now and from now on: a test knows why the app will do nothing more, as that it has failed."""
+        self._given_up = self._given_up or reason
+        self._wake_waiters()
 
     def _newest(self) -> str:
         """Describes the newest messages of all channels, for a wait that failed."""

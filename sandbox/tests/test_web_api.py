@@ -352,5 +352,26 @@ async def test_wait_for_returns_after_a_change_or_times_out(sandbox: Sandbox, we
     waiting = asyncio.create_task(sandbox.wait_for(lambda: sandbox.messages("general")))
     await web.chat_postMessage(channel=GENERAL, text="there")
     assert (await waiting)[0].text == "there"
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"waited 0\.02 s for .*; newest messages:\n.*there"):
         await sandbox.wait_for(lambda: False, timeout_s=0.02)
+
+
+async def test_wait_for_ends_early_where_nothing_happens_any_more(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slack_sandbox.server._LOOK_S", 0.01)
+    monkeypatch.setattr("slack_sandbox.server._QUIET_S", 0.05)
+    with pytest.raises(TimeoutError, match=r"until nothing had happened here for 0\.05 s"):
+        await sandbox.wait_for(lambda: False)
+    with pytest.raises(TimeoutError, match=r"waited 0\.2 s"):
+        await sandbox.wait_for(lambda: False, timeout_s=0.2)
+
+
+async def test_wait_for_ends_at_once_when_a_test_gives_up(sandbox: Sandbox) -> None:
+    waiting = asyncio.create_task(sandbox.wait_for(lambda: False))
+    await asyncio.sleep(0)
+    sandbox.give_up("the app has failed")
+    for wait in (waiting, sandbox.wait_for(lambda: False)):
+        with pytest.raises(TimeoutError, match=r"gave up \(the app has failed\)"):
+            await wait
+    assert await sandbox.wait_for(lambda: True)

@@ -1,7 +1,9 @@
 """Fixtures for scenarios: the bot, connected over real sockets to a sandbox and to a scripted vendor."""
 
 import asyncio
+import builtins
 import json
+import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -18,6 +20,7 @@ from bot import app
 from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.core.caps import DAY_S
+from bot.errors import TypistError
 from bot.models.setup import VendorSettings
 from bot.pacing.carriers import CarrierName
 from bot.services import reply_actions
@@ -61,6 +64,7 @@ GROWING = (
 )
 ACTIVITY = re.compile(f"^(?:{texts.answers.running('.+')}|{texts.answers.searching('').removesuffix('…')}.*…)$", re.M)
 """The line of a tool or a search that is under way."""
+_TRACED = re.compile(r"\b([A-Z]\w+) at \w+\.py:\d")
 WITHIN_A_DAY_S = 20.0
 """How long before the next day, UTC, no scenario begins that would fail if the day ended meanwhile."""
 
@@ -160,7 +164,9 @@ class Stage:
             if message.user_id == self.sandbox.bot_user_id
         ]
 
-    async def answers(self, channel: str, thread_ts: str | None, count: int = 1, timeout_s: float = 120) -> list[str]:
+    async def answers(
+        self, channel: str, thread_ts: str | None, count: int = 1, timeout_s: float | None = None
+    ) -> list[str]:
         """Waits for exactly `count` bot messages of which none is growing, and returns their text."""
 
         def ended() -> list[Message]:
@@ -275,11 +281,32 @@ def without_double_presses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
-    """A sandbox in the loop's time, with the options in the marks `slack` of the module and then of the test."""
+    """A sandbox in the loop's time, with the options in the marks `slack` of the module and then of the test.
+
+    Waits end as soon as a bot in this process has logged an error that nobody foresaw.
+    """
     time = asyncio.get_running_loop().time
     options = marked(request, redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest(), monotonic=time)
     async with Sandbox(**options) as sandbox:
+        defects = Defects(sandbox)
+        logging.getLogger().addHandler(defects)
         yield sandbox
+        logging.getLogger().removeHandler(defects)
+
+
+class Defects(logging.Handler):
+    """Has a sandbox give up all waits once the log has an error that only a defect raises, as bot.errors.trace_of."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(logging.ERROR)
+        self._sandbox = sandbox
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[0] if record.exc_info else None
+        if found := _TRACED.search(record.getMessage()):
+            error = getattr(builtins, found[1], None)
+        if error is not None and not issubclass(error, OSError | TypistError):
+            self._sandbox.give_up(record.getMessage())
 
 
 @pytest.fixture
