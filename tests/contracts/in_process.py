@@ -19,7 +19,7 @@ from bot.models.anthropic import MessagesApi
 from bot.models.api import Api
 from bot.models.openai import ChatApi, ResponsesApi
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES
-from tests.streams.server import ResponseEnd, Script, VendorRequest, VendorResponse
+from tests.streams.server import ResponseEnd, Script, VendorRequest, VendorResponse, VendorServer
 
 PING_S = 0.02
 _PATHS: Mapping[type[Api], str] = {MessagesApi: ANTHROPIC.path, ResponsesApi: RESPONSES.path, ChatApi: CHAT.path}
@@ -51,6 +51,9 @@ class InProcessVendor:
         if not response.is_success:
             raise _sdk(type(api))._make_status_error_from_response(response)
         return response
+
+
+AnyVendor = VendorServer | InProcessVendor
 
 
 def _response(answer: VendorResponse, request: httpx2.Request) -> httpx2.Response:

@@ -18,9 +18,9 @@ from bot.models.events import (
 )
 from bot.models.model import Provider
 from bot.models.prompt import Prompt, Turn
-from tests.contracts.in_process import InProcessVendor
+from tests.contracts.in_process import AnyVendor
 from tests.contracts.vendors import VendorApi
-from tests.streams.server import Script, VendorServer
+from tests.streams.server import Script
 
 PROMPT = Prompt("Be brief.", (Turn("user", "Hi"), Turn("assistant", "Hello"), Turn("user", "Grüße, 世界 👋🏽?")))
 
@@ -29,9 +29,7 @@ LONG = Prompt("", (Turn("user", "word " * 3_000),))
 
 
 @asynccontextmanager
-async def connected(
-    api: VendorApi, server: VendorServer | InProcessVendor, model: str = "m"
-) -> AsyncIterator[Provider]:
+async def connected(api: VendorApi, server: AnyVendor, model: str = "m") -> AsyncIterator[Provider]:
     """Connects to a model with this name at this server."""
     client = api.connect(server.url)
     try:
@@ -97,7 +95,7 @@ async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:
 
 async def ask(
     api: VendorApi,
-    server: VendorServer | InProcessVendor,
+    server: AnyVendor,
     *answers: Script,
     prompt: Prompt = PROMPT,
     model: str = "m",

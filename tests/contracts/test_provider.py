@@ -27,7 +27,7 @@ from bot.models.streams import AnswerReader, end_of
 from bot.models.wire import MAX_EVENT_BYTES
 from bot.models.wrappers import Fallback, Stall
 from slack_sandbox.testing.processes import WITHIN_S
-from tests.contracts.in_process import InProcessVendor
+from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import LONG, PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import (
     ANTHROPIC,
@@ -576,7 +576,7 @@ class TestAFailure:
 
     async def is_known(
         self,
-        vendor: VendorServer | InProcessVendor,
+        vendor: AnyVendor,
         api: VendorApi,
         row: ErrorRow,
         caplog: pytest.LogCaptureFixture,

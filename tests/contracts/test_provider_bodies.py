@@ -24,6 +24,7 @@ from bot.models.setup import VendorSettings
 from bot.models.streams import MAX_CALLS
 from bot.models.wire import MAX_EVENT_BYTES
 from slack_sandbox.testing.processes import WITHIN_S
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask
 from tests.contracts.vendors import APIS, KEY, VendorApi
 from tests.streams import speech, steps
@@ -171,10 +172,10 @@ OFFERING = replace(PROMPT, tools=(ToolDefinition("time__now", "The time", {"type
 
 
 @ALL_APIS
-async def test_answer_ends_as_cut_at_a_limit(vendor: VendorServer, api: VendorApi) -> None:
+async def test_answer_ends_as_cut_at_a_limit(in_process: InProcessVendor, api: VendorApi) -> None:
     piece = "word " * 20_000
     deltas = [piece] * (MAX_WRITTEN_CHARS // len(piece) + 2)
-    received = await ask(api, vendor, api.streamed(*deltas))
+    received = await ask(api, in_process, api.streamed(*deltas))
     assert received.failure is EndReason.CUT
     assert received.error is not None
     assert not received.error.may_pass, "it would be as long again"
@@ -194,17 +195,17 @@ def calls_of(api: str, count: int) -> list[bytes]:
 
 
 @ALL_APIS
-async def test_step_has_at_most_so_many_calls(vendor: VendorServer, api: VendorApi) -> None:
+async def test_step_has_at_most_so_many_calls(in_process: InProcessVendor, api: VendorApi) -> None:
     # ours, run: 3,000 calls of one step held the event loop for 1.9 s.
-    taken = await ask(api, vendor, VendorResponse(calls_of(api.name, MAX_CALLS)), prompt=OFFERING)
+    taken = await ask(api, in_process, VendorResponse(calls_of(api.name, MAX_CALLS)), prompt=OFFERING)
     assert len(taken.calls) == MAX_CALLS
-    refused = await ask(api, vendor, VendorResponse(calls_of(api.name, MAX_CALLS + 1)), prompt=OFFERING)
+    refused = await ask(api, in_process, VendorResponse(calls_of(api.name, MAX_CALLS + 1)), prompt=OFFERING)
     assert (refused.failure, refused.calls) == (EndReason.CUT, [])
     assert refused.error is not None
     assert not refused.error.may_pass
 
 
-async def test_other_work_goes_on_while_an_answer_comes_at_once(vendor: VendorServer) -> None:
+async def test_other_work_goes_on_while_an_answer_comes_at_once(in_process: InProcessVendor) -> None:
     """A gateway's cache sends it whole."""
     turns = 0
 
@@ -216,7 +217,7 @@ async def test_other_work_goes_on_while_an_answer_comes_at_once(vendor: VendorSe
 
     cached = b": ping\n" * 100_000
     working = asyncio.create_task(others())
-    await ask(APIS[0], vendor, VendorResponse([cached + b"data: [DONE]\n\n"]))
+    await ask(APIS[0], in_process, VendorResponse([cached + b"data: [DONE]\n\n"]))
     working.cancel()
     # The last piece of each chunk needs no pause.
     assert turns >= len(cached) // PIECE_BYTES / 2

@@ -22,6 +22,7 @@ from bot.models.prompt import Effort, Prompt, ToolDefinition, ToolResult, Turn, 
 from bot.models.registry import VENDORS, open_models
 from bot.models.wrappers import Fallback
 from bot.settings import model_setup
+from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, collect
 from tests.streams import speech, steps
 from tests.streams.clouds import (
@@ -82,7 +83,7 @@ def as_container(monkeypatch: pytest.MonkeyPatch, tokens: TokenServices) -> None
 
 
 async def asked(
-    cloud: CloudApi, server: VendorServer, *answers: Script, prompt: Prompt = PROMPT, **changes: str
+    cloud: CloudApi, server: AnyVendor, *answers: Script, prompt: Prompt = PROMPT, **changes: str
 ) -> Received:
     """Asks the cloud's model, which gives its usual answer unless others are given."""
     server.script(*answers or [cloud.answer])
@@ -339,21 +340,21 @@ class TestBedrocksStream:
         ],
     )
     async def test_exception_in_mid_stream_has_its_reason(
-        self, vendor: VendorServer, tokens: TokenServices, name: str, said: str, failure: EndReason
+        self, in_process: InProcessVendor, name: str, said: str, failure: EndReason
     ) -> None:
         begun = aws_stream(speech.messages(WORDS)[:3])
-        received = await asked(BEDROCK, vendor, replace(begun, chunks=[*begun.chunks, aws_exception(name, said)]))
+        received = await asked(BEDROCK, in_process, replace(begun, chunks=[*begun.chunks, aws_exception(name, said)]))
         assert (received.text, received.failure) == (WORDS[0], failure)
         assert received.error is not None
         assert name in received.error.detail
 
-    async def test_stream_without_its_end_is_cut(self, vendor: VendorServer, tokens: TokenServices) -> None:
-        received = await asked(BEDROCK, vendor, aws_stream(speech.messages(WORDS)[:-2]))
+    async def test_stream_without_its_end_is_cut(self, in_process: InProcessVendor) -> None:
+        received = await asked(BEDROCK, in_process, aws_stream(speech.messages(WORDS)[:-2]))
         assert (received.text, received.failure) == (TEXT, EndReason.CUT)
 
-    async def test_message_may_be_split_anywhere(self, vendor: VendorServer, tokens: TokenServices) -> None:
+    async def test_message_may_be_split_anywhere(self, in_process: InProcessVendor) -> None:
         whole = b"".join(BEDROCK.answer.chunks)
-        received = await asked(BEDROCK, vendor, replace(BEDROCK.answer, chunks=speech.split(whole, 7)))
+        received = await asked(BEDROCK, in_process, replace(BEDROCK.answer, chunks=speech.split(whole, 7)))
         assert (received.text, received.error) == (TEXT, None)
 
     @pytest.mark.parametrize(
@@ -365,16 +366,14 @@ class TestBedrocksStream:
         ],
         ids=["checksum", "no JSON", "no base64"],
     )
-    async def test_message_that_is_none_fails_the_answer(
-        self, vendor: VendorServer, tokens: TokenServices, wrong: bytes
-    ) -> None:
-        received = await asked(BEDROCK, vendor, replace(BEDROCK.answer, chunks=[wrong, *BEDROCK.answer.chunks]))
+    async def test_message_that_is_none_fails_the_answer(self, in_process: InProcessVendor, wrong: bytes) -> None:
+        received = await asked(BEDROCK, in_process, replace(BEDROCK.answer, chunks=[wrong, *BEDROCK.answer.chunks]))
         assert received.failure is EndReason.CUT
 
-    async def test_event_without_bytes_is_skipped(self, vendor: VendorServer, tokens: TokenServices) -> None:
+    async def test_event_without_bytes_is_skipped(self, in_process: InProcessVendor) -> None:
         first, *others = BEDROCK.answer.chunks
         added = aws_message(b'{"p": "abc"}', event_type="metrics", message_type="event")
-        received = await asked(BEDROCK, vendor, replace(BEDROCK.answer, chunks=[first, added, *others]))
+        received = await asked(BEDROCK, in_process, replace(BEDROCK.answer, chunks=[first, added, *others]))
         assert (received.text, received.error) == (TEXT, None)
 
     @pytest.mark.parametrize(
@@ -386,7 +385,7 @@ class TestBedrocksStream:
         ],
     )
     async def test_name_that_bedrock_does_not_know_is_an_unknown_model(
-        self, vendor: VendorServer, tokens: TokenServices, said: str
+        self, in_process: InProcessVendor, said: str
     ) -> None:
         invalid = refusal(400, {"message": said}, x_amzn_ErrorType="ValidationException")
-        assert (await asked(BEDROCK, vendor, invalid)).failure is EndReason.UNKNOWN_MODEL
+        assert (await asked(BEDROCK, in_process, invalid)).failure is EndReason.UNKNOWN_MODEL

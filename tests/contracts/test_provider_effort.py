@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import EndReason
 from bot.models.prompt import Effort, ToolDefinition, WebSearch
-from tests.contracts.in_process import InProcessVendor
+from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
@@ -34,7 +34,7 @@ def without_effort(body: Mapping[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def efforts(vendor: VendorServer) -> list[str]:
+def efforts(vendor: AnyVendor) -> list[str]:
     """Returns the level of effort in each request for an answer."""
     return [effort_in(request.body) for request in vendor.requests]
 

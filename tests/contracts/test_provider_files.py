@@ -15,7 +15,7 @@ from bot.models.prompt import Media, Prompt, Turn
 from bot.models.refused_files import SMALLER_PIXELS
 from bot.models.setup import VendorSettings
 from bot.models.wrappers import Fallback
-from tests.contracts.in_process import InProcessVendor
+from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams.server import ResponseEnd, Script, VendorRequest, VendorResponse, VendorServer, refusal
@@ -35,7 +35,7 @@ BLIND = [
 ]
 
 
-def asked(vendor: VendorServer, number: int = -1) -> Any:
+def asked(vendor: AnyVendor, number: int = -1) -> Any:
     """Returns the content of the question in a request to the vendor."""
     body = vendor.requests[number].body
     return (body.get("messages") or body["input"])[-1]["content"]
@@ -184,7 +184,7 @@ THREE = Prompt("Be brief.", (Turn("user", "one", (A,)), Turn("assistant", "ok"),
 UNCLEAR = refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}})
 
 
-def names_sent(vendor: VendorServer) -> list[list[str]]:
+def names_sent(vendor: AnyVendor) -> list[list[str]]:
     """Returns the names of the files in each request."""
     return [[file.name for file in (A, B, C) if file.base64 in str(sent.body)] for sent in vendor.requests]
 

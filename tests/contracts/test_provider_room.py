@@ -10,7 +10,7 @@ import pytest
 from bot.errors import EndReason
 from bot.models.events import THINKING_TOKENS
 from bot.models.prompt import ToolDefinition, Turn
-from tests.contracts.in_process import InProcessVendor
+from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, options
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
@@ -122,7 +122,7 @@ def sent(request: VendorRequest) -> int:
     return next(int(request.body[name]) for name in names if name in request.body)
 
 
-def asked(vendor: VendorServer) -> list[int]:
+def asked(vendor: AnyVendor) -> list[int]:
     """Returns the limit of each request for an answer."""
     return [sent(request) for request in vendor.requests if request.method == "POST"]
 

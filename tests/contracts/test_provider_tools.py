@@ -20,7 +20,7 @@ from bot.models.parameters import MAX_REFUSED_TOOLS
 from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.models.streams import MAX_CALLS
 from bot.models.wrappers import Fallback, Stall
-from tests.contracts.in_process import InProcessVendor
+from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech, steps
@@ -468,7 +468,7 @@ class TestToolCalls:
     ) -> None:
         await self.goes_on(in_process, case)
 
-    async def goes_on(self, vendor: VendorServer | InProcessVendor, case: StepCase) -> None:
+    async def goes_on(self, vendor: AnyVendor, case: StepCase) -> None:
         """Asserts that a step has its calls, and that the next request repeats it with their results."""
         vendor.script(case.answer, case.api.streamed("Noon."))
         async with connected(case.api, vendor, NESTED) as model:

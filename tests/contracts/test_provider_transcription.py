@@ -19,7 +19,7 @@ TOKENS = {"type": "tokens", "input_tokens": 14, "output_tokens": 45, "total_toke
 
 async def heard(vendor: VendorServer, key: str = KEY) -> Transcribed:
     settings = VendorSettings(key, f"{vendor.url}/v1")
-    async with aclosing(Transcriber(settings, "openai/gpt-transcribe")) as transcriber:
+    async with aclosing(Transcriber(settings, "openai/ours/gpt-transcribe")) as transcriber:
         return await transcriber.transcribe(SOUND)
 
 
@@ -51,7 +51,12 @@ async def test_request_names_the_format_and_the_model(vendor: VendorServer) -> N
     await heard(vendor, key="")
     [request] = vendor.requests
     assert (request.method, request.path) == ("POST", "/v1/audio/transcriptions")
-    for part in (b'name="file"; filename="clip.ogg"', b"Content-Type: audio/ogg", b"gpt-transcribe", b"OggS"):
+    for part in (
+        b'name="file"; filename="clip.ogg"',
+        b"Content-Type: audio/ogg",
+        b"\r\nours/gpt-transcribe\r\n",
+        b"OggS",
+    ):
         assert part in request.content
 
 

@@ -1,4 +1,4 @@
-"""Stall and Fallback, around the real SDKs over real HTTP."""
+"""Stall and Fallback around each API: silence and lost connections over real HTTP, refusals in process."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from bot.models.events import FinishReason, Retrying, Usage
 from bot.models.model import Provider
 from bot.models.wrappers import Fallback, Stall
 from slack_sandbox.testing.processes import WITHIN_S
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import LONG, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
@@ -130,27 +131,27 @@ class TestStall:
 
     @pytest.mark.parametrize(("api", "empty"), EMPTY.values(), ids=EMPTY.keys())
     async def test_events_that_say_nothing_do_not_count_as_text(
-        self, vendor: VendorServer, api: VendorApi, empty: bytes
+        self, in_process: InProcessVendor, api: VendorApi, empty: bytes
     ) -> None:
         hanging = VendorResponse(api.unended("one"), ending=ResponseEnd.HANG, ping=empty)
-        received = await ask(api, vendor, hanging, wrap=stalling(5))
+        received = await ask(api, in_process, hanging, wrap=stalling(5))
         assert received.error is not None
         assert (received.text, received.error.detail) == ("one", "nothing for 5 s")
 
     @pytest.mark.parametrize(("api", "thought"), EMPTY_THOUGHTS.values(), ids=EMPTY_THOUGHTS.keys())
     async def test_thoughts_that_begin_and_end_and_say_nothing_end_after_ten_minutes(
-        self, vendor: VendorServer, api: VendorApi, thought: bytes
+        self, in_process: InProcessVendor, api: VendorApi, thought: bytes
     ) -> None:
         begun = VendorResponse([*api.unended("one"), *[thought] * 200], pause_s=7, ending=ResponseEnd.HANG)
-        received = await ask(api, vendor, begun, wrap=stalling(25))
+        received = await ask(api, in_process, begun, wrap=stalling(25))
         assert received.error is not None
         assert received.error.detail == "only pings for 600 s"
 
     @THINKING
-    async def test_thinking_counts_as_activity(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
+    async def test_thinking_counts_as_activity(self, in_process: InProcessVendor, api: VendorApi, name: str) -> None:
         before, thinking, after = thoughtful(name)
         thoughts = VendorResponse([*before, *[thinking] * 12, *after], pause_s=5)
-        received = await ask(api, vendor, thoughts, wrap=stalling(30))
+        received = await ask(api, in_process, thoughts, wrap=stalling(30))
         assert received.text == "Hello there!"
         assert received.thought >= 12
 
@@ -162,7 +163,7 @@ class TestStall:
     )
     async def test_thinking_may_give_only_pings_or_be_silent_for_ten_times_the_stall_timeout(
         self,
-        vendor: VendorServer,
+        in_process: InProcessVendor,
         api: VendorApi,
         name: str,
         sign: bytes,
@@ -173,7 +174,7 @@ class TestStall:
     ) -> None:
         before, after = silent(name, sign)
         thinking = VendorResponse([before, *[sign] * signs, after], pause_s=pause_s)
-        received = await ask(api, vendor, thinking, wrap=stalling(stall_timeout_s))
+        received = await ask(api, in_process, thinking, wrap=stalling(stall_timeout_s))
         if stalls:
             assert received.error is not None
             assert (received.failure, received.error.detail) == (EndReason.STALLED, "nothing for 100 s")
@@ -183,11 +184,11 @@ class TestStall:
 
     @SILENT
     async def test_pings_for_a_thinking_model_end_after_ten_minutes(
-        self, vendor: VendorServer, api: VendorApi, name: str, sign: bytes
+        self, in_process: InProcessVendor, api: VendorApi, name: str, sign: bytes
     ) -> None:
         before, _ = silent(name, sign)
         thinking = VendorResponse([before, *[sign] * 200], pause_s=7, ending=ResponseEnd.HANG, ping=sign)
-        received = await ask(api, vendor, thinking, wrap=stalling(25))
+        received = await ask(api, in_process, thinking, wrap=stalling(25))
         assert received.error is not None
         assert (received.failure, received.error.detail) == (EndReason.STALLED, "only pings for 600 s")
 
@@ -201,12 +202,12 @@ class TestStall:
         ids=str,
     )
     async def test_pings_do_not_count_after_thinking_has_ended(
-        self, vendor: VendorServer, api: VendorApi, name: str, end: bytes
+        self, in_process: InProcessVendor, api: VendorApi, name: str, end: bytes
     ) -> None:
         stream = speech.documented(name)
         at = stream.index(b"\n\n", stream.index(end)) + 2
         hanging = VendorResponse([stream[:at]], ending=ResponseEnd.HANG, ping=ping_of(api))
-        received = await ask(api, vendor, hanging, wrap=stalling(5))
+        received = await ask(api, in_process, hanging, wrap=stalling(5))
         assert received.error is not None
         assert (received.failure, received.error.detail) == (EndReason.STALLED, "nothing for 5 s")
         assert received.thought > 0
@@ -266,7 +267,6 @@ PASSING: Mapping[str, VendorResponse] = {
     "overloaded for some time": refusal(503, {"error": {"message": "busy"}}, retry_after="20"),
     "unreachable": refusal(502, {"error": {"message": "gone"}}),
     "said to pass": refusal(400, {"error": {"message": "Not now."}}, x_should_retry="true"),
-    "idle for too long": VendorResponse(ending=ResponseEnd.NOTHING),
 }
 IN_STREAM: Mapping[str, tuple[VendorApi, bytes]] = {
     "server_error event": (
@@ -297,25 +297,36 @@ class TestFurtherTries:
         ids=["refused", "in the stream"],
     )
     async def test_tool_call_that_the_vendor_cannot_parse_is_asked_for_again(
-        self, vendor: VendorServer, failed: VendorResponse
+        self, in_process: InProcessVendor, failed: VendorResponse
     ) -> None:
-        assert (await ask(CHAT, vendor, failed, CHAT.streamed("one"), wrap=asking)).text == "one"
+        assert (await ask(CHAT, in_process, failed, CHAT.streamed("one"), wrap=asking)).text == "one"
 
     @ALL_APIS
     @pytest.mark.parametrize("name", PASSING)
-    async def test_passing_failure_is_tried_again_twice(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
-        received = await ask(api, vendor, PASSING[name], PASSING[name], api.streamed("one"), wrap=asking)
+    async def test_passing_failure_is_tried_again_twice(
+        self, in_process: InProcessVendor, api: VendorApi, name: str
+    ) -> None:
+        received = await ask(api, in_process, PASSING[name], PASSING[name], api.streamed("one"), wrap=asking)
+        assert (received.text, received.error, len(in_process.requests)) == ("one", None, 3)
+        assert len(received.retries) == 2
+
+    @ALL_APIS
+    async def test_connection_that_was_idle_for_too_long_is_tried_again_twice(
+        self, vendor: VendorServer, api: VendorApi
+    ) -> None:
+        lost = VendorResponse(ending=ResponseEnd.NOTHING)
+        received = await ask(api, vendor, lost, lost, api.streamed("one"), wrap=asking)
         assert (received.text, received.error, len(vendor.requests)) == ("one", None, 3)
         assert len(received.retries) == 2
 
     @pytest.mark.parametrize("name", IN_STREAM)
     async def test_failure_in_the_stream_before_the_first_word_is_tried_again(
-        self, vendor: VendorServer, name: str
+        self, in_process: InProcessVendor, name: str
     ) -> None:
         api, event = IN_STREAM[name]
         failed = VendorResponse([*api.unended(), event])
-        assert (await ask(api, vendor, failed, failed, api.streamed("one"), wrap=asking)).text == "one"
-        assert len(vendor.requests) == 3
+        assert (await ask(api, in_process, failed, failed, api.streamed("one"), wrap=asking)).text == "one"
+        assert len(in_process.requests) == 3
 
     @ALL_APIS
     @pytest.mark.parametrize("ending", [ResponseEnd.CUT, ResponseEnd.HANG])
@@ -350,28 +361,28 @@ class TestFurtherTries:
         ],
     )
     async def test_failure_that_lasts_is_raised_at_once(
-        self, vendor: VendorServer, first: VendorResponse, retry_after_s: float | None, again: str
+        self, in_process: InProcessVendor, first: VendorResponse, retry_after_s: float | None, again: str
     ) -> None:
-        received = await ask(CHAT, vendor, first, CHAT.streamed("one"), wrap=asking)
+        received = await ask(CHAT, in_process, first, CHAT.streamed("one"), wrap=asking)
         assert received.error is not None
         assert received.error.retry_after_s == retry_after_s
         assert again in for_error(received.error)
-        assert len(vendor.requests) == 1
+        assert len(in_process.requests) == 1
 
     @pytest.mark.parametrize("value", ["inf", "soon", ""])
-    async def test_time_that_is_none_is_no_time(self, vendor: VendorServer, value: str) -> None:
+    async def test_time_that_is_none_is_no_time(self, in_process: InProcessVendor, value: str) -> None:
         limited = refusal(429, {"error": {}}, retry_after=value)
-        assert (await ask(CHAT, vendor, limited, CHAT.streamed("one"), wrap=asking)).retries == [Retrying(0.5)]
+        assert (await ask(CHAT, in_process, limited, CHAT.streamed("one"), wrap=asking)).retries == [Retrying(0.5)]
 
 
 class TestFallback:
     """Fallback asks the next model, before the first delta."""
 
     async def test_fallback_asks_the_next_model_and_logs_it(
-        self, vendor: VendorServer, caplog: pytest.LogCaptureFixture
+        self, in_process: InProcessVendor, caplog: pytest.LogCaptureFixture
     ) -> None:
-        vendor.script(refusal(401, {"error": {}}), ANTHROPIC.streamed("one"))
-        async with connected(RESPONSES, vendor) as first, connected(ANTHROPIC, vendor) as second:
+        in_process.script(refusal(401, {"error": {}}), ANTHROPIC.streamed("one"))
+        async with connected(RESPONSES, in_process) as first, connected(ANTHROPIC, in_process) as second:
             both = asking(first, second)
             received = await collect(both)
         assert both.model == "openai/m"
@@ -391,9 +402,9 @@ class TestFallback:
             CHAT.streamed(),
         ],
     )
-    async def test_next_model_is_asked_at_once(self, vendor: VendorServer, first: VendorResponse) -> None:
+    async def test_next_model_is_asked_at_once(self, in_process: InProcessVendor, first: VendorResponse) -> None:
         received = await ask(
-            CHAT, vendor, first, CHAT.streamed("one"), prompt=LONG, wrap=lambda model: asking(model, model)
+            CHAT, in_process, first, CHAT.streamed("one"), prompt=LONG, wrap=lambda model: asking(model, model)
         )
-        assert (received.text, [request.method for request in vendor.requests].count("POST")) == ("one", 2)
+        assert (received.text, [request.method for request in in_process.requests].count("POST")) == ("one", 2)
         assert received.retries == [Retrying(0.0, is_charged=first.status == 200)]

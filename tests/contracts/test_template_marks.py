@@ -273,7 +273,8 @@ OWN_URLS = {
 def at_own_address(api: VendorApi) -> Vendor:
     """Connects as if to the vendor's own address."""
     settings = VendorSettings(KEY, OWN_URLS[api.name], api.name)
-    return (anthropic if api is ANTHROPIC else openai).connect(settings, options())
+    connect = anthropic.connect if api is ANTHROPIC else openai.connect
+    return connect(settings, options())
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
