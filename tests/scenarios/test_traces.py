@@ -9,15 +9,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from opentelemetry import trace
-from opentelemetry.propagate import inject
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from bot.settings import Settings
-from bot.telemetry import Telemetry
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.forked import forked_bot
@@ -148,35 +144,6 @@ async def test_bot_answers_and_ends_in_time_without_a_collector(
         async with running(replace(settings, traces_url="http://127.0.0.1:9/v1/traces")):
             stage = Stage(sandbox, vendor)
             assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
-
-
-@pytest.mark.parametrize(
-    ("model", "provider"),
-    [
-        ("openai/gpt-6-luna", "openai"),
-        ("anthropic/claude-haiku-5-5", "anthropic"),
-        ("bedrock/us.anthropic.claude-haiku-5-5", "aws.bedrock"),
-        ("vertex/claude-haiku-5-5", "gcp.vertex_ai"),
-        ("azure/ours", "azure.ai.openai"),
-        ("foundry/ours", "azure.ai.inference"),
-    ],
-)
-def test_providers_are_called_as_the_conventions_call_them(model: str, provider: str) -> None:
-    ended = InMemorySpanExporter()
-    tracers = TracerProvider()
-    tracers.add_span_processor(SimpleSpanProcessor(ended))
-    Telemetry(tracer=tracers.get_tracer("typist")).model_request(model, 0.0).ended(None, 1.0)
-    [span] = ended.get_finished_spans()
-    assert (span.attributes or {})["gen_ai.provider.name"] == provider
-
-
-def test_libraries_find_no_span_to_pass_on() -> None:
-    carried: dict[str, str] = {}
-    telemetry = Telemetry(tracer=TracerProvider(shutdown_on_exit=False).get_tracer("tests"))
-    with telemetry.attempt(job_id=7, attempt=1, version=0):
-        # As MCP's SDK does with each request.
-        inject(carried)
-    assert carried == {}
 
 
 def register_a_provider() -> None:

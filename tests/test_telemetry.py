@@ -1,0 +1,41 @@
+"""How telemetry names models and their vendors, and that its spans stay its own."""
+
+import pytest
+from opentelemetry.propagate import inject
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from bot.telemetry import Telemetry
+
+
+@pytest.mark.parametrize(
+    ("model", "provider"),
+    [
+        ("openai/gpt-6-luna", "openai"),
+        ("openai/meta/llama-3", "openai"),
+        ("bedrock/arn:aws:bedrock:eu-west-1:1:inference-profile/a", "aws.bedrock"),
+        ("anthropic/claude-haiku-5-5", "anthropic"),
+        ("bedrock/us.anthropic.claude-haiku-5-5", "aws.bedrock"),
+        ("vertex/claude-haiku-5-5", "gcp.vertex_ai"),
+        ("azure/ours", "azure.ai.openai"),
+        ("foundry/ours", "azure.ai.inference"),
+    ],
+)
+def test_providers_are_called_as_the_conventions_call_them(model: str, provider: str) -> None:
+    ended = InMemorySpanExporter()
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(ended))
+    Telemetry(tracer=tracers.get_tracer("typist")).model_request(model, 0.0).ended(None, 1.0)
+    [span] = ended.get_finished_spans()
+    told = span.attributes or {}
+    assert (told["gen_ai.provider.name"], told["gen_ai.request.model"]) == (provider, model.split("/", 1)[1])
+
+
+def test_libraries_find_no_span_to_pass_on() -> None:
+    carried: dict[str, str] = {}
+    telemetry = Telemetry(tracer=TracerProvider(shutdown_on_exit=False).get_tracer("tests"))
+    with telemetry.attempt(job_id=7, attempt=1, version=0):
+        # As MCP's SDK does with each request.
+        inject(carried)
+    assert carried == {}
