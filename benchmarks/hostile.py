@@ -12,7 +12,7 @@ judged: they are noise, and nobody waits.
 Times are CPU time. A case that fails is measured again, up to `MAX_ROUNDS` times, and the best times count: other work
 on the machine makes a time longer, never shorter. The slowest cases come last.
 
-`repeats`: the same of what reads answers, for each answer of `hostile_texts.ANSWERS` with each of its parts repeated.
+`repeats`: the same of what reads answers, for each answer of `ANSWERS` with each of its parts repeated.
 Only what takes more than `QUICK_MS` for a full page is measured in growing sizes.
 
 `holds`: how long one step of a hostile answer holds the event loop. While it runs, nothing else runs in the process: no
@@ -34,7 +34,6 @@ from functools import partial
 from itertools import count, pairwise
 from typing import NamedTuple, TypeVar
 
-from benchmarks.hostile_texts import ANSWERS, SHAPES, forget_renderings, grown, text_of
 from bot.core import asks
 from bot.core.calls import as_data, capped, claims_in
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, with_names, without_address
@@ -66,6 +65,7 @@ from bot.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack import text as slack_text
 from bot.slack.json_values import Payload
 from bot.slack.text import names_in
+from demo.scenes import SCENES
 from slack_markdown import inlines, render
 from slack_markdown.escaping import unlinked
 from slack_markdown.extent import Extent, has_paragraph
@@ -73,18 +73,19 @@ from slack_markdown.growing_text import paired
 from slack_markdown.links import bare_url, international_chars, is_deceptive, with_ascii_hosts
 from slack_markdown.pages import Pages
 from slack_markdown.render import has_definitions, mrkdwn, stable_prefix
+from slack_markdown.tests import hostile_texts
+from slack_markdown.tests.costs import MAX_MS, MAX_RATIO, MIN_MS, milliseconds
+from slack_markdown.tests.hostile_texts import SHAPES, forget_renderings, grown, text_of
 
 SIZES_CHARS = (5_900, 11_800, 23_600)
 """The last but one is a full page."""
-MAX_RATIO = 2.6
 PIECE_CHARS = 8
 """How long the deltas or calls are into which a text is cut."""
-MIN_MS = 3.0
-MAX_MS = 1_000.0
 MAX_RUN_S = 600.0
 """CPU time of all cases; those that are left are reported as not measured."""
 MAX_ROUNDS = 15
 WORST_ROWS = 25
+ANSWERS = {"a scripted answer": SCENES[0].scripts["How do I find our slow queries?"](""), **hostile_texts.ANSWERS}
 OFFERING = Prompt("", (), tools=(ToolDefinition("a", "", {}),))
 
 
@@ -251,22 +252,6 @@ class Row(NamedTuple):
     def __str__(self) -> str:
         size = f"{self.ms:8.1f} ms  x{self.ratio:4.1f}  {self.chars:6,} chars"
         return f"{size}  {self.function:20} {self.shape}{'  FAILED' * self.failed}"
-
-
-def milliseconds(function: Callable[[str], object], text: str, repeats: int = 3) -> float:
-    """Returns the shortest CPU time that a function takes for a text."""
-    best = math.inf
-    for _ in range(repeats):
-        forget_renderings()
-        started = time.thread_time()
-        try:
-            function(text)
-        except RecursionError:
-            return math.inf
-        best = min(best, (time.thread_time() - started) * 1e3)
-        if best > MAX_MS or best < MIN_MS / 10:
-            break
-    return best
 
 
 def measured(function: str, shape: str, texts: Sequence[str]) -> Row:

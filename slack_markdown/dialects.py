@@ -382,7 +382,8 @@ class _Rewriter:
             wrapper = "" if environment[1].rstrip("*") in WRAPPERS else environment[0]
         stop = self.text.find(closing, end, start + limit)
         if stop < 0:
-            if mark == "\\begin{" or not has_sentence(self.text[end : end + MAX_CONSTRUCT_CHARS]):
+            may_hold = self.growing and len(self.text) - start <= limit
+            if may_hold and (mark == "\\begin{" or not has_sentence(self.text[end:])):
                 self._hold(start, limit)
             return end
         formula, after = self.text[end:stop], stop + len(closing)

@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from slack_markdown.blocks import fences_after
+from slack_markdown.blocks import fences_after, recent_part
 from slack_markdown.render import rendered, stable_prefix
 from slack_markdown.tests.markdown_texts import paged
 
@@ -103,3 +103,9 @@ def test_bare_fence_closes_the_innermost_block(lines: list[str], opened: tuple[s
     for line in lines:
         fences = fences_after(line, fences)
     assert fences == opened
+
+
+def test_end_of_a_long_text_is_read_in_its_document() -> None:
+    lines = "setup\n" * 1_000
+    assert recent_part(f"```md\n```sh\n{lines}").startswith("```md\n```sh\nsetup\n")
+    assert recent_part(f"```md\n```sh\n```\n```\n{lines}").startswith("\nsetup\n")

@@ -10,9 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from slack_markdown.escaping import HAIR_SPACE
+from slack_markdown.extent import Extent
 from slack_markdown.pages import MAX_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
 from slack_markdown.render import rendered, sent_chars
-from slack_markdown.tests.markdown_texts import ACCENTED, FAMILY, MARKDOWN, paged
+from slack_markdown.tests.markdown_texts import ACCENTED, FAMILY, HEADING, LONG, MARKDOWN, TABLE, drawn_answer, paged
 
 # The text before the break and the text after it. A page holds 60 characters.
 BREAKS = {
@@ -281,3 +283,47 @@ def test_pages_show_each_word_as_the_whole_text_does(seed: int, limit: int) -> N
         assert all(word in first_word or len(was) == 1 for word, (_, was) in differ.items()), differ
         assert all(now[0] == was[0] for now, was in differ.values()), differ
     assert set(whole) == set().union(*shown)
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_pages_do_not_depend_on_deltas(text: str) -> None:
+    whole = paged(text, PAGE_CHARS)
+    assert "".join(page.source for page in whole) == text
+    for step in (1 if len(text) < 5_000 else 53, 1_000):
+        assert paged(text, PAGE_CHARS, step) == whole
+
+
+@given(st.integers(0, 10**6), st.sampled_from([17, 127, 700]))
+def test_pages_of_any_answer_do_not_depend_on_deltas(seed: int, step: int) -> None:
+    text = drawn_answer(seed)
+    assert paged(text, PAGE_CHARS, step) == paged(text, PAGE_CHARS)
+
+
+def test_page_ends_before_the_heading_of_a_second_table() -> None:
+    text = f"Words.\n\n{TABLE}\nMore words.\n\n{HEADING}\nOf this:\n\n{TABLE}"
+    first, second = paged(text, PAGE_CHARS)
+    assert second.source.startswith(HEADING)
+    assert first.source.endswith("More words.\n\n")
+
+
+@pytest.mark.parametrize(
+    "written", ["snake_case 和 2*3*4", "`这**不是**粗体`", "```\n这**不是**粗体\n```", "没有**关闭"]
+)
+def test_text_without_emphasis_stays_unchanged(written: str) -> None:
+    assert HAIR_SPACE not in rendered(written, growing=False)
+
+
+def test_lines_are_counted_once() -> None:
+    """Counting a growing page costs what its newest lines cost."""
+    reads = []
+
+    class Counted(Extent):
+        def _count(self, line: object) -> None:
+            reads.append(line)
+            super()._count(line)  # type: ignore[arg-type]
+
+    pages = Pages()
+    pages._extent = Counted()
+    for number in range(400):
+        pages.append(f"line {number}\n")
+    assert len(reads) == 400

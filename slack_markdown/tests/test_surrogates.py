@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slack_markdown.growing_text import Pairing, paired
+from slack_markdown.tests.costs import milliseconds
 
 HALVES = ["\ud83d", "\ude00", "\udbff", "\udc00"]
 
@@ -51,3 +52,9 @@ def test_deltas_are_repaired_as_the_whole_text_is(units: list[str], cuts: list[i
     assert "".join([*repaired, pairing.end()]) == paired(text) == expected(text)
     for delta in repaired:
         delta.encode()
+
+
+@pytest.mark.parametrize("repeated", ["\ud83d", "?\ud83d", "\0\ude00", "\ud83d\ude00\ud83d"])
+def test_many_lone_halves_take_about_as_long_as_one(repeated: str) -> None:
+    one, many = "😀" * 300_000 + "\ud83d", repeated * (300_000 // len(repeated))
+    assert milliseconds(paired, many) < 5 * max(milliseconds(paired, one), 1.0)

@@ -17,9 +17,9 @@ from bot.core.conversation import File, Message, Question, RecordedReply, Thread
 from bot.core.job import Job
 from bot.core.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, Marks, PromptMessage
 from bot.models.prompt import ASKERS, OTHERS, OURS, Prompt, Turn
+from slack_markdown.tests.costs import FEW_STEPS, steps
 from tests.core.conversations import ME, message, question
 from tests.marked import unmarked
-from tests.reply.counted import FEW_STEPS, steps
 
 MARKS = Marks("0123abcd")
 NAMES = {"UADA": "Ada", "UGRACE": "Grace", "UBOT": "typist"}

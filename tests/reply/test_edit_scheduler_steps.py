@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.reply.counted import calls
+from slack_markdown.tests.costs import calls
 from tests.reply.schedules import scheduling
 from tests.simulated_time import run_simulated
 

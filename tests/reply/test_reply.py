@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.hostile import milliseconds
 from bot.core import texts
 from bot.core.job import POSTING, End, MessageRole, RecordedMessage
 from bot.errors import EndReason, RateLimited, Refusal, Refused
@@ -28,6 +27,7 @@ from bot.reply.reply import Reply
 from slack_markdown.escaping import JOINER
 from slack_markdown.extent import BLOCK_CHARS, HEADER_CHARS, counted_chars
 from slack_markdown.pages import PAGE_CHARS
+from slack_markdown.tests.costs import milliseconds
 from tests.core.conversations import answer, job, recorded_pages, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all
 from tests.reply.outcomes import done, found, refused

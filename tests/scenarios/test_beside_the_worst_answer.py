@@ -16,9 +16,9 @@ from types import FrameType
 import aiohttp
 import pytest
 
-from benchmarks.hostile_texts import forget_renderings, text_of
 from bot.core import texts
 from bot.settings import Settings
+from slack_markdown.tests.hostile_texts import forget_renderings, text_of
 from slack_sandbox.server import Sandbox
 from tests.clocks import until
 from tests.processes import own_port

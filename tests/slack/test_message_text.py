@@ -24,7 +24,7 @@ from bot.slack.text import (
     message_text,
     names_in,
 )
-from tests.reply.counted import FEW_CALLS, steps
+from slack_markdown.tests.costs import FEW_CALLS, steps
 
 Json = dict[str, Any]
 

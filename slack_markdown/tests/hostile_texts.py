@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from demo.scenes import SCENES
 from slack_markdown import render
 
 # What is repeated, by what it is. A pair is repeated inside out: openers, then closers. A triple has a first and a last
@@ -180,6 +179,7 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "marks between spaces": ". ** ~~ ",
     "open formulas": "\\(",
     "open formulas on lines": "\\[\n",
+    "formulas before sentences": "\\[\n" * 300 + "\\(" * 90 + "with five words behind all of them ",
     "open formulas between blank lines": "\\[\nx = y\n\n",
     "formulas with blank lines": "$$\n\n- a\n",
     "formulas": "\\(x^2\\) ",
@@ -201,7 +201,6 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
 
 
 ANSWERS = {
-    "a scripted answer": SCENES[0].scripts["How do I find our slow queries?"](""),
     "HTML": """\
 <h2>Results</h2><p>The <b>first</b> run, see <a href="https://a.example/x">the log</a>:<br>2<sup>10</sup> rows.</p>
 <ul><li>One <code>a&lt;b</code></li><li>Two<ul><li>Inner</li></ul></li></ul>

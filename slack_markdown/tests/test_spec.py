@@ -16,16 +16,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bot.core.job import End
-from bot.errors import EndReason
-from bot.reply import blocks as reply_blocks
-from bot.reply.edits import Post, Update
-from bot.reply.messages import PageView
-from bot.reply.reply import Reply
 from slack_markdown.pages import Pages
-from slack_sandbox.blocks.rules import check_blocks
-from tests.core.conversations import answer
-from tests.reply.outcomes import done
+from slack_markdown.render import rendered
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 MARKS = {"em", "strong", "s", "code_inline"}
@@ -125,18 +117,16 @@ def examples() -> Iterator[tuple[str, str, list[tuple[int, str]]]]:
 @cache
 def frames(markdown: str) -> dict[int, list[str]]:
     """Returns all frames of each page while the text grows, and the final one; "" for a frame without a block."""
-    reply, sent = Reply(answer()), defaultdict[int, list[str]](list)
-    for character in [*markdown, None]:
-        if character is None:
-            reply.finish(End(EndReason.WHOLE))
+    pages, sent = Pages(), defaultdict[int, list[str]](list)
+    for character in [*markdown, ""]:
+        full = len(pages.full)
+        if character:
+            pages.append(character)
         else:
-            reply.append(character)
-        while isinstance(call := reply.next_call(), Post | Update):
-            message = reply_blocks.message(call.view)
-            check_blocks(message["blocks"])
-            sent[call.page].append("".join(block["text"] for block in message["blocks"] if block["type"] == "markdown"))
-            done(reply, call, f"{call.page}.0")
-    assert reply.life.is_over
+            pages.finish()
+        for number, page in enumerate(pages.full[full:], full):
+            sent[number].append(rendered(page.markdown, growing=False))
+        sent[len(pages.full)].append(rendered(pages.growing.markdown, growing=bool(character)))
     return sent
 
 
@@ -188,4 +178,3 @@ def test_pages_join_to_the_example(source: str, cases: list[tuple[int, str]], li
         assert pages.text() == markdown, number
         for page in (*pages.full, pages.growing):
             assert pages.fits(page.source, page.opening), number
-            check_blocks(reply_blocks.message(PageView(page.markdown))["blocks"])
