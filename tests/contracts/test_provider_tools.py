@@ -709,6 +709,7 @@ class TestToolCalls:
         received = await ask(CHAT, in_process, refused, CHAT.streamed("one"), prompt=replace(PROMPT, tools=tools))
         assert (received.text, received.completions[0].refused) == ("one", ("some tools",))
 
+    @pytest.mark.skips_waits
     @pytest.mark.parametrize("status", [200, 400, 500], ids=["in the stream", "400", "500"])
     @pytest.mark.parametrize(
         ("message", "code"),
@@ -732,6 +733,7 @@ class TestToolCalls:
         received = await ask(CHAT, in_process, *answers, prompt=CALLING, wrap=lambda model: Fallback([model]))
         assert (received.text, received.completions[0].refused) == ("one", ())
 
+    @pytest.mark.skips_waits
     async def test_model_whose_calls_are_never_read_answers_without_tools_for_now(
         self, in_process: InProcessVendor
     ) -> None:
