@@ -33,6 +33,9 @@ BUSY_S = 5.0
 """How long a statement waits for a lock on a file."""
 LOOK_S = 0.002
 """The time between two tries to get a lock on a file."""
+MAX_STEPS_AT_ONCE = 100_000
+"""More steps of a loop in which it never waits, and nothing comes from a socket, are no work: something asks again and
+again."""
 AT_ONCE_S = 1.0
 """The most time that one step skips. A check that polls then sees errors after as many polls as in real time."""
 IN_THREADS = ("aiosqlite.core", "sqlalchemy.dialects.sqlite.aiosqlite")
@@ -60,10 +63,16 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
 class _FastSelector(selectors.DefaultSelector):
     ahead_s = 0.0
     in_threads = 0
+    steps_at_once = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= IDLE_S or self.in_threads:
-            return super().select(timeout)
+            events = super().select(timeout)
+            self.steps_at_once = self.steps_at_once + 1 if timeout == 0 and not events else 0
+            if self.steps_at_once > MAX_STEPS_AT_ONCE:
+                raise RuntimeError(f"no wait in {MAX_STEPS_AT_ONCE:,} steps: a loop asks without waiting")
+            return events
+        self.steps_at_once = 0
         events = super().select(IDLE_S)
         if not events:
             self.ahead_s += min(timeout - IDLE_S, AT_ONCE_S)

@@ -14,15 +14,23 @@ from bot.clock import AnchoredClock, Clock
 T = TypeVar("T")
 
 
+MAX_STEPS_AT_ONCE = 10_000
+"""More steps of a loop in which no time passes are no work: something asks again and again."""
+
+
 class _Idle(selectors.DefaultSelector):
     """Skips each wait and adds it to the loop's time."""
 
     now_s = 0.0
+    steps_at_once = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise RuntimeError("all tasks wait, and no timer is set")
         self.now_s += max(0.0, timeout)
+        self.steps_at_once = 0 if timeout > 0 else self.steps_at_once + 1
+        if self.steps_at_once > MAX_STEPS_AT_ONCE:
+            raise RuntimeError(f"no time passed in {MAX_STEPS_AT_ONCE:,} steps: a loop asks without waiting")
         return super().select(0)
 
 

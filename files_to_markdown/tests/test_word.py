@@ -509,6 +509,15 @@ CHART = (
 SHOWN_CHART = "Chart: Sales\n\n|  | Q1 | Q2 | Q3 |\n|---|---|---|---|\n| North | 1 |  | 3 |\n| South | 4 | 5 | 6 |"
 
 
+def test_link_of_a_picture_is_read() -> None:
+    described = f'<wp:docPr descr="a plan"><a:hlinkClick {R} r:id="r1"/></wp:docPr>'
+    linked = picture("r9").replace('<wp:docPr descr="a plan"/>', described)
+    body = f"<w:p>{run('text')}<w:r>{linked}</w:r></w:p>"
+    relation = f'<Relationship Id="r1" Type="{OFFICE}/hyperlink" Target="https://a.example" TargetMode="External"/>'
+    file = with_part(docx(body), "word/_rels/document.xml.rels", f"<Relationships>{relation}</Relationships>")
+    assert formats.read(Format.ARCHIVE, file).text == "text[![a plan]](https://a.example)"
+
+
 def test_charts_and_diagrams_of_a_document_are_read() -> None:
     drawn = f'<w:drawing><c:chart {C} {R} r:id="r1"/><d:relIds xmlns:d="d" {R} r:dm="r2"/></w:drawing>'
     file = docx(f"<w:p>{run('text')}<w:r>{drawn}</w:r></w:p>")

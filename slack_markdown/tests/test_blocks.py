@@ -24,3 +24,14 @@ def test_blank_line_does_not_end_indented_code(markdown: str, texts: list[str]) 
 def test_pipe_in_slacks_markup_ends_no_cell(header: str) -> None:
     (table,) = parse_blocks(f"{header}\n|---|---|\n", last_line_incomplete=False).leaf_blocks
     assert table.kind is LeafKind.TABLE
+
+
+@pytest.mark.parametrize("heading", ["# A", "## A ##", "A\n===", "A b\n-----"])
+@pytest.mark.parametrize("around", ["{}", "> {}", "- {}", "1. {}"])
+@pytest.mark.parametrize("below", ["text", "text\n<b>and</b> more", "2 * 3", "| a", "[a](b)", "世界"])
+def test_text_directly_below_a_heading_is_a_paragraph(heading: str, around: str, below: str) -> None:
+    indent = "> " if around.startswith(">") else " " * around.index("{")
+    markdown = around.replace("{}", f"{heading}\n{below}".replace("\n", f"\n{indent}"))
+    first, second = parse_blocks(markdown, last_line_incomplete=False).leaf_blocks
+    assert (first.kind, second.kind) == (LeafKind.HEADING, LeafKind.PARAGRAPH)
+    assert (text_of(markdown, first.lines), text_of(markdown, second.lines)) == (heading.split("\n")[0], below)

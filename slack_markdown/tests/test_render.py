@@ -170,6 +170,23 @@ def test_words_of_a_formula_are_no_sentence(marks: str, formula: str) -> None:
     assert all(rendered(text[:end], growing=True) in ("", "\\") for end in range(len(text) - 1))
 
 
+@pytest.mark.parametrize(
+    ("below", "sent"),
+    [
+        ("text", "text"),
+        ("one<br>two", "one\ntwo"),
+        ("**bo", "**bo**"),
+        ("- item", "- item"),
+        ("| a | b |\n|---|---|\n| 1", "| a | b |\n|---|---|\n| 1"),
+        ("```py\nx", "```py\nx\n```"),
+        ("\\[x = 1\\] and", "`x = 1` and"),
+    ],
+)
+@pytest.mark.parametrize("heading", ["# Title", "Title\n====="])
+def test_text_directly_below_a_heading_is_shown_as_elsewhere(heading: str, below: str, sent: str) -> None:
+    assert rendered(f"{heading}\n{below}", growing=True) == f"{heading}\n{sent}"
+
+
 @given(markdown_texts, st.booleans())
 @example("[a]:`\n![a]", True)
 @example("``![]()` `", True)

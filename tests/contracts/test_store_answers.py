@@ -99,6 +99,19 @@ async def test_new_version_is_shown_whichever_was_shown_before(store: Stores) ->
     assert await store.outbox.claim_due(9) == []
 
 
+async def test_buttons_of_an_answer_act_on_nothing_once_its_question_is_denied(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
+    assert await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.")
+    found = [await store.recorded_answers.shown_by(THREAD, "5.1"), await store.recorded_answers.of_job(THREAD, job.id)]
+    assert all(found)
+    assert await store.question_queue.regenerate(job.id)
+    assert await store.worker_queue.finish(await one(store), End(EndReason.DENIED, "Ask your admin."), "")
+    assert await store.recorded_answers.shown_by(THREAD, "5.1") is None
+    assert await store.recorded_answers.of_job(THREAD, job.id) is None
+
+
 @pytest.mark.parametrize("end_reason", [EndReason.STOPPED, EndReason.STEP_LIMIT])
 async def test_answer_that_is_continued_is_no_previous_version_of_itself(store: Stores, end_reason: EndReason) -> None:
     job = await begun(store)

@@ -197,6 +197,17 @@ def test_forget_counts_one_question_as_one() -> None:
     assert deleted(dict.fromkeys(counts, 0)) == ""
 
 
+def test_admins_read_the_settings_as_they_are() -> None:
+    settings = texts.home.settings_for_admins(["openai/a", "anthropic/b"], ["#a", "@b"], 3_000, 5, 7)
+    assert settings == {
+        "Models": "openai/a, then anthropic/b",
+        "Access": "#a, @b",
+        "Longest answer": "3,000 tokens",
+        "Concurrent answers per person": "5",
+        "Questions and answers are kept for": "7 days",
+    }
+
+
 def test_one_of_something_has_no_plural() -> None:
     one = check_texts.caught_up(0.0, 600.0, looked_at=1, unread=1, answered=1, offered=0)
     days = texts.home.settings_for_admins([], [], max_output_tokens=1, concurrent=1, retention_days=1)

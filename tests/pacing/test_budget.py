@@ -12,9 +12,9 @@ import pytest
 from bot.errors import RateLimited
 from bot.pacing.budget import CALLS_PER_MINUTE, FOLLOW_S, IN_CHANNEL, REPLIES, RateBudget
 from bot.pacing.carriers import CarrierName
-from bot.pacing.ledger import Others
+from bot.pacing.ledger import Others, Reservation
 from bot.pacing.pacer import OWN_GAP_S, USUAL_LIFE_S, Urgency
-from bot.pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST
+from bot.pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, PostRule
 from bot.pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
 from bot.reply.delivery import chosen_stream
 from bot.reply.streams import Stream
@@ -100,6 +100,27 @@ async def test_turn_that_is_canceled_during_its_reservation_is_given_back() -> N
     await asyncio.wait(waiting)
     ledger.delay_s = 0.0
     assert await turns(budget, BUDGET) == [1] * BUDGET
+
+
+class CountingLedger(LoneLedger):
+    """Counts how often a post is asked for."""
+
+    posts: int = 0
+
+    async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
+        self.posts += 1
+        return await super().reserve_post(channel_id, rule)
+
+
+@simulated
+async def test_posts_in_one_channel_wait_without_asking_the_ledger_again_and_again() -> None:
+    ledger, times = CountingLedger(), []
+    budget = new_budget(ledger)
+    for _ in range(POST_BURST + 2):
+        async with budget.turn(POST, "C1"):
+            times.append(time_s())
+    assert times[-1] >= 1
+    assert ledger.posts == len(times)
 
 
 @simulated

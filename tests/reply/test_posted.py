@@ -1,13 +1,22 @@
 """What Slack shows of our replies, where no database says what was answered."""
 
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End
+from bot.core.job import End, MessageRole
 from bot.errors import EndReason
+from bot.reply.delivery import MessageDelivery
+from bot.reply.edits import Post
 from bot.reply.messages import PageView
+from bot.reply.outcomes import CallDone
 from bot.reply.posted import is_answered, metadata_of
+from bot.reply.reply import Reply
 from bot.slack.json_values import Payload
+from tests.core.conversations import answer
 
 BEFORE, ASKED, AFTER, LATER = "1000.000001", "1000.000002", "1000.000003", "1000.000004"
 ENDED = PageView("Because.", end=End(EndReason.WHOLE))
@@ -68,3 +77,30 @@ ON_RECORD: dict[str, tuple[Payload, bool | None]] = {
 @pytest.mark.parametrize(("ours", "expected"), ON_RECORD.values(), ids=ON_RECORD)
 def test_what_the_database_has_as_other_answers_says_little(ours: Payload, expected: bool | None) -> None:
     assert is_answered(ASKED, [ours], {ours["ts"]}) is expected
+
+
+class Searches:
+    """Slack's messages of a reply: none is found."""
+
+    count = 0
+
+    async def find(self, post: Post, known_ts: Collection[str]) -> None:
+        self.count += 1
+
+
+class Posts:
+    """A client whose posts arrive."""
+
+    async def post(self, **_: object) -> tuple[str, str]:
+        return "C1", "5.1"
+
+
+async def test_lost_post_is_looked_for_once_and_not_for_later_pages() -> None:
+    searches, reply = Searches(), Reply(answer())
+    senders: Any = SimpleNamespace(client=Posts(), posted=searches)
+    delivery = MessageDelivery(senders, reply)
+    delivery.lost.add(MessageRole.POSTING)
+    for number in range(3):
+        post = Post(answer().job.question, number, PageView("Words.", growing=True))
+        assert await delivery.deliver(post, lambda: True) == CallDone("5.1")
+    assert searches.count == 1

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
+from bot.core.asks import Ask
 from bot.core.job import POSTING, End, MessageRole, RecordedMessage
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.pacing.carriers import STREAM_BYTES
@@ -113,6 +114,26 @@ def test_reply_shows_what_the_model_does_until_it_writes() -> None:
     call = next_of(reply, Update)
     assert call.view == PageView("Hello", growing=True)
     assert reply.urgency_of(call) is Urgency.STEP
+
+
+ASK = Ask("notes.add", "{}", "value")
+
+
+@pytest.mark.parametrize(
+    ("view", "lacks"),
+    [
+        (PageView("", growing=True), False),
+        (PageView("#", growing=True), True),
+        (PageView("# A", growing=True), False),
+        (PageView("#", growing=True, activity="Searching…"), False),
+        (PageView("#", growing=True, asks=(ASK,)), False),
+        (PageView("#", end=WHOLE), False),
+    ],
+    ids=["nothing", "marks", "a word", "an activity", "approvals", "an end"],
+)
+def test_marks_wait_for_a_word_unless_something_else_is_shown(view: PageView, lacks: bool) -> None:
+    reply = Reply(answer())
+    assert reply.lacks_word(Post(answer().job.question, 0, view)) is lacks
 
 
 def test_transcript_stands_above_the_first_page_alone() -> None:

@@ -287,6 +287,8 @@ class RecordedStatuses(Pane):
     def __init__(self) -> None:
         """Needs nothing of Slack."""
         self.sent: asyncio.Queue[str] = asyncio.Queue()
+        self.ended: list[bool] = []
+        """Of each session that has ended, whether it waits for a person."""
 
     async def suggest(self, *_: object) -> None:
         raise AssertionError("there is no pane")
@@ -295,12 +297,14 @@ class RecordedStatuses(Pane):
         raise AssertionError("there is no pane")
 
     async def begin_session(self, thread: ThreadKey) -> bool:
-        raise AssertionError("there are no sessions")
+        assert self.has_sessions
+        return True
 
     has_sessions = False
 
     async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
-        raise AssertionError("there are no sessions")
+        assert self.has_sessions
+        self.ended.append(waits)
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
         self.sent.put_nowait(status)

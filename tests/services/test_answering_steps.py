@@ -222,6 +222,19 @@ async def test_reply_that_slack_no_longer_shows_asks_nobody(life: Life, end_reas
     assert (row.end_reason, len(prompts_of(stage))) == (end_reason, 1)
 
 
+async def test_session_of_an_answer_says_whether_an_approval_is_waited_for() -> None:
+    async with staged(notes(), asking(MILK), ANSWER) as stage:
+        stage.pane.has_sessions = True
+        stage.answering.workspace.me = replace(stage.answering.workspace.me, has_pane=True)
+        await waiting(stage)
+        await stage.until(lambda: len(stage.pane.ended) == 1, "the first session has ended")
+        assert await stage.stores.question_queue.request_stop(1)
+        stage.worker.wake()
+        await ended(stage)
+        await stage.until(lambda: len(stage.pane.ended) == 2, "the second session has ended")
+    assert stage.pane.ended == [True, False]
+
+
 async def test_process_that_ends_while_a_reply_asks_leaves_the_job_to_the_person_who_decides() -> None:
     async with staged(notes(), asking(MILK), ANSWER) as stage:
         handing_over = []
