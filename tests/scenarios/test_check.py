@@ -969,10 +969,21 @@ async def test_a_database_is_left_as_it_is(database_url: str) -> None:
     assert "The database has no tables yet. The first start creates them." in first.text()
 
 
-async def test_web_search_that_no_model_has_is_named() -> None:
-    report = await report_of({"BOT_WEB_SEARCH": "on"})
-    assert not_passed(report) == {"settings": WARN}
-    assert "BOT_WEB_SEARCH has no effect on openai/scripted" in report.text()
+@pytest.mark.parametrize(
+    ("env", "agent", "found", "said"),
+    [
+        ({"BOT_WEB_SEARCH": "on"}, False, {"settings": WARN}, "BOT_WEB_SEARCH has no effect on openai/scripted"),
+        ({}, True, {}, "The bot token has all 19 scopes, and the Agents feature is on."),
+        ({}, False, {}, "Slack doesn't say whether Delayed Events is on."),
+        ({}, False, {}, "→ Event Subscriptions."),
+    ],
+)
+async def test_what_nobody_can_use_and_what_slack_does_not_tell_is_named(
+    env: dict[str, str], agent: bool, found: dict[str, CheckStatus], said: str
+) -> None:
+    report = await report_of(env, agent=agent)
+    assert not_passed(report) == found
+    assert said in report.text()
 
 
 @pytest.mark.parametrize(("status", "found"), [(200, {}), (404, {"traces": WARN}), (None, {"traces": WARN})])
@@ -1024,18 +1035,6 @@ async def test_a_probe_comes_back_and_leaves_nothing(page: str) -> None:
             delivery.acked_at_s for delivery in sandbox.deliveries if delivery.payload["event"].get("subtype") is None
         ]
         assert acked_at_s is not None
-
-
-async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
-    report = await report_of(agent=True)
-    assert not_passed(report) == {}
-    assert "The bot token has all 19 scopes, and the Agents feature is on." in report.text()
-
-
-async def test_the_switch_that_slack_does_not_tell_of_is_named() -> None:
-    report = await report_of()
-    assert "Slack doesn't say whether Delayed Events is on." in report.text()
-    assert "→ Event Subscriptions." in report.text()
 
 
 async def test_an_interrupted_probe_leaves_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from bot.core.triage import Engagement, TriageRules
 from bot.store import Stores
 from tests.services.intake import IntakeStage, asked_ts
 
+pytestmark = pytest.mark.wide
+
 CONVERSATIONS = [
     [
         ("P1", "where are the logs?", None),

@@ -33,6 +33,8 @@ from tests.services.intake import IntakeStage
 from tests.services.parts import ME, workspace_of
 from tests.services.presses import MemorySurfaces
 
+pytestmark = pytest.mark.wide
+
 PAGE = Path(__file__).parents[2] / "docs" / "admins" / "channels.md"
 IN_EACH_MODE = "In each mode:"
 ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed", "–"
