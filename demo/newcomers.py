@@ -46,7 +46,8 @@ _SPEAKER = re.compile(r"(?:^|\n)\[\w{8}(?:-\w+| at) [^\n\]]*\]\n")
 """The line of a prompt above a message."""
 _BROUGHT_ALONG = re.compile(r"\n\n(?:\(Attached: |\[\w{8} (?:file|attached)\])")
 _TASK = re.compile(
-    rf"{re.escape(texts.schedules.SCHEDULED_TASK)}\n\n\[\w{{8}} attached\]\n(.*?)\n\[\w{{8}} end\](?:\n\n\[[^\n]*)?$",
+    rf"{re.escape(texts.schedules.SCHEDULED_TASK)}\n\n\[\w{{8}} attached\]\n(.*?)\n\[\w{{8}} end\]"
+    r"(?:\n\n\[\w{8} note\].*)?$",
     re.DOTALL,
 )
 """What the run of a schedule asks."""

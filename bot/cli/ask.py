@@ -54,7 +54,7 @@ async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
     from bot.models.registry import open_models
 
     now = datetime.now().astimezone()
-    turn = Turn("user", question, now=f"(It is {moment(now, now.tzname() or '')}.)")
+    turn = Turn("user", f"{question}\n\n(It is {moment(now, now.tzname() or '')}.)")
     prompt = Prompt(system_prompt_in_use(settings), (turn,), web_search=settings.web_search)
     started = time.monotonic()
     first_s = 0.0

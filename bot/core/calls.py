@@ -349,6 +349,10 @@ class Step:
     calls: tuple[RecordedCall, ...] = ()
     origins: Origins = UNKNOWN
     """What the model had read when it asked for the calls."""
+    beginning: str = field(default="", repr=False)
+    """What the model's prompt began with (core/beginnings.py); "": what the step before had, if that is on record."""
+    bound_to: str = ""
+    """The hash of all that the model had read; "" if nobody knows."""
 
 
 def agreed_to(calls: Iterable[RecordedCall]) -> list[RecordedCall]:

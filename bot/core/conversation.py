@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.core.closings import is_courtesy
-from bot.models.prompt import UNKNOWN, Origins
+from bot.models.prompt import OURS, UNKNOWN, Origins
 
 
 def is_direct(channel_id: str) -> bool:
@@ -209,6 +209,18 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What a prompt says about one question alone, beside the question's own words."""
+
+    text: str = field(default="", repr=False)
+    origins: Origins = OURS
+    """Whose words it holds."""
+
+
+NO_NOTE = Note()
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedReply:
     """One of the bot's own messages, as it is on record."""
 
@@ -218,6 +230,10 @@ class RecordedReply:
     """What the answer had read."""
     asker: str = ""
     """The person whose questions it answers."""
+    question_ts: str = ""
+    """The newest of those questions, at the answer's first page."""
+    note: Note = NO_NOTE
+    """What the prompt said about that question alone."""
 
 
 _LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)

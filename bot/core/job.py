@@ -95,7 +95,7 @@ from enum import StrEnum, auto
 
 from bot.core import texts
 from bot.core.calls import Decided, Step
-from bot.core.conversation import Question
+from bot.core.conversation import NO_NOTE, Note, Question
 from bot.errors import EndReason
 from bot.models.events import Citation, Usage
 from bot.models.prompt import UNKNOWN, Effort, Origins
@@ -301,6 +301,8 @@ class End:
     """The choice that somebody has pressed."""
     effort: str = ""
     """How much the model was asked to think about it."""
+    note: Note = NO_NOTE
+    """What the prompt said about the question alone, which later prompts repeat."""
 
     def naming(self, names: Mapping[str, str], admins: Sequence[str]) -> "End":
         """Returns the end with names filled in: of the people who decided, and of the admins that its notice speaks of.

@@ -5,6 +5,7 @@ Steps
 Each step of a model that uses tools sends its own items and the results of its calls again, and 16 steps could ask for
 600,000 tokens. Beyond a bound (`with_room`), a sentence stands in place of the oldest results. The last step's results
 stay, because the model hasn't read them. Only where a server has named a small window, they are cut (`cut_to_fit`).
+What a model thought after it had read such a result isn't sent any more (core/beginnings.py).
 
 An attempt that takes over within a step keeps what the step had written before apart from what follows it, and each
 later request has both. A model that doesn't see what it has written writes it again.
@@ -23,6 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from bot.core.beginnings import Bound, without_thoughts
 from bot.core.calls import APPROVAL_S, CallState, Decision, Item, RecordedCall, Step
 from bot.core.conversation import Question, with_names, without_address
 from bot.core.job import FollowUp, Job
@@ -100,16 +102,21 @@ def with_steps(
     """
     if not (steps or follow_ups or made_before or replied_to or begun):
         return prompt
+    # What a model thought is sent back only under what it had read (core/beginnings.py).
     *earlier, last = prompt.turns
     about = ((REPLIED_TO, replied_to), (MADE_BEFORE, made_before))
     remarks = [remark.format(calls="\n".join(map(_call_line, calls))) for remark, calls in about if calls]
     asked = _texts(follow_ups, 0, bot_user_id)
     origins = folded((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if remarks else OURS))
     turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]), origins=origins)]
+    bound, counted = Bound(replace(prompt, turns=())), 0
     for number, step in enumerate(steps, start=1):
         left = next((item["text"] for item in step.items if item["type"] == _BEGUN), "")
         turns += _resumed(left)
+        bound.add(turns[counted:])
+        counted = len(turns)
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
+        parts = parts if step.bound_to in ("", str(bound)) else without_thoughts(parts)
         turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts, origins=step.origins))
         additions = _texts(follow_ups, step.step_no + 1, bot_user_id)
         additions += [LAST_STEP] if is_last and number == len(steps) else []

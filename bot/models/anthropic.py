@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -119,25 +119,18 @@ class MessagesApi(Api):
         effort: str = "",
     ) -> dict[str, Any]:
         # No temperature, top_p or top_k: the current models refuse them.
-        messages: list[dict[str, Any]] = [
-            {"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns
-        ]
+        messages = [{"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns]
         body: dict[str, Any] = {
             "model": model,
             "max_tokens": output_tokens,
             "messages": messages,
             "stream": True,
         }
-        is_cached = OptionalParameter.CACHE_KEY in parameters
-        if is_cached and self._host.caches_requests:
-            body["cache_control"] = _CACHED
-        elif is_cached and (asked := [message for message in messages if message["role"] == "user"]):
-            asked[-1]["content"] = _cached_blocks(asked[-1]["content"])
         if effort:
             body["output_config"] = {"effort": effort}
         if prompt.system:
             body["system"] = prompt.system
-        tools = [
+        tools: list[dict[str, Any]] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
             for tool in prompt.tools
         ]
@@ -145,7 +138,27 @@ class MessagesApi(Api):
             tools += _web_tools(prompt.web_search, parameters)
         if tools:
             body["tools"] = tools
+        if OptionalParameter.CACHE_KEY in parameters:
+            self._mark_for_cache(body)
         return body
+
+    def _mark_for_cache(self, body: dict[str, Any]) -> None:
+        """Marks where later requests may begin alike: behind the tools, the instructions, and the last two prompts.
+
+        A request may have four marks. A mark finds what an earlier one wrote within the 20 blocks before it, and a step
+        with many calls has more: so the place that the last request marked is marked again.
+        """
+        if body.get("tools"):
+            *others, last = body["tools"]
+            body["tools"] = [*others, {**last, "cache_control": _CACHED}]
+        if system := body.get("system"):
+            body["system"] = _cached_blocks(system)
+        asked = [message for message in body["messages"] if message["role"] == "user"][-2:]
+        if self._host.caches_requests:
+            body["cache_control"] = _CACHED
+            asked = asked[:-1]
+        for message in asked:
+            message["content"] = _cached_blocks(message["content"])
 
     def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
         return MessagesReader(attempt, prompt)
@@ -376,10 +389,6 @@ def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[s
 
 
 def _content(turn: Turn, vendor: str) -> str | Sequence[Mapping[str, Any]]:
-    if turn.now:
-        # A cache keeps what stands before a breakpoint, and the next prompt has another time here, or none.
-        before = content_of(replace(turn, now=""), _block)
-        return [*_cached_blocks(before), {"type": "text", "text": turn.now}]
     if not turn.parts:
         return content_of(turn, _block)
     parts = parts_for(turn, lambda opaque: opaque.vendor == vendor)

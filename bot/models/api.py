@@ -120,8 +120,8 @@ def content_of(
 ) -> str | list[dict[str, Any]]:
     """Returns a turn's content in the form that all APIs share: files come before the text about them."""
     if not turn.media:
-        return turn.whole
-    return [*(media_part(media) for media in turn.media), {"type": text_type, "text": turn.whole}]
+        return turn.text
+    return [*(media_part(media) for media in turn.media), {"type": text_type, "text": turn.text}]
 
 
 def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:

@@ -605,7 +605,7 @@ def _used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
     for parameters, is_used in (
         (OF_TOOLS, prompt.tools),
         (WEB, prompt.web_search),
-        ({OptionalParameter.SYSTEM_ROLE}, prompt.system),
+        ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
     ):
         unused |= set() if is_used else parameters

@@ -48,7 +48,7 @@ def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     at_openai = speaks_responses(settings.base_url)
     use_responses = speaks_responses_api(settings.api, settings.base_url)
     sdk = open_sdk(settings)
-    api: Api = ResponsesApi(sdk, options) if use_responses else ChatApi(sdk, options, at_openai)
+    api: Api = ResponsesApi(sdk, options, is_openais=at_openai) if use_responses else ChatApi(sdk, options, at_openai)
     for one in filter(None, (api, api.other)):
         one.described = partial(_described, sdk)
         one.may_leave_marks = not is_vendors_own(settings.base_url)
@@ -89,14 +89,20 @@ class ResponsesApi(Api):
 
     max_media_bytes = MAX_MEDIA_BYTES
     optional_parameters = frozenset(OptionalParameter) - {
+        OptionalParameter.CACHE_BREAKPOINT,
         OptionalParameter.OLD_LIMIT,
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.USAGE,
         OptionalParameter.WEB_FETCH,
     }
 
-    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str = VENDOR) -> None:
+    def __init__(
+        self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str = VENDOR, *, is_openais: bool = True
+    ) -> None:
+        """`is_openais`: whether the models are OpenAI's own."""
         super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
+        if is_openais:
+            self.optional_parameters |= {OptionalParameter.CACHE_BREAKPOINT}
 
     def request(
         self,
@@ -106,9 +112,11 @@ class ResponsesApi(Api):
         output_tokens: int,
         effort: str = "",
     ) -> dict[str, Any]:
+        is_marked = prompt.system and OptionalParameter.CACHE_BREAKPOINT in parameters
+        items = [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)]
         body: dict[str, Any] = {
             "model": model,
-            "input": [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)],
+            "input": [*_marked_instructions(prompt.system), *items] if is_marked else items,
             "stream": OptionalParameter.STREAM in parameters,
             **_cache_key(prompt, parameters),
         }
@@ -116,7 +124,7 @@ class ResponsesApi(Api):
             body["max_output_tokens"] = output_tokens
         if OptionalParameter.STORE in parameters:
             body["store"] = False
-        if prompt.system:
+        if prompt.system and not is_marked:
             body["instructions"] = prompt.system
         reasoning = {"summary": "auto"} if OptionalParameter.REASONING_SUMMARIES in parameters else {}
         if effort:
@@ -294,7 +302,7 @@ class ChatApi(Api):
                 OptionalParameter.STREAM,
             )
         )
-        self.other = ResponsesApi(sdk, options)
+        self.other = ResponsesApi(sdk, options, is_openais=at_openai)
 
     def accepts(self, media: Media) -> bool:
         # Compatible servers know images in OpenAI's form, where their model can see. PDFs are OpenAI's alone.
@@ -492,6 +500,16 @@ def _function(tool: ToolDefinition, parameters: Collection[OptionalParameter]) -
     # Without `strict`, OpenAI would try to make the schema strict, which changes what optional arguments mean.
     lax = {"strict": False} if OptionalParameter.STRICT in parameters else {}
     return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, **lax}
+
+
+def _marked_instructions(system: str) -> list[dict[str, Any]]:
+    """Returns instructions with a mark where the beginning that conversations share ends: the tools, and these.
+
+    From GPT-5.6 on, a cached beginning is found only where such a mark, or the newest message of a request, ended.
+    Marks stand on input alone: https://developers.openai.com/api/docs/guides/prompt-caching
+    """
+    marked = {"type": "input_text", "text": system, "prompt_cache_breakpoint": {"mode": "explicit"}}
+    return [{"role": "developer", "content": [marked]}]
 
 
 def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:

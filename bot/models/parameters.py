@@ -57,7 +57,9 @@ class OptionalParameter(Enum):
     STRICT = r"\bstrict\b"
     """The field by which OpenAI leaves the schemas of tools as they are."""
     CACHE_KEY = r"prompt_cache_key|cache_control"
-    """Leads a conversation's requests to what is cached of their common beginning."""
+    """Leads requests to what is cached of their common beginning."""
+    CACHE_BREAKPOINT = r"prompt_cache_breakpoint"
+    """Ends the beginning that conversations share, where a model finds only what ended there."""
     TOOLS_WITH_REASONING = r"/v1/responses"
     """Functions for a model that reasons: OpenAI's refuse them at Chat Completions, also behind gateways."""
     OLD_LIMIT = r"max_(?:completion_|output_|new_)?tokens"
@@ -99,6 +101,7 @@ _KEPT = frozenset(
 )
 """Parameters that even the bare request has, unless a refusal names them."""
 _ALONE = (
+    OptionalParameter.CACHE_BREAKPOINT,
     OptionalParameter.STRICT,
     OptionalParameter.DISPENSABLE_TOOLS,
     OptionalParameter.TOOLS_WITH_REASONING,

@@ -185,13 +185,6 @@ class Turn:
     """
     origins: Origins = field(default=UNKNOWN, compare=False)
     """Whose words they are."""
-    now: str = ""
-    """A line that says when it is. It changes from prompt to prompt, so it stands last, after what vendors cache."""
-
-    @property
-    def whole(self) -> str:
-        """The text, with the line that says when it is."""
-        return "\n\n".join(filter(None, (self.text, self.now)))
 
 
 CALL_TIMEOUT_S = 60.0
@@ -252,7 +245,7 @@ class Prompt:
     system: str = field(repr=False)
     turns: tuple[Turn, ...]
     cache_key: str = ""
-    """Identifies the conversation to a vendor's cache, without revealing anything about it."""
+    """Identifies prompts that begin alike to a vendor's cache, without revealing anything about them."""
     tools: tuple[ToolDefinition, ...] = ()
     web_search: WebSearch | None = None
     """None: the model may not search the web."""
@@ -395,7 +388,7 @@ class TokenEstimate:
 
 def prompt_texts(prompt: Prompt) -> list[str]:
     """Returns what people and the model wrote in a prompt, and what tools returned."""
-    return [prompt.system, *(turn.whole for turn in prompt.turns)]
+    return [prompt.system, *(turn.text for turn in prompt.turns)]
 
 
 def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
@@ -436,7 +429,7 @@ def _sent_texts(turn: Turn) -> list[str]:
     """Returns what a vendor gets of a turn: its own items, which hold all of a step, or else the text and the calls."""
     calls = (part for part in turn.parts if isinstance(part, ToolCall))
     arguments = (f"{call.name} {json.dumps(dict(call.arguments or {}))}" for call in calls)
-    return _opaque_items(turn) or [turn.whole, *arguments]
+    return _opaque_items(turn) or [turn.text, *arguments]
 
 
 def _opaque_items(turn: Turn) -> list[str]:

@@ -20,7 +20,7 @@ from bot.core.calls import (
     decided_about,
     has_decided_proposal,
 )
-from bot.core.conversation import ThreadKey
+from bot.core.conversation import NO_NOTE, Note, ThreadKey
 from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import End, Job, Spent
 from bot.core.steps import calls_made, searches
@@ -98,6 +98,8 @@ class BuiltPrompt:
     """Files that are new since the last answer. A notice below the answer names those that were not read."""
     transcripts: Sequence[str]
     """What is said in those of them that are recordings."""
+    note: Note = NO_NOTE
+    """What the prompt says about the question alone."""
     memories: int = 0
     """How many memories it has."""
 
@@ -237,6 +239,7 @@ class AnswerAttempt:
             has_details=calls_made(answer.steps) > 0,
             offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= CANVAS_MIN_CHARS,
             effort="" if self.effort is Effort.NORMAL else self.effort,
+            note=self.built.note if self.built else NO_NOTE,
         )
         if is_open:
             answer.finish(end)

@@ -1,4 +1,6 @@
-"""Builds prompts: a question's conversation with names, files and transcripts, under its channel's system prompt.
+"""Builds prompts: a question's conversation with names, files and transcripts, under its channel's instructions.
+
+core/prompt.py has the order of a prompt's parts, and says why what a prompt has said is repeated by the next one.
 
 A prompt is built even if parts are missing. While the database is away, the channel's settings, the recorded answers
 and the pane context are read again for a few seconds, and then left out.
@@ -19,7 +21,7 @@ from typing import TypeVar
 from bot.clock import BACKOFF
 from bot.core import prompt as prompts
 from bot.core.channel_settings import ChannelSettings, prompt_version
-from bot.core.conversation import Message, Question, RecordedReply, is_bare
+from bot.core.conversation import Message, Note, Question, RecordedReply, is_bare
 from bot.core.files import (
     CHECK_FILE_INFO,
     OpenedFile,
@@ -104,8 +106,6 @@ class _Instructions:
     """Whose words these are."""
     version: str
     """Identifies what admins and the channel wrote of it."""
-    memories: int
-    """How many memories it contains."""
 
 
 @dataclass(frozen=True)
@@ -142,24 +142,28 @@ class PromptBuilder:
             await self._restart_if_edited(job, messages)
         marks = Marks.of(job.question.thread)
         conversation = await self._conversation(job, messages, marks)
-        now = await self._now(job, marks, tools)
-        instructions = await self._instructions(job, channel, marks, reads_posts=reads_posts)
-        taken_tokens = self._taken_tokens(answer, tools, now)
+        note = await self._note(job, tools, reads_posts=reads_posts)
+        instructions = self._instructions(job, channel)
+        memories = await self._memories(job.question, marks)
+        begin = _joined(marks.begin, memories.text)
+        taken_tokens = self._taken_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.window_with(window_tokens)
-        fits_tokens = room_in_window(self.settings.history_tokens, window, self.estimate.tokens(instructions.text))
+        ours_tokens = self.estimate.tokens(instructions.text) + self.estimate.tokens(begin)
+        fits_tokens = room_in_window(self.settings.history_tokens, window, ours_tokens)
         room_tokens = room_for_conversation(fits_tokens, taken_tokens)
         read_files = await self._with_files(answer, conversation, memory, room_tokens, listening)
-        continued = read_files.messages
+        continued: Sequence[PromptMessage] = prompts.with_notes(read_files.messages, note, marks)
         if so_far := kept_text(job):
             continued = prompts.with_continuation(continued, so_far, job.so_far_origins)
         # It takes the place of the PDF only when the model is asked.
         instead = (media.alternative.text for message in continued for media in message.media if media.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
+        shared_tokens = self.estimate.tokens(instructions.text) + self.estimate.definitions_tokens(tools.definitions)
         prompt = replace(
-            prompts.build_prompt(instructions.text, truncated, now),
-            cache_key=prompts.cache_key(job.question.thread),
+            prompts.build_prompt(instructions.text, truncated, begin, OTHERS if memories.text else OURS),
+            cache_key=prompts.cache_key(job.question.thread, instructions.text, tools.definitions, shared_tokens),
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.effort or channel.effort,
@@ -167,38 +171,25 @@ class PromptBuilder:
             code=marks.code,
         )
         return BuiltPrompt(
-            prompt, channel.model, instructions.version, read_files.new, read_files.transcripts, instructions.memories
+            prompt, channel.model, instructions.version, read_files.new, read_files.transcripts, note, memories.count
         )
 
-    def _taken_tokens(self, answer: Answer, tools: Offered, now: str) -> int:
+    def _taken_tokens(self, answer: Answer, tools: Offered, note: Note) -> int:
         """Returns the tokens that a request needs beside its system prompt and the conversation."""
         # What earlier attempts left comes with their steps (core/steps.py).
         left = answer.text[len(kept_text(answer.job)) :]
         left_tokens = self.estimate.tokens(left) if left else 0
-        return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(now) + left_tokens
+        return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(note.text) + left_tokens
 
-    async def _instructions(
-        self, job: Job, channel: ChannelSettings, marks: Marks, *, reads_posts: bool
-    ) -> _Instructions:
-        question = job.question
-        memories = await self._memories(question, marks)
-        # What people wrote, or Slack says of them.
-        of_people = _joined(memories.text, await self._pane_context(question))
-        wants_canvas = wanted_by((question, *job.earlier), self.workspace.me.user_id)
-        rules = (
-            prompts.BARE_MENTION_RULE if reads_posts else "",
-            prompts.RUN_RULE if question.schedule else "",
-            prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
-        )
+    def _instructions(self, job: Job, channel: ChannelSettings) -> _Instructions:
         system = channel.system_prompt or self.settings.system_prompt
         length = prompts.length_rule(system, channel.length)
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
-        is_others = bool(channel.system_prompt) and not question.thread.in_direct_message
+        is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         return _Instructions(
-            _joined(system, marks.explained, of_people, *rules, length),
-            OTHERS if is_others or of_people else OURS,
+            _joined(system, prompts.MARKS_EXPLAINED, length),
+            OTHERS if is_others else OURS,
             prompt_version(_joined(system, length)),
-            memories.count,
         )
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
@@ -231,7 +222,7 @@ class PromptBuilder:
         )
 
     async def _memories(self, question: Question, marks: Marks) -> SentMemories:
-        """Returns what the prompt says of the place's memories: of none that was said to other readers than now."""
+        """Returns what a prompt says of the place's memories: of none that was said to other readers than now."""
         thread = question.thread
         kept = await self._read("memories", lambda: self.stores.memories.of(thread.place))
         if not kept:
@@ -292,17 +283,29 @@ class PromptBuilder:
         named = prompts.resolve_names(conversation, {**names, self.workspace.me.user_id: self.workspace.me.name}, marks)
         return prompts.with_times(named, self.workspace.users.zones(ids), marks)
 
-    async def _now(self, job: Job, marks: Marks, tools: Offered) -> str:
-        """Returns the lines that end a prompt: when it is for the asker, the run's times, and which tools are missing.
+    async def _note(self, job: Job, tools: Offered, *, reads_posts: bool) -> Note:
+        """Returns what the prompt says about the question alone: rules, a run's times, the open channel, what is new.
 
         The asker's time zone was looked up with the names.
         """
-        asker, schedules = job.question.user_id, self.stores.schedules
-        zone = self.workspace.users.zones([asker]).get(asker)
-        at = prompts.local_time(prompts.read_at(job.asked_at, self.stores.clock.now()), zone)
-        run = await self._read("schedule", lambda: schedules.run(job.id)) if job.question.schedule else None
-        lines = marks.now(at, zone.key if zone else ""), prompts.run_times(run) if run else "", tools.missing
-        return " ".join(filter(None, lines))
+        question, schedules = job.question, self.stores.schedules
+        zone = self.workspace.users.zones([question.user_id]).get(question.user_id)
+        late = prompts.late_time(question.ts, job.asked_at, self.stores.clock.now())
+        now = prompts.moment(prompts.local_time(late, zone), zone.key if zone else prompts.UNKNOWN_ZONE) if late else ""
+        run = await self._read("schedule", lambda: schedules.run(job.id)) if question.schedule else None
+        wants_canvas = wanted_by((question, *job.earlier), self.workspace.me.user_id)
+        pane = await self._pane_context(question)
+        lines = (
+            prompts.BARE_MENTION_RULE if reads_posts else "",
+            prompts.RUN_RULE if question.schedule else "",
+            prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
+            prompts.run_times(run) if run else "",
+            tools.missing,
+            pane,
+            prompts.NOW.format(now=now) if now else "",
+        )
+        # Slack says the name of the channel that is open.
+        return Note("\n".join(filter(None, lines)), OTHERS if pane else OURS)
 
     async def _with_files(
         self,

@@ -3,9 +3,9 @@
 Each step is one request to a model, at most MAX_STEPS for an answer. Each has its own reservation and its own usage. A
 step that asks for tools is recorded before any of its calls is made (services/tool_calls.py). Then its calls are made,
 and the next request has their results and whatever the askers have written meanwhile. A take-over continues from the
-recorded steps: no model is asked for them again. Where a call needs a person's approval, the reply asks for it, and the
-attempt gives the job up until the decision (core/job.py). A model that offers choices has ended its answer
-(core/choices.py).
+recorded steps, under the prompt that they had (core/beginnings.py): no model is asked for them again. Where a call
+needs a person's approval, the reply asks for it, and the attempt gives the job up until the decision (core/job.py). A
+model that offers choices has ended its answer (core/choices.py).
 
 A model that fails after its first word, so that another request may succeed, interrupts the answer like the death of
 the process: the attempt releases the job with the text so far, and the next attempt goes on after it. It does so at
@@ -21,8 +21,9 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bot.core import texts
+from bot.core import beginnings, texts
 from bot.core.asks import asks_of
+from bot.core.beginnings import Bound, restored, with_new
 from bot.core.calls import APPROVAL_S, SIGN_IN_FIRST, Step
 from bot.core.choices import Choices
 from bot.core.conversation import Question, without_address
@@ -104,6 +105,8 @@ class Steps:
                 )
                 if built.transcripts:
                     live.show_transcripts(built.transcripts)
+                kept = None if window_tokens else beginning_of(attempt.job.steps)
+                built = replace(built, prompt=restored(kept, built.prompt)) if kept else built
                 attempt.built = built
                 if self.workspace.token_refused():
                     raise GivenUp(Phase.TOKEN_REFUSED)
@@ -153,7 +156,7 @@ class Steps:
                     return End(EndReason.STOPPED, texts.approvals.REPLIED_INSTEAD, model=answer.steps[-1].model)
                 if any(call.result == SIGN_IN_FIRST for call in answer.steps[-1].calls):
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
-                    prompt = replace(prompt, tools=offer.definitions)
+                    prompt = replace(prompt, tools=with_new(prompt.tools, offer.definitions))
                 # Questions that came while calls were made.
                 answer.follow_ups += await insist(partial(records.take_follow_ups, job, len(answer.steps)))
                 steps = self._fitting(answer.steps, prompt, window_tokens)
@@ -175,7 +178,7 @@ class Steps:
                 return _asking_back(answer, step, asked_back, live)
             if not step.calls or is_last:
                 return _completed(answer, step)
-            await self._record_step(attempt, step, offer, begun)
+            await self._record_step(attempt, step, offer, begun, prompt, step_prompt)
             begun = ""
 
     def _fitting(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
@@ -211,14 +214,28 @@ class Steps:
         self.pane.show_status(job.question, texts.statuses.STATUS_THINKING)
         answer.made(calls)
 
-    async def _record_step(self, attempt: AnswerAttempt, step: StepUnderWay, offer: Offer, begun: str) -> None:
-        """Records a step that asks for tools, with its calls and its usage. Raises NotOurs."""
+    async def _record_step(
+        self,
+        attempt: AnswerAttempt,
+        step: StepUnderWay,
+        offer: Offer,
+        begun: str,
+        prompt: Prompt,
+        step_prompt: Prompt,
+    ) -> None:
+        """Records a step that asks for tools, with its calls and its usage. Raises NotOurs.
+
+        `prompt`: what the step's prompt, `step_prompt`, began with.
+        """
         answer = attempt.answer
         completion = _completion(step)
         step_no = len(answer.steps)
         calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
-        recorded = Step(step_no, answer.step_text, items, completion.model, calls, answer.origins)
+        text, beginning = answer.step_text, beginnings.recorded(prompt)
+        is_known = beginning == beginning_of(answer.steps)
+        begins = "" if is_known else beginning, str(Bound(step_prompt))
+        recorded = Step(step_no, text, items, completion.model, calls, answer.origins, *begins)
         end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         piece = answer.piece()
         records = self.stores.recorded_calls
@@ -325,6 +342,11 @@ class Steps:
         except StoreError as error:
             log.warning("participants not read, the answer won't be streamed: %s", error)
             return False
+
+
+def beginning_of(steps: Sequence[Step]) -> str:
+    """Returns what the prompt of the last step began with; "" if that isn't on record."""
+    return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
 
 class _StepReply:

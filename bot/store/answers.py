@@ -36,6 +36,7 @@ from bot.store.rows import (
     is_midway,
     may_be_regenerated,
     messages_of,
+    note_of,
     put,
     question_of,
     sources_of,
@@ -175,7 +176,13 @@ class RecordedAnswers(Operations):
         """
         newest = (
             sa.select(
-                jobs.c.id, jobs.c.user_id, jobs.c.messages, jobs.c.mention_ts, jobs.c.answer_deleted, jobs.c.shown_turn
+                jobs.c.id,
+                jobs.c.user_id,
+                jobs.c.ts,
+                jobs.c.messages,
+                jobs.c.mention_ts,
+                jobs.c.answer_deleted,
+                jobs.c.shown_turn,
             )
             .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
             .order_by(jobs.c.ts.desc())
@@ -185,7 +192,7 @@ class RecordedAnswers(Operations):
         # The turn that readers see comes last, and its text replaces the others'. Turns after which the answer went on
         # have no text, and come before the one that ended the job.
         with_turns = (
-            sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason, turns.c.origins)
+            sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason, turns.c.origins, turns.c.note)
             .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
             .order_by(turns.c.id == newest.c.shown_turn, turns.c.id)
         )
@@ -197,7 +204,9 @@ class RecordedAnswers(Operations):
                 for ts in shown:
                     found.pop(ts, None)
             else:
-                reply = RecordedReply(row.answer or "", of_record(row.origins), row.user_id)
+                reply = RecordedReply(
+                    row.answer or "", of_record(row.origins), row.user_id, row.ts or "", note_of(row.note)
+                )
                 found |= dict.fromkeys(shown, RecordedReply(""))
                 found |= dict.fromkeys(shown[:1], reply)
             found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.caps import ScopeIds
-from bot.core.conversation import File, Question, ThreadKey
+from bot.core.conversation import NO_NOTE, File, Note, Question, ThreadKey
 from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, RecordedMessage, Status
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
@@ -45,7 +45,7 @@ def in_words(condition: str) -> sa.ColumnElement[bool]:
     return sa.literal_column(f"({condition})")
 
 
-NO_ANSWER: dict[str, Any] = {"answer": "", "sources": None}
+NO_ANSWER: dict[str, Any] = {"answer": "", "sources": None, "note": None}
 """The columns of a turn without its text."""
 NO_CALL_TEXTS: dict[str, Any] = {"arguments": "", "result": "", "binding": ""}
 """The columns of a call without its texts. Its binding goes, too: from a hash, short arguments can be guessed."""
@@ -191,6 +191,7 @@ def turn_values(job_id: int, end: End, text: str, now: float) -> dict[str, Any]:
         "sources": source_values(end.sources),
         "origins": sorted(end.origins),
         "below": {name: value for name, value in end_values(end).items() if name in _BELOW_EACH_VERSION},
+        "note": note_values(end.note),
         "created_at": now,
     }
 
@@ -208,14 +209,26 @@ def end_values(end: End) -> dict[str, Any]:
     """
     usual = End(end.reason)
     values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE if getattr(end, name) != getattr(usual, name)}
-    return {**values, "reason": end.reason.value, "origins": sorted(end.origins), "choices": list(end.choices)}
+    note = {"note": note_values(end.note)} if end.note.text else {}
+    return {**values, **note, "reason": end.reason.value, "origins": sorted(end.origins), "choices": list(end.choices)}
 
 
 def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
     """Returns a stored end, without fields that a newer version of Typist may have added."""
     known = {field.name: values[field.name] for field in fields(End) if field.name in values}
-    typed = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
-    return End(**{**known, **typed, "choices": tuple(values.get("choices", ()))}, sources=sources)
+    typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
+    typed |= {"choices": tuple(values.get("choices", ())), "note": note_of(values.get("note"))}
+    return End(**{**known, **typed}, sources=sources)
+
+
+def note_values(note: Note) -> list[Any] | None:
+    """Returns a question's note as it is stored: its text, and whose words that is; None if there is none."""
+    return [note.text, sorted(note.origins)] if note.text else None
+
+
+def note_of(values: Sequence[Any] | None) -> Note:
+    """Returns a stored note."""
+    return Note(values[0], of_record(values[1])) if values else NO_NOTE
 
 
 def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0011"
+REVISION = "0012"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -190,6 +190,8 @@ turns = sa.Table(
     sa.Column("origins", sa.JSON(none_as_null=True)),
     # What stood below the answer, to show this version again; NULL: nothing.
     sa.Column("below", sa.JSON(none_as_null=True)),
+    # What the prompt said about the question alone, as (text, origins), for later prompts; NULL: nothing.
+    sa.Column("note", sa.JSON(none_as_null=True)),
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -233,6 +235,10 @@ steps = sa.Table(
     sa.Column("model", sa.Text, nullable=False),
     # As in turns.
     sa.Column("origins", sa.JSON(none_as_null=True)),
+    # What the model's prompt began with, before any step (core/beginnings.py); NULL: what the step before had.
+    sa.Column("beginning", sa.Text),
+    # The hash of all that stood before what the step wrote; NULL: nobody knows.
+    sa.Column("bound_to", sa.Text),
     sa.UniqueConstraint("job_id", "version", "step_no"),
 )
 

@@ -5,8 +5,9 @@ replaces the text from its start on: an attempt that takes over may continue fro
 attempt a row never shortens the text: one that reaches the database late, after its writer gave up on it, holds less.
 An attempt that takes text back removes its rows first.
 
-**Steps.** What a step wrote (`steps`) is needed until its job ends. Its calls (`tool_calls`) stay with the answer,
-because the answer's details name them, and a new version must know what an earlier one has done.
+**Steps.** What a step wrote (`steps`), and what its prompt began with, is needed until its job ends. Its calls
+(`tool_calls`) stay with the answer, because the answer's details name them, and a new version must know what an earlier
+one has done.
 """
 
 import json
@@ -168,7 +169,8 @@ async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> lis
         for row in mine:
             made = tuple(call_of(call) for call in theirs if call.step_no == row.step_no)
             items = tuple(json.loads(row.items))
-            found.append(Step(row.step_no, row.text, items, row.model, made, of_record(row.origins)))
+            begun = row.beginning or "", row.bound_to or ""
+            found.append(Step(row.step_no, row.text, items, row.model, made, of_record(row.origins), *begun))
         return tuple(found)
 
     return [replace(job, steps=of(job)) for job in claimed]

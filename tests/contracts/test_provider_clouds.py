@@ -265,18 +265,18 @@ class TestRequests:
         assert sent["effort"] == "high"
 
     @pytest.mark.parametrize("cloud", [BEDROCK, VERTEX], ids=str)
-    async def test_clouds_that_cache_no_requests_get_the_last_block_to_cache(
+    async def test_clouds_that_cache_no_requests_get_the_last_blocks_of_both_questions_to_cache(
         self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
     ) -> None:
         await asked(cloud, vendor)
         [request] = vendor.requests
-        *before, last = PROMPT.turns
-        block = {"type": "text", "text": last.text, "cache_control": {"type": "ephemeral"}}
-        assert "cache_control" not in request.body
-        assert request.body["messages"] == [
-            *({"role": turn.role, "content": turn.text} for turn in before),
-            {"role": "user", "content": [block]},
+        first, between, last = PROMPT.turns
+        marked = [
+            {"role": "user", "content": [{"type": "text", "text": turn.text, "cache_control": {"type": "ephemeral"}}]}
+            for turn in (first, last)
         ]
+        assert "cache_control" not in request.body
+        assert request.body["messages"] == [marked[0], {"role": "assistant", "content": between.text}, marked[1]]
         assert request.body["anthropic_version"]
 
     @CLAUDES

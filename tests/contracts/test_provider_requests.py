@@ -57,30 +57,19 @@ async def test_chat_requests_ask_for_usage(vendor: VendorServer) -> None:
 async def test_anthropic_requests_are_cached_and_bounded(vendor: VendorServer) -> None:
     await ask(ANTHROPIC, vendor, ANTHROPIC.streamed("one"))
     [request] = vendor.requests
+    first, *others = PROMPT.turns
     assert request.headers["Authorization"] == f"Bearer {KEY}"
     assert request.body == {
         "model": "m",
         "max_tokens": 16_384 + THINKING_TOKENS,
-        "system": "Be brief.",
-        "messages": [{"role": turn.role, "content": turn.text} for turn in PROMPT.turns],
+        "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": first.text, "cache_control": {"type": "ephemeral"}}]},
+            *({"role": turn.role, "content": turn.text} for turn in others),
+        ],
         "cache_control": {"type": "ephemeral"},
         "stream": True,
     }
-
-
-async def test_anthropics_cache_ends_before_the_line_that_says_when_it_is(in_process: InProcessVendor) -> None:
-    *earlier, last = PROMPT.turns
-    await ask(
-        ANTHROPIC,
-        in_process,
-        ANTHROPIC.streamed("one"),
-        prompt=replace(PROMPT, turns=(*earlier, replace(last, now="(It is Monday.)"))),
-    )
-    [request] = in_process.requests
-    assert request.body["messages"][-1]["content"] == [
-        {"type": "text", "text": last.text, "cache_control": {"type": "ephemeral"}},
-        {"type": "text", "text": "(It is Monday.)"},
-    ]
 
 
 async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversation(

@@ -139,7 +139,7 @@ def test_catching_up_tells_what_was_posted(posts: tuple[Post, ...], says: str) -
 
 def test_run_of_a_schedule_is_answered_like_its_words() -> None:
     task = f"{texts.schedules.SCHEDULED_TASK}\n\n[0123abcd attached]\nSum up what was said here\n[0123abcd end]"
-    for turn in (task, f"{task}\n\n[0123abcd now Monday 2026-11-23 09:00 UTC] This run is due at 09:00."):
+    for turn in (task, f"{task}\n\n[0123abcd note]\nThis run is due at 09:00.\n[0123abcd end]"):
         answer = first_answer(turn, TOOLS)
         assert answer
         assert answer.text == READING

@@ -166,8 +166,8 @@ async def test_answer_that_is_regenerated_is_visibly_another(
 
 async def test_attempts_are_counted_in_each_thread(client: openai.AsyncOpenAI) -> None:
     def asked_in(thread: str) -> list[dict[str, Any]]:
-        system = Marks.of(ThreadKey("T1", "C1", thread)).explained
-        return [{"role": "system", "content": system}, {"role": "user", "content": question_of(STREAMING)}]
+        begin = Marks.of(ThreadKey("T1", "C1", thread)).begin
+        return [{"role": "user", "content": f"{begin}\n\n{question_of(STREAMING)}"}]
 
     answers = [
         (await client.post("/chat/completions", body={"messages": asked_in(thread)}, cast_to=ChatCompletion))

@@ -277,6 +277,9 @@ class Accounts(Users, EphemeralMessages):
     def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
         return {}
 
+    async def is_private(self, channel_id: str) -> bool:
+        return False
+
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         self.sentences.append(sentence)
 

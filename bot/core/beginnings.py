@@ -1,0 +1,147 @@
+"""What an answer's prompt begins with, kept for the answer's life. Pure.
+
+An answer that uses tools sends its prompt again with each step, hours later too: after an approval, or in another
+process. Newer models of Claude bind what they thought to all that stood before it, and refuse an answer that goes on
+under anything else. Meanwhile people edit and delete messages, keep memories and change instructions, an admin changes
+the system prompt, and a server of tools is away. So the first step's record has what the prompt began with
+(`recorded`), and later attempts read that (`restored`). It goes with the steps when the answer ends. Files are built
+again: only what identifies them is on record.
+
+New tools are added behind those of the beginning, such as a server's after its asker has signed in. The step that has
+them first has the beginning again.
+
+Not everything can be kept. A file may be gone, a result may have been dropped to save room, and some results may not be
+stored. So each step's record has the hash of all that stood before what the step wrote (`Bound`). Where it is another
+one now, the thoughts of that step aren't sent: a model goes on without them.
+"""
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.models.events import Opaque, TextPart, ToolCall
+from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, TurnPart, not_shown, of_record
+
+_HASHED_CHARS = 50_000
+"""Of each end of a file: a hash of all of a large one would hold up the event loop."""
+_THOUGHTS = ("thinking", "redacted_thinking")
+_CHATS_THOUGHTS = "reasoning_details"
+"""The field of a Chat message in which gateways have them."""
+
+
+def recorded(prompt: Prompt) -> str:
+    """Returns a prompt without any step as it is stored: compressed, and without the bytes of its files."""
+    turns = [[turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)]] for turn in prompt.turns]
+    tools = [
+        [tool.name, tool.description, tool.parameters, tool.definition_hash, sorted(tool.origins), tool.is_dispensable]
+        for tool in prompt.tools
+    ]
+    values = {
+        "system": prompt.system,
+        "system_origins": sorted(prompt.system_origins),
+        "turns": turns,
+        "tools": tools,
+        "cache_key": prompt.cache_key,
+    }
+    return base64.b64encode(zlib.compress(json.dumps(values).encode(), level=1)).decode()
+
+
+def restored(record: str, built: Prompt) -> Prompt:
+    """Returns the prompt on record. `built`: the prompt as it is built now, which has its files and its other settings.
+
+    Tools that are new come last, and a definition that has changed replaces the one on record.
+    """
+    values = json.loads(zlib.decompress(base64.b64decode(record)))
+    files = {tuple(_file(media)): media for turn in built.turns for media in turn.media}
+    turns = [_turn(role, text, origins, media, files) for role, text, origins, media in values["turns"]]
+    tools = [
+        ToolDefinition(name, description, parameters, hash_, of_record(origins), is_dispensable=is_dispensable)
+        for name, description, parameters, hash_, origins, is_dispensable in values["tools"]
+    ]
+    return replace(
+        built,
+        system=values["system"],
+        system_origins=of_record(values["system_origins"]),
+        turns=tuple(turns),
+        tools=with_new(tools, built.tools),
+        cache_key=values["cache_key"],
+    )
+
+
+def with_new(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
+    """Returns tools as they are offered now, in the order in which a prompt has them; new ones are last.
+
+    A tool that isn't offered now stays: a call of it is refused.
+    """
+    now = {tool.name: tool for tool in offered}
+    kept = [now.pop(tool.name, tool) for tool in tools]
+    return (*kept, *now.values())
+
+
+def _turn(
+    role: Any, text: str, origins: Sequence[str], files: Sequence[Sequence[str]], known: Mapping[tuple[str, ...], Media]
+) -> Turn:
+    media = tuple(known[key] for file in files if (key := tuple(file)) in known)
+    gone = [not_shown(name) for name, *id_ in files if (name, *id_) not in known]
+    return Turn(role, "\n\n".join([text, *gone]), media, origins=of_record(origins))
+
+
+def _file(media: Media) -> list[str]:
+    ends = media.base64[:_HASHED_CHARS] + media.base64[-_HASHED_CHARS:]
+    return [media.name, f"{len(media.base64)} {hashlib.sha256(ends.encode()).hexdigest()}"]
+
+
+class Bound:
+    """The hash of all that a model has read, which grows with each turn."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        tools = [[tool.name, tool.description, tool.parameters] for tool in prompt.tools]
+        web = prompt.web_search and list(prompt.web_search.allowed_domains)
+        self._hash = hashlib.sha256()
+        self._add([prompt.system, tools, web])
+        self.add(prompt.turns)
+
+    def add(self, turns: Sequence[Turn]) -> None:
+        """Adds the turns that follow."""
+        for turn in turns:
+            said: Any = [*map(_values, turn.parts)] if turn.parts else turn.text
+            self._add([turn.role, said, [*map(_file, turn.media)]])
+
+    def _add(self, values: Any) -> None:
+        self._hash.update(json.dumps(values).encode())
+
+    def __str__(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _values(part: TurnPart) -> list[Any]:
+    match part:
+        case TextPart():
+            return [part.text]
+        case ToolCall():
+            return [part.call_id, part.name, part.arguments, part.raw_arguments]
+        case ToolResult():
+            return [part.call_id, part.text, part.is_error]
+        case Opaque():
+            return [part.vendor, part.item]
+
+
+def without_thoughts(parts: Sequence[TurnPart]) -> tuple[TurnPart, ...]:
+    """Returns a step's parts without those that are bound to what stood before them."""
+    return tuple(left for part in parts if (left := _without_thought(part)) is not None)
+
+
+def _without_thought(part: TurnPart) -> TurnPart | None:
+    if not isinstance(part, Opaque):
+        return part
+    if part.item.get("type") in _THOUGHTS:
+        return None
+    # Only those of Claude have signatures.
+    details = part.item.get(_CHATS_THOUGHTS)
+    is_bound = isinstance(details, list) and any(isinstance(one, Mapping) and one.get("signature") for one in details)
+    kept = {name: value for name, value in part.item.items() if name != _CHATS_THOUGHTS}
+    return Opaque(part.vendor, kept) if is_bound else part

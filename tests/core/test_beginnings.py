@@ -1,0 +1,73 @@
+"""What an answer's prompt begins with: as it is on record, and what is left of it if a file or a tool has changed."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.beginnings import Bound, recorded, restored, without_thoughts
+from bot.models.events import Opaque, TextPart
+from bot.models.prompt import ASKERS, OTHERS, OURS, Media, Prompt, ToolDefinition, Turn, TurnPart, not_shown
+
+PHOTO = Media("photo.png", "image/png", "aGk=" * 100_000)
+NOTES = ToolDefinition("notes__list", "Lists.", {"type": "object"}, "a hash", OURS)
+ASKED = Turn("user", "why? \ud83d \0 世界", (PHOTO,), origins=ASKERS | OTHERS)
+PROMPT = Prompt("be brief", (ASKED,), "c0ffee", (NOTES,), system_origins=OTHERS, code="0123abcd")
+BUILT = replace(PROMPT, system="be long", turns=(Turn("user", "why not?", (PHOTO,)),), tools=(), cache_key="other")
+
+
+def test_prompt_comes_back_as_it_was_with_whose_words_it_holds() -> None:
+    again = restored(recorded(PROMPT), BUILT)
+    assert again == PROMPT
+    assert (again.system_origins, again.turns[0].origins, again.tools[0].origins) == (OTHERS, ASKERS | OTHERS, OURS)
+    assert str(Bound(again)) == str(Bound(PROMPT))
+
+
+def test_record_has_no_bytes_of_files_and_is_small() -> None:
+    long = replace(PROMPT, turns=(Turn("user", "A line of a conversation.\n" * 4_000),))
+    assert len(recorded(PROMPT)) < 1_000
+    assert len(recorded(long)) < 5_000
+
+
+@pytest.mark.parametrize(
+    "media", [(), (replace(PHOTO, base64="aGk=" * 99_999),), (replace(PHOTO, name="other.png"),)], ids=str
+)
+def test_file_that_is_gone_leaves_a_remark_and_changes_the_hash(media: tuple[Media, ...]) -> None:
+    again = restored(recorded(PROMPT), replace(BUILT, turns=(Turn("user", "why?", media),)))
+    assert (again.turns[0].text, again.turns[0].media) == (f"{ASKED.text}\n\n{not_shown(PHOTO.name)}", ())
+    assert str(Bound(again)) != str(Bound(PROMPT))
+
+
+NEW = ToolDefinition("new__add", "Adds.", {}, "new")
+TOOLS: dict[str, tuple[tuple[ToolDefinition, ...], tuple[ToolDefinition, ...]]] = {
+    "the same": ((NOTES,), (NOTES,)),
+    "one is away": ((), (NOTES,)),
+    "one is new": ((NEW, NOTES), (NOTES, NEW)),
+    "one has changed": ((replace(NOTES, description="More."),), (replace(NOTES, description="More."),)),
+}
+
+
+@pytest.mark.parametrize(("offered", "sent"), TOOLS.values(), ids=TOOLS.keys())
+def test_tools_stay_in_their_order_and_new_ones_come_last(
+    offered: tuple[ToolDefinition, ...], sent: tuple[ToolDefinition, ...]
+) -> None:
+    assert restored(recorded(PROMPT), replace(BUILT, tools=offered)).tools == sent
+
+
+SIGNED = {"type": "reasoning.text", "text": "", "signature": "abc"}
+PARTS: dict[str, tuple[TurnPart, tuple[TurnPart, ...]]] = {
+    "Claude's thinking": (Opaque("anthropic", {"type": "thinking", "signature": "abc"}), ()),
+    "Claude's hidden thinking": (Opaque("anthropic", {"type": "redacted_thinking", "data": "abc"}), ()),
+    "Claude's call": (block := Opaque("anthropic", {"type": "tool_use", "id": "1"}), (block,)),
+    "Claude's thinking behind a gateway": (
+        Opaque("openai", {"role": "assistant", "tool_calls": [], "reasoning_details": [SIGNED]}),
+        (Opaque("openai", {"role": "assistant", "tool_calls": []}),),
+    ),
+    "OpenAI's reasoning": (item := Opaque("openai", {"type": "reasoning", "encrypted_content": "abc"}), (item,)),
+    "DeepSeek's reasoning": (said := Opaque("openai", {"role": "assistant", "reasoning_content": "Hm."}), (said,)),
+    "text": (text := TextPart("Let me see."), (text,)),
+}
+
+
+@pytest.mark.parametrize(("part", "left"), PARTS.values(), ids=PARTS.keys())
+def test_only_what_is_bound_to_a_conversation_is_left_out(part: TurnPart, left: tuple[TurnPart, ...]) -> None:
+    assert without_thoughts([part]) == left

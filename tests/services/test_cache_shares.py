@@ -1,0 +1,270 @@
+"""How much of its prompts a vendor's cache can serve, of conversations as people have them, by each vendor's rule.
+
+The prompts are those of PromptBuilder, and the requests those of the APIs. Whoever changes a prompt sees here what that
+costs. A share is what is read of all input; what isn't read costs up to 1.25 times its price, and what is read a tenth.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from bot.core.beginnings import Bound
+from bot.core.calls import CallState, RecordedCall, Step
+from bot.core.channel_settings import ChannelSettings
+from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
+from bot.core.job import Job
+from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
+from bot.core.steps import items_of, with_steps
+from bot.models import anthropic, openai
+from bot.models.api import Api
+from bot.models.events import Opaque, ToolCall
+from bot.models.prompt import ASKERS, OURS, Offered, Prompt, TokenEstimate, ToolDefinition
+from bot.models.setup import RequestOptions
+from bot.reply.answer import Answer
+from bot.services.prompt_builder import PromptBuilder, PromptSettings
+from bot.services.transcripts import Transcription
+from tests.clocks import InstantClock
+from tests.services.cache_rules import (
+    BYTES_PER_TOKEN,
+    AnthropicRule,
+    CacheRule,
+    DeepSeekRule,
+    OlderOpenAIRule,
+    OpenAIRule,
+    beginnings,
+    blocks_of,
+    tokens,
+)
+from tests.services.parts import ME, stores_of, workspace_of
+
+QUESTION_TOKENS, ANSWER_TOKENS, RESULT_TOKENS = 60, 250, 250
+STEPS, THREADS, QUESTIONS = 8, 20, 10
+OPTIONS = RequestOptions(max_output_tokens=16_384)
+AT_BEDROCK = anthropic.Host("bedrock", 18_000_000, caches_requests=False, web=frozenset())
+ASKED_AT = 1_764_000_000.0
+NOBODY: Any = None
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """A vendor's requests, and the rule of its cache."""
+
+    api: Api
+    rule: Callable[[], CacheRule]
+
+
+VENDORS: Mapping[str, Vendor] = {
+    "Anthropic": Vendor(anthropic.MessagesApi(NOBODY, OPTIONS), AnthropicRule),
+    "Bedrock, Vertex": Vendor(anthropic.MessagesApi(NOBODY, OPTIONS, AT_BEDROCK), AnthropicRule),
+    "OpenAI >= 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS), OpenAIRule),
+    "OpenAI < 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS), OlderOpenAIRule),
+    "DeepSeek": Vendor(openai.ChatApi(NOBODY, OPTIONS, at_openai=False), DeepSeekRule),
+}
+
+
+def text_of(count: int, about: object) -> str:
+    """Returns a text of so many tokens that no other one begins with."""
+    return f"{about}: ".ljust(count * BYTES_PER_TOKEN, "x")
+
+
+def tools_of(count: int) -> tuple[ToolDefinition, ...]:
+    """Returns ten tools of so many tokens together."""
+    schema = {"type": "object", "properties": {}}
+    described = [text_of(count // 10 - 25, f"tool {number}") for number in range(10)]
+    return tuple(
+        ToolDefinition(f"srv__tool_{number}", text, schema, str(number), OURS) for number, text in enumerate(described)
+    )
+
+
+@dataclass
+class Place:
+    """A conversation in Slack with the bot, as Slack and the database have it."""
+
+    thread: ThreadKey
+    messages: list[Message] = field(default_factory=list)
+    replies: dict[str, RecordedReply] = field(default_factory=dict)
+    open_channel: str = ""
+
+    def builder(self) -> PromptBuilder:
+        """Returns the builder of its prompts."""
+        place = self
+
+        class History:
+            async def messages(self, question: Question) -> list[Message]:
+                return list(place.messages)
+
+        class Replies:
+            async def replies(self, thread: ThreadKey, before_ts: str) -> Mapping[str, RecordedReply]:
+                return place.replies
+
+        class Users:
+            def zones(self, ids: Sequence[str]) -> Mapping[str, Any]:
+                return {}
+
+            async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
+                return {id_: id_.lower() for id_ in ids}
+
+            async def is_private(self, channel_id: str) -> bool:
+                return False
+
+        class Nothing:
+            may_write = False
+
+            async def of(self, where: object) -> tuple[()]:
+                return ()
+
+            async def mark_group(self, *args: object) -> None:
+                pass
+
+        class Channel:
+            async def read(self, *key: str) -> ChannelSettings:
+                return ChannelSettings()
+
+        class Pane:
+            async def read(self, *key: str) -> str:
+                return place.open_channel
+
+        stores = stores_of(
+            channel_settings=Channel(),
+            recorded_answers=Replies(),
+            memories=Nothing(),
+            participants=Nothing(),
+            pane_context=Pane(),
+            schedules=Nothing(),
+            clock=InstantClock(),
+        )
+        workspace = workspace_of(
+            me=replace(ME, has_pane=True), history=History(), users=Users(), canvases=Nothing(), files=Nothing()
+        )
+        settings = PromptSettings(DEFAULT_SYSTEM_PROMPT, history_tokens=100_000)
+        transcription = Transcription(stores, NOBODY, NOBODY)
+        return PromptBuilder(stores, workspace, settings, TokenEstimate(("openai/m",)), transcription)
+
+    async def ask(self, at: float, words: str, tools: tuple[ToolDefinition, ...]) -> Prompt:
+        """Returns the prompt of a question, which is answered."""
+        ts = f"{at:.6f}"
+        question = Question(self.thread, ts, "UADA", words)
+        self.messages.append(question.as_message())
+        job = Job(len(self.messages), question, 1, asked_at=at)
+        async with AsyncExitStack() as memory:
+            built = await self.builder().build(Answer(job), memory, Offered(tools), lambda _: None)
+        answer = Message("T1", self.thread.channel_id, f"{at + 1:.6f}", "Shown.", user_id=ME.user_id, bot_id=ME.bot_id)
+        self.messages.append(answer)
+        said = text_of(ANSWER_TOKENS, f"answer {at}")
+        self.replies[answer.ts] = RecordedReply(said, ASKERS, "UADA", ts, built.note)
+        return built.prompt
+
+
+Requests = list[tuple[Prompt, Sequence[Step]]]
+
+
+async def thread(tools: int = 0, first: int = QUESTION_TOKENS, *, pane: bool = False) -> Requests:
+    """Returns the prompts of ten questions. `pane`: beside the last ones, another channel is open each time."""
+    place = Place(ThreadKey("T1", "D1" if pane else "C1", f"{ASKED_AT:.6f}"))
+    prompts = []
+    for number in range(QUESTIONS):
+        place.open_channel = f"C{number}" if pane else ""
+        words = text_of(QUESTION_TOKENS if number else first, f"question {number}")
+        prompts.append(await place.ask(ASKED_AT + 60 * number, words, tools_of(tools) if tools else ()))
+    return [(prompt, ()) for prompt in prompts]
+
+
+async def threads(tools: int) -> Requests:
+    """Returns the prompts of twenty threads of one question."""
+    prompts = []
+    for number in range(THREADS):
+        at = ASKED_AT + 60 * number
+        place = Place(ThreadKey("T1", "C1", f"{at:.6f}"))
+        prompts.append(await place.ask(at, text_of(QUESTION_TOKENS, f"question {number}"), tools_of(tools)))
+    return [(prompt, ()) for prompt in prompts]
+
+
+async def loop(calls: int) -> Requests:
+    """Returns the prompts of an answer whose model takes eight steps with so many calls each, and then answers."""
+    [(prompt, _)] = (await thread(tools=2_000))[:1]
+    steps: list[Step] = []
+    requests: Requests = [(prompt, ())]
+    for step_no in range(STEPS):
+        asked = [ToolCall(at, f"call_{step_no}_{at}", "srv__tool_0", {"query": f"{at}"}) for at in range(calls)]
+        own = [
+            Opaque("anthropic", {"type": "tool_use", "id": call.call_id, "name": call.name, "input": {}})
+            for call in asked
+        ]
+        own = [Opaque("anthropic", {"type": "thinking", "thinking": "", "signature": text_of(50, step_no)}), *own]
+        made = [
+            RecordedCall(
+                step_no,
+                at,
+                call.call_id,
+                call.name,
+                {},
+                "0",
+                CallState.DONE,
+                result=text_of(RESULT_TOKENS, call.call_id),
+            )
+            for at, call in enumerate(asked)
+        ]
+        bound_to = str(Bound(with_steps(prompt, steps, (), ME.user_id)))
+        steps.append(Step(step_no, "", items_of([*own, *asked]), "m", tuple(made), ASKERS, bound_to=bound_to))
+        requests.append((prompt, tuple(steps)))
+    return requests
+
+
+CASES: Mapping[str, tuple[Callable[[], Any], int]] = {
+    "10 questions, no tools": (thread, 75),
+    "first message of 2,000 tokens": (lambda: thread(first=2_000), 86),
+    "tools of 10,000": (lambda: thread(tools=10_000), 89),
+    "the same, another channel beside the pane each time": (lambda: thread(tools=10_000, pane=True), 89),
+    "tool loop, 8 steps of 1 call": (lambda: loop(1), 83),
+    "8 steps of 4 calls": (lambda: loop(4), 81),
+    "8 steps of 12 calls": (lambda: loop(12), 80),
+    "20 threads of one question, tools of 10,000": (lambda: threads(10_000), 92),
+}
+"""Each with the share that a cache could serve, in percent."""
+LESS = {("20 threads of one question, tools of 10,000", "DeepSeek"): 89}
+"""DeepSeek finds what two requests have in common from the third one on."""
+LESS = {("20 threads of one question, tools of 10,000", "DeepSeek"): 89}
+"""DeepSeek finds what two requests have in common from the third one on."""
+BELOW = 3
+"""How many points a share may be below that."""
+
+
+def share(vendor: Vendor, requests: Requests) -> float:
+    """Returns the share that is read of all input of these requests, in percent."""
+    rule, read, whole = vendor.rule(), 0, 0
+    for prompt, steps in requests:
+        sent = with_steps(prompt, steps, (), ME.user_id)
+        body = vendor.api.request("m", sent, vendor.api.optional_parameters, 16_384)
+        read += rule.read(body)
+        whole += tokens(beginnings(blocks_of(body))[-1])
+    return 100 * read / whole
+
+
+async def test_caches_serve_what_a_prompt_repeats() -> None:
+    lines = [f"{'':54}could  {'  '.join(f'{name:>15}' for name in VENDORS)}"]
+    fallen = 0
+    for case, (requests_of, could) in CASES.items():
+        requests = await requests_of()
+        shares = {name: share(vendor, requests) for name, vendor in VENDORS.items()}
+        low = {name for name, found in shares.items() if found < LESS.get((case, name), could) - BELOW}
+        cells = [f"{found:14.0f}{'!' if name in low else ' '}" for name, found in shares.items()]
+        lines.append(f"{case:54}{could:5}  {'  '.join(cells)}")
+        fallen += len(low)
+    table = "\n".join(lines)
+    assert not fallen, f"shares of input that a cache serves, in percent:\n{table}"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "threads" not in case])
+async def test_each_prompt_begins_with_the_bytes_of_the_one_before(case: str) -> None:
+    """That is the bar for caches that find a beginning only where an earlier request ended."""
+    requests = await CASES[case][0]()
+    for vendor in VENDORS.values():
+        before = ""
+        for prompt, steps in requests:
+            sent = with_steps(prompt, steps, (), ME.user_id)
+            [*_, text] = beginnings(blocks_of(vendor.api.request("m", sent, vendor.api.optional_parameters, 16_384)))
+            assert text.startswith(before)
+            before = text

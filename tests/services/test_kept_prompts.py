@@ -1,0 +1,230 @@
+"""An answer goes on under the prompt that it began with, whatever has changed meanwhile.
+
+The model binds what it thinks to all that stands before it, as Claude's newer models do, and refuses a request in which
+something else does: https://platform.claude.com/docs/en/build-with-claude/preserved-thinking (read 2026-11-28).
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.calls import SIGN_IN_FIRST, Decision
+from bot.core.channel_settings import ChannelSettings
+from bot.core.conversation import Message, Question
+from bot.models.events import Opaque, StreamEvent
+from bot.models.prompt import Permission, Prompt, ToolRule, WebSearch
+from bot.store import schema
+from tests.services.answering import QUESTION, AnsweringStage
+from tests.services.notes import (
+    ANSWER,
+    LIST,
+    MILK,
+    READ,
+    RULES,
+    WRITE,
+    NotesServer,
+    StepModel,
+    asking,
+    decide,
+    ended,
+    prompts_of,
+    staged,
+    take_over,
+    waiting,
+)
+
+THOUGHT = "thinking"
+
+
+def stands_before(prompt: Prompt, turn: int) -> str:
+    """Returns what identifies all that stands before a turn, for the vendor."""
+    tools = [(tool.name, tool.description, dict(tool.parameters)) for tool in prompt.tools]
+    turns = [(one.role, one.parts or one.text, one.media) for one in prompt.turns[:turn]]
+    return hashlib.sha256(repr((prompt.system, tools, prompt.web_search, turns)).encode()).hexdigest()
+
+
+@dataclass
+class BoundModel(StepModel):
+    """A model that notes which requests it would refuse: something else stands before a thought than when it came."""
+
+    refused: list[int] = field(default_factory=list)
+    """The numbers of these requests."""
+    thoughts: list[int] = field(default_factory=list)
+    """How many thoughts each request has."""
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        bound = [
+            (part.item["signature"], stands_before(prompt, at))
+            for at, turn in enumerate(prompt.turns)
+            for part in turn.parts
+            if isinstance(part, Opaque) and part.item["type"] == THOUGHT
+        ]
+        if any(signature != now for signature, now in bound):
+            self.refused.append(len(self.prompts))
+        self.thoughts.append(len(bound))
+        signature = stands_before(prompt, len(prompt.turns))
+        async for event in super().stream(prompt):
+            is_own = isinstance(event, Opaque)
+            yield Opaque("anthropic", {"type": THOUGHT, "signature": signature}) if is_own else event
+
+
+async def nothing(stage: AnsweringStage) -> None:
+    """Changes nothing."""
+
+
+def later(seconds: float) -> Callable[[AnsweringStage], Awaitable[None]]:
+    async def wait(stage: AnsweringStage) -> None:
+        stage.clock.now_s += seconds
+
+    return wait
+
+
+async def remember(stage: AnsweringStage) -> None:
+    await stage.stores.memories.remember(QUESTION, "We deploy on Tuesdays.", is_private=False)
+
+
+async def instruct(stage: AnsweringStage) -> None:
+    await stage.stores.channel_settings.write("T1", "C1", ChannelSettings(system_prompt="Rhyme."))
+
+
+async def update(stage: AnsweringStage) -> None:
+    builder = stage.answering.steps.prompt_builder
+    settings = replace(builder.settings, system_prompt="You are a new version.")
+    stage.change(prompt_builder=replace(builder, settings=settings))
+
+
+async def edit(stage: AnsweringStage) -> None:
+    class Edited:
+        async def messages(self, question: Question) -> list[Message]:
+            asked = question.as_message()
+            return [replace(asked, ts="0.5", user_id="UGRACE", text="Another word."), asked]
+
+    vars(stage.workspace)["history"] = Edited()
+
+
+async def go_away(stage: AnsweringStage) -> None:
+    notes_of(stage).rules = {WRITE: RULES[WRITE]}
+
+
+def notes_of(stage: AnsweringStage) -> NotesServer:
+    assert isinstance(stage.tools, NotesServer)
+    return stage.tools
+
+
+MEANWHILE = {
+    "nothing": nothing,
+    "a minute": later(70),
+    "an hour": later(3_700),
+    "a memory": remember,
+    "the channel's instructions": instruct,
+    "another version of ours": update,
+    "an earlier message was edited": edit,
+    "a tool is away": go_away,
+}
+
+
+@pytest.mark.parametrize("is_new_process", [False, True], ids=["same process", "next process"])
+@pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE.keys())
+async def test_approved_answer_goes_on_under_what_its_model_had_read(
+    meanwhile: Callable[[AnsweringStage], Awaitable[None]], *, is_new_process: bool
+) -> None:
+    notes = NotesServer()
+    notes.may_end.set()
+    async with staged(notes, asking(MILK), asking(LIST), ANSWER, model=BoundModel) as stage:
+        call = await waiting(stage)
+        await meanwhile(stage)
+        if is_new_process:
+            await take_over(stage, Decision.APPROVED)
+        else:
+            assert await decide(stage, call, Decision.APPROVED)
+            await ended(stage)
+    model = stage.model
+    assert isinstance(model, BoundModel)
+    assert (model.refused, model.thoughts) == ([], [0, 1, 2])
+    first, *later_ones = prompts_of(stage)
+    for prompt in later_ones:
+        assert (prompt.system, prompt.tools) == (first.system, first.tools)
+        assert prompt.turns[: len(first.turns)] == first.turns
+        assert prompt.origins >= first.origins, "whose words these are stays known"
+
+
+async def search_the_web(stage: AnsweringStage) -> None:
+    builder = stage.answering.steps.prompt_builder
+    settings = replace(builder.settings, web_search=WebSearch())
+    stage.change(prompt_builder=replace(builder, settings=settings))
+
+
+async def come_back(stage: AnsweringStage) -> None:
+    notes_of(stage).rules = {**RULES, "notes__new": ToolRule(Permission.ASK)}
+
+
+async def lose_the_record(stage: AnsweringStage) -> None:
+    """As `typist forget` does, while the asker waits an hour."""
+    stage.clock.now_s += 3_700
+    await stage.stores.erasure.erase(user_id="UELSE")
+
+
+UNKEPT = {"the web": search_the_web, "a new tool": come_back, "an erasure": lose_the_record}
+
+
+@pytest.mark.parametrize("meanwhile", UNKEPT.values(), ids=UNKEPT.keys())
+async def test_what_can_not_stay_costs_the_thoughts_before_it_and_no_later_ones(
+    meanwhile: Callable[[AnsweringStage], Awaitable[None]],
+) -> None:
+    notes = NotesServer()
+    notes.may_end.set()
+    async with staged(notes, asking(MILK), asking(LIST), asking(MILK), ANSWER, model=BoundModel) as stage:
+        assert await decide(stage, await waiting(stage), Decision.APPROVED)
+        await waiting(stage)
+        await meanwhile(stage)
+        await take_over(stage, Decision.APPROVED)
+    model = stage.model
+    assert isinstance(model, BoundModel)
+    assert (model.refused, model.thoughts) == ([], [0, 1, 2, 0])
+    names = [tool.name for tool in prompts_of(stage)[-1].tools]
+    assert names[:2] == [READ, WRITE], "new tools come last"
+
+
+async def test_tools_that_a_sign_in_brings_come_last() -> None:
+    notes = NotesServer(RULES, result=SIGN_IN_FIRST)
+    notes.may_end.set()
+    async with staged(notes, asking(LIST), asking(LIST), ANSWER, model=BoundModel) as stage:
+        await notes.begun.wait()
+        notes.rules = {"notes__a": ToolRule(Permission.ASK), **RULES}
+        await ended(stage)
+    model = stage.model
+    assert isinstance(model, BoundModel)
+    assert model.refused == []
+    assert [tool.name for tool in prompts_of(stage)[-1].tools][:2] == [READ, WRITE]
+
+
+async def test_result_that_is_dropped_to_save_room_costs_the_thoughts_that_had_read_it() -> None:
+    notes = NotesServer(RULES, result="x" * 20_000)
+    notes.may_end.set()
+    steps = [asking(replace(LIST, call_id=f"call_{number}"), text="") for number in range(14)]
+    async with staged(notes, *steps, ANSWER, model=BoundModel) as stage:
+        await ended(stage)
+    model = stage.model
+    assert isinstance(model, BoundModel)
+    assert model.refused == []
+    assert len(prompts_of(stage)) == 15
+    assert sum(model.thoughts) > 30, "most are sent"
+
+
+async def test_what_a_prompt_began_with_goes_with_the_end() -> None:
+    notes = NotesServer()
+    notes.may_end.set()
+    rows = sa.select(schema.steps.c.beginning, schema.steps.c.bound_to)
+    async with staged(notes, asking(LIST), asking(MILK), ANSWER, model=BoundModel) as stage:
+        call = await waiting(stage)
+        async with stage.stores.database.engine.connect() as connection:
+            first, second = (await connection.execute(rows)).all()
+        assert (bool(first.beginning), second.beginning) == (True, None), "it is on record once"
+        assert first.bound_to != second.bound_to
+        assert await decide(stage, call, Decision.APPROVED)
+        await ended(stage)
+        async with stage.stores.database.engine.connect() as connection:
+            assert (await connection.execute(rows)).all() == []
