@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bot.core.conversation import Note
 from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, TurnPart, not_shown, of_record
 
@@ -33,8 +34,11 @@ _CHATS_THOUGHTS = "reasoning_details"
 """The field of a Chat message in which gateways have them."""
 
 
-def recorded(prompt: Prompt) -> str:
-    """Returns a prompt without any step as it is stored: compressed, and without the bytes of its files."""
+def recorded(prompt: Prompt, note: Note) -> str:
+    """Returns a prompt without any step as it is stored: compressed, and without the bytes of its files.
+
+    `note`: what it says about the question alone, which goes on record with the answer.
+    """
     turns = [[turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)]] for turn in prompt.turns]
     tools = [
         [tool.name, tool.description, tool.parameters, tool.definition_hash, sorted(tool.origins), tool.is_dispensable]
@@ -46,14 +50,16 @@ def recorded(prompt: Prompt) -> str:
         "turns": turns,
         "tools": tools,
         "cache_key": prompt.cache_key,
+        "note": [note.text, sorted(note.origins)],
     }
     return base64.b64encode(zlib.compress(json.dumps(values).encode(), level=1)).decode()
 
 
-def restored(record: str, built: Prompt) -> Prompt:
-    """Returns the prompt on record. `built`: the prompt as it is built now, which has its files and its other settings.
+def restored(record: str, built: Prompt) -> tuple[Prompt, Note]:
+    """Returns the prompt on record, with its note.
 
-    Tools that are new come last, and a definition that has changed replaces the one on record.
+    `built`: the prompt as it is built now, which has its files and its other settings. Tools that are new come last,
+    and a definition that has changed replaces the one on record.
     """
     values = json.loads(zlib.decompress(base64.b64decode(record)))
     files = {tuple(_file(media)): media for turn in built.turns for media in turn.media}
@@ -62,7 +68,8 @@ def restored(record: str, built: Prompt) -> Prompt:
         ToolDefinition(name, description, parameters, hash_, of_record(origins), is_dispensable=is_dispensable)
         for name, description, parameters, hash_, origins, is_dispensable in values["tools"]
     ]
-    return replace(
+    text, origins = values["note"]
+    prompt = replace(
         built,
         system=values["system"],
         system_origins=of_record(values["system_origins"]),
@@ -70,6 +77,7 @@ def restored(record: str, built: Prompt) -> Prompt:
         tools=with_new(tools, built.tools),
         cache_key=values["cache_key"],
     )
+    return prompt, Note(text, of_record(origins))
 
 
 def with_new(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:

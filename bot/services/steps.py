@@ -26,7 +26,7 @@ from bot.core.asks import asks_of
 from bot.core.beginnings import Bound, restored, with_new
 from bot.core.calls import APPROVAL_S, SIGN_IN_FIRST, Step
 from bot.core.choices import Choices
-from bot.core.conversation import Question, without_address
+from bot.core.conversation import NO_NOTE, Question, without_address
 from bot.core.job import End, Job
 from bot.core.steps import Seam, cut_to_fit, items_of, were_replied_to, with_room, with_steps
 from bot.errors import EndReason, NotShown, ProviderError, StoreError, Stuck
@@ -106,7 +106,9 @@ class Steps:
                 if built.transcripts:
                     live.show_transcripts(built.transcripts)
                 kept = None if window_tokens else beginning_of(attempt.job.steps)
-                built = replace(built, prompt=restored(kept, built.prompt)) if kept else built
+                if kept:
+                    prompt, note = restored(kept, built.prompt)
+                    built = replace(built, prompt=prompt, note=note)
                 attempt.built = built
                 if self.workspace.token_refused():
                     raise GivenUp(Phase.TOKEN_REFUSED)
@@ -232,7 +234,8 @@ class Steps:
         step_no = len(answer.steps)
         calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
-        text, beginning = answer.step_text, beginnings.recorded(prompt)
+        text = answer.step_text
+        beginning = beginnings.recorded(prompt, attempt.built.note if attempt.built else NO_NOTE)
         is_known = beginning == beginning_of(answer.steps)
         begins = "" if is_known else beginning, str(Bound(step_prompt))
         recorded = Step(step_no, text, items, completion.model, calls, answer.origins, *begins)

@@ -191,7 +191,8 @@ def turn_values(job_id: int, end: End, text: str, now: float) -> dict[str, Any]:
         "sources": source_values(end.sources),
         "origins": sorted(end.origins),
         "below": {name: value for name, value in end_values(end).items() if name in _BELOW_EACH_VERSION},
-        "note": note_values(end.note),
+        # Retention looks for turns with text.
+        "note": note_values(end.note) if text else None,
         "created_at": now,
     }
 

@@ -35,9 +35,9 @@ def texts_of(replies: Mapping[str, RecordedReply]) -> dict[str, str]:
 
 def asking_step(*calls: RecordedCall, step_no: int = 0) -> Step:
     """Returns a step of a model that asks for these calls; by default, one that a person must approve."""
-    return Step(
-        step_no, "I'll note it. ", ({"type": "text", "text": "I'll note it. "},), "scripted/echo", calls or (CALL,)
-    )
+    items = ({"type": "text", "text": "I'll note it. "},)
+    step = Step(step_no, "I'll note it. ", items, "scripted/echo", calls or (CALL,), bound_to=f"hash {step_no}")
+    return replace(step, beginning="" if step_no else "a prompt")
 
 
 def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Question:

@@ -86,6 +86,26 @@ async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversatio
     assert request.body["prompt_cache_key"] == "c0ffee"
 
 
+async def test_openai_gets_a_mark_where_the_beginning_ends_that_conversations_share(
+    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
+    field = "input[0].content[0].prompt_cache_breakpoint"
+    refused = unsupported(f"Unsupported parameter: '{field}' is not supported with this model.", field)
+    vendor.script(RESPONSES.streamed("one"), refused, RESPONSES.streamed("two"), RESPONSES.streamed("three"))
+    client = openai.connect(VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "responses"), options())
+    newer, older = client.model("m"), client.model("older")
+    for model in (newer, older, older):
+        await collect(model, CACHED)
+    await client.aclose()
+    bodies = [request.body for request in vendor.requests]
+    part = {"type": "input_text", "text": "Be brief.", "prompt_cache_breakpoint": {"mode": "explicit"}}
+    assert bodies[0]["input"][0] == {"role": "developer", "content": [part]}
+    assert [body.get("instructions") for body in bodies] == [None, None, "Be brief.", "Be brief."]
+    assert [len(body["input"]) for body in bodies] == [4, 4, 3, 3]
+
+
 # Errors as OpenAI, vLLM and Anthropic word them.
 REFUSALS = {
     "a model that does not reason": (

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds
 from bot.core.choices import question_id
-from bot.core.conversation import File, ThreadKey
+from bot.core.conversation import NO_NOTE, File, Note, ThreadKey
 from bot.core.job import End, Job, Piece, Status
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.unposted import QuotedMessage
@@ -123,6 +123,26 @@ async def test_answer_that_is_continued_is_no_previous_version_of_itself(store: 
     recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
     assert recorded[-1]
     assert not recorded[-1].has_previous
+
+
+async def test_later_prompts_read_which_question_was_answered_and_what_was_said_about_it(store: Stores) -> None:
+    note = Note("It is now noon.", OTHERS)
+    for number, text in enumerate(("Yes.", "")):
+        job = await begun(store, apart(number))
+        await store.worker_queue.record_messages(job, recorded_pages("5.1", "5.2"))
+        assert await store.worker_queue.finish(job, End(EndReason.WHOLE, model="openai/m", note=note), text)
+        replies = await store.recorded_answers.replies(apart(number).thread)
+        found = {ts: (reply.question_ts, reply.note) for ts, reply in replies.items()}
+        is_kept = {"5.1": (apart(number).ts, note), "5.2": ("", NO_NOTE)}
+        assert found == (is_kept if text else {}), "without a text, nothing is left to repeat"
+
+
+async def test_end_that_another_process_records_has_its_note(store: Stores) -> None:
+    job = await begun(store)
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
+    end = End(EndReason.WHOLE, model="openai/m", note=Note("It is now noon.", OURS))
+    await store.worker_queue.release(job, Piece(0, "Yes.", end))
+    assert (await one(store)).checkpoint.end == end
 
 
 # Where the words that an answer has read come from: another process reads the same.

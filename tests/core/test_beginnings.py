@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.beginnings import Bound, recorded, restored, without_thoughts
+from bot.core.conversation import Note
 from bot.models.events import Opaque, TextPart
 from bot.models.prompt import ASKERS, OTHERS, OURS, Media, Prompt, ToolDefinition, Turn, TurnPart, not_shown
 
@@ -12,27 +13,28 @@ PHOTO = Media("photo.png", "image/png", "aGk=" * 100_000)
 NOTES = ToolDefinition("notes__list", "Lists.", {"type": "object"}, "a hash", OURS)
 ASKED = Turn("user", "why? \ud83d \0 世界", (PHOTO,), origins=ASKERS | OTHERS)
 PROMPT = Prompt("be brief", (ASKED,), "c0ffee", (NOTES,), system_origins=OTHERS, code="0123abcd")
+NOTE = Note("It is now noon.", OTHERS)
 BUILT = replace(PROMPT, system="be long", turns=(Turn("user", "why not?", (PHOTO,)),), tools=(), cache_key="other")
 
 
 def test_prompt_comes_back_as_it_was_with_whose_words_it_holds() -> None:
-    again = restored(recorded(PROMPT), BUILT)
-    assert again == PROMPT
+    again, note = restored(recorded(PROMPT, NOTE), BUILT)
+    assert (again, note) == (PROMPT, NOTE)
     assert (again.system_origins, again.turns[0].origins, again.tools[0].origins) == (OTHERS, ASKERS | OTHERS, OURS)
     assert str(Bound(again)) == str(Bound(PROMPT))
 
 
 def test_record_has_no_bytes_of_files_and_is_small() -> None:
     long = replace(PROMPT, turns=(Turn("user", "A line of a conversation.\n" * 4_000),))
-    assert len(recorded(PROMPT)) < 1_000
-    assert len(recorded(long)) < 5_000
+    assert len(recorded(PROMPT, NOTE)) < 1_000
+    assert len(recorded(long, NOTE)) < 5_000
 
 
 @pytest.mark.parametrize(
     "media", [(), (replace(PHOTO, base64="aGk=" * 99_999),), (replace(PHOTO, name="other.png"),)], ids=str
 )
 def test_file_that_is_gone_leaves_a_remark_and_changes_the_hash(media: tuple[Media, ...]) -> None:
-    again = restored(recorded(PROMPT), replace(BUILT, turns=(Turn("user", "why?", media),)))
+    again, _ = restored(recorded(PROMPT, NOTE), replace(BUILT, turns=(Turn("user", "why?", media),)))
     assert (again.turns[0].text, again.turns[0].media) == (f"{ASKED.text}\n\n{not_shown(PHOTO.name)}", ())
     assert str(Bound(again)) != str(Bound(PROMPT))
 
@@ -50,7 +52,7 @@ TOOLS: dict[str, tuple[tuple[ToolDefinition, ...], tuple[ToolDefinition, ...]]] 
 def test_tools_stay_in_their_order_and_new_ones_come_last(
     offered: tuple[ToolDefinition, ...], sent: tuple[ToolDefinition, ...]
 ) -> None:
-    assert restored(recorded(PROMPT), replace(BUILT, tools=offered)).tools == sent
+    assert restored(recorded(PROMPT, NOTE), replace(BUILT, tools=offered))[0].tools == sent
 
 
 SIGNED = {"type": "reasoning.text", "text": "", "signature": "abc"}
