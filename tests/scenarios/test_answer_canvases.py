@@ -163,7 +163,7 @@ async def test_answer_that_was_asked_for_as_a_canvas_becomes_one_at_its_end(stag
         "# Plan\n\nWe ship.",
         {"C0GENERAL": "read"},
     )
-    assert CANVAS_RULE in stage.vendor.requests[-1].body["messages"][0]["content"]
+    assert CANVAS_RULE in stage.vendor.requests[-1].body["messages"][-1]["content"]
 
 
 async def test_asker_of_a_canvas_is_told_that_the_scope_is_missing(vendor: VendorServer) -> None:
@@ -173,4 +173,4 @@ async def test_asker_of_a_canvas_is_told_that_the_scope_is_missing(vendor: Vendo
         await stage.answers("general", asked)
         await sandbox.wait_for(lambda: ("U0ADA", texts.actions.CANVAS_FORBIDDEN) in ephemerals(stage))
         assert not any(call.method.startswith("canvases.") for call in sandbox.calls)
-        assert CANVAS_RULE not in vendor.requests[-1].body["messages"][0]["content"]
+        assert CANVAS_RULE not in str(vendor.requests[-1].body["messages"])

@@ -147,7 +147,7 @@ async def test_pane_works_without_statuses_and_titles_of_threads(stage: Stage, e
     await stage.answers(dm, thread_ts, count=1 + has_own_root(stage))
 
 
-async def test_model_is_told_which_channel_is_open(stage: Stage) -> None:
+async def test_model_is_told_with_each_question_which_channel_is_open(stage: Stage) -> None:
     ada = stage.sandbox.client("ada")
     ada.look_at("general")
     thread_ts = await ask(stage, enter(stage))
@@ -156,9 +156,10 @@ async def test_model_is_told_which_channel_is_open(stage: Stage) -> None:
     await stage.delivered()
     await ask(stage, thread_ts, "and now?")
     await stage.vendor.request(1)
-    systems = [request.body["messages"][0]["content"] for request in stage.vendor.requests]
-    assert "looking at the channel #general" in systems[0]
-    assert "looking at the channel #project-x" in systems[1]
+    first, second = (request.body["messages"] for request in stage.vendor.requests)
+    assert "looking at the channel #general" in first[-1]["content"]
+    assert "looking at the channel #project-x" in second[-1]["content"]
+    assert second[: len(first)] == first, "what was open before stays where it was said"
 
 
 async def test_each_question_at_the_root_opens_a_thread(stage: Stage) -> None:

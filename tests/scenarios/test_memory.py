@@ -64,8 +64,8 @@ async def shows(stage: Stage, message: Message, words: str) -> Message:
 
 def notes_read(stage: Stage) -> list[str]:
     """Returns the memories in the last request to the model."""
-    system = stage.vendor.requests[-1].body["messages"][0]["content"]
-    found = re.search(r"\n\[(\w+) memory\]\n(.*?)\n\[\1 end\]", system, re.DOTALL)
+    _, first, *_ = stage.vendor.requests[-1].body["messages"]
+    found = re.search(r"\n\[(\w+) memory\]\n(.*?)\n\[\1 end\]", first["content"], re.DOTALL)
     return found[2].split("\n") if found else []
 
 
