@@ -5,7 +5,7 @@ that returns two says what is wrong, and the remedy.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.prompt import ToolRule
@@ -282,9 +282,13 @@ TOOLS_FIX = (
 )
 
 
-def model(model: str, retires: str = "") -> str:
-    """Says that the key is accepted and the model exists; `retires` is when it retires, if that is known."""
-    return f"{model}: the key is accepted, and the model exists." + (f" It retires on {retires}." if retires else "")
+def model(model: str) -> str:
+    return f"{model}: the key is accepted, and the model exists."
+
+
+def model_retires(retires: date, replacement: str) -> str:
+    """Says when a model retires, and which one its vendor names in its place, if it names one."""
+    return f"It retires on {retires}." + (f" Its vendor names {replacement} in its place." if replacement else "")
 
 
 def model_fix(model: str, variable: str) -> str:

@@ -101,16 +101,17 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
     settings = resolved(vendor, setup)
     lookup = await entry.look_up(settings, name, today)
     line = model_check_id(model)
-    retires = lookup.retires.isoformat() if lookup.retires else ""
     if lookup.outcome is LookupOutcome.NO_LIST:
         return warn(line, *check_texts.model_unlisted(model))
     if lookup.outcome is not LookupOutcome.MODEL:
         return fail(line, *check_texts.model_problem(model, lookup, entry, has_key=bool(settings.api_key)))
     if entry.cloud:
         return ok(line, check_texts.model_in_cloud(model))
-    if retires:
-        return warn(line, check_texts.model(model, retires), check_texts.model_fix(model, entry.api_key_variable))
-    return ok(line, check_texts.model(model) if entry.needs_key(settings) else check_texts.model_served(model))
+    found = check_texts.model(model) if entry.needs_key(settings) else check_texts.model_served(model)
+    if lookup.retires:
+        message = f"{found} {check_texts.model_retires(lookup.retires, lookup.replacement)}"
+        return warn(line, message, check_texts.model_fix(model, entry.api_key_variable))
+    return ok(line, found)
 
 
 async def log_models(setup: ModelSetup, today: date) -> None:

@@ -300,7 +300,7 @@ class End:
     chosen: str = field(default="", repr=False)
     """The choice that somebody has pressed."""
     effort: str = ""
-    """How much the model was asked to think about it."""
+    """How much the model was asked to think about it. Of one that can't think longer, it is as much as possible."""
     note: Note = NO_NOTE
     """What the prompt said about the question alone, which later prompts repeat."""
 

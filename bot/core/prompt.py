@@ -223,6 +223,11 @@ RUN_RULE = (
     "search Slack."
 )
 NOW = "It is now {now}."
+LAST_TEXT_RULE = (
+    "If you call tools, only what you write after your last call reaches the reader: say there what matters, and don't "
+    "refer to what you wrote before."
+)
+"""Newer Claude models write between calls as if it were shown, and their vendor keeps that back as thinking."""
 NOTHING_MISSING = "(complete)"
 """The reply that the prompt asks for if the text is already complete."""
 GO_ON_REQUEST = (
@@ -656,6 +661,11 @@ def cache_key(thread: ThreadKey, system: str, tools: Sequence[ToolDefinition], s
     shared = [system, *(f"{tool.name} {tool.definition_hash}" for tool in tools)]
     about = "\n".join(shared) if shared_tokens >= MIN_SHARED_TOKENS else str(thread)
     return hashlib.sha256(about.encode(errors="replace")).hexdigest()[:32]
+
+
+def asker_key(team_id: str, user_id: str) -> str:
+    """Returns a key that all prompts of a person share, without Slack's ids: vendors see it."""
+    return hashlib.sha256(f"asker {team_id} {user_id}".encode(errors="replace")).hexdigest()[:32]
 
 
 def _with_remarks(messages: Iterable[PromptMessage]) -> Iterator[PromptMessage]:

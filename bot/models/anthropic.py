@@ -22,7 +22,7 @@ from bot.models.events import (
     reported_tokens,
 )
 from bot.models.failures import RequestAttempt
-from bot.models.lookups import Lookup, LookupOutcome, day_of, look_up
+from bot.models.lookups import Lookup, LookupOutcome, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter
 from bot.models.prompt import PDF, Media, Prompt, ToolResult, Turn, TurnPart, WebSearch
@@ -57,6 +57,7 @@ def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     sdk = open_sdk(settings)
     api = MessagesApi(sdk, options)
     api.described = sdk.models.retrieve
+    api.describes_effort = True
     api.may_leave_marks = not is_vendors_own(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
@@ -82,8 +83,7 @@ async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
     def read(model: Any) -> Lookup:
         # Not its day: a deprecated model whose day is past may still answer.
         retired = getattr(model, "lifecycle", None) == "retired"
-        outcome = LookupOutcome.RETIRED if retired else LookupOutcome.MODEL
-        return Lookup(outcome, retires=day_of(getattr(model, "retires_at", None)))
+        return replace(Lookup.of(model), outcome=LookupOutcome.RETIRED) if retired else Lookup.of(model)
 
     async with open_sdk(settings) as sdk:
         return await look_up(sdk, name, settings.api_key, read)
@@ -108,6 +108,7 @@ class MessagesApi(Api):
             OptionalParameter.SYSTEM_ROLE,
             OptionalParameter.EFFORT,
             OptionalParameter.CACHE_KEY,
+            OptionalParameter.SAFETY_ID,
         }
 
     def request(
@@ -128,6 +129,8 @@ class MessagesApi(Api):
         }
         if effort:
             body["output_config"] = {"effort": effort}
+        if OptionalParameter.SAFETY_ID in parameters:
+            body["metadata"] = {"user_id": prompt.asker}
         if prompt.system:
             body["system"] = prompt.system
         tools: list[dict[str, Any]] = [
@@ -214,7 +217,9 @@ class MessagesReader(AnswerReader):
             case "content_block_stop":
                 return self._read_stop(event.get("index"))
             case "message_start":
-                self._count(object_in(event.get("message")).get("usage"))
+                message = object_in(event.get("message"))
+                self.answered_by = str(message.get("model") or "")
+                self._count(message.get("usage"))
             case "message_delta":
                 # Another one may follow with usage alone.
                 self._stop_reason = object_in(event.get("delta")).get("stop_reason") or self._stop_reason
@@ -237,6 +242,7 @@ class MessagesReader(AnswerReader):
     def read_response(self, body: Any) -> Delta:
         if body.get("error"):
             raise self._attempt.reported(body)
+        self.answered_by = str(body.get("model") or "")
         self._stop_reason = body.get("stop_reason")
         self._count(body.get("usage"))
         self._finish()

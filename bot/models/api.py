@@ -13,10 +13,10 @@ import httpx2
 
 from bot import network
 from bot.models.bodies import bounded
-from bot.models.events import THINKING_TOKENS, Opaque, TextPart
+from bot.models.events import LONGER_THINKING_TOKENS, THINKING_TOKENS, Opaque, TextPart
 from bot.models.failures import RequestAttempt
 from bot.models.parameters import OptionalParameter
-from bot.models.prompt import Media, Prompt, Turn, TurnPart
+from bot.models.prompt import Effort, Media, Prompt, Turn, TurnPart
 from bot.models.setup import RequestOptions
 from bot.models.streams import AnswerReader
 
@@ -72,6 +72,8 @@ class Api(ABC):
         """What has to be done before each request."""
         self.described: Callable[[str], Awaitable[object]] | None = None
         """Returns the server's description of a model, which may have its window."""
+        self.describes_effort = False
+        """Whether the description has the levels of effort, so that none has to be refused."""
         self._create = create
         self._options = options
 
@@ -98,10 +100,10 @@ class Api(ABC):
         """The output tokens that the settings want for an answer's text."""
         return self._options.max_output_tokens
 
-    @property
-    def wanted_tokens(self) -> int:
-        """The limit to send to the vendor, which counts thinking as well as text."""
-        return self.text_tokens + self.thinking_tokens
+    def wanted_tokens(self, effort: Effort) -> int:
+        """Returns the limit to send to the vendor, which counts thinking as well as text."""
+        is_longer = effort is Effort.THOROUGH and self.thinking_tokens
+        return self.text_tokens + (LONGER_THINKING_TOKENS if is_longer else self.thinking_tokens)
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
         """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""

@@ -14,6 +14,8 @@ from bot.errors import FileFault
 
 THINKING_TOKENS = 24_576
 """Output tokens left for thinking beyond the answer's text. OpenAI advises 25,000 tokens for both together."""
+LONGER_THINKING_TOKENS = 56_000
+"""The same for an answer that is thought about longer. Anthropic advises 64,000 tokens for both together."""
 
 MAX_SEARCHES = 8
 """Web searches that one request may make. Each costs a cent, and its results are input tokens."""
@@ -173,6 +175,8 @@ class Completion:
     """What the prompt offered and the model refused, so that it answered without."""
     effort: str = ""
     """The level of effort that the vendor was asked for, by the vendor's name; "": the model's own default."""
+    thinks_longer: bool = True
+    """Whether the model may take a level of effort above what it does by itself."""
     max_output_tokens: int | None = None
     """The most output tokens that the server takes for an answer's text; None: as many as the settings want."""
     window_tokens: int | None = None

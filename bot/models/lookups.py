@@ -3,7 +3,8 @@
 A failure is an answer here: whether the key is good, and whether the model exists.
 """
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum, auto
@@ -22,6 +23,10 @@ Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"
 
 MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
+_ENDS = re.compile(r"shut_?down|retire(?!d)|expir|sunset|end_?of_?(?:life|support)|deprecation", re.IGNORECASE)
+"""In the name of a field with a model's last day. When it was deprecated says nothing about that."""
+_REPLACES = re.compile("replacement|successor", re.IGNORECASE)
+_NAME = re.compile(r"(?!None)[\w./:@-]{2,80}")
 
 
 class LookupOutcome(Enum):
@@ -53,6 +58,17 @@ class Lookup:
     """What came in place of an answer, for operators. It holds no key."""
     retires: date | None = None
     """The model's last day, if the vendor has announced one."""
+    replacement: str = ""
+    """The model that the vendor names in its place."""
+
+    @classmethod
+    def of(cls, model: Any) -> "Lookup":
+        """Returns what a vendor's description says of a model: when it ends, by a field that names an end."""
+        fields = list(_fields(model))
+        days = (day_of(value) for name, value in fields if _ENDS.search(name))
+        named = (str(value) for name, value in fields if _REPLACES.search(name) and _NAME.fullmatch(str(value)))
+        retires = min(filter(None, days), default=None)
+        return cls(LookupOutcome.MODEL, retires=retires, replacement=next(named, "") if retires else "")
 
 
 async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Lookup]) -> Lookup:
@@ -74,7 +90,7 @@ async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Looku
                 return _refused(attempt, answer)
             if _says_no_model(answer.body, name):
                 return Lookup(LookupOutcome.NO_MODEL)
-            return await _in_list(sdk, name, answer, attempt)
+            return await _in_list(sdk, name, answer, attempt, read)
     except ProviderError as error:
         kind, _, detail = error.detail.partition(": ")
         if not kind.isidentifier():
@@ -95,9 +111,11 @@ async def _answer(call: Awaitable[Any]) -> Any:
         return response
 
 
-async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt) -> Lookup:
+async def _in_list(
+    sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt, read: Callable[[Any], Lookup]
+) -> Lookup:
     """Returns whether a server lists a model. The server didn't know the request for the model alone: `refused`."""
-    listed = await _answer(_ids(sdk))
+    listed = await _answer(_models(sdk))
     if isinstance(listed, ErrorResponse):
         if listed.status not in _NO_SUCH_REQUEST:
             return _refused(attempt, listed)
@@ -107,20 +125,26 @@ async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: Request
         return Lookup(LookupOutcome.NOT_THE_API, f"HTTP {refused.status}")
     if listed is None:
         return Lookup(LookupOutcome.NOT_THE_API, "something other than a list of models")
-    return Lookup(LookupOutcome.MODEL if name in listed else LookupOutcome.NO_MODEL)
+    return read(listed[name]) if name in listed else Lookup(LookupOutcome.NO_MODEL)
 
 
-async def _ids(sdk: Sdk) -> set[str] | None:
-    """Returns the ids in a server's list, None if what it answers is no list of models."""
+async def _models(sdk: Sdk) -> dict[str, Any] | None:
+    """Returns the models in a server's list by id, None if what it answers is no list of models."""
     page = await sdk.models.list()
-    ids: set[str] = set()
+    models: dict[str, Any] = {}
     if not isinstance(getattr(page, "data", None), list):
         return None
     async for model in page:
-        ids.add(str(getattr(model, "id", "")))
-        if len(ids) >= MAX_LISTED:
+        models[str(getattr(model, "id", ""))] = model
+        if len(models) >= MAX_LISTED:
             break
-    return ids
+    return models
+
+
+def _fields(described: Any) -> Iterator[tuple[str, object]]:
+    """Yields the names and values of a description, also of an object within it."""
+    for name, value in dict(described).items():
+        yield from value.items() if isinstance(value, Mapping) else ((name, value),)
 
 
 def day_of(value: object) -> date | None:

@@ -30,6 +30,7 @@ from bot.models.events import (
 )
 from bot.models.failures import ErrorResponse, RequestAttempt, error_response, is_about_output, meaning
 from bot.models.parameters import (
+    LEVELS,
     MAX_REFUSALS,
     MAX_REFUSED_TOOLS,
     NO_SUCH_API,
@@ -105,7 +106,8 @@ class Models(Protocol):
         ...
 
 
-MAX_UNKNOWN_ENDS = 20
+MAX_NOTED = 20
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 MAX_REFUSED_FILES = 500
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
@@ -240,8 +242,8 @@ class VendorModel:
         self._faults = 0
         """How often in a row the server said that it failed."""
         self._estimate = TokenEstimate((self.model,))
-        self._unknown_ends: set[str] = set()
-        """The unknown ends that the log has named."""
+        self._noted: set[tuple[str, str]] = set()
+        """What the log has named of the server's: unknown ends, and other models."""
         self._levels = EffortLevels()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
@@ -256,7 +258,7 @@ class VendorModel:
         parts = [part for turn in prompt.turns for part in turn.parts]
         texts = [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
         with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
-            trial, reader = self._first(prompt), None
+            trial, reader = await self._first(prompt), None
             pauses = 0
             while True:
                 if trial.comes_whole:
@@ -287,6 +289,7 @@ class VendorModel:
                 yield event
             finish_reason = self._finish_reason(attempt, reader)
             self._remember(trial)
+            self._note_answer(trial, reader)
             yield self._completion(trial, reader, finish_reason, of_other_kinds, refused)
 
     async def _with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
@@ -328,6 +331,8 @@ class VendorModel:
             left_out=(*of_other_kinds, *refused, *(media.name for media, _ in trial.left_out)),
             refused=trial.refused,
             effort=trial.effort,
+            thinks_longer=OptionalParameter.EFFORT not in self._learned.refused
+            and self._levels.level(Effort.THOROUGH) != "",
             max_output_tokens=trial.output_tokens if trial.has_too_little_room else None,
             window_tokens=self._room.window_tokens,
             refused_files={name: fault for name, fault in faults.items() if fault is not FileFault.KIND},
@@ -344,7 +349,7 @@ class VendorModel:
         reason = FinishReason.LENGTH if paused else reader.finish_reason
         has_text = bool(attempt.text.strip())
         if reader.unknown_end is not None:
-            self._note_end(reader.unknown_end)
+            self._note_once("unknown finish reason %r, its text is taken as whole", reader.unknown_end)
             if not has_text and reason is not FinishReason.TOOLS:
                 raise attempt.failed(EndReason.CUT, f"finish reason {reader.unknown_end}")
         if not has_text and reason is not FinishReason.TOOLS:
@@ -352,18 +357,29 @@ class VendorModel:
             raise attempt.failed(failure, f"no text, finish reason {reason}")
         return reason
 
-    def _note_end(self, reason: str) -> None:
-        """Says once in the log that an end has a name of its own."""
-        name = reason if re.fullmatch(r"[\w .-]{0,40}", reason) else "…"
-        if name not in self._unknown_ends and len(self._unknown_ends) < MAX_UNKNOWN_ENDS:
-            self._unknown_ends.add(name)
-            log.warning("%s: unknown finish reason %r, its text is taken as whole", self.model, name)
+    def _note_answer(self, trial: _Trial, reader: AnswerReader) -> None:
+        """Notes what a response says of its model: at which effort it thinks by itself, and whether it is another."""
+        if not trial.effort and reader.effort in LEVELS:
+            self._levels = replace(self._levels, own=reader.effort)
+        asked, answered = (_NOT_IN_NAMES.sub("", name.casefold()) for name in (self._name, reader.answered_by))
+        # A name may stand for a dated version, or be that of a cloud.
+        if answered and answered not in asked and asked not in answered:
+            self._note_once("another model answers: %r", reader.answered_by)
 
-    def _first(self, prompt: Prompt) -> _Trial:
+    def _note_once(self, message: str, name: str) -> None:
+        """Says in the log once what name a server has for something. `message` has a place for it."""
+        name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"
+        if (message, name) not in self._noted and len(self._noted) < MAX_NOTED:
+            self._noted.add((message, name))
+            log.warning(f"%s: {message}", self.model, name)
+
+    async def _first(self, prompt: Prompt) -> _Trial:
         """Returns the first request for an answer."""
         api = self._api
+        if prompt.effort is not Effort.NORMAL and api.describes_effort:
+            self._room = await self._described_room(self._room)
         parameters = self._learned.of(_used_by(prompt, api))
-        output_tokens = self._room.for_output(api.wanted_tokens, self._estimate.prompt_tokens(prompt))
+        output_tokens = self._room.for_output(api.wanted_tokens(prompt.effort), self._estimate.prompt_tokens(prompt))
         return _Trial(
             api,
             prompt,
@@ -496,7 +512,8 @@ class VendorModel:
         """Returns the same request at another API."""
         dropped |= trial.dropped
         parameters = self._learned.of(_used_by(trial.prompt, api)) - dropped
-        output_tokens = trial.room.for_output(api.wanted_tokens, self._estimate.prompt_tokens(trial.prompt))
+        wanted_tokens = api.wanted_tokens(trial.prompt.effort)
+        output_tokens = trial.room.for_output(wanted_tokens, self._estimate.prompt_tokens(trial.prompt))
         return replace(trial, api=api, parameters=parameters, dropped=dropped, output_tokens=output_tokens)
 
     async def _with_less_room(self, trial: _Trial, read: RoomRefusal, attempt: RequestAttempt) -> _Trial | None:
@@ -536,7 +553,8 @@ class VendorModel:
         log.warning("%s: tools are too long for this model, asking again without them", self.model)
         room = replace(self._room, window_tokens=read.longest_prompt or trial.room.window_tokens)
         shorter = replace(trial.prompt, tools=())
-        output_tokens = room.for_output(trial.api.wanted_tokens, self._estimate.prompt_tokens(shorter))
+        wanted_tokens = trial.api.wanted_tokens(trial.prompt.effort)
+        output_tokens = room.for_output(wanted_tokens, self._estimate.prompt_tokens(shorter))
         # Fewer tools may fit into the window: the next request has them again.
         without = trial.without(frozenset({OptionalParameter.TOOLS}), is_sure=False)
         return replace(without, room=room, output_tokens=output_tokens)
@@ -548,10 +566,12 @@ class VendorModel:
         self._is_described = True
         try:
             async with asyncio.timeout(DESCRIBED_WITHIN_S):
-                return room.told_by(await self._api.described(self._name))
+                described = await self._api.described(self._name)
         except Exception as error:
             log.info("%s: window not known: %s", self.model, type(error).__name__)
             return room
+        self._levels = self._levels.told_by(described)
+        return room.told_by(described)
 
     def _remember(self, trial: _Trial) -> None:
         """Remembers what the server takes, and says once which setting exceeds its limits."""
@@ -607,6 +627,7 @@ def _used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (WEB, prompt.web_search),
         ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
+        ({OptionalParameter.SAFETY_ID}, prompt.asker),
     ):
         unused |= set() if is_used else parameters
     return api.optional_parameters - unused

@@ -77,8 +77,9 @@ async def look_up_model(settings: VendorSettings, name: str, today: date) -> Loo
     """Returns what the server says of a model, by https://developers.openai.com/api/reference/resources/models."""
 
     def read(model: Any) -> Lookup:
-        retires = day_of(getattr(model, "shutdown_date", None))
-        return Lookup(LookupOutcome.RETIRED if retires and retires <= today else LookupOutcome.MODEL, retires=retires)
+        shut_down = day_of(getattr(model, "shutdown_date", None))
+        lookup = Lookup.of(model)
+        return replace(lookup, outcome=LookupOutcome.RETIRED) if shut_down and shut_down <= today else lookup
 
     async with open_sdk(settings) as sdk:
         return await look_up(sdk, name, settings.api_key, read)
@@ -118,7 +119,7 @@ class ResponsesApi(Api):
             "model": model,
             "input": [*_marked_instructions(prompt.system), *items] if is_marked else items,
             "stream": OptionalParameter.STREAM in parameters,
-            **_cache_key(prompt, parameters),
+            **_keys(prompt, parameters),
         }
         if OptionalParameter.LIMIT in parameters:
             body["max_output_tokens"] = output_tokens
@@ -249,8 +250,13 @@ class ResponsesReader(AnswerReader):
             for item in response.get("output") or ():
                 if search := self._read_item(item):
                     self.beside_text.append(search)
+        self.answered_by = str(response.get("model") or "")
+        self.effort = str(object_in(response.get("reasoning")).get("effort") or "")
         usage = response.get("usage")
-        self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=self._web_searches)
+        # One search has several queries, or none that is charged.
+        billed = object_in(object_in(response.get("tool_usage")).get("web_search")).get("num_requests")
+        searches = self._web_searches if billed is None else reported_tokens(billed)
+        self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=searches)
         status = str(response.get("status") or "")
         is_incomplete = status == "incomplete"
         # Some servers give no details.
@@ -275,6 +281,8 @@ class ResponsesReader(AnswerReader):
         return self.marks.add(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
 
 
+_CLAUDE = re.compile("claude|anthropic", re.IGNORECASE)
+"""Names models whose vendor caches a prompt only if it is asked to, also behind gateways."""
 _COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
 
 
@@ -290,7 +298,8 @@ class ChatApi(Api):
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
         self.optional_parameters = frozenset(
             (
-                OptionalParameter.CACHE_KEY if at_openai else OptionalParameter.OLD_LIMIT,
+                OptionalParameter.SAFETY_ID if at_openai else OptionalParameter.OLD_LIMIT,
+                OptionalParameter.CACHE_KEY,
                 OptionalParameter.TOOLS,
                 OptionalParameter.DISPENSABLE_TOOLS,
                 OptionalParameter.STRICT,
@@ -322,8 +331,10 @@ class ChatApi(Api):
             "messages": [*system, *(message for turn in prompt.turns for message in _chat_messages(turn))],
             "stream": OptionalParameter.STREAM in parameters,
             **({"stream_options": {"include_usage": True}} if set(parameters) >= _COUNTED_STREAM else {}),
-            **_cache_key(prompt, parameters),
+            **_keys(prompt, parameters),
         }
+        if OptionalParameter.CACHE_KEY in parameters and not self._at_openai and _CLAUDE.search(model):
+            body["extra_body"] = {"cache_control": {"type": "ephemeral"}}
         if OptionalParameter.LIMIT in parameters:
             limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"
             body[limit] = output_tokens
@@ -410,6 +421,7 @@ class ChatReader(AnswerReader):
 
     def _read(self, event: Any) -> str | Thinking:
         choice = object_in(event.get("choices"))
+        self.answered_by = str(event.get("model") or self.answered_by)
         # Groq has both in `x_groq`, Moonshot has the usage in the choice, and OpenRouter the error.
         places = (event, choice, *(one for one in event.values() if isinstance(one, Mapping)))
         if failed := next((place for place in places[: 2 if choice else None] if place.get("error")), None):
@@ -571,10 +583,13 @@ def _data_url(media: Media) -> str:
     return f"data:{media.media_type};base64,{media.base64}"
 
 
-def _cache_key(prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, str]:
-    if not prompt.cache_key or OptionalParameter.CACHE_KEY not in parameters:
-        return {}
-    return {"prompt_cache_key": prompt.cache_key}
+def _keys(prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, str]:
+    """Returns what tells a server conversations and askers apart."""
+    keys = {
+        "prompt_cache_key": prompt.cache_key if OptionalParameter.CACHE_KEY in parameters else "",
+        "safety_identifier": prompt.asker if OptionalParameter.SAFETY_ID in parameters else "",
+    }
+    return {name: key for name, key in keys.items() if key}
 
 
 _REASONING = re.compile(r"reasoning|think|thought")

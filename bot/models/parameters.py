@@ -14,6 +14,9 @@ are taken, and the nearest one to what the asker wants is sent next. A model tha
 answers with its own default. Refusals of an effort also say "reasoning" or "thinking", as refusals of summaries do. So
 the effort is looked for first, and nothing else is given up for it.
 
+Who wants a model to think longer gets the next level above what it does by itself. OpenAI's responses name that level.
+Of other models it isn't known, and counts as `high`, which is the default of most.
+
 The output limit is a parameter, too. How much a server takes of it is in room.py.
 """
 
@@ -56,6 +59,8 @@ class OptionalParameter(Enum):
     """The reasoning before a tool call, to send back with its result: requests aren't stored."""
     STRICT = r"\bstrict\b"
     """The field by which OpenAI leaves the schemas of tools as they are."""
+    SAFETY_ID = r"safety_identifier|metadata"
+    """Tells a vendor askers apart, so that it may block one of them rather than the whole organization."""
     CACHE_KEY = r"prompt_cache_key|cache_control"
     """Leads requests to what is cached of their common beginning."""
     CACHE_BREAKPOINT = r"prompt_cache_breakpoint"
@@ -241,8 +246,11 @@ class RefusedParameters:
 
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """From the least to the most thinking."""
-_WANTED = {Effort.FAST: "low", Effort.THOROUGH: "high"}
-"""Not `none` or `max`: without any thinking answers get worse, and above `high` they cost more than they improve."""
+_FAST = "low"
+"""Not `none`: without any thinking answers get worse."""
+_USUAL_DEFAULT = "high"
+_USUAL = frozenset(("low", "medium", "high", "xhigh"))
+"""What a model is taken to know until it says more. `max` costs more than it improves."""
 _LISTS = re.compile(
     r"(?:supported|allowed|valid|possible|permitted) values|one of|(?:should|must) be|expected|\buse\b", re.IGNORECASE
 )
@@ -254,27 +262,42 @@ class EffortLevels:
     """The levels that a model takes."""
 
     listed: frozenset[str] | None = None
-    """The levels that a refusal has named; None: no refusal has named any."""
+    """The levels that the vendor or a refusal has named, empty if the model takes none; None: none are named."""
     refused: frozenset[str] = frozenset()
+    own: str = ""
+    """The level at which the model thinks by itself; "" if that isn't known."""
 
     def level(self, effort: Effort) -> str:
         """Returns the level to send; "" leaves the effort to the model."""
-        wanted = _WANTED.get(effort)
-        if wanted is None:
-            return ""
-        if self.listed is None:
-            return "" if wanted in self.refused else wanted
-        place = LEVELS.index(wanted)
-        # Of two levels that are as near, the cheaper one.
-        return min(
-            sorted(self.listed - self.refused, key=LEVELS.index),
-            key=lambda level: abs(LEVELS.index(level) - place),
-            default="",
-        )
+        match effort:
+            case Effort.FAST if self.listed is None:
+                return "" if _FAST in self.refused else _FAST
+            case Effort.FAST:
+                # Of two levels that are as near, the cheaper one.
+                return min(self._taken, key=lambda level: abs(LEVELS.index(level) - LEVELS.index(_FAST)), default="")
+            case Effort.THOROUGH:
+                own = LEVELS.index(self.own or _USUAL_DEFAULT)
+                # The highest one below may still be above what the model does by itself.
+                below = "" if self.own else next((level for level in reversed(self._taken) if level != "none"), "")
+                return next((level for level in self._taken if LEVELS.index(level) > own), below)
+        return ""
+
+    @property
+    def _taken(self) -> list[str]:
+        """The levels that may be sent, from the least thinking to the most."""
+        return sorted((_USUAL if self.listed is None else self.listed) - self.refused, key=LEVELS.index)
+
+    def told_by(self, model: object) -> "EffortLevels":
+        """Returns the levels that Anthropic's description of a model names."""
+        effort = getattr(getattr(model, "capabilities", None), "effort", None)
+        named = {level for level in LEVELS if getattr(getattr(effort, level, None), "supported", False)}
+        return self if effort is None else replace(self, listed=frozenset(named))
 
     def without(self, level: str, refusal: ErrorResponse) -> "EffortLevels":
         """Returns what is known once a request with this level was refused."""
         words = str(refusal.body)
         list_begins = _LISTS.search(words)
-        listed = frozenset(_LEVEL.findall(words, list_begins.end()) if list_begins else ())
-        return replace(self, listed=listed or self.listed, refused=self.refused | {level})
+        listed = frozenset(_LEVEL.findall(words, list_begins.end()) if list_begins else ()) or self.listed
+        # A refusal that doesn't name the level is about any effort.
+        is_of_any = listed is None and level not in _LEVEL.findall(words)
+        return replace(self, listed=frozenset() if is_of_any else listed, refused=self.refused | {level})

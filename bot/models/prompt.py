@@ -252,6 +252,8 @@ class Prompt:
     effort: Effort = Effort.NORMAL
     system_origins: Origins = field(default=UNKNOWN, compare=False)
     """Whose words the system prompt holds."""
+    asker: str = ""
+    """Tells a vendor askers apart, without revealing anything about them."""
     code: str = ""
     """The code of the prompt's marks, lines that begin with `[CODE`. A model that repeats one means nothing by it."""
 

@@ -293,9 +293,9 @@ def decider_settings(setup: ModelSetup) -> VendorSettings | None:
     return next((settings for _, entry, settings in _in_use(setup) if entry.decides(settings)), None)
 
 
-async def retirements(setup: ModelSetup, today: date) -> dict[str, date]:
-    """Returns the days on which models in use end, as far as their vendors have announced them."""
-    days = {}
+async def retirements(setup: ModelSetup, today: date) -> dict[str, Lookup]:
+    """Returns what vendors say of models in use whose last day they have announced."""
+    found = {}
     for model, entry, settings in _in_use(setup):
         try:
             lookup = await entry.look_up(settings, model.partition("/")[2], today)
@@ -303,8 +303,8 @@ async def retirements(setup: ModelSetup, today: date) -> dict[str, date]:
             log.debug("%s: not looked up: %s", model, type(error).__name__)
             continue
         if lookup.retires is not None:
-            days[model] = lookup.retires
-    return days
+            found[model] = lookup
+    return found
 
 
 def _in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSettings]]:

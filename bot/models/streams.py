@@ -152,6 +152,10 @@ class AnswerReader(ABC):
         self.failure: ProviderError | None = None
         """A failure whose reason the vendor hasn't named, and still may."""
         self.usage: Usage | None = None
+        self.answered_by = ""
+        """The model, as the response names it."""
+        self.effort = ""
+        """The level of effort that the response names."""
         self.at_work = False
         """Whether the model does what readers don't see: it thinks, searches, or writes a tool call.
 

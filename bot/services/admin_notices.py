@@ -15,6 +15,7 @@ from bot.clock import Clock
 from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S, day_of
 from bot.errors import EndReason, RateLimited, Refused, TypistError, trace_of
+from bot.models.lookups import Lookup
 from bot.slack.socket import CONNECTIONS
 from bot.store.threads import Notices
 
@@ -72,8 +73,8 @@ class AdminNotices:
 class ModelRetirements:
     """Tells each Typist admin once of each model in use that its vendor will end within a month."""
 
-    retirements: Callable[[date], Awaitable[Mapping[str, date]]]
-    """Returns the days on which models end, as far as vendors announce them. `date`: today."""
+    retirements: Callable[[date], Awaitable[Mapping[str, Lookup]]]
+    """Returns the models that end, as far as vendors announce that. `date`: today."""
     admins: AdminNotices
 
     async def look(self, now: float) -> None:
@@ -82,9 +83,11 @@ class ModelRetirements:
         if not (told.admins and await told.notices.claim(told.team_id, "", "models looked up", DAY_S)):
             return
         today = datetime.fromtimestamp(now, UTC).date()
-        for model, day in (await self.retirements(today)).items():
-            if today <= day <= today + timedelta(days=RETIRES_WITHIN_DAYS):
-                await told.give(f"retires {day} {model}", texts.quotas.model_retires(model, day))
+        for model, lookup in (await self.retirements(today)).items():
+            day = lookup.retires
+            if day and today <= day <= today + timedelta(days=RETIRES_WITHIN_DAYS):
+                sentence = texts.quotas.model_retires(model, day, lookup.replacement)
+                await told.give(f"retires {day} {model}", sentence)
 
 
 @dataclass(eq=False)

@@ -230,6 +230,7 @@ class AnswerAttempt:
         opened = self.built.opened if self.built else ()
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
         unread = unread_notice(opened, left_out, refused) if opened else ""
+        effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, (end.notice, wrote_call, expired, unread))),
@@ -238,7 +239,7 @@ class AnswerAttempt:
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
             offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= CANVAS_MIN_CHARS,
-            effort="" if self.effort is Effort.NORMAL else self.effort,
+            effort="" if effort is Effort.NORMAL else effort,
             note=self.built.note if self.built else NO_NOTE,
         )
         if is_open:

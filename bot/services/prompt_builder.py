@@ -143,7 +143,7 @@ class PromptBuilder:
         marks = Marks.of(job.question.thread)
         conversation = await self._conversation(job, messages, marks)
         note = await self._note(job, tools, reads_posts=reads_posts)
-        instructions = self._instructions(job, channel)
+        instructions = self._instructions(job, channel, tools)
         memories = await self._memories(job.question, marks)
         begin = _joined(marks.begin, memories.text)
         taken_tokens = self._taken_tokens(answer, tools, note)
@@ -164,6 +164,7 @@ class PromptBuilder:
         prompt = replace(
             prompts.build_prompt(instructions.text, truncated, begin, OTHERS if memories.text else OURS),
             cache_key=prompts.cache_key(job.question.thread, instructions.text, tools.definitions, shared_tokens),
+            asker=prompts.asker_key(job.question.thread.team_id, job.question.user_id),
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.effort or channel.effort,
@@ -181,13 +182,14 @@ class PromptBuilder:
         left_tokens = self.estimate.tokens(left) if left else 0
         return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(note.text) + left_tokens
 
-    def _instructions(self, job: Job, channel: ChannelSettings) -> _Instructions:
+    def _instructions(self, job: Job, channel: ChannelSettings, tools: Offered) -> _Instructions:
         system = channel.system_prompt or self.settings.system_prompt
         length = prompts.length_rule(system, channel.length)
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
         is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
+        last_text = prompts.LAST_TEXT_RULE if tools.definitions else ""
         return _Instructions(
-            _joined(system, prompts.MARKS_EXPLAINED, length),
+            _joined(system, prompts.MARKS_EXPLAINED, last_text, length),
             OTHERS if is_others else OURS,
             prompt_version(_joined(system, length)),
         )

@@ -41,8 +41,9 @@ from bot.core.conversation import Question
 from bot.core.job import End, Job
 from bot.core.outbox import OutboxEntry
 from bot.errors import CapReached, StoreError
-from bot.models.events import SEARCH_RESULT_TOKENS, Usage
+from bot.models.events import LONGER_THINKING_TOKENS, SEARCH_RESULT_TOKENS, THINKING_TOKENS, Usage
 from bot.models.prices import ModelPrices
+from bot.models.prompt import Effort
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.notices import tell_each
@@ -71,14 +72,14 @@ class Quota:
     """One lock for each cap that answers wait for, so that only the first of them polls. The last one drops it."""
     _background: Background = field(default_factory=Background, init=False)
 
-    async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0) -> None:
+    async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
         """Returns when all caps leave room for the answer; raises CapReached if one is used up.
 
         If the rest is reserved for answers under way, it waits until they leave some.
         """
         if job.question.schedule is not None:
             await self._check_schedule(job)
-        most = self._most(input_tokens, web_searches)
+        most = self._most(input_tokens, web_searches, effort)
         check = await self._check_caps(job, most)
         if check.reserved is not None:
             scope_ids = _scope_ids(job.question)
@@ -169,12 +170,13 @@ class Quota:
             lambda: self.stores.usage.reserve(job, most, self.caps), self.stores.clock, "quota not reserved"
         )
 
-    def _most(self, input_tokens: int, web_searches: int) -> Amount:
+    def _most(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
         """Returns the most that an answer may use: with the most expensive model, which caches the whole prompt."""
         input_tokens += SEARCH_RESULT_TOKENS if web_searches else 0
-        usage = Usage(input_tokens, self.max_output_tokens, 0, input_tokens, web_searches)
+        more_tokens = LONGER_THINKING_TOKENS - THINKING_TOKENS if effort is Effort.THOROUGH else 0
+        usage = Usage(input_tokens, self.max_output_tokens + more_tokens, 0, input_tokens, web_searches)
         costs = [self.prices.cost_usd(model, usage, self.stores.clock.now()) or 0.0 for model in self.models]
-        return Amount(input_tokens + self.max_output_tokens, max(costs, default=0.0))
+        return Amount(input_tokens + usage.output_tokens, max(costs, default=0.0))
 
 
 def _scope_ids(question: Question) -> ScopeIds:

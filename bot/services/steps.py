@@ -258,7 +258,8 @@ class Steps:
         `resumed`: what an earlier attempt left of this step.
         """
         input_tokens = self.prompt_builder.estimate.prompt_tokens(prompt)
-        await self.quota.reserve(attempt.job, input_tokens, MAX_SEARCHES if prompt.web_search else 0)
+        searches = MAX_SEARCHES if prompt.web_search else 0
+        await self.quota.reserve(attempt.job, input_tokens, searches, prompt.effort)
         answer = attempt.answer
         step = attempt.step_began(provider.model, input_tokens, prompt.origins)
         shown = _StepReply(answer, live, is_new=bool(answer.steps) and not resumed)

@@ -1,5 +1,6 @@
 """The effort of an answer in the vendors' terms, and what a refusal of it changes."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -39,11 +40,12 @@ def efforts(vendor: AnyVendor) -> list[str]:
     return [effort_in(request.body) for request in vendor.requests]
 
 
-@pytest.mark.parametrize(("effort", "level"), [(FAST, "low"), (NORMAL, ""), (THOROUGH, "high")])
+@pytest.mark.parametrize(("effort", "level"), [(FAST, "low"), (NORMAL, ""), (THOROUGH, "xhigh")])
 @pytest.mark.parametrize("api", [RESPONSES, CHAT, ANTHROPIC], ids=str)
 async def test_effort_is_sent_in_the_terms_of_each_api(
     vendor: VendorServer, api: VendorApi, effort: Effort, level: str
 ) -> None:
+    vendor.has_all_models = True
     received = await ask(api, vendor, api.streamed("one"), prompt=replace(PROMPT, effort=effort))
     assert efforts(vendor) == [level]
     assert received.completions[0].effort == level
@@ -55,7 +57,7 @@ REFUSALS = {
     "OpenAI, a value above": (
         RESPONSES,
         THOROUGH,
-        OPENAI_VALUE.format("high", "'none', 'low', and 'medium'"),
+        OPENAI_VALUE.format("xhigh", "'none', 'low', and 'medium'"),
         "medium",
     ),
     "OpenAI, the only value": (RESPONSES, FAST, OPENAI_VALUE.format("low", "'high'"), "high"),
@@ -63,9 +65,16 @@ REFUSALS = {
     "OpenAI, a model named like a level": (
         RESPONSES,
         THOROUGH,
-        "Unsupported value: 'high' is not supported with the 'gpt-6-max' model. Supported values are: 'minimal'.",
+        "Unsupported value: 'xhigh' is not supported with the 'gpt-6-max' model. Supported values are: 'minimal'.",
         "minimal",
     ),
+    "Claude, whose next level is max": (
+        ANTHROPIC,
+        THOROUGH,
+        "output_config.effort: 'xhigh' is not supported. Allowed values: 'low', 'medium', 'high', 'max'.",
+        "max",
+    ),
+    "a value, without a list": (CHAT, THOROUGH, "reasoning_effort 'xhigh' is unknown", "high"),
     "OpenAI, no reasoning": (
         RESPONSES,
         FAST,
@@ -89,7 +98,7 @@ REFUSALS = {
     "Anthropic, thinking is off": (
         ANTHROPIC,
         THOROUGH,
-        "output_config.effort 'high' is not supported when thinking is disabled on this model. "
+        "output_config.effort 'xhigh' is not supported when thinking is disabled on this model. "
         "Use effort 'medium' or below, or enable thinking.",
         "medium",
     ),
@@ -124,7 +133,7 @@ async def test_third_request_leaves_the_effort_to_the_model_and_the_next_one_kno
     in_process: InProcessVendor,
 ) -> None:
     in_process.script(
-        unsupported(OPENAI_VALUE.format("high", "'low' and 'medium'"), "reasoning.effort"),
+        unsupported(OPENAI_VALUE.format("xhigh", "'low' and 'medium'"), "reasoning.effort"),
         unsupported("The following tools cannot be used with reasoning.effort 'medium': web_search."),
         RESPONSES.streamed("one"),
     )
@@ -134,7 +143,7 @@ async def test_third_request_leaves_the_effort_to_the_model_and_the_next_one_kno
         ] == "thinking longer"
         for _ in range(6):
             received = await collect(model, replace(WITH_ALL, effort=THOROUGH))
-    assert efforts(in_process)[:3] == ["high", "medium", ""]
+    assert efforts(in_process)[:3] == ["xhigh", "medium", ""]
     assert received.completions[0].refused == (), "all else is put back"
 
 
@@ -153,7 +162,7 @@ async def test_refused_summaries_keep_the_effort(in_process: InProcessVendor) ->
     message = "Your organization must be verified to generate reasoning summaries."
     refused = unsupported(message, "reasoning.summary", code="unsupported_value")
     assert (await ask(RESPONSES, in_process, refused, RESPONSES.streamed("one"), prompt=THOROUGHLY)).text == "one"
-    assert [request.body["reasoning"] for request in in_process.requests][-1] == {"effort": "high"}
+    assert [request.body["reasoning"] for request in in_process.requests][-1] == {"effort": "xhigh"}
 
 
 async def test_refused_effort_is_remembered_only_if_the_request_without_it_succeeds(
@@ -165,13 +174,13 @@ async def test_refused_effort_is_remembered_only_if_the_request_without_it_succe
     async with connected(RESPONSES, in_process) as model:
         assert (await collect(model, THOROUGHLY)).failure is EndReason.UNEXPECTED
         assert (await collect(model, THOROUGHLY)).text == "one"
-    assert efforts(in_process) == ["high", "", "", "high"]
+    assert efforts(in_process) == ["xhigh", "", "", "xhigh"]
 
 
 async def test_failure_that_is_no_bad_request_keeps_the_effort(in_process: InProcessVendor) -> None:
     scarce = refusal(503, {"error": {"message": "Reasoning effort is scarce."}})
     assert (await ask(RESPONSES, in_process, scarce, prompt=THOROUGHLY)).failure is EndReason.OVERLOADED
-    assert efforts(in_process) == ["high"]
+    assert efforts(in_process) == ["xhigh"]
 
 
 async def test_gateway_that_takes_tools_only_without_reasoning_says_that_it_did_not_think_longer(
@@ -186,5 +195,73 @@ async def test_gateway_that_takes_tools_only_without_reasoning_says_that_it_did_
     async with connected(CHAT, in_process) as model:
         received = await collect(model, replace(WITH_ALL, web_search=None, effort=THOROUGH))
         assert (received.text, received.completions[0].refused) == ("one", ("thinking longer",))
-        assert (await collect(model, THOROUGHLY)).completions[0].effort == "high"
-    assert efforts(in_process) == ["high", "high", "none", "high"]
+        assert (await collect(model, THOROUGHLY)).completions[0].effort == "xhigh"
+    assert efforts(in_process) == ["xhigh", "xhigh", "none", "xhigh"]
+
+
+def described(**levels: bool) -> dict[str, Any]:
+    """Returns what Anthropic says of a model: https://platform.claude.com/docs/en/api/models/retrieve."""
+    named = {level: {"supported": levels.get(level, False)} for level in ("low", "medium", "high", "max", "xhigh")}
+    effort = {"supported": any(levels.values()), **named}
+    return {"id": "m", "type": "model", "max_tokens": 64_000, "capabilities": {"effort": effort}}
+
+
+@pytest.mark.parametrize(
+    ("levels", "effort", "level"),
+    [
+        ({"low": True, "medium": True, "high": True, "xhigh": True, "max": True}, THOROUGH, "xhigh"),
+        ({"low": True, "medium": True, "high": True, "max": True}, THOROUGH, "max"),
+        ({"low": True, "medium": True}, THOROUGH, "medium"),
+        ({"medium": True, "high": True}, FAST, "medium"),
+        ({}, THOROUGH, ""),
+    ],
+    ids=["all", "without xhigh", "up to medium", "from medium", "none"],
+)
+async def test_claudes_own_description_spares_the_refusal_of_a_level(
+    vendor: VendorServer, levels: Mapping[str, bool], effort: Effort, level: str
+) -> None:
+    def answer(request: VendorRequest) -> VendorResponse:
+        if request.method == "GET":
+            return VendorResponse([json.dumps(described(**levels)).encode()], content_type="application/json")
+        return ANTHROPIC.streamed("one")
+
+    vendor.script(answer)
+    async with connected(ANTHROPIC, vendor) as model:
+        for _ in range(2):
+            received = await collect(model, replace(PROMPT, effort=effort))
+        assert (await collect(model)).completions[0].thinks_longer is bool(levels), "after an answer as usual, too"
+    asked = [request for request in vendor.requests if request.method == "POST"]
+    assert [effort_in(request.body) for request in asked] == [level, level, ""]
+    assert len(vendor.requests) == len(asked) + 1, "described once"
+    assert received.completions[0].effort == level
+
+
+OWN_LEVELS = {
+    "none": "low",
+    "medium": "high",
+    "high": "xhigh",
+    "xhigh": "",
+}
+
+
+@pytest.mark.parametrize(("own", "next_level"), OWN_LEVELS.items(), ids=OWN_LEVELS.keys())
+async def test_thinking_longer_is_the_next_level_above_the_models_own(
+    in_process: InProcessVendor, own: str, next_level: str
+) -> None:
+    """OpenAI's responses name the level that the model took."""
+    event = {"type": "response.completed", "response": {"status": "completed", "reasoning": {"effort": own}}}
+    answer = [*RESPONSES.unended("one"), f"data: {json.dumps(event)}\n\n".encode()]
+    in_process.script(VendorResponse(answer))
+    async with connected(RESPONSES, in_process) as model:
+        usual = (await collect(model)).completions[0]
+        await collect(model, THOROUGHLY)
+    assert usual.thinks_longer is bool(next_level), "else there is no button"
+    assert efforts(in_process) == ["", next_level]
+
+
+@pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
+async def test_answer_that_is_thought_about_longer_has_room_for_that(in_process: InProcessVendor, api: VendorApi) -> None:
+    """Anthropic: "set a large max_tokens", from 64,000 on: https://platform.claude.com/docs/en/build-with-claude/effort"""
+    await ask(api, in_process, api.streamed("one"), prompt=THOROUGHLY)
+    [request] = in_process.requests
+    assert (request.body.get("max_tokens") or request.body.get("max_output_tokens")) >= 64_000

@@ -49,6 +49,7 @@ async def test_chat_requests_ask_for_usage(vendor: VendorServer) -> None:
         "model": "m",
         "messages": [system, *({"role": turn.role, "content": turn.text} for turn in PROMPT.turns)],
         "max_tokens": 16_384,
+        "prompt_cache_key": "c0ffee",
         "stream": True,
         "stream_options": {"include_usage": True},
     }

@@ -73,9 +73,10 @@ def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
     return f"{percent}% of {quota} is used. {_resets(resets)}"
 
 
-def model_retires(model: str, day: date) -> str:
-    """Tells Typist admins that a model's vendor has announced its end."""
-    return f"{model} retires on {day:%B} {day.day}, {day.year}. Please choose another model in BOT_MODELS before then."
+def model_retires(model: str, day: date, replacement: str = "") -> str:
+    """Tells Typist admins that a model's vendor has announced its end. `replacement`: the vendor's name for another."""
+    other = f"another model in BOT_MODELS before then{f', such as {replacement}' if replacement else ''}"
+    return f"{model} retires on {day:%B} {day.day}, {day.year}. Please choose {other}."
 
 
 OTHER_CONNECTIONS = (
