@@ -465,11 +465,12 @@ MCP_BROKEN_FIX = "Ask the maintainers of the server to correct these tools' name
 MCP_CUT_FIX = "Ask the maintainers of the server for shorter descriptions, or deny these tools."
 
 
-def mcp(server: str, tools: Mapping[str, ToolRule]) -> str:
-    """Lists the tools of an MCP server, with their rules."""
+def mcp(server: str, tools: Mapping[str, ToolRule], price: str) -> str:
+    """Lists the tools of an MCP server, with their rules, and what their definitions cost."""
     rules = [f"{name}: {rule.permission}{', read-only' if rule.read_only else ''}" for name, rule in tools.items()]
     count = f"{len(tools)} {'tool' if len(tools) == 1 else 'tools'}"
-    return "\n".join([f"{server}: the MCP server lists {count}.", *rules])
+    priced = f", {price}" if price else ""
+    return "\n".join([f"{server}: the MCP server lists {count}{priced}.", *rules])
 
 
 def mcp_down(server: str, reason: str) -> str:
@@ -519,8 +520,10 @@ def channel(channel_id: str) -> str:
     return f"channel {channel_id}"
 
 
-def mcp_places(offered: int, most: int) -> str:
-    return f"MCP servers: one place has at most {offered} of their tools. Models are offered up to {most}."
+def mcp_places(offered: int, most: int, price: str) -> str:
+    """Says how many tools the place with most of them has, and what their definitions cost."""
+    priced = f", {price}" if price else ""
+    return f"MCP servers: one place has at most {offered} of their tools{priced}. Models are offered up to {most}."
 
 
 def mcp_too_many(places: Sequence[str], counts: Mapping[str, int], left_out: Sequence[str]) -> str:

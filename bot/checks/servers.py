@@ -1,13 +1,14 @@
 """The checks of `typist check` that concern MCP servers: each is started or reached, and lists its tools."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from bot.checks import check_texts
 from bot.checks.report import Check, ok, warn
 from bot.clock import Clock
 from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, tools_together
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
+from bot.models.prompt import ToolDefinition
 
 MCP_WITHIN_S = 11.0
 """Longer than a server takes that ignores the newest protocol, and shorter than the bound of any check."""
@@ -24,8 +25,12 @@ MCP_PLACES = "mcp"
 class ServerChecks:
     """Checks the MCP servers: each alone, and what models are offered where several are used together."""
 
-    def __init__(self, setup: McpSetup, clock: Clock, *, has_keys: bool) -> None:
+    def __init__(
+        self, setup: McpSetup, clock: Clock, price: Callable[[Sequence[ToolDefinition]], str], *, has_keys: bool
+    ) -> None:
+        """`price` returns what definitions cost."""
         self._setup = setup
+        self._price = price
         self._has_keys = has_keys
         self._clock = clock
         self._tools: dict[str, ServerTools] = {}
@@ -68,7 +73,8 @@ class ServerChecks:
         if problems:
             messages, fixes = zip(*problems, strict=True)
             return warn(line, "\n".join(messages), " ".join(fixes))
-        return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}))
+        priced = self._price(tools.definitions) if tools.definitions else ""
+        return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}, priced))
 
     async def _sign_in(self, server: str, transport: HttpTransport, *, is_named: bool) -> Check | None:
         """Says whether people can sign in to a server, and what is missing. Nothing is registered.
@@ -106,14 +112,15 @@ class ServerChecks:
         for place, chosen_names in places.items():
             servers = tuple(name for name in self._setup.names if name in chosen_names and name in self._tools)
             alike.setdefault(servers, []).append(place)
-        most, problems = 0, []
+        most: Sequence[ToolDefinition] = ()
+        problems = []
         for servers, named in alike.items():
             together = tools_together(self._tools[name] for name in servers)
-            most = max(most, len(together.offered))
+            most = max(most, together.offered, key=len)
             # A server's own line names those that are left out by themselves.
             alone = {tool for name in servers for tool in self._tools[name].left_out}
             if too_many := [tool for tool in together.left_out if tool not in alone]:
                 problems.append(check_texts.mcp_too_many(named, together.counts, too_many))
         if problems:
             return warn(MCP_PLACES, "\n".join(problems), check_texts.mcp_too_many_fix(MAX_TOOLS, MAX_DEFINITIONS_CHARS))
-        return ok(MCP_PLACES, check_texts.mcp_places(most, MAX_TOOLS))
+        return ok(MCP_PLACES, check_texts.mcp_places(len(most), MAX_TOOLS, self._price(most) if most else ""))

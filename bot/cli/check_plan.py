@@ -1,5 +1,6 @@
 """Which checks `typist check` makes, in the order of its report, and which of them each one needs."""
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime
@@ -16,11 +17,14 @@ from bot.checks.database import DatabaseChecks
 from bot.checks.report import ANSWER_WITHIN_S, SETTINGS, Check, CheckReport, PlannedCheck, fail, ok, run_checks, warn
 from bot.checks.servers import ServerChecks
 from bot.checks.slack import SlackChecks
-from bot.clock import SystemClock
+from bot.clock import Clock, SystemClock
+from bot.core import texts
 from bot.errors import SettingsError
 from bot.mcp.config import HttpTransport
+from bot.models.prices import price_of_tools
+from bot.models.prompt import ToolDefinition
 from bot.models.registry import resolved
-from bot.settings import Settings, access_rules_of, extra_scopes, model_setup, models_in_use
+from bot.settings import Settings, access_rules_of, extra_scopes, model_prices, model_setup, models_in_use
 from bot.slack.client import SlackClient, new_session
 from files_to_markdown import isolation
 
@@ -49,7 +53,7 @@ async def checked(
         stack.push_async_callback(in_slack.close)
         store = DatabaseChecks(ours.database_url)
         stack.push_async_callback(store.close)
-        mcp = ServerChecks(ours.mcp, clock, has_keys=bool(ours.secret_keys))
+        mcp = ServerChecks(ours.mcp, clock, partial(_price, ours, clock), has_keys=bool(ours.secret_keys))
         steps = [
             PlannedCheck(SETTINGS, partial(_settings, ours, env_file)),
             PlannedCheck(ISOLATION, _isolation),
@@ -124,6 +128,12 @@ def _of_database(checks: DatabaseChecks, in_slack: SlackChecks) -> list[PlannedC
         PlannedCheck(slack.CONNECTIONS_ID, connections, needs=[slack.SOCKET_MODE, *connected], after=[database.SCHEMA]),
         PlannedCheck(database.CATCH_UP, checks.catch_up, needs=connected, after=[database.SCHEMA]),
     ]
+
+
+def _price(ours: Settings, clock: Clock, tools: Sequence[ToolDefinition]) -> str:
+    """Returns what tools' definitions cost."""
+    price = price_of_tools(tools, models_in_use(ours), model_prices(ours), clock.now())
+    return texts.settings.tools_price(*price)
 
 
 def _of_servers(checks: ServerChecks, store: DatabaseChecks, ours: Settings) -> list[PlannedCheck]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
@@ -148,6 +149,8 @@ def _print_list(
     for name, tool in seen.items():
         rule = ours.mcp.rules.rule_for(name)
         print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
+    for server, tools in groupby(seen, owner_of):
+        print(f"{server}: {_price(ours, {name: seen[name] for name in tools})}")
     for server, reason in down.items():
         print(f"{server} is down: {reason}")
     if unagreed := [name for name, tool in seen.items() if tool.state in ("new", "changed")]:
@@ -165,6 +168,18 @@ def _print_list(
         since = datetime.fromtimestamp(one.at, UTC)
         channel, admin = (f"{id_} {names.get(id_, '')}".rstrip() for id_ in (one.channel_id, one.by))
         print(f"{channel:12} {one.tool} by {admin or 'an erased admin'} on {since:%Y-%m-%d}{state}")
+
+
+def _price(ours: Settings, seen: Mapping[str, SeenTool]) -> str:
+    """Returns what the definitions of a server's tools cost, once all are offered."""
+    from bot.clock import SystemClock
+    from bot.core import texts
+    from bot.mcp.tools import tools_of
+    from bot.models.prices import price_of_tools
+
+    tools = tools_of(((name, tool.listed, False) for name, tool in seen.items()), ours.mcp.rules, 0.0).definitions
+    price = price_of_tools(tools, settings.models_in_use(ours), settings.model_prices(ours), SystemClock().now())
+    return texts.settings.tools_price(*price)
 
 
 def _agreement(seen: Mapping[str, SeenTool], names: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, LookupOutcome, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter
-from bot.models.prompt import PDF, Media, Prompt, ToolResult, Turn, TurnPart, WebSearch
+from bot.models.prompt import PDF, Media, Prompt, ToolResult, Turn, TurnPart, WebSearch, finds_tools, searchable
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
 from bot.models.streams import AnswerReader, Delta, text_in
 from bot.text import object_in, objects_in
@@ -109,6 +109,7 @@ class MessagesApi(Api):
             OptionalParameter.EFFORT,
             OptionalParameter.CACHE_KEY,
             OptionalParameter.SAFETY_ID,
+            OptionalParameter.TOOL_SEARCH,
         }
 
     def request(
@@ -133,12 +134,18 @@ class MessagesApi(Api):
             body["metadata"] = {"user_id": prompt.asker}
         if prompt.system:
             body["system"] = prompt.system
+        deferred = searchable(prompt.tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
+        found = {tool.name for its in deferred.values() for tool in its}
         tools: list[dict[str, Any]] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+            | ({"defer_loading": True} if tool.name in found else {})
             for tool in prompt.tools
         ]
         if prompt.web_search:
             tools += _web_tools(prompt.web_search, parameters)
+        if deferred:
+            # Last: a mark for the cache can stand here, and at no definition that isn't loaded.
+            tools.append({"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"})
         if tools:
             body["tools"] = tools
         if OptionalParameter.CACHE_KEY in parameters:
@@ -269,7 +276,7 @@ class MessagesReader(AnswerReader):
         if kind.endswith("_tool_result"):
             # Results of the vendor's own tools come whole. Also errors: the model goes on without the result.
             self.at_work = False
-            return Searching(self._searched, done=True)
+            return Thinking() if finds_tools(block) else Searching(self._searched, done=True)
         # The only sign of thinking that is redacted, or whose display is omitted.
         self.at_work = kind != "text"
         # Of other servers' blocks, the text may begin here.
@@ -314,7 +321,7 @@ class MessagesReader(AnswerReader):
             block["input"] = dict(tool_call(0, "", "", added).arguments or {})
         self._keep_ended()
         self.at_work = searches or any(other.block.get("type") != "text" for other in self._growing.values())
-        if not searches:
+        if not searches or finds_tools(block):
             return ""
         sought = (block.get("input") or {}).get("query") or (block.get("input") or {}).get("url")
         self._searched = paired(str(sought or ""))

@@ -107,6 +107,8 @@ class Models(Protocol):
 
 
 MAX_NOTED = 20
+MIN_SEARCHABLE = 10
+"""Fewer tools are offered all at once, whatever their definitions' length."""
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 MAX_REFUSED_FILES = 500
 MAX_PAUSES = 4
@@ -628,6 +630,8 @@ def _used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
+        # A server that only resembles the vendor's may ignore a tool of an unknown type.
+        ({OptionalParameter.TOOL_SEARCH}, len(prompt.tools) >= MIN_SEARCHABLE and not api.may_leave_marks),
     ):
         unused |= set() if is_used else parameters
     return api.optional_parameters - unused

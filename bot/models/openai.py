@@ -5,7 +5,7 @@ OpenAI alone decides about a statement (`Decider`).
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -32,7 +32,7 @@ from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, LookupOutcome, day_of, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import OptionalParameter
-from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn
+from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn, searchable
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own, speaks_responses, speaks_responses_api
 from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts, text_in
 from bot.text import object_in, objects_in
@@ -132,7 +132,7 @@ class ResponsesApi(Api):
             reasoning["effort"] = effort
         if reasoning:
             body["reasoning"] = reasoning
-        tools = [{"type": "function", **_function(tool, parameters)} for tool in prompt.tools]
+        tools = _responses_tools(prompt.tools, parameters)
         if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
             # Without a location, OpenAI searches as if in the United States.
             search: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
@@ -522,6 +522,23 @@ def _marked_instructions(system: str) -> list[dict[str, Any]]:
     """
     marked = {"type": "input_text", "text": system, "prompt_cache_breakpoint": {"mode": "explicit"}}
     return [{"role": "developer", "content": [marked]}]
+
+
+def _responses_tools(
+    tools: Sequence[ToolDefinition], parameters: Collection[OptionalParameter]
+) -> list[dict[str, Any]]:
+    """Returns definitions, those that can be searched for by server, of which the model then reads only the names.
+
+    https://developers.openai.com/api/docs/guides/tools-tool-search
+    """
+    deferred = searchable(tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
+    found = {tool.name for its in deferred.values() for tool in its}
+    sent = [{"type": "function", **_function(tool, parameters)} for tool in tools if tool.name not in found]
+    for server, its in deferred.items():
+        names = ", ".join(tool.name.removeprefix(f"{server}__") for tool in its)
+        functions = [{"type": "function", **_function(tool, parameters), "defer_loading": True} for tool in its]
+        sent.append({"type": "namespace", "name": server, "description": f"{server}: {names}", "tools": functions})
+    return [*sent, {"type": "tool_search"}] if deferred else sent
 
 
 def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:

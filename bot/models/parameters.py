@@ -40,6 +40,8 @@ class OptionalParameter(Enum):
     """The definitions of functions."""
     DISPENSABLE_TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b|/v1/responses"
     """The definitions of a prompt that has only dispensable ones. They go wherever tools have a price."""
+    TOOL_SEARCH = r"tool.?search|defer.?loading|\bnamespaces?\b"
+    """The vendor's search for tools, with which a model reads only the definitions that a question needs."""
     WEB_SEARCH = r"web.?search|max_tool_calls"
     """The vendor's own web search, which models or organizations may not have."""
     WEB_FETCH = r"web.?fetch"
@@ -87,6 +89,7 @@ OF_TOOLS = frozenset(
     (
         OptionalParameter.TOOLS,
         OptionalParameter.DISPENSABLE_TOOLS,
+        OptionalParameter.TOOL_SEARCH,
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.ENCRYPTED_REASONING,
         OptionalParameter.STRICT,
@@ -107,6 +110,7 @@ _KEPT = frozenset(
 """Parameters that even the bare request has, unless a refusal names them."""
 _ALONE = (
     OptionalParameter.CACHE_BREAKPOINT,
+    OptionalParameter.TOOL_SEARCH,
     OptionalParameter.STRICT,
     OptionalParameter.DISPENSABLE_TOOLS,
     OptionalParameter.TOOLS_WITH_REASONING,

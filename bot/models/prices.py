@@ -22,7 +22,7 @@ A tier replaces prices for requests whose whole input is above that many tokens.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from bot.models.events import Usage
+from bot.models.prompt import TokenEstimate, ToolDefinition
 from bot.text import RepeatedKey, unique_members
 
 if TYPE_CHECKING:
@@ -169,6 +170,18 @@ class ModelPrices:
             with suppress(LookupError):
                 return calc_price(usage, name, provider_api_url=base_url, genai_request_timestamp=when).total_price
         return calc_price(usage, name, provider_id=vendor, genai_request_timestamp=when).total_price
+
+
+def price_of_tools(
+    tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, at: float
+) -> tuple[int, float | None]:
+    """Returns the tokens that tools' definitions add to each question, and their price in USD for 1,000 questions.
+
+    Both are those of the first model, which is asked first. The price is None if it is unknown.
+    """
+    tokens = TokenEstimate(tuple(models[:1])).definitions_tokens(tools) if models else 0
+    usd = prices.cost_usd(models[0], Usage(tokens), at) if models else None
+    return tokens, None if usd is None else 1_000 * usd
 
 
 def vendor_of_model(name: str) -> str:

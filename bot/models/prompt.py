@@ -54,6 +54,8 @@ UNKNOWN: Origins = frozenset({Origin.UNKNOWN})
 
 _MODELS_OWN = {"message", "reasoning", "function_call", "text", "thinking", "redacted_thinking", "tool_use", ""}
 """The types of vendors' items that hold only what the model wrote. All others come from the vendor's own tools."""
+_FINDS_TOOLS = "tool_search"
+"""Begins the type or the name of vendors' items that hold only what a prompt's definitions say."""
 
 
 def folded(parts: Iterable[Origins]) -> Origins:
@@ -76,11 +78,18 @@ def of_event(event: StreamEvent) -> Origins:
     match event:
         case Searching() | Citation():
             return WEB
+        case Opaque(item=item) if finds_tools(item):
+            return OURS
         case Opaque(item=item):
             return OURS if str(item.get("type") or "") in _MODELS_OWN else WEB
         case Completion(usage=Usage(web_searches=searches)) if searches:
             return WEB
     return OURS
+
+
+def finds_tools(item: Mapping[str, Any]) -> bool:
+    """Whether an item of a vendor is a search for tools, or what it found."""
+    return str(item.get("type")).startswith(_FINDS_TOOLS) or str(item.get("name")).startswith(_FINDS_TOOLS)
 
 
 def of_record(values: Sequence[str] | None) -> Origins:
@@ -219,6 +228,24 @@ class ToolDefinition:
     """Whether the asker's own account acts, which reads what nobody else may."""
     is_dispensable: bool = field(default=False, compare=False)
     """Nobody misses it: a model that refuses tools, or takes them only at a price, is asked without it."""
+
+
+DEFERRED_ABOVE_CHARS = 40_000
+"""Of definitions, about 10,000 tokens. Below that, a search costs more than it saves, by OpenAI and Anthropic."""
+
+
+def searchable(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDefinition]]:
+    """Returns the tools that a model may find by its vendor's search, by their servers; none if all are short together.
+
+    Tools of servers with few definitions stay with the others, and so do our own.
+    """
+    servers: dict[str, list[ToolDefinition]] = {}
+    for tool in tools:
+        servers.setdefault(tool.name.partition("__")[0], []).append(tool)
+    chars = {server: sum(len(_definition(tool)) for tool in its) for server, its in servers.items()}
+    if sum(chars.values()) <= DEFERRED_ABOVE_CHARS:
+        return {}
+    return {server: its for server, its in servers.items() if chars[server] > DEFERRED_ABOVE_CHARS // 10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,9 +402,14 @@ class TokenEstimate:
 
     def learn(self, model: str, prompt: Prompt, usage: Usage) -> None:
         """Corrects the estimate of a model by the usage of an answer."""
-        # Neither media nor what a search found is in the prompt's texts, and encrypted items are not texts. A paused
-        # answer has sent the prompt more than once.
-        if usage.web_searches or usage.requests or any(turn.media or _opaque_items(turn) for turn in prompt.turns):
+        # Neither media nor what a search found is in the prompt's texts, and encrypted items are not texts. Definitions
+        # that can be searched for may not be read. A paused answer has sent the prompt more than once.
+        if (
+            usage.web_searches
+            or usage.requests
+            or searchable(prompt.tools)
+            or any(turn.media or _opaque_items(turn) for turn in prompt.turns)
+        ):
             return
         texts = [*prompt_texts(prompt), *map(_definition, prompt.tools)]
         size_bytes = sum(len(text.encode(errors="replace")) for text in texts)

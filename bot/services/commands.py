@@ -41,6 +41,7 @@ from bot.core.surfaces import (
 )
 from bot.core.unposted import direct_message_of
 from bot.errors import RateLimited, Refused
+from bot.models.prices import price_of_tools
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, not_their_channel, refusal_to_change
 from bot.services.memory import Remembering
@@ -213,11 +214,15 @@ class SlashCommands:
         return None
 
     async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
-        """Returns what is wrong with the MCP servers that a channel uses, for admins."""
+        """Returns what the MCP servers that a channel uses cost, and what is wrong with them, for admins."""
         place = await self.tools_of(servers, TOOLS_WITHIN_S) if self.tools_of else PlaceTools()
         down = [texts.settings.server_down(name, reason) for name, reason in place.down.items()]
         too_many = [texts.settings.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
-        return *too_many, *down
+        quota, priced = self.quota, list[str]()
+        if place.offered:
+            price = price_of_tools(place.offered, quota.models, quota.prices, self.stores.clock.now())
+            priced.append(texts.settings.tools_priced(texts.settings.tools_price(*price)))
+        return *priced, *too_many, *down
 
     async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
         thread = ThreadKey(self.workspace.me.team_id, channel_id, None)

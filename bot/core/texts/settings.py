@@ -55,6 +55,18 @@ def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]
     )
 
 
+def tools_price(tokens: int, usd: float | None) -> str:
+    """Says what tools cost though nobody calls them, as the rest of a sentence. `usd`: for 1,000 questions."""
+    price = "" if usd is None else f", ${usd:,.2f} a thousand questions"
+    # More digits would be no estimate.
+    return f"about {float(f'{tokens:.2g}'):,.0f} tokens with each question{price}"
+
+
+def tools_priced(price: str) -> str:
+    """Says, in mrkdwn, what the tools of a channel cost by themselves."""
+    return f"Models read these tools' definitions: {price}. A vendor's cache or tool search may make them cheaper."
+
+
 def server_down(server: str, reason: str) -> str:
     """Warns, in mrkdwn, of an MCP server that can't be used now. `reason` is that of the log."""
     return f":warning: I can't use the tools of {server} now: {reason}."

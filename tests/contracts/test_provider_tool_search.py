@@ -1,0 +1,232 @@
+"""Vendors' searches for tools: a model with a hundred tools reads the definitions that a question needs, and no others.
+
+The stand-ins keep what OpenAI and Anthropic document (read on 2026-11-28):
+https://developers.openai.com/api/docs/guides/tools-tool-search
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool
+"""
+
+import json
+import re
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from bot.models import anthropic, openai
+from bot.models.events import Searching, ToolCall
+from bot.models.model import Provider
+from bot.models.prompt import OURS, Prompt, ToolDefinition, ToolResult, Turn, of_event, searchable
+from bot.models.setup import VendorSettings
+from tests.contracts.notifications import PROMPT, Received, collect
+from tests.contracts.vendors import ANTHROPIC, KEY, RESPONSES, VendorApi, options, unsupported
+from tests.streams import steps
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
+
+SERVERS = ("github", "notion", "jira", "sentry", "calendar")
+VERBS = ("create", "delete", "list", "rename")
+NOUNS = ("milestone", "branch", "page", "invoice", "meeting")
+SCHEMA = {
+    "type": "object",
+    "properties": {f"field_{number}": {"type": "string", "description": "A text. " * 4} for number in range(14)},
+}
+TOOLS = tuple(
+    ToolDefinition(f"{server}__{verb}_{noun}", f"{verb.title()}s a {noun} in {server}.", SCHEMA, "hash")
+    for server in SERVERS
+    for verb in VERBS
+    for noun in NOUNS
+)
+OWN = ToolDefinition("remember", "Remembers something.", {"type": "object", "properties": {}}, is_dispensable=True)
+ASKED = TOOLS[::2]
+"""One tool for each of fifty questions."""
+WITH_TOOLS = replace(PROMPT, tools=(OWN, *TOOLS))
+
+
+def question_for(tool: ToolDefinition) -> str:
+    server, _, name = tool.name.partition("__")
+    return f"Please {name.replace('_', ' the ')} in {server}."
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z0-9]+", text.lower().replace("_", " ")))
+
+
+def tokens(definitions: object) -> int:
+    return len(json.dumps(definitions)) // 4
+
+
+@dataclass
+class StandIn:
+    """A vendor whose model calls the tool that fits its question best, among those that it has read."""
+
+    read_tokens: list[int] = field(default_factory=list)
+    """The tokens of definitions that the model reads in each request."""
+    prefixes: list[str] = field(default_factory=list)
+    """What a cache keeps of the tools of each request."""
+
+    def best(self, question: str, tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Returns up to five of the tools, the one that fits best first."""
+        asked = words(question)
+        found = sorted(tools, key=lambda tool: -len(asked & words(f"{tool['name']} {tool['description']}")))
+        return found[:5]
+
+
+class OpenAi(StandIn):
+    """At first the model sees the names and descriptions of namespaces. What it finds is added at the end."""
+
+    def answer(self, request: VendorRequest) -> VendorResponse:
+        body = request.body
+        spaces = [tool for tool in body["tools"] if tool["type"] == "namespace"]
+        is_searched = {"type": "tool_search"} in body["tools"]
+        assert is_searched or not spaces, "deferred tools need the search"
+        loaded = [tool for tool in body["tools"] if tool["type"] == "function"]
+        seen = [{key: space[key] for key in ("name", "description")} for space in spaces]
+        found = [item for item in body["input"] if item.get("type") == "tool_search_output"]
+        self.read_tokens.append(tokens([loaded, seen, found]))
+        self.prefixes.append(json.dumps([loaded, seen]))
+        if any(item.get("type") == "function_call_output" for item in body["input"]):
+            call = next(item for item in body["input"] if item.get("type") == "function_call")
+            assert found[0]["tools"][0]["tools"][0]["name"] == call["name"]
+            assert call["namespace"] == found[0]["tools"][0]["name"], "sent back as it came"
+            return RESPONSES.streamed("Done.")
+        question = body["input"][-1]["content"]
+        if not spaces:
+            return VendorResponse(steps.responses(self._call(self.best(question, loaded)[0])))
+        space = max(spaces, key=lambda space: len(words(question) & words(space["description"])))
+        assert all(tool["defer_loading"] for tool in space["tools"])
+        tools = self.best(question, space["tools"])
+        search = {"type": "tool_search_call", "id": "tsc_1", "execution": "server", "status": "completed"}
+        output = {"type": "tool_search_output", "id": "tso_1", "execution": "server", "status": "completed"}
+        return VendorResponse(
+            steps.responses(
+                search | {"call_id": None, "arguments": {"paths": [space["name"]]}},
+                output | {"call_id": None, "tools": [{**space, "tools": tools}]},
+                self._call(tools[0], namespace=space["name"]),
+            )
+        )
+
+    def _call(self, tool: Mapping[str, Any], **more: str) -> dict[str, Any]:
+        call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "status": "completed"}
+        return call | {"name": tool["name"], "arguments": "{}", **more}
+
+
+class Claude(StandIn):
+    """The model sees nothing of deferred tools. The search returns references to three to five of them."""
+
+    def answer(self, request: VendorRequest) -> VendorResponse:
+        body = request.body
+        searches = [tool for tool in body["tools"] if str(tool.get("type", "")).startswith("tool_search_tool_bm25")]
+        deferred = [tool for tool in body["tools"] if tool.get("defer_loading")]
+        loaded = [tool for tool in body["tools"] if not tool.get("defer_loading")]
+        assert bool(searches) is bool(deferred), "deferred tools need the search, which is never deferred itself"
+        assert not any("cache_control" in tool for tool in deferred), "refused"
+        blocks = [block for turn in body["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
+        found = [block["content"]["tool_references"] for block in blocks if block["type"] == "tool_search_tool_result"]
+        names = {reference["tool_name"] for references in found for reference in references}
+        self.read_tokens.append(tokens([loaded, [tool for tool in deferred if tool["name"] in names]]))
+        self.prefixes.append(json.dumps(loaded))
+        if any(block["type"] == "tool_result" for block in blocks):
+            kinds = [block["type"] for block in body["messages"][-2]["content"]]
+            assert kinds[-3:] in (["server_tool_use", "tool_search_tool_result", "tool_use"], ["tool_use"])
+            return ANTHROPIC.streamed("Done.")
+        question = str(body["messages"][-1]["content"])
+        tools = self.best(question, deferred or loaded)
+        call = {"type": "tool_use", "id": "toolu_1", "name": tools[0]["name"], "input": {}}
+        if not deferred:
+            return VendorResponse(steps.messages(call))
+        search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "tool_search_tool_bm25"}
+        references = [{"type": "tool_reference", "tool_name": tool["name"]} for tool in tools]
+        content = {"type": "tool_search_tool_search_result", "tool_references": references}
+        result = {"type": "tool_search_tool_result", "tool_use_id": "srvtoolu_1", "content": content}
+        return VendorResponse(steps.messages(search | {"input": {"query": question}}, result, call))
+
+
+@asynccontextmanager
+async def own(api: VendorApi, vendor: VendorServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provider]:
+    """Connects to the vendor itself, as its address says: servers that resemble it are offered no search."""
+    lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
+    if api is RESPONSES:
+        client = openai.connect(VendorSettings(KEY, f"http://api.openai.com:{port}/v1"), options())
+    else:
+        client = anthropic.connect(VendorSettings(KEY, f"http://api.anthropic.com:{port}"), options())
+    try:
+        yield client.model("m")
+    finally:
+        await client.aclose()
+
+
+async def answered(model: Provider, prompt: Prompt, text: str) -> tuple[Received, ToolCall]:
+    """Asks a question, and goes on with the result of the call."""
+    asked = replace(prompt, turns=(Turn("user", text),))
+    received = await collect(model, asked)
+    [call] = received.calls
+    parts = tuple(event for event in received.others if not isinstance(event, Searching))
+    result = Turn("user", "", parts=(ToolResult(call.call_id, call.name, "ok"),))
+    turns = (*asked.turns, Turn("assistant", "", parts=parts), result)  # type: ignore[arg-type]
+    done = await collect(model, replace(asked, turns=turns))
+    assert done.text == "Done."
+    return received, call
+
+
+@pytest.mark.parametrize(("api", "kind"), [(RESPONSES, OpenAi), (ANTHROPIC, Claude)], ids=str)
+async def test_hundred_tools_cost_a_tenth_and_the_right_one_is_called(
+    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch, api: VendorApi, kind: type[OpenAi | Claude]
+) -> None:
+    stand_in = kind()
+    vendor.script(stand_in.answer)
+    right = 0
+    async with own(api, vendor, monkeypatch) as model:
+        for tool in ASKED:
+            received, call = await answered(model, WITH_TOOLS, question_for(tool))
+            right += call.name == tool.name
+            assert not [event for event in received.others if isinstance(event, Searching)], "no search of the web"
+            assert all(of_event(event) == OURS for event in received.others), "nothing but definitions was read"
+    all_tokens = tokens([[tool.name, tool.description, tool.parameters] for tool in WITH_TOOLS.tools])
+    firsts, seconds = stand_in.read_tokens[::2], stand_in.read_tokens[1::2]
+    assert (right, len(ASKED)) == (50, 50)
+    assert max(a + b for a, b in zip(firsts, seconds, strict=True)) < 2 * all_tokens / 10, (all_tokens, firsts[0])
+    assert len(set(stand_in.prefixes)) == 1, "what a cache keeps stays the same"
+
+
+REFUSALS = {
+    "OpenAI, an older model": (RESPONSES, "Tool 'tool_search' is not supported with gpt-5-mini."),
+    "Anthropic, an older model": (ANTHROPIC, "tools.101: tool_search_tool_bm25_20251119 is not supported by m."),
+    "a strict place": (ANTHROPIC, "tools.1.defer_loading: Extra inputs are not permitted"),
+}
+
+
+@pytest.mark.parametrize(("api", "message"), REFUSALS.values(), ids=REFUSALS.keys())
+async def test_refused_search_is_left_out_once_and_all_tools_stay(
+    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch, api: VendorApi, message: str
+) -> None:
+    def answer(request: VendorRequest) -> VendorResponse:
+        return unsupported(message) if "tool_search" in str(request.body["tools"]) else api.streamed("one")
+
+    vendor.script(answer)
+    async with own(api, vendor, monkeypatch) as model:
+        received = [await collect(model, WITH_TOOLS), await collect(model, WITH_TOOLS)]
+    assert [one.completions[0].refused for one in received] == [(), ()]
+    assert len(vendor.requests) == 3, "remembered"
+    assert len(vendor.requests[-1].body["tools"]) == 101
+
+
+@pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
+async def test_servers_that_resemble_the_vendor_get_all_definitions(vendor: VendorServer, api: VendorApi) -> None:
+    """They may ignore what they don't know, and the model would have no tools."""
+    vendor.script(api.streamed("one"))
+    client = api.connect(vendor.url)
+    await collect(client.model("m"), WITH_TOOLS)
+    await client.aclose()
+    [request] = vendor.requests
+    assert len(request.body["tools"]) == 101
+    assert "defer_loading" not in str(request.body)
+
+
+def test_short_definitions_and_small_servers_are_read_at_once() -> None:
+    assert searchable(TOOLS[:20]) == {}
+    small = ToolDefinition("time__now", "The time.", {"type": "object"}, "hash")
+    assert set(searchable((OWN, small, *TOOLS))) == set(SERVERS)
