@@ -149,7 +149,7 @@ def _print_list(
     for name, tool in seen.items():
         rule = ours.mcp.rules.rule_for(name)
         print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
-    for server, tools in groupby(seen, owner_of):
+    for server, tools in groupby(seen, owner_of) if settings.models_in_use(ours) else ():
         print(f"{server}: {_price(ours, {name: seen[name] for name in tools})}")
     for server, reason in down.items():
         print(f"{server} is down: {reason}")

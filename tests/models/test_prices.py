@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.texts.settings import tools_price
 from bot.models.events import Usage
-from bot.models.prices import ModelPrices, parse_prices
+from bot.models.prices import ModelPrices, parse_prices, price_of_tools
+from bot.models.prompt import ToolDefinition
 from bot.models.registry import VENDORS, VendorEntry
 from tests.processes import REPOSITORY
 
@@ -196,3 +198,17 @@ assert threading.active_count() == 1
 
 def test_prices_need_no_network_and_are_loaded_late() -> None:
     subprocess.run([sys.executable, "-c", OFFLINE], cwd=REPOSITORY, check=True, timeout=60)
+
+
+def test_definitions_have_a_price_before_anybody_asks() -> None:
+    """As the first model reads them: by its estimate of tokens, and without a cache."""
+    tools = [
+        ToolDefinition(f"github__tool_{number}", "Does something. " * 40, {"type": "object"}) for number in range(37)
+    ]
+    tokens, usd = price_of_tools(tools, ("anthropic/claude-haiku-5-5", "openai/gpt-6-luna"), PUBLISHED, NOW)
+    assert 13_000 < tokens < 14_000
+    assert usd == pytest.approx(tokens * 0.10 / 1_000)
+    assert price_of_tools(tools, ("openai/llama",), PUBLISHED, NOW)[1] is None
+    assert price_of_tools(tools, (), PUBLISHED, NOW) == (0, None)
+    assert tools_price(27_318, 2.7318) == "about 27,000 tokens with each question, $2.73 a thousand questions"
+    assert tools_price(312, None) == "about 310 tokens with each question"

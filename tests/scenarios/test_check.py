@@ -847,7 +847,13 @@ async def test_tools_of_an_mcp_server_are_listed_with_their_rules(tmp_path: Path
     report = await mcp_report(mcp(rules=rules), tmp_path)
     assert not_passed(report) == {}
     [line] = [check.message for check in report.checks if check.id == "mcp.it"]
-    assert line == "it: the MCP server lists 2 tools.\nit__look: allow, read-only\nit__write: ask"
+    first, *rules_in_force = line.splitlines()
+    assert re.fullmatch(
+        r"it: the MCP server lists 2 tools, about \d+ tokens with each question(, \$\S+ a .*)?\.", first
+    )
+    assert rules_in_force == ["it__look: allow, read-only", "it__write: ask"]
+    [together] = [check.message for check in report.checks if check.id == "mcp"]
+    assert "at most 2 of their tools, about " in together
     assert not RawServer(tmp_path / "script.json").is_alive
 
 

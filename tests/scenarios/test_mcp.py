@@ -148,6 +148,7 @@ async def test_admins_read_in_the_settings_which_tools_a_channel_leaves_out(
             await client.command("general", "/typist model")
             assert client.modal
             shown_below = [block["elements"][0]["text"] for block in client.modal.blocks if block["type"] == "context"]
+            assert any("Models read these tools' definitions: about " in text for text in shown_below) is is_admin
             assert (warning in shown_below) is is_admin
         for chosen in (["time"], ["time", "files"]):
             assert await grace.submit({"mcp_servers": chosen}) == {}

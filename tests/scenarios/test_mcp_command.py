@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,11 @@ async def test_tools_of_a_server_that_no_process_has_used_are_not_new(tmp_path: 
             "typist mcp agree it__look it__write",
         ],
     )
+
+
+async def test_list_says_what_a_servers_definitions_cost(tmp_path: Path, env: dict[str, str]) -> None:
+    _, out, _ = await run(tmp_path, env={**env, "OPENAI_API_KEY": "sk-test"})
+    assert re.search(r"^it: about \d+ tokens with each question, \$0\.\d\d a thousand questions$", out, re.MULTILINE)
 
 
 async def test_tools_that_their_server_describes_wrongly_cannot_be_agreed_to(

@@ -292,7 +292,8 @@ async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Pa
         if name == "broken":
             return refusal(500, {"error": {"message": "down"}})
         body = {"id": name, "object": "model", "created": 1, "owned_by": "x"}
-        ends = {"ending": {"shutdown_date": "2026-10-23"}, "later": {"shutdown_date": "2027-10-23"}}.get(name, {})
+        listed = {"deprecation": "2026-10-23", "deprecation_replacement_model": "newer"}
+        ends = {"ending": listed, "later": {"shutdown_date": "2027-10-23"}}.get(name, {})
         return VendorResponse([json.dumps(body | ends).encode()], content_type="application/json")
 
     async with VendorServer() as vendor:
@@ -310,6 +311,7 @@ async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Pa
                 clock.now_s += DAY_S
             await store.close()
         asked = [request for request in vendor.requests if request.path.endswith("ending")]
-    sentence = "openai/ending retires on October 23, 2026. Please choose another model in BOT_MODELS before then."
+    choose = "Please choose another model in BOT_MODELS before then, such as newer."
+    sentence = f"openai/ending retires on October 23, 2026. {choose}"
     assert told == [("09-23", "U1", sentence), ("09-23", "U2", sentence)]
     assert len(asked) == 40, "once a day"
