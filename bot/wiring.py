@@ -342,6 +342,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transc
         web_search_of(settings),
         reads_channel=settings.read_channel,
         pdf_texts=not all_take_pdfs(model_setup(settings)),
+        step_tokens=lambda model: quota.prices.step_tokens(model or quota.models[0], stores.clock.now()),
     )
     transcription = Transcription(stores, transcriber, quota)
     pane = AssistantPane(stores, workspace, parts.statuses)

@@ -144,6 +144,8 @@ class Document:
     """The charset that its letters were read in, if that is a guess."""
     is_markdown: bool = True
     """False: the file is a text, which is as it was."""
+    pages: int = 0
+    """How many pages a PDF has, also those without text; 0 for other documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,8 @@ class Draft:
         self._room = MAX_CHARS
         self._left_out: dict[Part, LeftOut] = {}
         self._guessed_charset = ""
+        self.pages = 0
+        """How many pages a PDF has."""
 
     def add(self, text: str, end: str = "\n\n") -> None:
         """Adds a block, or a line with the end "\\n". Raises Full."""
@@ -326,4 +330,4 @@ class Draft:
     def document(self, *, is_markdown: bool = True) -> Document:
         """Returns what was collected."""
         text, left_out = "".join(self._pieces).strip("\n"), tuple(self._left_out.values())
-        return Document(text, left_out, self._guessed_charset, is_markdown)
+        return Document(text, left_out, self._guessed_charset, is_markdown, self.pages)

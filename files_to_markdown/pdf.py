@@ -43,7 +43,8 @@ def read_pdf(content: bytes, draft: Draft) -> None:
         raise Unreadable(Obstacle.PROTECTED if "password" in str(error).lower() else Obstacle.DAMAGED) from error
     draft.leave_out(Part.ATTACHMENT, list(_attached(pdf)), count=0)
     without_text = []
-    for number in range(len(pdf)):
+    draft.pages = len(pdf)
+    for number in range(draft.pages):
         page = pdf[number]
         text = _DIVIDED.sub("-\n", _text(page.get_textpage())).replace("\r\n", "\n")
         text = "" if len(_UNKNOWN.findall(text)) > len(text) * _MAX_UNKNOWN else text

@@ -37,6 +37,7 @@ from files_to_markdown.document import (
 
 _ROOT = Path(__file__).parents[1]
 _TRIES = 2
+MAX_COUNTED_PAGES = 1_000_000
 _CHUNK_BYTES = 64 * 1024
 _TOO_MUCH = (OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
 """How a process ends that reaches a limit. Libraries in Rust and C++ abort if they get no memory."""
@@ -176,7 +177,8 @@ def _document(said: Mapping[str, Any]) -> Document:
         LeftOut(Part(one["part"]), int(one["count"]), tuple(map(str, one["names"]))) for one in said["left_out"]
     ]
     charset, is_markdown = str(said["guessed_charset"])[:40], bool(said["is_markdown"])
-    return Document(str(said["text"]), tuple(left_out), charset, is_markdown)
+    pages = min(max(0, int(said["pages"])), MAX_COUNTED_PAGES)
+    return Document(str(said["text"]), tuple(left_out), charset, is_markdown, pages)
 
 
 def _image(said: Mapping[str, Any]) -> ConvertedImage:

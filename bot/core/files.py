@@ -498,18 +498,22 @@ def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
 
 
 def truncate_files(
-    files: Mapping[str, OpenedFile], count_tokens: CountTokens, limit_tokens: int
+    files: Mapping[str, OpenedFile], count_tokens: CountTokens, limit_tokens: int, pdf_tokens: int = 0
 ) -> dict[str, OpenedFile]:
-    """Cuts the files' texts to a number of tokens in all; files that come first are cut last."""
+    """Cuts the files' texts to a number of tokens in all; files that come first are cut last.
+
+    `pdf_tokens`: the limit for the texts of PDFs whose pages are sent unless they are too many. 0: they have no limit
+    of their own, because a model that may answer takes no PDFs.
+    """
     truncated: dict[str, OpenedFile] = {}
     for file_id, file in files.items():
         if (text := text_of(file)) is not None:
-            size = count_tokens(text)
-            if size > limit_tokens:
-                chars = len(text) * max(0, limit_tokens) // size
+            is_apart = pdf_tokens and isinstance(file.content, Media)
+            size, limit = count_tokens(text), pdf_tokens if is_apart else limit_tokens
+            if size > limit:
+                chars = len(text) * max(0, limit) // size
                 file = _with_text(file, two_ends(text, chars))
-                size = limit_tokens
-            limit_tokens -= size
+            limit_tokens -= 0 if is_apart else min(size, limit)
         truncated[file_id] = file
     return truncated
 
@@ -557,7 +561,8 @@ def _pages_of(media: Media) -> Iterator[Media]:
 
 def _labeled(media: Media, marks: Marks | None) -> Media:
     """Returns a medium with what stands in its place for a model that can't be shown it: in marks, as of any file."""
-    label = not_shown(media.name)
+    label, pages = not_shown(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():
         label = f"(In place of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
-    return replace(media, alternative=Document(marks.framed("file", label) if marks else label))
+        pages = media.alternative.pages
+    return replace(media, alternative=Document(marks.framed("file", label) if marks else label, pages=pages))

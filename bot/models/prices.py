@@ -157,9 +157,27 @@ class ModelPrices:
             log.error("model %s: price not usable, cost unknown: %s", model, error)
             return None
 
+    def step_tokens(self, model: str, at: float) -> int | None:
+        """Returns the input of one request above which input costs more; None if there is none, or it is unknown."""
+        from genai_prices.types import TieredPrices
+
+        vendor, _, name = model.partition("/")
+        try:
+            own = self._own(model)
+            price = _own_model_price(own) if own else _published(vendor, name, at)
+        except LookupError:
+            return None
+        tiered = price.input_mtok
+        if not isinstance(tiered, TieredPrices):
+            return None
+        return min((tier.start for tier in tiered.tiers if tier.price > tiered.base), default=None)
+
+    def _own(self, model: str) -> OwnPrice | None:
+        return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
+
     def _request_usd(self, model: str, usage: "genai_prices.Usage", at: float) -> Decimal:
         """Returns the charge for one request. Raises LookupError, ValueError."""
-        if own := next((price for price in self.own if fnmatchcase(model, price.pattern)), None):
+        if own := self._own(model):
             return _own_model_price(own).calc_price(usage)["total_price"]
         from genai_prices import calc_price
 
@@ -170,6 +188,14 @@ class ModelPrices:
             with suppress(LookupError):
                 return calc_price(usage, name, provider_api_url=base_url, genai_request_timestamp=when).total_price
         return calc_price(usage, name, provider_id=vendor, genai_request_timestamp=when).total_price
+
+
+def _published(vendor: str, name: str, at: float) -> "ModelPrice":
+    """Returns a published price. Raises LookupError."""
+    from genai_prices import data_snapshot
+
+    _, model = data_snapshot.get_snapshot().find_provider_model(name, None, vendor, None)
+    return model.get_prices(datetime.fromtimestamp(at, UTC))
 
 
 def price_of_tools(

@@ -13,6 +13,7 @@ The tokens of a text are estimated: a tokenizer would be exact, but fetches its 
 """
 
 import json
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -162,6 +163,8 @@ class Media:
     """Whether the file has further pages or frames, which nobody sends."""
     further: tuple["Media", ...] = ()
     """The pages of a scan behind the first one."""
+    tokens: int = 0
+    """What vendors count for it, by its pixels or pages; 0: they aren't known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,14 +325,16 @@ def not_shown(name: str) -> str:
     return f"(You can't be shown {name}.)"
 
 
-def newest_media_within(turns: Sequence[Turn], max_bytes: int) -> Collection[Media]:
-    """Returns the newest media that together take at most `max_bytes`, in base64 as they are sent."""
+def newest_media_within(
+    turns: Sequence[Turn], limit: int, size_of: Callable[[Media], int] = lambda media: len(media.base64)
+) -> Collection[Media]:
+    """Returns the newest media that together take at most `limit`: in base64 as they are sent, or by another size."""
     newest: set[Media] = set()
     for turn in reversed(turns):
         for media in turn.media:
-            if len(media.base64) <= max_bytes:
+            if size_of(media) <= limit:
                 newest.add(media)
-                max_bytes -= len(media.base64)
+                limit -= size_of(media)
     return newest
 
 
@@ -347,11 +352,22 @@ BYTES_PER_TOKEN = {"openai": 3.0, "azure": 3.0, "anthropic": 2.0}
 TURN_TOKENS = 4
 """The tokens that a vendor adds for each turn."""
 LEARNING_RATE = 0.2
-IMAGE_TOKENS = 1_600
-"""Roughly what vendors count for an image at their largest resolution."""
-PDF_PAGE_TOKENS = 2_000
-"""The tokens of a PDF page: its text and its image."""
+MAX_IMAGE_TOKENS = 4_000
+"""What the vendors that count most count for an image at their largest resolution."""
+PIXELS_OF_TOKEN = 28
+"""The side of the square that vendors count as one token."""
+PDF_PAGE_TOKENS = 2_350
+"""The tokens of a PDF page, its text and its image, as measured on Claude 5.5."""
 PDF_PAGE_BYTES = 75_000
+"""Of a PDF whose pages can't be counted, in a page of a scan."""
+
+
+def image_tokens(width: int, height: int) -> int:
+    """Returns what vendors count for an image of these pixels."""
+    squares = math.ceil(width / PIXELS_OF_TOKEN) * math.ceil(height / PIXELS_OF_TOKEN)
+    return min(MAX_IMAGE_TOKENS, squares)
+
+
 MEASURABLE_BYTES = 300
 """Shorter prompts don't correct the estimate, because the vendor's own additions outweigh their text."""
 
@@ -371,17 +387,18 @@ class TokenEstimate:
     def prompt_tokens(self, prompt: Prompt) -> int:
         """Returns the estimate of all that a request with this prompt sends: texts, files, definitions and steps."""
         texts = [prompt.system, *(text for turn in prompt.turns for text in _sent_texts(turn))]
-        media = (self._media_tokens(media) for turn in prompt.turns for media in turn.media)
+        media = (self.media_tokens(media) for turn in prompt.turns for media in turn.media)
         return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
 
     def conversation_tokens(self, prompt: Prompt) -> int:
         """Returns the estimate of what people can shorten: the prompt without instructions and definitions of tools."""
         return self.prompt_tokens(replace(prompt, system="", tools=()))
 
-    def _media_tokens(self, media: Media) -> int:
+    def media_tokens(self, media: Media) -> int:
+        """Returns the estimate of an image or a PDF."""
         if media.media_type != PDF:
-            return IMAGE_TOKENS
-        pages = PDF_PAGE_TOKENS * (1 + len(media.base64) * 3 // 4 // PDF_PAGE_BYTES)
+            return media.tokens or MAX_IMAGE_TOKENS
+        pages = media.tokens or PDF_PAGE_TOKENS * (1 + len(media.base64) * 3 // 4 // PDF_PAGE_BYTES)
         # Some models get the text in its place.
         return max(pages, self.tokens(media.alternative.text) if media.alternative else 0)
 

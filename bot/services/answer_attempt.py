@@ -102,6 +102,8 @@ class BuiltPrompt:
     """What the prompt says about the question alone."""
     memories: int = 0
     """How many memories it has."""
+    as_texts: Sequence[str] = ()
+    """The names of PDFs of which it has the text in place of the pages."""
 
 
 def added(usd: float | None, more_usd: float | None) -> float | None:
@@ -229,6 +231,7 @@ class AnswerAttempt:
         expired = texts.approvals.APPROVAL_EXPIRED if has_expired else ""
         opened = self.built.opened if self.built else ()
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
+        left_out = (*left_out, *(self.built.as_texts if self.built else ()))
         unread = unread_notice(opened, left_out, refused) if opened else ""
         effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
         end = replace(

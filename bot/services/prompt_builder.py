@@ -49,10 +49,14 @@ from bot.models.prompt import (
     OURS,
     Offered,
     Origins,
+    Prompt,
     TokenEstimate,
     WebSearch,
+    newest_media_within,
     room_for_conversation,
+    room_for_results,
     room_in_window,
+    without_media,
 )
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
@@ -83,6 +87,8 @@ class PromptSettings:
     """Whether a bare mention reads the posts before it."""
     pdf_texts: bool = False
     """Whether a model in use doesn't take PDFs, and gets their text."""
+    step_tokens: Callable[[str | None], int | None] = lambda model: None
+    """Returns the input of a request above which a channel's model costs more; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +163,8 @@ class PromptBuilder:
         if so_far := kept_text(job):
             continued = prompts.with_continuation(continued, so_far, job.so_far_origins)
         # It takes the place of the PDF only when the model is asked.
-        instead = (media.alternative.text for message in continued for media in message.media if media.alternative)
+        media = [media for message in continued for media in message.media] if self.settings.pdf_texts else []
+        instead = (medium.alternative.text for medium in media if medium.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
         shared_tokens = self.estimate.tokens(instructions.text) + self.estimate.definitions_tokens(tools.definitions)
@@ -171,9 +178,19 @@ class PromptBuilder:
             system_origins=instructions.origins,
             code=marks.code,
         )
-        return BuiltPrompt(
-            prompt, channel.model, instructions.version, read_files.new, read_files.transcripts, note, memories.count
-        )
+        prompt, as_texts = self._below_step(prompt, channel.model)
+        told = read_files.new, read_files.transcripts, note, memories.count, as_texts
+        return BuiltPrompt(prompt, channel.model, instructions.version, *told)
+
+    def _below_step(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
+        """Returns the prompt with texts in place of PDFs whose pages would raise its price, and their names."""
+        step_tokens, tokens = self.settings.step_tokens(model), self.estimate.prompt_tokens(prompt)
+        if step_tokens is None or tokens <= step_tokens:
+            return prompt, ()
+        media_tokens = self.estimate.media_tokens
+        taken_tokens = tokens - sum(media_tokens(media) for turn in prompt.turns for media in turn.media)
+        kept = newest_media_within(prompt.turns, step_tokens - taken_tokens, media_tokens)
+        return without_media(prompt, lambda media: media in kept or not (media.alternative and media.alternative.pages))
 
     def _taken_tokens(self, answer: Answer, tools: Offered, note: Note) -> int:
         """Returns the tokens that a request needs beside its system prompt and the conversation."""
@@ -321,7 +338,9 @@ class PromptBuilder:
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
             return ReadFiles(conversation)
-        opened = await self._opened(job, conversation, memory, room_tokens, listening)
+        opened = await self._opened(job, conversation, memory, listening)
+        pdf_tokens = 0 if self.settings.pdf_texts else room_for_results(self.settings.history_tokens)
+        opened = truncate_files(opened, self.estimate.tokens, room_tokens // 2, pdf_tokens)
         answer.open_files |= open_to_readers(shared, opened)
         new = [opened[file_id] for file_id in dict.fromkeys(file_ids_since_answer(conversation))]
         heard = [(file.file, file.content.text) for file in new if isinstance(file.content, Transcript)]
@@ -334,10 +353,9 @@ class PromptBuilder:
         job: Job,
         messages: Sequence[PromptMessage],
         memory: AsyncExitStack,
-        room_tokens: int,
         listening: Callable[[bool], None],
     ) -> Mapping[str, OpenedFile]:
-        """Returns the conversation's files by id, their texts truncated to half of the room."""
+        """Returns the conversation's files by id."""
         shared = files_newest_first(messages)
         shared = await self._read("transcripts", lambda: self.transcription.known(job, shared)) or shared
         hears = self.transcription.transcriber is not None
@@ -347,15 +365,13 @@ class PromptBuilder:
         read: dict[str, OpenedFile] = {}
         if files:
             transcribe = partial(self.transcription.hear, job, listening) if hears else None
-            reading = self.workspace.files.reading(
-                files, job.question.user_id, pdf_texts=self.settings.pdf_texts, transcribe=transcribe
-            )
+            reading = self.workspace.files.reading(files, job.question.user_id, transcribe=transcribe)
             read |= await memory.enter_async_context(reading)
         # Of a file in a channel shared with another organization, only files.info says that it is a canvas.
         canvases += [replace(one.file, access=CHECK_FILE_INFO) for one in read.values() if is_canvas(one.file)]
         read |= await self.workspace.canvases.read(canvases, job.question)
         in_order = {file.id: read[file.id] for file in wanted}
-        return truncate_files(told_apart({**in_order, **unread}, messages), self.estimate.tokens, room_tokens // 2)
+        return told_apart({**in_order, **unread}, messages)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question, and who began it."""

@@ -42,13 +42,13 @@ from bot.core.files import (
     text_of_captions,
 )
 from bot.errors import RateLimited, Refused
-from bot.models.prompt import PDF, Media, Sound
+from bot.models.prompt import PDF, PDF_PAGE_TOKENS, Media, Sound, image_tokens
 from bot.slack.client import SlackClient
 from bot.slack.file_objects import file_of, mail_of
 from bot.slack.json_values import json_object
 from files_to_markdown.document import Document, Format, Obstacle, short_text
 from files_to_markdown.kind import document_kind
-from files_to_markdown.plain_images import is_plain_image
+from files_to_markdown.plain_images import image_size, is_plain_image
 from files_to_markdown.process import convert_image, read_document
 
 READING_S = 60.0
@@ -78,12 +78,12 @@ class Files:
 
     @asynccontextmanager
     async def reading(
-        self, files: Sequence[File], asker: str, *, pdf_texts: bool = False, transcribe: Transcribe | None = None
+        self, files: Sequence[File], asker: str, *, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
         """Returns the content of each file, by id, or why it can't be read; never raises because of a file.
 
-        `asker`: the ID of the person who has them read. `pdf_texts`: whether a model that doesn't take PDFs may answer.
-        `transcribe` hears recordings of which there is no transcript; None: nobody can.
+        `asker`: the ID of the person who has them read. `transcribe` hears recordings of which there is no transcript;
+        None: nobody can.
 
         Memory is reserved for the sizes that Slack states first, then for the actual ones, until the context ends.
         """
@@ -97,10 +97,10 @@ class Files:
                     held_bytes = max_bytes
                     left = MAX_BYTES
                     for file in files:
-                        read, read_bytes = await self._read(file, left, asker, pdf_texts, transcribe)
+                        read, read_bytes = await self._read(file, left, asker, transcribe)
                         left -= read_bytes
                         if preview := preview_of(read.file, read.content):
-                            copy, read_bytes = await self._read(preview, left, asker, pdf_texts, None)
+                            copy, read_bytes = await self._read(preview, left, asker, None)
                             left -= read_bytes
                             read = replace(read, content=copy.content) if isinstance(copy.content, Media) else read
                         opened[file.id] = read
@@ -113,14 +113,12 @@ class Files:
         finally:
             self._room.give_back(held_bytes, asker)
 
-    async def _read(
-        self, file: File, left: int, asker: str, pdf_texts: bool, transcribe: Transcribe | None
-    ) -> tuple[OpenedFile, int]:
+    async def _read(self, file: File, left: int, asker: str, transcribe: Transcribe | None) -> tuple[OpenedFile, int]:
         """Returns a file's content or why it can't be read, and how many bytes were read."""
         described, found = await self._content(file, left, transcribe)
         if not isinstance(found, bytes):
             return OpenedFile(described, found), 0
-        return OpenedFile(described, await self._understood(described, found, asker, pdf_texts)), len(found)
+        return OpenedFile(described, await self._understood(described, found, asker)), len(found)
 
     async def _content(
         self, file: File, left: int, transcribe: Transcribe | None
@@ -186,17 +184,18 @@ class Files:
                 return await _body(file, response, left)
         return Unread.FAILED
 
-    async def _understood(self, file: File, content: bytes, asker: str, pdf_texts: bool) -> Content:
+    async def _understood(self, file: File, content: bytes, asker: str) -> Content:
         kind = detect_media_type(content)
         alternative: Document | Obstacle | None = None
         if kind == HEIC:
             return Unread.IMAGE_KIND
         if kind.startswith("image/"):
             if is_plain_image(content, kind):
-                return Media(short_name(file.name), kind, base64.b64encode(content).decode())
+                return _image(short_name(file.name), kind, content)
             return await self._converted(file, content, asker)
         if kind == PDF:
-            alternative = await self._read_document(Format.PDF, content, asker) if pdf_texts else None
+            # It tells the pages, and models that don't take PDFs, or so many pages, get the text.
+            alternative = await self._read_document(Format.PDF, content, asker)
             if alternative is Obstacle.PROTECTED:
                 return Unread.PROTECTED
         elif document := document_kind(file.name, file.mimetype, content):
@@ -210,7 +209,8 @@ class Files:
             return REFUSED[guessed] if isinstance(guessed, Obstacle) else guessed
         # Of a PDF whose text can't be read, models may still see the pages.
         text_instead = alternative if isinstance(alternative, Document) else None
-        return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead)
+        tokens = PDF_PAGE_TOKENS * text_instead.pages if text_instead else 0
+        return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead, tokens=tokens)
 
     async def _converted(self, file: File, content: bytes, asker: str) -> Media | Unread:
         # One at a time: unpacked, an image may take a hundred times its bytes.
@@ -219,8 +219,10 @@ class Files:
         if isinstance(image, Obstacle):
             return REFUSED[image]
         name = short_name(file.name)
-        further = tuple(Media(name, page.media_type, page.base64) for page in image.further)
-        return Media(name, image.media_type, image.base64, is_first=image.has_more, further=further)
+        first, *further = (
+            _image(name, page.media_type, base64.b64decode(page.base64)) for page in (image, *image.further)
+        )
+        return replace(first, is_first=image.has_more, further=tuple(further))
 
     async def _read_document(self, kind: Format, content: bytes, asker: str) -> Document | Obstacle:
         # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.
@@ -236,6 +238,12 @@ _REASONS = {
     "file_not_found": Unread.NO_ACCESS,
     "file_deleted": Unread.DELETED,
 }
+
+
+def _image(name: str, media_type: str, content: bytes) -> Media:
+    """Returns an image, with what vendors count for its pixels."""
+    size = image_size(content, media_type)
+    return Media(name, media_type, base64.b64encode(content).decode(), tokens=image_tokens(*size) if size else 0)
 
 
 def may_have_token(url: URL, api: URL) -> bool:

@@ -118,6 +118,16 @@ async def test_forms_are_read_once_files_are_denied() -> None:
     read = await read_document(Format.PDF, CASES["fields"][0])
     assert isinstance(read, Document)
     assert "Name: Ada Lovelace" in read.text
+    assert read.pages == 1
+
+
+async def test_pages_are_counted_also_those_without_text() -> None:
+    scan = pdf("", objects="20 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\n").replace(
+        b"/Count 1/Kids[3 0 R]", b"/Count 2/Kids[3 0 R 20 0 R]"
+    )
+    read = await read_document(Format.PDF, scan)
+    assert isinstance(read, Document)
+    assert (read.text, read.pages) == ("", 2)
 
 
 def drawn_from_left(*glyphs: str) -> bytes:

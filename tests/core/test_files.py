@@ -27,7 +27,16 @@ from bot.core.files import (
 )
 from bot.core.prompt import Marks, PromptMessage
 from bot.errors import FileFault
-from bot.models.prompt import PDF, Media, Prompt, TokenEstimate, Turn, newest_media_within, without_media
+from bot.models.prompt import (
+    PDF,
+    Media,
+    Prompt,
+    TokenEstimate,
+    Turn,
+    image_tokens,
+    newest_media_within,
+    without_media,
+)
 from files_to_markdown.document import Document, LeftOut, Part, decode_text
 
 NOTES = File("F1", "notes.md")
@@ -360,10 +369,34 @@ class TestMedia:
         turn = Turn("user", "", (media("a.png"), media("a.pdf", 400_000, PDF)))
         estimate = TokenEstimate(("openai/m",))
         texts_tokens = estimate.prompt_tokens(Prompt("", (replace(turn, media=()),)))
-        assert estimate.prompt_tokens(Prompt("", (turn,))) == texts_tokens + 1_600 + 5 * 2_000
+        assert estimate.prompt_tokens(Prompt("", (turn,))) == texts_tokens + 4_000 + 5 * 2_350, "of unknown sizes"
+        known = replace(turn, media=tuple(replace(one, tokens=7) for one in turn.media))
+        assert estimate.prompt_tokens(Prompt("", (known,))) == texts_tokens + 2 * 7
         dense = replace(media("a.pdf", kind=PDF), alternative=Document("word " * 10_000))
         tokens = estimate.prompt_tokens(Prompt("", (replace(turn, media=(dense,)),)))
         assert tokens == texts_tokens + estimate.tokens("word " * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens"),
+    [((8, 6), 1), ((28, 29), 2), ((280, 280), 100), ((1_568, 1_568), 3_136), ((2_000, 2_000), 4_000)],
+)
+def test_vendors_count_an_image_by_its_pixels(size: tuple[int, int], tokens: int) -> None:
+    """Squares of 28 pixels: https://platform.claude.com/docs/en/build-with-claude/vision"""
+    assert image_tokens(*size) == tokens
+
+
+def test_texts_of_pdfs_whose_pages_are_sent_take_no_room() -> None:
+    """They may be needed if a vendor refuses the pages, and are bounded for that."""
+    count = TestShared.TOKENS
+    pdf = OpenedFile(File("F1", "a.pdf"), Media("a.pdf", PDF, "aaaa", Document("word " * 1_000)))
+    notes = OpenedFile(File("F2", "b.md"), "line " * 100)
+    kept = truncate_files({"F1": pdf, "F2": notes}, count, 200, 600)
+    assert kept["F2"] == notes
+    assert 500 < count(files.text_of(kept["F1"]) or "") < 700
+    shared = truncate_files({"F1": pdf, "F2": notes}, count, 200)
+    assert count(files.text_of(shared["F1"]) or "") < 300
+    assert shared["F2"].truncated
 
 
 LINKS = {

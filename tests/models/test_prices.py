@@ -212,3 +212,21 @@ def test_definitions_have_a_price_before_anybody_asks() -> None:
     assert price_of_tools(tools, (), PUBLISHED, NOW) == (0, None)
     assert tools_price(27_318, 2.7318) == "about 27,000 tokens with each question, $2.73 a thousand questions"
     assert tools_price(312, None) == "about 310 tokens with each question"
+
+
+@pytest.mark.parametrize(
+    ("model", "step"),
+    [
+        ("anthropic/claude-haiku-5-5", 100_000),
+        ("openai/gpt-6-luna", 272_000),
+        ("anthropic/claude-opus-5-5", None),
+        ("openai/no-such-model", None),
+        ("openai/own", 5_000),
+        ("openai/own-cheaper", None),
+    ],
+)
+def test_step_is_where_input_costs_more(model: str, step: int | None) -> None:
+    tiers = [{"above": 1_000, "output": 9}, {"above": 5_000, "input": 3}]
+    own = {"input": 2, "output": 2, "tiers": tiers}
+    text = json.dumps({"openai/own": own, "openai/own-cheaper": own | {"tiers": [{"above": 5, "input": 1}]}})
+    assert ModelPrices(parse_prices(text)).step_tokens(model, NOW) == step

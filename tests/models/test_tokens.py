@@ -49,12 +49,18 @@ def test_step_is_counted_once_though_its_items_repeat_its_text() -> None:
     assert estimate.prompt_tokens(opaque(message)) < estimate.prompt_tokens(PROMPT) + 1.2 * len(WORDS) / 3
 
 
-@pytest.mark.parametrize("items", [(), (REASONING,)], ids=["texts", "an encrypted item"])
-def test_estimate_learns_from_requests_of_which_it_knows_the_texts(items: tuple[Opaque, ...]) -> None:
+@pytest.mark.parametrize(
+    ("items", "tools", "learns"),
+    [((), TOOLS[:3], True), ((REASONING,), TOOLS[:3], False), ((), TOOLS, False)],
+    ids=["texts", "an encrypted item", "definitions that a search may leave out"],
+)
+def test_estimate_learns_from_requests_of_which_it_knows_the_texts(
+    items: tuple[Opaque, ...], tools: tuple[ToolDefinition, ...], learns: bool
+) -> None:
     estimate = TokenEstimate(("openai/m",))
     before = estimate.tokens(WORDS)
-    estimate.learn("openai/m", replace(opaque(*items), tools=TOOLS), Usage(1_000_000, 10))
-    assert (estimate.tokens(WORDS) > before) is (items == ())
+    estimate.learn("openai/m", replace(opaque(*items), tools=tools), Usage(1_000_000, 10))
+    assert (estimate.tokens(WORDS) > before) is learns
 
 
 @pytest.mark.parametrize(

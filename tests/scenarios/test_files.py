@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from PIL import Image
 
 from bot.core import texts
 from bot.core.files import MAX_FILE_BYTES
+from bot.models.prices import parse_prices
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
@@ -225,6 +227,39 @@ async def test_model_that_takes_pdfs_gets_them_beside_images_and_texts(
     parts = vendor.requests[0].body["input"][-1]["content"]
     assert [part["type"] for part in parts] == ["input_image", "input_file", "input_text"]
     assert base64.b64encode(PDF).decode() in str(parts[1])
+
+
+def handbook(pages: int) -> bytes:
+    """Returns a PDF with a line of text on each of its pages."""
+    kids = " ".join(f"{10 + 2 * page} 0 R" for page in range(pages))
+    objects = [f"1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Count {pages}/Kids[{kids}]>>endobj"]
+    for page in range(pages):
+        words, at = f"BT /F1 12 Tf 20 180 Td (Rule {page + 1} of all.) Tj ET", 10 + 2 * page
+        font = "/Resources<</Font<</F1 5 0 R>>>>"
+        objects += [
+            f"{at} 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]/Contents {at + 1} 0 R{font}>>endobj",
+            f"{at + 1} 0 obj<</Length {len(words)}>>stream\n{words}\nendstream endobj",
+        ]
+    objects.append("5 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF")
+    return "\n".join(["%PDF-1.7", *objects]).encode()
+
+
+@pytest.mark.parametrize(("pages", "has_pages"), [(36, True), (45, False)])
+async def test_pages_that_would_raise_the_price_of_a_token_are_replaced_by_their_text(
+    settings: Settings, sandbox: Sandbox, vendor: VendorServer, pages: int, has_pages: bool
+) -> None:
+    """Claude Haiku 5.5 costs five times as much above 100,000 tokens, which 42 pages have."""
+    vendor.script(VendorResponse(speech.responses([ANSWER])))
+    ours = settings.with_vendor("openai", VendorSettings(base_url=f"{vendor.url}/v1", api="responses"))
+    tiers = [{"above": 100_000, "input": 0.5}]
+    prices = parse_prices(json.dumps({"openai/*": {"input": 0.1, "output": 0.5, "tiers": tiers}}))
+    async with running(replace(ours, prices=prices)):
+        answer = await asked(Stage(sandbox, vendor), UploadedFile("handbook.pdf", handbook(pages)))
+    only_text = "I read only the text of handbook.pdf, not its images or layout."
+    assert answer == (ANSWER if has_pages else f"{ANSWER}\n{only_text}")
+    sent = str(vendor.requests[0].body["input"][-1]["content"])
+    assert ("input_file" in sent) is has_pages
+    assert (f"Rule {pages} of all." in sent) is not has_pages
 
 
 async def test_slow_file_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

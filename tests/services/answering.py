@@ -215,7 +215,7 @@ class UnreadFiles(Files):
 
     @asynccontextmanager
     async def reading(
-        self, files: Sequence[File], asker: str, *, pdf_texts: bool = False, transcribe: Transcribe | None = None
+        self, files: Sequence[File], asker: str, *, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
         yield {file.id: OpenedFile(file, Unread.KIND) for file in files}
 
