@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.models.prompt import WebSearch
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
 from tests.streams import steps
@@ -84,7 +85,7 @@ SEARCH = {
 )
 @pytest.mark.parametrize("is_whole", [False, True], ids=["streamed", "JSON"])
 async def test_searches_are_counted_as_openai_bills_them(
-    vendor: VendorServer, tool_usage: Mapping[str, Any], searches: int, is_whole: bool
+    in_process: InProcessVendor, tool_usage: Mapping[str, Any], searches: int, is_whole: bool
 ) -> None:
     said = steps.message("It streams.")
     if is_whole:
@@ -93,7 +94,7 @@ async def test_searches_are_counted_as_openai_bills_them(
         whole = json.loads(steps.responses_whole(SEARCH, said, **tool_usage))
         event = {"type": "response.completed", "response": whole}
         answer = VendorResponse([*steps.responses(SEARCH, said)[:-1], f"data: {json.dumps(event)}\n\n".encode()])
-    received = await ask(RESPONSES, vendor, answer, prompt=replace(PROMPT, web_search=WebSearch()))
+    received = await ask(RESPONSES, in_process, answer, prompt=replace(PROMPT, web_search=WebSearch()))
     [completion] = received.completions
     assert completion.usage is not None
     assert completion.usage.web_searches == searches
@@ -127,15 +128,15 @@ def named(api: VendorApi, model: str) -> VendorResponse:
     ],
 )
 async def test_another_model_than_the_one_asked_for_is_logged_once(
-    vendor: VendorServer,
+    in_process: InProcessVendor,
     caplog: pytest.LogCaptureFixture,
     api: VendorApi,
     asked: str,
     answered: str,
     is_logged: bool,
 ) -> None:
-    vendor.script(named(api, answered))
-    async with connected(api, vendor, asked) as model:
+    in_process.script(named(api, answered))
+    async with connected(api, in_process, asked) as model:
         for _ in range(2):
             assert (await collect(model)).text == "one"
     logged = [record.getMessage() for record in caplog.records if "another model answers" in record.getMessage()]

@@ -260,7 +260,9 @@ async def test_thinking_longer_is_the_next_level_above_the_models_own(
 
 
 @pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
-async def test_answer_that_is_thought_about_longer_has_room_for_that(in_process: InProcessVendor, api: VendorApi) -> None:
+async def test_answer_that_is_thought_about_longer_has_room_for_that(
+    in_process: InProcessVendor, api: VendorApi
+) -> None:
     """Anthropic: "set a large max_tokens", from 64,000 on: https://platform.claude.com/docs/en/build-with-claude/effort"""
     await ask(api, in_process, api.streamed("one"), prompt=THOROUGHLY)
     [request] = in_process.requests

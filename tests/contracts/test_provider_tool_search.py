@@ -7,12 +7,10 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool
 
 import json
 import re
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,10 +19,11 @@ from bot.models.events import Searching, ToolCall
 from bot.models.model import Provider
 from bot.models.prompt import OURS, Prompt, ToolDefinition, ToolResult, Turn, of_event, searchable
 from bot.models.setup import VendorSettings
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, collect
 from tests.contracts.vendors import ANTHROPIC, KEY, RESPONSES, VendorApi, options, unsupported
 from tests.streams import steps
-from tests.streams.server import VendorRequest, VendorResponse, VendorServer
+from tests.streams.server import VendorRequest, VendorResponse
 
 SERVERS = ("github", "notion", "jira", "sentry", "calendar")
 VERBS = ("create", "delete", "list", "rename")
@@ -145,14 +144,12 @@ class Claude(StandIn):
 
 
 @asynccontextmanager
-async def own(api: VendorApi, vendor: VendorServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provider]:
+async def own(api: VendorApi) -> AsyncIterator[Provider]:
     """Connects to the vendor itself, as its address says: servers that resemble it are offered no search."""
-    lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
     if api is RESPONSES:
-        client = openai.connect(VendorSettings(KEY, f"http://api.openai.com:{port}/v1"), options())
+        client = openai.connect(VendorSettings(KEY, "https://api.openai.com/v1"), options())
     else:
-        client = anthropic.connect(VendorSettings(KEY, f"http://api.anthropic.com:{port}"), options())
+        client = anthropic.connect(VendorSettings(KEY, "https://api.anthropic.com"), options())
     try:
         yield client.model("m")
     finally:
@@ -174,12 +171,12 @@ async def answered(model: Provider, prompt: Prompt, text: str) -> tuple[Received
 
 @pytest.mark.parametrize(("api", "kind"), [(RESPONSES, OpenAi), (ANTHROPIC, Claude)], ids=str)
 async def test_hundred_tools_cost_a_tenth_and_the_right_one_is_called(
-    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch, api: VendorApi, kind: type[OpenAi | Claude]
+    in_process: InProcessVendor, api: VendorApi, kind: type[OpenAi | Claude]
 ) -> None:
     stand_in = kind()
-    vendor.script(stand_in.answer)
+    in_process.script(stand_in.answer)
     right = 0
-    async with own(api, vendor, monkeypatch) as model:
+    async with own(api) as model:
         for tool in ASKED:
             received, call = await answered(model, WITH_TOOLS, question_for(tool))
             right += call.name == tool.name
@@ -201,27 +198,29 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("api", "message"), REFUSALS.values(), ids=REFUSALS.keys())
 async def test_refused_search_is_left_out_once_and_all_tools_stay(
-    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch, api: VendorApi, message: str
+    in_process: InProcessVendor, api: VendorApi, message: str
 ) -> None:
     def answer(request: VendorRequest) -> VendorResponse:
         return unsupported(message) if "tool_search" in str(request.body["tools"]) else api.streamed("one")
 
-    vendor.script(answer)
-    async with own(api, vendor, monkeypatch) as model:
+    in_process.script(answer)
+    async with own(api) as model:
         received = [await collect(model, WITH_TOOLS), await collect(model, WITH_TOOLS)]
     assert [one.completions[0].refused for one in received] == [(), ()]
-    assert len(vendor.requests) == 3, "remembered"
-    assert len(vendor.requests[-1].body["tools"]) == 101
+    assert len(in_process.requests) == 3, "remembered"
+    assert len(in_process.requests[-1].body["tools"]) == 101
 
 
 @pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
-async def test_servers_that_resemble_the_vendor_get_all_definitions(vendor: VendorServer, api: VendorApi) -> None:
+async def test_servers_that_resemble_the_vendor_get_all_definitions(
+    in_process: InProcessVendor, api: VendorApi
+) -> None:
     """They may ignore what they don't know, and the model would have no tools."""
-    vendor.script(api.streamed("one"))
-    client = api.connect(vendor.url)
+    in_process.script(api.streamed("one"))
+    client = api.connect(in_process.url)
     await collect(client.model("m"), WITH_TOOLS)
     await client.aclose()
-    [request] = vendor.requests
+    [request] = in_process.requests
     assert len(request.body["tools"]) == 101
     assert "defer_loading" not in str(request.body)
 
