@@ -11,13 +11,14 @@ from bot.settings import Settings
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID
+from tests.contracts.vendors import unsupported
 from tests.scenarios.answers import answered, on_record, press, reply
 from tests.scenarios.conftest import Stage, buttons, footer, running, says
 from tests.streams import speech
-from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
+from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer
 
 GENERAL = "C0GENERAL"
-THOROUGH = "test · thorough (high effort)"
+THOROUGH = "test · thorough (xhigh effort)"
 UNFINISHED = VendorResponse(speech.chat(speech.tokens("A long thought. " * 20))[:40], ending=ResponseEnd.HANG)
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
@@ -38,7 +39,7 @@ async def test_answer_is_thought_about_longer_and_the_next_one_is_not(stage: Sta
     assert footer(stage.bots("general", asked)[0]) == THOROUGH
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
-    assert efforts(stage.vendor) == [None, "high", None]
+    assert efforts(stage.vendor) == [None, "xhigh", None]
 
 
 async def test_channels_effort_is_sent_and_a_thorough_answer_offers_no_longer_one(
@@ -49,7 +50,25 @@ async def test_channels_effort_is_sent_and_a_thorough_answer_offers_no_longer_on
     _, message = await answered(stage, settings)
     assert footer(message) == THOROUGH
     assert ReplyAction.REGENERATE_WITH not in buttons(message)
-    assert efforts(stage.vendor) == ["high"]
+    assert efforts(stage.vendor) == ["xhigh"]
+
+
+async def test_model_without_effort_is_offered_no_longer_thought_once_that_is_known(
+    stage: Stage, settings: Settings
+) -> None:
+    def answer(request: VendorRequest) -> VendorResponse:
+        message = "This model does not support reasoning_effort."
+        return unsupported(message) if "reasoning_effort" in request.body else says("At first sight.")
+
+    stage.vendor.script(answer)
+    asked, message = await answered(stage, settings)
+    assert ReplyAction.REGENERATE_WITH in buttons(message)
+    assert await press(stage, message, ReplyAction.REGENERATE_WITH, value="thorough") is None
+    await on_record(settings)
+    await stage.sandbox.say("ada", "general", "and then?", asked)
+    await stage.answers("general", asked, count=2)
+    await on_record(settings)
+    assert ReplyAction.REGENERATE_WITH not in buttons(stage.bots("general", asked)[1])
 
 
 async def test_effort_of_an_answer_outlives_a_restart(
@@ -64,5 +83,5 @@ async def test_effort_of_an_answer_outlives_a_restart(
     async with running(settings):
         await reply(stage, asked, "On second thought.")
         await stage.answers("general", asked)
-        assert footer(stage.bots("general", asked)[0]).startswith("test · thorough (high effort)")
-    assert efforts(vendor) == [None, "high", "high"]
+        assert footer(stage.bots("general", asked)[0]).startswith("test · thorough (xhigh effort)")
+    assert efforts(vendor) == [None, "xhigh", "xhigh"]

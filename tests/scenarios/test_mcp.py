@@ -12,6 +12,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.actions import ReplyAction
+from bot.core.prompt import LAST_TEXT_RULE
 from bot.core.unseen import visible
 from bot.mcp.config import McpSetup
 from bot.settings import Settings
@@ -143,6 +144,7 @@ async def test_admins_read_in_the_settings_which_tools_a_channel_leaves_out(
         # An answer waits until the servers have started, and a modal doesn't.
         await stage.answers("general", await stage.mention())
         assert len(set(offered(stage))) == 100
+        assert LAST_TEXT_RULE in vendor.requests[-1].body["messages"][0]["content"]
         grace, ada = sandbox.client("grace"), sandbox.client("ada")
         for client, is_admin in ((grace, True), (ada, False)):
             await client.command("general", "/typist model")

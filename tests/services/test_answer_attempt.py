@@ -240,6 +240,15 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
     assert attempt.finish(end, NOW, added(usd, spent_usd)).footer == footer
 
 
+@pytest.mark.parametrize("thinks_longer", [True, False])
+def test_model_that_thinks_as_long_as_it_can_is_offered_no_longer_thought(thinks_longer: bool) -> None:
+    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=BuiltPrompt(Prompt("", ()), None, "", (), ()))
+    attempt.step_began(MODEL, 10, ASKERS)
+    attempt.receive("Because.", 0.0)
+    attempt.receive(replace(BIG, thinks_longer=thinks_longer), 0.0)
+    assert attempt.finish(End(EndReason.WHOLE, model=MODEL), NOW).effort == ("" if thinks_longer else Effort.THOROUGH)
+
+
 @pytest.mark.parametrize(
     ("has_scope", "reason", "chars", "offered"),
     [

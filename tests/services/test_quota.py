@@ -25,8 +25,9 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import CapReached, EndReason, RateLimited, Refusal, Refused, StoreError, TypistError
-from bot.models.events import SEARCH_RESULT_TOKENS, Usage
+from bot.models.events import LONGER_THINKING_TOKENS, SEARCH_RESULT_TOKENS, THINKING_TOKENS, Usage
 from bot.models.prices import ModelPrices
+from bot.models.prompt import Effort
 from bot.services.quota import CapNotices, Quota
 from bot.store import Stores
 from bot.store.usage import UsageLedger
@@ -101,11 +102,17 @@ async def test_nobody_is_warned_below_four_fifths_and_the_warning_still_comes_th
 
 
 @pytest.mark.parametrize(
-    ("searches", "tokens"),
-    [(0, 100 + MAX_OUTPUT_TOKENS), (1, 100 + SEARCH_RESULT_TOKENS + MAX_OUTPUT_TOKENS)],
-    ids=["no search", "a search"],
+    ("searches", "effort", "input_tokens", "more_output"),
+    [
+        (0, Effort.NORMAL, 100, 0),
+        (1, Effort.FAST, 100 + SEARCH_RESULT_TOKENS, 0),
+        (0, Effort.THOROUGH, 100, LONGER_THINKING_TOKENS - THINKING_TOKENS),
+    ],
+    ids=["no search", "a search", "a longer thought"],
 )
-async def test_as_much_is_reserved_as_an_answer_may_use(stores: Stores, searches: int, tokens: int) -> None:
+async def test_as_much_is_reserved_as_an_answer_may_use(
+    stores: Stores, searches: int, effort: Effort, input_tokens: int, more_output: int
+) -> None:
     reserved: list[Amount] = []
 
     class Ledger(UsageLedger):
@@ -115,13 +122,14 @@ async def test_as_much_is_reserved_as_an_answer_may_use(stores: Stores, searches
 
     quota = quota_of(stores, "user/day=100tokens", Accounts(), MODELS)
     await replace(quota, stores=having(stores, usage=Ledger(stores.database, stores._worker))).reserve(
-        await begun(stores, asked(1)), 100, searches
+        await begun(stores, asked(1)), 100, searches, effort
     )
     [most] = reserved
-    usage = Usage(tokens - MAX_OUTPUT_TOKENS, MAX_OUTPUT_TOKENS, 0, tokens - MAX_OUTPUT_TOKENS, searches)
+    output_tokens = MAX_OUTPUT_TOKENS + more_output
+    usage = Usage(input_tokens, output_tokens, 0, input_tokens, searches)
     dearest = ModelPrices().cost_usd(MODELS[1], usage, stores.database.clock.now())
     assert dearest
-    assert most == Amount(tokens, dearest)
+    assert most == Amount(input_tokens + output_tokens, dearest)
 
 
 async def test_answer_waits_for_room_and_is_refused_if_the_others_used_it_up(stores: Stores) -> None:
