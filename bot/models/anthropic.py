@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from bot.models.events import (
     reported_tokens,
 )
 from bot.models.failures import RequestAttempt
-from bot.models.lookups import Lookup, LookupOutcome, look_up
+from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter
 from bot.models.prompt import PDF, Media, Prompt, ToolResult, Turn, TurnPart, WebSearch, finds_tools, searchable
@@ -77,16 +78,10 @@ def connection(url: str) -> dict[str, Any]:
     return {**client_arguments(DefaultAioHttpClient, url), "open_telemetry": untraced}
 
 
-async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
+async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
     """Returns what Anthropic says of a model, by https://platform.claude.com/docs/en/api/models/retrieve."""
-
-    def read(model: Any) -> Lookup:
-        # Not its day: a deprecated model whose day is past may still answer.
-        retired = getattr(model, "lifecycle", None) == "retired"
-        return replace(Lookup.of(model), outcome=LookupOutcome.RETIRED) if retired else Lookup.of(model)
-
     async with open_sdk(settings) as sdk:
-        return await look_up(sdk, name, settings.api_key, read)
+        return await look_up(sdk, name, settings.api_key, today)
 
 
 class MessagesApi(Api):

@@ -4,7 +4,7 @@ A failure is an answer here: whether the key is good, and whether the model exis
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum, auto
@@ -62,35 +62,38 @@ class Lookup:
     """The model that the vendor names in its place."""
 
     @classmethod
-    def of(cls, model: Any) -> "Lookup":
+    def of(cls, model: Any, today: date) -> "Lookup":
         """Returns what a vendor's description says of a model: when it ends, by a field that names an end."""
-        fields = list(_fields(model))
-        days = (day_of(value) for name, value in fields if _ENDS.search(name))
-        named = (str(value) for name, value in fields if _REPLACES.search(name) and _NAME.fullmatch(str(value)))
-        retires = min(filter(None, days), default=None)
-        return cls(LookupOutcome.MODEL, retires=retires, replacement=next(named, "") if retires else "")
+        fields = dict(_fields(model))
+        days = (day_of(value) for name, value in fields.items() if _ENDS.search(name))
+        named = (str(value) for name, value in fields.items() if _REPLACES.search(name) and _NAME.fullmatch(str(value)))
+        retires, shut_down = min(filter(None, days), default=None), day_of(fields.get("shutdown_date"))
+        # Not by Anthropic's day: a deprecated model whose day is past may still answer.
+        has_ended = fields.get("lifecycle") == "retired" or (shut_down and shut_down <= today)
+        outcome = LookupOutcome.RETIRED if has_ended else LookupOutcome.MODEL
+        return cls(outcome, retires=retires, replacement=next(named, "") if retires else "")
 
 
-async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Lookup]) -> Lookup:
+async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
     """Returns whether the key is good and the model exists.
 
-    `read` reads the SDK's model of the vendor. A vendor's SDK asks for one model. Servers that are only compatible may
-    not know that request, so they are asked for the list of their models. What answers may be no such API at all: the
-    SDKs return a web page with status 200 as a str, and foreign JSON as an object without an id.
+    A vendor's SDK asks for one model. Servers that are only compatible may not know that request, so they are asked for
+    the list of their models. What answers may be no such API at all: the SDKs return a web page with status 200 as a
+    str, and foreign JSON as an object without an id.
     """
     try:
         with RequestAttempt(name, api_key) as attempt:
             answer = await _answer(sdk.models.retrieve(name))
             if not isinstance(answer, ErrorResponse):
                 if isinstance(getattr(answer, "id", None), str):
-                    return read(answer)
+                    return Lookup.of(answer, today)
                 came = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
                 return Lookup(LookupOutcome.NOT_THE_API, came)
             if answer.status not in _NO_SUCH_REQUEST:
                 return _refused(attempt, answer)
             if _says_no_model(answer.body, name):
                 return Lookup(LookupOutcome.NO_MODEL)
-            return await _in_list(sdk, name, answer, attempt, read)
+            return await _in_list(sdk, name, answer, attempt, today)
     except ProviderError as error:
         kind, _, detail = error.detail.partition(": ")
         if not kind.isidentifier():
@@ -111,9 +114,7 @@ async def _answer(call: Awaitable[Any]) -> Any:
         return response
 
 
-async def _in_list(
-    sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt, read: Callable[[Any], Lookup]
-) -> Lookup:
+async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt, today: date) -> Lookup:
     """Returns whether a server lists a model. The server didn't know the request for the model alone: `refused`."""
     listed = await _answer(_models(sdk))
     if isinstance(listed, ErrorResponse):
@@ -125,7 +126,7 @@ async def _in_list(
         return Lookup(LookupOutcome.NOT_THE_API, f"HTTP {refused.status}")
     if listed is None:
         return Lookup(LookupOutcome.NOT_THE_API, "something other than a list of models")
-    return read(listed[name]) if name in listed else Lookup(LookupOutcome.NO_MODEL)
+    return Lookup.of(listed[name], today) if name in listed else Lookup(LookupOutcome.NO_MODEL)
 
 
 async def _models(sdk: Sdk) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ from bot.models.events import (
     reported_tokens,
 )
 from bot.models.failures import RequestAttempt
-from bot.models.lookups import Lookup, LookupOutcome, day_of, look_up
+from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import OptionalParameter
 from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn, searchable
@@ -75,14 +75,8 @@ async def _described(sdk: AsyncOpenAI, name: str) -> object:
 
 async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
     """Returns what the server says of a model, by https://developers.openai.com/api/reference/resources/models."""
-
-    def read(model: Any) -> Lookup:
-        shut_down = day_of(getattr(model, "shutdown_date", None))
-        lookup = Lookup.of(model)
-        return replace(lookup, outcome=LookupOutcome.RETIRED) if shut_down and shut_down <= today else lookup
-
     async with open_sdk(settings) as sdk:
-        return await look_up(sdk, name, settings.api_key, read)
+        return await look_up(sdk, name, settings.api_key, today)
 
 
 class ResponsesApi(Api):

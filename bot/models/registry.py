@@ -129,7 +129,7 @@ def _anthropic(settings: VendorSettings, options: RequestOptions) -> Vendor:
 
 async def _look_up_at_anthropic(settings: VendorSettings, name: str, today: date) -> Lookup:
     anthropic = await _imported("bot.models.anthropic")
-    lookup: Lookup = await anthropic.look_up_model(settings, name)
+    lookup: Lookup = await anthropic.look_up_model(settings, name, today)
     return lookup
 
 

@@ -145,7 +145,7 @@ NO_END = b'{"id": "m", "object": "model", "x": "'
 async def look_up(url: str, vendor: str) -> Lookup:
     if vendor == "openai":
         return await openai.look_up_model(VendorSettings(KEY, f"{url}/v1"), "m", date(2026, 11, 25))
-    return await anthropic.look_up_model(VendorSettings(KEY, url), "m")
+    return await anthropic.look_up_model(VendorSettings(KEY, url), "m", date(2026, 11, 25))
 
 
 @pytest.mark.parametrize("name", ["openai", "anthropic"])

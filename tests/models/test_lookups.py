@@ -8,7 +8,7 @@ from openai.types import Model
 
 from bot.models.lookups import Lookup, LookupOutcome
 
-DAY = date(2026, 12, 31)
+DAY, TODAY = date(2026, 12, 31), date(2026, 11, 28)
 ENDS: Mapping[str, tuple[Mapping[str, object], str]] = {
     "OpenAI": ({"shutdown_date": "2026-12-31"}, ""),
     "Anthropic": ({"retires_at": "2026-12-31T00:00:00Z", "deprecated_at": "2026-01-01T00:00:00Z"}, ""),
@@ -30,7 +30,9 @@ NO_ENDS: Mapping[str, Mapping[str, object]] = {
 
 
 def described(fields: Mapping[str, object]) -> Lookup:
-    return Lookup.of(Model.model_validate({"id": "m", "object": "model", "created": 1, "owned_by": "x", **fields}))
+    return Lookup.of(
+        Model.model_validate({"id": "m", "object": "model", "created": 1, "owned_by": "x", **fields}), TODAY
+    )
 
 
 @pytest.mark.parametrize(("fields", "replacement"), ENDS.values(), ids=ENDS.keys())
