@@ -262,7 +262,7 @@ class TestRequests:
         await asked(cloud, vendor, prompt=replace(PROMPT, effort=Effort.THOROUGH))
         [request] = vendor.requests
         sent = request.body.get("output_config") or request.body["reasoning"]
-        assert sent["effort"] == "high"
+        assert sent["effort"] == "xhigh"
 
     @pytest.mark.parametrize("cloud", [BEDROCK, VERTEX], ids=str)
     async def test_clouds_that_cache_no_requests_get_the_last_blocks_of_both_questions_to_cache(
