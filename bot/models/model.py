@@ -41,6 +41,7 @@ from bot.models.parameters import (
     RefusedParameters,
     is_about_api,
     is_about_form,
+    is_about_items,
     most_tools,
     named_parameters,
     refused_tools,
@@ -53,8 +54,10 @@ from bot.models.prompt import (
     ToolResult,
     Turn,
     instructed,
+    item_hashes,
     newest_media_within,
     prompt_texts,
+    without_items,
     without_media,
 )
 from bot.models.reading import deltas_of
@@ -111,6 +114,7 @@ MIN_SEARCHABLE = 10
 """Fewer tools are offered all at once, whatever their definitions' length."""
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 MAX_REFUSED_FILES = 500
+MAX_REFUSED_ITEMS = 5_000
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _FEATURES: Mapping[OptionalParameter, Feature] = {
@@ -140,6 +144,8 @@ class _Trial:
     """The hashes of definitions that the model refuses, which the request doesn't have."""
     max_tools: int | None
     """The most tools that the model takes; None: not known."""
+    refused_items: frozenset[int]
+    """The hashes of the model's own items, such as thinking, that it refuses now. The request doesn't have them."""
     refusals: int = 0
     """How many requests were refused before, for their form or their files."""
     room_refusals: int = 0
@@ -174,6 +180,7 @@ class _Trial:
     def sent(self) -> Prompt:
         """The prompt as the request has it."""
         prompt = instructed(self.prompt) if OptionalParameter.SYSTEM_ROLE in self.missing else self.prompt
+        prompt = without_items(prompt, self.refused_items)
         tools = [tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools][: self.max_tools]
         return replace(prompt, tools=tuple(tools) if self.missing.isdisjoint(_TOOLS) else ())
 
@@ -237,6 +244,7 @@ class VendorModel:
         self._refused_files: dict[frozenset[int], FileFault] = {}
         """Why files were refused together, by the hashes of their base64. Which of them was bad isn't known, so those
         that are asked about again without the others are sent."""
+        self._refused_items: tuple[int, ...] = ()
         self._room = Room()
         """How many tokens the server takes. The log says once what was learned of that."""
         self._is_described = False
@@ -391,6 +399,7 @@ class VendorModel:
             output_tokens=output_tokens,
             refused_tools=self._refused_tools,
             max_tools=self._max_tools,
+            refused_items=frozenset(self._refused_items),
         )
 
     async def _send(self, trial: _Trial, attempt: RequestAttempt) -> tuple[httpx2.Response | None, _Trial]:
@@ -436,6 +445,12 @@ class VendorModel:
         if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             # It may be a proxy's word on bytes.
             words = f"request too large: {words}"
+        if OptionalParameter.BARE_ANSWERS not in named and is_about_items(refusal):
+            # Thinking is bound to the conversation, the account and the key with which it was made.
+            items = item_hashes(trial.prompt) - trial.refused_items
+            if items:
+                log.info("%s: the model's own items are refused, asking again without them", self.model)
+                return replace(trial, refused_items=trial.refused_items | items)
         room = read_refusal(reason, words, trial.output_tokens)
         files = refused_files(refusal) if any(turn.media for turn in trial.prompt.turns) else None
         names_files = files is not None and files.names_files
@@ -580,6 +595,9 @@ class VendorModel:
         self._faults = 0
         self._api = trial.api
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
+        self._refused_items = tuple({**dict.fromkeys(self._refused_items), **dict.fromkeys(trial.refused_items)})[
+            -MAX_REFUSED_ITEMS:
+        ]
         self._learned = self._learned.after(trial.parameters, trial.dropped, is_sure=trial.is_sure)
         self._levels = trial.levels
         self._max_pixels = trial.max_pixels or self._max_pixels
@@ -628,6 +646,7 @@ def _used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (OF_TOOLS, prompt.tools),
         (WEB, prompt.web_search),
         ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
+        ({OptionalParameter.BARE_ANSWERS}, any(turn.role == "assistant" for turn in prompt.turns)),
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
         # A server that only resembles the vendor's may ignore a tool of an unknown type.

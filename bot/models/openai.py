@@ -89,6 +89,7 @@ class ResponsesApi(Api):
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.USAGE,
         OptionalParameter.WEB_FETCH,
+        OptionalParameter.BARE_ANSWERS,
     }
 
     def __init__(
@@ -303,6 +304,7 @@ class ChatApi(Api):
                 OptionalParameter.EFFORT,
                 OptionalParameter.LIMIT,
                 OptionalParameter.STREAM,
+                OptionalParameter.BARE_ANSWERS,
             )
         )
         self.other = ResponsesApi(sdk, options, is_openais=at_openai)
@@ -320,9 +322,12 @@ class ChatApi(Api):
         effort: str = "",
     ) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        messages = [message for turn in prompt.turns for message in _chat_messages(turn)]
+        if OptionalParameter.BARE_ANSWERS not in parameters:
+            messages = [*map(_with_reasoning, messages)]
         body: dict[str, Any] = {
             "model": model,
-            "messages": [*system, *(message for turn in prompt.turns for message in _chat_messages(turn))],
+            "messages": [*system, *messages],
             "stream": OptionalParameter.STREAM in parameters,
             **({"stream_options": {"include_usage": True}} if set(parameters) >= _COUNTED_STREAM else {}),
             **_keys(prompt, parameters),
@@ -571,6 +576,12 @@ def _chat_messages(turn: Turn) -> list[Mapping[str, Any]]:
         if isinstance(part, ToolResult)
     ]
     return [*opaque, *results, *({"role": turn.role, "content": text} for text in texts)]
+
+
+def _with_reasoning(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a message of the model's with a blank where its reasoning isn't on record. An empty text is refused."""
+    is_bare = message["role"] == "assistant" and not _reasoning_in({**message, "content": None})
+    return {**message, "reasoning_content": " "} if is_bare else message
 
 
 def _responses_part(media: Media) -> dict[str, Any]:

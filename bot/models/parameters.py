@@ -75,6 +75,8 @@ class OptionalParameter(Enum):
     """The output limit, by any name."""
     STORE = r"\bstore\b"
     """The field that keeps a server from storing requests."""
+    BARE_ANSWERS = r"reasoning_content\b[^\n]{0,80}(?:must be|missing|required)|missing\W{1,3}reasoning_content"
+    """Messages of the model without reasoning, which DeepSeek, Kimi and MiMo refuse while they think."""
     STREAM = (
         r"['\"`]stream['\"`]"
         r"|(?:(?:\bnot|n't) (?:yet )?(?:support|allow|accept|enable)\w*|verified to) (?:\w+ ){0,2}stream(?:ing)?\b"
@@ -105,12 +107,14 @@ _KEPT = frozenset(
         OptionalParameter.LIMIT,
         OptionalParameter.STORE,
         OptionalParameter.STREAM,
+        OptionalParameter.BARE_ANSWERS,
     )
 )
 """Parameters that even the bare request has, unless a refusal names them."""
 _ALONE = (
     OptionalParameter.CACHE_BREAKPOINT,
     OptionalParameter.TOOL_SEARCH,
+    OptionalParameter.BARE_ANSWERS,
     OptionalParameter.STRICT,
     OptionalParameter.DISPENSABLE_TOOLS,
     OptionalParameter.TOOLS_WITH_REASONING,
@@ -143,6 +147,8 @@ _OTHER_API = re.compile(
 )
 """What OpenAI, GitHub Copilot, xAI and Azure say of models that only another API has."""
 _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
+_OF_ITEMS = re.compile(r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w", re.IGNORECASE)
+"""What refusals call the model's own items."""
 _NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429, 499)
 _SERVERS_OWN = (500, 501)
 """Statuses of a server's own fault. llama.cpp and others refuse parameters with them."""
@@ -201,6 +207,15 @@ def is_about_form(refusal: ErrorResponse, *, is_named: bool) -> bool:
         return meaning(refusal, by_numbers=False)[0] in _UNCLEAR
     reason = meaning(refusal)[0]
     return reason is EndReason.UNEXPECTED or (reason is EndReason.UNREADABLE and status in BAD_REQUEST)
+
+
+def is_about_items(refusal: ErrorResponse) -> bool:
+    """Returns whether a refusal may be about the model's own earlier items: thinking, signatures, encrypted content.
+
+    Which words a vendor has for that differs, and so does what they are bound to. The repeat without them tells.
+    """
+    words = str(refusal.body)[:MAX_WORDS_CHARS]
+    return _OF_ITEMS.search(words) is not None and is_about_form(refusal, is_named=True)
 
 
 @dataclass(frozen=True, slots=True)

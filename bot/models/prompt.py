@@ -325,6 +325,35 @@ def not_shown(name: str) -> str:
     return f"(You can't be shown {name}.)"
 
 
+def item_hashes(prompt: Prompt) -> frozenset[int]:
+    """Returns the hashes of a prompt's opaque items that turns can do without: they have words, calls or results too.
+
+    A paused answer has nothing else.
+    """
+    turns = [turn for turn in prompt.turns if not all(isinstance(part, Opaque) for part in turn.parts)]
+    return frozenset(item for turn in turns for item in _hashes(turn))
+
+
+def without_items(prompt: Prompt, refused: Collection[int]) -> Prompt:
+    """Returns a prompt in which each turn that has a refused item is what any vendor reads: words, calls and results.
+
+    So a call that was made stays a call that was made. `refused`: hashes of items.
+    """
+    if not refused:
+        return prompt
+    turns = [
+        replace(turn, parts=tuple(part for part in turn.parts if not isinstance(part, Opaque)))
+        if not _hashes(turn).isdisjoint(refused)
+        else turn
+        for turn in prompt.turns
+    ]
+    return replace(prompt, turns=tuple(turns))
+
+
+def _hashes(turn: Turn) -> frozenset[int]:
+    return frozenset(map(hash, _opaque_items(turn)))
+
+
 def newest_media_within(
     turns: Sequence[Turn], limit: int, size_of: Callable[[Media], int] = lambda media: len(media.base64)
 ) -> Collection[Media]:
@@ -484,4 +513,4 @@ def _sent_texts(turn: Turn) -> list[str]:
 
 
 def _opaque_items(turn: Turn) -> list[str]:
-    return [json.dumps(dict(part.item)) for part in turn.parts if isinstance(part, Opaque)]
+    return [json.dumps(dict(part.item), sort_keys=True) for part in turn.parts if isinstance(part, Opaque)]

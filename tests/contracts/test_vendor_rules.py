@@ -1,0 +1,177 @@
+"""Answers that go on, and threads that do, at vendors that keep what they document (vendor_rules.py)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.errors import EndReason
+from bot.models.events import FinishReason, Opaque, TextPart, ToolCall
+from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn
+from tests.contracts.notifications import PROMPT, Received, collect, connected
+from tests.contracts.vendor_rules import BOUND, MISSING_FIELD, Rule, Vendor
+from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
+from tests.streams import steps
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+
+ADD = ToolDefinition("notes__add", "Adds a note", {"type": "object", "properties": {"text": {"type": "string"}}})
+OFFERING = replace(PROMPT, tools=(ADD,))
+CHANGED = replace(OFFERING, system="Be brief, and polite.")
+by_rule = pytest.mark.parametrize("rule", BOUND, ids=[rule.api.name for rule in BOUND])
+
+
+def asks_for(api: VendorApi, number: int) -> Sequence[steps.Item]:
+    """Returns what a model says that calls the tool."""
+    text, call_id = f"Note {number}.", f"c{number}"
+    if api is ANTHROPIC:
+        return steps.text(text), steps.tool_use(call_id, ADD.name, {"text": text})
+    if api is RESPONSES:
+        message = {**steps.message(text), "id": f"msg_{number}"}
+        return message, steps.function_call(call_id, ADD.name, f'{{"text": "{text}"}}')
+    return {"content": text}, steps.chat_call(f'{{"text": "{text}"}}', 0, id=call_id, name=ADD.name)
+
+
+def says(api: VendorApi, text: str) -> Sequence[steps.Item]:
+    if api is CHAT:
+        return [{"content": text}]
+    return [steps.text(text) if api is ANTHROPIC else steps.message(text)]
+
+
+def results_in(request: VendorRequest) -> int:
+    """Returns how many results of calls a request has, each with its call."""
+    body = str(request.body)
+    called = body.count("'tool_use'") + body.count("'function_call'") + body.count("'tool_calls'")
+    results = body.count("'tool_result'") + body.count("'function_call_output'") + body.count("'role': 'tool'")
+    assert called == results, "each call that was made stays one that was made"
+    return results
+
+
+def noting(rule: Rule, notes: int) -> Vendor:
+    """Returns a vendor whose model asks for this many notes, one after another, and then ends."""
+
+    def model(request: VendorRequest) -> Sequence[steps.Item]:
+        made = results_in(request)
+        return asks_for(rule.api, made) if made < notes else says(rule.api, "Noted.")
+
+    return Vendor([rule], model)
+
+
+def going_on(prompt: Prompt, received: Received) -> Prompt:
+    """Returns the prompt with a step that was received, and the results of its calls."""
+    parts = tuple(event for event in received.others if isinstance(event, TextPart | ToolCall | Opaque))
+    results = tuple(ToolResult(call.call_id, call.name, "Noted.") for call in received.calls)
+    assert results, received
+    turns = Turn("assistant", received.text, parts=parts), Turn("user", "Noted.", parts=results)
+    return replace(prompt, turns=(*prompt.turns, *turns))
+
+
+@by_rule
+async def test_answer_that_goes_on_under_a_changed_prompt_costs_one_refusal(vendor: VendorServer, rule: Rule) -> None:
+    stand_in = noting(rule, notes=4)
+    vendor.script(stand_in)
+    async with connected(rule.api, vendor) as model:
+        begun = going_on(OFFERING, await collect(model, OFFERING))
+        begun = going_on(begun, await collect(model, begun))
+        assert not stand_in.refused, "under the same prompt all is as it was"
+        later = replace(begun, system=CHANGED.system)
+        for _ in range(2):
+            later = going_on(later, await collect(model, later))
+        last = await collect(model, later)
+    assert (last.text, last.end, last.completions[0].refused) == ("Noted.", FinishReason.STOP, ())
+    assert len(stand_in.refused) == 1, "remembered for the steps that follow"
+    assert [results_in(request) for request in vendor.requests] == [0, 1, 2, 2, 3, 4]
+
+
+@by_rule
+async def test_thinking_since_the_change_goes_back_as_ever(vendor: VendorServer, rule: Rule) -> None:
+    vendor.script(noting(rule, notes=3))
+    async with connected(rule.api, vendor) as model:
+        later = replace(going_on(OFFERING, await collect(model, OFFERING)), system=CHANGED.system)
+        later = going_on(later, await collect(model, later))
+        await collect(model, later)
+    own = [str(request.body).count(_OWN[rule.api]) for request in vendor.requests]
+    assert own == [0, 1, 0, 1]
+
+
+_OWN = {ANTHROPIC: "'type': 'thinking'", RESPONSES: "'encrypted_content':", CHAT: "extra_content"}
+"""What stands in a request for each item of the model's own."""
+
+
+@by_rule
+async def test_refusal_of_something_else_takes_nothing_from_what_follows(vendor: VendorServer, rule: Rule) -> None:
+    """The repeat tells whether the items were the reason: these are sent again with the next request."""
+    stand_in = noting(rule, notes=2)
+    vendor.script(stand_in)
+    async with connected(rule.api, vendor) as model:
+        begun = going_on(OFFERING, await collect(model, OFFERING))
+        vendor.script(refusal(400, {"error": {"message": "Your thinking is not welcome here"}}))
+        assert (await collect(model, begun)).end is EndReason.UNEXPECTED
+        vendor.script(stand_in)
+        await collect(model, begun)
+    assert _OWN[rule.api] in str(vendor.requests[-1].body)
+
+
+@pytest.mark.parametrize("rule", MISSING_FIELD, ids=lambda rule: rule.source)
+async def test_field_that_a_refusal_misses_is_there_from_then_on(vendor: VendorServer, rule: Rule) -> None:
+    stand_in = noting(rule, notes=1)
+    vendor.script(stand_in)
+    own_calls = going_on(OFFERING, Received([], [], others=[ToolCall(0, "c0", ADD.name, {"text": "Note 0."})]))
+    async with connected(CHAT, vendor) as model:
+        received = [await collect(model, prompt) for prompt in (own_calls, OFFERING, own_calls)]
+        received.append(await collect(model, going_on(OFFERING, received[1])))
+    assert len(stand_in.refused) == 1
+    assert [one.error for one in received] == [None] * 4
+    assert [one.completions[0].refused for one in received] == [()] * 4, "no tool is given up"
+    assert all(ADD.name in str(request.body["tools"]) for request in vendor.requests)
+    [kept] = [message for message in vendor.requests[-1].body["messages"] if message.get("tool_calls")]
+    assert kept["reasoning_content"] == "Hm.", "reasoning that is on record stays"
+
+
+async def test_field_is_for_the_vendor_that_misses_it_alone(vendor: VendorServer) -> None:
+    vendor.script(noting(BOUND[-1], notes=0))
+    async with connected(CHAT, vendor) as model:
+        await collect(model, OFFERING)
+    assert "reasoning_content" not in str(vendor.requests[0].body)
+
+
+def _forbids_marks(request: VendorRequest) -> VendorResponse:
+    """Refuses cache_control wherever it stands, as a strict server that knows Anthropic's API."""
+    if "cache_control" not in str(request.body):
+        return ANTHROPIC.streamed("one")
+    place = "" if "cache_control" in request.body else "messages.2.content.0.text."
+    return refusal(400, {"error": {"message": f"{place}cache_control: Extra inputs are not permitted"}})
+
+
+async def test_mark_for_a_cache_that_is_refused_is_nowhere_in_the_next_request(vendor: VendorServer) -> None:
+    vendor.script(_forbids_marks)
+    *earlier, last = PROMPT.turns
+    timed = replace(OFFERING, turns=(*earlier, replace(last, now="(It is Monday.)")))
+    async with connected(ANTHROPIC, vendor) as model:
+        received = [await collect(model, timed) for _ in range(2)]
+    assert [one.text for one in received] == ["one", "one"]
+    assert len(vendor.requests) == 3, "remembered"
+
+
+BARE: dict[VendorApi, Any] = {
+    ANTHROPIC: {"model", "max_tokens", "messages", "stream", "role", "content", "type", "text"},
+    RESPONSES: {"model", "input", "stream", "store", "max_output_tokens", "role", "content", "type", "text"},
+    CHAT: {"model", "messages", "stream", "max_tokens", "role", "content", "type", "text"},
+}
+
+
+def _names(value: Any) -> set[str]:
+    """Returns the names of all fields at any depth."""
+    if isinstance(value, dict):
+        return set(value).union(*map(_names, value.values()))
+    return set().union(*map(_names, value)) if isinstance(value, list) else set()
+
+
+@pytest.mark.parametrize("api", BARE, ids=str)
+async def test_bare_request_has_nothing_that_can_be_missed_at_any_depth(vendor: VendorServer, api: VendorApi) -> None:
+    vendor.script(refusal(400, {"error": {"message": "No."}}))
+    *earlier, last = PROMPT.turns
+    timed = replace(OFFERING, turns=(*earlier, replace(last, now="(It is Monday.)")), cache_key="c0ffee")
+    async with connected(api, vendor) as model:
+        await collect(model, timed)
+    assert _names(vendor.requests[-1].body) == BARE[api] - {"type", "text"}

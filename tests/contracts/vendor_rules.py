@@ -1,0 +1,251 @@
+"""What vendors document of requests that repeat a conversation, as stand-ins keep it: one row a rule.
+
+A stand-in (`Vendor`) refuses what a vendor refuses, in its words, and answers all else as its script says. Our own idea
+of a vendor can't fail our own tests, so each row names its source and the day on which that was read. A vendor's next
+rule is one more row.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
+from tests.streams import steps
+from tests.streams.server import VendorRequest, VendorResponse, refusal
+
+Body = Mapping[str, Any]
+Refuses = Callable[[Body], VendorResponse | None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a vendor's API does with some requests, and says of it."""
+
+    api: VendorApi
+    source: str
+    read_on: str
+    """The day on which the source was read."""
+    answers: Refuses
+    """Returns the response to a request that the rule is about; None for all others."""
+    thinks: Callable[[Body], Mapping[str, Any] | None] = lambda body: None
+    """Returns what the model thinks before it answers a request, as an item of its own; None: nothing."""
+
+
+@dataclass
+class Vendor:
+    """A script for a server: it keeps rules, and answers as a model would who is given the request."""
+
+    rules: Sequence[Rule]
+    model: Callable[[VendorRequest], Sequence[steps.Item] | VendorResponse]
+    """Returns a step: items of the API, without the thinking before them. Or a whole response."""
+    refused: list[str] = field(default_factory=list)
+    """What was refused, in the vendor's words."""
+    usages: list[Mapping[str, int]] = field(default_factory=list)
+
+    def __call__(self, request: VendorRequest) -> VendorResponse:
+        for rule in self.rules:
+            if (response := rule.answers(request.body)) is not None:
+                self.refused.append(b"".join(response.chunks).decode())
+                return response
+        said = self.model(request)
+        if isinstance(said, VendorResponse):
+            return said
+        thoughts = [thought for rule in self.rules if (thought := rule.thinks(request.body)) is not None]
+        return VendorResponse(_SPEAK[self.rules[0].api.name](thoughts, said))
+
+
+def _claude(thoughts: Sequence[Any], said: Sequence[Any]) -> list[bytes]:
+    calls = any(item["type"] == "tool_use" for item in said)
+    return steps.messages(*thoughts, *said, stop_reason="tool_use" if calls else "end_turn")
+
+
+def _chat(thoughts: Sequence[Any], said: Sequence[Any]) -> list[bytes]:
+    """The thoughts are fields of a delta, or of each call."""
+    in_deltas = [thought for thought in thoughts if "extra_content" not in thought]
+    beside = {name: value for thought in thoughts if "extra_content" in thought for name, value in thought.items()}
+    deltas = [
+        {**item, "tool_calls": [{**call, **beside} for call in item["tool_calls"]]} if "tool_calls" in item else item
+        for item in said
+    ]
+    calls = any("tool_calls" in item for item in said)
+    return steps.chat(*in_deltas, *deltas, finish_reason="tool_calls" if calls else "stop")
+
+
+_SPEAK: Mapping[str, Callable[[Sequence[Any], Sequence[Any]], list[bytes]]] = {
+    ANTHROPIC.name: _claude,
+    RESPONSES.name: lambda thoughts, said: steps.responses(*thoughts, *said),
+    CHAT.name: _chat,
+}
+
+
+def invalid(message: str, **more: object) -> VendorResponse:
+    """Returns a refusal of a request, in the form that vendors share."""
+    return refusal(400, {"error": {"message": message, "type": "invalid_request_error", **more}})
+
+
+# Thinking is bound to what stands before it.
+
+
+def _digest(what: object) -> str:
+    return hashlib.sha256(json.dumps(_unmarked(what), sort_keys=True).encode()).hexdigest()
+
+
+def _unmarked(what: Any) -> Any:
+    """Returns a part of a request without the marks for caches, which say nothing to a model."""
+    if isinstance(what, dict):
+        return {name: _unmarked(value) for name, value in what.items() if name != "cache_control"}
+    return [_unmarked(one) for one in what] if isinstance(what, list) else what
+
+
+def _signature(body: Body, messages: int) -> str:
+    """Returns the signature of thinking that is made, or was, with this many messages before it."""
+    return _digest([body.get("system"), body.get("tools"), _with_blocks(body["messages"][:messages])])
+
+
+def _with_blocks(messages: Sequence[Any]) -> list[Any]:
+    """Returns messages of which each has blocks: a text alone means the same."""
+    return [
+        {**message, "content": [{"type": "text", "text": message["content"]}]}
+        if isinstance(message["content"], str)
+        else message
+        for message in messages
+    ]
+
+
+def _blocks(body: Body, kind: str) -> Iterator[tuple[int, int, Any]]:
+    """Yields the blocks of a kind in a request's messages, each with its message's place and its own."""
+    for at, message in enumerate(body["messages"]):
+        content = message["content"]
+        for place, block in enumerate(content if isinstance(content, list) else []):
+            if block["type"] == kind:
+                yield at, place, block
+
+
+def _bound_thinking(body: Body) -> VendorResponse | None:
+    for at, place, block in _blocks(body, "thinking"):
+        if block["signature"] != _signature(body, at):
+            return invalid(
+                f"messages.{at}.content.{place}: Invalid `signature` in `thinking` block. The block is bound to a "
+                "different conversation. Remove the block, or set `thinking.block_binding.prefix_mismatch_behavior` to "
+                '"drop_block".'
+            )
+    return None
+
+
+BOUND_THINKING = Rule(
+    ANTHROPIC,
+    "https://platform.claude.com/docs/en/build-with-claude/preserved-thinking; anomalyco/opencode#48637",
+    "2026-11-28",
+    _bound_thinking,
+    lambda body: {"type": "thinking", "thinking": "Hm.", "signature": _signature(body, len(body["messages"]))},
+)
+
+
+def _of_another_conversation(body: Body) -> VendorResponse | None:
+    expected = _digest([body.get("instructions"), body.get("tools")])
+    foreign = [one for one in body["input"] if one.get("encrypted_content", expected) != expected]
+    words = "The encrypted content gAAA...c90= could not be verified."
+    return invalid(words, param=None, code="invalid_encrypted_content") if foreign else None
+
+
+ENCRYPTED_REASONING = Rule(
+    RESPONSES,
+    "openai/codex#8145, #8119, Wei-Shaw/sub2api#2863: bound to the organization, in whose place the instructions stand",
+    "2026-11-28",
+    _of_another_conversation,
+    lambda body: {
+        **steps.REASONING,
+        "id": f"rs_{len(body['input'])}",
+        "encrypted_content": _digest([body.get("instructions"), body.get("tools")]),
+    },
+)
+
+
+def _calls_in(body: Body) -> Iterator[Any]:
+    yield from (call for message in body["messages"] for call in message.get("tool_calls") or ())
+
+
+def _signed_for(body: Body) -> str:
+    return _digest(body["messages"][:1])
+
+
+def _foreign_signature(body: Body) -> VendorResponse | None:
+    signed = [
+        call["extra_content"]["google"]["thought_signature"] for call in _calls_in(body) if "extra_content" in call
+    ]
+    words = "Unable to submit request because Thought signature is not valid.."
+    foreign = [one for one in signed if one != _signed_for(body)]
+    return invalid(words, code=400, status="INVALID_ARGUMENT") if foreign else None
+
+
+THOUGHT_SIGNATURES = Rule(
+    CHAT,
+    "https://ai.google.dev/gemini-api/docs/thought-signatures; NoeFabris/opencode-antigravity-auth#368",
+    "2026-11-28",
+    _foreign_signature,
+    lambda body: {"extra_content": {"google": {"thought_signature": _signed_for(body)}}},
+)
+
+BOUND = [BOUND_THINKING, ENCRYPTED_REASONING, THOUGHT_SIGNATURES]
+"""The rules by which a model's own items are good for one conversation, or one account."""
+
+
+# A field that must be there.
+
+
+def _bare(body: Body, *, all_answers: bool) -> list[int]:
+    """Returns the places of the model's messages without reasoning: of calls, or of all answers in requests with tools.
+
+    An empty text is no reasoning.
+    """
+    return [
+        at
+        for at, message in enumerate(body["messages"])
+        if message["role"] == "assistant"
+        and not message.get("reasoning_content")
+        and (message.get("tool_calls") or (all_answers and body.get("tools")))
+    ]
+
+
+def _deepseek(body: Body) -> VendorResponse | None:
+    words = "The `reasoning_content` in the thinking mode must be passed back to the API."
+    return invalid(words, param=None, code="invalid_request_error") if _bare(body, all_answers=True) else None
+
+
+def _kimi(body: Body) -> VendorResponse | None:
+    bare = _bare(body, all_answers=False)
+    words = "thinking is enabled but reasoning_content is missing in assistant tool call message at index"
+    return invalid(f"{words} {bare[0]}") if bare else None
+
+
+def _mimo(body: Body) -> VendorResponse | None:
+    param = "The reasoning_content in the thinking mode must be passed back to the API."
+    error = {"code": "400", "message": "Param Incorrect", "param": param, "type": ""}
+    return refusal(400, {"error": error}) if _bare(body, all_answers=True) else None
+
+
+def _deepseek_before(body: Body) -> VendorResponse | None:
+    bare = _bare(body, all_answers=False)
+    words = "Missing `reasoning_content` field in the assistant message at message index"
+    return invalid(f"{words} {bare[0]}. For more information, please refer to …") if bare else None
+
+
+def _reasons(body: Body) -> Mapping[str, Any]:
+    return {"reasoning_content": "Hm."}
+
+
+DEEPSEEK = Rule(
+    CHAT,
+    "https://api-docs.deepseek.com/guides/thinking_mode#tool-calls; NousResearch/hermes-agent#16021, #17341",
+    "2026-11-28",
+    _deepseek,
+    _reasons,
+)
+KIMI = Rule(CHAT, "MoonshotAI/kimi-agent-sdk#169, agentscope-ai/QwenPaw#433", "2026-11-28", _kimi, _reasons)
+MIMO = Rule(CHAT, "suyiiyii/AutoGLM-GUI#396", "2026-11-28", _mimo, _reasons)
+DEEPSEEK_V3 = Rule(CHAT, "anomalyco/opencode#9397", "2026-11-28", _deepseek_before, _reasons)
+
+MISSING_FIELD = [DEEPSEEK, KIMI, MIMO, DEEPSEEK_V3]
+"""The rules by which the model's messages go back with its reasoning."""
