@@ -234,6 +234,8 @@ class RecordedReply:
     """The newest of those questions, at the answer's first page."""
     note: Note = NO_NOTE
     """What the prompt said about that question alone."""
+    refused: frozenset[str] = frozenset()
+    """The ts of its questions if the model's vendor refused them."""
 
 
 _LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)

@@ -207,6 +207,7 @@ PANE_THREAD = "assistant_app_thread"
 MESSAGES_OMITTED = "(Earlier messages are left out here.)"
 CHARS_OMITTED = "\n\n(… {chars:,} characters are left out here …)\n\n"
 _LEFT_OUT = " characters are left out here …)\n\n"
+REFUSED = "(A question stood here that a model's vendor refused. It is left out, with what its answer had begun.)"
 BEGUN_BY_BOT = "(This conversation begins with a message of yours.)"
 CANVAS_RULE = (
     "The reader asks for a canvas, and your answer is saved as one: write the document itself, beginning with its "
@@ -320,19 +321,27 @@ def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Messag
 def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMessage]:
     """Returns the conversation's messages, oldest first and the question last; mentions are ids still.
 
-    People's messages count only if they were written before the question. The bot's answers always count: a thread's
-    jobs are done in order, so each recorded answer belongs to an earlier question.
+    Questions that a vendor refused are left out. People's messages count only if they were written before the question.
+    The bot's answers always count: a thread's jobs are done in order, so each recorded answer belongs to an earlier
+    question.
     """
     question = conversation.question
+    refused = {ts for reply in conversation.replies.values() for ts in reply.refused}.difference(conversation.batch_ts)
     last = _from_person(question.as_message(), conversation, me)
     notes = {reply.question_ts: reply.note for reply in conversation.replies.values()}
-    messages, gap = [], False
+    messages: list[PromptMessage] = []
+    gap = False
     for message in _in_order(conversation):
         gap = gap or message.after_gap
         if message.ts == question.ts:
             # The question may have been edited since it was asked.
             read = _from_person(message, conversation, me)
             last = replace(read if read.text or read.attached else last, files=read.files or last.files)
+            continue
+        if message.ts in refused:
+            # A vendor that refuses a question refuses each request that repeats it.
+            messages.append(replace(_remark(REFUSED), after_gap=gap))
+            gap = False
             continue
         counted = _prompt_message(message, conversation, me)
         if counted and (counted.text.strip() or counted.attached or counted.files):

@@ -200,6 +200,7 @@ class MessagesReader(AnswerReader):
         # The answer may go on in another request, which has to repeat its blocks as they came.
         self._keeps_blocks = self._offers_tools or prompt.web_search is not None
         self._stop_reason: str | None = None
+        self._stop_details: object = None
         self._counts: dict[str, int] = {}
         self._used_before: Usage | None = None
         """What the requests used that ended with a pause."""
@@ -224,7 +225,9 @@ class MessagesReader(AnswerReader):
                 self._count(message.get("usage"))
             case "message_delta":
                 # Another one may follow with usage alone.
-                self._stop_reason = object_in(event.get("delta")).get("stop_reason") or self._stop_reason
+                delta = object_in(event.get("delta"))
+                self._stop_reason = delta.get("stop_reason") or self._stop_reason
+                self._stop_details = delta.get("stop_details") or self._stop_details
                 self._count(event.get("usage"))
                 if self._stop_reason:
                     self._finish()
@@ -245,7 +248,7 @@ class MessagesReader(AnswerReader):
         if body.get("error"):
             raise self._attempt.reported(body)
         self.answered_by = str(body.get("model") or "")
-        self._stop_reason = body.get("stop_reason")
+        self._stop_reason, self._stop_details = body.get("stop_reason"), body.get("stop_details")
         self._count(body.get("usage"))
         self._finish()
         texts, content = [], body["content"]
@@ -359,8 +362,9 @@ class MessagesReader(AnswerReader):
         self._counts |= {name: reported_tokens(count) for name, count in counts.items() if isinstance(count, int)}
 
     def _finish(self) -> None:
-        is_paused = self._stop_reason == "pause_turn"
-        self.finish_reason = FinishReason.PAUSED if is_paused else self._known(self._stop_reason or "")
+        reason = self._stop_reason or ""
+        is_paused = reason == "pause_turn"
+        self.finish_reason = FinishReason.PAUSED if is_paused else self._known(reason, self._stop_details)
         cached = self._counts.get("cache_read_input_tokens", 0)
         written = self._counts.get("cache_creation_input_tokens", 0)
         # Anthropic's input_tokens are only those past the cache.

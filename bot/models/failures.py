@@ -347,7 +347,7 @@ class RequestAttempt:
         if failure is EndReason.CONTEXT_TOO_LONG and self.is_short:
             failure = EndReason.UNEXPECTED
         needed = self._needed if failure is EndReason.BAD_KEY else ""
-        sentence = self._unquoted(message)
+        sentence = self.unquoted(message)
         # Servers repeat the status as a code, or begin their sentence with it.
         names = dict.fromkeys(map(str, filter(None, (status, *codes))))
         names.pop(re.split(r"\W", sentence, maxsplit=1)[0], None)
@@ -367,7 +367,7 @@ class RequestAttempt:
 
     def said(self, refusal: ErrorResponse) -> str:
         """Returns a vendor's sentence, as it may stand in a log."""
-        return self._clean(self._unquoted(_codes_and_message(refusal.body)[1]))
+        return self._clean(self.unquoted(_codes_and_message(refusal.body)[1]))
 
     def no_answer(self, body: object) -> ProviderError:
         """Returns the error to raise for JSON without an answer, as gateways report errors in forms of their own."""
@@ -389,7 +389,7 @@ class RequestAttempt:
         """What an operator has to grant, "" where a key is all."""
         return f"needs {self._access}:" if self._access else ""
 
-    def _unquoted(self, message: str) -> str:
+    def unquoted(self, message: str) -> str:
         """Returns a vendor's sentence without the words that it shares with the question or the answer."""
         texts = (*self._prompt_texts, self.text)
         private = {word for text in texts for word in _WORD.findall(text.lower())}

@@ -245,14 +245,20 @@ class AnswerReader(ABC):
         if calls > MAX_CALLS:
             raise self._attempt.failed(EndReason.CUT, f"more than {MAX_CALLS} tool calls", may_pass=False)
 
-    def _known(self, reason: str) -> FinishReason:
-        """Returns a vendor's finish reason by our name. Raises ProviderError for one that is no good end."""
+    def _known(self, reason: str, details: object = None) -> FinishReason:
+        """Returns a vendor's finish reason by our name. Raises ProviderError for one that is no good end.
+
+        `details`: what the vendor says of it, for operators.
+        """
         known = end_of(reason)
         if known is None:
             self.unknown_end = reason
             return FinishReason.STOP
         if isinstance(known, EndReason):
-            raise self._attempt.failed(known, f"finish reason {reason}")
+            said = [str(value) for value in object_in(details).values() if value and value != reason]
+            raise self._attempt.failed(
+                known, ": ".join([f"finish reason {reason}", *map(self._attempt.unquoted, said)])
+            )
         return known
 
     def _cite_annotation(self, annotation: Mapping[str, Any]) -> None:

@@ -172,7 +172,8 @@ class RecordedAnswers(Operations):
     ) -> Mapping[str, RecordedReply]:
         """Returns the bot's messages in a thread by ts, of its newest 500 questions.
 
-        `before_ts` limits them to questions that were asked before. Answers whose text has expired are left out.
+        `before_ts` limits them to questions that were asked before. Answers whose text has expired are left out. What a
+        vendor refused has no text: it would be refused again.
         """
         newest = (
             sa.select(
@@ -183,6 +184,7 @@ class RecordedAnswers(Operations):
                 jobs.c.mention_ts,
                 jobs.c.answer_deleted,
                 jobs.c.shown_turn,
+                jobs.c.answered_with,
             )
             .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
             .order_by(jobs.c.ts.desc())
@@ -197,16 +199,22 @@ class RecordedAnswers(Operations):
             .order_by(turns.c.id == newest.c.shown_turn, turns.c.id)
         )
         rows = (await connection.execute(with_turns)).all()
+        questions: dict[int, frozenset[str]] = {}
+        for row in rows:
+            job_id = row.answered_with or row.id
+            questions[job_id] = questions.get(job_id, frozenset()) | {row.ts}
         found: dict[str, RecordedReply] = {}
         for row in rows:
             shown = page_ts(messages_of(row))
-            if _has_expired(row):
+            is_refused = row.end_reason == EndReason.REFUSED
+            if _has_expired(row) and not is_refused:
                 for ts in shown:
                     found.pop(ts, None)
             else:
                 reply = RecordedReply(
                     row.answer or "", of_record(row.origins), row.user_id, row.ts or "", note_of(row.note)
                 )
+                reply = replace(reply, text="", refused=questions[row.id]) if is_refused else reply
                 found |= dict.fromkeys(shown, RecordedReply(""))
                 found |= dict.fromkeys(shown[:1], reply)
             found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}

@@ -145,6 +145,23 @@ async def test_end_that_another_process_records_has_its_note(store: Stores) -> N
     assert (await one(store)).checkpoint.end == end
 
 
+async def test_refused_questions_are_known_as_refused_until_a_version_is_answered(store: Stores) -> None:
+    for number in (1, 2):
+        await enqueued(store, asked(number))
+    job = await one(store)
+    assert [question.ts for question in job.earlier] == [asked(1).ts]
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
+    assert await store.worker_queue.finish(job, End(EndReason.REFUSED, model="openai/test"), "First, take")
+    reply = (await store.recorded_answers.replies(THREAD))["5.1"]
+    assert (reply.text, reply.refused) == ("", {asked(1).ts, asked(2).ts})
+    asked_again = await store.recorded_answers.replies(THREAD, asked(2).ts)
+    assert not any(reply.refused for reply in asked_again.values()), "a person asks for it again"
+    assert await store.question_queue.regenerate(job.id)
+    assert await store.worker_queue.finish(await one(store), replace(DONE, model="openai/test"), YES)
+    reply = (await store.recorded_answers.replies(THREAD))["5.1"]
+    assert (reply.text, reply.refused) == (YES, frozenset())
+
+
 # Where the words that an answer has read come from: another process reads the same.
 
 EACH = [OURS, ASKERS, ASKERS | OTHERS, ASKERS | FILE, ASKERS | TOOL, ASKERS | WEB, UNKNOWN]

@@ -10,7 +10,7 @@ from bot.errors import EndReason
 from bot.models.events import FinishReason, Opaque, TextPart, ToolCall
 from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn
 from tests.contracts.notifications import PROMPT, Received, collect, connected
-from tests.contracts.vendor_rules import BOUND, MISSING_FIELD, Rule, Vendor
+from tests.contracts.vendor_rules import BOUND, CLASSIFIER, EXPLANATION, FORBIDDEN, MISSING_FIELD, STICKS, Rule, Vendor
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
@@ -175,3 +175,26 @@ async def test_bare_request_has_nothing_that_can_be_missed_at_any_depth(vendor: 
     async with connected(api, vendor) as model:
         await collect(model, timed)
     assert _names(vendor.requests[-1].body) == BARE[api] - {"type", "text"}
+
+
+@pytest.mark.parametrize("rule", STICKS.values(), ids=STICKS.keys())
+async def test_refused_words_are_sent_once_and_the_log_has_the_vendors_reason(vendor: VendorServer, rule: Rule) -> None:
+    vendor.script(Vendor([rule], lambda request: says(rule.api, "Here you are.")))
+    async with connected(rule.api, vendor) as model:
+        received = await collect(model, replace(PROMPT, turns=(Turn("user", f"What is {FORBIDDEN}?"),)))
+        assert (await collect(model, PROMPT)).text == "Here you are."
+    assert received.error is not None
+    assert (received.end, received.error.may_pass) == (EndReason.REFUSED, False)
+    assert len(vendor.requests) == 2
+    assert received.error.detail not in ("", "finish reason refusal")
+
+
+async def test_classifiers_category_and_explanation_are_for_the_log_without_the_askers_words(
+    vendor: VendorServer,
+) -> None:
+    vendor.script(Vendor([CLASSIFIER], lambda request: ()))
+    async with connected(ANTHROPIC, vendor) as model:
+        received = await collect(model, replace(PROMPT, turns=(Turn("user", f"Is {FORBIDDEN} for biology?"),)))
+    assert received.error is not None
+    quoted = EXPLANATION.replace("biology", "…")
+    assert received.error.detail == f"finish reason refusal: bio: {quoted}"

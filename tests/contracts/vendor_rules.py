@@ -249,3 +249,63 @@ DEEPSEEK_V3 = Rule(CHAT, "anomalyco/opencode#9397", "2026-11-28", _deepseek_befo
 
 MISSING_FIELD = [DEEPSEEK, KIMI, MIMO, DEEPSEEK_V3]
 """The rules by which the model's messages go back with its reasoning."""
+
+
+# Refusals that stick: as long as the words are in a request, it is refused.
+
+FORBIDDEN = "ricin"
+"""The word at which the stand-ins take offense."""
+
+
+def _offends(body: Body) -> bool:
+    return FORBIDDEN in json.dumps(body.get("messages") or body.get("input"))
+
+
+EXPLANATION = "This request was declined under the usage policy on biology."
+
+
+def _classifier(body: Body) -> VendorResponse | None:
+    details = {"type": "refusal", "category": "bio", "explanation": EXPLANATION}
+    stream = steps.messages(steps.text("Take two"), stop_reason="refusal", stop_details=details)
+    return VendorResponse(stream) if _offends(body) else None
+
+
+def _in_mid_stream(body: Body) -> VendorResponse | None:
+    error = {"type": "error", "code": "bio_policy", "message": "This content was flagged.", "param": None}
+    begun = RESPONSES.unended("Take two")
+    return VendorResponse([*begun, f"event: error\ndata: {json.dumps(error)}\n\n".encode()]) if _offends(body) else None
+
+
+def _azure_filter(body: Body) -> VendorResponse | None:
+    message = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
+    inner = {
+        "code": "ResponsibleAIPolicyViolation",
+        "content_filter_result": {"violence": {"filtered": True, "severity": "high"}},
+    }
+    return invalid(message, param="prompt", code="content_filter", innererror=inner) if _offends(body) else None
+
+
+def _guardrail(body: Body) -> VendorResponse | None:
+    said = steps.messages(steps.text("Sorry, I can't help."), stop_reason="guardrail_intervened")
+    return VendorResponse(said) if _offends(body) else None
+
+
+CLASSIFIER = Rule(
+    ANTHROPIC,
+    "https://platform.claude.com/docs/en/build-with-claude/handle-streaming-refusals; anthropics/claude-code#66999",
+    "2026-11-28",
+    _classifier,
+)
+MID_STREAM = Rule(RESPONSES, "openai 3.57: ResponseErrorEvent, code bio_policy", "2026-11-28", _in_mid_stream)
+AZURE_FILTER = Rule(
+    CHAT, "https://learn.microsoft.com/azure/ai-services/openai/concepts/content-filter", "2026-11-28", _azure_filter
+)
+GUARDRAIL = Rule(
+    ANTHROPIC,
+    "https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails.html: stopReason guardrail_intervened",
+    "2026-11-28",
+    _guardrail,
+)
+
+STICKS = {"classifier": CLASSIFIER, "mid-stream": MID_STREAM, "Azure's filter": AZURE_FILTER, "guardrail": GUARDRAIL}
+"""The rules by which a refused conversation stays refused."""

@@ -243,6 +243,21 @@ def test_first_message_of_a_direct_message_is_not_kept() -> None:
     assert [fits.text for fits in fitting] == ["b" * 60, "why?"]
 
 
+def test_refused_questions_and_what_their_answer_had_begun_are_left_out_for_good() -> None:
+    earlier = [
+        message("Which compound?", ts="1.0", thread_ts="1.0"),
+        message("How is it made?", ts="2.0", thread_ts="1.0"),
+        message("First, take", user_id=ME.user_id, ts="3.0", thread_ts="1.0"),
+        message("That's a textbook question.", user_id="UGRACE", ts="4.0", thread_ts="1.0"),
+    ]
+    replies = {"3.0": RecordedReply("", refused=frozenset({"1.0", "2.0"}))}
+    asked = Conversation(question("Something else?", ts="50.0", thread_ts="1.0"), earlier, replies)
+    read = [one.text for one in prompts.prompt_messages(asked, ME) if one.text]
+    assert read == [prompts.REFUSED, prompts.REFUSED, "That's a textbook question.", "Something else?"]
+    asked_again = replace(asked, batch_ts=("2.0",))
+    assert "How is it made?" in [one.text for one in prompts.prompt_messages(asked_again, ME)], "a person asks it again"
+
+
 def test_answer_stays_if_its_question_is_left_out() -> None:
     messages = [PromptMessage("UADA", "x" * 80), PromptMessage(None, "the answer"), PromptMessage("UADA", "why?")]
     turns = prompts.build_prompt("", prompts.truncate(messages, len, 60)).turns

@@ -154,6 +154,7 @@ def messages(
     searches: int = 0,
     broken: str = "",
     input_tokens: int = INPUT_TOKENS,
+    stop_details: Item | None = None,
 ) -> list[bytes]:
     """Returns a stream of the Messages API with these content blocks. `broken` replaces the JSON of tools' input."""
     whole = json.loads(messages_whole(stop_reason=stop_reason, searches=searches))
@@ -166,7 +167,7 @@ def messages(
             events.append({"type": "ping"})
         events += ({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas)
         events.append({"type": "content_block_stop", "index": index})
-    ending = {"stop_reason": stop_reason, "stop_sequence": None}
+    ending = {"stop_reason": stop_reason, "stop_sequence": None, "stop_details": stop_details}
     events.append({"type": "message_delta", "delta": ending, "usage": whole["usage"]})
     return [_event(event) for event in (*events, {"type": "message_stop"})]
 

@@ -49,7 +49,8 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.RATE_LIMITED: "{model} has reached its rate limit. {again} in {wait}.",
     EndReason.OVERLOADED: "{model} is overloaded. {again} in {wait}.",
     EndReason.CONTEXT_TOO_LONG: "This is too much text for {model}. Please ask with less text, or in a new thread.",
-    EndReason.REFUSED: "{model} declined to answer. Please try rephrasing your question.",
+    EndReason.REFUSED: "{model} declined to answer. Please ask in other words: I won't send this question again. "
+    "If that's declined too, ask in a new thread.",
     EndReason.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
     EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
     EndReason.STALLED: "{model} stopped responding. {again}.",
