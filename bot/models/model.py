@@ -47,6 +47,7 @@ from bot.models.parameters import (
     refused_tools,
 )
 from bot.models.prompt import (
+    PDF,
     Effort,
     Media,
     Prompt,
@@ -217,11 +218,14 @@ class _Trial:
             refusals=self.refusals + 1,
         )
 
-    def without_files(self, fault: FileFault) -> "_Trial":
-        """Returns the request that follows this one, which was refused for its files."""
-        files = tuple((media, fault) for turn in self.prompt.turns for media in turn.media)
-        prompt = without_media(self.prompt, lambda _: False)[0]
-        return replace(self, prompt=prompt, left_out=files, refusals=self.refusals + 1)
+    def without_files(self, refused: RefusedFiles) -> "_Trial":
+        """Returns the request that follows this one, which was refused for its files, or for its PDFs alone."""
+        files = [media for turn in self.prompt.turns for media in turn.media]
+        pdfs = [media for media in files if media.media_type == PDF] if refused.names_pdfs else []
+        going = pdfs or files
+        prompt = without_media(self.prompt, lambda media: media not in going)[0]
+        left_out = (*self.left_out, *((media, refused.fault) for media in going))
+        return replace(self, prompt=prompt, left_out=left_out, refusals=self.refusals + 1)
 
 
 class VendorModel:
@@ -474,7 +478,7 @@ class VendorModel:
             smaller = await with_images_within(trial.prompt, max_pixels, is_halved=is_halved)
             if smaller != trial.prompt:
                 return replace(trial, prompt=smaller, max_pixels=max_pixels, refusals=trial.refusals + 1)
-        following = trial.without_files(refused.fault)
+        following = trial.without_files(refused)
         if refused.names_files or trial.refusals + 1 < MAX_REFUSALS or not is_about_form(refusal, is_named=False):
             return following
         bare = self._learned.left_out_after(trial.parameters, frozenset(), is_last=True)

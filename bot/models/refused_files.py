@@ -22,6 +22,8 @@ MIN_SHRUNK_BYTES = 20_000
 """Smaller images aren't what makes a request too large."""
 _REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
 _NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
+_NAMES_PDFS = re.compile(r"\bpdfs?\b", re.I)
+"""Of many pages, one PDF may be too many."""
 _SEES_NONE = re.compile(
     r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
 )
@@ -53,6 +55,8 @@ class RefusedFiles:
     """Whether the refusal speaks of files or of sizes, so that nothing else is the reason."""
     max_pixels: int = 0
     """The most pixels of a side; 0 if it names none."""
+    names_pdfs: bool = False
+    """Whether it speaks of PDFs, and not of images."""
 
 
 def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
@@ -67,15 +71,17 @@ def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
     limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
     max_pixels = min(limits, default=0) if _NAMES_PIXELS.search(message) else 0
     is_too_long = failure is EndReason.CONTEXT_TOO_LONG
+    names_pdfs = _NAMES_PDFS.search(message) is not None and "image" not in message.lower()
     if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (not is_too_long and _TOO_MANY_BYTES.search(message)):
         fault = FileFault.TOO_LARGE
-    elif is_too_long or _TOO_MANY_FILES.search(message):
+    elif is_too_long or (_TOO_MANY_FILES.search(message) and not names_pdfs):
         fault = FileFault.TOGETHER
     elif needs_name or (_SEES_NONE.search(message) and not _OF_ONE_FILE.search(message)):
         fault = FileFault.KIND
     else:
         fault = FileFault.FILE
-    return RefusedFiles(fault, names_files or fault is FileFault.TOO_LARGE or max_pixels > 0, max_pixels)
+    names_files = names_files or fault is FileFault.TOO_LARGE or max_pixels > 0
+    return RefusedFiles(fault, names_files, max_pixels, names_pdfs)
 
 
 async def with_images_within(prompt: Prompt, max_pixels: int, *, is_halved: bool = False) -> Prompt:

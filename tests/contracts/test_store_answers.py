@@ -153,7 +153,7 @@ async def test_refused_questions_are_known_as_refused_until_a_version_is_answere
     await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     assert await store.worker_queue.finish(job, End(EndReason.REFUSED, model="openai/test"), "First, take")
     reply = (await store.recorded_answers.replies(THREAD))["5.1"]
-    assert (reply.text, reply.refused) == ("", {asked(1).ts, asked(2).ts})
+    assert (reply.text, reply.refused) == ("", frozenset({asked(1).ts, asked(2).ts}))
     asked_again = await store.recorded_answers.replies(THREAD, asked(2).ts)
     assert not any(reply.refused for reply in asked_again.values()), "a person asks for it again"
     assert await store.question_queue.regenerate(job.id)

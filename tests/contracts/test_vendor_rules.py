@@ -1,5 +1,6 @@
 """Answers that go on, and threads that do, at vendors that keep what they document (vendor_rules.py)."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,9 +9,22 @@ import pytest
 
 from bot.errors import EndReason
 from bot.models.events import FinishReason, Opaque, TextPart, ToolCall
-from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn
+from bot.models.prompt import PDF, Media, Prompt, ToolDefinition, ToolResult, Turn
+from bot.models.wrappers import Fallback
+from files_to_markdown.document import Document
 from tests.contracts.notifications import PROMPT, Received, collect, connected
-from tests.contracts.vendor_rules import BOUND, CLASSIFIER, EXPLANATION, FORBIDDEN, MISSING_FIELD, STICKS, Rule, Vendor
+from tests.contracts.vendor_rules import (
+    BOUND,
+    CLASSIFIER,
+    EXPLANATION,
+    FORBIDDEN,
+    MISSING_FIELD,
+    PDF_PAGES,
+    STICKS,
+    Rule,
+    Vendor,
+    pdf,
+)
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
@@ -198,3 +212,30 @@ async def test_classifiers_category_and_explanation_are_for_the_log_without_the_
     assert received.error is not None
     quoted = EXPLANATION.replace("biology", "…")
     assert received.error.detail == f"finish reason refusal: bio: {quoted}"
+
+
+PHOTO = Media("photo.png", "image/png", "aW1n")
+HANDBOOK = Media("handbook.pdf", PDF, base64.b64encode(pdf(120)).decode(), Document("What it says."))
+
+
+def about(*files: Media) -> Prompt:
+    return Prompt("", (Turn("user", "What do these say?", files),))
+
+
+async def test_pdf_of_too_many_pages_is_refused_once_and_its_text_takes_its_place(vendor: VendorServer) -> None:
+    stand_in = Vendor([PDF_PAGES], lambda request: [steps.text("Much.")])
+    vendor.script(stand_in)
+    async with connected(ANTHROPIC, vendor) as model:
+        for _ in range(2):
+            received = await collect(model, about(PHOTO, HANDBOOK))
+            assert (received.text, received.completions[0].left_out) == ("Much.", ("handbook.pdf",))
+            [last] = vendor.requests[-1].body["messages"]
+            assert [block["type"] for block in last["content"]] == ["image", "text"], "the image stays"
+            assert last["content"][-1]["text"] == "What do these say?\n\nWhat it says."
+    assert len(stand_in.refused) == 1, "remembered"
+
+
+async def test_pdf_that_may_be_the_reason_is_asked_about_again_by_its_text(vendor: VendorServer) -> None:
+    vendor.script(refusal(400, {"error": {"message": "Bad request"}}), ANTHROPIC.streamed("Much."))
+    async with connected(ANTHROPIC, vendor) as model:
+        assert (await collect(model, about(HANDBOOK))).text == "Much."

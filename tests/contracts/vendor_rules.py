@@ -5,8 +5,10 @@ of a vendor can't fail our own tests, so each row names its source and the day o
 rule is one more row.
 """
 
+import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -309,3 +311,48 @@ GUARDRAIL = Rule(
 
 STICKS = {"classifier": CLASSIFIER, "mid-stream": MID_STREAM, "Azure's filter": AZURE_FILTER, "guardrail": GUARDRAIL}
 """The rules by which a refused conversation stays refused."""
+
+
+# A limit on files.
+
+MAX_PDF_PAGES = 100
+
+
+def _pdf_pages(body: Body) -> VendorResponse | None:
+    files = [base64.b64decode(block["source"]["data"]) for _, _, block in _blocks(body, "document")]
+    pages = sum(len(re.findall(rb"/Type /Page\b", content)) for content in files)
+    words = f"messages.0.content.0.pdf.source.base64.data: A maximum of {MAX_PDF_PAGES} PDF pages may be provided."
+    return invalid(words) if pages > MAX_PDF_PAGES else None
+
+
+PDF_PAGES = Rule(
+    ANTHROPIC,
+    "https://platform.claude.com/docs/en/build-with-claude/pdf-support: 100 pages, 600 with a window of 1M tokens",
+    "2026-11-28",
+    _pdf_pages,
+)
+
+
+def pdf(pages: int) -> bytes:
+    """Returns a PDF of which each page has its number."""
+    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(pages))
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {pages} >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    for number in range(pages):
+        drawn = f"BT /F1 12 Tf 72 720 Td (This is page {number + 1}.) Tj ET"
+        fonts = "/Resources << /Font << /F1 3 0 R >> >>"
+        objects += [
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] {fonts} /Contents {5 + 2 * number} 0 R >>",
+            f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream",
+        ]
+    written, places = "%PDF-1.4\n", []
+    for number, one in enumerate(objects, start=1):
+        places.append(len(written))
+        written += f"{number} 0 obj\n{one}\nendobj\n"
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    count = len(objects) + 1
+    end = f"trailer\n<< /Size {count} /Root 1 0 R >>\nstartxref\n{len(written)}\n%%EOF\n"
+    return f"{written}xref\n0 {count}\n0000000000 65535 f \n{table}{end}".encode()

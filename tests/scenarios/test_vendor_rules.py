@@ -1,0 +1,245 @@
+"""What people see at vendors that keep what they document: approvals, refusals and second questions.
+
+The rules stand in tests/contracts/vendor_rules.py. Slack, the database and the vendor's HTTP are real.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from bot.clock import SystemClock
+from bot.core.actions import ReplyAction
+from bot.core.channel_settings import ChannelSettings
+from bot.mcp.config import read_setup
+from bot.models.setup import VendorSettings
+from bot.settings import Settings
+from bot.store import Stores
+from slack_sandbox.files import UploadedFile
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID
+from tests.clocks import LateClock
+from tests.contracts.vendor_rules import BOUND_THINKING, CLASSIFIER, DEEPSEEK, FORBIDDEN, PDF_PAGES, Vendor, pdf
+from tests.mcp.servers import PATIENCE_S, RawServer, agree, be_patient, text_result, tool
+from tests.scenarios.answers import press
+from tests.scenarios.conftest import Stage, running, shown
+from tests.scenarios.fleet import fleet_of
+from tests.scenarios.tools import GENERAL, asking, ended
+from tests.streams import steps
+from tests.streams.server import VendorRequest, VendorServer
+
+CLAUDE = "anthropic/claude-opus-5-5"
+RESULT = "There are 3 notes."
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> RawServer:
+    server = RawServer(tmp_path / "script.json")
+    rules = {"allow": ["raw__list"], "readOnly": ["raw__list"]}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"raw": server.entry()}, **rules}))
+    server.script([tool("add"), tool("list")], {"add": text_result(RESULT), "list": text_result("A line.\n" * 2_500)})
+    return server
+
+
+@pytest.fixture
+async def settings(
+    settings: Settings, vendor: VendorServer, raw: RawServer, database_url: str, tmp_path: Path
+) -> Settings:
+    """Returns the settings of a bot that asks Claude, and may use a server whose tools an admin has read."""
+    setup = read_setup(tmp_path / "mcp.json", {})
+    stores = await Stores.open(database_url, "admin", SystemClock())
+    await stores.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings(mcp_servers=("raw",)))
+    await agree(stores, setup)
+    await stores.close()
+    vendors = {"anthropic": VendorSettings("key", vendor.url), **settings.vendors}
+    return replace(settings, vendors=vendors, models=(CLAUDE,), database_url=database_url, mcp=setup)
+
+
+def noting(name: str, notes: int = 1) -> Callable[[VendorRequest], Sequence[steps.Item]]:
+    """Returns a model that calls a tool so many times, one after another, and then ends."""
+
+    def model(request: VendorRequest) -> Sequence[steps.Item]:
+        made = str(request.body).count("'tool_result'")
+        if made == notes:
+            return [steps.text("All noted.")]
+        return steps.text("Let me see."), steps.tool_use(f"c{made}", name, {"text": f"Milk {made}"})
+
+    return model
+
+
+@dataclass(frozen=True)
+class Meanwhile:
+    """What happens between the question and the press."""
+
+    change: Callable[[Stage, Stores], Awaitable[object]] | None = None
+    ahead_s: float = 0.0
+    """How much later the press is."""
+    system_prompt: str = ""
+    """The one of the process that takes the press; "": it is the same process."""
+
+
+async def remembered(stage: Stage, stores: Stores) -> None:
+    asked = await stage.mention("remember: we ship on Fridays", user="grace")
+    await stage.answers("general", asked)
+
+
+async def instructed(stage: Stage, stores: Stores) -> None:
+    await stores.channel_settings.write(
+        TEAM_ID, GENERAL, ChannelSettings(mcp_servers=("raw",), system_prompt="Be polite.")
+    )
+
+
+MEANWHILE = {
+    "at once": Meanwhile(),
+    "a minute later": Meanwhile(ahead_s=61),
+    "an hour later": Meanwhile(ahead_s=3_601),
+    "a memory": Meanwhile(remembered),
+    "instructions of the channel": Meanwhile(instructed),
+    "another system prompt": Meanwhile(system_prompt="Be exact."),
+}
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE)
+async def test_approved_call_is_made_once_and_answered_whatever_changed_meanwhile(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer, meanwhile: Meanwhile
+) -> None:
+    stand_in = Vendor([BOUND_THINKING], noting("raw__add"))
+    vendor.script(stand_in)
+    stage, clock = Stage(sandbox, vendor), LateClock()
+    async with running(settings, clock):
+        asked = await stage.mention("note milk")
+        message = await asking(stage, asked)
+        if not meanwhile.system_prompt:
+            clock.ahead_s = meanwhile.ahead_s
+            if meanwhile.change:
+                admins = await Stores.open(settings.database_url, "admin", SystemClock())
+                await meanwhile.change(stage, admins)
+                await admins.close()
+            await press(stage, message, ReplyAction.APPROVE)
+            await whole(stage, asked, stand_in, raw)
+    if meanwhile.system_prompt:
+        async with running(replace(settings, system_prompt=meanwhile.system_prompt)):
+            await press(stage, message, ReplyAction.APPROVE)
+            await whole(stage, asked, stand_in, raw)
+
+
+async def whole(stage: Stage, asked: str, stand_in: Vendor, raw: RawServer) -> None:
+    """Waits for the end, and checks that the answer is whole and the call was made once."""
+    assert "Let me see.\n\nAll noted.\nApproved by Ada" in shown(await ended(stage, asked))
+    assert [name for name, _ in raw.calls] == ["add"]
+    assert len(stand_in.refused) <= 1
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("with_frequent_looks")
+async def test_approved_call_is_made_once_and_answered_after_a_kill(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer, tmp_path: Path
+) -> None:
+    stand_in = Vendor([BOUND_THINKING], noting("raw__add"))
+    vendor.script(stand_in)
+    env = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": CLAUDE}
+    env |= {"BOT_MCP_CONFIG": str(tmp_path / "mcp.json")}
+    async with fleet_of(Stage(sandbox, vendor), tmp_path, settings.database_url, **env) as fleet:
+        process = await fleet.start(be_patient)
+        asked = await fleet.stage.mention("note milk")
+        message = await asking(fleet.stage, asked)
+        await fleet.killed(process)
+        await fleet.start(be_patient, BOT_SYSTEM_PROMPT="Be exact.")
+        await press(fleet.stage, message, ReplyAction.APPROVE)
+        await whole(fleet.stage, asked, stand_in, raw)
+
+
+async def test_answer_with_more_results_than_a_request_may_have_is_whole(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer
+) -> None:
+    """From the 13th on, a sentence stands in place of the oldest results, so that thinking is bound to other words."""
+    stand_in = Vendor([BOUND_THINKING], noting("raw__list", notes=14))
+    vendor.script(stand_in)
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        asked = await stage.mention("what is there?")
+        assert "All noted." in shown(await ended(stage, asked))
+    assert len(raw.calls) == 14
+    assert len(stand_in.refused) <= 2, "one for each time that results are left out"
+
+
+async def test_thread_goes_on_after_a_refused_question(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stand_in = Vendor([CLASSIFIER], lambda request: [steps.text("Here you are.")])
+    vendor.script(stand_in)
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        asked = await stage.mention(f"how is {FORBIDDEN} found in blood?")
+        [refused] = await stage.answers("general", asked)
+        assert "Take two" in refused
+        assert "declined to answer. Please ask in other words" in refused
+        for number, words in enumerate(("how do labs find toxins in blood?", "and in water?"), start=2):
+            await sandbox.say("ada", "general", f"@typist {words}", asked)
+            answers = await stage.answers("general", asked, count=number)
+            assert "Here you are." in answers[-1]
+    assert len(stand_in.refused) == 1
+    assert "Take two" not in str(vendor.requests[-1].body)
+
+
+async def test_refused_question_is_sent_again_if_a_person_asks_for_it(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stand_in = Vendor([CLASSIFIER], lambda request: [steps.text("Here you are.")])
+    vendor.script(stand_in)
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        asked = await stage.mention(f"how is {FORBIDDEN} found in blood?")
+        await stage.answers("general", asked)
+        await press(stage, stage.bots("general", asked)[0], ReplyAction.REGENERATE)
+        await sandbox.wait_for(lambda: len(stand_in.refused) == 2)
+        await stage.answers("general", asked)
+    assert FORBIDDEN in str(vendor.requests[-1].body)
+
+
+async def test_second_question_keeps_its_tools_where_reasoning_must_go_back(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    def model(request: VendorRequest) -> Sequence[steps.Item]:
+        made = [message for message in request.body["messages"] if message["role"] == "tool"]
+        asked = [message for message in request.body["messages"] if message["role"] == "user"]
+        if len(made) == 1 or len(asked) == 1:
+            return [{"content": "All noted."}]
+        return [steps.chat_call('{"text": "Milk"}', 0, id="c1", name="raw__list")]
+
+    stand_in = Vendor([DEEPSEEK], model)
+    vendor.script(stand_in)
+    stage = Stage(sandbox, vendor)
+    async with running(replace(settings, models=("openai/test",))):
+        asked = await stage.mention("what is there?")
+        await stage.answers("general", asked)
+        for count in (2, 3):
+            await sandbox.say("ada", "general", "@typist and now?", asked)
+            answers = await stage.answers("general", asked, count=count)
+            assert "All noted." in answers[-1]
+            assert "refuses" not in answers[-1]
+    assert len(stand_in.refused) == 1
+    assert all("raw__list" in str(request.body["tools"]) for request in vendor.requests)
+
+
+async def test_handbook_of_too_many_pages_is_read_as_text(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stand_in = Vendor([PDF_PAGES], lambda request: [steps.text("Much.")])
+    vendor.script(stand_in)
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        asked = await sandbox.share("ada", "general", "<@BOT> what is it?", [UploadedFile("handbook.pdf", pdf(120))])
+        [answer] = await stage.answers("general", asked)
+    assert answer.startswith("Much.\nI read only the text of handbook.pdf, not its images or layout.")
+    assert len(stand_in.refused) == 1
+    text = str(vendor.requests[-1].body)
+    assert "This is page 1." in text
+    assert "This is page 120." in text
