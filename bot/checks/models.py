@@ -3,7 +3,6 @@
 import asyncio
 import io
 import logging
-import re
 import wave
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,7 +12,7 @@ from functools import partial
 from bot.checks import check_texts
 from bot.checks.report import Check, CheckStatus, PlannedCheck, fail, ok, run_checks, warn
 from bot.errors import EndReason, ProviderError
-from bot.models.events import Completion, ToolCall
+from bot.models.events import Completion, ToolCall, Unparsed
 from bot.models.lookups import LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, open_models, resolved
@@ -31,10 +30,6 @@ def model_check_id(model: str) -> str:
 
 _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties": {}})
 _PROBE = Prompt("You test a connection.", (Turn("user", "Call the tool ping once, now."),), tools=(_PING,))
-
-
-_THOUGHT_END = re.compile(r"</(?:\w+:)?think\w*>|\[/THINK\]", re.IGNORECASE)
-"""The probe has none, so a model that writes one thinks in its text."""
 
 
 def probe_id(model: str) -> str:
@@ -65,8 +60,9 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
 async def _probe(setup: ModelSetup, model: str) -> Check:
     """Asks a model to call a tool, which no look-up can tell: servers refuse tools, or leave them out, in silence."""
     line = probe_id(model)
-    called = refused = wrote_call = False
-    text = refusal = ""
+    called = refused = False
+    unparsed: Unparsed = ""
+    refusal = ""
     taken_tokens: int | None = None
     try:
         async with (
@@ -75,9 +71,8 @@ async def _probe(setup: ModelSetup, model: str) -> Check:
         ):
             async for event in events:
                 called = called or isinstance(event, ToolCall)
-                text += event if isinstance(event, str) else ""
                 if isinstance(event, Completion):
-                    refused, wrote_call = "tools" in event.refused, event.wrote_call
+                    refused, unparsed = "tools" in event.refused, event.unparsed
                     taken_tokens, refusal = event.max_output_tokens, event.refusal
     except ProviderError as error:
         if error.reason is not EndReason.EMPTY:
@@ -88,9 +83,11 @@ async def _probe(setup: ModelSetup, model: str) -> Check:
             return fail(line, *check_texts.model_silent(model, reason))
     if taken_tokens is not None:
         return warn(line, *check_texts.model_takes_less(model, taken_tokens, setup.options.max_output_tokens))
-    if _THOUGHT_END.search(text):
+    if unparsed == "thoughts":
         return warn(line, check_texts.model_leaves_thoughts(model), check_texts.REASONING_FIX)
-    message = check_texts.model_tools(model, called=called, refused=refused, wrote_call=wrote_call, refusal=refusal)
+    message = check_texts.model_tools(
+        model, called=called, refused=refused, wrote_call=unparsed == "call", refusal=refusal
+    )
     return ok(line, message) if called else warn(line, message, check_texts.TOOLS_FIX)
 
 

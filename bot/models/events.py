@@ -42,6 +42,10 @@ Feature = Literal["tools", "some tools", "web search", "thinking longer"]
 """What a prompt may offer, and a model may refuse, by its name for readers."""
 
 
+Unparsed = Literal["", "call", "thoughts"]
+"""What may be left in an answer's text: a tool call at its end, or reasoning up to its closing mark; "": nothing."""
+
+
 def reported_tokens(count: object) -> int:
     """Returns a number of tokens as a vendor reports it; 0 for what can't be one, or is too much for the database.
 
@@ -185,8 +189,8 @@ class Completion:
     """Why the vendor refused names in `left_out`. The model takes no files like the others."""
     refusal: str = ""
     """The vendor's sentence about what it refused, for operators; "" if it refused nothing this time."""
-    wrote_call: bool = False
-    """The text is nothing but a tool call, which the model's server should have read and didn't."""
+    unparsed: Unparsed = ""
+    """What the text has that the model's server should have taken out of it."""
 
 
 StreamEvent = str | Thinking | Searching | Retrying | Citation | TextPart | ToolCall | Opaque | Completion

@@ -350,7 +350,7 @@ class VendorModel:
             max_output_tokens=trial.output_tokens if trial.has_too_little_room else None,
             window_tokens=self._room.window_tokens,
             refused_files={name: fault for name, fault in faults.items() if fault is not FileFault.KIND},
-            wrote_call=reader.marks.may_be_left and bool(trial.prompt.tools) and reader.marks.is_call,
+            unparsed=reader.unparsed,
             refusal=trial.said,
         )
 

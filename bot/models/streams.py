@@ -13,10 +13,10 @@ from typing import Any
 
 from bot.errors import EndReason, ProviderError
 from bot.models.calls import CallIds, offered_name, tool_call
-from bot.models.events import Citation, FinishReason, Opaque, Searching, TextPart, Thinking, ToolCall, Usage
+from bot.models.events import Citation, FinishReason, Opaque, Searching, TextPart, Thinking, ToolCall, Unparsed, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import Prompt
-from bot.models.template_marks import TemplateMarks
+from bot.models.template_marks import TemplateMarks, unparsed_in
 from bot.models.wire import (
     AWS_EVENTS,
     COMMENT,
@@ -215,6 +215,12 @@ class AnswerReader(ABC):
             return ()
         text = self._attempt.text
         return (*([TextPart(text)] if text else ()), *self._calls, *self.opaque_items())
+
+    @property
+    def unparsed(self) -> Unparsed:
+        """What the server has left in the answer's text; "" if it leaves no marks."""
+        found = unparsed_in(self._attempt.text) if self.marks.may_be_left else ""
+        return found if found != "call" or self._offers_tools else ""
 
     def opaque_items(self) -> list[Opaque]:
         """Returns what must be sent back if the answer goes on in another request."""

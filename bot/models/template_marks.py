@@ -17,7 +17,8 @@ MAX_MARK_CHARS characters, and each character is looked at a limited number of t
 import re
 from enum import Enum, auto
 
-from bot.models.events import Thinking
+from bot.models.events import Thinking, Unparsed
+from bot.models.front_end_marks import FrontEndMarks
 
 MAX_MARK_CHARS = 160
 MAX_TAIL_CHARS = 400
@@ -87,6 +88,12 @@ _WRITTEN_CALL = re.compile(
     re.IGNORECASE,
 )
 
+_FENCE_OR_MARK = re.compile(r"^[ \t]{0,8}(?:(?P<fence>```)|(?P<mark>[<\[]))", re.MULTILINE)
+_THOUGHT_NAMES = rf"(?:[\w-]{{1,12}}[:|_])?(?:{'|'.join(sorted(_STRONG))})(?::\w{{1,12}})?"
+_OPENS_THOUGHT = re.compile(rf"<{_THOUGHT_NAMES}>|\[THINK\]", re.IGNORECASE)
+_BARE_END = re.compile(rf"(?<![`\"'(])(?:</{_THOUGHT_NAMES}>|\[/THINK\])[ \t]*(?=\n|\Z)", re.IGNORECASE)
+"""The end of reasoning whose beginning the template has put into the prompt."""
+
 
 class _Phase(Enum):
     """Which part of a text is read."""
@@ -103,6 +110,7 @@ class TemplateMarks:
 
     def __init__(self, code: str = "") -> None:
         """`code`: that of the prompt's own marks, which models repeat where their answer begins."""
+        self._front_end = FrontEndMarks()
         self.may_be_left = False
         """Whether the server may leave a template's marks in the text. Set before any text."""
         self._own = f"[{code}" if code else ""
@@ -123,19 +131,14 @@ class TemplateMarks:
         self._wrapper = ""
         """What closes the tag that an answer stands in."""
 
-    @property
-    def is_call(self) -> bool:
-        """Whether the whole answer is what a template makes of a tool call."""
-        return bool(_WRITTEN_CALL.match(self._opening)) and self._tail.rstrip()[-1:] in (">", "]", "}")
-
     def add(self, delta: str) -> str | Thinking:
         """Returns the text of the answer that can be shown now, or a sign of thinking."""
-        text = self._read(self._held + delta, ended=False)
+        text = self._read(self._held + self._front_end.add(delta), ended=False)
         return text or (Thinking(len(delta)) if delta and self._phase is _Phase.THOUGHT else "")
 
     def end(self, *, is_complete: bool) -> str:
         """Returns what is left of the answer. `is_complete`: the model ended by itself."""
-        text = self._read(self._held, ended=True)
+        text = self._read(self._held + self._front_end.end(), ended=True)
         if is_complete and not (text or self._opening):
             text = "".join(self._maybe_answer)
             self._note(text)
@@ -330,6 +333,20 @@ class TemplateMarks:
             if len(self._opening) < MAX_MARK_CHARS:
                 self._opening = (self._opening + text).lstrip()[:MAX_MARK_CHARS]
             self._tail = text[-40:] if len(text) >= 40 else (self._tail + text)[-40:]
+
+
+def unparsed_in(text: str) -> Unparsed:
+    """Returns what a server should have taken out of a whole answer's text and didn't."""
+    is_fenced = False
+    for found in _FENCE_OR_MARK.finditer(text):
+        if found["fence"]:
+            is_fenced = not is_fenced
+        elif not is_fenced and _WRITTEN_CALL.match(text, found.start("mark")):
+            if text.rstrip()[-1:] in (">", "]", "}"):
+                return "call"
+            break
+    end = _BARE_END.search(text)
+    return "thoughts" if end and not _OPENS_THOUGHT.search(text, 0, end.start()) else ""
 
 
 def _words(name: str) -> set[str]:

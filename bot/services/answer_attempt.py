@@ -226,7 +226,7 @@ class AnswerAttempt:
         calls = [call for step in answer.steps for call in step.calls]
         if calls:
             end = _with_calls(end, calls)
-        wrote_call = texts.answers.WROTE_CALL if done and done.wrote_call else ""
+        unparsed = texts.answers.UNPARSED[done.unparsed] if done else ""
         has_expired = any(call.decision is Decision.EXPIRED for call in calls)
         expired = texts.approvals.APPROVAL_EXPIRED if has_expired else ""
         opened = self.built.opened if self.built else ()
@@ -236,7 +236,7 @@ class AnswerAttempt:
         effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
         end = replace(
             self.counted(end),
-            notice=" ".join(filter(None, (end.notice, wrote_call, expired, unread))),
+            notice=" ".join(filter(None, (end.notice, unparsed, expired, unread))),
             footer=self._footer(now, usd, names),
             sources=answer.sources,
             has_previous=self.job.has_previous,

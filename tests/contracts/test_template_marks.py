@@ -21,7 +21,7 @@ from bot.models.events import FinishReason, Thinking
 from bot.models.model import Vendor
 from bot.models.prompt import ToolDefinition
 from bot.models.setup import VendorSettings, is_vendors_own
-from bot.models.template_marks import TemplateMarks
+from bot.models.template_marks import TemplateMarks, unparsed_in
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
@@ -377,7 +377,7 @@ async def test_answer_that_is_only_a_call_stays_text_and_says_so(
     answer = api.streamed(*cut(written, 5)) if streaming else api.whole(written)
     received = await ask(api, in_process, answer, prompt=OFFERING)
     assert (received.calls, received.end) == ([], FinishReason.STOP)
-    assert received.completions[0].wrote_call
+    assert received.completions[0].unparsed == "call"
     assert "read_channel" in received.text
     assert received.text in written
 
@@ -387,16 +387,15 @@ async def test_answer_that_is_only_a_call_stays_text_and_says_so(
     [
         '{"name": "read_channel", "arguments": {"limit": 3}}',
         "<tool_call> is how a call begins.",
-        "I'll look.\n\n" + CALLS[0],
         "<table><tr><td>tool</td></tr></table>",
         "[1, 2]",
     ],
 )
 async def test_other_answers_say_nothing_of_a_parser(in_process: InProcessVendor, written: str) -> None:
     received = await ask(CHAT, in_process, CHAT.streamed(written), prompt=OFFERING)
-    assert (received.text, received.completions[0].wrote_call) == (written, False)
+    assert (received.text, received.completions[0].unparsed) == (written, "")
     without_tools = await ask(CHAT, in_process, CHAT.streamed(CALLS[0]))
-    assert (without_tools.text, without_tools.completions[0].wrote_call) == (CALLS[0], False)
+    assert (without_tools.text, without_tools.completions[0].unparsed) == (CALLS[0], "")
 
 
 PIECES = [
@@ -493,3 +492,49 @@ class TestReasoning:
         whole["output"].insert(0, {"type": "reasoning", "content": thought, "summary": []})
         answer = VendorResponse([json.dumps(whole).encode()], content_type="application/json")
         assert (await ask(RESPONSES, in_process, answer)).text == "Hello"
+
+
+TOOL_CALL = '<tool_call>{"name": "delete_all", "arguments": {}}</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (TOOL_CALL, "call"),
+        (f"Let me look.\n\n{TOOL_CALL}", "call"),
+        (f"Let me look.\n{TOOL_CALL}\n", "call"),
+        (f"I'll ask both.\n\n{TOOL_CALL}\n{TOOL_CALL}", "call"),
+        (f"The user wants it gone.\n</think>\n\n{TOOL_CALL}", "call"),
+        (f"Models write this:\n\n```\n{TOOL_CALL}\n```", ""),
+        (f"Models write {TOOL_CALL} there.", ""),
+        (f"{TOOL_CALL}\n\nThat is what models write.", ""),
+        ("So it is four.\n</think>\n\nIt is four.", "thoughts"),
+        ("So 2 + 2 = 4</think>\n\nIt is four.", "thoughts"),
+        ("Hm.\n[/THINK]\nIt is four.", "thoughts"),
+        ("Hm.\n</seed:think>\nIt is four.", "thoughts"),
+        ("Templates end with `</think>`\nand go on.", ""),
+        ("<think>\nHm.\n</think>\nThat is how it looks.", ""),
+        ("It is four.", ""),
+    ],
+)
+def test_what_a_server_has_left_in_a_whole_answer_is_known(text: str, left: str) -> None:
+    assert unparsed_in(text) == left
+
+
+@pytest.mark.parametrize("text", ["<\n", "```\n<tool_call>\n", "</think>", "[", "<think", "\n```"])
+def test_what_is_left_is_found_in_linear_time(text: str) -> None:
+    began = time.process_time()
+    unparsed_in(text * (1_000_000 // len(text)))
+    assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("api", APIS, ids=str)
+async def test_reasoning_without_its_opening_mark_stays_text_and_is_told_of(
+    in_process: InProcessVendor, api: VendorApi
+) -> None:
+    text = "So it is four.\n</think>\n\nIt is four."
+    received = await ask(api, in_process, api.streamed(*cut(text, 3)))
+    assert received.text == text
+    assert received.completions[0].unparsed == "thoughts"
+    at_vendors_own = read(cut(text, 3), may_be_left=False)
+    assert at_vendors_own == text

@@ -1,10 +1,11 @@
 """What people read in an answer's own messages: placeholders, the line below the text, the footer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from bot.core.texts.actions import ANSWER_NOW
 from bot.core.texts.words import count, the_web, ts_in_utc
+from bot.models.events import Unparsed
 
 THINKING = "Thinking…"
 
@@ -147,6 +148,12 @@ WROTE_CALL = (
     "Your Typist admin can turn it on, with --enable-auto-tool-choice and --tool-call-parser for vLLM, or --jinja for "
     "llama.cpp."
 )
+WROTE_THOUGHTS = (
+    "The beginning is the model's reasoning, which its server passed on as text: its reasoning parser is off. Your "
+    "Typist admin can turn it on, with --reasoning-parser for vLLM and SGLang, or --reasoning-format for llama.cpp."
+)
+UNPARSED: Mapping[Unparsed, str] = {"": "", "call": WROTE_CALL, "thoughts": WROTE_THOUGHTS}
+"""Says of an answer what its model's server left in its text."""
 
 
 def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool) -> str:

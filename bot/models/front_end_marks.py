@@ -1,0 +1,57 @@
+"""Takes the marks of vendors' own front ends out of an answer's text. Pure.
+
+Models write the citations of the pages that they were trained for, also where no such page shows them. OpenAI's stand
+between U+E200 and U+E201, with U+E202 between their parts: `cite`, `filecite`, `navlist`, `image_group`. Of an `entity`
+the name stays, which is part of its sentence. Others are `【4:0†source】` and `:contentReference[oaicite:0]{index=0}`.
+
+However the text is cut into deltas, the result is the same, and no more is held back than may begin a mark.
+"""
+
+import json
+import re
+from contextlib import suppress
+
+_MARK = re.compile(
+    "\ue200(?P<kind>[a-z_]{1,20})(?:\ue202(?P<parts>[^\ue200\ue201]{0,2000}))?\ue201"
+    r"|【\d{1,3}(?::\d{1,3})?†[^】\n]{1,200}】"
+    r"|:contentReference\[oaicite:\d{1,4}\](?:\{index=\d{1,4}\})?"
+)
+_REFERENCE = ":contentReference[oaicite:"
+_MAY_BEGIN = re.compile("[\ue200【:]")
+_BEGUN = re.compile(
+    "(?:\ue200[^\ue200\ue201]{0,2020}"
+    r"|【(?:\d{1,3}(?::\d{0,3})?(?:†[^】\n]{0,200})?)?"
+    rf"|{re.escape(_REFERENCE)}\d{{0,4}}(?:\](?:\{{[index=\d]{{0,11}})?)?"
+    rf"|{'|'.join(re.escape(_REFERENCE[:chars]) for chars in range(len(_REFERENCE) - 1, 0, -1))})\Z"
+)
+
+
+class FrontEndMarks:
+    """Takes the marks out of one answer's text."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def add(self, delta: str) -> str:
+        """Returns the text that can be read on now."""
+        if not self._held and not _MAY_BEGIN.search(delta):
+            return delta
+        text = self._held + delta
+        begun = _BEGUN.search(text)
+        at = begun.start() if begun else len(text)
+        self._held = text[at:]
+        return _MARK.sub(_shown, text[:at])
+
+    def end(self) -> str:
+        """Returns what is left."""
+        held, self._held = self._held, ""
+        return _MARK.sub(_shown, held)
+
+
+def _shown(mark: re.Match[str]) -> str:
+    """Returns what readers see of a mark: the name of an entity, of others nothing."""
+    with suppress(ValueError, RecursionError):
+        match mark["kind"] == "entity" and json.loads(mark["parts"]):
+            case [_, str(name), *_]:
+                return name
+    return ""
