@@ -12,6 +12,7 @@ from bot.models.events import FinishReason, Opaque, TextPart, ToolCall
 from bot.models.prompt import PDF, Media, Prompt, ToolDefinition, ToolResult, Turn
 from bot.models.wrappers import Fallback
 from files_to_markdown.document import Document
+from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, collect, connected
 from tests.contracts.vendor_rules import (
     BOUND,
@@ -27,7 +28,7 @@ from tests.contracts.vendor_rules import (
 )
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams import steps
-from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+from tests.streams.server import VendorRequest, VendorResponse, refusal
 
 ADD = ToolDefinition("notes__add", "Adds a note", {"type": "object", "properties": {"text": {"type": "string"}}})
 OFFERING = replace(PROMPT, tools=(ADD,))
@@ -81,10 +82,12 @@ def going_on(prompt: Prompt, received: Received) -> Prompt:
 
 
 @by_rule
-async def test_answer_that_goes_on_under_a_changed_prompt_costs_one_refusal(vendor: VendorServer, rule: Rule) -> None:
+async def test_answer_that_goes_on_under_a_changed_prompt_costs_one_refusal(
+    in_process: InProcessVendor, rule: Rule
+) -> None:
     stand_in = noting(rule, notes=4)
-    vendor.script(stand_in)
-    async with connected(rule.api, vendor) as model:
+    in_process.script(stand_in)
+    async with connected(rule.api, in_process) as model:
         begun = going_on(OFFERING, await collect(model, OFFERING))
         begun = going_on(begun, await collect(model, begun))
         assert not stand_in.refused, "under the same prompt all is as it was"
@@ -94,17 +97,17 @@ async def test_answer_that_goes_on_under_a_changed_prompt_costs_one_refusal(vend
         last = await collect(model, later)
     assert (last.text, last.end, last.completions[0].refused) == ("Noted.", FinishReason.STOP, ())
     assert len(stand_in.refused) == 1, "remembered for the steps that follow"
-    assert [results_in(request) for request in vendor.requests] == [0, 1, 2, 2, 3, 4]
+    assert [results_in(request) for request in in_process.requests] == [0, 1, 2, 2, 3, 4]
 
 
 @by_rule
-async def test_thinking_since_the_change_goes_back_as_ever(vendor: VendorServer, rule: Rule) -> None:
-    vendor.script(noting(rule, notes=3))
-    async with connected(rule.api, vendor) as model:
+async def test_thinking_since_the_change_goes_back_as_ever(in_process: InProcessVendor, rule: Rule) -> None:
+    in_process.script(noting(rule, notes=3))
+    async with connected(rule.api, in_process) as model:
         later = replace(going_on(OFFERING, await collect(model, OFFERING)), system=CHANGED.system)
         later = going_on(later, await collect(model, later))
         await collect(model, later)
-    own = [str(request.body).count(_OWN[rule.api]) for request in vendor.requests]
+    own = [str(request.body).count(_OWN[rule.api]) for request in in_process.requests]
     assert own == [0, 1, 0, 1]
 
 
@@ -113,40 +116,42 @@ _OWN = {ANTHROPIC: "'type': 'thinking'", RESPONSES: "'encrypted_content':", CHAT
 
 
 @by_rule
-async def test_refusal_of_something_else_takes_nothing_from_what_follows(vendor: VendorServer, rule: Rule) -> None:
+async def test_refusal_of_something_else_takes_nothing_from_what_follows(
+    in_process: InProcessVendor, rule: Rule
+) -> None:
     """The repeat tells whether the items were the reason: these are sent again with the next request."""
     stand_in = noting(rule, notes=2)
-    vendor.script(stand_in)
-    async with connected(rule.api, vendor) as model:
+    in_process.script(stand_in)
+    async with connected(rule.api, in_process) as model:
         begun = going_on(OFFERING, await collect(model, OFFERING))
-        vendor.script(refusal(400, {"error": {"message": "Your thinking is not welcome here"}}))
+        in_process.script(refusal(400, {"error": {"message": "Your thinking is not welcome here"}}))
         assert (await collect(model, begun)).end is EndReason.UNEXPECTED
-        vendor.script(stand_in)
+        in_process.script(stand_in)
         await collect(model, begun)
-    assert _OWN[rule.api] in str(vendor.requests[-1].body)
+    assert _OWN[rule.api] in str(in_process.requests[-1].body)
 
 
 @pytest.mark.parametrize("rule", MISSING_FIELD, ids=lambda rule: rule.source)
-async def test_field_that_a_refusal_misses_is_there_from_then_on(vendor: VendorServer, rule: Rule) -> None:
+async def test_field_that_a_refusal_misses_is_there_from_then_on(in_process: InProcessVendor, rule: Rule) -> None:
     stand_in = noting(rule, notes=1)
-    vendor.script(stand_in)
+    in_process.script(stand_in)
     own_calls = going_on(OFFERING, Received([], [], others=[ToolCall(0, "c0", ADD.name, {"text": "Note 0."})]))
-    async with connected(CHAT, vendor) as model:
+    async with connected(CHAT, in_process) as model:
         received = [await collect(model, prompt) for prompt in (own_calls, OFFERING, own_calls)]
         received.append(await collect(model, going_on(OFFERING, received[1])))
     assert len(stand_in.refused) == 1
     assert [one.error for one in received] == [None] * 4
     assert [one.completions[0].refused for one in received] == [()] * 4, "no tool is given up"
-    assert all(ADD.name in str(request.body["tools"]) for request in vendor.requests)
-    [kept] = [message for message in vendor.requests[-1].body["messages"] if message.get("tool_calls")]
+    assert all(ADD.name in str(request.body["tools"]) for request in in_process.requests)
+    [kept] = [message for message in in_process.requests[-1].body["messages"] if message.get("tool_calls")]
     assert kept["reasoning_content"] == "Hm.", "reasoning that is on record stays"
 
 
-async def test_field_is_for_the_vendor_that_misses_it_alone(vendor: VendorServer) -> None:
-    vendor.script(noting(BOUND[-1], notes=0))
-    async with connected(CHAT, vendor) as model:
+async def test_field_is_for_the_vendor_that_misses_it_alone(in_process: InProcessVendor) -> None:
+    in_process.script(noting(BOUND[-1], notes=0))
+    async with connected(CHAT, in_process) as model:
         await collect(model, OFFERING)
-    assert "reasoning_content" not in str(vendor.requests[0].body)
+    assert "reasoning_content" not in str(in_process.requests[0].body)
 
 
 def _forbids_marks(request: VendorRequest) -> VendorResponse:
@@ -157,14 +162,14 @@ def _forbids_marks(request: VendorRequest) -> VendorResponse:
     return refusal(400, {"error": {"message": f"{place}cache_control: Extra inputs are not permitted"}})
 
 
-async def test_mark_for_a_cache_that_is_refused_is_nowhere_in_the_next_request(vendor: VendorServer) -> None:
-    vendor.script(_forbids_marks)
+async def test_mark_for_a_cache_that_is_refused_is_nowhere_in_the_next_request(in_process: InProcessVendor) -> None:
+    in_process.script(_forbids_marks)
     *earlier, last = PROMPT.turns
     timed = replace(OFFERING, turns=(*earlier, replace(last, now="(It is Monday.)")))
-    async with connected(ANTHROPIC, vendor) as model:
+    async with connected(ANTHROPIC, in_process) as model:
         received = [await collect(model, timed) for _ in range(2)]
     assert [one.text for one in received] == ["one", "one"]
-    assert len(vendor.requests) == 3, "remembered"
+    assert len(in_process.requests) == 3, "remembered"
 
 
 BARE: dict[VendorApi, Any] = {
@@ -182,32 +187,36 @@ def _names(value: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("api", BARE, ids=str)
-async def test_bare_request_has_nothing_that_can_be_missed_at_any_depth(vendor: VendorServer, api: VendorApi) -> None:
-    vendor.script(refusal(400, {"error": {"message": "No."}}))
+async def test_bare_request_has_nothing_that_can_be_missed_at_any_depth(
+    in_process: InProcessVendor, api: VendorApi
+) -> None:
+    in_process.script(refusal(400, {"error": {"message": "No."}}))
     *earlier, last = PROMPT.turns
     timed = replace(OFFERING, turns=(*earlier, replace(last, now="(It is Monday.)")), cache_key="c0ffee")
-    async with connected(api, vendor) as model:
+    async with connected(api, in_process) as model:
         await collect(model, timed)
-    assert _names(vendor.requests[-1].body) == BARE[api] - {"type", "text"}
+    assert _names(in_process.requests[-1].body) == BARE[api] - {"type", "text"}
 
 
 @pytest.mark.parametrize("rule", STICKS.values(), ids=STICKS.keys())
-async def test_refused_words_are_sent_once_and_the_log_has_the_vendors_reason(vendor: VendorServer, rule: Rule) -> None:
-    vendor.script(Vendor([rule], lambda request: says(rule.api, "Here you are.")))
-    async with connected(rule.api, vendor) as model:
+async def test_refused_words_are_sent_once_and_the_log_has_the_vendors_reason(
+    in_process: InProcessVendor, rule: Rule
+) -> None:
+    in_process.script(Vendor([rule], lambda request: says(rule.api, "Here you are.")))
+    async with connected(rule.api, in_process) as model:
         received = await collect(model, replace(PROMPT, turns=(Turn("user", f"What is {FORBIDDEN}?"),)))
         assert (await collect(model, PROMPT)).text == "Here you are."
     assert received.error is not None
     assert (received.end, received.error.may_pass) == (EndReason.REFUSED, False)
-    assert len(vendor.requests) == 2
+    assert len(in_process.requests) == 2
     assert received.error.detail not in ("", "finish reason refusal")
 
 
 async def test_classifiers_category_and_explanation_are_for_the_log_without_the_askers_words(
-    vendor: VendorServer,
+    in_process: InProcessVendor,
 ) -> None:
-    vendor.script(Vendor([CLASSIFIER], lambda request: ()))
-    async with connected(ANTHROPIC, vendor) as model:
+    in_process.script(Vendor([CLASSIFIER], lambda request: ()))
+    async with connected(ANTHROPIC, in_process) as model:
         received = await collect(model, replace(PROMPT, turns=(Turn("user", f"Is {FORBIDDEN} for biology?"),)))
     assert received.error is not None
     quoted = EXPLANATION.replace("biology", "…")
@@ -222,20 +231,20 @@ def about(*files: Media) -> Prompt:
     return Prompt("", (Turn("user", "What do these say?", files),))
 
 
-async def test_pdf_of_too_many_pages_is_refused_once_and_its_text_takes_its_place(vendor: VendorServer) -> None:
+async def test_pdf_of_too_many_pages_is_refused_once_and_its_text_takes_its_place(in_process: InProcessVendor) -> None:
     stand_in = Vendor([PDF_PAGES], lambda request: [steps.text("Much.")])
-    vendor.script(stand_in)
-    async with connected(ANTHROPIC, vendor) as model:
+    in_process.script(stand_in)
+    async with connected(ANTHROPIC, in_process) as model:
         for _ in range(2):
             received = await collect(model, about(PHOTO, HANDBOOK))
             assert (received.text, received.completions[0].left_out) == ("Much.", ("handbook.pdf",))
-            [last] = vendor.requests[-1].body["messages"]
+            [last] = in_process.requests[-1].body["messages"]
             assert [block["type"] for block in last["content"]] == ["image", "text"], "the image stays"
             assert last["content"][-1]["text"] == "What do these say?\n\nWhat it says."
     assert len(stand_in.refused) == 1, "remembered"
 
 
-async def test_pdf_that_may_be_the_reason_is_asked_about_again_by_its_text(vendor: VendorServer) -> None:
-    vendor.script(refusal(400, {"error": {"message": "Bad request"}}), ANTHROPIC.streamed("Much."))
-    async with connected(ANTHROPIC, vendor) as model:
+async def test_pdf_that_may_be_the_reason_is_asked_about_again_by_its_text(in_process: InProcessVendor) -> None:
+    in_process.script(refusal(400, {"error": {"message": "Bad request"}}), ANTHROPIC.streamed("Much."))
+    async with connected(ANTHROPIC, in_process) as model:
         assert (await collect(model, about(HANDBOOK))).text == "Much."
