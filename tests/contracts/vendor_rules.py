@@ -44,7 +44,6 @@ class Vendor:
     """Returns a step: items of the API, without the thinking before them. Or a whole response."""
     refused: list[str] = field(default_factory=list)
     """What was refused, in the vendor's words."""
-    usages: list[Mapping[str, int]] = field(default_factory=list)
 
     def __call__(self, request: VendorRequest) -> VendorResponse:
         for rule in self.rules:
