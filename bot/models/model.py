@@ -145,12 +145,12 @@ class _Trial:
     """The hashes of definitions that the model refuses, which the request doesn't have."""
     max_tools: int | None
     """The most tools that the model takes; None: not known."""
-    refused_items: frozenset[int]
-    """The hashes of the model's own items, such as thinking, that it refuses now. The request doesn't have them."""
     refusals: int = 0
     """How many requests were refused before, for their form or their files."""
     room_refusals: int = 0
     """How many requests were refused before, for their room."""
+    refused_items: frozenset[int] = frozenset()
+    """The hashes of the model's own items, such as thinking, that the prompt had before they were refused."""
     dropped: frozenset[OptionalParameter] = frozenset()
     """What this request leaves out of the first one."""
     is_sure: bool = True
@@ -181,7 +181,6 @@ class _Trial:
     def sent(self) -> Prompt:
         """The prompt as the request has it."""
         prompt = instructed(self.prompt) if OptionalParameter.SYSTEM_ROLE in self.missing else self.prompt
-        prompt = without_items(prompt, self.refused_items)
         tools = [tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools][: self.max_tools]
         return replace(prompt, tools=tuple(tools) if self.missing.isdisjoint(_TOOLS) else ())
 
@@ -389,7 +388,7 @@ class VendorModel:
 
     async def _first(self, prompt: Prompt) -> _Trial:
         """Returns the first request for an answer."""
-        api = self._api
+        api, prompt = self._api, without_items(prompt, frozenset(self._refused_items))
         if prompt.effort is not Effort.NORMAL and api.describes_effort:
             self._room = await self._described_room(self._room)
         parameters = self._learned.of(_used_by(prompt, api))
@@ -403,7 +402,6 @@ class VendorModel:
             output_tokens=output_tokens,
             refused_tools=self._refused_tools,
             max_tools=self._max_tools,
-            refused_items=frozenset(self._refused_items),
         )
 
     async def _send(self, trial: _Trial, attempt: RequestAttempt) -> tuple[httpx2.Response | None, _Trial]:
@@ -449,12 +447,10 @@ class VendorModel:
         if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             # It may be a proxy's word on bytes.
             words = f"request too large: {words}"
-        if OptionalParameter.BARE_ANSWERS not in named and is_about_items(refusal):
+        items = item_hashes(trial.prompt)
+        if items and OptionalParameter.BARE_ANSWERS not in named and is_about_items(refusal):
             # Thinking is bound to the conversation, the account and the key with which it was made.
-            items = item_hashes(trial.prompt) - trial.refused_items
-            if items:
-                log.info("%s: the model's own items are refused, asking again without them", self.model)
-                return replace(trial, refused_items=trial.refused_items | items)
+            return replace(trial, prompt=without_items(trial.prompt, items), refused_items=items)
         room = read_refusal(reason, words, trial.output_tokens)
         files = refused_files(refusal) if any(turn.media for turn in trial.prompt.turns) else None
         names_files = files is not None and files.names_files
@@ -599,9 +595,7 @@ class VendorModel:
         self._faults = 0
         self._api = trial.api
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
-        self._refused_items = tuple({**dict.fromkeys(self._refused_items), **dict.fromkeys(trial.refused_items)})[
-            -MAX_REFUSED_ITEMS:
-        ]
+        self._refused_items = (*self._refused_items, *trial.refused_items)[-MAX_REFUSED_ITEMS:]
         self._learned = self._learned.after(trial.parameters, trial.dropped, is_sure=trial.is_sure)
         self._levels = trial.levels
         self._max_pixels = trial.max_pixels or self._max_pixels

@@ -5,6 +5,7 @@ response is lost, the next try makes another canvas, and the first one stays whe
 isn't made again. Transcripts are kept with the question that they came with, so that no recording is heard twice.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -199,10 +200,9 @@ class RecordedAnswers(Operations):
             .order_by(turns.c.id == newest.c.shown_turn, turns.c.id)
         )
         rows = (await connection.execute(with_turns)).all()
-        questions: dict[int, frozenset[str]] = {}
+        questions: defaultdict[int, set[str]] = defaultdict(set)
         for row in rows:
-            job_id = row.answered_with or row.id
-            questions[job_id] = questions.get(job_id, frozenset()) | {row.ts}
+            questions[row.answered_with or row.id].add(row.ts)
         found: dict[str, RecordedReply] = {}
         for row in rows:
             shown = page_ts(messages_of(row))
@@ -214,7 +214,7 @@ class RecordedAnswers(Operations):
                 reply = RecordedReply(
                     row.answer or "", of_record(row.origins), row.user_id, row.ts or "", note_of(row.note)
                 )
-                reply = replace(reply, text="", refused=questions[row.id]) if is_refused else reply
+                reply = replace(reply, text="", refused=frozenset(questions[row.id])) if is_refused else reply
                 found |= dict.fromkeys(shown, RecordedReply(""))
                 found |= dict.fromkeys(shown[:1], reply)
             found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}
