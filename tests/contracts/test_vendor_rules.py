@@ -164,10 +164,8 @@ def _forbids_marks(request: VendorRequest) -> VendorResponse:
 
 async def test_mark_for_a_cache_that_is_refused_is_nowhere_in_the_next_request(in_process: InProcessVendor) -> None:
     in_process.script(_forbids_marks)
-    *earlier, last = PROMPT.turns
-    timed = replace(OFFERING, turns=(*earlier, replace(last, now="(It is Monday.)")))
     async with connected(ANTHROPIC, in_process) as model:
-        received = [await collect(model, timed) for _ in range(2)]
+        received = [await collect(model, OFFERING) for _ in range(2)]
     assert [one.text for one in received] == ["one", "one"]
     assert len(in_process.requests) == 3, "remembered"
 
@@ -191,10 +189,9 @@ async def test_bare_request_has_nothing_that_can_be_missed_at_any_depth(
     in_process: InProcessVendor, api: VendorApi
 ) -> None:
     in_process.script(refusal(400, {"error": {"message": "No."}}))
-    *earlier, last = PROMPT.turns
-    timed = replace(OFFERING, turns=(*earlier, replace(last, now="(It is Monday.)")), cache_key="c0ffee")
+    keyed = replace(OFFERING, cache_key="c0ffee")
     async with connected(api, in_process) as model:
-        await collect(model, timed)
+        await collect(model, keyed)
     assert _names(in_process.requests[-1].body) == BARE[api] - {"type", "text"}
 
 
