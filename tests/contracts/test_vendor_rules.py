@@ -10,7 +10,6 @@ import pytest
 from bot.errors import EndReason
 from bot.models.events import FinishReason, Opaque, TextPart, ToolCall
 from bot.models.prompt import PDF, Media, Prompt, ToolDefinition, ToolResult, Turn
-from bot.models.wrappers import Fallback
 from files_to_markdown.document import Document
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, collect, connected
