@@ -455,6 +455,10 @@ def sent_turns(api: VendorApi, body: Any) -> Sequence[Any]:
     return listed[len(PROMPT.turns) :]
 
 
+MARKED = {"cache_control": {"type": "ephemeral"}}
+"""What Anthropic's last tool has, where the part that all threads share ends."""
+
+
 class TestToolCalls:
     """A call comes once, whole, before the Completion; its step is sent back as it came."""
 
@@ -621,7 +625,7 @@ class TestToolCalls:
             {
                 "responses": {"type": "function", **lax},
                 "chat": {"type": "function", "function": lax},
-                "anthropic": function | {"input_schema": CLOCK.parameters},
+                "anthropic": function | {"input_schema": CLOCK.parameters, **MARKED},
             }[api.name]
         ]
 
@@ -1040,7 +1044,7 @@ class TestWebSearch:
         limits = {"max_uses": MAX_SEARCHES} | ({"allowed_domains": list(domains)} if domains else {})
         assert anthropic["tools"][1:] == [
             {"type": "web_search_20250305", "name": "web_search", **limits},
-            {"type": "web_fetch_20250910", "name": "web_fetch", "max_content_tokens": 10_000, **limits},
+            {"type": "web_fetch_20250910", "name": "web_fetch", "max_content_tokens": 10_000, **limits, **MARKED},
         ]
         filters = {"filters": {"allowed_domains": list(domains)}} if domains else {}
         assert responses["tools"][1:] == [

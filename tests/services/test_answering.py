@@ -17,7 +17,7 @@ from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Unread, unread_notice
 from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent
 from bot.core.outbox import OutboxKind, wait_s
-from bot.core.prompt import LENGTH_RULES, MARKS_EXPLAINED
+from bot.core.prompt import LAST_TEXT_RULE, LENGTH_RULES, MARKS_EXPLAINED
 from bot.core.steps import MIN_CHARS
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, ProviderError
@@ -813,7 +813,7 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
 
 
 DEFAULT = "You are a colleague."
-MARKS = MARKS_EXPLAINED
+MARKS = f"{MARKS_EXPLAINED}\n\n{LAST_TEXT_RULE}"
 BRIEF, FULL = LENGTH_RULES[Length.BRIEF], LENGTH_RULES[Length.FULL]
 
 
