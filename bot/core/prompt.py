@@ -73,6 +73,7 @@ from bot.core.triage import Identity
 from bot.core.unseen import visible, without_unseen_words
 from bot.errors import NothingAsked
 from bot.models.prompt import (
+    AGREED,
     ASKERS,
     OTHERS,
     OURS,
@@ -392,6 +393,8 @@ def _from_person(message: Message, conversation: Conversation, me: Identity) -> 
     attached = message.attached.strip()
     is_own = speaker == conversation.question.user_id and not (message.bot_id or message.by_app or attached)
     origins = origins_of_text(text, (speaker, me.user_id)) if is_own else OTHERS
+    if conversation.question.schedule is not None and message.ts == conversation.question.ts:
+        origins = origins_of_text(message.whole, (speaker, me.user_id)) - ASKERS | AGREED
     files = tuple(file for file in message.files if not file.is_quoted)
     written = PromptMessage(speaker, text, message.app_name, files=files, ts=message.ts, origins=origins)
     return replace(written, attached=attached)

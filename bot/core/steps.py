@@ -25,13 +25,13 @@ from dataclasses import replace
 from functools import cached_property
 
 from bot.core.beginnings import Bound, without_thoughts
-from bot.core.calls import APPROVAL_S, CallState, Decision, Item, RecordedCall, Step
+from bot.core.calls import APPROVAL_S, SIGN_IN, SIGN_IN_FIRST, CallState, Decision, Item, RecordedCall, Step
 from bot.core.conversation import Question, with_names, without_address
 from bot.core.job import FollowUp, Job
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING, Marks, origins_of_text
 from bot.errors import EndReason
 from bot.models.events import Opaque, TextPart, ToolCall
-from bot.models.prompt import OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, ToolResult, Turn, TurnPart, folded
+from bot.models.prompt import AGREED, OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, ToolResult, Turn, TurnPart, folded
 from slack_markdown.blocks import recent_part
 from slack_markdown.pages import Outline
 
@@ -123,7 +123,7 @@ def with_steps(
         results = [_result_of(call, prompt.code) for call in step.calls]
         text = "\n\n".join([*(result.text for result in results), *additions])
         # Also what was not called: a refusal may quote what the model had read.
-        origins = folded((TOOL if results else OURS, _origins(follow_ups, step.step_no + 1, bot_user_id)))
+        origins = folded((*map(_of_result, step.calls), _origins(follow_ups, step.step_no + 1, bot_user_id)))
         turns.append(Turn("user", text, parts=(*results, *map(TextPart, additions)), origins=origins))
     return replace(prompt, turns=(*turns, *_resumed(begun)))
 
@@ -161,6 +161,12 @@ def cut_to_fit(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_
         for call, size in zip(last.calls, sizes, strict=True)
     )
     return [*earlier, replace(last, calls=calls)]
+
+
+def _of_result(call: RecordedCall) -> Origins:
+    """Returns whose words a call's result holds. What it says of a sign-in is ours."""
+    is_sign_in = call.tool == SIGN_IN or call.result == SIGN_IN_FIRST
+    return OURS if is_sign_in else AGREED if call.own_account else TOOL
 
 
 def _resumed(begun: str) -> list[Turn]:

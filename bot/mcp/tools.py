@@ -40,7 +40,7 @@ from bot.mcp.sentences import (
     TOOLS_MISSING,
 )
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
-from bot.models.prompt import OURS, TOOL, Offered, Permission, ToolDefinition, ToolRule
+from bot.models.prompt import AGREED, OURS, Offered, Permission, ToolDefinition, ToolRule
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""
@@ -64,7 +64,7 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
             continue
         described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
         prepared = tool.own_arguments if tool.has_other_names else None
-        origins = OURS if is_by_admin else TOOL
+        origins = OURS if is_by_admin else AGREED
         definitions.append(ToolDefinition(*described, origins, rule, timeout_s, prepared=prepared))
     return ServerTools(tuple(definitions), tuple(left_out))
 

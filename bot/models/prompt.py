@@ -35,7 +35,10 @@ class Origin(StrEnum):
     FILE = "file"
     """A file's content or name, also of a file that an asker shared."""
     TOOL = "tool"
-    """A tool's result, an error of its server, or a definition that no admin has read."""
+    """A tool's result, or an error of its server."""
+    AGREED = "agreed"
+    """Others' words that the asker or an admin let in: what the asker's own account found, a schedule's task as its
+    creator agreed to it, a definition that no admin has read in a server's first list."""
     WEB = "web"
     """What the model's vendor found on the web."""
     UNKNOWN = "unknown"
@@ -50,6 +53,7 @@ ASKERS: Origins = frozenset({Origin.ASKERS})
 OTHERS: Origins = frozenset({Origin.OTHERS})
 FILE: Origins = frozenset({Origin.FILE})
 TOOL: Origins = frozenset({Origin.TOOL})
+AGREED: Origins = frozenset({Origin.AGREED})
 WEB: Origins = frozenset({Origin.WEB})
 UNKNOWN: Origins = frozenset({Origin.UNKNOWN})
 
@@ -67,6 +71,11 @@ def folded(parts: Iterable[Origins]) -> Origins:
 def read_more_than_askers(origins: Origins) -> bool:
     """Whether a prompt holds words of anybody but its askers, an admin and us."""
     return not origins <= ASKERS
+
+
+def may_steer_reading(origins: Origins) -> bool:
+    """Whether a prompt holds words that could make the asker's own account read what they, and not the asker, want."""
+    return not origins <= ASKERS | AGREED
 
 
 def of_answer(recorded: Origins, its_asker: str, asker: str) -> Origins:

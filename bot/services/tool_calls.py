@@ -13,9 +13,9 @@ A call that may change something is made unasked only if the model has read noth
 only if no earlier version of the answer may have changed something: Regenerate writes nothing twice by itself.
 
 A call with the asker's own account (bot/accounts) is made unasked only where the asker alone reads the answer. One that
-reads also is where the asker has allowed that for the thread, or agreed to it when they created the schedule that runs.
-Nobody else may have it made. Such a run can't read the channel, where others could write what the account should look
-for.
+reads also is where the asker has allowed that for the thread, or agreed to it when they created the schedule that runs,
+unless the model has read words of others, which could say what the account should look for: their messages, a file, a
+memory, the channel's instructions. Nobody else may have it made. Such a run can't read the channel.
 
 At most once
 ------------
@@ -59,6 +59,7 @@ from bot.models.prompt import (
     Reading,
     ToolDefinition,
     ToolRule,
+    may_steer_reading,
     read_more_than_askers,
 )
 from bot.reply.workspace import Workspace
@@ -257,6 +258,7 @@ class ToolCalls:
         is_always_allowed = (call.name, definition.definition_hash) in offer.always
         is_unasked = _is_unasked(definition.rule, is_always_allowed, origins, has_written=offer.has_written)
         is_agreed = definition.rule.read_only and owner_of(call.name) in offer.agreed
+        is_agreed = is_agreed and not may_steer_reading(origins)
         if is_unasked and (is_agreed or offer.is_private or not definition.own_account):
             return replace(planned, state=CallState.READY)
         if not can_be_read(readable(planned.arguments)):

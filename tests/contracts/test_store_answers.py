@@ -16,7 +16,7 @@ from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
-from bot.models.prompt import ASKERS, FILE, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
+from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Origin, Origins
 from bot.store import Stores
 from bot.store.answers import AnswerCanvas
 from bot.store.rows import end_of, end_values
@@ -164,7 +164,7 @@ async def test_refused_questions_are_known_as_refused_until_a_version_is_answere
 
 # Where the words that an answer has read come from: another process reads the same.
 
-EACH = [OURS, ASKERS, ASKERS | OTHERS, ASKERS | FILE, ASKERS | TOOL, ASKERS | WEB, UNKNOWN]
+EACH = [OURS, ASKERS, *(ASKERS | frozenset({origin}) for origin in Origin)]
 
 
 async def claimed(store: Stores, number: int) -> Job:

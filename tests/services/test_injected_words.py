@@ -1,5 +1,7 @@
 """Words that come in by any way but the askers' own make every write ask, whether a rule or Always allow permits it.
 
+They make every reading with the asker's own account ask, too, where others read the answer.
+
 The deciding seam alone: whose words a prompt and a response hold, and what may then be done unasked.
 """
 
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 
 from bot.core import prompt as prompts
-from bot.core.calls import CallState, Decision, RecordedCall, Step
+from bot.core import texts
+from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
 from bot.core.files import OpenedFile, Unread, attach_files
 from bot.core.job import FollowUp, Job
@@ -18,9 +21,11 @@ from bot.core.prompt import Conversation, Marks
 from bot.core.steps import with_steps
 from bot.models.events import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
 from bot.models.prompt import (
+    AGREED,
     ASKERS,
     OTHERS,
     OURS,
+    READS_ONLY,
     TOOL,
     UNKNOWN,
     WEB,
@@ -38,7 +43,7 @@ from tests.core.conversations import ME, message
 
 THREAD = ThreadKey("T1", "C1", "1.0")
 QUESTION = Question(THREAD, "50.0", "UADA", "note milk")
-WRITE = "notes__add"
+WRITE, READ = "notes__add", "docs__find"
 OURS_TOOL = ToolDefinition(WRITE, "Adds.", {"type": "object"}, "a hash", OURS)
 THINKING = ("thinking", "redacted_thinking", "tool_use")
 CALL = RecordedCall(0, 0, "call_1", "notes__list", {}, "a hash", CallState.DONE, result="Seen.")
@@ -128,6 +133,15 @@ def state_of_write(how: str, origins: Origins) -> CallState:
     return planned.state
 
 
+def state_of_read(origins: Origins, *, is_private: bool = False) -> CallState:
+    """Returns what becomes of a call that reads with the asker's own account, as they allowed for the thread."""
+    tool_calls = ToolCalls(None, None, None)  # type: ignore[arg-type]
+    tool = ToolDefinition(READ, "Finds.", {}, "a hash", OURS, READS_ONLY, own_account=True)
+    offer = Offer({READ: tool}, is_private=is_private, agreed=frozenset({"docs"}))
+    [planned] = tool_calls.planned([ToolCall(0, "call_1", READ, {"text": "salary"})], 0, offer, origins)
+    return planned.state
+
+
 def prompt_of(history: Sequence[Message], replies: dict[str, RecordedReply] | None = None) -> Prompt:
     whole = Conversation(QUESTION, history, replies or {})
     named = prompts.resolve_names(prompts.prompt_messages(whole, ME), {}, Marks.of(THREAD))
@@ -194,6 +208,51 @@ def test_write_runs_unasked_after_the_askers_messages_and_answers_to_them(how: s
     history += [message("thanks, <@UBOT> and <@UADA>", ts="3.0")]
     replies = {"2.0": RecordedReply("Noted.", ASKERS, "UADA")}
     assert state_of_write(how, prompt_of(history, replies).origins) is CallState.READY
+
+
+@pytest.mark.parametrize("way", [*WAYS, *EVENTS])
+def test_reading_with_an_own_account_asks_after_words_that_came_in_only_if_others_read_the_answer(way: str) -> None:
+    origins = WAYS[way] if way in WAYS else attempt_after(EVENTS[way]).answer.origins
+    assert (state_of_read(origins), state_of_read(origins, is_private=True)) == (CallState.ASKED, CallState.READY)
+
+
+def run_of(text: str) -> Prompt:
+    """Returns the prompt of a schedule's run. A model wrote its task, and the creator agreed to it."""
+    question = replace(QUESTION, ts="1.0", text=f"Scheduled.\n\n{text}", attached_chars=len(text), schedule=7)
+    named = prompts.resolve_names(prompts.prompt_messages(Conversation(question, [], {}), ME), {}, Marks.of(THREAD))
+    return replace(prompts.build_prompt("", named), system_origins=OURS, tools=(OURS_TOOL,))
+
+
+SIGNED_IN = replace(CALL, tool=SIGN_IN, result=texts.accounts.signed_in("docs"))
+AGREED_TO: dict[str, Origins] = {
+    "the asker's messages": prompt_of([message("list my tickets", ts="1.0")]).origins,
+    "what the account found": with_steps(
+        prompt_of([]), [Step(0, "", (), "m", (replace(CALL, own_account=True),), ASKERS)], (), "UBOT"
+    ).origins,
+    "a sign-in": with_steps(prompt_of([]), [Step(0, "", (), "m", (SIGNED_IN,), ASKERS)], (), "UBOT").origins,
+    "a call without a sign-in": with_steps(
+        prompt_of([]), [Step(0, "", (), "m", (replace(CALL, result=SIGN_IN_FIRST),), ASKERS)], (), "UBOT"
+    ).origins,
+    "an answer that had read it": prompt_of(
+        [message("Seen.", ts="2.0", user_id="UBOT", bot_id="BBOT")], {"2.0": RecordedReply("", ASKERS | AGREED, "UADA")}
+    ).origins,
+    "a definition that no admin has read": ASKERS | AGREED,
+    "a schedule's task": run_of("List my tickets.").origins,
+}
+
+
+@pytest.mark.parametrize("way", AGREED_TO)
+def test_reading_that_the_asker_allowed_goes_on_after_words_that_they_agreed_to(way: str) -> None:
+    assert state_of_read(AGREED_TO[way]) is CallState.READY
+
+
+def test_words_that_the_asker_agreed_to_write_nothing() -> None:
+    assert state_of_write("allow", ASKERS | AGREED) is CallState.ASKED
+    assert state_of_write("allow", run_of("Note milk.").origins) is CallState.ASKED
+
+
+def test_name_in_a_schedules_task_is_another_persons_word() -> None:
+    assert state_of_read(run_of("What is <@UGRACE> up to?").origins) is CallState.ASKED
 
 
 @pytest.mark.parametrize("so_far_origins", [UNKNOWN, ASKERS | TOOL, ASKERS | WEB])

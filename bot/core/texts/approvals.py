@@ -103,7 +103,8 @@ def allow_in_thread(server: str) -> str:
 
 IN_THREAD_SCOPE = (
     "For your questions in this thread, I'll read with your account without asking, until you sign out. Everybody here "
-    "reads what I find. I'll still ask before I change anything, and where a Typist admin wants me to."
+    "reads what I find. I'll still ask if I've read other people's words, before I change anything, and where a Typist "
+    "admin wants me to."
 )
 EDITED_EXPLAINED = "I'll make the call with these texts, and say below the answer that you changed them."
 NOT_EDITABLE = "You can't change the other arguments here:"
