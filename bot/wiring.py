@@ -266,7 +266,8 @@ async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpSe
 
 def _sign_in_addresses(settings: Settings) -> SignInAddresses:
     transports = (server.transport for server in settings.mcp.servers if settings.secret_keys)
-    return SignInAddresses(one.sign_in.redirect_uri for one in transports if isinstance(one, HttpTransport))
+    # Without a server's name, as an address of an earlier version is: what begins alike is one, too.
+    return SignInAddresses(one.sign_in.redirect_uri("") for one in transports if isinstance(one, HttpTransport))
 
 
 def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, probes: Probes) -> "SignIns | None":

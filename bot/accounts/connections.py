@@ -72,9 +72,10 @@ class Connections:
         self._close_unused()
         return held.server
 
-    def holds(self, question: Question, server: str) -> bool:
-        """Returns whether the asker has a connection of their own to a server."""
-        return Owner(question.thread.team_id, question.user_id, server) in self._open
+    def wanted_scope(self, question: Question, server: str) -> str | None:
+        """Returns what the asker must grant a server for a call, "" for nothing; None if they have no connection."""
+        held = self._open.get(Owner(question.thread.team_id, question.user_id, server))
+        return None if held is None else held.server.wanted_scope
 
     async def close(self) -> None:
         """Ends all connections."""

@@ -1,8 +1,9 @@
 """How Typist talks to authorization servers: discovery, registration, and tokens for a code or a refresh token.
 
-Metadata is somebody else's word. A server must name itself in it, offer PKCE with S256, and have HTTPS addresses. None
-of them may be in a private network unless the MCP server is in one itself. Redirects aren't followed. Errors never
-quote what a server said, because it may quote a secret.
+Metadata is somebody else's word. A server must name itself in it, offer PKCE with S256, take codes and tokens at its
+own origin, and have HTTPS addresses. Where a server keeps less, an admin may say what they trust (`SignInConfig`). None
+of the addresses may be in a private network unless the MCP server is in one itself. Redirects aren't followed. Errors
+quote no more of what a server said than the origin of an address, because it may quote a secret.
 """
 
 import asyncio
@@ -28,7 +29,6 @@ from mcp.client.auth.utils import (
 from mcp.shared.auth import (
     OAuthClientInformationFull,
     OAuthMetadata,
-    OAuthToken,
     ProtectedResourceMetadata,
 )
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
@@ -41,9 +41,20 @@ from bot.mcp.config import SignInConfig
 
 WITHIN_S = 10.0
 """For each request."""
+REGISTERED_WITHIN_S = 30.0
+"""Longer: a registration that comes too late is lost."""
+DISCOVERED_WITHIN_S = 30.0
+"""For all requests that look for a server's metadata."""
 MAX_BYTES = 256_000
 MAX_TRIED = 3
 """So many authorization servers, and addresses of metadata, that a server names are tried."""
+MAX_ADDRESS_CHARS = 1_000
+MAX_LINK_CHARS = 3_000
+"""Slack takes no longer address in a link."""
+MAX_SCOPE_CHARS = 1_000
+"""A server with more of them may choose itself."""
+MAX_LISTED = 200
+"""Lists in documents that are longer are left out."""
 MAX_LIVES_S = 10 * 365 * 24 * 3600
 _OK = (200, 201)
 _GRANTS = ["authorization_code", "refresh_token"]
@@ -59,6 +70,14 @@ _WHY = {
     "invalid_grant": "the code is too old, or used already",
 }
 """What refusals of OAuth and RFC 8628 mean to a person, as the rest of a sentence."""
+_SCOPE = re.compile(r"[!#-\[\]-~]+")
+"""One scope, by RFC 6749, 3.3."""
+_BORNE = ("", "bearer", "n_a", "user")
+"""Types of tokens that whoever has them may use. Slack says `user`, and RFC 8693 N_A."""
+_WITH_SECRET = ("client_secret_basic", "client_secret_post")
+_BY_LAW = SignInConfig()
+_taken: dict[tuple[str, str], str] = {}
+"""How an issuer takes the secret of a client, if it refused what its metadata names first."""
 _ADDRESS = TypeAdapter(AnyHttpUrl)
 M = TypeVar("M", bound=BaseModel)
 
@@ -95,7 +114,7 @@ class AuthorizationServer:
     registration_endpoint: str
     """Where clients register themselves; "" if they can't."""
     resource: str
-    """The MCP server, as tokens name it."""
+    """The MCP server, as tokens name it; "" if requests mustn't."""
     scope: str
     """The scopes to ask for, "" for the server's own choice."""
     names_itself: bool
@@ -107,7 +126,7 @@ class AuthorizationServer:
     reads_documents: bool = False
     """Whether a client's ID may be the address of a document that tells of it."""
     device_authorization_endpoint: str = ""
-    """Where codes to confirm come from (RFC 8628), if no page of the server leads back to Typist; else ""."""
+    """Where codes to confirm come from (RFC 8628); "" if they don't. It is all there is without the page above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +161,14 @@ class DeviceCode(BaseModel):
         return str(self.verification_uri_complete or self.verification_uri)
 
 
+class _Tokens(BaseModel):
+    access_token: str
+    token_type: str = ""
+    expires_in: int = 0
+    refresh_token: str = ""
+    scope: str = ""
+
+
 class _Refusal(BaseModel):
     # Some servers send a refusal with HTTP 200. An empty error is none.
     error: str = Field(min_length=1)
@@ -154,8 +181,16 @@ class _Answer:
     response: httpx2.Response = field(repr=False)
 
 
-async def discovered(server_url: str, scopes: str = "") -> AuthorizationServer:
-    """Returns where people sign in to an MCP server. `scopes`: those of the settings. Raises SignInFailed."""
+async def discovered(server_url: str, config: SignInConfig = _BY_LAW) -> AuthorizationServer:
+    """Returns where people sign in to an MCP server. Raises SignInFailed, within DISCOVERED_WITHIN_S."""
+    try:
+        async with asyncio.timeout(DISCOVERED_WITHIN_S):
+            return await _discovered(server_url, config)
+    except TimeoutError:
+        raise SignInFailed("its authorization server doesn't answer in time") from None
+
+
+async def _discovered(server_url: str, config: SignInConfig) -> AuthorizationServer:
     challenge = await _challenge(server_url)
     own = resource_url_from_server_url(server_url)
     # A name that is no address leads nowhere.
@@ -165,27 +200,49 @@ async def discovered(server_url: str, scopes: str = "") -> AuthorizationServer:
     # By the protocol's first form, a server that says nothing else is its own authorization server.
     itself = f"{urlsplit(own).scheme}://{urlsplit(own).netloc}"
     resource = known or ProtectedResourceMetadata.model_validate({"resource": own, "authorization_servers": [itself]})
-    metadata = await _authorization_server(resource, server_url)
+    metadata = await _authorization_server(resource, server_url, config)
     if metadata is None and known is None:
         raise SignInFailed("it doesn't say where people sign in (RFC 9728)")
     if metadata is None:
         raise SignInFailed("its authorization server has no metadata (RFC 8414)")
     leads_back = _leads_back(metadata)
     challenged = next(iter(told(challenge.headers, "scope")), None)
-    scope = scopes or get_client_metadata_scopes(challenged, resource, metadata, client_grant_types=_GRANTS)
+    wanted = get_client_metadata_scopes(challenged, resource, metadata, client_grant_types=_GRANTS)
+    trusted = partial(_trusted, metadata, config)
+    has_codes = not leads_back or _DEVICE_GRANT in (metadata.grant_types_supported or (_DEVICE_GRANT,))
     return AuthorizationServer(
         str(metadata.issuer),
         str(metadata.authorization_endpoint) if leads_back else "",
         str(metadata.token_endpoint),
         str(metadata.registration_endpoint or ""),
-        str(resource.resource),
-        scope or "",
+        str(resource.resource) if config.names_resource else "",
+        config.scopes or scopes_in(wanted or ""),
         bool(metadata.authorization_response_iss_parameter_supported),
         tuple(metadata.token_endpoint_auth_methods_supported or ("client_secret_basic",)),
-        str(metadata.revocation_endpoint or ""),
+        trusted(metadata.revocation_endpoint),
         bool(metadata.client_id_metadata_document_supported),
-        "" if leads_back else str(metadata.device_authorization_endpoint),
+        trusted(metadata.device_authorization_endpoint) if has_codes else "",
     )
+
+
+def scopes_in(text: str) -> str:
+    """Returns the scopes of a text, each once; "" if they are too many."""
+    scopes = text.split(" ") if len(text) <= MAX_SCOPE_CHARS else ()
+    return " ".join(dict.fromkeys(filter(_SCOPE.fullmatch, scopes)))
+
+
+def _origin(address: object) -> str:
+    parts = urlsplit(str(address))
+    return f"{parts.scheme}://{parts.netloc}"[:200]
+
+
+def _trusted(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
+    """Returns an endpoint that may have codes and tokens: at the issuer's origin or where an admin says; "" for others.
+
+    Otherwise, a server could send people to another one's page, and get what that one gives them (RFC 9700, 4.4).
+    """
+    may_be = (_origin(metadata.issuer), f"https://{config.token_host}")
+    return str(endpoint) if endpoint is not None and _origin(endpoint) in may_be else ""
 
 
 def _address(text: str) -> AnyHttpUrl | None:
@@ -200,7 +257,9 @@ def _not_of(own: str, resource: ProtectedResourceMetadata) -> str:
     return "" if is_own else "its metadata is that of another server"
 
 
-async def _authorization_server(resource: ProtectedResourceMetadata, server_url: str) -> _Metadata | None:
+async def _authorization_server(
+    resource: ProtectedResourceMetadata, server_url: str, config: SignInConfig
+) -> _Metadata | None:
     """Returns the metadata of the first authorization server where people can sign in; None if there is none.
 
     Raises SignInFailed with what is wrong with the first one.
@@ -209,7 +268,7 @@ async def _authorization_server(resource: ProtectedResourceMetadata, server_url:
     for issuer in map(str, resource.authorization_servers[:MAX_TRIED]):
         urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)
         try:
-            metadata = await _first(urls, server_url, _Metadata, partial(_cannot_sign_in, issuer))
+            metadata = await _first(urls, server_url, _Metadata, partial(_cannot_sign_in, issuer, config))
             if metadata is not None:
                 await _check_endpoints(metadata, server_url)
                 return metadata
@@ -220,29 +279,54 @@ async def _authorization_server(resource: ProtectedResourceMetadata, server_url:
     return None
 
 
-def _cannot_sign_in(issuer: str, metadata: _Metadata) -> str:
+def _cannot_sign_in(issuer: str, config: SignInConfig, metadata: _Metadata) -> str:
     """Returns why nobody can sign in where metadata says; "" if people can."""
+    named = str(metadata.issuer)
     # With and without a slash at its end, an issuer has the same metadata (RFC 8414, 3.1).
-    if str(metadata.issuer).removesuffix("/") != issuer.removesuffix("/"):
-        return "the metadata of its authorization server is that of another one"
+    if named.removesuffix("/") != (config.issuer or issuer).removesuffix("/"):
+        found = f"the metadata of its authorization server, {_shown(issuer)}, names the issuer {_shown(named)}"
+        return f"{found}. {_stated(f'it is the right one, set oauth.issuer to {_shown(named)}')}"
     leads_back = _leads_back(metadata)
     if not leads_back and metadata.device_authorization_endpoint is None:
         return "its authorization server offers no sign-in that Typist can do"
     if leads_back and "S256" not in (metadata.code_challenge_methods_supported or ()):
-        return "its authorization server doesn't offer PKCE with S256"
+        # What it does say counts, whatever an admin says.
+        if metadata.code_challenge_methods_supported:
+            return "its authorization server doesn't offer PKCE with S256"
+        if not config.does_pkce:
+            silent = f"its authorization server, {_shown(named)}, doesn't say that it does PKCE with S256"
+            return f"{silent}. {_stated('it does, set oauth.pkce to true')}"
+    needed = metadata.token_endpoint if leads_back else metadata.device_authorization_endpoint
+    for endpoint in (metadata.token_endpoint, needed):
+        if not _trusted(metadata, config, endpoint):
+            elsewhere = f"its authorization server, {_shown(named)}, has codes sent to {_origin(endpoint)}"
+            host = urlsplit(str(endpoint)).netloc[:200]
+            return f"{elsewhere}. {_stated(f'that is right, set oauth.tokenHost to {host}')}"
     return ""
+
+
+def _shown(address: str) -> str:
+    """Returns an address of metadata without what could be a secret."""
+    return f"{_origin(address)}{urlsplit(address).path}"[:200].removesuffix("/")
+
+
+def _stated(what: str) -> str:
+    return f"If {what} for the server in BOT_MCP_CONFIG"
 
 
 async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
     endpoints = (
+        metadata.issuer,
         metadata.authorization_endpoint,
         metadata.token_endpoint,
         metadata.registration_endpoint,
         metadata.revocation_endpoint,
         metadata.device_authorization_endpoint,
     )
-    of_hosts = {urlsplit(str(one))[:2]: str(one) for one in endpoints if one is not None}
-    for address in of_hosts.values():
+    addresses = [str(one) for one in endpoints if one is not None]
+    for address in addresses:
+        _check_form(address, server_url)
+    for address in {urlsplit(one)[:2]: one for one in addresses[1:]}.values():
         await _check_address(address, server_url)
 
 
@@ -274,9 +358,11 @@ async def registered(
     Also returns when its secret ends, in seconds since the epoch; None if it doesn't end.
     """
     asked = {**metadata, "scope": at.scope} if at.scope else dict(metadata)
-    if at.device_authorization_endpoint:
+    if not at.authorization_endpoint:
         asked |= {"grant_types": [_DEVICE_GRANT, "refresh_token"], "response_types": []}
-    answer = await _send("POST", at.registration_endpoint, server_url, json=asked)
+    elif at.device_authorization_endpoint:
+        asked |= {"grant_types": [*_GRANTS, _DEVICE_GRANT]}
+    answer = await _send("POST", at.registration_endpoint, server_url, REGISTERED_WITHIN_S, json=asked)
     if answer.status not in _OK:
         raise SignInFailed(f"its authorization server refuses to register Typist (HTTP {answer.status})")
     client = _read(OAuthClientInformationFull, answer.body)
@@ -288,12 +374,13 @@ async def registered(
     return Client(client.client_id, secret, method if secret else "none"), ends_at or None
 
 
-def known_by(at: AuthorizationServer, config: SignInConfig) -> str:
+def known_by(at: AuthorizationServer, config: SignInConfig, server: str) -> str:
     """Returns the client ID that the settings give Typist at a server; "" if Typist registers itself there."""
-    if at.reads_documents and config.document_url and not at.device_authorization_endpoint:
-        return config.document_url
+    document_url = config.document_url(server)
+    if at.reads_documents and document_url and at.authorization_endpoint:
+        return document_url
     # A document says nothing to a server that doesn't read it.
-    return "" if config.document_url and at.registration_endpoint else config.client_id
+    return "" if document_url and at.registration_endpoint else config.client_id
 
 
 def given(at: AuthorizationServer, client_id: str, secret: str) -> Client:
@@ -306,7 +393,7 @@ def _method(at: AuthorizationServer) -> str:
 
 
 def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str, state: str, challenge: str) -> str:
-    """Returns the address of the page on which a person signs in."""
+    """Returns the address of the page on which a person signs in. Raises SignInFailed if Slack can't show it."""
     asked = {
         "response_type": "code",
         "client_id": client.id,
@@ -314,13 +401,17 @@ def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str
         "state": state,
         "code_challenge": challenge,
         "code_challenge_method": "S256",
-        "resource": at.resource,
     }
+    if at.resource:
+        asked["resource"] = at.resource
     if at.scope:
         asked["scope"] = at.scope
         if "offline_access" in at.scope.split():
             asked["prompt"] = "consent"
-    return str(httpx2.URL(at.authorization_endpoint).copy_merge_params(asked))
+    url = str(httpx2.URL(at.authorization_endpoint).copy_merge_params(asked))
+    if len(url) > MAX_LINK_CHARS:
+        raise SignInFailed("the address of its sign-in page is too long for Slack")
+    return url
 
 
 async def exchanged(
@@ -334,13 +425,13 @@ async def exchanged(
         "code_verifier": verifier,
         "resource": at.resource,
     }
-    return _tokens_in(await _post(at.token_endpoint, client, asked, server_url), at.scope)
+    return _tokens_in(await _post(at, at.token_endpoint, client, asked, server_url), at.scope)
 
 
 async def device_code(at: AuthorizationServer, client: Client, server_url: str) -> DeviceCode:
     """Returns a code for a person to confirm. Raises SignInFailed."""
     asked = {"scope": at.scope, "resource": at.resource}
-    answer = await _post(at.device_authorization_endpoint, client, asked, server_url)
+    answer = await _post(at, at.device_authorization_endpoint, client, asked, server_url)
     if answer.status not in _OK:
         raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
     device = _read(DeviceCode, answer.body)
@@ -353,7 +444,7 @@ async def device_code(at: AuthorizationServer, client: Client, server_url: str) 
 async def confirmed(at: AuthorizationServer, client: Client, code: str, server_url: str) -> Tokens | str:
     """Returns the tokens for a device code, or why there are none yet, as RFC 8628 names it. Raises SignInFailed."""
     asked = {"grant_type": _DEVICE_GRANT, "device_code": code, "resource": at.resource}
-    answer = await _post(at.token_endpoint, client, asked, server_url)
+    answer = await _post(at, at.token_endpoint, client, asked, server_url)
     refusal = _read(_Refusal, answer.body)
     if refusal is not None and refusal.error in (PENDING, SLOW_DOWN):
         return refusal.error
@@ -363,18 +454,18 @@ async def confirmed(at: AuthorizationServer, client: Client, code: str, server_u
 async def refreshed(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> Tokens:
     """Returns new tokens for a refresh token, which may be worth nothing afterwards. Raises SignInFailed."""
     asked = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token, "resource": at.resource}
-    new = _tokens_in(await _post(at.token_endpoint, client, asked, server_url), tokens.scope)
+    new = _tokens_in(await _post(at, at.token_endpoint, client, asked, server_url), tokens.scope)
     return new if new.refresh_token else replace(new, refresh_token=tokens.refresh_token)
 
 
 async def revoked(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> None:
     """Tells the server that tokens won't be used anymore, where it can be told. Raises SignInFailed."""
     for token in filter(None, (tokens.refresh_token, tokens.access_token) if at.revocation_endpoint else ()):
-        answer = await _post(at.revocation_endpoint, client, {"token": token}, server_url)
+        answer = await _post(at, at.revocation_endpoint, client, {"token": token}, server_url)
         if answer.status == HTTPStatus.BAD_REQUEST and not client.secret:
             # Servers of MCP's SDK want the field of clients without a secret, too.
             with_secret = {"token": token, "client_secret": ""}
-            answer = await _post(at.revocation_endpoint, client, with_secret, server_url)
+            answer = await _post(at, at.revocation_endpoint, client, with_secret, server_url)
         if answer.status not in _OK:
             raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
 
@@ -393,16 +484,43 @@ def _tokens_in(answer: _Answer, scope: str) -> Tokens:
             is_final=is_final and not is_passing,
             forgets_client=refusal is not None and refusal.error == "invalid_client",
         )
-    token = _read(OAuthToken, answer.body)
+    token = _read(_Tokens, answer.body)
     if token is None or not re.fullmatch("[ -~]+", token.access_token):
         raise SignInFailed("its authorization server's answer can't be read")
+    if token.token_type.strip().lower() not in _BORNE:
+        raise SignInFailed("its authorization server gives tokens of a type that Typist can't use", is_final=True)
     # Some servers say 0 where they mean that they don't know.
-    lives_s = min(max(token.expires_in or 0, 0), MAX_LIVES_S) or None
-    return Tokens(token.access_token, token.refresh_token or "", lives_s, token.scope or scope)
+    lives_s = min(max(token.expires_in, 0), MAX_LIVES_S) or None
+    return Tokens(token.access_token, token.refresh_token, lives_s, scopes_in(token.scope) or scope)
 
 
-async def _post(url: str, client: Client, asked: Mapping[str, str], server_url: str) -> _Answer:
-    """Sends a form as a client, with its secret. Raises SignInFailed."""
+async def _post(
+    at: AuthorizationServer, url: str, client: Client, asked: Mapping[str, str], server_url: str
+) -> _Answer:
+    """Sends a form as a client, with its secret; once more by the other way that the server names, if it refuses that.
+
+    What it takes is remembered. Raises SignInFailed.
+    """
+    key = at.issuer, client.id
+    client = replace(client, method=_taken.get(key, client.method)) if client.secret else client
+    answer = await _post_as(client, url, asked, server_url)
+    other = next((one for one in _WITH_SECRET if one in at.methods and one != client.method), "")
+    if not (other and client.secret and _refuses_client(answer)):
+        return answer
+    again = await _post_as(replace(client, method=other), url, asked, server_url)
+    if _refuses_client(again):
+        return answer
+    _taken[key] = other
+    return again
+
+
+def _refuses_client(answer: _Answer) -> bool:
+    refusal = _read(_Refusal, answer.body)
+    return refusal.error == "invalid_client" if refusal else answer.status == HTTPStatus.UNAUTHORIZED
+
+
+async def _post_as(client: Client, url: str, asked: Mapping[str, str], server_url: str) -> _Answer:
+    asked = {name: value for name, value in asked.items() if value or name not in ("resource", "scope")}
     data, headers = {**asked, "client_id": client.id}, dict[str, str]()
     if client.method == "client_secret_basic":
         pair = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
@@ -437,25 +555,31 @@ async def _first(urls: Iterable[str], server_url: str, kind: type[M], problem_of
 def _read(kind: type[M], body: bytes) -> M | None:
     """Returns a document as a model of its kind; None if it is none. Leaves out optional members that can't be read."""
     try:
-        return kind.model_validate_json(body)
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    named = kind.model_fields.keys() & (content if isinstance(content, dict) else ())
+    known = {name: content[name] for name in named if content[name] is not None}
+    known = {name: value for name, value in known.items() if not isinstance(value, list) or len(value) <= MAX_LISTED}
+    try:
+        return kind.model_validate(known)
     except ValidationError as error:
         unreadable = {part for one in error.errors(include_input=False) for part in one["loc"][:1]}
-    needed = {name for name, member in kind.model_fields.items() if member.is_required()}
-    if not unreadable or unreadable & needed:
+    try:
+        return kind.model_validate({name: value for name, value in known.items() if name not in unreadable})
+    except ValidationError:
         return None
-    kept = {name: value for name, value in json.loads(body).items() if name not in unreadable}
-    return _read(kind, json.dumps(kept).encode())
 
 
-async def _send(method: str, url: str, server_url: str, **request: Any) -> _Answer:
+async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN_S, **request: Any) -> _Answer:
     """Sends a request and reads a bounded body. Raises SignInFailed."""
     if url != server_url:
         await _check_address(url, server_url)
     host = urlsplit(url).hostname
-    timeout = httpx2.Timeout(WITHIN_S)
+    timeout = httpx2.Timeout(within_s)
     try:
         async with (
-            asyncio.timeout(WITHIN_S),
+            asyncio.timeout(within_s),
             httpx2.AsyncClient(
                 timeout=timeout, verify=network.tls(), proxy=network.httpx2_proxy(url), trust_env=False
             ) as client,
@@ -482,12 +606,22 @@ async def _bounded(response: httpx2.Response) -> bytes:
     return body
 
 
+def _check_form(url: str, server_url: str) -> None:
+    """Raises SignInFailed for an address that no metadata may name, or by which people could mistake its host."""
+    address, server = urlsplit(url), urlsplit(server_url)
+    is_local = server.scheme == "http" and _is_loopback(address.hostname or "") and _is_loopback(server.hostname or "")
+    if address.scheme != "https" and not is_local:
+        raise SignInFailed("its metadata names an address without HTTPS")
+    if "@" in address.netloc:
+        raise SignInFailed("its metadata names an address with a user's name in it")
+    if len(url) > MAX_ADDRESS_CHARS:
+        raise SignInFailed(f"its metadata names an address of more than {MAX_ADDRESS_CHARS:,} characters")
+
+
 async def _check_address(url: str, server_url: str) -> None:
     """Raises SignInFailed for an address that a server's metadata may not name."""
-    address, server = urlsplit(url), urlsplit(server_url)
-    host, own = address.hostname or "", server.hostname or ""
-    if address.scheme != "https" and not (server.scheme == "http" and _is_loopback(host) and _is_loopback(own)):
-        raise SignInFailed("its metadata names an address without HTTPS")
+    _check_form(url, server_url)
+    host, own = urlsplit(url).hostname or "", urlsplit(server_url).hostname or ""
     if host == own or network.proxy_of(url) or not await _is_private(host):
         return
     if not await _is_private(own):

@@ -47,24 +47,30 @@ log = logging.getLogger(__name__)
 
 
 class SignInPage:
-    """Shows what became of sign-ins. `arrived` takes a query, and returns a sentence and perhaps a code."""
+    """Shows what became of sign-ins. `arrived` takes a query and the server's name in the path, "" if it has none.
 
-    def __init__(self, config: SignInConfig, arrived: Callable[[str], Awaitable[tuple[str, str]]]) -> None:
+    It returns a sentence and perhaps a code.
+    """
+
+    def __init__(self, config: SignInConfig, arrived: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
         self._config = config
         self._arrived = arrived
         self._one_at_a_time = asyncio.Lock()
         """A flood of requests leaves the database to answers."""
 
-    async def tell(self, _: web.Request) -> web.Response:
+    async def tell(self, request: web.Request) -> web.Response:
         """Returns the client-ID metadata document: it is public, and its address is Typist's client ID."""
-        return web.json_response({"client_id": self._config.document_url, **self._config.metadata})
+        server = request.match_info.get("server", "")
+        return web.json_response({"client_id": self._config.document_url(server), **self._config.metadata(server)})
 
     async def show(self, request: web.Request) -> web.Response:
         """Returns the page for a browser that a server has sent back."""
         status = 200
         try:
             async with asyncio.timeout(WITHIN_S), self._one_at_a_time:
-                sentence, code = await self._arrived(request.rel_url.raw_query_string)
+                sentence, code = await self._arrived(
+                    request.rel_url.raw_query_string, request.match_info.get("server", "")
+                )
         except (TypistError, TimeoutError) as error:
             log.warning("sign-in page: not shown: %s", type(error).__name__)
             status, sentence, code = 503, texts.accounts.TRY_AGAIN, ""

@@ -20,6 +20,10 @@ REGISTERED_FOR_S = 7 * 24 * 3600
 A registration that ends sooner is used for KNOWN_FOR_S alone."""
 FAILED_FOR_S = 60.0
 """How long Typist waits before it asks again about a server to which nobody could sign in."""
+OFFERED_WITHIN_S = 5.0
+"""How long a question waits for what is being learned of a server; none waits for one that took longer the last time.
+"""
+SLOW = "its authorization server hasn't answered yet"
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,7 @@ class _Known:
     """What is known of a server for a while: where people sign in and as which client, or why they can't."""
 
     until: float
+    took_s: float
     found: tuple[AuthorizationServer, Client] | None = None
     problem: str = ""
 
@@ -47,11 +52,28 @@ class SignInServers:
         }
         """How the servers are reached, by name."""
         self._known: dict[str, _Known] = {}
-        self._learning: dict[str, asyncio.Lock] = {}
+        self._learning: dict[str, tuple[float, asyncio.Task[_Known]]] = {}
+        """What is being learned now, and since when. It goes on when a question doesn't wait for it any longer."""
 
     async def problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can."""
-        return (await self._learned(server)).problem
+        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can.
+
+        Waits for OFFERED_WITHIN_S at most. Then what was known before counts. Raises StoreError.
+        """
+        known, now = self._known.get(server), self._clock.monotonic()
+        if known is not None and known.until > now:
+            return known.problem
+        begun_at, learning = self._begin(server)
+        is_slow = known is not None and known.took_s >= OFFERED_WITHIN_S
+        await asyncio.wait([learning], timeout=0 if is_slow else max(0, begun_at + OFFERED_WITHIN_S - now))
+        if learning.done():
+            return learning.result().problem
+        return SLOW if known is None else known.problem
+
+    def close(self) -> None:
+        """Stops learning."""
+        for _, learning in self._learning.values():
+            learning.cancel()
 
     async def find(self, server: str) -> tuple[AuthorizationServer, Client]:
         """Returns where people sign in to a server, and what Typist is there. Raises SignInFailed, StoreError."""
@@ -68,55 +90,77 @@ class SignInServers:
 
         Raises StoreError.
         """
-        labels = _labels(at, self.transports[server])
+        labels = self._labels(at, server)
         secret = await self._accounts.client(*labels)
         if secret and self._vault.opened(labels, secret) == asdict(client):
             await self._accounts.register(*labels, "")
 
     async def _is_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
         """Returns whether another registration is on record than the one that is known here, or its end."""
-        transport = self.transports[server]
-        labels = _labels(at, transport)
-        secret = None if oauth.known_by(at, transport.sign_in) else await self._accounts.client(*labels)
+        labels = self._labels(at, server)
+        secret = (
+            None
+            if oauth.known_by(at, self.transports[server].sign_in, server)
+            else await self._accounts.client(*labels)
+        )
         return secret is not None and self._vault.opened(labels, secret) != asdict(client)
 
     async def _learned(self, server: str) -> _Known:
-        """Returns what is known of a server. Old knowledge is renewed first."""
-        async with self._learning.setdefault(server, asyncio.Lock()):
-            known = self._known.get(server)
-            if known is None or known.until <= self._clock.monotonic():
-                known = self._known[server] = await self._learn(self.transports[server])
-                if known.problem:
-                    log.warning("MCP server %s: nobody can sign in: %s", server, known.problem)
+        """Returns what is known of a server. Old knowledge is renewed first. Raises StoreError."""
+        known = self._known.get(server)
+        if known is not None and known.until > self._clock.monotonic():
             return known
+        return await asyncio.shield(self._begin(server)[1])
 
-    async def _learn(self, transport: HttpTransport) -> _Known:
+    def _begin(self, server: str) -> tuple[float, asyncio.Task[_Known]]:
+        """Returns what is being learned of a server, for all who need it."""
+
+        def ended(task: asyncio.Task[_Known]) -> None:
+            self._learning.pop(server, None)
+            # Nobody may wait for it anymore, and asyncio warns of exceptions that nobody retrieves.
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("MCP server %s: sign-ins not offered: %s", server, error)
+
+        if server not in self._learning:
+            learning = asyncio.create_task(self._learn(server))
+            learning.add_done_callback(ended)
+            self._learning[server] = self._clock.monotonic(), learning
+        return self._learning[server]
+
+    async def _learn(self, server: str) -> _Known:
+        began_at, problem, found = self._clock.monotonic(), "", None
+        transport = self.transports[server]
         config = transport.sign_in
         try:
-            at = await oauth.discovered(transport.url, config.scopes)
-            if client_id := oauth.known_by(at, config):
+            at = await oauth.discovered(transport.url, config)
+            if client_id := oauth.known_by(at, config, server):
                 client = oauth.given(at, client_id, config.client_secret)
             else:
-                client = await self._client(at, transport)
+                client = await self._client(at, server)
+            found = at, client
         except SignInFailed as error:
-            return _Known(self._clock.monotonic() + FAILED_FOR_S, problem=str(error))
-        return _Known(self._clock.monotonic() + KNOWN_FOR_S, (at, client))
+            problem = str(error)
+            log.warning("MCP server %s: nobody can sign in: %s", server, problem)
+        now = self._clock.monotonic()
+        known = _Known(now + (FAILED_FOR_S if problem else KNOWN_FOR_S), now - began_at, found, problem)
+        self._known[server] = known
+        return known
 
-    async def _client(self, at: AuthorizationServer, transport: HttpTransport) -> Client:
+    async def _client(self, at: AuthorizationServer, server: str) -> Client:
         """Returns Typist's registration: the one on record, or else a new one. Raises SignInFailed, StoreError."""
-        labels = _labels(at, transport)
+        labels, transport = self._labels(at, server), self.transports[server]
         secret = await self._accounts.client(*labels)
         content = self._vault.opened(labels, secret, REGISTERED_FOR_S) if secret else None
         if content is not None:
             return Client(**content)
         if not at.registration_endpoint:
             raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
-        client, ends_at = await oauth.registered(at, transport.sign_in.metadata, transport.url)
+        client, ends_at = await oauth.registered(at, transport.sign_in.metadata(server), transport.url)
         if ends_at is None or ends_at > self._clock.now() + REGISTERED_FOR_S:
             await self._accounts.register(*labels, self._vault.sealed(labels, asdict(client)))
         return client
 
-
-def _labels(at: AuthorizationServer, transport: HttpTransport) -> tuple[str, str]:
-    """Returns what a registration is for."""
-    return at.issuer, at.device_authorization_endpoint or transport.sign_in.redirect_uri
+    def _labels(self, at: AuthorizationServer, server: str) -> tuple[str, str]:
+        """Returns what a registration is for."""
+        redirect_uri = self.transports[server].sign_in.redirect_uri(server)
+        return at.issuer, redirect_uri if at.authorization_endpoint else at.device_authorization_endpoint

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import logging
 import re
 import secrets
@@ -23,7 +24,7 @@ from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.sign_in_addresses import CODE_LETTERS
-from bot.mcp.config import ServerConfig, SignInConfig
+from bot.mcp.config import ServerConfig
 from bot.store.accounts import REFRESH_S, Accounts, Owner
 from bot.telemetry import OFF, Telemetry
 
@@ -37,6 +38,8 @@ MAX_REVOKING = 8
 POLL_FOR_S = 120.0
 """How long a server is asked whether a person has confirmed a code, once the person says so."""
 SLOWER_S = 5
+DEVICE_WITHIN_S = 1.0
+"""Slack opens no modal later than three seconds after a press."""
 _CODE_CHARS = 8
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,17 @@ class _Account:
     def begun(cls, content: Mapping[str, Any]) -> "_Account":
         """Returns the account of a sign-in under way, which has no tokens yet."""
         return cls.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
+
+
+@dataclass(frozen=True, slots=True)
+class SignInLinks:
+    """Where a person signs in."""
+
+    url: str = field(repr=False)
+    """The page that leads back with a code; "" if the server has none."""
+    device_url: str = field(default="", repr=False)
+    """The page on which people confirm `user_code`, and then bring nothing back; "" if there is none."""
+    user_code: str = field(default="", repr=False)
 
 
 async def _always() -> bool:
@@ -108,30 +122,44 @@ class SignIns:
 
     async def link(self, owner: Owner, call: str) -> str:
         """Returns the address of the page on which a person signs in, for a call. Raises SignInFailed, StoreError."""
-        (at, client), config = await self._servers.find(owner.server), self._config(owner.server)
-        state, pkce = secrets.token_urlsafe(32), PKCEParameters.generate()
-        await self._begin(owner, call, at, client, state, {"verifier": pkce.code_verifier})
-        return oauth.authorization_url(at, client, config.redirect_uri, state, pkce.code_challenge)
+        return (await self.opened(owner, call)).url
 
-    async def opened(self, owner: Owner, call: str) -> tuple[str, str]:
-        """Returns the address of the page on which a person signs in, for a call, and the code to confirm there.
+    async def opened(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
+        """Begins a sign-in for a call, and returns where the person does it. Raises SignInFailed and StoreError.
 
-        The code is "" unless the server knows nothing else. Raises SignInFailed and StoreError.
+        `scope`: what the server wants beyond what the person has granted before.
         """
         at, client = await self._servers.find(owner.server)
-        if not at.device_authorization_endpoint:
-            return await self.link(owner, call), ""
-        device = await oauth.device_code(at, client, self._transports[owner.server].url)
-        asked = {"device_code": device.device_code, "interval_s": max(device.interval, 1)}
-        await self._begin(owner, call, at, client, secrets.token_urlsafe(32), asked)
-        return device.url, device.user_code
-
-    async def _begin(
-        self, owner: Owner, call: str, at: AuthorizationServer, client: Client, state: str, own: Mapping[str, Any]
-    ) -> None:
-        """Records a sign-in under way, with what only its kind needs to end it. Raises StoreError."""
+        if scope:
+            granted = self._opened(owner, await self._accounts.secret(owner))
+            at = replace(at, scope=oauth.scopes_in(f"{at.scope} {granted.tokens.scope if granted else ''} {scope}"))
+        state, pkce = secrets.token_urlsafe(32), PKCEParameters.generate()
+        redirect_uri, url = self._redirect_uri(owner.server), ""
+        if at.authorization_endpoint:
+            url = oauth.authorization_url(at, client, redirect_uri, state, pkce.code_challenge)
+        device = await self._device_code(owner.server, at, client)
+        own: dict[str, Any] = {"verifier": pkce.code_verifier} if url else {}
+        if device is not None:
+            own |= {"device_code": device.device_code, "interval_s": max(device.interval, 1)}
         content = {"at": asdict(at), "client": asdict(client), **own}
         await self._accounts.begin(_hash(state), owner, call, self._vault.sealed(self._labels(owner), content))
+        return SignInLinks(url, *((device.url, device.user_code) if device else ()))
+
+    async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
+        """Returns a code to confirm, as far as it helps. Raises SignInFailed if a server that has no page gives none.
+
+        Where a sign-in ends on a page of Typist's, typing its code is as easy, and can't be done for a stranger.
+        """
+        if not at.device_authorization_endpoint or (at.authorization_endpoint and self.shows_code(server)):
+            return None
+        try:
+            async with asyncio.timeout(DEVICE_WITHIN_S if at.authorization_endpoint else None):
+                return await oauth.device_code(at, client, self._transports[server].url)
+        except (SignInFailed, TimeoutError) as error:
+            if not at.authorization_endpoint:
+                raise
+            log.info("MCP server %s: no code to confirm: %s", server, str(error) or "no answer in time")
+            return None
 
     async def _confirmed(self, owner: Owner, call: str, still: Still) -> str:
         """Signs a person in once they have confirmed a code; returns why not, as a sentence, "" if they are.
@@ -176,25 +204,30 @@ class SignIns:
 
     def shows_code(self, server: str) -> bool:
         """Returns whether a sign-in ends on Typist's own page, which shows a code to type in Slack."""
-        return bool(self._config(server).public_url)
+        return bool(self._transports[server].sign_in.public_url)
 
-    async def arrived(self, query: str) -> tuple[str, str]:
+    async def arrived(self, query: str, server: str = "") -> tuple[str, str]:
         """Takes what a browser brought to Typist's page; returns what it shows: a sentence, and perhaps a code.
 
-        The sign-in still needs a person who has the code and whose call waits. Raises StoreError.
+        The sign-in still needs a person who has the code and whose call waits. A page that is loaded again shows the
+        same code. `server`: whose sign-ins lead to this page; "" if its path names none. Raises StoreError.
         """
         brought = _values_in(query) or {}
         state_hash = _hash(brought.get("state", ""))
-        owner, secret = await self._accounts.begun(state_hash) or (None, "")
-        if owner is None or owner.server not in self._transports:
+        # Nobody who only knows the link can tell it.
+        code = self._vault.letters(json.dumps(brought, sort_keys=True), CODE_LETTERS, _CODE_CHARS)
+        begun = await self._accounts.begun(state_hash) or await self._accounts.begun(_hash(code))
+        owner, secret = begun or (None, "")
+        if owner is None or not self._is_page_of(owner.server, server):
             return texts.accounts.LINK_IS_OLD, ""
         content = self._vault.opened(self._labels(owner), secret)
-        if content is None or "brought" in content or not self.shows_code(owner.server):
+        if content is not None and content.get("brought") == brought:
+            return texts.accounts.TYPE_CODE, code
+        if content is None or "brought" in content:
             return texts.accounts.LINK_IS_OLD, ""
         if "code" not in brought:
             is_denied = brought.get("error") == oauth.DENIED
             return texts.accounts.NOT_GRANTED if is_denied else texts.accounts.FAILED_THERE, ""
-        code = "".join(secrets.choice(CODE_LETTERS) for _ in range(_CODE_CHARS))
         sealed = self._vault.sealed(self._labels(owner), {**content, "brought": brought})
         if not await self._accounts.arrive(state_hash, _hash(code), sealed):
             return texts.accounts.LINK_IS_OLD, ""
@@ -219,12 +252,11 @@ class SignIns:
         """
         if address is None:
             return await self._confirmed(owner, call, still)
-        config = self._config(owner.server)
         query = self._entered(owner, address) or {}
         secret = await self._accounts.take(_hash(query.get("state", "")), owner, call)
         content = self._vault.opened(self._labels(owner), secret) if secret else None
         query |= content.get("brought", {}) if content else {}
-        if content is None or not query.get("code"):
+        if content is None or not query.get("code") or "verifier" not in content:
             return self._is_old(owner)
         known = _Account.begun(content)
         try:
@@ -232,7 +264,7 @@ class SignIns:
                 raise SignInFailed("the address is from another server")
             url = self._transports[owner.server].url
             tokens = await oauth.exchanged(
-                known.at, known.client, config.redirect_uri, query["code"], content["verifier"], url
+                known.at, known.client, self._redirect_uri(owner.server), query["code"], content["verifier"], url
             )
         except SignInFailed as error:
             return await self._failed(owner, known, error)
@@ -315,6 +347,7 @@ class SignIns:
 
     async def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
         """Waits for some time until tokens under way are on record or revoked."""
+        self._servers.close()
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=within_s)
             for task in late:
@@ -391,26 +424,32 @@ class SignIns:
         if self.shows_code(owner.server):
             # What the browser brought is on record.
             return {"state": re.sub("[^A-Z]", "", entry.upper()), "code": ""}
-        return _query_in(entry, self._config(owner.server))
+        return _query_in(entry, self._redirect_uri(owner.server))
 
     def _is_old(self, owner: Owner) -> str:
         return texts.accounts.CODE_IS_WRONG if self.shows_code(owner.server) else texts.accounts.ADDRESS_IS_OLD
 
-    def _config(self, server: str) -> SignInConfig:
-        return self._transports[server].sign_in
+    def _redirect_uri(self, server: str) -> str:
+        return self._transports[server].sign_in.redirect_uri(server)
+
+    def _is_page_of(self, server: str, named: str) -> bool:
+        """Returns whether a server's sign-ins lead to the page of Typist's whose path has this name."""
+        if server not in self._transports or not self.shows_code(server):
+            return False
+        return named == ("" if self._transports[server].sign_in.client_id else server)
 
 
 def _hash(state: str) -> str:
     return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _query_in(address: str, config: SignInConfig) -> dict[str, str] | None:
+def _query_in(address: str, redirect_uri: str) -> dict[str, str] | None:
     """Returns what a pasted address carries; None if it isn't one to which a sign-in leads, or says a thing twice."""
     address = address.strip()
     # Some browsers copy it without http://.
     address = address if "://" in address else f"http://{address}"
     try:
-        parts, ours = urlsplit(address), urlsplit(config.redirect_uri)
+        parts, ours = urlsplit(address), urlsplit(redirect_uri)
     except ValueError:
         return None
     is_ours = (parts.scheme, parts.netloc, parts.path) == (ours.scheme, ours.netloc, ours.path)

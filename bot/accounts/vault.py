@@ -1,5 +1,6 @@
 """Encrypts what is recorded of people's accounts."""
 
+import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,16 @@ class Vault:
     """Encrypts with the first of some keys, and decrypts with all of them. A secret opens for its owner alone."""
 
     def __init__(self, keys: Iterable[str]) -> None:
+        keys = tuple(keys)
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._first_key = keys[0].encode()
+
+    def letters(self, text: str, alphabet: str, number: int) -> str:
+        """Returns letters of an alphabet that only who has the first key can tell from a text."""
+        digest = int.from_bytes(
+            hmac.digest(self._first_key, f"letters {text}".encode("utf-8", "surrogatepass"), "sha256")
+        )
+        return "".join(alphabet[digest // len(alphabet) ** place % len(alphabet)] for place in range(number))
 
     def sealed(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
         """Returns an owner's content as ciphertext."""

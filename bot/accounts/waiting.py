@@ -23,3 +23,5 @@ class Waiting:
     go_on: Callable[[], Awaitable[str]]
     """Continues the call or the schedule after the sign-in; returns what the person reads, "" if they see it elsewhere.
     """
+    scope: str = ""
+    """What the server wants beyond what the person has granted before; "" for nothing."""

@@ -452,8 +452,8 @@ MCP_HTTP_FIX = (
     "Until it works, answers don't use its tools."
 )
 MCP_SIGN_IN_FIX = (
-    "Set an Authorization header for the server in BOT_MCP_CONFIG, with a token that its vendor issues for programs. "
-    "Until it works, answers don't use its tools."
+    "Do what is said above, or set an Authorization header for the server in BOT_MCP_CONFIG, with a token that its "
+    "vendor issues for programs. docs/admins/tools.md has recipes. Until it works, answers don't use its tools."
 )
 BOT_KEYS_FIX = (
     "Set BOT_SECRET_KEYS to what `openssl rand -base64 32 | tr '+/' '-_'` prints, and keep it: without it, everybody "

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from bot.checks import check_texts
 from bot.checks.report import Check, ok, warn
@@ -85,18 +86,18 @@ class ServerChecks:
 
         line = server_check_id(server)
         try:
-            at = await discovered(transport.url, transport.sign_in.scopes)
+            at = await discovered(transport.url, transport.sign_in)
         except SignInFailed as error:
             if not is_named:
                 return None
             return warn(line, check_texts.mcp_no_sign_in(server, str(error)), check_texts.MCP_SIGN_IN_FIX)
-        client_id = known_by(at, transport.sign_in)
+        client_id = known_by(at, transport.sign_in, server)
         if not (at.registration_endpoint or client_id):
-            fix = check_texts.mcp_register(at.issuer, transport.sign_in.redirect_uri)
+            fix = check_texts.mcp_register(at.issuer, replace(transport.sign_in, client_id="x").redirect_uri(server))
             return warn(line, check_texts.mcp_registers_nobody(server, at.issuer), fix)
         if not self._has_keys:
             return warn(line, check_texts.mcp_needs_key(server, at.issuer), check_texts.BOT_KEYS_FIX)
-        redirect_uri = "" if at.device_authorization_endpoint else transport.sign_in.redirect_uri
+        redirect_uri = transport.sign_in.redirect_uri(server) if at.authorization_endpoint else ""
         with_code = bool(transport.sign_in.public_url)
         return ok(line, check_texts.mcp_sign_in(server, at.issuer, client_id, redirect_uri, with_code=with_code))
 

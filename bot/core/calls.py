@@ -61,6 +61,12 @@ SIGN_IN_FIRST = (
     "The tool's server refused the call with HTTP 401: the person must sign in there first. Propose that with the tool "
     f"{SIGN_IN}, if you have it."
 )
+SCOPE_FIRST = (
+    "The tool's server refused the call with HTTP 403: it wants a right that the person hasn't granted. They can sign "
+    f"in again to grant it. Propose that with the tool {SIGN_IN}, if you have it."
+)
+WANT_SIGN_IN = (SIGN_IN_FIRST, SCOPE_FIRST)
+"""Results after which a person may sign in, and the call can be made again."""
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
 """What an attempt that takes over reads of a result that may not be stored."""
 APPROVAL_S = 4 * 3600.0

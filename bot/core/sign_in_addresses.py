@@ -12,27 +12,36 @@ CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 """Of the codes of Typist's page. As RFC 8628, 6.1, advises: no vowels, so no words, and nothing like a digit."""
 _CODE = re.compile(rf"(?<!\w)[{CODE_LETTERS}]{{4}}[ -]?[{CODE_LETTERS}]{{4}}(?!\w)", re.IGNORECASE)
 _WORD = re.compile(r"[^\s<>]+")
+_STATE = re.compile(r"(?<![\w-])state=[\w-]{43}(?![\w-])", re.ASCII)
+"""Of a sign-in: what is left of an address whose beginning nobody copied."""
+_PART = re.compile(r"(?<![\w-])(?:code|state)=[^\s<>&]+", re.ASCII)
 _BEHIND = ")]}.,;:!?'\"*`"
 """What ends a sentence, a link or code behind an address."""
 
 
 class SignInAddresses:
-    """Knows an address of a sign-in by its beginning: a redirect address of Typist's, with a query."""
+    """Knows an address of a sign-in by its beginning, a redirect address of Typist's, or by its code and state."""
 
     def __init__(self, redirect_uris: Iterable[str] = ()) -> None:
         # Some browsers copy an address without its scheme.
-        self._begin = frozenset(f"{uri.partition('://')[2]}?" for uri in redirect_uris)
+        uris = {re.escape(uri.partition("://")[2]) for uri in redirect_uris}
+        self._begin = re.compile(rf"(?:{'|'.join(uris)})(?:/[A-Za-z0-9_-]+)?\?") if uris else None
 
     def are_in(self, text: str) -> bool:
         """Returns whether a text has such an address."""
         # Another address may carry one in its query.
-        return any(begin in part for begin in self._begin for part in (text, unquote(text)))
+        return self._begin is not None and any(map(self._is_in, {text, unquote(text)}))
+
+    def _is_in(self, text: str) -> bool:
+        assert self._begin is not None
+        return bool(self._begin.search(text) or ("code=" in text and _STATE.search(text)))
 
     def removed(self, text: str) -> str:
         """Returns a text with a placeholder for each such address, and for each code beside one."""
         if not self.are_in(text):
             return text
-        return _CODE.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
+        whole = _PART.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
+        return _CODE.sub(texts.accounts.ADDRESS_REMOVED, whole)
 
     def removed_from(self, message: Message) -> Message:
         """Returns a message with placeholders in its text and what is attached."""
@@ -49,6 +58,7 @@ class SignInAddresses:
     def _without(self, word: re.Match[str]) -> str:
         if not self.are_in(word[0]):
             return word[0]
-        at = min((at for begin in self._begin if (at := word[0].find(begin)) >= 0), default=0)
+        begun = self._begin.search(word[0]) if self._begin else None
+        at = begun.start() if begun else 0
         before, address = word[0][:at].removesuffix("https://").removesuffix("http://"), word[0][at:]
         return f"{before}{texts.accounts.ADDRESS_REMOVED}{address[len(address.rstrip(_BEHIND)) :]}"

@@ -25,7 +25,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from bot.core.beginnings import Bound, without_thoughts
-from bot.core.calls import APPROVAL_S, SIGN_IN, SIGN_IN_FIRST, CallState, Decision, Item, RecordedCall, Step
+from bot.core.calls import APPROVAL_S, SIGN_IN, WANT_SIGN_IN, CallState, Decision, Item, RecordedCall, Step
 from bot.core.conversation import Question, with_names, without_address
 from bot.core.job import FollowUp, Job
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING, Marks, origins_of_text
@@ -165,7 +165,7 @@ def cut_to_fit(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_
 
 def _of_result(call: RecordedCall) -> Origins:
     """Returns whose words a call's result holds. What it says of a sign-in is ours."""
-    is_sign_in = call.tool == SIGN_IN or call.result == SIGN_IN_FIRST
+    is_sign_in = call.tool == SIGN_IN or call.result in WANT_SIGN_IN
     return OURS if is_sign_in else AGREED if call.own_account else TOOL
 
 

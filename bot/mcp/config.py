@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -51,6 +51,8 @@ MAX_SERVERS = 10
 MAX_TIMEOUT_S = 600.0
 """An answer waits for its calls, and holds one of Typist's places meanwhile."""
 
+T = TypeVar("T")
+
 _SERVERS = "mcpServers"
 _RULES = ("deny", "ask", "allow", "readOnly")
 _IN_DIRECT_MESSAGES = "directMessages"
@@ -60,6 +62,12 @@ _DENY_KEYS = ("disabledTools", "excludeTools")
 _STDIO_KEYS = ("command", "args", "env", "envFile", "cwd")
 _SIGN_IN = "oauth"
 _HTTP_KEYS = (*_URL_KEYS, "headers", _SIGN_IN)
+_LOOPBACKS = ("127.0.0.1", "localhost", "[::1]")
+_STATED = (("pkce", False), ("resource", True))
+_SIGN_IN_KEYS = (
+    *("clientId", "clientSecret", "scopes", "callbackPort", "callbackHost", "issuer", "tokenHost"),
+    *(key for key, _ in _STATED),
+)
 _COMMON_KEYS = (*_TYPE_KEYS, *_DENY_KEYS, "timeout", "disabled", "enabled", "protocol")
 _APPROVING_KEYS = ("autoApprove", "alwaysAllow", "trust")
 """By these, other clients make calls unasked."""
@@ -87,9 +95,9 @@ class StdioTransport:
 
 
 CALLBACK_PATH = "/oauth/callback"
-"""Where a sign-in leads back to, at BOT_PUBLIC_URL."""
-DOCUMENT_PATH = "/oauth/client.json"
-"""Where authorization servers read who Typist is, at BOT_PUBLIC_URL."""
+"""Where a sign-in leads back to, at BOT_PUBLIC_URL; behind it stands the server's name, if Typist registers itself."""
+DOCUMENT_PATH = "/oauth/client"
+"""Where authorization servers read who Typist is, at BOT_PUBLIC_URL: in a document for each server."""
 CALLBACK_PORT = 47823
 """Of the loopback address to which a sign-in leads back. Nothing should listen there."""
 
@@ -102,37 +110,51 @@ class SignInConfig:
     """"" if Typist registers itself. A URL may be that of the client-ID metadata document."""
     client_secret: str = field(default="", repr=False)
     scopes: str = ""
-    """Divided by spaces; "" for those that the server names."""
+    """Divided by spaces; "" for those that the server names. Nobody is asked for others."""
     port: int = CALLBACK_PORT
+    host: str = "127.0.0.1"
+    """Of the loopback address."""
     public_url: str = ""
     """BOT_PUBLIC_URL; "" if a sign-in leads back to the port above."""
+    issuer: str = ""
+    """The issuer that an admin trusts, whatever address its metadata is found at; "" for the one that the server names.
+    """
+    token_host: str = ""
+    """The host that an admin trusts with codes and tokens beside the issuer's; "" for none."""
+    does_pkce: bool = False
+    """Whether an admin says that the authorization server does PKCE, if it says nothing of it."""
+    names_resource: bool = True
+    """Whether requests name the MCP server, as the protocol wants. Entra ID refuses that."""
 
-    @property
-    def redirect_uri(self) -> str:
-        """The address to which the browser is sent after a sign-in."""
-        if self.public_url:
-            return f"{self.public_url}{CALLBACK_PATH}"
-        return f"http://127.0.0.1:{self.port}/callback"
+    def redirect_uri(self, server: str) -> str:
+        """Returns the address to which the browser is sent after a sign-in to a server.
 
-    @property
-    def document_url(self) -> str:
-        """The address of the document that is Typist's ID at servers that read such documents; "" if there is none."""
+        Each server has its own (RFC 9700, 4.4): a code that another one's page sends back is never taken for its own.
+        Where the file names the client, somebody has registered it with the address without a name.
+        """
+        path = f"/{server}" if server and not self.client_id else ""
+        loopback = f"http://{self.host}:{self.port}/callback"
+        return f"{self.public_url}{CALLBACK_PATH}{path}" if self.public_url else f"{loopback}{path}"
+
+    def document_url(self, server: str) -> str:
+        """Returns the address of the document that is Typist's ID at servers that read such documents; "" for none."""
         if self.client_id:
             parts = urlsplit(self.client_id)
             is_document = parts.scheme == "https" and len(parts.path) > 1 and not self.client_secret
             return self.client_id if is_document else ""
-        return f"{self.public_url}{DOCUMENT_PATH}" if self.public_url.startswith("https:") else ""
+        path = f"{DOCUMENT_PATH}/{server}" if server else DOCUMENT_PATH
+        return f"{self.public_url}{path}.json" if self.public_url.startswith("https:") else ""
 
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """What Typist says of itself, as a client without a secret (RFC 7591)."""
+    def metadata(self, server: str) -> Mapping[str, Any]:
+        """Returns what Typist says of itself to a server, as a client without a secret (RFC 7591)."""
+        redirect_uri = self.redirect_uri(server)
         return {
             "client_name": "Typist",
-            "redirect_uris": [self.redirect_uri],
+            "redirect_uris": [redirect_uri],
             "grant_types": ["authorization_code", "refresh_token"],
             "response_types": ["code"],
             "token_endpoint_auth_method": "none",
-            "application_type": "web" if self.redirect_uri.startswith("https:") else "native",
+            "application_type": "web" if redirect_uri.startswith("https:") else "native",
         }
 
 
@@ -345,11 +367,16 @@ class _Reader:
         if not isinstance(value, dict):
             self._problem(place, 'must be an object such as {"clientId": "…"}')
             return SignInConfig(public_url=self.public_url)
-        self._note_unused(place, value, ("clientId", "clientSecret", "scopes", "callbackPort"))
-        client_id, secret = (
+        self._note_unused(place, value, _SIGN_IN_KEYS)
+        client_id, secret, token_host = (
             self._text(f"{place}.{key}", value[key], _HEADER.fullmatch) if key in value else ""
-            for key in ("clientId", "clientSecret")
+            for key in ("clientId", "clientSecret", "tokenHost")
         )
+        issuer = self._text(f"{place}.issuer", value["issuer"], _is_url) if "issuer" in value else ""
+        pkce, resource = (
+            self._one_of(f"{place}.{key}", value.get(key, usual), (True, False)) for key, usual in _STATED
+        )
+        host = self._one_of(f"{place}.callbackHost", value.get("callbackHost", _LOOPBACKS[0]), _LOOPBACKS)
         scopes = value.get("scopes", [])
         scopes = scopes.split() if isinstance(scopes, str) else scopes
         if not _are_strings(scopes):
@@ -359,7 +386,14 @@ class _Reader:
         if isinstance(port, bool) or not isinstance(port, int) or not 1_024 <= port <= 65_535:
             self._problem(f"{place}.callbackPort", "must be a port from 1,024 to 65,535")
             port = CALLBACK_PORT
-        return SignInConfig(client_id, secret, " ".join(scopes), port, self.public_url)
+        stated = issuer, token_host, pkce, resource
+        return SignInConfig(client_id, secret, " ".join(scopes), port, host, self.public_url, *stated)
+
+    def _one_of(self, place: str, value: T, possible: Sequence[T]) -> T:
+        if not any(value is one or (isinstance(one, str) and value == one) for one in possible):
+            self._problem(place, f"must be {' or '.join(json.dumps(one) for one in possible)}")
+            return possible[0]
+        return value
 
     def _timeout_s(self, place: str, value: Mapping[str, Any]) -> float:
         """Returns how long calls may take. Some clients write milliseconds here, which no number tells apart."""

@@ -38,6 +38,10 @@ TOOLS_LATE = (
     "Tools of {servers} aren't listed yet: their servers are late, not down. You don't have these tools in this "
     "answer. If they are needed, say so, and ask the person to try again in a minute."
 )
+TOOLS_CLOSED = (
+    "Tools of {servers} need the person's own sign-in, which isn't possible here now, so you don't have them. Their "
+    "servers do answer. If they are needed, say so, and that Typist's admin finds the reason by `typist check`."
+)
 TOOLS_LEFT_OUT = (
     "These tools were left out, because they are too many, too large or described wrongly: {tools}. "
     "If they are needed, say so."

@@ -38,7 +38,7 @@ from pydantic import ValidationError
 
 from bot import __version__, network
 from bot.clock import Clock
-from bot.core.calls import SIGN_IN_FIRST, CallResult, CallState
+from bot.core.calls import SCOPE_FIRST, SIGN_IN_FIRST, CallResult, CallState
 from bot.errors import Backoff, trace_of
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
@@ -69,6 +69,7 @@ from bot.mcp.streamable_http import (
     HTTP_LIMITED,
     HTTP_REFUSED,
     RETRY_AFTER_S,
+    SCOPE,
     SCOPE_WANTED,
     SIGN_IN_WANTED,
     ResponseTooLong,
@@ -113,6 +114,8 @@ class ServerConnection:
         """The HTTP status of the last response."""
         self.wants_sign_in = False
         """Whether a response, as to a list or a call, said that people must sign in, or that they may have to."""
+        self.wanted_scope = ""
+        """What the person whose account this is must grant before a call is made; "" for nothing."""
         self._names_sign_in = False
         """Whether a response named where people sign in."""
         self._is_line_too_long = False
@@ -245,6 +248,9 @@ class ServerConnection:
         """
         if error.code == SIGN_IN_WANTED and self._may_want_sign_in:
             return CallResult.failed(SIGN_IN_FIRST), False
+        if error.code == SCOPE_WANTED and (scope := self._grantable(error)):
+            self.wanted_scope = scope
+            return CallResult.failed(SCOPE_FIRST), False
         if not self._is_by_sdk(error):
             outcome = CallState.FAILED if error.code in _NOT_RUN else CallState.DONE
             return CallResult(outcome, words_of(error), is_error=True), True
@@ -257,6 +263,14 @@ class ServerConnection:
             return _lost(ANOTHER_TOO_LONG, read_only=read_only), False
         text = RESULT_TOO_LONG if self._is_too_long(error) else RESULT_UNREADABLE
         return CallResult(CallState.DONE, text, is_error=True), False
+
+    def _grantable(self, error: MCPError) -> str:
+        """Returns what a server wants a person to grant, if an admin's list has no other scopes; else ""."""
+        transport, scope = self._config.transport, object_in(error.data).get(SCOPE)
+        if not (isinstance(transport, HttpTransport) and transport.token and isinstance(scope, str)):
+            return ""
+        allowed = transport.sign_in.scopes.split()
+        return scope if scope.isprintable() and (not allowed or {*scope.split()} <= {*allowed}) else ""
 
     def _is_by_sdk(self, error: MCPError) -> bool:
         """Whether the SDK made an error, because the server's response never came or can't be read."""
@@ -394,6 +408,11 @@ class McpServer:
     def wants_sign_in(self) -> bool:
         """Whether the server has said, since it was last reached, that people must sign in, or may have to."""
         return self._connection is not None and self._connection.wants_sign_in
+
+    @property
+    def wanted_scope(self) -> str:
+        """What the person whose account this is must grant before a call is made; "" for nothing."""
+        return self._connection.wanted_scope if self._connection is not None else ""
 
     async def ready(self, within_s: float) -> None:
         """Starts or reaches the server if need be, and waits until it can be used. Raises ServerDown.

@@ -35,10 +35,11 @@ HTTP_REFUSED = -31400
 SIGN_IN_WANTED = -31401
 """HTTP_REFUSED by a server that names where people sign in."""
 SCOPE_WANTED = -31403
-"""HTTP_REFUSED by a server that names a scope that the token lacks."""
+"""HTTP_REFUSED by a server that names a scope that the token lacks: its data are {SCOPE: the scopes}."""
 HTTP_LIMITED = -31429
 """HTTP_REFUSED with HTTP 429 by a server that names how long to wait: its data are {RETRY_AFTER_S: seconds}."""
 RETRY_AFTER_S = "retry_after_s"
+SCOPE = "scope"
 
 
 class ResponseTooLong(httpx2.StreamError):
@@ -163,7 +164,7 @@ def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> E
         return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: math.ceil(wait_s)})
     if "insufficient_scope" in told(response.headers, "error"):
         scope = " ".join(told(response.headers, "scope"))[:MAX_SCOPE_CHARS]
-        return ErrorData(code=SCOPE_WANTED, message=f"{words} {SCOPE_LACKING.format(scope=scope)}")
+        return ErrorData(code=SCOPE_WANTED, message=f"{words} {SCOPE_LACKING.format(scope=scope)}", data={SCOPE: scope})
     return ErrorData(code=SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED, message=words)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -35,6 +35,7 @@ from bot.mcp.sentences import (
     DOWN_SIGN_IN,
     LATE,
     SERVER_DOWN,
+    TOOLS_CLOSED,
     TOOLS_LATE,
     TOOLS_LEFT_OUT,
     TOOLS_MISSING,
@@ -79,8 +80,8 @@ class Accounts(Protocol):
         """
         ...
 
-    def holds(self, question: Question, server: str) -> bool:
-        """Returns whether the asker has a connection of their own to a server."""
+    def wanted_scope(self, question: Question, server: str) -> str | None:
+        """Returns what the asker must grant a server for a call, "" for nothing; None if they have no connection."""
         ...
 
     async def problem(self, server: str) -> str:
@@ -88,8 +89,11 @@ class Accounts(Protocol):
         ...
 
 
-def sign_in_tool(servers: Sequence[str], waiting: Collection[str]) -> ToolDefinition:
-    """Returns the tool with which a model proposes a sign-in. `waiting`: the servers that need one."""
+def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefinition:
+    """Returns the tool with which a model proposes a sign-in.
+
+    `waiting`: the servers that need one, with the scopes that they want beyond what the person has granted.
+    """
     # Its hash doesn't depend on the servers: a call waits while its asker signs in to one of them.
     return ToolDefinition(
         SIGN_IN,
@@ -109,9 +113,11 @@ def sign_in_tool(servers: Sequence[str], waiting: Collection[str]) -> ToolDefini
     )
 
 
-def _prepared(waiting: Collection[str], arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
+def _prepared(waiting: Mapping[str, str], arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
     server = arguments.get("server")
-    return {"server": server} if server in waiting else "The person needn't sign in there now: try its tools again."
+    if not isinstance(server, str) or server not in waiting:
+        return "The person needn't sign in there now: try its tools again."
+    return {"server": server} | ({"scope": waiting[server]} if waiting[server] else {})
 
 
 class McpTools:
@@ -140,16 +146,19 @@ class McpTools:
         """Returns the tools of the servers that the channel may use, as far as they can be had within seconds."""
         servers = await self._servers_of(question)
         place = await self._together(servers, OFFERED_WITHIN_S, question)
-        own = [server.name for server in servers if self._accounts and self._accounts.holds(question, server.name)]
+        wanted = {one.name: self._accounts and self._accounts.wanted_scope(question, one.name) for one in servers}
+        own = [name for name, scope in wanted.items() if scope is not None]
         asking = [server.name for server in servers if server.wants_sign_in and server.name not in own]
         # With their own account, too: the server may have ended it.
-        asking += [name for name, why in place.down.items() if why == DOWN_SIGN_IN and name not in asking]
-        waiting = await self._waiting(question, asking)
+        unsigned = [name for name, why in place.down.items() if why == DOWN_SIGN_IN]
+        asking += [name for name in (*unsigned, *(one for one in own if wanted[one])) if name not in asking]
+        waiting = {name: wanted[name] or "" for name in await self._waiting(question, asking)}
         named = list(dict.fromkeys((*waiting, *own)))
         sign_in = (sign_in_tool(named, waiting),) if named else ()
         late = [name for name, why in place.down.items() if why in LATE]
-        down = [name for name in place.down if name not in late and name not in waiting]
-        sentences = ((TOOLS_MISSING, down), (TOOLS_LATE, late))
+        closed = [name for name in unsigned if name not in waiting]
+        down = [name for name in place.down if name not in (*late, *waiting, *closed)]
+        sentences = ((TOOLS_MISSING, down), (TOOLS_LATE, late), (TOOLS_CLOSED, closed))
         missing = [sentence.format(servers=", ".join(names)) for sentence, names in sentences if names]
         if place.left_out:
             missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(place.left_out)[:MAX_NAMES_CHARS]))
@@ -212,12 +221,11 @@ class McpTools:
         if self._accounts is None or question.from_bot or question.schedule is not None:
             # Nobody is there to sign in.
             return []
-        try:
-            async with asyncio.timeout(OFFERED_WITHIN_S):
-                return [name for name in names if not await self._accounts.problem(name)]
-        except (StoreError, TimeoutError) as error:
-            log.error("MCP: sign-ins not offered: %s", error or "an authorization server doesn't answer")
-            return []
+        problems = await asyncio.gather(*map(self._accounts.problem, names), return_exceptions=True)
+        for problem in problems:
+            if isinstance(problem, BaseException) and not isinstance(problem, StoreError):
+                raise problem
+        return [name for name, problem in zip(names, problems, strict=True) if problem == ""]
 
     async def _ready(self, shared: McpServer, within_s: float, question: Question | None) -> McpServer:
         """Returns a server as `_own` does, once it is ready. Raises ServerDown, StoreError."""

@@ -18,6 +18,7 @@ import http.client
 import ipaddress
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -75,7 +76,7 @@ class Probes:
     """The problem between Typist and Slack as a sentence; "" if there is none."""
     token_refused: Callable[[], bool] = lambda: False
     """Whether Slack refuses our bot token. Connections may still be up, but no call succeeds."""
-    arrived: Callable[[str], Awaitable[tuple[str, str]]] = lambda _: _not_open()
+    arrived: Callable[[str, str], Awaitable[tuple[str, str]]] = lambda *_: _not_open()
     """Takes the query with which a sign-in leads back; returns what to show (bot/accounts/page.py)."""
     stopping: Callable[[], bool] = lambda: False
     """Whether Typist has been told to stop: it answers nothing new, although connections may still be up."""
@@ -160,7 +161,7 @@ async def serving(
 
     @web.middleware
     async def refuse_public_names(request: web.Request, handler: "Handler") -> web.StreamResponse:
-        is_sign_in = request.path in (CALLBACK_PATH, DOCUMENT_PATH) and _name_in(request.host) == _name_in(public_url)
+        is_sign_in = _SIGN_IN_PATH.fullmatch(request.path) and _name_in(request.host) == _name_in(public_url)
         if not is_sign_in and not _is_private(request.host):
             raise web.HTTPMisdirectedRequest(text="Typist answers here only by an address or a private name.")
         return await handler(request)
@@ -173,9 +174,10 @@ async def serving(
     if public_url:
         from bot.accounts.page import SignInPage
 
-        page = SignInPage(SignInConfig(public_url=public_url), lambda query: probes.arrived(query))
-        app.router.add_get(CALLBACK_PATH, page.show, allow_head=False)
-        app.router.add_get(DOCUMENT_PATH, page.tell, allow_head=False)
+        page = SignInPage(SignInConfig(public_url=public_url), lambda *brought: probes.arrived(*brought))
+        for path in ("", f"/{{server:{_SERVER}}}"):
+            app.router.add_get(f"{CALLBACK_PATH}{path}", page.show, allow_head=False)
+            app.router.add_get(f"{DOCUMENT_PATH}{path}.json", page.tell, allow_head=False)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
@@ -189,6 +191,10 @@ async def serving(
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+_SERVER = "[A-Za-z0-9_-]+"
+_SIGN_IN_PATH = re.compile(rf"{CALLBACK_PATH}(?:/{_SERVER})?|{DOCUMENT_PATH}(?:/{_SERVER})?\.json")
 
 
 def _is_private(host: str) -> bool:

@@ -9,7 +9,7 @@ no budget.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bot.accounts.waiting import Waiting
@@ -106,6 +106,8 @@ class ReplyActions:
     worker: Worker
     access_control: AccessControl
     schedules: Schedules
+    _signing_in: set[str] = field(default_factory=set, init=False)
+    """The people for whom a modal is being opened."""
 
     async def pressed(self, press: Press, perform: Perform | None = None) -> None:
         """Performs the action, and shows the presser the outcome that the reply doesn't show.
@@ -124,7 +126,14 @@ class ReplyActions:
     async def press(self, press: Press) -> ActionResponse | None:  # noqa: C901, PLR0911, PLR0912
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
         if press.action is ReplyAction.SIGN_IN:
-            return await self._open_sign_in(press)
+            if press.user_id in self._signing_in:
+                # Its modal is on its way. Each one takes the server's time and the database's.
+                return None
+            self._signing_in.add(press.user_id)
+            try:
+                return await self._open_sign_in(press)
+            finally:
+                self._signing_in.discard(press.user_id)
         pressed_at = self.stores.clock.now()
         answer, pressed, sentence = await self.judged(press)
         if answer is not None and _is_double_press(press, pressed_at, answer):
@@ -291,11 +300,12 @@ class ReplyActions:
 
         server = waiting.owner.server
         try:
-            url, user_code = await sign_ins.opened(waiting.owner, waiting.name)
+            links = await sign_ins.opened(waiting.owner, waiting.name, waiting.scope)
         except SignInFailed as error:
             return ActionResponse(texts.accounts.cannot_sign_in(server, str(error)))
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
-        view = ADDRESS_MODAL.build(server, url, place, with_code=sign_ins.shows_code(server), user_code=user_code)
+        with_code = sign_ins.shows_code(server)
+        view = ADDRESS_MODAL.build(server, place=place, with_code=with_code, **asdict(links))
         await self.workspace.surfaces.open(press.trigger_id, view)
         return None
 
@@ -363,7 +373,8 @@ class ReplyActions:
             self.worker.wake()
             return ""
 
-        return Waiting(owner, f"{answer.job_id} {press.value}", still, go_on)
+        scope = str(pressed.call.arguments.get("scope") or "")
+        return Waiting(owner, f"{answer.job_id} {press.value}", still, go_on, scope)
 
     def _press_of(self, user_id: str, pasted: PastedAddress) -> Press:
         place = pasted.place

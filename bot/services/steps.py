@@ -24,7 +24,7 @@ from functools import partial
 from bot.core import beginnings, texts
 from bot.core.asks import asks_of
 from bot.core.beginnings import Bound, restored, with_new
-from bot.core.calls import APPROVAL_S, SIGN_IN_FIRST, Step
+from bot.core.calls import APPROVAL_S, WANT_SIGN_IN, Step
 from bot.core.choices import Choices
 from bot.core.conversation import NO_NOTE, Question, without_address
 from bot.core.job import End, Job
@@ -156,7 +156,7 @@ class Steps:
                     return _gone(answer, live)
                 if were_replied_to(answer.steps[-1].calls):
                     return End(EndReason.STOPPED, texts.approvals.REPLIED_INSTEAD, model=answer.steps[-1].model)
-                if any(call.result == SIGN_IN_FIRST for call in answer.steps[-1].calls):
+                if any(call.result in WANT_SIGN_IN for call in answer.steps[-1].calls):
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
                     prompt = replace(prompt, tools=with_new(prompt.tools, offer.definitions))
                 # Questions that came while calls were made.

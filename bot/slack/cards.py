@@ -67,7 +67,7 @@ def moment(at: float, *styles: str) -> Json:
 def _memory(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     """Returns the card of a proposed memory: its whole text, and the kind of place."""
     question = line(words(texts.memory.REMEMBER_THIS[str(arguments["for"])]))
-    quoted = blockkit.part("rich_text_quote", words(unlinked(str(arguments["text"]))))
+    quoted = blockkit.part("rich_text_quote", words(unlinked(escaped(str(arguments["text"])))))
     return Card([question, quoted], texts.memory.REMEMBER, texts.memory.DONT_REMEMBER)
 
 
@@ -110,7 +110,9 @@ def _next_times(rule: Rule, times: Sequence[float]) -> list[Json]:
 
 def _sign_in(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     """Returns the card of a server to which the asker would sign in."""
-    question = line(words(texts.accounts.wants_sign_in(str(arguments["server"])), "bold"))
+    server, scope = str(arguments["server"]), str(arguments.get("scope") or "")
+    wanted = texts.accounts.wants_scope(server, scope) if scope else texts.accounts.wants_sign_in(server)
+    question = line(words(unlinked(wanted), "bold"))
     labels = texts.accounts.SIGN_IN, texts.accounts.NOT_NOW
     return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)
 

@@ -71,7 +71,9 @@ async def test_address_is_for_its_person_server_and_call_alone(timed: Stores, ji
     address = await jira.visit(await ours.link(ADA, CALL))
     stranger, elsewhere, other = replace(ADA, user_id="U2"), replace(ADA, team_id="T2"), replace(ADA, server="other")
     for owner, call in ((stranger, CALL), (elsewhere, CALL), (other, CALL), (ADA, "8 0.0.0.abc"), (ADA, "schedule 7")):
-        assert await ours.refusal(owner, call, address) == texts.accounts.ADDRESS_IS_OLD
+        is_others = owner.server == "other"
+        refused = texts.accounts.NOT_THE_ADDRESS if is_others else texts.accounts.ADDRESS_IS_OLD
+        assert await ours.refusal(owner, call, address) == refused
         assert await ours.complete(owner, call, address) == texts.accounts.ADDRESS_IS_OLD
         assert await ours.token(owner) is None
     # It's still good for the person themselves.
@@ -95,6 +97,8 @@ async def test_address_works_once_within_ten_minutes_and_for_the_newest_link(
 CHANGES: Sequence[tuple[Callable[[str], str], str]] = [
     (lambda address: address.replace("127.0.0.1", "127.0.0.2"), texts.accounts.NOT_THE_ADDRESS),
     (lambda address: address.replace("47823", "47824"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: address.replace("/callback/jira", "/callback"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: address.replace("/callback/jira", "/callback/other"), texts.accounts.NOT_THE_ADDRESS),
     (lambda address: address.replace("/callback", "/callback/x"), texts.accounts.NOT_THE_ADDRESS),
     (lambda address: address.replace("http:", "https:"), texts.accounts.NOT_THE_ADDRESS),
     (lambda address: address.replace("http://", "http://ada@"), texts.accounts.NOT_THE_ADDRESS),
@@ -141,11 +145,13 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
     begins, serves = [sign_ins(await process(name, clock), config) for name in ("w1", "w2")]
     address = await jira.visit(await begins.link(ADA, CALL))
     page, _, query = address.partition("?")
-    assert page == f"{PUBLIC}/oauth/callback"
-    # The browser reaches any process.
-    sentence, code = await serves.arrived(query)
+    assert page == f"{PUBLIC}/oauth/callback/jira"
+    # The browser reaches any process, and a person may load the page again.
+    sentence, code = await serves.arrived(query, "jira")
     assert sentence == texts.accounts.TYPE_CODE
-    assert await begins.arrived(query) == (texts.accounts.LINK_IS_OLD, "")
+    assert await begins.arrived(query, "jira") == (texts.accounts.TYPE_CODE, code)
+    for other in (f"{query}x", query.replace("code=", "code=x")):
+        assert await begins.arrived(other, "jira") == (texts.accounts.LINK_IS_OLD, "")
     state = query.rpartition("state=")[2]
     entered = [(ADA, CALL, wrong) for wrong in ("", state, address, query, "BCDF-GHJK")]
     entered += [(replace(ADA, user_id="U2"), CALL, code), (replace(ADA, team_id="T2"), CALL, code), (ADA, "8 0", code)]
@@ -156,6 +162,7 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
     typed = f" {code[:4].lower()}-{code[4:]}\n"
     assert await begins.refusal(ADA, CALL, typed) == ""
     assert [await begins.complete(ADA, CALL, typed) for _ in range(2)] == ["", texts.accounts.CODE_IS_WRONG]
+    assert await begins.arrived(query, "jira") == (texts.accounts.LINK_IS_OLD, "")
     assert (await begins.token(ADA) or "").startswith("canary-access-ada")
 
 
@@ -163,7 +170,7 @@ async def test_victim_of_a_forwarded_link_gives_no_account_away(timed: Stores, j
     ours, mallory = sign_ins(timed, public(jira.config)), replace(ADA, user_id="UMALLORY")
     link = await ours.link(mallory, CALL)
     query = (await jira.visit(link, "ada")).partition("?")[2]
-    _, code = await ours.arrived(query)
+    _, code = await ours.arrived(query, "jira")
     assert code
     # Mallory knows the link, and so the state, but not what Ada's browser shows.
     for entry in (link, link.rpartition("state=")[2].partition("&")[0], query.partition("state=")[2], "A" * 3_000):
@@ -179,20 +186,22 @@ async def test_page_takes_what_a_browser_brings_once_and_in_time(
     query = (await jira.visit(await ours.link(ADA, CALL))).partition("?")[2]
     state = query.rpartition("state=")[2]
     for wrong in ("", "x", f"state={state}", f"{query}&state=x", f"{query}&code=x", "code=x&state=x", "&" * 8_000):
-        assert await ours.arrived(wrong) == (texts.accounts.LINK_IS_OLD, ""), wrong
-    assert await ours.arrived(f"error=access_denied&state={state}") == (texts.accounts.NOT_GRANTED, "")
-    assert await ours.arrived(f"error=server_error&state={state}") == (texts.accounts.FAILED_THERE, "")
+        assert await ours.arrived(wrong, "jira") == (texts.accounts.LINK_IS_OLD, ""), wrong
+    assert await ours.arrived(f"error=access_denied&state={state}", "jira") == (texts.accounts.NOT_GRANTED, "")
+    assert await ours.arrived(f"error=server_error&state={state}", "jira") == (texts.accounts.FAILED_THERE, "")
     # A server that isn't in the file anymore, and a Typist that has lost its address.
     for other in (sign_ins(timed), sign_ins(timed, jira.config)):
-        assert await other.arrived(query) == (texts.accounts.LINK_IS_OLD, "")
-    both = await asyncio.gather(ours.arrived(query), ours.arrived(query))
-    assert sorted(sentence for sentence, _ in both) == [texts.accounts.TYPE_CODE, texts.accounts.LINK_IS_OLD]
+        assert await other.arrived(query, "jira") == (texts.accounts.LINK_IS_OLD, "")
+    # Another server's page, and the one of clients that somebody has registered (RFC 9700, 4.4).
+    for named in ("", "other"):
+        assert await ours.arrived(query, named) == (texts.accounts.LINK_IS_OLD, "")
+    first, code = await ours.arrived(query, "jira")
+    assert first == texts.accounts.TYPE_CODE
     clock.now_s += 601
-    [code] = [code for _, code in both if code]
     assert await ours.complete(ADA, CALL, code) == texts.accounts.CODE_IS_WRONG
     late = (await jira.visit(await ours.link(ADA, CALL))).partition("?")[2]
     clock.now_s += 601
-    assert await ours.arrived(late) == (texts.accounts.LINK_IS_OLD, "")
+    assert await ours.arrived(late, "jira") == (texts.accounts.LINK_IS_OLD, "")
 
 
 async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
@@ -201,7 +210,7 @@ async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
     caplog.set_level(logging.DEBUG, "bot")
     ours = sign_ins(timed, public(jira.config))
     query = (await jira.visit(await ours.link(ADA, CALL))).partition("?")[2]
-    _, code = await ours.arrived(f"{query}&iss=https://other.example")
+    _, code = await ours.arrived(f"{query}&iss=https://other.example", "jira")
     dump, state = await dump_of(timed), query.rpartition("state=")[2]
     said = await ours.complete(ADA, CALL, code)
     assert said == texts.accounts.sign_in_failed("jira", "the address is from another server")
@@ -376,10 +385,10 @@ async def test_each_person_calls_with_their_own_account_over_a_connection_that_i
     await asyncio.gather(*(call(name) for name in [*asked] * 5))
     clock.now_s += 60
     await call("U3")
-    assert sorted(held.holds(question, "jira") for question in asked.values()) == [False, True, True]
+    assert [held.wanted_scope(question, "jira") for question in asked.values()].count("") == 2
     clock.now_s += 301
     await call("U2")
-    assert [held.holds(question, "jira") for question in asked.values()] == [False, True, False]
+    assert [held.wanted_scope(question, "jira") for question in asked.values()] == [None, "", None]
     await held.close()
 
 
@@ -595,7 +604,7 @@ async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pyte
                 client_id="typist-at-work",
                 client_secret="canary-secret",
                 token_endpoint_auth_method="client_secret_basic",
-                redirect_uris=[AnyUrl(given.redirect_uri)],
+                redirect_uris=[AnyUrl(given.redirect_uri("jira"))],
                 scope="read",
             )
         )
@@ -715,18 +724,19 @@ async def test_typist_registers_once_and_uses_what_the_file_names(timed: Stores,
                 "client_id": "typist-at-work",
                 "client_secret": "canary-secret",
                 "token_endpoint_auth_method": "client_secret_basic",
+                "redirect_uris": [AnyUrl(named.redirect_uri("jira"))],
             }
         )
         await signed_in(sign_ins(timed, config), closed)
 
 
-DOCUMENT = f"{PUBLIC}/oauth/client.json"
+DOCUMENT, OURS = f"{PUBLIC}/oauth/client.json", f"{PUBLIC}/oauth/client/jira.json"
 
 
 @pytest.mark.parametrize(
     ("reads", "registers", "config", "client_id"),
     [
-        (True, True, SignInConfig(public_url=PUBLIC), DOCUMENT),
+        (True, True, SignInConfig(public_url=PUBLIC), OURS),
         (True, False, SignInConfig(DOCUMENT, public_url=PUBLIC), DOCUMENT),
         (True, True, SignInConfig("ours", public_url=PUBLIC), "ours"),
         (True, True, SignInConfig(DOCUMENT, "with a secret"), DOCUMENT),
@@ -743,7 +753,7 @@ def test_document_is_typists_id_where_the_server_reads_it(
 ) -> None:
     register = "https://x.test/register" if registers else ""
     at = AuthorizationServer("i", "a", "t", register, "r", "", names_itself=False, reads_documents=reads)
-    assert known_by(at, config) == client_id
+    assert known_by(at, config, "jira") == client_id
 
 
 async def test_server_reads_the_document_that_typist_serves_and_registers_nobody(timed: Stores) -> None:
@@ -751,10 +761,10 @@ async def test_server_reads_the_document_that_typist_serves_and_registers_nobody
     async with sign_in_server(says=says) as jira, serving("127.0.0.1", 0, Probes(), public_url=PUBLIC) as port:
         jira.people.documents_at = f"http://127.0.0.1:{port}"
         ours = sign_ins(timed, public(jira.config))
-        _, code = await ours.arrived((await jira.visit(await ours.link(ADA, CALL))).partition("?")[2])
+        _, code = await ours.arrived((await jira.visit(await ours.link(ADA, CALL))).partition("?")[2], "jira")
         assert await ours.complete(ADA, CALL, code) == ""
         [token] = jira.people.access.values()
-        assert (token.client_id, token.subject) == (DOCUMENT, "ada")
+        assert (token.client_id, token.subject) == (OURS, "ada")
         assert not jira.people.clients
         refused = await ours.token(ADA)
         assert await ours.token(ADA, str(refused)) not in (None, refused)
@@ -762,9 +772,9 @@ async def test_server_reads_the_document_that_typist_serves_and_registers_nobody
 
 async def by_device(ours: SignIns, jira: SignInServer, owner: Owner = ADA) -> Device:
     """Begins a sign-in by a device code; returns what the server knows of it."""
-    url, user_code = await ours.opened(owner, CALL)
-    [device] = [one for one in jira.people.devices.values() if one.user_code == user_code]
-    assert url.endswith(f"/device?user_code={device.user_code}")
+    links = await ours.opened(owner, CALL)
+    [device] = [one for one in jira.people.devices.values() if one.user_code == links.user_code]
+    assert (links.url, links.device_url.endswith(f"/device?user_code={device.user_code}")) == ("", True)
     return device
 
 
@@ -972,6 +982,10 @@ async def test_device_code_that_lies_is_not_shown(said: Mapping[str, Any], why: 
 
 
 AUTHORIZATION = {"code_challenge_methods_supported": ["S256"]}
+TAKES_CODES = (
+    "its authorization server, {url}, has codes sent to https://other.example. If that is right, set oauth.tokenHost "
+    "to other.example for the server in BOT_MCP_CONFIG"
+)
 NO_METADATA = "its authorization server has no metadata (RFC 8414)"
 
 
@@ -985,12 +999,37 @@ NO_METADATA = "its authorization server has no metadata (RFC 8414)"
         ({"authorization_servers": []}, {}, ""),
         ({"authorization_servers": []}, {"token_endpoint": None}, "it doesn't say where people sign in (RFC 9728)"),
         ({}, {"token_endpoint": None}, NO_METADATA),
-        ({}, {"issuer": "https://other.example"}, "the metadata of its authorization server is that of another one"),
+        (
+            {},
+            {"issuer": "https://other.example/x?secret"},
+            "the metadata of its authorization server, {url}, names the issuer https://other.example/x. If it is the "
+            "right one, set oauth.issuer to https://other.example/x for the server in BOT_MCP_CONFIG",
+        ),
+        (
+            {},
+            {"code_challenge_methods_supported": None},
+            "its authorization server, {url}, doesn't say that it does PKCE with S256. If it does, set oauth.pkce to "
+            "true for the server in BOT_MCP_CONFIG",
+        ),
         ({}, {"code_challenge_methods_supported": ["plain"]}, "its authorization server doesn't offer PKCE with S256"),
         ({}, {"authorization_endpoint": None}, "its authorization server offers no sign-in that Typist can do"),
         ({}, {"response_types_supported": ["token"]}, "its authorization server offers no sign-in that Typist can do"),
         ({}, {"device_authorization_endpoint": "http://x.test/"}, "its metadata names an address without HTTPS"),
-        ({}, {"token_endpoint": "http://192.0.2.1/token"}, "its metadata names an address without HTTPS"),
+        *(
+            ({}, {name: f"https://{host}/x", "authorization_endpoint": page}, TAKES_CODES)
+            for host in ("other.example",)
+            for name, page in (("token_endpoint", "{url}/authorize"), ("device_authorization_endpoint", None))
+        ),
+        (
+            {},
+            {"authorization_endpoint": "https://slack.com@evil.example/"},
+            "its metadata names an address with a user's name in it",
+        ),
+        (
+            {},
+            {"authorization_endpoint": f"{{url}}/{'x' * 1_000}"},
+            "its metadata names an address of more than 1,000 characters",
+        ),
         ({}, {"authorization_endpoint": "http://x.test/"}, "its metadata names an address without HTTPS"),
         # What it needn't say counts as left out if it can't be read.
         ({}, {"registration_endpoint": "ftp://127.0.0.1/"}, ""),
@@ -1026,7 +1065,7 @@ async def test_metadata_that_lies_is_not_used(resource: Mapping[str, Any], serve
             return
         with pytest.raises(SignInFailed) as failed:
             await discovered(f"{url}/mcp")
-        assert str(failed.value) == why
+        assert str(failed.value) == why.replace("{url}", url)
 
 
 ODD = "/tenants/7/mcp-metadata"
@@ -1133,6 +1172,8 @@ def token_server(url: str) -> AuthorizationServer:
         ({"expires_in": 3599.5}, None, "read"),
         ({"expires_in": "soon", "token_type": None, "refresh_token": None}, None, "read"),
         ({"expires_in": None, "token_type": "N_A", "scope": ["a"]}, None, "read"),
+        ({"token_type": "user", "scope": "a\u0000b write\u00e9 files"}, None, "files"),
+        ({"scope": "x" * 65_536}, None, "read"),
         ({"expires_in": 60, "scope": "write"}, 60, "write"),
     ],
 )
@@ -1148,6 +1189,16 @@ async def test_tokens_are_read_whatever_stands_beside_them(
     async with served(answer) as url:
         tokens = await exchanged(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
     assert (tokens.access_token, tokens.refresh_token, tokens.lives_s, tokens.scope) == ("canary", "", lives_s, scope)
+
+
+@pytest.mark.parametrize("kind", ["mac", "DPoP", "pop"])
+async def test_token_that_its_bearer_alone_cannot_use_signs_nobody_in(kind: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"access_token": "canary", "token_type": kind})
+
+    async with served(answer) as url:
+        with pytest.raises(SignInFailed, match="of a type that Typist can't use"):
+            await exchanged(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
 
 
 @pytest.mark.parametrize("token", ["", "a\nb", "\u00e9", None, 5])

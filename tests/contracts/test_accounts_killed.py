@@ -20,7 +20,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.accounts.connections import Connections
-from bot.accounts.sign_ins import SignIns
+from bot.accounts.sign_ins import SignInLinks, SignIns
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import StoreError
 from bot.mcp.config import HttpTransport, SignInConfig
@@ -234,27 +234,27 @@ class World:
             opened, _ = await here.run(here.sign_ins.opened(person.owner, call))
             if opened is None:
                 return
-            entered = await self._agree(person, *opened, number)
+            entered = await self._agree(person, opened, number)
             # They press once more where nothing has come of it.
             presses = [await one.run(one.sign_ins.complete(person.owner, call, entered)) for one in (there, here)]
             said = "" if "" in [said for said, _ in presses] else None
             person.is_signed_in = said == ""
             person.may_have_lost &= not person.is_signed_in
 
-    async def _agree(self, person: Person, link: str, user_code: str, number: int) -> str | None:
+    async def _agree(self, person: Person, links: SignInLinks, number: int) -> str | None:
         """Has a person agree on the server's page; returns what they enter in the modal, None after a device code."""
-        if user_code:
-            [device] = [one for one in self.jira.people.devices.values() if one.user_code == user_code]
+        if links.user_code:
+            [device] = [one for one in self.jira.people.devices.values() if one.user_code == links.user_code]
             device.agreed = person.owner.user_id
             return None
         async with self._page:
-            address = await self.jira.visit(link, person.owner.user_id)
+            address = await self.jira.visit(links.url, person.owner.user_id)
         if not self._process(number).sign_ins.shows_code("jira"):
             return address
         # They reload a page that fails.
         for reloads in range(3):
             process = self._process(number + reloads)
-            shown, _ = await process.run(process.sign_ins.arrived(address.partition("?")[2]))
+            shown, _ = await process.run(process.sign_ins.arrived(address.partition("?")[2], "jira"))
             if shown is not None:
                 return shown[1]
         return ""

@@ -13,6 +13,7 @@ GONE = texts.accounts.ADDRESS_REMOVED
 QUERY = "code=canary&state=canary&iss=https://jira.example"
 LOOPBACK, PAGE = "127.0.0.1:47823/callback", "typist.example/oauth/callback"
 ADDRESSES = SignInAddresses([f"http://{LOOPBACK}", f"https://{PAGE}"])
+STATE = "canary-" * 6 + "x"
 HERE, THERE = f"http://{LOOPBACK}?{QUERY}", f"https://{PAGE}?{QUERY}"
 NESTED = "https://search.example/?q=http%3A%2F%2F127.0.0.1%3A47823%2Fcallback%3Fcode%3Dcanary%26state%3Dcanary"
 
@@ -25,6 +26,13 @@ NESTED = "https://search.example/?q=http%3A%2F%2F127.0.0.1%3A47823%2Fcallback%3F
         (f"{LOOPBACK}?{QUERY}", GONE),
         (f"http://{LOOPBACK}?error=denied&state=canary", GONE),
         (f"http://{LOOPBACK}?code=canary", GONE),
+        # Each server has an address of its own.
+        (f"http://{LOOPBACK}/jira?{QUERY}", GONE),
+        (f"https://{PAGE}/my-jira_2?{QUERY}", GONE),
+        # What is left of an address whose beginning nobody copied.
+        (f"code=canary&amp;state={STATE}", GONE),
+        (f"it says code=canary and state={STATE}!", f"it says {GONE} and {GONE}"),
+        (f"?code=canary&state={STATE}", GONE),
         (f"see {HERE}, {THERE}. And {HERE}!", f"see {GONE}, {GONE}. And {GONE}!"),
         (f"&gt; {HERE.replace('&', '&amp;')}\nmine", f"&gt; {GONE}\nmine"),
         (f"[my page]({HERE})", f"[my page]({GONE})"),
@@ -35,6 +43,8 @@ NESTED = "https://search.example/?q=http%3A%2F%2F127.0.0.1%3A47823%2Fcallback%3F
         (f"{THERE} BCDF-GHJK", f"{GONE} {GONE}"),
         (f"bcdfghjk for {THERE}", f"{GONE} for {GONE}"),
         # These are no sign-ins.
+        (f"state={STATE}", f"state={STATE}"),
+        (f"code=canary&state={STATE}x", f"code=canary&state={STATE}x"),
         ("BCDF-GHJK", "BCDF-GHJK"),
         (f"http://{LOOPBACK} and https://{PAGE}", f"http://{LOOPBACK} and https://{PAGE}"),
         ("http://127.0.0.1:8080/callback?code=1&state=2", "http://127.0.0.1:8080/callback?code=1&state=2"),

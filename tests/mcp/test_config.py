@@ -85,14 +85,32 @@ class TestServers:
             HttpTransport(url, sign_in=sign_in),
             HttpTransport(url, sign_in=SignInConfig(scopes="a b")),
         ]
-        assert sign_in.redirect_uri == "http://127.0.0.1:8123/callback"
+        # Somebody has registered the client that the file names, with the address that earlier versions had.
+        assert sign_in.redirect_uri("web") == "http://127.0.0.1:8123/callback"
+        assert SignInConfig().redirect_uri("web") == "http://127.0.0.1:47823/callback/web"
         assert SECRET not in repr(setup)
 
+    def test_what_an_admin_states_of_an_authorization_server(self, file: Path) -> None:
+        stated = {"issuer": "https://auth.example", "tokenHost": "api.example", "pkce": True, "resource": False}
+        servers = {"web": {"url": "https://x.example", "oauth": {**stated, "callbackHost": "localhost"}}}
+        [server] = read(file, {"mcpServers": servers}).servers
+        assert isinstance(server.transport, HttpTransport)
+        sign_in = server.transport.sign_in
+        assert (sign_in.issuer, sign_in.token_host) == ("https://auth.example", "api.example")
+        assert (sign_in.does_pkce, sign_in.names_resource) == (True, False)
+        assert sign_in.redirect_uri("web") == "http://localhost:47823/callback/web"
+
     def test_problems_of_how_people_sign_in(self, file: Path) -> None:
-        wrong = {"clientId": 7, "scopes": [7], "callbackPort": 80}
+        wrong = {"clientId": 7, "scopes": [7], "callbackPort": 80, "issuer": "jira", "pkce": "yes", "resource": 0}
+        wrong |= {"tokenHost": "", "callbackHost": "evil.example"}
         servers = {"web": {"url": "https://x.example", "oauth": wrong}, "off": {"url": "https://x.example", "oauth": 1}}
         assert problems(file, {"mcpServers": servers}) == [
             "mcpServers.web.oauth.clientId must be a string.",
+            "mcpServers.web.oauth.tokenHost contains invalid characters, or is empty.",
+            "mcpServers.web.oauth.issuer contains invalid characters, or is empty.",
+            "mcpServers.web.oauth.pkce must be true or false.",
+            "mcpServers.web.oauth.resource must be true or false.",
+            'mcpServers.web.oauth.callbackHost must be "127.0.0.1" or "localhost" or "[::1]".',
             "mcpServers.web.oauth.scopes must be a list of scopes.",
             "mcpServers.web.oauth.callbackPort must be a port from 1,024 to 65,535.",
             'mcpServers.off.oauth must be an object such as {"clientId": "…"}.',

@@ -864,11 +864,11 @@ async def test_mcp_server_that_wants_people_to_sign_in_needs_a_header(tmp_path: 
     [line] = [check for check in report.checks if check.id == "mcp.it"]
     nobody = "it: people must sign in to the MCP server, and nobody can: the host mcp.example isn't known."
     assert (line.status, line.message) == (WARN, nobody)
-    assert "Set an Authorization header" in line.fix
+    assert "set an Authorization header" in line.fix
 
 
 LOOPBACK = (
-    "Typist registers itself there. They end at http://127.0.0.1:47823/callback, and paste the address of that page"
+    "Typist registers itself there. They end at http://127.0.0.1:47823/callback/it, and paste the address of that page"
 )
 
 
@@ -896,7 +896,7 @@ async def test_mcp_server_where_people_sign_in_says_what_is_missing(
 
 READS_DOCUMENTS = {"client_id_metadata_document_supported": True, "registration_endpoint": None}
 PUBLIC = {"BOT_PUBLIC_URL": "https://typist.example", "BOT_HEALTH_PORT": "8080"}
-BY_CODE = "They end at https://typist.example/oauth/callback, and type the code that is shown there."
+BY_CODE = "They end at https://typist.example/oauth/callback/it, and type the code that is shown there."
 
 
 @pytest.mark.parametrize(
@@ -905,7 +905,7 @@ BY_CODE = "They end at https://typist.example/oauth/callback, and type the code 
         (BY_DEVICE, {}, "Typist registers itself there. They confirm a code there that Slack shows."),
         (BY_DEVICE, PUBLIC, "Typist registers itself there. They confirm a code there that Slack shows."),
         ({"jwks_uri": None}, PUBLIC, f"Typist registers itself there. {BY_CODE}"),
-        (READS_DOCUMENTS, PUBLIC, f"Typist is https://typist.example/oauth/client.json there. {BY_CODE}"),
+        (READS_DOCUMENTS, PUBLIC, f"Typist is https://typist.example/oauth/client/it.json there. {BY_CODE}"),
     ],
 )
 async def test_mcp_server_where_people_sign_in_says_which_way_is_used(

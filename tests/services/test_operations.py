@@ -170,7 +170,7 @@ async def test_only_addresses_and_private_names_are_answered(host: str, status: 
 QUERY = "code=canary-code&state=canary-state&x=<script>"
 
 
-async def arrived(query: str) -> tuple[str, str]:
+async def arrived(query: str, server: str) -> tuple[str, str]:
     assert query.startswith("code=canary-code&state=canary-state")
     return texts.accounts.TYPE_CODE, "WDJBMJHT"
 
@@ -192,6 +192,10 @@ async def page(
     [
         *(("GET", "/oauth/callback", host, 200) for host in ("typist.example", "Typist.example.:443", "10.1.2.3")),
         ("GET", "/oauth/client.json", "typist.example", 200),
+        ("GET", "/oauth/callback/jira", "typist.example", 200),
+        ("GET", "/oauth/client/jira.json", "typist.example", 200),
+        ("GET", "/oauth/callback/ji%2Fra", "typist.example", 421),
+        ("GET", "/oauth/callback/jira/x", "typist.example", 421),
         ("GET", "/oauth/client.json", "evil.example", 421),
         ("GET", "/oauth/callback", "evil.example", 421),
         ("GET", "/oauth/callback/../../readyz", "typist.example", 421),
@@ -219,9 +223,9 @@ async def test_page_of_sign_ins_shows_a_code_and_nothing_of_the_request() -> Non
     assert "script" not in text
 
 
-@pytest.mark.parametrize("arriving", [lambda _: refuses(), lambda _: hangs(), Probes().arrived])
+@pytest.mark.parametrize("arriving", [lambda *_: refuses(), lambda *_: hangs(), Probes().arrived])
 async def test_page_of_sign_ins_answers_in_time_without_a_database(
-    arriving: Callable[[str], Awaitable[tuple[str, str]]],
+    arriving: Callable[[str, str], Awaitable[tuple[str, str]]],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

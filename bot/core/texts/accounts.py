@@ -13,9 +13,21 @@ def wants_sign_in(server: str) -> str:
     return f"To use {server} for you, I need you to sign in."
 
 
-def open_page(server: str) -> str:
-    """The words of the link to the server's page."""
-    return f"Open the sign-in page of {server}"
+def wants_scope(server: str, scope: str) -> str:
+    return f"{server} wants more rights for that: {scope}. Please sign in again to grant them."
+
+
+def open_page(server: str, host: str) -> str:
+    """The words of the link to the page on which people sign in. `host`: where it is, which needn't be the server's."""
+    return f"Sign in to {server} at {host}"
+
+
+def confirm_page(host: str) -> str:
+    return f"confirm a code at {host}"
+
+
+ON_A_PHONE = "On a phone, there is less to do: "
+"""Stands before the link to a page on which people confirm a code."""
 
 
 THEN_COPY = (
@@ -46,6 +58,13 @@ CONFIRM_AGAIN = "I don't know yet that you agreed. Please press Sign in again, a
 STILL_ASKING = (
     "I'm still asking the server whether you agreed. If nothing happens for two minutes, press Sign in again."
 )
+
+
+def confirm_then(code: str) -> str:
+    """Stands behind the link of ON_A_PHONE."""
+    return (
+        f". Make sure that the page shows or gets this code, agree, and press Sign in here without an address: {code}"
+    )
 
 
 def enter_there(code: str) -> str:
@@ -109,4 +128,4 @@ def account(server: str, since: str, scope: str) -> str:
 
 
 def cannot_sign_in(server: str, why: str) -> str:
-    return f"Nobody can sign in to {server} right now: {why}. Try again in a minute, or ask your Typist admin."
+    return f"Nobody can sign in to {server} right now: {why}. Try again in a minute, or show this to your Typist admin."

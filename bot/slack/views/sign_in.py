@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from bot.core import texts
 from bot.core.asks import ApprovalPlace
@@ -20,37 +21,52 @@ class PastedAddress:
 
     place: ApprovalPlace
     address: str | None = field(repr=False)
-    """None if the modal has no field."""
+    """None if they have confirmed a code at the server."""
 
 
-def _sign_in_modal(server: str, url: str, place: ApprovalPlace, *, with_code: bool, user_code: str = "") -> Json:
-    """Returns the modal for a server, with its page's address.
+def _sign_in_modal(
+    server: str, url: str, place: ApprovalPlace, *, with_code: bool, user_code: str = "", device_url: str = ""
+) -> Json:
+    """Returns the modal for a server, with its page's address, which is "" if people only confirm a code.
 
-    `with_code`: whether Typist's own page comes last. `user_code`: what people confirm on the server's page, and then
-    bring nothing from there.
+    `with_code`: whether Typist's own page comes last. `user_code`: what people confirm at `device_url`, and then bring
+    nothing from there.
     """
     of_code = texts.accounts.THEN_TYPE, texts.accounts.KEEP_CODE, texts.accounts.CODE, "WDJB-MJHT"
     of_address = texts.accounts.THEN_COPY, texts.accounts.NEVER_ELSEWHERE, texts.accounts.ADDRESS, "http://127.0.0.1:…"
     then, never, label, example = of_code if with_code else of_address
-    if user_code:
+    if not url:
         then, never = texts.accounts.enter_there(user_code), texts.accounts.CONFIRM_FIRST
-    link = {"type": "link", "url": url, "text": texts.accounts.open_page(server), "style": {"bold": True}}
+    page = url or device_url
+    link = _link(page, texts.accounts.open_page(server, _host(page)))
     steps = {"type": "rich_text_list", "style": "ordered", "elements": [line(link), line(words(then))]}
     warning = part("rich_text_section", words(never, "italic"))
+    shown = [steps, warning]
+    if url and user_code:
+        confirm = _link(device_url, texts.accounts.confirm_page(_host(device_url)))
+        shown.append(line(words(texts.accounts.ON_A_PHONE), confirm, words(texts.accounts.confirm_then(user_code))))
     text_field = text_line if with_code else text_area
     entry = text_field(_ADDRESS, placeholder=example, initial="", focus=False)
     return modal(
         _ID,
         texts.accounts.SIGN_IN_TITLE,
-        [rich_text([steps, warning]), *([] if user_code else [input_field(_ADDRESS, label, entry, optional=False)])],
-        submit=texts.accounts.DONE if user_code else texts.accounts.SIGN_IN,
+        [rich_text(shown), *([input_field(_ADDRESS, label, entry, optional=bool(user_code))] if url else [])],
+        submit=texts.accounts.SIGN_IN if url else texts.accounts.DONE,
         close=texts.settings.CANCEL,
         private_metadata=json.dumps(asdict(place)),
     )
 
 
+def _link(url: str, text: str) -> Json:
+    return {"type": "link", "url": url, "text": text, "style": {"bold": True}}
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
 def _submitted(view: Mapping[str, Any]) -> PastedAddress:
-    return PastedAddress(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ADDRESS))
+    return PastedAddress(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ADDRESS) or None)
 
 
 ADDRESS_MODAL = Modal(_ID, _sign_in_modal, _submitted, lambda _: _ADDRESS)
