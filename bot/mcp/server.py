@@ -253,7 +253,8 @@ class ServerConnection:
             return CallResult.failed(SCOPE_FIRST), False
         if not self._is_by_sdk(error):
             outcome = CallState.FAILED if error.code in _NOT_RUN else CallState.DONE
-            return CallResult(outcome, words_of(error), is_error=True), True
+            words = error.message if error.code == SCOPE_WANTED else words_of(error)
+            return CallResult(outcome, words, is_error=True), True
         if error.code in (CONNECTION_CLOSED, INVALID_REQUEST):
             self.retire()
         if not self._is_too_long(error) and error.code != PARSE_ERROR:

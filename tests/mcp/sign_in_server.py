@@ -315,8 +315,8 @@ def _say(app: Starlette, auth: AuthSettings, says: Mapping[str, Any]) -> None:
     app.router.routes.insert(0, Route("/.well-known/oauth-authorization-server", metadata))
 
 
-def _take_device_codes(app: Starlette, people: People) -> None:
-    """Adds what the SDK's authorization server lacks: codes that people confirm (RFC 8628), and no other sign-in."""
+def _take_device_codes(app: Starlette, people: People, *, alone: bool) -> None:
+    """Adds what the SDK's authorization server lacks: codes that people confirm (RFC 8628). `alone`: nothing else."""
     [route] = [one for one in app.routes if isinstance(one, Route) and one.path == "/token"]
     usual: Any = route.app
 
@@ -339,7 +339,8 @@ def _take_device_codes(app: Starlette, people: People) -> None:
         return JSONResponse(client.model_dump(mode="json", exclude_none=True), 201)
 
     route.app = token
-    app.router.routes.insert(0, Route("/register", register, methods=["POST"]))
+    if alone:
+        app.router.routes.insert(0, Route("/register", register, methods=["POST"]))
     app.router.routes.insert(0, Route("/device_authorization", people.device_authorization, methods=["POST"]))
 
 
@@ -383,7 +384,7 @@ async def sign_in_server(
         if says:
             _say(app, auth, says)
         if says and "device_authorization_endpoint" in says:
-            _take_device_codes(app, people)
+            _take_device_codes(app, people, alone="authorization_endpoint" in says)
         if lists_openly:
             _only_calls_need_a_token(app)
         if not names_where:

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from bot import network
-from bot.core.calls import SIGN_IN_FIRST, CallState
-from bot.mcp.config import HttpTransport, ServerConfig
+from bot.core.calls import SCOPE_FIRST, SIGN_IN_FIRST, CallState
+from bot.mcp.config import HttpTransport, ServerConfig, SignInConfig
 from bot.mcp.sentences import (
     CALL_LOST,
     DOWN_HEADER_REFUSED,
@@ -347,6 +347,27 @@ async def test_server_that_wants_people_to_sign_in_is_told_as_what_it_is(
             with pytest.raises(ServerDown) as raised:
                 await one.tools()
             assert str(raised.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("scopes", "text", "wanted"),
+    [
+        ("", SCOPE_FIRST, "events:read events:write"),
+        ("events:write events:read other", SCOPE_FIRST, "events:read events:write"),
+        # An admin's list is all that people are asked for.
+        ("events:read", f"The tool's server refused the call with HTTP 403. {TOLD_SCOPE}", ""),
+    ],
+)
+async def test_call_with_an_own_account_that_lacks_a_scope_leads_to_a_sign_in_if_the_admins_list_has_it(
+    server_and_web: tuple[McpServer, Web], scopes: str, text: str, wanted: str
+) -> None:
+    there = server_and_web[1]
+    there.status, there.challenge, there.body = 403, LACKS_SCOPE, ""
+    assert isinstance(there.config.transport, HttpTransport)
+    transport = replace(there.config.transport, token="theirs", sign_in=SignInConfig(scopes=scopes))
+    async with running(replace(there.config, transport=transport)) as server:
+        result, _ = await server.call("it", {}, timeout_s=10, read_only=False)
+        assert (result.outcome, result.text, server.wanted_scope) == (FAILED, text, wanted)
 
 
 @pytest.mark.parametrize(
