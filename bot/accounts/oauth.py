@@ -43,8 +43,6 @@ WITHIN_S = 10.0
 """For each request."""
 REGISTERED_WITHIN_S = 30.0
 """Longer: a registration that comes too late is lost."""
-DISCOVERED_WITHIN_S = 30.0
-"""For all requests that look for a server's metadata."""
 MAX_BYTES = 256_000
 MAX_TRIED = 3
 """So many authorization servers, and addresses of metadata, that a server names are tried."""
@@ -182,15 +180,7 @@ class _Answer:
 
 
 async def discovered(server_url: str, config: SignInConfig = _BY_LAW) -> AuthorizationServer:
-    """Returns where people sign in to an MCP server. Raises SignInFailed, within DISCOVERED_WITHIN_S."""
-    try:
-        async with asyncio.timeout(DISCOVERED_WITHIN_S):
-            return await _discovered(server_url, config)
-    except TimeoutError:
-        raise SignInFailed("its authorization server doesn't answer in time") from None
-
-
-async def _discovered(server_url: str, config: SignInConfig) -> AuthorizationServer:
+    """Returns where people sign in to an MCP server. Raises SignInFailed."""
     challenge = await _challenge(server_url)
     own = resource_url_from_server_url(server_url)
     # A name that is no address leads nowhere.

@@ -23,6 +23,8 @@ FAILED_FOR_S = 60.0
 OFFERED_WITHIN_S = 5.0
 """How long a question waits for what is being learned of a server; none waits for one that took longer the last time.
 """
+DISCOVERED_WITHIN_S = 30.0
+"""For all requests that look for a server's metadata."""
 SLOW = "its authorization server hasn't answered yet"
 
 log = logging.getLogger(__name__)
@@ -132,14 +134,15 @@ class SignInServers:
         transport = self.transports[server]
         config = transport.sign_in
         try:
-            at = await oauth.discovered(transport.url, config)
+            async with asyncio.timeout(DISCOVERED_WITHIN_S):
+                at = await oauth.discovered(transport.url, config)
             if client_id := oauth.known_by(at, config, server):
                 client = oauth.given(at, client_id, config.client_secret)
             else:
                 client = await self._client(at, server)
             found = at, client
-        except SignInFailed as error:
-            problem = str(error)
+        except (SignInFailed, TimeoutError) as error:
+            problem = str(error) or SLOW
             log.warning("MCP server %s: nobody can sign in: %s", server, problem)
         now = self._clock.monotonic()
         known = _Known(now + (FAILED_FOR_S if problem else KNOWN_FOR_S), now - began_at, found, problem)

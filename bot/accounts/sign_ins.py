@@ -120,10 +120,6 @@ class SignIns:
         owners = [Owner(team_id, user_id, server) for server in servers]
         return [one.server for one in owners if self._opened(one, await self._accounts.secret(one)) is None]
 
-    async def link(self, owner: Owner, call: str) -> str:
-        """Returns the address of the page on which a person signs in, for a call. Raises SignInFailed, StoreError."""
-        return (await self.opened(owner, call)).url
-
     async def opened(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
         """Begins a sign-in for a call, and returns where the person does it. Raises SignInFailed and StoreError.
 

@@ -61,14 +61,14 @@ def sign_ins(stores: Stores, *servers: ServerConfig, keys: tuple[str, ...] = (KE
 
 
 async def signed_in(ours: SignIns, jira: SignInServer, owner: Owner = ADA, person: str = "ada") -> None:
-    address = await jira.visit(await ours.link(owner, CALL), person)
+    address = await jira.visit((await ours.opened(owner, CALL)).url, person)
     assert await ours.refusal(owner, CALL, address) == ""
     assert await ours.complete(owner, CALL, address) == ""
 
 
 async def test_address_is_for_its_person_server_and_call_alone(timed: Stores, jira: SignInServer) -> None:
     ours = sign_ins(timed, jira.config, replace(jira.config, name="other"))
-    address = await jira.visit(await ours.link(ADA, CALL))
+    address = await jira.visit((await ours.opened(ADA, CALL)).url)
     stranger, elsewhere, other = replace(ADA, user_id="U2"), replace(ADA, team_id="T2"), replace(ADA, server="other")
     for owner, call in ((stranger, CALL), (elsewhere, CALL), (other, CALL), (ADA, "8 0.0.0.abc"), (ADA, "schedule 7")):
         is_others = owner.server == "other"
@@ -85,12 +85,12 @@ async def test_address_works_once_within_ten_minutes_and_for_the_newest_link(
     timed: Stores, clock: ManualClock, jira: SignInServer
 ) -> None:
     ours = sign_ins(timed, jira.config)
-    first = await jira.visit(await ours.link(ADA, CALL))
-    second = await jira.visit(await ours.link(ADA, CALL))
+    first = await jira.visit((await ours.opened(ADA, CALL)).url)
+    second = await jira.visit((await ours.opened(ADA, CALL)).url)
     assert await ours.complete(ADA, CALL, first) == texts.accounts.ADDRESS_IS_OLD
     clock.now_s += 601
     assert await ours.complete(ADA, CALL, second) == texts.accounts.ADDRESS_IS_OLD
-    third = await jira.visit(await ours.link(ADA, CALL))
+    third = await jira.visit((await ours.opened(ADA, CALL)).url)
     assert [await ours.complete(ADA, CALL, third) for _ in range(2)] == ["", texts.accounts.ADDRESS_IS_OLD]
 
 
@@ -115,14 +115,14 @@ CHANGES: Sequence[tuple[Callable[[str], str], str]] = [
 async def test_only_the_address_to_which_a_sign_in_leads_is_used(timed: Stores, jira: SignInServer) -> None:
     ours = sign_ins(timed, jira.config)
     for change, sentence in CHANGES:
-        address = change(await jira.visit(await ours.link(ADA, CALL)))
+        address = change(await jira.visit((await ours.opened(ADA, CALL)).url))
         assert await ours.refusal(ADA, CALL, address) == sentence, address
         assert bool(await ours.complete(ADA, CALL, address)) == bool(sentence), address
 
 
 async def test_address_of_another_issuer_gets_no_token(timed: Stores, jira: SignInServer) -> None:
     ours = sign_ins(timed, jira.config)
-    address = await jira.visit(await ours.link(ADA, CALL))
+    address = await jira.visit((await ours.opened(ADA, CALL)).url)
     said = await ours.complete(ADA, CALL, f"{address}&iss=https://other.example")
     assert said == texts.accounts.sign_in_failed("jira", "the address is from another server")
     assert not jira.people.access
@@ -143,7 +143,7 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
 ) -> None:
     config = public(jira.config)
     begins, serves = [sign_ins(await process(name, clock), config) for name in ("w1", "w2")]
-    address = await jira.visit(await begins.link(ADA, CALL))
+    address = await jira.visit((await begins.opened(ADA, CALL)).url)
     page, _, query = address.partition("?")
     assert page == f"{PUBLIC}/oauth/callback/jira"
     # The browser reaches any process, and a person may load the page again.
@@ -168,7 +168,7 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
 
 async def test_victim_of_a_forwarded_link_gives_no_account_away(timed: Stores, jira: SignInServer) -> None:
     ours, mallory = sign_ins(timed, public(jira.config)), replace(ADA, user_id="UMALLORY")
-    link = await ours.link(mallory, CALL)
+    link = (await ours.opened(mallory, CALL)).url
     query = (await jira.visit(link, "ada")).partition("?")[2]
     _, code = await ours.arrived(query, "jira")
     assert code
@@ -183,7 +183,7 @@ async def test_page_takes_what_a_browser_brings_once_and_in_time(
     timed: Stores, clock: ManualClock, jira: SignInServer
 ) -> None:
     ours = sign_ins(timed, public(jira.config))
-    query = (await jira.visit(await ours.link(ADA, CALL))).partition("?")[2]
+    query = (await jira.visit((await ours.opened(ADA, CALL)).url)).partition("?")[2]
     state = query.rpartition("state=")[2]
     for wrong in ("", "x", f"state={state}", f"{query}&state=x", f"{query}&code=x", "code=x&state=x", "&" * 8_000):
         assert await ours.arrived(wrong, "jira") == (texts.accounts.LINK_IS_OLD, ""), wrong
@@ -199,7 +199,7 @@ async def test_page_takes_what_a_browser_brings_once_and_in_time(
     assert first == texts.accounts.TYPE_CODE
     clock.now_s += 601
     assert await ours.complete(ADA, CALL, code) == texts.accounts.CODE_IS_WRONG
-    late = (await jira.visit(await ours.link(ADA, CALL))).partition("?")[2]
+    late = (await jira.visit((await ours.opened(ADA, CALL)).url)).partition("?")[2]
     clock.now_s += 601
     assert await ours.arrived(late, "jira") == (texts.accounts.LINK_IS_OLD, "")
 
@@ -209,7 +209,7 @@ async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
 ) -> None:
     caplog.set_level(logging.DEBUG, "bot")
     ours = sign_ins(timed, public(jira.config))
-    query = (await jira.visit(await ours.link(ADA, CALL))).partition("?")[2]
+    query = (await jira.visit((await ours.opened(ADA, CALL)).url)).partition("?")[2]
     _, code = await ours.arrived(f"{query}&iss=https://other.example", "jira")
     dump, state = await dump_of(timed), query.rpartition("state=")[2]
     said = await ours.complete(ADA, CALL, code)
@@ -583,11 +583,11 @@ async def test_account_that_cannot_be_renewed_now_is_asked_for_later(
 
 async def test_database_has_no_secret_in_clear(timed: Stores, jira: SignInServer) -> None:
     ours = sign_ins(timed, jira.config)
-    link = await ours.link(ADA, CALL)
+    link = (await ours.opened(ADA, CALL)).url
     assert "canary" not in await dump_of(timed)
     address = await jira.visit(link)
     assert await ours.complete(ADA, CALL, address) == ""
-    await ours.link(ADA, CALL)
+    (await ours.opened(ADA, CALL)).url
     dump = await dump_of(timed)
     state = address.rpartition("state=")[2]
     assert not [word for word in ("canary", state, *jira.people.clients) if word in dump]
@@ -609,7 +609,7 @@ async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pyte
             )
         )
         ours = sign_ins(timed, config)
-        link = await ours.link(ADA, CALL)
+        link = (await ours.opened(ADA, CALL)).url
         async with timed.database.begin_read() as connection:
             under_way = await connection.scalar(sa.select(schema.sign_ins.c.secret))
         content = Vault([KEY]).opened(ours._labels(ADA), str(under_way))
@@ -662,7 +662,7 @@ async def test_erased_person_has_no_account_and_no_sign_in(timed: Stores, jira: 
     ours = sign_ins(timed, jira.config)
     for owner in (ADA, replace(ADA, user_id="U2")):
         await signed_in(ours, jira, owner, owner.user_id)
-    address = await jira.visit(await ours.link(ADA, CALL))
+    address = await jira.visit((await ours.opened(ADA, CALL)).url)
     await timed.erasure.erase(user_id="U1")
     assert await ours.token(ADA) is None
     assert await ours.complete(ADA, CALL, address) == texts.accounts.ADDRESS_IS_OLD
@@ -699,7 +699,7 @@ async def test_typist_registers_again_once_a_server_says_that_it_forgot_it(
     [registered] = jira.people.clients
     assert registered not in forgotten
     # A server may forget it between its page and the code.
-    address = await jira.visit(await other.link(ADA, CALL))
+    address = await jira.visit((await other.opened(ADA, CALL)).url)
     jira.people.clients.clear()
     assert "HTTP 401" in await other.complete(ADA, CALL, address)
     for ours in (other, finds_out):
@@ -761,7 +761,7 @@ async def test_server_reads_the_document_that_typist_serves_and_registers_nobody
     async with sign_in_server(says=says) as jira, serving("127.0.0.1", 0, Probes(), public_url=PUBLIC) as port:
         jira.people.documents_at = f"http://127.0.0.1:{port}"
         ours = sign_ins(timed, public(jira.config))
-        _, code = await ours.arrived((await jira.visit(await ours.link(ADA, CALL))).partition("?")[2], "jira")
+        _, code = await ours.arrived((await jira.visit((await ours.opened(ADA, CALL)).url)).partition("?")[2], "jira")
         assert await ours.complete(ADA, CALL, code) == ""
         [token] = jira.people.access.values()
         assert (token.client_id, token.subject) == (OURS, "ada")

@@ -1,5 +1,6 @@
 """A member's sign-in to an MCP server, from the question to the answer, and what others can't do with it."""
 
+import asyncio
 import gc
 import json
 import logging
@@ -14,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
-from bot.accounts.sign_ins import SignIns
+from bot.accounts.sign_ins import SignInLinks, SignIns
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
@@ -237,6 +238,28 @@ async def test_server_whose_tools_anybody_may_list_asks_at_the_call(
         assert "You are ada." in results[-1]
 
 
+async def test_many_presses_of_sign_in_at_once_open_one_modal(
+    stage: Stage, another_process: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await let_use(another_process, "jira")
+    usual, may_open, begun = SignIns.opened, asyncio.Event(), list[Owner]()
+
+    async def opened(self: SignIns, owner: Owner, call: str, scope: str = "") -> SignInLinks:
+        begun.append(owner)
+        await may_open.wait()
+        return await usual(self, owner, call, scope)
+
+    monkeypatch.setattr(SignIns, "opened", opened)
+    ada = stage.sandbox.client("ada")
+    card = await asking(stage, await stage.mention("what is open?"))
+    presses = [asyncio.create_task(ada.press(card.channel, card.ts, ReplyAction.SIGN_IN)) for _ in range(20)]
+    await stage.sandbox.wait_for(lambda: sum(one.done() for one in presses) == 19)
+    may_open.set()
+    await asyncio.gather(*presses)
+    assert ada.modal is not None
+    assert len(begun) == 1
+
+
 async def test_stranger_gets_nothing_by_another_persons_address(stage: Stage, jira: SignInServer) -> None:
     ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
     message = await asked_to_sign_in(stage)
@@ -339,7 +362,7 @@ def runs_with_account(request: VendorRequest) -> VendorResponse:
 async def has_signed_in(stores: Stores, jira: SignInServer, user_id: str = "U0ADA") -> SignIns:
     """Signs a person in to Jira beside the bot."""
     ours, owner = SignIns(stores.accounts, (KEY,), (jira.config,), stores.clock), Owner(TEAM_ID, user_id, "jira")
-    assert await ours.complete(owner, "1 x", await jira.visit(await ours.link(owner, "1 x"))) == ""
+    assert await ours.complete(owner, "1 x", await jira.visit((await ours.opened(owner, "1 x")).url)) == ""
     return ours
 
 
