@@ -32,7 +32,7 @@ from tests.mcp.sign_in_server import DEVICE_GRANT, sign_in_server
 
 # Recorded documents. What each server says of itself; nothing else is answered.
 
-S256 = {"code_challenge_methods_supported": ["S256"]}
+S256: Mapping[str, Any] = {"code_challenge_methods_supported": ["S256"]}
 
 
 def endpoints(at: str, authorize: str = "/authorize", token: str = "/token", **more: Any) -> Mapping[str, Any]:

@@ -55,7 +55,7 @@ async def test_answers_without_an_id_or_an_address_are_failures_that_may_pass() 
     with pytest.raises(Refused) as created:
         await canvases.create("Plan", "# Plan", "C1", bool)
     with pytest.raises(Refused) as linked:
-        (await canvases.opened("F1")).url
+        await canvases.link("F1")
     assert [created.value.reason, linked.value.reason] == [Refusal.TRANSIENT, Refusal.TRANSIENT]
 
 
