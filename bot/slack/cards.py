@@ -112,7 +112,7 @@ def _sign_in(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     """Returns the card of a server to which the asker would sign in."""
     server, scope = str(arguments["server"]), str(arguments.get("scope") or "")
     wanted = texts.accounts.wants_scope(server, scope) if scope else texts.accounts.wants_sign_in(server)
-    question = line(words(unlinked(wanted), "bold"))
+    question = line(words(unlinked(escaped(wanted)), "bold"))
     labels = texts.accounts.SIGN_IN, texts.accounts.NOT_NOW
     return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)
 

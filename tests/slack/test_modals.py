@@ -11,7 +11,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, ArgumentField, Ask, ask_of, can_be_read, readable
-from bot.core.calls import CallState, Decision, RecordedCall
+from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, by_field, parse_caps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, problems
 from bot.core.triage import Engagement
@@ -372,6 +372,21 @@ def test_reply_shows_what_a_call_would_do_and_how_to_decide(
         style = f" ({button['style']})" if "style" in button else ""
         pressed.append(f"{button['action_id']}: {button['text']['text']}{style}{confirmed}")
     assert pressed == buttons
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        (REMEMBER, {"text": "We ship\u200d on\ufe0f Friday.", "for": "channel"}),
+        (SIGN_IN, {"server": "jira", "scope": "a\u200db\ufe0f"}),
+    ],
+)
+def test_card_shows_what_a_person_cannot_see(tool: str, arguments: dict[str, str]) -> None:
+    call = RecordedCall(0, 0, "call_1", tool, arguments, "a hash", CallState.ASKED)
+    shown, *_ = ask_in_reply(ask_of(call, [call], 0, (), None), "ask")
+    text = str([written(part) for part in shown["elements"]])
+    assert r"\\u200d" in text
+    assert r"\\ufe0f" in text
 
 
 @pytest.mark.parametrize("focus", SettingsField)
