@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import aiohttp
