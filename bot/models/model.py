@@ -362,7 +362,7 @@ class VendorModel:
         reason = FinishReason.LENGTH if paused else reader.finish_reason
         has_text = bool(attempt.text.strip())
         if reader.unknown_end is not None:
-            self._note_once("unknown finish reason %r, its text is taken as whole", reader.unknown_end)
+            self._note_once("its text is taken as whole, unknown finish reason", reader.unknown_end)
             if not has_text and reason is not FinishReason.TOOLS:
                 raise attempt.failed(EndReason.CUT, f"finish reason {reader.unknown_end}")
         if not has_text and reason is not FinishReason.TOOLS:
@@ -377,14 +377,14 @@ class VendorModel:
         asked, answered = (_NOT_IN_NAMES.sub("", name.casefold()) for name in (self._name, reader.answered_by))
         # A name may stand for a dated version, or be that of a cloud.
         if answered and answered not in asked and asked not in answered:
-            self._note_once("another model answers: %r", reader.answered_by)
+            self._note_once("another model answers:", reader.answered_by)
 
-    def _note_once(self, message: str, name: str) -> None:
-        """Says in the log once what name a server has for something. `message` has a place for it."""
+    def _note_once(self, what: str, name: str) -> None:
+        """Says in the log once which name a server has for something."""
         name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"
-        if (message, name) not in self._noted and len(self._noted) < MAX_NOTED:
-            self._noted.add((message, name))
-            log.warning(f"%s: {message}", self.model, name)
+        if (what, name) not in self._noted and len(self._noted) < MAX_NOTED:
+            self._noted.add((what, name))
+            log.warning("%s: %s %r", self.model, what, name)
 
     async def _first(self, prompt: Prompt) -> _Trial:
         """Returns the first request for an answer."""
