@@ -315,8 +315,14 @@ def length_rule(system_prompt: str, length: Length) -> str:
 
 def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Message]:
     """Returns the conversation with those of the job's earlier questions that are missing, in their original words."""
-    read = {message.ts for message in messages}
-    return [*messages, *(question.as_message() for question in job.earlier if question.ts not in read)]
+    read = {message.ts: message for message in messages}
+    missing = [question.as_message() for question in job.earlier if question.ts not in read]
+    last = read.get(job.question.ts)
+    if missing and last and last.after_gap:
+        # What else is missing stands before all questions of the answer.
+        read[last.ts] = replace(last, after_gap=False)
+        missing[0] = replace(missing[0], after_gap=True)
+    return [*read.values(), *missing]
 
 
 def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMessage]:
