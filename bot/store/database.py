@@ -667,16 +667,23 @@ class Database:
             log.warning("erasure: SQLite's log not emptied, because it is in use; the next hour's retention does it")
 
     async def overwrite_deleted(self) -> None:
-        """Removes what deleted rows leave behind: SQLite's log, and on PostgreSQL what VACUUM frees."""
-        if not self.on_server:
-            return await self.truncate_log()
+        """Removes what deleted rows leave behind, in SQLite's log, too.
+
+        SQLite overwrites a deleted row, but not the copies that stay in a page whose rows moved.
+        """
         try:
             async with self.engine.connect() as connection:
-                at_once = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                tables = ", ".join(table.name for table in metadata.sorted_tables)
-                await at_once.exec_driver_sql(f"VACUUM {tables}")
-        except SQLAlchemyError as error:
-            log.warning("erasure: VACUUM failed, PostgreSQL does it later by itself: %s", reason_of(error))
+                if self.on_server:
+                    at_once = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                    tables = ", ".join(table.name for table in metadata.sorted_tables)
+                    await at_once.exec_driver_sql(f"VACUUM {tables}")
+                else:
+                    sqlite = (await connection.get_raw_connection()).driver_connection
+                    assert sqlite is not None
+                    await (await sqlite.execute("VACUUM")).close()
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            log.warning("erasure: VACUUM failed, the database overwrites the rest later: %s", reason_of(error))
+        await self.truncate_log()
 
     def refuse_new(self) -> None:
         """Makes operations that begin from now on fail."""

@@ -10,7 +10,7 @@ EVERYDAY = {
         "test_mention_is_answered_in_its_thread",
         "test_dm_at_the_root_is_answered_there_as_one_conversation",
         "test_follow_up_needs_no_mention_and_has_the_thread_as_context",
-        "test_next_prompt_begins_with_all_of_the_prompt_before_except_its_time",
+        "test_next_prompt_begins_with_all_of_the_prompt_before",
         "test_placeholder_is_posted_at_once_and_the_answer_grows_in_it",
         "test_long_answer_continues_in_another_message_without_lost_or_doubled_text",
         "test_twin_and_redelivered_events_give_one_answer",
