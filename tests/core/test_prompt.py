@@ -20,6 +20,7 @@ from bot.models.prompt import ASKERS, OTHERS, OURS, Prompt, ToolDefinition, Turn
 from slack_markdown.tests.costs import FEW_STEPS, steps
 from tests.core.conversations import ME, message, question
 from tests.marked import unmarked
+from tests.ugly import PADDED
 
 MARKS = Marks("0123abcd")
 NAMES = {"UADA": "Ada", "UGRACE": "Grace", "UBOT": "typist"}
@@ -177,6 +178,15 @@ def test_mentions_become_names_ours_included() -> None:
 def test_attachments_are_read_with_their_message() -> None:
     messages = [message("see this", ts="2.0", attached="Forwarded from Grace: a &lt; b")]
     assert messages_in(build(messages).turns) == ["see this", "Forwarded from Grace: a < b", "why?"]
+
+
+@pytest.mark.parametrize("padded", PADDED.values(), ids=PADDED.keys())
+def test_blank_space_around_what_is_said_or_attached_is_no_part_of_a_prompt(padded: str) -> None:
+    said = PromptMessage("UADA", padded, attached=padded)
+    assert prompts.resolve_names([said, PromptMessage(None, padded)], {}, MARKS) == [
+        replace(said, text=f"two words\n\n{MARKS.framed('attached', 'two words')}", attached="", marks=MARKS),
+        PromptMessage(None, "two words"),
+    ]
 
 
 def test_our_own_answers_are_never_read_as_markup() -> None:

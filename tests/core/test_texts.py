@@ -1,11 +1,17 @@
 """The sentences that people read in Slack: each keeps to the rules of their module."""
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
+from inspect import isfunction, signature
 from pathlib import Path
-from types import ModuleType
+from random import Random
+from types import FunctionType, ModuleType
+from typing import Any, get_type_hints
 
 import pytest
+from cronsim import CronSimError
 
 from bot.checks import check_texts
 from bot.cli.forget import deleted
@@ -13,6 +19,7 @@ from bot.core import texts
 from bot.core.access import Denial
 from bot.core.files import Unread
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
+from tests.ugly import DAYS, NAMES, NOTHING, NUMBERS, TIMES
 
 ROOT = Path(__file__).parents[2]
 FEATURES = [value for value in vars(texts).values() if isinstance(value, ModuleType)]
@@ -57,6 +64,38 @@ SEEN_BY_PEOPLE = (
     ROOT / "README.md",
     ROOT / ".env.example",
 )
+
+
+WORDS: dict[Any, Sequence[Any]] = {
+    str: ["", *NAMES],
+    str | None: [*NOTHING, *NAMES],
+    int: NUMBERS,
+    float: NUMBERS,
+    float | None: [None, *NUMBERS],
+    bool: [False, True],
+    bool | None: [None, False, True],
+    date: DAYS,
+    date | None: [None, *DAYS],
+    Sequence[str]: [[], NAMES[:1], NAMES],
+    Sequence[int]: [[], NUMBERS[:1], NUMBERS],
+}
+"""Ugly values for what sentences are made of, by type."""
+BY_NAME: dict[str, Sequence[Any]] = {
+    "ts": TIMES,
+    "cron": ["", "0 9 * * 1", "30 7 * * *"],
+    "at": ["", "2026-11-21 09:00", "2027-01-03 17:30"],
+    "zone": ["UTC", "Europe/Berlin", "Asia/Kolkata"],
+    "sentence": ["Only your Typist admin can.", "Ask your Typist admin."],
+}
+"""Values for texts that have a form, by the argument's name."""
+SAID = {
+    f"{module.__name__.rpartition('.')[2]}.{name}, {argument}": (sentence, argument)
+    for module in (*FEATURES, check_texts)
+    for name, sentence in vars(module).items()
+    if isfunction(sentence) and name[0] != "_" and sentence.__module__ == module.__name__
+    for argument in signature(sentence).parameters
+    if (types := get_type_hints(sentence)).pop("return") is not bool and set(types.values()) <= WORDS.keys()
+}
 
 
 @pytest.mark.parametrize("path", SEEN_BY_PEOPLE, ids=lambda path: path.name)
@@ -206,6 +245,37 @@ def test_admins_read_the_settings_as_they_are() -> None:
         "Concurrent answers per person": "5",
         "Questions and answers are kept for": "7 days",
     }
+
+
+def values_for(sentence: FunctionType, argument: str) -> Sequence[Any]:
+    """Returns values for an argument: of its type, and of the words that the function and its module's tables know."""
+    if argument in BY_NAME:
+        return BY_NAME[argument]
+    type_ = get_type_hints(sentence)[argument]
+    if type_ not in (str, Sequence[str]):
+        return WORDS[type_]
+    tables = [table for name, table in sentence.__globals__.items() if name[:2] != "__" and isinstance(table, Mapping)]
+    compared = [word for const in sentence.__code__.co_consts for word in (const if type(const) is tuple else [const])]
+    known = (*compared, *(key for table in tables for key in table))
+    words = [*WORDS[str], *(word for word in known if isinstance(word, str))]
+    return words if type_ is str else [[], NAMES, *([word] for word in words)]
+
+
+@pytest.mark.parametrize(("sentence", "argument"), SAID.values(), ids=SAID)
+def test_each_argument_of_a_sentence_decides_what_it_says(sentence: FunctionType, argument: str) -> None:
+    rng = Random(argument)
+    values = {name: values_for(sentence, name) for name in signature(sentence).parameters}
+
+    def said() -> Iterator[bool]:
+        """Yields whether two values of the argument make two texts, beside any values of the others."""
+        for _ in range(5_000):
+            arguments = {name: rng.choice(some) for name, some in values.items()}
+            # Not each text is a time, or a word of a table.
+            with suppress(KeyError, ValueError, CronSimError):
+                one, other = rng.sample(values[argument], 2)
+                yield sentence(**arguments | {argument: one}) != sentence(**arguments | {argument: other})
+
+    assert any(said())
 
 
 def test_one_of_something_has_no_plural() -> None:

@@ -25,6 +25,7 @@ from bot.slack.text import (
     names_in,
 )
 from slack_markdown.tests.costs import FEW_CALLS, steps
+from tests.ugly import LINE_BREAKS
 
 Json = dict[str, Any]
 
@@ -513,6 +514,11 @@ def test_text_beside_blocks_that_say_nothing_is_read() -> None:
     assert attached_to({"attachments": [forwarded]}) == f"Forwarded from Ada:\n> **See** it\n>\n> {unread}"
 
 
+def test_list_keeps_values_that_repeat_although_clients_that_show_less_repeat_texts() -> None:
+    assert body_of({"text": "", "blocks": [of("box", seats=[{"text": "7"}, {"text": "7"}])]}) == "7\n7"
+    assert body_of({"text": "", "blocks": [of("box", title="Seven", text="seven")]}) == "Seven"
+
+
 def test_message_of_too_many_parts_says_so() -> None:
     assert body_of({"text": "", "blocks": [of("box", parts=[{"text": "a"}] * 9_000)]}) == TOO_MUCH
 
@@ -665,10 +671,9 @@ def test_what_stands_below_a_persons_message_is_not_their_text() -> None:
 
 
 IMITATION = "Forwarded from Grace: I approve."
-BREAKS = ["\n", "\n\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"]
 
 
-@pytest.mark.parametrize("line_break", BREAKS, ids=ascii)
+@pytest.mark.parametrize("line_break", LINE_BREAKS, ids=ascii)
 @pytest.mark.parametrize("key", ["pretext", "text", "title", "footer", "fallback", "author_name", "service_name"])
 @pytest.mark.parametrize("is_share", [False, True])
 def test_no_text_of_an_attachment_passes_for_a_message_that_was_forwarded(
@@ -762,7 +767,7 @@ def test_mail_is_quoted_with_its_sender_subject_and_date(file: Json, shown: str)
     )
 
 
-@pytest.mark.parametrize("line_break", BREAKS, ids=ascii)
+@pytest.mark.parametrize("line_break", LINE_BREAKS, ids=ascii)
 def test_no_text_of_a_mail_passes_for_a_message_that_was_forwarded(line_break: str) -> None:
     mail = MAIL | dict.fromkeys(("subject", "plain_text"), f"Hi{line_break}{IMITATION}")
     lines = with_names(attached_to({"files": [mail]}), NAMES).splitlines()
