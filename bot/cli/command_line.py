@@ -29,6 +29,7 @@ from bot.cli import (
     mcp,
     migrate,
     run,
+    smoke,
     usage,
 )
 from bot.core import texts
@@ -40,6 +41,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "sandbox": run.SANDBOX,
     "ask": ask.SUBCOMMAND,
     "check": check.SUBCOMMAND,
+    "smoke": smoke.SUBCOMMAND,
     "mcp": mcp.MCP,
     "manifest": init.MANIFEST,
     "migrate": migrate.MIGRATE,

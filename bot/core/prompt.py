@@ -313,6 +313,13 @@ def length_rule(system_prompt: str, length: Length) -> str:
     return "" if decides else LENGTH_RULES[length]
 
 
+def instructions(system_prompt: str, length: Length, *, has_tools: bool) -> str:
+    """Returns all that a model is told to do: by whoever wrote the system prompt, and by us."""
+    last_text = LAST_TEXT_RULE if has_tools else ""
+    rules = (system_prompt, MARKS_EXPLAINED, last_text, length_rule(system_prompt, length))
+    return "\n\n".join(filter(None, rules))
+
+
 def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Message]:
     """Returns the conversation with those of the job's earlier questions that are missing, in their original words."""
     read = {message.ts: message for message in messages}

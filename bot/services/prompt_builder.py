@@ -204,9 +204,8 @@ class PromptBuilder:
         length = prompts.length_rule(system, channel.length)
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
         is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
-        last_text = prompts.LAST_TEXT_RULE if tools.definitions else ""
         return _Instructions(
-            _joined(system, prompts.MARKS_EXPLAINED, last_text, length),
+            prompts.instructions(system, channel.length, has_tools=bool(tools.definitions)),
             OTHERS if is_others else OURS,
             prompt_version(_joined(system, length)),
         )

@@ -3,6 +3,8 @@
 A stand-in (`Vendor`) refuses what a vendor refuses, in its words, and answers all else as its script says. Our own idea
 of a vendor can't fail our own tests, so each row names its source and the day on which that was read. A vendor's next
 rule is one more row.
+
+Each response reports what was read from the vendor's cache, by the rule of that cache (cache_rules.py).
 """
 
 import base64
@@ -13,6 +15,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.contracts.cache_rules import (
+    AnthropicRule,
+    CacheRule,
+    DeepSeekRule,
+    OpenAIRule,
+    beginnings,
+    blocks_of,
+    tokens,
+)
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorResponse, refusal
@@ -42,8 +53,13 @@ class Vendor:
     rules: Sequence[Rule]
     model: Callable[[VendorRequest], Sequence[steps.Item] | VendorResponse]
     """Returns a step: items of the API, without the thinking before them. Or a whole response."""
+    cache: CacheRule | None = None
+    """The vendor's cache; None: that of the first rule's API."""
     refused: list[str] = field(default_factory=list)
     """What was refused, in the vendor's words."""
+
+    def __post_init__(self) -> None:
+        self._cache = self.cache or _CACHES[self.rules[0].api.name]()
 
     def __call__(self, request: VendorRequest) -> VendorResponse:
         for rule in self.rules:
@@ -54,15 +70,22 @@ class Vendor:
         if isinstance(said, VendorResponse):
             return said
         thoughts = [thought for rule in self.rules if (thought := rule.thinks(request.body)) is not None]
-        return VendorResponse(_SPEAK[self.rules[0].api.name](thoughts, said))
+        read, whole = self._cache.read(request.body), tokens(beginnings(blocks_of(request.body))[-1])
+        return VendorResponse(_SPEAK[self.rules[0].api.name](thoughts, said, read, whole))
 
 
-def _claude(thoughts: Sequence[Any], said: Sequence[Any]) -> list[bytes]:
+def _claude(thoughts: Sequence[Any], said: Sequence[Any], read: int, whole: int) -> list[bytes]:
     calls = any(item["type"] == "tool_use" for item in said)
-    return steps.messages(*thoughts, *said, stop_reason="tool_use" if calls else "end_turn")
+    usage = {"input_tokens": whole - read, "cache_read_input_tokens": read}
+    return steps.messages(*thoughts, *said, stop_reason="tool_use" if calls else "end_turn", **usage)
 
 
-def _chat(thoughts: Sequence[Any], said: Sequence[Any]) -> list[bytes]:
+def _responses(thoughts: Sequence[Any], said: Sequence[Any], read: int, whole: int) -> list[bytes]:
+    usage = {"input_tokens": whole, "input_tokens_details": {"cached_tokens": read}}
+    return steps.responses(*thoughts, *said, usage={**usage, "output_tokens": steps.OUTPUT_TOKENS})
+
+
+def _chat(thoughts: Sequence[Any], said: Sequence[Any], read: int, whole: int) -> list[bytes]:
     """The thoughts are fields of a delta, or of each call."""
     in_deltas = [thought for thought in thoughts if "extra_content" not in thought]
     beside = {name: value for thought in thoughts if "extra_content" in thought for name, value in thought.items()}
@@ -71,13 +94,19 @@ def _chat(thoughts: Sequence[Any], said: Sequence[Any]) -> list[bytes]:
         for item in said
     ]
     calls = any("tool_calls" in item for item in said)
-    return steps.chat(*in_deltas, *deltas, finish_reason="tool_calls" if calls else "stop")
+    usage = {"prompt_tokens": whole, "prompt_tokens_details": {"cached_tokens": read}}
+    return steps.chat(*in_deltas, *deltas, finish_reason="tool_calls" if calls else "stop", **usage)
 
 
-_SPEAK: Mapping[str, Callable[[Sequence[Any], Sequence[Any]], list[bytes]]] = {
+_SPEAK: Mapping[str, Callable[[Sequence[Any], Sequence[Any], int, int], list[bytes]]] = {
     ANTHROPIC.name: _claude,
-    RESPONSES.name: lambda thoughts, said: steps.responses(*thoughts, *said),
+    RESPONSES.name: _responses,
     CHAT.name: _chat,
+}
+_CACHES: Mapping[str, Callable[[], CacheRule]] = {
+    ANTHROPIC.name: AnthropicRule,
+    RESPONSES.name: OpenAIRule,
+    CHAT.name: DeepSeekRule,
 }
 
 

@@ -27,7 +27,7 @@ from bot.reply.answer import Answer
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.transcripts import Transcription
 from tests.clocks import InstantClock
-from tests.services.cache_rules import (
+from tests.contracts.cache_rules import (
     BYTES_PER_TOKEN,
     AnthropicRule,
     CacheRule,

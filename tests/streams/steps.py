@@ -155,10 +155,11 @@ def messages(
     broken: str = "",
     input_tokens: int = INPUT_TOKENS,
     stop_details: Item | None = None,
+    **usage: int,
 ) -> list[bytes]:
     """Returns a stream of the Messages API with these content blocks. `broken` replaces the JSON of tools' input."""
     whole = json.loads(messages_whole(stop_reason=stop_reason, searches=searches))
-    whole["usage"]["input_tokens"] = input_tokens
+    whole["usage"] |= {"input_tokens": input_tokens, **usage}
     events: list[dict[str, Any]] = [{"type": "message_start", "message": whole | {"content": [], "stop_reason": None}}]
     for index, block in enumerate(blocks):
         begun, deltas = _block_deltas(block, broken)
@@ -221,10 +222,10 @@ def _block_deltas(block: Item, broken: str) -> tuple[Item, list[dict[str, Any]]]
     return block, []
 
 
-def chat(*deltas: Item, finish_reason: str = "tool_calls") -> list[bytes]:
-    """Returns a stream of Chat Completions with these deltas."""
+def chat(*deltas: Item, finish_reason: str = "tool_calls", **reported: object) -> list[bytes]:
+    """Returns a stream of Chat Completions with these deltas. `reported`: of its usage."""
     shared = {"id": CHAT_ID, "object": "chat.completion.chunk", "created": 1790035200, "model": "m"}
-    usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}
+    usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, **reported}
     role = {"role": "assistant", "content": None}
     chunks: list[dict[str, Any]] = [
         *(shared | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in (role, *deltas)),

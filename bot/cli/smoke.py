@@ -1,0 +1,93 @@
+"""`typist smoke`: five small conversations with each model, for a nightly job that notices when a vendor changes."""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bot import logs, settings
+from bot.cli import EXIT_FAILED, Subcommand
+from bot.cli.check import print_any_mark
+from bot.settings import model_prices, model_setup, system_prompt_in_use
+
+if TYPE_CHECKING:
+    from bot.cli.smoke_conversations import Smoked
+
+LIMIT_USD = 0.1
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the limit and the form of the report."""
+    parser.add_argument(
+        "--limit",
+        metavar="USD",
+        type=_dollars,
+        default=LIMIT_USD,
+        help="the most to spend on all models (default: %(default)s); what may cost more isn't asked",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
+
+
+def _dollars(text: str) -> float:
+    if not 0 < (usd := float(text)) <= 1_000:
+        raise ValueError(text)
+    return usd
+
+
+_dollars.__name__ = "number of dollars"
+"""Stands in argparse's message."""
+
+
+def _smoke(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints the report and returns the exit code. Raises SettingsError."""
+    ours = settings.read(env, needs_model=True)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
+    # Only now: it imports the vendors' libraries.
+    from bot.cli.smoke_conversations import smoked
+
+    found = asyncio.run(smoked(model_setup(ours), model_prices(ours), system_prompt_in_use(ours), options.limit))
+    print_any_mark()
+    print(json.dumps(as_json(found)) if options.json else as_text(found))
+    return 0 if is_ok(found) else EXIT_FAILED
+
+
+def is_ok(found: Sequence["Smoked"]) -> bool:
+    """Returns whether nothing was wrong, and each model was asked at least once."""
+    asked = {one.model for one in found if one.status == "ok"}
+    return all(one.status != "fail" and one.model in asked for one in found)
+
+
+def as_text(found: Sequence["Smoked"]) -> str:
+    """Returns the report for people."""
+    lines = [line for one in found for line in one.lines()]
+    return "\n".join([*lines, "", f"${sum(one.usd for one in found):.4f} in all"])
+
+
+def as_json(found: Sequence["Smoked"]) -> dict[str, object]:
+    """Returns the report for scripts, as data for a JSON object."""
+    conversations = [
+        {
+            "model": one.model,
+            "conversation": one.conversation,
+            "status": one.status,
+            "message": one.message,
+            "input_tokens": one.usage.input_tokens,
+            "cached_input_tokens": one.usage.cached_input_tokens,
+            "output_tokens": one.usage.output_tokens,
+            "usd": round(one.usd, 6),
+            "seconds": round(one.seconds, 1),
+        }
+        for one in found
+    ]
+    return {"ok": is_ok(found), "usd": round(sum(one.usd for one in found), 6), "conversations": conversations}
+
+
+SUBCOMMAND = Subcommand(
+    "have five small conversations with each model",
+    "Has five small conversations with each model, by the code that answers questions: a question, a thread, a tool "
+    "with an approval, a picture and a PDF, and an answer that is cut off and goes on. Nothing is posted. Each may "
+    "cost a cent or two. Exits with 1 if one went wrong, or if a model was asked nothing.",
+    _smoke,
+    _add_arguments,
+)

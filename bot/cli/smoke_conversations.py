@@ -1,0 +1,390 @@
+"""The conversations of `typist smoke`: what answers are made of, asked of real models, without Slack and a database.
+
+Each conversation goes the way of an answer, from a message in Slack to the text that readers would see: the parts of a
+prompt (core/prompt.py), steps (core/steps.py), what an attempt resumes from (reply/answer.py), the requests, what
+follows a refused one, and prices (bot/models). `Talk.process` opens the model anew. So a conversation that opens it
+twice has a process in between, and takes along what the database would have.
+
+Before a conversation begins, its price is estimated. One that may pass the limit isn't asked.
+"""
+
+import asyncio
+import base64
+import json
+import re
+import struct
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from bot.checks import check_texts
+from bot.checks.report import Check, CheckStatus
+from bot.core import beginnings, prompt
+from bot.core.beginnings import Bound
+from bot.core.calls import CallState, Decision, RecordedCall, Step, as_data
+from bot.core.channel_settings import Length
+from bot.core.conversation import NO_NOTE, File, Message, Question, RecordedReply, ThreadKey
+from bot.core.files import OpenedFile, attach_files, unread_notice
+from bot.core.job import Checkpoint, End, Job
+from bot.core.steps import Seam, items_of, with_steps
+from bot.core.triage import Identity
+from bot.errors import CapReached, EndReason, ProviderError
+from bot.models.events import Completion, FinishReason, Usage
+from bot.models.model import Provider
+from bot.models.prices import ModelPrices
+from bot.models.prompt import OURS, PDF, PDF_PAGE_TOKENS, Media, Prompt, TokenEstimate, ToolDefinition, image_tokens
+from bot.models.registry import VENDORS, open_models, resolved
+from bot.models.setup import ModelSetup
+from bot.reply.answer import Answer
+from bot.services.answer_attempt import AnswerAttempt
+from files_to_markdown.document import Document, Format
+from files_to_markdown.process import read_document
+
+WITHIN_S = 300.0
+"""How long one conversation may take, waits for an overloaded vendor included."""
+OUTPUT_TOKENS = 500
+"""What a request is expected to write and to think, for its price."""
+ME = Identity("TSMOKE", "UTYPIST", "BTYPIST", "Typist")
+CHANNEL, ASKER = "CSMOKE", "UADA"
+SHELVES = 350
+"""Of a list of about 5,000 tokens: some models cache nothing below 4,096."""
+READ_SHARE = 0.5
+"""The part of a question that must be read from the cache when it is repeated. Vendors count in steps."""
+NUMBERS = 90
+CUT_CHARS = 500
+"""Where an answer is cut. After less, it would begin again (core/steps.py)."""
+CODE, NOTE_NUMBER = "4711", "7319"
+_NOTE = ToolDefinition(
+    "smoke__note",
+    "Notes down a text, and returns the number of the note.",
+    {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    "1",
+    OURS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Smoked:
+    """What became of one conversation with a model."""
+
+    model: str
+    conversation: str
+    status: CheckStatus
+    """OK, FAIL or SKIPPED."""
+    message: str
+    """What was right or wrong, or why nothing was asked."""
+    usage: Usage = field(default_factory=Usage)
+    """As the vendor reports it; estimated where it doesn't."""
+    usd: float = 0.0
+    seconds: float = 0.0
+
+    def lines(self) -> list[str]:
+        """Returns lines of text for people: the message, and what the conversation has used."""
+        used, name = self.usage, f"{self.model} {self.conversation}"
+        read = f", {used.cached_input_tokens:,} of them from the cache" if used.cached_input_tokens else ""
+        numbers = f"{used.input_tokens:,} tokens in{read}, {used.output_tokens:,} out"
+        spent = f" · {numbers} · ${self.usd:.4f} · {self.seconds:.1f} s" if used.input_tokens else ""
+        fix = check_texts.SMOKE_FIX if self.status is CheckStatus.FAIL else ""
+        return Check(name, self.status, f"{name}: {self.message}{spent}", fix).lines()
+
+
+class _Wrong(Exception):
+    """A conversation went wrong. Its text is the message."""
+
+
+@dataclass(eq=False)
+class Talk:
+    """One conversation with a model. It adds up what its requests use."""
+
+    setup: ModelSetup
+    """With one model."""
+    prices: ModelPrices
+    system_prompt: str
+    left_usd: float
+    """What may be spent."""
+    at: float = field(default_factory=time.time)
+    """When its first message was written, in seconds since the epoch. So each conversation has a thread of its own."""
+    usage: Usage = field(default_factory=Usage)
+    usd: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.model = self.setup.models[0]
+        self.estimate = TokenEstimate(self.setup.models)
+
+    def process(self) -> AbstractAsyncContextManager[Provider]:
+        """Opens the model as a new process does, which knows nothing of what another one has learned of it."""
+        return open_models(self.setup)
+
+    def cost_usd(self, usage: Usage) -> float:
+        """Returns the price of a usage. Raises CapReached if it is unknown: then no limit can be kept."""
+        usd = self.prices.cost_usd(self.model, usage, time.time())
+        if usd is None:
+            raise CapReached(check_texts.smoke_without_price(self.model))
+        return usd
+
+    def question(self, text: str, after_s: float = 0.0, files: tuple[File, ...] = ()) -> Question:
+        """Returns a message in the conversation's thread."""
+        thread = ThreadKey(ME.team_id, CHANNEL, f"{self.at:.6f}")
+        return Question(thread, f"{self.at + after_s:.6f}", ASKER, f"<@{ME.user_id}> {text}", files)
+
+    def prompt(
+        self,
+        question: Question,
+        messages: Sequence[Message] = (),
+        replies: Mapping[str, RecordedReply] = {},
+        *,
+        opened: Mapping[str, OpenedFile] = {},
+        tools: tuple[ToolDefinition, ...] = (),
+    ) -> Prompt:
+        """Returns the prompt of a question, with the messages before it and the answers among them."""
+        marks = prompt.Marks.of(question.thread)
+        conversation = prompt.prompt_messages(prompt.Conversation(question, messages, replies), ME)
+        named = prompt.with_times(prompt.resolve_names(conversation, {}, marks), {}, marks)
+        whole = prompt.with_notes(attach_files(named, opened), NO_NOTE, marks)
+        system = prompt.instructions(self.system_prompt, Length.NORMAL, has_tools=bool(tools))
+        shared_tokens = self.estimate.tokens(system) + self.estimate.definitions_tokens(tools)
+        return replace(
+            prompt.build_prompt(system, whole, marks.begin),
+            cache_key=prompt.cache_key(question.thread, system, tools, shared_tokens),
+            asker=prompt.asker_key(ME.team_id, ASKER),
+            tools=tools,
+            system_origins=OURS,
+            code=marks.code,
+        )
+
+    def reserve(self, first: Prompt, requests: int) -> None:
+        """Raises CapReached if so many requests may cost more than is left. `first`: the prompt of the first one."""
+        tokens = self.estimate.prompt_tokens(first)
+        usd = requests * self.cost_usd(Usage(tokens, OUTPUT_TOKENS, cache_write_tokens=tokens))
+        if usd > self.left_usd:
+            raise CapReached(check_texts.smoke_beyond_limit(usd, self.left_usd))
+
+    async def ask(self, provider: Provider, answer: Answer, asked: Prompt, cut_at: int | None = None) -> AnswerAttempt:
+        """Appends a step of the model to an answer, and returns the attempt. Raises ProviderError.
+
+        `cut_at`: the length of the answer at which the process hangs up.
+        """
+        attempt = AnswerAttempt(answer, time.monotonic())
+        step = attempt.step_began(self.model, self.estimate.prompt_tokens(asked), asked.origins)
+        seam = Seam("" if answer.steps else answer.text, answer.cut_off)
+        try:
+            async with aclosing(provider.stream(asked)) as events:
+                async for event in events:
+                    answer.append(seam.join(attempt.receive(event, time.monotonic())))
+                    if cut_at is not None and len(answer.text) >= cut_at:
+                        return attempt
+            answer.append(seam.rest())
+        except ProviderError as error:
+            if not (step.has_text or error.reason.is_charged_without_text):
+                step.charges_nothing()
+            raise
+        finally:
+            attempt.count_thinking_until(time.monotonic())
+            reported = step.completion.usage if step.completion else None
+            used = attempt.counted(End(EndReason.WHOLE, usage=reported)).usage or Usage()
+            self.usage, self.usd = self.usage + used, self.usd + self.cost_usd(used)
+        return attempt
+
+
+def _ended(attempt: AnswerAttempt) -> Completion:
+    assert attempt.completion is not None, "a provider's stream ends with a Completion or an error"
+    return attempt.completion
+
+
+async def _words(talk: Talk) -> str:
+    question = talk.question("What is 17 plus 25? Write only the number.")
+    asked, answer = talk.prompt(question), Answer(Job(1, question, 1))
+    talk.reserve(asked, 1)
+    async with talk.process() as provider:
+        end = _ended(await talk.ask(provider, answer, asked))
+    if "42" not in answer.text or end.finish_reason is not FinishReason.STOP:
+        raise _Wrong(check_texts.SMOKE_WORDS_WRONG)
+    return check_texts.SMOKE_WORDS
+
+
+async def _thread(talk: Talk) -> str:
+    """A cache is no promise, so a second question that reads nothing has a third one behind it."""
+    shelves = "\n".join(f"On shelf {number} stands box {7 * number + 3}." for number in range(1, SHELVES + 1))
+    messages: list[Message] = []
+    replies: dict[str, RecordedReply] = {}
+    first_tokens, share = 0, 0.0
+    async with talk.process() as provider:
+        for place, shelf in enumerate((12, 30, 41)):
+            words = f"Which box stands on shelf {shelf}? Write only its number."
+            question = talk.question(words if place else f"{words}\n\n{shelves}", 60.0 * place)
+            asked, answer = talk.prompt(question, messages, replies), Answer(Job(1, question, 1))
+            if not place:
+                talk.reserve(asked, 3)
+            usage = _ended(await talk.ask(provider, answer, asked)).usage
+            if str(7 * shelf + 3) not in answer.text:
+                raise _Wrong(check_texts.SMOKE_THREAD_WRONG)
+            if usage is None:
+                return check_texts.SMOKE_THREAD_UNCOUNTED
+            first_tokens = first_tokens or usage.input_tokens
+            share = usage.cached_input_tokens / first_tokens if place else 0.0
+            if share >= READ_SHARE:
+                break
+            shown = Message(ME.team_id, CHANNEL, f"{float(question.ts) + 1:.6f}", answer.text, user_id=ME.user_id)
+            messages += [question.as_message(), shown]
+            replies[shown.ts] = RecordedReply(answer.text, answer.origins, ASKER, question.ts)
+    saves = talk.cost_usd(Usage(first_tokens, 0, first_tokens)) < talk.cost_usd(Usage(first_tokens))
+    if saves and share < READ_SHARE:
+        raise _Wrong(check_texts.smoke_thread_dear(share))
+    return check_texts.smoke_thread(share)
+
+
+async def _tool(talk: Talk) -> str:
+    question = talk.question(f'Note down "buy milk" with your tool {_NOTE.name}, then tell me the note\'s number.')
+    asked, answer = talk.prompt(question, tools=(_NOTE,)), Answer(Job(1, question, 1))
+    talk.reserve(asked, 2)
+    async with talk.process() as provider:
+        attempt = await talk.ask(provider, answer, asked)
+    begun = _ended(attempt)
+    calls = attempt.step.calls if attempt.step else []
+    if [call.name for call in calls] != [_NOTE.name] or not calls[0].arguments:
+        raise _Wrong(check_texts.smoke_tool_wrong(begun.refusal))
+    call = RecordedCall(0, 0, calls[0].call_id, _NOTE.name, calls[0].arguments, "1", CallState.ASKED)
+    step = Step(
+        0,
+        answer.step_text,
+        tuple(json.loads(json.dumps(items_of(attempt.step.parts if attempt.step else ())))),
+        begun.model,
+        (call,),
+        answer.origins,
+        beginnings.recorded(asked, NO_NOTE),
+        str(Bound(asked)),
+    )
+    # A person presses Approve, and a process with other instructions goes on.
+    result = as_data(f"Saved as note {NOTE_NUMBER}.", _NOTE.name, "a1b2c3")
+    approved = replace(call, state=CallState.DONE, decision=Decision.APPROVED, decided_by=ASKER, result=result)
+    step = replace(step, calls=(approved,))
+    later = replace(talk, system_prompt=f"{talk.system_prompt}\n\nBe polite.")
+    restored, _ = beginnings.restored(step.beginning, later.prompt(question, tools=(_NOTE,)))
+    answer = Answer(Job(1, question, 2, steps=(step,)))
+    async with talk.process() as provider:
+        attempt = await talk.ask(provider, answer, with_steps(restored, answer.steps, (), ME.user_id))
+    if (refusal := _ended(attempt).refusal) != begun.refusal:
+        raise _Wrong(check_texts.smoke_steps_refused(refusal))
+    if NOTE_NUMBER not in answer.text or (attempt.step and attempt.step.calls):
+        raise _Wrong(check_texts.SMOKE_RESULT_WRONG)
+    return check_texts.SMOKE_TOOL
+
+
+async def _files(talk: Talk) -> str:
+    pdf, png = _pdf(f"The code is {CODE}."), _png(128, 128, b"\xff\0\0")
+    read = await read_document(Format.PDF, pdf)
+    text = read if isinstance(read, Document) else None
+    media = [
+        Media("square.png", "image/png", base64.b64encode(png).decode(), tokens=image_tokens(128, 128)),
+        Media("code.pdf", PDF, base64.b64encode(pdf).decode(), text, tokens=PDF_PAGE_TOKENS),
+    ]
+    files = tuple(File(f"F{place}", medium.name, medium.media_type) for place, medium in enumerate(media))
+    opened = {file.id: OpenedFile(file, medium) for file, medium in zip(files, media, strict=True)}
+    question = talk.question("Which color has the square, and which code has the PDF? Write only both.", files=files)
+    asked, answer = talk.prompt(question, opened=opened), Answer(Job(1, question, 1))
+    talk.reserve(asked, 1)
+    async with talk.process() as provider:
+        end = _ended(await talk.ask(provider, answer, asked))
+    vendor = talk.model.partition("/")[0]
+    notice = unread_notice(list(opened.values()), end.left_out, end.refused_files)
+    # At other servers, models may see no images, and get the text of PDFs.
+    if notice and VENDORS[vendor].takes_pdfs(resolved(vendor, talk.setup)):
+        raise _Wrong(check_texts.smoke_files_refused(notice, end.refusal))
+    if CODE not in answer.text or not (media[0].name in end.left_out or "red" in answer.text.lower()):
+        raise _Wrong(check_texts.SMOKE_FILES_WRONG)
+    return notice or check_texts.SMOKE_FILES
+
+
+async def _cut(talk: Talk) -> str:
+    question = talk.question(
+        f"Write the numbers from 1 to {NUMBERS}, each with its square, one a line, such as `3: 9`. Write nothing else."
+    )
+    asked, answer = talk.prompt(question), Answer(Job(1, question, 1))
+    talk.reserve(asked, 3)
+    async with talk.process() as provider:
+        await talk.ask(provider, answer, asked, cut_at=CUT_CHARS)
+    if len(answer.text) < CUT_CHARS:
+        raise _Wrong(check_texts.SMOKE_TOO_SHORT)
+    answer = Answer(Job(1, question, 2, checkpoint=Checkpoint(answer.text[:CUT_CHARS])))
+    kept = answer.text.count("\n")
+    async with talk.process() as provider:
+        await talk.ask(provider, answer, with_steps(asked, (), (), ME.user_id, begun=answer.step_text))
+    lines = [(int(number), int(square)) for number, square in re.findall(r"(\d+): *(\d+)", answer.text)]
+    if lines != [(number, number * number) for number in range(1, NUMBERS + 1)]:
+        raise _Wrong(check_texts.smoke_cut_wrong(NUMBERS, len(lines), len(set(lines))))
+    return check_texts.smoke_cut(NUMBERS, kept)
+
+
+def _png(width: int, height: int, color: bytes) -> bytes:
+    """Returns an image of one color."""
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0),
+        b"IDAT": zlib.compress((b"\0" + width * color) * height),
+        b"IEND": b"",
+    }
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def _pdf(line: str) -> bytes:
+    """Returns a PDF of one page with a line."""
+    drawn = f"BT /F1 24 Tf 72 720 Td ({line}) Tj ET"
+    objects = (
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 5 0 R /Resources 6 0 R >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream",
+        "<< /Font << /F1 4 0 R >> >>",
+    )
+    written, places = "%PDF-1.4\n", ""
+    for number, one in enumerate(objects, start=1):
+        places += f"{len(written):010} 00000 n \n"
+        written += f"{number} 0 obj\n{one}\nendobj\n"
+    count = len(objects) + 1
+    end = f"trailer\n<< /Size {count} /Root 1 0 R >>\nstartxref\n{len(written)}\n%%EOF\n"
+    return f"{written}xref\n0 {count}\n0000000000 65535 f \n{places}{end}".encode()
+
+
+CONVERSATIONS: Mapping[str, Callable[[Talk], Awaitable[str]]] = {
+    "words": _words,
+    "thread": _thread,
+    "tool": _tool,
+    "files": _files,
+    "cut": _cut,
+}
+
+
+async def smoked(setup: ModelSetup, prices: ModelPrices, system_prompt: str, limit_usd: float) -> list[Smoked]:
+    """Returns what became of each conversation with each model. No more is asked than may cost the limit.
+
+    All models have the first conversation before any has the second, so that a dear one leaves something to the others.
+    """
+    found: list[Smoked] = []
+    for conversation, model in product(CONVERSATIONS, setup.models):
+        left_usd = limit_usd - sum(one.usd for one in found)
+        talk = Talk(replace(setup, models=(model,)), prices, system_prompt, left_usd)
+        status, message = await _outcome(talk, conversation)
+        seconds = time.time() - talk.at
+        found.append(Smoked(model, conversation, status, message, talk.usage, talk.usd, seconds))
+    return sorted(found, key=lambda one: setup.models.index(one.model))
+
+
+async def _outcome(talk: Talk, conversation: str) -> tuple[CheckStatus, str]:
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            return CheckStatus.OK, await CONVERSATIONS[conversation](talk)
+    except CapReached as reached:
+        return CheckStatus.SKIPPED, str(reached)
+    except _Wrong as wrong:
+        return CheckStatus.FAIL, str(wrong)
+    except TimeoutError:
+        return CheckStatus.FAIL, check_texts.smoke_late(WITHIN_S)
+    except ProviderError as error:
+        return CheckStatus.FAIL, check_texts.smoke_failed(str(error.reason), error.detail)
