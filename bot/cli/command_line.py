@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bot import __version__, logs, network, settings
 from bot.cli import (
@@ -129,7 +129,25 @@ def _failed(code: int, *sentences: str) -> int:
     return code
 
 
+class _Once(argparse.Action):
+    """Takes an option's value, and refuses a second one: argparse would drop the first without a word."""
+
+    _taken_by: argparse.Namespace | None = None
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
+        if self.option_strings and self._taken_by is namespace:
+            raise argparse.ArgumentError(self, "takes one value. Give it once")
+        self._taken_by = namespace
+        setattr(namespace, self.dest, values)
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        # Options that may be given several times say so by another action.
+        for default in (None, "store"):
+            self.register("action", default, _Once)
+
     def error(self, message: str) -> NoReturn:
         """Says what is wrong with the arguments, with their usage unless the log is JSON."""
         if settings.log_format(os.environ) == "json":

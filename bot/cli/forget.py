@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import re
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,17 @@ class ErasureTarget:
 def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that name what to delete, and --yes."""
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--user", metavar="ID", help="a person's questions and memories, by member ID: U0123ABCD")
-    what.add_argument("--thread", help="a thread's questions and memories: CHANNEL/THREAD_TS, or the link of a message")
+    what.add_argument(
+        "--user",
+        metavar="ID",
+        action="append",
+        help="a person's questions and memories, by member ID: U0123ABCD (several: give it again)",
+    )
+    what.add_argument(
+        "--thread",
+        action="append",
+        help="a thread's questions and memories: CHANNEL/THREAD_TS, or a message's link (several: give it again)",
+    )
     what.add_argument("--all", action="store_true", help="everyone's questions and memories")
     parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
 
@@ -57,15 +67,18 @@ def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Deletes what the options name and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
-    if options.user is not None and not _USER.fullmatch(options.user):
+    if wrong := [user_id for user_id in options.user or () if not _USER.fullmatch(user_id)]:
         raise SettingsError(
-            [f"--user must be a member ID such as U0123ABCD (in Slack: profile > Copy member ID), not {options.user}."]
+            [f"--user must be a member ID such as U0123ABCD (in Slack: profile > Copy member ID), not {wrong[0]}."]
         )
-    target = ErasureTarget(options.user, None if options.thread is None else parse_thread(options.thread))
-    if not options.yes and not confirmed(f"This deletes {target} for good. Continue?", "delete"):
+    threads = map(parse_thread, dict.fromkeys(options.thread or ()))
+    targets = [ErasureTarget(user_id, None) for user_id in dict.fromkeys(options.user or ())]
+    targets = [*targets, *(ErasureTarget(None, thread) for thread in threads)] or [ErasureTarget(None, None)]
+    named = ", and ".join(map(str, targets))
+    if not options.yes and not confirmed(f"This deletes {named} for good. Continue?", "delete"):
         print(logs.line("Nothing was deleted.", is_error=False), file=sys.stderr)
         return EXIT_FAILED
-    return asyncio.run(_erase(ours, target))
+    return asyncio.run(_erase(ours, targets))
 
 
 def parse_thread(text: str) -> ThreadKey:
@@ -82,31 +95,36 @@ def parse_thread(text: str) -> ThreadKey:
     )
 
 
-async def _erase(ours: Settings, target: ErasureTarget) -> int:
+async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
     from bot.clock import SystemClock
     from bot.store import Stores
     from bot.store.database import connected
     from bot.store.migrate import nothing_recorded
 
-    thread = await _with_team(ours, target.thread) if target.thread else None
+    targets = [replace(target, thread=target.thread and await _with_team(ours, target.thread)) for target in targets]
     async with connected(ours.database_url) as engine:
         if nothing := await nothing_recorded(engine):
             print(logs.line(nothing, is_error=True), file=sys.stderr)
             return EXIT_FAILED
     stores = await Stores.open(ours.database_url, WORKER, SystemClock())
+    total, left = Counter[str](), set[str]()
     try:
-        accounts, left = (0, []) if thread else await _signed_out(ours, stores, target.user_id)
-        counts = await stores.erasure.erase(user_id=target.user_id, thread=thread)
+        for target in targets:
+            accounts, unrevoked = (0, []) if target.thread else await _signed_out(ours, stores, target.user_id)
+            counts = await stores.erasure.erase(user_id=target.user_id, thread=target.thread)
+            counts["accounts"] = accounts
+            if not deleted(counts):
+                print(f"Nothing of {target.user_id or target.thread or 'anybody'} was found.")
+            total.update(counts)
+            left.update(unrevoked)
     finally:
         await stores.close()
-    counts["accounts"] = accounts
-    if said := deleted(counts):
+    if said := deleted(total):
         print(f"Deleted {said}. Answers being written are stopped, then deleted.")
         print("Messages in Slack stay. Delete them there.")
-    else:
-        print(f"Nothing of {target.user_id or target.thread or 'anybody'} was found.")
     if left:
-        print(f"Sign-ins are deleted here, but their tokens couldn't be revoked at {', '.join(left)}. End them there.")
+        servers = ", ".join(sorted(left))
+        print(f"Sign-ins are deleted here, but their tokens couldn't be revoked at {servers}. End them there.")
     return 0
 
 

@@ -107,6 +107,17 @@ async def texts_left(url: str) -> list[str]:
             "Deleted 2 questions and their answers, 2 memories, 1 schedule, 1 setting of a direct message",
             ["second"],
         ),
+        (
+            ["--user", "U1", "--user", "U2", "--user", "U1"],
+            "Deleted 3 questions and their answers, 2 memories, 1 schedule, 1 setting of a direct message",
+            [],
+        ),
+        (
+            ["--thread", "T1/C1/1700000000.000000", "--thread", "T1/D1/root"],
+            "Deleted 3 questions and their answers, 2 memories",
+            [],
+        ),
+        (["--user", "U3", "--user", "U2"], "Nothing of U3 was found", ["first", "third"]),
         (["--user", "U3"], "Nothing of U3 was found", ["first", "second", "third"]),
         (["--thread", "T1/C9/1.0"], "Nothing of T1/C9/1.0 was found", ["first", "second", "third"]),
         (
@@ -196,6 +207,7 @@ async def test_forget_asks_for_confirmation_at_a_terminal(
         (["--user", "somebody"], "--user must be a member ID"),
         (["--thread", "general"], "--thread must be CHANNEL/THREAD_TS"),
         ([], "--user --thread --all is required"),
+        (["--user", "U1", "--user", "somebody", "--yes"], "--user must be a member ID"),
         (["--all", "--user", "U1"], "not allowed with argument"),
     ],
 )
