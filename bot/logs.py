@@ -65,6 +65,11 @@ def of_job(job_id: int) -> Iterator[None]:
         _job_id.reset(token)
 
 
+def current_job() -> int | None:
+    """Returns the job for which this code runs, None if it runs for none."""
+    return _job_id.get()
+
+
 def fields(values: Mapping[str, object]) -> Mapping[str, object]:
     """Returns the `extra` of a log call that gives a record fields. Those that are None are left out."""
     return {"fields": {name: value for name, value in values.items() if value is not None}}

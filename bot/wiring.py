@@ -197,7 +197,6 @@ async def built(
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
         probes.database = stores.database.check
-        probes.unsaved = lambda: parts.unsaved.is_failing
         probes.connections = sockets.up
         probes.live = lambda: worker.live
         probes.queued = stores.question_queue.count_queued

@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 CONNECTION, WRITE, SCHEMA = "database.connection", "database.write", "database.schema"
 CATCH_UP = "database.catch_up"
+PROBED_BYTES = 32_768
+"""A full disk may still have room in the pages of a table, for less."""
 
 
 class DatabaseChecks:
@@ -79,7 +81,7 @@ class DatabaseChecks:
         return ok(CONNECTION, check_texts.database(f"{'SQLite' if is_sqlite else 'PostgreSQL'} {version}"))
 
     async def write(self) -> Check:
-        """Writes a row and removes it, as /readyz does, or a table where there is none yet.
+        """Writes a large row and removes it, or a table where there is none yet.
 
         Tables that aren't this version's are another check's.
         """
@@ -91,7 +93,7 @@ class DatabaseChecks:
                     await connection.execute(sa.text("CREATE TABLE typist_check (id INTEGER)"))
                     await connection.execute(sa.text("DROP TABLE typist_check"))
                 else:
-                    await try_row(connection)
+                    await try_row(connection, random_bytes=PROBED_BYTES)
         except (SQLAlchemyError, OSError) as error:
             return fail(WRITE, check_texts.write_refused(reason_of(error)), remedy_for(error))
         return ok(WRITE, check_texts.DATABASE_WRITE)

@@ -6,14 +6,12 @@ for the acknowledgment.
 
 import logging
 import math
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 
 from bot.clock import Background, Clock
 from bot.core import access, texts
 from bot.core.access import AccessRules, Denial, UserKind, admins_named
 from bot.core.conversation import Question, ThreadKey, is_direct
-from bot.errors import StoreError
 from bot.reply.workspace import Workspace
 from bot.slack.blockkit import Json
 from bot.slack.surfaces import EphemeralMessages
@@ -26,7 +24,6 @@ CHECKED_WITHIN_S = 2.0
 three seconds."""
 ANSWERS_WAIT_S = 300.0
 """How long an answer waits for that. In this time users.info alone tells about five hundred people."""
-FAILING_S = 60.0
 UNSAVED_EVERY_S = 600.0
 """Longer than Slack tries to deliver an event."""
 
@@ -64,23 +61,7 @@ class UnsavedQuestions:
         self._ephemeral = ephemeral
         self._clock = clock
         self._told_at: dict[str, float] = {}
-        self._failed_at = -math.inf
         self._background = Background()
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last question was not saved, less than a minute ago. A database may have room for less only."""
-        return self._clock.monotonic() - self._failed_at < FAILING_S
-
-    @asynccontextmanager
-    async def noticed(self) -> AsyncIterator[None]:
-        """Notes whether the question that is saved inside is saved."""
-        try:
-            yield
-        except StoreError:
-            self._failed_at = self._clock.monotonic()
-            raise
-        self._failed_at = -math.inf
 
     def tell(self, question: Question) -> None:
         """Tells the question's asker in the background, unless they were told lately."""

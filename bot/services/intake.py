@@ -171,8 +171,7 @@ class Intake:
         `job_id`: the job of a question that the bot has posted for its asker.
         """
         full, question = self._worker.full, self._workspace.sign_in_addresses.removed_from_question(question)
-        async with self._unsaved.noticed():
-            enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
+        enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
         elif enqueued.needs_placeholder:

@@ -3,7 +3,7 @@
 /healthz answers as long as the event loop runs; restart a process that doesn't answer. /readyz says whether
 new questions are answered: a restart repairs neither Slack nor the database, so it is for alerts and deployments.
 A database that answers may still take no question, because it is full, read-only or has lost its tables. So both
-/readyz and /metrics write to it.
+/readyz and /metrics write to it, and count the writes that are failing.
 /metrics is for Prometheus, if the extra telemetry is installed. `ask` asks another process on this machine whether it
 is ready.
 
@@ -45,7 +45,6 @@ _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
 """Last parts of names that only a private network has: Kubernetes' services are typist.namespace.svc.cluster.local."""
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say
 """Where a process on the same machine asks, by an address that stands for all of them."""
-UNSAVED = "The database refused the last question less than a minute ago. The log has the reason."
 STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
 SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -63,9 +62,7 @@ class Probes:
     """The probes behind /readyz and /metrics. The app sets each when it is ready; by default, Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _not_open
-    """Checks that the database can be written to. Raises TypistError."""
-    unsaved: Callable[[], bool] = lambda: False
-    """Whether the database refused the last question lately: it may take less than that."""
+    """Checks that the database can be written to, and that no write is failing. Raises TypistError."""
     connections: Callable[[], Awaitable[int]] = lambda: asyncio.sleep(0, 0)
     """How many connections to Slack are up and last."""
     queued: Callable[[], Awaitable[int]] = _not_open
@@ -118,7 +115,7 @@ async def _database_problem(probes: Probes) -> str:
         return f"The database did not answer within {DATABASE_TIMEOUT_S:.0f} s."
     except TypistError as error:
         return str(error)
-    return UNSAVED if probes.unsaved() else ""
+    return ""
 
 
 async def _gauges(probes: Probes) -> "Gauges":

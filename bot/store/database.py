@@ -28,6 +28,9 @@ power cut. All of them promise the same:
 - **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed meanwhile must
   not count against other workers (workers.py), and their calls to Slack must not count as never made
   (rate_ledger.py).
+- **A write that failed is remembered** until the same one succeeds for the same job, or nobody has tried it again for
+  FAILING_S. A full disk refuses some writes and takes others, such as a probe's: what answers wait for is what they
+  themselves try again, every few seconds.
 
 The database is closed in steps (stores.py): `refuse_new`, then `ended` for a bounded time, `cancel_operations` for
 those still under way, and `dispose`. Nobody waits for a server that hangs.
@@ -60,6 +63,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.clock import Clock
 from bot.errors import SettingsError, StoreError
+from bot.logs import current_job
 from bot.store.schema import channel_settings, metadata
 
 if TYPE_CHECKING:
@@ -278,6 +282,7 @@ _REMEDIES = {
     "28P01": _PASSWORD_FIX,
     "3F000": "Create the schema that search_path names, or have it name another one.",
     "42501": "Have the user in DATABASE_URL own its schema and all tables: docs/admins/company.md has the statements.",
+    "53100": "Make room on the disk of the database's server, or in the tablespace of its tables.",
     "53300": _CONNECTIONS_FIX,
     "55P03": "Another session uses the table, such as a backup or an open transaction. Try again once it has ended.",
     "SQLITE_READONLY": "Let Typist's user write to the file in DATABASE_URL and to its folder.",
@@ -582,6 +587,8 @@ S = TypeVar("S", bound="Operations")
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 10.0
+FAILING_S = 60.0
+"""Longer than an operation and the wait before it is tried again."""
 DISPOSE_WITHIN_S = 0.3
 
 
@@ -598,22 +605,37 @@ class Database:
         self.clock = clock
         self._bound_s = ANSWER_WITHIN_S if self.on_server else None
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._failing: dict[tuple[str, int | None], tuple[float, StoreError]] = {}
+        """When and why writes failed last, by their names and jobs."""
         self._closed = False
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Runs a function in a read-only transaction, which on SQLite waits for no writer; returns its result."""
         return await self.complete(_transaction(self.begin_read(), work))
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, synced: bool = True) -> T:
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, synced: bool = True, name: str = "") -> T:
         """Runs a function in a transaction, commits it, and returns the function's result."""
-        return await self.complete(_transaction(self.begin_write(synced=synced), work))
+        return await self.complete(_transaction(self.begin_write(synced=synced), work), name=name)
 
-    async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True) -> T:
-        """Runs an operation to its end and returns its result, even if the caller is canceled before."""
+    async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
+        """Runs an operation to its end and returns its result, even if the caller is canceled before.
+
+        Under its name, `check` remembers that it failed.
+        """
+        key = name, current_job()
 
         async def run() -> T:
-            async with answered_within(self._bound_s if bounded else None):
-                return await operation
+            try:
+                with database_errors():
+                    async with answered_within(self._bound_s if bounded else None):
+                        result = await operation
+            except StoreError as error:
+                self.failed_at = self.clock.monotonic()
+                if name:
+                    self._failing[key] = self.failed_at, error
+                raise
+            self._failing.pop(key, None)
+            return result
 
         if self._closed:
             operation.close()
@@ -621,12 +643,7 @@ class Database:
         task = asyncio.create_task(run())
         self._under_way.add(task)
         task.add_done_callback(self._ended)
-        try:
-            with database_errors():
-                return await asyncio.shield(task)
-        except StoreError:
-            self.failed_at = self.clock.monotonic()
-            raise
+        return await asyncio.shield(task)
 
     def begin_read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Begins a transaction of an operation, which only reads. Raises SQLAlchemy's errors."""
@@ -646,9 +663,14 @@ class Database:
     async def check(self) -> None:
         """Returns if the database can be written to: all tables are there, and one takes a row. Raises StoreError.
 
-        The row is gone at once. Its transaction is committed, because SQLite meets a full disk only then.
+        The row is gone at once. Its transaction is committed, because SQLite meets a full disk only then. A full disk
+        may still have room for a row, so a write that is failing counts, too.
         """
         await self.write(_try_tables, synced=False)
+        since = self.clock.monotonic() - FAILING_S
+        self._failing = {key: failed for key, failed in self._failing.items() if failed[0] > since}
+        for _, error in self._failing.values():
+            raise StoreError(str(error))
 
     async def truncate_log(self) -> None:
         """Empties SQLite's log, which keeps erased texts until then. Does nothing on a server.
@@ -724,10 +746,10 @@ async def _try_tables(connection: AsyncConnection) -> None:
     await try_row(connection)
 
 
-async def try_row(connection: AsyncConnection) -> None:
-    """Writes a row and removes it."""
+async def try_row(connection: AsyncConnection, random_bytes: int = 0) -> None:
+    """Writes a row and removes it. With random bytes, it needs room that the table doesn't have yet."""
     row = {"team_id": "", "channel_id": token_hex(8)}
-    await connection.execute(sa.insert(channel_settings).values(**row, system_prompt=""))
+    await connection.execute(sa.insert(channel_settings).values(**row, system_prompt=token_hex(random_bytes)))
     await connection.execute(sa.delete(channel_settings).filter_by(**row))
 
 
@@ -759,12 +781,12 @@ def reads(method: Transaction[S, P, T]) -> Operation[S, P, T]:
 
 def writes(method: Transaction[S, P, T]) -> Operation[S, P, T]:
     """Makes a method one transaction, which is committed when it returns."""
-    return _in_transaction(method, Database.write)
+    return _in_transaction(method, partial(Database.write, name=method.__qualname__))
 
 
 def writes_unsynced(method: Transaction[S, P, T]) -> Operation[S, P, T]:
     """Like `writes`, but the commit may be lost in a power cut."""
-    return _in_transaction(method, partial(Database.write, synced=False))
+    return _in_transaction(method, partial(Database.write, synced=False, name=method.__qualname__))
 
 
 def _in_transaction(
@@ -784,7 +806,8 @@ def completes(*, bounded: bool = True) -> Callable[[Operation[S, P, T]], Operati
     def decorated(method: Operation[S, P, T]) -> Operation[S, P, T]:
         @wraps(method)
         async def operation(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            return await self._database.complete(method(self, *args, **kwargs), bounded=bounded)
+            called = method(self, *args, **kwargs)
+            return await self._database.complete(called, bounded=bounded, name=method.__qualname__)
 
         return operation
 

@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.clock import SystemClock
 from bot.core.job import Job, Spent
 from bot.errors import StoreError
+from bot.logs import of_job
 from bot.models.prices import ModelPrices
 from bot.pacing.posts import PostRule
 from bot.store import Stores
-from bot.store.database import ANSWER_WITHIN_S, NoConnection, create_engine, remedy_for
+from bot.store.database import ANSWER_WITHIN_S, FAILING_S, NoConnection, create_engine, remedy_for
 from bot.store.schema import channel_settings, jobs, metadata, seen_events, workers
 from bot.store.workers import SILENCE_S
 from slack_sandbox.testing.processes import WITHIN_S
@@ -224,7 +225,6 @@ async def test_calls_fail_quickly_while_the_server_is_down(own_server: Postgresq
             await call
     assert time.monotonic() - began < 4 * ANSWER_WITHIN_S
     await asyncio.to_thread(own_server.start)
-    await store.database.check()
     assert await store.question_queue.enqueue("Ev1", asked(1))
     await store.close()
 
@@ -335,6 +335,37 @@ async def test_check_finds_a_file_that_can_not_grow(on_file: Process) -> None:
     await store.database.check()
 
 
+async def test_check_fails_as_long_as_a_write_is_tried_again(tmp_path: Path) -> None:
+    """A full disk takes the check's own row, and of two jobs' records the smaller one."""
+    clock = ManualClock(0.0)
+    store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
+    large = "word " * 20_000
+
+    async def record(number: int, text: str = "small", job_id: int = 1) -> None:
+        with of_job(job_id):
+            await store.question_queue.enqueue(f"Ev{number}", asked(number, text=text))
+
+    await pragma(store, "max_page_count", 1)
+    await store.database.check()
+    for number in range(2, 5):
+        clock.now_s += FAILING_S - 1
+        with pytest.raises(StoreError, match="disk is full"):
+            await record(1, large)
+        await record(number, job_id=2)
+        with pytest.raises(StoreError, match=r"disk is full\. Make room on the disk"):
+            await store.database.check()
+    await pragma(store, "max_page_count", 1_000_000)
+    await record(1, large)
+    await store.database.check()
+
+    await pragma(store, "max_page_count", 1)
+    with pytest.raises(StoreError, match="disk is full"):
+        await record(5, large)
+    clock.now_s += FAILING_S
+    await store.database.check()
+    await store.close()
+
+
 async def test_check_finds_a_read_only_file(on_file: Process) -> None:
     store = await on_file("w1")
     await pragma(store, "query_only", 1)
@@ -357,8 +388,8 @@ async def test_nothing_is_written_to_a_file_that_was_moved_away(
     with pytest.raises(StoreError, match=r"moved, deleted or replaced since\. Put it back"):
         await store.question_queue.enqueue("Ev2", apart(2))
     os.replace(elsewhere, file)
-    await store.database.check()
     assert await store.question_queue.enqueue("Ev2", apart(2))
+    await store.database.check()
 
 
 async def test_check_finds_a_read_only_server(own_server: PostgresqlServer) -> None:

@@ -19,7 +19,6 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.channel_settings import ChannelSettings
 from bot.core.triage import Engagement
-from bot.services.operations import UNSAVED
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import jobs
@@ -62,7 +61,7 @@ def switched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Switche
             else:
                 connection.exec_driver_sql(f"PRAGMA query_only = {taken.exists():d}")
 
-        reason = UNSAVED if request.param == "full disk" else "readonly database"
+        reason = "disk is full" if request.param == "full disk" else "readonly database"
         sa.event.listen(sa.Engine, "begin", take_away)
         yield Switched(f"sqlite:///{tmp_path}/typist.db", 1, taken.touch, taken.unlink, reason)
         sa.event.remove(sa.Engine, "begin", take_away)
@@ -78,6 +77,10 @@ def switched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Switche
 async def ready(port: int) -> tuple[int, str]:
     async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/readyz") as response:
         return response.status, (await response.json())["database"]
+
+
+async def is_ready(port: int) -> bool:
+    return await ready(port) == (200, "ok")
 
 
 @pytest.mark.empty_database
@@ -108,7 +111,7 @@ async def test_askers_read_once_that_their_question_is_not_saved(
         assert switched.reason in problem
         switched.give_back()
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
-        assert await ready(port) == (200, "ok")
+        await until_read(lambda: is_ready(port), "readiness once what failed is done")
         assert sorted(ephemerals(stage)) == [
             ("U0ADA", texts.shortcut.NOT_SAVED_YET),
             ("U0GRACE", texts.shortcut.NOT_SAVED_YET),

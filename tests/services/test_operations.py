@@ -81,7 +81,6 @@ async def test_process_whose_loop_runs_is_alive(probes: Probes) -> None:
     [
         (replace(WELL, database=refuses), {"database": DOWN, "slack": 2}),
         (replace(WELL, database=hangs), {"database": "The database did not answer within 0 s."}),
-        (replace(WELL, unsaved=lambda: True), {"database": operations.UNSAVED}),
         (replace(WELL, connections=none), {"database": "ok", "slack": 0}),
         (
             replace(WELL, token_refused=lambda: True, problem=lambda: "Reinstall."),
@@ -93,7 +92,6 @@ async def test_process_whose_loop_runs_is_alive(probes: Probes) -> None:
     ids=[
         "no database",
         "a database that hangs",
-        "a question that was not saved",
         "no connection to Slack",
         "a refused token",
         "stopping",
