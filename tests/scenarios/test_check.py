@@ -598,6 +598,15 @@ async def read_only_session(url: str) -> str:
     return f"{url}%20-cdefault_transaction_read_only%3Don"
 
 
+async def nearly_full(url: str) -> str:
+    """Has a server refuse what needs new pages, as it does once its disk is full."""
+    await written(
+        url, sa.text("CREATE FUNCTION full_up() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE disk_full; END'")
+    )
+    when = "BEFORE INSERT ON channel_settings FOR EACH ROW WHEN (length(NEW.system_prompt) > 8192)"
+    return await written(url, sa.text(f"CREATE TRIGGER full_up {when} EXECUTE FUNCTION full_up()"))
+
+
 def as_another_role(folder: Path, server: str) -> str:
     """Since PostgreSQL 15, it may create nothing in another role's database."""
     del folder
@@ -645,6 +654,9 @@ DATABASES: Mapping[str, DatabaseCase] = {
     ),
     "PostgreSQL: read-only": DatabaseCase(
         "database.write", FAIL, url=postgresql, after=read_only_session, migrated=True
+    ),
+    "PostgreSQL: a disk with room for small rows only": DatabaseCase(
+        "database.write", FAIL, url=postgresql, after=nearly_full, migrated=True
     ),
     "PostgreSQL: a role that may create nothing": DatabaseCase("database.write", FAIL, url=as_another_role),
     "PostgreSQL: a wrong password": unreachable(with_another_password),
