@@ -86,7 +86,8 @@ def _secret(value: str) -> str:
 def _secret_keys(value: str) -> tuple[str, ...]:
     keys = tuple(part.strip() for part in value.split(",") if part.strip())
     if not all(re.fullmatch("[A-Za-z0-9_-]{43}=", key) for key in keys):
-        raise ValueError("must be keys of 44 characters, the newest first. `typist check` says how to make one")
+        how = "openssl rand -base64 32 | tr '+/' '-_'"
+        raise ValueError(f"must be keys of 44 characters, the newest first. This makes one: {how}")
     return keys
 
 

@@ -17,7 +17,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.checks.slack import log_setup, refuse_organization
+from bot.checks.report import CheckStatus
+from bot.checks.servers import log_sign_ins
+from bot.checks.slack import check_named, log_setup, refuse_organization
 from bot.clock import Clock
 from bot.core import texts
 from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
@@ -38,7 +40,14 @@ from bot.models.registry import (
 )
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
-from bot.services.admin_notices import AdminNotices, ModelRefusals, ModelRetirements, OtherConnections, look_often
+from bot.services.admin_notices import (
+    AdminNotices,
+    LostNames,
+    ModelRefusals,
+    ModelRetirements,
+    OtherConnections,
+    look_often,
+)
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
@@ -164,6 +173,7 @@ async def built(
             settings.caps,
         )
         stack.push_async_callback(stores.close)
+        log_sign_ins(await stores.accounts.secrets(), settings.secret_keys)
         workspace = Workspace(
             me,
             client,
@@ -418,15 +428,23 @@ def _loops(
         KeptForDays("texts", stores.erasure.expire, parts.settings.retention_days),
         KeptForDays("audit entries", stores.audit.expire, AUDIT_DAYS),
     )
-    models_that_end = ModelRetirements(partial(retirements, model_setup(parts.settings)), admins)
+    looks = (
+        ModelRetirements(partial(retirements, model_setup(parts.settings)), admins),
+        LostNames(partial(_lost_names, parts.settings, client, workspace.me.team_id), admins),
+    )
     return (
         workspace.scheduler.run,
         workspace.budget.watch,
         worker.stay_alive,
         outbox.run,
-        partial(look_hourly, kept, stores.clock, client.time_s, models_that_end),
+        partial(look_hourly, kept, stores.clock, client.time_s, looks),
         partial(expire_approvals, stores.approvals, stores.clock),
     )
+
+
+async def _lost_names(settings: Settings, client: SlackClient, team_id: str) -> str:
+    found = await check_named(client, team_id, settings.admins, access_rules_of(settings))
+    return f"{found.message} {found.fix}" if found.status is CheckStatus.FAIL else ""
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

@@ -330,6 +330,9 @@ class SignIns:
             is_good = account.ends_at is None or account.ends_at - early_s > self._clock.now()
             # Once is enough, whatever the server gave.
             if is_renewed or (is_good and account.tokens.access_token != refused):
+                # So that an older key can go. A process that refreshes the tokens encrypts them, too.
+                if self._vault.key_of(secret) and await self._accounts.begin_refresh(owner, secret):
+                    await self._accounts.end_refresh(owner, secret, self._vault.sealed_again(secret))
                 return account.tokens.access_token
             if not account.tokens.refresh_token:
                 await self._end(owner, secret)

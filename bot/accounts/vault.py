@@ -3,6 +3,7 @@
 import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -13,7 +14,8 @@ class Vault:
 
     def __init__(self, keys: Iterable[str]) -> None:
         keys = tuple(keys)
-        self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._keys = [Fernet(key) for key in keys]
+        self._fernet = MultiFernet(self._keys)
         self._first_key = keys[0].encode()
 
     def letters(self, text: str, alphabet: str, number: int) -> str:
@@ -34,3 +36,15 @@ class Vault:
         except InvalidToken:
             return None
         return dict(content) if of == list(owner) else None
+
+    def key_of(self, secret: str) -> int | None:
+        """Returns the place of the key that opens a secret, 0 for the one that encrypts; None if its key is gone."""
+        for place, key in enumerate(self._keys):
+            with suppress(InvalidToken):
+                key.decrypt(secret)
+                return place
+        return None
+
+    def sealed_again(self, secret: str) -> str:
+        """Returns a secret that opens, encrypted with the first key."""
+        return self._fernet.rotate(secret).decode()

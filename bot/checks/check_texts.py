@@ -7,6 +7,7 @@ that returns two says what is wrong, and the remedy.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
+from bot.core.access import UserKind
 from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.prompt import ToolRule
 from bot.models.registry import VendorEntry
@@ -192,6 +193,33 @@ def scopes(count: int, declined: Sequence[str], *, agent: bool) -> str:
 
 def groups(sizes: Mapping[str, int]) -> str:
     return "People of user groups: " + ", ".join(f"{group} {size}" for group, size in sizes.items()) + "."
+
+
+NAMED_FIX = "Correct the setting, and restart Typist. A Typist admin must be a member of the workspace."
+_KINDS = {
+    UserKind.DEACTIVATED: "a deactivated account",
+    UserKind.GUEST: "a guest",
+    UserKind.BOT: "a bot",
+    UserKind.EXTERNAL: "not of this workspace",
+    None: "unknown to Slack",
+}
+
+
+def named(count: int) -> str:
+    """Says that Slack knows who and what BOT_ADMINS, BOT_ALLOW_USERS and BOT_ALLOW_CHANNELS name."""
+    return f"Slack knows the people and channels in the settings: {count}."
+
+
+def misnamed_person(variable: str, user_id: str, kind: UserKind | None) -> str:
+    return f"{variable} names {user_id}, who is {_KINDS[kind]}."
+
+
+def misnamed_channel(channel_id: str) -> str:
+    return f"BOT_ALLOW_CHANNELS names {channel_id}, which isn't there, is archived, or is private without this app."
+
+
+def not_looked_up(error: str) -> str:
+    return f"Slack didn't say who and what the settings name ({error})."
 
 
 def no_groups(what: str) -> str:
@@ -523,6 +551,23 @@ BOT_KEYS_FIX = (
     "Set BOT_SECRET_KEYS to what `openssl rand -base64 32 | tr '+/' '-_'` prints, and keep it: without it, everybody "
     "has to sign in again. Or set an Authorization header for all askers."
 )
+NO_SIGN_INS = "Nobody is signed in to an MCP server."
+SIGN_INS_FIX = (
+    "Add the former key to BOT_SECRET_KEYS, behind the newest one and a comma. If it is lost, these people have to "
+    "sign in again. Typist asks them when they need it."
+)
+
+
+def sign_ins(count: int, older: int) -> str:
+    """Says that BOT_SECRET_KEYS opens all sign-ins. `older`: how many of them by another key than the first."""
+    still = f" An older key is still needed for {older}, until they are used again." if older else ""
+    return f"BOT_SECRET_KEYS opens all sign-ins to MCP servers: {count}.{still}"
+
+
+def sign_ins_lost(lost: int, count: int) -> str:
+    return f"BOT_SECRET_KEYS doesn't open {lost} of {count} sign-ins to MCP servers."
+
+
 MCP_NOTES_FIX = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/admins/tools.md."
 MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or deny these tools."
 MCP_BROKEN_FIX = "Ask the maintainers of the server to correct these tools' names and inputSchema, or deny them."
@@ -746,6 +791,8 @@ _NAMES: Mapping[str, str] = {
     "slack.probe_delete": "whether the probe's message can be deleted",
     "transcription": "BOT_TRANSCRIBE",
     "traces": "BOT_TRACES_URL",
+    "sign_ins": "whether BOT_SECRET_KEYS opens the sign-ins to MCP servers",
+    "slack.named": "whether Slack knows who and what the settings name",
     "database.connection": "the database",
     "database.write": "whether the database can be written to",
     "database.schema": "the database schema",

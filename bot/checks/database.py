@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.checks import check_texts
 from bot.checks.report import ANSWER_WITHIN_S, Check, fail, ok, skipped, warn
+from bot.store.accounts import read_secrets
 from bot.store.database import (
     ENCODING_FIX,
     READS,
@@ -124,6 +125,12 @@ class DatabaseChecks:
         with suppress(SQLAlchemyError, OSError):
             return await self._read(read_chosen_servers, {})
         return {}
+
+    async def secrets(self) -> Sequence[str]:
+        """Returns the secrets of people's accounts; none if the database doesn't say."""
+        with suppress(SQLAlchemyError, OSError):
+            return await self._read(read_secrets, [])
+        return ()
 
     async def living(self) -> int | None:
         """Returns how many processes run with the database; None if it doesn't say."""

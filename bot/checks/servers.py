@@ -1,15 +1,18 @@
 """The checks of `typist check` that concern MCP servers: each is started or reached, and lists its tools."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bot.checks import check_texts
-from bot.checks.report import Check, ok, warn
+from bot.checks.report import Check, CheckStatus, ok, warn
 from bot.clock import Clock
 from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, tools_together
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.models.prompt import ToolDefinition
+
+log = logging.getLogger(__name__)
 
 MCP_WITHIN_S = 11.0
 """Longer than a server takes that ignores the newest protocol, and shorter than the bound of any check."""
@@ -21,6 +24,27 @@ def server_check_id(server: str) -> str:
 
 
 MCP_PLACES = "mcp"
+SIGN_INS = "sign_ins"
+
+
+def check_sign_ins(secrets: Sequence[str], keys: Sequence[str]) -> Check:
+    """Counts the accounts that BOT_SECRET_KEYS opens, and those for which an older key has to stay."""
+    if not secrets:
+        return ok(SIGN_INS, check_texts.NO_SIGN_INS)
+    # Only now: it imports cryptography.
+    from bot.accounts.vault import Vault
+
+    places = [Vault(keys).key_of(secret) if keys else None for secret in secrets]
+    if lost := places.count(None):
+        return warn(SIGN_INS, check_texts.sign_ins_lost(lost, len(secrets)), check_texts.SIGN_INS_FIX)
+    return ok(SIGN_INS, check_texts.sign_ins(len(secrets), len(secrets) - places.count(0)))
+
+
+def log_sign_ins(secrets: Sequence[str], keys: Sequence[str]) -> None:
+    """Logs at the start that accounts are lost, as `typist check` would say it."""
+    check = check_sign_ins(secrets, keys)
+    if check.status is CheckStatus.WARN:
+        log.warning("%s %s", check.message, check.fix)
 
 
 class ServerChecks:

@@ -25,12 +25,14 @@ from bot import network
 from bot.checks import check_texts
 from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, skipped_for, warn
 from bot.clock import Clock
+from bot.core.access import AccessRules, UserKind
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.slack.client import CLOSE_TIMEOUT_S, Installation, SlackClient
 from bot.slack.json_values import json_object, string
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, OPTIONAL_SCOPES, differences, scopes_of
 from bot.slack.socket import CONNECTIONS
 from bot.slack.user_groups import read_groups
+from bot.slack.users import is_open, kinds_by_id
 
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
@@ -38,7 +40,7 @@ SKEW_FAILED_S = 300.0
 
 BOT_TOKEN, SCOPES_ID, CLOCK = "slack.bot_token", "slack.scopes", "slack.clock"
 APP_TOKEN, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.socket_mode", "slack.same_app"
-CONNECTIONS_ID, USER_GROUPS = "slack.connections", "slack.user_groups"
+CONNECTIONS_ID, USER_GROUPS, NAMED = "slack.connections", "slack.user_groups", "slack.named"
 MANIFEST = "slack.manifest"
 PROBE_POST, PROBE_EVENT, PROBE_DELETE = "slack.probe_post", "slack.probe_event", "slack.probe_delete"
 
@@ -71,6 +73,22 @@ def check_clock(installation: Installation, now_s: float) -> Check:
         return ok(CLOCK, message)
     severity = fail if abs(skew_s) > SKEW_FAILED_S else warn
     return severity(CLOCK, message, check_texts.CLOCK_FIX)
+
+
+async def check_named(slack: SlackClient, team_id: str, admins: Collection[str], rules: AccessRules) -> Check:
+    """Looks for the people and channels of BOT_ADMINS, BOT_ALLOW_USERS and BOT_ALLOW_CHANNELS."""
+    try:
+        kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
+        channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
+    except (RateLimited, Refused) as error:
+        return skipped(NAMED, check_texts.not_looked_up(_error_of(error)))
+    wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
+    wrong += [("BOT_ALLOW_USERS", one) for one in sorted(rules.people) if kinds[one] in (None, UserKind.DEACTIVATED)]
+    sentences = [check_texts.misnamed_person(variable, one, kinds[one]) for variable, one in wrong]
+    sentences += map(check_texts.misnamed_channel, channels)
+    if sentences:
+        return fail(NAMED, "\n".join(sentences), check_texts.NAMED_FIX)
+    return ok(NAMED, check_texts.named(len(kinds) + len(rules.allow_channels)))
 
 
 def refuse_organization(installation: Installation) -> None:
@@ -151,6 +169,10 @@ class SlackChecks:
         if missing:
             return fail(USER_GROUPS, check_texts.no_groups(missing), check_texts.GROUPS_FIX)
         return ok(USER_GROUPS, check_texts.groups({group: len(people[group]) for group in sorted(people)}))
+
+    async def named(self, admins: Collection[str], rules: AccessRules) -> Check:
+        """Looks for the people and channels of the settings, after `scopes`."""
+        return await check_named(self.bot, self.installation.identity.team_id, admins, rules)
 
     async def clocks(self) -> Check:
         """Compares the clocks, after `bot_token`."""

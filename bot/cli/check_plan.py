@@ -64,13 +64,13 @@ async def checked(
             *(_of_called_tools(ours) if probe_models else ()),
             *_of_database(store, in_slack),
             *([PlannedCheck(TRACES, partial(_traces, ours.traces_url, session))] if ours.traces_url else ()),
-            *(_of_servers(mcp, store, ours) if ours.mcp.servers else ()),
+            *(_of_servers(mcp, store, ours) if ours.mcp.servers or ours.secret_keys else ()),
         ]
         return await run_checks([step for step in steps if only is None or step.id in only])
 
 
 def _of_slack(checks: SlackChecks, ours: Settings) -> list[PlannedCheck]:
-    both_tokens, groups = [slack.BOT_TOKEN, slack.APP_TOKEN], access_rules_of(ours).groups
+    both_tokens, rules = [slack.BOT_TOKEN, slack.APP_TOKEN], access_rules_of(ours)
     steps = [
         PlannedCheck(slack.BOT_TOKEN, checks.bot_token),
         PlannedCheck(slack.SCOPES_ID, checks.scopes, needs=[slack.BOT_TOKEN]),
@@ -80,8 +80,11 @@ def _of_slack(checks: SlackChecks, ours: Settings) -> list[PlannedCheck]:
         PlannedCheck(slack.SAME_APP, checks.same_app, needs=both_tokens, after=[slack.SOCKET_MODE]),
         PlannedCheck(slack.MANIFEST, checks.manifest, after=[slack.SAME_APP]),
     ]
-    named = PlannedCheck(slack.USER_GROUPS, partial(checks.user_groups, groups), needs=[slack.SCOPES_ID])
-    return [*steps, named] if groups else steps
+    in_groups = PlannedCheck(slack.USER_GROUPS, partial(checks.user_groups, rules.groups), needs=[slack.SCOPES_ID])
+    if ours.admins or rules.people or rules.allow_channels:
+        known = partial(checks.named, ours.admins, rules)
+        steps.append(PlannedCheck(slack.NAMED, known, needs=[slack.SCOPES_ID]))
+    return [*steps, in_groups] if rules.groups else steps
 
 
 def _of_probe(checks: SlackChecks, channel_id: str) -> list[PlannedCheck]:
@@ -143,7 +146,12 @@ def _of_servers(checks: ServerChecks, store: DatabaseChecks, ours: Settings) -> 
     ]
     places = partial(checks.places, store.chosen_servers)
     before = [database.CONNECTION, *(step.id for step in alone)]
-    return [*alone, PlannedCheck(servers.MCP_PLACES, places, after=before)]
+    signed_in = partial(_sign_ins, store, ours.secret_keys)
+    return [
+        *alone,
+        *([PlannedCheck(servers.MCP_PLACES, places, after=before)] if alone else ()),
+        PlannedCheck(servers.SIGN_INS, signed_in, needs=[database.CONNECTION]),
+    ]
 
 
 async def _settings(ours: Settings, env_file: Path | None) -> Check:
@@ -178,6 +186,10 @@ async def _network(ours: Settings) -> Check:
     except SettingsError as error:
         return fail(NETWORK, str(error), check_texts.NETWORK_FIX)
     return ok(NETWORK, check_texts.ways(ways, network.certificates()))
+
+
+async def _sign_ins(store: DatabaseChecks, keys: Sequence[str]) -> Check:
+    return servers.check_sign_ins(await store.secrets(), keys)
 
 
 async def _traces(url: str, session: ClientSession) -> Check:

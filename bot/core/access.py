@@ -75,6 +75,11 @@ class AccessRules:
         return self.also >= frozenset(OPTIONAL_KINDS)
 
     @cached_property
+    def people(self) -> frozenset[str]:
+        """The users in `allow_users`."""
+        return frozenset(entry for entry in self.allow_users if entry[0] in "UW")
+
+    @cached_property
     def domains(self) -> frozenset[str]:
         """The domains of e-mail addresses in `allow_users`."""
         return frozenset(entry[1:].lower() for entry in self.allow_users if entry[0] == "@" and "." in entry)

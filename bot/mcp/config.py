@@ -377,6 +377,8 @@ class _Reader:
             self._one_of(f"{place}.{key}", value.get(key, usual), (True, False)) for key, usual in _STATED
         )
         host = self._one_of(f"{place}.callbackHost", value.get("callbackHost", _LOOPBACKS[0]), _LOOPBACKS)
+        if secret and not client_id:
+            self._note(f"{place}.clientSecret", "has no effect without clientId")
         scopes = value.get("scopes", [])
         scopes = scopes.split() if isinstance(scopes, str) else scopes
         if not _are_strings(scopes):

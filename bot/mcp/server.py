@@ -227,8 +227,8 @@ class ServerConnection:
     def _note_status(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None:
         self._status, self._names_sign_in = status, self._names_sign_in or wants_sign_in
         # By the protocol, a server needn't name where people sign in: a known address may say it.
-        is_open_question = status == HTTPStatus.UNAUTHORIZED and self._may_want_sign_in
-        self.wants_sign_in = self.wants_sign_in or wants_sign_in or is_open_question
+        is_asked_for = wants_sign_in or status == HTTPStatus.UNAUTHORIZED
+        self.wants_sign_in = self.wants_sign_in or (is_asked_for and self._may_want_sign_in)
         if has_session and status in _SESSION_FORGOTTEN:
             self.retire()
 
@@ -321,7 +321,7 @@ class ServerConnection:
 
     @property
     def _reason_of_status(self) -> str:
-        if self._names_sign_in and self._status == HTTPStatus.UNAUTHORIZED:
+        if self._status == HTTPStatus.UNAUTHORIZED and (self._names_sign_in or not self._may_want_sign_in):
             return DOWN_SIGN_IN if self._may_want_sign_in else DOWN_HEADER_REFUSED
         if self._status == HTTPStatus.METHOD_NOT_ALLOWED:
             return DOWN_NO_POST

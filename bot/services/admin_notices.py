@@ -7,9 +7,11 @@ record of it.
 
 import logging
 import math
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 
 from bot.clock import Clock
 from bot.core import texts
@@ -88,6 +90,25 @@ class ModelRetirements:
             if day and today <= day <= today + timedelta(days=RETIRES_WITHIN_DAYS):
                 sentence = texts.quotas.model_retires(model, day, lookup.replacement)
                 await told.give(f"retires {day} {model}", sentence)
+
+
+@dataclass(frozen=True)
+class LostNames:
+    """Tells the other Typist admins once that a setting names a person or channel that isn't there anymore."""
+
+    problems: Callable[[], Awaitable[str]]
+    """Says who and what is missing, as sentences; "" if nothing is, or Slack doesn't say."""
+    admins: AdminNotices
+
+    async def look(self, now: float) -> None:
+        """Asks Slack, once a day over all processes. Raises StoreError."""
+        told = self.admins
+        if not await told.notices.claim(told.team_id, "", "names looked up", DAY_S):
+            return
+        if found := await self.problems():
+            log.warning("%s", found)
+            others = set(told.admins).difference(re.findall(r"\w+", found))
+            await replace(told, admins=others).give(f"lost {sha256(found.encode()).hexdigest()[:16]}", found)
 
 
 @dataclass(eq=False)

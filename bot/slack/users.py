@@ -477,6 +477,36 @@ async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
     return {str(person.get("id")): name_of(person) for person in members}
 
 
+async def kinds_by_id(client: SlackClient, ids: Collection[str], team_id: str) -> Mapping[str, UserKind | None]:
+    """Returns what people are in a workspace, None for those whom Slack doesn't know. Many are listed first.
+
+    Needs the scope users:read. Raises RateLimited and Refused.
+    """
+    kinds: dict[str, UserKind | None] = {}
+    if len(ids) > MAX_LOOKED_UP:
+        async for people in pages_of_people(client):
+            kinds |= {id_: kind_of(one, team_id) for one in people if (id_ := string(one, "id")) in ids}
+    for id_ in ids - kinds.keys():
+        try:
+            kinds[id_] = kind_of(json_object(await client.call("users.info", user=id_), "user"), team_id)
+        except Refused as error:
+            if error.error not in STRANGER_ERRORS:
+                raise
+            kinds[id_] = UserKind.EXTERNAL if error.error == "user_not_visible" else None
+    return kinds
+
+
+async def is_open(client: SlackClient, channel_id: str) -> bool:
+    """Returns whether Slack shows a channel that isn't archived. Raises RateLimited and Refused."""
+    try:
+        channel = json_object(await client.call("conversations.info", channel=channel_id), "channel")
+    except Refused as error:
+        if error.error != "channel_not_found":
+            raise
+        return False
+    return not channel.get("is_archived")
+
+
 def _names_of(person: Mapping[str, Any]) -> set[str]:
     profile = json_object(person, "profile")
     names = (person.get("name"), person.get("real_name"), profile.get("real_name"), profile.get("display_name"))

@@ -66,6 +66,11 @@ class Accounts(Operations):
         return {server: int(people) for server, people in rows}
 
     @reads
+    async def secrets(self, connection: AsyncConnection) -> list[str]:
+        """Returns the secrets of all accounts."""
+        return await read_secrets(connection)
+
+    @reads
     async def owners(self, connection: AsyncConnection, user_id: str = "", server: str = "") -> list[Owner]:
         """Returns whose accounts there are: a person's, those at a server, or all."""
         named = (accounts.c.user_id, user_id), (accounts.c.server, server)
@@ -182,6 +187,11 @@ class Accounts(Operations):
     def _this(self, state_hash: str, owner: Owner, call: str) -> tuple[sa.ColumnElement[bool], ...]:
         in_time = sign_ins.c.expires_at > self._now()
         return (*_is_of(owner, sign_ins), sign_ins.c.state_hash == state_hash, sign_ins.c.call == call, in_time)
+
+
+async def read_secrets(connection: AsyncConnection) -> list[str]:
+    """Returns the secrets of all accounts, for those who have no store."""
+    return list(await connection.scalars(sa.select(accounts.c.secret)))
 
 
 def _values(owner: Owner) -> dict[str, str]:

@@ -217,8 +217,16 @@ def database_file(url: sa.URL) -> Path | None:
     return Path(url.database) if in_file and url.database else None
 
 
-_ADDITIONS = ("\nDETAIL", "\nLINE ", "\n\tIs the server running", "\nEither provide the file", "\nMultiple connection")
-"""What messages of PostgreSQL end with: a row, the statement, a question, and the advice to check no certificate."""
+_ADDITIONS = (
+    "\nDETAIL",
+    "\nCONTEXT",
+    "\nLINE ",
+    "\n\tIs the server running",
+    "\nEither provide the file",
+    "\nMultiple connection",
+)
+"""What messages of PostgreSQL end with: a row, a function, the statement, a question, and the advice to check no
+certificate."""
 
 
 _NEXT_ERROR = re.compile(r"\n(?:- host: .*?, hostaddr: \S+: )?(?=conn)")

@@ -636,15 +636,23 @@ async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pyte
         await held.close()
 
 
-async def test_keys_rotate_and_no_secret_opens_for_another(timed: Stores, jira: SignInServer) -> None:
+async def test_use_encrypts_with_the_newest_key_and_no_secret_opens_for_another(
+    timed: Stores, jira: SignInServer
+) -> None:
     old = sign_ins(timed, jira.config, keys=(OLD_KEY,))
     await signed_in(old, jira)
     token = await old.token(ADA)
-    rotated = sign_ins(timed, jira.config, keys=(KEY, OLD_KEY))
+    rotated, newest = sign_ins(timed, jira.config, keys=(KEY, OLD_KEY)), sign_ins(timed, jira.config)
+    assert await newest.token(ADA) is None
+    assert await timed.accounts.begin_refresh(ADA, (await timed.accounts.secrets())[0])
     assert await rotated.token(ADA) == token
-    assert await sign_ins(timed, jira.config).token(ADA) is None
+    assert await newest.token(ADA) is None, "the process that refreshes the tokens has to find its secret again"
+    assert await timed.accounts.end_refresh(ADA, *[(await timed.accounts.secrets())[0]] * 2)
+    assert await rotated.token(ADA) == token
+    assert await newest.token(ADA) == token
+    assert await old.token(ADA) is None
     moved = replace(jira.config, transport=HttpTransport("http://127.0.0.1:9/mcp"))
-    assert await sign_ins(timed, moved, keys=(OLD_KEY,)).token(ADA) is None
+    assert await sign_ins(timed, moved).token(ADA) is None
     [account] = await timed.accounts.of("T1", "U1")
     await timed.accounts.sign_in(replace(ADA, user_id="U2"), account.secret, "")
     assert await rotated.token(replace(ADA, user_id="U2")) is None

@@ -100,6 +100,11 @@ class TestServers:
         assert (sign_in.does_pkce, sign_in.names_resource) == (True, False)
         assert sign_in.redirect_uri("web") == "http://localhost:47823/callback/web"
 
+    def test_secret_without_a_client_id_is_noted(self, file: Path) -> None:
+        servers = {"web": {"url": "https://web.example/mcp", "oauth": {"clientSecret": SECRET}}}
+        (note,) = read(file, {"mcpServers": servers}).notes
+        assert note.endswith("mcpServers.web.oauth.clientSecret has no effect without clientId.")
+
     def test_problems_of_how_people_sign_in(self, file: Path) -> None:
         wrong = {"clientId": 7, "scopes": [7], "callbackPort": 80, "issuer": "jira", "pkce": "yes", "resource": 0}
         wrong |= {"tokenHost": "", "callbackHost": "evil.example"}

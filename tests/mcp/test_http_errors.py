@@ -331,7 +331,7 @@ OWN_WORDS = json.dumps({**ERROR, "id": "x"})
         (401, f"Bearer {METADATA}".replace('"', "'"), {}, DOWN_SIGN_IN),
         (401, 'Bearer realm="resource_metadata"', {}, "HTTP 401"),
         (401, 'Bearer error_description="It has no \\"resource_metadata=\\" yet"', {}, "HTTP 401"),
-        (401, "", KEY, "HTTP 401"),
+        (401, "", KEY, DOWN_HEADER_REFUSED),
         (403, f"Bearer {METADATA}", {}, "HTTP 403"),
         (502, f"Bearer {METADATA}", {}, "HTTP 502"),
     ],
@@ -405,4 +405,4 @@ async def test_call_that_needs_a_sign_in_is_told_as_that_and_the_server_stays_in
         # The list that follows is open, and says nothing against that.
         assert [tool.name for tool in await server.tools(0.0)] == ["it"]
         # Where people sign in may be found at a known address.
-        assert server.wants_sign_in == (status == 401)
+        assert server.wants_sign_in == (status == 401 and headers != KEY)

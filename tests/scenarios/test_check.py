@@ -24,6 +24,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from bot import settings
+from bot.accounts.vault import Vault
 from bot.checks import database as database_checks
 from bot.checks import models as model_checks
 from bot.checks import report as all_checks
@@ -36,6 +37,7 @@ from bot.core.channel_settings import ChannelSettings
 from bot.mcp.config import HttpTransport
 from bot.slack.manifest import GROUPS_SCOPE, app_manifest
 from bot.store import Stores
+from bot.store.accounts import Owner
 from bot.store.database import create_engine
 from bot.store.migrate import migrate
 from bot.store.schema import listening
@@ -166,6 +168,12 @@ def archive(sandbox: Sandbox) -> None:
 
 
 NOT_COUNTED = skips("slack.connections")
+
+
+def named(variable: str, ids: str) -> SlackCase:
+    return SlackCase("slack.named", FAIL, env={variable: ids})
+
+
 UNHEARD_PROBE = SlackCase(
     "slack.probe_event",
     FAIL,
@@ -226,6 +234,13 @@ SLACK: Mapping[str, SlackCase] = {
         env={"BOT_ALLOW_USERS": "@support, @suport"},
         before=with_groups,
     ),
+    "A Typist admin who left": named("BOT_ADMINS", "U0ADA,U0KATHERINE"),
+    "A Typist admin who is a guest": named("BOT_ADMINS", "U0EDITH"),
+    "A Typist admin who is a bot": named("BOT_ADMINS", "U0BOTDEPLOYS"),
+    "A Typist admin of another organization": named("BOT_ADMINS", "U0EMMY"),
+    "A Typist admin whom Slack doesn't know": named("BOT_ADMINS", "U0NOBODY"),
+    "A person in BOT_ALLOW_USERS whom Slack doesn't know": named("BOT_ALLOW_USERS", "U0EDITH,U0NOBODY"),
+    "A channel in BOT_ALLOW_CHANNELS that isn't there": named("BOT_ALLOW_CHANNELS", "C0GENERAL,C0NOWHERE"),
     "Scopes that Slack doesn't list": SlackCase("slack.scopes", SKIPPED, setup=Setup(lists_scopes=False)),
     "A clock that is a minute behind": SlackCase("slack.clock", WARN, setup=Setup(clock_ahead_s=60)),
     "A clock that is ten minutes ahead": SlackCase("slack.clock", FAIL, setup=Setup(clock_ahead_s=-600)),
@@ -600,9 +615,9 @@ async def read_only_session(url: str) -> str:
 
 async def nearly_full(url: str) -> str:
     """Has a server refuse what needs new pages, as it does once its disk is full."""
-    await written(
-        url, sa.text("CREATE FUNCTION full_up() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE disk_full; END'")
-    )
+    refuse = "RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'"
+    begin = f"LANGUAGE plpgsql AS $$ BEGIN {refuse}; END $$"
+    await written(url, sa.text(f"CREATE FUNCTION full_up() RETURNS trigger {begin}"))
     when = "BEFORE INSERT ON channel_settings FOR EACH ROW WHEN (length(NEW.system_prompt) > 8192)"
     return await written(url, sa.text(f"CREATE TRIGGER full_up {when} EXECUTE FUNCTION full_up()"))
 
@@ -877,6 +892,48 @@ async def test_mcp_server_that_wants_people_to_sign_in_needs_a_header(tmp_path: 
     nobody = "it: people must sign in to the MCP server, and nobody can: the host mcp.example isn't known."
     assert (line.status, line.message) == (WARN, nobody)
     assert "set an Authorization header" in line.fix
+
+
+@pytest.mark.parametrize("challenge", ["", 'Bearer resource_metadata="{at}"'])
+async def test_mcp_server_that_refuses_the_header_of_the_file_is_down(tmp_path: Path, challenge: str) -> None:
+    async with sign_in_server("it") as there:
+        assert isinstance(there.config.transport, HttpTransport)
+        at = there.config.transport.url
+        async with served(refusing(401, challenge.format(at=at))) as url:
+            server = {"url": f"{url}/mcp" if not challenge else at, "headers": {"Authorization": "Bearer nope"}}
+            report = await report_of(mcp_env(tmp_path, mcp(server=server)) | {"BOT_SECRET_KEYS": SECRET_KEY})
+    [line] = [check for check in report.checks if check.id == "mcp.it"]
+    refuses = "HTTP 401: it refuses the Authorization header in BOT_MCP_CONFIG"
+    assert (line.status, line.message) == (WARN, f"it: the MCP server is down ({refuses}).")
+    assert "Check url and headers" in line.fix
+
+
+OTHER_KEY = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg="
+
+
+@pytest.mark.parametrize(
+    ("keys", "status", "said"),
+    [
+        ([SECRET_KEY], OK, "BOT_SECRET_KEYS opens all sign-ins to MCP servers: 2."),
+        ([OTHER_KEY, SECRET_KEY], OK, "An older key is still needed for 2, until they are used again."),
+        ([OTHER_KEY], WARN, "BOT_SECRET_KEYS doesn't open 2 of 2 sign-ins to MCP servers."),
+        ([], WARN, "BOT_SECRET_KEYS doesn't open 2 of 2 sign-ins to MCP servers."),
+    ],
+)
+async def test_sign_ins_that_no_key_opens_are_counted(
+    tmp_path: Path, keys: list[str], status: CheckStatus, said: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/typist.db"
+    stores = await Stores.open(url, "w1", SystemClock())
+    for user_id in ("U1", "U2"):
+        owner = Owner("T1", user_id, "it")
+        await stores.accounts.sign_in(owner, Vault([SECRET_KEY]).sealed([user_id], {}), "")
+    await stores.close()
+    env = mcp_env(tmp_path, mcp()) | {"DATABASE_URL": url, "BOT_SECRET_KEYS": ",".join(keys)}
+    report = await report_of(env)
+    [line] = [check for check in report.checks if check.id == "sign_ins"]
+    assert line.status is status
+    assert said in line.message
 
 
 LOOPBACK = (

@@ -22,12 +22,13 @@ from bot.services.admin_notices import (
     HOLD_S,
     LOOK_S,
     AdminNotices,
+    LostNames,
     ModelRefusals,
     ModelRetirements,
     OtherConnections,
 )
 from bot.store import Stores
-from tests.clocks import SteppedClock
+from tests.clocks import ManualClock, SteppedClock
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 MODELS = ("openai/a", "openai/b", "anthropic/c")
@@ -315,3 +316,24 @@ async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Pa
     sentence = f"openai/ending retires on October 23, 2026. {choose}"
     assert told == [("09-23", "U1", sentence), ("09-23", "U2", sentence)]
     assert len(asked) == 40, "once a day"
+
+
+async def test_the_other_admins_are_told_once_of_a_name_that_is_lost(tmp_path: Path) -> None:
+    clock, told, looks = ManualClock(1_790_000_000.0), list[str](), list[float]()
+    lost = "BOT_ADMINS names U12, who is a deactivated account."
+
+    async def tell(user_id: str, sentence: str) -> None:
+        told.append(f"{user_id}: {sentence}")
+
+    async def problems() -> str:
+        looks.append(clock.now())
+        return lost if len(looks) > 1 else ""
+
+    store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "me", clock)
+    lost_names = LostNames(problems, AdminNotices(store.notices, tell, "T1", ["U12", "U1"]))
+    for _ in range(4 * 24):
+        await lost_names.look(clock.now())
+        clock.now_s += HOUR_S
+    await store.close()
+    assert told == [f"U1: {lost}"]
+    assert len(looks) == 4, "once a day"
