@@ -311,6 +311,10 @@ class StoreError(TypistError):
     """The database failed; the sentence says what to check, and never contains the password."""
 
 
+class StoreAway(StoreError):
+    """The database's server can't be reached, or says that it is starting or stopping: that may pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """How long to wait before another try: twice as long after each failure in a row, up to a bound."""

@@ -20,12 +20,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.checks.report import CheckStatus
 from bot.checks.servers import log_sign_ins
 from bot.checks.slack import check_named, log_setup, refuse_organization
-from bot.clock import Clock
+from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.channel_settings import DefaultSettings
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Engagement, Identity, TriageRules
+from bot.errors import StoreAway
 from bot.mcp.config import HttpTransport
 from bot.models.model import Models
 from bot.models.prompt import TokenEstimate, WebSearch, room_for_results
@@ -164,14 +165,7 @@ async def built(
         for sentence in without_effect(settings):
             log.warning("%s", sentence)
         me = installation.identity
-        stores = await Stores.open(
-            settings.database_url,
-            uuid4().hex,
-            clock,
-            settings.max_concurrent_per_user,
-            model_prices(settings),
-            settings.caps,
-        )
+        stores = await _stores(settings, clock)
         stack.push_async_callback(stores.close)
         log_sign_ins(await stores.accounts.secrets(), settings.secret_keys)
         workspace = Workspace(
@@ -217,6 +211,13 @@ async def built(
         loops = (*_loops(parts, worker, outbox, client, admins), watch, catching_up.run, look)
         loops += (connections.look,) if connections else ()
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
+
+
+async def _stores(settings: Settings, clock: Clock) -> Stores:
+    """Opens the database, and waits for a server that is away, as for Slack. Raises StoreError."""
+    prices, most = model_prices(settings), settings.max_concurrent_per_user
+    opening = partial(Stores.open, settings.database_url, uuid4().hex, clock, most, prices, settings.caps)
+    return await insist(opening, clock, "not started yet", StoreAway)
 
 
 @asynccontextmanager

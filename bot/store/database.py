@@ -62,7 +62,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.clock import Clock
-from bot.errors import SettingsError, StoreError
+from bot.errors import SettingsError, StoreAway, StoreError
 from bot.logs import current_job
 from bot.store.schema import channel_settings, metadata
 
@@ -183,7 +183,8 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        raise StoreError(f"The database can't be used: {reason_of(error)}. {remedy_for(error)}") from error
+        kind = StoreAway if _is_away(error) else StoreError
+        raise kind(f"The database can't be used: {reason_of(error)}. {remedy_for(error)}") from error
 
 
 @asynccontextmanager
@@ -342,6 +343,17 @@ def _how_early(error: str) -> tuple[bool, int]:
     text = error.lower()
     is_of_server = "fatal:" in text and "no encryption" not in text
     return not is_of_server, next((at for at, words in enumerate(_BY_WORDS) if words in text), len(_BY_WORDS))
+
+
+def _is_away(error: Exception) -> bool:
+    """Returns whether no server answers, or one that isn't ready. What a server refuses stays refused."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code, text = getattr(cause, "sqlstate", None), reason_of(error).lower()
+    is_by_network = type(cause).__name__ in ("OperationalError", "ConnectionTimeout") and not code
+    if isinstance(cause, sqlite3.Error) or not (is_by_network or code == "57P03"):
+        return False
+    is_unready = "the database system is" in text
+    return is_unready or ("fatal:" not in text and remedy_for(error) in (_REMEDY, _SILENT_FIX))
 
 
 def remedy_for(error: Exception) -> str:

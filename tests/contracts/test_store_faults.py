@@ -15,9 +15,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clock import SystemClock
+from bot.clock import SystemClock, insist
 from bot.core.job import Job, Spent
-from bot.errors import StoreError
+from bot.errors import StoreAway, StoreError
 from bot.logs import of_job
 from bot.models.prices import ModelPrices
 from bot.pacing.posts import PostRule
@@ -226,6 +226,21 @@ async def test_calls_fail_quickly_while_the_server_is_down(own_server: Postgresq
     assert time.monotonic() - began < 4 * ANSWER_WITHIN_S
     await asyncio.to_thread(own_server.start)
     assert await store.question_queue.enqueue("Ev1", asked(1))
+    await store.close()
+
+
+async def test_start_waits_for_a_server_that_is_away_and_not_for_what_it_refuses(own_server: PostgresqlServer) -> None:
+    clock = SystemClock()
+    with pytest.raises(StoreError, match="nowhere") as refused:
+        await Stores.open(own_server.url.replace("/postgres?", "/nowhere?"), "w1", clock)
+    assert not isinstance(refused.value, StoreAway)
+    await asyncio.to_thread(own_server.stop)
+    waiting = asyncio.create_task(insist(lambda: Stores.open(own_server.url, "w1", clock), clock, "-", StoreAway))
+    with pytest.raises(StoreAway):
+        await Stores.open(own_server.url, "w2", clock)
+    await asyncio.to_thread(own_server.start)
+    store = await waiting
+    await store.database.check()
     await store.close()
 
 
