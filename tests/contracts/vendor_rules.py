@@ -76,8 +76,9 @@ class Vendor:
 
 def _claude(thoughts: Sequence[Any], said: Sequence[Any], read: int, whole: int) -> list[bytes]:
     calls = any(item["type"] == "tool_use" for item in said)
-    usage = {"input_tokens": whole - read, "cache_read_input_tokens": read}
-    return steps.messages(*thoughts, *said, stop_reason="tool_use" if calls else "end_turn", **usage)
+    reason = "tool_use" if calls else "end_turn"
+    uncached = whole - read
+    return steps.messages(*thoughts, *said, stop_reason=reason, input_tokens=uncached, cache_read_input_tokens=read)
 
 
 def _responses(thoughts: Sequence[Any], said: Sequence[Any], read: int, whole: int) -> list[bytes]:
