@@ -179,12 +179,13 @@ def test_worker_is_never_dead_without_a_reason(observations: list[tuple[float, i
         assert (now_s - since >= SILENCE_S) or (free and now_s - since >= grace_s)
 
 
+pytestmark = pytest.mark.on_postgresql
+
 HOLDING = """
 import sys, time
 from pathlib import Path
 from bot.store.workers import FileLocks
 
-pytestmark = pytest.mark.on_postgresql
 locks = FileLocks(Path(sys.argv[1]), "w2")
 locks.lock()
 print("taken", flush=True)
