@@ -470,46 +470,46 @@ def transcription_failed(model: str, reason: str, key_variable: str, base_url_va
 
 # `typist smoke`
 
-SMOKE_FIX = "docs/admins/operate.md says what to do (A nightly look at the models)."
-SMOKE_WORDS = "answered."
-SMOKE_WORDS_WRONG = "17 plus 25 isn't 42, or the answer didn't end."
-SMOKE_THREAD_WRONG = "the answer doesn't have what stands in the thread."
-SMOKE_THREAD_UNCOUNTED = "answered two questions of a thread. Its server reports no tokens."
-SMOKE_TOOL = "called the tool, and went on with its result after an approval, in another process."
-SMOKE_RESULT_WRONG = "after the tool's result, the answer doesn't have it, or the model called the tool again."
-SMOKE_FILES = "saw the picture and read the PDF."
-SMOKE_FILES_WRONG = "the answer doesn't have what the picture and the PDF show."
-SMOKE_TOO_SHORT = "the answer was too short to be cut off."
+SMOKE_FIX = "What to do: docs/admins/operate.md, A nightly look at the models."
+SMOKE_WORDS = "Answered."
+SMOKE_WORDS_WRONG = "The answer to 17 plus 25 isn't 42, or it didn't end."
+SMOKE_THREAD_WRONG = "The answer doesn't have what stands in the thread."
+SMOKE_THREAD_UNCOUNTED = "Answered two questions of a thread. Its server reports no tokens."
+SMOKE_TOOL = "Called the tool, and went on with its result after an approval, in another process."
+SMOKE_RESULT_WRONG = "The answer doesn't have the tool's result, or the model called the tool again."
+SMOKE_FILES = "Saw the picture and read the PDF."
+SMOKE_FILES_WRONG = "The answer doesn't have what the picture and the PDF show."
+SMOKE_TOO_SHORT = "The answer was too short to be cut off."
 
 
 def smoke_without_price(model: str) -> str:
     return (
-        f"not asked: {model} has no price, so no limit can be kept. BOT_PRICES takes one; your own server's may be 0."
+        f"Not asked: {model} has no price, so no limit can be kept. BOT_PRICES takes one; your own server's may be 0."
     )
 
 
 def smoke_beyond_limit(usd: float, left_usd: float) -> str:
-    return f"not asked: it may cost ${usd:.4f}, and the limit leaves ${max(0.0, left_usd):.4f}. Raise --limit."
+    return f"Not asked: it may cost ${usd:.4f}, and the limit leaves ${max(0.0, left_usd):.4f}. Raise --limit."
 
 
 def smoke_thread(share: float) -> str:
-    return f"answered two questions of a thread, and read {share:.0%} of the first one's prompt from the cache."
+    return f"Answered two questions of a thread, and read {share:.0%} of the first one's prompt from the cache."
 
 
 def smoke_thread_dear(share: float) -> str:
     return (
-        f"the second and the third question of a thread read {share:.0%} of the first one's prompt from the cache, so "
+        f"The second and the third question of a thread read {share:.0%} of the first one's prompt from the cache, so "
         "threads cost more than they should."
     )
 
 
 def smoke_tool_wrong(refusal: str) -> str:
     said = f" Its server refused the request: {refusal}" if refusal else ""
-    return f"the model didn't call the tool that it was asked to call, once and with its text.{said}"
+    return f"The model didn't call the tool that it was asked to call, once and with its text.{said}"
 
 
 def smoke_steps_refused(refusal: str) -> str:
-    return f"after an approval, in another process, the vendor refused what the model had sent before: {refusal}"
+    return f"After an approval, in another process, the vendor refused what the model had sent before: {refusal}"
 
 
 def smoke_files_refused(notice: str, refusal: str) -> str:
@@ -517,19 +517,19 @@ def smoke_files_refused(notice: str, refusal: str) -> str:
 
 
 def smoke_cut(lines: int, kept: int) -> str:
-    return f"went on with an answer that was cut off: {kept} of {lines} lines were kept, and the others followed."
+    return f"Went on with an answer that was cut off: {kept} of {lines} lines were kept, and the others followed."
 
 
 def smoke_cut_wrong(lines: int, found: int, different: int) -> str:
-    return f"an answer that was cut off and went on has {found} of {lines} lines, {different} of them different."
+    return f"An answer that was cut off and went on has {found} of {lines} lines, {different} of them different."
 
 
 def smoke_late(within_s: float) -> str:
-    return f"no answer within {within_s / 60:.0f} minutes."
+    return f"No answer within {within_s / 60:.0f} minutes."
 
 
 def smoke_failed(reason: str, detail: str) -> str:
-    return f"failed: {reason}" + (f" ({detail})" if detail else "")
+    return f"Failed: {reason}" + (f" ({detail})" if detail else "")
 
 
 # MCP servers

@@ -147,7 +147,7 @@ CHANGES: Mapping[str, Change] = {
     ),
     "a result that is overlooked": Change(
         "tool",
-        "the answer doesn't have it",
+        "The answer doesn't have the tool's result",
         model=lambda request: says(ANTHROPIC, "Done.") if "tool_result" in str(request.body) else None,
     ),
     "PDFs that are refused": Change(
@@ -235,7 +235,7 @@ async def test_model_whose_cache_saves_nothing_may_have_none(server: VendorServe
 async def test_what_may_pass_the_limit_is_not_asked(server: VendorServer) -> None:
     found = await smoke(server, Vendor([BOUND_THINKING], colleague(ANTHROPIC)), ANTHROPIC, limit_usd=0.005)
     assert list(wrong(found)) == ["thread"]
-    assert "not asked: it may cost $0.0" in found["thread"].message
+    assert "Not asked: it may cost $0.0" in found["thread"].message
     assert found["thread"].usd == 0
     assert is_ok(list(found.values()))
     asked = len(server.requests)
@@ -255,7 +255,7 @@ async def test_failure_names_its_reason(server: VendorServer) -> None:
     healthy = colleague(ANTHROPIC)
     refused = replace(BOUND_THINKING, answers=lambda body: VendorResponse([b'{"error": {}}'], 401, "application/json"))
     found = await smoke(server, Vendor([refused], healthy), ANTHROPIC)
-    assert all(one.message.startswith("failed: bad_key") for one in found.values())
+    assert all(one.message.startswith("Failed: bad_key") for one in found.values())
     assert sum(one.usd for one in found.values()) == 0
     assert as_json(list(found.values()))["ok"] is False
 
@@ -286,8 +286,10 @@ async def test_command_fails_and_says_what_was_wrong_and_where_to_read_on(server
     env = script(server, CHANGES["a cut answer that is repeated"])
     code, out, err = await forked_command(tmp_path, "smoke", "--limit", "0.5", env=env)
     assert (code, err) == (1, "")
-    assert "✔ anthropic/claude-haiku-5-5 words: answered. · " in out
-    assert re.search(r"✘ anthropic/claude-haiku-5-5 cut: .* tokens in.* · \$0\.\d{4} · \d+\.\d s\n  → docs/admins", out)
+    assert "✔ anthropic/claude-haiku-5-5 words: Answered. · " in out
+    assert re.search(
+        r"✘ anthropic/claude-haiku-5-5 cut: .* tokens in.* · \$0\.\d{4} · \d+\.\d s\n  → What to do: docs/admins", out
+    )
 
 
 async def test_limit_that_is_none_is_refused(tmp_path: Path) -> None:
