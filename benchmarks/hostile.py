@@ -37,7 +37,7 @@ from typing import NamedTuple, TypeVar
 from bot.core import asks
 from bot.core.calls import as_data, capped, claims_in
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, with_names, without_address
-from bot.core.job import Checkpoint, End, Job
+from bot.core.job import Checkpoint, End, Job, said
 from bot.core.steps import Seam, continued, start_of
 from bot.core.triage import Identity, Participants, TriageRules, triage
 from bot.core.unseen import visible
@@ -76,6 +76,7 @@ from slack_markdown.render import has_definitions, mrkdwn, stable_prefix
 from slack_markdown.tests import hostile_texts
 from slack_markdown.tests.costs import MAX_MS, MAX_RATIO, MIN_MS, milliseconds
 from slack_markdown.tests.hostile_texts import SHAPES, forget_renderings, grown, text_of
+from tests.pictures import below
 
 SIZES_CHARS = (5_900, 11_800, 23_600)
 """The last but one is a full page."""
@@ -189,7 +190,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "decided_inlines": inlines.decided_inlines,
     "whole message": lambda text: reply_blocks.message(PageView(text, growing=True)),
     "whole message, plain": lambda text: reply_blocks.message(
-        PageView(text[:4_000], plain=True, end=End(EndReason.WHOLE))
+        PageView(text[:4_000], plain=True, end=below(End(EndReason.WHOLE), text[:4_000]))
     ),
     # Cutting pages off is what takes long: 1, 3 and 7 of them. From 0 to 1 says nothing.
     "Pages": lambda text: _paged(4 * text),
@@ -335,8 +336,8 @@ MAX_STEPS_S = 120.0
 EDIT_EACH_CHARS = 20_000
 QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "?")
 JOB = Job(1, QUESTION, 1)
-END = End(EndReason.LENGTH_LIMIT, "A notice.")
-CUT = End(EndReason.CUT, "Cut.")
+END = End(EndReason.LENGTH_LIMIT, said("A notice."))
+CUT = End(EndReason.CUT, said("Cut."))
 LATER = "and so on, with more words"
 
 T = TypeVar("T")

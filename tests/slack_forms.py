@@ -26,8 +26,9 @@ from bot.core.channel_settings import (
     SettingsPlace,
     effective_settings,
 )
-from bot.core.job import End
+from bot.core.job import End, Notice, NoticeKind, said
 from bot.core.memory import Memory
+from bot.core.picture import BELOW_ANSWERS
 from bot.core.schedules import PauseReason, Proposal, Rule, Run, Schedule, Weekly
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
 from bot.core.unposted import MessageQuestion, QuotedMessage, reaction_id, suggestion_id
@@ -40,6 +41,7 @@ from bot.slack.blockkit import Json, remark
 from bot.slack.client import SlackClient, new_session
 from bot.slack.views import arguments, caps, home, memory, modal, question, schedules, settings
 from bot.slack.views.schedules import ListPlace
+from tests.pictures import below, ended
 
 TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
 TEXTS: Mapping[str, str] = {
@@ -67,18 +69,20 @@ STATES: Mapping[str, PageView] = {
     "a full page": PageView(""),
     "a page before a file": PageView("", rest_in_file=True),
     "a page before a file and the end": PageView("", left_out=texts.answers.continues_in_file(1, 0)),
-    "ended": PageView("", end=End(EndReason.WHOLE)),
-    "ended with a footer": PageView("", end=replace(WHOLE, has_previous=True)),
-    "ended with a notice": PageView("", end=replace(WHOLE, notice="Not read: <@U0ADA>.zip (too large).")),
-    "ended with sources": PageView("", end=replace(WHOLE, sources=SOURCES)),
+    "ended": ended("", End(EndReason.WHOLE)),
+    "ended with a footer": PageView("", end=below(WHOLE, "…", has_previous=True)),
+    "ended with a notice": PageView(
+        "", end=below(replace(WHOLE, notices=said("Not read: <@U0ADA>.zip (too large).")), "…")
+    ),
+    "ended with sources": PageView("", end=below(replace(WHOLE, sources=SOURCES), "…")),
     "searching": PageView("", growing=True, activity=texts.answers.searching("<@U0ADA> https://evil.example")),
-    "cut": PageView("", end=End(EndReason.LENGTH_LIMIT, footer="openai/gpt-test")),
-    "stopped": PageView("", end=End(EndReason.STOPPED)),
-    "failed": PageView("", end=End(EndReason.CUT, "The model's server can't be reached.")),
+    "cut": ended("", End(EndReason.LENGTH_LIMIT, footer="openai/gpt-test")),
+    "stopped": ended("", End(EndReason.STOPPED)),
+    "failed": ended("", End(EndReason.CUT, said("The model's server can't be reached."))),
     "a new version begins": PageView("", growing=True, version=2),
     "plain and growing": PageView("", plain=True, growing=True),
-    "plain with sources": PageView("", plain=True, end=End(EndReason.WHOLE, sources=SOURCES)),
-    "plain and ended": PageView("", plain=True, end=WHOLE),
+    "plain with sources": PageView("", plain=True, end=below(End(EndReason.WHOLE, sources=SOURCES))),
+    "plain and ended": PageView("", plain=True, end=below(WHOLE)),
 }
 """What a page may show beside its text."""
 
@@ -120,23 +124,22 @@ _DECIDED_ASK = replace(_ASK, decision=Decision.DENIED, repeats=True)
 RARE_STATES: Mapping[str, PageView] = {
     "asking about calls": PageView("Words.", growing=True, asks=(_ASK, _LONG_ASK, _DECIDED_ASK)),
     "proposing a schedule": PageView("Words.", growing=True, asks=(_PROPOSAL,)),
-    "scheduled": PageView("Words.", end=replace(WHOLE, notice="Scheduled.", schedule_id=1, has_acted=True)),
+    "scheduled": ended("Words.", replace(WHOLE, notices=(Notice(NoticeKind.SCHEDULED, "Scheduled.", 1),))),
     "beside Slack's own Stop": PageView("Words.", growing=True, has_stop=True),
-    "late, with a transcript": PageView("Words.", end=WHOLE, transcript="What is said.", asked_on="Asked on Monday."),
-    "with choices": PageView("1. one\n2. two", end=replace(WHOLE, choices=("one", "two"))),
+    "late, with a transcript": replace(ended("Words.", WHOLE), transcript="What is said.", asked_on="Asked on Monday."),
+    "with choices": ended("1. one\n2. two", replace(WHOLE, choices=("one", "two"))),
     "with all buttons": PageView(
         "Words.",
         end=replace(
-            WHOLE,
-            reason=EndReason.LENGTH_LIMIT,
-            has_previous=True,
-            has_details=True,
-            offers_canvas=True,
-            decided=[Decided(Decision.APPROVED, "U0ADA", 1, "Ada")],
+            below(WHOLE, "Words."),
+            decided=(Decided(Decision.APPROVED, "U0ADA", 1, "Ada"),),
+            buttons=BELOW_ANSWERS,
         ),
     ),
-    "remembered": PageView("", end=End(EndReason.COMMAND, texts.memory.remembered("#general", 1), has_undo=True)),
-    "offered later": PageView("", end=End(EndReason.OFFERED, texts.answers.offer_after_absence("1764000000.000100"))),
+    "remembered": ended(
+        "", End(EndReason.COMMAND, (Notice(NoticeKind.REMEMBERED, texts.memory.remembered("#general", 1)),))
+    ),
+    "offered later": ended("", End(EndReason.OFFERED, said(texts.answers.offer_after_absence("1764000000.000100")))),
 }
 _PLACE = SettingsPlace("C0GENERAL", "https://hooks.example/1")
 _DEFAULTS = DefaultSettings(

@@ -64,6 +64,8 @@ class RecordedAnswer:
     state: AnswerState
     messages: tuple[RecordedMessage, ...] = ()
     version: int = 0
+    shown_version: int = 0
+    """The version that readers see."""
     answer: str = ""
     """The text of the version that readers see."""
     sources: Sequence[Citation] = ()

@@ -384,6 +384,12 @@ def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
     return any(call.decision not in (None, Decision.EXPIRED) for call in lasting)
 
 
+def calls_made(calls: Iterable[RecordedCall]) -> int:
+    """Returns how many of these calls were made, or may have been."""
+    made = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
+    return sum(call.state in made for call in calls)
+
+
 def own_tool(
     name: str, description: str, parameters: Mapping[str, Any], *, is_dispensable: bool = False
 ) -> ToolDefinition:

@@ -90,11 +90,10 @@ that two processes never write one reply. The outbox moves no job.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
-from bot.core import texts
-from bot.core.calls import Decided, Step
+from bot.core.calls import RecordedCall, Step
 from bot.core.conversation import NO_NOTE, Note, Question
 from bot.errors import EndReason
 from bot.models.events import Citation, Usage
@@ -258,13 +257,47 @@ class Enqueued:
     """How often the job was claimed before. The placeholder counts until the next claim."""
 
 
+class NoticeKind(StrEnum):
+    """What a sentence below an answer is about. Stored."""
+
+    SAID = "said"
+    """How the answer ended, or what came of a command or a call."""
+    UNPARSED = "unparsed"
+    """A call or reasoning that a server left in the text."""
+    EXPIRED = "expired"
+    """Nobody decided in time about a call."""
+    UNREAD = "unread"
+    """Files that the model didn't get."""
+    REMEMBERED = "remembered"
+    """A memory was made: it may be forgotten since."""
+    SCHEDULED = "scheduled"
+    """A schedule was created or changed: it may be stopped since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence about an answer, below its text."""
+
+    kind: NoticeKind
+    text: str = field(repr=False)
+    about: int = 0
+    """The schedule of a SCHEDULED notice."""
+
+
+def said(sentence: str) -> tuple[Notice, ...]:
+    """Returns the notices of an end that has this sentence alone; none for ""."""
+    return (Notice(NoticeKind.SAID, sentence),) if sentence else ()
+
+
 @dataclass(frozen=True, slots=True)
 class End:
-    """How an attempt ended an answer: recorded with the last of its text, then shown below it."""
+    """How an attempt ended an answer: facts, recorded with the last of its text.
+
+    What Slack shows of them follows from these and from the rest of the record (core/picture.py).
+    """
 
     reason: EndReason
-    notice: str = ""
-    """A sentence about the answer."""
+    notices: tuple[Notice, ...] = ()
     footer: str = ""
     """The line that names the model, if there is text."""
     model: str | None = None
@@ -279,44 +312,38 @@ class End:
     """The web pages that the answer cites."""
     origins: Origins = UNKNOWN
     """What the model had read (models/prompt.py)."""
-    has_previous: bool = False
-    """An earlier version of the answer is on record."""
-    has_next: bool = False
-    """This is an earlier version, and readers may go back to the later one."""
-    has_details: bool = False
-    """The answer used tools, and a button lists them."""
-    offers_canvas: bool = False
-    """A button saves the answer as a canvas."""
-    has_undo: bool = False
-    """A button takes back what was remembered."""
-    schedule_id: int = 0
-    """A button stops this schedule, which was created or changed; 0: there is none."""
-    has_acted: bool = False
-    """A person has decided about what it proposed: another version would propose it again."""
-    decided: Sequence[Decided] = field(default=(), compare=False)
-    """Who decided about its calls. Their record has that, so it isn't stored with the end."""
     choices: tuple[str, ...] = field(default=(), repr=False)
     """What readers can press below it (core/choices.py)."""
-    chosen: str = field(default="", repr=False)
-    """The choice that somebody has pressed."""
     effort: str = ""
     """How much the model was asked to think about it. Of one that can't think longer, it is as much as possible."""
     note: Note = NO_NOTE
     """What the prompt said about the question alone, which later prompts repeat."""
 
-    def naming(self, names: Mapping[str, str], admins: Sequence[str]) -> "End":
-        """Returns the end with names filled in: of the people who decided, and of the admins that its notice speaks of.
 
-        Deciders without a name are named by their ids. A mention of an admin would notify them of each such answer.
-        """
-        decided = [replace(one, name=names.get(one.by, one.by)) for one in self.decided]
-        named = [names[admin] for admin in admins if admin in names]
-        return replace(self, decided=decided, notice=texts.access.naming_admins(self.notice, named))
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """What is on record about a version of an answer beside its end and its text. It may change after the end."""
 
-    def people(self, admins: Sequence[str]) -> list[str]:
-        """Returns the ids of the people that `naming` names: those who decided about calls, and admins to ask."""
-        deciders = [one.by for one in self.decided if one.by]
-        return [*deciders, *(admins if texts.access.names_an_admin(self.notice) else ())]
+    calls: Sequence[RecordedCall] = ()
+    """The version's calls of tools."""
+    has_previous: bool = False
+    """There is an earlier version."""
+    has_next: bool = False
+    """There is a later version."""
+    has_acted: bool = False
+    """A later version did what can't be done again."""
+    is_edited: bool = False
+    """The question was edited after this version had begun to answer it."""
+    is_forgotten: bool = False
+    """Nothing that it had remembered is remembered any more."""
+    stopped: frozenset[int] = frozenset()
+    """Which of its schedules are stopped."""
+    chosen: str | None = field(default=None, repr=False)
+    """Which of its choices somebody has pressed; None: nobody has."""
+
+
+NOTHING_SINCE = AnswerRecord()
+"""Of an answer without calls, about which nothing has happened since its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,6 +500,8 @@ class Job:
     """This version is an offer to answer: the question was found late, or others have replied to it."""
     is_late: bool = field(default=False, compare=False)
     """Its asker has waited for LATE_S, such as in an outage, so the answer begins with when the question was asked."""
+    record: AnswerRecord = field(default=NOTHING_SINCE, compare=False)
+    """Of a job that has ended, and whose end is to be shown: what else is on record of the version that readers see."""
     moves_down: bool = field(default=False, compare=False)
     """Its placeholder stands above pages of an answer ahead of it, so its reply begins with a new message."""
 

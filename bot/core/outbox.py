@@ -29,10 +29,6 @@ def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
     return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_IN_VAIN else tries + 1)
 
 
-EDITED = "edited"
-"""What a SHOW_VERSION is about if a question was edited after its answer, and others have written since."""
-
-
 class OutboxKind(StrEnum):
     """The kinds of calls that remain."""
 
@@ -43,7 +39,7 @@ class OutboxKind(StrEnum):
     RETRACT_REPLY = "retract_reply"
     """A person deleted the question: delete the reply, unless a person wrote after it."""
     SHOW_VERSION = "show_version"
-    """Show the version that a person chose; with the entry's `about`, a notice that the question was edited since."""
+    """The record of an ended answer has changed: show what follows from it."""
     SHOW_END = "show_end"
     """Slack did not accept the end of an answer, or the deletion of messages beside it: show it in the reply alone."""
     MENTION_ASKERS = "mention_askers"
@@ -51,11 +47,11 @@ class OutboxKind(StrEnum):
     ASK_APPROVAL = "ask_approval"
     """A call has waited for an approval for some time: mention the asker once, while it still waits."""
     CLEAR_ASK = "clear_ask"
-    """The approval that a mention asked for is no longer needed: delete the mention."""
+    """A mention is no longer true, because its approval or its answer is over: delete it."""
     SHOW_DECISION = "show_decision"
     """A person decided about one of several calls: show that in the reply, which still asks about the others."""
     CLOSE_CHOICES = "close_choices"
-    """A person chose what the answer offers, or edited the question: show the answer without the buttons."""
+    """As SHOW_VERSION, by a process of the version before."""
     MAKE_CANVAS = "make_canvas"
     """A person wants the answer as a canvas: make it, and show its link."""
     POST_QUESTION = "post_question"
@@ -105,5 +101,7 @@ class OutboxEntry:
     """Until when the job waits for an approval, which tells its approvals apart; None if it waits for none."""
     ask_ts: str | None = None
     """The message that asks for an approval and isn't deleted yet."""
+    mention_ts: str | None = None
+    """The message that mentioned the asker because the answer is ready."""
     about: str = ""
-    """The CapNotice that admins are told, the server of a sign-in, the person who wants a canvas, or EDITED."""
+    """The CapNotice that admins are told, the server of a sign-in, or the person who wants a canvas."""

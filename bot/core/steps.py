@@ -235,12 +235,6 @@ def searches(items: Sequence[Item]) -> int:
     return found
 
 
-def calls_made(steps: Sequence[Step]) -> int:
-    """Returns how many calls of these steps were made, or may have been."""
-    made = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
-    return len([call for step in steps for call in step.calls if call.state in made])
-
-
 def were_replied_to(calls: Sequence[RecordedCall]) -> bool:
     """Whether the asker wrote instead of deciding about these calls: their message gets an answer of its own."""
     return any(call.decision is Decision.REPLIED for call in calls)

@@ -103,6 +103,11 @@ class Answer:
         return self.text[len(kept_text(self.job)) + sum(len(step.text) for step in self.steps) :]
 
     @property
+    def calls(self) -> list[RecordedCall]:
+        """The calls of its steps."""
+        return [call for step in self.steps for call in step.calls]
+
+    @property
     def is_behind(self) -> bool:
         """Whether an earlier attempt left more text than this one has so far."""
         return len(self._text) < len(self._left)

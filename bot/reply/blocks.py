@@ -18,7 +18,7 @@ from bot.core import texts
 from bot.core.actions import DOWN, UP, ReplyAction
 from bot.core.calls import Decided
 from bot.core.choices import LABEL_CHARS, marked, value_of, without_listed
-from bot.core.job import End
+from bot.core.picture import Picture
 from bot.core.unseen import escaped
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -39,6 +39,32 @@ _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 """Plain text isn't folded."""
 ACTIVITY_CHARS = 150
+_LABELS = {
+    ReplyAction.UNDO: texts.memory.UNDO,
+    ReplyAction.CONTINUE: texts.actions.CONTINUE,
+    ReplyAction.REGENERATE: texts.actions.REGENERATE,
+    ReplyAction.PREVIOUS: texts.actions.PREVIOUS,
+    ReplyAction.NEXT: texts.actions.NEXT,
+    ReplyAction.DETAILS: texts.actions.DETAILS,
+    ReplyAction.CANVAS: texts.actions.CANVAS,
+    ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
+}
+_VALUES = {ReplyAction.REGENERATE_WITH: (Effort.THOROUGH.value,)}
+_ICONS = {
+    ReplyAction.FEEDBACK: blockkit.feedback_buttons(
+        ReplyAction.FEEDBACK,
+        positive=blockkit.feedback_button("👍", UP, texts.actions.GOOD_ANSWER),
+        negative=blockkit.feedback_button("👎", DOWN, texts.actions.BAD_ANSWER),
+    ),
+    ReplyAction.DELETE: blockkit.icon_button(
+        ReplyAction.DELETE,
+        "trash",
+        texts.actions.DELETE,
+        blockkit.confirm(
+            texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
+        ),
+    ),
+}
 
 
 def message(view: PageView) -> Json:
@@ -123,46 +149,23 @@ def _buttons(view: PageView) -> list[Json]:
         return []
     if view.live:
         return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.actions.STOP)], f"{NOTE_LINE}stop")]
-    end = view.end
-    # Nobody rates a list, or wants it thought about.
-    answered = bool(view.markdown.strip()) and (end is None or end.reason is not EndReason.COMMAND)
-    if end is None or end.reason is EndReason.DENIED:
-        return []
-    if end.reason is EndReason.OFFERED:
-        return [
-            blockkit.actions([blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)], f"{NOTE_LINE}buttons")
-        ]
-    if not answered and end.reason in (EndReason.WHOLE, EndReason.NOTHING_ASKED):
-        return []
-    has_acted = end.has_acted or end.reason is EndReason.COMMAND
-    offered = {
-        ReplyAction.UNDO: (texts.memory.UNDO, end.has_undo),
-        ReplyAction.CONTINUE: (texts.actions.CONTINUE, answered and end.reason.is_continuable and not end.has_next),
-        ReplyAction.REGENERATE: (texts.actions.REGENERATE, not has_acted),
-        ReplyAction.PREVIOUS: (texts.actions.PREVIOUS, end.has_previous),
-        ReplyAction.NEXT: (texts.actions.NEXT, end.has_next),
-        ReplyAction.DETAILS: (texts.actions.DETAILS, end.has_details),
-        ReplyAction.CANVAS: (texts.actions.CANVAS, end.offers_canvas),
-    }
-    buttons = [blockkit.button(action, label) for action, (label, is_offered) in offered.items() if is_offered]
-    if end.schedule_id:
-        buttons.insert(0, stop_button(end.schedule_id, texts.schedules.STOP_SCHEDULE))
-    if answered and not has_acted and end.effort != Effort.THOROUGH:
-        longer = texts.actions.THINK_LONGER
-        buttons.append(blockkit.button(ReplyAction.REGENERATE_WITH, longer, Effort.THOROUGH.value))
-    confirm = blockkit.confirm(
-        texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
-    )
-    icons = [blockkit.icon_button(ReplyAction.DELETE, "trash", texts.actions.DELETE, confirm)]
-    # A second press of Stop would be a vote, and half an answer says little about the whole.
-    if answered and not end.reason.is_stop:
-        good = blockkit.feedback_button("👍", UP, texts.actions.GOOD_ANSWER)
-        bad = blockkit.feedback_button("👎", DOWN, texts.actions.BAD_ANSWER)
-        icons.insert(0, blockkit.feedback_buttons(ReplyAction.FEEDBACK, positive=good, negative=bad))
+    return _buttons_below(view.end) if view.end else []
+
+
+def _buttons_below(end: Picture) -> list[Json]:
+    stop = [stop_button(end.schedule_id, texts.schedules.STOP_SCHEDULE)] if end.schedule_id else []
+    buttons = stop + [_button(action, end.reason) for action in end.buttons if action not in _ICONS]
+    icons = [_ICONS[action] for action in end.buttons if action in _ICONS]
     return [
         *([blockkit.actions(buttons, f"{NOTE_LINE}buttons")] if buttons else []),
-        blockkit.context_actions(icons, f"{NOTE_LINE}icons"),
+        *([blockkit.context_actions(icons, f"{NOTE_LINE}icons")] if icons else []),
     ]
+
+
+def _button(action: ReplyAction, reason: EndReason) -> Json:
+    if action is ReplyAction.REGENERATE and reason is EndReason.OFFERED:
+        return blockkit.button(action, texts.actions.ANSWER_NOW)
+    return blockkit.button(action, _LABELS[action], *_VALUES.get(action, ()))
 
 
 def _choices(choices: Sequence[str], version: int) -> Json:
@@ -189,7 +192,7 @@ def _decided(decided: Sequence[Decided]) -> str:
     )
 
 
-def _completeness(end: End) -> str:
+def _completeness(end: Picture) -> str:
     """Returns the word for an incomplete answer; "" if it is complete."""
     if end.reason.is_stop:
         return texts.answers.FOOTER_STOPPED

@@ -62,7 +62,7 @@ class OutboxSender:
         nearby, is_all = await self._posted.deletions(entry.question)
         is_complete = is_all and entry.tries > 1
         far_back = set() if is_complete else set(entry.page_ts) - {call.ts for call in nearby}
-        await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
+        await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back)), *_beside(entry)])
 
     async def remove(self, entry: OutboxEntry) -> bool:
         """Deletes the messages of a reply and its files, unless a person wrote after the question; returns whether.
@@ -72,7 +72,7 @@ class OutboxSender:
         messages = await self._posted.messages_since(entry.question)
         if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
             return False
-        await self._delete(await self._posted.late_messages(entry.question, ()))
+        await self._delete([*await self._posted.late_messages(entry.question, ()), *_beside(entry)])
         return True
 
     async def post_canvas(self, entry: OutboxEntry, version: int, link: str, still: Callable[[], bool]) -> str:
@@ -115,7 +115,7 @@ class OutboxSender:
         return await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
 
     async def clear_ask(self, entry: OutboxEntry) -> None:
-        """Deletes the message that mentioned the asker because of an approval."""
+        """Deletes the message that mentioned the asker because of an approval, or of an answer that isn't there."""
         if entry.ask_ts is not None:
             await self._delete([Delete(entry.question, entry.ask_ts)])
 
@@ -164,6 +164,11 @@ class OutboxSender:
             except Refused as error:
                 if not error.reason.is_final:
                     raise
+
+
+def _beside(entry: OutboxEntry) -> list[Delete]:
+    """Returns the deletion of the message that says that the answer is ready, if there is one."""
+    return [Delete(entry.question, entry.mention_ts)] if entry.mention_ts else []
 
 
 def _mention(entry: OutboxEntry) -> str:

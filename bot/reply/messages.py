@@ -16,7 +16,8 @@ from typing import ClassVar
 from bot.core import texts
 from bot.core.asks import Ask
 from bot.core.conversation import Question
-from bot.core.job import UNANSWERED, End, Job, MessageRole, RecordedMessage, ts_of
+from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage, ts_of
+from bot.core.picture import Picture
 from bot.core.unseen import visible
 from bot.reply.attachments import Attached, AttachedFile
 from slack_markdown.extent import counted_chars
@@ -39,8 +40,8 @@ class PageView:
     """The page is full, and the rest of the answer, which still grows, comes when it ends."""
     left_out: str = ""
     """What only a file has of the text between this page and the next one, as a sentence."""
-    end: End | None = None
-    """How the answer ended: on the last page, once nothing will follow."""
+    end: Picture | None = None
+    """What stands below the whole answer: on the last page, once nothing will follow."""
     plain: bool = False
     """Sent without blocks, because Slack refused them."""
     end_chars: int = field(default=0, compare=False)

@@ -34,8 +34,9 @@ from typing import TypeGuard, assert_never
 
 from bot.core import texts
 from bot.core.asks import Ask
-from bot.core.job import READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
+from bot.core.job import NOTHING_SINCE, READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
+from bot.core.picture import Picture, picture
 from bot.errors import EndReason, Refusal
 from bot.pacing.pacer import Urgency
 from bot.reply.answer import Answer
@@ -152,8 +153,8 @@ class Reply:
         """The answer's text isn't shown, because laying it out takes too long."""
         self._activity: str | tuple[Ask, ...] = ""
         """What the model does while it doesn't write: a sentence, or the calls that a person has to decide about."""
-        self._end: End | None = None
-        """What is shown of the answer's end; None until `finish`."""
+        self._picture: Picture | None = None
+        """What is shown below the answer's text; None until `finish`."""
         self._under_way: Call | CleanUp | None = None
         """The call that has left, and of which no outcome has come."""
         self._files: tuple[AttachedFile, ...] | None = ()
@@ -326,11 +327,11 @@ class Reply:
         if self._transcript:
             self._happened(ReplyEvent.GROW)
 
-    def finish(self, end: End) -> None:
-        """Ends the text, and shows `end` below it: the answer's own, with names, or without its choices."""
+    def finish(self, end: End, shown: Picture | None = None) -> None:
+        """Ends the text, and shows the picture below it; None: that of an answer to which nothing happened since."""
         if self.answer.end is None:
             self.answer.finish(end)
-        self._end = end
+        self._picture = shown or picture(end, NOTHING_SINCE, self.answer.text)
         if self.is_withheld or end.reason is EndReason.STUCK:
             self.withhold()
         else:
@@ -348,7 +349,8 @@ class Reply:
         self._lay_out(self._empty_pages(), "")
         # What a stream has appended stays.
         self.leave_streams_by()
-        if self._end is not None:
+        if self._picture is not None:
+            self._picture = self._picture.without_text
             if not self.ended:
                 self._happened(ReplyEvent.FINISH)
             self._close()
@@ -661,18 +663,12 @@ class Reply:
         if self._is_full(page):
             is_before_end = self._has_end_page and page == self._last - 1
             return replace(view, left_out=self._end_below_file.left_out) if is_before_end else view
-        end = self._end if self.ended else None
-        if end and self.is_withheld:
-            end = replace(end, notice=texts.answers.STUCK, sources=(), choices=(), offers_canvas=False)
+        end = self._picture if self.ended else None
         if end and not self._missing():
             is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.answers.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
-            notices = (
-                end.notice,
-                files_notice(self._files, is_end_page and bool(self._end_below_file.left_out)) if self._files else "",
-                left_out,
-            )
-            return replace(view, end=replace(end, notice=" ".join(filter(None, notices))))
+            about_files = files_notice(self._files or (), is_end_page and bool(self._end_below_file.left_out))
+            return replace(view, end=replace(end, notices=(*end.notices, *filter(None, (about_files, left_out)))))
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
         activity, asks = (self._activity, ()) if isinstance(self._activity, str) else ("", self._activity)

@@ -59,6 +59,7 @@ from bot.core.asks import Ask
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job
 from bot.core.lease import Lease
+from bot.core.picture import Picture
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
@@ -191,13 +192,13 @@ class ScheduledReply:
         self.scheduler.touch(self)
         await self.idle.wait()
 
-    async def finish(self, end: End) -> None:
+    async def finish(self, end: End, shown: Picture | None = None) -> None:
         # The end waits for no status, and for no next try.
         self.not_before = -math.inf
         self.freshness.ends(self.scheduler.clock.monotonic())
-        self.laid_out(lambda: self.reply.finish(end))
+        self.laid_out(lambda: self.reply.finish(end, shown))
         if self.reply.is_withheld and not self.reply.ended:
-            self.reply.finish(end)
+            self.reply.finish(end, shown)
         self.scheduler.touch(self)
         await self.idle.wait()
         if not self.reply.unshown:
@@ -299,11 +300,11 @@ class ScheduledReply:
         self.scheduler.touch(self)
 
 
-async def show_end(live: ScheduledReply, end: End, users: Users, admins: Sequence[str]) -> None:
+async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Sequence[str]) -> None:
     """Shows the end of an answer, with the names of who decided about its calls, and of admins to ask (their ids)."""
-    if people := end.people(admins):
-        end = end.naming(await users.names(people), admins)
-    await live.finish(end)
+    if people := shown.people(admins):
+        shown = shown.naming(await users.names(people), admins)
+    await live.finish(end, shown)
 
 
 @dataclass(frozen=True, slots=True)

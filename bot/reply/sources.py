@@ -81,8 +81,6 @@ def _host(url: str) -> str:
     return host.removeprefix("www.") if is_web and not is_closed_file(url) else ""
 
 
-CANVAS_MIN_CHARS = 3_000
-"""An answer that is shorter has no button for a canvas: it is read faster where it is."""
 MAX_CELLS = 300
 CANVAS_TITLE_CHARS = 80
 

@@ -4,7 +4,7 @@ Once it has ended, its ids, times and counts go to the log and to telemetry (`Jo
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -14,25 +14,25 @@ from bot.core.calls import (
     REMEMBER,
     SCHEDULE,
     Decision,
-    RecordedCall,
     Step,
     agreed_to,
-    decided_about,
-    has_decided_proposal,
+    calls_made,
 )
 from bot.core.conversation import NO_NOTE, Note, ThreadKey
 from bot.core.files import OpenedFile, unread_notice
-from bot.core.job import End, Job, Spent
-from bot.core.steps import calls_made, searches
+from bot.core.job import AnswerRecord, End, Job, Notice, NoticeKind, Spent
+from bot.core.steps import searches
 from bot.errors import EndReason
 from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
 from bot.models.prompt import Effort, Origins, Prompt
 from bot.reply.answer import Answer, Freshness, StepUnderWay
 from bot.reply.scheduler import ScheduledReply
-from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.slack import history
 from bot.telemetry import Telemetry
+
+_MADE = {REMEMBER: NoticeKind.REMEMBERED, SCHEDULE: NoticeKind.SCHEDULED}
+"""What a tool's call says that it has made."""
 
 
 class Phase(Enum):
@@ -84,6 +84,12 @@ class Done:
     """A list as Markdown; "" if none was asked for."""
     has_undo: bool = False
     """Something is newly remembered, by one command alone."""
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """The sentence below the answer."""
+        kind = NoticeKind.REMEMBERED if self.has_undo else NoticeKind.SAID
+        return (Notice(kind, self.notice),) if self.notice else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,46 +214,51 @@ class AnswerAttempt:
         now: float,
         usd: float | None = None,
         names: texts.models.ModelNames = texts.models.OWN_NAMES,
-        *,
-        has_canvases: bool = False,
     ) -> End:
-        """Ends the answer, if it hasn't ended; returns the end with all that is recorded and shown of it.
+        """Ends the answer, if it hasn't ended; returns the end with all that is recorded of it.
 
         An answer ends once: an unexpected error after that ends only the job in another way.
 
         `now`: in seconds since the epoch. `usd`: what a thorough answer has cost. `names`: those of the models.
-        `has_canvases`: a long answer can be saved as a canvas.
         """
         answer = self.answer
         is_open = answer.end is None
         if is_open:
             answer.settle(end.reason)
         done = self.completion
-        calls = [call for step in answer.steps for call in step.calls]
-        if calls:
-            end = _with_calls(end, calls)
-        unparsed = texts.answers.UNPARSED[done.unparsed] if done else ""
-        has_expired = any(call.decision is Decision.EXPIRED for call in calls)
-        expired = texts.approvals.APPROVAL_EXPIRED if has_expired else ""
-        opened = self.built.opened if self.built else ()
-        left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
-        left_out = (*left_out, *(self.built.as_texts if self.built else ()))
-        unread = unread_notice(opened, left_out, refused) if opened else ""
         effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
         end = replace(
             self.counted(end),
-            notice=" ".join(filter(None, (end.notice, unparsed, expired, unread))),
+            notices=(*end.notices, *self._notices()),
             footer=self._footer(now, usd, names),
             sources=answer.sources,
-            has_previous=self.job.has_previous,
-            has_details=calls_made(answer.steps) > 0,
-            offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= CANVAS_MIN_CHARS,
             effort="" if effort is Effort.NORMAL else effort,
             note=self.built.note if self.built else NO_NOTE,
         )
         if is_open:
             answer.finish(end)
         return end
+
+    def _notices(self) -> Iterator[Notice]:
+        """Yields what came of calls, and what was left out."""
+        done, calls = self.completion, self.answer.calls
+        for call in agreed_to(calls):
+            kind = _MADE.get(call.tool, NoticeKind.SAID) if call.made else NoticeKind.SAID
+            yield Notice(kind, call.result, call.made if kind is NoticeKind.SCHEDULED else 0)
+        if done and (unparsed := texts.answers.UNPARSED[done.unparsed]):
+            yield Notice(NoticeKind.UNPARSED, unparsed)
+        if any(call.decision is Decision.EXPIRED for call in calls):
+            yield Notice(NoticeKind.EXPIRED, texts.approvals.APPROVAL_EXPIRED)
+        opened = self.built.opened if self.built else ()
+        left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
+        left_out = (*left_out, *(self.built.as_texts if self.built else ()))
+        if opened and (unread := unread_notice(opened, left_out, refused)):
+            yield Notice(NoticeKind.UNREAD, unread)
+
+    @property
+    def record(self) -> AnswerRecord:
+        """What is on record of the answer beside its end, as it ends."""
+        return AnswerRecord(calls=self.answer.calls, has_previous=self.job.has_previous)
 
     def counted(self, end: End) -> End:
         """Returns the end with the attempt's model, usage and times.
@@ -284,7 +295,7 @@ class AnswerAttempt:
             if self.step is not None and self.completion.model != self.step.model:
                 model = texts.models.fell_back(names.of(self.completion.model))
             refused = texts.models.without(self.completion.refused)
-        work = texts.answers.work_done(self.searches, calls_made(self.answer.steps))
+        work = texts.answers.work_done(self.searches, calls_made(self.answer.calls))
         pages = [call.result for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL]
         read = history.messages_read(pages, float(self.job.question.ts), now) if pages else None
         messages = texts.answers.messages_read(*read) if read else ""
@@ -301,20 +312,6 @@ class AnswerAttempt:
         return texts.answers.thought_longer(
             self.completion.effort if self.completion else "", usd, is_estimate=is_estimate
         )
-
-
-def _with_calls(end: End, calls: Sequence[RecordedCall]) -> End:
-    """Returns an answer's end with what people decided about its calls, and what came of those that they agreed to."""
-    agreed = agreed_to(calls)
-    schedules = [call.made for call in agreed if call.tool == SCHEDULE]
-    return replace(
-        end,
-        notice=" ".join(filter(None, (end.notice, *(call.result for call in agreed)))),
-        decided=decided_about(calls),
-        has_acted=has_decided_proposal(calls),
-        has_undo=end.has_undo or any(call.tool == REMEMBER and call.made for call in agreed),
-        schedule_id=schedules[-1] if schedules else 0,
-    )
 
 
 log = logging.getLogger(__name__)

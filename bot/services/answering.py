@@ -41,10 +41,11 @@ from dataclasses import dataclass, replace
 from bot.clock import insist, monotonic_began_at
 from bot.core import texts
 from bot.core.access import Denial
+from bot.core.calls import calls_made
 from bot.core.files import wanted_by
-from bot.core.job import End, Job
+from bot.core.job import End, Job, said
 from bot.core.outbox import OutboxKind
-from bot.core.steps import calls_made
+from bot.core.picture import picture
 from bot.errors import (
     CapReached,
     EndReason,
@@ -149,7 +150,7 @@ class Answering:
         except Exception as error:
             log.error("unexpected error, ending the job: %s", trace_of(error))
             attempt.phase = Phase.ENDING
-            failed = End(EndReason.INTERNAL_ERROR, texts.answers.INTERNAL_ERROR)
+            failed = End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR))
             end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
             if attempt.live is not None:
                 await attempt.live.leave()
@@ -172,7 +173,8 @@ class Answering:
         if recorded and live.reply.earlier.is_end_shown:
             await live.leave()
         else:
-            await show_end(live, end, self.workspace.users, self.access_control.named_admins)
+            shown = picture(end, attempt.record, attempt.answer.text, has_canvases=self.workspace.canvases.may_write)
+            await show_end(live, end, shown, self.workspace.users, self.access_control.named_admins)
         unposted = _unposted(job, live) if live.reply.gone else None
         return _Ended(end, unposted or live.reply.for_outbox, self._canvas_for(attempt, end))
 
@@ -218,7 +220,7 @@ class Answering:
             return _stopped(attempt)
         except Exception as error:
             log.error("unexpected error, ending the job: %s", trace_of(error))
-            return End(EndReason.INTERNAL_ERROR, texts.answers.INTERNAL_ERROR)
+            return End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR))
 
     async def _forbidden(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
@@ -227,11 +229,11 @@ class Answering:
         if not checking.done():
             live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
-            return End(EndReason.DENIED, denial)
+            return End(EndReason.DENIED, said(denial))
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
-            return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.models.interrupted(goes_on=_has_text(attempt)))
+            return End(EndReason.INTERRUPTED_TOO_OFTEN, said(texts.models.interrupted(goes_on=_has_text(attempt))))
         if attempt.job.offered:
-            return End(EndReason.OFFERED, texts.answers.offer_after_absence(attempt.job.question.ts))
+            return End(EndReason.OFFERED, said(texts.answers.offer_after_absence(attempt.job.question.ts)))
         done = await self.remembering.carry_out(attempt.job) or await self.schedules.carry_out(attempt.job)
         if done is None:
             return None
@@ -241,7 +243,7 @@ class Answering:
         if done.listed:
             live.append(done.listed)
             attempt.answer.origins |= OTHERS
-        return End(EndReason.COMMAND, done.notice, has_undo=done.has_undo)
+        return End(EndReason.COMMAND, done.notices)
 
     async def _wait_for_decision(self, attempt: AnswerAttempt) -> None:
         """Gives the job up until the calls that the reply asks about are decided.
@@ -283,8 +285,7 @@ class Answering:
             # Its footer has what the whole answer has cost.
             earlier_usd = attempt.used.usd if attempt.job.attempts == 1 else await self.quota.earlier_usd(attempt.job)
             usd = added(self.quota.cost_usd(attempt.counted(end)), earlier_usd)
-        can_write, names = self.workspace.canvases.may_write, self.settings.model_names
-        return attempt.finish(end, self.stores.clock.now(), usd, names, has_canvases=can_write)
+        return attempt.finish(end, self.stores.clock.now(), usd, self.settings.model_names)
 
     async def _record(self, attempt: AnswerAttempt, ended: _Ended) -> None:
         """Records an end, however long the database is away, and reports it unless the job is no longer ours."""
@@ -350,18 +351,18 @@ def _unposted(job: Job, live: ScheduledReply) -> OutboxKind | None:
 
 def _stopped(attempt: AnswerAttempt) -> End:
     """Returns the end of a stopped answer. The footer says so below its text; a reply without text needs a sentence."""
-    return End(EndReason.STOPPED, "" if _has_text(attempt) else texts.answers.STOPPED)
+    return End(EndReason.STOPPED, said("" if _has_text(attempt) else texts.answers.STOPPED))
 
 
 def _failed(attempt: AnswerAttempt, error: TypistError, names: texts.models.ModelNames) -> End:
     sentence = texts.models.for_error(error, names, goes_on=_has_text(attempt))
     if not isinstance(error, ProviderError):
-        return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), sentence)
+        return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), said(sentence))
     log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
     step = attempt.step
     if step and not (step.output_chars or error.reason.is_charged_without_text):
         step.charges_nothing()
         attempt.step = step if step.lost != Usage() else None
-    if error.reason is EndReason.EMPTY and calls_made(attempt.answer.steps):
+    if error.reason is EndReason.EMPTY and calls_made(attempt.answer.calls):
         sentence = texts.models.silent_after_tools(names.of(error.model))
-    return End(error.reason, sentence, model=error.model)
+    return End(error.reason, said(sentence), model=error.model)

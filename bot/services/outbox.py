@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from bot.core import texts
 from bot.core.access import admins_named
 from bot.core.asks import asks_of
 from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
 from bot.reply.answer import Answer
@@ -189,21 +190,17 @@ class Outbox:
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
-        """Shows a recorded end that Slack did not accept, in the reply's messages, and nothing beside them.
-
-        Or shows it without choices that no longer stand, or shows another version.
-        """
-        closes = entry.kind is OutboxKind.CLOSE_CHOICES
+        """Shows an ended answer as its record says, in the reply's messages, and nothing beside them."""
         replaces = entry.kind is not OutboxKind.SHOW_END
         job = await self.stores.outbox.unshown_end(entry)
-        if job is None or job.checkpoint.end is None:
+        if job is None or (end := job.checkpoint.end) is None:
             return
+        shown = picture(end, job.record, job.checkpoint.text, has_canvases=self.workspace.canvases.may_write)
         live = await self.workspace.scheduler.open(Answer(job), until=until)
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
             if replaces or not live.reply.earlier.is_end_shown:
-                end = replace(job.checkpoint.end, choices=()) if closes else job.checkpoint.end
-                await show_end(live, end, self.workspace.users, admins_named(self.admins))
+                await show_end(live, end, shown, self.workspace.users, admins_named(self.admins))
         finally:
             await live.leave()
         if live.reply.recorded != job.messages:

@@ -167,7 +167,7 @@ class ReplyActions:
             case ReplyAction.CANVAS:
                 return await self._save_as_canvas(answer, press)
             case ReplyAction.UNDO:
-                if not await self.stores.memories.undo(answer.job_id, answer.question, press.user_id):
+                if not await self.stores.memories.undo(answer.question, press.user_id):
                     return ActionResponse(texts.memory.NOTHING_TO_UNDO)
         return None
 
@@ -429,7 +429,7 @@ class ReplyActions:
         return None
 
     async def _details(self, answer: RecordedAnswer) -> ActionResponse:
-        calls = await self.stores.approvals.shown(answer.job_id)
+        calls = await self.stores.approvals.shown(answer.job_id, answer.shown_version)
         if not calls:
             return ActionResponse(texts.approvals.NO_TOOLS_USED)
         names = await self.workspace.users.names(deciders(calls))

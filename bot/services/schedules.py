@@ -172,7 +172,7 @@ class Schedules:
             return False
         answers = self.stores.recorded_answers
         answer = await answers.shown_by(press.thread, press.message_ts)
-        return answer is not None and await answers.say_stopped(answer.job_id, press.schedule_id, outcome)
+        return answer is not None and await answers.schedule_gone(answer.job_id, press.schedule_id)
 
     async def show_again(self, user_id: str, place: ListPlace, outcome: str) -> None:
         """Shows a list as it is now, with the outcome of what its reader did."""

@@ -27,7 +27,7 @@ from bot.core.beginnings import Bound, restored, with_new
 from bot.core.calls import APPROVAL_S, WANT_SIGN_IN, Step
 from bot.core.choices import Choices
 from bot.core.conversation import NO_NOTE, Question, without_address
-from bot.core.job import End, Job
+from bot.core.job import End, Job, said
 from bot.core.steps import Seam, cut_to_fit, items_of, were_replied_to, with_room, with_steps
 from bot.errors import EndReason, NotShown, ProviderError, StoreError, Stuck
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
@@ -86,9 +86,9 @@ class Steps:
         me = self.workspace.me.user_id
         is_asked = any(question.files or without_address(question.text, me) for question in questions)
         if not (is_asked or await self.prompt_builder.reads_posts_before(attempt.job.question)):
-            return End(EndReason.NOTHING_ASKED, texts.answers.HELP)
+            return End(EndReason.NOTHING_ASKED, said(texts.answers.HELP))
         if any(question.had_sign_in for question in questions):
-            return End(EndReason.NOTHING_ASKED, texts.accounts.PASTED_IN_MESSAGE)
+            return End(EndReason.NOTHING_ASKED, said(texts.accounts.PASTED_IN_MESSAGE))
         offer = await self.tool_calls.offer(attempt.job)
 
         def listening(is_listening: bool) -> None:
@@ -155,7 +155,7 @@ class Steps:
                 if live.reply.gone:
                     return _gone(answer, live)
                 if were_replied_to(answer.steps[-1].calls):
-                    return End(EndReason.STOPPED, texts.approvals.REPLIED_INSTEAD, model=answer.steps[-1].model)
+                    return End(EndReason.STOPPED, said(texts.approvals.REPLIED_INSTEAD), model=answer.steps[-1].model)
                 if any(call.result in WANT_SIGN_IN for call in answer.steps[-1].calls):
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
                     prompt = replace(prompt, tools=with_new(prompt.tools, offer.definitions))
@@ -400,9 +400,8 @@ def _gone(answer: Answer, live: ScheduledReply) -> End:
     """Returns the end of an answer whose reply can't be shown. If its channel is opened again, the end is shown."""
     if live.reply.life is not Life.SHUT_OUT:
         return End(EndReason.REPLY_GONE)
-    return End(
-        EndReason.SHUT_OUT, texts.answers.SHUT_OUT if answer.kept.strip() else texts.answers.SHUT_OUT_WITHOUT_TEXT
-    )
+    notice = texts.answers.SHUT_OUT if answer.kept.strip() else texts.answers.SHUT_OUT_WITHOUT_TEXT
+    return End(EndReason.SHUT_OUT, said(notice))
 
 
 def _raise_if_unshown(live: ScheduledReply) -> None:
@@ -423,7 +422,7 @@ def _completed(answer: Answer, step: StepUnderWay) -> End:
         reason = EndReason.STEP_LIMIT
     elif completion.finish_reason is FinishReason.LENGTH:
         reason, notice = EndReason.LENGTH_LIMIT, texts.answers.LENGTH_LIMIT
-    return End(reason, notice, model=completion.model, usage=completion.usage)
+    return End(reason, said(notice), model=completion.model, usage=completion.usage)
 
 
 def _asking_back(answer: Answer, step: StepUnderWay, offered: Choices, live: ScheduledReply) -> End:

@@ -6,7 +6,7 @@ isn't made again. Transcripts are kept with the question that they came with, so
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,9 @@ from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.audit import EntryKind
 from bot.core.calls import SCHEDULE, has_decided_proposal
 from bot.core.conversation import File, RecordedReply, ThreadKey
-from bot.core.job import Checkpoint, End, Job, State, page_ts, state_of
+from bot.core.job import AnswerRecord, Checkpoint, End, Job, NoticeKind, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
+from bot.core.picture import picture
 from bot.core.steps import continued
 from bot.core.usage import DownReason
 from bot.errors import EndReason
@@ -35,6 +36,7 @@ from bot.store.rows import (
     is_any,
     is_begun,
     is_midway,
+    job_of,
     may_be_regenerated,
     messages_of,
     note_of,
@@ -49,7 +51,9 @@ from bot.store.schema import (
     canvases,
     feedback,
     jobs,
+    memories,
     outbox_entries,
+    schedules,
     seen_events,
     tool_calls,
     turns,
@@ -114,6 +118,7 @@ class RecordedAnswers(Operations):
         await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(NO_ANSWER))
         await steps.drop_text(connection, jobs.c.id == job_id)
         await steps.drop_steps(connection, jobs.c.id == job_id)
+        await outbox.cancel(connection, OutboxKind.MENTION_ASKERS, [job_id])
         await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], self._now())
         if deleted:
             await empty_calls(connection, thread_of(deleted), job_id)
@@ -122,10 +127,7 @@ class RecordedAnswers(Operations):
 
     @writes
     async def swap(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
-        """Has the outbox show the version before or after the one that readers see, if there is one.
-
-        The choices that the newest version offers are taken away.
-        """
+        """Has readers see the version before or after the one that they see, if there is one."""
         this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated()).with_for_update()
         row = (await connection.execute(this)).one_or_none()
         if row is None:
@@ -134,18 +136,15 @@ class RecordedAnswers(Operations):
         if not (chosen := later[:1] if to_next else earlier[-1:]):
             return
         await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(shown_turn=chosen[0].id))
-        for kind in (OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES):
-            await outbox.cancel(connection, kind, [job_id])
-        await steps.drop_text(connection, jobs.c.id == job_id)
-        await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], self._now())
+        await outbox.changed(connection, [job_id], self._now())
 
     @writes
-    async def say_stopped(self, connection: AsyncConnection, job_id: int, schedule_id: int, sentence: str) -> bool:
-        """Has the outbox show in an answer that its schedule is stopped; returns False if the answer made another."""
+    async def schedule_gone(self, connection: AsyncConnection, job_id: int, schedule_id: int) -> bool:
+        """Has an answer say that its schedule is stopped; returns False if the answer made another."""
         is_of_answer = tool_calls.c.job_id == job_id, tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id
         if not await is_any(connection, *is_of_answer):
             return False
-        await outbox.show_taken_back(connection, job_id, sentence, self._now())
+        await outbox.changed(connection, [job_id], self._now())
         return True
 
     @writes
@@ -241,6 +240,7 @@ async def _newest_answer(
         state=state,
         messages=messages_of(row),
         version=row.version,
+        shown_version=shown.version if shown and later and shown.version is not None else row.version,
         answer=shown.answer if shown else "",
         sources=sources_of(shown.sources) if shown else (),
         has_previous=bool(earlier),
@@ -250,7 +250,7 @@ async def _newest_answer(
         ended_at=shown.created_at if shown else None,
         prompt_version=shown.prompt_version if shown else None,
         waits_until=row.waits_until,
-        choices=await _standing_choices(connection, row.id) if state is AnswerState.ENDED else (),
+        choices=await standing_choices(connection, row) if state is AnswerState.ENDED else (),
         has_acted=row.end_reason == EndReason.COMMAND
         or has_decided_proposal(await steps.calls(connection, row.id, row.version)),
     )
@@ -271,29 +271,63 @@ def _around_shown(
     return [turn for turn in worth if turn.id < shown.id], shown, [turn for turn in worth if turn.id > shown.id]
 
 
-async def shown_version(connection: AsyncConnection, row: sa.Row[Any]) -> Checkpoint | None:
-    """Returns the version of an ended job that readers are to see, with its end; None if it has none."""
+async def with_shown_version(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
+    """Returns an ended job with the version that readers are to see, and what is on record of it; None if it has none.
+
+    The job comes without the other questions that it answered, because showing an end takes no prompt.
+    """
     earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
     if shown is None:
         return None
-    end = replace(end_of_turn(shown), has_previous=bool(earlier), has_next=bool(later))
-    return Checkpoint(shown.answer, end, end.sources)
+    kept = {} if later else await steps.kept_end(connection, row.id)
+    end = end_of_turn(shown, kept)
+    version = shown.version if later else row.version
+    record = AnswerRecord(
+        calls=() if version is None else await steps.calls(connection, row.id, version),
+        has_previous=bool(earlier),
+        has_next=bool(later),
+        has_acted=bool(later) and has_decided_proposal(await steps.calls(connection, row.id, row.version)),
+        is_edited=row.edited_version is not None and (shown.version is None or shown.version <= row.edited_version),
+        is_forgotten=await _is_forgotten(connection, row, end),
+        stopped=await _stopped(connection, [note.about for note in end.notices if note.kind is NoticeKind.SCHEDULED]),
+        chosen=(shown.end or {}).get("chosen", kept.get("chosen")),
+    )
+    return replace(job_of(row), checkpoint=Checkpoint(shown.answer, end, end.sources), record=record)
 
 
-async def _standing_choices(connection: AsyncConnection, job_id: int) -> tuple[str, ...]:
-    """Returns the choices of an ended answer; none once they are about to be closed."""
-    closing = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.CLOSE_CHOICES.value
-    if await is_any(connection, *closing):
+async def _is_forgotten(connection: AsyncConnection, row: sa.Row[Any], end: End) -> bool:
+    """Whether a job's answer had something remembered, and nothing of that is remembered any more."""
+    if all(note.kind is not NoticeKind.REMEMBERED for note in end.notices):
+        return False
+    in_place = memories.c.team_id == row.team_id, memories.c.channel_id == row.channel_id
+    return not await is_any(connection, *in_place, memories.c.ts == row.ts)
+
+
+async def _stopped(connection: AsyncConnection, made: Collection[int]) -> frozenset[int]:
+    """Returns those of these schedules that were stopped."""
+    run = sa.select(schedules.c.id).where(schedules.c.id.in_(made))
+    return frozenset(made) - set((await connection.scalars(run)).all()) if made else frozenset()
+
+
+async def standing_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[str, ...]:
+    """Returns the choices of an ended answer that people can still press."""
+    job = await with_shown_version(connection, row)
+    if job is None or job.checkpoint.end is None:
         return ()
-    return await steps.choices_of(connection, job_id)
+    return picture(job.checkpoint.end, job.record, job.checkpoint.text).choices
 
 
-async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str = "") -> None:
-    """Takes away the choices that an ended answer offers, if there are any; the outbox shows which one was `chosen`."""
-    if await _standing_choices(connection, job_id):
-        if chosen:
-            await steps.choose(connection, job_id, chosen)
-        await outbox.add(connection, OutboxKind.CLOSE_CHOICES, [job_id], now)
+async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
+    """Records which of an ended answer's choices was `chosen`, so that the others don't stand any more."""
+    row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
+    if row is None or not await standing_choices(connection, row):
+        return
+    newest = turns.c.id == _newest_turn(job_id)
+    end = await connection.scalar(sa.select(turns.c.end).where(newest))
+    # A process of the version before shows choices as long as there are any.
+    values = {**(end or {}), "chosen": chosen, "choices": []}
+    await connection.execute(sa.update(turns).where(newest).values(end=values))
+    await outbox.changed(connection, [job_id], now)
 
 
 def _state(row: sa.Row[Any]) -> AnswerState:
@@ -358,8 +392,12 @@ async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: in
 
 async def join(connection: AsyncConnection, job: Job) -> None:
     """Empties the turn that a job continues, its newest, because the turn that comes next holds both parts."""
-    newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job.id, ~is_midway()).scalar_subquery()
-    await connection.execute(sa.update(turns).where(turns.c.id == newest).values(NO_ANSWER))
+    await connection.execute(sa.update(turns).where(turns.c.id == _newest_turn(job.id)).values(NO_ANSWER))
+
+
+def _newest_turn(job_id: int) -> sa.ScalarSelect[int]:
+    """Selects the turn of a job's newest version."""
+    return sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
 
 
 class Transcripts(MeteredOperations):

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
 from bot.core.memory import Kept, Memory, Place, Remembered, has_room, says_the_same
-from bot.core.texts.memory import UNDONE
 from bot.store import audit, outbox
 from bot.store.database import Operations, one_at_a_time, reads, writes
 from bot.store.rows import has_content, is_any, thread_values
@@ -74,15 +73,9 @@ class Memories(Operations):
         return await self._remove(connection, question.thread.place, by, _is_said_in(question))
 
     @writes
-    async def undo(self, connection: AsyncConnection, job_id: int, question: Question, by: str) -> bool:
-        """Removes what a message or the answer to it has had remembered, and has the outbox show that in the answer.
-
-        Returns False if nothing of that is on record: then the answer stays as it is.
-        """
-        if not await self._remove(connection, question.thread.place, by, memories.c.ts == question.ts):
-            return False
-        await outbox.show_taken_back(connection, job_id, UNDONE, self._now())
-        return True
+    async def undo(self, connection: AsyncConnection, question: Question, by: str) -> bool:
+        """Removes what a message or the answer to it has had remembered; returns False if nothing is on record."""
+        return await self._remove(connection, question.thread.place, by, memories.c.ts == question.ts)
 
     @writes
     async def change(
@@ -154,10 +147,12 @@ async def _take_turns(connection: AsyncConnection, place: Place) -> None:
 async def _remove(
     connection: AsyncConnection, place: Place, these: sa.ColumnElement[bool], now: float, by: str = ""
 ) -> bool:
-    gone = (await connection.execute(sa.delete(memories).where(_is_in(place), these))).rowcount
+    removed = sa.delete(memories).where(_is_in(place), these).returning(memories.c.ts)
+    gone = (await connection.scalars(removed)).all()
     if gone:
         await _note(connection, "forgotten", place, now, by)
-    return gone > 0
+        await outbox.changed_where(connection, now, _is_in(place, jobs), jobs.c.ts.in_(gone))
+    return bool(gone)
 
 
 async def _note(connection: AsyncConnection, done: str, place: Place, now: float, by: str) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.outbox import EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.store.rows import insert_into, is_midway
-from bot.store.schema import outbox_entries, turns
+from bot.core.outbox import EDITS_END, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.store.rows import has_ended, insert_into
+from bot.store.schema import jobs, outbox_entries
 
 _EDITING = outbox_entries.alias()
 
@@ -56,6 +56,11 @@ def is_reply_being_edited(now: float, job_id: sa.ColumnElement[int]) -> sa.Colum
     return sa.exists().where(_EDITING.c.job_id == job_id, _EDITING.c.kind.in_(EDITS_REPLY), *in_hand)
 
 
+def is_end_to_be_shown() -> sa.ColumnElement[bool]:
+    """Whether Slack doesn't show yet how the answer that an entry is about has ended."""
+    return sa.exists().where(_EDITING.c.job_id == outbox_entries.c.job_id, _EDITING.c.kind.in_(EDITS_END))
+
+
 async def cancel(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int]) -> list[int]:
     """Removes entries; returns the jobs of those that no process had taken yet."""
     this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id.in_(job_ids))
@@ -63,11 +68,13 @@ async def cancel(connection: AsyncConnection, kind: OutboxKind, job_ids: Collect
     return [row.job_id for row in rows if row.tries == 0]
 
 
-async def show_taken_back(connection: AsyncConnection, job_id: int, sentence: str, now: float) -> None:
-    """Shows below an answer that what it did is undone: a sentence stands in place of the button for that."""
-    newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
-    this = turns.c.id == newest
-    below = await connection.scalar(sa.select(turns.c.below).where(this))
-    await connection.execute(sa.update(turns).where(this).values(below={**(below or {}), "notice": sentence}))
-    await cancel(connection, OutboxKind.SHOW_END, [job_id])
-    await add(connection, OutboxKind.SHOW_VERSION, [job_id], now)
+async def changed_where(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
+    """Says so of the answers that have ended, and whose jobs meet the conditions."""
+    ended = sa.select(jobs.c.id).where(has_ended(), jobs.c.attempts > 0, ~jobs.c.answer_deleted, *which)
+    await changed(connection, (await connection.scalars(ended)).all(), now)
+
+
+async def changed(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:
+    """Says that the record of answers has changed: Slack is to show what follows from it (core/picture.py)."""
+    await cancel(connection, OutboxKind.SHOW_END, job_ids)
+    await add(connection, OutboxKind.SHOW_VERSION, job_ids, now)

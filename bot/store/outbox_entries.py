@@ -1,7 +1,7 @@
 """The outbox, as seen by a process that works on its entries.
 
-Two kinds of entries show a reply: one with an end that Slack did not accept, or one that waits with a decided call. An
-end stays on record as a checkpoint until it is shown.
+Two kinds of entries show a reply: one that has ended, as its record says (core/picture.py), or one that waits with a
+decided call.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core import texts
 from bot.core.calls import APPROVAL_S
 from bot.core.job import Job, RecordedMessage, page_ts
 from bot.core.outbox import (
     ABOUT_APPROVALS,
     ABOUT_NO_REPLY,
     BACKOFF,
-    EDITED,
     EDITS_END,
     OUTBOX_HOLD_S,
     OutboxEntry,
@@ -30,7 +28,9 @@ from bot.store.rows import (
     has_come,
     has_content,
     has_ended,
+    is_any,
     is_awaiting_approval,
+    is_batched_with,
     is_live,
     job_of,
     message_values,
@@ -61,23 +61,26 @@ class OutboxEntries(Operations):
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None = None) -> None:
         """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it.
 
-        `posted_ts` is the message that the entry's call posted. It is recorded as no answer, or for its deletion once
-        nobody has to approve the call that it asks about. Once an end is shown, and none of its choices stands, the
-        checkpoints with its text go.
+        `posted_ts` is the message that the entry's call posted. It is recorded as no answer, or for its deletion: once
+        nobody has to approve the call that it asks about, or if the answer that it is about isn't there any more. Once
+        an end is shown, and none of its choices stands, the checkpoints with its text go.
         """
         this = sa.update(jobs).where(jobs.c.id == entry.job_id)
-        if posted_ts is not None and entry.kind is OutboxKind.ASK_APPROVAL:
+        is_mention = entry.kind is OutboxKind.MENTION_ASKERS
+        stays = is_mention and await is_any(connection, jobs.c.id == entry.job_id, _is_ready(entry))
+        if posted_ts is not None and stays:
+            await connection.execute(this.values(mention_ts=posted_ts))
+        elif posted_ts is not None:
             if (await connection.execute(this.values(ask_ts=posted_ts))).rowcount > 0:
                 await outbox.add(connection, OutboxKind.CLEAR_ASK, [entry.job_id], self._now())
-        elif posted_ts is not None:
-            await connection.execute(this.values(mention_ts=posted_ts))
         elif entry.kind is OutboxKind.CLEAR_ASK:
             await connection.execute(this.where(jobs.c.ask_ts == entry.ask_ts).values(ask_ts=None))
         removed = await connection.execute(sa.delete(outbox_entries).where(outbox.as_taken(entry)))
         if removed.rowcount == 0 or entry.kind not in EDITS_END:
             return
-        if entry.kind is OutboxKind.CLOSE_CHOICES or not await steps.choices_of(connection, entry.job_id):
-            await steps.drop_text(connection, jobs.c.id == entry.job_id, has_ended())
+        row = (await connection.execute(sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended()))).one_or_none()
+        if row is not None and not await answers.standing_choices(connection, row):
+            await steps.drop_text(connection, jobs.c.id == entry.job_id)
 
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
@@ -87,25 +90,17 @@ class OutboxEntries(Operations):
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns an ended job with the end to show as its checkpoint; None if there is nothing to show.
+        """Returns an ended job with the version that readers are to see; None if there is nothing to show.
 
-        Slack may not show that end at all, with choices that no longer stand, or in another version. The job comes
-        without the other questions that it answered, because showing an end takes no prompt.
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted, has_content())
         row = (await connection.execute(ended)).one_or_none()
-        if row is None:
-            return None
-        if entry.kind is OutboxKind.SHOW_VERSION:
-            shown = await answers.shown_version(connection, row)
-            if shown and shown.end and entry.about == EDITED:
-                how = "" if shown.end.has_acted else texts.answers.REGENERATE_ANSWERS_IT
-                notice = " ".join(filter(None, (shown.end.notice, texts.answers.QUESTION_EDITED, how)))
-                shown = replace(shown, end=replace(shown.end, notice=notice))
-            return replace(job_of(row), checkpoint=shown) if shown else None
-        job = await _with_text(connection, row)
-        return job if job.checkpoint.end else None
+        job = await answers.with_shown_version(connection, row) if row else None
+        if job and entry.kind is OutboxKind.SHOW_VERSION and entry.about:
+            # So a process of the version before says that the question was edited.
+            return replace(job, record=replace(job.record, is_edited=True))
+        return job
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
@@ -117,7 +112,10 @@ class OutboxEntries(Operations):
         row = (await connection.execute(waiting)).one_or_none()
         if row is None:
             return None
-        [job] = await steps.with_steps(connection, [await _with_text(connection, row)])
+        # As the next attempt would get it, without its batch's other questions.
+        job = replace(job_of(row), attempts=row.attempts + 1)
+        whole = await steps.with_checkpoints(connection, await answers.with_versions(connection, [job]))
+        [job] = await steps.with_steps(connection, whole)
         return job
 
     @writes
@@ -133,6 +131,12 @@ class OutboxEntries(Operations):
         await connection.execute(shown.values(messages=message_values(messages)))
 
 
+def _is_ready(entry: OutboxEntry) -> sa.ColumnElement[bool]:
+    """Whether the answer that an entry is about is still there, for a question that is."""
+    asked = sa.or_(has_content(), sa.exists().where(is_batched_with(entry.job_id)))
+    return sa.and_(has_ended(), ~jobs.c.answer_deleted, jobs.c.version == entry.version, asked)
+
+
 def _due(now: float) -> sa.Select[tuple[int]]:
     """Selects the entries that are due, of jobs whose reply nobody is editing.
 
@@ -143,11 +147,14 @@ def _due(now: float) -> sa.Select[tuple[int]]:
     of_entry = jobs.c.id == outbox_entries.c.job_id
     is_about_approvals = outbox_entries.c.kind.in_(ABOUT_APPROVALS)
     is_waiting = sa.exists().where(of_entry, is_awaiting_approval())
+    is_over = ~sa.exists().where(of_entry, is_live())
     in_state = sa.case(
         (is_about_approvals, is_waiting),
         (outbox_entries.c.kind == OutboxKind.CLEAR_ASK.value, ~is_waiting),
         (outbox_entries.c.kind.in_(ABOUT_NO_REPLY), sa.true()),
-        else_=~sa.exists().where(of_entry, is_live()),
+        # It says that the answer is there.
+        (outbox_entries.c.kind == OutboxKind.MENTION_ASKERS.value, sa.and_(is_over, ~outbox.is_end_to_be_shown())),
+        else_=is_over,
     )
     longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=BACKOFF.max_s)
     is_due = has_come(outbox_entries.c.due_at, now, longest_s)
@@ -192,12 +199,6 @@ def _entry(row: sa.Row[Any]) -> OutboxEntry:
         page_ts=page_ts(messages_of(row)),
         waits_until=row.waits_until,
         ask_ts=row.ask_ts,
+        mention_ts=row.mention_ts,
         about=row.about,
     )
-
-
-async def _with_text(connection: AsyncConnection, row: sa.Row[Any]) -> Job:
-    """Returns the job as the next attempt would get it, without its batch's other questions and without its steps."""
-    job = replace(job_of(row), attempts=row.attempts + 1)
-    [whole] = await steps.with_checkpoints(connection, await answers.with_versions(connection, [job]))
-    return whole

@@ -32,7 +32,7 @@ from bot.core.audit import EntryKind, question_entry
 from bot.core.choices import question_id
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Enqueued, State, Status, page_ts, state_of
-from bot.core.outbox import EDITED, OutboxEntry, OutboxKind
+from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -178,7 +178,7 @@ class QuestionQueue(WorkerOperations):
         A queued question is answered with its new text. An answer under way starts over in its messages; its worker
         learns of the edit with a heartbeat. An answer that has ended starts over, too, unless somebody else has written
         in the thread since, or another question came: then the reply says that the question was edited. A command is
-        always carried out again. The choices that the answer offers are taken away.
+        always carried out again.
         """
         thread = question.thread
         row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
@@ -195,8 +195,10 @@ class QuestionQueue(WorkerOperations):
             return True
         now, answered_by = self._now(), row.answered_with or row.id
         await audit.append(connection, now, [question_entry(question, row.id, edited=True)])
-        starts_over = await _start_over(connection, answered_by, now)
-        if not starts_over and not _state(row).is_live:
+        if await _start_over(connection, answered_by, now):
+            begun = sa.update(jobs).where(jobs.c.id == answered_by)
+            await connection.execute(begun.values(edited_version=jobs.c.version - 1))
+        elif not _state(row).is_live:
             await _answer_edited(connection, answered_by, now)
         return True
 
@@ -315,6 +317,10 @@ async def _requeue(
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
     await steps.drop_text(connection, jobs.c.id == row.id)
+    if row.mention_ts:
+        gone = {"mention_ts": None, "ask_ts": row.mention_ts}
+        await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(gone))
+        await outbox.add(connection, OutboxKind.CLEAR_ASK, [row.id], now)
     for kind in (OutboxKind.SHOW_VERSION, OutboxKind.MENTION_ASKERS):
         await outbox.cancel(connection, kind, [row.id])
     await claim.keep_placeholders(connection, [row.id])
@@ -322,16 +328,16 @@ async def _requeue(
 
 
 async def _answer_edited(connection: AsyncConnection, job_id: int, now: float) -> None:
-    """Queues an ended job whose question was edited, or has its reply say so if others have written since."""
+    """Records that an ended job's question was edited, and queues the job unless others have written since."""
     row = await _to_regenerate(connection, job_id)
     if row is None:
         return
+    await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(edited_version=row.version))
     # What a command does follows its words, whatever was written since.
     if row.end_reason == EndReason.COMMAND or await _stands_alone(connection, job_id):
         await _requeue(connection, row, now)
     elif row.attempts:
-        await steps.drop_text(connection, jobs.c.id == job_id)
-        await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], now, EDITED)
+        await outbox.changed(connection, [job_id], now)
 
 
 async def _stands_alone(connection: AsyncConnection, job_id: int) -> bool:

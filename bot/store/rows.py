@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.caps import ScopeIds
 from bot.core.conversation import NO_NOTE, File, Note, Question, ThreadKey
-from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, RecordedMessage, Status
+from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, Notice, NoticeKind, RecordedMessage, Status, said
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.models.events import Citation
@@ -45,7 +45,7 @@ def in_words(condition: str) -> sa.ColumnElement[bool]:
     return sa.literal_column(f"({condition})")
 
 
-NO_ANSWER: dict[str, Any] = {"answer": "", "sources": None, "note": None}
+NO_ANSWER: dict[str, Any] = {"answer": "", "sources": None, "note": None, "end": None}
 """The columns of a turn without its text."""
 NO_CALL_TEXTS: dict[str, Any] = {"arguments": "", "result": "", "binding": ""}
 """The columns of a call without its texts. Its binding goes, too: from a hash, short arguments can be guessed."""
@@ -159,27 +159,16 @@ def _file_of(values: Mapping[str, Any]) -> File:
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
-_STORED_AS_THEY_ARE = (
-    "notice",
-    "footer",
-    "model",
-    "first_token_s",
-    "prompt_version",
-    "has_previous",
-    "has_details",
-    "has_undo",
-    "schedule_id",
-    "has_acted",
-    "chosen",
-    "effort",
-    "offers_canvas",
-)
+_STORED_AS_THEY_ARE = ("footer", "model", "first_token_s", "prompt_version", "effort")
 """Fields of an End whose values are JSON."""
-_BELOW_EACH_VERSION = ("notice", "footer", "effort", "has_acted")
-"""What of an end is shown again below an earlier version, beside what a turn has columns for."""
+_HAVE_COLUMNS = ("reason", "model", "first_token_s", "prompt_version", "origins", "note")
+"""What of an end has columns in a turn."""
 
 
-def turn_values(job_id: int, end: End, text: str, now: float) -> dict[str, Any]:
+_KINDS = {kind.value: kind for kind in NoticeKind}
+
+
+def turn_values(job_id: int, end: End, text: str, now: float, version: int | None = None) -> dict[str, Any]:
     """Returns a turn's row, without its charge."""
     return {
         "job_id": job_id,
@@ -190,17 +179,21 @@ def turn_values(job_id: int, end: End, text: str, now: float) -> dict[str, Any]:
         "prompt_version": end.prompt_version,
         "sources": source_values(end.sources),
         "origins": sorted(end.origins),
-        "below": {name: value for name, value in end_values(end).items() if name in _BELOW_EACH_VERSION},
+        "end": {name: value for name, value in end_values(end).items() if name not in _HAVE_COLUMNS},
         # Retention looks for turns with text.
         "note": note_values(end.note) if text else None,
+        "version": version,
         "created_at": now,
     }
 
 
-def end_of_turn(row: sa.Row[Any]) -> End:
-    """Returns what stood below a turn's answer, without what only the newest version has."""
-    columns = {"reason": row.end_reason, "model": row.model, "origins": row.origins}
-    return end_of({**columns, **(row.below or {})}, sources_of(row.sources))
+def end_of_turn(row: sa.Row[Any], kept: Mapping[str, Any] | None = None) -> End:
+    """Returns how a turn ended.
+
+    `kept`: the end in a checkpoint. A process of the version before has more of it there than in the turn.
+    """
+    columns = {name: getattr(row, "end_reason" if name == "reason" else name) for name in _HAVE_COLUMNS}
+    return end_of({**(kept or {}), **columns, **(row.end or {})}, sources_of(row.sources))
 
 
 def end_values(end: End) -> dict[str, Any]:
@@ -210,6 +203,10 @@ def end_values(end: End) -> dict[str, Any]:
     """
     usual = End(end.reason)
     values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE if getattr(end, name) != getattr(usual, name)}
+    if end.notices:
+        values["notices"] = [[notice.kind.value, notice.text, notice.about] for notice in end.notices]
+        # What a process of the version before shows of them.
+        values["notice"] = " ".join(notice.text for notice in end.notices)
     note = {"note": note_values(end.note)} if end.note.text else {}
     return {**values, **note, "reason": end.reason.value, "origins": sorted(end.origins), "choices": list(end.choices)}
 
@@ -219,6 +216,7 @@ def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
     known = {field.name: values[field.name] for field in fields(End) if field.name in values}
     typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
     typed |= {"choices": tuple(values.get("choices", ())), "note": note_of(values.get("note"))}
+    typed["notices"] = _notices_of(values)
     return End(**{**known, **typed}, sources=sources)
 
 
@@ -230,6 +228,16 @@ def note_values(note: Note) -> list[Any] | None:
 def note_of(values: Sequence[Any] | None) -> Note:
     """Returns a stored note."""
     return Note(values[0], of_record(values[1])) if values else NO_NOTE
+
+
+def _notices_of(values: Mapping[str, Any]) -> tuple[Notice, ...]:
+    """Returns the notices of a stored end. A process of the version before has stored one sentence for all of them."""
+    if "notices" in values:
+        return tuple(Notice(_KINDS.get(kind, NoticeKind.SAID), text, about) for kind, text, about in values["notices"])
+    schedule_id, notice = values.get("schedule_id", 0), values.get("notice", "")
+    if schedule_id:
+        return (Notice(NoticeKind.SCHEDULED, notice, schedule_id),)
+    return (Notice(NoticeKind.REMEMBERED, notice),) if values.get("has_undo") else said(notice)
 
 
 def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:

@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.calls import SCHEDULE
 from bot.core.caps import Amount, Period, day_of, first_day
 from bot.core.outbox import OutboxKind
 from bot.core.schedules import (
@@ -41,7 +42,7 @@ from bot.errors import EndReason
 from bot.store import audit, outbox
 from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
 from bot.store.rows import insert_into, is_any, is_live, is_unposted, unposted_values
-from bot.store.schema import charges, jobs, schedules
+from bot.store.schema import charges, jobs, schedules, tool_calls
 from bot.store.usage import TOKENS
 
 AT_ONCE = 50
@@ -203,6 +204,8 @@ class ScheduleStore(Operations):
         await connection.execute(sa.delete(schedules).where(schedules.c.id == row.id))
         await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, is_unposted()))
         await _record(connection, self._now(), row, "stopped", by=by)
+        made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == row.id)
+        await outbox.changed_where(connection, self._now(), jobs.c.id.in_(made))
         return True
 
     @writes

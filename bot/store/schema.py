@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0012"
+REVISION = "0013"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -85,6 +85,8 @@ jobs = sa.Table(
     sa.Column("started_at", sa.Double),
     # 3. What people have asked for since: a stop, another version, a decision.
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),
+    # The newest version that answers words from before the question's last edit; NULL: there is none.
+    sa.Column("edited_version", sa.Integer),
     # Since when the asker waits for this version; NULL: since created_at.
     sa.Column("asked_at", sa.Double),
     # This version continues the answer before it, which had reached its length limit.
@@ -114,7 +116,8 @@ jobs = sa.Table(
     sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     # The message that mentioned the askers when the answer was ready.
     sa.Column("mention_ts", sa.Text),
-    # The message that mentioned the asker because a call waits; deleted once the call is decided.
+    # A message that mentioned the asker, to be deleted: because a call waits, once that is decided, or because of an
+    # answer that isn't there any more.
     sa.Column("ask_ts", sa.Text),
     # The schedule whose run this is. No foreign key: a run outlives its schedule.
     sa.Column("schedule_id", RowId),
@@ -188,10 +191,13 @@ turns = sa.Table(
     sa.Column("sources", sa.JSON(none_as_null=True)),
     # What the model had read (models/prompt.py); NULL: nobody knows.
     sa.Column("origins", sa.JSON(none_as_null=True)),
-    # What stood below the answer, to show this version again; NULL: nothing.
-    sa.Column("below", sa.JSON(none_as_null=True)),
+    # What of the End has no column, and which of its choices somebody has pressed; NULL: nothing. Processes of the
+    # version before know the column by this name.
+    sa.Column("below", sa.JSON(none_as_null=True), key="end"),
     # What the prompt said about the question alone, as (text, origins), for later prompts; NULL: nothing.
     sa.Column("note", sa.JSON(none_as_null=True)),
+    # The version of the answer. NULL: a process of the version before wrote it.
+    sa.Column("version", sa.Integer),
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )

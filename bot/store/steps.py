@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, claims_in, decided_about
+from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, claims_in
 from bot.core.job import Checkpoint, Job, Piece
 from bot.models.events import Citation
 from bot.models.prompt import of_record
@@ -98,17 +98,7 @@ async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) 
     rows: dict[tuple[int, int], list[sa.Row[Any]]] = {}
     for row in await connection.execute(of_resumed.order_by(checkpoints.c.attempt, checkpoints.c.id)):
         rows.setdefault((row.job_id, row.version), []).append(row)
-    whole = [replace(job, checkpoint=_folded(job.so_far, rows.get((job.id, job.version), []))) for job in claimed]
-    return [await _with_decisions(connection, job) for job in whole]
-
-
-async def _with_decisions(connection: AsyncConnection, job: Job) -> Job:
-    """Returns a job whose end, if it is on record, says who decided about its calls."""
-    end = job.checkpoint.end
-    if end is None:
-        return job
-    recorded = await calls(connection, job.id, job.version)
-    return replace(job, checkpoint=replace(job.checkpoint, end=replace(end, decided=decided_about(recorded))))
+    return [replace(job, checkpoint=_folded(job.so_far, rows.get((job.id, job.version), []))) for job in claimed]
 
 
 def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
@@ -128,21 +118,14 @@ def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
     return Checkpoint(text, end, sources) if rows else Checkpoint()
 
 
-async def choices_of(connection: AsyncConnection, job_id: int) -> tuple[str, ...]:
-    """Returns the choices that a job's end on record offers."""
+async def kept_end(connection: AsyncConnection, job_id: int) -> Mapping[str, Any]:
+    """Returns the end that is on record with the text of a job's newest version; {} if none is.
+
+    An answer that offers choices, or isn't shown yet, keeps it for processes of the version before.
+    """
     ends = sa.select(checkpoints.c.end).join(jobs, checkpoints.c.job_id == jobs.c.id).where(jobs.c.id == job_id)
     of_version = ends.where(checkpoints.c.version == jobs.c.version).order_by(checkpoints.c.id.desc())
-    values = next(filter(None, (await connection.scalars(of_version)).all()), None)
-    return end_of(values, ()).choices if values else ()
-
-
-async def choose(connection: AsyncConnection, job_id: int, choice: str) -> None:
-    """Records with a job's end which of the answer's choices somebody has pressed."""
-    has_end = checkpoints.c.job_id == job_id, checkpoints.c.end.is_not(None)
-    for row in (await connection.execute(sa.select(checkpoints.c.id, checkpoints.c.end).where(*has_end))).all():
-        values = {"end": {**row.end, "chosen": choice}} if row.end else {}
-        if values:
-            await connection.execute(sa.update(checkpoints).where(checkpoints.c.id == row.id).values(**values))
+    return next(filter(None, (await connection.scalars(of_version)).all()), {})
 
 
 async def drop_text(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:

@@ -263,7 +263,7 @@ class WorkerQueue(MeteredOperations):
         row = (await connection.execute(ended.returning(*columns))).one_or_none()
         if row is None:
             return None
-        turn = turn_values(job.id, end, text, now)
+        turn = turn_values(job.id, end, text, now, job.version)
         charge = await self._meter.charge(connection, job, end, now)
         if row.erase_requested:
             threads = await threads_of(connection, jobs.c.id == job.id)
@@ -305,7 +305,8 @@ class WorkerQueue(MeteredOperations):
             await outbox.cancel(connection, kind, [job.id])
         if for_outbox and not is_outdated and not row.erase_requested:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
-        if mention and not for_outbox and not is_outdated and not row.stop_requested:
+        is_to_be_shown = for_outbox in (None, OutboxKind.SHOW_END)
+        if mention and is_to_be_shown and not is_outdated and not row.stop_requested:
             await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
         # A job of the same thread or of the same asker may have waited for this one.
         thread = job.question.thread

@@ -13,8 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import TRANSITIONS, End, Event, Job, Piece, Spent, State, Status, state_of
-from bot.core.outbox import BACKOFF, EDITS_REPLY, OutboxEntry, OutboxKind, wait_s
+from bot.core.job import TRANSITIONS, End, Event, Job, Piece, Spent, State, Status, said, state_of
+from bot.core.outbox import BACKOFF, EDITS_END, EDITS_REPLY, OutboxEntry, OutboxKind, wait_s
 from bot.core.steps import kept_text
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -421,7 +421,7 @@ class Machine(RuleBasedStateMachine):
         elif job.id in self.model.jobs and before == "an erasure":
             self.erase(worker, None, self.model.jobs[job.id].question.thread, 1)
         answer = self.answer_of(job)
-        self.end_attempt(claim, End(reason, "A notice."), answer.text, mention, OutboxKind.SHOW_END)
+        self.end_attempt(claim, End(reason, said("A notice.")), answer.text, mention, OutboxKind.SHOW_END)
         self.clock.now_s += wait_s(0)
         return multiple(*self._take_outbox_entries(worker))
 
@@ -601,7 +601,7 @@ class Machine(RuleBasedStateMachine):
     @rule(entry=taken, worker=workers)
     def read_unshown_end(self, entry: OutboxEntry, worker: str) -> None:
         """The worker that took the entry reads what to show. Another one may have taken it since, or it may be gone."""
-        if entry.kind is OutboxKind.SHOW_END:
+        if entry.kind in EDITS_END:
             assert self._do(self.stores[worker].outbox.unshown_end(entry)) == self.model.unshown_end(entry)
 
     @rule(worker=workers, thread=threads)

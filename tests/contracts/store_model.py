@@ -9,7 +9,7 @@ from bot.clock import Clock
 from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import POSTING, Checkpoint, End, FollowUp, Job, Piece, Pulse, State, Status, state_of
-from bot.core.outbox import ABOUT_APPROVALS, EDITED, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -32,6 +32,8 @@ class Expected:
     page_ts: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     """The texts of attempts that finished, oldest first. One that goes on after another holds both, and that none."""
+    end: End | None = None
+    """How the last of them ended."""
     continues: bool = False
     """Whether its version goes on after the last answer."""
     answer_deleted: bool = False
@@ -293,7 +295,7 @@ class StoreModel:
         text = "" if now.answer_deleted else text
         before = (*now.answers[:-1], "") if job.so_far and not outdated else now.answers
         self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answers=(*before, text))
-        self._change(job.id, end_reason=None if outdated else end.reason)
+        self._change(job.id, end_reason=None if outdated else end.reason, end=end)
         if for_outbox is None or outdated or now.answer_deleted:
             self._change(job.id, pieces=())
         if job.version > 0:
@@ -302,7 +304,7 @@ class StoreModel:
             self._cancel_entries(job.id, *ABOUT_APPROVALS)
         if for_outbox and not outdated:
             self._add(job.id, for_outbox, wait_s(0))
-        elif mention and not outdated and not now.stop_requested:
+        if mention and for_outbox in (None, OutboxKind.SHOW_END) and not outdated and not now.stop_requested:
             self._add(job.id, OutboxKind.MENTION_ASKERS)
         if now.erase_requested:
             self._remove([job.id])
@@ -312,6 +314,7 @@ class StoreModel:
     def delete_answer(self, job_id: int) -> None:
         self._change(job_id, answer_deleted=True, answers=("",) * len(self.jobs[job_id].answers), pieces=())
         self._change(job_id, of_deleted=frozenset(self.jobs[job_id].calls))
+        self._cancel_entries(job_id, OutboxKind.MENTION_ASKERS)
         self._add(job_id, OutboxKind.DELETE_REPLY)
 
     def steps_of(self, job: Job) -> int:
@@ -491,7 +494,7 @@ class StoreModel:
         if [*self.of(thread)][-1] == job_id and self.shared.get(thread, "") <= ts and not others_wrote:
             self._requeue(job_id)
         elif job.attempts:
-            self._change(job_id, pieces=())
+            self._cancel_entries(job_id, OutboxKind.SHOW_END)
             self._add(job_id, OutboxKind.SHOW_VERSION)
 
     def _may_be_regenerated(self, job: Expected) -> bool:
@@ -538,6 +541,9 @@ class StoreModel:
         self._change(job_id, interruptions=0, placeholder_due_since=since)
         self._change(job_id, version=old.version + 1, stop_requested=False, pieces=(), asked_at=self.clock.now())
         self._cancel_entries(job_id, OutboxKind.SHOW_VERSION, OutboxKind.MENTION_ASKERS)
+        if old.mention_ts:
+            self._change(job_id, mention_ts=None, ask_ts=old.mention_ts)
+            self._add(job_id, OutboxKind.CLEAR_ASK)
         self._keep_placeholder(job_id)
         self._rejoin(job_id)
 
@@ -595,7 +601,12 @@ class StoreModel:
         waits = job.state is State.AWAITING_APPROVAL
         if kind in ABOUT_APPROVALS:
             return waits
-        return not waits if kind is OutboxKind.CLEAR_ASK else not job.live
+        if kind is OutboxKind.CLEAR_ASK:
+            return not waits
+        is_shown = kind is not OutboxKind.MENTION_ASKERS or not any(
+            (job_id, kind) in self.entries for kind in EDITS_END
+        )
+        return not job.live and is_shown
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
@@ -610,13 +621,19 @@ class StoreModel:
             page_ts=job.page_ts,
             waits_until=job.waits_until,
             ask_ts=job.ask_ts,
-            about=EDITED if kind is OutboxKind.SHOW_VERSION else "",
+            mention_ts=job.mention_ts,
         )
+
+    def _is_ready(self, entry: OutboxEntry) -> bool:
+        """Whether the answer that an entry is about is still there, for a question that is."""
+        job = self.jobs[entry.job_id]
+        is_asked = not job.withdrawn or bool(self.standing(entry.job_id))
+        return is_asked and not (job.live or job.answer_deleted) and job.version == entry.version
 
     def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:
         """An entry that was renewed since stays, and so does the text that it is to show."""
         if posted_ts is not None and entry.job_id in self.jobs:
-            if entry.kind is OutboxKind.ASK_APPROVAL:
+            if entry.kind is OutboxKind.ASK_APPROVAL or not self._is_ready(entry):
                 self._change(entry.job_id, ask_ts=posted_ts)
                 self._add(entry.job_id, OutboxKind.CLEAR_ASK)
             else:
@@ -626,7 +643,7 @@ class StoreModel:
             self._change(entry.job_id, **({"ask_ts": None} if is_same else {}))
         for key in self._as_taken(entry):
             del self.entries[key]
-            if entry.kind is OutboxKind.SHOW_END and not self.jobs[entry.job_id].live:
+            if entry.kind in EDITS_END and not self.jobs[entry.job_id].live:
                 self._change(entry.job_id, pieces=())
 
     def postpone_outbox_entry(self, entry: OutboxEntry, delay_s: float) -> None:
@@ -638,12 +655,12 @@ class StoreModel:
         return [key for key, due in self.entries.items() if (due.id, due.due_at) == (entry.id, entry.due_at)]
 
     def unshown_end(self, entry: OutboxEntry) -> Job | None:
-        """The job with its text, as long as there is an end to show. That takes no prompt, so no other questions."""
+        """The job with its newest version. That takes no prompt, so no other questions."""
         job = self.jobs.get(entry.job_id)
-        if job is None or job.live or job.withdrawn or job.answer_deleted or job.checkpoint.end is None:
+        if job is None or job.live or job.withdrawn or job.answer_deleted or job.end is None:
             return None
-        alone = replace(self.job(entry.job_id), earlier=(), follow_ups=())
-        return replace(alone, attempts=job.attempts + 1, checkpoint=job.checkpoint)
+        alone = replace(self.job(entry.job_id), earlier=(), follow_ups=(), has_previous=False, so_far="")
+        return replace(alone, checkpoint=Checkpoint(job.answers[-1], job.end))
 
     def record_shown_pages(self, entry: OutboxEntry, page_ts: tuple[str, ...]) -> None:
         job = self.jobs.get(entry.job_id)

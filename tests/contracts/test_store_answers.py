@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds
 from bot.core.choices import question_id
 from bot.core.conversation import NO_NOTE, File, Note, ThreadKey
-from bot.core.job import End, Job, Piece, Status
+from bot.core.job import End, Job, Notice, NoticeKind, Piece, Status, said
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
@@ -62,7 +62,7 @@ async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
             assert await store.question_queue.regenerate(1)
         job = await one(store)
         await store.worker_queue.record_messages(job, recorded_pages("5.1"))
-        end = End(EndReason.WHOLE, f"Notice {number}.", "a footer", model="openai/test", effort="fast")
+        end = End(EndReason.WHOLE, said(f"Notice {number}."), "a footer", model="openai/test", effort="fast")
         assert await store.worker_queue.finish(job, end, answer)
     seen = []
     for to_next in (False, False, False, True, True, True):
@@ -77,8 +77,9 @@ async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
             assert to_show
             assert to_show.checkpoint.end
             assert (to_show.checkpoint.text, to_show.checkpoint.end.effort) == (shown.answer, "fast")
-            assert to_show.checkpoint.end.notice == f"Notice {('First.', 'Second.', '', 'Third.').index(shown.answer)}."
-            assert (to_show.checkpoint.end.has_previous, to_show.checkpoint.end.has_next) == seen[-1][1:]
+            notice = f"Notice {('First.', 'Second.', '', 'Third.').index(shown.answer)}."
+            assert to_show.checkpoint.end.notices == said(notice)
+            assert (to_show.record.has_previous, to_show.record.has_next) == seen[-1][1:]
             await store.outbox.complete(entry)
     first, second, third = ("First.", False, True), ("Second.", True, True), ("Third.", True, False)
     assert seen == [second, first, first, second, third, third]
@@ -107,7 +108,7 @@ async def test_buttons_of_an_answer_act_on_nothing_once_its_question_is_denied(s
     found = [await store.recorded_answers.shown_by(THREAD, "5.1"), await store.recorded_answers.of_job(THREAD, job.id)]
     assert all(found)
     assert await store.question_queue.regenerate(job.id)
-    assert await store.worker_queue.finish(await one(store), End(EndReason.DENIED, "Ask your admin."), "")
+    assert await store.worker_queue.finish(await one(store), End(EndReason.DENIED, said("Ask your admin.")), "")
     assert await store.recorded_answers.shown_by(THREAD, "5.1") is None
     assert await store.recorded_answers.of_job(THREAD, job.id) is None
 
@@ -264,7 +265,7 @@ async def standing(store: Stores) -> tuple[str, ...]:
 
 
 async def closing(store: Stores) -> list[OutboxEntry]:
-    return [entry for entry in await store.outbox.claim_due(10) if entry.kind is OutboxKind.CLOSE_CHOICES]
+    return [entry for entry in await store.outbox.claim_due(10) if entry.kind is OutboxKind.SHOW_VERSION]
 
 
 async def posted(store: Stores) -> None:
@@ -289,7 +290,7 @@ async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(
     [entry] = await closing(store)
     to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
-    assert (to_show.checkpoint.text, to_show.checkpoint.end) == (YES, replace(ASKING, usage=None, chosen="Staging"))
+    assert (to_show.checkpoint.text, to_show.record.chosen) == (YES, "Staging")
     await store.outbox.complete(entry)
     assert (await standing(store), await count(store, checkpoints)) == ((), 0)
 
@@ -498,7 +499,9 @@ async def test_erased_persons_words_go_from_others_questions(store: Stores) -> N
 
 
 def test_stored_end_can_be_read_by_versions_that_know_fewer_or_more_fields() -> None:
-    scheduled = replace(DONE, notice="Scheduled.", schedule_id=3, has_acted=True, usage=None, origins=OTHERS)
+    scheduled = replace(DONE, notices=(Notice(NoticeKind.SCHEDULED, "Scheduled.", 3),), usage=None, origins=OTHERS)
     stored = end_values(scheduled)
     assert end_of({**stored, "of_a_newer_version": 1}, ()) == scheduled
+    assert stored["notice"] == "Scheduled.", "the version before reads this"
+    assert end_of({**stored, "notices": [["of_a_newer_version", "Scheduled.", 0]]}, ()).notices == said("Scheduled.")
     assert end_values(End(EndReason.WHOLE)).keys() == {"reason", "origins", "choices"}

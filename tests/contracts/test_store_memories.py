@@ -8,9 +8,12 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
+from bot.core.actions import ReplyAction
 from bot.core.conversation import ThreadKey
-from bot.core.job import End
+from bot.core.job import End, Notice, NoticeKind
+from bot.core.job import said as said_below
 from bot.core.memory import MAX_MEMORIES, Kept, Memory, Remembered
+from bot.core.picture import picture
 from bot.core.texts.memory import UNDONE
 from bot.errors import EndReason
 from bot.store import Stores
@@ -19,6 +22,8 @@ from bot.store.schema import audit_entries, memories, turns
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import DIRECT, OTHER_THREAD, THREAD, asked, begun, count
+
+REMEMBERED = (Notice(NoticeKind.REMEMBERED, "Remembered."),)
 
 
 async def said(
@@ -227,26 +232,24 @@ async def test_audit_says_who_changed_memories_and_repeats_no_text(store: Stores
 async def test_undo_removes_what_the_message_said_and_shows_it_in_the_answer(store: Stores) -> None:
     job = await begun(store)
     await said(store, 1, "Tea")
-    assert await store.worker_queue.finish(job, End(EndReason.COMMAND, "Remembered.", has_undo=True), "")
-    assert await store.memories.undo(job.id, job.question, "U1")
-    assert not await store.memories.undo(job.id, job.question, "U1")
+    assert await store.worker_queue.finish(job, End(EndReason.COMMAND, REMEMBERED), "")
+    assert await store.memories.undo(job.question, "U1")
+    assert not await store.memories.undo(job.question, "U1")
     assert await count(store, memories) == 0
-    async with store.database.engine.connect() as connection:
-        below = (await connection.scalars(sa.select(turns.c.below))).one()
-    assert below["notice"] == UNDONE
     [entry] = await store.outbox.claim_due(10)
     shown = await store.outbox.unshown_end(entry)
     assert shown
     assert shown.checkpoint.end
-    assert (shown.checkpoint.end.notice, shown.checkpoint.end.has_undo) == (UNDONE, False)
+    below = picture(shown.checkpoint.end, shown.record, "")
+    assert (below.notice, ReplyAction.UNDO in below.buttons) == (UNDONE, False)
 
 
 async def test_undo_removes_what_the_answer_proposed(store: Stores) -> None:
     job = await begun(store)
     await proposed(store, 1, "Tea")
     await proposed(store, 2, "Milk")
-    assert await store.worker_queue.finish(job, End(EndReason.WHOLE, "Remembered.", has_undo=True), "Done.")
-    assert await store.memories.undo(job.id, job.question, "U1")
+    assert await store.worker_queue.finish(job, End(EndReason.WHOLE, REMEMBERED), "Done.")
+    assert await store.memories.undo(job.question, "U1")
     assert await of(store) == [(2, "Milk")]
 
 
@@ -254,9 +257,9 @@ async def test_undo_below_an_answer_that_remembered_nothing_changes_nothing(stor
     job = await begun(store)
     await proposed(store, 2, "Tea")
     await said(store, 3, "Milk")
-    assert await store.worker_queue.finish(job, End(EndReason.WHOLE, "Cut."), "Yes.")
-    assert not await store.memories.undo(job.id, job.question, "U1")
+    assert await store.worker_queue.finish(job, End(EndReason.WHOLE, said_below("Cut.")), "Yes.")
+    assert not await store.memories.undo(job.question, "U1")
     assert await count(store, memories) == 2
     async with store.database.engine.connect() as connection:
-        assert (await connection.scalars(sa.select(turns.c.below))).one()["notice"] == "Cut."
+        assert (await connection.scalars(sa.select(turns.c.end))).one()["notice"] == "Cut."
     assert await store.outbox.claim_due(10) == []

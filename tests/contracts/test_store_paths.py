@@ -233,8 +233,15 @@ reply is known by all its messages, and its text by the first
 asker of a long answer is mentioned once
     ask 1, claim, finish 1 mention -> yes, finish 1 mention -> no, outbox -> mention_askers,
     complete mention_askers, pass_s 100, outbox -> none
-end that Slack refused is shown later, without a mention
-    ask 1, claim, finish 1 mention unshown, outbox -> none, pass_s 60, outbox -> show_end
+asker of an end that Slack refused is mentioned once it is shown
+    ask 1, claim, finish 1 mention unshown, outbox -> none, pass_s 60, outbox -> show_end, pass_s 1, outbox -> none,
+    complete show_end, outbox -> mention_askers
+mention goes with its answer
+    ask 1, claim, finish 1 mention, outbox -> mention_askers, complete mention_askers, regenerate 1,
+    outbox -> clear_ask
+mention that is posted after its answer was deleted goes, too
+    ask 1, claim, finish 1 mention, outbox -> mention_askers, delete_answer 1, complete mention_askers,
+    outbox -> clear_ask & delete_reply
 outdated end mentions nobody
     ask 1, claim, edit 1, finish 1 mention -> no, claim, finish 1, pass_s 60, outbox -> none
 stopped answer mentions nobody
@@ -258,9 +265,9 @@ event of an erased question is new again
     ask 1, claim, finish 1, ask 1 -> known, erase -> 1, ask 1 -> ready
 erased questions have no entries
     ask 1, claim, finish 1 mention, erase -> 1, outbox -> none
-end stays on record until it is shown
+end that is shown later is shown once
     ask 1, claim, pages 1, write 1, finish 1 unshown, pass_s 31, outbox -> show_end, end_of show_end -> yes,
-    complete show_end, end_of show_end -> no, pass_s 300, outbox -> none
+    complete show_end, pass_s 300, outbox -> none
 end of an answer to several questions is shown without them
     ask 1, ask 3, claim -> 1+3, step 3 ready, ask 5, follow 3 -> 5, finish 3 unshown, pass_s 31, outbox -> show_end,
     end_of show_end -> yes

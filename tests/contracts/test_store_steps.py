@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.job import Checkpoint, End, Job, Piece, Pulse, Spent
+from bot.core.job import Checkpoint, End, Job, Piece, Pulse, Spent, said
 from bot.core.outbox import OutboxKind, wait_s
 from bot.errors import EndReason
 from bot.models.events import Citation
@@ -15,14 +15,11 @@ from tests.contracts.stores import apart, begun, one
 
 END = End(
     EndReason.LENGTH_LIMIT,
-    "It is long.",
+    said("It is long."),
     "openai/test",
     model="openai/test",
     first_token_s=0.5,
     prompt_version="1",
-    has_previous=True,
-    has_details=True,
-    offers_canvas=True,
 )
 
 SOURCES = (Citation("https://a.example/?q='%s'", "A 👩‍👩‍👧"), Citation("https://b.example", ""))

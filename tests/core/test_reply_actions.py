@@ -9,14 +9,16 @@ import pytest
 from bot.core import texts
 from bot.core.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
 from bot.core.asks import ArgumentField, Ask, asks_of, deciders, details_of, fields_of
-from bot.core.calls import REMEMBER, CallState, Decided, Decision, RecordedCall, decided_about
-from bot.core.job import End
+from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decided, Decision, RecordedCall, decided_about
+from bot.core.job import End, Notice, NoticeKind, said
+from bot.core.picture import CANVAS_MIN_CHARS, Picture
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from slack_markdown.escaping import JOINER
 from slack_sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
+from tests.pictures import below, ended
 
 ADMINS = frozenset({"U9"})
 ACTIONS = list(ReplyAction)
@@ -148,37 +150,61 @@ FEEDBACK_AND_DELETE = ["feedback", "delete"]
 CHOICES = ("<!channel>", "*Staging* & :tada:", "x" * 75, "y" * 76, "y" * 200)
 LABELS = [*CHOICES[:3], f"{'y' * 74}…", f"{'y' * 74}…"]
 PROPOSAL = Ask(REMEMBER, json.dumps({"text": "Tea at four.", "for": "channel"}), "0.0.0.hash", until=1_764_000_000.0)
+REMEMBERED = (Notice(NoticeKind.REMEMBERED, "Remembered."),)
+LONG = "word " * (CANVAS_MIN_CHARS // 5)
+
+
+def decided(state: CallState, decision: Decision | None, by: str = "") -> RecordedCall:
+    return RecordedCall(0, 0, "", "notes__add", {"text": "Milk"}, "hash", state, decision=decision, decided_by=by)
+
+
+def agreed(tool: str) -> RecordedCall:
+    return replace(decided(CallState.DONE, Decision.APPROVED, "U1"), tool=tool, made=3)
+
+
 SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", growing=True), [STOP]),
     (PageView("Half of", growing=True), [STOP]),
     (PageView("Half of", growing=True, has_stop=True), []),
     (PageView("A page that is full"), []),
-    (PageView("All of it", end=End(EndReason.WHOLE)), [*REGENERATE, *FEEDBACK_AND_DELETE]),
+    (ended("All of it", End(EndReason.WHOLE)), [*REGENERATE, *FEEDBACK_AND_DELETE]),
     (
-        PageView("Half of", end=End(EndReason.STOPPED, has_previous=True, has_next=True)),
+        ended("Half of", End(EndReason.STOPPED), has_previous=True, has_next=True),
         ["regenerate", PREVIOUS, "next", "regenerate_with", "delete"],
     ),
     (
-        PageView("All of it", end=End(EndReason.WHOLE, has_previous=True)),
+        ended("All of it", End(EndReason.WHOLE), has_previous=True),
         ["regenerate", PREVIOUS, "regenerate_with", *FEEDBACK_AND_DELETE],
     ),
-    (PageView("As much as", end=End(EndReason.LENGTH_LIMIT)), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("Half of", end=End(EndReason.STOPPED)), [CONTINUE, *REGENERATE, "delete"]),
     (
-        PageView("Half of", end=End(EndReason.STOPPED, has_previous=True)),
+        ended("As much as", End(EndReason.LENGTH_LIMIT)),
+        [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE],
+    ),
+    (ended("Half of", End(EndReason.STOPPED)), [CONTINUE, *REGENERATE, "delete"]),
+    (
+        ended("Half of", End(EndReason.STOPPED), has_previous=True),
         [CONTINUE, "regenerate", PREVIOUS, "regenerate_with", "delete"],
     ),
-    (PageView("Half of", end=End(EndReason.CUT, "It failed.")), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("Half of", end=End(EndReason.REFUSED, "It failed.")), [*REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("", end=End(EndReason.STOPPED, "Stopped.")), [ONLY_REGENERATE, "delete"]),
-    (PageView("", end=End(EndReason.CUT, "It failed.")), [ONLY_REGENERATE, "delete"]),
-    (PageView("", end=End(EndReason.WHOLE, "Ask me anything.")), []),
-    (PageView("", end=End(EndReason.COMMAND, "Remembered.", has_undo=True)), ["undo", "delete"]),
-    (PageView("", end=End(EndReason.COMMAND, "Undone.")), ["delete"]),
-    (PageView("- **1.** Tea", end=End(EndReason.COMMAND)), ["delete"]),
-    (PageView("Done.", end=End(EndReason.WHOLE, has_details=True, has_acted=True)), ["details", *FEEDBACK_AND_DELETE]),
-    (PageView("", end=End(EndReason.NOTHING_ASKED, "Ask me anything.")), []),
-    (PageView("All of it", end=End(EndReason.DENIED, "No access.")), []),
+    (
+        ended("Half of", End(EndReason.CUT, said("It failed."))),
+        [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE],
+    ),
+    (
+        ended("Half of", End(EndReason.REFUSED, said("It failed."))),
+        [*REGENERATE, *FEEDBACK_AND_DELETE],
+    ),
+    (ended("", End(EndReason.STOPPED, said("Stopped."))), [ONLY_REGENERATE, "delete"]),
+    (ended("", End(EndReason.CUT, said("It failed."))), [ONLY_REGENERATE, "delete"]),
+    (ended("", End(EndReason.WHOLE, said("Ask me anything."))), []),
+    (ended("", End(EndReason.COMMAND, REMEMBERED)), ["undo", "delete"]),
+    (ended("", End(EndReason.COMMAND, said("Undone."))), ["delete"]),
+    (ended("- **1.** Tea", End(EndReason.COMMAND)), ["delete"]),
+    (
+        ended("Done.", End(EndReason.WHOLE), calls=[agreed(REMEMBER)]),
+        ["details", *FEEDBACK_AND_DELETE],
+    ),
+    (ended("", End(EndReason.NOTHING_ASKED, said("Ask me anything."))), []),
+    (ended("All of it", End(EndReason.DENIED, said("No access."))), []),
     (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", JSON, STOP]),
     (
         PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)),
@@ -191,31 +217,29 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", growing=True, asks=(replace(PROPOSAL, decision=Decision.DENIED), PROPOSAL)), ["approve", "deny"]),
     (PageView("", growing=True, asks=(PROPOSAL, ASK)), ["approve", "deny", "approve", "deny", JSON, STOP]),
     (
-        PageView("Done.", end=End(EndReason.WHOLE, "Scheduled.", schedule_id=3, has_acted=True)),
-        ["schedule_stop", *FEEDBACK_AND_DELETE],
+        ended(
+            "Done.", End(EndReason.WHOLE, (Notice(NoticeKind.SCHEDULED, "Scheduled.", 3),)), calls=[agreed(SCHEDULE)]
+        ),
+        ["schedule_stop", "details", *FEEDBACK_AND_DELETE],
     ),
     (
-        PageView("Done.", end=End(EndReason.WHOLE, "Remembered.", has_undo=True, has_acted=True)),
-        ["undo", *FEEDBACK_AND_DELETE],
+        ended("Done.", End(EndReason.WHOLE, REMEMBERED), calls=[agreed(REMEMBER)]),
+        ["undo", "details", *FEEDBACK_AND_DELETE],
     ),
     (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", JSON, STOP]),
     (
-        PageView("All of it", end=End(EndReason.WHOLE, has_details=True)),
+        ended("All of it", End(EndReason.WHOLE), calls=[decided(CallState.DONE, None)]),
         ["regenerate", "details", "regenerate_with", *FEEDBACK_AND_DELETE],
     ),
     (
-        PageView("All of it", end=End(EndReason.WHOLE, offers_canvas=True)),
+        ended(LONG, End(EndReason.WHOLE), has_canvases=True),
         ["regenerate", "canvas", "regenerate_with", *FEEDBACK_AND_DELETE],
     ),
     (
-        PageView("Which?", end=End(EndReason.WHOLE, choices=CHOICES)),
+        ended("Which?", End(EndReason.WHOLE, choices=CHOICES)),
         [*(f"choose-{index}" for index in range(5)), *REGENERATE, *FEEDBACK_AND_DELETE],
     ),
 ]
-
-
-def decided(state: CallState, decision: Decision | None, by: str = "") -> RecordedCall:
-    return RecordedCall(0, 0, "", "notes__add", {"text": "Milk"}, "hash", state, decision=decision, decided_by=by)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +282,7 @@ def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
     ("effort", "offered"), [("", ["thorough"]), ("normal", ["thorough"]), ("fast", ["thorough"]), ("thorough", [])]
 )
 def test_answer_that_was_not_thorough_offers_to_think_longer(effort: str, offered: list[str]) -> None:
-    blocks = reply_blocks.message(PageView("All of it", end=End(EndReason.WHOLE, effort=effort)))["blocks"]
+    blocks = reply_blocks.message(ended("All of it", End(EndReason.WHOLE, effort=effort)))["blocks"]
     assert [button["value"] for button in blocks[-2]["elements"] if "value" in button] == offered
 
 
@@ -272,7 +296,9 @@ def test_last_page_has_the_buttons_for_its_answers_state(view: PageView, buttons
 
 
 def test_choices_are_labels_in_which_nothing_is_markup() -> None:
-    blocks = reply_blocks.message(PageView("Which?", version=2, end=End(EndReason.WHOLE, choices=CHOICES)))["blocks"]
+    blocks = reply_blocks.message(
+        PageView("Which?", version=2, end=below(End(EndReason.WHOLE, choices=CHOICES), "Which?"))
+    )["blocks"]
     [choices] = [block["elements"] for block in blocks if "choose-0" in str(block)]
     assert [button["text"] for button in choices] == [{"type": "plain_text", "text": label} for label in LABELS]
     assert [button["value"] for button in choices] == ["2.0", "2.1", "2.2", "2.3", "2.4"]
@@ -281,15 +307,21 @@ def test_choices_are_labels_in_which_nothing_is_markup() -> None:
 @pytest.mark.parametrize(
     ("view", "footer"),
     [
-        (PageView("All", end=End(EndReason.WHOLE, footer="openai/test")), "openai/test"),
-        (PageView("Half", end=End(EndReason.STOPPED, footer="openai/test")), "openai/test · stopped"),
-        (PageView("Half", end=End(EndReason.LENGTH_LIMIT, footer="openai/test")), "openai/test · incomplete"),
-        (PageView("Half", end=End(EndReason.STEP_LIMIT, footer="openai/test")), "openai/test · incomplete"),
+        (ended("All", End(EndReason.WHOLE, footer="openai/test")), "openai/test"),
+        (ended("Half", End(EndReason.STOPPED, footer="openai/test")), "openai/test · stopped"),
         (
-            PageView("Half", end=End(EndReason.CUT, footer="fell back to openai/other")),
+            ended("Half", End(EndReason.LENGTH_LIMIT, footer="openai/test")),
+            "openai/test · incomplete",
+        ),
+        (
+            ended("Half", End(EndReason.STEP_LIMIT, footer="openai/test")),
+            "openai/test · incomplete",
+        ),
+        (
+            ended("Half", End(EndReason.CUT, footer="fell back to openai/other")),
             "fell back to openai/other · incomplete",
         ),
-        (PageView("Half", end=End(EndReason.STOPPED)), "stopped"),
+        (ended("Half", End(EndReason.STOPPED)), "stopped"),
     ],
 )
 def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer: str) -> None:
@@ -316,7 +348,7 @@ def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer:
     ],
 )
 def test_who_decided_stays_below_the_answer(decided: list[Decided], line: str) -> None:
-    end = End(EndReason.WHOLE, decided=decided).naming({"U1": "Ada"}, ())
+    end = Picture(EndReason.WHOLE, decided=tuple(decided)).naming({"U1": "Ada"}, ())
     blocks = reply_blocks.message(PageView("All", end=end))["blocks"]
     assert line in [block["elements"][0]["text"] for block in blocks if block["type"] == "context"]
     assert check_blocks(blocks)

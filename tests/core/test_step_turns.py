@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.calls import CallState, RecordedCall, Step
+from bot.core.calls import CallState, RecordedCall, Step, calls_made
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import FollowUp
-from bot.core.steps import CUT, DROPPED, calls_made, cut_to_fit, searches, with_room, with_steps
+from bot.core.steps import CUT, DROPPED, cut_to_fit, searches, with_room, with_steps
 from bot.models.prompt import ASKERS, OURS, Prompt, Turn, read_more_than_askers
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)
@@ -139,7 +139,7 @@ def test_call_of_an_earlier_version_is_told_in_a_line_of_bounded_length() -> Non
 )
 def test_calls_count_as_made_whatever_came_of_them(state: CallState, made: int) -> None:
     call = RecordedCall(0, 0, "", "notes__add", {}, "a hash", state)
-    assert calls_made([Step(0, "", (), "openai/test", (call,))]) == made
+    assert calls_made([call]) == made
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from bot.reply.streams import needs_edit
 from bot.slack.blockkit import Json
 from slack_sandbox.blocks.rules import check_blocks
 from tests.core import conversations
+from tests.pictures import ended
 from tests.reply.outcomes import done, refused
 
 SALES = "| Quarter | 2025 | 2026 |\n|---|---|---|\n| Q1 | 4 | 5.5 |\n| Q2 | 1,200 | -3 |\n"
@@ -28,7 +29,7 @@ def marked(table: str, line: str = "bar: Sales", fence: str = "```") -> str:
 
 def drawn(markdown: str) -> list[Json]:
     """Returns the charts of an ended page, as Slack takes them."""
-    blocks = reply_blocks.message(PageView(markdown, end=ENDED))["blocks"]
+    blocks = reply_blocks.message(ended(markdown, ENDED))["blocks"]
     check_blocks(blocks)
     assert "chart\n" not in str(blocks[0]["text"])
     return [block for block in blocks if block["type"] == "data_visualization"]

@@ -13,7 +13,7 @@ import pytest
 from bot.core import texts
 from bot.core.asks import Ask
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import POSTING, Checkpoint, End, Job
+from bot.core.job import POSTING, Checkpoint, End, Job, said
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
@@ -64,7 +64,7 @@ def append(schedule: Schedule, reply: ScheduledReply) -> None:
 
 
 def finish(schedule: Schedule, reply: ScheduledReply) -> asyncio.Task[None]:
-    return asyncio.create_task(reply.finish(End(EndReason.WHOLE, "Done.")))
+    return asyncio.create_task(reply.finish(End(EndReason.WHOLE, said("Done."))))
 
 
 def limit(method: str, seconds: float) -> Happens:
@@ -464,7 +464,7 @@ async def test_end_whose_edit_goes_to_another_reply_is_posted_at_once() -> None:
                 schedule.budget.sent("chat.update", asyncio.get_running_loop().time(), None)
                 schedule.budget.answered("chat.update")
         await asyncio.sleep(29)
-        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, "Cut.")) for reply in replies))
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, said("Cut."))) for reply in replies))
     assert schedule.times(Post) == [59]
     assert schedule.times(Update) == [pytest.approx(60, abs=0.1)]
 
@@ -922,7 +922,7 @@ async def test_end_and_earlier_messages_wait_for_no_status_of_the_pane() -> None
         silent = await schedule.scheduler.open(Answer(job_of(1)), sign=Sign.SEEN)
         begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), sign=Sign.SEEN)
         begun.show_activity("Searching the web…")
-        await silent.finish(End(EndReason.CUT, "Cut."))
+        await silent.finish(End(EndReason.CUT, said("Cut.")))
         await asyncio.sleep(5)
     assert schedule.calls() == [(1, "Post"), (2, "Update")]
 

@@ -17,11 +17,12 @@ from bot.reply.posted import is_answered, metadata_of
 from bot.reply.reply import Reply
 from bot.slack.json_values import Payload
 from tests.core.conversations import answer
+from tests.pictures import ended
 
 BEFORE, ASKED, AFTER, LATER = "1000.000001", "1000.000002", "1000.000003", "1000.000004"
-ENDED = PageView("Because.", end=End(EndReason.WHOLE))
-FAILED = PageView("", end=End(EndReason.STALLED))
-OFFER = PageView("", end=End(EndReason.OFFERED))
+ENDED = ended("Because.", End(EndReason.WHOLE))
+FAILED = ended("", End(EndReason.STALLED))
+OFFER = ended("", End(EndReason.OFFERED))
 FIRST_PAGE = PageView("Because of")
 PLACEHOLDER = PageView("Thinking…", growing=True)
 QUEUED = PageView("Queued.", queued=True)

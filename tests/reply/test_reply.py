@@ -7,7 +7,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.asks import Ask
-from bot.core.job import POSTING, End, MessageRole, RecordedMessage
+from bot.core.job import POSTING, End, MessageRole, RecordedMessage, said
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.pacing.carriers import STREAM_BYTES
 from bot.pacing.pacer import Urgency
@@ -31,10 +31,11 @@ from slack_markdown.pages import PAGE_CHARS
 from slack_markdown.tests.costs import milliseconds
 from tests.core.conversations import answer, job, recorded_pages, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all
+from tests.pictures import below, ended
 from tests.reply.outcomes import done, found, refused
 
 LEFT, OLD = "Hello wor", "One.\n\nTwo is"
-WHOLE, CUT = End(EndReason.WHOLE), End(EndReason.CUT, "Cut.")
+WHOLE, CUT = End(EndReason.WHOLE), End(EndReason.CUT, said("Cut."))
 MESSAGE, OUTDATED = Shown(("7.0",)), Shown(("7.0",), outdated=True)
 
 
@@ -42,13 +43,13 @@ MESSAGE, OUTDATED = Shown(("7.0",)), Shown(("7.0",), outdated=True)
     ("shown", "left", "words", "end", "view"),
     [
         (Shown(), "", (), None, PageView("", growing=True)),
-        (Shown(), "", ("Half an ", "ans"), CUT, PageView("Half an ans", end=CUT)),
+        (Shown(), "", ("Half an ", "ans"), CUT, ended("Half an ans", CUT)),
         (MESSAGE, "", (), None, None),
         (MESSAGE, "", ("Hello",), None, PageView("Hello", growing=True)),
         (MESSAGE, LEFT, ("Hello wo",), None, None),
         (MESSAGE, LEFT, ("Hello wo", "rld"), None, PageView("Hello world", growing=True)),
-        (MESSAGE, LEFT, ("Hi.",), WHOLE, PageView("Hi.", end=WHOLE)),
-        (MESSAGE, LEFT, ("Hel",), CUT, PageView(LEFT, end=CUT)),
+        (MESSAGE, LEFT, ("Hi.",), WHOLE, ended("Hi.", WHOLE)),
+        (MESSAGE, LEFT, ("Hel",), CUT, ended(LEFT, CUT)),
         (OUTDATED, OLD, ("One.\n\n", "Two"), None, PageView(OLD, growing=True)),
         (OUTDATED, OLD, ("One.\n\n", "Two", " is it, or"), None, PageView("One.\n\nTwo is it, or", growing=True)),
     ],
@@ -76,7 +77,7 @@ def test_messages_that_show_no_page_are_deleted(shown: Shown) -> None:
     reply.append("Hello")
     reply.finish(WHOLE)
     show_all(reply, channel)
-    assert channel.shown == {"7.0": PageView("Hello", end=WHOLE)}
+    assert channel.shown == {"7.0": ended("Hello", WHOLE)}
 
 
 @pytest.mark.parametrize("thought", ["Secret plan.", "Secret plan. " * 1_000])
@@ -92,7 +93,7 @@ def test_thought_that_is_taken_back_leaves_its_message(thought: str) -> None:
     reply.append("Four.")
     reply.finish(WHOLE)
     show_all(reply, channel)
-    assert channel.shown == {first: PageView("Four.", end=WHOLE)}
+    assert channel.shown == {first: ended("Four.", WHOLE)}
 
 
 def test_reply_shows_what_the_model_does_until_it_writes() -> None:
@@ -127,7 +128,7 @@ ASK = Ask("notes.add", "{}", "value")
         (PageView("# A", growing=True), False),
         (PageView("#", growing=True, activity="Searching…"), False),
         (PageView("#", growing=True, asks=(ASK,)), False),
-        (PageView("#", end=WHOLE), False),
+        (ended("#", WHOLE), False),
     ],
     ids=["nothing", "marks", "a word", "an activity", "approvals", "an end"],
 )
@@ -246,7 +247,7 @@ def test_found_post_is_edited_to_show_the_newest_text() -> None:
     refused(reply, post, Refusal.TRANSIENT)
     found(reply, post, "7.0")
     call = next_of(reply, Update)
-    assert (call.ts, call.view) == ("7.0", PageView("Hello", end=End(EndReason.WHOLE)))
+    assert (call.ts, call.view) == ("7.0", ended("Hello", End(EndReason.WHOLE)))
 
 
 def test_full_pages_are_not_edited_again() -> None:
@@ -290,7 +291,7 @@ def test_end_is_shown_on_a_full_page_that_only_white_space_follows() -> None:
     reply.append("\n")
     reply.finish(End(EndReason.WHOLE))
     show_all(reply, channel)
-    assert [view.end for view in channel.shown.values()] == [End(EndReason.WHOLE)]
+    assert [view.end for view in channel.shown.values()] == [below(End(EndReason.WHOLE), reply.text)]
 
 
 def test_end_is_posted_again_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
@@ -382,7 +383,7 @@ def test_found_placeholder_is_not_posted_again() -> None:
         (PageView("# Title\n\n**Bold** and `code`"), "Title. Bold and code"),
         (PageView("**Bold** and hal", growing=True), "Bold and"),
         (PageView("word " * 100), ("word " * 30).strip() + "…"),
-        (PageView("", end=End(EndReason.WHOLE, "It broke.")), "It broke."),
+        (ended("", End(EndReason.WHOLE, said("It broke."))), "It broke."),
         (PageView("<!channel> hi"), f"@{JOINER}channel hi"),
     ],
 )

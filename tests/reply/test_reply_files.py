@@ -1,13 +1,14 @@
 """A reply's files: an answer of more than five pages, and code of more than one."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.job import End
+from bot.core.job import End, said
 from bot.errors import EndReason, Refusal
 from bot.reply.attachments import END_CHARS, Attached, AttachedFile, end_of_answer, file_keys, left_out_notice
 from bot.reply.edits import Post, Update
@@ -19,6 +20,7 @@ from slack_markdown.render import sent_chars
 from slack_markdown.tests.markdown_texts import MARKDOWN
 from tests.core.conversations import answer, question
 from tests.core.readers import ReadersChannel, next_of, show_all
+from tests.pictures import below
 from tests.reply.outcomes import done, refused
 from tests.reply.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
@@ -42,20 +44,20 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
     shown = "".join(view.markdown for view in channel.shown.values())
     missing = len(SEVEN_PAGES.split()) + 2 - len(shown.split())
     notice = channel.shown["5.0"].notice
-    said = re.fullmatch(r"Continues in answer\.md: about ([\d,]+) more words\. The end is below\.", notice)
-    assert said
-    assert int(said[1].replace(",", "")) == pytest.approx(missing, rel=0.06)
+    heard = re.fullmatch(r"Continues in answer\.md: about ([\d,]+) more words\. The end is below\.", notice)
+    assert heard
+    assert int(heard[1].replace(",", "")) == pytest.approx(missing, rel=0.06)
     assert list(channel.shown) == ["1.0", "2.0", "3.0", "4.0", "5.0", "7.0"], "the last one is below the file"
     last = channel.shown["7.0"]
     assert f"{SEVEN_PAGES}The end.".endswith(last.markdown)
     assert END_CHARS - 100 < len(last.markdown) <= END_CHARS
-    assert last.end == End(EndReason.WHOLE, texts.answers.END_BELOW_FILE)
+    assert last.end == replace(below(End(EndReason.WHOLE), reply.text), notices=(texts.answers.END_BELOW_FILE,))
 
 
 def test_notice_and_end_follow_the_upload_of_the_file() -> None:
     reply, channel = Reply(answer()), ReadersChannel()
     reply.append(SEVEN_PAGES)
-    reply.finish(End(EndReason.WHOLE, "Cut."))
+    reply.finish(End(EndReason.WHOLE, said("Cut.")))
     for _ in range(MAX_PAGES):
         call = next_of(reply, Post)
         done(reply, call, channel.take(call))
@@ -206,7 +208,7 @@ def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:
 def test_earlier_text_that_stays_is_shown_on_pages() -> None:
     reply, channel = Reply(answer(SEVEN_PAGES), Shown(())), ReadersChannel()
     reply.append("Less.")
-    reply.finish(End(EndReason.CUT, "Cut."))
+    reply.finish(End(EndReason.CUT, said("Cut.")))
     show_all(reply, channel)
     assert all(len(view.markdown) <= PAGE_CHARS for view in channel.shown.values())
     ((file,),) = channel.files.values()
@@ -291,6 +293,6 @@ def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     reply = Reply(answer(SEVEN_PAGES), Shown(("7.0",), attached=(Attached("8.0", ("F1",), file_keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Less.")
-    reply.finish(End(EndReason.CUT, "Cut."))
+    reply.finish(End(EndReason.CUT, said("Cut.")))
     show_all(reply, channel)
     assert "8.0" in channel.files

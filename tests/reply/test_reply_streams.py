@@ -21,6 +21,7 @@ from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stre
 from slack_markdown.render import rendered
 from tests.core.conversations import answer, job, question
 from tests.core.readers import C, next_of
+from tests.pictures import below
 from tests.reply.outcomes import done, refused
 
 STAY_OPEN = [reason for reason in Refusal if not reason.is_gone and reason is not Refusal.STREAM_CLOSED]
@@ -143,7 +144,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     stop = filled_of(reply, StopStream)
     assert stop.view is not None
     assert (stop.page, stop.ts, stop.text) == (0, "1.0", " three")
-    assert stop.view.end == End(EndReason.WHOLE, footer="model")
+    assert stop.view.end == below(End(EndReason.WHOLE, footer="model"), reply.text)
     assert reply.urgency_of(stop) is Urgency.FINAL
     done(reply, stop, thread.take(stop))
     assert (streaming(reply), reply.life.is_over, reply.page_ts) == (None, True, ("1.0",))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.actions import ActionResponse
-from bot.core.job import End
+from bot.core.job import End, said
+from bot.core.picture import BELOW_ANSWERS, Picture
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
@@ -18,6 +19,7 @@ from bot.slack.notices import action_message
 from bot.slack.text import answer_of
 from slack_markdown.tests.markdown_texts import MARKDOWN, paged
 from slack_sandbox.blocks.rules import check_blocks, check_replacement
+from tests.pictures import ended
 from tests.reply.stored_messages import Json, kinds, leaves, shown_text, stored
 from tests.slack_forms import STATES, TABLE, TEXTS
 
@@ -49,11 +51,11 @@ def all_stored() -> list[Sequence[Json]]:
 
 
 ends = st.builds(
-    End,
+    Picture,
     st.sampled_from(EndReason),
-    st.sampled_from(["", "It failed."]) | st.text(max_size=30),
+    st.sampled_from([(), ("It failed.",)]) | st.tuples(st.text(max_size=30)),
     st.sampled_from(["", "openai/gpt-test"]),
-    has_previous=st.booleans(),
+    buttons=st.lists(st.sampled_from(BELOW_ANSWERS), unique=True).map(tuple),
 )
 views = st.builds(
     PageView,
@@ -85,11 +87,11 @@ def paged_view(view: PageView) -> PageView:
     [
         (PageView(TABLE), texts.answers.CONTINUED_BELOW),
         (PageView("# Title\n\n---"), texts.answers.CONTINUED_BELOW),
-        (PageView(TABLE, end=End(EndReason.WHOLE)), texts.answers.END_OF_ANSWER),
+        (ended(TABLE, End(EndReason.WHOLE)), texts.answers.END_OF_ANSWER),
         (PageView("", growing=True), texts.answers.THINKING),
         (PageView("", growing=True, queued=True), texts.answers.QUEUED),
-        (PageView("", end=End(EndReason.BAD_KEY, "It failed.")), "It failed."),
-        (PageView(TABLE, end=End(EndReason.STOPPED, footer="a/b")), "a/b · stopped"),
+        (ended("", End(EndReason.BAD_KEY, said("It failed."))), "It failed."),
+        (ended(TABLE, End(EndReason.STOPPED, footer="a/b")), "a/b · stopped"),
     ],
 )
 def test_line_about_the_answer_is_plain_italic_text_where_nothing_else_is_rich_text(view: PageView, line: str) -> None:
@@ -101,9 +103,9 @@ def test_line_about_the_answer_is_plain_italic_text_where_nothing_else_is_rich_t
     ("view", "lines"),
     [
         (PageView("Words.", growing=True), [texts.answers.WRITING]),
-        (PageView("Words.", end=End(EndReason.STOPPED, footer="a/b")), ["a/b · stopped"]),
+        (ended("Words.", End(EndReason.STOPPED, footer="a/b")), ["a/b · stopped"]),
         (
-            PageView(f"{TABLE}\n\nWords.", end=End(EndReason.CUT, "It failed.", "a/b")),
+            ended(f"{TABLE}\n\nWords.", End(EndReason.CUT, said("It failed."), "a/b")),
             ["It failed.", "a/b · incomplete"],
         ),
     ],
@@ -116,12 +118,13 @@ def test_line_about_the_answer_is_small_print_below_a_paragraph(view: PageView, 
 
 
 def test_notice_that_is_too_long_for_small_print_stays_whole() -> None:
-    view = PageView("Words.", end=End(EndReason.WHOLE, notice="much " * 1_000))
+    view = ended("Words.", End(EndReason.WHOLE, notices=said("much " * 1_000)))
     assert shown_text(stored(view)).count("much") == 1_000
 
 
 @pytest.mark.parametrize(
-    "view", [PageView("Words."), PageView(f"{TABLE}\n\nWords."), PageView("Words.", end=End(EndReason.WHOLE))]
+    "view",
+    [PageView("Words."), PageView(f"{TABLE}\n\nWords."), ended("Words.", End(EndReason.WHOLE))],
 )
 def test_page_with_a_paragraph_needs_no_line_about_the_answer(view: PageView) -> None:
     assert "rich_text" not in kinds(reply_blocks.message(view)["blocks"])
@@ -136,5 +139,5 @@ def test_details_are_shown_below_a_sentence(text: str) -> None:
 
 
 def test_history_reads_only_the_answer_of_a_message() -> None:
-    view = PageView("Words.", end=End(EndReason.CUT, "It failed.", "openai/gpt-test"))
+    view = ended("Words.", End(EndReason.CUT, said("It failed."), "openai/gpt-test"))
     assert shown_text(answer_of({"blocks": stored(view)})["blocks"]).strip() == "Words."

@@ -238,9 +238,9 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [theirs]
 
 
-@pytest.mark.parametrize("is_stopped_before", [False, True])
-async def test_answer_whose_schedule_is_stopped_says_so_and_offers_no_stop_after_a_press(
-    stage: Stage, another_process: Stores, is_stopped_before: bool
+@pytest.mark.parametrize("is_stopped_elsewhere", [False, True])
+async def test_answer_whose_schedule_is_stopped_says_so_and_offers_no_stop(
+    stage: Stage, another_process: Stores, is_stopped_elsewhere: bool
 ) -> None:
     asked, message = await proposed(stage)
     assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
@@ -248,11 +248,11 @@ async def test_answer_whose_schedule_is_stopped_says_so_and_offers_no_stop_after
     [created] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
     forged = await press(stage, message, ScheduleAction.STOP, "alan", str(created.id + 1))
     assert forged == texts.schedules.SCHEDULE_GONE
-    if is_stopped_before:
+    if is_stopped_elsewhere:
         await another_process.schedules.stop(TEAM_ID, created.id, "U0GRACE")
-    assert await press(stage, message, ScheduleAction.STOP, "alan") is None
-    by_press = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
-    said = texts.schedules.SCHEDULE_GONE if is_stopped_before else by_press
+    else:
+        assert await press(stage, message, ScheduleAction.STOP, "alan") is None
+    said = texts.schedules.SCHEDULE_STOPPED
     await stage.sandbox.wait_for(lambda: f"\n{said}" in shown(stage.bots("general", asked)[0]))
     [message] = stage.bots("general", asked)
     assert "\nScheduled as" not in shown(message)

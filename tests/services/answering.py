@@ -16,6 +16,7 @@ from bot.core.conversation import File, Message, Question, ThreadKey
 from bot.core.files import OpenedFile, Unread
 from bot.core.job import End, Job, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
+from bot.core.picture import Picture
 from bot.core.surfaces import Sign
 from bot.core.texts.models import OWN_NAMES
 from bot.models.events import Completion, FinishReason, StreamEvent, Usage
@@ -122,8 +123,8 @@ class MemoryReply:
     calls: int = 3
     left_at: float = 0.0
     freshness: Freshness = field(default_factory=Freshness)
-    end: End | None = None
-    """The end that `finish` was called with."""
+    end: Picture | None = None
+    """What `finish` was called with."""
     is_left: bool = False
 
     activities: list[str] = field(default_factory=list)
@@ -149,8 +150,8 @@ class MemoryReply:
         if self.when_asked is not None:
             await self.when_asked()
 
-    async def finish(self, end: End) -> None:
-        self.end = end
+    async def finish(self, end: End, shown: Picture) -> None:
+        self.end = shown
         await self.may_finish.wait()
 
     async def leave(self) -> None:

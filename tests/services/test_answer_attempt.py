@@ -7,7 +7,7 @@ import pytest
 from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File
 from bot.core.files import OpenedFile, unread_notice
-from bot.core.job import End, Job, Spent
+from bot.core.job import End, Job, Notice, NoticeKind, Spent, said
 from bot.errors import EndReason
 from bot.models.events import (
     THINKING_TOKENS,
@@ -24,7 +24,6 @@ from bot.models.events import (
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, WEB, Effort, Media, Prompt
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
-from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Used, added
 from tests.services.answering import MODEL, QUESTION
 from tests.services.answering import MODEL_NAME as NAME
@@ -249,51 +248,36 @@ def test_model_that_thinks_as_long_as_it_can_is_offered_no_longer_thought(thinks
     assert attempt.finish(End(EndReason.WHOLE, model=MODEL), NOW).effort == ("" if thinks_longer else Effort.THOROUGH)
 
 
-@pytest.mark.parametrize(
-    ("has_scope", "reason", "chars", "offered"),
-    [
-        (True, EndReason.WHOLE, CANVAS_MIN_CHARS, True),
-        (True, EndReason.WHOLE, CANVAS_MIN_CHARS - 1, False),
-        (True, EndReason.LENGTH_LIMIT, CANVAS_MIN_CHARS, False),
-        (True, EndReason.STOPPED, CANVAS_MIN_CHARS, False),
-        (False, EndReason.WHOLE, CANVAS_MIN_CHARS, False),
-    ],
-)
-def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
-    has_scope: bool, reason: EndReason, chars: int, offered: bool
-) -> None:
-    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0)
-    attempt.answer.append("x" * chars)
-    assert attempt.finish(End(reason), NOW, has_canvases=has_scope).offers_canvas is offered
-
-
 def agreed(tool: str, made: int, state: CallState = CallState.DONE) -> RecordedCall:
     return RecordedCall(
         0, 0, "", tool, {}, "", state, result="Changed number 7: daily.", made=made, decision=Decision.APPROVED
     )
 
 
+CHANGED = "Changed number 7: daily."
+
+
 @pytest.mark.parametrize(
-    ("calls", "has_undo", "schedule_id"),
+    ("calls", "notes"),
     [
-        ([agreed(REMEMBER, 4)], True, 0),
-        ([agreed(REMEMBER, 0)], False, 0),
-        ([agreed(REMEMBER, 4), agreed(REMEMBER, 0)], True, 0),
-        ([agreed(SCHEDULE, 3)], False, 3),
-        ([agreed(SCHEDULE, 3), agreed(SCHEDULE, 5)], False, 5),
-        ([agreed(SCHEDULE, 3), agreed(SCHEDULE, 0)], False, 0),
-        ([agreed(SCHEDULE, 3), agreed(REMEMBER, 4)], True, 3),
-        ([agreed(SCHEDULE, 3, CallState.FAILED), agreed(REMEMBER, 4, CallState.DENIED)], False, 0),
-        ([replace(agreed(SCHEDULE, 3), decision=None)], False, 0),
-        ([agreed("notes__add", 3)], False, 0),
+        ([agreed(REMEMBER, 4)], [Notice(NoticeKind.REMEMBERED, CHANGED)]),
+        ([agreed(REMEMBER, 0)], [Notice(NoticeKind.SAID, CHANGED)]),
+        ([agreed(SCHEDULE, 3)], [Notice(NoticeKind.SCHEDULED, CHANGED, 3)]),
+        ([agreed(SCHEDULE, 0)], [Notice(NoticeKind.SAID, CHANGED)]),
+        (
+            [agreed(SCHEDULE, 3), agreed(REMEMBER, 4)],
+            [Notice(NoticeKind.SCHEDULED, CHANGED, 3), Notice(NoticeKind.REMEMBERED, CHANGED)],
+        ),
+        ([agreed(SCHEDULE, 3, CallState.FAILED), agreed(REMEMBER, 4, CallState.DENIED)], []),
+        ([replace(agreed(SCHEDULE, 3), decision=None)], []),
+        ([agreed("notes__add", 3)], []),
     ],
 )
-def test_answer_offers_to_take_back_what_its_calls_have_made_whatever_their_sentences_say(
-    calls: list[RecordedCall], has_undo: bool, schedule_id: int
+def test_answer_says_what_its_calls_have_made_whatever_their_sentences_say(
+    calls: list[RecordedCall], notes: list[Notice]
 ) -> None:
     attempt = attempt_at(Step(0, "", (), MODEL, tuple(calls)))
-    end = attempt.finish(END, NOW)
-    assert (end.has_undo, end.schedule_id) == (has_undo, schedule_id)
+    assert list(attempt.finish(END, NOW).notices) == notes
 
 
 def test_files_that_were_not_read_are_named_below_the_answer() -> None:
@@ -301,5 +285,5 @@ def test_files_that_were_not_read_are_named_below_the_answer() -> None:
     attempt = asked()
     attempt.built = BuiltPrompt(Prompt("", ()), None, "", opened, ())
     attempt.receive(Completion(MODEL, FinishReason.LENGTH, None, left_out=("chart.png",)), 12.0)
-    notice = attempt.finish(End(EndReason.LENGTH_LIMIT, "Cut."), NOW).notice
-    assert notice == f"Cut. {unread_notice(opened, ('chart.png',))}"
+    notes = attempt.finish(End(EndReason.LENGTH_LIMIT, said("Cut.")), NOW).notices
+    assert notes == (*said("Cut."), Notice(NoticeKind.UNREAD, unread_notice(opened, ("chart.png",))))

@@ -11,12 +11,14 @@ import sqlalchemy as sa
 
 from bot.core import choices, texts
 from bot.core.access import UserKind
+from bot.core.actions import ReplyAction
 from bot.core.caps import parse_caps
 from bot.core.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Unread, unread_notice
-from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent
+from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, said
 from bot.core.outbox import OutboxKind, wait_s
+from bot.core.picture import Picture
 from bot.core.prompt import LAST_TEXT_RULE, LENGTH_RULES, MARKS_EXPLAINED
 from bot.core.steps import MIN_CHARS
 from bot.core.surfaces import Sign
@@ -136,7 +138,7 @@ async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(
     await stage.ended()
     assert stage.model.hung_up, "the stream must be closed, so that the vendor stops billing"
     assert (await stage.row()).end_reason == EndReason.STOPPED
-    assert seen(stage.replies.opened[0].end) == End(EndReason.STOPPED, footer=MODEL_NAME)
+    assert seen(stage.replies.opened[0].end) == words(EndReason.STOPPED, footer=MODEL_NAME)
     [life] = stage.lives
     assert life.usage is not None, "what the model wrote counts by estimate"
     assert life.usage.output_tokens > 0
@@ -160,7 +162,7 @@ async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStag
     await stage.ended()
     assert stage.model.prompts == []
     assert (await stage.row()).end_reason == EndReason.STOPPED
-    assert seen(stage.replies.opened[0].end) == End(EndReason.STOPPED, texts.answers.STOPPED)
+    assert seen(stage.replies.opened[0].end) == words(EndReason.STOPPED, texts.answers.STOPPED)
 
 
 # Attempts that end before their job.
@@ -519,16 +521,20 @@ async def turn(stage: AnsweringStage) -> sa.Row[tuple[object, ...]]:
     return row
 
 
-def end_of(stage: AnsweringStage) -> End:
+def end_of(stage: AnsweringStage) -> Picture:
     """Returns how readers see the end of the only reply."""
     [reply] = stage.replies.opened
     return seen(reply.end)
 
 
-def seen(end: End | None) -> End:
-    """Returns what readers see of an end."""
-    assert end is not None
-    return End(end.reason, end.notice, end.footer, has_previous=end.has_previous, has_details=end.has_details)
+def seen(shown: Picture | None) -> Picture:
+    """Returns what readers see below an answer, apart from its buttons."""
+    assert shown is not None
+    return words(shown.reason, shown.notice, shown.footer)
+
+
+def words(reason: EndReason, notice: str = "", footer: str = "") -> Picture:
+    return Picture(reason, (notice,), footer)
 
 
 async def unshown_end(stage: AnsweringStage) -> End | None:
@@ -664,7 +670,7 @@ async def test_end_is_shown_and_recorded_with_its_text_model_and_notice(alone: A
     await attempt_at(alone, lambda job: replace(job, **ending.change))
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (ending.reason.value, ending.answer, ending.model)
-    assert end_of(alone) == End(ending.reason, ending.notice, ending.footer)
+    assert end_of(alone) == words(ending.reason, ending.notice, ending.footer)
     assert len(alone.model.prompts) == ending.asked
     assert messages_of(await alone.row()) == MESSAGES
 
@@ -677,7 +683,8 @@ async def test_answer_is_recorded_with_its_usage_times_and_versions(alone: Answe
     assert row.prompt_version == attempt.built.prompt_version
     [prompt] = alone.model.prompts
     assert [turn.text for turn in prompt.turns][-1].endswith("Why?")
-    assert end_of(alone) == End(EndReason.WHOLE, footer=MODEL_NAME, has_previous=True)
+    assert end_of(alone) == words(EndReason.WHOLE, footer=MODEL_NAME)
+    assert ReplyAction.PREVIOUS in (alone.replies.opened[0].end or words(EndReason.WHOLE)).buttons
 
 
 @pytest.mark.parametrize(
@@ -732,14 +739,19 @@ async def test_askers_are_mentioned_about_an_answer_that_took_long(
 async def test_end_on_record_is_shown_if_it_must_be_and_recorded_without_asking_a_model(
     alone: AnsweringStage, shown: Shown, is_left: bool
 ) -> None:
-    end = End(EndReason.LENGTH_LIMIT, "A notice.", "a footer", "openai/gpt-6", first_token_s=2.5, prompt_version="v7")
+    end = End(
+        EndReason.LENGTH_LIMIT, said("A notice."), "a footer", "openai/gpt-6", first_token_s=2.5, prompt_version="v7"
+    )
     async with alone.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(jobs).values(version=1))
     alone.replies.state.earlier = shown
     await attempt_at(alone, lambda job: replace(job, version=1, checkpoint=Checkpoint("Because.", end)))
     assert alone.model.prompts == []
     [reply] = alone.replies.opened
-    assert (reply.end and seen(reply.end), reply.is_left) == (None if is_left else seen(end), is_left)
+    assert (reply.end and seen(reply.end), reply.is_left) == (
+        None if is_left else words(end.reason, "A notice.", "a footer"),
+        is_left,
+    )
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.LENGTH_LIMIT, "Because.", "openai/gpt-6")
     assert (row.first_token_s, row.prompt_version) == (2.5, "v7")
@@ -961,7 +973,7 @@ class Broken(MemoryReplies):
 
 
 class BrokenReply(MemoryReply):
-    async def finish(self, end: End) -> None:
+    async def finish(self, end: End, shown: Picture) -> None:
         raise ValueError("unforeseen")
 
 
@@ -971,7 +983,7 @@ async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_ou
     showing(alone, Broken())
     await attempt_at(alone)
     assert ((await alone.row()).status, (await turn(alone)).end_reason) == ("ended", EndReason.INTERNAL_ERROR)
-    assert await unshown_end(alone) == End(EndReason.INTERNAL_ERROR, texts.answers.INTERNAL_ERROR, origins=OURS)
+    assert await unshown_end(alone) == End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR), origins=OURS)
 
 
 async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: AnsweringStage) -> None:
@@ -986,7 +998,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     assert replies.opened[0].is_left
     assert await unshown_end(alone) == End(
         EndReason.INTERNAL_ERROR,
-        texts.answers.INTERNAL_ERROR,
+        said(texts.answers.INTERNAL_ERROR),
         MODEL_NAME,
         model=MODEL,
         first_token_s=0.0,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, Out
 from slack_sandbox.testing.processes import WITHIN_S as TEST_WITHIN_S
 from tests.clocks import InstantClock, turns
 from tests.core.conversations import recorded_pages
+from tests.pictures import below
 from tests.services.answering import QUESTION, Accounts, MemoryReplies, MemoryReply, ReplyState
 from tests.services.parts import having, stores_of, workspace_of
 
@@ -174,7 +176,8 @@ class Stage:
     def __post_init__(self) -> None:
         canvases = CanvasCalls(self.sender.made)
         stores = stores_of(outbox=self.entries, schedules=self.schedules, clock=self.clock)
-        workspace = workspace_of(outbox_sender=self.sender, scheduler=self.replies, users=Accounts())
+        slack = {"outbox_sender": self.sender, "scheduler": self.replies, "users": Accounts()}
+        workspace = workspace_of(**slack, canvases=SimpleNamespace(may_write=False))
         unused: Any = None
         doubles: Any = (canvases, self.question_posts, NoRuns())
         self.outbox = Outbox(stores, workspace, (), unused, *doubles)
@@ -334,7 +337,7 @@ async def test_end_is_shown_once(
     )
     await stage.look()
     [reply] = stage.replies.opened
-    assert reply.end == (None if is_shown else End(EndReason.WHOLE))
+    assert reply.end == (None if is_shown else below(End(EndReason.WHOLE), "Because."))
     assert reply.is_left
     assert (stage.entries.pages, stage.entries.became) == (recorded, [became])
 

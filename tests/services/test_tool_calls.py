@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from bot.core import choices, texts
 from bot.core.access import UserKind
+from bot.core.actions import ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS
 from bot.core.calls import APPROVAL_S, NOT_KEPT, CallResult, CallState, Decision, RecordedCall, ToolUse
 from bot.core.conversation import Question
@@ -149,7 +150,7 @@ async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesSer
     [reply] = stage.replies.opened
     assert reply.activities == ["Running notes.list…", ""]
     assert reply.end is not None
-    assert (reply.end.footer, reply.end.has_details) == (f"{MODEL_NAME} · 1 tool", True)
+    assert (reply.end.footer, ReplyAction.DETAILS in reply.end.buttons) == (f"{MODEL_NAME} · 1 tool", True)
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,12 @@ RUN_NOW = "Run now"
 PAUSE = "Pause"
 RESUME = "Resume"
 STOP_SCHEDULE_QUESTION = "It won't run again, and it leaves the list. You can't undo this."
+SCHEDULE_STOPPED = "Stopped. It won't run again."
 SCHEDULE_PRESSED = {
     "schedule_run": "It runs now. Its post and its answer appear in a moment.",
     "schedule_pause": "Paused. Press Resume when it should run again.",
     "schedule_resume": "Resumed. It runs at its next time.",
-    "schedule_stop": "Stopped. It won't run again.",
+    "schedule_stop": SCHEDULE_STOPPED,
     "schedule_change": "Saved.",
 }
 """By ScheduleAction: what a press did."""

@@ -1,0 +1,138 @@
+"""What stands below an answer follows from the database, whichever way the answer came to be shown."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.actions import ReplyAction
+from bot.core.job import Checkpoint, End, Job, Notice, NoticeKind, Piece
+from bot.core.outbox import OutboxKind, wait_s
+from bot.core.picture import Picture, picture
+from bot.core.schedules import Proposal, Rule
+from bot.core.texts.memory import UNDONE
+from bot.errors import EndReason
+from bot.store import Stores
+from bot.store.schema import checkpoints, tool_calls, turns
+from tests.clocks import ManualClock
+from tests.contracts.stores import DONE, STEPPED, asked, asking_step, begun, one
+from tests.pictures import CALLS, END, FACTS, TEXT, seen
+
+USUAL = set(FACTS) - {"that the question was edited"}
+
+
+async def with_all(store: Stores, job: Job, **options: Any) -> None:
+    """Ends a job with an answer below which all stands that may stand there."""
+    schedule_id = await store.schedules.create("T1", "C1", "U1", Proposal("Sum up.", Rule("UTC", "0 9 * * *")))
+    assert schedule_id == CALLS[-1].made, "it is the third"
+    assert await store.recorded_calls.record(job, asking_step(*CALLS), STEPPED, None)
+    async with store.database.engine.begin() as connection:
+        for call in CALLS:
+            of_call = tool_calls.c.tool == call.tool
+            made = {"state": call.state.value, "decision": str(call.decision), "decided_by": "U1", "made": call.made}
+            await connection.execute(sa.update(tool_calls).where(of_call).values(**made))
+    await store.memories.remember(job.question, "We deploy on Tuesdays.", is_private=False, is_proposed=True)
+    assert await store.worker_queue.finish(job, END, TEXT, **options)
+
+
+async def below(store: Stores) -> Picture:
+    """Takes the entry that shows the answer, and returns what it shows."""
+    [entry] = [one for one in await store.outbox.claim_due(9) if one.kind is not OutboxKind.MENTION_ASKERS]
+    job = await store.outbox.unshown_end(entry)
+    assert job
+    assert job.checkpoint.end
+    await store.outbox.complete(entry)
+    return picture(job.checkpoint.end, job.record, job.checkpoint.text, has_canvases=True)
+
+
+async def shown_later(store: Stores, clock: ManualClock, job: Job) -> None:
+    await with_all(store, job, for_outbox=OutboxKind.SHOW_END)
+    clock.now_s += wait_s(0)
+
+
+async def by_previous(store: Stores, clock: ManualClock, job: Job) -> None:
+    await with_all(store, job)
+    assert await store.question_queue.regenerate(job.id)
+    assert await store.worker_queue.finish(await one(store), DONE, "Second.")
+    await store.recorded_answers.swap(job.id, to_next=False)
+
+
+async def by_previous_and_next(store: Stores, clock: ManualClock, job: Job) -> None:
+    assert await store.worker_queue.finish(job, DONE, "First.")
+    assert await store.question_queue.regenerate(job.id)
+    await with_all(store, await one(store))
+    await store.recorded_answers.swap(job.id, to_next=False)
+    await store.recorded_answers.swap(job.id, to_next=True)
+
+
+async def after_undo(store: Stores, clock: ManualClock, job: Job) -> None:
+    await with_all(store, job)
+    assert await store.memories.undo(job.question, "U1")
+
+
+async def after_its_schedule_was_stopped(store: Stores, clock: ManualClock, job: Job) -> None:
+    await with_all(store, job)
+    assert await store.schedules.stop("T1", CALLS[-1].made, "U1")
+
+
+async def after_an_edit(store: Stores, clock: ManualClock, job: Job) -> None:
+    await with_all(store, job)
+    await store.participants.record_line(job.question.thread, "U2", "1700000000.000009")
+    assert await store.question_queue.edit(replace(job.question, text="Why not?"), "9.0")
+
+
+WAYS: dict[Callable[[Stores, ManualClock, Job], Awaitable[None]], set[str]] = {
+    shown_later: USUAL,
+    by_previous: USUAL - {"Save as canvas", "choices"},
+    by_previous_and_next: USUAL,
+    after_undo: USUAL - {"what was remembered"},
+    after_its_schedule_was_stopped: USUAL - {"what was scheduled"},
+    after_an_edit: set(FACTS) - {"choices"},
+}
+
+
+@pytest.fixture
+async def two_schedules(timed: Stores) -> None:
+    """The schedule of the answer gets the number that its record has."""
+    for number in range(CALLS[-1].made - 1):
+        await timed.schedules.create("T1", "C2", "U9", Proposal(f"Do {number}.", Rule("UTC", "0 9 * * *")))
+
+
+@pytest.mark.usefixtures("two_schedules")
+@pytest.mark.parametrize("way", WAYS)
+async def test_each_fact_is_seen_whichever_way_the_answer_came_to_be_shown(
+    timed: Stores, clock: ManualClock, way: Callable[[Stores, ManualClock, Job], Awaitable[None]]
+) -> None:
+    await way(timed, clock, await begun(timed))
+    assert seen(await below(timed)) == WAYS[way]
+
+
+async def test_end_that_a_process_of_the_version_before_recorded_is_shown_with_what_it_had(
+    timed: Stores, clock: ManualClock
+) -> None:
+    job = await begun(timed)
+    await timed.memories.remember(job.question, "Tea", is_private=False)
+    old = {"reason": "command", "notice": "Remembered.", "has_undo": True, "origins": [], "choices": []}
+    await timed.worker_queue.checkpoint({job: Piece(0, "", End(EndReason.COMMAND))})
+    assert await timed.worker_queue.finish(job, End(EndReason.COMMAND), "", for_outbox=OutboxKind.SHOW_END)
+    async with timed.database.engine.begin() as connection:
+        await connection.execute(sa.update(checkpoints).values(end=old))
+        await connection.execute(sa.update(turns).values(end={"notice": "Remembered."}, version=None))
+    clock.now_s += wait_s(0)
+    shown = await below(timed)
+    assert (shown.notice, ReplyAction.UNDO in shown.buttons) == ("Remembered.", True)
+
+
+async def test_end_names_what_it_was_about_until_it_is_undone_in_a_take_over(timed: Stores) -> None:
+    job = await begun(timed)
+    end = End(EndReason.COMMAND, (Notice(NoticeKind.REMEMBERED, "Remembered."),))
+    await timed.worker_queue.checkpoint({job: Piece(0, "", end)})
+    await timed.worker_queue.release(job)
+    again = await one(timed)
+    assert again.checkpoint == Checkpoint("", end)
+    assert await timed.worker_queue.finish(again, end, "")
+    await timed.memories.remember(asked(1), "Tea", is_private=False)
+    assert await timed.memories.undo(asked(1), "U1")
+    assert (await below(timed)).notice == UNDONE

@@ -1,0 +1,93 @@
+"""What stands below an answer: what is on record of it, whichever way it came to be shown."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from bot.core import texts
+from bot.core.actions import ReplyAction
+from bot.core.calls import REMEMBER, SCHEDULE
+from bot.core.job import AnswerRecord, End, Notice, NoticeKind, said
+from bot.core.picture import CANVAS_MIN_CHARS, picture
+from bot.errors import EndReason
+from tests.pictures import CALL, CALLS, END, FACTS, NUMBER, REMEMBERED, SCHEDULED, TEXT, UNREAD, seen
+
+USUAL = tuple(FACTS)[:-1]
+WAYS: Mapping[str, tuple[AnswerRecord, set[str]]] = {
+    "at once, or later": (AnswerRecord(), set(USUAL)),
+    "by Previous": (AnswerRecord(has_next=True), {*USUAL} - {"Save as canvas", "choices"}),
+    "by Previous and Next": (AnswerRecord(has_previous=True), set(USUAL)),
+    "after Undo": (AnswerRecord(is_forgotten=True), {*USUAL} - {"what was remembered"}),
+    "after its schedule was stopped": (AnswerRecord(stopped=frozenset({NUMBER})), {*USUAL} - {"what was scheduled"}),
+    "after an edit of the question": (AnswerRecord(is_edited=True), {*FACTS} - {"choices"}),
+    "after a choice": (AnswerRecord(chosen="Staging"), {*USUAL} - {"choices"}),
+}
+"""How it came to be shown: what is on record then, and which facts are seen."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_fact_is_seen_as_long_as_it_holds_whichever_way_the_answer_came_to_be_shown(way: str) -> None:
+    record, facts = WAYS[way]
+    assert seen(picture(END, replace(record, calls=CALLS), TEXT, has_canvases=True)) == facts
+
+
+@pytest.mark.parametrize(
+    ("record", "notes"),
+    [
+        (AnswerRecord(is_forgotten=True), (texts.memory.UNDONE, SCHEDULED, UNREAD)),
+        (AnswerRecord(stopped=frozenset({NUMBER})), (REMEMBERED, texts.schedules.SCHEDULE_STOPPED, UNREAD)),
+    ],
+)
+def test_what_is_taken_back_is_said_in_its_own_place(record: AnswerRecord, notes: tuple[str, ...]) -> None:
+    assert picture(END, record, TEXT).notices == notes
+
+
+@pytest.mark.parametrize(
+    ("made", "stopped", "schedule_id"),
+    [((3,), (), 3), ((3, 5), (), 5), ((3, 5), (5,), 3), ((3, 5), (3, 5), 0), ((), (), 0)],
+)
+def test_button_stops_the_last_schedule_that_runs(
+    made: tuple[int, ...], stopped: tuple[int, ...], schedule_id: int
+) -> None:
+    end = End(EndReason.WHOLE, tuple(Notice(NoticeKind.SCHEDULED, SCHEDULED, number) for number in made))
+    assert picture(end, AnswerRecord(stopped=frozenset(stopped)), TEXT).schedule_id == schedule_id
+
+
+@pytest.mark.parametrize(
+    ("has_scope", "reason", "chars", "offered"),
+    [
+        (True, EndReason.WHOLE, CANVAS_MIN_CHARS, True),
+        (True, EndReason.WHOLE, CANVAS_MIN_CHARS - 1, False),
+        (True, EndReason.LENGTH_LIMIT, CANVAS_MIN_CHARS, False),
+        (True, EndReason.STOPPED, CANVAS_MIN_CHARS, False),
+        (False, EndReason.WHOLE, CANVAS_MIN_CHARS, False),
+    ],
+)
+def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
+    has_scope: bool, reason: EndReason, chars: int, offered: bool
+) -> None:
+    shown = picture(End(reason), AnswerRecord(), "x" * chars, has_canvases=has_scope)
+    assert (ReplyAction.CANVAS in shown.buttons) is offered
+
+
+@pytest.mark.parametrize("tool", [REMEMBER, SCHEDULE])
+def test_answer_that_did_what_can_be_done_once_is_not_written_again(tool: str) -> None:
+    acted = AnswerRecord(calls=(replace(CALL, tool=tool),), is_edited=True)
+    for record in (acted, AnswerRecord(has_acted=True, has_next=True, is_edited=True)):
+        shown = picture(End(EndReason.WHOLE), record, TEXT)
+        assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH} & {*shown.buttons}
+        assert shown.notices == (texts.answers.QUESTION_EDITED,)
+
+
+@pytest.mark.parametrize("reason", [EndReason.STUCK, EndReason.WHOLE])
+def test_text_that_cannot_be_shown_takes_its_sources_choices_and_buttons_along(reason: EndReason) -> None:
+    shown = picture(replace(END, reason=reason), AnswerRecord(calls=CALLS), TEXT, has_canvases=True).without_text
+    assert (shown.notice, shown.sources, shown.choices) == (texts.answers.STUCK, (), ())
+    left = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.DELETE)
+    assert shown.buttons == (left if reason is EndReason.STUCK else ())
+
+
+def test_denied_person_sees_why_and_no_button() -> None:
+    shown = picture(End(EndReason.DENIED, said("No access.")), AnswerRecord(), "")
+    assert (shown.notice, shown.buttons) == ("No access.", ())
