@@ -167,7 +167,7 @@ class WorkerQueue(MeteredOperations):
 
         `mention` has the outbox mention the asker. `canvas_for` is who asked for a canvas, "" for nobody. `for_outbox`
         is work that Slack did not accept: it goes to the outbox, and an end that Slack doesn't show yet stays on record
-        until then. So does one that offers choices, as long as they stand.
+        until then. So does one that offers choices, as long as they stand: for processes of the version before.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
         held = Held(job, self._worker.name)
