@@ -261,7 +261,7 @@ def marker(column: str, owner: str) -> str:
 
 def values(table: sa.Table, owner: str, number: int, length: int) -> dict[str, Any]:
     """Returns a row in which every text column is marked as the owner's; other values are as small as possible."""
-    row = {column.name: value(column, owner, number, length) for column in table.columns}
+    row = {column.key: value(column, owner, number, length) for column in table.columns}
     filled_in = {name: value for name, value in row.items() if value is not None}
     fixed = FIXED[table.name](owner, number) if table.name in FIXED else {}
     return {**filled_in, **fixed}
