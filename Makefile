@@ -25,21 +25,24 @@ run: $(VENV)/run
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_OPTIONS)
 
-# The bot's, before each commit: everything but the tests marked `long`. The libraries and sandbox/ have gates of their
-# own. Half an hour at most.
-test: $(VENV)/dev
-	$(PYTEST) -m "not long" --session-timeout 1800
-
-# Of these and of the libraries', the modules that can reach what isn't on main yet: a shorter look while you work.
+# While you work: the modules that are at most two imports away from what isn't on main yet, the libraries' too.
 test-touched: $(VENV)/dev
 	modules=$$($(BIN)/python -m tests.touched $(or $(SINCE),main)) && $(PYTEST) -m "not long" --session-timeout 1800 $$modules
 
+# Before each commit: what is fast, and each everyday path as a person sees it. The libraries and sandbox/ have gates of
+# their own. Half an hour at most.
+test: $(VENV)/dev
+	$(PYTEST) -m "not long and not wide" --session-timeout 1800
+
 # What `make test` leaves out, and Hypothesis with twenty times as many examples. It may shrink a failing example for five
 # minutes, and machines differ by a factor of three.
+LONG := --hypothesis-profile long --timeout 900 -o faulthandler_timeout=930 tests
 test-long: $(VENV)/dev
-	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 900 -o faulthandler_timeout=930 tests $(LIBRARIES:=/tests)
+	$(PYTEST) -m "long or wide or hypothesis" $(LONG)
 
-test-all: test test-long
+# All of the bot's, in one run.
+test-all: $(VENV)/dev
+	$(PYTEST) $(LONG)
 
 # `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
 test-repeatedly: $(VENV)/dev
@@ -64,13 +67,15 @@ format: $(VENV)/dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# A library as its users install it, in an environment of its own: its tests run beside what pip installed.
+# A library as its users install it, in an environment of its own: its tests run beside what pip installed. `MARKS=` has
+# the long ones, too.
+MARKS := not long
 $(LIBRARIES):
 	$(PYTHON) -m venv --clear $(VENV)/$@
 	sed -n 's/^\([^ #][^ ]*==[^\\]*\).*/\1/p' requirements.txt requirements-dev.txt > $(VENV)/$@/versions.txt
 	$(VENV)/$@/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/$@/versions.txt './$@[dev]'
 	cp -R $@/tests $(wildcard $@/benchmarks) $$($(VENV)/$@/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/$@
-	cd $(VENV)/$@ && bin/python -m pytest -n 3 --dist worksteal -m "not long" -c $(CURDIR)/$@/pyproject.toml --rootdir . -p no:cacheprovider --pyargs $@.tests
+	cd $(VENV)/$@ && bin/python -m pytest -n 3 --dist worksteal -m "$(MARKS)" -c $(CURDIR)/$@/pyproject.toml --rootdir . -p no:cacheprovider --pyargs $@.tests
 
 # Which small changes to the code its tests notice, in the modules whose turn it is this week; minutes each.
 # Or: make mutants SINCE=main, make mutants MODULE=models/retry

@@ -78,7 +78,7 @@ def measure(module: Path, tests: Sequence[Path], effort: Effort) -> Share:
     """Prints the survivors of one module, and returns its share."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
         copy = Path(directory)
-        _copy(copy)
+        copy_tree(copy)
         (copy / module).write_text(undecorated((copy / module).read_text("utf-8")), "utf-8")
         _configure(copy / "pyproject.toml", module, tests)
         began_s = time.monotonic()
@@ -117,7 +117,7 @@ def table(shares: Iterable[Share]) -> str:
     return "\n".join(lines)
 
 
-def _copy(target: Path) -> None:
+def copy_tree(target: Path) -> None:
     listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     listing = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True)
     for name in filter(None, listing.stdout.split("\0")):

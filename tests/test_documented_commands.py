@@ -24,8 +24,9 @@ RUN_BY = {
     "cd typist": (FIRST_MINUTE, '"typist"'),
     "make run": (FIRST_MINUTE, '"make run"'),
     "make check": (".ci/run", "make check"),
-    "make test": ("Makefile", "test-all: test "),
     "make test-all": (".ci/run", "make test-all"),
+    "make test-touched": ("Makefile", "test-touched: "),
+    "make test": ("Makefile", "test: "),
 }
 """By how a command begins: the file that runs it, and the words that show it."""
 

@@ -1,15 +1,18 @@
-"""Which test modules can reach files, by the graph of imports. As a program, it prints those that a change can reach.
+"""Which test modules are near to files, by the graph of imports. As a program, it prints those near to a change.
 
     make test-touched                   # what isn't on main yet
     make test-touched SINCE=HEAD~1
 
+Near are modules that import what changed, and those that import the importers: two rings (`RINGS`). Nearly all tests
+reach nearly all files, since they import settings, wiring or sentences; docs/contributors/decisions.md has figures.
+
 A test module imports its folder's conftest.py, although no statement says so, and a process what `python -m` or a
 dotted name in its source starts. The conftest.py of all tests is left out: by it, each test would reach the store. A
-file that is no module (a page of the docs, a lock, a table of outcomes) is reached by the modules that name it. The
-tests at the root of `tests/` read the repository itself, so they belong to each change.
+file that is no module (a page of the docs, a lock, a table of outcomes) is reached by the modules that name it. Tests
+of the repository itself and of all sentences (`OF_EACH_CHANGE`) belong to each change.
 
-It is a shorter look while one works: `make test` decides. Modules reached by a name that only a program puts together,
-as `import_module(f"handlers.{name}")`, aren't seen.
+It is a shorter look while one works: `make test` comes before a commit, and `.ci/run` decides. Modules reached by a
+name that only a program puts together, as `import_module(f"handlers.{name}")`, aren't seen.
 """
 
 import ast
@@ -18,11 +21,16 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LIBRARIES = ("files_to_markdown", "slack_markdown")
 FOLDERS = ("bot", "handlers", *LIBRARIES, "demo", "benchmarks", "tests", "sandbox/slack_sandbox")
+RINGS = 2
+"""How many imports away from a change the tests of `make test-touched` may be."""
+OF_EACH_CHANGE = ("tests/test_", "tests/core/test_texts.py")
+"""How the paths of tests begin that a change anywhere can break: docs, settings, layers, sentences."""
 _STARTED = re.compile(r'"-m",\s+"([\w.]+)"|"(\w+(?:\.\w+)+)"')
 
 
@@ -71,9 +79,9 @@ class Tree:
 
 
 def touched(tree: Tree, files: Iterable[Path]) -> list[Path]:
-    """Returns the test modules of the bot and the libraries that changed files can touch, in order."""
-    of_each_change = {file for file in tree.code if file.parent == Path("tests") and file.name.startswith("test_")}
-    return sorted(of_each_change.union(*tree.tests_reaching(files)))
+    """Returns the test modules of the bot and the libraries that are near to changed files, in order."""
+    of_each_change = {file for file in tree.code if str(file).startswith(OF_EACH_CHANGE)}
+    return sorted(of_each_change.union(*islice(tree.tests_reaching(files), RINGS + 1)))
 
 
 def _imported(code: str) -> Iterator[str]:
