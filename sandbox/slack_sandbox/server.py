@@ -50,7 +50,7 @@ HOST = "127.0.0.1"
 _CLOSE_TIMEOUT_S = 1.0
 _LOOK_S = 1.0
 _WAIT_S = 120.0
-_QUIET_S = 30.0
+_QUIET_S = 90.0
 """An app that does nothing for so long does nothing more, also on a machine with other work."""
 _NEWEST = 8
 
@@ -389,7 +389,7 @@ class Sandbox:
         """Waits until the predicate is true and returns its result. Raises TimeoutError with the newest messages.
 
         The predicate is called after each change, call and delivery, and each second: it may be about anything.
-        Without `timeout_s`, the wait ends after 120 s, or once none of these has come for 30 s of the machine's time.
+        Without `timeout_s`, the wait ends after 120 s, or once none of these has come for 90 s of the machine's time.
         """
         changed = asyncio.Event()
         self._waiters.add(changed)
