@@ -362,7 +362,7 @@ class VendorModel:
         reason = FinishReason.LENGTH if paused else reader.finish_reason
         has_text = bool(attempt.text.strip())
         if reader.unknown_end is not None:
-            self._note_once("its text is taken as whole, unknown finish reason", reader.unknown_end)
+            self._note_once("unknown finish reason, its text is taken as whole:", reader.unknown_end)
             if not has_text and reason is not FinishReason.TOOLS:
                 raise attempt.failed(EndReason.CUT, f"finish reason {reader.unknown_end}")
         if not has_text and reason is not FinishReason.TOOLS:

@@ -370,9 +370,9 @@ def newest_media_within(
     newest: set[Media] = set()
     for turn in reversed(turns):
         for media in turn.media:
-            if size_of(media) <= limit:
+            if (size := size_of(media)) <= limit:
                 newest.add(media)
-                limit -= size_of(media)
+                limit -= size
     return newest
 
 

@@ -47,6 +47,7 @@ from bot.errors import StoreError
 from bot.models.prompt import (
     OTHERS,
     OURS,
+    Media,
     Offered,
     Origins,
     Prompt,
@@ -155,7 +156,8 @@ class PromptBuilder:
         taken_tokens = self._taken_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.window_with(window_tokens)
-        ours_tokens = self.estimate.tokens(instructions.text) + self.estimate.tokens(begin)
+        instructions_tokens = self.estimate.tokens(instructions.text)
+        ours_tokens = instructions_tokens + self.estimate.tokens(begin)
         fits_tokens = room_in_window(self.settings.history_tokens, window, ours_tokens)
         room_tokens = room_for_conversation(fits_tokens, taken_tokens)
         read_files = await self._with_files(answer, conversation, memory, room_tokens, listening)
@@ -167,7 +169,7 @@ class PromptBuilder:
         instead = (medium.alternative.text for medium in media if medium.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
-        shared_tokens = self.estimate.tokens(instructions.text) + self.estimate.definitions_tokens(tools.definitions)
+        shared_tokens = instructions_tokens + self.estimate.definitions_tokens(tools.definitions)
         prompt = replace(
             prompts.build_prompt(instructions.text, truncated, begin, OTHERS if memories.text else OURS),
             cache_key=prompts.cache_key(job.question.thread, instructions.text, tools.definitions, shared_tokens),
@@ -184,13 +186,16 @@ class PromptBuilder:
 
     def _below_step(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
         """Returns the prompt with texts in place of PDFs whose pages would raise its price, and their names."""
+        media = [media for turn in prompt.turns for media in turn.media]
+        if not any(map(_has_pages, media)):
+            # Most prompts have none, and prices are looked up in a large table.
+            return prompt, ()
         step_tokens, tokens = self.settings.step_tokens(model), self.estimate.prompt_tokens(prompt)
         if step_tokens is None or tokens <= step_tokens:
             return prompt, ()
-        media_tokens = self.estimate.media_tokens
-        taken_tokens = tokens - sum(media_tokens(media) for turn in prompt.turns for media in turn.media)
-        kept = newest_media_within(prompt.turns, step_tokens - taken_tokens, media_tokens)
-        return without_media(prompt, lambda media: media in kept or not (media.alternative and media.alternative.pages))
+        taken_tokens = tokens - sum(map(self.estimate.media_tokens, media))
+        kept = newest_media_within(prompt.turns, step_tokens - taken_tokens, self.estimate.media_tokens)
+        return without_media(prompt, lambda media: media in kept or not _has_pages(media))
 
     def _taken_tokens(self, answer: Answer, tools: Offered, note: Note) -> int:
         """Returns the tokens that a request needs beside its system prompt and the conversation."""
@@ -392,6 +397,11 @@ class PromptBuilder:
                 log.error("%s not read, retrying: %s", what, error)
                 await self.stores.clock.sleep(BACKOFF.wait_s(failures))
         return None
+
+
+def _has_pages(media: Media) -> bool:
+    """Returns whether it is a PDF whose text can stand in place of its pages."""
+    return media.alternative is not None and media.alternative.pages > 0
 
 
 def _joined(*paragraphs: str) -> str:
