@@ -21,16 +21,16 @@ from demo.script import Conversation, Step, step, words
 HOST: Final = "127.0.0.1"
 TOKENS_PER_S = 30.0
 """Slow enough to watch."""
-_TIMES: Final = re.compile(
+_MARKS: Final = re.compile(
     r"^\[\w+ is the code [^\n]*\]\n\n|^\[\w+ at [^\n]*\]\n"
-    r"|(?:\n\n)?^\[\w+ (?:note|memory)\]\n(?:(?!\[\w+ end\]).*\n)*\[\w+ end\]",
+    r"|(?:\n\n)?^\[\w+ (?:note|memory)\]\n(?:(?!\[\w+ (?:note|memory|end)\]).*\n)*\[\w+ end\]",
     re.MULTILINE,
 )
-"""Lines of a prompt that say when something was written, and when it is."""
+"""Marks of a prompt, with the notes between them. One that nothing ends is read up to the next one's beginning."""
 _MAX_REQUEST_BYTES: Final = 64 * 2**20
 """Questions may come with images."""
 _CLOSE_TIMEOUT_S: Final = 0.1
-_MARK: Final = re.compile(r"\[([0-9a-f]{8}) is the code ")
+_CODE: Final = re.compile(r"\[([0-9a-f]{8}) is the code ")
 """The first line of a conversation. Each has its own code."""
 
 
@@ -112,8 +112,8 @@ class ScriptedModel:
         results = [_text_of(message) for message in messages[first_call:] if message["role"] == "tool"]
         functions = [tool["function"] for tool in body.get("tools") or ()]
         tools = {function["name"]: function.get("description", "") for function in functions}
-        turns = [_TIMES.sub("", _text_of(message)) for message in messages[:first_call]]
-        mark = _MARK.search("".join(map(_text_of, messages[:1])))
+        turns = [_MARKS.sub("", _text_of(message)) for message in messages[:first_call]]
+        mark = _CODE.search("".join(map(_text_of, messages[:1])))
         asked = self._conversation(turns, results[-1] if results else None, called[-1] if called else "", tools)
         return replace(asked, mark=mark[1] if mark else "")
 

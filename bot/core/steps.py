@@ -201,7 +201,7 @@ def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> 
 
 def _result_of(call: RecordedCall, code: str) -> ToolResult:
     """Returns what a call returned, in which nothing looks like a mark. `code`: that of the prompt's marks."""
-    text = result_text(call).replace(code, "(code)") if code else result_text(call)
+    text = Marks(code).without(result_text(call)) if code else result_text(call)
     return ToolResult(call.call_id, call.tool, text, call.state is not CallState.DONE or call.result_is_error)
 
 

@@ -130,10 +130,9 @@ class MessagesApi(Api):
         if prompt.system:
             body["system"] = prompt.system
         deferred = searchable(prompt.tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
-        found = {tool.name for its in deferred.values() for tool in its}
         tools: list[dict[str, Any]] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
-            | ({"defer_loading": True} if tool.name in found else {})
+            | ({"defer_loading": True} if tool.server in deferred else {})
             for tool in prompt.tools
         ]
         if prompt.web_search:

@@ -531,8 +531,7 @@ def _responses_tools(
     https://developers.openai.com/api/docs/guides/tools-tool-search
     """
     deferred = searchable(tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
-    found = {tool.name for its in deferred.values() for tool in its}
-    sent = [{"type": "function", **_function(tool, parameters)} for tool in tools if tool.name not in found]
+    sent = [{"type": "function", **_function(tool, parameters)} for tool in tools if tool.server not in deferred]
     for server, its in deferred.items():
         names = ", ".join(tool.name.removeprefix(f"{server}__") for tool in its)
         functions = [{"type": "function", **_function(tool, parameters), "defer_loading": True} for tool in its]

@@ -241,6 +241,11 @@ class ToolDefinition:
     is_dispensable: bool = field(default=False, compare=False)
     """Nobody misses it: a model that refuses tools, or takes them only at a price, is asked without it."""
 
+    @property
+    def server(self) -> str:
+        """The server's name, with which the tool's begins."""
+        return self.name.partition("__")[0]
+
 
 DEFERRED_ABOVE_CHARS = 40_000
 """Of definitions, about 10,000 tokens. Below that, a search costs more than it saves, by OpenAI and Anthropic."""
@@ -253,7 +258,7 @@ def searchable(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDef
     """
     servers: dict[str, list[ToolDefinition]] = {}
     for tool in tools:
-        servers.setdefault(tool.name.partition("__")[0], []).append(tool)
+        servers.setdefault(tool.server, []).append(tool)
     chars = {server: sum(len(_definition(tool)) for tool in its) for server, its in servers.items()}
     if sum(chars.values()) <= DEFERRED_ABOVE_CHARS:
         return {}

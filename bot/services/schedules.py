@@ -150,7 +150,7 @@ class Schedules:
         """Does what a button says, and shows the presser the outcome. Raises RateLimited and Refused in App Home."""
         try:
             outcome = await self._press(press)
-            if await self._shows_stopped(press, outcome):
+            if await self._shows_stopped(press):
                 return
         except (StoreError, RateLimited, Refused) as error:
             log.error("%s of schedule %d failed: %s", press.action, press.schedule_id, error)
@@ -164,7 +164,7 @@ class Schedules:
         elif outcome:
             await surfaces.open(press.trigger_id, sentence_modal(outcome, texts.schedules.SCHEDULES))
 
-    async def _shows_stopped(self, press: SchedulePress, outcome: str) -> bool:
+    async def _shows_stopped(self, press: SchedulePress) -> bool:
         """Says in an answer that the schedule of the pressed button is gone; returns False if it isn't said there."""
         if press.action is not ScheduleAction.STOP or press.thread is None:
             return False

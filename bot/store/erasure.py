@@ -191,9 +191,9 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Cou
         }
         await connection.execute(sa.update(charges).where(charges.c.user_id == user_id).values(nameless))
         direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
-        # As it begins the values of the JSON. No index: `forget` is seldom run.
         # Prompts of others' answers may have their words, and are built again.
         await connection.execute(sa.update(steps).where(steps.c.beginning.is_not(None)).values(beginning=None))
+        # As it begins the values of the JSON. No index: `forget` is seldom run.
         says = sa.cast(jobs.c.transcripts, sa.Text).contains(f'["{user_id}", ', autoescape=True)
         await connection.execute(sa.update(jobs).where(says).values(transcripts={}))
         # Notices about a cap name its owner, and those about a thread its channel.
