@@ -50,21 +50,8 @@ _LABELS = {
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
 }
 _VALUES = {ReplyAction.REGENERATE_WITH: (Effort.THOROUGH.value,)}
-_ICONS = {
-    ReplyAction.FEEDBACK: blockkit.feedback_buttons(
-        ReplyAction.FEEDBACK,
-        positive=blockkit.feedback_button("👍", UP, texts.actions.GOOD_ANSWER),
-        negative=blockkit.feedback_button("👎", DOWN, texts.actions.BAD_ANSWER),
-    ),
-    ReplyAction.DELETE: blockkit.icon_button(
-        ReplyAction.DELETE,
-        "trash",
-        texts.actions.DELETE,
-        blockkit.confirm(
-            texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
-        ),
-    ),
-}
+_ICONS = (ReplyAction.FEEDBACK, ReplyAction.DELETE)
+"""What stands below the other buttons, as icons."""
 
 
 def message(view: PageView) -> Json:
@@ -155,7 +142,7 @@ def _buttons(view: PageView) -> list[Json]:
 def _buttons_below(end: Picture) -> list[Json]:
     stop = [stop_button(end.schedule_id, texts.schedules.STOP_SCHEDULE)] if end.schedule_id else []
     buttons = stop + [_button(action, end.reason) for action in end.buttons if action not in _ICONS]
-    icons = [_ICONS[action] for action in end.buttons if action in _ICONS]
+    icons = [_icon(action) for action in end.buttons if action in _ICONS]
     return [
         *([blockkit.actions(buttons, f"{NOTE_LINE}buttons")] if buttons else []),
         *([blockkit.context_actions(icons, f"{NOTE_LINE}icons")] if icons else []),
@@ -166,6 +153,17 @@ def _button(action: ReplyAction, reason: EndReason) -> Json:
     if action is ReplyAction.REGENERATE and reason is EndReason.OFFERED:
         return blockkit.button(action, texts.actions.ANSWER_NOW)
     return blockkit.button(action, _LABELS[action], *_VALUES.get(action, ()))
+
+
+def _icon(action: ReplyAction) -> Json:
+    if action is ReplyAction.FEEDBACK:
+        good = blockkit.feedback_button("👍", UP, texts.actions.GOOD_ANSWER)
+        bad = blockkit.feedback_button("👎", DOWN, texts.actions.BAD_ANSWER)
+        return blockkit.feedback_buttons(action, positive=good, negative=bad)
+    confirm = blockkit.confirm(
+        texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
+    )
+    return blockkit.icon_button(action, "trash", texts.actions.DELETE, confirm)
 
 
 def _choices(choices: Sequence[str], version: int) -> Json:

@@ -70,14 +70,13 @@ OTHERS = {
     "question_queue.regenerate",
     "recorded_answers.delete",
     "recorded_answers.give_reason",
-    "recorded_answers.say_stopped",
+    "recorded_answers.schedule_gone",
     "recorded_answers.swap",
     "approvals.decide",
     "answer_canvases.request",
     "answer_canvases.record",
     "answer_canvases.posted",
     "answer_canvases.forget",
-    "memories.undo",
     "schedules.skip",
 }
 """What begins an attempt, and what people and the outbox do to a job whoever has it."""

@@ -375,7 +375,7 @@ async def test_person_signs_in_to_the_tracker_reads_their_tasks_and_signs_out(
     await answered.get_by_role("button", name="Sign in").click()
     modal = page.get_by_role("dialog")
     async with page.context.expect_page() as opened_page:
-        await modal.get_by_role("link", name="Open the sign-in page of tracker").click()
+        await modal.get_by_role("link", name="Sign in to tracker at").click()
     there = await opened_page.value
     async with there.expect_event("requestfailed") as failed:
         await there.get_by_role("button", name=f"Continue as {person}").click()
