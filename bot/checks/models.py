@@ -39,6 +39,8 @@ def probe_id(model: str) -> str:
 
 PROBE_WITHIN_S = 60.0
 """How long a model may take for the probe: its server may load it first."""
+LOOKED_UP_WITHIN_S = 60.0
+"""How long a look-up may take together with the import of the vendor's SDK, by which it begins."""
 PROBE_LATE_S = 10.0
 """From here on, the report says how long it took."""
 
@@ -111,9 +113,17 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
     return ok(line, found)
 
 
+def planned(setup: ModelSetup, today: date) -> list[PlannedCheck]:
+    """Returns the look-ups of all models in use."""
+    return [
+        PlannedCheck(model_check_id(model), partial(check_model, setup, model, today), within_s=LOOKED_UP_WITHIN_S)
+        for model in setup.models
+    ]
+
+
 async def log_models(setup: ModelSetup, today: date) -> None:
     """Logs what is wrong with the models in use, as `typist check` would say it. No answer waits for that."""
-    checks = [PlannedCheck(model_check_id(model), partial(check_model, setup, model, today)) for model in setup.models]
+    checks = planned(setup, today)
     for check in (await run_checks(checks)).for_people:
         if check.status in (CheckStatus.WARN, CheckStatus.FAIL):
             log.warning("setup of the models: %s %s", check.message, check.fix)

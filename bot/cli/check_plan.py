@@ -99,10 +99,7 @@ def _of_probe(checks: SlackChecks, channel_id: str) -> list[PlannedCheck]:
 
 def _of_models(ours: Settings, today: date) -> list[PlannedCheck]:
     setup = model_setup(ours)
-    steps = [
-        PlannedCheck(models.model_check_id(model), partial(models.check_model, setup, model, today))
-        for model in setup.models
-    ]
+    steps = models.planned(setup, today)
     hears = PlannedCheck(models.TRANSCRIPTION, partial(models.check_transcription, setup, ours.transcribe))
     return [*steps, hears] if ours.transcribe else steps
 

@@ -28,7 +28,7 @@ from typing import Any
 from bot.errors import EndReason, ProviderError
 from bot.models.api import Api, client_arguments
 from bot.models.failures import RequestAttempt, error_response, is_without_identity
-from bot.models.lookups import Lookup, LookupOutcome
+from bot.models.lookups import ANSWERED_WITHIN_S, Lookup, LookupOutcome
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter
 from bot.models.prompt import Prompt
@@ -78,7 +78,8 @@ async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Loo
         with RequestAttempt(f"{vendor}/{name}", client.key) as attempt:
             try:
                 body = client.api.request(name, Prompt("", ()), (OptionalParameter.LIMIT,), _SMALLEST.max_output_tokens)
-                response = await client.api.post(body)
+                async with asyncio.timeout(ANSWERED_WITHIN_S):
+                    response = await client.api.post(body)
             except Exception as error:
                 if is_without_identity(error):
                     return Lookup(LookupOutcome.NO_IDENTITY, type(error).__name__)

@@ -3,6 +3,7 @@
 A failure is an answer here: whether the key is good, and whether the model exists.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"
 
+ANSWERED_WITHIN_S = 10.0
+"""How long a vendor may take for a look-up. Importing its SDK, which takes seconds on a busy machine, comes before."""
 MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
 _ENDS = re.compile(r"shut_?down|retire(?!d)|expir|sunset|end_?of_?(?:life|support)|deprecation", re.IGNORECASE)
@@ -79,21 +82,11 @@ async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
 
     A vendor's SDK asks for one model. Servers that are only compatible may not know that request, so they are asked for
     the list of their models. What answers may be no such API at all: the SDKs return a web page with status 200 as a
-    str, and foreign JSON as an object without an id.
+    str, and foreign JSON as an object without an id. Raises TimeoutError after ANSWERED_WITHIN_S.
     """
     try:
-        with RequestAttempt(name, api_key) as attempt:
-            answer = await _answer(sdk.models.retrieve(name))
-            if not isinstance(answer, ErrorResponse):
-                if isinstance(getattr(answer, "id", None), str):
-                    return Lookup.of(answer, today)
-                came = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
-                return Lookup(LookupOutcome.NOT_THE_API, came)
-            if answer.status not in _NO_SUCH_REQUEST:
-                return _refused(attempt, answer)
-            if _says_no_model(answer.body, name):
-                return Lookup(LookupOutcome.NO_MODEL)
-            return await _in_list(sdk, name, answer, attempt, today)
+        async with asyncio.timeout(ANSWERED_WITHIN_S):
+            return await _looked_up(sdk, name, api_key, today)
     except ProviderError as error:
         kind, _, detail = error.detail.partition(": ")
         if not kind.isidentifier():
@@ -101,6 +94,21 @@ async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
             detail = error.detail
         # An address may hold a password.
         return Lookup(LookupOutcome.UNREACHABLE, detail if detail and "://" not in detail else kind)
+
+
+async def _looked_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
+    with RequestAttempt(name, api_key) as attempt:
+        answer = await _answer(sdk.models.retrieve(name))
+        if not isinstance(answer, ErrorResponse):
+            if isinstance(getattr(answer, "id", None), str):
+                return Lookup.of(answer, today)
+            came = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
+            return Lookup(LookupOutcome.NOT_THE_API, came)
+        if answer.status not in _NO_SUCH_REQUEST:
+            return _refused(attempt, answer)
+        if _says_no_model(answer.body, name):
+            return Lookup(LookupOutcome.NO_MODEL)
+        return await _in_list(sdk, name, answer, attempt, today)
 
 
 async def _answer(call: Awaitable[Any]) -> Any:
