@@ -24,7 +24,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot import network
 from bot.clock import Clock
-from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.errors import RateLimited, Refusal, Refused, SlackSetupError, trace_of
 from bot.pacing.retry import CONNECTION
 from bot.slack.client import CLOSE_TIMEOUT_S, LOOK_AGAIN_S, Credential, SlackClient
 from bot.text import paired_json
@@ -199,6 +199,9 @@ class Sockets:
         """Closes the connections. Slack sends unacknowledged events again, to another process."""
         for watch in self._watches:
             watch.cancel()
+        if self._watches:
+            # One that is connecting needs its session until it ends.
+            await asyncio.wait(self._watches, timeout=CLOSE_TIMEOUT_S)
         await asyncio.gather(*(connection.end() for connection in self._connections))
 
     async def up(self) -> int:
@@ -281,6 +284,10 @@ class Sockets:
                 log.error("%s", error)
             await asyncio.sleep(LOOK_AGAIN_S)
             return str(error)
+        except Exception as error:
+            # The watch has to go on, whatever it is: the next try may do better.
+            log.warning("connection to Slack failed: %s", trace_of(error))
+            await asyncio.sleep(LOOK_AGAIN_S)
         return ""
 
     def _set_problem(self, connection: SocketConnection, problem: str) -> None:

@@ -40,7 +40,6 @@ class Watched:
     """An answer and the calls that it took."""
 
     text: str
-    asked_at: float
     calls: Sequence[CallRecord]
 
     def named(self, *methods: str) -> list[CallRecord]:
@@ -78,7 +77,7 @@ async def asked_at_once(stage: Stage, scene: Scene) -> list[Watched]:
     asked = [await stage.mention(text, user=person) for person, text in zip(PEOPLE, scene.scripts, strict=False)]
     answers = [(await stage.answers("general", ts))[-1] for ts in asked]
     calls = list(stage.sandbox.calls)[begun:]
-    return [Watched(text, float(ts), of_thread(calls, ts)) for ts, text in zip(asked, answers, strict=True)]
+    return [Watched(text, of_thread(calls, ts)) for ts, text in zip(asked, answers, strict=True)]
 
 
 def of_thread(calls: Sequence[CallRecord], thread_ts: str) -> list[CallRecord]:
@@ -99,14 +98,15 @@ def placeholder_comes_at_once(answer: Watched) -> None:
         assert posted == []
     else:
         assert posted == [texts.answers.THINKING]
-    assert answer.calls[0].at_wall - answer.asked_at < 2, "seconds, on a loaded machine"
+    # It doesn't wait for words.
+    assert answer.calls[0].method in ("chat.postMessage", "chat.startStream")
 
 
 def words_follow_while_the_model_writes(answer: Watched) -> None:
-    written_s = len(answer.text.split()) / WORDS_PER_S
     growing = answer.named(*SHOWING)
     assert len(growing) >= 2, "a busy machine leaves out edits, and not all of them"
-    assert growing[-1].at_monotonic_s - growing[0].at_monotonic_s > written_s / 3
+    last_words = " ".join(re.findall(r"\w{4,}", answer.text)[-3:])
+    assert last_words not in shown_in(growing[0])
 
 
 def each_call_carries_what_was_written_since_the_one_before(answer: Watched) -> None:

@@ -28,6 +28,7 @@ from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import Setup
 from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
+from slack_sandbox.web_api.http import METHODS as METHODS_OF_SLACK
 from tests.forked import forked_bot, forked_command
 from tests.processes import own_port
 from tests.scenarios.answers import reply
@@ -431,6 +432,21 @@ async def test_connections_that_are_cut_every_20_s_are_away_for_10_s_at_most(
             await sandbox.wait_for(lambda: not sandbox.sockets.connections)
             await sandbox.wait_for(lambda: len(sandbox.sockets.connections) == CONNECTIONS)
             assert clock() - cut_at < STEADY_S - 20 + 3
+
+
+@pytest.mark.skips_waits
+async def test_connection_is_opened_again_after_a_failure_of_a_kind_that_nobody_foresaw(
+    sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = iter(["wss://[", "wss://\ud800/"])
+    method = METHODS_OF_SLACK["apps.connections.open"]
+    odd = replace(method, run=lambda app, args: {"url": next(addresses, None) or method.run(app, args)["url"]})
+    async with running(settings):
+        monkeypatch.setitem(METHODS_OF_SLACK, "apps.connections.open", odd)
+        sandbox.faults.start("drop_socket")
+        await sandbox.wait_for(lambda: not sandbox.sockets.connections)
+        await sandbox.wait_for(lambda: len(sandbox.sockets.connections) == CONNECTIONS)
+    assert next(addresses, None) is None
 
 
 @pytest.mark.skips_waits
