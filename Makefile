@@ -34,11 +34,12 @@ test-touched: $(VENV)/dev
 test: $(VENV)/dev
 	$(PYTEST) -m "not long and not wide" --session-timeout 1800
 
-# What `make test` leaves out, and Hypothesis with twenty times as many examples. It may shrink a failing example for five
-# minutes, and machines differ by a factor of three. Long tests mostly wait, hence a worker more.
-LONG := -n 4 --hypothesis-profile long --timeout 900 -o faulthandler_timeout=930 tests
+# Long tests mostly wait, hence a worker more, and machines differ by a factor of three.
+LONG := -n 4 --timeout 900 -o faulthandler_timeout=930 tests
+
+# What `make test` leaves out, and Hypothesis with twenty times as many examples, at random.
 test-long: $(VENV)/dev
-	$(PYTEST) -m "long or wide or hypothesis" $(LONG)
+	$(PYTEST) -m "long or wide or hypothesis" --hypothesis-profile long $(LONG)
 
 # All of the bot's, in one run.
 test-all: $(VENV)/dev

@@ -1,6 +1,6 @@
 """What a gate of ours asks of pytest: how many examples Hypothesis tries, and that CI skips and draws nothing.
 
-A rare example that fails says nothing of the change that CI judges. `make test-long` by hand searches at random.
+A rare example that fails says nothing of the change that CI judges. `make test-long` searches at random.
 
 A conftest.py names it in `pytest_plugins`. The tests of other people's bots don't: their gates are theirs.
 """
@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, settings
 
 ON_CI = bool(os.environ.get("CI"))
 
-# `make test` runs few examples, always the same. `make test-long` runs more, at random; on CI fewer, always the same.
-# "soak" is for one module at a time. An example's time depends on the machine's load, so there is no deadline.
-for profile, examples in {"daily": 25, "long": 100 if ON_CI else 500, "soak": 10_000}.items():
+# Gates run few examples, always the same. `make test-long` runs more, at random. "soak" is for one module at a time. An
+# example's time depends on the machine's load, so there is no deadline.
+for profile, examples in {"daily": 25, "long": 500, "soak": 10_000}.items():
     settings.register_profile(
         profile,
         max_examples=examples,
-        derandomize=ON_CI or profile == "daily",
+        derandomize=profile == "daily",
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
