@@ -133,6 +133,8 @@ TOKEN_KINDS = {
     "xoxe-": "a refresh token",
 }
 """Slack's tokens, by how they begin."""
+_JOINER = re.compile("(?<=[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d(?=[\u2190-\u2bff\U0001f000-\U0001faff])")
+"""Joins emoji into one: 🏳️‍🌈."""
 _SECRET = re.compile(rf"\b(?:sk-|{'|'.join(map(re.escape, TOKEN_KINDS))})[\w.-]{{7,}}\w|(?<=:/)/?[^\s/@]+@")
 """What may be a token, a key or a password in a sentence about the setting in which somebody has put it by mistake."""
 
@@ -231,7 +233,7 @@ def parse_model_names(value: str) -> dict[str, str]:
     listed = dict(_named_models(value))
     chosen = {model: name for model, name in listed.items() if name is not None}
     for model, name in chosen.items():
-        if not (0 < len(name) <= MODEL_NAME_CHARS and name.isprintable()):
+        if not (0 < len(name) <= MODEL_NAME_CHARS and _JOINER.sub("", name).isprintable()):
             limit = f"1 to {MODEL_NAME_CHARS} printable characters"
             raise ValueError(f"must have a name of {limit} after `{model} as`")
     names = {model: chosen.get(model) or OWN_NAMES.of(model) for model in listed}
@@ -698,7 +700,7 @@ def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], 
         # Docker's --env-file and Kubernetes take them for a part of the value.
         problems.append(f"{variable} has quotes around its value. Write it without them.")
         return None
-    if parse is not str and not all(char.isprintable() or char.isspace() for char in value):
+    if parse is not str and not all(char.isprintable() or char.isspace() for char in _JOINER.sub("", value)):
         problems.append(f"{variable} has a character that can't be seen, as copied texts may have. Type it again.")
         return None
     try:
