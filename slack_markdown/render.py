@@ -685,14 +685,17 @@ def _spoken(sent: str, leaf: LeafBlock) -> str:
             return "\n".join(lines)
         case LeafKind.TABLE:
             rows = (_CELL_END.split(line.strip().strip("|")) for line in [lines[0], *lines[2:]])
-            return "\n".join(_with_addresses(", ".join(map(str.strip, cells))) for cells in rows)
+            return "\n".join(plain_inlines(", ".join(map(str.strip, cells))) for cells in rows)
         case LeafKind.HEADING:
-            return _with_addresses(_HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines)))
-    return _with_addresses("\n".join(lines))
+            return plain_inlines(_HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines)))
+    return plain_inlines("\n".join(lines))
 
 
-def _with_addresses(text: str) -> str:
-    """Returns a text without marks. Code and addresses stay as they are, each behind a mark meanwhile."""
+def plain_inlines(text: str) -> str:
+    """Returns the words of a line or a table's cell: without marks, with the addresses of its links.
+
+    Code and addresses stay as they are, each behind a mark meanwhile.
+    """
     text = text.replace("\0", "")
     kept: list[str] = []
 

@@ -37,6 +37,7 @@ class ReplyAction(StrEnum):
     CHOOSE = "choose"
     """One of several buttons: the action_id has a number behind it, because each has its own."""
     CANVAS = "canvas"
+    TABLES = "tables"
     UNDO = "undo"
 
 

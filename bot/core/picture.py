@@ -14,6 +14,7 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import Decided, calls_made, decided_about, has_decided_proposal
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind
+from bot.core.tables import may_have_tables
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.models.prompt import Effort
@@ -28,12 +29,19 @@ BELOW_ANSWERS = (
     ReplyAction.NEXT,
     ReplyAction.DETAILS,
     ReplyAction.CANVAS,
+    ReplyAction.TABLES,
     ReplyAction.REGENERATE_WITH,
     ReplyAction.FEEDBACK,
     ReplyAction.DELETE,
 )
 """The buttons, in their order."""
-_NEEDS_TEXT = (ReplyAction.CONTINUE, ReplyAction.CANVAS, ReplyAction.REGENERATE_WITH, ReplyAction.FEEDBACK)
+_NEEDS_TEXT = (
+    ReplyAction.CONTINUE,
+    ReplyAction.CANVAS,
+    ReplyAction.TABLES,
+    ReplyAction.REGENERATE_WITH,
+    ReplyAction.FEEDBACK,
+)
 _NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
 """Of an answer that ended so, and has no text, a button would do nothing."""
 
@@ -140,6 +148,7 @@ def _buttons(
         ReplyAction.NEXT: record.has_next,
         ReplyAction.DETAILS: calls_made(record.calls) > 0,
         ReplyAction.CANVAS: has_canvases and is_long and is_newest,
+        ReplyAction.TABLES: is_answer and may_have_tables(text),
         ReplyAction.REGENERATE_WITH: is_answer and not has_acted and end.effort != Effort.THOROUGH,
         # A second press of Stop would be a vote, and half an answer says little about the whole.
         ReplyAction.FEEDBACK: is_answer and not end.reason.is_stop,

@@ -2,8 +2,9 @@
 
 - `answer.md` has the whole answer, if that is too long to read in messages. Its end stands below the file.
 - `code-1.py` and so on have the code blocks that are too long for one message.
+- `sales.csv` has a table below the heading "Sales", once a reader wants it.
 
-A file's name never comes from the model, and its extension from a list of ours.
+A file's extension comes from a list of ours, and its name isn't the model's, except for the words of a heading.
 """
 
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from bot.core import texts
+from bot.core.tables import csv_files
 from slack_markdown.blocks import BlockParser, LeafKind, code_content, fences_after
 from slack_markdown.pages import FITTING_CHARS, NO_OPENING, SENTENCE_END, Opening, Page, Pages
 
@@ -19,6 +21,8 @@ END_CHARS = 3_000
 """About how much of a long answer's end stands below its file: a screen or two."""
 FEW_SENTENCES_CHARS = 200
 MAX_CODE_FILES = 5
+MAX_TABLE_FILES = 10
+"""Slack takes more in one message; nobody reads them."""
 MAX_STEPS = 5_000
 """How much of an answer is searched for code: lines, and the lists and quotes that each is in; headings and fences."""
 
@@ -87,6 +91,14 @@ def long_code(text: str, question_ts: str) -> list[AttachedFile]:
     return files
 
 
+def tables(text: str, question_ts: str) -> list[AttachedFile]:
+    """Returns files with the tables of an answer, at most `MAX_TABLE_FILES`."""
+    return [
+        AttachedFile(f"{title.removesuffix('.csv')}-{question_ts}.csv", title, content)
+        for title, content in csv_files(text)[:MAX_TABLE_FILES]
+    ]
+
+
 def file_keys(files: Iterable[AttachedFile]) -> frozenset[FileKey]:
     """Returns the keys of files."""
     return frozenset(file.key for file in files)
@@ -94,7 +106,7 @@ def file_keys(files: Iterable[AttachedFile]) -> frozenset[FileKey]:
 
 def belongs_to(file_name: str, question_ts: str) -> bool:
     """Whether a file of this name was attached to the answer to a question."""
-    return file_name.rpartition(".")[0].endswith(f"-{question_ts}") and file_name.startswith(("answer-", "code-"))
+    return file_name.rpartition(".")[0].endswith(f"-{question_ts}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ _LABELS = {
     ReplyAction.NEXT: texts.actions.NEXT,
     ReplyAction.DETAILS: texts.actions.DETAILS,
     ReplyAction.CANVAS: texts.actions.CANVAS,
+    ReplyAction.TABLES: texts.actions.TABLES,
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
 }
 _VALUES = {ReplyAction.REGENERATE_WITH: (Effort.THOROUGH.value,)}

@@ -203,14 +203,16 @@ class ReplyFiles:
 
         `is_retry`: Slack may have shared them before, and refuses it now, because a file is shared only once.
         """
-        thread = upload.question.thread
-        files = [{"id": id_, "title": file.title} for id_, file in zip(ids, upload.files, strict=True)]
         try:
-            await self._client.call(SHARE, channel_id=thread.channel_id, thread_ts=thread.thread_ts, files=files)
+            await self._client.call(SHARE, **_sharing(upload, ids))
         except Refused as error:
             if not is_retry or error.reason.may_pass:
                 raise
         return await self._shared_message(upload.question, ids)
+
+    async def share_paced(self, upload: Upload) -> None:
+        """Shares files that a reader wants, below what the conversation has."""
+        await self._paced.call(SHARE, **_sharing(upload, await self.stage(upload)))
 
     async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
         has_looked = False
@@ -245,6 +247,13 @@ class ReplyFiles:
             except Refused as error:
                 if error.reason.may_pass:
                     raise
+
+
+def _sharing(upload: Upload, ids: Sequence[str]) -> dict[str, Any]:
+    """Returns the arguments that share staged files."""
+    thread = upload.question.thread
+    files = [{"id": id_, "title": file.title} for id_, file in zip(ids, upload.files, strict=True)]
+    return {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts, "files": files}
 
 
 @dataclass(frozen=True)

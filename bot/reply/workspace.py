@@ -60,6 +60,7 @@ class Workspace:
         threads = ThreadPoster(paced)
         self.users = Users(paced, me.team_id, account_kinds)
         transport = MessageTransport(client, paced, posted, self.users)
+        self.reply_files = transport.senders.files
         self.scheduler = EditScheduler(transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry)
         self.history = History(paced, me.bot_id, sign_in_addresses)
         self.files = Files(client)

@@ -7,6 +7,7 @@ A press is answered through its response_url, which reaches people who aren't me
 no budget.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -34,6 +35,8 @@ from bot.core.usage import DownReason
 from bot.errors import RateLimited, Refused, StoreError
 from bot.logs import of_job
 from bot.models.prompt import Effort
+from bot.reply.attachments import tables
+from bot.reply.messages import Upload
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
 from bot.services.schedules import Schedules
@@ -166,6 +169,8 @@ class ReplyActions:
                 return await self._details(answer)
             case ReplyAction.CANVAS:
                 return await self._save_as_canvas(answer, press)
+            case ReplyAction.TABLES:
+                return await self._share_tables(answer)
             case ReplyAction.UNDO:
                 if not await self.stores.memories.undo(answer.question, press.user_id):
                     return ActionResponse(texts.memory.NOTHING_TO_UNDO)
@@ -477,6 +482,20 @@ class ReplyActions:
             return ActionResponse(denial)
         will_be_made = await self.stores.answer_canvases.request(answer.job_id, answer.version, press.user_id)
         return ActionResponse(texts.actions.CANVAS_BEGUN if will_be_made else texts.actions.CANVAS_EXISTS)
+
+    async def _share_tables(self, answer: RecordedAnswer) -> ActionResponse | None:
+        """Shares the answer's tables as files in its thread, below what is there. Raises RateLimited and Refused."""
+        # Far below a second, even for an answer of the longest kind.
+        files = await asyncio.to_thread(tables, answer.answer, answer.question.ts)
+        if not files:
+            return ActionResponse(texts.actions.NO_TABLE)
+        try:
+            await self.workspace.reply_files.share_paced(Upload(answer.question, tuple(files)))
+        except Refused as error:
+            if error.error != "missing_scope":
+                raise
+            return ActionResponse(texts.actions.TABLES_FORBIDDEN)
+        return None
 
     async def _vote(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
         vote = VOTES.get(press.value)

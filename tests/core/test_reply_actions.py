@@ -137,7 +137,14 @@ def test_others_who_press_answer_now_read_that_only_its_asker_can() -> None:
 
 
 SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
-FOR_ALL = (ReplyAction.FEEDBACK, ReplyAction.FEEDBACK_REASON, ReplyAction.DETAILS, ReplyAction.CHOOSE, *SHOWS_ARGUMENTS)
+FOR_ALL = (
+    ReplyAction.FEEDBACK,
+    ReplyAction.FEEDBACK_REASON,
+    ReplyAction.DETAILS,
+    ReplyAction.TABLES,
+    ReplyAction.CHOOSE,
+    *SHOWS_ARGUMENTS,
+)
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
 EDITABLE_ASK = replace(ASK, fields=fields_of({"text": "Milk", "count": 2}))

@@ -20,6 +20,7 @@ SHOW_ALL = "Show all"
 SHOW_JSON = "Show JSON"
 DETAILS = "Details"
 CANVAS = "Save as canvas"
+TABLES = "Download table"
 ARGUMENTS_TITLE = "Arguments"
 CLOSE_DETAILS = "Close"
 DELETE_TITLE = "Delete this answer?"
@@ -52,6 +53,10 @@ CANVASES_OFF = "I couldn't save the answer as a canvas: canvases are turned off 
 CANVAS_REFUSED = "I couldn't save the answer as a canvas: Slack doesn't accept its text."
 CANVAS_NOT_MADE = "I couldn't save the answer as a canvas: Slack refused. Try again later, or ask a workspace admin."
 CANVAS_NOT_OPENED = "I saved the answer as a canvas, but Slack didn't let me share it with the people here."
+NO_TABLE = "There's no table here that I could make a file of."
+TABLES_FORBIDDEN = (
+    "I can't share files in this workspace yet. A workspace admin must give this app the files:write scope."
+)
 QUESTION_EXPIRED = "I no longer have the text of this question. Please ask again."
 NO_PREVIOUS_VERSION = "There's no previous version of this answer."
 NO_LATER_VERSION = "There's no later version of this answer."

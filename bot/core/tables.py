@@ -1,0 +1,71 @@
+"""Tables of an answer as CSV files, with what its readers see in each cell. Pure.
+
+A spreadsheet calculates what begins like a formula, and a model may have read it in a stranger's text. So such a cell
+gets an apostrophe, unless it is a number (https://owasp.org/www-community/attacks/CSV_Injection).
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+from slack_markdown.blocks import CELL_END, LeafKind, parse_blocks
+from slack_markdown.render import plain_inlines, plain_words
+
+MIN_ROWS = 3
+"""A shorter table is copied by hand."""
+MAX_CHARS = 200_000
+"""How much of an answer is searched for tables."""
+NAME_CHARS = 40
+
+_MAYBE_TABLE = re.compile(
+    r"^[^|\n]*+\|[^\n]*+\n[ \t]*+[|:-][ \t|:-]*+\n" + r"[^|\n]*+\|[^\n]*+(?:\n|\Z)" * MIN_ROWS, re.MULTILINE
+)
+_FORMULA = re.compile(r"[=+\-@\t\r](?!(?<=[+-])[$€£¥]?\d[\d.,' ]*%?$)")
+
+
+def may_have_tables(markdown: str) -> bool:
+    """Returns whether a text may have a table with enough rows. Code that looks like one counts."""
+    return _MAYBE_TABLE.search(markdown, 0, MAX_CHARS) is not None
+
+
+def csv_files(markdown: str) -> list[tuple[str, bytes]]:
+    """Returns a text's tables with enough rows, each with a name for its file: that of the heading above, or "table".
+
+    They are in UTF-8 with a mark, without which Excel takes another encoding.
+    """
+    files: dict[str, bytes] = {}
+    for heading, rows in _tables(markdown[:MAX_CHARS]):
+        name = re.sub(r"[\W_]+", "-", heading.lower())[:NAME_CHARS].strip("-") or "table"
+        number = next(number for number in range(1, len(files) + 2) if _numbered(name, number) not in files)
+        files[_numbered(name, number)] = _csv(rows)
+    return list(files.items())
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}.csv" if number == 1 else f"{name}-{number}.csv"
+
+
+def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
+    """Yields the heading above each table, "" if there is none, and the cells of its rows."""
+    heading = ""
+    for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:
+        lines = [markdown[line.content : line.end].strip() for line in leaf.lines]
+        if leaf.kind is LeafKind.HEADING:
+            heading = plain_words("\n".join(lines))
+        elif leaf.kind is LeafKind.TABLE and len(lines) - 2 >= MIN_ROWS:
+            head, _, *rows = [_cells(line) for line in lines]
+            # As GitHub shows it: a row has as many cells as the header.
+            yield heading, [head, *((row + [""] * len(head))[: len(head)] for row in rows)]
+
+
+def _cells(row: str) -> list[str]:
+    inner = row.removeprefix("|")
+    inner = inner.removesuffix("|") if not inner.endswith("\\|") else inner
+    return [plain_inlines(cell.strip().replace("\\|", "|")) for cell in CELL_END.split(inner)]
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    file = io.StringIO()
+    csv.writer(file).writerows([[f"'{cell}" if _FORMULA.match(cell) else cell for cell in row] for row in rows])
+    return file.getvalue().encode("utf-8-sig", "replace")

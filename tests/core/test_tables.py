@@ -1,0 +1,82 @@
+"""Tables of an answer as CSV files."""
+
+import csv
+import io
+
+import pytest
+
+from bot.core.tables import csv_files, may_have_tables
+
+SALES = """## Sales in *Q3*
+
+| Region | Share | Who |
+| --- | ---: | --- |
+| North | **+4%** | [Ada](https://example.com/a) |
+| South | -3.5 | `a | b` |
+| =HYPERLINK("x") | @here | A\\|B |
+"""
+
+
+def rows_of(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def table(*rows: str) -> str:
+    return "\n".join(["| a | b |", "|---|---|", *rows])
+
+
+def test_file_has_the_words_of_a_table_and_the_name_of_its_heading() -> None:
+    [(name, content)] = csv_files(SALES.replace("`a | b`", "`a`"))
+    assert name == "sales-in-q3.csv"
+    assert content.startswith("\ufeff".encode())
+    assert rows_of(content) == [
+        ["Region", "Share", "Who"],
+        ["North", "+4%", "Ada (https://example.com/a)"],
+        ["South", "-3.5", "a"],
+        ['\'=HYPERLINK("x")', "'@here", "A|B"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("-1,234.50", "-1,234.50"),
+        ("+$5", "+$5"),
+        ("-", "'-"),
+        ("-1+cmd", "'-1+cmd"),
+        ("=1", "'=1"),
+        ("@x", "'@x"),
+        ("a=1", "a=1"),
+        ('say "hi", now', 'say "hi", now'),
+    ],
+)
+def test_cell_that_a_spreadsheet_would_calculate_is_text(cell: str, written: str) -> None:
+    [(_, content)] = csv_files(table(f"| {cell} | 1 |", "| x | 2 |", "| y | 3 |"))
+    assert rows_of(content)[1] == [written, "1"]
+
+
+def test_tables_below_one_heading_have_names_of_their_own() -> None:
+    three = table("| 1 | 2 |", "| 3 | 4 |", "| 5 | 6 |")
+    names = [name for name, _ in csv_files(f"{three}\n\n# ../etc\n\n{three}\n\ntext\n\n{three}\n\n# …\n\n{three}")]
+    assert names == ["table.csv", "etc.csv", "etc-2.csv", "table-2.csv"]
+
+
+def test_rows_have_as_many_cells_as_the_header() -> None:
+    [(_, content)] = csv_files(table("| 1 |", "| 1 | 2 | 3 |", "1 | 2"))
+    assert rows_of(content)[1:] == [["1", ""], ["1", "2"], ["1", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "may_have"),
+    [
+        (SALES, True),
+        (table("| 1 | 2 |", "| 3 | 4 |", "| 5 | 6 |"), True),
+        (table("| 1 | 2 |", "| 3 | 4 |"), False),
+        ("a | b\n--|--\n1|2\n3|4\n5|6", True),
+        ("- a\n- b\n- c\n- d\n- e", False),
+        ("", False),
+    ],
+)
+def test_tables_with_three_rows_are_known(markdown: str, may_have: bool) -> None:
+    assert may_have_tables(markdown) is may_have
+    assert bool(csv_files(markdown)) is may_have
