@@ -110,6 +110,7 @@ NAME_OR_GAP = re.compile(
     r"|_{2,40}(?:[-/.,:()+#]{1,3}+_{2,40}(?!_)){1,8}"
 )
 """Matches what Python names so in a longer name, `__init__.py` and `a.__dict__`, and gaps to fill in: `__/__/____`."""
+_DELIMITER = re.compile("[*_~]")
 _RUN_OR_CODE = re.compile(r"\\.|`[^`]*`|\*+|_+|~+", re.DOTALL)
 _SPACES = re.compile(r"\s*")
 _WORD_CHARS = "".join(map(chr, range(ord("!"), ord("~") + 1)))
@@ -209,6 +210,18 @@ def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> Decide
     return DecidedInlines(end, is_open or markdown.is_open, replacements)
 
 
+def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
+    """Returns the removals of the delimiters that have a partner, in order: a reader sees all others.
+
+    `growing`: the text may continue, so delimiters that are open may still find one.
+    """
+    if not _DELIMITER.search(text):
+        return []
+    parser = _InlineParser(text, {}, growing)
+    parser.parse(0)
+    return sorted(parser.marks)
+
+
 def _before(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
     """Returns the last offset up to this one that is in no replacement, and the replacements before it."""
     end = min([end, *(replacement.start for replacement in replacements if replacement.start < end < replacement.end)])
@@ -236,6 +249,8 @@ class _InlineParser:
         """How many brackets, from the bottom of the stack, are around a link. They can't be links themselves."""
         self.images: list[Replacement] = []
         """The images so far and their labels, in order; none is within another."""
+        self.marks: list[Replacement] = []
+        """The removals of the delimiters that are no text."""
         self._undecided_start = -1
         """Where a code span or autolink begins that the end of a growing text closes, or leaves open."""
         self._undecided_pairs: list[int] = []
@@ -462,7 +477,7 @@ class _InlineParser:
             is_meant = ends_phrase and _begins_phrase(after)
         if not is_meant or self._next_run_closes(end, run.delimiter, opener.start):
             return False
-        self._separate_emphasis(opener, run)
+        self._pair(opener, run, run.length)
         self.last_run = opener.previous
         return True
 
@@ -491,7 +506,7 @@ class _InlineParser:
             )
         ):
             return False
-        self._separate_emphasis(opener, run)
+        self._pair(opener, run, run.length)
         self.last_run = opener.previous
         return True
 
@@ -508,11 +523,17 @@ class _InlineParser:
                 opener = opener.previous
                 continue
             used = 2 if min(opener.remaining, run.remaining) >= 2 else 1
+            self._pair(opener, run, used)
             run = run._replace(remaining=run.remaining - used)
             rest = opener._replace(remaining=opener.remaining - used)
-            self._separate_emphasis(opener, run)
             opener = self.last_run = rest if rest.remaining else rest.previous
         return run
+
+    def _pair(self, opener: DelimiterRun, closer: DelimiterRun, used: int) -> None:
+        """Makes emphasis of what is between two runs, by so many delimiters of each."""
+        inner, outer = opener.start + opener.remaining, closer.start + closer.length - closer.remaining
+        self.marks += [Replacement(inner - used, inner, ""), Replacement(outer, outer + used, "")]
+        self._separate_emphasis(opener, closer)
 
     def _separate_emphasis(self, opener: DelimiterRun, closer: DelimiterRun) -> None:
         """Adds the spaces that Slack needs around emphasis, or removes delimiters that it wouldn't read."""
@@ -872,11 +893,17 @@ class _InlineParser:
             elif run.delimiter == "*" and _begins_with_url(text, run.start + run.length):
                 inlines.replacements.append(Replacement(run.start, run.start + run.length, ""))
             else:
-                inlines.closing += run.delimiter * run.remaining
-                end = run.start + run.length
-                self._separate(run.delimiter, run.start, text[max(0, run.start - 1) : run.start], text[end : end + 1])
+                self._close_for_show(run)
             run = run.previous
         inlines.replacements = [replacement for replacement in inlines.replacements if replacement.end <= shown_end]
+
+    def _close_for_show(self, run: DelimiterRun) -> None:
+        """Closes emphasis that is open at the end of a growing text. Before a mark, as in `*.py`, it is hardly any."""
+        end = run.start + run.length
+        self.inlines.closing += run.delimiter * run.remaining
+        self._separate(run.delimiter, run.start, self.text[max(0, run.start - 1) : run.start], self.text[end : end + 1])
+        if self.text[end : end + 1].isalnum():
+            self.marks.append(Replacement(run.start, run.start + run.remaining, ""))
 
 
 def _begins_in(replacement: Replacement, images: Sequence[Replacement]) -> bool:

@@ -46,6 +46,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from typing import Any
 
 from slack_markdown.blocks import (
     CELL_END,
@@ -72,6 +73,7 @@ from slack_markdown.inlines import (
     DecidedInlines,
     LinkDestinations,
     decided_inlines,
+    emphasis_marks,
     normalized_label,
     parse_inlines,
 )
@@ -626,7 +628,7 @@ _LINK_WITH_ADDRESS = re.compile(
 _ADDRESS = re.compile(r"https?://[^\s<>\0]+")
 _KEPT = re.compile(r"\0(.)", re.DOTALL)
 _FIRST_KEPT = 0xE000
-_EMPHASIS = re.compile(r"(?<![\\*])\*+(?=[^\s*])|(?<=[^\s*\\])\*+|~~|`+|(?<![^\W_])_+(?=\S)|(?<=\S)_+(?![^\W_])")
+_MAY_HAVE_MARKS = re.compile(r"[\0*_~`\\\[<&]")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HEADING_MARKS = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
 _TASK_MARKER = re.compile(r"^\[[ xX]\]\s")
@@ -647,7 +649,11 @@ def first_words(markdown: str, *, growing: bool) -> str:
     head = markdown[:MAX_READ_CHARS].replace("\r\n", "\n")
     incomplete = growing or len(markdown) > MAX_READ_CHARS
     leaf_blocks = parse_blocks(head, last_line_incomplete=incomplete).leaf_blocks
-    parts = [_plain_text(head, leaf) for leaf in leaf_blocks if leaf.kind is not LeafKind.FENCED_CODE]
+    parts = [
+        _plain_text(head, leaf, growing=incomplete and leaf is leaf_blocks[-1])
+        for leaf in leaf_blocks
+        if leaf.kind is not LeafKind.FENCED_CODE
+    ]
     words = " ".join("".join(_punctuated(part) for part in parts[:-1]).split() + "".join(parts[-1:]).split())
     if not words and not growing:
         # The answer is code alone, or a thematic break.
@@ -692,26 +698,8 @@ def _spoken(sent: str, leaf: LeafBlock) -> str:
 
 
 def plain_inlines(text: str) -> str:
-    """Returns the words of a line or a table's cell: without marks, with the addresses of its links.
-
-    Code and addresses stay as they are, each behind a mark meanwhile.
-    """
-    text = text.replace("\0", "")
-    kept: list[str] = []
-
-    def keep(part: str) -> str:
-        kept.append(part)
-        return f"\0{chr(_FIRST_KEPT + len(kept) - 1)}"
-
-    spans = parse_inlines(text, {}, growing=False).code_spans if "`" in text else ()
-    code = [Replacement(start, end, keep(text[start:end].strip("`"))) for start, end in spans]
-    text = with_replacements(text, code)
-    for _ in range(2):
-        # Twice: an image may be a link's label.
-        text = _LINK_WITH_ADDRESS.sub(_label_and_address, text)
-    text = _ADDRESS.sub(lambda address: keep(address[0]), _AUTOLINK.sub(r"\1", text))
-    text = html.unescape(_ESCAPE.sub(r"\1", _EMPHASIS.sub("", text)))
-    return _KEPT.sub(lambda mark: kept[ord(mark[1]) - _FIRST_KEPT], text)
+    """Returns the words of a line or a table's cell: without marks, with the addresses of its links."""
+    return _without_marks(text, _WITH_ADDRESSES)
 
 
 def _label_and_address(link: re.Match[str]) -> str:
@@ -755,25 +743,44 @@ def _punctuated(part: str) -> str:
     return f"{part}. " if part[-1:].isalnum() else f"{part} "
 
 
-def _plain_text(markdown: str, leaf: LeafBlock) -> str:
+def _plain_text(markdown: str, leaf: LeafBlock, *, growing: bool = False) -> str:
     lines = [markdown[line.content : line.end] for line in leaf.lines]
     match leaf.kind:
         case LeafKind.INDENTED_CODE:
             return " ".join(lines)
         case LeafKind.TABLE:
             rows = (_CELL_END.split(line.strip().strip("|")) for line in [lines[0], *lines[2:]])
-            return "; ".join(_without_marks(", ".join(map(str.strip, cells))) for cells in rows) + "."
+            return "; ".join(_without_marks(as_markdown(", ".join(map(str.strip, cells)))) for cells in rows) + "."
         case LeafKind.HEADING:
-            return _without_marks(_HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines)))
-    return _without_marks(_TASK_MARKER.sub("", " ".join(lines)))
+            words = _HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines))
+        case _:
+            words = _TASK_MARKER.sub("", " ".join(lines))
+    return _without_marks(as_markdown(words), growing=growing)
 
 
-def _without_marks(text: str) -> str:
-    text = as_markdown(text)
-    # Links twice: an image may be a link's label.
-    for pattern in (_LINK, _LINK, _INCOMPLETE_LINK, _AUTOLINK):
-        text = pattern.sub(r"\1", text)
-    return html.unescape(_ESCAPE.sub(r"\1", _EMPHASIS.sub("", text)))
+_LABELS = (*((_LINK, r"\1"),) * 2, (_INCOMPLETE_LINK, r"\1"))
+_WITH_ADDRESSES = ((_LINK_WITH_ADDRESS, _label_and_address),) * 2
+"""What is said of links. Twice: an image may be a link's label."""
+
+
+def _without_marks(text: str, links: Iterable[tuple[re.Pattern[str], Any]] = _LABELS, *, growing: bool = False) -> str:
+    """Returns a text without the marks that a reader doesn't see. Code and addresses stay, behind marks meanwhile."""
+    if not _MAY_HAVE_MARKS.search(text):
+        return text
+    text = text.replace("\0", "")
+    kept: list[str] = []
+
+    def keep(part: str) -> str:
+        kept.append(part)
+        return f"\0{chr(_FIRST_KEPT + len(kept) - 1)}"
+
+    spans = parse_inlines(text, {}, growing=growing).code_spans if "`" in text else ()
+    text = with_replacements(text, [Replacement(*span, keep(text[slice(*span)].strip("`"))) for span in spans])
+    for link, words in links:
+        text = link.sub(words, text)
+    text = _ADDRESS.sub(lambda address: keep(address[0]), _AUTOLINK.sub(r"\1", text))
+    text = with_replacements(text, emphasis_marks(text, growing=growing))
+    return _KEPT.sub(lambda mark: kept[ord(mark[1]) - _FIRST_KEPT], html.unescape(_ESCAPE.sub(r"\1", text)))
 
 
 def _shortened(words: str) -> str:

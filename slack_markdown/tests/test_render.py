@@ -280,10 +280,27 @@ def test_preview_has_no_marks(markdown: str, words: str) -> None:
         ("[the file](https://x.slack.com/files/U1/F012345/a.pdf)", "the file (x.slack.com/files/U1/F012345/a.pdf)"),
         ("", ""),
         ("---", ""),
+        ("delete *.log, call f(*args, **kw)", "delete *.log, call f(*args, **kw)"),
+        (r"delete \*.log, call f(\*args)", "delete *.log, call f(*args)"),
+        ("_private, 5 * 3 and *this* ~~ ~~gone~~", "_private, 5 * 3 and this ~~ gone"),
+        ("***a*** **b *c***\n\n** Note:** d `** e", "a b c\n\nNote: d `** e"),
+        ("# On *.py\n\n| *.c | _d |\n|---|---|\n| *e* | f_ |", "On *.py\n\n*.c, _d\ne, f_"),
     ],
 )
 def test_plain_words_of_a_page_are_all_of_them(markdown: str, words: str) -> None:
     assert plain_words(rendered(markdown, growing=False)) == words
+
+
+@pytest.mark.parametrize(
+    ("growing", "words"),
+    [
+        ("Delete *.log and `f(*args)` now", "Delete *.log and f(*args)"),
+        ("The **bold wor", "The bold"),
+        ("Run `f(*args, on", "Run f(*args,"),
+    ],
+)
+def test_preview_keeps_what_opens_no_emphasis(growing: str, words: str) -> None:
+    assert first_words(growing, growing=True) == words
 
 
 @given(st.lists(st.sampled_from(["alpha", "be**ta**", "`gam`", "[del](http://a.b)", "ε"]), max_size=60).map(" ".join))
