@@ -368,9 +368,9 @@ def quiet_press_of(body: Mapping[str, Any], team_id: str) -> QuietPress:
 @parser
 def approval_of(body: Mapping[str, Any], team_id: str) -> Press:
     """Returns the approval of a call in the modal with its arguments, in a payload of type view_submission."""
-    place = approval_in(_object(body, "view"))
+    place, action = approval_in(_object(body, "view"))
     return Press(
-        action=ReplyAction.APPROVE,
+        action=action,
         thread=ThreadKey(team_id, place.channel_id, place.thread_ts),
         message_ts=place.message_ts,
         user_id=_string(_object(body, "user"), "id"),

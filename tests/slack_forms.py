@@ -238,9 +238,9 @@ def _views() -> Iterator[tuple[str, Json]]:
     yield "modal: a sentence", modal.sentence_modal("A sentence.", texts.quotas.QUOTAS_TITLE)
     yield "modal: a question about a message", question.ASK_MODAL.build(_ABOUT, "U0ADA")
     place = ApprovalPlace("C0GENERAL", "1.000100", "2.000100", "5 0")
-    yield "modal: arguments of a call", arguments.arguments_modal(_LONG_ASK, place, as_json=False)
+    yield "modal: arguments of a call", arguments.arguments_modal(_LONG_ASK, place)
     yield "modal: texts of a call", arguments.EDIT_ARGUMENTS.build(_EDITABLE_ASK, place)
-    yield "modal: arguments of a call as JSON", arguments.arguments_modal(_LONG_ASK, None, as_json=True)
+    yield "modal: details of a call", arguments.arguments_modal(_ASK, None)
     listed = schedules.ScheduleList("C0GENERAL", [_SCHEDULE, _PAUSED], "U0ADA", is_admin=True, outcome="Paused.")
     yield "modal: schedules", schedules.schedules_modal(listed)
     yield (

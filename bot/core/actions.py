@@ -17,7 +17,7 @@ class ReplyAction(StrEnum):
     STOP = "stop"
     REGENERATE = "regenerate"
     REGENERATE_WITH = "regenerate_with"
-    """A menu, whose values are those of Effort."""
+    """Its value is one of Effort."""
     CONTINUE = "continue"
     PREVIOUS = "previous"
     NEXT = "next"
@@ -32,7 +32,6 @@ class ReplyAction(StrEnum):
     ALLOW_ALWAYS = "allow_always"
     ALLOW_IN_THREAD = "allow_in_thread"
     ARGUMENTS = "arguments"
-    ARGUMENTS_JSON = "arguments_json"
     DETAILS = "details"
     CHOOSE = "choose"
     """One of several buttons: the action_id has a number behind it, because each has its own."""
@@ -142,7 +141,6 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
             | ReplyAction.ALLOW_ALWAYS
             | ReplyAction.ALLOW_IN_THREAD
             | ReplyAction.ARGUMENTS
-            | ReplyAction.ARGUMENTS_JSON
         ):
             is_sign_in = action is ReplyAction.SIGN_IN
             gone = texts.accounts.NOTHING_WAITS if is_sign_in else texts.approvals.NOTHING_TO_DECIDE

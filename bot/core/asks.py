@@ -8,14 +8,14 @@ forged, repeated or outdated press finds no call that waits.
 import html
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import regex
 
 from bot.core import texts
-from bot.core.calls import MAX_LABEL_CHARS, PROPOSALS, CallState, Decision, RecordedCall, label_of, title_of
+from bot.core.calls import MAX_LABEL_CHARS, PROPOSALS, CallState, Decision, RecordedCall, kind_of, label_of, title_of
 from bot.core.unseen import escaped
 from slack_markdown.escaping import fenced
 from slack_markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
@@ -92,18 +92,32 @@ class Ask:
     own_account: bool = False
     """As in RecordedCall."""
     may_allow_always: bool = False
-    """Whether there are admins who could always allow the tool."""
+    """Whether the reader is an admin who could always allow the tool: of a reply, that is the asker."""
     may_allow_in_thread: bool = False
     """Whether the call reads with the asker's own account, which they can allow for the whole thread."""
     decision: Decision | None = None
     """What a person decided, while other calls still wait; None if the call waits itself."""
     room: int = SHOWN_ARGUMENT_CHARS
     """How much of the arguments the reply shows."""
+    never_empty: frozenset[str] = frozenset()
+    """As in Claims."""
+    person: str = field(default="", repr=False)
+    """The name of who is asked, for readers beside them; "" if nobody else reads the reply."""
 
     @property
     def server(self) -> str:
         """The server whose tool is called."""
         return self.tool.partition(".")[0]
+
+    @property
+    def question(self) -> str:
+        """What the person is asked, by the tool's title."""
+        return texts.approvals.question(self.title)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the card, as a key of texts.approvals.UNDONE."""
+        return kind_of(self.tool, json.loads(self.arguments) if self.is_proposal else {})
 
     @property
     def is_proposal(self) -> bool:
@@ -159,7 +173,7 @@ class ApprovalPlace:
 
 
 def asks_of(
-    calls: Sequence[RecordedCall], version: int, admins: Collection[str], until: float | None
+    calls: Sequence[RecordedCall], version: int, until: float | None, *, person: str = "", is_admin: bool = False
 ) -> tuple[Ask, ...]:
     """Returns the calls of a step that a person is asked about; none if no call waits any more.
 
@@ -168,11 +182,14 @@ def asks_of(
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
     asked = (call for call in calls if _is_asked_about(call))
-    return tuple(ask_of(call, calls, version, admins, until) for call in asked)
+    return tuple(
+        replace(ask_of(call, calls, version, until, is_admin=is_admin), person=escaped(" ".join(person.split())))
+        for call in asked
+    )
 
 
 def ask_of(
-    call: RecordedCall, calls: Sequence[RecordedCall], version: int, admins: Collection[str], until: float | None
+    call: RecordedCall, calls: Sequence[RecordedCall], version: int, until: float | None, *, is_admin: bool = False
 ) -> Ask:
     """Returns a call as a person is asked about it, who has time `until` then. `calls`: at least those of its step."""
     beside = sum(_is_asked_about(other) for other in calls if other.step_no == call.step_no)
@@ -186,10 +203,11 @@ def ask_of(
         until,
         call.repeats and not call.read_only,
         call.own_account,
-        bool(admins) and call.tool not in PROPOSALS and not call.own_account,
+        is_admin and call.tool not in PROPOSALS and not call.own_account,
         call.own_account and call.read_only,
         call.decision,
         SHOWN_ARGUMENT_CHARS * SHOWN_WHOLE // max(SHOWN_WHOLE, beside),
+        call.claims.never_empty,
     )
 
 

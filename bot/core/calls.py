@@ -23,7 +23,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -34,6 +34,7 @@ import regex
 from bot.core.conversation import Question
 from bot.core.unseen import escaped, json_escape, visible
 from bot.models.prompt import OURS, READS_ONLY, UNKNOWN, Origins, ToolDefinition
+from bot.text import object_in
 
 SEPARATOR = "__"
 """Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""
@@ -157,6 +158,8 @@ class Claims:
     """One line; "" if the server gives none."""
     description: str = field(default="", repr=False)
     """The first line of its description; "" if there is none."""
+    never_empty: frozenset[str] = frozenset()
+    """The arguments that it doesn't take as empty texts."""
 
 
 NO_CLAIMS = Claims()
@@ -238,9 +241,21 @@ def title_of(name: str) -> str:
 
 def claims_in(definition: str) -> Claims:
     """Returns what a pinned definition says to people, each in one line that hides nothing."""
-    _, description, _, title = json.loads(definition)
+    _, description, parameters, title = json.loads(definition)
     lines = filter(None, map(str.strip, description.splitlines()))
-    return Claims(_in_line(title, MAX_TITLE_CHARS), _in_line(next(lines, ""), MAX_CLAIM_CHARS))
+    never_empty = frozenset(_never_empty(object_in(parameters)))
+    return Claims(_in_line(title, MAX_TITLE_CHARS), _in_line(next(lines, ""), MAX_CLAIM_CHARS), never_empty)
+
+
+def _never_empty(parameters: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the arguments that a schema requires, and those whose own schema takes no empty text."""
+    required = parameters.get("required")
+    yield from (name for name in (required if isinstance(required, list) else ()) if isinstance(name, str))
+    for name, schema in object_in(parameters.get("properties")).items():
+        described = object_in(schema)
+        least, options = described.get("minLength"), described.get("enum")
+        if (isinstance(least, int) and least > 0) or (isinstance(options, list) and "" not in options):
+            yield name
 
 
 def _in_line(text: str, limit: int) -> str:
@@ -283,6 +298,9 @@ class Decision(StrEnum):
     """The person wrote in the thread instead, which denies the call."""
     EXPIRED = "expired"
     """Nobody decided in time, which denies the call."""
+
+
+_NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +355,8 @@ class Decided:
     """The person's id; "" once they are erased."""
     calls: int
     """About how many calls."""
+    kind: str = "call"
+    """The kind of their cards."""
     name: str = field(default="", compare=False, repr=False)
     """The person's name or id, for the reply; "" until it is looked up. A mention would notify them."""
 
@@ -367,15 +387,28 @@ def agreed_to(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
     return [call for call in of_person if call.state is CallState.DONE]
 
 
+def kind_of(tool: str, arguments: Mapping[str, Any]) -> str:
+    """Returns the kind of the card by which a person is asked about a call, a key of texts.approvals.UNDONE."""
+    if tool == SCHEDULE:
+        return "stop" if arguments.get("stop") is True else "change" if "number" in arguments else "create"
+    return tool if tool in PROPOSALS else "call"
+
+
+def kinds_of(calls: Iterable[RecordedCall], decision: Decision | None) -> Collection[str]:
+    """Returns the kinds of the cards about which this was decided; None: of those that wait."""
+    found = (call for call in calls if call.decision is decision and (decision or call.state is CallState.ASKED))
+    return dict.fromkeys(kind_of(call.tool, call.arguments) for call in found)
+
+
 def decided_about(calls: Sequence[RecordedCall]) -> tuple[Decided, ...]:
-    """Returns who decided what about calls, in the order of the calls. Nobody decided about those that expired.
+    """Returns who decided what about calls, in the order of the calls, by the buttons of their cards.
 
     What became of a proposal is said in its own words.
     """
     agreed = agreed_to(calls)
-    decisions = ((call.decision, call.decided_by) for call in calls if call not in agreed)
-    counts = Counter((decision, by) for decision, by in decisions if decision and decision is not Decision.EXPIRED)
-    return tuple(Decided(decision, by, count) for (decision, by), count in counts.items())
+    decided = (call for call in calls if call not in agreed and call.decision not in _NOT_BY_BUTTON)
+    counts = Counter((call.decision, call.decided_by, kind_of(call.tool, call.arguments)) for call in decided)
+    return tuple(Decided(decision, by, count, kind) for (decision, by, kind), count in counts.items() if decision)
 
 
 def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import Decided, calls_made, decided_about, has_decided_proposal
+from bot.core.calls import Decided, Decision, calls_made, decided_about, has_decided_proposal, kinds_of
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind
 from bot.core.tables import may_have_tables
 from bot.errors import EndReason
@@ -63,6 +63,8 @@ class Picture:
     """The choice that somebody has pressed."""
     buttons: tuple[ReplyAction, ...] = ()
     """In their order."""
+    was_replied_to: bool = False
+    """The asker wrote instead of deciding about its calls: a notice says all of how it ended."""
     schedule_id: int = 0
     """A button stops this schedule; 0: there is none."""
 
@@ -103,18 +105,20 @@ def picture(end: End, record: AnswerRecord, text: str, *, has_canvases: bool = F
     notices = [_sentence(notice, record) for notice in end.notices]
     if record.is_edited:
         notices += [texts.answers.QUESTION_EDITED, "" if has_acted else texts.answers.REGENERATE_ANSWERS_IT]
+    was_replied_to = end.reason is EndReason.STOPPED and bool(kinds_of(record.calls, Decision.REPLIED))
     stands = not (record.has_next or record.is_edited) and record.chosen is None
     made = [notice.about for notice in end.notices if notice.kind is NoticeKind.SCHEDULED]
     schedules = [number for number in made if number not in record.stopped]
     return Picture(
         end.reason,
         notices=tuple(filter(None, notices)),
-        footer=end.footer,
+        footer="" if was_replied_to else end.footer,
         sources=end.sources,
         decided=decided_about(record.calls),
         choices=end.choices if stands else (),
         chosen=record.chosen or "",
         buttons=_buttons(end, record, text, has_acted=has_acted, has_canvases=has_canvases),
+        was_replied_to=was_replied_to,
         schedule_id=schedules[-1] if schedules else 0,
     )
 

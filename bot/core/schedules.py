@@ -142,11 +142,9 @@ class Rule:
     def _local(self, at: float) -> datetime:
         return datetime.fromtimestamp(at, zone_of(self.zone))
 
-    def days_after_first(self, times: Sequence[float]) -> str:
-        """Returns the days of all times but the first, such as "Friday and Monday"; "" if their clock times differ."""
-        first, *later = map(self._local, times)
-        is_alike = all(one.time() == first.time() for one in later)
-        return texts.rules.days_after(first.date(), [one.date() for one in later]) if later and is_alike else ""
+    def dates_in_words(self, times: Sequence[float]) -> str:
+        """Returns times in the rule's zone, such as "Friday, November 27 at 9:00 AM, then Monday, November 30"."""
+        return texts.rules.dates([*map(self._local, times)])
 
     def first_in_words(self, after: float) -> str:
         """Returns the day of the first due time after a moment, such as "Friday, November 27".

@@ -28,7 +28,7 @@ from bot.reply.sources import plain_list, shown_sources
 from bot.slack import blockkit
 from bot.slack.blockkit import NOTE_LINE, Json
 from bot.slack.plain import PLAIN_BYTES, text_of
-from bot.slack.views.arguments import ask_in_reply
+from bot.slack.views.arguments import asks_in_reply
 from bot.slack.views.schedules import stop_button
 from slack_markdown.escaping import unlinked
 from slack_markdown.extent import has_paragraph
@@ -107,9 +107,7 @@ def _below(view: PageView, text: str) -> list[Json]:
         blocks.append(blockkit.rich_text_links(texts.answers.SOURCES, links, f"{NOTE_LINE}sources"))
     # Nothing in these lines can be a mention or a link.
     blocks += [_line(unlinked(line), number, is_small=is_small) for number, line in enumerate(lines)]
-    for number, ask in enumerate(view.asks):
-        blocks += ask_in_reply(ask, f"{NOTE_LINE}ask-{number}")
-    return blocks
+    return [*blocks, *asks_in_reply(view.asks, f"{NOTE_LINE}ask-")]
 
 
 def _line(line: str, number: int, *, is_small: bool) -> Json:
@@ -180,8 +178,9 @@ def _choices(choices: Sequence[str], version: int) -> Json:
 def _decided(decided: Sequence[Decided]) -> str:
     """Returns who decided about the answer's calls."""
     is_only_one = [one.calls for one in decided] == [1]
-    return " · ".join(
+    said = (
         texts.approvals.decided(
+            one.kind,
             one.decision,
             one.calls,
             escaped(" ".join(one.name.split())) or texts.approvals.SOMEBODY,
@@ -189,12 +188,13 @@ def _decided(decided: Sequence[Decided]) -> str:
         )
         for one in decided
     )
+    return " · ".join(dict.fromkeys(said))
 
 
 def _completeness(end: Picture) -> str:
     """Returns the word for an incomplete answer; "" if it is complete."""
     if end.reason.is_stop:
-        return texts.answers.FOOTER_STOPPED
+        return "" if end.was_replied_to else texts.answers.FOOTER_STOPPED
     is_cut = end.reason in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.SHUT_OUT)
     return texts.answers.FOOTER_INCOMPLETE if is_cut or end.reason.is_failure else ""
 
@@ -207,8 +207,7 @@ def _note(view: PageView) -> str:
 
 def _growing(view: PageView) -> str:
     if view.asks:
-        is_proposal = all(ask.is_proposal for ask in view.asks)
-        return texts.approvals.PROPOSING if is_proposal else texts.approvals.ASKING
+        return texts.approvals.ASKING
     if view.activity:
         return beginning(view.activity, ACTIVITY_CHARS)
     if view.markdown.strip():
@@ -235,8 +234,8 @@ def _plain(view: PageView) -> str:
 
 def _asks_plainly(view: PageView) -> str:
     """Returns the sentence for calls that can't be approved, because the page has no buttons."""
-    tools = list(dict.fromkeys(unlinked(ask.tool) for ask in view.asks if ask.decision is None))
-    return texts.approvals.asking_without_buttons(tools) if tools else ""
+    asked = [(ask.kind, unlinked(ask.question)) for ask in view.asks if ask.decision is None]
+    return texts.approvals.asking_without_buttons(asked) if asked else ""
 
 
 def _last_line(view: PageView) -> str:

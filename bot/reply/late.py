@@ -4,7 +4,7 @@ A mention is posted once: a second try looks in Slack for the message of the fir
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -100,8 +100,8 @@ class OutboxSender:
             return ts
         return await self._post(entry, still, text=texts.answers.answer_ready(_mention(entry)), metadata=metadata)
 
-    async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> str:
-        """Mentions the asker because a call waits for their approval; returns the ts of the message.
+    async def ask_approval(self, entry: OutboxEntry, kinds: Collection[str], still: Callable[[], bool]) -> str:
+        """Mentions the asker because cards of these kinds wait for them; returns the ts of the message.
 
         Sends nothing if an earlier try has done so for the same approval, or once `still()` is False. A mention that
         asked for an earlier approval goes first.
@@ -110,7 +110,7 @@ class OutboxSender:
         if ts := await self._earlier(entry, metadata):
             return ts
         await self.clear_ask(entry)
-        sentence = texts.approvals.approval_asked(_mention(entry))
+        sentence = texts.approvals.still_asks(_mention(entry), kinds)
         blocks = remark(sentence)
         return await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
 

@@ -6,6 +6,7 @@ Everything that talks to Slack for a team is built here once, on one client and 
 from collections.abc import Callable, Collection
 
 from bot.clock import Clock
+from bot.core.conversation import Question
 from bot.core.lease import Lease
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Identity
@@ -74,3 +75,9 @@ class Workspace:
         self.search = SlackSearch(paced, readers, sign_in_addresses)
         self.channel_reader = ChannelReader(paced, self.users, self.history, readers)
         self.outbox_sender = OutboxSender(transport, posted, threads, me.user_id)
+
+    async def name_beside(self, question: Question) -> str:
+        """Returns the name of a question's asker for those who read along; "" in a direct message."""
+        if question.thread.in_direct_message:
+            return ""
+        return (await self.users.names((question.user_id,))).get(question.user_id, "")

@@ -17,6 +17,7 @@ from bot.core.calls import (
     Step,
     agreed_to,
     calls_made,
+    kinds_of,
 )
 from bot.core.conversation import NO_NOTE, Note, ThreadKey
 from bot.core.files import OpenedFile, unread_notice
@@ -247,8 +248,8 @@ class AnswerAttempt:
             yield Notice(kind, call.result, call.made if kind is NoticeKind.SCHEDULED else 0)
         if done and (unparsed := texts.answers.UNPARSED[done.unparsed]):
             yield Notice(NoticeKind.UNPARSED, unparsed)
-        if any(call.decision is Decision.EXPIRED for call in calls):
-            yield Notice(NoticeKind.EXPIRED, texts.approvals.APPROVAL_EXPIRED)
+        if late := kinds_of(calls, Decision.EXPIRED):
+            yield Notice(NoticeKind.EXPIRED, texts.approvals.expired(late))
         opened = self.built.opened if self.built else ()
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
         left_out = (*left_out, *(self.built.as_texts if self.built else ()))

@@ -14,6 +14,7 @@ from typing import TypeVar
 from bot.core import texts
 from bot.core.access import admins_named
 from bot.core.asks import asks_of
+from bot.core.calls import kinds_of
 from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
@@ -172,7 +173,11 @@ class Outbox:
             case OutboxKind.MENTION_ASKERS:
                 return await self.workspace.outbox_sender.mention(entry, in_time)
             case OutboxKind.ASK_APPROVAL:
-                return await self.workspace.outbox_sender.ask_approval(entry, in_time)
+                job = await self.stores.outbox.job_awaiting_approval(entry)
+                if job is None:
+                    return None
+                kinds = kinds_of(job.steps[-1].calls, None)
+                return await self.workspace.outbox_sender.ask_approval(entry, kinds, in_time)
             case OutboxKind.CLEAR_ASK:
                 await self.workspace.outbox_sender.clear_ask(entry)
             case OutboxKind.SHOW_DECISION:
@@ -218,15 +223,17 @@ class Outbox:
         job = before = await self.stores.outbox.job_awaiting_approval(entry)
         if before is None:
             return
+        person = await self.workspace.name_beside(before.question)
+        asks = partial(asks_of, until=entry.waits_until, person=person, is_admin=before.question.user_id in self.admins)
         live = await self.workspace.scheduler.open(Answer(before), until=until)
         try:
             while (
                 job
                 and self.stores.clock.monotonic() < until
-                and (asks := asks_of(job.steps[-1].calls, job.version, self.admins, entry.waits_until)) != shown
+                and (newest := asks(job.steps[-1].calls, job.version)) != shown
             ):
-                await live.ask(asks)
-                shown = asks
+                await live.ask(newest)
+                shown = newest
                 job = await self.stores.outbox.job_awaiting_approval(entry)
         finally:
             await live.leave()

@@ -40,8 +40,9 @@ from bot.reply.messages import Upload
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
 from bot.services.schedules import Schedules
+from bot.services.tool_calls import MAX_CALLS
 from bot.services.worker import Worker
-from bot.slack.views.arguments import EDIT_ARGUMENTS, EditedCall, arguments_modal
+from bot.slack.views.arguments import EDIT_ARGUMENTS, EditedCall, arguments_modal, field_name
 from bot.slack.views.schedules import schedule_waiting
 from bot.slack.views.sign_in import ADDRESS_MODAL, PastedAddress
 from bot.store import Stores
@@ -65,10 +66,9 @@ _DECISIONS = {
     ReplyAction.DENY: Decision.DENIED,
 }
 _ALLOWS = (*(_DECISIONS.keys() - {ReplyAction.DENY}), ReplyAction.EDIT, ReplyAction.SIGN_IN)
-_SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
-_ABOUT_CALLS = (ReplyAction.DETAILS, *_SHOWS_ARGUMENTS, *_ALLOWS)
+_ABOUT_CALLS = (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *_ALLOWS)
 """Actions that show or allow calls of tools."""
-_ABOUT_ONE_CALL = (ReplyAction.DENY, *_SHOWS_ARGUMENTS, *_ALLOWS)
+_ABOUT_ONE_CALL = (ReplyAction.DENY, ReplyAction.ARGUMENTS, *_ALLOWS)
 """Actions whose button names a call."""
 
 
@@ -137,6 +137,10 @@ class ReplyActions:
                 return await self._open_sign_in(press)
             finally:
                 self._signing_in.discard(press.user_id)
+        if press.action in _DECISIONS and " " in press.value:
+            # One decision about several calls. What the last one leaves to be done is said.
+            responses = [await self.press(replace(press, value=value)) for value in press.value.split()[:MAX_CALLS]]
+            return responses[-1]
         pressed_at = self.stores.clock.now()
         answer, pressed, sentence = await self.judged(press)
         if answer is not None and _is_double_press(press, pressed_at, answer):
@@ -163,7 +167,7 @@ class ReplyActions:
                 await self._request_stop(answer)
             case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS | ReplyAction.ALLOW_IN_THREAD:
                 return await self._decide(answer, press, pressed)
-            case ReplyAction.ARGUMENTS | ReplyAction.ARGUMENTS_JSON | ReplyAction.EDIT:
+            case ReplyAction.ARGUMENTS | ReplyAction.EDIT:
                 return await self._show_arguments(answer, press, pressed)
             case ReplyAction.DETAILS:
                 return await self._details(answer)
@@ -267,11 +271,11 @@ class ReplyActions:
         self.worker.wake()
         sentences = [texts.approvals.ALWAYS_ALLOWED] if press.action is ReplyAction.ALLOW_ALWAYS else []
         # The model goes on only after the last decision.
-        if undecided := sum(call.state is CallState.ASKED for call in await self.stores.approvals.shown(answer.job_id)):
-            sentences.append(texts.approvals.others_to_decide(undecided))
+        if any(call.state is CallState.ASKED for call in await self.stores.approvals.shown(answer.job_id)):
+            sentences.append(texts.approvals.OTHERS_WAIT)
         return ActionResponse(" ".join(sentences)) if sentences else None
 
-    async def approve_edited(self, user_id: str, edited: EditedCall) -> str:
+    async def approve_edited(self, user_id: str, edited: EditedCall) -> str | Mapping[str, str]:
         """Approves a call with the texts that a person submitted; returns why not, "" if it is approved.
 
         The modal may have been open for hours, and its values could be anybody's: all is checked again, and only texts
@@ -285,6 +289,9 @@ class ReplyActions:
             return await self.access_control.naming_admins_plainly(sentence or texts.approvals.NOTHING_TO_DECIDE)
         editable = pressed.ask.editable
         typed = {index: text for index, text in edited.typed.items() if index in editable}
+        emptied = [at for at, text in typed.items() if not text.strip()]
+        if missing := [at for at in emptied if pressed.ask.fields[at].name in pressed.ask.never_empty]:
+            return {field_name(at): texts.approvals.REQUIRED for at in missing}
         arguments = with_texts(pressed.call.arguments, typed) if typed else None
         if arguments and not can_be_read(readable(arguments)):
             return texts.approvals.edited_too_long(MAX_ARGUMENT_CHARS)
@@ -424,8 +431,7 @@ class ReplyActions:
         )
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
         if press.action is not ReplyAction.EDIT:
-            as_json = press.action is ReplyAction.ARGUMENTS_JSON
-            view = arguments_modal(pressed.ask, place if may_approve else None, as_json=as_json)
+            view = arguments_modal(pressed.ask, place if may_approve else None)
         elif may_approve and pressed.ask.editable:
             view = EDIT_ARGUMENTS.build(pressed.ask, place)
         else:
@@ -448,7 +454,8 @@ class ReplyActions:
         call = call_named(press.value, answer.version, calls)
         if call is None:
             return None
-        return _PressedCall(call, ask_of(call, calls, answer.version, self.access_control.admins, answer.waits_until))
+        is_admin = press.user_id in self.access_control.admins
+        return _PressedCall(call, ask_of(call, calls, answer.version, answer.waits_until, is_admin=is_admin))
 
     async def _regenerate(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
         """Starts a new version of an answer, if its asker still has access. An effort is for this version alone."""

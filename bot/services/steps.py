@@ -24,11 +24,11 @@ from functools import partial
 from bot.core import beginnings, texts
 from bot.core.asks import asks_of
 from bot.core.beginnings import Bound, restored, with_new
-from bot.core.calls import APPROVAL_S, WANT_SIGN_IN, Step
+from bot.core.calls import APPROVAL_S, WANT_SIGN_IN, Decision, Step, kinds_of
 from bot.core.choices import Choices
 from bot.core.conversation import NO_NOTE, Question, without_address
 from bot.core.job import End, Job, said
-from bot.core.steps import Seam, cut_to_fit, items_of, were_replied_to, with_room, with_steps
+from bot.core.steps import Seam, cut_to_fit, items_of, with_room, with_steps
 from bot.errors import EndReason, NotShown, ProviderError, StoreError, Stuck
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
 from bot.models.model import Models, Provider
@@ -154,8 +154,9 @@ class Steps:
                 await self._make_calls(attempt, offer, live)
                 if live.reply.gone:
                     return _gone(answer, live)
-                if were_replied_to(answer.steps[-1].calls):
-                    return End(EndReason.STOPPED, said(texts.approvals.REPLIED_INSTEAD), model=answer.steps[-1].model)
+                if left := kinds_of(answer.steps[-1].calls, Decision.REPLIED):
+                    notice = said(texts.approvals.replied_instead(left))
+                    return End(EndReason.STOPPED, notice, model=answer.steps[-1].model)
                 if any(call.result in WANT_SIGN_IN for call in answer.steps[-1].calls):
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
                     prompt = replace(prompt, tools=with_new(prompt.tools, offer.definitions))
@@ -204,7 +205,9 @@ class Steps:
         if all(call.state.is_over for call in step.calls):
             return
         calls = await self.tool_calls.make(job, step.step_no, offer, show_tool)
-        if asks := asks_of(calls, job.version, self.settings.admins, self.stores.clock.now() + APPROVAL_S):
+        until, is_admin = self.stores.clock.now() + APPROVAL_S, job.question.user_id in self.settings.admins
+        person = await self.workspace.name_beside(job.question)
+        if asks := asks_of(calls, job.version, until, person=person, is_admin=is_admin):
             await live.ask(asks)
             if live.reply.gone:
                 # Nobody sees the buttons.

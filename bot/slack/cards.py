@@ -13,8 +13,9 @@ from typing import Any
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.asks import Ask
-from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN
-from bot.core.schedules import DAY_TOKENS, RUN_TOKENS, Rule
+from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Decision, kind_of
+from bot.core.conversation import escape
+from bot.core.schedules import Rule
 from bot.core.unseen import escaped
 from bot.slack import blockkit
 from bot.slack.blockkit import Json, line, words
@@ -42,13 +43,14 @@ def blocks_of(ask: Ask, block_id: str) -> list[Json]:
     card = _CARDS[ask.tool](ask, json.loads(ask.arguments))
     parts = [*card.parts, *(line(words(unlinked(warning), "bold")) for warning in ask.warnings)]
     if ask.decision is not None:
-        decided = line(words(texts.approvals.DECISIONS[ask.decision], "italic"))
+        label = card.decline if ask.decision is Decision.DENIED else card.agree
+        decided = line(words(texts.approvals.chosen(label), "italic"))
         return [blockkit.rich_text([*parts, decided], block_id)]
     terms = list(card.terms)
     if ask.until is not None:
         in_utc = texts.words.time_in_utc(datetime.fromtimestamp(ask.until, UTC))
         until = blockkit.moment_mrkdwn(ask.until, texts.words.TIME_FORMAT, in_utc)
-        terms.append(f"{texts.approvals.WAITS_UNTIL}{until}.")
+        terms.append(f"{texts.approvals.waits_until(escape(unlinked(ask.person)))}{until}.")
     agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
     decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)
     return [
@@ -73,8 +75,7 @@ def _memory(ask: Ask, arguments: Mapping[str, Any]) -> Card:
 
 def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     """Returns the card of a schedule to create, change or stop: what it does, when, and what a run may read and use."""
-    cron, zone, stops = str(arguments.get("cron") or ""), str(arguments["zone"]), arguments.get("stop") is True
-    kind = "stop" if stops else "change" if "number" in arguments else "create"
+    cron, zone, kind = str(arguments.get("cron") or ""), str(arguments["zone"]), kind_of(ask.tool, arguments)
     question, agree, decline = texts.schedules.PROPOSES[kind]
     rule = Rule(zone, cron) if cron else Rule(zone, at=datetime.fromisoformat(arguments["at"]).timestamp())
     before = str(arguments.get("before") or rule.in_words)
@@ -83,29 +84,17 @@ def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     when = f"{texts.words.sentence_case(rule.in_words)}{replaced}."
     also = texts.schedules.ALSO_IF_UNCHANGED if arguments.get("skipped_before") else ""
     without_news = texts.schedules.ONLY_IF_CHANGED if arguments["only_if_changed"] else also
+    times = arguments.get("next") if rule.cron else ()
+    following = f"{texts.schedules.NEXT_TIME}{rule.dates_in_words(times)}." if times else ""
     parts = [
         line(words(question, "bold")),
         blockkit.part("rich_text_quote", words(unlinked(escaped(arguments["words"])))),
-        line(
-            words(when),
-            *_next_times(rule, arguments.get("next") or ()),
-            *([words(f" {without_news}")] if without_news else []),
-        ),
+        line(words(" ".join(filter(None, (when, following, without_news))))),
     ]
     accounts = arguments.get("accounts") or ()
     may = [texts.schedules.uses_account(accounts), texts.schedules.NEEDS_ACCOUNT] if accounts else []
-    terms = [*(may or [texts.schedules.A_RUN_MAY]), texts.schedules.at_most_tokens(RUN_TOKENS, DAY_TOKENS)]
-    return Card(parts, agree, decline, [] if stops else terms)
-
-
-def _next_times(rule: Rule, times: Sequence[float]) -> list[Json]:
-    """Returns the next times: the first in the reader's zone, and the days of the others if their clock times agree."""
-    if not (rule.cron and times):
-        return []
-    days = rule.days_after_first(times)
-    shown = times[:1] if days else times
-    listed = [part for at in shown for part in (words(", "), moment(at))][1:]
-    return [words(f" {texts.schedules.NEXT_TIME}"), *listed, words(f"{texts.schedules.THEN}{days}." if days else ".")]
+    terms = [*(may or [texts.schedules.A_RUN_MAY]), texts.schedules.PAUSES_ITSELF]
+    return Card(parts, agree, decline, [] if kind == "stop" else terms)
 
 
 def _sign_in(ask: Ask, arguments: Mapping[str, Any]) -> Card:

@@ -31,6 +31,7 @@ from bot.core.calls import (
     MAX_TITLE_CHARS,
     REMEMBER,
     SCHEDULE,
+    SIGN_IN,
     CallState,
     Claims,
     Decision,
@@ -38,6 +39,7 @@ from bot.core.calls import (
     agreed_to,
     claims_in,
     decided_about,
+    kinds_of,
     label_of,
     title_of,
 )
@@ -45,7 +47,7 @@ from bot.mcp.definitions import ListedTool
 from bot.pacing.carriers import STREAM_BYTES
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
-from slack_markdown.escaping import JOINER
+from bot.slack.views.arguments import arguments_modal
 from slack_sandbox.blocks.rules import check_blocks
 
 UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{C}\p{Z}\u2800]")
@@ -103,7 +105,7 @@ def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
 )
 def test_words_that_mix_scripts_are_named(text: str, words: tuple[str, ...]) -> None:
     assert mixed_words(text) == words
-    assert bool(ask_of(call(text=text), (), 0, (), None).warnings) is bool(words)
+    assert bool(ask_of(call(text=text), (), 0, None).warnings) is bool(words)
 
 
 JSON = st.recursive(
@@ -164,7 +166,7 @@ def test_field_whose_name_is_no_plain_one_is_a_json_string(name: str) -> None:
 
 
 def test_fields_that_a_reply_has_no_room_for_are_cut_in_their_order() -> None:
-    ask = ask_of(call(first="x" * 400, second="y" * 900, third="z"), (), 0, (), None)
+    ask = ask_of(call(first="x" * 400, second="y" * 900, third="z"), (), 0, None)
     first, second = ask.shown_fields
     assert first == ask.fields[0]
     assert (second.name, second.value[:5], second.value[-1]) == ("second", "yyyyy", "…")
@@ -208,30 +210,29 @@ def test_tool_without_a_title_is_named_by_its_words(name: str, title: str) -> No
     assert title_of(name) == title
 
 
-def test_servers_words_stand_beside_its_name_and_the_tools_real_name() -> None:
+def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_name() -> None:
     claimed = replace(call(text="Milk"), claims=Claims("Read the weather", "Only reads. See evil.example"))
-    blocks = reply_blocks.message(PageView("", growing=True, asks=(ask_of(claimed, (), 0, (), 0.0),)))["blocks"]
+    blocks = reply_blocks.message(PageView("", growing=True, asks=(ask_of(claimed, (), 0, 0.0),)))["blocks"]
     parts = next(block["elements"] for block in blocks if block.get("block_id", "").endswith("ask-0"))
-    heading, quote, *_, terms = [
+    heading, terms = [
         "".join(e.get("text", "@") for e in part["elements"]) for part in parts if part["type"] != "rich_text_list"
     ]
-    assert heading == "Run Read the weather? notes.add"
-    assert quote.replace(JOINER, "") == "notes says: Only reads. See evil.example"
-    assert "evil.example" not in quote, "Slack makes no link of it"
-    assert (parts[1]["type"], terms) == (
-        "rich_text_quote",
-        f"{texts.approvals.acts_as('notes')}{texts.approvals.WAITS_UNTIL}@.",
-    )
+    assert heading == "Read the weather?"
+    assert terms == f"{texts.approvals.acts_as('notes')}{texts.approvals.waits_until()}@."
     assert check_blocks(blocks)
+    details = str(arguments_modal(ask_of(claimed, (), 0, 0.0), None)["blocks"])
+    for words in ("notes.add", "notes says: ", "Only reads. See evil"):
+        assert words in details
+    assert "evil.example" not in details, "Slack makes no link of it"
 
 
 @pytest.mark.parametrize(("calls", "room"), [(1, 1_000), (2, 1_000), (3, 666), (8, 250)])
 def test_calls_of_a_step_share_the_room_of_two(calls: int, room: int) -> None:
     asked = [replace(call(text="x" * (room - 6)), index=index) for index in range(calls)]
     elsewhere = replace(call(), step_no=1)
-    assert not ask_of(asked[0], [*asked, elsewhere], 0, (), None).is_cut
+    assert not ask_of(asked[0], [*asked, elsewhere], 0, None).is_cut
     longer = replace(asked[0], arguments={"text": "x" * (room - 5)})
-    assert ask_of(longer, [longer, *asked[1:], elsewhere], 0, (), None).is_cut
+    assert ask_of(longer, [longer, *asked[1:], elsewhere], 0, None).is_cut
 
 
 @pytest.mark.parametrize(("calls", "text"), [(1, STREAM_BYTES), (2, STREAM_BYTES), (8, 5_000)])
@@ -239,20 +240,20 @@ def test_longest_calls_fit_into_a_message_beside_a_text(calls: int, text: int) -
     claims = Claims("t" * MAX_TITLE_CHARS, "d" * MAX_CLAIM_CHARS)
     one = replace(call(f"notes__{'a' * 57}", text="p\u0430y " * 900), claims=claims, repeats=True)
     asked = [replace(one, index=index) for index in range(calls)]
-    view = PageView("word " * (text // 5), growing=True, asks=asks_of(asked, 0, ("UADMIN",), 1e9))
+    view = PageView("word " * (text // 5), growing=True, asks=asks_of(asked, 0, 1e9, person="p" * 80, is_admin=True))
     assert check_blocks(reply_blocks.message(view)["blocks"])
 
 
 def test_long_arguments_are_cut() -> None:
-    assert not ask_of(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), (), 0, (), None).is_cut
-    assert ask_of(call(text="x" * SHOWN_ARGUMENT_CHARS), (), 0, (), None).is_cut
-    assert ask_of(call(text="\u200b" * 200), (), 0, (), None).is_cut, "the escapes count"
+    assert not ask_of(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), (), 0, None).is_cut
+    assert ask_of(call(text="x" * SHOWN_ARGUMENT_CHARS), (), 0, None).is_cut
+    assert ask_of(call(text="\u200b" * 200), (), 0, None).is_cut, "the escapes count"
 
 
 @pytest.mark.parametrize("name", ["a`: done\n\n`pay__send", "x\u202eknil", "a__b\r- c", "[x](https://evil.example)"])
 def test_name_that_a_model_made_up_stays_a_name(name: str) -> None:
     assert regex.fullmatch(r"(?:[A-Za-z0-9._-]|\\u[0-9a-f]{4})+", label_of(name))
-    assert details_of([call(name)], {}) == f"`{label_of(name)}`: waiting for approval"
+    assert details_of([call(name)], {}) == f"`{label_of(name)}`: waiting for a decision"
     assert len(label_of("x" * 5_000)) <= 101
 
 
@@ -278,7 +279,7 @@ def test_button_does_not_name_a_call_that_differs_from_the_shown_one(change: dic
 def test_name_of_a_decider_forges_no_line() -> None:
     shown = details_of([call(decided_by="U1")], {"U1": "Eve\n\n`pay.send`: denied [x](https://evil.example)"})
     assert shown == (
-        "`notes.add`: waiting for approval, approved by Eve  \\`pay.send\\`: denied \\[x\\]\\(https://evil.example\\)"
+        "`notes.add`: waiting for a decision, approved by Eve  \\`pay.send\\`: denied \\[x\\]\\(https://evil.example\\)"
     )
 
 
@@ -300,7 +301,7 @@ def test_name_of_a_decider_forges_no_line() -> None:
 )
 def test_details_have_the_words_and_times_of_a_proposal(tool: str, arguments: dict[str, object], shown: str) -> None:
     asked = replace(call(tool), arguments=arguments)
-    assert details_of([asked], {}) == f"`{tool}`: waiting for approval\n```\n{shown}\n```"
+    assert details_of([asked], {}) == f"`{tool}`: waiting for a decision\n```\n{shown}\n```"
 
 
 @pytest.mark.parametrize(
@@ -323,7 +324,7 @@ def test_texts_that_a_modal_can_hold_and_shows_as_they_are_can_be_changed(
     tool: str, arguments: dict[str, object], editable: dict[int, str] | list[str]
 ) -> None:
     asked = replace(call(tool), arguments=arguments)
-    found = ask_of(asked, [asked], 0, (), None).editable
+    found = ask_of(asked, [asked], 0, None).editable
     names = list(arguments)
     assert found == editable or [names[index] for index in found] == editable
 
@@ -337,5 +338,73 @@ def test_what_became_of_a_proposal_stands_in_place_of_who_agreed() -> None:
     failed = replace(created, state=CallState.FAILED, result="That's scheduled already, as number 3.")
     added, read = (replace(one, state=CallState.DONE) for one in (call(decided_by="U1"), call(SCHEDULE)))
     assert agreed_to([created, failed, added, read]) == [created]
-    assert [(one.decision, one.calls) for one in decided_about([created, failed, added])] == [(Decision.APPROVED, 2)]
+    assert [(one.kind, one.calls) for one in decided_about([created, failed, added])] == [("create", 1), ("call", 1)]
     assert decided_about([created]) == ()
+
+
+CARDS = {
+    "call": call(text="Milk"),
+    "create": call(SCHEDULE, words="Sum up.", cron="0 9 * * *"),
+    "change": call(SCHEDULE, words="Sum up.", number=3),
+    "stop": call(SCHEDULE, words="Sum up.", number=3, stop=True),
+    "remember": call(REMEMBER, text="Tea at four."),
+    "sign_in": call(SIGN_IN, server="tracker"),
+}
+"""A call of each kind of card."""
+SAID = {
+    "call": ("shall I go on with what I asked you above?", "Denied by Ada", "I didn't do this"),
+    "create": ("shall I create the schedule above?", "as Ada decided", "I didn't create this schedule"),
+    "change": ("shall I change the schedule as I proposed above?", "as Ada decided", "I didn't change this schedule"),
+    "stop": ("shall I stop the schedule above?", "as Ada decided", "I didn't stop this schedule"),
+    "remember": ("shall I remember what I proposed above?", "as Ada decided", "I didn't remember this"),
+    "sign_in": ("shall I go on above with your sign-in, or without?", "as Ada decided", "I went on without a sign-in"),
+}
+
+
+@pytest.mark.parametrize("kind", CARDS)
+def test_each_sentence_about_a_card_comes_from_its_kind(kind: str) -> None:
+    asked, (waits, denied, undone) = CARDS[kind], SAID[kind]
+    assert texts.approvals.still_asks("<@U1>", kinds_of([asked], None)) == f"<@U1> {waits}"
+    ended = {one: replace(asked, state=CallState.DENIED, decision=one, decided_by="U1") for one in Decision}
+    instead = texts.approvals.replied_instead(kinds_of([ended[Decision.REPLIED]], Decision.REPLIED))
+    assert instead == f"{undone}, because you wrote instead. My answer is below your message."
+    late = texts.approvals.expired(kinds_of([ended[Decision.EXPIRED]], Decision.EXPIRED))
+    assert late == f"{undone}, because nobody decided in time."
+    [one] = decided_about([ended[each] for each in (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)])
+    said = texts.approvals.decided(one.kind, one.decision, one.calls, "Ada", is_only_one=True)
+    assert said == (denied if kind == "call" else f"{undone}, {denied}")
+
+
+def test_sentence_about_several_kinds_of_cards_names_none() -> None:
+    kinds = kinds_of([*CARDS.values(), CARDS["call"]], None)
+    assert list(kinds) == list(CARDS)
+    assert texts.approvals.still_asks("<@U1>", kinds) == "<@U1> shall I go on with all that I asked you above?"
+    assert texts.approvals.expired(kinds) == "I did nothing of this, because nobody decided in time."
+
+
+@pytest.mark.parametrize(
+    ("title", "question"),
+    [
+        ("Add a note", "Add this note?"),
+        ("Create an issue", "Create this issue?"),
+        ("Send mail to a person", "Send mail to a person?"),
+        ("Weather", "Weather?"),
+    ],
+)
+def test_call_is_asked_about_by_its_tools_title(title: str, question: str) -> None:
+    assert texts.approvals.question(title) == question
+
+
+@pytest.mark.parametrize(
+    ("schema", "never_empty"),
+    [
+        ({"required": ["text"], "properties": {"text": {"type": "string"}, "tag": {"type": "string"}}}, {"text"}),
+        ({"properties": {"text": {"minLength": 1}, "tag": {"minLength": 0}}}, {"text"}),
+        ({"properties": {"size": {"enum": ["s", "m"]}, "tag": {"enum": ["", "x"]}}}, {"size"}),
+        ({"required": "text", "properties": {"text": True, "tag": {"minLength": "1", "enum": 5}}}, set()),
+        ({"required": [1, None], "properties": ["text"]}, set()),
+        ({}, set()),
+    ],
+)
+def test_schema_says_which_texts_are_never_empty(schema: dict[str, object], never_empty: set[str]) -> None:
+    assert claims_in(ListedTool("add", "", schema, "").canonical).never_empty == never_empty

@@ -136,14 +136,13 @@ def test_others_who_press_answer_now_read_that_only_its_asker_can() -> None:
     assert refusal(ReplyAction.REGENERATE, offer, "UADA", ADMINS) is None
 
 
-SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
 FOR_ALL = (
     ReplyAction.FEEDBACK,
     ReplyAction.FEEDBACK_REASON,
     ReplyAction.DETAILS,
     ReplyAction.TABLES,
     ReplyAction.CHOOSE,
-    *SHOWS_ARGUMENTS,
+    ReplyAction.ARGUMENTS,
 )
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
@@ -152,7 +151,7 @@ CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))
 STOP, CONTINUE, PREVIOUS = "stop", "continue", "previous"
 ONLY_REGENERATE = "regenerate"
 REGENERATE = [ONLY_REGENERATE, "regenerate_with"]
-JSON = "arguments_json"
+CALL_DETAILS = "arguments"
 FEEDBACK_AND_DELETE = ["feedback", "delete"]
 CHOICES = ("<!channel>", "*Staging* & :tada:", "x" * 75, "y" * 76, "y" * 200)
 LABELS = [*CHOICES[:3], f"{'y' * 74}…", f"{'y' * 74}…"]
@@ -212,17 +211,17 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     ),
     (ended("", End(EndReason.NOTHING_ASKED, said("Ask me anything."))), []),
     (ended("All of it", End(EndReason.DENIED, said("No access."))), []),
-    (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", JSON, STOP]),
+    (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", CALL_DETAILS, STOP]),
     (
         PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)),
-        ["approve", "deny", JSON, STOP],
+        ["approve", "deny", CALL_DETAILS, STOP],
     ),
-    (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", JSON, STOP]),
-    (PageView("", growing=True, asks=(EDITABLE_ASK,)), ["approve", "edit", "deny", JSON, STOP]),
-    (PageView("", growing=True, asks=(replace(EDITABLE_ASK, room=3),)), ["arguments", "edit", "deny", JSON, STOP]),
+    (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", CALL_DETAILS, STOP]),
+    (PageView("", growing=True, asks=(EDITABLE_ASK,)), ["approve", "edit", "deny", CALL_DETAILS, STOP]),
+    (PageView("", growing=True, asks=(replace(EDITABLE_ASK, room=3),)), ["arguments", "edit", "deny", STOP]),
     (PageView("", growing=True, asks=(PROPOSAL,)), ["approve", "deny"]),
     (PageView("", growing=True, asks=(replace(PROPOSAL, decision=Decision.DENIED), PROPOSAL)), ["approve", "deny"]),
-    (PageView("", growing=True, asks=(PROPOSAL, ASK)), ["approve", "deny", "approve", "deny", JSON, STOP]),
+    (PageView("", growing=True, asks=(PROPOSAL, ASK)), ["approve", "deny", "approve", "deny", CALL_DETAILS, STOP]),
     (
         ended(
             "Done.", End(EndReason.WHOLE, (Notice(NoticeKind.SCHEDULED, "Scheduled.", 3),)), calls=[agreed(SCHEDULE)]
@@ -233,7 +232,7 @@ SHOWN: list[tuple[PageView, list[str]]] = [
         ended("Done.", End(EndReason.WHOLE, REMEMBERED), calls=[agreed(REMEMBER)]),
         ["undo", "details", *FEEDBACK_AND_DELETE],
     ),
-    (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", JSON, STOP]),
+    (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", STOP]),
     (
         ended("All of it", End(EndReason.WHOLE), calls=[decided(CallState.DONE, None)]),
         ["regenerate", "details", "regenerate_with", *FEEDBACK_AND_DELETE],
@@ -256,10 +255,10 @@ SHOWN: list[tuple[PageView, list[str]]] = [
         (decided(CallState.DONE, Decision.APPROVED, "U1"), "`notes.add`: done, approved by Ada"),
         (decided(CallState.FAILED, Decision.APPROVED, "U2"), "`notes.add`: failed, approved by U2"),
         (decided(CallState.DONE, Decision.EDITED, "U1"), "`notes.add`: done, approved with changes by Ada"),
-        (decided(CallState.DENIED, Decision.DENIED, "U1"), "`notes.add`: denied, by Ada"),
-        (decided(CallState.DENIED, Decision.REPLIED, "U1"), "`notes.add`: denied, by a reply from Ada"),
-        (decided(CallState.DENIED, Decision.EXPIRED), "`notes.add`: denied, nobody decided in time"),
-        (decided(CallState.DENIED, None), "`notes.add`: denied"),
+        (decided(CallState.DENIED, Decision.DENIED, "U1"), "`notes.add`: not made, denied by Ada"),
+        (decided(CallState.DENIED, Decision.REPLIED, "U1"), "`notes.add`: not made, Ada wrote instead"),
+        (decided(CallState.DENIED, Decision.EXPIRED), "`notes.add`: not made, nobody decided in time"),
+        (decided(CallState.DENIED, None), "`notes.add`: not made"),
     ],
 )
 def test_details_say_what_became_of_a_call_and_who_decided(call: RecordedCall, heading: str) -> None:
@@ -270,19 +269,20 @@ def test_details_say_what_became_of_a_call_and_who_decided(call: RecordedCall, h
 def test_decided_calls_keep_their_places_while_others_wait() -> None:
     waiting, denied = decided(CallState.ASKED, None), decided(CallState.DENIED, Decision.DENIED, "U1")
     refused, unasked = decided(CallState.DENIED, None), decided(CallState.DONE, None)
-    asks = asks_of([denied, refused, waiting, unasked], 0, (), None)
+    asks = asks_of([denied, refused, waiting, unasked], 0, None)
     assert [ask.decision for ask in asks] == [Decision.DENIED, None]
-    assert asks_of([denied, refused, unasked], 0, (), None) == ()
+    assert asks_of([denied, refused, unasked], 0, None) == ()
 
 
 def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
     decided = Ask("notes.list", "{}", "0.0.2.hash", decision=Decision.APPROVED)
-    asks = (ASK, Ask("files.com", "{}", "0.0.1.hash"), decided, ASK)
+    asks = (ASK, Ask("files.get", "{}", "0.0.1.hash", title="Get files.com"), decided, ASK, PROPOSAL)
     message = reply_blocks.message(PageView("I'll do it.", growing=True, asks=asks, plain=True))
     assert message["blocks"] == []
     text = message["text"].replace(JOINER, "")
-    assert text == f"I'll do it.\n\n{texts.approvals.asking_without_buttons(['notes.add', 'files.com'])}"
-    assert "files.com" not in message["text"], "Slack makes no link of a tool's name"
+    about = "“Add?”, “Get files.com?” and what to remember"
+    assert text.startswith(f"I'll do it.\n\nI need your decision about {about}, but Slack refused my buttons.")
+    assert "files.com" not in message["text"], "Slack makes no link of a tool's title"
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,8 @@ def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer:
             [Decided(Decision.EDITED, "U1", 1), Decided(Decision.APPROVED, "U2", 1)],
             "1 call approved with changes by Ada · 1 call approved by U2",
         ),
-        ([Decided(Decision.REPLIED, "U1", 1)], "Denied by a reply from Ada"),
+        ([Decided(Decision.DENIED, "U1", 1, "sign_in")], "I went on without a sign-in, as Ada decided"),
+        ([Decided(Decision.DENIED, "U1", 2, "remember")], "I didn't remember this, as Ada decided"),
         ([Decided(Decision.DENIED, "", 1)], f"Denied by {texts.approvals.SOMEBODY}"),
         (
             [Decided(Decision.APPROVED, "U1", 1), Decided(Decision.DENIED, "U2", 2)],

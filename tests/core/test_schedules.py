@@ -362,21 +362,39 @@ def test_zone_in_words(zone: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("cron", "after", "days"),
     [
-        ("0 9 * * 1-5", "2026-11-26T00:00+01:00", "Friday and Monday"),
-        ("0 9 * * *", "2026-11-26T00:00+01:00", "Friday and Saturday"),
-        ("0 9 * * 5", "2026-11-26T00:00+01:00", "December 4 and December 11"),
-        ("0 9 1 * *", "2026-11-26T00:00+01:00", "January 1 and February 1"),
-        ("0 9 24 12 *", "2026-11-26T00:00+01:00", "December 24, 2027 and December 24, 2028"),
-        ("0 9 29 2 *", "2026-11-26T00:00+01:00", "February 29, 2032 and February 29, 2036"),
-        ("0 9,17 * * *", "2026-11-26T00:00+01:00", ""),
+        (
+            "0 9 * * 1-5",
+            "2026-11-26T00:00+01:00",
+            "Thursday, November 26 at 9:00 AM, then Friday, November 27 and Monday, November 30",
+        ),
+        (
+            "30 7 * * 1",
+            "2026-11-26T00:00+01:00",
+            "Monday, November 30 at 7:30 AM, then Monday, December 7 and Monday, December 14",
+        ),
+        (
+            "0 9 29 2 *",
+            "2026-11-26T00:00+01:00",
+            "Tuesday, February 29 at 9:00 AM, then Sunday, February 29, 2032 and Friday, February 29, 2036",
+        ),
+        (
+            "0 9,17 * * *",
+            "2026-11-26T00:00+01:00",
+            "Thursday, November 26 at 9:00 AM, "
+            "then Thursday, November 26 at 5:00 PM and Friday, November 27 at 9:00 AM",
+        ),
         # The clocks skip 02:30 on the second day.
-        ("30 2 * * *", "2026-03-28T00:00+01:00", ""),
+        (
+            "30 2 * * *",
+            "2026-03-28T00:00+01:00",
+            "Saturday, March 28 at 2:30 AM, then Sunday, March 29 at 3:00 AM and Monday, March 30 at 2:30 AM",
+        ),
     ],
 )
-def test_days_after_the_first_run(cron: str, after: str, days: str) -> None:
+def test_dates_are_in_the_rules_zone_with_their_weekdays(cron: str, after: str, days: str) -> None:
     rule = Rule(BERLIN, cron)
-    assert rule.days_after_first(rule.upcoming(at(after))) == days
-    assert rule.days_after_first(rule.upcoming(at(after), 1)) == ""
+    assert rule.dates_in_words(rule.upcoming(at(after))) == days
+    assert rule.dates_in_words(rule.upcoming(at(after), 1)) == days.partition(", then ")[0]
 
 
 @pytest.mark.parametrize(

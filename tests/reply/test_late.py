@@ -135,5 +135,7 @@ async def test_asker_is_mentioned_unless_an_earlier_try_has_done_so(
 async def test_mention_because_of_an_earlier_approval_goes_first(ask_ts: str | None, deleted: list[str]) -> None:
     channel = Channel()
     still: Callable[[], bool] = bool
-    assert await channel.sender.ask_approval(replace(ENTRY, ask_ts=ask_ts, waits_until=99.0), still) == "9.0"
-    assert (channel.deleted, channel.posted) == (deleted, [texts.approvals.approval_asked("<@U1>")])
+    assert (
+        await channel.sender.ask_approval(replace(ENTRY, ask_ts=ask_ts, waits_until=99.0), ["remember"], still) == "9.0"
+    )
+    assert (channel.deleted, channel.posted) == (deleted, ["<@U1> shall I remember what I proposed above?"])

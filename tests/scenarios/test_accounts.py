@@ -315,11 +315,11 @@ async def test_call_in_a_channel_asks_the_accounts_owner_alone(
     assert await press(stage, signing_in, ReplyAction.SIGN_IN, "grace") == texts.actions.ONLY_ASKER_AGREES
     address = await jira.visit(await link_in(stage, ada, signing_in))
     assert await ada.submit({"address": address}) == {}
-    wanted = stage.sandbox.wait_for(lambda: [one for one in stage.bots("general", asked) if "Run " in shown(one)])
+    wanted = stage.sandbox.wait_for(lambda: [one for one in stage.bots("general", asked) if "Whoami?" in shown(one)])
     [calling] = await wanted
     assert texts.approvals.acts_as_asker("jira").strip() in shown(calling)
     assert ReplyAction.ALLOW_ALWAYS not in buttons(calling)
-    for action in (ReplyAction.APPROVE, ReplyAction.ARGUMENTS_JSON):
+    for action in (ReplyAction.APPROVE, ReplyAction.ARGUMENTS):
         assert await press(stage, calling, action, "grace") == texts.approvals.ONLY_ACCOUNTS_OWNER
     assert await press(stage, calling, ReplyAction.APPROVE) is None
     answer = await ended_in(stage, asked)
@@ -344,7 +344,7 @@ async def test_admin_may_deny_a_call_with_anothers_account(
         await let_use(another_process, "jira")
         asked = await stage.mention("what is open?")
         await ada.submit({"address": await jira.visit(await link_in(stage, ada, await asking(stage, asked)))})
-        wanted = sandbox.wait_for(lambda: [one for one in stage.bots("general", asked) if "Run " in shown(one)])
+        wanted = sandbox.wait_for(lambda: [one for one in stage.bots("general", asked) if "Whoami?" in shown(one)])
         assert await press(stage, (await wanted)[0], ReplyAction.DENY, "grace") is None
         await ended_in(stage, asked)
         assert "You are ada" not in json.dumps(vendor.requests[-1].body)
@@ -478,7 +478,9 @@ async def test_owner_allows_reading_for_a_thread_until_they_sign_out(
         assert refused == texts.approvals.ONLY_ACCOUNTS_OWNER
     assert await press(stage, calling, ReplyAction.ALLOW_IN_THREAD) is None
     # The second call isn't asked about.
-    assert texts.approvals.decided("in_thread", 1, "Ada", is_only_one=True) in shown(await ended_in(stage, asked))
+    assert texts.approvals.decided("call", "in_thread", 1, "Ada", is_only_one=True) in shown(
+        await ended_in(stage, asked)
+    )
 
     async def reads_unasked(number: int, user: str = "ada", thread: str = asked) -> bool:
         """Asks once more; returns whether the answer ends without an approval."""

@@ -19,7 +19,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import APPROVAL_S
+from bot.core.calls import APPROVAL_S, title_of
 from bot.core.channel_settings import ChannelSettings, SettingsField
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
@@ -154,7 +154,7 @@ async def test_approved_call_is_made_once_and_the_answer_has_its_result(
     assert buttons(message) == server.buttons
     name = server.config.name
     for line in (
-        f"? {name}.{server.tool}",
+        f"\n{title_of(f'{name}__{server.tool}')}?\n",
         texts.approvals.acts_as(name),
         *(f"{k}: {v}" for k, v in server.arguments.items()),
     ):
@@ -188,11 +188,12 @@ async def test_reply_that_denies_the_call_is_answered_below_it_by_a_model_that_k
     stage.vendor.script(says("All right, I won't."))
     replied = await stage.sandbox.say("ada", "general", "Not now", asked)
     await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "I won't" in shown(m)])
-    denied = texts.approvals.REPLIED_INSTEAD
+    denied = texts.approvals.replied_instead(["call"])
     await stage.sandbox.wait_for(lambda: denied in shown(stage.bots("general", asked)[0]))
     first, second = stage.bots("general", asked)
     assert first.ts < replied < second.ts
-    assert shown(first) == f"Let me see.\n{denied}\nDenied by a reply from Ada"
+    assert shown(first) == f"Let me see.\n{denied}"
+    assert footer(first) == "", "one line says how it ended"
     assert buttons(first)[0] == ReplyAction.CONTINUE
     assert shown(second).startswith("All right, I won't.")
     read = stage.prompts()[-1][-1]["content"]
@@ -234,12 +235,14 @@ async def test_stop_of_an_approval_takes_one_attempt_and_one_edit(
 
 
 async def always_allowed(stage: Stage) -> None:
-    """Asks, and has an admin allow the tool from then on."""
+    """Asks, and has an admin who reads along allow the tool from then on, where nobody else is offered that."""
     asked = await stage.mention()
-    assert (
-        await press(stage, await asking(stage, asked), ReplyAction.ALLOW_ALWAYS, "grace")
-        == texts.approvals.ALWAYS_ALLOWED
-    )
+    message = await asking(stage, asked)
+    for person in ("ada", "grace"):
+        await press(stage, message, ReplyAction.ARGUMENTS, person)
+        assert (modal := stage.sandbox.client(person).modal) is not None
+        assert (ReplyAction.ALLOW_ALWAYS in str(modal.blocks)) is (person == "grace")
+    assert await stage.sandbox.client("grace").submit({ReplyAction.ALLOW_ALWAYS: [ReplyAction.ALLOW_ALWAYS]}) == {}
     await ended(stage, asked)
 
 
@@ -273,7 +276,7 @@ async def test_identical_write_after_regenerate_asks_again_though_it_is_always_a
     assert await press(stage, message, ReplyAction.REGENERATE) is None
     message = await asking(stage, asked)
     assert texts.approvals.REPEATED_CALL in shown(message)
-    await press(stage, message, ReplyAction.ARGUMENTS_JSON)
+    await press(stage, message, ReplyAction.ARGUMENTS)
     assert (modal := stage.sandbox.client("ada").modal) is not None
     assert texts.approvals.REPEATED_CALL in str(modal.blocks)
     await press(stage, message, ReplyAction.DENY)
@@ -292,14 +295,15 @@ async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
     clock.ahead_s = APPROVAL_S + 1
     async with running(settings, clock):
         message = await ended(stage, asked)
-        assert texts.approvals.APPROVAL_EXPIRED in shown(message)
+        assert texts.approvals.expired(["call"]) in shown(message)
         assert len(stage.bots("general", asked)) == 1
         assert "within 4 hours" in read_of_call(stage)
         assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.approvals.NOTHING_TO_DECIDE
     assert calls_made() == 0
 
 
-MENTION = f"<@U0ADA> {texts.approvals.APPROVAL_ASKED}"
+ASKED_AGAIN = "shall I go on with what I asked you above?"
+MENTION = texts.approvals.still_asks("<@U0ADA>", ["call"])
 
 
 def mentions(stage: Stage, asked: str) -> list[str]:
@@ -320,7 +324,7 @@ async def test_asker_is_mentioned_once_when_an_approval_waits(stage: Stage) -> N
     await ended(stage, asked)
     await sandbox.say("ada", "general", "@typist and then?", asked)
     await stage.vendor.request(2)
-    assert texts.approvals.APPROVAL_ASKED not in str(stage.prompts()[-1]), "the mention is no answer"
+    assert ASKED_AGAIN not in str(stage.prompts()[-1]), "the mention is no answer"
 
 
 @pytest.mark.parametrize(
@@ -403,9 +407,7 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(fleet: Fleet, settings: Settings) -> None:
     stage, sandbox = fleet.stage, fleet.stage.sandbox
-    sandbox.faults.start(
-        "no_answer", method="chat.postMessage", times=1, containing=texts.approvals.APPROVAL_ASKED, done=True
-    )
+    sandbox.faults.start("no_answer", method="chat.postMessage", times=1, containing=ASKED_AGAIN, done=True)
     process = await fleet.start(be_patient, BOT_DONE_PING_S="1")
     asked = await stage.mention()
     message = await asking(stage, asked)

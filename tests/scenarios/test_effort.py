@@ -1,4 +1,4 @@
-"""Effort: a channel's, and that of one answer, from the menu beside Regenerate to the model and the footer."""
+"""Effort: a channel's, and that of one answer, from the button below it to the model and the footer."""
 
 from dataclasses import replace
 

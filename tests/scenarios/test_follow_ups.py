@@ -90,9 +90,7 @@ async def test_notice_about_a_second_person_says_until_when_no_mention_is_needed
     [notice] = await stage.sandbox.wait_for(lambda: ephemerals(stage))
     assert notice == (
         "U0ADA",
-        "Someone else has joined this thread. "
-        "Without a mention, I only answer the person I answered last, until someone else writes.\n\n"
-        "Button: Stay quiet here.",
+        "Others write here now. Mention me if you want an answer.\n\nButton: Stay quiet here.",
     )
     await stage.sandbox.say("alan", "general", "and tomorrow?", asked)
     await stage.answers("general", asked, count=3)

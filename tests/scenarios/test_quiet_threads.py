@@ -57,15 +57,13 @@ async def test_other_people_cannot_quiet_a_thread_and_admins_can(stage: Stage) -
     assert len(stage.bots("general", asked)) == 2
 
 
-async def test_in_a_quiet_thread_the_bot_says_that_it_is_quiet_and_until_when(stage: Stage) -> None:
+async def test_in_a_quiet_thread_the_bot_says_that_it_is_quiet_and_what_to_do(stage: Stage) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     await says(stage, "ada", "stay quiet", asked)
-    until = "I{} answer only mentions in this thread, until the person who started it, or a Typist admin, mentions me."
-    await told(stage, ("U0ADA", f"OK. {until.format(' now')}"))
+    await told(stage, ("U0ADA", texts.access.QUIET_NOW))
     await says(stage, "alan", "stay quiet", asked)
-    already = ("U0ALAN", f"I'm already quiet: {until.format('')}")
-    await told(stage, ("U0ADA", f"OK. {until.format(' now')}"), already)
+    await told(stage, ("U0ADA", texts.access.QUIET_NOW), ("U0ALAN", texts.access.ALREADY_QUIET))
 
 
 async def test_button_quiets_the_thread_that_somebody_joined(stage: Stage) -> None:

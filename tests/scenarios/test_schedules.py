@@ -13,7 +13,7 @@ from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import SCHEDULE
-from bot.core.schedules import DAY_TOKENS, MAX_IN_CHANNEL, MAX_OF_MEMBER, RUN_TOKENS, PauseReason, Proposal, Rule
+from bot.core.schedules import MAX_IN_CHANNEL, MAX_OF_MEMBER, RUN_TOKENS, PauseReason, Proposal, Rule
 from bot.slack.views.schedules import ScheduleAction, ScheduleField
 from bot.store import Stores
 from bot.store.schema import schedules
@@ -104,7 +104,7 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
         f"{AT_NINE}. Next: ",
         texts.schedules.NEXT_TIME,
         texts.schedules.A_RUN_MAY,
-        texts.schedules.at_most_tokens(RUN_TOKENS, DAY_TOKENS),
+        texts.schedules.PAUSES_ITSELF,
     ):
         assert words in shown(message)
     assert buttons(message) == [ReplyAction.APPROVE, ReplyAction.DENY]

@@ -112,7 +112,7 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     stage.vendor.script(by_results(calls("", ("notes__add", {"text": f"{long}\u202e"})), says("Noted.")))
     asked = await stage.mention("note much")
     message = await asking(stage, asked)
-    assert buttons(message) == [ReplyAction.ARGUMENTS, ReplyAction.DENY, ReplyAction.ARGUMENTS_JSON, ReplyAction.STOP]
+    assert buttons(message) == [ReplyAction.ARGUMENTS, ReplyAction.DENY, ReplyAction.STOP]
     value = values_of(message, ReplyAction.DENY)[0]
     for action in (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS):
         assert await press(stage, message, action, "grace", value=value) == texts.approvals.SHOW_ALL_FIRST
@@ -131,13 +131,27 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     assert "Noted." in shown(await ended(stage, asked))
 
 
+async def test_calls_of_a_step_are_one_card_that_one_press_approves(stage: Stage, notes: Notes) -> None:
+    both = calls("I'll note both.", ("notes__add", {"text": "Milk"}), ("notes__add", {"text": "Bread"}))
+    stage.vendor.script(by_results(both, says("Noted."), says("Noted.")))
+    asked = await stage.mention("note both")
+    message = await asking(stage, asked)
+    details = [ReplyAction.ARGUMENTS] * 2
+    assert buttons(message) == [*details, ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.STOP]
+    assert "notes.add" not in str(message.blocks)
+    assert await press(stage, message, ReplyAction.APPROVE) is None
+    assert "2 calls approved by Ada" in shown(await ended(stage, asked))
+    assert notes.written == [{"text": "Milk"}, {"text": "Bread"}]
+
+
 async def test_first_of_several_decisions_is_acknowledged_and_loses_its_buttons(stage: Stage, notes: Notes) -> None:
     both = calls("I'll note both.", ("notes__add", {"text": "Milk"}), ("notes__add", {"text": "Bread"}))
     stage.vendor.script(by_results(both, says("Noted."), says("Noted one.")))
     asked = await stage.mention("note both")
     message = await asking(stage, asked)
     milk, bread = values_of(message)
-    assert await press(stage, message, ReplyAction.DENY, value=milk) == texts.approvals.others_to_decide(1)
+    assert " Ada can decide until " in shown(message), "others read along"
+    assert await press(stage, message, ReplyAction.DENY, value=milk) == texts.approvals.OTHERS_WAIT
     message = await asking_about(stage, asked, [bread])
     assert shown(message).startswith("I'll note both.")
     lines = shown(message).splitlines()

@@ -23,8 +23,7 @@ RULES = {"notes__list": ToolRule(Permission.ALLOW, read_only=True), "notes__add"
 DECISIONS = [
     ReplyAction.APPROVE,
     ReplyAction.DENY,
-    ReplyAction.ALLOW_ALWAYS,
-    ReplyAction.ARGUMENTS_JSON,
+    ReplyAction.ARGUMENTS,
     ReplyAction.STOP,
 ]
 
@@ -99,14 +98,14 @@ async def ended(stage: Stage, asked: str) -> Message:
 
 
 def value_of(message: Message) -> str:
-    """Returns what the first Approve button carries."""
+    """Returns what the first Approve button carries for its first call."""
     return values_of(message)[0]
 
 
 def values_of(message: Message, action: str = ReplyAction.APPROVE) -> list[str]:
-    """Returns what the buttons of an action carry."""
+    """Returns what the buttons of an action carry: a value for each call that they are about."""
     elements = [element for block in message.blocks for element in block.get("elements", ())]
-    return [str(element["value"]) for element in elements if element.get("action_id") == action]
+    return [value for element in elements if element.get("action_id") == action for value in element["value"].split()]
 
 
 GENERAL = "C0GENERAL"

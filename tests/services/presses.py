@@ -8,7 +8,7 @@ from bot.core.conversation import ThreadKey
 from bot.services.reply_actions import ReplyActions
 from bot.slack.blockkit import Json
 from bot.slack.surfaces import Surfaces
-from bot.slack.views.arguments import approval_in
+from bot.slack.views.arguments import place_of_call
 from tests.services.answering import AnsweringStage
 from tests.services.parts import having
 
@@ -36,7 +36,7 @@ class MemorySurfaces(Surfaces):
         self.deleted.append(response_url)
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
-        self.modals.append(approval_in(view) if "submit" in view else None)
+        self.modals.append(place_of_call(view) if "submit" in view else None)
         self._fail()
         return "V1"
 

@@ -14,12 +14,13 @@ from bot.core.access import AccessRules, Denial, UserKind
 from bot.core.actions import ActionResponse, RecordedAnswer, ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
 from bot.core.audit import arguments_hash
-from bot.core.calls import CallState, Decision, RecordedCall
+from bot.core.calls import CallState, Decision, Pin, RecordedCall, owner_of
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.usage import DownReason
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
+from bot.mcp.definitions import ListedTool
 from bot.models.events import ToolCall
 from bot.models.prompt import Effort, Permission, ToolRule
 from bot.services.access_control import AccessControl, PrivateNotices
@@ -148,7 +149,7 @@ async def test_double_press_of_stop_is_one_press_though_another_process_receives
         (ReplyAction.REGENERATE, "thorough", None),
     ],
 )
-async def test_menu_beside_regenerate_chooses_the_effort(
+async def test_think_longer_chooses_the_effort(
     stores: Stores, action: ReplyAction, value: str, effort: Effort | None
 ) -> None:
     job = await under_way(stores)
@@ -202,7 +203,7 @@ async def asked_about(
 
 async def test_decision_wakes_the_worker_once_it_is_the_last() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [first, second]):
-        assert await actions.press(press_of(first)) == ActionResponse(texts.approvals.others_to_decide(1))
+        assert await actions.press(press_of(first)) == ActionResponse(texts.approvals.OTHERS_WAIT)
         assert await actions.press(press_of(second, ReplyAction.DENY)) is None
         await ended(stage)
         assert [call.state for call in await stage.stores.approvals.shown(1)] == [CallState.DONE, CallState.DENIED]
@@ -273,6 +274,19 @@ async def test_call_is_made_once_with_the_texts_that_its_approver_has_changed(
         assert isinstance(stage.tools, NotesServer)
         assert stage.tools.calls == [(WRITE, made_with)]
     assert (now.state, now.decision, now.decided_by, now.arguments) == (CallState.DONE, decision, "U1", made_with)
+
+
+async def test_required_text_is_never_sent_empty() -> None:
+    async with asked_about(MILK) as (stage, actions, [call]):
+        schema = {"required": ["text"], "properties": {"text": {"type": "string"}}}
+        pin = Pin(call.definition_hash, ListedTool("add", "", schema, "").canonical)
+        await stage.stores.tool_pins.pin(owner_of(call.tool), {call.tool: pin})
+        for emptied in ("", "  \n"):
+            refused = await actions.approve_edited("U1", edited(call, {0: emptied}))
+            assert refused == {"argument-0": texts.approvals.REQUIRED}
+        [now] = await stage.stores.approvals.shown(1)
+        assert now.decision is None
+        assert await actions.approve_edited("U1", edited(call, {0: "Bread"})) == ""
 
 
 async def test_changed_call_is_bound_to_what_its_approver_has_submitted() -> None:
@@ -397,11 +411,32 @@ async def test_press_that_names_no_call_does_nothing(action: ReplyAction) -> Non
     assert (now.decision, surfaces_of(actions).modals) == (None, [])
 
 
+@pytest.mark.parametrize(
+    ("action", "state"),
+    [(ReplyAction.APPROVE, CallState.DONE), (ReplyAction.DENY, CallState.DENIED)],
+)
+async def test_one_press_decides_about_all_calls_of_a_card(action: ReplyAction, state: CallState) -> None:
+    async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, calls):
+        both = replace(press_of(calls[0], action), value=" ".join(value_of(call, 0) for call in calls))
+        assert await actions.press(replace(both, user_id="U2")) == ActionResponse(texts.actions.ONLY_ASKER[action])
+        assert await actions.press(both) is None
+        await ended(stage)
+        assert [call.state for call in await stage.stores.approvals.shown(1)] == [state, state]
+        assert await actions.press(both) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+
+
+async def test_press_about_several_calls_is_refused_for_those_that_it_cannot_name() -> None:
+    async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [first, second]):
+        forged = replace(press_of(first), value=f"{value_of(first, 0)} {value_of(second, 0)}0")
+        assert await actions.press(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+        assert [call.decision for call in await stage.stores.approvals.shown(1)] == [Decision.APPROVED, None]
+
+
 async def test_first_of_several_decisions_about_a_call_counts_and_the_others_read_that_there_is_none() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (_, actions, [call, _]):
         at_once = await asyncio.gather(*(actions.press(press_of(call)) for _ in range(4)))
         responses = [*at_once, await actions.press(press_of(call, ReplyAction.DENY))]
-    assert responses.count(ActionResponse(texts.approvals.others_to_decide(1))) == 1
+    assert responses.count(ActionResponse(texts.approvals.OTHERS_WAIT)) == 1
     assert responses.count(ActionResponse(texts.approvals.NOTHING_TO_DECIDE)) == 4
 
 

@@ -3,13 +3,14 @@
 import json
 import re
 from bisect import bisect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
 from bot.core import texts
+from bot.core.actions import ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, ArgumentField, Ask, ask_of, can_be_read, readable
 from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, by_field, parse_caps
@@ -20,7 +21,8 @@ from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
 from bot.models.prompt import Effort
 from bot.settings import MAX_MODELS, parse_model_names, parse_models
 from bot.slack.blockkit import Json
-from bot.slack.views.arguments import approval_in, arguments_modal, ask_in_reply
+from bot.slack.plain import text_of
+from bot.slack.views.arguments import EDIT_ARGUMENTS, approval_in, arguments_modal, asks_in_reply, place_of_call
 from bot.slack.views.caps import CAPS, SubmittedCaps, entered_caps
 from bot.slack.views.question import ASK_MODAL, SubmittedQuestion
 from bot.slack.views.settings import (
@@ -285,10 +287,9 @@ def test_modal_keeps_the_beginning_of_a_long_message_in_3000_bytes(mark: str) ->
     assert 1_500 < len(metadata.encode()) <= 3_000
 
 
-@pytest.mark.parametrize("as_json", [False, True])
 @pytest.mark.parametrize("character", ["x", "&", "\U0001f600", "\u200b", "\n"])
 def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_whole(
-    character: str, *, as_json: bool
+    character: str,
 ) -> None:
     def arguments_of(count: int) -> dict[str, str]:
         return {"text": f"x{character * count}x", "more": "y"}
@@ -297,8 +298,8 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
     too_long = bisect(counts, False, key=lambda count: not can_be_read(readable(arguments_of(count))))
     longest = arguments_of(too_long - 1)
     call = RecordedCall(0, 0, "", "notes__add", longest, "hash", CallState.ASKED)
-    ask = ask_of(call, (), 0, (), 0.0)
-    view = arguments_modal(ask, None, as_json=as_json)
+    ask = ask_of(call, (), 0, 0.0)
+    view = arguments_modal(ask, None)
     check_view(view, "modal")
     code = "".join(
         part["elements"][0]["text"]
@@ -306,24 +307,23 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
         for part in block["elements"]
         if part["type"] == "rich_text_preformatted"
     )
-    assert code == (ask.arguments if as_json else ask.fields[0].value)
+    assert code == ask.fields[0].value
 
 
 def test_modal_shows_many_arguments_in_their_order() -> None:
     arguments = {f"name_{number}": "x" * (number % 200) for number in range(80)}
     call = RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED)
-    view = arguments_modal(ask_of(call, (), 0, (), None), None, as_json=False)
+    view = arguments_modal(ask_of(call, (), 0, None), None)
     check_view(view, "modal")
     shown = re.findall(r"name_\d+:", json.dumps(view))
     assert shown == [f"{name}:" for name in arguments]
 
 
-HEAD = ["Run ", "bold:Add a note", "? ", "code:notes.add"]
-SAYS = ["italic:notes says: ", "Adds it."]
+HEAD = ["bold:Add this note?"]
 TEXT = ["bold:text:", " ", "code:x"]
 ACTS = f"italic:{texts.approvals.acts_as('notes')}"
 TERMS = [ACTS, "italic:You can decide until ", "italic:November 24 at 16:00 UTC", "italic:."]
-APPROVE, DENY, AS_JSON = "approve: Approve (primary)", "deny: Deny", "arguments_json: Show JSON"
+APPROVE, DENY, DETAILS = "approve: Approve (primary)", "deny: Deny", "arguments: Details"
 ASK = Ask("notes.add", '{"text": "x"}', "5 0", (ArgumentField("text", "x"),), "Add a note", "Adds it.", 1_764_000_000.0)
 LONG = (ArgumentField("text", "x"), ArgumentField('"to"', "a\nb"), ArgumentField("more", "y" * 2_000))
 CUT = LONG[2].value[: ASK.room - LONG[0].chars - LONG[1].chars - len("more")]
@@ -339,21 +339,21 @@ def written(element: Json) -> list[str]:
 @pytest.mark.parametrize(
     ("ask", "lines", "buttons"),
     [
-        (ASK, [HEAD, SAYS, TEXT, TERMS], [APPROVE, DENY, AS_JSON]),
+        (ASK, [HEAD, TEXT, TERMS], [APPROVE, DENY, DETAILS]),
         (
             replace(ASK, description="", until=None, repeats=True, may_allow_always=True),
             [HEAD, TEXT, [f"bold:{texts.approvals.REPEATED_CALL}"], [ACTS]],
-            [APPROVE, DENY, "allow_always: Always allow here, then Always allow notes.add here?", AS_JSON],
+            [APPROVE, DENY, "allow_always: Always allow here, then Always allow Add a note here?", DETAILS],
         ),
-        (replace(ASK, decision=Decision.APPROVED), [HEAD, SAYS, TEXT, ["italic:Approved."]], []),
-        (replace(ASK, fields=()), [HEAD, SAYS, ["italic:No arguments."], TERMS], [APPROVE, DENY, AS_JSON]),
+        (replace(ASK, decision=Decision.APPROVED), [HEAD, TEXT, ["italic:Approved."]], []),
+        (replace(ASK, fields=()), [HEAD, TERMS], [APPROVE, DENY, DETAILS]),
         (
             replace(ASK, fields=LONG),
             [
-                *(HEAD, SAYS, TEXT, ['code:"to":'], ["a\nb"], ["bold:more:"], [f"{CUT}…"]),
+                *(HEAD, TEXT, ['code:"to":'], ["a\nb"], ["bold:more:"], [f"{CUT}…"]),
                 *([f"italic:{texts.approvals.arguments_cut(ASK.room, sum(one.chars for one in LONG))}"], TERMS),
             ],
-            ["arguments: Show all (primary)", DENY, AS_JSON],
+            ["arguments: Show all (primary)", DENY],
         ),
     ],
     ids=["one that waits", "one that may be allowed always", "one that is decided", "without arguments", "too long"],
@@ -361,10 +361,10 @@ def written(element: Json) -> list[str]:
 def test_reply_shows_what_a_call_would_do_and_how_to_decide(
     ask: Ask, lines: list[list[str]], buttons: list[str]
 ) -> None:
-    shown, *row = ask_in_reply(ask, "ask")
+    shown, *row = asks_in_reply([ask], "ask-")
     check_blocks([shown, *row])
     assert [written(part) for part in shown["elements"]] == lines
-    assert shown["block_id"] == "ask"
+    assert shown["block_id"] == "ask-0"
     pressed = []
     for button in row[0]["elements"] if row else ():
         assert button["value"] == ask.value
@@ -372,6 +372,78 @@ def test_reply_shows_what_a_call_would_do_and_how_to_decide(
         style = f" ({button['style']})" if "style" in button else ""
         pressed.append(f"{button['action_id']}: {button['text']['text']}{style}{confirmed}")
     assert pressed == buttons
+
+
+def rows_of(blocks: Sequence[Json]) -> list[list[str]]:
+    """Returns the labels of the buttons in each row."""
+    rows = [block["elements"] for block in blocks if block["type"] == "actions"]
+    return [[button["text"]["text"] for button in row] for row in rows]
+
+
+BREAD = replace(ASK, value="5 1", title="Buy bread")
+CARD = Ask(REMEMBER, json.dumps({"text": "Tea at four.", "for": "channel"}), "5 2")
+
+
+@pytest.mark.parametrize(
+    ("asks", "rows"),
+    [
+        ([ASK, BREAD], [["Details"], ["Details"], ["Approve both", "Deny both"]]),
+        ([ASK, CARD, BREAD], [["Details"], ["Remember", "Don't remember"], ["Details"], ["Approve both", "Deny both"]]),
+        ([ASK, BREAD, BREAD], [*[["Details"]] * 3, ["Approve all 3", "Deny all 3"]]),
+        ([ASK, replace(BREAD, fields=LONG)], [["Details"], ["Show all"], ["Deny both"]]),
+        ([replace(ASK, decision=Decision.APPROVED), BREAD], [["Approve", "Deny", "Details"]]),
+        (
+            [replace(one, may_allow_always=True) for one in (ASK, BREAD)],
+            [["Details"], ["Details"], ["Approve both", "Deny both", "Always allow here"]],
+        ),
+        (
+            [replace(ASK, may_allow_in_thread=True), BREAD],
+            [["Details"], ["Details"], ["Approve both", "Deny both"]],
+        ),
+    ],
+)
+def test_calls_of_a_step_are_one_card(asks: Sequence[Ask], rows: list[list[str]]) -> None:
+    blocks = asks_in_reply(asks, "ask-")
+    check_blocks(blocks)
+    assert rows_of(blocks) == rows
+    buttons = blocks[-1]["elements"]
+    waiting = [ask for ask in asks if ask.decision is None and not ask.is_proposal]
+    assert {button["value"] for button in buttons if button["action_id"] != "arguments"} == {
+        " ".join(ask.value for ask in waiting)
+    }
+
+
+@pytest.mark.parametrize("ask", [ASK, CARD], ids=["call", "proposal"])
+def test_card_says_who_is_asked_to_those_who_read_along(ask: Ask) -> None:
+    ask = replace(ask, until=1_764_000_000.0, person="<!here> & Ada.example")
+    blocks = asks_in_reply([ask], "ask-")
+    text = text_of(blocks)
+    assert "can decide until" in text
+    assert "You can" not in text
+    assert "&lt;!here" in text
+    assert "Ada.example" not in text
+    assert "You can decide until" in text_of(asks_in_reply([replace(ask, person="")], "ask-"))
+
+
+def test_modal_offers_an_admin_to_always_allow_a_call() -> None:
+    place = ApprovalPlace("C1", None, "1.0", "5 0")
+    assert "allow_always" not in str(arguments_modal(ASK, place))
+    view = arguments_modal(replace(ASK, may_allow_always=True), place)
+    check_view(view, "modal")
+    assert approval_in(submitted(view)) == (place, ReplyAction.APPROVE)
+    ticked = submitted(view)
+    option = {"selected_options": [{"value": "allow_always"}]}
+    ticked["state"]["values"]["allow_always"] = {"allow_always": option}
+    assert approval_in(ticked) == (place, ReplyAction.ALLOW_ALWAYS)
+
+
+def test_text_that_the_tool_requires_stays_required() -> None:
+    fields = tuple(ArgumentField(name, "x", "x") for name in ("text", "tag"))
+    ask = replace(ASK, fields=fields, never_empty=frozenset({"text"}))
+    view = EDIT_ARGUMENTS.build(ask, ApprovalPlace("C1", None, "1.0", "5 0"))
+    check_view(view, "modal")
+    optional = {block["label"]["text"]: block["optional"] for block in view["blocks"] if block["type"] == "input"}
+    assert optional == {"text": False, "tag": True}
 
 
 @pytest.mark.parametrize(
@@ -383,7 +455,7 @@ def test_reply_shows_what_a_call_would_do_and_how_to_decide(
 )
 def test_card_shows_what_a_person_cannot_see(tool: str, arguments: dict[str, str]) -> None:
     call = RecordedCall(0, 0, "call_1", tool, arguments, "a hash", CallState.ASKED)
-    shown, *_ = ask_in_reply(ask_of(call, [call], 0, (), None), "ask")
+    shown, *_ = asks_in_reply([ask_of(call, [call], 0, None)], "ask-")
     text = str([written(part) for part in shown["elements"]])
     assert r"\\u200d" in text
     assert r"\\ufe0f" in text
@@ -407,7 +479,7 @@ METADATA: Mapping[str, tuple[Callable[[Json], object], Mapping[str, object], Map
     "another scheme": (SETTINGS.read, asdict(CHANNEL), {"response_url": "file:///etc/passwd"}),
     "no time": (ASK_MODAL.read, asdict(ABOUT), {"thread_ts": "now"}),
     "a choice": (ASK_MODAL.read, asdict(ABOUT), {"offered_by": 1}),
-    "no message": (approval_in, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"message_ts": None}),
+    "no message": (place_of_call, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"message_ts": None}),
     "an owner's path": (CAPS.read, {"scope": "channel", "id": "C1"}, {"id": "../C1"}),
 }
 

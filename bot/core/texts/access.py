@@ -13,22 +13,17 @@ DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
 DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
 
 SOMEBODY_JOINED = {
-    "follow-ups": (
-        "Someone else has joined this thread. "
-        "Without a mention, I only answer the person I answered last, until someone else writes."
-    ),
-    "everyone": "Someone else has joined this thread. I answer everyone here, also without a mention.",
+    "follow-ups": "Others write here now. Mention me if you want an answer.",
+    "everyone": "Others write here now. I answer everyone, also without a mention.",
 }
 """By Engagement."""
 SOMEBODY_JOINED_IN_DOUBT = (
-    "Someone else has joined this thread. "
-    "Without a mention, I answer the person I answered last, until someone else writes. "
-    "A model decides whether other messages are questions to me."
+    "Others write here now. Mention me if you want an answer. Without a mention, a model decides whether a message is "
+    "for me."
 )
 STAY_QUIET = "Stay quiet here"
-_UNTIL_MENTIONED = "until the person who started it, or a Typist admin, mentions me."
-QUIET_NOW = f"OK. I now answer only mentions in this thread, {_UNTIL_MENTIONED}"
-ALREADY_QUIET = f"I'm already quiet: I answer only mentions in this thread, {_UNTIL_MENTIONED}"
+QUIET_NOW = "OK. Mention me when you need me."
+ALREADY_QUIET = "I'm quiet here already. Mention me when you need me."
 NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can ask me to stay quiet here."
 
 _YOUR_ADMIN = "your Typist admin"

@@ -17,17 +17,21 @@ APPROVE_EDITED = "Approve with these"
 ALLOW_ALWAYS = "Always allow here"
 ALLOW_IN_THREAD = "Allow in this thread"
 SHOW_ALL = "Show all"
-SHOW_JSON = "Show JSON"
 DETAILS = "Details"
 CANVAS = "Save as canvas"
 TABLES = "Download table"
-ARGUMENTS_TITLE = "Arguments"
+ARGUMENTS_TITLE = "What I'd send"
 CLOSE_DETAILS = "Close"
 DELETE_TITLE = "Delete this answer?"
 DELETE_QUESTION = "This deletes it for everyone. You can't undo it."
 KEEP = "Keep"
 GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
+
+
+def of_all(label: str, calls: int) -> str:
+    """Returns the label of a button that decides about so many calls at once."""
+    return label if calls == 1 else f"{label} {'both' if calls == 2 else f'all {calls}'}"
 
 
 def buttons(labels: Sequence[str]) -> str:
@@ -80,7 +84,7 @@ ACTION_FAILED = "I can't do this right now. Please try again in a moment."
 NOT_TWICE = "I did what you asked or agreed to here, so there's no other version of it. Please write a new message."
 ALREADY_CHOSEN = "Someone has already chosen here. My answer appears below."
 CHOICES_GONE = "These choices no longer work: someone has chosen, or the question has changed. Just write to me."
-_REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "approve or deny this"
+_REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "decide about this"
 ONLY_ASKER = {
     action: f"Only the person who asked, or a Typist admin, can {does}."
     for action, does in {

@@ -1,23 +1,65 @@
 """What people read of tool calls: what they approve or deny, who decided, what was done."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
-from bot.core.texts.words import count, sentence_case
+from bot.core.texts.words import count, listed, sentence_case
 
-PROPOSING = "Press a button, or tell me what to do instead."
-"""Stands in place of ASKING if all of it is proposals."""
-ASKING = "I need your approval. You can also tell me what to do instead."
+_ARTICLE = re.compile(r"^(\w+) an? ")
+
+ASKING = "Press a button, or tell me what to do instead."
+UNDONE = {
+    "call": "I didn't do this",
+    "create": "I didn't create this schedule",
+    "change": "I didn't change this schedule",
+    "stop": "I didn't stop this schedule",
+    "remember": "I didn't remember this",
+    "sign_in": "I went on without a sign-in",
+}
+"""By the kind of a card (core/calls.py): what came of one that nobody has agreed to, as the beginning of a sentence."""
+_WAITS = {
+    "call": "shall I go on with what I asked you above?",
+    "create": "shall I create the schedule above?",
+    "change": "shall I change the schedule as I proposed above?",
+    "stop": "shall I stop the schedule above?",
+    "remember": "shall I remember what I proposed above?",
+    "sign_in": "shall I go on above with your sign-in, or without?",
+}
+_SEVERAL_WAIT = "shall I go on with all that I asked you above?"
+_NEEDS_BUTTONS = {
+    "create": "a schedule",
+    "change": "a change of a schedule",
+    "stop": "a schedule to stop",
+    "remember": "what to remember",
+    "sign_in": "a sign-in",
+}
+"""What a card that Slack can't show is about; of a call, its question says that."""
 
 
-def asking_without_buttons(tools: Sequence[str]) -> str:
-    """Stands in place of ASKING where Slack accepts no buttons, so that the calls can't be approved."""
-    names = ", ".join(tools)
-    return f"I need your approval to run {names}, but Slack refused my buttons. Please tell me what to do instead."
+def still_asks(mention: str, kinds: Collection[str]) -> str:
+    """Reminds a person of cards of these kinds, which have waited for them for some time."""
+    return f"{mention} {_WAITS[next(iter(kinds))] if len(kinds) == 1 else _SEVERAL_WAIT}"
 
 
-ASKING_FOR = "Run "
-"""Stands before the title of a tool whose call a person has to decide about."""
-NO_ARGUMENTS = "No arguments."
+def _undone(kinds: Collection[str]) -> str:
+    return UNDONE[next(iter(kinds))] if len(kinds) == 1 else "I did nothing of this"
+
+
+def replied_instead(kinds: Collection[str]) -> str:
+    """Ends an answer whose asker wrote instead of deciding about cards of these kinds."""
+    return f"{_undone(kinds)}, because you wrote instead. My answer is below your message."
+
+
+def expired(kinds: Collection[str]) -> str:
+    """Says that nobody decided about cards of these kinds."""
+    return f"{_undone(kinds)}, because nobody decided in time."
+
+
+def asking_without_buttons(asked: Sequence[tuple[str, str]]) -> str:
+    """Stands in place of ASKING where Slack accepts no buttons. `asked`: the kind and the question of each card."""
+    about = dict.fromkeys(_NEEDS_BUTTONS.get(kind) or f"“{question}”" for kind, question in asked)
+    about_all = listed([*about])
+    return f"I need your decision about {about_all}, but Slack refused my buttons. Please tell me what to do instead."
 
 
 def described_by(server: str) -> str:
@@ -25,20 +67,29 @@ def described_by(server: str) -> str:
     return f"{server} says: "
 
 
+NO_ARGUMENTS = "I'd send nothing else."
+
+
+def question(title: str) -> str:
+    """Asks about a call by the title of its tool: "Add a note" becomes "Add this note?"."""
+    return _ARTICLE.sub(r"\1 this ", title, count=1) + "?"
+
+
 def arguments_cut(shown: int, chars: int) -> str:
     return f"This shows {shown:,} of {chars:,} characters. Press Show all to read them and to approve."
 
 
 def acts_as(server: str) -> str:
-    return f"{server} uses a Typist admin's credentials, not yours. "
+    return f"{server} uses a Typist admin's account, not yours. "
 
 
 def acts_as_asker(server: str) -> str:
     return f"I'll use your own {server} account, and everybody in this conversation will read what I find. "
 
 
-WAITS_UNTIL = "You can decide until "
-"""Stands before a time and a period."""
+def waits_until(person: str = "") -> str:
+    """Stands before a time and a period. `person`: who decides, for readers beside them; "" for the reader."""
+    return f"{person or 'You'} can decide until "
 
 
 REPEATED_CALL = "Careful: I may have made exactly this call already, for an earlier version of this answer."
@@ -61,19 +112,24 @@ _DECIDED = {
     "edited": "approved with changes by",
     "in_thread": "approved for this thread by",
     "denied": "denied by",
-    "replied": "denied by a reply from",
 }
 
 
-def decided(decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
-    """Says who decided, below an answer. `is_only_one`: there was one call to decide about."""
+def chosen(label: str) -> str:
+    """Stands in place of the buttons of a proposal that is decided, while others still wait. `label`: the button's."""
+    return f"Chosen: {label}."
+
+
+def decided(kind: str, decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
+    """Says who decided, below an answer. `is_only_one`: there was one card to decide about."""
+    if kind != "call":
+        return f"{UNDONE[kind]}, as {person} decided" if decision == "denied" else f"{person} agreed"
     words = f"{_DECIDED[decision]} {person}"
     return sentence_case(words) if is_only_one else f"{count(calls, 'call', 'calls')} {words}"
 
 
 SOMEBODY = "somebody whose data was erased"
-REPLIED_INSTEAD = "You replied, so I didn't go on here. My answer is below your message."
-APPROVAL_EXPIRED = "Nobody approved the call in time, so I didn't make it."
+FROM_NOW_ON = "From now on"
 ALLOW_ALWAYS_SCOPE = (
     "In this channel or direct message, I'll run it for everyone without asking, until its definition changes. "
     "I'll still ask if I've read anything that the asker didn't write. "
@@ -81,7 +137,7 @@ ALLOW_ALWAYS_SCOPE = (
 )
 
 
-ONLY_MEMBERS_APPROVE = "Only members of this workspace can approve this. If you are one, please try again in a minute."
+ONLY_MEMBERS_APPROVE = "Only members of this workspace can decide here. If you are one, please try again in a minute."
 ONLY_ACCOUNTS_OWNER = "Only the person whose account I'd use can see or approve this. An admin can deny it."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 ALWAYS_ALLOWED = (
@@ -106,6 +162,7 @@ IN_THREAD_SCOPE = (
     "reads what I find. I'll still ask if I've read other people's words, before I change anything, and where a Typist "
     "admin wants me to."
 )
+REQUIRED = "This can't be empty."
 EDITED_EXPLAINED = "I'll make the call with these texts, and say below the answer that you changed them."
 NOT_EDITABLE = "You can't change the other arguments here:"
 
@@ -115,41 +172,32 @@ def edited_too_long(chars: int) -> str:
 
 
 SHOW_ALL_FIRST = "This message doesn't show all arguments. Press Show all: you can approve the call there."
-NOTHING_TO_DECIDE = "There is nothing to approve or deny here anymore."
+NOTHING_TO_DECIDE = "There's nothing to decide here anymore."
 
 
-def others_to_decide(calls: int) -> str:
-    others = "the other call" if calls == 1 else f"the other {calls} calls"
-    return f"Got it. I'll go on when you've decided about {others} too."
+OTHERS_WAIT = "Got it. I'll go on when the rest is decided, too."
 
 
 NO_TOOLS_USED = "I used no tools for this answer."
 TOOLS_USED = "The tools that I used for this answer:"
 CALL_STATES = {
     "ready": "not made",
-    "asked": "waiting for approval",
+    "asked": "waiting for a decision",
     "begun": "may have been made",
     "done": "done",
     "failed": "failed",
-    "denied": "denied",
+    "denied": "not made",
     "unknown": "may have been made",
 }
 
 
 def decided_by(decision: str, person: str) -> str:
-    """Says who approved or denied a call. Stands behind one of CALL_STATES."""
+    """Says who decided about a call. Stands behind one of CALL_STATES."""
     return {
         "approved": f"approved by {person}",
         "edited": f"approved with changes by {person}",
         "in_thread": f"approved for this thread by {person}",
-        "denied": f"by {person}",
-        "replied": f"by a reply from {person}",
+        "denied": f"denied by {person}",
+        "replied": f"{person} wrote instead",
         "expired": "nobody decided in time",
     }[decision]
-
-
-APPROVAL_ASKED = "I asked for your approval above."
-
-
-def approval_asked(mention: str) -> str:
-    return f"{mention} {APPROVAL_ASKED}"

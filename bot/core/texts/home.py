@@ -16,7 +16,7 @@ MENTIONS_NEEDED = {
 }
 """By Engagement."""
 WAITING_FOR_YOU = "Waiting for you"
-APPROVAL = "An approval"
+APPROVAL = "A decision"
 TRY_ONE = "Try one of these, and I answer in our direct message:"
 CHANNEL_SETTINGS_HEADING = "Channels with their own settings"
 NO_CHANNEL_SETTINGS = "There are none: all channels have the default settings."

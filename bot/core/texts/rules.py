@@ -58,9 +58,15 @@ def _date(day: date, today: date | None) -> str:
     return f"{_MONTHS[day.month - 1]} {day.day}{year}"
 
 
-def days_after(first: date, days: Sequence[date]) -> str:
-    """Returns days that follow a first one, such as "Friday and Monday" or "January 1 and February 1"."""
-    return listed([_DAYS[day.weekday()] if (day - first).days < 7 else _date(day, first) for day in days])
+def dates(times: Sequence[datetime]) -> str:
+    """Returns times of one zone, each with its weekday. If all have one clock time, only the first has it."""
+    is_alike = len({one.time() for one in times}) == 1
+    clocks = [f" at {clock_time(one.hour, one.minute)}" for one in times]
+    first, *later = (
+        on_day(one.date(), times[0].date()) + ("" if number and is_alike else clocks[number])
+        for number, one in enumerate(times)
+    )
+    return ", then ".join(filter(None, (first, listed(later))))
 
 
 def once(when: datetime) -> str:

@@ -19,18 +19,19 @@ PROPOSES = {
 }
 """What a card asks, and its buttons."""
 NEXT_TIME = "Next: "
-"""Stands before times in the reader's time zone."""
-THEN = ", then "
+"""Stands before times."""
 IN_PLACE_OF = ", in place of "
 NUMBER = "Number"
 A_RUN_MAY = (
-    "A run posts this in your name and answers below. It reads this conversation and uses tools that change nothing."
+    "Each time, I post this with your name and answer below it. I read this conversation, and change nothing elsewhere."
 )
 NEEDS_ACCOUNT = (
-    "A run posts this in your name and answers below. It uses tools that change nothing. To keep others from telling "
-    "your account what to look for, it doesn't read this conversation."
+    "Each time, I post this with your name and answer below it. I change nothing elsewhere. So that nobody else tells "
+    "your account what to look for, I don't read this conversation then."
 )
 """Stands in place of A_RUN_MAY if runs use the creator's own account."""
+PAUSES_ITSELF = "It pauses itself if it gets expensive."
+"""Says that a schedule has limits, which the modal that changes it shows."""
 ONLY_IF_CHANGED = "It runs only if somebody has written here since its last time."
 ALSO_IF_UNCHANGED = "From now on, it also runs if nobody has written here."
 SCHEDULE_GONE = "This schedule was stopped, so it doesn't run again."
@@ -47,7 +48,7 @@ YOUR_SCHEDULES = "Your schedules"
 RUN_NOW = "Run now"
 PAUSE = "Pause"
 RESUME = "Resume"
-STOP_SCHEDULE_QUESTION = "It won't run again, and it leaves the list. You can't undo this."
+STOP_SCHEDULE_QUESTION = "It ends for good."
 SCHEDULE_STOPPED = "Stopped. It won't run again."
 SCHEDULE_PRESSED = {
     "schedule_run": "It runs now. Its post and its answer appear in a moment.",
@@ -91,11 +92,6 @@ ONCE = "Once"
 SCHEDULE_OVER = "It has run."
 """Stands in place of a schedule's next time."""
 ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
-
-
-def at_most_tokens(a_run: int, a_day: int) -> str:
-    """Says how many tokens a schedule may use before it is paused."""
-    return f"It's paused once a run has used {tokens(a_run)}, or all runs of a day {a_day:,}."
 
 
 def uses_account(servers: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from bot.core.texts.actions import THINK_LONGER
+
 OWN_PROMPT_HERE = {True: "I follow instructions of this channel's own.", False: "I follow my default instructions."}
 NEW_POSTS_HERE = {True: "I answer every new post.", False: "New posts need a mention."}
 GATE_HERE = {True: "A model decides about unclear follow-ups.", False: "No model decides about unclear follow-ups."}
@@ -98,7 +100,7 @@ SETTING_LABELS = {
 SETTING_HINTS = {
     "model": "I ask this model first, and the others if it fails.",
     "system_prompt": "Instructions for the model. Leave this empty for the default prompt.",
-    "effort": "Thinking longer takes more time and costs more. For one answer, use the menu beside Regenerate.",
+    "effort": f"Thinking longer takes more time and costs more. For one answer, press {THINK_LONGER} below it.",
     "engagement": (
         "Without a mention, I never answer a message that begins by mentioning someone else, "
         "or a file in a thread of several people."

@@ -1,6 +1,7 @@
 """A tool call that a person decides about: in a reply, and whole in a modal. Pure.
 
-A tool's title and description are the server's words, so they stand beside the server's name and the tool's real name.
+A tool's title and description are the server's words, so its name stands below the title. The modal has the description
+and the tool's real name.
 Arguments are code, in which Slack makes no emoji, link or mention of what is sent. Only plain names aren't.
 """
 
@@ -12,11 +13,14 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.asks import ApprovalPlace, ArgumentField, Ask
+from bot.core.asks import ApprovalPlace, ArgumentField, Ask, can_be_read
+from bot.core.texts.words import listed
 from bot.slack import blockkit, cards
 from bot.slack.blockkit import (
     PIECE_CHARS,
     Json,
+    checkboxes,
+    checked,
     input_field,
     line,
     modal,
@@ -31,6 +35,7 @@ from bot.slack.views.modal import Modal, metadata_of
 from slack_markdown.escaping import unlinked
 
 ARGUMENTS = "arguments"
+ALLOW_ALWAYS = "allow_always"
 _EDIT = "edit_arguments"
 _FIELD = re.compile(r"argument-(\d{1,4})", re.ASCII)
 """The name of an argument's field, with the argument's place."""
@@ -47,16 +52,27 @@ class EditedCall:
     """The names of all fields."""
 
 
-def arguments_modal(ask: Ask, place: ApprovalPlace | None, *, as_json: bool) -> Json:
-    """Returns the modal with all arguments of a call: as a person reads them, or as they are sent.
+def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
+    """Returns the modal with the details of a call: all arguments, and what its server says of the tool.
 
-    It has a button that approves the call if there is a place.
+    As JSON, arguments follow if there is room for them. The modal has a button that approves the call if there is a
+    place, and a box to allow the tool from then on if the reader may.
     """
-    arguments = map(blockkit.rich_text_preformatted, _pieces(ask.arguments)) if as_json else _fields(ask.fields)
-    terms = blockkit.rich_text([*_warnings(ask), _terms(ask)])
-    blocks = [blockkit.rich_text(_heading(ask)), *arguments, terms]
+    said = words(texts.approvals.described_by(ask.server), "italic"), words(unlinked(ask.description))
+    described = [blockkit.part("rich_text_quote", *said)] if ask.description else []
+    blocks = [
+        blockkit.rich_text(_heading(ask)),
+        *_fields(ask.fields),
+        blockkit.rich_text([line(words(ask.tool, "code")), *described]),
+        *(map(blockkit.rich_text_preformatted, _pieces(ask.arguments)) if can_be_read(ask.arguments * 2) else ()),
+        blockkit.rich_text([*_warnings(ask), _terms([ask])]),
+    ]
     if place is None:
         return modal_to_read(texts.actions.ARGUMENTS_TITLE, blocks, close=texts.actions.CLOSE_DETAILS)
+    if ask.may_allow_always:
+        box = checkboxes(ALLOW_ALWAYS, {ALLOW_ALWAYS: texts.actions.ALLOW_ALWAYS}, chosen=(), focus=False)
+        label = texts.approvals.FROM_NOW_ON
+        blocks.append(input_field(ALLOW_ALWAYS, label, box, hint=texts.approvals.ALLOW_ALWAYS_SCOPE, optional=True))
     return modal(
         ARGUMENTS,
         texts.actions.ARGUMENTS_TITLE,
@@ -67,8 +83,14 @@ def arguments_modal(ask: Ask, place: ApprovalPlace | None, *, as_json: bool) -> 
     )
 
 
-def approval_in(view: Mapping[str, Any]) -> ApprovalPlace:
-    """Returns which call a person approves in the modal with its arguments."""
+def approval_in(view: Mapping[str, Any]) -> tuple[ApprovalPlace, ReplyAction]:
+    """Returns which call a person approves in the modal with its arguments, and what their submission does."""
+    allows = ALLOW_ALWAYS in checked(view, ALLOW_ALWAYS)
+    return place_of_call(view), ReplyAction.ALLOW_ALWAYS if allows else ReplyAction.APPROVE
+
+
+def place_of_call(view: Mapping[str, Any]) -> ApprovalPlace:
+    """Returns which call a modal is about."""
     return ApprovalPlace(**metadata_of(view))
 
 
@@ -76,13 +98,13 @@ def _edit_modal(ask: Ask, place: ApprovalPlace) -> Json:
     """Returns the modal with all arguments of a call, in which a person changes texts among them."""
     fields, editable = [], ask.editable
     for index, text in editable.items():
-        block_id, name = f"argument-{index}", ask.fields[index].name
+        block_id, name = field_name(index), ask.fields[index].name
         entry = text_area(block_id, placeholder=name, initial=text, focus=False)
-        fields.append(input_field(block_id, name, entry, optional=True))
+        fields.append(input_field(block_id, name, entry, optional=name not in ask.never_empty))
     others = [argument for index, argument in enumerate(ask.fields) if index not in editable]
     heading = blockkit.rich_text([line(words(texts.approvals.NOT_EDITABLE, "italic"))])
     fixed = [heading, *_fields(others)] if others else []
-    terms = blockkit.rich_text([*_warnings(ask), _terms(ask)])
+    terms = blockkit.rich_text([*_warnings(ask), _terms([ask])])
     explained = blockkit.rich_text([*_heading(ask), line(words(texts.approvals.EDITED_EXPLAINED))])
     return modal(
         _EDIT,
@@ -94,35 +116,52 @@ def _edit_modal(ask: Ask, place: ApprovalPlace) -> Json:
     )
 
 
+def field_name(place: int) -> str:
+    """Returns the name of the field with the argument at a place."""
+    return f"argument-{place}"
+
+
 def _edited(view: Mapping[str, Any]) -> EditedCall:
     typed, shown = values_of(view), values_of(untouched(view))
     places = {name: int(found[1]) for name in view["state"]["values"] if (found := _FIELD.fullmatch(name))}
     if not places:
         raise ValueError("arguments")
     changed = {at: typed.get(name, "") for name, at in places.items() if typed.get(name) != shown.get(name)}
-    return EditedCall(approval_in(view), changed, list(places))
+    return EditedCall(place_of_call(view), changed, list(places))
 
 
 EDIT_ARGUMENTS = Modal(_EDIT, _edit_modal, _edited, lambda edited: edited.fields[0])
 
 
-def ask_in_reply(ask: Ask, block_id: str) -> list[Json]:
-    """Returns a call in a reply: what would be done, by whom and until when, and its buttons or decision."""
-    if ask.is_proposal:
-        return cards.blocks_of(ask, block_id)
-    parts = [*_heading(ask), *_arguments(ask.shown_fields), *_warnings(ask)]
-    if ask.is_cut:
-        parts.append(line(words(texts.approvals.arguments_cut(ask.room, ask.chars), "italic")))
-    if ask.decision is not None:
-        decided = line(words(texts.approvals.DECISIONS[ask.decision], "italic"))
-        return [blockkit.rich_text([*parts, decided], block_id)]
-    return [blockkit.rich_text([*parts, _terms(ask)], block_id), blockkit.actions(_buttons(ask), f"{block_id}-buttons")]
+def asks_in_reply(asks: Sequence[Ask], block_id: str) -> list[Json]:
+    """Returns what a reply asks: each proposal as a card, and all calls that wait together as one.
+
+    It says what would be done, by whom and until when, and has buttons. What is decided stays, with the decision.
+    """
+    together = [number for number, ask in enumerate(asks) if not ask.is_proposal and ask.decision is None]
+    blocks = []
+    for number, ask in enumerate(asks):
+        name = f"{block_id}{number}"
+        if ask.is_proposal:
+            blocks += cards.blocks_of(ask, name)
+            continue
+        parts = [*_heading(ask), *(_arguments(ask.shown_fields) if ask.fields else ()), *_warnings(ask)]
+        if ask.is_cut:
+            parts.append(line(words(texts.approvals.arguments_cut(ask.room, ask.chars), "italic")))
+        if ask.decision is not None:
+            parts.append(line(words(texts.approvals.DECISIONS[ask.decision], "italic")))
+        is_last = number in together[-1:]
+        waiting = [asks[at] for at in together] if is_last else []
+        blocks.append(blockkit.rich_text([*parts, *([_terms(waiting)] if is_last else [])], name))
+        if len(together) > 1 and number in together:
+            blocks.append(blockkit.actions([_details(ask)], f"{name}-details"))
+        if is_last:
+            blocks.append(blockkit.actions(_buttons(waiting), f"{name}-buttons"))
+    return blocks
 
 
 def _heading(ask: Ask) -> list[Json]:
-    title = words(texts.approvals.ASKING_FOR), words(unlinked(ask.title), "bold"), words("? "), words(ask.tool, "code")
-    said = words(texts.approvals.described_by(ask.server), "italic"), words(unlinked(ask.description))
-    return [line(*title), *([blockkit.part("rich_text_quote", *said)] if ask.description else [])]
+    return [line(words(unlinked(ask.question), "bold"))]
 
 
 def _warnings(ask: Ask) -> list[Json]:
@@ -168,36 +207,44 @@ def _pieces(text: str) -> list[str]:
     return [text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS)]
 
 
-def _terms(ask: Ask) -> Json:
+def _terms(asks: Sequence[Ask]) -> Json:
     """Returns whose credentials act, and until when a person can decide."""
-    acts_as = texts.approvals.acts_as_asker if ask.own_account else texts.approvals.acts_as
-    elements = [words(acts_as(ask.server), "italic")]
-    if ask.until is not None:
-        elements += [words(texts.approvals.WAITS_UNTIL, "italic"), moment(ask.until, "italic"), words(".", "italic")]
+    acting = ((texts.approvals.acts_as_asker if ask.own_account else texts.approvals.acts_as, ask) for ask in asks)
+    elements = [words("".join(dict.fromkeys(acts_as(ask.server) for acts_as, ask in acting)), "italic")]
+    if (until := asks[0].until) is not None:
+        waits_until = texts.approvals.waits_until(unlinked(asks[0].person))
+        elements += [words(waits_until, "italic"), moment(until, "italic"), words(".", "italic")]
     return line(*elements)
 
 
-def _buttons(ask: Ask) -> list[Json]:
-    """Returns the buttons of a call. Nobody approves here what is not shown here in full: a modal has a button."""
-    deny = blockkit.button(ReplyAction.DENY, texts.actions.DENY, ask.value)
-    as_json = blockkit.button(ReplyAction.ARGUMENTS_JSON, texts.actions.SHOW_JSON, ask.value)
-    edit = [blockkit.button(ReplyAction.EDIT, texts.actions.EDIT, ask.value)] if ask.editable else []
-    if ask.is_cut:
-        show_all = blockkit.button(ReplyAction.ARGUMENTS, texts.actions.SHOW_ALL, ask.value, primary=True)
-        return [show_all, *edit, deny, as_json]
-    approve = blockkit.button(ReplyAction.APPROVE, texts.actions.APPROVE, ask.value, primary=True)
-    if ask.may_allow_always:
-        scope = texts.approvals.allow_always(ask.tool), texts.approvals.ALLOW_ALWAYS_SCOPE
-        more = [_allow_more(ReplyAction.ALLOW_ALWAYS, texts.actions.ALLOW_ALWAYS, scope, ask)]
-    elif ask.may_allow_in_thread:
-        scope = texts.approvals.allow_in_thread(ask.server), texts.approvals.IN_THREAD_SCOPE
-        more = [_allow_more(ReplyAction.ALLOW_IN_THREAD, texts.actions.ALLOW_IN_THREAD, scope, ask)]
-    else:
-        more = []
-    return [approve, *edit, deny, *more, as_json]
+def _buttons(asks: Sequence[Ask]) -> list[Json]:
+    """Returns the buttons for calls. Nobody approves here what is not shown here in full: a modal has a button."""
+    value, [first, *others] = " ".join(ask.value for ask in asks), asks
+    deny = blockkit.button(ReplyAction.DENY, texts.actions.of_all(texts.actions.DENY, len(asks)), value)
+    edit = [blockkit.button(ReplyAction.EDIT, texts.actions.EDIT, value)] if first.editable and not others else []
+    details = [] if others else [_details(first)]
+    if any(ask.is_cut for ask in asks):
+        return [*details, *edit, deny]
+    label = texts.actions.of_all(texts.actions.APPROVE, len(asks))
+    approve = blockkit.button(ReplyAction.APPROVE, label, value, primary=True)
+    more = []
+    if all(ask.may_allow_always for ask in asks):
+        title = texts.approvals.allow_always(listed([ask.title for ask in asks]))
+        scope = title, texts.approvals.ALLOW_ALWAYS_SCOPE
+        more = [_allow_more(ReplyAction.ALLOW_ALWAYS, texts.actions.ALLOW_ALWAYS, scope, value)]
+    elif all(ask.may_allow_in_thread for ask in asks):
+        title = texts.approvals.allow_in_thread(listed([*dict.fromkeys(ask.server for ask in asks)]))
+        scope = title, texts.approvals.IN_THREAD_SCOPE
+        more = [_allow_more(ReplyAction.ALLOW_IN_THREAD, texts.actions.ALLOW_IN_THREAD, scope, value)]
+    return [approve, *edit, deny, *more, *details]
 
 
-def _allow_more(action: ReplyAction, label: str, scope: tuple[str, str], ask: Ask) -> Json:
+def _details(ask: Ask) -> Json:
+    label = texts.actions.SHOW_ALL if ask.is_cut else texts.actions.DETAILS
+    return blockkit.button(ReplyAction.ARGUMENTS, label, ask.value, primary=ask.is_cut)
+
+
+def _allow_more(action: ReplyAction, label: str, scope: tuple[str, str], value: str) -> Json:
     """Returns a button that also allows later calls. `scope`: the title and text of the question before."""
     confirm = blockkit.confirm(*scope, yes=label, no=texts.settings.CANCEL)
-    return blockkit.button(action, label, ask.value, confirm=confirm)
+    return blockkit.button(action, label, value, confirm=confirm)
