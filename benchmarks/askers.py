@@ -247,6 +247,7 @@ class Approver:
 
 
 def _asked_about(message: Message) -> Iterator[str]:
-    """Yields the values of a message's Approve buttons."""
+    """Yields the values of a message's Approve buttons, each of which may be about several calls."""
     elements: list[Mapping[str, Any]] = [element for block in message.blocks for element in block.get("elements", ())]
-    yield from (str(element["value"]) for element in elements if element.get("action_id") == ReplyAction.APPROVE)
+    buttons = (element for element in elements if element.get("action_id") == ReplyAction.APPROVE)
+    yield from (value for button in buttons for value in str(button["value"]).split())

@@ -123,6 +123,8 @@ class PlaceTools:
     """The names of tools that a model doesn't get, because they are too many, too large or described wrongly."""
     down: Mapping[str, str] = field(default_factory=dict)
     """Why servers have none now, by their names."""
+    sign_in: tuple[str, ...] = ()
+    """The names of servers at which each person signs in, which have none until then."""
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -7,6 +7,7 @@ DOWN_LATE = "it has not listed its tools yet"
 LATE = (DOWN_STARTING, DOWN_LATE)
 """Reasons of a server that only takes longer: a later question may have its tools."""
 DOWN_SIGN_IN = "HTTP 401: people must sign in there (OAuth)"
+DOWN_NO_SIGN_IN = "people must sign in there, and nobody can: `typist check` says why"
 DOWN_HEADER_REFUSED = "HTTP 401: it refuses the Authorization header in BOT_MCP_CONFIG"
 DATABASE_AWAY = "the database is away"
 DOWN_NO_POST = "HTTP 405: it takes no POST, as servers of MCP's former transport, SSE, don't"

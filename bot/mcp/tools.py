@@ -32,6 +32,7 @@ from bot.mcp.sentences import (
     DATABASE_AWAY,
     DEFINITION_CHANGED,
     DOWN_LATE,
+    DOWN_NO_SIGN_IN,
     DOWN_SIGN_IN,
     LATE,
     SERVER_DOWN,
@@ -165,9 +166,20 @@ class McpTools:
         return Offered((*sign_in, *place.offered), " ".join(missing))
 
     async def of_servers(self, names: Sequence[str], within_s: float) -> PlaceTools:
-        """Returns the tools of a place that uses these servers. One that only takes longer isn't called down."""
+        """Returns the tools of a place that uses these servers. One that only takes longer isn't called down.
+
+        Neither is one at which people can sign in, as far as that is known in time.
+        """
         place = await self._together([server for name, server in self._servers.items() if name in names], within_s)
-        return replace(place, down={name: why for name, why in place.down.items() if why not in LATE})
+        down = {name: why for name, why in place.down.items() if why not in LATE}
+        unsigned = [name for name, why in down.items() if why == DOWN_SIGN_IN]
+        try:
+            async with asyncio.timeout(within_s):
+                sign_in = await self._with_sign_in(unsigned)
+        except TimeoutError:
+            sign_in = unsigned
+        down |= dict.fromkeys(unsigned, DOWN_NO_SIGN_IN)
+        return replace(place, down={name: down[name] for name in down if name not in sign_in}, sign_in=tuple(sign_in))
 
     async def call(self, use: ToolUse) -> CallResult:
         """Calls a tool once, if the question's channel may use it and its definition is the agreed one.
@@ -218,8 +230,13 @@ class McpTools:
 
     async def _waiting(self, question: Question, names: Sequence[str]) -> list[str]:
         """Returns those of the servers to which the asker could sign in."""
-        if self._accounts is None or question.from_bot or question.schedule is not None:
-            # Nobody is there to sign in.
+        # Nobody is there to sign in.
+        is_alone = question.from_bot or question.schedule is not None
+        return [] if is_alone else await self._with_sign_in(names)
+
+    async def _with_sign_in(self, names: Sequence[str]) -> list[str]:
+        """Returns those of the servers at which people can sign in."""
+        if self._accounts is None:
             return []
         problems = await asyncio.gather(*map(self._accounts.problem, names), return_exceptions=True)
         for problem in problems:

@@ -222,7 +222,7 @@ class SlashCommands:
         if place.offered:
             price = price_of_tools(place.offered, quota.models, quota.prices, self.stores.clock.now())
             priced.append(texts.settings.tools_priced(texts.settings.tools_price(*price)))
-        return *priced, *too_many, *down
+        return *priced, *too_many, *map(texts.settings.signs_in, place.sign_in), *down
 
     async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
         thread = ThreadKey(self.workspace.me.team_id, channel_id, None)

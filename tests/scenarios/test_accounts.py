@@ -22,6 +22,7 @@ from bot.core.calls import READ_CHANNEL, SCHEDULE, SIGN_IN, SIGN_IN_FIRST
 from bot.core.channel_settings import ChannelSettings
 from bot.core.schedules import PauseReason
 from bot.mcp.config import HttpTransport, McpSetup, SignInConfig, ToolRules
+from bot.mcp.sentences import DOWN_NO_SIGN_IN
 from bot.settings import Settings
 from bot.slack.views.schedules import ScheduleAction
 from bot.store import Stores, schema
@@ -649,3 +650,35 @@ async def test_person_reads_why_a_sign_in_failed_and_may_try_again(stage: Stage,
     assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.accounts.sign_in_failed("jira", refused))
     assert await ada.submit({"address": await jira.visit(await link_in(stage, ada, message))}) == {}
     await ended(stage, message)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ((KEY,), "Each person signs in to jira when they first need it."),
+        ((), texts.settings.server_down("jira", DOWN_NO_SIGN_IN)),
+    ],
+    ids=["people can sign in", "nobody can"],
+)
+async def test_settings_call_a_server_broken_only_if_nobody_can_sign_in(
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    settings: Settings,
+    jira: SignInServer,
+    another_process: Stores,
+    keys: tuple[str, ...],
+    said: str,
+) -> None:
+    be_patient()
+    vendor.script(says("Hi."))
+    await let_use(another_process, "jira")
+    with_keys = replace(with_jira(settings, jira), secret_keys=keys, admins=frozenset({"U0GRACE"}))
+    async with running(with_keys):
+        stage, grace = Stage(sandbox, vendor), sandbox.client("grace")
+        # An answer waits until the server has been asked, and a modal doesn't.
+        await stage.answers("general", await stage.mention())
+        await grace.command("general", "/typist model")
+        assert grace.modal is not None
+        below = [block["elements"][0]["text"] for block in grace.modal.blocks if block["type"] == "context"]
+        assert [text for text in below if "jira" in text] == [said]
+        assert "HTTP 401" not in str(below)

@@ -74,6 +74,11 @@ def server_down(server: str, reason: str) -> str:
     return f":warning: I can't use the tools of {server} now: {reason}."
 
 
+def signs_in(server: str) -> str:
+    """Says, in mrkdwn, why an MCP server has no tools yet."""
+    return f"Each person signs in to {server} when they first need it."
+
+
 def tools_here(servers: Sequence[str]) -> str:
     return f"I may use the tools of {', '.join(servers)}." if servers else "I use no tools of MCP servers."
 

@@ -341,7 +341,7 @@ async def test_tool_runs_only_when_it_is_approved(
     messages = page.locator("#main .message")
     await expect(page.locator("#members")).to_have_text("Direct message")
     await expect(badge(messages.last)).to_be_visible()
-    await expect(messages.last).to_contain_text("Run Add a note? notes.add_note")
+    await expect(messages.last).to_contain_text("Add this note?")
     note = page.locator("#main").get_by_role("complementary", name="About this card")
     await expect(note).to_contain_text("it runs only if you approve it")
     await expect(messages.last).not_to_contain_text("Note 1")
