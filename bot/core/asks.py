@@ -8,7 +8,7 @@ forged, repeated or outdated press finds no call that waits.
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,10 @@ SHOWN_WHOLE = 2
 """
 INLINE_CHARS = 120
 """A longer value is a block of its own."""
+MAX_DEPTH = 4
+"""What is nested deeper is shown as JSON."""
+_NESTED_CHARS = 10
+"""A line counts as so many characters at least."""
 _MAX_WORD_CHARS = 80
 _WORD = regex.compile(r"[\w\p{M}.@-]+")
 _PLAIN_NAME = re.compile("[A-Za-z0-9_-]+")
@@ -53,10 +57,12 @@ class ArgumentField:
     """Text as it is, unless it would read as something else; then, and for all other values, JSON."""
     text: str | None = field(default=None, repr=False, compare=False)
     """The argument's text, if a field of a modal can hold it and shows it as it is."""
+    depth: int = 0
+    """How deep in an argument it is: what a list or an object holds follows it, and the value of those is ""."""
 
     @property
     def has_plain_name(self) -> bool:
-        """Whether the name is shown as it is."""
+        """Whether the name is shown as it is. What a list holds has none."""
         return not self.name.startswith('"')
 
     @property
@@ -67,7 +73,7 @@ class ArgumentField:
     @property
     def chars(self) -> int:
         """The length of what is shown."""
-        return len(self.name) + len(self.value) + 2
+        return len(self.name) + len(self.value) + (_NESTED_CHARS if self.depth else 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +148,20 @@ class Ask:
         for argument in self.fields:
             if room < argument.chars:
                 name = argument.name[:room]
-                return (*shown, ArgumentField(name, f"{argument.value[: room - len(name)]}…"))
+                return (*shown, ArgumentField(name, f"{argument.value[: room - len(name)]}…", depth=argument.depth))
             shown.append(argument)
             room -= argument.chars
         return tuple(shown)
 
     @property
+    def outer_fields(self) -> tuple[ArgumentField, ...]:
+        """The arguments, without what lists and objects hold."""
+        return tuple(argument for argument in self.fields if not argument.depth)
+
+    @property
     def editable(self) -> Mapping[int, str]:
         """The texts that a person can change before they approve the call, by their place among the arguments."""
-        held = [(index, argument.text) for index, argument in enumerate(self.fields) if not self.is_proposal]
+        held = [(index, argument.text) for index, argument in enumerate(self.outer_fields) if not self.is_proposal]
         return dict([(index, text) for index, text in held if text is not None][:MAX_EDITED])
 
     @property
@@ -218,10 +229,18 @@ def _is_asked_about(call: RecordedCall) -> bool:
 
 def fields_of(arguments: Mapping[str, Any]) -> tuple[ArgumentField, ...]:
     """Returns arguments as a person reads them. Different arguments never read the same."""
-    return tuple(
-        ArgumentField(name if _PLAIN_NAME.fullmatch(name) else _on_a_line(name), _value(value), _typed(name, value))
-        for name, value in arguments.items()
-    )
+    return tuple(_fields(arguments, 0))
+
+
+def _fields(values: Mapping[str, Any] | Sequence[Any], depth: int) -> Iterator[ArgumentField]:
+    named = values.items() if isinstance(values, Mapping) else ((None, value) for value in values)
+    for name, value in named:
+        shown = "" if name is None else name if _PLAIN_NAME.fullmatch(name) else _on_a_line(name)
+        is_nested = isinstance(value, (Mapping, list)) and bool(value) and depth < MAX_DEPTH
+        typed = None if depth or name is None else _typed(name, value)
+        yield ArgumentField(shown, "" if is_nested else _value(value), typed, depth)
+        if is_nested:
+            yield from _fields(value, depth + 1)
 
 
 def _typed(name: str, value: Any) -> str | None:

@@ -290,7 +290,7 @@ class ReplyActions:
         editable = pressed.ask.editable
         typed = {index: text for index, text in edited.typed.items() if index in editable}
         emptied = [at for at, text in typed.items() if not text.strip()]
-        if missing := [at for at in emptied if pressed.ask.fields[at].name in pressed.ask.never_empty]:
+        if missing := [at for at in emptied if pressed.ask.outer_fields[at].name in pressed.ask.never_empty]:
             return {field_name(at): texts.approvals.REQUIRED for at in missing}
         arguments = with_texts(pressed.call.arguments, typed) if typed else None
         if arguments and not can_be_read(readable(arguments)):

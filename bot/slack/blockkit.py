@@ -96,9 +96,9 @@ def line(*elements: Json) -> Json:
     return part("rich_text_section", *elements)
 
 
-def bullets(lines: Sequence[Json]) -> Json:
+def bullets(lines: Sequence[Json], indent: int = 0) -> Json:
     """A list of lines in a rich_text."""
-    return {"type": "rich_text_list", "style": "bullet", "indent": 0, "elements": list(lines)}
+    return {"type": "rich_text_list", "style": "bullet", "indent": indent, "elements": list(lines)}
 
 
 def code_block(text: str) -> Json:

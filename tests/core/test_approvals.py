@@ -4,6 +4,8 @@ import json
 import re
 import unicodedata
 from dataclasses import replace
+from functools import partial
+from itertools import takewhile
 
 import pytest
 import regex
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.asks import (
+    MAX_DEPTH,
     MAX_EDITED,
     MAX_EDITED_CHARS,
     SHOWN_ARGUMENT_CHARS,
@@ -134,8 +137,25 @@ def meant(shown: str) -> object:
 def test_fields_show_what_is_sent_and_hide_nothing(arguments: dict[str, object]) -> None:
     fields = fields_of(arguments)
     assert not any(UNSEEN.search(re.sub("[ \n]", "", field.name + field.value)) for field in fields)
-    names = [field.name if field.has_plain_name else json.loads(field.name) for field in fields]
-    assert dict(zip(names, (meant(field.value) for field in fields), strict=True)) == json.loads(json.dumps(arguments))
+    assert as_sent(list(fields)) == json.loads(json.dumps(arguments))
+
+
+def is_within(outer: ArgumentField, inner: ArgumentField) -> bool:
+    return inner.depth > outer.depth
+
+
+def as_sent(fields: list[ArgumentField]) -> object:
+    """Reads fields back: what a list or an object holds is deeper than its own field, which has no value."""
+    found: list[tuple[str, object]] = []
+    while fields:
+        field = fields.pop(0)
+        held = list(takewhile(partial(is_within, field), fields))
+        del fields[: len(held)]
+        found.append((field.name, as_sent([*held]) if held else meant(field.value)))
+        assert bool(field.value) is not bool(held)
+    if found and not any(name for name, _ in found):
+        return [value for _, value in found]
+    return {name if name[:1] != '"' else json.loads(name): value for name, value in found}
 
 
 @pytest.mark.parametrize(
@@ -151,12 +171,29 @@ def test_fields_show_what_is_sent_and_hide_nothing(arguments: dict[str, object])
         (True, "true"),
         (None, "null"),
         ("", '""'),
-        (["bug", "urgent"], '["bug", "urgent"]'),
-        ({"deep": ["x" * 120]}, '{\n  "deep": [\n    "' + "x" * 120 + '"\n  ]\n}'),
+        ([], "[]"),
     ],
 )
 def test_field_reads_as_a_colleague_would_write_it(value: object, shown: str) -> None:
     assert fields_of({"due_date": value}) == (ArgumentField("due_date", shown),)
+
+
+def test_what_lists_and_objects_hold_follows_them_without_json() -> None:
+    nested: dict[str, object] = {"labels": ["bug", "5"], "who": {"id": 7, "teams": [{"a b": True}]}, "last": "x"}
+    assert [(field.depth, field.name, field.value) for field in fields_of(nested)] == [
+        (0, "labels", ""),
+        (1, "", "bug"),
+        (1, "", '"5"'),
+        (0, "who", ""),
+        (1, "id", "7"),
+        (1, "teams", ""),
+        (2, "", ""),
+        (3, '"a b"', "true"),
+        (0, "last", "x"),
+    ]
+    assert ask_of(replace(call(), arguments=nested), (), 0, None).editable == {2: "x"}
+    deep = fields_of({"a": [[[[[["x"]]]]]]})
+    assert (deep[-1].depth, deep[-1].value) == (MAX_DEPTH, '[["x"]]')
 
 
 @pytest.mark.parametrize("name", ["a b", "x\n• amount", "amount:", "p\u0430y", ":wave:", "example.com", ""])

@@ -425,6 +425,21 @@ def test_card_says_who_is_asked_to_those_who_read_along(ask: Ask) -> None:
     assert "You can decide until" in text_of(asks_in_reply([replace(ask, person="")], "ask-"))
 
 
+def test_card_has_no_json_for_what_lists_and_objects_hold() -> None:
+    arguments = {"labels": ["bug", "urgent"], "who": {"team": "x" * 150, "id": 7}, "text": "Milk"}
+    ask = ask_of(RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED), (), 0, None)
+    blocks = asks_in_reply([ask], "ask-")
+    check_blocks(blocks)
+    lists = [part for part in blocks[0]["elements"] if part["type"] == "rich_text_list"]
+    assert [part["indent"] for part in lists] == [0, 1, 0, 1, 1, 0]
+    text = text_of(blocks)
+    assert "labels:\n- bug\n- urgent\n- who:\n- team:\n```\nxxx" in text
+    assert not set('{["').intersection(text)
+    view = EDIT_ARGUMENTS.build(ask, ApprovalPlace("C1", None, "1.0", "5 0"))
+    check_view(view, "modal")
+    assert [block["label"]["text"] for block in view["blocks"] if block["type"] == "input"] == ["text"]
+
+
 def test_modal_offers_an_admin_to_always_allow_a_call() -> None:
     place = ApprovalPlace("C1", None, "1.0", "5 0")
     assert "allow_always" not in str(arguments_modal(ASK, place))

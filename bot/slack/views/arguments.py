@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 from bot.core import texts
@@ -37,6 +38,8 @@ from slack_markdown.escaping import unlinked
 ARGUMENTS = "arguments"
 ALLOW_ALWAYS = "allow_always"
 _EDIT = "edit_arguments"
+_UNNAMED = "–"
+"""Stands for what a list holds if that has lines of its own."""
 _FIELD = re.compile(r"argument-(\d{1,4})", re.ASCII)
 """The name of an argument's field, with the argument's place."""
 
@@ -98,10 +101,11 @@ def _edit_modal(ask: Ask, place: ApprovalPlace) -> Json:
     """Returns the modal with all arguments of a call, in which a person changes texts among them."""
     fields, editable = [], ask.editable
     for index, text in editable.items():
-        block_id, name = field_name(index), ask.fields[index].name
+        block_id, name = field_name(index), ask.outer_fields[index].name
         entry = text_area(block_id, placeholder=name, initial=text, focus=False)
         fields.append(input_field(block_id, name, entry, optional=name not in ask.never_empty))
-    others = [argument for index, argument in enumerate(ask.fields) if index not in editable]
+    places = accumulate(not argument.depth for argument in ask.fields)
+    others = [argument for argument, place in zip(ask.fields, places, strict=True) if place - 1 not in editable]
     heading = blockkit.rich_text([line(words(texts.approvals.NOT_EDITABLE, "italic"))])
     fixed = [heading, *_fields(others)] if others else []
     terms = blockkit.rich_text([*_warnings(ask), _terms([ask])])
@@ -172,13 +176,17 @@ def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
     """Returns arguments in their order: short ones as a list, each longer one as a block of code."""
     parts: list[Json] = []
     for argument in fields:
-        name = _name(argument, f"{argument.name}:")
-        if argument.is_block:
-            parts += [line(name), blockkit.code_block(argument.value)]
+        name = [_name(argument, f"{argument.name}:")] if argument.name else []
+        if argument.is_block and not argument.depth:
+            parts += [line(*name), blockkit.code_block(argument.value)]
             continue
-        if not (parts and parts[-1]["type"] == "rich_text_list"):
-            parts.append(blockkit.bullets([]))
-        parts[-1]["elements"].append(line(name, words(" "), words(argument.value, "code")))
+        if not (parts and parts[-1].get("indent") == argument.depth):
+            parts.append(blockkit.bullets([], argument.depth))
+        value = [words(argument.value, "code")] if argument.value and not argument.is_block else []
+        space = [words(" ")] if name and value else []
+        parts[-1]["elements"].append(line(*([*name, *space, *value] or [words(_UNNAMED)])))
+        if argument.is_block:
+            parts.append(blockkit.code_block(argument.value))
     return parts or [line(words(texts.approvals.NO_ARGUMENTS, "italic"))]
 
 
@@ -194,8 +202,9 @@ def _fields(arguments: Sequence[ArgumentField]) -> Iterator[Json]:
             yield blockkit.rich_text(_arguments(together))
             together = []
         if argument.chars > PIECE_CHARS:
-            for piece in _pieces(f"{argument.name}:"):
-                yield blockkit.rich_text([line(_name(argument, piece))])
+            for piece in _pieces(f"{argument.name}:" if argument.name else _UNNAMED):
+                name = line(_name(argument, piece))
+                yield blockkit.rich_text([blockkit.bullets([name], argument.depth) if argument.depth else name])
             yield from map(blockkit.rich_text_preformatted, _pieces(argument.value))
         else:
             together.append(argument)
