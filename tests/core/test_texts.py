@@ -107,6 +107,21 @@ def test_page_or_module_has_no_sentence_that_readers_read_twice(path: Path) -> N
     assert not READ_TWICE.search(text)
 
 
+def sentences_of(value: object) -> Iterator[str]:
+    """Yields the texts in a constant, also those of its tables."""
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else ()
+    yield from (value,) if isinstance(value, str) else (text for one in values for text in sentences_of(one))
+
+
+def test_what_a_sentence_says_to_press_is_the_label_of_a_button() -> None:
+    said = [text for module in FEATURES for value in vars(module).values() for text in sentences_of(value)]
+    labels = [text for text in said if len(text) < 25 and not text.endswith(".")]
+    pressed = [found[1] for text in said for found in re.finditer(r"\b[Pp]ress \*?([A-Z].*)", text)]
+    assert len(pressed) > 20
+    assert [words for words in pressed if not any(map(words.startswith, labels))] == []
+    assert not [text for text in said if re.search(r"\buse the menu\b", text)]
+
+
 @pytest.mark.parametrize("text", SENTENCES.values(), ids=SENTENCES.keys())
 def test_sentence_uses_the_words_of_the_glossary(text: str) -> None:
     assert not NOT_OURS.search(text)

@@ -304,7 +304,7 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
 async def test_declined_proposal_creates_nothing(stage: Stage, another_process: Stores) -> None:
     asked, message = await proposed(stage)
     assert await press(stage, message, ReplyAction.DENY, "alan") is None
-    assert "Denied by Alan" in shown(await ended(stage, asked))
+    assert "I didn't create this schedule, as Alan decided" in shown(await ended(stage, asked))
     assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
 
 

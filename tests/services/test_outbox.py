@@ -1,7 +1,7 @@
 """What becomes of an outbox entry after each try, with a manual clock."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -103,8 +103,8 @@ class Sender:
         self.still = still
         return "999999.000000"
 
-    async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> str:
-        self.made.append("ask_approval")
+    async def ask_approval(self, entry: OutboxEntry, kinds: Collection[str], still: Callable[[], bool]) -> str:
+        self.made.append(f"ask_approval {', '.join(kinds)}")
         self.still = still
         return "999999.000000"
 
@@ -234,7 +234,7 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
         (OutboxKind.DELETE_REPLY, ["delete", "delete canvases"], None),
         (OutboxKind.RETRACT_REPLY, ["remove", "delete canvases"], None),
         (OutboxKind.MENTION_ASKERS, ["mention"], "999999.000000"),
-        (OutboxKind.ASK_APPROVAL, ["ask_approval"], "999999.000000"),
+        (OutboxKind.ASK_APPROVAL, ["ask_approval call"], "999999.000000"),
         (OutboxKind.CLEAR_ASK, ["clear_ask"], None),
         (OutboxKind.MAKE_CANVAS, ["write canvas"], None),
         (OutboxKind.TELL_SIGNED_OUT, ["tell"], None),
@@ -242,9 +242,15 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
     ],
 )
 async def test_each_kind_has_its_calls(kind: OutboxKind, calls: list[str], became: str | None) -> None:
-    stage = Stage(Entries([[entry(kind)]]))
+    stage = Stage(Entries([[entry(kind)]], [waiting(False)]))
     await stage.look()
     assert (stage.sender.made, stage.entries.became) == (calls, [became])
+
+
+async def test_nobody_is_reminded_of_what_is_decided_meanwhile() -> None:
+    stage = Stage(Entries([[entry(OutboxKind.ASK_APPROVAL)]], [None]))
+    await stage.look()
+    assert (stage.sender.made, stage.entries.became) == ([], [None])
 
 
 @pytest.mark.parametrize("wait_s", [None, 8.0])
@@ -293,7 +299,7 @@ async def test_reply_that_stays_keeps_its_canvases() -> None:
     [OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL, OutboxKind.TELL_SIGNED_OUT, OutboxKind.TELL_UNPOSTED],
 )
 async def test_process_that_was_paused_tells_nobody(kind: OutboxKind) -> None:
-    stage = Stage(Entries([[entry(kind)]]))
+    stage = Stage(Entries([[entry(kind)]], [waiting(False)]))
     await stage.outbox._do(entry(kind))
     assert stage.sender.still()
     stage.clock.now_s += TRY_WITHIN_S
