@@ -235,11 +235,6 @@ def searches(items: Sequence[Item]) -> int:
     return found
 
 
-def were_replied_to(calls: Sequence[RecordedCall]) -> bool:
-    """Whether the asker wrote instead of deciding about these calls: their message gets an answer of its own."""
-    return any(call.decision is Decision.REPLIED for call in calls)
-
-
 MIN_CHARS = 400
 """A shorter text, or last line, is generated again: that takes no longer than to continue it, and leaves no seam.
 

@@ -26,12 +26,12 @@ from bot.core.calls import (
     Step,
     binding_of,
     full_name,
+    kinds_of,
     owner_of,
 )
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, FollowUp, Job, MessageRole, Piece, Status, ts_of
 from bot.core.outbox import OutboxKind
-from bot.core.steps import were_replied_to
 from bot.store import audit, claim, outbox, schema, steps, usage
 from bot.store.database import Operations, one_at_a_time, reads, writes
 from bot.store.rows import (
@@ -187,7 +187,7 @@ class RecordedCalls(MeteredOperations):
         newest = sa.select(jobs.c.id, jobs.c.version).where(*of_asker).order_by(jobs.c.ts.desc()).limit(1)
         before = (await connection.execute(newest)).one_or_none()
         calls = await steps.calls(connection, before.id, before.version) if before else ()
-        if not were_replied_to(calls):
+        if not kinds_of(calls, Decision.REPLIED):
             return ()
         over = (CallState.DONE, CallState.UNKNOWN, CallState.BEGUN)
         return tuple(
