@@ -194,7 +194,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     ),
     # Cutting pages off is what takes long: 1, 3 and 7 of them. From 0 to 1 says nothing.
     "Pages": lambda text: _paged(4 * text),
-    "charts": lambda text: (charts.charts_of(f"{text}\nchart"), charts.without_marks(f"{text}\nchart")),
+    "charts": lambda text: (charts.pieces_of(f"{text}\nchart"), charts.without_marks(f"{text}\nchart")),
     "Extent": lambda text: Extent().read(text),
     "has_paragraph": has_paragraph,
     "is_deceptive": lambda text: is_deceptive(text, "https://evil.example/"),

@@ -22,7 +22,7 @@ from bot.core.picture import Picture
 from bot.core.unseen import escaped
 from bot.errors import EndReason
 from bot.models.prompt import Effort
-from bot.reply.charts import charts_of, without_marks
+from bot.reply.charts import pieces_of, without_marks
 from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
 from bot.slack import blockkit
@@ -66,8 +66,8 @@ def message(view: PageView) -> Json:
         return {"text": _plain(view), "blocks": []}
     choices = view.end.choices if view.end else ()
     markdown = without_listed(view.markdown, choices) if choices else view.markdown
-    charts = charts_of(markdown) if view.draws_charts and not view.growing else []
-    text = rendered(without_marks(markdown), growing=view.growing, open_files=view.open_files)
+    pieces = pieces_of(markdown) if view.draws_charts and not view.growing else [(without_marks(markdown), None)]
+    shown = [(rendered(piece, growing=view.growing, open_files=view.open_files), chart) for piece, chart in pieces]
     blocks = []
     # A notice without an answer says itself what happened.
     if view.asked_on and view.markdown.strip():
@@ -76,13 +76,15 @@ def message(view: PageView) -> Json:
         # Nothing in it is markup. Slack folds a long section, and the block_id keeps it open where a reader opened it.
         heard = blockkit.section(blockkit.plain_text(without_schemes(texts.answers.heard(view.transcript))))
         blocks.append({**heard, "block_id": f"{NOTE_LINE}transcript"})
-    # Slack refuses an empty block: everything so far may still be held back, as half a link is.
-    if text.strip():
-        blocks.append(blockkit.markdown(text))
-    below = _below(view, text)
+    for text, chart in shown:
+        # Slack refuses an empty block: everything so far may still be held back, as half a link is.
+        blocks += [blockkit.markdown(text)] if text.strip() else []
+        blocks += [chart] if chart else []
+    below = _below(view, "\n\n".join(text for text, _ in shown))
     # A chart draws a table of the page.
-    words = text_of([*blocks, *below]) if view.asks or not view.live else ""
-    return {"text": words or short_text(view), "blocks": [*blocks, *charts, *below, *_buttons(view)]}
+    read = [block for block in blocks if block["type"] != "data_visualization"]
+    words = text_of([*read, *below]) if view.asks or not view.live else ""
+    return {"text": words or short_text(view), "blocks": [*blocks, *below, *_buttons(view)]}
 
 
 def blocks_below(view: PageView) -> list[Json]:

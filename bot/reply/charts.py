@@ -14,7 +14,7 @@ from decimal import Decimal
 from bot.slack import blockkit
 from bot.slack.blockkit import Json
 from slack_markdown.blocks import CELL_END, LeafBlock, LeafKind, code_content, parse_blocks
-from slack_markdown.render import beginning
+from slack_markdown.render import beginning, has_definitions
 
 MAX_CHARTS = 2
 """In a message."""
@@ -29,6 +29,7 @@ _FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
 _MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 _AROUND_NUMBERS = " *_`$€£¥%~\u00a0"
+_FREE_LINE = re.compile(r"\n(?![ \t>\n])")
 _MARKUP = re.compile(r"[<>@]|://|www\.")
 
 
@@ -46,10 +47,28 @@ def without_marks(markdown: str) -> str:
     return "".join([*parts, markdown[at:]])
 
 
-def charts_of(markdown: str) -> list[Json]:
-    """Returns the charts that Slack draws of a page."""
-    charts = (_chart(rows, line) for _, rows, line in _marks(markdown))
-    return [chart for chart in charts if chart is not None][:MAX_CHARTS]
+def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
+    """Returns a page's Markdown without marks, in pieces, each with the chart below it: it stands where its mark stood.
+
+    No chart divides a list item or a quotation, where it stands before the next line outside, nor a page that defines
+    links: Slack reads each piece by itself. Below the last piece is none.
+    """
+    parts, found, at = list[str](), list[tuple[int, bool, Json]](), 0
+    for mark, rows, line in _marks(markdown):
+        first = mark.lines[0]
+        parts.append(markdown[at : first.start])
+        at = mark.lines[-1].end
+        if len(found) < MAX_CHARTS and (chart := _chart(rows, line)):
+            found.append((sum(map(len, parts)), first.content == first.start, chart))
+    text, pieces, begin = "".join([*parts, markdown[at:]]), list[tuple[str, Json | None]](), 0
+    stands_alone = not has_definitions(markdown)
+    for behind, is_free, chart in found:
+        free = _FREE_LINE.search(text, max(0, behind - 1)) if stands_alone and not is_free else None
+        end = behind if stands_alone and is_free else free.end() if free else len(text)
+        end = max(begin, end)
+        pieces.append((text[begin:end], chart))
+        begin = end
+    return [*pieces, (text[begin:], None)]
 
 
 def _marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match[str]]]:

@@ -1,6 +1,7 @@
 """Charts: which tables Slack draws, and what readers have where it draws none."""
 
 import random
+import re
 import time
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.reply import blocks as reply_blocks
-from bot.reply.charts import MAX_PARTS, MAX_POINTS, charts_of, has_charts, without_marks
+from bot.reply.charts import MAX_PARTS, MAX_POINTS, has_charts, pieces_of, without_marks
 from bot.reply.edits import Post
 from bot.reply.messages import PageView
 from bot.reply.reply import Reply
@@ -137,11 +138,54 @@ def test_numbers_that_make_no_whole_are_no_pie(table: str) -> None:
 @pytest.mark.parametrize("line", ["", "radar: Sales", "bar: Sales\nx = 1", "new Chart(context)"])
 def test_code_of_another_kind_stays_code(line: str) -> None:
     markdown = marked(SALES, line)
-    assert (has_charts(markdown), without_marks(markdown), charts_of(markdown)) == (False, markdown, [])
+    assert (has_charts(markdown), without_marks(markdown), pieces_of(markdown)) == (False, markdown, [(markdown, None)])
 
 
 def test_message_has_two_charts_at_most() -> None:
-    assert len(charts_of("\n\n".join([marked(SALES)] * 3))) == 2
+    *drawn, (rest, last) = pieces_of("\n\n".join([marked(SALES)] * 3))
+    assert len(drawn) == 2
+    assert last is None
+    assert "Q1" in rest, "a table"
+    assert "chart" not in rest
+
+
+def shapes(markdown: str) -> list[str]:
+    """Returns what an ended page's blocks show, in their order: the text of each, or "chart"."""
+    blocks = reply_blocks.message(ended(markdown, ENDED))["blocks"]
+    check_blocks(blocks)
+    above = [block for block in blocks if block["type"] in ("markdown", "data_visualization")]
+    return [re.sub(r"\n+", "\n", block["text"]).strip() if block["type"] == "markdown" else "chart" for block in above]
+
+
+MARK = "```chart\nbar: Sales\n```\n"
+TABLE = "| a | b |\n|---|---|\n| x | 1 |"
+IN_LIST = TABLE.replace("\n", "\n   ")
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        (f"{TABLE}\n\n{MARK}\nas the chart above shows.", [TABLE, "chart", "as the chart above shows."]),
+        (f"{TABLE}\n{MARK}as the chart above shows.", [TABLE, "chart", "as the chart above shows."]),
+        (f"{TABLE}\n\n{MARK}", [TABLE, "chart"]),
+        # Slack would not know in one piece what another one defines.
+        (
+            f"See [x].\n\n{TABLE}\n\n{MARK}\n\n[x]: https://a.example",
+            [f"See [x].\n{TABLE}\n[x]: https://a.example", "chart"],
+        ),
+        # A chart divides no list and no quotation.
+        (
+            "1. Sales:\n\n   " + IN_LIST + "\n\n   " + MARK.replace("\n", "\n   ").rstrip() + "\n   More.\n\nEnd.",
+            [f"1. Sales:\n   {IN_LIST}\n   More.", "chart", "End."],
+        ),
+        (
+            "> " + f"{TABLE}\n\n{MARK}".rstrip().replace("\n", "\n> ") + "\n> More.\n\nEnd.",
+            ["> " + f"{TABLE}\n\nMore.".replace("\n", "\n> "), "chart", "End."],
+        ),
+    ],
+)
+def test_chart_stands_where_its_mark_stood(markdown: str, expected: list[str]) -> None:
+    assert shapes(markdown) == expected
 
 
 def test_page_that_grows_shows_the_table_alone() -> None:
@@ -177,7 +221,7 @@ def test_charts_take_linear_time() -> None:
     def seconds(count: int) -> float:
         text = "".join(rng.choice((marked(rows(3)), "```chart\n", "| a | b |\n|---|\n")) for _ in range(count))
         began = time.thread_time()
-        charts_of(text)
+        pieces_of(text)
         without_marks(text)
         return time.thread_time() - began
 
