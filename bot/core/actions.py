@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import Question
-from bot.core.job import RecordedMessage
+from bot.core.job import Notice, RecordedMessage
 from bot.errors import EndReason
 from bot.models.events import Citation
 
@@ -84,6 +84,8 @@ class RecordedAnswer:
     """Until when the answer awaits an approval; None if it awaits none."""
     choices: tuple[str, ...] = field(default=(), repr=False)
     """What people can still choose below the answer."""
+    notices: tuple[Notice, ...] = field(default=(), repr=False)
+    """What the version that readers see says below its text."""
     has_acted: bool = False
     """The newest version did what a command said, or proposed what a person has decided about."""
 
@@ -105,6 +107,8 @@ class ActionResponse:
     sentence: str
     markdown: str = ""
     """What was asked about, below the sentence."""
+    undoes_stop: int = 0
+    """The schedule that a press has stopped: a button below the sentence undoes that."""
     asks_why: str = ""
     """The ts of the message whose answer didn't help: buttons below the sentence ask why."""
     replaces: bool = False

@@ -384,9 +384,12 @@ class Step:
 
 
 def agreed_to(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
-    """Returns the calls of PROPOSALS that a person had made, whose results are sentences for people."""
+    """Returns the calls of PROPOSALS that a person agreed to, and that are over.
+
+    The results of those that are DONE or FAILED are sentences for people.
+    """
     of_person = (call for call in calls if call.tool in PROPOSALS and call.decision is Decision.APPROVED)
-    return [call for call in of_person if call.state is CallState.DONE]
+    return [call for call in of_person if call.state.is_over]
 
 
 def kind_of(tool: str, arguments: Mapping[str, Any]) -> str:

@@ -170,6 +170,8 @@ class Question:
     """How many of the text's last characters are no words of the asker, but what Slack shows below them."""
     schedule: int | None = None
     """The schedule whose run this is; None for a person's question."""
+    is_command: bool = False
+    """Whether it needs no model (core/memory.py, core/schedules.py), so that no other question shares its answer."""
     had_sign_in: bool = False
     """Whether the asker's own words had the address of a sign-in, which was removed (core/sign_in_addresses.py)."""
 

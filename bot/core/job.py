@@ -270,8 +270,12 @@ class NoticeKind(StrEnum):
     """Files that the model didn't get."""
     REMEMBERED = "remembered"
     """A memory was made: it may be forgotten since."""
+    FORGOTTEN = "forgotten"
+    """A memory was removed by words: it may be back since."""
     SCHEDULED = "scheduled"
     """A schedule was created or changed: it may be stopped since."""
+    STOPPED = "stopped"
+    """A schedule was stopped by words: it may stand again since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +285,7 @@ class Notice:
     kind: NoticeKind
     text: str = field(repr=False)
     about: int = 0
-    """The schedule of a SCHEDULED notice."""
+    """The schedule of a SCHEDULED or STOPPED notice, the number of a FORGOTTEN one's memory."""
 
 
 def said(sentence: str) -> tuple[Notice, ...]:
@@ -336,8 +340,12 @@ class AnswerRecord:
     """The question was edited after this version had begun to answer it."""
     is_forgotten: bool = False
     """Nothing that it had remembered is remembered any more."""
+    restored: frozenset[Notice] = frozenset()
+    """The notices about a memory that it had forgotten, or a schedule that it had stopped, and that is back."""
     stopped: frozenset[int] = frozenset()
     """Which of its schedules are stopped."""
+    over: frozenset[int] = frozenset()
+    """Which of its schedules have run at their single time."""
     chosen: str | None = field(default=None, repr=False)
     """Which of its choices somebody has pressed; None: nobody has."""
 

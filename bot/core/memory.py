@@ -5,7 +5,8 @@ who said them, when and where: no model sums memories up. A model may propose on
 
 Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". A command is
 one sentence in the asker's own words that asks for nothing else, with or without a greeting, "please" and thanks.
-Everything else goes to the model, which may propose what is to be remembered: in doubt, a message is a question.
+Everything else goes to the model, which may propose what is to be remembered: in doubt, a message is a question. Behind
+a colon nothing is in doubt: what stands there is kept as it is, or refused with the reason (`why_not_kept`).
 
 A memory is sent as others' words, whoever asks. It was said while its channel was private or public. If that has
 changed since, it is hidden until a member keeps it: its readers are no longer those it was said to.
@@ -20,6 +21,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from bot.core import texts
 from bot.core.calls import REMEMBER, own_tool
 from bot.core.closings import QUESTION_MARKS, asks
 from bot.core.conversation import (
@@ -160,13 +162,22 @@ def command_in(question: Question, me: Identity) -> MemoryCommand | None:
     words = sole_words(question, me.user_id)
     if said := _REMEMBER.fullmatch(without_greeting(words, me.user_id, me.name)):
         text = said["text"]
-        is_command = shown_chars(text) <= MAX_CHARS and is_one_statement(text) if text else said["colon"]
+        is_command = said["colon"] or (text and shown_chars(text) <= MAX_CHARS and is_one_statement(text))
         return MemoryCommand(Verb.REMEMBER, text) if is_command else None
     command = plain_command(words, me.user_id, me.name)
     if _RECALL.fullmatch(command):
         return MemoryCommand(Verb.RECALL)
     forget = None if asks(words) else _FORGET.fullmatch(command)
     return MemoryCommand(Verb.FORGET, number=int(forget["number"] or 0)) if forget else None
+
+
+def why_not_kept(text: str) -> str:
+    """Returns why a text that a person wants remembered isn't kept; "" if it is."""
+    if not text:
+        return texts.memory.REMEMBER_WHAT
+    if (chars := shown_chars(text)) > MAX_CHARS:
+        return texts.memory.memory_too_long(chars, MAX_CHARS)
+    return texts.memory.REMEMBER_NO_QUESTION if text.rstrip(f" \t\n{_AROUND_WORDS}").endswith(_ASKS) else ""
 
 
 def is_one_statement(text: str) -> bool:

@@ -108,7 +108,7 @@ def picture(end: End, record: AnswerRecord, text: str, *, has_canvases: bool = F
     was_replied_to = end.reason is EndReason.STOPPED and bool(kinds_of(record.calls, Decision.REPLIED))
     stands = not (record.has_next or record.is_edited) and record.chosen is None
     made = [notice.about for notice in end.notices if notice.kind is NoticeKind.SCHEDULED]
-    schedules = [number for number in made if number not in record.stopped]
+    schedules = [number for number in made if number not in record.stopped | record.over]
     return Picture(
         end.reason,
         notices=tuple(filter(None, notices)),
@@ -129,7 +129,16 @@ def _sentence(notice: Notice, record: AnswerRecord) -> str:
         return texts.memory.UNDONE
     if notice.kind is NoticeKind.SCHEDULED and notice.about in record.stopped:
         return texts.schedules.SCHEDULE_STOPPED
+    if notice in record.restored:
+        return texts.memory.RESTORED if notice.kind is NoticeKind.FORGOTTEN else texts.schedules.RESTORED
     return notice.text
+
+
+def _may_be_undone(notice: Notice, record: AnswerRecord) -> bool:
+    """Whether a press undoes what a notice says."""
+    if notice.kind is NoticeKind.REMEMBERED:
+        return not record.is_forgotten
+    return notice.kind in (NoticeKind.FORGOTTEN, NoticeKind.STOPPED) and notice not in record.restored
 
 
 def _buttons(
@@ -142,10 +151,9 @@ def _buttons(
     # Nobody rates a list, or wants it thought about.
     is_answer = bool(text.strip()) and end.reason is not EndReason.COMMAND
     is_newest = not record.has_next
-    remembers = any(notice.kind is NoticeKind.REMEMBERED for notice in end.notices) and not record.is_forgotten
     is_long = end.reason is EndReason.WHOLE and len(text) >= CANVAS_MIN_CHARS
     is_offered = {
-        ReplyAction.UNDO: remembers,
+        ReplyAction.UNDO: any(_may_be_undone(notice, record) for notice in end.notices),
         ReplyAction.CONTINUE: is_answer and end.reason.is_continuable and is_newest,
         ReplyAction.REGENERATE: not has_acted,
         ReplyAction.PREVIOUS: record.has_previous,

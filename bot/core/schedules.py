@@ -18,7 +18,7 @@ only within GRACE_S.
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -33,7 +33,7 @@ from bot.core import texts
 from bot.core.caps import DAY_S, Amount
 from bot.core.closings import asks
 from bot.core.conversation import Question, is_direct, plain_command, sole_words
-from bot.core.triage import Identity
+from bot.core.triage import STOPS_WORK, Identity
 
 MEMBER_GAP_MINUTES = 60
 ADMIN_GAP_MINUTES = 5
@@ -79,9 +79,8 @@ _STOPS_NUMBER = re.compile(
     rf"(?:stop|cancel|delete|remove)\s+(?:the\s+)?schedule\s+(?:(?:number|no\.?|nr\.?)\s+)?#?(\d{{1,9}}){_HERE}",
     re.ASCII,
 )
-_WORK = r"(?:schedule|task|summary|summaries|reports?|reminders?|digests?|updates?)"
-"""What a schedule makes. "Stop the deploy" may mean something else than the reminder of it, so a model reads that."""
-_STOPS_NAMED = re.compile(rf"(?:stop|cancel)\s+(?:the|my|this|our)\s+((?:\w{{1,40}}\s+){{0,2}}{_WORK}){_HERE}")
+_VERBS = {"summary": ("summarize", "summarise"), "reminder": ("remind",)}
+"""What the words of a schedule have in place of what it makes."""
 _ZONE = re.compile(r"(?!Factory\b)[A-Z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
 """A zone that means the same everywhere, such as Europe/Berlin, Japan or UTC.
 
@@ -245,11 +244,23 @@ def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minu
     cron, at, zone = " ".join(cron.upper().split()), at.strip(), _zones().get(_written(zone), zone)
     if bool(cron) == bool(at):
         raise UnusableRule(texts.schedules.RULE_OR_TIME)
+    _check_zone(zone)
     rule = Rule(zone, at=_time_of(at, zone, now)) if at else Rule(zone, cron)
     if rule.cron:
         _check_cron(rule.cron, min_gap_minutes)
     rule.first_after(now)
     return rule
+
+
+def _check_zone(name: str) -> None:
+    """Raises UnusableRule for the name of a clock, such as EST, that no place keeps all year.
+
+    Who writes it means a place whose clock is another one in summer. UTC is everywhere the same.
+    """
+    midsummer, midwinter = (datetime(2026, month, 1, tzinfo=zone_of(name)) for month in (7, 1))
+    is_fixed = midsummer.utcoffset() == midwinter.utcoffset() != timedelta(0)
+    if is_fixed and name == midwinter.tzname():
+        raise UnusableRule(texts.schedules.UNKNOWN_ZONE)
 
 
 def _time_of(text: str, zone: str, now: float) -> float:
@@ -478,24 +489,40 @@ class ScheduleCommand:
     """The schedule to stop; 0 if only words say which, or for a list."""
     about: tuple[str, ...] = ()
     """The words that say which schedule to stop, such as "summary"."""
+    is_own: bool = False
+    """Whether the person says "my", so that they mean none of somebody else."""
 
-    def meant(self, here: Sequence[Schedule]) -> Schedule | None:
-        """Returns the schedule that the command names; None if there is none, or if its words fit several."""
+    def meant(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
+        """Returns the schedule that a person's command names; None if there is none, or if its words may fit several.
+
+        Words that are only alike, such as "summary" and "sum", name none: they make doubtful which one is meant.
+        """
         if self.number:
             return next((one for one in here if one.id == self.number), None)
-        fitting = [one for one in here if self._fits(one)]
-        return fitting[0] if len(fitting) == 1 else None
+        theirs = [one for one in here if not self.is_own or one.user_id == user_id]
+        alike = [one for one in theirs if self._fits(one, _is_alike)]
+        return alike[0] if len(alike) == 1 and self._fits(alike[0], _is_same_word) else None
 
-    def _fits(self, schedule: Schedule) -> bool:
-        """Whether a schedule's words or rule have each of the command's words, in some form."""
+    def _fits(self, schedule: Schedule, is_same: Callable[[str, str], bool]) -> bool:
+        """Whether a schedule's words or rule have each of the command's words."""
         known = [*_WORD.findall(f"{schedule.words} {schedule.rule.in_words}".casefold()), "schedule", "task"]
-        return all(any(_is_same_word(word, other) for other in known) for word in self.about)
+        return all(any(is_same(word, other) for other in known) for word in self.about)
+
+
+def _is_alike(word: str, other: str) -> bool:
+    """Whether two words begin alike, such as "summary", "summarize" and "sum"."""
+    shorter, longer = sorted((word, other), key=len)
+    return len(shorter) >= _MIN_STEM and longer.startswith(shorter[:_MAX_STEM])
 
 
 def _is_same_word(word: str, other: str) -> bool:
-    """Whether two words are forms of one, such as "summary", "summarize" and "sum"."""
-    shorter, longer = sorted((word, other), key=len)
-    return len(shorter) >= _MIN_STEM and longer.startswith(shorter[:_MAX_STEM])
+    """Whether two words are one, in singular or plural, or a verb and what it makes."""
+    word, other = _singular(word), _singular(other)
+    return word == other or other in _VERBS.get(word, ())
+
+
+def _singular(word: str) -> str:
+    return f"{word[:-3]}y" if word.endswith("ies") else word if word.endswith("ss") else word.removesuffix("s")
 
 
 def command_in(question: Question, me: Identity) -> ScheduleCommand | None:
@@ -508,8 +535,8 @@ def command_in(question: Question, me: Identity) -> ScheduleCommand | None:
         return None
     if numbered := _STOPS_NUMBER.fullmatch(words):
         return ScheduleCommand(int(numbered[1]))
-    named = _STOPS_NAMED.fullmatch(words)
-    return ScheduleCommand(about=tuple(named[1].split())) if named else None
+    named = STOPS_WORK.fullmatch(words)
+    return ScheduleCommand(about=tuple(named["about"].split()), is_own=named["whose"] == "my") if named else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,13 @@ _MENTIONED = (
     r"\s+(?:(?:you're|you\s+are|i|we|someone|somebody|anyone)\s+)?(?:mention(?:s|ed)?|tag(?:s|ged)?)(?:\s+you)?"
 )
 _UNLESS = rf"(?:\s+(?:unless|until){_MENTIONED})"
+_WORK = r"(?:schedule|task|summary|summaries|reports?|reminders?|digests?|updates?)"
+"""What a schedule makes. "Stop the deploy" may mean something else than the reminder of it, so a model reads that."""
+STOPS_WORK = re.compile(
+    rf"(?:stop|cancel)\s+(?P<whose>the|my|this|our)\s+(?P<about>(?:\w{{1,40}}\s+){{0,2}}{_WORK})"
+    r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
+)
+"""Means the answer that is being written where it is said, or else a schedule (core/schedules.py)."""
 _QUIET_WORDS = (
     "shut up|sei (?:bitte )?(?:still|ruhig|leise)|tais-toi|sois silencieux|reste silencieux|cállate|guarda silencio|"
     "fica quieto|fique quieto|fique em silêncio|stai zitto|fai silenzio|wees stil|hou je stil|var tyst|vær stille|"
@@ -250,13 +257,13 @@ def stop_in(message: Message, me: Identity) -> ThreadKey | None:
     """Returns the thread whose answer a message may stop: a person wrote "stop" or the like there, and nothing else.
 
     It needs no mention, because the asker of an answer that is being written means that answer. Outside of threads of a
-    channel it needs one, and may mean an answer in a thread.
+    channel it needs one, and may mean an answer in a thread. "Stop the summary" means none there.
     """
     if message.subtype is not None or message.files or not by_person(message, me):
         return None
-    if _STOP.fullmatch(_words(message, me)) is None:
-        return None
-    is_told = message.channel_type == "im" or message.thread_ts or me.user_id in called_users(message.text)
+    words, is_told = _words(message, me), bool(message.channel_type == "im" or message.thread_ts)
+    if STOPS_WORK.fullmatch(words) is None:
+        is_told = _STOP.fullmatch(words) is not None and (is_told or me.user_id in called_users(message.text))
     return ThreadKey(message.team_id, message.channel_id, message.thread_ts) if is_told else None
 
 

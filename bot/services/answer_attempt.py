@@ -10,9 +10,11 @@ from enum import Enum, auto
 
 from bot.core import texts
 from bot.core.calls import (
+    NO_SUCH_TOOL,
     READ_CHANNEL,
     REMEMBER,
     SCHEDULE,
+    CallState,
     Decision,
     Step,
     agreed_to,
@@ -34,6 +36,10 @@ from bot.telemetry import Telemetry
 
 _MADE = {REMEMBER: NoticeKind.REMEMBERED, SCHEDULE: NoticeKind.SCHEDULED}
 """What a tool's call says that it has made."""
+
+
+_SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
+"""Undo takes back what one message has said, and not several."""
 
 
 class Phase(Enum):
@@ -80,17 +86,18 @@ class GivenUp(Exception):
 class Done:
     """What commands have done, for the answer to their messages."""
 
-    notice: str
+    notices: tuple[Notice, ...]
+    """The sentences below the answer."""
     listed: str = ""
     """A list as Markdown; "" if none was asked for."""
-    has_undo: bool = False
-    """Something is newly remembered, by one command alone."""
 
-    @property
-    def notices(self) -> tuple[Notice, ...]:
-        """The sentence below the answer."""
-        kind = NoticeKind.REMEMBERED if self.has_undo else NoticeKind.SAID
-        return (Notice(kind, self.notice),) if self.notice else ()
+    @classmethod
+    def together(cls, done: Sequence["Done"]) -> "Done":
+        """Returns what several commands of one answer have done."""
+        notices = [notice for one in done for notice in one.notices]
+        if len(done) > 1:
+            notices = [replace(one, kind=_SEVERAL.get(one.kind, one.kind)) for one in notices]
+        return cls(tuple(dict.fromkeys(notices)), next((one.listed for one in reversed(done) if one.listed), ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +252,9 @@ class AnswerAttempt:
         done, calls = self.completion, self.answer.calls
         for call in agreed_to(calls):
             kind = _MADE.get(call.tool, NoticeKind.SAID) if call.made else NoticeKind.SAID
-            yield Notice(kind, call.result, call.made if kind is NoticeKind.SCHEDULED else 0)
+            is_said = call.state in (CallState.DONE, CallState.FAILED) and call.result != NO_SUCH_TOOL
+            sentence = call.result if is_said else texts.answers.NOT_CARRIED_OUT
+            yield Notice(kind, sentence, call.made if kind is NoticeKind.SCHEDULED else 0)
         if done and (unparsed := texts.answers.UNPARSED[done.unparsed]):
             yield Notice(NoticeKind.UNPARSED, unparsed)
         if late := kinds_of(calls, Decision.EXPIRED):

@@ -6,8 +6,10 @@ much else, so only changed words count.
 
 import json
 import logging
+from dataclasses import replace
 
 from bot.clock import Background
+from bot.core import memory, schedules
 from bot.core.closings import Closing
 from bot.core.conversation import Message, Question, called_users, without_address
 from bot.core.job import Job
@@ -170,7 +172,7 @@ class Intake:
 
         `job_id`: the job of a question that the bot has posted for its asker.
         """
-        full, question = self._worker.full, self._workspace.sign_in_addresses.removed_from_question(question)
+        full, question = self._worker.full, as_queued(self._workspace, question)
         enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
@@ -181,6 +183,13 @@ class Intake:
         return enqueued is not None
 
 
+def as_queued(workspace: Workspace, question: Question) -> Question:
+    """Returns a question as its job has it: without addresses of sign-ins, and marked if it needs no model."""
+    question = workspace.sign_in_addresses.removed_from_question(question)
+    is_command = any(command_in(question, workspace.me) for command_in in (memory.command_in, schedules.command_in))
+    return replace(question, is_command=is_command)
+
+
 class MessageEdits:
     """Applies edits and deletions of messages to their questions. Each method raises StoreError."""
 
@@ -189,7 +198,7 @@ class MessageEdits:
         self._worker = worker
         self._intake = intake
         self._me = workspace.me
-        self._without_sign_ins = workspace.sign_in_addresses.removed_from_question
+        self._workspace = workspace
 
     async def edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
         """Applies an edit of a message. An added mention makes it a question, and so do words added to a closing."""
@@ -224,7 +233,7 @@ class MessageEdits:
 
     async def _edit(self, message: Message, edited_ts: str) -> bool:
         question = message.as_question(message.thread_ts)
-        return await self._questions.edit(self._without_sign_ins(question), edited_ts)
+        return await self._questions.edit(as_queued(self._workspace, question), edited_ts)
 
     def _became_question(self, before: Message, after: Message) -> bool:
         mentions_us = [self._me.user_id in called_users(message.text) for message in (before, after)]

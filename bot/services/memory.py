@@ -18,7 +18,7 @@ from bot.core.access import Denial
 from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
 from bot.core.channel_settings import SettingsPlace
 from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_of
-from bot.core.job import Job
+from bot.core.job import Job, Notice, NoticeKind, said
 from bot.core.memory import (
     MAX_CHARS,
     TOOLS,
@@ -31,6 +31,7 @@ from bot.core.memory import (
     ids_in,
     on_a_line,
     shown_chars,
+    why_not_kept,
 )
 from bot.core.surfaces import CommandResponse
 from bot.errors import Refusal, Refused
@@ -68,33 +69,39 @@ class Remembering:
         questions = (*job.earlier, job.question)
         commands = [command_in(question, self.workspace.me) for question in questions]
         pairs = list(zip(questions, commands, strict=True))
-        changed = [question for question, command in pairs if command is None or not command.text]
+        changed = [question for question, command in pairs if command is None or why_not_kept(command.text)]
         for question in changed if job.version else ():
             await self._insist(partial(self.stores.memories.take_back, question, question.user_id))
         if not all(commands):
             return None
-        done = [await self._carry_out(question, command) for question, command in pairs if command]
-        notice = " ".join(dict.fromkeys(filter(None, (one.notice for one in done))))
-        listed = next((one.listed for one in reversed(done) if one.listed), "")
-        return Done(notice, listed, len(done) == 1 and done[0].has_undo)
+        return Done.together([await self._carry_out(question, command) for question, command in pairs if command])
 
     async def _carry_out(self, question: Question, command: MemoryCommand) -> Done:
         if refusal := await self._refusal(question):
-            return Done(refusal)
+            return Done(said(refusal))
         log.info("message %s is a command: %s", question.ts, command.verb)
         match command.verb:
             case Verb.RECALL:
                 return await self._list(question)
             case Verb.FORGET if not command.number:
-                return Done(texts.memory.FORGET_WHICH)
-            case Verb.REMEMBER if not command.text:
-                return Done(texts.memory.REMEMBER_WHAT)
+                return Done(said(texts.memory.FORGET_WHICH))
+            case Verb.REMEMBER if why := why_not_kept(command.text):
+                return Done(said(why))
             case Verb.FORGET:
-                number, forget = command.number, self.stores.memories.forget
-                gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
-                return Done(texts.memory.forgotten(number) if gone else texts.memory.nothing_to_forget(number))
+                return await self._forget(question, command.number)
         remembered = await self._remember(question, command.text, is_proposed=False)
-        return Done(remembered.text, has_undo=remembered.made > 0)
+        return Done((Notice(NoticeKind.REMEMBERED if remembered.made else NoticeKind.SAID, remembered.text),))
+
+    async def _forget(self, question: Question, number: int) -> Done:
+        """Forgets a memory, and says what it was: an older list may have named another one so."""
+        forget, users = self.stores.memories.forget, self.workspace.users
+        gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
+        if gone is None:
+            return Done(said(texts.memory.nothing_to_forget(number)))
+        is_private = await users.is_private(question.thread.channel_id)
+        names = await users.names(ids_in([gone]), in_channel=question.thread.channel_id)
+        text = on_a_line(gone.text, names) if gone.is_private is is_private else ""
+        return Done((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
 
     async def definitions(self, question: Question) -> Offered:
         """Returns the tool that proposes a memory; none for a schedule's run, whose readers have asked for nothing."""
@@ -205,15 +212,15 @@ class Remembering:
         thread = question.thread
         memories = await self._insist(lambda: self.stores.memories.of(thread.place))
         if not memories:
-            return Done(texts.memory.NOTHING_REMEMBERED)
+            return Done(said(texts.memory.NOTHING_REMEMBERED))
         is_private = await self.workspace.users.is_private(thread.channel_id)
         if is_private is None:
-            return Done(texts.memory.MEMORY_UNAVAILABLE)
+            return Done(said(texts.memory.MEMORY_UNAVAILABLE))
         names = await self.workspace.users.names(ids_in(memories), in_channel=thread.channel_id)
         base = await self.workspace.channel_reader.link_base(thread.channel_id, question.ts)
         lines = [_line(memory, names, base, thread.channel_id, is_private) for memory in memories]
         are_hidden = any(memory.is_private is not is_private for memory in memories)
-        return Done(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else "", "\n".join(lines))
+        return Done(said(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else ""), "\n".join(lines))
 
     async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Returns the operation's result, however long the database is away."""

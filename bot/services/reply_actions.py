@@ -30,7 +30,7 @@ from bot.core.asks import (
 )
 from bot.core.calls import SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.conversation import ThreadKey
-from bot.core.job import Job
+from bot.core.job import Job, NoticeKind
 from bot.core.usage import DownReason
 from bot.errors import RateLimited, Refused, StoreError
 from bot.logs import of_job
@@ -176,9 +176,23 @@ class ReplyActions:
             case ReplyAction.TABLES:
                 return await self._share_tables(answer)
             case ReplyAction.UNDO:
-                if not await self.stores.memories.undo(answer.question, press.user_id):
-                    return ActionResponse(texts.memory.NOTHING_TO_UNDO)
+                return await self._undo(answer, press)
         return None
+
+    async def _undo(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
+        """Takes back what a command or an agreement has done. Returns why not, None if the reply shows it."""
+        memories, problems = self.stores.memories, list[str]()
+        for notice in answer.notices:
+            match notice.kind:
+                case NoticeKind.FORGOTTEN:
+                    about = answer.question, notice.about, press.user_id, answer.job_id
+                    problems.append("" if await memories.restore(*about) else texts.memory.CANT_RESTORE)
+                case NoticeKind.STOPPED:
+                    problems.append(await self.schedules.restore(notice.about, press.user_id, answer.job_id))
+        if not problems and not await memories.undo(answer.question, press.user_id):
+            problems.append(texts.memory.NOTHING_TO_UNDO)
+        sentence = " ".join(dict.fromkeys(filter(None, problems)))
+        return ActionResponse(sentence) if sentence else None
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
         """Applies Slack's own Stop to the answer being written in the thread, never to a queued one. Raises StoreError.

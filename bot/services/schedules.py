@@ -21,7 +21,7 @@ from bot.core import texts
 from bot.core.access import Denial
 from bot.core.actions import ActionResponse
 from bot.core.conversation import Question, ThreadKey, is_direct
-from bot.core.job import Job
+from bot.core.job import Job, Notice, NoticeKind, said
 from bot.core.schedules import (
     DAY_TOKENS,
     MAX_WORDS_CHARS,
@@ -60,12 +60,15 @@ from bot.slack.views.schedules import (
 )
 from bot.store import Stores
 from bot.store.accounts import Owner
+from slack_markdown.render import beginning
 
 if TYPE_CHECKING:
     from bot.accounts.sign_ins import SignIns
 
 log = logging.getLogger(__name__)
 
+LISTED_CHARS = 150
+"""How much of each schedule's words a list in a conversation has, which everybody there reads."""
 _TOKENS = re.compile(r"[1-9]\d{0,8}")
 
 
@@ -106,11 +109,15 @@ class Schedules:
         if not all(commands):
             return None
         here = await self._here(job.question.thread)
-        if any(command and command.about and not command.meant(here) for command in commands):
+        both = list(zip(questions, commands, strict=True))
+        named = [(asked, command) for asked, command in both if command and command.about]
+        if not all(command.meant(here, asked.user_id) for asked, command in named):
             return None
-        done = [await self._carry_out(*both, here) for both in zip(questions, commands, strict=True)]
-        notice = " ".join(dict.fromkeys(one.notice for one in done if one.notice))
-        return Done(notice, next((one.listed for one in reversed(done) if one.listed), ""))
+        for asked, _ in named:
+            # Its words may have been about an answer that their writer could not stop, or that ended just before.
+            if await insist(partial(self.stores.recorded_answers.was_written, asked), self.stores.clock, "not read"):
+                return None
+        return Done.together([await self._carry_out(*one, here) for one in both])
 
     async def _carry_out(self, question: Question, command: ScheduleCommand | None, here: list[Schedule]) -> Done:
         if command is None or command == ScheduleCommand():
@@ -118,18 +125,37 @@ class Schedules:
             now = self.stores.clock.now()
             lines = [_line(one, names, now) for one in here]
             if not here:
-                return Done(texts.schedules.NOTHING_HERE)
-            return Done(texts.schedules.change_by_number(here[0].id), "\n".join(lines))
-        schedule = command.meant(here)
+                return Done(said(texts.schedules.NOTHING_HERE))
+            return Done(said(texts.schedules.change_by_number(here[0].id)), "\n".join(lines))
+        schedule = command.meant(here, question.user_id)
         if schedule is None:
-            return Done(texts.schedules.nothing_to_stop(str(command.number)))
+            return Done(said(texts.schedules.nothing_to_stop(str(command.number))))
         if refusal := await self._refusal(schedule, question.user_id):
-            return Done(refusal)
+            return Done(said(refusal))
         log.info("message %s is a command: schedule %d stopped", question.ts, schedule.id)
         stop = partial(self.stores.schedules.stop, *question.thread.place[:1], schedule.id, question.user_id)
         await insist(stop, self.stores.clock, "schedule not stopped")
         here.remove(schedule)
-        return Done(texts.schedules.stopped(schedule.id, schedule.rule.in_words))
+        sentence = texts.schedules.stopped(schedule.id, schedule.rule.in_words)
+        return Done((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
+
+    async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
+        """Undoes a stop, which the answer to a job says; returns why not, "" if it is undone.
+
+        Raises RateLimited, Refused and StoreError.
+        """
+        team_id, schedules = self.workspace.me.team_id, self.stores.schedules
+        stopped = await schedules.read(team_id, schedule_id, is_stopped=True)
+        if stopped is None:
+            return texts.schedules.CANT_RESTORE
+        if refusal := await self._refusal(stopped, user_id):
+            return refusal
+        try:
+            is_restored = await schedules.restore(team_id, schedule_id, user_id, job_id)
+        except UnusableRule as unusable:
+            return str(unusable)
+        log.info("schedule %d restored by user %s", schedule_id, user_id)
+        return "" if is_restored else texts.schedules.CANT_RESTORE
 
     async def _here(self, thread: ThreadKey) -> list[Schedule]:
         standing = partial(self.stores.schedules.standing, *thread.place)
@@ -149,7 +175,8 @@ class Schedules:
     async def pressed(self, press: SchedulePress) -> None:
         """Does what a button says, and shows the presser the outcome. Raises RateLimited and Refused in App Home."""
         try:
-            outcome = await self._press(press)
+            is_undo = press.action is ScheduleAction.RESTORE
+            outcome = await (self._undo(press) if is_undo else self._press(press))
             if await self._shows_stopped(press):
                 return
         except (StoreError, RateLimited, Refused) as error:
@@ -159,10 +186,15 @@ class Schedules:
         if outcome and press.place:
             await self.show_again(press.user_id, press.place, outcome)
         elif outcome and press.thread:
-            response = ActionResponse(outcome)
+            is_stopped = outcome == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
+            is_undone = is_undo and outcome == texts.schedules.RESTORED
+            response = ActionResponse(outcome, undoes_stop=press.schedule_id * is_stopped, replaces=is_undone)
             await surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
         elif outcome:
             await surfaces.open(press.trigger_id, sentence_modal(outcome, texts.schedules.SCHEDULES))
+
+    async def _undo(self, press: SchedulePress) -> str:
+        return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED
 
     async def _shows_stopped(self, press: SchedulePress) -> bool:
         """Says in an answer that the schedule of the pressed button is gone; returns False if it isn't said there."""
@@ -271,9 +303,8 @@ class Schedules:
         """Does what a button says; returns the outcome, "" if the presser sees it in a modal."""
         team_id, schedules, user_id = self.workspace.me.team_id, self.stores.schedules, press.user_id
         if press.action is ScheduleAction.LIST:
-            if denial := await self._denial(user_id, press.channel_id or direct_message_of(user_id)):
-                return denial
-            return await self.open(user_id, press.channel_id, press.trigger_id, in_modal=press.in_modal)
+            denial = await self._denial(user_id, press.channel_id or direct_message_of(user_id))
+            return denial or await self.open(user_id, press.channel_id, press.trigger_id, in_modal=press.in_modal)
         schedule = await schedules.read(team_id, press.schedule_id)
         if refusal := await self._refusal(schedule, user_id):
             return refusal
@@ -296,6 +327,8 @@ class Schedules:
                 is_done = await schedules.resume(team_id, schedule.id, user_id) is not None
             case ScheduleAction.STOP:
                 is_done = await schedules.stop(team_id, schedule.id, user_id)
+                if is_done and schedule.is_done:
+                    return texts.schedules.REMOVED
         outcome = (texts.schedules.SCHEDULE_PRESSED if is_done else texts.schedules.SCHEDULE_UNCHANGED)[press.action]
         is_unsure = press.action is ScheduleAction.RUN and schedule.only_if_changed
         return f"{outcome} {texts.schedules.ONLY_IF_CHANGED}" if is_unsure else outcome
@@ -379,6 +412,6 @@ class Schedules:
 
 def _line(schedule: Schedule, names: Mapping[str, str], now: float) -> str:
     """Returns a line of Markdown about a schedule."""
-    rule, words = schedule.rule, " ".join(visible(schedule.words).split())
+    rule, words = schedule.rule, beginning(visible(schedule.words), LISTED_CHARS)
     said, person = (rule.in_words, rule.first_in_words(now)), names.get(schedule.user_id, schedule.user_id)
     return texts.schedules.schedule_line(schedule.id, *said, words, person, is_paused=bool(schedule.paused))

@@ -32,7 +32,7 @@ from bot.slack.notices import action_message, action_text, command_message, why_
 from bot.slack.posted_questions import posted_question, view_of
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view
-from bot.slack.views.schedules import posted_run, run_notice
+from bot.slack.views.schedules import posted_run, run_notice, undo_blocks
 
 log = logging.getLogger(__name__)
 
@@ -288,7 +288,8 @@ class Surfaces:
             "replace_original": response.replaces,
             "thread_ts": thread.thread_ts,
         }
-        await self._respond(response_url, message | (plain.message(why_blocks(response)) if response.asks_why else {}))
+        below = why_blocks(response) if response.asks_why else undo_blocks(response) if response.undoes_stop else ()
+        await self._respond(response_url, message | (plain.message(below) if below else {}))
 
     async def delete_ephemeral(self, response_url: str) -> None:
         """Deletes the ephemeral message whose button was pressed."""

@@ -82,7 +82,7 @@ class Accounts(Operations):
     async def may_run(self, connection: AsyncConnection, owner: Owner, schedule_id: int) -> bool:
         """Returns whether a schedule is this person's, and they have agreed that its runs use this account."""
         this = schedules.c.id == schedule_id, schedules.c.team_id == owner.team_id, schedules.c.user_id == owner.user_id
-        agreed = await connection.scalar(sa.select(schedules.c.accounts).where(*this))
+        agreed = await connection.scalar(sa.select(schedules.c.accounts).where(*this, schedules.c.stopped_at.is_(None)))
         return owner.server in (agreed or ())
 
     @writes

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.audit import EntryKind
 from bot.core.calls import SCHEDULE, has_decided_proposal
-from bot.core.conversation import File, RecordedReply, ThreadKey
+from bot.core.conversation import File, Question, RecordedReply, ThreadKey
 from bot.core.job import AnswerRecord, Checkpoint, End, Job, NoticeKind, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.picture import picture
@@ -95,6 +95,14 @@ class RecordedAnswers(Operations):
         written = sa.select(jobs).where(*here, jobs.c.user_id == user_id, is_ahead()).limit(2)
         rows = (await connection.execute(written)).all()
         return await _newest_answer(connection, thread_of(rows[0]), jobs.c.id == rows[0].id) if len(rows) == 1 else None
+
+    @reads
+    async def was_written(self, connection: AsyncConnection, question: Question) -> bool:
+        """Returns whether another answer in a question's thread was being written when the question was asked."""
+        before = in_thread(question.thread), jobs.c.ts < question.ts
+        ended = turns.c.created_at > float(question.ts), turns.c.end_reason != EndReason.BATCHED.value
+        found = sa.select(turns.c.id).join_from(turns, jobs, jobs.c.id == turns.c.job_id).where(*before, *ended)
+        return await connection.scalar(found.limit(1)) is not None
 
     @reads
     async def is_handled(self, connection: AsyncConnection, event_id: str) -> bool:
@@ -251,6 +259,7 @@ async def _newest_answer(
         prompt_version=shown.prompt_version if shown else None,
         waits_until=row.waits_until,
         choices=await standing_choices(connection, row) if state is AnswerState.ENDED else (),
+        notices=end_of_turn(shown).notices if shown else (),
         has_acted=row.end_reason == EndReason.COMMAND
         or has_decided_proposal(await steps.calls(connection, row.id, row.version)),
     )
@@ -282,31 +291,44 @@ async def with_shown_version(connection: AsyncConnection, row: sa.Row[Any]) -> J
     kept = {} if later else await steps.kept_end(connection, row.id)
     end = end_of_turn(shown, kept)
     version = shown.version if later else row.version
+    kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
+    made, ended, remembered, forgotten = ([one for one in end.notices if one.kind is kind] for kind in kinds)
+    stopped, over = await _ended_of(connection, [one.about for one in (*made, *ended)])
+    back = (
+        await _standing(connection, row, memories.c.number.in_([one.about for one in forgotten])) if forgotten else ()
+    )
+    restored = [one for one in ended if one.about not in stopped] + [one for one in forgotten if one.about in back]
     record = AnswerRecord(
         calls=() if version is None else await steps.calls(connection, row.id, version),
         has_previous=bool(earlier),
         has_next=bool(later),
         has_acted=bool(later) and has_decided_proposal(await steps.calls(connection, row.id, row.version)),
         is_edited=row.edited_version is not None and (shown.version is None or shown.version <= row.edited_version),
-        is_forgotten=await _is_forgotten(connection, row, end),
-        stopped=await _stopped(connection, [note.about for note in end.notices if note.kind is NoticeKind.SCHEDULED]),
+        is_forgotten=bool(remembered) and not await _standing(connection, row, memories.c.ts == row.ts),
+        restored=frozenset(restored),
+        stopped=stopped,
+        over=over,
         chosen=(shown.end or {}).get("chosen", kept.get("chosen")),
     )
     return replace(job_of(row), checkpoint=Checkpoint(shown.answer, end, end.sources), record=record)
 
 
-async def _is_forgotten(connection: AsyncConnection, row: sa.Row[Any], end: End) -> bool:
-    """Whether a job's answer had something remembered, and nothing of that is remembered any more."""
-    if all(note.kind is not NoticeKind.REMEMBERED for note in end.notices):
-        return False
+async def _standing(connection: AsyncConnection, row: sa.Row[Any], which: sa.ColumnElement[bool]) -> frozenset[int]:
+    """Returns the numbers of those memories in a job's place that stand."""
     in_place = memories.c.team_id == row.team_id, memories.c.channel_id == row.channel_id
-    return not await is_any(connection, *in_place, memories.c.ts == row.ts)
+    these = sa.select(memories.c.number).where(*in_place, memories.c.forgotten_at.is_(None), which)
+    return frozenset((await connection.scalars(these)).all())
 
 
-async def _stopped(connection: AsyncConnection, made: Collection[int]) -> frozenset[int]:
-    """Returns those of these schedules that were stopped."""
-    run = sa.select(schedules.c.id).where(schedules.c.id.in_(made))
-    return frozenset(made) - set((await connection.scalars(run)).all()) if made else frozenset()
+async def _ended_of(connection: AsyncConnection, ids: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
+    """Returns those of these schedules that were stopped, and those that have run at their single time."""
+    if not ids:
+        return frozenset(), frozenset()
+    has_run = sa.and_(schedules.c.next_at.is_(None), schedules.c.paused == "").label("has_run")
+    standing = schedules.c.id.in_(ids), schedules.c.stopped_at.is_(None)
+    rows = (await connection.execute(sa.select(schedules.c.id, has_run).where(*standing))).all()
+    stopped = frozenset(ids) - {row.id for row in rows}
+    return stopped, frozenset(row.id for row in rows if row.has_run)
 
 
 async def standing_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ its last heartbeat says, is charged.
 
 Batches. A person's questions that are queued behind each other in a thread share the newest one's answer.
 A batch has one asker, so that an answer has one person's rights: tools, approvals, Slack search and caps are theirs.
+Commands share their answer with commands only: with other questions, a model would read them.
 
 When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs behind it that may join, up to
 the first that may not: those of the same asker that never began, and whose placeholders nobody is editing. The newest
@@ -76,6 +77,7 @@ from bot.store.workers import Observation
 _OTHERS = jobs.alias()
 _THEIRS = jobs.alias()
 _IS_RUN = jobs.c.schedule_id.is_not(None).label("is_run")
+_OF_QUEUED = jobs.c.id, jobs.c.user_id, jobs.c.is_command, _IS_RUN
 _RUNNING_OF_ASKER: sa.ScalarSelect[int] = (
     sa.select(sa.func.count())
     .correlate(jobs)
@@ -260,7 +262,7 @@ async def followers(
         return [[leader] for leader in leaders]
     thread, may_join = thread_columns(), sa.and_(jobs.c.attempts == 0, is_free).label("may_join")
     queued: sa.Select[Any] = (
-        sa.select(*thread, jobs.c.id, jobs.c.user_id, _IS_RUN, _RUNNING_OF_ASKER.label("running_of_asker"), may_join)
+        sa.select(*thread, *_OF_QUEUED, _RUNNING_OF_ASKER.label("running_of_asker"), may_join)
         .where(is_queued(), sa.tuple_(*thread).in_(threads))
         .order_by(*thread, jobs.c.ts)
     )
@@ -278,7 +280,12 @@ def _thread_of(row: sa.Row[Any]) -> tuple[str, ...]:
 def _of_one_asker(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
     """Returns the first of a thread's queued jobs, up to one that may not join or is somebody else's."""
     joining = list(takewhile(lambda row: row.may_join, queued))
-    return list(takewhile(lambda row: row.user_id == joining[0].user_id, joining))
+    return list(takewhile(lambda row: _sharing(row) == _sharing(joining[0]), joining))
+
+
+def _sharing(row: sa.Row[Any]) -> tuple[str, bool]:
+    """Returns what is the same of all jobs that are answered together. What needs no model isn't left to one."""
+    return row.user_id, row.is_command
 
 
 async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequence[int]], now: float) -> None:
@@ -369,7 +376,7 @@ async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) 
     rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
 
     def may_join(row: sa.Row[Any]) -> bool:
-        has_more = row.files or row.from_bot or row.had_sign_in
+        has_more = row.files or row.from_bot or row.had_sign_in or row.is_command
         return row.attempts == 0 and row.user_id == job.question.user_id and not has_more
 
     joined = list(takewhile(may_join, rows))

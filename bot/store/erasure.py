@@ -23,6 +23,7 @@ from bot.core.outbox import OutboxKind
 from bot.store import audit, usage
 from bot.store.account_kinds import KINDS_KEPT_S
 from bot.store.database import Database, completes, one_at_a_time
+from bot.store.memories import NO_TEXT
 from bot.store.rows import (
     NO_ANSWER,
     NO_CALL_TEXTS,
@@ -148,7 +149,8 @@ async def _erase_memories(connection: AsyncConnection, user_id: str | None, thre
     """Removes what a person said or changed, what was said in a thread, or all; returns how many memories."""
     by_person = sa.or_(memories.c.user_id == user_id, memories.c.changed_by == user_id) if user_id else sa.true()
     of_thread = in_thread(thread, memories) if thread else sa.true()
-    return (await connection.execute(sa.delete(memories).where(by_person, of_thread))).rowcount
+    removed = await connection.scalars(sa.delete(memories).where(by_person, of_thread).returning(memories.c.text))
+    return len(list(filter(None, removed)))
 
 
 async def _erase_from_audit(
@@ -229,6 +231,10 @@ async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_i
     return count
 
 
+UNDO_S = 7 * 24 * 3600.0
+"""How long what people have stopped or forgotten by words can be brought back."""
+
+
 MEMORIES_KEPT_S = 180 * 24 * 3600.0
 """How long a memory is kept after it was said, changed or kept."""
 
@@ -289,6 +295,7 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
         Expiry(steps, (_of_job(steps, is_old),)),
         # Those with one time, once it has passed.
         Expiry(schedules, (schedules.c.cron == "", schedules.c.next_at.is_(None), schedules.c.once_at < before)),
+        Expiry(schedules, (schedules.c.stopped_at < now - UNDO_S,)),
         Expiry(jobs, (is_unposted(), jobs.c.created_at < now - UNPOSTED_KEPT_S)),
         Expiry(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
         # Posts are counted by channel, and many a channel gets no other post.
@@ -296,6 +303,7 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
         Expiry(charges, (charges.c.day < day_of(records_before),)),
         Expiry(notices, (notices.c.given_at < now - NOTICES_KEPT_S,)),
         Expiry(memories, (memories.c.renewed_at < now - MEMORIES_KEPT_S,)),
+        Expiry(memories, (memories.c.forgotten_at < now - UNDO_S, memories.c.text != ""), NO_TEXT),
         Expiry(account_kinds, (account_kinds.c.looked_up_at < now - KINDS_KEPT_S,)),
         Expiry(sign_ins, (sign_ins.c.expires_at < now,)),
         Expiry(accounts, (accounts.c.since < now - ACCOUNTS_KEPT_S,)),

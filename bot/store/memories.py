@@ -1,7 +1,8 @@
 """What people asked to remember, by the channel or direct message where they said it.
 
 Each write leaves an audit entry in its transaction, without the memory's text. Writers of one place take turns, so that
-its numbers stay unique and its limit holds.
+its numbers stay unique and its limit holds. A memory that is removed leaves a row with its number, because an older
+list of the place may still name it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,9 @@ from bot.store.database import Operations, one_at_a_time, reads, writes
 from bot.store.rows import has_content, is_any, thread_values
 from bot.store.schema import jobs, memories
 
+NO_TEXT = {"text": "", "user_id": "", "changed_by": "", "is_proposed": True}
+"""The columns of a memory of which only the number is left: no message has said it."""
+_STANDS = memories.c.forgotten_at.is_(None)
 _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 
 
@@ -26,8 +30,8 @@ class Memories(Operations):
     @reads
     async def of(self, connection: AsyncConnection, place: Place) -> list[Memory]:
         """Returns the memories of a place, in the order of their numbers."""
-        rows = await connection.execute(sa.select(*_OF_MEMORY).where(_is_in(place)).order_by(memories.c.number))
-        return [Memory(*row) for row in rows]
+        these = sa.select(*_OF_MEMORY).where(_is_in(place), _STANDS)
+        return [Memory(*row) for row in await connection.execute(these.order_by(memories.c.number))]
 
     @writes
     async def remember(
@@ -43,9 +47,9 @@ class Memories(Operations):
         if await is_any(connection, *of_message):
             return Remembered(Kept.DELETED, 0)
         in_place = await _texts(connection, place)
-        these = sa.select(memories.c.id, memories.c.number).where(_is_in(place))
+        these = sa.select(memories.c.id, memories.c.number).where(_is_in(place), _STANDS)
         said = sa.false() if is_proposed else _is_said_in(question)
-        earlier = (await connection.execute(these.where(said))).one_or_none()
+        earlier = (await connection.execute(these.where(said).order_by(memories.c.number))).first()
         same = next((row for row in in_place if says_the_same(row.text, text)), None)
         fresh: dict[str, Any] = {"is_private": is_private, "renewed_at": now}
         if (earlier or not same) and not _fits(in_place, {earlier.id if earlier else 0: text}):
@@ -55,7 +59,9 @@ class Memories(Operations):
             await connection.execute(sa.update(memories).where(memories.c.id == known.id).values(values))
             number, kept = known.number, Kept.NEW if earlier else Kept.KNOWN
         else:
-            number, kept = (in_place[-1].number if in_place else 0) + 1, Kept.NEW
+            await _empty(connection, place, question.ts)
+            last = await connection.scalar(sa.select(sa.func.max(memories.c.number)).where(_is_in(place)))
+            number, kept = (last or 0) + 1, Kept.NEW
             said_in = {**thread_values(question.thread), "ts": question.ts, "user_id": question.user_id}
             values = fresh | {"number": number, "text": text, "is_proposed": is_proposed, "created_at": now}
             await connection.execute(sa.insert(memories).values(values | said_in))
@@ -63,9 +69,28 @@ class Memories(Operations):
         return Remembered(kept, number)
 
     @writes
-    async def forget(self, connection: AsyncConnection, place: Place, number: int, by: str) -> bool:
-        """Removes a memory of a place; returns False if there is none with this number."""
-        return await self._remove(connection, place, by, memories.c.number == number)
+    async def forget(self, connection: AsyncConnection, place: Place, number: int, by: str) -> Memory | None:
+        """Removes a memory of a place, for now, and returns it; None if there is none with this number."""
+        this = sa.select(*_OF_MEMORY).where(_is_in(place), _STANDS, memories.c.number == number)
+        row = (await connection.execute(this)).one_or_none()
+        if row is not None:
+            await _remove(connection, place, memories.c.id == row.id, self._now(), by, {})
+        return Memory(*row) if row else None
+
+    @writes
+    async def restore(self, connection: AsyncConnection, question: Question, number: int, by: str, job_id: int) -> bool:
+        """Undoes a `forget`, which the answer to a job says; returns False if the text is gone, or has no room."""
+        place, now = question.thread.place, self._now()
+        await _take_turns(connection, place)
+        is_meant = _is_in(place), ~_STANDS, memories.c.number == number, memories.c.text != ""
+        row = (await connection.execute(sa.select(memories).where(*is_meant))).one_or_none()
+        if row is None or not _fits(await _texts(connection, place), {0: row.text}):
+            return False
+        await connection.execute(sa.update(memories).where(memories.c.id == row.id).values(forgotten_at=None))
+        await self._note(connection, "restored", place, by)
+        is_said = sa.and_(_is_in(place, jobs), jobs.c.ts == row.ts)
+        await outbox.changed_where(connection, now, sa.or_(is_said, jobs.c.id == job_id))
+        return True
 
     @writes
     async def take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
@@ -103,7 +128,8 @@ class Memories(Operations):
                 await self._remove(connection, place, by, this)
                 continue
             values = fresh | ({"text": text, "changed_by": by} if text else {})
-            if (await connection.execute(sa.update(memories).where(_is_in(place), this).values(values))).rowcount:
+            these = sa.update(memories).where(_is_in(place), _STANDS, this)
+            if (await connection.execute(these.values(values))).rowcount:
                 await self._note(connection, "changed" if text else "kept", place, by)
         return True
 
@@ -121,12 +147,19 @@ async def forget_message(connection: AsyncConnection, place: Place, ts: str, now
     """
     await _take_turns(connection, place)
     await _remove(connection, place, memories.c.ts == ts, now)
+    await _empty(connection, place, ts)
+
+
+async def _empty(connection: AsyncConnection, place: Place, ts: str) -> None:
+    """Removes the texts of what a message had said, and somebody has forgotten, so that nothing brings them back."""
+    forgotten = _is_in(place), ~_STANDS, memories.c.ts == ts
+    await connection.execute(sa.update(memories).where(*forgotten).values(NO_TEXT))
 
 
 async def _texts(connection: AsyncConnection, place: Place) -> Sequence[sa.Row[int, int, str]]:
     """Returns the texts of a place's memories, oldest first."""
     columns = sa.select(memories.c.id, memories.c.number, memories.c.text)
-    return (await connection.execute(columns.where(_is_in(place)).order_by(memories.c.number))).all()
+    return (await connection.execute(columns.where(_is_in(place), _STANDS).order_by(memories.c.number))).all()
 
 
 def _fits(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
@@ -145,10 +178,16 @@ async def _take_turns(connection: AsyncConnection, place: Place) -> None:
 
 
 async def _remove(
-    connection: AsyncConnection, place: Place, these: sa.ColumnElement[bool], now: float, by: str = ""
+    connection: AsyncConnection,
+    place: Place,
+    these: sa.ColumnElement[bool],
+    now: float,
+    by: str = "",
+    emptied: Mapping[str, Any] = NO_TEXT,
 ) -> bool:
-    removed = sa.delete(memories).where(_is_in(place), these).returning(memories.c.ts)
-    gone = (await connection.scalars(removed)).all()
+    """Removes memories of a place. Their numbers stay used."""
+    removed = sa.update(memories).where(_is_in(place), _STANDS, these)
+    gone = (await connection.scalars(removed.values(forgotten_at=now, **emptied).returning(memories.c.ts))).all()
     if gone:
         await _note(connection, "forgotten", place, now, by)
         await outbox.changed_where(connection, now, _is_in(place, jobs), jobs.c.ts.in_(gone))

@@ -189,7 +189,7 @@ class QuestionQueue(WorkerOperations):
         if edited_ts < (row.edited_ts or ""):
             return True
         values = {"text": question.text, "files": file_values(question), "attached_chars": question.attached_chars}
-        values |= {"had_sign_in": question.had_sign_in, "edited_ts": edited_ts}
+        values |= {"is_command": question.is_command, "had_sign_in": question.had_sign_in, "edited_ts": edited_ts}
         await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
         if (row.text, row.files) == (question.text, file_values(question)):
             return True

@@ -67,6 +67,7 @@ def question_of(row: sa.Row[Any]) -> Question:
         row.from_bot,
         row.attached_chars,
         row.schedule_id,
+        row.is_command,
         row.had_sign_in,
     )
 
@@ -85,6 +86,7 @@ def queued_values(question: Question, now: float) -> dict[str, Any]:
         "files": file_values(question),
         "from_bot": question.from_bot,
         "attached_chars": question.attached_chars,
+        "is_command": question.is_command,
         "had_sign_in": question.had_sign_in,
         "status": Status.QUEUED.value,
         "created_at": now,

@@ -7,6 +7,8 @@ due time, and is unique. So each due time is one job, however many processes loo
 Due times that passed while no process ran, or while a clock stood still, are looked at once: core/schedules.py says
 which of them is run. A clock that was ahead has set `next_at` too far ahead; each process corrects that when it starts.
 
+A schedule that was stopped keeps its row for some days, so that people can undo it. Nothing but `restore` finds it.
+
 The transaction that records why a run is skipped, or why a schedule is paused, also adds the outbox entry that tells
 people (TELL_PAUSE). It replaces the entry that would have posted the run.
 """
@@ -49,6 +51,7 @@ AT_ONCE = 50
 """So many are begun in one transaction; the next look begins others."""
 
 _SKIPPED = "skipped"
+_STANDS = schedules.c.stopped_at.is_(None)
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +79,7 @@ class ScheduleStore(Operations):
         `most`: how many of the channel's may be this person's.
         """
         now = self._now()
-        found = await _all_standing(connection, team_id, channel_id)
-        theirs = (one for one in found if one.user_id == user_id)
-        if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
-            raise UnusableRule(sentences.already_scheduled(same.id))
-        _check_room(found, user_id, most)
+        await _check_new(connection, team_id, channel_id, user_id, proposal, most)
         values = {
             "team_id": team_id,
             "channel_id": channel_id,
@@ -117,9 +116,12 @@ class ScheduleStore(Operations):
         return await self._found(connection, schedules.c.team_id == team_id)
 
     @reads
-    async def read(self, connection: AsyncConnection, team_id: str, schedule_id: int) -> Schedule | None:
-        """Returns a schedule; None if it was stopped, or erased."""
-        found = await self._found(connection, schedules.c.team_id == team_id, schedules.c.id == schedule_id)
+    async def read(
+        self, connection: AsyncConnection, team_id: str, schedule_id: int, *, is_stopped: bool = False
+    ) -> Schedule | None:
+        """Returns a schedule that stands, or with `is_stopped` one that was stopped; None if there is none."""
+        this = schedules.c.team_id == team_id, schedules.c.id == schedule_id
+        found = await self._found(connection, *this, state=~_STANDS if is_stopped else _STANDS)
         return found[0] if found else None
 
     @writes
@@ -149,6 +151,7 @@ class ScheduleStore(Operations):
             values["next_at"] = proposal.rule.first_after(now)
             if row.next_at is None:
                 _check_room(await _all_standing(connection, team_id, row.channel_id), row.user_id, most)
+                await outbox.changed_where(connection, now, _made(row.id))
         changed = sorted(name for name, value in values.items() if getattr(row, name) != value)
         if changed:
             await _set(connection, row, **values, changed_by="" if by == row.user_id else by)
@@ -197,15 +200,31 @@ class ScheduleStore(Operations):
 
     @writes
     async def stop(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
-        """Removes a schedule, and a run that isn't posted yet. One that is under way goes on."""
-        row = await _locked(connection, team_id, schedule_id)
+        """Ends a schedule, and removes a run that isn't posted yet. One that is under way goes on."""
+        row, now = await _locked(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
-        await connection.execute(sa.delete(schedules).where(schedules.c.id == row.id))
+        await connection.execute(
+            sa.update(schedules).where(schedules.c.id == row.id).values(stopped_at=now, next_at=None)
+        )
         await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, is_unposted()))
-        await _record(connection, self._now(), row, "stopped", by=by)
-        made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == row.id)
-        await outbox.changed_where(connection, self._now(), jobs.c.id.in_(made))
+        await _record(connection, now, row, "stopped", by=by)
+        await outbox.changed_where(connection, now, _made(row.id))
+        return True
+
+    @writes
+    async def restore(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, job_id: int) -> bool:
+        """Undoes a stop, which the answer to a job says. Returns False if there is none. Raises as `create` does."""
+        row, now = await _locked(connection, team_id, schedule_id, ~_STANDS), self._now()
+        if row is None:
+            return False
+        await _check_new(connection, team_id, row.channel_id, row.user_id, _schedule(row).as_proposal)
+        next_at = None if row.paused else _rule_of(row).first_after(now)
+        await connection.execute(
+            sa.update(schedules).where(schedules.c.id == row.id).values(stopped_at=None, next_at=next_at)
+        )
+        await _record(connection, now, row, "restored", by=by)
+        await outbox.changed_where(connection, now, sa.or_(_made(row.id), jobs.c.id == job_id))
         return True
 
     @writes
@@ -246,7 +265,7 @@ class ScheduleStore(Operations):
         both = sa.select(jobs.c.asked_as, jobs.c.unposted, schedules).join_from(
             jobs, schedules, schedules.c.id == jobs.c.schedule_id
         )
-        row = (await connection.execute(both.where(jobs.c.id == job_id))).one_or_none()
+        row = (await connection.execute(both.where(jobs.c.id == job_id, _STANDS))).one_or_none()
         if row is None:
             return None
         answered = jobs.c.end_reason.in_([reason.value for reason in EndReason if reason.is_answer])
@@ -294,8 +313,10 @@ class ScheduleStore(Operations):
                     async with self._database.begin_write() as connection:
                         await _set(connection, row, next_at=next_at)
 
-    async def _found(self, connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[Schedule]:
-        rows = (await connection.execute(sa.select(schedules).where(*which).order_by(schedules.c.id))).all()
+    async def _found(
+        self, connection: AsyncConnection, *which: sa.ColumnElement[bool], state: sa.ColumnElement[bool] = _STANDS
+    ) -> list[Schedule]:
+        rows = (await connection.execute(sa.select(schedules).where(state, *which).order_by(schedules.c.id))).all()
         used = await _used_this_month(connection, rows, self._now())
         return [_schedule(row, used.get(row.id)) for row in rows]
 
@@ -308,7 +329,8 @@ async def ended(connection: AsyncConnection, job_id: int, reason: EndReason, now
     run = sa.select(schedules, jobs.c.id.label("job_id")).join_from(
         jobs, schedules, schedules.c.id == jobs.c.schedule_id
     )
-    row = (await connection.execute(run.where(jobs.c.id == job_id).with_for_update(of=schedules))).one_or_none()
+    this = run.where(jobs.c.id == job_id, _STANDS).with_for_update(of=schedules)
+    row = (await connection.execute(this)).one_or_none()
     if row is not None and await _count_end(connection, row, reason, now, job_id) is not None:
         await outbox.add(connection, OutboxKind.TELL_PAUSE, [job_id], now)
 
@@ -355,6 +377,8 @@ async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> b
     await _set(connection, row, next_at=next_at, last_at=row.last_at if due_at is None else due_at)
     if due_at is None and next_at is None:
         await _pause(connection, row, paused, now)
+    elif next_at is None:
+        await outbox.changed_where(connection, now, _made(row.id))
     if due_at is None:
         await _add_run(connection, row, row.next_at, now, skipped=paused)
         return False
@@ -394,8 +418,16 @@ def _is_skipped() -> sa.ColumnElement[bool]:
     return reason.is_not(None)
 
 
-async def _locked(connection: AsyncConnection, team_id: str, schedule_id: int) -> sa.Row[Any] | None:
-    this = sa.select(schedules).where(schedules.c.team_id == team_id, schedules.c.id == schedule_id)
+def _made(schedule_id: int) -> sa.ColumnElement[bool]:
+    """Whether a job's answer has created or changed a schedule, so that it says what became of it."""
+    made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id)
+    return jobs.c.id.in_(made)
+
+
+async def _locked(
+    connection: AsyncConnection, team_id: str, schedule_id: int, which: sa.ColumnElement[bool] = _STANDS
+) -> sa.Row[Any] | None:
+    this = sa.select(schedules).where(schedules.c.team_id == team_id, schedules.c.id == schedule_id, which)
     return (await connection.execute(this.with_for_update())).one_or_none()
 
 
@@ -464,6 +496,22 @@ async def _all_standing(connection: AsyncConnection, team_id: str, channel_id: s
     return await _standing(connection, team_id, channel_id)
 
 
+async def _check_new(
+    connection: AsyncConnection,
+    team_id: str,
+    channel_id: str,
+    user_id: str,
+    proposal: Proposal,
+    most: int = MAX_IN_CHANNEL,
+) -> None:
+    """Raises UnusableRule if a person's proposal finds no room in a channel, or an equal one of theirs."""
+    found = await _all_standing(connection, team_id, channel_id)
+    theirs = (one for one in found if one.user_id == user_id)
+    if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
+        raise UnusableRule(sentences.already_scheduled(same.id))
+    _check_room(found, user_id, most)
+
+
 def _check_room(standing: Sequence[Schedule], user_id: str, most: int) -> None:
     """Raises UnusableRule if a channel with these schedules has no room for another one of a person."""
     if len(standing) >= MAX_IN_CHANNEL:
@@ -476,7 +524,7 @@ async def _standing(connection: AsyncConnection, team_id: str, channel_id: str) 
     here = schedules.c.team_id == team_id, schedules.c.channel_id == channel_id
     # Others have run at their single time.
     is_standing = sa.or_(schedules.c.next_at.is_not(None), schedules.c.paused != "")
-    rows = await connection.execute(sa.select(schedules).where(*here, is_standing).order_by(schedules.c.id))
+    rows = await connection.execute(sa.select(schedules).where(_STANDS, *here, is_standing).order_by(schedules.c.id))
     return [_schedule(row) for row in rows]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0013"
+REVISION = "0014"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -121,6 +121,8 @@ jobs = sa.Table(
     sa.Column("ask_ts", sa.Text),
     # The schedule whose run this is. No foreign key: a run outlives its schedule.
     sa.Column("schedule_id", RowId),
+    # Whether it needs no model, so that no other question shares its answer.
+    sa.Column("is_command", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
     sa.UniqueConstraint("team_id", "asked_as"),
     # Ids are never reused, not even after a job's removal: late writes must find nothing.
@@ -565,6 +567,8 @@ schedules = sa.Table(
     # A PauseReason, '' if it isn't paused.
     sa.Column("paused", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.Double, nullable=False),
+    # When it was stopped, which can be undone for some days. NULL: it stands.
+    sa.Column("stopped_at", sa.Double),
     # The ids of runs name their schedule.
     sqlite_autoincrement=True,
 )
@@ -646,6 +650,8 @@ memories = sa.Table(
     sa.Column("is_private", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("renewed_at", sa.Double, nullable=False),
+    # When it was removed: its number isn't used again. While its text is left, that can be undone. NULL: it stands.
+    sa.Column("forgotten_at", sa.Double),
     sa.UniqueConstraint("team_id", "channel_id", "number"),
     # A modal names memories by id.
     sqlite_autoincrement=True,

@@ -14,10 +14,10 @@ from bot.core.job import End, Notice, NoticeKind
 from bot.core.job import said as said_below
 from bot.core.memory import MAX_MEMORIES, Kept, Memory, Remembered
 from bot.core.picture import picture
-from bot.core.texts.memory import UNDONE
+from bot.core.texts.memory import RESTORED, UNDONE
 from bot.errors import EndReason
 from bot.store import Stores
-from bot.store.erasure import MEMORIES_KEPT_S
+from bot.store.erasure import MEMORIES_KEPT_S, UNDO_S
 from bot.store.schema import audit_entries, memories, turns
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
@@ -235,13 +235,63 @@ async def test_undo_removes_what_the_message_said_and_shows_it_in_the_answer(sto
     assert await store.worker_queue.finish(job, End(EndReason.COMMAND, REMEMBERED), "")
     assert await store.memories.undo(job.question, "U1")
     assert not await store.memories.undo(job.question, "U1")
-    assert await count(store, memories) == 0
+    assert await of(store) == []
     [entry] = await store.outbox.claim_due(10)
     shown = await store.outbox.unshown_end(entry)
     assert shown
     assert shown.checkpoint.end
     below = picture(shown.checkpoint.end, shown.record, "")
     assert (below.notice, ReplyAction.UNDO in below.buttons) == (UNDONE, False)
+
+
+async def test_number_is_used_once_whatever_removed_its_memory(store: Stores) -> None:
+    job = await begun(store)
+    await said(store, 1, "Tea")
+    assert await store.memories.undo(job.question, "U1")
+    assert await said(store, 2, "Milk") == Remembered(Kept.NEW, 2)
+    assert await store.memories.forget(("T1", "C1"), 2, "U1")
+    assert await said(store, 3, "Salt") == Remembered(Kept.NEW, 3)
+    [salt] = await store.memories.of(("T1", "C1"))
+    await store.memories.change(("T1", "C1"), "U1", {salt.id: ""}, (), is_private=False)
+    assert await said(store, 4, "Milk") == Remembered(Kept.NEW, 4)
+    for number in (1, 2, 3):
+        assert await store.memories.forget(("T1", "C1"), number, "U1") is None
+    assert await of(store) == [(4, "Milk")]
+
+
+async def test_what_was_forgotten_comes_back_for_some_days_unless_its_message_goes(
+    timed: Stores, clock: ManualClock
+) -> None:
+    job, place = await begun(timed), ("T1", "C1")
+
+    async def restored(number: int) -> bool:
+        return await timed.memories.restore(job.question, number, "U1", job.id)
+
+    await said(timed, 1, "Tea")
+    forgotten = await timed.memories.forget(place, 1, "U1")
+    assert forgotten
+    assert (forgotten.text, await of(timed)) == ("Tea", [])
+    notice = Notice(NoticeKind.FORGOTTEN, "Forgotten.", 1)
+    assert await timed.worker_queue.finish(job, End(EndReason.COMMAND, (notice,)), "")
+    assert await restored(1)
+    assert not await restored(1)
+    assert await of(timed) == [(1, "Tea")]
+    [entry] = await timed.outbox.claim_due(10)
+    shown = await timed.outbox.unshown_end(entry)
+    assert shown
+    assert shown.checkpoint.end
+    below = picture(shown.checkpoint.end, shown.record, "")
+    assert (below.notice, ReplyAction.UNDO in below.buttons) == (RESTORED, False)
+
+    await timed.memories.forget(place, 1, "U1")
+    await timed.question_queue.delete("T1", "C1", asked(1).ts)
+    assert not await restored(1)
+    await said(timed, 2, "Milk")
+    await timed.memories.forget(place, 2, "U1")
+    clock.now_s += UNDO_S + 1
+    await timed.erasure.expire(0.0)
+    assert not await restored(2)
+    assert (await said(timed, 3, "Salt")).number == 3
 
 
 async def test_undo_removes_what_the_answer_proposed(store: Stores) -> None:

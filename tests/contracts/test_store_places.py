@@ -103,6 +103,8 @@ class MemoryMachine(Places):
     def __init__(self) -> None:
         super().__init__()
         self.notes: dict[str, list[Note]] = {channel: [] for channel in CHANNELS}
+        self.used: dict[str, set[int]] = {channel: set() for channel in CHANNELS}
+        """The numbers that older lists may have."""
 
     @initialize(texts=st.lists(texts, min_size=2, max_size=6, unique=True))
     def begin(self, texts: list[str]) -> None:
@@ -128,9 +130,11 @@ class MemoryMachine(Places):
             [renewed] = [one for one in same if one.number == found.number]
             self._replace(channel, replace(renewed, **fresh))
         else:
-            number = max((one.number for one in here), default=0) + 1
-            assert found == Remembered(Kept.NEW, number)
-            here.append(Note(number, text, user, question.ts, proposed, **fresh))
+            assert found.kept is Kept.NEW
+            assert found.number not in self.used[channel]
+            assert all(one.number < found.number for one in here)
+            self.used[channel].add(found.number)
+            here.append(Note(found.number, text, user, question.ts, proposed, **fresh))
 
     @rule(channel=channels, at=few, text=texts)
     def say_again(self, channel: str, at: int, text: str) -> None:
@@ -145,7 +149,7 @@ class MemoryMachine(Places):
     def forget(self, channel: str, at: int, user: str) -> None:
         number = next((one.number for one in self.notes[channel][at:]), 99)
         forgotten = self.runner.run(self.store.memories.forget(("T1", channel), number, user))
-        assert forgotten == self._keep(channel, lambda one: one.number != number)
+        assert (forgotten is not None) == self._keep(channel, lambda one: one.number != number)
 
     @rule(channel=channels, number=few, user=people)
     def take_back(self, channel: str, number: int, user: str) -> None:
@@ -186,6 +190,7 @@ class MemoryMachine(Places):
         self.runner.run(self.store.erasure.erase(user_id=user))
         for channel in CHANNELS:
             self._keep(channel, lambda one: user not in (one.user_id, one.changed_by))
+            self.used[channel] = {one.number for one in self.notes[channel]}
 
     @rule(part=st.sampled_from([0.1, 0.6]))
     def grow_old(self, part: float) -> None:
@@ -193,6 +198,7 @@ class MemoryMachine(Places):
         self.runner.run(self.store.erasure.expire(0))
         for channel in CHANNELS:
             self._keep(channel, lambda one: one.renewed_at >= self.clock.now_s - MEMORIES_KEPT_S)
+            self.used[channel] = {one.number for one in self.notes[channel]}
 
     @invariant()
     def agree(self) -> None:

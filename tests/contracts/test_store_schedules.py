@@ -34,6 +34,7 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.accounts import Owner
+from bot.store.erasure import UNDO_S
 from bot.store.schema import audit_entries, jobs, schedules
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
@@ -621,3 +622,39 @@ async def test_people_come_before_runs_that_came_earlier(timed: Stores, clock: M
     people, runs_of = await timed.worker_queue.claim(2), await timed.worker_queue.claim(9)
     assert [job.question for job in people] == [apart(1), apart(2)]
     assert [job.question.schedule is not None for job in runs_of] == [True, True]
+
+
+async def test_stop_can_be_undone_for_some_days(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+
+    async def restored() -> bool:
+        return await timed.schedules.restore("T1", daily.id, "U1", 0)
+
+    assert not await restored(), "it stands"
+    assert await timed.schedules.stop("T1", daily.id, "U1")
+    assert await timed.schedules.read("T1", daily.id) is None
+    assert not await timed.schedules.stop("T1", daily.id, "U1")
+    assert await timed.schedules.of_person("T1", "U1") == []
+    clock.now_s += DAY_S
+    assert await timed.schedules.begin_due() == 0
+    assert await restored()
+    assert await timed.schedules.read("T1", daily.id) == replace(daily, next_at=NINE + DAY_S)
+
+    await timed.schedules.stop("T1", daily.id, "U1")
+    same = await created(timed)
+    with pytest.raises(UnusableRule, match="already"):
+        await restored()
+    await timed.schedules.stop("T1", same.id, "U1")
+    clock.now_s += UNDO_S + 1
+    await timed.erasure.expire(0.0)
+    assert not await restored()
+    assert await count(timed, schedules) == 0
+
+
+async def test_stopped_schedule_that_was_paused_stays_paused_when_it_is_back(store: Stores) -> None:
+    daily = await created(store)
+    await store.schedules.pause("T1", daily.id, PauseReason.BY_PERSON, "U1")
+    await store.schedules.stop("T1", daily.id, "U1")
+    assert await store.schedules.restore("T1", daily.id, "U1", 0)
+    back = await stored(store, daily.id)
+    assert (back.paused, back.next_at) == (PauseReason.BY_PERSON, None)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core import texts
 from bot.core.conversation import File, ThreadKey
 from bot.core.memory import (
     LINE_BYTES,
@@ -21,6 +22,7 @@ from bot.core.memory import (
     ids_in,
     says_the_same,
     sent,
+    why_not_kept,
 )
 from bot.core.prompt import Marks
 from bot.models.prompt import TokenEstimate
@@ -163,10 +165,25 @@ def test_one_sentence_that_asks_nothing_is_remembered(said: str, text: str) -> N
     assert command(f"{said}{text}") == MemoryCommand(Verb.REMEMBER, text)
 
 
-@pytest.mark.parametrize("said", ["remember: ", "Remember that ", "please remember that, "])
+@pytest.mark.parametrize("said", ["Remember that ", "please remember that, "])
 @pytest.mark.parametrize("text", MORE)
 def test_whatever_says_more_than_one_sentence_is_a_question(said: str, text: str) -> None:
     assert command(f"{said}{text}") is None
+
+
+@pytest.mark.parametrize("said", ["remember: ", "Please remember this:\n", "hi, remember : "])
+@pytest.mark.parametrize("text", [*MORE, "- one\n- two"])
+def test_whatever_stands_behind_a_colon_is_kept_or_refused_with_the_reason(said: str, text: str) -> None:
+    assert command(f"{said}{text}") == MemoryCommand(Verb.REMEMBER, text)
+    chars = len(text.replace("&amp;", "&"))
+    if chars > MAX_CHARS:
+        assert why_not_kept(text) == texts.memory.memory_too_long(chars, MAX_CHARS)
+    else:
+        assert why_not_kept(text) == (texts.memory.REMEMBER_NO_QUESTION if text[-1] in "?？" else "")
+
+
+def test_link_with_a_question_mark_asks_nothing() -> None:
+    assert why_not_kept("the docs are at <https://a.example/?q=1>") == ""
 
 
 @pytest.mark.parametrize(
@@ -195,8 +212,11 @@ def test_message_that_quotes_another_is_no_command(text: str) -> None:
 
 def test_long_command_is_read_in_linear_time() -> None:
     started = time.process_time()
-    for text in (" " * 200_000, " that" * 50_000, ": <" * 50_000, ": " + "a.b." * 50_000, ": " + "。" * 200_000):
+    for text in (" " * 200_000, " that" * 50_000, " that <" * 50_000, " that " + "a.b." * 50_000):
         assert command(f"remember{text} x") is None
+    for text in ("<" * 200_000, "a.b." * 50_000, "。" * 200_000, '"' * 200_000):
+        assert command(f"remember: {text} x")
+        assert why_not_kept(f"{text} x") != ""
     assert time.process_time() - started < 1
 
 

@@ -138,6 +138,20 @@ def test_due_times_increase_and_none_is_left_out(cron: str, zone: str, moment: f
         assert rule.after((earlier + later) / 2) == later
 
 
+@pytest.mark.parametrize("zone", ["EST", "est", "MST", "HST", "PST"])
+def test_clock_that_a_place_leaves_in_summer_is_no_zone(zone: str) -> None:
+    for when in ({"cron": "0 9 * * *"}, {"at": "2026-12-24T09:00"}):
+        with pytest.raises(UnusableRule, match="Write it like Europe/Berlin"):
+            rule_of(zone, NOW, **when, min_gap_minutes=60)
+    # What is on record stays readable.
+    assert Rule("EST", "0 9 * * *").after(NOW)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "GMT", "CET", "EST5EDT", "Japan", "ROK", "Etc/GMT+5", "America/Phoenix"])
+def test_zone_of_a_place_or_of_everywhere_may_have_no_summer(zone: str) -> None:
+    assert rule_of(zone, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+
+
 DAILY = Rule("UTC", "0 9 * * *")
 NINE = at("2026-11-26T09:00+00:00")
 EVERY_20 = Rule("UTC", "*/20 * * * *")
@@ -331,13 +345,22 @@ def test_any_text_is_a_rule_or_is_refused_with_a_sentence(cron: str, once: str, 
         ("0 9 */2 * *", "every second day of each month from the 1st to the 31st at 9:00 AM"),
         ("0 9 1,8,15,22,29 1 *", "every 7th day of January from the 1st to the 29th at 9:00 AM"),
         ("0 9 * * 3#2,1#2", "the second Monday and second Wednesday of each month at 9:00 AM"),
-        # The rest is cronsim's.
-        ("0 9 1,2,4,8,16 * *", "at 09:00 on the first, the second, the fourth, the eighth, and the 16th day of month"),
-        ("0 7,9,10,15,16 * * *", "at minute 0 past hours 7, 9, 10, 15, and 16"),
-        ("1,5 7,9,10 * * *", "at minutes 1 and 5 past hours 7, 9, and 10"),
-        ("*/7 9-17 * * *", "every seventh minute from 09:00 through 17:59"),
-        ("0 9 * * MON,TUE#1", "at 09:00 on Monday and the first Tuesday of the month"),
-        ("*/7 * * * *", "every seventh minute of every hour"),
+        # Without a short form.
+        ("0 9 1,2,4,8,23 * *", "the 1st, 2nd, 4th, 8th and 23rd of each month at 9:00 AM"),
+        ("0 7,9,10,15,16 * * *", "every day at 7:00 AM, 9:00 AM, 10:00 AM, 3:00 PM and 4:00 PM"),
+        ("1,5 7,9,10 * * *", "1 and 5 minutes past 7:00 AM, 9:00 AM and 10:00 AM"),
+        ("*/7 9-17 * * *", "0, 7, 14, 21, 28, 35, 42, 49 and 56 minutes past each hour from 9:00 AM to 5:00 PM"),
+        (
+            "0,30 8-12,22 1 6 *",
+            "the 1st of June, 0 and 30 minutes past each hour from 8:00 AM to 12:00 PM and 10:00 PM",
+        ),
+        ("0 9 * * MON,TUE#1", "Mondays and the first Tuesday of each month at 9:00 AM"),
+        (
+            "0 9 * * 1#1,1#3,2#2,3#4,4#1",
+            "the first Monday, first Thursday, second Tuesday, third Monday and fourth Wednesday of each month "
+            "at 9:00 AM",
+        ),
+        ("*/7 * * * *", "every hour, 0, 7, 14, 21, 28, 35, 42, 49 and 56 minutes past"),
     ],
 )
 def test_rule_in_words(cron: str, words: str) -> None:
@@ -513,7 +536,7 @@ LISTS = ScheduleCommand()
         ("ok stop schedule 3, thanks!", ScheduleCommand(3)),
         ("Hi! Stop the summary please.", ScheduleCommand(about=("summary",))),
         ("stop the summary", ScheduleCommand(about=("summary",))),
-        ("Cancel my weekday summary here.", ScheduleCommand(about=("weekday", "summary"))),
+        ("Cancel my weekday summary here.", ScheduleCommand(about=("weekday", "summary"), is_own=True)),
         ("stop our retro reminders", ScheduleCommand(about=("retro", "reminders"))),
         *((text, LISTS) for text in ("hi <@UBOT>, whats scheduled here?", "what is scheduled here? \U0001f64f")),
         ("typist, remove schedule no. 3, merci!", ScheduleCommand(3)),
@@ -578,6 +601,35 @@ def test_words_name_a_schedule_only_if_they_fit_no_other(about: tuple[str, ...],
     meant = ScheduleCommand(about=about).meant(HERE)
     assert (meant and meant.id) == number
     assert ScheduleCommand(about=("schedule",)).meant(HERE[:1]) == HERE[0]
+
+
+@pytest.mark.parametrize(
+    ("about", "words", "is_meant"),
+    [
+        ("summary", "Summarize what happened.", True),
+        ("summaries", "Post a summary.", True),
+        ("reports", "Post the report.", True),
+        ("reminder", "Remind us of the retro.", True),
+        ("summary", "Post the sum of all open invoices.", False),
+        ("summary", "Write down what the summer party costs.", False),
+        ("report", "Ask the reporter for a quote.", False),
+        ("updates", "Post the upset customers.", False),
+        ("task", "Watch the taskforce.", True),
+    ],
+)
+def test_only_whole_words_name_a_schedule(about: str, words: str, is_meant: bool) -> None:
+    one = schedule(3, words)
+    assert ScheduleCommand(about=(about,)).meant([one]) == (one if is_meant else None)
+
+
+@pytest.mark.parametrize(("whose", "is_meant"), [("my", False), ("the", True), ("our", True)])
+def test_my_schedule_is_nobody_elses(whose: str, is_meant: bool) -> None:
+    one = schedule(5, "Remind us of the retro.")
+    said = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "UADMIN", f"<@UBOT> cancel {whose} reminder")
+    command = command_in(said, ME)
+    assert command
+    assert command.meant([one], "UADMIN") == (one if is_meant else None)
+    assert command.meant([one], "U1") == one
 
 
 def test_long_text_is_no_command_in_linear_time() -> None:

@@ -139,6 +139,16 @@ def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["stop the summary", "Please cancel this report!", "<@UBOT> stop my weekly digest here"]
+)
+def test_words_for_what_is_written_stop_it_where_it_is_written(text: str) -> None:
+    assert stop_in(message(text, thread_ts="9.0"), ME) is not None
+    assert stop_in(message(text, channel_type="im"), ME) is not None
+    assert stop_in(message(f"<@UBOT> {text}"), ME) is None, "at a channel's root, nothing is written"
+    assert stop_in(message(f"{text}?", thread_ts="9.0"), ME) is None
+
+
+@pytest.mark.parametrize(
     ("text", "asks"),
     [
         *((text, True) for text in ("stay quiet", "Please be quiet!", "keep quiet in this thread, thanks")),

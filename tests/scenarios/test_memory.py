@@ -18,8 +18,8 @@ from slack_sandbox.client import Client
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.clocks import until_read
 from tests.scenarios.answers import on_record, press
-from tests.scenarios.conftest import Stage, buttons, says, shown
-from tests.scenarios.surfaces import ephemerals
+from tests.scenarios.conftest import Stage, buttons, grows, says, shown
+from tests.scenarios.surfaces import ephemerals, queued_placeholders
 from tests.scenarios.tools import asking, by_results, calls, value_of
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
@@ -145,10 +145,31 @@ async def test_what_a_message_said_goes_with_the_message(stage: Stage, another_p
 async def test_whatever_says_more_is_answered_and_not_remembered(stage: Stage, another_process: Stores) -> None:
     message = await told(stage, "remember that the customer is angry. Write a short, polite reply.")
     assert shown(message).startswith("The whole answer.")
-    assert shown(await told(stage, f"remember: {'x' * 301}")).startswith("The whole answer.")
     assert await on_record_here(another_process) == []
+    refused = await told(stage, f"remember: {'x' * 301}")
+    assert shown(refused) == texts.memory.memory_too_long(301, 300)
+    assert buttons(refused) == [ReplyAction.DELETE]
+    assert shown(await told(stage, "remember: is it late?")) == texts.memory.REMEMBER_NO_QUESTION
+    assert await on_record_here(another_process) == []
+    assert shown(await told(stage, "remember: Tea. Milk.\n- Salt")) == texts.memory.remembered("#general", 1)
+    assert await on_record_here(another_process) == ["Tea. Milk.\n\n- Salt"]
     assert shown(await told(stage, "remember:")) == texts.memory.REMEMBER_WHAT
     assert shown(await told(stage, "forget everything")) == texts.memory.FORGET_WHICH
+
+
+async def test_command_behind_other_messages_is_carried_out(stage: Stage, another_process: Stores) -> None:
+    are_queued = asyncio.Event()
+    stage.vendor.script(grows("First. " * 40, gates={250: are_queued.wait}))
+    asked = await stage.mention("first?")
+    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
+    for words in ("second?", f"remember: {DEPLOY}", "third?"):
+        await stage.sandbox.say("ada", "general", f"@typist {words}", asked)
+    await queued_placeholders(stage, 3, "general", asked)
+    stage.vendor.script(says("The whole answer."))
+    are_queued.set()
+    _, *answers = await stage.answers("general", asked, count=4)
+    assert [texts.memory.remembered("#general", 1) in answer for answer in answers] == [False, True, False]
+    assert await on_record_here(another_process) == [DEPLOY]
 
 
 async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Stage, settings: Settings) -> None:
@@ -159,9 +180,16 @@ async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Sta
     link = rf"https://\S+/archives/C0GENERAL/p{first.thread_ts.replace('.', '')}" if first.thread_ts else ""
     assert re.search(rf"- \*\*1\.\*\* @Grace owns deploys \(\[Ada, [-\d]+\]\({link}\)\)", listed), listed
     assert "**2.** Milk is in the fridge ([Grace, " in listed
-    assert shown(await told(stage, "forget 1", user="grace")) == texts.memory.forgotten(1)
+    forgotten = await told(stage, "forget 1", user="grace")
+    assert shown(forgotten) == texts.memory.forgotten(1, "@Grace owns deploys")
     assert shown(await told(stage, "forget 1")) == texts.memory.nothing_to_forget(1)
     assert "**1.**" not in shown(await told(stage, "what do you remember?"))
+    assert shown(await told(stage, "remember: Salt")) == texts.memory.remembered("#general", 3)
+    await on_record(settings)
+    assert await press(stage, forgotten, ReplyAction.UNDO, "ada") == texts.actions.ONLY_ASKER["undo"]
+    assert await press(stage, forgotten, ReplyAction.UNDO, "grace") is None
+    assert buttons(await shows(stage, forgotten, texts.memory.RESTORED)) == [ReplyAction.DELETE]
+    assert "**1.** @Grace owns deploys" in shown(await told(stage, "what do you remember?"))
     assert not stage.vendor.requests
 
 

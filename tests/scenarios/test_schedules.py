@@ -35,6 +35,7 @@ pytestmark = [
 GENERAL = "C0GENERAL"
 WORDS = "Summarize what happened in this channel since your last summary."
 WEEKDAYS = {"words": WORDS, "cron": "0 9 * * 1-5"}
+STOPPED_WITH_UNDO = f"{texts.schedules.SCHEDULE_STOPPED}\n\n{texts.actions.buttons([texts.memory.UNDO])}"
 AT_NINE = "Weekdays at 9:00 AM (UTC)"
 
 
@@ -208,7 +209,10 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     card = await asking(stage, asked)
     await another_process.schedules.stop(TEAM_ID, mine, "U0GRACE")
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
-    assert f"I read: {texts.schedules.SCHEDULE_GONE}" in shown(await ended(stage, asked))
+    said = shown(await ended(stage, asked))
+    assert f"I read: {texts.schedules.SCHEDULE_GONE}" in said
+    assert said.count(texts.schedules.SCHEDULE_GONE) == 2, "people read it, too"
+    assert "Approved by" not in said
     mine = await stored(another_process)
 
     asked = await asked_for({"number": mine, "words": "Sum up the week."})
@@ -289,6 +293,18 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
     assert texts.schedules.NOT_YOUR_SCHEDULE in await told("stop the retro reminder")
     assert texts.schedules.nothing_to_stop("999") in await told("stop schedule 999")
     stopped = texts.schedules.stopped(mine, "weekdays at 9:00 AM (Berlin)")
+    asked = await stage.mention("stop the summary", user="alan")
+    answer = await ended(stage, asked)
+    assert stopped in shown(answer)
+    refused = texts.access.naming_admins(texts.actions.ONLY_ASKER["undo"], ["<@U0GRACE>"])
+    assert await press(stage, answer, ReplyAction.UNDO, "ada") == refused
+    assert await press(stage, answer, ReplyAction.UNDO, "alan") is None
+    await stage.sandbox.wait_for(lambda: texts.schedules.RESTORED in shown(stage.bots("general", asked)[0]))
+    assert ReplyAction.UNDO not in buttons(stage.bots("general", asked)[0])
+    assert f"{mine}." in await told("what is scheduled here?")
+    stage.vendor.script(says("Whose?"))
+    assert "Whose?" in await told("cancel my summary", "grace")
+    stage.vendor.requests.clear()
     assert stopped in await told("stop the summary")
     assert stage.vendor.requests == []
     assert "Regenerate" not in stopped
@@ -299,6 +315,62 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
     assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
     stage.vendor.script(says("Which one?"))
     assert "Which one?" in await told("stop the presses")
+
+
+async def test_words_mean_the_answer_that_is_being_written_before_any_schedule(
+    stage: Stage, another_process: Stores
+) -> None:
+    mine, goes_on = await stored(another_process), asyncio.Event()
+    stage.vendor.script(grows("A summary. " * 40, gates={250: goes_on.wait}))
+    asked = await stage.mention("sum up what happened", user="alan")
+    await stage.sandbox.wait_for(lambda: any("A summary." in shown(one) for one in stage.bots("general", asked)))
+    await stage.sandbox.say("alan", "general", "stop the summary", asked)
+    await stage.sandbox.wait_for(lambda: ReplyAction.CONTINUE in buttons(stage.bots("general", asked)[0]))
+    goes_on.set()
+    await stage.settled()
+    assert len(stage.bots("general", asked)) == 1
+    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [mine]
+    await stage.sandbox.say("alan", "general", "@typist stop the summary", asked)
+    await stage.answers("general", asked, 2)
+    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+
+
+async def test_words_about_somebody_elses_answer_stop_no_schedule(stage: Stage, another_process: Stores) -> None:
+    mine, goes_on = await stored(another_process), asyncio.Event()
+    stage.vendor.script(grows("A summary. " * 40, gates={250: goes_on.wait}))
+    asked = await stage.mention("sum up what happened", user="ada")
+    await stage.sandbox.wait_for(lambda: any("A summary." in shown(one) for one in stage.bots("general", asked)))
+    await stage.sandbox.say("alan", "general", "@typist stop the summary", asked)
+    await queued_placeholders(stage, 1, "general", asked)
+    stage.vendor.script(says("Which one?"))
+    goes_on.set()
+    assert "Which one?" in (await stage.answers("general", asked, 2))[1]
+    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [mine]
+
+
+async def test_list_in_a_conversation_has_the_beginning_of_each_task(stage: Stage, another_process: Stores) -> None:
+    await stored(another_process, "Sum up. " * 100)
+    listed = shown(await ended(stage, await stage.mention("what is scheduled here?", user="alan")))
+    assert "Sum up. Sum" in listed
+    assert len(listed) < 400
+
+
+async def test_stop_below_a_run_can_be_undone(stage: Stage, another_process: Stores) -> None:
+    created = await stored(another_process)
+    assert await another_process.schedules.run_now(TEAM_ID, created, "U0ALAN")
+    post = await with_button(stage, ScheduleAction.STOP)
+    [(_, stop)] = interactive(post.blocks)
+    assert "confirm" not in stop
+    assert await press(stage, post, ScheduleAction.STOP, "alan") == STOPPED_WITH_UNDO
+    ephemerals = stage.sandbox.workspace.ephemerals
+    [notice] = [one for one in ephemerals if one.text == STOPPED_WITH_UNDO]
+    refused = texts.access.naming_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
+    assert await press(stage, post, ScheduleAction.RESTORE, "ada", str(created)) == refused
+    assert await stage.sandbox.client("alan").press("general", notice.ts, ScheduleAction.RESTORE)
+    await stage.sandbox.wait_for(lambda: any(one.text == texts.schedules.RESTORED for one in ephemerals))
+    forged = await press(stage, post, ScheduleAction.RESTORE, "alan", str(created))
+    assert forged == texts.schedules.CANT_RESTORE
+    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [created]
 
 
 async def test_declined_proposal_creates_nothing(stage: Stage, another_process: Stores) -> None:
@@ -396,9 +468,7 @@ async def test_others_neither_stop_a_schedule_below_its_run_nor_resume_a_paused_
         await press(stage, notice, ScheduleAction.RESUME, "alan")
         == texts.schedules.SCHEDULE_UNCHANGED[ScheduleAction.RESUME]
     )
-    assert (
-        await press(stage, post, ScheduleAction.STOP, "alan") == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
-    )
+    assert await press(stage, post, ScheduleAction.STOP, "alan") == STOPPED_WITH_UNDO
     assert await press(stage, post, ScheduleAction.STOP, "alan") == texts.schedules.SCHEDULE_GONE
 
 

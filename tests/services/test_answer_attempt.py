@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decision, RecordedCall, Step
+from bot.core import texts
+from bot.core.calls import NO_SUCH_TOOL, PROPOSALS, REMEMBER, SCHEDULE, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File
 from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import End, Job, Notice, NoticeKind, Spent, said
@@ -268,7 +269,19 @@ CHANGED = "Changed number 7: daily."
             [agreed(SCHEDULE, 3), agreed(REMEMBER, 4)],
             [Notice(NoticeKind.SCHEDULED, CHANGED, 3), Notice(NoticeKind.REMEMBERED, CHANGED)],
         ),
-        ([agreed(SCHEDULE, 3, CallState.FAILED), agreed(REMEMBER, 4, CallState.DENIED)], []),
+        # What was agreed to, and couldn't be done.
+        *(([agreed(tool, 0, CallState.FAILED)], list(said(CHANGED))) for tool in PROPOSALS),
+        *(
+            ([agreed(tool, 0, state)], list(said(texts.answers.NOT_CARRIED_OUT)))
+            for tool in PROPOSALS
+            for state in (CallState.DENIED, CallState.UNKNOWN)
+        ),
+        (
+            [replace(agreed(SCHEDULE, 0, CallState.FAILED), result=NO_SUCH_TOOL)],
+            list(said(texts.answers.NOT_CARRIED_OUT)),
+        ),
+        ([agreed(SCHEDULE, 0, CallState.READY), agreed(REMEMBER, 0, CallState.BEGUN)], []),
+        ([replace(agreed(SCHEDULE, 0, CallState.FAILED), decision=Decision.DENIED)], []),
         ([replace(agreed(SCHEDULE, 3), decision=None)], []),
         ([agreed("notes__add", 3)], []),
     ],

@@ -100,6 +100,29 @@ def test_change_by_an_admin_is_said_wherever_a_schedule_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("schedule", "who", "has_stop"),
+    [
+        (DONE, "<@U1>", False),
+        (replace(DONE, channel_id="D1"), "Ada", False),
+        (SCHEDULE, "Ada", True),
+    ],
+)
+def test_run_at_a_single_time_mentions_its_creator_and_has_nothing_to_stop(
+    schedule: Schedule, who: str, has_stop: bool
+) -> None:
+    line = run_line(schedule, {"U1": "Ada"}, is_late=False, block_id="b")
+    check_blocks([line])
+    assert f"Scheduled by {who} · " in line["text"]["text"]
+    assert ("accessory" in line) is has_stop
+    assert "confirm" not in str(line), "it stays when the schedule is over"
+
+
+def test_schedule_that_has_run_is_removed_without_a_question() -> None:
+    *_, (_, remove) = interactive(listed(DONE)["blocks"])
+    assert (remove["text"]["text"], "confirm" in remove) == (texts.schedules.REMOVE, False)
+
+
+@pytest.mark.parametrize(
     ("rule", "expected"),
     [
         (SCHEDULE.rule, [ReplyAction.SIGN_IN, ScheduleAction.STOP]),

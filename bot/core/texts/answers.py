@@ -69,6 +69,7 @@ STEP_LIMIT_WITHOUT_TEXT = (
 )
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
 STOPPED = "Stopped."
+NOT_CARRIED_OUT = "I couldn't do what you agreed to. Please ask me again."
 INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
 SHUT_OUT = "This channel was closed to me before I was done. Press Continue and I'll go on."
 SHUT_OUT_WITHOUT_TEXT = "This channel was closed to me before I could answer. Press Regenerate and I'll answer now."

@@ -10,7 +10,12 @@ DONT_REMEMBER = "Don't remember"
 UNDO = "Undo"
 UNDONE = "Undone: I don't remember this anymore."
 NOTHING_TO_UNDO = "There's nothing to undo: I don't remember this."
+RESTORED = "Undone: I remember it again."
+CANT_RESTORE = "I can't undo this anymore: its text is gone, or I have no room for it. Please tell me again."
 REMEMBER_WHAT = "Write what I should know behind it, such as “remember: we deploy on Tuesdays”."
+REMEMBER_NO_QUESTION = (
+    "This ends with a question, so I haven't remembered it. Please send what I should know as a message of its own."
+)
 FORGET_WHICH = (
     "I forget one thing at a time: write “forget” and its number. Ask me “What do you remember?” for the list."
 )
@@ -72,8 +77,9 @@ def memory_too_long(chars: int, most: int) -> str:
     return f"That's {chars:,} characters, and I can remember at most {most} at a time. Please tell me in fewer words."
 
 
-def forgotten(number: int) -> str:
-    return f"Forgotten: number {number}."
+def forgotten(number: int, text: str) -> str:
+    """Says what was forgotten; `text` is "" for a hidden memory."""
+    return f"Forgotten: number {number}, “{text}”." if text else f"Forgotten: number {number}, which was hidden."
 
 
 def nothing_to_forget(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Rules of schedules in plain English: our own words for common shapes, cronsim's for the rest."""
+"""Rules of schedules in plain English: short for common shapes, and complete for the rest."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 _NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", CronSim.LAST: "last"}
 _LAST_DAYS = {CronSim.LAST: "last day", CronSim.LAST_WEEKDAY: "last weekday"}
 _MAX_LISTED = 4
-"""Longer lists of times or days are a shape of their own, or cronsim's."""
+"""Longer lists of times or days are written as a shape of their own, if they have one."""
 _SAME_YEAR_DAYS = 330
 """A day that is further ahead is written with its year."""
 _IN_EACH_MONTH = 28
@@ -35,9 +35,6 @@ def in_words(cron: str) -> str:
     """Returns five fields of cron in words for the middle of a sentence, such as "weekdays at 9:00 AM"."""
     parsed = CronSim(cron, _ANY_DAY)
     days, times = _days(parsed), _times(parsed)
-    if not days or not times:
-        explained = parsed.explain()
-        return explained[:1].lower() + explained[1:]
     if times.startswith("at "):
         return f"{days} {times}"
     return times if days == "every day" else f"{days}, {times}"
@@ -87,7 +84,7 @@ def day_of_week(day: int) -> str:
 
 
 def _days(parsed: CronSim) -> str:
-    """Returns the days of a rule, "" if there is no short form."""
+    """Returns the days of a rule."""
     weekdays = {day % 7 for day in parsed.weekdays if isinstance(day, int)}
     numbered = (day for day in parsed.weekdays if not isinstance(day, int))
     nth = sorted(numbered, key=lambda day: (day[1] < 0, day[1], day[0] or 7))
@@ -95,13 +92,12 @@ def _days(parsed: CronSim) -> str:
     in_months = "" if len(parsed.months) == 12 else listed([_MONTHS[month - 1] for month in sorted(parsed.months)])
     if has_each_weekday and not has_each_day:
         return _of_month(parsed.days, in_months)
-    if not has_each_day or (nth and weekdays) or len(nth) > _MAX_LISTED:
-        return ""
     if nth:
         same_day = len({day for day, _ in nth}) == 1
         which = [_NTH[number] if same_day else f"{_NTH[number]} {day_of_week(day)}" for day, number in nth]
         of = f" {day_of_week(nth[0][0])}" if same_day else ""
-        return f"the {listed(which)}{of} of {in_months or _each_month([number for _, number in nth] == [_FIFTH])}"
+        in_month = f"the {listed(which)}{of} of {in_months or _each_month([number for _, number in nth] == [_FIFTH])}"
+        return f"{_of_week(weekdays)} and {in_month}" if weekdays else in_month
     return _of_week(weekdays) + (f" in {in_months}" if in_months else "")
 
 
@@ -126,7 +122,7 @@ def _of_month(days: set[int], in_months: str) -> str:
         which = _NTH.get(step) or _ordinal(step)
         return f"every {which} day {of} from the {_ordinal(dates[0])} to the {_ordinal(dates[-1])}"
     parts = [part for run in _runs(dates) for part in _listed([_ordinal(day) for day in run])] + last
-    return f"the {listed(parts)} {of}" if len(parts) <= _MAX_LISTED else ""
+    return f"the {listed(parts)} {of}"
 
 
 def _each_month(some_have_none: bool) -> str:
@@ -134,7 +130,7 @@ def _each_month(some_have_none: bool) -> str:
 
 
 def _times(parsed: CronSim) -> str:
-    """Returns the times of a rule's days, "" if there is no short form."""
+    """Returns the times of a rule's days."""
     hours, minutes = sorted(parsed.hours), sorted(parsed.minutes)
     if len(hours) * len(minutes) <= _MAX_LISTED:
         return f"at {listed([clock_time(hour, minute) for hour in hours for minute in minutes])}"
@@ -153,20 +149,22 @@ def _times(parsed: CronSim) -> str:
 
 
 def _at_hours(hours: Sequence[int], minute: int) -> str:
-    """Returns the times of a rule whose hours have no equal distance, "" if there is no short form."""
+    """Returns the times of a rule whose hours have no equal distance."""
     runs = [[clock_time(hour, minute) for hour in run] for run in _runs(hours)]
     spans = [f"from {run[0]} to {run[-1]}" for run in runs if len(run) >= _MIN_RANGE]
     others = [time for run in runs if len(run) < _MIN_RANGE for time in run]
     if not spans or len(spans) + len(others) > _MAX_LISTED:
-        return ""
+        return f"at {listed([clock_time(hour, minute) for hour in hours])}"
     return f"every hour {listed(spans)}" + (f", and at {listed(others)}" if others else "")
 
 
 def _within_hours(hours: Sequence[int], minutes: Sequence[int]) -> str:
-    """Returns the times of a rule that holds several times an hour in some hours, "" if there is no short form."""
-    step = _step(minutes)
-    if len(_runs(hours)) > 1 or not step or minutes[0] + 60 - minutes[-1] != step:
-        return ""
+    """Returns the times of a rule that holds several times an hour in some hours."""
+    step, runs = _step(minutes), _runs(hours)
+    if len(runs) > 1 or not step or minutes[0] + 60 - minutes[-1] != step:
+        named = [(len(run) >= _MIN_RANGE, _listed([clock_time(hour, 0) for hour in run])) for run in runs]
+        parts = [f"each hour from {part}" if is_range else part for is_range, run in named for part in run]
+        return f"{_past(minutes)} {listed(parts)}"
     return f"every {step} minutes from {clock_time(hours[0], minutes[0])} to {clock_time(hours[-1], minutes[-1])}"
 
 
@@ -177,10 +175,12 @@ def _of_hour(minutes: Sequence[int]) -> str:
     step = _step(minutes) or 60
     if 60 % step == 0 and list(minutes) == list(range(0, 60, step)):
         return "every minute" if step == 1 else f"every {step} minutes"
-    if len(minutes) > _MAX_LISTED:
-        return ""
-    unit = "minute" if minutes == [1] else "minutes"
-    return f"every hour, {listed([str(minute) for minute in minutes])} {unit} past"
+    return f"every hour, {_past(minutes)}"
+
+
+def _past(minutes: Sequence[int]) -> str:
+    parts = [part for run in _runs(minutes) for part in _listed(list(map(str, run)))]
+    return f"{listed(parts)} {'minute' if minutes == [1] else 'minutes'} past"
 
 
 def _step(numbers: Sequence[int]) -> int:

@@ -48,8 +48,13 @@ YOUR_SCHEDULES = "Your schedules"
 RUN_NOW = "Run now"
 PAUSE = "Pause"
 RESUME = "Resume"
+REMOVE = "Remove"
+"""Stands in place of Stop once a schedule has run at its single time."""
+REMOVED = "Removed from the list."
 STOP_SCHEDULE_QUESTION = "It ends for good."
 SCHEDULE_STOPPED = "Stopped. It won't run again."
+RESTORED = "Undone: I didn't stop it."
+CANT_RESTORE = "I can't undo this anymore. Please ask me to create the schedule again."
 SCHEDULE_PRESSED = {
     "schedule_run": "It runs now. Its post and its answer appear in a moment.",
     "schedule_pause": "Paused. Press Resume when it should run again.",

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.core import texts
-from bot.core.actions import ReplyAction
+from bot.core.actions import ActionResponse, ReplyAction
 from bot.core.conversation import escape, is_direct
 from bot.core.schedules import PauseReason, Rule, Run, Schedule, Weekly, zone_of
 from bot.core.unposted import MessageQuestion
@@ -73,6 +73,7 @@ class ScheduleAction(StrEnum):
     PAUSE = "schedule_pause"
     RESUME = "schedule_resume"
     STOP = "schedule_stop"
+    RESTORE = "schedule_restore"
 
 
 class ScheduleField(StrEnum):
@@ -235,14 +236,21 @@ def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
         buttons.append(button(ScheduleAction.RUN, texts.schedules.RUN_NOW, number))
     elif not signed_out:
         buttons.append(button(ScheduleAction.RESUME, texts.schedules.RESUME, number))
-    return plain.message([section(mrkdwn(sentence)), words, actions([*buttons, stop_button(schedule.id)])])
+    stop = stop_button(schedule.id, asks=False)
+    return plain.message([section(mrkdwn(sentence)), words, actions([*buttons, stop])])
 
 
 def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, block_id: str) -> Json:
-    """Returns the line of a run's post that says whose it is and why it comes, with Stop. `names`: of people, by ID."""
+    """Returns the line of a run's post that says whose it is and why it comes, with Stop. `names`: of people, by ID.
+
+    A single time is a reminder, so it mentions its creator. It is over then, and there is nothing to stop.
+    """
     creator, changer = (escape(names.get(id_, id_)) for id_ in (schedule.user_id, schedule.changed_by))
+    is_once = schedule.rule.at is not None
+    creator = f"<@{schedule.user_id}>" if is_once and not is_direct(schedule.channel_id) else creator
     text = mrkdwn(texts.schedules.scheduled_by(creator, _rule(schedule.rule), changer, is_late=is_late))
-    return {**section(text), "accessory": stop_button(schedule.id), "block_id": block_id}
+    stop = {} if is_once else {"accessory": stop_button(schedule.id, asks=False)}
+    return {**section(text), **stop, "block_id": block_id}
 
 
 def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *, is_late: bool) -> Json:
@@ -302,11 +310,18 @@ def _buttons(schedule: Schedule) -> Json:
     elif not schedule.is_done:
         buttons.append(button(ScheduleAction.PAUSE, texts.schedules.PAUSE, value))
     run = button(ScheduleAction.RUN, texts.schedules.RUN_NOW, value)
-    return actions([*buttons, run, stop_button(schedule.id)], f"schedule-{schedule.id}")
+    label = texts.schedules.REMOVE if schedule.is_done else texts.actions.STOP
+    stop = stop_button(schedule.id, label, asks=not schedule.is_done)
+    return actions([*buttons, run, stop], f"schedule-{schedule.id}")
 
 
-def stop_button(number: int, label: str = texts.actions.STOP) -> Json:
-    """Returns the button that stops a schedule, once a person is sure."""
+def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = True) -> Json:
+    """Returns the button that stops a schedule, once a person is sure.
+
+    Where it stays when the schedule is over, it doesn't ask: who presses it is told, and can undo it.
+    """
+    if not asks:
+        return button(ScheduleAction.STOP, label, str(number))
     sure = confirm(
         texts.schedules.STOP_SCHEDULE_TITLE,
         texts.schedules.STOP_SCHEDULE_QUESTION,
@@ -314,6 +329,12 @@ def stop_button(number: int, label: str = texts.actions.STOP) -> Json:
         no=texts.actions.KEEP,
     )
     return button(ScheduleAction.STOP, label, str(number), confirm=sure)
+
+
+def undo_blocks(response: ActionResponse) -> list[Json]:
+    """Returns the blocks of a response that offers to undo the stop of a schedule."""
+    restore = button(ScheduleAction.RESTORE, texts.memory.UNDO, str(response.undoes_stop))
+    return [section(plain_text(response.sentence)), actions([restore])]
 
 
 def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | None, zone: str) -> Json:
