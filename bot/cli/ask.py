@@ -3,18 +3,21 @@
 import argparse
 import asyncio
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from pathlib import Path
 
 from bot import logs, settings
-from bot.cli import Subcommand
-from bot.core import texts
-from bot.core.prompt import moment
+from bot.cli import EXIT_FAILED, Subcommand
+from bot.core import files, texts
+from bot.core.conversation import File
+from bot.core.prompt import PromptMessage, moment
 from bot.errors import SettingsError, TypistError
-from bot.models.events import Citation, Completion, Retrying
+from bot.models.events import Citation, Completion, FinishReason, Retrying
 from bot.models.prompt import Prompt, Turn
 from bot.reply.sources import plain_list, shown_sources, with_citation
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
@@ -23,11 +26,15 @@ PATIENCE_S = 7.0
 """How long after the first failure another request may begin. In Slack it is longer: here somebody sees the reason, and
 can ask again."""
 NO_ANSWER = "No answer yet: {reason}. Trying again…"
+CUT = "The answer was cut off: it reached its limit of {limit:,} tokens (BOT_MAX_OUTPUT_TOKENS)."
+READING = "Reading {files}."
+_PATH = re.compile(r"(?:~|\.\.?)/\S*|/[^/\s]+/\S+")
+"""Matches a word that can only be a path, whether or not the file is there."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the question and how to answer it."""
-    parser.add_argument("question", nargs="*", help="the question; may be left out if text is piped in")
+    parser.add_argument("question", nargs="*", help="the question, and files to read; text may be piped in, too")
     parser.add_argument("--model", help="vendor/model to use instead of BOT_MODELS")
     parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is complete")
 
@@ -38,23 +45,59 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         env = {**env, "BOT_MODELS": ",".join(parse_model_option(options.model))}
     ours = settings.read(env, needs_model=True)
     logs.set_up_quietly(ours.log_level, ours.log_format)
-    given = os.fsencode(" ".join(options.question))
+    read = {word: content for word in options.question if (content := _content_of(word)) is not None}
+    given = os.fsencode(" ".join(word for word in options.question if word not in read))
     piped = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
     # Whatever the terminal's encoding is: vendors take UTF-8.
     parts = (text.decode("utf-8-sig", errors="replace").strip() for text in (given, piped))
     question = "\n\n".join(filter(None, parts))
-    if not question:
+    if not (question or read):
         raise SettingsError(['There is no question. Try: typist ask "your question"'])
-    asyncio.run(_ask(ours, question, at_once=options.no_stream))
-    return 0
+    return asyncio.run(_ask(ours, question, read, at_once=options.no_stream))
 
 
-async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
-    """Writes the answer with its sources to stdout, and tokens, time and cost to stderr. Raises ProviderError."""
+def _content_of(word: str) -> bytes | None:
+    """Returns what is in the file that a word names; None if it names none. Raises SettingsError."""
+    try:
+        with open(os.path.expanduser(word), "rb") as file:
+            return file.read(files.MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        if not (_PATH.fullmatch(word) or os.path.isfile(word)):
+            return None
+        raise SettingsError([f"{word}: {os.strerror(getattr(error, 'errno', None) or 0)}."]) from None
+
+
+async def _opened(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
+    """Returns the files of a question by their paths, with what a model reads of them. Raises SettingsError."""
+    wanted, unread = files.choose_files(File(path, Path(path).name) for path in contents)
+    opened = list(unread.values())
+    if wanted:
+        # Only now: it imports Slack's libraries.
+        from bot.slack.files import FileContents
+
+        _tell(READING.format(files=", ".join(file.name for file in wanted)))
+        for file in wanted:
+            is_too_big = len(contents[file.id]) > files.MAX_FILE_BYTES
+            read = files.Unread.TOO_BIG if is_too_big else await FileContents().of(file, contents[file.id], "")
+            opened.append(files.OpenedFile(file, read))
+    if unreadable := [file for file in opened if isinstance(file.content, files.Unread)]:
+        raise SettingsError([files.unread_notice(unreadable)])
+    return opened
+
+
+async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes], *, at_once: bool) -> int:
+    """Writes the answer with its sources to stdout, and the rest to stderr; returns the exit code.
+
+    The rest is tokens, time and cost, and what is missing in the answer. Raises ProviderError, SettingsError.
+    """
     from bot.models.registry import open_models
 
     now = datetime.now().astimezone()
-    turn = Turn("user", f"{question}\n\n(It is {moment(now, now.tzname() or '')}.)")
+    opened = await _opened(contents)
+    message = PromptMessage("", question, files=tuple(file.file for file in opened))
+    told_apart = files.told_apart({file.file.id: file for file in opened}, [message])
+    (asked,) = files.attach_files([message], told_apart)
+    turn = Turn("user", f"{asked.text}\n\n(It is {moment(now, now.tzname() or '')}.)", asked.media)
     prompt = Prompt(system_prompt_in_use(settings), (turn,), web_search=settings.web_search)
     started = time.monotonic()
     first_s = 0.0
@@ -73,8 +116,7 @@ async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
                     case Citation():
                         citations = with_citation(citations, event)
                     case Retrying(detail=detail):
-                        reason = NO_ANSWER.format(reason=detail.rstrip("."))
-                        print(logs.line(reason, is_error=False), file=sys.stderr)
+                        _tell(NO_ANSWER.format(reason=detail.rstrip(".")))
                     case str():
                         first_s = first_s or time.monotonic() - started
                         output.write(event)
@@ -83,6 +125,22 @@ async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
             raise
     output.end()
     _write_end(settings, completion, citations, first_s)
+    if completion is None:
+        return 0
+    is_cut = completion.finish_reason is FinishReason.LENGTH
+    limit = min(filter(None, (settings.max_output_tokens, completion.max_output_tokens)))
+    _tell(
+        files.unread_notice(told_apart.values(), completion.left_out, completion.refused_files),
+        texts.answers.UNPARSED[completion.unparsed],
+        CUT.format(limit=limit) if is_cut else "",
+    )
+    return EXIT_FAILED if is_cut else 0
+
+
+def _tell(*sentences: str) -> None:
+    """Writes those sentences to stderr that say something."""
+    for sentence in filter(None, sentences):
+        print(logs.line(sentence, is_error=False), file=sys.stderr)
 
 
 class _Output:
@@ -122,7 +180,7 @@ def _write_end(
         usage = completion.usage
         cost_usd = model_prices(settings).cost_usd(completion.model, usage, time.time()) if usage else None
         name = settings.model_names.of(completion.model)
-        print(logs.line(summary(name, completion, first_s, cost_usd), is_error=False), file=sys.stderr)
+        _tell(summary(name, completion, first_s, cost_usd))
 
 
 def summary(model_name: str, completion: Completion, first_s: float, cost_usd: float | None) -> str:
@@ -137,7 +195,8 @@ def summary(model_name: str, completion: Completion, first_s: float, cost_usd: f
 
 SUBCOMMAND = Subcommand(
     "answer one question in the terminal",
-    "Answers one question in the terminal. Piped text is appended to the question. "
+    "Answers one question in the terminal. Words that name a file stand for what is in it, and piped text is appended "
+    "to the question. If the answer is cut off, the exit code is 1. "
     "With BOT_WEB_SEARCH the model may search the web, and its sources are listed below the answer.",
     run,
     add_arguments,

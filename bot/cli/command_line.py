@@ -63,7 +63,8 @@ EPILOG = """examples:
     %(prog)s
   Answer a question in the terminal:
     %(prog)s ask "What is a monad?"
-  Answer a question about piped text:
+  Answer a question about a file, or about piped text:
+    %(prog)s ask Summarize plan.docx
     git diff | %(prog)s ask "Review this"
   Connect to Slack for the first time:
     %(prog)s init

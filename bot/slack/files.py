@@ -73,8 +73,7 @@ class Files:
         self._headers = {"Authorization": f"Bearer {client.token}"}
         self._api = URL(client.api_url)
         self._room = MemoryRoom(MAX_HELD_BYTES)
-        self._converting = FairLine()
-        self._reading_document = FairLine()
+        self._contents = FileContents()
 
     @asynccontextmanager
     async def reading(
@@ -118,7 +117,7 @@ class Files:
         described, found = await self._content(file, left, transcribe)
         if not isinstance(found, bytes):
             return OpenedFile(described, found), 0
-        return OpenedFile(described, await self._understood(described, found, asker)), len(found)
+        return OpenedFile(described, await self._contents.of(described, found, asker)), len(found)
 
     async def _content(
         self, file: File, left: int, transcribe: Transcribe | None
@@ -184,7 +183,26 @@ class Files:
                 return await _body(file, response, left)
         return Unread.FAILED
 
-    async def _understood(self, file: File, content: bytes, asker: str) -> Content:
+
+_REASONS = {
+    "missing_scope": Unread.SCOPE,
+    "access_denied": Unread.NO_ACCESS,
+    "not_visible": Unread.NO_ACCESS,
+    # Slack says so of every file that the app may not see, too.
+    "file_not_found": Unread.NO_ACCESS,
+    "file_deleted": Unread.DELETED,
+}
+
+
+class FileContents:
+    """Reads the bytes of files as text, Markdown, images or PDFs. Each `asker` has one turn at a time."""
+
+    def __init__(self) -> None:
+        self._converting = FairLine()
+        self._reading_document = FairLine()
+
+    async def of(self, file: File, content: bytes, asker: str) -> Content:
+        """Returns the content of a file's bytes, or why they can't be read."""
         kind = detect_media_type(content)
         alternative: Document | Obstacle | None = None
         if kind == HEIC:
@@ -228,16 +246,6 @@ class Files:
         # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.
         async with self._reading_document.turn(asker):
             return await read_document(kind, content)
-
-
-_REASONS = {
-    "missing_scope": Unread.SCOPE,
-    "access_denied": Unread.NO_ACCESS,
-    "not_visible": Unread.NO_ACCESS,
-    # Slack says so of every file that the app may not see, too.
-    "file_not_found": Unread.NO_ACCESS,
-    "file_deleted": Unread.DELETED,
-}
 
 
 def _image(name: str, media_type: str, content: bytes) -> Media:

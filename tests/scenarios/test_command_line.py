@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 import tomllib
+from base64 import b64decode
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tests.processes import REPOSITORY, bot_process
 from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
+
+ONE_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path, vendor: VendorServer) -> None:
@@ -61,6 +64,52 @@ async def test_ask_reads_the_question_from_arguments_or_stdin_or_both(
     said = re.fullmatch(r"\(It is (\w+) ([-\d]+) \d\d:\d\d UTC[^)]*\.\)", now)
     assert said, now
     assert f"{datetime.fromisoformat(said[2]):%A}" == said[1]
+
+
+async def test_ask_reads_the_files_that_words_name(tmp_path: Path, vendor: VendorServer) -> None:
+    (tmp_path / "notes.txt").write_text("Quince is 7.")
+    image = b64decode(ONE_PIXEL)
+    (tmp_path / "pixel.png").write_bytes(image)
+    (tmp_path / "docs").mkdir()
+    named = ["Compare", "notes.txt", "docs", str(tmp_path / "pixel.png"), "missing.txt"]
+    code, _, err = await forked_command(tmp_path, "ask", *named, env=asking(vendor))
+    shown, text = vendor.requests[0].body["messages"][-1]["content"]
+    assert text["text"].startswith(
+        "Compare docs missing.txt\n\n(Attached: notes.txt)\n```txt\nQuince is 7.\n```\n\n(Attached: pixel.png)\n\n(It"
+    )
+    assert shown["image_url"]["url"] == f"data:image/png;base64,{ONE_PIXEL}"
+    assert (code, err.splitlines()[0]) == (0, "Reading notes.txt, pixel.png.")
+
+
+@pytest.mark.parametrize(
+    ("word", "content", "problem"),
+    [
+        ("./missing.txt", None, "./missing.txt: No such file or directory."),
+        ("../", None, "../: Is a directory."),
+        ("./docs", None, "./docs: Is a directory."),
+        ("parts.zip", b"PK\x03\x04" + bytes(60), "Not read: parts.zip (damaged)."),
+        ("large.txt", b"a" * (20 * 2**20 + 1), "Not read: large.txt (larger than 20 MB)."),
+    ],
+)
+async def test_ask_says_why_it_does_not_read_a_file(
+    tmp_path: Path, vendor: VendorServer, word: str, content: bytes | None, problem: str
+) -> None:
+    (tmp_path / "docs").mkdir()
+    if content is not None:
+        (tmp_path / word).write_bytes(content)
+    code, _, err = await forked_command(tmp_path, "ask", word, env=asking(vendor))
+    assert (code, problem in err, vendor.requests) == (2, True, [])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--no-stream"]], ids=["streamed", "at once"])
+async def test_ask_says_that_an_answer_was_cut_off(tmp_path: Path, vendor: VendorServer, arguments: list[str]) -> None:
+    cut = [chunk.replace(b'"stop"', b'"length"') for chunk in speech.chat(["Once upon"])]
+    vendor.script(VendorResponse(cut))
+    code, out, err = await forked_command(tmp_path, "ask", "why?", *arguments, env=asking(vendor))
+    assert (code, out) == (1, "Once upon\n")
+    assert err.splitlines()[-1] == (
+        "The answer was cut off: it reached its limit of 8,192 tokens (BOT_MAX_OUTPUT_TOKENS)."
+    )
 
 
 FOUND = (
