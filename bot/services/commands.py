@@ -108,17 +108,17 @@ class SlashCommands:
             place = SettingsPlace(invocation.channel_id, invocation.response_url)
             refusal = await self.remembering.open(invocation.user_id, invocation.trigger_id, place)
             return CommandResponse(self.access_control.naming_admins(refusal)) if refusal else None
-        if subcommand == ACCOUNTS and self.sign_ins is not None:
-            return await self._open_accounts(self.sign_ins, invocation)
+        if subcommand == ACCOUNTS:
+            return await self._open_accounts(invocation)
         if subcommand == USAGE:
             usage = await self.quota.personal_use(self.workspace.me.team_id, invocation.user_id, invocation.channel_id)
             return await self._response(invocation.channel_id, usage)
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
-    async def _open_accounts(self, sign_ins: "SignIns", invocation: Invocation) -> CommandResponse | None:
+    async def _open_accounts(self, invocation: Invocation) -> CommandResponse | None:
         team_id = self.workspace.me.team_id
-        accounts = await sign_ins.accounts_of(team_id, invocation.user_id)
-        is_admin = invocation.user_id in self.access_control.admins
+        accounts = await self.sign_ins.accounts_of(team_id, invocation.user_id) if self.sign_ins else {}
+        is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins
         people = await self.stores.accounts.counts(team_id) if is_admin else {}
         if not (accounts or people):
             return CommandResponse(texts.accounts.NO_ACCOUNTS)

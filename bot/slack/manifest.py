@@ -136,7 +136,7 @@ def app_manifest(
             {
                 "command": command,
                 "description": "What I do and remember here, and how I'm set",
-                "usage_hint": "schedules, memory, settings, usage",
+                "usage_hint": "schedules, memory, settings, usage, accounts",
                 "should_escape": False,
             }
         ],

@@ -20,13 +20,14 @@ def commands(command: str) -> str:
             f"• `{command} memory` shows what I remember here. Write me more: “remember: …”.",
             f"• `{command} settings` opens the settings of this channel.",
             f"• `{command} usage` shows your usage and your quotas.",
+            f"• `{command} accounts` shows where you're signed in for me, and signs you out.",
         )
     )
 
 
 def unknown_command(command: str, subcommand: str) -> str:
-    """Stands before the help text."""
-    return f"I don't know `{command} {subcommand}`. "
+    """Stands above the help text."""
+    return f"I don't know `{command} {subcommand}`. I know these:\n"
 
 
 def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
