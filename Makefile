@@ -49,7 +49,7 @@ test-all: $(VENV)/dev
 test-repeatedly: $(VENV)/dev
 	$(BIN)/python -m benchmarks.repeated_tests
 
-# Writes the tables of emoji aliases after a new release of emoji-datasource (npm).
+# Writes the tables of emoji after a new release of emoji-datasource (npm).
 emoji: $(VENV)/dev
 	npm install --prefix $(NODE)/emoji --no-save --no-audit --no-fund --silent emoji-datasource
 	$(BIN)/python -m tests.emoji_aliases $(NODE)/emoji/node_modules/emoji-datasource

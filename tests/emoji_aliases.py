@@ -1,4 +1,4 @@
-"""Writes the tables of emoji aliases of the bot and the sandbox: `make emoji`, which installs emoji-datasource.
+"""Writes the tables of emoji of the bot and the sandbox: `make emoji`, which installs emoji-datasource.
 
 Slack's events name an emoji by the first of its `short_names` in iamcal/emoji-data, whichever of them a person typed.
 The sandbox imports nothing from the bot, so each has a table of its own, and a test compares the two.
@@ -7,15 +7,32 @@ The sandbox imports nothing from the bot, so each has a table of its own, and a 
 import json
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-TABLES = (ROOT / "bot/core/channel_settings.py", ROOT / "sandbox/slack_sandbox/emoji_aliases.py")
+TABLE = ROOT / "bot/core/emoji.txt"
+ALIASES = ROOT / "sandbox/slack_sandbox/emoji_aliases.py"
 BEGIN, END = "ALIASES: Final = MappingProxyType(\n    {\n", "    }\n)\n"
+HEAD = """`make emoji` writes this table: each emoji, the name that Slack's events have, and other names. It is from
+iamcal/emoji-data {version} (npm: emoji-datasource, MIT license).
+
+"""
 
 
-def with_table(module: str, emoji: list[dict[str, Any]], version: str) -> str:
+def table(emoji: list[dict[str, Any]], version: str) -> str:
+    """Returns the bot's table, from the emoji in emoji-datasource's emoji.json. Skin tones and colors are left out."""
+    entries = (" ".join([_characters(entry["unified"]), *entry["short_names"]]) for entry in emoji)
+    lines = textwrap.wrap(", ".join(entries), 120, break_long_words=False, break_on_hyphens=False)
+    return HEAD.format(version=version) + "\n".join(lines) + "\n"
+
+
+def _characters(unified: str) -> str:
+    return "".join(chr(int(code, 16)) for code in unified.split("-") if code != "FE0F")
+
+
+def with_aliases(module: str, emoji: list[dict[str, Any]], version: str) -> str:
     """Returns a module's text with the aliases in emoji-datasource's emoji.json."""
     aliases = {alias: names[0] for names in (entry["short_names"] for entry in emoji) for alias in names[1:]}
     lines = [f'        "{alias}": "{aliases[alias]}",\n' for alias in sorted(aliases)]
@@ -28,8 +45,8 @@ def main() -> None:
     package = Path(sys.argv[1])
     emoji = json.loads((package / "emoji.json").read_text())
     version = json.loads((package / "package.json").read_text())["version"]
-    for path in TABLES:
-        path.write_text(with_table(path.read_text(), emoji, version))
+    TABLE.write_text(table(emoji, version))
+    ALIASES.write_text(with_aliases(ALIASES.read_text(), emoji, version))
 
 
 if __name__ == "__main__":

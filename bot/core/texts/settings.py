@@ -130,7 +130,10 @@ ENGAGEMENTS = {
 NEW_POSTS_OPTION = "Answer each new post in its thread"
 GATE_OPTION = "Let a small model at OpenAI decide whether they're for me"
 REACTION_PLACEHOLDER = "For example: robot_face"
-REACTION_UNKNOWN = "Enter the name of one emoji, such as robot_face."
+REACTION_UNKNOWN = "Enter one emoji, or its name, such as robot_face."
+REACTION_EVERYDAY = (
+    "People react with this emoji all the time, and I'd answer each time. Choose another one, such as ❓."
+)
 REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
 """What the model is asked when a person adds the emoji to a message. Nobody else reads it."""
 TOO_MANY_REACTIONS = (
