@@ -8,30 +8,40 @@ import re
 
 MIN_CHARS = 2_000
 """Shorter runs stay: keys, certificates and signatures are what people ask about."""
+_LETTERS = r"(?:[A-Za-z0-9+/_-]++|\\/|%2[BbFf])"
+"""Strings of JSON may write `/` as `\\/`, and addresses `+` and `/` by their codes."""
 _RUN = re.compile(
-    r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/_-]{60,}+"
-    r"(?:(?:(?:\\r)?\\n|\r?\n)[ \t]{0,40}[A-Za-z0-9+/_-]{1,4000}+(?=[\r\n\\\"'<>=]|\Z))*={0,2}"
+    rf"(?<![A-Za-z0-9+/])(?=(?:[A-Za-z0-9+/_-]|\\/|%2[BbFf]){{60}}){_LETTERS}++"
+    rf"(?:(?:(?:\\r)?\\n|\r?\n)[ \t]{{0,40}}{_LETTERS}++(?=[\r\n\\\"'<>=]|\Z))*(?:=|%3[Dd]){{0,2}}"
 )
 """Lines end as in a text, or as a string of JSON writes it. A line of words ends with neither and isn't taken along."""
 _DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[A-Za-z]")
 _SAMPLE_CHARS = 500
+_WINDOW_CHARS = 20_000
+_BEGINNING_CHARS = 180
+"""The most that the first letters of a run take, by which it is found."""
 
 
-def without_embedded(text: str) -> tuple[str, int]:
-    """Returns a text with a few words in place of each embedded file, and how many there were."""
-    count = 0
+def without_embedded(text: str, max_chars: int | None = None) -> tuple[str, int]:
+    """Returns a text with a few words in place of each embedded file, and how many there were.
 
-    def replaced(found: re.Match[str]) -> str:
-        nonlocal count
-        run = found[0]
-        if len(run) < MIN_CHARS or not _is_file(run[:_SAMPLE_CHARS]):
-            return run
-        count += 1
-        return f"({len(run):,} characters of an embedded file)"
+    `max_chars`: the text that follows behind so many characters is left out, and isn't read either.
+    """
+    pieces, chars, at, count = list[str](), 0, 0, 0
+    while at < len(text) and (max_chars is None or chars < max_chars):
+        begun = _RUN.search(text, at, at + _WINDOW_CHARS + _BEGINNING_CHARS)
+        run = _RUN.match(text, begun.start()) if begun else None
+        end = run.end() if run else min(at + _WINDOW_CHARS, len(text))
+        piece = text[at:end]
+        if run and _is_file(run):
+            piece = f"{text[at : run.start()]}({len(run[0]):,} characters of an embedded file)"
+            count += 1
+        pieces.append(piece)
+        chars, at = chars + len(piece), end
+    return "".join(pieces)[:max_chars], count
 
-    return _RUN.sub(replaced, text), count
 
-
-def _is_file(sample: str) -> bool:
-    """Whether a run has letters and digits: numbers and sequences of genes have one of them."""
-    return _DIGIT.search(sample) is not None and _LETTER.search(sample) is not None
+def _is_file(run: re.Match[str]) -> bool:
+    """Whether a run is long and has letters and digits: numbers and sequences of genes have one of them."""
+    sample = run[0][:_SAMPLE_CHARS]
+    return len(run[0]) >= MIN_CHARS and _DIGIT.search(sample) is not None and _LETTER.search(sample) is not None

@@ -6,7 +6,6 @@ definition and each part by itself (`readable`): one that is broken costs no oth
 
 import base64
 import json
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -37,8 +36,6 @@ from bot.text import object_in
 
 UNKNOWN_TYPE = "of an unknown type"
 UNKNOWN_PART = "[left out: a kind of content that Typist doesn't know]"
-_MAX_RUN_CHARS = 2_000
-"""A longer run of characters without a break is data, such as those of an image, and nothing to read."""
 
 
 @asynccontextmanager
@@ -149,9 +146,7 @@ def _readable_part(part: Any) -> dict[str, Any]:
             return {"type": "resource", "resource": {**about, "blob": data}}
         case {"text": str(text)} | {"resource": {"text": str(text)}} | str(text):
             return {"type": "text", "text": text}
-    written = json.dumps(part, ensure_ascii=False)
-    is_data = any(len(run) > _MAX_RUN_CHARS for run in re.split(r'[\s"]', written))
-    return {"type": "text", "text": UNKNOWN_PART if is_data else written}
+    return {"type": "text", "text": json.dumps(part, ensure_ascii=False)}
 
 
 def _text_of(part: Mapping[Any, Any], key: str) -> str:

@@ -1,6 +1,7 @@
 """Files within a text give way to a few words; keys, numbers, hashes and words stay."""
 
 import base64
+from urllib.parse import quote
 
 import pytest
 
@@ -16,6 +17,8 @@ REMOVED = {
     "lines of DOS": LINES.replace("\n", "\r\n"),
     "folded lines": LINES.replace("\n", "\n "),
     "lines in JSON": LINES.replace("\n", "\\n"),
+    "a string of JSON": DATA.replace("/", "\\/"),
+    "a data: address": quote(DATA, safe=""),
     "base 16": DATA.encode().hex(),
     "as URLs write it": DATA.replace("+", "-").replace("/", "_"),
     "just long enough": DATA[:MIN_CHARS],

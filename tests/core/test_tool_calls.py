@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, as_data, capped, own_tool, tools_together
+from bot.core.calls import (
+    MAX_DEFINITIONS_CHARS,
+    MAX_RESULT_CHARS,
+    MAX_TOOLS,
+    ServerTools,
+    as_data,
+    own_tool,
+    tools_together,
+)
 from bot.core.unseen import visible
 from bot.models.prompt import ToolDefinition
 
@@ -32,8 +40,10 @@ def test_hidden_characters_become_visible(text: str, shown: str) -> None:
 
 
 def test_text_up_to_the_limit_is_whole() -> None:
-    assert capped("x" * 10, 10) == "x" * 10
-    assert capped("x" * 11, 10) == "x" * 10 + "\n[Cut here: 11 characters, of which the first 10 are shown.]"
+    whole, longer = "x " * (MAX_RESULT_CHARS // 2), "x " * (MAX_RESULT_CHARS // 2) + "y"
+    assert as_data(whole, "srv__add", "b2").endswith(f"<b2>\n{whole}\n</b2>")
+    cut = "[Cut here: of 20,001 characters, only the beginning is shown.]"
+    assert as_data(longer, "srv__add", "b2").endswith(f"<b2>\n{whole}\n{cut}\n</b2>")
 
 
 def test_data_stands_between_two_marks() -> None:

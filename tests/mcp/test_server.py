@@ -49,7 +49,6 @@ def part(**fields: object) -> Json:
     return {"content": [fields]}
 
 
-LEFT_OUT = "[left out: a kind of content that Typist doesn't know]"
 SCHEMA_OF_A = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 GOOD: Json = {"name": "good", "description": "Does it.", "inputSchema": SCHEMA_OF_A}
 REPAIRED: dict[str, tuple[Json, Json]] = {
@@ -289,12 +288,7 @@ class TestCalls:
             ({"content": "no list"}, DONE, "no list"),
             ({**text_result("Hi."), "_meta": [], "isError": "no"}, DONE, "Hi."),
             ({"content": None}, DONE, "(The tool returned nothing.)"),
-            (
-                {"content": [{"type": "hologram", "data": "x" * 9_000}, *text_result("Hi.")["content"]]},
-                DONE,
-                f"{LEFT_OUT}\n\nHi.",
-            ),
-            # What is short can be read as it is.
+            # Of what is of an unknown kind, the model reads the JSON.
             ({"content": [{"type": "json", "json": {"é": 1}}]}, DONE, '{"type": "json", "json": {"é": 1}}'),
             (
                 {"content": [{"type": "json", "json": ["é 1"] * 900}]},

@@ -1,10 +1,14 @@
 """Tools of real MCP servers: who may use which tool, and no tool that has changed since it was agreed to."""
 
 import asyncio
+import base64
+import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -38,6 +42,7 @@ RULES = ToolRules(
     deny=frozenset({"raw__drop"}), allow=frozenset({"raw__*"}), read_only=frozenset({"raw__look", "other__*"})
 )
 TOOLS = [tool("look"), tool("write"), tool("drop")]
+PICTURE = base64.b64encode(bytes(range(256)) * 180).decode()
 DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
 
 
@@ -276,7 +281,27 @@ class TestResults:
         raw.script(TOOLS, {"look": text_result("x" * 5_000_000)})
         text = (await call(tools, "raw__look")).text
         assert len(text) < MAX_RESULT_CHARS + 500
-        assert f"[Cut here: 5,000,000 characters, of which the first {MAX_RESULT_CHARS:,} are shown.]" in text
+        assert "[Cut here: of 5,000,000 characters, only the beginning is shown.]" in text
+
+    @pytest.mark.parametrize(
+        "result",
+        [
+            text_result(f"{PICTURE}\nname: quince"),
+            text_result(f"![](data:image/png;base64,{PICTURE}) quince"),
+            text_result(json.dumps({"image": PICTURE, "name": "quince"}).replace("/", "\\/")),
+            {"content": [{"type": "hologram", "image": PICTURE, "name": "quince"}]},
+            {"content": [], "structuredContent": {"image": PICTURE, "name": "quince"}},
+            {"content": [{"type": "resource", "resource": {"uri": "f://a", "text": f"{PICTURE} quince"}}]},
+        ],
+        ids=["text", "data: address", "JSON in a text", "unknown kind", "structured content", "resource"],
+    )
+    async def test_file_within_a_result_gives_way_to_words(
+        self, tools: McpTools, raw: RawServer, result: dict[str, Any]
+    ) -> None:
+        raw.script(TOOLS, {"look": result})
+        text = (await call(tools, "raw__look")).text
+        assert re.search(r"\([\d,]+ characters of an embedded file\)", text), text
+        assert ("quince" in text, len(text) < 600) == (True, True)
 
     async def test_call_that_got_lost_is_unknown_for_tools_that_write(self, tools: McpTools, raw: RawServer) -> None:
         raw.script(TOOLS, {"look": {"die": True}, "write": {"die": True}})
