@@ -88,7 +88,10 @@ _WRITTEN_CALL = re.compile(
     re.IGNORECASE,
 )
 
-_FENCE_OR_MARK = re.compile(r"^[ \t]{0,8}(?:(?P<fence>```)|(?P<mark>[<\[]))", re.MULTILINE)
+_FENCE_OR_MARK = re.compile(
+    r"(?P<fence>^[ \t]{0,8}```)|(?:^[ \t]{0,8}|(?<=[.!?…])[ \t]{1,3})(?P<mark>[<\[])", re.MULTILINE
+)
+"""Matches what begins code, or what may begin a call: at the beginning of a line, or behind a sentence."""
 _THOUGHT_NAMES = rf"(?:[\w-]{{1,12}}[:|_])?(?:{'|'.join(sorted(_STRONG))})(?::\w{{1,12}})?"
 _OPENS_THOUGHT = re.compile(rf"<{_THOUGHT_NAMES}>|\[THINK\]", re.IGNORECASE)
 _BARE_END = re.compile(rf"(?<![`\"'(])(?:</{_THOUGHT_NAMES}>|\[/THINK\])[ \t]*(?=\n|\Z)", re.IGNORECASE)
@@ -342,7 +345,7 @@ def unparsed_in(text: str) -> Unparsed:
         if found["fence"]:
             is_fenced = not is_fenced
         elif not is_fenced and _WRITTEN_CALL.match(text, found.start("mark")):
-            if text.rstrip()[-1:] in (">", "]", "}"):
+            if text.rstrip()[-1:] in (">", "]", "}", ")"):
                 return "call"
             break
     end = _BARE_END.search(text)

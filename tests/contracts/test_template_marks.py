@@ -503,6 +503,8 @@ TOOL_CALL = '<tool_call>{"name": "delete_all", "arguments": {}}</tool_call>'
         (TOOL_CALL, "call"),
         (f"Let me look.\n\n{TOOL_CALL}", "call"),
         (f"Let me look.\n{TOOL_CALL}\n", "call"),
+        (f"Let me look. {TOOL_CALL}", "call"),
+        ("Let me look.\n\n<|python_tag|>search.call(query='a')", "call"),
         (f"I'll ask both.\n\n{TOOL_CALL}\n{TOOL_CALL}", "call"),
         (f"The user wants it gone.\n</think>\n\n{TOOL_CALL}", "call"),
         (f"Models write this:\n\n```\n{TOOL_CALL}\n```", ""),

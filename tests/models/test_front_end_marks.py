@@ -32,7 +32,12 @@ def read(text: str, size: int) -> str:
         ("It does.:contentReference[oaicite:12]", "It does."),
         ("这是【重要】的。【4】", "这是【重要】的。【4】"),
         ("See :contentReference and :content", "See :contentReference and :content"),
-        (f"An open {OPEN}mark", f"An open {OPEN}mark"),
+        ("It does【6†】, also【turn0search1】.", "It does, also."),
+        (f"Cut off {OPEN}cit", "Cut off "),
+        (f"Cut off {OPEN}cite{PART}turn0sea", "Cut off "),
+        ("Cut off【4:0†sou", "Cut off"),
+        ("Cut off:contentReference[oaicite:1", "Cut off"),
+        (f"An open {OPEN}mark and words", f"An open {OPEN}mark and words"),
         ("Note: at 10:15", "Note: at 10:15"),
     ],
 )
