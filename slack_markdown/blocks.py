@@ -85,6 +85,8 @@ class LeafKind(Enum):
     PARAGRAPH = auto()
     HEADING = auto()
     """An ATX heading (`# …`) or a setext heading (underlined)."""
+    QUOTE = auto()
+    """A paragraph in a quote, by which its text is read. As blocks, paragraphs are alike."""
     TABLE = auto()
     INDENTED_CODE = auto()
     FENCED_CODE = auto()

@@ -8,6 +8,7 @@ Models write these, and Slack shows them raw in a `markdown` block. So one pass 
   and `<your-name>` stay. An opening tag without an end that may be a placeholder, such as `<source>` in the middle of a
   line, stays too. So do tags that do more than show text, such as `<script>`, with what is in them.
 - **LaTeX** (`formulas.py`). A formula becomes code: its letters stay as they are, and nothing in it is Markdown.
+- **Callouts.** A quote that begins with `[!NOTE]` begins with a bold word.
 - **Slack's markup.** `<https://…|label>` becomes a link. Mentions become the names in them, as text: nobody is rung.
 - **Addresses with spaces**, as in `[doc](https://a.example/my file.pdf)`, get them encoded.
 - **Entities** become their characters. Those that Slack or Markdown would read as a mark stay entities.
@@ -96,6 +97,8 @@ _HALF_TOKEN = re.compile(
     r"<(?:[@#!][\w.^{}: ,-]{0,200}|(?:https?|mailto|tel):[^<>|\s]{0,1000})(?:\|[^<>|\n]{0,400})?\Z"
 )
 
+_CALLOUT = re.compile(r"\[!([a-z]{2,20})\][-+]?(?=\s|\Z)", re.IGNORECASE)
+"""Matches the mark of a callout. One behind it may say whether readers see it folded."""
 _COMMENT_END = "-->"
 _BLANK = re.compile(r"\s*")
 _SPACE = re.compile(r"[ \t]*")
@@ -124,7 +127,9 @@ def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = Leaf
     """
     if not may_be_rewritten(text, kind, start):
         return Rewriting(text, (), len(text), False)
-    return _Rewriter(text, growing, kind is not LeafKind.PARAGRAPH, kind is LeafKind.TABLE).rewritten(start)
+    is_quote = kind is LeafKind.QUOTE
+    one_line = not (is_quote or kind is LeafKind.PARAGRAPH)
+    return _Rewriter(text, growing, one_line, kind is LeafKind.TABLE, is_quote).rewritten(start)
 
 
 def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
@@ -132,7 +137,7 @@ def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
     if _MARK.search(text, start) and _MAYBE.search(text, start):
         return True
     if kind is not LeafKind.TABLE:
-        return False
+        return kind is LeafKind.QUOTE and bool(_CALLOUT.match(text, start))
     return bool(
         ("`" in text and _CODE_WITH_CELL_END.search(text)) or ("[" in text and _LABEL_WITH_CELL_END.search(text))
     )
@@ -150,9 +155,9 @@ def last_cell_start(row: str) -> int:
     return ends[-1] if ends else 0
 
 
-def as_markdown(text: str) -> str:
-    """Returns a text that is complete, rewritten as Markdown in one line."""
-    return rewritten(text, growing=False, kind=LeafKind.HEADING).text
+def as_markdown(text: str, kind: LeafKind = LeafKind.HEADING) -> str:
+    """Returns a text that is complete, rewritten as Markdown; in one line, unless its kind may have several."""
+    return rewritten(text, growing=False, kind=kind).text
 
 
 def _may_have_surplus_cells(markdown: str) -> bool:
@@ -169,7 +174,7 @@ def _cell_ends(lines: str) -> Iterator[int]:
 def added_chars(markdown: str) -> int:
     """Returns the most characters by which rewriting makes a source longer, beside those for each `<`."""
     targets: list[str] = _LONGER_TARGET.findall(markdown)
-    added = 2 * sum(target.count(" ") + target.count("\t") for target in targets)
+    added = 2 * sum(target.count(" ") + target.count("\t") for target in targets) + markdown.count("[!")
     if _LONGER_LINES.search(markdown):
         added += 2 * (markdown.count("\n") + markdown.count("\\begin"))
     if "|" in markdown and (_LONGER_CELLS.search(markdown) or _may_have_surplus_cells(markdown)):
@@ -209,6 +214,7 @@ class _Rewriter:
     one_line: bool
     is_row: bool
     """Whether the text is a table's row, in which Slack takes a `|` in code for a cell's end, unless it is escaped."""
+    is_quote: bool
     replacements: list[Replacement | None] = field(default_factory=list)
     """None for a tag that stays as written."""
     tags: list[_OpenTag] = field(default_factory=list)
@@ -233,6 +239,10 @@ class _Rewriter:
 
     def rewritten(self, position: int) -> Rewriting:
         self.read = position
+        callout = _CALLOUT.match(self.text, position) if self.is_quote else None
+        # At the end, it may still become a link's label.
+        if callout and not (callout.end() == len(self.text) and self._hold(position)):
+            position = self._replace(*callout.span(), f"**{callout[1].capitalize()}**")
         if self.is_row:
             self.labels = [label.span() for label in _LABEL_WITH_CELL_END.finditer(self.text)]
         pattern = _SPECIAL_IN_ROW if self.labels else _SPECIAL

@@ -329,7 +329,9 @@ def _replacements_of(
 ) -> list[Replacement]:
     """Returns the replacements in leaf blocks that are complete."""
     # A label alone is a link if it is defined anywhere in the page.
-    needs_parsing = _needs_parsing(markdown, LeafKind.TABLE) or (bool(definitions.destinations) and "[" in markdown)
+    needs_parsing = _needs_parsing(markdown, LeafKind.TABLE) or (
+        "[" in markdown and (bool(definitions.destinations) or "[!" in markdown)
+    )
     replacements: list[Replacement] = []
     for leaf in leaf_blocks:
         substitute = _oversize_substitute(markdown, leaf)
@@ -350,9 +352,10 @@ def _replacements_of(
                 continue
             text = text_of(markdown, lines)
             found: Sequence[Replacement] = ()
-            if needs_parsing and (_needs_parsing(text, leaf.kind) or (definitions.destinations and "[" in text)):
+            kind = _kind_of_text(markdown, leaf)
+            if needs_parsing and (_needs_parsing(text, kind) or (definitions.destinations and "[" in text)):
                 start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
-                found = _inline_replacements(text, start, definitions, _kind_of_text(markdown, leaf))
+                found = _inline_replacements(text, start, definitions, kind)
             if may_have_surplus:
                 found = sorted([*found, *_surplus_cells(text, columns, found)])
             replacements += _in_source(lines, found) if found else ()
@@ -389,7 +392,10 @@ def _longer_fences(markdown: str, leaf: LeafBlock) -> Iterator[Replacement]:
 
 def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
     """Returns the kind by which a block's text is read: like a paragraph, an underlined heading may have many lines."""
-    is_underlined = leaf.kind is LeafKind.HEADING and not _ATX_MARKER.match(markdown, leaf.lines[0].content)
+    first = leaf.lines[0]
+    if leaf.kind is LeafKind.PARAGRAPH and ">" in markdown[first.start : first.content]:
+        return LeafKind.QUOTE
+    is_underlined = leaf.kind is LeafKind.HEADING and not _ATX_MARKER.match(markdown, first.content)
     return LeafKind.PARAGRAPH if is_underlined else leaf.kind
 
 
@@ -588,7 +594,7 @@ def _is_final(segment: str, blocks: BlockStructure, last: LeafBlock) -> bool:
 
 def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tuple[int, list[Replacement]]:
     """Returns where the stable part of a paragraph that may continue ends, and the replacements in it."""
-    lines, last, kind = paragraph.lines, paragraph.lines[-1], paragraph.kind
+    lines, last, kind = paragraph.lines, paragraph.lines[-1], _kind_of_text(segment, paragraph)
     is_growing = incomplete and last.end == len(segment)
     if not is_growing and "|" not in segment[last.content : last.end]:
         end, _, replacements = _decided(segment, lines, ends_line=True, kind=kind)
@@ -755,6 +761,8 @@ def _plain_text(markdown: str, leaf: LeafBlock, *, growing: bool = False) -> str
             words = _HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines))
         case _:
             words = _TASK_MARKER.sub("", " ".join(lines))
+            if "[!" in words:
+                return _without_marks(as_markdown(words, _kind_of_text(markdown, leaf)), growing=growing)
     return _without_marks(as_markdown(words), growing=growing)
 
 

@@ -342,6 +342,18 @@ THEMATIC_BREAKS = [
 """`---` directly below text is the underline of a title at most."""
 
 
+CALLOUTS = [
+    ("> [!NOTE]\n> Read this.", "> **Note**\n> Read this."),
+    ("> [!TIP] Read this.\n> And this.", "> **Tip** Read this.\n> And this."),
+    ("> [!warning]\n>\n> - **one**\n> - two\n\nafter", "> **Warning**\n>\n> - **one**\n> - two\n\nafter"),
+    ("- a\n  > [!IMPORTANT]\n  > b", "- a\n  > **Important**\n  > b"),
+    ("> [!CAUTION]- *Folded*\n> text", "> **Caution** *Folded*\n> text"),
+    ("> > [!Abstract]\n> > text", "> > **Abstract**\n> > text"),
+    ("> [!NOTE](https://a.b) [!NOTE]\n> [!NOTE]", "> [!NOTE](https://a.b) [!NOTE]\n> [!NOTE]"),
+    ("[!abc] matches others\n\n```\n> [!NOTE]\n```", "[!abc] matches others\n\n```\n> [!NOTE]\n```"),
+]
+
+
 UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS + NOT_APART + OPEN_GAPS]
 
 
@@ -359,6 +371,7 @@ ROWS = (
     + DISPLAYS
     + APART
     + THEMATIC_BREAKS
+    + CALLOUTS
     + UNCHANGED
 )
 
@@ -383,11 +396,12 @@ def test_no_frame_shows_half_a_mark(written: str, sent: str) -> None:
         assert not re.search(r"(?<!\\)\$|\\[(\[]", frame), written[:k]
 
 
-@pytest.mark.parametrize(("written", "sent"), APART)
+@pytest.mark.parametrize(("written", "sent"), APART + CALLOUTS)
 def test_no_frame_shows_a_mark_that_is_taken_back(written: str, sent: str) -> None:
     frames = [rendered(written[:k], growing=True).rstrip("*_~`") for k in range(len(written) + 1)]
     assert [frame for frame in frames if not sent.startswith(frame.rstrip())] == []
 
 
-def test_words_of_html_are_read_in_a_preview() -> None:
+def test_words_of_dialects_are_read_in_a_preview() -> None:
+    assert first_words("> [!NOTE] Read this.", growing=False) == "Note Read this."
     assert first_words("<p><b>Done</b>:<br>10<sup>6</sup> rows</p> <!here>", growing=False) == "Done: 10⁶ rows; @here"

@@ -23,7 +23,7 @@ PIECES = st.one_of(
     st.text("ab* _~`[]()!<>&#|-:\\\n1.@世é", min_size=1, max_size=12),
     st.sampled_from(
         [
-            "word ", "\n", "\n\n", "\r\n", "---\n", "- item\n", "1. item\n", "> quote\n", "# Heading\n",
+            "word ", "\n", "\n\n", "\r\n", "---\n", "- item\n", "1. item\n", "> quote\n", "> [!NOTE]\n", "# Heading\n",
             "    code\n", "**bold** ", "*", "**", "_a_ ", "~~", "`code` ", "```python\n", "```\n", "```md\n",
             "世界", "**世界**",
             "\\", "\u202e", "!", "[label](https://a.example) ", "[bank.example](https://evil.example) ", "](",
@@ -40,7 +40,7 @@ TEXTS = st.lists(PIECES, max_size=30).map("".join)
 HOSTILE_PIECES = [
     "word ", "b", "12", "\n", "\n\n", "\r\n", "\r", " ", "  ", "\t", "\u00a0", "\u2028", "\u200b", "\u202e", "世",
     "あ*", "---\n", "===\n", "--", "=", "- ", "* ", "1. ", "> ", "# ", "## h #", "    code\n", "```py\n", "```",
-    "```md\n",
+    "```md\n", "> [!TIP]", "[!TIP]",
     "~~~\n", "*", "**", "***", "*世*", "**世界**", "_", "_a_ ", "~~", "`", "``", "`a|b`", "`<b>`", "\\", "\\\\", "\\*",
     "\\`", "\\[", "!", "!!", "![", "[", "]", "(", ")", "](", "[x](", "[ ] ", "[世](https://a.b)",
     "[bank.example](https://evil.example)", "[a](<b c>)", "[a](<b\\>", '[a](b "t', "[a](b 't')", "[a](b (t",
