@@ -35,7 +35,7 @@ from itertools import count, pairwise
 from typing import NamedTuple, TypeVar
 
 from bot.core import asks
-from bot.core.calls import as_data, capped, claims_in
+from bot.core.calls import as_data, claims_in
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, with_names, without_address
 from bot.core.job import Checkpoint, End, Job, said
 from bot.core.steps import Seam, continued, start_of
@@ -220,7 +220,6 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "without_address": lambda text: without_address(text, "U123"),
     "triage": _triaged,
     "visible": visible,
-    "capped": capped,
     "as_data": lambda text: as_data(text, "tool", "nonce"),
     "readable": lambda text: asks.readable({text: text}),
     "readable list": lambda text: asks.readable({"a": text.split("a")}),

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from bot.errors import Backoff, SlackSetupError, StoreError, TypistError, trace_of
@@ -105,6 +106,13 @@ async def insist(
             log.error("%s, retrying: %s", what, error if isinstance(error, StoreError) else trace_of(error))
             failed += 1
         await clock.sleep(BACKOFF.wait_s(failed))
+
+
+def prolong(limit: asyncio.Timeout, seconds: float, until: float) -> None:
+    """Moves a limit of time to so many seconds from now, at most to `until`, by the event loop's time."""
+    with suppress(RuntimeError):
+        # It may have passed, or what it limits may be done.
+        limit.reschedule(min(asyncio.get_running_loop().time() + seconds, until))
 
 
 class Background:

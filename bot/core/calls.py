@@ -23,7 +23,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -39,6 +39,8 @@ from files_to_markdown.embedded import without_embedded
 
 SEPARATOR = "__"
 """Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""
+MAX_CALL_S = 3_600.0
+"""How long a call may take that makes progress all the time."""
 MAX_RESULT_CHARS = 20_000
 """About 5,000 tokens. Each later step of the answer pays for them again."""
 MAX_TOOLS = 100
@@ -93,6 +95,8 @@ class ToolUse:
     """Of the answer. Each version may read as much as the first."""
     own_account: bool = False
     """As in RecordedCall."""
+    goes_on: Callable[[], None] = field(default=lambda: None, compare=False)
+    """Hears that the call makes progress, for which it gets its time once more."""
 
 
 @dataclass(frozen=True, slots=True)

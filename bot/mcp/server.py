@@ -22,6 +22,7 @@ import httpx2
 from mcp import Client, MCPError
 from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import (
     CONNECTION_CLOSED,
     HEADER_MISMATCH,
@@ -37,8 +38,8 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from bot import __version__, network
-from bot.clock import Clock
-from bot.core.calls import SCOPE_FIRST, SIGN_IN_FIRST, CallResult, CallState
+from bot.clock import Clock, prolong
+from bot.core.calls import MAX_CALL_S, SCOPE_FIRST, SIGN_IN_FIRST, CallResult, CallState
 from bot.errors import Backoff, trace_of
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
@@ -444,9 +445,18 @@ class McpServer:
         return await self._current().tools(max_age_s)
 
     async def call(
-        self, tool: str, arguments: Mapping[str, Any], *, timeout_s: float, read_only: bool
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        timeout_s: float,
+        read_only: bool,
+        goes_on: Callable[[], None] = lambda: None,
     ) -> tuple[CallResult, bool]:
-        """Calls a tool by the server's own name for it; returns the result, and whether the server wrote its text."""
+        """Calls a tool by the server's own name for it; returns the result, and whether the server wrote its text.
+
+        `goes_on` is called when the server tells of progress. The call then has the server's time limit once more.
+        """
         until = self._clock.monotonic() + timeout_s
         try:
             async with self._time_left(until):
@@ -454,7 +464,7 @@ class McpServer:
         except TimeoutError:
             return CallResult.failed(SERVER_BUSY), False
         try:
-            return await self._call(tool, arguments, until, read_only)
+            return await self._call(tool, arguments, until, read_only, goes_on)
         finally:
             self._room.release()
 
@@ -485,7 +495,7 @@ class McpServer:
             await asyncio.wait(list(self._keepers))
 
     async def _call(
-        self, tool: str, arguments: Mapping[str, Any], until: float, read_only: bool
+        self, tool: str, arguments: Mapping[str, Any], until: float, read_only: bool, goes_on: Callable[[], None]
     ) -> tuple[CallResult, bool]:
         try:
             async with self._time_left(until):
@@ -495,8 +505,14 @@ class McpServer:
             return CallResult.failed(SERVER_DOWN), False
         try:
             with connection.in_use() as client:
-                async with self._time_left(until):
-                    result = await self._called(client, tool, arguments, until)
+                longest = asyncio.get_running_loop().time() + MAX_CALL_S
+                async with self._time_left(until) as limit:
+
+                    async def note_progress(_: float, __: float | None, ___: str | None) -> None:
+                        prolong(limit, self.timeout_s, longest)
+                        goes_on()
+
+                    result = await self._called(client, tool, arguments, until, note_progress)
         except ServerDown:
             return CallResult.failed(SERVER_DOWN), False
         except TimeoutError:
@@ -512,16 +528,18 @@ class McpServer:
             return _lost(CALL_LOST, read_only=read_only), False
         return CallResult(CallState.DONE, text_of(result), is_error=bool(result.is_error)), True
 
-    async def _called(self, client: Client, tool: str, arguments: Mapping[str, Any], until: float) -> CallToolResult:
+    async def _called(
+        self, client: Client, tool: str, arguments: Mapping[str, Any], until: float, note_progress: ProgressFnT
+    ) -> CallToolResult:
         """Returns a call's result. If the server names a wait instead, and there is time for it, calls once more."""
         try:
-            return await client.call_tool(tool, dict(arguments))
+            return await client.call_tool(tool, dict(arguments), progress_callback=note_progress)
         except MCPError as error:
             wait_s = object_in(error.data).get(RETRY_AFTER_S) if error.code == HTTP_LIMITED else None
             if type(wait_s) is not int or self._clock.monotonic() + wait_s >= until:
                 raise
         await self._clock.sleep(wait_s)
-        return await client.call_tool(tool, dict(arguments))
+        return await client.call_tool(tool, dict(arguments), progress_callback=note_progress)
 
     def _current(self) -> ServerConnection:
         """Returns the connection, a new one if the last was lost. Raises ServerDown while it is too early for that."""

@@ -184,7 +184,8 @@ class McpTools:
     async def call(self, use: ToolUse) -> CallResult:
         """Calls a tool once, if the question's channel may use it and its definition is the agreed one.
 
-        `use.timeout_s` is for all of it: to reach the server, to look at its list, and for the call.
+        `use.timeout_s` is for all of it: to reach the server, to look at its list, and for the call, which has that
+        long again whenever it makes progress.
         """
         until = self._clock.monotonic() + use.timeout_s
         if use.tool == SIGN_IN:
@@ -208,7 +209,9 @@ class McpTools:
             return CallResult.failed(DEFINITION_CHANGED)
         listed = agreed[use.tool][0]
         left_s = until - self._clock.monotonic()
-        result, by_server = await server.call(listed.name, use.arguments, timeout_s=left_s, read_only=rule.read_only)
+        result, by_server = await server.call(
+            listed.name, use.arguments, timeout_s=left_s, read_only=rule.read_only, goes_on=use.goes_on
+        )
         log.info("MCP tool %s: %s", use.tool, result.outcome)
         if not by_server:
             return result

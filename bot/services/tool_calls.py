@@ -28,13 +28,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
-from bot.clock import Clock, insist
+from bot.clock import Clock, insist, prolong
 from bot.core import choices
 from bot.core.access import UserKind
 from bot.core.asks import MAX_ARGUMENT_CHARS, can_be_read, readable
 from bot.core.calls import (
+    MAX_CALL_S,
     NO_SUCH_TOOL,
     NOT_KEPT,
     READ_CHANNEL,
@@ -313,9 +315,10 @@ class ToolCalls:
         """Makes a call; one that isn't answered in time, or fails unexpectedly, may have been made."""
         assert self.tools is not None
         log.info("calling %s", call.tool)
+        limit, until = asyncio.timeout(timeout_s + TOLD_WITHIN_S), asyncio.get_running_loop().time() + MAX_CALL_S
         try:
             with self.workspace.telemetry.tool_call(call.tool):
-                async with asyncio.timeout(timeout_s + TOLD_WITHIN_S):
+                async with limit:
                     return await self.tools.call(
                         ToolUse(
                             job.question,
@@ -325,6 +328,7 @@ class ToolCalls:
                             timeout_s,
                             job.version,
                             call.own_account,
+                            partial(prolong, limit, timeout_s + TOLD_WITHIN_S, until + TOLD_WITHIN_S),
                         )
                     )
         except TimeoutError:

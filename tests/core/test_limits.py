@@ -40,7 +40,7 @@ LIMITS: dict[str, tuple[int, Callable[[int], bool]]] = {
     ),
     "arguments that a person is shown": (asks.MAX_ARGUMENT_CHARS, lambda chars: asks.can_be_read("x" * chars)),
     "a tool's name for people": (calls.MAX_LABEL_CHARS, lambda chars: calls.label_of("x" * chars) == "x" * chars),
-    "a tool's result": (calls.MAX_RESULT_CHARS, lambda chars: calls.capped("x" * chars) == "x" * chars),
+    "a tool's result": (calls.MAX_RESULT_CHARS, lambda chars: "Cut here" not in calls.as_data("x" * chars, "a", "b")),
     "a message of a transcript": (
         triage.MAX_CHARS,
         lambda chars: triage.transcript([message("x" * chars, ts="1.0")], "1.0", ME).endswith(f" {'x' * chars}"),

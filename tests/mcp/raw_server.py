@@ -3,6 +3,7 @@
 The file is JSON, and read again for each request: `about` is said of the server, `tools` is the list of tools,
 `listed` stands beside it, `pages` has the answer to each cursor that has one of its own, `results` has what each tool
 answers with: a result, {"error": …} of JSON-RPC, or an action: {"die": true}, {"close_stdout": true}, {"sleep_s": …},
+{"progress_s": …} (tells of its progress all the time),
 {"error, and an end": …}, {"line": …} (in Latin-1, with ID in place of the request's id). `start` may be "die",
 "silent", "late" (silent until the file says otherwise), "stubborn" (nothing but SIGKILL ends it), "tidy" (SIGTERM ends
 it once FILE.tidy is written), "hung" (stubborn and silent, and it has a child whose id is in child.pid) or "loud" (it
@@ -81,8 +82,21 @@ def answered(file: Path, request: object, method: str, params: dict[str, Any]) -
         case "tools/call":
             with file.with_suffix(".calls").open("a") as calls:
                 calls.write(json.dumps([params["name"], params.get("arguments")]) + "\n")
-            return called(request, script["results"].get(params["name"]))
+            result = script["results"].get(params["name"])
+            if result and "progress_s" in result:
+                tell_of_progress(params["_meta"]["progressToken"], result["progress_s"])
+                return {"result": {"content": [{"type": "text", "text": "Done."}]}}
+            return called(request, result)
     return {"error": {"code": -32601, "message": "Method not found"}}
+
+
+def tell_of_progress(token: object, seconds: float) -> None:
+    """Says twenty times a second how far a call is."""
+    for done in range(int(seconds * 20)):
+        about = {"progressToken": token, "progress": done}
+        sys.stdout.write(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": about}) + "\n")
+        sys.stdout.flush()
+        time.sleep(0.05)
 
 
 def called(request: object, result: dict[str, Any] | None) -> dict[str, Any]:

@@ -486,6 +486,23 @@ class TestCalls:
         await called(raw)
         assert raw.calls == [["it", {}]]
 
+    async def test_call_that_makes_progress_goes_on_behind_its_limit(self, raw: RawServer, clock: HurriedClock) -> None:
+        raw.script([tool("it")], {"it": {"progress_s": 2.0}})
+        heard: list[None] = []
+        config = replace(raw.config(), timeout_s=0.6)
+        async with running(config, clock) as server:
+            await server.tools()
+            result, _ = await server.call("it", {}, timeout_s=0.6, read_only=False, goes_on=lambda: heard.append(None))
+        assert (result.outcome, result.text, len(heard) > 20) == (DONE, "Done.", True)
+
+    async def test_progress_has_a_bound(
+        self, raw: RawServer, server: McpServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.mcp.server.MAX_CALL_S", 0.5)
+        raw.script([tool("it")], {"it": {"progress_s": 30.0}})
+        await server.tools()
+        assert await outcome(server, "it") is UNKNOWN
+
     async def test_calls_beyond_the_most_at_once_are_not_made_if_their_time_is_over_first(
         self, raw: RawServer, server: McpServer
     ) -> None:

@@ -533,6 +533,23 @@ async def test_call_whose_end_is_not_known_may_have_been_made_if_it_writes(
     assert read.format(failure=failure) in results_in(prompts_of(stage)[1])[0]
 
 
+class LongServer(NotesServer):
+    """Its calls take twice their limit, and tell of their progress meanwhile."""
+
+    async def call(self, use: ToolUse) -> CallResult:
+        for _ in range(60):
+            await asyncio.sleep(0.02)
+            use.goes_on()
+        return CallResult(CallState.DONE, "Done.")
+
+
+async def test_call_that_makes_progress_goes_on_behind_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool_calls, "TOLD_WITHIN_S", 0.6 - CALL_TIMEOUT_S)
+    stage = await answered(LongServer(RULES), asking(LIST), ANSWER)
+    [recorded] = stage.calls
+    assert (recorded.state, recorded.result) == (CallState.DONE, "Done.")
+
+
 class UnheardCommits(RecordedCalls):
     """Records of which each first beginning of a call is committed, but its answer is lost."""
 
