@@ -60,6 +60,26 @@ _NO_HTTP = "ClientResponseError"
 _REACHED = (0, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 """The codes of errors that only an open connection can have."""
 _PROXY_AUTHENTICATION_REQUIRED = 407
+_DNS_SAYS = "DNS says: "
+_REMEDIES = {
+    ") can't be reached": "Check that the proxy runs, and its address in this variable.",
+    ") refuses to connect, with ": "Have the proxy let this host through, or exempt it with NO_PROXY.",
+    "doesn't take the user and the password": "Correct the proxy's user and password in this variable.",
+    "wants a user and a password": "Set the proxy's user and password in this variable.",
+    " through the proxy ": "Check that the proxy lets this host and port through, or exempt the host with NO_PROXY.",
+    " isn't trusted": "Set SSL_CERT_FILE to a file in PEM with the authority of this server, or of the proxy.",
+    "the certificate of ": "Have the server's certificate renewed, or correct the host in {address}.",
+    "TLS failed (": "Check {address}: at this port, the server may speak http in place of https.",
+    " ended the connection": "Check the port in {address}, and firewalls on the way: something closes connections.",
+    "can't be read as HTTP": "Check the port in {address}: something else than this server may listen there.",
+    _DNS_SAYS: "Check the host's name in {address}, and this machine's DNS.",
+    os.strerror(errno.ECONNREFUSED): "Check that the server runs, and the port in {address}.",
+    **dict.fromkeys(
+        map(os.strerror, (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)),
+        "Check this machine's network, and firewalls on the way.",
+    ),
+}
+"""What to do about what `reason_of` says, by words of it. The first that fits counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +219,11 @@ def reason_of(error: BaseException, url: str) -> str:
     return f"the connection to {host} through the proxy {way.shown} ({way.variable}) failed"
 
 
+def remedy(reason: str, address: str) -> str:
+    """Returns what to do about a reason that `reason_of` gave; "" for others. `address`: the setting that has it."""
+    return next((fix for words, fix in _REMEDIES.items() if words in reason), "").replace("{address}", address)
+
+
 def wants_password(error: BaseException) -> bool:
     """Returns whether a proxy refused a request because it wants another user and password."""
     return any(_status_of_proxy(cause) == _PROXY_AUTHENTICATION_REQUIRED for cause in _causes(error))
@@ -245,9 +270,10 @@ def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
 def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str:
     """Returns why a connection did not open, in the system's words, or that the server ended it; "" for others."""
     for cause in causes:
-        if type(cause).__name__ in _NO_CONNECTION and isinstance(cause, OSError) and cause.errno:
+        is_in_way = type(cause).__name__ in _NO_CONNECTION or _is_unreachable(cause)
+        if is_in_way and isinstance(cause, OSError) and cause.errno:
             # Codes of the resolver are negative, and it has its own words for them.
-            said = os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+            said = os.strerror(cause.errno) if cause.errno > 0 else f"{_DNS_SAYS}{cause.strerror}"
             return f"{_shown(address)}: {said}" if address.hostname else said
     is_over = address.hostname and any(type(cause).__name__ in _NO_CONNECTION for cause in causes)
     return f"{_shown(address)} ended the connection" if is_over else ""
@@ -330,6 +356,7 @@ def _is_address(url: str) -> bool:
 
 def _shown(address: SplitResult) -> str:
     host = address.hostname or ""
+    host = f"[{host}]" if ":" in host else host
     return f"{host}:{address.port}" if address.port else host
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from bot import network
 from bot.errors import SettingsError
-from bot.network import Way, reason_of, way_to
+from bot.network import Way, reason_of, remedy, way_to
 
 SLACK = "https://slack.com/api/"
 PROXY = "http://proxy.example:3128"
@@ -313,3 +313,37 @@ def test_certificates_that_cannot_be_loaded_are_named(
     with pytest.raises(SettingsError) as caught:
         network.tls()
     assert caught.value.problems == [f"{variable} names {tmp_path / name}, which {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("the proxy 127.0.0.1:9 (HTTPS_PROXY) can't be reached", "Check that the proxy runs"),
+        ("the proxy a:1 (HTTPS_PROXY) refuses to connect, with the status 403", "Have the proxy let this host through"),
+        ("the proxy a:1 doesn't take the user and the password in HTTPS_PROXY (407)", "Correct the proxy's user"),
+        ("the proxy a:1 wants a user and a password (407), as in X", "Set the proxy's user"),
+        ("the connection to slack.com through the proxy a:1 (HTTPS_PROXY) failed", "Check that the proxy lets"),
+        ("the certificate of slack.com isn't trusted (set SSL_CERT_FILE to …)", "Set SSL_CERT_FILE"),
+        ("the certificate of slack.com isn't valid (certificate has expired)", "renewed, or correct the host in X_URL"),
+        ("127.0.0.1:80: TLS failed (wrong version number)", "Check X_URL: at this port, the server may speak http"),
+        ("127.0.0.1:80 ended the connection", "Check the port in X_URL"),
+        ("127.0.0.1:80 gives an answer that can't be read as HTTP", "Check the port in X_URL"),
+        ("localhost:80: DNS says: Name or service not known", "Check the host's name in X_URL"),
+        ("127.0.0.1:80: Connection refused", "Check that the server runs, and the port in X_URL"),
+        ("127.0.0.1:80: No route to host", "Check this machine's network"),
+    ],
+)
+def test_each_cause_has_its_own_remedy(reason: str, words: str) -> None:
+    assert words in remedy(reason, "X_URL")
+
+
+def test_what_is_not_about_the_way_has_no_remedy_here() -> None:
+    assert remedy("HTTP 503", "X_URL") == ""
+
+
+async def test_a_refused_connection_is_named_in_the_systems_words_by_each_client() -> None:
+    url = "http://127.0.0.1:9/secret"
+    with pytest.raises(httpx2.ConnectError) as raised:
+        async with httpx2.AsyncClient() as client:
+            await client.get(url)
+    assert reason_of(raised.value, url) == "127.0.0.1:9: Connection refused"

@@ -11,12 +11,11 @@ from bot.core.access import UserKind
 from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.prompt import ToolRule
 from bot.models.registry import VendorEntry
-from bot.network import Way
+from bot.network import Way, remedy
 
 # The app in Slack
 
 YOUR_APP = "api.slack.com/apps → your app"
-UNREACHABLE_FIX = "Check the network, DNS, a proxy, and BOT_SLACK_API_URL. Slack's status: slack-status.com."
 TRY_LATER_FIX = "Try again in a few minutes. Slack's status: slack-status.com."
 TOKEN_FIX = (
     f"Copy it again: {YOUR_APP} → OAuth & Permissions → Bot User OAuth Token (xoxb-…). "
@@ -155,8 +154,9 @@ def app_not_created(error: str) -> tuple[str, str]:
     return f"Slack did not create the app ({error}).", CONFIG_FIX if is_token else CREATE_FIX
 
 
-def unreachable(reason: str) -> str:
-    return f"{UNREACHABLE} ({reason})."
+def unreachable(reason: str) -> tuple[str, str]:
+    fix = remedy(reason, "BOT_SLACK_API_URL") or "Check the network, DNS, a proxy, and BOT_SLACK_API_URL."
+    return f"{UNREACHABLE} ({reason}).", f"{fix} Slack's status: slack-status.com."
 
 
 def unavailable(error: str) -> str:
@@ -348,7 +348,7 @@ def model_problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bo
         ),
         LookupOutcome.UNREACHABLE: (
             f"{vendor}: the server can't be reached ({reason}).",
-            f"Check that the server runs, the network and DNS, and {address}.",
+            remedy(reason, address) or f"Check that the server runs, the network and DNS, and {address}.",
         ),
         LookupOutcome.REFUSED: (
             f"{model}: the server refuses to be asked about the model ({reason}).",
@@ -384,7 +384,8 @@ TRACES = "The collector at BOT_TRACES_URL answers."
 
 
 def traces_lost(reason: str) -> tuple[str, str]:
-    return f"No collector takes traces at BOT_TRACES_URL ({reason}).", "Check the address and its path: /v1/traces."
+    fix = remedy(reason, "BOT_TRACES_URL") or "Check the address and its path: /v1/traces."
+    return f"No collector takes traces at BOT_TRACES_URL ({reason}).", fix
 
 
 def model_unlisted(model: str) -> tuple[str, str]:
@@ -582,9 +583,12 @@ def mcp(server: str, tools: Mapping[str, ToolRule], price: str) -> str:
     return "\n".join([f"{server}: the MCP server lists {count}{priced}.", *rules])
 
 
-def mcp_down(server: str, reason: str) -> str:
+def mcp_down(server: str, reason: str, *, is_process: bool) -> tuple[str, str]:
     """Says that an MCP server can't be used; `reason` is that of the log."""
-    return f"{server}: the MCP server is down ({reason})."
+    fix = MCP_PROCESS_FIX if is_process else MCP_HTTP_FIX
+    if found := remedy(reason, "BOT_MCP_CONFIG"):
+        fix = f"{found} Until it works, answers don't use its tools."
+    return f"{server}: the MCP server is down ({reason}).", fix
 
 
 def mcp_no_sign_in(server: str, reason: str) -> str:

@@ -75,13 +75,13 @@ class ServerChecks:
                 async with asyncio.timeout(MCP_WITHIN_S):
                     named = offered_names(config.name, await servers.by_name[config.name].tools())
             except (ServerDown, TimeoutError) as error:
-                is_process = isinstance(config.transport, StdioTransport)
-                fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
                 if isinstance(config.transport, HttpTransport) and servers.by_name[config.name].wants_sign_in:
                     found = await self._sign_in(config.name, config.transport, is_named=str(error) == DOWN_SIGN_IN)
                     if found is not None:
                         return found
-                return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
+                is_process = isinstance(config.transport, StdioTransport)
+                down = check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER, is_process=is_process)
+                return warn(line, *down)
         rules = self._setup.rules
         tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
         self._tools[config.name] = tools

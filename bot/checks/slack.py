@@ -200,7 +200,8 @@ class SlackChecks:
             return fail(SOCKET_MODE, check_texts.no_hello("nothing"), check_texts.SOCKET_FIX)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             why = network.reason_of(error, self._socket_url) or type(error).__name__
-            return fail(SOCKET_MODE, check_texts.no_socket(why), check_texts.SOCKET_FIX)
+            fix = network.remedy(why, "the socket's address, which Slack gives") or check_texts.SOCKET_FIX
+            return fail(SOCKET_MODE, check_texts.no_socket(why), fix)
         hello = _json(first)
         match hello.get("type"), hello.get("reason"):
             case "hello", _:
@@ -372,7 +373,7 @@ async def _refused_as(
             if isinstance(error, RateLimited) or _ERROR_NAME.fullmatch(name):
                 found = severity(check_id, check_texts.unavailable(name), check_texts.TRY_LATER_FIX)
                 return replace(found, cause=check_texts.UNAVAILABLE)
-            found = severity(check_id, check_texts.unreachable(error.error), check_texts.UNREACHABLE_FIX)
+            found = severity(check_id, *check_texts.unreachable(error.error))
             return replace(found, cause=check_texts.UNREACHABLE)
         return severity(check_id, check_texts.refused(variable, error.error), fix_of(name))
 

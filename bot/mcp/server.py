@@ -508,7 +508,7 @@ class McpServer:
                 longest = asyncio.get_running_loop().time() + MAX_CALL_S
                 async with self._time_left(until) as limit:
 
-                    async def note_progress(_: float, __: float | None, ___: str | None) -> None:
+                    async def note_progress(progress: float, total: float | None, message: str | None) -> None:
                         prolong(limit, self.timeout_s, longest)
                         goes_on()
 

@@ -191,7 +191,7 @@ class TestStarts:
                 ServerConfig("raw", StdioTransport(sys.executable, ("-c", "raise SystemExit(3)"))),
                 "its process has ended",
             ),
-            (ServerConfig("raw", HttpTransport("http://127.0.0.1:9/mcp")), "it can't be reached"),
+            (ServerConfig("raw", HttpTransport("http://127.0.0.1:9/mcp")), "127.0.0.1:9: Connection refused"),
         ],
     )
     async def test_failed_start_is_told_without_details(

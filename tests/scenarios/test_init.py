@@ -144,7 +144,7 @@ async def test_without_a_network_nothing_is_accepted_and_the_same_token_is_check
         await terminal.types(PASTE, slack.bot_token)
         for _ in range(2):
             seen = await terminal.types(PASTE_AGAIN, "")
-            assert "✘ Slack can't be reached (127.0.0.1:9: Connection refused).\n  → Check the network" in seen
+            assert "✘ Slack can't be reached (127.0.0.1:9: Connection refused).\n  → Check that the server runs" in seen
         await terminal.reads(PASTE_AGAIN)
         code, seen = await terminal.ends_at_ctrl_c()
     assert (code, "Run this command again to go on." in seen) == (130, True)
