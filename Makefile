@@ -17,7 +17,7 @@ LIBRARIES := files_to_markdown slack_markdown
 
 # Asks for what Typist needs to connect to Slack, and writes it to .env.
 init: $(VENV)/run
-	@$(BIN)/python -m bot init
+	@$(BIN)/python -m bot init || [ $$? = 130 ]
 
 run: $(VENV)/run
 	$(BIN)/python -m bot

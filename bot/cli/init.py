@@ -10,11 +10,12 @@ pasted is printed or logged.
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from getpass import getpass
+from pathlib import Path
 from typing import Any
 
 from bot import logs, settings
@@ -23,7 +24,7 @@ from bot.checks.report import Check, CheckStatus, fail
 from bot.cli import EXIT_FAILED, Subcommand, check
 from bot.cli.names import in_one_line, names_of
 from bot.cli.new_app import NewApp, manifest_file
-from bot.cli.terminal import at_terminal
+from bot.cli.terminal import at_terminal, echo, hidden_answer
 from bot.core import texts
 from bot.errors import RateLimited, Refused, SettingsError
 from bot.models.registry import VENDORS, vendor_of_key
@@ -75,7 +76,7 @@ NO_ADMINS = "BOT_ADMINS is not set. Typist admins see usage and set quotas. It t
 NO_TERMINAL = "typist init asks questions, so it needs a terminal. Without one, fill in .env, and run typist check."
 FIX = "Fix what ✘ names, then run this command again. .env has what you entered."
 SENT = "I sent {person} a message in Slack."
-START = "Now start Typist: make run (or typist run)."
+START = "Now start Typist: make run (in a clone), or {command} run"
 STOPPED = "\nStopped. .env has what was accepted so far. Run this command again to go on."
 
 
@@ -92,7 +93,9 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     check.print_any_mark()
     try:
-        return _Init(dict(env)).run(options)
+        # All the time, not at questions alone: people paste the next token while one is checked.
+        with echo(is_on=False):
+            return _Init(dict(env)).run(options)
     except (KeyboardInterrupt, EOFError):
         print(STOPPED)
         return check.EXIT_INTERRUPTED
@@ -151,7 +154,7 @@ class _Init:
         print(f"\n{ASK[wanted]}")
         pasted = ""
         while True:
-            pasted = getpass(PASTE_AGAIN if pasted else self._prompt()).strip() or pasted
+            pasted = hidden_answer(PASTE_AGAIN if pasted else self._prompt()).strip() or pasted
             variable = _variable_of(pasted) or wanted or "OPENAI_API_KEY"
             if self._new_app and (not pasted or pasted.startswith("xoxe")):
                 self._go_on_with(self._new_app, pasted)
@@ -233,7 +236,7 @@ class _Init:
     def _ask_for_admin(self) -> None:
         """Asks who is the admin until one member is found, or nobody is named."""
         print()
-        while words := input(WHO).strip():
+        while words := self._name():
             if "@" in words[1:]:
                 print(NO_EMAILS)
                 continue
@@ -248,6 +251,10 @@ class _Init:
                 self._write(ADMINS, *found)
                 return
             print(SEVERAL.format(people=", ".join(people)) if found else NOBODY)
+
+    def _name(self) -> str:
+        with echo(is_on=True):
+            return input(WHO).strip()
 
     async def _find(self, words: str) -> Mapping[str, str]:
         from bot.slack.client import SlackClient, new_session
@@ -275,8 +282,14 @@ class _Init:
                 print("", *refused.lines(), FIX, sep="\n")
                 return EXIT_FAILED
             print(f"\n{SENT.format(person=person)}")
-        print(START)
+        print(START.format(command=_own_command()))
         return 0
+
+
+def _own_command() -> str:
+    """Returns how this process was started: most people don't have `typist` on their PATH."""
+    program = Path(sys.argv[0])
+    return f"{os.path.relpath(sys.executable)} -m bot" if program.name == "__main__.py" else str(program)
 
 
 def _variable_of(pasted: str) -> str:

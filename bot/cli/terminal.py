@@ -1,8 +1,10 @@
 """What `typist` does with a terminal: shows a link, asks for a yes, and reaches the clipboard and the browser."""
 
 import sys
+import termios
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from bot.errors import SettingsError
 
@@ -46,6 +48,32 @@ def browse(url: str) -> bool:
         return webbrowser.open(url)
     except (webbrowser.Error, OSError):
         return False
+
+
+@contextmanager
+def echo(*, is_on: bool) -> Iterator[None]:
+    """Has the terminal show what is typed, or not, within the context.
+
+    What was typed before is kept for the next hidden question. A question whose answer is shown begins without it: a
+    secret, or Enter, was meant for another one.
+    """
+    before = termios.tcgetattr(sys.stdin)
+    changed = [*before[:3], before[3] | termios.ECHO if is_on else before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(sys.stdin, termios.TCSAFLUSH if is_on else termios.TCSADRAIN, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def hidden_answer(question: str) -> str:
+    """Asks for what isn't shown, in a context without echo. Raises EOFError."""
+    print(question, end="", flush=True)
+    answer = sys.stdin.readline()
+    print()
+    if not answer:
+        raise EOFError
+    return answer
 
 
 def at_terminal() -> bool:

@@ -97,6 +97,21 @@ async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
     assert hello(slack) == [texts.welcome.im_here("typist")]
 
 
+async def test_what_is_pasted_early_is_hidden_and_used(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str], tokens: dict[str, str]
+) -> None:
+    async with init(tmp_path, env) as terminal:
+        await terminal.types(PASTE, slack.bot_token)
+        await terminal.types("Checking…", slack.app_token)
+        await terminal.types("Checking…", KEY)
+        await terminal.types(WHO, "ada")
+        code, seen = await terminal.end()
+        assert (code, bool(re.search(r"make run \(in a clone\), or \S+/python -m bot run\n", seen))) == (0, True)
+        for secret in (slack.bot_token, slack.app_token, KEY):
+            assert secret not in terminal.shown
+    assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA"}
+
+
 async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
     tmp_path: Path, slack: Sandbox, openai: VendorServer, env: dict[str, str]
 ) -> None:
