@@ -196,8 +196,8 @@ def parse_models(value: str) -> tuple[str, ...]:
     """
     # Slack's menu takes no model twice.
     models = tuple(dict.fromkeys(model for model, _ in _named_models(value)))
-    if wrong := next((model for model in models if _RUN_TOGETHER.search(model) or not model.isprintable()), None):
-        raise ValueError(f"must have a comma between two models, and plain spaces only; {wrong!r} isn't one model")
+    if wrong := next((model for model in models if not model.isprintable()), None):
+        raise ValueError(f"must have plain spaces only; {wrong!r} isn't one model")
     for model in models:
         vendor, _, name = model.partition("/")
         if vendor not in VENDORS or not name:
@@ -245,9 +245,15 @@ def parse_model_names(value: str) -> dict[str, str]:
 
 
 def _named_models(value: str) -> list[tuple[str, str | None]]:
-    """Returns the models of a comma-separated list, each with the name after `as`, None where there is no `as`."""
-    parts = [f"{entry.strip()} ".partition(" as ") for entry in value.split(",") if entry.strip()]
-    return [(model.strip(), name.strip() if keyword else None) for model, keyword, name in parts]
+    """Returns the models of a comma-separated list, each with the name after `as`, None where there is no `as`.
+
+    Raises ValueError for two models without a comma.
+    """
+    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
+    if wrong := next((entry for entry in entries if _RUN_TOGETHER.search(entry)), None):
+        raise ValueError(f"must have a comma between two models; {wrong!r} isn't one model")
+    named = [re.split(r"\s+as(?:\s+|\Z)", entry, maxsplit=1, flags=re.IGNORECASE) for entry in entries]
+    return [(model, name[0] if name else None) for model, *name in named]
 
 
 def _transcription_model(value: str) -> str:

@@ -109,9 +109,9 @@ PROBLEMS = {
     **{
         f"models with {separator!r} between them": (
             {**LOCAL, "BOT_MODELS": f"openai/a{separator}openai/b"},
-            ["BOT_MODELS must have a comma between two models, and plain spaces only", "isn't one model."],
+            ["BOT_MODELS must have a comma between two models", "isn't one model."],
         )
-        for separator in (";", "; ", " ", "|", "\n", "\u3001", "\xa0as B,")
+        for separator in (";", "; ", " ", "|", "\n", "\u3001", " as A; ", " AS A ")
     },
     **{
         f"a hidden character in {variable}": (
@@ -183,7 +183,10 @@ PROBLEMS = {
         {"BOT_ALLOW_ALSO": "strangers"},
         ["BOT_ALLOW_ALSO must be a comma-separated list of guests, external, bots; 'strangers' isn't one."],
     ),
-    "a cap without a unit": ({"BOT_CAPS": "user/day=20"}, ["BOT_CAPS must list caps such as user/day=200000tokens"]),
+    "a cap without a unit": (
+        {"BOT_CAPS": "user/day=20"},
+        ["BOT_CAPS must list caps, separated by commas, such as user/day=200000tokens"],
+    ),
     "a dollar cap on a model without a price": (
         {"BOT_CAPS": "user/day=20usd", "BOT_MODELS": "openai/my-own", "OPENAI_API_KEY": "k"},
         ["a price for every model in use, and openai/my-own has none. Add its price to the file of BOT_PRICES"],
@@ -323,6 +326,7 @@ def test_models_follow_from_the_settings(env: dict[str, str], models: tuple[str,
     [
         ("openai/llama3.2, openai/qwen/qwen4-8b", ["llama3.2", "qwen/qwen4-8b"]),
         ("openai/llama3.2 as Our Llama,anthropic/m", ["Our Llama", "m"]),
+        ("openai/llama3.2 AS Our Llama,anthropic/m\xa0as\tM", ["Our Llama", "M"]),
         ("openai/m  as  R&D <1>, anthropic/m", ["R&D <1>", "m"]),
         *((f"openai/m as Ours {emoji}", [f"Ours {emoji}"]) for emoji in ("👩‍💻", "🏳️‍🌈", "🧑🏽‍🚀")),
         ("anthropic/m, openai/m", ["anthropic/m", "openai/m"]),

@@ -24,7 +24,10 @@ MARKS = (80, 100)
 """The percentages of a cap that Typist admins are told of. From the first one on, Typist warns the person, too."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
-_FORM = "must list caps such as user/day=200000tokens or channel/month=20usd (user, channel or workspace; day or month)"
+_FORM = (
+    "must list caps, separated by commas, such as user/day=200000tokens or channel/month=20usd (user, channel or "
+    "workspace; day or month)"
+)
 _EPOCH = date(1970, 1, 1)
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S

@@ -60,13 +60,16 @@ def test_caps_are_parsed_from_a_list() -> None:
     ("text", "sentence"),
     [
         ("user/day=1000", "'user/day=1000' isn't one"),
-        ("user/week=1000tokens", "must list caps such as user/day=200000tokens or channel/month=20usd"),
+        (
+            "user/week=1000tokens",
+            "must list caps, separated by commas, such as user/day=200000tokens or channel/month=20usd",
+        ),
         ("everybody/day=1usd", "user, channel or workspace"),
         ("user/day=0tokens", "'user/day=0tokens' isn't one"),
         ("user/day=9999999999999usd", "isn't one"),
         (f"user/day={'9' * 400}tokens", "isn't one"),
-        ("user/day=-1usd", "must list caps such as"),
-        ("user/day=$5", "must list caps such as"),
+        ("user/day=-1usd", "must list caps, separated by commas, such as"),
+        ("user/day=$5", "must list caps, separated by commas, such as"),
         ("user/day=1usd,user/day=2usd", "has two caps for user/day in usd"),
     ],
 )

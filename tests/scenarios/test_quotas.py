@@ -92,7 +92,7 @@ async def test_admin_sets_a_quota_in_app_home_and_it_holds_from_the_next_answer_
     assert [cap.limit for cap in await another_process.caps.own(TEAM_ID, owner)] == [USED_TOKENS]
     sentence = await asked(stage)
     assert sentence.startswith(refused)
-    assert sentence.endswith("Need more before then? Ask Grace.")
+    assert sentence.endswith("Need more before then? In my Home tab, Grace can raise it.")
     await stage.sandbox.wait_for(lambda: f"quota of {USED_TOKENS} tokens per month: 100% used" in text_of(grace))
 
 

@@ -7,7 +7,8 @@ from bot.core.texts.words import sentence_case
 
 NO_QUOTAS = "Your usage isn't limited."
 SHARED_QUOTAS = "You have no quota of your own. These apply to everyone:"
-ASK_FOR_QUOTA = "Need more before then? Ask your Typist admin."
+ASK_FOR_QUOTA = "Need more before then? In my Home tab, your Typist admin can raise it."
+"""Admins read it, too."""
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 """Stands below a notice to Typist admins."""
 TOKENS_EXPLAINED = "Tokens count the text that I read and write for you. A page is about 700."
