@@ -17,9 +17,8 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.checks.report import CheckStatus
 from bot.checks.servers import log_sign_ins
-from bot.checks.slack import check_named, log_setup, refuse_organization
+from bot.checks.slack import log_setup, misnamed, refuse_organization
 from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
@@ -424,14 +423,14 @@ def _listen(
 def _loops(
     parts: _Parts, worker: Worker, outbox: Outbox, client: SlackClient, admins: AdminNotices
 ) -> tuple[Loop, ...]:
-    stores, workspace = parts.stores, parts.workspace
+    settings, stores, workspace = parts.settings, parts.stores, parts.workspace
     kept = (
-        KeptForDays("texts", stores.erasure.expire, parts.settings.retention_days),
+        KeptForDays("texts", stores.erasure.expire, settings.retention_days),
         KeptForDays("audit entries", stores.audit.expire, AUDIT_DAYS),
     )
     looks = (
-        ModelRetirements(partial(retirements, model_setup(parts.settings)), admins),
-        LostNames(partial(_lost_names, parts.settings, client, workspace.me.team_id), admins),
+        ModelRetirements(partial(retirements, model_setup(settings)), admins),
+        LostNames(partial(misnamed, client, workspace.me.team_id, settings.admins, access_rules_of(settings)), admins),
     )
     return (
         workspace.scheduler.run,
@@ -441,11 +440,6 @@ def _loops(
         partial(look_hourly, kept, stores.clock, client.time_s, looks),
         partial(expire_approvals, stores.approvals, stores.clock),
     )
-
-
-async def _lost_names(settings: Settings, client: SlackClient, team_id: str) -> str:
-    found = await check_named(client, team_id, settings.admins, access_rules_of(settings))
-    return f"{found.message} {found.fix}" if found.status is CheckStatus.FAIL else ""
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

@@ -75,20 +75,31 @@ def check_clock(installation: Installation, now_s: float) -> Check:
     return severity(CLOCK, message, check_texts.CLOCK_FIX)
 
 
+async def misnamed(slack: SlackClient, team_id: str, admins: Collection[str], rules: AccessRules) -> dict[str, str]:
+    """Returns a sentence for each person or channel of the settings that Slack doesn't know, or that has no rights.
+
+    Raises RateLimited, Refused.
+    """
+    kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
+    wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
+    wrong += [("BOT_ALLOW_USERS", one) for one in sorted(rules.people) if kinds[one] in (None, UserKind.DEACTIVATED)]
+    people: dict[str, list[str]] = {}
+    for variable, one in wrong:
+        people.setdefault(one, []).append(check_texts.misnamed_person(variable, one, kinds[one]))
+    channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
+    sentences = {one: "\n".join(said) for one, said in people.items()}
+    return sentences | {one: check_texts.misnamed_channel(one) for one in channels}
+
+
 async def check_named(slack: SlackClient, team_id: str, admins: Collection[str], rules: AccessRules) -> Check:
     """Looks for the people and channels of BOT_ADMINS, BOT_ALLOW_USERS and BOT_ALLOW_CHANNELS."""
     try:
-        kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
-        channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
+        wrong = await misnamed(slack, team_id, admins, rules)
     except (RateLimited, Refused) as error:
         return skipped(NAMED, check_texts.not_looked_up(_error_of(error)))
-    wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
-    wrong += [("BOT_ALLOW_USERS", one) for one in sorted(rules.people) if kinds[one] in (None, UserKind.DEACTIVATED)]
-    sentences = [check_texts.misnamed_person(variable, one, kinds[one]) for variable, one in wrong]
-    sentences += map(check_texts.misnamed_channel, channels)
-    if sentences:
-        return fail(NAMED, "\n".join(sentences), check_texts.NAMED_FIX)
-    return ok(NAMED, check_texts.named(len(kinds) + len(rules.allow_channels)))
+    if wrong:
+        return fail(NAMED, "\n".join(wrong.values()), check_texts.NAMED_FIX)
+    return ok(NAMED, check_texts.named(len({*admins, *rules.people}) + len(rules.allow_channels)))
 
 
 def refuse_organization(installation: Installation) -> None:

@@ -51,7 +51,8 @@ async def _read(ours: Settings, file: Path, *, is_agreed: bool) -> int:
                 return EXIT_FAILED
         await backup.restore(file, engine)
     as_of = f" as of {_time(found.newest_at)}" if found.newest_at else ""
-    print(f"Restored {_questions(found.questions)}{as_of}.")
+    lost = f" What came since then, until {_time(newest_at)}, is deleted." if newest_at > found.newest_at else ""
+    print(f"Restored {_questions(found.questions)}{as_of}.{lost}")
     return 0
 
 

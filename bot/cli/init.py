@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,10 @@ NOT_LOOKED_UP = "Slack didn't look this person up. {error} Try again, or press E
 NO_ADMINS = "BOT_ADMINS is not set. Typist admins see usage and set quotas. It takes member IDs, separated by commas."
 NO_TERMINAL = "typist init asks questions, so it needs a terminal. Without one, fill in .env, and run typist check."
 FIX = "Fix what ✘ names, then run this command again. .env has what you entered."
+PLAIN_APP = (
+    "This app doesn't have Slack's Agents feature: it was created before, and --agent changes no app. `typist manifest "
+    "--agent` prints the manifest of an app that has it."
+)
 SENT = "I sent {person} a message in Slack."
 START = "Now start Typist: make run (in a clone), or {command} run"
 STOPPED = "\nStopped. .env has what was accepted so far. Run this command again to go on."
@@ -127,7 +132,7 @@ class _Init:
             self._ask(ANY_KEY)
         if not self._has(ADMINS):
             self._ask_for_admin()
-        return asyncio.run(self._finish())
+        return asyncio.run(self._finish(wants_agent=options.agent))
 
     def _has(self, variable: str) -> bool:
         return bool(self.env.get(variable, "").strip())
@@ -264,7 +269,7 @@ class _Init:
         async with new_session() as session:
             return await find_members(SlackClient(ours.slack_bot_token, ours.slack_api_url, session), words)
 
-    async def _finish(self) -> int:
+    async def _finish(self, *, wants_agent: bool) -> int:
         """Runs `typist check`, sends the only admin a first message, and returns the exit code."""
         from bot.cli.check_plan import checked
 
@@ -275,6 +280,8 @@ class _Init:
         if not report.is_ok:
             print(f"\n{FIX}")
             return EXIT_FAILED
+        if wants_agent and not await _has_pane(ours):
+            print(f"\n{PLAIN_APP}")
         if len(ours.admins) == 1:
             (admin,) = ours.admins
             person = (await names_of(ours, [admin])).get(admin, admin)
@@ -284,6 +291,16 @@ class _Init:
             print(f"\n{SENT.format(person=person)}")
         print(START.format(command=_own_command()))
         return 0
+
+
+async def _has_pane(ours: Settings) -> bool:
+    """Returns whether the app has Slack's Agents feature. If Slack doesn't say so now, it counts as there."""
+    from bot.slack.client import SlackClient, new_session
+
+    async with new_session() as session:
+        with suppress(RateLimited, Refused):
+            return (await SlackClient(ours.slack_bot_token, ours.slack_api_url, session).identity()).has_pane
+    return True
 
 
 def _own_command() -> str:

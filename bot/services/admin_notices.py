@@ -7,8 +7,8 @@ record of it.
 
 import logging
 import math
-import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -96,8 +96,8 @@ class ModelRetirements:
 class LostNames:
     """Tells the other Typist admins once that a setting names a person or channel that isn't there anymore."""
 
-    problems: Callable[[], Awaitable[str]]
-    """Says who and what is missing, as sentences; "" if nothing is, or Slack doesn't say."""
+    problems: Callable[[], Awaitable[Mapping[str, str]]]
+    """Returns a sentence for each ID that is missing. Raises RateLimited, Refused."""
     admins: AdminNotices
 
     async def look(self, now: float) -> None:
@@ -105,10 +105,14 @@ class LostNames:
         told = self.admins
         if not await told.notices.claim(told.team_id, "", "names looked up", DAY_S):
             return
-        if found := await self.problems():
-            log.warning("%s", found)
-            others = set(told.admins).difference(re.findall(r"\w+", found))
-            await replace(told, admins=others).give(f"lost {sha256(found.encode()).hexdigest()[:16]}", found)
+        found: Mapping[str, str] = {}
+        with suppress(RateLimited, Refused):
+            found = await self.problems()
+        if found:
+            sentence = texts.quotas.names_lost(tuple(found.values()))
+            log.warning("%s", sentence)
+            others = set(told.admins) - found.keys()
+            await replace(told, admins=others).give(f"lost {sha256(sentence.encode()).hexdigest()[:16]}", sentence)
 
 
 @dataclass(eq=False)

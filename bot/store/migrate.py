@@ -87,7 +87,7 @@ def _upgrade(connection: sa.Connection) -> str:
         current = REVISION
     elif current != REVISION:
         # In a rolling deployment, both versions run at once. The older one can, because migrations only add.
-        log.warning("database schema %s is newer than this version of Typist", current)
+        log.warning("database schema %s is newer than this version of Typist, which runs with it", current)
     if wrong := misfits(connection):
         raise StoreError(f"{unfit(current, wrong)} {UNFIT_FIX}")
     return current

@@ -112,6 +112,14 @@ async def test_what_is_pasted_early_is_hidden_and_used(
     assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA"}
 
 
+async def test_agents_wanted_of_a_plain_app_are_missed_in_one_sentence(
+    tmp_path: Path, env: dict[str, str], tokens: dict[str, str]
+) -> None:
+    async with bot_terminal(tmp_path, "init", "--agent", env={**env, **tokens, "BOT_ADMINS": "U0ADA"}) as terminal:
+        code, seen = await terminal.end()
+    assert (code, seen.count("This app doesn't have Slack's Agents feature")) == (0, 1)
+
+
 async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
     tmp_path: Path, slack: Sandbox, openai: VendorServer, env: dict[str, str]
 ) -> None:

@@ -320,14 +320,14 @@ async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Pa
 
 async def test_the_other_admins_are_told_once_of_a_name_that_is_lost(tmp_path: Path) -> None:
     clock, told, looks = ManualClock(1_790_000_000.0), list[str](), list[float]()
-    lost = "BOT_ADMINS names U12, who is a deactivated account."
+    lost = "BOT_ADMINS names U12, who is a deactivated account. U1 is not."
 
     async def tell(user_id: str, sentence: str) -> None:
         told.append(f"{user_id}: {sentence}")
 
-    async def problems() -> str:
+    async def problems() -> dict[str, str]:
         looks.append(clock.now())
-        return lost if len(looks) > 1 else ""
+        return {"U12": lost} if len(looks) > 1 else {}
 
     store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "me", clock)
     lost_names = LostNames(problems, AdminNotices(store.notices, tell, "T1", ["U12", "U1"]))
@@ -335,5 +335,5 @@ async def test_the_other_admins_are_told_once_of_a_name_that_is_lost(tmp_path: P
         await lost_names.look(clock.now())
         clock.now_s += HOUR_S
     await store.close()
-    assert told == [f"U1: {lost}"]
+    assert told == [f"U1: {lost} Please correct the setting, and restart me."]
     assert len(looks) == 4, "once a day"
