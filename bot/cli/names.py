@@ -1,15 +1,22 @@
 """What Slack calls people and channels, for the reports of `typist`."""
 
 import asyncio
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
+from bot import logs
 from bot.core.unseen import visible
 from bot.errors import RateLimited, Refused
 from bot.settings import Settings
 
+if TYPE_CHECKING:
+    from bot.slack.client import SlackClient
+
 WITHIN_S = 60.0
 """For all names together: a report isn't worth more waiting."""
+MISSING = "Slack didn't tell the names of {count} of these in {within_s:.0f} s."
 
 
 def in_one_line(name: str) -> str:
@@ -18,38 +25,46 @@ def in_one_line(name: str) -> str:
 
 
 async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
-    """Returns what Slack calls people and channels. Many people are listed, others are looked up one by one.
+    """Returns what Slack calls people and channels. Many of a kind are listed, others are looked up one by one.
 
-    Names that Slack doesn't tell in time are missing, and all are without a bot token.
+    Names that Slack doesn't tell in time are missing, and a sentence on stderr says so. All are without a bot token.
     """
     if not ours.slack_bot_token:
         return {}
     from bot.slack.client import SlackClient, new_session
-    from bot.slack.users import MAX_LOOKED_UP, name_of, pages_of_people
 
     names: dict[str, str] = {}
     wanted = dict.fromkeys(ids)
-
-    async def look_up(slack: SlackClient) -> None:
-        if sum(id_.startswith(("U", "W")) for id_ in wanted) > MAX_LOOKED_UP:
-            with suppress(RateLimited, Refused):
-                async for people in pages_of_people(slack):
-                    names.update({str(one.get("id")): in_one_line(name_of(one)) for one in people})
-        for id_ in wanted.keys() - names.keys():
-            is_person = id_.startswith(("U", "W"))
-            method, kind = ("users.info", "user") if is_person else ("conversations.info", "channel")
-            try:
-                answer = await slack.call(method, **{kind: id_})
-            except Refused:
-                continue
-            except RateLimited as limited:
-                await asyncio.sleep(limited.retry_after_s)
-                continue
-            name = in_one_line(name_of(answer.get(kind) or {}))
-            names[id_] = name if is_person or not name else f"#{name}"
-
     async with new_session() as session:
         with suppress(TimeoutError):
             async with asyncio.timeout(WITHIN_S):
-                await look_up(SlackClient(ours.slack_bot_token, ours.slack_api_url, session))
+                await _look_up(SlackClient(ours.slack_bot_token, ours.slack_api_url, session), wanted, names)
+    if late := wanted.keys() - names.keys():
+        print(logs.line(MISSING.format(count=len(late), within_s=WITHIN_S), is_error=False), file=sys.stderr)
     return {id_: names[id_] for id_ in wanted if names.get(id_)}
+
+
+async def _look_up(slack: "SlackClient", wanted: Mapping[str, None], names: dict[str, str]) -> None:
+    """Adds the names that Slack tells, and "" for what it doesn't know."""
+    from bot.slack.users import MAX_LOOKED_UP, name_of, pages_of_channels, pages_of_people
+
+    def add(kind: str, one: Mapping[str, Any]) -> None:
+        name = in_one_line(name_of(one))
+        names[str(one.get("id"))] = f"#{name}" if name and kind == "channel" else name
+
+    for kind, letters, pages in (("user", ("U", "W"), pages_of_people), ("channel", ("C", "G"), pages_of_channels)):
+        of_kind = [id_ for id_ in wanted if id_.startswith(letters)]
+        if len(of_kind) > MAX_LOOKED_UP:
+            with suppress(RateLimited, Refused):
+                async for page in pages(slack):
+                    for one in page:
+                        add(kind, one)
+        for id_ in of_kind:
+            while id_ not in names:
+                try:
+                    answer = await slack.call("users.info" if kind == "user" else "conversations.info", **{kind: id_})
+                    add(kind, {**(answer.get(kind) or {}), "id": id_})
+                except Refused:
+                    names[id_] = ""
+                except RateLimited as limited:
+                    await asyncio.sleep(limited.retry_after_s)

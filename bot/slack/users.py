@@ -448,10 +448,23 @@ def keep_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> 
 
 async def pages_of_people(client: PacedClient | SlackClient) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
     """Yields what Slack says of the people of the workspace, MAX_LISTED at most. Raises RateLimited and Refused."""
+    async for page in _pages(client, "users.list", "members"):
+        yield page
+
+
+async def pages_of_channels(client: SlackClient) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+    """Yields what Slack says of public channels, and of private ones with the bot. Raises RateLimited and Refused."""
+    async for page in _pages(client, "conversations.list", "channels", types="public_channel,private_channel"):
+        yield page
+
+
+async def _pages(
+    client: PacedClient | SlackClient, method: str, field: str, **arguments: str
+) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
     cursor = ""
     for _ in range(MAX_LISTED // PEOPLE_PER_PAGE):
-        page = await client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
-        yield json_objects(page, "members")
+        page = await client.call(method, limit=PEOPLE_PER_PAGE, cursor=cursor or None, **arguments)
+        yield json_objects(page, field)
         cursor = next_cursor(page)
         if not cursor:
             return

@@ -13,6 +13,7 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Channel
 from tests.forked import forked_command
 from tests.scenarios.conftest import connected
 from tests.streams.server import VendorServer
@@ -62,6 +63,22 @@ async def test_usage_names_everybody_however_many_asked(tmp_path: Path, env: dic
         f"U1{number:03} Person {number}" for number in range(120)
     ]
     assert sum(call.method == "users.info" for call in sandbox.calls) == 1, "the one who has left"
+
+
+async def test_usage_names_channels_by_pages(tmp_path: Path, env: dict[str, str], sandbox: Sandbox) -> None:
+    store = await Stores.open(env["DATABASE_URL"], "w1", SystemClock())
+    for number in range(60):
+        channel = Channel(f"C1{number:03}", f"channel-{number}", "channel", ["U0ADA", "U0BOT"])
+        sandbox.workspace.channels[channel.id] = channel
+        thread = ThreadKey("T0SANDBOX", channel.id, f"3{number}.0")
+        await store.question_queue.enqueue(f"Ev{number}", Question(thread, f"3{number}.0", "U0ADA", "Why?"))
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.finish(job, End(EndReason.WHOLE, model="openai/test", usage=Usage(9, 9)), "Because.")
+    await store.close()
+    code, out, err = await forked_command(tmp_path, "usage", "--by", "channel", env=env)
+    assert (code, err, out.count(" #channel-")) == (0, "", 60)
+    assert [call.method for call in sandbox.calls].count("conversations.list") == 1
+    assert [call.method for call in sandbox.calls].count("conversations.info") == 0
 
 
 async def test_audit_names_people_and_channels_below_its_table(tmp_path: Path, env: dict[str, str]) -> None:
