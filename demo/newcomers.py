@@ -42,6 +42,8 @@ _WHEN = re.compile(
 _EDGES = " ,;:.!?\n"
 _ASKS_SOMETHING = re.compile(r"(?:why|what|who|how|when|where|which|is|are|was|do|does|did)\b", re.IGNORECASE)
 _POLITE = re.compile(r"^(?:please|can you|could you|and|then)\b[ ,]*|[ ,]*\bplease$", re.IGNORECASE)
+_GREETING = re.compile(r"^(?:hi|hey|hello|hallo|good (?:morning|afternoon|evening))(?: there| typist)?[ ,.!:-]+(?=\w)")
+"""A greeting that something follows."""
 _SPEAKER = re.compile(r"(?:^|\n)\[\w{8}(?:-\w+| at) [^\n\]]*\]\n")
 """The line of a prompt above a message."""
 _BROUGHT_ALONG = re.compile(r"\n\n(?:\(Attached: |\[\w{8} (?:file|attached)\])")
@@ -69,8 +71,9 @@ def first_answer(turn: str, tools: Mapping[str, str]) -> FirstAnswer | None:
     words = _POLITE.sub("", " ".join(_own_words(turn).casefold().replace("’", "'").split()).strip(_EDGES))
     if not 0 < len(words) <= _MAX_CHARS:
         return None
+    asked = {words, _POLITE.sub("", _GREETING.sub("", words))}
     for answer, forms in _FORMS.items():
-        if any(re.fullmatch(form, words) for form in forms):
+        if any(re.fullmatch(form, said) for form in forms for said in asked):
             return answer(turn, tools)
     return _change(words, tools) or _proposed(_own_words(turn))
 

@@ -21,7 +21,18 @@ READING, NO_FILE = "I'll read what was said here.", "I see no file."
 @pytest.mark.parametrize(
     ("begins", "messages"),
     [
-        (CAN_DO, ["What can you do?", "so, what can you do for me?", "help", "Who are you", "how does this work?"]),
+        (
+            CAN_DO,
+            [
+                "What can you do?",
+                "hi, what can you do?",
+                "Hey there! Who are you?",
+                "so, what can you do for me?",
+                "help",
+                "Who are you",
+                "how does this work?",
+            ],
+        ),
         (CAN_DO, ["what's this?", "How can you help me?", "how do I use this"]),
         (GREETING, ["hi", "Hello!", "Good morning, Typist", "hey there", "test", "Are you there?"]),
         (READING, ["Catch me up", "please catch me up on this channel", "What did I miss?", "What’s new here?"]),

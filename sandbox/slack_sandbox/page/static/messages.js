@@ -76,7 +76,7 @@ export class MessageList {
     this.#update(item, message, isNew);
     this.#group(item);
     this.#group(item.nextElementSibling);
-    if (isNew && !this.pinned) this.newest.hidden = false;
+    if (!this.pinned && (isNew || this.#endsBelow(item))) this.newest.hidden = false;
   }
 
   remove(ts) {
@@ -372,6 +372,11 @@ export class MessageList {
     const bottom = Math.min(this.bottom, this.scroller.scrollHeight - this.scroller.clientHeight);
     this.pinned = this.scroller.scrollTop >= bottom - NEAR_BOTTOM_PX;
     if (this.pinned) this.newest.hidden = true;
+  }
+
+  // One message may grow out of sight, too.
+  #endsBelow(item) {
+    return item.getBoundingClientRect().bottom > this.scroller.getBoundingClientRect().bottom + NEAR_BOTTOM_PX;
   }
 
   #onResize() {
