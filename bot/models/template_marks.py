@@ -88,9 +88,7 @@ _WRITTEN_CALL = re.compile(
     re.IGNORECASE,
 )
 
-_FENCE_OR_MARK = re.compile(
-    r"(?P<fence>^[ \t]{0,8}```)|(?:^[ \t]{0,8}|(?<=[.!?…])[ \t]{1,3})(?P<mark>[<\[])", re.MULTILINE
-)
+_FENCE_OR_MARK = re.compile(r"(?<![^.!?…\n])[ \t]{0,8}(?:(?P<fence>```)|(?P<mark>[<\[]))")
 """Matches what begins code, or what may begin a call: at the beginning of a line, or behind a sentence."""
 _THOUGHT_NAMES = rf"(?:[\w-]{{1,12}}[:|_])?(?:{'|'.join(sorted(_STRONG))})(?::\w{{1,12}})?"
 _OPENS_THOUGHT = re.compile(rf"<{_THOUGHT_NAMES}>|\[THINK\]", re.IGNORECASE)
