@@ -262,6 +262,11 @@ class Refusal(StrEnum):
         return not (self.may_pass or self is Refusal.TOKEN_GONE)
 
     @property
+    def is_for_good(self) -> bool:
+        """Whether the same call never succeeds later, whatever people do: they may open a channel again."""
+        return self.is_final and self is not Refusal.CHANNEL_GONE
+
+    @property
     def is_unavailable(self) -> bool:
         """Whether Slack refuses the method there, whatever the arguments are: then it may be left alone for a while."""
         return self in (Refusal.FORBIDDEN, Refusal.CHANNEL_GONE)

@@ -79,6 +79,8 @@ SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
 """The users of Slack itself, which aren't marked as bots. Mails and some apps' messages come from them, too."""
 ANSWERED_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """The subtypes of what people write themselves; `/me is late` is a me_message."""
+REOPENED_SUBTYPES = frozenset({"channel_unarchive", "group_unarchive"})
+"""The subtypes of the message with which Slack says that a channel isn't archived any more."""
 PASSED_ON_SUBTYPES = frozenset({"slackbot_response", "document_comment_root"})
 """The subtypes of what Slack posts in its own name, though members wrote it: an automatic reply, and the part of a
 canvas that the thread below it is about."""

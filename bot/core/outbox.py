@@ -16,7 +16,11 @@ TRY_WITHIN_S = OUTBOX_HOLD_S - 5.0
 """The longest that a try takes: it ends before another process may take the entry."""
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
 MAX_TRIES = 30
-"""With the growing waits between tries, an entry is tried for about a day."""
+"""With the growing waits between tries, an entry is tried for about a day. Then it is set aside: nobody takes it until
+its job says again that it is needed, or `wake` (bot/store/outbox.py) hears that Slack may do the call by now."""
+WOKEN_TRIES = MAX_TRIES - 5
+"""No more tries count of an entry that is woken, so it has a few left. It isn't taken for new: a try looks for the
+message that an earlier one may have posted."""
 MAX_IN_VAIN = 10
 """So many tries that got no turn within Slack's rate limits are repeated after a minute, when calls are free again."""
 

@@ -162,7 +162,7 @@ class OutboxSender:
             try:
                 await self._transport.senders.files.delete_paced(call)
             except Refused as error:
-                if not error.reason.is_final:
+                if not error.reason.is_for_good:
                     raise
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from bot.clock import Background
 from bot.core import memory, schedules
 from bot.core.closings import Closing
-from bot.core.conversation import Message, Question, called_users, without_address
+from bot.core.conversation import REOPENED_SUBTYPES, Message, Question, called_users, without_address
 from bot.core.job import Job
 from bot.core.triage import Ignore, IgnoreReason, Participants, by_person, closing_of, stop_in
 from bot.errors import StoreError
@@ -70,6 +70,7 @@ class Intake:
     ) -> None:
         """`action_tokens` is None where nothing searches Slack."""
         self._queue = stores.question_queue
+        self._outbox = stores.outbox
         self._participants = stores.participants
         self._worker = worker
         self._access_control = access_control
@@ -93,6 +94,8 @@ class Intake:
         """
         found: Question | Ignore | None = None
         try:
+            if message.subtype in REOPENED_SUBTYPES:
+                await self._outbox.wake(message.team_id, message.channel_id)
             stop = stop_in(message, self._me)
             if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
                 return False

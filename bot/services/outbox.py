@@ -80,9 +80,12 @@ class Outbox:
                 await asyncio.gather(*map(asyncio.shield, self._running))
 
     async def _begin(self) -> bool:
-        """Starts a task for each entry that is due; returns False if the database is away."""
+        """Starts a task for each entry that is due; returns False if the database is away.
+
+        Starts none while Slack refuses the token: each call would be refused.
+        """
         free = AT_ONCE - len(self._running)
-        if free <= 0:
+        if free <= 0 or self.workspace.token_refused():
             return True
         await self._looked("schedules", partial(self.stores.schedules.begin_due, self.runs.may_begin()))
         taken = await self._looked("outbox", partial(self.stores.outbox.claim_due, free))
@@ -106,17 +109,16 @@ class Outbox:
         return None
 
     async def _run(self, entry: OutboxEntry) -> None:
-        """Tries an entry, and records that it is complete or when to try again: for about a day."""
+        """Tries an entry, and records that it is complete or when to try again. After MAX_TRIES it is set aside."""
         about = f"outbox entry {entry.id} ({entry.kind})"
         try:
             delay_s, posted_ts = await self._try(entry, about)
             if delay_s is None:
                 await self.stores.outbox.complete(entry, posted_ts)
-            elif entry.tries >= MAX_TRIES:
-                log.error("%s: given up: tries=%d", about, entry.tries)
-                await self.stores.outbox.complete(entry)
-            else:
-                await self.stores.outbox.postpone(entry, delay_s)
+                return
+            await self.stores.outbox.postpone(entry, delay_s)
+            if entry.tries >= MAX_TRIES:
+                log.error("%s: set aside until its channel or Slack is back: tries=%d", about, entry.tries)
         except StoreError as error:
             log.error("%s: outcome not recorded, retrying: %s", about, error)
         except Exception as error:
@@ -135,7 +137,7 @@ class Outbox:
                 return None, await self._do(entry)
         except Refused as refused:
             log.warning("%s: %s", about, refused)
-            if refused.reason.is_final:
+            if refused.reason.is_for_good:
                 return None, None
         except (RateLimited, TimeoutError) as error:
             log.warning("%s: rate limited, retrying: %s", about, str(error) or "timeout")

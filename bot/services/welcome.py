@@ -66,8 +66,14 @@ class Welcome:
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
-        """Welcomes a channel if it is the bot that joined it; `inviter_id` may be "". Raises StoreError."""
-        if not self.is_on or user_id != self.workspace.me.user_id:
+        """Welcomes a channel if it is the bot that joined it; `inviter_id` may be "". Raises StoreError.
+
+        If it was there before, the outbox goes on with what Slack refused meanwhile.
+        """
+        if user_id != self.workspace.me.user_id:
+            return
+        await self.stores.outbox.wake(self.workspace.me.team_id, channel_id)
+        if not self.is_on:
             return
         invitation = self._question(channel_id, inviter_id)
         if self.access_control.denial_at_once(invitation):

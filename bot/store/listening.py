@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
+from bot.store import outbox
 from bot.store.database import database_file, reads, writes
 from bot.store.rows import CLOCKS_DIFFER_S, has_come, insert_into, thread_columns, thread_of
 from bot.store.schema import jobs, listening
@@ -109,6 +110,8 @@ class Listening(WorkerOperations):
             begins_at = row.heard_at if row.missed_from is None else row.missed_from
             gap = {"missed_from": begins_at, "missed_until": heard_at, "held_by": None, "held_until": None}
             await connection.execute(sa.update(listening).where(this).values(**gap, progress={}))
+            # Slack may have been down for days.
+            await outbox.wake(connection, self._now(), jobs.c.team_id == team_id)
 
     @writes
     async def claim_missed(self, connection: AsyncConnection, team_id: str) -> Missed | None:

@@ -3,7 +3,8 @@
 An entry is written in the transaction that makes it necessary. A process takes an entry by moving its `due_at` into the
 future; if the process dies, the entry is due again then. `due_at` is also the fence: a process that completes or
 postpones an entry names the `due_at` that it took. So it has no effect on an entry that another process has taken
-since, or that was added again.
+since, or that was added again. Slack may refuse a call for as long as a channel is archived, or while it is down: an
+entry that was tried MAX_TRIES times stays, and is taken again once it is added again or woken.
 """
 
 from collections.abc import Collection
@@ -11,7 +12,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.outbox import EDITS_END, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.outbox import EDITS_END, EDITS_REPLY, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxEntry, OutboxKind
 from bot.store.rows import has_ended, insert_into
 from bot.store.schema import jobs, outbox_entries
 
@@ -66,6 +67,22 @@ async def cancel(connection: AsyncConnection, kind: OutboxKind, job_ids: Collect
     this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id.in_(job_ids))
     rows = await connection.execute(this.returning(outbox_entries.c.job_id, outbox_entries.c.tries))
     return [row.job_id for row in rows if row.tries == 0]
+
+
+async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
+    """Has the entries that failed be tried again now, of the jobs that meet the conditions.
+
+    What has just come back may have been what they failed for. An entry in the hands of a process stays with it.
+    """
+    entry = outbox_entries.c
+    failed = sa.select(entry.id).join(jobs).where(entry.tries > 0, *which)
+    # In one order: two processes may hear of it at once.
+    these = failed.order_by(entry.id).with_for_update(of=outbox_entries).cte("failed")
+    is_held = sa.and_(entry.due_at > now, entry.due_at <= now + OUTBOX_HOLD_S)
+    due_at = sa.case((is_held, entry.due_at), else_=now)
+    tries = sa.case((entry.tries > WOKEN_TRIES, WOKEN_TRIES), else_=entry.tries)
+    woken = sa.update(outbox_entries).where(entry.id.in_(sa.select(these.c.id))).values(due_at=due_at, tries=tries)
+    await connection.execute(woken)
 
 
 async def changed_where(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:

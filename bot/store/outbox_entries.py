@@ -18,6 +18,7 @@ from bot.core.outbox import (
     ABOUT_NO_REPLY,
     BACKOFF,
     EDITS_END,
+    MAX_TRIES,
     OUTBOX_HOLD_S,
     OutboxEntry,
     OutboxKind,
@@ -88,6 +89,11 @@ class OutboxEntries(Operations):
         later = sa.update(outbox_entries).where(outbox.as_taken(entry)).values(due_at=self._now() + delay_s)
         await connection.execute(later)
 
+    @writes
+    async def wake(self, connection: AsyncConnection, team_id: str, channel_id: str) -> None:
+        """Has the entries that failed be tried again now, because a channel is open to us again."""
+        await outbox.wake(connection, self._now(), jobs.c.team_id == team_id, jobs.c.channel_id == channel_id)
+
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
         """Returns an ended job with the version that readers are to see; None if there is nothing to show.
@@ -138,7 +144,7 @@ def _is_ready(entry: OutboxEntry) -> sa.ColumnElement[bool]:
 
 
 def _due(now: float) -> sa.Select[tuple[int]]:
-    """Selects the entries that are due, of jobs whose reply nobody is editing.
+    """Selects the entries that are due and not set aside, of jobs whose reply nobody is editing.
 
     An entry about approvals is due only while the job waits for them, CLEAR_ASK while it doesn't, and an entry that
     isn't about the reply at any time. All others are due once the job has ended. Those of a kind that only a newer
@@ -159,7 +165,8 @@ def _due(now: float) -> sa.Select[tuple[int]]:
     longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=BACKOFF.max_s)
     is_due = has_come(outbox_entries.c.due_at, now, longest_s)
     is_known = outbox_entries.c.kind.in_([kind.value for kind in OutboxKind])
-    free = is_known, is_due, in_state, ~outbox.is_reply_being_edited(now, outbox_entries.c.job_id)
+    is_tried = outbox_entries.c.tries < MAX_TRIES
+    free = is_known, is_tried, is_due, in_state, ~outbox.is_reply_being_edited(now, outbox_entries.c.job_id)
     return sa.select(outbox_entries.c.id).where(*free).order_by(outbox_entries.c.due_at)
 
 

@@ -22,6 +22,7 @@ QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "5.0", "U1", "Why?")
 ENTRY = OutboxEntry(7, OutboxKind.DELETE_REPLY, 0.0, 1, 3, 2, QUESTION, ("6.1", "6.2"), ask_ts="6.9")
 FAILED = Refused("chat.delete", "timeout", Refusal.TRANSIENT)
 GONE = Refused("chat.delete", "message_not_found", Refusal.MESSAGE_GONE)
+CLOSED = Refused("chat.delete", "channel_not_found", Refusal.CHANNEL_GONE)
 
 
 @dataclass
@@ -80,7 +81,7 @@ async def test_messages_on_record_are_deleted_though_slack_does_not_list_them(
     assert channel.deleted == deleted
 
 
-@pytest.mark.parametrize(("error", "is_raised"), [(GONE, False), (FAILED, True)], ids=str)
+@pytest.mark.parametrize(("error", "is_raised"), [(GONE, False), (FAILED, True), (CLOSED, True)], ids=str)
 async def test_deletion_goes_on_behind_a_message_that_is_gone(error: Refused, is_raised: bool) -> None:
     channel = Channel(nearby=["6.1", "6.2"], error=error)
     with pytest.raises(Refused) if is_raised else nullcontext():

@@ -12,11 +12,13 @@ from bot.core.access import UserKind
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Message, Question, ThreadKey
 from bot.core.job import End, Spent
+from bot.core.outbox import MAX_TRIES, OutboxKind
 from bot.core.triage import Engagement
 from bot.errors import EndReason, RateLimited
 from bot.services.engagement import QuietPress
 from bot.services.intake import THANKS_REACTION, SharedTokens
 from bot.store import Stores
+from bot.store.schema import outbox_entries
 from tests.clocks import idle
 from tests.services.answering import QUESTION
 from tests.services.intake import IntakeStage, SureGate, queued
@@ -273,6 +275,22 @@ async def test_stop_outside_of_threads_needs_a_mention_and_nothing_else(
         await stage.intake.receive(event_id, replace(MENTION, ts="3.000000", text=text))
     assert (await stage.stores.worker_queue.heartbeat({job: Spent()})).to_stop == ({job.id} if stops else set())
     assert (await queued(stage.stores) == 2) is ("deploy" in text)
+
+
+@pytest.mark.parametrize("subtype", ["channel_unarchive", "group_unarchive"])
+async def test_outbox_goes_on_in_a_channel_that_was_unarchived(stage: IntakeStage, subtype: str) -> None:
+    await stage.intake.receive("Ev1", MENTION)
+    [job] = await stage.stores.worker_queue.claim(1)
+    end = End(EndReason.SHUT_OUT)
+    await stage.stores.worker_queue.finish(job, end, "Half", for_outbox=OutboxKind.SHOW_END)
+    async with stage.stores.database.engine.begin() as connection:
+        await connection.execute(sa.update(outbox_entries).values(tries=MAX_TRIES, due_at=0.0))
+    notice = replace(MENTION, ts="3.000000", text="<@U2> un-archived the channel", subtype=subtype)
+    await stage.intake.receive("Ev2", replace(notice, channel_id="C2"))
+    assert await stage.stores.outbox.claim_due(9) == []
+    await stage.intake.receive("Ev3", notice)
+    assert [entry.job_id for entry in await stage.stores.outbox.claim_due(9)] == [job.id]
+    assert await queued(stage.stores) == 1
 
 
 @dataclass

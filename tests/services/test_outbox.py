@@ -206,7 +206,8 @@ class Stage:
         (RateLimited("chat.delete", 1.0), 3, wait_s(3, had_no_turn=True)),
         (TimeoutError(), 3, wait_s(3, had_no_turn=True)),
         (FAILED, MAX_TRIES - 1, wait_s(MAX_TRIES - 1)),
-        (FAILED, MAX_TRIES, None),
+        (FAILED, MAX_TRIES, wait_s(MAX_TRIES)),
+        (Refused("chat.delete", "is_archived", Refusal.CHANNEL_GONE), 3, wait_s(3)),
     ],
     ids=str,
 )

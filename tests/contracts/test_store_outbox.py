@@ -1,0 +1,114 @@
+"""Outbox entries that Slack refuses for longer than they are tried, on both databases."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxKind, wait_s
+from bot.store import Stores
+from bot.store.listening import GAP_S
+from bot.store.schema import outbox_entries
+from tests.clocks import ManualClock
+from tests.contracts.stores import DONE, YES, asked, begun, delete_question
+
+HOUR_S = 3_600.0
+LAST_TRIES = [*range(WOKEN_TRIES + 1, MAX_TRIES + 1)]
+LOOKS = len(LAST_TRIES) + 1
+
+Event = Callable[[Stores, ManualClock], Awaitable[object]]
+
+
+async def refused(store: Stores, clock: ManualClock) -> list[int]:
+    """Has Slack refuse all entries for some hours; returns the numbers of their tries."""
+    tries = []
+    for _ in range(LOOKS):
+        for entry in await store.outbox.claim_due(9):
+            tries.append(entry.tries)
+            await store.outbox.postpone(entry, wait_s(entry.tries))
+        clock.now_s += HOUR_S
+    return tries
+
+
+async def set_aside(store: Stores, clock: ManualClock) -> None:
+    """Ends an answer whose end Slack doesn't take for days."""
+    await store.listening.hear("T1", clock.now_s)
+    assert await store.worker_queue.finish(await begun(store), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+    async with store.database.engine.begin() as connection:
+        await connection.execute(sa.update(outbox_entries).values(tries=MAX_TRIES - 1))
+    clock.now_s += HOUR_S
+    assert await refused(store, clock) == [MAX_TRIES]
+
+
+async def channel_is_back(store: Stores, clock: ManualClock) -> None:
+    await store.outbox.wake("T1", "C1")
+
+
+async def slack_is_heard_again(store: Stores, clock: ManualClock) -> None:
+    await store.listening.hear("T1", clock.now_s)
+
+
+async def other_channels_are_back(store: Stores, clock: ManualClock) -> None:
+    await store.outbox.wake("T1", "C2")
+    await store.outbox.wake("T2", "C1")
+
+
+async def slack_of_another_team_is_heard_again(store: Stores, clock: ManualClock) -> None:
+    await store.listening.hear("T2", clock.now_s - 2 * GAP_S)
+    await store.listening.hear("T2", clock.now_s)
+
+
+async def question_is_edited(store: Stores, clock: ManualClock) -> None:
+    await store.participants.record_line(asked(1).thread, "U2", asked(9).ts)
+    assert await store.question_queue.edit(replace(asked(1), text="Why not?"), "9.0")
+
+
+async def question_is_deleted(store: Stores, clock: ManualClock) -> None:
+    assert await delete_question(store, 1)
+
+
+@pytest.mark.parametrize(
+    ("event", "tries"),
+    [
+        (channel_is_back, LAST_TRIES),
+        (slack_is_heard_again, LAST_TRIES),
+        (question_is_edited, [*range(1, LOOKS + 1)]),
+        (question_is_deleted, [*range(1, LOOKS + 1)]),
+        (other_channels_are_back, []),
+        (slack_of_another_team_is_heard_again, []),
+    ],
+)
+async def test_entry_that_was_set_aside_is_tried_again_once_slack_may_take_it_or_the_record_has_changed(
+    timed: Stores, clock: ManualClock, event: Event, tries: list[int]
+) -> None:
+    await set_aside(timed, clock)
+    await event(timed, clock)
+    assert await refused(timed, clock) == tries
+
+
+async def test_entry_that_waits_for_its_next_try_is_tried_at_once_when_its_channel_is_back(
+    timed: Stores, clock: ManualClock
+) -> None:
+    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+    await channel_is_back(timed, clock)
+    assert await timed.outbox.claim_due(9) == [], "one that nobody has tried has its time"
+    clock.now_s += wait_s(0)
+    [entry] = await timed.outbox.claim_due(9)
+    await timed.outbox.postpone(entry, HOUR_S)
+    await channel_is_back(timed, clock)
+    [again] = await timed.outbox.claim_due(9)
+    assert (again.id, again.tries) == (entry.id, 2)
+
+
+async def test_entry_that_a_process_holds_stays_with_it_when_its_channel_is_back(
+    timed: Stores, clock: ManualClock
+) -> None:
+    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+    clock.now_s += wait_s(0)
+    [entry] = await timed.outbox.claim_due(9)
+    clock.now_s += OUTBOX_HOLD_S / 2
+    await channel_is_back(timed, clock)
+    assert await timed.outbox.claim_due(9) == []
+    await timed.outbox.complete(entry)
+    assert await refused(timed, clock) == []
