@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.outbox import EDITS_END, EDITS_REPLY, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxEntry, OutboxKind
-from bot.store.rows import has_ended, insert_into
+from bot.store.rows import insert_into
 from bot.store.schema import jobs, outbox_entries
 
 _EDITING = outbox_entries.alias()
@@ -86,9 +86,12 @@ async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement
 
 
 async def changed_where(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
-    """Says so of the answers that have ended, and whose jobs meet the conditions."""
-    ended = sa.select(jobs.c.id).where(has_ended(), jobs.c.attempts > 0, ~jobs.c.answer_deleted, *which)
-    await changed(connection, (await connection.scalars(ended)).all(), now)
+    """Says so of the answers whose jobs meet the conditions.
+
+    One that still grows may show what it has read of its record: it is shown again once it has ended.
+    """
+    begun = sa.select(jobs.c.id).where(jobs.c.attempts > 0, ~jobs.c.answer_deleted, *which)
+    await changed(connection, (await connection.scalars(begun)).all(), now)
 
 
 async def changed(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, EntryKind, answer_facts
 from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
-from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
+from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.store import answers, audit, claim, outbox, schedules, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import NO_ANSWER, Held, in_thread, is_any, is_queued, is_running, reply_values, turn_values
@@ -299,8 +299,10 @@ class WorkerQueue(MeteredOperations):
         if is_outdated or not is_kept or row.answer_deleted:
             await steps.drop_text(connection, jobs.c.id == job.id)
         await steps.drop_steps(connection, jobs.c.id == job.id)
-        # What was left to do for an earlier version's end, and for approvals that an earlier attempt asked for.
-        over = (EDITS_END if job.version > 0 else ()), (ABOUT_APPROVALS if job.attempts > 1 else ())
+        # What was left to do for an earlier version's end, and for approvals that an earlier attempt asked for. What
+        # has changed on record since then is still to be shown.
+        ends = OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES
+        over = (ends if job.version > 0 else ()), (ABOUT_APPROVALS if job.attempts > 1 else ())
         for kind in chain(*over):
             await outbox.cancel(connection, kind, [job.id])
         if for_outbox and not is_outdated and not row.erase_requested:

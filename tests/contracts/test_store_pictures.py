@@ -23,7 +23,13 @@ from tests.pictures import CALLS, END, FACTS, TEXT, seen
 USUAL = set(FACTS) - {"that the question was edited"}
 
 
-async def with_all(store: Stores, job: Job, **options: Any) -> None:
+async def nothing() -> None:
+    """Happens between an approval and the answer's end."""
+
+
+async def with_all(
+    store: Stores, job: Job, *, before_the_end: Callable[[], Awaitable[None]] = nothing, **options: Any
+) -> None:
     """Ends a job with an answer below which all stands that may stand there."""
     schedule_id = await store.schedules.create("T1", "C1", "U1", Proposal("Sum up.", Rule("UTC", "0 9 * * *")))
     assert schedule_id == CALLS[-1].made, "it is the third"
@@ -34,6 +40,7 @@ async def with_all(store: Stores, job: Job, **options: Any) -> None:
             made = {"state": call.state.value, "decision": str(call.decision), "decided_by": "U1", "made": call.made}
             await connection.execute(sa.update(tool_calls).where(of_call).values(**made))
     await store.memories.remember(job.question, "We deploy on Tuesdays.", is_private=False, is_proposed=True)
+    await before_the_end()
     assert await store.worker_queue.finish(job, END, TEXT, **options)
 
 
@@ -72,6 +79,20 @@ async def after_undo(store: Stores, clock: ManualClock, job: Job) -> None:
     assert await store.memories.undo(job.question, "U1")
 
 
+async def undone_before_the_end(store: Stores, clock: ManualClock, job: Job) -> None:
+    async def undo() -> None:
+        assert await store.memories.undo(job.question, "U1")
+        assert await store.schedules.stop("T1", CALLS[-1].made, "U1")
+
+    await with_all(store, job, before_the_end=undo)
+
+
+async def undone_before_the_end_of_another_version(store: Stores, clock: ManualClock, job: Job) -> None:
+    assert await store.worker_queue.finish(job, DONE, "First.")
+    assert await store.question_queue.regenerate(job.id)
+    await undone_before_the_end(store, clock, await one(store))
+
+
 async def after_its_schedule_was_stopped(store: Stores, clock: ManualClock, job: Job) -> None:
     await with_all(store, job)
     assert await store.schedules.stop("T1", CALLS[-1].made, "U1")
@@ -88,6 +109,8 @@ WAYS: dict[Callable[[Stores, ManualClock, Job], Awaitable[None]], set[str]] = {
     by_previous: USUAL - {"Save as canvas", "choices"},
     by_previous_and_next: USUAL,
     after_undo: USUAL - {"what was remembered"},
+    undone_before_the_end: USUAL - {"what was remembered", "what was scheduled"},
+    undone_before_the_end_of_another_version: USUAL - {"what was remembered", "what was scheduled"},
     after_its_schedule_was_stopped: USUAL - {"what was scheduled"},
     after_an_edit: set(FACTS) - {"choices"},
 }
