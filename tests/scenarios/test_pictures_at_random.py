@@ -1,0 +1,285 @@
+"""Whatever happens below answers, and in whichever order: once things are quiet, Slack shows what is on record.
+
+Each run has a seed, which chooses what people do: they ask, edit, delete, press the buttons that they see, and forget
+or stop things elsewhere. Meanwhile Slack refuses edits for a while, and other processes take over. Afterwards each
+message of the bot is compared with what follows from the record (bot/core/picture.py), block by block.
+"""
+
+import asyncio
+import random
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core import choices, texts
+from bot.core.actions import ReplyAction
+from bot.core.calls import REMEMBER, SCHEDULE
+from bot.core.job import page_ts
+from bot.core.picture import picture
+from bot.reply import blocks
+from bot.reply.messages import PageView
+from bot.settings import Settings
+from bot.slack.views.schedules import ScheduleAction
+from bot.store import Stores, answers
+from bot.store.rows import messages_of
+from bot.store.schema import canvases, jobs, memories, outbox_entries, schedules
+from bot.wiring import Bot
+from slack_sandbox.blocks.elements import interactive
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID, Message
+from tests.contracts.stores import count
+from tests.scenarios.conftest import Stage, running, says
+from tests.scenarios.tools import GENERAL, Notes, calls
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
+
+pytestmark = [
+    pytest.mark.skips_waits,
+    pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"}), drain_s=1, done_mention_s=20),
+]
+
+FIRST, EVENTS = 3, 30
+SEEDS, SHORT = range(40), (1,)
+"""The runs, and those among the short tests: in this one, a schedule is stopped before its answer's end."""
+QUIET_LOOKS = 3
+GIVE_UP_S = 900
+LONG = "We ship on Tuesdays. " * 200
+TASKS = ("plain", "long", "slow", "noting", "memorizing", "planning", "choosing")
+PRESSED = {
+    *(ReplyAction.STOP, ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.CONTINUE),
+    *(ReplyAction.PREVIOUS, ReplyAction.NEXT, ReplyAction.UNDO, ReplyAction.CANVAS),
+    *(ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.CHOOSE, ReplyAction.DELETE, ScheduleAction.STOP),
+}
+WEIGHTS: dict[str, int] = {ReplyAction.DELETE: 1, ReplyAction.DENY: 1, ReplyAction.STOP: 1, ReplyAction.APPROVE: 20}
+"""How often people press a button; others: 6."""
+
+
+def model(request: VendorRequest) -> VendorResponse:
+    """Does the task that the newest question names; answers all else."""
+    messages, number = request.body["messages"], request.body["messages"][-1:]
+    newest = max(place for place, message in enumerate(messages) if message["role"] == "user")
+    if newest < len(messages) - 1:
+        # Slowly: something may happen between an approval and the answer's end.
+        return says("That is done, and all is well.", pause_s=1.0)
+    words = str(number[0]["content"])
+    task = next((task for task in TASKS if f"task {task}" in words and texts.shortcut.MY_CHOICE not in words), "plain")
+    match task:
+        case "long":
+            return says(LONG)
+        case "slow":
+            return says("word " * 60, pause_s=0.5)
+        case "noting":
+            return calls("I'll note it.", ("notes__add", {"text": "Milk"}))
+        case "memorizing":
+            return calls("", (REMEMBER, {"text": f"Fact {hash(words) % 1000}."}))
+        case "planning":
+            return calls("", (SCHEDULE, {"words": "Sum it up.", "cron": "0 9 * * 1-5"}))
+        case "choosing":
+            return calls("I can.", (choices.NAME, {"question": "Which?", "choices": ["Staging", "Production"]}))
+    return says("Because.")
+
+
+@dataclass
+class Machine:
+    """People, Slack and processes, as one seed has them. `store`: the bot's database."""
+
+    stage: Stage
+    settings: Settings
+    store: Stores
+    chooser: random.Random
+    asked: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    compared: int = 0
+    _process: AbstractAsyncContextManager[Bot] | None = None
+
+    async def run(self) -> None:
+        """Goes through the events, and waits until things are quiet."""
+        await self.start()
+        try:
+            for _ in range(FIRST):
+                self.events.append(f"ask{await self.ask()}")
+            for _ in range(EVENTS):
+                await self.happen()
+                await asyncio.sleep(self.chooser.choice((0.0, 0.0, 0.5, 3.0, 3.0, 20.0)))
+            self.stage.sandbox.faults.stop("internal_error")
+            await self.quiet()
+            await self.check()
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        self._process = running(self.settings, tools=Notes())
+        await self._process.__aenter__()
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            await self._process.__aexit__(None, None, None)
+
+    async def happen(self) -> None:
+        """Has one thing happen."""
+        events = {
+            self.ask: 4,
+            self.press: 16,
+            self.edit: 2,
+            self.delete_question: 1,
+            self.others_write: 2,
+            self.stop_schedule: 1,
+            self.forget: 1,
+            self.outage: 2,
+            self.restart: 1,
+        }
+        [event] = self.chooser.choices([*events], [*events.values()])
+        self.events.append(f"{event.__name__}{await event()}")
+
+    async def ask(self) -> str:
+        task = self.chooser.choice(TASKS)
+        if self.chooser.random() < 0.1:
+            words = f"remember that tea number {len(self.asked)} is green"
+        else:
+            words = f"task {task} {len(self.asked)}"
+        self.asked.append(await self.stage.mention(words))
+        return f" {words}"
+
+    async def press(self) -> str:
+        offered = [
+            (message, action, WEIGHTS.get(action, 6))
+            for message in self.messages()
+            for _, element in interactive(message.blocks)
+            if (action := str(element["action_id"])).partition("-")[0] in PRESSED
+        ]
+        if not offered:
+            return " nothing"
+        [(message, action, _)] = self.chooser.choices(offered, [weight for *_, weight in offered])
+        user = self.chooser.choice(("ada", "ada", "grace"))
+        await self.stage.sandbox.client(user).press("general", message.ts, action)
+        said = f" {action} at {message.ts} by {user}"
+        if action == ReplyAction.APPROVE and self.chooser.random() < 0.7:
+            # What is approved may be undone before the answer's end.
+            await asyncio.sleep(2)
+            said += f", forget{await self.forget()}, stop{await self.stop_schedule()}"
+        return said
+
+    async def edit(self) -> str:
+        return await self._change("edit")
+
+    async def delete_question(self) -> str:
+        return await self._change("delete")
+
+    async def _change(self, what: str) -> str:
+        if not self.asked:
+            return " nothing"
+        ts = self.chooser.choice(self.asked)
+        if what == "delete":
+            self.asked.remove(ts)
+            await self.stage.sandbox.delete("general", ts)
+            return f" {ts}"
+        words = f"task {self.chooser.choice(TASKS)} edited {len(self.events)}"
+        await self.stage.sandbox.edit("general", ts, f"@typist {words}")
+        return f" {ts} {words}"
+
+    async def others_write(self) -> str:
+        if not self.asked:
+            return " nothing"
+        ts = self.chooser.choice(self.asked)
+        await self.stage.sandbox.say("alan", "general", "I see.", ts)
+        return f" {ts}"
+
+    async def stop_schedule(self) -> str:
+        numbers = await self._numbers(schedules.c.id)
+        for number in numbers[:1]:
+            await self.store.schedules.stop(TEAM_ID, number, "U0GRACE")
+        return f" {numbers[:1]}"
+
+    async def forget(self) -> str:
+        numbers = await self._numbers(memories.c.number)
+        for number in numbers[:1]:
+            await self.store.memories.forget((TEAM_ID, GENERAL), number, "U0GRACE")
+        return f" {numbers[:1]}"
+
+    async def _numbers(self, column: sa.Column[int]) -> list[int]:
+        async with self.store.database.engine.connect() as connection:
+            return list((await connection.scalars(sa.select(column))).all())
+
+    async def outage(self) -> str:
+        faults, has_one = self.stage.sandbox.faults, self.chooser.random() < 0.5
+        faults.start("internal_error", method="chat.update") if has_one else faults.stop("internal_error")
+        if has_one and self.chooser.random() < 0.2:
+            await asyncio.sleep(240)
+        return f" {has_one}"
+
+    async def restart(self) -> str:
+        await self.stop()
+        await self.start()
+        return ""
+
+    def messages(self) -> list[Message]:
+        """Returns the bot's messages, oldest first."""
+        workspace = self.stage.sandbox.workspace
+        return [one for one in workspace.messages(GENERAL) if one.user_id == self.stage.sandbox.bot_user_id]
+
+    async def quiet(self) -> None:
+        """Waits until nothing is left to do; calls that wait for a person are denied."""
+        looks = 0
+        for _ in range(GIVE_UP_S):
+            for message in self.messages():
+                if any(element["action_id"] == ReplyAction.DENY for _, element in interactive(message.blocks)):
+                    await self.stage.sandbox.client("ada").press("general", message.ts, ReplyAction.DENY)
+            await self.stage.delivered()
+            is_quiet = not (await count(self.store, outbox_entries) or await self._live())
+            looks = looks + 1 if is_quiet else 0
+            if looks == QUIET_LOOKS:
+                return
+            await asyncio.sleep(1)
+        raise AssertionError(f"not quiet after {GIVE_UP_S} s: {await self._live()}")
+
+    async def _live(self) -> list[Any]:
+        async with self.store.database.engine.connect() as connection:
+            live = sa.select(jobs.c.id, jobs.c.status).where(jobs.c.status != "ended")
+            return list((await connection.execute(live)).all())
+
+    async def check(self) -> None:
+        """Compares all messages with the record."""
+        there = {message.ts: message for message in self.messages()}
+        explained: set[str] = set()
+        async with self.store.database.engine.connect() as connection:
+            rows = (await connection.execute(sa.select(jobs))).all()
+            links = (await connection.execute(sa.select(canvases.c.job_id, canvases.c.message_ts))).all()
+            for row in rows:
+                pages = page_ts(messages_of(row))
+                beside = [row.mention_ts, row.ask_ts, *(ts for job_id, ts in links if job_id == row.id)]
+                explained |= {row.ts, *pages, *filter(None, beside)}
+                if row.answer_deleted:
+                    assert not there.keys() & {*pages, *beside}, f"job {row.id} is deleted"
+                elif row.attempts and row.text and (job := await answers.with_shown_version(connection, row)):
+                    assert there.keys() >= {*pages}, f"job {row.id} lacks messages"
+                    assert job.checkpoint.end
+                    shown = picture(job.checkpoint.end, job.record, job.checkpoint.text, has_canvases=True)
+                    shown = shown.naming(self._names(), [])
+                    view = PageView(job.checkpoint.text, end=shown, version=row.version)
+                    self._compare(row.id, there[pages[-1]], view)
+        assert there.keys() <= explained, f"unexplained: {[there[ts] for ts in there.keys() - explained]}"
+
+    def _compare(self, job_id: int, message: Message, view: PageView) -> None:
+        """Compares a message with the picture of the record."""
+        self.compared += 1
+        expected = blocks.message(replace(view, plain=not message.sent_blocks))
+        assert [*message.sent_blocks] == expected["blocks"], f"job {job_id}"
+
+    def _names(self) -> dict[str, str]:
+        return {user.id: user.real_name for user in self.stage.sandbox.workspace.users.values()}
+
+
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=() if seed in SHORT else pytest.mark.long) for seed in SEEDS]
+)
+async def test_slack_shows_what_is_on_record_once_things_are_quiet(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, in_bots_time: Stores, seed: int
+) -> None:
+    vendor.script(model)
+    machine = Machine(Stage(sandbox, vendor), settings, in_bots_time, random.Random(seed))
+    try:
+        await machine.run()
+    except AssertionError as error:
+        raise AssertionError("\n".join((f"seed {seed}: {error}", *machine.events))) from error
