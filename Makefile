@@ -19,8 +19,9 @@ LIBRARIES := files_to_markdown slack_markdown
 init: $(VENV)/run
 	@$(BIN)/python -m bot init || [ $$? = 130 ]
 
+# `make run EXPORT=export.zip` starts the sandbox with a Slack export.
 run: $(VENV)/run
-	$(BIN)/python -m bot
+	$(BIN)/python -m $(if $(EXPORT),demo "$(EXPORT)",bot)
 
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_OPTIONS)

@@ -6,11 +6,14 @@ import sys
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from bot.core.access import UserKind
 from bot.errors import EndReason
 from bot.mcp.config import MAX_SERVERS, HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.settings import Settings
+from demo.export import CARDS_NOTE as OWN_CARDS_NOTE
+from demo.export import GOES_TO, tour
 from demo.local_model import LocalModel
 from demo.models import ModelChoice
 from demo.newcomers import first_answer
@@ -19,6 +22,9 @@ from demo.scenes import SCENES, TOOL_SERVER, TRACKER
 from demo.scripted_model import ScriptedModel
 from slack_sandbox.page.guide import Badge, Card, Guide, PassTime, UseKey, without_mention
 from slack_sandbox.workspace import Message
+
+if TYPE_CHECKING:
+    from slack_sandbox.export.opened import Export
 
 _SCHEDULED = re.compile(r"\b(?:Scheduled as|Changed) number \d")
 """What Typist says below an answer with which a person has created or changed a schedule."""
@@ -78,11 +84,12 @@ def guide_of(
     key: PastedKey | None = None,
     use_key: "UseKey | None" = None,
     pass_time: "PassTime | None" = None,
+    export: "Export | None" = None,
 ) -> "Guide":
     """Returns what the page says of Typist: its cards, who answers, and whom it answers.
 
     `use_key`: what the page does with a key that a person pastes; None: it takes none. `pass_time`: what makes
-    scheduled runs due; None: the page has no button for it.
+    scheduled runs due; None: the page has no button for it. `export`: what the workspace is made of, if not the sample.
     """
     needs_server = {scene.title for scene in SCENES if scene.call and scene.call.needs_server}
     cards = tuple(
@@ -111,10 +118,11 @@ def guide_of(
     keyed = key.models if key else None
     own = "" if keyed else LocalModel.model if choice.is_toy else "" if choice.is_real else ScriptedModel.model
     who = WITH_KEY.format(models=" then ".join(keyed.models.names)) if keyed else choice.description
+    own_note = f"Your own questions go to {who}."
     guide = Guide(
-        cards,
-        CARDS_NOTE,
-        answers_note=f"Your own questions go to {who}.",
+        cards if export is None else tour(export),
+        CARDS_NOTE if export is None else OWN_CARDS_NOTE,
+        answers_note=own_note if export is None else GOES_TO.format(note=own_note),
         setup_note="" if choice.is_real or keyed else REAL_ANSWERS,
         people_notes=notes,
         use_key=use_key,
@@ -125,7 +133,7 @@ def guide_of(
 
     def badge_of(answer: Message, question: Message | None) -> Badge | None:
         text = without_mention(question.text) if question else ""
-        is_scripted = guide.card_of(text) or (own and first_answer(text, {}))
+        is_scripted = (export is None and guide.card_of(text)) or (own and first_answer(text, {}))
         return BADGES.get(writer_of(answer, ScriptedModel.model if is_scripted else own))
 
     return replace(guide, badge_of=badge_of)

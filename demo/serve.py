@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bot.settings import Settings
+from demo.export import in_use, settings_for
 from demo.guide import REAL_ANSWERS, for_sandbox, guide_of
 from demo.models import GO_ON, cards_model, choose_model
 from demo.passing_time import PassingTime
@@ -29,6 +30,8 @@ async def serve(
         from demo.scripted_model import ScriptedModel
         from demo.tracker_server import TrackerServer
 
+        export = in_use.get()
+        ours = ours if export is None else settings_for(export, ours)
         scripted = await stack.enter_async_context(ScriptedModel(GO_ON))
         tracker = await stack.enter_async_context(TrackerServer())
         # The small model loads while Python imports the bot.
@@ -44,11 +47,12 @@ async def serve(
                 await key.remove()
             elif problem := await key.use(pasted):
                 return problem
-            return guide_of(choice, key, use_key, pass_time)
+            return guide_of(choice, key, use_key, pass_time, export)
 
         pass_time = PassingTime()
-        guide = guide_of(choice, key, use_key, pass_time)
-        sandbox = pass_time.sandbox = await start(stack, port, manifest, guide=guide, strict_posts=strict_posts)
+        guide = guide_of(choice, key, use_key, pass_time, export)
+        started = await start(stack, port, manifest, guide=guide, strict_posts=strict_posts, export=export)
+        sandbox = pass_time.sandbox = started
         connected = replace(
             for_sandbox(choice.settings, tracker.url),
             slack_bot_token=sandbox.bot_token,
@@ -59,7 +63,8 @@ async def serve(
         def ready(bot: "Bot") -> None:
             pass_time.bot = bot
             print(f"Typist's sandbox is at {sandbox.url}")
-            print(f"Its cards show scripted answers. Your own questions go to {choice.description}.")
+            cards = "Its cards show scripted answers. " if export is None else ""
+            print(f"{cards}Your own questions go to {choice.description}.")
             print(*([] if choice.is_real else [REAL_ANSWERS]), NEXT_STEP, sep="\n", flush=True)
 
         wrap = await cards_model(connected, scripted, stack, key, is_toy=choice.is_toy)

@@ -180,7 +180,8 @@ class Panes:
 
     def sessions(self, channel: str) -> dict[str, Session]:
         """Returns a channel's sessions by thread."""
-        return {message.ts: message.session for message in self.workspace.messages(channel) if message.session}
+        posted = self.workspace.log(channel).posted()
+        return {message.ts: message.session for message in posted if message.session}
 
     def thread(self, user_id: str) -> str | None:
         """Returns the ts of a person's open assistant thread, None without one."""

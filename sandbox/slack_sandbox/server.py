@@ -19,6 +19,7 @@ from slack_sandbox.action_tokens import ActionTokens
 from slack_sandbox.client import Client, Surfaces
 from slack_sandbox.commands import Commands
 from slack_sandbox.events import EVENTS, Events, TwinOrder
+from slack_sandbox.export.opened import Export
 from slack_sandbox.faults import Faults
 from slack_sandbox.files import MAX_BYTES, Files, Mail, UploadedFile
 from slack_sandbox.interactivity import Interactivity
@@ -114,6 +115,8 @@ class Sandbox:
     """Other ones at each start: a web page that guesses them could read the workspace and post."""
     monotonic: Callable[[], float] = time.monotonic
     """The clock for budgets, streams, statuses and records."""
+    export: Export | None = None
+    """What the workspace is made of in place of the sample workspace."""
 
     team_id = TEAM_ID
 
@@ -122,7 +125,7 @@ class Sandbox:
         self.config = default_config if self.manifest is None else read_manifest(self.manifest)
         bot = bot_user(self.config)
         self.workspace = Workspace(bot, self.monotonic, self.keep_revisions)
-        populate(self.workspace)
+        populate(self.workspace) if self.export is None else self.export.fill(self.workspace)
         self.faults = Faults()
         self.granted = set(self.config.scopes)
         self.workspace.declared_metadata = self.config.metadata
@@ -191,6 +194,7 @@ class Sandbox:
             self.manifest,
             self.stream_capacity_bytes,
             self.index_delay_s,
+            export=self.export,
         )
         self._budgets = Budgets(self.budgets, self.posts, self.monotonic)
         self.faults.listeners.append(self._set_post_rule)
@@ -217,6 +221,7 @@ class Sandbox:
             self.guide,
             self.problems,
             self.notifications,
+            tuple(self.export.report.lines()) if self.export else (),
         )
         self.workspace.listeners.append(self._on_change)
         self._waiters: set[asyncio.Event] = set()
@@ -425,7 +430,8 @@ class Sandbox:
         """Describes the newest messages of all channels, for a wait that failed."""
         channels = self.workspace.channels
         newest = sorted(
-            (message for name in channels for message in self.workspace.messages(name)), key=lambda message: message.ts
+            (message for name in channels for message in self.workspace.log(name).posted()),
+            key=lambda message: message.ts,
         )
         lines = [
             f"{message.channel} {message.ts} {message.user_id}: {str(message.sent_blocks or message.text)[:300]}"

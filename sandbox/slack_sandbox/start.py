@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slack_sandbox.export.opened import Export
     from slack_sandbox.page.guide import Guide
     from slack_sandbox.server import Sandbox
     from slack_sandbox.web_api.http import Tokens
@@ -55,11 +56,12 @@ async def start(
     guide: "Guide | None" = None,
     strict_posts: bool = False,
     tokens: "Tokens | None" = None,
+    export: "Export | None" = None,
 ) -> "Sandbox":
     """Serves a sandbox until the stack closes, at the port or the first free one. Raises StartError.
 
     `note` and `guide` are texts on its page. `strict_posts` starts the fault of this name. Without
-    `tokens`, the bot's tokens are random.
+    `tokens`, the bot's tokens are random. `export`: the workspace, in place of the sample.
     """
     from slack_sandbox.files import SHARED_AFTER_S
     from slack_sandbox.page.guide import Guide
@@ -76,6 +78,7 @@ async def start(
         keep_revisions=False,
         manifest=manifest,
         tokens=tokens or Tokens(),
+        export=export,
     )
     if strict_posts:
         sandbox.faults.start("strict_posts")

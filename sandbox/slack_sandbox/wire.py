@@ -299,7 +299,10 @@ def _files(workspace: Workspace, message: Message) -> list[Json]:
     if channel is None or channel.shared_with is None or message.user_id == workspace.bot.id:
         return list(message.files)
     unknown = {"created": 0, "timestamp": 0, "user": "", "mode": "file_access", "file_access": "check_file_info"}
-    return [file if file["mode"] == "tombstone" else {"id": file["id"], **unknown} for file in message.files]
+    # A file of an export has no content that files.info could describe.
+    as_they_are = (file["mode"] == "tombstone" or file.get("file_access") == "access_denied" for file in message.files)
+    files = zip(message.files, as_they_are, strict=True)
+    return [file if is_kept else {"id": file["id"], **unknown} for file, is_kept in files]
 
 
 def _thread(workspace: Workspace, message: Message) -> Json:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -258,6 +258,74 @@ class Notification:
     control: str
 
 
+class Log:
+    """A channel's messages by ts, in the order in which they were posted."""
+
+    is_long = False
+    """Whether the messages are read only when somebody looks at them: then the page loads them by pages."""
+
+    def __init__(self) -> None:
+        self._messages: dict[str, Message] = {}
+        self._replies: dict[str, list[str]] = defaultdict(list)
+
+    def get(self, ts: str) -> Message | None:
+        """Returns a message, None if there is none."""
+        return self._messages.get(ts)
+
+    def has(self, ts: str) -> bool:
+        """Returns whether there is a message."""
+        return ts in self._messages
+
+    def put(self, message: Message) -> None:
+        """Adds a message, or replaces the one with its ts."""
+        if message.ts not in self._messages and message.thread_ts is not None:
+            self._replies[message.thread_ts].append(message.ts)
+        self._messages[message.ts] = message
+
+    def drop(self, ts: str) -> None:
+        """Removes a message."""
+        message = self._messages.pop(ts)
+        if message.thread_ts is not None:
+            self._replies[message.thread_ts].remove(ts)
+
+    def all(self) -> Iterator[Message]:
+        """Yields all messages including replies, oldest first."""
+        return self.posted()
+
+    def posted(self) -> Iterator[Message]:
+        """Yields the messages that were posted or changed since the start."""
+        return iter(self._messages.values())
+
+    def in_channel(self) -> Sequence[str]:
+        """Returns the ts of the messages that stand in the channel itself, not only in a thread; oldest first."""
+        return [ts for ts, message in self._messages.items() if is_in_channel(message)]
+
+    def replies(self, root_ts: str) -> Sequence[str]:
+        """Returns the ts of a thread's replies, oldest first."""
+        return self._replies.get(root_ts, ())
+
+
+def is_in_channel(message: Message) -> bool:
+    """Returns whether a message stands in its channel: a root, or a reply that was sent there, too."""
+    return message.thread_ts is None or message.subtype == "thread_broadcast"
+
+
+class _Names(Mapping[str, str]):
+    """The names of users and channels by id, as they are now."""
+
+    def __init__(self, users: Mapping[str, User], channels: Mapping[str, Channel]) -> None:
+        self._users, self._channels = users, channels
+
+    def __getitem__(self, key: str) -> str:
+        return self._users[key].real_name if key in self._users else self._channels[key].name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._users, *self._channels))
+
+    def __len__(self) -> int:
+        return len(self._users) + len(self._channels)
+
+
 @dataclass
 class Workspace:
     """The workspace's state. Methods don't block. Listeners are called in the order of the changes."""
@@ -275,8 +343,7 @@ class Workspace:
     ephemerals: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
     notified: list[Notification] = field(default_factory=list)
     listeners: list[Callable[[Change], None]] = field(default_factory=list)
-    _messages: dict[str, dict[str, Message]] = field(default_factory=lambda: defaultdict(dict))
-    _replies: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    _logs: dict[str, Log] = field(default_factory=lambda: defaultdict(Log))
     _revisions: dict[tuple[str, str], deque[Revision]] = field(default_factory=dict)
     _status: dict[tuple[str, str], tuple[StatusSet, float]] = field(default_factory=dict)
     """By channel and thread: the status, and until when it lasts, in monotonic seconds."""
@@ -332,7 +399,7 @@ class Workspace:
 
     def message(self, channel: str, ts: str) -> Message:
         """Returns a message. Raises SlackError("message_not_found")."""
-        message = self._messages[channel].get(ts)
+        message = self._logs[channel].get(ts)
         if message is None:
             raise SlackError("message_not_found")
         return message
@@ -345,13 +412,21 @@ class Workspace:
         """Returns a message, which may be ephemeral or recently deleted. Raises SlackError("message_not_found")."""
         return _find(self._deleted, channel, ts) or self.message_or_ephemeral(channel, ts)
 
+    def add_log(self, channel: str, log: Log) -> None:
+        """Has a channel keep its messages in this log, which may have some: nobody is notified of those."""
+        self._logs[channel] = log
+
+    def log(self, channel: str) -> Log:
+        """Returns a channel's messages by ts."""
+        return self._logs[channel]
+
     def messages(self, channel: str) -> Iterator[Message]:
         """Returns a channel's messages including replies, oldest first."""
-        return iter(self._messages[channel].values())
+        return self._logs[channel].all()
 
     def replies(self, channel: str, root_ts: str) -> list[Message]:
         """Returns a thread's replies without the root, oldest first."""
-        return [self._messages[channel][ts] for ts in self._replies.get((channel, root_ts), ())]
+        return [self.message(channel, ts) for ts in self._logs[channel].replies(root_ts)]
 
     def revisions(self, channel: str, ts: str) -> list[Revision]:
         """Returns a message's revisions, oldest first, as far as they are kept."""
@@ -362,9 +437,7 @@ class Workspace:
         if message.ephemeral_to is not None:
             self.ephemerals.append(message)
         else:
-            self._messages[message.channel][message.ts] = message
-            if message.thread_ts is not None:
-                self._replies[message.channel, message.thread_ts].append(message.ts)
+            self._logs[message.channel].put(message)
         self._record(message)
         if message.user_id == self.bot.id:
             self.set_status(message.channel, message.root_ts, "")
@@ -377,7 +450,7 @@ class Workspace:
         if message.ephemeral_to is not None:
             self.ephemerals[self.ephemerals.index(previous)] = message
         else:
-            self._messages[message.channel][message.ts] = message
+            self._logs[message.channel].put(message)
         if (message.text, message.blocks) != (previous.text, previous.blocks):
             self._record(message)
         self._notify(Changed(message, previous, announced))
@@ -390,20 +463,16 @@ class Workspace:
             self.ephemerals.remove(message)
             self._notify(Deleted(message))
             return
-        if self._replies.get((message.channel, message.ts)):
+        log = self._logs[message.channel]
+        if log.replies(message.ts):
             tombstone = Message(message.channel, message.ts, SLACKBOT, "This message was deleted.", subtype="tombstone")
             self.change(tombstone)
             return
         root = None if message.thread_ts is None else self.message(message.channel, message.thread_ts)
-        del self._messages[message.channel][message.ts]
-        if root is None:
-            self._notify(Deleted(message))
-            return
-        replies = self._replies[message.channel, root.ts]
-        replies.remove(message.ts)
+        log.drop(message.ts)
         self._notify(Deleted(message))
-        if not replies and root.subtype == "tombstone":
-            del self._messages[root.channel][root.ts]
+        if root is not None and root.subtype == "tombstone" and not log.replies(root.ts):
+            log.drop(root.ts)
             self._notify(TombstoneRemoved(root))
 
     def react(self, message: Message, name: str, user_id: str, *, add: bool) -> None:
@@ -451,7 +520,7 @@ class Workspace:
 
     def names(self) -> Mapping[str, str]:
         """Returns the names of users and channels by id, as messages show them."""
-        return {u.id: u.real_name for u in self.users.values()} | {c.id: c.name for c in self.channels.values()}
+        return _Names(self.users, self.channels)
 
     def _record(self, message: Message) -> None:
         if self.keep_revisions:

@@ -105,9 +105,12 @@ class PageFiles:
 
 
 def _file_json(file: Json) -> Json:
-    if file["mode"] == "tombstone":
+    if file["mode"] in ("tombstone", "hidden_by_limit"):
         return {"id": file["id"], "deleted": True}
     keys = ("id", "name", "title", "pretty_type", "size", "alt_txt", "preview", "preview_is_truncated", "lines_more")
     fields = {key: file[key] for key in keys if key in file}
     fields["is_clip"] = "transcription" in file
+    if file.get("file_access") == "access_denied":
+        # A file of an export, which has its name and not its content.
+        return fields | {"is_absent": True, "is_image": False}
     return fields | {"url": f"/sandbox/files/{file['id']}", "is_image": file["mimetype"] in _IMAGES}

@@ -41,6 +41,14 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """A channel of an export, or one of its threads."""
+
+    channel: str
+    thread_ts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """A question that the page offers as a card. With several questions, as many people ask at the same time."""
 
@@ -51,7 +59,7 @@ class Card:
     questions: tuple[str, ...]
     file: UploadedFile | None = None
     """A file that is shared with the first question."""
-    place: Room | Literal["here", "direct message"] = "here"
+    place: Room | Spot | Literal["here", "direct message"] = "here"
     """Where it is asked: in the open channel, in the person's direct message with the app, or in its own channel."""
     replies: tuple[Reply, ...] = ()
     """What people write in the first question's thread, in this order."""
@@ -109,7 +117,8 @@ class Guide:
                 "note": card.note,
                 "questions": card.questions,
                 "file": _file_json(card.file) if card.file else None,
-                "place": card.place.id if isinstance(card.place, Room) else card.place,
+                "place": _place(card),
+                "thread": card.place.thread_ts if isinstance(card.place, Spot) else None,
                 "replies": [asdict(reply) for reply in card.replies],
                 "people": card.people,
             }
@@ -170,6 +179,13 @@ def role_of(user: User) -> str:
     if user.is_ultra_restricted:
         return "single-channel guest"
     return "guest" if user.is_restricted else "member"
+
+
+def _place(card: Card) -> str:
+    """Returns the id of the channel where a card is asked, or one of the page's words for a place."""
+    if isinstance(card.place, Room | Spot):
+        return card.place.id if isinstance(card.place, Room) else card.place.channel
+    return card.place
 
 
 def _file_json(file: UploadedFile) -> Json:

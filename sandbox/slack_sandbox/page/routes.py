@@ -1,6 +1,7 @@
 """The page's HTTP routes: its files, the state, live updates, and people's messages. Only the page may call them."""
 
 import secrets
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +23,17 @@ from slack_sandbox.page.updates import PageUpdates
 from slack_sandbox.people import People
 from slack_sandbox.problems import Problems
 from slack_sandbox.socket_mode import SocketMode
+from slack_sandbox.text.words import said
 from slack_sandbox.web_api.budgets import Budgets
 from slack_sandbox.web_api.http import CallRecord
-from slack_sandbox.workspace import SLACK, SLACKBOT, Channel, Json, Message, SlackError, Workspace
+from slack_sandbox.workspace import SLACK, SLACKBOT, Channel, Json, Log, Message, SlackError, Workspace
 
 _PAGE = Path(__file__).parent / "static"
 _ASSET_TYPES = frozenset({".js", ".css"})
+_PAGE_MESSAGES = 50
+_PAGE_REPLIES = 20
+"""How many of a thread's replies a page of its channel has: as many as its button shows faces of people."""
+_THREAD_MESSAGES = 1_000
 
 
 @dataclass
@@ -44,6 +50,8 @@ class PageApi:
     guide: Guide
     problems: Problems
     notifications: Notifications
+    about: tuple[str, ...] = ()
+    """What the page says of an export before a person's first question."""
 
     def __post_init__(self) -> None:
         self._token = secrets.token_urlsafe(16)
@@ -68,6 +76,7 @@ class PageApi:
             web.get("/", for_page(self._index)),
             web.get("/static/{name}", for_page(self._asset)),
             web.get("/sandbox/state", for_page(self._state)),
+            web.get("/sandbox/messages", for_page(self._messages)),
             web.get("/sandbox/events", for_page(self.updates.serve)),
             web.post("/sandbox/say", for_page(self._say)),
             web.post("/sandbox/upload", for_page(self._files.upload)),
@@ -112,7 +121,7 @@ class PageApi:
             "user_id": message.user_id,
             "name": message.username or (author.real_name if author else "Slackbot"),
             "is_bot": is_bot,
-            "html": self._renderer.html(message),
+            "html": self._html(message),
             "text_html": self._renderer.mrkdwn(message.text) if message.blocks else "",
             "text": message.title or message.text,
             "files": self._files.message_files(message),
@@ -120,7 +129,7 @@ class PageApi:
             "ephemeral_to": message.ephemeral_to,
             "only_for": message.only_for,
             "reactions": [{"name": name, "users": users} for name, users in message.reactions],
-            "reply_count": len(self.workspace.replies(message.channel, message.ts)),
+            "reply_count": len(self.workspace.log(message.channel).replies(message.ts)),
             "deleted": message.subtype == "tombstone",
             "opens_pane": message.subtype == "assistant_app_thread",
             "status": self.workspace.status(message.channel, message.ts),
@@ -130,6 +139,13 @@ class PageApi:
             "badge": self._badge(message) if is_bot else None,
             "offers_time": is_bot and self.guide.offers_time(message),
         }
+
+    def _html(self, message: Message) -> str:
+        """Returns a message's HTML. Old apps' blocks have other forms than Slack takes today: then it is its words."""
+        try:
+            return self._renderer.html(message)
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            return self._renderer.mrkdwn(said(message))
 
     def _card(self, message: Message, is_bot: bool) -> str | None:
         """Returns the title of the card whose question a message is."""
@@ -184,7 +200,8 @@ class PageApi:
     async def _state(self, request: web.Request) -> web.StreamResponse:
         del request
         bot, everyone = self.workspace.bot, self.workspace.users.values()
-        messages = [m for c in self.workspace.channels for m in self.workspace.messages(c)]
+        logs = {channel: self.workspace.log(channel) for channel in self.workspace.channels}
+        messages = [message for log in logs.values() if not log.is_long for message in log.all()]
         state = {
             "team": {"name": self.workspace.name},
             "bot": {
@@ -195,7 +212,12 @@ class PageApi:
                 "note": self.note,
             },
             "people": [self.guide.person_json(user) for user in everyone if user.id not in (bot.id, SLACK, SLACKBOT)],
-            "channels": [_channel_json(channel) for channel in self.workspace.channels.values()],
+            "channels": [
+                _channel_json(channel) | {"is_long": logs[channel.id].is_long}
+                for channel in self.workspace.channels.values()
+            ],
+            "about": self.about,
+            "now": self.workspace.next_ts(),
             "messages": [self.message_json(message) for message in [*messages, *self.workspace.ephemerals]],
             "budgets": self.budgets_json(),
             "answers": self._answer_calls.newest_json(),
@@ -207,6 +229,27 @@ class PageApi:
             **self.page_surfaces.state(),
         }
         return web.json_response(state)
+
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        """Serves a page of a long channel, each message with the newest replies of its thread; or one thread."""
+        channel, log = self._long_log(request)
+        shown, is_thread = list(log.in_channel()), request.query.get("thread")
+        if is_thread:
+            root = self.workspace.message(channel, is_thread).root_ts
+            wanted, has_more, oldest = [root, *log.replies(root)[-_THREAD_MESSAGES:]], False, root
+        else:
+            end = bisect_left(shown, request.query["before"]) if "before" in request.query else len(shown)
+            page = shown[max(0, end - _PAGE_MESSAGES) : end]
+            wanted = [ts for root in page for ts in (root, *log.replies(root)[-_PAGE_REPLIES:])]
+            has_more, oldest = end > _PAGE_MESSAGES, page[0] if page else ""
+        messages = [self.message_json(self.workspace.message(channel, ts)) for ts in dict.fromkeys(wanted)]
+        return web.json_response({"ok": True, "messages": messages, "has_more": has_more, "oldest": oldest})
+
+    def _long_log(self, request: web.Request) -> tuple[str, Log]:
+        channel = request.query.get("channel", "")
+        if channel not in self.workspace.channels:
+            raise SlackError("channel_not_found")
+        return channel, self.workspace.log(channel)
 
     async def _say(self, request: web.Request) -> web.StreamResponse:
         data = await body(request)

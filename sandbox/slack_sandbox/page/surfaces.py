@@ -50,8 +50,17 @@ class PageSurfaces:
             },
             "views": [self._views_json(user_id) for user_id in people],
             # Of all channels, because agents have sessions in channels' threads, too.
-            "panes": [self._pane_json(channel) for channel in self.surfaces.workspace.channels],
+            "panes": [self._pane_json(channel) for channel in self._with_pane()],
         }
+
+    def _with_pane(self) -> list[str]:
+        """Returns the channels without those of an export in which no agent has worked."""
+        workspace = self.surfaces.workspace
+        return [
+            channel
+            for channel in workspace.channels
+            if not workspace.log(channel).is_long or self._panes.sessions(channel)
+        ]
 
     def _send_views(self, user_id: str) -> None:
         self.updates.send("views", self._views_json(user_id))

@@ -13,7 +13,7 @@ from slack_sandbox.wire import (
     permalink,
     user_json,
 )
-from slack_sandbox.workspace import Channel, ChannelType, Json, Message, SlackError
+from slack_sandbox.workspace import Channel, ChannelType, Json, SlackError
 
 _SCOPES: dict[ChannelType, str] = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 _LISTED: dict[str, ChannelType] = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
@@ -41,8 +41,8 @@ def history(app: App, args: Json) -> Json:
     channel = app.joined(args)
     app.need(f"{_SCOPES[channel.type]}:history")
     time_range = _time_range(args)
-    messages = [m for m in app.workspace.messages(channel.id) if _at_root(m) and time_range.contains(m.ts)]
-    return _message_page(app, args, messages[::-1], 100)
+    shown = [ts for ts in app.workspace.log(channel.id).in_channel() if time_range.contains(ts)]
+    return _message_page(app, args, channel, shown[::-1], 100)
 
 
 def replies(app: App, args: Json) -> Json:
@@ -54,8 +54,8 @@ def replies(app: App, args: Json) -> Json:
         raise SlackError("thread_not_found" if error.error == "message_not_found" else error.error) from None
     time_range = _time_range(args)
     # The root comes first whatever the range is. For a reply's ts, Slack returns that reply alone.
-    thread = () if root.thread_ts else app.workspace.replies(channel.id, root.ts)
-    return _message_page(app, args, [root, *(m for m in thread if time_range.contains(m.ts))], 1_000)
+    thread = () if root.thread_ts else app.workspace.log(channel.id).replies(root.ts)
+    return _message_page(app, args, channel, [root.ts, *filter(time_range.contains, thread)], 1_000)
 
 
 def info(app: App, args: Json) -> Json:
@@ -227,18 +227,15 @@ def _sees_email(app: App) -> bool:
     return "users:read.email" in app.scopes
 
 
-def _at_root(message: Message) -> bool:
-    return message.thread_ts is None or message.subtype == "thread_broadcast"
-
-
 def _time_range(args: Json) -> _TimeRange:
     return _TimeRange(str(args.get("oldest") or "0"), str(args.get("latest") or "9"), flag(args, "inclusive"))
 
 
-def _message_page(app: App, args: Json, messages: Sequence[Message], default_limit: int) -> Json:
-    page, metadata = paginate(args, messages, default_limit)
+def _message_page(app: App, args: Json, channel: Channel, shown: Sequence[str], default_limit: int) -> Json:
+    page, metadata = paginate(args, shown, default_limit)
     with_metadata = flag(args, "include_all_metadata")
-    listed = [history_message_json(app.workspace, m, all_metadata=with_metadata) for m in page]
+    messages = (app.workspace.message(channel.id, ts) for ts in page)
+    listed = [history_message_json(app.workspace, m, all_metadata=with_metadata) for m in messages]
     return {"messages": listed, "has_more": bool(metadata), **metadata}
 
 

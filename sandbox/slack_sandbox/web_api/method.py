@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from slack_sandbox.action_tokens import ActionTokens
+from slack_sandbox.export.opened import Export
 from slack_sandbox.files import Files
 from slack_sandbox.manifest import Manifest
 from slack_sandbox.panes import Panes
@@ -56,6 +57,8 @@ class App:
     """How old a message is before search finds it."""
     created: dict[str, Json] = field(default_factory=dict)
     """The manifests of other apps, created by apps.manifest.create, by their IDs."""
+    export: Export | None = None
+    """What the workspace was made of, None for the sample workspace."""
 
     def post_later(self, draft: Message, delay_s: float) -> int:
         """Posts a message of the bot after a delay. Returns its number among all that were ever scheduled."""

@@ -1,12 +1,15 @@
 """assistant.search.*: searches messages in public channels on behalf of the person whose message the app got.
 
-The search is by keywords, whatever assistant.search.info says.
+The search is by keywords, whatever assistant.search.info says. In an export, it finds more than Slack's: see
+export/report.py.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from html import unescape
 
+from slack_sandbox.text.words import said, words_of
 from slack_sandbox.web_api.method import App, Method, flag, paginate, required
 from slack_sandbox.wire import permalink
 from slack_sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError
@@ -16,11 +19,24 @@ CONTEXT_MESSAGES = 3
 INDEX_DELAY_S = 5.0
 """How long a message isn't found where the command starts the sandbox. In Slack, one was not found for 12 hours."""
 _SEARCHED = frozenset({None, "thread_broadcast", "file_share"})
-_SORTS: dict[str, Callable[[Message], str]] = {
-    "score": lambda message: message.ts,
-    "timestamp": lambda message: message.ts,
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A message that has words of the query."""
+
+    channel: Channel
+    ts: str
+    score: float
+    """Of hits that all have every word, the newest has the highest score."""
+
+
+_MAX_RANKED = 1_000
+"""The most messages of an export that one search finds."""
+_SORTS: dict[str, Callable[[_Place], tuple[float, str]]] = {
+    "score": lambda place: (place.score, place.ts),
+    "timestamp": lambda place: (0.0, place.ts),
 }
-"""Every hit has all words, so the newest has the highest score."""
 _PRIVATE = {"private_channel": "search:read.private", "mpim": "search:read.mpim", "im": "search:read.im"}
 """The scopes of other channel types, which only user tokens have."""
 _OTHER_CONTENT = {"files": "search:read.files", "channels": "search:read.public", "users": "search:read.users"}
@@ -30,23 +46,57 @@ def search(app: App, args: Json) -> Json:
     query = required(args, "query")
     app.action_tokens.holder(str(args.get("action_token") or ""))
     _check_types(app, args)
-    words = query.lower().split()
-    hits = [
-        (channel, message)
-        for channel in app.workspace.channels.values()
-        if channel.type == "channel"
-        for message in app.workspace.messages(channel.id)
-        if _is_searched(app, args, message) and all(word in unescape(message.text).lower() for word in words)
-    ]
+    after, before = _time_range(args)
+    public = {channel.id: channel for channel in app.workspace.channels.values() if channel.type == "channel"}
+    found = _with_all_words(app, args, query, public) if app.export is None else _ranked(app, args, query, public)
+    places = [place for place in found if after < float(place.ts) < before]
     sort = _SORTS.get(str(args.get("sort") or "score"))
     if sort is None or args.get("sort_dir") not in (None, "asc", "desc"):
         raise SlackError("invalid_arguments")
-    hits.sort(key=lambda hit: sort(hit[1]), reverse=args.get("sort_dir") != "asc")
-    page, metadata = paginate(args, hits, MAX_RESULTS, MAX_RESULTS)
+    places.sort(key=sort, reverse=args.get("sort_dir") != "asc")
+    page, metadata = paginate(args, places, MAX_RESULTS, MAX_RESULTS)
+    hits = [(place.channel, app.workspace.message(place.channel.id, place.ts)) for place in page]
     matches = [
-        _hit(app, *hit) | (_context(app, hit[1]) if flag(args, "include_context_messages") else {}) for hit in page
+        _hit(app, *hit) | (_context(app, hit[1]) if flag(args, "include_context_messages") else {}) for hit in hits
     ]
     return {"results": {"messages": matches}, "response_metadata": {"next_cursor": ""}, **metadata}
+
+
+def _with_all_words(app: App, args: Json, query: str, public: Mapping[str, Channel]) -> list[_Place]:
+    """Returns the messages whose text has every word, as Slack's search for apps does."""
+    words = query.lower().split()
+    return [
+        _Place(channel, message.ts, 0.0)
+        for channel in public.values()
+        for message in app.workspace.messages(channel.id)
+        if _is_searched(app, args, message) and all(word in unescape(message.text).lower() for word in words)
+    ]
+
+
+def _ranked(app: App, args: Json, query: str, public: Mapping[str, Channel]) -> list[_Place]:
+    """Returns the messages of an export, and those since, that have any of the words."""
+    assert app.export is not None
+    words, index = words_of(query), app.export.words
+    scores = index.scores(words, lambda number: app.export.channel_number(number) in public)
+    named = sorted(scores, key=lambda number: (scores[number], number))[-_MAX_RANKED:]
+    places: dict[tuple[str, str], float] = {}
+    for number in named:
+        channel_id, ts = app.export.place_of(number)
+        if app.workspace.log(channel_id).has(ts):
+            places[channel_id, ts] = scores[number]
+    for channel_id in public:
+        for message in app.workspace.log(channel_id).posted():
+            score = index.score_of(said(message), words) if _is_searched(app, args, message) else 0.0
+            if score:
+                places[channel_id, message.ts] = score
+    return [_Place(public[channel_id], ts, score) for (channel_id, ts), score in places.items()]
+
+
+def _time_range(args: Json) -> tuple[float, float]:
+    try:
+        return float(args.get("after") or 0), float(args.get("before") or "inf")
+    except ValueError:
+        raise SlackError("invalid_arguments") from None
 
 
 def _check_types(app: App, args: Json) -> None:
@@ -72,20 +122,15 @@ def _names(args: Json, key: str, default: str) -> list[str]:
 def _is_searched(app: App, args: Json, message: Message) -> bool:
     if message.ephemeral_to is not None or message.subtype not in _SEARCHED:
         return False
-    if app.workspace.user(message.user_id).bot_id and not flag(args, "include_bots"):
+    author = app.workspace.users.get(message.user_id)
+    if author is not None and author.bot_id and not flag(args, "include_bots"):
         return False
-    try:
-        after, before = float(args.get("after") or 0), float(args.get("before") or "inf")
-    except ValueError:
-        raise SlackError("invalid_arguments") from None
-    ts = float(message.ts)
-    is_indexed = app.index_delay_s == 0 or ts + app.index_delay_s <= time.time()
-    return is_indexed and after < ts < before
+    return app.index_delay_s == 0 or float(message.ts) + app.index_delay_s <= time.time()
 
 
 def _hit(app: App, channel: Channel, message: Message) -> Json:
     author = app.workspace.user(message.user_id)
-    replies = 0 if message.thread_ts else len(app.workspace.replies(channel.id, message.ts))
+    replies = 0 if message.thread_ts else len(app.workspace.log(channel.id).replies(message.ts))
     return {
         "author_name": author.real_name,
         **({"author_email": author.email} if author.email else {}),
@@ -94,7 +139,7 @@ def _hit(app: App, channel: Channel, message: Message) -> Json:
         "channel_id": channel.id,
         "channel_name": channel.name,
         "message_ts": message.ts,
-        "content": message.text,
+        "content": said(message),
         "is_author_bot": author.bot_id is not None,
         "permalink": permalink(message, message.ts if replies > 0 else None),
         **({"reply_count": replies} if replies > 0 else {}),
@@ -103,18 +148,23 @@ def _hit(app: App, channel: Channel, message: Message) -> Json:
 
 def _context(app: App, message: Message) -> Json:
     """Returns the messages around a hit: of its thread for a reply, else of the channel's root."""
-    messages = [other for other in app.workspace.messages(message.channel) if other.thread_ts == message.thread_ts]
-    at = messages.index(message)
+    log = app.workspace.log(message.channel)
+    beside = list(log.replies(message.thread_ts) if message.thread_ts else log.in_channel())
+    at = beside.index(message.ts)
     around = {
-        "before": messages[max(0, at - CONTEXT_MESSAGES) : at],
-        "after": messages[at + 1 : at + 1 + CONTEXT_MESSAGES],
+        "before": beside[max(0, at - CONTEXT_MESSAGES) : at],
+        "after": beside[at + 1 : at + 1 + CONTEXT_MESSAGES],
     }
     return {
         "context_messages": {
-            side: [{"user_id": other.user_id, "ts": other.ts, "text": other.text} for other in others]
-            for side, others in around.items()
+            side: [_beside(app, message.channel, ts) for ts in all_ts] for side, all_ts in around.items()
         }
     }
+
+
+def _beside(app: App, channel: str, ts: str) -> Json:
+    other = app.workspace.message(channel, ts)
+    return {"user_id": other.user_id, "ts": other.ts, "text": said(other)}
 
 
 def info(app: App, args: Json) -> Json:

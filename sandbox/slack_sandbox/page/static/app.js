@@ -1,5 +1,6 @@
 // The sandbox's page: shows the workspace as it changes, and sends what people do to the sandbox.
 
+import { About } from "./about.js";
 import { Announcer } from "./announcer.js";
 import { Working } from "./assistant.js";
 import { Composer } from "./composer.js";
@@ -27,7 +28,7 @@ let lastSaid = null;
 const failures = new Failures(world, complain);
 const sidebar = new Sidebar(world, { openChannel: (id) => { openChannel(id); mainBox.focus(); }, writeAs });
 const actions = { save, remove, react, use, complain, passTime, shortcut: (shortcut, message) => surfaces.shortcut(shortcut, message) };
-const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
+const main = new MessageList(world, { ...actions, earlier: showEarlier, open: (message) => openThread(message.ts) }, "Messages");
 const thread = new MessageList(world, actions, "Thread");
 const mainBox = new Composer({
   id: "main-box", names: namesToOffer, send: (text, files) => say(text, files, null), editLast: () => editLast(main),
@@ -45,10 +46,12 @@ mainBox.tray.acceptDrops(byId("main"));
 threadBox.tray.acceptDrops(byId("thread"));
 thread.hint.hidden = true;
 const keyBox = new KeyBox(world, mainBox.note, complain);
+const about = new About(world);
 const showcase = new Showcase(world, {
   here: () => world.channel(open.channel),
   show: openChannel,
-  say: (text, files, channel) => say(text, files, null, channel, { opensAnswer: true }),
+  say: (text, files, channel, threadTs) => say(text, files, threadTs, channel, { opensAnswer: true }),
+  openThread: openFar,
   complain,
 });
 const surfaces = new Surfaces(world, {
@@ -166,6 +169,7 @@ function openPlace() {
   if (isOther || target.id !== open.channel) enterChannel(target.id);
   const message = world.get(target.id, ts);
   if (message) enterThread(message.thread_ts || ts);
+  else if (ts && target.is_long) openFar(target.id, ts);
   else leaveThread();
   keepPlace({ isStep: false });
 }
@@ -178,15 +182,56 @@ function showChannel() {
   byId("members").replaceChildren(...(isDirect ? ["Direct message"] : [`${channel.members.length} members`, el("span", { class: "who" }, `: ${names(channel)}`)]));
   document.title = `${world.name(channel)} · ${world.team.name}`;
   mainBox.setLabel(`Message ${world.name(channel)}`);
-  main.show(world.roots(channel.id));
+  showMessages();
+  surfaces.show(channel);
+  sidebar.showConversations(open.channel);
+  if (!world.isLoaded(channel.id)) loadChannel(channel.id);
+}
+
+function showMessages() {
+  main.show(world.roots(open.channel));
+  main.earlier.hidden = !world.pages.get(open.channel)?.hasMore;
   showNotes();
   showHint();
   showStatuses();
-  surfaces.show(channel);
-  sidebar.showConversations(open.channel);
 }
 
-const names = (channel) => channel.members.map((id) => world.users.get(id)).filter(Boolean).map(shownName).join(", ");
+/** Load the newest messages of an export's channel, and show them if it is still open. */
+async function loadChannel(id) {
+  try {
+    await world.loadPage(id);
+  } catch (error) {
+    complain(error);
+    return;
+  }
+  if (open.channel === id) showMessages();
+}
+
+/** Load and show the messages before those of the open channel that are shown. */
+async function showEarlier() {
+  const id = open.channel;
+  main.earlier.disabled = true;
+  await world.loadPage(id).catch(complain);
+  main.earlier.disabled = false;
+  if (open.channel !== id) return;
+  main.earlier.hidden = !world.pages.get(id)?.hasMore;
+  main.prepend(world.roots(id));
+}
+
+/** Open a thread of an export's channel that isn't loaded. */
+async function openFar(channel, ts) {
+  try {
+    await world.loadThread(channel, ts);
+  } catch {
+    complain(new Error("This message isn't here."));
+    return;
+  }
+  if (channel !== open.channel) openChannel(channel);
+  openThread(world.get(channel, ts).thread_ts || ts);
+}
+
+const NAMED = 30;
+const names = (channel) => channel.members.slice(0, NAMED).map((id) => world.users.get(id)).filter(Boolean).map(shownName).join(", ");
 
 /** Explain the card that is answered in the open thread, or last in the open direct message. */
 function showNotes() {
@@ -197,7 +242,7 @@ function showNotes() {
 
 function showHint() {
   const channel = world.channel(open.channel);
-  const isEmpty = !world.roots(channel.id).length;
+  const isEmpty = world.isLoaded(channel.id) && !world.roots(channel.id).length;
   main.hint.hidden = !isEmpty;
   showcase.showRow(channel, isEmpty);
   if (!isEmpty) return;
@@ -252,9 +297,17 @@ function enterThread(ts) {
   byId("thread-where").textContent = world.name(channel);
   threadBox.setLabel("Reply…");
   thread.show(world.thread(open.channel, ts));
+  const root = world.get(open.channel, ts);
+  if (channel.is_long && root?.reply_count > world.replies(root).length) loadRest(channel.id, ts);
   showNotes();
   showStatuses();
   threadBox.focus();
+}
+
+/** Load the older replies of a thread, and show them if it is still open. */
+async function loadRest(channel, ts) {
+  await world.loadThread(channel, ts).catch(complain);
+  if (open.channel === channel && open.thread === ts) thread.show(world.thread(channel, ts));
 }
 
 /** Open the channel that a link leads to, or a message in it. */
@@ -264,6 +317,8 @@ function goTo(channel, ts) {
     complain(new Error(`${shownName(world.users.get(world.me))} isn't a member of that conversation.`));
   } else if (!ts) {
     openChannel(channel);
+  } else if (!message && world.channel(channel).is_long) {
+    openFar(channel, ts);
   } else if (!message || !world.sees(message)) {
     complain(new Error("This message was deleted."));
   } else {
@@ -310,6 +365,11 @@ function writeAs(id) {
 // ---- changes in the workspace
 
 function onMessage(message) {
+  if (world.isBeyond(message)) {
+    const isNew = message.ts > world.since && message.user_id !== world.me;
+    if (isNew && !world.isLoaded(message.channel)) sidebar.markUnread(message.channel);
+    return;
+  }
   const isNew = world.put(message);
   if (!world.sees(message)) return;
   surfaces.pane.refresh();
@@ -408,11 +468,13 @@ function show(state) {
     keyBox.show();
     sidebar.showPeople();
     openPlace();
+    about.show();
     if (!open.thread) mainBox.focus();
   } else {
     keyBox.show();
     sidebar.showConversations(open.channel);
-    main.reconcile(world.roots(open.channel));
+    if (world.isLoaded(open.channel)) main.reconcile(world.roots(open.channel));
+    else loadChannel(open.channel);
     // A restarted sandbox doesn't have the thread.
     if (open.thread && !world.get(open.channel, open.thread)) closeThread();
     if (open.thread) thread.reconcile(world.thread(open.channel, open.thread));

@@ -49,6 +49,14 @@ export async function post(path, body) {
   return answer;
 }
 
+/** GET JSON. A refusal becomes an Error with the sandbox's own message. */
+export async function get(path) {
+  const response = await fetch(path);
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error || `HTTP ${response.status}`);
+  return answer;
+}
+
 /** Move the focus among `items` with arrow keys, Home and End. Only one of them is a tab stop. */
 export function moveFocus(event, items) {
   const at = items.indexOf(document.activeElement);

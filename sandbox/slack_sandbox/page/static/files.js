@@ -99,8 +99,8 @@ export function fileCard(file, world) {
     "figcaption",
     {},
     el("span", { class: "name" }, file.title),
-    el("span", { class: "kind" }, `${file.pretty_type} · ${size(file.size)}`),
-    el("a", { href: file.url, download: file.name, "aria-label": `Download ${file.name}` }, "Download"),
+    el("span", { class: "kind" }, [file.pretty_type, file.size && size(file.size)].filter(Boolean).join(" · ")),
+    file.is_absent ? el("span", { class: "kind" }, "not in the export") : el("a", { href: file.url, download: file.name, "aria-label": `Download ${file.name}` }, "Download"),
   );
   const card = el("figure", { class: "file", "data-file": file.id }, caption);
   if (file.is_image) card.append(picture(file));

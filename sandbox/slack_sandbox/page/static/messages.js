@@ -20,7 +20,7 @@ const when = (ts) => new Date(Number(ts) * 1000);
 
 /**
  * `actions` are open(message), save(message, text), remove(message), react(message, name, add), use(message, use),
- * shortcut(shortcut, message), passTime() → what has happened, complain(error).
+ * shortcut(shortcut, message), passTime() → what has happened, complain(error), earlier().
  */
 export class MessageList {
   constructor(world, actions, label) {
@@ -33,7 +33,8 @@ export class MessageList {
     this.unsent = el("ol", { class: "messages unsent" });
     // The page announces a message once its edits have stopped; an aria-live log would announce each edit.
     const log = el("div", { role: "log", "aria-live": "off", "aria-label": label }, this.list, this.unsent);
-    this.content = el("div", { class: "content" }, this.hint, log);
+    this.earlier = el("button", { type: "button", class: "quiet earlier", hidden: true, onclick: () => this.actions.earlier() }, "Earlier messages");
+    this.content = el("div", { class: "content" }, this.earlier, this.hint, log);
     this.scroller = el("div", { class: "scroller" }, this.content);
     this.newest = el("button", { type: "button", class: "newest", hidden: true, onclick: () => this.toBottom() });
     this.newest.textContent = "↓ Newest";
@@ -61,6 +62,16 @@ export class MessageList {
     const wanted = new Set(messages.map((message) => message.ts));
     for (const ts of [...this.items.keys()]) if (!wanted.has(ts)) this.remove(ts);
     for (const message of messages) this.upsert(message);
+  }
+
+  /** Add older messages above, and keep the reader's place. */
+  prepend(messages) {
+    const fromEnd = this.scroller.scrollHeight - this.scroller.scrollTop;
+    this.pinned = false;
+    const isNewShown = !this.newest.hidden;
+    this.reconcile(messages);
+    this.newest.hidden = !isNewShown;
+    this.scroller.scrollTop = this.scroller.scrollHeight - fromEnd;
   }
 
   upsert(message) {
@@ -268,7 +279,7 @@ export class MessageList {
     const { message } = item;
     const replies = this.world.replies(message).filter((reply) => !reply.ephemeral_to);
     const status = this.world.status(message.channel, message.ts);
-    const key = JSON.stringify([message.reactions, replies.length, replies.at(-1)?.ts, status]);
+    const key = JSON.stringify([message.reactions, message.reply_count, replies.length, replies.at(-1)?.ts, status]);
     if (item.footerKey === key) return;
     item.footerKey = key;
     const focused = item.footer.contains(document.activeElement) && document.activeElement;
@@ -283,7 +294,9 @@ export class MessageList {
   #threadButton(message, replies, status) {
     const people = new Map(replies.map((reply) => [reply.user_id, this.world.user(reply)]));
     const last = status ? `${shownName(this.world.bot)} ${status}` : `Last at ${clock.format(when(replies.at(-1).ts))}`;
-    const count = { 0: "Thread", 1: "1 reply" }[replies.length] || `${replies.length} replies`;
+    // Of a long thread, only the newest replies are here.
+    const number = Math.max(replies.length, this.world.channel(message.channel)?.is_long ? message.reply_count : 0);
+    const count = { 0: "Thread", 1: "1 reply" }[number] || `${number} replies`;
     return el(
       "button",
       { type: "button", class: "replies", onclick: () => this.actions.open(message) },

@@ -11,7 +11,7 @@ const GROWING = ["chat.update", "chat.appendStream"];
 
 export class Showcase {
   /**
-   * `page`: here() → the open channel, show(channel), say(text, files, channel), complain(error).
+   * `page`: here() → the open channel, show(channel), say(text, files, channel, thread), openThread(channel, ts), complain(error).
    */
   constructor(world, page) {
     this.world = world;
@@ -146,6 +146,7 @@ export class Showcase {
     const here = this.page.here();
     const channel = this.#placeOf(card, from || here);
     if (channel.id !== here.id) this.page.show(channel.id);
+    if (card.thread) await this.page.openThread(channel.id, card.thread);
     const [first, ...others] = card.questions.map((question) =>
       (channel.type === "im" ? question : `@${this.world.bot.name} ${question}`));
     const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -155,7 +156,7 @@ export class Showcase {
     // The card that has the focus disappears. On a phone, focusing the box would open the keyboard.
     if (!from && CAN_HOVER.matches) byId("main-box").focus();
     // Without an answer, say() has shown the error.
-    const ts = await this.page.say(first, files, channel.id).catch(() => null);
+    const ts = await this.page.say(first, files, channel.id, card.thread).catch(() => null);
     if (!ts) return null;
     await Promise.all(others.map((text, index) =>
       post("/sandbox/say", { user_id: askers[index + 1], channel: channel.id, text }).catch(this.page.complain)));

@@ -2,12 +2,20 @@
 
 import { avatar, byId, el, moveFocus, shownName } from "./dom.js";
 
+const MANY = 60;
+const MANY_PEOPLE = 15;
+
 /** `actions` are openChannel(id) and writeAs(id). */
 export class Sidebar {
   constructor(world, actions) {
     this.world = world;
     this.actions = actions;
     this.unread = new Set();
+    this.find = el("input", {
+      type: "search", class: "find", placeholder: "Find a conversation", "aria-label": "Find a conversation", hidden: true,
+      oninput: () => this.showConversations(this.openId),
+    });
+    byId("conversations").prepend(this.find);
     byId("conversations").addEventListener("keydown", (event) =>
       moveFocus(event, [...document.querySelectorAll("[data-channel]")]));
     byId("menu").addEventListener("click", (event) => {
@@ -33,8 +41,13 @@ export class Sidebar {
     const focused = document.activeElement?.dataset?.channel;
     const isDirect = (channel) => channel.type === "im" || channel.type === "mpim";
     const mine = this.world.mine();
-    byId("channels").replaceChildren(...mine.filter((channel) => !isDirect(channel)).map((c) => this.#link(c)));
-    byId("directs").replaceChildren(...mine.filter(isDirect).map((channel) => this.#link(channel)));
+    this.find.hidden = mine.length <= MANY;
+    const wanted = this.find.value.trim().toLowerCase();
+    const named = wanted ? mine.filter((channel) => this.world.title(channel).toLowerCase().includes(wanted)) : mine;
+    // A list of thousands would take longer to draw than its channels.
+    const links = (channels) => [...channels.slice(0, MANY), ...channels.slice(MANY).filter((channel) => channel.id === openId)].map((channel) => this.#link(channel));
+    byId("channels").replaceChildren(...links(named.filter((channel) => !isDirect(channel))));
+    byId("directs").replaceChildren(...links(named.filter(isDirect)));
     if (focused) document.querySelector(`[data-channel="${focused}"]`)?.focus();
   }
 
@@ -63,7 +76,10 @@ export class Sidebar {
   }
 
   showPeople() {
-    byId("people").replaceChildren(...this.world.people.map((person) => {
+    const { people, me } = this.world;
+    const shown = this.hasAllPeople || people.length <= MANY_PEOPLE ? people : people.filter((person, at) => at < MANY_PEOPLE || person.id === me);
+    const all = el("button", { type: "button", class: "link", onclick: () => { this.hasAllPeople = true; this.showPeople(); } }, `All ${people.length} people`);
+    byId("people").replaceChildren(...shown.map((person) => {
       const isMe = person.id === this.world.me;
       const input = el("input", {
         type: "radio", name: "writer", value: person.id, checked: isMe, disabled: !person.can_write, "aria-describedby": `about-${person.id}`,
@@ -73,7 +89,7 @@ export class Sidebar {
       const about = el("span", { class: "hidden-text", id: `about-${person.id}` }, person.about);
       const name = el("span", { class: "name" }, shownName(person));
       return el("div", { class: "person" }, el("label", { title: person.about }, input, avatar(person), name, role), about);
-    }));
+    }), ...(shown.length < people.length ? [all] : []));
     this.showPerson();
   }
 

@@ -29,7 +29,8 @@ export class Surfaces {
     const isNew = this.channel?.id !== channel.id || this.me !== this.world.me;
     this.channel = channel;
     this.me = this.world.me;
-    const isDirect = channel.type === "im";
+    // Two people's own direct message has no app.
+    const isDirect = Boolean(channel.user_id);
     byId("tabs").hidden = !(isDirect && this.world.app.home_tab);
     this.modal.show();
     this.pane.show();
@@ -95,7 +96,7 @@ export class Surfaces {
 
   // An agent's prompts belong to the whole DM; an assistant's belong to a thread in its pane.
   #showPrompts() {
-    const isAgents = this.world.app.pane === "agent" && this.channel.type === "im" && byId("home").hidden;
+    const isAgents = this.world.app.pane === "agent" && this.channel.user_id && byId("home").hidden;
     if (isAgents) this.prompts.show(this.world.panes.get(this.channel.id).suggestions);
     else this.prompts.hide();
   }

@@ -1,12 +1,13 @@
 // The workspace as the page knows it, and as the person who is writing sees it.
 
 import { formatted } from "./dates.js";
-import { shownName, typedName } from "./dom.js";
+import { get, shownName, typedName } from "./dom.js";
 
 export class World {
   constructor() {
     this.users = new Map();
     this.channels = [];
+    this.pages = new Map(); // id of an export's channel → what is loaded of it: hasMore, oldest
     this.messages = new Map(); // channel id → ts → message
     this.threads = new Map(); // "channel thread" → ts → reply
     this.statuses = new Map(); // "channel thread" → the app's status
@@ -21,6 +22,10 @@ export class World {
     this.people = state.people;
     this.users = new Map([this.bot, ...state.people].map((user) => [user.id, user]));
     this.channels = state.channels;
+    this.byId = new Map(state.channels.map((channel) => [channel.id, channel]));
+    this.pages.clear();
+    this.about = state.about;
+    this.since = state.now;
     this.app = state.app;
     this.guide = state.guide;
     this.token = state.token;
@@ -57,6 +62,35 @@ export class World {
     return (this.textAlone && message.text_html) || message.html;
   }
 
+  /** Whether a channel's newest messages are here. Those of an export come when somebody opens it. */
+  isLoaded(channel) {
+    return !this.channel(channel)?.is_long || this.pages.has(channel);
+  }
+
+  /** Load a page of an export's channel: its newest messages, or those before the ones that are here. */
+  async loadPage(channel) {
+    const before = this.pages.get(channel)?.oldest;
+    const page = await this.#read({ channel, ...(before && { before }) });
+    this.pages.set(channel, { hasMore: page.has_more, oldest: page.oldest || before });
+  }
+
+  /** Load a thread of an export's channel by the ts of one of its messages. */
+  async loadThread(channel, thread) {
+    await this.#read({ channel, thread });
+  }
+
+  async #read(query) {
+    const page = await get(`/sandbox/messages?${new URLSearchParams(query)}`);
+    for (const message of page.messages) this.put(message);
+    return page;
+  }
+
+  /** Whether a message stands before what is loaded of its channel. */
+  isBeyond({ channel, ts, thread_ts: thread }) {
+    const root = thread || ts;
+    return this.channel(channel)?.is_long && !this.get(channel, root) && !(this.pages.get(channel)?.oldest <= root);
+  }
+
   get(channel, ts) {
     return this.messages.get(channel)?.get(ts);
   }
@@ -83,7 +117,7 @@ export class World {
   }
 
   channel(id) {
-    return this.channels.find((channel) => channel.id === id);
+    return this.byId?.get(id);
   }
 
   /** The channel's other members, this app first. */
@@ -94,7 +128,7 @@ export class World {
 
   title(channel) {
     if (channel.type === "channel" || channel.type === "group") return channel.name;
-    return this.others(channel).map(shownName).join(", ");
+    return this.others(channel).map(shownName).join(", ") || shownName(this.users.get(this.me));
   }
 
   /** A conversation's title as a sentence names it: a channel has its sign. */
@@ -118,7 +152,9 @@ export class World {
 
   /** A channel's messages without replies. */
   roots(channel) {
-    return this.#shown([...(this.messages.get(channel)?.values() || [])].filter(isRoot));
+    // A thread that was opened by a link may be older than what is loaded.
+    const oldest = this.pages.get(channel)?.oldest || "";
+    return this.#shown([...(this.messages.get(channel)?.values() || [])].filter((message) => isRoot(message) && message.ts >= oldest));
   }
 
   /** Whether somebody has asked a card's question. */

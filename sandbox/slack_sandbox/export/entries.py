@@ -1,0 +1,189 @@
+"""One entry of a day: whether Slack would show it, who wrote it, and the message that it becomes. Pure.
+
+An export's addresses of files hold a token of the whole workspace. So files keep their names and lose their addresses,
+and no text keeps a token.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from slack_sandbox.text.words import message_words
+from slack_sandbox.workspace import SLACKBOT, Json, Message
+
+UNKNOWN_WRITER = "U0UNKNOWN"
+"""The writer of a message that names none."""
+MISSING_ROOT = "The first message of this thread is not in the export."
+NOT_A_MESSAGE = frozenset({"message_changed", "message_deleted", "message_replied"})
+"""Records of workspaces that keep edits and deletions. Slack shows none of them."""
+_NOTICE = re.compile(
+    r"(?:channel|group)_\w+|bot_(?:add|remove|enable|disable)|(?:un)?pinned_item|reminder_\w+|sh_room_\w+"
+    r"|\w+_conversation_join|joiner_notification\w*|tombstone"
+)
+"""Slack's own notices, which no search finds."""
+MAX_TEXT_CHARS = 40_000
+"""Slack's own limit."""
+MAX_ENTRY_CHARS = 400_000
+"""The most characters in all strings of a message's blocks, or of its attachments."""
+_MAX_DEPTH = 24
+_MAX_ENTRIES = 5_000
+_TS = re.compile(r"\d{1,11}\.\d{1,6}")
+_TOKEN = re.compile(r"(?:[?&](?:t|token|pub_secret)=)?\bxox[a-z]-[\w.-]*", re.IGNORECASE)
+_FILE_ADDRESS = re.compile(r"https?://files(?:-origin|-edge)?\.slack\.com/[^\s|>\"]*", re.IGNORECASE)
+_OWN_LINK = re.compile(r"https://[a-z0-9-]{1,63}(?:\.enterprise)?\.slack\.com/archives/(?=[CDG][A-Z0-9]{6,20}/p\d)")
+_SANDBOX_LINK = "https://sandbox.slack.com/archives/"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_GONE_MODES = frozenset({"tombstone", "hidden_by_limit"})
+_MAX_PREVIEW_CHARS = 40_000
+
+
+def ts_of(entry: Mapping[str, Any], key: str = "ts") -> int:
+    """Returns a timestamp in microseconds, 0 if there is none that can be read."""
+    value = entry.get(key)
+    if not isinstance(value, str) or not _TS.fullmatch(value):
+        return 0
+    seconds, _, fraction = value.partition(".")
+    return int(seconds) * 1_000_000 + int(fraction.ljust(6, "0"))
+
+
+def ts_text(ts_us: int) -> str:
+    """Returns a timestamp as Slack writes it."""
+    return f"{ts_us // 1_000_000}.{ts_us % 1_000_000:06d}"
+
+
+def is_shown(entry: Mapping[str, Any]) -> bool:
+    """Returns whether Slack shows an entry: records of edits and deletions are hidden, and stay so."""
+    subtype = entry.get("subtype")
+    return subtype not in NOT_A_MESSAGE and (not entry.get("hidden") or subtype == "tombstone")
+
+
+def is_searched(entry: Mapping[str, Any]) -> bool:
+    """Returns whether a search finds an entry. Of Slack's notices, it finds none."""
+    subtype = entry.get("subtype")
+    return not isinstance(subtype, str) or not _NOTICE.fullmatch(subtype)
+
+
+def writer_of(entry: Mapping[str, Any]) -> str:
+    """Returns the id of who wrote an entry: a person's, else a bot's. Of a comment, it is the commenter's."""
+    comment, files = entry.get("comment"), entry.get("files")
+    file = files[0] if isinstance(files, list) and files else entry.get("file")
+    holders: tuple[tuple[Any, str], ...] = ((entry, "user"), (comment, "user"), (entry, "bot_id"), (file, "user"))
+    for holder, key in holders:
+        if isinstance(holder, dict) and isinstance(writer := holder.get(key), str) and writer:
+            return writer[:40]
+    return UNKNOWN_WRITER
+
+
+def spoken(entry: Mapping[str, Any]) -> str:
+    """Returns the words of an entry that isn't a message yet."""
+    return message_words(_text(entry), *(_objects(entry.get(key)) for key in ("blocks", "attachments", "files")))
+
+
+def message_of(entry: Mapping[str, Any], channel: str, root_us: int, clean: Callable[[Any], Any]) -> Message:
+    """Returns an entry as a message. `root_us`: the thread's root, 0 for a root itself. `clean`: see `cleaned`."""
+    subtype = entry.get("subtype") if isinstance(entry.get("subtype"), str) else None
+    text = clean(_text(entry))[:MAX_TEXT_CHARS]
+    edited = entry.get("edited")
+    reactions = _objects(entry.get("reactions"))
+    return Message(
+        channel,
+        ts_text(ts_of(entry)),
+        writer_of(entry),
+        text,
+        tuple(_objects(clean(entry.get("blocks")))),
+        thread_ts=ts_text(root_us) if root_us else None,
+        subtype=subtype,
+        client_msg_id=str(entry["client_msg_id"])[:40] if entry.get("client_msg_id") else None,
+        username=str(entry["username"])[:80] if entry.get("username") else None,
+        files=tuple(file_of(file, clean) for file in _objects(entry.get("files")) if isinstance(file.get("id"), str)),
+        attachments=tuple(_objects(clean(entry.get("attachments")))),
+        edited_ts=ts_text(ts_of(edited)) if isinstance(edited, dict) and ts_of(edited) else None,
+        reactions=tuple(_reaction(reaction) for reaction in reactions if isinstance(reaction.get("name"), str)),
+    )
+
+
+def missing_root(channel: str, ts_us: int) -> Message:
+    """Returns what stands in place of a root that the export doesn't have."""
+    return Message(channel, ts_text(ts_us), SLACKBOT, MISSING_ROOT)
+
+
+def file_of(file: Json, clean: Callable[[Any], Any]) -> Json:
+    """Returns a file by its name. An export has no file's content, but that of a snippet as its preview."""
+    if (mode := file.get("mode")) in _GONE_MODES:
+        return {"id": file["id"], "mode": mode}
+    name = str(clean(file.get("name") or file.get("title") or "file"))[:255]
+    kept: Json = {"id": file["id"], "name": name, "title": str(clean(file.get("title") or name))[:255]}
+    for key, default in (("mimetype", ""), ("filetype", ""), ("pretty_type", ""), ("user", "")):
+        kept[key] = str(clean(file.get(key) or default))[:120]
+    size = file.get("size")
+    kept["size"] = size if isinstance(size, int) and 0 <= size < 2**50 else 0
+    kept |= {"mode": "external" if mode == "external" else "hosted", "file_access": "access_denied"}
+    if mode == "snippet" and isinstance(preview := file.get("preview"), str):
+        is_cut = bool(file.get("preview_is_truncated")) or len(preview) > _MAX_PREVIEW_CHARS
+        kept |= {"preview": clean(preview)[:_MAX_PREVIEW_CHARS], "preview_is_truncated": is_cut, "lines_more": 0}
+    return kept
+
+
+def cleaned(value: Any, is_known: Callable[[str], bool]) -> Any:
+    """Returns a JSON value without tokens and addresses of files, and cut to a size that a message may have.
+
+    Links to the workspace's own channels lead into the sandbox. `is_known`: whether the export has a channel's id.
+    """
+    room = [MAX_ENTRY_CHARS, _MAX_ENTRIES]
+
+    def text(part: str) -> str:
+        part = part[: max(0, room[0])]
+        room[0] -= len(part)
+        if "xox" in part.lower():
+            part = _TOKEN.sub("", part)
+        if ".slack.com/" in part:
+            part = _FILE_ADDRESS.sub("", part)
+            part = _OWN_LINK.sub(lambda own: _SANDBOX_LINK if is_known(_id_after(part, own.end())) else own[0], part)
+        return part if part.isascii() else _SURROGATE.sub("\ufffd", part)
+
+    def walk(value: Any, depth: int) -> Any:
+        room[1] -= 1
+        if room[1] < 0 or depth > _MAX_DEPTH:
+            return None
+        match value:
+            case str():
+                return text(value)
+            case dict():
+                return {text(name): walk(part, depth + 1) for name, part in value.items() if name not in _ADDRESSES}
+            case list():
+                return [walk(part, depth + 1) for part in value[: max(0, room[1])]]
+            case float():
+                return value if math.isfinite(value) else None
+        return value
+
+    return walk(value, 0)
+
+
+_ADDRESSES = frozenset({"image_url", "thumb_url", "author_icon", "service_icon", "footer_icon", "files", "slack_file"})
+"""Keys of blocks and attachments whose values are pictures' addresses or files."""
+
+
+def _id_after(text: str, at: int) -> str:
+    return text[at : text.find("/", at)]
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+    text = entry.get("text")
+    room = entry.get("room")
+    if not text and entry.get("subtype") == "huddle_thread" and isinstance(room, dict):
+        people = ", ".join(f"<@{one}>" for one in _strings(room.get("participant_history"))[:20])
+        return f"A huddle with {people}" if people else "A huddle"
+    return text[:MAX_TEXT_CHARS] if isinstance(text, str) else ""
+
+
+def _objects(value: Any) -> list[Json]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _strings(value: Any) -> list[str]:
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+
+
+def _reaction(reaction: Json) -> tuple[str, tuple[str, ...]]:
+    return str(reaction["name"])[:100], tuple(_strings(reaction.get("users"))[:1_000])

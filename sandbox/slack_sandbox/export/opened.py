@@ -1,0 +1,312 @@
+"""An open export: its workspace, its search, and what was read of it."""
+
+import multiprocessing
+import os
+from bisect import bisect_right
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from slack_sandbox.export.archive import LISTS, Archive, Contents, folders_of
+from slack_sandbox.export.entries import cleaned, message_of, missing_root, ts_of, ts_text
+from slack_sandbox.export.index import NO_FILE, Batch, ChannelIndex, WordIndex, Writer, read_batch
+from slack_sandbox.export.people import Directory, channel_of
+from slack_sandbox.export.report import Report
+from slack_sandbox.sample_workspace import SYSTEM
+from slack_sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, Channel, ChannelType, Log, Message, User, Workspace
+
+Progress = Callable[[int, int], None]
+"""Takes how many bytes are read, and how many there are."""
+_BATCH_BYTES = 32 * 2**20
+_ALONE_BYTES = 96 * 2**20
+"""Up to this size, one process reads an export sooner than several could start."""
+_MAX_PROCESSES = 4
+_CACHED_ENTRIES = 40_000
+"""The most entries of days that stay parsed."""
+_OWN_IDS = ("U0BOT", "U0UNKNOWN", SLACK, SLACKBOT)
+_KINDS: tuple[ChannelType, ...] = ("channel", "group", "mpim", "im")
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A thread by its channel and root."""
+
+    channel: str
+    ts: str
+    replies: int
+
+
+@dataclass(frozen=True)
+class Export:
+    """What a sandbox needs of an export. It reads channels from the ZIP as long as it is in use."""
+
+    archive: Archive
+    people: Sequence[User]
+    """The most active first."""
+    channels: Sequence[Channel]
+    files: Mapping[str, Sequence[str]]
+    """The names of a channel's days in the ZIP, by the channel's id."""
+    indexes: Mapping[str, ChannelIndex]
+    words: WordIndex
+    report: Report
+    accounts: Directory
+    threads: Sequence[Thread]
+    """Each channel's longest thread, the longest of all first."""
+    with_files: Mapping[str, int]
+    """How many files each channel has that has some."""
+    _numbered: Sequence[str] = ()
+    """The ids of the channels in the order of the index."""
+    _days: "OrderedDict[tuple[str, int], Sequence[Mapping[str, Any]]]" = field(default_factory=OrderedDict)
+
+    def place_of(self, number: int) -> tuple[str, str]:
+        """Returns the channel and the ts of a message by its number in the index."""
+        at = bisect_right(self.words.starts, number) - 1
+        channel = self._numbered[at]
+        return channel, ts_text(self.indexes[channel].ts[number - self.words.starts[at]])
+
+    def channel_number(self, number: int) -> str:
+        """Returns the id of the channel that a message is in, by its number in the index."""
+        return self._numbered[bisect_right(self.words.starts, number) - 1]
+
+    def load(self, channel: str, at: int) -> Message:
+        """Returns a message by its position in its channel."""
+        index = self.indexes[channel]
+        file, place = index.files[at] >> 1, index.places[at]
+        entry = None if file == NO_FILE else self._entry(channel, file, place)
+        if entry is None or ts_of(entry) != index.ts[at]:
+            return missing_root(channel, index.ts[at])
+        message = message_of(entry, channel, index.roots[at], lambda value: cleaned(value, self.indexes.__contains__))
+        subtype = "thread_broadcast" if index.files[at] & 1 else message.subtype
+        if subtype == "thread_broadcast" and not message.thread_ts:
+            subtype = None
+        return replace(message, user_id=self.accounts.account_of(message.user_id), subtype=subtype)
+
+    def _entry(self, channel: str, file: int, place: int) -> Mapping[str, Any] | None:
+        if (channel, file) not in self._days:
+            self._days[channel, file] = self.archive.objects(self.files[channel][file]) or ()
+            while sum(map(len, self._days.values())) > _CACHED_ENTRIES and len(self._days) > 1:
+                self._days.popitem(last=False)
+        self._days.move_to_end((channel, file))
+        entries = self._days[channel, file]
+        return entries[place] if place < len(entries) else None
+
+    def fill(self, workspace: Workspace) -> None:
+        """Adds the export to an empty workspace, and the bot to each conversation that an app can be in."""
+        bot = workspace.bot.id
+        workspace.name = self.report.name
+        workspace.users.update({user.id: user for user in self.people})
+        for channel in self.channels:
+            members = [*channel.members, bot] if channel.type != "im" else channel.members
+            workspace.channels[channel.id] = replace(channel, members=list(members))
+            workspace.add_log(channel.id, ArchivedLog(self, channel.id))
+        for person in self.people:
+            if person.bot_id or person.deleted or person.id in (SLACK, SLACKBOT):
+                continue
+            direct = f"D{person.id[1:]}"
+            direct = f"{direct}0BOT" if direct in workspace.channels else direct
+            workspace.channels[direct] = Channel(direct, f"dm-{person.name}", "im", [person.id, bot], person.id)
+
+
+class ArchivedLog(Log):
+    """A channel's messages: those of the export, which are read when they are looked at, and those since the start."""
+
+    def __init__(self, export: Export, channel: str) -> None:
+        super().__init__()
+        self._export = export
+        self._channel = channel
+        self._index = export.indexes.get(channel) or ChannelIndex()
+        self._gone: set[str] = set()
+        self._in_channel: list[str] | None = None
+        self._by_root: dict[int, list[int]] | None = None
+
+    @property
+    def is_long(self) -> bool:
+        return True
+
+    def get(self, ts: str) -> Message | None:
+        message = super().get(ts)
+        if message is not None or ts in self._gone:
+            return message
+        at = self._index.find(ts_of({"ts": ts}))
+        return None if at is None else self._export.load(self._channel, at)
+
+    def has(self, ts: str) -> bool:
+        return super().has(ts) or (ts not in self._gone and self._index.find(ts_of({"ts": ts})) is not None)
+
+    def put(self, message: Message) -> None:
+        if self._index.find(ts_of({"ts": message.ts})) is None:
+            super().put(message)
+        else:
+            self._messages[message.ts] = message
+
+    def drop(self, ts: str) -> None:
+        self._gone.add(ts)
+        if self._messages.pop(ts, None) is not None:
+            for replies in self._replies.values():
+                if ts in replies:
+                    replies.remove(ts)
+
+    def all(self) -> Iterator[Message]:
+        old = (self.get(ts_text(ts_us)) for ts_us in self._index.ts)
+        yield from (message for message in old if message is not None)
+        yield from (message for message in self.posted() if self._index.find(ts_of({"ts": message.ts})) is None)
+
+    def in_channel(self) -> Sequence[str]:
+        index = self._index
+        if self._in_channel is None:
+            self._in_channel = [ts_text(ts) for at, ts in enumerate(index.ts) if index.is_in_channel(at)]
+        new = [ts for ts in super().in_channel() if index.find(ts_of({"ts": ts})) is None]
+        if not self._gone:
+            return [*self._in_channel, *new] if new else self._in_channel
+        return [ts for ts in (*self._in_channel, *new) if ts not in self._gone]
+
+    def replies(self, root_ts: str) -> Sequence[str]:
+        index = self._index
+        if self._by_root is None:
+            self._by_root = {}
+            for at, root in enumerate(index.roots):
+                if root:
+                    self._by_root.setdefault(root, []).append(at)
+        old = [ts_text(index.ts[at]) for at in self._by_root.get(ts_of({"ts": root_ts}), ())]
+        return [ts for ts in (*old, *super().replies(root_ts)) if ts not in self._gone]
+
+
+@dataclass(slots=True)
+class _Listed:
+    """The conversations of the lists, and their folders."""
+
+    channels: list[Channel] = field(default_factory=list)
+    files: dict[str, Sequence[str]] = field(default_factory=dict)
+    clashes: int = 0
+
+
+def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = lambda read, of: None) -> Export:
+    """Opens an export. `source`: the ZIP's path, or its bytes. Raises ExportError.
+
+    The whole export is parsed once. A large one that is a file is parsed by several processes.
+    """
+    archive = Archive(str(source) if isinstance(source, Path) else source)
+    contents = archive.contents
+    accounts = Directory(archive.objects(contents.people) or () if contents.people else (), _OWN_IDS)
+    listed = _listed(archive, contents, accounts.team_id)
+    batches = _batches(archive, [listed.files.get(channel.id, ()) for channel in listed.channels])
+    path = str(source) if isinstance(source, Path) else ""
+    words, indexes, counts, writers = WordIndex(), dict[str, ChannelIndex](), Counter[str](), Counter[str]()
+    unknown, threads, last_us = dict[str, Writer](), list[Thread](), 0
+    with_files = Counter[str]()
+    for batch in _read(archive, path, batches, accounts.known, progress):
+        base = len(indexes)
+        for channel, index in zip(listed.channels[base:], batch.channels, strict=False):
+            indexes[channel.id] = index
+        threads += [
+            Thread(listed.channels[base + at].id, ts_text(ts), count) for count, at, ts in batch.threads if count
+        ]
+        words.add(batch)
+        with_files += Counter({listed.channels[base + at].id: count for at, count in batch.with_files.items()})
+        counts += batch.counts
+        writers += batch.writers
+        named = {writer for writer, one in unknown.items() if one.name}
+        unknown |= {writer: one for writer, one in batch.unknown.items() if writer not in named}
+        last_us = max(last_us, batch.last_us)
+    counts["unknown_writers"] = accounts.add_unknown(unknown)
+    for channel in listed.channels:
+        accounts.add_strangers(channel)
+    counts["id_clashes"] = listed.clashes + accounts.clashes
+    counts["unknown_files"] = contents.unknown
+    folders = {names[0] for names in listed.files.values() if names}
+    counts["no_folder"] = sum(names[0] not in folders for names in contents.days.values())
+    kinds = Counter(channel.type for channel in listed.channels)
+    people = sum(user.bot_id is None for user in accounts.users.values())
+    report = Report(name or "Your export", kinds, people, counts, last_us / 1_000_000)
+    return Export(
+        archive,
+        _by_activity(accounts, writers),
+        listed.channels,
+        listed.files,
+        indexes,
+        words,
+        report,
+        accounts,
+        sorted(threads, key=lambda thread: -thread.replies),
+        with_files,
+        [channel.id for channel in listed.channels],
+    )
+
+
+def _listed(archive: Archive, contents: Contents, own_team: str) -> _Listed:
+    listed, folders, ids = _Listed(), set[str](), set[str]()
+    for list_name, kind in LISTS.items():
+        entries = archive.objects(contents.lists[list_name]) if list_name in contents.lists else []
+        for entry in entries or ():
+            channel = channel_of(entry, next(known for known in _KINDS if known == kind), own_team)
+            if channel is None or channel.id in ids:
+                listed.clashes += 1
+                continue
+            ids.add(channel.id)
+            listed.channels.append(channel)
+            folder = next(folders_of(contents, entry, kind), "")
+            # Two conversations of one name share no folder: the first one has it.
+            if folder and folder not in folders:
+                folders.add(folder)
+                listed.files[channel.id] = contents.days[folder]
+    return listed
+
+
+def _by_activity(accounts: Directory, writers: Counter[str]) -> list[User]:
+    """Returns the accounts: people by how much they wrote, then those who left, then bots."""
+    wrote = Counter[str]()
+    for writer, count in writers.items():
+        wrote[accounts.account_of(writer)] += count
+    own = accounts.team_id
+
+    def rank(user: User) -> tuple[bool, bool, bool, int]:
+        return user.bot_id is not None, user.deleted, user.team_id not in (own, TEAM_ID), -wrote[user.id]
+
+    return [*sorted(accounts.users.values(), key=rank), *SYSTEM]
+
+
+def _batches(archive: Archive, channels: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
+    """Divides the channels into batches of some size, in their order."""
+    batches, size = list[list[Sequence[str]]](), _BATCH_BYTES
+    for files in channels:
+        if size >= _BATCH_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(files)
+        size += sum(map(archive.size, files))
+    return batches
+
+
+def _read(
+    archive: Archive, path: str, batches: Sequence[list[Sequence[str]]], known: frozenset[str], progress: Progress
+) -> Iterator[Batch]:
+    """Yields what the batches have, in their order."""
+    sizes = [sum(archive.size(name) for files in batch for name in files) for batch in batches]
+    processes = min(_MAX_PROCESSES, os.cpu_count() or 1)
+    total, read = sum(sizes), 0
+    if not path or total <= _ALONE_BYTES or processes < 2:
+        for size, channels in zip(sizes, batches, strict=True):
+            yield read_batch(archive, channels, known)
+            progress(read := read + size, total)
+        return
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawned, initializer=_begin, initargs=(path, known)) as pool:
+        for size, batch in zip(sizes, pool.map(_read_in_process, batches), strict=True):
+            yield batch
+            progress(read := read + size, total)
+
+
+_process: list[Any] = []
+"""Of a process that reads batches: its own open ZIP, and the known ids."""
+
+
+def _begin(path: str, known: frozenset[str]) -> None:
+    _process[:] = [Archive(path), known]
+
+
+def _read_in_process(channels: Sequence[Sequence[str]]) -> Batch:
+    archive, known = _process
+    return read_batch(archive, channels, known)

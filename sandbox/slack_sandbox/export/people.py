@@ -1,0 +1,144 @@
+"""The people, bots and conversations of an export. Each id that writes or is a member has an account here. Pure."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from slack_sandbox.export.entries import UNKNOWN_WRITER
+from slack_sandbox.export.index import Writer
+from slack_sandbox.workspace import PARTNERS_ID, SLACK, SLACKBOT, TEAM_ID, UTC, Channel, ChannelType, User
+
+_USER_ID = re.compile(r"[UW][A-Z0-9]{1,39}")
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{1,39}")
+_COLOR = re.compile(r"[0-9a-fA-F]{6}")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\u202a-\u202e\u2066-\u2069]+")
+_GRAY = "#64748b"
+_MAX_NAME_CHARS = 80
+_MAX_MEMBERS = 50_000
+OTHER_TEAM = PARTNERS_ID
+
+
+class Directory:
+    """The accounts of an export by id. `taken`: the sandbox's own ids, which no account gets."""
+
+    def __init__(self, entries: Iterable[Mapping[str, Any]], taken: Iterable[str]) -> None:
+        self.users: dict[str, User] = {}
+        self.bots: dict[str, str] = {}
+        """Bots' users by bot_id."""
+        self.clashes = 0
+        entries, taken = list(entries), set(taken)
+        teams = Counter(str(entry.get("team_id")) for entry in entries if entry.get("team_id"))
+        self.team_id = teams.most_common(1)[0][0] if teams else TEAM_ID
+        """The workspace's own team_id in the export."""
+        for entry in entries:
+            user = self._user(entry)
+            if user is None or user.id in self.users or user.id in taken:
+                self.clashes += user is None or user.id not in (SLACK, SLACKBOT)
+                continue
+            self.users[user.id] = user
+            if user.bot_id:
+                self.bots[user.bot_id] = user.id
+
+    def __contains__(self, user_id: str) -> bool:
+        return user_id in self.users
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The ids under which messages name an account."""
+        return frozenset((*self.users, *self.bots, SLACKBOT, SLACK))
+
+    def account_of(self, writer: str) -> str:
+        """Returns the account of a message's writer, who may be named by the id of a bot."""
+        return self.bots.get(writer, writer)
+
+    def add_unknown(self, writers: Mapping[str, Writer]) -> int:
+        """Adds an account for each writer who isn't in the list of people. Returns how many there are."""
+        added = 0
+        for writer_id, writer in writers.items():
+            if writer_id in self.known:
+                continue
+            added += writer_id != UNKNOWN_WRITER
+            is_bot = writer.is_bot or writer_id.startswith("B")
+            name = _clean(writer.name) or ("Unknown" if writer_id == UNKNOWN_WRITER else writer_id)
+            self.users[writer_id] = User(
+                writer_id,
+                _handle(name),
+                name,
+                _GRAY,
+                bot_id=writer_id if is_bot else None,
+                team_id=self._team(writer.team_id),
+            )
+        return added
+
+    def add_strangers(self, channel: Channel) -> None:
+        """Adds an account for each member of a channel who isn't in the list of people and wrote nothing."""
+        team_id = channel.shared_with or OTHER_TEAM
+        for user_id in channel.members:
+            if user_id not in self.known and _USER_ID.fullmatch(user_id):
+                self.users[user_id] = User(user_id, user_id.lower(), user_id, _GRAY, team_id=team_id)
+
+    def _team(self, team_id: str) -> str:
+        return TEAM_ID if team_id in ("", self.team_id) else team_id
+
+    def _user(self, entry: Mapping[str, Any]) -> User | None:
+        user_id = entry.get("id")
+        if not isinstance(user_id, str) or not _USER_ID.fullmatch(user_id):
+            return None
+        found = entry.get("profile")
+        profile: Mapping[str, Any] = found if isinstance(found, dict) else {}
+        handle = _clean(entry.get("name")) or user_id.lower()
+        names = (profile.get("display_name"), profile.get("real_name"), entry.get("real_name"), handle)
+        bot_id = profile.get("bot_id")
+        color = str(entry.get("color"))
+        return User(
+            user_id,
+            handle,
+            next(filter(None, map(_clean, names)), user_id),
+            f"#{color}" if _COLOR.fullmatch(color) else _GRAY,
+            bot_id=(str(bot_id)[:40] if bot_id else f"B{user_id[1:]}") if entry.get("is_bot") else None,
+            team_id=self._team(str(entry.get("team_id") or "")),
+            is_admin=bool(entry.get("is_admin")),
+            is_owner=bool(entry.get("is_owner")),
+            is_restricted=bool(entry.get("is_restricted")),
+            is_ultra_restricted=bool(entry.get("is_ultra_restricted")),
+            deleted=bool(entry.get("deleted")),
+            tz=_zone(entry.get("tz")),
+        )
+
+
+def channel_of(entry: Mapping[str, Any], kind: ChannelType, own_team: str) -> Channel | None:
+    """Returns a conversation of a list; None for an entry without an id of Slack's form."""
+    channel_id, members = entry.get("id"), entry.get("members")
+    if not isinstance(channel_id, str) or not _CHANNEL_ID.fullmatch(channel_id):
+        return None
+    teams: Sequence[Any] = entry.get("shared_team_ids") if isinstance(entry.get("shared_team_ids"), list) else ()
+    others = [str(team)[:40] for team in teams if team != own_team]
+    is_shared = bool(entry.get("is_ext_shared") or entry.get("is_shared"))
+    named = members[:_MAX_MEMBERS] if isinstance(members, list) else []
+    creator = entry.get("creator")
+    return Channel(
+        channel_id,
+        _clean(entry.get("name")) or channel_id.lower(),
+        kind,
+        list(dict.fromkeys(member for member in named if isinstance(member, str))),
+        archived=bool(entry.get("is_archived")),
+        creator=creator if isinstance(creator, str) and _USER_ID.fullmatch(creator) else None,
+        shared_with=(others or [OTHER_TEAM])[0] if is_shared else None,
+    )
+
+
+def _clean(name: Any) -> str:
+    return " ".join(_CONTROLS.sub(" ", name).split())[:_MAX_NAME_CHARS] if isinstance(name, str) else ""
+
+
+def _handle(name: str) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-")[:40] or "unknown"
+
+
+def _zone(name: Any) -> str:
+    try:
+        return ZoneInfo(name).key if isinstance(name, str) and name else UTC
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return UTC

@@ -1,0 +1,90 @@
+"""What an export has, what was left out of it, and what no export has, in sentences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+_KINDS = {"channel": "public channel", "group": "private channel", "mpim": "group DM", "im": "DM"}
+_LEFT_OUT: Mapping[str, tuple[str, str]] = {
+    "hidden": ("record", "of edits and deletions, which Slack doesn't show either"),
+    "without_time": ("entry", "without a time"),
+    "twice": ("entry", "with the time of another one of the same channel"),
+    "unreadable": ("file", "that can't be read"),
+    "cut": ("text", "longer than 40,000 characters, shortened to that"),
+    "missing_roots": ("thread", "without its first message, which is marked"),
+    "rerooted": ("reply", "whose thread is no thread, moved to the one above or into the channel"),
+    "unknown_writers": ("writer", "not in the list of people, named by their messages"),
+    "id_clashes": ("person or channel", "whose id is taken or isn't one of Slack's"),
+    "no_folder": ("folder", "of no conversation in the lists"),
+    "unknown_files": ("file", "of a kind that has no messages"),
+}
+"""By count: what it counts, and why it was left out or changed."""
+NEVER_IN_ONE = (
+    "No export has files' content, the text of canvases, lists and huddles, user groups, bookmarks or custom emoji. "
+    "Here, files have names only."
+)
+PUBLIC_ONLY = "It has no private channels and no direct messages: exports of Free and Pro never do."
+BETTER_SEARCH = (
+    "Search here finds a message by any of its words, also in posts of apps, previews and names of files. "
+    "Slack's own search for apps finds less."
+)
+STAYS_HERE = "The export is read where it is. Nothing of it is written to disk, and no address in it is opened."
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was read of an export."""
+
+    name: str
+    conversations: Mapping[str, int]
+    """How many there are of each type."""
+    people: int
+    counts: Mapping[str, int]
+    """What was read and what was left out, as index.py counts it."""
+    last_s: float
+    """When the newest message was written, in seconds since the epoch; 0 without messages."""
+
+    @property
+    def messages(self) -> int:
+        """How many messages the export shows."""
+        return self.counts.get("messages", 0)
+
+    @property
+    def last_day(self) -> str:
+        """The day of the newest message, in UTC."""
+        return f"{datetime.fromtimestamp(self.last_s, UTC):%A, %B %-d, %Y}" if self.last_s else ""
+
+    def read(self) -> str:
+        """Returns what was read, in a sentence."""
+        kinds = [
+            _counted(self.conversations[kind], name) for kind, name in _KINDS.items() if self.conversations.get(kind)
+        ]
+        parts = [*kinds, _counted(self.people, "person"), _counted(self.messages, "message")]
+        parts += [_counted(self.counts["files"], "file name")] if self.counts.get("files") else []
+        until = f" The last day is {self.last_day}: “yesterday” is before that." if self.last_s else ""
+        return f"{', '.join(parts)}.{until}"
+
+    def left_out(self) -> Sequence[str]:
+        """Returns what was left out or changed, each with its number."""
+        return [
+            f"{_counted(self.counts[key], what)} {why}"
+            for key, (what, why) in _LEFT_OUT.items()
+            if self.counts.get(key)
+        ]
+
+    def lines(self) -> Iterator[str]:
+        """Yields all sentences, in the order in which a person reads them."""
+        yield self.read()
+        if self.conversations.get("channel") and not any(
+            self.conversations.get(kind) for kind in ("group", "im", "mpim")
+        ):
+            yield PUBLIC_ONLY
+        yield NEVER_IN_ONE
+        yield f"Left out or changed: {'; '.join(self.left_out())}." if self.left_out() else "Nothing was left out."
+        yield BETTER_SEARCH
+        yield STAYS_HERE
+
+
+def _counted(count: int, noun: str) -> str:
+    plural = {"person": "people", "entry": "entries", "reply": "replies", "person or channel": "people or channels"}
+    return f"{count:,} {noun if count == 1 else plural.get(noun, f'{noun}s')}"

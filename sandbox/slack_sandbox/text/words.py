@@ -1,0 +1,89 @@
+"""The words of a message: of its text, blocks, attachments and files. Search finds a message by them.
+
+An app's message often says in its `text` less than in its blocks or attachments, and an alert has no text at all. What
+is typed stands in both. Everything here is linear in the message's length.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from slack_sandbox.workspace import Json, Message
+
+_SAID = frozenset(
+    (
+        *("text", "title", "pretext", "author_name", "service_name", "footer", "alt_text", "caption", "label"),
+        *("description", "details", "output"),
+    )
+)
+"""The keys whose strings people read, in blocks and attachments."""
+_NOT_SAID = frozenset({"actions", "context_actions", "input", "button", "overflow", "static_select"})
+"""Blocks and elements of controls."""
+_ONE_CHARACTER = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+"""Scripts without spaces between words: each character counts as a word."""
+_WORD = re.compile(rf"[{_ONE_CHARACTER}]|[^\W_{_ONE_CHARACTER}]+")
+_MAX_CHARS = 40_000
+"""The most of one message that is read as words: Slack's own limit for a text."""
+_MAX_WORD_CHARS = 40
+
+
+def words_of(text: str) -> list[str]:
+    """Returns a text's words in lower case, cut to a length at which they still tell each other apart."""
+    found = _WORD.findall(text[:_MAX_CHARS].lower())
+    return [word[:_MAX_WORD_CHARS] for word in found] if len(text) > _MAX_WORD_CHARS else found
+
+
+def said(message: Message) -> str:
+    """Returns the words of a message."""
+    return message_words(message.text, message.blocks, message.attachments, message.files)
+
+
+def message_words(
+    text: str, blocks: Sequence[Json] = (), attachments: Sequence[Json] = (), files: Sequence[Json] = ()
+) -> str:
+    """Returns what a message says: its text, then each line of its blocks, attachments and files that says more."""
+    lines, known = [text] if text else [], set(words_of(text))
+    for line in _lines(blocks, attachments, files):
+        words = set(words_of(line))
+        if words - known:
+            lines.append(line)
+            known |= words
+    return "\n".join(lines)[:_MAX_CHARS]
+
+
+def _lines(blocks: Sequence[Json], attachments: Sequence[Json], files: Sequence[Json]) -> Iterator[str]:
+    for block in blocks:
+        yield from _block_lines(block)
+    for attachment in attachments:
+        lines = list(_said(attachment))
+        yield from lines or [str(attachment.get("fallback") or "")]
+    for file in files:
+        names = [str(file[key]) for key in ("title", "name", "preview") if file.get(key)]
+        yield "\n".join(dict.fromkeys(names))
+
+
+def _block_lines(block: Json) -> Iterator[str]:
+    """Yields a block's lines. What a person wrote is one, though styles and mentions divide it."""
+    is_written = isinstance(block, dict) and block.get("type") == "rich_text"
+    yield from [" ".join(_said(block))] if is_written else _said(block)
+
+
+def _said(value: Any) -> Iterator[str]:
+    """Yields the strings that people read in a JSON value, in order. Its depth doesn't matter."""
+    left: list[tuple[str, Any]] = [("", value)]
+    while left:
+        key, value = left.pop()
+        if isinstance(value, str):
+            if key in _SAID and value:
+                yield value
+        elif isinstance(value, list | tuple):
+            left += [(key, entry) for entry in reversed(value)]
+        elif isinstance(value, Mapping) and value.get("type") not in _NOT_SAID:
+            left += [(_read_as(name, value), entry) for name, entry in reversed(value.items())]
+
+
+def _read_as(name: str, holder: Mapping[str, Any]) -> str:
+    """Returns the key under which a value counts: an attachment's field has its words in `value`."""
+    if name == "value" and "title" in holder and "type" not in holder:
+        return "text"
+    return "text" if name == "url" and holder.get("type") == "link" and not holder.get("text") else name
