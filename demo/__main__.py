@@ -35,9 +35,9 @@ def main() -> None:
         os._exit(2)
     print(*export.report.lines(), sep="\n", flush=True)
     in_use.set(export)
-    # An export is for asking about what was said: the search is on unless the settings say otherwise.
+    # An export is for asking about what was said. Slack lets only agents search, for the person who asks.
     os.environ.setdefault("BOT_SLACK_SEARCH", "on")
-    os._exit(run_command(["sandbox", *sys.argv[2:]]))
+    os._exit(run_command(["sandbox", "--agent", *sys.argv[2:]]))
 
 
 def name_of(file_name: str) -> str:

@@ -67,7 +67,7 @@ class Export:
         channel = self._numbered[at]
         return channel, ts_text(self.indexes[channel].ts[number - self.words.starts[at]])
 
-    def channel_number(self, number: int) -> str:
+    def channel_at(self, number: int) -> str:
         """Returns the id of the channel that a message is in, by its number in the index."""
         return self._numbered[bisect_right(self.words.starts, number) - 1]
 
@@ -113,6 +113,8 @@ class Export:
 class ArchivedLog(Log):
     """A channel's messages: those of the export, which are read when they are looked at, and those since the start."""
 
+    is_long = True
+
     def __init__(self, export: Export, channel: str) -> None:
         super().__init__()
         self._export = export
@@ -121,10 +123,6 @@ class ArchivedLog(Log):
         self._gone: set[str] = set()
         self._in_channel: list[str] | None = None
         self._by_root: dict[int, list[int]] | None = None
-
-    @property
-    def is_long(self) -> bool:
-        return True
 
     def get(self, ts: str) -> Message | None:
         message = super().get(ts)
@@ -218,7 +216,7 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
     counts["unknown_files"] = contents.unknown
     folders = {names[0] for names in listed.files.values() if names}
     counts["no_folder"] = sum(names[0] not in folders for names in contents.days.values())
-    kinds = Counter(channel.type for channel in listed.channels)
+    kinds = Counter[str](channel.type for channel in listed.channels)
     people = sum(user.bot_id is None for user in accounts.users.values())
     report = Report(name or "Your export", kinds, people, counts, last_us / 1_000_000)
     return Export(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -113,8 +113,8 @@ def channel_of(entry: Mapping[str, Any], kind: ChannelType, own_team: str) -> Ch
     channel_id, members = entry.get("id"), entry.get("members")
     if not isinstance(channel_id, str) or not _CHANNEL_ID.fullmatch(channel_id):
         return None
-    teams: Sequence[Any] = entry.get("shared_team_ids") if isinstance(entry.get("shared_team_ids"), list) else ()
-    others = [str(team)[:40] for team in teams if team != own_team]
+    teams = entry.get("shared_team_ids")
+    others = [str(team)[:40] for team in (teams if isinstance(teams, list) else ()) if team != own_team]
     is_shared = bool(entry.get("is_ext_shared") or entry.get("is_shared"))
     named = members[:_MAX_MEMBERS] if isinstance(members, list) else []
     creator = entry.get("creator")

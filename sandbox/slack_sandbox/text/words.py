@@ -79,7 +79,7 @@ def _said(value: Any) -> Iterator[str]:
         elif isinstance(value, list | tuple):
             left += [(key, entry) for entry in reversed(value)]
         elif isinstance(value, Mapping) and value.get("type") not in _NOT_SAID:
-            left += [(_read_as(name, value), entry) for name, entry in reversed(value.items())]
+            left += [(_read_as(name, value), entry) for name, entry in reversed([*value.items()])]
 
 
 def _read_as(name: str, holder: Mapping[str, Any]) -> str:

@@ -75,13 +75,14 @@ def _with_all_words(app: App, args: Json, query: str, public: Mapping[str, Chann
 
 def _ranked(app: App, args: Json, query: str, public: Mapping[str, Channel]) -> list[_Place]:
     """Returns the messages of an export, and those since, that have any of the words."""
-    assert app.export is not None
-    words, index = words_of(query), app.export.words
-    scores = index.scores(words, lambda number: app.export.channel_number(number) in public)
+    export = app.export
+    assert export is not None
+    words, index = words_of(query), export.words
+    scores = index.scores(words, lambda number: export.channel_at(number) in public)
     named = sorted(scores, key=lambda number: (scores[number], number))[-_MAX_RANKED:]
     places: dict[tuple[str, str], float] = {}
     for number in named:
-        channel_id, ts = app.export.place_of(number)
+        channel_id, ts = export.place_of(number)
         if app.workspace.log(channel_id).has(ts):
             places[channel_id, ts] = scores[number]
     for channel_id in public:

@@ -5,7 +5,7 @@ import { byId, CAN_HOVER, el } from "./dom.js";
 export class About {
   constructor(world) {
     this.world = world;
-    this.button = el("button", { type: "button", class: "link", hidden: true, onclick: () => this.open() }, "About this export");
+    this.button = el("button", { type: "button", class: "link", id: "about-export", hidden: true, onclick: () => this.open() }, "About this export");
     byId("status").after(this.button);
     this.lines = el("ul");
     this.who = el("p", { class: "who" });

@@ -16,6 +16,9 @@ const CONTROL = "button[data-action]:not([role=menuitem]), [data-menu]";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const dayAndClock = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+const DAY_MS = 86_400_000;
+const timeOf = (ts) => (Date.now() - when(ts) < DAY_MS ? clock : dayAndClock).format(when(ts));
 const when = (ts) => new Date(Number(ts) * 1000);
 
 /**
@@ -177,7 +180,7 @@ export class MessageList {
     const user = this.world.user(message);
     const item = el("li", { class: "message", tabindex: "-1", "data-ts": message.ts });
     const time = el("time", { datetime: when(message.ts).toISOString(), title: calendar.format(when(message.ts)) });
-    time.textContent = clock.format(when(message.ts));
+    time.textContent = timeOf(message.ts);
     item.body = el("div", { class: "body" });
     item.files = el("div", { class: "files", role: "group", "aria-label": "Files", hidden: true });
     item.footer = el("div", { class: "footer" });
@@ -293,7 +296,7 @@ export class MessageList {
 
   #threadButton(message, replies, status) {
     const people = new Map(replies.map((reply) => [reply.user_id, this.world.user(reply)]));
-    const last = status ? `${shownName(this.world.bot)} ${status}` : `Last at ${clock.format(when(replies.at(-1).ts))}`;
+    const last = status ? `${shownName(this.world.bot)} ${status}` : `Last at ${timeOf(replies.at(-1).ts)}`;
     // Of a long thread, only the newest replies are here.
     const number = Math.max(replies.length, this.world.channel(message.channel)?.is_long ? message.reply_count : 0);
     const count = { 0: "Thread", 1: "1 reply" }[number] || `${number} replies`;

@@ -3,7 +3,8 @@
 import { avatar, byId, el, moveFocus, shownName } from "./dom.js";
 
 const MANY = 60;
-const MANY_PEOPLE = 15;
+const MANY_PEOPLE = 12;
+const FEW_PEOPLE = 8;
 
 /** `actions` are openChannel(id) and writeAs(id). */
 export class Sidebar {
@@ -77,7 +78,7 @@ export class Sidebar {
 
   showPeople() {
     const { people, me } = this.world;
-    const shown = this.hasAllPeople || people.length <= MANY_PEOPLE ? people : people.filter((person, at) => at < MANY_PEOPLE || person.id === me);
+    const shown = this.hasAllPeople || people.length <= MANY_PEOPLE ? people : people.filter((person, at) => at < FEW_PEOPLE || person.id === me);
     const all = el("button", { type: "button", class: "link", onclick: () => { this.hasAllPeople = true; this.showPeople(); } }, `All ${people.length} people`);
     byId("people").replaceChildren(...shown.map((person) => {
       const isMe = person.id === this.world.me;
