@@ -112,5 +112,5 @@ def _file_json(file: Json) -> Json:
     fields["is_clip"] = "transcription" in file
     if file.get("file_access") == "access_denied":
         # A file of an export, which has its name and not its content.
-        return fields | {"is_absent": True, "is_image": False}
+        return fields | {"is_absent": True, "is_image": False, "url": ""}
     return fields | {"url": f"/sandbox/files/{file['id']}", "is_image": file["mimetype"] in _IMAGES}

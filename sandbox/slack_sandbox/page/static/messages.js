@@ -74,6 +74,7 @@ export class MessageList {
     const isNewShown = !this.newest.hidden;
     this.reconcile(messages);
     this.newest.hidden = !isNewShown;
+    this.bottom = this.scroller.scrollHeight - this.scroller.clientHeight;
     this.scroller.scrollTop = this.scroller.scrollHeight - fromEnd;
   }
 
