@@ -105,7 +105,6 @@ _NOT_KEYWORDS = frozenset(
 """What a model leaves out of a search. These words choose no message; the search itself ranks by how rare a word is."""
 _REPLIES = re.compile(r"ts (\d+\.\d{6}), \d+ repl")
 _LINK = re.compile(r"https://\S+/archives/\S+")
-_LONG = 6
 _NEXT = re.compile(r"page=(\d+\.\d{6})")
 
 
@@ -150,13 +149,12 @@ def next_call(question: str, offered: set[str], results: Sequence[str]) -> tuple
     """Returns the tool that the model calls next and its arguments; None if it has nothing more to call."""
     words = keywords(question)
     if SEARCH in offered:
-        # All keywords; then the thread of the best hit; then the words that name something.
-        naming = [word for word in words if word[0].isupper() or any(map(str.isdigit, word)) or len(word) > _LONG]
+        # All keywords; then the thread of the best hit, and the channel itself.
         link = _LINK.search(results[0]) if results else None
-        calls = [
+        calls: list[tuple[str, Mapping[str, Any]]] = [
             (SEARCH, {"query": " ".join(words)}),
             *([(READ_CHANNEL, {"link": link[0]})] if link else []),
-            (SEARCH, {"query": " ".join(naming or words)}),
+            (READ_CHANNEL, {"newest": _PAGE}),
         ]
         return calls[len(results)] if len(results) < len(calls) else None
     if READ_CHANNEL not in offered:

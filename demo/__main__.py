@@ -23,13 +23,13 @@ def main() -> None:
     give_home()
     isolation.hide_memory()
     from bot.cli.command_line import run_command
-    from demo.export import in_use
+    from demo.export import in_use, workspace_name
     from slack_sandbox.export.archive import ExportError
     from slack_sandbox.export.opened import open_export
 
     path = Path(sys.argv[1])
     try:
-        export = open_export(path, name_of(path.name), _progress)
+        export = open_export(path, workspace_name(path.name), _progress)
     except ExportError as error:
         print(f"typist: {error}", file=sys.stderr)
         os._exit(2)
@@ -38,11 +38,6 @@ def main() -> None:
     # An export is for asking about what was said. Slack lets only agents search, for the person who asks.
     os.environ.setdefault("BOT_SLACK_SEARCH", "on")
     os._exit(run_command(["sandbox", "--agent", *sys.argv[2:]]))
-
-
-def name_of(file_name: str) -> str:
-    """Returns the workspace's name as Slack writes it into the name of an export."""
-    return file_name.removesuffix(".zip").partition(" Slack export")[0][:60]
 
 
 def _progress(read: int, total: int) -> None:

@@ -24,6 +24,11 @@ huddles not the text: if an answer would need these, say that the export doesn't
 CARDS_NOTE: Final = "Five presses with your own data. The answers come from the model named below."
 
 
+def workspace_name(file_name: str) -> str:
+    """Returns the workspace's name as Slack writes it into the name of an export."""
+    return file_name.removesuffix(".zip").partition(" Slack export")[0][:60]
+
+
 def settings_for(export: "Export", settings: Settings) -> Settings:
     """Returns the settings for an export: its owners are Typist admins, and the model knows what it reads."""
     owners = frozenset(user.id for user in export.people if user.is_owner and not user.deleted)

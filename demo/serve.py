@@ -1,17 +1,21 @@
 """Runs Typist in a Slack on this machine, with a real model even if no API key is set."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bot.settings import Settings
-from demo.export import in_use, settings_for
+from bot.settings import Settings, extra_scopes
+from bot.slack.manifest import app_manifest
+from demo.export import in_use, settings_for, workspace_name
 from demo.guide import REAL_ANSWERS, for_sandbox, guide_of
 from demo.models import GO_ON, cards_model, choose_model
 from demo.passing_time import PassingTime
 from demo.pasted_key import PastedKey
+from slack_sandbox.export.archive import ExportError
+from slack_sandbox.export.opened import Export, open_export
 from slack_sandbox.page.guide import Guide
 from slack_sandbox.start import start
 
@@ -19,19 +23,63 @@ if TYPE_CHECKING:
     from bot.app import Shutdown
     from bot.wiring import Bot
 
+_RESPONSE_S = 0.2
 NEXT_STEP = "To connect your own Slack: make init (or typist init)."
 
 
 async def serve(
     ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None, manifest: Any, *, strict_posts: bool
 ) -> None:
-    """Runs until `shutdown`. `model` is local, scripted or vendor/name; None chooses one."""
+    """Runs until `shutdown`. `model` is local, scripted or vendor/name; None chooses one.
+
+    When a person drops an export on the page, the sandbox and the bot start again with it, at the same port.
+    """
+    from bot.app import Shutdown
+
+    shown = in_use.get()
+    while not shutdown.requested.is_set():
+        ending, dropped = Shutdown(), list["Export"]()
+        following = asyncio.create_task(_follow(shutdown, ending))
+        try:
+            port = await _serve(_Start(ours, port, model, manifest, strict_posts, shown), ending, dropped.append)
+        finally:
+            following.cancel()
+        if not dropped:
+            return
+        shown = dropped[-1]
+        # An export is for asking about what was said. Slack lets only agents search, for the person who asks.
+        ours = replace(ours, slack_search=True)
+        manifest = app_manifest(agent=True, extra=extra_scopes(ours))
+
+
+async def _follow(shutdown: "Shutdown", ending: "Shutdown") -> None:
+    """Ends one run as the process's signals say."""
+    await shutdown.requested.wait()
+    ending.requested.set()
+    await shutdown.at_once.wait()
+    ending.at_once.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What one run of the sandbox begins with."""
+
+    ours: Settings
+    port: int | None
+    model: str | None
+    manifest: Any
+    strict_posts: bool
+    export: "Export | None"
+
+
+async def _serve(start_with: _Start, shutdown: "Shutdown", drop: "Callable[[Export], None]") -> int:
+    """Runs until `shutdown`, and returns the port. `drop` is told of an export with which to start again."""
+    export, model = start_with.export, start_with.model
+    ours = start_with.ours if export is None else settings_for(export, start_with.ours)
     async with AsyncExitStack() as stack:
         from demo.scripted_model import ScriptedModel
         from demo.tracker_server import TrackerServer
 
-        export = in_use.get()
-        ours = ours if export is None else settings_for(export, ours)
         scripted = await stack.enter_async_context(ScriptedModel(GO_ON))
         tracker = await stack.enter_async_context(TrackerServer())
         # The small model loads while Python imports the bot.
@@ -47,12 +95,33 @@ async def serve(
                 await key.remove()
             elif problem := await key.use(pasted):
                 return problem
-            return guide_of(choice, key, use_key, pass_time, export)
+            return guide()
+
+        async def use_export(name: str, content: BinaryIO) -> str:
+            try:
+                drop(await asyncio.to_thread(open_export, content, workspace_name(name)))
+            except ExportError as error:
+                return str(error)
+            # The response to this request is sent first.
+            asyncio.get_running_loop().call_later(_RESPONSE_S, end)
+            return ""
+
+        def end() -> None:
+            shutdown.requested.set()
+            shutdown.at_once.set()
+
+        def guide() -> "Guide":
+            return replace(guide_of(choice, key, use_key, pass_time, export), use_export=use_export)
 
         pass_time = PassingTime()
-        guide = guide_of(choice, key, use_key, pass_time, export)
-        started = await start(stack, port, manifest, guide=guide, strict_posts=strict_posts, export=export)
-        sandbox = pass_time.sandbox = started
+        sandbox = pass_time.sandbox = await start(
+            stack,
+            start_with.port,
+            start_with.manifest,
+            guide=guide(),
+            strict_posts=start_with.strict_posts,
+            export=export,
+        )
         connected = replace(
             for_sandbox(choice.settings, tracker.url),
             slack_bot_token=sandbox.bot_token,
@@ -69,3 +138,4 @@ async def serve(
 
         wrap = await cards_model(connected, scripted, stack, key, is_toy=choice.is_toy)
         await app.run(connected, shutdown, ready, wrap_models=wrap)
+        return sandbox.port

@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         "--manifest", type=Path, metavar="FILE", help="the app's manifest as JSON (default: all scopes)"
     )
     parser.add_argument("--port", type=_port, help="port of the sandbox's page (default: 3000, or the next free port)")
+    parser.add_argument(
+        "--export", type=Path, metavar="ZIP", help="a Slack export, which is the workspace in place of the sample"
+    )
     for kind, prefix in TOKEN_PREFIXES.items():
         help_text = f"the {kind} token that your bot has, {prefix}… (default: a new one at each start)"
         parser.add_argument(f"--{kind}-token", metavar="TOKEN", help=help_text)
@@ -69,6 +72,7 @@ async def _serve(options: argparse.Namespace) -> None:
     """
     manifest = read_manifest(options.manifest) if options.manifest else None
     tokens = _tokens(options)
+    export = _opened(options.export) if options.export else None
     from slack_sandbox.manifest import NEVER_SENT
 
     stop = asyncio.Event()
@@ -76,7 +80,9 @@ async def _serve(options: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         strict_posts = options.posts == "strict"
-        sandbox = await start(stack, options.port, manifest, note=NOTE, strict_posts=strict_posts, tokens=tokens)
+        sandbox = await start(
+            stack, options.port, manifest, note=NOTE, strict_posts=strict_posts, tokens=tokens, export=export
+        )
         addresses = {"url": sandbox.url, "api_url": sandbox.api_url}
         named = {"bot_token": sandbox.bot_token, "app_token": sandbox.app_token}
         sandbox.problems.added.append(lambda text: print(text, flush=True))
@@ -84,6 +90,19 @@ async def _serve(options: argparse.Namespace) -> None:
         if unsent := sorted(sandbox.config.events & NEVER_SENT):
             print(f"The sandbox never sends these events of the manifest: {', '.join(unsent)}.", flush=True)
         await stop.wait()
+
+
+def _opened(path: Path) -> Any:
+    """Returns the export, and prints what was read of it. Raises StartError."""
+    from slack_sandbox.export.archive import ExportError
+    from slack_sandbox.export.opened import open_export
+
+    try:
+        export = open_export(path, path.stem.partition(" Slack export")[0])
+    except ExportError as error:
+        raise StartError([str(error)]) from None
+    print(*export.report.lines(), sep="\n", flush=True)
+    return export
 
 
 def _tokens(options: argparse.Namespace) -> Any:

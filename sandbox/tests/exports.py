@@ -60,11 +60,11 @@ def packed(files: Mapping[str, Any]) -> io.BytesIO:
             info = zipfile.ZipInfo(name, (2026, 10, 26, 8, 0, 0))
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
-    data = bytearray(out.getvalue())
+    written = bytearray(out.getvalue())
     # zipfile marks every name that isn't ASCII.
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        at = data.find(signature)
+        at = written.find(signature)
         while at >= 0:
-            data[at + offset + 1] &= ~0x08
-            at = data.find(signature, at + 4)
-    return io.BytesIO(bytes(data))
+            written[at + offset + 1] &= ~0x08
+            at = written.find(signature, at + 4)
+    return io.BytesIO(bytes(written))

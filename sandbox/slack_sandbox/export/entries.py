@@ -28,7 +28,9 @@ MAX_ENTRY_CHARS = 400_000
 """The most characters in all strings of a message's blocks, or of its attachments."""
 _MAX_DEPTH = 24
 _MAX_ENTRIES = 5_000
-_TS = re.compile(r"\d{1,11}\.\d{1,6}")
+_TS = re.compile(r"[0-9]{1,11}\.[0-9]{1,6}")
+_TS_CHARS = len("1791190000.000001")
+"""The length of today's timestamps: two million are read."""
 _TOKEN = re.compile(r"(?:[?&](?:t|token|pub_secret)=)?\bxox[a-z]-[\w.-]*", re.IGNORECASE)
 _FILE_ADDRESS = re.compile(r"https?://files(?:-origin|-edge)?\.slack\.com/[^\s|>\"]*", re.IGNORECASE)
 _OWN_LINK = re.compile(r"https://[a-z0-9-]{1,63}(?:\.enterprise)?\.slack\.com/archives/(?=[CDG][A-Z0-9]{6,20}/p\d)")
@@ -41,7 +43,16 @@ _MAX_PREVIEW_CHARS = 40_000
 def ts_of(entry: Mapping[str, Any], key: str = "ts") -> int:
     """Returns a timestamp in microseconds, 0 if there is none that can be read."""
     value = entry.get(key)
-    if not isinstance(value, str) or not _TS.fullmatch(value):
+    if not isinstance(value, str):
+        return 0
+    if (
+        len(value) == _TS_CHARS
+        and value[10] == "."
+        and value.isascii()
+        and (digits := value[:10] + value[11:]).isdigit()
+    ):
+        return int(digits)
+    if not _TS.fullmatch(value):
         return 0
     seconds, _, fraction = value.partition(".")
     return int(seconds) * 1_000_000 + int(fraction.ljust(6, "0"))
@@ -66,9 +77,12 @@ def is_searched(entry: Mapping[str, Any]) -> bool:
 
 def writer_of(entry: Mapping[str, Any]) -> str:
     """Returns the id of who wrote an entry: a person's, else a bot's. Of a comment, it is the commenter's."""
+    user = entry.get("user")
+    if isinstance(user, str) and user:
+        return user[:40]
     comment, files = entry.get("comment"), entry.get("files")
     file = files[0] if isinstance(files, list) and files else entry.get("file")
-    holders: tuple[tuple[Any, str], ...] = ((entry, "user"), (comment, "user"), (entry, "bot_id"), (file, "user"))
+    holders: tuple[tuple[Any, str], ...] = ((comment, "user"), (entry, "bot_id"), (file, "user"))
     for holder, key in holders:
         if isinstance(holder, dict) and isinstance(writer := holder.get(key), str) and writer:
             return writer[:40]

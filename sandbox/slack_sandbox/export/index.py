@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from slack_sandbox.export.archive import Archive
 from slack_sandbox.export.entries import (
@@ -95,8 +95,7 @@ class Batch:
     last_us: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """An entry that is kept."""
 
     ts: int

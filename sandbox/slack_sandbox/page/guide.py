@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.sample_workspace import Room
@@ -13,6 +13,8 @@ from slack_sandbox.workspace import TEAM_ID, Json, Message, User
 
 UseKey = Callable[[str], Awaitable["Guide | str"]]
 """Takes the key of a model that a person pasted; "" removes it. Returns the guide from now on, or why it isn't used."""
+UseExport = Callable[[str, BinaryIO], Awaitable[str]]
+"""Takes the name and the bytes of a Slack export that a person dropped. Returns "" if it is opened, or why it isn't."""
 PassTime = Callable[[], Awaitable[str]]
 """Lets time pass for the app, up to what it does next by itself. Returns what has happened, as sentences."""
 BadgeOf = Callable[[Message, Message | None], "Badge | None"]
@@ -89,6 +91,8 @@ class Guide:
     """None: the page takes no key."""
     has_key: bool = False
     """Whether a key is in use."""
+    use_export: UseExport | None = None
+    """None: the page takes no export."""
     pass_time: PassTime | None = None
     """None: the app does nothing at set times."""
     offers_time: Callable[[Message], bool] = lambda message: False
@@ -131,6 +135,7 @@ class Guide:
             "setup_note": self.setup_note,
             "takes_key": self.use_key is not None,
             "has_key": self.has_key,
+            "takes_export": self.use_export is not None,
         }
 
     def person_json(self, user: User) -> Json:

@@ -1,5 +1,6 @@
 """The page's HTTP routes: its files, the state, live updates, and people's messages. Only the page may call them."""
 
+import io
 import secrets
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -34,6 +35,9 @@ _PAGE_MESSAGES = 50
 _PAGE_REPLIES = 20
 """How many of a thread's replies a page of its channel has: as many as its button shows faces of people."""
 _THREAD_MESSAGES = 1_000
+MAX_DROPPED_BYTES = 512 * 2**20
+"""The largest export that the page takes into memory. A larger one is opened where it is."""
+EXPORT_TOO_LARGE = "This export is too large to drop here. Start the sandbox with it: make run EXPORT=export.zip"
 
 
 @dataclass
@@ -89,6 +93,7 @@ class PageApi:
             web.post("/sandbox/fault", for_page(self._fault)),
             web.post("/sandbox/stop_faults", for_page(self._stop_faults)),
             web.post("/sandbox/key", for_page(self._key)),
+            web.post("/sandbox/export", for_page(self._export)),
             web.post("/sandbox/time", for_page(self._time)),
             web.post("/sandbox/zone", for_page(self._zone)),
         ]
@@ -309,6 +314,26 @@ class PageApi:
             raise SlackError(changed)
         self.guide = changed
         self.updates.send("guide", changed.state())
+        return done()
+
+    async def _export(self, request: web.Request) -> web.StreamResponse:
+        """Hands a Slack export that a person dropped to the app, which then starts again with it. It stays in memory.
+
+        Other sites' forms can't send this content type without a preflight request.
+        """
+        if request.content_type != "application/octet-stream":
+            raise web.HTTPUnsupportedMediaType(text="Send application/octet-stream.")
+        if not secrets.compare_digest(request.query.get("token", "").encode(), self._token.encode()):
+            raise SlackError("invalid_token")
+        if self.guide.use_export is None:
+            raise SlackError("invalid_arguments")
+        content = io.BytesIO()
+        async for chunk in request.content.iter_any():
+            content.write(chunk)
+            if content.tell() > MAX_DROPPED_BYTES:
+                raise SlackError(EXPORT_TOO_LARGE)
+        if problem := await self.guide.use_export(request.query.get("name", ""), content):
+            raise SlackError(problem)
         return done()
 
     async def _time(self, request: web.Request) -> web.StreamResponse:

@@ -12,7 +12,7 @@ export class About {
     const close = el("button", { type: "button", class: "button primary", autofocus: true, onclick: () => this.dialog.close() }, "Start");
     this.dialog = el(
       "dialog",
-      { class: "confirm about", "aria-labelledby": "about-title" },
+      { class: "confirm of-export", "aria-labelledby": "about-title" },
       el("h2", { id: "about-title" }, "Your export"),
       this.lines,
       this.who,
@@ -21,6 +21,38 @@ export class About {
     this.dialog.addEventListener("keydown", (event) => event.stopPropagation());
     this.dialog.addEventListener("close", () => { if (CAN_HOVER.matches) byId("main-box").focus(); });
     document.body.append(this.dialog);
+    this.input = el("input", { type: "file", accept: ".zip", hidden: true, onchange: () => this.#use(this.input.files[0]) });
+    const choose = el("button", { type: "button", class: "link", onclick: () => this.input.click() }, "choose its ZIP");
+    this.said = el("span", { role: "status" });
+    this.offer = el("p", { class: "aside own-export" }, "Or open your company's own Slack export: drop it here, or ", choose, ". ", this.said, this.input);
+  }
+
+  /** Take a ZIP that is dropped on this part of the page, while it offers that. */
+  acceptDrops(zone) {
+    zone.addEventListener("drop", (event) => {
+      const [file, ...others] = event.dataTransfer.files;
+      if (!this.world.guide.takes_export || others.length || !file?.name.endsWith(".zip")) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.#use(file);
+    });
+  }
+
+  /** Have the sandbox start again with an export, and show it. */
+  async #use(file) {
+    if (!file) return;
+    this.said.textContent = "Reading…";
+    const query = new URLSearchParams({ name: file.name, token: this.world.token });
+    const headers = { "Content-Type": "application/octet-stream" };
+    try {
+      const response = await fetch(`/sandbox/export?${query}`, { method: "POST", headers, body: file });
+      const answer = await response.json().catch(() => ({}));
+      if (!response.ok) throw new Error(answer.error || `HTTP ${response.status}`);
+      this.said.textContent = "Starting…";
+    } catch (error) {
+      this.said.textContent = error.message;
+    }
+    this.input.value = "";
   }
 
   /** Say it once in each tab; later, the button does. */

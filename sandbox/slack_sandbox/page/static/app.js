@@ -54,6 +54,7 @@ const showcase = new Showcase(world, {
   openThread: openFar,
   complain,
 });
+about.acceptDrops(main.hint);
 const surfaces = new Surfaces(world, {
   complain, say, actions, closeThread, names: namesToOffer, messages: [mainNote.node, main.node, mainBox.node, showcase.node],
 });
@@ -255,6 +256,7 @@ function showHint() {
       showcase.grid(channel),
       el("p", { class: "aside" }, world.guide.setup_note),
       otherWay(channel),
+      ...(world.guide.takes_export ? [about.offer] : []),
     );
     return;
   }
@@ -462,6 +464,11 @@ async function readState() {
 function show(state) {
   const isFirst = !world.team;
   world.load(state);
+  if (!isFirst && !world.channel(open.channel)) {
+    // The sandbox has started again with another workspace.
+    location.assign("/");
+    return;
+  }
   byId("app").classList.remove("loading");
   for (const box of [mainBox, threadBox, surfaces.pane.box]) box.isLost = false;
   if (isFirst) {
