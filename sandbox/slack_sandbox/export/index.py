@@ -31,7 +31,7 @@ NO_FILE = 2**31 - 1
 _BROADCASTS = frozenset({"thread_broadcast", "reply_broadcast"})
 _MAX_MESSAGES = 2**31
 _MAX_UNKNOWN = 100_000
-MAX_CANDIDATES = 20_000
+MAX_CANDIDATES = 8_000
 """The most messages that one search looks at, rare words first."""
 _MAX_FORMS = 40
 """The most forms of a word that a search looks for."""
@@ -246,27 +246,25 @@ class WordIndex:
         batch.words = {}
         self._vocabulary = []
 
-    def forms(self, word: str) -> Mapping[str, float]:
+    def forms(self, word: str) -> Sequence[tuple[str, float]]:
         """Returns a word and its other forms with their weights: those that begin alike, and are about as long."""
         if not self._vocabulary:
             self._vocabulary = sorted(self._numbers)
         forms = {word: 1.0} if word in self._numbers else {}
         stem = stem_of(word)
         if not stem:
-            return forms
+            return list(forms.items())
         at = bisect_left(self._vocabulary, stem)
         for other in islice(self._vocabulary, at, at + 10 * _MAX_FORMS):
             if not other.startswith(stem) or len(forms) == _MAX_FORMS:
                 break
             if is_form_of(other, word):
                 forms.setdefault(other, _OTHER_FORM)
-        return forms
+        return list(forms.items())
 
     def scores(self, words: Sequence[str], is_wanted: Callable[[int], bool]) -> dict[int, float]:
         """Returns the messages that have some of the words, with scores: more words, and rarer ones, score higher."""
-        terms = sorted(
-            (self._df(forms), forms) for word in dict.fromkeys(words) if (forms := self._weighed(self.forms(word)))
-        )
+        terms = sorted((self._df(forms), forms) for word in dict.fromkeys(words) if (forms := self.forms(word)))
         scores: dict[int, float] = {}
         for df, forms in terms:
             rarity = math.log(1 + self.count / df)
@@ -291,12 +289,9 @@ class WordIndex:
         total = 0.0
         for word in dict.fromkeys(words):
             weight = 1.0 if word in having else _OTHER_FORM if any(is_form_of(other, word) for other in having) else 0.0
-            df = self._df(self._weighed(self.forms(word))) if weight else 1
+            df = self._df(self.forms(word)) if weight else 1
             total += weight * math.log(1 + max(1, self.count) / max(1, df))
         return total
-
-    def _weighed(self, forms: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
-        return tuple(forms.items())
 
     def _df(self, forms: Sequence[tuple[str, float]]) -> int:
         return sum(len(self._numbers[word]) for word, _ in forms)

@@ -6,12 +6,14 @@ import pytest
 from playwright.async_api import Page, expect
 
 from slack_sandbox.export.opened import Export, open_export
+from slack_sandbox.page.guide import Guide
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.browser import Visit, message, thread
 from tests.exports import ADA, DAY, GENERAL, GRACE, channel, export, packed, said, ts
 
 MANY = 3_000
+GOES_TO = "Your own questions go to a model."
 FIRST_PAINT_S = 0.3
 """How soon a channel shows its first message after a press."""
 
@@ -30,7 +32,7 @@ def large() -> Export:
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.long,
-    pytest.mark.slack(manifest=manifests.agent(), export=large()),
+    pytest.mark.slack(manifest=manifests.agent(), export=large(), guide=Guide(answers_note=GOES_TO)),
 ]
 
 
@@ -47,6 +49,7 @@ async def test_page_says_what_was_read_before_the_first_question(sandbox: Sandbo
     await expect(about).to_contain_text("3,001 public channels")
     await expect(about).to_contain_text("542 messages")
     await expect(about).to_contain_text("Nothing of it is written to disk")
+    await expect(about.get_by_text(GOES_TO)).to_be_visible()
     await about.get_by_role("button", name="Start").click()
     await expect(message(page, "number 500")).to_be_visible()
     await page.reload()

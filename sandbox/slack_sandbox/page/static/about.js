@@ -8,7 +8,7 @@ export class About {
     this.button = el("button", { type: "button", class: "link", id: "about-export", hidden: true, onclick: () => this.open() }, "About this export");
     byId("status").after(this.button);
     this.lines = el("ul");
-    this.who = el("p", { class: "who" });
+    this.who = el("p", { class: "goes-to" });
     const close = el("button", { type: "button", class: "button primary", autofocus: true, onclick: () => this.dialog.close() }, "Start");
     this.dialog = el(
       "dialog",
