@@ -17,11 +17,10 @@ UNKNOWN_WRITER = "U0UNKNOWN"
 MISSING_ROOT = "The first message of this thread is not in the export."
 NOT_A_MESSAGE = frozenset({"message_changed", "message_deleted", "message_replied"})
 """Records of workspaces that keep edits and deletions. Slack shows none of them."""
-_NOTICE = re.compile(
-    r"(?:channel|group)_\w+|bot_(?:add|remove|enable|disable)|(?:un)?pinned_item|reminder_\w+|sh_room_\w+"
-    r"|\w+_conversation_join|joiner_notification\w*|tombstone"
-)
-"""Slack's own notices, which no search finds."""
+_NOTICES = frozenset({"bot_add", "bot_remove", "bot_enable", "bot_disable", "tombstone"})
+_NOTICES_BEGIN = ("channel_", "group_", "pinned_", "unpinned_", "reminder_", "sh_room_", "joiner_notification")
+_NOTICES_END = "_conversation_join"
+"""The subtypes of Slack's own notices, which no search finds."""
 MAX_TEXT_CHARS = 40_000
 """Slack's own limit."""
 MAX_ENTRY_CHARS = 400_000
@@ -72,7 +71,9 @@ def is_shown(entry: Mapping[str, Any]) -> bool:
 def is_searched(entry: Mapping[str, Any]) -> bool:
     """Returns whether a search finds an entry. Of Slack's notices, it finds none."""
     subtype = entry.get("subtype")
-    return not isinstance(subtype, str) or not _NOTICE.fullmatch(subtype)
+    if not isinstance(subtype, str) or not subtype:
+        return True
+    return subtype not in _NOTICES and not subtype.startswith(_NOTICES_BEGIN) and not subtype.endswith(_NOTICES_END)
 
 
 def writer_of(entry: Mapping[str, Any]) -> str:
