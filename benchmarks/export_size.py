@@ -79,6 +79,12 @@ def make(path: Path, channels: int, messages: int) -> None:
                 archive.writestr(f"{name}/{day}", json.dumps(entries, indent=1))
 
 
+def cpu_s() -> float:
+    """Returns the CPU time of this process and of those that it waited for."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
 def memory_mb() -> int:
     """Returns the most memory that this process had, and twice the most that one that it waited for had."""
     usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -104,9 +110,9 @@ def measure(path: Path, wanted: Mapping[str, int | None]) -> list[str]:
     began = time.monotonic()
     export = open_export(path)
     took_s = time.monotonic() - began
-    memory = memory_mb()
+    memory, cpu = memory_mb(), cpu_s()
     print(*export.report.lines(), sep="\n")
-    print(f"opened in {took_s:.1f} s, with {memory} MB")
+    print(f"opened in {took_s:.1f} s, with {cpu:.1f} s of CPU time and {memory} MB")
     began = time.monotonic()
     export.words.scores(words_of("which weekly report is ready for review"), bool)
     first_search_s = time.monotonic() - began
