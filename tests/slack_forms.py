@@ -184,6 +184,8 @@ def _messages() -> Iterator[tuple[str, Json]]:
     yield "notice of a paused schedule", schedules.run_notice(Run(_PAUSED, 1_764_000_000.0, None))
     signed_out = Run(replace(_PAUSED, paused=PauseReason.SIGNED_OUT), 1_764_000_000.0, None)
     yield "notice of a schedule that waits for a sign-in", schedules.run_notice(signed_out, ["jira"])
+    stopped = ActionResponse(texts.schedules.SCHEDULE_STOPPED, undoes_stop=1)
+    yield "response to Stop of a schedule", plain.message(schedules.undo_blocks(stopped))
     skipped = Run(_SCHEDULE, 1_764_000_000.0, None, PauseReason.QUOTA)
     yield "notice of a skipped run", schedules.run_notice(skipped)
     run = Run(replace(_SCHEDULE, changed_by="U0GRACE"), 1_764_000_000.0, None)

@@ -667,6 +667,7 @@ sa.Index(
     **_where("NOT is_proposed"),
 )
 sa.Index("ix_memories_renewed_at", memories.c.renewed_at)
+sa.Index("ix_memories_forgotten_at", memories.c.forgotten_at, **_where("forgotten_at IS NOT NULL"))
 
 # People's accounts at MCP servers (bot/store/accounts.py). A secret is ciphertext.
 accounts = sa.Table(

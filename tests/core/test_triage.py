@@ -127,7 +127,7 @@ def test_mentions_are_found_in_linear_time(mark: str) -> None:
         *((text, False) for text in ("cancel the deploy", "cancel?", "don't cancel", "取消订单", "alto voltaje")),
         *((text, True) for text in ("can you stop", "just stop", "stop writing", "Could you please stop!", "enough")),
         *((text, True) for text in ("стоп, пожалуйста", "dur lütfen", "やめてください", "请停止", "그만해 주세요")),
-        *((text, True) for text in ("arrete", "Hör bitte auf!", "hor auf", "dung lai", "przestan prosze")),
+        *((text, True) for text in ("arrete", "Hör bitte auf!", "hor auf", "arretez merci", "cancela")),
         *((text, False) for text in ("stop writing docs", "can you stop?", "enough of Python", "you can stop by")),
     ],
 )
