@@ -111,7 +111,7 @@ _BY_WORDS = tuple(
             # As a limit or a fault of the server, it would be asked again.
             r"|\b(?:plan|subscription|tier)\b[\w ]{0,20}(?:not|n't) (?:include access|support model)"
             r"|\bmodel requires an? [\w ]{0,20}(?:subscription|plan)\b|\bmodel\b[^\n]{0,140}\bend of (?:its )?life\b"
-            r"|not a valid model|模型不存在",
+            r"|not a valid model|on-demand throughput|模型不存在",
             EndReason.UNKNOWN_MODEL,
         ),
         (
