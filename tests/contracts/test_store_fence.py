@@ -77,6 +77,8 @@ OTHERS = {
     "answer_canvases.record",
     "answer_canvases.posted",
     "answer_canvases.forget",
+    "memories.restore",
+    "schedules.restore",
     "schedules.skip",
 }
 """What begins an attempt, and what people and the outbox do to a job whoever has it."""

@@ -56,6 +56,6 @@ async def test_person_creates_a_schedule_changes_and_runs_it_and_reads_its_answe
     await run.get_by_role("button", name=re.compile("1 reply")).click()
     await expect(thread(page)).to_contain_text("All quiet.")
     await run.get_by_role("button", name=texts.actions.STOP, exact=True).click()
-    sure = page.get_by_role("dialog", name=texts.schedules.STOP_SCHEDULE_TITLE)
-    await sure.get_by_role("button", name=texts.actions.STOP, exact=True).click()
     await expect(page.locator("#main")).to_contain_text(texts.schedules.SCHEDULE_PRESSED["schedule_stop"])
+    await page.locator("#main").get_by_role("button", name=texts.memory.UNDO, exact=True).click()
+    await expect(page.locator("#main")).to_contain_text(texts.schedules.RESTORED)
