@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 MANY = 20
 """As many alternatives need no entry here."""
 LIMITS = {
-    "bot/models/failures.py": 384,
+    "bot/models/failures.py": 389,
     "bot/core/triage.py": 162,
     "bot/models/parameters.py": 89,
     "bot/models/room.py": 82,

@@ -78,7 +78,8 @@ _BY_WORDS = tuple(
         # Cerebras says 403 and mlx_lm 404 where a model takes no images, OpenRouter 404 where nobody takes all of a
         # request.
         (
-            r"no endpoints found that (?:support|can)\b|only \W?text\W? [\w ]{0,20}(?:supported|accepted|allowed)",
+            r"multimodal is not enabled|no endpoints found that (?:support|can)\b"
+            r"|only \W?text\W? [\w ]{0,20}(?:supported|accepted|allowed)",
             EndReason.UNEXPECTED,
         ),
         # The path is wrong, as without /v1: LM Studio (under a status of 200), OpenAI, Cloudflare, Go and Express.
@@ -104,9 +105,9 @@ _BY_WORDS = tuple(
         (
             r"\bmodel\b(?: (?:id|name|identifier|code|you requested))?[ :=`'\"]{0,3}[\w./:@-]{0,100}[`'\"]{0,2},?"
             r" (?:(?:is|was|does|has|been|either) ){0,3}"
-            r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed|servable"
+            r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed|servable|loaded\b(?! yet)"
             r"|supported(?! (?:with|when|by)(?! provider)))|unknown|decommissioned|retired|deprecated|unavailable in\b)"
-            r"|(?:unknown|invalid|unavailable|no such|unsupported|access to(?: the)?) (?:model|deployment)\b"
+            r"|(?:unknown|invalid|unavailable|no such|(?:un|not )supported|access to(?: the)?) (?:model|deployment)\b"
             r"(?! (?:output|response|param|config|argument|input))|model (?:identifier|id|name) is invalid"
             # As a limit or a fault of the server, it would be asked again.
             r"|\b(?:plan|subscription|tier)\b[\w ]{0,20}(?:not|n't) (?:include access|support model)"
@@ -135,7 +136,8 @@ _BY_WORDS = tuple(
             r"|prompt too long|context (?:window|limit|size|length)|max(?:imum)? (?:prompt|input) length"
             r"|number of input tokens(?! per\b)[\w ]{0,30} exceed|range of input length|`?inputs`? must have less"
             r"|model token limit|reduce the length of the (?:mes|inp|pro)"
-            r"|(?:prompt|input|context) length\b[\w `()+.,]{0,60} (?:should|must|can)\W?not exceed|token数?量?超过上限",
+            r"|(?:prompt|input|context) length\b[\w `()+.,]{0,60} (?:should|must|can)\W?not exceed"
+            r"|超长|token数?量?超过上限",
             EndReason.CONTEXT_TOO_LONG,
         ),
         (
@@ -149,7 +151,8 @@ _BY_WORDS = tuple(
             EndReason.REFUSED,
         ),
         (
-            r"\boverload(?:ed)?\b|high (?:demand|traffic|load)\b|capacity (?:temporarily )?exceeded|currently loading"
+            r"\boverload(?:ed)?\b|high (?:demand|traffic|load)\b|capacity (?:temporarily )?exceeded|over capacity"
+            r"|currently loading"
             r"|(?:service|temporarily) (?:unavailable|offline|down)|\bdegraded (?:function|state|mode)\b",
             EndReason.OVERLOADED,
         ),
