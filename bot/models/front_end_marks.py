@@ -24,7 +24,10 @@ _BEGUN = re.compile(
     rf"|{re.escape(_REFERENCE)}\d{{0,4}}(?:\](?:\{{[index=\d]{{0,11}})?)?"
     rf"|{'|'.join(re.escape(_REFERENCE[:chars]) for chars in range(len(_REFERENCE) - 1, 0, -1))})\Z"
 )
-_CUT = re.compile(rf"(?:\ue200|【\d{{1,3}}(?::\d{{1,3}})?†|{re.escape(_REFERENCE)})\S*\Z")
+_CUT = re.compile(
+    r"(?:\ue200|【\d{1,3}(?::\d{1,3})?†)[^\s\ue200【]*\Z"
+    rf"|{re.escape(_REFERENCE)}[^\s:]*\Z"
+)
 """A mark that a limit of the output has cut. Behind a space, words may follow a mark that nothing ends."""
 
 
