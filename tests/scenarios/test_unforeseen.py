@@ -259,6 +259,7 @@ BESIDE_ANSWERS = {
     "assistant.threads.setTitle",
     search.INFO,
     "chat.getPermalink",
+    "conversations.list",
     "conversations.members",
     "reactions.add",
     "usergroups.list",
@@ -272,7 +273,7 @@ BESIDE_ANSWERS = {
 tests/slack/test_channel_reader.py, tests/slack/test_search.py, tests/scenarios/test_assistant_pane.py,
 tests/scenarios/test_canvases.py, tests/scenarios/test_answer_canvases.py, tests/scenarios/test_catching_up.py,
 tests/scenarios/test_app_home.py, tests/scenarios/test_schedules.py, tests/scenarios/test_follow_ups.py,
-tests/scenarios/test_access.py."""
+tests/scenarios/test_access.py, tests/scenarios/test_names_in_reports.py."""
 IN_A_DM = {method for method, way in WAYS.items() if way.manifest == AGENT} | {"conversations.history"}
 ABOUT_A_PERSON = {"users.info", "views.publish"}
 
