@@ -259,6 +259,7 @@ class WorkerQueue(MeteredOperations):
             jobs.c.status,
             jobs.c.answer_deleted,
             jobs.c.schedule_id,
+            jobs.c.version,
         )
         row = (await connection.execute(ended.returning(*columns))).one_or_none()
         if row is None:
@@ -307,6 +308,9 @@ class WorkerQueue(MeteredOperations):
             await outbox.cancel(connection, kind, [job.id])
         if for_outbox and not is_outdated and not row.erase_requested:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
+        elif row.version != job.version and not (is_outdated or row.erase_requested or row.answer_deleted):
+            # Stopped after an edit: the edit took the reply from this attempt, and no other one follows.
+            await outbox.changed(connection, [job.id], now)
         is_to_be_shown = for_outbox in (None, OutboxKind.SHOW_END)
         if mention and is_to_be_shown and not is_outdated and not row.stop_requested:
             await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)

@@ -159,3 +159,12 @@ async def test_end_names_what_it_was_about_until_it_is_undone_in_a_take_over(tim
     await timed.memories.remember(asked(1), "Tea", is_private=False)
     assert await timed.memories.undo(asked(1), "U1")
     assert (await below(timed)).notice == UNDONE
+
+
+async def test_answer_that_is_stopped_after_an_edit_is_shown_though_the_edit_took_its_reply_away(store: Stores) -> None:
+    job = await begun(store)
+    assert await store.question_queue.edit(replace(job.question, text="Why not?"), "9.0")
+    assert await store.question_queue.request_stop(job.id)
+    assert not await store.worker_queue.checkpoint({job: Piece(0, "Half.")}), "its text goes nowhere"
+    assert await store.worker_queue.finish(job, End(EndReason.STOPPED), "Half.")
+    assert (await below(store)).reason is EndReason.STOPPED

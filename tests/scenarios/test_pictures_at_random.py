@@ -7,6 +7,7 @@ message of the bot is compared with what follows from the record (bot/core/pictu
 
 import asyncio
 import random
+import zlib
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,11 +42,14 @@ pytestmark = [
 ]
 
 FIRST, EVENTS = 3, 30
-OPEN = (15, 24)
-"""With these, Slack shows something else than the record, and why isn't known yet."""
-SEEDS, SHORT = [seed for seed in range(42) if seed not in OPEN][:38], (1,)
+OPEN = (24, 34)
+"""A question is deleted while Slack refuses the end of its answer, and somebody has written below: the message that the
+end would have replaced stays, with its buttons.
+"""
+SEEDS, SHORT = [seed for seed in range(40) if seed not in OPEN], (1,)
 """The runs, and those among the short tests: in this one, a schedule is stopped before its answer's end."""
-QUIET_LOOKS = 3
+QUIET_LOOKS = 200
+"""A second apart: a call that failed may wait for minutes in a process, and no record says so."""
 GIVE_UP_S = 900
 LONG = "We ship on Tuesdays. " * 200
 TASKS = ("plain", "long", "slow", "noting", "memorizing", "planning", "choosing")
@@ -75,7 +79,7 @@ def model(request: VendorRequest) -> VendorResponse:
         case "noting":
             return calls("I'll note it.", ("notes__add", {"text": "Milk"}))
         case "memorizing":
-            return calls("", (REMEMBER, {"text": f"Fact {hash(words) % 1000}."}))
+            return calls("", (REMEMBER, {"text": f"Fact {zlib.crc32(words.encode()) % 1000}."}))
         case "planning":
             return calls("", (SCHEDULE, {"words": "Sum it up.", "cron": "0 9 * * 1-5"}))
         case "choosing":
