@@ -561,7 +561,15 @@ def _chars_of_width(indent: str, width: int) -> int:
 
 def cell_count(row: str) -> int:
     """Returns the number of cells in a table's row."""
+    return len(CELL_END.findall(_inner(row))) + 1
+
+
+def cells_of(row: str) -> list[str]:
+    """Returns the cells of a table's row, as they are written."""
+    return [cell.strip() for cell in CELL_END.split(_inner(row))]
+
+
+def _inner(row: str) -> str:
+    """Returns a table's row without what stands around its cells."""
     inner = row.strip().removeprefix("|")
-    if inner.endswith("|") and not inner.endswith("\\|"):
-        inner = inner[:-1]
-    return len(CELL_END.findall(inner)) + 1
+    return inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner

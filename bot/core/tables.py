@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Iterator
 
-from slack_markdown.blocks import CELL_END, LeafKind, parse_blocks
+from slack_markdown.blocks import LeafKind, cells_of, parse_blocks
 from slack_markdown.render import plain_inlines, plain_words
 
 MIN_ROWS = 3
@@ -60,9 +60,7 @@ def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
 
 
 def _cells(row: str) -> list[str]:
-    inner = row.removeprefix("|")
-    inner = inner.removesuffix("|") if not inner.endswith("\\|") else inner
-    return [plain_inlines(cell.strip().replace("\\|", "|")) for cell in CELL_END.split(inner)]
+    return [plain_inlines(cell.replace("\\|", "|")) for cell in cells_of(row)]
 
 
 def _csv(rows: list[list[str]]) -> bytes:

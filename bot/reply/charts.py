@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from bot.slack import blockkit
 from bot.slack.blockkit import Json
-from slack_markdown.blocks import CELL_END, LeafBlock, LeafKind, code_content, parse_blocks
+from slack_markdown.blocks import LeafBlock, LeafKind, cells_of, code_content, parse_blocks
 from slack_markdown.render import beginning, has_definitions
 
 MAX_CHARTS = 2
@@ -81,12 +81,7 @@ def _marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match
         is_fence = leaf.kind is LeafKind.FENCED_CODE and not leaf.closing and _FENCE.fullmatch(lines[0])
         if is_fence and (line := _MARK.fullmatch(code_content(markdown, leaf).strip())):
             yield leaf, rows, line
-        rows = [_cells(line) for line in lines] if leaf.kind is LeafKind.TABLE else []
-
-
-def _cells(row: str) -> list[str]:
-    inner = row.removeprefix("|").removesuffix("|")
-    return [cell.strip() for cell in CELL_END.split(inner)]
+        rows = [cells_of(line) for line in lines] if leaf.kind is LeafKind.TABLE else []
 
 
 def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
