@@ -168,6 +168,8 @@ class Outbox:
             case OutboxKind.RETRACT_REPLY:
                 if await self.workspace.outbox_sender.remove(entry):
                     await self.canvas_writer.delete(entry)
+                else:
+                    await self._show(entry, until)
             case OutboxKind.MAKE_CANVAS:
                 await self.canvas_writer.write(entry, in_time)
             case OutboxKind.SHOW_END | OutboxKind.CLOSE_CHOICES | OutboxKind.SHOW_VERSION:
@@ -198,7 +200,7 @@ class Outbox:
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
         """Shows an ended answer as its record says, in the reply's messages, and nothing beside them."""
-        replaces = entry.kind is not OutboxKind.SHOW_END
+        replaces = entry.kind not in {OutboxKind.SHOW_END, OutboxKind.RETRACT_REPLY}
         job = await self.stores.outbox.unshown_end(entry)
         if job is None or (end := job.checkpoint.end) is None:
             return

@@ -100,8 +100,10 @@ class OutboxEntries(Operations):
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
-        ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted, has_content())
-        row = (await connection.execute(ended)).one_or_none()
+        ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted)
+        # What somebody has written below keeps the reply to a deleted question (RETRACT_REPLY).
+        shown = ended if entry.kind is OutboxKind.RETRACT_REPLY else ended.where(has_content())
+        row = (await connection.execute(shown)).one_or_none()
         job = await answers.with_shown_version(connection, row) if row else None
         if job and entry.kind is OutboxKind.SHOW_VERSION and entry.about:
             # So a process of the version before says that the question was edited.

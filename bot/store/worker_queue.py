@@ -14,7 +14,17 @@ from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.store import answers, audit, claim, outbox, schedules, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
-from bot.store.rows import NO_ANSWER, Held, in_thread, is_any, is_queued, is_running, reply_values, turn_values
+from bot.store.rows import (
+    NO_ANSWER,
+    Held,
+    has_content,
+    in_thread,
+    is_any,
+    is_queued,
+    is_running,
+    reply_values,
+    turn_values,
+)
 from bot.store.schema import audit_entries, jobs
 from bot.store.threads import drop_facts, threads_of
 from bot.store.usage import Meter, MeteredOperations
@@ -260,6 +270,7 @@ class WorkerQueue(MeteredOperations):
             jobs.c.answer_deleted,
             jobs.c.schedule_id,
             jobs.c.version,
+            has_content().label("is_asked"),
         )
         row = (await connection.execute(ended.returning(*columns))).one_or_none()
         if row is None:
@@ -308,7 +319,11 @@ class WorkerQueue(MeteredOperations):
             await outbox.cancel(connection, kind, [job.id])
         if for_outbox and not is_outdated and not row.erase_requested:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
-        elif row.version != job.version and not (is_outdated or row.erase_requested or row.answer_deleted):
+        elif (
+            row.version != job.version
+            and row.is_asked
+            and not (is_outdated or row.erase_requested or row.answer_deleted)
+        ):
             # Stopped after an edit: the edit took the reply from this attempt, and no other one follows.
             await outbox.changed(connection, [job.id], now)
         is_to_be_shown = for_outbox in (None, OutboxKind.SHOW_END)

@@ -304,6 +304,12 @@ class StoreModel:
             self._cancel_entries(job.id, *ABOUT_APPROVALS)
         if for_outbox and not outdated:
             self._add(job.id, for_outbox, wait_s(0))
+        elif (
+            now.version != job.version
+            and now.question.text
+            and not (outdated or now.erase_requested or now.answer_deleted)
+        ):
+            self._changed(job.id)
         if mention and for_outbox in (None, OutboxKind.SHOW_END) and not outdated and not now.stop_requested:
             self._add(job.id, OutboxKind.MENTION_ASKERS)
         if now.erase_requested:
@@ -494,8 +500,11 @@ class StoreModel:
         if [*self.of(thread)][-1] == job_id and self.shared.get(thread, "") <= ts and not others_wrote:
             self._requeue(job_id)
         elif job.attempts:
-            self._cancel_entries(job_id, OutboxKind.SHOW_END)
-            self._add(job_id, OutboxKind.SHOW_VERSION)
+            self._changed(job_id)
+
+    def _changed(self, job_id: int) -> None:
+        self._cancel_entries(job_id, OutboxKind.SHOW_END)
+        self._add(job_id, OutboxKind.SHOW_VERSION)
 
     def _may_be_regenerated(self, job: Expected) -> bool:
         is_over = not job.live and job.state is not State.DENIED and not job.answer_deleted
