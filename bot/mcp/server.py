@@ -416,6 +416,11 @@ class McpServer:
         """What the person whose account this is must grant before a call is made; "" for nothing."""
         return self._connection.wanted_scope if self._connection is not None else ""
 
+    @property
+    def failed_with(self) -> str:
+        """Why the last start failed; "" if it didn't. That still holds while the next one is under way."""
+        return self._last_reason if self._failed_start_s else ""
+
     async def ready(self, within_s: float) -> None:
         """Starts or reaches the server if need be, and waits until it can be used. Raises ServerDown.
 
@@ -428,7 +433,7 @@ class McpServer:
             async with asyncio.timeout(max(0.0, left_s)):
                 await connection.ready()
         except TimeoutError:
-            raise ServerDown(self._last_reason if hung else DOWN_STARTING) from None
+            raise ServerDown(self.failed_with or DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
         """Returns the server's tools from a list that is at most `max_age_s` old; starts or reaches it if need be.

@@ -300,7 +300,7 @@ class McpTools:
                 shared, server = server, await self._ready(server, within_s, question)
                 agreed = await self._agreed(server)
         except TimeoutError:
-            why = DOWN_LATE
+            why = server.failed_with or DOWN_LATE
         except ServerDown as error:
             why = str(error)
         except StoreError as error:

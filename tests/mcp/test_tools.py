@@ -319,6 +319,14 @@ class TestFailures:
         assert offered.missing == TOOLS_MISSING.format(servers="raw")
         assert (await call(tools, "raw__look")).text == SERVER_DOWN
 
+    async def test_server_that_has_failed_is_called_down_while_it_starts_again(
+        self, tools: McpTools, raw: RawServer, clock: HurriedClock
+    ) -> None:
+        for start, within_s in (("die", 9.0), ("late", 0.1)):
+            raw.script([], start=start)
+            assert (await tools.of_servers(["raw"], within_s)).down == {"raw": "its process has ended"}
+            clock.ahead_s += 10
+
     async def test_server_that_hangs_at_its_start_is_waited_for_once(
         self, tools: McpTools, raw: RawServer, stores: Stores, clock: HurriedClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
