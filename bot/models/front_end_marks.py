@@ -13,14 +13,14 @@ from contextlib import suppress
 
 _MARK = re.compile(
     "\ue200(?P<kind>[a-z_]{1,20})(?:\ue202(?P<parts>[^\ue200\ue201]{0,2000}))?\ue201"
-    r"|【(?:\d{1,3}(?::\d{1,3})?†[^】\n]{0,200}|turn\d{1,3}[a-z]{1,12}\d{1,3})】"
+    r"|【(?:\d{1,3}(?::\d{1,3})?†[^【】\n]{0,200}|turn\d{1,3}[a-z]{1,12}\d{1,3})】"
     r"|:contentReference\[oaicite:\d{1,4}\](?:\{index=\d{1,4}\})?"
 )
 _REFERENCE = ":contentReference[oaicite:"
 _MAY_BEGIN = re.compile("[\ue200【:]")
 _BEGUN = re.compile(
     "(?:\ue200[^\ue200\ue201]{0,2020}"
-    r"|【(?:\d{1,3}(?::\d{0,3})?(?:†[^】\n]{0,200})?|t[urn]{0,3}\d{0,3}[a-z]{0,12}\d{0,3})?"
+    r"|【(?:\d{1,3}(?::\d{0,3})?(?:†[^【】\n]{0,200})?|t[urn]{0,3}\d{0,3}[a-z]{0,12}\d{0,3})?"
     rf"|{re.escape(_REFERENCE)}\d{{0,4}}(?:\](?:\{{[index=\d]{{0,11}})?)?"
     rf"|{'|'.join(re.escape(_REFERENCE[:chars]) for chars in range(len(_REFERENCE) - 1, 0, -1))})\Z"
 )
