@@ -47,7 +47,9 @@ def is_held(entry: OutboxEntry) -> sa.ColumnElement[bool]:
     return sa.exists().where(as_taken(entry))
 
 
-def is_reply_being_edited(now: float, job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+def is_reply_being_edited(
+    now: float | sa.ColumnElement[float], job_id: sa.ColumnElement[int]
+) -> sa.ColumnElement[bool]:
     """Whether a process may be editing a job's reply: nobody else may write or delete its messages meanwhile.
 
     An entry that waits for its next try looks like one that is held in the last OUTBOX_HOLD_S before it is due. That

@@ -53,7 +53,7 @@ class OutboxEntries(Operations):
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
-            if not await connection.scalar(sa.select(_due(now).exists())):
+            if not await connection.scalar(_IS_ANY_DUE, {"now": now}):
                 return []
         async with self._database.begin_write() as connection:
             return await _take(connection, limit, now)
@@ -145,7 +145,7 @@ def _is_ready(entry: OutboxEntry) -> sa.ColumnElement[bool]:
     return sa.and_(has_ended(), ~jobs.c.answer_deleted, jobs.c.version == entry.version, asked)
 
 
-def _due(now: float) -> sa.Select[tuple[int]]:
+def _due(now: sa.ColumnElement[float]) -> sa.Select[tuple[int]]:
     """Selects the entries that are due and not set aside, of jobs whose reply nobody is editing.
 
     An entry about approvals is due only while the job waits for them, CLEAR_ASK while it doesn't, and an entry that
@@ -172,16 +172,21 @@ def _due(now: float) -> sa.Select[tuple[int]]:
     return sa.select(outbox_entries.c.id).where(*free).order_by(outbox_entries.c.due_at)
 
 
+_DUE = _due(sa.bindparam("now", type_=sa.Double))
+_IS_ANY_DUE = sa.select(_DUE.exists())
+"""Asked each second, so it is built once."""
+
+
 async def _take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
     """Takes due entries, which this process holds for OUTBOX_HOLD_S."""
-    free = _due(now).limit(limit).with_for_update(skip_locked=True).cte("free")
+    free = _DUE.limit(limit).with_for_update(skip_locked=True).cte("free")
     taken = (
         sa.update(outbox_entries)
         .where(outbox_entries.c.id.in_(sa.select(free.c.id)))
         .values(due_at=now + OUTBOX_HOLD_S, tries=outbox_entries.c.tries + 1)
         .returning(outbox_entries.c.id)
     )
-    ids = (await connection.scalars(taken)).all()
+    ids = (await connection.scalars(taken, {"now": now})).all()
     if not ids:
         return []
     entries = sa.select(

@@ -327,7 +327,9 @@ def has_content() -> sa.ColumnElement[bool]:
     return in_words(JOB_HAS_CONTENT)
 
 
-def has_come(due_at: sa.ColumnElement[Any], now: float, max_wait_s: Any) -> sa.ColumnElement[bool]:
+def has_come(
+    due_at: sa.ColumnElement[Any], now: float | sa.ColumnElement[float], max_wait_s: Any
+) -> sa.ColumnElement[bool]:
     """Whether a stored time has come. One further ahead than anybody waits was stored by a clock that was wrong."""
     return sa.or_(due_at <= now, due_at > now + max_wait_s + CLOCKS_DIFFER_S)
 

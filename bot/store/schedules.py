@@ -52,6 +52,7 @@ AT_ONCE = 50
 
 _SKIPPED = "skipped"
 _STANDS = schedules.c.stopped_at.is_(None)
+_IS_ANY_DUE = sa.select(sa.exists().where(schedules.c.next_at <= sa.bindparam("now")))
 
 log = logging.getLogger(__name__)
 
@@ -249,13 +250,17 @@ class ScheduleStore(Operations):
         if not self._is_corrected:
             await self._correct(now)
             self._is_corrected = True
-        is_due = schedules.c.next_at <= now
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
-            if limit <= 0 or not await is_any(connection, is_due):
+            if limit <= 0 or not await connection.scalar(_IS_ANY_DUE, {"now": now}):
                 return 0
         async with self._database.begin_write() as connection:
-            due = sa.select(schedules).where(is_due).order_by(schedules.c.next_at, schedules.c.id).limit(limit)
+            due = (
+                sa.select(schedules)
+                .where(schedules.c.next_at <= now)
+                .order_by(schedules.c.next_at, schedules.c.id)
+                .limit(limit)
+            )
             rows = (await connection.execute(due.with_for_update(skip_locked=True))).all()
             return sum([await _begin(connection, row, now) for row in rows])
 

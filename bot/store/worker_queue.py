@@ -19,7 +19,6 @@ from bot.store.rows import (
     Held,
     has_content,
     in_thread,
-    is_any,
     is_queued,
     is_running,
     reply_values,
@@ -32,6 +31,7 @@ from bot.store.workers import WorkerLiveness
 
 MAX_HANDED_OUT = 1_000
 """A worker that remembers more jobs than these drops those that it no longer has."""
+_IS_ANY_QUEUED = sa.select(sa.exists().where(is_queued()))
 NO_PIECES: Mapping[Job, Piece] = {}
 NOTHING_SPENT = Spent()
 
@@ -237,7 +237,7 @@ class WorkerQueue(MeteredOperations):
             return []
         # Usually nothing is queued, and this check takes no lock.
         async with self._database.begin_read() as connection:
-            if not await is_any(connection, is_queued()):
+            if not await connection.scalar(_IS_ANY_QUEUED):
                 return []
         try:
             async with self._database.begin_write() as connection:

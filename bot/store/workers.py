@@ -362,14 +362,22 @@ async def living(connection: AsyncConnection, file: Path | None, now: float) -> 
 
 async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:
     """Observes all other workers that hold jobs. Only reads."""
-    at_work = sa.select(jobs.c.worker).distinct().where(is_running(), jobs.c.worker != worker).subquery()
-    # Shared, so that two processes that try it at once don't mistake each other for the owner.
-    is_free = sa.func.pg_try_advisory_xact_lock_shared(lock_key(at_work.c.worker))
-    free = sa.case((workers.c.has_lock, is_free), else_=False) if on_postgresql(connection) else workers.c.has_lock
-    observed = sa.select(at_work.c.worker, workers.c.beat, free.label("free")).outerjoin_from(
-        at_work, workers, workers.c.worker == at_work.c.worker
-    )
+    others = await connection.execute(_OTHERS[on_postgresql(connection)], {"me": worker})
     return {
         row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
-        for row in await connection.execute(observed)
+        for row in others
     }
+
+
+def _others(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]:
+    at_work = sa.select(jobs.c.worker).distinct().where(is_running(), jobs.c.worker != sa.bindparam("me")).subquery()
+    # Shared, so that two processes that try it at once don't mistake each other for the owner.
+    is_free = sa.func.pg_try_advisory_xact_lock_shared(lock_key(at_work.c.worker))
+    free = sa.case((workers.c.has_lock, is_free), else_=False) if on_server else workers.c.has_lock
+    return sa.select(at_work.c.worker, workers.c.beat, free.label("free")).outerjoin_from(
+        at_work, workers, workers.c.worker == at_work.c.worker
+    )
+
+
+_OTHERS = {on_server: _others(on_server=on_server) for on_server in (False, True)}
+"""Built once: one of them is asked about once a second."""
