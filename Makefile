@@ -38,7 +38,7 @@ test: $(VENV)/dev
 # Long tests mostly wait, hence a worker more, and machines differ by a factor of three.
 LONG := -n 4 --timeout 900 -o faulthandler_timeout=930 tests
 
-# What `make test` leaves out, and Hypothesis with twenty times as many examples, at random.
+# What `make test` leaves out, with more rounds, and Hypothesis with twenty times as many examples, at random.
 test-long: $(VENV)/dev
 	$(PYTEST) -m "long or wide or hypothesis" --hypothesis-profile long $(LONG)
 

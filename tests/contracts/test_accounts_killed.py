@@ -29,12 +29,13 @@ from bot.models.prices import ModelPrices
 from bot.store import Stores
 from bot.store.accounts import Owner
 from bot.store.schema import oauth_clients
+from slack_sandbox.testing.gate import rounds
 from tests.clocks import ManualClock
 from tests.mcp.sign_in_server import BY_DEVICE, SignInServer, sign_in_server
 
 KEY = "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
-PEOPLE, AT_ONCE, CALLS_EACH = 10, 2, 50
-"""So many people, each of whom has so many questions at once with so many calls each: 1,000."""
+PEOPLE, AT_ONCE, CALLS_EACH = 10, 2, rounds(20, 50)
+"""So many people, each of whom has so many questions at once with so many calls each."""
 SIGN_OUT_EVERY = 20
 TRIES = 100
 WITHIN_S = 30.0
@@ -46,7 +47,7 @@ WRITES = ("register", "begin", "arrive", "take", "sign_in", "begin_refresh", "en
 WAYS = ("dies before", "dies after", "fails before", "fails after")
 """What happens to a process at a write: before or after its commit."""
 EVERY = 23
-MANY_REFRESHES = 4 * PEOPLE
+MANY_REFRESHES = rounds(1, 4) * PEOPLE
 """A machine that is fast has done before more time passes."""
 
 T = TypeVar("T")

@@ -417,7 +417,7 @@ def test_calls_in_any_order_agree_with_the_model(
     run_state_machine_as_test(
         type("DatabaseMachine", (machine,), {"database_url": url}),
         settings=settings(
-            max_examples=max(40 if database == "sqlite" else 15, settings().max_examples // 10),
+            max_examples=max(12 if database == "sqlite" else 5, settings().max_examples // 10),
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
         ),

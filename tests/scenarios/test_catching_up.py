@@ -22,6 +22,7 @@ from bot.store.database import create_engine
 from bot.store.schema import jobs, listening
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.gate import rounds
 from slack_sandbox.web_api.budgets import FLOORS, WINDOW_S
 from slack_sandbox.workspace import Channel
 from tests.scenarios.answers import on_record, press, rows
@@ -431,7 +432,7 @@ async def test_three_hundred_channels_are_read_within_slacks_limits(absence: Abs
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("engine", rounds(["sqlite"], ["sqlite", "postgresql"]))
 async def test_outages_of_any_kind_leave_each_question_one_reply(engine: Engine, tmp_path: Path) -> None:
     _, violations = await outages(seed=7, engine=engine, folder=tmp_path)
     assert violations == []

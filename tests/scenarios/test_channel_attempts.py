@@ -16,6 +16,7 @@ import pytest
 from bot.core.calls import READ_CHANNEL
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.gate import rounds
 from slack_sandbox.workspace import Message
 from tests.scenarios.answers import on_record
 from tests.scenarios.conftest import Stage, running, shown
@@ -184,9 +185,7 @@ async def test_40_attempts_cause_no_write_without_an_approval(
     assert (len(attempts), desk.written) == (40, [])
 
 
-async def test_80_attempts_reach_no_other_conversation(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
+async def test_attempts_reach_no_other_conversation(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
     workspace = sandbox.workspace
     left = replace(workspace.channel("random"), id="C0LEFT", name="left", members=["U0ADA", "U0ALAN"])
     workspace.channels[left.id] = left
@@ -195,23 +194,22 @@ async def test_80_attempts_reach_no_other_conversation(
         writer = "alan" if "U0ALAN" in workspace.channels[channel_id].members else "ada"
         attempts += reads(channel_id, await sandbox.say(writer, channel_id, SECRET))
     async with bot(sandbox, vendor, settings, Desk()) as stage:
-        for attempt in attempts:
+        for attempt in attempts[:: rounds(4, 1)]:
             await ended(stage, await asked_after(stage, attempt))
             await on_record(settings)
-    assert len(attempts) == 80
     read = [turn for request in vendor.requests for turn in request.body["messages"] if turn["role"] == "tool"]
     assert [turn for turn in read if SECRET in json.dumps(turn)] == []
-    assert len(read) >= 2 * len(attempts)
+    assert len(read) >= 2 * len(attempts[:: rounds(4, 1)])
 
 
-async def test_80_attempts_hide_no_link(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    attempts, hidden = list(links()), []
+async def test_attempts_hide_no_link(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    hidden = []
     async with bot(sandbox, vendor, settings, Desk()) as stage:
-        for attempt in attempts:
+        for attempt in [*links()][:: rounds(3, 1)]:
             message = await ended(stage, await asked_after(stage, attempt))
             await on_record(settings)
             hidden += [(attempt.text, *link) for link in hidden_links(message)]
-    assert (len(attempts), hidden) == (80, [])
+    assert hidden == []
 
 
 @pytest.mark.parametrize("text", ["bank.example", "bаnk.example", "bank\u200b.example", "\u202eelpmaxe.knab"])

@@ -22,6 +22,7 @@ from bot.core.actions import ReplyAction
 from bot.wiring import Bot
 from slack_sandbox.faults import FAULTS, Fault, Faults
 from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.gate import rounds
 from slack_sandbox.workspace import Message
 from tests.fast import run_fast
 from tests.scenarios.conftest import Stage, buttons, growing, manifest, running, says, settings_of, shown
@@ -29,7 +30,7 @@ from tests.scenarios.outages import until
 from tests.scenarios.tools import Notes, calls
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
-AT_MOST = 40
+AT_MOST = rounds(15, 40)
 """So many calls of a kind are tried, at random. There are 141 transactions."""
 FIRST, SECOND = "why?", "note milk"
 ANSWERS = {FIRST: "Because it is so.", SECOND: "Noted, and nothing else."}

@@ -19,6 +19,7 @@ from bot.store import Stores
 from bot.store.schema import memories
 from slack_sandbox.client import Client
 from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.gate import rounds
 from slack_sandbox.workspace import Channel
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
@@ -28,7 +29,7 @@ pytestmark = [
     pytest.mark.bot(on_disk=True, allow_also=frozenset(UserKind) - {UserKind.MEMBER}, max_concurrent_per_user=50),
 ]
 
-PROBES, SEEDS = 250, 4
+PROBES, SEEDS = 250, rounds(1, 4)
 """So many for each seed."""
 FEW = 30
 WITHIN_S = 300.0

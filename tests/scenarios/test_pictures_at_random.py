@@ -30,6 +30,7 @@ from bot.store.schema import canvases, jobs, memories, outbox_entries, schedules
 from bot.wiring import Bot
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.gate import rounds
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.contracts.stores import count
 from tests.scenarios.conftest import Stage, running, says
@@ -42,7 +43,7 @@ pytestmark = [
 ]
 
 FIRST, EVENTS = 3, 30
-SEEDS, SHORT = range(40), (1,)
+SEEDS, SHORT = range(rounds(6, 40)), (1,)
 """The runs, and those among the short tests: in this one, a schedule is stopped before its answer's end."""
 QUIET_LOOKS = 200
 """A second apart: a call that failed may wait for minutes in a process, and no record says so."""

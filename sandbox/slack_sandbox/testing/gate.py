@@ -1,4 +1,4 @@
-"""What a gate of ours asks of pytest: how many examples Hypothesis tries, and that CI skips and draws nothing.
+"""What a gate of ours asks of pytest: how much it searches, and that CI skips and draws nothing.
 
 A rare example that fails says nothing of the change that CI judges. `make test-long` searches at random.
 
@@ -7,9 +7,12 @@ A conftest.py names it in `pytest_plugins`. The tests of other people's bots don
 
 import os
 import random
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+T = TypeVar("T")
 
 ON_CI = bool(os.environ.get("CI"))
 
@@ -24,6 +27,14 @@ for profile, examples in {"daily": 25, "long": 500, "soak": 10_000}.items():
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("daily")
+
+
+def rounds(few: T, many: T) -> T:
+    """Returns what a test that repeats itself repeats: few rounds in a gate, many where `make test-long` searches.
+
+    Call it where tests are collected, or later: pytest has its options then.
+    """
+    return few if settings.get_current_profile_name() == "daily" else many
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
