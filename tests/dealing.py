@@ -15,15 +15,14 @@ from pathlib import PurePath
 
 FIRST = {
     "tests/scenarios/test_chaos.py": 0.0,
-    "tests/scenarios/test_message_shortcut_killed.py": 0.0,
+    "tests/scenarios/test_model_failures.py": 0.0,
+    "tests/reply/test_pages_in_slack.py": 0.0,
     "tests/scenarios/test_durability.py": 0.34,
-    "tests/scenarios/test_unforeseen.py": 0.67,
-    "tests/scenarios/test_tools_killed.py": 0.34,
-    "tests/scenarios/test_approvals.py": 0.67,
-    "tests/contracts/test_store_workers.py": 0.67,
+    "tests/test_expressions.py": 0.34,
     "tests/contracts/test_store_states.py": 0.34,
-    "tests/scenarios/test_log_privacy.py": 0.0,
-    "tests/demo/page/test_page_first_run.py": 0.67,
+    "tests/scenarios/test_memory_probes.py": 0.67,
+    "tests/scenarios/test_catching_up.py": 0.67,
+    "tests/contracts/test_accounts.py": 0.67,
 }
 """Modules with long tests, and how far into the run they begin: just behind the end of another worker's third."""
 
