@@ -262,7 +262,7 @@ async def take_settings(browser: Browser, sandbox: Sandbox) -> None:
     await page.locator("#main-box").fill("/typist settings")
     await page.locator("#main-box").press("Enter")
     modal = page.get_by_role("dialog", name="Settings")
-    await modal.get_by_role("textbox", name=texts.settings.SETTING_LABELS["reaction"]).fill("two eyes")
+    await modal.get_by_role("textbox", name=texts.settings.REACTION.label).fill("two eyes")
     await modal.get_by_role("button", name="Save").click()
     await expect(modal.get_by_role("alert").filter(has_text=texts.settings.REACTION_UNKNOWN)).to_be_visible()
     await shoot(page, "settings.png")

@@ -22,9 +22,7 @@ from bot.core.caps import Amount, CapOwner, CapUse, OwnCap, OwnerCaps, Period, S
 from bot.core.channel_settings import (
     ChannelSettings,
     DefaultSettings,
-    SettingsField,
     SettingsPlace,
-    effective_settings,
 )
 from bot.core.job import End, Notice, NoticeKind, said
 from bot.core.memory import Memory
@@ -222,14 +220,12 @@ def _views() -> Iterator[tuple[str, Json]]:
     chosen = ChannelSettings("anthropic/two", "Be brief.", new_posts=True, gate=True, reaction="eyes", web_search=False)
     yield (
         "modal: settings of a channel",
-        settings.SETTINGS.build(
-            _PLACE, chosen, _DEFAULTS, SettingsField.MODEL, ("notes.add",), _OWNED, ("notes is down.",)
-        ),
+        settings.SETTINGS.build(_PLACE, chosen, _DEFAULTS, "model", ("notes.add",), _OWNED, ("notes is down.",)),
     )
     direct = replace(_PLACE, channel_id="D0ADA")
     yield (
         "modal: settings of a direct message",
-        settings.SETTINGS.build(direct, ChannelSettings(), _DEFAULTS, SettingsField.SYSTEM_PROMPT),
+        settings.SETTINGS.build(direct, ChannelSettings(), _DEFAULTS, "system_prompt"),
     )
     memories = Memory(1, 1, "<@U0ADA> &lt;x&gt;", "U0ADA", "", "2.000100", "U0BEN", True, True, 1_764_000_000.0)
     yield (
@@ -251,15 +247,14 @@ def _views() -> Iterator[tuple[str, Json]]:
             _SCHEDULE, ListPlace("C0GENERAL", "V1"), Weekly("1,2", "09:00"), "Europe/Berlin"
         ),
     )
-    effective = effective_settings(ChannelSettings(), _DEFAULTS)
     month = MonthUsage(Amount(60_000, 2.5), {"U0ADA": Amount(9_000, 0.5)}, {}, {"openai/one": Amount(9_000)}, {"a": 1})
     [daily, *_] = _CAPS
     quotas = Quotas(_CAPS, [OwnCap(CapOwner(Scope.USER, "U0ADA"), daily, Amount(10))], ["model"])
     workspace = WorkspaceUsage(_SPENT, month, month, quotas, {"Access": "members"}, 1_764_000_000.0)
     links = [(channel_id, "https://a.example/archives/C0GENERAL/p1", 1_764_000_000.0) for channel_id in ("C1", "D1")]
-    member = HomeView(effective, _USAGE, ("C0GENERAL",), None, [_SCHEDULE], links, {"jira": (1_764_000_000.0, "read")})
+    member = HomeView(_DEFAULTS, _USAGE, ("C0GENERAL",), None, [_SCHEDULE], links, {"jira": (1_764_000_000.0, "read")})
     yield "Home of a member", home.home_view(member)
-    yield "Home of an admin", home.home_view(HomeView(effective, _USAGE, (), workspace))
+    yield "Home of an admin", home.home_view(HomeView(_DEFAULTS, _USAGE, (), workspace))
     yield "Home without access", home.denied_view("You don't have access.")
 
 

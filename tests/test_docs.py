@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.checks import check_texts
-from bot.core import texts
+from bot.core.channel_settings import CHANNEL_SETTINGS
 from bot.core.job import TRANSITIONS, State
 from bot.slack.manifest import AGENT_SCOPE, EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE, scopes_of
 from bot.store.schema import metadata
@@ -91,11 +91,8 @@ def test_diagram_of_a_job_has_all_transitions_that_change_its_state() -> None:
 def test_docs_name_what_a_channels_settings_have_and_nothing_else() -> None:
     text = re.sub(r"\s+", " ", (ROOT / "docs/admins/channels.md").read_text())
     said = re.search(r"Each channel can have its own ([^.]*)\.", text)
-    labels = [
-        label for name, label in texts.settings.SETTING_LABELS.items() if name not in ("read_channel", "allowed_tools")
-    ]
     assert said is not None
-    assert re.split(", | and ", said[1]) == [label.lower() for label in labels]
+    assert re.split(", | and ", said[1]) == [setting.words.label.lower() for setting in CHANNEL_SETTINGS.values()]
 
 
 def test_command_for_operators_has_the_user_the_settings_and_the_database_of_the_unit() -> None:

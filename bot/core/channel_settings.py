@@ -1,15 +1,22 @@
-"""A channel's own settings: a model, a system prompt, what is answered without a mention, and what a model may use."""
+"""A channel's own settings: a model, a system prompt, what is answered without a mention, and what a model may use.
+
+A setting is a field of ChannelSettings and a row of CHANNEL_SETTINGS with the same name. From them derive its field in
+the modal, what is read from there, what is read from the database, and the sentence that tells of a change.
+"""
 
 import hashlib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any, Literal
 
 from bot.core import texts
 from bot.core.closings import closing_in
 from bot.core.conversation import escape, is_direct
+from bot.core.texts import settings as words
 from bot.core.triage import Engagement
 from bot.models.prompt import Effort
 from slack_markdown.render import beginning
@@ -21,23 +28,6 @@ _EMOJI = re.compile(r"[\w+'-]{1,100}")
 """The names that Slack takes for emoji; people may use any script."""
 _VARIANT = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
 """Matches what chooses an emoji's look: color, or a tone of skin."""
-
-
-class SettingsField(StrEnum):
-    """A field of the settings."""
-
-    MODEL = "model"
-    SYSTEM_PROMPT = "system_prompt"
-    ENGAGEMENT = "engagement"
-    NEW_POSTS = "new_posts"
-    GATE = "gate"
-    REACTION = "reaction"
-    EFFORT = "effort"
-    LENGTH = "length"
-    WEB_SEARCH = "web_search"
-    READ_CHANNEL = "read_channel"
-    MCP_SERVERS = "mcp_servers"
-    ALLOWED_TOOLS = "allowed_tools"
 
 
 class Length(StrEnum):
@@ -59,7 +49,7 @@ class SettingsPlace:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """A channel's own settings; DefaultSettings applies to the rest."""
+    """A channel's own settings, in the order in which changes are told; DefaultSettings applies to the rest."""
 
     model: str | None = None
     """The first model to ask in this channel; the other models are its fallbacks."""
@@ -71,16 +61,16 @@ class ChannelSettings:
     """Whether each new post of the channel is a question."""
     gate: bool = False
     """Whether a model decides about follow-ups in doubt."""
+    reaction: str = ""
+    """The name of the emoji that asks about the message under it; empty for none."""
+    effort: Effort = Effort.NORMAL
+    length: Length = Length.NORMAL
     web_search: bool | None = None
     """False: the model doesn't search the web. None or True: it does if BOT_WEB_SEARCH is on."""
     read_channel: bool | None = None
     """False: the model doesn't read the channel. None or True: it does unless BOT_READ_CHANNEL is off."""
     mcp_servers: tuple[str, ...] = ()
     """The servers of BOT_MCP_CONFIG whose tools may be used in this channel."""
-    effort: Effort = Effort.NORMAL
-    length: Length = Length.NORMAL
-    reaction: str = ""
-    """The name of the emoji that asks about the message under it; empty for none."""
 
 
 def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: ChannelSettings) -> ChannelSettings:
@@ -117,21 +107,6 @@ def _is_everyday(emoji: str) -> bool:
     return not is_ours and (emoji == "-1" or closing_in(f":{emoji}:") is not None)
 
 
-def problems(settings: ChannelSettings, defaults: "DefaultSettings") -> dict[str, str]:
-    """Returns a sentence for each field that can't be saved, by SettingsField."""
-    problems: dict[str, str] = {}
-    if settings.model is not None and settings.model not in defaults.models:
-        problems[SettingsField.MODEL] = texts.settings.choose_a_model(list(map(defaults.names.of, defaults.models)))
-    if len(settings.system_prompt) > MAX_PROMPT_CHARS:
-        problem = texts.settings.prompt_too_long(len(settings.system_prompt), MAX_PROMPT_CHARS)
-        problems[SettingsField.SYSTEM_PROMPT] = problem
-    if settings.reaction and not _EMOJI.fullmatch(settings.reaction):
-        problems[SettingsField.REACTION] = texts.settings.REACTION_UNKNOWN
-    elif settings.reaction and _is_everyday(settings.reaction):
-        problems[SettingsField.REACTION] = texts.settings.REACTION_EVERYDAY
-    return problems
-
-
 def prompt_version(system_prompt: str) -> str:
     """Returns a short name for a system prompt, so that votes on answers can be compared by prompt."""
     return hashlib.sha256(system_prompt.encode()).hexdigest()[:8]
@@ -158,42 +133,86 @@ class DefaultSettings:
     names: texts.models.ModelNames = texts.models.OWN_NAMES
     """What people read of models."""
 
+    def model_name(self, chosen: str | None = None) -> str:
+        """Returns the name of the model to ask first. A channel's model that is no longer in use is not asked."""
+        return self.names.of(chosen if chosen in self.models else next(iter(self.models), ""))
+
 
 @dataclass(frozen=True, slots=True)
-class EffectiveSettings:
-    """The settings that apply to the next question in a channel."""
+class Setting:
+    """How a setting is shown, read, checked and announced. Its default and meaning are those of its field."""
 
-    model_name: str
-    system_prompt: str
-    has_own_prompt: bool
-    engagement: Engagement
-    new_posts: bool
-    gate: bool
-    web_search: bool | None
-    """None if BOT_WEB_SEARCH is off."""
-    read_channel: bool | None
-    """None if BOT_READ_CHANNEL is off."""
-    effort: Effort
-    length: Length
-    reaction: str
+    control: Literal["menu", "radio buttons", "switch", "checkboxes", "line", "area"]
+    """What people change it with. A switch turns off what is on by Typist's own settings: it has None and False."""
+    of: Callable[[Any], Any]
+    """Makes the value of what was entered, or of what is stored unless that is None."""
+    words: words.Words
+    in_channels_only: bool = False
+    offered: Callable[[DefaultSettings], bool] = lambda _: True
+    """Returns whether Typist's own settings offer it."""
+    options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
+    """Returns the labels of its options, unless its words have them."""
+    applies: Callable[[DefaultSettings, Any], Any] = lambda _, value: value
+    """Returns what applies where a channel has a value."""
+    problem: Callable[[DefaultSettings, Any], str] = lambda *_: ""
+    """Returns the sentence about a value that can't be saved, "" for others."""
+
+    def effective(self, defaults: DefaultSettings, value: Any) -> Any:
+        """Returns what applies where a channel has a value; None where the setting isn't offered."""
+        if not self.offered(defaults):
+            return None
+        return value is not False if self.control == "switch" else self.applies(defaults, value)
 
 
-def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> EffectiveSettings:
-    """Returns a channel's settings over the defaults. A model that is no longer in use is not asked."""
-    first = next(iter(defaults.models), "")
-    return EffectiveSettings(
-        defaults.names.of(settings.model if settings.model in defaults.models else first),
-        settings.system_prompt or defaults.system_prompt,
-        bool(settings.system_prompt),
-        settings.engagement or defaults.engagement,
-        settings.new_posts,
-        settings.gate and defaults.gate,
-        settings.web_search is not False if defaults.web_search else None,
-        settings.read_channel is not False if defaults.read_channel else None,
-        settings.effort,
-        settings.length,
-        settings.reaction if defaults.reactions else "",
-    )
+def _model_problem(defaults: DefaultSettings, model: str | None) -> str:
+    is_one = model is None or model in defaults.models
+    return "" if is_one else words.choose_a_model(list(map(defaults.names.of, defaults.models)))
+
+
+def _prompt_problem(_: DefaultSettings, prompt: str) -> str:
+    return words.prompt_too_long(len(prompt), MAX_PROMPT_CHARS) if len(prompt) > MAX_PROMPT_CHARS else ""
+
+
+def _emoji_problem(_: DefaultSettings, emoji: str) -> str:
+    if emoji and not _EMOJI.fullmatch(emoji):
+        return words.REACTION_UNKNOWN
+    return words.REACTION_EVERYDAY if _is_everyday(emoji) else ""
+
+
+_OfChannels = partial(Setting, in_channels_only=True)
+CHANNEL_SETTINGS: Mapping[str, Setting] = {
+    "model": Setting(
+        "menu",
+        str,
+        words.MODEL,
+        options=lambda bot: {model: bot.names.of(model) for model in bot.models},
+        applies=DefaultSettings.model_name,
+        problem=_model_problem,
+    ),
+    "system_prompt": Setting("area", str, words.SYSTEM_PROMPT, problem=_prompt_problem),
+    "length": Setting("menu", Length, words.LENGTH),
+    "effort": Setting("menu", Effort, words.EFFORT),
+    "engagement": _OfChannels(
+        "radio buttons", Engagement, words.ENGAGEMENT, applies=lambda bot, own: own or bot.engagement
+    ),
+    "new_posts": _OfChannels("checkboxes", bool, words.NEW_POSTS),
+    "gate": _OfChannels("checkboxes", bool, words.GATE, offered=lambda bot: bot.gate),
+    "reaction": _OfChannels(
+        "line", emoji_name, words.REACTION, offered=lambda bot: bot.reactions, problem=_emoji_problem
+    ),
+    "read_channel": _OfChannels("switch", bool, words.READ_CHANNEL, offered=lambda bot: bot.read_channel),
+    "mcp_servers": _OfChannels(
+        "checkboxes", tuple, words.MCP_SERVERS, options=lambda bot: {name: name for name in bot.mcp_servers}
+    ),
+    "web_search": Setting("switch", bool, words.WEB_SEARCH, offered=lambda bot: bot.web_search),
+}
+"""By field, in the order of the modal."""
+
+
+def problems(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, str]:
+    """Returns a sentence for each setting that can't be saved, by its name."""
+    sentences = {name: row.problem(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
+    return {name: sentence for name, sentence in sentences.items() if sentence}
 
 
 def changes(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSettings) -> list[str]:
@@ -201,30 +220,28 @@ def changes(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSe
 
     A system prompt's words are left out, because they may be long.
     """
-    old, new = effective_settings(before, defaults), effective_settings(after, defaults)
-    sentences = {
-        texts.settings.asks_first(escape(new.model_name)): new.model_name != old.model_name,
-        texts.settings.OWN_PROMPT_HERE[new.has_own_prompt]: before.system_prompt != after.system_prompt,
-        texts.settings.engagement_here(new.engagement): new.engagement != old.engagement,
-        texts.settings.NEW_POSTS_HERE[new.new_posts]: new.new_posts != old.new_posts,
-        texts.settings.GATE_HERE[new.gate]: new.gate != old.gate,
-        texts.settings.reaction_here(new.reaction): new.reaction != old.reaction,
-        texts.settings.EFFORT_HERE[new.effort]: new.effort != old.effort,
-        texts.settings.LENGTH_HERE[new.length]: new.length != old.length,
-        texts.settings.WEB_SEARCH_HERE[bool(new.web_search)]: new.web_search != old.web_search,
-        texts.settings.READ_CHANNEL_HERE[bool(new.read_channel)]: new.read_channel != old.read_channel,
-        texts.settings.tools_here([escape(name) for name in after.mcp_servers]): before.mcp_servers
-        != after.mcp_servers,
-    }
-    return [sentence for sentence, is_new in sentences.items() if is_new]
+    old, new = _in_effect(before, defaults), _in_effect(after, defaults)
+    names = [field.name for field in fields(ChannelSettings) if new[field.name] != old[field.name]]
+    return [CHANNEL_SETTINGS[name].words.about(_escaped(new[name])) for name in names]
 
 
-def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
-    """Returns the settings as one line of plain text."""
-    own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.has_own_prompt else None
-    engagement = texts.commands.answered_here(settings.engagement, settings.new_posts, settings.gate, settings.reaction)
+def _in_effect(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, Any]:
+    return {name: row.effective(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(escape, value))
+    return escape(value) if isinstance(value, str) else value
+
+
+def settings_line(settings: ChannelSettings, defaults: DefaultSettings, channel_id: str) -> str:
+    """Returns what applies in a channel as one line of plain text."""
+    now = _in_effect(settings, defaults)
+    own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.system_prompt else None
+    engagement = texts.commands.answered_here(now["engagement"], now["new_posts"], now["gate"], now["reaction"])
     answers = texts.commands.answers_here(settings.effort, settings.length)
     answered = "" if is_direct(channel_id) else engagement
     return texts.commands.settings_here(
-        settings.model_name, own_prompt, answers, answered, settings.web_search, settings.read_channel
+        now["model"], own_prompt, answers, answered, now["web_search"], now["read_channel"]
     )

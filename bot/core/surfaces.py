@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from bot.core import texts
 from bot.core.caps import Amount, Cap, OwnCap, Period, UsageToDate
-from bot.core.channel_settings import EffectiveSettings, SettingsField
+from bot.core.channel_settings import DefaultSettings
 from bot.core.conversation import Question, with_names, without_users
 from bot.core.schedules import Schedule
 from bot.core.texts.models import OWN_NAMES, ModelNames
@@ -89,7 +89,7 @@ class WorkspaceUsage:
 class HomeView:
     """One person's App Home."""
 
-    defaults: EffectiveSettings
+    defaults: DefaultSettings
     """The settings of channels without their own."""
     usage: UsageToDate
     channels: Sequence[str] = ()
@@ -123,12 +123,12 @@ def _weight(used: Amount | int) -> tuple[float, float]:
 
 HELP, USAGE, SCHEDULES, MEMORY, ACCOUNTS = "help", "usage", "schedules", "memory", "accounts"
 SETTINGS_FIELDS = {
-    "settings": SettingsField.MODEL,
-    "model": SettingsField.MODEL,
-    "prompt": SettingsField.SYSTEM_PROMPT,
-    "mentions": SettingsField.ENGAGEMENT,
+    "settings": "model",
+    "model": "model",
+    "prompt": "system_prompt",
+    "mentions": "engagement",
 }
-"""The field with which the settings open, by subcommand. The help shows the first one."""
+"""The setting at which the modal opens, by subcommand. The help shows the first one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,8 @@ from bot.core.caps import CapOwner, Scope, ScopeIds, UsageToDate, days_of_last_m
 from bot.core.channel_settings import (
     ChannelSettings,
     DefaultSettings,
-    SettingsField,
     SettingsPlace,
     changes,
-    effective_settings,
     settings_line,
     with_changes,
 )
@@ -155,14 +153,14 @@ class SlashCommands:
         """Saves what a person changed of a channel's settings and caps, or returns a sentence for each bad field.
 
         The modal may have been open for hours, so access and the right to change the channel are checked again.
-        The fields are those of SettingsField and CapField.
+        The fields are the names of settings, and those of CapField.
         """
         place, caps = submitted.place, submitted.caps
         problems = channel_settings.problems(submitted.entered, self.defaults)
         if problems := problems | await self.caps.problems(user_id, caps):
             return problems
         if refusal := await refusal_to_change(self.access_control, self.workspace, user_id, place.channel_id):
-            return {SettingsField.MODEL: await self.access_control.naming_admins_plainly(refusal)}
+            return {"model": await self.access_control.naming_admins_plainly(refusal)}
         before = await self.stores.channel_settings.read(self.workspace.me.team_id, place.channel_id)
         settings = with_changes(before, submitted.shown, submitted.entered)
         if user_id not in self.access_control.admins:
@@ -192,7 +190,7 @@ class SlashCommands:
         sentence = texts.settings.settings_changed(escape(name) if name else f"<@{user_id}>", sentences)
         await self.workspace.surfaces.tell_channel(channel_id, {"text": sentence, "blocks": remark(sentence)})
 
-    async def _open_settings(self, invocation: Invocation, field: SettingsField) -> CommandResponse | None:
+    async def _open_settings(self, invocation: Invocation, field: str) -> CommandResponse | None:
         if refusal := await not_their_channel(
             self.access_control, self.workspace, invocation.user_id, invocation.channel_id
         ):
@@ -231,7 +229,7 @@ class SlashCommands:
     async def _response(self, channel_id: str, content: str | Help | UsageToDate) -> CommandResponse:
         """Returns a response that ends with the channel's settings."""
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, channel_id)
-        return CommandResponse(content, settings_line(effective_settings(settings, self.defaults), channel_id))
+        return CommandResponse(content, settings_line(settings, self.defaults, channel_id))
 
 
 MAX_BUILDING = 50
@@ -288,12 +286,11 @@ class AppHome:
             return
         workspace = await self._for_admins() if user_id in self.access_control.admins else None
         usage = await self.quota.personal_use(self.workspace.me.team_id, user_id)
-        defaults = effective_settings(ChannelSettings(), self.defaults)
         channels = await self._asked_in(user_id)
         schedules = await self.stores.schedules.of_person(self.workspace.me.team_id, user_id)
         waiting = await self._waiting_for(user_id)
         accounts = await self.sign_ins.accounts_of(self.workspace.me.team_id, user_id) if self.sign_ins else {}
-        view = HomeView(defaults, usage, channels, workspace, schedules, waiting, accounts)
+        view = HomeView(self.defaults, usage, channels, workspace, schedules, waiting, accounts)
         await self.workspace.surfaces.publish_home(user_id, view)
 
     async def _waiting_for(self, user_id: str) -> list[tuple[str, str, float]]:

@@ -5,18 +5,17 @@ Participants say whether Typist takes part in a thread, whether more than one pe
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.channel_settings import ChannelSettings, Length, prompt_version
+from bot.core.channel_settings import CHANNEL_SETTINGS, ChannelSettings, prompt_version
 from bot.core.conversation import ThreadKey, is_direct
 from bot.core.job import Status
-from bot.core.triage import MAX_LINES, Engagement, Line, Participants
+from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
-from bot.models.prompt import Effort
 from bot.store import audit
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
@@ -283,7 +282,6 @@ async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[st
 
 
 def _settings(row: sa.Row[Any]) -> ChannelSettings:
-    engagement = Engagement(row.engagement) if row.engagement else None
-    stored = {field.name: getattr(row, field.name) for field in fields(ChannelSettings)}
-    typed = {"engagement": engagement, "effort": Effort(row.effort), "length": Length(row.length)}
-    return ChannelSettings(**{**stored, **typed, "mcp_servers": tuple(row.mcp_servers)})
+    stored: dict[str, Any] = {name: getattr(row, name) for name in CHANNEL_SETTINGS}
+    own = {name: CHANNEL_SETTINGS[name].of(value) for name, value in stored.items() if value is not None}
+    return ChannelSettings(**own)

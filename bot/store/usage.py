@@ -370,7 +370,7 @@ class UsageLedger(WorkerOperations):
             if model:
                 models[model] += amount
         calls = await _calls(connection, team_id, first, end)
-        calls |= {texts.settings.SETTING_LABELS["web_search"]: searches} if searches else {}
+        calls |= {texts.settings.WEB_SEARCH.label: searches} if searches else {}
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
     @reads

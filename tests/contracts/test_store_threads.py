@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import replace
 
-from bot.core.channel_settings import ChannelSettings, Length
+from bot.core.channel_settings import ChannelSettings
 from bot.core.triage import MAX_LINES, Engagement, Line
 from bot.models.prompt import Effort
 from bot.store import Stores
 from bot.store.schema import pane_contexts, thread_lines
 from bot.store.threads import LINES_KEPT, PANE_CONTEXT_KEPT_S
+from tests.changed_settings import CHANGED
 from tests.clocks import ManualClock
 from tests.contracts.stores import THREAD, asked, count, enqueued
 
@@ -97,7 +98,7 @@ async def test_channel_settings_are_the_last_ones_set(store: Stores) -> None:
     for settings in (
         ChannelSettings("openai/test", "Rhyme.", Engagement.EVERYONE, new_posts=True, gate=True, mcp_servers=servers),
         ChannelSettings(engagement=Engagement.MENTIONS, web_search=False, read_channel=False),
-        ChannelSettings(effort=Effort.THOROUGH, length=Length.BRIEF),
+        *CHANGED.values(),
     ):
         await store.channel_settings.write("T1", "C1", settings)
         assert await store.channel_settings.read("T1", "C1") == settings

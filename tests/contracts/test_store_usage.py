@@ -265,7 +265,7 @@ class TestMonth:
         }
         assert used.models["own/model"] == Amount(1_000_000, 0.0)
         assert used.models["openai/gpt-6-luna"].cost_usd > 0
-        assert used.calls == {texts.settings.SETTING_LABELS["web_search"]: 6}
+        assert used.calls == {texts.settings.WEB_SEARCH.label: 6}
         nothing = MonthUsage(Amount(), {}, {}, {}, {})
         assert await store.usage.month("T2", today, today + 1) == nothing
         for first, end in ((today - 31, today), (today + 1, today + 2)):

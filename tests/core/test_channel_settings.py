@@ -1,20 +1,27 @@
 """Validation of channel settings, and prompt versions."""
 
+from dataclasses import replace
+from enum import EnumType
+
 import pytest
 
 from bot.core import texts
 from bot.core.channel_settings import (
+    CHANNEL_SETTINGS,
     ChannelSettings,
     DefaultSettings,
     Length,
+    Setting,
     changes,
     emoji_name,
     problems,
     prompt_version,
 )
+from bot.core.surfaces import SETTINGS_FIELDS
 from bot.core.triage import Engagement
 from bot.models.prompt import Effort
 from slack_sandbox import emoji_aliases
+from tests.changed_settings import CHANGED
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful.")
 
@@ -74,12 +81,13 @@ def test_another_emoji_asks(emoji: str) -> None:
 
 NONE = ChannelSettings()
 FOR_ALL = DefaultSettings(("openai/one", "anthropic/<two>"), "", web_search=True, read_channel=True, gate=True)
+IN_USE = replace(FOR_ALL, models=DEFAULTS.models)
 CHANGES = [
     (ChannelSettings("anthropic/<two>"), "I ask &lt;two&gt; first.", "I ask one first."),
     (
         ChannelSettings(system_prompt="Rhyme."),
-        texts.settings.OWN_PROMPT_HERE[True],
-        texts.settings.OWN_PROMPT_HERE[False],
+        "I follow instructions of this channel's own.",
+        "I follow my default instructions.",
     ),
     (
         ChannelSettings(engagement=Engagement.MENTIONS),
@@ -87,15 +95,15 @@ CHANGES = [
         "Whoever I'm talking with needs no mention.",
     ),
     (ChannelSettings(new_posts=True), "I answer every new post.", "New posts need a mention."),
-    (ChannelSettings(gate=True), texts.settings.GATE_HERE[True], texts.settings.GATE_HERE[False]),
+    (ChannelSettings(gate=True), texts.settings.GATE.about(True), texts.settings.GATE.about(False)),
     (ChannelSettings(reaction="eyes"), "React with :eyes: to ask me about a message.", "There's no question emoji."),
-    (ChannelSettings(effort=Effort.FAST), texts.settings.EFFORT_HERE["fast"], texts.settings.EFFORT_HERE["normal"]),
-    (ChannelSettings(length=Length.FULL), texts.settings.LENGTH_HERE["full"], texts.settings.LENGTH_HERE["normal"]),
-    (ChannelSettings(web_search=False), texts.settings.WEB_SEARCH_HERE[False], texts.settings.WEB_SEARCH_HERE[True]),
+    (ChannelSettings(effort=Effort.FAST), texts.settings.EFFORT.about("fast"), texts.settings.EFFORT.about("normal")),
+    (ChannelSettings(length=Length.FULL), texts.settings.LENGTH.about("full"), texts.settings.LENGTH.about("normal")),
+    (ChannelSettings(web_search=False), texts.settings.WEB_SEARCH.about(False), texts.settings.WEB_SEARCH.about(True)),
     (
         ChannelSettings(read_channel=False),
-        texts.settings.READ_CHANNEL_HERE[False],
-        texts.settings.READ_CHANNEL_HERE[True],
+        texts.settings.READ_CHANNEL.about(False),
+        texts.settings.READ_CHANNEL.about(True),
     ),
     (
         ChannelSettings(mcp_servers=("time", "wiki")),
@@ -120,6 +128,20 @@ def test_change_without_an_effect_has_no_sentence(settings: ChannelSettings) -> 
     assert changes(NONE, settings, FOR_ALL) == []
 
 
-def test_all_effort_and_length_levels_have_sentences() -> None:
-    assert set(texts.settings.EFFORT_HERE) == {effort.value for effort in Effort}
-    assert set(texts.settings.LENGTH_HERE) == {length.value for length in Length}
+@pytest.mark.parametrize("name", CHANGED)
+def test_each_setting_says_in_one_sentence_that_it_changed(name: str) -> None:
+    assert CHANGED.keys() == CHANNEL_SETTINGS.keys()
+    [on], [off] = changes(NONE, CHANGED[name], IN_USE), changes(CHANGED[name], NONE, IN_USE)
+    assert on != off
+
+
+@pytest.mark.parametrize("setting", [row for row in CHANNEL_SETTINGS.values() if isinstance(row.of, EnumType)])
+def test_each_level_has_its_option_and_its_sentence(setting: Setting) -> None:
+    levels = list(map(setting.of, setting.words.options))
+    assert isinstance(setting.of, EnumType)
+    assert levels == list(setting.of)
+    assert len(set(map(setting.words.about, levels))) == len(levels)
+
+
+def test_command_opens_the_settings_at_one_of_them() -> None:
+    assert set(SETTINGS_FIELDS.values()) <= CHANNEL_SETTINGS.keys()

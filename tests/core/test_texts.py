@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from datetime import date
 from inspect import isfunction, signature
 from pathlib import Path
@@ -18,6 +19,7 @@ from bot.cli.forget import deleted
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.files import Unread
+from bot.core.texts.settings import Words
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
 from tests.ugly import DAYS, NAMES, NOTHING, NUMBERS, TIMES
 
@@ -108,7 +110,9 @@ def test_page_or_module_has_no_sentence_that_readers_read_twice(path: Path) -> N
 
 
 def sentences_of(value: object) -> Iterator[str]:
-    """Yields the texts in a constant, also those of its tables."""
+    """Yields the texts in a constant, also those of its tables and fields."""
+    if isinstance(value, Words):
+        value = tuple(getattr(value, field.name) for field in fields(value))
     values = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else ()
     yield from (value,) if isinstance(value, str) else (text for one in values for text in sentences_of(one))
 

@@ -20,10 +20,11 @@ from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import APPROVAL_S, title_of
-from bot.core.channel_settings import ChannelSettings, SettingsField
+from bot.core.channel_settings import ChannelSettings
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
 from bot.settings import Settings
+from bot.slack.views.settings import ALLOWED_TOOLS
 from bot.store import Stores
 from bot.store.schema import jobs
 from slack_sandbox.server import Sandbox
@@ -254,16 +255,16 @@ async def test_always_allowed_tool_is_listed_in_the_settings_and_asks_again_once
     ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
     await ada.command("general", "/typist model")
     assert ada.modal is not None
-    assert SettingsField.ALLOWED_TOOLS not in str(ada.modal.blocks), "only admins revoke"
+    assert ALLOWED_TOOLS not in str(ada.modal.blocks), "only admins revoke"
     for kept, unasked in (([tool_name], True), ([], False)):
         await grace.command("general", "/typist model")
-        assert await grace.submit({SettingsField.ALLOWED_TOOLS: kept}) == {}
+        assert await grace.submit({ALLOWED_TOOLS: kept}) == {}
         asked = await stage.mention()
         assert bool(await ended(stage, asked) if unasked else await asking(stage, asked))
     assert calls_made() == 2
     await grace.command("general", "/typist model")
     assert grace.modal is not None
-    assert SettingsField.ALLOWED_TOOLS not in str(grace.modal.blocks), "none is left"
+    assert ALLOWED_TOOLS not in str(grace.modal.blocks), "none is left"
 
 
 async def test_identical_write_after_regenerate_asks_again_though_it_is_always_allowed(

@@ -17,7 +17,6 @@ import pytest
 
 from bot import __version__, app
 from bot.core import texts
-from bot.core.channel_settings import SettingsField
 from bot.errors import SlackSetupError
 from bot.settings import Settings
 from bot.slack import client as slack_client
@@ -118,7 +117,7 @@ async def test_what_an_admin_declined_is_left_out_and_named_once(
             ada = sandbox.client("ada")
             await ada.command("general", "/typist mentions")
             assert ada.modal
-            assert SettingsField.REACTION not in [block.get("block_id") for block in ada.modal.blocks]
+            assert "reaction" not in [block.get("block_id") for block in ada.modal.blocks]
             assert await ada.submit({"system_prompt": "Be brief."}) == {}
     named = [record.getMessage() for record in caplog.records if "reactions:read" in record.getMessage()]
     assert len(named) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, parse_caps, use_of
-from bot.core.channel_settings import ChannelSettings, DefaultSettings, effective_settings, settings_line
+from bot.core.channel_settings import ChannelSettings, DefaultSettings, changes, settings_line
 from bot.core.surfaces import (
     DIRECT_MESSAGES,
     TOP,
@@ -28,7 +28,6 @@ from bot.slack.views.home import home_view
 from slack_sandbox.blocks.view_rules import check_view
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be <helpful>.")
-IN_EFFECT = effective_settings(ChannelSettings(), DEFAULTS)
 SPENT = {Period.DAY: Amount(1_234, 0.021), Period.MONTH: Amount(56_789, 3.5)}
 CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd,workspace/month=500usd")
 
@@ -45,7 +44,7 @@ def view_text(view: Json) -> str:
 
 
 def test_member_reads_how_to_ask_who_sees_what_and_how_to_stop_and_nothing_of_the_setup() -> None:
-    shown = view_text(home_view(HomeView(IN_EFFECT, NO_QUOTAS)))
+    shown = view_text(home_view(HomeView(DEFAULTS, NO_QUOTAS)))
     said = (
         texts.home.MENTIONS_NEEDED["follow-ups"],
         texts.home.SEEN[False],
@@ -68,13 +67,13 @@ def test_member_reads_how_to_ask_who_sees_what_and_how_to_stop_and_nothing_of_th
 
 @pytest.mark.parametrize("reads_channel", [True, False])
 def test_member_reads_whether_the_channel_is_read(reads_channel: bool) -> None:
-    settings = effective_settings(ChannelSettings(), replace(DEFAULTS, read_channel=reads_channel))
-    shown = view_text(home_view(HomeView(settings, NO_QUOTAS)))
+    defaults = replace(DEFAULTS, read_channel=reads_channel)
+    shown = view_text(home_view(HomeView(defaults, NO_QUOTAS)))
     assert ("messages of the channel when a question is about them" in shown) is reads_channel
 
 
 def test_quotas_are_shown_with_what_is_used_and_their_reset_in_the_readers_time_zone() -> None:
-    shown = view_text(home_view(HomeView(IN_EFFECT, USAGE)))
+    shown = view_text(home_view(HomeView(DEFAULTS, USAGE)))
     assert f"61% of your quota of 2,000 tokens per day is used. It resets {TOMORROW}." in shown
     assert f"50% of your quota of $7 per month is used. It resets {DECEMBER}." in shown
     assert texts.quotas.TOKENS_EXPLAINED in shown
@@ -84,7 +83,7 @@ def test_quotas_are_shown_with_what_is_used_and_their_reset_in_the_readers_time_
 def test_tokens_are_explained_only_where_a_quota_counts_them() -> None:
     others_tokens = use_of(parse_caps("workspace/day=500tokens")[0], Amount(), NOON)
     in_dollars = UsageToDate(SPENT, [USAGE.caps[1], others_tokens])
-    assert texts.quotas.TOKENS_EXPLAINED not in view_text(home_view(HomeView(IN_EFFECT, in_dollars)))
+    assert texts.quotas.TOKENS_EXPLAINED not in view_text(home_view(HomeView(DEFAULTS, in_dollars)))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,7 @@ def test_tokens_are_explained_only_where_a_quota_counts_them() -> None:
     ],
 )
 def test_home_lists_accounts(accounts: Mapping[str, tuple[float, str]], lines: list[str]) -> None:
-    view = home_view(HomeView(IN_EFFECT, NO_QUOTAS, accounts=accounts))
+    view = home_view(HomeView(DEFAULTS, NO_QUOTAS, accounts=accounts))
     view_text(view)
     shown = [block["text"]["text"] for block in view["blocks"] if "since" in str(block)]
     assert shown == (["\n".join([f"*{texts.accounts.YOUR_ACCOUNTS}*", *lines])] if lines else [])
@@ -105,7 +104,7 @@ def test_home_lists_accounts(accounts: Mapping[str, tuple[float, str]], lines: l
 @pytest.mark.parametrize(("number", "more"), [(1, ""), (TOP, ""), (TOP + 2, " · … and 2 more.")])
 def test_home_lists_channels_with_the_last_first(number: int, more: str) -> None:
     channels = [f"C{index}" for index in range(number)]
-    shown = view_text(home_view(HomeView(IN_EFFECT, NO_QUOTAS, channels)))
+    shown = view_text(home_view(HomeView(DEFAULTS, NO_QUOTAS, channels)))
     assert f"*{texts.home.WHERE_YOU_ASK}*\\n{' · '.join(f'<#{id_}>' for id_ in channels[:TOP])}{more}'" in shown
 
 
@@ -121,7 +120,7 @@ def admins_home(
 ) -> str:
     """Returns the text of an admin's Home, which Slack accepts."""
     workspace = WorkspaceUsage(SPENT, this_month, last_month, quotas, settings or {"Access": "members & guests"}, 1.5)
-    return view_text(home_view(HomeView(IN_EFFECT, NO_QUOTAS, (), workspace)))
+    return view_text(home_view(HomeView(DEFAULTS, NO_QUOTAS, (), workspace)))
 
 
 def own(cap: str, owner_id: str, used: Amount) -> OwnCap:
@@ -157,7 +156,7 @@ def test_admin_sees_as_many_channels_with_settings_as_fit_and_how_many_more(sent
     listed = [(f"C{number}", sentences) for number in range(TOP)]
     channels = ChannelsWithSettings(listed, 90)
     workspace = WorkspaceUsage(SPENT, NOTHING, NOTHING, NO_CAPS, {"Access": "members"}, 1.5, channels)
-    shown = view_text(home_view(HomeView(IN_EFFECT, USAGE, (), workspace)))
+    shown = view_text(home_view(HomeView(DEFAULTS, USAGE, (), workspace)))
     seen = [channel_id for channel_id, _ in listed if f"<#{channel_id}>: {' '.join(sentences)}" in shown]
     assert seen == [channel_id for channel_id, _ in listed[: len(seen)]]
     assert len(seen) >= 5
@@ -165,7 +164,7 @@ def test_admin_sees_as_many_channels_with_settings_as_fit_and_how_many_more(sent
 
 
 def test_home_offers_the_suggested_prompts() -> None:
-    shown = view_text(home_view(HomeView(IN_EFFECT, USAGE)))
+    shown = view_text(home_view(HomeView(DEFAULTS, USAGE)))
     assert [line for line in (texts.home.TRY_ONE, *texts.welcome.PANE_SUGGESTIONS) if line not in shown] == []
 
 
@@ -246,7 +245,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
     quotas = Quotas(caps, owns, tuple(many))
     own_settings = ChannelsWithSettings([(id_, ["I ask <one> first."] * 15) for id_ in list(channels)[:TOP]], 90)
     workspace = WorkspaceUsage(SPENT, month, month, quotas, {"Models": "y <&> " * 2_000}, 1.5, own_settings)
-    settings = effective_settings(ChannelSettings(system_prompt="z" * 9_000), DEFAULTS)
+    settings = replace(DEFAULTS, system_prompt="z" * 9_000)
     usage = UsageToDate(SPENT, [use_of(cap, Amount(10**15), NOON) for cap in caps])
     view = home_view(HomeView(settings, usage, tuple(channels), workspace))
     shown = view_text(view)
@@ -289,21 +288,23 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
     ],
 )
 def test_settings_in_effect_are_one_line(settings: ChannelSettings, defaults: DefaultSettings, line: str) -> None:
-    assert line in settings_line(effective_settings(settings, defaults), "C1")
+    assert line in settings_line(settings, defaults, "C1")
 
 
 @pytest.mark.parametrize("defaults", [DEFAULTS, replace(DEFAULTS, read_channel=True)])
 def test_only_a_channel_that_turned_reading_off_says_so(defaults: DefaultSettings) -> None:
     own = ChannelSettings(read_channel=None if defaults.read_channel else False)
-    assert "reading" not in settings_line(effective_settings(own, defaults), "C1")
+    assert "reading" not in settings_line(own, defaults, "C1")
 
 
 def test_what_typists_own_settings_do_not_offer_is_in_effect_nowhere() -> None:
-    assert effective_settings(ChannelSettings(gate=True, web_search=True), DEFAULTS) == IN_EFFECT
+    own = ChannelSettings(gate=True, web_search=False)
+    assert settings_line(own, DEFAULTS, "C1") == settings_line(ChannelSettings(), DEFAULTS, "C1")
+    assert changes(ChannelSettings(), own, DEFAULTS) == []
 
 
 def test_settings_of_a_direct_message_name_no_mentions() -> None:
-    assert settings_line(IN_EFFECT, "D1") == "Settings here: one · default prompt"
+    assert settings_line(ChannelSettings(), DEFAULTS, "D1") == "Settings here: one · default prompt"
 
 
 @pytest.mark.parametrize(

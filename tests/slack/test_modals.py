@@ -14,7 +14,14 @@ from bot.core.actions import ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, ArgumentField, Ask, ask_of, can_be_read, readable
 from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, by_field, parse_caps
-from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, problems
+from bot.core.channel_settings import (
+    CHANNEL_SETTINGS,
+    ChannelSettings,
+    DefaultSettings,
+    Length,
+    SettingsPlace,
+    problems,
+)
 from bot.core.triage import Engagement
 from bot.core.unposted import QuotedMessage
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
@@ -26,12 +33,14 @@ from bot.slack.views.arguments import EDIT_ARGUMENTS, approval_in, arguments_mod
 from bot.slack.views.caps import CAPS, SubmittedCaps, entered_caps
 from bot.slack.views.question import ASK_MODAL, SubmittedQuestion
 from bot.slack.views.settings import (
+    ALLOWED_TOOLS,
     DEFAULT,
     MAX_REVOCABLE,
     SETTINGS,
 )
 from slack_sandbox.blocks.rules import check_blocks
 from slack_sandbox.blocks.view_rules import check_view
+from tests.changed_settings import CHANGED
 
 DEFAULTS = DefaultSettings(
     ("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True, read_channel=True, gate=True
@@ -65,16 +74,13 @@ def submitted(view: Json, **changes: str | None) -> Json:
         ChannelSettings(),
         ChannelSettings("anthropic/two", "Be <brief> & “kind”.", Engagement.MENTIONS),
         ChannelSettings(system_prompt="x" * 2_000, engagement=Engagement.EVERYONE, new_posts=True),
-        ChannelSettings(gate=True),
-        ChannelSettings(reaction="eyes"),
-        ChannelSettings(web_search=False),
-        ChannelSettings(read_channel=False),
+        *CHANGED.values(),
         *(ChannelSettings(effort=effort) for effort in Effort),
         *(ChannelSettings(length=length) for length in Length),
     ],
 )
 def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
-    view = settings_view(settings)
+    view = settings_view(settings, replace(DEFAULTS, mcp_servers=("time",)))
     untouched = SETTINGS.read(submitted(view))
     assert (untouched.place, untouched.entered) == (CHANNEL, settings)
     assert SETTINGS.read(submitted(view, system_prompt="Other.", model=DEFAULT)).shown == settings
@@ -84,17 +90,17 @@ def settings_view(
     settings: ChannelSettings = UNSET, defaults: DefaultSettings = DEFAULTS, place: SettingsPlace = CHANNEL, **more: Any
 ) -> Json:
     """Returns the modal with a channel's settings."""
-    view = SETTINGS.build(place, settings, defaults, SettingsField.MODEL, **more)
+    view = SETTINGS.build(place, settings, defaults, "model", **more)
     check_view(view, "modal")
     return view
 
 
-def field_of(view: Json, name: SettingsField) -> Json | None:
+def field_of(view: Json, name: str) -> Json | None:
     """Returns the element of a field; None if the modal has no such field."""
     return next((block["element"] for block in view["blocks"] if block.get("block_id") == name), None)
 
 
-def options(settings: ChannelSettings, field: SettingsField, defaults: DefaultSettings = DEFAULTS) -> list[str]:
+def options(settings: ChannelSettings, field: str, defaults: DefaultSettings = DEFAULTS) -> list[str]:
     """Returns the labels of a field's options, as the modal shows them."""
     element = field_of(settings_view(settings, defaults), field)
     assert element
@@ -104,11 +110,11 @@ def options(settings: ChannelSettings, field: SettingsField, defaults: DefaultSe
 def test_default_is_offered_once_unless_the_channel_chose_it() -> None:
     follow_ups = "Whoever I'm talking with needs no mention"
     others = ["Every question needs a mention", "Nobody needs a mention in a thread where I was mentioned"]
-    assert options(ChannelSettings(), SettingsField.MODEL) == ["Default: one", "two"]
-    assert options(ChannelSettings(), SettingsField.ENGAGEMENT) == [f"Default: {follow_ups}", *others]
+    assert options(ChannelSettings(), "model") == ["Default: one", "two"]
+    assert options(ChannelSettings(), "engagement") == [f"Default: {follow_ups}", *others]
     chosen = ChannelSettings("openai/one", engagement=Engagement.FOLLOW_UPS)
-    assert options(chosen, SettingsField.MODEL) == ["Default: one", "one", "two"]
-    assert options(chosen, SettingsField.ENGAGEMENT).count(follow_ups) == 1
+    assert options(chosen, "model") == ["Default: one", "one", "two"]
+    assert options(chosen, "engagement").count(follow_ups) == 1
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,7 @@ def test_only_quotas_that_were_changed_in_a_modal_are_submitted(
 
 @pytest.mark.parametrize("models", [("openai/one",), ("openai/one", "anthropic/two")])
 def test_other_models_are_promised_only_where_there_are_some(models: tuple[str, ...]) -> None:
-    assert (texts.settings.SETTING_HINTS["model"] in str(settings_view(UNSET, replace(DEFAULTS, models=models)))) is (
+    assert (texts.settings.MODEL.hint in str(settings_view(UNSET, replace(DEFAULTS, models=models)))) is (
         len(models) > 1
     )
 
@@ -150,8 +156,8 @@ def test_other_models_are_promised_only_where_there_are_some(models: tuple[str, 
 def test_models_are_shown_without_the_api_that_they_speak(models: str, shown: list[str]) -> None:
     listed = parse_models(models)
     defaults = replace(DEFAULTS, models=listed, names=texts.models.ModelNames(parse_model_names(models)))
-    assert options(UNSET, SettingsField.MODEL, defaults) == shown
-    menu = field_of(settings_view(UNSET, defaults), SettingsField.MODEL)
+    assert options(UNSET, "model", defaults) == shown
+    menu = field_of(settings_view(UNSET, defaults), "model")
     assert menu
     assert [option["value"] for option in menu["options"]] == [DEFAULT, *listed[1:]]
 
@@ -183,7 +189,7 @@ def test_question_emoji_is_one_emojis_name(typed: str | None, emoji: str, is_one
     view = settings_view(ChannelSettings(reaction="tada"))
     settings = SETTINGS.read(submitted(view, reaction=typed)).entered
     assert settings.reaction == emoji
-    assert problems(settings, DEFAULTS) == ({} if is_one else {SettingsField.REACTION: texts.settings.REACTION_UNKNOWN})
+    assert problems(settings, DEFAULTS) == ({} if is_one else {"reaction": texts.settings.REACTION_UNKNOWN})
 
 
 def test_model_that_is_no_longer_in_use_becomes_the_default() -> None:
@@ -193,32 +199,30 @@ def test_model_that_is_no_longer_in_use_becomes_the_default() -> None:
 @pytest.mark.parametrize(
     ("field", "place", "defaults", "is_there"),
     [
-        (SettingsField.WEB_SEARCH, CHANNEL, replace(DEFAULTS, web_search=True), True),
-        (SettingsField.WEB_SEARCH, CHANNEL, replace(DEFAULTS, web_search=False), False),
-        (SettingsField.READ_CHANNEL, CHANNEL, replace(DEFAULTS, read_channel=True), True),
-        (SettingsField.READ_CHANNEL, CHANNEL, replace(DEFAULTS, read_channel=False), False),
-        (SettingsField.READ_CHANNEL, DIRECT, replace(DEFAULTS, read_channel=True), False),
-        (SettingsField.GATE, CHANNEL, replace(DEFAULTS, gate=True), True),
-        (SettingsField.GATE, CHANNEL, replace(DEFAULTS, gate=False), False),
-        (SettingsField.REACTION, CHANNEL, DEFAULTS, True),
-        (SettingsField.REACTION, DIRECT, DEFAULTS, False),
-        (SettingsField.MCP_SERVERS, DIRECT, replace(DEFAULTS, mcp_servers=("time",)), False),
+        ("web_search", CHANNEL, replace(DEFAULTS, web_search=True), True),
+        ("web_search", CHANNEL, replace(DEFAULTS, web_search=False), False),
+        ("read_channel", CHANNEL, replace(DEFAULTS, read_channel=True), True),
+        ("read_channel", CHANNEL, replace(DEFAULTS, read_channel=False), False),
+        ("read_channel", DIRECT, replace(DEFAULTS, read_channel=True), False),
+        ("gate", CHANNEL, replace(DEFAULTS, gate=True), True),
+        ("gate", CHANNEL, replace(DEFAULTS, gate=False), False),
+        ("reaction", CHANNEL, DEFAULTS, True),
+        ("reaction", DIRECT, DEFAULTS, False),
+        ("mcp_servers", DIRECT, replace(DEFAULTS, mcp_servers=("time",)), False),
     ],
 )
 def test_modal_has_a_field_only_where_it_can_be_used(
-    field: SettingsField, place: SettingsPlace, defaults: DefaultSettings, is_there: bool
+    field: str, place: SettingsPlace, defaults: DefaultSettings, is_there: bool
 ) -> None:
     assert bool(field_of(settings_view(UNSET, defaults, place), field)) is is_there
 
 
 def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:
-    view = settings_view(UNSET, replace(DEFAULTS, web_search=False), DIRECT)
+    view = settings_view(UNSET, replace(DEFAULTS, mcp_servers=("time",)), DIRECT)
+    for_channels = {"engagement", "new_posts", "gate", "reaction", "read_channel", "mcp_servers"}
     assert [block.get("block_id") for block in view["blocks"]] == [
         None,
-        SettingsField.MODEL,
-        SettingsField.SYSTEM_PROMPT,
-        SettingsField.LENGTH,
-        SettingsField.EFFORT,
+        *(name for name in CHANNEL_SETTINGS if name not in for_channels),
         None,
     ]
 
@@ -227,7 +231,7 @@ def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:
 def test_modal_for_who_may_choose_servers_has_a_box_for_each(servers: tuple[str, ...]) -> None:
     defaults = replace(DEFAULTS, mcp_servers=("time", "github", "files"))
     view = settings_view(ChannelSettings(mcp_servers=servers), defaults)
-    boxes = field_of(view, SettingsField.MCP_SERVERS)
+    boxes = field_of(view, "mcp_servers")
     assert boxes
     assert [option["value"] for option in boxes["options"]] == ["time", "github", "files"]
     assert SETTINGS.read(submitted(view)).entered.mcp_servers == servers
@@ -242,7 +246,7 @@ def test_warnings_about_tools_stand_below_the_servers() -> None:
         texts.settings.server_down("files", "it is gone"),
     ]
     blocks = settings_view(defaults=defaults, tool_warnings=warnings)["blocks"]
-    at = [block.get("block_id") for block in blocks].index(SettingsField.MCP_SERVERS)
+    at = [block.get("block_id") for block in blocks].index("mcp_servers")
     assert [block["elements"][0]["text"] for block in blocks[at + 1 : at + 3]] == warnings
     assert warnings[0].startswith(":warning: Models don't get all tools of time (600). I offer at most 100 ")
     assert "480 more. " in warnings[0]
@@ -253,7 +257,7 @@ def test_removed_tools_are_revoked_and_no_others(tools: list[str]) -> None:
     view = settings_view(allowed_tools=tools)
     submission = {**submitted(view), "blocks": view["blocks"]}
     assert SETTINGS.read(submission).revoked == ()
-    submission["state"]["values"][SettingsField.ALLOWED_TOOLS] = {"x": {"selected_options": []}}
+    submission["state"]["values"][ALLOWED_TOOLS] = {"x": {"selected_options": []}}
     assert SETTINGS.read(submission).revoked == tuple(tools[:MAX_REVOCABLE])
     assert SETTINGS.read(submitted(view)).revoked == (), "the modal didn't list any"
 
@@ -477,14 +481,16 @@ def test_card_shows_what_a_person_cannot_see(tool: str, arguments: dict[str, str
     assert r"\\ufe0f" in text
 
 
-@pytest.mark.parametrize("focus", SettingsField)
-def test_each_field_of_the_settings_has_its_name_and_the_cursor_if_it_was_asked_for(focus: SettingsField) -> None:
+@pytest.mark.parametrize("focus", [*CHANNEL_SETTINGS, ALLOWED_TOOLS])
+def test_each_field_of_the_settings_has_its_name_and_the_cursor_if_it_was_asked_for(focus: str) -> None:
     defaults = replace(DEFAULTS, reactions=True, mcp_servers=("time",))
     view = SETTINGS.build(CHANNEL, UNSET, defaults, focus, ["notes__add"])
     elements = {block["block_id"]: block["element"] for block in view["blocks"] if block["type"] == "input"}
-    assert {name: element["action_id"] for name, element in elements.items()} == {name: name for name in SettingsField}
+    assert {name: element["action_id"] for name, element in elements.items()} == {
+        name: name for name in (*CHANNEL_SETTINGS, ALLOWED_TOOLS)
+    }
     with_cursor = [name for name, element in elements.items() if element.get("focus_on_load")]
-    assert with_cursor == ([] if focus is SettingsField.ALLOWED_TOOLS else [focus])
+    assert with_cursor == ([] if focus == ALLOWED_TOOLS else [focus])
 
 
 METADATA: Mapping[str, tuple[Callable[[Json], object], Mapping[str, object], Mapping[str, object]]] = {

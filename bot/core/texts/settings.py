@@ -1,47 +1,32 @@
 """A channel's own settings: the modal, and what people read when they change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from bot.core.texts.actions import THINK_LONGER
 
-OWN_PROMPT_HERE = {True: "I follow instructions of this channel's own.", False: "I follow my default instructions."}
-NEW_POSTS_HERE = {True: "I answer every new post.", False: "New posts need a mention."}
-GATE_HERE = {True: "A model decides about unclear follow-ups.", False: "No model decides about unclear follow-ups."}
-READ_CHANNEL_HERE = {
-    True: "I read messages of this channel when a question is about them.",
-    False: "I don't read messages of this channel, except in the thread in which I am asked.",
-}
-WEB_SEARCH_HERE = {True: "I search the web when an answer needs it.", False: "I don't search the web."}
-EFFORT_HERE = {
-    "fast": "I think less before I answer.",
-    "normal": "I think as much as usual before I answer.",
-    "thorough": "I think longer before I answer.",
-}
-"""By Effort."""
-LENGTH_HERE = {
-    "brief": "My answers are brief.",
-    "normal": "My answers have their usual length.",
-    "full": "My answers are full, with reasons, alternatives and examples.",
-}
-"""By Length."""
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What people read of a setting."""
+
+    label: str
+    here: Mapping[Any, str] | Callable[[Any], str]
+    """The sentence of mrkdwn about a channel where a value applies, by value."""
+    hint: str = ""
+    """Stands below the field."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """The labels of the field's options, if they are always the same."""
+    placeholder: str = ""
+
+    def about(self, value: object) -> str:
+        """Says what applies in a channel; texts in `value` are escaped."""
+        return self.here(value) if callable(self.here) else self.here[value]
 
 
 def settings_changed(person: str, changes: Sequence[str]) -> str:
     return f"{person} changed my settings here: {' '.join(changes)}"
-
-
-def asks_first(model: str) -> str:
-    return f"I ask {model} first."
-
-
-def engagement_here(engagement: str) -> str:
-    """Says what needs a mention in a channel; `engagement` is a key of ENGAGEMENTS."""
-    return f"{ENGAGEMENTS[engagement]}."
-
-
-def reaction_here(reaction: str) -> str:
-    """Says which emoji asks; `reaction` is its name, "" if none does."""
-    return f"React with :{reaction}: to ask me about a message." if reaction else "There's no question emoji."
 
 
 MAX_TOOLS_NAMED = 20
@@ -79,57 +64,12 @@ def signs_in(server: str) -> str:
     return f"Each person signs in to {server} when they first need it."
 
 
-def tools_here(servers: Sequence[str]) -> str:
-    return f"I may use the tools of {', '.join(servers)}." if servers else "I use no tools of MCP servers."
-
-
 SETTINGS_TITLE = "Settings"
 SAVE = "Save"
 CANCEL = "Cancel"
 THIS_DIRECT_MESSAGE = "this direct message"
-SETTING_LABELS = {
-    "model": "Model",
-    "system_prompt": "System prompt",
-    "length": "Length of answers",
-    "effort": "Effort",
-    "engagement": "Mentions",
-    "new_posts": "New posts",
-    "gate": "Unclear follow-ups",
-    "reaction": "Question emoji",
-    "web_search": "Web search",
-    "read_channel": "Reading this channel",
-    "mcp_servers": "Tools",
-    "allowed_tools": "Always allowed tools",
-}
-"""By SettingsField."""
-SETTING_HINTS = {
-    "model": "I ask this model first, and the others if it fails.",
-    "system_prompt": "Instructions for the model. Leave this empty for the default prompt.",
-    "effort": f"Thinking longer takes more time and costs more. For one answer, press {THINK_LONGER} below it.",
-    "engagement": (
-        "Without a mention, I never answer a message that begins by mentioning someone else, "
-        "or a file in a thread of several people."
-    ),
-    "gate": "It reads the thread's last messages. Its tokens count as usage of the message's writer.",
-    "reaction": (
-        "When someone adds this emoji to a message, I answer it or explain it in its thread. "
-        "Copy the emoji's name from Slack's emoji picker."
-    ),
-    "web_search": "I look things up when an answer needs it, and list the sources below it.",
-    "read_channel": "I read earlier messages when a question is about them, and say how many.",
-    "mcp_servers": "MCP servers whose tools I may use here. Only Typist admins can change this.",
-    "allowed_tools": "Remove a tool, and I'll ask about its calls here again. Only Typist admins see this.",
-}
-"""Stand below the fields, by SettingsField; the others have none."""
-ENGAGEMENTS = {
-    "mentions": "Every question needs a mention",
-    "follow-ups": "Whoever I'm talking with needs no mention",
-    "everyone": "Nobody needs a mention in a thread where I was mentioned",
-}
-"""The options, by Engagement."""
-NEW_POSTS_OPTION = "Answer each new post in its thread"
-GATE_OPTION = "Let a small model at OpenAI decide whether they're for me"
-REACTION_PLACEHOLDER = "For example: robot_face"
+ALLOWED_TOOLS = "Always allowed tools"
+ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. Only Typist admins see this."
 REACTION_UNKNOWN = "Enter one emoji, or its name, such as robot_face."
 REACTION_EVERYDAY = (
     "People react with this emoji all the time, and I'd answer each time. Choose another one, such as ❓."
@@ -139,14 +79,6 @@ REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
 TOO_MANY_REACTIONS = (
     "You asked about many messages by emoji, so I skipped the last one. Please wait a few minutes, or mention me."
 )
-EFFORT_OPTIONS = {"fast": "Fast: less thinking", "normal": "Normal", "thorough": "Thorough: more thinking"}
-"""By Effort."""
-LENGTH_OPTIONS = {
-    "brief": "Brief: a few sentences",
-    "normal": "Normal: short, unless the system prompt says otherwise",
-    "full": "Full: with reasons, alternatives and examples",
-}
-"""By Length."""
 SWITCH = {"on": "On", "off": "Off"}
 
 
@@ -168,3 +100,97 @@ def choose_a_model(models: Sequence[str]) -> str:
 def prompt_too_long(chars: int, limit: int) -> str:
     """Stands below a system prompt."""
     return f"Please use at most {limit:,} characters. This prompt has {chars:,}."
+
+
+def asks_first(model: str) -> str:
+    return f"I ask {model} first."
+
+
+def own_prompt_here(system_prompt: str) -> str:
+    """Says whether a channel has a system prompt, which may be too long to be shown."""
+    return "I follow instructions of this channel's own." if system_prompt else "I follow my default instructions."
+
+
+ENGAGEMENTS = {
+    "mentions": "Every question needs a mention",
+    "follow-ups": "Whoever I'm talking with needs no mention",
+    "everyone": "Nobody needs a mention in a thread where I was mentioned",
+}
+"""The options, by Engagement."""
+
+
+def reaction_here(reaction: str) -> str:
+    """Says which emoji asks; `reaction` is its name, "" if none does."""
+    return f"React with :{reaction}: to ask me about a message." if reaction else "There's no question emoji."
+
+
+def tools_here(servers: Sequence[str]) -> str:
+    return f"I may use the tools of {', '.join(servers)}." if servers else "I use no tools of MCP servers."
+
+
+MODEL = Words("Model", asks_first, "I ask this model first, and the others if it fails.")
+SYSTEM_PROMPT = Words(
+    "System prompt", own_prompt_here, "Instructions for the model. Leave this empty for the default prompt."
+)
+LENGTH = Words(
+    "Length of answers",
+    {
+        "brief": "My answers are brief.",
+        "normal": "My answers have their usual length.",
+        "full": "My answers are full, with reasons, alternatives and examples.",
+    },
+    options={
+        "brief": "Brief: a few sentences",
+        "normal": "Normal: short, unless the system prompt says otherwise",
+        "full": "Full: with reasons, alternatives and examples",
+    },
+)
+EFFORT = Words(
+    "Effort",
+    {
+        "fast": "I think less before I answer.",
+        "normal": "I think as much as usual before I answer.",
+        "thorough": "I think longer before I answer.",
+    },
+    f"Thinking longer takes more time and costs more. For one answer, press {THINK_LONGER} below it.",
+    {"fast": "Fast: less thinking", "normal": "Normal", "thorough": "Thorough: more thinking"},
+)
+ENGAGEMENT = Words(
+    "Mentions",
+    {engagement: f"{option}." for engagement, option in ENGAGEMENTS.items()},
+    "Without a mention, I never answer a message that begins by mentioning someone else, "
+    "or a file in a thread of several people.",
+    ENGAGEMENTS,
+)
+NEW_POSTS = Words(
+    "New posts",
+    {True: "I answer every new post.", False: "New posts need a mention."},
+    options={"new_posts": "Answer each new post in its thread"},
+)
+GATE = Words(
+    "Unclear follow-ups",
+    {True: "A model decides about unclear follow-ups.", False: "No model decides about unclear follow-ups."},
+    "It reads the thread's last messages. Its tokens count as usage of the message's writer.",
+    {"gate": "Let a small model at OpenAI decide whether they're for me"},
+)
+REACTION = Words(
+    "Question emoji",
+    reaction_here,
+    "When someone adds this emoji to a message, I answer it or explain it in its thread. "
+    "Copy the emoji's name from Slack's emoji picker.",
+    placeholder="For example: robot_face",
+)
+READ_CHANNEL = Words(
+    "Reading this channel",
+    {
+        True: "I read messages of this channel when a question is about them.",
+        False: "I don't read messages of this channel, except in the thread in which I am asked.",
+    },
+    "I read earlier messages when a question is about them, and say how many.",
+)
+MCP_SERVERS = Words("Tools", tools_here, "MCP servers whose tools I may use here. Only Typist admins can change this.")
+WEB_SEARCH = Words(
+    "Web search",
+    {True: "I search the web when an answer needs it.", False: "I don't search the web."},
+    "I look things up when an answer needs it, and list the sources below it.",
+)

@@ -11,7 +11,7 @@ from itertools import accumulate
 
 from bot.core import texts
 from bot.core.caps import Amount, Period, Scope, UsageToDate
-from bot.core.channel_settings import EffectiveSettings
+from bot.core.channel_settings import DefaultSettings
 from bot.core.conversation import escape, is_direct
 from bot.core.surfaces import (
     TOP,
@@ -67,7 +67,7 @@ def home_view(view: HomeView) -> Json:
         section(plain_text(texts.home.TRY_ONE)),
         suggestion_row(),
         divider(),
-        _paragraph(texts.home.WHO_SEES_WHAT, texts.home.SEEN[bool(defaults.read_channel)]),
+        _paragraph(texts.home.WHO_SEES_WHAT, texts.home.SEEN[defaults.read_channel]),
         _paragraph(texts.home.HOW_TO_STOP, texts.welcome.STOP_OR_QUIET),
         _paragraph(texts.home.WHAT_I_KEEP, texts.home.HOW_TO_SCHEDULE),
         _paragraph(texts.home.HOW_TO_SET, texts.home.WHERE_TO_SET),
@@ -136,7 +136,7 @@ def denied_view(sentence: str) -> Json:
     return home([header("Typist"), section(mrkdwn(sentence))])
 
 
-def _admin_blocks(defaults: EffectiveSettings, workspace: WorkspaceUsage) -> list[Json]:
+def _admin_blocks(defaults: DefaultSettings, workspace: WorkspaceUsage) -> list[Json]:
     mentions = texts.home.MENTIONS_NEEDED[defaults.engagement]
     prompt = escape(beginning(defaults.system_prompt, PROMPT_CHARS))
     totals = [texts.quotas.usage(period, amount_text(workspace.spent[period])) for period in Period]
@@ -159,7 +159,7 @@ def _admin_blocks(defaults: EffectiveSettings, workspace: WorkspaceUsage) -> lis
             block_id=f"caps {workspace.built_at}",
         ),
         header(texts.home.DEFAULTS_HEADING),
-        section(mrkdwn(texts.home.defaults(escape(defaults.model_name), mentions, prompt))),
+        section(mrkdwn(texts.home.defaults(escape(defaults.model_name()), mentions, prompt))),
         context(plain_text(texts.home.CHANNELS_DIFFER)),
         header(texts.home.CHANNEL_SETTINGS_HEADING),
         section(mrkdwn(_channels_text(workspace.channels))),

@@ -1,18 +1,16 @@
-"""The modal with a channel's settings, with its caps for an admin. Pure. A field's block_id is its name."""
+"""The modal with a channel's settings, with its caps for an admin. Pure. A field's block_id is the setting's name."""
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from bot.core import texts
 from bot.core.calls import label_of
 from bot.core.caps import Entered, OwnerCaps
-from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, emoji_name
+from bot.core.channel_settings import CHANNEL_SETTINGS, ChannelSettings, DefaultSettings, Setting, SettingsPlace
 from bot.core.conversation import is_direct
-from bot.core.triage import Engagement
-from bot.models.prompt import Effort
 from bot.slack.blockkit import (
     Json,
     actions,
@@ -44,10 +42,9 @@ DEFAULT = "default"
 _PLACEHOLDER_CHARS = 150
 MAX_REVOCABLE = 50
 """Always allowed tools in the settings: more don't fit into a modal's text. `typist mcp` lists all."""
-
-_Option = TypeVar("_Option", bound=StrEnum)
-_SWITCH_VALUES = {"on": None, "off": False}
-"""What is on by the settings can only be turned off."""
+ALLOWED_TOOLS = "allowed_tools"
+"""The field with the always allowed tools, which aren't one of the channel's settings."""
+_UNSET = ChannelSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def _settings_modal(
     place: SettingsPlace,
     settings: ChannelSettings,
     defaults: DefaultSettings,
-    focus: SettingsField,
+    focus: str,
     allowed_tools: Sequence[str] = (),
     caps: OwnerCaps | None = None,
     tool_warnings: Sequence[str] = (),
@@ -80,28 +77,17 @@ def _settings_modal(
     sentences of mrkdwn about the servers that the channel uses.
     """
     channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
-    prompt = text_area(
-        SettingsField.SYSTEM_PROMPT,
-        placeholder=beginning(defaults.system_prompt, _PLACEHOLDER_CHARS),
-        initial=settings.system_prompt,
-        focus=focus is SettingsField.SYSTEM_PROMPT,
-    )
-    blocks = [
-        context(mrkdwn(texts.settings.settings_apply_to(channel))),
-        _model_field(settings, defaults, focus),
-        _field(SettingsField.SYSTEM_PROMPT, prompt, optional=True),
-        _menu_field(SettingsField.LENGTH, texts.settings.LENGTH_OPTIONS, settings.length, focus),
-        _menu_field(SettingsField.EFFORT, texts.settings.EFFORT_OPTIONS, settings.effort, focus),
-    ]
-    if not is_direct(place.channel_id):
-        blocks += _channel_fields(settings, defaults, focus)
-        blocks += [context(mrkdwn(warning)) for warning in tool_warnings]
-    if defaults.web_search:
-        blocks.append(_switch_field(SettingsField.WEB_SEARCH, settings.web_search, focus))
+    blocks = [context(mrkdwn(texts.settings.settings_apply_to(channel)))]
+    for name, setting in CHANNEL_SETTINGS.items():
+        if setting.in_channels_only and is_direct(place.channel_id):
+            continue
+        blocks += _field(name, setting, getattr(settings, name), defaults, has_focus=focus == name)
+        if name == "mcp_servers":
+            blocks += [context(mrkdwn(warning)) for warning in tool_warnings]
     if allowed_tools:
         tools = {tool: label_of(tool) for tool in allowed_tools[:MAX_REVOCABLE]}
-        menu = multi_static_select(SettingsField.ALLOWED_TOOLS, tools)
-        blocks.append(_field(SettingsField.ALLOWED_TOOLS, menu, optional=True))
+        menu, hint = multi_static_select(ALLOWED_TOOLS, tools), texts.settings.ALLOWED_TOOLS_HINT
+        blocks.append(input_field(ALLOWED_TOOLS, texts.settings.ALLOWED_TOOLS, menu, hint=hint, optional=True))
     blocks.append(actions([list_button(place.channel_id), button(OPEN_MEMORY, texts.memory.SHOW_MEMORY)]))
     if caps:
         blocks += [header(texts.quotas.CHANNEL_QUOTAS), *caps_fields(caps)]
@@ -115,68 +101,38 @@ def _settings_modal(
     )
 
 
-def _field(name: SettingsField, element: Json, *, optional: bool, has_hint: bool = True) -> Json:
-    """Returns a setting's field, with its label and hint."""
-    hint = texts.settings.SETTING_HINTS.get(name, "") if has_hint else ""
-    return input_field(name, texts.settings.SETTING_LABELS[name], element, hint=hint, optional=optional)
-
-
-def _model_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
-    first = next(iter(defaults.models), "")
-    # A model that was removed from BOT_MODELS isn't asked anymore.
-    chosen = settings.model if settings.model in defaults.models else None
-    labels = _with_default({model: defaults.names.of(model) for model in defaults.models}, first, chosen)
-    return _menu_field(SettingsField.MODEL, labels, chosen or DEFAULT, focus, has_hint=len(defaults.models) > 1)
-
-
-def _menu_field(
-    name: SettingsField, options: Mapping[str, str], chosen: str, focus: SettingsField, *, has_hint: bool = True
-) -> Json:
-    menu = static_select(name, options, chosen=chosen, focus=focus is name)
-    return _field(name, menu, optional=False, has_hint=has_hint)
-
-
-def _channel_fields(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> list[Json]:
-    """Returns the fields that a direct message doesn't have."""
-    name = SettingsField.ENGAGEMENT
-    labels = _with_default(texts.settings.ENGAGEMENTS, defaults.engagement, settings.engagement)
-    buttons = radio_buttons(name, labels, chosen=settings.engagement or DEFAULT, focus=focus is name)
-    fields = [
-        _field(name, buttons, optional=False),
-        _checkbox_field(SettingsField.NEW_POSTS, texts.settings.NEW_POSTS_OPTION, settings.new_posts, focus),
-    ]
-    if defaults.gate:
-        fields.append(_checkbox_field(SettingsField.GATE, texts.settings.GATE_OPTION, settings.gate, focus))
-    if defaults.reactions:
-        name = SettingsField.REACTION
-        emoji = text_line(
-            name, placeholder=texts.settings.REACTION_PLACEHOLDER, initial=settings.reaction, focus=focus is name
-        )
-        fields.append(_field(name, emoji, optional=True))
-    if defaults.read_channel:
-        fields.append(_switch_field(SettingsField.READ_CHANNEL, settings.read_channel, focus))
-    if defaults.mcp_servers:
-        name = SettingsField.MCP_SERVERS
-        servers = {server: server for server in defaults.mcp_servers}
-        boxes = checkboxes(name, servers, chosen=settings.mcp_servers, focus=focus is name)
-        fields.append(_field(name, boxes, optional=True))
-    return fields
+def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *, has_focus: bool) -> list[Json]:
+    """Returns a setting's field; nothing where there is nothing to choose."""
+    words, default = setting.words, setting.effective(defaults, getattr(_UNSET, name))
+    labels = setting.options(defaults) or words.options
+    match setting.control:
+        case "menu" | "radio buttons":
+            choice = static_select if setting.control == "menu" else radio_buttons
+            options = labels if getattr(_UNSET, name) else _with_default(labels, default, value)
+            element = choice(name, options, chosen=value if value in labels else DEFAULT, focus=has_focus)
+        case "switch":
+            chosen = "off" if value is False else "on"
+            element = radio_buttons(name, texts.settings.SWITCH, chosen=chosen, focus=has_focus)
+        case "checkboxes":
+            boxes = value if isinstance(value, tuple) else labels if value else ()
+            element = checkboxes(name, labels, chosen=boxes, focus=has_focus)
+        case "line" | "area":
+            text = text_line if setting.control == "line" else text_area
+            placeholder = words.placeholder or beginning(defaults.system_prompt, _PLACEHOLDER_CHARS)
+            element = text(name, placeholder=placeholder, initial=value, focus=has_focus)
+    if default is None or (setting.control == "checkboxes" and not labels):
+        return []
+    # The hint of a menu is about the other options.
+    hint = "" if setting.control == "menu" and len(labels) == 1 else words.hint
+    is_optional = setting.control in ("checkboxes", "line", "area")
+    return [input_field(name, words.label, element, hint=hint, optional=is_optional)]
 
 
 def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -> dict[str, str]:
     """Returns the options of a menu, first the environment's default, which is listed once unless it was chosen."""
-    others = {value: label for value, label in labels.items() if value != default or value == chosen}
-    return {DEFAULT: texts.settings.default_option(labels.get(default, default)), **others}
-
-
-def _checkbox_field(name: SettingsField, option: str, is_checked: bool, focus: SettingsField) -> Json:
-    box = checkboxes(name, {name: option}, chosen=(name,) if is_checked else (), focus=focus is name)
-    return _field(name, box, optional=True)
-
-
-def _switch_field(name: SettingsField, is_on: bool | None, focus: SettingsField) -> Json:
-    buttons = radio_buttons(name, texts.settings.SWITCH, chosen="off" if is_on is False else "on", focus=focus is name)
-    return _field(name, buttons, optional=False)
+    default = labels.get(default, default)
+    others = {value: label for value, label in labels.items() if label != default or value == chosen}
+    return {DEFAULT: texts.settings.default_option(default), **others}
 
 
 def _submitted(view: Mapping[str, Any]) -> SubmittedSettings:
@@ -188,34 +144,32 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedSettings:
 def _settings_in(view: Mapping[str, Any]) -> ChannelSettings:
     """Returns the settings that the fields of a modal have. An untouched one has those that it showed."""
     values = values_of(view)
-    model = values.get(SettingsField.MODEL, DEFAULT)
-    return ChannelSettings(
-        None if model == DEFAULT else model,
-        values.get(SettingsField.SYSTEM_PROMPT, "").strip(),
-        _chosen(Engagement, values.get(SettingsField.ENGAGEMENT)),
-        SettingsField.NEW_POSTS in checked(view, SettingsField.NEW_POSTS),
-        SettingsField.GATE in checked(view, SettingsField.GATE),
-        _SWITCH_VALUES.get(values.get(SettingsField.WEB_SEARCH, "on")),
-        _SWITCH_VALUES.get(values.get(SettingsField.READ_CHANNEL, "on")),
-        checked(view, SettingsField.MCP_SERVERS),
-        _chosen(Effort, values.get(SettingsField.EFFORT)) or Effort.NORMAL,
-        _chosen(Length, values.get(SettingsField.LENGTH)) or Length.NORMAL,
-        emoji_name(values.get(SettingsField.REACTION, "")),
-    )
+    return ChannelSettings(**{name: _entered(view, values, name) for name in CHANNEL_SETTINGS})
+
+
+def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> Any:
+    """Returns the value of a setting's field. A menu without an option that we know has the setting's default."""
+    setting = CHANNEL_SETTINGS[name]
+    match setting.control:
+        case "switch":
+            return False if values.get(name) == "off" else None
+        case "checkboxes":
+            return setting.of(checked(view, name))
+        case "line" | "area":
+            return setting.of(values.get(name, "").strip())
+        case "menu" | "radio buttons":
+            chosen, default = values.get(name, DEFAULT), getattr(_UNSET, name)
+            with suppress(ValueError):
+                return default if chosen == DEFAULT else setting.of(chosen)
+            return default
 
 
 def _revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the always allowed tools that a person has removed. One that the modal didn't list isn't removed."""
-    name = SettingsField.ALLOWED_TOOLS
-    fields = [block for block in view.get("blocks") or () if block.get("block_id") == name]
+    fields = [block for block in view.get("blocks") or () if block.get("block_id") == ALLOWED_TOOLS]
     listed = [str(option["value"]) for block in fields for option in block["element"]["options"]]
-    kept = checked(view, name)
+    kept = checked(view, ALLOWED_TOOLS)
     return tuple(tool for tool in listed if tool not in kept)
 
 
-def _chosen(options: type[_Option], value: str | None) -> _Option | None:
-    """Returns the option that a menu stands at; None if it stands at the environment's default."""
-    return next((option for option in options if option == value), None)
-
-
-SETTINGS = Modal(_ID, _settings_modal, _submitted, lambda _: SettingsField.MODEL)
+SETTINGS = Modal(_ID, _settings_modal, _submitted, lambda _: "model")

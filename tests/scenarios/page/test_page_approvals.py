@@ -116,7 +116,7 @@ async def test_always_allow_says_its_scope_and_is_removed_in_the_settings(view: 
     for is_listed in (True, False):
         await send(page, "/typist model")
         await expect(settings.get_by_role("button", name=texts.settings.SAVE)).to_be_visible()
-        await expect(settings.get_by_text(texts.settings.SETTING_LABELS["allowed_tools"])).to_have_count(int(is_listed))
+        await expect(settings.get_by_text(texts.settings.ALLOWED_TOOLS)).to_have_count(int(is_listed))
         if is_listed:
             await settings.locator("summary").click()
             await settings.get_by_role("checkbox", name="issues.create").uncheck()
