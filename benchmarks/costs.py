@@ -522,9 +522,9 @@ async def measure(api: str, url: str) -> float:
     """Reads all streams at once. Returns the CPU per token in µs."""
     options = RequestOptions(max_output_tokens=16_384)
     if api == "anthropic":
-        vendor = anthropic.connect(VendorSettings("key", url), options)
+        vendor = anthropic.connect("anthropic", VendorSettings("key", url), options)
     else:
-        vendor = openai.connect(VendorSettings("key", f"{url}/v1", api), options)
+        vendor = openai.connect("openai", VendorSettings("key", f"{url}/v1", api), options)
     provider = Fallback([Stall(vendor.model("m"), stall_timeout_s=60)])
     # It imports modules and connects, so that neither is measured.
     async with aclosing(provider.stream(PROMPT)) as stream:

@@ -547,11 +547,9 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
             if not env.get(variable, "").strip()
         ]
     if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
-        problems.append(
-            f"No model is configured. Set OPENAI_API_KEY (from {WHERE['OPENAI_API_KEY']}) or "
-            f"ANTHROPIC_API_KEY (from {WHERE['ANTHROPIC_API_KEY']}) in .env."
-            f"{_unread(env, 'OPENAI_API_KEY', 'ANTHROPIC_API_KEY')}"
-        )
+        pages = {vendor.api_key_variable: vendor.api_key_page for vendor in VENDORS.values() if vendor.api_key_variable}
+        keys = " or ".join(f"{variable} (from {page})" for variable, page in pages.items())
+        problems.append(f"No model is configured. Set {keys} in .env.{_unread(env, *pages)}")
     if problems:
         # A variable that says two things is read twice.
         raise SettingsError([_SECRET.sub(_MASK, problem) for problem in dict.fromkeys(problems)])

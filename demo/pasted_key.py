@@ -5,7 +5,7 @@ them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from bot.errors import EndReason, ProviderError
 from bot.models.events import StreamEvent
 from bot.models.lookups import LookupOutcome
 from bot.models.prompt import Prompt
-from bot.models.registry import VENDORS, open_models, resolved, vendor_of_key
+from bot.models.registry import VENDORS, open_models, resolved, vendors_of_key
 from bot.models.setup import VendorSettings
 from bot.settings import TOKEN_KINDS, Settings, model_setup
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bot.models.model import Provider
     from bot.models.wrappers import Fallback
 
-NAMES: Mapping[str, str] = {"openai": "OpenAI", "anthropic": "Anthropic"}
 CHECK_WITHIN_S = 20.0
 """How long a vendor may take to say whether it accepts a key."""
 MAX_KEY_CHARS = 1_000
@@ -54,7 +53,7 @@ class PastedKey:
         The key before it is removed only then.
         """
         key = pasted.strip()
-        vendor = vendor_of_key(key) or "openai"
+        vendor = vendors_of_key(key)[0]
         if kind := next((kind for prefix, kind in TOKEN_KINDS.items() if key.startswith(prefix)), ""):
             return NOT_A_MODELS.format(kind=kind)
         if not key.startswith("sk-") or len(key) > MAX_KEY_CHARS or not key.isascii() or not key.isprintable():
@@ -126,14 +125,14 @@ async def _problem(vendor: str, keyed: Settings) -> str:
     name = model.partition("/")[2]
     try:
         async with asyncio.timeout(CHECK_WITHIN_S):
-            found = await entry.look_up(resolved(vendor, model_setup(keyed)), name, datetime.now(UTC).date())
+            found = await entry.look_up(vendor, resolved(vendor, model_setup(keyed)), name, datetime.now(UTC).date())
     except TimeoutError:
-        return NOT_REACHED.format(vendor=NAMES[vendor], detail=NO_RESPONSE)
+        return NOT_REACHED.format(vendor=VENDORS[vendor].company, detail=NO_RESPONSE)
     match found.outcome:
         case LookupOutcome.MODEL | LookupOutcome.NO_LIST:
             return ""
         case LookupOutcome.KEY_REFUSED:
-            return KEY_REFUSED.format(vendor=NAMES[vendor], detail=found.detail, page=entry.api_key_page)
+            return KEY_REFUSED.format(vendor=VENDORS[vendor].company, detail=found.detail, page=entry.api_key_page)
         case LookupOutcome.NO_MODEL | LookupOutcome.RETIRED:
             return NO_ACCESS.format(model=model)
-    return NOT_REACHED.format(vendor=NAMES[vendor], detail=found.detail or NO_RESPONSE)
+    return NOT_REACHED.format(vendor=VENDORS[vendor].company, detail=found.detail or NO_RESPONSE)

@@ -6,7 +6,7 @@ import os
 import pty
 import sys
 import termios
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -107,16 +107,20 @@ async def terminal(folder: Path, *command: str, env: Mapping[str, str]) -> Async
 
 
 @asynccontextmanager
-async def bot_terminal(folder: Path, *arguments: str, env: Mapping[str, str]) -> AsyncIterator[Terminal]:
-    """Starts a bot with these arguments as a forked process, in a terminal of its own."""
+async def bot_terminal(
+    folder: Path, *arguments: str, env: Mapping[str, str], change: Callable[[], object] | None = None
+) -> AsyncIterator[Terminal]:
+    """Starts a bot with these arguments in a forked process, which calls `change` first, in a terminal of its own."""
     with _opened() as (ours, theirs):
-        before = partial(_log_in, os.ttyname(theirs))
+        before = partial(_log_in, os.ttyname(theirs), change)
         async with forked_bot(folder, *arguments, env=env, before=before) as process:
             yield Terminal(process, ours)
 
 
-def _log_in(terminal_name: str) -> None:
+def _log_in(terminal_name: str, change: Callable[[], object] | None) -> None:
     """Makes a terminal this process's own, with its standard streams."""
+    if change:
+        change()
     os.login_tty(os.open(terminal_name, os.O_RDWR))
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))

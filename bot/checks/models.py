@@ -98,7 +98,7 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
     vendor, _, name = model.partition("/")
     entry = VENDORS[vendor]
     settings = resolved(vendor, setup)
-    lookup = await entry.look_up(settings, name, today)
+    lookup = await entry.look_up(vendor, settings, name, today)
     line = model_check_id(model)
     if lookup.outcome is LookupOutcome.NO_LIST:
         return warn(line, *check_texts.model_unlisted(model))

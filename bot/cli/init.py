@@ -28,7 +28,7 @@ from bot.cli.new_app import NewApp, manifest_file
 from bot.cli.terminal import at_terminal, echo, hidden_answer
 from bot.core import texts
 from bot.errors import RateLimited, Refused, SettingsError
-from bot.models.registry import VENDORS, vendor_of_key
+from bot.models.registry import VENDORS, vendor_of_key, vendors_of_key
 from bot.models.setup import VendorSettings
 from bot.settings import WHERE, Settings
 from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
@@ -49,7 +49,8 @@ ASK: Mapping[str, str] = {
     APP_TOKEN: "Copy the app token (xapp-…) from 'Your app credentials'. If there is none: your app's settings\n"
     "(api.slack.com/apps) → Basic Information → App-Level Tokens → Generate Token and Scopes. Enter a name, add the\n"
     "scope connections:write, and click Generate.",
-    ANY_KEY: f"Copy a key from OpenAI or Anthropic: {' or '.join(WHERE[variable] for variable in KEYS)}. For a model\n"
+    ANY_KEY: f"Copy a key from {' or '.join(VENDORS[vendor].company for vendor in KEYS.values())}: "
+    f"{' or '.join(WHERE[variable] for variable in KEYS)}. For a model\n"
     "server of your own, press Ctrl-C, and set OPENAI_BASE_URL and BOT_MODELS in .env (docs/admins/setup.md).",
     **{variable: f"Copy the value of {variable}: {WHERE[variable]}." for variable in KEYS},
 }
@@ -57,6 +58,7 @@ PASTE = "Paste it here (it stays hidden): "
 PASTE_OR_ENTER = "{on_enter}, or paste a token here (it stays hidden): "
 PASTE_AGAIN = "Paste another one, or press Enter to check the same one again: "
 CHECKING = "Checking…"
+SEVERAL_VARIABLES = "I can't tell whose key this is. Set {variables} in .env."
 OTHER = "This is the value of {variable}."
 NOT_ACCESS = "This is the refresh token. Copy the access token beside it (xoxe.xoxp-…)."
 NOT_IN_USE = "No model in BOT_MODELS uses it."
@@ -160,9 +162,11 @@ class _Init:
         pasted = ""
         while True:
             pasted = hidden_answer(PASTE_AGAIN if pasted else self._prompt()).strip() or pasted
-            variable = _variable_of(pasted) or wanted or "OPENAI_API_KEY"
+            variable, *others = _variables_of(pasted, wanted)
             if self._new_app and (not pasted or pasted.startswith("xoxe")):
                 self._go_on_with(self._new_app, pasted)
+            elif pasted and others:
+                print(SEVERAL_VARIABLES.format(variables=" or ".join((variable, *others))))
             elif self._has(variable):
                 print(IS_SET.format(variable=variable))
             elif pasted:
@@ -309,11 +313,12 @@ def _own_command() -> str:
     return f"{os.path.relpath(sys.executable)} -m bot" if program.name == "__main__.py" else str(program)
 
 
-def _variable_of(pasted: str) -> str:
-    """Returns which variable a token or a key is for, by its form; "" if that doesn't tell."""
+def _variables_of(pasted: str, wanted: str) -> list[str]:
+    """Returns which variable a token or a key is for: by its form, else the wanted one, else all that it may be for."""
     named = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), "")
-    issuer = vendor_of_key(pasted)
-    return named or (VENDORS[issuer].api_key_variable if issuer else "")
+    if named or (wanted and not vendor_of_key(pasted)):
+        return [named or wanted]
+    return [VENDORS[vendor].api_key_variable for vendor in vendors_of_key(pasted)]
 
 
 def _with_model_of(vendor: str, ours: Settings) -> Settings:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -53,10 +53,10 @@ class Host:
 ANTHROPIC = Host("anthropic", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
 
 
-def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
-    """Returns Anthropic's models, which are called anthropic/NAME."""
+def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
+    """Returns a server's models, which are called VENDOR/NAME."""
     sdk = open_sdk(settings)
-    api = MessagesApi(sdk, options)
+    api = MessagesApi(sdk, options, replace(ANTHROPIC, vendor=vendor))
     api.described = sdk.models.retrieve
     api.describes_effort = True
     api.may_leave_marks = not is_vendors_own(settings.base_url)

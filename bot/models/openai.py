@@ -38,17 +38,18 @@ from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts, text_
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import paired
 
-VENDOR = "openai"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
 MAX_MEDIA_BYTES = 66_000_000
 
 
-def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
-    """Returns a server's models, which are called openai/NAME. The server's address decides which API is used."""
+def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
+    """Returns a server's models, which are called VENDOR/NAME. The server's address decides which API is used."""
     at_openai = speaks_responses(settings.base_url)
     use_responses = speaks_responses_api(settings.api, settings.base_url)
     sdk = open_sdk(settings)
-    api: Api = ResponsesApi(sdk, options, is_openais=at_openai) if use_responses else ChatApi(sdk, options, at_openai)
+    api: Api = ChatApi(sdk, options, vendor, at_openai)
+    if use_responses:
+        api = ResponsesApi(sdk, options, vendor, is_openais=at_openai)
     for one in filter(None, (api, api.other)):
         one.described = partial(_described, sdk)
         one.may_leave_marks = not is_vendors_own(settings.base_url)
@@ -92,9 +93,7 @@ class ResponsesApi(Api):
         OptionalParameter.BARE_ANSWERS,
     }
 
-    def __init__(
-        self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str = VENDOR, *, is_openais: bool = True
-    ) -> None:
+    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, *, is_openais: bool = True) -> None:
         """`is_openais`: whether the models are OpenAI's own."""
         super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
         if is_openais:
@@ -286,8 +285,8 @@ class ChatApi(Api):
 
     max_media_bytes = MAX_MEDIA_BYTES
 
-    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, at_openai: bool) -> None:
-        super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, VENDOR)
+    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, at_openai: bool) -> None:
+        super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, vendor)
         self._at_openai = at_openai
         # The models of other servers may not think, and would use the extra tokens for text.
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
@@ -307,7 +306,7 @@ class ChatApi(Api):
                 OptionalParameter.BARE_ANSWERS,
             )
         )
-        self.other = ResponsesApi(sdk, options, is_openais=at_openai)
+        self.other = ResponsesApi(sdk, options, vendor, is_openais=at_openai)
 
     def accepts(self, media: Media) -> bool:
         # Compatible servers know images in OpenAI's form, where their model can see. PDFs are OpenAI's alone.
@@ -322,7 +321,7 @@ class ChatApi(Api):
         effort: str = "",
     ) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        messages = [message for turn in prompt.turns for message in _chat_messages(turn)]
+        messages = [message for turn in prompt.turns for message in _chat_messages(turn, self.vendor)]
         if OptionalParameter.BARE_ANSWERS not in parameters:
             messages = [*map(_with_reasoning, messages)]
         body: dict[str, Any] = {
@@ -561,10 +560,10 @@ def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
     return items
 
 
-def _chat_messages(turn: Turn) -> list[Mapping[str, Any]]:
+def _chat_messages(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
     if not turn.parts:
         return [{"role": turn.role, "content": content_of(turn, _chat_part)}]
-    parts = parts_for(turn, lambda opaque: opaque.vendor == VENDOR and "type" not in opaque.item)
+    parts = parts_for(turn, lambda opaque: opaque.vendor == vendor and "type" not in opaque.item)
     texts = [part.text for part in parts if isinstance(part, TextPart)]
     if calls := [part for part in parts if isinstance(part, ToolCall)]:
         return [chat_message(calls, [{}] * len(calls), "\n\n".join(texts))]
@@ -656,7 +655,7 @@ class Decider:
 
     async def decide(self, text: str, statement: str) -> Estimate:
         """Returns how probable the statement about the text is. Raises ProviderError."""
-        with RequestAttempt(f"{VENDOR}/{DECISION_MODEL}", self._api_key, (text,)):
+        with RequestAttempt(f"openai/{DECISION_MODEL}", self._api_key, (text,)):
             decided = await self._sdk.decisions.create(
                 model=DECISION_MODEL,
                 input=text,

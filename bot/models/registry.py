@@ -1,8 +1,9 @@
 """The vendors that Typist knows, and the models that are built of them.
 
-To add a vendor, write one module in this package with a function that returns a `Vendor`, and add one entry to
-`VENDORS`. The settings, their validation and the command line take the vendor's name, variables and default model from
-that entry. Prices are in bot/models/prices.py. A cloud that serves a vendor's models is one more client in clouds.py.
+To add a vendor, write one module in this package with a function that returns a `Vendor`, unless it has the API of
+another vendor, and add one entry to `VENDORS`. The settings, their validation and the command line take the vendor's
+name, variables and default model from that entry. Prices are in bot/models/prices.py. A cloud that serves a vendor's
+models is one more client in clouds.py.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,8 +36,8 @@ ENTRA = "a managed identity, a service principal or az login"
 """Where the library of Microsoft Entra ID finds credentials."""
 
 
-Connect = Callable[[VendorSettings, RequestOptions], Vendor]
-LookUp = Callable[[VendorSettings, str, date], Awaitable[Lookup]]
+Connect = Callable[[str, VendorSettings, RequestOptions], Vendor]
+LookUp = Callable[[str, VendorSettings, str, date], Awaitable[Lookup]]
 
 
 @dataclass(frozen=True)
@@ -59,20 +61,24 @@ class VendorEntry:
     """A vendor's entry: everything that Typist needs before it connects."""
 
     connect: Connect
-    """Imports the vendor's module and returns its connections; the settings' base URL is never empty if the entry has
-    one."""
+    """Imports the vendor's module and returns the connections of the vendor of this name; the settings' base URL is
+    never empty if the entry has one."""
     look_up: LookUp
-    """Asks the vendor, free of charge, whether the key is good and a model exists."""
+    """Asks the vendor of this name, free of charge, whether the key is good and a model exists."""
     base_url_variable: str
     base_url: str = ""
     """Empty: the client makes it of the region; without one, base_url_variable has to be set."""
     default_model: str = ""
     """The model in use if only the vendor's key is set."""
+    company: str = ""
+    """What people call the vendor, if it takes a key."""
     api_key_variable: str = ""
     api_key_page: str = ""
     """Where an operator finds the key."""
     key_prefixes: tuple[str, ...] = ()
     """How keys begin that only this vendor issues. Others are its keys, too: the vendor decides."""
+    has_other_keys: bool = False
+    """Whether its keys, or those of servers with its API, may begin otherwise."""
     cloud: Cloud | None = None
     """None: a key opens the door."""
     serves_keyless: bool = False
@@ -100,16 +106,10 @@ class VendorEntry:
         return (urlsplit(self.base_url).hostname or "") in (settings.base_url or self.base_url)
 
 
-def _openai(settings: VendorSettings, options: RequestOptions) -> Vendor:
+def _openai(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
     from bot.models import openai
 
-    return openai.connect(settings, options)
-
-
-async def _look_up_at_openai(settings: VendorSettings, name: str, today: date) -> Lookup:
-    openai = await _imported("bot.models.openai")
-    lookup: Lookup = await openai.look_up_model(settings, name, today)
-    return lookup
+    return openai.connect(vendor, settings, options)
 
 
 def _may_speak_responses(settings: VendorSettings) -> bool:
@@ -121,27 +121,26 @@ def _has_openais_apis(settings: VendorSettings) -> bool:
     return speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
 
 
-def _anthropic(settings: VendorSettings, options: RequestOptions) -> Vendor:
+def _anthropic(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
     from bot.models import anthropic
 
-    return anthropic.connect(settings, options)
+    return anthropic.connect(vendor, settings, options)
 
 
-async def _look_up_at_anthropic(settings: VendorSettings, name: str, today: date) -> Lookup:
-    anthropic = await _imported("bot.models.anthropic")
-    lookup: Lookup = await anthropic.look_up_model(settings, name, today)
+async def _look_up(module: str, _: str, settings: VendorSettings, name: str, today: date) -> Lookup:
+    lookup: Lookup = await (await _imported(module)).look_up_model(settings, name, today)
     return lookup
 
 
-def _cloud(vendor: str, base_url_variable: str, cloud: Cloud, *, api: str, searches: bool) -> VendorEntry:
+def _cloud(base_url_variable: str, cloud: Cloud, *, api: str, searches: bool) -> VendorEntry:
     """Returns the entry of a cloud that serves the API of the vendor `api`."""
 
-    def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
+    def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
         from bot.models import clouds
 
         return clouds.connect(vendor, settings, options, cloud.access)
 
-    async def look_up(settings: VendorSettings, name: str, today: date) -> Lookup:
+    async def look_up(vendor: str, settings: VendorSettings, name: str, today: date) -> Lookup:
         await _imported(f"bot.models.{api}")
         await _imported(cloud.module)
         clouds = await _imported("bot.models.clouds")
@@ -168,11 +167,13 @@ log = logging.getLogger(__name__)
 VENDORS: Mapping[str, VendorEntry] = {
     "openai": VendorEntry(
         connect=_openai,
-        look_up=_look_up_at_openai,
+        look_up=partial(_look_up, "bot.models.openai"),
         default_model="openai/gpt-6-luna",
+        company="OpenAI",
         api_key_variable="OPENAI_API_KEY",
         api_key_page="platform.openai.com/api-keys",
         key_prefixes=("sk-proj-", "sk-svcacct-", "sk-admin-"),
+        has_other_keys=True,
         base_url_variable="OPENAI_BASE_URL",
         base_url="https://api.openai.com/v1",
         serves_keyless=True,
@@ -186,8 +187,9 @@ VENDORS: Mapping[str, VendorEntry] = {
     ),
     "anthropic": VendorEntry(
         connect=_anthropic,
-        look_up=_look_up_at_anthropic,
+        look_up=partial(_look_up, "bot.models.anthropic"),
         default_model="anthropic/claude-haiku-5-5",
+        company="Anthropic",
         api_key_variable="ANTHROPIC_API_KEY",
         api_key_page="platform.claude.com/settings/keys",
         key_prefixes=("sk-ant-",),
@@ -197,7 +199,6 @@ VENDORS: Mapping[str, VendorEntry] = {
         searches=lambda settings: True,
     ),
     "bedrock": _cloud(
-        "bedrock",
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
         Cloud(
             "bedrock",
@@ -210,7 +211,6 @@ VENDORS: Mapping[str, VendorEntry] = {
         searches=False,
     ),
     "vertex": _cloud(
-        "vertex",
         "ANTHROPIC_VERTEX_BASE_URL",
         Cloud(
             "vertex",
@@ -224,14 +224,12 @@ VENDORS: Mapping[str, VendorEntry] = {
         searches=True,
     ),
     "foundry": _cloud(
-        "foundry",
         "ANTHROPIC_FOUNDRY_BASE_URL",
         Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services User on the Foundry resource"),
         api="anthropic",
         searches=True,
     ),
     "azure": _cloud(
-        "azure",
         "AZURE_OPENAI_BASE_URL",
         Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services OpenAI User on the resource"),
         api="openai",
@@ -243,6 +241,12 @@ VENDORS: Mapping[str, VendorEntry] = {
 def vendor_of_key(key: str) -> str:
     """Returns the vendor that issued a key, "" for one of no known form, as many vendors and servers have them."""
     return next((vendor for vendor, entry in VENDORS.items() if key.startswith(entry.key_prefixes)), "")
+
+
+def vendors_of_key(key: str) -> list[str]:
+    """Returns the vendor that issued a key, or, for one of no known form, all that may have."""
+    issuer = vendor_of_key(key)
+    return [issuer] if issuer else [vendor for vendor, entry in VENDORS.items() if entry.has_other_keys]
 
 
 @asynccontextmanager
@@ -263,7 +267,7 @@ async def open_models(
         for model in setup.models:
             vendor, _, name = model.partition("/")
             if vendor not in vendors:
-                vendors[vendor] = VENDORS[vendor].connect(resolved(vendor, setup), setup.options)
+                vendors[vendor] = VENDORS[vendor].connect(vendor, resolved(vendor, setup), setup.options)
                 stack.push_async_callback(_close, vendors[vendor])
             provider: Provider = vendors[vendor].model(name)
             if telemetry.is_on:
@@ -297,8 +301,9 @@ async def retirements(setup: ModelSetup, today: date) -> dict[str, Lookup]:
     """Returns what vendors say of models in use whose last day they have announced."""
     found = {}
     for model, entry, settings in _in_use(setup):
+        vendor, _, name = model.partition("/")
         try:
-            lookup = await entry.look_up(settings, model.partition("/")[2], today)
+            lookup = await entry.look_up(vendor, settings, name, today)
         except Exception as error:
             log.debug("%s: not looked up: %s", model, type(error).__name__)
             continue

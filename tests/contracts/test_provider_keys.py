@@ -46,7 +46,7 @@ async def answer(setup: ModelSetup) -> str:
 async def look_up(setup: ModelSetup) -> str:
     """Returns what a look-up says."""
     vendor, _, name = setup.models[0].partition("/")
-    return (await VENDORS[vendor].look_up(resolved(vendor, setup), name, date(2026, 11, 25))).detail
+    return (await VENDORS[vendor].look_up(vendor, resolved(vendor, setup), name, date(2026, 11, 25))).detail
 
 
 def quoting(request: VendorRequest) -> VendorResponse:

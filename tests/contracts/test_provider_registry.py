@@ -11,7 +11,15 @@ from bot.errors import SettingsError
 from bot.models.events import THINKING_TOKENS
 from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.model import Vendor
-from bot.models.registry import VENDORS, VendorEntry, all_take_pdfs, max_output_tokens, models_that_search, open_models
+from bot.models.registry import (
+    VENDORS,
+    VendorEntry,
+    all_take_pdfs,
+    max_output_tokens,
+    models_that_search,
+    open_models,
+    vendors_of_key,
+)
 from bot.models.setup import RequestOptions, VendorSettings
 from bot.settings import Settings, model_setup
 from tests.contracts.notifications import collect
@@ -40,16 +48,16 @@ def test_reservation_includes_tokens_for_thinking(changes: dict[str, object], mo
 
 @pytest.mark.long
 async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[VendorSettings] = []
+    given: list[tuple[str, VendorSettings]] = []
 
     async def close() -> None:
         """There are no connections."""
 
-    def connect(vendor_settings: VendorSettings, options: RequestOptions) -> Vendor:
-        given.append(vendor_settings)
+    def connect(vendor: str, vendor_settings: VendorSettings, options: RequestOptions) -> Vendor:
+        given.append((vendor, vendor_settings))
         return Vendor(lambda name: ScriptedProvider(("Yes.", END), model=f"echo/{name}"), close)
 
-    async def look_up(vendor_settings: VendorSettings, name: str, today: date) -> Lookup:
+    async def look_up(vendor: str, vendor_settings: VendorSettings, name: str, today: date) -> Lookup:
         return Lookup(LookupOutcome.MODEL)
 
     entry = VendorEntry(
@@ -64,11 +72,36 @@ async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(cast(dict[str, VendorEntry], VENDORS), "echo", entry)
     with pytest.raises(SettingsError, match=r"ECHO_API_KEY is not set.* echo\.example/keys"):
         settings.read({"BOT_MODELS": "echo/two"})
+    with pytest.raises(SettingsError, match=r"No model is configured.* or ECHO_API_KEY \(from echo\.example/keys\)"):
+        settings.read({}, needs_model=True)
     ours = settings.read({"ECHO_API_KEY": "k"})
     assert settings.models_in_use(ours) == ("echo/one",)
     async with open_models(model_setup(ours)) as models:
         assert (await collect(models)).text == "Yes."
-    assert given == [VendorSettings("k", "https://api.echo.example")]
+    assert given == [("echo", VendorSettings("k", "https://api.echo.example"))]
+
+
+def test_people_are_told_whose_key_a_vendor_takes_and_where_it_is() -> None:
+    takes_keys = [entry for entry in VENDORS.values() if entry.api_key_variable]
+    assert all(entry.company and entry.api_key_page and entry.default_model for entry in takes_keys)
+
+
+@pytest.mark.parametrize(
+    ("key", "vendors"),
+    [
+        ("sk-proj-1", ["openai"]),
+        ("sk-ant-1", ["anthropic"]),
+        ("echo-1", ["echo"]),
+        ("gsk_1", ["openai", "other"]),
+    ],
+)
+def test_key_of_no_known_form_may_be_of_each_vendor_whose_keys_have_any(
+    key: str, vendors: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, row in {"echo": {"key_prefixes": ("echo-",)}, "other": {"has_other_keys": True}}.items():
+        entry = VendorEntry(VENDORS["openai"].connect, VENDORS["openai"].look_up, "", **row)  # type: ignore[arg-type]
+        monkeypatch.setitem(cast(dict[str, VendorEntry], VENDORS), name, entry)
+    assert vendors_of_key(key) == vendors
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversatio
     lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
     vendor.script(CHAT.streamed("one"))
-    client = openai.connect(VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "chat"), options())
+    client = openai.connect("openai", VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "chat"), options())
     await collect(client.model("m"), CACHED)
     await client.aclose()
     [request] = vendor.requests
@@ -95,7 +95,7 @@ async def test_openai_gets_a_mark_where_the_beginning_ends_that_conversations_sh
     field = "input[0].content[0].prompt_cache_breakpoint"
     refused = unsupported(f"Unsupported parameter: '{field}' is not supported with this model.", field)
     vendor.script(RESPONSES.streamed("one"), refused, RESPONSES.streamed("two"), RESPONSES.streamed("three"))
-    client = openai.connect(VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "responses"), options())
+    client = openai.connect("openai", VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "responses"), options())
     newer, older = client.model("m"), client.model("older")
     for model in (newer, older, older):
         await collect(model, CACHED)
@@ -582,7 +582,7 @@ async def test_requests_are_json_with_key_and_api_version(
 @pytest.mark.parametrize("slash", ["", "/"])
 async def test_base_url_may_have_a_path(vendor: VendorServer, slash: str) -> None:
     vendor.script(CHAT.streamed("one"))
-    client = openai.connect(VendorSettings("", f"{vendor.url}/openai/v1{slash}", "chat"), options())
+    client = openai.connect("openai", VendorSettings("", f"{vendor.url}/openai/v1{slash}", "chat"), options())
     await collect(client.model("m"))
     await client.aclose()
     [request] = vendor.requests

@@ -147,9 +147,9 @@ class Claude(StandIn):
 async def own(api: VendorApi) -> AsyncIterator[Provider]:
     """Connects to the vendor itself, as its address says: servers that resemble it are offered no search."""
     if api is RESPONSES:
-        client = openai.connect(VendorSettings(KEY, "https://api.openai.com/v1"), options())
+        client = openai.connect("openai", VendorSettings(KEY, "https://api.openai.com/v1"), options())
     else:
-        client = anthropic.connect(VendorSettings(KEY, "https://api.anthropic.com"), options())
+        client = anthropic.connect("anthropic", VendorSettings(KEY, "https://api.anthropic.com"), options())
     try:
         yield client.model("m")
     finally:

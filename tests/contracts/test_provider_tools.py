@@ -18,11 +18,13 @@ from bot.models.model import MAX_PAUSES
 from bot.models.openai import ChatReader
 from bot.models.parameters import MAX_REFUSED_TOOLS
 from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn, WebSearch
+from bot.models.registry import VENDORS
+from bot.models.setup import VendorSettings
 from bot.models.streams import MAX_CALLS
 from bot.models.wrappers import Fallback, Stall
 from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
-from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
@@ -487,6 +489,25 @@ class TestToolCalls:
         assert went_on.text == "Noon."
         expected = [*case.sent_back, *result_bodies(case.api, case.calls)]
         assert json.dumps(sent_turns(case.api, vendor.requests[1].body)) == json.dumps(expected)
+
+    @pytest.mark.parametrize(
+        "name",
+        ["responses, after text", "deepseek: reasoning before the call", "anthropic, parallel, after text"],
+    )
+    async def test_vendor_with_the_api_of_another_gets_its_own_items_back(
+        self, vendor: VendorServer, name: str
+    ) -> None:
+        case = CASES[name]
+        owner, path = ("anthropic", "") if case.api is ANTHROPIC else ("openai", "/v1")
+        vendor.script(case.answer, case.api.streamed("Noon."))
+        settings = VendorSettings(KEY, vendor.url + path, case.api.name)
+        client = VENDORS[owner].connect("echo", settings, options())
+        received = await collect(client.model("m"), CALLING)
+        assert (await collect(client.model("m"), after(CALLING, received))).text == "Noon."
+        await client.aclose()
+        assert received.completions[0].model == "echo/m"
+        expected = [*case.sent_back, *result_bodies(case.api, case.calls)]
+        assert sent_turns(case.api, vendor.requests[1].body) == expected
 
     async def test_message_beside_empty_deltas_is_the_answer(self, in_process: InProcessVendor) -> None:
         said = {"role": "assistant", "content": "Noon."}

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from bot.core.texts.models import for_error
 from bot.errors import EndReason
-from bot.models import anthropic, openai
 from bot.models.events import FinishReason, Thinking
 from bot.models.model import Vendor
 from bot.models.prompt import ToolDefinition
+from bot.models.registry import VENDORS
 from bot.models.setup import VendorSettings, is_vendors_own
 from bot.models.template_marks import TemplateMarks, unparsed_in
 from tests.contracts.in_process import InProcessVendor
@@ -273,8 +273,7 @@ OWN_URLS = {
 def at_own_address(api: VendorApi) -> Vendor:
     """Connects as if to the vendor's own address."""
     settings = VendorSettings(KEY, OWN_URLS[api.name], api.name)
-    connect = anthropic.connect if api is ANTHROPIC else openai.connect
-    return connect(settings, options())
+    return VENDORS["anthropic" if api is ANTHROPIC else "openai"].connect("echo", settings, options())
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)

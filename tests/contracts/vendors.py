@@ -50,11 +50,11 @@ def options() -> RequestOptions:
 
 
 def _openai(api: str) -> Callable[[str], Vendor]:
-    return lambda url: openai.connect(VendorSettings(KEY, f"{url}/v1", api), options())
+    return lambda url: openai.connect("openai", VendorSettings(KEY, f"{url}/v1", api), options())
 
 
 def _anthropic(url: str) -> Vendor:
-    return anthropic.connect(VendorSettings(KEY, url), options())
+    return anthropic.connect("anthropic", VendorSettings(KEY, url), options())
 
 
 RESPONSES = VendorApi("responses", "/v1/responses", _openai("responses"), speech.responses, speech.responses_whole, 1)

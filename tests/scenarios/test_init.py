@@ -10,12 +10,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
 
 from bot.core import texts
+from bot.models.registry import VENDORS, VendorEntry
+from bot.settings import WHERE
 from bot.slack.manifest import app_manifest
 from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import Setup
@@ -291,6 +294,27 @@ async def test_keys_that_bot_models_needs_are_asked_for_and_no_others(
     async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA", "BOT_MODELS": "openai/gpt-6-luna"}) as terminal:
         seen = await terminal.types(PASTE, KEY)
         assert "Copy the value of OPENAI_API_KEY: platform.openai.com/api-keys." in seen
+        assert (await terminal.end())[0] == 0
+    assert written(tmp_path) == {"OPENAI_API_KEY": KEY}
+
+
+def _with_another_vendor_of_keys_of_any_form() -> None:
+    entry = replace(VENDORS["openai"], api_key_variable="OTHER_API_KEY", api_key_page="other.example/keys")
+    cast(dict[str, VendorEntry], VENDORS)["other"] = entry
+    WHERE["OTHER_API_KEY"] = entry.api_key_page
+
+
+async def test_key_that_may_be_of_two_vendors_is_sent_to_neither(
+    tmp_path: Path, env: dict[str, str], tokens: dict[str, str], openai: VendorServer
+) -> None:
+    del tokens["OPENAI_API_KEY"]
+    env |= {**tokens, "BOT_ADMINS": "U0ADA"}
+    async with bot_terminal(tmp_path, "init", env=env, change=_with_another_vendor_of_keys_of_any_form) as terminal:
+        seen = await terminal.types(PASTE, "gsk_of-somebody")
+        assert "other.example/keys" in seen
+        await terminal.reads("I can't tell whose key this is. Set OPENAI_API_KEY or OTHER_API_KEY in .env.")
+        assert not openai.requests
+        await terminal.types(PASTE, KEY)
         assert (await terminal.end())[0] == 0
     assert written(tmp_path) == {"OPENAI_API_KEY": KEY}
 

@@ -59,9 +59,9 @@ class Vendor:
 VENDORS: Mapping[str, Vendor] = {
     "Anthropic": Vendor(anthropic.MessagesApi(NOBODY, OPTIONS), AnthropicRule),
     "Bedrock, Vertex": Vendor(anthropic.MessagesApi(NOBODY, OPTIONS, AT_BEDROCK), AnthropicRule),
-    "OpenAI >= 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS), OpenAIRule),
-    "OpenAI < 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS), OlderOpenAIRule),
-    "DeepSeek": Vendor(openai.ChatApi(NOBODY, OPTIONS, at_openai=False), DeepSeekRule),
+    "OpenAI >= 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS, "openai"), OpenAIRule),
+    "OpenAI < 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS, "openai"), OlderOpenAIRule),
+    "DeepSeek": Vendor(openai.ChatApi(NOBODY, OPTIONS, "openai", at_openai=False), DeepSeekRule),
 }
 
 
