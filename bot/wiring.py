@@ -83,7 +83,14 @@ from bot.settings import (
     unpriced_models,
     without_effect,
 )
-from bot.slack.client import SlackClient, app_credential, bot_credential, new_session
+from bot.slack.client import (
+    Credential,
+    Installation,
+    SlackClient,
+    app_credential,
+    bot_credential,
+    new_session,
+)
 from bot.slack.socket import Sockets
 from bot.slack.user_groups import NamedPeople
 from bot.slack.views.memory import MEMORY, OPEN_MEMORY
@@ -167,18 +174,7 @@ async def built(
         stores = await _stores(settings, clock)
         stack.push_async_callback(stores.close)
         log_sign_ins(await stores.accounts.secrets(), settings.secret_keys)
-        workspace = Workspace(
-            me,
-            client,
-            ledger=stores.rate_ledger,
-            worker_queue=stores.worker_queue,
-            account_kinds=stores.account_kinds,
-            clock=stores.clock,
-            carrier=settings.carrier,
-            scopes=installation.scopes,
-            token_refused=lambda: bot_token.refused,
-            sign_in_addresses=_sign_in_addresses(settings),
-        )
+        workspace = _workspace(settings, stores, client, installation, bot_token)
         sign_ins = _sign_ins(settings, stores, workspace, probes)
         parts = _parts(settings, stores, workspace, sign_ins)
         client.posted = parts.statuses.posted
@@ -210,6 +206,40 @@ async def built(
         loops = (*_loops(parts, worker, outbox, client, admins), watch, catching_up.run, look)
         loops += (connections.look,) if connections else ()
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
+
+
+@asynccontextmanager
+async def answering_unseen(settings: Settings, clock: Clock) -> AsyncIterator[Answering]:
+    """Yields what answers, without tools, and without the loops that claim questions and show answers in Slack.
+
+    Raises SlackSetupError, RateLimited, Refused and StoreError.
+    """
+    async with AsyncExitStack() as stack:
+        session, bot_token = await stack.enter_async_context(new_session()), bot_credential(clock)
+        client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused)
+        installation = await bot_token.used(client.installation)
+        stores = await Stores.open(settings.database_url, uuid4().hex, clock)
+        stack.push_async_callback(stores.close)
+        parts = _parts(settings, stores, _workspace(settings, stores, client, installation, bot_token), None)
+        models = await stack.enter_async_context(open_models(model_setup(settings)))
+        yield _answering(parts, models, Toolbox({}, None), None)
+
+
+def _workspace(
+    settings: Settings, stores: Stores, client: SlackClient, installation: Installation, bot_token: Credential
+) -> Workspace:
+    return Workspace(
+        installation.identity,
+        client,
+        ledger=stores.rate_ledger,
+        worker_queue=stores.worker_queue,
+        account_kinds=stores.account_kinds,
+        clock=stores.clock,
+        carrier=settings.carrier,
+        scopes=installation.scopes,
+        token_refused=lambda: bot_token.refused,
+        sign_in_addresses=_sign_in_addresses(settings),
+    )
 
 
 async def _stores(settings: Settings, clock: Clock) -> Stores:

@@ -22,20 +22,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit",
         metavar="USD",
-        type=_dollars,
+        type=dollars,
         default=LIMIT_USD,
         help="the most to spend on all models (default: %(default)s); what may cost more isn't asked",
     )
     parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
 
 
-def _dollars(text: str) -> float:
+def dollars(text: str) -> float:
+    """Returns the dollars of an option. Raises ValueError."""
     if not 0 < (usd := float(text)) <= 1_000:
         raise ValueError(text)
     return usd
 
 
-_dollars.__name__ = "number of dollars"
+dollars.__name__ = "number of dollars"
 """Stands in argparse's message."""
 
 

@@ -34,6 +34,8 @@ class EntryKind(StrEnum):
     SETTING = "setting"
     ERASURE = "erasure"
     """Texts were deleted because a person wanted it."""
+    REPLAY = "replay"
+    """A question was sent to a model again, for a comparison (services/replay.py)."""
 
 
 @dataclass(frozen=True, slots=True)

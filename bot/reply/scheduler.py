@@ -385,6 +385,11 @@ class EditScheduler:
         self._budget.opened(live, posts_first_words=delay_s > 0)
         return live
 
+    def unshown(self, answer: Answer) -> ScheduledReply:
+        """Returns a reply that takes an answer's text, and of which Slack gets nothing."""
+        reply = _reply(answer, NOTHING_SHOWN)
+        return ScheduledReply(self, reply, self._transport.delivery(reply))
+
     def _is_scarce(self, live: ScheduledReply) -> bool:
         """Returns whether edits wouldn't keep a reply fresh, its channel has no two posts left, or streams are set."""
         if self._carrier == "stream":

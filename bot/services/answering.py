@@ -13,7 +13,7 @@
 
 How an attempt ends
 -------------------
-Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_ask` makes it of whatever
+Every attempt that ends the answer has one `End`, which is recorded before readers see it. `ask` makes it of whatever
 happens in step 3: a completion, an error of the model, a used-up cap, a deleted reply, a stop.
 
 All other attempts are given up (`Phase`) and leave Slack as it is. Another attempt goes on: at once, once a person has
@@ -169,7 +169,7 @@ class Answering:
         live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
         attempt.live = live
         recorded = job.checkpoint.end
-        end = recorded or await self._close(attempt, await self._ask(attempt, live, checking))
+        end = recorded or await self._close(attempt, await self.ask(attempt, live, checking))
         if recorded and live.reply.earlier.is_end_shown:
             await live.leave()
         else:
@@ -202,13 +202,19 @@ class Answering:
             raise GivenUp(Phase.TOKEN_REFUSED)
         return denial
 
-    async def _ask(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
-        """Asks the model if nothing forbids it; returns how the answer ended. Raises GivenUp."""
+    async def ask(
+        self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None] | None = None
+    ) -> End:
+        """Asks the model if nothing forbids it; returns how the answer ended. Raises GivenUp.
+
+        `checking`: None if the asker has access, and the question is no command.
+        """
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped(attempt)
         attempt.phase = Phase.STREAMING
         try:
-            return await self._forbidden(attempt, live, checking) or await self.steps.ask(attempt, live)
+            forbidden = await self._forbidden(attempt, live, checking) if checking else None
+            return forbidden or await self.steps.ask(attempt, live)
         except GivenUp:
             raise
         except TypistError as error:

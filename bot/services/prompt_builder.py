@@ -140,11 +140,10 @@ class PromptBuilder:
 
         The files' contents count as used memory until `memory` closes.
         """
-        job, history = answer.job, self.workspace.history
+        job = answer.job
         channel = await self._channel(job.question)
         reads_posts = await self.reads_posts_before(job.question)
-        read = await (history.posts_before if reads_posts else history.messages)(job.question)
-        messages = prompts.with_earlier_questions(job, read)
+        messages = prompts.with_earlier_questions(job, await self._history(job.question, reads_posts=reads_posts))
         if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
         marks = Marks.of(job.question.thread)
@@ -225,6 +224,11 @@ class PromptBuilder:
             return False
         is_less = room_in_window(limit_tokens, window_tokens, 0) < room_in_window(limit_tokens, known_tokens, 0)
         return is_less or has_results
+
+    async def _history(self, question: Question, *, reads_posts: bool) -> list[Message]:
+        """Returns what Slack has of a question's conversation, or of its channel's posts before it."""
+        history = self.workspace.history
+        return await (history.posts_before if reads_posts else history.messages)(question)
 
     async def _channel(self, question: Question) -> ChannelSettings:
         """Returns the settings of a question's channel. Without the database, it has none of its own."""

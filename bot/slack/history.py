@@ -73,16 +73,19 @@ class History:
         self._clock = client.clock
         self._bot_id = bot_id
 
-    async def messages(self, question: Question) -> list[Message]:
+    async def messages(self, question: Question, before_ts: str | None = None) -> list[Message]:
         """Returns the question's conversation as Slack has it now, oldest first; a new thread costs no call.
 
-        A thread gives its first message and the newest thousand, a direct message the newest 60. Messages that Slack
-        doesn't return in time are left out, and the next message says so (`after_gap`).
+        A thread gives its first message and the newest thousand, a direct message the newest 60: of those before
+        `before_ts`, if that is given. Messages that Slack doesn't return in time are left out, and the next message
+        says so (`after_gap`).
         """
         if question.begins_thread:
             return []
         reading, thread_ts = self._reading(question), question.thread.thread_ts
-        return await (self._direct_message(reading) if thread_ts is None else self._thread(reading, thread_ts))
+        if thread_ts is None:
+            return await self._direct_message(reading, before_ts)
+        return await self._thread(reading, thread_ts)
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
         """Returns one message of a channel as Slack has it now; None if it is gone, ours, or may not be read.
@@ -106,8 +109,8 @@ class History:
             return None
         return self.message_of(in_channel, found)
 
-    async def _direct_message(self, reading: _Reading) -> list[Message]:
-        answer = await self._page("conversations.history", reading, limit=DIRECT_MESSAGES)
+    async def _direct_message(self, reading: _Reading, before_ts: str | None) -> list[Message]:
+        answer = await self._page("conversations.history", reading, limit=DIRECT_MESSAGES, latest=before_ts)
         if answer is None:
             return [_after_gap(reading.question)]
         messages = [self.message_of(reading.question, message) for message in messages_in(answer)[::-1]]

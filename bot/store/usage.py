@@ -526,8 +526,8 @@ async def _tell_admins(
             await outbox.add(connection, OutboxKind.TELL_ADMINS, [job_id], now, str(new[-1]))
 
 
-async def uses(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
-    """Returns the attempts that ended since then, in seconds since the epoch."""
+async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[AnswerUsage]:
+    """Returns the attempts that ended since then, in seconds since the epoch. `which`: further conditions."""
     ended = (
         sa.select(
             turns.c.created_at.label("at"),
@@ -543,21 +543,21 @@ async def uses(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
         )
         .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
         .outerjoin(charges, turns.c.charge_id == charges.c.id)
-        .where(turns.c.created_at >= since, turns.c.end_reason != EndReason.DENIED.value)
+        .where(turns.c.created_at >= since, turns.c.end_reason != EndReason.DENIED.value, *which)
         .order_by(turns.c.id)
     )
     rows = await connection.execute(ended)
     return [AnswerUsage(**{**row._mapping, "end_reason": EndReason(row.end_reason)}) for row in rows]
 
 
-async def thumbs(connection: AsyncConnection, since: float) -> list[Thumb]:
-    """Returns the feedback given since then."""
+async def thumbs(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[Thumb]:
+    """Returns the feedback given since then. `which`: further conditions."""
     given = (
         sa.select(
             feedback.c.at, jobs.c.user_id, jobs.c.channel_id, feedback.c.model, feedback.c.value, feedback.c.reason
         )
         .join_from(feedback, jobs, feedback.c.job_id == jobs.c.id)
-        .where(feedback.c.at >= since)
+        .where(feedback.c.at >= since, *which)
     )
     return [
         Thumb(**{**row._mapping, "reason": DownReason(row.reason) if row.reason else None})

@@ -105,6 +105,16 @@ async def test_newest_messages_of_a_huge_thread_are_reached_with_few_calls() -> 
     assert calls(sandbox, "conversations.replies") <= MAX_CALLS
 
 
+async def test_direct_message_is_read_as_it_ended_before_a_ts() -> None:
+    sandbox = quiet()
+    async with reading(sandbox) as history:
+        place = sandbox.dm("ada")
+        sent = [await sandbox.say("ada", place, f"{number}") for number in range(DIRECT_MESSAGES + 5)]
+        asked = question(sandbox, place, sent[1], None)
+        read = await history.messages(asked, sent[2])
+    assert texts(read) == ["0", "1"]
+
+
 async def test_newest_messages_of_a_huge_direct_message_are_read() -> None:
     sandbox = quiet()
     async with reading(sandbox) as history:

@@ -94,6 +94,7 @@ EVERYDAY = {
     "test_metrics.py": ("test_answers_failures_limits_and_costs_are_counted",),
     "test_traces.py": ("test_trace_of_an_answer_has_its_requests_and_its_calls_and_no_text",),
     "test_audit.py": ("test_running_bot_records_without_texts",),
+    "test_replay.py": ("test_questions_are_asked_again_with_the_prompts_that_they_had",),
     "test_check.py": ("test_json_is_all_of_stdout_and_the_exit_code_is_0",),
     "test_command_line.py": ("test_ask_streams_the_answer_and_writes_usage_to_stderr",),
 }

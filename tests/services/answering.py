@@ -204,7 +204,7 @@ class LoneQuestion(History):
     def __init__(self) -> None:
         """Needs nothing of Slack."""
 
-    async def messages(self, question: Question) -> list[Message]:
+    async def messages(self, question: Question, before_ts: str | None = None) -> list[Message]:
         return [question.as_message()]
 
 

@@ -30,7 +30,7 @@ class Thread(History):
 
     has: Sequence[Message]
 
-    async def messages(self, question: Question) -> list[Message]:
+    async def messages(self, question: Question, before_ts: str | None = None) -> list[Message]:
         return list(self.has)
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:

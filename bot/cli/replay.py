@@ -1,0 +1,216 @@
+"""`typist replay`: recorded questions at another model or system prompt, side by side with their answers of then.
+
+The folder's results.jsonl is the record. It has what a request may cost at most before it is sent, and its answer
+before the next question is asked. So after a kill nothing is asked twice: the question under way counts at its most.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bot import logs, settings
+from bot.cli import EXIT_FAILED, Subcommand
+from bot.cli.names import names_of
+from bot.cli.smoke import dollars
+from bot.cli.usage import first_day_of_usage
+from bot.core.audit import time_text
+from bot.core.caps import DAY_S, day_of
+from bot.core.conversation import without_address
+from bot.core.job import Job
+from bot.core.usage import AnswerUsage, Thumb
+from bot.errors import CapReached, EndReason, SettingsError
+from bot.models.events import Usage
+from bot.settings import Settings, model_prices, parse_model_option
+
+if TYPE_CHECKING:
+    from bot.services.answering import Answering
+    from bot.store.replays import Replays
+
+LIMIT_USD = 10.0
+BEGIN = "{count:,} of {all:,} questions are left to ask of {model}, for ${left:g} at most. Nothing is posted."
+DENIED = "{count:,} questions weren't asked: their askers have no access now."
+AT_LIMIT = "Stopped at the limit of ${limit:g}. To go on, repeat this command with a higher --limit."
+FAILING = "Stopped: the model failed ({end}). To go on, repeat this command."
+OTHERS = "{folder} has no replay with this model and this system prompt. Name another folder with --folder."
+_FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds which questions, the model, the limit and the folder."""
+    parser.add_argument("--model", required=True, help="vendor/model to ask, in place of BOT_MODELS")
+    parser.add_argument("--since", metavar="DAY", help="7d, or a day in UTC: 2026-11-20 (default: 30 days ago)")
+    parser.add_argument("--system-prompt", metavar="FILE", help="replaces BOT_SYSTEM_PROMPT and those of channels")
+    parser.add_argument("--channel", metavar="ID", action="append", help="only there (several: give it again)")
+    parser.add_argument("--direct-messages", action="store_true", help="questions in direct messages, too")
+    parser.add_argument("--limit", metavar="USD", type=dollars, default=LIMIT_USD, help="default: %(default)s")
+    parser.add_argument("--folder", metavar="PATH", help="for the results (default: replay-MODEL)")
+
+
+class Folder:
+    """The record of a replay. Of a question's lines, the last one counts."""
+
+    def __init__(self, path: Path, of: Mapping[str, Any], limit_usd: float) -> None:
+        """Opens or creates it. `of`: what its answers have in common. Raises SettingsError and OSError."""
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path, self.limit_usd = path, limit_usd
+        record = os.open(path / "results.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._record = os.fdopen(record, "r+b", buffering=0)
+        try:
+            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError([f"Another process replays into {path}."]) from None
+        whole, newline, _ = self._record.read().rpartition(b"\n")
+        # A killed process may have left half a line.
+        self._record.truncate(len(whole + newline))
+        if not whole:
+            self._write(of)
+        try:
+            self.of, *lines = [json.loads(line) for line in whole.splitlines()] or [dict(of)]
+            self.lines: dict[int, dict[str, Any]] = {line["job"]: line for line in lines}
+            is_this = {**self.of, "since": 0} == {**of, "since": 0}
+        except (ValueError, TypeError, KeyError):
+            is_this = False
+        if not is_this:
+            raise SettingsError([OTHERS.format(folder=path)])
+
+    def has(self, job_id: int) -> bool:
+        """Returns whether a question was asked."""
+        line = self.lines.get(job_id)
+        return line is not None and ("now" in line or line["at_most_usd"] > 0)
+
+    @property
+    def spent_usd(self) -> float:
+        """What the answers have cost, and those that never came at most."""
+        return sum(float(line["now"]["usd"] if "now" in line else line["at_most_usd"]) for line in self.lines.values())
+
+    def begin(self, job_id: int, most_usd: float) -> None:
+        """Notes what a request may cost at most. Raises CapReached beyond the limit."""
+        if most_usd > self.limit_usd - self.spent_usd:
+            raise CapReached("beyond the limit")
+        self.add(job_id, at_most_usd=most_usd)
+
+    def add(self, job_id: int, **known: Any) -> None:
+        """Notes what is known of a question now."""
+        self.lines[job_id] = {"job": job_id, **known}
+        self._write(self.lines[job_id])
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._record.write(json.dumps(line).encode() + b"\n")
+
+
+def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Asks the questions, writes the report and returns the exit code. Raises TypistError and OSError."""
+    [model, *others] = parse_model_option(options.model)
+    prompt = Path(options.system_prompt).read_text("utf-8", "replace").strip() if options.system_prompt else ""
+    ours = settings.read({**env, "BOT_MODELS": model}, needs_model=True)
+    # The vendor's search would be a tool.
+    ours = replace(ours, system_prompt=prompt or ours.system_prompt, web_search=None)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
+    if others or not ours.slack_bot_token:
+        raise SettingsError(["--model takes one model." if others else "typist replay needs SLACK_BOT_TOKEN."])
+    if model_prices(ours).cost_usd(model, Usage(1, 1), time.time()) is None:
+        raise SettingsError([f"{model} has no price, so no limit can be kept. BOT_PRICES takes one, also 0."])
+    days = re.fullmatch(r"(\d{1,4})d", options.since or "")
+    since = day_of(time.time()) - int(days[1]) if days else first_day_of_usage(options.since)
+    path = Path(options.folder or "replay-" + re.sub(r"[^\w.-]+", "-", model))
+    version = hashlib.sha256(prompt.encode()).hexdigest() if prompt else ""
+    folder = Folder(path, {"model": model, "system_prompt": version, "since": since}, options.limit)
+    return asyncio.run(_run(ours, options, folder))
+
+
+async def _run(ours: Settings, options: argparse.Namespace, folder: Folder) -> int:
+    from bot.clock import SystemClock
+    from bot.store.replays import Replays
+    from bot.wiring import answering_unseen
+
+    async with answering_unseen(ours, SystemClock()) as answering:
+        replays = Replays(answering.stores.database)
+        ids = await replays.ids(folder.of["since"] * DAY_S, options.channel, options.direct_messages)
+        left = [job_id for job_id in ids if not folder.has(job_id)]
+        usd = max(0.0, folder.limit_usd - folder.spent_usd)
+        _say(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
+        stopped = await _ask_each(answering, replays, folder, left, has_prompt=bool(folder.of["system_prompt"]))
+        await _report(ours, replays, folder)
+    _say(stopped)
+    return EXIT_FAILED if stopped else 0
+
+
+async def _ask_each(
+    answering: "Answering", replays: "Replays", folder: Folder, job_ids: list[int], *, has_prompt: bool
+) -> str:
+    """Asks one question after the other; returns why it stopped before the last one, "" if it didn't."""
+    from bot.cli.replay_report import recorded
+    from bot.services.access_control import ANSWERS_WAIT_S
+    from bot.services.replay import ask_again
+
+    async def spend(job: Job, most_usd: float) -> None:
+        folder.begin(job.id, most_usd)
+        await replays.asked_again(job, folder.of["model"])
+
+    denied = 0
+    for number, job_id in enumerate(job_ids, start=1):
+        if (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) is None:
+            continue
+        question = asked.job.question
+        if await answering.access_control.denial(question, within_s=ANSWERS_WAIT_S):
+            denied += 1
+            continue
+        now = await ask_again(answering, asked, spend, has_prompt=has_prompt)
+        if now.end is EndReason.CAP_REACHED:
+            return AT_LIMIT.format(limit=folder.limit_usd)
+        if not now.uses[0].input_tokens and (now.end.may_pass or now.end in _FAILS_ALL):
+            folder.add(job_id, at_most_usd=0.0)
+            return FAILING.format(end=now.end)
+        about = {"asked": time_text(float(question.ts)), "channel": question.thread.channel_id}
+        words = without_address(question.text, answering.workspace.me.user_id)
+        folder.add(job_id, **about, question=words, then=recorded(asked.then), now=recorded(now))
+        _say(f"{number:,} of {len(job_ids):,}: {now.end}, {now.seconds:.1f} s, ${folder.spent_usd:.4f} so far")
+    _say(DENIED.format(count=denied) if denied else "")
+    return ""
+
+
+async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
+    """Writes report.html about what is still on record of then, and prints its sums."""
+    from bot.cli.replay_report import figures, page, totals
+
+    lines = []
+    uses: list[AnswerUsage] = []
+    thumbs: list[Thumb] = []
+    for job_id, line in sorted(folder.lines.items()):
+        if "now" in line and (asked := await replays.read(job_id, folder.of["since"] * DAY_S)):
+            lines.append({**line, "thumbs_down": totals((), asked.thumbs).thumbs_down})
+            uses += asked.then.uses
+            thumbs += asked.thumbs
+    sums, names = figures(lines, totals(uses, thumbs)), await names_of(ours, {line["channel"] for line in lines})
+    report = folder.path / "report.html"
+    report.touch(mode=0o600)
+    html = page(f"{len(lines):,} questions at {folder.of['model']}", sums, lines, names)
+    report.write_text(html, "utf-8", "replace")
+    for what, before, after in sums:
+        print(f"{what:36}{before:>16}{after:>16}")
+    print(f"\n{report}")
+
+
+def _say(sentence: str) -> None:
+    if sentence:
+        print(logs.line(sentence, is_error=False), file=sys.stderr, flush=True)
+
+
+SUBCOMMAND = Subcommand(
+    "ask recorded questions again, at another model or system prompt",
+    "Asks recorded questions again, by the code that answers them, and writes a folder with report.html, which has "
+    "both answers side by side, and results.jsonl. Nothing is posted, and no tool is called. A run on the same folder "
+    "goes on where the last one ended. The exit code is 1 if it stopped before the last question.",
+    _replay,
+    _add_arguments,
+)

@@ -1,0 +1,117 @@
+"""The report of a replay, as sums and as a page. What models and people wrote is data: the page runs and loads nothing.
+
+Answers are as in results.jsonl.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from statistics import median
+from typing import Any
+
+from bot.core.unseen import visible
+from bot.core.usage import AnswerUsage, Thumb, UsageLine, UsageReport
+from bot.errors import EndReason
+from bot.store.replays import Given
+
+Line = Mapping[str, Any]
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 1em;color:#1d1c1d}"
+    "table{border-collapse:collapse}td,th{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}"
+    "td:first-child{text-align:left;padding-left:0}section{border-top:2px solid #ddd;margin-top:2em}p{margin:.5em 0}"
+    ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22em),1fr));gap:1em}small{color:#616061}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;margin:0;padding:.7em;background:#f6f6f6;"
+    "border-radius:6px;max-height:32em;overflow:auto}section>pre{background:#eef4fb}"
+)
+DIGEST = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{DIGEST}'\">"
+    f"<title>{{title}}</title><style>{STYLE.replace('{', '{{').replace('}', '}}')}</style><h1>{{title}}</h1>"
+    "<table>{rows}</table>{sections}"
+)
+
+
+def recorded(given: Given) -> dict[str, Any]:
+    """Returns an answer for results.jsonl."""
+    used, last = totals(given.uses), given.uses[-1]
+    return {
+        "model": last.model,
+        "end": given.end.value,
+        "usd": used.cost_usd,
+        "first_word_s": last.first_token_s,
+        "seconds": given.seconds,
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+        "chars": len(given.text),
+        "text": given.text,
+    }
+
+
+def totals(uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> UsageLine:
+    """Returns the sums, as `typist usage` has them."""
+    report = UsageReport("model")
+    report.add(uses, thumbs)
+    return report.total
+
+
+def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
+    """Returns the sums of both sides, behind what they are. `then`: as `typist usage` has them."""
+    now = totals(_use_of(line["now"]) for line in lines)
+
+    def middle(name: str, form: str) -> list[str]:
+        known = [[line[at][name] for line in lines if line[at][name] is not None] for at in ("then", "now")]
+        return [form.format(median(values)) if values else "-" for values in known]
+
+    refusals = (sum(line[at]["end"] == EndReason.REFUSED for line in lines) for at in ("then", "now"))
+    return [
+        ["", "then", "now"],
+        ["answers", f"{then.answers:,}", f"{now.answers:,}"],
+        ["failures", f"{then.failures:,}", f"{now.failures:,}"],
+        ["refusals", *map("{:,}".format, refusals)],
+        ["input tokens", f"{then.input_tokens:,}", f"{now.input_tokens:,}"],
+        ["output tokens", f"{then.output_tokens:,}", f"{now.output_tokens:,}"],
+        ["USD", f"{then.cost_usd:,.6f}", f"{now.cost_usd:,.6f}"],
+        ["seconds to the first word (median)", *middle("first_word_s", "{:.2f}")],
+        ["seconds in all (median)", *middle("seconds", "{:.2f}")],
+        ["characters (median)", *middle("chars", "{:,.0f}")],
+        ["👎", f"{then.thumbs_down:,}", ""],
+    ]
+
+
+def _use_of(given: Line) -> AnswerUsage:
+    tokens, end = (given["input_tokens"], given["output_tokens"]), EndReason(given["end"])
+    return AnswerUsage(0.0, "", "", given["model"], end, *tokens, given["usd"], given["first_word_s"])
+
+
+def page(title: str, sums: Iterable[Sequence[str]], lines: Iterable[Line], names: Mapping[str, str]) -> str:
+    """Returns the report as HTML. `names`: those of channels, as Slack has them."""
+    rows = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in sums)
+    return PAGE.format(title=_text(title), rows=rows, sections="".join(_section(line, names) for line in lines))
+
+
+def _section(line: Line, names: Mapping[str, str]) -> str:
+    where = names.get(line["channel"], line["channel"])
+    about = f"{line['asked'][:16].replace('T', ' ')} UTC · {where} · job {line['job']} {'👎' * line['thumbs_down']}"
+    pair = "".join(f"<div>{_small(_about(at, line[at]))}{_block(line[at]['text'])}</div>" for at in ("then", "now"))
+    return f'<section>{_small(about)}{_block(line["question"])}<div class="pair">{pair}</div></section>'
+
+
+def _about(at: str, given: Line) -> str:
+    first, whole = ("-" if given[name] is None else f"{given[name]:.2f} s" for name in ("first_word_s", "seconds"))
+    used = f"${given['usd']:.6f} · {given['input_tokens']:,} tokens in, {given['output_tokens']:,} out"
+    times = f"first word {first}, all {whole}"
+    return f"{at}: {given['model']} · {given['end']} · {used} · {times} · {given['chars']:,} characters"
+
+
+def _small(text: str) -> str:
+    return f"<p><small>{_text(text)}</small></p>"
+
+
+def _block(text: str) -> str:
+    return f'<pre dir="auto">{_text(text)}</pre>'
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))

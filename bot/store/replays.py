@@ -1,0 +1,89 @@
+"""Recorded questions that can be asked again: their words and their answers are still on record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.audit import Entry, EntryKind, subject_of
+from bot.core.conversation import Note
+from bot.core.job import Job
+from bot.core.usage import AnswerUsage, Thumb
+from bot.errors import EndReason
+from bot.store import audit
+from bot.store.claim import with_earlier
+from bot.store.database import Operations, reads, writes
+from bot.store.rows import has_content, has_ended, is_midway, job_of, note_of
+from bot.store.schema import feedback, jobs, turns
+from bot.store.usage import thumbs, uses
+
+# Its words are there, and it needs a model: nobody has erased or deleted it, and no age.
+_CAN_BE_ASKED = has_ended(), has_content(), ~jobs.c.is_command, ~jobs.c.answer_deleted, jobs.c.answered_with.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer as it was given, or is given again."""
+
+    text: str = field(repr=False)
+    end: EndReason
+    seconds: float | None
+    """From the claim to the end."""
+    uses: Sequence[AnswerUsage]
+    """What all its attempts used, as `typist usage` counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedQuestion:
+    """A question with its newest answer."""
+
+    job: Job
+    """As it is claimed for the first time, but for the messages of its reply."""
+    then: Given
+    ended_at: float
+    note: Note | None = field(repr=False)
+    """What the prompt said about the question alone; None if it isn't on record."""
+    thumbs: Sequence[Thumb]
+
+
+class Replays(Operations):
+    """Reads questions that can be asked again, and notes in the audit which of them are."""
+
+    @reads
+    async def ids(
+        self, connection: AsyncConnection, since: float, channels: Sequence[str] | None, direct: bool
+    ) -> list[int]:
+        """Returns the jobs for which a model was asked since then (seconds since the epoch), oldest first.
+
+        `channels`: None for all. `direct`: whether direct messages count.
+        """
+        asked = sa.exists().where(turns.c.job_id == jobs.c.id, turns.c.created_at >= since, turns.c.model.is_not(None))
+        here = sa.true() if channels is None else jobs.c.channel_id.in_(channels)
+        place = here if direct else sa.and_(here, ~jobs.c.channel_id.startswith("D"))
+        return list(await connection.scalars(sa.select(jobs.c.id).where(*_CAN_BE_ASKED, asked, place).order_by("id")))
+
+    @reads
+    async def read(self, connection: AsyncConnection, job_id: int, since: float) -> RecordedQuestion | None:
+        """Returns a question with what was used and said of it since then; None if it can't be asked any more."""
+        row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id, *_CAN_BE_ASKED))).one_or_none()
+        of_job = turns.c.job_id == job_id
+        newest = sa.select(turns).where(of_job, ~is_midway()).order_by(turns.c.id.desc()).limit(1)
+        if row is None or (last := (await connection.execute(newest)).one_or_none()) is None:
+            return None
+        [job] = await with_earlier(connection, [job_of(row)])
+        follow_ups = tuple(replace(one, step_no=0) for one in job.follow_ups)
+        job = replace(job, attempts=1, version=0, follow_ups=follow_ups, offered=False, is_late=False)
+        job = replace(job, stop_requested=False, asked_at=row.created_at)
+        seconds = None if row.started_at is None else last.created_at - row.started_at
+        then = Given(last.answer, EndReason(last.end_reason), seconds, await uses(connection, since, of_job))
+        note = note_of(last.note) if last.answer else None
+        said = await thumbs(connection, since, feedback.c.job_id == job_id)
+        return RecordedQuestion(job, then, last.created_at, note, said)
+
+    @writes
+    async def asked_again(self, connection: AsyncConnection, job: Job, model: str) -> None:
+        """Notes in the audit that a question is sent to a model again."""
+        question = job.question
+        again = Entry(EntryKind.REPLAY, {"model": model}, question.thread.team_id, job.id, subject_of(question))
+        await audit.append(connection, self._now(), [again])

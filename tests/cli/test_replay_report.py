@@ -1,0 +1,99 @@
+"""The report of `typist replay`: what people and models wrote is text, and the page loads and runs nothing."""
+
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from bot.cli.replay_report import figures, page, recorded, totals
+from bot.core.usage import AnswerUsage, Thumb
+from bot.errors import EndReason
+from bot.store.replays import Given
+
+HOSTILE = (
+    "<script>document.title = 'run'</script>",
+    '"><img src="https://tracker.example/x.png" onerror="document.title = \'run\'">',
+    "</pre></section><style>body{display:none}</style><link rel=stylesheet href=https://tracker.example/x.css>",
+    "<meta http-equiv=refresh content='0;url=https://tracker.example/'>",
+    "{title} {0} {{}} &lt;b&gt; &amp;",
+    "[a](javascript:alert(1)) \x1b[2J \u202egnp.exe \0",
+)
+
+
+def use(end: EndReason = EndReason.WHOLE, usd: float = 0.002, first_s: float | None = 0.5) -> AnswerUsage:
+    return AnswerUsage(0.0, "U1", "C1", "openai/<b>", end, 1_000, 200, usd, first_s)
+
+
+def line(text: str = "Because.", now: Given | None = None, **known: Any) -> dict[str, Any]:
+    """Returns a line of results.jsonl, with both answers."""
+    given = Given(text, EndReason.WHOLE, 2.0, [use()])
+    sides = {"then": recorded(given), "now": recorded(now or given)}
+    about = {"job": 7, "asked": "2026-11-20T08:00:00.000000Z", "channel": "C1", "question": text, "thumbs_down": 0}
+    return {**about, **sides, **known}
+
+
+class Parts(HTMLParser):
+    """What a page has: its tags, and the text of each block."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.blocks: list[str] = []
+        self._in_block = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self._in_block = tag == "pre"
+        if self._in_block:
+            self.blocks.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_block = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_block:
+            self.blocks[-1] += data
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_was_written_is_text(text: str) -> None:
+    html = page(text, figures([line(text)], totals([use()])), [line(text, channel=text)], {text: text})
+    parts = Parts(html)
+    plain = Parts(page("", figures([line()], totals([use()])), [line()], {}))
+    assert (parts.tags, parts.attributes) == (plain.tags, plain.attributes)
+    assert not parts.tags & {"script", "img", "link", "a", "iframe", "form"}
+    [question, then, now] = parts.blocks
+    assert question == then == now == text.replace("\x1b", "\ufffd").replace("\u202e", "\ufffd").replace("\0", "\ufffd")
+
+
+def test_sums_are_those_of_usage() -> None:
+    failed = Given("", EndReason.REFUSED, None, [use(EndReason.REFUSED, usd=0.001, first_s=None)])
+    lines = [line(), line("It is so.", failed)]
+    thumbs = [Thumb(0.0, "U1", "C1", None, -1)]
+    # An answer of two attempts counts once in `recorded`, and as in `typist usage` in the sums.
+    uses = [use(), use(), use(EndReason.CUT)]
+    assert figures(lines, totals(uses, thumbs)) == [
+        ["", "then", "now"],
+        ["answers", "2", "1"],
+        ["failures", "1", "1"],
+        ["refusals", "0", "1"],
+        ["input tokens", "3,000", "2,000"],
+        ["output tokens", "600", "400"],
+        ["USD", "0.006000", "0.003000"],
+        ["seconds to the first word (median)", "0.50", "0.50"],
+        ["seconds in all (median)", "2.00", "2.00"],
+        ["characters (median)", "8", "4"],
+        ["👎", "1", ""],
+    ]
+
+
+def test_report_of_no_question_has_no_medians() -> None:
+    assert figures([], totals([]))[-4:] == [
+        ["seconds to the first word (median)", "-", "-"],
+        ["seconds in all (median)", "-", "-"],
+        ["characters (median)", "-", "-"],
+        ["👎", "0", ""],
+    ]

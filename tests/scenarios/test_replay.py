@@ -1,0 +1,403 @@
+"""`typist replay`: recorded questions at another model, side by side with their answers of then. Slack is only read."""
+
+import csv
+import io
+import json
+import re
+import stat
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.clock import SystemClock
+from bot.core.channel_settings import ChannelSettings
+from bot.models.prices import parse_prices
+from bot.settings import Settings
+from bot.slack.history import DIRECT_MESSAGES
+from bot.store import Stores
+from bot.store.schema import charges, feedback, jobs, turns
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.http import CallRecord
+from slack_sandbox.workspace import Channel
+from tests.forked import forked_bot, forked_command
+from tests.scenarios.conftest import Stage, connected, running, says
+from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
+
+PRICES = '{"openai/test": {"input": 1, "output": 2}, "openai/other": {"input": 3, "output": 4}}'
+THEN_USD, NOW_USD = (12 * 1 + 10 * 2) / 1e6, (12 * 3 + 10 * 4) / 1e6
+READS = re.compile(
+    r"(auth\.test|conversations\.(info|history|replies|list|members)|users\.|usergroups\.|files\.info).*"
+)
+FOLDER = "replay-openai-other"
+
+
+def said(request: VendorRequest) -> VendorResponse:
+    """Answers in words that name the model and the question."""
+    number = re.findall(r"number (\d+)", request.body["messages"][-1]["content"])[-1]
+    return says(f"{request.body['model']} on {number}. <b>" + "word " * 5)
+
+
+@dataclass
+class Recorded:
+    """A bot's database and settings, the folder that its commands run in, and what it has asked its vendor."""
+
+    sandbox: Sandbox
+    vendor: VendorServer
+    folder: Path
+    env: dict[str, str]
+
+    def __post_init__(self) -> None:
+        self.bodies = [request.body for request in self.vendor.requests]
+        self.vendor.requests.clear()
+        self.sandbox.calls.clear()
+
+    async def replay(self, *options: str, code: int = 0, model: str = "openai/other") -> tuple[str, str]:
+        """Runs the command, and returns what it wrote to stdout and stderr."""
+        options = ("--model", model, "--since", "1d", *options)
+        found, out, err = await forked_command(self.folder, "replay", *options, env=self.env)
+        assert found == code, err
+        assert written(self.sandbox.calls) == []
+        return out, err
+
+    def lines(self, folder: str = FOLDER) -> list[dict[str, Any]]:
+        """Returns what a folder has of each question: the last line counts."""
+        _, *lines = map(json.loads, (self.folder / folder / "results.jsonl").read_text().splitlines())
+        return list({line["job"]: line for line in lines}.values())
+
+    def asked(self) -> list[int]:
+        """Returns the numbers of the questions that the vendor was asked since, in order."""
+        bodies = (request.body["messages"][-1]["content"] for request in self.vendor.requests)
+        return [int(re.findall(r"number (\d+)", content)[-1]) for content in bodies]
+
+    async def stores(self) -> Stores:
+        return await Stores.open(self.env["DATABASE_URL"], "w2", SystemClock())
+
+
+def written(calls: Sequence[CallRecord]) -> list[str]:
+    """Returns the calls to Slack that may change something."""
+    return [call.method for call in calls if not READS.fullmatch(call.method)]
+
+
+def settled(settings: Settings, database_url: str) -> Settings:
+    return replace(settings, database_url=database_url, prices=parse_prices(PRICES))
+
+
+def env_of(sandbox: Sandbox, vendor: VendorServer, database_url: str, folder: Path) -> dict[str, str]:
+    (folder / "prices.json").write_text(PRICES)
+    prices = {"BOT_PRICES": str(folder / "prices.json")}
+    return {**connected(sandbox, vendor), "DATABASE_URL": database_url, **prices}
+
+
+@pytest.fixture
+async def recorded(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, tmp_path: Path
+) -> Recorded:
+    """Returns a bot that has answered in a thread, in another channel and in a direct message."""
+    vendor.script(said)
+    mention = f"<@{sandbox.bot_user_id}>"
+    async with running(settled(settings, database_url)):
+        stage = Stage(sandbox, vendor)
+        ts = await stage.mention("What is number 1?")
+        await stage.answers("general", ts)
+        await sandbox.say("grace", "general", "Grace says so.", ts)
+        for number in (2, 3):
+            await sandbox.say("ada", "general", f"{mention} What is number {number}?", ts)
+            await stage.answers("general", ts, number)
+        await stage.answers("random", await stage.mention("What is number 4?", "random", "grace"))
+        for number in (5, 6):
+            await sandbox.say("ada", sandbox.dm("ada"), f"What is number {number}?")
+            await stage.answers(sandbox.dm("ada"), None, number - 4)
+    return Recorded(sandbox, vendor, tmp_path, env_of(sandbox, vendor, database_url, tmp_path))
+
+
+async def test_questions_are_asked_again_with_the_prompts_that_they_had(recorded: Recorded) -> None:
+    _, err = await recorded.replay("--direct-messages")
+    for before, request in zip(recorded.bodies, recorded.vendor.requests, strict=True):
+        tools = [tool["function"]["name"] for tool in request.body.pop("tools")]
+        assert (request.body.pop("model"), tools) == ("other", ["offer_choices"])
+        assert request.body.pop("prompt_cache_key") != before["prompt_cache_key"], "it has fewer tools"
+        assert request.body == {name: before[name] for name in request.body}
+    assert "6 of 6 questions are left to ask of openai/other, for $10 at most. Nothing is posted." in err
+    assert re.search(r"^6 of 6: whole, \d\.\d s, \$0\.0005 so far$", err, re.MULTILINE)
+    lines = recorded.lines()
+    for number, line in enumerate(lines, start=1):
+        assert line["question"].endswith(f"number {number}?")
+        assert line["then"]["text"].startswith(f"test on {number}.")
+        assert line["now"]["text"].startswith(f"other on {number}.")
+        assert (line["then"]["usd"], line["now"]["usd"]) == (THEN_USD, NOW_USD)
+        assert 0 < line["now"]["first_word_s"] <= line["now"]["seconds"]
+        assert 0 < line["then"]["first_word_s"] <= line["then"]["seconds"]
+
+
+async def test_what_was_said_and_noted_since_is_not_in_the_prompt(recorded: Recorded) -> None:
+    for number in range(DIRECT_MESSAGES):
+        await recorded.sandbox.say("ada", recorded.sandbox.dm("ada"), f"Later message {number}.")
+    store = await recorded.stores()
+    async with store.database.engine.begin() as connection:
+        last = sa.select(sa.func.max(turns.c.id)).scalar_subquery()
+        await connection.execute(sa.update(turns).where(turns.c.id == last).values(note=["#random is open.", []]))
+    await store.close()
+    await recorded.replay("--direct-messages")
+    *_, before = recorded.bodies
+    *_, request = recorded.vendor.requests
+    assert request.body["messages"][:-1] == before["messages"][:-1]
+    assert "#random is open." in request.body["messages"][-1]["content"]
+
+
+async def test_database_has_nothing_more_but_an_audit_entry_for_each_question(recorded: Recorded) -> None:
+    async def rows() -> list[Sequence[Any]]:
+        store = await recorded.stores()
+        async with store.database.engine.connect() as connection:
+            found = [
+                (await connection.execute(sa.select(table).order_by("id"))).all() for table in (jobs, turns, charges)
+            ]
+        await store.close()
+        return found
+
+    before = await rows()
+    await recorded.replay("--channel", "C0RANDOM", "--channel", "C0NONE")
+    assert await rows() == before
+    assert recorded.asked() == [4]
+    _, out, _ = await forked_command(recorded.folder, "audit", "--json", env=recorded.env)
+    [entry] = [entry for entry in map(json.loads, out.splitlines()) if entry["kind"] == "replay"]
+    assert (entry["user"], entry["channel"], entry["model"]) == ("U0GRACE", "C0RANDOM", "openai/other")
+
+
+async def test_sums_are_those_of_typist_usage(recorded: Recorded) -> None:
+    store = await recorded.stores()
+    async with store.database.engine.begin() as connection:
+        of_job = {"job_id": 1, "user_id": "U0GRACE", "value": -1, "at": store.clock.now()}
+        await connection.execute(sa.insert(feedback), [of_job])
+    await store.close()
+    out, _ = await recorded.replay("--direct-messages")
+    sums = sums_of(out)
+    assert await usage_differs(recorded, sums) == {}
+    assert float(sums["USD"][1]) == pytest.approx(6 * NOW_USD)
+    assert (sums["answers"], sums["👎"], sums["refusals"]) == (["6", "6"], ["1"], ["0", "0"])
+
+
+def sums_of(out: str) -> dict[str, list[str]]:
+    """Returns what the command has printed of both sides, by what it is."""
+    return {row[:36].strip(): row[36:].replace(",", "").split() for row in out.splitlines()}
+
+
+async def usage_differs(recorded: Recorded, sums: Mapping[str, Sequence[str]]) -> dict[str, tuple[float, float]]:
+    """Returns the sums of then that `typist usage` has otherwise."""
+    _, csv_text, _ = await forked_command(recorded.folder, "usage", "--csv", env=recorded.env)
+    used = list(csv.DictReader(io.StringIO(csv_text)))
+    names = {"answers": "answers", "failures": "failures", "input tokens": "input_tokens", "👎": "thumbs_down"}
+    names |= {"output tokens": "output_tokens", "USD": "cost_usd"}
+    both = {what: (float(sums[what][0]), sum(float(row[name]) for row in used)) for what, name in names.items()}
+    return {what: (ours, theirs) for what, (ours, theirs) in both.items() if round(ours - theirs, 6)}
+
+
+async def erase(recorded: Recorded) -> None:
+    code, _, err = await forked_command(recorded.folder, "forget", "--user", "U0GRACE", "--yes", env=recorded.env)
+    assert code == 0, err
+
+
+async def delete_answer(recorded: Recorded) -> None:
+    store = await recorded.stores()
+    async with store.database.engine.connect() as connection:
+        job_id = (await connection.execute(sa.select(jobs.c.id).where(jobs.c.user_id == "U0GRACE"))).scalar_one()
+    await store.recorded_answers.delete(job_id, "U0GRACE")
+    await store.close()
+
+
+async def grow_old(recorded: Recorded) -> None:
+    store = await recorded.stores()
+    async with store.database.engine.begin() as connection:
+        of_grace = sa.select(jobs.c.id).where(jobs.c.user_id == "U0GRACE")
+        await connection.execute(sa.update(jobs).where(jobs.c.user_id == "U0GRACE").values(created_at=1.0))
+        await connection.execute(sa.update(turns).where(turns.c.job_id.in_(of_grace)).values(created_at=1.0))
+    await store.erasure.expire(2.0)
+    await store.close()
+
+
+async def lose_access(recorded: Recorded) -> None:
+    users = recorded.sandbox.workspace.users
+    users["U0GRACE"] = replace(users["U0GRACE"], is_restricted=True)
+
+
+GONE = {"erased": erase, "answer deleted": delete_answer, "expired": grow_old, "asker has no access": lose_access}
+
+
+@pytest.mark.parametrize("goes", GONE.values(), ids=GONE.keys())
+async def test_what_may_not_be_read_any_more_is_neither_asked_nor_reported(
+    recorded: Recorded, goes: Callable[[Recorded], Any]
+) -> None:
+    await goes(recorded)
+    _, err = await recorded.replay()
+    assert recorded.asked() == [1, 2, 3], "direct messages need an option"
+    assert ("1 questions weren't asked: their askers have no access now." in err) is (goes is lose_access)
+
+
+async def test_report_of_a_later_run_lacks_what_was_erased_since(recorded: Recorded) -> None:
+    await recorded.replay()
+    assert "other on 4" in (recorded.folder / FOLDER / "report.html").read_text()
+    await erase(recorded)
+    out, _ = await recorded.replay()
+    report = (recorded.folder / FOLDER / "report.html").read_text()
+    assert "other on 3" in report
+    assert "on 4" not in report
+    assert re.search(r"^answers +3 +3$", out, re.MULTILINE)
+    assert recorded.asked() == [1, 2, 3, 4], "the second run asks nobody"
+
+
+async def test_run_stops_before_a_question_that_may_pass_the_limit(recorded: Recorded) -> None:
+    async def entries() -> int:
+        _, out, _ = await forked_command(recorded.folder, "audit", "--json", env=recorded.env)
+        return out.count('"kind":"replay"')
+
+    # Each may cost 8,192 tokens of output, and a short prompt. The first one costs half of it.
+    recorded.vendor.script(says("word " * 4_000), said)
+    _, err = await recorded.replay("--limit", "0.036", code=1)
+    assert recorded.asked() == [1]
+    assert "for $0.036 at most" in err
+    assert "Stopped at the limit of $0.036. To go on, repeat this command with a higher --limit." in err
+    assert await entries() == 1
+    await recorded.replay("--limit", "1")
+    assert await entries() == 4
+    assert recorded.asked() == [1, 2, 3, 4]
+
+
+async def test_killed_run_goes_on_and_asks_nothing_twice(recorded: Recorded) -> None:
+    hanging = VendorResponse(said_chunks(), ending=ResponseEnd.HANG)
+    recorded.vendor.script(said, lambda request: hanging)
+    arguments = ("replay", "--model", "openai/other", "--since", "1d")
+    async with forked_bot(recorded.folder, *arguments, env=recorded.env) as process:
+        await recorded.vendor.request(1)
+        process.kill()
+        await process.wait()
+    record = recorded.folder / FOLDER / "results.jsonl"
+    record.write_bytes(record.read_bytes() + b'{"job": 3, "at_m')
+    recorded.vendor.script(said)
+    out, err = await recorded.replay()
+    assert recorded.asked() == [1, 2, 3, 4]
+    assert "2 of 4 questions are left to ask" in err
+    assert re.search(r"^answers +3 +3$", out, re.MULTILINE)
+    [interrupted] = [line for line in recorded.lines() if "now" not in line]
+    spent = float(re.findall(r"\$([\d.]+) so far", err)[-1])
+    assert spent == pytest.approx(3 * NOW_USD + interrupted["at_most_usd"], abs=1e-4)
+
+
+def said_chunks() -> Sequence[bytes]:
+    return says("The first half of a long answer.").chunks[:2]
+
+
+FAILURES = {
+    "a bad key": refusal(401, {"error": {"message": "no", "code": "invalid_api_key"}}),
+    "no such model": refusal(404, {"error": {"message": "no", "code": "model_not_found"}}),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+async def test_failure_of_all_questions_stops_the_run_and_is_no_result(
+    recorded: Recorded, failure: VendorResponse
+) -> None:
+    recorded.vendor.script(failure)
+    _, err = await recorded.replay(code=1)
+    assert "Stopped: the model failed" in err
+    assert len(recorded.vendor.requests) == 1
+    recorded.vendor.requests.clear()
+    recorded.vendor.script(said)
+    await recorded.replay()
+    assert recorded.asked() == [1, 2, 3, 4]
+
+
+async def test_refusal_is_a_result(recorded: Recorded) -> None:
+    filtered = [chunk.replace(b'"stop"', b'"content_filter"') for chunk in says("").chunks]
+    recorded.vendor.script(VendorResponse(filtered), said)
+    out, _ = await recorded.replay()
+    assert [line["now"]["end"] for line in recorded.lines()] == ["refused", "whole", "whole", "whole"]
+    assert re.search(r"^refusals +0 +1$", out, re.MULTILINE)
+
+
+async def test_system_prompt_replaces_those_of_channels_and_has_a_folder_of_its_own(recorded: Recorded) -> None:
+    store = await recorded.stores()
+    own = ChannelSettings(system_prompt="Rhyme.", model="openai/test")
+    await store.channel_settings.write("T0SANDBOX", "C0RANDOM", own)
+    await store.close()
+    await recorded.replay("--channel", "C0RANDOM")
+    (recorded.folder / "prompt.txt").write_text("Be brief.")
+    again = ("--channel", "C0RANDOM", "--system-prompt", "prompt.txt")
+    _, err = await recorded.replay(*again, code=2)
+    assert "Name another folder with --folder" in err
+    (recorded.folder / "other").mkdir()
+    (recorded.folder / "other" / "results.jsonl").write_text("[1]\nno JSON\n")
+    await recorded.replay(*again, "--folder", "other", code=2)
+    await recorded.replay(*again, "--folder", "brief")
+    bodies = [request.body for request in recorded.vendor.requests]
+    assert [body["model"] for body in bodies] == ["other", "other"], "not the channel's model"
+    first, second = (body["messages"][0]["content"] for body in bodies)
+    assert first.startswith("Rhyme.")
+    assert second.startswith("Be brief.")
+    assert "Rhyme" not in second
+    modes = [(recorded.folder / "brief" / name).stat().st_mode for name in ("", "results.jsonl", "report.html")]
+    assert [stat.S_IMODE(mode) for mode in modes] == [0o700, 0o600, 0o600]
+
+
+PROBLEMS = {
+    "no token": ((), {"SLACK_BOT_TOKEN": ""}, "typist replay needs SLACK_BOT_TOKEN."),
+    "two models": (("--model", "openai/a,openai/b"), {}, "--model takes one model."),
+    "no price": (("--model", "openai/my-own"), {}, "openai/my-own has no price, so no limit can be kept."),
+    "no day": (("--model", "openai/gpt-6.1-sol", "--since", "soon"), {}, "--since must be a day such as 2026-11-20"),
+    "no limit": (("--model", "openai/gpt-6.1-sol", "--limit", "0"), {}, "invalid number of dollars value: '0'"),
+}
+
+
+@pytest.mark.parametrize(("options", "env", "problem"), PROBLEMS.values(), ids=PROBLEMS.keys())
+async def test_what_can_not_be_replayed_is_said_before_anything_is_asked(
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    env: Mapping[str, str],
+    problem: str,
+) -> None:
+    given = options if "--model" in options else ("--model", "openai/gpt-6.1-sol", *options)
+    all_env = {**connected(sandbox, vendor), **env, "DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"}
+    code, _, err = await forked_command(tmp_path, "replay", *given, env=all_env)
+    assert (code, problem in err, vendor.requests, sandbox.calls) == (2, True, [], deque())
+
+
+@pytest.mark.long
+async def test_two_hundred_questions_cost_the_same_with_a_kill_as_without(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, tmp_path: Path
+) -> None:
+    # A channel takes a post a second.
+    for number in range(20):
+        channel = Channel(f"C1{number:03}", f"channel-{number}", "channel", ["U0ADA", sandbox.bot_user_id])
+        sandbox.workspace.channels[channel.id] = channel
+    vendor.script(said)
+    async with running(replace(settled(settings, database_url), max_concurrent_per_user=20)):
+        stage = Stage(sandbox, vendor)
+        for first in range(0, 200, 20):
+            asked = {f"channel-{number}": f"What is number {first + number}?" for number in range(20)}
+            posted = {place: await stage.mention(text, place) for place, text in asked.items()}
+            for place, ts in posted.items():
+                await stage.answers(place, ts)
+    recorded = Recorded(sandbox, vendor, tmp_path, env_of(sandbox, vendor, database_url, tmp_path))
+    out, _ = await recorded.replay("--folder", "whole")
+    assert sorted(recorded.asked()) == list(range(200))
+    assert await usage_differs(recorded, sums_of(out)) == {}
+    vendor.requests.clear()
+    arguments = ("replay", "--model", "openai/other", "--since", "1d")
+    async with forked_bot(tmp_path, *arguments, env=recorded.env) as process:
+        await vendor.request(100)
+        process.kill()
+        await process.wait()
+    out, _ = await recorded.replay()
+    assert sorted(recorded.asked()) == list(range(200)), "none twice"
+    interrupted = {line["job"] for line in recorded.lines() if "now" not in line}
+    assert len(interrupted) <= 1
+    assert len(recorded.lines()) == len(recorded.lines("whole")) == 200
+    rest = [line for line in recorded.lines("whole") if line["job"] not in interrupted]
+    expected = [sum(line[at]["usd"] for line in rest) for at in ("then", "now")]
+    assert [float(usd) for usd in sums_of(out)["USD"]] == pytest.approx(expected, abs=1e-6)
+    assert written(sandbox.calls) == []
