@@ -22,12 +22,14 @@ from bot.slack.history import DIRECT_MESSAGES
 from bot.store import Stores
 from bot.store.schema import charges, feedback, jobs, turns
 from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.gate import rounds
 from slack_sandbox.web_api.http import CallRecord
 from slack_sandbox.workspace import Channel
 from tests.forked import forked_bot, forked_command
 from tests.scenarios.conftest import Stage, connected, running, says
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
+MANY = rounds(40, 200)
 PRICES = '{"openai/test": {"input": 1, "output": 2}, "openai/other": {"input": 3, "output": 4}}'
 THEN_USD, NOW_USD = (12 * 1 + 10 * 2) / 1e6, (12 * 3 + 10 * 4) / 1e6
 READS = re.compile(
@@ -367,7 +369,7 @@ async def test_what_can_not_be_replayed_is_said_before_anything_is_asked(
 
 
 @pytest.mark.long
-async def test_two_hundred_questions_cost_the_same_with_a_kill_as_without(
+async def test_many_questions_cost_the_same_with_a_kill_as_without(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, tmp_path: Path
 ) -> None:
     # A channel takes a post a second.
@@ -377,26 +379,26 @@ async def test_two_hundred_questions_cost_the_same_with_a_kill_as_without(
     vendor.script(said)
     async with running(replace(settled(settings, database_url), max_concurrent_per_user=20)):
         stage = Stage(sandbox, vendor)
-        for first in range(0, 200, 20):
+        for first in range(0, MANY, 20):
             asked = {f"channel-{number}": f"What is number {first + number}?" for number in range(20)}
             posted = {place: await stage.mention(text, place) for place, text in asked.items()}
             for place, ts in posted.items():
                 await stage.answers(place, ts)
     recorded = Recorded(sandbox, vendor, tmp_path, env_of(sandbox, vendor, database_url, tmp_path))
     out, _ = await recorded.replay("--folder", "whole")
-    assert sorted(recorded.asked()) == list(range(200))
+    assert sorted(recorded.asked()) == list(range(MANY))
     assert await usage_differs(recorded, sums_of(out)) == {}
     vendor.requests.clear()
     arguments = ("replay", "--model", "openai/other", "--since", "1d")
     async with forked_bot(tmp_path, *arguments, env=recorded.env) as process:
-        await vendor.request(100)
+        await vendor.request(MANY // 2)
         process.kill()
         await process.wait()
     out, _ = await recorded.replay()
-    assert sorted(recorded.asked()) == list(range(200)), "none twice"
+    assert sorted(recorded.asked()) == list(range(MANY)), "none twice"
     interrupted = {line["job"] for line in recorded.lines() if "now" not in line}
     assert len(interrupted) <= 1
-    assert len(recorded.lines()) == len(recorded.lines("whole")) == 200
+    assert len(recorded.lines()) == len(recorded.lines("whole")) == MANY
     rest = [line for line in recorded.lines("whole") if line["job"] not in interrupted]
     expected = [sum(line[at]["usd"] for line in rest) for at in ("then", "now")]
     assert [float(usd) for usd in sums_of(out)["USD"]] == pytest.approx(expected, abs=1e-6)
