@@ -82,7 +82,7 @@ def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
 
 def _use_of(given: Line) -> AnswerUsage:
     tokens, end = (given["input_tokens"], given["output_tokens"]), EndReason(given["end"])
-    return AnswerUsage(0.0, "", "", given["model"], end, *tokens, given["usd"], given["first_word_s"])
+    return AnswerUsage(0.0, 0, "", "", given["model"], end, *tokens, given["usd"], given["first_word_s"])
 
 
 def page(title: str, sums: Iterable[Sequence[str]], lines: Iterable[Line], names: Mapping[str, str]) -> str:

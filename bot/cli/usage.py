@@ -11,10 +11,10 @@ from bot import logs, settings
 from bot.cli import Subcommand
 from bot.cli.names import names_of
 from bot.core.caps import DAY_S, day_of, format_day, parse_day
-from bot.core.usage import DownReason, GroupBy, UsageLine, UsageReport
+from bot.core.usage import FAILURES, DownReason, GroupBy, UsageLine, UsageReport
 from bot.errors import SettingsError
 
-_HEADINGS = ("answers", "input", "output", "searches", "USD", "first token", "failures", "+1", "-1")
+_HEADINGS = ("questions", "answers", "input", "output", "searches", "USD", "first token", "failures", "+1", "-1")
 _REASON_HEADINGS = {DownReason.WRONG: "wrong", DownReason.TOO_LONG: "too long", DownReason.NOT_MEANT: "not meant"}
 """Why answers got a -1, where people said so."""
 _COLUMNS = (
@@ -33,10 +33,11 @@ _COLUMNS = (
 
 def _add_usage_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options for grouping, start date and output format."""
-    groups = ["day", "user", "channel", "model"]
-    parser.add_argument("--by", choices=groups, default="day", help="print one line for each (default: day)")
+    groups = ["day", "week", "user", "channel", "model"]
+    help_by = "print one line for each (default: day); weeks are the seven days from --since, and so on"
+    parser.add_argument("--by", choices=groups, default="day", help=help_by)
     parser.add_argument("--since", metavar="DATE", help="first day, in UTC: 2026-11-20 (default: 30 days ago)")
-    parser.add_argument("--csv", action="store_true", help="print CSV for a spreadsheet")
+    parser.add_argument("--csv", action="store_true", help="print CSV for a spreadsheet, with more columns")
 
 
 def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -74,7 +75,7 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
     from bot.store.migrate import migrate, nothing_recorded
     from bot.store.usage import thumbs, uses
 
-    report = UsageReport(by)
+    report = UsageReport(by, since)
     async with connected(database_url) as engine:
         if nothing := await nothing_recorded(engine):
             return report, nothing
@@ -87,13 +88,25 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
 
 def _print_csv(report: UsageReport) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([report.by, *_COLUMNS, *DownReason])
-    for key, line in report.sorted().items():
-        values: Mapping[str, object] = {name: getattr(line, name) for name in _COLUMNS}
-        cells = {**values, "cost_usd": f"{line.cost_usd:.6f}", "median_first_token_s": _first_token(line, "")}
-        writer.writerow(
-            [key, *(cells[name] for name in _COLUMNS), *(line.down_reasons[reason] for reason in DownReason)]
-        )
+    rows = [(key, _csv_cells(line)) for key, line in report.sorted().items()]
+    writer.writerow([report.by, *_csv_cells(UsageLine())])
+    writer.writerows([key, *cells.values()] for key, cells in rows)
+
+
+def _csv_cells(line: UsageLine) -> Mapping[str, object]:
+    """Returns what a line has in CSV, by column. New columns go to the end: scripts may read them by number."""
+    return {
+        **{name: getattr(line, name) for name in _COLUMNS},
+        "cost_usd": f"{line.cost_usd:.6f}",
+        "median_first_token_s": _seconds(line.median_first_token_s),
+        **{reason: line.down_reasons[reason] for reason in DownReason},
+        "questions": len(line.questions),
+        "people": len(line.people),
+        "stopped": line.stopped,
+        "unanswered": line.unanswered,
+        "slowest_first_token_s": _seconds(line.slowest_first_token_s),
+        **{f"failed_{reason}": line.failed[reason] for reason in FAILURES},
+    }
 
 
 def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> None:
@@ -111,23 +124,23 @@ def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> N
 
 
 def _cells(line: UsageLine) -> tuple[str, ...]:
-    numbers = (line.answers, line.input_tokens, line.output_tokens, line.web_searches)
+    numbers = (len(line.questions), line.answers, line.input_tokens, line.output_tokens, line.web_searches)
     return (
         *(f"{number:,}" for number in numbers),
         f"{line.cost_usd:,.2f}" if line.cost_usd >= 1 or not line.cost_usd else f"{line.cost_usd:.4f}",
-        _first_token(line, "s") or "-",
+        _seconds(line.median_first_token_s, " s") or "-",
         *(f"{number:,}" for number in (line.failures, line.thumbs_up, line.thumbs_down)),
         *(f"{line.down_reasons[reason]:,}" for reason in _REASON_HEADINGS),
     )
 
 
-def _first_token(line: UsageLine, unit: str) -> str:
-    return "" if line.median_first_token_s is None else f"{line.median_first_token_s:.2f}{unit and ' ' + unit}"
+def _seconds(seconds: float | None, unit: str = "") -> str:
+    return "" if seconds is None else f"{seconds:.2f}{unit}"
 
 
 USAGE = Subcommand(
     "show answers, tokens and costs as a table",
-    "Prints answers, tokens, costs, failures and feedback, by day, user, channel or model.",
+    "Prints answers, tokens, costs, failures and feedback, by day, week, user, channel or model.",
     _report_usage,
     _add_usage_arguments,
 )

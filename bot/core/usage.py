@@ -1,4 +1,4 @@
-"""The report of `typist usage`: the usage of answers, added up. Pure."""
+"""What `typist usage` and the weekly report say: the usage of answers, added up. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,13 @@ from bot.errors import EndReason
 
 NO_MODEL = "(none)"
 
-GroupBy = Literal["user", "channel", "model", "day"]
+GroupBy = Literal["user", "channel", "model", "day", "week"]
 """What each line of the report adds up."""
+WEEK_DAYS = 7
+UNANSWERED = (EndReason.DENIED, EndReason.CAP_REACHED, EndReason.OFFERED, EndReason.SHUT_OUT)
+"""How a question ends that nobody stopped and no model was to blame for, and that has no answer all the same."""
+FAILURES = tuple(reason for reason in EndReason if reason.is_failure and reason is not EndReason.CAP_REACHED)
+"""How attempts fail. A question that reached a cap didn't: the cap did its work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class AnswerUsage:
     """The usage of one attempt at an answer."""
 
     at: float
+    job_id: int
     user_id: str
     channel_id: str
     model: str | None
@@ -38,13 +44,13 @@ class AnswerUsage:
 
     @property
     def failed(self) -> bool:
-        """Whether the attempt failed. A question that reached a cap didn't: the cap did its work."""
-        return self.end_reason.is_failure and self.end_reason is not EndReason.CAP_REACHED
+        """Whether the attempt failed."""
+        return self.end_reason in FAILURES
 
     @property
     def counts(self) -> bool:
-        """Whether the report counts the attempt: it ended with an answer or a failure, or used something."""
-        return self.answered or self.failed or bool(self.input_tokens or self.output_tokens or self.cost_usd)
+        """Whether the report counts the attempt: its question came to an end, or it used something."""
+        return not self.end_reason.is_midway or bool(self.input_tokens or self.output_tokens or self.cost_usd)
 
 
 class DownReason(StrEnum):
@@ -71,8 +77,15 @@ class Thumb:
 
 @dataclass(slots=True)
 class UsageLine:
-    """One line of the report: the sums of its attempts and thumbs."""
+    """One line of the report: the sums of its attempts and thumbs.
 
+    A question counts once, and so does a person. Answers, stops and failures are attempts: a question that is answered
+    again has two.
+    """
+
+    questions: dict[int, EndReason] = field(default_factory=dict)
+    """How each question ended last, by its job."""
+    people: set[str] = field(default_factory=set)
     answers: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -80,7 +93,8 @@ class UsageLine:
     cost_usd: float = 0.0
     unpriced_tokens: int = 0
     """Tokens of models without a price, which `cost_usd` leaves out."""
-    failures: int = 0
+    stopped: int = 0
+    failed: Counter[EndReason] = field(default_factory=Counter)
     thumbs_up: int = 0
     thumbs_down: int = 0
     down_reasons: Counter[DownReason] = field(default_factory=Counter)
@@ -91,14 +105,31 @@ class UsageLine:
         return self.input_tokens + self.output_tokens
 
     @property
+    def failures(self) -> int:
+        return self.failed.total()
+
+    @property
+    def unanswered(self) -> int:
+        """How many questions were left without an answer, for a reason of UNANSWERED."""
+        return sum(reason in UNANSWERED for reason in self.questions.values())
+
+    @property
     def median_first_token_s(self) -> float | None:
         return median(self.first_tokens_s) if self.first_tokens_s else None
 
+    @property
+    def slowest_first_token_s(self) -> float | None:
+        return max(self.first_tokens_s, default=None)
+
     def add(self, use: AnswerUsage) -> None:
-        if use.answered:
-            self.answers += 1
+        """Adds an attempt, after those that ended before it."""
+        if not use.end_reason.is_midway:
+            self.questions[use.job_id] = use.end_reason
+            self.people |= {use.user_id}
+        self.answers += use.answered
+        self.stopped += use.end_reason.is_stop
         if use.failed:
-            self.failures += 1
+            self.failed[use.end_reason] += 1
         input_tokens = use.input_tokens or 0
         output_tokens = use.output_tokens or 0
         self.input_tokens += input_tokens
@@ -121,9 +152,11 @@ class UsageLine:
 
 @dataclass(slots=True)
 class UsageReport:
-    """The lines of the report by user, channel, model or day, and their total."""
+    """The lines of the report by user, channel, model, day or week, and their total."""
 
     by: GroupBy
+    first_day: int = 0
+    """A day with which a week begins."""
     lines: dict[str, UsageLine] = field(default_factory=dict)
     total: UsageLine = field(default_factory=UsageLine)
 
@@ -136,17 +169,23 @@ class UsageReport:
                 line.add_thumb(thumb)
 
     def sorted(self) -> Mapping[str, UsageLine]:
-        """Returns the lines: days in order, others by cost and then tokens, highest first."""
-        if self.by == "day":
+        """Returns the lines: days and weeks in order, others by cost and then tokens, highest first."""
+        if self.by in ("day", "week"):
             return dict(sorted(self.lines.items()))
         by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens, item[0]))
         return dict(by_usage)
 
+    def line(self, day: int) -> UsageLine:
+        """Returns the line of the day or week that begins with a day, counted from 1970-01-01."""
+        return self.lines.get(format_day(day), UsageLine())
+
     def _line(self, of: AnswerUsage | Thumb) -> UsageLine:
+        day = day_of(of.at)
         key = {
             "user": of.user_id,
             "channel": of.channel_id,
             "model": of.model or NO_MODEL,
-            "day": format_day(day_of(of.at)),
+            "day": format_day(day),
+            "week": format_day(day - (day - self.first_day) % WEEK_DAYS),
         }[self.by]
         return self.lines.setdefault(key, UsageLine())

@@ -79,5 +79,5 @@ async def ask_again(answering: Answering, then: RecordedQuestion, spend: Spend, 
     end = attempt.finish(end, clock.now())
     used, model, channel_id = end.usage or Usage(), end.model or models[0], then.job.question.thread.channel_id
     tokens, usd = (used.input_tokens, used.output_tokens), quota.cost_usd(replace(end, model=model, usage=used))
-    use = AnswerUsage(clock.now(), "", channel_id, model, end.reason, *tokens, usd, end.first_token_s)
+    use = AnswerUsage(clock.now(), then.job.id, "", channel_id, model, end.reason, *tokens, usd, end.first_token_s)
     return Given(attempt.answer.text, end.reason, clock.monotonic() - began, [use])

@@ -374,6 +374,18 @@ class UsageLedger(WorkerOperations):
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
     @reads
+    async def attempts(
+        self, connection: AsyncConnection, team_id: str, since: float, until: float
+    ) -> list[AnswerUsage]:
+        """Returns a workspace's attempts that ended in a time, as `typist usage` adds them up."""
+        return await uses(connection, since, turns.c.created_at < until, jobs.c.team_id == team_id)
+
+    @reads
+    async def thumbs(self, connection: AsyncConnection, team_id: str, since: float, until: float) -> list[Thumb]:
+        """Returns the feedback that was given in a workspace in a time."""
+        return await thumbs(connection, since, feedback.c.at < until, jobs.c.team_id == team_id)
+
+    @reads
     async def asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
         """Returns the channels in which a person has asked since a day, the last one first; no direct messages.
 
@@ -527,10 +539,11 @@ async def _tell_admins(
 
 
 async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[AnswerUsage]:
-    """Returns the attempts that ended since then, in seconds since the epoch. `which`: further conditions."""
+    """Returns the attempts that ended since then, in order. `which`: further conditions."""
     ended = (
         sa.select(
             turns.c.created_at.label("at"),
+            turns.c.job_id,
             jobs.c.user_id,
             jobs.c.channel_id,
             turns.c.model,
@@ -543,7 +556,7 @@ async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnEleme
         )
         .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
         .outerjoin(charges, turns.c.charge_id == charges.c.id)
-        .where(turns.c.created_at >= since, turns.c.end_reason != EndReason.DENIED.value, *which)
+        .where(turns.c.created_at >= since, *which)
         .order_by(turns.c.id)
     )
     rows = await connection.execute(ended)

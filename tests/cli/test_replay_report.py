@@ -21,7 +21,7 @@ HOSTILE = (
 
 
 def use(end: EndReason = EndReason.WHOLE, usd: float = 0.002, first_s: float | None = 0.5) -> AnswerUsage:
-    return AnswerUsage(0.0, "U1", "C1", "openai/<b>", end, 1_000, 200, usd, first_s)
+    return AnswerUsage(0.0, 0, "U1", "C1", "openai/<b>", end, 1_000, 200, usd, first_s)
 
 
 def line(text: str = "Because.", now: Given | None = None, **known: Any) -> dict[str, Any]:

@@ -28,10 +28,10 @@ ANSWER = """**Two ways** lead there:
 
 
 def report() -> str:
-    short = AnswerUsage(0.0, "", "", "openai/other", EndReason.WHOLE, 1_200, 90, 0.0008, 0.4)
+    short = AnswerUsage(0.0, 0, "", "", "openai/other", EndReason.WHOLE, 1_200, 90, 0.0008, 0.4)
     good = line(ANSWER, Given("Run `make run`.", EndReason.WHOLE, 1.1, [short]), question="How do I try it?")
     down = {**good, "thumbs_down": 1, "question": "What does it cost?", "job": 8}
-    refused = AnswerUsage(0.0, "", "", "openai/other", EndReason.REFUSED, 1_200, 0, 0.0003, None)
+    refused = AnswerUsage(0.0, 0, "", "", "openai/other", EndReason.REFUSED, 1_200, 0, 0.0003, None)
     lines = [good, down, line(HOSTILE[0], Given("", EndReason.REFUSED, 0.6, [refused]))]
     lines += [line(text + " long" * 300 + "x" * 400) for text in HOSTILE[1:]]
     sums = figures(lines, totals([use()] * len(lines), [Thumb(0.0, "", "", None, -1)]))
