@@ -331,6 +331,14 @@ def _path(value: str) -> Path:
         return Path(value)
 
 
+def _weekly(value: str) -> str:
+    # Only now: few set it, and the import takes longer than some commands do.
+    from bot.core.schedules import weekly_rule
+
+    weekly_rule(value)
+    return value
+
+
 def _price_file(value: str) -> tuple[OwnPrice, ...]:
     path = _path(_file_name(value))
     try:
@@ -383,6 +391,8 @@ class Settings:
     welcome: bool = _setting("BOT_WELCOME", _on_off, True)
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", whole(1, 36_500), 30)
+    weekly_report: str = _setting("BOT_WEEKLY_REPORT", _weekly, "")
+    """When it is due, as `weekly_rule` (core/schedules.py) reads it; "": never."""
     catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
@@ -895,6 +905,8 @@ def _contradictions(settings: Settings) -> list[str]:
     ]
     if settings.public_url and settings.health_at is None:
         problems.append("BOT_PUBLIC_URL needs BOT_HEALTH_PORT, the port to which your web server passes requests.")
+    if settings.weekly_report and not settings.admins:
+        problems.append("BOT_WEEKLY_REPORT needs BOT_ADMINS, the people who get the report.")
     if any(cap.in_dollars for cap in settings.caps):
         problems += [
             f"A dollar cap requires a price for every model in use, and {model} has none. "

@@ -6,7 +6,7 @@ runs beside them.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.channel_settings import DefaultSettings
+from bot.core.schedules import weekly_rule
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.errors import StoreAway
@@ -202,7 +203,7 @@ async def built(
         watch: Loop = partial(bot_token.watch, client.identity)
         catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, settings.catch_up_hours)
         others = OtherConnections(sockets.app_connections, sockets.recount, stores.listening.living, admins, clock)
-        look: Loop = partial(look_often, (refusals.look, others.look), clock)
+        look: Loop = partial(look_often, (refusals.look, others.look, *_weekly_report(parts, admins)), clock)
         loops = (*_loops(parts, worker, outbox, client, admins), watch, catching_up.run, look)
         loops += (connections.look,) if connections else ()
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
@@ -470,6 +471,17 @@ def _loops(
         partial(look_hourly, kept, stores.clock, client.time_s, looks),
         partial(expire_approvals, stores.approvals, stores.clock),
     )
+
+
+def _weekly_report(parts: _Parts, admins: AdminNotices) -> Iterator[Callable[[], Awaitable[None]]]:
+    settings = parts.settings
+    if settings.weekly_report:
+        # Only now: few want it.
+        from bot.services.weekly_report import WeeklyReport
+
+        retiring = ModelRetirements(partial(retirements, model_setup(settings)), admins)
+        rule, surfaces = weekly_rule(settings.weekly_report), parts.workspace.surfaces
+        yield WeeklyReport(rule, parts.stores, surfaces, retiring, admins).look
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

@@ -86,6 +86,14 @@ PROBLEMS = {
         )
     },
     "not one of the choices": ({"BOT_OPENAI_API": "rest"}, ["BOT_OPENAI_API must be one of auto, responses, chat"]),
+    "no day of the week": (
+        {"BOT_WEEKLY_REPORT": "9:00", "BOT_ADMINS": "U0ADA"},
+        ["BOT_WEEKLY_REPORT must be a day of the week and a time, and maybe a time zone, such as mon 9:00 (in UTC) or"],
+    ),
+    "a report for nobody": (
+        {"BOT_WEEKLY_REPORT": "mon 9:00"},
+        ["BOT_WEEKLY_REPORT needs BOT_ADMINS, the people who get the report."],
+    ),
     "neither on nor off": ({"BOT_WELCOME": "yes"}, ["BOT_WELCOME must be one of on, off"]),
     "a model without a vendor": (
         {"BOT_MODELS": "gpt-6-luna"},

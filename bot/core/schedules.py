@@ -19,6 +19,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -67,6 +68,11 @@ _CLOCK = re.compile(
     r"(\d{4}-\d\d-\d\d)[,T\s]\s*(?:at\s+)?(\d{1,2})(?::(\d\d))?(?:\s*([ap])\.?m\b\.?)?(?!\d)", re.ASCII | re.I
 )
 """A day and a time of day as people write them: "2026-12-24 at 9:00 PM"."""
+_DAY_AND_TIME = re.compile(
+    r"(sun(?:day)?|mon(?:day)?|tue(?:sday)?|wed(?:nesday)?|thu(?:rsday)?|fri(?:day)?|sat(?:urday)?)\s+"
+    r"(\d{1,2}):(\d\d)(?:\s+(\S.*))?",
+    re.ASCII | re.I,
+)
 _WORD = re.compile(r"\w+")
 _MIN_STEM, _MAX_STEM = 3, 5
 """How many of their first characters the forms of a word share."""
@@ -380,6 +386,19 @@ def written_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> R
         raise UnusableRule(texts.schedules.TIME_OR_FIELDS)
     named = fields.pop() if len(fields) > _FIELDS else zone
     return rule_of(named, now, cron=" ".join(fields), min_gap_minutes=min_gap_minutes)
+
+
+def weekly_rule(text: str) -> Rule:
+    """Returns the rule of a day of the week and a time, and maybe a zone: "mon 9:00", or "Friday 16:30 Europe/Berlin".
+
+    Without a zone it is in UTC. Raises ValueError as parsers of settings do.
+    """
+    with suppress(UnusableRule):
+        if typed := _DAY_AND_TIME.fullmatch(text):
+            day, hour, minute, zone = typed.groups()
+            return rule_of(zone or "UTC", 0.0, cron=f"{int(minute)} {int(hour)} * * {day[:3]}", min_gap_minutes=0)
+    examples = "mon 9:00 (in UTC) or fri 16:00 Europe/Berlin"
+    raise ValueError(f"must be a day of the week and a time, and maybe a time zone, such as {examples}")
 
 
 def _in_24_hours(typed: re.Match[str]) -> str:

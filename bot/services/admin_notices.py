@@ -82,14 +82,19 @@ class ModelRetirements:
     async def look(self, now: float) -> None:
         """Asks the vendors, once a day over all processes. Raises StoreError."""
         told = self.admins
-        if not (told.admins and await told.notices.claim(told.team_id, "", "models looked up", DAY_S)):
-            return
+        if told.admins and await told.notices.claim(told.team_id, "", "models looked up", DAY_S):
+            for notice, sentence in (await self.soon(now)).items():
+                await told.give(notice, sentence)
+
+    async def soon(self, now: float) -> dict[str, str]:
+        """Asks the vendors; returns a sentence for each model that ends within a month, by the name of its notice."""
         today = datetime.fromtimestamp(now, UTC).date()
-        for model, lookup in (await self.retirements(today)).items():
-            day = lookup.retires
-            if day and today <= day <= today + timedelta(days=RETIRES_WITHIN_DAYS):
-                sentence = texts.quotas.model_retires(model, day, lookup.replacement)
-                await told.give(f"retires {day} {model}", sentence)
+        last = today + timedelta(days=RETIRES_WITHIN_DAYS)
+        return {
+            f"retires {day} {model}": texts.quotas.model_retires(model, day, lookup.replacement)
+            for model, lookup in (await self.retirements(today)).items()
+            if (day := lookup.retires) and today <= day <= last
+        }
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.pacing.rates import WINDOW_S
 from bot.pacing.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
 from bot.slack import plain
-from bot.slack.blockkit import Json
+from bot.slack.blockkit import Json, remark
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.json_values import json_object, json_objects, messages_in, next_cursor, string, strings
@@ -37,10 +37,13 @@ from bot.slack.views.schedules import posted_run, run_notice, undo_blocks
 log = logging.getLogger(__name__)
 
 
+NOTICE_EVENT = "typist_notice"
 TOLD_WITHIN_S = 600.0
 """How long a notice may wait. At a launch, hundreds of people are told within the same 100 calls a minute."""
 CHANNELS_PER_PAGE = 200
 """Slack recommends no more."""
+MAX_PER_PAGE = 999
+"""The most that Slack returns."""
 MAX_CHANNEL_PAGES = 5
 """The most calls that list one person's channels: all people share 50 in a minute."""
 
@@ -362,6 +365,39 @@ class Surfaces:
         retrying = Retrier(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
         _, ts = await retrying.call(lambda: self._threads.post(channel_id, None, **message))
         return ts
+
+    async def tell_once(
+        self, user_id: str, sentence: str, notice: str, since: float, still: Callable[[], bool]
+    ) -> None:
+        """Sends mrkdwn to a person's direct message, unless that has had this notice since a time.
+
+        Nothing is sent once `still()` is False.
+        """
+        metadata = {"event_type": NOTICE_EVENT, "event_payload": {"notice": notice}}
+        try:
+            if await self._has_had(user_id, metadata, since):
+                return
+        except Refused as refused:
+            if refused.reason.may_pass:
+                raise
+            log.warning("not looked for a notice to user %s, sending it: %s", user_id, refused)
+        # Slack folds more than five lines, unless a block is to be expanded.
+        blocks = [block | {"expand": True} for block in remark(sentence)]
+        with only_while(still):
+            await self._threads.post(user_id, None, text=sentence, blocks=blocks, metadata=metadata)
+
+    async def _has_had(self, user_id: str, metadata: Json, since: float) -> bool:
+        """Returns whether a person's direct message has a message with this metadata. Needs the scope im:read."""
+        cursor, ids = None, list[str]()
+        while cursor != "" and not ids:
+            listed = await self._paced.call("users.conversations", types="im", limit=MAX_PER_PAGE, cursor=cursor)
+            ids = [string(one, "id") for one in json_objects(listed, "channels") if string(one, "user") == user_id]
+            cursor = next_cursor(listed)
+        if not ids:
+            return False
+        arguments = {"oldest": f"{since:.6f}", "limit": LOOK_BACK_MESSAGES, "include_all_metadata": True}
+        answer = await self._paced.call("conversations.history", channel=ids[0], **arguments)
+        return any(message.get("metadata") == metadata for message in messages_in(answer))
 
     async def react(self, channel_id: str, ts: str, emoji: str) -> None:
         """Reacts to a message, unless the bot has done so."""

@@ -6,6 +6,7 @@ database can write anything, so proof for auditors is an export that somebody el
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -115,6 +116,20 @@ class Audit(Operations):
             return lines
         said = await texts_of(connection, rows)
         return [line | {TEXTS: these} if these else line for line, these in zip(lines, said, strict=True)]
+
+    @reads
+    async def sign_ins_ended(
+        self, connection: AsyncConnection, team_id: str, since: float, until: float
+    ) -> Counter[str]:
+        """Returns how many sign-ins MCP servers didn't renew in a time, by server."""
+        changes = sa.select(audit_entries.c.facts).where(
+            audit_entries.c.at >= since,
+            audit_entries.c.at < until,
+            audit_entries.c.team_id == team_id,
+            audit_entries.c.kind == EntryKind.SETTING.value,
+        )
+        changed = map(json.loads, await connection.scalars(changes))
+        return Counter(facts["server"] for facts in changed if facts.get("account") == "ended")
 
     async def expire(self, before: float) -> int:
         """Removes entries older than `before` (seconds since the epoch), oldest first; returns how many."""

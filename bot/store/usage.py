@@ -378,12 +378,12 @@ class UsageLedger(WorkerOperations):
         self, connection: AsyncConnection, team_id: str, since: float, until: float
     ) -> list[AnswerUsage]:
         """Returns a workspace's attempts that ended in a time, as `typist usage` adds them up."""
-        return await uses(connection, since, turns.c.created_at < until, jobs.c.team_id == team_id)
+        return await uses(connection, since, turns.c.created_at < until, _is_of(team_id))
 
     @reads
     async def thumbs(self, connection: AsyncConnection, team_id: str, since: float, until: float) -> list[Thumb]:
         """Returns the feedback that was given in a workspace in a time."""
-        return await thumbs(connection, since, feedback.c.at < until, jobs.c.team_id == team_id)
+        return await thumbs(connection, since, feedback.c.at < until, _is_of(team_id))
 
     @reads
     async def asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
@@ -561,6 +561,11 @@ async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnEleme
     )
     rows = await connection.execute(ended)
     return [AnswerUsage(**{**row._mapping, "end_reason": EndReason(row.end_reason)}) for row in rows]
+
+
+def _is_of(team_id: str) -> sa.ColumnElement[bool]:
+    """Whether a job is a team's. SQLite must not look for jobs by it: it would go through all of them."""
+    return jobs.c.team_id.concat("") == team_id
 
 
 async def thumbs(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[Thumb]:

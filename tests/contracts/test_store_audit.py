@@ -15,6 +15,7 @@ from bot.core.job import End, Job, Piece, Spent
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
+from bot.store.accounts import Owner
 from bot.store.audit import MAX_DROPPED
 from bot.store.schema import audit_entries
 from tests.clocks import ManualClock
@@ -294,3 +295,17 @@ async def test_many_old_entries_go_in_several_transactions(timed: Stores, clock:
     assert await timed.audit.expire(clock.now_s + 1) == MAX_DROPPED + 10
     assert dropped == [MAX_DROPPED, 10, 0]
     assert await count(timed, audit_entries) == 0
+
+
+async def test_sign_ins_that_servers_did_not_renew_are_counted_by_server(timed: Stores, clock: ManualClock) -> None:
+    since = clock.now_s
+    ends = [("jira", "ended"), ("jira", "signed_out"), ("wiki", "ended"), ("jira", "ended")]
+    for number, (server, why) in enumerate(ends):
+        owner = Owner("T1", f"U{number}", server)
+        await timed.accounts.sign_in(owner, f"secret {number}", "")
+        assert await timed.accounts.end(owner, f"secret {number}", why)
+        clock.now_s += 60.0
+    count = timed.audit.sign_ins_ended
+    assert await count("T1", since, clock.now_s) == {"jira": 2, "wiki": 1}
+    assert await count("T1", since + 60.0, clock.now_s - 60.0) == {"wiki": 1}
+    assert await count("T2", since, clock.now_s) == {}

@@ -1,6 +1,7 @@
 """The usage ledger: usage of past answers, reservations for running ones, and the caps that admins set."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -28,10 +29,11 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
+from bot.core.usage import DownReason
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
-from bot.store.schema import caps, charges, notices
+from bot.store.schema import caps, charges, feedback, notices
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import (
@@ -309,20 +311,7 @@ class TestMonth:
 
     async def test_month_is_found_by_an_index_however_many_went_before(self, on_file: Process) -> None:
         store = await on_file("w1")
-        statements: list[tuple[str, Any]] = []
-
-        def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            statements.append((statement, parameters))
-
-        # A file is read by connections of their own.
-        sa.event.listen(sa.Engine, "before_cursor_execute", keep)
-        await store.usage.month("T1", 20_000, 20_031)
-        sa.event.remove(sa.Engine, "before_cursor_execute", keep)
-        plan: list[str] = []
-        async with store.database.engine.connect() as connection:
-            for statement, parameters in statements:
-                rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-                plan += [str(row.detail) for row in rows]
+        plan = await plan_of(store, lambda: store.usage.month("T1", 20_000, 20_031))
         for found in (
             "USING INDEX ix_charges_workspace (team_id=? AND day>? AND day<?)",
             "USING INDEX ix_tool_calls_created_at (created_at>? AND created_at<?)",
@@ -340,6 +329,67 @@ class TestMonth:
         assert await timed.usage.by_day("T1", owner, today) == {today: once, today + 1: once}
         assert await timed.usage.by_day("T1", owner, today + 1) == {today + 1: once}
         assert await timed.usage.by_day("T1", CapOwner(Scope.CHANNEL, "U1"), today) == {}
+
+
+async def plan_of(store: Stores, read: Callable[[], Awaitable[object]]) -> list[str]:
+    """Returns how SQLite finds what an operation reads."""
+    statements: list[tuple[str, Any]] = []
+
+    def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
+
+    # A file is read by connections of their own.
+    sa.event.listen(sa.Engine, "before_cursor_execute", keep)
+    await read()
+    sa.event.remove(sa.Engine, "before_cursor_execute", keep)
+    plan: list[str] = []
+    async with store.database.engine.connect() as connection:
+        for statement, parameters in statements:
+            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plan += [str(row.detail) for row in rows]
+    return plan
+
+
+class TestTimes:
+    """What `typist usage` and the weekly report add up, of one workspace and one time."""
+
+    async def test_attempts_and_feedback_are_those_of_the_workspace_and_the_time(
+        self, timed: Stores, clock: ManualClock
+    ) -> None:
+        since = clock.now_s
+        ends = [ANSWERED, replace(DONE, reason=EndReason.DENIED), replace(DONE, reason=EndReason.STOPPED)]
+        job_ids = []
+        for number, end in enumerate(ends, 1):
+            job = await begun(timed, apart(number))
+            await timed.worker_queue.finish(job, end, YES)
+            job_ids.append(job.id)
+            clock.now_s += 60.0
+        rows = [
+            {"job_id": id_, "user_id": "U9", "value": -1, "at": since + 60.0 * at, "reason": "wrong"}
+            for at, id_ in enumerate(job_ids)
+        ]
+        async with timed.database.engine.begin() as connection:
+            await connection.execute(sa.insert(feedback), rows)
+        times = {"all": (since, since + 180.0), "begins": (since + 60.0, since + 180.0), "ends": (since, since + 120.0)}
+        for name, at in {"all": job_ids, "begins": job_ids[1:], "ends": job_ids[:2]}.items():
+            read = await timed.usage.attempts("T1", *times[name])
+            assert [(use.job_id, use.end_reason) for use in read] == [
+                (id_, ends[job_ids.index(id_)].reason) for id_ in at
+            ]
+            assert len(await timed.usage.thumbs("T1", *times[name])) == len(at)
+        [first, *_] = await timed.usage.attempts("T1", *times["all"])
+        assert (first.input_tokens, first.cost_usd) == (USAGE.input_tokens, COST_USD)
+        [thumb, *_] = await timed.usage.thumbs("T1", *times["all"])
+        assert (thumb.user_id, thumb.value, thumb.reason) == ("U1", -1, DownReason.WRONG)
+        assert await timed.usage.attempts("T2", *times["all"]) == []
+        assert await timed.usage.thumbs("T2", *times["all"]) == []
+
+    async def test_attempts_of_an_hour_are_found_by_an_index_and_no_other_jobs_are_read(self, on_file: Process) -> None:
+        store = await on_file("w1")
+        plan = await plan_of(store, lambda: store.usage.attempts("T1", 1.0, 2.0))
+        assert any("USING INDEX ix_turns_created_at (created_at>? AND created_at<?)" in step for step in plan), plan
+        plan += await plan_of(store, lambda: store.usage.thumbs("T1", 1.0, 2.0))
+        assert not any("jobs" in step and "INTEGER PRIMARY KEY" not in step for step in plan), plan
 
 
 ADA = CapOwner(Scope.USER, "U1")

@@ -31,6 +31,7 @@ from bot.core.schedules import (
     rule_of,
     run_id,
     weekly_of,
+    weekly_rule,
     written_rule,
 )
 from tests.core.conversations import ME
@@ -506,6 +507,38 @@ def test_rule_that_a_person_types(text: str, rule: Rule | str) -> None:
     except UnusableRule as unusable:
         read = str(unusable)
     assert read == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "due"),
+    [
+        ("mon 9:00", "03-02 09:00+0000"),
+        ("Mon 09:05", "03-02 09:05+0000"),
+        ("SUNDAY 23:59", "03-01 23:59+0000"),
+        ("sun 12:00", "03-08 12:00+0000"),
+        ("fri  16:30  Europe/Berlin", "03-06 16:30+0100"),
+        ("thursday 0:00 kolkata", "03-05 00:00+0530"),
+        *(
+            (text, None)
+            for text in ("mon", "9:00", "mon 9", "mon 24:00", "mon 9:60", "mo 9:00", "monk 9:00", "mon,tue 9:00")
+        ),
+        *(
+            (text, None)
+            for text in ("mon 9:00 Nowhere", "mon 9:00 EST", "mon 9:00 am", "mon -9:00", "0 9 * * mon", "mon ٩:٠٠")
+        ),
+    ],
+)
+def test_day_and_time_of_each_week(text: str, due: str | None) -> None:
+    try:
+        rule = weekly_rule(text)
+    except ValueError:
+        assert due is None
+    else:
+        first, second = rule.upcoming(NOW, 2)
+        assert (f"{datetime.fromtimestamp(first, ZoneInfo(rule.zone)):%m-%d %H:%M%z}", second - first) == (
+            due,
+            7 * 86_400,
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""The weekly report: one direct message to each Typist admin about the seven days of UTC before it (BOT_WEEKLY_REPORT).
+
+Its figures are those of `typist usage`. It names no asker and repeats no text. A report that was due while no process
+ran comes at the next start.
+
+`AdminNotices` has one process at a time send it, which it puts on record before and after. A process that dies in
+between leaves open whether Slack has the message: whoever is next looks for it first, by its metadata.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from functools import partial
+
+from bot.core import texts
+from bot.core.caps import DAY_S, HOUR_S, day_of, format_day
+from bot.core.conversation import is_direct
+from bot.core.schedules import Rule
+from bot.core.usage import UNANSWERED, WEEK_DAYS, UsageReport
+from bot.services import admin_notices
+from bot.services.admin_notices import AdminNotices, ModelRetirements
+from bot.slack.surfaces import Surfaces
+from bot.store import Stores
+
+_EPOCH = date(1970, 1, 1)
+MOST_DISLIKED = 3
+"""So many channels are named."""
+
+
+@dataclass(eq=False)
+class WeeklyReport:
+    """Sends the report when it is due."""
+
+    rule: Rule
+    stores: Stores
+    surfaces: Surfaces
+    retirements: ModelRetirements
+    admins: AdminNotices
+    _next_at: float = field(default=0.0, init=False)
+    """Until then, nothing is due, and the database isn't asked."""
+    _reports: dict[float, str] = field(default_factory=dict, init=False)
+    """The newest report, by its due time, until all admins have it."""
+
+    async def look(self) -> None:
+        """Sends the newest report to the admins who don't have it. Raises StoreError."""
+        now = self.stores.clock.now()
+        if now < self._next_at:
+            return
+        due_at = max(at for at in self.rule.upcoming(now - 8 * DAY_S, 2) if at <= now)
+        notice = f"weekly report {format_day(day_of(due_at))}"
+        if await replace(self.admins, tell=partial(self._tell, due_at)).give(notice, notice):
+            self._next_at, self._reports = self.rule.first_after(now), {}
+
+    async def _tell(self, due_at: float, admin: str, notice: str) -> None:
+        """Sends the report, unless the admin has it. Raises RateLimited, Refused, StoreError."""
+        clock = self.stores.clock
+        until = clock.monotonic() + admin_notices.HOLD_S / 2
+        if due_at not in self._reports:
+            self._reports = {due_at: await self._report(day_of(due_at))}
+        await self.surfaces.tell_once(admin, self._reports[due_at], notice, due_at, lambda: clock.monotonic() < until)
+
+    async def _report(self, end: int) -> str:
+        """Returns the report about the seven days before a day, counted from 1970-01-01."""
+        first, before = end - WEEK_DAYS, end - 2 * WEEK_DAYS
+        team_id, usage = self.admins.team_id, self.stores.usage
+        weeks, disliked = UsageReport("week", first), Counter[str]()
+        # Hour by hour: nobody waits while the rows of a large company are read.
+        for hour in range(before * DAY_S, end * DAY_S, HOUR_S):
+            weeks.add(await usage.attempts(team_id, hour, hour + HOUR_S))
+        thumbs = await usage.thumbs(team_id, first * DAY_S, end * DAY_S)
+        weeks.add((), thumbs)
+        for thumb in thumbs:
+            disliked["" if is_direct(thumb.channel_id) else thumb.channel_id] += thumb.value < 0
+        this, cost_before = weeks.line(first), weeks.line(first - WEEK_DAYS).cost_usd
+        day, week = _EPOCH + timedelta(first), timedelta(WEEK_DAYS)
+        median_s, slowest_s = this.median_first_token_s, this.slowest_first_token_s
+        return texts.weekly.weekly_report(
+            day,
+            day + week - timedelta(1),
+            day - week,
+            questions=len(this.questions),
+            people=len(this.people),
+            answers=this.answers,
+            stopped=this.stopped,
+            failed={reason.value: number for reason, number in this.failed.items()},
+            unanswered=Counter(reason.value for reason in this.questions.values() if reason in UNANSWERED),
+            thumbs=(this.thumbs_up, this.thumbs_down),
+            reasons={reason.value: number for reason, number in this.down_reasons.items()},
+            disliked=dict((+disliked).most_common(MOST_DISLIKED)),
+            waits_s=[wait_s for wait_s in (median_s, slowest_s) if wait_s is not None],
+            usd=(this.cost_usd, cost_before),
+            unpriced_tokens=this.unpriced_tokens,
+            signed_out=await self.stores.audit.sign_ins_ended(team_id, first * DAY_S, end * DAY_S),
+            ending=[*(await self.retirements.soon(self.stores.clock.now())).values()],
+        )

@@ -1,0 +1,231 @@
+"""What Typist admins read once a week (BOT_WEEKLY_REPORT): the figures of `typist usage`, and no name of an asker."""
+
+import asyncio
+import csv
+import io
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.caps import DAY_S, day_of, format_day
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End
+from bot.core.schedules import weekly_rule
+from bot.core.texts.quotas import dollars, model_retires
+from bot.errors import EndReason
+from bot.models.events import Usage
+from bot.models.prices import ModelPrices
+from bot.services import admin_notices
+from bot.settings import Settings
+from bot.store import Stores
+from bot.store.accounts import Owner
+from bot.store.schema import feedback
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
+from slack_sandbox.workspace import TEAM_ID, Message
+from tests.clocks import LateClock, ManualClock
+from tests.contracts.stores import enqueued
+from tests.forked import forked_command
+from tests.scenarios.conftest import Stage, running
+from tests.scenarios.fleet import fleet_of
+from tests.scenarios.process_ends import Step, die_at
+from tests.streams.server import VendorResponse, VendorServer
+
+MODEL = "openai/gpt-6.1-sol"
+SECRET = "the words of a question"
+DUE = "mon 9:00"
+LOOK_S = 0.2
+HOLD_S = 8.0
+"""How long a process has to send the report before another one looks for it."""
+
+
+def due_day() -> int:
+    """Returns the day of the newest report, in days of UTC since 1970."""
+    now = time.time()
+    return day_of(max(at for at in weekly_rule(DUE).upcoming(now - 8 * DAY_S, 2) if at <= now))
+
+
+def ended(reason: EndReason, dollars: float = 0.0, first_token_s: float | None = None) -> End:
+    """Returns an end for which the model charges so many dollars."""
+    usage = Usage(round(dollars / 2 * 1_000_000), 0) if dollars else None
+    return End(reason, model=MODEL if usage else None, usage=usage, first_token_s=first_token_s)
+
+
+ASKED: Sequence[tuple[int, str, str, End]] = [
+    # Days before the report, the asker, the channel, and how it ended.
+    (8, "U0ADA", "C0GENERAL", ended(EndReason.WHOLE, 0.5, 9.0)),
+    (7, "U0ADA", "C0GENERAL", ended(EndReason.WHOLE, 1.0, 1.0)),
+    (6, "U0ALAN", "C0GENERAL", ended(EndReason.WHOLE, 0.25, 3.0)),
+    (5, "U0ADA", "C0RANDOM", ended(EndReason.WHOLE, 0.25, 2.0)),
+    (4, "U0ADA", "D0ADA", ended(EndReason.WHOLE, 0.5, 4.5)),
+    (3, "U0ALAN", "C0RANDOM", ended(EndReason.STOPPED)),
+    (2, "U0ADA", "C0RANDOM", ended(EndReason.OVERLOADED)),
+    (2, "U0ADA", "C0RANDOM", ended(EndReason.OVERLOADED)),
+    (1, "U0ADA", "C0RANDOM", ended(EndReason.CONTEXT_TOO_LONG)),
+    (1, "U0ALAN", "C0RANDOM", ended(EndReason.CAP_REACHED)),
+    (1, "U0MARY", "C0RANDOM", ended(EndReason.DENIED)),
+    (0, "U0ADA", "C0GENERAL", ended(EndReason.WHOLE, 3.0, 90.0)),
+]
+DISLIKED = [(2, "wrong"), (2, "too_long"), (3, "wrong"), (4, None), (5, None)]
+"""Which of the questions has a 👎, and why."""
+
+
+@pytest.fixture
+async def used(database_url: str) -> str:
+    """Returns a database with two weeks of usage, and a day of the next one."""
+    clock = ManualClock()
+    clock.now_s = (due_day() - 20.0) * DAY_S
+    store = await Stores.open(database_url, "w1", clock, prices=ModelPrices())
+    job_ids = []
+    for number, (days_before, user_id, channel_id, end) in enumerate(ASKED):
+        clock.now_s = (due_day() - days_before + 0.5) * DAY_S + number
+        thread = ThreadKey(TEAM_ID, channel_id, f"{clock.now_s:.6f}")
+        job_ids.append(await enqueued(store, Question(thread, f"{clock.now_s:.6f}", user_id, SECRET)))
+        [job] = await store.worker_queue.claim(1)
+        assert await store.worker_queue.finish(job, end, "An answer.")
+    values = [
+        {"job_id": job_ids[number], "user_id": f"U9{at}", "value": -1, "reason": why}
+        for at, (number, why) in enumerate(DISLIKED)
+    ]
+    values += [{"job_id": job_ids[1], "user_id": "U8", "value": 1, "reason": None}]
+    async with store.database.engine.begin() as connection:
+        at = (due_day() - 1.0) * DAY_S
+        await connection.execute(sa.insert(feedback), [{**value, "model": MODEL, "at": at} for value in values])
+    clock.now_s = (due_day() - 1.0) * DAY_S
+    for number, why in enumerate(["ended", "ended", "signed_out"]):
+        owner = Owner(TEAM_ID, f"U{number}", "tracker")
+        await store.accounts.sign_in(owner, f"secret {number}", "")
+        assert await store.accounts.end(owner, f"secret {number}", why)
+    await store.close()
+    return database_url
+
+
+ALL_KNOW = "all admins have the report"
+
+
+def looking_often(step: Step | None) -> None:
+    """Has a process look all the time, die at a step, and say once it sees that all admins have the report."""
+    from bot.services import admin_notices
+    from bot.services.weekly_report import WeeklyReport
+
+    admin_notices.LOOK_S = LOOK_S
+    admin_notices.HOLD_S = HOLD_S
+    look = WeeklyReport.look
+
+    async def telling(self: WeeklyReport) -> None:
+        seen = self._next_at
+        await look(self)
+        if self._next_at != seen:
+            print(ALL_KNOW, flush=True)  # noqa: T201 the test reads it
+
+    WeeklyReport.look = telling  # type: ignore[method-assign]
+    if step is not None:
+        die_at(step)
+
+
+def told(stage: Stage, user: str = "grace") -> list[Message]:
+    return stage.bots(stage.sandbox.dm(user))
+
+
+BEFORE, AFTER = (("bot.slack.surfaces", "Surfaces", "tell_once", is_after) for is_after in (False, True))
+CLAIMED = ("bot.store.threads", "Notices", "claim", True)
+SENT = ("bot.slack.surfaces", "ThreadPoster", "post", True)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [SENT, *(pytest.param(step, marks=pytest.mark.long) for step in (None, CLAIMED, BEFORE, AFTER))],
+    ids=lambda step: f"{'after' if step[3] else 'before'} {step[2]}" if step else "none",
+)
+async def test_three_processes_send_one_report_whenever_one_of_them_is_killed(
+    sandbox: Sandbox, vendor: VendorServer, used: str, tmp_path: Path, step: Step | None
+) -> None:
+    stage = Stage(sandbox, vendor)
+    async with fleet_of(stage, tmp_path, used, BOT_WEEKLY_REPORT=DUE, BOT_ADMINS="U0GRACE, U0ALAN") as fleet:
+        if step is not None:
+            killed = await fleet.start(partial(looking_often, step))
+            assert await asyncio.wait_for(killed.wait(), WITHIN_S) == -signal.SIGKILL
+        processes = await asyncio.gather(*(fleet.start(partial(looking_often, None)) for _ in range(3)))
+        await asyncio.gather(*(wait_for_line(process.stdout, ALL_KNOW) for process in processes))
+    assert [len(told(stage, user)) for user in ("grace", "alan")] == [1, 1]
+    assert told(stage)[0].text == told(stage, "alan")[0].text
+
+
+async def test_report_has_the_figures_of_typist_usage_and_names_no_asker(
+    sandbox: Sandbox, vendor: VendorServer, used: str, tmp_path: Path
+) -> None:
+    stage = Stage(sandbox, vendor)
+    async with fleet_of(stage, tmp_path, used, BOT_WEEKLY_REPORT=DUE, BOT_ADMINS="U0GRACE") as fleet:
+        await fleet.start(partial(looking_often, None))
+        await sandbox.wait_for(lambda: told(stage))
+    [message] = told(stage)
+    first = format_day(due_day() - 14)
+    by_week = ["usage", "--by", "week", "--since", first, "--csv"]
+    code, out, _ = await forked_command(tmp_path, *by_week, env={"DATABASE_URL": used})
+    assert code == 0
+    before, week = list(csv.DictReader(io.StringIO(out)))[:2]
+    assert week["week"] == format_day(due_day() - 7)
+    lines = message.text.splitlines()
+    assert lines[1:] == [
+        f"*Questions*: {week['questions']} from {week['people']} people",
+        f"*Answers*: {week['answers']}, and {week['stopped']} stopped",
+        f"*Failed*: {week['failures']} (2 overloaded, 1 context too long)",
+        f"*Without an answer*: {week['unanswered']} (1 over a quota, 1 no access)",
+        f"*Feedback*: {week['thumbs_up']} 👍, {week['thumbs_down']} 👎 (2 wrong, 1 too long)",
+        "*Most 👎*: 2 in <#C0GENERAL>, 2 in <#C0RANDOM> and 1 in direct messages",
+        f"*First word*: {float(week['median_first_token_s']):.1f} s, "
+        f"at the slowest {float(week['slowest_first_token_s']):.1f} s",
+        f"*Cost*: {dollars(float(week['cost_usd']))}; {dollars(float(before['cost_usd']))} the week before",
+        "*Sign-ins that ended*: 2 at tracker",
+        f"Both weeks in your terminal: `typist usage --by week --since {first} --csv`",
+    ]
+    assert (week["questions"], week["people"], week["answers"], week["unanswered"]) == ("10", "3", "4", "2")
+    causes = {name: number for name, number in week.items() if name.startswith("failed_") and number != "0"}
+    assert causes == {"failed_overloaded": "2", "failed_context_too_long": "1"}
+    assert (week["wrong"], week["too_long"], week["not_meant"]) == ("2", "1", "0")
+    assert [block["expand"] for block in message.blocks] == [True], "Slack folds long texts"
+    blocks = str(message.blocks)
+    assert not [name for name in ("U0ADA", "U0ALAN", "U0MARY", "D0ADA", SECRET, "An answer") if name in blocks]
+
+
+@pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"}), weekly_report=DUE)
+async def test_report_comes_when_it_is_due_also_of_a_week_in_which_nobody_asked(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_notices, "LOOK_S", 0.05)
+    clock, stage = LateClock(), Stage(sandbox, vendor)
+    due_at = weekly_rule(DUE).first_after(time.time())
+    last_day = datetime.fromtimestamp(due_at, UTC).date() + timedelta(days=10)
+    listed = {"id": "test", "object": "model", "created": 1, "deprecation": f"{last_day}"}
+    vendor.has_all_models = False
+    vendor.script(VendorResponse([json.dumps(listed).encode()], content_type="application/json"))
+    async with running(settings, clock):
+        await sandbox.wait_for(lambda: told(stage))
+        # What Slack doesn't let us look for is sent all the same.
+        sandbox.faults.start("refuse", method="users.conversations", error="missing_scope")
+        clock.ahead_s = due_at - time.time() - 5.0
+        await sandbox.wait_for(lambda: len(told(stage)) > 1)
+        assert clock.now() >= due_at
+    first, second = told(stage)
+    assert first.text.splitlines()[0] != second.text.splitlines()[0]
+    assert second.text.splitlines()[1:-1] == [
+        "*Questions*: 0",
+        "*Answers*: 0, and 0 stopped",
+        "*Feedback*: 0 👍, 0 👎",
+        "*Cost*: $0; $0 the week before",
+        model_retires("openai/test", last_day),
+    ]
+
+
+async def test_bot_without_the_setting_does_not_import_the_report() -> None:
+    code = "import sys, bot.wiring; sys.exit('bot.services.weekly_report' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await process.wait() == 0
