@@ -245,8 +245,8 @@ class Reply:
         if self.of(MessageRole.STRAY):
             return OutboxKind.DELETE_REPLY
         # A message that still grows would be there when the channel is opened again.
-        is_left = self.unshown or self.of(*UNANSWERED) or (self.life is Life.SHUT_OUT and self.page_ts)
-        return OutboxKind.SHOW_END if is_left else None
+        is_left = self.life is Life.SHUT_OUT and self.of(MessageRole.PAGE, MessageRole.REPLACED)
+        return OutboxKind.SHOW_END if is_left or self.unshown or self.of(*UNANSWERED) else None
 
     @property
     def needs(self) -> tuple[type[Call], ...]:

@@ -180,6 +180,18 @@ def test_message_in_a_channel_that_is_closed_gets_its_end_from_the_outbox(
     assert (reply.gone, reply.next_call(), reply.for_outbox) == (True, None, for_outbox)
 
 
+def test_message_that_a_closed_channel_kept_from_being_replaced_gets_its_end_from_the_outbox() -> None:
+    reply = Reply(answer(), Shown(("7.0",)))
+    reply.append("Hello")
+    reply.finish(End(EndReason.WHOLE))
+    edit = next_of(reply, Update)
+    # Edits are spent.
+    reply.post_again(edit.page)
+    refused(reply, next_of(reply, Post), Refusal.CHANNEL_GONE)
+    assert (reply.life, reply.next_call(), reply.for_outbox) == (Life.SHUT_OUT, None, OutboxKind.SHOW_END)
+    assert [message.ts for message in reply.recorded] == ["7.0"]
+
+
 @pytest.mark.parametrize("reason", [Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE])
 def test_message_that_slack_missed_once_is_edited_again(reason: Refusal) -> None:
     reply = Reply(answer(), Shown(("7.0",)))
