@@ -8,6 +8,10 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.wide
+
 ROOT = Path(__file__).parents[1]
 MANY = 20
 """As many alternatives need no entry here."""

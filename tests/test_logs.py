@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from bot import logs
 from bot.errors import StoreError
 
+pytestmark = pytest.mark.wide
+
 PAIRS = re.compile(r'ended: model=("(?:[^"\\]|\\.)*"|[^\s"=]+) calls=9')
 COUNTED = re.compile(r"%[\d.]*[df] (?:[a-z]+ )?[a-z]{2,}s\b")
 """A number before a plural, which is wrong for 1."""

@@ -16,6 +16,8 @@ from bot import standstill
 from bot.errors import Stuck
 from bot.standstill import beat, long_steps_ended
 
+pytestmark = pytest.mark.wide
+
 ENDLESS = re.compile("(a|a)*b")
 TICK_S = 0.05
 STEP_S = 0.15

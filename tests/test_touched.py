@@ -6,6 +6,8 @@ import pytest
 
 from tests.touched import ROOT, Tree, touched
 
+pytestmark = pytest.mark.wide
+
 TREE = Tree(ROOT)
 
 

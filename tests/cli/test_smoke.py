@@ -23,6 +23,8 @@ from tests.forked import forked_command
 from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
+pytestmark = pytest.mark.wide
+
 PRICES = ModelPrices(parse_prices('{"*/m": {"input": 0.5, "cached_input": 0.05, "output": 0.5}}'))
 LIST = "\n".join(f"{number}: {number * number}" for number in range(1, NUMBERS + 1))
 Said = Sequence[steps.Item] | VendorResponse

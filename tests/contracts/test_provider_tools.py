@@ -28,6 +28,8 @@ from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, Vendo
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
+pytestmark = pytest.mark.wide
+
 CLOCK = ToolDefinition("time__now", "The time", {"type": "object", "properties": {"zone": {"type": "string"}}})
 CALLING = replace(PROMPT, tools=(CLOCK,))
 DISPENSABLE = replace(PROMPT, tools=(replace(CLOCK, is_dispensable=True),))

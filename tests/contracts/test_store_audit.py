@@ -38,6 +38,8 @@ from tests.contracts.stores import (
     taken_over,
 )
 
+pytestmark = pytest.mark.wide
+
 SECRET = "a secret of mine"
 HASH = arguments_hash(CALL.arguments)
 

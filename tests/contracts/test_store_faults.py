@@ -31,7 +31,7 @@ from tests.contracts.databases import PostgresqlServer, Process, cut_all_connect
 from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, YES, answered, apart, asked, begun, count, enqueued, one, texts_of
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = [pytest.mark.wide, pytest.mark.on_postgresql]
 
 FAILS_AT_S = 5
 ROOT = Path(__file__).parent.parent.parent

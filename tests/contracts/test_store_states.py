@@ -10,6 +10,8 @@ from bot.errors import EndReason
 from tests.contracts.store_machine import Machine
 from tests.contracts.store_paths import play
 
+pytestmark = pytest.mark.wide
+
 
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("database", ["memory", "postgresql"])

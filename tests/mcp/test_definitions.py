@@ -10,6 +10,8 @@ from bot.mcp.definitions import MAX_SCHEMA_CHARS, ListedTool, offered_names
 from bot.mcp.schemas import MAX_DESCRIPTION_CHARS
 from bot.mcp.tools import tools_of
 
+pytestmark = pytest.mark.wide
+
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string", "description": "Which."}}}
 
 

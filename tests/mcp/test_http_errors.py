@@ -31,6 +31,8 @@ from tests.clocks import until
 from tests.mcp.flood import answered, refusing, served
 from tests.mcp.servers import running
 
+pytestmark = pytest.mark.wide
+
 DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
 JSON, TEXT, HTML, EVENTS = "application/json", "text/plain", "text/html", "text/event-stream"
 ERROR = {"jsonrpc": "2.0", "id": None, "error": {"code": -32603, "message": "no pg_hba.conf entry"}}

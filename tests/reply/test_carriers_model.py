@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,8 @@ from slack_sandbox.web_api import streams
 from slack_sandbox.workspace import Message, SlackError
 from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
 from tests.simulated_time import SimulatedClock, run_simulated
+
+pytestmark = pytest.mark.wide
 
 LATENCY_S = 0.06
 WITHIN_S = 600.0

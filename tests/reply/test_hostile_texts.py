@@ -20,6 +20,8 @@ from slack_markdown.tests.hostile_texts import SHAPES, text_of
 from tests.core.conversations import answer
 from tests.reply.outcomes import refused
 
+pytestmark = pytest.mark.wide
+
 
 @pytest.mark.parametrize(
     ("function", "shape"),

@@ -18,6 +18,8 @@ from tests.core import conversations
 from tests.reply.outcomes import done, refused
 from tests.reply.stored_messages import StoredMessages, grow, kinds, leaves, show, shown_text, stored
 
+pytestmark = pytest.mark.wide
+
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 @pytest.mark.parametrize("step", [pytest.param(397, marks=pytest.mark.long), 10**9])

@@ -31,6 +31,8 @@ from bot.store import Stores
 from tests.clocks import ManualClock, SteppedClock
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
+pytestmark = pytest.mark.wide
+
 MODELS = ("openai/a", "openai/b", "anthropic/c")
 KEY, CREDIT = EndReason.BAD_KEY, EndReason.OUT_OF_CREDIT
 

@@ -40,6 +40,8 @@ from tests.contracts.cache_rules import (
 )
 from tests.services.parts import ME, stores_of, workspace_of
 
+pytestmark = pytest.mark.wide
+
 QUESTION_TOKENS, ANSWER_TOKENS, RESULT_TOKENS = 60, 250, 250
 STEPS, THREADS, QUESTIONS = 8, 20, 10
 OPTIONS = RequestOptions(max_output_tokens=16_384)

@@ -36,6 +36,8 @@ from tests.services.notes import (
     waiting,
 )
 
+pytestmark = pytest.mark.wide
+
 THOUGHT = "thinking"
 
 

@@ -34,7 +34,7 @@ from slack_sandbox.workspace import User
 from tests.fast import FastClock
 from tests.slack.workspaces import connected_workspace
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.wide, pytest.mark.skips_waits]
 
 CALLS_A_MINUTE = 100
 TEAM = {"team_id": "T1"}
