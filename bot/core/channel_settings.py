@@ -49,7 +49,7 @@ class SettingsPlace:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """A channel's own settings, in the order in which changes are told; DefaultSettings applies to the rest."""
+    """A channel's own settings; DefaultSettings applies to the rest. Changes are told in the order of the fields."""
 
     model: str | None = None
     """The first model to ask in this channel; the other models are its fallbacks."""

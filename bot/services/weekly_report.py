@@ -3,8 +3,8 @@
 Its figures are those of `typist usage`. It names no asker and repeats no text. A report that was due while no process
 ran comes at the next start.
 
-`AdminNotices` has one process at a time send it, which it puts on record before and after. A process that dies in
-between leaves open whether Slack has the message: whoever is next looks for it first, by its metadata.
+`AdminNotices` has one process at a time send it, which it puts on record before and after. If a process dies in
+between, nothing says whether Slack has the message. So the next one looks for it first, by its metadata.
 """
 
 from collections import Counter

@@ -381,7 +381,7 @@ class Surfaces:
             if refused.reason.may_pass:
                 raise
             log.warning("not looked for a notice to user %s, sending it: %s", user_id, refused)
-        # Slack folds more than five lines, unless a block is to be expanded.
+        # Slack folds a block after five lines, unless it has `expand`.
         blocks = [block | {"expand": True} for block in remark(sentence)]
         with only_while(still):
             await self._threads.post(user_id, None, text=sentence, blocks=blocks, metadata=metadata)

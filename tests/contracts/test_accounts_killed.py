@@ -35,7 +35,7 @@ from tests.mcp.sign_in_server import BY_DEVICE, SignInServer, sign_in_server
 
 KEY = "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
 PEOPLE, AT_ONCE, CALLS_EACH = 10, 2, rounds(20, 50)
-"""So many people, each of whom has so many questions at once with so many calls each."""
+"""People, the questions that each of them has at once, and the calls of each question."""
 SIGN_OUT_EVERY = 20
 TRIES = 100
 WITHIN_S = 30.0

@@ -193,23 +193,27 @@ async def test_attempts_reach_no_other_conversation(sandbox: Sandbox, vendor: Ve
     for channel_id in (workspace.channel("project-x").id, sandbox.dm("alan"), "C0MPDM", left.id):
         writer = "alan" if "U0ALAN" in workspace.channels[channel_id].members else "ada"
         attempts += reads(channel_id, await sandbox.say(writer, channel_id, SECRET))
+    assert len(attempts) == 80
+    # Each of the 20 ways, in one channel or another.
+    tried = attempts[:: rounds(3, 1)]
     async with bot(sandbox, vendor, settings, Desk()) as stage:
-        for attempt in attempts[:: rounds(4, 1)]:
+        for attempt in tried:
             await ended(stage, await asked_after(stage, attempt))
             await on_record(settings)
     read = [turn for request in vendor.requests for turn in request.body["messages"] if turn["role"] == "tool"]
     assert [turn for turn in read if SECRET in json.dumps(turn)] == []
-    assert len(read) >= 2 * len(attempts[:: rounds(4, 1)])
+    assert len(read) >= 2 * len(tried)
 
 
 async def test_attempts_hide_no_link(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    hidden = []
+    attempts, hidden = list(links()), []
     async with bot(sandbox, vendor, settings, Desk()) as stage:
-        for attempt in [*links()][:: rounds(3, 1)]:
+        # Each deception, in one place or another.
+        for attempt in attempts[:: rounds(3, 1)]:
             message = await ended(stage, await asked_after(stage, attempt))
             await on_record(settings)
             hidden += [(attempt.text, *link) for link in hidden_links(message)]
-    assert hidden == []
+    assert (len(attempts), hidden) == (80, [])
 
 
 @pytest.mark.parametrize("text", ["bank.example", "bаnk.example", "bank\u200b.example", "\u202eelpmaxe.knab"])

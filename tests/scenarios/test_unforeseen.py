@@ -423,6 +423,7 @@ async def answered_next(case: PersonCase, way: Way) -> None:
 @pytest.mark.parametrize("method", WAYS)
 def test_each_answer_ends_and_the_next_question_is_answered(method: str) -> None:
     results = run_fast(outcomes(method, rounds(some_of(method), ALL)))
+    assert len(results) == len(KINDS) * rounds(1, 3)
     assert all(result != PART for (_, lasts), result in results.items() if lasts != FOR_EVER)
     # Which of a cell's outcomes happen depends on times.
     (said,) = re.findall(rf"^\| {re.escape(method)} \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
