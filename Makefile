@@ -13,7 +13,7 @@ NODE := .node
 # Beside the bot: each is a package of its own.
 LIBRARIES := files_to_markdown slack_markdown
 
-.PHONY: init run test test-touched test-long test-all test-repeatedly emoji sbom check format mutants requirements clean $(LIBRARIES)
+.PHONY: init run test test-touched test-wide test-long test-repeatedly emoji sbom check format mutants requirements clean $(LIBRARIES)
 
 # Asks for what Typist needs to connect to Slack, and writes it to .env.
 init: $(VENV)/run
@@ -38,13 +38,14 @@ test: $(VENV)/dev
 # Long tests mostly wait, hence a worker more, and machines differ by a factor of three.
 LONG := -n 4 --timeout 900 -o faulthandler_timeout=930 tests
 
-# What `make test` leaves out, with more rounds, and Hypothesis with twenty times as many examples, at random.
+# What decides, in .ci/run: all of the bot's rules, each where it has its home and once as a person sees it.
+test-wide: $(VENV)/dev
+	$(PYTEST) -m "not long" $(LONG)
+
+# Each night: what repeats that on another database, with other seeds or for longer, with more rounds, and Hypothesis with
+# twenty times as many examples, at random.
 test-long: $(VENV)/dev
 	$(PYTEST) -m "long or wide or hypothesis" --hypothesis-profile long $(LONG)
-
-# All of the bot's, in one run.
-test-all: $(VENV)/dev
-	$(PYTEST) $(LONG)
 
 # `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
 test-repeatedly: $(VENV)/dev

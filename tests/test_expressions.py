@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.expressions import Expression, expressions, slow_texts
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.wide
 
 SPACES_IN_2_TO_THE_N_WAYS = (
     r"[ \t]*((?:[^\s()<>]|[ \t]+(?![\"'(]|\))|[ \t]*\([^()\n]*\))+?)([ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'))?[ \t]*(?=\))"

@@ -58,7 +58,7 @@ def test_waits(number):
     time.sleep(3600)
 """
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.wide
 
 
 def run(folder: Path, tests: str, *options: str) -> str:
@@ -86,6 +86,7 @@ def run(folder: Path, tests: str, *options: str) -> str:
     return written
 
 
+@pytest.mark.long
 def test_run_names_each_test_that_hangs_and_goes_on_with_the_others(tmp_path: Path) -> None:
     written = run(tmp_path, HANGING, *LIMITS)
     for test in ("test_loop_that_swallows_the_timeout", "test_call_that_never_returns_to_python"):
@@ -95,6 +96,7 @@ def test_run_names_each_test_that_hangs_and_goes_on_with_the_others(tmp_path: Pa
     assert "4 failed, 1 passed" in written
 
 
+@pytest.mark.long
 def test_run_ends_after_the_third_process_that_hangs(tmp_path: Path) -> None:
     written = run(tmp_path, FAILING, *LIMITS)
     assert "crashed while running 'test_hanging.py::test_fails[0]'" in written

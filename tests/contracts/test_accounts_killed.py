@@ -289,12 +289,12 @@ PUBLIC = SignInConfig(public_url="https://typist.example")
 MADE_BY_ALL = {*WRITES} - {"arrive"}
 
 
-@pytest.mark.long
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("sign_in", "says", "made"),
     [
-        pytest.param(SignInConfig(), None, MADE_BY_ALL, id="pasted address"),
-        pytest.param(PUBLIC, None, {*WRITES}, id="code of Typist's page"),
+        pytest.param(SignInConfig(), None, MADE_BY_ALL, id="pasted address", marks=pytest.mark.long),
+        pytest.param(PUBLIC, None, {*WRITES}, id="code of Typist's page", marks=pytest.mark.long),
         pytest.param(SignInConfig(), BY_DEVICE, {*WRITES}, id="confirmed code"),
     ],
 )

@@ -1180,7 +1180,7 @@ class TestSilence:
         received = await ask(api, in_process, calling(api, OSLO * 4), prompt=CALLING)
         assert received.thought >= len(speech.tokens(OSLO * 4))
 
-    @pytest.mark.long
+    @pytest.mark.wide
     async def test_search_that_never_ends_stalls(self, vendor: VendorServer) -> None:
         chunks = steps.messages(*ANTHROPIC_FOUND)
         at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)

@@ -76,7 +76,7 @@ async def test_dead_worker_is_found_a_lease_after_a_database_failure() -> None:
     await store.close()
 
 
-@pytest.mark.long
+@pytest.mark.wide
 async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: PostgresqlServer) -> None:
     owner = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
@@ -113,7 +113,7 @@ def short_time_limits(*stores: Stores) -> Iterator[None]:
         yield
 
 
-@pytest.mark.long
+@pytest.mark.wide
 async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
     own_server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +209,7 @@ async def wakes(waiting: Stores, acting: Stores) -> None:
     assert time.monotonic() - began < WITHIN_S
 
 
-@pytest.mark.long
+@pytest.mark.wide
 async def test_calls_fail_quickly_while_the_server_is_down(own_server: PostgresqlServer) -> None:
     store = await Stores.open(own_server.url, "w1", SystemClock())
     await asyncio.to_thread(own_server.stop)

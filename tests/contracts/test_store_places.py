@@ -407,8 +407,8 @@ def _question(channel: str, number: int, user: str) -> Question:
     return replace(by(user, number), thread=ThreadKey("T1", channel, None))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.wide
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 @pytest.mark.parametrize("machine", [MemoryMachine, ScheduleMachine])
 def test_calls_in_any_order_agree_with_the_model(
     request: pytest.FixtureRequest, machine: type[Places], database: str
@@ -417,7 +417,7 @@ def test_calls_in_any_order_agree_with_the_model(
     run_state_machine_as_test(
         type("DatabaseMachine", (machine,), {"database_url": url}),
         settings=settings(
-            max_examples=max(12 if database == "sqlite" else 5, settings().max_examples // 10),
+            max_examples=max(6 if database == "sqlite" else 3, settings().max_examples // 10),
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
         ),

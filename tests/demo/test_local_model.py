@@ -15,7 +15,7 @@ from demo.local_model import LocalModel, LocalModelError, available
 from slack_sandbox.testing.processes import WITHIN_S
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.wide,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(available() is not None, reason=available() or ""),
 ]

@@ -111,7 +111,7 @@ async def test_server_that_is_found_answers_unless_a_model_is_set(serve: Serve) 
     assert named.settings.vendors["openai"].base_url == scripted.base_url
 
 
-@pytest.mark.long
+@pytest.mark.wide
 @pytest.mark.skipif(available() is not None, reason=available() or "")
 async def test_bundled_model_is_called_a_toy() -> None:
     async with AsyncExitStack() as stack:

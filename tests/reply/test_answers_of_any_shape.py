@@ -130,7 +130,7 @@ READERS: Mapping[str, tuple[tuple[str, ...], Callable[[OddSlack], Awaitable[obje
 }
 
 
-@pytest.mark.long
+@pytest.mark.wide
 @pytest.mark.skips_waits
 @pytest.mark.parametrize("reader", READERS)
 async def test_answer_of_any_shape_is_read_or_refused(reader: str) -> None:

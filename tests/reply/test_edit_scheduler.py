@@ -335,7 +335,7 @@ async def test_calls_of_a_method_in_flight_are_limited_and_an_error_makes_room()
     assert {(type(call), reason) for call, reason in transport.refused} == {(Post, Refusal.UNKNOWN)}
 
 
-@pytest.mark.long
+@pytest.mark.wide
 @simulated
 async def test_unexpected_error_gives_the_budgets_call_back_after_a_minute() -> None:
     transport = SimulatedTransport(latency_s=0.0, error_of=fails_for(5, ValueError("unforeseen")))

@@ -367,7 +367,6 @@ async def test_live_answer_has_the_next_calls_after_a_429(absence: Absence, sand
     assert again.at_monotonic_s - limited.at_monotonic_s > 2 * retry_after_s
 
 
-@pytest.mark.long
 async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, sandbox: Sandbox) -> None:
     asked = await absence.stage.mention()
     sandbox.faults.start("error_500", method="conversations.history")

@@ -21,7 +21,7 @@ from tests.scenarios.process_ends import Step, die_at
 from tests.scenarios.recorded_turns import recorded
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.wide
 
 STEPS: list[Step] = [
     ("bot.store.listening", "Listening", "claim_missed", True),

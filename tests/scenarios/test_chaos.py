@@ -12,7 +12,7 @@ import pytest
 from benchmarks.chaos import Run, chaos
 from tests.forked import ForkedBot, forked_bot
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.wide
 
 SHORT = Run(
     seed=2,
@@ -40,8 +40,8 @@ def write_log(file: Path) -> None:
 @pytest.mark.parametrize(
     "run",
     [
-        pytest.param(SHORT, id="three processes on PostgreSQL"),
-        pytest.param(SHORT_ALONE, id="one process on SQLite"),
+        pytest.param(SHORT, id="three processes on PostgreSQL", marks=pytest.mark.long),
+        pytest.param(SHORT_ALONE, id="one process on SQLite", marks=pytest.mark.long),
         pytest.param(SHORT_WITH_TOOLS, id="one process with tools on SQLite"),
     ],
 )

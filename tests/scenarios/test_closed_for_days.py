@@ -21,7 +21,7 @@ from tests.scenarios.conftest import Stage, buttons, growing, running, says, sho
 from tests.scenarios.outages import GIVE_UP_S, until
 from tests.streams.server import VendorServer
 
-pytestmark = [pytest.mark.long, pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
+pytestmark = [pytest.mark.wide, pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
 
 TEXT = " ".join(f"word{number}" for number in range(40))
 CHANNEL = "project-x"
@@ -84,7 +84,13 @@ CLOSURES = {
 }
 
 
-@pytest.mark.parametrize("closure", CLOSURES.values(), ids=CLOSURES)
+@pytest.mark.parametrize(
+    "closure",
+    [
+        pytest.param(closure, id=name, marks=() if name == "an outage of Slack" else pytest.mark.long)
+        for name, closure in CLOSURES.items()
+    ],
+)
 async def test_end_of_an_answer_is_shown_once_slack_takes_it_after_a_weekend(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, closure: Closure
 ) -> None:

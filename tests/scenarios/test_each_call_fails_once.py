@@ -30,7 +30,7 @@ from tests.scenarios.outages import until
 from tests.scenarios.tools import Notes, calls
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
-AT_MOST = rounds(15, 40)
+AT_MOST = rounds(10, 40)
 """So many calls of a kind are tried, at random. There are 141 transactions."""
 FIRST, SECOND = "why?", "note milk"
 ANSWERS = {FIRST: "Because it is so.", SECOND: "Noted, and nothing else."}
@@ -153,10 +153,13 @@ def problem(found: Conversation) -> str:
 
 SLACKS = ("internal_error", "lose_response", "drop_request")
 MODEL, DATABASE = "model", "database"
+REST = ("internal_error", "drop_request", MODEL)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("kind", [*SLACKS, MODEL, DATABASE])
+@pytest.mark.wide
+@pytest.mark.parametrize(
+    "kind", ["lose_response", DATABASE, *(pytest.param(kind, marks=pytest.mark.long) for kind in REST)]
+)
 def test_each_question_has_one_answer_whichever_call_fails(kind: str) -> None:
     clean = Count()
     whole = run_fast(conversation(kind, clean))

@@ -47,8 +47,10 @@ async def ask(slack: SlackProcess, vendor: VendorServer) -> None:
     await vendor.request(0)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
+@pytest.mark.wide
+@pytest.mark.parametrize(
+    "live", [pytest.param(False, id="idle", marks=pytest.mark.long), pytest.param(True, id="with a live answer")]
+)
 @pytest.mark.parametrize(
     ("frozen", "drain_s"), [("Slack", 0), ("Slack", 2), ("the database", 1), ("the database and Slack", 1)]
 )
@@ -93,7 +95,7 @@ async def test_second_signal_ends_at_once_although_slack_is_frozen(
     assert end.code == 0, end.log
 
 
-@pytest.mark.long
+@pytest.mark.wide
 async def test_answer_cut_off_by_a_frozen_slack_is_completed_by_the_next_process(
     tmp_path: Path, slack: SlackProcess, vendor: VendorServer
 ) -> None:

@@ -46,7 +46,7 @@ def is_built() -> bool:
 
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.wide,
     pytest.mark.skipif(not is_built(), reason="needs root, buildah, and the image that .ci/image builds"),
 ]
 
@@ -119,7 +119,13 @@ async def test_image_answers_as_a_number_in_a_read_only_root(
         assert process.returncode == 0, err
 
 
-@pytest.mark.parametrize("place", ["HOME=/nonexistent", "HOME=/", "TMPDIR=/nonexistent"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "HOME=/nonexistent",
+        *(pytest.param(place, marks=pytest.mark.long) for place in ("HOME=/", "TMPDIR=/nonexistent")),
+    ],
+)
 async def test_image_reads_documents_as_a_user_that_it_does_not_know(
     container: Container, sandbox: Sandbox, vendor: VendorServer, place: str
 ) -> None:

@@ -12,7 +12,7 @@ from tests.scenarios.conftest import Stage, footer, says, settings_of, shown
 from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.wide
 
 START, STOP = "chat.startStream", "chat.stopStream"
 TEXT = " ".join(f"word{number}" for number in range(40))

@@ -5,16 +5,18 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.models import wrappers
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.gate import rounds
 from tests.fast import run_fast
 from tests.scenarios.conftest import Stage, running, says, settings_of
 from tests.slack.test_files import PNG
@@ -131,25 +133,27 @@ async def failing(*, has_other: bool) -> AsyncIterator[Callable[[VendorResponse,
             yield ask
 
 
-async def table() -> str:
-    """Returns the page's tables."""
-    lines = [
-        "| the model's response | requests | with an image | what the asker reads | with a second model |",
-        "|---|---|---|---|---|",
-    ]
-    after = ["| failure after the first word | requests | what the asker reads |", "|---|---|---|"]
+async def before(names: Iterable[str]) -> list[str]:
+    """Returns rows of the page's first table."""
+    lines = []
     async with failing(has_other=False) as alone, failing(has_other=True) as fallen_back:
-        for name, response in BEFORE.items():
+        for name in names:
+            response = BEFORE[name]
             seen, about_file = await alone(response, False), await alone(response, True)
             other = await fallen_back(response, False)
             outcome = f"answers after {requests(other)}" if other.text == ANSWER else "the same"
             lines.append(f"| {name} | {requests(seen)} | {files(about_file)} | {seen.text} | {outcome} |")
-    # The bot's clock is that of the messages again: skipped waits add up, and answers after half an hour are late ones.
+    return lines
+
+
+async def after(names: Iterable[str]) -> list[str]:
+    """Returns rows of the page's second table."""
+    lines = []
     async with failing(has_other=False) as alone:
-        for name, response in AFTER.items():
-            seen = await alone(response, False)
-            after.append(f"| {name} | {requests(seen)} | {seen.text.replace(chr(10), '<br>')} |")
-    return "\n".join([*lines, "", *after])
+        for name in names:
+            seen = await alone(AFTER[name], False)
+            lines.append(f"| {name} | {requests(seen)} | {seen.text.replace(chr(10), '<br>')} |")
+    return lines
 
 
 def requests(seen: Seen) -> str:
@@ -163,16 +167,44 @@ def files(seen: Seen) -> str:
     return "kept" if seen.with_file == seen.requests else "left out"
 
 
-def tables_of(page: str) -> str:
-    return page[page.index("| the model's response") :].rstrip()
+@dataclass(frozen=True)
+class Table:
+    """One of the page's tables."""
+
+    head: str
+    rows: Callable[[Iterable[str]], Coroutine[Any, Any, list[str]]]
+    names: Sequence[str]
+    few: Sequence[str]
+    """The rows that a gate looks at."""
 
 
-@pytest.mark.long
-def test_table_shows_what_the_asker_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+TABLES = (
+    Table(
+        "| the model's response | requests | with an image | what the asker reads | with a second model |",
+        before,
+        [*BEFORE],
+        ["400", "401", "429, Retry-After: 3", "503", "refused", "stream cut", "200, a web page"],
+    ),
+    Table(
+        "| failure after the first word | requests | what the asker reads |",
+        after,
+        [*AFTER],
+        ["stream cut", "refused"],
+    ),
+)
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("table", TABLES, ids=["before the first word", "after it"])
+def test_table_shows_what_the_asker_sees(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
     monkeypatch.setattr(wrappers, "JITTER", 0.0)
-    assert run_fast(table()) == tables_of(PAGE.read_text())
+    page = PAGE.read_text().partition(table.head)[2].partition("\n\n")[0].splitlines()[2:]
+    shown = dict(zip(table.names, page, strict=True))
+    looked_at = rounds(table.few, table.names)
+    assert run_fast(table.rows(looked_at)) == [shown[name] for name in looked_at]
 
 
 if __name__ == "__main__":
     wrappers.JITTER = 0.0
-    print(run_fast(table()))  # noqa: T201
+    for each in TABLES:
+        print(each.head, "|" + "---|" * (each.head.count("|") - 1), *run_fast(each.rows(each.names)), "", sep="\n")  # noqa: T201

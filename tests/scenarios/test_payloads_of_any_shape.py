@@ -12,12 +12,10 @@ from slack_sandbox.testing import payloads
 from tests.mutations import mutations
 from tests.scenarios.conftest import Stage
 
-pytestmark = [pytest.mark.skips_waits, pytest.mark.long]
+pytestmark = [pytest.mark.skips_waits, pytest.mark.wide]
 
 PAYLOADS = Path(payloads.__file__).parent
 SAMPLES = sorted(path for kind in ("events", "interactivity") for path in (PAYLOADS / kind).glob("*"))
-DEPTHS = [1, 2]
-"""The values down to here are all changed; our own parsers are given all others in tests/slack/test_payloads.py."""
 
 
 def kind_of(sample: Path) -> str:
@@ -27,7 +25,10 @@ def kind_of(sample: Path) -> str:
 
 
 def sent(kind: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """Yields each sample, and each mutation that no earlier sample of its type has shown."""
+    """Yields each sample, and each mutation that no earlier sample of its type has shown.
+
+    `depth`: the values down to here are changed. Our own parsers are given all others in tests/slack/test_payloads.py.
+    """
     seen = set()
     for sample in SAMPLES:
         if kind_of(sample) != kind:
@@ -42,7 +43,7 @@ def sent(kind: str, depth: int) -> Iterator[tuple[str, Any]]:
                 yield f"{sample.stem}: {name}", mutation
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["events_api", "interactive", "slash_commands"])
 async def test_every_payload_is_acknowledged(
     stage: Stage, kind: str, depth: int, caplog: pytest.LogCaptureFixture

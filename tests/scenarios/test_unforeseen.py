@@ -275,6 +275,7 @@ tests/slack/test_channel_reader.py, tests/slack/test_search.py, tests/scenarios/
 tests/scenarios/test_canvases.py, tests/scenarios/test_answer_canvases.py, tests/scenarios/test_catching_up.py,
 tests/scenarios/test_app_home.py, tests/scenarios/test_schedules.py, tests/scenarios/test_follow_ups.py,
 tests/scenarios/test_access.py, tests/scenarios/test_names_in_reports.py."""
+IN_EACH_RUN = ("chat.postMessage", "chat.update", "conversations.replies", "conversations.history")
 IN_A_DM = {method for method, way in WAYS.items() if way.manifest == AGENT} | {"conversations.history"}
 ABOUT_A_PERSON = {"users.info", "views.publish"}
 
@@ -419,8 +420,10 @@ async def answered_next(case: PersonCase, way: Way) -> None:
     await until(is_answered, f"the next answer of {case}")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("method", WAYS)
+@pytest.mark.wide
+@pytest.mark.parametrize(
+    "method", [pytest.param(method, marks=() if method in IN_EACH_RUN else pytest.mark.long) for method in WAYS]
+)
 def test_each_answer_ends_and_the_next_question_is_answered(method: str) -> None:
     results = run_fast(outcomes(method, rounds(some_of(method), ALL)))
     assert len(results) == len(KINDS) * rounds(1, 3)

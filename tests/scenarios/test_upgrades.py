@@ -31,7 +31,7 @@ from tests.scenarios.conftest import Stage, grows
 from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.wide
 
 LONG = "".join(f"word{number} " for number in range(80))
 LATER = """
@@ -190,7 +190,7 @@ class Backup:
         assert ended.returncode == 0, ended.stderr
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def backup(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Backup]:
     """Returns a database's URL, and what backs it up."""
     url = str(request.getfixturevalue(f"{request.param}_url"))
@@ -205,6 +205,7 @@ async def questions(database_url: str) -> list[str]:
     return list(texts)
 
 
+@pytest.mark.long
 @pytest.mark.empty_database
 async def test_backup_of_a_running_bot_undoes_an_upgrade(
     backup: tuple[str, Backup], make_newer: Callable[[dict[str, str]], NewerVersion]

@@ -35,7 +35,7 @@ async def test_file_in_the_repository_is_the_commands_output(
     assert await forked_command(tmp_path, "manifest", *options, env={}) == (0, expected, "")
 
 
-@pytest.mark.long
+@pytest.mark.wide
 async def test_hooks_of_the_slack_cli_print_the_manifest_and_start_the_bot(tmp_path: Path) -> None:
     assert HOOKS["runtime"] == "python"
     python, *get_manifest = HOOKS["hooks"]["get-manifest"].split()

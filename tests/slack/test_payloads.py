@@ -235,7 +235,7 @@ PARSED = {
 """The payloads that a listener reads, and its parser: the first one whose prefix fits."""
 
 
-@pytest.mark.long
+@pytest.mark.wide
 @pytest.mark.parametrize(("name", "parse"), PARSED.items(), ids=PARSED)
 def test_parsers_return_their_types_or_raise_one_error_whatever_the_shape(
     name: str, parse: Callable[[Any], Any]

@@ -13,7 +13,7 @@ from slack_sandbox.testing.browser import Visit
 from slack_sandbox.testing.processes import wait_for_line
 from tests.processes import REPOSITORY, bot_process
 
-pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.wide, pytest.mark.asyncio(loop_scope="module")]
 
 # Keeps what the thread's messages show each time the page changes: a short answer may end between two looks.
 _RECORD_BODIES = """() => {
@@ -81,6 +81,7 @@ async def test_with_a_copy_of_the_example_settings_it_stores_nothing(tmp_path: P
     assert not set(os.listdir(tmp_path)) - {".env"}
 
 
+@pytest.mark.long
 async def test_app_has_the_scopes_that_the_settings_need(tmp_path: Path) -> None:
     env = {"BOT_SLACK_SEARCH": "on", "BOT_ALLOW_USERS": "@example.com, @support"}
     async with bot_process(tmp_path, "sandbox", "--model", "scripted", env=env) as process:
@@ -91,6 +92,7 @@ async def test_app_has_the_scopes_that_the_settings_need(tmp_path: Path) -> None
     assert b"Missing scopes" not in logged
 
 
+@pytest.mark.long
 async def test_as_an_agent_it_suggests_prompts_and_answers_in_threads(tmp_path: Path, visit: Visit) -> None:
     async with bot_process(tmp_path, "sandbox", "--agent", "--model", "scripted") as process:
         address = re.search(r"http://127\.0\.0\.1:\d+", await wait_for_line(process.stdout, "sandbox"))

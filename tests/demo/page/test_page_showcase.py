@@ -24,7 +24,7 @@ from tests.mcp.servers import PATIENCE_S
 from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.wide]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -253,6 +253,7 @@ async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox,
     await expect(link).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_all_cards_play_in_a_minute_by_keyboard(sandbox: Sandbox, visit: Visit) -> None:
     page = await opened(visit, sandbox, "C0RANDOM")
     playing = page.get_by_role("group", name="Playing all cards")

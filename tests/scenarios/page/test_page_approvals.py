@@ -19,7 +19,7 @@ from tests.scenarios.tools import calls
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.long,
+    pytest.mark.wide,
     pytest.mark.slack(manifest=manifest()),
     pytest.mark.bot(admins=frozenset({"U0ADA"}), welcome=False),
 ]

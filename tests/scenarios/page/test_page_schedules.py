@@ -13,7 +13,7 @@ from tests.scenarios.tools import calls
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.long,
+    pytest.mark.wide,
     pytest.mark.slack(manifest=manifest()),
     pytest.mark.bot(welcome=False),
 ]
