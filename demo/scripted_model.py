@@ -1,15 +1,19 @@
 """The scripted model: a server on the loopback interface with OpenAI's Chat Completions, whose answers are script.py's.
 
-It streams word by word, and never fails.
+It streams word by word, and never fails. Its usage says what a vendor's cache would have read: the longest beginning
+that a request shares with an earlier one, in units of 128 tokens from 1,024 on (OpenAI's guide to prompt caching, read
+on 2026-11-28). A token is a word.
 """
 
 import asyncio
 import json
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
+from operator import eq
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -30,6 +34,7 @@ _MARKS: Final = re.compile(
 _MAX_REQUEST_BYTES: Final = 64 * 2**20
 """Questions may come with images."""
 _CLOSE_TIMEOUT_S: Final = 0.1
+_MIN_CACHED, _UNIT, _MAX_CACHED_REQUESTS = 1_024, 128, 100
 _CODE: Final = re.compile(r"\[([0-9a-f]{8}) is the code ")
 """The first line of a conversation. Each has its own code."""
 
@@ -47,6 +52,8 @@ class ScriptedModel:
         self._requests_to_go_on = requests_to_go_on
         self._answers: Counter[tuple[str, ...]] = Counter()
         """How many answers each question got in its conversation, so that one to Regenerate is visibly another."""
+        self._cached: deque[list[str]] = deque(maxlen=_MAX_CACHED_REQUESTS)
+        """The tokens of the latest requests."""
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
@@ -86,8 +93,7 @@ class ScriptedModel:
         body = await request.json()
         asked = self._read(body)
         said = step(asked, self._count(asked))
-        given = sum(len(words(_text_of(message))) for message in body["messages"])
-        usage = {"prompt_tokens": given, "completion_tokens": len(said.tokens)}
+        usage = self._usage(body, said)
         if not body.get("stream"):
             choice = {"index": 0, "message": _message(said), "finish_reason": _finish_reason(said)}
             return web.json_response(self._object("chat.completion", choices=[choice], usage=usage))
@@ -103,6 +109,17 @@ class ScriptedModel:
         await response.write(_event(self._object("chat.completion.chunk", choices=[choice], usage=usage)))
         await response.write(b"data: [DONE]\n\n")
         return response
+
+    def _usage(self, body: Mapping[str, Any], said: Step) -> dict[str, Any]:
+        tools = [json.dumps(tool) for tool in body.get("tools") or ()]
+        tokens = [word for text in (*tools, *map(_text_of, body["messages"])) for word in words(text)]
+        shared = max((sum(takewhile(bool, map(eq, tokens, earlier))) for earlier in self._cached), default=0)
+        self._cached.append(tokens)
+        return {
+            "prompt_tokens": len(tokens),
+            "completion_tokens": len(said.tokens),
+            "prompt_tokens_details": {"cached_tokens": shared // _UNIT * _UNIT if shared >= _MIN_CACHED else 0},
+        }
 
     def _read(self, body: Mapping[str, Any]) -> Conversation:
         """Returns the conversation in a request. The steps of the answer begin with its first call of a tool."""

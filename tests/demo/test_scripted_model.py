@@ -279,3 +279,15 @@ async def test_scene_that_asks_back_offers_choices_and_answers_each(
         [answer] = (await asked(client, question_of(CHOICES), offered.markdown, pressed, tool=CHOICE_TOOL)).choices
         assert answer.finish_reason == "stop"
         assert answer.message.content == CHOICES.reply_scripts[chosen](chosen)
+
+
+async def test_usage_says_what_a_cache_would_have_read(client: openai.AsyncOpenAI) -> None:
+    first, second = f"What is this?{' word' * 1_200}", "And that?"
+    cached = []
+    for turns in ([first], [first, "An answer.", second], ["Another question"], [f"Not{first}", "An answer.", second]):
+        usage = (await asked(client, *turns)).usage
+        assert usage
+        assert usage.prompt_tokens_details
+        cached.append(usage.prompt_tokens_details.cached_tokens)
+    # Whole units of what both requests begin with: "Be brief." and the first question.
+    assert cached == [0, 1_152, 0, 0]
