@@ -1,6 +1,7 @@
-"""Fixtures for the contracts of providers."""
+"""Fixtures for the contracts of providers, and the mark of all contracts."""
 
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -9,6 +10,15 @@ import pytest
 from bot.models.api import Api
 from tests.contracts.in_process import InProcessVendor
 from tests.streams.server import VendorServer
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the contracts as wide: what a change to SQL or to a vendor's module breaks, `make test-touched` shows."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.wide)
 
 
 @pytest.fixture

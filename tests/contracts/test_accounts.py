@@ -46,8 +46,6 @@ from tests.contracts.databases import Process, dump_of
 from tests.mcp.flood import served
 from tests.mcp.sign_in_server import BY_DEVICE, Device, SignInServer, sign_in_server
 
-pytestmark = pytest.mark.wide
-
 OLD_KEY, KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
 ADA, CALL = Owner("T1", "U1", "jira"), "7 0.0.0.abc"
 

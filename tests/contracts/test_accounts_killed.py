@@ -289,7 +289,6 @@ PUBLIC = SignInConfig(public_url="https://typist.example")
 MADE_BY_ALL = {*WRITES} - {"arrive"}
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     ("sign_in", "says", "made"),
     [

@@ -24,7 +24,7 @@ from tests.contracts.databases import PostgresqlServer, create_role
 from tests.contracts.test_store_migrations import restore as fill
 from tests.processes import REPOSITORY
 
-pytestmark = [pytest.mark.empty_database, pytest.mark.wide]
+pytestmark = pytest.mark.empty_database
 
 KINDS = ("sqlite", "postgresql")
 

@@ -25,8 +25,6 @@ from bot.store.migrate import migrate
 from tests.contracts.databases import PostgresqlServer, create_role, server
 from tests.contracts.tls import tls
 
-pytestmark = pytest.mark.wide
-
 ROOT = Path(__file__).parent.parent.parent
 
 

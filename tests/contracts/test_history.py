@@ -19,7 +19,7 @@ from slack_sandbox.web_api.http import SCOPES
 from slack_sandbox.workspace import User
 from tests.fast import FastClock
 
-pytestmark = [pytest.mark.wide, pytest.mark.skips_waits]
+pytestmark = pytest.mark.skips_waits
 
 
 @asynccontextmanager

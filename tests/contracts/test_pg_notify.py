@@ -140,7 +140,6 @@ async def test_lost_connection_is_replaced_soon(postgresql_url: str, other: Asyn
         assert not await value(other, is_free("w1"))
 
 
-@pytest.mark.wide
 async def test_connection_whose_server_hangs_is_replaced(
     postgresql_url: str, other: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +184,6 @@ async def test_pauses_grow_while_the_database_is_away() -> None:
     assert ear.wakes == 0
 
 
-@pytest.mark.wide
 async def test_behind_a_pooler_it_holds_no_lock_and_tries_again_after_a_minute(
     postgresql_url: str, other: AsyncEngine
 ) -> None:

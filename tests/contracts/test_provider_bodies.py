@@ -30,8 +30,6 @@ from tests.contracts.vendors import APIS, KEY, VendorApi
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
-pytestmark = pytest.mark.wide
-
 ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
 UNPACKED_BYTES = 64 * 2**20
 MAX_MEMORY_BYTES = 24 * 2**20

@@ -46,8 +46,6 @@ from tests.streams.clouds import (
 )
 from tests.streams.server import Script, VendorRequest, VendorResponse, VendorServer, refusal
 
-pytestmark = pytest.mark.wide
-
 TEXT = "".join(WORDS)
 ARN = "arn:aws:bedrock:eu-west-1:111122223333:application-inference-profile/abc123"
 

@@ -20,8 +20,6 @@ from tests.contracts.notifications import ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams.server import ResponseEnd, Script, VendorRequest, VendorResponse, VendorServer, refusal
 
-pytestmark = pytest.mark.wide
-
 IMAGE = Media("plan.png", "image/png", "aW1n")
 NAMELESS = Media("terms", "application/pdf", "cGRm")
 PDF = Media("terms.pdf", "application/pdf", "cGRm")

@@ -46,7 +46,6 @@ def test_reservation_includes_tokens_for_thinking(changes: dict[str, object], mo
     assert max_output_tokens(model_setup(ours)) == most
 
 
-@pytest.mark.wide
 async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[str, VendorSettings]] = []
 

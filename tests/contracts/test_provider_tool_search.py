@@ -25,8 +25,6 @@ from tests.contracts.vendors import ANTHROPIC, KEY, RESPONSES, VendorApi, option
 from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorResponse
 
-pytestmark = pytest.mark.wide
-
 SERVERS = ("github", "notion", "jira", "sentry", "calendar")
 VERBS = ("create", "delete", "list", "rename")
 NOUNS = ("milestone", "branch", "page", "invoice", "meeting")

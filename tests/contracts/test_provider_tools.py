@@ -28,8 +28,6 @@ from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, Vendo
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
-pytestmark = pytest.mark.wide
-
 CLOCK = ToolDefinition("time__now", "The time", {"type": "object", "properties": {"zone": {"type": "string"}}})
 CALLING = replace(PROMPT, tools=(CLOCK,))
 DISPENSABLE = replace(PROMPT, tools=(replace(CLOCK, is_dispensable=True),))
@@ -1180,7 +1178,6 @@ class TestSilence:
         received = await ask(api, in_process, calling(api, OSLO * 4), prompt=CALLING)
         assert received.thought >= len(speech.tokens(OSLO * 4))
 
-    @pytest.mark.wide
     async def test_search_that_never_ends_stalls(self, vendor: VendorServer) -> None:
         chunks = steps.messages(*ANTHROPIC_FOUND)
         at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)

@@ -19,7 +19,7 @@ from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
-pytestmark = [pytest.mark.wide, pytest.mark.skips_waits]
+pytestmark = pytest.mark.skips_waits
 
 ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
 

@@ -32,8 +32,6 @@ from slack_sandbox.workspace import Json
 from tests.core.conversations import recorded_pages
 from tests.reply.outcomes import refused
 
-pytestmark = pytest.mark.wide
-
 TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nThe end of it"
 LOST = (MessageRole.POSTING,)
 

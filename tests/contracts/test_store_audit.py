@@ -38,8 +38,6 @@ from tests.contracts.stores import (
     taken_over,
 )
 
-pytestmark = pytest.mark.wide
-
 SECRET = "a secret of mine"
 HASH = arguments_hash(CALL.arguments)
 

@@ -43,8 +43,6 @@ from tests.contracts.stores import (
 )
 from tests.core.conversations import recorded_pages
 
-pytestmark = pytest.mark.wide
-
 DAY_S = 86_400.0
 MANY = 400
 

@@ -31,7 +31,7 @@ from tests.contracts.databases import PostgresqlServer, Process, cut_all_connect
 from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, YES, answered, apart, asked, begun, count, enqueued, one, texts_of
 
-pytestmark = [pytest.mark.wide, pytest.mark.on_postgresql]
+pytestmark = pytest.mark.on_postgresql
 
 FAILS_AT_S = 5
 ROOT = Path(__file__).parent.parent.parent
@@ -76,7 +76,6 @@ async def test_dead_worker_is_found_a_lease_after_a_database_failure() -> None:
     await store.close()
 
 
-@pytest.mark.wide
 async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: PostgresqlServer) -> None:
     owner = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
@@ -113,7 +112,6 @@ def short_time_limits(*stores: Stores) -> Iterator[None]:
         yield
 
 
-@pytest.mark.wide
 async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
     own_server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +207,6 @@ async def wakes(waiting: Stores, acting: Stores) -> None:
     assert time.monotonic() - began < WITHIN_S
 
 
-@pytest.mark.wide
 async def test_calls_fail_quickly_while_the_server_is_down(own_server: PostgresqlServer) -> None:
     store = await Stores.open(own_server.url, "w1", SystemClock())
     await asyncio.to_thread(own_server.stop)

@@ -26,7 +26,7 @@ from tests.contracts.databases import Process
 from tests.contracts.stores import CALL, DONE, STEPPED, YES, asked, asking_step, begun, enqueued, one
 from tests.core.conversations import recorded_pages
 
-pytestmark = [pytest.mark.wide, pytest.mark.on_postgresql]
+pytestmark = pytest.mark.on_postgresql
 
 pytest_plugins = ["tests.contracts.databases"]
 

@@ -23,8 +23,6 @@ from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import DIRECT, OTHER_THREAD, THREAD, asked, begun, count
 
-pytestmark = pytest.mark.wide
-
 REMEMBERED = (Notice(NoticeKind.REMEMBERED, "Remembered."),)
 
 

@@ -28,7 +28,7 @@ from bot.store.schema import REVISION, metadata
 from tests.contracts.databases import PostgresqlServer, Process, new_schema
 from tests.contracts.stores import DONE, asked
 
-pytestmark = [pytest.mark.empty_database, pytest.mark.wide]
+pytestmark = pytest.mark.empty_database
 
 RECORDED = Path(__file__).parent / "recorded_databases"
 FIRST = "0001"

@@ -5,8 +5,6 @@ import pytest
 from bot.store.claim import RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from tests.contracts.store_paths import paths_in, play
 
-pytestmark = pytest.mark.wide
-
 RESTARTS = "claim, edit 1, finish 1 -> no, " * (RESTARTS_AT_ONCE + 1)
 """So many that the next one has to wait."""
 

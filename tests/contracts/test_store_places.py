@@ -407,7 +407,6 @@ def _question(channel: str, number: int, user: str) -> Question:
     return replace(by(user, number), thread=ThreadKey("T1", channel, None))
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 @pytest.mark.parametrize("machine", [MemoryMachine, ScheduleMachine])
 def test_calls_in_any_order_agree_with_the_model(

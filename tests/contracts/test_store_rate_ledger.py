@@ -17,8 +17,6 @@ from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import apart, count, enqueued
 
-pytestmark = pytest.mark.wide
-
 
 async def test_processes_share_one_budget(process: Process) -> None:
     stores = [await process(f"w{number}") for number in range(3)]

@@ -40,8 +40,6 @@ from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import DONE, YES, answered, apart, count, enqueued, one
 
-pytestmark = pytest.mark.wide
-
 NINE = datetime(2026, 11, 26, 9, tzinfo=UTC).timestamp()
 DAY_S = 86_400.0
 DAILY = Proposal("Summarize.", Rule("UTC", "0 9 * * *"))

@@ -10,8 +10,6 @@ from bot.errors import EndReason
 from tests.contracts.store_machine import Machine
 from tests.contracts.store_paths import play
 
-pytestmark = pytest.mark.wide
-
 
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("database", ["memory", "postgresql"])

@@ -50,8 +50,6 @@ from tests.contracts.stores import (
     enqueued,
 )
 
-pytestmark = pytest.mark.wide
-
 MODEL = "openai/gpt-6.1-sol"
 USAGE = Usage(1_000, 200)
 COST_USD = 0.004

@@ -28,8 +28,6 @@ from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, Vendo
 from tests.streams import speech
 from tests.streams.server import VendorResponse
 
-pytestmark = pytest.mark.wide
-
 READ = ToolDefinition("read_channel", "Reads", {"type": "object", "properties": {"limit": {"type": "integer"}}})
 OFFERING = replace(PROMPT, tools=(READ,))
 CODE = "db3cc688"

@@ -22,6 +22,9 @@ from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
 from tests.clocks import HurriedClock, ManualClock, turns, until
 from tests.mcp.servers import TIME, Json, RawServer, http_server, running, text_result, tool
 
+pytestmark = pytest.mark.wide
+
+
 DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
 
 
@@ -137,7 +140,6 @@ class TestRealServers:
             result, _ = await server.call("get_current_time", nowhere, timeout_s=30, read_only=True)
             assert (result.outcome, result.is_error) == (DONE, True)
 
-    @pytest.mark.wide
     async def test_http_server_gets_its_headers_and_is_reached_again_after_a_restart(self, clock: HurriedClock) -> None:
         async with http_server() as (config, process), running(config, clock) as server:
             assert {listed.name for listed in await server.tools()} == {"add", "wait"}
@@ -156,7 +158,6 @@ class TestRealServers:
                 result, _ = await server.call("add", {"a": 1, "b": 1}, timeout_s=30, read_only=False)
                 assert result.text == "2"
 
-    @pytest.mark.wide
     async def test_refused_header_is_told_by_its_status(self, clock: HurriedClock) -> None:
         async with http_server() as (config, _):
             assert isinstance(config.transport, HttpTransport)
@@ -589,7 +590,6 @@ class TestCalls:
         result, _ = await server.call("it", {}, timeout_s=30, read_only=False)
         assert (result.outcome, result.text) == (FAILED, SERVER_DOWN)
 
-    @pytest.mark.wide
     async def test_canceled_call_leaves_the_server_usable(self, clock: HurriedClock) -> None:
         async with http_server() as (config, process), running(config, clock) as server:
             await server.tools()

@@ -132,7 +132,6 @@ async def test_each_version_says_that_its_question_was_edited_since(stage: Stage
     await with_all(stage, asked, "The third.", ReplyAction.PREVIOUS, without=EDITED)
 
 
-@pytest.mark.wide
 @pytest.mark.bot(done_mention_s=LONG_S)
 async def test_asker_of_an_answer_whose_end_slack_refused_for_minutes_is_mentioned_once_it_is_shown(
     stage: Stage, another_process: Stores

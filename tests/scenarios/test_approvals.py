@@ -362,7 +362,6 @@ async def fleet(
         yield fleet
 
 
-@pytest.mark.wide
 async def test_press_that_reaches_another_process_decides(fleet: Fleet, server: CalledServer) -> None:
     stage, sockets = fleet.stage, fleet.stage.sandbox.sockets
     await fleet.start(be_patient)
@@ -384,7 +383,6 @@ async def test_press_that_reaches_another_process_decides(fleet: Fleet, server: 
     assert len(stage.vendor.requests) == 2
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(("database_url", "server"), [("sqlite", "stdio"), ("postgresql", "http")], indirect=True)
 async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
     fleet: Fleet, server: CalledServer
@@ -404,7 +402,6 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
     assert len(stage.vendor.requests) == 2, "the model isn't asked again for the step on record"
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(fleet: Fleet, settings: Settings) -> None:
     stage, sandbox = fleet.stage, fleet.stage.sandbox

@@ -21,8 +21,6 @@ from tests.scenarios.process_ends import Step, die_at
 from tests.scenarios.recorded_turns import recorded
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.wide
-
 STEPS: list[Step] = [
     ("bot.store.listening", "Listening", "claim_missed", True),
     ("bot.services.intake", "Intake", "enqueue", False),

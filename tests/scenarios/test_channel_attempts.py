@@ -25,7 +25,7 @@ from tests.scenarios.tools import asking, ended
 from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
-pytestmark = [pytest.mark.skips_waits, pytest.mark.wide, pytest.mark.bot(on_disk=True, max_concurrent_per_user=1000)]
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, max_concurrent_per_user=1000)]
 
 SECRET = "salaries-rise-by-7"
 EVIL = "evil.example"

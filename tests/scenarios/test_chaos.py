@@ -12,8 +12,6 @@ import pytest
 from benchmarks.chaos import Run, chaos
 from tests.forked import ForkedBot, forked_bot
 
-pytestmark = pytest.mark.wide
-
 SHORT = Run(
     seed=2,
     questions=12,

@@ -21,7 +21,7 @@ from tests.scenarios.conftest import Stage, buttons, growing, running, says, sho
 from tests.scenarios.outages import GIVE_UP_S, until
 from tests.streams.server import VendorServer
 
-pytestmark = [pytest.mark.wide, pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
 
 TEXT = " ".join(f"word{number}" for number in range(40))
 CHANNEL = "project-x"

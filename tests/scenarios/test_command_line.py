@@ -205,7 +205,6 @@ async def test_help_and_version_are_printed(tmp_path: Path, argument: str, words
     assert code == 0
 
 
-@pytest.mark.wide
 async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
     """Tests a script as pip writes it, which calls the function named in [project.scripts]."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -219,7 +218,6 @@ async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
     assert (process.returncode, "typist: No model is configured" in err) == (2, True)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("package", ["slack_sandbox", "pygments"])
 async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: Path, package: str) -> None:
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError(name='{package}')\n")
@@ -231,7 +229,6 @@ async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: P
     ]
 
 
-@pytest.mark.wide
 async def test_sigterm_lets_a_live_answer_end_and_exits_0(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
 ) -> None:

@@ -437,7 +437,6 @@ async def test_usage_as_csv_has_its_header_without_a_database(folder: Path) -> N
     assert (code, out.count("\n"), out.split(",")[0], err) == (0, 1, "day", "")
 
 
-@pytest.mark.wide
 async def test_sandbox_and_ask_need_no_folder_that_can_be_written_to(folder: Path) -> None:
     read_only(folder)
     async with forked_bot(folder, *SCRIPTED, env={}, before=obey_permissions) as process, asyncio.timeout(WITHIN_S):
@@ -471,7 +470,6 @@ async def test_ctrl_c_while_modules_are_imported_is_quiet(tmp_path: Path, argume
     assert (process.returncode, out_and_err) == (-signal.SIGINT, ("", ""))
 
 
-@pytest.mark.wide
 async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> None:
     reading, writing = os.pipe()
     async with bot_process(folder, "ask", env={"OPENAI_API_KEY": "k"}, stdin=reading) as process:
@@ -484,7 +482,6 @@ async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> Non
     assert (process.returncode, out_and_err) == (-signal.SIGINT, ("", ""))
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("arguments", [["--help"], ["usage", "--csv"], ["migrate"]])
 async def test_broken_pipe_is_quiet(folder: Path, arguments: list[str]) -> None:
     reading, writing = os.pipe()
@@ -529,7 +526,6 @@ async def test_what_stdout_does_not_take_is_never_the_databases_fault(
     assert (code, said in err, "database" in err, len(err.splitlines())) == (1, True, False, 1 if said else 0)
 
 
-@pytest.mark.wide
 async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     async with bot_process(folder, "usage", stdout=full) as process:
@@ -540,7 +536,6 @@ async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
     assert "No space left on device" in err
 
 
-@pytest.mark.wide
 async def test_closed_stdout_is_no_error(folder: Path) -> None:
     start = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'bot', 'usage'])"
     async with bot_process(folder, program=["-c", start]) as process:

@@ -73,7 +73,6 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
     assert stage.prompts()[2][1] == {"role": "assistant", "content": BOTH}
 
 
-@pytest.mark.wide
 async def test_continuation_that_is_stopped_before_its_first_word_leaves_the_answer_as_it_was(
     stage: Stage, settings: Settings
 ) -> None:
@@ -104,7 +103,6 @@ async def test_answer_that_is_stopped_before_its_first_word_can_not_be_continued
     assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.NOTHING_TO_CONTINUE
 
 
-@pytest.mark.wide
 async def test_another_process_continues_what_was_stopped_before_a_restart(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:

@@ -238,7 +238,6 @@ async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
     assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
 
 
-@pytest.mark.wide
 @pytest.mark.bot(max_concurrent_per_user=20)
 async def test_crowded_channel_delays_no_answer_elsewhere_where_slack_takes_few_posts(stage: Stage) -> None:
     sandbox = stage.sandbox

@@ -10,7 +10,7 @@ from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, says
 from tests.scenarios.outages import CODE, until
 
-pytestmark = [pytest.mark.wide, pytest.mark.skips_waits]
+pytestmark = pytest.mark.skips_waits
 
 RATE_LIMIT_S = 300
 

@@ -100,7 +100,6 @@ async def test_another_process_takes_over_from_a_crashed_one_before_its_lease_en
     assert never_shrinks(shown_texts(fleet, reply))
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_crash_before_a_placeholder_is_recorded_leaves_no_second_message(fleet: Fleet) -> None:
     process = await fleet.start()
@@ -113,7 +112,6 @@ async def test_crash_before_a_placeholder_is_recorded_leaves_no_second_message(f
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_process_paused_during_a_take_over_neither_edits_nor_finishes(fleet: Fleet) -> None:
     paused = await fleet.start()
@@ -133,7 +131,6 @@ async def test_process_paused_during_a_take_over_neither_edits_nor_finishes(flee
     assert never_shrinks(shown_texts(fleet, reply))
 
 
-@pytest.mark.wide
 async def test_answer_that_outlasts_the_drain_is_handed_over(fleet: Fleet) -> None:
     leaving = await fleet.start(BOT_DRAIN_S="1")
     asked = await fleet.stage.mention()
@@ -148,7 +145,6 @@ async def test_answer_that_outlasts_the_drain_is_handed_over(fleet: Fleet) -> No
     assert never_shrinks(shown_texts(fleet, reply))
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet: Fleet) -> None:
     events = speech.chat(speech.tokens("Half an answer. "))
@@ -165,7 +161,6 @@ async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet:
     assert len(fleet.stage.vendor.requests) == 3
 
 
-@pytest.mark.wide
 async def test_stop_by_another_process_reaches_the_owner_and_keeps_the_text(fleet: Fleet, database_url: str) -> None:
     await fleet.start()
     asked = await fleet.stage.mention()
@@ -179,7 +174,6 @@ async def test_stop_by_another_process_reaches_the_owner_and_keeps_the_text(flee
     assert footer(fleet.stage.bots("general", asked)[0]) == "test · stopped"
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_answers_pause_and_new_questions_are_redelivered_during_a_database_outage(
     fleet: Fleet, tmp_path: Path
@@ -265,7 +259,6 @@ async def check_whole(fleet: Fleet, asked: str, reply: Message) -> None:
     assert [len(words) for words in seen] == sorted(map(len, seen)), "and no fewer than the one before"
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("word", [-1, 3, 50, 62, 75, 110, 130, 158, 175], ids=lambda word: f"word {word}")
 async def test_answer_killed_at_any_point_continues_without_shrinking(fleet: Fleet, word: int) -> None:
@@ -279,7 +272,6 @@ async def test_answer_killed_at_any_point_continues_without_shrinking(fleet: Fle
     await check_whole(fleet, asked, reply)
 
 
-@pytest.mark.wide
 async def test_question_edited_while_no_process_runs_is_answered_from_the_beginning(fleet: Fleet) -> None:
     sandbox = fleet.stage.sandbox
     fleet.stage.vendor.script(resuming(fleet, MARKDOWN, 110))
@@ -299,7 +291,6 @@ async def test_question_edited_while_no_process_runs_is_answered_from_the_beginn
     assert fleet.stage.prompts()[-1][-1]["content"].endswith("new words?")
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("says_so", [NOTHING_MISSING, "", MARKDOWN], ids=["says so", "says nothing", "repeats it"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Fleet, says_so: str) -> None:
@@ -313,7 +304,6 @@ async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Flee
     await check_whole(fleet, asked, reply)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_answer_killed_during_a_database_outage_does_not_shrink(fleet: Fleet, tmp_path: Path) -> None:
     gone = asyncio.Event()

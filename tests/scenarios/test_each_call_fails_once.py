@@ -156,7 +156,6 @@ MODEL, DATABASE = "model", "database"
 REST = ("internal_error", "drop_request", MODEL)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     "kind", ["lose_response", DATABASE, *(pytest.param(kind, marks=pytest.mark.long) for kind in REST)]
 )

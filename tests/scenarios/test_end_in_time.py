@@ -47,7 +47,6 @@ async def ask(slack: SlackProcess, vendor: VendorServer) -> None:
     await vendor.request(0)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     "live", [pytest.param(False, id="idle", marks=pytest.mark.long), pytest.param(True, id="with a live answer")]
 )
@@ -95,7 +94,6 @@ async def test_second_signal_ends_at_once_although_slack_is_frozen(
     assert end.code == 0, end.log
 
 
-@pytest.mark.wide
 async def test_answer_cut_off_by_a_frozen_slack_is_completed_by_the_next_process(
     tmp_path: Path, slack: SlackProcess, vendor: VendorServer
 ) -> None:

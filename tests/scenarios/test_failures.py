@@ -243,7 +243,6 @@ WORDS = " ".join(f"word{number}" for number in range(60))
 REFUSED_FORMS: FaultSettings = {"method": ("chat.update", "chat.postMessage"), "error": "invalid_attachments"}
 
 
-@pytest.mark.wide
 async def test_answer_that_slack_refuses_for_minutes_is_stopped_and_says_that_it_was_not_shown(stage: Stage) -> None:
     stage.vendor.script(grows(WORDS, pause_s=15.0))
     asked = await stage.mention()

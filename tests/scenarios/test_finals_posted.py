@@ -63,7 +63,6 @@ async def test_end_whose_post_gets_no_answer_stands_there_once(stage: Stage) -> 
     assert shown(message).startswith(TEXT.rstrip())
 
 
-@pytest.mark.wide
 async def test_killed_between_the_post_and_the_deletion_nothing_stays_doubled(
     sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str
 ) -> None:

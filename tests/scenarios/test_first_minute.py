@@ -11,7 +11,6 @@ from tests.processes import REPOSITORY
 
 IS_CLONE, IS_VENV = (REPOSITORY / ".git").exists(), sys.prefix != sys.base_prefix
 pytestmark = [
-    pytest.mark.wide,
     pytest.mark.skipif(not (IS_CLONE and IS_VENV), reason="needs a clone with an environment that `make` made"),
 ]
 

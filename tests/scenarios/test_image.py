@@ -46,7 +46,6 @@ def is_built() -> bool:
 
 
 pytestmark = [
-    pytest.mark.wide,
     pytest.mark.skipif(not is_built(), reason="needs root, buildah, and the image that .ci/image builds"),
 ]
 

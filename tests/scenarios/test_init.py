@@ -454,7 +454,6 @@ async def test_without_a_terminal_it_says_what_to_set_and_exits_2(tmp_path: Path
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.wide
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="not a clone")
 async def test_the_whole_way_from_a_clone_to_the_first_answer(
     tmp_path: Path, slack: Sandbox, env: dict[str, str]

@@ -121,7 +121,6 @@ async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path) -> Async
         yield fleet
 
 
-@pytest.mark.wide
 async def test_pages_left_by_a_crash_are_recovered_as_text(
     fleet: Fleet, sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
@@ -144,7 +143,6 @@ async def test_pages_left_by_a_crash_are_recovered_as_text(
     assert files(messages, sandbox) == {"code-1.py": CODE}
 
 
-@pytest.mark.wide
 async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_request(
     fleet: Fleet, sandbox: Sandbox, vendor: VendorServer
 ) -> None:
@@ -165,7 +163,6 @@ async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_re
     assert len(pages(messages)) == MAX_PAGES + 1
 
 
-@pytest.mark.wide
 async def test_crash_between_last_post_and_its_record_loses_no_text_of_many_pages(
     fleet: Fleet, sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:

@@ -3,16 +3,12 @@
 import asyncio
 from dataclasses import replace
 
-import pytest
-
 from bot import app
 from slack_sandbox.server import Sandbox
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import Stage, footer, says, settings_of, shown
 from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
-
-pytestmark = pytest.mark.wide
 
 START, STOP = "chat.startStream", "chat.stopStream"
 TEXT = " ".join(f"word{number}" for number in range(40))

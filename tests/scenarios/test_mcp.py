@@ -183,7 +183,6 @@ STARTS = {
 }
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
 async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, vendor: VendorServer, start: str) -> None:
     raw, child = RawServer(tmp_path / "script.json"), RawServer(tmp_path / "child.json")
@@ -200,7 +199,6 @@ async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, ven
     assert not (start == "hung" and child.is_running)
 
 
-@pytest.mark.wide
 async def test_server_ends_with_its_stdin_if_the_bot_is_killed(tmp_path: Path, vendor: VendorServer) -> None:
     raw = RawServer(tmp_path / "script.json")
     raw.script([tool("look")], {"look": text_result("Seen.")})

@@ -28,7 +28,6 @@ from tests.streams.server import VendorServer
 # Slack redelivers all the time: the next process gets the event of a direct message before it looks for questions to
 # continue.
 pytestmark = [
-    pytest.mark.wide,
     pytest.mark.usefixtures("with_frequent_looks"),
     pytest.mark.slack(redelivery_delays_s=(0.2,) * 150),
 ]

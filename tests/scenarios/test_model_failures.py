@@ -194,7 +194,6 @@ TABLES = (
 )
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("table", TABLES, ids=["before the first word", "after it"])
 def test_table_shows_what_the_asker_sees(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
     monkeypatch.setattr(wrappers, "JITTER", 0.0)

@@ -312,7 +312,6 @@ async def test_edits_carry_where_not_all_readers_would_see_a_stream_grow(streams
     assert len(streams.calls(START)) == 0
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("place", PLACES)
 async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once(fleet: Fleet, place: str) -> None:
     stage, sandbox = fleet.stage, fleet.stage.sandbox
@@ -330,7 +329,6 @@ async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once
     assert sandbox._web.app.streams == {}
 
 
-@pytest.mark.wide
 async def test_killed_on_a_streams_second_page_the_first_page_stays_as_it_is(fleet: Fleet) -> None:
     stage, sandbox = fleet.stage, fleet.stage.sandbox
     stage.vendor.script(two_pages(stage))

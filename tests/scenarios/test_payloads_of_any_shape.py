@@ -12,7 +12,7 @@ from slack_sandbox.testing import payloads
 from tests.mutations import mutations
 from tests.scenarios.conftest import Stage
 
-pytestmark = [pytest.mark.skips_waits, pytest.mark.wide]
+pytestmark = pytest.mark.skips_waits
 
 PAYLOADS = Path(payloads.__file__).parent
 SAMPLES = sorted(path for kind in ("events", "interactivity") for path in (PAYLOADS / kind).glob("*"))

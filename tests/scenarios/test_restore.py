@@ -18,8 +18,6 @@ from tests.scenarios.test_catching_up_killed import ten_minutes_pass, with_short
 from tests.streams.server import VendorServer
 
 __all__ = ["with_short_holds"]
-pytestmark = pytest.mark.wide
-
 ANSWER = "The whole answer."
 REMEMBERING = f"{ANSWER}\ntest · 1 memory"
 

@@ -146,7 +146,6 @@ async def process(settings: Settings) -> AsyncIterator[tuple[Bot, app.Shutdown]]
         await task
 
 
-@pytest.mark.wide
 async def test_process_that_takes_over_beside_the_other_has_its_token(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, postgresql_url: str
 ) -> None:

@@ -351,7 +351,6 @@ async def test_agents_session_that_is_late_keeps_no_placeholder_waiting_and_no_s
         await stage.answers("general", asked)
 
 
-@pytest.mark.wide
 async def test_process_that_takes_over_replaces_and_removes_the_status(
     sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from tests.scenarios.process_ends import Step, die_at
 from tests.scenarios.tools import by_results, calls
 from tests.streams.server import VendorServer
 
-pytestmark = [pytest.mark.wide, pytest.mark.usefixtures("with_frequent_looks")]
+pytestmark = pytest.mark.usefixtures("with_frequent_looks")
 
 DONE, UNKNOWN = CallState.DONE, CallState.UNKNOWN
 WRITE, READ = "raw__add", "raw__list"

@@ -420,7 +420,6 @@ async def answered_next(case: PersonCase, way: Way) -> None:
     await until(is_answered, f"the next answer of {case}")
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     "method", [pytest.param(method, marks=() if method in IN_EACH_RUN else pytest.mark.long) for method in WAYS]
 )

@@ -31,8 +31,6 @@ from tests.scenarios.conftest import Stage, grows
 from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.wide
-
 LONG = "".join(f"word{number} " for number in range(80))
 LATER = """
 import os

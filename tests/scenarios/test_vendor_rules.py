@@ -137,7 +137,6 @@ async def whole(stage: Stage, asked: str, stand_in: Vendor, raw: RawServer) -> N
     assert len(stand_in.refused) <= 1
 
 
-@pytest.mark.wide
 @pytest.mark.usefixtures("with_frequent_looks")
 async def test_approved_call_is_made_once_and_answered_after_a_kill(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer, tmp_path: Path

@@ -114,7 +114,6 @@ async def test_paused_answer_costs_what_its_requests_cost(stage: Stage, settings
     assert turn.cost_usd == pytest.approx(0.03 + 2 * (60_000 * 0.1e-6 + 42 * 0.5e-6))
 
 
-@pytest.mark.wide
 async def test_answer_that_another_process_continues_keeps_its_sources(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:

@@ -24,7 +24,7 @@ from tests.processes import REPOSITORY, bot_process
 from tests.scenarios.conftest import Stage, connected, says
 from tests.streams.server import VendorServer
 
-pytestmark = [pytest.mark.wide, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.browser import Visit, open_page, send, thread
 from tests.scenarios.conftest import Stage, says
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.wide]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ATTACKS = """\
 <script>window.caught = 1</script> <img src=x onerror="window.caught = 2"> <iframe src="https://evil.example"></iframe>

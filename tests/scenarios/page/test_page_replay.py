@@ -13,7 +13,7 @@ from slack_sandbox.testing.browser import Visit, browser, visit
 from tests.cli.test_replay_report import HOSTILE, line, use
 
 __all__ = ["browser", "visit"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.wide]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ANSWER = """**Two ways** lead there:
 

@@ -13,7 +13,6 @@ from tests.scenarios.tools import calls
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.wide,
     pytest.mark.slack(manifest=manifest()),
     pytest.mark.bot(welcome=False),
 ]

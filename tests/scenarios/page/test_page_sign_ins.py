@@ -23,7 +23,6 @@ from tests.streams.server import VendorServer
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.wide,
     pytest.mark.slack(manifest=manifest()),
     pytest.mark.bot(welcome=False, on_disk=True),
 ]
