@@ -70,8 +70,8 @@ format: $(VENV)/dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# A library as its users install it, in an environment of its own: its tests run beside what pip installed. `MARKS=` has
-# the long ones, too.
+# A library as its users install it, in an environment of its own: its tests run beside what pip installed. `MARKS=long` has
+# the long ones instead.
 MARKS := not long
 $(LIBRARIES):
 	$(PYTHON) -m venv --clear $(VENV)/$@

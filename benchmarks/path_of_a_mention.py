@@ -1,9 +1,9 @@
-"""Lists the functions of bot/ and handlers/ that one mention passes, in order, and how often the path turns back.
+"""Lists the functions that one mention passes, in order, and how often the path turns back.
 
-A mention asks in a channel, in the bot that runs in this process, on the sandbox. A function counts once, where the
-mention first passes it. A module is a room: the path turns back where a function is in a room that was left before.
-What runs beside the mention, such as heartbeats, is left out: only the tasks of the handler, of the worker's claims, of
-the attempt and of the edit scheduler count.
+Functions of bot/, handlers/ and the libraries count. A mention asks in a channel, in the bot that runs in this process,
+on the sandbox. A function counts once, where the mention first passes it. A module is a room: the path turns back where
+a function is in a room that was left before. What runs beside the mention, such as heartbeats, is left out: only the
+tasks of the handler, of the worker's claims, of the attempt and of the edit scheduler count.
 
 Run: python -m benchmarks.path_of_a_mention. Python 3.11 has no sys.monitoring, so this uses sys.setprofile.
 """
@@ -46,7 +46,7 @@ class Passage:
         if event != "call":
             return
         module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_qualname
-        if not module.startswith(("bot.", "handlers.")) or name.endswith(">"):
+        if not module.startswith(tuple(f"{package}." for package in PARTS["all"])) or name.endswith(">"):
             return
         if module.startswith("handlers.") or name in BEGINS:
             _on_path.set(True)
