@@ -5,7 +5,8 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -69,39 +70,47 @@ def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
         raise SettingsError(["BOT_MCP_CONFIG is not set, so there are no MCP servers. See docs/admins/tools.md."])
     if options.action == REVOKE:
         return asyncio.run(_revoke(ours, options.tools))
-    return asyncio.run(_list_or_agree(ours, options.tools, yes=options.yes))
+    return asyncio.run(_agree(ours, options.tools, yes=options.yes) if options.tools else _list(ours))
 
 
-async def _revoke(ours: Settings, names: Sequence[str]) -> int:
+@asynccontextmanager
+async def _opened(ours: Settings) -> AsyncIterator["Stores"]:
     from bot.clock import SystemClock
     from bot.store import Stores
 
     stores = await Stores.open(ours.database_url, WORKER, SystemClock())
     try:
+        yield stores
+    finally:
+        await stores.close()
+
+
+async def _revoke(ours: Settings, names: Sequence[str]) -> int:
+    async with _opened(ours) as stores:
         allowed = {allowed.tool for allowed in await stores.approvals.allowed()}
         if unknown := [name for name in names if name not in allowed]:
             raise SettingsError([f"Not always allowed anywhere: {', '.join(unknown)}. `typist mcp` lists what is."])
         for name in dict.fromkeys(names):
             channels = await stores.approvals.revoke([name])
             print(f"{name}: revoked in {channels} channel{'' if channels == 1 else 's'}. Its calls ask again.")
-    finally:
-        await stores.close()
     return 0
 
 
-async def _list_or_agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
-    from bot.clock import SystemClock
-    from bot.core.calls import Pin
-    from bot.store import Stores
-
-    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
-    try:
+async def _list(ours: Settings) -> int:
+    async with _opened(ours) as stores:
         seen, down = await _seen(ours, stores)
-        if not names:
-            allowed = await stores.approvals.allowed()
-            ids = [id_ for one in allowed for id_ in (one.channel_id, one.by) if id_]
-            _print_list(ours, seen, down, allowed, await names_of(ours, ids) if ids else {})
-            return 0
+        allowed = await stores.approvals.allowed()
+    ids = [id_ for one in allowed for id_ in (one.channel_id, one.by) if id_]
+    _print_list(ours, seen, down, allowed, await names_of(ours, ids) if ids else {})
+    return 0
+
+
+async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
+    """Agrees to tools as they are listed now. `names`: may be patterns."""
+    from bot.core.calls import Pin
+
+    async with _opened(ours) as stores:
+        seen, down = await _seen(ours, stores)
         if unknown := [pattern for pattern in names if not _fitting(seen, pattern)]:
             why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
             raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
@@ -111,8 +120,6 @@ async def _list_or_agree(ours: Settings, names: Sequence[str], *, yes: bool) -> 
                 return EXIT_FAILED
             await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
             print(f"{name}: agreed. It is offered from the next question on.")
-    finally:
-        await stores.close()
     return 0
 
 

@@ -71,7 +71,7 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
     return ServerTools(tuple(definitions), tuple(left_out))
 
 
-class Accounts(Protocol):
+class OwnAccounts(Protocol):
     """People's own accounts at MCP servers (bot/accounts)."""
 
     async def server_of(self, question: Question, name: str) -> McpServer | None:
@@ -130,7 +130,7 @@ class McpTools:
         servers: McpServers,
         pin: Callable[[str, Mapping[str, Pin]], Awaitable[Mapping[str, Pin]]],
         channel_settings: Callable[[str, str], Awaitable[ChannelSettings]],
-        accounts: Accounts | None = None,
+        accounts: OwnAccounts | None = None,
     ) -> None:
         self._setup = setup
         self._servers = servers.by_name

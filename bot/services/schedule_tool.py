@@ -152,11 +152,11 @@ class ScheduleTool:
         if (use.tool, use.definition_hash) != (SCHEDULE, DEFINITION.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
         try:
-            return await self._agreed(use)
+            return await self._carry_out(use)
         except UnusableRule as unusable:
             return CallResult.failed(str(unusable))
 
-    async def _agreed(self, use: ToolUse) -> CallResult:
+    async def _carry_out(self, use: ToolUse) -> CallResult:
         """Does what the asker has agreed to; its result says that to people. Raises UnusableRule and StoreError."""
         (team_id, channel_id), user_id, now = use.question.thread.place, use.question.user_id, self.stores.clock.now()
         schedules, number = self.stores.schedules, use.arguments.get("number") or 0
