@@ -1,7 +1,6 @@
 """MCP servers: started when needed, called once, reached again after they died, and ended with us."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -13,11 +12,9 @@ from pathlib import Path
 import pytest
 
 from bot.core.calls import CallState
-from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport, ToolRules
-from bot.mcp.definitions import offered_names
+from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.sentences import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
 from bot.mcp.server import BACKOFF, MAX_CALLS, MAX_LISTED_TOOLS, STABLE_S, McpServer, ServerDown
-from bot.mcp.tools import tools_of
 from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
 from tests.clocks import HurriedClock, ManualClock, turns, until
 from tests.mcp.servers import TIME, Json, RawServer, http_server, running, text_result, tool
@@ -47,52 +44,10 @@ async def called(raw: RawServer) -> None:
     await until(lambda: raw.calls, "a call")
 
 
-def part(**fields: object) -> Json:
-    """Returns a result of one part."""
-    return {"content": [fields]}
+GOOD: Json = tool("good", inputSchema={"type": "object"})
 
 
-SCHEMA_OF_A = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
-GOOD: Json = {"name": "good", "description": "Does it.", "inputSchema": SCHEMA_OF_A}
-REPAIRED: dict[str, tuple[Json, Json]] = {
-    "no inputSchema": ({"name": "it"}, {}),
-    "null": ({"name": "it", "inputSchema": None}, {}),
-    "an empty list": ({"name": "it", "inputSchema": []}, {}),
-    "no type": ({"name": "it", "inputSchema": {"properties": {}}}, {"properties": {}}),
-    "properties as a list": ({"name": "it", "inputSchema": {"type": "object", "properties": []}}, {"properties": {}}),
-    "null as properties": ({"name": "it", "inputSchema": {"type": "object", "properties": None}}, {"properties": {}}),
-    "properties as a list, deeper": (
-        {"name": "it", "inputSchema": {"properties": {"a": {"type": "object", "properties": []}}}},
-        {"properties": {"a": {"type": "object", "properties": {}}}},
-    ),
-    "required as a text": ({"name": "it", "inputSchema": {"required": "a"}}, {"required": ["a"]}),
-    "required as a boolean": ({"name": "it", "inputSchema": {"required": True}}, {}),
-    "two types": ({"name": "it", "inputSchema": {"type": ["object", "null"]}}, {}),
-    "an empty list as data": (
-        {"name": "it", "inputSchema": {"default": {"properties": []}}},
-        {"default": {"properties": []}},
-    ),
-    "an annotation that is a word": ({**GOOD, "name": "it", "annotations": "read-only"}, SCHEMA_OF_A),
-    "a hint that is a word": ({**GOOD, "name": "it", "annotations": {"readOnlyHint": "maybe"}}, SCHEMA_OF_A),
-    "an icon without src": ({**GOOD, "name": "it", "icons": [{"mimeType": "image/png"}]}, SCHEMA_OF_A),
-    "a description as a list": ({**GOOD, "name": "it", "description": ["a"]}, SCHEMA_OF_A),
-    "a title as a number": ({**GOOD, "name": "it", "title": 5}, SCHEMA_OF_A),
-    "_meta as a list": ({**GOOD, "name": "it", "_meta": []}, SCHEMA_OF_A),
-    "_meta as ours": ({**GOOD, "name": "it", "_meta": {"typist/broken": True}}, SCHEMA_OF_A),
-    "outputSchema as a text": ({**GOOD, "name": "it", "outputSchema": "x"}, SCHEMA_OF_A),
-}
-BROKEN: dict[str, tuple[object, str]] = {
-    "a number as a name": ({**GOOD, "name": 5}, "tool-2-of-its-list"),
-    "no name": ({"inputSchema": {"type": "object"}}, "tool-2-of-its-list"),
-    "a text as a schema": ({"name": "it", "inputSchema": "x"}, "it"),
-    "a schema of a text": ({"name": "it", "inputSchema": {"type": "string"}}, "it"),
-    "properties as a list of something": ({"name": "it", "inputSchema": {"properties": ["a"]}}, "it"),
-    "no object": ("it", "tool-2-of-its-list"),
-    "null": (None, "tool-2-of-its-list"),
-}
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Told:
     """An error that a server sends, and what the model reads."""
 
@@ -237,154 +192,51 @@ class TestCalls:
     @pytest.mark.parametrize(
         ("result", "expected", "text"),
         [
-            (text_result("Hi."), DONE, "Hi."),
-            ({**text_result("No."), "isError": True}, DONE, "No."),
-            ({**text_result("Hi."), "tools": ["a"], "protocolVersion": 1}, DONE, "Hi."),
-            ({"content": []}, DONE, "(The tool returned nothing.)"),
-            (
-                part(type="image", data="AAAA", mimeType="image/png"),
-                DONE,
-                "[left out: image (image/png, 3 bytes), which Typist doesn't pass on]",
-            ),
-            (
-                part(type="audio", data="AAAA", mimeType="audio/wav"),
-                DONE,
-                "[left out: audio (audio/wav, 3 bytes), which Typist doesn't pass on]",
-            ),
-            (
-                part(type="resource_link", uri="https://evil.example/?q=1", name="more"),
-                DONE,
-                "[link to more: https://evil.example/?q=1]",
-            ),
-            (
-                part(type="resource_link", uri="a:b", name="q3.pdf", title="Third quarter", description="12 pages."),
-                DONE,
-                "[link to q3.pdf (Third quarter): a:b]\n12 pages.",
-            ),
-            (part(type="resource", resource={"uri": "file:///a", "text": "A."}), DONE, "[contents of file:///a]\nA."),
-            (
-                part(type="resource", resource={"uri": "file:///a", "blob": "AAAA"}),
-                DONE,
-                "[left out: file file:///a (of an unknown type, 3 bytes), which Typist doesn't pass on]",
-            ),
-            # LibreChat#15601: a text that comes in base64.
-            (
-                part(type="resource", resource={"uri": "file:///a", "blob": "w6QK", "mimeType": "text/plain"}),
-                DONE,
-                "[contents of file:///a]\nä\n",
-            ),
-            (
-                part(type="resource", resource={"uri": "a:b", "blob": "/wD/", "mimeType": "application/json"}),
-                DONE,
-                "[left out: file a:b (application/json, 3 bytes), which Typist doesn't pass on]",
-            ),
-            ({"content": [], "structuredContent": {"a": 1}}, DONE, '{"a": 1}'),
-            ({**text_result("Two."), "structuredContent": {"n": 2}}, DONE, 'Two.\n\n{"n": 2}'),
-            ({**text_result('{ "n": 2 }'), "structuredContent": {"n": 2}}, DONE, '{ "n": 2 }'),
-            ({**text_result("[1, 2]"), "structuredContent": [1, 2]}, DONE, "[1, 2]\n\n[1, 2]"),
-            ({**text_result("Hi."), "structuredContent": {"result": "Hi."}}, DONE, "Hi."),
-            ({**text_result("5"), "structuredContent": {"result": 5}}, DONE, "5"),
-            ({**text_result("5"), "structuredContent": {"result": 6}}, DONE, '5\n\n{"result": 6}'),
-            ({"structuredContent": {"n": 2}}, DONE, '{"n": 2}'),
-            ({"content": "no list"}, DONE, "no list"),
-            ({**text_result("Hi."), "_meta": [], "isError": "no"}, DONE, "Hi."),
-            ({"content": None}, DONE, "(The tool returned nothing.)"),
-            # Of what is of an unknown kind, the model reads the JSON.
-            ({"content": [{"type": "json", "json": {"é": 1}}]}, DONE, '{"type": "json", "json": {"é": 1}}'),
-            (
-                {"content": [{"type": "json", "json": ["é 1"] * 900}]},
-                DONE,
-                json.dumps({"type": "json", "json": ["é 1"] * 900}, ensure_ascii=False),
-            ),
-            # Each part has what can be read of it.
-            (part(type="markdown", text="M" * 3_000), DONE, "M" * 3_000),
-            (part(type="resource", resource={"text": "T" * 3_000}), DONE, "T" * 3_000),
-            (part(type="resource_link", uri="a:b"), DONE, "[link to a:b: a:b]"),
-            (
-                part(type="image", data="A" * 4_000, annotations={"priority": 5}),
-                DONE,
-                "[left out: image (of an unknown type, 3,000 bytes), which Typist doesn't pass on]",
-            ),
-            (
-                part(type="resource", resource={"uri": "a:b", "blob": "w7_Dvw", "mimeType": "Text/Plain"}),
-                DONE,
-                "[contents of a:b]\nÿÿ",
-            ),
-            ({**text_result(" \n"), "isError": True}, DONE, "(The tool failed, and gave no reason.)"),
-            ({"content": [], "isError": True}, DONE, "(The tool failed, and gave no reason.)"),
-            ({"output": "Found."}, DONE, '{"output": "Found."}'),
-            ({"content": [], "output": "Found."}, DONE, "(The tool returned nothing.)"),
-            ({"_meta": {"a": 1}}, DONE, "(The tool returned nothing.)"),
+            ({**text_result("Hi."), "structuredContent": {"n": 2}}, DONE, 'Hi.\n\n{"n": 2}'),
             ({"resultType": "unheard_of"}, DONE, RESULT_UNREADABLE),
             ({"die": True}, UNKNOWN, CALL_LOST),
         ],
     )
-    async def test_result_of_each_kind(
+    async def test_call_reaches_the_server_once_and_has_its_result(
         self, raw: RawServer, server: McpServer, result: Json, expected: CallState, text: str
     ) -> None:
-        raw.script([tool("it")], {"it": result})
+        schema = {"type": "object", "properties": {"n": {"type": "string"}}}
+        raw.script([tool("it", outputSchema=schema)], {"it": result})
         await server.tools()
         call_result, _ = await server.call("it", {"x": 1}, timeout_s=30, read_only=False)
         assert (call_result.outcome, call_result.text) == (expected, text)
         assert raw.calls == [["it", {"x": 1}]]
 
-    @pytest.mark.parametrize(("definition", "schema"), REPAIRED.values(), ids=REPAIRED.keys())
-    async def test_odd_definition_is_repaired_and_costs_no_other(
-        self, raw: RawServer, server: McpServer, definition: Json, schema: Json
-    ) -> None:
-        raw.script([GOOD, definition, {**GOOD, "name": "last"}])
+    async def test_what_the_sdk_would_refuse_costs_no_other_tool(self, raw: RawServer, server: McpServer) -> None:
+        """rust-sdk#1209: a server that begins as older versions do, and names the newest version."""
+        about: Json = {"protocolVersion": "2026-07-28", "capabilities": [], "serverInfo": None}
+        raw.script([GOOD, {"name": "it"}, {"inputSchema": {}}], listed={"ttlMs": "soon"}, about=about)
         tools = await server.tools()
-        assert [(tool.name, tool.is_broken) for tool in tools] == [("good", False), ("it", False), ("last", False)]
-        assert tools[1].parameters == {"type": "object", **schema}
+        assert [(tool.name, tool.is_broken) for tool in tools] == [
+            ("good", False),
+            ("it", False),
+            ("tool-3-of-its-list", True),
+        ]
 
-    @pytest.mark.parametrize(("definition", "name"), BROKEN.values(), ids=BROKEN.keys())
-    async def test_broken_definition_is_left_out_and_costs_no_other(
-        self, raw: RawServer, server: McpServer, definition: Json, name: str
-    ) -> None:
-        raw.script([GOOD, definition, {**GOOD, "name": "last"}])
-        tools = await server.tools()
-        assert [(tool.name, tool.is_broken) for tool in tools] == [("good", False), (name, True), ("last", False)]
-        known = [(f"raw__{tool.name}", tool, False) for tool in tools]
-        offered = tools_of(known, ToolRules(), 30)
-        assert [tool.name for tool in offered.definitions] == ["raw__good", "raw__last"]
-        assert offered.left_out == (f"raw__{name}",)
-
-    @pytest.mark.parametrize("error", ERRORS, ids=str)
-    async def test_error_of_a_server_is_its_own_words(self, raw: RawServer, server: McpServer, error: Told) -> None:
-        raw.script([tool("it")], {"it": {"error": error.sent}})
+    async def test_error_of_a_server_is_its_own_words(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([tool("it")])
         await server.tools()
         first = raw.pid
-        result, by_server = await server.call("it", {}, timeout_s=5, read_only=False)
-        assert (result.outcome, result.text, result.is_error, by_server) == (error.outcome, error.text, True, True)
+        told = {}
+        for error in ERRORS:
+            raw.script([tool("it")], {"it": {"error": error.sent}})
+            result, by_server = await server.call("it", {}, timeout_s=30, read_only=False)
+            assert (result.is_error, by_server) == (True, True), error
+            told[error] = (result.text, result.outcome)
+        assert told == {error: (error.text, error.outcome) for error in ERRORS}
         await server.tools()
-        assert (raw.pid, len(raw.calls)) == (first, 1)
+        assert (raw.pid, len(raw.calls)) == (first, len(ERRORS))
 
     async def test_last_words_of_a_server_that_ends_are_the_result(self, raw: RawServer, server: McpServer) -> None:
         raw.script([tool("it")], {"it": {"error, and an end": {"code": -32000, "message": "No database."}}})
         await server.tools()
         result, by_server = await server.call("it", {}, timeout_s=5, read_only=False)
         assert (result.outcome, result.text, by_server) == (DONE, "No database.", True)
-
-    @pytest.mark.parametrize(
-        ("tools", "listed", "names"),
-        [
-            ([GOOD], {"nextCursor": 2}, ["good", "tools-after-1-of-its-list"]),
-            ([GOOD], {"nextCursor": {"page": 2}}, ["good", "tools-after-1-of-its-list"]),
-            ([GOOD], {"nextCursor": ""}, ["good"]),
-            ([GOOD], {"nextCursor": None}, ["good"]),
-            ([GOOD], {"ttlMs": "soon", "_meta": "x"}, ["good"]),
-            (None, {}, []),
-            ([], {"tools": {"good": GOOD}}, ["tools-after-0-of-its-list"]),
-            ([], {"tools": "good"}, ["tools-after-0-of-its-list"]),
-        ],
-    )
-    async def test_odd_list_holds_the_tools_that_can_be_read_and_names_what_is_missing(
-        self, raw: RawServer, server: McpServer, tools: list[Json] | None, listed: Json, names: list[str]
-    ) -> None:
-        raw.script(tools, listed=listed)
-        found = await server.tools()
-        assert [tool.name for tool in found] == names
-        assert [tool.name for tool in found if tool.is_broken] == [name for name in names if name != "good"]
 
     @pytest.mark.parametrize("cursor", ["8", ""])
     async def test_list_whose_cursor_stays_the_same_ends(self, raw: RawServer, server: McpServer, cursor: str) -> None:
@@ -412,60 +264,6 @@ class TestCalls:
             return
         with pytest.raises(ServerDown, match="it answered with error -32602"):
             await server.tools()
-
-    @pytest.mark.parametrize("version", ["2026-07-28", "2024-10-07", "DRAFT-2025-v2", "", 1, None])
-    async def test_server_that_begins_as_older_versions_do_is_used_whichever_version_it_names(
-        self, raw: RawServer, server: McpServer, version: object
-    ) -> None:
-        """rust-sdk#1209, mcp-k8s-go#40: the newest version, which has no such beginning, and one that isn't any."""
-        raw.script([GOOD], about={"protocolVersion": version})
-        assert [listed.name for listed in await server.tools()] == ["good"]
-
-    @pytest.mark.parametrize(
-        "about",
-        [
-            {"capabilities": []},
-            {"capabilities": {"tools": True, "prompts": None}},
-            {"capabilities": {"tools": []}, "serverInfo": None},
-            {"serverInfo": {"name": "raw"}},
-            {"serverInfo": {"name": "raw", "version": 1}, "instructions": 5},
-            {"serverInfo": None, "capabilities": None},
-        ],
-        ids=str,
-    )
-    async def test_what_a_server_says_of_itself_costs_no_tools(
-        self, raw: RawServer, server: McpServer, about: Json
-    ) -> None:
-        raw.script([GOOD], about=about)
-        assert [tool.name for tool in await server.tools()] == ["good"]
-
-    @pytest.mark.parametrize(
-        "twice",
-        [
-            ({**GOOD, "description": "One."}, {**GOOD, "description": "Two."}),
-            ({**GOOD, "description": "One."}, {"name": "good", "inputSchema": "x"}),
-            ({"name": "good", "inputSchema": "x"}, {**GOOD, "description": "One."}),
-        ],
-        ids=["two that work", "then a broken one", "first a broken one"],
-    )
-    async def test_of_tools_with_one_name_the_first_that_can_be_called_counts(
-        self, raw: RawServer, server: McpServer, twice: tuple[Json, Json]
-    ) -> None:
-        raw.script([*twice, {**GOOD, "name": "last"}])
-        named = offered_names("raw", await server.tools())
-        assert [(name, tool.description, tool.is_broken) for name, tool in named.items()] == [
-            ("raw__good", "One.", False),
-            ("raw__last", "Does it.", False),
-        ]
-
-    @pytest.mark.parametrize("schema", [SCHEMA_OF_A, [], "x", {"type": 5}, {"$ref": "#/none"}], ids=str)
-    async def test_result_is_read_whatever_its_schema_says(
-        self, raw: RawServer, server: McpServer, schema: object
-    ) -> None:
-        raw.script([tool("it", outputSchema=schema)], {"it": {"content": [], "structuredContent": {"a": "x"}}})
-        await server.tools()
-        result, by_server = await server.call("it", {}, timeout_s=30, read_only=False)
-        assert (result.outcome, result.text, by_server) == (DONE, '{"a": "x"}', True)
 
     async def test_unknown_tool_fails(self, raw: RawServer, server: McpServer) -> None:
         raw.script([])
