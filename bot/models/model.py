@@ -33,6 +33,7 @@ from bot.models.parameters import (
     LEVELS,
     MAX_REFUSALS,
     MAX_REFUSED_TOOLS,
+    MISSED,
     NO_SUCH_API,
     OF_TOOLS,
     WEB,
@@ -448,7 +449,7 @@ class VendorModel:
             # It may be a proxy's word on bytes.
             words = f"request too large: {words}"
         items = item_hashes(trial.prompt)
-        if items and OptionalParameter.BARE_ANSWERS not in named and is_about_items(refusal):
+        if items and named.isdisjoint(MISSED) and is_about_items(refusal):
             # Thinking is bound to the conversation, the account and the key with which it was made.
             return replace(trial, prompt=without_items(trial.prompt, items), refused_items=items)
         room = read_refusal(reason, words, trial.output_tokens)
@@ -644,7 +645,7 @@ def _used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (OF_TOOLS, prompt.tools),
         (WEB, prompt.web_search),
         ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
-        ({OptionalParameter.BARE_ANSWERS}, any(turn.role == "assistant" for turn in prompt.turns)),
+        (MISSED, any(turn.role == "assistant" for turn in prompt.turns)),
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
         # A server that only resembles the vendor's may ignore a tool of an unknown type.

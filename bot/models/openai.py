@@ -31,7 +31,7 @@ from bot.models.events import (
 from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
-from bot.models.parameters import OptionalParameter
+from bot.models.parameters import MISSED, OptionalParameter
 from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn, searchable
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own, speaks_responses, speaks_responses_api
 from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts, text_in
@@ -90,7 +90,7 @@ class ResponsesApi(Api):
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.USAGE,
         OptionalParameter.WEB_FETCH,
-        OptionalParameter.BARE_ANSWERS,
+        *MISSED,
     }
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, *, is_openais: bool = True) -> None:
@@ -303,7 +303,7 @@ class ChatApi(Api):
                 OptionalParameter.EFFORT,
                 OptionalParameter.LIMIT,
                 OptionalParameter.STREAM,
-                OptionalParameter.BARE_ANSWERS,
+                *MISSED,
             )
         )
         self.other = ResponsesApi(sdk, options, vendor, is_openais=at_openai)
@@ -324,6 +324,8 @@ class ChatApi(Api):
         messages = [message for turn in prompt.turns for message in _chat_messages(turn, self.vendor)]
         if OptionalParameter.BARE_ANSWERS not in parameters:
             messages = [*map(_with_reasoning, messages)]
+        if OptionalParameter.UNSIGNED_CALLS not in parameters:
+            messages = [*map(_signed, messages)]
         body: dict[str, Any] = {
             "model": model,
             "messages": [*system, *messages],
@@ -580,6 +582,19 @@ def _with_reasoning(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns a message of the model's with a blank where its reasoning isn't on record. An empty text is refused."""
     is_bare = message["role"] == "assistant" and not _reasoning_in({**message, "content": None})
     return {**message, "reasoning_content": " "} if is_bare else message
+
+
+def _signed(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a message whose calls, if none is signed, have what Google documents for calls of other models.
+
+    https://ai.google.dev/gemini-api/docs/thought-signatures, as vercel/ai (@ai-sdk/google 3.0.80) does it
+    """
+    calls = message.get("tool_calls") or ()
+    if any("extra_content" in call for call in calls):
+        # Of calls that were made at once, only the first one is signed.
+        return message
+    unsigned = {"extra_content": {"google": {"thought_signature": "skip_thought_signature_validator"}}}
+    return {**message, "tool_calls": [{**call, **unsigned} for call in calls]} if calls else message
 
 
 def _responses_part(media: Media) -> dict[str, Any]:

@@ -77,6 +77,8 @@ class OptionalParameter(Enum):
     """The field that keeps a server from storing requests."""
     BARE_ANSWERS = r"reasoning_content\b[^\n]{0,80}(?:must be|missing|required)|missing\W{1,3}reasoning_content"
     """Messages of the model without reasoning, which DeepSeek, Kimi and MiMo refuse while they think."""
+    UNSIGNED_CALLS = r"missing (?:a|the|its) \W?thought.?signature"
+    """Calls that another model made, or whose signature was refused: Gemini refuses them."""
     STREAM = (
         r"['\"`]stream['\"`]"
         r"|(?:(?:\bnot|n't) (?:yet )?(?:support|allow|accept|enable)\w*|verified to) (?:\w+ ){0,2}stream(?:ing)?\b"
@@ -98,23 +100,22 @@ OF_TOOLS = frozenset(
     )
 )
 """Parameters of requests that offer tools."""
+MISSED = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
+"""What a refusal misses a field of messages for. Without them, requests have that field."""
 _NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
 """Parameters without which answers are worse."""
-_KEPT = frozenset(
-    (
-        OptionalParameter.TOOLS_WITH_REASONING,
-        OptionalParameter.OLD_LIMIT,
-        OptionalParameter.LIMIT,
-        OptionalParameter.STORE,
-        OptionalParameter.STREAM,
-        OptionalParameter.BARE_ANSWERS,
-    )
-)
+_KEPT = MISSED | {
+    OptionalParameter.TOOLS_WITH_REASONING,
+    OptionalParameter.OLD_LIMIT,
+    OptionalParameter.LIMIT,
+    OptionalParameter.STORE,
+    OptionalParameter.STREAM,
+}
 """Parameters that even the bare request has, unless a refusal names them."""
 _ALONE = (
     OptionalParameter.CACHE_BREAKPOINT,
     OptionalParameter.TOOL_SEARCH,
-    OptionalParameter.BARE_ANSWERS,
+    *MISSED,
     OptionalParameter.STRICT,
     OptionalParameter.DISPENSABLE_TOOLS,
     OptionalParameter.TOOLS_WITH_REASONING,

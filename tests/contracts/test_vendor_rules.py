@@ -18,8 +18,10 @@ from tests.contracts.vendor_rules import (
     CLASSIFIER,
     EXPLANATION,
     FORBIDDEN,
+    GEMINI,
     MISSING_FIELD,
     PDF_PAGES,
+    SKIP,
     STICKS,
     Rule,
     Vendor,
@@ -146,11 +148,44 @@ async def test_field_that_a_refusal_misses_is_there_from_then_on(in_process: InP
     assert kept["reasoning_content"] == "Hm.", "reasoning that is on record stays"
 
 
+async def test_call_of_another_model_is_signed_as_google_documents_after_one_refusal(
+    in_process: InProcessVendor,
+) -> None:
+    stand_in = noting(GEMINI, notes=2)
+    in_process.script(stand_in)
+    begun = going_on(OFFERING, Received([], [], others=[ToolCall(0, "c0", ADD.name, {"text": "Note 0."})]))
+    async with connected(CHAT, in_process) as model:
+        begun = going_on(begun, await collect(model, begun))
+        last = await collect(model, begun)
+    assert (len(stand_in.refused), last.text, last.completions[0].refused) == (1, "Noted.", ())
+    signatures = [
+        call["extra_content"]["google"]["thought_signature"]
+        for message in in_process.requests[-1].body["messages"]
+        for call in message.get("tool_calls") or ()
+    ]
+    assert signatures[0] == SKIP
+    assert SKIP not in signatures[1:], "a signature of its own goes back as it came"
+
+
+async def test_signature_that_google_refuses_is_replaced_and_that_is_remembered(in_process: InProcessVendor) -> None:
+    stand_in = noting(GEMINI, notes=3)
+    in_process.script(stand_in)
+    async with connected(CHAT, in_process) as model:
+        begun = going_on(OFFERING, await collect(model, OFFERING))
+        later = replace(begun, system=CHANGED.system)
+        for _ in range(2):
+            later = going_on(later, await collect(model, later))
+        last = await collect(model, later)
+    assert (last.text, last.end, last.completions[0].refused) == ("Noted.", FinishReason.STOP, ())
+    assert [words.count("Corrupted") for words in stand_in.refused] == [1, 0], "then one refusal of none at all"
+
+
 async def test_field_is_for_the_vendor_that_misses_it_alone(in_process: InProcessVendor) -> None:
     in_process.script(noting(BOUND[-1], notes=0))
     async with connected(CHAT, in_process) as model:
         await collect(model, OFFERING)
     assert "reasoning_content" not in str(in_process.requests[0].body)
+    assert SKIP not in str([request.body for request in in_process.requests])
 
 
 def _forbids_marks(request: VendorRequest) -> VendorResponse:
