@@ -37,6 +37,8 @@ from tests.clocks import HurriedClock, until_read
 from tests.mcp.flood import answered, served
 from tests.mcp.servers import RawServer, text_result, tool
 
+pytestmark = pytest.mark.wide
+
 CHANNEL, DIRECT = "C1", "D1"
 RULES = ToolRules(
     deny=frozenset({"raw__drop"}), allow=frozenset({"raw__*"}), read_only=frozenset({"raw__look", "other__*"})

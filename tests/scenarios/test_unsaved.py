@@ -50,7 +50,13 @@ class Switched:
     """What /readyz says of it."""
 
 
-@pytest.fixture(params=["full disk", "read-only file", "read-only server"])
+@pytest.fixture(
+    params=[
+        "full disk",
+        pytest.param("read-only file", marks=pytest.mark.wide),
+        pytest.param("read-only server", marks=pytest.mark.wide),
+    ]
+)
 def switched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Switched]:
     if request.param != "read-only server":
         taken = tmp_path / "taken"

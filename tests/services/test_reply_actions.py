@@ -48,6 +48,8 @@ from tests.services.notes import (
 from tests.services.parts import having
 from tests.services.presses import MemorySurfaces, actions_on
 
+pytestmark = pytest.mark.wide
+
 END = End(EndReason.WHOLE)
 PAGE_TS = "999991.000000"
 STOP = Press(ReplyAction.STOP, QUESTION.thread, PAGE_TS, QUESTION.user_id)

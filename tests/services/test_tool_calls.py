@@ -69,6 +69,8 @@ from tests.services.notes import (
 )
 from tests.services.parts import having
 
+pytestmark = pytest.mark.wide
+
 LONG = "word " * 100 + "\n\n"
 """So long that an attempt that takes over goes on after it."""
 
