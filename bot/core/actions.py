@@ -132,7 +132,7 @@ def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, ad
 def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
     live = answer.state in (AnswerState.QUEUED, AnswerState.GROWING)
     match action:
-        case ReplyAction.DELETE | ReplyAction.DETAILS | ReplyAction.FEEDBACK_REASON | ReplyAction.UNDO:
+        case ReplyAction.DELETE | ReplyAction.DETAILS | ReplyAction.FEEDBACK_REASON:
             return None
         case ReplyAction.STOP:
             stopped = answer.state is AnswerState.STOPPED
@@ -149,12 +149,13 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
             is_sign_in = action is ReplyAction.SIGN_IN
             gone = texts.accounts.NOTHING_WAITS if is_sign_in else texts.approvals.NOTHING_TO_DECIDE
             return None if answer.state is AnswerState.GROWING else gone
-        case ReplyAction.FEEDBACK:
-            if live:
-                return texts.actions.ANSWER_UNFINISHED
-            return None if answer.model else texts.actions.NOTHING_TO_RATE
     if live:
         return texts.actions.ANSWER_UNFINISHED
+    if action is ReplyAction.UNDO:
+        # What it takes back is on record with the end.
+        return None
+    if action is ReplyAction.FEEDBACK:
+        return None if answer.model else texts.actions.NOTHING_TO_RATE
     if answer.is_expired:
         return texts.actions.QUESTION_EXPIRED
     is_again = action in (ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH)

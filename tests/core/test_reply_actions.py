@@ -50,6 +50,8 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.REGENERATE_WITH, recorded(AnswerState.ENDED, has_acted=True), texts.actions.NOT_TWICE),
     (ReplyAction.REGENERATE, recorded(AnswerState.GROWING, None, has_acted=True), texts.actions.ANSWER_UNFINISHED),
     (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, question=question("")), texts.actions.QUESTION_EXPIRED),
+    (ReplyAction.UNDO, GROWING, texts.actions.ANSWER_UNFINISHED),
+    (ReplyAction.UNDO, WHOLE, None),
     (ReplyAction.CANVAS, GROWING, texts.actions.ANSWER_UNFINISHED),
     (ReplyAction.CANVAS, recorded(AnswerState.ENDED, answer="All of it"), None),
     (ReplyAction.CANVAS, WHOLE, texts.actions.CANVAS_OF_INCOMPLETE),
