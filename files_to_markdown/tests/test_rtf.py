@@ -73,6 +73,10 @@ COUNTED = {
         rb"a{\object\objemb{\*\objclass Equation.3}{\*\objdata 00}{\result {\pict 00}}}",
         (LeftOut(Part.EQUATION, 1),),
     ),
+    "a hidden prompt": (
+        rb"a{\v{\field{\*\fldinst MACROBUTTON NoMacro [b]}{\fldrslt}}}",
+        (LeftOut(Part.HIDDEN_TEXT, 1),),
+    ),
     "hidden text": (rb"a{\v b}\v c\v0", (LeftOut(Part.HIDDEN_TEXT, 2),)),
     "a deletion": (rb"a{\deleted b}", (LeftOut(Part.DELETION, 1),)),
     "fields without results": (

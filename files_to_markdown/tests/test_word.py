@@ -84,6 +84,11 @@ NUMBERED: dict[str, tuple[str, list[str], str]] = {
         [paragraph("a", 2), paragraph("b", 1), paragraph("c", 2)],
         "    (a) a\n  1.2 b\n    (b) c",
     ),
+    "a level that only the first restarts": (
+        numbers(RESTART.replace('<w:lvlRestart w:val="0"/>', '<w:lvlRestart w:val="1"/>')),
+        [paragraph("a", 2), paragraph("b", 1), paragraph("c", 2), paragraph("d", 0), paragraph("e", 2)],
+        "    (a) a\n  1.2 b\n    (b) c\n2. d\n    (a) e",
+    ),
     "a level that is passed over": (
         numbers(DECIMAL),
         [paragraph(words, level) for words, level in [("a", 0), ("b", 2), ("c", 1), ("d", 0), ("e", 1)]],

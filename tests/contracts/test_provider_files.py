@@ -182,6 +182,7 @@ def drawn(name: str, width: int = 8, height: int = 6) -> Media:
 
 A, B, C = drawn("a.png"), drawn("b.png", 9), drawn("c.png", 10)
 THREE = Prompt("Be brief.", (Turn("user", "one", (A,)), Turn("assistant", "ok"), Turn("user", QUESTION, (B, C))))
+NAMING_PDF = refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process PDF"}})
 UNCLEAR = refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}})
 
 
@@ -209,6 +210,7 @@ def having(*files: Media) -> Callable[[VendorRequest], bool]:
 REFUSALS: dict[str, tuple[VendorResponse, FileFault]] = {
     "an image that can't be read": (UNCLEAR, FileFault.FILE),
     "an error that names nothing": (SILENT, FileFault.FILE),
+    "an error that names a PDF where there is none": (NAMING_PDF, FileFault.FILE),
     "no body": (VendorResponse(status=400), FileFault.FILE),
     "too large, in a vendor's words": (TOO_LARGE, FileFault.TOO_LARGE),
     "too large, without a body": (EMPTY, FileFault.TOO_LARGE),

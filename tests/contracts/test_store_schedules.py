@@ -44,6 +44,7 @@ NINE = datetime(2026, 11, 26, 9, tzinfo=UTC).timestamp()
 DAY_S = 86_400.0
 DAILY = Proposal("Summarize.", Rule("UTC", "0 9 * * *"))
 ONCE = Proposal("Ask.", Rule("UTC", at=NINE))
+ONCE_EARLIER = Proposal("Ask.", Rule("UTC", at=NINE - 60))
 FAILED = End(EndReason.STALLED)
 CAPPED = End(EndReason.CAP_REACHED)
 
@@ -359,6 +360,13 @@ async def test_runs_beyond_the_limit_stay_due(timed: Stores, clock: ManualClock)
         await created(timed, another(number))
     clock.now_s = NINE
     assert [await timed.schedules.begin_due(limit) for limit in (0, 2, 2, 2)] == [0, 2, 1, 0]
+
+
+async def test_run_that_is_due_for_longest_begins_first(timed: Stores, clock: ManualClock) -> None:
+    later, earlier = await created(timed, DAILY), await created(timed, ONCE_EARLIER)
+    clock.now_s = NINE + 60
+    assert await timed.schedules.begin_due(1) == 1
+    assert [(await stored(timed, one.id)).next_at for one in (later, earlier)] == [NINE, None]
 
 
 async def test_single_time_is_run_once(timed: Stores, clock: ManualClock) -> None:

@@ -64,6 +64,12 @@ PARTS: dict[str, tuple[TurnPart, tuple[TurnPart, ...]]] = {
         Opaque("openai", {"role": "assistant", "tool_calls": [], "reasoning_details": [SIGNED]}),
         (Opaque("openai", {"role": "assistant", "tool_calls": []}),),
     ),
+    "Claude's thinking behind a gateway, signed at its end": (
+        Opaque(
+            "openai", {"role": "assistant", "reasoning_details": [{"type": "reasoning.text", "text": "Hm."}, SIGNED]}
+        ),
+        (Opaque("openai", {"role": "assistant"}),),
+    ),
     "OpenAI's reasoning": (item := Opaque("openai", {"type": "reasoning", "encrypted_content": "abc"}), (item,)),
     "DeepSeek's reasoning": (said := Opaque("openai", {"role": "assistant", "reasoning_content": "Hm."}), (said,)),
     "text": (text := TextPart("Let me see."), (text,)),

@@ -1,5 +1,6 @@
 """Results of tools as models read them: visible, capped, and marked as data. Which tools have room in one place."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,9 @@ def test_text_up_to_the_limit_is_whole() -> None:
     assert as_data(whole, "srv__add", "b2").endswith(f"<b2>\n{whole}\n</b2>")
     cut = "[Cut here: of 20,001 characters, only the beginning is shown.]"
     assert as_data(longer, "srv__add", "b2").endswith(f"<b2>\n{whole}\n{cut}\n</b2>")
+    with_picture = f"quince {base64.b64encode(bytes(range(256)) * 180).decode()} medlar"
+    assert len(with_picture) > MAX_RESULT_CHARS
+    assert as_data(with_picture, "srv__add", "b2").endswith(" medlar\n</b2>"), "nothing is cut but the picture"
 
 
 def test_data_stands_between_two_marks() -> None:

@@ -195,6 +195,7 @@ ARRAY = {"type": "array", "items": {}}
         *(({"$ref": known}, {"$ref": known}) for known in ("#", "#/$defs/a", "#/properties/a", "#/%24defs/a")),
         ({"anyOf": [{"$ref": "#/$defs/a/anyOf/1"}, TEXT]}, {"anyOf": [{"$ref": "#/$defs/a/anyOf/1"}, TEXT]}),
         ({"$defs": {"b/~c": TEXT}, "$ref": "#/$defs/a/$defs/b~1~0c"},) * 2,
+        ({"$defs": {"b~1c": TEXT}, "$ref": "#/$defs/a/$defs/b~01c"},) * 2,
         # Data is no schema.
         ({"default": {"type": "int", "items": 1}}, {"default": {"type": "int", "items": 1}}),
         (

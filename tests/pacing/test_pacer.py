@@ -310,6 +310,14 @@ def test_call_of_another_process_comes_back_at_its_own_edge() -> None:
     assert may_go(pacer, edge, FINAL)
 
 
+def test_calls_of_other_processes_that_come_back_in_an_answers_life_are_expected() -> None:
+    pacer = Pacer(calls_per_minute=3)
+    send(pacer, 100.0, 1)
+    back_soon, back_late = 100.0 - WINDOW_S + 1, 100.0
+    pacer.shared(100.0, call_ages_s=[100.0 - back_soon, 100.0 - back_late], live_ages_s=())
+    assert pacer.free_in_a_life(100.0) == 1
+
+
 @pytest.mark.parametrize("live", [1, 3, 10])
 def test_first_words_need_a_call_beyond_those_held_for_finals(live: int) -> None:
     """With as many free calls as live replies, only finals may go; with one more, first words too."""
