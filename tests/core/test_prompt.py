@@ -246,6 +246,17 @@ def test_gap_before_a_message_that_is_left_out_is_marked() -> None:
     assert messages_in(build(messages).turns) == ["first", MESSAGES_OMITTED, "why?"]
 
 
+def test_gap_before_a_refused_question_is_marked_once() -> None:
+    messages = [message("How is it made?", ts="2.0", after_gap=True), message("later", ts="40.0")]
+    replies = {"3.0": RecordedReply("", refused=frozenset({"2.0"}))}
+    read = prompts.prompt_messages(Conversation(question("why?", ts="50.0"), messages, replies), ME)
+    assert [(one.text, one.after_gap) for one in read] == [
+        (prompts.REFUSED, True),
+        ("later", False),
+        ("why?", False),
+    ]
+
+
 def test_first_message_of_a_direct_message_is_not_kept() -> None:
     messages = [message("a" * 60, ts="1.0"), message("b" * 60, ts="2.0")]
     conversation = Conversation(question("why?", ts="50.0", thread_ts=None), messages, {})
