@@ -40,7 +40,8 @@ from bot.pacing.retry import HISTORY_PAGE, Retrier
 from bot.reply.posted import is_answered
 from bot.reply.workspace import Workspace
 from bot.services.intake import Intake
-from bot.slack.json_values import Payload, json_objects, messages_in, next_cursor, string
+from bot.slack.client import pages
+from bot.slack.json_values import Payload, json_objects, messages_in, string
 from bot.store import Stores
 from bot.store.listening import Missed, Tally
 
@@ -260,13 +261,10 @@ class CatchingUp:
         """Returns the conversations that the bot is in, direct messages first, as far as Slack lists them."""
         found: list[str] = []
         for kind in TYPES:
-            cursor: str | None = None
+            arguments: dict[str, Any] = {"types": kind, "exclude_archived": True, "limit": PAGE_MESSAGES}
             try:
-                while cursor != "":
-                    arguments = {"types": kind, "exclude_archived": True, "limit": PAGE_MESSAGES, "cursor": cursor}
-                    answer = await self._call("users.conversations", **arguments)
-                    found += filter(None, (string(channel, "id") for channel in json_objects(answer, "channels")))
-                    cursor = next_cursor(answer)
+                async for page in pages(self._call, "users.conversations", **arguments):
+                    found += filter(None, (string(channel, "id") for channel in json_objects(page, "channels")))
             except Refused as refused:
                 _raise_if_it_may_pass(refused)
                 log.warning("catch-up: conversations of type %s not listed: %s", kind, refused)

@@ -11,7 +11,7 @@ call can find this out (`Credential.call_refused`), and only auth.test ends it (
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, SettingsError, SlackSetupError
 from bot.pacing.budget import RateBudget
 from bot.pacing.retry import CONNECTION, Retrier
-from bot.slack.json_values import json_objects, string
+from bot.slack.json_values import Payload, json_objects, next_cursor, string
 from bot.slack.manifest import AGENT_SCOPE
 from bot.slack.refusals import RATE_LIMITED, reason_of
 from bot.telemetry import OFF, Telemetry
@@ -56,6 +56,8 @@ LOOK_AGAIN_S = 5.0
 """How soon a token that Slack has refused is tried again: people wait for its answers."""
 CONFIRM_S = 5.0
 """How soon it checks after a call was refused for the token. One wrong error must not delay questions for long."""
+MAX_LIST_PAGES = 20
+"""Pages of a list of Slack's whose reader names no fewer."""
 NO_UNFURLS = {"unfurl_links": False, "unfurl_media": False}
 """Slack would fetch links to preview them: a known way to leak data through an address. It decides that at the post."""
 NO_OBJECT = "no JSON object"
@@ -432,6 +434,23 @@ class PacedClient:
         """Posts a message; returns its channel and ts. Raises as SlackClient.post does."""
         async with self.budget.turn("chat.postMessage", _channel_id(arguments)):
             return await self._client.post(**arguments)
+
+
+async def pages(
+    call: Callable[..., Awaitable[Payload]], method: str, most: int = MAX_LIST_PAGES, **arguments: Any
+) -> AsyncIterator[Payload]:
+    """Yields the pages of one of Slack's lists, `most` at most. A cursor that comes again begins no new page.
+
+    If the last page that it yields has a cursor, there are pages that it doesn't read.
+    """
+    cursors = {""}
+    cursor: str | None = None
+    for _ in range(most):
+        page = await call(method, cursor=cursor, **arguments)
+        yield page
+        if (cursor := next_cursor(page)) in cursors:
+            return
+        cursors.add(cursor)
 
 
 def _channel_id(arguments: Mapping[str, Any]) -> str:

@@ -25,9 +25,9 @@ from bot.pacing.rates import WINDOW_S
 from bot.pacing.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
 from bot.slack import plain
 from bot.slack.blockkit import Json, remark
-from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
+from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while, pages
 from bot.slack.history import LOOK_BACK_MESSAGES
-from bot.slack.json_values import json_object, json_objects, messages_in, next_cursor, string, strings
+from bot.slack.json_values import Payload, json_object, json_objects, messages_in, next_cursor, string, strings
 from bot.slack.notices import action_message, action_text, command_message, why_blocks
 from bot.slack.posted_questions import posted_question, view_of
 from bot.slack.users import PEOPLE_PER_PAGE
@@ -334,19 +334,9 @@ class Surfaces:
         Of very many, the last ones are missing, as archived ones are. Needs the scopes channels:read and groups:read.
         """
         found: list[str] = []
-        cursor: str | None = None
-        for _ in range(MAX_CHANNEL_PAGES):
-            answer = await self._paced.call(
-                "users.conversations",
-                user=user_id,
-                types=types,
-                exclude_archived=True,
-                limit=CHANNELS_PER_PAGE,
-                cursor=cursor,
-            )
-            found += (string(channel, "id") for channel in json_objects(answer, "channels"))
-            if not (cursor := next_cursor(answer)):
-                break
+        arguments = {"user": user_id, "types": types, "exclude_archived": True, "limit": CHANNELS_PER_PAGE}
+        async for page in pages(self._paced.call, "users.conversations", MAX_CHANNEL_PAGES, **arguments):
+            found += (string(channel, "id") for channel in json_objects(page, "channels"))
         return frozenset(found)
 
     async def has_messages(self, channel_id: str, before_ts: str | None = None) -> bool:
@@ -388,12 +378,12 @@ class Surfaces:
 
     async def _has_had(self, user_id: str, metadata: Json, since: float) -> bool:
         """Returns whether a person's direct message has a message with this metadata. Needs the scope im:read."""
-        cursor, ids = None, list[str]()
-        while cursor != "" and not ids:
-            listed = await self._paced.call("users.conversations", types="im", limit=MAX_PER_PAGE, cursor=cursor)
-            ids = [string(one, "id") for one in json_objects(listed, "channels") if string(one, "user") == user_id]
-            cursor = next_cursor(listed)
-        if not ids:
+        ids: list[str] = []
+        async for page in pages(self._paced.call, "users.conversations", types="im", limit=MAX_PER_PAGE):
+            ids = [string(one, "id") for one in json_objects(page, "channels") if string(one, "user") == user_id]
+            if ids:
+                break
+        else:
             return False
         arguments = {"oldest": f"{since:.6f}", "limit": LOOK_BACK_MESSAGES, "include_all_metadata": True}
         answer = await self._paced.call("conversations.history", channel=ids[0], **arguments)
@@ -451,16 +441,12 @@ class Surfaces:
 
         Needs the scopes channels:read, groups:read and mpim:read.
         """
-        cursor: str | None = None
-        for _ in range(MAX_CHANNEL_PAGES):
-            page = await self._paced.call(
-                "conversations.members", channel=channel_id, limit=PEOPLE_PER_PAGE, cursor=cursor
-            )
+        page: Payload = {}
+        arguments = {"channel": channel_id, "limit": PEOPLE_PER_PAGE}
+        async for page in pages(self._paced.call, "conversations.members", MAX_CHANNEL_PAGES, **arguments):
             if user_id in strings(page, "members"):
                 return True
-            if not (cursor := next_cursor(page)):
-                return False
-        return True
+        return bool(next_cursor(page))
 
     async def has_news(self, channel_id: str, since: float) -> bool:
         """Returns whether anybody but the bot and Slack itself has written in a channel or its threads since then."""

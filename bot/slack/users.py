@@ -38,8 +38,8 @@ from bot.core.access import UserKind
 from bot.core.conversation import ThreadKey, is_direct
 from bot.errors import RateLimited, Refused, StoreError
 from bot.pacing.retry import NO_FAILURES, USER_KIND
-from bot.slack.client import PacedClient, SlackClient
-from bot.slack.json_values import json_object, json_objects, next_cursor, string, strings
+from bot.slack.client import PacedClient, SlackClient, pages
+from bot.slack.json_values import Payload, json_object, json_objects, next_cursor, string, strings
 from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
 
 NOW_S = 1.0
@@ -461,13 +461,8 @@ async def pages_of_channels(client: SlackClient) -> AsyncIterator[Sequence[Mappi
 async def _pages(
     client: PacedClient | SlackClient, method: str, field: str, **arguments: str
 ) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
-    cursor = ""
-    for _ in range(MAX_LISTED // PEOPLE_PER_PAGE):
-        page = await client.call(method, limit=PEOPLE_PER_PAGE, cursor=cursor or None, **arguments)
+    async for page in pages(client.call, method, MAX_LISTED // PEOPLE_PER_PAGE, limit=PEOPLE_PER_PAGE, **arguments):
         yield json_objects(page, field)
-        cursor = next_cursor(page)
-        if not cursor:
-            return
 
 
 async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
@@ -612,16 +607,11 @@ class ChannelReaders:
         if not channel or any(channel.get(field) for field in SHARED):
             return False
         members: list[str] = []
-        cursor = ""
-        for _ in range(MAX_PAGES):
-            page = await self._client.call(
-                "conversations.members", channel=channel_id, limit=PEOPLE_PER_PAGE, cursor=cursor or None
-            )
+        page: Payload = {}
+        arguments = {"channel": channel_id, "limit": PEOPLE_PER_PAGE}
+        async for page in pages(self._client.call, "conversations.members", MAX_PAGES, **arguments):
             members += strings(page, "members")
-            cursor = next_cursor(page)
-            if not cursor:
-                break
-        if cursor:
+        if next_cursor(page):
             return False
         unknown = [member for member in members if self._users.known(member) is None]
         if len(unknown) > MAX_LOOKED_UP:

@@ -1,18 +1,25 @@
 """Questions that the bot posts for people, as they are found again in Slack, and responses that Slack refuses."""
 
+import asyncio
+import itertools
 import logging
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
 from bot.core.unposted import MessageQuestion, QuotedMessage
+from bot.services.catching_up import TYPES, CatchingUp
+from bot.slack.client import MAX_LIST_PAGES, SlackClient, new_session
 from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES
-from bot.slack.users import PEOPLE_PER_PAGE
+from bot.slack.users import MAX_PAGES, PEOPLE_PER_PAGE, ChannelReaders, pages_of_people
+from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Channel
 from tests.clocks import InstantClock
-from tests.slack.workspaces import connected_workspace
+from tests.slack.workspaces import connected_workspace, workspace_of
 
 
 async def test_post_of_somebody_else_is_never_taken_for_a_posted_question() -> None:
@@ -84,3 +91,48 @@ async def test_person_is_in_a_channel_unless_all_of_its_members_were_read(
             people[place] = "U0ADA"
         sandbox.workspace.channels["C0LARGE"] = Channel("C0LARGE", "large", "channel", people)
         assert await workspace.surfaces.is_in_channel("U0ADA", "C0LARGE") is is_in
+
+
+@pytest.mark.parametrize("repeats", [True, False], ids=["one cursor", "ever new cursors"])
+async def test_lists_without_an_end_are_left(repeats: bool) -> None:
+    called, cursors = Counter[str](), itertools.count()
+    me = {
+        "team_id": "T1",
+        "user_id": "U0BOT",
+        "bot_id": "B1",
+        "url": "https://a.slack.com/",
+        "team": "A",
+        "user": "bot",
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        called[request.path.rpartition("/")[2]] += 1
+        page = {"ok": True, **me, "channel": {"id": "C1"}, "channels": [{"id": "D1", "user": "U1"}], "members": ["U1"]}
+        page["response_metadata"] = {"next_cursor": "again" if repeats else f"{next(cursors)}"}
+        return web.json_response(page)
+
+    app = web.Application()
+    app.router.add_post("/api/{method}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    async with new_session() as session, asyncio.timeout(WITHIN_S):
+        port = runner.addresses[0][1]
+        client = SlackClient("xoxb-1", f"http://127.0.0.1:{port}/api/", session)
+        workspace = await workspace_of(client, InstantClock())
+        surfaces = workspace.surfaces
+        assert not await surfaces._has_had("U0ADA", {}, 0.0)
+        found = await surfaces.channels_of("U0ADA"), await surfaces.is_in_channel("U0ADA", "C1")
+        assert found == (frozenset({"D1"}), True)
+        catching_up = CatchingUp(None, workspace, None, lambda: None, 1)  # type: ignore[arg-type]
+        catching_up._call = client.call  # type: ignore[method-assign]
+        assert set(await catching_up._conversations()) == {"D1"}
+        assert not await ChannelReaders(workspace.paced, workspace.users)._has_insiders_only("C1")
+        people = [page async for page in pages_of_people(client)]
+    await runner.cleanup()
+    lists = 1 + len(TYPES)
+    most = lists * MAX_LIST_PAGES + MAX_CHANNEL_PAGES, MAX_CHANNEL_PAGES + MAX_PAGES, MAX_LIST_PAGES
+    expected = (2 * (lists + 1), 4, 2) if repeats else most
+    counted = called["users.conversations"], called["conversations.members"], called["users.list"]
+    assert (counted, len(people)) == (expected, expected[2])
