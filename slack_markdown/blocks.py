@@ -28,7 +28,7 @@ Three things are particular to Typist:
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
@@ -567,6 +567,16 @@ def cell_count(row: str) -> int:
 def cells_of(row: str) -> list[str]:
     """Returns the cells of a table's row, as they are written."""
     return [cell.strip() for cell in CELL_END.split(_inner(row))]
+
+
+def table_rows(lines: Sequence[str]) -> list[list[str]]:
+    """Returns a table's cells, as they are written: its header's, and below it at most as many in each row.
+
+    `lines`: the header, the line below it, and the rows. What a row has too much stands in its last cell.
+    """
+    head, _, *rows = map(cells_of, lines)
+    last = len(head) - 1
+    return [head, *(row if len(row) <= last else [*row[:last], " | ".join(filter(None, row[last:]))] for row in rows)]
 
 
 def _inner(row: str) -> str:

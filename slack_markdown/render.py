@@ -60,6 +60,7 @@ from slack_markdown.blocks import (
     definitions_end,
     is_ambiguous,
     parse_blocks,
+    table_rows,
     text_of,
 )
 from slack_markdown.dialects import MAX_CONSTRUCT_CHARS, added_chars, as_markdown, last_cell_start, may_be_rewritten
@@ -638,7 +639,6 @@ _MAY_HAVE_MARKS = re.compile(r"[\0*_~`\\\[<&]")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HEADING_MARKS = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
 _TASK_MARKER = re.compile(r"^\[[ xX]\]\s")
-_CELL_END = re.compile(r"(?<!\\)\|")
 _SEEN = re.compile(r"[^\W_]|[^\x00-\x7f\s]")
 """Matches a letter, a digit or an emoji."""
 _SENTENCES = re.compile(r".*(?:[.!?](?=\s)|[。！？])", re.DOTALL)
@@ -696,8 +696,7 @@ def _spoken(sent: str, leaf: LeafBlock) -> str:
         case LeafKind.INDENTED_CODE:
             return "\n".join(lines)
         case LeafKind.TABLE:
-            rows = (_CELL_END.split(line.strip().strip("|")) for line in [lines[0], *lines[2:]])
-            return "\n".join(plain_inlines(", ".join(map(str.strip, cells))) for cells in rows)
+            return "\n".join(plain_inlines(", ".join(cells)) for cells in table_rows(lines))
         case LeafKind.HEADING:
             return plain_inlines(_HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines)))
     return plain_inlines("\n".join(lines))
@@ -755,8 +754,8 @@ def _plain_text(markdown: str, leaf: LeafBlock, *, growing: bool = False) -> str
         case LeafKind.INDENTED_CODE:
             return " ".join(lines)
         case LeafKind.TABLE:
-            rows = (_CELL_END.split(line.strip().strip("|")) for line in [lines[0], *lines[2:]])
-            return "; ".join(_without_marks(as_markdown(", ".join(map(str.strip, cells)))) for cells in rows) + "."
+            rows = (", ".join(filter(None, cells)) for cells in table_rows(lines))
+            return "; ".join(_without_marks(as_markdown(row)) for row in rows) + "."
         case LeafKind.HEADING:
             words = _HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines))
         case _:

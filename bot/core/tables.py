@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Iterator
 
-from slack_markdown.blocks import LeafKind, cells_of, parse_blocks
+from slack_markdown.blocks import LeafKind, parse_blocks, table_rows
 from slack_markdown.render import plain_inlines, plain_words
 
 MIN_ROWS = 3
@@ -54,13 +54,7 @@ def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
         if leaf.kind is LeafKind.HEADING:
             heading = plain_words("\n".join(lines))
         elif leaf.kind is LeafKind.TABLE and len(lines) - 2 >= MIN_ROWS:
-            head, _, *rows = [_cells(line) for line in lines]
-            # As GitHub shows it: a row has as many cells as the header.
-            yield heading, [head, *((row + [""] * len(head))[: len(head)] for row in rows)]
-
-
-def _cells(row: str) -> list[str]:
-    return [plain_inlines(cell.replace("\\|", "|")) for cell in cells_of(row)]
+            yield heading, [[plain_inlines(cell.replace("\\|", "|")) for cell in row] for row in table_rows(lines)]
 
 
 def _csv(rows: list[list[str]]) -> bytes:

@@ -61,9 +61,15 @@ def test_tables_below_one_heading_have_names_of_their_own() -> None:
     assert names == ["table.csv", "etc.csv", "etc-2.csv", "table-2.csv"]
 
 
-def test_rows_have_as_many_cells_as_the_header() -> None:
-    [(_, content)] = csv_files(table("| 1 |", "| 1 | 2 | 3 |", "1 | 2"))
-    assert rows_of(content)[1:] == [["1", ""], ["1", "2"], ["1", "2"]]
+def test_rows_have_at_most_as_many_cells_as_the_header_and_lose_nothing() -> None:
+    [(_, content)] = csv_files(table("| 1 |", "| 1 | 2 | 3 |", "1 | 2", "|| 2 ||", "| 1 | a \\| b | c |"))
+    assert rows_of(content)[1:] == [["1"], ["1", "2 | 3"], ["1", "2"], ["", "2"], ["1", "a | b | c"]]
+
+
+def test_file_is_no_longer_than_its_table_however_short_the_rows_of_a_wide_one_are() -> None:
+    wide = f"{'|'.join('a' * 500)}\n{'|'.join('-' * 500)}\n" + "a|\n" * 500
+    [(_, content)] = csv_files(wide)
+    assert len(content) < len(wide)
 
 
 @pytest.mark.parametrize(
