@@ -77,7 +77,7 @@ class OptionalParameter(Enum):
     """The field that keeps a server from storing requests."""
     BARE_ANSWERS = r"reasoning_content\b[^\n]{0,80}(?:must be|missing|required)|missing\W{1,3}reasoning_content"
     """Messages of the model without reasoning, which DeepSeek, Kimi and MiMo refuse while they think."""
-    UNSIGNED_CALLS = r"missing (?:a|the|its) \W?thought.?signature"
+    UNSIGNED_CALLS = r"missing \w{1,3} \W?thought.?signature"
     """Calls that another model made, or whose signature was refused: Gemini refuses them."""
     STREAM = (
         r"['\"`]stream['\"`]"
