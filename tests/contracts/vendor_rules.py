@@ -226,18 +226,18 @@ SKIP = "skip_thought_signature_validator"
 def _gemini(body: Body) -> VendorResponse | None:
     for message in body["messages"]:
         for place, call in enumerate(message.get("tool_calls") or ()):
-            google = call.get("extra_content", {}).get("google", {})
-            signature = google.get("thought_signature")
+            signature = call.get("extra_content", {}).get("google", {}).get("thought_signature")
             if place == 0 and signature is None:
-                # In a list, as its compatible layer has each error.
                 words = (
                     "Function call is missing a thought_signature in functionCall parts. This is required for tools to "
                     "work correctly, and missing thought_signature may lead to degraded model performance."
                 )
-                return refusal(400, [{"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}])
-            if signature not in (None, SKIP, _signed_for(body)):
+            elif signature not in (None, SKIP, _signed_for(body)):
                 words = "Corrupted thought signature."
-                return refusal(400, [{"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}])
+            else:
+                continue
+            # In a list, as its compatible layer has each error.
+            return refusal(400, [{"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}])
     return None
 
 
@@ -246,7 +246,7 @@ GEMINI = Rule(
     "https://discuss.ai.google.dev/t/109823; vercel/ai (@ai-sdk/google 3.0.80), f62ffe0",
     "2026-11-28",
     _gemini,
-    lambda body: {"extra_content": {"google": {"thought_signature": _signed_for(body)}}},
+    THOUGHT_SIGNATURES.thinks,
 )
 
 BOUND = [BOUND_THINKING, ENCRYPTED_REASONING, THOUGHT_SIGNATURES]

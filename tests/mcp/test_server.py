@@ -82,7 +82,6 @@ ERRORS = (
 )
 
 
-@pytest.mark.wide
 class TestRealServers:
     async def test_time_server_on_stdio_lists_and_answers(self, clock: HurriedClock) -> None:
         async with running(TIME, clock) as server:
