@@ -197,9 +197,7 @@ def _read_jobs(url: str) -> list[RecordedJob]:
     output_tokens = sa.select(sa.func.sum(charges.c.output_tokens)).where(charges.c.job_id == jobs.c.id).correlate(jobs)
     later = jobs.alias()
     answered_with = sa.select(later.c.ts).where(later.c.id == jobs.c.answered_with).correlate(jobs).scalar_subquery()
-    unshown = sa.exists().where(
-        outbox_entries.c.job_id == jobs.c.id, outbox_entries.c.kind == OutboxKind.SHOW_END.value
-    )
+    unshown = sa.exists().where(outbox_entries.c.job_id == jobs.c.id, outbox_entries.c.kind == OutboxKind.REPLY.value)
     columns = (
         jobs.c.channel_id.label("channel"),
         jobs.c.ts,

@@ -1,11 +1,13 @@
-"""The outbox: calls to Slack beside a reply's own, each made at least once by any process.
+"""The outbox: what Slack is still to be told, at least once, by any process.
 
-Most of them remain after a job has ended, and wait for that. Those in ABOUT_APPROVALS are for a job that waits for a
-person, and CLEAR_ASK for one that no longer does. POST_QUESTION is for a job that has no message yet.
+Two kinds of entries say that the record of a question has changed, and not what to do: REPLY, for the messages of its
+reply, and BESIDE, for those that mention the asker. Whoever takes one reads the record, and has Slack show what follows
+from it (Shows, core/picture.py). So it doesn't matter what has changed, how often, and what an earlier try has done.
+The other kinds are calls of their own: notices, a canvas, and a question that has no message yet.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from bot.core.conversation import Question
 from bot.errors import Backoff
@@ -34,28 +36,13 @@ def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
 
 
 class OutboxKind(StrEnum):
-    """The kinds of calls that remain."""
+    """What an entry is about."""
 
-    CLEAR_PLACEHOLDER = "clear_placeholder"
-    """Delete the placeholder of a job that ended in the queue."""
-    DELETE_REPLY = "delete_reply"
-    """A person deleted the answer: delete the reply with its files."""
-    RETRACT_REPLY = "retract_reply"
-    """A person deleted the question: delete the reply, unless a person wrote after it."""
-    SHOW_VERSION = "show_version"
-    """The record of an ended answer has changed: show what follows from it."""
-    SHOW_END = "show_end"
-    """Slack did not accept the end of an answer, or the deletion of messages beside it: show it in the reply alone."""
-    MENTION_ASKERS = "mention_askers"
-    """An answer took long: mention its asker once."""
-    ASK_APPROVAL = "ask_approval"
-    """A call has waited for an approval for some time: mention the asker once, while it still waits."""
-    CLEAR_ASK = "clear_ask"
-    """A mention is no longer true, because its approval or its answer is over: delete it."""
-    SHOW_DECISION = "show_decision"
-    """A person decided about one of several calls: show that in the reply, which still asks about the others."""
-    CLOSE_CHOICES = "close_choices"
-    """As SHOW_VERSION, by a process of the version before."""
+    REPLY = "reply"
+    """The record of a question has changed: its reply is to show what follows."""
+    BESIDE = "beside"
+    """The asker is to be mentioned, because a call has waited for them for some time or their answer has come late; or
+    such a message is no longer true."""
     MAKE_CANVAS = "make_canvas"
     """A person wants the answer as a canvas: make it, and show its link."""
     POST_QUESTION = "post_question"
@@ -70,8 +57,21 @@ class OutboxKind(StrEnum):
     """Slack let nothing of the answer be posted where it was asked for: tell the asker in their direct message."""
 
 
-ABOUT_APPROVALS = (OutboxKind.ASK_APPROVAL, OutboxKind.SHOW_DECISION)
-"""Due only while the job waits."""
+class Shows(Enum):
+    """What follows from the record for the messages of a reply."""
+
+    NOTHING = auto()
+    """The answer was deleted, or some of it came to stand outside of its thread."""
+    NO_PLACEHOLDER = auto()
+    """The job ended in the queue."""
+    UNLESS_FOLLOWED = auto()
+    """The question was deleted: the answer stays only if a person wrote after it."""
+    ASKS = auto()
+    """The reply asks about calls."""
+    END = auto()
+    """The answer has ended."""
+
+
 ABOUT_NO_REPLY = (
     OutboxKind.TELL_ADMINS,
     OutboxKind.TELL_PAUSE,
@@ -79,10 +79,6 @@ ABOUT_NO_REPLY = (
     OutboxKind.POST_QUESTION,
 )
 """Due at any time, also while the job is live or has no message yet."""
-EDITS_END = (OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES, OutboxKind.SHOW_VERSION)
-"""About the end of one version of an answer."""
-EDITS_REPLY = (*EDITS_END, OutboxKind.SHOW_DECISION)
-"""While a process holds such an entry, nobody claims its job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +97,16 @@ class OutboxEntry:
     question: Question
     page_ts: tuple[str, ...]
     """The messages of the job's reply."""
+    shows: Shows = Shows.END
     waits_until: float | None = None
     """Until when the job waits for an approval, which tells its approvals apart; None if it waits for none."""
     ask_ts: str | None = None
-    """The message that asks for an approval and isn't deleted yet."""
+    """A message to delete: it asks for another approval, or says that an answer is ready which isn't there any more."""
     mention_ts: str | None = None
     """The message that mentioned the asker because the answer is ready."""
+    mention_at: float | None = None
+    """Since when the asker is to be mentioned, which tells mentions apart; None if they aren't to be now."""
     about: str = ""
     """The CapNotice that admins are told, the server of a sign-in, or the person who wants a canvas."""
+    changes: int = 0
+    """How often it was added again until it was taken: what comes later is still to be done."""

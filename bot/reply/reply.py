@@ -241,12 +241,11 @@ class Reply:
 
     @property
     def for_outbox(self) -> OutboxKind | None:
-        """The work that remains for the outbox: showing the end, or deleting pages at the channel's root."""
-        if self.of(MessageRole.STRAY):
-            return OutboxKind.DELETE_REPLY
+        """REPLY if Slack doesn't show yet what follows from the record, or else None."""
         # A message that still grows would be there when the channel is opened again.
         is_left = self.life is Life.SHUT_OUT and self.of(MessageRole.PAGE, MessageRole.REPLACED)
-        return OutboxKind.SHOW_END if is_left or self.unshown or self.of(*UNANSWERED) else None
+        is_wrong = is_left or self.unshown or self.of(MessageRole.STRAY, *UNANSWERED)
+        return OutboxKind.REPLY if is_wrong else None
 
     @property
     def needs(self) -> tuple[type[Call], ...]:

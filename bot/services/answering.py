@@ -154,7 +154,7 @@ class Answering:
             end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
             if attempt.live is not None:
                 await attempt.live.leave()
-            return _Ended(end, OutboxKind.SHOW_END)
+            return _Ended(end, OutboxKind.REPLY)
 
     async def _shown_end(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Ended:
         """Opens the reply, has the model asked, and shows the end; returns what is to be recorded. Raises GivenUp."""

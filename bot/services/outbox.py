@@ -15,7 +15,7 @@ from bot.core import texts
 from bot.core.access import admins_named
 from bot.core.asks import asks_of
 from bot.core.calls import kinds_of
-from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
@@ -151,7 +151,7 @@ class Outbox:
             log.error("%s: failed, retrying later: %s", about, trace_of(error))
         return wait_s(entry.tries, had_no_turn=had_no_turn), None
 
-    async def _do(self, entry: OutboxEntry) -> str | None:  # noqa: C901, PLR0912
+    async def _do(self, entry: OutboxEntry) -> str | None:
         """Makes an entry's calls; returns the ts of a message that it posted."""
         until = self.stores.clock.monotonic() + TRY_WITHIN_S
 
@@ -160,32 +160,12 @@ class Outbox:
             return self.stores.clock.monotonic() < until
 
         match entry.kind:
-            case OutboxKind.CLEAR_PLACEHOLDER:
-                await self.workspace.outbox_sender.clear(entry)
-            case OutboxKind.DELETE_REPLY:
-                await self.workspace.outbox_sender.delete(entry)
-                await self.canvas_writer.delete(entry)
-            case OutboxKind.RETRACT_REPLY:
-                if await self.workspace.outbox_sender.remove(entry):
-                    await self.canvas_writer.delete(entry)
-                else:
-                    await self._show(entry, until)
+            case OutboxKind.REPLY:
+                await self._show(entry, until)
+            case OutboxKind.BESIDE:
+                return await self._mention(entry, in_time)
             case OutboxKind.MAKE_CANVAS:
                 await self.canvas_writer.write(entry, in_time)
-            case OutboxKind.SHOW_END | OutboxKind.CLOSE_CHOICES | OutboxKind.SHOW_VERSION:
-                await self._show(entry, until)
-            case OutboxKind.MENTION_ASKERS:
-                return await self.workspace.outbox_sender.mention(entry, in_time)
-            case OutboxKind.ASK_APPROVAL:
-                job = await self.stores.outbox.job_awaiting_approval(entry)
-                if job is None:
-                    return None
-                kinds = kinds_of(job.steps[-1].calls, None)
-                return await self.workspace.outbox_sender.ask_approval(entry, kinds, in_time)
-            case OutboxKind.CLEAR_ASK:
-                await self.workspace.outbox_sender.clear_ask(entry)
-            case OutboxKind.SHOW_DECISION:
-                await self._show_decisions(entry)
             case OutboxKind.TELL_ADMINS:
                 await self.cap_notices.send(entry, in_time)
             case OutboxKind.TELL_PAUSE:
@@ -199,17 +179,43 @@ class Outbox:
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
+        """Has a reply show what follows from its record."""
+        match entry.shows:
+            case Shows.NOTHING:
+                await self.workspace.outbox_sender.delete(entry)
+                await self.canvas_writer.delete(entry)
+            case Shows.NO_PLACEHOLDER:
+                await self.workspace.outbox_sender.clear(entry)
+            case Shows.UNLESS_FOLLOWED:
+                if await self.workspace.outbox_sender.remove(entry):
+                    await self.canvas_writer.delete(entry)
+                else:
+                    await self._show_end(entry, until)
+            case Shows.ASKS:
+                await self._show_decisions(entry)
+            case Shows.END:
+                await self._show_end(entry, until)
+
+    async def _mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> str | None:
+        """Mentions the asker if that is due, and deletes the mention that isn't true any more; returns its ts."""
+        sender = self.workspace.outbox_sender
+        if entry.mention_at is None:
+            await sender.clear_ask(entry)
+            return None
+        if entry.waits_until is None:
+            return await sender.mention(entry, in_time)
+        job = await self.stores.outbox.job_awaiting_approval(entry)
+        return await sender.ask_approval(entry, kinds_of(job.steps[-1].calls, None), in_time) if job else None
+
+    async def _show_end(self, entry: OutboxEntry, until: float) -> None:
         """Shows an ended answer as its record says, in the reply's messages, and nothing beside them."""
-        replaces = entry.kind not in {OutboxKind.SHOW_END, OutboxKind.RETRACT_REPLY}
         job = await self.stores.outbox.unshown_end(entry)
         if job is None or (end := job.checkpoint.end) is None:
             return
         shown = picture(end, job.record, job.checkpoint.text, has_canvases=self.workspace.canvases.may_write)
         live = await self.workspace.scheduler.open(Answer(job), until=until)
         try:
-            # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
-            if replaces or not live.reply.earlier.is_end_shown:
-                await show_end(live, end, shown, self.workspace.users, admins_named(self.admins))
+            await show_end(live, end, shown, self.workspace.users, admins_named(self.admins))
         finally:
             await live.leave()
         if live.reply.recorded != job.messages:

@@ -122,12 +122,12 @@ class RecordedAnswers(Operations):
         The answer's usage stays. `by` is the person who deletes it.
         """
         this = sa.update(jobs).where(jobs.c.id == job_id)
-        deleted = (await connection.execute(this.values(answer_deleted=True).returning(*audit.ASKED))).one_or_none()
+        gone = this.values(answer_deleted=True, mention_at=None)
+        deleted = (await connection.execute(gone.returning(*audit.ASKED))).one_or_none()
         await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(NO_ANSWER))
         await steps.drop_text(connection, jobs.c.id == job_id)
         await steps.drop_steps(connection, jobs.c.id == job_id)
-        await outbox.cancel(connection, OutboxKind.MENTION_ASKERS, [job_id])
-        await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], self._now())
+        await outbox.changed(connection, [job_id], self._now())
         if deleted:
             await empty_calls(connection, thread_of(deleted), job_id)
             erased = audit.entry_of(deleted, EntryKind.ERASURE, {"erased": "answer"}, by=by)

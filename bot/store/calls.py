@@ -153,15 +153,17 @@ class RecordedCalls(MeteredOperations):
             return False
         if piece:
             await steps.append_text(connection, held.worker, {job: piece})
+        is_mentioned = mention_at is not None and mention_at < now + APPROVAL_S
         waiting = {
             "status": Status.AWAITING_APPROVAL.value,
             "worker": None,
             "waits_until": now + APPROVAL_S,
+            "mention_at": mention_at if is_mentioned else None,
         }
         await connection.execute(held.fenced.values(waiting))
         await usage.discard(connection, job.id)
-        if mention_at is not None and mention_at < now + APPROVAL_S:
-            await outbox.add(connection, OutboxKind.ASK_APPROVAL, [job.id], mention_at)
+        if is_mentioned:
+            await outbox.add(connection, OutboxKind.BESIDE, [job.id], now)
         since = sa.select(jobs).where(in_thread(thread), is_queued(), jobs.c.created_at > shown_at)
         await _deny_above(connection, map(question_of, await connection.execute(since)), now)
         await self._worker.wake_others(connection)
@@ -332,7 +334,7 @@ class Approvals(WorkerOperations):
         # Shows the decision if the job waits for others, too. A process that shows an earlier one looks for this one.
         is_to_show = jobs.c.id == job_id, is_awaiting_approval(), ~outbox.is_reply_being_edited(now, jobs.c.id)
         if await is_any(connection, *is_to_show):
-            await outbox.add(connection, OutboxKind.SHOW_DECISION, [job_id], now)
+            await outbox.changed(connection, [job_id], now)
         await self._worker.wake_all(connection)
         return True
 
@@ -474,7 +476,8 @@ async def _release(connection: AsyncConnection, job_id: int, version: int, user_
     if not await is_any(connection, _is_asked(job_id, version)):
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
         released = sa.update(jobs).where(jobs.c.id == job_id, is_awaiting_approval())
-        await connection.execute(released.values({**RELEASED, "asked_at": asked_at}))
+        if (await connection.execute(released.values({**RELEASED, "asked_at": asked_at}))).rowcount > 0:
+            await outbox.overtaken(connection, [job_id], now)
 
 
 def _in_channel(team_id: str | None, channel_id: str | None) -> list[sa.ColumnElement[bool]]:

@@ -50,7 +50,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import EntryKind
 from bot.core.job import End, FollowUp, Job, Status
-from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import answers, audit, outbox, steps, usage
 from bot.store.database import one_at_a_time
@@ -306,7 +305,7 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
         await ended_in_queue(connection, ended, EndReason.BATCHED, now)
 
 
-async def unbatch(connection: AsyncConnection, job_id: int) -> None:
+async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
     """Returns the other questions of a job's batch to the queue."""
     ids = (await connection.scalars(sa.select(jobs.c.id).where(is_batched_with(job_id)))).all()
     if not ids:
@@ -318,15 +317,15 @@ async def unbatch(connection: AsyncConnection, job_id: int) -> None:
         "joined_step": None,
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids), is_batched_with(job_id)).values(**queued))
-    await keep_placeholders(connection, ids)
+    await keep_placeholders(connection, ids, now)
 
 
-async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int]) -> None:
-    """Cancels the clearing of placeholders of jobs that will be answered after all.
+async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int], now: float) -> None:
+    """Keeps the placeholders of jobs that will be answered after all.
 
     A job whose placeholder is gone, or may be going now, gets a new message: its recorded one is forgotten.
     """
-    untouched = await outbox.cancel(connection, OutboxKind.CLEAR_PLACEHOLDER, job_ids)
+    untouched = await outbox.overtaken(connection, job_ids, now)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
     await connection.execute(sa.update(jobs).where(*cleared).values(messages=[]))
 
@@ -346,9 +345,9 @@ async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[
     `rows` have id, messages and placeholder_due_since. An unrecorded placeholder is looked for once it can't come any
     more.
     """
-    await outbox.add(connection, OutboxKind.CLEAR_PLACEHOLDER, [row.id for row in rows if row.messages], now)
+    await outbox.changed(connection, [row.id for row in rows if row.messages], now)
     unrecorded = [row.id for row in rows if not row.messages and row.placeholder_due_since is not None]
-    await outbox.add(connection, OutboxKind.CLEAR_PLACEHOLDER, unrecorded, now + LATE_POST_S)
+    await outbox.changed(connection, unrecorded, now + LATE_POST_S)
 
 
 async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:

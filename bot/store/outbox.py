@@ -3,8 +3,11 @@
 An entry is written in the transaction that makes it necessary. A process takes an entry by moving its `due_at` into the
 future; if the process dies, the entry is due again then. `due_at` is also the fence: a process that completes or
 postpones an entry names the `due_at` that it took. So it has no effect on an entry that another process has taken
-since, or that was added again. Slack may refuse a call for as long as a channel is archived, or while it is down: an
+since. One that was added again meanwhile has another number of `changes`: it stays with the process that has it, and is
+due again at once. Slack may refuse a call for as long as a channel is archived, or while it is down: an
 entry that was tried MAX_TRIES times stays, and is taken again once it is added again or woken.
+
+A process of the version before adds entries that say what to do, of ten kinds. `adopt` makes changes of them.
 """
 
 from collections.abc import Collection
@@ -12,21 +15,43 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.outbox import EDITS_END, EDITS_REPLY, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxEntry, OutboxKind
+from bot.core.outbox import OUTBOX_HOLD_S, WOKEN_TRIES, OutboxEntry, OutboxKind
 from bot.store.rows import insert_into
 from bot.store.schema import jobs, outbox_entries
 
+_REPLY_BEFORE = (
+    "clear_placeholder",
+    "delete_reply",
+    "retract_reply",
+    "show_version",
+    "show_end",
+    "close_choices",
+    "show_decision",
+)
+_BESIDE_BEFORE = ("mention_askers", "ask_approval", "clear_ask")
 _EDITING = outbox_entries.alias()
+_OF_REPLY = _EDITING.c.kind.in_((OutboxKind.REPLY.value, *_REPLY_BEFORE))
 
 
 async def add(
     connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float, about: str = ""
 ) -> None:
-    """Adds an entry for each job. If there is one of its kind, it is renewed, so that its holder can't complete it."""
+    """Adds an entry for each job. If there is one of its kind, it is to be done once more.
+
+    One that a process holds stays with it, so that no two work on it at once.
+    """
     if not job_ids:
         return
-    new = insert_into(connection, outbox_entries)
-    again = new.on_conflict_do_update(index_elements=["job_id", "kind", "about"], set_={"due_at": due_at, "tries": 0})
+    new, old = insert_into(connection, outbox_entries), outbox_entries.c
+    is_held = is_in_hand(due_at)
+    again = new.on_conflict_do_update(
+        index_elements=["job_id", "kind", "about"],
+        set_={
+            "changes": old.changes + 1,
+            "due_at": sa.case((is_held, old.due_at), else_=due_at),
+            "tries": sa.case((is_held, old.tries), else_=0),
+        },
+    )
     values = [{"job_id": job_id, "kind": kind.value, "about": about, "due_at": due_at} for job_id in sorted(job_ids)]
     await connection.execute(again, values)
 
@@ -38,37 +63,62 @@ async def add_missing(connection: AsyncConnection, kind: OutboxKind, job_id: int
 
 
 def as_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
-    """Whether no other process has taken an entry since, and it was not added again."""
+    """Whether no other process has taken an entry since."""
     return sa.and_(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
 
 
-def is_held(entry: OutboxEntry) -> sa.ColumnElement[bool]:
+def is_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
     """Whether an entry is on record as this process took it."""
     return sa.exists().where(as_taken(entry))
+
+
+async def do_again(connection: AsyncConnection, entry: OutboxEntry, now: float) -> None:
+    """Makes an entry that this process still has due at once: it was added again meanwhile."""
+    again = {"due_at": now, "tries": 0, "is_held": False}
+    await connection.execute(sa.update(outbox_entries).where(as_taken(entry)).values(again))
+
+
+def is_in_hand(now: float | sa.ColumnElement[float], of: sa.FromClause = outbox_entries) -> sa.ColumnElement[bool]:
+    """Whether a process has an entry."""
+    return sa.and_(of.c.is_held, of.c.due_at > now, of.c.due_at <= now + OUTBOX_HOLD_S)
 
 
 def is_reply_being_edited(
     now: float | sa.ColumnElement[float], job_id: sa.ColumnElement[int]
 ) -> sa.ColumnElement[bool]:
-    """Whether a process may be editing a job's reply: nobody else may write or delete its messages meanwhile.
+    """Whether a process may be editing a job's reply: nobody else may write or delete its messages meanwhile."""
+    is_of_before = _EDITING.c.kind.in_(_REPLY_BEFORE), _EDITING.c.tries > 0
+    may_be_held_before = sa.and_(*is_of_before, _EDITING.c.due_at > now, _EDITING.c.due_at <= now + OUTBOX_HOLD_S)
+    is_held = sa.or_(is_in_hand(now, _EDITING), may_be_held_before)
+    return sa.exists().where(_EDITING.c.job_id == job_id, _OF_REPLY, is_held)
 
-    An entry that waits for its next try looks like one that is held in the last OUTBOX_HOLD_S before it is due. That
-    only delays others.
+
+def is_reply_to_be_shown() -> sa.ColumnElement[bool]:
+    """Whether Slack doesn't show yet what is on record of the answer that an entry is about."""
+    return sa.exists().where(_EDITING.c.job_id == outbox_entries.c.job_id, _OF_REPLY)
+
+
+async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> None:
+    """Removes an entry, also from a process that holds it."""
+    this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id == job_id)
+    await connection.execute(this)
+
+
+async def overtaken(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
+    """Leaves changes to the jobs' next attempts, which show all that is on record; returns the jobs of untried ones.
+
+    One that a process has in hand stays with it: nobody begins an attempt while its reply is edited.
     """
-    in_hand = (_EDITING.c.tries > 0, _EDITING.c.due_at > now, _EDITING.c.due_at <= now + OUTBOX_HOLD_S)
-    return sa.exists().where(_EDITING.c.job_id == job_id, _EDITING.c.kind.in_(EDITS_REPLY), *in_hand)
-
-
-def is_end_to_be_shown() -> sa.ColumnElement[bool]:
-    """Whether Slack doesn't show yet how the answer that an entry is about has ended."""
-    return sa.exists().where(_EDITING.c.job_id == outbox_entries.c.job_id, _EDITING.c.kind.in_(EDITS_END))
-
-
-async def cancel(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int]) -> list[int]:
-    """Removes entries; returns the jobs of those that no process had taken yet."""
-    this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id.in_(job_ids))
-    rows = await connection.execute(this.returning(outbox_entries.c.job_id, outbox_entries.c.tries))
+    of_replies = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.job_id.in_(job_ids)
+    free = sa.delete(outbox_entries).where(*of_replies, ~is_in_hand(now))
+    rows = await connection.execute(free.returning(outbox_entries.c.job_id, outbox_entries.c.tries))
     return [row.job_id for row in rows if row.tries == 0]
+
+
+async def shown(connection: AsyncConnection, job_id: int) -> None:
+    """Removes the change that came before an attempt which has shown its end; what came later stays."""
+    tried_before = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.tries > 0
+    await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.job_id == job_id, *tried_before))
 
 
 async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
@@ -80,8 +130,7 @@ async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement
     failed = sa.select(entry.id).join(jobs).where(entry.tries > 0, *which)
     # In one order: two processes may hear of it at once.
     these = failed.order_by(entry.id).with_for_update(of=outbox_entries).cte("failed")
-    is_held = sa.and_(entry.due_at > now, entry.due_at <= now + OUTBOX_HOLD_S)
-    due_at = sa.case((is_held, entry.due_at), else_=now)
+    due_at = sa.case((is_in_hand(now), entry.due_at), else_=now)
     tries = sa.case((entry.tries > WOKEN_TRIES, WOKEN_TRIES), else_=entry.tries)
     woken = sa.update(outbox_entries).where(entry.id.in_(sa.select(these.c.id))).values(due_at=due_at, tries=tries)
     await connection.execute(woken)
@@ -96,7 +145,25 @@ async def changed_where(connection: AsyncConnection, now: float, *which: sa.Colu
     await changed(connection, (await connection.scalars(begun)).all(), now)
 
 
-async def changed(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:
-    """Says that the record of answers has changed: Slack is to show what follows from it (core/picture.py)."""
-    await cancel(connection, OutboxKind.SHOW_END, job_ids)
-    await add(connection, OutboxKind.SHOW_VERSION, job_ids, now)
+async def changed(connection: AsyncConnection, job_ids: Collection[int], at: float) -> None:
+    """Says that the record of questions has changed: their replies are to show what follows from it, from `at` on."""
+    await add(connection, OutboxKind.REPLY, job_ids, at)
+
+
+def is_before() -> sa.ColumnElement[bool]:
+    """Whether an entry is of the version before."""
+    return outbox_entries.c.kind.in_((*_REPLY_BEFORE, *_BESIDE_BEFORE))
+
+
+async def adopt(connection: AsyncConnection, now: float) -> None:
+    """Makes changes of the entries of the version before that are due, with what those say beside the record."""
+    due = sa.select(outbox_entries).where(is_before(), outbox_entries.c.due_at <= now)
+    rows = (await connection.execute(due.order_by(outbox_entries.c.id).with_for_update(skip_locked=True))).all()
+    for row in rows:
+        of_job = sa.update(jobs).where(jobs.c.id == row.job_id)
+        if row.kind == "retract_reply":
+            await connection.execute(of_job.values(question_deleted=True))
+        if row.kind in ("mention_askers", "ask_approval"):
+            await connection.execute(of_job.values(mention_at=row.due_at))
+        await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.id == row.id))
+        await add(connection, OutboxKind.REPLY if row.kind in _REPLY_BEFORE else OutboxKind.BESIDE, [row.job_id], now)

@@ -1,8 +1,4 @@
-"""The outbox, as seen by a process that works on its entries.
-
-Two kinds of entries show a reply: one that has ended, as its record says (core/picture.py), or one that waits with a
-decided call.
-"""
+"""The outbox, as seen by a process that works on its entries."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,17 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.calls import APPROVAL_S
-from bot.core.job import Job, RecordedMessage, page_ts
-from bot.core.outbox import (
-    ABOUT_APPROVALS,
-    ABOUT_NO_REPLY,
-    BACKOFF,
-    EDITS_END,
-    MAX_TRIES,
-    OUTBOX_HOLD_S,
-    OutboxEntry,
-    OutboxKind,
-)
+from bot.core.job import Job, MessageRole, RecordedMessage, Status, page_ts, ts_of
+from bot.core.outbox import ABOUT_NO_REPLY, BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows
+from bot.errors import EndReason
 from bot.store import answers, outbox, steps
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import (
@@ -33,12 +21,16 @@ from bot.store.rows import (
     is_awaiting_approval,
     is_batched_with,
     is_live,
+    is_queued,
+    is_running,
     job_of,
     message_values,
     messages_of,
     question_of,
 )
 from bot.store.schema import jobs, outbox_entries
+
+_SHOW_TEXT = (Shows.END, Shows.UNLESS_FOLLOWED)
 
 
 class OutboxEntries(Operations):
@@ -62,32 +54,45 @@ class OutboxEntries(Operations):
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None = None) -> None:
         """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it.
 
-        `posted_ts` is the message that the entry's call posted. It is recorded as no answer, or for its deletion: once
-        nobody has to approve the call that it asks about, or if the answer that it is about isn't there any more. Once
-        an end is shown, and none of its choices stands, the checkpoints with its text go.
+        `posted_ts` is the message that mentions the asker. Once an end is shown, and none of its choices stands, the
+        checkpoints with its text go.
         """
-        this = sa.update(jobs).where(jobs.c.id == entry.job_id)
-        is_mention = entry.kind is OutboxKind.MENTION_ASKERS
-        stays = is_mention and await is_any(connection, jobs.c.id == entry.job_id, _is_ready(entry))
-        if posted_ts is not None and stays:
-            await connection.execute(this.values(mention_ts=posted_ts))
-        elif posted_ts is not None:
-            if (await connection.execute(this.values(ask_ts=posted_ts))).rowcount > 0:
-                await outbox.add(connection, OutboxKind.CLEAR_ASK, [entry.job_id], self._now())
-        elif entry.kind is OutboxKind.CLEAR_ASK:
-            await connection.execute(this.where(jobs.c.ask_ts == entry.ask_ts).values(ask_ts=None))
-        removed = await connection.execute(sa.delete(outbox_entries).where(outbox.as_taken(entry)))
-        if removed.rowcount == 0 or entry.kind not in EDITS_END:
+        done = sa.delete(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
+        removed = await connection.execute(done)
+        await outbox.do_again(connection, entry, self._now())
+        if entry.kind is OutboxKind.BESIDE:
+            await self._mentioned(connection, entry, posted_ts)
+        if removed.rowcount == 0 or entry.kind is not OutboxKind.REPLY or entry.shows not in _SHOW_TEXT:
             return
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended()))).one_or_none()
         if row is not None and not await answers.standing_choices(connection, row):
             await steps.drop_text(connection, jobs.c.id == entry.job_id)
 
+    async def _mentioned(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> None:
+        """Records which messages mention the asker now, and has those looked at that are to go later.
+
+        One that says that the answer is ready is recorded as such if that is still so. Any other goes once the job
+        waits no longer.
+        """
+        this = sa.update(jobs).where(jobs.c.id == entry.job_id)
+        if entry.ask_ts is not None:
+            await connection.execute(this.where(jobs.c.ask_ts == entry.ask_ts).values(ask_ts=None))
+        if entry.mention_at is not None:
+            await connection.execute(this.where(jobs.c.mention_at == entry.mention_at).values(mention_at=None))
+        if posted_ts is not None:
+            says_ready = entry.waits_until is None
+            stays = says_ready and await is_any(connection, jobs.c.id == entry.job_id, _is_ready(entry))
+            await connection.execute(this.values({"mention_ts" if stays else "ask_ts": posted_ts}))
+        is_left = sa.or_(jobs.c.ask_ts.is_not(None), jobs.c.mention_at.is_not(None))
+        if await is_any(connection, jobs.c.id == entry.job_id, is_left):
+            await outbox.add_missing(connection, OutboxKind.BESIDE, entry.job_id, self._now())
+
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
-        """Makes an entry that failed due again after the delay."""
-        later = sa.update(outbox_entries).where(outbox.as_taken(entry)).values(due_at=self._now() + delay_s)
-        await connection.execute(later)
+        """Makes an entry that failed due again after the delay, or at once if it was added again meanwhile."""
+        failed = sa.update(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
+        await connection.execute(failed.values(due_at=self._now() + delay_s, is_held=False))
+        await outbox.do_again(connection, entry, self._now())
 
     @writes
     async def wake(self, connection: AsyncConnection, team_id: str, channel_id: str) -> None:
@@ -101,14 +106,10 @@ class OutboxEntries(Operations):
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted)
-        # What somebody has written below keeps the reply to a deleted question (RETRACT_REPLY).
-        shown = ended if entry.kind is OutboxKind.RETRACT_REPLY else ended.where(has_content())
+        # What somebody has written below keeps the reply to a deleted question.
+        shown = ended if entry.shows is Shows.UNLESS_FOLLOWED else ended.where(has_content())
         row = (await connection.execute(shown)).one_or_none()
-        job = await answers.with_shown_version(connection, row) if row else None
-        if job and entry.kind is OutboxKind.SHOW_VERSION and entry.about:
-            # So a process of the version before says that the question was edited.
-            return replace(job, record=replace(job.record, is_edited=True))
-        return job
+        return await answers.with_shown_version(connection, row) if row else None
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
@@ -135,7 +136,7 @@ class OutboxEntries(Operations):
         Does nothing if another process has taken the entry.
         """
         is_idle = sa.or_(has_ended(), is_awaiting_approval())
-        shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, outbox.is_held(entry))
+        shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, outbox.is_taken(entry))
         await connection.execute(shown.values(messages=message_values(messages)))
 
 
@@ -148,42 +149,52 @@ def _is_ready(entry: OutboxEntry) -> sa.ColumnElement[bool]:
 def _due(now: sa.ColumnElement[float]) -> sa.Select[tuple[int]]:
     """Selects the entries that are due and not set aside, of jobs whose reply nobody is editing.
 
-    An entry about approvals is due only while the job waits for them, CLEAR_ASK while it doesn't, and an entry that
-    isn't about the reply at any time. All others are due once the job has ended. Those of a kind that only a newer
-    version of Typist knows are left to it.
+    Those of a kind that only a newer version of Typist knows are left to it.
     """
-    of_entry = jobs.c.id == outbox_entries.c.job_id
-    is_about_approvals = outbox_entries.c.kind.in_(ABOUT_APPROVALS)
-    is_waiting = sa.exists().where(of_entry, is_awaiting_approval())
-    is_over = ~sa.exists().where(of_entry, is_live())
+    entry = outbox_entries.c
+    job = sa.select(jobs).where(jobs.c.id == entry.job_id)
+    is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
-        (is_about_approvals, is_waiting),
-        (outbox_entries.c.kind == OutboxKind.CLEAR_ASK.value, ~is_waiting),
-        (outbox_entries.c.kind.in_(ABOUT_NO_REPLY), sa.true()),
-        # It says that the answer is there.
-        (outbox_entries.c.kind == OutboxKind.MENTION_ASKERS.value, sa.and_(is_over, ~outbox.is_end_to_be_shown())),
-        else_=is_over,
+        (entry.kind.in_(ABOUT_NO_REPLY), sa.true()),
+        (entry.kind == OutboxKind.BESIDE.value, job.where(_is_beside_due(now)).exists()),
+        else_=~is_being_written,
     )
-    longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=BACKOFF.max_s)
-    is_due = has_come(outbox_entries.c.due_at, now, longest_s)
-    is_known = outbox_entries.c.kind.in_([kind.value for kind in OutboxKind])
-    is_tried = outbox_entries.c.tries < MAX_TRIES
-    free = is_known, is_tried, is_due, in_state, ~outbox.is_reply_being_edited(now, outbox_entries.c.job_id)
-    return sa.select(outbox_entries.c.id).where(*free).order_by(outbox_entries.c.due_at)
+    is_due = has_come(entry.due_at, now, BACKOFF.max_s)
+    is_known = entry.kind.in_([kind.value for kind in OutboxKind])
+    is_tried = entry.tries < MAX_TRIES
+    free = is_known, is_tried, is_due, in_state, ~outbox.is_reply_being_edited(now, entry.job_id)
+    return sa.select(entry.id).where(*free).order_by(entry.due_at)
+
+
+def _is_beside_due(now: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    """Whether a job's messages beside its reply aren't what its record says.
+
+    While it waits, the message that mentions the asker is the current one's, unless one is still to come. That the
+    answer is ready is said once Slack shows its end.
+    """
+    waits = is_awaiting_approval()
+    is_to_come = jobs.c.mention_at.is_not(None)
+    return sa.case(
+        (waits, sa.and_(is_to_come, sa.or_(has_come(jobs.c.mention_at, now, APPROVAL_S), jobs.c.ask_ts.is_not(None)))),
+        (sa.or_(jobs.c.ask_ts.is_not(None), ~is_to_come), sa.true()),
+        else_=sa.and_(~is_live(), ~outbox.is_reply_to_be_shown()),
+    )
 
 
 _DUE = _due(sa.bindparam("now", type_=sa.Double))
-_IS_ANY_DUE = sa.select(_DUE.exists())
+_IS_ANY_BEFORE = sa.exists().where(outbox.is_before(), outbox_entries.c.due_at <= sa.bindparam("now", type_=sa.Double))
+_IS_ANY_DUE = sa.select(sa.or_(_DUE.exists(), _IS_ANY_BEFORE))
 """Asked each second, so it is built once."""
 
 
 async def _take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
     """Takes due entries, which this process holds for OUTBOX_HOLD_S."""
+    await outbox.adopt(connection, now)
     free = _DUE.limit(limit).with_for_update(skip_locked=True).cte("free")
     taken = (
         sa.update(outbox_entries)
         .where(outbox_entries.c.id.in_(sa.select(free.c.id)))
-        .values(due_at=now + OUTBOX_HOLD_S, tries=outbox_entries.c.tries + 1)
+        .values(due_at=now + OUTBOX_HOLD_S, tries=outbox_entries.c.tries + 1, is_held=True)
         .returning(outbox_entries.c.id)
     )
     ids = (await connection.scalars(taken, {"now": now})).all()
@@ -195,24 +206,46 @@ async def _take(connection: AsyncConnection, limit: int, now: float) -> list[Out
         outbox_entries.c.about,
         outbox_entries.c.due_at,
         outbox_entries.c.tries,
+        outbox_entries.c.changes,
+        has_come(jobs.c.mention_at, now, APPROVAL_S).label("may_mention"),
         jobs,
     ).join(jobs)
-    rows = await connection.execute(entries.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))
-    return [_entry(row) for row in rows]
+    rows = (await connection.execute(entries.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))).all()
+    deleted = [row.id for row in rows if row.question_deleted]
+    is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value
+    asked = set(await connection.scalars(sa.select(jobs.c.answered_with).where(*is_batched))) if deleted else set()
+    return [_entry(row, is_asked=row.id in asked or not row.question_deleted) for row in rows]
 
 
-def _entry(row: sa.Row[Any]) -> OutboxEntry:
+def _entry(row: sa.Row[Any], *, is_asked: bool) -> OutboxEntry:
+    waits = row.status == Status.AWAITING_APPROVAL
+    is_to_come = row.mention_at is not None
+    mentions_now = is_to_come and (row.may_mention if waits else row.status == Status.ENDED and not row.ask_ts)
     return OutboxEntry(
         id=row.entry_id,
         kind=OutboxKind(row.kind),
         due_at=row.due_at,
         tries=row.tries,
+        changes=row.changes,
         job_id=row.answered_with or row.id,
         version=row.version,
         question=question_of(row),
         page_ts=page_ts(messages_of(row)),
-        waits_until=row.waits_until,
-        ask_ts=row.ask_ts,
+        shows=_shows(row, is_asked=is_asked),
+        waits_until=row.waits_until if waits else None,
+        ask_ts=row.ask_ts if is_to_come or not waits else None,
         mention_ts=row.mention_ts,
+        mention_at=row.mention_at if mentions_now else None,
         about=row.about,
     )
+
+
+def _shows(row: sa.Row[Any], *, is_asked: bool) -> Shows:
+    """Returns what follows from a job's record. `is_asked`: not all of its questions were deleted."""
+    if row.answer_deleted or ts_of(messages_of(row), MessageRole.STRAY):
+        return Shows.NOTHING
+    if row.status == Status.AWAITING_APPROVAL:
+        return Shows.ASKS
+    if row.attempts == 0:
+        return Shows.NO_PLACEHOLDER
+    return Shows.END if is_asked else Shows.UNLESS_FOLLOWED

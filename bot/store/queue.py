@@ -221,7 +221,7 @@ class QuestionQueue(WorkerOperations):
         await self._worker.wake_all(connection)
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == row.id)
-        await connection.execute(this.values(text="", files=[], transcripts={}))
+        await connection.execute(this.values(text="", files=[], transcripts={}, question_deleted=True))
         await audit.append(connection, now, [audit.entry_of(row, EntryKind.ERASURE, {"erased": "question"})])
         state = _state(row)
         if row.answered_with is not None:
@@ -232,11 +232,11 @@ class QuestionQueue(WorkerOperations):
             await claim.ended_in_queue(connection, [row], EndReason.QUESTION_DELETED, now)
         elif state.is_live:
             await connection.execute(this.values(stop_requested=True, **RELEASED))
-            await claim.unbatch(connection, row.id)
-            await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
+            await claim.unbatch(connection, row.id, now)
+            await outbox.changed(connection, [row.id], now)
         elif not await is_any(connection, is_batched_with(row.id)):
-            await outbox.cancel(connection, OutboxKind.MENTION_ASKERS, [row.id])
-            await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
+            await connection.execute(this.values(mention_at=None))
+            await outbox.changed(connection, [row.id], now)
         return True
 
     async def _write_arrivals(self, arrivals: Sequence[Arrival]) -> Sequence[Enqueued | None]:
@@ -311,6 +311,7 @@ async def _requeue(
         "interruptions": 0,
         # The placeholder of a job that ended in the queue may not be on record yet.
         "placeholder_due_since": None if row.attempts else row.placeholder_due_since,
+        "mention_at": None,
         "continues": continues,
         "effort": effort,
         **_next_version(now),
@@ -320,10 +321,8 @@ async def _requeue(
     if row.mention_ts:
         gone = {"mention_ts": None, "ask_ts": row.mention_ts}
         await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(gone))
-        await outbox.add(connection, OutboxKind.CLEAR_ASK, [row.id], now)
-    for kind in (OutboxKind.SHOW_VERSION, OutboxKind.MENTION_ASKERS):
-        await outbox.cancel(connection, kind, [row.id])
-    await claim.keep_placeholders(connection, [row.id])
+        await outbox.add(connection, OutboxKind.BESIDE, [row.id], now)
+    await claim.keep_placeholders(connection, [row.id], now)
     await claim.rejoin(connection, row.id)
 
 
@@ -582,7 +581,7 @@ class UnpostedQuestions(Operations):
 
         Returns False if another process has the question by now.
         """
-        row = await _locked(connection, jobs.c.id == entry.job_id, outbox.is_held(entry))
+        row = await _locked(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
             await _record(connection, row, elsewhere=begun)
         return row is not None
@@ -603,7 +602,7 @@ class UnpostedQuestions(Operations):
     @writes
     async def give_up(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
         """Removes a question that surely wasn't posted, so that it can be asked again."""
-        this = jobs.c.id == entry.job_id, is_unposted(), outbox.is_held(entry)
+        this = jobs.c.id == entry.job_id, is_unposted(), outbox.is_taken(entry)
         await connection.execute(sa.delete(jobs).where(*this))
 
 

@@ -413,7 +413,7 @@ async def _skip(connection: AsyncConnection, job_id: int, because: PauseReason, 
     known = await connection.scalar(sa.select(jobs.c.unposted).where(*this).with_for_update())
     if known is not None:
         await connection.execute(sa.update(jobs).where(*this).values(unposted={**known, _SKIPPED: because.value}))
-        await outbox.cancel(connection, OutboxKind.POST_QUESTION, [job_id])
+        await outbox.cancel(connection, OutboxKind.POST_QUESTION, job_id)
         await outbox.add(connection, OutboxKind.TELL_PAUSE, [job_id], now)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0014"
+REVISION = "0015"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -71,6 +71,8 @@ jobs = sa.Table(
     sa.Column("attached_chars", sa.Integer, nullable=False, server_default="0"),
     # Whether the asker wrote the address of a sign-in, for which a placeholder stands in the text.
     sa.Column("had_sign_in", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Whether its message was deleted: text that has only expired is empty, too.
+    sa.Column("question_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     # The newest edit of the question: one that Slack delivers late must not undo it.
     sa.Column("edited_ts", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
@@ -114,6 +116,8 @@ jobs = sa.Table(
     sa.Column("shown_turn", RowId),
     # The answer's texts are gone, its usage stays.
     sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
+    # From when on the asker is to be mentioned, because a call waits or the answer is ready; NULL: not, or no more.
+    sa.Column("mention_at", sa.Double),
     # The message that mentioned the askers when the answer was ready.
     sa.Column("mention_ts", sa.Text),
     # A message that mentioned the asker, to be deleted: because a call waits, once that is decided, or because of an
@@ -391,7 +395,7 @@ quiet_threads = sa.Table(
 OF_THREADS = (group_threads, thread_lines, quiet_threads)
 """The tables of facts about threads. Their rows go with the last job of their thread."""
 
-# Calls to Slack that remain after a job has ended, for any process (bot/store/outbox.py).
+# What Slack is still to be told of jobs, by any process (bot/store/outbox.py).
 outbox_entries = sa.Table(
     "outbox_entries",
     metadata,
@@ -402,6 +406,10 @@ outbox_entries = sa.Table(
     sa.Column("about", sa.Text, nullable=False, server_default=""),
     sa.Column("due_at", sa.Double, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    # How often it was added again. Whoever completes it has done what the record said at the number that it took.
+    sa.Column("changes", sa.Integer, nullable=False, server_default="0"),
+    # Whether a process has it, until it is due.
+    sa.Column("is_held", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("job_id", "kind", "about"),
     sqlite_autoincrement=True,
 )

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,8 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, EntryKind, answer_facts
-from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
-from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
+from bot.core.job import End, Job, MessageRole, Piece, Pulse, RecordedMessage, Spent, Status, ts_of
+from bot.core.outbox import OutboxKind, wait_s
 from bot.store import answers, audit, claim, outbox, schedules, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import (
@@ -21,6 +20,7 @@ from bot.store.rows import (
     in_thread,
     is_queued,
     is_running,
+    messages_of,
     reply_values,
     turn_values,
 )
@@ -183,7 +183,7 @@ class WorkerQueue(MeteredOperations):
         held = Held(job, self._worker.name)
         now = self._now()
         async with self._database.begin_write() as connection:
-            is_kept = for_outbox is OutboxKind.SHOW_END or bool(end.choices)
+            is_kept = for_outbox is OutboxKind.REPLY or bool(end.choices)
             row = await self._end(connection, held, end, text, now, is_kept=is_kept)
             if row is not None:
                 await self._leave(connection, held, row, now, for_outbox, is_kept=is_kept, mention=mention)
@@ -262,12 +262,14 @@ class WorkerQueue(MeteredOperations):
         ended = held.fenced.values(
             status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
             end_reason=sa.case((outdated, None), else_=end.reason.value),
+            mention_at=None,
         )
         columns = (
             jobs.c.erase_requested,
             jobs.c.stop_requested,
             jobs.c.status,
             jobs.c.answer_deleted,
+            jobs.c.messages,
             jobs.c.schedule_id,
             jobs.c.version,
             has_content().label("is_asked"),
@@ -311,24 +313,19 @@ class WorkerQueue(MeteredOperations):
         if is_outdated or not is_kept or row.answer_deleted:
             await steps.drop_text(connection, jobs.c.id == job.id)
         await steps.drop_steps(connection, jobs.c.id == job.id)
-        # What was left to do for an earlier version's end, and for approvals that an earlier attempt asked for. What
-        # has changed on record since then is still to be shown.
-        ends = OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES
-        over = (ends if job.version > 0 else ()), (ABOUT_APPROVALS if job.attempts > 1 else ())
-        for kind in chain(*over):
-            await outbox.cancel(connection, kind, [job.id])
-        if for_outbox and not is_outdated and not row.erase_requested:
+        is_over = not (is_outdated or row.erase_requested)
+        if for_outbox is not OutboxKind.REPLY:
+            await outbox.shown(connection, job.id)
+        if for_outbox and is_over:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
-        elif (
-            row.version != job.version
-            and row.is_asked
-            and not (is_outdated or row.erase_requested or row.answer_deleted)
-        ):
+        elif row.version != job.version and row.is_asked and is_over and not row.answer_deleted:
             # Stopped after an edit: the edit took the reply from this attempt, and no other one follows.
             await outbox.changed(connection, [job.id], now)
-        is_to_be_shown = for_outbox in (None, OutboxKind.SHOW_END)
-        if mention and is_to_be_shown and not is_outdated and not row.stop_requested:
-            await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
+        is_to_be_shown = for_outbox in (None, OutboxKind.REPLY) and not ts_of(messages_of(row), MessageRole.STRAY)
+        mentions = mention and is_to_be_shown and is_over and not (row.stop_requested or row.answer_deleted)
+        if mentions:
+            await connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(mention_at=now))
+            await outbox.add(connection, OutboxKind.BESIDE, [job.id], now)
         # A job of the same thread or of the same asker may have waited for this one.
         thread = job.question.thread
         of_asker = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)

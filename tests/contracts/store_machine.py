@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import TRANSITIONS, End, Event, Job, Piece, Spent, State, Status, said, state_of
-from bot.core.outbox import BACKOFF, EDITS_END, EDITS_REPLY, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import BACKOFF, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.core.steps import kept_text
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -51,7 +51,6 @@ DELTAS = ["One ", "two, three. ", "A long part. " * 40]
 """An attempt goes on from where a long text ended, and begins a short one again."""
 CALL_STATES = [CallState.READY, CallState.ASKED]
 DECISIONS = [Decision.APPROVED, Decision.DENIED]
-POSTS = (OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL)
 FACTS = (group_threads, thread_lines, quiet_threads)
 """What is known of threads."""
 # Statements that are built once: they run after each call.
@@ -421,7 +420,7 @@ class Machine(RuleBasedStateMachine):
         elif job.id in self.model.jobs and before == "an erasure":
             self.erase(worker, None, self.model.jobs[job.id].question.thread, 1)
         answer = self.answer_of(job)
-        self.end_attempt(claim, End(reason, said("A notice.")), answer.text, mention, OutboxKind.SHOW_END)
+        self.end_attempt(claim, End(reason, said("A notice.")), answer.text, mention, OutboxKind.REPLY)
         self.clock.now_s += wait_s(0)
         return multiple(*self._take_outbox_entries(worker))
 
@@ -581,7 +580,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(entry=taken, worker=workers)
     def complete_outbox_entry(self, entry: OutboxEntry, worker: str) -> None:
-        posted_ts = f"1900000000.{next(self.posts):06d}" if entry.kind in POSTS else None
+        posted_ts = f"1900000000.{next(self.posts):06d}" if entry.mention_at is not None else None
         self._do(self.stores[worker].outbox.complete(entry, posted_ts))
         self.model.complete_outbox_entry(entry, posted_ts)
 
@@ -593,7 +592,7 @@ class Machine(RuleBasedStateMachine):
     @rule(entry=taken, worker=workers, pages=few)
     def record_shown_pages(self, entry: OutboxEntry, worker: str, pages: int) -> None:
         """The process that took the entry has edited the reply, perhaps in new messages."""
-        if entry.kind in EDITS_REPLY:
+        if entry.kind is OutboxKind.REPLY:
             page_ts = tuple(f"17000002{entry.job_id:02d}.00000{page}" for page in range(pages))
             self._do(self.stores[worker].outbox.record_messages(entry, recorded_pages(*page_ts)))
             self.model.record_shown_pages(entry, page_ts)
@@ -601,7 +600,7 @@ class Machine(RuleBasedStateMachine):
     @rule(entry=taken, worker=workers)
     def read_unshown_end(self, entry: OutboxEntry, worker: str) -> None:
         """The worker that took the entry reads what to show. Another one may have taken it since, or it may be gone."""
-        if entry.kind in EDITS_END:
+        if entry.kind is OutboxKind.REPLY and entry.shows is Shows.END:
             assert self._do(self.stores[worker].outbox.unshown_end(entry)) == self.model.unshown_end(entry)
 
     @rule(worker=workers, thread=threads)

@@ -9,7 +9,7 @@ from bot.clock import Clock
 from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import POSTING, Checkpoint, End, FollowUp, Job, Piece, Pulse, State, Status, state_of
-from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -42,6 +42,7 @@ class Expected:
     erase_requested: bool = False
     answered_with: int | None = None
     edited_ts: str = ""
+    mention_at: float | None = None
     mention_ts: str | None = None
     ask_ts: str | None = None
     joined_step: int | None = None
@@ -105,6 +106,8 @@ class Due:
     tries: int = 0
     id: int | None = None
     """The entry's ID, known once it was taken."""
+    changes: int = 0
+    is_held: bool = False
 
 
 class StoreModel:
@@ -206,8 +209,11 @@ class StoreModel:
 
     def _reply_in_hand(self, job_id: int) -> bool:
         """Whether somebody may be editing the job's reply now."""
-        entries = [self.entries[job_id, kind] for kind in EDITS_REPLY if (job_id, kind) in self.entries]
-        return any(due.tries > 0 and 0 < due.due_at - self.clock.now() <= OUTBOX_HOLD_S for due in entries)
+        due = self.entries.get((job_id, OutboxKind.REPLY))
+        return due is not None and self._is_in_hand(due, self.clock.now())
+
+    def _is_in_hand(self, due: Due, now: float) -> bool:
+        return due.is_held and 0 < due.due_at - now <= OUTBOX_HOLD_S
 
     def _shown(self, job: Expected) -> bool:
         since = job.placeholder_due_since
@@ -298,20 +304,18 @@ class StoreModel:
         self._change(job.id, end_reason=None if outdated else end.reason, end=end)
         if for_outbox is None or outdated or now.answer_deleted:
             self._change(job.id, pieces=())
-        if job.version > 0:
-            self._cancel_entries(job.id, OutboxKind.SHOW_END)
-        if job.attempts > 1:
-            self._cancel_entries(job.id, *ABOUT_APPROVALS)
-        if for_outbox and not outdated:
+        is_over = not (outdated or now.erase_requested)
+        self._change(job.id, mention_at=None)
+        if for_outbox is not OutboxKind.REPLY and (due := self.entries.get((job.id, OutboxKind.REPLY))) and due.tries:
+            self._cancel_entries(job.id, OutboxKind.REPLY)
+        if for_outbox and is_over:
             self._add(job.id, for_outbox, wait_s(0))
-        elif (
-            now.version != job.version
-            and now.question.text
-            and not (outdated or now.erase_requested or now.answer_deleted)
-        ):
-            self._changed(job.id)
-        if mention and for_outbox in (None, OutboxKind.SHOW_END) and not outdated and not now.stop_requested:
-            self._add(job.id, OutboxKind.MENTION_ASKERS)
+        elif now.version != job.version and now.question.text and is_over and not now.answer_deleted:
+            self._add(job.id, OutboxKind.REPLY)
+        is_wanted = mention and not (now.stop_requested or now.answer_deleted)
+        if is_wanted and for_outbox in (None, OutboxKind.REPLY) and is_over:
+            self._change(job.id, mention_at=self.clock.now())
+            self._add(job.id, OutboxKind.BESIDE)
         if now.erase_requested:
             self._remove([job.id])
             self._drop_facts(now.question.thread)
@@ -320,8 +324,8 @@ class StoreModel:
     def delete_answer(self, job_id: int) -> None:
         self._change(job_id, answer_deleted=True, answers=("",) * len(self.jobs[job_id].answers), pieces=())
         self._change(job_id, of_deleted=frozenset(self.jobs[job_id].calls))
-        self._cancel_entries(job_id, OutboxKind.MENTION_ASKERS)
-        self._add(job_id, OutboxKind.DELETE_REPLY)
+        self._change(job_id, mention_at=None)
+        self._add(job_id, OutboxKind.REPLY)
 
     def steps_of(self, job: Job) -> int:
         """Returns how many steps were recorded for a job's version; the next one has this number."""
@@ -373,8 +377,10 @@ class StoreModel:
         if not self._is_current(worker, job) or self.jobs[job.id].stop_requested or not self.jobs[job.id].is_asking:
             return False
         self._change(job.id, status=Status.AWAITING_APPROVAL, worker=None, waits_until=self.clock.now() + APPROVAL_S)
+        mention_at = None if mention_in_s is None else self.clock.now() + mention_in_s
+        self._change(job.id, mention_at=mention_at)
         if mention_in_s is not None:
-            self._add(job.id, OutboxKind.ASK_APPROVAL, mention_in_s)
+            self._add(job.id, OutboxKind.BESIDE)
         return True
 
     def decide(self, job_id: int, key: tuple[int, int, int], decision: Decision, by: str) -> tuple[bool, bool]:
@@ -386,11 +392,11 @@ class StoreModel:
             return False, False
         state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
         decided = self._move_call(job_id, key, state, CallState.ASKED)
-        released = not self.jobs[job_id].is_asking and self._release_waiting(job_id)
+        released = not self.jobs[job_id].is_asking and self._decided(job_id)
         if released and by == job.question.user_id:
             self._change(job_id, asked_at=self.clock.now())
         if decided and self.jobs[job_id].status is Status.AWAITING_APPROVAL and not self._reply_in_hand(job_id):
-            self._add(job_id, OutboxKind.SHOW_DECISION)
+            self._add(job_id, OutboxKind.REPLY)
         return decided, released
 
     def expire_approvals(self) -> list[int]:
@@ -419,7 +425,19 @@ class StoreModel:
         job = self.jobs[job_id]
         for key in [key for key in job.calls if key[0] == job.version]:
             self._move_call(job_id, key, CallState.DENIED, CallState.ASKED)
-        return self._release_waiting(job_id)
+        return self._decided(job_id)
+
+    def _decided(self, job_id: int) -> bool:
+        """Returns whether the job waited, now that all is decided. The next attempt shows that."""
+        return self._release_waiting(job_id) and self._overtake(job_id) is not None
+
+    def _overtake(self, job_id: int) -> bool:
+        """Leaves a change to the next attempt; returns whether there was one that nobody had tried."""
+        due = self.entries.get((job_id, OutboxKind.REPLY))
+        if due is None or self._is_in_hand(due, self.clock.now()):
+            return False
+        self._cancel_entries(job_id, OutboxKind.REPLY)
+        return due.tries == 0
 
     def take_follow_ups(self, worker: str, job: Job, step_no: int) -> list[int]:
         if not self._is_current(worker, job) or self.jobs[job.id].stop_requested:
@@ -500,11 +518,7 @@ class StoreModel:
         if [*self.of(thread)][-1] == job_id and self.shared.get(thread, "") <= ts and not others_wrote:
             self._requeue(job_id)
         elif job.attempts:
-            self._changed(job_id)
-
-    def _changed(self, job_id: int) -> None:
-        self._cancel_entries(job_id, OutboxKind.SHOW_END)
-        self._add(job_id, OutboxKind.SHOW_VERSION)
+            self._add(job_id, OutboxKind.REPLY)
 
     def _may_be_regenerated(self, job: Expected) -> bool:
         is_over = not job.live and job.state is not State.DENIED and not job.answer_deleted
@@ -525,10 +539,10 @@ class StoreModel:
             self._change(job_id, stop_requested=True)
             self._release_waiting(job_id)
             self._unbatch(job_id)
-            self._add(job_id, OutboxKind.RETRACT_REPLY)
+            self._add(job_id, OutboxKind.REPLY)
         elif not self.standing(job_id):
-            self._cancel_entries(job_id, OutboxKind.MENTION_ASKERS)
-            self._add(job_id, OutboxKind.RETRACT_REPLY)
+            self._change(job_id, mention_at=None)
+            self._add(job_id, OutboxKind.REPLY)
         return True
 
     def regenerate(self, job_id: int, full: bool, continues: bool, effort: Effort | None) -> bool | None:
@@ -549,10 +563,10 @@ class StoreModel:
         self._change(job_id, status=Status.QUEUED, end_reason=None, worker=None, continues=continues, effort=effort)
         self._change(job_id, interruptions=0, placeholder_due_since=since)
         self._change(job_id, version=old.version + 1, stop_requested=False, pieces=(), asked_at=self.clock.now())
-        self._cancel_entries(job_id, OutboxKind.SHOW_VERSION, OutboxKind.MENTION_ASKERS)
+        self._change(job_id, mention_at=None)
         if old.mention_ts:
             self._change(job_id, mention_ts=None, ask_ts=old.mention_ts)
-            self._add(job_id, OutboxKind.CLEAR_ASK)
+            self._add(job_id, OutboxKind.BESIDE)
         self._keep_placeholder(job_id)
         self._rejoin(job_id)
 
@@ -602,36 +616,53 @@ class StoreModel:
             question, old = self.jobs[job_id].question, self.entries[job_id, kind]
             entry_id = ids[question.thread, question.ts, kind]
             assert old.id in (None, entry_id)
-            self.entries[job_id, kind] = Due(now + OUTBOX_HOLD_S, old.tries + 1, entry_id)
+            self.entries[job_id, kind] = Due(now + OUTBOX_HOLD_S, old.tries + 1, entry_id, old.changes, is_held=True)
         assert list(taken) == sorted((self._entry(*key) for key in due), key=lambda entry: entry.id)
 
     def _is_time_for(self, job_id: int, kind: OutboxKind) -> bool:
         job = self.jobs[job_id]
         waits = job.state is State.AWAITING_APPROVAL
-        if kind in ABOUT_APPROVALS:
-            return waits
-        if kind is OutboxKind.CLEAR_ASK:
-            return not waits
-        is_shown = kind is not OutboxKind.MENTION_ASKERS or not any(
-            (job_id, kind) in self.entries for kind in EDITS_END
-        )
-        return not job.live and is_shown
+        if kind is OutboxKind.REPLY:
+            return waits or not job.live
+        if waits:
+            is_late = job.mention_at is not None and job.mention_at <= self.clock.now()
+            return is_late or (job.mention_at is not None and job.ask_ts is not None)
+        if job.ask_ts is not None or job.mention_at is None:
+            return True
+        return not job.live and (job_id, OutboxKind.REPLY) not in self.entries
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
+        waits = job.state is State.AWAITING_APPROVAL
+        is_late = job.mention_at is not None and job.mention_at <= self.clock.now()
+        mentions_now = is_late if waits else not job.live and not job.ask_ts
         return OutboxEntry(
             id=due.id or 0,
             kind=kind,
             due_at=due.due_at,
             tries=due.tries,
+            changes=due.changes,
             job_id=job_id if job.answered_with is None else job.answered_with,
             version=job.version,
             question=job.question,
             page_ts=job.page_ts,
-            waits_until=job.waits_until,
-            ask_ts=job.ask_ts,
+            shows=self._shows(job_id),
+            waits_until=job.waits_until if waits else None,
+            ask_ts=job.ask_ts if not waits or job.mention_at is not None else None,
             mention_ts=job.mention_ts,
+            mention_at=job.mention_at if mentions_now else None,
         )
+
+    def _shows(self, job_id: int) -> Shows:
+        """What the reply is to show."""
+        job = self.jobs[job_id]
+        if job.answer_deleted:
+            return Shows.NOTHING
+        if job.state is State.AWAITING_APPROVAL:
+            return Shows.ASKS
+        if job.attempts == 0:
+            return Shows.NO_PLACEHOLDER
+        return Shows.UNLESS_FOLLOWED if job.withdrawn and not self.standing(job_id) else Shows.END
 
     def _is_ready(self, entry: OutboxEntry) -> bool:
         """Whether the answer that an entry is about is still there, for a question that is."""
@@ -641,26 +672,45 @@ class StoreModel:
 
     def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:
         """An entry that was renewed since stays, and so does the text that it is to show."""
-        if posted_ts is not None and entry.job_id in self.jobs:
-            if entry.kind is OutboxKind.ASK_APPROVAL or not self._is_ready(entry):
-                self._change(entry.job_id, ask_ts=posted_ts)
-                self._add(entry.job_id, OutboxKind.CLEAR_ASK)
-            else:
-                self._change(entry.job_id, mention_ts=posted_ts)
-        elif entry.kind is OutboxKind.CLEAR_ASK and entry.job_id in self.jobs:
-            is_same = self.jobs[entry.job_id].ask_ts == entry.ask_ts
-            self._change(entry.job_id, **({"ask_ts": None} if is_same else {}))
         for key in self._as_taken(entry):
+            if self._is_done_again(key, entry):
+                continue
             del self.entries[key]
-            if entry.kind in EDITS_END and not self.jobs[entry.job_id].live:
+            shows_text = entry.kind is OutboxKind.REPLY and entry.shows in (Shows.END, Shows.UNLESS_FOLLOWED)
+            if shows_text and not self.jobs[entry.job_id].live:
                 self._change(entry.job_id, pieces=())
+        if entry.kind is OutboxKind.BESIDE and entry.job_id in self.jobs:
+            self._mentioned(entry, posted_ts)
+
+    def _mentioned(self, entry: OutboxEntry, posted_ts: str | None) -> None:
+        job = self.jobs[entry.job_id]
+        if entry.ask_ts is not None and job.ask_ts == entry.ask_ts:
+            self._change(entry.job_id, ask_ts=None)
+        if entry.mention_at is not None and job.mention_at == entry.mention_at:
+            self._change(entry.job_id, mention_at=None)
+        if posted_ts is not None:
+            stays = entry.waits_until is None and self._is_ready(entry)
+            self._change(entry.job_id, **{"mention_ts" if stays else "ask_ts": posted_ts})
+        job = self.jobs[entry.job_id]
+        if (entry.job_id, OutboxKind.BESIDE) not in self.entries and (job.ask_ts or job.mention_at is not None):
+            self._add(entry.job_id, OutboxKind.BESIDE)
 
     def postpone_outbox_entry(self, entry: OutboxEntry, delay_s: float) -> None:
         for key in self._as_taken(entry):
-            self.entries[key] = replace(self.entries[key], due_at=self.clock.now() + delay_s)
+            if not self._is_done_again(key, entry):
+                later = self.clock.now() + delay_s
+                self.entries[key] = replace(self.entries[key], due_at=later, is_held=False)
+
+    def _is_done_again(self, key: tuple[int, OutboxKind], entry: OutboxEntry) -> bool:
+        """Whether an entry was added again since it was taken; then it is due at once."""
+        due = self.entries[key]
+        is_again = due.changes != entry.changes
+        if is_again:
+            self.entries[key] = Due(self.clock.now(), 0, due.id, due.changes)
+        return is_again
 
     def _as_taken(self, entry: OutboxEntry) -> list[tuple[int, OutboxKind]]:
-        """The entry's key, if nobody has taken or added it since."""
+        """The entry's key, if nobody has taken it since."""
         return [key for key, due in self.entries.items() if (due.id, due.due_at) == (entry.id, entry.due_at)]
 
     def unshown_end(self, entry: OutboxEntry) -> Job | None:
@@ -762,20 +812,26 @@ class StoreModel:
 
     def _keep_placeholder(self, job_id: int) -> None:
         """Keeps a placeholder as the first message of the answer, unless a process may be clearing it now."""
-        due = self.entries.pop((job_id, OutboxKind.CLEAR_PLACEHOLDER), None)
-        if self.jobs[job_id].attempts == 0 and (due is None or due.tries):
+        if not self._overtake(job_id) and self.jobs[job_id].attempts == 0:
             self._change(job_id, page_ts=())
 
     def _clear(self, job_id: int) -> None:
         job = self.jobs[job_id]
         if job.page_ts:
-            self._add(job_id, OutboxKind.CLEAR_PLACEHOLDER)
+            self._add(job_id, OutboxKind.REPLY)
         elif job.placeholder_due_since is not None:
-            self._add(job_id, OutboxKind.CLEAR_PLACEHOLDER, LATE_POST_S)
+            self._add(job_id, OutboxKind.REPLY, LATE_POST_S)
 
     def _add(self, job_id: int, kind: OutboxKind, in_s: float = 0.0) -> None:
+        """An entry that somebody has in hand stays with them."""
+        due_at = self.clock.now() + in_s
         old = self.entries.get((job_id, kind))
-        self.entries[job_id, kind] = Due(self.clock.now() + in_s, id=old.id if old else None)
+        if old is None:
+            self.entries[job_id, kind] = Due(due_at)
+        elif self._is_in_hand(old, due_at):
+            self.entries[job_id, kind] = replace(old, changes=old.changes + 1)
+        else:
+            self.entries[job_id, kind] = replace(old, due_at=due_at, tries=0, changes=old.changes + 1)
 
     def _cancel_entries(self, job_id: int, *kinds: OutboxKind) -> None:
         for kind in kinds:

@@ -163,7 +163,7 @@ class Player:
     def finish(self, _worker: str, name: str, *how: str) -> str:
         """Ends an attempt: stopped, denied, or whole; with a mention of its asker, unshown, or without text."""
         reason = next((EndReason(word) for word in how if word in ("stopped", "denied")), EndReason.WHOLE)
-        claim, kind = self._claim(name, how), OutboxKind.SHOW_END if "unshown" in how else None
+        claim, kind = self._claim(name, how), OutboxKind.REPLY if "unshown" in how else None
         answer = self.machine.answer_of(claim[1])
         if "empty" not in how:
             answer.append(f"Yes {claim[1].attempts}. ")
@@ -249,11 +249,11 @@ class Player:
         return str(self.machine.result["questions"])
 
     def outbox(self, worker: str) -> str:
-        """Takes what is due."""
+        """Takes what is due; returns what each reply shows, and what is said or cleared beside it."""
         taken = self.machine.take_outbox_entries(worker).values
         for entry in taken:
-            self.entries.setdefault(entry.kind.value, []).append(entry)
-        return " & ".join(sorted(entry.kind.value for entry in taken)) or "none"
+            self.entries.setdefault(_entry_name(entry), []).append(entry)
+        return " & ".join(sorted(map(_entry_name, taken))) or "none"
 
     def _entry(self, kind: str, which: Sequence[str]) -> OutboxEntry:
         return self.entries[kind][0 if "late" in which else -1]
@@ -308,6 +308,14 @@ class Player:
             facts = [entry[fact] for fact in ("state", "decision", "end", "erased") if fact in entry]
             said.append("-".join([entry["kind"], *facts, *(["edited"] if "edited" in entry else [])]))
         return " ".join(said)
+
+
+def _entry_name(entry: OutboxEntry) -> str:
+    if entry.kind is OutboxKind.REPLY:
+        return entry.shows.name.lower()
+    if entry.mention_at is None:
+        return "clear" if entry.ask_ts else "beside"
+    return "mention" if entry.waits_until is None else "ask"
 
 
 def _place(name: str) -> tuple[ThreadKey, int]:

@@ -72,7 +72,7 @@ async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
         seen.append((shown.answer, shown.has_previous, shown.has_next))
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": shown.answer}
         for entry in await store.outbox.claim_due(9):
-            assert entry.kind is OutboxKind.SHOW_VERSION
+            assert entry.kind is OutboxKind.REPLY
             to_show = await store.outbox.unshown_end(entry)
             assert to_show
             assert to_show.checkpoint.end
@@ -265,7 +265,7 @@ async def standing(store: Stores) -> tuple[str, ...]:
 
 
 async def closing(store: Stores) -> list[OutboxEntry]:
-    return [entry for entry in await store.outbox.claim_due(10) if entry.kind is OutboxKind.SHOW_VERSION]
+    return [entry for entry in await store.outbox.claim_due(10) if entry.kind is OutboxKind.REPLY]
 
 
 async def posted(store: Stores) -> None:
@@ -342,7 +342,7 @@ async def test_choice_of_an_earlier_version_takes_none_of_the_newest_away(timed:
 
 
 async def test_choices_of_an_end_that_is_shown_later_stand(timed: Stores, clock: ManualClock) -> None:
-    await offering(timed, for_outbox=OutboxKind.SHOW_END)
+    await offering(timed, for_outbox=OutboxKind.REPLY)
     clock.now_s += OUTBOX_HOLD_S * 2
     [entry] = await timed.outbox.claim_due(10)
     await timed.outbox.complete(entry)

@@ -64,9 +64,7 @@ class TestPersonsLimit:
         assert [job.question.user_id for job in await single.worker_queue.claim(2)] == ["U3"]
 
     async def test_asker_has_room_while_an_end_is_unshown(self, single: Stores, clock: ManualClock) -> None:
-        assert await single.worker_queue.finish(
-            await begun(single, apart(1)), DONE, YES, for_outbox=OutboxKind.SHOW_END
-        )
+        assert await single.worker_queue.finish(await begun(single, apart(1)), DONE, YES, for_outbox=OutboxKind.REPLY)
         clock.now_s += wait_s(0)
         assert len(await single.outbox.claim_due(10)) == 1
         assert (await begun(single, apart(2))).question == apart(2)

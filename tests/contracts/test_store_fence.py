@@ -46,7 +46,7 @@ WRITES: Mapping[str, Write] = {
     "worker_queue.checkpoint": lambda store, job: store.worker_queue.checkpoint({job: Piece(0, "Late.")}),
     "worker_queue.record_messages": lambda store, job: store.worker_queue.record_messages(job, LATE),
     "worker_queue.finish": lambda store, job: store.worker_queue.finish(
-        job, OFFERS, YES, mention=True, for_outbox=OutboxKind.SHOW_END, canvas_for="U1"
+        job, OFFERS, YES, mention=True, for_outbox=OutboxKind.REPLY, canvas_for="U1"
     ),
     "worker_queue.release": lambda store, job: store.worker_queue.release(job, Piece(0, "Late.")),
     "recorded_calls.record": lambda store, job: store.recorded_calls.record(

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxKind, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxKind, Shows, wait_s
 from bot.store import Stores
 from bot.store.listening import GAP_S
-from bot.store.schema import outbox_entries
+from bot.store.schema import jobs, outbox_entries
 from tests.clocks import ManualClock
 from tests.contracts.stores import DONE, YES, asked, begun, delete_question
 
@@ -34,7 +34,7 @@ async def refused(store: Stores, clock: ManualClock) -> list[int]:
 async def set_aside(store: Stores, clock: ManualClock) -> None:
     """Ends an answer whose end Slack doesn't take for days."""
     await store.listening.hear("T1", clock.now_s)
-    assert await store.worker_queue.finish(await begun(store), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+    assert await store.worker_queue.finish(await begun(store), DONE, YES, for_outbox=OutboxKind.REPLY)
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.update(outbox_entries).values(tries=MAX_TRIES - 1))
     clock.now_s += HOUR_S
@@ -90,7 +90,7 @@ async def test_entry_that_was_set_aside_is_tried_again_once_slack_may_take_it_or
 async def test_entry_that_waits_for_its_next_try_is_tried_at_once_when_its_channel_is_back(
     timed: Stores, clock: ManualClock
 ) -> None:
-    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, for_outbox=OutboxKind.REPLY)
     await channel_is_back(timed, clock)
     assert await timed.outbox.claim_due(9) == [], "one that nobody has tried has its time"
     clock.now_s += wait_s(0)
@@ -104,7 +104,7 @@ async def test_entry_that_waits_for_its_next_try_is_tried_at_once_when_its_chann
 async def test_entry_that_a_process_holds_stays_with_it_when_its_channel_is_back(
     timed: Stores, clock: ManualClock
 ) -> None:
-    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, for_outbox=OutboxKind.REPLY)
     clock.now_s += wait_s(0)
     [entry] = await timed.outbox.claim_due(9)
     clock.now_s += OUTBOX_HOLD_S / 2
@@ -112,3 +112,47 @@ async def test_entry_that_a_process_holds_stays_with_it_when_its_channel_is_back
     assert await timed.outbox.claim_due(9) == []
     await timed.outbox.complete(entry)
     assert await refused(timed, clock) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "shows", "is_mentioned"),
+    [
+        ("show_end", Shows.END, False),
+        ("show_version", Shows.END, False),
+        ("close_choices", Shows.END, False),
+        ("retract_reply", Shows.UNLESS_FOLLOWED, False),
+        ("delete_reply", Shows.NOTHING, False),
+        ("mention_askers", Shows.END, True),
+        ("clear_ask", Shows.END, False),
+    ],
+)
+async def test_entry_of_the_version_before_is_a_change(
+    timed: Stores, clock: ManualClock, kind: str, shows: Shows, is_mentioned: bool
+) -> None:
+    job = await begun(timed)
+    assert await timed.worker_queue.finish(job, DONE, YES)
+    async with timed.database.engine.begin() as connection:
+        old = {"job_id": job.id, "kind": kind, "due_at": clock.now_s}
+        await connection.execute(sa.insert(outbox_entries).values(old))
+        # As such a process has recorded it.
+        gone = {"answer_deleted": kind == "delete_reply", "ask_ts": "6.9" if kind == "clear_ask" else None}
+        await connection.execute(sa.update(jobs).values(gone))
+    [entry] = await timed.outbox.claim_due(9)
+    is_beside = kind in ("mention_askers", "clear_ask")
+    assert entry.kind is (OutboxKind.BESIDE if is_beside else OutboxKind.REPLY)
+    assert (entry.shows, entry.mention_at is not None, entry.ask_ts) == (shows, is_mentioned, gone["ask_ts"])
+    await timed.outbox.complete(entry)
+    assert await timed.outbox.claim_due(9) == []
+
+
+async def test_entry_in_the_hands_of_the_version_before_stays_there(timed: Stores, clock: ManualClock) -> None:
+    job = await begun(timed)
+    assert await timed.worker_queue.finish(job, DONE, YES)
+    async with timed.database.engine.begin() as connection:
+        held = {"job_id": job.id, "kind": "show_end", "due_at": clock.now_s + OUTBOX_HOLD_S, "tries": 1}
+        await connection.execute(sa.insert(outbox_entries).values(held))
+    await timed.recorded_answers.delete(job.id, "U1")
+    assert await timed.outbox.claim_due(9) == [], "two would edit the reply"
+    clock.now_s += OUTBOX_HOLD_S
+    [entry] = await timed.outbox.claim_due(9)
+    assert entry.shows is Shows.NOTHING

@@ -85,13 +85,13 @@ edit after the answer starts over if an earlier question came since
 edit of a question that was never answered is not told
     ask 1, stop 1, ask 3, edit 1, outbox -> none, claim -> 3
 edit is only told if another question came since
-    ask 1, claim, finish 1, ask 3, claim, finish 3, edit 1, outbox -> show_version, claim -> none
+    ask 1, claim, finish 1, ask 3, claim, finish 3, edit 1, outbox -> end, claim -> none
 edit is only told if somebody else has written since
-    ask 1, claim, finish 1, message U1 2 -> takes_part others, edit 1, outbox -> show_version
+    ask 1, claim, finish 1, message U1 2 -> takes_part others, edit 1, outbox -> end
 edit starts over if others have written before the question alone
     group 0, ask 1, claim, finish 1, edit 1, outbox -> none, claim -> 1v1
 edit is only told if somebody else's line came since
-    ask 1, claim, finish 1, line U1 2, edit 1, outbox -> show_version
+    ask 1, claim, finish 1, line U1 2, edit 1, outbox -> end
 edit starts over if the asker has written since
     ask 1, claim, finish 1, message U2 2 -> takes_part, line U2 2, edit 1, outbox -> none, claim -> 1v1
 edit of a batched question restarts the batch and offers no other answer
@@ -122,41 +122,42 @@ question that arrives after its deletion is not asked
     delete 1 -> no, delete 1 -> no, ask 1 -> known, ask 1 again -> known, ask d1 -> ready, ask 3 -> ready,
     claim -> d1 & 3
 deleted queued question is not answered
-    ask 1 full shown, delete 1 -> yes, delete 1 -> no, claim -> none, outbox -> clear_placeholder,
+    ask 1 full shown, delete 1 -> yes, delete 1 -> no, claim -> none, outbox -> no_placeholder,
     regenerate 1 -> no, edit 1 -> no
 deleted running question stops and its batched questions do not
     ask 1, ask 3, claim -> 1+3, delete 3 -> yes, beat 3 -> stop, outbox -> none, finish 3 stopped,
-    outbox -> retract_reply, claim -> 1
+    outbox -> unless_followed, claim -> 1
 deleting a batched question restarts the batch without it
     ask 1, ask 3, claim -> 1+3, delete 1, beat 3 -> restart, release 3, claim -> 3v1
 question that is edited and then deleted stops
     ask 1, claim, edit 1, delete 1 -> yes, edit 1 -> no, delete 1 -> no, beat 1 -> stop, finish 1 mention -> yes,
-    outbox -> retract_reply
+    outbox -> unless_followed
 question that is edited, deleted and handed over stops
-    ask 1, claim, edit 1, delete 1, release 1, claim -> 1v1, finish 1 mention -> yes, outbox -> retract_reply
+    ask 1, claim, edit 1, delete 1, release 1, claim -> 1v1, finish 1 mention -> yes, outbox -> unless_followed
 deleted question that waits for approvals is not answered
-    ask 1, claim, step 1 asked, wait 1, delete 1, claim -> 1, beat 1 -> stop, finish 1 stopped, outbox -> retract_reply
+    ask 1, claim, step 1 asked, wait 1, delete 1, claim -> 1, beat 1 -> stop, finish 1 stopped,
+    outbox -> unless_followed
 same message in another channel or workspace is left alone
     ask 1, ask t1, ask d1, delete 1, delete d1, claim -> t1
 reply to a batch stays while another of its questions stands
-    ask 1, ask 3, claim, finish 3 mention, delete 3 -> yes, delete 3 -> no, outbox -> mention_askers
+    ask 1, ask 3, claim, finish 3 mention, delete 3 -> yes, delete 3 -> no, outbox -> mention
 nobody is mentioned about a deleted question
-    ask 1, claim, finish 1 mention, delete 1, outbox -> retract_reply
+    ask 1, claim, finish 1 mention, delete 1, outbox -> beside & unless_followed
 deleted answer is emptied at once and its messages once no worker writes them
-    ask 1, claim, pages 1, write 1, delete_answer 1, outbox -> none, finish 1, outbox -> delete_reply,
+    ask 1, claim, pages 1, write 1, delete_answer 1, outbox -> none, finish 1, outbox -> nothing,
     regenerate 1 -> no
 deleted answer whose end Slack refused keeps no text
-    ask 1, claim, write 1, delete_answer 1, finish 1 unshown, pass_s 31, outbox -> delete_reply & show_end,
-    end_of show_end -> no
+    ask 1, claim, write 1, delete_answer 1, finish 1 unshown, pass_s 31, outbox -> nothing,
+    complete nothing
 deleted answer leaves no steps to the next attempt
     ask 1, claim, step 1 ready, delete_answer 1, release 1, claim -> 1
 edit of a question whose answer was deleted answers nothing
-    ask 1, claim, pages 1, finish 1, delete_answer 1, edit 1 -> yes, claim -> none, outbox -> delete_reply
+    ask 1, claim, pages 1, finish 1, delete_answer 1, edit 1 -> yes, claim -> none, outbox -> nothing
 """
 AGAIN = """
 regenerated answer keeps its messages, and its reply asks no more
-    ask 1, claim, pages 1, finish 1, ask 3, edit 1, outbox -> show_version, regenerate 1 -> yes, regenerate 1 -> no,
-    outbox -> none, claim -> 1v1
+    ask 1, claim, pages 1, finish 1, ask 3, edit 1, outbox -> end, regenerate 1 -> yes, regenerate 1 -> no,
+    outbox -> none, claim -> none, complete end, claim -> 1v1
 regenerated answer waits behind the one that its thread is getting
     ask 1, claim, finish 1, ask 3, claim -> 3, regenerate 1, announce 1, claim -> none, finish 3, claim -> 1v1
 regenerated answer whose process has no room waits for its placeholder
@@ -164,12 +165,13 @@ regenerated answer whose process has no room waits for its placeholder
 regenerated question that was stopped in the queue keeps its placeholder
     ask 1 full shown, stop 1, regenerate 1, claim -> 1v1
 regenerated question whose placeholder may have been cleared gets a new message
-    ask 1 full shown, stop 1, outbox -> clear_placeholder, regenerate 1, claim -> 1v1
+    ask 1 full shown, stop 1, outbox -> no_placeholder, regenerate 1, claim -> none,
+    complete no_placeholder, claim -> 1v1
 regenerated answer that does not wait needs no placeholder
     ask 1 full posting, pass_s 11, claim, finish 1, regenerate 1, claim -> 1v1
 regenerated answer is neither stopped nor interrupted and knows its questions
     ask 1, claim, step 1 ready, ask 3, follow 1 -> 3, w2 watch w1 -> 1+3, w2 finish 1 mention, regenerate 1,
-    claim -> 1+3v1, stop 1, finish 1 stopped, outbox -> none, regenerate 1, claim -> 1+3v2, beat 1 -> ours
+    claim -> 1+3v1, stop 1, finish 1 stopped, outbox -> beside, regenerate 1, claim -> 1+3v2, beat 1 -> ours
 effort is for one version of an answer
     ask 1, claim, finish 1, regenerate 1 thorough, claim -> 1v1, release 1, w2 claim -> 1v1, finish 1, regenerate 1,
     claim -> 1v2, edit 1, release 1, claim -> 1v3
@@ -201,63 +203,64 @@ batch ends at somebody else's question
 question whose placeholder is being posted joins no batch
     ask 1, ask 3 posting, claim -> 1
 recorded placeholder of a batched question is cleared
-    ask 1 full shown, ask 3, claim -> 1+3, outbox -> clear_placeholder, complete clear_placeholder
+    ask 1 full shown, ask 3, claim -> 1+3, outbox -> no_placeholder, complete no_placeholder
 unrecorded placeholder is cleared once it can no longer arrive
-    ask 1 full posting, ask 3, pass_s 11, claim -> 1+3, outbox -> none, pass_s 21, outbox -> clear_placeholder
+    ask 1 full posting, ask 3, pass_s 11, claim -> 1+3, outbox -> none, pass_s 21, outbox -> no_placeholder
 placeholder recorded late is cleared
-    ask 1 full posting, ask 3, pass_s 11, claim -> 1+3, announce 1, outbox -> clear_placeholder
+    ask 1 full posting, ask 3, pass_s 11, claim -> 1+3, announce 1, outbox -> no_placeholder
 placeholder that was not needed is not cleared
     ask 1 full, ask 3, claim -> 1+3, pass_s 30, outbox -> none
 placeholder of a question taken along is cleared
-    ask 1, claim, step 1 ready, ask 3 shown, follow 1 -> 3, outbox -> clear_placeholder
+    ask 1, claim, step 1 ready, ask 3 shown, follow 1 -> 3, outbox -> no_placeholder
 placeholder of a stopped question is cleared
-    ask 1 full shown, stop 1, outbox -> clear_placeholder
+    ask 1 full shown, stop 1, outbox -> no_placeholder
 unrecorded placeholder of a stopped or deleted question is cleared once it can no longer arrive
     ask 1 full posting, ask d1 full posting, stop 1, delete d1, outbox -> none, pass_s 21,
-    outbox -> clear_placeholder & clear_placeholder
+    outbox -> no_placeholder & no_placeholder
 placeholder of a regenerated question that is stopped again is cleared at once
-    ask 1 full shown, stop 1, regenerate 1 full, stop 1, outbox -> clear_placeholder
+    ask 1 full shown, stop 1, regenerate 1 full, stop 1, outbox -> no_placeholder
 questions of a batch are queued again as they were if the newest is deleted
     ask 1, ask 3, ask 5, claim -> 1+3+5, step 5 ready, ask 7, follow 5 -> 7, delete 1, delete 5, finish 5 stopped,
     claim -> 3+7
 question that was taken along is known from the start once it is batched again
     ask 1, claim, step 1 ready, ask 3, follow 1 -> 3, delete 1, ask 5, finish 1 stopped, claim -> 3+5
 placeholder is kept if its batch comes apart before it is cleared
-    ask 1 full shown, ask 3, claim -> 1+3, delete 3, finish 3 stopped, claim -> 1, outbox -> retract_reply
+    ask 1 full shown, ask 3, claim -> 1+3, delete 3, finish 3 stopped, claim -> 1, outbox -> unless_followed
 placeholder whose clearing has begun is not kept
-    ask 1 full shown, ask 3, claim -> 1+3, outbox -> clear_placeholder, delete 3, finish 3 stopped, claim -> 1
+    ask 1 full shown, ask 3, claim -> 1+3, outbox -> no_placeholder, delete 3, finish 3 stopped,
+    claim -> none, complete no_placeholder, claim -> 1
 """
 ENTRIES = """
 reply is known by all its messages, and its text by the first
     ask 1, claim, pages 1, pages 1 3, finish 1, ask 2, claim, pages 2, finish 2 empty, ask 3, claim, finish 3
 asker of a long answer is mentioned once
-    ask 1, claim, finish 1 mention -> yes, finish 1 mention -> no, outbox -> mention_askers,
-    complete mention_askers, pass_s 100, outbox -> none
+    ask 1, claim, finish 1 mention -> yes, finish 1 mention -> no, outbox -> mention,
+    complete mention, pass_s 100, outbox -> none
 asker of an end that Slack refused is mentioned once it is shown
-    ask 1, claim, finish 1 mention unshown, outbox -> none, pass_s 60, outbox -> show_end, pass_s 1, outbox -> none,
-    complete show_end, outbox -> mention_askers
+    ask 1, claim, finish 1 mention unshown, outbox -> none, pass_s 60, outbox -> end, pass_s 1, outbox -> none,
+    complete end, outbox -> mention
 mention goes with its answer
-    ask 1, claim, finish 1 mention, outbox -> mention_askers, complete mention_askers, regenerate 1,
-    outbox -> clear_ask
+    ask 1, claim, finish 1 mention, outbox -> mention, complete mention, regenerate 1,
+    outbox -> clear
 mention that is posted after its answer was deleted goes, too
-    ask 1, claim, finish 1 mention, outbox -> mention_askers, delete_answer 1, complete mention_askers,
-    outbox -> clear_ask & delete_reply
+    ask 1, claim, finish 1 mention, outbox -> mention, delete_answer 1, complete mention,
+    outbox -> clear & nothing
 outdated end mentions nobody
     ask 1, claim, edit 1, finish 1 mention -> no, claim, finish 1, pass_s 60, outbox -> none
 stopped answer mentions nobody
     ask 1, claim, stop 1, finish 1 mention, outbox -> none
 entry that is not completed is taken again by any process
-    ask 1, claim, finish 1 mention, outbox -> mention_askers, w2 outbox -> none, pass_s 31,
-    w2 outbox -> mention_askers, w2 complete mention_askers, pass_s 100, outbox -> none
+    ask 1, claim, finish 1 mention, outbox -> mention, w2 outbox -> none, pass_s 31,
+    w2 outbox -> mention, w2 complete mention, pass_s 100, outbox -> none
 completing an entry that was taken again leaves it
-    ask 1, claim, finish 1 mention, outbox, pass_s 31, w2 outbox -> mention_askers, complete mention_askers late,
-    pass_s 31, w2 outbox -> mention_askers
+    ask 1, claim, finish 1 mention, outbox, pass_s 31, w2 outbox -> mention, complete mention late,
+    pass_s 31, w2 outbox -> beside
 postponing an entry that was taken again does not move it
-    ask 1, claim, finish 1 mention, outbox, pass_s 31, w2 outbox, postpone mention_askers late, pass_s 31,
-    w2 outbox -> mention_askers
+    ask 1, claim, finish 1 mention, outbox, pass_s 31, w2 outbox, postpone mention late, pass_s 31,
+    w2 outbox -> mention
 completing an entry that was renewed leaves the new one
-    ask 1, claim, finish 1, ask 3, edit 1, outbox -> show_version, pass_s 1, edit 1, complete show_version,
-    outbox -> show_version
+    ask 1, claim, finish 1, ask 3, edit 1, outbox -> end, pass_s 1, edit 1, complete end,
+    outbox -> end
 erasure removes exactly the questions of a person or a thread
     ask 1, ask 2, ask d2, ask t3, erase U3 -> 0, erase U1 thread -> 1, erase U2 -> 2, ask d2 -> known, ask 3, ask 4,
     erase thread -> 2, ask d2 -> known, erase -> 1, erase -> 0
@@ -266,36 +269,42 @@ event of an erased question is new again
 erased questions have no entries
     ask 1, claim, finish 1 mention, erase -> 1, outbox -> none
 end that is shown later is shown once
-    ask 1, claim, pages 1, write 1, finish 1 unshown, pass_s 31, outbox -> show_end, end_of show_end -> yes,
-    complete show_end, pass_s 300, outbox -> none
+    ask 1, claim, pages 1, write 1, finish 1 unshown, pass_s 31, outbox -> end, end_of end -> yes,
+    complete end, pass_s 300, outbox -> none
 end of an answer to several questions is shown without them
-    ask 1, ask 3, claim -> 1+3, step 3 ready, ask 5, follow 3 -> 5, finish 3 unshown, pass_s 31, outbox -> show_end,
-    end_of show_end -> yes
+    ask 1, ask 3, claim -> 1+3, step 3 ready, ask 5, follow 3 -> 5, finish 3 unshown, pass_s 31, outbox -> end,
+    end_of end -> yes
 messages that show an end are recorded by the process that took the entry
-    ask 1, claim, pages 1, finish 1 unshown, pass_s 31, outbox, pass_s 31, w2 outbox -> show_end,
-    w2 show show_end 2, show show_end 3 late, end_of show_end -> yes
+    ask 1, claim, pages 1, finish 1 unshown, pass_s 31, outbox, pass_s 31, w2 outbox -> end,
+    w2 show end 2, show end 3 late, end_of end -> yes
 postponed end is taken again after its wait
-    ask 1, claim, finish 1 unshown, pass_s 31, outbox, postpone show_end, pass_s 59, outbox -> none, pass_s 2,
-    outbox -> show_end
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox, postpone end, pass_s 59, outbox -> none, pass_s 2,
+    outbox -> end
 late process leaves the text to the one that took the entry since
-    ask 1, claim, finish 1 unshown, pass_s 31, outbox, pass_s 31, w2 outbox, complete show_end late,
-    end_of show_end -> yes
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox, pass_s 31, w2 outbox, complete end late,
+    end_of end -> yes
 thread is free while an end is unshown
-    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> show_end, ask 3, claim -> 3
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, ask 3, claim -> 3
 regenerated answer is not claimed while its end is being shown
-    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> show_end, regenerate 1, claim -> none, pass_s 31,
-    outbox -> none, claim -> 1v1, end_of show_end -> no, finish 1, pass_s 60, outbox -> none
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, regenerate 1, claim -> none, pass_s 31,
+    outbox -> none, claim -> 1v1, end_of end -> no, finish 1, pass_s 60, outbox -> none
 end that is shown late leaves the text of the next version
-    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> show_end, regenerate 1, pass_s 31, claim -> 1v1, write 1,
-    complete show_end, release 1, claim -> 1v1
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, regenerate 1, pass_s 31, claim -> 1v1, write 1,
+    complete end, release 1, claim -> 1v1
 regenerated answer is claimed while its end waits for a try
-    ask 1, claim, finish 1 unshown, regenerate 1, claim -> 1v1, finish 1 unshown, pass_s 31, outbox -> show_end,
-    postpone show_end, regenerate 1, claim -> 1v2
+    ask 1, claim, finish 1 unshown, regenerate 1, claim -> 1v1, finish 1 unshown, pass_s 31, outbox -> end,
+    postpone end, regenerate 1, claim -> 1v2
 deleted answer is not shown and its reply is deleted later
-    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> show_end, delete_answer 1, end_of show_end -> no,
-    outbox -> none, complete show_end, outbox -> delete_reply
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, delete_answer 1, end_of end -> no,
+    outbox -> none, complete end, outbox -> nothing
+what failed is tried at once if the record has changed meanwhile
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, delete_answer 1, postpone end, outbox -> nothing
+mention of an earlier approval goes before the next one comes
+    ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox -> ask, complete ask, outbox -> none,
+    decide 1 approved, claim -> 1, step 1 asked, wait 1 mention, outbox -> clear, complete clear, outbox -> none,
+    pass_s 60, outbox -> ask
 end of a deleted question is not shown
-    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> show_end, delete 1, end_of show_end -> no
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, delete 1, end_of end -> no
 outdated end is not left to the outbox
     ask 1, claim, edit 1, finish 1 unshown -> no, claim -> 1v1, finish 1, pass_s 60, outbox -> none
 end of an erased question is not left to the outbox
@@ -385,35 +394,35 @@ asker who decides waits again
 asker waits on if somebody else decides
     ask 1, claim, step 1 asked, wait 1, pass_s 600, decide 1 approved 0 U1, claim -> 1
 asker is mentioned once while the job waits
-    ask 1, claim, step 1 asked asked, wait 1 mention, outbox -> none, pass_s 60, outbox -> ask_approval,
-    decide 1 approved, pass_s 30, outbox -> ask_approval & show_decision, complete show_decision, decide 1 denied 1,
+    ask 1, claim, step 1 asked asked, wait 1 mention, outbox -> none, pass_s 60, outbox -> ask,
+    decide 1 approved, pass_s 30, outbox -> ask & asks, complete asks, decide 1 denied 1,
     pass_s 31, outbox -> none, claim -> 1
 next approval has a mention of its own
-    ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox -> ask_approval, decide 1 approved, claim,
-    step 1 asked, wait 1 mention, complete ask_approval late, pass_s 60, outbox -> ask_approval
+    ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox -> ask, decide 1 approved, claim,
+    step 1 asked, wait 1 mention, complete ask late, pass_s 60, outbox -> ask
 mention is cleared once the job waits no longer
-    ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox -> ask_approval, complete ask_approval,
-    outbox -> none, decide 1 approved, outbox -> clear_ask, complete clear_ask, pass_s 99, outbox -> none
+    ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox -> ask, complete ask,
+    outbox -> none, decide 1 approved, outbox -> clear, complete clear, pass_s 99, outbox -> none
 mention of an earlier approval that is cleared late leaves the next one known
-    ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox, complete ask_approval, decide 1 approved,
-    outbox -> clear_ask, claim, step 1 asked, wait 1 mention, pass_s 60, outbox -> ask_approval,
-    complete ask_approval, complete clear_ask, decide 1 approved 1, outbox -> clear_ask
+    ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox, complete ask, decide 1 approved,
+    outbox -> clear, claim, step 1 asked, wait 1 mention, pass_s 60, outbox -> ask,
+    complete ask, complete clear, decide 1 approved 1, outbox -> clear
 mention that is posted after the decision is cleared too
     ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox, decide 1 approved, claim, finish 1,
-    complete ask_approval, outbox -> clear_ask
+    complete ask, outbox -> clear
 mention of an erased job leaves nothing to clear
-    ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox, erase U2 -> 1, complete ask_approval,
+    ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox, erase U2 -> 1, complete ask,
     outbox -> none
 job that ends leaves no mention behind
-    ask 1, claim, step 1 asked, wait 1 mention, stop 1, claim, finish 1, pass_s 60, outbox -> none
+    ask 1, claim, step 1 asked, wait 1 mention, stop 1, claim, finish 1, pass_s 60, outbox -> beside
 decision is shown while the job waits for others, which is not claimed meanwhile
-    ask 1, claim, pages 1, step 1 asked asked, wait 1, decide 1 denied -> yes, outbox -> show_decision,
-    show show_decision 2, decide 1 approved 1 -> yes, claim -> none, complete show_decision, claim -> 1
+    ask 1, claim, pages 1, step 1 asked asked, wait 1, decide 1 denied -> yes, outbox -> asks,
+    show asks 2, decide 1 approved 1 -> yes, claim -> none, complete asks, claim -> 1
 decision is not shown once all are made
     ask 1, claim, step 1 asked asked, wait 1, decide 1 denied, decide 1 denied 1, outbox -> none, claim, finish 1
 process that shows a decision keeps its entry when another one is made
-    ask 1, claim, step 1 asked asked asked, wait 1, decide 1 approved, outbox -> show_decision, decide 1 approved 1,
-    w2 outbox -> none, pass_s 31, w2 outbox -> show_decision
+    ask 1, claim, step 1 asked asked asked, wait 1, decide 1 approved, outbox -> asks, decide 1 approved 1,
+    w2 outbox -> none, pass_s 31, w2 outbox -> asks
 question of the asker denies and of another person does not
     ask 1, claim, step 1 asked, wait 1, ask 2, claim -> 2, ask 3, finish 2, claim -> 1, begin 1 -> no
 earlier question that arrives late denies nothing

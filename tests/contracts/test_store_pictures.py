@@ -46,7 +46,7 @@ async def with_all(
 
 async def below(store: Stores) -> Picture:
     """Takes the entry that shows the answer, and returns what it shows."""
-    [entry] = [one for one in await store.outbox.claim_due(9) if one.kind is not OutboxKind.MENTION_ASKERS]
+    [entry] = [one for one in await store.outbox.claim_due(9) if one.kind is not OutboxKind.BESIDE]
     job = await store.outbox.unshown_end(entry)
     assert job
     assert job.checkpoint.end
@@ -55,7 +55,7 @@ async def below(store: Stores) -> Picture:
 
 
 async def shown_later(store: Stores, clock: ManualClock, job: Job) -> None:
-    await with_all(store, job, for_outbox=OutboxKind.SHOW_END)
+    await with_all(store, job, for_outbox=OutboxKind.REPLY)
     clock.now_s += wait_s(0)
 
 
@@ -139,7 +139,7 @@ async def test_end_that_a_process_of_the_version_before_recorded_is_shown_with_w
     await timed.memories.remember(job.question, "Tea", is_private=False)
     old = {"reason": "command", "notice": "Remembered.", "has_undo": True, "origins": [], "choices": []}
     await timed.worker_queue.checkpoint({job: Piece(0, "", End(EndReason.COMMAND))})
-    assert await timed.worker_queue.finish(job, End(EndReason.COMMAND), "", for_outbox=OutboxKind.SHOW_END)
+    assert await timed.worker_queue.finish(job, End(EndReason.COMMAND), "", for_outbox=OutboxKind.REPLY)
     async with timed.database.engine.begin() as connection:
         await connection.execute(sa.update(checkpoints).values(end=old))
         await connection.execute(sa.update(turns).values(end={"notice": "Remembered."}, version=None))

@@ -190,7 +190,7 @@ async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox(
         reply = await schedule.open(1)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
-    assert reply.reply.for_outbox is OutboxKind.SHOW_END
+    assert reply.reply.for_outbox is OutboxKind.REPLY
     assert POSTING in reply.reply.recorded
 
 

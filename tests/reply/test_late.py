@@ -19,7 +19,7 @@ from bot.slack.posted_questions import posted_question
 Json = dict[str, Any]
 
 QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "5.0", "U1", "Why?")
-ENTRY = OutboxEntry(7, OutboxKind.DELETE_REPLY, 0.0, 1, 3, 2, QUESTION, ("6.1", "6.2"), ask_ts="6.9")
+ENTRY = OutboxEntry(7, OutboxKind.REPLY, 0.0, 1, 3, 2, QUESTION, ("6.1", "6.2"), ask_ts="6.9")
 FAILED = Refused("chat.delete", "timeout", Refusal.TRANSIENT)
 GONE = Refused("chat.delete", "message_not_found", Refusal.MESSAGE_GONE)
 CLOSED = Refused("chat.delete", "channel_not_found", Refusal.CHANNEL_GONE)

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bot.core.job import End, said
+from bot.core.job import End, MessageRole, said
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason, Refusal
 from bot.pacing.retry import REPLY_CALLS
@@ -117,7 +117,7 @@ def test_refusals_in_a_row_neither_stop_a_growing_answer_nor_lose_its_text(
     if reply.unshown:
         assert place in ("second page", "end")
         assert reason in NO_OTHER_FORM
-        assert reply.for_outbox is OutboxKind.SHOW_END
+        assert reply.for_outbox is OutboxKind.REPLY
         slack.result_of = lambda call: SUCCESS
         reply = shown_later(reply, slack, "".join(PIECES), End(EndReason.WHOLE))
     assert reply.life is Life.SHOWN
@@ -155,13 +155,13 @@ def test_growing_answer_goes_on_while_a_deletion_is_refused_and_leaves_it_to_the
     scheduler.reply.finish(End(EndReason.WHOLE))
     scheduler.run(MAX_CALLS)
     assert text_of(scheduler.reply, slack) == "Hello world"
-    assert scheduler.reply.for_outbox is OutboxKind.SHOW_END
+    assert scheduler.reply.for_outbox is OutboxKind.REPLY
 
 
 @pytest.mark.parametrize(
     ("page_ts", "reason", "for_outbox"),
     [
-        (("7.0",), Refusal.CHANNEL_GONE, OutboxKind.SHOW_END),
+        (("7.0",), Refusal.CHANNEL_GONE, OutboxKind.REPLY),
         (("7.0",), Refusal.MESSAGE_GONE, None),
         ((), Refusal.CHANNEL_GONE, None),
     ],
@@ -188,7 +188,7 @@ def test_message_that_a_closed_channel_kept_from_being_replaced_gets_its_end_fro
     # Edits are spent.
     reply.post_again(edit.page)
     refused(reply, next_of(reply, Post), Refusal.CHANNEL_GONE)
-    assert (reply.life, reply.next_call(), reply.for_outbox) == (Life.SHUT_OUT, None, OutboxKind.SHOW_END)
+    assert (reply.life, reply.next_call(), reply.for_outbox) == (Life.SHUT_OUT, None, OutboxKind.REPLY)
     assert [message.ts for message in reply.recorded] == ["7.0"]
 
 
@@ -211,7 +211,7 @@ def test_message_that_slack_missed_once_is_edited_again(reason: Refusal) -> None
     ("reason", "life", "for_outbox"),
     [
         (Refusal.MESSAGE_GONE, Life.SHOWN, None),
-        (Refusal.TOKEN_GONE, Life.UNSHOWN, OutboxKind.SHOW_END),
+        (Refusal.TOKEN_GONE, Life.UNSHOWN, OutboxKind.REPLY),
     ],
 )
 def test_deletion_that_is_refused_for_good_ends_the_reply(
@@ -234,7 +234,7 @@ def test_refusal_that_only_an_admin_can_end_is_not_retried(reason: Refusal) -> N
     slack.result_of = lambda call: CallEffect(reason)
     scheduler.run(10)
     assert scheduler.now <= REPLY_CALLS.backoff.first_s
-    assert scheduler.reply.for_outbox is OutboxKind.SHOW_END
+    assert scheduler.reply.for_outbox is OutboxKind.REPLY
 
 
 def test_post_outside_its_thread_is_deleted() -> None:
@@ -252,8 +252,8 @@ def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
     )
     scheduler = SimulatedScheduler(Reply(answer()), slack)
     scheduler.run(MAX_CALLS)
-    assert scheduler.reply.for_outbox is OutboxKind.DELETE_REPLY
-    assert scheduler.reply.page_ts == ("1.0",)
+    assert scheduler.reply.for_outbox is OutboxKind.REPLY
+    assert [(message.ts, message.role) for message in scheduler.reply.recorded] == [("1.0", MessageRole.STRAY)]
 
 
 def test_growing_reply_is_replaced_at_most_twice() -> None:
@@ -409,7 +409,7 @@ def test_replaced_messages_have_an_end() -> None:
         else:
             refused(reply, call, Refusal.UNEDITABLE)
     assert posted == 1 + MAX_REPLACED_IN_ALL
-    assert reply.for_outbox is OutboxKind.SHOW_END
+    assert reply.for_outbox is OutboxKind.REPLY
 
 
 def shown_later(reply: Reply, slack: UnreliableSlack, text: str, end: End) -> Reply:
@@ -491,9 +491,9 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         assert self.scheduler.now - began <= 3 * (REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s)
         assert self.reply.life.is_over
         reply = self.reply
-        if reply.gone or reply.for_outbox is OutboxKind.DELETE_REPLY:
+        if reply.gone or reply.of(MessageRole.STRAY):
             return
-        if reply.for_outbox is OutboxKind.SHOW_END:
+        if reply.for_outbox is OutboxKind.REPLY:
             self.results.clear()
             reply = shown_later(reply, self.slack, self.text, End(EndReason.WHOLE, said("Cut.")))
         views = [self.slack.pages[ts][1] for ts in reply.page_ts]

@@ -427,7 +427,7 @@ async def test_stop_edit_and_hand_over_end_the_wait_to_go_on(event: str) -> None
 
 
 async def test_end_that_slack_did_not_accept_goes_to_the_outbox(alone: AnsweringStage) -> None:
-    alone.replies.state.for_outbox = OutboxKind.SHOW_END
+    alone.replies.state.for_outbox = OutboxKind.REPLY
     await attempt_at(alone)
     end = await unshown_end(alone)
     assert end is not None
@@ -541,7 +541,7 @@ async def unshown_end(stage: AnsweringStage) -> End | None:
     """Returns the end that the outbox is to show."""
     stage.clock.now_s += 60.0
     [entry] = await stage.stores.outbox.claim_due(5)
-    assert entry.kind is OutboxKind.SHOW_END
+    assert entry.kind is OutboxKind.REPLY
     job = await stage.stores.outbox.unshown_end(entry)
     assert job is not None
     return job.checkpoint.end
@@ -711,7 +711,7 @@ async def test_reply_that_slack_no_longer_shows_ends_the_stream(
     ("took_s", "done_mention_s", "error", "kinds"),
     [
         (59.0, 60, None, []),
-        (61.0, 60, None, [OutboxKind.MENTION_ASKERS]),
+        (61.0, 60, None, [OutboxKind.BESIDE]),
         (61.0, 0, None, []),
         (61.0, 60, failed(EndReason.REFUSED), []),
     ],

@@ -168,7 +168,7 @@ async def test_canvases_of_all_versions_go_with_their_links_and_records(stores: 
     for canvas in (AnswerCanvas(0, "F0", "999998.000000"), AnswerCanvas(1, "F1")):
         assert await stores.answer_canvases.record(job.id, canvas)
     slack = CanvasesInSlack()
-    await writer_of(stores, slack).delete(replace(entry(job), kind=OutboxKind.DELETE_REPLY))
+    await writer_of(stores, slack).delete(replace(entry(job), kind=OutboxKind.REPLY))
     assert slack.calls == ["delete F0", "delete 999998.000000", "delete F1"]
     assert await stores.answer_canvases.of_job(job.id) == []
 

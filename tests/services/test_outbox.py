@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, RecordedMessage, page_ts
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
@@ -27,12 +27,19 @@ PAGE_TS = "999991.000000"
 ENDED = Job(
     1, QUESTION, 1, messages=recorded_pages(PAGE_TS), checkpoint=Checkpoint("Because.", end=End(EndReason.WHOLE))
 )
-SETTLED = Shown((PAGE_TS,), shows_end=True)
 FAILED = Refused("chat.delete", "timeout", Refusal.TRANSIENT)
 
 
-def entry(kind: OutboxKind = OutboxKind.CLEAR_PLACEHOLDER, tries: int = 1) -> OutboxEntry:
-    return OutboxEntry(7, kind, 0.0, tries, 1, 0, QUESTION, (PAGE_TS,))
+def entry(kind: OutboxKind = OutboxKind.REPLY, tries: int = 1, **more: Any) -> OutboxEntry:
+    return OutboxEntry(7, kind, 0.0, tries, 1, 0, QUESTION, (PAGE_TS,), **more)
+
+
+def reply(shows: Shows = Shows.NO_PLACEHOLDER, tries: int = 1) -> OutboxEntry:
+    return entry(OutboxKind.REPLY, tries, shows=shows)
+
+
+READY = entry(OutboxKind.BESIDE, mention_at=1.0)
+ASKS = entry(OutboxKind.BESIDE, mention_at=1.0, waits_until=9.0)
 
 
 @dataclass
@@ -215,41 +222,44 @@ async def test_failed_entry_is_tried_again_unless_that_is_no_use(
     error: Exception | None, tries: int, became: float | None
 ) -> None:
     assert wait_s(3) != wait_s(3, had_no_turn=True)
-    stage = Stage(Entries([[entry(tries=tries)]]), Sender(error))
+    stage = Stage(Entries([[reply(tries=tries)]]), Sender(error))
     await stage.look()
     assert stage.entries.became == [became]
 
 
 async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixture) -> None:
     caplog.handler.setFormatter(PrivateFormatter("%(message)s"))
-    entries = [replace(entry(), id=number, job_id=10 + number) for number in (1, 2)]
+    entries = [replace(reply(), id=number, job_id=10 + number) for number in (1, 2)]
     await Stage(Entries([entries]), Sender(FAILED)).look()
     begins = [line.partition(" (")[0] for line in caplog.text.splitlines()]
     assert sorted(begins) == ["job 11: outbox entry 1", "job 12: outbox entry 2"]
 
 
 @pytest.mark.parametrize(
-    ("kind", "calls", "became"),
+    ("entry", "calls", "became"),
     [
-        (OutboxKind.CLEAR_PLACEHOLDER, ["clear"], None),
-        (OutboxKind.DELETE_REPLY, ["delete", "delete canvases"], None),
-        (OutboxKind.RETRACT_REPLY, ["remove", "delete canvases"], None),
-        (OutboxKind.MENTION_ASKERS, ["mention"], "999999.000000"),
-        (OutboxKind.ASK_APPROVAL, ["ask_approval call"], "999999.000000"),
-        (OutboxKind.CLEAR_ASK, ["clear_ask"], None),
-        (OutboxKind.MAKE_CANVAS, ["write canvas"], None),
-        (OutboxKind.TELL_SIGNED_OUT, ["tell"], None),
-        (OutboxKind.TELL_UNPOSTED, ["tell"], None),
+        (reply(Shows.NO_PLACEHOLDER), ["clear"], None),
+        (reply(Shows.NOTHING), ["delete", "delete canvases"], None),
+        (reply(Shows.UNLESS_FOLLOWED), ["remove", "delete canvases"], None),
+        (READY, ["mention"], "999999.000000"),
+        (ASKS, ["ask_approval call"], "999999.000000"),
+        (replace(READY, ask_ts="6.9", mention_at=None), ["clear_ask"], None),
+        (replace(ASKS, ask_ts="6.9", mention_at=None), ["clear_ask"], None),
+        (entry(OutboxKind.MAKE_CANVAS), ["write canvas"], None),
+        (entry(OutboxKind.TELL_SIGNED_OUT), ["tell"], None),
+        (entry(OutboxKind.TELL_UNPOSTED), ["tell"], None),
     ],
 )
-async def test_each_kind_has_its_calls(kind: OutboxKind, calls: list[str], became: str | None) -> None:
-    stage = Stage(Entries([[entry(kind)]], [waiting(False)]))
+async def test_calls_follow_from_what_an_entry_has_of_the_record(
+    entry: OutboxEntry, calls: list[str], became: str | None
+) -> None:
+    stage = Stage(Entries([[entry]], [waiting(False)]))
     await stage.look()
     assert (stage.sender.made, stage.entries.became) == (calls, [became])
 
 
 async def test_nobody_is_reminded_of_what_is_decided_meanwhile() -> None:
-    stage = Stage(Entries([[entry(OutboxKind.ASK_APPROVAL)]], [None]))
+    stage = Stage(Entries([[ASKS]], [None]))
     await stage.look()
     assert (stage.sender.made, stage.entries.became) == ([], [None])
 
@@ -290,18 +300,16 @@ async def test_looks_at_once_take_no_more_entries_than_there_is_room_for() -> No
 
 
 async def test_reply_that_stays_keeps_its_canvases() -> None:
-    stage = Stage(Entries([[entry(OutboxKind.RETRACT_REPLY)]]), Sender(answers=False))
+    stage = Stage(Entries([[reply(Shows.UNLESS_FOLLOWED)]], [ENDED]), Sender(answers=False))
     await stage.look()
-    assert stage.sender.made == ["remove"]
+    [shown] = stage.replies.opened
+    assert (stage.sender.made, shown.end) == (["remove"], below(End(EndReason.WHOLE), "Because."))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL, OutboxKind.TELL_SIGNED_OUT, OutboxKind.TELL_UNPOSTED],
-)
-async def test_process_that_was_paused_tells_nobody(kind: OutboxKind) -> None:
-    stage = Stage(Entries([[entry(kind)]], [waiting(False)]))
-    await stage.outbox._do(entry(kind))
+@pytest.mark.parametrize("entry", [READY, ASKS, entry(OutboxKind.TELL_SIGNED_OUT), entry(OutboxKind.TELL_UNPOSTED)])
+async def test_process_that_was_paused_tells_nobody(entry: OutboxEntry) -> None:
+    stage = Stage(Entries([[entry]], [waiting(False)]))
+    await stage.outbox._do(entry)
     assert stage.sender.still()
     stage.clock.now_s += TRY_WITHIN_S
     assert TRY_WITHIN_S < OUTBOX_HOLD_S
@@ -309,14 +317,14 @@ async def test_process_that_was_paused_tells_nobody(kind: OutboxKind) -> None:
 
 
 async def test_no_more_entries_are_taken_than_there_is_room_for() -> None:
-    stage = Stage(Entries([[entry()] * 3, [entry()], []]), Sender(answers=False))
+    stage = Stage(Entries([[reply()] * 3, [reply()], []]), Sender(answers=False))
     await stage.look()
     assert stage.entries.limits == [AT_ONCE, AT_ONCE - 3, AT_ONCE - 4, AT_ONCE - 4]
 
 
 @pytest.mark.parametrize("error", [StoreError("away"), ValueError("a bug")], ids=str)
 async def test_outbox_looks_again_after_a_failure(error: Exception) -> None:
-    stage = Stage(Entries([error, [entry()]]))
+    stage = Stage(Entries([error, [reply()]]))
     await stage.look()
     assert (stage.clock.sleeps[:2], stage.entries.became) == ([AWAY_S, LOOK_S], [None])
 
@@ -325,32 +333,30 @@ async def test_outbox_looks_again_after_a_failure(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_shown", "on_record", "for_outbox", "recorded", "became"),
+    ("on_record", "for_outbox", "recorded", "became"),
     [
-        (False, PAGE_TS, None, [], None),
-        (True, PAGE_TS, None, [], None),
-        (False, "999990.500000", None, [(PAGE_TS,)], None),
-        (False, PAGE_TS, OutboxKind.SHOW_END, [], wait_s(1)),
+        (PAGE_TS, None, [], None),
+        ("999990.500000", None, [(PAGE_TS,)], None),
+        (PAGE_TS, OutboxKind.REPLY, [], wait_s(1)),
     ],
-    ids=["shown now", "shown before", "shown in another message", "not shown"],
+    ids=["shown now", "shown in another message", "not shown"],
 )
-async def test_end_is_shown_once(
-    is_shown: bool, on_record: str, for_outbox: OutboxKind | None, recorded: list[Any], became: float | None
+async def test_end_is_shown_until_slack_has_taken_it(
+    on_record: str, for_outbox: OutboxKind | None, recorded: list[Any], became: float | None
 ) -> None:
     job = replace(ENDED, messages=recorded_pages(on_record))
-    shown = SETTLED if is_shown else Shown()
     stage = Stage(
-        Entries([[entry(OutboxKind.SHOW_END)]], [job]), replies=MemoryReplies(ReplyState(shown, for_outbox=for_outbox))
+        Entries([[reply(Shows.END)]], [job]), replies=MemoryReplies(ReplyState(Shown(), for_outbox=for_outbox))
     )
     await stage.look()
-    [reply] = stage.replies.opened
-    assert reply.end == (None if is_shown else below(End(EndReason.WHOLE), "Because."))
-    assert reply.is_left
+    [shown] = stage.replies.opened
+    assert shown.end == below(End(EndReason.WHOLE), "Because.")
+    assert shown.is_left
     assert (stage.entries.pages, stage.entries.became) == (recorded, [became])
 
 
 async def test_nothing_is_shown_of_an_answer_that_was_deleted_meanwhile() -> None:
-    stage = Stage(Entries([[entry(OutboxKind.SHOW_END)]], [None]))
+    stage = Stage(Entries([[reply(Shows.END)]], [None]))
     await stage.look()
     assert (stage.replies.opened, stage.entries.became) == ([], [None])
 
@@ -376,25 +382,23 @@ def waiting(*decided: bool) -> Job:
     ids=["no other", "another meanwhile", "all are decided"],
 )
 async def test_decisions_that_come_meanwhile_are_shown_too(then: list[Job | None], shown: list[bool]) -> None:
-    stage = Stage(Entries([[entry(OutboxKind.SHOW_DECISION)]], [waiting(True, False, False), *then]))
+    stage = Stage(Entries([[reply(Shows.ASKS)]], [waiting(True, False, False), *then]))
     await stage.look()
-    [reply] = stage.replies.opened
-    assert [ask.decision is not None for ask in reply.asks] == shown
-    assert (reply.is_left, stage.entries.jobs, stage.entries.became) == (True, [], [None])
+    [live] = stage.replies.opened
+    assert [ask.decision is not None for ask in live.asks] == shown
+    assert (live.is_left, stage.entries.jobs, stage.entries.became) == (True, [], [None])
 
 
 @pytest.mark.parametrize(("on_record", "recorded"), [(PAGE_TS, []), ("999990.500000", [(PAGE_TS,)])])
 async def test_message_that_asks_in_place_of_a_lost_one_is_recorded(on_record: str, recorded: list[Any]) -> None:
     job = replace(waiting(True, False), messages=recorded_pages(on_record))
-    stage = Stage(Entries([[entry(OutboxKind.SHOW_DECISION)]], [job, None]))
+    stage = Stage(Entries([[reply(Shows.ASKS)]], [job, None]))
     await stage.look()
     assert (stage.entries.pages, stage.entries.became) == (recorded, [None])
 
 
 async def test_decisions_are_shown_for_a_while_only() -> None:
-    stage = Stage(
-        Entries([[entry(OutboxKind.SHOW_DECISION)]], [waiting(True, False, False), waiting(True, True, False)])
-    )
+    stage = Stage(Entries([[reply(Shows.ASKS)]], [waiting(True, False, False), waiting(True, True, False)]))
 
     class SlowReplies(MemoryReplies):
         async def open(self, answer: Answer, **more: Any) -> MemoryReply:
@@ -409,7 +413,7 @@ async def test_decisions_are_shown_for_a_while_only() -> None:
 
 @pytest.mark.parametrize("failure", [None, StoreError("The database is away."), RuntimeError()])
 async def test_each_look_begins_due_schedules_and_their_failure_holds_up_no_entry(failure: Exception | None) -> None:
-    stage = Stage(Entries([[entry()]]), schedules=DueSchedules(failure))
+    stage = Stage(Entries([[reply()]]), schedules=DueSchedules(failure))
     await stage.look()
     assert stage.schedules.looks >= 1
     assert stage.sender.made == ["clear"]

@@ -537,7 +537,7 @@ async def test_previous_version_is_shown_in_place(stores: Stores) -> None:
     [entry] = await stores.outbox.claim_due(9)
     shown = await stores.outbox.unshown_end(entry)
     assert shown
-    assert (entry.kind, shown.checkpoint.text) == (OutboxKind.SHOW_VERSION, "Because.")
+    assert (entry.kind, shown.checkpoint.text) == (OutboxKind.REPLY, "Because.")
     assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(
         texts.actions.NOT_NEWEST_VERSION
     )
