@@ -1,0 +1,90 @@
+"""What Slack shows of answers that have ended, compared with what follows from the record, block by block."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.core.actions import ReplyAction
+from bot.core.job import page_ts
+from bot.core.picture import picture
+from bot.reply import blocks
+from bot.reply.messages import PageView
+from bot.store import Stores, answers
+from bot.store.rows import messages_of
+from bot.store.schema import canvases, jobs, outbox_entries
+from slack_sandbox.blocks.elements import interactive
+from slack_sandbox.workspace import Message
+from tests.contracts.stores import count
+from tests.scenarios.conftest import Stage
+from tests.scenarios.tools import GENERAL
+
+QUIET_LOOKS = 200
+"""A second apart: a call that failed may wait for minutes in a process, and no record says so."""
+GIVE_UP_S = 900
+
+
+@dataclass
+class Shown:
+    """The bot's messages in #general beside its record. `store`: the bot's database."""
+
+    stage: Stage
+    store: Stores
+    compared: int = 0
+
+    def messages(self) -> list[Message]:
+        """Returns the bot's messages, oldest first."""
+        workspace = self.stage.sandbox.workspace
+        return [one for one in workspace.messages(GENERAL) if one.user_id == self.stage.sandbox.bot_user_id]
+
+    async def quiet(self) -> None:
+        """Waits until nothing is left to do; calls that wait for a person are denied."""
+        looks = 0
+        for _ in range(GIVE_UP_S):
+            for message in self.messages():
+                if any(element["action_id"] == ReplyAction.DENY for _, element in interactive(message.blocks)):
+                    await self.stage.sandbox.client("ada").press("general", message.ts, ReplyAction.DENY)
+            await self.stage.delivered()
+            is_quiet = not (await count(self.store, outbox_entries) or await self._live())
+            looks = looks + 1 if is_quiet else 0
+            if looks == QUIET_LOOKS:
+                return
+            await asyncio.sleep(1)
+        raise AssertionError(f"not quiet after {GIVE_UP_S} s: {await self._live()}")
+
+    async def _live(self) -> list[Any]:
+        async with self.store.database.engine.connect() as connection:
+            live = sa.select(jobs.c.id, jobs.c.status).where(jobs.c.status != "ended")
+            return list((await connection.execute(live)).all())
+
+    async def check(self) -> None:
+        """Compares all messages with the record."""
+        there = {message.ts: message for message in self.messages()}
+        explained: set[str] = set()
+        async with self.store.database.engine.connect() as connection:
+            rows = (await connection.execute(sa.select(jobs))).all()
+            links = (await connection.execute(sa.select(canvases.c.job_id, canvases.c.message_ts))).all()
+            for row in rows:
+                pages = page_ts(messages_of(row))
+                beside = [row.mention_ts, row.ask_ts, *(ts for job_id, ts in links if job_id == row.id)]
+                explained |= {row.ts, *pages, *filter(None, beside)}
+                if row.answer_deleted:
+                    assert not there.keys() & {*pages, *beside}, f"job {row.id} is deleted"
+                elif row.attempts and row.text and (job := await answers.with_shown_version(connection, row)):
+                    assert there.keys() >= {*pages}, f"job {row.id} lacks messages"
+                    assert job.checkpoint.end
+                    shown = picture(job.checkpoint.end, job.record, job.checkpoint.text, has_canvases=True)
+                    shown = shown.naming(self._names(), [])
+                    view = PageView(job.checkpoint.text, end=shown, version=row.version)
+                    self._compare(row.id, there[pages[-1]], view)
+        assert there.keys() <= explained, f"unexplained: {[there[ts] for ts in there.keys() - explained]}"
+
+    def _compare(self, job_id: int, message: Message, view: PageView) -> None:
+        """Compares a message with the picture of the record."""
+        self.compared += 1
+        expected = blocks.message(replace(view, plain=not message.sent_blocks))
+        assert [*message.sent_blocks] == expected["blocks"], f"job {job_id}"
+
+    def _names(self) -> dict[str, str]:
+        return {user.id: user.real_name for user in self.stage.sandbox.workspace.users.values()}
