@@ -314,7 +314,7 @@ class WorkerQueue(MeteredOperations):
             await steps.drop_text(connection, jobs.c.id == job.id)
         await steps.drop_steps(connection, jobs.c.id == job.id)
         is_over = not (is_outdated or row.erase_requested)
-        if for_outbox is not OutboxKind.REPLY:
+        if for_outbox is not OutboxKind.REPLY and (job.version > 0 or job.attempts > 1):
             await outbox.shown(connection, job.id)
         if for_outbox and is_over:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
