@@ -105,8 +105,20 @@ class Expression:
 # Texts.
 
 
+class Parts(NamedTuple):
+    """What a text consists of."""
+
+    prefix: str
+    pump: str
+    spoiler: str
+
+    def text(self, chars: int) -> str:
+        """Returns a text of about a size."""
+        return self.prefix + self.pump * max(1, (chars - len(self.prefix)) // len(self.pump)) + self.spoiler
+
+
 class Texts:
-    """The texts of an expression, of about a size each."""
+    """The texts of an expression."""
 
     def __init__(self, expression: Expression) -> None:
         self.tree = expression.tree
@@ -127,18 +139,17 @@ class Texts:
             for shown, found in matching.items()
         }
 
-    def of(self, chars: int) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Parts]:
         seen = set()
         for prefix, body in self._repeats(self.tree, [""]):
             for before, pump in product(prefix[:2], body):
                 for first, unit in {(before, pump), ("", before + pump)}:
                     if not unit:
                         continue
-                    for spoiler in ["", *self.characters]:
-                        text = first + unit * max(1, (chars - len(first)) // len(unit)) + spoiler
-                        if text not in seen:
-                            seen.add(text)
-                            yield text
+                    for parts in [Parts(first, unit, spoiler) for spoiler in ["", *self.characters]]:
+                        if parts not in seen:
+                            seen.add(parts)
+                            yield parts
 
     def _repeats(self, tree: Any, prefix: list[str]) -> Iterator[tuple[list[str], list[str]]]:
         """Yields what leads into each repeat, and what it repeats."""
@@ -299,21 +310,28 @@ def least_milliseconds(read: Callable[[str], object], text: str, enough_ms: floa
 def slow_texts(expression: Expression) -> Iterator[Slow]:
     """Yields the texts for which an expression takes more than linear time."""
     most_chars = next((chars for name, chars in BOUNDED.items() if expression.name.startswith(name)), None)
-    for text in Texts(expression).of(most_chars) if most_chars else ():
+    texts = Texts(expression)
+    for text in dict.fromkeys(parts.text(most_chars) for parts in texts) if most_chars else ():
         if (ms := least_milliseconds(expression.read, text, MAX_HOLD_MS)) > MAX_HOLD_MS:
             yield Slow(expression.name, text, (ms,))
     if most_chars:
         return
-    texts = [Texts(expression).of(chars) for chars in (FIRST_CHARS, *SIZES_CHARS)]
-    for first, *longer in zip(*texts, strict=False):
-        times = [least_milliseconds(expression.read, first, SLOW_MS)]
+    for parts in texts:
+        times = [least_milliseconds(expression.read, parts.text(FIRST_CHARS), SLOW_MS)]
         if times[0] < SLOW_MS:
             continue
-        for text in longer:
-            if times[-1] < MAX_MS:
-                times.append(least_milliseconds(expression.read, text, 0))
-        if times[-1] >= MAX_MS or all(later > MAX_RATIO * earlier for earlier, later in pairwise(times[1:])):
-            yield Slow(expression.name, first, tuple(times))
+        for chars in SIZES_CHARS:
+            if times[-1] < MAX_MS and not _is_linear(times[1:]):
+                enough_ms = MAX_RATIO * times[-1] if len(times) > 1 else 0
+                times.append(least_milliseconds(expression.read, parts.text(chars), enough_ms))
+        if times[-1] >= MAX_MS or not _is_linear(times[1:]):
+            yield Slow(expression.name, parts.text(FIRST_CHARS), tuple(times))
+
+
+def _is_linear(times: list[float]) -> bool:
+    """Returns whether times for growing sizes have grown no more than these, and the next size's isn't too long."""
+    grew_linearly = any(later <= MAX_RATIO * earlier for earlier, later in pairwise(times))
+    return grew_linearly and times[-1] * MAX_RATIO < MAX_MS
 
 
 # Expressions.
