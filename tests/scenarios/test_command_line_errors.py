@@ -495,8 +495,7 @@ async def test_broken_pipe_is_quiet(folder: Path, arguments: list[str]) -> None:
 async def recorded(folder: Path) -> None:
     """Gives the folder a database with more entries than a pipe or a buffer holds."""
     stores = await Stores.open(f"sqlite:///{folder}/typist.db", "w1", SystemClock())
-    for number in range(MANY):
-        await enqueued(stores, asked(number))
+    await asyncio.gather(*(enqueued(stores, asked(number)) for number in range(MANY)))
     await stores.close()
 
 
