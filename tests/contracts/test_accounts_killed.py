@@ -34,9 +34,9 @@ from tests.clocks import ManualClock
 from tests.mcp.sign_in_server import BY_DEVICE, SignInServer, sign_in_server
 
 KEY = "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
-PEOPLE, AT_ONCE, CALLS_EACH = 10, 2, rounds(20, 50)
+PEOPLE, AT_ONCE, CALLS_EACH = 10, 2, rounds(10, 50)
 """People, the questions that each of them has at once, and the calls of each question."""
-SIGN_OUT_EVERY = 20
+SIGN_OUT_EVERY = 10
 TRIES = 100
 WITHIN_S = 30.0
 LIVES_S = 130
