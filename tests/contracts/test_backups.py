@@ -105,7 +105,7 @@ async def test_restore_while_typist_runs_is_refused(kind: str, request: pytest.F
         await restore(file, engine)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 async def test_backup_on_a_full_disk_leaves_the_earlier_one(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

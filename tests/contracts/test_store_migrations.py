@@ -124,7 +124,14 @@ async def catalog(url: str) -> set[str]:
 
 
 class TestMigrations:
-    @pytest.mark.parametrize("revision", [None, *REVISIONS])
+    @pytest.mark.parametrize(
+        "revision",
+        [
+            # The same migrations, one after the other, bring an empty database to the newest schema.
+            pytest.param(revision, marks=pytest.mark.long if revision in REVISIONS[2:-1] else ())
+            for revision in [None, *REVISIONS]
+        ],
+    )
     async def test_database_of_each_revision_becomes_the_schema(
         self, shared_url: str, other_url: str, revision: str | None
     ) -> None:
@@ -343,7 +350,10 @@ class TestServers:
                 admin.execute(documented(begins).encode())
         assert await migrated(url) == REVISION
 
-    @pytest.mark.parametrize(("encoding", "is_refused"), [("LATIN1", True), ("EUC_JP", True), ("SQL_ASCII", False)])
+    @pytest.mark.parametrize(
+        ("encoding", "is_refused"),
+        [("LATIN1", True), pytest.param("EUC_JP", True, marks=pytest.mark.long), ("SQL_ASCII", False)],
+    )
     async def test_database_that_can_not_hold_all_text_is_refused(
         self, own_server: PostgresqlServer, encoding: str, is_refused: bool
     ) -> None:

@@ -90,7 +90,10 @@ NO_OTHER_FORM = set(NOT_GONE) - {Refusal.TOO_LONG, Refusal.UNREADABLE, *MAY_PASS
 """Refusals of an answer's end that the outbox waits out."""
 
 
-@pytest.mark.parametrize("times", [1, *(pytest.param(times, marks=pytest.mark.wide) for times in (2, 3, 8))])
+@pytest.mark.parametrize(
+    "times",
+    [1, pytest.param(8, marks=pytest.mark.wide), *(pytest.param(times, marks=pytest.mark.long) for times in (2, 3))],
+)
 @pytest.mark.parametrize("reason", NOT_GONE)
 @pytest.mark.parametrize("place", PLACES)
 def test_refusals_in_a_row_neither_stop_a_growing_answer_nor_lose_its_text(

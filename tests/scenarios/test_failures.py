@@ -89,7 +89,14 @@ async def test_failure_before_the_first_word_is_explained_in_a_notice(
     assert await stage.answers("general", asked, timeout_s=300) == [texts.models.model_failure(failure, "test")]
 
 
-@pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        # A broken stream is one failure, however it breaks (tests/contracts/test_provider.py).
+        pytest.param(*case, id=name, marks=pytest.mark.long if name.startswith(("reset", "ended")) else ())
+        for name, case in AFTER_SOME_TEXT.items()
+    ],
+)
 async def test_failure_midway_leaves_the_part_and_a_notice(
     stage: Stage, answer: VendorResponse, failure: EndReason
 ) -> None:
@@ -135,16 +142,16 @@ async def test_failure_that_passes_is_a_status_and_not_an_error(stage: Stage, fa
 
 
 FIRST, REST = (" ".join(f"word{number}" for number in numbers) for numbers in (range(80), range(80, 120)))
-MIDWAY = {
-    "cut": ResponseEnd.CUT,
-    "reset": ResponseEnd.RESET,
-    "ended without its terminal marker": ResponseEnd.END,
-    "stalled": ResponseEnd.HANG,
-}
+MIDWAY = [
+    pytest.param(ResponseEnd.CUT, id="cut"),
+    pytest.param(ResponseEnd.RESET, id="reset", marks=pytest.mark.long),
+    pytest.param(ResponseEnd.END, id="ended without its terminal marker", marks=pytest.mark.long),
+    pytest.param(ResponseEnd.HANG, id="stalled"),
+]
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("ending", MIDWAY.values(), ids=MIDWAY.keys())
+@pytest.mark.parametrize("ending", MIDWAY)
 async def test_stream_that_breaks_goes_on_by_itself(
     with_short_stall_timeout: Stage, ending: ResponseEnd, times: int
 ) -> None:

@@ -242,10 +242,10 @@ async def looked(
         (0, 1, False),
         (2, 1, False),
         (4, 2, False),
-        (3, 2, False),
-        (10, 5, False),
+        pytest.param(3, 2, False, marks=pytest.mark.long),
+        pytest.param(10, 5, False, marks=pytest.mark.long),
         (3, 1, True),
-        (4, 1, True),
+        pytest.param(4, 1, True, marks=pytest.mark.long),
         (6, 2, True),
     ],
 )

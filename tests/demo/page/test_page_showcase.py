@@ -333,7 +333,13 @@ async def test_meters_count_questions_that_are_posted_after_the_first_ones_threa
     assert [name.startswith("All answers") for name in names[:4]] == [False, False, False, True]
 
 
-@pytest.mark.parametrize("screen", [{"viewport": {"width": 1280, "height": 800}}, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    "screen",
+    [
+        pytest.param({"viewport": {"width": 1280, "height": 800}}, id="desktop"),
+        pytest.param(PHONE, id="phone", marks=pytest.mark.long),
+    ],
+)
 async def test_tool_runs_only_when_it_is_approved(
     sandbox: Sandbox, visit: Visit, hurried: None, patient: None, screen: dict[str, Any]
 ) -> None:
@@ -357,8 +363,10 @@ async def test_tool_runs_only_when_it_is_approved(
 
 @pytest.mark.parametrize(
     ("person", "screen"),
-    [("Ada", {"viewport": {"width": 1280, "height": 800}}), ("Grace", PHONE)],
-    ids=["desktop", "phone"],
+    [
+        pytest.param("Ada", {"viewport": {"width": 1280, "height": 800}}, id="desktop", marks=pytest.mark.long),
+        pytest.param("Grace", PHONE, id="phone"),
+    ],
 )
 async def test_person_signs_in_to_the_tracker_reads_their_tasks_and_signs_out(
     sandbox: Sandbox,
