@@ -17,6 +17,7 @@ GroupBy = Literal["user", "channel", "model", "day", "week"]
 WEEK_DAYS = 7
 UNANSWERED = (EndReason.DENIED, EndReason.CAP_REACHED, EndReason.OFFERED, EndReason.SHUT_OUT)
 """How a question ends that nobody stopped and no model was to blame for, and that has no answer all the same."""
+ANSWERED = (EndReason.WHOLE, EndReason.LENGTH_LIMIT)
 FAILURES = tuple(reason for reason in EndReason if reason.is_failure and reason is not EndReason.CAP_REACHED)
 """How attempts fail. A question that reached a cap didn't: the cap did its work."""
 
@@ -40,7 +41,7 @@ class AnswerUsage:
     @property
     def answered(self) -> bool:
         """Whether a model answered in this attempt, whatever became of its job since."""
-        return self.end_reason in (EndReason.WHOLE, EndReason.LENGTH_LIMIT)
+        return self.end_reason in ANSWERED
 
     @property
     def failed(self) -> bool:
@@ -175,10 +176,6 @@ class UsageReport:
         by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens, item[0]))
         return dict(by_usage)
 
-    def line(self, day: int) -> UsageLine:
-        """Returns the line of the day or week that begins with a day, counted from 1970-01-01."""
-        return self.lines.get(format_day(day), UsageLine())
-
     def _line(self, of: AnswerUsage | Thumb) -> UsageLine:
         day = day_of(of.at)
         key = {
@@ -189,3 +186,24 @@ class UsageReport:
             "week": format_day(day - (day - self.first_day) % WEEK_DAYS),
         }[self.by]
         return self.lines.setdefault(key, UsageLine())
+
+
+@dataclass(frozen=True, slots=True)
+class WeekUsage:
+    """What a workspace used in a week, as a UsageLine has it, added up by the database."""
+
+    questions: Mapping[EndReason, int]
+    """By how they ended last."""
+    people: int
+    attempts: Mapping[EndReason, int]
+    cost_usd: float
+    cost_before_usd: float
+    """The cost of the week before."""
+    unpriced_tokens: int
+    median_first_token_s: float | None
+    slowest_first_token_s: float | None
+    thumbs_up: int
+    thumbs_down: int
+    down_reasons: Mapping[DownReason, int]
+    disliked: Mapping[str, int]
+    """The channels with the most 👎, and how many: "" for all direct messages."""

@@ -7,16 +7,14 @@ ran comes at the next start.
 between, nothing says whether Slack has the message. So the next one looks for it first, by its metadata.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 
 from bot.core import texts
-from bot.core.caps import DAY_S, HOUR_S, day_of, format_day
-from bot.core.conversation import is_direct
+from bot.core.caps import DAY_S, day_of, format_day
 from bot.core.schedules import Rule
-from bot.core.usage import UNANSWERED, WEEK_DAYS, UsageReport
+from bot.core.usage import ANSWERED, FAILURES, UNANSWERED, WEEK_DAYS
 from bot.services import admin_notices
 from bot.services.admin_notices import AdminNotices, ModelRetirements
 from bot.slack.surfaces import Surfaces
@@ -61,34 +59,25 @@ class WeeklyReport:
 
     async def _report(self, end: int) -> str:
         """Returns the report about the seven days before a day, counted from 1970-01-01."""
-        first, before = end - WEEK_DAYS, end - 2 * WEEK_DAYS
-        team_id, usage = self.admins.team_id, self.stores.usage
-        weeks, disliked = UsageReport("week", first), Counter[str]()
-        # Hour by hour: nobody waits while the rows of a large company are read.
-        for hour in range(before * DAY_S, end * DAY_S, HOUR_S):
-            weeks.add(await usage.attempts(team_id, hour, hour + HOUR_S))
-        thumbs = await usage.thumbs(team_id, first * DAY_S, end * DAY_S)
-        weeks.add((), thumbs)
-        for thumb in thumbs:
-            disliked["" if is_direct(thumb.channel_id) else thumb.channel_id] += thumb.value < 0
-        this, cost_before = weeks.line(first), weeks.line(first - WEEK_DAYS).cost_usd
+        first, team_id = end - WEEK_DAYS, self.admins.team_id
+        this = await self.stores.usage.week(team_id, first, MOST_DISLIKED)
         day, week = _EPOCH + timedelta(first), timedelta(WEEK_DAYS)
         median_s, slowest_s = this.median_first_token_s, this.slowest_first_token_s
         return texts.weekly.weekly_report(
             day,
             day + week - timedelta(1),
             day - week,
-            questions=len(this.questions),
-            people=len(this.people),
-            answers=this.answers,
-            stopped=this.stopped,
-            failed={reason.value: number for reason, number in this.failed.items()},
-            unanswered=Counter(reason.value for reason in this.questions.values() if reason in UNANSWERED),
+            questions=sum(this.questions.values()),
+            people=this.people,
+            answers=sum(this.attempts.get(reason, 0) for reason in ANSWERED),
+            stopped=sum(number for reason, number in this.attempts.items() if reason.is_stop),
+            failed={reason.value: number for reason, number in this.attempts.items() if reason in FAILURES},
+            unanswered={reason.value: number for reason, number in this.questions.items() if reason in UNANSWERED},
             thumbs=(this.thumbs_up, this.thumbs_down),
             reasons={reason.value: number for reason, number in this.down_reasons.items()},
-            disliked=dict((+disliked).most_common(MOST_DISLIKED)),
+            disliked=this.disliked,
             waits_s=[wait_s for wait_s in (median_s, slowest_s) if wait_s is not None],
-            usd=(this.cost_usd, cost_before),
+            usd=(this.cost_usd, this.cost_before_usd),
             unpriced_tokens=this.unpriced_tokens,
             signed_out=await self.stores.audit.sign_ins_ended(team_id, first * DAY_S, end * DAY_S),
             ending=[*(await self.retirements.soon(self.stores.clock.now())).values()],

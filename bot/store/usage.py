@@ -21,9 +21,10 @@ channel or a person.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -54,7 +55,7 @@ from bot.core.conversation import Question, is_direct
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
-from bot.core.usage import AnswerUsage, DownReason, Thumb
+from bot.core.usage import WEEK_DAYS, AnswerUsage, DownReason, Thumb, WeekUsage
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
@@ -374,16 +375,42 @@ class UsageLedger(WorkerOperations):
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
     @reads
-    async def attempts(
-        self, connection: AsyncConnection, team_id: str, since: float, until: float
-    ) -> list[AnswerUsage]:
-        """Returns a workspace's attempts that ended in a time, as `typist usage` adds them up."""
-        return await uses(connection, since, turns.c.created_at < until, _is_of(team_id))
+    async def week(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
+        """Returns what `typist usage` has of the week that begins with a day, counted from 1970-01-01.
 
-    @reads
-    async def thumbs(self, connection: AsyncConnection, team_id: str, since: float, until: float) -> list[Thumb]:
-        """Returns the feedback that was given in a workspace in a time."""
-        return await thumbs(connection, since, feedback.c.at < until, _is_of(team_id))
+        The database adds up: a large company's rows would hold up everybody else here. `most_disliked`: so many
+        channels are named.
+        """
+        count, over, first_s = sa.func.count(), ~is_midway(), turns.c.first_token_s
+        sums = (
+            sa.func.count(jobs.c.user_id.distinct()).filter(over),
+            sa.func.sum(charges.c.cost_usd),
+            sa.func.sum(TOKENS).filter(charges.c.cost_usd.is_(None)),
+            sa.func.max(first_s),
+            sa.func.count(first_s),
+        )
+        people, usd, unpriced, slowest_s, waits = (await connection.execute(_of_week(team_id, first, *sums))).one()
+        usd_before = await connection.scalar(_of_week(team_id, first - WEEK_DAYS, sums[1]))
+        by_end = _of_week(team_id, first, turns.c.end_reason, count).group_by(turns.c.end_reason)
+        last = _of_week(team_id, first, sa.func.max(turns.c.id)).where(over).group_by(turns.c.job_id)
+        ends = sa.select(turns.c.end_reason, count).where(turns.c.id.in_(last)).group_by(turns.c.end_reason)
+        in_order = _of_week(team_id, first, first_s).where(first_s.is_not(None)).order_by(first_s)
+        middle = (await connection.scalars(in_order.offset(max(0, waits - 1) // 2).limit(2 - waits % 2))).all()
+        thumbs_up, thumbs_down, down_reasons, disliked = await _liked(connection, team_id, first, most_disliked)
+        return WeekUsage(
+            questions={EndReason(reason): number for reason, number in await connection.execute(ends)},
+            people=people,
+            attempts={EndReason(reason): number for reason, number in await connection.execute(by_end)},
+            cost_usd=usd or 0.0,
+            cost_before_usd=usd_before or 0.0,
+            unpriced_tokens=int(unpriced or 0),
+            median_first_token_s=median(middle) if middle else None,
+            slowest_first_token_s=slowest_s,
+            thumbs_up=thumbs_up,
+            thumbs_down=thumbs_down,
+            down_reasons=down_reasons,
+            disliked=disliked,
+        )
 
     @reads
     async def asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
@@ -538,6 +565,37 @@ async def _tell_admins(
             await outbox.add(connection, OutboxKind.TELL_ADMINS, [job_id], now, str(new[-1]))
 
 
+_ATTEMPTS = turns.join(jobs, turns.c.job_id == jobs.c.id).outerjoin(charges, turns.c.charge_id == charges.c.id)
+
+
+def _is_in_week(team_id: str, first: int, at: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    return sa.and_(at >= first * DAY_S, at < (first + WEEK_DAYS) * DAY_S, _is_of(team_id))
+
+
+def _of_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Selects from the attempts of a week that count (AnswerUsage.counts)."""
+    counts = sa.or_(~is_midway(), TOKENS > 0, charges.c.cost_usd > 0)
+    return sa.select(*columns).select_from(_ATTEMPTS).where(_is_in_week(team_id, first, turns.c.created_at), counts)
+
+
+async def _liked(
+    connection: AsyncConnection, team_id: str, first: int, most_disliked: int
+) -> tuple[int, int, dict[DownReason, int], dict[str, int]]:
+    """Returns a week's 👍 and 👎, the reasons of 👎, and the channels with the most."""
+    of_week, count = _is_in_week(team_id, first, feedback.c.at), sa.func.count()
+    given = feedback.join(jobs, feedback.c.job_id == jobs.c.id)
+    value, reason = feedback.c.value, feedback.c.reason
+    place = sa.case((jobs.c.channel_id.startswith("D"), ""), else_=jobs.c.channel_id).label("place")
+    by_reason = sa.select(value, reason, count).select_from(given).where(of_week).group_by(value, reason)
+    by_place = sa.select(place, count).select_from(given).where(of_week, value <= 0).group_by(place)
+    thumbs, reasons = Counter[bool](), Counter[DownReason]()
+    for thumb, why, number in await connection.execute(by_reason):
+        thumbs[thumb > 0] += number
+        reasons += Counter({DownReason(why): number} if why else {})
+    most = await connection.execute(by_place.order_by(count.desc(), place).limit(most_disliked))
+    return thumbs[True], thumbs[False], reasons, {channel_id: int(number) for channel_id, number in most}
+
+
 async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[AnswerUsage]:
     """Returns the attempts that ended since then, in order. `which`: further conditions."""
     ended = (
@@ -554,8 +612,7 @@ async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnEleme
             turns.c.first_token_s,
             charges.c.web_searches,
         )
-        .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
-        .outerjoin(charges, turns.c.charge_id == charges.c.id)
+        .select_from(_ATTEMPTS)
         .where(turns.c.created_at >= since, *which)
         .order_by(turns.c.id)
     )

@@ -1,6 +1,8 @@
 """The usage ledger: usage of past answers, reservations for running ones, and the caps that admins set."""
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +13,7 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.core.calls import CallState
 from bot.core.caps import (
+    DAY_S,
     Amount,
     Cap,
     CapCheck,
@@ -29,11 +32,12 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
-from bot.core.usage import DownReason
+from bot.core.usage import DownReason, UsageReport
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
-from bot.store.schema import caps, charges, feedback, notices
+from bot.store.schema import caps, charges, feedback, jobs, notices, turns
+from bot.store.usage import thumbs, uses
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import (
@@ -350,46 +354,71 @@ async def plan_of(store: Stores, read: Callable[[], Awaitable[object]]) -> list[
     return plan
 
 
-class TestTimes:
-    """What `typist usage` and the weekly report add up, of one workspace and one time."""
+class TestWeek:
+    """What the weekly report says of a workspace."""
 
-    async def test_attempts_and_feedback_are_those_of_the_workspace_and_the_time(
+    async def test_sums_are_those_of_the_attempts_and_thumbs_one_by_one(
         self, timed: Stores, clock: ManualClock
     ) -> None:
-        since = clock.now_s
-        ends = [ANSWERED, replace(DONE, reason=EndReason.DENIED), replace(DONE, reason=EndReason.STOPPED)]
-        job_ids = []
-        for number, end in enumerate(ends, 1):
-            job = await begun(timed, apart(number))
-            await timed.worker_queue.finish(job, end, YES)
-            job_ids.append(job.id)
-            clock.now_s += 60.0
-        rows = [
-            {"job_id": id_, "user_id": "U9", "value": -1, "at": since + 60.0 * at, "reason": "wrong"}
-            for at, id_ in enumerate(job_ids)
-        ]
-        async with timed.database.engine.begin() as connection:
-            await connection.execute(sa.insert(feedback), rows)
-        times = {"all": (since, since + 180.0), "begins": (since + 60.0, since + 180.0), "ends": (since, since + 120.0)}
-        for name, at in {"all": job_ids, "begins": job_ids[1:], "ends": job_ids[:2]}.items():
-            read = await timed.usage.attempts("T1", *times[name])
-            assert [(use.job_id, use.end_reason) for use in read] == [
-                (id_, ends[job_ids.index(id_)].reason) for id_ in at
-            ]
-            assert len(await timed.usage.thumbs("T1", *times[name])) == len(at)
-        [first, *_] = await timed.usage.attempts("T1", *times["all"])
-        assert (first.input_tokens, first.cost_usd) == (USAGE.input_tokens, COST_USD)
-        [thumb, *_] = await timed.usage.thumbs("T1", *times["all"])
-        assert (thumb.user_id, thumb.value, thumb.reason) == ("U1", -1, DownReason.WRONG)
-        assert await timed.usage.attempts("T2", *times["all"]) == []
-        assert await timed.usage.thumbs("T2", *times["all"]) == []
+        first = day_of(clock.now_s) + 7
+        begins, ends = float(first * DAY_S), float((first + 7) * DAY_S)
+        await write_weeks(timed, begins)
+        report, disliked = UsageReport("week", first), Counter[str]()
+        async with timed.database.engine.connect() as connection:
+            is_ours = jobs.c.team_id == "T1"
+            used = await uses(connection, begins - 7 * DAY_S, turns.c.created_at < ends, is_ours)
+            said = await thumbs(connection, begins, feedback.c.at < ends, is_ours)
+        report.add(used, said)
+        before, line = report.sorted().values()
+        for thumb in said:
+            disliked["" if thumb.channel_id.startswith("D") else thumb.channel_id] += thumb.value < 0
+        week = await timed.usage.week("T1", first, 2)
+        assert week.questions == Counter(line.questions.values())
+        assert week.attempts == Counter(use.end_reason for use in used if use.counts and use.at >= begins)
+        assert (week.people, week.unpriced_tokens) == (len(line.people), line.unpriced_tokens)
+        assert (week.cost_usd, week.cost_before_usd) == pytest.approx((line.cost_usd, before.cost_usd))
+        assert week.median_first_token_s == line.median_first_token_s
+        assert week.slowest_first_token_s == line.slowest_first_token_s
+        assert (week.thumbs_up, week.thumbs_down) == (line.thumbs_up, line.thumbs_down)
+        assert week.down_reasons == line.down_reasons
+        assert sorted(week.disliked.values(), reverse=True) == [number for _, number in disliked.most_common(2)]
+        assert all(disliked[channel_id] == number for channel_id, number in week.disliked.items())
 
-    async def test_attempts_of_an_hour_are_found_by_an_index_and_no_other_jobs_are_read(self, on_file: Process) -> None:
+    async def test_week_of_nobody_has_no_median(self, timed: Stores) -> None:
+        week = await timed.usage.week("T1", 7, 2)
+        assert (week.questions, week.people, week.cost_usd, week.median_first_token_s) == ({}, 0, 0.0, None)
+
+    async def test_week_is_found_by_an_index_and_no_other_jobs_are_read(self, on_file: Process) -> None:
         store = await on_file("w1")
-        plan = await plan_of(store, lambda: store.usage.attempts("T1", 1.0, 2.0))
+        plan = await plan_of(store, lambda: store.usage.week("T1", 7, 2))
         assert any("USING INDEX ix_turns_created_at (created_at>? AND created_at<?)" in step for step in plan), plan
-        plan += await plan_of(store, lambda: store.usage.thumbs("T1", 1.0, 2.0))
         assert not any("jobs" in step and "INTEGER PRIMARY KEY" not in step for step in plan), plan
+
+
+async def write_weeks(store: Stores, begins: float) -> None:
+    """Writes attempts and thumbs of three weeks at random, the second of which begins then, in two workspaces."""
+    rng = random.Random(7)
+    rows: dict[str, list[dict[str, Any]]] = {"jobs": [], "charges": [], "turns": [], "feedback": []}
+    for id_ in range(1, 301):
+        at = begins + rng.choice([rng.uniform(-7, 14) * DAY_S, 0.0, 7.0 * DAY_S])
+        team_id, user_id = rng.choice(["T1", "T1", "T2"]), f"U{rng.randrange(9)}"
+        place = {"team_id": team_id, "user_id": user_id, "channel_id": rng.choice(["C1", "C2", "C3", "D1", "D2"])}
+        ended = {"text": "", "status": "ended", "end_reason": "whole"}
+        rows["jobs"].append({"id": id_, "thread_ts": f"{id_}", "ts": f"{id_}", "created_at": at, **place, **ended})
+        for version in range(rng.choice([1, 1, 3])):
+            used = {"input_tokens": rng.choice([0, 50]), "output_tokens": rng.choice([0, 7])}
+            charge = {"id": len(rows["charges"]) + 1, "job_id": id_, "day": day_of(at), **place, **used}
+            rows["charges"].append({**charge, "cost_usd": rng.choice([None, 0.0, rng.random()])})
+            end = {"end_reason": rng.choice(list(EndReason)).value, "created_at": at + version, "answer": ""}
+            first_s = rng.choice([None, rng.random()])
+            charged = {"charge_id": rng.choice([None, charge["id"]]), "job_id": id_, "first_token_s": first_s}
+            rows["turns"].append({**end, **charged})
+        value = rng.choice([1, -1])
+        why = {"value": value, "reason": rng.choice([None, *DownReason]) if value < 0 else None}
+        rows["feedback"].append({"job_id": id_, "user_id": "U9", "at": at, **why})
+    async with store.database.engine.begin() as connection:
+        for table in (jobs, charges, turns, feedback):
+            await connection.execute(sa.insert(table), rows[table.name])
 
 
 ADA = CapOwner(Scope.USER, "U1")
