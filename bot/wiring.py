@@ -210,9 +210,10 @@ async def built(
 
 
 @asynccontextmanager
-async def answering_unseen(settings: Settings, clock: Clock) -> AsyncIterator[Answering]:
-    """Yields what answers, without tools, and without the loops that claim questions and show answers in Slack.
+async def answering_unseen(settings: Settings, clock: Clock, *, has_tools: bool) -> AsyncIterator[Answering]:
+    """Yields what answers, without the loops that claim questions and show answers in Slack.
 
+    `has_tools`: whether models get the tools of servers, without people's accounts there; others they never get.
     Raises SlackSetupError, RateLimited, Refused and StoreError.
     """
     async with AsyncExitStack() as stack:
@@ -223,7 +224,8 @@ async def answering_unseen(settings: Settings, clock: Clock) -> AsyncIterator[An
         stack.push_async_callback(stores.close)
         parts = _parts(settings, stores, _workspace(settings, stores, client, installation, bot_token), None)
         models = await stack.enter_async_context(open_models(model_setup(settings)))
-        yield _answering(parts, models, Toolbox({}, None), None)
+        servers = await stack.enter_async_context(_mcp_servers(settings, clock)) if has_tools else None
+        yield _answering(parts, models, Toolbox({}, _mcp_tools(parts, servers, None)), None)
 
 
 def _workspace(

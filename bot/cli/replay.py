@@ -41,7 +41,7 @@ BEGIN = "{count:,} of {all:,} questions are left to ask of {model}, for ${left:g
 DENIED = "{count:,} questions weren't asked: their askers have no access now."
 AT_LIMIT = "Stopped at the limit of ${limit:g}. To go on, repeat this command with a higher --limit."
 FAILING = "Stopped: the model failed ({end}). To go on, repeat this command."
-OTHERS = "{folder} has no replay with this model and this system prompt. Name another folder with --folder."
+OTHERS = "{folder} has no replay with this model, system prompt and tools. Name another folder with --folder."
 _FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
 
@@ -51,6 +51,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="DAY", help="7d, or a day in UTC: 2026-11-20 (default: 30 days ago)")
     parser.add_argument("--system-prompt", metavar="FILE", help="replaces BOT_SYSTEM_PROMPT and those of channels")
     parser.add_argument("--channel", metavar="ID", action="append", help="only there (several: give it again)")
+    parser.add_argument("--tools", action="store_true", help="offer the tools that only read and need no approval")
     parser.add_argument("--direct-messages", action="store_true", help="questions in direct messages, too")
     parser.add_argument("--limit", metavar="USD", type=dollars, default=LIMIT_USD, help="default: %(default)s")
     parser.add_argument("--folder", metavar="PATH", help="for the results (default: replay-MODEL)")
@@ -94,8 +95,9 @@ class Folder:
         return sum(float(line["now"]["usd"] if "now" in line else line["at_most_usd"]) for line in self.lines.values())
 
     def begin(self, job_id: int, most_usd: float) -> None:
-        """Notes what a request may cost at most. Raises CapReached beyond the limit."""
-        if most_usd > self.limit_usd - self.spent_usd:
+        """Notes what an answer may cost at most with its next request. Raises CapReached beyond the limit."""
+        begun_usd = self.lines[job_id]["at_most_usd"] if job_id in self.lines else 0.0
+        if most_usd > self.limit_usd - self.spent_usd + begun_usd:
             raise CapReached("beyond the limit")
         self.add(job_id, at_most_usd=most_usd)
 
@@ -124,7 +126,8 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
     since = day_of(time.time()) - int(days[1]) if days else first_day_of_usage(options.since)
     path = Path(options.folder or "replay-" + re.sub(r"[^\w.-]+", "-", model))
     version = hashlib.sha256(prompt.encode()).hexdigest() if prompt else ""
-    folder = Folder(path, {"model": model, "system_prompt": version, "since": since}, options.limit)
+    of = {"model": model, "system_prompt": version, "since": since} | ({"tools": True} if options.tools else {})
+    folder = Folder(path, of, options.limit)
     return asyncio.run(_run(ours, options, folder))
 
 
@@ -133,7 +136,7 @@ async def _run(ours: Settings, options: argparse.Namespace, folder: Folder) -> i
     from bot.store.replays import Replays
     from bot.wiring import answering_unseen
 
-    async with answering_unseen(ours, SystemClock()) as answering:
+    async with answering_unseen(ours, SystemClock(), has_tools=options.tools) as answering:
         replays = Replays(answering.stores.database)
         ids = await replays.ids(folder.of["since"] * DAY_S, options.channel, options.direct_messages)
         left = [job_id for job_id in ids if not folder.has(job_id)]
@@ -157,6 +160,7 @@ async def _ask_each(
         folder.begin(job.id, most_usd)
         await replays.asked_again(job, folder.of["model"])
 
+    calling = replays.calling if "tools" in folder.of else None
     denied = 0
     for number, job_id in enumerate(job_ids, start=1):
         if (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) is None:
@@ -165,7 +169,7 @@ async def _ask_each(
         if await answering.access_control.denial(question, within_s=ANSWERS_WAIT_S):
             denied += 1
             continue
-        now = await ask_again(answering, asked, spend, has_prompt=has_prompt)
+        now = await ask_again(answering, asked, spend, calling, has_prompt=has_prompt)
         if now.end is EndReason.CAP_REACHED:
             return AT_LIMIT.format(limit=folder.limit_usd)
         if not now.uses[0].input_tokens and (now.end.may_pass or now.end in _FAILS_ALL):
@@ -209,8 +213,9 @@ def _say(sentence: str) -> None:
 SUBCOMMAND = Subcommand(
     "ask recorded questions again, at another model or system prompt",
     "Asks recorded questions again, by the code that answers them, and writes a folder with report.html, which has "
-    "both answers side by side, and results.jsonl. Nothing is posted, and no tool is called. A run on the same folder "
-    "goes on where the last one ended. The exit code is 1 if it stopped before the last question.",
+    "both answers side by side, and results.jsonl. Nothing is posted, and no tool is called that may change something. "
+    "A run on the same folder goes on where the last one ended. The exit code is 1 if it stopped before the last "
+    "question.",
     _replay,
     _add_arguments,
 )

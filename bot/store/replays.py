@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.audit import Entry, EntryKind, subject_of
+from bot.core.audit import Entry, EntryKind, call_entry, subject_of
+from bot.core.calls import RecordedCall
 from bot.core.conversation import Note
 from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
@@ -87,3 +88,9 @@ class Replays(Operations):
         question = job.question
         again = Entry(EntryKind.REPLAY, {"model": model}, question.thread.team_id, job.id, subject_of(question))
         await audit.append(connection, self._now(), [again])
+
+    @writes
+    async def calling(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> None:
+        """Notes in the audit that a tool is called for a question that is asked again."""
+        # No entry of a call: by that, the audit would find the texts of the answer's own call.
+        await audit.append(connection, self._now(), [replace(call_entry(job, call), kind=EntryKind.REPLAY)])

@@ -16,17 +16,21 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
+from bot.mcp.config import read_setup
 from bot.models.prices import parse_prices
 from bot.settings import Settings
 from bot.slack.history import DIRECT_MESSAGES
 from bot.store import Stores
-from bot.store.schema import charges, feedback, jobs, turns
+from bot.store.schema import charges, feedback, jobs, tool_calls, turns
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.gate import rounds
 from slack_sandbox.web_api.http import CallRecord
-from slack_sandbox.workspace import Channel
+from slack_sandbox.workspace import TEAM_ID, Channel
 from tests.forked import forked_bot, forked_command
+from tests.mcp.servers import RawServer, agree, be_patient, text_result, tool
 from tests.scenarios.conftest import Stage, connected, running, says
+from tests.scenarios.tools import by_results, calls, tools_in
+from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
 MANY = rounds(40, 200)
@@ -61,7 +65,7 @@ class Recorded:
     async def replay(self, *options: str, code: int = 0, model: str = "openai/other") -> tuple[str, str]:
         """Runs the command, and returns what it wrote to stdout and stderr."""
         options = ("--model", model, "--since", "1d", *options)
-        found, out, err = await forked_command(self.folder, "replay", *options, env=self.env)
+        found, out, err = await forked_command(self.folder, "replay", *options, env=self.env, before=be_patient)
         assert found == code, err
         assert written(self.sandbox.calls) == []
         return out, err
@@ -318,6 +322,67 @@ async def test_refusal_is_a_result(recorded: Recorded) -> None:
     out, _ = await recorded.replay()
     assert [line["now"]["end"] for line in recorded.lines()] == ["refused", "whole", "whole", "whole"]
     assert re.search(r"^refusals +0 +1$", out, re.MULTILINE)
+
+
+NAMES = ("list", "read", "add")
+SEES, THREE = "Let me see.", "There are three."
+
+
+async def with_server(recorded: Recorded) -> RawServer:
+    """Adds a server to #random: `list` reads, an admin wants to approve `read`, and `add` writes."""
+    raw, store = RawServer(recorded.folder / "script.json"), await recorded.stores()
+    raw.script([tool(name) for name in NAMES], {name: text_result("There are 3 notes.") for name in NAMES})
+    rules = {"allow": ["raw__list", "raw__add"], "readOnly": ["raw__list", "raw__read"]}
+    path = recorded.folder / "mcp.json"
+    path.write_text(json.dumps({"mcpServers": {"raw": raw.entry()}, **rules}))
+    await agree(store, read_setup(path, {}))
+    await store.channel_settings.write(TEAM_ID, "C0RANDOM", ChannelSettings(mcp_servers=("raw",)))
+    await store.close()
+    recorded.env["BOT_MCP_CONFIG"] = str(path)
+    asks = calls(SEES, *((f"raw__{name}", {}) for name in NAMES))
+    recorded.vendor.script(by_results(asks, says(THREE)))
+    return raw
+
+
+async def test_tools_that_only_read_are_called_if_that_is_wanted_and_no_others(recorded: Recorded) -> None:
+    raw, store = await with_server(recorded), await recorded.stores()
+
+    async def rows() -> list[Sequence[Any]]:
+        async with store.database.engine.connect() as connection:
+            return [(await connection.execute(sa.select(table))).all() for table in (jobs, turns, charges, tool_calls)]
+
+    before = await rows()
+    random = ("--channel", "C0RANDOM")
+    await recorded.replay(*random, "--folder", "without")
+    assert raw.calls == []
+    recorded.vendor.requests.clear()
+    # Two requests at their longest cost more than that.
+    await recorded.replay(*random, "--tools", "--limit", "0.05")
+    assert raw.calls == [["list", {}]]
+    assert await rows() == before
+    await store.close()
+    assert [tools_in(request) for request in recorded.vendor.requests] == [["raw__list"], ["raw__list"]]
+    results = [turn["content"] for turn in recorded.vendor.requests[1].body["messages"] if turn["role"] == "tool"]
+    assert ["There are 3 notes." in result for result in results] == [True, False, False]
+    [line] = recorded.lines()
+    words = len(speech.tokens(SEES)) + len(speech.tokens(THREE))
+    assert (line["now"]["input_tokens"], line["now"]["output_tokens"]) == (2 * 12, words)
+    assert line["now"]["usd"] == pytest.approx((2 * 12 * 3 + words * 4) / 1e6)
+    assert line["now"]["text"] == f"{SEES}\n\n{THREE}"
+    _, out, _ = await forked_command(recorded.folder, "audit", "--json", env=recorded.env)
+    entries = [entry for entry in map(json.loads, out.splitlines()) if entry["kind"] in ("replay", "call")]
+    assert [entry.get("tool") for entry in entries[-3:]] == [None, "raw__list", None]
+    assert {entry["kind"] for entry in entries} == {"replay"}
+    await recorded.replay(*random, code=2)
+
+
+async def test_limit_counts_all_requests_of_an_answer(recorded: Recorded) -> None:
+    await with_server(recorded)
+    # It costs half of the limit, and the second request may cost nearly as much as the limit.
+    recorded.vendor.script(calls("word " * 4_000, ("raw__list", {})))
+    _, err = await recorded.replay("--channel", "C0RANDOM", "--tools", "--limit", "0.036", code=1)
+    assert "Stopped at the limit of $0.036." in err
+    assert len(recorded.vendor.requests) == 1
 
 
 async def test_system_prompt_replaces_those_of_channels_and_has_a_folder_of_its_own(recorded: Recorded) -> None:
