@@ -170,6 +170,8 @@ async def _ask_each(
             denied += 1
             continue
         now = await ask_again(answering, asked, spend, calling, has_prompt=has_prompt)
+        if now.uses[0].input_tokens:
+            await replays.answered_again(asked.job, now.uses[0])
         if now.end is EndReason.CAP_REACHED:
             return AT_LIMIT.format(limit=folder.limit_usd)
         if not now.uses[0].input_tokens and (now.end.may_pass or now.end in _FAILS_ALL):

@@ -73,6 +73,7 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
     """Returns the report, and why it is empty if Typist has not recorded anything yet."""
     from bot.store.database import READS, connected, database_errors
     from bot.store.migrate import migrate, nothing_recorded
+    from bot.store.replays import replayed
     from bot.store.usage import thumbs, uses
 
     report = UsageReport(by, since)
@@ -83,6 +84,7 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
         with database_errors():
             async with engine.execution_options(**{READS: True}).begin() as connection:
                 report.add(await uses(connection, since * DAY_S), await thumbs(connection, since * DAY_S))
+                report.add_replays(await replayed(connection, since * DAY_S))
     return report, ""
 
 
@@ -106,6 +108,7 @@ def _csv_cells(line: UsageLine) -> Mapping[str, object]:
         "unanswered": line.unanswered,
         "slowest_first_token_s": _seconds(line.slowest_first_token_s),
         **{f"failed_{reason}": line.failed[reason] for reason in FAILURES},
+        "replay_usd": f"{line.replay_usd:.6f}",
     }
 
 
@@ -121,6 +124,8 @@ def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> N
         print("  ".join([first.strip().ljust(widths[0]), *numbers]))
     if report.total.unpriced_tokens:
         print(f"{report.total.unpriced_tokens:,} tokens have no known price and are not included in USD.")
+    if report.total.replay_usd:
+        print(f"`typist replay` has cost ${report.total.replay_usd:,.4f}, which is not included in USD.")
 
 
 def _cells(line: UsageLine) -> tuple[str, ...]:

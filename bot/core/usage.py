@@ -100,6 +100,8 @@ class UsageLine:
     thumbs_down: int = 0
     down_reasons: Counter[DownReason] = field(default_factory=Counter)
     first_tokens_s: list[float] = field(default_factory=list)
+    replay_usd: float = 0.0
+    """What `typist replay` has cost, which `cost_usd` leaves out."""
 
     @property
     def tokens(self) -> int:
@@ -160,6 +162,11 @@ class UsageReport:
     """A day with which a week begins."""
     lines: dict[str, UsageLine] = field(default_factory=dict)
     total: UsageLine = field(default_factory=UsageLine)
+
+    def add_replays(self, uses: Iterable[AnswerUsage]) -> None:
+        for use in uses:
+            for line in (self._line(use), self.total):
+                line.replay_usd += use.cost_usd or 0.0
 
     def add(self, uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> None:
         for use in filter(lambda use: use.counts, uses):

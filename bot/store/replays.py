@@ -1,7 +1,9 @@
 """Recorded questions that can be asked again: their words and their answers are still on record."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +18,7 @@ from bot.store import audit
 from bot.store.claim import with_earlier
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import has_content, has_ended, is_midway, job_of, note_of
-from bot.store.schema import feedback, jobs, turns
+from bot.store.schema import audit_entries, feedback, jobs, turns
 from bot.store.usage import thumbs, uses
 
 # Its words are there, and it needs a model: nobody has erased or deleted it, and no age.
@@ -85,12 +87,43 @@ class Replays(Operations):
     @writes
     async def asked_again(self, connection: AsyncConnection, job: Job, model: str) -> None:
         """Notes in the audit that a question is sent to a model again."""
-        question = job.question
-        again = Entry(EntryKind.REPLAY, {"model": model}, question.thread.team_id, job.id, subject_of(question))
-        await audit.append(connection, self._now(), [again])
+        await audit.append(connection, self._now(), [_again(job, {"model": model})])
+
+    @writes
+    async def answered_again(self, connection: AsyncConnection, job: Job, use: AnswerUsage) -> None:
+        """Notes in the audit what an answer to a question that was asked again has used."""
+        used = {"input_tokens": use.input_tokens, "output_tokens": use.output_tokens, "cost_usd": use.cost_usd}
+        facts = {"model": use.model, "end": use.end_reason.value, **used}
+        await audit.append(connection, self._now(), [_again(job, facts)])
 
     @writes
     async def calling(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> None:
         """Notes in the audit that a tool is called for a question that is asked again."""
         # No entry of a call: by that, the audit would find the texts of the answer's own call.
         await audit.append(connection, self._now(), [replace(call_entry(job, call), kind=EntryKind.REPLAY)])
+
+
+def _again(job: Job, facts: Mapping[str, Any]) -> Entry:
+    return Entry(EntryKind.REPLAY, facts, job.question.thread.team_id, job.id, subject_of(job.question))
+
+
+async def replayed(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
+    """Returns what the answers to questions that were asked again have used since then, by the audit."""
+    entries = sa.select(audit_entries).where(audit_entries.c.at >= since, audit_entries.c.kind == EntryKind.REPLAY)
+    used = [(row, json.loads(row.facts)) for row in await connection.execute(entries)]
+    return [
+        AnswerUsage(
+            row.at,
+            row.job_id,
+            row.user_id,
+            row.channel_id,
+            facts["model"],
+            EndReason(facts["end"]),
+            facts["input_tokens"],
+            facts["output_tokens"],
+            facts["cost_usd"],
+            None,
+        )
+        for row, facts in used
+        if "end" in facts
+    ]

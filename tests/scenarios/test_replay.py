@@ -170,8 +170,9 @@ async def test_database_has_nothing_more_but_an_audit_entry_for_each_question(re
     assert await rows() == before
     assert recorded.asked() == [4]
     _, out, _ = await forked_command(recorded.folder, "audit", "--json", env=recorded.env)
-    [entry] = [entry for entry in map(json.loads, out.splitlines()) if entry["kind"] == "replay"]
-    assert (entry["user"], entry["channel"], entry["model"]) == ("U0GRACE", "C0RANDOM", "openai/other")
+    begun, ended = [entry for entry in map(json.loads, out.splitlines()) if entry["kind"] == "replay"]
+    assert (begun["user"], begun["channel"], begun["model"]) == ("U0GRACE", "C0RANDOM", "openai/other")
+    assert (ended["end"], ended["cost_usd"]) == ("whole", pytest.approx(NOW_USD))
 
 
 async def test_sums_are_those_of_typist_usage(recorded: Recorded) -> None:
@@ -185,6 +186,18 @@ async def test_sums_are_those_of_typist_usage(recorded: Recorded) -> None:
     assert await usage_differs(recorded, sums) == {}
     assert float(sums["USD"][1]) == pytest.approx(6 * NOW_USD)
     assert (sums["answers"], sums["👎"], sums["refusals"]) == (["6", "6"], ["1"], ["0", "0"])
+
+
+async def test_typist_usage_says_what_replays_have_cost_beside_what_answers_have(recorded: Recorded) -> None:
+    await recorded.replay()
+    _, out, _ = await forked_command(recorded.folder, "usage", env=recorded.env)
+    assert out.splitlines()[-1] == f"`typist replay` has cost ${4 * NOW_USD:.4f}, which is not included in USD."
+    _, out, _ = await forked_command(recorded.folder, "usage", "--by", "model", "--csv", env=recorded.env)
+    usd = {row["model"]: (float(row["cost_usd"]), float(row["replay_usd"])) for row in csv.DictReader(io.StringIO(out))}
+    assert usd == {
+        "openai/test": (pytest.approx(6 * THEN_USD), 0.0),
+        "openai/other": (0.0, pytest.approx(4 * NOW_USD)),
+    }
 
 
 def sums_of(out: str) -> dict[str, list[str]]:
@@ -258,7 +271,8 @@ async def test_report_of_a_later_run_lacks_what_was_erased_since(recorded: Recor
 async def test_run_stops_before_a_question_that_may_pass_the_limit(recorded: Recorded) -> None:
     async def entries() -> int:
         _, out, _ = await forked_command(recorded.folder, "audit", "--json", env=recorded.env)
-        return out.count('"kind":"replay"')
+        asked = [entry for entry in map(json.loads, out.splitlines()) if entry["kind"] == "replay"]
+        return len([entry for entry in asked if "end" not in entry])
 
     # Each may cost 8,192 tokens of output, and a short prompt. The first one costs half of it.
     recorded.vendor.script(says("word " * 4_000), said)
@@ -371,7 +385,7 @@ async def test_tools_that_only_read_are_called_if_that_is_wanted_and_no_others(r
     assert line["now"]["text"] == f"{SEES}\n\n{THREE}"
     _, out, _ = await forked_command(recorded.folder, "audit", "--json", env=recorded.env)
     entries = [entry for entry in map(json.loads, out.splitlines()) if entry["kind"] in ("replay", "call")]
-    assert [entry.get("tool") for entry in entries[-3:]] == [None, "raw__list", None]
+    assert [entry.get("tool") for entry in entries[-4:]] == [None, "raw__list", None, None]
     assert {entry["kind"] for entry in entries} == {"replay"}
     await recorded.replay(*random, code=2)
 
