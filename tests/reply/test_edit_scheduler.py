@@ -818,6 +818,7 @@ async def test_placeholder_that_was_begun_too_long_ago_is_withheld_and_begun_aga
         schedule.records.is_away = False
         await asyncio.wait_for(posting, 30)
         assert schedule.calls() == [(1, "Post")]
+    assert schedule.records.asked_while_away <= 30 / AWAY_PAUSE_S + 1
 
 
 @simulated
