@@ -35,3 +35,14 @@ def test_text_directly_below_a_heading_is_a_paragraph(heading: str, around: str,
     first, second = parse_blocks(markdown, last_line_incomplete=False).leaf_blocks
     assert (first.kind, second.kind) == (LeafKind.HEADING, LeafKind.PARAGRAPH)
     assert (text_of(markdown, first.lines), text_of(markdown, second.lines)) == (heading.split("\n")[0], below)
+
+
+@pytest.mark.parametrize("around", ["> ", "- "])
+@pytest.mark.parametrize(
+    ("first", "texts"),
+    [("a", ["a\nb"]), ("[a]: https://a.b", ["[a]: https://a.b", "b"])],
+)
+def test_only_a_paragraph_with_words_goes_on_outside_its_container(around: str, first: str, texts: list[str]) -> None:
+    markdown = f"{around}{first}\nb"
+    blocks = parse_blocks(markdown, last_line_incomplete=False).leaf_blocks
+    assert [text_of(markdown, block.lines) for block in blocks] == texts
