@@ -206,7 +206,16 @@ asyncio.run(run(*sys.argv[2:]))
 def kill_in(function: str, command: str, url: str, file: Path) -> int:
     """Runs a command whose process is killed where it calls a function, and returns the exit code."""
     arguments = [sys.executable, "-c", KILLED, function, command, url, str(file)]
-    return subprocess.run(arguments, cwd=REPOSITORY).returncode
+    return subprocess.run(arguments, cwd=REPOSITORY, timeout=15).returncode
+
+
+async def test_backup_that_is_reached_by_a_link_is_not_emptied_while_it_is_read(tmp_path: Path) -> None:
+    """In a process of its own: reading what is written at the same time has no end."""
+    async with connected(await filled(f"sqlite:///{tmp_path}/typist.db")) as engine:
+        await back_up(engine, tmp_path / "other.new")
+    (tmp_path / "link").symlink_to(tmp_path / "other.new")
+    assert kill_in("_publish", "restore", f"sqlite:///{tmp_path}/other", tmp_path / "link") == 1
+    assert read(tmp_path / "other.new").questions
 
 
 @pytest.mark.parametrize(
