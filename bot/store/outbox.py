@@ -4,8 +4,8 @@ An entry is written in the transaction that makes it necessary. A process takes 
 future; if the process dies, the entry is due again then. `due_at` is also the fence: a process that completes or
 postpones an entry names the `due_at` that it took. So it has no effect on an entry that another process has taken
 since. One that was added again meanwhile has another number of `changes`: it stays with the process that has it, and is
-due again at once. Slack may refuse a call for as long as a channel is archived, or while it is down: an
-entry that was tried MAX_TRIES times stays, and is taken again once it is added again or woken.
+due again at once. Slack may refuse a call for as long as a channel is archived, or while it is down: an entry that was
+tried MAX_TRIES times stays, and is taken again once it is added again or woken.
 
 A process of the version before adds entries that say what to do, of ten kinds. `adopt` makes changes of them.
 """

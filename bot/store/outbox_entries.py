@@ -57,19 +57,21 @@ class OutboxEntries(Operations):
         `posted_ts` is the message that mentions the asker. Once an end is shown, and none of its choices stands, the
         checkpoints with its text go.
         """
+        # The job first: whoever changes one locks it before its entries.
+        is_left = entry.kind is OutboxKind.BESIDE and await self._mentioned(connection, entry, posted_ts)
         done = sa.delete(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
         removed = await connection.execute(done)
         await outbox.do_again(connection, entry, self._now())
-        if entry.kind is OutboxKind.BESIDE:
-            await self._mentioned(connection, entry, posted_ts)
+        if is_left:
+            await outbox.add_missing(connection, OutboxKind.BESIDE, entry.job_id, self._now())
         if removed.rowcount == 0 or entry.kind is not OutboxKind.REPLY or entry.shows not in _SHOW_TEXT:
             return
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended()))).one_or_none()
         if row is not None and not await answers.standing_choices(connection, row):
             await steps.drop_text(connection, jobs.c.id == entry.job_id)
 
-    async def _mentioned(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> None:
-        """Records which messages mention the asker now, and has those looked at that are to go later.
+    async def _mentioned(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> bool:
+        """Records which messages mention the asker now; returns whether one is still to go or to come.
 
         One that says that the answer is ready is recorded as such if that is still so. Any other goes once the job
         waits no longer.
@@ -84,8 +86,7 @@ class OutboxEntries(Operations):
             stays = says_ready and await is_any(connection, jobs.c.id == entry.job_id, _is_ready(entry))
             await connection.execute(this.values({"mention_ts" if stays else "ask_ts": posted_ts}))
         is_left = sa.or_(jobs.c.ask_ts.is_not(None), jobs.c.mention_at.is_not(None))
-        if await is_any(connection, jobs.c.id == entry.job_id, is_left):
-            await outbox.add_missing(connection, OutboxKind.BESIDE, entry.job_id, self._now())
+        return await is_any(connection, jobs.c.id == entry.job_id, is_left)
 
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
@@ -157,7 +158,8 @@ def _due(now: sa.ColumnElement[float]) -> sa.Select[tuple[int]]:
     in_state = sa.case(
         (entry.kind.in_(ABOUT_NO_REPLY), sa.true()),
         (entry.kind == OutboxKind.BESIDE.value, job.where(_is_beside_due(now)).exists()),
-        else_=~is_being_written,
+        (entry.kind == OutboxKind.REPLY.value, ~is_being_written),
+        else_=~sa.exists().where(jobs.c.id == entry.job_id, is_live()),
     )
     is_due = has_come(entry.due_at, now, BACKOFF.max_s)
     is_known = entry.kind.in_([kind.value for kind in OutboxKind])

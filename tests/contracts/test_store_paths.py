@@ -303,6 +303,8 @@ mention of an earlier approval goes before the next one comes
     ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox -> ask, complete ask, outbox -> none,
     decide 1 approved, claim -> 1, step 1 asked, wait 1 mention, outbox -> clear, complete clear, outbox -> none,
     pass_s 60, outbox -> ask
+mention of an answer to several questions stays though the newest of them is deleted
+    ask 1, ask 3, claim -> 1+3, finish 3 mention, delete 3, outbox -> mention, complete mention, outbox -> none
 end of a deleted question is not shown
     ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, delete 1, end_of end -> no
 outdated end is not left to the outbox
