@@ -16,7 +16,6 @@ from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import (
     NO_ANSWER,
     Held,
-    has_content,
     in_thread,
     is_queued,
     is_running,
@@ -272,7 +271,7 @@ class WorkerQueue(MeteredOperations):
             jobs.c.messages,
             jobs.c.schedule_id,
             jobs.c.version,
-            has_content().label("is_asked"),
+            jobs.c.question_deleted,
         )
         row = (await connection.execute(ended.returning(*columns))).one_or_none()
         if row is None:
@@ -318,8 +317,8 @@ class WorkerQueue(MeteredOperations):
             await outbox.shown(connection, job.id)
         if for_outbox and is_over:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
-        elif row.version != job.version and row.is_asked and is_over and not row.answer_deleted:
-            # Stopped after an edit: the edit took the reply from this attempt, and no other one follows.
+        elif is_over and (row.answer_deleted or row.question_deleted or row.version != job.version):
+            # This attempt has shown what isn't to stand there. Or an edit took the reply from it, and no other follows.
             await outbox.changed(connection, [job.id], now)
         is_to_be_shown = for_outbox in (None, OutboxKind.REPLY) and not ts_of(messages_of(row), MessageRole.STRAY)
         mentions = mention and is_to_be_shown and is_over and not (row.stop_requested or row.answer_deleted)

@@ -310,7 +310,7 @@ class StoreModel:
             self._cancel_entries(job.id, OutboxKind.REPLY)
         if for_outbox and is_over:
             self._add(job.id, for_outbox, wait_s(0))
-        elif now.version != job.version and now.question.text and is_over and not now.answer_deleted:
+        elif is_over and (now.answer_deleted or now.withdrawn or now.version != job.version):
             self._add(job.id, OutboxKind.REPLY)
         is_wanted = mention and not (now.stop_requested or now.answer_deleted)
         if is_wanted and for_outbox in (None, OutboxKind.REPLY) and is_over:
