@@ -132,12 +132,11 @@ class OutboxEntries(Operations):
     async def record_messages(
         self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records the messages of the reply to a job that has ended or awaits approval.
+        """Records the messages of the reply to a job that no attempt is at, though one may be queued meanwhile.
 
         Does nothing if another process has taken the entry.
         """
-        is_idle = sa.or_(has_ended(), is_awaiting_approval())
-        shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, outbox.is_taken(entry))
+        shown = sa.update(jobs).where(jobs.c.id == entry.job_id, ~is_running(), outbox.is_taken(entry))
         await connection.execute(shown.values(messages=message_values(messages)))
 
 

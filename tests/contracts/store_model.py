@@ -723,7 +723,7 @@ class StoreModel:
 
     def record_shown_pages(self, entry: OutboxEntry, page_ts: tuple[str, ...]) -> None:
         job = self.jobs.get(entry.job_id)
-        if job is not None and (not job.live or job.state is State.AWAITING_APPROVAL) and self._as_taken(entry):
+        if job is not None and job.status is not Status.RUNNING and self._as_taken(entry):
             self._change(entry.job_id, page_ts=page_ts)
 
     def replies(self, thread: ThreadKey) -> dict[str, str]:

@@ -305,6 +305,9 @@ mention of an earlier approval goes before the next one comes
     pass_s 60, outbox -> ask
 mention of an answer to several questions stays though the newest of them is deleted
     ask 1, ask 3, claim -> 1+3, finish 3 mention, delete 3, outbox -> mention, complete mention, outbox -> none
+next version goes on in the message that its last end was just shown in
+    ask 1, claim, pages 1, finish 1 unshown, pass_s 31, outbox -> end, regenerate 1 -> yes, show end 2, complete end,
+    claim -> 1v1
 what the last attempt shows of a deleted answer is deleted, too
     ask 1, claim, step 1 asked, wait 1, delete_answer 1, outbox -> nothing, complete nothing, stop 1 -> yes,
     claim -> 1, finish 1 stopped, outbox -> nothing
