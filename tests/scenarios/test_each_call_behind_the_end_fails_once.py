@@ -63,8 +63,10 @@ async def change(stage: Stage) -> None:
     await until(lambda: not replies(stage, late), "a deleted question without its messages")
 
     noted = await stage.mention("task memorizing")
-    await press(stage, noted, ReplyAction.APPROVE, lambda: has(stage, noted, ReplyAction.UNDO))
-    await press(stage, noted, ReplyAction.UNDO, lambda: says(stage, noted, texts.memory.UNDONE))
+    await press(stage, noted, ReplyAction.APPROVE, lambda: has(stage, noted, ReplyAction.DETAILS))
+    # Nothing is kept if Slack doesn't say whether the channel is private.
+    if has(stage, noted, ReplyAction.UNDO):
+        await press(stage, noted, ReplyAction.UNDO, lambda: says(stage, noted, texts.memory.UNDONE))
 
     asked = await stage.mention("task plain")
     await press(stage, asked, ReplyAction.REGENERATE, lambda: has(stage, asked, ReplyAction.PREVIOUS))
