@@ -22,6 +22,7 @@ from bot.slack.json_values import Payload
 from bot.slack.notices import cap_notice_blocks
 from bot.slack.posted_questions import asked_in
 from bot.slack.surfaces import ThreadPoster
+from bot.text import object_in
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +116,16 @@ class OutboxSender:
         return await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
 
     async def clear_ask(self, entry: OutboxEntry) -> None:
-        """Deletes the message that mentioned the asker because of an approval, or of an answer that isn't there."""
-        if entry.ask_ts is not None:
-            await self._delete([Delete(entry.question, entry.ask_ts)])
+        """Deletes the message that mentioned the asker because of an approval, or of an answer that isn't there.
+
+        An earlier try may have posted one without hearing of it.
+        """
+        gone = {entry.ask_ts}
+        if entry.tries > 1:
+            messages = await self._posted.messages_since(entry.question)
+            gone |= {str(message["ts"]) for message in messages if _mentions(message, entry)}
+        known = gone - {None, entry.mention_ts}
+        await self._delete([Delete(entry.question, ts) for ts in sorted(filter(None, known))])
 
     async def tell_admin(
         self, user_id: str, sentence: str, unit: str, daily: Sequence[tuple[str, float]], still: Callable[[], bool]
@@ -169,6 +177,13 @@ class OutboxSender:
 def _beside(entry: OutboxEntry) -> list[Delete]:
     """Returns the deletion of the message that says that the answer is ready, if there is one."""
     return [Delete(entry.question, entry.mention_ts)] if entry.mention_ts else []
+
+
+def _mentions(message: Payload, entry: OutboxEntry) -> bool:
+    """Whether a message mentioned an entry's asker."""
+    metadata = object_in(message.get("metadata"))
+    is_of_question = object_in(metadata.get("event_payload")).get("question_ts") == entry.question.ts
+    return is_of_question and metadata.get("event_type") in (PING_EVENT, ASK_EVENT)
 
 
 def _mention(entry: OutboxEntry) -> str:

@@ -132,6 +132,20 @@ async def test_asker_is_mentioned_unless_an_earlier_try_has_done_so(
     assert channel.posted == ([texts.answers.answer_ready("<@U1>")] if ts == "9.0" else [])
 
 
+@pytest.mark.parametrize(
+    ("tries", "mention_ts", "deleted"),
+    [(1, None, ["6.9"]), (2, None, ["6.9", "8.0"]), (2, "8.0", ["6.9"])],
+    ids=["first try", "an earlier try's", "the one that is on record"],
+)
+async def test_mention_that_an_earlier_try_has_posted_unheard_is_cleared_too(
+    tries: int, mention_ts: str | None, deleted: list[str]
+) -> None:
+    others = [{"ts": "8.1", "text": "Because."}, mention(question_ts="4.0")]
+    channel = Channel([mention(version=1), *({**other, "ts": "8.2"} for other in others)])
+    await channel.sender.clear_ask(replace(ENTRY, tries=tries, mention_ts=mention_ts))
+    assert channel.deleted == deleted
+
+
 @pytest.mark.parametrize(("ask_ts", "deleted"), [("6.9", ["6.9"]), (None, [])])
 async def test_mention_because_of_an_earlier_approval_goes_first(ask_ts: str | None, deleted: list[str]) -> None:
     channel = Channel()
