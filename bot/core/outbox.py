@@ -98,6 +98,7 @@ class OutboxEntry:
     page_ts: tuple[str, ...]
     """The messages of the job's reply."""
     shows: Shows = Shows.END
+    """What follows for the reply from the record, as it was when the entry was taken."""
     waits_until: float | None = None
     """Until when the job waits for an approval, which tells its approvals apart; None if it waits for none."""
     ask_ts: str | None = None

@@ -120,12 +120,11 @@ class OutboxSender:
 
         An earlier try may have posted one without hearing of it.
         """
-        gone = {entry.ask_ts}
+        gone = {entry.ask_ts} if entry.ask_ts else set[str]()
         if entry.tries > 1:
             messages = await self._posted.messages_since(entry.question)
-            gone |= {str(message["ts"]) for message in messages if _mentions(message, entry)}
-        known = gone - {None, entry.mention_ts}
-        await self._delete([Delete(entry.question, ts) for ts in sorted(filter(None, known))])
+            gone |= {str(message["ts"]) for message in messages if _mentions(message, entry)} - {entry.mention_ts}
+        await self._delete([Delete(entry.question, ts) for ts in sorted(gone)])
 
     async def tell_admin(
         self, user_id: str, sentence: str, unit: str, daily: Sequence[tuple[str, float]], still: Callable[[], bool]
