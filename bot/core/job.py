@@ -421,7 +421,7 @@ class FollowUp:
 
 
 class MessageRole(StrEnum):
-    """What a message of a reply is there for."""
+    """What a message of a reply, or beside it, is there for."""
 
     PAGE = "page"
     FILE = "file"
@@ -433,8 +433,17 @@ class MessageRole(StrEnum):
     """A post without an answer: Slack may show a message, or more than one, that isn't on record."""
     STARTING = "starting"
     """A stream's start without an answer, whose message Slack doesn't tell from others."""
+    MENTION = "mention"
+    """Beside the reply: it mentions the asker, because the answer is ready."""
+    ASK = "ask"
+    """Beside it: it mentions the asker, because a call waits for them."""
+    LINK = "link"
+    """Beside it: it links the canvas of the answer."""
 
 
+MENTION_ROLES = (MessageRole.MENTION, MessageRole.ASK)
+BESIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK)
+"""Of the messages beside a reply."""
 UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
 READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 """Of the messages that readers see of a reply, apart from its files."""
@@ -442,13 +451,13 @@ READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:
-    """A message of a reply, as it is on record."""
+    """A message of a reply, or beside it, as it is on record."""
 
     ts: str
     """Empty while its post has no answer."""
     role: MessageRole
     version: int = 0
-    """The version of the answer that a page shows."""
+    """The version of the answer that it shows, or is about."""
     for_stream: bool = False
     """The message is a page that holds no more than a stream carries."""
 

@@ -6,10 +6,12 @@ from it (Shows, core/picture.py). So it doesn't matter what has changed, how oft
 The other kinds are calls of their own: notices, a canvas, and a question that has no message yet.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from bot.core.conversation import Question
+from bot.core.job import MessageRole, RecordedMessage
 from bot.errors import Backoff
 
 OUTBOX_HOLD_S = 30.0
@@ -101,13 +103,33 @@ class OutboxEntry:
     """What follows for the reply from the record, as it was when the entry was taken."""
     waits_until: float | None = None
     """Until when the job waits for an approval, which tells its approvals apart; None if it waits for none."""
-    ask_ts: str | None = None
-    """A message to delete: it asks for another approval, or says that an answer is ready which isn't there any more."""
-    mention_ts: str | None = None
-    """The message that mentioned the asker because the answer is ready."""
+    beside: tuple[RecordedMessage, ...] = ()
+    """The messages beside the reply. One without a ts may have been posted unheard."""
+    stale: tuple[RecordedMessage, ...] = ()
+    """Those among them that aren't true any more."""
     mention_at: float | None = None
     """Since when the asker is to be mentioned, which tells mentions apart; None if they aren't to be now."""
     about: str = ""
     """The CapNotice that admins are told, the server of a sign-in, or the person who wants a canvas."""
     changes: int = 0
     """How often it was added again until it was taken: what comes later is still to be done."""
+
+
+def stale(
+    beside: Iterable[RecordedMessage], version: int, *, asks: bool, is_ready: bool, is_deleted: bool
+) -> tuple[RecordedMessage, ...]:
+    """Returns the messages beside a reply that aren't true any more.
+
+    `version`: the answer's. `asks`: what the job waits for is what the last mention asked for. `is_ready`: the answer
+    is there, for a question that is. `is_deleted`: somebody deleted the answer.
+    """
+
+    def is_true(message: RecordedMessage) -> bool:
+        match message.role:
+            case MessageRole.MENTION:
+                return is_ready and message.version == version
+            case MessageRole.ASK:
+                return asks
+        return not is_deleted
+
+    return tuple(message for message in beside if not is_true(message))

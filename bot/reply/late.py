@@ -1,15 +1,16 @@
 """Makes the calls to Slack that the outbox has left over: deletes replies, mentions the asker, and tells admins.
 
-A mention is posted once: a second try looks in Slack for the message of the first, which is known by its metadata.
+A message beside a reply is posted once: it is on record before that, so whoever finds it there without a ts looks in
+Slack for it. It is known by its metadata.
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bot.core import texts
 from bot.core.conversation import ANSWERED_SUBTYPES
+from bot.core.job import MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refusal, Refused
 from bot.reply.delivery import MessageTransport
@@ -29,6 +30,48 @@ log = logging.getLogger(__name__)
 PING_EVENT = "typist_ping"
 ASK_EVENT = "typist_ask"
 CANVAS_EVENT = "typist_canvas"
+_EVENTS = {MessageRole.MENTION: PING_EVENT, MessageRole.ASK: ASK_EVENT, MessageRole.LINK: CANVAS_EVENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A message to be posted beside a reply. Its metadata tell it from others."""
+
+    role: MessageRole
+    version: int
+    text: str
+    metadata: Payload
+    has_blocks: bool = True
+
+    def recorded(self, ts: str = "") -> RecordedMessage:
+        """Returns the message as it is on record, before it is posted without a ts."""
+        return RecordedMessage(ts, self.role, self.version)
+
+
+def ready(entry: OutboxEntry) -> Beside:
+    """Returns the message that mentions the asker because their answer is complete."""
+    return _beside(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)), has_blocks=False)
+
+
+def still_asks(entry: OutboxEntry, kinds: Collection[str]) -> Beside:
+    """Returns the message that mentions the asker because cards of these kinds wait for them."""
+    sentence = texts.approvals.still_asks(_mention(entry), kinds)
+    return _beside(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
+
+
+def linked(entry: OutboxEntry, version: int, link: str) -> Beside:
+    """Returns the message that shows the conversation a link to the canvas of an answer's version."""
+    return _beside(replace(entry, version=version), MessageRole.LINK, texts.answers.canvas_made(f"<{link}>"))
+
+
+def _beside(entry: OutboxEntry, role: MessageRole, text: str, *, has_blocks: bool = True, **more: str) -> Beside:
+    payload = {"question_ts": entry.question.ts, "version": entry.version, **more}
+    metadata = {"event_type": _EVENTS[role], "event_payload": payload}
+    return Beside(role, entry.version, text, metadata, has_blocks)
+
+
+def _mention(entry: OutboxEntry) -> str:
+    return f"<@{entry.question.user_id}>"
 
 
 class OutboxSender:
@@ -63,7 +106,7 @@ class OutboxSender:
         nearby, is_all = await self._posted.deletions(entry.question)
         is_complete = is_all and entry.tries > 1
         far_back = set() if is_complete else set(entry.page_ts) - {call.ts for call in nearby}
-        await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back)), *_beside(entry)])
+        await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
     async def remove(self, entry: OutboxEntry) -> bool:
         """Deletes the messages of a reply and its files, unless a person wrote after the question; returns whether.
@@ -73,58 +116,45 @@ class OutboxSender:
         messages = await self._posted.messages_since(entry.question)
         if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
             return False
-        await self._delete([*await self._posted.late_messages(entry.question, ()), *_beside(entry)])
+        await self._delete(await self._posted.late_messages(entry.question, ()))
         return True
 
-    async def post_canvas(self, entry: OutboxEntry, version: int, link: str, still: Callable[[], bool]) -> str:
-        """Shows the conversation a link to an answer's canvas; returns the ts of the message.
+    async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
+        """Returns the messages with these roles that were posted beside the reply and aren't on record, by ts.
 
-        Sends nothing if an earlier try has done so, or once `still()` is False.
+        With the metadata of each. Looks in Slack only if a post isn't answered on record.
         """
-        metadata = _metadata(CANVAS_EVENT, replace(entry, version=version))
-        if ts := await self._earlier(entry, metadata):
-            return ts
-        sentence = texts.answers.canvas_made(f"<{link}>")
-        return await self._post(entry, still, text=sentence, blocks=remark(sentence), metadata=metadata)
+        if all(message.ts for message in entry.beside if message.role in roles):
+            return {}
+        on_record = {message.ts for message in entry.beside}
+        events = [_EVENTS[role] for role in roles]
+        found = {}
+        for message in await self._posted.messages_since(entry.question):
+            metadata = object_in(message.get("metadata"))
+            is_of_question = object_in(metadata.get("event_payload")).get("question_ts") == entry.question.ts
+            if is_of_question and metadata.get("event_type") in events and message["ts"] not in on_record:
+                found[str(message["ts"])] = metadata
+        return found
 
-    async def delete_link(self, entry: OutboxEntry, ts: str) -> None:
-        """Deletes the message with the link to an answer's canvas."""
-        await self._delete([Delete(entry.question, ts)])
+    async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
+        """Posts a message beside the reply; returns its ts.
 
-    async def mention(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
-        """Mentions the asker because their answer is complete; returns the ts of the message, None if it has none.
-
-        Sends nothing if an earlier try has done so, or once `still()` is False: another process may have the entry.
+        Sends nothing once `still()` is False: another process may have the entry.
         """
-        metadata = _metadata(PING_EVENT, entry)
-        if ts := await self._earlier(entry, metadata):
-            return ts
-        return await self._post(entry, still, text=texts.answers.answer_ready(_mention(entry)), metadata=metadata)
+        thread = entry.question.thread
+        with only_while(still):
+            _, ts = await self._threads.post(
+                thread.channel_id,
+                thread.thread_ts,
+                text=message.text,
+                metadata=message.metadata,
+                **({"blocks": remark(message.text)} if message.has_blocks else {}),
+            )
+        return ts
 
-    async def ask_approval(self, entry: OutboxEntry, kinds: Collection[str], still: Callable[[], bool]) -> str:
-        """Mentions the asker because cards of these kinds wait for them; returns the ts of the message.
-
-        Sends nothing if an earlier try has done so for the same approval, or once `still()` is False. A mention that
-        asked for an earlier approval goes first.
-        """
-        metadata = _metadata(ASK_EVENT, entry, waits_until=str(entry.waits_until))
-        if ts := await self._earlier(entry, metadata):
-            return ts
-        await self.clear_ask(entry)
-        sentence = texts.approvals.still_asks(_mention(entry), kinds)
-        blocks = remark(sentence)
-        return await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
-
-    async def clear_ask(self, entry: OutboxEntry) -> None:
-        """Deletes the message that mentioned the asker because of an approval, or of an answer that isn't there.
-
-        An earlier try may have posted one without hearing of it.
-        """
-        gone = {entry.ask_ts} if entry.ask_ts else set[str]()
-        if entry.tries > 1:
-            messages = await self._posted.messages_since(entry.question)
-            gone |= {str(message["ts"]) for message in messages if _mentions(message, entry)} - {entry.mention_ts}
-        await self._delete([Delete(entry.question, ts) for ts in sorted(gone)])
+    async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
+        """Deletes messages beside the reply."""
+        await self._delete([Delete(entry.question, one) for one in sorted(ts)])
 
     async def tell_admin(
         self, user_id: str, sentence: str, unit: str, daily: Sequence[tuple[str, float]], still: Callable[[], bool]
@@ -147,17 +177,6 @@ class OutboxSender:
         with only_while(still):
             await self._threads.post(user_id, None, text=sentence, blocks=remark(sentence))
 
-    async def _earlier(self, entry: OutboxEntry, metadata: Payload) -> str | None:
-        """Returns the ts of the message that an earlier try has posted."""
-        messages = await self._posted.messages_since(entry.question) if entry.tries > 1 else ()
-        return next((str(message["ts"]) for message in messages if message.get("metadata") == metadata), None)
-
-    async def _post(self, entry: OutboxEntry, still: Callable[[], bool], **message: Any) -> str:
-        thread = entry.question.thread
-        with only_while(still):
-            _, ts = await self._threads.post(thread.channel_id, thread.thread_ts, **message)
-        return ts
-
     def _is_by_person(self, message: Payload) -> bool:
         if message.get("user") == self._bot_user_id:
             return asked_in(message) is not None
@@ -171,24 +190,3 @@ class OutboxSender:
             except Refused as error:
                 if not error.reason.is_for_good:
                     raise
-
-
-def _beside(entry: OutboxEntry) -> list[Delete]:
-    """Returns the deletion of the message that says that the answer is ready, if there is one."""
-    return [Delete(entry.question, entry.mention_ts)] if entry.mention_ts else []
-
-
-def _mentions(message: Payload, entry: OutboxEntry) -> bool:
-    """Whether a message mentioned an entry's asker."""
-    metadata = object_in(message.get("metadata"))
-    is_of_question = object_in(metadata.get("event_payload")).get("question_ts") == entry.question.ts
-    return is_of_question and metadata.get("event_type") in (PING_EVENT, ASK_EVENT)
-
-
-def _mention(entry: OutboxEntry) -> str:
-    return f"<@{entry.question.user_id}>"
-
-
-def _metadata(event: str, entry: OutboxEntry, **more: str) -> Payload:
-    payload = {"question_ts": entry.question.ts, "version": entry.version, **more}
-    return {"event_type": event, "event_payload": payload}

@@ -15,11 +15,14 @@ from dataclasses import dataclass, replace
 
 from bot.core import texts
 from bot.core.actions import AnswerState, RecordedAnswer
+from bot.core.job import MessageRole
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused, Stuck
 from bot.reply.charts import without_marks
+from bot.reply.late import linked
 from bot.reply.sources import as_code, canvas_markdown, canvas_title
 from bot.reply.workspace import Workspace
+from bot.services.beside import show_beside
 from bot.store import Stores
 from bot.store.answers import AnswerCanvas
 
@@ -78,11 +81,9 @@ class CanvasWriter:
             await self._tell(entry, texts.actions.CANVAS_NOT_OPENED)
 
     async def delete(self, entry: OutboxEntry) -> None:
-        """Deletes the canvases of a deleted answer, and the messages with their links."""
+        """Deletes the canvases of a deleted answer."""
         for canvas in await self.stores.answer_canvases.of_job(entry.job_id):
             await self.workspace.canvases.delete(canvas.canvas_id)
-            if canvas.message_ts:
-                await self.workspace.outbox_sender.delete_link(entry, canvas.message_ts)
             await self.stores.answer_canvases.forget(entry.job_id, canvas.version)
 
     async def _made(self, entry: OutboxEntry, answer: RecordedAnswer, still: Callable[[], bool]) -> AnswerCanvas | None:
@@ -95,10 +96,10 @@ class CanvasWriter:
             if not await self.stores.answer_canvases.record(entry.job_id, canvas):
                 await self.workspace.canvases.delete(canvas.canvas_id)
                 return None
-        if canvas.message_ts is None:
-            link = await self.workspace.canvases.link(canvas.canvas_id)
-            message_ts = await self.workspace.outbox_sender.post_canvas(entry, answer.version, link, still)
-            await self.stores.answer_canvases.posted(entry.job_id, answer.version, message_ts)
+        links = (message for message in entry.beside if message.role is MessageRole.LINK and message.ts)
+        if all(message.version != answer.version for message in links):
+            link = linked(entry, answer.version, await self.workspace.canvases.link(canvas.canvas_id))
+            await show_beside(self.stores, self.workspace, entry, link, (MessageRole.LINK,), still)
         return canvas
 
     async def _create(self, entry: OutboxEntry, answer: RecordedAnswer, still: Callable[[], bool]) -> str:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -15,13 +15,16 @@ from bot.core import texts
 from bot.core.access import admins_named
 from bot.core.asks import asks_of
 from bot.core.calls import kinds_of
+from bot.core.job import BESIDE_ROLES, MENTION_ROLES
 from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
 from bot.reply.answer import Answer
+from bot.reply.late import ready, still_asks
 from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
+from bot.services.beside import show_beside
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.quota import CapNotices
 from bot.services.scheduled_runs import ScheduledRuns
@@ -112,9 +115,9 @@ class Outbox:
         """Tries an entry, and records that it is complete or when to try again. After MAX_TRIES it is set aside."""
         about = f"outbox entry {entry.id} ({entry.kind})"
         try:
-            delay_s, posted_ts = await self._try(entry, about)
+            delay_s = await self._try(entry, about)
             if delay_s is None:
-                await self.stores.outbox.complete(entry, posted_ts)
+                await self.stores.outbox.complete(entry)
                 return
             await self.stores.outbox.postpone(entry, delay_s)
             if entry.tries >= MAX_TRIES:
@@ -124,21 +127,22 @@ class Outbox:
         except Exception as error:
             log.error("%s: outcome not recorded, retrying: %s", about, trace_of(error))
 
-    async def _try(self, entry: OutboxEntry, about: str) -> tuple[float | None, str | None]:
-        """Returns the wait before the next try, None if the entry needs none, and the ts of a message that it posted.
+    async def _try(self, entry: OutboxEntry, about: str) -> float | None:
+        """Returns the wait before the next try, None if the entry needs none.
 
         Slack's own calls end sooner than TRY_WITHIN_S, so a try that takes longer has waited for the rate limits.
         """
         had_no_turn = False
         try:
             if entry.kind is OutboxKind.POST_QUESTION:
-                return await self.question_posts.post(entry), None
+                return await self.question_posts.post(entry)
             async with asyncio.timeout(TRY_WITHIN_S):
-                return None, await self._do(entry)
+                await self._do(entry)
+            return None
         except Refused as refused:
             log.warning("%s: %s", about, refused)
             if refused.reason.is_for_good:
-                return None, None
+                return None
         except (RateLimited, TimeoutError) as error:
             log.warning("%s: rate limited, retrying: %s", about, str(error) or "timeout")
             had_no_turn = True
@@ -146,13 +150,13 @@ class Outbox:
             log.warning("%s: not shown, retrying later", about)
         except Stuck as stuck:
             log.error("%s: given up: %s", about, stuck)
-            return None, None
+            return None
         except Exception as error:
             log.error("%s: failed, retrying later: %s", about, trace_of(error))
-        return wait_s(entry.tries, had_no_turn=had_no_turn), None
+        return wait_s(entry.tries, had_no_turn=had_no_turn)
 
-    async def _do(self, entry: OutboxEntry) -> str | None:
-        """Makes an entry's calls; returns the ts of a message that it posted."""
+    async def _do(self, entry: OutboxEntry) -> None:
+        """Makes an entry's calls."""
         until = self.stores.clock.monotonic() + TRY_WITHIN_S
 
         def in_time() -> bool:
@@ -163,7 +167,7 @@ class Outbox:
             case OutboxKind.REPLY:
                 await self._show(entry, until)
             case OutboxKind.BESIDE:
-                return await self._mention(entry, in_time)
+                await self._mention(entry, in_time)
             case OutboxKind.MAKE_CANVAS:
                 await self.canvas_writer.write(entry, in_time)
             case OutboxKind.TELL_ADMINS:
@@ -176,19 +180,18 @@ class Outbox:
             case OutboxKind.TELL_UNPOSTED:
                 sentence = texts.answers.not_posted(entry.question.thread.channel_id)
                 await self.workspace.outbox_sender.tell(entry.question.user_id, sentence, in_time)
-        return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
         """Has a reply show what follows from its record."""
         match entry.shows:
             case Shows.NOTHING:
                 await self.workspace.outbox_sender.delete(entry)
-                await self.canvas_writer.delete(entry)
+                await self._clear_beside(entry)
             case Shows.NO_PLACEHOLDER:
                 await self.workspace.outbox_sender.clear(entry)
             case Shows.UNLESS_FOLLOWED:
                 if await self.workspace.outbox_sender.remove(entry):
-                    await self.canvas_writer.delete(entry)
+                    await self._clear_beside(entry)
                 else:
                     await self._show_end(entry, until)
             case Shows.ASKS:
@@ -196,16 +199,20 @@ class Outbox:
             case Shows.END:
                 await self._show_end(entry, until)
 
-    async def _mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> str | None:
-        """Mentions the asker if that is due, and deletes the mention that isn't true any more; returns its ts."""
-        sender = self.workspace.outbox_sender
-        if entry.mention_at is None:
-            await sender.clear_ask(entry)
-            return None
-        if entry.waits_until is None:
-            return await sender.mention(entry, in_time)
-        job = await self.stores.outbox.job_awaiting_approval(entry)
-        return await sender.ask_approval(entry, kinds_of(job.steps[-1].calls, None), in_time) if job else None
+    async def _clear_beside(self, entry: OutboxEntry) -> None:
+        """Deletes what was shown beside a reply that is gone."""
+        await self.canvas_writer.delete(entry)
+        gone = replace(entry, stale=entry.beside)
+        await show_beside(self.stores, self.workspace, gone, None, BESIDE_ROLES)
+
+    async def _mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
+        """Mentions the asker if that is due, and deletes the mention that isn't true any more."""
+        wanted = None
+        if entry.mention_at is not None and entry.waits_until is None:
+            wanted = ready(entry)
+        elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
+            wanted = still_asks(entry, kinds_of(job.steps[-1].calls, None))
+        await show_beside(self.stores, self.workspace, entry, wanted, MENTION_ROLES, in_time)
 
     async def _show_end(self, entry: OutboxEntry, until: float) -> None:
         """Shows an ended answer as its record says, in the reply's messages, and nothing beside them."""

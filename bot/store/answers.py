@@ -17,14 +17,14 @@ from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.audit import EntryKind
 from bot.core.calls import SCHEDULE, has_decided_proposal
 from bot.core.conversation import File, Question, RecordedReply, ThreadKey
-from bot.core.job import AnswerRecord, Checkpoint, End, Job, NoticeKind, State, page_ts, state_of
+from bot.core.job import AnswerRecord, Checkpoint, End, Job, MessageRole, NoticeKind, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.picture import picture
 from bot.core.steps import continued
 from bot.core.usage import DownReason
 from bot.errors import EndReason
 from bot.models.prompt import of_record
-from bot.store import audit, outbox, steps
+from bot.store import audit, beside, outbox, steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
     NO_ANSWER,
@@ -189,7 +189,6 @@ class RecordedAnswers(Operations):
                 jobs.c.user_id,
                 jobs.c.ts,
                 jobs.c.messages,
-                jobs.c.mention_ts,
                 jobs.c.answer_deleted,
                 jobs.c.shown_turn,
                 jobs.c.answered_with,
@@ -224,10 +223,9 @@ class RecordedAnswers(Operations):
                 reply = replace(reply, text="", refused=frozenset(questions[row.id])) if is_refused else reply
                 found |= dict.fromkeys(shown, RecordedReply(""))
                 found |= dict.fromkeys(shown[:1], reply)
-            found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}
-        of_newest = canvases.c.job_id.in_(sa.select(newest.c.id)), canvases.c.message_ts.is_not(None)
-        links = await connection.scalars(sa.select(canvases.c.message_ts).where(*of_newest))
-        return found | dict.fromkeys(map(str, links), RecordedReply(""))
+        of_newest = (await beside.of_jobs(connection, sa.select(newest.c.id))).values()
+        posted = [message.ts for messages in of_newest for message in messages if message.ts]
+        return found | dict.fromkeys(posted, RecordedReply(""))
 
 
 async def _newest_answer(
@@ -465,8 +463,6 @@ class AnswerCanvas:
 
     version: int
     canvas_id: str
-    message_ts: str | None = None
-    """The message with its link; None until it is posted."""
 
 
 class AnswerCanvases(Operations):
@@ -474,14 +470,15 @@ class AnswerCanvases(Operations):
 
     @writes
     async def request(self, connection: AsyncConnection, job_id: int, version: int, user_id: str) -> bool:
-        """Has the outbox make a canvas for a person, unless one is on record; returns whether it will be made.
+        """Has the outbox make a canvas for a person, unless its link is posted; returns whether it will be made.
 
         A second request adds nothing to the first one.
         """
         # Presses in several processes come one after the other.
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
-        if await is_any(connection, *_is_canvas_of(job_id, version), canvases.c.message_ts.is_not(None)):
+        found = (await beside.of_jobs(connection, [job_id]))[job_id]
+        if any(message.ts and (message.role, message.version) == (MessageRole.LINK, version) for message in found):
             return False
         is_wanted = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
         if not await is_any(connection, *is_wanted):
@@ -493,7 +490,7 @@ class AnswerCanvases(Operations):
         """Returns the canvases of all versions of an answer."""
         of_job = sa.select(canvases).where(canvases.c.job_id == job_id).order_by(canvases.c.version)
         rows = await connection.execute(of_job)
-        return [AnswerCanvas(row.version, row.canvas_id, row.message_ts) for row in rows]
+        return [AnswerCanvas(row.version, row.canvas_id) for row in rows]
 
     @writes
     async def record(self, connection: AsyncConnection, job_id: int, canvas: AnswerCanvas) -> bool:
@@ -501,16 +498,9 @@ class AnswerCanvases(Operations):
         this = sa.select(jobs.c.answer_deleted).where(jobs.c.id == job_id).with_for_update()
         if await connection.scalar(this) is not False:
             return False
-        values = {"version": canvas.version, "canvas_id": canvas.canvas_id, "message_ts": canvas.message_ts}
+        values = {"version": canvas.version, "canvas_id": canvas.canvas_id}
         new = insert_into(connection, canvases).values(job_id=job_id, **values).on_conflict_do_nothing()
         return await connection.scalar(new.returning(canvases.c.job_id)) is not None
-
-    @writes
-    async def posted(self, connection: AsyncConnection, job_id: int, version: int, message_ts: str) -> None:
-        """Records the message with a canvas's link."""
-        await connection.execute(
-            sa.update(canvases).where(*_is_canvas_of(job_id, version)).values(message_ts=message_ts)
-        )
 
     @writes
     async def forget(self, connection: AsyncConnection, job_id: int, version: int) -> None:

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.calls import APPROVAL_S
 from bot.core.job import Job, MessageRole, RecordedMessage, Status, page_ts, ts_of
-from bot.core.outbox import ABOUT_NO_REPLY, BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows
+from bot.core.outbox import ABOUT_NO_REPLY, BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows, stale
 from bot.errors import EndReason
-from bot.store import answers, outbox, steps
+from bot.store import answers, beside, outbox, steps
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import (
     has_come,
@@ -31,6 +31,7 @@ from bot.store.rows import (
 from bot.store.schema import jobs, outbox_entries
 
 _SHOW_TEXT = (Shows.END, Shows.UNLESS_FOLLOWED)
+_BESIDE = (OutboxKind.BESIDE, OutboxKind.MAKE_CANVAS)
 
 
 class OutboxEntries(Operations):
@@ -51,14 +52,13 @@ class OutboxEntries(Operations):
             return await _take(connection, limit, now)
 
     @writes
-    async def complete(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None = None) -> None:
+    async def complete(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
         """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it.
 
-        `posted_ts` is the message that mentions the asker. Once an end is shown, and none of its choices stands, the
-        checkpoints with its text go.
+        Once an end is shown, and none of its choices stands, the checkpoints with its text go.
         """
         # The job first: whoever changes one locks it before its entries.
-        is_left = entry.kind is OutboxKind.BESIDE and await self._mentioned(connection, entry, posted_ts)
+        is_left = entry.kind in _BESIDE and await self._is_beside_left(connection, entry)
         done = sa.delete(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
         removed = await connection.execute(done)
         await outbox.do_again(connection, entry, self._now())
@@ -70,23 +70,44 @@ class OutboxEntries(Operations):
         if row is not None and not await answers.standing_choices(connection, row):
             await steps.drop_text(connection, jobs.c.id == entry.job_id)
 
-    async def _mentioned(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> bool:
-        """Records which messages mention the asker now; returns whether one is still to go or to come.
+    async def _is_beside_left(self, connection: AsyncConnection, entry: OutboxEntry) -> bool:
+        """Records that the asker is mentioned; returns whether a message beside the reply is still to come or to go.
 
-        One that says that the answer is ready is recorded as such if that is still so. Any other goes once the job
-        waits no longer.
+        One that asks for an approval goes once the job waits no longer.
         """
-        this = sa.update(jobs).where(jobs.c.id == entry.job_id)
-        if entry.ask_ts is not None:
-            await connection.execute(this.where(jobs.c.ask_ts == entry.ask_ts).values(ask_ts=None))
+        this = jobs.c.id == entry.job_id
         if entry.mention_at is not None:
-            await connection.execute(this.where(jobs.c.mention_at == entry.mention_at).values(mention_at=None))
-        if posted_ts is not None:
-            says_ready = entry.waits_until is None
-            stays = says_ready and await is_any(connection, jobs.c.id == entry.job_id, _is_ready(entry))
-            await connection.execute(this.values({"mention_ts" if stays else "ask_ts": posted_ts}))
-        is_left = sa.or_(jobs.c.ask_ts.is_not(None), jobs.c.mention_at.is_not(None))
-        return await is_any(connection, jobs.c.id == entry.job_id, is_left)
+            done = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
+            await connection.execute(done.values(mention_at=None))
+        row = (await connection.execute(sa.select(jobs).where(this).with_for_update())).one_or_none()
+        if row is None:
+            return False
+        is_asked = not row.question_deleted or await is_any(connection, is_batched_with(entry.job_id))
+        shown = (await beside.of_jobs(connection, [entry.job_id]))[entry.job_id]
+        asks = any(message.role is MessageRole.ASK for message in shown)
+        return asks or row.mention_at is not None or bool(_stale(row, shown, is_asked=is_asked))
+
+    @writes
+    async def posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
+        """Records that a message beside the reply is about to be posted.
+
+        Returns False, and nothing may be posted, if another process has taken the entry.
+        """
+        if not await is_any(connection, outbox.as_taken(entry)):
+            return False
+        await beside.record(connection, entry.job_id, message)
+        return True
+
+    @writes
+    async def posted(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> None:
+        """Records a message that was posted beside the reply; does nothing if the job was erased meanwhile."""
+        if await is_any(connection, jobs.c.id == entry.job_id):
+            await beside.record(connection, entry.job_id, message)
+
+    @writes
+    async def gone(self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
+        """Removes messages beside the reply from record, which Slack shows no more."""
+        await beside.remove(connection, entry.job_id, messages)
 
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
@@ -140,12 +161,6 @@ class OutboxEntries(Operations):
         await connection.execute(shown.values(messages=message_values(messages)))
 
 
-def _is_ready(entry: OutboxEntry) -> sa.ColumnElement[bool]:
-    """Whether the answer that an entry is about is still there, for a question that is."""
-    asked = sa.or_(has_content(), sa.exists().where(is_batched_with(entry.job_id)))
-    return sa.and_(has_ended(), ~jobs.c.answer_deleted, jobs.c.version == entry.version, asked)
-
-
 def _due(now: sa.ColumnElement[float]) -> sa.Select[tuple[int]]:
     """Selects the entries that are due and not set aside, of jobs whose reply nobody is editing.
 
@@ -173,13 +188,12 @@ def _is_beside_due(now: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
     While it waits, the message that mentions the asker is the current one's, unless one is still to come. That the
     answer is ready is said once Slack shows its end.
     """
-    waits = is_awaiting_approval()
-    is_to_come = jobs.c.mention_at.is_not(None)
-    return sa.case(
-        (waits, sa.and_(is_to_come, sa.or_(has_come(jobs.c.mention_at, now, APPROVAL_S), jobs.c.ask_ts.is_not(None)))),
-        (sa.or_(jobs.c.ask_ts.is_not(None), ~is_to_come), sa.true()),
-        else_=sa.and_(~is_live(), ~outbox.is_reply_to_be_shown()),
+    waits, is_to_come = is_awaiting_approval(), jobs.c.mention_at.is_not(None)
+    may_come = sa.case(
+        (waits, has_come(jobs.c.mention_at, now, APPROVAL_S)),
+        else_=sa.or_(~is_to_come, sa.and_(~is_live(), ~outbox.is_reply_to_be_shown())),
     )
+    return sa.or_(beside.is_any_stale(sa.and_(waits, ~is_to_come)), may_come)
 
 
 _DUE = _due(sa.bindparam("now", type_=sa.Double))
@@ -212,16 +226,19 @@ async def _take(connection: AsyncConnection, limit: int, now: float) -> list[Out
         jobs,
     ).join(jobs)
     rows = (await connection.execute(entries.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))).all()
+    found = await beside.of_jobs(connection, [row.answered_with or row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
     is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value
     asked = set(await connection.scalars(sa.select(jobs.c.answered_with).where(*is_batched))) if deleted else set()
-    return [_entry(row, is_asked=row.id in asked or not row.question_deleted) for row in rows]
+    return [
+        _entry(row, found[row.answered_with or row.id], is_asked=row.id in asked or not row.question_deleted)
+        for row in rows
+    ]
 
 
-def _entry(row: sa.Row[Any], *, is_asked: bool) -> OutboxEntry:
-    waits = row.status == Status.AWAITING_APPROVAL
-    is_to_come = row.mention_at is not None
-    mentions_now = is_to_come and (row.may_mention if waits else row.status == Status.ENDED and not row.ask_ts)
+def _entry(row: sa.Row[Any], shown: tuple[RecordedMessage, ...], *, is_asked: bool) -> OutboxEntry:
+    waits, gone = row.status == Status.AWAITING_APPROVAL, _stale(row, shown, is_asked=is_asked)
+    mentions_now = row.may_mention if waits else row.status == Status.ENDED and not gone
     return OutboxEntry(
         id=row.entry_id,
         kind=OutboxKind(row.kind),
@@ -234,11 +251,18 @@ def _entry(row: sa.Row[Any], *, is_asked: bool) -> OutboxEntry:
         page_ts=page_ts(messages_of(row)),
         shows=_shows(row, is_asked=is_asked),
         waits_until=row.waits_until if waits else None,
-        ask_ts=row.ask_ts if is_to_come or not waits else None,
-        mention_ts=row.mention_ts,
+        beside=shown,
+        stale=gone,
         mention_at=row.mention_at if mentions_now else None,
         about=row.about,
     )
+
+
+def _stale(row: sa.Row[Any], shown: Sequence[RecordedMessage], *, is_asked: bool) -> tuple[RecordedMessage, ...]:
+    """Returns the messages beside a job's reply that aren't true by its record. `is_asked`: as for `_shows`."""
+    asks = row.status == Status.AWAITING_APPROVAL and row.mention_at is None
+    is_ready = is_asked and not row.answer_deleted
+    return stale(shown, row.version, asks=asks, is_ready=is_ready, is_deleted=row.answer_deleted)
 
 
 def _shows(row: sa.Row[Any], *, is_asked: bool) -> Shows:

@@ -36,7 +36,7 @@ from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason
 from bot.models.prompt import Effort
-from bot.store import audit, claim, memories, outbox, steps
+from bot.store import audit, beside, claim, memories, outbox, steps
 from bot.store.answers import close_choices
 from bot.store.calls import RELEASED, deny_by_reply
 from bot.store.database import Database, GroupCommit, Operations, completes, one_at_a_time, reads, writes
@@ -318,9 +318,7 @@ async def _requeue(
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
     await steps.drop_text(connection, jobs.c.id == row.id)
-    if row.mention_ts:
-        gone = {"mention_ts": None, "ask_ts": row.mention_ts}
-        await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(gone))
+    if await beside.is_mentioned(connection, row.id):
         await outbox.add(connection, OutboxKind.BESIDE, [row.id], now)
     await claim.keep_placeholders(connection, [row.id], now)
     await claim.rejoin(connection, row.id)

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0015"
+REVISION = "0016"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -118,10 +118,8 @@ jobs = sa.Table(
     sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     # From when on the asker is to be mentioned, because a call waits or the answer is ready; NULL: not, or no more.
     sa.Column("mention_at", sa.Double),
-    # The message that mentioned the askers when the answer was ready.
+    # For a process of the version before: rows of messages_beside, with the roles "mention" and "ask".
     sa.Column("mention_ts", sa.Text),
-    # A message that mentioned the asker, to be deleted: because a call waits, once that is decided, or because of an
-    # answer that isn't there any more.
     sa.Column("ask_ts", sa.Text),
     # The schedule whose run this is. No foreign key: a run outlives its schedule.
     sa.Column("schedule_id", RowId),
@@ -423,8 +421,21 @@ canvases = sa.Table(
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("canvas_id", sa.Text, nullable=False),
-    # The message with its link; NULL until it is posted.
+    # For a process of the version before: the row of messages_beside with the role "link".
     sa.Column("message_ts", sa.Text),
+)
+
+# The bot's messages beside replies (bot/store/beside.py), each on record before it is posted.
+messages_beside = sa.Table(
+    "messages_beside",
+    metadata,
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    # A MessageRole (bot/core/job.py).
+    sa.Column("role", sa.Text, primary_key=True),
+    # The version of the answer that it is about.
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    # Empty until Slack has answered.
+    sa.Column("ts", sa.Text, nullable=False),
 )
 
 # The usage ledger (bot/store/usage.py): what was charged, and a row for each attempt under way.

@@ -13,7 +13,20 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import TRANSITIONS, End, Event, Job, Piece, Spent, State, Status, said, state_of
+from bot.core.job import (
+    TRANSITIONS,
+    End,
+    Event,
+    Job,
+    MessageRole,
+    Piece,
+    RecordedMessage,
+    Spent,
+    State,
+    Status,
+    said,
+    state_of,
+)
 from bot.core.outbox import BACKOFF, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.core.steps import kept_text
 from bot.errors import EndReason
@@ -580,9 +593,28 @@ class Machine(RuleBasedStateMachine):
 
     @rule(entry=taken, worker=workers)
     def complete_outbox_entry(self, entry: OutboxEntry, worker: str) -> None:
-        posted_ts = f"1900000000.{next(self.posts):06d}" if entry.mention_at is not None else None
-        self._do(self.stores[worker].outbox.complete(entry, posted_ts))
-        self.model.complete_outbox_entry(entry, posted_ts)
+        if entry.kind is OutboxKind.BESIDE:
+            self.show_beside(entry, worker, is_heard=True)
+        self._do(self.stores[worker].outbox.complete(entry))
+        self.model.complete_outbox_entry(entry)
+
+    @rule(entry=taken, worker=workers)
+    def post_unheard(self, entry: OutboxEntry, worker: str) -> None:
+        """The process dies before it hears of its post."""
+        if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
+            self.show_beside(entry, worker, is_heard=False)
+
+    def show_beside(self, entry: OutboxEntry, worker: str, *, is_heard: bool) -> None:
+        store, message = self.stores[worker].outbox, None
+        if entry.mention_at is not None:
+            role = MessageRole.MENTION if entry.waits_until is None else MessageRole.ASK
+            message = RecordedMessage(f"1900000000.{next(self.posts):06d}", role, entry.version)
+            may_post = self._do(store.posting(entry, replace(message, ts="")))
+            if may_post and is_heard:
+                self._do(store.posted(entry, message))
+        if is_heard:
+            self._do(store.gone(entry, entry.stale))
+        assert self.model.show_beside(entry, message, is_heard=is_heard) == (message and may_post)
 
     @rule(entry=taken, worker=workers)
     def postpone_outbox_entry(self, entry: OutboxEntry, worker: str) -> None:

@@ -8,7 +8,20 @@ from typing import Any
 from bot.clock import Clock
 from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import POSTING, Checkpoint, End, FollowUp, Job, Piece, Pulse, State, Status, state_of
+from bot.core.job import (
+    POSTING,
+    Checkpoint,
+    End,
+    FollowUp,
+    Job,
+    MessageRole,
+    Piece,
+    Pulse,
+    RecordedMessage,
+    State,
+    Status,
+    state_of,
+)
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
@@ -43,8 +56,8 @@ class Expected:
     answered_with: int | None = None
     edited_ts: str = ""
     mention_at: float | None = None
-    mention_ts: str | None = None
-    ask_ts: str | None = None
+    beside: Mapping[tuple[MessageRole, int], str] = field(default_factory=dict, hash=False)
+    """The messages beside its reply, by role and version. One that was perhaps posted unheard has no ts."""
     joined_step: int | None = None
     waits_until: float | None = None
     effort: Effort | None = None
@@ -564,8 +577,7 @@ class StoreModel:
         self._change(job_id, interruptions=0, placeholder_due_since=since)
         self._change(job_id, version=old.version + 1, stop_requested=False, pieces=(), asked_at=self.clock.now())
         self._change(job_id, mention_at=None)
-        if old.mention_ts:
-            self._change(job_id, mention_ts=None, ask_ts=old.mention_ts)
+        if any(role is MessageRole.MENTION for role, _ in old.beside):
             self._add(job_id, OutboxKind.BESIDE)
         self._keep_placeholder(job_id)
         self._rejoin(job_id)
@@ -624,18 +636,18 @@ class StoreModel:
         waits = job.state is State.AWAITING_APPROVAL
         if kind is OutboxKind.REPLY:
             return waits or not job.live
-        if waits:
-            is_late = job.mention_at is not None and job.mention_at <= self.clock.now()
-            return is_late or (job.mention_at is not None and job.ask_ts is not None)
-        if job.ask_ts is not None or job.mention_at is None:
+        asks = waits and job.mention_at is None
+        if any(not asks if role is MessageRole.ASK else version != job.version for role, version in job.beside):
             return True
-        return not job.live and (job_id, OutboxKind.REPLY) not in self.entries
+        if waits:
+            return job.mention_at is not None and job.mention_at <= self.clock.now()
+        return job.mention_at is None or (not job.live and (job_id, OutboxKind.REPLY) not in self.entries)
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
         waits = job.state is State.AWAITING_APPROVAL
         is_late = job.mention_at is not None and job.mention_at <= self.clock.now()
-        mentions_now = is_late if waits else not job.live and not job.ask_ts
+        mentions_now = is_late if waits else not job.live and not self._stale(job_id)
         return OutboxEntry(
             id=due.id or 0,
             kind=kind,
@@ -648,8 +660,8 @@ class StoreModel:
             page_ts=job.page_ts,
             shows=self._shows(job_id),
             waits_until=job.waits_until if waits else None,
-            ask_ts=job.ask_ts if not waits or job.mention_at is not None else None,
-            mention_ts=job.mention_ts,
+            beside=_recorded(job.beside),
+            stale=self._stale(job_id),
             mention_at=job.mention_at if mentions_now else None,
         )
 
@@ -664,13 +676,39 @@ class StoreModel:
             return Shows.NO_PLACEHOLDER
         return Shows.UNLESS_FOLLOWED if job.withdrawn and not self.standing(job_id) else Shows.END
 
-    def _is_ready(self, entry: OutboxEntry) -> bool:
-        """Whether the answer that an entry is about is still there, for a question that is."""
-        job = self.jobs[entry.job_id]
-        is_asked = not job.withdrawn or bool(self.standing(entry.job_id))
-        return is_asked and not (job.live or job.answer_deleted) and job.version == entry.version
+    def _stale(self, job_id: int) -> tuple[RecordedMessage, ...]:
+        """The messages beside a reply that aren't true any more."""
+        job = self.jobs[job_id]
+        is_asked = not job.withdrawn or bool(self.standing(job_id))
+        is_ready = is_asked and not job.answer_deleted
+        asks = job.state is State.AWAITING_APPROVAL and job.mention_at is None
+        return _recorded(
+            {
+                (role, version): ts
+                for (role, version), ts in job.beside.items()
+                if not (asks if role is MessageRole.ASK else is_ready and version == job.version)
+            }
+        )
 
-    def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:
+    def show_beside(self, entry: OutboxEntry, message: RecordedMessage | None, *, is_heard: bool) -> bool | None:
+        """Shows what an entry says beside a reply; returns whether the entry is still as it was taken.
+
+        If the post isn't heard of, its message has no ts on record.
+        """
+        job = self.jobs.get(entry.job_id)
+        is_taken = bool(self._as_taken(entry)) if message else None
+        if job is None:
+            return is_taken
+        beside = dict(job.beside)
+        if message and is_taken:
+            beside[message.role, message.version] = message.ts if is_heard else ""
+        for gone in entry.stale if is_heard else ():
+            if beside.get((gone.role, gone.version)) == gone.ts:
+                del beside[gone.role, gone.version]
+        self._change(entry.job_id, beside=beside)
+        return is_taken
+
+    def complete_outbox_entry(self, entry: OutboxEntry) -> None:
         """An entry that was renewed since stays, and so does the text that it is to show."""
         for key in self._as_taken(entry):
             if self._is_done_again(key, entry):
@@ -680,19 +718,15 @@ class StoreModel:
             if shows_text and not self.jobs[entry.job_id].live:
                 self._change(entry.job_id, pieces=())
         if entry.kind is OutboxKind.BESIDE and entry.job_id in self.jobs:
-            self._mentioned(entry, posted_ts)
+            self._mentioned(entry)
 
-    def _mentioned(self, entry: OutboxEntry, posted_ts: str | None) -> None:
-        job = self.jobs[entry.job_id]
-        if entry.ask_ts is not None and job.ask_ts == entry.ask_ts:
-            self._change(entry.job_id, ask_ts=None)
-        if entry.mention_at is not None and job.mention_at == entry.mention_at:
+    def _mentioned(self, entry: OutboxEntry) -> None:
+        if entry.mention_at is not None and self.jobs[entry.job_id].mention_at == entry.mention_at:
             self._change(entry.job_id, mention_at=None)
-        if posted_ts is not None:
-            stays = entry.waits_until is None and self._is_ready(entry)
-            self._change(entry.job_id, **{"mention_ts" if stays else "ask_ts": posted_ts})
         job = self.jobs[entry.job_id]
-        if (entry.job_id, OutboxKind.BESIDE) not in self.entries and (job.ask_ts or job.mention_at is not None):
+        asks = any(role is MessageRole.ASK for role, _ in job.beside)
+        is_left = asks or self._stale(entry.job_id) or job.mention_at is not None
+        if is_left and (entry.job_id, OutboxKind.BESIDE) not in self.entries:
             self._add(entry.job_id, OutboxKind.BESIDE)
 
     def postpone_outbox_entry(self, entry: OutboxEntry, delay_s: float) -> None:
@@ -729,7 +763,7 @@ class StoreModel:
     def replies(self, thread: ThreadKey) -> dict[str, str]:
         replies: dict[str, str] = {}
         for job in self.of(thread).values():
-            replies |= dict.fromkeys((*job.page_ts, *filter(None, [job.mention_ts])), "")
+            replies |= dict.fromkeys((*job.page_ts, *filter(None, job.beside.values())), "")
             replies |= dict.fromkeys(job.page_ts[:1], job.answers[-1] if job.answers else "")
         return replies
 
@@ -836,6 +870,10 @@ class StoreModel:
     def _cancel_entries(self, job_id: int, *kinds: OutboxKind) -> None:
         for kind in kinds:
             self.entries.pop((job_id, kind), None)
+
+
+def _recorded(beside: Mapping[tuple[MessageRole, int], str]) -> tuple[RecordedMessage, ...]:
+    return tuple(RecordedMessage(ts, role, version) for (role, version), ts in sorted(beside.items()))
 
 
 def _calls_in(job: Job) -> list[CallState]:

@@ -314,7 +314,7 @@ def _entry_name(entry: OutboxEntry) -> str:
     if entry.kind is OutboxKind.REPLY:
         return entry.shows.name.lower()
     if entry.mention_at is None:
-        return "clear" if entry.ask_ts else "beside"
+        return "clear" if entry.stale else "beside"
     return "mention" if entry.waits_until is None else "ask"
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds
 from bot.core.choices import question_id
 from bot.core.conversation import NO_NOTE, File, Note, ThreadKey
-from bot.core.job import End, Job, Notice, NoticeKind, Piece, Status, said
+from bot.core.job import End, Job, MessageRole, Notice, NoticeKind, Piece, RecordedMessage, Status, said
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
@@ -355,7 +355,8 @@ async def test_answer_that_offers_nothing_leaves_nothing_to_close(timed: Stores)
     assert (await closing(timed), await count(timed, checkpoints)) == ([], 0)
 
 
-CANVAS = AnswerCanvas(0, "F0CANVAS", None)
+CANVAS = AnswerCanvas(0, "F0CANVAS")
+LINK = RecordedMessage("6.1", MessageRole.LINK)
 
 
 async def test_wish_is_an_outbox_entry_for_the_person_who_has_it(store: Stores) -> None:
@@ -399,18 +400,22 @@ async def test_canvas_with_a_link_is_not_made_again_and_one_without_is_completed
     assert await store.answer_canvases.record(job.id, CANVAS)
     assert not await store.answer_canvases.record(job.id, AnswerCanvas(0, "F0OTHER"))
     assert await store.answer_canvases.request(job.id, 0, "U7")
-    await store.answer_canvases.posted(job.id, 0, "6.1")
+    [entry] = await store.outbox.claim_due(10)
+    assert await store.outbox.posting(entry, replace(LINK, ts=""))
+    assert await store.answer_canvases.request(job.id, 0, "U7"), "it may not be posted"
+    await store.outbox.posted(entry, LINK)
     assert not await store.answer_canvases.request(job.id, 0, "U7")
     assert await store.answer_canvases.request(job.id, 1, "U7")
-    assert await store.answer_canvases.of_job(job.id) == [AnswerCanvas(0, "F0CANVAS", "6.1")]
+    assert await store.answer_canvases.of_job(job.id) == [CANVAS]
     await store.answer_canvases.forget(job.id, 0)
     assert await store.answer_canvases.of_job(job.id) == []
 
 
 async def test_links_message_is_known_as_no_answer(store: Stores) -> None:
     job = await answered(store)
-    await store.answer_canvases.record(job.id, CANVAS)
-    await store.answer_canvases.posted(job.id, 0, "6.1")
+    assert await store.answer_canvases.request(job.id, 0, "U7")
+    [entry] = await store.outbox.claim_due(10)
+    await store.outbox.posted(entry, LINK)
     assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": "**Yes.**", "6.1": ""}
 
 

@@ -166,7 +166,7 @@ async def test_records_are_kept_as_long_as_texts_are(timed: Stores, clock: Manua
 
 def test_every_table_has_a_rule_or_is_bounded_otherwise() -> None:
     bounded = {
-        *("turns", "feedback", "outbox_entries", "canvases"),  # They go with their job.
+        *("turns", "feedback", "outbox_entries", "canvases", "messages_beside"),  # They go with their job.
         *(table.name for table in OF_THREADS),  # They go with the last job of their thread.
         *("workers", "channel_settings", "tool_pins", "allowed_tools"),  # So many as processes, channels and tools.
         "caps",  # So many as admins set.
@@ -203,6 +203,7 @@ NAMES_A_PERSON = {
 CODES = {
     # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
     *("jobs.status", "jobs.end_reason", "jobs.worker", "jobs.messages", "jobs.edited_ts", "jobs.mention_ts", "jobs.ts"),
+    *("messages_beside.role", "messages_beside.ts"),
     *("jobs.ask_ts", "jobs.asked_as", "jobs.effort", "channel_settings.effort", "channel_settings.length"),
     "channel_settings.reaction",
     *("turns.model", "turns.end_reason", "turns.prompt_version", "steps.model", "feedback.model"),

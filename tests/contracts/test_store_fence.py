@@ -75,7 +75,6 @@ OTHERS = {
     "approvals.decide",
     "answer_canvases.request",
     "answer_canvases.record",
-    "answer_canvases.posted",
     "answer_canvases.forget",
     "memories.restore",
     "schedules.restore",

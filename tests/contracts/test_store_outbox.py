@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxKind, Shows, wait_s
+from bot.core.job import MessageRole, RecordedMessage
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.store import Stores
 from bot.store.listening import GAP_S
 from bot.store.schema import jobs, outbox_entries
@@ -140,7 +141,9 @@ async def test_entry_of_the_version_before_is_a_change(
     [entry] = await timed.outbox.claim_due(9)
     is_beside = kind in ("mention_askers", "clear_ask")
     assert entry.kind is (OutboxKind.BESIDE if is_beside else OutboxKind.REPLY)
-    assert (entry.shows, entry.mention_at is not None, entry.ask_ts) == (shows, is_mentioned, gone["ask_ts"])
+    assert (entry.shows, entry.mention_at is not None) == (shows, is_mentioned)
+    assert [message.ts for message in entry.stale] == ([gone["ask_ts"]] if gone["ask_ts"] else [])
+    await timed.outbox.gone(entry, entry.stale)
     await timed.outbox.complete(entry)
     assert await timed.outbox.claim_due(9) == []
 
@@ -156,3 +159,19 @@ async def test_entry_in_the_hands_of_the_version_before_stays_there(timed: Store
     clock.now_s += OUTBOX_HOLD_S
     [entry] = await timed.outbox.claim_due(9)
     assert entry.shows is Shows.NOTHING
+
+
+@pytest.mark.parametrize(("role", "column"), [(MessageRole.MENTION, "mention_ts"), (MessageRole.ASK, "ask_ts")])
+async def test_process_of_the_version_before_finds_what_is_beside_a_reply_in_its_columns(
+    timed: Stores, role: MessageRole, column: str
+) -> None:
+    job = await begun(timed)
+    assert await timed.worker_queue.finish(job, DONE, YES, for_outbox=OutboxKind.REPLY)
+    entry = OutboxEntry(1, OutboxKind.BESIDE, 0.0, 1, job.id, 0, job.question, ())
+    message = RecordedMessage("6.9", role)
+    await timed.outbox.posted(entry, message)
+    async with timed.database.engine.connect() as connection:
+        assert await connection.scalar(sa.select(jobs.c[column])) == "6.9"
+    await timed.outbox.gone(entry, [message])
+    async with timed.database.engine.connect() as connection:
+        assert await connection.scalar(sa.select(jobs.c[column])) is None

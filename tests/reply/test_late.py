@@ -1,6 +1,6 @@
 """The outbox's calls to Slack: what a deletion takes along, what keeps a reply, and what an earlier try has done."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,17 +9,19 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
+from bot.core.job import BESIDE_ROLES, MENTION_ROLES, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
-from bot.reply.late import PING_EVENT, OutboxSender
+from bot.reply.late import Beside, OutboxSender, linked, ready, still_asks
 from bot.reply.messages import Delete
 from bot.slack.posted_questions import posted_question
 
 Json = dict[str, Any]
 
 QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "5.0", "U1", "Why?")
-ENTRY = OutboxEntry(7, OutboxKind.REPLY, 0.0, 1, 3, 2, QUESTION, ("6.1", "6.2"), ask_ts="6.9")
+OTHER_QUESTION = replace(QUESTION, ts="4.0")
+ENTRY = OutboxEntry(7, OutboxKind.REPLY, 0.0, 1, 3, 2, QUESTION, ("6.1", "6.2"))
 FAILED = Refused("chat.delete", "timeout", Refusal.TRANSIENT)
 GONE = Refused("chat.delete", "message_not_found", Refusal.MESSAGE_GONE)
 CLOSED = Refused("chat.delete", "channel_not_found", Refusal.CHANNEL_GONE)
@@ -114,43 +116,43 @@ async def test_reply_stays_if_a_person_wrote_after_its_question(message: Json, i
     assert channel.deleted == (["6.1"] if is_removed else [])
 
 
-def mention(**more: Any) -> Json:
-    payload = {"question_ts": QUESTION.ts, "version": 2, **more}
-    return {"ts": "8.0", "metadata": {"event_type": PING_EVENT, "event_payload": payload}}
+MENTION = RecordedMessage("", MessageRole.MENTION, 2)
+ASK, LINK = (replace(MENTION, role=role) for role in (MessageRole.ASK, MessageRole.LINK))
+READY = ready(ENTRY)
 
 
 @pytest.mark.parametrize(
-    ("tries", "messages", "ts"),
-    [(1, [mention()], "9.0"), (2, [mention()], "8.0"), (2, [mention(version=1)], "9.0"), (2, [], "9.0")],
-    ids=["first try", "an earlier try's", "an earlier version's", "none"],
+    ("beside", "roles", "found"),
+    [
+        ([], MENTION_ROLES, []),
+        ([replace(MENTION, ts="8.0")], MENTION_ROLES, []),
+        ([LINK], MENTION_ROLES, []),
+        ([MENTION], MENTION_ROLES, ["8.0", "8.1"]),
+        ([MENTION, replace(ASK, ts="8.1")], MENTION_ROLES, ["8.0"]),
+        ([LINK], BESIDE_ROLES, ["8.0", "8.1", "8.2"]),
+    ],
+    ids=["no post", "on record", "post of another role", "unheard", "another is on record", "all roles"],
 )
-async def test_asker_is_mentioned_unless_an_earlier_try_has_done_so(
-    tries: int, messages: Sequence[Json], ts: str
+async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answer_on_record(
+    beside: Sequence[RecordedMessage], roles: Sequence[MessageRole], found: list[str]
 ) -> None:
-    channel = Channel(messages)
-    assert await channel.sender.mention(replace(ENTRY, tries=tries), bool) == ts
-    assert channel.posted == ([texts.answers.answer_ready("<@U1>")] if ts == "9.0" else [])
+    asks = still_asks(replace(ENTRY, waits_until=99.0), ["remember"])
+    shown = [READY, asks, linked(ENTRY, 1, "https://x.test"), ready(replace(ENTRY, question=OTHER_QUESTION))]
+    messages = [{"ts": f"8.{number}", "metadata": one.metadata} for number, one in enumerate(shown)]
+    channel = Channel([*messages, {"ts": "8.9", "text": "Because."}])
+    unheard = await channel.sender.unheard(replace(ENTRY, beside=tuple(beside)), roles)
+    assert unheard == {message["ts"]: message["metadata"] for message in messages if message["ts"] in found}
 
 
 @pytest.mark.parametrize(
-    ("tries", "mention_ts", "deleted"),
-    [(1, None, ["6.9"]), (2, None, ["6.9", "8.0"]), (2, "8.0", ["6.9"])],
-    ids=["first try", "an earlier try's", "the one that is on record"],
+    ("message", "text"),
+    [
+        (READY, texts.answers.answer_ready("<@U1>")),
+        (still_asks(replace(ENTRY, waits_until=99.0), ["remember"]), "<@U1> shall I remember what I proposed above?"),
+    ],
+    ids=["ready", "asks"],
 )
-async def test_mention_that_an_earlier_try_has_posted_unheard_is_cleared_too(
-    tries: int, mention_ts: str | None, deleted: list[str]
-) -> None:
-    others = [{"ts": "8.1", "text": "Because."}, mention(question_ts="4.0")]
-    channel = Channel([mention(version=1), *({**other, "ts": "8.2"} for other in others)])
-    await channel.sender.clear_ask(replace(ENTRY, tries=tries, mention_ts=mention_ts))
-    assert channel.deleted == deleted
-
-
-@pytest.mark.parametrize(("ask_ts", "deleted"), [("6.9", ["6.9"]), (None, [])])
-async def test_mention_because_of_an_earlier_approval_goes_first(ask_ts: str | None, deleted: list[str]) -> None:
+async def test_asker_is_mentioned_by_a_message_of_its_own(message: Beside, text: str) -> None:
     channel = Channel()
-    still: Callable[[], bool] = bool
-    assert (
-        await channel.sender.ask_approval(replace(ENTRY, ask_ts=ask_ts, waits_until=99.0), ["remember"], still) == "9.0"
-    )
-    assert (channel.deleted, channel.posted) == (deleted, ["<@U1> shall I remember what I proposed above?"])
+    assert await channel.sender.post_beside(ENTRY, message, bool) == "9.0"
+    assert channel.posted == [text]

@@ -11,9 +11,9 @@ from bot.core.job import page_ts
 from bot.core.picture import picture
 from bot.reply import blocks
 from bot.reply.messages import PageView
-from bot.store import Stores, answers
+from bot.store import Stores, answers, beside
 from bot.store.rows import messages_of
-from bot.store.schema import canvases, jobs, outbox_entries
+from bot.store.schema import jobs, outbox_entries
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.workspace import Message
 from tests.contracts.stores import count
@@ -64,13 +64,14 @@ class Shown:
         explained: set[str] = set()
         async with self.store.database.engine.connect() as connection:
             rows = (await connection.execute(sa.select(jobs))).all()
-            links = (await connection.execute(sa.select(canvases.c.job_id, canvases.c.message_ts))).all()
+            beside_jobs = await beside.of_jobs(connection, [row.id for row in rows])
             for row in rows:
                 pages = page_ts(messages_of(row))
-                beside = [row.mention_ts, row.ask_ts, *(ts for job_id, ts in links if job_id == row.id)]
-                explained |= {row.ts, *pages, *filter(None, beside)}
+                posted = [message.ts for message in beside_jobs[row.id]]
+                explained |= {row.ts, *pages, *posted}
+                assert there.keys() >= {*posted}, f"job {row.id} lacks messages beside it, or has posts without answers"
                 if row.answer_deleted:
-                    assert not there.keys() & {*pages, *beside}, f"job {row.id} is deleted"
+                    assert not there.keys() & {*pages, *posted}, f"job {row.id} is deleted"
                 elif row.attempts and row.text and (job := await answers.with_shown_version(connection, row)):
                     assert there.keys() >= {*pages}, f"job {row.id} lacks messages"
                     assert job.checkpoint.end

@@ -1,23 +1,27 @@
 """Canvases of answers: what is made, shown and deleted at each try of an outbox entry, with a real record."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
+import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Job
+from bot.core.job import End, Job, MessageRole
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason, Refusal, Refused
+from bot.reply.late import Beside
 from bot.reply.sources import as_code
 from bot.services.canvas_writer import MAX_TRIES, CanvasWriter
 from bot.slack.blockkit import Json
 from bot.slack.canvases import Canvases
+from bot.slack.json_values import Payload
 from bot.slack.surfaces import EphemeralMessages
 from bot.store import Stores
 from bot.store.answers import AnswerCanvas
+from bot.store.schema import outbox_entries
 from tests.services.answering import QUESTION
 from tests.services.parts import workspace_of
 
@@ -55,12 +59,16 @@ class CanvasesInSlack(Canvases, EphemeralMessages):
     async def delete(self, canvas_id: str) -> None:
         self._accept(f"delete {canvas_id}")
 
-    async def post_canvas(self, entry: OutboxEntry, version: int, link: str, still: Callable[[], bool]) -> str:
+    async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
+        return {}
+
+    async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
+        assert (message.role, message.version) == (MessageRole.LINK, 0)
         self._accept("post")
         return "999999.000000"
 
-    async def delete_link(self, entry: OutboxEntry, ts: str) -> None:
-        self._accept(f"delete {ts}")
+    async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
+        assert not ts
 
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         self.told.append((question.user_id, sentence))
@@ -82,8 +90,13 @@ def writer_of(stores: Stores, slack: CanvasesInSlack) -> CanvasWriter:
     return CanvasWriter(stores, workspace_of(canvases=slack, outbox_sender=slack, ephemeral=slack))
 
 
-def entry(job: Job, tries: int = 1) -> OutboxEntry:
-    return OutboxEntry(7, OutboxKind.MAKE_CANVAS, 0.0, tries, job.id, 0, QUESTION, (), about="U7")
+async def taken(stores: Stores, job: Job, tries: int = 1) -> OutboxEntry:
+    """Returns the entry for a canvas that U7 wants, as it is taken for one of its tries."""
+    await stores.answer_canvases.request(job.id, 0, "U7")
+    async with stores.database.engine.begin() as connection:
+        await connection.execute(sa.update(outbox_entries).values(due_at=0.0, tries=tries - 1, is_held=False))
+    entries = await stores.outbox.claim_due(9)
+    return next(entry for entry in entries if entry.kind is OutboxKind.MAKE_CANVAS)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +117,9 @@ async def test_next_try_goes_on_after_a_failure_that_may_pass_and_the_person_is_
     slack = CanvasesInSlack({refused: error})
     writer = writer_of(stores, slack)
     with nullcontext() if sentence else pytest.raises(Refused):
-        await writer.write(entry(job), bool)
+        await writer.write(await taken(stores, job), bool)
     assert slack.told == ([("U7", sentence)] if sentence else [])
-    await writer.write(entry(job, tries=2), bool)
+    await writer.write(await taken(stores, job, tries=2), bool)
     assert slack.calls == calls
 
 
@@ -114,7 +127,7 @@ async def test_next_try_goes_on_after_a_failure_that_may_pass_and_the_person_is_
 async def test_person_who_wants_a_canvas_waits_for_some_tries_only(stores: Stores, tries: int, is_made: bool) -> None:
     job = await answered(stores)
     slack = CanvasesInSlack()
-    await writer_of(stores, slack).write(entry(job, tries), bool)
+    await writer_of(stores, slack).write(await taken(stores, job, tries), bool)
     assert slack.calls == (ALL_CALLS if is_made else [])
     assert slack.told == ([] if is_made else [("U7", texts.actions.CANVAS_NOT_MADE)])
 
@@ -132,7 +145,7 @@ async def test_person_is_told_once_why_an_answer_gets_no_canvas(
 ) -> None:
     job = await answered(stores, reason)
     slack = CanvasesInSlack(may_write=may_write)
-    await writer_of(stores, slack).write(entry(job), bool)
+    await writer_of(stores, slack).write(await taken(stores, job), bool)
     assert (slack.calls, slack.told) == ([], [("U7", sentence)])
 
 
@@ -149,7 +162,7 @@ async def test_canvas_holds_the_answer_in_the_channel_of_its_question_if_need_be
 ) -> None:
     job = await answered(stores)
     slack = CanvasesInSlack(dict(errors))
-    await writer_of(stores, slack).write(entry(job), bool)
+    await writer_of(stores, slack).write(await taken(stores, job), bool)
     assert (slack.calls, slack.told) == (ALL_CALLS, [])
     assert slack.made == [(QUESTION.thread.channel_id, markdown)]
 
@@ -159,29 +172,19 @@ async def test_answer_that_is_deleted_has_no_canvas(stores: Stores) -> None:
     slack = CanvasesInSlack(while_creating=lambda: stores.recorded_answers.delete(job.id, "U1"))
     for calls in (["create", "delete F1"], []):
         slack.calls.clear()
-        await writer_of(stores, slack).write(entry(job), bool)
+        await writer_of(stores, slack).write(await taken(stores, job), bool)
         assert (slack.calls, slack.told) == (calls, [])
 
 
-async def test_canvases_of_all_versions_go_with_their_links_and_records(stores: Stores) -> None:
+async def test_canvases_of_all_versions_go_with_their_records_though_slack_refuses_one_at_first(stores: Stores) -> None:
     job = await answered(stores)
-    for canvas in (AnswerCanvas(0, "F0", "999998.000000"), AnswerCanvas(1, "F1")):
+    for canvas in (AnswerCanvas(0, "F0"), AnswerCanvas(1, "F1")):
         assert await stores.answer_canvases.record(job.id, canvas)
-    slack = CanvasesInSlack()
-    await writer_of(stores, slack).delete(replace(entry(job), kind=OutboxKind.REPLY))
-    assert slack.calls == ["delete F0", "delete 999998.000000", "delete F1"]
-    assert await stores.answer_canvases.of_job(job.id) == []
-
-
-@pytest.mark.parametrize("refused", ["delete F0", "delete 999998.000000"])
-async def test_canvas_stays_on_record_until_its_link_is_deleted(stores: Stores, refused: str) -> None:
-    job = await answered(stores)
-    assert await stores.answer_canvases.record(job.id, AnswerCanvas(0, "F0", "999998.000000"))
-    slack = CanvasesInSlack({refused: FAILED})
+    slack = CanvasesInSlack({"delete F1": FAILED})
     writer = writer_of(stores, slack)
     with pytest.raises(Refused):
-        await writer.delete(entry(job))
-    slack.calls.clear()
-    await writer.delete(entry(job, tries=2))
-    assert slack.calls == ["delete F0", "delete 999998.000000"]
+        await writer.delete(await taken(stores, job))
+    assert await stores.answer_canvases.of_job(job.id) == [AnswerCanvas(1, "F1")]
+    await writer.delete(await taken(stores, job, tries=2))
+    assert slack.calls == ["delete F0", "delete F1"]
     assert await stores.answer_canvases.of_job(job.id) == []

@@ -1,7 +1,7 @@
 """What becomes of an outbox entry after each try, with a manual clock."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from bot.core.calls import CallState, Decision, RecordedCall, Step
-from bot.core.job import Checkpoint, End, Job, RecordedMessage, page_ts
+from bot.core.job import Checkpoint, End, Job, MessageRole, RecordedMessage, page_ts
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
+from bot.reply.late import Beside
 from bot.reply.messages import Shown
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, Outbox
+from bot.slack.json_values import Payload
 from slack_sandbox.testing.processes import WITHIN_S as TEST_WITHIN_S
 from tests.clocks import InstantClock, turns
 from tests.core.conversations import recorded_pages
@@ -40,6 +42,9 @@ def reply(shows: Shows = Shows.NO_PLACEHOLDER, tries: int = 1) -> OutboxEntry:
 
 READY = entry(OutboxKind.BESIDE, mention_at=1.0)
 ASKS = entry(OutboxKind.BESIDE, mention_at=1.0, waits_until=9.0)
+MENTIONED = RecordedMessage("6.9", MessageRole.MENTION), RecordedMessage("6.8", MessageRole.LINK)
+GONE = ["delete 6.8", "delete 6.9"]
+POSTED_TS = "999999.000000"
 
 
 @dataclass
@@ -50,8 +55,11 @@ class Entries:
     jobs: list[Job | None] = field(default_factory=list)
     """What each read of the entry's job finds."""
     limits: list[int] = field(default_factory=list)
-    became: list[str | float | None] = field(default_factory=list)
-    """The delay of an entry that is postponed; of a complete one, the ts of its message or None."""
+    became: list[float | None] = field(default_factory=list)
+    """The delay of an entry that is postponed; None of a complete one."""
+    beside: list[RecordedMessage] = field(default_factory=list)
+    """What was recorded of messages beside a reply, in order."""
+    gone_ts: list[str] = field(default_factory=list)
     pages: list[Sequence[str]] = field(default_factory=list)
 
     async def claim_due(self, limit: int) -> list[OutboxEntry]:
@@ -63,8 +71,18 @@ class Entries:
             raise found
         return found
 
-    async def complete(self, entry: OutboxEntry, posted_ts: str | None = None) -> None:
-        self.became.append(posted_ts)
+    async def complete(self, entry: OutboxEntry) -> None:
+        self.became.append(None)
+
+    async def posting(self, entry: OutboxEntry, message: RecordedMessage) -> bool:
+        self.beside.append(message)
+        return True
+
+    async def posted(self, entry: OutboxEntry, message: RecordedMessage) -> None:
+        self.beside.append(message)
+
+    async def gone(self, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
+        self.gone_ts += [message.ts for message in messages]
 
     async def postpone(self, entry: OutboxEntry, delay_s: float) -> None:
         self.became.append(delay_s)
@@ -105,18 +123,16 @@ class Sender:
     async def offer(self, entry: OutboxEntry) -> None:
         self.made.append("offer")
 
-    async def mention(self, entry: OutboxEntry, still: Callable[[], bool]) -> str:
-        self.made.append("mention")
-        self.still = still
-        return "999999.000000"
+    async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
+        return {}
 
-    async def ask_approval(self, entry: OutboxEntry, kinds: Collection[str], still: Callable[[], bool]) -> str:
-        self.made.append(f"ask_approval {', '.join(kinds)}")
+    async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
+        self.made.append(f"post {message.role}")
         self.still = still
-        return "999999.000000"
+        return POSTED_TS
 
-    async def clear_ask(self, entry: OutboxEntry) -> None:
-        self.made.append("clear_ask")
+    async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
+        self.made += [f"delete {one}" for one in sorted(ts)]
 
     async def tell(self, user_id: str, sentence: str, still: Callable[[], bool]) -> None:
         self.made.append("tell")
@@ -236,26 +252,36 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("entry", "calls", "became"),
+    ("entry", "calls"),
     [
-        (reply(Shows.NO_PLACEHOLDER), ["clear"], None),
-        (reply(Shows.NOTHING), ["delete", "delete canvases"], None),
-        (reply(Shows.UNLESS_FOLLOWED), ["remove", "delete canvases"], None),
-        (READY, ["mention"], "999999.000000"),
-        (ASKS, ["ask_approval call"], "999999.000000"),
-        (replace(READY, ask_ts="6.9", mention_at=None), ["clear_ask"], None),
-        (replace(ASKS, ask_ts="6.9", mention_at=None), ["clear_ask"], None),
-        (entry(OutboxKind.MAKE_CANVAS), ["write canvas"], None),
-        (entry(OutboxKind.TELL_SIGNED_OUT), ["tell"], None),
-        (entry(OutboxKind.TELL_UNPOSTED), ["tell"], None),
+        (reply(Shows.NO_PLACEHOLDER), ["clear"]),
+        (reply(Shows.NOTHING), ["delete", "delete canvases"]),
+        (replace(reply(Shows.NOTHING), beside=MENTIONED), ["delete", "delete canvases", *GONE]),
+        (
+            replace(reply(Shows.UNLESS_FOLLOWED), beside=MENTIONED),
+            ["remove", "delete canvases", *GONE],
+        ),
+        (READY, ["post mention"]),
+        (ASKS, ["post ask"]),
+        (replace(READY, beside=MENTIONED, stale=MENTIONED[:1], mention_at=None), ["delete 6.9"]),
+        (replace(ASKS, beside=MENTIONED, stale=MENTIONED), ["delete 6.9", "post ask"]),
+        (entry(OutboxKind.MAKE_CANVAS), ["write canvas"]),
+        (entry(OutboxKind.TELL_SIGNED_OUT), ["tell"]),
+        (entry(OutboxKind.TELL_UNPOSTED), ["tell"]),
     ],
 )
-async def test_calls_follow_from_what_an_entry_has_of_the_record(
-    entry: OutboxEntry, calls: list[str], became: str | None
-) -> None:
+async def test_calls_follow_from_what_an_entry_has_of_the_record(entry: OutboxEntry, calls: list[str]) -> None:
     stage = Stage(Entries([[entry]], [waiting(False)]))
     await stage.look()
-    assert (stage.sender.made, stage.entries.became) == (calls, [became])
+    assert (stage.sender.made, stage.entries.became) == (calls, [None])
+    assert stage.entries.gone_ts == [message.ts for message in entry.beside if f"delete {message.ts}" in calls]
+
+
+@pytest.mark.parametrize(("entry", "role"), [(READY, MessageRole.MENTION), (ASKS, MessageRole.ASK)])
+async def test_mention_is_on_record_before_and_after_it_is_posted(entry: OutboxEntry, role: MessageRole) -> None:
+    stage = Stage(Entries([[entry]], [waiting(False)]))
+    await stage.look()
+    assert stage.entries.beside == [RecordedMessage("", role), RecordedMessage(POSTED_TS, role)]
 
 
 async def test_nobody_is_reminded_of_what_is_decided_meanwhile() -> None:

@@ -1,0 +1,37 @@
+"""Has Slack show the messages beside a reply: a mention of the asker, or the link of a canvas (bot/store/beside.py)."""
+
+from collections.abc import Callable, Collection
+
+from bot.core.job import MessageRole
+from bot.core.outbox import OutboxEntry
+from bot.reply.late import Beside
+from bot.reply.workspace import Workspace
+from bot.store import Stores
+
+
+async def show_beside(
+    stores: Stores,
+    workspace: Workspace,
+    entry: OutboxEntry,
+    wanted: Beside | None,
+    roles: Collection[MessageRole],
+    still: Callable[[], bool] = lambda: True,
+) -> None:
+    """Posts the message that is wanted, unless it is there, and deletes those with these roles that aren't true.
+
+    What an earlier try has posted unheard is found in Slack: it is the one that is wanted, or is deleted. Nothing is
+    posted once `still()` is False. Raises RateLimited and Refused.
+    """
+    sender = workspace.outbox_sender
+    unheard = await sender.unheard(entry, roles)
+    ts = next((ts for ts, metadata in unheard.items() if wanted and metadata == wanted.metadata), None)
+    gone = [message for message in entry.beside if message.role in roles and (message in entry.stale or not message.ts)]
+    await sender.delete_beside(entry, {message.ts for message in gone if message.ts} | (unheard.keys() - {ts}))
+    if wanted and ts is None:
+        if not await stores.outbox.posting(entry, wanted.recorded()):
+            return
+        ts = await sender.post_beside(entry, wanted, still)
+    if wanted and ts:
+        await stores.outbox.posted(entry, wanted.recorded(ts))
+    if gone:
+        await stores.outbox.gone(entry, gone)
