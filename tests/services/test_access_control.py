@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.access import AccessRules, Denial
+from bot.core.access import AccessRules, Denial, UserKind
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.store import Stores
 from tests.clocks import idle
@@ -27,3 +27,22 @@ async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
     access_control.tell(replace(QUESTION, from_bot=from_bot), Denial.GUEST)
     await idle()
     assert accounts.sentences == sentences
+
+
+@pytest.mark.parametrize(
+    ("rules", "may"),
+    [
+        (AccessRules(), False),
+        (AccessRules(also=frozenset({UserKind.GUEST, UserKind.EXTERNAL})), False),
+        (AccessRules(also=frozenset({UserKind.BOT})), True),
+        (AccessRules(allow_users=frozenset({"U0DEPLOYS"})), True),
+        (AccessRules(allow_channels=frozenset({"C0DEPLOYS"})), False),
+    ],
+    ids=["members", "guests and others", "bots", "a list of people", "a list of channels"],
+)
+def test_mention_by_a_bot_may_be_a_question_where_bots_or_listed_people_may_ask(
+    stores: Stores, rules: AccessRules, may: bool
+) -> None:
+    accounts = Accounts()
+    access_control = AccessControl(rules, accounts, PrivateNotices(accounts, stores.notices))
+    assert access_control.may_allow_bots is may
