@@ -19,7 +19,7 @@ from bot.core.files import OpenedFile, Unread, unread_notice
 from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, said
 from bot.core.outbox import OutboxKind, wait_s
 from bot.core.picture import Picture
-from bot.core.prompt import LAST_TEXT_RULE, LENGTH_RULES, MARKS_EXPLAINED
+from bot.core.prompt import CANVAS_RULE, LAST_TEXT_RULE, LENGTH_RULES, MARKS_EXPLAINED
 from bot.core.steps import MIN_CHARS
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, ProviderError
@@ -866,6 +866,26 @@ async def test_prompt_follows_the_settings_of_its_channel_and_of_the_answer(
     if "version" in asked:
         asked = {**asked, "version": prompt_version(asked["version"])}
     assert {name: found[name] for name in asked} == asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "earlier", "may_write", "is_told"),
+    [
+        ("Write it as a canvas.", (), True, True),
+        ("Write it as a canvas.", (), False, False),
+        ("And a budget.", ("Write it as a canvas.",), True, True),
+        ("What is a canvas?", ("And a budget.",), True, False),
+    ],
+    ids=["asked for", "without the scope", "asked for in its batch", "not asked for"],
+)
+async def test_model_is_told_of_a_canvas_that_is_asked_for_and_can_be_written(
+    alone: AnsweringStage, asked: str, earlier: tuple[str, ...], may_write: bool, is_told: bool
+) -> None:
+    alone.workspace.canvases.may_write = may_write
+    batch = tuple(replace(QUESTION, ts="999989.000000", text=text) for text in earlier)
+    await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=asked), earlier=batch))
+    [prompt] = alone.model.prompts
+    assert (CANVAS_RULE in prompt.turns[-1].text) is is_told
 
 
 async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: AnsweringStage) -> None:
