@@ -36,6 +36,7 @@ WAYS: list[tuple[str, Mapping[str, str], str, Way]] = [
     ("the exact one before all", {"ALL_PROXY": "http://other.example", "HTTPS_PROXY": PROXY}, SLACK, BY_HTTPS),
     ("without a scheme", {"HTTPS_PROXY": "proxy.example:3128"}, SLACK, BY_HTTPS),
     ("with a slash", {"HTTPS_PROXY": f"{PROXY}/"}, SLACK, Way(f"{PROXY}/", "HTTPS_PROXY")),
+    ("a scheme in capitals", {"HTTPS_PROXY": PROXY.upper()}, SLACK, Way(PROXY.upper(), "HTTPS_PROXY")),
     ("in IPv6", {"HTTPS_PROXY": "http://[::1]:1"}, SLACK, Way("http://[::1]:1", "HTTPS_PROXY")),
     ("an international name", {"HTTPS_PROXY": "http://höst:1"}, SLACK, Way("http://höst:1", "HTTPS_PROXY")),
     ("over TLS", {"HTTPS_PROXY": "https://proxy.example"}, SLACK, Way("https://proxy.example", "HTTPS_PROXY")),
@@ -148,6 +149,8 @@ def test_libraries_without_an_argument_read_what_env_says(monkeypatch: pytest.Mo
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CA_BUNDLE", "/own.pem")
+    # As Docker Compose sets a variable that has no value.
+    monkeypatch.setenv("HTTPS_PROXY", "")
     network.share(
         {"ALL_PROXY": PROXY, "NO_PROXY": "models.example", "SSL_CERT_FILE": "/ca.pem", "SLACK_BOT_TOKEN": "x"}
     )
