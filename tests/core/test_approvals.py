@@ -249,12 +249,14 @@ def test_tool_without_a_title_is_named_by_its_words(name: str, title: str) -> No
 
 def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_name() -> None:
     claimed = replace(call(text="Milk"), claims=Claims("Read the weather", "Only reads. See evil.example"))
-    blocks = reply_blocks.message(PageView("", growing=True, asks=(ask_of(claimed, (), 0, 0.0),)))["blocks"]
+    message = reply_blocks.message(PageView("", growing=True, asks=(ask_of(claimed, (), 0, 0.0),)))
+    blocks = message["blocks"]
     parts = next(block["elements"] for block in blocks if block.get("block_id", "").endswith("ask-0"))
     heading, terms = [
         "".join(e.get("text", "@") for e in part["elements"]) for part in parts if part["type"] != "rich_text_list"
     ]
     assert heading == "Read the weather?"
+    assert heading in message["text"], "notifications and screen readers say what is asked"
     assert terms == f"{texts.approvals.acts_as('notes')}{texts.approvals.waits_until()}@."
     assert check_blocks(blocks)
     details = str(arguments_modal(ask_of(claimed, (), 0, 0.0), None)["blocks"])

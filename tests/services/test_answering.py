@@ -205,7 +205,7 @@ async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_
     await stage.ended()
     assert stage.replies.opened[0].is_left
     row = await stage.row()
-    assert (stage.model.prompts, row.status, messages_of(row)) == ([], "queued", MESSAGES)
+    assert (stage.model.prompts, row.status, row.interruptions, messages_of(row)) == ([], "queued", 0, MESSAGES)
     stage.worker.wake()
     await turns()
     assert len(stage.attempts) == 1, "nothing is claimed while Slack refuses the token"

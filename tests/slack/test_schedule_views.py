@@ -12,6 +12,7 @@ from bot.core.schedules import MAX_WORDS_CHARS, PauseReason, Rule, Run, Schedule
 from bot.slack.blockkit import Json, home
 from bot.slack.views.schedules import (
     CHANGE_SCHEDULE,
+    MAX_AT_HOME,
     MAX_LISTED,
     ListPlace,
     ScheduleAction,
@@ -56,9 +57,16 @@ def listed(*schedules: Schedule, channel_id: str = "C1", reader_id: str = "U1") 
 def test_slack_takes_the_longest_list(channel_id: str) -> None:
     view = listed(*[SCHEDULE] * (MAX_LISTED + 5), channel_id=channel_id)
     check_view(view, "modal")
-    assert texts.schedules.more_schedules(5) in str(view)
     check_view(listed(*[replace(SCHEDULE, words="&" * MAX_WORDS_CHARS)] * MAX_LISTED, channel_id=channel_id), "modal")
     check_view(home(schedules_at_home([SCHEDULE] * 30)), "home")
+
+
+@pytest.mark.parametrize("left_out", [0, 1, 7])
+def test_list_and_home_say_how_many_schedules_they_leave_out(left_out: int) -> None:
+    *_, in_list = listed(*[SCHEDULE] * (MAX_LISTED + left_out))["blocks"]
+    *_, at_home, _ = schedules_at_home([SCHEDULE] * (MAX_AT_HOME + left_out))
+    assert (texts.schedules.more_schedules(left_out) in str(in_list)) is (left_out > 0)
+    assert (texts.home.more_channels(left_out) in str(at_home)) is (left_out > 0)
 
 
 @pytest.mark.parametrize("schedule", [SCHEDULE, DONE, *PAUSED])
