@@ -16,7 +16,7 @@ from bot.core.lease import LEASE_S, Lease
 from bot.errors import StoreError
 from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt, Phase
-from bot.services.pane import AssistantPane, ThreadStatuses
+from bot.services.pane import FIRST_S, AssistantPane, ThreadStatuses
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
     ELSEWHERE_S,
@@ -699,3 +699,27 @@ async def test_queued_question_of_a_denied_asker_is_stopped_and_gets_no_placehol
     stage.worker.post_placeholder(JOB)
     await asyncio.sleep(1)
     assert (stage.placeholders.stopped, stage.placeholders.posted) == ([JOB.id], [])
+
+
+@pytest.mark.parametrize(("after_s", "ends_s", "sent"), [(0.0, 0.0, []), (1.0, 3.0, ["is thinking…"])])
+def test_slacks_own_stop_waits_for_the_status_that_is_being_sent_and_no_other_follows(
+    after_s: float, ends_s: float, sent: list[str]
+) -> None:
+    """A status that came later would take the button's place."""
+
+    class SlowPane(RecordedStatuses):
+        async def set_status(self, thread: ThreadKey, status: str) -> None:
+            await asyncio.sleep(3.0 - FIRST_S)
+            await super().set_status(thread, status)
+
+    async def gives_way() -> None:
+        pane, thread = SlowPane(), JOB.question.thread
+        statuses = ThreadStatuses(pane, SimulatedClock())
+        assert statuses.answering(thread, "is thinking…")
+        await asyncio.sleep(after_s)
+        await statuses.give_way(thread)
+        assert SimulatedClock().monotonic() == pytest.approx(ends_s)
+        await asyncio.sleep(60.0)
+        assert [pane.sent.get_nowait() for _ in range(pane.sent.qsize())] == sent
+
+    run_simulated(gives_way())
