@@ -368,6 +368,7 @@ async def test_stop_below_a_run_can_be_undone(stage: Stage, another_process: Sto
     assert await press(stage, post, ScheduleAction.RESTORE, "ada", str(created)) == refused
     assert await stage.sandbox.client("alan").press("general", notice.ts, ScheduleAction.RESTORE)
     await stage.sandbox.wait_for(lambda: any(one.text == texts.schedules.RESTORED for one in ephemerals))
+    assert STOPPED_WITH_UNDO not in [one.text for one in ephemerals], "nothing is left to undo"
     forged = await press(stage, post, ScheduleAction.RESTORE, "alan", str(created))
     assert forged == texts.schedules.CANT_RESTORE
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [created]
