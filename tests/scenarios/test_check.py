@@ -240,6 +240,7 @@ SLACK: Mapping[str, SlackCase] = {
     "A Typist admin of another organization": named("BOT_ADMINS", "U0EMMY"),
     "A Typist admin whom Slack doesn't know": named("BOT_ADMINS", "U0NOBODY"),
     "A person in BOT_ALLOW_USERS whom Slack doesn't know": named("BOT_ALLOW_USERS", "U0EDITH,U0NOBODY"),
+    "A person in BOT_ALLOW_USERS who left": named("BOT_ALLOW_USERS", "U0EDITH,U0KATHERINE"),
     "A channel in BOT_ALLOW_CHANNELS that isn't there": named("BOT_ALLOW_CHANNELS", "C0GENERAL,C0NOWHERE"),
     "Scopes that Slack doesn't list": SlackCase("slack.scopes", SKIPPED, setup=Setup(lists_scopes=False)),
     "A clock that is a minute behind": SlackCase("slack.clock", WARN, setup=Setup(clock_ahead_s=60)),
