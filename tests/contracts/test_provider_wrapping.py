@@ -116,6 +116,42 @@ def stalling(stall_timeout_s: float) -> Callable[[Provider], Provider]:
     return partial(Stall, stall_timeout_s=stall_timeout_s)
 
 
+def responses_item(kind: str, event: str = "added") -> bytes:
+    return events({"type": f"response.output_item.{event}", "output_index": 0, "item": {"id": "x", "type": kind}})
+
+
+def responses_text(text: str) -> bytes:
+    return events({"type": "response.output_text.delta", "output_index": 1, "content_index": 0, "delta": text})
+
+
+LAST_SIGNS: Mapping[str, tuple[VendorApi, bytes, bool]] = {
+    "responses, reasoning": (RESPONSES, responses_item("reasoning"), True),
+    "responses, a call": (RESPONSES, responses_item("function_call"), True),
+    "responses, a search": (RESPONSES, responses_item("web_search_call"), True),
+    "responses, a message": (RESPONSES, responses_item("message"), False),
+    "responses, a part": (RESPONSES, events({"type": "response.content_part.added", "output_index": 0}), False),
+    "responses, the end of reasoning": (
+        RESPONSES,
+        responses_item("reasoning") + responses_item("reasoning", "done"),
+        False,
+    ),
+    "responses, text though reasoning didn't end": (
+        RESPONSES,
+        responses_item("reasoning") + responses_text("a"),
+        False,
+    ),
+    "responses, reasoning within the text": (RESPONSES, responses_text("<think>Hm"), True),
+    "chat, a thought": (CHAT, chat_event(reasoning_content="Hm"), True),
+    "chat, a thought and an empty piece": (
+        CHAT,
+        chat_event(reasoning_content="Hm") + chat_event(content="", reasoning_content=None),
+        True,
+    ),
+    "chat, text": (CHAT, chat_event(reasoning_content="Hm") + chat_event(content="a"), False),
+}
+"""What comes last before a silence, and whether the model is at work then."""
+
+
 class TestStall:
     """A stream without text for a while fails with an error of its own. There is no total timeout."""
 
@@ -146,6 +182,15 @@ class TestStall:
         received = await ask(api, in_process, begun, wrap=stalling(25))
         assert received.error is not None
         assert received.error.detail == "only pings for 600 s"
+
+    @pytest.mark.parametrize(("api", "last", "is_at_work"), LAST_SIGNS.values(), ids=LAST_SIGNS.keys())
+    async def test_pings_are_signs_of_work_only_behind_the_beginning_of_work(
+        self, in_process: InProcessVendor, api: VendorApi, last: bytes, is_at_work: bool
+    ) -> None:
+        silent_then = VendorResponse([last, *[b": ping\n\n"] * 200], pause_s=7, ending=ResponseEnd.HANG)
+        received = await ask(api, in_process, silent_then, wrap=stalling(25))
+        assert received.error is not None
+        assert received.error.detail == ("only pings for 600 s" if is_at_work else "nothing for 25 s")
 
     @THINKING
     async def test_thinking_counts_as_activity(self, in_process: InProcessVendor, api: VendorApi, name: str) -> None:

@@ -473,6 +473,7 @@ async def test_word_stop_that_comes_twice_stops_once_and_is_never_a_question(sto
     actions = actions_of(stores, BusyClock())
     [job] = await stores.worker_queue.claim(1)
     assert not await actions.stop_by_message(QUESTION.thread, "U2", "999995.000000"), "not the asker's"
+    assert not await actions.stop_by_message(QUESTION.thread, "U1", QUESTION.ts), "the question itself"
     assert await actions.stop_by_message(QUESTION.thread, "U1", "999995.000000")
     assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
     await stores.worker_queue.finish(job, replace(END, reason=EndReason.STOPPED), "")

@@ -55,3 +55,10 @@ def test_many_short_parts_are_cut_at_the_end() -> None:
     assert cut.startswith("part 0\n\npart 1\n\n")
     assert cut.endswith(texts.answers.REST_IN_MESSAGE)
     assert len(cut.encode()) <= PLAIN_BYTES
+
+
+def test_part_is_cut_within_a_word_that_fills_more_than_half_of_it() -> None:
+    cut = text_of([blockkit.context(blockkit.mrkdwn(f"a {'x' * PLAIN_BYTES}"))])
+    body, last = cut.split("\n\n")
+    assert (body, last) == (f"a {'x' * (len(body) - 3)}…", texts.answers.REST_IN_MESSAGE)
+    assert PLAIN_BYTES - 10 < len(cut.encode()) <= PLAIN_BYTES
