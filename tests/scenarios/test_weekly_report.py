@@ -216,6 +216,10 @@ async def test_report_comes_when_it_is_due_also_of_a_week_in_which_nobody_asked(
         assert clock.now() >= due_at
     first, second = told(stage)
     assert first.text.splitlines()[0] != second.text.splitlines()[0]
+    today = datetime.fromtimestamp(due_at, UTC).date()
+    begun, over = today - timedelta(days=7), today - timedelta(days=1)
+    days = f"from {begun:%B} {begun.day} to {over:%B} {over.day} (UTC)"
+    assert second.text.splitlines()[0] == f"*My week {days}*"
     assert second.text.splitlines()[1:-1] == [
         "*Questions*: 0",
         "*Answers*: 0, and 0 stopped",

@@ -137,6 +137,19 @@ def test_only_quotas_that_were_changed_in_a_modal_are_submitted(
     assert entered_caps(submitted(settings_view(caps=caps), **changes)) == entered
 
 
+def test_quotas_in_dollars_alone_take_decimals() -> None:
+    view = CAPS.build(OwnerCaps(CapOwner(Scope.CHANNEL, "C1"), {}, {}, SPENT))
+    takes = {
+        block["block_id"]: block["element"]["is_decimal_allowed"] for block in view["blocks"] if "element" in block
+    }
+    assert takes == {
+        "tokens_a_day": False,
+        "tokens_a_month": False,
+        "dollars_a_day": True,
+        "dollars_a_month": True,
+    }
+
+
 @pytest.mark.parametrize("models", [("openai/one",), ("openai/one", "anthropic/two")])
 def test_other_models_are_promised_only_where_there_are_some(models: tuple[str, ...]) -> None:
     assert (texts.settings.MODEL.hint in str(settings_view(UNSET, replace(DEFAULTS, models=models)))) is (
