@@ -1023,6 +1023,7 @@ NO_METADATA = "its authorization server has no metadata (RFC 8414)"
         ({}, {"authorization_endpoint": None}, "its authorization server offers no sign-in that Typist can do"),
         ({}, {"response_types_supported": ["token"]}, "its authorization server offers no sign-in that Typist can do"),
         ({}, {"device_authorization_endpoint": "http://x.test/"}, "its metadata names an address without HTTPS"),
+        ({}, {"revocation_endpoint": "http://x.test/"}, "its metadata names an address without HTTPS"),
         *(
             ({}, {name: f"https://{host}/x", "authorization_endpoint": page}, TAKES_CODES)
             for host in ("other.example",)
@@ -1045,6 +1046,7 @@ NO_METADATA = "its authorization server has no metadata (RFC 8414)"
         ({"scopes_supported": "read", "resource_documentation": ""}, {"scopes_supported": {"read": True}}, ""),
         ({"authorization_servers": ["http://169.254.169.254"]}, {}, "its metadata names an address without HTTPS"),
         ({"authorization_servers": ["https://a..b"]}, {}, "the host a..b isn't known"),
+        ({"authorization_servers": ["https://a..b", "http://x.test"]}, {}, "the host a..b isn't known"),
         ({"authorization_servers": ["{url}/dead", "{url}"]}, {}, ""),
         ({"authorization_servers": ["{url}/a", "{url}/b", "{url}/c", "{url}"]}, {}, NO_METADATA),
         ({}, {"service_documentation": f"https://x.test/{'x' * 300_000}"}, "127.0.0.1 sends more than 256,000 bytes"),
