@@ -148,3 +148,12 @@ async def test_call_that_a_posts_listener_begins_outlives_the_posts_job() -> Non
         async with asyncio.timeout(WITHIN_S):
             await asyncio.gather(*begun)
         assert sandbox.calls[-1].method == "assistant.threads.setStatus"
+
+
+async def test_call_that_goes_directly_heeds_no_proxy_not_even_one_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Slack's SDK has read the variable for all addresses."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://[::1")
+    async with connected() as (sandbox, client):
+        assert (await client.call("auth.test"))["user_id"] == sandbox.bot_user_id

@@ -22,6 +22,7 @@ from bot.core.channel_settings import (
     SettingsPlace,
     problems,
 )
+from bot.core.memory import Memory
 from bot.core.triage import Engagement
 from bot.core.unposted import QuotedMessage
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
@@ -31,6 +32,7 @@ from bot.slack.blockkit import Json
 from bot.slack.plain import text_of
 from bot.slack.views.arguments import EDIT_ARGUMENTS, approval_in, arguments_modal, asks_in_reply, place_of_call
 from bot.slack.views.caps import CAPS, SubmittedCaps, entered_caps
+from bot.slack.views.memory import MEMORY
 from bot.slack.views.question import ASK_MODAL, SubmittedQuestion
 from bot.slack.views.settings import (
     ALLOWED_TOOLS,
@@ -135,6 +137,17 @@ def test_only_quotas_that_were_changed_in_a_modal_are_submitted(
     caps = OwnerCaps(owner, own, by_field(parse_caps("channel/month=50tokens"), Scope.CHANNEL), SPENT)
     assert CAPS.read(submitted(CAPS.build(caps), **changes)) == SubmittedCaps(owner, entered)
     assert entered_caps(submitted(settings_view(caps=caps), **changes)) == entered
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_memory_is_marked_as_hidden_if_its_channel_has_other_readers_now(is_private: bool) -> None:
+    memories = [
+        Memory(number, number, "We deploy on Tuesdays.", "U1", "1.0", "1.0", "", False, was_private, 1_800_000_000.5)
+        for number, was_private in enumerate((True, False))
+    ]
+    blocks = MEMORY.build(CHANNEL, memories, "", is_private=is_private)["blocks"]
+    _, *said = [block for block in blocks if block["type"] == "context"]
+    assert [texts.memory.HIDDEN in str(one) for one in said] == [not is_private, is_private]
 
 
 def test_quotas_in_dollars_alone_take_decimals() -> None:
