@@ -279,6 +279,15 @@ async def test_decision_about_another_call_has_no_effect(store: Stores, changes:
     assert [call.state for call in await store.approvals.shown(job.id)] == [CallState.ASKED] * 2
 
 
+async def test_decision_after_the_answer_was_stopped_has_no_effect(store: Stores) -> None:
+    job = await begun(store)
+    assert await store.recorded_calls.record(job, asking_step(*BOTH), STEPPED, None)
+    assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
+    assert await store.question_queue.request_stop(job.id)
+    assert not await store.approvals.decide(job.id, 0, BOTH[1], Decision.APPROVED, "U1")
+    assert [call.decision for call in await store.approvals.shown(job.id)] == [Decision.DENIED, None]
+
+
 async def test_job_that_waits_is_read_with_its_text_and_its_decided_calls(store: Stores) -> None:
     job = await awaiting_approval(store)
     assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
