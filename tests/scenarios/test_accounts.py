@@ -366,6 +366,7 @@ async def has_signed_in(stores: Stores, jira: SignInServer, user_id: str = "U0AD
     return ours
 
 
+@pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"}))
 @pytest.mark.usefixtures("with_frequent_looks")
 async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
     stage: Stage, jira: SignInServer, another_process: Stores
@@ -393,7 +394,8 @@ async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
     assert texts.schedules.PAUSE_REASONS[PauseReason.SIGNED_OUT] in in_channel.text
     assert buttons(in_channel) == [ScheduleAction.RESUME, ScheduleAction.STOP]
     refused = texts.schedules.sign_in_first("jira", "<@U0ADA>")
-    assert await press(stage, in_channel, ScheduleAction.RESUME, value=str(schedule.id)) == refused
+    for user in ("ada", "grace"):
+        assert await press(stage, in_channel, ScheduleAction.RESUME, user, str(schedule.id)) == refused
     await has_signed_in(another_process, jira)
     resumed = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.RESUME]
     assert await press(stage, in_channel, ScheduleAction.RESUME, value=str(schedule.id)) == resumed

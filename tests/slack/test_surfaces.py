@@ -13,7 +13,7 @@ from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.services.catching_up import TYPES, CatchingUp
-from bot.slack.client import MAX_LIST_PAGES, SlackClient, new_session
+from bot.slack.client import MAX_LIST_PAGES, NO_UNFURLS, SlackClient, new_session
 from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES
 from bot.slack.users import MAX_PAGES, PEOPLE_PER_PAGE, ChannelReaders, pages_of_people
 from slack_sandbox.testing.processes import WITHIN_S
@@ -46,6 +46,16 @@ async def test_response_that_slack_refuses_is_only_logged(
             thread = ThreadKey(sandbox.team_id, "C0NOWHERE", None)
             await workspace.surfaces.respond_to_action(thread, "U0ADA", gone, response)
         assert ("response not sent" if has_url else "not shown in the thread") in caplog.text
+
+
+async def test_message_for_one_person_has_no_link_unfurled() -> None:
+    async with connected_workspace(InstantClock(), subscribed=frozenset()) as (sandbox, workspace):
+        root = await sandbox.say("ada", "general", "hi")
+        thread = ThreadKey(sandbox.team_id, "C0GENERAL", root)
+        await workspace.ephemeral.post(thread, "U0ADA", text="See https://a.example.")
+        *_, call = sandbox.calls
+        asked = {name: value for name, value in call.arguments.items() if name.startswith("unfurl_")}
+        assert (call.method, asked) == ("chat.postEphemeral", dict.fromkeys(NO_UNFURLS, "false"))
 
 
 async def test_channels_of_a_person_are_found_on_all_pages_that_a_bot_may_see() -> None:
