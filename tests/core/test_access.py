@@ -91,6 +91,13 @@ def test_every_access_setting_allows_and_denies_as_documented(kind: UserKind | N
     assert not wrong, f"{len(wrong)} of {len(ROWS)} rows are decided wrongly; the first is {wrong[0]}"
 
 
+def test_list_of_who_may_ask_has_people_groups_and_domains_apart() -> None:
+    rules = AccessRules(allow_users=frozenset({"U0ADA", "W0GRACE", "S0GROUP", "@support", "@Sandbox.Example"}))
+    assert rules.people == {"U0ADA", "W0GRACE"}
+    assert rules.groups == {"S0GROUP", "support"}
+    assert rules.domains == {"sandbox.example"}
+
+
 def test_kind_is_needed_exactly_where_it_changes_the_decision() -> None:
     for row in ROWS:
         answers = {expected(row, kind) for kind in (*UserKind, None)}
