@@ -187,7 +187,7 @@ class TestStall:
     async def test_pings_are_signs_of_work_only_behind_the_beginning_of_work(
         self, in_process: InProcessVendor, api: VendorApi, last: bytes, is_at_work: bool
     ) -> None:
-        silent_then = VendorResponse([last, *[b": ping\n\n"] * 200], pause_s=7, ending=ResponseEnd.HANG)
+        silent_then = VendorResponse([last, *[b": ping\n\n"] * 90], pause_s=7, ending=ResponseEnd.HANG)
         received = await ask(api, in_process, silent_then, wrap=stalling(25))
         assert received.error is not None
         assert received.error.detail == ("only pings for 600 s" if is_at_work else "nothing for 25 s")
