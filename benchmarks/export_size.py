@@ -2,7 +2,8 @@
 
 Prints the seconds, the most memory of the process and of those that help it, what was read, how long a search takes,
 and how long the first page of the fullest channel. `--messages` and `--channels` are what the export has, if that is
-known: then other counts are an error. `--make` writes an export of that size first, of small talk.
+known: then other counts are an error. `--make` writes an export of that size first, of invented words that are as
+unevenly rare as those of a language, and as many to a message as people write.
 
 Exits with 1 if opening takes more than 60 s or 1 GB, a page more than 0.3 s, or a count differs.
 """
@@ -29,8 +30,29 @@ WITHIN_S, WITHIN_MB, PAGE_WITHIN_S = 60.0, 1_000, 0.3
 _DAYS, _PEOPLE = 21, 12
 _START_S = 1_791_158_400
 _DAY_S = 86_400
-_SUBJECTS = ("the build", "the parcel", "the meeting room", "the new monitor", "the web shop", "the weekly report")
-_STATES = ("is back", "is slow again", "needs a restart", "looks good to me", "is ready for review", "is booked")
+_WORDS = 300_000
+"""How many different words people use, apart from numbers and names that stand in one message only."""
+_MEDIAN_WORDS = 9
+_MAX_WORDS = 400
+_SYLLABLES = [first + second for first in "bdfgklmnprst" for second in ("a", "e", "i", "o", "u", "en", "ar")]
+_ONCE = 0.1
+"""How many messages have a word of their own, such as a ticket's number."""
+
+
+def text_of(chance: random.Random) -> str:
+    """Returns a text. Its words are as unevenly rare as in a language: 100 of them are more than half of all text."""
+    count = min(_MAX_WORDS, int(_MEDIAN_WORDS * chance.lognormvariate(0, 0.9)) + 1)
+    words = [_word(int(_WORDS ** chance.random() ** 2)) for _ in range(count)]
+    return " ".join([*words, f"ticket {chance.randrange(10**9)}"] if chance.random() < _ONCE else words)
+
+
+def _word(rank: int) -> str:
+    """Returns an invented word, shorter for lower ranks."""
+    syllables = ""
+    while rank:
+        rank, at = divmod(rank, len(_SYLLABLES))
+        syllables += _SYLLABLES[at]
+    return syllables
 
 
 def entries_of(folder: str, messages: int) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
@@ -41,7 +63,7 @@ def entries_of(folder: str, messages: int) -> Iterator[tuple[str, list[Mapping[s
         count = messages // _DAYS + (day < messages % _DAYS)
         for number in range(count):
             at_s = _START_S + day * _DAY_S + number * _DAY_S // max(1, count)
-            text = f"{chance.choice(_SUBJECTS)} {chance.choice(_STATES)} {folder}"
+            text = text_of(chance)
             user = f"U07PERSON{chance.randrange(_PEOPLE):02d}"
             profile = {"real_name": user, "display_name": "", "avatar_hash": "0" * 12, "image_72": "", "team": "T07"}
             block = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}

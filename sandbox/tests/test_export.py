@@ -17,6 +17,7 @@ from slack_sandbox.export.entries import MISSING_ROOT, ts_text
 from slack_sandbox.export.opened import Export, open_export
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
+from slack_sandbox.text.words import words_of
 from slack_sandbox.workspace import Json, Message
 from tests.exports import (
     ADA,
@@ -295,6 +296,31 @@ def test_what_is_left_out_is_counted_and_named() -> None:
     ]
 
 
+def test_words_of_ascii_text_are_those_of_any_text() -> None:
+    text = "".join(chr(code) + "a1B" for code in range(128)) + " " + "x" * 50
+    assert [*words_of(text), "ä"] == words_of(f"{text} ä")
+
+
+def damaged(offset: int, signature: bytes) -> io.BytesIO:
+    """Returns an export, after a header of whose second day one byte differs."""
+    days = {f"general/{DAY}": [said(1, ADA, "kept")], "general/2026-10-06.json": [said(2, ADA, "damaged")]}
+    data = bytearray(packed(export(files=days)).getvalue())
+    at = data.find(b"general/2026-10-06.json") if signature == b"PK\x03\x04" else data.rfind(b"general/2026-10-06.json")
+    data[data.rfind(signature, 0, at) + offset] ^= 0x10
+    return io.BytesIO(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("offset", "signature"),
+    [(0, b"PK\x03\x04"), (26, b"PK\x03\x04"), (75, b"PK\x03\x04"), (16, b"PK\x01\x02"), (44, b"PK\x01\x02")],
+    ids=["header", "length of the name", "content", "checksum", "offset"],
+)
+def test_file_that_is_not_what_the_zip_declares_is_left_out_and_named(offset: int, signature: bytes) -> None:
+    read = open_export(damaged(offset, signature))
+    assert list(read.report.left_out()) == ["1 file that can't be read"]
+    assert [read.load(GENERAL, at).text for at in range(len(read.indexes[GENERAL]))] == ["kept"]
+
+
 PEOPLE_TWICE = [person(ADA, "ada"), person(ADA, "other"), person(GRACE, "grace"), person(ALAN, "alan")]
 
 
@@ -372,11 +398,15 @@ async def test_deep_json_costs_at_most_its_own_day(depth: int) -> None:
         assert "next day" in str(await page_of(sandbox, channel=GENERAL))
 
 
+def anywhere(number: int) -> bool:
+    return True
+
+
 def test_several_processes_read_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {f"C07MANY{number:03d}": f"many-{number}" for number in range(12)}
     lists = [channel(channel_id, name, [ADA]) for channel_id, name in names.items()]
     days: Mapping[str, Any] = {
-        f"{name}/{DAY}": [said(number, ADA, f"{name} number {number}") for number in range(1, 40)]
+        f"{name}/{DAY}": [said(number, ADA, f"{name} number {number} Gärtnerei{number}") for number in range(1, 40)]
         for name in names.values()
     }
     path = tmp_path / "export.zip"
@@ -392,9 +422,11 @@ def test_several_processes_read_the_same_as_one(tmp_path: Path, monkeypatch: pyt
     assert {key: list(one.ts) for key, one in together.indexes.items()} == {
         key: list(one.ts) for key, one in alone.indexes.items()
     }
-    words = ["many", "7", "number", "13"]
-    assert together.words.scores(words, bool) == alone.words.scores(words, bool)
-    [best, *_] = sorted(alone.words.scores(words, bool).items(), key=lambda score: -score[1])
+    queries = (["many", "7", "number", "13"], ["gärtnereien"])
+    for words in queries:
+        assert together.words.scores(words, anywhere) == alone.words.scores(words, anywhere)
+    assert len(alone.words.scores(queries[1], anywhere)) == 12 * 39
+    [best, *_] = sorted(alone.words.scores(queries[0], anywhere).items(), key=lambda score: -score[1])
     assert alone.place_of(best[0]) == ("C07MANY007", ts(13))
 
 

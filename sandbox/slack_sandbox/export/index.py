@@ -3,19 +3,20 @@
 Each day of each channel is parsed once when the export is opened, and nothing of it is kept but numbers: of a message
 its ts, its file, its place there and its thread's root, 24 bytes in all, and of a word the numbers of its messages. A
 channel's messages are read again when somebody looks at it. So two million messages take a fraction of a gigabyte.
+
+What happens for each message here happens two million times: a microsecond is two seconds.
 """
 
-import math
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import islice
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from slack_sandbox.export.archive import Archive
+from slack_sandbox.export.archive import Place, Reader
 from slack_sandbox.export.entries import (
     MAX_TEXT_CHARS,
     is_searched,
@@ -24,6 +25,7 @@ from slack_sandbox.export.entries import (
     ts_of,
     writer_of,
 )
+from slack_sandbox.export.word_index import Part
 from slack_sandbox.text.words import words_of
 
 NO_FILE = 2**31 - 1
@@ -31,15 +33,6 @@ NO_FILE = 2**31 - 1
 _BROADCASTS = frozenset({"thread_broadcast", "reply_broadcast"})
 _MAX_MESSAGES = 2**31
 _MAX_UNKNOWN = 100_000
-MAX_CANDIDATES = 8_000
-"""The most messages that one search looks at, rare words first."""
-_MAX_FORMS = 40
-"""The most forms of a word that a search looks for."""
-_MIN_STEM_CHARS = 4
-_FORM_CHARS = 3
-"""How much longer or shorter another form of a word may be."""
-_OTHER_FORM = 0.5
-"""What another form of a word counts, compared to the word itself."""
 
 
 @dataclass(slots=True)
@@ -81,7 +74,7 @@ class Batch:
     """Some channels that were read together."""
 
     channels: list[ChannelIndex] = field(default_factory=list)
-    words: dict[str, "array[int]"] = field(default_factory=lambda: defaultdict(lambda: array("I")))
+    words: Part = field(default_factory=lambda: Part({}))
     """The messages that have a word, by their number among the batch's."""
     counts: Counter[str] = field(default_factory=Counter)
     """What was read and what was left out."""
@@ -102,44 +95,38 @@ class _Found(NamedTuple):
     file: int
     place: int
     root: int
-    words: AbstractSet[str]
+    words: Sequence[str]
 
 
-def read_batch(archive: Archive, channels: Sequence[Sequence[str]], known: AbstractSet[str]) -> Batch:
-    """Reads channels, each by the names of its files. `known`: the ids of people and bots in the list of people."""
-    batch, number = Batch(), 0
+def read_batch(reader: Reader, channels: Sequence[Sequence[Place]], known: AbstractSet[str]) -> Batch:
+    """Reads channels, each by the places of its files. `known`: the ids of people and bots in the list of people."""
+    batch, words, number = Batch(), defaultdict[str, "array[int]"](lambda: array("I")), 0
     for files in channels:
-        index = _read_channel(archive, files, known, batch, number)
-        batch.channels.append(index)
-        number += len(index)
-    batch.words = dict(batch.words)
+        found = _in_order(list(_found(reader, files, known, batch)), batch.counts)
+        for at, one in enumerate(found, number):
+            for word in set(one.words):
+                words[word].append(at)
+        number += len(found)
+        _add_channel(batch, found)
+    batch.words = Part(words)
     return batch
 
 
-def _read_channel(
-    archive: Archive, files: Sequence[str], known: AbstractSet[str], batch: Batch, number: int
-) -> ChannelIndex:
-    found = _in_order(list(_found(archive, files, known, batch)), batch.counts)
-    index, replies = ChannelIndex(), Counter[int]()
-    for at, one in enumerate(found, number):
-        index.ts.append(one.ts)
-        index.files.append(one.file)
-        index.places.append(one.place)
-        index.roots.append(one.root)
-        if one.root:
-            replies[one.root] += 1
-        for word in one.words:
-            batch.words[word].append(at)
+def _add_channel(batch: Batch, found: Sequence[_Found]) -> None:
+    index, replies = ChannelIndex(), Counter[int](one.root for one in found if one.root)
+    if found:
+        ts, file, place, root, _ = zip(*found, strict=True)
+        index = ChannelIndex(array("Q", ts), array("I", file), array("I", place), array("Q", root))
     longest = replies.most_common(1)
     batch.threads.append((longest[0][1], len(batch.channels), longest[0][0]) if longest else (0, 0, 0))
     batch.last_us = max(batch.last_us, index.ts[-1] if index else 0)
-    return index
+    batch.channels.append(index)
 
 
-def _found(archive: Archive, files: Sequence[str], known: AbstractSet[str], batch: Batch) -> Iterator[_Found]:
+def _found(reader: Reader, files: Sequence[Place], known: AbstractSet[str], batch: Batch) -> Iterator[_Found]:
     counts = batch.counts
-    for number, name in enumerate(files):
-        entries = archive.objects(name)
+    for number, file in enumerate(files):
+        entries = reader.objects(file)
         if entries is None:
             counts["unreadable"] += 1
             continue
@@ -155,9 +142,9 @@ def _found(archive: Archive, files: Sequence[str], known: AbstractSet[str], batc
                 if writer not in known:
                     _note_writer(batch.unknown, writer, entry)
                 _note_contents(batch, entry)
-                thread = ts_of(entry, "thread_ts")
+                thread = ts_of(entry, "thread_ts") if "thread_ts" in entry else 0
                 is_broadcast = thread and entry.get("subtype") in _BROADCASTS
-                words = frozenset(_words(entry)) if is_searched(entry) else frozenset()
+                words = _words(entry) if is_searched(entry) else ()
                 yield _Found(ts, 2 * number + bool(is_broadcast), place, 0 if thread == ts else thread, words)
 
 
@@ -198,16 +185,14 @@ def _note_writer(unknown: dict[str, Writer], writer: str, entry: Mapping[str, An
 
 def _in_order(found: list[_Found], counts: Counter[str]) -> list[_Found]:
     """Returns the entries by ts, each ts once, with a place for each root that is missing."""
-    by_ts: dict[int, _Found] = {}
-    for one in found:
-        by_ts.setdefault(one.ts, one)
+    by_ts = {one.ts: one for one in reversed(found)}
     counts["twice"] += len(found) - len(by_ts)
     counts["messages"] += len(by_ts)
-    missing = {one.root for one in found if one.root and one.root not in by_ts}
+    missing = {one.root for one in found if one.root} - by_ts.keys()
     counts["missing_roots"] += len(missing)
-    rooted = [_with_root(one, by_ts, counts) for one in by_ts.values()]
-    rooted += [_Found(ts, 2 * NO_FILE, 0, 0, frozenset()) for ts in missing]
-    return sorted(rooted, key=lambda one: one.ts)
+    rooted = [_with_root(one, by_ts, counts) if one.root else one for one in by_ts.values()]
+    rooted += [_Found(ts, 2 * NO_FILE, 0, 0, ()) for ts in missing]
+    return sorted(rooted, key=itemgetter(0))
 
 
 def _with_root(one: _Found, by_ts: Mapping[int, _Found], counts: Counter[str]) -> _Found:
@@ -219,97 +204,3 @@ def _with_root(one: _Found, by_ts: Mapping[int, _Found], counts: Counter[str]) -
     further = by_ts.get(above.root)
     root = above.root if further is None or not further.root else 0
     return _Found(one.ts, one.file, one.place, root if root != one.ts else 0, one.words)
-
-
-class WordIndex:
-    """Which messages have a word, over all channels."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.starts: list[int] = []
-        """The number of each channel's first message."""
-        self._numbers: dict[str, array[int]] = {}
-        self._vocabulary: list[str] = []
-
-    def add(self, batch: Batch) -> None:
-        """Adds the words of channels, which follow those that were added before."""
-        base = self.count
-        for index in batch.channels:
-            self.starts.append(self.count)
-            self.count += len(index)
-        for word, numbers in batch.words.items():
-            moved = array("I", map(base.__add__, numbers)) if base else numbers
-            if (known := self._numbers.get(word)) is None:
-                self._numbers[word] = moved
-            else:
-                known.extend(moved)
-        batch.words = {}
-        self._vocabulary = []
-
-    def forms(self, word: str) -> Sequence[tuple[str, float]]:
-        """Returns a word and its other forms with their weights: those that begin alike, and are about as long."""
-        if not self._vocabulary:
-            self._vocabulary = sorted(self._numbers)
-        forms = {word: 1.0} if word in self._numbers else {}
-        stem = stem_of(word)
-        if not stem:
-            return list(forms.items())
-        at = bisect_left(self._vocabulary, stem)
-        for other in islice(self._vocabulary, at, at + 10 * _MAX_FORMS):
-            if not other.startswith(stem) or len(forms) == _MAX_FORMS:
-                break
-            if is_form_of(other, word):
-                forms.setdefault(other, _OTHER_FORM)
-        return list(forms.items())
-
-    def scores(self, words: Sequence[str], is_wanted: Callable[[int], bool]) -> dict[int, float]:
-        """Returns the messages that have some of the words, with scores: more words, and rarer ones, score higher."""
-        terms = sorted((self._df(forms), forms) for word in dict.fromkeys(words) if (forms := self.forms(word)))
-        scores: dict[int, float] = {}
-        for df, forms in terms:
-            rarity = math.log(1 + self.count / df)
-            gained: dict[int, float] = {}
-            for word, weight in forms:
-                numbers = self._numbers[word]
-                if len(scores) < MAX_CANDIDATES:
-                    # The newest of a channel stand last.
-                    having: Sequence[int] = numbers[-MAX_CANDIDATES:]
-                else:
-                    having = [number for number in scores if _has(numbers, number)]
-                for number in having:
-                    gained[number] = max(gained.get(number, 0.0), weight)
-            for number, weight in gained.items():
-                if number in scores or is_wanted(number):
-                    scores[number] = scores.get(number, 0.0) + weight * rarity
-        return scores
-
-    def score_of(self, text: str, words: Sequence[str]) -> float:
-        """Returns the score of a message that isn't in the index."""
-        having = set(words_of(text))
-        total = 0.0
-        for word in dict.fromkeys(words):
-            weight = 1.0 if word in having else _OTHER_FORM if any(is_form_of(other, word) for other in having) else 0.0
-            df = self._df(self.forms(word)) if weight else 1
-            total += weight * math.log(1 + max(1, self.count) / max(1, df))
-        return total
-
-    def _df(self, forms: Sequence[tuple[str, float]]) -> int:
-        return sum(len(self._numbers[word]) for word, _ in forms)
-
-
-def stem_of(word: str) -> str:
-    """Returns what all forms of a word begin with; "" for one that is too short, or a number."""
-    if len(word) < _MIN_STEM_CHARS or any(character.isdigit() for character in word):
-        return ""
-    return word[: max(_MIN_STEM_CHARS, len(word) - _FORM_CHARS)]
-
-
-def is_form_of(other: str, word: str) -> bool:
-    """Returns whether two words begin alike and are about as long."""
-    stem = stem_of(word)
-    return bool(stem) and other.startswith(stem) and abs(len(other) - len(word)) <= _FORM_CHARS
-
-
-def _has(numbers: "array[int]", number: int) -> bool:
-    at = bisect_left(numbers, number)
-    return at < len(numbers) and numbers[at] == number

@@ -1,5 +1,6 @@
 """An open export: its workspace, its search, and what was read of it."""
 
+import gc
 import multiprocessing
 import os
 from bisect import bisect_right
@@ -7,14 +8,16 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from slack_sandbox.export.archive import LISTS, Archive, Contents, folders_of
+from slack_sandbox.export.archive import LISTS, Archive, Contents, Place, Reader, folders_of
 from slack_sandbox.export.entries import cleaned, message_of, missing_root, ts_of, ts_text
-from slack_sandbox.export.index import NO_FILE, Batch, ChannelIndex, WordIndex, Writer, read_batch
+from slack_sandbox.export.index import NO_FILE, Batch, ChannelIndex, Writer, read_batch
 from slack_sandbox.export.people import Directory, channel_of
 from slack_sandbox.export.report import Report
+from slack_sandbox.export.word_index import WordIndex
 from slack_sandbox.sample_workspace import SYSTEM
 from slack_sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, Channel, ChannelType, Log, Message, User, Workspace
 
@@ -190,7 +193,7 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
     contents = archive.contents
     accounts = Directory(archive.objects(contents.people) or () if contents.people else (), _OWN_IDS)
     listed = _listed(archive, contents, accounts.team_id)
-    batches = _batches(archive, [listed.files.get(channel.id, ()) for channel in listed.channels])
+    batches = _batches([[*map(archive.place, listed.files.get(channel.id, ()))] for channel in listed.channels])
     path = str(source) if isinstance(source, Path) else ""
     words, indexes, counts, writers = WordIndex(), dict[str, ChannelIndex](), Counter[str](), Counter[str]()
     unknown, threads, last_us = dict[str, Writer](), list[Thread](), 0
@@ -202,7 +205,7 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
         threads += [
             Thread(listed.channels[base + at].id, ts_text(ts), count) for count, at, ts in batch.threads if count
         ]
-        words.add(batch)
+        words.add(map(len, batch.channels), batch.words)
         with_files += Counter({listed.channels[base + at].id: count for at, count in batch.with_files.items()})
         counts += batch.counts
         writers += batch.writers
@@ -266,45 +269,48 @@ def _by_activity(accounts: Directory, writers: Counter[str]) -> list[User]:
     return [*sorted(accounts.users.values(), key=rank), *SYSTEM]
 
 
-def _batches(archive: Archive, channels: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
+def _batches(channels: Sequence[Sequence[Place]]) -> list[list[Sequence[Place]]]:
     """Divides the channels into batches of some size, in their order."""
-    batches, size = list[list[Sequence[str]]](), _BATCH_BYTES
+    batches, size = list[list[Sequence[Place]]](), _BATCH_BYTES
     for files in channels:
         if size >= _BATCH_BYTES:
             batches.append([])
             size = 0
         batches[-1].append(files)
-        size += sum(map(archive.size, files))
+        size += sum(place.size for place in files)
     return batches
 
 
 def _read(
-    archive: Archive, path: str, batches: Sequence[list[Sequence[str]]], known: frozenset[str], progress: Progress
+    archive: Archive, path: str, batches: Sequence[list[Sequence[Place]]], known: frozenset[str], progress: Progress
 ) -> Iterator[Batch]:
     """Yields what the batches have, in their order."""
-    sizes = [sum(archive.size(name) for files in batch for name in files) for batch in batches]
+    sizes = [sum(place.size for files in batch for place in files) for batch in batches]
     processes = min(_MAX_PROCESSES, os.cpu_count() or 1)
     total, read = sum(sizes), 0
     if not path or total <= _ALONE_BYTES or processes < 2:
         for size, channels in zip(sizes, batches, strict=True):
-            yield read_batch(archive, channels, known)
+            yield read_batch(archive.reader, channels, known)
             progress(read := read + size, total)
         return
     spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawned, initializer=_begin, initargs=(path, known)) as pool:
-        for size, batch in zip(sizes, pool.map(_read_in_process, batches), strict=True):
+    with ProcessPoolExecutor(processes, spawned, initializer=_begin, initargs=(known,)) as pool:
+        for size, batch in zip(sizes, pool.map(_read_in_process, repeat(path), batches), strict=True):
             yield batch
             progress(read := read + size, total)
 
 
-_process: list[Any] = []
-"""Of a process that reads batches: its own open ZIP, and the known ids."""
+_known = frozenset[str]()
+"""In a process that reads batches: the known ids."""
 
 
-def _begin(path: str, known: frozenset[str]) -> None:
-    _process[:] = [Archive(path), known]
+def _begin(known: frozenset[str]) -> None:
+    global _known
+    _known = known
+    # JSON has no cycles: looking for some takes a fifth of the time.
+    gc.disable()
 
 
-def _read_in_process(channels: Sequence[Sequence[str]]) -> Batch:
-    archive, known = _process
-    return read_batch(archive, channels, known)
+def _read_in_process(path: str, channels: Sequence[Sequence[Place]]) -> Batch:
+    with open(path, "rb") as file:
+        return read_batch(Reader(file), channels, _known)

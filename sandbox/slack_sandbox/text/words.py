@@ -25,11 +25,14 @@ _WORD = re.compile(rf"[{_ONE_CHARACTER}]|[^\W_{_ONE_CHARACTER}]+")
 _MAX_CHARS = 40_000
 """The most of one message that is read as words: Slack's own limit for a text."""
 _MAX_WORD_CHARS = 40
+_ASCII_WORDS = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
+"""What divides an ASCII text into words, without the time that an expression takes."""
 
 
 def words_of(text: str) -> list[str]:
     """Returns a text's words in lower case, cut to a length at which they still tell each other apart."""
-    found = _WORD.findall(text[:_MAX_CHARS].lower())
+    read = text[:_MAX_CHARS]
+    found = read.translate(_ASCII_WORDS).split() if read.isascii() else _WORD.findall(read.lower())
     return [word[:_MAX_WORD_CHARS] for word in found] if len(text) > _MAX_WORD_CHARS else found
 
 

@@ -1,0 +1,184 @@
+"""Which messages of an export have a word, and how well they match a query.
+
+The words of some channels are one part of the index, which a process makes and hands over as a few arrays. Two million
+messages have 25 million words, so a Python object for each, or for each word, would take gigabytes. Pure.
+"""
+
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
+
+from slack_sandbox.text.words import words_of
+
+MAX_CANDIDATES = 8_000
+"""The most messages that one search looks at, rare words first."""
+_MAX_FORMS = 40
+"""The most forms of a word that a search looks for."""
+_MAX_TERMS = 1_000
+"""Of the most words of queries it is known which messages have them."""
+_FEW = 16
+"""How many numbers are looked through in the time in which one is searched."""
+_MIN_STEM_CHARS = 4
+_FORM_CHARS = 3
+"""How much longer or shorter another form of a word may be."""
+_OTHER_FORM = 0.5
+"""What another form of a word counts, compared to the word itself."""
+
+
+class Part:
+    """Which of some messages have a word, by their numbers among these messages."""
+
+    def __init__(self, words: Mapping[str, "array[int]"]) -> None:
+        known = sorted(words)
+        encoded = [word.encode() for word in known]
+        numbers = [words[word] for word in known]
+        self._words = b"".join(encoded)
+        self._word_ends = array("I", accumulate(map(len, encoded)))
+        self._numbers = array("I", b"".join(numbers))
+        self._number_ends = array("I", accumulate(map(len, numbers)))
+
+    def _word(self, at: int) -> bytes:
+        return self._words[self._word_ends[at - 1] if at else 0 : self._word_ends[at]]
+
+    def beginning(self, stem: str) -> Iterator[str]:
+        """Yields the words that begin alike, in order."""
+        wanted = stem.encode()
+        every = range(len(self._word_ends))
+        for at in every[bisect_left(every, wanted, key=self._word) :]:
+            word = self._word(at)
+            if not word.startswith(wanted):
+                return
+            yield word.decode()
+
+    def numbers(self, word: str) -> "array[int]":
+        """Returns the messages that have a word, in order."""
+        wanted = word.encode()
+        every = range(len(self._word_ends))
+        at = bisect_left(every, wanted, key=self._word)
+        if at == len(every) or self._word(at) != wanted:
+            return array("I")
+        return self._numbers[self._number_ends[at - 1] if at else 0 : self._number_ends[at]]
+
+
+class WordIndex:
+    """Which messages have a word, over all channels."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.starts: list[int] = []
+        """The number of each channel's first message."""
+        self._parts: list[tuple[int, Part]] = []
+        """Each with the number of its first message."""
+        self._terms: dict[str, _Term] = {}
+
+    def add(self, sizes: Iterable[int], part: Part) -> None:
+        """Adds the words of channels, which follow those that were added before. `sizes`: their messages."""
+        self._parts.append((self.count, part))
+        self._terms = {}
+        for size in sizes:
+            self.starts.append(self.count)
+            self.count += size
+
+    def scores(self, words: Sequence[str], is_wanted: Callable[[int], bool]) -> dict[int, float]:
+        """Returns the messages that have some of the words, with scores: more words, and rarer ones, score higher."""
+        terms = sorted(term for word in dict.fromkeys(words) if (term := self._term(word)).df)
+        scores: dict[int, float] = {}
+        for term in terms:
+            rarity = self._rarity(term.df)
+            gained: dict[int, float] = {}
+            candidates = sorted(scores) if len(scores) >= MAX_CANDIDATES else None
+            for form, weight in term.forms:
+                having = self._newest(form) if candidates is None else self._among(form, candidates)
+                for number in having:
+                    gained[number] = max(gained.get(number, 0.0), weight)
+            for number, weight in gained.items():
+                if number in scores or is_wanted(number):
+                    scores[number] = scores.get(number, 0.0) + weight * rarity
+        return scores
+
+    def score_of(self, text: str, words: Sequence[str]) -> float:
+        """Returns the score of a message that isn't in the index."""
+        having = set(words_of(text))
+        total = 0.0
+        for word in dict.fromkeys(words):
+            weight = 1.0 if word in having else _OTHER_FORM if any(is_form_of(other, word) for other in having) else 0.0
+            total += weight * self._rarity(self._term(word).df) if weight else 0.0
+        return total
+
+    def _rarity(self, df: int) -> float:
+        return math.log(1 + max(1, self.count) / max(1, df))
+
+    def _term(self, word: str) -> "_Term":
+        if word not in self._terms:
+            if len(self._terms) >= _MAX_TERMS:
+                self._terms = {}
+            forms = self._forms(word)
+            df = sum(len(numbers) for form, _ in forms for _, numbers in self._runs(form))
+            self._terms[word] = _Term(df, forms)
+        return self._terms[word]
+
+    def _forms(self, word: str) -> list[tuple[str, float]]:
+        """Returns a word and its other forms with their weights: those that begin alike, and are about as long."""
+        forms = {word: 1.0}
+        if stem := stem_of(word):
+            alike = {other for _, part in self._parts for other in islice(part.beginning(stem), 10 * _MAX_FORMS)}
+            others = (other for other in sorted(alike)[: 10 * _MAX_FORMS] if other != word and is_form_of(other, word))
+            forms |= dict.fromkeys(islice(others, _MAX_FORMS - 1), _OTHER_FORM)
+        return list(forms.items())
+
+    def _runs(self, word: str) -> Iterator[tuple[int, "array[int]"]]:
+        """Yields the messages that have a word by part, the last part first, each with its first message's number."""
+        for base, part in reversed(self._parts):
+            if numbers := part.numbers(word):
+                yield base, numbers
+
+    def _newest(self, word: str) -> Iterator[int]:
+        """Yields up to `MAX_CANDIDATES` messages that have a word. The newest of a channel stand last."""
+        left = MAX_CANDIDATES
+        for base, numbers in self._runs(word):
+            taken = numbers[-left:]
+            yield from map(base.__add__, taken)
+            left -= len(taken)
+            if not left:
+                return
+
+    def _among(self, word: str, candidates: Sequence[int]) -> Iterator[int]:
+        """Yields the candidates, which are in order, that have a word."""
+        for base, numbers in self._runs(word):
+            low = bisect_left(candidates, base + numbers[0])
+            within = candidates[low : bisect_right(candidates, base + numbers[-1])]
+            if len(numbers) < _FEW * len(within):
+                yield from set(within).intersection(map(base.__add__, numbers))
+            else:
+                yield from (number for number in within if _has(numbers, number - base))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Term:
+    """A word of a query."""
+
+    df: int
+    """How many messages have one of the forms."""
+    forms: list[tuple[str, float]]
+    """The word and its other forms, each with its weight."""
+
+
+def stem_of(word: str) -> str:
+    """Returns what all forms of a word begin with; "" for one that is too short, or a number."""
+    if len(word) < _MIN_STEM_CHARS or any(character.isdigit() for character in word):
+        return ""
+    return word[: max(_MIN_STEM_CHARS, len(word) - _FORM_CHARS)]
+
+
+def is_form_of(other: str, word: str) -> bool:
+    """Returns whether two words begin alike and are about as long."""
+    stem = stem_of(word)
+    return bool(stem) and other.startswith(stem) and abs(len(other) - len(word)) <= _FORM_CHARS
+
+
+def _has(numbers: "array[int]", number: int) -> bool:
+    at = bisect_left(numbers, number)
+    return at < len(numbers) and numbers[at] == number
