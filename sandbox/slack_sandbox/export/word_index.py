@@ -17,8 +17,10 @@ MAX_CANDIDATES = 8_000
 """The most messages that one search looks at, rare words first."""
 _MAX_FORMS = 40
 """The most forms of a word that a search looks for."""
-_MAX_TERMS = 1_000
-"""Of the most words of queries it is known which messages have them."""
+_MAX_ALIKE = 400
+"""The most words that begin alike among which it looks for them."""
+_MAX_TERMS = 100
+"""The most words of queries of which it stays known where they are."""
 _FEW = 16
 """How many numbers are looked through in the time in which one is searched."""
 _MIN_STEM_CHARS = 4
@@ -43,24 +45,45 @@ class Part:
     def _word(self, at: int) -> bytes:
         return self._words[self._word_ends[at - 1] if at else 0 : self._word_ends[at]]
 
-    def beginning(self, stem: str) -> Iterator[str]:
-        """Yields the words that begin alike, in order."""
-        wanted = stem.encode()
+    def _first_from(self, word: str) -> int:
         every = range(len(self._word_ends))
-        for at in every[bisect_left(every, wanted, key=self._word) :]:
+        return bisect_left(every, word.encode(), key=self._word)
+
+    def find(self, word: str) -> int | None:
+        """Returns a word's position, None if no message has it."""
+        at = self._first_from(word)
+        return at if at < len(self._word_ends) and self._word(at) == word.encode() else None
+
+    def beginning(self, stem: str) -> Iterator[tuple[str, int]]:
+        """Yields the words that begin alike, in order, and their positions."""
+        wanted = stem.encode()
+        for at in range(self._first_from(stem), len(self._word_ends)):
             word = self._word(at)
             if not word.startswith(wanted):
                 return
-            yield word.decode()
+            yield word.decode(), at
 
-    def numbers(self, word: str) -> "array[int]":
-        """Returns the messages that have a word, in order."""
-        wanted = word.encode()
-        every = range(len(self._word_ends))
-        at = bisect_left(every, wanted, key=self._word)
-        if at == len(every) or self._word(at) != wanted:
-            return array("I")
+    def count(self, at: int) -> int:
+        """Returns how many messages have the word at a position."""
+        return self._number_ends[at] - (self._number_ends[at - 1] if at else 0)
+
+    def numbers(self, at: int) -> "array[int]":
+        """Returns the messages that have the word at a position, in order."""
         return self._numbers[self._number_ends[at - 1] if at else 0 : self._number_ends[at]]
+
+
+_Places = list[tuple[int, Part, int]]
+"""Where a word is, the last part first: the number of the first message of a part, the part, and the position there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A word of a query."""
+
+    df: int
+    """How many messages have one of the forms."""
+    forms: Sequence[tuple[str, float, _Places]]
+    """The word and its other forms that some messages have, each with its weight."""
 
 
 class WordIndex:
@@ -84,14 +107,15 @@ class WordIndex:
 
     def scores(self, words: Sequence[str], is_wanted: Callable[[int], bool]) -> dict[int, float]:
         """Returns the messages that have some of the words, with scores: more words, and rarer ones, score higher."""
-        terms = sorted(term for word in dict.fromkeys(words) if (term := self._term(word)).df)
+        terms = [term for word in dict.fromkeys(words) if (term := self._term(word)).df]
+        terms.sort(key=lambda term: (term.df, [form for form, *_ in term.forms]))
         scores: dict[int, float] = {}
         for term in terms:
             rarity = self._rarity(term.df)
             gained: dict[int, float] = {}
             candidates = sorted(scores) if len(scores) >= MAX_CANDIDATES else None
-            for form, weight in term.forms:
-                having = self._newest(form) if candidates is None else self._among(form, candidates)
+            for _, weight, places in term.forms:
+                having = _newest(places) if candidates is None else _among(places, candidates)
                 for number in having:
                     gained[number] = max(gained.get(number, 0.0), weight)
             for number, weight in gained.items():
@@ -116,54 +140,44 @@ class WordIndex:
             if len(self._terms) >= _MAX_TERMS:
                 self._terms = {}
             forms = self._forms(word)
-            df = sum(len(numbers) for form, _ in forms for _, numbers in self._runs(form))
+            df = sum(part.count(at) for _, _, places in forms for _, part, at in places)
             self._terms[word] = _Term(df, forms)
         return self._terms[word]
 
-    def _forms(self, word: str) -> list[tuple[str, float]]:
-        """Returns a word and its other forms with their weights: those that begin alike, and are about as long."""
-        forms = {word: 1.0}
-        if stem := stem_of(word):
-            alike = {other for _, part in self._parts for other in islice(part.beginning(stem), 10 * _MAX_FORMS)}
-            others = (other for other in sorted(alike)[: 10 * _MAX_FORMS] if other != word and is_form_of(other, word))
-            forms |= dict.fromkeys(islice(others, _MAX_FORMS - 1), _OTHER_FORM)
-        return list(forms.items())
-
-    def _runs(self, word: str) -> Iterator[tuple[int, "array[int]"]]:
-        """Yields the messages that have a word by part, the last part first, each with its first message's number."""
+    def _forms(self, word: str) -> list[tuple[str, float, _Places]]:
+        """Returns a word and its other forms: those that begin alike, and are about as long."""
+        stem, own, alike = stem_of(word), _Places(), dict[str, _Places]()
         for base, part in reversed(self._parts):
-            if numbers := part.numbers(word):
-                yield base, numbers
-
-    def _newest(self, word: str) -> Iterator[int]:
-        """Yields up to `MAX_CANDIDATES` messages that have a word. The newest of a channel stand last."""
-        left = MAX_CANDIDATES
-        for base, numbers in self._runs(word):
-            taken = numbers[-left:]
-            yield from map(base.__add__, taken)
-            left -= len(taken)
-            if not left:
-                return
-
-    def _among(self, word: str, candidates: Sequence[int]) -> Iterator[int]:
-        """Yields the candidates, which are in order, that have a word."""
-        for base, numbers in self._runs(word):
-            low = bisect_left(candidates, base + numbers[0])
-            within = candidates[low : bisect_right(candidates, base + numbers[-1])]
-            if len(numbers) < _FEW * len(within):
-                yield from set(within).intersection(map(base.__add__, numbers))
-            else:
-                yield from (number for number in within if _has(numbers, number - base))
+            if (found := part.find(word)) is not None:
+                own.append((base, part, found))
+            for other, at in islice(part.beginning(stem) if stem else (), _MAX_ALIKE):
+                alike.setdefault(other, []).append((base, part, at))
+        others = (other for other in sorted(alike)[:_MAX_ALIKE] if other != word and is_form_of(other, word))
+        forms = [(other, _OTHER_FORM, alike[other]) for other in islice(others, _MAX_FORMS - 1)]
+        return [(word, 1.0, own), *forms] if own else forms
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Term:
-    """A word of a query."""
+def _newest(places: _Places) -> Iterator[int]:
+    """Yields up to `MAX_CANDIDATES` messages that have a word. The newest of a channel stand last."""
+    left = MAX_CANDIDATES
+    for base, part, at in places:
+        taken = part.numbers(at)[-left:]
+        yield from map(base.__add__, taken)
+        left -= len(taken)
+        if not left:
+            return
 
-    df: int
-    """How many messages have one of the forms."""
-    forms: list[tuple[str, float]]
-    """The word and its other forms, each with its weight."""
+
+def _among(places: _Places, candidates: Sequence[int]) -> Iterator[int]:
+    """Yields the candidates, which are in order, that have a word."""
+    for base, part, at in places:
+        numbers = part.numbers(at)
+        low = bisect_left(candidates, base + numbers[0])
+        within = candidates[low : bisect_right(candidates, base + numbers[-1])]
+        if len(numbers) < _FEW * len(within):
+            yield from set(within).intersection(map(base.__add__, numbers))
+        else:
+            yield from (number for number in within if _has(numbers, number - base))
 
 
 def stem_of(word: str) -> str:
