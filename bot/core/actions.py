@@ -6,9 +6,10 @@ from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import Question
-from bot.core.job import Notice, RecordedMessage
+from bot.core.job import NO_WISH, Notice, RecordedMessage, Wish
 from bot.errors import EndReason
 from bot.models.events import Citation
+from bot.models.prompt import Effort
 
 
 class ReplyAction(StrEnum):
@@ -17,7 +18,7 @@ class ReplyAction(StrEnum):
     STOP = "stop"
     REGENERATE = "regenerate"
     REGENERATE_WITH = "regenerate_with"
-    """Its value is one of Effort."""
+    """Think longer."""
     CONTINUE = "continue"
     PREVIOUS = "previous"
     NEXT = "next"
@@ -40,6 +41,12 @@ class ReplyAction(StrEnum):
     UNDO = "undo"
 
 
+WISHES = {
+    ReplyAction.REGENERATE: NO_WISH,
+    ReplyAction.REGENERATE_WITH: Wish(effort=Effort.THOROUGH),
+    ReplyAction.CONTINUE: Wish(continues=True),
+}
+"""The buttons that ask for another version of an answer, and what each wants of it."""
 UP, DOWN = "up", "down"
 VOTES = {UP: 1, DOWN: -1}
 """Feedback on an answer, by the value of its button in Slack."""
@@ -158,7 +165,7 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
         return None if answer.model else texts.actions.NOTHING_TO_RATE
     if answer.is_expired:
         return texts.actions.QUESTION_EXPIRED
-    is_again = action in (ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH)
+    is_again = action in WISHES and not WISHES[action].continues
     return texts.actions.NOT_TWICE if is_again and answer.has_acted else _not_of_version(action, answer)
 
 

@@ -60,9 +60,10 @@ INTERRUPTED_TOO_OFTEN.
 Versions
 --------
 An answer can be written again in the same messages: Regenerate, Continue, and an edit of a question that is begun. Each
-raises `version`. An attempt knows the version that it answers. When the database has a newer one, the attempt's
-checkpoints are void, its heartbeat tells the worker to start over, and its FINISH becomes RELEASE: the turn is kept,
-and the job is done again. A stop counts more than an edit: a stopped attempt ends even if it is outdated.
+raises `version`. What a person wants of a version is its `Wish`; a begun answer keeps that when an edit starts it over.
+An attempt knows the version that it answers. When the database has a newer one, the attempt's checkpoints are void, its
+heartbeat tells the worker to start over, and its FINISH becomes RELEASE: the turn is kept, and the job is done again. A
+stop counts more than an edit: a stopped attempt ends even if it is outdated.
 
 Batches
 -------
@@ -244,6 +245,22 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.DENIED, Event.ERASE): State.ABSENT,
 }
 """Where each event leads. An event that is missing for a state has no effect there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person wants of a version of an answer, beside what the question says. Stored.
+
+    None of it is in anybody's words, so none of it has to be erased.
+    """
+
+    effort: Effort | None = None
+    """How much the model is to think; None: as much as in the channel."""
+    continues: bool = False
+    """The version goes on where the one before it stopped, and the two become one."""
+
+
+NO_WISH = Wish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,8 +522,8 @@ class Job:
     """The steps of this version that earlier attempts recorded."""
     version: int = 0
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
-    effort: Effort | None = None
-    """What somebody chose for this answer; None: the channel's."""
+    wish: Wish = NO_WISH
+    """What somebody wants of this version."""
     transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """What is said in recordings that came with its question, by the files' ids."""
     asked_at: float = field(default=0.0, compare=False)

@@ -21,7 +21,6 @@ from bot.core.choices import LABEL_CHARS, marked, value_of, without_listed
 from bot.core.picture import Picture
 from bot.core.unseen import escaped
 from bot.errors import EndReason
-from bot.models.prompt import Effort
 from bot.reply.charts import pieces_of, without_marks
 from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
@@ -50,7 +49,8 @@ _LABELS = {
     ReplyAction.TABLES: texts.actions.TABLES,
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
 }
-_VALUES = {ReplyAction.REGENERATE_WITH: (Effort.THOROUGH.value,)}
+_VALUES = {ReplyAction.REGENERATE_WITH: ("thorough",)}
+"""What a process of the version before reads in a press. The next version needs none."""
 _ICONS = (ReplyAction.FEEDBACK, ReplyAction.DELETE)
 """What stands below the other buttons, as icons."""
 

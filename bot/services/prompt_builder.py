@@ -175,7 +175,7 @@ class PromptBuilder:
             asker=prompts.asker_key(job.question.thread.team_id, job.question.user_id),
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
-            effort=job.effort or channel.effort,
+            effort=job.wish.effort or channel.effort,
             system_origins=instructions.origins,
             code=marks.code,
         )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.accounts.waiting import Waiting
 from bot.core import actions, texts
-from bot.core.actions import VOTES, ActionResponse, RecordedAnswer, ReplyAction, refusal
+from bot.core.actions import VOTES, WISHES, ActionResponse, RecordedAnswer, ReplyAction, refusal
 from bot.core.asks import (
     MAX_ARGUMENT_CHARS,
     ApprovalPlace,
@@ -30,11 +30,10 @@ from bot.core.asks import (
 )
 from bot.core.calls import SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.conversation import ThreadKey
-from bot.core.job import Job, NoticeKind
+from bot.core.job import Job, NoticeKind, Wish
 from bot.core.usage import DownReason
 from bot.errors import RateLimited, Refused, StoreError
 from bot.logs import of_job
-from bot.models.prompt import Effort
 from bot.reply.attachments import tables
 from bot.reply.messages import Upload
 from bot.reply.workspace import Workspace
@@ -154,8 +153,8 @@ class ReplyActions:
         match press.action:
             case ReplyAction.STOP:
                 return await self._stop(answer)
-            case ReplyAction.REGENERATE | ReplyAction.REGENERATE_WITH | ReplyAction.CONTINUE:
-                return await self._regenerate(answer, press)
+            case action if action in WISHES:
+                return await self._regenerate(answer, WISHES[action])
             case ReplyAction.PREVIOUS | ReplyAction.NEXT:
                 await self.stores.recorded_answers.swap(answer.job_id, to_next=press.action is ReplyAction.NEXT)
             case ReplyAction.FEEDBACK:
@@ -471,19 +470,11 @@ class ReplyActions:
         is_admin = press.user_id in self.access_control.admins
         return _PressedCall(call, ask_of(call, calls, answer.version, answer.waits_until, is_admin=is_admin))
 
-    async def _regenerate(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
-        """Starts a new version of an answer, if its asker still has access. An effort is for this version alone."""
-        try:
-            effort = Effort(press.value) if press.action is ReplyAction.REGENERATE_WITH else None
-        except ValueError:
-            return ActionResponse(texts.actions.UNKNOWN_BUTTON)
+    async def _regenerate(self, answer: RecordedAnswer, wish: Wish) -> ActionResponse | None:
+        """Starts a new version of an answer, if its asker still has access."""
         if denial := await self.access_control.denial(answer.question):
             return ActionResponse(denial)
-        continues = press.action is ReplyAction.CONTINUE
-        full = self.worker.full
-        enqueued = await self.stores.question_queue.regenerate(
-            answer.job_id, continues=continues, full=full, effort=effort
-        )
+        enqueued = await self.stores.question_queue.regenerate(answer.job_id, wish, full=self.worker.full)
         if enqueued is None:
             return ActionResponse(texts.actions.ANSWER_UNFINISHED)
         if enqueued.needs_placeholder:

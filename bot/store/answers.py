@@ -369,21 +369,16 @@ async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> 
     again = [job.id for job in claimed if job.version > 0]
     if not again:
         return list(claimed)
-    of_jobs = sa.select(jobs.c.id, jobs.c.continues).where(jobs.c.id.in_(again))
-    rows = (await connection.execute(of_jobs)).all()
-    answers: dict[int, list[str]] = {row.id: [] for row in rows}
-    last: dict[int, sa.Row[Any]] = {}
+    of_jobs: dict[int, list[sa.Row[Any]]] = {job.id: [] for job in claimed}
     for turn in await _turns(connection, again):
-        answers[turn.job_id].append(turn.answer)
-        last[turn.job_id] = turn
-    so_far = {row.id: last[row.id] for row in rows if row.continues and row.id in last}
-    has_previous = {row.id for row in rows if any(answers[row.id][: -1 if row.continues else None])}
-    return [_with_version(job, so_far.get(job.id), job.id in has_previous) for job in claimed]
+        of_jobs[turn.job_id].append(turn)
+    return [_with_version(job, of_jobs[job.id]) for job in claimed]
 
 
-def _with_version(job: Job, so_far: sa.Row[Any] | None, has_previous: bool) -> Job:
-    """Returns a job with the turn that it continues, if any."""
-    job = replace(job, has_previous=has_previous)
+def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
+    """Returns a job with what the turns `before` its version left."""
+    so_far = before[-1] if before and job.wish.continues else None
+    job = replace(job, has_previous=any(turn.answer for turn in before if turn is not so_far))
     if so_far is None:
         return job
     text = continued(so_far.answer, EndReason(so_far.end_reason))

@@ -20,7 +20,7 @@ the same transaction, and the second one changes nothing.
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -31,11 +31,10 @@ from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_RO
 from bot.core.audit import EntryKind, question_entry
 from bot.core.choices import question_id
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import Enqueued, State, Status, page_ts, state_of
+from bot.core.job import NO_WISH, Enqueued, State, Status, Wish, page_ts, state_of
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason
-from bot.models.prompt import Effort
 from bot.store import audit, beside, claim, memories, outbox, steps
 from bot.store.answers import close_choices
 from bot.store.calls import RELEASED, deny_by_reply
@@ -62,6 +61,8 @@ from bot.store.rows import (
     thread_of,
     thread_values,
     unposted_values,
+    wish_of,
+    wish_values,
 )
 from bot.store.schema import group_threads, jobs, seen_events, thread_lines
 from bot.store.workers import WorkerLiveness, WorkerOperations
@@ -148,15 +149,13 @@ class QuestionQueue(WorkerOperations):
         self,
         connection: AsyncConnection,
         job_id: int,
+        wish: Wish = NO_WISH,
         *,
-        continues: bool = False,
         full: bool = False,
-        effort: Effort | None = None,
     ) -> Enqueued | None:
         """Queues an ended job once more, to be answered in the same messages; its answer is kept as an earlier turn.
 
-        With `continues` the new answer starts where the old one reached its length limit, and the two become one.
-        `effort` is for the new version; None is the channel's, or what the answer that is continued has.
+        `wish` is for the new version. One that continues the version before has that one's other wishes.
         Returns None if the job has not ended, or if its question was deleted or has expired.
         A job that must wait needs a placeholder, as with `enqueue`.
         """
@@ -165,8 +164,8 @@ class QuestionQueue(WorkerOperations):
             return None
         again = Arrival("", question_of(row), full)
         waits = (await _queue_before(connection, [again], self._max_per_user)).is_behind(again)
-        effort = row.effort if continues else effort
-        await _requeue(connection, row, self._now(), continues=continues, effort=effort)
+        wish = replace(wish_of(row), continues=True) if wish.continues else wish
+        await _requeue(connection, row, self._now(), wish)
         if full or not waits:
             await self._worker.wake_all(connection)
         return Enqueued(job_id, waits, row.attempts)
@@ -276,18 +275,28 @@ def _ended_unbegun(reason: EndReason) -> dict[str, Any]:
 
 async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
     """Raises the version of a begun job, so that its answer starts over. A queued job has nothing to start over."""
-    this = sa.update(jobs).where(jobs.c.id == job_id, is_begun(), ~jobs.c.stop_requested)
-    next_version = {**_next_version(now), **RELEASED, "continues": False}
-    starts_over = (await connection.execute(this.values(next_version))).rowcount > 0
-    if starts_over:
-        await steps.drop_text(connection, jobs.c.id == job_id)
-        await steps.drop_steps(connection, jobs.c.id == job_id)
-        await claim.rejoin(connection, job_id)
-    return starts_over
+    this = sa.select(jobs).where(jobs.c.id == job_id, is_begun(), ~jobs.c.stop_requested)
+    row = (await connection.execute(this.with_for_update())).one_or_none()
+    if row is None:
+        return False
+    # The text before it answers other words.
+    values = {**_next_version(row, replace(wish_of(row), continues=False), now), **RELEASED}
+    await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(values))
+    await steps.drop_text(connection, jobs.c.id == job_id)
+    await steps.drop_steps(connection, jobs.c.id == job_id)
+    await claim.rejoin(connection, job_id)
+    return True
 
 
-def _next_version(now: float) -> dict[str, Any]:
-    return {"version": jobs.c.version + 1, "stop_requested": False, "asked_at": now, "shown_turn": None}
+def _next_version(row: sa.Row[Any], wish: Wish, now: float) -> dict[str, Any]:
+    version = row.version + 1
+    return {
+        "version": version,
+        "stop_requested": False,
+        "asked_at": now,
+        "shown_turn": None,
+        **wish_values(wish, version),
+    }
 
 
 async def _to_regenerate(connection: AsyncConnection, job_id: int) -> sa.Row[Any] | None:
@@ -296,14 +305,7 @@ async def _to_regenerate(connection: AsyncConnection, job_id: int) -> sa.Row[Any
     return (await connection.execute(this.with_for_update())).one_or_none()
 
 
-async def _requeue(
-    connection: AsyncConnection,
-    row: sa.Row[Any],
-    now: float,
-    *,
-    continues: bool = False,
-    effort: Effort | None = None,
-) -> None:
+async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wish: Wish = NO_WISH) -> None:
     """Queues an ended job for a new version of its answer."""
     values: dict[str, Any] = {
         "status": Status.QUEUED.value,
@@ -312,9 +314,7 @@ async def _requeue(
         # The placeholder of a job that ended in the queue may not be on record yet.
         "placeholder_due_since": None if row.attempts else row.placeholder_due_since,
         "mention_at": None,
-        "continues": continues,
-        "effort": effort,
-        **_next_version(now),
+        **_next_version(row, wish, now),
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
     await steps.drop_text(connection, jobs.c.id == row.id)

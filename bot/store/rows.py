@@ -15,7 +15,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.caps import ScopeIds
 from bot.core.conversation import NO_NOTE, File, Note, Question, ThreadKey
-from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, Notice, NoticeKind, RecordedMessage, Status, said
+from bot.core.job import (
+    LATE_S,
+    POSTING,
+    End,
+    Job,
+    MessageRole,
+    Notice,
+    NoticeKind,
+    RecordedMessage,
+    Status,
+    Wish,
+    said,
+)
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.models.events import Citation
@@ -138,13 +150,30 @@ def job_of(row: sa.Row[Any]) -> Job:
         messages,
         interruptions=row.interruptions,
         version=row.version,
-        effort=Effort(row.effort) if row.effort else None,
+        wish=wish_of(row),
         transcripts=transcripts_of(row),
         asked_at=row.created_at if row.asked_at is None else row.asked_at,
         stop_requested=row.stop_requested,
         offered=row.offered and not row.version,
         is_late=not row.version and row.started_at is not None and row.started_at - float(row.ts) > LATE_S,
     )
+
+
+def wish_values(wish: Wish, version: int) -> dict[str, Any]:
+    """Returns the columns of a job's wish, which is for this version of its answer."""
+    # Processes of the version before have columns of their own. The next version need no longer write them.
+    before = {"effort": wish.effort, "continues": wish.continues}
+    return {"wish": {**asdict(wish), "version": version}, **before}
+
+
+def wish_of(row: sa.Row[Any]) -> Wish:
+    """Returns what a person wants of a job's version. What this version of Typist doesn't know is no wish."""
+    values: Mapping[str, Any] = row.wish or {}
+    if values.get("version") != row.version:
+        # A process of the version before asked for this one. The next version need no longer read these columns.
+        values = {"effort": row.effort, "continues": row.continues}
+    effort: Any = values.get("effort")
+    return Wish(Effort(effort) if effort in [*Effort] else None, continues=values.get("continues") is True)
 
 
 def transcripts_of(row: sa.Row[Any]) -> dict[str, str]:

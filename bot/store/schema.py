@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0016"
+REVISION = "0017"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -91,9 +91,8 @@ jobs = sa.Table(
     sa.Column("edited_version", sa.Integer),
     # Since when the asker waits for this version; NULL: since created_at.
     sa.Column("asked_at", sa.Double),
-    # This version continues the answer before it, which had reached its length limit.
+    # What of its Wish processes of the version before know; `wish` has all of it.
     sa.Column("continues", sa.Boolean, nullable=False, server_default=sa.false()),
-    # The Effort that somebody chose for this version; NULL: the channel's.
     sa.Column("effort", sa.Text),
     # The first version is an offer to answer, because the question was found late (bot/services/catching_up.py).
     sa.Column("offered", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -125,6 +124,8 @@ jobs = sa.Table(
     sa.Column("schedule_id", RowId),
     # Whether it needs no model, so that no other question shares its answer.
     sa.Column("is_command", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The Wish for a version of the answer, and which version that is (bot/store/rows.py); NULL: there is none.
+    sa.Column("wish", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
     sa.UniqueConstraint("team_id", "asked_as"),
     # Ids are never reused, not even after a job's removal: late writes must find nothing.

@@ -24,6 +24,7 @@ from bot.core.job import (
     Spent,
     State,
     Status,
+    Wish,
     said,
     state_of,
 )
@@ -85,7 +86,7 @@ few = st.integers(0, 9)
 numbers = st.sampled_from([*range(10), 99])
 """Messages between the questions, and one after them."""
 writers = st.sampled_from([*PEOPLE, "U3"])
-efforts = st.sampled_from([None, *Effort])
+wishes = st.builds(Wish, effort=st.sampled_from([None, *Effort]), continues=st.booleans())
 NO_PIECES: Mapping[Job, Piece] = {}
 
 
@@ -559,13 +560,13 @@ class Machine(RuleBasedStateMachine):
             assert not self._do(self.stores[worker].question_queue.delete(*place))
             self.model.deleted.add(place)
 
-    @rule(worker=workers, number=few, full=st.booleans(), continues=st.booleans(), effort=efforts)
-    def regenerate(self, worker: str, number: int, full: bool, continues: bool, effort: Effort | None) -> None:
+    @rule(worker=workers, number=few, wish=wishes, full=st.booleans())
+    def regenerate(self, worker: str, number: int, wish: Wish, full: bool) -> None:
         if (job_id := self._one(number)) is not None:
             queue = self.stores[worker].question_queue
             with self._notified(), self._moving() as happened:
-                again = self._do(queue.regenerate(job_id, full=full, continues=continues, effort=effort))
-                assert (again and again.needs_placeholder) == self.model.regenerate(job_id, full, continues, effort)
+                again = self._do(queue.regenerate(job_id, wish, full=full))
+                assert (again and again.needs_placeholder) == self.model.regenerate(job_id, wish, full)
                 happened |= {job_id: Event.REGENERATE} if again else {}
 
     @rule(worker=workers, user_id=st.sampled_from([None, *PEOPLE]), thread=st.sampled_from([None, *THREADS]), sure=few)

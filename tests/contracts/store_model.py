@@ -9,6 +9,7 @@ from bot.clock import Clock
 from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import (
+    NO_WISH,
     POSTING,
     Checkpoint,
     End,
@@ -20,12 +21,12 @@ from bot.core.job import (
     RecordedMessage,
     State,
     Status,
+    Wish,
     state_of,
 )
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
-from bot.models.prompt import Effort
 from bot.store.claim import LATE_POST_S, PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from bot.store.workers import SILENCE_S
 from tests.core.conversations import recorded_pages
@@ -47,8 +48,8 @@ class Expected:
     """The texts of attempts that finished, oldest first. One that goes on after another holds both, and that none."""
     end: End | None = None
     """How the last of them ended."""
-    continues: bool = False
-    """Whether its version goes on after the last answer."""
+    wish: Wish = NO_WISH
+    """What its version is to be."""
     answer_deleted: bool = False
     placeholder_due_since: float | None = None
     stop_requested: bool = False
@@ -60,7 +61,6 @@ class Expected:
     """The messages beside its reply, by role and version. One that was perhaps posted unheard has no ts."""
     joined_step: int | None = None
     waits_until: float | None = None
-    effort: Effort | None = None
     created_at: float = 0.0
     asked_at: float = 0.0
     started_at: float | None = None
@@ -87,7 +87,7 @@ class Expected:
 
     @property
     def so_far(self) -> str:
-        return self.answers[-1] if self.continues and self.answers else ""
+        return self.answers[-1] if self.wish.continues and self.answers else ""
 
     @property
     def state(self) -> State:
@@ -174,8 +174,8 @@ class StoreModel:
                 FollowUp(b.question, b.joined_step) for b in self.standing(job_id).values() if b.joined_step is not None
             ),
             version=job.version,
-            effort=job.effort,
-            has_previous=job.version > 0 and any(job.answers[: -1 if job.continues else None]),
+            wish=job.wish,
+            has_previous=job.version > 0 and any(job.answers[: -1 if job.wish.continues else None]),
             so_far=job.so_far,
             checkpoint=job.checkpoint if job.attempts > 1 else Checkpoint(),
             stop_requested=job.stop_requested,
@@ -558,7 +558,7 @@ class StoreModel:
             self._add(job_id, OutboxKind.REPLY)
         return True
 
-    def regenerate(self, job_id: int, full: bool, continues: bool, effort: Effort | None) -> bool | None:
+    def regenerate(self, job_id: int, wish: Wish, full: bool) -> bool | None:
         """Returns whether the job is queued, or None if it can't be regenerated.
 
         The answer is written into the job's messages. For an unbegun job, that is its placeholder, if it still exists.
@@ -567,13 +567,13 @@ class StoreModel:
         if not self._may_be_regenerated(old):
             return None
         waits = full or self._is_behind(old.question)
-        self._requeue(job_id, continues=continues, effort=old.effort if continues else effort)
+        self._requeue(job_id, replace(old.wish, continues=True) if wish.continues else wish)
         return waits
 
-    def _requeue(self, job_id: int, *, continues: bool = False, effort: Effort | None = None) -> None:
+    def _requeue(self, job_id: int, wish: Wish = NO_WISH) -> None:
         old = self.jobs[job_id]
         since = old.placeholder_due_since if old.attempts == 0 else None
-        self._change(job_id, status=Status.QUEUED, end_reason=None, worker=None, continues=continues, effort=effort)
+        self._change(job_id, status=Status.QUEUED, end_reason=None, worker=None, wish=wish)
         self._change(job_id, interruptions=0, placeholder_due_since=since)
         self._change(job_id, version=old.version + 1, stop_requested=False, pieces=(), asked_at=self.clock.now())
         self._change(job_id, mention_at=None)
@@ -821,7 +821,8 @@ class StoreModel:
         job = self.jobs.get(job_id)
         if job is None or not job.live or job.unbegun or job.stop_requested:
             return False
-        self._change(job_id, version=job.version + 1, pieces=(), asked_at=self.clock.now(), continues=False)
+        wish = replace(job.wish, continues=False)
+        self._change(job_id, version=job.version + 1, pieces=(), asked_at=self.clock.now(), wish=wish)
         self._release_waiting(job_id)
         self._rejoin(job_id)
         return True

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from bot.core.calls import CallState, Decision
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Enqueued, Job, State, said
+from bot.core.job import End, Enqueued, Job, State, Wish, said
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -238,7 +238,7 @@ class Player:
     def regenerate(self, worker: str, name: str, *how: str) -> str:
         """Has a question answered once more, or its answer continued, with some effort."""
         effort = next((Effort(word) for word in how if word in [*Effort]), None)
-        self.machine.regenerate(worker, self._number(name), "full" in how, "continued" in how, effort)
+        self.machine.regenerate(worker, self._number(name), Wish(effort, continues="continued" in how), "full" in how)
         return self._said()
 
     def erase(self, worker: str, *what: str) -> str:

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds
 from bot.core.choices import question_id
 from bot.core.conversation import NO_NOTE, File, Note, ThreadKey
-from bot.core.job import End, Job, MessageRole, Notice, NoticeKind, Piece, RecordedMessage, Status, said
+from bot.core.job import NO_WISH, End, Job, MessageRole, Notice, NoticeKind, Piece, RecordedMessage, Status, Wish, said
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
-from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Origin, Origins
+from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Effort, Origin, Origins
 from bot.store import Stores
 from bot.store.answers import AnswerCanvas
 from bot.store.rows import end_of, end_values
@@ -117,13 +117,41 @@ async def test_buttons_of_an_answer_act_on_nothing_once_its_question_is_denied(s
 async def test_answer_that_is_continued_is_no_previous_version_of_itself(store: Stores, end_reason: EndReason) -> None:
     job = await begun(store)
     assert await store.worker_queue.finish(job, End(end_reason), "One, t")
-    assert await store.question_queue.regenerate(job.id, continues=True)
+    assert await store.question_queue.regenerate(job.id, Wish(continues=True))
     again = await one(store)
     recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
     assert await store.worker_queue.finish(again, End(EndReason.WHOLE), f"{again.so_far}wo.")
     recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
     assert recorded[-1]
     assert not recorded[-1].has_previous
+
+
+async def claimed_again(store: Stores, **written: object) -> Wish:
+    """Returns the wish of an ended job's next version, whose columns another process has written."""
+    async with store.database.engine.begin() as connection:
+        await connection.execute(sa.update(jobs).values(status=Status.QUEUED.value, end_reason=None, **written))
+    return (await one(store)).wish
+
+
+@pytest.mark.parametrize("wish", [NO_WISH, Wish(Effort.THOROUGH), Wish(continues=True)])
+async def test_process_of_the_version_before_reads_and_writes_wishes(store: Stores, wish: Wish) -> None:
+    job = await begun(store)
+    assert await store.worker_queue.finish(job, End(EndReason.STEP_LIMIT), "One, t")
+    assert await store.question_queue.regenerate(job.id, wish)
+    assert (again := await one(store)).wish == wish
+    async with store.database.engine.connect() as connection:
+        row = (await connection.execute(sa.select(jobs.c.effort, jobs.c.continues))).one()
+    assert (row.effort, row.continues) == (wish.effort, wish.continues), "what it knows of a wish of ours"
+    assert await store.worker_queue.finish(again, End(EndReason.STEP_LIMIT), "One, two, t")
+    its_own = {"version": jobs.c.version + 1, "effort": "fast", "continues": not wish.continues}
+    assert await claimed_again(store, **its_own) == Wish(Effort.FAST, continues=not wish.continues)
+
+
+async def test_wish_that_a_newer_process_has_written_counts_as_far_as_it_is_known(store: Stores) -> None:
+    job = await begun(store)
+    assert await store.worker_queue.finish(job, End(EndReason.STEP_LIMIT), "One, t")
+    newer = {"version": 1, "effort": "relentless", "continues": True, "tone": "warm"}
+    assert await claimed_again(store, version=1, wish=newer) == Wish(continues=True)
 
 
 async def test_later_prompts_read_which_question_was_answered_and_what_was_said_about_it(store: Stores) -> None:
@@ -200,14 +228,14 @@ async def regenerated_answer(first: Stores, second: Stores, number: int, origins
 async def continued_answer(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
     job = await claimed(first, number)
     assert await first.worker_queue.finish(job, with_end(EndReason.STEP_LIMIT, origins), "Seen.")
-    assert await second.question_queue.regenerate(job.id, continues=True)
+    assert await second.question_queue.regenerate(job.id, Wish(continues=True))
     return (await one(second)).so_far_origins
 
 
 async def continued_answer_taken_over(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
     job = await claimed(first, number)
     assert await first.worker_queue.finish(job, with_end(EndReason.STEP_LIMIT, origins), "Seen.")
-    assert await first.question_queue.regenerate(job.id, continues=True)
+    assert await first.question_queue.regenerate(job.id, Wish(continues=True))
     assert await first.worker_queue.release(await one(first))
     return (await one(second)).so_far_origins
 

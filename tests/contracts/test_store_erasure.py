@@ -204,7 +204,7 @@ CODES = {
     # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
     *("jobs.status", "jobs.end_reason", "jobs.worker", "jobs.messages", "jobs.edited_ts", "jobs.mention_ts", "jobs.ts"),
     *("messages_beside.role", "messages_beside.ts"),
-    *("jobs.ask_ts", "jobs.asked_as", "jobs.effort", "channel_settings.effort", "channel_settings.length"),
+    *("jobs.ask_ts", "jobs.asked_as", "jobs.effort", "jobs.wish", "channel_settings.effort", "channel_settings.length"),
     "channel_settings.reaction",
     *("turns.model", "turns.end_reason", "turns.prompt_version", "steps.model", "feedback.model"),
     "feedback.reason",

@@ -16,7 +16,7 @@ from bot.core.caps import parse_caps
 from bot.core.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Unread, unread_notice
-from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, said
+from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, Wish, said
 from bot.core.outbox import OutboxKind, wait_s
 from bot.core.picture import Picture
 from bot.core.prompt import CANVAS_RULE, LAST_TEXT_RULE, LENGTH_RULES, MARKS_EXPLAINED
@@ -835,8 +835,8 @@ BRIEF, FULL = LENGTH_RULES[Length.BRIEF], LENGTH_RULES[Length.FULL]
         (ChannelSettings(model="anthropic/claude"), {}, {"first": "anthropic/claude"}),
         (ChannelSettings(), {}, {"effort": Effort.NORMAL, "begins": DEFAULT, "ends": MARKS, "version": DEFAULT}),
         (ChannelSettings(effort=Effort.THOROUGH), {}, {"effort": Effort.THOROUGH}),
-        (ChannelSettings(effort=Effort.THOROUGH), {"effort": Effort.FAST}, {"effort": Effort.FAST}),
-        (ChannelSettings(effort=Effort.FAST), {"effort": Effort.THOROUGH}, {"effort": Effort.THOROUGH}),
+        (ChannelSettings(effort=Effort.THOROUGH), {"wish": Wish(Effort.FAST)}, {"effort": Effort.FAST}),
+        (ChannelSettings(effort=Effort.FAST), {"wish": Wish(Effort.THOROUGH)}, {"effort": Effort.THOROUGH}),
         (ChannelSettings(length=Length.BRIEF), {}, {"ends": BRIEF, "version": f"{DEFAULT}\n\n{BRIEF}"}),
         (
             ChannelSettings(system_prompt="Rhyme.", length=Length.FULL),

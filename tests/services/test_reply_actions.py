@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.access import AccessRules, Denial, UserKind
-from bot.core.actions import ActionResponse, RecordedAnswer, ReplyAction
+from bot.core.actions import WISHES, ActionResponse, RecordedAnswer, ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
 from bot.core.audit import arguments_hash
 from bot.core.calls import CallState, Decision, Pin, RecordedCall, owner_of
 from bot.core.conversation import ThreadKey
-from bot.core.job import End, Job, Spent
+from bot.core.job import NO_WISH, End, Job, Spent, Wish
 from bot.core.outbox import OutboxKind
 from bot.core.usage import DownReason
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
@@ -144,29 +144,30 @@ async def test_double_press_of_stop_is_one_press_though_another_process_receives
 
 
 @pytest.mark.parametrize(
-    ("action", "value", "effort"),
+    ("action", "wish"),
     [
-        (ReplyAction.REGENERATE_WITH, "thorough", Effort.THOROUGH),
-        (ReplyAction.REGENERATE_WITH, "fast", Effort.FAST),
-        (ReplyAction.REGENERATE, "thorough", None),
+        (ReplyAction.REGENERATE, NO_WISH),
+        (ReplyAction.REGENERATE_WITH, Wish(Effort.THOROUGH)),
+        (ReplyAction.CONTINUE, Wish(continues=True)),
     ],
 )
-async def test_think_longer_chooses_the_effort(
-    stores: Stores, action: ReplyAction, value: str, effort: Effort | None
+@pytest.mark.parametrize("value", ["", "thorough", "fast", "'; drop table jobs"])
+async def test_button_and_not_its_value_says_what_is_wanted_of_the_next_version(
+    stores: Stores, action: ReplyAction, wish: Wish, value: str
 ) -> None:
-    job = await under_way(stores)
-    await stores.worker_queue.finish(job, END, "Because.")
+    await stores.worker_queue.finish(await under_way(stores), End(EndReason.STEP_LIMIT), "Because")
     assert await actions_of(stores, BusyClock()).press(replace(STOP, action=action, value=value)) is None
     [again] = await stores.worker_queue.claim(1)
-    assert (again.version, again.effort) == (1, effort)
+    assert (again.version, again.wish) == (1, wish)
+
+
+def test_every_button_for_another_version_is_the_askers_alone() -> None:
+    assert WISHES.keys() <= texts.actions.ONLY_ASKER.keys()
 
 
 @pytest.mark.parametrize(
     ("action", "value"),
     [
-        (ReplyAction.REGENERATE_WITH, ""),
-        (ReplyAction.REGENERATE_WITH, "THOROUGH"),
-        (ReplyAction.REGENERATE_WITH, "max"),
         (ReplyAction.FEEDBACK, ""),
         (ReplyAction.FEEDBACK, "'; drop table jobs"),
     ],
