@@ -178,7 +178,7 @@ async def built(
         workspace = _workspace(settings, stores, client, installation, bot_token)
         sign_ins = _sign_ins(settings, stores, workspace, probes)
         parts = _parts(settings, stores, workspace, sign_ins)
-        client.posted = parts.statuses.posted
+        client.on_post(parts.statuses.posted)
         connections = await stack.enter_async_context(_connections(settings, sign_ins, clock))
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
         toolbox = _toolbox(parts, tools or mcp_tools, sign_ins.names if sign_ins else ())

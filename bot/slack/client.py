@@ -146,8 +146,7 @@ class Installation:
 class SlackClient:
     """Calls Slack's methods with one token. Raises RateLimited and Refused, nothing else.
 
-    `token_refused` is called with each refusal that is about the token, before it is raised. `posted` is called with
-    the channel and the thread_ts of each post into a thread, and whether it began a stream.
+    `token_refused` is called with each refusal that is about the token, before it is raised.
     """
 
     def __init__(
@@ -163,13 +162,20 @@ class SlackClient:
         self.session = session
         self._token_refused = token_refused
         self.telemetry = telemetry
-        self.posted: Callable[[str, str, bool], None] = lambda channel_id, thread_ts, is_stream: None
+        self._posted: Callable[[str, str, bool], None] = lambda channel_id, thread_ts, is_stream: None
         # No retry handlers: a retried post could appear twice, so each caller decides by its retry policy.
         self.sdk_client = AsyncWebClient(
             token=token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
         )
         # The SDK has read a proxy without NO_PROXY; the session knows better.
         self.sdk_client.proxy = None
+
+    def on_post(self, posted: Callable[[str, str, bool], None]) -> None:
+        """Has `posted` called with the channel and the thread_ts of each post into a thread from now on.
+
+        Its third argument says whether the post began a stream.
+        """
+        self._posted = posted
 
     @property
     def is_govslack(self) -> bool:
@@ -217,7 +223,7 @@ class SlackClient:
     def _tell_of_post(self, channel: str, thread_ts: str, *, is_stream: bool) -> None:
         # In a context of its own: timers and tasks that the listener starts would inherit `only_while`, and their
         # calls would be withheld once the post's job has ended.
-        Context().run(self.posted, channel, thread_ts, is_stream)
+        Context().run(self._posted, channel, thread_ts, is_stream)
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
         # As a form: the one encoding that every method takes.

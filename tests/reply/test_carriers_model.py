@@ -65,7 +65,7 @@ class SandboxClient(SlackClient):
         self.faults = faults
         self.calls = 0
         self.over_budget: list[str] = []
-        self.posted = lambda channel_id, thread_ts, is_stream: None
+        self._posted = lambda channel_id, thread_ts, is_stream: None
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         fault = None

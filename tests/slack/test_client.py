@@ -140,7 +140,7 @@ async def test_call_that_a_posts_listener_begins_outlives_the_posts_job() -> Non
             await job_ended.wait()
             return await web.call("assistant.threads.setStatus", channel_id="C0GENERAL", thread_ts=root, status="")
 
-        web.posted = lambda channel_id, thread_ts, is_stream: begun.append(asyncio.create_task(call_afterwards()))
+        web.on_post(lambda *_: begun.append(asyncio.create_task(call_afterwards())))
         root = await sandbox.say("ada", "general", "why?")
         with only_while(lambda: not job_ended.is_set()):
             await web.post(channel="C0GENERAL", text="ours", thread_ts=root)
