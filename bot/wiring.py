@@ -6,7 +6,7 @@ runs beside them.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -147,6 +147,11 @@ class _Parts:
     statuses: ThreadStatuses
     estimate: TokenEstimate
     remembering: Remembering
+    quota: Quota
+    caps: CapSettings
+    home: AppHome
+    sign_ins: "SignIns | None"
+    """None if nobody can sign in to an MCP server."""
     schedules: Schedules
 
 
@@ -176,12 +181,13 @@ async def built(
         stack.push_async_callback(stores.close)
         log_sign_ins(await stores.accounts.secrets(), settings.secret_keys)
         workspace = _workspace(settings, stores, client, installation, bot_token)
-        sign_ins = _sign_ins(settings, stores, workspace, probes)
-        parts = _parts(settings, stores, workspace, sign_ins)
+        parts = _parts(settings, stores, workspace, has_accounts=_has_accounts(settings))
+        if parts.sign_ins is not None:
+            probes.arrived = parts.sign_ins.arrived
         client.on_post(parts.statuses.posted)
-        connections = await stack.enter_async_context(_connections(settings, sign_ins, clock))
+        connections = await stack.enter_async_context(_connections(parts))
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
-        toolbox = _toolbox(parts, tools or mcp_tools, sign_ins.names if sign_ins else ())
+        toolbox = _toolbox(parts, tools or mcp_tools)
         admins = AdminNotices(stores.notices, workspace.outbox_sender.tell, me.team_id, settings.admins)
         refusals = ModelRefusals(admins, models_in_use(settings), clock)
         opening = open_models(model_setup(settings), telemetry, heard=refusals.heard)
@@ -191,8 +197,8 @@ async def built(
         may_be_queued = parts.access.may_be_queued
         worker = Worker(stores, workspace, settings.drain_s, answering.answer, may_be_queued, answering.pane)
         bolt = _bolt(settings, me)
-        gate = await stack.enter_async_context(_gate(parts, answering.quota))
-        outbox, intake = _listen(bolt, parts, answering, worker, gate, mcp_tools, sign_ins)
+        gate = await stack.enter_async_context(_gate(parts))
+        outbox, intake = _listen(bolt, parts, answering, worker, gate, mcp_tools)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session, telemetry=telemetry)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
@@ -222,7 +228,8 @@ async def answering_unseen(settings: Settings, clock: Clock, *, has_tools: bool)
         installation = await bot_token.used(client.installation)
         stores = await Stores.open(settings.database_url, uuid4().hex, clock)
         stack.push_async_callback(stores.close)
-        parts = _parts(settings, stores, _workspace(settings, stores, client, installation, bot_token), None)
+        workspace = _workspace(settings, stores, client, installation, bot_token)
+        parts = _parts(settings, stores, workspace, has_accounts=False)
         models = await stack.enter_async_context(open_models(model_setup(settings)))
         servers = await stack.enter_async_context(_mcp_servers(settings, clock)) if has_tools else None
         yield _answering(parts, models, Toolbox({}, _mcp_tools(parts, servers, None)), None)
@@ -253,7 +260,7 @@ async def _stores(settings: Settings, clock: Clock) -> Stores:
 
 
 @asynccontextmanager
-async def _gate(parts: _Parts, quota: Quota) -> AsyncIterator[Gate | None]:
+async def _gate(parts: _Parts) -> AsyncIterator[Gate | None]:
     settings = decider_settings(model_setup(parts.settings))
     if settings is None:
         yield None
@@ -262,7 +269,7 @@ async def _gate(parts: _Parts, quota: Quota) -> AsyncIterator[Gate | None]:
     from bot.models.openai import Decider
 
     async with aclosing(Decider(settings)) as decider:
-        yield Gate(decider, parts.workspace, quota, parts.estimate)
+        yield Gate(decider, parts.workspace, parts.quota, parts.estimate)
 
 
 @asynccontextmanager
@@ -312,36 +319,36 @@ def _sign_in_addresses(settings: Settings) -> SignInAddresses:
     return SignInAddresses(one.sign_in.redirect_uri("") for one in transports if isinstance(one, HttpTransport))
 
 
-def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, probes: Probes) -> "SignIns | None":
-    servers = settings.mcp.servers
-    wanted = (isinstance(server.transport, HttpTransport) and server.transport.may_want_sign_in for server in servers)
-    if not settings.secret_keys or not any(wanted):
-        return None
+def _has_accounts(settings: Settings) -> bool:
+    """Returns whether people can sign in to MCP servers."""
+    transports = (server.transport for server in settings.mcp.servers if settings.secret_keys)
+    return any(isinstance(one, HttpTransport) and one.may_want_sign_in for one in transports)
+
+
+def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, home: AppHome) -> "SignIns":
     # Only now: it imports the SDK and cryptography.
     from bot.accounts.sign_ins import SignIns
 
-    sign_ins = SignIns(stores.accounts, settings.secret_keys, servers, stores.clock, workspace.telemetry)
-    probes.arrived = sign_ins.arrived
-    return sign_ins
+    keys, servers, telemetry = settings.secret_keys, settings.mcp.servers, workspace.telemetry
+    return SignIns(stores.accounts, keys, servers, stores.clock, telemetry, changed=home.changed)
 
 
 @asynccontextmanager
-async def _connections(
-    settings: Settings, sign_ins: "SignIns | None", clock: Clock
-) -> AsyncIterator["Connections | None"]:
-    if sign_ins is None:
+async def _connections(parts: _Parts) -> AsyncIterator["Connections | None"]:
+    if parts.sign_ins is None:
         yield None
         return
     from bot.accounts.connections import Connections
 
-    connections = Connections(sign_ins, {server.name: server for server in settings.mcp.servers}, clock)
+    servers = {server.name: server for server in parts.settings.mcp.servers}
+    connections = Connections(parts.sign_ins, servers, parts.stores.clock)
     try:
         yield connections
     finally:
         await connections.close()
 
 
-def _parts(settings: Settings, stores: Stores, workspace: Workspace, sign_ins: "SignIns | None") -> _Parts:
+def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_accounts: bool) -> _Parts:
     private_notices = PrivateNotices(workspace.ephemeral, stores.notices)
     rules = access_rules_of(settings)
     people = NamedPeople(workspace.paced, workspace.users, rules)
@@ -350,9 +357,28 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, sign_ins: "
     estimate = TokenEstimate(models_in_use(settings))
     unsaved = UnsavedQuestions(workspace.ephemeral, stores.clock)
     remembering = Remembering(stores, workspace, access)
+    quota = quota_of(settings, stores, workspace)
+    unpriced = tuple(map(settings.model_names.of, unpriced_models(settings)))
+    caps = CapSettings(stores, workspace, settings.caps, unpriced, access)
+    defaults, shown = default_settings_of(settings, workspace), shown_to_admins(settings)
+    home = AppHome(stores, workspace, quota, caps, access, defaults, shown, has_accounts)
+    sign_ins = _sign_ins(settings, stores, workspace, home) if has_accounts else None
     schedules = Schedules(stores, workspace, access, sign_ins)
     return _Parts(
-        settings, stores, workspace, access, private_notices, unsaved, statuses, estimate, remembering, schedules
+        settings,
+        stores,
+        workspace,
+        access,
+        private_notices,
+        unsaved,
+        statuses,
+        estimate,
+        remembering,
+        quota,
+        caps,
+        home,
+        sign_ins,
+        schedules,
     )
 
 
@@ -365,9 +391,10 @@ def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connectio
     return McpTools(parts.settings.mcp, servers, stores.tool_pins.pin, stores.channel_settings.read, accounts)
 
 
-def _toolbox(parts: _Parts, tools: Tools | None, sign_in_servers: Sequence[str]) -> Tools:
+def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
     """Returns what models may ask for: memory, schedules, Slack's search, reading the channel, and other tools."""
-    proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins, sign_in_servers)
+    servers = parts.sign_ins.names if parts.sign_ins else ()
+    proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins, servers)
     own: dict[str, Tools] = {REMEMBER: parts.remembering, SCHEDULE: proposals}
     if parts.settings.slack_search:
         own[SLACK] = parts.workspace.search
@@ -378,7 +405,7 @@ def _toolbox(parts: _Parts, tools: Tools | None, sign_in_servers: Sequence[str])
 
 def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transcriber | None") -> Answering:
     settings, stores, workspace = parts.settings, parts.stores, parts.workspace
-    quota = quota_of(settings, stores, workspace)
+    quota = parts.quota
     prompts = PromptSettings(
         system_prompt_in_use(settings),
         settings.history_tokens,
@@ -413,17 +440,17 @@ def _listen(
     worker: Worker,
     gate: Gate | None,
     mcp_tools: "McpTools | None",
-    sign_ins: "SignIns | None",
 ) -> tuple[Outbox, Intake]:
     """Registers all listeners. Returns the outbox, which posts what people ask by shortcut, and intake."""
     settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
+    quota, caps, home = parts.quota, parts.caps, parts.home
     actions = ReplyActions(stores, workspace, worker, access, parts.schedules)
     quiet_threads = QuietThreads(stores, workspace, parts.private_notices, access)
     rules = TriageRules(Engagement(settings.engagement), bots=access.may_allow_bots)
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
     triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
     intake = Intake(stores, workspace, worker, access, actions, triage, parts.unsaved, tokens)
-    runs = ScheduledRuns(stores, workspace, access, answering.quota, parts.schedules)
+    runs = ScheduledRuns(stores, workspace, access, quota, parts.schedules)
     posts = QuestionPosts(stores, workspace, intake, access, runs)
     cap_notices = CapNotices(stores, workspace, settings.admins)
     outbox = Outbox(stores, workspace, settings.admins, cap_notices, CanvasWriter(stores, workspace), posts, runs)
@@ -432,23 +459,25 @@ def _listen(
     # First: Bolt asks one listener after the other whether an event is its own, and most events are messages.
     register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
     register_buttons(bolt, actions, ChoicePresses(actions, shortcut, access), quiet_threads, workspace.me.team_id)
-    cap_settings = CapSettings(
-        stores, workspace, settings.caps, tuple(map(settings.model_names.of, unpriced_models(settings))), access
-    )
-    defaults, quota = default_settings_of(settings, workspace), answering.quota
     tools_of = mcp_tools.of_servers if mcp_tools else None
     commands = SlashCommands(
-        stores, workspace, access, quota, cap_settings, defaults, parts.schedules, tools_of, parts.remembering, sign_ins
+        stores,
+        workspace,
+        access,
+        quota,
+        caps,
+        home.defaults,
+        parts.schedules,
+        tools_of,
+        parts.remembering,
+        parts.sign_ins,
     )
     register_commands(bolt, commands, shortcut)
     register_settings_button(bolt, OPEN_MEMORY, parts.remembering.open_on_settings)
     register_modal(bolt, MEMORY, parts.remembering.save)
-    home = AppHome(stores, workspace, quota, cap_settings, access, defaults, shown_to_admins(settings), sign_ins)
-    if sign_ins is not None:
-        sign_ins.changed = home.changed
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)
     register_home_and_pane(bolt, home, answering.pane, welcome)
-    register_caps(bolt, cap_settings, home, workspace.me.team_id)
+    register_caps(bolt, caps, home, workspace.me.team_id)
     register_schedules(bolt, parts.schedules, home, workspace.me.team_id)
     return outbox, intake
 

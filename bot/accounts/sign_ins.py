@@ -81,11 +81,7 @@ async def _always() -> bool:
 
 
 class SignIns:
-    """Signs people in to MCP servers. Several processes may do it at once.
-
-    `changed` is called with a person who has signed in or out here, `revoked` with an owner whose tokens a server has
-    revoked.
-    """
+    """Signs people in to MCP servers. Several processes may do it at once."""
 
     def __init__(
         self,
@@ -94,7 +90,14 @@ class SignIns:
         servers: Iterable[ServerConfig],
         clock: Clock,
         telemetry: Telemetry = OFF,
+        *,
+        changed: Callable[[str], None] = lambda _: None,
+        revoked: Callable[[Owner], None] = lambda _: None,
     ) -> None:
+        """`changed` is called with a person who has signed in or out here.
+
+        `revoked` is called with an owner whose tokens a server has revoked.
+        """
         self._accounts = accounts
         self._vault = Vault(keys)
         self._clock = clock
@@ -103,8 +106,8 @@ class SignIns:
         self._under_way: set[asyncio.Task[None]] = set()
         self._telemetry = telemetry
         self._revoking = asyncio.Semaphore(MAX_REVOKING)
-        self.changed: Callable[[str], None] = lambda _: None
-        self.revoked: Callable[[Owner], None] = lambda _: None
+        self._changed = changed
+        self._revoked = revoked
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -280,7 +283,7 @@ class SignIns:
         await insist(lambda: self._accounts.sign_in(owner, sealed, account.tokens.scope), self._clock, recording)
         log.info("MCP server %s: user %s signed in", owner.server, owner.user_id)
         self._telemetry.account_changed("signed_in")
-        self.changed(owner.user_id)
+        self._changed(owner.user_id)
 
     async def may_run(self, owner: Owner, schedule_id: int) -> bool:
         """Returns whether a person has agreed that a schedule's runs use their account. Raises StoreError."""
@@ -292,11 +295,6 @@ class SignIns:
             return owner.server in self._transports and await self.token(owner) is not None
         except SignInFailed as error:
             raise TimeoutError(f"MCP server {owner.server}: {error}") from None
-
-    async def accounts_of(self, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
-        """Returns a person's accounts by server: since when, and with which scopes. Raises StoreError."""
-        accounts = await self._accounts.of(team_id, user_id)
-        return {account.server: (account.since, account.scope) for account in accounts}
 
     async def sign_out(self, owner: Owner, by: str = "") -> bool:
         """Ends a person's account, and revokes its tokens in the background; returns False if it changes meanwhile.
@@ -311,7 +309,7 @@ class SignIns:
                     self._in_background(self._revoke(owner, account))
                 self._telemetry.account_changed("signed_out")
                 if not by:
-                    self.changed(owner.user_id)
+                    self._changed(owner.user_id)
                 return True
         return False
 
@@ -391,7 +389,7 @@ class SignIns:
             async with self._revoking:
                 await oauth.revoked(account.at, account.client, account.tokens, self._transports[owner.server].url)
             if account.at.revocation_endpoint:
-                self.revoked(owner)
+                self._revoked(owner)
         except SignInFailed as error:
             log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
 
@@ -407,7 +405,7 @@ class SignIns:
         if await self._accounts.end(owner, secret, "ended", found_by=question):
             log.info("MCP server %s: the sign-in of user %s has ended", owner.server, owner.user_id)
             self._telemetry.account_changed("ended")
-            self.changed(owner.user_id)
+            self._changed(owner.user_id)
 
     def _sealed(self, owner: Owner, account: _Account) -> str:
         lives_s = account.tokens.lives_s

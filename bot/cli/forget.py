@@ -135,8 +135,8 @@ async def _signed_out(ours: Settings, stores: "Stores", user_id: str | None) -> 
         return len(owners), sorted({owner.server for owner in owners})
     from bot.accounts.sign_ins import SignIns
 
-    sign_ins, left = SignIns(stores.accounts, ours.secret_keys, ours.mcp.servers, stores.clock), set(owners)
-    sign_ins.revoked = left.discard
+    left = set(owners)
+    sign_ins = SignIns(stores.accounts, ours.secret_keys, ours.mcp.servers, stores.clock, revoked=left.discard)
     for owner in owners:
         await sign_ins.sign_out(owner)
     await sign_ins.close(REVOKED_WITHIN_S)

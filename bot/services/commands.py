@@ -115,7 +115,7 @@ class SlashCommands:
 
     async def _open_accounts(self, invocation: Invocation) -> CommandResponse | None:
         team_id = self.workspace.me.team_id
-        accounts = await self.sign_ins.accounts_of(team_id, invocation.user_id) if self.sign_ins else {}
+        accounts = await self.stores.accounts.of(team_id, invocation.user_id) if self.sign_ins else {}
         is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins
         people = await self.stores.accounts.counts(team_id) if is_admin else {}
         if not (accounts or people):
@@ -250,8 +250,8 @@ class AppHome:
     access_control: AccessControl
     defaults: DefaultSettings
     settings: Mapping[str, str]
-    sign_ins: "SignIns | None" = None
-    """None if nobody can sign in to an MCP server."""
+    has_accounts: bool = False
+    """Whether people can sign in to MCP servers."""
     _background: Background = field(default_factory=Background, init=False)
     _building: set[str] = field(default_factory=set, init=False)
     """The people whose Home is being built."""
@@ -289,7 +289,7 @@ class AppHome:
         channels = await self._asked_in(user_id)
         schedules = await self.stores.schedules.of_person(self.workspace.me.team_id, user_id)
         waiting = await self._waiting_for(user_id)
-        accounts = await self.sign_ins.accounts_of(self.workspace.me.team_id, user_id) if self.sign_ins else {}
+        accounts = await self.stores.accounts.of(self.workspace.me.team_id, user_id) if self.has_accounts else {}
         view = HomeView(self.defaults, usage, channels, workspace, schedules, waiting, accounts)
         await self.workspace.surfaces.publish_home(user_id, view)
 

@@ -98,8 +98,7 @@ class ScheduleTool:
         names = await self.workspace.users.names((user_id, *(one.user_id for one in here)))
         zone = self.workspace.users.zones((user_id,)).get(user_id)
         own = partial(self.stores.accounts.of, team_id, user_id)
-        accounts = await insist(own, self.stores.clock, "accounts not read") if self.servers else ()
-        signed_in = [account.server for account in accounts]
+        signed_in = [*await insist(own, self.stores.clock, "accounts not read")] if self.servers else []
         prepared = partial(self._prepared, user_id, zone.key if zone else "", here, names, signed_in)
         described = f"{DEFINITION.description}{_listed_for_model(here)}"
         return Offered((replace(DEFINITION, description=described, parameters=self._parameters, prepared=prepared),))

@@ -3,7 +3,7 @@
 An account's secret differs each time it is written, so it tells whether anybody has changed it since it was read.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,27 +30,16 @@ class Owner:
     server: str
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A person's account at a server."""
-
-    server: str
-    secret: str = field(repr=False)
-    scope: str
-    since: float
-    """When the person signed in, in seconds since the epoch."""
-
-
 class Accounts(Operations):
     """Reads and writes accounts. A change leaves an audit entry in its transaction."""
 
     @reads
-    async def of(self, connection: AsyncConnection, team_id: str, user_id: str) -> list[Account]:
-        """Returns a person's accounts, by the names of their servers."""
+    async def of(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
+        """Returns a person's accounts by server: since when (seconds since the epoch), and with which scopes."""
         theirs = accounts.c.team_id == team_id, accounts.c.user_id == user_id
-        columns = accounts.c.server, accounts.c.secret, accounts.c.scope, accounts.c.since
+        columns = accounts.c.server, accounts.c.since, accounts.c.scope
         rows = await connection.execute(sa.select(*columns).where(*theirs).order_by(accounts.c.server))
-        return [Account(*row) for row in rows]
+        return {row.server: (row.since, row.scope) for row in rows}
 
     @reads
     async def secret(self, connection: AsyncConnection, owner: Owner) -> str | None:

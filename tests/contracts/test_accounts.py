@@ -56,8 +56,13 @@ async def jira() -> AsyncIterator[SignInServer]:
         yield server
 
 
-def sign_ins(stores: Stores, *servers: ServerConfig, keys: tuple[str, ...] = (KEY,)) -> SignIns:
-    return SignIns(stores.accounts, keys, servers, stores.clock)
+def sign_ins(
+    stores: Stores,
+    *servers: ServerConfig,
+    keys: tuple[str, ...] = (KEY,),
+    revoked: Callable[[Owner], None] = lambda _: None,
+) -> SignIns:
+    return SignIns(stores.accounts, keys, servers, stores.clock, revoked=revoked)
 
 
 async def signed_in(ours: SignIns, jira: SignInServer, owner: Owner = ADA, person: str = "ada") -> None:
@@ -250,7 +255,7 @@ async def test_refused_token_is_refreshed_and_a_refused_refresh_ends_the_account
     assert new not in (None, token)
     jira.people.refresh.clear()
     assert await ours.token(ADA, str(new)) is None
-    assert await timed.accounts.of("T1", "U1") == []
+    assert await timed.accounts.of("T1", "U1") == {}
 
 
 ASKED = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
@@ -487,8 +492,8 @@ async def test_account_that_the_server_ended_is_asked_for_again(
 
 
 async def test_signing_out_revokes_tokens_where_the_server_can(timed: Stores, jira: SignInServer) -> None:
-    ours, revoked = sign_ins(timed, jira.config), list[Owner]()
-    ours.revoked = revoked.append
+    revoked = list[Owner]()
+    ours = sign_ins(timed, jira.config, revoked=revoked.append)
     await signed_in(ours, jira)
     await signed_in(ours, jira, replace(ADA, user_id="U2"), "grace")
     assert await ours.sign_out(ADA)
@@ -502,7 +507,7 @@ async def test_signing_out_revokes_tokens_where_the_server_can(timed: Stores, ji
     gone = replace(ADA, server="gone")
     await timed.accounts.sign_in(gone, "secret", "")
     assert await ours.sign_out(gone)
-    assert await timed.accounts.of("T1", "U1") == []
+    assert await timed.accounts.of("T1", "U1") == {}
     assert revoked == [ADA]
 
 
@@ -653,8 +658,9 @@ async def test_use_encrypts_with_the_newest_key_and_no_secret_opens_for_another(
     assert await old.token(ADA) is None
     moved = replace(jira.config, transport=HttpTransport("http://127.0.0.1:9/mcp"))
     assert await sign_ins(timed, moved).token(ADA) is None
-    [account] = await timed.accounts.of("T1", "U1")
-    await timed.accounts.sign_in(replace(ADA, user_id="U2"), account.secret, "")
+    secret = await timed.accounts.secret(ADA)
+    assert secret
+    await timed.accounts.sign_in(replace(ADA, user_id="U2"), secret, "")
     assert await rotated.token(replace(ADA, user_id="U2")) is None
 
 
@@ -941,9 +947,8 @@ async def test_server_is_asked_no_longer_once_nothing_waits_for_the_sign_in(
 
 
 async def test_token_that_comes_when_nothing_waits_anymore_is_revoked(process: Process, devices: SignInServer) -> None:
-    ours = sign_ins(await process("w1", InstantClock()), devices.config)
     revoked, looks = list[Owner](), iter([True, False])
-    ours.revoked = revoked.append
+    ours = sign_ins(await process("w1", InstantClock()), devices.config, revoked=revoked.append)
     (await by_device(ours, devices)).agreed = "ada"
 
     async def still() -> bool:
