@@ -56,10 +56,11 @@ from bot.reply import blocks as reply_blocks
 from bot.reply import charts
 from bot.reply.answer import Answer
 from bot.reply.attachments import long_code
+from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, PageView, Shown, Upload
 from bot.reply.outcomes import CallDone, CallRefused, Outcome
-from bot.reply.reply import METHODS, Reply
+from bot.reply.reply import Reply
 from bot.reply.sources import shown_sources
 from bot.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack import text as slack_text
@@ -453,7 +454,7 @@ def _stream(view: PageView, holds: Holds) -> None:
         StopStream(QUESTION, 0, "2.0", view),
     ):
         forget_renderings()
-        holds.measured(type(call).__name__, partial(reply.filled, call))
+        holds.measured(type(call).__name__, partial(reply.carriers.filled, call))
 
 
 def steps(part: str) -> bool:

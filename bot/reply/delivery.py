@@ -26,11 +26,12 @@ from bot.pacing.budget import REPLIES, RateBudget
 from bot.pacing.carriers import STREAM_LIFE_S, CarrierName, choose_carrier
 from bot.pacing.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
 from bot.reply import blocks as reply_blocks
+from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Begin, Call, Delete, Shown, Upload, shown_on_record
 from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallRefused, CallUnsent, Outcome
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
-from bot.reply.reply import METHODS, Reply
+from bot.reply.reply import Reply
 from bot.reply.streams import AppendStream, ChooseStream, StartStream, StopStream, Stream
 from bot.slack.client import PacedClient, SlackClient, only_while
 from bot.slack.json_values import string

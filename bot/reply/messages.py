@@ -1,6 +1,7 @@
 """Defines what a reply consists of: its states, what its pages show, its messages, and the calls to Slack. Pure.
 
-`Reply` (reply.py) finds the next call. Pages are edited, in one form or another (edits.py), or streamed (streams.py).
+`Reply` (reply.py) finds the next call, and `Carriers` (carriers.py) by which one a page travels: pages are edited, in
+one form or another (edits.py), or streamed (streams.py).
 
 A reply that is BEGINNING or GROWING takes text. FINISH makes it ENDING: only calls are left, which show the rest. A
 QUEUED one shows no more than the placeholder of a queued question. In the states after ENDING_AGAIN it is over: it
@@ -281,6 +282,8 @@ class AfterRefusal(Enum):
     """The messages were deleted, or the channel is closed to Typist."""
     STOP = auto()
     """The message still grows as a stream, which has to be stopped before an edit."""
+    UNKNOWN = auto()
+    """What the message shows isn't known, because the stream that showed it is over."""
     LATER = auto()
     """The call is of no use for now: once the answer has ended, the outbox shows it."""
 

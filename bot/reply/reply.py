@@ -19,16 +19,14 @@ From the answer's text a reply derives the desired pages. `messages` are those t
 2. the upload of files that belong below the pages, after which one more page may follow: the answer's end;
 3. deletions of messages that no longer belong to the reply.
 
-A page is posted and edited, in one form or another (edits.py). Only if that is offered, and nothing speaks against it
-when a page begins, a native stream shows the page (streams.py), until edits go on with it.
+How a page travels is `Carriers`' (carriers.py): posted and edited, in one form or another, or by a native stream.
 
 A call that fails is not recorded as shown, so the comparison finds the same difference again, with newer text. Full
 pages never change, so an edit costs the same however long the answer is. A page is laid out once Slack shows all pages
 before it. So no step lays out more than one page: neither a long delta, nor another form, nor the end.
 """
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeGuard, assert_never
 
@@ -51,8 +49,8 @@ from bot.reply.attachments import (
     long_code,
     whole_answer,
 )
-from bot.reply.charts import has_charts
-from bot.reply.edits import ABOUT_FORM, Edits, Post, Update
+from bot.reply.carriers import Carriers, lacks_word
+from bot.reply.edits import Edits, Update
 from bot.reply.messages import (
     LIFE_AFTER,
     NOTHING_SHOWN,
@@ -80,26 +78,13 @@ from bot.reply.outcomes import (
     Outcome,
     refusal_of,
 )
-from bot.reply.streams import AppendStream, ChooseStream, Stage, StartStream, StopStream, Stream, may_begin
 from slack_markdown.extent import counted_chars
 from slack_markdown.pages import PAGE_CHARS, Page, Pages
-from slack_markdown.render import has_word, rendered
 
 MAX_PAGES = 5
 """A longer answer comes as a file. Only its first pages are messages, and below the file its end (`end_of_answer`)."""
 MAX_PAGES_WITHOUT_FILE = 20
 """Where Slack takes no file, the text behind this page is left out: a page of tables may hold only 15 characters."""
-
-METHODS: Mapping[type[Call], str] = {
-    Post: "chat.postMessage",
-    Update: "chat.update",
-    Upload: "files.completeUploadExternal",
-    Delete: "chat.delete",
-    StartStream: "chat.startStream",
-    AppendStream: "chat.appendStream",
-    StopStream: "chat.stopStream",
-}
-"""The Slack method whose budget a call uses."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,8 +95,6 @@ class ReplyMessage:
     ts: str
     shown: PageView | Attached | None = None
     """What Slack shows in it; None if that isn't known."""
-    stream: Stream | None = None
-    """What shows its page; None: edits do."""
 
 
 class Reply:
@@ -129,12 +112,8 @@ class Reply:
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
         self._edits = Edits(shown.stream_page)
         """The form of the pages. A take-over breaks them where they were."""
-        self._offer: ChooseStream | None = None
-        """Chooses streams for pages that begin; None: edits show them all."""
-        self._next_stream: Stream | None = None
-        """What begins the next page."""
-        self._is_chosen = False
-        """Whether a post or a stream was chosen to begin the next page."""
+        self.carriers = Carriers(answer, self._edits, has_stop=shown.has_stop)
+        """How the pages travel."""
         self.messages = [
             *(ReplyMessage(MessageRole.PAGE, ts) for ts in shown.page_ts),
             *(ReplyMessage(MessageRole.REPLACED, ts) for ts in shown.replaced_ts),
@@ -226,18 +205,9 @@ class Reply:
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
     def lacks_word(self, call: Call) -> bool:
-        """Whether a call would show a page's first text, such as `#`, and no word of it.
-
-        A call that shows something else, such as a search, doesn't wait for words.
-        """
-        view = call.view if isinstance(call, Begin | Change) else None
-        if view is None or not (view.growing and view.markdown) or view.activity or view.asks:
-            return False
+        """Whether a call would show a page's first text, and no word of it."""
         shown = self._message_at(call.ts).shown if isinstance(call, Change) else None
-        if isinstance(shown, PageView) and shown.markdown:
-            return False
-        text = call.text if isinstance(call, StartStream) else rendered(view.markdown, growing=True)
-        return not has_word(text, growing=False)
+        return isinstance(call, Begin | Change) and lacks_word(call, shown if isinstance(shown, PageView) else None)
 
     @property
     def for_outbox(self) -> OutboxKind | None:
@@ -246,14 +216,6 @@ class Reply:
         is_left = self.life is Life.SHUT_OUT and self.of(MessageRole.PAGE, MessageRole.REPLACED)
         is_wrong = is_left or self.unshown or self.of(MessageRole.STRAY, *UNANSWERED)
         return OutboxKind.REPLY if is_wrong else None
-
-    @property
-    def needs(self) -> tuple[type[Call], ...]:
-        """The calls with which the growing page will still be shown."""
-        streams = [message.stream for message in self.messages if message.stream]
-        if not streams and self._next_stream and self._offer and not self.ended:
-            streams = [self._next_stream]
-        return streams[0].needs if streams else (Update,)
 
     @property
     def keeps_stop(self) -> bool:
@@ -292,7 +254,7 @@ class Reply:
         self._shown_pages = 0
         self._lay_out(self._empty_pages(), self.answer.kept)
         # What a stream has appended stays.
-        self.leave_streams_by()
+        self.carriers.leave_by()
         self._happened(ReplyEvent.GROW)
 
     def _show_own(self) -> None:
@@ -347,7 +309,7 @@ class Reply:
         self._transcript, self._activity, self._shown_pages = "", "", 0
         self._lay_out(self._empty_pages(), "")
         # What a stream has appended stays.
-        self.leave_streams_by()
+        self.carriers.leave_by()
         if self._picture is not None:
             self._picture = self._picture.without_text
             if not self.ended:
@@ -391,9 +353,9 @@ class Reply:
                 self._found(ts)
             case CallRefused() | CallLost():
                 self._refused(call, outcome)
-            case CallLimited() if isinstance(call, StartStream):
-                self.let_edits_begin()
-            case CallLimited() | CallUnsent():
+            case CallLimited():
+                self.carriers.limited(call)
+            case CallUnsent():
                 pass
             case _:
                 assert_never(outcome)
@@ -410,12 +372,11 @@ class Reply:
     def _done(self, call: Call | CleanUp, ts: str) -> None:
         match call:
             case Begin():
-                stream = self._stream_of(call)
-                self._add_page(ts, call.view, stream)
-                self._confirm(call, stream)
+                self.messages.append(ReplyMessage(MessageRole.PAGE, ts, call.view))
+                self._confirm(call, ts)
             case Change():
                 self._message_at(call.ts).shown = call.view
-                self._confirm(call, self._stream_of(call))
+                self._confirm(call, call.ts)
             case Upload(files=files):
                 attached = Attached(ts, (), file_keys(files))
                 self.messages.append(ReplyMessage(MessageRole.FILE, ts, attached))
@@ -424,18 +385,10 @@ class Reply:
             case CleanUp():
                 self.messages = [message for message in self.messages if message.role not in UNANSWERED]
 
-    def _add_page(self, ts: str, shown: PageView | None, stream: Stream | None = None) -> None:
-        self.messages.append(ReplyMessage(MessageRole.PAGE, ts, shown, stream))
-        self._next_stream, self._is_chosen = None, False
-
-    def _confirm(self, call: Begin | Change, stream: Stream | None) -> None:
-        if stream is not None:
-            stream.confirmed(call)
-            self._end_streams(keeps_shown=True)
-        else:
-            plain_from = self._edits.plain_from
-            self._edits.confirmed(call)
-            self._reform_since(plain_from)
+    def _confirm(self, call: Begin | Change, ts: str) -> None:
+        plain_from = self._edits.plain_from
+        self.carriers.done(call, ts)
+        self._reform_since(plain_from)
         self._settle()
 
     def _found(self, ts: str) -> None:
@@ -444,7 +397,8 @@ class Reply:
         A queued question's placeholder isn't edited later: once it is recorded, another process may own it.
         """
         shown = self._view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
-        self._add_page(ts, shown)
+        self.messages.append(ReplyMessage(MessageRole.PAGE, ts, shown))
+        self.carriers.page_began()
 
     def _refused(self, call: Call | CleanUp, outcome: CallRefused | CallLost) -> None:
         """Decides what follows from a refusal: the next call has another form, or is the same again."""
@@ -465,20 +419,8 @@ class Reply:
                 self._refused_page(call, reason)
 
     def _refused_page(self, call: Begin | Change, reason: Refusal) -> None:
-        if reason is Refusal.LINK_BLOCKED and self.answer.open_files:
-            # Slack takes no links to its files there.
-            self.answer.open_files = frozenset()
-            return
-        if reason in ABOUT_FORM and self.answer.draws_charts and call.view and has_charts(call.view.markdown):
-            # The same page may be taken without them.
-            self.answer.draws_charts = False
-            return
         plain_from = self._edits.plain_from
-        if stream := self._stream_of(call):
-            stream.refused(call, reason)
-            self._end_streams()
-            return
-        match self._edits.refused(call, reason):
+        match self.carriers.refused(call, reason):
             case AfterRefusal.GONE:
                 self._happened(ReplyEvent.SHUT_OUT if reason is Refusal.CHANNEL_GONE else ReplyEvent.LOSE)
             case AfterRefusal.LATER:
@@ -487,51 +429,15 @@ class Reply:
                     self._happened(ReplyEvent.GIVE_UP)
             case AfterRefusal.REPLACE:
                 self._abandon_messages(call.page)
-            case AfterRefusal.STOP if isinstance(call, Change):
-                self._message_at(call.ts).stream = Stream(stage=Stage.LEFT)
-        self._end_streams()
+            case AfterRefusal.UNKNOWN if isinstance(call, Change):
+                self._message_at(call.ts).shown = None
         self._reform_since(plain_from)
 
-    def offer(self, offer: ChooseStream) -> None:
-        """Allows streams for pages that begin."""
-        self._offer = offer
-
-    def let_edits_begin(self) -> None:
-        """Has no stream begin the next page."""
-        self._next_stream = None
-
-    def leave_streams(self) -> None:
-        """Has edits show all pages from now on."""
-        self._offer = None
-        self.leave_streams_by()
-
     def prepare(self, now: float) -> None:
-        """Ends streams that have to end by now, and decides whether a stream or a post begins a new page."""
-        if self._offer is None and not any(message.stream for message in self.messages):
-            return
-        self.leave_streams_by(now)
-        if self._offer is None or self._is_chosen or self._edits.had_refusals:
-            return
-        call = self.next_call()
-        if isinstance(call, Post) and may_begin(call.view, call.page, is_below_one=call.page >= self._edits.short_from):
-            self._next_stream, self._is_chosen = self._offer(now, call.view.has_stop), True
-            if self._next_stream is not None:
-                self._edits.short_from = min(self._edits.short_from, call.page)
-                self._keep_to_form()
-
-    def leave_streams_by(self, now: float = math.inf) -> None:
-        """Has edits go on with each page whose stream has been open for as long as it may."""
-        for stream in filter(None, (self._next_stream, *(message.stream for message in self.messages))):
-            stream.leave(now)
-
-    def _end_streams(self, *, keeps_shown: bool = False) -> None:
-        """Hands pages whose stream is over to edits."""
-        if self._next_stream is not None and self._next_stream.is_over:
-            self._next_stream = None
-        for message in self.messages:
-            if message.stream is not None and message.stream.is_over:
-                message.stream = None
-                message.shown = message.shown if keeps_shown else None
+        """Decides what carries a page that begins now, and what no longer carries one."""
+        self.carriers.leave_by(now)
+        if self.carriers.may_choose and self.carriers.choose(self.next_call(), now):
+            self._keep_to_form()
 
     def give_up(self, call: Call | None = None) -> None:
         """Does without a call that Slack has refused for minutes, or without the reply; None: it can't be laid out.
@@ -556,14 +462,6 @@ class Reply:
         self._happened(ReplyEvent.POST_AGAIN)
         self._abandon_messages(page)
 
-    def filled(self, call: Call) -> Call | None:
-        """Returns a call that leaves now with its text; None if nothing is to be sent yet, or another one is."""
-        if not isinstance(call, Begin | Change) or (stream := self._stream_of(call)) is None:
-            return call
-        filled = stream.filled(call)
-        self._end_streams()
-        return filled
-
     def next_call(self) -> Call | None:
         """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""
         if self.life.is_over:
@@ -574,14 +472,10 @@ class Reply:
             return None
         return self._next_release() or self._next_deletion() or self._next_page() or self._next_other_call()
 
-    def _next_release(self) -> StopStream | None:
-        """Returns the stop of a stream, which comes before anything else touches its message."""
-        pages = self.of(MessageRole.PAGE)[: self._last + 1]
-        for message in self.messages:
-            if message.stream is not None and (message.stream.is_left or message not in pages):
-                page = pages.index(message) if message in pages else 0
-                return StopStream(self.job.question, page, message.ts, keeps_stop=self.keeps_stop)
-        return None
+    def _next_release(self) -> Call | None:
+        """Returns the call that frees a message before anything else touches it; None if all are free."""
+        pages = [message.ts for message in self.of(MessageRole.PAGE)[: self._last + 1]]
+        return self.carriers.release(pages, ended=self.ended)
 
     def _next_deletion(self) -> Delete | None:
         """Returns the deletion of a message that was replaced before this attempt, once another one shows its page."""
@@ -590,26 +484,17 @@ class Reply:
         return Delete(self.job.question, self._replaced_before[0], keeps_stop=self.keeps_stop)
 
     def _next_page(self) -> Call | None:
-        pages = self.of(MessageRole.PAGE)
+        """Returns the call that begins or changes the first page that differs; None if none does."""
+        messages = self.of(MessageRole.PAGE)
         for page in range(self._shown_pages, self._last + 1):
             view = self._view(page)
-            if page >= len(pages):
-                is_streamed = self._next_stream and self._offer and view.growing
-                return (StartStream if is_streamed else Post)(self.job.question, page, view)
-            if call := self._next_change(page, pages[page], view):
+            if page >= len(messages):
+                return self.carriers.begin(page, view)
+            message = messages[page]
+            is_shown = message.shown == view
+            if call := self.carriers.change(page, message.ts, view, is_shown=is_shown, ended=self.ended):
                 return call
         return None
-
-    def _next_change(self, page: int, message: ReplyMessage, view: PageView) -> Change | None:
-        """Returns the call that brings a page's message closer to what it should show; None if it shows that."""
-        question = self.job.question
-        if message.stream and not view.growing:
-            return StopStream(question, page, message.ts, view, keeps_stop=self.keeps_stop)
-        if message.shown == view:
-            return None
-        if message.stream:
-            return AppendStream(question, page, message.ts, view)
-        return Update(question, page, message.ts, view) if self._edits.may_edit(ended=self.ended) else None
 
     def _next_other_call(self) -> Call | None:
         """Returns the next call that is not about a page: files to share, and messages to delete."""
@@ -784,12 +669,6 @@ class Reply:
         limits = self._pages.limit_chars, self._pages.limit_bytes
         if begins is not None and self._edits.limits(begins, self.page_chars) != limits:
             self._reform(begins)
-
-    def _stream_of(self, call: Begin | Change) -> Stream | None:
-        """Returns the stream of the page that a call is about; None: edits show it."""
-        if isinstance(call, Change):
-            return next((message.stream for message in self.messages if message.ts == call.ts), None)
-        return self._next_stream if isinstance(call, StartStream) else None
 
     def _message_at(self, ts: str) -> ReplyMessage:
         return next(message for message in self.messages if message.ts == ts)

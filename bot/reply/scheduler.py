@@ -69,6 +69,7 @@ from bot.pacing.pacer import STEP_GAP_S, CallsLeft, Urgency, is_posted_again
 from bot.pacing.rates import ASK_AGAIN_S
 from bot.pacing.retry import NO_FAILURES, REPLY_CALLS, Failures
 from bot.reply.answer import Answer, Freshness
+from bot.reply.carriers import METHODS
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
 from bot.reply.messages import NOTHING_SHOWN, Begin, Call, Change, CleanUp, Delete, Life, Shown, Upload
@@ -81,7 +82,7 @@ from bot.reply.outcomes import (
     Outcome,
     error_of,
 )
-from bot.reply.reply import METHODS, Reply
+from bot.reply.reply import Reply
 from bot.slack.users import Users
 from bot.store.worker_queue import WorkerQueue
 from bot.telemetry import OFF, Telemetry
@@ -223,7 +224,7 @@ class ScheduledReply:
 
     def filled(self, call: Call, now: float) -> Call | None:
         """Returns a call that leaves now with its text; None if there is nothing to send for now."""
-        filled = self.laid_out(lambda: self.reply.filled(call))
+        filled = self.laid_out(lambda: self.reply.carriers.filled(call))
         is_late = now >= self.wordless_since + MAX_WORDLESS_S
         # None: looking for the word took too long, so another call follows.
         may_go = filled is not None and (is_late or self.laid_out(partial(self.reply.lacks_word, filled)) is False)
@@ -233,7 +234,7 @@ class ScheduledReply:
             return filled
         self.wordless_since = min(self.wordless_since, now)
         if is_late:
-            self.reply.let_edits_begin()
+            self.reply.carriers.let_edits_begin()
         self.not_before = now + LOOK_AGAIN_S
         return None
 
@@ -425,7 +426,7 @@ class EditScheduler:
         """Lets a native stream carry the reply to a job, unless Slack is known to refuse that."""
         for live in [live for live in self._live if live.reply.job.id == job.id]:
             if offer := self._transport.offer(job.question, self._budget, live, self._carrier):
-                live.reply.offer(offer)
+                live.reply.carriers.offer(offer)
                 self.touch(live)
 
     def show_stop(self, thread: ThreadKey) -> None:
@@ -435,7 +436,7 @@ class EditScheduler:
                 continue
             if not live.reply.page_ts:
                 live.not_before = min(live.not_before, self.clock.monotonic() + REFUSED_DELAY_S)
-            live.reply.leave_streams()
+            live.reply.carriers.leave_streams()
             self.touch(live)
 
     def touch(self, live: ScheduledReply) -> None:
@@ -520,7 +521,7 @@ class EditScheduler:
         return live.call
 
     def _keep_room(self, live: ScheduledReply) -> None:
-        self._budget.uses(live, [METHODS[kind] for kind in live.reply.needs])
+        self._budget.uses(live, [METHODS[kind] for kind in live.reply.carriers.needs(ended=live.reply.ended)])
 
     def _post_ends_again(self, calls: dict[ScheduledReply, Call], now: float) -> float:
         """Has ends posted as new messages that no edit can show in time; returns when to decide again."""

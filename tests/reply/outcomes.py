@@ -1,9 +1,10 @@
 """Calls of a reply that leave and have an outcome at once."""
 
 from bot.errors import Refusal, Refused
+from bot.reply.carriers import METHODS
 from bot.reply.messages import Call
 from bot.reply.outcomes import CallDone, CallFound, CallLost, CallRefused, Outcome
-from bot.reply.reply import METHODS, Reply
+from bot.reply.reply import Reply
 
 
 def came(reply: Reply, call: Call, outcome: Outcome) -> None:

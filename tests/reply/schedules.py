@@ -20,10 +20,11 @@ from bot.pacing.ledger import Others, Reservation
 from bot.pacing.posts import PostRule
 from bot.pacing.rates import Learned
 from bot.reply.answer import Answer
+from bot.reply.carriers import METHODS
 from bot.reply.delivery import MessageDelivery, MessageTransport, chosen_stream
 from bot.reply.messages import Call, Shown
 from bot.reply.outcomes import CallDone, CallLost, CallRefused, Outcome, refusal_of
-from bot.reply.reply import METHODS, Reply
+from bot.reply.reply import Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.reply.streams import ChooseStream
 from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds

@@ -24,11 +24,12 @@ from bot.pacing.pacer import FINAL_WAIT_S, STEP_GAP_S, Urgency
 from bot.pacing.posts import POST_BURST
 from bot.pacing.retry import REPLY_CALLS
 from bot.reply.answer import Answer
+from bot.reply.carriers import METHODS
 from bot.reply.delivery import CALL_TIMEOUT_S
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
 from bot.reply.outcomes import Outcome
-from bot.reply.reply import METHODS, Reply
+from bot.reply.reply import Reply
 from bot.reply.scheduler import (
     AWAY_PAUSE_S,
     LAST_CALLS_S,
@@ -221,14 +222,15 @@ async def test_text_that_cannot_be_laid_out_ends_its_own_reply() -> None:
 async def test_text_that_takes_too_long_to_lay_out_gives_way_to_a_sentence(name: str) -> None:
     async with scheduling() as schedule:
         stuck, other = [await schedule.open(number) for number in (1, 2)]
-        lay_out = getattr(stuck.reply, name)
+        owner = stuck.reply.carriers if name == "filled" else stuck.reply
+        lay_out = getattr(owner, name)
 
         def lay_out_slowly(*arguments: object) -> object:
             if stuck.reply.text:
                 raise Stuck
             return lay_out(*arguments)
 
-        setattr(stuck.reply, name, lay_out_slowly)
+        setattr(owner, name, lay_out_slowly)
         for reply in (stuck, other):
             reply.append("Some words.")
             async with asyncio.timeout(10):

@@ -11,9 +11,9 @@ from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.pacing import budget
 from bot.pacing.retry import REPLY_CALLS
 from bot.reply.answer import Answer
+from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Upload
-from bot.reply.reply import METHODS
 from tests.reply.schedules import SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated
 

@@ -13,9 +13,9 @@ from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.pacing.carriers import STREAM_LIFE_S, CarrierName
 from bot.pacing.pacer import OWN_GAP_S
 from bot.reply.answer import Answer
+from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call
-from bot.reply.reply import METHODS
 from bot.reply.scheduler import ScheduledReply
 from bot.reply.streams import AppendStream, StartStream, StopStream
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling
@@ -229,7 +229,7 @@ async def test_page_that_cannot_be_laid_out_for_its_carrier_ends_its_own_reply()
 
     async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
         broken, other = [await schedule.open_in_pane(number) for number in (1, 2)]
-        broken.reply.offer(fail)
+        broken.reply.carriers.offer(fail)
         for reply in (broken, other):
             reply.append("One two three. ")
         await asyncio.sleep(1)

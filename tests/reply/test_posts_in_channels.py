@@ -12,9 +12,9 @@ from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited
 from bot.pacing.carriers import CarrierName
 from bot.reply.answer import Answer
+from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call
-from bot.reply.reply import METHODS
 from bot.reply.scheduler import ScheduledReply
 from bot.reply.streams import StartStream
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling

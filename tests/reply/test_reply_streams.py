@@ -75,18 +75,18 @@ class StreamingThread:
 
 def streaming(reply: Reply) -> Stage | None:
     """Returns where the reply's stream stands; None without one."""
-    streams = [*(message.stream for message in reply.messages), reply._next_stream]
+    streams = [*reply.carriers._streams.values(), reply.carriers._next_stream]
     return next((stream.stage for stream in streams if stream is not None), None)
 
 
 def next_filled(reply: Reply, carrier: CarrierName | None = "stream") -> Call | None:
     """Returns the reply's next call with its text. `carrier`: what is offered for a page that begins."""
     if carrier is not None:
-        reply.offer(lambda now, has_stop: Stream() if carrier == "stream" else None)
+        reply.carriers.offer(lambda now, has_stop: Stream() if carrier == "stream" else None)
     for _ in range(5):
         reply.prepare(0.0)
         call = reply.next_call()
-        filled = call and reply.filled(call)
+        filled = call and reply.carriers.filled(call)
         if filled is not None or reply.next_call() == call:
             return filled
     raise AssertionError(f"{call} is never filled")
@@ -161,7 +161,7 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
         if is_over:
             reply.finish(End(EndReason.WHOLE))
         else:
-            reply.leave_streams_by()
+            reply.carriers.leave_by()
         call = filled_of(reply, StopStream)
         assert call.keeps_stop == (has_stop and not is_over)
 
@@ -191,11 +191,13 @@ def test_stream_that_has_brought_all_words_needs_no_call() -> None:
 def test_budget_keeps_room_for_a_stream_that_may_still_start(is_over: bool) -> None:
     reply = Reply(answer(), Shown(has_stop=True))
     reply.append("One ")
-    assert reply.needs == (Update,)
+    assert reply.carriers.needs(ended=reply.ended) == (Update,)
     assert isinstance(next_filled(reply), StartStream)
     if is_over:
         reply.finish(End(EndReason.WHOLE))
-    assert reply.needs == ((Update,) if is_over else (StartStream, AppendStream, StopStream))
+    assert reply.carriers.needs(ended=reply.ended) == (
+        (Update,) if is_over else (StartStream, AppendStream, StopStream)
+    )
 
 
 def ended(reply: Reply) -> None:
@@ -275,7 +277,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
 def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply], None], may_start: bool) -> None:
     reply = Reply(**{"answer": answer(), **options})
     begin(reply)
-    reply.offer(lambda now, has_stop: Stream())
+    reply.carriers.offer(lambda now, has_stop: Stream())
     reply.prepare(0.0)
     assert isinstance(reply.next_call(), StartStream) is may_start
 
@@ -304,7 +306,7 @@ def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
         reply.append("word " * 100)
         show_all(reply, thread)
     assert len(thread.texts) == 2
-    reply.leave_streams_by()
+    reply.carriers.leave_by()
     if by == "Slack":
         show_all(reply, thread)
         reply.append("more ")
@@ -351,7 +353,7 @@ def test_no_stream_begins_with_an_address(is_offered: bool) -> None:
 def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
     reply, thread = streamed("word " * 100)
     reply.append("word " * 2_900)
-    reply.leave_streams_by()
+    reply.carriers.leave_by()
     reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert [len(page) for page in thread.texts.values()] == [STREAM_BYTES, 15_000 - STREAM_BYTES]
@@ -376,7 +378,7 @@ def test_append_that_must_wait_leaves_the_stream_open() -> None:
     reply, _ = streamed()
     reply.append("four ")
     append = filled_of(reply, AppendStream)
-    reply.let_edits_begin()
+    reply.carriers.let_edits_begin()
     assert (streaming(reply), next_filled(reply)) == (Stage.OPEN, append)
 
 
@@ -432,7 +434,7 @@ def test_stream_that_slack_missed_once_is_stopped_and_edited(reason: Refusal) ->
 @pytest.mark.parametrize("reason", [reason for reason in Refusal if not reason.is_gone])
 def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> None:
     reply, thread = streamed()
-    reply.leave_streams_by()
+    reply.carriers.leave_by()
     stop = next_filled(reply)
     assert stop == StopStream(question(), 0, "1.0")
     refused(reply, stop, reason)
@@ -445,7 +447,7 @@ def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> 
 
 def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> None:
     reply, thread = streamed()
-    reply.leave_streams_by()
+    reply.carriers.leave_by()
     show_all(reply, thread)
     reply.append("four ")
     for _ in range(2):
@@ -476,7 +478,7 @@ SOURCES = (Citation("https://a.example", "A"),)
         (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), None),
         (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), End(EndReason.WHOLE)),
         ("One two ", lambda reply: reply.show_activity((Ask("notes/write", "{}", "1:0:a"),)), None),
-        ("One two ", lambda reply: reply.leave_streams_by(), None),
+        ("One two ", lambda reply: reply.carriers.leave_by(), None),
         ("One two ", lambda reply: None, End(EndReason.WHOLE, sources=SOURCES)),
     ],
     ids=["address", "address at the end", "definition", "table", "table at the end", "approval", "left", "sources"],
