@@ -206,13 +206,15 @@ class Outbox:
         await show_beside(self.stores, self.workspace, gone, None, BESIDE_ROLES)
 
     async def _mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
-        """Mentions the asker if that is due, and deletes the mention that isn't true any more."""
+        """Mentions the asker if that is due, and deletes what isn't true any more of the messages beside the reply."""
         wanted = None
         if entry.mention_at is not None and entry.waits_until is None:
             wanted = ready(entry)
         elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
             wanted = still_asks(entry, kinds_of(job.steps[-1].calls, None))
-        await show_beside(self.stores, self.workspace, entry, wanted, MENTION_ROLES, in_time)
+        # The link of a canvas is the canvas writer's, as long as there is an answer.
+        roles = BESIDE_ROLES if entry.shows is Shows.NOTHING else MENTION_ROLES
+        await show_beside(self.stores, self.workspace, entry, wanted, roles, in_time)
 
     async def _show_end(self, entry: OutboxEntry, until: float) -> None:
         """Shows an ended answer as its record says, in the reply's messages, and nothing beside them."""

@@ -76,7 +76,7 @@ class OutboxEntries(Operations):
         One that asks for an approval goes once the job waits no longer.
         """
         this = jobs.c.id == entry.job_id
-        if entry.mention_at is not None:
+        if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
             done = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
             await connection.execute(done.values(mention_at=None))
         row = (await connection.execute(sa.select(jobs).where(this).with_for_update())).one_or_none()
@@ -226,14 +226,11 @@ async def _take(connection: AsyncConnection, limit: int, now: float) -> list[Out
         jobs,
     ).join(jobs)
     rows = (await connection.execute(entries.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))).all()
-    found = await beside.of_jobs(connection, [row.answered_with or row.id for row in rows])
+    found = await beside.of_jobs(connection, [row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
     is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value
     asked = set(await connection.scalars(sa.select(jobs.c.answered_with).where(*is_batched))) if deleted else set()
-    return [
-        _entry(row, found[row.answered_with or row.id], is_asked=row.id in asked or not row.question_deleted)
-        for row in rows
-    ]
+    return [_entry(row, found[row.id], is_asked=row.id in asked or not row.question_deleted) for row in rows]
 
 
 def _entry(row: sa.Row[Any], shown: tuple[RecordedMessage, ...], *, is_asked: bool) -> OutboxEntry:

@@ -695,17 +695,15 @@ class StoreModel:
 
         If the post isn't heard of, its message has no ts on record.
         """
-        job = self.jobs.get(entry.job_id)
         is_taken = bool(self._as_taken(entry)) if message else None
-        if job is None:
-            return is_taken
-        beside = dict(job.beside)
         if message and is_taken:
-            beside[message.role, message.version] = message.ts if is_heard else ""
-        for gone in entry.stale if is_heard else ():
-            if beside.get((gone.role, gone.version)) == gone.ts:
-                del beside[gone.role, gone.version]
-        self._change(entry.job_id, beside=beside)
+            shown = {(message.role, message.version): message.ts if is_heard else ""}
+            self._change(entry.job_id, beside={**self.jobs[entry.job_id].beside, **shown})
+        if is_heard and entry.job_id in self.jobs:
+            gone = [(message.role, message.version, message.ts) for message in entry.stale]
+            shown_yet = self.jobs[entry.job_id].beside
+            beside = {place: ts for place, ts in shown_yet.items() if (*place, ts) not in gone}
+            self._change(entry.job_id, beside=beside)
         return is_taken
 
     def complete_outbox_entry(self, entry: OutboxEntry) -> None:

@@ -439,6 +439,28 @@ async def test_canvas_with_a_link_is_not_made_again_and_one_without_is_completed
     assert await store.answer_canvases.of_job(job.id) == []
 
 
+async def test_link_that_is_posted_while_its_answer_is_deleted_is_deleted_once_that_is_heard_of(store: Stores) -> None:
+    job = await answered(store)
+    assert await store.answer_canvases.request(job.id, 0, "U7")
+    [entry] = await store.outbox.claim_due(10)
+    await store.recorded_answers.delete(job.id, "U1")
+    await store.outbox.posted(entry, LINK)
+    await store.outbox.complete(entry)
+    left = {entry.kind: entry.stale for entry in await store.outbox.claim_due(10)}
+    assert left[OutboxKind.BESIDE] == (LINK,)
+
+
+async def test_canvas_that_is_made_takes_no_mention_that_is_due_from_the_asker(store: Stores) -> None:
+    job = await begun(store)
+    assert await store.worker_queue.finish(job, DONE, YES, mention=True, canvas_for="U1")
+    by_kind = {entry.kind: entry for entry in await store.outbox.claim_due(10)}
+    await store.outbox.complete(by_kind[OutboxKind.MAKE_CANVAS])
+    await store.outbox.postpone(by_kind[OutboxKind.BESIDE], 0.0)
+    [entry] = await store.outbox.claim_due(10)
+    assert (entry.kind, entry.mention_at) == (OutboxKind.BESIDE, by_kind[OutboxKind.BESIDE].mention_at)
+    assert entry.mention_at is not None
+
+
 async def test_links_message_is_known_as_no_answer(store: Stores) -> None:
     job = await answered(store)
     assert await store.answer_canvases.request(job.id, 0, "U7")

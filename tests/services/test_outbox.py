@@ -265,6 +265,8 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
         (ASKS, ["post ask"]),
         (replace(READY, beside=MENTIONED, stale=MENTIONED[:1], mention_at=None), ["delete 6.9"]),
         (replace(ASKS, beside=MENTIONED, stale=MENTIONED), ["delete 6.9", "post ask"]),
+        (entry(OutboxKind.BESIDE, beside=MENTIONED, stale=MENTIONED, shows=Shows.NOTHING), GONE),
+        (entry(OutboxKind.BESIDE, beside=MENTIONED, stale=MENTIONED[1:]), []),
         (entry(OutboxKind.MAKE_CANVAS), ["write canvas"]),
         (entry(OutboxKind.TELL_SIGNED_OUT), ["tell"]),
         (entry(OutboxKind.TELL_UNPOSTED), ["tell"]),
