@@ -145,7 +145,8 @@ async def behind_the_end(process: Process, folder: Path) -> int:
     return made
 
 
-@pytest.mark.parametrize("kind", [TRANSACTION, pytest.param(CALL, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [TRANSACTION, CALL])
 def test_slack_shows_what_is_on_record_wherever_the_process_dies(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
