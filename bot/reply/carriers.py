@@ -134,7 +134,7 @@ class Carriers:
         return None
 
     def filled(self, call: Call) -> Call | None:
-        """Returns a call that leaves now with its text; None if nothing is to be sent yet, or another one is."""
+        """Returns a call with its text, as it leaves now; None if it has none to send, or another call comes first."""
         if not isinstance(call, Begin | Change) or (stream := self._stream_of(call)) is None:
             return call
         filled = stream.filled(call)

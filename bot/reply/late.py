@@ -1,7 +1,7 @@
 """Makes the calls to Slack that the outbox has left over: deletes replies, mentions the asker, and tells admins.
 
-A message beside a reply is posted once: it is on record before that, so whoever finds it there without a ts looks in
-Slack for it. It is known by its metadata.
+A message beside a reply is posted once. It is on record before that, without a ts. A try that finds it so looks for it
+in Slack, by its metadata.
 """
 
 import logging
@@ -41,7 +41,6 @@ class Beside:
     version: int
     text: str
     metadata: Payload
-    has_blocks: bool = True
 
     def recorded(self, ts: str = "") -> RecordedMessage:
         """Returns the message as it is on record, before it is posted without a ts."""
@@ -50,7 +49,7 @@ class Beside:
 
 def ready(entry: OutboxEntry) -> Beside:
     """Returns the message that mentions the asker because their answer is complete."""
-    return _beside(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)), has_blocks=False)
+    return _beside(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)))
 
 
 def still_asks(entry: OutboxEntry, kinds: Collection[str]) -> Beside:
@@ -64,10 +63,10 @@ def linked(entry: OutboxEntry, version: int, link: str) -> Beside:
     return _beside(replace(entry, version=version), MessageRole.LINK, texts.answers.canvas_made(f"<{link}>"))
 
 
-def _beside(entry: OutboxEntry, role: MessageRole, text: str, *, has_blocks: bool = True, **more: str) -> Beside:
+def _beside(entry: OutboxEntry, role: MessageRole, text: str, **more: str) -> Beside:
     payload = {"question_ts": entry.question.ts, "version": entry.version, **more}
     metadata = {"event_type": _EVENTS[role], "event_payload": payload}
-    return Beside(role, entry.version, text, metadata, has_blocks)
+    return Beside(role, entry.version, text, metadata)
 
 
 def _mention(entry: OutboxEntry) -> str:
@@ -148,7 +147,7 @@ class OutboxSender:
                 thread.thread_ts,
                 text=message.text,
                 metadata=message.metadata,
-                **({"blocks": remark(message.text)} if message.has_blocks else {}),
+                **({} if message.role is MessageRole.MENTION else {"blocks": remark(message.text)}),
             )
         return ts
 

@@ -27,11 +27,11 @@ async def show_beside(
     ts = next((ts for ts, metadata in unheard.items() if wanted and metadata == wanted.metadata), None)
     gone = [message for message in entry.beside if message.role in roles and (message in entry.stale or not message.ts)]
     await sender.delete_beside(entry, {message.ts for message in gone if message.ts} | (unheard.keys() - {ts}))
-    if wanted and ts is None:
-        if not await stores.outbox.posting(entry, wanted.recorded()):
-            return
-        ts = await sender.post_beside(entry, wanted, still)
-    if wanted and ts:
+    if wanted:
+        if ts is None:
+            if not await stores.outbox.posting(entry, wanted.recorded()):
+                return
+            ts = await sender.post_beside(entry, wanted, still)
         await stores.outbox.posted(entry, wanted.recorded(ts))
     if gone:
         await stores.outbox.gone(entry, gone)

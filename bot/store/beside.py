@@ -1,7 +1,7 @@
 """The messages beside a reply, on record: those that mention the asker, and the links of canvases.
 
-Each is on record before it is posted, without a ts until Slack has answered. So whoever comes next knows when to look
-in Slack for one that was posted unheard. The process that has an outbox entry about them writes them (core/outbox.py).
+Each is on record before it is posted, and has no ts until Slack has answered. A process that finds one without a ts
+looks for it in Slack. The process that has an outbox entry about them writes them (core/outbox.py).
 
 A process of the version before knows three columns instead: `jobs.mention_ts`, `jobs.ask_ts` and
 `canvases.message_ts`. They are written beside the rows, and what such a process has recorded is read from them.
@@ -50,7 +50,7 @@ async def record(connection: AsyncConnection, job_id: int, message: RecordedMess
 
 
 async def remove(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:
-    """Removes messages from record; one that was posted anew since stays."""
+    """Removes messages from record, each only while it has the same ts there: one posted since then stays."""
     for message in messages:
         this = messages_beside.c.job_id == job_id, messages_beside.c.role == message.role.value
         same = messages_beside.c.version == message.version, messages_beside.c.ts == message.ts
@@ -60,8 +60,8 @@ async def remove(connection: AsyncConnection, job_id: int, messages: Collection[
         await connection.execute(sa.update(jobs).where(*gone).values({column.name: None}))
 
 
-async def is_mentioned(connection: AsyncConnection, job_id: int) -> bool:
-    """Returns whether a message says that a job's answer is ready, which is queued once more."""
+async def outdate_mention(connection: AsyncConnection, job_id: int) -> bool:
+    """Leaves the message that says that an answer is ready to an earlier version; returns whether there is one."""
     found = await of_jobs(connection, [job_id])
     mentioned = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.mention_ts.is_not(None))
     # A process of the version before deletes what this column has.
@@ -83,7 +83,7 @@ def is_any_stale(asks: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 
 def _of_before(job_ids: Collection[int] | sa.Select[tuple[int]]) -> sa.CompoundSelect[tuple[int, str, int, str | None]]:
     """Selects what the columns of the version before have."""
-    of_jobs = {"mention": jobs.c.mention_ts, "ask": jobs.c.ask_ts}
+    of_jobs = {MessageRole.MENTION.value: jobs.c.mention_ts, MessageRole.ASK.value: jobs.c.ask_ts}
     mentions = (
         sa.select(jobs.c.id.label("job_id"), sa.literal(role).label("role"), jobs.c.version, ts.label("ts")).where(
             jobs.c.id.in_(job_ids), ts.is_not(None)
@@ -91,5 +91,5 @@ def _of_before(job_ids: Collection[int] | sa.Select[tuple[int]]) -> sa.CompoundS
         for role, ts in of_jobs.items()
     )
     link = canvases.c.message_ts.label("ts")
-    links = sa.select(canvases.c.job_id, sa.literal("link").label("role"), canvases.c.version, link)
+    links = sa.select(canvases.c.job_id, sa.literal(MessageRole.LINK.value).label("role"), canvases.c.version, link)
     return sa.union_all(*mentions, links.where(canvases.c.job_id.in_(job_ids), link.is_not(None)))

@@ -318,7 +318,7 @@ async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wi
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
     await steps.drop_text(connection, jobs.c.id == row.id)
-    if await beside.is_mentioned(connection, row.id):
+    if await beside.outdate_mention(connection, row.id):
         await outbox.add(connection, OutboxKind.BESIDE, [row.id], now)
     await claim.keep_placeholders(connection, [row.id], now)
     await claim.rejoin(connection, row.id)
