@@ -24,7 +24,7 @@ MAX_LINE_CHARS = 20_000
 NOTHING_BEHIND = re.compile(r"(?:\s*</\w+\s*>){0,4}\s*(?:\Z|\|)")
 """Matches where nothing follows in a line or a table's cell but the ends of elements."""
 _PROSE = re.compile(r"(?:[^\W\d_]{2,}|\d+)?(?:[\s,.;:'’!?/&–—-]+(?:[^\W\d_]{2,}|\d+))*[\s.!?]*")
-_SIGN = re.compile(r"[\\^_=+<>{}]")
+SIGN = re.compile(r"[\\^_=+<>{}]")
 ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
 WRAPPERS = frozenset(["align", "displaymath", "equation", "eqnarray", "gather", "math", "multline"])
 _IN_DOLLARS = r"(?:\\[^\n`]|[^$\n`\\])"
@@ -147,7 +147,7 @@ def _may_be_display(formula: str, mark: str) -> bool:
     if has_sentence(formula):
         return False
     first, has_ended, _ = formula.partition("\n")
-    if has_ended and _WORD.search(first) and not _SIGN.search(first):
+    if has_ended and _WORD.search(first) and not SIGN.search(first):
         return False
     return not _PROSE_LINE.search(formula)
 
@@ -187,7 +187,7 @@ def is_formula(text: str, mark: str, formula: str, start: int, end: int) -> bool
         return not text.startswith("$", end)
     if mark == "\\[" and text.startswith("(", end):
         return False
-    if mark == "\\[" and not _SIGN.search(formula):
+    if mark == "\\[" and not SIGN.search(formula):
         is_alone = not text[max(0, text.rfind("\n", 0, start)) : start].strip()
         return is_alone and bool(NOTHING_BEHIND.match(text, end) or text.startswith("\n", end))
     is_padded = formula[0].isspace() and formula[-1].isspace()

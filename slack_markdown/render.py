@@ -86,6 +86,7 @@ from slack_markdown.links import (
     international_chars,
     without_schemes,
 )
+from slack_markdown.previews import preview
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
@@ -214,11 +215,13 @@ def _render_last(
     while growing:
         incomplete = not segment.endswith("\n")
         blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fences=open_fences)
+        behind = ""
         if blocks.held_from is not None:
+            behind = segment[blocks.held_from :]
             segment, incomplete = segment[: blocks.held_from], False
         held_from = _first_held_line(segment, blocks, held_back, incomplete=incomplete)
         if held_from is None:
-            shown = _render_growing(segment, blocks, definitions, incomplete=incomplete)
+            shown = _render_growing(segment, blocks, definitions, behind, incomplete=incomplete)
             if isinstance(shown, tuple):
                 return shown
             if held_back:
@@ -234,14 +237,17 @@ def _render_last(
 
 
 def _render_growing(
-    segment: str, blocks: BlockStructure, definitions: LinkDefinitions, *, incomplete: bool
+    segment: str, blocks: BlockStructure, definitions: LinkDefinitions, behind: str, *, incomplete: bool
 ) -> tuple[str, str] | int:
-    """Returns a growing segment, rendered, and what closes it; or the start of a line that must be held back whole."""
+    """Returns a growing segment, rendered, and what closes it; or the start of a line that must be held back whole.
+
+    `behind`: the lines of a formula that is open at the segment's end.
+    """
     growing_lines = _growing_text(segment, blocks, incomplete=incomplete)
     leaf_blocks = blocks.leaf_blocks
     is_read_below = growing_lines is not None and growing_lines is leaf_blocks[-1].lines
     replacements = _replacements_of(segment, leaf_blocks[:-1] if is_read_below else leaf_blocks, definitions)
-    end = len(segment)
+    end, early = len(segment), ""
     closing = _closing_fence(blocks.open_leaf)
     if growing_lines:
         leaf = leaf_blocks[-1]
@@ -256,9 +262,10 @@ def _render_growing(
             kind=_kind_of_text(segment, leaf),
         )
         end = _source_offsets(growing_lines, [inlines.shown_end])[0]
+        early = _early(segment, growing_lines, text, inlines.shown_end, behind)
         closing = inlines.closing
         last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
-        if end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
+        if not early and end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
             # The rest of the line could be read as another block.
             return last_shown.start
         before = [replacement for replacement in replacements if replacement.start < growing_lines[0].content]
@@ -267,7 +274,22 @@ def _render_growing(
         if substitute and substitute.opening.end < end:
             replacements = sorted([*replacements, substitute.opening])
             closing += substitute.closing.text
-    return with_replacements(segment[:end].rstrip(), replacements), closing
+    return with_replacements(segment[:end].rstrip(), replacements) + early, closing
+
+
+def _early(segment: str, lines: list[SourceLine], text: str, held_from: int, behind: str) -> str:
+    """Returns what is shown early of a growing text's end, which is held back, with what stands before it."""
+    line = lines[-1]
+    held_back = text[held_from:].lstrip()
+    shown = preview(held_back if line.content > line.start else held_back + behind)
+    end, start = _source_offsets(lines, [held_from, len(text) - len(held_back)])
+    before = segment[len(segment[:end].rstrip()) : start]
+    is_joined = not before and segment[start - 1 : start] not in ("", "(")
+    may_define = not text[:held_from].strip() and not segment[line.start : line.content].strip(" \t>")
+    is_formula = held_back.startswith(("$", "\\"))
+    if not shown or (not is_formula and (is_joined or (held_back[0] == "[" and may_define))):
+        return ""
+    return before + shown
 
 
 def _first_held_line(markdown: str, blocks: BlockStructure, held_back: str, *, incomplete: bool) -> int | None:

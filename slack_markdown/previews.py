@@ -1,0 +1,28 @@
+"""What a reader sees of a construct whose end hasn't come: a link's words, a formula's lines as code.
+
+A growing page holds back what may still become a link or a formula. Edits can show its words at once, since the next
+one replaces them. A preview is never more than words or code: no mark of it can open anything, and no address is sent.
+"""
+
+import re
+
+import regex
+
+from slack_markdown.formulas import SIGN
+
+_LABEL = regex.compile(r"[*_~]{0,3}!?\[\s?[*_~`]{0,3}(\p{L}(?:[\p{L}\p{M}\p{N} ,;'’\"“”()?!%–—-]|[.:](?= ))*+)")
+"""Matches a label up to the first character that may be markup or a part of an address."""
+_FORMULA = re.compile(r"(?:\$\$|\\\[|\\\(|\\begin\{[a-zA-Z]+\*?\})([^`$]+)")
+_HALF_CLOSED = re.compile(r"(?:\\(?:e(?:nd?(?:\{[a-zA-Z]*\*?)?)?)?)\Z")
+MAX_LINE_CHARS = 390
+"""Slack reads no longer code in a line."""
+
+
+def preview(held_back: str) -> str:
+    """Returns what is shown of what is held back; "" if nothing is."""
+    if label := _LABEL.match(held_back):
+        return label[1].rstrip()
+    if (formula := _FORMULA.match(held_back)) and SIGN.search(formula[1]):
+        lines = (line.strip() for line in _HALF_CLOSED.sub("", formula[1]).expandtabs(4).splitlines())
+        return "\n".join(f"`{line[:MAX_LINE_CHARS]}`" for line in lines if line)
+    return ""
