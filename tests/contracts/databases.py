@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -80,6 +81,25 @@ class PostgresqlServer:
     def standing_still(self) -> contextlib.AbstractContextManager[None]:
         """Freezes the server during the block."""
         return standing_still(self.url, self._server.get_postmaster_info().pid)
+
+    @contextlib.contextmanager
+    def small_disk(self, folder: Path) -> Iterator[tuple[str, Path]]:
+        """Mounts a disk of 24 MB at a folder, and yields the URL of a database on it, and a path for what fills it."""
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
+        try:
+            tables = folder / "tables"
+            tables.mkdir()
+            for place in (tables, *list(folder.parents)[:-2]):
+                place.chmod(0o711)
+            shutil.chown(tables, self._server.system_user)
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute(f"CREATE TABLESPACE small LOCATION '{tables}'".encode())
+                connection.execute(b"CREATE DATABASE small TABLESPACE small")
+            yield self.url.replace("/postgres?", "/small?"), folder / "filler"
+            self.stop()
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)
 
     def _control(self, *arguments: str) -> None:
         program = [self._server.bin_path / "pg_ctl", "-D", self._server.pgdata, "-l", self._server.log, "-w"]

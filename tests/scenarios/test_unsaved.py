@@ -4,8 +4,11 @@ Askers read a sentence once, whatever Slack delivers again and to which process,
 takes questions again.
 """
 
+import random
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,8 +37,17 @@ from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
-LONG = "why " * 3_000
-"""SQLite needs new pages for it."""
+LONG = f"why {random.Random(1).randbytes(6_000).hex()}"
+"""A database needs new pages for it, however well it compresses."""
+
+
+def may_mount() -> bool:
+    """Whether this machine lets its user mount a disk."""
+    a_try = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return bool(shutil.which("unshare")) and subprocess.run(a_try, check=False, capture_output=True).returncode == 0
+
+
+needs_mount = pytest.mark.skipif(not may_mount(), reason="a small disk needs a machine that lets root mount")
 
 
 @dataclass
@@ -55,9 +67,20 @@ class Switched:
         "full disk",
         pytest.param("read-only file", marks=pytest.mark.wide),
         pytest.param("read-only server", marks=pytest.mark.wide),
+        pytest.param("full tablespace", marks=[pytest.mark.wide, needs_mount]),
     ]
 )
 def switched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Switched]:
+    if request.param == "full tablespace":
+        with request.getfixturevalue("own_server").small_disk(tmp_path / "disk") as (url, filler):
+
+            def fill() -> None:
+                with suppress(OSError), filler.open("wb") as file:
+                    while file.write(bytes(4096)):
+                        file.flush()
+
+            yield Switched(url, 2, fill, filler.unlink, "No space left on device")
+        return
     if request.param != "read-only server":
         taken = tmp_path / "taken"
 
