@@ -531,7 +531,9 @@ class McpServer:
             log.warning("MCP server %s: call failed: %s", self.name, type(error).__name__)
             connection.retire()
             return _lost(CALL_LOST, read_only=read_only), False
-        return CallResult(CallState.DONE, text_of(result), is_error=bool(result.is_error)), True
+        # Its text may have megabytes, which are read beside the event loop.
+        text = await asyncio.to_thread(text_of, result)
+        return CallResult(CallState.DONE, text, is_error=bool(result.is_error)), True
 
     async def _called(
         self, client: Client, tool: str, arguments: Mapping[str, Any], until: float, note_progress: ProgressFnT

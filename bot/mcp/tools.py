@@ -215,7 +215,7 @@ class McpTools:
         log.info("MCP tool %s: %s", use.tool, result.outcome)
         if not by_server:
             return result
-        text = as_data(result.text, use.tool, secrets.token_hex(8))
+        text = await asyncio.to_thread(as_data, result.text, use.tool, secrets.token_hex(8))
         if result.outcome is CallState.DONE and result.is_error and not rule.read_only:
             text += f"\n{MAY_HAVE_CHANGED}"
         return CallResult(result.outcome, text, result.is_error)
