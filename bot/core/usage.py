@@ -17,7 +17,7 @@ GroupBy = Literal["user", "channel", "model", "day", "week"]
 WEEK_DAYS = 7
 UNANSWERED = (EndReason.DENIED, EndReason.CAP_REACHED, EndReason.OFFERED, EndReason.SHUT_OUT)
 """How a question ends that nobody stopped and no model was to blame for, and that has no answer all the same."""
-ANSWERED = (EndReason.WHOLE, EndReason.LENGTH_LIMIT)
+ANSWERED = (EndReason.WHOLE, EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
 """How attempts end in which a model answered."""
 FAILURES = tuple(reason for reason in EndReason if reason.is_failure and reason is not EndReason.CAP_REACHED)
 """How attempts fail. A question that reached a cap didn't: the cap did its work."""

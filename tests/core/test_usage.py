@@ -18,6 +18,7 @@ def attempt(reason: EndReason, tokens: int | None = 10, *, job_id: int = 1, user
 COUNTS = {
     "whole": (attempt(EndReason.WHOLE), (1, 0)),
     "at its length limit": (attempt(EndReason.LENGTH_LIMIT), (1, 0)),
+    "at its step limit": (attempt(EndReason.STEP_LIMIT), (1, 0)),
     "failed": (attempt(EndReason.CUT), (0, 1)),
     "not asked, because the provider was overloaded": (attempt(EndReason.OVERLOADED), (0, 1)),
     "not shown": (attempt(EndReason.NOT_SHOWN), (0, 1)),
