@@ -102,6 +102,7 @@ def guide_of(
             "direct message" if scene.title in needs_server else scene.room or "here",
             scene.replies,
             tuple(scene.reply_scripts),
+            scene.waits,
         )
         for scene in SCENES
         if has_tools(choice.settings) or scene.title not in needs_server

@@ -79,6 +79,11 @@ class Scene:
     """The scripts of the replies that a channel's mode may make questions, and of choices, by their words."""
 
     @property
+    def waits(self) -> bool:
+        """Whether its answer waits for a press. All calls but one that reads ask first."""
+        return self.call is not None and self.call.tool != READ_TOOL
+
+    @property
     def all_scripts(self) -> Mapping[str, Script]:
         return self.scripts | dict(self.reply_scripts)
 

@@ -67,6 +67,8 @@ class Card:
     """What people write in the first question's thread, in this order."""
     further: tuple[str, ...] = ()
     """The other messages that a script answers."""
+    waits: bool = False
+    """Whether its answer waits for a press of the person, which a further message in the conversation would replace."""
 
     @property
     def people(self) -> int:
@@ -125,6 +127,7 @@ class Guide:
                 "thread": card.place.thread_ts if isinstance(card.place, Spot) else None,
                 "replies": [asdict(reply) for reply in card.replies],
                 "people": card.people,
+                "waits": card.waits,
             }
             for card in self.cards
         ]

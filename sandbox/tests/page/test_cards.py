@@ -130,6 +130,25 @@ async def test_on_a_phone_the_header_is_small_and_only_a_tap_on_a_box_focuses_it
     await expect(page.locator("#main-box")).to_be_focused()
 
 
+@pytest.mark.slack(
+    guide=Guide(
+        (
+            Card("Sort it", LONGEST, "A note.", ("Sort it?",)),
+            Card("Ask first", LONGEST, "A note.", ("Send it?",), place="direct message", waits=True),
+            Card("Ask again", LONGEST, "A note.", ("Keep it?",), place="direct message", waits=True),
+        )
+    )
+)
+async def test_played_cards_leave_what_waits_for_the_person_to_them(sandbox: Sandbox, visit: Visit) -> None:
+    page = await open_page(visit, sandbox)
+    await page.get_by_role("button", name="Play all").press("Enter")
+    said = page.get_by_role("group", name="Playing all cards").get_by_role("status")
+    await expect(said).to_have_text("2 of 2: Ask first")
+    await expect(said).to_have_text("Now it's your turn: the last answer waits for you. Left for you: Ask again.")
+    await expect(message(page, "Send it?")).to_be_visible()
+    await expect(page.locator("#main .message")).to_have_count(1)
+
+
 async def test_card_with_a_channel_of_its_own_is_asked_below_what_was_written_there(
     sandbox: Sandbox, visit: Visit
 ) -> None:

@@ -36,6 +36,7 @@ export class Showcase {
     this.tour = new Tour({
       here: () => this.page.here(),
       cards: (channel) => this.cards(channel),
+      leftOut: (cards, channel) => this.#leftOut(cards, channel),
       play: (card, channel) => this.#play(card, { from: channel }),
       state: (channel, ts) => this.#state(channel, ts),
       isWorking: (channel, ts) => Boolean(this.world.status(channel, ts)),
@@ -58,6 +59,13 @@ export class Showcase {
     return place === "direct message" ? this.#direct() : this.world.mine().find(({ id }) => id === place);
   }
 
+  /** The cards whose question would replace what an earlier one's answer waits for: a direct message is one conversation. */
+  #leftOut(cards, channel) {
+    const direct = cards.filter((card) => this.#placeOf(card, channel).type === "im");
+    const waiting = direct.findIndex((card) => card.waits);
+    return waiting < 0 ? [] : direct.slice(waiting + 1);
+  }
+
   /** The cards for an empty channel. */
   grid(channel) {
     const card = (each) => el(
@@ -76,7 +84,7 @@ export class Showcase {
 
   /** The button that plays all cards. */
   playAll(style) {
-    return el("button", { type: "button", class: style, title: "All cards, in a minute", onclick: () => this.tour.play() }, "▶ Play all");
+    return el("button", { type: "button", class: style, title: "The cards one after another, in a minute", onclick: () => this.tour.play() }, "▶ Play all");
   }
 
   /** The button that shows all cards large. */

@@ -1,4 +1,4 @@
-// "Play all": the cards one after another, in a minute.
+// "Play all": the cards one after another, in a minute. It presses nothing for the person: what waits for them stays.
 
 import { byId, CAN_HOVER, el } from "./dom.js";
 
@@ -11,7 +11,7 @@ const TALK_WEIGHT = 3; // the time for a card in whose thread people talk, in th
 const weightOf = (card) => (card.replies.length ? TALK_WEIGHT : 1);
 
 export class Tour {
-  /** `page`: here() → the open channel, cards(channel), play(card, channel) → the ts of its question and the channel's id, state(channel, ts) and isWorking(channel, ts). */
+  /** `page`: here() → the open channel, cards(channel), leftOut(cards, channel) → those that the person has to play, play(card, channel) → the ts of its question and the channel's id, state(channel, ts) and isWorking(channel, ts). */
   constructor(page) {
     this.page = page;
     this.playing = null; // the run under way; a stopped one may still wait while the next one begins
@@ -29,7 +29,9 @@ export class Tour {
     this.bar.hidden = false;
     this.stop.textContent = "■ Stop playing";
     const channel = this.page.here();
-    const cards = this.page.cards(channel);
+    const all = this.page.cards(channel);
+    const left = this.page.leftOut(all, channel);
+    const cards = all.filter((card) => !left.includes(card));
     const end = performance.now() + ALL_MS;
     for (const [at, card] of cards.entries()) {
       this.where.textContent = `${at + 1} of ${cards.length}: ${card.title}`;
@@ -44,7 +46,10 @@ export class Tour {
       if (this.playing !== run) return;
     }
     this.playing = null;
-    this.where.textContent = "Now ask your own.";
+    this.where.textContent = [
+      cards.at(-1)?.waits ? "Now it's your turn: the last answer waits for you." : "Now ask your own.",
+      ...(left.length ? [`Left for you: ${left.map(({ title }) => title).join(", ")}.`] : []),
+    ].join(" ");
     this.stop.textContent = "Close";
     if (CAN_HOVER.matches) byId("main-box").focus();
   }
