@@ -114,6 +114,22 @@ async def test_image_is_shown_and_snippet_is_read_and_saved(page: Page, web: Asy
     assert (tmp_path / "saved.py").read_text() == CODE
 
 
+async def test_files_name_is_whole_before_its_kind_is(page: Page, sandbox: Sandbox) -> None:
+    await page.set_viewport_size({"width": 390, "height": 844})
+    workbook = UploadedFile("questions.xlsx", b"PK")
+    await sandbox.share("ada", "general", "Here it is.", [workbook])
+    name = cards(page).locator(".name")
+    await expect(name).to_have_text("questions.xlsx")
+    needed = await name.evaluate("""name => {
+      const range = document.createRange();
+      range.selectNodeContents(name);
+      return range.getBoundingClientRect().width;
+    }""")
+    box = await name.bounding_box()
+    assert box
+    assert box["width"] >= needed
+
+
 async def test_file_name_and_content_are_only_text(page: Page, web: AsyncWebClient) -> None:
     attack = "<img src=x onerror='window.caught = 1'> <!channel>"
     await web.files_upload_v2(channel="C0GENERAL", content=attack, filename=f"{attack}.html", title=attack)

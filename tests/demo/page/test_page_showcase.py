@@ -63,6 +63,19 @@ CUT_OFF = """() => [...document.querySelectorAll("body *")].filter((node) => {
      (isOut(overflowY) && node.scrollHeight > node.clientHeight + 1));
 }).map((node) => node.outerHTML.slice(0, 100))"""
 """The nodes whose content is cut off and can't be scrolled."""
+TOO_LOW = """() => {
+  const height = (node) => (node.closest("label") || node).getBoundingClientRect().height;
+  return [...document.querySelectorAll("button, a.button, summary, select, input, textarea")].filter((node) =>
+    node.checkVisibility({ visibilityProperty: true }) && node.offsetWidth > 1 && height(node) < 32)
+    .map((node) => `${height(node)} px: ${node.outerHTML.slice(0, 100)}`);
+}"""
+"""What a finger presses that is less than 32 pixels high."""
+SPILLED = """() => [...document.querySelectorAll("button")].filter((node) => node.checkVisibility() &&
+  node.scrollWidth > node.clientWidth + 1).map((node) => node.outerHTML.slice(0, 100))"""
+"""The buttons whose words don't fit into them."""
+ZOOMING = """() => [...document.querySelectorAll("textarea, input, select")].filter((node) => node.checkVisibility() &&
+  parseFloat(getComputedStyle(node).fontSize) < 16).map((node) => node.outerHTML.slice(0, 100))"""
+"""The boxes into which iOS zooms, so that the page scrolls sideways."""
 GAP = """message => message.querySelector(".body").getBoundingClientRect().top -
   message.querySelector(".name").getBoundingClientRect().bottom"""
 """The pixels between a writer's name and the message's text."""
@@ -312,6 +325,46 @@ async def test_on_a_small_screen_a_card_opens_its_thread_and_nothing_is_out_of_r
         assert await answer(page).evaluate(GAP) < 4, "the menu's button pushes the text away"
         assert not await page.locator("textarea:focus").count(), "a focused box opens the keyboard"
     assert "lower left" not in await page.inner_text("body")
+
+
+async def fits_a_finger(page: Page) -> None:
+    for wrong in (TOO_LOW, SPILLED, ZOOMING):
+        assert await page.evaluate(wrong) == []
+    assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
+
+
+async def test_on_a_phone_everything_fits_a_finger_and_an_error_covers_nothing_typed(
+    sandbox: Sandbox, visit: Visit, hurried: None, patient: None
+) -> None:
+    page = await visit(f"{sandbox.url}/?channel=C0RANDOM", **PHONE)
+    await expect(page.locator("#main-box")).to_be_visible()
+    await page.get_by_role("button", name="Conversations").tap()
+    await fits_a_finger(page)
+    await page.locator("#channels").get_by_role("button", name="random").tap()
+    await page.locator(".card, .offers button").filter(has_text="Approve a tool call").filter(visible=True).tap()
+    await expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible()
+    await fits_a_finger(page)
+    await page.get_by_role("button", name="Failures").tap()
+    await fits_a_finger(page)
+    await page.get_by_role("button", name="Close simulated failures").tap()
+    box = page.locator("#main-box")
+    await box.fill("/typist settings")
+    await page.get_by_role("button", name="Send", exact=True).filter(visible=True).tap()
+    await expect(page.get_by_role("dialog")).to_contain_text("System prompt")
+    await fits_a_finger(page)
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel").tap()
+    await page.route("**/sandbox/say", lambda route: route.fulfill(status=500, json={"error": "Sorry. " * 40}))
+    await box.fill("Two\nlines")
+    await page.get_by_role("button", name="Send", exact=True).filter(visible=True).tap()
+    toast = page.get_by_role("alert").filter(has_text="That did not work")
+    await expect(toast).to_be_visible()
+    said, typed = await toast.bounding_box(), await box.bounding_box()
+    assert said
+    assert typed
+    assert said["x"] >= 0
+    assert said["width"] > 340, "long words have the whole width"
+    assert said["y"] + said["height"] < typed["y"]
+    await expect(box).to_have_value("Two\nlines")
 
 
 async def test_meters_count_questions_that_are_posted_after_the_first_ones_thread_is_open(
