@@ -266,12 +266,12 @@ def _transcription_model(value: str) -> str:
     return value
 
 
-def parse_model_option(value: str) -> tuple[str, ...]:
-    """Returns the models that --model names. Raises SettingsError."""
+def parse_model_option(value: str, option: str = "--model") -> tuple[str, ...]:
+    """Returns the models that an option names. Raises SettingsError."""
     try:
         return parse_models(value)
     except ValueError as problem:
-        raise SettingsError([f"--model {problem}."]) from problem
+        raise SettingsError([f"{option} {problem}."]) from problem
 
 
 def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:

@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,19 +29,22 @@ from bot.core.caps import DAY_S, day_of
 from bot.core.conversation import without_address
 from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
-from bot.errors import CapReached, EndReason, SettingsError
+from bot.errors import CapReached, EndReason, ProviderError, SettingsError
 from bot.models.events import Usage
 from bot.settings import Settings, model_prices, parse_model_option
 
 if TYPE_CHECKING:
+    from bot.cli.replay_judge import Judge
     from bot.services.answering import Answering
-    from bot.store.replays import Replays
+    from bot.store.replays import RecordedQuestion, Replays
 
 LIMIT_USD = 10.0
 BEGIN = "{count:,} of {all:,} questions are left to ask of {model}, for ${left:g} at most. Nothing is posted."
+JUDGED = "{judge} then compares the answers to {count:,} questions, in both orders, for about ${usd:.4f} of that."
 DENIED = "{count:,} questions weren't asked: their askers have no access now."
 AT_LIMIT = "Stopped at the limit of ${limit:g}. To go on, repeat this command with a higher --limit."
-FAILING = "Stopped: the model failed ({end}). To go on, repeat this command."
+OTHER_JUDGE = "{folder} has verdicts of {judge}. Name that one, or another folder with --folder."
+FAILING = "Stopped: {model} failed ({end}). To go on, repeat this command."
 OTHERS = "{folder} has no replay with this model, system prompt and tools. Name another folder with --folder."
 _FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
@@ -53,6 +57,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channel", metavar="ID", action="append", help="only there (several: give it again)")
     parser.add_argument("--tools", action="store_true", help="offer the tools that only read and need no approval")
     parser.add_argument("--direct-messages", action="store_true", help="questions in direct messages, too")
+    parser.add_argument(
+        "--judge", metavar="MODEL", help="vendor/model that says which answer is better, in both orders"
+    )
     parser.add_argument("--limit", metavar="USD", type=dollars, default=LIMIT_USD, help="default: %(default)s")
     parser.add_argument("--folder", metavar="PATH", help="for the results (default: replay-MODEL)")
 
@@ -92,19 +99,29 @@ class Folder:
     @property
     def spent_usd(self) -> float:
         """What the answers have cost, and those that never came at most."""
-        return sum(float(line["now"]["usd"] if "now" in line else line["at_most_usd"]) for line in self.lines.values())
+        of_answers = (line["now"]["usd"] if "now" in line else line["at_most_usd"] for line in self.lines.values())
+        return float(sum((*of_answers, *(line["judge"]["usd"] for line in self.lines.values() if "judge" in line))))
+
+    def lacks_verdict(self, job_id: int) -> bool:
+        """Returns whether a judge may still be asked about a question: it has two answers to compare."""
+        line = self.lines.get(job_id, {})
+        return "now" in line and "judge" not in line and all(line[at]["text"].strip() for at in ("then", "now"))
 
     def begin(self, job_id: int, most_usd: float) -> None:
         """Notes what an answer may cost at most with its next request. Raises CapReached beyond the limit."""
         begun_usd = self.lines[job_id]["at_most_usd"] if job_id in self.lines else 0.0
-        if most_usd > self.limit_usd - self.spent_usd + begun_usd:
-            raise CapReached("beyond the limit")
+        self.check(most_usd - begun_usd)
         self.add(job_id, at_most_usd=most_usd)
 
-    def add(self, job_id: int, **known: Any) -> None:
+    def check(self, more_usd: float) -> None:
+        """Raises CapReached if so much more is beyond the limit."""
+        if more_usd > self.limit_usd - self.spent_usd:
+            raise CapReached("beyond the limit")
+
+    def add(self, job: int, **known: Any) -> None:
         """Notes what is known of a question now."""
-        self.lines[job_id] = {"job": job_id, **known}
-        self._write(self.lines[job_id])
+        self.lines[job] = {"job": job, **known}
+        self._write(self.lines[job])
 
     def _write(self, line: Mapping[str, Any]) -> None:
         self._record.write(json.dumps(line).encode() + b"\n")
@@ -112,77 +129,158 @@ class Folder:
 
 def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Asks the questions, writes the report and returns the exit code. Raises TypistError and OSError."""
-    [model, *others] = parse_model_option(options.model)
     prompt = Path(options.system_prompt).read_text("utf-8", "replace").strip() if options.system_prompt else ""
-    ours = settings.read({**env, "BOT_MODELS": model}, needs_model=True)
+    model, ours = _settings(env, "--model", options.model)
+    judge, judges = _settings(env, "--judge", options.judge) if options.judge else ("", None)
     # The vendor's search would be a tool.
     ours = replace(ours, system_prompt=prompt or ours.system_prompt, web_search=None)
     logs.set_up_quietly(ours.log_level, ours.log_format)
-    if others or not ours.slack_bot_token:
-        raise SettingsError(["--model takes one model." if others else "typist replay needs SLACK_BOT_TOKEN."])
-    if model_prices(ours).cost_usd(model, Usage(1, 1), time.time()) is None:
-        raise SettingsError([f"{model} has no price, so no limit can be kept. BOT_PRICES takes one, also 0."])
+    if not ours.slack_bot_token:
+        raise SettingsError(["typist replay needs SLACK_BOT_TOKEN."])
     days = re.fullmatch(r"(\d{1,4})d", options.since or "")
     since = day_of(time.time()) - int(days[1]) if days else first_day_of_usage(options.since)
     path = Path(options.folder or "replay-" + re.sub(r"[^\w.-]+", "-", model))
     version = hashlib.sha256(prompt.encode()).hexdigest() if prompt else ""
     of = {"model": model, "system_prompt": version, "since": since} | ({"tools": True} if options.tools else {})
     folder = Folder(path, of, options.limit)
-    return asyncio.run(_run(ours, options, folder))
+    earlier = {line["judge"]["model"] for line in folder.lines.values() if "judge" in line}
+    if judge and earlier - {judge}:
+        raise SettingsError([OTHER_JUDGE.format(folder=path, judge=earlier.pop())])
+    return asyncio.run(_run(ours, judges, options, folder))
 
 
-async def _run(ours: Settings, options: argparse.Namespace, folder: Folder) -> int:
+def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Settings]:
+    """Returns the model that an option names, and the settings with it as the only one. Raises SettingsError."""
+    [model, *others] = parse_model_option(value, option)
+    if others:
+        raise SettingsError([f"{option} takes one model."])
+    ours = settings.read({**env, "BOT_MODELS": model}, needs_model=True)
+    if model_prices(ours).cost_usd(model, Usage(1, 1), time.time()) is None:
+        raise SettingsError([f"{model} has no price, so no limit can be kept. BOT_PRICES takes one, also 0."])
+    return model, ours
+
+
+async def _run(ours: Settings, judges: Settings | None, options: argparse.Namespace, folder: Folder) -> int:
     from bot.clock import SystemClock
     from bot.store.replays import Replays
     from bot.wiring import answering_unseen
 
-    async with answering_unseen(ours, SystemClock(), has_tools=options.tools) as answering:
+    async with AsyncExitStack() as stack:
+        unseen = answering_unseen(ours, SystemClock(), has_tools=options.tools)
+        answering = await stack.enter_async_context(unseen)
+        judge = None
+        if judges is not None:
+            # Only now: few want it.
+            from bot.cli.replay_judge import open_judge
+
+            judge = await stack.enter_async_context(open_judge(judges))
         replays = Replays(answering.stores.database)
         ids = await replays.ids(folder.of["since"] * DAY_S, options.channel, options.direct_messages)
         left = [job_id for job_id in ids if not folder.has(job_id)]
         usd = max(0.0, folder.limit_usd - folder.spent_usd)
         _say(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
-        stopped = await _ask_each(answering, replays, folder, left, has_prompt=bool(folder.of["system_prompt"]))
+        if judge is not None:
+            left = [job_id for job_id in ids if not folder.has(job_id) or folder.lacks_verdict(job_id)]
+            _say(await _judging(judge, replays, folder, left))
+        stopped = await _ask_each(answering, replays, folder, left, judge, has_prompt=bool(folder.of["system_prompt"]))
         await _report(ours, replays, folder)
     _say(stopped)
     return EXIT_FAILED if stopped else 0
 
 
+async def _judging(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
+    """Returns what is said first of the judge. An answer that isn't there yet counts as long as the one of then."""
+    usds = []
+    for job_id in job_ids:
+        if folder.has(job_id):
+            usds.append(judge.usd(folder.lines[job_id], at_most=False))
+        elif (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) and (text := asked.then.text.strip()):
+            answer = {"text": text}
+            line = {"question": asked.job.question.text, "then": answer, "now": answer}
+            usds.append(judge.usd(line, at_most=False))
+    return JUDGED.format(judge=judge.model, count=len(usds), usd=sum(usds))
+
+
 async def _ask_each(
-    answering: "Answering", replays: "Replays", folder: Folder, job_ids: list[int], *, has_prompt: bool
+    answering: "Answering",
+    replays: "Replays",
+    folder: Folder,
+    job_ids: list[int],
+    judge: "Judge | None",
+    *,
+    has_prompt: bool,
 ) -> str:
     """Asks one question after the other; returns why it stopped before the last one, "" if it didn't."""
-    from bot.cli.replay_report import recorded
     from bot.services.access_control import ANSWERS_WAIT_S
+
+    denied = 0
+    for number, job_id in enumerate(job_ids, start=1):
+        if (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) is None:
+            continue
+        if await answering.access_control.denial(asked.job.question, within_s=ANSWERS_WAIT_S):
+            denied += 1
+            continue
+        try:
+            if not folder.has(job_id):
+                said = await _ask(answering, replays, folder, asked, has_prompt=has_prompt)
+                _say(f"{number:,} of {len(job_ids):,}: {said}, ${folder.spent_usd:.4f} so far")
+            if judge is not None and folder.lacks_verdict(job_id):
+                said = await _compare(judge, replays, folder, asked.job)
+                _say(f"{number:,} of {len(job_ids):,}: judged {said}, ${folder.spent_usd:.4f} so far")
+        except CapReached:
+            return AT_LIMIT.format(limit=folder.limit_usd)
+        except ProviderError as error:
+            return FAILING.format(model=error.model, end=error.reason)
+    _say(DENIED.format(count=denied) if denied else "")
+    return ""
+
+
+async def _ask(
+    answering: "Answering", replays: "Replays", folder: Folder, asked: "RecordedQuestion", *, has_prompt: bool
+) -> str:
+    """Asks a question, and returns how its answer ended.
+
+    Raises CapReached, and ProviderError for a failure that is no answer to this question.
+    """
+    from bot.cli.replay_report import recorded
     from bot.services.replay import ask_again
 
     async def spend(job: Job, most_usd: float) -> None:
         folder.begin(job.id, most_usd)
         await replays.asked_again(job, folder.of["model"])
 
+    job, question = asked.job, asked.job.question
     calling = replays.calling if "tools" in folder.of else None
-    denied = 0
-    for number, job_id in enumerate(job_ids, start=1):
-        if (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) is None:
-            continue
-        question = asked.job.question
-        if await answering.access_control.denial(question, within_s=ANSWERS_WAIT_S):
-            denied += 1
-            continue
-        now = await ask_again(answering, asked, spend, calling, has_prompt=has_prompt)
-        if now.uses[0].input_tokens:
-            await replays.answered_again(asked.job, now.uses[0])
-        if now.end is EndReason.CAP_REACHED:
-            return AT_LIMIT.format(limit=folder.limit_usd)
-        if not now.uses[0].input_tokens and (now.end.may_pass or now.end in _FAILS_ALL):
-            folder.add(job_id, at_most_usd=0.0)
-            return FAILING.format(end=now.end)
-        about = {"asked": time_text(float(question.ts)), "channel": question.thread.channel_id}
-        words = without_address(question.text, answering.workspace.me.user_id)
-        folder.add(job_id, **about, question=words, then=recorded(asked.then), now=recorded(now))
-        _say(f"{number:,} of {len(job_ids):,}: {now.end}, {now.seconds:.1f} s, ${folder.spent_usd:.4f} so far")
-    _say(DENIED.format(count=denied) if denied else "")
-    return ""
+    now = await ask_again(answering, asked, spend, calling, has_prompt=has_prompt)
+    [use] = now.uses
+    if use.input_tokens:
+        await replays.answered_again(job, use)
+    if now.end is EndReason.CAP_REACHED:
+        raise CapReached("beyond the limit")
+    if not use.input_tokens and (now.end.may_pass or now.end in _FAILS_ALL):
+        folder.add(job.id, at_most_usd=0.0)
+        raise ProviderError(now.end, folder.of["model"])
+    about = {"asked": time_text(float(question.ts)), "channel": question.thread.channel_id}
+    words = without_address(question.text, answering.workspace.me.user_id)
+    folder.add(job.id, **about, question=words, then=recorded(asked.then), now=recorded(now))
+    return f"{now.end}, {now.seconds:.1f} s"
+
+
+async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job) -> str:
+    """Asks the judge about a question's answers, and returns the verdict. Raises CapReached and ProviderError."""
+    line = folder.lines[job.id]
+    most_usd = judge.usd(line, at_most=True)
+    folder.check(most_usd)
+    folder.add(**line, judge={"model": judge.model, "usd": most_usd})
+    await replays.asked_again(job, judge.model)
+    try:
+        verdict, use = await judge.verdict(job, line)
+    except ProviderError:
+        folder.add(**line)
+        raise
+    await replays.answered_again(job, use)
+    folder.add(**line, judge={"model": judge.model, "usd": use.cost_usd, "verdict": verdict})
+    return verdict
 
 
 async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
@@ -200,7 +298,8 @@ async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
     sums, names = figures(lines, totals(uses, thumbs)), await names_of(ours, {line["channel"] for line in lines})
     report = folder.path / "report.html"
     report.touch(mode=0o600)
-    html = page(f"{len(lines):,} questions at {folder.of['model']}", sums, lines, names)
+    judges = "".join({f", judged by {line['judge']['model']}" for line in lines if "judge" in line})
+    html = page(f"{len(lines):,} questions at {folder.of['model']}{judges}", sums, lines, names)
     report.write_text(html, "utf-8", "replace")
     for what, before, after in sums:
         print(f"{what:36}{before:>16}{after:>16}")

@@ -5,6 +5,7 @@ Answers are as in results.jsonl.
 
 import hashlib
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from statistics import median
@@ -16,6 +17,8 @@ from bot.errors import EndReason
 from bot.store.replays import Given
 
 Line = Mapping[str, Any]
+ALIKE, NO_VERDICT = "alike", "no verdict"
+"""Verdicts of a judge beside "then" and "now"."""
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 1em;color:#1d1c1d}"
     "table{border-collapse:collapse}td,th{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}"
@@ -77,6 +80,20 @@ def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
         ["seconds in all (median)", *middle("seconds", "{:.2f}")],
         ["characters (median)", *middle("chars", "{:,.0f}")],
         ["👎", f"{then.thumbs_down:,}", ""],
+        *_verdicts([line["judge"] for line in lines if "judge" in line]),
+    ]
+
+
+def _verdicts(judged: Sequence[Line]) -> list[list[str]]:
+    """Returns the judge's sums; none without one."""
+    if not judged:
+        return []
+    count = Counter(one.get("verdict", NO_VERDICT) for one in judged)
+    return [
+        ["judged better", *(f"{count[at]:,}" for at in ("then", "now"))],
+        ["judged alike", f"{count[ALIKE]:,}", f"{count[ALIKE]:,}"],
+        ["without a verdict", f"{count[NO_VERDICT]:,}", f"{count[NO_VERDICT]:,}"],
+        ["USD of the judge", "", f"{sum(one['usd'] for one in judged):,.6f}"],
     ]
 
 
@@ -94,8 +111,16 @@ def page(title: str, sums: Iterable[Sequence[str]], lines: Iterable[Line], names
 def _section(line: Line, names: Mapping[str, str]) -> str:
     where = names.get(line["channel"], line["channel"])
     about = f"{line['asked'][:16].replace('T', ' ')} UTC · {where} · job {line['job']} {'👎' * line['thumbs_down']}"
+    if "judge" in line:
+        about += f" · {_verdict(line['judge'])}"
     pair = "".join(f"<div>{_small(_about(at, line[at]))}{_block(line[at]['text'])}</div>" for at in ("then", "now"))
     return f'<section>{_small(about)}{_block(line["question"])}<div class="pair">{pair}</div></section>'
+
+
+def _verdict(judge: Line) -> str:
+    verdict = judge.get("verdict", NO_VERDICT)
+    better = f"{verdict} is better" if verdict in ("then", "now") else verdict
+    return f"judge: {better}, ${judge['usd']:.6f}"
 
 
 def _about(at: str, given: Line) -> str:
