@@ -650,15 +650,17 @@ MAX_READ_CHARS = 1_000
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
 _INCOMPLETE_LINK = re.compile(r"!?\[([^\[\]]*)(?:\]\([^()]*)?$")
-_AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s|]*)>")
+_AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s|]*|[\w.+-]+@[\w.-]+)>")
 _LINK_WITH_ADDRESS = re.compile(
     r"!?\[([^\[\]]*+)\](?:\(\s*+<?([^()\s<>]*+(?:\([^()\s]*+\)[^()\s<>]*+)*+)>?(?:\s[^()]*+)?\)|\[([^\[\]]*+)\])"
 )
-_ADDRESS = re.compile(r"https?://[^\s<>\0]+")
+_ADDRESS = re.compile(r"https?://[^\s<>\0]*[^\s<>\0?!.,:*_~)]")
+"""Matches an address without the marks and the punctuation behind it, as GitHub's autolinks do."""
 _KEPT = re.compile(r"\0(.)", re.DOTALL)
 _FIRST_KEPT = 0xE000
 _MAY_HAVE_MARKS = re.compile(r"[\0*_~`\\\[<&]")
-_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&#?\w{1,32};")
+"""Matches an escaped mark, or a character by its name: what is escaped is no name."""
 _HEADING_MARKS = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
 _TASK_MARKER = re.compile(r"^\[[ xX]\]\s")
 _SEEN = re.compile(r"[^\W_]|[^\x00-\x7f\s]")
@@ -807,9 +809,14 @@ def _without_marks(text: str, links: Iterable[tuple[re.Pattern[str], Any]] = _LA
     text = with_replacements(text, [Replacement(*span, keep(text[slice(*span)].strip("`"))) for span in spans])
     for link, words in links:
         text = link.sub(words, text)
-    text = _ADDRESS.sub(lambda address: keep(address[0]), _AUTOLINK.sub(r"\1", text))
+    text = _AUTOLINK.sub(lambda link: keep(link[1]), text)
+    text = _ADDRESS.sub(lambda address: keep(address[0]), text)
     text = with_replacements(text, emphasis_marks(text, growing=growing))
-    return _KEPT.sub(lambda mark: kept[ord(mark[1]) - _FIRST_KEPT], html.unescape(_ESCAPE.sub(r"\1", text)))
+    return _KEPT.sub(lambda mark: kept[ord(mark[1]) - _FIRST_KEPT], _ESCAPE.sub(_meant, text))
+
+
+def _meant(escaped: re.Match[str]) -> str:
+    return escaped[1] or html.unescape(escaped[0])
 
 
 def _shortened(words: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from slack_markdown.blocks import LeafKind, parse_blocks, table_rows
+from slack_markdown.dialects import as_markdown
 from slack_markdown.render import plain_inlines, plain_words
 
 MIN_ROWS = 3
@@ -54,7 +55,12 @@ def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
         if leaf.kind is LeafKind.HEADING:
             heading = plain_words("\n".join(lines))
         elif leaf.kind is LeafKind.TABLE and len(lines) - 2 >= MIN_ROWS:
-            yield heading, [[plain_inlines(cell.replace("\\|", "|")) for cell in row] for row in table_rows(lines)]
+            yield heading, [[_words(cell) for cell in row] for row in table_rows(lines)]
+
+
+def _words(cell: str) -> str:
+    """Returns what readers see of a cell. A line break within it is a semicolon or a space, as in Slack."""
+    return plain_inlines(as_markdown(cell.replace("\\|", "|"))).strip()
 
 
 def _csv(rows: list[list[str]]) -> bytes:

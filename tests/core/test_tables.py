@@ -55,6 +55,30 @@ def test_cell_that_a_spreadsheet_would_calculate_is_text(cell: str, written: str
     assert rows_of(content)[1] == [written, "1"]
 
 
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("a<br>b", "a; b"),
+        ("`x`<br/>`y`", "x y"),
+        ("H<sub>2</sub>O, <b>e</b><sup>2</sup>", "H₂O, e²"),
+        ("$a_1$ and \\(x^2\\)", "a_1 and x^2"),
+        ("<https://a.example|the docs>", "the docs (https://a.example)"),
+        ("`a<br>b`", "a<br>b"),
+        ("<b>=1+1</b>", "'=1+1"),
+        ("$=1+1$", "'=1+1"),
+        ("A\\|B<br>C", "A|B; C"),
+        ("**[the docs](https://a.example/a_b)**", "the docs (https://a.example/a_b)"),
+        ("~~https://a.example~~, _https://b.example_", "https://a.example, https://b.example"),
+        ("<ada@a.example>", "ada@a.example"),
+        ("`` =1 ``", "'=1"),
+        ("&amp;lt; \\&lt; &lt; R&not; R&not", "&lt; &lt; < R¬ R&not"),
+    ],
+)
+def test_cell_has_what_slack_shows_of_the_tags_and_formulas_that_models_write(cell: str, shown: str) -> None:
+    [(_, content)] = csv_files(table(f"| {cell} | 1 |", "| x | 2 |", "| y | 3 |"))
+    assert rows_of(content)[1] == [shown, "1"]
+
+
 def test_tables_below_one_heading_have_names_of_their_own() -> None:
     three = table("| 1 | 2 |", "| 3 | 4 |", "| 5 | 6 |")
     names = [name for name, _ in csv_files(f"{three}\n\n# ../etc\n\n{three}\n\ntext\n\n{three}\n\n# …\n\n{three}")]
