@@ -139,8 +139,8 @@ async def ask_again(
     try:
         end = await answering.ask(attempt, answering.workspace.scheduler.unshown(attempt.answer))
     except GivenUp:
-        # The model wants a tool that it doesn't have.
-        end = End(EndReason.STEP_LIMIT)
+        # The model wants a tool that it doesn't have. Words alone are an answer.
+        end = End(EndReason.STEP_LIMIT if attempt.answer.text.strip() else EndReason.EMPTY)
     end = attempt.finish(end, clock.now())
     last, model, channel_id = end.usage or Usage(), end.model or models[0], then.job.question.thread.channel_id
     usd, used = quota.cost_usd(replace(end, model=model, usage=last)), attempt.used.usage + last

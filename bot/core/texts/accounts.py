@@ -100,7 +100,7 @@ def sign_in_ended(server: str) -> str:
 
 ACCOUNTS_TITLE = "Accounts"
 YOUR_ACCOUNTS = "Your accounts"
-WHERE_TO_SIGN_OUT = "To sign out, use my slash command with accounts."
+WHERE_TO_SIGN_OUT = "To sign out, write /typist accounts."
 """App Home's list of accounts, and the line below it."""
 SIGNED_IN_TO = "You're signed in to"
 SIGN_OUT_HINT = "Uncheck a server to sign out: I forget your account there."

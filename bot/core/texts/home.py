@@ -97,7 +97,7 @@ HOW_TO_SCHEDULE = (
     "Write “remember: we deploy on Tuesdays”, and “what do you remember?” for the list."
 )
 HOW_TO_SET = "How to change my answers"
-WHERE_TO_SET = "In a channel that you created, or in our direct message, use my slash command with `settings`."
+WHERE_TO_SET = "In a channel that you created, or in our direct message, write `/typist settings`."
 WHERE_YOU_ASK = "Where you ask me"
 SEEN = {
     reads: (
