@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from bot.core.actions import ReplyAction
 from bot.core.job import page_ts
 from bot.core.picture import picture
+from bot.errors import EndReason
 from bot.reply import blocks
 from bot.reply.messages import PageView
 from bot.store import Stores, answers, beside
@@ -42,9 +43,9 @@ class Shown:
         """Waits until nothing is left to do; calls that wait for a person are denied."""
         looks = 0
         for _ in range(GIVE_UP_S):
-            for message in self.messages():
-                if any(element["action_id"] == ReplyAction.DENY for _, element in interactive(message.blocks)):
-                    await self.stage.sandbox.client("ada").press("general", message.ts, ReplyAction.DENY)
+            # One at a time: what is pressed may change other messages.
+            for message in [one for one in self.messages() if _is_deniable(one)][:1]:
+                await self.stage.sandbox.client("ada").press("general", message.ts, ReplyAction.DENY)
             await self.stage.delivered()
             is_quiet = not (await count(self.store, outbox_entries) or await self._live())
             looks = looks + 1 if is_quiet else 0
@@ -69,7 +70,8 @@ class Shown:
                 pages = page_ts(messages_of(row))
                 posted = [message.ts for message in beside_jobs[row.id]]
                 explained |= {row.ts, *pages, *posted}
-                if row.answer_deleted:
+                # The question was deleted before the first message of its reply came, if the reply is gone.
+                if row.answer_deleted or row.end_reason == EndReason.REPLY_GONE:
                     assert not there.keys() & {*pages, *posted}, f"job {row.id} is deleted"
                 elif row.attempts and row.text and (job := await answers.with_shown_version(connection, row)):
                     assert there.keys() >= {*pages, *posted}, f"job {row.id} lacks messages, or has an unheard post"
@@ -88,3 +90,7 @@ class Shown:
 
     def _names(self) -> dict[str, str]:
         return {user.id: user.real_name for user in self.stage.sandbox.workspace.users.values()}
+
+
+def _is_deniable(message: Message) -> bool:
+    return any(element["action_id"] == ReplyAction.DENY for _, element in interactive(message.blocks))

@@ -1,15 +1,18 @@
 """Whatever happens below answers, and in whichever order: once things are quiet, Slack shows what is on record.
 
 Each run has a seed, which chooses what people do: they ask, edit, delete, press the buttons that they see, and forget
-or stop things elsewhere. Meanwhile Slack refuses edits for a while, and other processes take over. Afterwards each
-message of the bot is compared with what follows from the record (bot/core/picture.py), block by block.
+or stop things elsewhere. Meanwhile Slack refuses edits and native streams for a while, and other processes take over.
+Afterwards each message of the bot is compared with what follows from the record (bot/core/picture.py), block by block.
+
+The seed also chooses what carries the answers, the database, and whether two processes run at once.
 """
 
 import asyncio
+import itertools
 import random
 import zlib
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import sqlalchemy as sa
@@ -23,6 +26,7 @@ from bot.store import Stores
 from bot.store.schema import memories, schedules
 from bot.wiring import Bot
 from slack_sandbox.blocks.elements import interactive
+from slack_sandbox.faults import SHOWING
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.gate import rounds
 from slack_sandbox.workspace import TEAM_ID
@@ -33,12 +37,20 @@ from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 pytestmark = [
     pytest.mark.skips_waits,
-    pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"}), drain_s=1, done_mention_s=20),
+    pytest.mark.bot(admins=frozenset({"U0GRACE"}), drain_s=1, done_mention_s=20),
 ]
 
 FIRST, EVENTS = 3, 30
 SEEDS, SHORT = range(rounds(6, 40)), (1,)
 """The runs, and those among the short tests: in this one, a schedule is stopped before its answer's end."""
+WAYS = (
+    ("stream", "sqlite", 1),
+    ("edit", "sqlite", 1),
+    ("edit", "postgresql", 1),
+    ("edit", "postgresql", 2),
+    ("stream", "postgresql", 2),
+)
+"""What seeds choose in turn: the carrier, the database, and how many processes run at once."""
 LONG = "We ship on Tuesdays. " * 200
 TASKS = ("plain", "long", "slow", "noting", "memorizing", "planning", "choosing")
 PRESSED = {
@@ -77,15 +89,16 @@ def model(request: VendorRequest) -> VendorResponse:
 
 @dataclass
 class Machine:
-    """People, Slack and processes, as one seed has them. `store`: the bot's database."""
+    """People, Slack and processes, as one seed has them. `store`: the bot's database. `processes`: run at once."""
 
     stage: Stage
     settings: Settings
     store: Stores
     chooser: random.Random
+    processes: int = 1
     asked: list[str] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
-    _process: AbstractAsyncContextManager[Bot] | None = None
+    _running: list[AbstractAsyncContextManager[Bot]] = field(default_factory=list)
 
     @property
     def shown(self) -> Shown:
@@ -93,8 +106,9 @@ class Machine:
 
     async def run(self) -> None:
         """Goes through the events, and waits until things are quiet."""
-        await self.start()
         try:
+            for _ in range(self.processes):
+                await self.start()
             for _ in range(FIRST):
                 self.events.append(f"ask{await self.ask()}")
             for _ in range(EVENTS):
@@ -104,15 +118,17 @@ class Machine:
             await self.shown.quiet()
             await self.shown.check()
         finally:
-            await self.stop()
+            while self._running:
+                await self.stop()
 
     async def start(self) -> None:
-        self._process = running(self.settings, tools=Notes())
-        await self._process.__aenter__()
+        process = running(self.settings, tools=Notes())
+        await process.__aenter__()
+        self._running.append(process)
 
     async def stop(self) -> None:
-        if self._process is not None:
-            await self._process.__aexit__(None, None, None)
+        """Ends the oldest process."""
+        await self._running.pop(0).__aexit__(None, None, None)
 
     async def happen(self) -> None:
         """Has one thing happen."""
@@ -201,7 +217,7 @@ class Machine:
 
     async def outage(self) -> str:
         faults, has_one = self.stage.sandbox.faults, self.chooser.random() < 0.5
-        faults.start("internal_error", method="chat.update") if has_one else faults.stop("internal_error")
+        faults.start("internal_error", method=SHOWING) if has_one else faults.stop("internal_error")
         if has_one and self.chooser.random() < 0.2:
             await asyncio.sleep(240)
         return f" {has_one}"
@@ -212,14 +228,30 @@ class Machine:
         return ""
 
 
-@pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=() if seed in SHORT else pytest.mark.long) for seed in SEEDS]
-)
+@pytest.fixture
+def settings(settings: Settings, database_url: str) -> Settings:
+    """Returns the bot's settings with the database of the run."""
+    return replace(settings, database_url=database_url)
+
+
+RUNS = [
+    pytest.param(
+        seed,
+        database,
+        processes,
+        marks=[pytest.mark.bot(carrier=carrier), *(() if seed in SHORT else (pytest.mark.long,))],
+        id=f"{seed}-{carrier}-{database}-{processes}",
+    )
+    for seed, (carrier, database, processes) in zip(SEEDS, itertools.cycle(WAYS))
+]
+
+
+@pytest.mark.parametrize(("seed", "database_url", "processes"), RUNS, indirect=["database_url"])
 async def test_slack_shows_what_is_on_record_once_things_are_quiet(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, in_bots_time: Stores, seed: int
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, in_bots_time: Stores, seed: int, processes: int
 ) -> None:
     vendor.script(model)
-    machine = Machine(Stage(sandbox, vendor), settings, in_bots_time, random.Random(seed))
+    machine = Machine(Stage(sandbox, vendor), settings, in_bots_time, random.Random(seed), processes)
     try:
         await machine.run()
     except AssertionError as error:
