@@ -8,6 +8,7 @@ import re
 
 import regex
 
+from slack_markdown.escaping import escape_code, with_replacements
 from slack_markdown.formulas import SIGN
 
 _LABEL = regex.compile(r"[*_~]{0,3}!?\[\s?[*_~`]{0,3}(\p{L}(?:[\p{L}\p{M}\p{N} ,;'’\"“”()?!%–—-]|[.:](?= ))*+)")
@@ -23,6 +24,6 @@ def preview(held_back: str) -> str:
     if label := _LABEL.match(held_back):
         return label[1].rstrip()
     if (formula := _FORMULA.match(held_back)) and SIGN.search(formula[1]):
-        lines = (line.strip() for line in _HALF_CLOSED.sub("", formula[1]).expandtabs(4).splitlines())
-        return "\n".join(f"`{line[:MAX_LINE_CHARS]}`" for line in lines if line)
+        lines = (line.strip()[:MAX_LINE_CHARS] for line in _HALF_CLOSED.sub("", formula[1]).expandtabs(4).splitlines())
+        return "\n".join(f"`{with_replacements(line, escape_code(line, 0, len(line)))}`" for line in lines if line)
     return ""

@@ -86,6 +86,7 @@ PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrou
         ("- \\(a_1 + ", "- `a_1 +`"),
         ("> \\[\n> a = b", ""),
         ("echo $$ or wait", "echo"),
+        ("\\(x = <!channel>", "`x = <\u2060!channel>`"),
         ("- [a\n" * 2_000 + "- [b", "- [a\n" * 2_000 + "- b"),
         ("|a\n" * 2_000 + "|", "|a\n" * 1_998 + "|a"),
         ("|x| is what\nit was", "|x| is what\nit was"),
@@ -222,6 +223,20 @@ def test_rendering_leaves_no_image_and_no_deceptive_link(text: str, growing: boo
                     "".join("\n" if inline.type == "softbreak" else inline.content for inline in label),
                     str(token.attrs["href"]),
                 )
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["<!channel>", "<@U1>", "\\(", "\\[\n", "\n$$\n", "\\begin{a}", "[a ", "](", "`", "$", " x = ", "\n"]
+        ),
+        max_size=8,
+    ).map("".join)
+)
+@example("\\(x = <!channel>")
+@example("$$\n<@U1> = x\n")
+def test_no_growing_text_shows_an_instruction(text: str) -> None:
+    assert not re.search(r"<[!@#]", rendered(text, growing=True))
 
 
 @given(markdown_texts)
