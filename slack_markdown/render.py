@@ -86,7 +86,7 @@ from slack_markdown.links import (
     international_chars,
     without_schemes,
 )
-from slack_markdown.previews import preview
+from slack_markdown.unfinished import formula_lines, label_words
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
@@ -281,15 +281,15 @@ def _early(segment: str, lines: list[SourceLine], text: str, held_from: int, beh
     """Returns what is shown early of a growing text's end, which is held back, with what stands before it."""
     line = lines[-1]
     held_back = text[held_from:].lstrip()
-    shown = preview(held_back if line.content > line.start else held_back + behind)
     end, start = _source_offsets(lines, [held_from, len(text) - len(held_back)])
     before = segment[len(segment[:end].rstrip()) : start]
     is_joined = not before and segment[start - 1 : start] not in ("", "(")
-    may_define = not text[:held_from].strip() and not segment[line.start : line.content].strip(" \t>")
-    is_formula = held_back.startswith(("$", "\\"))
-    if not shown or (not is_formula and (is_joined or (held_back[0] == "[" and may_define))):
-        return ""
-    return before + shown
+    is_first = not text[:held_from].strip() and not segment[line.start : line.content].strip(" \t>")
+    may_define = held_back.startswith("[") and is_first
+    shown = formula_lines(held_back if line.content > line.start else held_back + behind)
+    if not shown and not is_joined and not may_define:
+        shown = label_words(held_back)
+    return before + shown if shown else ""
 
 
 def _first_held_line(markdown: str, blocks: BlockStructure, held_back: str, *, incomplete: bool) -> int | None:

@@ -189,7 +189,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
 
 
 async def _judging(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
-    """Returns what is said first of the judge. An answer that isn't there yet counts as long as the one of then."""
+    """Returns the sentence that announces the judge. An answer still to come counts as long as the recorded one."""
     usds = []
     for job_id in job_ids:
         if folder.has(job_id):
