@@ -33,19 +33,20 @@ test-touched: $(VENV)/dev
 # Before each commit: what is fast, and each everyday path as a person sees it. The libraries and sandbox/ have gates of
 # their own. Half an hour at most.
 test: $(VENV)/dev
-	$(PYTEST) -m "not long and not wide" --session-timeout 1800
+	$(PYTEST) -m "not (long or wide or near)" --session-timeout 1800
 
 # Long tests mostly wait, hence a worker more, and machines differ by a factor of three.
 LONG := -n 4 --timeout 900 -o faulthandler_timeout=930 tests
 
-# What decides, in .ci/run: all of the bot's rules, each where it has its home and once as a person sees it.
+# What decides, in .ci/run: all of the bot's rules, each where it has its home and once as a person sees it. What is dear and
+# repeats one of them runs where a change comes near, and each night (tests/rows.py).
 test-wide: $(VENV)/dev
-	$(PYTEST) -m "not long" $(LONG)
+	$(PYTEST) -m "not (long or near)" $(LONG)
 
 # Each night: what repeats that on another database, with other seeds or for longer, with more rounds, and Hypothesis with
 # twenty times as many examples, at random.
 test-long: $(VENV)/dev
-	$(PYTEST) -m "long or wide or hypothesis" --hypothesis-profile long $(LONG)
+	$(PYTEST) -m "long or wide or near or hypothesis" --hypothesis-profile long $(LONG)
 
 # `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
 test-repeatedly: $(VENV)/dev

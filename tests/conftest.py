@@ -16,6 +16,7 @@ GC_THRESHOLD = 5_000
 
 pytest_plugins = [
     "slack_sandbox.testing.gate",
+    "tests.rows",
     "tests.migrated",
     "tests.contracts.databases",
     "tests.fast",

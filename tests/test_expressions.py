@@ -25,6 +25,7 @@ SPACES_IN_2_TO_THE_N_WAYS = (
         r"<\w+\s+\w*\s*/?\Z",
     ],
 )
+@pytest.mark.first_rows(2)
 def test_expression_that_takes_more_than_linear_time_is_found(pattern: str) -> None:
     assert next(slow_texts(Expression("of this test", re.compile(pattern), only_at_start=False)), None)
 

@@ -42,6 +42,7 @@ def test_each_module_has_one_turn_and_tests() -> None:
         ("bot/store/queue.py", "tests/contracts/test_store_queue.py"),
     ],
 )
+@pytest.mark.first_rows(1)
 def test_module_has_the_tests_named_like_it_and_those_nearest_by_import(module: str, test: str) -> None:
     assert Path(test) in TREE.tests_of(Path(module))
 

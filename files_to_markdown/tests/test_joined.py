@@ -301,6 +301,7 @@ async def test_files_within_others_are_read_once_files_are_denied(kind: Format, 
     assert read.text.endswith(shown)
 
 
+@pytest.mark.long
 def test_long_xml_file_is_read_as_far_as_there_is_memory() -> None:
     rows = f"<Row>{cell('some words')}</Row>" * 200_000
     book = f'<Workbook {EXCEL_2003}><Worksheet ss:Name="S"><Table>{rows}</Table></Worksheet></Workbook>'

@@ -453,6 +453,7 @@ def test_hidden_sheets_are_named() -> None:
     assert document == Document("## Sheet T\n\n| b |\n|---|", (LeftOut(Part.HIDDEN_SHEET, 1, ("S",)),))
 
 
+@pytest.mark.long
 def test_large_sheet_is_read_as_far_as_there_is_room() -> None:
     table = f'<table:table table:name="S">{rows(*[cell("0.123456789 " * 20)] * 12) * 50_000}</table:table>'
     document = read(table, "spreadsheet")

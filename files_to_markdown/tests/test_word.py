@@ -330,6 +330,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("block", LONG.values(), ids=LONG)
+@pytest.mark.long
 def test_long_document_is_read_as_far_as_there_is_time(block: str) -> None:
     many = block * (5_000_000 // len(block))
     document = read(f"<w:tbl>{many}</w:tbl>" if block.startswith("<w:tr>") else many)
@@ -338,6 +339,7 @@ def test_long_document_is_read_as_far_as_there_is_time(block: str) -> None:
     assert not re.search(r"twelve (?!days)|twelve$", document.text)
 
 
+@pytest.mark.long
 def test_end_of_many_notes_is_left_out() -> None:
     mark = '<w:r><w:footnoteReference w:id="{}"/></w:r>'
     note = '<w:footnote w:id="{0}"><w:p><w:r><w:t>note {0} of many</w:t></w:r></w:p></w:footnote>'

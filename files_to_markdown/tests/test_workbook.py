@@ -309,6 +309,7 @@ def test_chart_that_is_a_sheet_of_its_own_is_read_unless_it_is_hidden(state: str
     assert read(content) == (Document("", hidden) if state else Document(SHOWN_CHART))
 
 
+@pytest.mark.long
 def test_drawing_that_is_made_to_take_long_is_read_as_far_as_there_is_room() -> None:
     boxes = box("a") * 40_000
     assert len(boxes) > 4 * 2**20
@@ -334,6 +335,7 @@ def test_far_cell_is_read() -> None:
     assert read(book(rows)) == Document(f"| 1 |\n|---|\n|{'  |' * 19} 2 |")
 
 
+@pytest.mark.long
 def test_large_sheet_is_read_as_far_as_there_is_room() -> None:
     """The rest isn't unpacked: 3 million cells are more than an archive may unpack to."""
     cells = "".join(f"<c><v>{number}</v></c>" for number in range(12))

@@ -15,7 +15,7 @@ from tests.other_bots.blocks import MANIFEST
 from tests.other_bots.player import RECORDED, player
 from tests.other_bots.running import BOTS, FOLDER, node_bot, threaded_bot
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.node]
 
 
 @pytest.fixture(params=list(BOTS))

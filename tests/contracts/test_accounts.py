@@ -336,6 +336,7 @@ async def test_person_is_told_of_an_ended_sign_in_although_a_process_died_as_it_
         (None, False, 10**9, 0),
     ],
 )
+@pytest.mark.first_rows(3)
 async def test_token_is_refreshed_at_most_once_however_soon_it_ends(
     timed: Stores,
     clock: ManualClock,
@@ -871,6 +872,7 @@ async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write
         (200, "canary-error", "its authorization server refuses (HTTP 200)"),
     ],
 )
+@pytest.mark.first_rows(4)
 async def test_code_that_is_refused_ends_at_once(
     process: Process, devices: SignInServer, status: int, refusal: str, why: str
 ) -> None:

@@ -111,6 +111,7 @@ async def test_database_without_an_encoding_keeps_all_characters(postgresql_serv
 
 
 @pytest.mark.empty_database
+@pytest.mark.near
 async def test_password_of_any_characters_connects_once_it_is_encoded_as_docs_say(
     own_server: PostgresqlServer,
 ) -> None:

@@ -267,6 +267,7 @@ WAYS: list[Way] = [
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.first_rows(2)
 async def test_origins_of_an_answer_are_on_record_for_other_processes(worker: Process, way: Way) -> None:
     first, second = await worker("w1"), await worker("w2")
     assert [await way(first, second, number, origins) for number, origins in enumerate(EACH, 1)] == EACH

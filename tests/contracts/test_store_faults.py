@@ -425,6 +425,7 @@ async def test_check_finds_a_read_only_server(own_server: PostgresqlServer) -> N
     ],
     ids=["all tables are gone", "a table is gone", "a column is gone"],
 )
+@pytest.mark.first_rows(2)
 async def test_check_finds_missing_tables_and_columns(process: Process, statements: list[str]) -> None:
     store = await process("w1")
     await store.database.check()

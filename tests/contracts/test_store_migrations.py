@@ -132,6 +132,7 @@ class TestMigrations:
             for revision in [None, *REVISIONS]
         ],
     )
+    @pytest.mark.first_rows(2)
     async def test_database_of_each_revision_becomes_the_schema(
         self, shared_url: str, other_url: str, revision: str | None
     ) -> None:
@@ -224,6 +225,7 @@ class TestUnfit:
     """A database whose tables are not those of its revision is refused by name, at the start and by `typist check`."""
 
     @pytest.mark.parametrize(("statements", "named"), UNFIT.values(), ids=UNFIT)
+    @pytest.mark.first_rows(4)
     async def test_tables_that_are_not_the_revisions_are_named(
         self, shared_url: str, statements: list[str], named: str
     ) -> None:
@@ -354,6 +356,7 @@ class TestServers:
         ("encoding", "is_refused"),
         [("LATIN1", True), pytest.param("EUC_JP", True, marks=pytest.mark.long), ("SQL_ASCII", False)],
     )
+    @pytest.mark.first_rows(1)
     async def test_database_that_can_not_hold_all_text_is_refused(
         self, own_server: PostgresqlServer, encoding: str, is_refused: bool
     ) -> None:

@@ -94,6 +94,7 @@ class TestRealServers:
             result, _ = await server.call("get_current_time", nowhere, timeout_s=30, read_only=True)
             assert (result.outcome, result.is_error) == (DONE, True)
 
+    @pytest.mark.near
     async def test_http_server_gets_its_headers_and_is_reached_again_after_a_restart(self, clock: HurriedClock) -> None:
         async with http_server() as (config, process), running(config, clock) as server:
             assert {listed.name for listed in await server.tools()} == {"add", "wait"}
@@ -112,6 +113,7 @@ class TestRealServers:
                 result, _ = await server.call("add", {"a": 1, "b": 1}, timeout_s=30, read_only=False)
                 assert result.text == "2"
 
+    @pytest.mark.near
     async def test_refused_header_is_told_by_its_status(self, clock: HurriedClock) -> None:
         async with http_server() as (config, _):
             assert isinstance(config.transport, HttpTransport)

@@ -291,6 +291,7 @@ async def test_no_question_is_older_than_the_setting_says(absence: Absence) -> N
     assert await absence.asked() == []
 
 
+@pytest.mark.near
 async def test_sockets_that_are_up_and_silent_are_an_absence_too(absence: Absence, sandbox: Sandbox) -> None:
     sandbox.faults.stop("silent")
     async with running(absence.settings, absence.clock):
@@ -331,6 +332,7 @@ TROUBLES: dict[str, tuple[str, FaultSettings, int]] = {
 
 
 @pytest.mark.parametrize(("fault", "of_slack", "unread"), TROUBLES.values(), ids=TROUBLES)
+@pytest.mark.first_rows(1)
 async def test_other_places_are_read_and_those_that_slack_never_gives_are_counted_as_unread(
     absence: Absence, monkeypatch: pytest.MonkeyPatch, fault: str, of_slack: FaultSettings, unread: int
 ) -> None:
@@ -343,6 +345,7 @@ async def test_other_places_are_read_and_those_that_slack_never_gives_are_counte
     assert await absence.asked() == [asked]
 
 
+@pytest.mark.near
 async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: Absence, sandbox: Sandbox) -> None:
     absence.add_channels(FLOORS[HISTORY])
     async with absence.back(TEN_MINUTES):
@@ -352,6 +355,7 @@ async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: 
     assert in_first_minute == FLOORS[HISTORY] - KEPT_CALLS
 
 
+@pytest.mark.near
 async def test_live_answer_has_the_next_calls_after_a_429(absence: Absence, sandbox: Sandbox) -> None:
     retry_after_s = 30
     sandbox.faults.start("rate_limit", method=HISTORY, times=1, retry_after_s=retry_after_s)
@@ -367,6 +371,7 @@ async def test_live_answer_has_the_next_calls_after_a_429(absence: Absence, sand
     assert again.at_monotonic_s - limited.at_monotonic_s > 2 * retry_after_s
 
 
+@pytest.mark.near
 async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, sandbox: Sandbox) -> None:
     asked = await absence.stage.mention()
     sandbox.faults.start("error_500", method="conversations.history")

@@ -1237,6 +1237,7 @@ async def test_two_failures_with_one_cause_are_one_line_and_one_problem(
     assert [check["status"] for check in report.json()["checks"]].count("fail") == failed  # type: ignore[attr-defined]
 
 
+@pytest.mark.near
 async def test_a_terminal_without_these_marks_gets_a_report_too(tmp_path: Path) -> None:
     async with Sandbox(manifest=app_manifest()) as sandbox:
         env = {**connected(sandbox), "PYTHONIOENCODING": "latin-1"}

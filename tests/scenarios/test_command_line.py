@@ -205,6 +205,7 @@ async def test_help_and_version_are_printed(tmp_path: Path, argument: str, words
     assert code == 0
 
 
+@pytest.mark.near
 async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
     """Tests a script as pip writes it, which calls the function named in [project.scripts]."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -219,6 +220,7 @@ async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", ["slack_sandbox", "pygments"])
+@pytest.mark.near
 async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: Path, package: str) -> None:
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError(name='{package}')\n")
     async with bot_process(tmp_path, "sandbox") as process:

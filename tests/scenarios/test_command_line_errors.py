@@ -387,6 +387,7 @@ async def test_format_in_a_file_holds_before_the_settings_are_valid(folder: Path
     assert [entry["message"].partition(" ")[0] for entry in logged(err)] == ["BOT_DRAIN_S"]
 
 
+@pytest.mark.near
 async def test_what_nothing_catches_is_json(folder: Path) -> None:
     code = (
         "import asyncio\n"
@@ -483,6 +484,7 @@ async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["usage", "--csv"], ["migrate"]])
+@pytest.mark.first_rows(1)
 async def test_broken_pipe_is_quiet(folder: Path, arguments: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -525,6 +527,7 @@ async def test_what_stdout_does_not_take_is_never_the_databases_fault(
     assert (code, said in err, "database" in err, len(err.splitlines())) == (1, True, False, 1 if said else 0)
 
 
+@pytest.mark.near
 async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     async with bot_process(folder, "usage", stdout=full) as process:
@@ -535,6 +538,7 @@ async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
     assert "No space left on device" in err
 
 
+@pytest.mark.near
 async def test_closed_stdout_is_no_error(folder: Path) -> None:
     start = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'bot', 'usage'])"
     async with bot_process(folder, program=["-c", start]) as process:
@@ -550,6 +554,7 @@ async def test_closed_stdout_is_no_error(folder: Path) -> None:
         (("init",), "typist init asks questions, so it needs a terminal."),
     ],
 )
+@pytest.mark.first_rows(1)
 async def test_closed_stdin_is_no_terminal_and_has_no_question(
     folder: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:

@@ -24,6 +24,7 @@ async def until_the_end_is_in_the_outbox(store: Stores) -> None:
     await until_read(lambda: count(store, outbox_entries), "an outbox entry", GIVE_UP_S, look_s=1.0)
 
 
+@pytest.mark.near
 async def test_buttons_work_below_an_end_that_another_process_showed_in_a_new_message(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
 ) -> None:

@@ -118,6 +118,7 @@ async def test_edit_of_an_answered_question_starts_over_in_the_same_reply(stage:
 
 
 @pytest.mark.parametrize("who", ["ada", "grace"])
+@pytest.mark.first_rows(1)
 async def test_answer_that_others_built_on_says_that_its_question_was_edited(stage: Stage, who: str) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)

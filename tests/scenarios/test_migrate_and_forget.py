@@ -182,6 +182,7 @@ async def test_thread_without_team_belongs_to_the_bots_team(tmp_path: Path, sqli
 
 
 @pytest.mark.parametrize(("typed", "code", "remaining"), [(b"y\n", 0, 0), (b"\n", 1, 3)])
+@pytest.mark.first_rows(1)
 async def test_forget_asks_for_confirmation_at_a_terminal(
     tmp_path: Path, database: str, typed: bytes, code: int, remaining: int
 ) -> None:

@@ -149,6 +149,7 @@ async def test_askers_read_once_that_their_question_is_not_saved(
 
 @pytest.mark.empty_database
 @pytest.mark.parametrize("switched", ["read-only file", "read-only server"], indirect=True)
+@pytest.mark.first_rows(1)
 async def test_askers_without_a_mention_read_it_too_and_are_answered_once_afterwards(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, switched: Switched
 ) -> None:

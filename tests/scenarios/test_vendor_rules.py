@@ -107,6 +107,7 @@ MEANWHILE = {
 
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE)
+@pytest.mark.first_rows(2)
 async def test_approved_call_is_made_once_and_answered_whatever_changed_meanwhile(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer, meanwhile: Meanwhile
 ) -> None:

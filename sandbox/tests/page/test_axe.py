@@ -18,6 +18,7 @@ GUIDE = Guide(CARDS, "Nobody answers.", badge_of=lambda message, question: Badge
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.long,
+    pytest.mark.node,
     pytest.mark.slack(guide=GUIDE),
     pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: make node"),
 ]
