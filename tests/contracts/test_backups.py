@@ -268,6 +268,7 @@ async def test_damaged_backup_is_not_restored(tmp_path: Path, damage: Callable[[
     assert left_beside(tmp_path / "typist.db") == []
 
 
+@pytest.mark.near
 async def test_tables_of_another_program_are_neither_read_nor_changed(
     own_server: PostgresqlServer, tmp_path: Path
 ) -> None:

@@ -243,6 +243,7 @@ async def test_of_several_errors_of_one_connection_the_most_telling_one_is_told(
 
 
 @pytest.mark.empty_database
+@pytest.mark.near
 async def test_what_a_server_does_not_let_a_role_do_is_told_with_its_remedy(own_server: PostgresqlServer) -> None:
     url = create_role(own_server.url, "limited", "right")
     limits = {

@@ -304,6 +304,7 @@ async def posted(store: Stores) -> None:
     await store.outbox.complete(entry)
 
 
+@pytest.mark.first_rows(1)
 async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(
     process: Process, clock: ManualClock
 ) -> None:

@@ -244,6 +244,7 @@ class TestUnfit:
         assert check.status is CheckStatus.FAIL
         assert f"({named}" in check.message
 
+    @pytest.mark.near
     async def test_server_that_quotes_all_names_has_the_same_tables(self, own_server: PostgresqlServer) -> None:
         await execute(own_server.url, "ALTER DATABASE postgres SET quote_all_identifiers = on")
         await migrated(own_server.url)
@@ -336,12 +337,14 @@ def as_typist(url: str, database: str) -> str:
 class TestServers:
     """A server is set up as docs/admins/company.md says, and refused with a remedy if it isn't."""
 
+    @pytest.mark.near
     async def test_documented_statements_give_the_role_its_database(self, own_server: PostgresqlServer) -> None:
         with psycopg.connect(own_server.url, autocommit=True) as admin:
             for begins in ("CREATE ROLE", "CREATE DATABASE"):
                 admin.execute(documented(begins).encode())
         assert await migrated(as_typist(own_server.url, "typist")) == REVISION
 
+    @pytest.mark.near
     async def test_documented_schema_serves_in_a_database_of_another_role(self, own_server: PostgresqlServer) -> None:
         url = as_typist(own_server.url, "postgres")
         with psycopg.connect(own_server.url, autocommit=True) as admin:

@@ -83,6 +83,7 @@ ERRORS = (
 
 
 class TestRealServers:
+    @pytest.mark.near
     async def test_time_server_on_stdio_lists_and_answers(self, clock: HurriedClock) -> None:
         async with running(TIME, clock) as server:
             assert {listed.name for listed in await server.tools()} == {"get_current_time", "convert_time"}

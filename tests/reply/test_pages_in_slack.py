@@ -53,6 +53,7 @@ def test_plain_pages_fit_in_bytes(text: str) -> None:
 
 
 @given(st.integers(0, 10**6), st.sampled_from([127, 700]))
+@pytest.mark.near
 def test_no_frame_of_any_answer_is_refused(seed: int, step: int) -> None:
     text, slack = drawn_answer(seed), StoredMessages()
     reply = grow(text, step, slack)

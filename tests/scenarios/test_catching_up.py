@@ -207,6 +207,7 @@ async def test_what_slack_delivers_late_after_all_is_answered_once(absence: Abse
     assert len(absence.stage.vendor.requests) == 3
 
 
+@pytest.mark.near
 async def test_mention_in_an_old_thread_is_found_where_the_bot_was_asked_before(
     absence: Absence, sandbox: Sandbox
 ) -> None:
@@ -224,6 +225,7 @@ async def test_mention_in_an_old_thread_is_found_where_the_bot_was_asked_before(
     assert await absence.asked() == [root, asked]
 
 
+@pytest.mark.near
 async def test_what_was_answered_before_it_was_erased_is_left_alone(absence: Absence, sandbox: Sandbox) -> None:
     """The database doesn't know it anymore, as after a restore from a backup. Slack shows it."""
     stage, directly = absence.stage, sandbox.dm("ada")
@@ -309,6 +311,7 @@ async def test_sockets_that_are_up_and_silent_are_an_absence_too(absence: Absenc
         await absence.answered("general", lost)
 
 
+@pytest.mark.near
 async def test_time_in_which_slack_could_not_be_reached_is_an_absence_too(absence: Absence, sandbox: Sandbox) -> None:
     async with running(absence.settings, absence.clock):
         await asyncio.sleep(2 * catching_up.LOOK_S)
@@ -391,6 +394,7 @@ async def test_two_processes_at_once_answer_each_question_once(absence: Absence)
     assert len(absence.stage.vendor.requests) == 5
 
 
+@pytest.mark.near
 async def test_catch_up_goes_on_where_a_process_ended(absence: Absence, sandbox: Sandbox) -> None:
     people = "ada", "grace", "alan"
     asked = [await sandbox.say(user, sandbox.dm(user), "why?") for user in people]

@@ -471,6 +471,7 @@ async def test_ctrl_c_while_modules_are_imported_is_quiet(tmp_path: Path, argume
     assert (process.returncode, out_and_err) == (-signal.SIGINT, ("", ""))
 
 
+@pytest.mark.near
 async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> None:
     reading, writing = os.pipe()
     async with bot_process(folder, "ask", env={"OPENAI_API_KEY": "k"}, stdin=reading) as process:

@@ -38,6 +38,7 @@ async def deleted(stage: Stage, messages: Sequence[Message]) -> float:
     return loop.time() - pressed_at
 
 
+@pytest.mark.near
 async def test_message_of_a_file_is_deleted_although_only_its_file_was_at_first(stage: Stage) -> None:
     messages = await answered(stage)
     [attached] = [message for message in messages if message.files]

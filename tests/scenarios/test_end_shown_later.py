@@ -51,6 +51,7 @@ async def test_buttons_work_below_an_end_that_another_process_showed_in_a_new_me
 
 
 @pytest.mark.parametrize("closed", ["archived", "bot removed"])
+@pytest.mark.first_rows(1)
 async def test_answer_in_a_channel_that_was_closed_is_incomplete_and_goes_on_once_the_channel_is_back(
     stage: Stage, another_process: Stores, closed: str
 ) -> None:

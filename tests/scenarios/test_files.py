@@ -400,6 +400,7 @@ async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
     assert f"2.txt ({texts.files.FILES_TOO_BIG})" in answer
 
 
+@pytest.mark.near
 async def test_tall_picture_is_scaled_before_it_is_sent(stage: Stage) -> None:
     uploads = [
         UploadedFile("a.png", picture("PNG")),

@@ -57,6 +57,7 @@ async def test_edit_of_a_running_question_restarts_its_answer_in_the_same_reply(
     )
 
 
+@pytest.mark.near
 async def test_question_that_is_edited_again_and_again_asks_the_model_a_few_times(stage: Stage) -> None:
     stage.vendor.script(lambda request: says("The end.") if "words 19?" in str(request.body) else UNFINISHED)
     asked = await stage.mention("words?")
@@ -207,6 +208,7 @@ async def pinging(sandbox: Sandbox, vendor: VendorServer, settings: Settings) ->
 
 
 @pytest.mark.parametrize("channel", ["general", pytest.param("dm", marks=pytest.mark.long)])
+@pytest.mark.near
 async def test_asker_of_a_long_answer_is_mentioned_once(pinging: Stage, channel: str) -> None:
     stage = pinging
     place = stage.sandbox.dm("ada") if channel == "dm" else channel

@@ -55,6 +55,7 @@ async def test_migrate_creates_the_tables_and_prints_the_revision(
     assert tables == {*metadata.tables, "alembic_version"}
 
 
+@pytest.mark.near
 async def test_migrate_reports_an_unusable_database(tmp_path: Path) -> None:
     url = "postgresql://u:s3cret@127.0.0.1:9/d"
     async with bot_process(tmp_path, "migrate", env={"DATABASE_URL": url}) as process:
@@ -255,6 +256,7 @@ async def test_health_prints_the_running_bots_answer(tmp_path: Path, probes: Pro
     assert "Is Typist running?" in err
 
 
+@pytest.mark.near
 async def test_running_bot_serves_its_health_until_it_ends(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
 ) -> None:

@@ -339,6 +339,7 @@ async def test_failure_of_all_questions_stops_the_run_and_is_no_result(
     assert recorded.asked() == [1, 2, 3, 4]
 
 
+@pytest.mark.near
 async def test_refusal_is_a_result(recorded: Recorded) -> None:
     filtered = [chunk.replace(b'"stop"', b'"content_filter"') for chunk in says("").chunks]
     recorded.vendor.script(VendorResponse(filtered), said)
@@ -399,6 +400,7 @@ async def test_tools_that_only_read_are_called_if_that_is_wanted_and_no_others(r
     await recorded.replay(*random, code=2)
 
 
+@pytest.mark.near
 async def test_limit_counts_all_requests_of_an_answer(recorded: Recorded) -> None:
     await with_server(recorded)
     # It costs half of the limit, and the second request may cost nearly as much as the limit.
@@ -565,6 +567,7 @@ async def test_without_a_judge_nothing_is_asked_or_said_of_one(recorded: Recorde
     assert not any(re.search("judge|verdict", text) for text in (out, err, *written))
 
 
+@pytest.mark.near
 async def test_answers_of_an_earlier_run_are_judged_without_being_asked_again(recorded: Recorded) -> None:
     await recorded.replay()
     recorded.vendor.requests.clear()
@@ -611,6 +614,7 @@ async def test_killed_run_asks_no_judge_twice(recorded: Recorded) -> None:
     assert spent == pytest.approx(4 * NOW_USD + 3 * VERDICT_USD + broken["usd"], abs=1e-4)
 
 
+@pytest.mark.near
 async def test_judge_counts_within_the_limit(recorded: Recorded) -> None:
     recorded.vendor.script(judged_by(favors("other"), lambda request: says("word " * 4_000)))
     # The answer may cost nearly as much, and costs half of it. A verdict may cost 1,000 tokens of output, twice.
