@@ -856,6 +856,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("name", "case", "report"), FAULTS)
+@pytest.mark.first_rows(40)
 async def test_a_fault_is_named_with_its_remedy(
     name: str, case: FaultCase, report: Report, page: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
