@@ -24,8 +24,10 @@ init: $(VENV)/run
 run: $(VENV)/run
 	$(BIN)/python -m $(if $(EXPORT),demo "$(EXPORT)",bot)
 
+# How many processes run tests.
+WORKERS := 3
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_OPTIONS)
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_OPTIONS)
 
 # While you work: the modules that are at most two imports away from what isn't on main yet, the libraries' too.
 test-touched: $(VENV)/dev
@@ -81,7 +83,7 @@ $(LIBRARIES):
 	sed -n 's/^\([^ #][^ ]*==[^\\]*\).*/\1/p' requirements.txt requirements-dev.txt > $(ENV)/versions.txt
 	$(PIP) -c $(ENV)/versions.txt './$@[dev]'
 	cp -R $@/tests $(wildcard $@/benchmarks) $$($(ENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/$@
-	cd $(ENV) && bin/python -m pytest -n 3 --dist worksteal -m "$(MARKS)" -c $(CURDIR)/$@/pyproject.toml --rootdir . -p no:cacheprovider --pyargs $@.tests
+	cd $(ENV) && bin/python -m pytest -n $(WORKERS) --dist worksteal -m "$(MARKS)" -c $(CURDIR)/$@/pyproject.toml --rootdir . -p no:cacheprovider --pyargs $@.tests
 
 # Which small changes to the code its tests notice, in the modules whose turn it is this week; minutes each.
 # Or: make mutants SINCE=main, make mutants MODULE=models/retry
