@@ -41,8 +41,8 @@ test: $(VENV)/dev
 # Long tests mostly wait, hence a worker more, and machines differ by a factor of three.
 LONG := -n 4 --timeout 900 -o faulthandler_timeout=930 tests
 
-# What decides, in .ci/run: all of the bot's rules, each where it has its home and once as a person sees it. What is dear and
-# repeats one of them runs where a change comes near, and each night (tests/rows.py).
+# What decides, in .ci/run: all of the bot's rules, each where it has its home and once as a person sees it. Dear tests
+# that show one of them again run where a change comes near, and each night (tests/rows.py).
 test-wide: $(VENV)/dev
 	$(PYTEST) -m "not (long or near)" $(LONG)
 

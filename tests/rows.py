@@ -1,7 +1,7 @@
-"""Rows and tests that `.ci/run` leaves to those who come near: to `make test-touched`, and to the night.
+"""Marks what `.ci/run` leaves out: dear tests, and rows of tables, that show a rule again.
 
-They are dear, and repeat for another fault, method or place what a test that stays shows: their table's first rows, one
-layer below, or the same in simulated time.
+`make test-touched` runs them where a change comes near, and `make test-long` each night. The rule itself stays in the
+gate: in the table's first rows, one layer below, or in simulated time.
 """
 
 from collections import Counter
