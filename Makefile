@@ -38,8 +38,8 @@ test-touched: $(VENV)/dev
 test: $(VENV)/dev
 	$(PYTEST) -m "not (long or wide or near)" --session-timeout 1800
 
-# Long tests mostly wait, hence a worker more, and machines differ by a factor of three.
-LONG := -n 4 --timeout 900 -o faulthandler_timeout=930 tests
+# Machines differ by a factor of three.
+LONG := --timeout 900 -o faulthandler_timeout=930 tests
 
 # What decides, in .ci/run: all of the bot's rules, each where it has its home and once as a person sees it. Dear tests
 # that show one of them again run where a change comes near, and each night (tests/rows.py).
@@ -49,7 +49,7 @@ test-wide: $(VENV)/dev
 # Each night: what repeats that on another database, with other seeds or for longer, with more rounds, and Hypothesis with
 # twenty times as many examples, at random.
 test-long: $(VENV)/dev
-	$(PYTEST) -m "long or wide or near or hypothesis" --hypothesis-profile long $(LONG)
+	$(PYTEST) -n 4 -m "long or wide or near or hypothesis" --hypothesis-profile long $(LONG)
 
 # `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
 test-repeatedly: $(VENV)/dev
@@ -74,9 +74,9 @@ format: $(VENV)/dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# A library as its users install it, in an environment of its own: its tests run beside what pip installed. `MARKS=long` has
-# the long ones instead.
-MARKS := not long
+# A library as its users install it, in an environment of its own: its tests run beside what pip installed. `MARKS="long
+# or near"` has what that leaves out.
+MARKS := not (long or near)
 $(LIBRARIES): ENV = $(VENV)/$@
 $(LIBRARIES):
 	$(PYTHON) -m venv --clear $(ENV)

@@ -11,16 +11,18 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "first_rows(count): a gate needs these rows of a table; the others are `near`")
+    config.addinivalue_line("markers", "each_row(step): a gate needs one row in so many; the others are `near`")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the rows behind the first ones as near. Rows that are left to the night anyway don't count."""
+    """Marks the rows that a gate doesn't need as near. Rows that are left to the night anyway don't count."""
     rows: Counter[str] = Counter()
     for item in items:
-        mark = item.get_closest_marker("first_rows")
-        if mark is None or item.get_closest_marker("long"):
+        first, each = item.get_closest_marker("first_rows"), item.get_closest_marker("each_row")
+        if not (first or each) or item.get_closest_marker("long"):
             continue
         table = item.nodeid.partition("[")[0]
+        row = rows[table]
         rows[table] += 1
-        if rows[table] > mark.args[0]:
+        if (first and row >= first.args[0]) or (each and row % each.args[0]):
             item.add_marker(pytest.mark.near)

@@ -10,7 +10,7 @@ from benchmarks.mutated_modules import WEEKS, MeasuredTree, chosen
 
 TREE = MeasuredTree(Path(__file__).parent.parent)
 
-pytestmark = pytest.mark.wide
+pytestmark = pytest.mark.near
 
 
 def tree_of(root: Path, files: dict[str, str]) -> MeasuredTree:
@@ -42,7 +42,6 @@ def test_each_module_has_one_turn_and_tests() -> None:
         ("bot/store/queue.py", "tests/contracts/test_store_queue.py"),
     ],
 )
-@pytest.mark.first_rows(1)
 def test_module_has_the_tests_named_like_it_and_those_nearest_by_import(module: str, test: str) -> None:
     assert Path(test) in TREE.tests_of(Path(module))
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.touched import ROOT, Tree, touched
 
-pytestmark = pytest.mark.wide
+pytestmark = pytest.mark.near
 
 TREE = Tree(ROOT)
 
@@ -26,7 +26,6 @@ TREE = Tree(ROOT)
         ("Makefile", "tests/test_deployment.py", "tests/core/test_memory.py"),
     ],
 )
-@pytest.mark.first_rows(3)
 def test_modules_that_reach_what_changed_are_among_them(changed: str, among: str, not_among: str) -> None:
     found = touched(TREE, [Path(changed)])
     assert Path(among) in found

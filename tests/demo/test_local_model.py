@@ -136,6 +136,7 @@ async def test_start_does_not_block_the_event_loop() -> None:
     assert min([await longest_pause_in_a_start() for _ in range(3)]) < 1 / 3
 
 
+@pytest.mark.near
 async def test_server_ends_with_its_parent_process() -> None:
     program = (
         "import asyncio\n"

@@ -67,6 +67,7 @@ def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeat
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.each_row(3)
 def test_long_code_is_found_in_few_steps(shape: str) -> None:
     assert steps(lambda text: long_code(text, "1.0"), text_of(shape, 100_000)) < FEW_CALLS // 2
 

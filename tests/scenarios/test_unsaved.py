@@ -65,7 +65,7 @@ class Switched:
 @pytest.fixture(
     params=[
         "full disk",
-        pytest.param("read-only file", marks=pytest.mark.wide),
+        pytest.param("read-only file", marks=pytest.mark.near),
         pytest.param("read-only server", marks=pytest.mark.wide),
         pytest.param("full tablespace", marks=[pytest.mark.wide, needs_mount]),
     ]

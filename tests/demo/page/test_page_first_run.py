@@ -25,6 +25,7 @@ _RECORD_BODIES = """() => {
 }"""
 
 
+@pytest.mark.near
 @pytest.mark.skipif(local_model.available() is not None, reason=f"no local model here: {local_model.available()}")
 async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path: Path, visit: Visit) -> None:
     # Without --model it would be the same, unless a model server runs on this machine.
