@@ -102,6 +102,24 @@ class Expression:
                 pass
 
 
+def repeats_a_group_possessively(pattern: Any) -> bool:
+    """Returns whether `re` may match an expression wrongly: it needs `regex`, or a repeat that isn't possessive.
+
+    Before Python 3.11.5, which Debian 12 has, possessive repeats of a group keep no state: `(?:ab?c)*+` matches "a"
+    (python/cpython#106052), and some end with a SystemError, in later versions, too (#101955).
+    """
+    return isinstance(pattern, re.Pattern) and _has_possessive_group(parser.parse(pattern.pattern, pattern.flags))
+
+
+def _has_possessive_group(tree: Any) -> bool:
+    return any(
+        kind is op.ATOMIC_GROUP
+        or (kind is op.POSSESSIVE_REPEAT and (len(value[2]) > 1 or value[2][0][0] not in SETS))
+        or any(map(_has_possessive_group, _parts(kind, value)))
+        for kind, value in tree
+    )
+
+
 # Texts.
 
 

@@ -11,8 +11,8 @@ MIN_CHARS = 2_000
 _LETTERS = r"(?:[A-Za-z0-9+/_-]++|\\/|%2[BbFf])"
 """Strings of JSON may write `/` as `\\/`, and addresses `+` and `/` by their codes."""
 _RUN = re.compile(
-    rf"(?<![A-Za-z0-9+/])(?=(?:[A-Za-z0-9+/_-]|\\/|%2[BbFf]){{60}}){_LETTERS}++"
-    rf"(?:(?:(?:\\r)?\\n|\r?\n)[ \t]{{0,40}}{_LETTERS}++(?=[\r\n\\\"'<>=]|\Z))*(?:=|%3[Dd]){{0,2}}"
+    rf"(?<![A-Za-z0-9+/])(?=(?:[A-Za-z0-9+/_-]|\\/|%2[BbFf]){{60}}){_LETTERS}+"
+    rf"(?:(?:(?:\\r)?\\n|\r?\n)[ \t]{{0,40}}{_LETTERS}+(?!{_LETTERS})(?=[\r\n\\\"'<>=]|\Z))*(?:=|%3[Dd]){{0,2}}"
 )
 """Lines end as in a text, or as a string of JSON writes it. A line of words ends with neither and isn't taken along."""
 _DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[A-Za-z]")

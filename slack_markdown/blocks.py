@@ -46,7 +46,7 @@ _THEMATIC_BREAK = re.compile(r" {0,3}(?:(?:-[ \t]*+){3}[- \t]*+|(?:\*[ \t]*+){3}
 _SETEXT_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*$")
 _SENTENCE_END = tuple(".!?:;,…。！？：；，")
 _BEHIND_SENTENCE = "*_~`\"')]”’»）」"
-_DELIMITER_ROW = re.compile(r" {0,3}\|?[ \t]*:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?\s*$")
+_DELIMITER_ROW = regex.compile(r" {0,3}\|?[ \t]*:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?\s*$")
 _INDENT = re.compile(r"[ \t]*")
 _DEFINITION = re.compile(
     r"[ \t]*\[(?!\s*\])(?:[^\[\]\\]|\\.){1,999}\]:[ \t]*+(?:\n[ \t]*+)?"

@@ -26,6 +26,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter, methodcaller
 
+import regex
+
 from slack_markdown import tags
 from slack_markdown.blocks import CELL_END, LeafKind
 from slack_markdown.escaping import HAIR_SPACE, Replacement, longest_ticks, with_replacements
@@ -68,10 +70,10 @@ _SPECIAL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SPECIAL_IN_ROW = re.compile(rf"{_SPECIAL.pattern}|\|", _SPECIAL.flags)
-_LABEL_WITH_CELL_END = re.compile(
+_LABEL_WITH_CELL_END = regex.compile(
     r"\[[^\[\]|]*+\|[^\[\]]*+(?=\]\([ \t]*+(?:https?://|mailto:)"
     r"[^\s()|]*+(?:\([^\s()|]*+\)[^\s()|]*+)*+(?:[ \t]++\"[^\"|]*+\")?[ \t]*+\))",
-    re.IGNORECASE,
+    regex.IGNORECASE,
 )
 _OPEN_LABEL = re.compile(r"\[[^\[\]]*+(?:\](?:\([^()|]*+)?)?\Z")
 """Matches what may become a link, at the end of a row."""
@@ -479,7 +481,7 @@ class _Rewriter:
             sent = name
         return self._replace(*token.span(), sent) if sent else token.start() + 1
 
-    def _read_tag(self, tag: re.Match[str]) -> int:
+    def _read_tag(self, tag: regex.Match[str]) -> int:
         name = tag["name"].lower()
         self._see(tag.start())
         if tag["end"]:
@@ -494,7 +496,7 @@ class _Rewriter:
             return tag.end()
         return self._open_tag(name, tag)
 
-    def _break_line(self, tag: re.Match[str]) -> int:
+    def _break_line(self, tag: regex.Match[str]) -> int:
         start = self._space_before(tag.start(), " \t")
         end = _SPACE.match(self.text, tag.end()).end()  # type: ignore[union-attr]
         if end == len(self.text) and self._hold(start):
@@ -532,14 +534,14 @@ class _Rewriter:
             return ""
         return HAIR_SPACE
 
-    def _read_image(self, tag: re.Match[str]) -> int:
+    def _read_image(self, tag: regex.Match[str]) -> int:
         attributes = tags.attributes(tag["attributes"])
         label = _label(attributes.get("alt", ""))
         address = _address(attributes.get("src", ""))
         sent = f"![{label}]({address})" if address else label
         return self._replace(*tag.span(), sent, is_seen=bool(sent))
 
-    def _read_element(self, name: str, tag: re.Match[str]) -> int:
+    def _read_element(self, name: str, tag: regex.Match[str]) -> int:
         """Replaces an element that is read as a whole: code, or a superscript. Returns 0 if its end doesn't come."""
         limit = MAX_SCRIPT_CHARS if name in tags.SCRIPTS else MAX_TAG_CHARS if name == "pre" else MAX_CONSTRUCT_CHARS
         end = tags.ENDS[name].search(self.text, tag.end(), tag.end() + limit)
@@ -556,7 +558,7 @@ class _Rewriter:
             return self._replace(tag.start(), end.end(), "", is_seen=False)
         return self._as_code(tag.start(), end.end(), code)
 
-    def _raise(self, name: str, tag: re.Match[str], end: re.Match[str], content: str) -> int:
+    def _raise(self, name: str, tag: regex.Match[str], end: re.Match[str], content: str) -> int:
         raised = content.strip().translate(tags.RAISED[name])
         is_raised = all(ord(character) in tags.RAISED[name] for character in content.strip())
         if is_raised:
@@ -569,7 +571,7 @@ class _Rewriter:
         inner = content.strip().replace("*", "\\*").replace("_", "\\_")
         return self._replace(tag.start(), end.end(), mark + (inner if content.strip().isalnum() else f"({inner})"))
 
-    def _open_tag(self, name: str, tag: re.Match[str]) -> int:
+    def _open_tag(self, name: str, tag: regex.Match[str]) -> int:
         start, end = tag.span()
         if name in tags.EMPTY and name not in tags.OFTEN_OPEN and not tag["attributes"]:
             return start + 1
@@ -624,7 +626,7 @@ class _Rewriter:
         self.is_line_empty = self.is_empty = False
         return True
 
-    def _read_end_tag(self, name: str, tag: re.Match[str]) -> int:
+    def _read_end_tag(self, name: str, tag: regex.Match[str]) -> int:
         start, end = tag.span()
         opened = None
         if name in map(attrgetter("name"), self.tags[-MAX_TAG_DEPTH:]):

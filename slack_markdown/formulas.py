@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import regex
+
 MAX_DOLLARS_CHARS = 100
 """How long a formula between single dollars may be."""
 MAX_DISPLAY_CHARS = 1_000
@@ -32,12 +34,12 @@ _TERM = r"(?: ?(?:[-+*/=<>^_(){}.,|]|\\[a-zA-Z]++(?:\{[^{}$\n`]{0,60}\})?|\\[^a-
 _OPEN_TERM = r" ?\\[a-zA-Z]++\{[^{}$\n`]{0,60}"
 """Matches a command whose braces aren't closed yet."""
 DOLLARS = re.compile(rf"\$(?![\s$])({_IN_DOLLARS}{{1,{MAX_DOLLARS_CHARS}}}?)(?<![\s\\])\$(?![\w$({{])")
-HALF_DOLLARS = re.compile(
+HALF_DOLLARS = regex.compile(
     rf"\$(?:(?!\d)(?![\s$]){_IN_DOLLARS}{{0,{MAX_DOLLARS_CHARS}}}\\?"
     rf"|\d(?:\\\S|[^$\s`\\]){{0,{MAX_DOLLARS_CHARS}}}\\?(?: (?:[-+*/=<>^]|\\)?)?"
     rf"|\d[\d.,]*+[a-zA-Z]?(?= ?[-+*/=<>^\\])(?:(?!{_OPEN_TERM}\Z){_TERM})*+(?:{_OPEN_TERM}| ?\\?[a-zA-Z]*))\Z"
 )
-_NUMBERS = re.compile(rf"-?\d(?:[\d.,]*+(?<![.,]))?[a-zA-Z]?(?: ?(?=[-+*/=<>^\\]){_TERM}*+)?")
+_NUMBERS = regex.compile(rf"-?\d(?:[\d.,]*+(?<![.,]))?[a-zA-Z]?(?: ?(?=[-+*/=<>^\\]){_TERM}*+)?")
 """Matches a number, and what is calculated with it. Behind a price is no dollar sign."""
 _BRACKETED = re.compile(r"[a-zA-Z]?'?(?:\([^()]+\)|\[[^\[\]]+\])|\|[^|]+\|")
 """Matches `f(x)`, `(0, 1)` and `|x|`."""
@@ -45,19 +47,19 @@ _BRACKETED = re.compile(r"[a-zA-Z]?'?(?:\([^()]+\)|\[[^\[\]]+\])|\|[^|]+\|")
 _MARK = re.compile(r"\$\$+|\\\[|\\begin\{([a-zA-Z]+\*?)\}|\\.|`[^`\n]+`|`")
 MAYBE_DISPLAY = re.compile(r"\$\$+|\\\[|\\begin\{")
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_PROSE_LINE = re.compile(
+_PROSE_LINE = regex.compile(
     r"\n(?:(?:[^\W\d_]{1,2}(?![^\W\d_])|\d|[^\w\\^=+<>{}\n])*+[^\W\d_]{3,}+){3}[^\\^_=+<>{}\n]*+(?=\n)"
 )
 """Matches a line of three words and no sign of a formula."""
 _LONG_WORD = r"[^\W\d_]{3,}+"
 _SHORT_WORD = r"[^\W\d_]{1,2}+(?![^\W\d_])"
 _BETWEEN_WORDS = r"[\s.,;:!?'’\"“”()–—-]++"
-_SENTENCE = re.compile(
+_SENTENCE = regex.compile(
     rf"(?<![\w\\]){_LONG_WORD}(?:{_BETWEEN_WORDS}(?:{_SHORT_WORD}{_BETWEEN_WORDS})*+{_LONG_WORD}){{4}}"
     r"|(?:[^\W\d_\x00-\u0dff][\s\u3000-\u3002\uff0c]*+){20}"
 )
 """Matches five words, which are no formula without braces around them. Scripts from Thai on may have no spaces."""
-_IN_BRACES = re.compile(r"(?<!\\)\{(?:[^{}\\]|\\.)*+(?:\}|\\?\Z)", re.DOTALL)
+_IN_BRACES = regex.compile(r"(?<!\\)\{(?:[^{}\\]|\\.)*+(?:\}|\\?\Z)", regex.DOTALL)
 _MEANING = re.compile(r"\s*[=:–—-]\s*[^\W\d_]{3,}")
 """Matches what a sign such as `$$` is explained with."""
 _BLANK_LINE = re.compile(r"\n[ \t>]*\n")

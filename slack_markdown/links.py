@@ -46,7 +46,7 @@ MAX_NAMED_HOSTS = 20
 """A label that names more hosts counts as deceptive."""
 MAX_USER_CHARS = 200
 """How far before a host its scheme is looked for, across a user name."""
-_DOTTED_NAME = re.compile(r"(?<![\w-])[\w-]++(?:\.[\w-]++)++")
+_DOTTED_NAME = re.compile(r"(?<![\w-])[\w-]++(?:\.[\w-]++)+")
 _URL = re.compile(
     r"(?<=[a-z0-9+.-])://(?:[^\s/@]*+@)?(?P<host>\[[0-9a-f:.]++\]|[^\s/:?#@\])>]++)",
     re.IGNORECASE,
@@ -72,9 +72,9 @@ _APP = re.compile(r"(?!https?:|mailto:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 """Matches the scheme of what no browser opens as a web page."""
 _NOT_SHOWN_IN_URL = re.compile(r"[\x00-\x20]")
 _NOT_SAID = re.compile(r"[\s()./-]")
-_MAILBOX = re.compile(r"[\w.%+-]++@[\w-]++(?:\.[\w-]++)*+")
+_MAILBOX = re.compile(r"[\w.%+-]++@[\w-]++(?:\.[\w-]++)*")
 
-_WRITTEN = re.compile(r"\?(?:(?:subject|body)=(?:[^&;#?\s%]|%(?!0[ad])[0-9a-f]{2})*+(?:&|\Z))*+\Z")
+_WRITTEN = regex.compile(r"\?(?:(?:subject|body)=(?:[^&;#?\s%]|%(?!0[ad])[0-9a-f]{2})*+(?:&|\Z))*+\Z")
 """Matches the part of a `mailto:` address, in lower case, that says what to write, and to nobody else."""
 
 
@@ -301,7 +301,7 @@ WIDE_MARK = re.compile("[、。，；：！？（）「」『』《》〈〉【�
 """Matches punctuation of scripts that put no space before it, so that it seems to go on a URL."""
 _AUTHORITY = re.compile(rf"(?:[^\s/?#<>|\"`\]]|(?<=&)#|\](?![(\[])){{0,{MAX_AUTHORITY_CHARS + 1}}}")
 _URLS_AND_CODE = re.compile(rf"```.*?(?:```|\Z)|`[^`\n]*`|{URL_START}", re.DOTALL)
-_COUNTED = re.compile(rf"{URL_START}((?:[^\s/?#<>|\"`:&\\]|(?!{URL_START})[:&\\]|(?<=&)#)*+)")
+_COUNTED = re.compile(rf"{URL_START}((?:[^\s/?#<>|\"`:&\\]|(?!{URL_START})[:&\\]|(?<=&)#)*)")
 _URL_SCHEME = re.compile(r"https?\Z", re.IGNORECASE)
 _MAX_SCHEME_CHARS = 5 * len("&#x000068;")
 _AS_WRITTEN = re.compile(r"(?!\d)[^@%&\\\x80-\U0010ffff]*")

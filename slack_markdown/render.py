@@ -48,6 +48,8 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any
 
+import regex
+
 from slack_markdown.blocks import (
     CELL_END,
     DEFINITION_START,
@@ -651,7 +653,7 @@ MAX_READ_CHARS = 1_000
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
 _INCOMPLETE_LINK = re.compile(r"!?\[([^\[\]]*)(?:\]\([^()]*)?$")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s|]*|[\w.+-]+@[\w.-]+)>")
-_LINK_WITH_ADDRESS = re.compile(
+_LINK_WITH_ADDRESS = regex.compile(
     r"!?\[([^\[\]]*+)\](?:\(\s*+<?([^()\s<>]*+(?:\([^()\s]*+\)[^()\s<>]*+)*+)>?(?:\s[^()]*+)?\)|\[([^\[\]]*+)\])"
 )
 _ADDRESS = re.compile(r"https?://[^\s<>\0]*[^\s<>\0?!.,:*_~)]")
@@ -731,7 +733,7 @@ def plain_inlines(text: str) -> str:
     return _without_marks(text, _WITH_ADDRESSES)
 
 
-def _label_and_address(link: re.Match[str]) -> str:
+def _label_and_address(link: regex.Match[str]) -> str:
     """Returns a link as words: its label, and its address or the name of its definition unless the label has it."""
     label, address, name = link[1].strip(), link[2] or "", link[3] or ""
     if not address:
@@ -794,7 +796,7 @@ _WITH_ADDRESSES = ((_LINK_WITH_ADDRESS, _label_and_address),) * 2
 """What is said of links. Twice: an image may be a link's label."""
 
 
-def _without_marks(text: str, links: Iterable[tuple[re.Pattern[str], Any]] = _LABELS, *, growing: bool = False) -> str:
+def _without_marks(text: str, links: Iterable[tuple[Any, Any]] = _LABELS, *, growing: bool = False) -> str:
     """Returns a text without the marks that a reader doesn't see. Code and addresses stay, behind marks meanwhile."""
     if not _MAY_HAVE_MARKS.search(text):
         return text

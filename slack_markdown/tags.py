@@ -8,18 +8,20 @@ import re
 import unicodedata
 from itertools import chain
 
+import regex
+
 _FLAGS = "open|hidden|compact|reversed|nowrap|noshade|checked|disabled|selected|controls|itemscope"
 """The attributes that may stand without a value."""
 _VALUE = r"\s*=\s*(?:\"[^\"]{0,1000}\"|'[^']{0,1000}'|[^\s\"'=<>`]+)"
-TAG = re.compile(
+TAG = regex.compile(
     rf"<(?P<end>/?)(?P<name>[a-z][a-z0-9]*)(?P<attributes>(?:\s+(?:[^\s\"'<>/=]+{_VALUE}|(?:{_FLAGS})(?=[\s/>])))*+)"
     r"\s*/?>",
-    re.IGNORECASE,
+    regex.IGNORECASE,
 )
-HALF_TAG = re.compile(
+HALF_TAG = regex.compile(
     rf"<(?:!-{{0,2}}|/?(?:[a-z][a-z0-9]*(?:(?:\s+(?:[^\s\"'<>/=]+{_VALUE}|(?:{_FLAGS})(?=[\s/])))*+"
     r"(?:\s++[^\s\"'<>/=]*+(?:\s*+=\s*+(?:\"[^\"]{0,1000}+|'[^']{0,1000}+|[^\s\"'=<>`]*+))?)?\s*+/?)?)?)\Z",
-    re.IGNORECASE,
+    regex.IGNORECASE,
 )
 _ATTRIBUTE = re.compile(r"([^\s\"'<>/=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'=<>`]+))")
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks.expressions import Expression, expressions, slow_texts
+from benchmarks.expressions import Expression, expressions, repeats_a_group_possessively, slow_texts
 
 pytestmark = pytest.mark.wide
 
@@ -33,6 +33,26 @@ def test_expression_that_takes_more_than_linear_time_is_found(pattern: str) -> N
 @pytest.mark.parametrize("pattern", [r"(?<![ \t])[ \t]++x", r"(?<!a)a++b", r"<[^<>]{0,20}>"])
 def test_linear_expression_is_not_found(pattern: str) -> None:
     assert not list(slow_texts(Expression("of this test", re.compile(pattern), only_at_start=False)))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_wrong"),
+    [
+        (r"(?:ab?c)*+", True),
+        (r"(?:ab?c)?+d", True),
+        (r"(?>ab?c)", True),
+        (r"x(?:y|(?:ab?c)++)z", True),
+        (r"a*+[bc]++[^d]?+.{2}+", False),
+        (r"(?:ab?c)*", False),
+    ],
+)
+def test_possessive_group_is_found(pattern: str, is_wrong: bool) -> None:
+    assert repeats_a_group_possessively(re.compile(pattern)) == is_wrong
+
+
+def test_no_expression_of_re_repeats_a_group_possessively() -> None:
+    found = expressions("bot", "handlers", "slack_markdown", "files_to_markdown", "demo", "slack_sandbox")
+    assert not [expression.name for expression in found if repeats_a_group_possessively(expression.pattern)]
 
 
 def test_no_expression_takes_more_than_linear_time() -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 _PARAMETER = re.compile(
-    r"""(?<![\w-])([\w-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|'([^']*+)'|([^\s,;"']++))""", re.ASCII | re.DOTALL
+    r"""(?<![\w-])([\w-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*)"|'([^']*+)'|([^\s,;"']++))""", re.ASCII | re.DOTALL
 )
 """A name and its value: quoted, also in the quotes of some servers, or bare."""
 _MAX_CHARS = 8_000

@@ -12,6 +12,8 @@ Without one, the largest number in the refusal that is smaller than the limit th
 import re
 from dataclasses import dataclass, replace
 
+import regex
+
 from bot.errors import EndReason
 
 MAX_TRIES = 2
@@ -46,11 +48,11 @@ _TOO_LARGE = re.compile(
 _OTHER_PARAMETER = re.compile(
     r"unsupported param|not supported with|unrecognized|unknown|unexpected|not permitted|extra|instead", re.IGNORECASE
 )
-_WINDOW = re.compile(
+_WINDOW = regex.compile(
     r"(?:(?:context|sequence)[\w '’`-]{0,12}(?:length|window|size|limit|len)\b(?! by)"
     r"|n_ctx|max_(?:model_len|total_tokens|seq\w{0,24}|context\w{0,24}))[^\d+]{0,24}?(\d(?:[\d,_.]{0,14}\d)?+[kK]?+)(?!\d|\s*\+)"
     r"|(?<!\d)(\d(?:[\d,_.]{0,14}\d)?[kK]?)(?:[- ]tokens?)?(?: maximum)? (?:context|sequence) (?:length|window|size)",
-    re.IGNORECASE,
+    regex.IGNORECASE,
 )
 _OF_OTHER_THINGS = (
     EndReason.BAD_KEY,

@@ -19,7 +19,7 @@ _SAYS_WHEN = re.compile(
     rf"({_TIMES}|\d{{1,3}}:\d\d:\d\d)"
 )
 _DURATION = re.compile(rf"\A{_TIMES}")
-_TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+) ?(ms|[dhms])")
+_TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?) ?(ms|[dhms])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SAYS_THAT_IT_ENDS = re.compile(r"\bresets? (?:at|in|on|after)\b")
 _ONCE_CHANGED = re.compile(r"\bif you (?:just|recently)\b")
