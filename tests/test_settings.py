@@ -114,6 +114,10 @@ PROBLEMS = {
         {"ANTHROPIC_API_KEY": "xoxb-secret"},
         ["ANTHROPIC_API_KEY must be a model's key; this is a bot token of Slack."],
     ),
+    "a key of two words": (
+        {"OPENAI_API_KEY": "sk-secret sk-secret"},
+        ["OPENAI_API_KEY must be one word of plain letters, digits and signs. Copy it again"],
+    ),
     **{
         f"models with {separator!r} between them": (
             {**LOCAL, "BOT_MODELS": f"openai/a{separator}openai/b"},

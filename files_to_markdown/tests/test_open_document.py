@@ -203,6 +203,7 @@ SHOWN: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
         "a",
         (LeftOut(Part.HIDDEN_TEXT, 2),),
     ),
+    "an empty hidden passage": (f"<text:p>a{span(4, '')}</text:p>", "a", ()),
     "a reading": (
         "<text:p><text:ruby><text:ruby-base>漢</text:ruby-base><text:ruby-text>kan</text:ruby-text></text:ruby></text:p>",
         "漢(kan)",

@@ -136,7 +136,7 @@ CELLS = {
     "link": ('<c t="str"><f>HYPERLINK("https://example.com/a","a")</f><v>a</v></c>', "| [a](https://example.com/a) |"),
     "no address": ("<c><v>1</v></c><c><v>2</v></c>", "| 1 | 2 |"),
     "gap": ('<c r="A1"><v>1</v></c><c r="D1"><v>2</v></c>', "| 1 |  |  | 2 |"),
-    "far": ('<c r="A1"><v>1</v></c><c r="XFC1"><v>2</v></c><c r="XFD1"><v>3</v></c>', "| 1 | XFC1: 2 | 3 |"),
+    "far": ('<c r="A1"><v>1</v></c><c r="XFB1"><v>2</v></c><c r="XFD1"><v>3</v></c>', "| 1 | XFB1: 2 |  | 3 |"),
     "no number": ("<c><v>nan</v></c><c><v>x</v></c>", "| nan | x |"),
 }
 STRINGS = (

@@ -108,4 +108,5 @@ def test_bare_fence_closes_the_innermost_block(lines: list[str], opened: tuple[s
 def test_end_of_a_long_text_is_read_in_its_document() -> None:
     lines = "setup\n" * 1_000
     assert recent_part(f"```md\n```sh\n{lines}").startswith("```md\n```sh\nsetup\n")
+    assert recent_part(f"```md\n```sh\n{lines}```\n").startswith("```md\n```sh\nsetup\n")
     assert recent_part(f"```md\n```sh\n```\n```\n{lines}").startswith("\nsetup\n")

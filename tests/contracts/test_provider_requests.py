@@ -525,6 +525,14 @@ async def test_third_fault_in_a_row_is_taken_for_a_refusal(in_process: InProcess
     assert [end.completions[0].refused for end in ends[2:]] == [("tools",)] * 2
 
 
+async def test_faults_with_answers_between_them_are_no_refusal(in_process: InProcessVendor) -> None:
+    error = refusal(500, {"error": {"message": "Internal Server Error"}})
+    in_process.script(*[error, CHAT.streamed("one")] * 3)
+    async with connected(CHAT, in_process) as model:
+        ends = [await collect(model, OFFERING) for _ in range(6)]
+    assert [end.text for end in ends] == ["", "one"] * 3
+
+
 async def test_server_that_is_down_loses_nothing(in_process: InProcessVendor) -> None:
     error = refusal(500, {"error": {"message": "Internal Server Error"}})
     in_process.script(error, error, error, CHAT.streamed("one"))

@@ -81,6 +81,8 @@ async def server_and_web() -> AsyncIterator[tuple[McpServer, Web]]:
             return web.Response(status=429, text="Too many.", headers={"Retry-After": there.limits.pop(0)})
         if message["method"] == "tools/call":
             body = there.body.replace('"id": null', f'"id": {message["id"]}')
+            token = message["params"].get("_meta", {}).get("progressToken")
+            body = body.replace('"progressToken": null', f'"progressToken": {json.dumps(token)}')
             told = {"WWW-Authenticate": there.challenge} if there.challenge else {}
             return web.Response(status=there.status, content_type=there.kind, text=body, headers=told)
         headers: dict[str, str] = {}
@@ -204,6 +206,17 @@ async def test_call_is_made_once_more_after_the_wait_that_its_refusal_names(
     assert result.outcome is outcome
     assert result.text.endswith(text)
     assert there.limits == []
+
+
+async def test_call_that_is_made_once_more_tells_of_its_progress(server_and_web: tuple[McpServer, Web]) -> None:
+    server, there = server_and_web
+    progress = {"progressToken": None, "progress": 1}
+    told = event({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
+    there.kind, there.body, there.limits = EVENTS, told + event({**HI, "id": None}), ["0"]
+    heard = list[None]()
+    await server.tools()
+    result, _ = await server.call("it", {}, timeout_s=WITHIN_S, read_only=False, goes_on=lambda: heard.append(None))
+    assert (result.text, len(heard)) == ("Hi.", 1)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ def test_delays_of_an_answer_that_is_shown_in_two_calls() -> None:
     freshness.shows(WORD, 10.5)
     freshness.wrote(WORD, 11.5)
     freshness.ends(12.0)
+    assert freshness.staleness_s is None, "Slack doesn't show the last words yet"
     freshness.leaves()
     freshness.shows(2 * WORD, 12.5)
     freshness.shows_end(12.5)

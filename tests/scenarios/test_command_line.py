@@ -89,6 +89,7 @@ async def test_ask_reads_the_files_that_words_name(tmp_path: Path, vendor: Vendo
         ("../", None, "../: Is a directory."),
         ("./docs", None, "./docs: Is a directory."),
         ("parts.zip", b"PK\x03\x04" + bytes(60), "Not read: parts.zip (damaged)."),
+        ("just_20_mb.zip", b"PK\x03\x04".ljust(20 * 2**20), "Not read: just_20_mb.zip (damaged)."),
         ("large.txt", b"a" * (20 * 2**20 + 1), "Not read: large.txt (larger than 20 MB)."),
     ],
 )

@@ -271,14 +271,17 @@ async def test_run_that_a_quota_stops_says_so_once_with_the_next_time(
     assert (await stored(another_process, schedule.id)).paused is None
 
 
-async def test_run_that_uses_up_its_tokens_ends_and_pauses_its_schedule(stage: Stage, another_process: Stores) -> None:
+@pytest.mark.parametrize("in_day", [False, True], ids=["a run's", "a day's"])
+async def test_run_that_uses_up_its_tokens_ends_and_pauses_its_schedule(
+    stage: Stage, another_process: Stores, in_day: bool
+) -> None:
     stage.vendor.script(reads())
     schedule = await created(another_process)
-    assert await another_process.schedules.change(
-        TEAM_ID, schedule.id, "U0ADA", DAILY, 2 * speech.INPUT_TOKENS, 300_000
-    )
+    most = 2 * speech.INPUT_TOKENS
+    limits = (300_000, most) if in_day else (most, 300_000)
+    assert await another_process.schedules.change(TEAM_ID, schedule.id, "U0ADA", DAILY, *limits)
     await run(another_process, schedule)
-    used_up = texts.schedules.schedule_used_up(2 * speech.INPUT_TOKENS, in_day=False)
+    used_up = texts.schedules.schedule_used_up(most, in_day=in_day)
     post = await posted(stage)
     await stage.sandbox.wait_for(lambda: shown(stage.bots("general", post.ts)[-1]) == used_up)
     await pause_notices(stage, "general", stage.sandbox.dm("ada"))
