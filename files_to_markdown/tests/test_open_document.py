@@ -232,6 +232,11 @@ SHOWN: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
         "a",
         left_out(Part.ATTACHMENT),
     ),
+    "a heading of a text box within a paragraph": (
+        "<text:p>a<draw:frame><draw:text-box><text:h>Plan</text:h></draw:text-box></draw:frame>b</text:p>",
+        "a Plan b",
+        (),
+    ),
     "columns of tabs": (
         "<text:p>Rent<text:tab/>500</text:p><text:p><text:tab/><text:tab/>70 </text:p>",
         "Rent\t500\n\n\t\t70",

@@ -16,7 +16,7 @@ from bot.cli.smoke_conversations import CODE, CONVERSATIONS, NOTE_NUMBER, NUMBER
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, GO_ON_REQUEST
 from bot.models.prices import ModelPrices, parse_prices
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
-from tests.contracts.cache_rules import AnthropicRule, CacheRule
+from tests.contracts.cache_rules import AnthropicRule, CacheRule, tokens
 from tests.contracts.vendor_rules import BOUND_THINKING, DEEPSEEK, ENCRYPTED_REASONING, Body, Rule, Vendor, invalid
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.forked import forked_command
@@ -98,6 +98,14 @@ class NoCache:
 
 
 @dataclass
+class EarlierCache:
+    """A cache in which only a thread's first question is found, as an earlier run asked it."""
+
+    def read(self, body: Body) -> int:
+        return tokens(str(body["messages"])) if len(body["messages"]) == 1 else 0
+
+
+@dataclass
 class SlowCache(AnthropicRule):
     """A cache that finds nothing for the first two questions of a thread."""
 
@@ -122,6 +130,9 @@ def again(request: VendorRequest) -> Said | None:
 
 CHANGES: Mapping[str, Change] = {
     "a cache that finds nothing": Change("thread", "read 0% of the first one's prompt", cache=NoCache()),
+    "a cache that finds nothing but an earlier run's question": Change(
+        "thread", "read 0% of the first one's prompt", cache=EarlierCache()
+    ),
     "thinking that is bound to a process": Change(
         "tool",
         "refused what the model had sent before: Invalid `signature` in `thinking` block",
@@ -209,7 +220,7 @@ async def test_vendor_that_keeps_its_rules_is_all_right(server: VendorServer, ru
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-@pytest.mark.first_rows(3)
+@pytest.mark.first_rows(4)
 async def test_change_of_a_vendor_turns_its_conversation_red(server: VendorServer, change: Change) -> None:
     healthy = next(rule for rule in RULES.values() if rule.api is change.api)
     stand_in = Vendor(

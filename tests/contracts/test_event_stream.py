@@ -104,8 +104,8 @@ def test_event_of_many_lines_is_bounded_too() -> None:
 
 def test_event_within_the_bound_is_read_whole() -> None:
     words = "x" * (MAX_EVENT_BYTES - 100)
-    stream = b'data: {"a":"' + words.encode() + b'"}\n\n'
-    assert read(speech.split(stream, 2**16)) == [{"a": words}]
+    stream = 2 * (b'data: {"a":"' + words.encode() + b'"}\n\n')
+    assert read(speech.split(stream, 2**16)) == [{"a": words}] * 2, "each event has the bound for itself"
 
 
 LINES = st.sampled_from(

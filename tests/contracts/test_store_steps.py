@@ -45,7 +45,10 @@ async def test_piece_of_another_workers_job_is_not_recorded(worker: Process, tak
     store, other = await worker("w1"), await worker("w2")
     theirs = await begun(other)
     await other.worker_queue.checkpoint({theirs: Piece(0, "Theirs.")})
-    assert await store.worker_queue.checkpoint({theirs: Piece(0, "Ours.", takes_back=takes_back)}) is False
+    late = {theirs: Piece(0, "Ours.", takes_back=takes_back)}
+    assert await store.worker_queue.checkpoint(late) is False
+    own = await begun(store, apart(2))
+    assert await store.worker_queue.checkpoint({**late, own: Piece(0, "Ours.")}) is False
     assert (await taken_on(other, theirs)).checkpoint == Checkpoint("Theirs.")
 
 

@@ -197,6 +197,15 @@ async def test_mcp_servers_are_reached_the_same_way(slack: SlackBehindTls) -> No
 
 
 @pytest.mark.usefixtures("in_company")
+async def test_spans_reach_a_collector_the_same_way(settings: Settings, vendor: VendorServer) -> None:
+    vendor.script(VendorResponse([b""], content_type="application/x-protobuf"))
+    url = f"{settings.vendors['openai'].base_url}/traces"
+    with opened(with_metrics=False, traces_url=url) as telemetry, telemetry.tool_call("notes__list"):
+        pass
+    await until(lambda: [request.path for request in vendor.requests] == ["/v1/traces"], "the span")
+
+
+@pytest.mark.usefixtures("in_company")
 async def test_check_goes_the_same_way_and_says_so(settings: Settings) -> None:
     report = await checked(settings, None)
     found = {check.id: check for check in report.checks}

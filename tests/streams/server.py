@@ -62,7 +62,7 @@ class VendorRequest:
     path: str
     headers: Mapping[str, str]
     body: Any
-    """JSON; None for a form, which is in `content`."""
+    """JSON; None for a form or a Protocol Buffer, which is in `content`."""
     connection: tuple[str, int]
     """The client's address, which requests of one connection share."""
     method: str
@@ -118,8 +118,8 @@ class VendorServer:
         if self.has_all_models and request.method == "GET":
             return web.json_response({"id": request.path.rpartition("/")[2], "object": "model", "created": 1})
         client = request.transport.get_extra_info("peername")
-        is_form = request.content_type.startswith("multipart/")
-        body = await request.json() if request.can_read_body and not is_form else None
+        is_other = request.content_type.startswith(("multipart/", "application/x-protobuf"))
+        body = await request.json() if request.can_read_body and not is_other else None
         content = await request.read()
         received = VendorRequest(
             request.path, request.headers.copy(), body, client, request.method, request.raw_path, content
