@@ -26,8 +26,9 @@ from slack_sandbox.workspace import Message
 if TYPE_CHECKING:
     from slack_sandbox.export.opened import Export
 
-_SCHEDULED = re.compile(r"\b(?:Scheduled as|Changed) number \d")
-"""What Typist says below an answer with which a person has created or changed a schedule."""
+_SCHEDULED = re.compile(r"\b(?:Scheduled as|Changed) number \d|\bPress \W{0,4}Time passes\b")
+"""What Typist says below an answer with which a person has created or changed a schedule, and what the script says in
+it, which stays once the schedule is stopped."""
 REAL_ANSWERS = (
     "For real answers, paste an OpenAI or Anthropic key in the page, or start Ollama, LM Studio or llama.cpp before "
     "the sandbox."

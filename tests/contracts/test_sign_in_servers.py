@@ -279,7 +279,7 @@ QUESTION = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
 async def test_server_that_hangs_takes_no_sign_in_away_and_costs_one_question_its_time(
     timed: Stores, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sign_in_servers, "OFFERED_WITHIN_S", 0.5)
+    monkeypatch.setattr(sign_in_servers, "OFFERED_WITHIN_S", 3.0)
     slow = Slow("/.well-known/oauth-authorization-server")
     async with (
         sign_in_server() as jira,

@@ -233,6 +233,7 @@ async def test_schedule_that_a_person_creates_runs_once_time_passes(
     await run.get_by_role("button", name="Stop").click()
     await expect(page.locator("#main")).to_contain_text("Stopped. It won't run again.")
     await page.locator("#main .message", has_text="Each weekday at 9").last.get_by_text("1 reply").click()
+    await expect(answer(page)).to_contain_text("Stopped. It won't run again.")
     await time_passes.click()
     await expect(time_passes.locator("..").get_by_role("status")).to_have_text(NOTHING_SCHEDULED)
 
