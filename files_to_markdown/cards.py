@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from files_to_markdown.charsets import Letters, decode, known_name
 from files_to_markdown.document import Draft, Obstacle, Unreadable, as_shown, is_binary
 
-_PROPERTY = re.compile(rb'[^:";]*+(?P<settings>[^:"]*+(?:"[^"]*+"[^:"]*+)*+):(?P<value>(?s:.*))')
+_PROPERTY = re.compile(rb'[^:";]*+(?P<settings>[^:"]*+(?:"[^"]*+"[^:"]*+)*):(?P<value>(?s:.*))')
 _QUOTED = re.compile(rb";(?:ENCODING=)?QUOTED-PRINTABLE\b", re.IGNORECASE)
 _BASE64 = re.compile(rb";(?:ENCODING=)?(?:BASE64|B)(?=;|$)", re.IGNORECASE)
 _CHARSET = re.compile(rb';CHARSET="?([\w.:-]{2,40})', re.IGNORECASE)

@@ -13,7 +13,7 @@ _MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
 _PAGES = ("html", "htm", "xhtml")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
 """A whole page. What has none of these is a template, and of use as it is."""
-_CARDS = re.compile(rb"BEGIN:V(?:CARD|CALENDAR|NOTE|MSG)\b|(?:(?:#[^\n]*+\n|version: ?1\s)\s*+)*+dn::? ", re.IGNORECASE)
+_CARDS = re.compile(rb"BEGIN:V(?:CARD|CALENDAR|NOTE|MSG)\b|(?:(?:#[^\n]*+\n|version: ?1\s)\s*+)*dn::? ", re.IGNORECASE)
 """Programs that ask a directory begin with comments."""
 _OFFICE = ("doc", "docx", "xls", "xlsx")
 """What programs that export a page or a table call their files, so that an office program opens them."""
