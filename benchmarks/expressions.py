@@ -92,6 +92,15 @@ class Expression:
         pattern = _DIFFERENCE.sub("", _PROPERTY.sub(lambda found: r"\w" if found[1] == "p" else r"\W", pattern))
         return parser.parse(pattern.replace("[[", "[\\[").replace("[^[", "[^\\["))
 
+    @property
+    def may_match_wrongly(self) -> bool:
+        """Whether `re` repeats a group possessively: it needs `regex`, or a repeat that isn't possessive.
+
+        Before Python 3.11.5 (Debian 12 has 3.11.2), such a repeat keeps no state: `(?:ab?c)*+` matches "a"
+        (python/cpython#106052). Some end with a SystemError, in later versions, too (#101955).
+        """
+        return isinstance(self.pattern, re.Pattern) and _has_possessive_group(self.tree)
+
     def read(self, text: str) -> None:
         # `regex` looks at no signal.
         bound = {"timeout": MAX_MS / 1e3} if isinstance(self.pattern, regex.Pattern) else {}
@@ -100,24 +109,6 @@ class Expression:
         else:
             for _ in self.pattern.finditer(text, **bound):
                 pass
-
-
-def repeats_a_group_possessively(pattern: Any) -> bool:
-    """Returns whether `re` may match an expression wrongly: it needs `regex`, or a repeat that isn't possessive.
-
-    Before Python 3.11.5, which Debian 12 has, possessive repeats of a group keep no state: `(?:ab?c)*+` matches "a"
-    (python/cpython#106052), and some end with a SystemError, in later versions, too (#101955).
-    """
-    return isinstance(pattern, re.Pattern) and _has_possessive_group(parser.parse(pattern.pattern, pattern.flags))
-
-
-def _has_possessive_group(tree: Any) -> bool:
-    return any(
-        kind is op.ATOMIC_GROUP
-        or (kind is op.POSSESSIVE_REPEAT and (len(value[2]) > 1 or value[2][0][0] not in SETS))
-        or any(map(_has_possessive_group, _parts(kind, value)))
-        for kind, value in tree
-    )
 
 
 # Texts.
@@ -230,6 +221,15 @@ def _parts(kind: Any, value: Any) -> list[Any]:
     if kind is op.ATOMIC_GROUP:
         return [value]
     return [value[1]] if kind in (op.ASSERT, op.ASSERT_NOT) else []
+
+
+def _has_possessive_group(tree: Any) -> bool:
+    return any(
+        kind is op.ATOMIC_GROUP
+        or (kind is op.POSSESSIVE_REPEAT and (len(value[2]) > 1 or value[2][0][0] not in SETS))
+        or any(map(_has_possessive_group, _parts(kind, value)))
+        for kind, value in tree
+    )
 
 
 def _sets_in(tree: Any) -> Iterator[Any]:

@@ -36,14 +36,17 @@ def growing(text: str) -> object:
     return rendered(text, growing=True), stable_prefix(text)
 
 
-EACH = [shape if at % 3 == 0 else pytest.param(shape, marks=pytest.mark.near) for at, shape in enumerate(SHAPES)]
+SHAPES_BY_GATE = [
+    shape if at % 3 == 0 else pytest.param(shape, marks=pytest.mark.near) for at, shape in enumerate(SHAPES)
+]
+"""All shapes; the gate takes each third."""
 
 
 def read_inlines(text: str) -> object:
     return parse_inlines(text, {}, growing=False)
 
 
-@pytest.mark.parametrize("shape", EACH)
+@pytest.mark.parametrize("shape", SHAPES_BY_GATE)
 def test_end_is_held_back_in_linear_steps(shape: str) -> None:
     # Four times as much, because how often a text's end is parsed depends on where it is cut.
     longer = steps(growing, text_of(shape, 1_600))
@@ -97,7 +100,7 @@ def test_destination_is_judged_once_however_often_it_is_used(definitions: Callab
     assert long_ms < 4 * 16 * max(short_ms, 1.0)
 
 
-@pytest.mark.parametrize("shape", EACH)
+@pytest.mark.parametrize("shape", SHAPES_BY_GATE)
 def test_page_is_rendered_in_few_steps(shape: str) -> None:
     pages = Pages(max_full=1)
     pages.append(text_of(shape, 12_500))
@@ -105,7 +108,7 @@ def test_page_is_rendered_in_few_steps(shape: str) -> None:
         assert steps(lambda markdown: rendered(markdown, growing=True), page.markdown) < FEW_CALLS // 2
 
 
-@pytest.mark.parametrize("shape", EACH)
+@pytest.mark.parametrize("shape", SHAPES_BY_GATE)
 def test_preview_of_a_page_is_made_in_few_steps(shape: str) -> None:
     text = text_of(shape, 1_200)
     for start in (0, 1):
