@@ -86,7 +86,7 @@ class Expression:
     @cached_property
     def tree(self) -> Any:
         """The parse tree; that of an expression of `regex` is one that matches alike texts."""
-        pattern: str = self.pattern.pattern
+        pattern = self.pattern.pattern
         if isinstance(self.pattern, re.Pattern):
             return parser.parse(pattern, self.pattern.flags)
         pattern = _DIFFERENCE.sub("", _PROPERTY.sub(lambda found: r"\w" if found[1] == "p" else r"\W", pattern))
@@ -101,13 +101,23 @@ class Expression:
         """
         return isinstance(self.pattern, re.Pattern) and _has_possessive_group(self.tree)
 
+    @property
+    def alphabet(self) -> str:
+        """The characters that its texts consist of, beside those that it names. One of bytes gets those of ASCII."""
+        return "".join(filter(str.isascii, ALPHABET)) if self._reads_bytes else ALPHABET
+
+    @property
+    def _reads_bytes(self) -> bool:
+        return isinstance(self.pattern.pattern, bytes)
+
     def read(self, text: str) -> None:
+        subject = text.encode("latin-1") if self._reads_bytes else text
         # `regex` looks at no signal.
         bound = {"timeout": MAX_MS / 1e3} if isinstance(self.pattern, regex.Pattern) else {}
         if self.only_at_start:
-            self.pattern.match(text, **bound)
+            self.pattern.match(subject, **bound)
         else:
-            for _ in self.pattern.finditer(text, **bound):
+            for _ in self.pattern.finditer(subject, **bound):
                 pass
 
 
@@ -134,12 +144,13 @@ class Texts:
         self.flags = self.tree.state.flags & (re.IGNORECASE | re.DOTALL | re.ASCII)
         self.groups: dict[int, str] = {}
         sets = list(dict.fromkeys(map(repr, _sets_in(self.tree))))
+        alphabet = _with_named(expression.alphabet, self.tree)
         matching = {
-            shown: frozenset(_members(part, self.flags, _alphabet(self.tree)))
+            shown: frozenset(_members(part, self.flags, alphabet))
             for shown, part in {repr(part): part for part in _sets_in(self.tree)}.items()
         }
         alike: dict[tuple[bool, ...], str] = {}
-        for character in _alphabet(self.tree):
+        for character in alphabet:
             alike.setdefault(tuple(character in matching[shown] for shown in sets), character)
         self.characters = list(alike.values())
         """One of each kind that the expression tells apart."""
@@ -240,8 +251,8 @@ def _sets_in(tree: Any) -> Iterator[Any]:
             yield from _sets_in(inner)
 
 
-def _alphabet(tree: Any) -> str:
-    """Returns characters of all kinds, and those that an expression names."""
+def _with_named(alphabet: str, tree: Any) -> str:
+    """Returns characters, and those that an expression names."""
     named: list[str] = []
     for kind, value in _sets_in(tree):
         for what, found in value if kind is op.IN else [(kind, value)]:
@@ -249,7 +260,7 @@ def _alphabet(tree: Any) -> str:
                 named.append(chr(found))
             elif what is op.RANGE:
                 named += [chr(found[0]), chr(found[1])]
-    return "".join(dict.fromkeys(ALPHABET + "".join(named)))
+    return "".join(dict.fromkeys(alphabet + "".join(named)))
 
 
 def _members(part: Any, flags: int, alphabet: str) -> list[str]:
@@ -371,17 +382,18 @@ def expressions(*packages: str) -> list[Expression]:
                 expression = Expression(f"{module.__name__}.{path}", pattern, only_at_start)
                 found.setdefault((pattern.pattern, pattern.flags), expression)
         # Those that are written where they are used.
-        for at, (method, text) in enumerate(_INLINE.findall(source)):
-            pattern = re.compile(text)
+        for at, (method, kind, text) in enumerate(_INLINE.findall(source)):
+            written: re.Pattern[Any] = re.compile(text.encode("latin-1")) if kind == "rb" else re.compile(text)
             found.setdefault(
-                (text, pattern.flags), Expression(f"{module.__name__} inline {at}", pattern, method in _WHOLE_TEXT)
+                (written.pattern, written.flags),
+                Expression(f"{module.__name__} inline {at}", written, method in _WHOLE_TEXT),
             )
     return list(found.values())
 
 
 _METHODS = "search|match|fullmatch|sub|subn|split|findall|finditer"
 _USE = re.compile(rf"\b(_?[A-Z][A-Z0-9_]*)\.({_METHODS})\b")
-_INLINE = re.compile(rf"\bre\.({_METHODS})\(\s*r\"((?:[^\"\\]|\\.)*)\"")
+_INLINE = re.compile(rf"\bre\.({_METHODS})\(\s*(rb?)\"((?:[^\"\\]|\\.)*)\"")
 
 
 def _modules(package: str) -> Iterator[ModuleType]:
@@ -393,7 +405,7 @@ def _modules(package: str) -> Iterator[ModuleType]:
 
 
 def _patterns_in(path: str, value: object) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, re.Pattern | regex.Pattern) and isinstance(value.pattern, str):
+    if isinstance(value, re.Pattern | regex.Pattern):
         yield path, value
     elif isinstance(value, Mapping):
         for key, inner in list(value.items())[:200]:

@@ -23,10 +23,11 @@ SPACES_IN_2_TO_THE_N_WAYS = (
         r"<!--.*?-->",
         r"(?:ab)+c",
         r"<\w+\s+\w*\s*/?\Z",
+        rb"[\x80-\xff]*\W*b",
     ],
 )
 @pytest.mark.first_rows(2)
-def test_expression_that_takes_more_than_linear_time_is_found(pattern: str) -> None:
+def test_expression_that_takes_more_than_linear_time_is_found(pattern: str | bytes) -> None:
     assert next(slow_texts(Expression("of this test", re.compile(pattern), only_at_start=False)), None)
 
 
@@ -44,9 +45,10 @@ def test_linear_expression_is_not_found(pattern: str) -> None:
         (r"x(?:y|(?:ab?c)++)z", True),
         (r"a*+[bc]++[^d]?+.{2}+", False),
         (r"(?:ab?c)*", False),
+        (rb"(?:ab?c)*+", True),
     ],
 )
-def test_possessive_group_is_found(pattern: str, is_wrong: bool) -> None:
+def test_possessive_group_is_found(pattern: str | bytes, is_wrong: bool) -> None:
     assert Expression("of this test", re.compile(pattern), only_at_start=False).may_match_wrongly == is_wrong
 
 

@@ -386,7 +386,7 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
     """
     try:
         with warnings.catch_warnings():
-            # Of options that the driver doesn't take.
+            # Of options that the driver doesn't know. A value that it can't read is a ValueError.
             warnings.simplefilter("error", SAWarning)
             engine = create_async_engine(
                 url,
@@ -399,7 +399,8 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
             )
     except (SAWarning, ValueError) as error:
         names = ", ".join(sorted(url.query))
-        raise SettingsError([f"DATABASE_URL has options that SQLite doesn't take: {names}. Remove them."]) from error
+        problem = f"DATABASE_URL has options, or values of them, that SQLite doesn't take: {names}."
+        raise SettingsError([f"{problem} Correct or remove them."]) from error
     except FileNotFoundError as error:
         raise StoreError("The current directory doesn't exist anymore. Change to another one.") from error
     file = database_file(url)

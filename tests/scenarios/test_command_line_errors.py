@@ -214,8 +214,14 @@ CASES = {
     "options that SQLite does not take": FailureCase(
         ("migrate",),
         2,
-        ("DATABASE_URL has options that SQLite doesn't take: mode. Remove them.",),
+        ("DATABASE_URL has options, or values of them, that SQLite doesn't take: mode. Correct or remove them.",),
         {"DATABASE_URL": "sqlite:///typist.db?mode=ro"},
+    ),
+    "a value that SQLite does not take": FailureCase(
+        ("migrate",),
+        2,
+        ("DATABASE_URL has options, or values of them, that SQLite doesn't take: timeout. Correct or remove them.",),
+        {"DATABASE_URL": "sqlite:///typist.db?timeout=soon"},
     ),
     "a server that refuses": FailureCase(
         ("usage",),
