@@ -66,6 +66,12 @@ def test_each_value_has_the_charset_that_it_names() -> None:
     assert [line.partition(":")[2] for line in read.text.split("\n")] == ["VCARD", NAME, NAME]
 
 
+def test_base64_without_a_charset_is_utf_8_among_lines_in_another() -> None:
+    lines = ("FN:Łódź".encode("cp1250"), f"NOTE;ENCODING=b:{in_base64(NAME)}".encode())
+    read = formats.read(Format.CARDS, b"\n".join((b"BEGIN:VCARD", *lines)))
+    assert read.text == f"BEGIN:VCARD\nFN:Łódź\nNOTE:{NAME}"
+
+
 def test_directory_of_names_is_read() -> None:
     content = f"version: 1\ndn:: {in_base64('cn=Пётр')}\ncn:: {in_base64(NAME)[:6]}\n {in_base64(NAME)[6:]}\nsn: b\n"
     kind = document_kind("a.ldif", "", content.encode())

@@ -219,7 +219,8 @@ def cell(value: str, kind: str = "String", more: str = "") -> str:
             "| 8:30 |",
             set(),
         ),
-        (f"<Row>{cell('1', 'Boolean')}{cell('#N/A', 'Error')}</Row>", "| TRUE | #N/A |", {Part.ERROR}),
+        (f"<Row>{cell('1', 'Boolean')}{cell('0', 'Boolean')}</Row>", "| TRUE | FALSE |", set()),
+        (f"<Row>{cell('#N/A', 'Error')}</Row>", "| #N/A |", {Part.ERROR}),
         (f"<Row>{cell('Old', more=S)}</Row>", "| ~~Old~~ |", set()),
         (f"<Row ss:Hidden='1'>{cell('x')}</Row><Row>{cell('a')}</Row>", "| a |", {Part.HIDDEN_ROW}),
         (

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from files_to_markdown import formats, word
+from files_to_markdown import archive, formats, word
 from files_to_markdown.benchmarks.hostile_documents import docx, packed
 from files_to_markdown.document import Document, Draft, Format, LeftOut, Part, TimeIsUp
 from files_to_markdown.markup import read_html
@@ -337,6 +337,16 @@ def test_long_document_is_read_as_far_as_there_is_time(block: str) -> None:
     assert document.left_out == (LeftOut(Part.END, 1),)
     assert 0.3 < document.text.count("twelve days") / many.count("twelve days") < 0.7
     assert not re.search(r"twelve (?!days)|twelve$", document.text)
+
+
+@pytest.mark.parametrize("block", LONG.values(), ids=LONG)
+def test_document_is_read_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch, block: str) -> None:
+    monkeypatch.setattr(archive, "_CHUNK_BYTES", 64)
+    monkeypatch.setattr(word, "_MAX_XML_BYTES", 50 * len(block))
+    many = block * 100
+    document = read(f"<w:tbl>{many}</w:tbl>" if block.startswith("<w:tr>") else many)
+    assert document.left_out == (LeftOut(Part.END, 1),)
+    assert 40 < document.text.count("twelve days") < 50
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from files_to_markdown import formats
+from files_to_markdown import formats, workbook
 from files_to_markdown.benchmarks.hostile_documents import packed, xlsx
 from files_to_markdown.document import MAX_CHARS, Document, Format, LeftOut, Part
 from files_to_markdown.number_formats import shown, shown_text
@@ -333,6 +333,15 @@ def test_text_that_is_missing_from_the_file_is_named() -> None:
 def test_far_cell_is_read() -> None:
     rows = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="T1048576"><v>2</v></c></row>'
     assert read(book(rows)) == Document(f"| 1 |\n|---|\n|{'  |' * 19} 2 |")
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 64])
+def test_sheet_is_read_the_same_in_any_pieces(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int) -> None:
+    rows = "".join(row(f"<c><v>{number}</v></c>" * 3) for number in range(20))
+    whole = read(book(rows))
+    monkeypatch.setattr(workbook, "_CHUNK_BYTES", chunk_bytes)
+    assert read(book(rows)) == whole
+    assert "| 19 | 19 | 19 |" in whole.text
 
 
 @pytest.mark.long

@@ -320,6 +320,7 @@ def test_preview_has_no_marks(markdown: str, words: str) -> None:
         ("_private, 5 * 3 and *this* ~~ ~~gone~~", "_private, 5 * 3 and this ~~ gone"),
         ("***a*** **b *c***\n\n** Note:** d `** e", "a b c\n\nNote: d `** e"),
         ("# On *.py\n\n| *.c | _d |\n|---|---|\n| *e* | f_ |", "On *.py\n\n*.c, _d\ne, f_"),
+        ("Two\nlines\n===\n\nAfter.", "Two lines\n\nAfter."),
     ],
 )
 def test_plain_words_of_a_page_are_all_of_them(markdown: str, words: str) -> None:

@@ -51,8 +51,8 @@ def test_valid_url_is_accepted(given: str, understood: str) -> None:
     ("given", "message"),
     [
         ("", "Use sqlite:///"),
-        ("sqlite:///typist.db?foo=s3cret", "Remove them"),
-        ("sqlite:///typist.db?timeout=s3cret", "Remove them"),
+        ("sqlite:///typist.db?foo=s3cret", "Correct or remove them"),
+        ("sqlite:///typist.db?timeout=s3cret", "Correct or remove them"),
         ("sqlite:///what?.db", "Write it as %3F"),
         ("sqlite://typist.db", "three slashes before the file, as in sqlite:///typist.db"),
         ("sqlite://data/typist.db", "three slashes before the file"),

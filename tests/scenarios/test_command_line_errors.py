@@ -217,12 +217,6 @@ CASES = {
         ("DATABASE_URL has options, or values of them, that SQLite doesn't take: mode. Correct or remove them.",),
         {"DATABASE_URL": "sqlite:///typist.db?mode=ro"},
     ),
-    "a value that SQLite does not take": FailureCase(
-        ("migrate",),
-        2,
-        ("DATABASE_URL has options, or values of them, that SQLite doesn't take: timeout. Correct or remove them.",),
-        {"DATABASE_URL": "sqlite:///typist.db?timeout=soon"},
-    ),
     "a server that refuses": FailureCase(
         ("usage",),
         1,
