@@ -332,6 +332,7 @@ async def test_model_that_is_only_at_the_other_api_is_asked_there_from_then_on(
         received = [await collect(model, prompt) for _ in range(2)]
     assert [(one.text, one.completions[0].refused) for one in received] == [("one", ())] * 2
     assert [request.path for request in in_process.requests] == [CHAT_PATH, RESPONSES_PATH, RESPONSES_PATH]
+    assert in_process.requests[-1].body["instructions"] == prompt.system, "marks for the cache are OpenAI's own"
 
 
 async def test_model_at_neither_api_is_unknown_and_asked_for_once_more(in_process: InProcessVendor) -> None:

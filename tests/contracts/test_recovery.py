@@ -110,11 +110,16 @@ async def test_reply_that_an_attempt_left_by_itself_is_continued_without_a_look_
         assert not [call for call in sandbox.calls if call.method == "conversations.replies"]
 
 
-async def test_stream_that_an_attempt_left_open_is_stopped_without_a_look_at_slack() -> None:
+@pytest.mark.parametrize("complete_pages", [0, 2])
+async def test_stream_that_an_attempt_left_open_is_stopped_without_a_look_at_slack(complete_pages: int) -> None:
     async with posting() as (sandbox, transport, _):
-        question = await asked(sandbox)
-        ts = await transport.senders.streams.start(StartStream(question, 0, PageView("Some words"), "Some words"))
-        messages = (RecordedMessage(ts, MessageRole.PAGE, for_stream=True),)
+        question, streams = await asked(sandbox), transport.senders.streams
+        messages: tuple[RecordedMessage, ...] = ()
+        for page in range(complete_pages + 1):
+            ts = await streams.start(StartStream(question, page, PageView("Some words"), "Some words"))
+            messages += (RecordedMessage(ts, MessageRole.PAGE, for_stream=True),)
+            if page < complete_pages:
+                await streams.stop_paced(question, ts, keeps_stop=False)
         await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint("Some words")))
         assert sandbox._web.app.streams == {}
         assert not [call for call in sandbox.calls if call.method == "conversations.replies"]

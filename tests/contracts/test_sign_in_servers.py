@@ -329,6 +329,22 @@ async def test_what_is_known_of_a_server_counts_while_it_is_looked_up_again(
         servers.close()
 
 
+async def test_server_that_does_not_answer_in_time_is_asked_again_in_a_minute(
+    timed: Stores, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow("/.well-known/oauth-authorization-server")
+    async with slow.running() as server:
+        servers = SignInServers(timed.accounts, Vault([KEY]), [server], clock)
+        with monkeypatch.context() as patched:
+            patched.setattr(sign_in_servers, "DISCOVERED_WITHIN_S", 0.2)
+            assert await servers.problem("slow") == SLOW
+        slow.may_answer.set()
+        assert await servers.problem("slow") == SLOW
+        clock.now_s += sign_in_servers.FAILED_FOR_S + 1
+        assert await servers.problem("slow") == ""
+        servers.close()
+
+
 # Habits of servers.
 
 

@@ -121,9 +121,11 @@ async def test_entry_that_a_process_holds_stays_with_it_when_its_channel_is_back
         ("show_end", Shows.END, False),
         ("show_version", Shows.END, False),
         ("close_choices", Shows.END, False),
+        ("show_decision", Shows.END, False),
         ("retract_reply", Shows.UNLESS_FOLLOWED, False),
         ("delete_reply", Shows.NOTHING, False),
         ("mention_askers", Shows.END, True),
+        ("ask_approval", Shows.END, True),
         ("clear_ask", Shows.END, False),
     ],
 )
@@ -139,7 +141,7 @@ async def test_entry_of_the_version_before_is_a_change(
         gone = {"answer_deleted": kind == "delete_reply", "ask_ts": "6.9" if kind == "clear_ask" else None}
         await connection.execute(sa.update(jobs).values(gone))
     [entry] = await timed.outbox.claim_due(9)
-    is_beside = kind in ("mention_askers", "clear_ask")
+    is_beside = kind in ("mention_askers", "ask_approval", "clear_ask")
     assert entry.kind is (OutboxKind.BESIDE if is_beside else OutboxKind.REPLY)
     assert (entry.shows, entry.mention_at is not None) == (shows, is_mentioned)
     assert [message.ts for message in entry.stale] == ([gone["ask_ts"]] if gone["ask_ts"] else [])

@@ -179,6 +179,7 @@ class TestServers:
                 "args.",
             ),
             ({**TIME, "cwd": "/no/such/folder"}, "mcpServers.it.cwd is not a folder."),
+            ({**TIME, "cwd": __file__}, "mcpServers.it.cwd is not a folder."),
             ({**TIME, "cwd": 1}, "mcpServers.it.cwd must be a string."),
             ({**TIME, "envFile": "/no/such/file"}, "mcpServers.it.envFile names a file that can't be read."),
             ({**TIME, "disabledTools": "all"}, "mcpServers.it.disabledTools must be a list of tools."),

@@ -156,10 +156,12 @@ async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, anot
     grace = stage.sandbox.client("grace")
     await grace.command("general", "/typist prompt")
     assert fields(grace)["tokens_a_month"] == texts.quotas.NO_QUOTA
-    errors = await grace.submit({"system_prompt": "Be brief.", "tokens_a_month": "0"})
-    assert errors == {"tokens_a_month": texts.quotas.quota_not_a_number(in_dollars=False)}
+    not_a_number = {"tokens_a_month": texts.quotas.quota_not_a_number(in_dollars=False)}
+    assert await grace.submit({"system_prompt": "Be brief.", "tokens_a_month": "0"}) == not_a_number
+    errors = await grace.submit({"reaction": "not an emoji", "tokens_a_month": "0"})
+    assert errors == not_a_number | {"reaction": texts.settings.REACTION_UNKNOWN}
     assert (await another_process.channel_settings.read(TEAM_ID, GENERAL.id)).system_prompt == ""
-    assert await grace.submit({"system_prompt": "Be brief.", "tokens_a_month": "9000"}) == {}
+    assert await grace.submit({"reaction": "", "tokens_a_month": "9000"}) == {}
     assert (await another_process.channel_settings.read(TEAM_ID, GENERAL.id)).system_prompt == "Be brief."
     assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/month=9000tokens"]
 

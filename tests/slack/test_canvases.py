@@ -1,5 +1,6 @@
 """Canvases at the boundary to Slack: answers that say less than they should, and refusals."""
 
+import asyncio
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,9 +8,12 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import File, Question, ThreadKey
+from bot.core.files import Unread
 from bot.errors import Refusal, Refused
 from bot.slack.canvases import Canvases
+from bot.slack.client import TURN_WITHIN_S
 from files_to_markdown.document import MAX_CHARS, Document
+from tests.simulated_time import run_simulated
 
 Json = dict[str, Any]
 
@@ -19,15 +23,17 @@ QUESTION = Question(CHANNEL, "5.0", "U1", "Why?")
 
 @dataclass
 class Client:
-    """Slack, which answers each method as the test says, and else with nothing."""
+    """Slack, which answers each method as the test says, and else with nothing. `after_s`: how long a call takes."""
 
     answers: dict[str, Json | Refused] = field(default_factory=dict)
+    after_s: float = 0.0
 
     def __post_init__(self) -> None:
         client: Any = self
         self.canvases = Canvases(client, None, "UBOT")
 
     async def call(self, method: str, **arguments: Any) -> Json:
+        await asyncio.sleep(self.after_s)
         answer = self.answers.get(method, {})
         if isinstance(answer, Refused):
             raise answer
@@ -75,3 +81,9 @@ async def test_long_canvas_is_cut_and_says_so(chars: int) -> None:
     content = opened["F1"].content
     assert isinstance(content, Document)
     assert (len(content.text), bool(content.left_out)) == (MAX_CHARS, chars > MAX_CHARS)
+
+
+def test_canvases_of_one_question_share_one_wait() -> None:
+    client = Client({"canvases.getContent": {"content": "x"}}, after_s=0.4 * TURN_WITHIN_S)
+    opened = run_simulated(client.canvases.read([File(f"F{number}", "Plan") for number in range(5)], QUESTION))
+    assert [file.content for file in opened.values()] == [Document("x")] * 2 + [Unread.TOO_SLOW] * 3

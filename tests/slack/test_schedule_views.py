@@ -9,13 +9,14 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.caps import Amount
 from bot.core.schedules import MAX_WORDS_CHARS, PauseReason, Rule, Run, Schedule, Weekly
-from bot.slack.blockkit import Json, home
+from bot.slack.blockkit import Json, home, untouched, values_of
 from bot.slack.views.schedules import (
     CHANGE_SCHEDULE,
     MAX_AT_HOME,
     MAX_LISTED,
     ListPlace,
     ScheduleAction,
+    ScheduleField,
     ScheduleList,
     run_line,
     run_notice,
@@ -93,6 +94,20 @@ def test_creator_alone_has_the_buttons_that_fit_the_state(schedule: Schedule, ot
     buttons = [element["action_id"] for _, element in interactive(listed(schedule)["blocks"])]
     assert buttons == [ScheduleAction.CHANGE, *others, ScheduleAction.RUN, ScheduleAction.STOP]
     assert list(interactive(listed(schedule, reader_id="U2")["blocks"])) == []
+
+
+def test_fields_hold_what_the_schedule_has() -> None:
+    schedule = replace(SCHEDULE, words="Sing.", only_if_changed=True, run_tokens=5, day_tokens=7)
+    weekly = CHANGE_SCHEDULE.build(schedule, None, Weekly("1,3", "09:10"), "UTC")
+    assert values_of(untouched(weekly)) == {
+        ScheduleField.WORDS: "Sing.",
+        ScheduleField.TIME: "09:10",
+        ScheduleField.RUN_TOKENS: "5",
+        ScheduleField.DAY_TOKENS: "7",
+    }
+    other = values_of(untouched(CHANGE_SCHEDULE.build(schedule, None, None, "UTC")))
+    assert ScheduleField.TIME not in other
+    assert other[ScheduleField.OTHER].startswith(LONGEST)
 
 
 def test_change_by_an_admin_is_said_wherever_a_schedule_is_shown() -> None:
