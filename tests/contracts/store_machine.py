@@ -64,7 +64,7 @@ ENDS = [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED, EndReason.DENIED, End
 DELTAS = ["One ", "two, three. ", "A long part. " * 40]
 """An attempt goes on from where a long text ended, and begins a short one again."""
 CALL_STATES = [CallState.READY, CallState.ASKED]
-DECISIONS = [Decision.APPROVED, Decision.DENIED]
+DECISIONS = [Decision.APPROVED, Decision.IN_THREAD, Decision.DENIED]
 FACTS = (group_threads, thread_lines, quiet_threads)
 """What is known of threads."""
 # Statements that are built once: they run after each call.

@@ -403,7 +403,7 @@ class StoreModel:
         is_decidable = (is_in_time or job.status is Status.RUNNING) and not job.stop_requested
         if not is_decidable or job.version != key[0]:
             return False, False
-        state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
+        state = CallState.DENIED if decision is Decision.DENIED else CallState.READY
         decided = self._move_call(job_id, key, state, CallState.ASKED)
         released = not self.jobs[job_id].is_asking and self._decided(job_id)
         if released and by == job.question.user_id:

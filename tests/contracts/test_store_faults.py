@@ -306,6 +306,21 @@ async def test_call_waits_for_a_locked_sqlite_file_and_then_fails(on_file: Proce
     assert await store.question_queue.enqueue("Ev1", asked(1))
 
 
+async def test_what_deleted_rows_leave_in_a_locked_file_is_left_for_later(
+    on_file: Process, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await on_file("w1")
+    await pragma(store, "busy_timeout", 100)
+    with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await store.database.overwrite_deleted()
+        assert "VACUUM failed, the database overwrites the rest later: database is locked" in caplog.text
+        other.execute("COMMIT")
+    caplog.clear()
+    await store.database.overwrite_deleted()
+    assert caplog.text == ""
+
+
 async def test_claim_whose_commit_response_was_lost_is_recovered(on_file: Process, sqlite_url: str) -> None:
     store = await on_file("w1")
     await pragma(store, "busy_timeout", 100)

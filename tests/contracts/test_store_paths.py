@@ -379,6 +379,8 @@ new version knows what an earlier one may have changed
     made_before 1 -> done, step 1 ready, begin 1, release 1, claim -> 1v1, made_before 1 -> done
 job waits only while a call is to be decided
     ask 1, claim, step 1 asked, decide 1 approved -> yes, wait 1 -> no, begin 1 -> yes
+call that is allowed with others in its thread is made
+    ask 1, claim, step 1 asked, wait 1, decide 1 in_thread -> yes, claim -> 1, begin 1 -> yes
 job does not wait for calls of an earlier version
     ask 1, claim, step 1 asked, edit 1, release 1, claim -> 1v1, step 1 ready, wait 1 -> no
 job that is stopped does not wait

@@ -484,6 +484,8 @@ async def test_owner_allows_reading_for_a_thread_until_they_sign_out(
     assert texts.approvals.decided("call", "in_thread", 1, "Ada", is_only_one=True) in shown(
         await ended_in(stage, asked)
     )
+    results = [one["content"] for one in stage.vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    assert ["You are ada." in result for result in results] == [True, True]
 
     async def reads_unasked(number: int, user: str = "ada", thread: str = asked) -> bool:
         """Asks once more; returns whether the answer ends without an approval."""

@@ -287,6 +287,15 @@ async def test_a_first_message_that_slack_refuses_is_a_problem_with_its_remedy(
     assert "✘ Slack refuses a message to Ada (messages_tab_disabled).\n  → Turn the Messages tab on" in seen
 
 
+async def test_admin_whose_name_slack_does_not_tell_is_called_by_their_id(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str], tokens: dict[str, str]
+) -> None:
+    slack.faults.start("refuse", method="users.info", error="internal_error")
+    async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA"}) as terminal:
+        await terminal.reads("I sent U0ADA a message in Slack.")
+        assert (await terminal.end())[0] == 0
+
+
 async def test_keys_that_bot_models_needs_are_asked_for_and_no_others(
     tmp_path: Path, env: dict[str, str], tokens: dict[str, str]
 ) -> None:
