@@ -356,6 +356,8 @@ async def test_on_a_phone_everything_fits_a_finger_and_an_error_covers_nothing_t
     await expect(page.get_by_role("dialog")).to_contain_text("System prompt")
     await fits_a_finger(page)
     await page.get_by_role("dialog").get_by_role("button", name="Cancel").tap()
+    # While a modal is open, the box behind it takes no focus, and Playwright fills nothing.
+    await expect(page.get_by_role("dialog")).to_be_hidden()
     await page.route("**/sandbox/say", lambda route: route.fulfill(status=500, json={"error": "Sorry. " * 40}))
     await box.fill("Two\nlines")
     await page.get_by_role("button", name="Send", exact=True).filter(visible=True).tap()
