@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.files import Unread
+from bot.core.files import CANVAS, CHECK_FILE_INFO, Unread
 from bot.errors import Refusal, Refused
 from bot.slack.canvases import Canvases
 from bot.slack.client import TURN_WITHIN_S
@@ -87,3 +87,28 @@ def test_canvases_of_one_question_share_one_wait() -> None:
     client = Client({"canvases.getContent": {"content": "x"}}, after_s=0.4 * TURN_WITHIN_S)
     opened = run_simulated(client.canvases.read([File(f"F{number}", "Plan") for number in range(5)], QUESTION))
     assert [file.content for file in opened.values()] == [Document("x")] * 2 + [Unread.TOO_SLOW] * 3
+
+
+HERE: Json = {"id": "F1", "name": "Plan", "mimetype": CANVAS, "channels": ["C1"]}
+
+
+@pytest.mark.parametrize(
+    ("described", "content"),
+    [
+        (HERE, Document("x")),
+        ({**HERE, "channels": [], "shares": {"public": {"C1": []}}}, Document("x")),
+        ({**HERE, "channels": [], "linked_channel_id": "C1"}, Document("x")),
+        ({**HERE, "channels": ["C2"]}, Unread.CANVAS_NOT_SHARED),
+        ({**HERE, "channels": ["C2"], "user": "U1"}, Unread.CANVAS_NOT_SHARED),
+        ({**HERE, "mimetype": "text/plain"}, Unread.KIND),
+        ({**HERE, "mode": "tombstone"}, Unread.DELETED),
+        ({}, Unread.CANVAS_NOT_SHARED),
+    ],
+    ids=str,
+)
+async def test_canvas_that_a_message_only_names_is_read_where_all_readers_may_open_it(
+    described: Json, content: Document | Unread
+) -> None:
+    client = Client({"files.info": {"file": described}, "canvases.getContent": {"content": "x"}})
+    opened = await client.canvases.read([File("F1", "Plan", CANVAS, access=CHECK_FILE_INFO)], QUESTION)
+    assert opened["F1"].content == content
