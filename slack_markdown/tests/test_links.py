@@ -15,6 +15,7 @@ from slack_markdown.links import (
     MAX_NAMED_HOSTS,
     file_ids_in,
     has_address,
+    is_closed_file,
     is_deceptive,
     with_ascii_hosts,
     without_schemes,
@@ -562,6 +563,8 @@ FILES = {
     "a port": "https://acme.slack.com:443/docs/T0ACME/F0SECRET",
     "a user name": "https://ada@acme.slack.com/docs/T0ACME/F0SECRET",
     "an id alone": "https://acme.slack.com/x?file=F0SECRET",
+    "a host of files, without an id": "https://files.slack-gov.com/plan.pdf",
+    "a list without an id": "https://acme.slack.com/lists/T0ACME",
 }
 
 
@@ -572,7 +575,13 @@ NO_FILES = [
     "https://slack.com.evil.example/docs/T0ACME/F0SECRET",
     "https://myslack.com/docs/T0ACME/F0SECRET",
     "https://a.example/files/F0SECRET",
+    "https://slack-files.com/",
 ]
+
+
+@pytest.mark.parametrize("address", FILES.values(), ids=FILES)
+def test_address_of_a_file_is_known_in_all_its_forms(address: str) -> None:
+    assert is_closed_file(address)
 
 
 @pytest.mark.parametrize("address", NO_FILES)

@@ -101,6 +101,8 @@ def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
         ("pay \u09ea00 now", ("\\u09ea00",)),
         ("1\uff10\u0660", ("1\\uff10\\u0660",)),
         ("to \u212aeller, pay\u217coad", ("\\u212aeller", "pay\\u217coad")),
+        (f"{'x' * 79}\u0430 {'x' * 80}\u0430", (f"{'x' * 79}\\u0430", f"{'x' * 80}…")),
+        ("a\u0430 b\u0430 a\u0430 c\u0430 d\u0430", ("a\\u0430", "b\\u0430", "c\\u0430")),
         ("\u0663\u0664 \u516d\u5341 12 m\u00b2 n\u00ba 5", ()),
         ("Привет, мир and hello", ()),
         ("PDF文件を読む 서울특별시A동 naïve", ()),
@@ -281,6 +283,26 @@ def test_longest_calls_fit_into_a_message_beside_a_text(calls: int, text: int) -
     asked = [replace(one, index=index) for index in range(calls)]
     view = PageView("word " * (text // 5), growing=True, asks=asks_of(asked, 0, 1e9, person="p" * 80, is_admin=True))
     assert check_blocks(reply_blocks.message(view)["blocks"])
+
+
+@pytest.mark.parametrize(
+    ("tool", "own_account", "read_only", "always", "in_thread", "is_warned"),
+    [
+        ("notes__add", False, False, True, False, True),
+        ("notes__add", True, False, False, False, True),
+        ("notes__list", False, True, True, False, False),
+        ("notes__list", True, True, False, True, False),
+        (REMEMBER, False, False, False, False, True),
+    ],
+)
+def test_what_an_admin_or_the_asker_may_allow_beyond_one_call_depends_on_whose_account_acts(
+    tool: str, own_account: bool, read_only: bool, always: bool, in_thread: bool, is_warned: bool
+) -> None:
+    asked = replace(call(tool), own_account=own_account, read_only=read_only, repeats=True)
+    ask = ask_of(asked, [asked], 0, None, is_admin=True)
+    assert (ask.may_allow_always, ask.may_allow_in_thread) == (always, in_thread)
+    assert (texts.approvals.REPEATED_CALL in ask.warnings) is is_warned
+    assert not ask_of(asked, [asked], 0, None).may_allow_always
 
 
 def test_long_arguments_are_cut() -> None:

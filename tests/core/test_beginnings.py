@@ -10,7 +10,7 @@ from bot.models.events import Opaque, TextPart
 from bot.models.prompt import ASKERS, OTHERS, OURS, Media, Prompt, ToolDefinition, Turn, TurnPart, not_shown
 
 PHOTO = Media("photo.png", "image/png", "aGk=" * 100_000)
-NOTES = ToolDefinition("notes__list", "Lists.", {"type": "object"}, "a hash", OURS)
+NOTES = ToolDefinition("notes__list", "Lists.", {"type": "object"}, "a hash", OURS, is_dispensable=True)
 ASKED = Turn("user", "why? \ud83d \0 世界", (PHOTO,), origins=ASKERS | OTHERS)
 PROMPT = Prompt("be brief", (ASKED,), "c0ffee", (NOTES,), system_origins=OTHERS, code="0123abcd")
 NOTE = Note("It is now noon.", OTHERS)
@@ -21,6 +21,7 @@ def test_prompt_comes_back_as_it_was_with_whose_words_it_holds() -> None:
     again, note = restored(recorded(PROMPT, NOTE), BUILT)
     assert (again, note) == (PROMPT, NOTE)
     assert (again.system_origins, again.turns[0].origins, again.tools[0].origins) == (OTHERS, ASKERS | OTHERS, OURS)
+    assert again.tools[0].is_dispensable
     assert str(Bound(again)) == str(Bound(PROMPT))
 
 
@@ -30,9 +31,15 @@ def test_record_has_no_bytes_of_files_and_is_small() -> None:
     assert len(recorded(long, NOTE)) < 5_000
 
 
-@pytest.mark.parametrize(
-    "media", [(), (replace(PHOTO, base64="aGk=" * 99_999),), (replace(PHOTO, name="other.png"),)], ids=str
-)
+OTHER_FILES: dict[str, tuple[Media, ...]] = {
+    "none": (),
+    "a shorter one": (replace(PHOTO, base64="aGk=" * 99_999),),
+    "one with another end": (replace(PHOTO, base64=f"{PHOTO.base64[:-4]}aGo="),),
+    "one of another name": (replace(PHOTO, name="other.png"),),
+}
+
+
+@pytest.mark.parametrize("media", OTHER_FILES.values(), ids=OTHER_FILES)
 def test_file_that_is_gone_leaves_a_remark_and_changes_the_hash(media: tuple[Media, ...]) -> None:
     again, _ = restored(recorded(PROMPT, NOTE), replace(BUILT, turns=(Turn("user", "why?", media),)))
     assert (again.turns[0].text, again.turns[0].media) == (f"{ASKED.text}\n\n{not_shown(PHOTO.name)}", ())
@@ -69,6 +76,10 @@ PARTS: dict[str, tuple[TurnPart, tuple[TurnPart, ...]]] = {
             "openai", {"role": "assistant", "reasoning_details": [{"type": "reasoning.text", "text": "Hm."}, SIGNED]}
         ),
         (Opaque("openai", {"role": "assistant"}),),
+    ),
+    "unsigned reasoning behind a gateway": (
+        unsigned := Opaque("openai", {"role": "assistant", "reasoning_details": [{"type": "reasoning.text"}]}),
+        (unsigned,),
     ),
     "OpenAI's reasoning": (item := Opaque("openai", {"type": "reasoning", "encrypted_content": "abc"}), (item,)),
     "DeepSeek's reasoning": (said := Opaque("openai", {"role": "assistant", "reasoning_content": "Hm."}), (said,)),

@@ -166,6 +166,9 @@ def test_each_cap_and_period_has_its_own_warning_key() -> None:
     keys = {warning_key(cap, ADA, NOON) for cap in (TOKENS, dollars, raised)}
     assert len(keys | {warning_key(TOKENS, ADA, NOON + 86_400)}) == 4
     assert warning_key(TOKENS, ADA, NOON) == warning_key(TOKENS, ADA, NOON + 3_600)
+    assert warning_key(TOKENS, ADA, NOON) != warning_key(TOKENS, ScopeIds("T1", "UBEN", "C1"), NOON)
+    monthly = Cap(MONTH, 500, in_dollars=True)
+    assert warning_key(monthly, ADA, NOON) == warning_key(monthly, ADA, NOON + 86_400)
 
 
 def test_own_cap_replaces_the_default_of_its_window_and_unit() -> None:
@@ -247,6 +250,7 @@ UNPRICED = ("own/model",)
         (CapField.TOKENS_A_MONTH, "1", 1.0),
         (CapField.DOLLARS_A_MONTH, "20", 20.0),
         (CapField.DOLLARS_A_DAY, "0.5", 0.5),
+        (CapField.DOLLARS_A_DAY, "0.01", 0.01),
         (CapField.DOLLARS_A_DAY, "", None),
     ],
 )

@@ -42,7 +42,7 @@ def test_one_to_five_choices_may_be_offered(choices: list[str], written: Callabl
 
 
 def test_list_goes_where_buttons_show_each_choice_and_comes_back_with_a_mark() -> None:
-    short, long = ("Staging", "Production"), ("Staging", "x" * (LABEL_CHARS + 1))
+    short, long = ("Staging", "x" * LABEL_CHARS), ("Staging", "x" * (LABEL_CHARS + 1))
     text = f"I can.\n\n{Choices(QUESTION, short).markdown}"
     assert without_listed(text, short).rstrip() == f"I can.\n\n{QUESTION}"
     assert without_listed(Choices(QUESTION, long).markdown, long) == Choices(QUESTION, long).markdown
@@ -57,9 +57,9 @@ def test_each_of_the_most_choices_is_marked_and_no_line_above_them() -> None:
     assert marked(text, "Elsewhere", "✓") == text
 
 
-def test_characters_that_hide_or_reorder_text_are_seen_in_a_choice() -> None:
-    choices = offered([call(question=QUESTION, choices=["Keep\u202e it\u200b"])])
-    assert choices == Choices(QUESTION, ("Keep\ufffd it\ufffd",))
+def test_characters_that_hide_or_reorder_text_are_seen_in_a_question_and_a_choice() -> None:
+    choices = offered([call(question="Which\u202e?\u200b", choices=["Keep\u202e it\u200b"])])
+    assert choices == Choices("Which\ufffd?\ufffd", ("Keep\ufffd it\ufffd",))
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,23 @@ class TestChoosing:
     def test_file_is_refused_by_its_type_in_slack(self, mimetype: str, reason: Unread | None) -> None:
         assert files.reason_not_to_read(File("F1", "f", mimetype)) is reason
 
+    @pytest.mark.parametrize(
+        ("mode", "access", "reason"),
+        [
+            ("hosted", "visible", None),
+            ("snippet", "check_file_info", None),
+            ("tombstone", "visible", Unread.DELETED),
+            ("external", "", Unread.EXTERNAL),
+            ("hidden_by_limit", "", Unread.HIDDEN),
+            ("hosted", "access_denied", Unread.NO_ACCESS),
+            ("hosted", "file_not_found", Unread.DELETED),
+        ],
+    )
+    def test_file_that_slack_does_not_give_is_refused_with_the_reason(
+        self, mode: str, access: str, reason: Unread | None
+    ) -> None:
+        assert files.reason_not_to_read(replace(NOTES, mode=mode, access=access)) is reason
+
     def test_recording_takes_a_place_where_it_can_be_heard(self) -> None:
         song, clip = File("F8", "song.mp3", "audio/mpeg"), File("F9", "clip.m4a", "video/mp4", is_clip=True)
         heard = [replace(clip, transcript=""), replace(clip, id="F7", captions_url="https://x")]

@@ -6,7 +6,8 @@ import pytest
 
 from bot.core import asks, calls, channel_settings, choices, memory, triage
 from bot.core.channel_settings import ChannelSettings, DefaultSettings
-from bot.models.events import ToolCall
+from bot.models.events import Citation, ToolCall
+from bot.reply import sources
 from bot.slack import file_objects
 from tests.core.conversations import ME, message, question
 from tests.ugly import around
@@ -44,6 +45,10 @@ LIMITS: dict[str, tuple[int, Callable[[int], bool]]] = {
     "a message of a transcript": (
         triage.MAX_CHARS,
         lambda chars: triage.transcript([message("x" * chars, ts="1.0")], "1.0", ME).endswith(f" {'x' * chars}"),
+    ),
+    "the address of a source": (
+        sources.MAX_URL_CHARS,
+        lambda chars: sources.with_citation((), Citation("https://a.example/".ljust(chars, "x"))) != (),
     ),
     "a mail below a message": (
         file_objects.MAX_MAIL_CHARS,

@@ -7,7 +7,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import REMEMBER, SCHEDULE
+from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Decision
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind, said
 from bot.core.picture import CANVAS_MIN_CHARS, picture
 from bot.errors import EndReason
@@ -44,14 +44,23 @@ def test_what_is_taken_back_is_said_in_its_own_place(record: AnswerRecord, notes
 
 
 @pytest.mark.parametrize(
-    ("made", "stopped", "schedule_id"),
-    [((3,), (), 3), ((3, 5), (), 5), ((3, 5), (5,), 3), ((3, 5), (3, 5), 0), ((), (), 0)],
+    ("made", "stopped", "over", "schedule_id"),
+    [
+        ((3,), (), (), 3),
+        ((3, 5), (), (), 5),
+        ((3, 5), (5,), (), 3),
+        ((3, 5), (3, 5), (), 0),
+        ((3, 5), (), (5,), 3),
+        ((3, 5), (3,), (5,), 0),
+        ((), (), (), 0),
+    ],
 )
 def test_button_stops_the_last_schedule_that_runs(
-    made: tuple[int, ...], stopped: tuple[int, ...], schedule_id: int
+    made: tuple[int, ...], stopped: tuple[int, ...], over: tuple[int, ...], schedule_id: int
 ) -> None:
     end = End(EndReason.WHOLE, tuple(Notice(NoticeKind.SCHEDULED, SCHEDULED, number) for number in made))
-    assert picture(end, AnswerRecord(stopped=frozenset(stopped)), TEXT).schedule_id == schedule_id
+    record = AnswerRecord(stopped=frozenset(stopped), over=frozenset(over))
+    assert picture(end, record, TEXT).schedule_id == schedule_id
 
 
 @pytest.mark.parametrize(
@@ -78,6 +87,23 @@ def test_answer_that_did_what_can_be_done_once_is_not_written_again(tool: str) -
         shown = picture(End(EndReason.WHOLE), record, TEXT)
         assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH} & {*shown.buttons}
         assert shown.notices == (texts.answers.QUESTION_EDITED,)
+
+
+@pytest.mark.parametrize(
+    ("tool", "decision", "is_offered"),
+    [
+        (REMEMBER, Decision.DENIED, False),
+        (SCHEDULE, Decision.REPLIED, False),
+        (SCHEDULE, Decision.EXPIRED, True),
+        (SIGN_IN, Decision.APPROVED, True),
+        (CALL.tool, Decision.DENIED, True),
+    ],
+)
+def test_answer_whose_proposal_a_person_decided_about_is_not_written_again(
+    tool: str, decision: Decision, is_offered: bool
+) -> None:
+    shown = picture(END, AnswerRecord(calls=(replace(CALL, tool=tool, decision=decision),)), TEXT)
+    assert (ReplyAction.REGENERATE in shown.buttons) is is_offered
 
 
 @pytest.mark.parametrize("reason", [EndReason.STUCK, EndReason.WHOLE])

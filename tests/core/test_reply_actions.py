@@ -10,6 +10,7 @@ from bot.core import texts
 from bot.core.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
 from bot.core.asks import ArgumentField, Ask, asks_of, deciders, details_of, fields_of
 from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decided, Decision, RecordedCall, decided_about
+from bot.core.conversation import File
 from bot.core.job import End, Notice, NoticeKind, said
 from bot.core.picture import CANVAS_MIN_CHARS, Picture
 from bot.errors import EndReason
@@ -34,6 +35,15 @@ def recorded(state: AnswerState, end_reason: EndReason | None = EndReason.WHOLE,
 GROWING, WHOLE = recorded(AnswerState.GROWING, None), recorded(AnswerState.ENDED)
 CUT = recorded(AnswerState.ENDED, EndReason.LENGTH_LIMIT, answer="As much as")
 STOPPED = recorded(AnswerState.STOPPED, EndReason.STOPPED, answer="Half of")
+EXPIRED = recorded(AnswerState.ENDED, question=question(""))
+ONLY_FILES = replace(question(""), files=(File("F1", "plan.pdf"),))
+DECIDES = (
+    ReplyAction.APPROVE,
+    ReplyAction.DENY,
+    ReplyAction.EDIT,
+    ReplyAction.ALLOW_IN_THREAD,
+    ReplyAction.ARGUMENTS,
+)
 REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     *((action, None, texts.actions.ANSWER_UNKNOWN) for action in ACTIONS),
     *((action, recorded(AnswerState.DELETED), texts.actions.ANSWER_DELETED) for action in ACTIONS),
@@ -49,7 +59,9 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, has_acted=True), texts.actions.NOT_TWICE),
     (ReplyAction.REGENERATE_WITH, recorded(AnswerState.ENDED, has_acted=True), texts.actions.NOT_TWICE),
     (ReplyAction.REGENERATE, recorded(AnswerState.GROWING, None, has_acted=True), texts.actions.ANSWER_UNFINISHED),
-    (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, question=question("")), texts.actions.QUESTION_EXPIRED),
+    (ReplyAction.REGENERATE, EXPIRED, texts.actions.QUESTION_EXPIRED),
+    (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, question=ONLY_FILES), None),
+    *((action, EXPIRED, None) for action in (ReplyAction.UNDO, ReplyAction.FEEDBACK)),
     (ReplyAction.UNDO, GROWING, texts.actions.ANSWER_UNFINISHED),
     (ReplyAction.UNDO, WHOLE, None),
     (ReplyAction.CANVAS, GROWING, texts.actions.ANSWER_UNFINISHED),
@@ -57,9 +69,15 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.CANVAS, WHOLE, texts.actions.CANVAS_OF_INCOMPLETE),
     (ReplyAction.CANVAS, CUT, texts.actions.CANVAS_OF_INCOMPLETE),
     (ReplyAction.CANVAS, STOPPED, texts.actions.CANVAS_OF_INCOMPLETE),
-    (ReplyAction.CANVAS, recorded(AnswerState.ENDED, question=question("")), texts.actions.QUESTION_EXPIRED),
+    (ReplyAction.CANVAS, EXPIRED, texts.actions.QUESTION_EXPIRED),
+    (
+        ReplyAction.CANVAS,
+        recorded(AnswerState.ENDED, answer="All of it", has_next=True),
+        texts.actions.NOT_NEWEST_VERSION,
+    ),
     (ReplyAction.CONTINUE, GROWING, texts.actions.ANSWER_UNFINISHED),
     (ReplyAction.CONTINUE, CUT, None),
+    (ReplyAction.CONTINUE, replace(CUT, has_acted=True), None),
     (ReplyAction.CONTINUE, recorded(AnswerState.ENDED, EndReason.STALLED, answer="Half of"), None),
     (ReplyAction.CONTINUE, WHOLE, texts.actions.ANSWER_FINISHED),
     (ReplyAction.CONTINUE, STOPPED, None),
@@ -96,8 +114,8 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     *((ReplyAction.FEEDBACK_REASON, answer, None) for answer in (GROWING, WHOLE)),
     (ReplyAction.DELETE, GROWING, None),
     (ReplyAction.DELETE, WHOLE, None),
-    *((action, GROWING, None) for action in (ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ARGUMENTS)),
-    *((action, WHOLE, texts.approvals.NOTHING_TO_DECIDE) for action in (ReplyAction.APPROVE, ReplyAction.DENY)),
+    *((action, GROWING, None) for action in DECIDES),
+    *((action, WHOLE, texts.approvals.NOTHING_TO_DECIDE) for action in DECIDES),
     (ReplyAction.SIGN_IN, GROWING, None),
     (ReplyAction.SIGN_IN, WHOLE, texts.accounts.NOTHING_WAITS),
     (ReplyAction.DETAILS, WHOLE, None),
@@ -129,6 +147,11 @@ def test_others_may_only_choose_see_the_previous_version_and_give_feedback(
     else:
         assert sentence is not None
         assert sentence.startswith(("Only the person who asked, or a Typist admin, can", "Only a Typist admin can"))
+
+
+def test_asker_who_is_no_admin_allows_no_tool_for_good() -> None:
+    assert refusal(ReplyAction.ALLOW_ALWAYS, GROWING, "UADA", ADMINS) == texts.approvals.ONLY_ADMIN_ALLOWS
+    assert refusal(ReplyAction.ALLOW_ALWAYS, GROWING, "U9", ADMINS) is None
 
 
 def test_others_who_press_answer_now_read_that_only_its_asker_can() -> None:
@@ -324,6 +347,10 @@ def test_choices_are_labels_in_which_nothing_is_markup() -> None:
         ),
         (
             ended("Half", End(EndReason.STEP_LIMIT, footer="openai/test")),
+            "openai/test · incomplete",
+        ),
+        (
+            ended("Half", End(EndReason.SHUT_OUT, footer="openai/test")),
             "openai/test · incomplete",
         ),
         (

@@ -549,6 +549,7 @@ def test_day_and_time_of_each_week(text: str, due: str | None) -> None:
         (Proposal("Sum up.", Rule("Europe/Paris", "0 9 * * 1-5")), False),
         (Proposal("Sum up.", Rule(BERLIN, "0 10 * * 1-5")), False),
         (Proposal("Sum up.", Rule(BERLIN, "0 9 * * 1-5"), only_if_changed=True), False),
+        (Proposal("Sum up.", Rule(BERLIN, "0 9 * * 1-5"), accounts=("issues",)), False),
     ],
 )
 def test_equal_proposals_are_known_whatever_they_are_written_like(other: Proposal, is_same: bool) -> None:
@@ -639,7 +640,7 @@ def test_words_name_a_schedule_only_if_they_fit_no_other(about: tuple[str, ...],
 @pytest.mark.parametrize(
     ("about", "words", "is_meant"),
     [
-        ("summary", "Summarize what happened.", True),
+        *(("summary", f"{verb} what happened.", True) for verb in ("Summarize", "Summarise")),
         ("summaries", "Post a summary.", True),
         ("reports", "Post the report.", True),
         ("reminder", "Remind us of the retro.", True),
@@ -684,6 +685,7 @@ def test_number_names_a_schedule(number: int, found: Schedule | None) -> None:
         {"words": " Summarize. ", "cron": "0 9 * * mon-fri"},
         {"words": "Ask.", "at": "2026-12-24T09:00", "zone": "America/New_York", "only_if_changed": True},
         {"words": "Ask.", "cron": "0 9 * * *", "accounts": ["b", "a"]},
+        {"words": "x" * MAX_WORDS_CHARS, "cron": "0 9 * * *"},
     ],
 )
 def test_proposal_reads_its_own_arguments_again(arguments: dict[str, object]) -> None:

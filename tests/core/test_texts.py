@@ -205,6 +205,11 @@ def test_dollars_have_cents_only_if_there_are_any(amount: float, text: str) -> N
     assert texts.quotas.dollars(amount) == text
 
 
+@pytest.mark.parametrize(("cost_usd", "shown"), [(0.0049, ""), (0.0051, ", $0.01"), (1_234.5, ", $1,234.50")])
+def test_cost_that_would_be_shown_as_nothing_is_left_out(cost_usd: float, shown: str) -> None:
+    assert texts.quotas.amount(1_234, cost_usd) == f"1,234 tokens{shown}"
+
+
 @pytest.mark.parametrize(("number", "words"), [(0, ""), (1, "1 call"), (2, "2 calls"), (1_234, "1,234 calls")])
 def test_count_fits_its_noun(number: int, words: str) -> None:
     assert texts.words.count(number, "call", "calls") == words

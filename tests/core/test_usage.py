@@ -153,5 +153,6 @@ def test_of_lines_with_the_same_cost_the_one_with_more_tokens_comes_first() -> N
 )
 def test_week_begins_with_the_weekday_of_the_first_day(first_day: int, weeks: list[str]) -> None:
     report = UsageReport("week", first_day)
-    report.add([replace(FIRST, at=day * 86_400.0) for day in (3, 4, 9)])
+    # The last week is the first that is counted, and the one that costs most.
+    report.add([replace(FIRST, at=day * 86_400.0) for day in (9, 9, 9, 4, 3)])
     assert list(report.sorted()) == weeks

@@ -9,9 +9,10 @@ import pytest
 
 from bot.core.conversation import File, Question, ThreadKey
 from bot.core.files import CANVAS, CHECK_FILE_INFO, Unread
-from bot.errors import Refusal, Refused
+from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.canvases import Canvases
 from bot.slack.client import TURN_WITHIN_S
+from bot.slack.refusals import reason_of
 from files_to_markdown.document import MAX_CHARS, Document
 from tests.simulated_time import run_simulated
 
@@ -19,13 +20,14 @@ Json = dict[str, Any]
 
 CHANNEL = ThreadKey("T1", "C1", "1.0")
 QUESTION = Question(CHANNEL, "5.0", "U1", "Why?")
+HERE: Json = {"id": "F1", "name": "Plan", "mimetype": CANVAS, "channels": ["C1"]}
 
 
 @dataclass
 class Client:
     """Slack, which answers each method as the test says, and else with nothing. `after_s`: how long a call takes."""
 
-    answers: dict[str, Json | Refused] = field(default_factory=dict)
+    answers: dict[str, Json | Refused | RateLimited] = field(default_factory=dict)
     after_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -35,7 +37,7 @@ class Client:
     async def call(self, method: str, **arguments: Any) -> Json:
         await asyncio.sleep(self.after_s)
         answer = self.answers.get(method, {})
-        if isinstance(answer, Refused):
+        if isinstance(answer, Refused | RateLimited):
             raise answer
         return answer
 
@@ -74,6 +76,28 @@ async def test_canvas_that_is_gone_needs_no_deletion(reason: Refusal, is_raised:
         await client.canvases.delete("F1")
 
 
+REFUSALS: dict[str, Unread] = {
+    "missing_scope": Unread.CANVAS_SCOPE,
+    **dict.fromkeys(("canvas_not_found", "file_not_found", "not_visible", "access_denied"), Unread.CANVAS_NOT_FOUND),
+    **dict.fromkeys(("canvas_deleted", "file_deleted"), Unread.DELETED),
+    "internal_error": Unread.FAILED,
+}
+
+
+@pytest.mark.parametrize("method", ["files.info", "canvases.getContent"])
+@pytest.mark.parametrize(("name", "reason"), REFUSALS.items(), ids=REFUSALS)
+async def test_each_refusal_of_a_linked_canvas_has_its_reason(method: str, name: str, reason: Unread) -> None:
+    client = Client({"files.info": {"file": HERE}, method: Refused(method, name, reason_of(name))})
+    opened = await client.canvases.read([File("F1", "a canvas", CANVAS, access=CHECK_FILE_INFO)], QUESTION)
+    assert opened["F1"].content is reason
+
+
+@pytest.mark.parametrize("answer", [{}, {"content": None}, RateLimited("canvases.getContent", 1.0)], ids=str)
+async def test_canvas_that_slack_gives_no_text_of_is_not_read(answer: Json | RateLimited) -> None:
+    opened = await Client({"canvases.getContent": answer}).canvases.read([File("F1", "Plan")], QUESTION)
+    assert opened["F1"].content is Unread.FAILED
+
+
 @pytest.mark.parametrize("chars", [MAX_CHARS, MAX_CHARS + 1])
 async def test_long_canvas_is_cut_and_says_so(chars: int) -> None:
     client = Client({"canvases.getContent": {"content": "x" * chars}})
@@ -87,9 +111,6 @@ def test_canvases_of_one_question_share_one_wait() -> None:
     client = Client({"canvases.getContent": {"content": "x"}}, after_s=0.4 * TURN_WITHIN_S)
     opened = run_simulated(client.canvases.read([File(f"F{number}", "Plan") for number in range(5)], QUESTION))
     assert [file.content for file in opened.values()] == [Document("x")] * 2 + [Unread.TOO_SLOW] * 3
-
-
-HERE: Json = {"id": "F1", "name": "Plan", "mimetype": CANVAS, "channels": ["C1"]}
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,16 @@ def test_creator_alone_gets_sign_in_below_the_notice_which_says_both(rule: Rule,
     assert texts.schedules.PAUSE_REASONS[PauseReason.SIGNED_OUT] in others["text"]
 
 
+@pytest.mark.parametrize("reason", PauseReason)
+def test_single_time_that_has_passed_is_run_now_and_any_other_schedule_is_resumed(reason: PauseReason) -> None:
+    has_passed = reason in (PauseReason.MISSED, PauseReason.QUOTA, PauseReason.SIGNED_OUT)
+    for rule in (SCHEDULE.rule, DONE.rule):
+        run = Run(replace(SCHEDULE, rule=rule, paused=reason, next_at=None), 0.0, None)
+        first, _ = [element["action_id"] for _, element in interactive(run_notice(run)["blocks"])]
+        is_run = has_passed and rule is DONE.rule
+        assert first == (ScheduleAction.RUN if is_run else ScheduleAction.RESUME)
+
+
 def test_no_word_of_a_schedule_is_markup() -> None:
     blocks = [
         *listed(SCHEDULE)["blocks"],

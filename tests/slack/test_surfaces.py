@@ -75,6 +75,18 @@ async def test_channels_of_a_person_are_found_on_all_pages_that_a_bot_may_see() 
         assert called.count("users.conversations") == 2 + MAX_CHANNEL_PAGES
 
 
+async def test_nobody_is_told_twice_whichever_page_lists_their_direct_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.slack.surfaces.MAX_PER_PAGE", 1)
+    async with connected_workspace(InstantClock(), subscribed=frozenset()) as (sandbox, workspace):
+        people = {f"U0{name.upper()}": sandbox.dm(name) for name in ("ada", "grace", "alan")}
+        for notice in ("monday", "monday", "tuesday"):
+            for person in people:
+                await workspace.surfaces.tell_once(person, f"It is {notice}.", notice, 0.0, lambda: True)
+        for direct_message in people.values():
+            told = [message.text for message in sandbox.messages(direct_message)]
+            assert told == ["It is monday.", "It is tuesday."]
+
+
 MOST_READ = PEOPLE_PER_PAGE * MAX_CHANNEL_PAGES
 
 

@@ -29,7 +29,9 @@ from bot.slack.users import (
     zone_of,
 )
 from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api import conversations
 from slack_sandbox.web_api.budgets import WINDOW_S
+from slack_sandbox.wire import channel_json
 from slack_sandbox.workspace import User
 from tests.fast import FastClock
 from tests.slack.workspaces import connected_workspace
@@ -522,6 +524,17 @@ async def test_channel_with_guests_or_other_organizations_has_outsiders(
     stage: UsersStage, channel_id: str, insiders: bool
 ) -> None:
     assert await stage.are_insiders(channel_id) is insiders
+
+
+@pytest.mark.parametrize(
+    "field", ["is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared"]
+)
+async def test_channel_that_other_workspaces_read_or_will_has_outsiders(
+    stage: UsersStage, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    shared = {field: ["T2"] if field == "pending_shared" else True}
+    monkeypatch.setattr(conversations, "channel_json", lambda *place: {**channel_json(*place), **shared})
+    assert not await stage.are_insiders("C0GENERAL")
 
 
 async def test_channel_with_more_members_than_are_read_has_outsiders(
