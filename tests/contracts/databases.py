@@ -83,14 +83,15 @@ class PostgresqlServer:
         return standing_still(self.url, self._server.get_postmaster_info().pid)
 
     @contextlib.contextmanager
-    def small_disk(self, folder: Path) -> Iterator[tuple[str, Path]]:
-        """Mounts a disk of 24 MB at a folder, and yields the URL of a database on it, and a path for what fills it."""
-        folder.mkdir()
+    def small_disk(self) -> Iterator[tuple[str, Path]]:
+        """Mounts a disk of 24 MB, and yields the URL of a database on it, and a path for what fills it."""
+        # Not in pytest's folder, which each run of pytest closes to other users when it begins.
+        folder = Path(tempfile.mkdtemp(prefix="disk-"))
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
         try:
             tables = folder / "tables"
             tables.mkdir()
-            for place in (tables, *list(folder.parents)[:-2]):
+            for place in (folder, tables):
                 place.chmod(0o711)
             shutil.chown(tables, self._server.system_user)
             with psycopg.connect(self.url, autocommit=True) as connection:
@@ -100,6 +101,7 @@ class PostgresqlServer:
             self.stop()
         finally:
             subprocess.run(["umount", str(folder)], check=True)
+            folder.rmdir()
 
     def _control(self, *arguments: str) -> None:
         program = [self._server.bin_path / "pg_ctl", "-D", self._server.pgdata, "-l", self._server.log, "-w"]

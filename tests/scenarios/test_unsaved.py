@@ -72,7 +72,7 @@ class Switched:
 )
 def switched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Switched]:
     if request.param == "full tablespace":
-        with request.getfixturevalue("own_server").small_disk(tmp_path / "disk") as (url, filler):
+        with request.getfixturevalue("own_server").small_disk() as (url, filler):
 
             def fill() -> None:
                 with suppress(OSError), filler.open("wb") as file:
