@@ -166,4 +166,9 @@ def value_of(element: ElementTree.Element, name: str) -> str:
 def is_on(element: ElementTree.Element, name: str) -> bool:
     """Returns whether a property is there and isn't switched off."""
     found = child(element, name)
-    return found is not None and attribute(found, "val") not in ("0", "false", "off", "none")
+    return found is not None and not is_off(found)
+
+
+def is_off(property_: ElementTree.Element) -> bool:
+    """Returns whether a property that is there is switched off."""
+    return attribute(property_, "val") in ("0", "false", "off", "none")

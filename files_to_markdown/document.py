@@ -268,9 +268,10 @@ class Draft:
         text = self._without_embedded(text)
         if len(end) > 1:
             self._end_lines()
+        is_cut = len(text) > self._room
         self._pieces.append(text[: self._room] + end)
-        self._room -= len(text) + len(end)
-        if self._room <= 0:
+        self._room = max(0, self._room - len(text) - len(end))
+        if is_cut:
             self.leave_out(Part.END)
             raise Full
 

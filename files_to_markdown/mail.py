@@ -34,7 +34,7 @@ _WORD = re.compile(r"=\?([\w.:+-]{1,60})(?:\*[\w-]{0,60})?\?([bq])\?([^?]*)\?=",
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 _EMLX = re.compile(rb"\s{0,20}(\d{1,10})[ \t]{0,20}\r?\n")
 """The size of the mail, which Apple's program writes before it."""
-_MBOX = re.compile(rb"(?:\A|\n\r?\n)From [^\n]*\r?\n")
+_MBOX = re.compile(rb"(?:\A|\r?\n\r?\n)From [^\n]*\r?\n")
 _UNSAID = ("VTIMEZONE", "VALARM")
 """What programs alone read of an invitation, as they do lines with "X-"."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")

@@ -14,7 +14,7 @@ from itertools import accumulate
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import Archive, addresses_of, attribute, child, local, relations_of
+from files_to_markdown.archive import Archive, addresses_of, attribute, child, is_off, local, relations_of
 from files_to_markdown.charts import add_chart, add_diagram
 from files_to_markdown.document import Draft, Full, Obstacle, Part, Unreadable
 from files_to_markdown.markup import joined, raised, read_html, struck
@@ -202,7 +202,7 @@ def line_of(root: Element) -> str:
         elif name == "r":
             sign, is_struck = "", False
         elif name == "strike":
-            is_struck = attribute(part, "val") not in ("0", "false", "off")
+            is_struck = not is_off(part)
         elif name == "vertAlign":
             sign = {"superscript": "^", "subscript": "_"}.get(attribute(part, "val"), "")
     return " ".join(joined("".join(pieces)).split())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import attribute, child, is_on, local, value_of
+from files_to_markdown.archive import attribute, child, is_off, is_on, local, value_of
 from files_to_markdown.document import Draft, Part
 from files_to_markdown.equations import equation
 from files_to_markdown.markup import link
@@ -23,7 +23,6 @@ _TAGS = {
     "cr": "br",
     "ptab": "tab",
     "softHyphen": _IGNORED,
-    "dstrike": "strike",
 }
 """Elements that are read like others."""
 _USED = {"rPr": ("strike", "vertAlign", "del"), "pPr": ("pStyle", "numPr", "rPr")}
@@ -159,6 +158,7 @@ class Rewriter:
             "del": self._rewrite_deletion,
             "tr": self._rewrite_row,
             "gridSpan": self._rewrite_span,
+            **dict.fromkeys(("strike", "dstrike"), self._rewrite_strike),
         }
 
     def rewrite(self, root: Element) -> None:
@@ -392,6 +392,12 @@ class Rewriter:
                 text.text = _signs(text.text or "", font)
             if is_hidden:
                 text.text = ""
+
+    def _rewrite_strike(self, property_: Element) -> None:
+        property_.tag = f"{self._namespace}strike"
+        # mammoth knows no "off".
+        if is_off(property_):
+            property_.set(f"{self._namespace}val", "0")
 
     def _strike(self, run: Element) -> None:
         """Strikes a run as its style does, unless the run says otherwise."""

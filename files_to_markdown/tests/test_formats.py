@@ -159,6 +159,14 @@ FORWARDED = "Content-Type: message/rfc822\n\nSubject: Older\n\nolder"
         (multipart("mixed", multipart("related", PLAIN, FILE), FOOTER), "plain\n\nfooter", ["a.pdf"]),
         (multipart("alternative", "Content-Type: text/plain\n\n \n", HTML), "html", []),
         (multipart("mixed", PLAIN, FORWARDED), "plain\n\nAttached mail:\n\nSubject: Older\n\n---\n\nolder", []),
+        *(
+            (
+                multipart("mixed", PLAIN, FORWARDED.replace("rfc822", kind)),
+                "plain\n\nAttached mail:\n\nSubject: Older\n\n---\n\nolder",
+                [],
+            )
+            for kind in ("global", "news")
+        ),
         (
             multipart("alternative", PLAIN, INVITATION),
             "plain\n\nInvitation:\nx",
@@ -173,7 +181,10 @@ FORWARDED = "Content-Type: message/rfc822\n\nSubject: Older\n\nolder"
         (multipart("mixed", PLAIN, IN_QUOTED), "plain\n\nAttached mail:\n\nSubject: Older\n\n---\n\nolder", []),
         (multipart("report", PLAIN, f"{RECEIPT}\n\nDisposition: displayed"), "plain\n\nDisposition: displayed", []),
         (multipart("report", f"{STATUS}\n\nTo: a\n\nCode: 550"), "To: a\n\nCode: 550", []),
-        (multipart("mixed", PLAIN, "Content-Type: message/partial\n\na: b"), "plain", ["message/partial"]),
+        *(
+            (multipart("mixed", PLAIN, f"Content-Type: {kind}\n\na: b"), "plain", [kind])
+            for kind in ("message/partial", "message/external-body")
+        ),
     ],
 )
 def test_mail_of_several_parts_shows_all_texts_once_and_names_the_rest(
@@ -196,6 +207,10 @@ PAGES = {
     "captions": (
         "<table><caption>Sales</caption><tr><td>a<table><caption>x</caption><tr><td>y</table><td>b</table>",
         "Sales\n\n| a<br>x<br>y | b |\n|---|---|",
+    ),
+    "widths that are none": (
+        "<table><tr><td colspan=x>a<td colspan=0>b<td colspan=-1 rowspan=0>c<tr><td>d<td>e<td>f</table>",
+        "| a | b | c |\n|---|---|---|\n| d | e | f |",
     ),
     "merged cells": (
         "<table><tr><td rowspan=2>a</td><td>b</td><td rowspan=3>c</td></tr><tr><td>d</td></tr>"
@@ -286,7 +301,8 @@ def presentation(slides: list[str], parts: dict[str, str]) -> bytes:
 def test_hidden_slides_are_left_out_and_the_others_keep_their_numbers() -> None:
     words = "<a:p><a:r><a:t>Words</a:t></a:r></a:p>"
     hidden = slide(words, 'show="0"')
-    read = formats.read(Format.ARCHIVE, presentation([hidden, slide(words), hidden, slide(words)], {}))
+    slides = [hidden, slide(words), slide(words, 'show="false"'), slide(words)]
+    read = formats.read(Format.ARCHIVE, presentation(slides, {}))
     assert read == Document("## Slide 2\n\nWords\n\n## Slide 4\n\nWords", (LeftOut(Part.HIDDEN_SLIDE, 2, ("1", "3")),))
 
 
@@ -472,6 +488,11 @@ EQUATION = (
         (f"<w:bdo>{run('a')}</w:bdo><w:dir>{run('b')}</w:dir>", "ab"),
         (f"<w:r><w:ruby><w:rt>{run('ki')}</w:rt><w:rubyBase>{run('base')}</w:rubyBase></w:ruby></w:r>", "base(ki)"),
         (f"{run('eq')}{EQUATION}{run('end')}", "eq (a)/(√(b))∑_(i)|x| end"),
+        (
+            "<m:oMath><m:nary><m:naryPr/><m:sub><m:r><m:t>i</m:t></m:r></m:sub></m:nary><m:rad><m:deg><m:r><m:t>3</m:t>"
+            "</m:r></m:deg><m:e><m:d><m:e><m:r><m:t>x</m:t></m:r></m:e></m:d></m:e></m:rad></m:oMath>",
+            "∫_(i)√([3](x))",
+        ),
         (f"<w:r>{DRAWING}</w:r>", "box"),
         (f"<w:r><w:pict><a:oval>{BOX}</a:oval></w:pict></w:r>", "box"),
         (
@@ -485,7 +506,10 @@ EQUATION = (
             "box",
         ),
     ],
-    ids=["simple field", "direction", "ruby", "equation", "text box", "old text box", "both", "empty fallback"],
+    ids=[
+        *("simple field", "direction", "ruby", "equation", "equation with usual signs"),
+        *("text box", "old text box", "both", "empty fallback"),
+    ],
 )
 def test_text_of_a_document_that_its_reader_passes_over_is_kept(body: str, shown: str) -> None:
     file = docx(f"<w:p {MC} {M}>{body}</w:p>")
@@ -537,12 +561,20 @@ def with_directory_field(content: bytes, offset: int, field: bytes) -> bytes:
     return content[:at] + field + content[at + len(field) :]
 
 
-MOST = (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little")
+with zipfile.ZipFile(io.BytesIO(docx(""))) as archive:
+    REST_BYTES = sum(entry.file_size for entry in archive.infolist()[1:])
+
+
+def unpacking_to(size_bytes: int) -> bytes:
+    """Returns an archive whose directory says that it unpacks to so many bytes, most of them in the first entry."""
+    return with_directory_field(docx(""), 24, (size_bytes - REST_BYTES).to_bytes(4, "little"))
+
+
 REFUSED = {
     "no text": (Format.CSV, b"a\0b\0c", Obstacle.KIND),
     "control characters": (Format.CSV, b"\x01\x02", Obstacle.KIND),
     "entries": (Format.ARCHIVE, packed({str(number): "" for number in range(MAX_ENTRIES + 1)}), Obstacle.TOO_LARGE),
-    "unpacked": (Format.ARCHIVE, with_directory_field(docx(""), 24, MOST), Obstacle.TOO_LARGE),
+    "unpacked": (Format.ARCHIVE, unpacking_to(MAX_UNPACKED_BYTES + 1), Obstacle.TOO_LARGE),
     "encrypted": (Format.ARCHIVE, with_directory_field(docx(""), 8, b"\1\0"), Obstacle.PROTECTED),
 }
 
@@ -556,11 +588,38 @@ def test_bytes_without_text_and_archives_by_their_directory_are_refused(
     assert caught.value.refusal is refusal
 
 
-def test_end_of_a_long_document_is_left_out() -> None:
-    read = formats.read(Format.HTML, f"<p>{'a' * MAX_CHARS}</p><p>b</p>".encode())
-    assert read == Document("a" * MAX_CHARS, (LeftOut(Part.END, 1),))
-    whole = "a" * (MAX_CHARS - 10)
-    assert formats.read(Format.HTML, f"<p>{whole}</p>".encode()) == Document(whole)
+def test_archive_is_read_up_to_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory of a document here has three entries."""
+    monkeypatch.setattr("files_to_markdown.archive.MAX_ENTRIES", 3)
+    assert text(Format.ARCHIVE, unpacking_to(MAX_UNPACKED_BYTES)) == ""
+
+
+STREAMED = {
+    "xl/worksheets/sheet1.xml": xlsx('<row><c t="s"><v>0</v></c></row>', strings="<si><t>a</t></si>"),
+    "xl/sharedStrings.xml": xlsx('<row><c t="s"><v>0</v></c></row>', strings="<si><t>a</t></si>"),
+    "content.xml": odf(
+        "spreadsheet",
+        '<table:table table:name="S"><table:table-row><table:table-cell><text:p>a</text:p></table:table-cell>'
+        "</table:table-row></table:table>",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_what_is_read_only_until_there_is_enough_text_may_be_large(name: str) -> None:
+    with zipfile.ZipFile(io.BytesIO(STREAMED[name])) as archive:
+        parts = {one: archive.read(one) for one in sorted(archive.namelist(), key=lambda one: one != name)}
+    large = with_directory_field(packed(parts), 24, (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little"))
+    assert text(Format.ARCHIVE, large) == "## Sheet S\n\n| a |\n|---|"
+
+
+@pytest.mark.parametrize(
+    ("chars", "more", "is_cut"),
+    [(MAX_CHARS - 1, "", False), (MAX_CHARS, "", False), (MAX_CHARS, "<p>b</p>", True), (MAX_CHARS + 1, "", True)],
+)
+def test_end_of_a_long_document_is_left_out(chars: int, more: str, is_cut: bool) -> None:
+    read = formats.read(Format.HTML, f"<p>{'a' * chars}</p>{more}".encode())
+    assert read == Document("a" * min(chars, MAX_CHARS), (LeftOut(Part.END, 1),) if is_cut else ())
 
 
 def test_page_with_a_control_character_is_read() -> None:

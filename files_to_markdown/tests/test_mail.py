@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from files_to_markdown import formats
+from files_to_markdown import formats, mail
 from files_to_markdown.document import CPU_S, Document, Format, LeftOut, Part
 from files_to_markdown.kind import document_kind
 
@@ -79,7 +79,7 @@ BODIES = [
     ("\ufeffSubject: a\n\na mark before it", "a mark before it"),
     (
         "Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:x\nEND:VTIMEZONE\n"
-        "BEGIN:VEVENT\nSUMMARY:Long\n er\nX-FOO:1\nEND:VEVENT\nEND:VCALENDAR",
+        "BEGIN:VEVENT\nSUMMARY:Long\n er\nX-FOO:1\nBEGIN:VALARM\nTRIGGER:x\nEND:VALARM\nEND:VEVENT\nEND:VCALENDAR",
         "Invitation:\nBEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Longer\nEND:VEVENT\nEND:VCALENDAR",
     ),
 ]
@@ -101,6 +101,12 @@ def test_text_of_a_mail_is_read_however_it_travels(mail: str, shown: str) -> Non
             "Subject: one\n\n---\n\n1\n\nSubject: two\n\n---\n\n2",
         ),
         (
+            "a.mbox",
+            "",
+            b"From a@b\r\nSubject: one\r\n\r\n1\r\n\r\nFrom c@d\r\nSubject: two\r\n\r\n2\r\n",
+            "Subject: one\n\n---\n\n1\n\nSubject: two\n\n---\n\n2",
+        ),
+        (
             "a.mht",
             "application/x-mimearchive",
             b"Subject: Page\nContent-Type: text/html\n\n<h1>One",
@@ -112,6 +118,7 @@ def test_text_of_a_mail_is_read_however_it_travels(mail: str, shown: str) -> Non
             b"Subject: one\nContent-Type: text/plain\nContent-Disposition: attachment; filename=a.txt\n\nwords",
             "Subject: one\n\n---\n\nwords",
         ),
+        ("a.eml", "", b"FROM: a@b.example\nsubject: one\n\nwords", "From: a@b.example\nSubject: one\n\n---\n\nwords"),
         ("a.mhtml", "multipart/related", b"Content-Type: text/html\n\n<p>One", "---\n\nOne"),
     ],
 )
@@ -120,11 +127,21 @@ def test_other_files_of_mails_are_read(name: str, mimetype: str, content: bytes,
     assert formats.read(Format.MAIL, content) == Document(shown)
 
 
+@pytest.mark.parametrize(("count", "left_out"), [(2, ()), (3, (LeftOut(Part.END, 1),))])
+def test_mails_of_a_file_are_read_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, count: int, left_out: tuple[LeftOut, ...]
+) -> None:
+    monkeypatch.setattr(mail, "_MAX_MAILS", 2)
+    read = formats.read(Format.MAIL, "".join(f"From a\n\n{at}\n\n" for at in range(count)).encode())
+    assert read == Document("---\n\n0\n\n---\n\n1", left_out)
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
         ("application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m", "smime.p7m"),
         ("application/ms-tnef; name=winmail.dat", "winmail.dat"),
+        ("application/pdf; name*=iso-8859-2''%A3.pdf", "Ł.pdf"),
         ("image/png", "image/png"),
     ],
 )

@@ -68,6 +68,25 @@ def starts(level: int, at: int) -> str:
 
 
 RESTART = DECIMAL.replace('<w:lvlText w:val="(%3)"/>', '<w:lvlRestart w:val="0"/><w:lvlText w:val="(%3)"/>')
+FIRST = '<w:start w:val="1"/>'
+FURTHER = [
+    ("lowerRoman", 9, "ix"),
+    ("lowerLetter", 28, "bb"),
+    ("ordinal", 12, "12th"),
+    ("ordinal", 22, "22nd"),
+    ("cardinalText", 20, "Twenty"),
+    ("ordinalText", 3, "Third"),
+    ("cardinalText", 21, ""),
+    ("numberInDash", 2, "- 2 -"),
+    ("decimalEnclosedCircle", 20, "⑳"),
+    ("decimalEnclosedCircle", 21, ""),
+    ("decimalFullWidth", 10, "１０"),
+    ("russianUpper", 2, "Б"),
+    ("japaneseCounting", 21, "二十一"),
+    ("chineseCounting", 10, "十"),
+    ("chineseCounting", 100, ""),
+]
+"""Formats, numbers, and how these are written, "" if nobody knows it."""
 GONE_MARKS, LAST = ("vanish", "del"), paragraph("b", 0)
 LINKED = '<w:numStyleLink w:val="Clauses"/>'
 NUMBERED: dict[str, tuple[str, list[str], str]] = {
@@ -122,6 +141,12 @@ NUMBERED: dict[str, tuple[str, list[str], str]] = {
         [paragraph("x", 0, number) for number in (1, 2, 3, 4)],
         "01 x\n1st x\n一 x\nA x",
     ),
+    "formats further on": (
+        numbers(*(levels((name, "%1")).replace(FIRST, f'<w:start w:val="{at}"/>') for name, at, _ in FURTHER)),
+        [paragraph("x", 0, number) for number in range(1, len(FURTHER) + 1)],
+        "\n".join(f"{shown} x".strip() for _, _, shown in FURTHER),
+    ),
+    "no space behind it": (numbers(levels(("decimal", "%1."), more='<w:suff w:val="nothing"/>')), THREE[:1], "1.Scope"),
     "a format of its own": (
         numbers(levels(("custom", "%1.")).replace("<w:numFmt", '<w:numFmt w:format="001, 002, 003, ..."')),
         [paragraph("x", 0)],
@@ -193,6 +218,10 @@ def struck(property_: str, words: str) -> str:
     return f'<w:r><w:rPr><w:{property_}/></w:rPr><w:t xml:space="preserve">{words}</w:t></w:r>'
 
 
+def small(position: int, words: str) -> str:
+    return f'<w:r><w:rPr><w:position w:val="{position}"/><w:sz w:val="16"/></w:rPr><w:t>{words}</w:t></w:r>'
+
+
 TICKED_AT_FIRST = '<w:checkBox><w:default w:val="1"/></w:checkBox>'
 UNTICKED = '<w:checkBox><w:default/><w:checked w:val="0"/></w:checkBox>'
 TICKED_NO_MORE = '<w:checkBox><w:default w:val="1"/><w:checked w:val="0"/></w:checkBox>'
@@ -221,6 +250,7 @@ LINK = '<w:fldSimple w:instr=" HYPERLINK &quot;https://example.com/a&quot; ">' +
 INLINE: dict[str, tuple[str, str]] = {
     "ticked control": (f"{box('1', run('☒'))}{run(' Approved')}", "☒ Approved"),
     "empty control": (f"{box('0', run('☐'))}{run(' Rejected')}", "☐ Rejected"),
+    "control that is off": (f"{box('false', run('☒'))}{box('off', run('☒'))}", "☐☐"),
     "control with signs of its own": (f"{box('1', run('✔'))}{run(' a')}{box('', run('_'))}{run(' b')}", "☒ a☐ b"),
     "control with a sign of a font": (f"{box('true', sign('Wingdings', 'F0FE'))}{run(' a')}", "☒ a"),
     "control without a sign": (f"{box('1', '')}{run(' a')}", "☒ a"),
@@ -234,6 +264,7 @@ INLINE: dict[str, tuple[str, str]] = {
         field_of(code_run(" MACROBUTTON NoMacro ") + code_run("[Your ") + code_run("name]")),
         "[Your name]",
     ),
+    "prompt of a button that leads to a place": (field_of(" GOTOBUTTON place [Terms]"), "[Terms]"),
     "prompt of a simple field": ('<w:fldSimple w:instr=" MACROBUTTON NoMacro [Your name]"/>', "[Your name]"),
     "field within a field's code": (field_of(CHOSEN, run("yes")), "yes"),
     "field within the code of one that never ends": (
@@ -263,13 +294,24 @@ INLINE: dict[str, tuple[str, str]] = {
         f'{run("H")}<w:r><w:rPr><w:vertAlign w:val="subscript"/></w:rPr><w:t>2</w:t></w:r>{run("O")}',
         "H_2O",
     ),
+    "small words above and below the line": (
+        f"{run('10')}{small(6, '6')}{run(' H')}{small(-6, '2')}{run('O')}",
+        "10^6 H_2O",
+    ),
     "a soft hyphen": ("<w:r><w:t>c</w:t><w:softHyphen/><w:t>d</w:t></w:r>", "cd"),
     "struck": (f"{struck('strike', 'Old')}{struck('dstrike', ' price')}{run(' New')}", "~~Old price~~ New"),
     "signs for Latin letters alone": (
         "<w:r><w:rPr><w:rFonts w:ascii='Wingdings' w:hAnsi='Arial'/></w:rPr><w:t>\u00fe</w:t></w:r>",
         "☑",
     ),
-    "struck no more": (struck('strike w:val="0"', "a") + struck('dstrike w:val="false"', "b"), "ab"),
+    "struck and hidden no more": (
+        struck('strike w:val="0"', "a")
+        + struck('dstrike w:val="false"', "b")
+        + struck('vanish w:val="off"', "c")
+        + struck('strike w:val="off"', "d")
+        + struck('dstrike w:val="none"', "e"),
+        "abcde",
+    ),
     "old watermark": (f'<w:r><w:pict><v:shape {O}><v:textpath string="DRAFT"/></v:shape></w:pict></w:r>', "DRAFT"),
     "fallback of what nobody draws": (
         '<w:r><mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006">'
@@ -435,6 +477,7 @@ def picture(id_: str) -> str:
 
 EMBEDDED = f'<w:object {O}><v:shape><v:imagedata/></v:shape><o:OLEObject ProgID="Excel.Sheet.12"/></w:object>'
 FORMULA = EMBEDDED.replace("Excel.Sheet.12", "Equation.3")
+SHOW_NOTHING = ("xe", "TC", "TA", "RD", "SET", "ASK", "ADVANCE", "PRIVATE", "DATA", "EMBED", "CONTROL")
 GONE: dict[str, tuple[str, Document]] = {
     "a picture": (f"<w:r>{picture('r9')}</w:r>", Document("text![a plan]", (LeftOut(Part.PICTURE, 1),))),
     "a picture in a group": (
@@ -461,6 +504,7 @@ GONE: dict[str, tuple[str, Document]] = {
         Document("text", (LeftOut(Part.EQUATION, 1),)),
     ),
     "a field without a result": (field_of("AUTONUM"), Document("text", (LeftOut(Part.FIELD, 1),))),
+    "fields that show nothing": ("".join(field_of(f"{name} x") for name in SHOW_NOTHING), Document("text")),
     "a simple field without a result": (
         '<w:fldSimple w:instr="PAGE"/>',
         Document("text", (LeftOut(Part.FIELD, 1),)),
@@ -468,6 +512,10 @@ GONE: dict[str, tuple[str, Document]] = {
     "a deletion": (
         "<w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:ins><w:r><w:t> new</w:t></w:r></w:ins>",
         Document("text new", (LeftOut(Part.DELETION, 1),)),
+    ),
+    "a deleted row": (
+        f"</w:p>{table('<w:trPr><w:del/></w:trPr>' + cell(paragraph('gone')))}<w:p>",
+        Document("text", (LeftOut(Part.DELETION, 1),)),
     ),
     "a hidden passage": (HIDDEN, Document("text", (LeftOut(Part.HIDDEN_TEXT, 1),))),
     "a file that is joined": (f"</w:p><w:altChunk/><w:p {R}>", Document("text", (LeftOut(Part.ATTACHMENT, 1),))),
