@@ -36,6 +36,11 @@ def test_encrypted_book_is_refused() -> None:
     assert caught.value.refusal is Obstacle.PROTECTED
 
 
+def test_book_whose_fonts_are_encrypted_is_read() -> None:
+    rights = '<encryption><CipherReference URI="OEBPS/font.otf"/></encryption>'
+    assert formats.read(Format.ARCHIVE, packed({**PARTS, "META-INF/encryption.xml": rights})).text.startswith("# One")
+
+
 def test_password_of_an_old_workbook_is_missed() -> None:
     content = bytearray(corpus()["0-xlwt.xls"])
     # The record after the first one becomes FILEPASS.

@@ -41,6 +41,7 @@ CASES = {
     "a key": ("KEY;ENCODING=b:/+8A/w==", "KEY;ENCODING=b:/+8A/w=="),
     "folds": ("VERSION:3.0\nNOTE:One wo\n rd and tw\n\to", "VERSION:3.0\nNOTE:One word and two"),
     "folds at spaces": ("VERSION:2.1\nNOTE:One\n word", "VERSION:2.1\nNOTE:One word"),
+    "folds at spaces of a calendar": ("VERSION:1.0\nNOTE:One\n word", "VERSION:1.0\nNOTE:One word"),
     "no encoding": ("URL:https://example.com/?a=3D\nX=41", "URL:https://example.com/?a=3D\nX=41"),
 }
 

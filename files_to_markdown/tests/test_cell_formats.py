@@ -10,7 +10,7 @@ from files_to_markdown.cell_formats import cell_formats
 from files_to_markdown.document import CPU_S, Document, Format, LeftOut, Part
 from files_to_markdown.tests.test_outlook import compound
 
-CODES = ("General", "0.0%", "00000", '#,##0.00 "€"', '"Q"0', "[h]:mm", "h:mm")
+CODES = ("General", "0.0%", "00000", '#,##0.00 "€"', '"Q"0', "[h]:mm", "h:mm", "ge")
 
 
 def record(kind: int, content: bytes = b"") -> bytes:
@@ -56,7 +56,7 @@ def read(*sheets: bytes) -> Document:
     return formats.read(Format.OLE, compound({"Workbook": stream(*sheets)}))
 
 
-SHARE, DIGITS, MONEY, QUARTER, HOURS, CLOCK = range(1, 7)
+SHARE, DIGITS, MONEY, QUARTER, HOURS, CLOCK, ERA = range(1, 8)
 DIVIDED = formula(1, b"\2\0\7\0\0\0\xff\xff")
 SHORT = struct.pack("<I", 15 << 2 | 2)
 SHOWN = {
@@ -77,6 +77,10 @@ SHOWN = {
     "a chart on the sheet": (begin(32) + cell(0, 7, DIGITS) + END + cell(0, 3, QUARTER), "Q3"),
     "an error that a formula has": (cell(0, 3, QUARTER) + DIVIDED, "Q3 | #DIV/0!"),
     "an error": (cell(0, 1, 0) + record(0x205, struct.pack("<HHHBB", 0, 1, 0, 42, 1)), "1 | #N/A"),
+    **{
+        f"the error {name}": (cell(0, 1, 0) + record(0x205, struct.pack("<HHHBB", 0, 1, 0, code, 1)), f"1 | {name}")
+        for code, name in ((0, "#NULL!"), (15, "#VALUE!"), (23, "#REF!"), (29, "#NAME?"), (36, "#NUM!"))
+    },
     "true": (cell(0, 1, 0) + record(0x205, struct.pack("<HHHBB", 0, 1, SHARE, 1, 0)), "1 | TRUE"),
 }
 
@@ -88,6 +92,13 @@ def test_cell_of_an_old_workbook_says_what_people_see(cells: bytes, shown: str) 
     assert read(cells) == Document(
         f"## Sheet A\n\n| {shown} |\n|{'---|' * columns}", (LeftOut(Part.OLD_SHEET, 1), *errors)
     )
+
+
+@pytest.mark.parametrize(("is_1904", "date"), [(False, "2023-03-15"), (True, "2027-03-16")])
+def test_dates_count_from_the_year_that_the_workbook_says(*, is_1904: bool, date: str) -> None:
+    """In a form of a date that the library doesn't know, too."""
+    content = compound({"Workbook": stream(cell(0, 45000, ERA), is_1904=is_1904)})
+    assert formats.read(Format.OLE, content).text == f"## Sheet A\n\n| {date} |\n|---|"
 
 
 def row(at: int, flags: int) -> bytes:
@@ -126,6 +137,11 @@ def test_hidden_rows_and_columns_are_left_out_and_named(sheet: bytes, first: str
 def test_shown_rows_and_columns_and_empty_hidden_ones_are_no_loss() -> None:
     shown = read(row(0, 0) + row(7, 0x20) + columns(0, 2) + columns(9, 9, flags=1) + GRID)
     assert shown.left_out == (LeftOut(Part.OLD_SHEET, 1),)
+
+
+def test_workbook_may_have_the_name_of_old_ones() -> None:
+    shown = formats.read(Format.OLE, compound({"Book": stream(cell(0, 0.155, SHARE))})).text
+    assert shown == "## Sheet A\n\n| 15.5% |\n|---|"
 
 
 def test_each_sheet_has_formats_of_its_own() -> None:

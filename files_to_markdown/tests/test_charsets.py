@@ -98,6 +98,7 @@ CONTENTS = [
     (b"\0" * 200_000 + b"abc\n", "abc\n", ""),
     (b"abc\n" + b"\0" * 4_096 + "Größe\n".encode(), "abc\nGröße\n", ""),
     (b"1\x1fAda\x1e2\x1fBob\n", "1␟Ada␞2␟Bob\n", ""),
+    (b"8=FIX.4.2\x0135=D\x01 one\x02two\x03 one\x1ctwo\x1d", "8=FIX.4.2␁35=D␁ one␂two␃ one␜two␝", ""),
     (
         b"N\bNA\bA: twelve days\nBuilding 10%\b\b\b20%\x07\n\bok\x7f\x0b\0.\n",
         "NA: twelve days\nBuilding 20%\nok\n.\n",

@@ -45,6 +45,13 @@ def test_what_is_no_file_stays(text: str) -> None:
     assert without_embedded(text) == (text, 0)
 
 
+@pytest.mark.parametrize("before", range(19_820, 20_000, 30))
+def test_embedded_file_is_found_wherever_it_begins(before: int) -> None:
+    """A long text is looked through piece by piece."""
+    text, count = without_embedded(f"{'.' * before}{DATA}")
+    assert (text[before : before + 1], count) == ("(", 1)
+
+
 def test_words_below_an_embedded_file_stay() -> None:
     text, count = without_embedded(f"{LINES}\nTwelve days")
     assert (text.endswith("\nTwelve days"), count) == (True, 1)
@@ -65,6 +72,13 @@ def test_beginning_and_end_of_a_long_text_are_read() -> None:
     assert document.text.startswith("first line\n")
     assert document.text.endswith("\nlast line")
     assert len(document.text) <= MAX_CHARS
+
+
+@pytest.mark.parametrize(("more", "left_out"), [(0, ()), (1, (LeftOut(Part.MIDDLE, 1),))])
+def test_text_is_whole_up_to_its_limit(more: int, left_out: tuple[LeftOut, ...]) -> None:
+    text = "-" * (MAX_CHARS - 200 + more)
+    document = formats.read(Format.TEXT, text.encode())
+    assert (document.text == text, document.left_out) == (not more, left_out)
 
 
 def test_short_text_is_read_at_once() -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from files_to_markdown import images
-from files_to_markdown.document import MAX_IMAGE_BYTES, Obstacle, Unreadable
+from files_to_markdown.document import MAX_IMAGE_BYTES, MAX_PAGES, Obstacle, Unreadable
 from files_to_markdown.plain_images import image_size, is_plain_image
 
 MAX_PEAK_KB = 120_000
@@ -43,6 +43,11 @@ PLAIN = {
     "jpeg": (picture("JPEG", (20, 2_000)), "image/jpeg"),
     "jpeg in gray": (picture("JPEG", (8, 6), "L"), "image/jpeg"),
     "progressive jpeg": (picture("JPEG", (8, 6), progressive=True), "image/jpeg"),
+    "jpeg with a byte that only fills": (
+        picture("JPEG", (8, 6))[:2] + b"\xff" + picture("JPEG", (8, 6))[2:],
+        "image/jpeg",
+    ),
+    "jpeg with bytes behind its end": (picture("JPEG", (8, 6)) + bytes(30), "image/jpeg"),
     "webp": (picture("WEBP", (8, 6)), "image/webp"),
     "lossless webp": (picture("WEBP", (8, 6), lossless=True), "image/webp"),
     "webp that is transparent": (picture("WEBP", (8, 6), "RGBA"), "image/webp"),
@@ -67,6 +72,7 @@ CONVERTED = {
     "jpeg that is turned": (picture("JPEG", (8, 6), exif=TURNED), "image/jpeg", (6, 8)),
     "png that is turned": (picture("PNG", (8, 6), exif=TURNED), "image/png", (6, 8)),
     "webp that is turned": (picture("WEBP", (8, 6), exif=TURNED), "image/webp", (6, 8)),
+    "jpeg with more bytes behind its end": (picture("JPEG", (8, 6)) + bytes(31), "image/jpeg", (8, 6)),
 }
 DAMAGED = {
     "png without its end": (picture("PNG", (800, 600))[:-2_000], "image/png"),
@@ -156,6 +162,13 @@ def test_pages_of_a_scan_become_images(content: bytes, shades: list[int], has_mo
 def test_pages_take_no_more_than_their_room() -> None:
     pages, has_more = images.further_pages(scan((0, {}), (1, {}), (2, {})), 100)
     assert (shades_of(pages), has_more) == ([1], True)
+
+
+@pytest.mark.parametrize(("pages", "media_type"), [(1, "image/png"), (2, "image/jpeg")])
+def test_first_page_of_several_takes_its_share_of_the_room(pages: int, media_type: str) -> None:
+    content = scan(*[(0, {})] * pages)
+    _, packed, _ = images.converted(content)
+    assert images.converted(content, max_png_bytes=len(packed) * MAX_PAGES - 1)[0] == media_type
 
 
 def test_small_copy_is_no_further_page() -> None:

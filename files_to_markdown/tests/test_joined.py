@@ -176,9 +176,19 @@ def change(kind: str, content: str) -> str:
         (f'<w:p><w:pPr><w:listPr><wx:t wx:val="1.2"/></w:listPr></w:pPr>{run("a")}</w:p>', "1.2 a", set()),
         (f'<w:p><w:pPr><w:listPr><wx:t wx:val="·"/></w:listPr></w:pPr>{run("a")}</w:p>', "- a", set()),
         (f'<w:p><w:hlink w:dest="https://a.example">{run("a")}</w:hlink></w:p>', "[a](https://a.example)", set()),
+        (
+            f'<w:p><w:hlink w:dest="https://a.example" w:bookmark="b">{run("a")}</w:hlink></w:p>',
+            "[a](https://a.example#b)",
+            set(),
+        ),
+        (f"<w:p>{run('a')}<w:r><w:endnote>{paragraph('b')}</w:endnote></w:r></w:p>", "a (b)", set()),
         (f"<w:p>{run('a')}<w:r><w:footnote>{paragraph('b')}</w:footnote></w:r></w:p>", "a (b)", set()),
         (f"<wx:sub-section>{paragraph('a')}</wx:sub-section>", "a", set()),
-        (f"<w:sectPr><w:hdr>{paragraph('a')}</w:hdr></w:sectPr>{paragraph('b')}", "Header: a\n\nb", set()),
+        (
+            f"<w:sectPr><w:hdr>{paragraph('a')}</w:hdr><w:ftr>{paragraph('c')}</w:ftr></w:sectPr>{paragraph('b')}",
+            "Header: a\n\nFooter: c\n\nb",
+            set(),
+        ),
         ("<w:p><w:r><w:pict><w:binData>AA</w:binData></w:pict></w:r></w:p>", "", {Part.PICTURE}),
         (
             f"<w:p><w:r><w:pict><v:textbox><w:txbxContent>{paragraph('a')}</w:txbxContent></v:textbox></w:pict></w:r></w:p>",
@@ -197,11 +207,17 @@ EXCEL_2003 = (
 )
 STYLES = (
     '<Styles><Style ss:ID="p"><NumberFormat ss:Format="Percent"/></Style><Style ss:ID="t"><NumberFormat ss:Format='
-    '"[h]:mm"/></Style><Style ss:ID="s"><Font ss:StrikeThrough="1"/></Style></Styles>'
+    '"[h]:mm"/></Style><Style ss:ID="s"><Font ss:StrikeThrough="1"/></Style>'
+    + "".join(
+        f'<Style ss:ID="{at}"><NumberFormat ss:Format="{name}"/></Style>'
+        for at, name in enumerate(("Medium Date", "Long Time", "General Date"))
+    )
+    + "</Styles>"
 )
 
 P, T, S = (f'ss:StyleID="{id_}"' for id_ in "pts")
-WIDE, LINKED, COLUMNS = 'ss:MergeAcross="1"', 'ss:HRef="https://a.example"', '<Column/><Column ss:Hidden="1"/>'
+NAMED = [f'ss:StyleID="{at}"' for at in range(3)]
+WIDE, LINKED, FOURTH = 'ss:MergeAcross="1"', 'ss:HRef="https://a.example"', 'ss:Index="4"'
 
 
 def cell(value: str, kind: str = "String", more: str = "") -> str:
@@ -231,6 +247,17 @@ def cell(value: str, kind: str = "String", more: str = "") -> str:
         (f"<Row>{cell('a', more=WIDE)}{cell('b')}</Row>", "| a |  | b |", set()),
         ("<Row><Cell ss:Formula='=1+1'/></Row>", "| =1+1 |", {Part.FORMULA}),
         ("<Row><Cell><Data>a</Data><Comment><Data>x</Data></Comment></Cell></Row>", "| a |", {Part.COMMENT}),
+        (f"<Row>{cell('a')}{cell('b', more=FOURTH)}{cell('c')}</Row>", "| a |  |  | b | c |", set()),
+        (
+            f"<Column ss:Index='2' ss:Span='1' ss:Hidden='1'/><Row>{''.join(map(cell, 'axyb'))}</Row>",
+            "| a | b |",
+            {Part.HIDDEN_COLUMN},
+        ),
+        (
+            f"<Row>{''.join(cell('2026-05-01T08:30:00', 'DateTime', of) for of in NAMED)}</Row>",
+            "| 2026-05-01 | 08:30:00 | 2026-05-01 08:30:00 |",
+            set(),
+        ),
         (
             f"<Row>{cell('a', more=LINKED)}</Row>",
             "| [a](https://a.example) |",

@@ -27,6 +27,12 @@ SHEETS = b"urn:schemas-microsoft-com:office:spreadsheet"
         ("plan.xls", "application/vnd.ms-excel", b"<html><table>", Format.HTML),
         ("plan.csv", "text/plain", b"a;b", Format.CSV),
         ("plan", "text/csv", b"a;b", Format.CSV),
+        ("plan", "text/tab-separated-values", b"a\tb", Format.CSV),
+        ("plan.txt", "message/rfc822", b"Subject: x", Format.MAIL),
+        ("plan.xhtml", "", b"<html>", Format.HTML),
+        ("plan", "application/xhtml+xml", b"<html>", Format.HTML),
+        ("a.vnt", "", b"BEGIN:VNOTE\n", Format.CARDS),
+        ("a.vmg", "", b"BEGIN:VMSG\n", Format.CARDS),
         ("plan.csv", "text/csv", b"<!DOCTYPE html>\n<html><p>Sign in", Format.HTML),
         ("plan.tsv", "", b"\xef\xbb\xbf<!-- x -->\n<TABLE border=1><tr><td>a", Format.HTML),
         ("plan", "text/csv", "<html><table>".encode("utf-16"), Format.HTML),
@@ -88,7 +94,8 @@ def test_kind_is_found_in_linear_time(name: str, text: str) -> None:
         (b"\x1b%-12345X\r\n%PDF-1.7\n", True),
         (b"A PDF begins with %PDF-1.7.", False),
         (b"%PDF- begins one", False),
-        (b" " * 2_000 + b"\n%PDF-1.7\n", False),
+        (b"\n" * 1_018 + b"%PDF-1.7\n", True),
+        (b"\n" * 1_019 + b"%PDF-1.7\n", False),
     ],
 )
 def test_pdf_is_told_by_its_mark_at_the_beginning_of_a_line(content: bytes, is_one: bool) -> None:

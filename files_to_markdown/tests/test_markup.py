@@ -27,6 +27,9 @@ CONTROLS = {
         "<select multiple><option selected>S</option><option>M</option></select>",
         "☒ S ☐ M",
     ),
+    "options in a box": ("<select size=2><option>S<option selected>M</select>", "☐ S ☒ M"),
+    "options in a box of one line": ("<select size=1><option>S<option selected>M</select>", "M"),
+    "last of two chosen options": ("<select><option selected>S<option selected>M<option>L</select>", "M"),
     "groups of options": ("<select><optgroup label=a><option>S<optgroup><option selected label=M></select>", "M"),
     "choice without an end": ("<select><option>S<p>below", "S\n\nbelow"),
     "text": (
@@ -35,7 +38,7 @@ CONTROLS = {
     ),
     "lines of text": ("<textarea>\nfirst</textarea>", "first"),
     "button": ("<input type=submit value=Send>", "Send"),
-    "unseen": ("a<input type=hidden value=x><input type=password value=y>b", "ab"),
+    "unseen": ("a<input type=hidden value=x><input type=password value=y><input type=file value=z>b", "ab"),
     "suggestions": ("<input value=x><datalist><option>S</datalist>", "x"),
 }
 LISTS = {
@@ -43,6 +46,8 @@ LISTS = {
     "values": ("<ol><li value=7>g<li>h<li value=-1>i</ol>", "7. g\n8. h\n-1. i"),
     "letters": ("<ol type=a start=26><li>z<li>aa</ol>", "z. z\naa. aa"),
     "roman": ("<ol type=I><li>a<li>b<li>c<li>d</ol>", "I. a\nII. b\nIII. c\nIV. d"),
+    "capital letters": ("<ol type=A start=28><li>a</ol>", "AB. a"),
+    "small roman": ("<ol type=i start=4><li>a</ol>", "iv. a"),
     "reversed": ("<ol reversed start=2><li>a<li>b</ol>", "2. a\n1. b"),
     "reversed from nobody knows where": ("<ol reversed><li>a<li>b</ol>", "- a\n- b"),
     "other type": ("<ol type=hebrew start=x><li>a</ol>", "1. a"),
@@ -72,6 +77,18 @@ WORDS = {
     "soft hyphens": ("Donau&shy;dampf&#173;schiff", "Donaudampfschiff"),
     "reading of characters": ("<ruby>漢<rt>kan</rt></ruby>", "漢(kan)"),
     "reading in parentheses": ("<ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby>", "漢(kan)"),
+    "readings with and without parentheses": (
+        "<ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby><ruby>字<rt>ji</rt></ruby>",
+        "漢(kan)字(ji)",
+    ),
+    "struck words and code": (
+        "<s>a</s>, <del>b</del>, <strike>c</strike>, <code>d</code><pre><code>e</code></pre>",
+        "~~a~~, ~~b~~, ~~c~~, `d`\n\n```\ne\n```",
+    ),
+    "addresses that hold data": (
+        "<a href='mailto:a@b.example'>a</a> <a href='data:b'>b</a> <a href='cid:c'>c</a>",
+        "[a](mailto:a@b.example) b c",
+    ),
     "other addresses": (
         "<a href='ftp://x.example/a'>a</a> <a href='javascript:b()'>b</a> <a href='c.html'>c</a>",
         "[a](ftp://x.example/a) b c",
@@ -105,6 +122,7 @@ def test_html_says_what_people_see(page: str, shown: str) -> None:
 NAMED = {
     "<video src=a></video><audio src=b></audio>": (Part.RECORDING, 2),
     "<embed type=video/mp4 src=a>": (Part.RECORDING, 1),
+    "<object type=audio/mpeg data=a></object>": (Part.RECORDING, 1),
     "<object data=a.pdf></object>": (Part.ATTACHMENT, 1),
     "<iframe src=https://a.example>x</iframe>": (Part.ATTACHMENT, 1),
     "<frameset><frame src=a.html><frame src=b.html><noframes>b</noframes></frameset>": (Part.ATTACHMENT, 2),

@@ -70,10 +70,15 @@ def test_older_notebook_keeps_cells_in_worksheets() -> None:
     cell = {
         "cell_type": "code",
         "input": ["1 + 1"],
-        "outputs": [{"output_type": "pyout", "text": ["2"], "png": "aGk="}],
+        "outputs": [
+            *({"output_type": "pyout", "text": ["2"], kind: "aGk="} for kind in ("png", "jpeg", "svg")),
+            {"output_type": "pyerr", "ename": "KeyError", "evalue": "x", "traceback": ["line 1"]},
+        ],
     }
-    text = read({"nbformat": 3, "worksheets": [{"cells": [cell, {"cell_type": "markdown", "source": "End"}]}]}).text
-    assert text == "```python\n1 + 1\n```\n\nEnd"
+    ends = [{"cells": [{"cell_type": "markdown", "source": end}]} for end in ("End", "Appendix")]
+    read_ = read({"nbformat": 3, "worksheets": [{"cells": [cell]}, *ends]})
+    shown = "```python\n1 + 1\n```\n\nOutput:\n```\nKeyError: x\nline 1\n```\n\nEnd\n\nAppendix"
+    assert read_ == Document(shown, (LeftOut(Part.PICTURE, 3),))
 
 
 PAGES = {

@@ -87,6 +87,13 @@ NUMBERED = {
         "<text:list-header><text:p>c</text:p></text:list-header></text:list>",
         "C a\nmore\nG b\nc",
     ),
+    "letters that count on": (numbers('style:num-format="a" text:start-value="28"'), items("a"), "ab a"),
+    "letters that are repeated": (
+        numbers('style:num-format="a" style:num-letter-sync="true" text:start-value="28"'),
+        items("a"),
+        "bb a",
+    ),
+    "small roman": (numbers('style:num-format="i" text:start-value="4"'), items("a"), "iv a"),
     "bullets": (BULLETS, items("a"), "- a"),
     "a format that nobody knows": (numbers('style:num-format="一"'), items("a"), "a"),
     "a number for old programs": (
@@ -113,17 +120,32 @@ FORM = """<office:forms><form:form><form:checkbox form:id="c1" form:label="Appro
 <form:checkbox form:id="c2" form:label="Rejected"/><form:radio form:id="c3" form:label="Yes" form:selected="true"/>
 <form:radio form:id="c4" form:label="No"/><form:text form:id="c5" form:current-value="Ada"/>
 <form:listbox form:id="c6"><form:option form:label="S"/><form:option form:label="M" form:current-selected="true"/>
-</form:listbox><form:password form:id="c7" form:value="x"/><form:grid form:id="c8"/></form:form></office:forms>"""
+</form:listbox><form:password form:id="c7" form:value="x"/><form:grid form:id="c8"/><form:textarea form:id="c10">
+<text:p>one</text:p><text:p>two</text:p></form:textarea><form:formatted-text form:id="c11" form:value="5"/>
+<form:combobox form:id="c12" form:current-value="L"/><form:button form:id="c13" form:label="Send"/>
+<form:hidden form:id="c14" form:value="x"/></form:form></office:forms>"""
 STYLES = """<office:styles><style:style style:name="T1" style:family="text">
 <style:text-properties style:text-position="super 58%"/></style:style><style:style style:name="T2"
 style:family="text" style:parent-style-name="T3"/><style:style style:name="T3" style:family="text">
 <style:text-properties style:text-position="-33% 58%"/></style:style><style:style style:name="T4" style:family="text">
-<style:text-properties text:display="none"/></style:style></office:styles>"""
+<style:text-properties text:display="none"/></style:style><style:style style:name="T5" style:family="text">
+<style:text-properties style:text-position="sub 58%"/></style:style><style:style style:name="T6" style:family="text">
+<style:text-properties style:text-position="0% 100%"/></style:style><style:style style:name="P1"
+style:family="paragraph"><style:text-properties text:display="none"/></style:style></office:styles>"""
 PICTURE = "<draw:frame><draw:image/><draw:image/><svg:title>Plan</svg:title><svg:desc>a plan</svg:desc></draw:frame>"
-FIELDS = (
-    '<field:fieldmark field:type="vnd.oasis.opendocument.field.FORMCHECKBOX">'
-    '<field:param field:name="Checkbox_Checked" field:value="true"/></field:fieldmark>'
-)
+
+
+def field(kind: str, *parameters: tuple[str, str]) -> str:
+    """Returns a form's field as Word has them."""
+    said = "".join(f'<field:param field:name="{name}" field:value="{value}"/>' for name, value in parameters)
+    return f'<field:fieldmark field:type="vnd.oasis.opendocument.field.{kind}">{said}</field:fieldmark>'
+
+
+BOXES = [
+    field("FORMCHECKBOX", *said)
+    for said in ([("Checkbox_Checked", "true")], [("Checkbox_Result", "true")], [("Checkbox_Checked", "false")])
+]
+CHOICE = field("FORMDROPDOWN", ("Dropdown_ListEntry", "S"), ("Dropdown_ListEntry", "M"), ("Dropdown_Selected", "1"))
 DELETED = (
     "<text:tracked-changes><text:changed-region><text:deletion><text:p>gone</text:p></text:deletion>"
     "</text:changed-region></text:tracked-changes>"
@@ -180,7 +202,12 @@ SHOWN: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
     "values": (f"<text:p>Name:{control(5)}{control(6)}{control(7)}</text:p>", "Name: Ada  M", ()),
     "a control that nobody knows": (f"<text:p>a{control(8)}{control(9)}</text:p>", "a", (LeftOut(Part.CONTROL, 2),)),
     "a control of a page": (control(1), "☒ Approved", ()),
-    "a field of Word": (f"<text:p>{FIELDS} a</text:p>", "☒ a", ()),
+    "other values": (
+        f"<text:p>{''.join(map(control, range(10, 15)))}</text:p>",
+        "one two  5  L  Send",
+        (),
+    ),
+    "fields of Word": (f"<text:p>{', '.join([*BOXES, CHOICE])} a</text:p>", "☒, ☒, ☐, M a", ()),
     "a link": (
         '<text:p>see <text:a xlink:href="https://example.com/a">this</text:a></text:p>',
         "see [this](https://example.com/a)",
@@ -188,8 +215,8 @@ SHOWN: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
     ),
     "a link within": ('<text:p><text:a xlink:href="#top">up</text:a></text:p>', "up", ()),
     "a superscript": (
-        f"<text:p>10{span(1, '6')} H{span(2, '2')}O</text:p>",
-        "10^6 H_2O",
+        f"<text:p>10{span(1, '6')} H{span(2, '2')}O{span(6, '3')} C{span(5, '60')}</text:p>",
+        "10^6 H_2O3 C_60",
         (),
     ),
     "a superscript within a passage": (
@@ -200,6 +227,12 @@ SHOWN: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
     ),
     "hidden": (
         f'<text:p>a{span(4, "b")}</text:p><text:section text:display="none"><text:p>c</text:p></text:section>',
+        "a",
+        (LeftOut(Part.HIDDEN_TEXT, 2),),
+    ),
+    "a hidden paragraph and field": (
+        '<text:p>a<text:hidden-text text:is-hidden="true">b</text:hidden-text></text:p>'
+        '<text:p text:style-name="P1">c</text:p>',
         "a",
         (LeftOut(Part.HIDDEN_TEXT, 2),),
     ),
@@ -377,9 +410,11 @@ SHEETS: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
         rows(
             cell("", 'office:value-type="percentage" office:value="0.155"'),
             cell("", 'office:value-type="float" office:value="2"'),
-            cell("", 'office:value-type="boolean" office:boolean-value="true"'),
+            *(cell("", f'office:value-type="boolean" office:boolean-value="{said}"') for said in ("true", "false")),
+            cell("", 'office:value-type="string" office:string-value="a"'),
+            cell("", 'office:value-type="time" office:time-value="PT9H"'),
         ),
-        "15.5% | 2 | TRUE",
+        "15.5% | 2 | TRUE | FALSE | a | PT9H",
         (),
     ),
     "a link": (rows(cell('<text:a xlink:href="https://example.com/">x</text:a>')), "[x](https://example.com/)", ()),
@@ -395,6 +430,11 @@ SHEETS: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
         rows(A) + rows(B, about=HIDDEN) + rows("<table:table-cell/>", about=HIDDEN),
         "a",
         left_out(Part.HIDDEN_ROW),
+    ),
+    "a hidden row that is repeated": (
+        rows(A) + rows(B, about=f'{HIDDEN} table:number-rows-repeated="3"'),
+        "a",
+        (LeftOut(Part.HIDDEN_ROW, 3),),
     ),
     "a filtered row": (
         f"<table:table-row-group>{rows(A)}{rows(B, about=FILTERED)}</table:table-row-group>",
@@ -454,9 +494,14 @@ def test_struck_cells_are_marked(body: str, shown: str) -> None:
 
 
 def test_hidden_sheets_are_named() -> None:
-    sheet = f'<table:table {NAMES} table:name="S" table:style-name="ta1">{rows(A)}</table:table>'
-    document = read(f'{sheet}<table:table table:name="T">{rows(B)}</table:table>', "spreadsheet", styles=NO_TABLE)
-    assert document == Document("## Sheet T\n\n| b |\n|---|", (LeftOut(Part.HIDDEN_SHEET, 1, ("S",)),))
+    """Three of them, by the beginnings of their names; the others are counted."""
+    sheets = "".join(
+        f'<table:table {NAMES} table:name="{name}" table:style-name="ta1">{rows(A)}</table:table>'
+        for name in ("S", "a\tb", "c" * 61, "U")
+    )
+    document = read(f'{sheets}<table:table table:name="T">{rows(B)}</table:table>', "spreadsheet", styles=NO_TABLE)
+    named = LeftOut(Part.HIDDEN_SHEET, 4, ("S", "a b", "c" * 60))
+    assert document == Document("## Sheet T\n\n| b |\n|---|", (named,))
 
 
 @pytest.mark.long

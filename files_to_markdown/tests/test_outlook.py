@@ -9,7 +9,7 @@ from typing import Union
 import compressed_rtf
 import pytest
 
-from files_to_markdown import formats
+from files_to_markdown import formats, outlook
 from files_to_markdown.document import CPU_S, Document, Format, LeftOut, Part
 from files_to_markdown.kind import document_kind
 from files_to_markdown.process import read_document
@@ -189,7 +189,28 @@ SHOWN = {
         {"__nameid_version1.0": stored({"0002": b"", "0003": b"\6\0\0\0\xfe\xff\0\0abc"}, 0), "0037": "a"},
         "Subject: a\n\n---",
     ),
-    "a contact": ({"0037": "Ada", "3A08": "+44 1"}, "Phone: +44 1\nSubject: Ada\n\n---"),
+    "a contact": (
+        {"0037": "Ada", "3A16": "Firm", "3A18": "Sales", "3A17": "Head", "3A08": "+44 1", "3A09": "2", "3A1C": "3"}
+        | {"3A24": "4", "3A51": "a.example"},
+        "Company: Firm\nDepartment: Sales\nJob title: Head\nPhone: +44 1\nHome phone: 2\nMobile: 3\nFax: 4\n"
+        "Web page: a.example\nSubject: Ada\n\n---",
+    ),
+    "all addresses of a contact": (
+        {
+            **named(*((0x62004, number) for number in (0x8083, 0x8093, 0x80A3, 0x801A, 0x801B))),
+            **{f"800{at}": text for at, text in enumerate("abcde")},
+        },
+        "E-mail: a\nSecond e-mail: b\nThird e-mail: c\nHome address: d\nWork address: e\n\n---",
+    ),
+    "a task that is done": (
+        {**named((0x62003, 0x8104), (0x62003, 0x8102)), "8000": DAY, "8001": 1.0},
+        "Starts: Fri, 01 Mar 2024 09:00:00 +0000\nDone: 100%\n\n---",
+    ),
+    "a task that isn't begun": ({**named((0x62003, 0x8102)), "8000": 0.0, "0037": "a"}, "Subject: a\n\n---"),
+    "received": (
+        {"0E06": DAY, "0C1A": "Ada", "0065": "/O=X/CN=A@B", "0C1F": "a@b.de", **recipient(0, 0, "Bob", _3003="b@c.de")},
+        "From: Ada <a@b.de>\nTo: Bob <b@c.de>\nDate: Fri, 01 Mar 2024 09:00:00 +0000\n\n---",
+    ),
     "no date that there is": ({"0039": 2**63, "1000": "a"}, "---\n\na"),
 }
 
@@ -214,6 +235,15 @@ def test_attachments_are_named_and_attached_messages_by_their_subjects() -> None
     values = {key: value for at, one in enumerate(files) for key, value in attached(at, one).items()}
     assert read(values).left_out == (LeftOut(Part.ATTACHMENT, 4, ("plan.pdf", "a~1.doc", "Имя")),)
     assert read(attached(0, files[3])).left_out == (LeftOut(Part.ATTACHMENT, 1, ("image/png",)),)
+
+
+@pytest.mark.parametrize(("count", "parts"), [(2, ()), (3, (LeftOut(Part.END, 1),))])
+def test_recipients_are_read_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, count: int, parts: tuple[LeftOut, ...]
+) -> None:
+    monkeypatch.setattr(outlook, "_MAX_RECIPIENTS", 2)
+    people = {key: value for at in range(count) for key, value in recipient(at, 1, f"n{at}").items()}
+    assert read(people) == Document("To: n0, n1\n\n---", parts)
 
 
 def test_message_of_a_charset_that_it_does_not_name_is_a_guess() -> None:

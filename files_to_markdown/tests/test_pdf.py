@@ -66,10 +66,13 @@ CASES = {
         "Text\n\nComment: Square\nComment: Circle\nComment: Line\nComment: Polygon",
         (),
     ),
-    "recordings and models": (
-        pdf("(Text) Tj", " ".join(_MARK.format(kind) for kind in ("Movie", "Sound", "RichMedia", "3D"))),
+    "recordings, models and files": (
+        pdf(
+            "(Text) Tj",
+            " ".join(map(_MARK.format, ("Movie", "Sound", "RichMedia", "Screen", "3D", "FileAttachment"))),
+        ),
         "Text",
-        (LeftOut(Part.RECORDING, 3), LeftOut(Part.MODEL, 1)),
+        (LeftOut(Part.RECORDING, 4), LeftOut(Part.MODEL, 1), LeftOut(Part.ATTACHMENT, 1)),
     ),
     "comment": (
         pdf("(Text) Tj", "<</Type/Annot/Subtype/Text/Contents(Why\nso?)/Rect[0 0 9 9]>>"),
@@ -127,7 +130,7 @@ async def test_pages_are_counted_also_those_without_text() -> None:
     )
     read = await read_document(Format.PDF, scan)
     assert isinstance(read, Document)
-    assert (read.text, read.pages) == ("", 2)
+    assert (read.text, read.pages, read.left_out) == ("", 2, (LeftOut(Part.PAGE, 2, ("1", "2")),))
 
 
 def drawn_from_left(*glyphs: str) -> bytes:

@@ -40,7 +40,9 @@ SHOWN: dict[str, tuple[bytes, str]] = {
     "an empty box": (BOX % rb"\ffres0" + rb" Rejected", "☐ Rejected"),
     "a box that is ticked at first": (BOX % rb"\ffres25\ffdefres1" + rb" a", "☒ a"),
     "a chosen entry": (CHOICE, "Blue"),
+    "an entry that is chosen at first": (CHOICE.replace(rb"\ffres1", rb"\ffres25\ffdefres1"), "Blue"),
     "a superscript": (rb"10{\super 6} and x\super 2\nosupersub y", "10^6 and x^2y"),
+    "a superscript that ends": (rb"10\super 6\super0 7", "10^67"),
     "a longer superscript": (rb"x{\super n + 1}", "x^(n + 1)"),
     "a subscript": (rb"H{\sub 2}O", "H_2O"),
     "raised text": (rb"10{\loch{\*\updnprop8000}\up8\loch 6}{\dn0 0}", "10^60"),
@@ -55,6 +57,10 @@ SHOWN: dict[str, tuple[bytes, str]] = {
     "a struck link": (
         rb'{\strike{\field{\*\fldinst HYPERLINK "https://a.example"}{\fldrslt a}}}',
         "[~~a~~](https://a.example)",
+    ),
+    "footnotes, headers and footers": (
+        rb"{\header\pard a\par}{\headerf\pard b\par}{\footerl\pard c\par}d{\footnote\pard (e)}",
+        "a\nb\nc\nd(e)",
     ),
     "a mark of a footnote": (rb"word{\super [1]}", "word[1]"),
     "lines in a cell": (rb"\pard\intbl a\par b\line c\cell d\cell\row\pard e\par f", "a<br>b<br>c|d|\ne\nf"),

@@ -91,6 +91,10 @@ SHOWN: dict[str, tuple[str, str]] = {
         numbered(("a", NUMBER.format("arabicPeriod")), ("b", NUMBER.format("romanUcPeriod"))),
         "1. a\nI. b",
     ),
+    "numbers in other forms": (
+        numbered(*(("a", NUMBER.format(kind)) for kind in ("alphaUcPeriod", "romanLcPlain", "arabicMinus"))),
+        "A. a\ni a\n- 1 - a",
+    ),
     "numbers that start elsewhere": (numbered(("a", '><a:buAutoNum type="arabicPlain" startAt="4"/>')), "4 a"),
     "numbers that nobody knows": (numbered(("a", NUMBER.format("hebrew2Minus"))), "- a"),
     "numbers of a shape": (
@@ -137,7 +141,7 @@ def test_title_of_a_slide_comes_first(place: str) -> None:
 
 def test_pictures_say_what_they_show_and_embedded_files_are_named() -> None:
     embedded = FRAME.format(f"<p:oleObj>{PICTURE}</p:oleObj>")
-    shown = read(PICTURE + embedded + shape(words("x"), 'hidden="1"') + FRAME.format(f'<c:chart {C_R} r:id="r7"/>'))
+    shown = read(PICTURE + embedded + shape(words("x"), 'hidden="true"') + FRAME.format(f'<c:chart {C_R} r:id="r7"/>'))
     parts = (Part.PICTURE, Part.ATTACHMENT, Part.HIDDEN_TEXT, Part.CHART)
     assert shown == Document("## Slide 1\n\n![a plan]", tuple(LeftOut(part, 1) for part in parts))
 
@@ -169,8 +173,16 @@ def test_slide_that_is_gone_is_passed_over() -> None:
 
 
 def test_words_of_a_layout_are_shown_once() -> None:
-    layout = f"<p:sldLayout {P} {A}>{shape(words('Confidential'))}{shape(words('Click'), place='title')}</p:sldLayout>"
-    shown = read(
-        shape(words("a")), ("slideLayout", "../slideLayouts/slideLayout1.xml"), slideLayouts__slideLayout1=layout
-    )
-    assert shown == Document("## Slide 1\n\na\n\nOn slides of this layout: Confidential")
+    """So are those of its master."""
+    related = relations(("slideLayout", "../slideLayouts/slideLayout1.xml"))
+    shapes = f"{shape(words('Confidential'))}{shape(words('Click'), place='title')}"
+    parts = {
+        "ppt/slides/_rels/slide1.xml.rels": related,
+        "ppt/slides/_rels/slide2.xml.rels": related,
+        "ppt/slideLayouts/slideLayout1.xml": f"<p:sldLayout {P} {A}>{shapes}</p:sldLayout>",
+        "ppt/slideLayouts/_rels/slideLayout1.xml.rels": relations(("slideMaster", "../slideMasters/slideMaster1.xml")),
+        "ppt/slideMasters/slideMaster1.xml": f"<p:sldMaster {P} {A}>{shape(words('Ada Ltd.'))}</p:sldMaster>",
+    }
+    shown = formats.read(Format.ARCHIVE, presentation([slide(shape(words(text))) for text in "ab"], parts))
+    layouts = "On slides of this layout: Confidential\n\nOn slides of this layout: Ada Ltd."
+    assert shown == Document(f"## Slide 1\n\na\n\n{layouts}\n\n## Slide 2\n\nb")

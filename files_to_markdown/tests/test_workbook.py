@@ -36,6 +36,11 @@ SHOWN = [
     (50, '[<100]0" low";0" high"', "50 low"),
     (150, '[<100]0" low";0" high"', "150 high"),
     (0, '[=1]"yes";[=0]"no"', "no"),
+    (100, '[<100]0" low";0" high"', "100 high"),
+    (100, '[<=100]0" low";0" high"', "100 low"),
+    (100, '[>100]0" high";0" low"', "100 low"),
+    (100, '[>=100]0" high";0" low"', "100 high"),
+    (5, '[<>5]0" other";0" five"', "5 five"),
     (0.00001234, "0.00E+00", "1.23E-05"),
     (123456, "##0.0E+0", "123.5E+3"),
     (-0.00123, "##0.0E+0", "-1.2E-3"),
@@ -53,6 +58,7 @@ SHOWN = [
     (12, 'General" pcs"', "12 pcs"),
     (5, "@", "5"),
     (1.5, "[h]:mm", "36:00"),
+    (-1.5, "[h]:mm", "-36:00"),
     (1.5, "[mm]:ss", "2160:00"),
     (83.4 / 86_400, "[ss].0", "83.4"),
     (83.4 / 86_400, "[mm]:ss,00", "1:23.40"),
@@ -130,12 +136,14 @@ CELLS = {
     "pronounced": ('<c t="s"><v>1</v></c>', "| 東京 |"),
     "escaped": ('<c t="s"><v>2</v></c>', "| a b |"),
     "escaped twice": ('<c t="inlineStr"><is><t>_x005F_x0041_</t></is></c>', "| _x0041_ |"),
-    "true": ('<c t="b"><v>1</v></c>', "| TRUE |"),
+    "true": ('<c t="b"><v>1</v></c><c t="b"><v>true</v></c><c t="b"><v>0</v></c>', "| TRUE | TRUE | FALSE |"),
     "date": ('<c t="d"><v>2024-03-01T00:00:00</v></c>', "| 2024-03-01 |"),
     "result": ('<c t="str"><f>A1</f><v>done</v></c>', "| done |"),
     "link": ('<c t="str"><f>HYPERLINK("https://example.com/a","a")</f><v>a</v></c>', "| [a](https://example.com/a) |"),
     "no address": ("<c><v>1</v></c><c><v>2</v></c>", "| 1 | 2 |"),
     "gap": ('<c r="A1"><v>1</v></c><c r="D1"><v>2</v></c>', "| 1 |  |  | 2 |"),
+    "widest gap": ('<c r="A1"><v>1</v></c><c r="AF1"><v>2</v></c>', f"| 1 |{'  |' * 30} 2 |"),
+    "wider gap": ('<c r="A1"><v>1</v></c><c r="AG1"><v>2</v></c>', "| 1 | AG1: 2 |"),
     "far": ('<c r="A1"><v>1</v></c><c r="XFB1"><v>2</v></c><c r="XFD1"><v>3</v></c>', "| 1 | XFB1: 2 |  | 3 |"),
     "no number": ("<c><v>nan</v></c><c><v>x</v></c>", "| nan | x |"),
 }
@@ -162,6 +170,51 @@ def test_style_of_a_cell_gives_its_format() -> None:
     }
     shown = "| 45000.5 | 45000.5 kg | 4500050.00% | 2023-03-15 | 45000.5 | 45000.5 | 45000.5 |"
     assert read(book(row(cells), parts=parts)).text.partition("\n")[0] == shown
+
+
+NUMBERED_FORMATS = {
+    1: (45000.5, "45001"),
+    4: (45000.5, "45,000.50"),
+    9: (0.155, "16%"),
+    11: (45000.5, "4.50E+04"),
+    13: (2.125, "2 1/8"),
+    20: (45000.5, "12:00"),
+    21: (45000.5, "12:00:00"),
+    22: (45000.5, "2023-03-15 12:00"),
+    37: (-1234.5, "(1,235)"),
+    40: (-1234.5, "(1,234.50)"),
+    41: (0, "-"),
+    46: (1.25, "30:00:00"),
+    49: (45000.5, "45000.5"),
+}
+
+
+def styled(cells: str, xfs: str, properties: str = "") -> Document:
+    """Reads a workbook with these cells, styles and properties."""
+    targets = ("worksheet", "worksheets/sheet1.xml"), ("styles", "styles.xml")
+    sheets = '<sheets><sheet name="S" r:id="r0"/></sheets>'
+    parts = {
+        "xl/workbook.xml": f"<workbook {SHEET} {R}><workbookPr {properties}/>{sheets}</workbook>",
+        "xl/styles.xml": f"<styleSheet {SHEET}><cellXfs>{xfs}</cellXfs></styleSheet>",
+        "xl/_rels/workbook.xml.rels": relations(*targets),
+    }
+    return read(book(row(cells), parts=parts))
+
+
+def test_formats_that_files_name_by_number_are_known() -> None:
+    xfs = "".join(f'<xf numFmtId="{number}"/>' for number in NUMBERED_FORMATS)
+    values = NUMBERED_FORMATS.values()
+    cells = "".join(f'<c s="{style}"><v>{value}</v></c>' for style, (value, _) in enumerate(values))
+    text = styled(cells, xfs).text.partition("\n")[0]
+    assert text == f"| {' | '.join(shown for _, shown in values)} |"
+
+
+@pytest.mark.parametrize(
+    ("said", "date"), [("1", "2027-03-16"), ("true", "2027-03-16"), ("0", "2023-03-15"), ("false", "2023-03-15")]
+)
+def test_dates_of_a_workbook_count_from_the_year_that_it_says(said: str, date: str) -> None:
+    document = styled('<c s="0"><v>45000</v></c>', '<xf numFmtId="14"/>', f'date1904="{said}"')
+    assert document.text.partition("\n")[0] == f"| {date} |"
 
 
 STRUCK = {

@@ -71,23 +71,41 @@ def test_whatever_was_written_is_text(text: str) -> None:
 
 def test_sums_are_those_of_usage() -> None:
     failed = Given("", EndReason.REFUSED, None, [use(EndReason.REFUSED, usd=0.001, first_s=None)])
-    lines = [line(), line("It is so.", failed)]
+    slow = Given("word " * 20, EndReason.WHOLE, 9.0, [use(first_s=4.0)])
+    lines = [line(), line("It is so.", failed), line(now=slow, then=recorded(slow))]
     thumbs = [Thumb(0.0, "U1", "C1", None, -1)]
     # An answer of two attempts counts once in `recorded`, and as in `typist usage` in the sums.
     uses = [use(), use(), use(EndReason.CUT)]
     assert figures(lines, totals(uses, thumbs)) == [
         ["", "then", "now"],
-        ["answers", "2", "1"],
+        ["answers", "2", "2"],
         ["failures", "1", "1"],
         ["refusals", "0", "1"],
-        ["input tokens", "3,000", "2,000"],
-        ["output tokens", "600", "400"],
-        ["USD", "0.006000", "0.003000"],
-        ["seconds to the first word (median)", "0.50", "0.50"],
-        ["seconds in all (median)", "2.00", "2.00"],
-        ["characters (median)", "8", "4"],
+        ["input tokens", "3,000", "3,000"],
+        ["output tokens", "600", "600"],
+        ["USD", "0.006000", "0.005000"],
+        ["seconds to the first word (median)", "0.50", "2.25"],
+        ["seconds in all (median)", "2.00", "5.50"],
+        ["characters (median)", "9", "8"],
         ["👎", "1", ""],
     ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [("then", "then is better"), ("now", "now is better"), ("alike", "alike"), (None, "no verdict")],
+)
+def test_section_has_the_facts_of_its_question_and_of_both_answers(verdict: str | None, said: str) -> None:
+    failed = Given("", EndReason.REFUSED, None, [use(EndReason.REFUSED, usd=0.001, first_s=None)])
+    judge = {"model": "openai/judge", "usd": 0.25} | ({"verdict": verdict} if verdict else {})
+    html = page("", [], [line(now=failed, judge=judge, thumbs_down=2)], {"C1": "#general"})
+    used = "1,000 tokens in, 200 out"
+    for words in (
+        f"2026-11-20 08:00 UTC · #general · job 7 👎👎 · judge: {said}, $0.250000",
+        f"then: openai/&lt;b&gt; · whole · $0.002000 · {used} · first word 0.50 s, all 2.00 s · 8 characters",
+        f"now: openai/&lt;b&gt; · refused · $0.001000 · {used} · first word -, all - · 0 characters",
+    ):
+        assert f"<small>{words}</small>" in html
 
 
 def test_report_of_no_question_has_no_medians() -> None:

@@ -997,6 +997,30 @@ async def test_device_code_that_lies_is_not_shown(said: Mapping[str, Any], why: 
         assert str(failed.value) == why
 
 
+@pytest.mark.parametrize(
+    ("said", "page", "interval_s"),
+    [
+        ({}, "/device", 5),
+        ({"verification_uri_complete": None, "interval": 0}, "/device", 0),
+        ({"verification_uri_complete": "{url}/device?code=A-B", "interval": 60}, "/device?code=A-B", 60),
+        # What it needn't say counts as left out if it can't be meant.
+        ({"verification_uri_complete": "", "interval": 61}, "/device", 5),
+    ],
+)
+async def test_code_is_confirmed_on_the_page_that_has_it_already_if_there_is_one(
+    said: Mapping[str, Any], page: str, interval_s: int
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        url = f"http://{request.host}"
+        usual = {"device_code": "c", "user_code": "A-B", "verification_uri": f"{url}/device", "expires_in": 9}
+        return web.Response(text=json.dumps({**usual, **said}).replace("{url}", url), content_type="application/json")
+
+    async with served(answer) as url:
+        at = AuthorizationServer(url, "", url, "", url, "", names_itself=False, device_authorization_endpoint=url)
+        device = await device_code(at, Client("typist"), url)
+    assert (device.url, device.interval) == (f"{url}{page}", interval_s)
+
+
 AUTHORIZATION = {"code_challenge_methods_supported": ["S256"]}
 TAKES_CODES = (
     "its authorization server, {url}, has codes sent to https://other.example. If that is right, set oauth.tokenHost "
@@ -1239,6 +1263,9 @@ async def test_token_that_no_header_can_carry_signs_nobody_in(token: object) -> 
         (400, "<h1>Bad request</h1>", True),
         (403, "<h1>Are you a robot?</h1>", False),
         (400, {"error": "temporarily_unavailable"}, False),
+        (400, {"error": "server_error"}, False),
+        (400, {"error": "slow_down"}, False),
+        (408, {"error": "timeout"}, False),
         (429, {"error": "too_many_requests"}, False),
         (500, {"error": "server_error"}, False),
         (503, "", False),

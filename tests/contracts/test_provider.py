@@ -616,6 +616,8 @@ class TestAFailure:
             ({}, {"message": "Out of call volume quota. Quota will be replenished in 02:21:13."}, 8_473.0),
             ({}, {"message": "Too many requests", "retry_after": 17}, 17.0),
             ({}, {"message": "The usage limit has been reached", "resets_in_seconds": 9_000}, 9_000.0),
+            ({}, {"message": "Slow down.", "retry_after": 0, "retry_after_seconds": 8}, 8.0),
+            ({}, {"message": "Model m is currently loading", "estimated_time": 20.2}, 21.0),
             ({"date": "Fri, 27 Nov 2026 22:00:00 GMT"}, OPENROUTERS_LIMIT, 54_000.0),
             ({}, {"message": "No.", "retry_after": True, "estimated_time": -1}, None),
             ({"retry-after": "soon"}, {"message": "No."}, None),
@@ -625,6 +627,15 @@ class TestAFailure:
         self, headers: Mapping[str, str], error: Mapping[str, object], wait_s: float | None
     ) -> None:
         assert RequestAttempt("openai/m", KEY).reported({"error": error}, 429, headers).retry_after_s == wait_s
+
+    @pytest.mark.parametrize(
+        ("status", "told", "may_pass"),
+        [(400, "true", True), (400, "", False), (503, "false", False), (503, "", True), (503, "no", True)],
+    )
+    def test_vendor_says_whether_the_same_request_may_succeed(self, status: int, told: str, may_pass: bool) -> None:
+        headers = {"x-should-retry": told} if told else {}
+        error = RequestAttempt("openai/m", KEY).reported({"error": {"message": "No."}}, status, headers)
+        assert error.may_pass is may_pass
 
     @pytest.mark.parametrize(
         "message",

@@ -191,6 +191,28 @@ async def test_recorded_server_is_used_by_the_law_or_as_its_admin_states(recorde
     assert ("resource" in parse_qs(link.query)) == recorded.stated.names_resource
 
 
+AT = AuthorizationServer("https://a.test", "https://a.test/in?tenant=7", "https://a.test/t", "", "", "", False)
+
+
+def linked(client_id: str = "ours", scope: str = "") -> str:
+    return oauth.authorization_url(replace(AT, scope=scope), Client(client_id), "http://127.0.0.1/", "s", "c")
+
+
+@pytest.mark.parametrize(
+    ("scope", "prompt"), [("read", None), ("read offline_access", ["consent"]), ("read offline_access_log", None)]
+)
+def test_access_while_a_person_is_away_is_asked_for_with_their_consent(scope: str, prompt: list[str] | None) -> None:
+    asked = parse_qs(urlsplit(linked(scope=scope)).query)
+    assert (asked["scope"], asked.get("prompt"), asked["tenant"]) == ([scope], prompt, ["7"])
+
+
+def test_link_is_no_longer_than_slack_takes() -> None:
+    room_chars = oauth.MAX_LINK_CHARS - len(linked(""))
+    assert len(linked("x" * room_chars)) == oauth.MAX_LINK_CHARS == 3_000
+    with pytest.raises(SignInFailed, match="too long for Slack"):
+        linked("x" * (room_chars + 1))
+
+
 LYING = Recorded("https://evil.example/mcp", "https://evil.example", {})
 
 

@@ -81,6 +81,7 @@ class TestServers:
         servers = {"web": {"url": url, "oauth": oauth}, "text": {"url": url, "oauth": {"scopes": "a b"}}}
         setup = read(file, {"mcpServers": servers}, {"TOKEN": SECRET})
         sign_in = SignInConfig("typist", SECRET, "read write", 8123)
+        assert setup.notes == ()
         assert [server.transport for server in setup.servers] == [
             HttpTransport(url, sign_in=sign_in),
             HttpTransport(url, sign_in=SignInConfig(scopes="a b")),
@@ -99,6 +100,17 @@ class TestServers:
         assert (sign_in.issuer, sign_in.token_host) == ("https://auth.example", "api.example")
         assert (sign_in.does_pkce, sign_in.names_resource) == (True, False)
         assert sign_in.redirect_uri("web") == "http://localhost:47823/callback/web"
+
+    @pytest.mark.parametrize("port", [1_024, 65_535])
+    def test_sign_in_leads_back_to_any_port_that_needs_no_rights(self, file: Path, port: int) -> None:
+        [server] = read(file, {"mcpServers": {"web": {**WEB, "oauth": {"callbackPort": port}}}}).servers
+        assert isinstance(server.transport, HttpTransport)
+        assert server.transport.sign_in.redirect_uri("web") == f"http://127.0.0.1:{port}/callback/web"
+
+    @pytest.mark.parametrize("port", [1_023, 65_536, "8123", True])
+    def test_sign_in_leads_back_to_no_other_port(self, file: Path, port: object) -> None:
+        content = {"mcpServers": {"web": {**WEB, "oauth": {"callbackPort": port}}}}
+        assert problems(file, content) == ["mcpServers.web.oauth.callbackPort must be a port from 1,024 to 65,535."]
 
     def test_secret_without_a_client_id_is_noted(self, file: Path) -> None:
         servers = {"web": {"url": "https://web.example/mcp", "oauth": {"clientSecret": SECRET}}}
@@ -164,6 +176,18 @@ class TestServers:
     def test_file_that_cannot_be_used(self, file: Path, content: Any, problem: str) -> None:
         assert problem in problems(file, content)
 
+    def test_file_that_is_no_text_is_told(self, file: Path) -> None:
+        file.write_bytes(b"{\xff}")
+        with pytest.raises(SettingsError) as caught:
+            read_setup(file, {})
+        assert caught.value.problems == ["BOT_MCP_CONFIG: mcp.json is not JSON in UTF-8."]
+
+    def test_file_that_cannot_be_opened_is_told_in_the_systems_words(self, file: Path) -> None:
+        file.mkdir()
+        with pytest.raises(SettingsError) as caught:
+            read_setup(file, {})
+        assert caught.value.problems == [f"BOT_MCP_CONFIG: {file} can't be read: Is a directory."]
+
     @pytest.mark.parametrize(
         ("server", "problem"),
         [
@@ -195,6 +219,9 @@ class TestServers:
                 'mcpServers.it.type must be "http": the transport "sse" is no longer part of MCP.',
             ),
             ({**WEB, "type": "ws"}, 'mcpServers.it.type must be "stdio" or "http".'),
+            ({"url": "https://"}, "mcpServers.it.url must be a URL such as https://host/mcp."),
+            ({"url": "https://x:0"}, "mcpServers.it.url must be a URL such as https://host/mcp."),
+            ({"url": "https://x:65536"}, "mcpServers.it.url must be a URL such as https://host/mcp."),
             ({"command": " "}, "mcpServers.it.command contains invalid characters, or is empty."),
             ({"command": "\ud800"}, "mcpServers.it.command contains invalid characters, or is empty."),
             ({**TIME, "args": ["\ud800"]}, "mcpServers.it.args[0] contains invalid characters, or is empty."),
@@ -216,6 +243,10 @@ class TestServers:
             (
                 {**WEB, "headers": {"A": "${NO}"}},
                 "mcpServers.it.headers.A needs NO, which is not set. Set it, or write ${NO:-a default}.",
+            ),
+            (
+                {**WEB, "headers": {"A": "${NO} ${NEITHER}"}},
+                "mcpServers.it.headers.A needs NEITHER, which is not set. Set it, or write ${NEITHER:-a default}.",
             ),
             (
                 {**TIME, "args": ["${input:TOKEN}"]},
@@ -256,7 +287,7 @@ class TestServers:
         self, file: Path, server: Any, transport: StdioTransport | HttpTransport
     ) -> None:
         folder = file.parent
-        (folder / "its.env").write_text("A='x y'\nB=2\n")
+        (folder / "its.env").write_text("A='x y'\nB=2\nC=\nD\n")
         (folder / "my prog").write_text("")
         (folder / "my prog").chmod(0o700)
         content = json.dumps({"mcpServers": {"it": server}}).replace("{folder}", str(folder))
@@ -287,6 +318,10 @@ class TestServers:
     def test_tools_that_another_client_takes_away_are_denied(self, file: Path) -> None:
         servers = {"it": {**TIME, "disabledTools": ["drop it"], "excludeTools": ["write"]}}
         assert read(file, {"mcpServers": servers}).rules.deny == {"it__drop_it", "it__write"}
+
+    @pytest.mark.parametrize("name", ["a", "0", "-a_b-", "x" * 32])
+    def test_name_that_tools_can_begin_with(self, file: Path, name: str) -> None:
+        assert read(file, {"mcpServers": {name: TIME}}).names == (name,)
 
     @pytest.mark.parametrize("name", ["", "a__b", "_a", "a_", "a b", "a.b", "ä", "x" * 33])
     def test_name_that_tools_cannot_begin_with(self, file: Path, name: str) -> None:

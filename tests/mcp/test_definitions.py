@@ -1,6 +1,7 @@
 """Tools of MCP servers as models are offered them: names, hashes, and text that hides nothing."""
 
 import re
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -52,8 +53,8 @@ class TestNames:
 class TestHash:
     def test_hash_depends_on_all_that_a_model_reads_and_on_nothing_else(self) -> None:
         one = listed("add")
-        changes = [listed("sub"), listed("add", "Does it!"), listed("add", title="x")]
-        assert len({one.hash, *(tool.hash for tool in changes)}) == 4
+        changes = [listed("sub"), listed("add", "Does it!"), listed("add", title="x"), replace(one, title="x")]
+        assert len({one.hash, *(tool.hash for tool in changes)}) == 5
         reordered = ListedTool("add", "Does it.", dict(reversed(SCHEMA.items())))
         assert reordered.hash == one.hash
 
@@ -129,6 +130,8 @@ TO_A, TO_B = {"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}
         ({}, {}, []),
         # notion-mcp-server#340, claude-code#5973: alternatives at the top.
         ({"anyOf": list(A_OR_B.values())}, {"a": TEXT, "b": TEXT}, []),
+        ({"oneOf": list(A_OR_B.values())}, {"a": TEXT, "b": TEXT}, []),
+        ({"anyOf": [A_OR_B["a"]], "properties": {"a": {}}}, {"a": {}}, []),
         (
             {"oneOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {}, "b": {}}},
             {"a": {}, "b": {}},
@@ -179,6 +182,9 @@ ARRAY = {"type": "array", "items": {}}
         ({**ANY, "properties": {"b": TEXT, "type": "object"}}, {**ANY, "properties": {"b": TEXT}}),
         ({**TEXT, "minLength": -1, "examples": "x", "contentEncoding": 64}, TEXT),
         ({"type": "number", "multipleOf": 0, "maximum": inf, "default": nan}, {"type": "number"}),
+        ({"type": "number", "multipleOf": 0.5, "minimum": -1},) * 2,
+        ({**TEXT, "minLength": 0},) * 2,
+        ({**TEXT, "anyOf": []}, TEXT),
         ({"type": ["string", "null", "string"]}, {"type": ["string", "null"]}),
         ({"if": "a", "then": TEXT, "dependentRequired": None}, {"then": TEXT}),
         # claude-code#586, fastmcp#3655: what schemas say of themselves, vendors don't take.
@@ -202,6 +208,8 @@ ARRAY = {"type": "array", "items": {}}
         ({"$defs": {"b~1c": TEXT}, "$ref": "#/$defs/a/$defs/b~01c"},) * 2,
         # Data is no schema.
         ({"default": {"type": "int", "items": 1}}, {"default": {"type": "int", "items": 1}}),
+        ({"default": {"$ref": "#/$defs/b"}},) * 2,
+        ({**ANY, "properties": {"$ref": TEXT}},) * 2,
         (
             {"type": "number", "enum": [0.5, 1], "nullable": True},
             {"type": "number", "enum": [0.5, 1], "nullable": True},

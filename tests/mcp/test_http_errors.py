@@ -115,6 +115,7 @@ def event(message: Any) -> str:
         (404, HTML, "<h1>Not found</h1>", FAILED, "with HTTP 404."),
         (500, TEXT, "it broke", DONE, "with HTTP 500.\nit broke"),
         (500, TEXT, "", DONE, "with HTTP 500."),
+        (501, TEXT, "not implemented", DONE, "with HTTP 501.\nnot implemented"),
         (502, HTML, "<h1>Bad gateway</h1>", UNKNOWN, CALL_LOST),
         (504, TEXT, "upstream timed out", UNKNOWN, CALL_LOST),
         (202, TEXT, "", UNKNOWN, CALL_LOST),
@@ -392,6 +393,8 @@ async def test_call_with_an_own_account_that_lacks_a_scope_leads_to_a_sign_in_if
         (401, f"Bearer {METADATA}", json.dumps(ERROR), {}, SIGN_IN_FIRST),
         (401, f"Bearer {METADATA}", "", {"x-api-key": "wrong"}, SIGN_IN_FIRST),
         (401, f"Bearer {METADATA}", "", KEY, "The tool's server refused the call with HTTP 401."),
+        # A server that quotes the key.
+        (401, "Bearer", '{"error": "wrong is no key"}', KEY, "The tool's server refused the call with HTTP 401."),
         (401, "Bearer", "", {}, "The tool's server refused the call with HTTP 401."),
         (403, f"Bearer {METADATA}", "", {}, "The tool's server refused the call with HTTP 403."),
         # claude-code#92518: a sign-in that was not granted enough.

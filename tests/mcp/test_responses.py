@@ -37,6 +37,11 @@ def part(**fields: object) -> Json:
     return {"content": [fields]}
 
 
+def texts(*said: str) -> Json:
+    """Returns a result of some texts."""
+    return {"content": [{"type": "text", "text": text} for text in said]}
+
+
 SCHEMA_OF_A = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 GOOD: Json = {"name": "good", "description": "Does it.", "inputSchema": SCHEMA_OF_A}
 REPAIRED: dict[str, tuple[Json, Json]] = {
@@ -52,6 +57,7 @@ REPAIRED: dict[str, tuple[Json, Json]] = {
     ),
     "required as a text": ({"name": "it", "inputSchema": {"required": "a"}}, {"required": ["a"]}),
     "required as a boolean": ({"name": "it", "inputSchema": {"required": True}}, {}),
+    "required with a number": ({"name": "it", "inputSchema": {"required": ["a", 5]}}, {"required": ["a"]}),
     "two types": ({"name": "it", "inputSchema": {"type": ["object", "null"]}}, {}),
     "an empty list as data": (
         {"name": "it", "inputSchema": {"default": {"properties": []}}},
@@ -71,6 +77,7 @@ BROKEN: dict[str, tuple[object, str]] = {
     "no name": ({"inputSchema": {"type": "object"}}, "tool-2-of-its-list"),
     "a text as a schema": ({"name": "it", "inputSchema": "x"}, "it"),
     "a schema of a text": ({"name": "it", "inputSchema": {"type": "string"}}, "it"),
+    "two types without an object": ({"name": "it", "inputSchema": {"type": ["string", "null"]}}, "it"),
     "properties as a list of something": ({"name": "it", "inputSchema": {"properties": ["a"]}}, "it"),
     "no object": ("it", "tool-2-of-its-list"),
     "null": (None, "tool-2-of-its-list"),
@@ -100,12 +107,21 @@ BROKEN: dict[str, tuple[object, str]] = {
             part(type="resource_link", uri="a:b", name="q3.pdf", title="Third quarter", description="12 pages."),
             "[link to q3.pdf (Third quarter): a:b]\n12 pages.",
         ),
+        (part(type="resource_link", uri="a:b", name="q3.pdf", title="q3.pdf"), "[link to q3.pdf: a:b]"),
         (part(type="resource", resource={"uri": "file:///a", "text": "A."}), "[contents of file:///a]\nA."),
         (
             part(type="resource", resource={"uri": "file:///a", "blob": "AAAA"}),
             "[left out: file file:///a (of an unknown type, 3 bytes), which Typist doesn't pass on]",
         ),
+        (
+            part(type="resource", resource={"blob": "AAAA"}),
+            "[left out: file (of an unknown type, 3 bytes), which Typist doesn't pass on]",
+        ),
         # LibreChat#15601: a text that comes in base64.
+        (
+            part(type="resource", resource={"uri": "a:b", "blob": "PGEvPg==", "mimeType": "image/svg+xml; charset=x"}),
+            "[contents of a:b]\n<a/>",
+        ),
         (
             part(type="resource", resource={"uri": "file:///a", "blob": "w6QK", "mimeType": "text/plain"}),
             "[contents of file:///a]\nä\n",
@@ -120,6 +136,8 @@ BROKEN: dict[str, tuple[object, str]] = {
         ({**text_result("[1, 2]"), "structuredContent": [1, 2]}, "[1, 2]\n\n[1, 2]"),
         ({**text_result("Hi."), "structuredContent": {"result": "Hi."}}, "Hi."),
         ({**text_result("5"), "structuredContent": {"result": 5}}, "5"),
+        ({**texts("1", "2"), "structuredContent": {"result": ["1", "2"]}}, "1\n\n2"),
+        ({**texts("1", "2"), "structuredContent": {"result": [1, 2]}}, "1\n\n2"),
         ({**text_result("5"), "structuredContent": {"result": 6}}, '5\n\n{"result": 6}'),
         ({"structuredContent": {"n": 2}}, '{"n": 2}'),
         ({"content": "no list"}, "no list"),
@@ -145,6 +163,8 @@ BROKEN: dict[str, tuple[object, str]] = {
         ),
         ({**text_result(" \n"), "isError": True}, "(The tool failed, and gave no reason.)"),
         ({"content": [], "isError": True}, "(The tool failed, and gave no reason.)"),
+        ({"isError": True}, "(The tool failed, and gave no reason.)"),
+        ({**text_result("No."), "isError": "true"}, "No."),
         ({"output": "Found."}, '{"output": "Found."}'),
         ({"content": [], "output": "Found."}, "(The tool returned nothing.)"),
         ({"_meta": {"a": 1}}, "(The tool returned nothing.)"),
@@ -152,7 +172,7 @@ BROKEN: dict[str, tuple[object, str]] = {
 )
 def test_result_of_each_kind_is_read_as_text(result: Json, text: str) -> None:
     taken = read(result)
-    assert (text_of(taken), taken.is_error) == (text, result.get("isError") is True)
+    assert (text_of(taken), taken.is_error) == (text, result.get("isError") in (True, "true"))
 
 
 @pytest.mark.parametrize(("definition", "schema"), REPAIRED.values(), ids=REPAIRED.keys())
@@ -160,6 +180,19 @@ def test_odd_definition_is_repaired_and_costs_no_other(definition: Json, schema:
     tools = listed([GOOD, definition, {**GOOD, "name": "last"}])
     assert [(tool.name, tool.is_broken) for tool in tools] == [("good", False), ("it", False), ("last", False)]
     assert tools[1].parameters == {"type": "object", **schema}
+
+
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        ({}, ""),
+        ({"title": "Adds"}, "Adds"),
+        ({"annotations": {"title": "Adds"}}, "Adds"),
+        ({"title": "Adds", "annotations": {"title": "Sums"}}, "Adds"),
+    ],
+)
+def test_title_is_the_tools_own_or_that_of_its_annotations(said: Json, title: str) -> None:
+    assert [tool.title for tool in listed([{**GOOD, **said}])] == [title]
 
 
 @pytest.mark.parametrize(("definition", "name"), BROKEN.values(), ids=BROKEN.keys())

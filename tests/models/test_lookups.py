@@ -1,7 +1,7 @@
 """What a vendor's description of a model says of its end, whatever the vendor calls it."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from openai.types import Model
@@ -18,12 +18,14 @@ ENDS: Mapping[str, tuple[Mapping[str, object], str]] = {
         "mistral-medium-3-5",
     ),
     "Bedrock": ({"modelLifecycle": {"status": "LEGACY", "endOfLifeTime": "2026-12-31T00:00:00Z"}}, ""),
+    "a day that the SDK has read": ({"end_of_support": datetime(2026, 12, 31, 23, tzinfo=UTC)}, ""),
     "the first of two": ({"expires": "2027-06-01", "sunset_date": "2026-12-31"}, ""),
     "a name with markup": ({"shutdown_date": "2026-12-31", "replacement": "<!channel> x"}, ""),
 }
 NO_ENDS: Mapping[str, Mapping[str, object]] = {
     "none announced": {"shutdown_date": None, "deprecation": None, "deprecation_replacement_model": None},
     "only deprecated": {"deprecated_at": "2026-12-31T00:00:00Z", "deprecated": True},
+    "already retired": {"retired_at": "2026-12-31"},
     "no day": {"expires": "soon", "retirement": 7},
     "a replacement without a day": {"deprecation_replacement_model": "next"},
 }
@@ -43,3 +45,17 @@ def test_field_that_names_an_end_tells_it(fields: Mapping[str, object], replacem
 @pytest.mark.parametrize("fields", NO_ENDS.values(), ids=NO_ENDS.keys())
 def test_other_fields_tell_no_end(fields: Mapping[str, object]) -> None:
     assert described(fields) == Lookup(LookupOutcome.MODEL)
+
+
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        ({"shutdown_date": "2026-11-28"}, LookupOutcome.RETIRED),
+        ({"shutdown_date": "2026-11-29"}, LookupOutcome.MODEL),
+        ({"lifecycle": "retired"}, LookupOutcome.RETIRED),
+        # It may still answer.
+        ({"lifecycle": "deprecated", "retires_at": "2026-11-27T00:00:00Z"}, LookupOutcome.MODEL),
+    ],
+)
+def test_model_is_retired_from_the_day_of_its_shutdown_on(fields: Mapping[str, object], outcome: LookupOutcome) -> None:
+    assert described(fields).outcome is outcome

@@ -26,6 +26,10 @@ SIZES = "At least one of the image dimensions exceed max allowed size: 1000 pixe
         (400, "Could not process image", RefusedFiles(FileFault.FILE, names_files=True)),
         (400, "Bad request.", RefusedFiles(FileFault.FILE, names_files=False)),
         (400, "At most 1 image(s) may be provided.", RefusedFiles(FileFault.TOGETHER, names_files=True)),
+        (400, "At most 5 images or PDFs may be provided.", RefusedFiles(FileFault.TOGETHER, names_files=True)),
+        # One PDF may be what is too many.
+        (400, "Too many PDFs: up to 5 PDFs.", RefusedFiles(FileFault.FILE, names_files=True, names_pdfs=True)),
+        (413, "The PDF is too large", RefusedFiles(FileFault.TOO_LARGE, names_files=True, names_pdfs=True)),
         (400, "This model does not support image input", RefusedFiles(FileFault.KIND, names_files=True)),
         (500, "image input is not supported", RefusedFiles(FileFault.KIND, names_files=True)),
         (500, "The server had an error.", None),

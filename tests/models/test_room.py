@@ -188,9 +188,16 @@ def test_no_more_stays_than_the_settings_want() -> None:
         ({"context_length": 131_072, "max_completion_tokens": 8192}, Room(8192, 131_072)),
         ({"context_window": 8192, "max_completion_tokens": "many"}, Room(window_tokens=8192)),
         ({"max_input_tokens": 200_000, "max_tokens": 64_000}, Room(64_000, 200_000)),
+        ({"context_length": 256, "max_tokens": 255}, Room(window_tokens=256)),
         ({"context_length": 0}, Room()),
         ({}, Room()),
     ],
 )
 def test_description_of_a_model_tells_its_room(described: dict[str, object], room: Room) -> None:
     assert Room().told_by(SimpleNamespace(**described)) == room
+
+
+def test_what_refusals_told_counts_more_than_the_description() -> None:
+    described = SimpleNamespace(context_length=8_192, max_completion_tokens=2_048)
+    assert Room(output_tokens=1_024).told_by(described) == Room(1_024, 8_192)
+    assert Room(window_tokens=4_096).told_by(described) == Room(2_048, 4_096)

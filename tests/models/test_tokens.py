@@ -6,7 +6,17 @@ from dataclasses import replace
 import pytest
 
 from bot.models.events import Opaque, TextPart, ToolCall, Usage
-from bot.models.prompt import Prompt, TokenEstimate, ToolDefinition, ToolResult, Turn, room_for_conversation
+from bot.models.prompt import (
+    Media,
+    Prompt,
+    TokenEstimate,
+    ToolDefinition,
+    ToolResult,
+    Turn,
+    results_in_window,
+    room_for_conversation,
+    room_in_window,
+)
 
 SCHEMA = {"type": "object", "properties": {f"field_{number}": {"type": "string"} for number in range(200)}}
 TOOLS = tuple(ToolDefinition(f"server__tool_{number}", "Finds something. " * 20, SCHEMA, "") for number in range(100))
@@ -49,17 +59,42 @@ def test_step_is_counted_once_though_its_items_repeat_its_text() -> None:
     assert estimate.prompt_tokens(opaque(message)) < estimate.prompt_tokens(PROMPT) + 1.2 * len(WORDS) / 3
 
 
+REPORTED = Usage(1_000_000, 10)
+WITH_IMAGE = replace(PROMPT, turns=(Turn("user", WORDS, (Media("plan.png", "image/png", "aW1n"),)),))
+TOO_SHORT, LONG_ENOUGH = (Prompt("", (Turn("user", "x" * chars),)) for chars in (299, 300))
+
+
 @pytest.mark.parametrize(
-    ("items", "tools", "learns"),
-    [((), TOOLS[:3], True), ((REASONING,), TOOLS[:3], False), ((), TOOLS, False)],
-    ids=["texts", "an encrypted item", "definitions that a search may leave out"],
+    ("prompt", "usage", "learns"),
+    [
+        (replace(opaque(), tools=TOOLS[:3]), REPORTED, True),
+        (replace(opaque(REASONING), tools=TOOLS[:3]), REPORTED, False),
+        (replace(opaque(), tools=TOOLS), REPORTED, False),
+        (WITH_IMAGE, REPORTED, False),
+        (opaque(), replace(REPORTED, web_searches=1), False),
+        (opaque(), REPORTED + REPORTED, False),
+        (opaque(), Usage(0, 10), False),
+        (TOO_SHORT, REPORTED, False),
+        (LONG_ENOUGH, REPORTED, True),
+    ],
+    ids=[
+        "texts",
+        "an encrypted item",
+        "definitions that a search may leave out",
+        "an image",
+        "what a search found",
+        "two requests",
+        "no count",
+        "too short a text",
+        "the shortest text",
+    ],
 )
-def test_estimate_learns_from_requests_of_which_it_knows_the_texts(
-    items: tuple[Opaque, ...], tools: tuple[ToolDefinition, ...], learns: bool
-) -> None:
+def test_estimate_learns_from_requests_of_which_it_knows_the_texts(prompt: Prompt, usage: Usage, learns: bool) -> None:
     estimate = TokenEstimate(("openai/m",))
     before = estimate.tokens(WORDS)
-    estimate.learn("openai/m", replace(opaque(*items), tools=tools), Usage(1_000_000, 10))
+    estimate.learn("openai/other", prompt, usage)
+    assert estimate.tokens(WORDS) == before
+    estimate.learn("openai/m", prompt, usage)
     assert (estimate.tokens(WORDS) > before) is learns
 
 
@@ -69,3 +104,29 @@ def test_estimate_learns_from_requests_of_which_it_knows_the_texts(
 )
 def test_definitions_take_at_most_half_of_the_room(definitions_tokens: int, room_tokens: int) -> None:
     assert room_for_conversation(16_000, definitions_tokens) == room_tokens
+
+
+@pytest.mark.parametrize(
+    ("window_tokens", "taken_tokens", "conversation_tokens", "results_tokens"),
+    [
+        (None, 1_000_000, 16_000, 16_000),
+        (200_000, 1_000, 16_000, 16_000),
+        (8_000, 1_000, 5_000, 5_000),
+        (8_000, 4_500, 2_000, 1_500),
+        (8_000, 5_500, 2_000, 1_000),
+    ],
+)
+def test_window_leaves_a_quarter_for_the_answer_and_room_beside_what_is_long(
+    window_tokens: int | None, taken_tokens: int, conversation_tokens: int, results_tokens: int
+) -> None:
+    assert room_in_window(16_000, window_tokens, taken_tokens) == conversation_tokens
+    assert results_in_window(16_000, window_tokens, taken_tokens) == results_tokens
+
+
+def test_smallest_window_that_was_named_counts() -> None:
+    estimate = TokenEstimate(("openai/m",))
+    assert estimate.window_with(None) is None
+    named = {None: False, 8_000: True, 9_000: False, 4_000: True}
+    assert {tokens: estimate.learn_window(tokens) for tokens in named} == named
+    assert not estimate.learn_window(4_000)
+    assert [estimate.window_with(tokens) for tokens in (None, 3_000, 5_000)] == [4_000, 3_000, 4_000]

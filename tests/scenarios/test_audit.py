@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.calls import CallState, Decision
@@ -14,6 +15,7 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
 from bot.store import Stores
+from bot.store.schema import audit_entries
 from slack_sandbox.server import Sandbox
 from tests.clocks import ManualClock
 from tests.contracts.stores import CALL, DIRECT, STEPPED, THREAD, asked, asking_step, enqueued, one
@@ -106,7 +108,15 @@ async def test_texts_are_added_where_they_are_asked_for_and_still_stored(tmp_pat
 
 
 async def test_export_begins_at_a_day_or_a_time_and_is_the_same_each_time(tmp_path: Path, used: str) -> None:
+    # More than are read at once.
+    store = await Stores.open(used, "w2", SystemClock())
+    async with store.database.engine.begin() as connection:
+        last = (await connection.execute(sa.select(audit_entries).where(audit_entries.c.id == 9))).mappings().one()
+        values = {name: value for name, value in last.items() if name != "id"}
+        await connection.execute(sa.insert(audit_entries), [values] * 500)
+    await store.close()
     whole = await export(tmp_path, used)
+    assert len(whole) == 509
     for since, first in (
         ("0001-01-01T00:00+14:00", 1),
         ("2027-01-15", 1),
@@ -114,7 +124,7 @@ async def test_export_begins_at_a_day_or_a_time_and_is_the_same_each_time(tmp_pa
         ("2027-01-15T08:00:01", 8),
         ("2027-01-16T08:00:00Z", 8),
         ("2027-01-16T10:00+02:00", 8),
-        ("2027-01-17", 10),
+        ("2027-01-17", 510),
     ):
         assert await export(tmp_path, used, "--since", since) == whole[first - 1 :], since
 

@@ -172,7 +172,7 @@ async def test_agreed_tool_is_no_longer_listed_as_changed(
     [
         (["agree"], "the following arguments are required: TOOL"),
         (["list", "it__look"], "unrecognized arguments: it__look"),
-        (["agree", "it__drop", "--yes"], "No server lists it__drop. gone is down: its command was not found."),
+        (["agree", "it__loo", "--yes"], "No server lists it__loo. gone is down: its command was not found."),
         (["revoke"], "the following arguments are required: TOOL"),
         (["revoke", "it__drop"], "Not always allowed anywhere: it__drop."),
         (["agree", "it__look"], "There is no terminal to confirm at. Use --yes"),

@@ -13,7 +13,7 @@ from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import SCHEDULE
-from bot.core.schedules import MAX_IN_CHANNEL, MAX_OF_MEMBER, RUN_TOKENS, PauseReason, Proposal, Rule
+from bot.core.schedules import DAY_TOKENS, MAX_IN_CHANNEL, MAX_OF_MEMBER, RUN_TOKENS, PauseReason, Proposal, Rule
 from bot.slack.views.schedules import ScheduleAction, ScheduleField
 from bot.store import Stores
 from bot.store.schema import schedules
@@ -517,6 +517,15 @@ async def test_fields_say_what_is_wrong_and_only_admins_widen(stage: Stage, anot
     assert await grace.submit({ScheduleField.OTHER: "*/5 * * * *", ScheduleField.RUN_TOKENS: "500000"}) == {}
     [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
     assert (schedule.rule.cron, schedule.run_tokens) == ("*/5 * * * *", 500_000)
+
+    await alan.close(everything=True)
+    await alan.command("general", "/typist schedules")
+    await opened_change(stage, alan)
+    more: dict[str, Any] = {ScheduleField.RUN_TOKENS: "500001", ScheduleField.DAY_TOKENS: "300001"}
+    assert await alan.submit(more) == {
+        ScheduleField.RUN_TOKENS: texts.schedules.only_admins_allow_tokens(500_000),
+        ScheduleField.DAY_TOKENS: texts.schedules.only_admins_allow_tokens(DAY_TOKENS),
+    }
 
 
 async def test_schedule_that_is_over_gets_another_time_only_where_there_is_room(

@@ -161,9 +161,9 @@ async def test_day_leaves_out_earlier_usage(used: str, tmp_path: Path) -> None:
 
 
 async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path: Path) -> None:
-    lines = (await report(tmp_path, used, "--by", "channel", "--since", "2027-01-01")).splitlines()
+    lines = (await report(tmp_path, used, "--by", "user", "--since", "2027-01-01")).splitlines()
     assert lines[1].split() == [
-        "channel",
+        "user",
         "questions",
         "answers",
         "input",
@@ -181,6 +181,8 @@ async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path
         "not",
         "meant",
     ]
+    unpriced = ["U2", "1", "1", "100", "10", "0", "0.00", "1.50", "s", "0", "0", "0", "0", "0", "0"]
+    assert lines[-3].split() == unpriced
     totals = ["all", "6", "3", "350,100", "20,010", "4", "0.9400", "0.75", "s", "1", "1", "1", "0", "1", "0"]
     assert lines[-2].split() == totals
     assert lines[-1] == "110 tokens have no known price and are not included in USD."

@@ -6,9 +6,9 @@ import pytest
 
 from bot.core import texts
 from bot.core.access import AccessRules, Denial, UserKind
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import UNSAVED_EVERY_S, AccessControl, PrivateNotices, UnsavedQuestions
 from bot.store import Stores
-from tests.clocks import idle
+from tests.clocks import InstantClock, idle
 from tests.services.answering import QUESTION, Accounts
 
 
@@ -27,6 +27,23 @@ async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
     access_control.tell(replace(QUESTION, from_bot=from_bot), Denial.GUEST)
     await idle()
     assert accounts.sentences == sentences
+
+
+async def test_asker_reads_once_in_ten_minutes_that_questions_are_not_saved_and_a_bot_never() -> None:
+    accounts, clock = Accounts(), InstantClock()
+    unsaved = UnsavedQuestions(accounts, clock)
+    for user_id, from_bot, later_s, told in (
+        ("U1", False, 0.0, 1),
+        ("U2", False, 1.0, 2),
+        ("UCI", True, 0.0, 2),
+        ("U1", False, UNSAVED_EVERY_S - 2, 2),
+        ("U1", False, 1.0, 3),
+        ("U2", False, 0.5, 3),
+    ):
+        clock.now_s += later_s
+        unsaved.tell(replace(QUESTION, user_id=user_id, from_bot=from_bot))
+        await idle()
+        assert accounts.sentences == [texts.shortcut.NOT_SAVED_YET] * told
 
 
 @pytest.mark.parametrize(

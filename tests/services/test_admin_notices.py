@@ -5,15 +5,17 @@ import json
 import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S
 from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.registry import retirements
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
 from bot.services.admin_notices import (
@@ -321,6 +323,17 @@ async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Pa
     sentence = f"openai/ending retires on October 23, 2026. {choose}"
     assert told == [("09-23", "U1", sentence), ("09-23", "U2", sentence)]
     assert len(asked) == 40, "once a day"
+
+
+async def test_model_ends_soon_from_a_month_before_its_last_day_to_that_day() -> None:
+    days = [date(2026, 8, 31), date(2026, 9, 1), date(2026, 10, 1), date(2026, 10, 2)]
+    nobody: Any = None
+
+    async def announced(today: date) -> dict[str, Lookup]:
+        return {f"openai/{day:%b-%d}": Lookup(LookupOutcome.MODEL, retires=day) for day in days}
+
+    soon = await ModelRetirements(announced, nobody).soon(datetime(2026, 9, 1, 12, tzinfo=UTC).timestamp())
+    assert [*soon] == ["retires 2026-09-01 openai/Sep-01", "retires 2026-10-01 openai/Oct-01"]
 
 
 async def test_the_other_admins_are_told_once_of_a_name_that_is_lost(tmp_path: Path) -> None:

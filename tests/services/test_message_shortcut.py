@@ -536,3 +536,5 @@ async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
     assert told == []
     await reactions.added(Reaction("C1", "99.0", "eyes", "U1", "U2"))
     assert (len(stage.records.asked), told) == (MAX_REACTIONS, [texts.settings.TOO_MANY_REACTIONS])
+    await reactions.added(Reaction("C1", "99.0", "eyes", "U3", "U2"))
+    assert (len(stage.records.asked), len(told)) == (MAX_REACTIONS + 1, 1), "each person has a limit of their own"

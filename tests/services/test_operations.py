@@ -146,6 +146,7 @@ async def test_scrape_says_whether_the_database_takes_questions(
     [
         *((host, 200) for host in ("127.0.0.1", "10.1.2.3:8080", "[::1]:8080", "localhost", "typist:8080")),
         *((host, 200) for host in ("typist.prod.svc", "10-1-2-3.typist.prod.pod.cluster.local.", "host.internal")),
+        ("typist.localhost:8080", 200),
         *(
             (host, 421)
             for host in (
@@ -353,7 +354,7 @@ async def test_nothing_is_erased_until_our_clock_agrees_with_slacks(
     retention: Retention, caplog: pytest.LogCaptureFixture, ahead_s: float | None
 ) -> None:
     retention.clock.now_s += (DAYS + 1) * DAY_S
-    by_s = [ahead_s, 0.0]
+    by_s = [ahead_s, HOUR_S]
 
     async def slack_time() -> float | None:
         ahead = by_s.pop(0)

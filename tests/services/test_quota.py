@@ -37,7 +37,8 @@ from tests.services.answering import MODEL, QUESTION, Accounts
 from tests.services.parts import having, workspace_of
 
 MAX_OUTPUT_TOKENS = 1_000
-MODELS = ("openai/gpt-5-nano", "openai/gpt-5")
+MODELS = ("openai/gpt-5-nano", "openai/gpt-5", "openai/gpt-5-mini", "openai/my-own")
+"""The second one is the dearest, and the last one has no price."""
 
 
 def asked(number: int, user_id: str = "U1") -> Question:

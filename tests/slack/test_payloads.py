@@ -13,7 +13,7 @@ from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.conversation import Message
 from bot.core.triage import Identity, by_person
-from bot.errors import PayloadError
+from bot.errors import PayloadError, StoreError, Stuck
 from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
 from bot.slack.file_objects import file_of, files_of
@@ -24,6 +24,7 @@ from bot.slack.views.memory import MEMORY
 from bot.slack.views.question import ASK_MODAL
 from bot.slack.views.schedules import CHANGE_SCHEDULE, ListPlace, ScheduleAction, ScheduleField, SubmittedSchedule
 from bot.slack.views.settings import SETTINGS
+from handlers.messages import on_error
 from handlers.payloads import (
     channel_in_view,
     command_of,
@@ -32,6 +33,7 @@ from handlers.payloads import (
     invocation_of_command,
     invocation_of_shortcut,
     is_by,
+    is_first_delivery,
     is_stream_end,
     join_of,
     message_of,
@@ -319,6 +321,42 @@ def test_first_channel_that_a_context_names_is_in_view() -> None:
 )
 def test_end_of_a_stream_is_told_from_an_edit(before: Any, after: dict[str, Any], is_end: bool) -> None:
     assert is_stream_end({"previous_message": before, "message": after}) is is_end
+
+
+@pytest.mark.parametrize(
+    ("event", "tries", "is_first"),
+    [
+        ({"type": "message", "channel_type": "channel", "text": "and then?"}, [], True),
+        ({"type": "message", "channel_type": "channel", "text": "and then?"}, ["0"], True),
+        ({"type": "message", "channel_type": "channel", "text": "and then?"}, ["1"], False),
+        ({"type": "message", "channel_type": "channel", "text": "<@U0ADA> and you?"}, [], True),
+        ({"type": "message", "channel_type": "channel", "text": "<@U0BOT> why?"}, [], False),
+        ({"type": "message", "channel_type": "mpim", "text": "<@U0BOT> why?"}, [], False),
+        ({"type": "message", "channel_type": "im", "text": "<@U0BOT> why?"}, [], True),
+        ({"type": "app_mention", "text": "<@U0BOT> why?"}, [], True),
+        ({"type": "app_mention", "text": "<@U0BOT> why?"}, ["2"], False),
+        ({"type": "reaction_added"}, [], True),
+    ],
+    ids=str,
+)
+def test_message_is_delivered_first_by_one_event(event: dict[str, Any], tries: list[str], is_first: bool) -> None:
+    headers = {"x-slack-retry-num": tries} if tries else {}
+    assert is_first_delivery(event, headers, "U0BOT") is is_first
+
+
+@pytest.mark.parametrize(
+    ("error", "is_acknowledged"),
+    [
+        (PayloadError("no ts"), True),
+        (Stuck("a text"), True),
+        (StoreError("away"), False),
+        (ValueError("a bug"), False),
+    ],
+    ids=repr,
+)
+async def test_event_that_would_fail_again_is_acknowledged(error: Exception, is_acknowledged: bool) -> None:
+    response = await on_error(error)
+    assert (response is not None and response.status == 200) is is_acknowledged
 
 
 def test_app_context_of_a_message_names_its_channel() -> None:

@@ -1,0 +1,27 @@
+"""The word with which `typist mcp` lists a tool."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.cli.mcp import SeenTool
+from bot.core.calls import Pin
+from bot.mcp.definitions import ListedTool
+
+LOOK = ListedTool("look", "Looks.", {"type": "object"})
+SAME, OTHER = Pin(LOOK.hash, LOOK.canonical), Pin("0" * 64, "[]")
+
+
+@pytest.mark.parametrize(
+    ("agreed", "is_first", "state"),
+    [
+        (None, True, "first"),
+        (None, False, "new"),
+        (OTHER, False, "changed"),
+        (replace(OTHER, by_admin=True), False, "changed"),
+        (SAME, False, "seen"),
+        (replace(SAME, by_admin=True), False, "agreed"),
+    ],
+)
+def test_word_says_whether_an_admin_has_read_what_a_tool_is_now(agreed: Pin | None, is_first: bool, state: str) -> None:
+    assert SeenTool(LOOK, agreed, is_first).state == state
