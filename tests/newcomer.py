@@ -19,6 +19,7 @@ from tests.streams.server import VendorRequest, VendorResponse
 KEY = "sk-proj-Zz0123456789abcdefghij"
 ANSWER = "Forty-two."
 MODEL = {"id": "gpt-6-luna", "object": "model", "created": 1, "owned_by": "openai"}
+CTRL_C, CTRL_D = b"\x03", b"\x04"
 
 
 class Terminal:
@@ -56,16 +57,16 @@ class Terminal:
         return seen
 
     def presses_ctrl_c(self) -> None:
-        os.write(self.fd, b"\x03")
+        os.write(self.fd, CTRL_C)
 
-    async def ends_at_ctrl_c(self) -> tuple[int, str]:
-        """Presses Ctrl-C at a prompt until the process ends; returns its exit code and what was shown since.
+    async def ends_at(self, key: bytes) -> tuple[int, str]:
+        """Presses a key at a prompt until the process ends; returns its exit code and what was shown since.
 
-        Python handles one that comes between the prompt and the read only after a line.
+        Python handles a Ctrl-C that comes between the prompt and the read only after a line.
         """
         ending = asyncio.create_task(self.end())
         while not ending.done():
-            self.presses_ctrl_c()
+            os.write(self.fd, key)
             await asyncio.wait([ending], timeout=0.5)
         return ending.result()
 

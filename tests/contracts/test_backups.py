@@ -134,7 +134,8 @@ async def test_backup_of_a_database_that_is_missing_creates_and_replaces_nothing
     assert file.read_bytes() == before
 
 
-async def test_file_that_is_no_older_backup_is_not_replaced(tmp_path: Path) -> None:
+async def test_file_that_is_no_older_backup_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     newer, notes = tmp_path / "newer", tmp_path / "notes.txt"
     notes.write_text("mine")
     url = await filled(f"sqlite:///{tmp_path}/typist.db")
@@ -143,7 +144,10 @@ async def test_file_that_is_no_older_backup_is_not_replaced(tmp_path: Path) -> N
         async with engine.begin() as connection:
             for table in reversed(metadata.sorted_tables):
                 await connection.execute(sa.delete(table))
-        for file, sentence in ((newer, "is newer"), (notes, "no backup"), (tmp_path / "typist.db", "database itself")):
+        ours, link = tmp_path / "typist.db", tmp_path / "link"
+        link.symlink_to(ours)
+        itself = ((file, "database itself") for file in (ours, link, Path("typist.db")))
+        for file, sentence in ((newer, "is newer"), (notes, "no backup"), *itself):
             with pytest.raises(StoreError, match=sentence):
                 await back_up(engine, file)
     assert read(newer).questions

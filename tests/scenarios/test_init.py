@@ -24,7 +24,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import Setup
 from slack_sandbox.testing.processes import started
 from tests.forked import forked_command
-from tests.newcomer import ANSWER, KEY, Terminal, as_openai, bot_terminal, terminal
+from tests.newcomer import ANSWER, CTRL_C, CTRL_D, KEY, Terminal, as_openai, bot_terminal, terminal
 from tests.processes import REPOSITORY
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -172,7 +172,7 @@ async def test_without_a_network_nothing_is_accepted_and_the_same_token_is_check
             seen = await terminal.types(PASTE_AGAIN, "")
             assert "✘ Slack can't be reached (127.0.0.1:9: Connection refused).\n  → Check that the server runs" in seen
         await terminal.reads(PASTE_AGAIN)
-        code, seen = await terminal.ends_at_ctrl_c()
+        code, seen = await terminal.ends_at(CTRL_D)
     assert (code, "Run this command again to go on." in seen) == (130, True)
     assert os.listdir(tmp_path) == []
 
@@ -197,7 +197,7 @@ async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
         await terminal.types(PASTE, slack.bot_token)
         await terminal.reads(PASTE)
         assert not terminal.echoes
-        code, seen = await terminal.ends_at_ctrl_c()
+        code, seen = await terminal.ends_at(CTRL_C)
         assert terminal.echoes
     assert (code, seen) == (130, "\nStopped. .env has what was accepted so far. Run this command again to go on.\n")
     assert written(tmp_path) == {"SLACK_BOT_TOKEN": slack.bot_token}
@@ -394,7 +394,7 @@ async def test_enter_opens_the_page_that_creates_the_app_and_copies_the_manifest
         assert f"\n{link}\n" in seen
         await terminal.reads("Paste it here")
         assert not exists(file)
-        assert (await terminal.ends_at_ctrl_c())[0] == 130
+        assert (await terminal.ends_at(CTRL_C))[0] == 130
     assert opened(browser) == [link]
 
 
