@@ -42,6 +42,7 @@ TAGS = [
     ("<b>never closed\n\nnext", "never closed\n\nnext"),
     ("<kbd>Ctrl</kbd>+<code>a * b</code> <code>&lt;b&gt;</code>", "`Ctrl`+`a * b` `<b>`"),
     ("<code>a ` b</code>", "`` a ` b ``"),
+    ("<code>a `` b</code>", "`a ˋˋ b`"),
     ("H<sub>2</sub>O, 10<sup>6</sup>, 5<sup>th</sup>, x<sub>i,j</sub>", "H₂O, 10⁶, 5ᵗʰ, x\\_(i,j)"),
     (
         "SO<sub>4</sub><sup>2-</sup> a<sub>ij</sub> e<sup>-x</sup> 1<sup>st</sup> T<sub>max</sub>",

@@ -359,9 +359,9 @@ def runs_with_account(request: VendorRequest) -> VendorResponse:
     return says(f"I read: {results[-1]}") if results else calls("", ("jira__whoami", {}))
 
 
-async def has_signed_in(stores: Stores, jira: SignInServer, user_id: str = "U0ADA") -> SignIns:
+async def has_signed_in(stores: Stores, jira: SignInServer, user_id: str = "U0ADA", team_id: str = TEAM_ID) -> SignIns:
     """Signs a person in to Jira beside the bot."""
-    ours, owner = SignIns(stores.accounts, (KEY,), (jira.config,), stores.clock), Owner(TEAM_ID, user_id, "jira")
+    ours, owner = SignIns(stores.accounts, (KEY,), (jira.config,), stores.clock), Owner(team_id, user_id, "jira")
     assert await ours.complete(owner, "1 x", await jira.visit((await ours.opened(owner, "1 x")).url)) == ""
     return ours
 
@@ -573,6 +573,7 @@ async def test_admin_sees_how_many_are_signed_in_and_signs_everybody_out(
 ) -> None:
     for user_id in ("U0ADA", "U0ALAN"):
         await has_signed_in(another_process, jira, user_id)
+    await has_signed_in(another_process, jira, "U0ADA", "T0OTHER")
     ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
     await ada.command("general", "/typist accounts")
     assert ada.modal is not None
@@ -586,14 +587,15 @@ async def test_admin_sees_how_many_are_signed_in_and_signs_everybody_out(
     # A forged form of somebody who isn't an admin.
     ada.modal.content["blocks"] = [boxes]
     assert await ada.submit({"everybody": []}) == {}
-    assert len(jira.people.access) == 2
+    assert len(jira.people.access) == 3
     await grace.command("general", "/typist accounts")
     assert await grace.submit({"everybody": []}) == {}
     done = texts.accounts.everybody_signed_out("jira", 2, 0)
     told = stage.sandbox.dm("grace")
     await stage.sandbox.wait_for(lambda: [one for one in stage.bots(told) if done in one.text])
-    await stage.sandbox.wait_for(lambda: not jira.people.access and not jira.people.refresh)
+    await stage.sandbox.wait_for(lambda: len(jira.people.access) == len(jira.people.refresh) == 1)
     assert await another_process.accounts.counts(TEAM_ID) == {}
+    assert await another_process.accounts.counts("T0OTHER") == {"jira": 1}
 
 
 async def test_home_shows_a_sign_in_and_a_sign_out_at_once(stage: Stage, jira: SignInServer) -> None:
