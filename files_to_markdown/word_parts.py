@@ -334,7 +334,7 @@ class Rewriter:
             return
         properties.remove(box)
         state = child(box, "checked")
-        sign = "☒" if state is not None and attribute(state, "val") not in ("0", "false", "off") else "☐"
+        sign = "☒" if state is not None and not is_off(state) else "☐"
         signs = [one for one in content.iter() if local(one) in ("t", "sym")]
         if not signs:
             content.append(self._run(self._text(sign)))
