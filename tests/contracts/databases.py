@@ -86,22 +86,21 @@ class PostgresqlServer:
     def small_disk(self) -> Iterator[tuple[str, Path]]:
         """Mounts a disk of 24 MB, and yields the URL of a database on it, and a path for what fills it."""
         # Not in pytest's folder, which each run of pytest closes to other users when it begins.
-        folder = Path(tempfile.mkdtemp(prefix="disk-"))
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
-        try:
-            tables = folder / "tables"
-            tables.mkdir()
-            for place in (folder, tables):
-                place.chmod(0o711)
-            shutil.chown(tables, self._server.system_user)
-            with psycopg.connect(self.url, autocommit=True) as connection:
-                connection.execute(f"CREATE TABLESPACE small LOCATION '{tables}'".encode())
-                connection.execute(b"CREATE DATABASE small TABLESPACE small")
-            yield self.url.replace("/postgres?", "/small?"), folder / "filler"
-            self.stop()
-        finally:
-            subprocess.run(["umount", str(folder)], check=True)
-            folder.rmdir()
+        with tempfile.TemporaryDirectory(prefix="disk-") as folder:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], check=True)
+            try:
+                tables = Path(folder, "tables")
+                tables.mkdir()
+                for place in (tables, tables.parent):
+                    place.chmod(0o711)
+                shutil.chown(tables, self._server.system_user)
+                with psycopg.connect(self.url, autocommit=True) as connection:
+                    connection.execute(f"CREATE TABLESPACE small LOCATION '{tables}'".encode())
+                    connection.execute(b"CREATE DATABASE small TABLESPACE small")
+                yield self.url.replace("/postgres?", "/small?"), Path(folder, "filler")
+                self.stop()
+            finally:
+                subprocess.run(["umount", folder], check=True)
 
     def _control(self, *arguments: str) -> None:
         program = [self._server.bin_path / "pg_ctl", "-D", self._server.pgdata, "-l", self._server.log, "-w"]

@@ -38,7 +38,7 @@ from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, running, says, shown
 from tests.scenarios.surfaces import home_with
 from tests.scenarios.test_schedule_runs import answers, pause_notices, posted, posts, run
-from tests.scenarios.tools import asking, by_results, calls, let_use, tools_in, values_of
+from tests.scenarios.tools import asking, by_results, calls, let_use, results_in, tools_in, values_of
 from tests.scenarios.tools import ended as ended_in
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
@@ -110,7 +110,7 @@ async def test_member_signs_in_and_the_same_answer_goes_on_with_their_account(st
     answer = await ended(stage, message)
     assert shown(answer).startswith("Found it.")
     assert texts.accounts.signed_in("jira") in shown(answer)
-    results = [one["content"] for one in stage.vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    results = results_in(stage.vendor.requests[-1])
     assert "You are ada." in results[-1]
 
 
@@ -172,7 +172,7 @@ async def test_member_types_the_code_of_typists_page_where_browsers_reach_it(
         assert 'typist_accounts_total{change="signed_in"} 1.0' in counted
         assert not [secret for secret in ("canary", "jira", "U0ADA", *secrets) if secret in counted]
         assert texts.accounts.signed_in("jira") in shown(await ended(stage, message))
-    results = [one["content"] for one in vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    results = results_in(vendor.requests[-1])
     assert "You are ada." in results[-1]
 
 
@@ -233,7 +233,7 @@ async def test_server_whose_tools_anybody_may_list_asks_at_the_call(
         assert SIGN_IN in json.dumps(refused.body["tools"])
         assert await ada.submit({"address": await jira.visit(await link_in(stage, ada, message))}) == {}
         assert shown(await ended(stage, message)).startswith("Found it.")
-        results = [one["content"] for one in vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+        results = results_in(vendor.requests[-1])
         assert results[0] == SIGN_IN_FIRST
         assert "You are ada." in results[-1]
 
@@ -325,7 +325,7 @@ async def test_call_in_a_channel_asks_the_accounts_owner_alone(
     assert await press(stage, calling, ReplyAction.APPROVE) is None
     answer = await ended_in(stage, asked)
     assert shown(answer).startswith("Found it.")
-    results = [one["content"] for one in stage.vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    results = results_in(stage.vendor.requests[-1])
     assert "You are ada." in results[-1]
     # What Ada's account found is in no prompt of another person's question, and Grace has no tool of Ada's.
     stage.vendor.script(says("Nothing."))
@@ -353,7 +353,7 @@ async def test_admin_may_deny_a_call_with_anothers_account(
 
 def runs_with_account(request: VendorRequest) -> VendorResponse:
     """Proposes a schedule that needs the asker's account, and in its runs asks Jira who they are."""
-    results = [one["content"] for one in request.body["messages"] if one["role"] == "tool"]
+    results = results_in(request)
     if "every weekday" in json.dumps(request.body["messages"][-1]):
         return calls("", (SCHEDULE, {"words": TICKETS, "cron": "0 9 * * 1-5", "accounts": ["jira"]}))
     return says(f"I read: {results[-1]}") if results else calls("", ("jira__whoami", {}))
@@ -484,7 +484,7 @@ async def test_owner_allows_reading_for_a_thread_until_they_sign_out(
     assert texts.approvals.decided("call", "in_thread", 1, "Ada", is_only_one=True) in shown(
         await ended_in(stage, asked)
     )
-    results = [one["content"] for one in stage.vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    results = results_in(stage.vendor.requests[-1])
     assert ["You are ada." in result for result in results] == [True, True]
 
     async def reads_unasked(number: int, user: str = "ada", thread: str = asked) -> bool:

@@ -35,7 +35,7 @@ from tests.mcp.servers import PATIENCE_S, TIME, RawServer, agree, be_patient, ht
 from tests.scenarios.answers import on_record, press, rows
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
 from tests.scenarios.fleet import Fleet, fleet_of
-from tests.scenarios.tools import DECISIONS, asking, calls, ended, value_of, values_of
+from tests.scenarios.tools import DECISIONS, asking, calls, ended, results_in, value_of, values_of
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 KOLKATA_TO_TOKYO = {"source_timezone": "Asia/Kolkata", "time": "12:00", "target_timezone": "Asia/Tokyo"}
@@ -65,7 +65,7 @@ class CalledServer:
 
     def model(self, request: VendorRequest) -> VendorResponse:
         """Asks for the call, and then says what it returned."""
-        results = [message["content"] for message in request.body["messages"] if message["role"] == "tool"]
+        results = results_in(request)
         if not results:
             return self.call
         match = re.search(self.pattern, results[-1], re.MULTILINE)

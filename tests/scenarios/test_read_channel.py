@@ -17,6 +17,7 @@ from slack_sandbox.files import Mail
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.conftest import Stage, manifest, running, says, settings_of, shown
+from tests.scenarios.tools import results_in
 from tests.streams import steps
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -30,12 +31,6 @@ def reads(**arguments: Any) -> VendorResponse:
     """Returns a vendor's answer that only asks to read the channel."""
     call = steps.chat_call(index=0, id="call_1", name=READ_CHANNEL)
     return VendorResponse(steps.chat(call, *steps.fragments(json.dumps(arguments), 0)))
-
-
-def tool_results(vendor: VendorServer, request: int) -> list[str]:
-    """Returns what the model read of its calls in a request."""
-    messages = vendor.requests[request].body["messages"]
-    return [message["content"] for message in messages if message["role"] == "tool"]
 
 
 def is_answer(message: Message) -> bool:
@@ -54,7 +49,7 @@ async def test_model_reads_what_the_channel_said_before_the_question(
         asked = await stage.mention("what did we decide?")
         await sandbox.wait_for(lambda: any(map(is_answer, stage.bots("general", asked))))
     assert READ_CHANNEL in str(vendor.requests[0].body["tools"])
-    [result] = tool_results(vendor, 1)
+    [result] = results_in(vendor.requests[1])
     assert DECISION in result
     assert "Grace, " in result
     assert "elsewhere" not in result

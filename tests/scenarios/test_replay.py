@@ -29,7 +29,7 @@ from slack_sandbox.workspace import TEAM_ID, Channel
 from tests.forked import forked_bot, forked_command
 from tests.mcp.servers import RawServer, agree, be_patient, text_result, tool
 from tests.scenarios.conftest import Stage, connected, running, says
-from tests.scenarios.tools import by_results, calls, tools_in
+from tests.scenarios.tools import by_results, calls, results_in, tools_in
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
@@ -386,7 +386,7 @@ async def test_tools_that_only_read_are_called_if_that_is_wanted_and_no_others(r
     assert await rows() == before
     await store.close()
     assert [tools_in(request) for request in recorded.vendor.requests] == [["raw__list"], ["raw__list"]]
-    results = [turn["content"] for turn in recorded.vendor.requests[1].body["messages"] if turn["role"] == "tool"]
+    results = results_in(recorded.vendor.requests[1])
     assert ["There are 3 notes." in result for result in results] == [True, False, False]
     [line] = recorded.lines()
     words = len(speech.tokens(SEES)) + len(speech.tokens(THREE))

@@ -18,8 +18,8 @@ from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.conftest import Stage, buttons, running, says, shown
-from tests.scenarios.test_read_channel import reads, tool_results
-from tests.scenarios.tools import Notes, by_results
+from tests.scenarios.test_read_channel import reads
+from tests.scenarios.tools import Notes, by_results, results_in
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -176,7 +176,7 @@ async def test_run_reads_what_happened_since_the_last_one_and_changes_nothing(
         await posted(stage)
         await run(another_process, schedule)
         await posted(stage, 2)
-    [result, *_] = tool_results(vendor, 1)
+    [result, *_] = results_in(vendor.requests[1])
     assert "We launch on Friday" in result
     offered = {tool["function"]["name"] for request in vendor.requests for tool in request.body["tools"]}
     assert offered == {READ_CHANNEL, "notes__list"}

@@ -19,7 +19,7 @@ from bot.wiring import Bot
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.scenarios.conftest import Stage, growing, manifest, running, says, shown
-from tests.scenarios.tools import tools_in
+from tests.scenarios.tools import results_in, tools_in
 from tests.streams import steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -74,12 +74,6 @@ async def answered(stage: Stage, channel: str = "C0GENERAL") -> str:
     return await stage.sandbox.wait_for(ended)
 
 
-def tool_results(stage: Stage, request: int) -> list[str]:
-    """Returns what the model read of its calls in a request."""
-    messages = stage.vendor.requests[request].body["messages"]
-    return [message["content"] for message in messages if message["role"] == "tool"]
-
-
 def action_tokens(sandbox: Sandbox) -> list[str]:
     events = [delivery.payload["event"] for delivery in sandbox.deliveries]
     return [event["assistant_thread"]["action_token"] for event in events if "assistant_thread" in event]
@@ -101,7 +95,7 @@ async def test_model_reads_what_slack_finds_and_nothing_of_it_is_stored(
         await sandbox.say("ada", channel, "When is the launch?" if in_dm else "@typist when is the launch?")
         assert ANSWER in await answered(stage, channel)
     assert tools_in(vendor.requests[0]) == [search.NAME]
-    [result] = tool_results(stage, 1)
+    [result] = results_in(stage.vendor.requests[1])
     assert FOUND in result
     assert "https://sandbox.slack.com/archives/C0RANDOM/p" in result
     dump, tokens = stored(database), action_tokens(sandbox)
@@ -130,7 +124,7 @@ async def test_process_that_started_later_has_no_token_and_the_model_says_so(
     vendor.script(searches(), says(ANSWER))
     async with running(settings):
         assert ANSWER in await answered(stage)
-    assert tool_results(stage, 2) == [search.NO_TOKEN]
+    assert results_in(stage.vendor.requests[2]) == [search.NO_TOKEN]
 
 
 @asynccontextmanager
@@ -158,7 +152,7 @@ async def test_process_that_takes_over_beside_the_other_has_its_token(
         [(_, shutdown)] = [pair for pair in (one, other) if pair[0].worker.live]
         shutdown.requested.set()
         assert ANSWER in await answered(stage)
-    [result] = tool_results(stage, 2)
+    [result] = results_in(stage.vendor.requests[2])
     assert FOUND in result
 
 
@@ -174,8 +168,8 @@ async def test_take_over_after_a_search_does_not_have_its_result(
     vendor.script(says(ANSWER))
     async with running(settings):
         assert ANSWER in await answered(stage)
-    assert FOUND in tool_results(stage, 1)[0]
-    assert tool_results(stage, 2) == [NOT_KEPT]
+    assert FOUND in results_in(stage.vendor.requests[1])[0]
+    assert results_in(stage.vendor.requests[2]) == [NOT_KEPT]
     assert sum(call.method == search.METHOD for call in sandbox.calls) == 1
 
 

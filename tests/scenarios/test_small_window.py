@@ -9,7 +9,7 @@ from bot.core.steps import CUT, DROPPED
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
-from tests.scenarios.tools import Notes, calls
+from tests.scenarios.tools import Notes, calls, results_in
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 WINDOW = 4_000
@@ -63,7 +63,7 @@ async def test_results_of_tools_fit_into_a_window_that_is_learned(
         ts = await stage.mention("list them all")
         [answer] = await stage.answers("general", ts)
     assert answer.startswith("The answer.")
-    read = [message["content"] for message in vendor.requests[-1].body["messages"] if message["role"] == "tool"]
+    read = results_in(vendor.requests[-1])
     assert read[:2] == [DROPPED, DROPPED]
     assert read[2].startswith("thought")
     assert CUT in read[2]
@@ -99,7 +99,7 @@ async def test_step_is_tried_again_where_a_window_is_learned_after_tools_ran(
     assert answer.startswith("I'll look.\n\nThe answer.")
     assert notes.listed == 1, "no call is made again"
     assert len(vendor.requests) == 3
-    [read] = [message["content"] for message in vendor.requests[-1].body["messages"] if message["role"] == "tool"]
+    [read] = results_in(vendor.requests[-1])
     assert read.startswith("thought")
     assert CUT in read
     assert "14: thought" in str(vendor.requests[-1].body), "the newest messages are kept"

@@ -19,7 +19,7 @@ from slack_sandbox.workspace import Message
 from tests.scenarios.answers import press, reply
 from tests.scenarios.conftest import Stage, buttons, running, says, shown
 from tests.scenarios.surfaces import home_with
-from tests.scenarios.tools import ADD_MILK, Notes, asking, by_results, calls, ended, values_of
+from tests.scenarios.tools import ADD_MILK, Notes, asking, by_results, calls, ended, results_in, values_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -89,7 +89,7 @@ async def test_asker_finds_the_call_in_home_and_changes_its_text_before_approvin
     assert await stage.sandbox.client("ada").submit({"argument-0": "Oat milk"}) == {}
     assert "\nApproved with changes by Ada\n" in shown(await ended(stage, asked))
     assert notes.written == [{"text": "Oat milk"}]
-    [read] = [one["content"] for one in stage.vendor.requests[-1].body["messages"] if one["role"] == "tool"]
+    [read] = results_in(stage.vendor.requests[-1])
     assert read == EDITED.format(arguments='{"text": "Oat milk"}', result=notes.result)
 
 

@@ -25,7 +25,7 @@ from tests.forked import ForkedBot, forked_bot
 from tests.mcp.servers import PATIENCE_S, RawServer, agree, be_patient, text_result, tool
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.process_ends import Step, die_at
-from tests.scenarios.tools import by_results, calls
+from tests.scenarios.tools import by_results, calls, results_in
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.usefixtures("with_frequent_looks")
@@ -117,7 +117,7 @@ async def test_killed_process_leaves_an_answer_and_repeats_no_write(
         assert shown(message).startswith("Let me see.\n\nThat's all.")
     assert raw.calls == [[called.removeprefix("raw__"), arguments]] * times
     assert len(vendor.requests) == 2, "the model isn't asked again for the step on record"
-    [result] = [message["content"] for message in vendor.requests[1].body["messages"] if message["role"] == "tool"]
+    [result] = results_in(vendor.requests[1])
     assert (RESULT if state is DONE else "It isn't known whether this call was made") in result
     stores = await Stores.open(database_url, "reader", SystemClock())
     assert [step.state for step in await stores.approvals.shown(1)] == [state]

@@ -66,12 +66,16 @@ def tools_in(request: VendorRequest) -> list[str]:
     return [name for name in listed if name not in (choices.NAME, READ_CHANNEL, *PROPOSALS)]
 
 
+def results_in(request: VendorRequest) -> list[str]:
+    """Returns what the model reads of its calls in a request."""
+    return [message["content"] for message in request.body["messages"] if message["role"] == "tool"]
+
+
 def by_results(*answers: VendorResponse) -> Callable[[VendorRequest], VendorResponse]:
     """Returns a script that answers by the number of tools' results in the request, as a model would."""
 
     def script(request: VendorRequest) -> VendorResponse:
-        results = len([message for message in request.body["messages"] if message["role"] == "tool"])
-        return answers[min(results, len(answers) - 1)]
+        return answers[min(len(results_in(request)), len(answers) - 1)]
 
     return script
 
