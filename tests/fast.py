@@ -1,7 +1,8 @@
 """An event loop that skips idle waits, so that minutes of waiting pass in seconds.
 
-While there is work to do, or a thread is running, the loop's time is the machine's. So a loaded machine causes no
-additional timeouts. Sockets, threads and databases are real; both ends of each socket are in this process.
+While there is work to do, a thread is running, or a database server has yet to answer, the loop's time is the
+machine's. So a loaded machine causes no additional timeouts. Sockets, threads and databases are real; both ends of each
+socket are in this process, but for those of PostgreSQL.
 
 Tests marked `skips_waits` run in such a loop with their fixtures. Others start one by `run_fast`.
 
@@ -38,8 +39,8 @@ MAX_STEPS_AT_ONCE = 100_000
 again."""
 AT_ONCE_S = 1.0
 """The most time that one step skips. A check that polls then sees errors after as many polls as in real time."""
-IN_THREADS = ("aiosqlite.core", "sqlalchemy.dialects.sqlite.aiosqlite")
-"""Modules whose futures are completed by a thread."""
+ELSEWHERE = ("aiosqlite.core", "sqlalchemy.dialects.sqlite.aiosqlite", "psycopg.waiting")
+"""Modules whose futures are completed by a thread or by a database server."""
 
 files_in_threads = False
 
@@ -62,11 +63,11 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
 
 class _FastSelector(selectors.DefaultSelector):
     ahead_s = 0.0
-    in_threads = 0
+    elsewhere = 0
     steps_at_once = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= IDLE_S or self.in_threads:
+        if timeout is None or timeout <= IDLE_S or self.elsewhere:
             events = super().select(timeout)
             self.steps_at_once = self.steps_at_once + 1 if timeout == 0 and not events else 0
             if self.steps_at_once > MAX_STEPS_AT_ONCE:
@@ -95,27 +96,32 @@ class FastLoop(asyncio.SelectorEventLoop):
         return super().time() + self.ahead_s
 
     def create_future(self) -> asyncio.Future[Any]:
-        future = super().create_future()
-        if sys._getframe(1).f_globals.get("__name__") in IN_THREADS:
-            self._in_thread(future)
+        future, caller = super().create_future(), sys._getframe(1)
+        if caller.f_globals.get("__name__") in ELSEWHERE and not _is_for_notices(caller.f_locals.get("gen")):
+            self._done_elsewhere(future)
         return future
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
-        return self._in_thread(super().run_in_executor(executor, func, *args))
+        return self._done_elsewhere(super().run_in_executor(executor, func, *args))
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Waits until threads have ended. Since Python 3.12 that takes at most five minutes, which would be skipped."""
         await super().shutdown_default_executor()
 
-    def _in_thread(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
-        self._fast.in_threads += 1
+    def _done_elsewhere(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        self._fast.elsewhere += 1
         future.add_done_callback(self._came_back)
         return future
 
     def _came_back(self, _: object) -> None:
-        self._fast.in_threads -= 1
+        self._fast.elsewhere -= 1
+
+
+def _is_for_notices(generator: object) -> bool:
+    """Whether psycopg waits for notifications, which may never come."""
+    return getattr(generator, "__name__", "") == "notifies"
 
 
 class _Calls:
