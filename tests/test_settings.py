@@ -488,7 +488,7 @@ def test_a_file_that_cannot_be_completed_is_named(tmp_path: Path, monkeypatch: p
 
 def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / ".env"
-    file.write_text("BOT_MODELS=openai/file\nBOT_SYSTEM_PROMPT=from the file\n")
+    file.write_text("BOT_SYSTEM_PROMPT=from the file\nBOT_MODELS=openai/file\n", "utf-8-sig")
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     monkeypatch.setenv("BOT_MODELS", "openai/environment")
     ours = settings.read(settings.environment(file))

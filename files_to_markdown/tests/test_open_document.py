@@ -444,7 +444,7 @@ SHEETS: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
     "a hidden column": (
         "<table:table-column/><table:table-column-group>"
         f'<table:table-column {HIDDEN} table:number-columns-repeated="2"/></table:table-column-group>'
-        f"{rows(A, B, '<table:table-cell/>', C)}{rows(A, B)}",
+        f"{rows(A, '<table:table-cell/>', '<table:table-cell/>', C)}{rows(A, B)}{rows(A, B)}",
         "a | c",
         left_out(Part.HIDDEN_COLUMN),
     ),

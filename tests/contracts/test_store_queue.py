@@ -207,6 +207,13 @@ class TestBots:
             "a person asked since"
         )
 
+    async def test_bots_message_that_two_events_bring_counts_once(self, store: Stores) -> None:
+        bots = [replace(asked(number), user_id="B1", from_bot=True) for number in range(MAX_BOT_QUESTIONS_IN_A_ROW)]
+        taken = await asyncio.gather(
+            *(store.question_queue.enqueue(f"Ev{bot.ts} {event}", bot) for bot in bots for event in "ab")
+        )
+        assert [job is not None for job in taken] == [True, False] * MAX_BOT_QUESTIONS_IN_A_ROW
+
 
 FILE = File("F1", "a.txt")
 

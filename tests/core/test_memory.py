@@ -96,6 +96,10 @@ def command(text: str) -> MemoryCommand | None:
         ("hola, forget no. 3 por favor :pray:", MemoryCommand(Verb.FORGET, number=3)),
         ("delete the memory number 3", MemoryCommand(Verb.FORGET, number=3)),
         ("forget all, thanks", MemoryCommand(Verb.FORGET)),
+        # Eight words of courtesy, and nine.
+        ("thank you so much for all the help, forget 3", MemoryCommand(Verb.FORGET, number=3)),
+        ("forget 3, thank you very much for all of this", MemoryCommand(Verb.FORGET, number=3)),
+        ("hi and thank you so much for all the help, forget 3", None),
         ("forget 3, <@UBEN>", None),
         # A question orders nothing.
         ("forget 3?", None),

@@ -149,6 +149,26 @@ async def test_error_by_http_is_the_servers_own_words(
     assert result.text.endswith(text)
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "sessions"),
+    [
+        (200, HTML, "<h1>Sign in</h1>", ["s0", "s1"]),
+        (202, TEXT, "", ["s0", "s1"]),
+        (200, EVENTS, ": nothing\n\n", ["s0", "s1"]),
+        (502, HTML, "<h1>Bad gateway</h1>", ["s0"]),
+        (200, JSON, "{", ["s0"]),
+    ],
+)
+async def test_answer_that_is_none_of_the_protocols_ends_the_connection(
+    server_and_web: tuple[McpServer, Web], status: int, kind: str, body: str, sessions: list[str]
+) -> None:
+    server, there = server_and_web
+    there.status, there.kind, there.body = status, kind, body
+    for _ in range(2):
+        await server.call("it", {}, timeout_s=10, read_only=False)
+    assert there.sessions == sessions
+
+
 HI = {"jsonrpc": "2.0", "id": 99, "result": {"content": [{"type": "text", "text": "Hi."}]}}
 
 

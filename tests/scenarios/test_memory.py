@@ -345,6 +345,7 @@ async def test_settings_lead_to_the_memories_of_their_channel(stage: Stage, anot
     assert grace.modal.id == settings.id, "the settings are below"
     await grace.press_in_view(settings, OPEN_MEMORY)
     assert texts.memory.NOTHING_REMEMBERED in str(grace.modal.blocks)
+    assert grace.modal.previous_id == settings.id
     assert await on_record_here(another_process) == [DEPLOY]
 
 

@@ -521,6 +521,13 @@ class EmojiSettings:
         return ChannelSettings(reaction="eyes")
 
 
+async def test_person_without_access_who_adds_an_emoji_is_told_at_once_and_nothing_is_asked() -> None:
+    stage = staged()
+    stage.askers.denied = Denial.GUEST
+    await stage.reactions([]).added(Reaction("C1", "1.0", "eyes", "U1", "U2"))
+    assert (stage.records.asked, stage.askers.told) == ([], [Denial.GUEST])
+
+
 async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
     stage, told = staged(), list[str]()
     reactions = stage.reactions(told)

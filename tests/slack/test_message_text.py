@@ -479,8 +479,9 @@ def test_what_stands_within_a_block_is_read_as_what_it_is_in_its_place(block: Js
         lambda inner: of("container", child_blocks=[inner]),
         lambda inner: of("rich_text", of("rich_text_list", inner)),
         lambda inner: of("box", inner=[[inner]]),
+        lambda inner: of("box", inner=[STRONG, inner.get("inner", [])]),
     ],
-    ids=["containers", "lists", "types to come"],
+    ids=["containers", "lists", "types to come", "lists in lists"],
 )
 def test_blocks_of_any_depth_are_read_to_a_bound(wrap: Callable[[Json], Json]) -> None:
     block = STRONG
