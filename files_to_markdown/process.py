@@ -83,6 +83,7 @@ class _Reader:
         self._arguments = arguments
         self._content = memoryview(content)
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_killed = False
 
     def run(self) -> bytes | Obstacle:
         """Runs the process to its end. Call it in a thread."""
@@ -90,6 +91,9 @@ class _Reader:
         try:
             with self._start() as process:
                 self._process = process
+                if self._is_killed:
+                    # While it started.
+                    self.kill()
                 try:
                     output = self._output(process, deadline)
                     code = process.wait(max(0.0, deadline - time.monotonic())) if output is not None else None
@@ -108,7 +112,8 @@ class _Reader:
         return output
 
     def kill(self) -> None:
-        """Kills the process and its children, if it has not ended: they share its group."""
+        """Kills the process and its children, which share its group, if need be as soon as it has started."""
+        self._is_killed = True
         process = self._process
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError, PermissionError):

@@ -188,6 +188,20 @@ async def test_canceled_reading_kills_the_process_at_once(monkeypatch: pytest.Mo
     await until(lambda: not _is_alive(tmp_path))
 
 
+async def test_reading_that_is_canceled_while_its_process_starts_leaves_no_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(_hanging(tmp_path)))
+    reading = asyncio.create_task(read_document(Format.CSV, b"a,b"))
+    await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    # Its thread ends with the process.
+    async with asyncio.timeout(WITHIN_S / 2):
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not condition():  # noqa: ASYNC110
