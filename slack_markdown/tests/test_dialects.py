@@ -167,6 +167,7 @@ NOT_APART = [
     "2 ** 3 ** 4",
     "**/*.py and **/*.js",
     "src/**: **docs",
+    "US$**a: **b",
     "a ** b",
     "footnote* and that*",
     "f(**a, **b)",
