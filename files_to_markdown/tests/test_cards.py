@@ -41,6 +41,11 @@ CASES = {
     "a key": ("KEY;ENCODING=b:/+8A/w==", "KEY;ENCODING=b:/+8A/w=="),
     "folds": ("VERSION:3.0\nNOTE:One wo\n rd and tw\n\to", "VERSION:3.0\nNOTE:One word and two"),
     "folds at spaces": ("VERSION:2.1\nNOTE:One\n word", "VERSION:2.1\nNOTE:One word"),
+    "folds of the newest version": ("VERSION: 4.0\nNOTE:One wo\n rd", "VERSION: 4.0\nNOTE:One word"),
+    "base64 in two lines of an old version": (
+        f"VERSION:2.1\nNOTE;BASE64:\n {in_base64(NAME)[:8]}\n {in_base64(NAME)[8:]}",
+        f"VERSION:2.1\nNOTE:{NAME}",
+    ),
     "folds at spaces of a calendar": ("VERSION:1.0\nNOTE:One\n word", "VERSION:1.0\nNOTE:One word"),
     "no encoding": ("URL:https://example.com/?a=3D\nX=41", "URL:https://example.com/?a=3D\nX=41"),
 }
@@ -59,6 +64,11 @@ def test_letter_that_a_fold_divides_is_whole() -> None:
     raw = f"NOTE:{NAME}".encode()
     read = formats.read(Format.CARDS, b"BEGIN:VCALENDAR\r\n" + raw[:6] + b"\r\n " + raw[6:])
     assert (read.text.split("\n")[1], read.guessed_charset) == (f"NOTE:{NAME}", "")
+
+
+def test_cards_of_two_bytes_a_letter_and_with_bytes_that_are_no_text_are_read() -> None:
+    assert formats.read(Format.CARDS, f"BEGIN:VCARD\nFN:{NAME}".encode("utf-16")).text == f"BEGIN:VCARD\nFN:{NAME}"
+    assert formats.read(Format.CARDS, b"BEGIN:VCARD\nNOTE:a\x0bb\0c").text == "BEGIN:VCARD\nNOTE:a bc"
 
 
 def test_each_value_has_the_charset_that_it_names() -> None:

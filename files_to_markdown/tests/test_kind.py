@@ -73,6 +73,15 @@ SHEETS = b"urn:schemas-microsoft-com:office:spreadsheet"
         ("plan.doc", "", b"a <p> is a paragraph", None),
         ("plan.fodt", "", b"<?xml version='1.0'?><!-- x -->\n<office:document a='b'>", Format.FLAT_ODF),
         ("plan.txt", "text/plain", b"plain", None),
+        ("PLAN.CSV", "", b"a;b", Format.CSV),
+        ("Plan.Doc", "", b"<html><p>x", Format.HTML),
+        ("plan.ipynb", "", b"[]", None),
+        ("plan.json", "", b"{}", None),
+        ("plan.html.txt", "", b"<html>", None),
+        ("plan", "multipart/related", b"x", Format.MAIL),
+        ("plan.doc", "", b"x" * 2_048 + b"\nMIME-Version: 1.0", None),
+        ("plan.doc", "", b"x" * 2_034 + b"\nMIME-Version: 1.0", Format.MAIL),
+        ("plan.txt", "", MAIL.replace(b"Subject", b"Sub ject"), None),
     ],
 )
 def test_document_is_detected_by_its_bytes_and_text_formats_by_their_names(

@@ -119,7 +119,21 @@ def test_text_of_a_mail_is_read_however_it_travels(mail: str, shown: str) -> Non
             "Subject: one\n\n---\n\nwords",
         ),
         ("a.eml", "", b"FROM: a@b.example\nsubject: one\n\nwords", "From: a@b.example\nSubject: one\n\n---\n\nwords"),
+        (
+            "a.eml",
+            "",
+            b"X-To: x\nSubject: s\nDate: d\nBcc: b\nReply-To: r\nCc: c\nTo: t,\n t2\nFrom: f\nTo: again\n\nwords",
+            "From: f\nTo: t, t2\nCc: c\nBcc: b\nDate: d\nSubject: s\n\n---\n\nwords",
+        ),
         ("a.mhtml", "multipart/related", b"Content-Type: text/html\n\n<p>One", "---\n\nOne"),
+        # What the mail says of the page counts before what the page says of itself.
+        (
+            "a.mht",
+            "",
+            b"Subject: one\nContent-Type: text/html; charset=windows-1251\n\n<meta charset=latin1><p>"
+            + "Привет".encode("cp1251"),
+            "Subject: one\n\n---\n\nПривет",
+        ),
     ],
 )
 def test_other_files_of_mails_are_read(name: str, mimetype: str, content: bytes, shown: str) -> None:
@@ -143,11 +157,49 @@ def test_mails_of_a_file_are_read_up_to_a_limit(
         ("application/ms-tnef; name=winmail.dat", "winmail.dat"),
         ("application/pdf; name*=iso-8859-2''%A3.pdf", "Ł.pdf"),
         ("image/png", "image/png"),
+        ("text/x-log; name=a.log", "a.log"),
+        ("message/partial; id=a; number=1; total=2", "message/partial"),
+        ("message/external-body; access-type=url; name=plan.pdf", "plan.pdf"),
     ],
 )
 def test_what_holds_a_mails_text_in_another_form_is_named(kind: str, name: str) -> None:
     read = formats.read(Format.MAIL, f"Subject: a\nContent-Type: {kind}\n\nMIIB".encode())
     assert read.left_out == (LeftOut(Part.ATTACHMENT, 1, (name,)),)
+
+
+REPORT = "Reporting-MTA: dns; a.example\n\nFinal-Recipient: rfc822; b@c.example\nStatus: 5.1.1"
+
+
+@pytest.mark.parametrize(
+    ("mail", "shown"),
+    [
+        ("Content-Type: message/rfc822\n\nSubject: a\n\nwords", "Attached mail:\n\nSubject: a\n\n---\n\nwords"),
+        (
+            "Content-Type: message/rfc822\nContent-Transfer-Encoding: Quoted-Printable\n\nSubject: a=3Db\n\nwo=\nrds",
+            "Attached mail:\n\nSubject: a=b\n\n---\n\nwords",
+        ),
+        (
+            "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogYQoKd29yZHM=",
+            "Attached mail:\n\nSubject: a\n\n---\n\nwords",
+        ),
+        (f"Content-Type: message/delivery-status\n\n{REPORT}", REPORT),
+    ],
+    ids=["as it is", "quoted-printable", "base64", "a report"],
+)
+def test_mail_within_a_mail_is_read_however_it_travels(mail: str, shown: str) -> None:
+    assert body(mail) == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"), [(0, "two words"), (1, "two words"), (54, "two words"), (55, " ".join(["page"] * 55))]
+)
+@pytest.mark.parametrize("is_plain_first", [True, False])
+def test_plain_text_is_read_unless_the_page_beside_it_says_far_more(
+    words: int, shown: str, is_plain_first: bool
+) -> None:
+    parts = ["Content-Type: text/plain\n\ntwo words", f"Content-Type: text/html\n\n<p>{' '.join(['page'] * words)}"]
+    joined = "".join(f"--b\n{part}\n" for part in (parts if is_plain_first else parts[::-1]))
+    assert body(f"Content-Type: multipart/alternative; boundary=b\n\n{joined}--b--\n") == shown
 
 
 @pytest.mark.parametrize(("depth", "left_out"), [(5, ()), (6, (LeftOut(Part.ATTACHMENT, 1, ("inmost",)),))])

@@ -21,6 +21,9 @@ CONTROLS = {
     "radio buttons": ("<input type=radio checked>Yes <input type=radio>No", "◉ Yes ○ No"),
     "box of a script": ("<span role=checkbox aria-checked=true></span>Yes", "☒ Yes"),
     "switch of a script": ("<div role=switch aria-checked=false>Off</div>", "☐ Off"),
+    "box of a script without a state": ("<span role=checkbox></span>Yes", "Yes"),
+    "state without a box": ("<div aria-checked=true>On</div>", "On"),
+    "option between words": ("Size<select><option>S</select>only", "Size S only"),
     "chosen option": ("Size <select><option>S<option selected>M<option>L</select> only", "Size M only"),
     "first option": ("<select><option>S</option><option>M</option></select>", "S"),
     "several options": (
@@ -66,6 +69,7 @@ EMPTY = {
 }
 """Blocks without words have no mark to lend."""
 WORDS = {
+    "end of a link that has not begun": ("a</a> b", "a b"),
     "quoted": ("He said <q>twelve</q>.", 'He said "twelve".'),
     "power": ("10<sup>6</sup> and 10<sup>-3</sup>", "10^6 and 10^-3"),
     "longer power": ("(a+b)<sup>n + 1</sup>", "(a+b)^(n + 1)"),
@@ -136,9 +140,12 @@ def test_what_of_a_page_is_no_text_is_named(page: str) -> None:
     assert read(f"<body>a{page}").left_out == (LeftOut(*NAMED[page]),)
 
 
-@pytest.mark.parametrize("how", ["style='display:none'", "hidden", "width=0 height=0"])
+@pytest.mark.parametrize(
+    "how", ["style='display:none'", "hidden", "width=0 height=0", "width=0px", "height=1", "width=9 height=1px"]
+)
 def test_page_within_a_page_that_nobody_sees_is_not_named(how: str) -> None:
     assert read(f"<body>a<iframe {how}>x</iframe>b") == Document("ab")
+    assert read("<body>a<span hidden><iframe src=b>x</iframe></span>b") == Document("ab")
 
 
 def test_pictures_of_a_page_are_counted_without_those_that_nobody_sees() -> None:

@@ -93,6 +93,7 @@ NUMBERED = {
         items("a"),
         "bb a",
     ),
+    "capital letters that count on": (numbers('style:num-format="A" text:start-value="28"'), items("a"), "AB a"),
     "small roman": (numbers('style:num-format="i" text:start-value="4"'), items("a"), "iv a"),
     "bullets": (BULLETS, items("a"), "- a"),
     "a format that nobody knows": (numbers('style:num-format="一"'), items("a"), "a"),

@@ -146,6 +146,13 @@ def test_pictures_say_what_they_show_and_embedded_files_are_named() -> None:
     assert shown == Document("## Slide 1\n\n![a plan]", tuple(LeftOut(part, 1) for part in parts))
 
 
+def test_pictures_behind_words_and_comments_are_counted() -> None:
+    filled = "<p:bg><p:bgPr><a:blipFill/></p:bgPr></p:bg><p:sp><p:spPr><a:blipFill/></p:spPr></p:sp>"
+    comments = f"<p:cmLst {P}><p:cm idx='1'/><p:cm><p:text>Why?</p:text></p:cm></p:cmLst>"
+    shown = read(f"{filled}{shape(words('a'))}", comments__comment1=comments)
+    assert shown == Document("## Slide 1\n\na", (LeftOut(Part.PICTURE, 2), LeftOut(Part.COMMENT, 2)))
+
+
 def test_charts_and_diagrams_of_a_slide_stand_in_their_place() -> None:
     drawn = FRAME.format(f'<c:chart {C_R} r:id="r0"/>') + FRAME.format(f'<d:relIds xmlns:d="d" {R} r:dm="r1"/>')
     shown = read(

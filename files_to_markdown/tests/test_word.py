@@ -85,6 +85,13 @@ FURTHER = [
     ("japaneseCounting", 21, "二十一"),
     ("chineseCounting", 10, "十"),
     ("chineseCounting", 100, ""),
+    ("upperRoman", 4, "IV"),
+    ("upperRoman", 4_000, ""),
+    ("russianLower", 3, "в"),
+    ("decimalEnclosedCircleChinese", 3, "③"),
+    ("chineseCountingThousand", 11, "十一"),
+    ("taiwaneseCounting", 12, "十二"),
+    ("taiwaneseCountingThousand", 13, "十三"),
 ]
 """Formats, numbers, and how these are written, "" if nobody knows it."""
 GONE_MARKS, LAST = ("vanish", "del"), paragraph("b", 0)
