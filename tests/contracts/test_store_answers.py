@@ -7,20 +7,38 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds
 from bot.core.choices import question_id
-from bot.core.conversation import NO_NOTE, File, Note, ThreadKey
-from bot.core.job import NO_WISH, End, Job, MessageRole, Notice, NoticeKind, Piece, RecordedMessage, Status, Wish, said
+from bot.core.conversation import NO_NOTE, File, Note, RecordedReply, ThreadKey
+from bot.core.job import (
+    NO_WISH,
+    POSTING,
+    AnswerRecord,
+    Checkpoint,
+    End,
+    Job,
+    MessageRole,
+    Notice,
+    NoticeKind,
+    Piece,
+    RecordedMessage,
+    Status,
+    Wish,
+    said,
+)
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.unposted import QuotedMessage
+from bot.core.usage import DownReason, Thumb
 from bot.errors import EndReason
-from bot.models.events import Usage
+from bot.models.events import Citation, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Effort, Origin, Origins
 from bot.store import Stores
 from bot.store.answers import AnswerCanvas
 from bot.store.rows import end_of, end_values
 from bot.store.schema import canvases, checkpoints, jobs, outbox_entries
+from bot.store.usage import thumbs
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
@@ -166,12 +184,181 @@ async def test_later_prompts_read_which_question_was_answered_and_what_was_said_
         assert found == (is_kept if text else {}), "without a text, nothing is left to repeat"
 
 
-async def test_end_that_another_process_records_has_its_note(store: Stores) -> None:
+WHOLE_END = End(
+    EndReason.LENGTH_LIMIT,
+    (Notice(NoticeKind.UNREAD, "Not read."), Notice(NoticeKind.SCHEDULED, "Scheduled.", 3), *said("Cut.")),
+    "m · searched",
+    model="openai/m",
+    first_token_s=1.5,
+    prompt_version="c0ffee",
+    sources=(Citation("https://a.example", "A"), Citation("https://b.example")),
+    origins=ASKERS | OTHERS,
+    choices=("Staging", "Production"),
+    effort="fast",
+    note=Note("It is now noon.", OTHERS),
+)
+"""All that is stored of an end."""
+
+
+async def test_end_that_another_process_records_is_whole(store: Stores) -> None:
     job = await begun(store)
-    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
-    end = End(EndReason.WHOLE, model="openai/m", note=Note("It is now noon.", OURS))
-    await store.worker_queue.release(job, Piece(0, "Yes.", end))
-    assert (await one(store)).checkpoint.end == end
+    await store.worker_queue.release(job, Piece(0, "Yes.", WHOLE_END, WHOLE_END.sources))
+    assert (await one(store)).checkpoint == Checkpoint("Yes.", WHOLE_END, WHOLE_END.sources)
+
+
+@pytest.mark.parametrize("for_outbox", [OutboxKind.REPLY, None], ids=["kept with its text", "of its turn alone"])
+async def test_end_that_is_shown_later_is_whole(
+    timed: Stores, clock: ManualClock, for_outbox: OutboxKind | None
+) -> None:
+    job = await begun(timed)
+    end = WHOLE_END if for_outbox else replace(WHOLE_END, choices=())
+    assert await timed.worker_queue.finish(job, end, YES, for_outbox=for_outbox)
+    await timed.participants.record_line(THREAD, "U2", asked(9).ts)
+    assert await timed.question_queue.edit(replace(asked(1), text="Why not?"), "9.0")
+    clock.now_s += OUTBOX_HOLD_S * 2
+    [entry] = await timed.outbox.claim_due(9)
+    to_show = await timed.outbox.unshown_end(entry)
+    assert to_show is not None
+    assert to_show.checkpoint == Checkpoint(YES, end, WHOLE_END.sources)
+    assert to_show.record == AnswerRecord(stopped=frozenset({3}), is_edited=True)
+
+
+async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, clock: ManualClock) -> None:
+    job = await begun(timed)
+    ended = End(EndReason.STEP_LIMIT, model="openai/m", prompt_version="old", sources=(Citation("https://a.example"),))
+    assert await timed.worker_queue.finish(job, ended, "First.")
+    first_at = clock.now_s
+    clock.now_s += 7
+    assert await timed.question_queue.regenerate(job.id)
+    again = await one(timed)
+    growing = RecordedAnswer(
+        *(job.id, asked(1), AnswerState.GROWING),
+        version=1,
+        shown_version=1,
+        answer="First.",
+        sources=ended.sources,
+        model="openai/m",
+        end_reason=EndReason.STEP_LIMIT,
+        ended_at=first_at,
+        prompt_version="old",
+    )
+    assert await timed.recorded_answers.of_job(THREAD, job.id) == growing
+    messages = (*recorded_pages("5.1", "5.2", version=1), RecordedMessage("5.3", MessageRole.FILE, 1))
+    await timed.worker_queue.record_messages(again, messages)
+    assert await timed.worker_queue.finish(again, replace(WHOLE_END, reason=EndReason.STOPPED), "Second.")
+    newest = RecordedAnswer(
+        *(job.id, asked(1), AnswerState.STOPPED, messages),
+        version=1,
+        shown_version=1,
+        answer="Second.",
+        sources=WHOLE_END.sources,
+        has_previous=True,
+        model="openai/m",
+        end_reason=EndReason.STOPPED,
+        ended_at=clock.now_s,
+        prompt_version="c0ffee",
+        notices=WHOLE_END.notices,
+    )
+    assert await timed.recorded_answers.shown_by(THREAD, "5.2") == newest
+    await timed.recorded_answers.swap(job.id, to_next=False)
+    before = replace(growing, state=AnswerState.STOPPED, messages=messages, shown_version=0, has_next=True)
+    assert await timed.recorded_answers.shown_by(THREAD, "5.3") == before
+    apart_from_it = {"team_id": "T2"}, {"channel_id": "C2"}, {"thread_ts": "1.5"}
+    for elsewhere in (replace(THREAD, **other) for other in apart_from_it):
+        assert await timed.recorded_answers.shown_by(elsewhere, "5.2") is None
+        assert await timed.recorded_answers.of_job(elsewhere, job.id) is None
+
+
+async def test_answer_that_is_being_written_is_found_by_its_thread_until_the_event_is_handled(store: Stores) -> None:
+    async def found(event_id: str = "Ev9", thread: ThreadKey = THREAD) -> int | None:
+        answer = await store.recorded_answers.written_in(thread, event_id)
+        return answer.job_id if answer else None
+
+    job_id = await enqueued(store, asked(1))
+    assert await found() is None, "nobody has begun it"
+    job = await one(store)
+    assert (await found(), await found(thread=replace(THREAD, thread_ts="1.5"))) == (job_id, None)
+    assert not await store.recorded_answers.is_handled("Ev9")
+    for _ in range(2):
+        await store.recorded_answers.event_handled("Ev9")
+    assert await store.recorded_answers.is_handled("Ev9")
+    assert (await found(), await found("Ev8")) == (None, job_id)
+    assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
+    assert await found("Ev8") == job_id, "it waits for a decision"
+    assert await store.question_queue.request_stop(job_id)
+    assert await store.worker_queue.finish(await one(store), DONE, YES)
+    assert await found("Ev8") is None
+
+
+async def test_only_one_answer_that_is_written_for_a_person_in_a_channel_is_meant(store: Stores) -> None:
+    async def found(user_id: str = "U1", place: ThreadKey = THREAD) -> int | None:
+        answer = await store.recorded_answers.written_for(user_id, place)
+        return answer.job_id if answer else None
+
+    assert await found() is None
+    job = await begun(store, asked(1))
+    elsewhere = replace(THREAD, thread_ts="1.5")
+    assert (await found(), await found(place=elsewhere), await found("U2")) == (job.id, job.id, None)
+    assert [await found(place=replace(THREAD, **at)) for at in ({"team_id": "T2"}, {"channel_id": "C2"})] == [None] * 2
+    await enqueued(store, asked(2, elsewhere))
+    assert await found() == job.id, "nobody has begun the other one"
+    other = await one(store)
+    assert await found() is None, "it may mean either"
+    assert await store.worker_queue.finish(job, DONE, YES)
+    assert await found() == other.id
+
+
+async def test_question_knows_whether_another_was_being_answered_when_it_was_asked(
+    timed: Stores, clock: ManualClock
+) -> None:
+    first, second = asked(1), replace(asked(2), user_id="U2")
+    for question in (first, second):
+        await enqueued(timed, question)
+    clock.now_s += 9
+    assert await timed.worker_queue.finish(await one(timed), DONE, YES)
+    at = {name: replace(asked(3), ts=f"{clock.now_s + s:.6f}") for name, s in (("during", -1), ("at", 0), ("after", 1))}
+    assert [await timed.recorded_answers.was_written(question) for question in at.values()] == [True, False, False]
+    assert not await timed.recorded_answers.was_written(first), "it has none before it"
+    assert not await timed.recorded_answers.was_written(replace(at["during"], thread=replace(THREAD, thread_ts="1.5")))
+
+
+async def test_replies_have_what_later_prompts_read_of_them(store: Stores) -> None:
+    job = await answered(store)
+    second = await begun(store, replace(asked(2), user_id="U2"))
+    await store.worker_queue.record_messages(second, (*recorded_pages("6.1", "6.2"), POSTING))
+    assert await store.worker_queue.finish(second, replace(DONE, origins=OTHERS, note=Note("Noon.")), "Second.")
+    first = RecordedReply(YES, DONE.origins, "U1", asked(1).ts)
+    later = RecordedReply("Second.", OTHERS, "U2", asked(2).ts, Note("Noon."))
+    assert await store.recorded_answers.replies(THREAD) == {"5.1": first, "6.1": later, "6.2": RecordedReply("")}
+    assert await store.recorded_answers.replies(THREAD, asked(2).ts) == {"5.1": first}
+    assert await store.recorded_answers.replies(replace(THREAD, thread_ts="1.5")) == {}
+    await store.recorded_answers.delete(job.id, "U1")
+    assert (await store.recorded_answers.replies(THREAD))["5.1"].text == ""
+
+
+async def test_feedback_is_the_last_that_a_person_gave_and_its_reason_is_of_a_thumb_down(
+    timed: Stores, clock: ManualClock
+) -> None:
+    job = await answered(timed)
+    about = await timed.recorded_answers.of_job(THREAD, job.id)
+    assert about is not None
+
+    async def given() -> list[Thumb]:
+        async with timed.database.engine.connect() as connection:
+            return sorted(await thumbs(connection, 0.0), key=lambda thumb: thumb.value)
+
+    await timed.recorded_answers.vote(about, "U7", -1)
+    assert await timed.recorded_answers.give_reason(job.id, "U7", DownReason.WRONG) == "scripted/echo"
+    await timed.recorded_answers.vote(about, "U8", 1)
+    assert await timed.recorded_answers.give_reason(job.id, "U8", DownReason.WRONG) is None
+    assert await timed.recorded_answers.give_reason(job.id, "U9", DownReason.WRONG) is None
+    at = clock.now_s
+    down, up = Thumb(at, "U1", "C1", "scripted/echo", -1, DownReason.WRONG), Thumb(at, "U1", "C1", "scripted/echo", 1)
+    assert await given() == [down, up]
+    clock.now_s += 5
+    await timed.recorded_answers.vote(about, "U7", -1)
+    assert await given() == [replace(down, at=at + 5, reason=None), up], "a new one has no reason yet"
 
 
 async def test_refused_questions_are_known_as_refused_until_a_version_is_answered(store: Stores) -> None:

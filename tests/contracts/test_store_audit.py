@@ -171,6 +171,29 @@ def _fail(_connection: sa.Connection) -> None:
     raise RuntimeError("died before the commit")
 
 
+async def test_export_with_texts_has_what_is_still_stored_beside_each_entry(timed: Stores, clock: ManualClock) -> None:
+    job = await with_call(timed, CALL, other := replace(CALL, index=1, arguments={"text": "Bread"}))
+    assert await timed.approvals.decide(job.id, 0, CALL, Decision.DENIED, "U2")
+    clock.now_s += 1
+    assert await timed.worker_queue.finish(job, DONE, YES)
+    assert await timed.question_queue.regenerate(job.id)
+    clock.now_s += 1
+    assert await timed.worker_queue.finish(await one(timed), DONE, "Second.")
+    await enqueued(timed, asked(2, OTHER_THREAD, "Newer?"))
+    exported = await timed.audit.page(1, 100, texts=True)
+    add, bread = {"arguments": dict(CALL.arguments)}, {"arguments": dict(other.arguments)}
+    assert [line.get("texts") for line in exported] == [
+        *({"question": SECRET}, add, bread, None, add, {"answer": YES}, {"answer": "Second."}, {"question": "Newer?"}),
+    ]
+    without = [{name: value for name, value in line.items() if name != "texts"} for line in exported]
+    assert await lines(timed) == without
+    assert await timed.audit.page(exported[1]["id"], 2) == without[1:3]
+    await timed.erasure.expire(clock.now_s + 1)
+    assert [line["texts"] for line in await timed.audit.page(1, 100, texts=True) if "texts" in line] == [
+        {"question": "Newer?"}
+    ]
+
+
 # Erasure.
 
 

@@ -7,14 +7,25 @@ from typing import Any
 
 import pytest
 
-from bot.core.calls import APPROVAL_S, CallState, Decided, Decision, Pin, RecordedCall, Step, decided_about
+from bot.core.calls import (
+    APPROVAL_S,
+    AllowedTool,
+    CallState,
+    Decided,
+    Decision,
+    Pin,
+    RecordedCall,
+    Step,
+    decided_about,
+)
 from bot.core.job import End, Job, Piece, Spent
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
 from bot.core.steps import fixed_text
 from bot.errors import EndReason
 from bot.models.events import Usage
+from bot.models.prompt import ASKERS, OTHERS
 from bot.store import Stores
-from bot.store.schema import allowed_tools, steps, tool_calls, turns
+from bot.store.schema import steps, tool_calls, turns
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
@@ -70,6 +81,29 @@ async def test_next_attempt_gets_the_recorded_steps_with_their_items(store: Stor
     [call] = step.calls
     assert (call.arguments, call.binding) == (hostile.arguments, hostile.binding)
     assert fixed_text(job) == job.checkpoint.text == "I'll note it. "
+
+
+async def test_next_attempt_gets_each_step_whole(store: Stores) -> None:
+    job = await begun(store)
+    own = replace(
+        READY, step_no=1, index=1, call_id="c2", tool="notes__list", arguments={"a": 1}, definition_hash="other"
+    )
+    own = replace(own, read_only=True, own_account=True)
+    first = replace(asking_step(replace(READY, index=2), CALL), origins=ASKERS, beginning="a prompt")
+    second = Step(1, "So.", ({"type": "text", "text": "So."},), "openai/m", (own,), OTHERS, bound_to="c0ffee")
+    for step in (first, second):
+        assert await store.recorded_calls.record(job, step, STEPPED, None)
+    assert await store.approvals.decide(job.id, 0, CALL, Decision.DENIED, "U7")
+    assert await store.recorded_calls.begin(job, own)
+    failed = replace(own, state=CallState.FAILED, result="No.", result_is_error=True, made=9)
+    assert await store.recorded_calls.end(job, failed)
+    denied = replace(CALL, state=CallState.DENIED, decision=Decision.DENIED, decided_by="U7")
+    steps_now = (replace(first, calls=(denied, replace(READY, index=2))), replace(second, calls=(failed,)))
+    assert (await again(store, job)).steps == steps_now
+    assert await store.approvals.shown(job.id) == (*steps_now[0].calls, failed)
+    assert await store.approvals.shown(job.id, 0) == await store.approvals.shown(job.id)
+    assert await store.approvals.shown(job.id, 1) == ()
+    assert await store.recorded_calls.calls(job, 1) == (failed,)
 
 
 async def test_call_is_recorded_whatever_the_model_calls_it(store: Stores) -> None:
@@ -195,6 +229,50 @@ async def test_question_denies_only_calls_that_stand_above_it(
     await enqueued(store, asked(2))
     [call] = await store.approvals.shown(job.id)
     assert call.decision is decision
+
+
+@pytest.mark.parametrize(
+    ("state", "is_told"),
+    [
+        (CallState.DONE, True),
+        (CallState.UNKNOWN, True),
+        (CallState.BEGUN, True),
+        (CallState.FAILED, False),
+        (CallState.READY, False),
+    ],
+)
+async def test_reply_knows_of_other_calls_that_may_have_changed_something(
+    store: Stores, state: CallState, is_told: bool
+) -> None:
+    job = await recorded(store, CALL, other := replace(READY, index=1))
+    if state is not CallState.READY:
+        assert await store.recorded_calls.begin(job, other)
+    if state.is_over:
+        assert await store.recorded_calls.end(job, replace(other, state=state))
+    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
+    assert await store.worker_queue.finish(await begun(store, asked(2)), DONE, YES)
+    told = await store.recorded_calls.replied_to(await one(store))
+    assert [call.index for call in told] == ([0, 1] if is_told else [0])
+
+
+@pytest.mark.parametrize(
+    ("in_s", "is_mentioned"),
+    [(APPROVAL_S - 1, True), (APPROVAL_S, False), (None, False)],
+    ids=["before", "at", "never"],
+)
+async def test_asker_is_mentioned_only_before_the_time_to_decide_is_over(
+    timed: Stores, clock: ManualClock, in_s: float | None, is_mentioned: bool
+) -> None:
+    job = await recorded(timed)
+    at = None if in_s is None else clock.now_s + in_s
+    assert await timed.recorded_calls.wait(job, Piece(14, "Shall I?"), at, clock.now_s)
+    asked_at = clock.now_s
+    clock.now_s = at or asked_at
+    mentioned = [entry.mention_at for entry in await timed.outbox.claim_due(9)]
+    assert mentioned == ([at] if is_mentioned else [])
+    clock.now_s = asked_at + APPROVAL_S
+    assert await timed.approvals.expire() == 1
+    assert (await one(timed)).checkpoint.text == "I'll note it. Shall I?"
 
 
 async def test_only_the_reply_itself_follows_denied_calls_and_knows_what_else_was_done(store: Stores) -> None:
@@ -332,7 +410,15 @@ async def test_answers_that_wait_for_a_person_are_found_until_they_are_decided(
     found = [(other.question.thread, "1700000004.0", clock.now() + APPROVAL_S)]
     assert await timed.approvals.waiting_for("T1", person, 9) == found
     assert await timed.approvals.waiting_for("T1", person, 0) == []
-    assert await timed.approvals.waiting_for("T1", "U9", 9) == []
+    assert [await timed.approvals.waiting_for(*whose, 9) for whose in (("T1", "U9"), ("T2", person))] == [[], []]
+    third = await begun(timed, apart(3))
+    await timed.worker_queue.record_messages(third, recorded_pages("1700000005.0"))
+    assert await timed.recorded_calls.record(third, asking_step(CALL), STEPPED, None)
+    assert await timed.recorded_calls.wait(third, None, None, clock.now())
+    newest = (third.question.thread, "1700000005.0", clock.now() + APPROVAL_S)
+    assert await timed.approvals.waiting_for("T1", person, 9) == [newest, *found]
+    assert await timed.question_queue.request_stop(third.id)
+    assert await timed.approvals.waiting_for("T1", person, 9) == found
     assert await timed.approvals.decide(other.id, 0, CALL, Decision.EDITED, person, {"text": "Bread"})
     assert await timed.approvals.waiting_for("T1", person, 9) == []
     [edited] = await timed.recorded_calls.calls(await one(timed), 0)
@@ -343,12 +429,16 @@ async def test_answers_that_wait_for_a_person_are_found_until_they_are_decided(
 # Tools that are always allowed.
 
 
-async def test_tool_is_allowed_always_as_it_is_defined_in_one_channel(store: Stores) -> None:
-    await store.approvals.allow_always(THREAD, CALL, "U1")
-    await store.approvals.allow_always(THREAD, replace(CALL, definition_hash="new"), "U1")
-    assert await store.recorded_calls.always_allowed(THREAD) == {CALL.tool: "new"}
-    assert await store.recorded_calls.always_allowed(replace(THREAD, channel_id="C2")) == {}
-    assert await count(store, allowed_tools) == 1
+async def test_tool_is_allowed_always_as_it_is_defined_in_one_channel(timed: Stores, clock: ManualClock) -> None:
+    await timed.approvals.allow_always(THREAD, CALL, "U1")
+    clock.now_s += 5
+    await timed.approvals.allow_always(THREAD, replace(CALL, definition_hash="new"), "U7")
+    assert await timed.recorded_calls.always_allowed(THREAD) == {CALL.tool: "new"}
+    for elsewhere in (replace(THREAD, channel_id="C2"), replace(THREAD, team_id="T2")):
+        assert await timed.recorded_calls.always_allowed(elsewhere) == {}
+    [allowed] = await timed.approvals.allowed("T1", "C1")
+    assert allowed == AllowedTool("T1", "C1", CALL.tool, "new", "U7", clock.now_s)
+    assert [await timed.approvals.allowed(*place) for place in (("T2", "C1"), ("T1", "C2"))] == [(), ()]
 
 
 async def test_revoked_tool_asks_again_where_it_was_revoked(store: Stores) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.core.conversation import ThreadKey
 from bot.core.job import LATE_S
 from bot.store import Stores
 from bot.store.listening import GAP_S, HOLD_S, MARGIN_S, Missed, Report, Tally, read_reports
@@ -83,10 +84,13 @@ async def test_clock_that_was_wrong_hides_no_gap_for_long(timed: Stores, clock: 
 async def test_threads_come_with_the_newest_question_first(timed: Stores, clock: ManualClock) -> None:
     for number in (1, 3, 2):
         await timed.question_queue.enqueue(f"E{number}", apart(number))
+    elsewhere = ThreadKey("T2", "C9", "1.5")
+    await timed.question_queue.enqueue("E9", asked(9, elsewhere))
+    assert await timed.listening.threads_since("T2", clock.now_s - 1, 10) == [elsewhere]
     threads = await timed.listening.threads_since(TEAM, clock.now_s - 1, 10)
     assert threads == [apart(number).thread for number in (3, 2, 1)]
     assert await timed.listening.threads_since(TEAM, clock.now_s - 1, 1) == [apart(3).thread]
-    assert await timed.listening.threads_since(TEAM, clock.now_s + 1, 10) == []
+    assert await timed.listening.threads_since(TEAM, clock.now_s, 10) == []
 
 
 @pytest.mark.parametrize("offered", [True, False])

@@ -19,7 +19,7 @@ question is queued behind those before it in its thread
 question is queued behind a later one that was begun
     ask 3, claim, release 3, ask 1 -> queued
 question waits a while for its placeholder
-    ask 1 full posting -> queued, claim -> none, w2 claim -> none, pass_s 9, claim -> none, pass_s 2, claim -> 1
+    ask 1 full posting -> queued, claim -> none, w2 claim -> none, pass_s 9, claim -> none, pass_s 1, claim -> 1
 question waits for no placeholder that is not begun yet
     ask 1 full -> queued, w2 claim -> 1, post 1 -> no
 placeholder is begun however late and again
@@ -205,7 +205,7 @@ question whose placeholder is being posted joins no batch
 recorded placeholder of a batched question is cleared
     ask 1 full shown, ask 3, claim -> 1+3, outbox -> no_placeholder, complete no_placeholder
 unrecorded placeholder is cleared once it can no longer arrive
-    ask 1 full posting, ask 3, pass_s 11, claim -> 1+3, outbox -> none, pass_s 21, outbox -> no_placeholder
+    ask 1 full posting, ask 3, pass_s 11, claim -> 1+3, pass_s 19, outbox -> none, pass_s 1, outbox -> no_placeholder
 placeholder recorded late is cleared
     ask 1 full posting, ask 3, pass_s 11, claim -> 1+3, announce 1, outbox -> no_placeholder
 placeholder that was not needed is not cleared
@@ -250,7 +250,7 @@ outdated end mentions nobody
 stopped answer mentions nobody
     ask 1, claim, stop 1, finish 1 mention, outbox -> none
 entry that is not completed is taken again by any process
-    ask 1, claim, finish 1 mention, outbox -> mention, w2 outbox -> none, pass_s 31,
+    ask 1, claim, finish 1 mention, outbox -> mention, w2 outbox -> none, pass_s 29, w2 outbox -> none, pass_s 1,
     w2 outbox -> mention, w2 complete mention, pass_s 100, outbox -> none
 completing an entry that was taken again leaves it
     ask 1, claim, finish 1 mention, outbox, pass_s 31, w2 outbox -> mention, complete mention late,
@@ -278,7 +278,7 @@ messages that show an end are recorded by the process that took the entry
     ask 1, claim, pages 1, finish 1 unshown, pass_s 31, outbox, pass_s 31, w2 outbox -> end,
     w2 show end 2, show end 3 late, end_of end -> yes
 postponed end is taken again after its wait
-    ask 1, claim, finish 1 unshown, pass_s 31, outbox, postpone end, pass_s 59, outbox -> none, pass_s 2,
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox, postpone end, pass_s 59, outbox -> none, pass_s 1,
     outbox -> end
 late process leaves the text to the one that took the entry since
     ask 1, claim, finish 1 unshown, pass_s 31, outbox, pass_s 31, w2 outbox, complete end late,
@@ -286,7 +286,7 @@ late process leaves the text to the one that took the entry since
 thread is free while an end is unshown
     ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, ask 3, claim -> 3
 regenerated answer is not claimed while its end is being shown
-    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, regenerate 1, claim -> none, pass_s 31,
+    ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, regenerate 1, pass_s 29, claim -> none, pass_s 1,
     outbox -> none, claim -> 1v1, end_of end -> no, finish 1, pass_s 60, outbox -> none
 end that is shown late leaves the text of the next version
     ask 1, claim, finish 1 unshown, pass_s 31, outbox -> end, regenerate 1, pass_s 31, claim -> 1v1, write 1,

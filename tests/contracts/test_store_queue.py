@@ -183,8 +183,11 @@ class TestBots:
             )
         )
         assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_AN_HOUR
-        other = replace(apart(200), user_id="B2", from_bot=True)
-        assert await stores[0].question_queue.enqueue("Ev200", other), "another bot has its own limit"
+        one_more = replace(apart(200), user_id="B1", from_bot=True)
+        elsewhere = replace(one_more.thread, team_id="T2")
+        person = replace(apart(201), user_id="B1")
+        for number, other in enumerate((replace(one_more, user_id="B2"), replace(one_more, thread=elsewhere), person)):
+            assert await stores[0].question_queue.enqueue(f"Ev20{number}", other), "it has its own limit, or none"
 
     async def test_bots_limit_begins_again_after_an_hour(self, worker: Process) -> None:
         clock = ManualClock()
@@ -195,13 +198,16 @@ class TestBots:
             for number, question in enumerate(questions[:21])
         ]
         assert [bool(job) for job in taken] == [True] * MAX_BOT_QUESTIONS_AN_HOUR + [False]
-        clock.now_s += 3_601
-        assert await store.question_queue.enqueue("Ev21", questions[21])
+        clock.now_s += 3_599
+        assert not await store.question_queue.enqueue("Ev21", questions[21])
+        clock.now_s += 1
+        assert await store.question_queue.enqueue("Ev22", questions[21])
 
     async def test_bots_ask_only_so_often_in_a_row_in_a_thread_also_at_once(self, store: Stores) -> None:
         bots = [replace(asked(number), user_id=f"B{number}", from_bot=True) for number in range(10)]
         taken = await asyncio.gather(*(store.question_queue.enqueue(f"Ev{bot.ts}", bot) for bot in bots))
         assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_IN_A_ROW
+        assert await store.question_queue.enqueue("Ev19", replace(bots[9], thread=OTHER_THREAD, ts=asked(19).ts))
         assert await store.question_queue.enqueue("Ev20", asked(20))
         assert await store.question_queue.enqueue("Ev21", replace(asked(21), user_id="B1", from_bot=True)), (
             "a person asked since"
@@ -294,7 +300,7 @@ async def test_batched_question_has_a_turn_without_usage(store: Stores) -> None:
     assert (turn.job_id, turn.end_reason, turn.answer, turn.input_tokens) == (first, "batched", "", None)
 
 
-ABOUT = QuotedMessage("C1", "1.1", "1.1", "It failed", "https://slack.example/r")
+ABOUT = QuotedMessage("C1", "1.3", "1.1", "It failed", "https://slack.example/r")
 POSTED = Question(ThreadKey("T1", "C1", "1.1"), "2.2", "U1", "Why?\n\n> It failed", attached_chars=11)
 
 
@@ -352,9 +358,11 @@ async def test_question_is_asked_posted_given_up_and_erased_as_in_the_table(stag
 
 async def test_simultaneous_submissions_ask_one_question(stage: Stage) -> None:
     assert sorted(await asyncio.gather(*(stage.ask() for _ in range(5)))) == [False] * 4 + [True]
+    asked_at = stage.store.clock.now()
     question = await stage.question()
-    assert (question.about, question.text, question.user_id, question.view_id) == (ABOUT, "Why?", "U1", "V1")
-    assert (question.elsewhere, question.posted) == (False, None)
+    assert question == MessageQuestion("T1", "V1", "U1", ABOUT, "Why?", question.created_at)
+    assert asked_at - 60 < question.created_at <= asked_at
+    assert await stage.store.unposted_questions.ask("T2", "V1", "U1", ABOUT, "Why?"), "another workspace's modal"
 
 
 async def test_first_asker_and_first_text_stay(stage: Stage) -> None:
@@ -386,8 +394,11 @@ async def test_unposted_question_is_posted_by_one_process_at_a_time(stage: Stage
     records = stage.store.unposted_questions
     assert not await records.record_direct_post(first, begun=True), "an earlier holder records nothing"
     await records.give_up(first)
-    assert await records.record_direct_post(taken[0], begun=True)
-    assert (await records.read(taken[0]) or stage).elsewhere  # type: ignore[union-attr]
+    for begun_there in (True, False):
+        assert await records.record_direct_post(taken[0], begun=begun_there)
+        question = await records.read(taken[0])
+        assert question is not None
+        assert question.elsewhere is begun_there
 
 
 async def test_posted_question_is_queued_once_as_its_askers_words(stage: Stage) -> None:

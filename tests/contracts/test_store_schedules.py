@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot.core.calls import SCHEDULE, CallState
 from bot.core.caps import Amount
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Job
+from bot.core.job import End, Job, Notice, NoticeKind
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.schedules import (
     DAY_TOKENS,
@@ -38,7 +39,20 @@ from bot.store.erasure import UNDO_S
 from bot.store.schema import audit_entries, jobs, schedules
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
-from tests.contracts.stores import DONE, YES, answered, apart, count, enqueued, one
+from tests.contracts.stores import (
+    CALL,
+    DONE,
+    STEPPED,
+    YES,
+    answered,
+    apart,
+    asked,
+    asking_step,
+    begun,
+    count,
+    enqueued,
+    one,
+)
 
 NINE = datetime(2026, 11, 26, 9, tzinfo=UTC).timestamp()
 DAY_S = 86_400.0
@@ -116,15 +130,31 @@ async def said(store: Stores) -> list[dict[str, Any]]:
 
 
 async def test_schedule_is_kept_as_it_was_proposed(timed: Stores, clock: ManualClock) -> None:
-    daily = await created(timed, replace(DAILY, only_if_changed=True))
-    assert (daily.words, daily.rule, daily.only_if_changed) == ("Summarize.", DAILY.rule, True)
-    assert (daily.run_tokens, daily.day_tokens) == (RUN_TOKENS, DAY_TOKENS)
-    assert (daily.next_at, daily.last_at, daily.paused, daily.created_at) == (NINE, None, None, clock.now_s)
+    daily = await created(timed, replace(DAILY, only_if_changed=True, accounts=("issues", "jira")))
+    assert daily == Schedule(
+        *(daily.id, "T1", "C1", "U1", "Summarize.", DAILY.rule),
+        only_if_changed=True,
+        run_tokens=RUN_TOKENS,
+        day_tokens=DAY_TOKENS,
+        next_at=NINE,
+        last_at=None,
+        failures=0,
+        paused=None,
+        created_at=clock.now_s,
+        accounts=("issues", "jira"),
+    )
     once = await created(timed, ONCE, "C2", "U2")
     assert (once.rule, once.next_at, once.is_done) == (ONCE.rule, NINE, False)
-    assert await timed.schedules.of_channel("T1", "C1") == await timed.schedules.of_person("T1", "U1") == [daily]
-    assert await timed.schedules.of_channel("T2", "C1") == await timed.schedules.of_person("T2", "U1") == []
-    assert await timed.schedules.read("T2", daily.id) is None
+    theirs, elsewhere = await created(timed, ONCE, "C1", "U2"), await created(timed, ONCE, "C2", "U1")
+    assert await timed.schedules.of_channel("T1", "C1") == await timed.schedules.standing("T1", "C1") == [daily, theirs]
+    assert await timed.schedules.of_person("T1", "U1") == [daily, elsewhere]
+    assert await timed.schedules.all("T1") == [daily, once, theirs, elsewhere]
+    for found in (timed.schedules.of_channel("T2", "C1"), timed.schedules.of_person("T2", "U1")):
+        assert await found == []
+    assert (await timed.schedules.all("T2"), await timed.schedules.read("T2", daily.id)) == ([], None)
+    assert await timed.schedules.read("T1", daily.id, is_stopped=True) is None
+    assert await timed.schedules.stop("T1", daily.id, "U1")
+    assert await timed.schedules.read("T1", daily.id, is_stopped=True) == replace(daily, next_at=None)
 
 
 async def test_channel_has_a_limited_number_that_done_ones_dont_count_for(timed: Stores, clock: ManualClock) -> None:
@@ -307,6 +337,7 @@ async def test_audit_says_what_changed_without_words(timed: Stores, clock: Manua
     await timed.schedules.resume("T1", daily.id, "U1")
     await timed.schedules.run_now("T1", daily.id, "U2")
     await timed.schedules.stop("T1", daily.id, "U1")
+    await timed.schedules.restore("T1", daily.id, "U2", 0)
     assert [{name: fact for name, fact in entry.items() if name != "setting"} for entry in await said(timed)] == [
         {"schedule": daily.id, "change": "created", "by": "U1"},
         {"schedule": daily.id, "change": "changed", "fields": ["run_tokens", "text"], "run_tokens": 5, "by": "U2"},
@@ -314,6 +345,7 @@ async def test_audit_says_what_changed_without_words(timed: Stores, clock: Manua
         {"schedule": daily.id, "change": "resumed", "by": "U1"},
         {"schedule": daily.id, "change": "run", "by": "U2"},
         {"schedule": daily.id, "change": "stopped", "by": "U1"},
+        {"schedule": daily.id, "change": "restored", "by": "U2"},
     ]
 
 
@@ -461,6 +493,7 @@ async def test_failures_in_a_row_pause_and_are_said_once(timed: Stores, clock: M
         (End(EndReason.DENIED), PauseReason.NO_ACCESS),
         (End(EndReason.SHUT_OUT), PauseReason.PLACE_GONE),
         (replace(CAPPED, model="scripted/echo", usage=Usage(RUN_TOKENS, 0)), PauseReason.CAP),
+        (replace(CAPPED, model="scripted/echo", usage=Usage(RUN_TOKENS - 1, 0)), None),
         # Of its creator, the channel or the workspace.
         (CAPPED, None),
         (replace(DONE, usage=Usage(RUN_TOKENS, 0)), None),
@@ -474,6 +507,74 @@ async def test_end_of_a_run_pauses_at_once_where_the_next_would_end_the_same_way
     daily = await created(timed)
     await ran(timed, clock, end)
     assert (await stored(timed, daily.id)).paused is paused
+
+
+@pytest.mark.parametrize(
+    ("tokens_before", "paused"), [(DAY_TOKENS - 1, None), (DAY_TOKENS, PauseReason.CAP)], ids=["under", "at"]
+)
+async def test_tokens_of_a_day_pause_a_schedule_whose_run_reached_a_cap(
+    timed: Stores, clock: ManualClock, tokens_before: int, paused: PauseReason | None
+) -> None:
+    daily = await created(timed)
+    await ran(timed, clock, replace(DONE, usage=Usage(tokens_before, 0)))
+    clock.now_s += 60
+    assert await timed.schedules.run_now("T1", daily.id, "U1")
+    assert await timed.worker_queue.finish(await posted(timed), CAPPED, "")
+    assert (await stored(timed, daily.id)).paused is paused
+
+
+async def test_no_run_begins_by_hand_while_another_is_under_way(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+    clock.now_s = NINE
+    assert await timed.schedules.begin_due() == 1
+    assert not await RUN(timed, daily.id), "it isn't posted yet"
+    job = await posted(timed)
+    clock.now_s += 1
+    assert not await RUN(timed, daily.id), "it is answered"
+    assert await timed.worker_queue.finish(job, DONE, YES)
+    assert [await RUN(timed, daily.id), await timed.schedules.run_now("T2", daily.id, "U1")] == [True, False]
+    assert [run for run, _ in await runs(timed)] == [run_id(daily.id, NINE), run_id(daily.id, NINE + 1)]
+
+
+async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(timed: Stores, clock: ManualClock) -> None:
+    once = await created(timed, ONCE)
+    job = await begun(timed, asked(1))
+    call = replace(CALL, tool=SCHEDULE, state=CallState.READY)
+    assert await timed.recorded_calls.record(job, asking_step(call), STEPPED, None)
+    assert await timed.recorded_calls.begin(job, call)
+    assert await timed.recorded_calls.end(job, replace(call, state=CallState.DONE, made=once.id))
+    notice = Notice(NoticeKind.SCHEDULED, "Scheduled.", once.id)
+    assert await timed.worker_queue.finish(job, replace(DONE, notices=(notice,)), YES)
+    undone = await begun(timed, asked(2))
+    taken_away = Notice(NoticeKind.STOPPED, "Stopped.", once.id)
+    assert await timed.worker_queue.finish(undone, End(EndReason.COMMAND, (taken_away,)), "")
+    assert await timed.recorded_answers.schedule_gone(job.id, once.id + 1) is False
+    assert await entries(timed) == []
+
+    async def told() -> dict[int, tuple[frozenset[int], frozenset[int], frozenset[Notice]]]:
+        """Returns what is said again, by job: which schedules are stopped, which are over, and what is back."""
+        said_again = {}
+        for entry in await entries(timed):
+            if entry.kind is OutboxKind.REPLY:
+                shown = await timed.outbox.unshown_end(entry)
+                assert shown is not None
+                said_again[entry.job_id] = (shown.record.stopped, shown.record.over, shown.record.restored)
+                await timed.outbox.complete(entry)
+        return said_again
+
+    none: frozenset[int] = frozenset()
+    this = frozenset({once.id})
+    assert await timed.schedules.stop("T1", once.id, "U1")
+    assert await told() == {job.id: (this, none, frozenset())}
+    assert await timed.schedules.restore("T1", once.id, "U1", undone.id)
+    assert await told() == {job.id: (none, none, frozenset()), undone.id: (none, none, frozenset({taken_away}))}
+    clock.now_s = NINE
+    assert await timed.schedules.begin_due() == 1
+    assert await told() == {job.id: (none, this, frozenset())}
+    assert await timed.schedules.change("T1", once.id, "U1", replace(ONCE, rule=DAILY.rule), RUN_TOKENS, DAY_TOKENS)
+    assert await told() == {job.id: (none, none, frozenset())}
+    assert await timed.recorded_answers.schedule_gone(job.id, once.id)
+    assert await told() == {job.id: (none, none, frozenset())}
 
 
 async def test_another_version_of_a_run_doesnt_count(timed: Stores, clock: ManualClock) -> None:
@@ -561,9 +662,17 @@ async def test_usage_counts_for_its_run_its_day_and_its_month(timed: Stores, clo
     await timed.worker_queue.finish(second, DONE, YES)
     assert await timed.schedules.used(daily, second.id) == (30, 60)
     assert (await stored(timed, daily.id)).used == Amount(60)
+    clock.now_s += 60
+    assert await timed.schedules.run_now("T1", daily.id, "U1")
+    third = replace(DONE, model="openai/gpt-6.1-sol", usage=Usage(1_000, 200))
+    assert await timed.worker_queue.finish(await posted(timed), third, YES)
+    assert (await stored(timed, daily.id)).used == Amount(1_260, 0.004)
+    assert [one.used for one in await timed.schedules.of_channel("T1", "C1")] == [Amount(1_260, 0.004)]
     clock.now_s += DAY_S
     assert await timed.schedules.used(daily, second.id) == (30, 0)
-    clock.now_s += 5 * DAY_S
+    clock.now_s += 3 * DAY_S
+    assert (await stored(timed, daily.id)).used == Amount(1_260, 0.004), "it is the last day of the month"
+    clock.now_s += DAY_S
     assert (await stored(timed, daily.id)).used == Amount()
 
 

@@ -8,7 +8,7 @@ from bot.core.triage import MAX_LINES, Engagement, Line
 from bot.models.prompt import Effort
 from bot.store import Stores
 from bot.store.schema import pane_contexts, thread_lines
-from bot.store.threads import LINES_KEPT, PANE_CONTEXT_KEPT_S
+from bot.store.threads import LINES_KEPT, NOTICES_KEPT_S, PANE_CONTEXT_KEPT_S, read_chosen_servers
 from tests.changed_settings import CHANGED
 from tests.clocks import ManualClock
 from tests.contracts.stores import THREAD, asked, count, enqueued
@@ -60,8 +60,12 @@ async def test_notice_is_claimed_once_per_period_by_all_processes(timed: Stores,
     claim = timed.notices.claim
     claimed = await asyncio.gather(*(claim("T1", "U1", "denied", 3_600) for _ in range(5)))
     assert sorted(claimed) == [False, False, False, False, True]
-    assert await claim("T1", "U2", "denied", 3_600)
+    for other in (("T1", "U2", "denied"), ("T2", "U1", "denied"), ("T1", "", "denied")):
+        assert await claim(*other, 3_600)
+    assert not await timed.notices.is_given("T1", "U1", "another")
     assert await claim("T1", "U1", "another")
+    assert await timed.notices.is_given("T1", "U1", "another")
+    assert not any([await timed.notices.is_given(*other) for other in (("T2", "U1", "another"), ("T1", "", "another"))])
     clock.now_s += 3_599
     assert not await claim("T1", "U1", "denied", 3_600)
     clock.now_s += 1
@@ -70,6 +74,10 @@ async def test_notice_is_claimed_once_per_period_by_all_processes(timed: Stores,
     await timed.notices.withdraw("T1", "U1", "another")
     assert await claim("T1", "U1", "another")
     assert not await claim("T1", "U1", "denied", 3_600), "others stay"
+    clock.now_s += NOTICES_KEPT_S - 1
+    assert not await claim("T1", "U1", "another")
+    clock.now_s += 1
+    assert await claim("T1", "U1", "another"), "nobody remembers it by now"
 
 
 async def test_newest_pane_context_of_each_person_is_kept_for_some_time(timed: Stores, clock: ManualClock) -> None:
@@ -79,9 +87,12 @@ async def test_newest_pane_context_of_each_person_is_kept_for_some_time(timed: S
     for user_id, channel_id in (("U1", "C1"), ("U1", "C2"), ("U2", "C3")):
         await timed.pane_context.write("T1", user_id, channel_id)
     assert await read() == ["C2", "C3", ""]
+    assert await timed.pane_context.read("T2", "U1") == ""
     await timed.erasure.erase(user_id="U1")
     assert await read() == ["", "C3", ""]
-    clock.now_s += PANE_CONTEXT_KEPT_S
+    clock.now_s += PANE_CONTEXT_KEPT_S - 1
+    assert await read() == ["", "C3", ""]
+    clock.now_s += 1
     assert await read() == ["", "", ""]
     await timed.pane_context.write("T1", "U1", "C1")
     await timed.pane_context.write("T1", "U1", "")
@@ -102,7 +113,8 @@ async def test_channel_settings_are_the_last_ones_set(store: Stores) -> None:
     ):
         await store.channel_settings.write("T1", "C1", settings)
         assert await store.channel_settings.read("T1", "C1") == settings
-    assert await store.channel_settings.read("T1", "C2") == ChannelSettings()
+    for other in (("T1", "C2"), ("T2", "C1")):
+        assert await store.channel_settings.read(*other) == ChannelSettings()
 
 
 async def test_channels_with_settings_of_their_own_are_listed(store: Stores) -> None:
@@ -118,3 +130,5 @@ async def test_channels_with_settings_of_their_own_are_listed(store: Stores) -> 
     ):
         await store.channel_settings.write(team_id, channel_id, settings)
     assert await store.channel_settings.all("T1") == {"C1": with_reaction, "C2": own}
+    async with store.database.begin_read() as connection:
+        assert await read_chosen_servers(connection) == {"C2": ("time",), "D1": ("time",), "C4": ("time",)}

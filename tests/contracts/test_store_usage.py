@@ -32,7 +32,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
-from bot.core.usage import DownReason, UsageReport
+from bot.core.usage import AnswerUsage, DownReason, UsageReport
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
@@ -263,16 +263,15 @@ class TestMonth:
             usage = Usage(1_000_000, 0, web_searches=2)
             await store.worker_queue.finish(job, replace(DONE, model=model, usage=usage), YES)
         used = await store.usage.month("T1", today, today + 1)
-        assert used.total.tokens == 3_000_000
-        assert {person: amount.tokens for person, amount in used.people.items()} == {"U0": 2_000_000, "U1": 1_000_000}
-        assert len(used.channels) == 3
-        assert {model: amount.tokens for model, amount in used.models.items()} == {
-            "openai/gpt-6-luna": 2_000_000,
-            "own/model": 1_000_000,
-        }
-        assert used.models["own/model"] == Amount(1_000_000, 0.0)
-        assert used.models["openai/gpt-6-luna"].cost_usd > 0
-        assert used.calls == {texts.settings.WEB_SEARCH.label: 6}
+        once = Amount(1_000_000, used.total.cost_usd / 2)
+        assert once.cost_usd > 0
+        assert used == MonthUsage(
+            total=Amount(3_000_000, 2 * once.cost_usd),
+            people={"U0": Amount(2_000_000, once.cost_usd), "U1": once},
+            channels={"C10000": once, "C10001": once, "C10002": Amount(1_000_000)},
+            models={"openai/gpt-6-luna": once + once, "own/model": Amount(1_000_000)},
+            calls={texts.settings.WEB_SEARCH.label: 6},
+        )
         nothing = MonthUsage(Amount(), {}, {}, {}, {})
         assert await store.usage.month("T2", today, today + 1) == nothing
         for first, end in ((today - 31, today), (today + 1, today + 2)):
@@ -334,6 +333,26 @@ class TestMonth:
         assert await timed.usage.by_day("T1", owner, today) == {today: once, today + 1: once}
         assert await timed.usage.by_day("T1", owner, today + 1) == {today + 1: once}
         assert await timed.usage.by_day("T1", CapOwner(Scope.CHANNEL, "U1"), today) == {}
+        assert await timed.usage.by_day("T1", CapOwner(Scope.CHANNEL, "C10002"), today) == {today + 1: once}
+        assert await timed.usage.by_day("T1", CapOwner(Scope.WORKSPACE, "T1"), today + 1) == {today + 1: once}
+        assert await timed.usage.by_day("T2", CapOwner(Scope.WORKSPACE, "T2"), today) == {}
+
+    async def test_attempts_are_reported_with_all_that_they_used(self, timed: Stores, clock: ManualClock) -> None:
+        question = replace(apart(1), user_id="U7")
+        job = await begun(timed, question)
+        clock.now_s += 7
+        searched = replace(STEPPED, model=MODEL, usage=replace(USAGE, web_searches=2), first_token_s=1.5)
+        await timed.recorded_calls.record(job, asking_step(), searched, None)
+        await timed.worker_queue.finish(job, End(EndReason.CUT, model=MODEL, first_token_s=2.5), "")
+        async with timed.database.engine.connect() as connection:
+            stepped, ended = await uses(connection, clock.now_s)
+            assert await uses(connection, clock.now_s + 1) == []
+        at = (clock.now_s, job.id, "U7", question.thread.channel_id, MODEL)
+        assert ended == AnswerUsage(*at, EndReason.CUT, None, None, None, 2.5)
+        cost_usd = stepped.cost_usd
+        assert stepped == AnswerUsage(*at, EndReason.STEPPED, 1_000, 200, cost_usd, 1.5, web_searches=2)
+        assert cost_usd is not None
+        assert cost_usd > COST_USD, "searches have a price, too"
 
 
 async def plan_of(store: Stores, read: Callable[[], Awaitable[object]]) -> list[str]:

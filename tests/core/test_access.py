@@ -1,17 +1,22 @@
 """Who may ask, by the kind of user and by the lists."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import pytest
 
 from bot.core.access import (
+    IN_CHANNELS,
+    IN_DIRECT_MESSAGE,
     OPTIONAL_KINDS,
+    UNCHECKED,
     AccessRules,
     BotQuestions,
     Denial,
+    DenialNotice,
     UserKind,
+    admins_named,
     denial_notice,
 )
 from bot.core.conversation import Question, ThreadKey
@@ -30,13 +35,19 @@ def test_bots_that_answer_each_other_are_denied_eventually(in_a_row: int, in_an_
 
 
 @pytest.mark.parametrize(
-    ("denied", "channel_id", "every_s"),
-    [(Denial.GUEST, "D1", 60), (Denial.GUEST, "C1", 3600), (Denial.UNKNOWN, "D1", 0), (Denial.UNKNOWN, "C1", 0)],
+    ("denied", "channel_id", "notice", "every_s"),
+    [
+        *((denied, "D1", IN_DIRECT_MESSAGE, 60) for denied in Denial if denied is not Denial.UNKNOWN),
+        *((denied, "C1", IN_CHANNELS, 3600) for denied in Denial if denied is not Denial.UNKNOWN),
+        *((Denial.UNKNOWN, channel_id, UNCHECKED, 0) for channel_id in ("D1", "C1")),
+    ],
 )
 def test_denied_asker_gets_an_explanation_sooner_where_nobody_else_reads(
-    denied: Denial, channel_id: str, every_s: float
+    denied: Denial, channel_id: str, notice: DenialNotice, every_s: float
 ) -> None:
-    assert denial_notice(question_of(channel_id=channel_id), denied).every_s == every_s
+    assert denial_notice(question_of(channel_id=channel_id), denied) == notice
+    assert notice.every_s == every_s
+    assert len({one.name for one in (IN_DIRECT_MESSAGE, IN_CHANNELS, UNCHECKED)}) == 3, "each has a time of its own"
 
 
 ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"
@@ -102,3 +113,46 @@ def test_kind_is_needed_exactly_where_it_changes_the_decision() -> None:
     for row in ROWS:
         answers = {expected(row, kind) for kind in (*UserKind, None)}
         assert row.rules.depend_on_kind(row.question) is (len(answers) > 1), row
+
+
+BY_NAME = AccessRules(allow_users=frozenset({"S0GROUP", "@acme.example", "U0BOSS"}))
+
+
+@pytest.mark.parametrize(
+    ("rules", "user_id", "is_named", "denied"),
+    [
+        (BY_NAME, ASKER, True, None),
+        (BY_NAME, ASKER, None, Denial.UNKNOWN),
+        (BY_NAME, ASKER, False, Denial.PERSON),
+        (BY_NAME, "U0BOSS", None, None),
+        (AccessRules(), ASKER, True, Denial.GUEST),
+        (AccessRules(allow_users=BY_NAME.allow_users, allow_channels=frozenset({HERE})), ASKER, True, Denial.CHANNEL),
+    ],
+)
+def test_group_or_domain_lets_a_guest_in_where_one_names_them(
+    rules: AccessRules, user_id: str, is_named: bool | None, denied: Denial | None
+) -> None:
+    assert rules.denial(question_of(user_id, ELSEWHERE), UserKind.GUEST, is_named) is denied
+
+
+@pytest.mark.parametrize(
+    ("users", "asker", "from_bot", "needed"),
+    [
+        ({"S0GROUP"}, ASKER, False, True),
+        ({"@acme.example"}, ASKER, False, True),
+        ({"@acme.example", ASKER}, ASKER, False, False),
+        ({"@acme.example"}, ASKER, True, False),
+        ({SOMEBODY}, ASKER, False, False),
+        (set(), ASKER, False, False),
+    ],
+)
+def test_groups_and_address_are_needed_exactly_where_they_change_the_decision(
+    users: set[str], asker: str, from_bot: bool, needed: bool
+) -> None:
+    asked = replace(question_of(asker), from_bot=from_bot)
+    assert AccessRules(allow_users=frozenset(users)).depend_on_name(asked) is needed
+
+
+def test_three_admins_are_named_in_the_order_of_their_ids() -> None:
+    assert admins_named({"U4", "U2", "U9", "U1"}) == ["U1", "U2", "U4"]
+    assert admins_named(["U9", "U2"]) == ["U2", "U9"]

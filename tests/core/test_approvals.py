@@ -14,14 +14,18 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.asks import (
+    INLINE_CHARS,
+    MAX_ARGUMENT_CHARS,
     MAX_DEPTH,
     MAX_EDITED,
     MAX_EDITED_CHARS,
     SHOWN_ARGUMENT_CHARS,
     ArgumentField,
+    Ask,
     ask_of,
     asks_of,
     call_named,
+    can_be_read,
     details_of,
     fields_of,
     mixed_words,
@@ -206,10 +210,64 @@ def test_field_whose_name_is_no_plain_one_is_a_json_string(name: str) -> None:
 
 def test_fields_that_a_reply_has_no_room_for_are_cut_in_their_order() -> None:
     ask = ask_of(call(first="x" * 400, second="y" * 900, third="z"), (), 0, None)
-    first, second = ask.shown_fields
-    assert first == ask.fields[0]
-    assert (second.name, second.value[:5], second.value[-1]) == ("second", "yyyyy", "…")
-    assert sum(field.chars for field in ask.shown_fields) <= SHOWN_ARGUMENT_CHARS + 3
+    left = SHOWN_ARGUMENT_CHARS - ask.fields[0].chars
+    assert ask.shown_fields == (ask.fields[0], ArgumentField("second", f"{'y' * (left - len('second'))}…"))
+    nested = replace(ask_of(replace(call(), arguments={"of": ["y" * 90, "z"]}), (), 0, None), room=14)
+    assert nested.shown_fields == (ArgumentField("of", ""), ArgumentField("", f"{'y' * 10}…", depth=1))
+    assert replace(ask, room=3).shown_fields == (ArgumentField("fir", "…"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_block"),
+    [("x" * INLINE_CHARS, False), ("x" * (INLINE_CHARS + 1), True), ("a\nb", True), ("", False)],
+)
+def test_long_value_and_one_of_several_lines_are_blocks(value: str, is_block: bool) -> None:
+    assert ArgumentField("text", value).is_block is is_block
+
+
+def test_json_that_is_too_long_for_a_line_has_several() -> None:
+    fits, longer = ({"a": [[[[["x" * chars]]]]]} for chars in (INLINE_CHARS - 4, INLINE_CHARS - 3))
+    assert [fields_of(one)[-1].value.count("\n") for one in (fits, longer)] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "can_be_read_whole"),
+    [
+        ('"' * MAX_ARGUMENT_CHARS, True),
+        ("&" * (MAX_ARGUMENT_CHARS // 5), True),
+        ("&" * (MAX_ARGUMENT_CHARS // 5 + 1), False),
+        ("<" * (MAX_ARGUMENT_CHARS // 4 + 1), False),
+    ],
+    ids=["quotation marks", "entities", "more entities", "other entities"],
+)
+def test_arguments_count_as_slack_takes_them(arguments: str, can_be_read_whole: bool) -> None:
+    assert can_be_read(arguments) is can_be_read_whole
+
+
+def test_person_is_asked_with_all_that_is_known_of_a_call() -> None:
+    asked = RecordedCall(
+        *(2, 1, "c1", "notes__add", {"text": "Milk"}, "h", CallState.DENIED),
+        own_account=True,
+        decision=Decision.DENIED,
+        decided_by="U1",
+        claims=Claims("Add a note", "Adds a note.", frozenset({"text"})),
+        repeats=True,
+    )
+    waiting = replace(asked, index=0, state=CallState.ASKED, decision=None, decided_by="", claims=Claims())
+    decided, other = asks_of([asked, waiting], 7, 1.5, person=" Ada\n\u202eL. ", is_admin=True)
+    assert decided == Ask(
+        *("notes.add", '{\n  "text": "Milk"\n}', value_of(asked, 7), (ArgumentField("text", "Milk"),)),
+        title="Add a note",
+        description="Adds a note.",
+        until=1.5,
+        repeats=True,
+        own_account=True,
+        decision=Decision.DENIED,
+        never_empty=frozenset({"text"}),
+        person="Ada \\u202eL.",
+    )
+    assert (other.title, other.decision, other.server, other.outer_fields) == ("Add", None, "notes", other.fields)
+    assert decided.value == f"7.2.1.{asked.binding}"
 
 
 def pinned(description: str, title: str = "") -> Claims:
@@ -358,6 +416,7 @@ def test_name_of_a_decider_forges_no_line() -> None:
             "Ask.\nOnce on Thursday, December 24, 2026 at 9:00 AM (Berlin)",
         ),
         (REMEMBER, {"text": "Tea at four.", "for": "channel"}, "Tea at four."),
+        (SIGN_IN, {"server": "tracker"}, "tracker"),
     ],
 )
 def test_details_have_the_words_and_times_of_a_proposal(tool: str, arguments: dict[str, object], shown: str) -> None:

@@ -6,8 +6,20 @@ import pytest
 
 from bot.core.beginnings import Bound, recorded, restored, without_thoughts
 from bot.core.conversation import Note
-from bot.models.events import Opaque, TextPart
-from bot.models.prompt import ASKERS, OTHERS, OURS, Media, Prompt, ToolDefinition, Turn, TurnPart, not_shown
+from bot.models.events import Opaque, TextPart, ToolCall
+from bot.models.prompt import (
+    ASKERS,
+    OTHERS,
+    OURS,
+    Media,
+    Prompt,
+    ToolDefinition,
+    ToolResult,
+    Turn,
+    TurnPart,
+    WebSearch,
+    not_shown,
+)
 
 PHOTO = Media("photo.png", "image/png", "aGk=" * 100_000)
 NOTES = ToolDefinition("notes__list", "Lists.", {"type": "object"}, "a hash", OURS, is_dispensable=True)
@@ -90,3 +102,59 @@ PARTS: dict[str, tuple[TurnPart, tuple[TurnPart, ...]]] = {
 @pytest.mark.parametrize(("part", "left"), PARTS.values(), ids=PARTS.keys())
 def test_only_what_is_bound_to_a_conversation_is_left_out(part: TurnPart, left: tuple[TurnPart, ...]) -> None:
     assert without_thoughts([part]) == left
+
+
+STEP = Turn("assistant", "", parts=(TextPart("So."), ToolCall(0, "c1", "notes__add", {"a": 1}, '{"a":1}')))
+RESULTS = Turn("user", "", parts=(ToolResult("c1", "notes__add", "Added."), Opaque("openai", {"type": "reasoning"})))
+READ = replace(PROMPT, turns=(ASKED, STEP, RESULTS), web_search=WebSearch(("a.example",)))
+
+
+def with_part(turn: Turn, at: int, **changes: object) -> Prompt:
+    """Returns the prompt with one part of a turn changed."""
+    parts = list(turn.parts)
+    parts[at] = replace(parts[at], **changes)  # type: ignore[arg-type]
+    return replace(READ, turns=tuple(replace(one, parts=tuple(parts)) if one is turn else one for one in READ.turns))
+
+
+OTHERWISE: dict[str, Prompt] = {
+    "other instructions": replace(READ, system="be long"),
+    **{
+        f"another {what} of a tool": replace(READ, tools=(tool,))
+        for what, tool in {
+            "name": replace(NOTES, name="notes__all"),
+            "description": replace(NOTES, description="Lists all."),
+            "form": replace(NOTES, parameters={}),
+        }.items()
+    },
+    "no tool": replace(READ, tools=()),
+    "other sites to search": replace(READ, web_search=WebSearch(("b.example",))),
+    "no search": replace(READ, web_search=None),
+    "another text": replace(READ, turns=(replace(ASKED, text="why?"), STEP, RESULTS)),
+    "another role": replace(READ, turns=(replace(ASKED, role="assistant"), STEP, RESULTS)),
+    "no file": replace(READ, turns=(replace(ASKED, media=()), STEP, RESULTS)),
+    "another order": replace(READ, turns=(STEP, ASKED, RESULTS)),
+    "another text of a step": with_part(STEP, 0, text="So, "),
+    "another id of a call": with_part(STEP, 1, call_id="c2"),
+    "a call of another tool": with_part(STEP, 1, name="notes__list"),
+    "other arguments": with_part(STEP, 1, arguments={"a": 2}),
+    "arguments as the model wrote them": with_part(STEP, 1, raw_arguments='{"a": 1}'),
+    "a result of another call": with_part(RESULTS, 0, call_id="c2"),
+    "another result": with_part(RESULTS, 0, text="No."),
+    "an error": with_part(RESULTS, 0, is_error=True),
+    "an item of another vendor": with_part(RESULTS, 1, vendor="anthropic"),
+    "another item": with_part(RESULTS, 1, item={"type": "message"}),
+}
+
+
+@pytest.mark.parametrize("prompt", OTHERWISE.values(), ids=OTHERWISE)
+def test_hash_is_of_all_that_a_model_has_read(prompt: Prompt) -> None:
+    assert str(Bound(prompt)) != str(Bound(READ))
+
+
+def test_hash_grows_with_each_turn_and_is_not_of_what_no_model_reads() -> None:
+    unread = replace(READ, cache_key="other", system_origins=OURS, tools=(replace(NOTES, definition_hash="new"),))
+    grown = Bound(replace(unread, turns=(replace(ASKED, origins=OURS),)))
+    assert str(grown) != str(Bound(READ))
+    grown.add((STEP,))
+    grown.add((RESULTS,))
+    assert str(grown) == str(Bound(READ))

@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.caps import (
+    MAX_LIMIT,
     Amount,
     Cap,
     CapCheck,
     CapField,
     CapNotice,
+    CapUse,
     CapWindow,
     Period,
     Scope,
     ScopeIds,
+    by_field,
     cap_problems,
     cap_reached_text,
     caps_in_force,
@@ -34,6 +37,7 @@ from bot.core.caps import (
     parse_day,
     passed_marks,
     shown_number,
+    use_of,
     warning,
     warning_key,
 )
@@ -53,6 +57,7 @@ NOON = at("2026-11-20T12:00")
 def test_caps_are_parsed_from_a_list() -> None:
     assert parse_caps("user/day=1000tokens, workspace/month=500.50 usd,") == (TOKENS, Cap(MONTH, 500.5, True))
     assert parse_caps("user/day=5tokens,user/day=1usd") == (Cap(DAY, 5, False), Cap(DAY, 1, True))
+    assert parse_caps("workspace/month=1000000000000usd") == (Cap(MONTH, MAX_LIMIT, True),)
     assert parse_caps("") == ()
 
 
@@ -66,7 +71,8 @@ def test_caps_are_parsed_from_a_list() -> None:
         ),
         ("everybody/day=1usd", "user, channel or workspace"),
         ("user/day=0tokens", "'user/day=0tokens' isn't one"),
-        ("user/day=9999999999999usd", "isn't one"),
+        ("user/day=1000000000001usd", "isn't one"),
+        ("user/day=1usd,user/day=1tokens,user/day=2tokens", "has two caps for user/day in tokens"),
         (f"user/day={'9' * 400}tokens", "isn't one"),
         ("user/day=-1usd", "must list caps, separated by commas, such as"),
         ("user/day=$5", "must list caps, separated by commas, such as"),
@@ -167,8 +173,19 @@ def test_each_cap_and_period_has_its_own_warning_key() -> None:
     assert len(keys | {warning_key(TOKENS, ADA, NOON + 86_400)}) == 4
     assert warning_key(TOKENS, ADA, NOON) == warning_key(TOKENS, ADA, NOON + 3_600)
     assert warning_key(TOKENS, ADA, NOON) != warning_key(TOKENS, ScopeIds("T1", "UBEN", "C1"), NOON)
-    monthly = Cap(MONTH, 500, in_dollars=True)
-    assert warning_key(monthly, ADA, NOON) == warning_key(monthly, ADA, NOON + 86_400)
+
+
+@pytest.mark.parametrize(
+    ("cap", "key"),
+    [
+        ("user/day=1000tokens", "cap user/day=1000tokens UADA 2026-11-20"),
+        ("channel/day=0.5usd", "cap channel/day=0.5usd C1 2026-11-20"),
+        ("workspace/month=500usd", "cap workspace/month=500usd T1 2026-11-01"),
+    ],
+)
+def test_warning_key_names_the_cap_its_owner_and_the_first_day_of_its_period(cap: str, key: str) -> None:
+    [parsed] = parse_caps(cap)
+    assert {warning_key(parsed, ADA, now) for now in (NOON - 43_200, NOON, NOON + 43_199)} == {key}
 
 
 def test_own_cap_replaces_the_default_of_its_window_and_unit() -> None:
@@ -183,8 +200,7 @@ def test_own_cap_replaces_the_default_of_its_window_and_unit() -> None:
 )
 def test_marks_are_80_and_100_percent(tokens: int, marks: list[int]) -> None:
     passed = passed_marks(TOKENS, Amount(tokens), "UADA", NOON)
-    assert [notice.percent for notice in passed] == marks
-    assert {notice.month for notice in passed} <= {"2026-11"}
+    assert passed == [CapNotice(TOKENS, "UADA", mark, "2026-11") for mark in marks]
 
 
 @given(
@@ -261,7 +277,9 @@ def test_number_becomes_a_limit_and_an_empty_field_leaves_it_to_the_default(
     assert limits_of(((field, text),)) == {field: limit}
 
 
-@pytest.mark.parametrize("text", ["x", "0", "-5", "nan", "inf", "1e400", "9" * 400, "1,000", "1.5e99"])
+@pytest.mark.parametrize(
+    "text", ["x", "0", "0.009", "-5", "nan", "inf", "1e400", "9" * 400, "1000000000001", "1,000", "1.5e99"]
+)
 @pytest.mark.parametrize("field", CapField)
 def test_anything_else_is_an_error_at_its_field(field: CapField, text: str) -> None:
     assert cap_problems(((field, text),), ()) == {field: texts.quotas.quota_not_a_number(field.in_dollars)}
@@ -280,6 +298,32 @@ def test_dollars_need_prices_and_tokens_do_not() -> None:
 @pytest.mark.parametrize("scope", Scope)
 def test_field_and_cap_name_each_other(field: CapField, scope: Scope) -> None:
     assert CapField.of(field.cap(scope, 5)) is field
+
+
+def test_caps_of_a_form_are_those_of_its_scope() -> None:
+    caps = parse_caps("channel/month=2.5usd,user/month=9usd,channel/day=70tokens,workspace/day=3usd")
+    fields = {CapField.DOLLARS_A_MONTH: caps[0], CapField.TOKENS_A_DAY: caps[2]}
+    assert by_field(caps, Scope.CHANNEL) == fields
+    assert by_field(caps, Scope.WORKSPACE) == {CapField.DOLLARS_A_DAY: caps[3]}
+
+
+@pytest.mark.parametrize(
+    ("cap", "used", "percent", "resets"),
+    [
+        ("user/day=1000tokens", Amount(999, 5.0), 99, "2026-11-21T00:00"),
+        ("user/day=1000tokens", Amount(1_500), 100, "2026-11-21T00:00"),
+        ("user/month=20usd", Amount(1_000, 5.0), 25, "2026-12-01T00:00"),
+    ],
+)
+def test_use_of_a_cap_is_in_its_unit_until_its_period_ends(cap: str, used: Amount, percent: int, resets: str) -> None:
+    [parsed] = parse_caps(cap)
+    assert use_of(parsed, used, NOON) == CapUse(parsed, percent, at(resets))
+
+
+@pytest.mark.parametrize(("used", "is_any"), [((0, 0.0), False), ((1, 0.0), True), ((0, 0.1), True)])
+def test_amount_is_nothing_without_tokens_and_dollars(used: tuple[int, float], is_any: bool) -> None:
+    assert bool(Amount(*used)) is is_any
+    assert Amount(*used) + Amount(7, 0.5) == Amount(used[0] + 7, used[1] + 0.5)
 
 
 @pytest.mark.parametrize(("limit", "shown"), [(20.0, "20"), (0.5, "0.5"), (1e12, "1000000000000")])

@@ -16,6 +16,7 @@ from bot.core.channel_settings import (
     emoji_name,
     problems,
     prompt_version,
+    with_changes,
 )
 from bot.core.surfaces import SETTINGS_FIELDS
 from bot.core.triage import Engagement
@@ -24,19 +25,59 @@ from slack_sandbox import emoji_aliases
 from tests.changed_settings import CHANGED
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful.")
+NO_MODEL = texts.settings.choose_a_model(["one", "two"])
 
 
 @pytest.mark.parametrize(
-    ("settings", "fields"),
+    ("settings", "sentences"),
     [
-        (ChannelSettings(), []),
-        (ChannelSettings("anthropic/two", "Be brief.", Engagement.EVERYONE), []),
-        (ChannelSettings("openai/other"), ["model"]),
-        (ChannelSettings("", "x" * 2_001), ["model", "system_prompt"]),
+        (ChannelSettings(), {}),
+        (ChannelSettings("anthropic/two", "Be brief.", Engagement.EVERYONE), {}),
+        (ChannelSettings("openai/other"), {"model": NO_MODEL}),
+        (
+            ChannelSettings("", "x" * 2_001),
+            {"model": NO_MODEL, "system_prompt": texts.settings.prompt_too_long(2_001, 2_000)},
+        ),
+        (ChannelSettings(reaction="no emoji"), {"reaction": texts.settings.REACTION_UNKNOWN}),
+        (ChannelSettings(reaction="x" * 100), {}),
+        (ChannelSettings(reaction="x" * 101), {"reaction": texts.settings.REACTION_UNKNOWN}),
     ],
 )
-def test_invalid_setting_is_reported_for_its_field(settings: ChannelSettings, fields: list[str]) -> None:
-    assert list(problems(settings, DEFAULTS)) == fields
+def test_invalid_setting_is_reported_for_its_field(settings: ChannelSettings, sentences: dict[str, str]) -> None:
+    assert problems(settings, DEFAULTS) == sentences
+
+
+@pytest.mark.parametrize(
+    ("models", "chosen", "name"),
+    [
+        (("openai/one", "anthropic/two"), None, "one"),
+        (("openai/one", "anthropic/two"), "anthropic/two", "two"),
+        (("openai/one", "anthropic/two"), "openai/gone", "one"),
+        ((), "openai/gone", ""),
+    ],
+)
+def test_channels_model_is_asked_first_while_it_is_in_use(
+    models: tuple[str, ...], chosen: str | None, name: str
+) -> None:
+    assert DefaultSettings(models, "").model_name(chosen) == name
+
+
+def test_form_changes_only_what_a_person_changed_in_it() -> None:
+    shown = ChannelSettings("openai/one", "Rhyme.", new_posts=True, mcp_servers=("time",))
+    since = replace(shown, system_prompt="Be brief.", gate=True, web_search=False)
+    submitted = replace(shown, model=None, mcp_servers=(), new_posts=True)
+    assert with_changes(since, shown, submitted) == replace(since, model=None, mcp_servers=())
+
+
+def test_changes_are_told_in_the_order_of_the_fields() -> None:
+    changed = ChannelSettings(length=Length.FULL, effort=Effort.FAST, new_posts=True, web_search=False)
+    assert changes(NONE, changed, IN_USE) == [
+        "I answer every new post.",
+        texts.settings.EFFORT.about("fast"),
+        texts.settings.LENGTH.about("full"),
+        texts.settings.WEB_SEARCH.about(False),
+    ]
+    assert changes(NONE, changed, replace(IN_USE, web_search=False)) == changes(NONE, changed, IN_USE)[:3]
 
 
 def test_each_prompt_has_its_own_version() -> None:

@@ -1,17 +1,25 @@
 """Mentions of people and channels in the text of a message."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import (
+    File,
+    Message,
+    Question,
+    ThreadKey,
     addresses_another,
     escape,
     ids_to_name,
     is_bare,
+    link_of,
+    linked_message,
     mentioned_users,
+    named_by_others,
     with_names,
     without_address,
     without_users,
@@ -155,3 +163,89 @@ def test_address_is_removed_in_linear_time(mark: str) -> None:
     without_address(f"<@UBOT>{mark * 20_000}", "UBOT")
     is_bare(f"<@UBOT>{mark * 20_000}", "UBOT")
     assert time.process_time() - began < 1
+
+
+LINK = "https://acme.slack.com/archives/C0AB/p1700000000000100"
+
+
+@pytest.mark.parametrize(
+    ("link", "message"),
+    [
+        (LINK, ("C0AB", "1700000000.000100", None)),
+        (f"{LINK}?thread_ts=1699999999.000200&cid=C0AB", ("C0AB", "1700000000.000100", "1699999999.000200")),
+        (f"{LINK}?cid=C0AB&thread_ts=1699999999.000200", ("C0AB", "1700000000.000100", "1699999999.000200")),
+        (f"{LINK}?cid=C0AB", ("C0AB", "1700000000.000100", None)),
+        (f"{LINK}?other_thread_ts=1699999999.000200", ("C0AB", "1700000000.000100", None)),
+        *((LINK.replace("C0AB", place), (place, "1700000000.000100", None)) for place in ("D0AB", "G0AB")),
+        *((LINK.replace("C0AB", place), None) for place in ("U0AB", "c0ab", "C")),
+        *((other, None) for other in (LINK.replace("https", "http"), f"{LINK}x", f" {LINK}", f"{LINK}? x")),
+        ("https://acme.slack.com/archives/C0AB/p000100", None),
+        ("https://acme.slack.com/archives/C0AB/p1000100", ("C0AB", "1.000100", None)),
+    ],
+)
+def test_slacks_link_names_a_message_and_its_thread(link: str, message: tuple[str, str, str | None] | None) -> None:
+    assert linked_message(link) == message
+
+
+@pytest.mark.parametrize(
+    ("thread_ts", "ending"),
+    [*((no_thread, "") for no_thread in (None, "", "5.000100")), ("4.000200", "?thread_ts=4.000200&cid=C0AB")],
+)
+def test_link_of_a_message_names_its_thread_unless_it_begins_one(thread_ts: str | None, ending: str) -> None:
+    base = "https://acme.slack.com/archives/C0AB/p"
+    assert link_of(base, "C0AB", "5.000100", thread_ts) == f"{base}5000100{ending}"
+    assert link_of("", "C0AB", "5.000100", thread_ts) == ""
+
+
+@pytest.mark.parametrize(("id_", "mention"), [("S1", "<!S1|a &lt;b&gt;>"), ("", ""), ("s1", ""), ("S1|x", "")])
+def test_name_of_somebody_elses_choice_is_a_mention_by_id(id_: str, mention: str) -> None:
+    assert named_by_others(id_, "a <b>") == mention
+
+
+PLAN = File("F1", "plan.pdf")
+WRITTEN = Message(
+    *("T1", "C1", "2.5", "why?", "> so"), thread_ts="1.5", user_id="U1", files=(PLAN,), edited_ts="3.5", app_name="CI"
+)
+ASKED = Question(ThreadKey("T1", "C1", "1.5"), "2.5", "U1", "why?\n\n> so", (PLAN,), attached_chars=4)
+
+
+@pytest.mark.parametrize(
+    ("message", "question", "own_text"),
+    [
+        (WRITTEN, ASKED, "why?"),
+        (replace(WRITTEN, attached=" \n"), replace(ASKED, text="why?", attached_chars=0), "why?"),
+        (replace(WRITTEN, text="\n"), replace(ASKED, text="> so"), ""),
+        (replace(WRITTEN, bot_id="B1"), replace(ASKED, from_bot=True), "why?"),
+        (replace(WRITTEN, bot_id="B1", user_id=None), replace(ASKED, from_bot=True, user_id="B1"), "why?"),
+        (replace(WRITTEN, bot_id="B1", user_id="USLACK"), replace(ASKED, from_bot=True, user_id="B1"), "why?"),
+        (replace(WRITTEN, user_id="USLACKBOT"), replace(ASKED, user_id="USLACKBOT"), "why?"),
+        (replace(WRITTEN, user_id=None), replace(ASKED, user_id=""), "why?"),
+    ],
+)
+def test_message_becomes_a_question_and_the_question_a_message(
+    message: Message, question: Question, own_text: str
+) -> None:
+    asked = message.as_question("1.5")
+    assert (asked, asked.own_text) == (question, own_text)
+    assert asked.as_message() == Message(
+        *("T1", "C1", "2.5", own_text, asked.attached),
+        thread_ts="1.5",
+        user_id=question.user_id,
+        by_app=question.from_bot,
+        files=(PLAN,),
+    )
+    assert message.as_question(None).thread == ThreadKey("T1", "C1", None)
+
+
+def test_question_whose_text_is_shorter_than_what_is_attached_has_no_words_of_its_own() -> None:
+    cut = replace(ASKED, text="so")
+    assert (cut.own_text, cut.attached) == ("", "so")
+
+
+@pytest.mark.parametrize(
+    ("thread_ts", "name", "begins"), [("2.5", "2.5", True), ("1.5", "1.5", False), (None, "root", False)]
+)
+def test_question_knows_its_thread(thread_ts: str | None, name: str, begins: bool) -> None:
+    asked = replace(ASKED, thread=ThreadKey("T1", "C1", thread_ts))
+    assert (str(asked.thread), asked.begins_thread) == (f"T1/C1/{name}", begins)
+    assert (asked.place, asked.thread.place) == (("C1", "2.5"), ("T1", "C1"))

@@ -97,10 +97,49 @@ class TestChoosing:
             ("message/rfc822", None),
             ("application/vnd.slack-docs", None),
             ("application/vnd.slack-list", Unread.KIND),
+            *((f"image/{kind}", None) for kind in ("jpg", "jpeg", "gif", "webp", "tif", "bmp", "x-bmp", "ms-bmp")),
+            *((f"image/{kind}", Unread.IMAGE_KIND) for kind in ("jxl", "x-icon")),
+            *((f"application/{kind}", Unread.KIND) for kind in ("gzip", "java-archive", "vnd.rar", "vnd.android.x")),
+            *((f"application/x-{kind}", Unread.KIND) for kind in ("bzip2", "compress", "gtar", "gzip", "rar")),
+            *((f"application/x-{kind}", Unread.KIND) for kind in ("iso9660-image", "tar", "xz", "zstd", "sharedlib")),
+            *((f"application/x-{kind}", Unread.KIND) for kind in ("zip-compressed", "apple-diskimage", "msdownload")),
+            *((f"application/x-{kind}", None) for kind in ("tarantula", "executive", "yaml")),
+            ("application/x-executable", Unread.KIND),
+            ("font/woff2", Unread.KIND),
         ],
     )
     def test_file_is_refused_by_its_type_in_slack(self, mimetype: str, reason: Unread | None) -> None:
         assert files.reason_not_to_read(File("F1", "f", mimetype)) is reason
+
+    @pytest.mark.parametrize(
+        ("file", "reason"),
+        [
+            *((File("F1", name, "video/mp2t"), None) for name in ("app.TS", "plan.docx", "a.b.csv", "x.bat")),
+            *((File("F1", name, "video/mp2t"), Unread.KIND) for name in ("app.tsx", "plan.docx.zip")),
+            (File("F1", "Plan", "application/zip", filetype="quip"), None),
+            (File("F1", "clip", "video/mp4", is_clip=True), None),
+            (File("F1", "plan.docx", "video/mp4", mode="external"), Unread.EXTERNAL),
+        ],
+    )
+    def test_name_of_a_document_counts_more_than_its_type(self, file: File, reason: Unread | None) -> None:
+        assert files.reason_not_to_read(file) is reason
+
+    @pytest.mark.parametrize(
+        ("content", "url", "has_copy"),
+        [
+            *((reason, "https://x", True) for reason in (Unread.IMAGE_KIND, Unread.TOO_MANY_PIXELS, Unread.TOO_BIG)),
+            *((content, "https://x", False) for content in (Unread.KIND, Unread.DAMAGED, None, "text")),
+            (Unread.IMAGE_KIND, "", False),
+        ],
+    )
+    def test_slacks_copy_stands_for_an_image_that_cannot_be_read(
+        self, content: object, url: str, has_copy: bool
+    ) -> None:
+        photo = File("F1", "a.heic", "image/heic", "heic", "hosted", "visible", "https://o", preview_url=url)
+        copy = replace(photo, mimetype="", access="", url=url, preview_url="")
+        assert files.preview_of(photo, content) == (copy if has_copy else None)
+        if content is Unread.IMAGE_KIND:
+            assert files.choose_files([photo])[0] == ([photo] if has_copy else [])
 
     @pytest.mark.parametrize(
         ("mode", "access", "reason"),
@@ -162,6 +201,8 @@ class TestContentDetection:
             ("image/png", "image/png", b"<title>Sign in | Slack</title>", False),
             ("text/html", "text/html", b"<title>Ours</title>", False),
             ("text/html", "text/html; charset=utf-8", b"<html><title>Sign in | Slack</title>", True),
+            ("text/html", "text/html", b'<form class="signin_form">', True),
+            ("text/html", "text/html", b" " * 4_095 + b"<title>Sign in | Slack</title>", False),
         ],
     )
     def test_slacks_sign_in_page_is_recognized(
@@ -211,6 +252,80 @@ class TestLabelsAndNotices:
     def test_bidi_override_is_removed_from_a_files_name(self) -> None:
         opened = OpenedFile(File("F1", "a\u202egpj.exe"), Unread.KIND)
         assert files.unread_notice([opened]) == f"Not read: agpj.exe ({texts.files.FILE_TYPE})."
+
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            ("x" * 80, "x" * 80),
+            ("a" * 40 + "b" * 41, "a" * 40 + "b" * 10 + "…" + "b" * 25),
+            (" two\n lines `x` ", "two lines 'x'"),
+        ],
+        ids=["as long as it may be", "longer", "lines and code"],
+    )
+    def test_name_is_one_line_and_a_long_one_loses_its_middle(self, name: str, shown: str) -> None:
+        assert OpenedFile(File("F1", name), "").name == files.short_name(name) == shown
+
+    @pytest.mark.parametrize(
+        ("pages", "is_first", "seen", "notice"),
+        [
+            (1, False, "", ""),
+            (3, False, ", whose 3 pages are images", "I saw the 3 pages of a.tiff as images."),
+            (
+                1,
+                True,
+                ", of which you see the first page or frame only",
+                "Not read: all but the first picture of a.tiff.",
+            ),
+            (3, True, ", of which you see the first 3 pages only", "Not read: all but the first 3 pages of a.tiff."),
+        ],
+    )
+    def test_model_and_people_learn_how_many_pages_it_sees(
+        self, pages: int, is_first: bool, seen: str, notice: str
+    ) -> None:
+        scan = replace(media("a.tiff"), further=(media("page"),) * (pages - 1), is_first=is_first)
+        opened = OpenedFile(File("F1", "a.tiff"), scan)
+        assert files.file_label(opened) == f"(Attached: a.tiff{seen})"
+        assert files.unread_notice([opened]) == notice
+        assert files.unread_notice([opened], ["a.tiff"]) == f"Not read: a.tiff ({texts.files.FILE_NOT_FOR_MODEL})."
+        [asked] = attach_files([PromptMessage("U1", "", files=(opened.file,))], {"F1": opened})
+        assert [(page.name, page.further) for page in asked.media] == [("a.tiff", ())] * pages
+
+    @pytest.mark.parametrize(
+        ("said", "is_clip", "label"),
+        [
+            (" Hi. ", False, "(Attached: a.m4a, a recording. This is said in it:)\nHi."),
+            (
+                "Hi.",
+                True,
+                "(Attached: a.m4a, a recording. If the message has no words of its own, answer these. "
+                "This is said in it:)\nHi.",
+            ),
+            (" \n", True, "(Attached: a.m4a, a recording in which nothing is said)"),
+        ],
+    )
+    def test_words_of_a_recording_stand_below_its_name(self, said: str, is_clip: bool, label: str) -> None:
+        opened = OpenedFile(File("F1", "a.m4a", is_clip=is_clip), files.Transcript(said))
+        assert files.file_label(opened) == label
+        assert files.text_of(opened) == said
+        assert files.unread_notice([replace(opened, truncated=True)]) == "Not read: the middle of a.m4a (too long)."
+
+    def test_what_was_not_read_is_told_below_what_was_seen_or_guessed(self) -> None:
+        cut = OpenedFile(File("F1", "a.log"), Document("ö", (LeftOut(Part.MIDDLE, 1),), "cp1252", is_markdown=False))
+        terms = Media("b.pdf", PDF, "aaaa", Document("Words."))
+        opened = [cut, OpenedFile(File("F2", "b.pdf"), terms), OpenedFile(File("F3", "c.zip"), Unread.KIND)]
+        assert files.unread_notice(opened, ["b.pdf"]) == " ".join(
+            (
+                texts.files.only_text_read(["b.pdf"]),
+                texts.files.charset_guessed([("a.log", "cp1252")]),
+                f"Not read: the middle of a.log (too long), c.zip ({texts.files.FILE_TYPE}).",
+            )
+        )
+        assert files.file_label(opened[2]) == f"(Attached, but not shown to you: c.zip, {texts.files.FILE_TYPE})"
+
+    def test_files_without_a_name_have_no_number(self) -> None:
+        unnamed = [File(f"F{at}", texts.files.FILE_UNNAMED) for at in range(2)]
+        opened = {file.id: OpenedFile(file, "text") for file in unnamed}
+        assert files.told_apart(opened, [PromptMessage("U1", "", files=tuple(unnamed))]) == opened
 
     def test_empty_file_is_labeled_as_empty(self) -> None:
         assert files.file_label(OpenedFile(File("F1", "a.txt"), " \n")) == "(Attached: a.txt, which is empty)"

@@ -18,6 +18,7 @@ from bot.core.memory import (
     MemoryCommand,
     Verb,
     command_in,
+    from_typed,
     has_room,
     ids_in,
     says_the_same,
@@ -258,6 +259,10 @@ def test_newest_memories_are_sent_if_not_all_have_room_in_the_order_of_their_num
     assert 0 < count < 40
     assert text.split("\n")[4:-1] == whole.split("\n")[4:-1][-count:]
     assert _sent(memories, 10) == ("", 0)
+    _, explained, *_ = whole.split("\n")
+    two = sum(map(len, whole.split("\n")[-3:-1]))
+    counts = [sent(memories, NAMES, MARKS, len, len(explained) + room).count for room in (two - 1, two, two + 1)]
+    assert counts == [1, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -298,7 +303,24 @@ def _sent(memories: list[Memory], limit_tokens: int) -> tuple[str, int]:
 def test_proposal_is_a_short_line_that_hides_nothing(
     arguments: dict[str, object], prepared: dict[str, str] | None
 ) -> None:
-    prepare = TOOLS[False].prepared
-    assert prepare is not None
-    result = prepare(arguments)
-    assert result == prepared if prepared else isinstance(result, str)
+    here, direct = TOOLS[False].prepared, TOOLS[True].prepared
+    assert here is not None
+    assert direct is not None
+    if prepared:
+        assert here(arguments) == prepared
+        assert direct(arguments) == {**prepared, "for": "direct message"}
+    else:
+        chars = len(str(arguments.get("text", "")).strip()) if isinstance(arguments.get("text"), str) else 0
+        assert here(arguments) == f"Nothing was proposed: the text must have 1 to 300 characters. It has {chars}."
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        (" Tea & <b> \n", "Tea &amp; &lt;b&gt;"),
+        ("<@UADA> in <#C1|a & b>", "<@UADA> in <#C1|a &amp; b>"),
+        ("<!S1|@ops> <@uada> <@UADA", "<!S1|@ops> &lt;@uada&gt; &lt;@UADA"),
+    ],
+)
+def test_typed_words_mention_people_by_id_and_nothing_else_is_markup(typed: str, text: str) -> None:
+    assert from_typed(typed) == text

@@ -117,3 +117,46 @@ def test_text_that_cannot_be_shown_takes_its_sources_choices_and_buttons_along(r
 def test_denied_person_sees_why_and_no_button() -> None:
     shown = picture(End(EndReason.DENIED, said("No access.")), AnswerRecord(), "")
     assert (shown.notice, shown.buttons) == ("No access.", ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "restored"),
+    [(NoticeKind.FORGOTTEN, texts.memory.RESTORED), (NoticeKind.STOPPED, texts.schedules.RESTORED)],
+)
+def test_what_was_taken_away_by_words_can_be_brought_back_once(kind: NoticeKind, restored: str) -> None:
+    notices = (Notice(kind, "It is gone.", 3), Notice(kind, "That one, too.", 4))
+    end = End(EndReason.COMMAND, notices)
+    for back, said_now, buttons in (
+        ((), ["It is gone.", "That one, too."], (ReplyAction.UNDO, ReplyAction.DELETE)),
+        (notices[1:], ["It is gone.", restored], (ReplyAction.UNDO, ReplyAction.DELETE)),
+        (notices, [restored, restored], (ReplyAction.DELETE,)),
+    ):
+        shown = picture(end, AnswerRecord(restored=frozenset(back)), "")
+        assert (list(shown.notices), shown.buttons) == (said_now, buttons)
+
+
+@pytest.mark.parametrize(
+    ("reason", "decision", "was_replied_to"),
+    [
+        (EndReason.STOPPED, Decision.REPLIED, True),
+        (EndReason.STOPPED, Decision.DENIED, False),
+        (EndReason.WHOLE, Decision.REPLIED, False),
+    ],
+)
+def test_footer_says_nothing_of_an_answer_whose_asker_wrote_instead(
+    reason: EndReason, decision: Decision, was_replied_to: bool
+) -> None:
+    record = AnswerRecord(calls=(replace(CALL, decision=decision),))
+    shown = picture(End(reason, footer="a model"), record, TEXT)
+    assert (shown.was_replied_to, shown.footer) == (was_replied_to, "" if was_replied_to else "a model")
+
+
+def test_deciders_and_the_admins_to_ask_are_named() -> None:
+    calls = [replace(CALL, index=at, decided_by=by) for at, by in enumerate(("U2", "U1", ""))]
+    shown = picture(End(EndReason.WHOLE, said("Not now.")), AnswerRecord(calls=calls), TEXT)
+    asks_admin = picture(End(EndReason.DENIED, said(texts.access.DENIED_USER)), AnswerRecord(calls=calls), TEXT)
+    assert (shown.people(["U9"]), asks_admin.people(["U9", "U8"])) == (["U2", "U1"], ["U2", "U1", "U9", "U8"])
+    named = asks_admin.naming({"U1": "Ada", "U9": "Grace"}, ["U8", "U9"])
+    assert [one.name for one in named.decided] == ["U2", "Ada", ""]
+    assert named.notices == (texts.access.naming_admins(texts.access.DENIED_USER, ["Grace"]),)
+    assert picture(END, AnswerRecord(chosen="Staging"), TEXT).chosen == "Staging"

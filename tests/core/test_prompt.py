@@ -647,3 +647,76 @@ def test_note_of_a_question_is_repeated_by_later_prompts() -> None:
 def test_words_of_a_note_count_for_the_origins_of_each_prompt_that_has_it() -> None:
     asked = PromptMessage("UADA", "why?", origins=ASKERS, note=NOTE)
     assert prompts.with_notes([asked, replace(asked, note=NO_NOTE)], NO_NOTE, MARKS)[0].origins == ASKERS | OTHERS
+
+
+@pytest.mark.parametrize(
+    ("system", "length", "has_tools", "rules"),
+    [
+        ("Be brief.", Length.NORMAL, False, ["Be brief.", prompts.MARKS_EXPLAINED]),
+        ("Be brief.", Length.NORMAL, True, ["Be brief.", prompts.MARKS_EXPLAINED, prompts.LAST_TEXT_RULE]),
+        ("", Length.FULL, False, [prompts.MARKS_EXPLAINED, prompts.LENGTH_RULES[Length.FULL]]),
+        (
+            "Be brief.",
+            Length.BRIEF,
+            True,
+            ["Be brief.", prompts.MARKS_EXPLAINED, prompts.LAST_TEXT_RULE, prompts.LENGTH_RULES[Length.BRIEF]],
+        ),
+    ],
+)
+def test_instructions_end_with_the_rule_about_length(
+    system: str, length: Length, has_tools: bool, rules: list[str]
+) -> None:
+    assert prompts.instructions(system, length, has_tools=has_tools) == "\n\n".join(rules)
+
+
+@pytest.mark.parametrize(
+    ("zone", "named"),
+    [
+        ("Etc/GMT-3", "UTC+03:00"),
+        ("Etc/UTC", "UTC"),
+        ("GMT", "UTC"),
+        ("UTC", "UTC"),
+        ("Europe/London", "UTC Europe/London"),
+        ("WET", "UTC"),
+        ("Japan", "UTC+09:00 Japan"),
+    ],
+)
+def test_zone_is_named_where_it_says_more_than_the_difference(zone: str, named: str) -> None:
+    at = prompts.local_time(FRIDAY.timestamp(), ZoneInfo(zone))
+    assert prompts.moment(at, zone) == f"{at:%A %Y-%m-%d %H:%M} {named}"
+    assert prompts.local_time(FRIDAY.timestamp(), None) == FRIDAY
+
+
+def test_gap_stands_before_the_first_question_that_was_missing() -> None:
+    earlier = (question("second?", ts="2.0"), question("third?", ts="3.0"))
+    asked = Job(3, question("fourth?", ts="4.0"), 1, earlier=earlier)
+    read = [message("second?", ts="2.0"), message("fourth?", ts="4.0", after_gap=True)]
+    whole = prompts.with_earlier_questions(asked, read)
+    assert [(one.ts, one.after_gap) for one in whole] == [("2.0", False), ("4.0", False), ("3.0", True)]
+    assert prompts.with_earlier_questions(replace(asked, earlier=earlier[:1]), read) == read
+
+
+def test_our_own_message_is_known_by_either_id() -> None:
+    ours = [message("one", ts="2.0", user_id="UBOT"), message("two", ts="3.0", user_id="UX", bot_id="BBOT")]
+    read = prompts.prompt_messages(Conversation(question(ts="50.0"), ours, {}), ME)
+    assert [(one.speaker, one.text) for one in read] == [(None, "one"), (None, "two"), ("UADA", "why?")]
+
+
+def test_each_asker_has_a_key_without_ids() -> None:
+    keys = [prompts.asker_key(*ids) for ids in (("T1", "U1"), ("T1", "U2"), ("T2", "U1"), ("T1", "U1"))]
+    assert (len(set(keys)), keys[0], {len(key) for key in keys}) == (3, keys[3], {32})
+
+
+def test_long_name_loses_its_end_and_hides_nothing() -> None:
+    assert prompts.one_line(" Ada\n\u202eL.  ") == "Ada \N{REPLACEMENT CHARACTER}L."
+    assert [len(prompts.one_line("x" * chars)) for chars in (79, 80, 81)] == [79, 80, 80]
+
+
+@pytest.mark.parametrize(
+    ("chars", "left"), [(4, ("ab", "ij")), (5, ("abc", "ij")), (1, ("a", "")), (9, ("abcde", "ghij"))]
+)
+def test_text_is_cut_to_its_two_ends(chars: int, left: tuple[str, str]) -> None:
+    omitted = prompts.CHARS_OMITTED.format(chars=10 - chars)
+    assert prompts.two_ends("abcdefghij", chars) == omitted.join(left)
+    assert prompts.cut_middle("abcdefghij", len, 10) == "abcdefghij"
+    assert prompts.cut_middle("abcdefghij", len, 9) == ""

@@ -118,7 +118,21 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     *((action, WHOLE, texts.approvals.NOTHING_TO_DECIDE) for action in DECIDES),
     (ReplyAction.SIGN_IN, GROWING, None),
     (ReplyAction.SIGN_IN, WHOLE, texts.accounts.NOTHING_WAITS),
-    (ReplyAction.DETAILS, WHOLE, None),
+    *((action, recorded(AnswerState.QUEUED, None), texts.approvals.NOTHING_TO_DECIDE) for action in DECIDES),
+    (ReplyAction.SIGN_IN, recorded(AnswerState.QUEUED, None), texts.accounts.NOTHING_WAITS),
+    *((ReplyAction.DETAILS, answer, None) for answer in (GROWING, WHOLE, EXPIRED)),
+    *(
+        (action, answer, sentence)
+        for action in (ReplyAction.CHOOSE, ReplyAction.TABLES)
+        for answer, sentence in (
+            (GROWING, texts.actions.ANSWER_UNFINISHED),
+            (recorded(AnswerState.QUEUED, None), texts.actions.ANSWER_UNFINISHED),
+            (WHOLE, None),
+            (EXPIRED, texts.actions.QUESTION_EXPIRED),
+        )
+    ),
+    (ReplyAction.PREVIOUS, replace(EXPIRED, has_previous=True), texts.actions.QUESTION_EXPIRED),
+    (ReplyAction.CANVAS, replace(WHOLE, answer=" \n"), texts.actions.CANVAS_OF_INCOMPLETE),
 ]
 
 
@@ -236,6 +250,11 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     ),
     (ended("", End(EndReason.NOTHING_ASKED, said("Ask me anything."))), []),
     (ended("All of it", End(EndReason.DENIED, said("No access."))), []),
+    (ended("", End(EndReason.OFFERED, said("Shall I answer?"))), [ONLY_REGENERATE]),
+    (
+        ended("| a |\n| - |\n" + "| 1 |\n" * 3, End(EndReason.WHOLE)),
+        ["regenerate", "tables", "regenerate_with", *FEEDBACK_AND_DELETE],
+    ),
     (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", CALL_DETAILS, STOP]),
     (
         PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)),
@@ -288,7 +307,8 @@ SHOWN: list[tuple[PageView, list[str]]] = [
 )
 def test_details_say_what_became_of_a_call_and_who_decided(call: RecordedCall, heading: str) -> None:
     assert details_of([call], {"U1": "Ada"}).splitlines()[0] == heading
-    assert deciders([call, call]) == ([call.decided_by] if call.decided_by else [])
+    other = decided(CallState.DONE, Decision.APPROVED, "U0")
+    assert deciders([call, other, call]) == [*([call.decided_by] if call.decided_by else []), "U0"]
 
 
 def test_decided_calls_keep_their_places_while_others_wait() -> None:

@@ -14,19 +14,29 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
+from bot.core.prompt import run_times
 from bot.core.schedules import (
     ADMIN_GAP_MINUTES,
     GRACE_S,
+    LATE_S,
+    MAX_AHEAD_S,
+    MAX_IN_CHANNEL,
+    MAX_OF_MEMBER,
     MAX_WORDS_CHARS,
     MEMBER_GAP_MINUTES,
+    PauseReason,
     Proposal,
     Rule,
+    Run,
     Schedule,
     ScheduleCommand,
     UnusableRule,
     Weekly,
     command_in,
     due_at_of,
+    may_change,
+    min_gap_minutes,
+    most_of,
     proposal_of,
     rule_of,
     run_id,
@@ -232,6 +242,12 @@ def test_newest_missed_due_time_is_run_within_an_hour(
         ({"at": "0001-01-01T00:00"}, 60, texts.schedules.TIME_HAS_PASSED),
         ({"at": "2026-03-01T11:59Z"}, 60, texts.schedules.TIME_HAS_PASSED),
         ({"at": "9999-12-31T23:59"}, 60, texts.schedules.TIME_TOO_FAR),
+        *(({"at": datetime.fromtimestamp(NOW + s, UTC).isoformat()}, 60, None) for s in (1, MAX_AHEAD_S)),
+        ({"at": "2026-03-01T12:00Z"}, 60, texts.schedules.TIME_HAS_PASSED),
+        ({"at": datetime.fromtimestamp(NOW + MAX_AHEAD_S + 1, UTC).isoformat()}, 60, texts.schedules.TIME_TOO_FAR),
+        ({"cron": "0 1 * * *".replace(" ", " " * 49)}, 60, None),
+        ({"cron": f"{'0,' * 95}00 9 * * *"}, 60, None),
+        ({"cron": f"{'0,' * 96}0 9 * * *"}, 60, texts.schedules.FIVE_FIELDS),
         ({"at": "2026-03-01T13:01"}, 60, None),
     ],
     ids=str,
@@ -719,3 +735,69 @@ def test_words_are_in_no_repr() -> None:
 def test_run_is_named_by_its_schedule_and_due_time(due_at: float, named: str) -> None:
     assert run_id(7, due_at) == f"schedule:7:{named}"
     assert due_at_of(run_id(7, due_at)) == due_at
+
+
+@pytest.mark.parametrize(
+    ("user_id", "channel_id", "most", "gap", "may"),
+    [
+        ("U1", "C1", MAX_OF_MEMBER, MEMBER_GAP_MINUTES, True),
+        ("U2", "C1", MAX_OF_MEMBER, MEMBER_GAP_MINUTES, False),
+        ("U2", "D1", MAX_IN_CHANNEL, MEMBER_GAP_MINUTES, False),
+        ("U9", "C1", MAX_IN_CHANNEL, ADMIN_GAP_MINUTES, True),
+    ],
+)
+def test_creator_and_admins_may_change_a_schedule_and_admins_have_more_of_them_more_often(
+    user_id: str, channel_id: str, most: int, gap: int, may: bool
+) -> None:
+    admins = frozenset({"U9"})
+    assert most_of(user_id, channel_id, admins) == most
+    assert min_gap_minutes(user_id, admins) == gap
+    assert may_change(HERE[0], user_id, admins) is may
+
+
+@pytest.mark.parametrize(
+    ("paused", "skipped", "is_at_pause"),
+    [
+        (None, None, False),
+        (None, PauseReason.MISSED, False),
+        (PauseReason.CAP, None, True),
+        (PauseReason.CAP, PauseReason.CAP, True),
+        (PauseReason.BY_PERSON, PauseReason.QUOTA, False),
+    ],
+)
+def test_run_is_told_of_as_a_pause_while_the_schedule_is_paused_for_it(
+    paused: PauseReason | None, skipped: PauseReason | None, is_at_pause: bool
+) -> None:
+    assert Run(replace(HERE[0], paused=paused), NINE, None, skipped).is_at_pause is is_at_pause
+
+
+def test_run_looks_at_what_is_new_since_the_last_one_or_since_its_schedule_exists() -> None:
+    first = Run(replace(HERE[0], created_at=5.0, last_at=7.0), NINE, None)
+    assert (first.since, replace(first, last_at=0.0).since) == (5.0, 0.0)
+    assert [first.is_late(NINE + LATE_S + s) for s in (-1, 0, 1)] == [False, False, True]
+
+
+def test_schedule_without_a_next_time_is_done_unless_it_is_paused() -> None:
+    one = replace(HERE[0], only_if_changed=True, accounts=("issues",))
+    over = replace(one, next_at=None)
+    assert (one.is_done, over.is_done, replace(over, paused=PauseReason.CAP).is_done) == (False, True, False)
+    assert one.as_proposal == Proposal(one.words, one.rule, only_if_changed=True, accounts=("issues",))
+
+
+def test_only_a_quota_and_a_missed_time_may_pass() -> None:
+    assert [reason for reason in PauseReason if reason.may_pass] == [PauseReason.QUOTA, PauseReason.MISSED]
+
+
+@pytest.mark.parametrize(
+    ("last_at", "before"),
+    [
+        (None, "There was no run before: it was created at 2026-11-24T10:00+01:00."),
+        (NINE - 3_600, "The run before was at 2026-11-26T09:00+01:00."),
+    ],
+)
+def test_model_reads_when_a_run_is_due_and_the_one_before_was_in_the_rules_zone(
+    last_at: float | None, before: str
+) -> None:
+    run = Run(replace(HERE[0], created_at=NINE - 2 * 86_400), NINE + 61_200, last_at)
+    due = "This run is due at 2026-11-27T03:00+01:00, by the rule: weekdays at 9:00 AM (Berlin)."
+    assert run_times(run) == f"{due} {before}"

@@ -8,11 +8,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.calls import CallState, RecordedCall, Step, calls_made
+from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step, calls_made
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import FollowUp
-from bot.core.steps import CUT, DROPPED, cut_to_fit, searches, with_room, with_steps
-from bot.models.prompt import ASKERS, OURS, Prompt, Turn, read_more_than_askers
+from bot.core.prompt import GO_ON_REQUEST
+from bot.core.steps import (
+    CUT,
+    DROPPED,
+    EDITED,
+    LAST_STEP,
+    MADE_BEFORE,
+    REPLIED_TO,
+    cut_to_fit,
+    items_of,
+    result_text,
+    searches,
+    with_room,
+    with_steps,
+)
+from bot.models.events import Opaque, TextPart, ToolCall
+from bot.models.prompt import (
+    AGREED,
+    ASKERS,
+    OTHERS,
+    OURS,
+    TOOL,
+    UNKNOWN,
+    Origins,
+    Prompt,
+    ToolResult,
+    Turn,
+    read_more_than_askers,
+)
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)
 """The sizes of results, in characters, by step and call."""
@@ -156,3 +183,93 @@ def test_calls_count_as_made_whatever_came_of_them(state: CallState, made: int) 
 )
 def test_opened_pages_are_no_searches(item: dict[str, Any], found: int) -> None:
     assert searches([{"type": "opaque", "vendor": "any", "item": item}, {"type": "text", "text": "So:"}]) == found
+
+
+CALL = RecordedCall(0, 1, "c1", "notes__add", {"text": "né"}, "h", CallState.DONE, result="Added.")
+PARTS = (
+    TextPart("So."),
+    ToolCall(1, "c1", "notes__add", {"text": "né"}, '{"text"'),
+    Opaque("openai", {"type": "reasoning"}),
+)
+
+
+def test_step_comes_back_as_it_was_with_its_results_and_what_was_asked_meanwhile() -> None:
+    items = items_of(PARTS, "Well, ")
+    assert items[0] == {"type": "begun", "text": "Well, "}
+    assert items_of(PARTS) == items[1:]
+    failed = replace(CALL, index=2, call_id="c2", result="No.", result_is_error=True)
+    step = Step(0, "Well, So. ", items, "m", (CALL, failed), origins=ASKERS)
+    follow_ups = [FollowUp(replace(QUESTION, user_id="U2"), 1), FollowUp(replace(QUESTION, text="later?"), 2)]
+    turns = with_steps(PROMPT, [step], follow_ups, "UBOT", begun=" Then ", is_last=True).turns
+    assert turns == (
+        Turn("user", "Why?"),
+        Turn("assistant", "Well,"),
+        Turn("user", GO_ON_REQUEST),
+        Turn("assistant", "So.", parts=PARTS),
+        Turn(
+            "user",
+            f"Added.\n\nNo.\n\nand then?\n\n{LAST_STEP}",
+            parts=(
+                ToolResult("c1", "notes__add", "Added."),
+                ToolResult("c2", "notes__add", "No.", is_error=True),
+                TextPart("and then?"),
+                TextPart(LAST_STEP),
+            ),
+        ),
+        Turn("assistant", "Then"),
+        Turn("user", GO_ON_REQUEST),
+    )
+    assert [turn.origins for turn in turns] == [ASKERS, UNKNOWN, OURS, ASKERS, TOOL | ASKERS, UNKNOWN, OURS]
+    assert LAST_STEP not in with_steps(PROMPT, [step], [], "UBOT").turns[-1].text
+
+
+def test_calls_that_a_question_was_written_instead_of_are_told_before_those_of_earlier_versions() -> None:
+    denied, unknown = replace(CALL, state=CallState.DENIED), replace(CALL, state=CallState.UNKNOWN)
+    turn = with_steps(PROMPT, [], [], "UBOT", made_before=[CALL, unknown], replied_to=[denied]).turns[0]
+    line = '- notes__add {"text": "né"}'
+    replied = REPLIED_TO.format(calls=f"{line}: not made")
+    made = MADE_BEFORE.format(calls=f"{line}: done\n{line}: may or may not have happened")
+    assert (turn.text, turn.origins) == (f"Why?\n\n{replied}\n\n{made}", ASKERS | TOOL)
+
+
+@pytest.mark.parametrize(
+    ("state", "decision", "result", "read"),
+    [
+        (CallState.DONE, None, "Added.", "Added."),
+        (CallState.DONE, Decision.APPROVED, "Added.", "Added."),
+        (CallState.DONE, Decision.EDITED, "Added.", EDITED.format(arguments='{"text": "né"}', result="Added.")),
+        (CallState.FAILED, None, "It is away.", "It is away."),
+        (CallState.DENIED, Decision.DENIED, "", "The user denied this call. It was not made."),
+        (CallState.DENIED, Decision.EXPIRED, "", "Nobody approved this call within 4 hours. It was not made."),
+        (CallState.DENIED, Decision.REPLIED, "They wrote instead.", "They wrote instead."),
+        (CallState.DENIED, None, "An admin denies this tool.", "An admin denies this tool."),
+    ],
+)
+def test_model_reads_what_became_of_a_call(state: CallState, decision: Decision | None, result: str, read: str) -> None:
+    assert result_text(replace(CALL, state=state, decision=decision, result=result)) == read
+
+
+@pytest.mark.parametrize(("why", "said"), [("", "Typist ended meanwhile."), ("It took too long.", "It took too long.")])
+def test_model_reads_why_it_is_unknown_whether_a_call_was_made(why: str, said: str) -> None:
+    read = result_text(replace(CALL, state=CallState.UNKNOWN, result=why))
+    assert read.startswith("It isn't known whether this call was made: it may or may not have happened. ")
+    assert f" {said} Don't repeat it" in read
+
+
+@pytest.mark.parametrize(
+    ("call", "origins"),
+    [
+        (CALL, TOOL),
+        (replace(CALL, own_account=True), AGREED),
+        (replace(CALL, tool=SIGN_IN, own_account=True), OURS),
+        (replace(CALL, result=SIGN_IN_FIRST), OURS),
+    ],
+    ids=["a tool", "by the asker's account", "a sign-in", "a sign-in is wanted"],
+)
+def test_results_words_are_the_tools_unless_the_asker_agreed_or_they_are_ours(
+    call: RecordedCall, origins: Origins
+) -> None:
+    step = Step(0, "", (), "m", (call,))
+    assert with_steps(PROMPT, [step], [], "UBOT").turns[-1].origins == origins
+    quoted = FollowUp(replace(QUESTION, text="and?\n\nBob: no", attached_chars=7), 1)
+    assert with_steps(PROMPT, [step], [quoted], "UBOT").turns[-1].origins == origins | OTHERS | ASKERS

@@ -1,9 +1,10 @@
-"""The assistant pane's titles."""
+"""The assistant pane's titles, and the lists of App Home."""
 
 import pytest
 
+from bot.core.caps import Amount
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import in_pane, title_of
+from bot.core.surfaces import TOP, Ranking, TypedCommand, in_pane, ranked, title_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,27 @@ def test_only_a_direct_message_in_a_thread_is_in_the_pane(
     channel_id: str, thread_ts: str | None, is_there: bool
 ) -> None:
     assert in_pane(Question(ThreadKey("T1", channel_id, thread_ts), "1.0", "U1", "why?")) is is_there
+
+
+@pytest.mark.parametrize(
+    ("text", "subcommand"), [("usage", "usage"), ("  Usage by day", "usage"), ("", "help"), (" ", "help")]
+)
+def test_first_word_is_the_subcommand(text: str, subcommand: str) -> None:
+    assert TypedCommand("/typist", text).subcommand == subcommand
+
+
+def test_largest_users_of_this_month_and_then_of_the_last_are_listed_and_the_others_are_a_sum() -> None:
+    used = {f"U{number:02}": Amount(10 + number, 1.0) for number in range(TOP + 2)}
+    this = {"UCOSTS": Amount(1, 2.0), **used}
+    last = {"UCOSTS": Amount(5, 0.5), "U00": Amount(7, 0.25), "ULAST": Amount(9, 9.0)}
+    first, second, *_ = (found := ranked(this, last, Amount())).top
+    assert first == ("UCOSTS", this["UCOSTS"], last["UCOSTS"])
+    assert second == (f"U{TOP + 1}", this[f"U{TOP + 1}"], Amount())
+    assert (len(found.top), found.others) == (TOP, 4)
+    rest = [this["U02"], this["U01"], this["U00"]]
+    assert found.others_used == (sum(rest, Amount()), Amount(16, 9.25))
+
+
+def test_of_equal_users_the_larger_one_of_the_last_month_comes_first() -> None:
+    top = [("c", 3, 0), ("b", 2, 5), ("a", 2, 1)]
+    assert ranked({"a": 2, "b": 2, "c": 3}, {"a": 1, "b": 5}, 0) == Ranking(top, 0, (0, 0))

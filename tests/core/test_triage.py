@@ -18,6 +18,7 @@ from bot.core.triage import (
     Participants,
     TriageRules,
     asks_for_quiet,
+    closing_of,
     ends_there,
     second_person_since,
     statement,
@@ -213,6 +214,8 @@ def test_quiet_is_asked_for_in_a_thread_and_by_nothing_but_such_words(text: str,
         ("هل أرسلها؟", False),
         ("Ուղարկե՞մ։", False),
         ("What is it? " + "It is this. " * 30, True),
+        ("?" + "x" * 299, False),
+        ("?" + "x" * 300, True),
     ],
 )
 def test_agreement_answers_what_an_answer_has_asked_last(last_words: str, needs_none: bool) -> None:
@@ -463,3 +466,18 @@ def test_only_a_follow_up_that_the_rules_leave_open_is_in_doubt(
     quiet = triage(message(text, thread_ts="9.0", **changes), ME, Participants(True, True, quiet=True), rules)
     assert isinstance(quiet, Ignore)
     assert quiet.in_doubt is None
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "closing"),
+    [
+        ("<@UBOT> thanks!", {}, Closing.THANKS),
+        ("typist, ok", {}, Closing.AGREEMENT),
+        ("thanks", {"files": (SCREENSHOT,)}, None),
+        ("thanks", {"attached": "> why?"}, None),
+        ("thanks", {"attached": " "}, Closing.THANKS),
+        ("why?", {}, None),
+    ],
+)
+def test_closing_is_one_by_its_words_alone(text: str, changes: dict[str, Any], closing: Closing | None) -> None:
+    assert closing_of(message(text, **changes), ME) == closing

@@ -156,3 +156,11 @@ def test_week_begins_with_the_weekday_of_the_first_day(first_day: int, weeks: li
     # The last week is the first that is counted, and the one that costs most.
     report.add([replace(FIRST, at=day * 86_400.0) for day in (9, 9, 9, 4, 3)])
     assert list(report.sorted()) == weeks
+
+
+def test_replays_have_a_cost_of_their_own() -> None:
+    report = report_by("model")
+    report.add_replays([FIRST, SECOND, replace(FIRST, cost_usd=0.25)])
+    by_model = [(name, line.replay_usd) for name, line in report.sorted().items()]
+    assert by_model == [("a", 0.75), ("b", 0.0), ("(none)", 0.0)]
+    assert (report.total.replay_usd, report.total.cost_usd, report.total.tokens) == (0.75, 0.75, 770)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -13,7 +13,7 @@ from bot.errors import RateLimited
 from bot.pacing.budget import CALLS_PER_MINUTE, FOLLOW_S, IN_CHANNEL, REPLIES, RateBudget
 from bot.pacing.carriers import CarrierName
 from bot.pacing.ledger import Others, Reservation
-from bot.pacing.pacer import OWN_GAP_S, USUAL_LIFE_S, Urgency
+from bot.pacing.pacer import LATELY_S, OWN_GAP_S, USUAL_LIFE_S, CallsLeft, Urgency
 from bot.pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, PostRule
 from bot.pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
 from bot.reply.delivery import chosen_stream
@@ -373,6 +373,29 @@ async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method:
     assert budget.ready_at(method, NOW, Urgency.FINAL, "a") == budget.final_at(method, NOW, 0) == NOW + ASK_AGAIN_S
     clock.now_s += ASK_AGAIN_S
     assert carrier(budget, STREAM) == "stream"
+
+
+async def test_what_is_left_for_live_replies_is_counted_over_all_processes() -> None:
+    clock = ManualClock(NOW - 10.0)
+    others = Others(live_ages_s=(LATELY_S - 0.1, LATELY_S, 60.0))
+    budget = RateBudget(LoneLedger(others=others), clock)
+    budget.opened("old")
+    clock.now_s = NOW - LATELY_S
+    budget.opened("at the edge")
+    clock.now_s = NOW
+    budget.opened("new")
+    budget.sent(REPLIES, NOW, "new")
+    assert await budget.take(REPLIES)
+    budget.answered(REPLIES)
+    for method, calls in ((POST, 3), (METHOD, 2), (REPLIES, 4)):
+        send(budget, method, calls)
+    left = CallsLeft(240 - 3, 50 - 5, 50 - 2, live=6, unbegun=1, asked_lately=2, usual_s=USUAL_LIFE_S)
+    assert budget.left(NOW, 1) == left
+    crowded = replace(left, edits=0, posts=0)
+    assert [budget.begins_late(key, NOW, left) for key in ("old", "new")] == [False, False]
+    assert budget.begins_late("new", NOW, crowded)
+    free = replace(left, edits=0, posts=99)
+    assert [budget.begins_late(key, NOW, replace(free, usual_s=19.9)) for key in ("old", "new")] == [True, False]
 
 
 def test_final_is_expected_when_the_calls_of_those_before_it_are_back(budget: RateBudget, clock: ManualClock) -> None:

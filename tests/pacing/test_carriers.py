@@ -41,6 +41,20 @@ def test_forced_carrier_is_chosen_while_a_stream_can_start(
     assert choose_carrier(edits, IDLE, spare_starts=spare_starts, spare_stops=20, forced=forced) is carrier
 
 
+@pytest.mark.parametrize(("has_stop", "carrier"), [(True, "stream"), (False, "edit")])
+def test_of_two_that_cost_the_same_a_stream_carries_where_slack_shows_a_stop(
+    has_stop: bool, carrier: CarrierName
+) -> None:
+    assert choose_carrier(IDLE, IDLE, spare_starts=1, spare_stops=1, has_stop=has_stop) is carrier
+    slower = CarrierRoom(0, 2 * OWN_GAP_S)
+    assert choose_carrier(IDLE, slower, spare_starts=1, spare_stops=1, has_stop=has_stop) == "edit"
+
+
+@pytest.mark.parametrize(("gap_s", "is_fresh"), [(1.9, True), (2.0, True), (2.1, False)])
+def test_words_are_fresh_while_they_are_a_second_old_on_average(gap_s: float, is_fresh: bool) -> None:
+    assert CarrierRoom(7, gap_s).is_fresh is is_fresh
+
+
 @pytest.mark.parametrize(("live", "staleness_s"), [(0, 0.5), (1, 0.75), (9, 0.95)])
 def test_marginal_staleness_counts_what_the_other_replies_lose(live: int, staleness_s: float) -> None:
     """With n replies and a gap of n / r, all together are n * n / (2 r) stale."""

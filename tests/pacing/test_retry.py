@@ -7,7 +7,7 @@ import pytest
 
 from bot.errors import Backoff, RateLimited, Refusal, Refused
 from bot.pacing import retry
-from bot.pacing.retry import CONNECTION, NO_FAILURES, Failures, Retrier, RetryPolicy
+from bot.pacing.retry import CONNECTION, NO_FAILURES, NOTICE, Failures, Retrier, RetryPolicy
 from tests.simulated_time import SimulatedClock, run_simulated
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
@@ -31,6 +31,12 @@ def test_only_refusals_that_may_pass_are_retried(reason: Refusal) -> None:
     refused = Refused("chat.update", "name", reason)
     assert (POLICY.next_try_at(refused, Failures(1, 0.0), 0.0) is not None) == reason.may_pass
     assert CONNECTION.next_try_at(refused, Failures(1, 0.0), 0.0) == 1.0
+
+
+def test_notice_that_slack_may_have_posted_is_not_posted_again() -> None:
+    assert NOTICE.next_try_at(TRANSIENT, Failures(1, 0.0), 0.0) is None
+    assert NOTICE.next_try_at(RateLimited("chat.postMessage", 90.0), Failures(4, 0.0), 0.0) == 60.0
+    assert NOTICE.next_try_at(RateLimited("chat.postMessage", 0.5), Failures(1, 5.0), 5.0) == 6.0
 
 
 @pytest.mark.parametrize("error", [TRANSIENT, RateLimited("chat.update", 1.0)], ids=["refused", "429"])
