@@ -1,15 +1,27 @@
-"""What a denied asker is told, with a real record of notices."""
+"""How Slack is asked who an asker is, and what a denied one is told, with a real record of notices."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from bot.core import texts
 from bot.core.access import AccessRules, Denial, UserKind
-from bot.services.access_control import UNSAVED_EVERY_S, AccessControl, PrivateNotices, UnsavedQuestions
+from bot.services.access_control import (
+    ANSWERS_WAIT_S,
+    CHECKED_WITHIN_S,
+    UNSAVED_EVERY_S,
+    AccessControl,
+    PrivateNotices,
+    UnsavedQuestions,
+    refusal_to_change,
+)
+from bot.slack.users import KIND_WITHIN_S
 from bot.store import Stores
 from tests.clocks import InstantClock, idle
 from tests.services.answering import QUESTION, Accounts
+from tests.services.parts import workspace_of
 
 
 @pytest.mark.parametrize(
@@ -63,3 +75,214 @@ def test_mention_by_a_bot_may_be_a_question_where_bots_or_listed_people_may_ask(
     accounts = Accounts()
     access_control = AccessControl(rules, accounts, PrivateNotices(accounts, stores.notices))
     assert access_control.may_allow_bots is may
+
+
+@dataclass
+class Directory:
+    """Slack's answers about people, in turn; the last one stays. It keeps what it was asked."""
+
+    kinds: Sequence[UserKind | None] = (UserKind.MEMBER,)
+    last: UserKind | None = None
+    """What it said in the last hour."""
+    named: bool | None = True
+    """Whether a group of the rules names everybody."""
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+
+    async def kind(
+        self, user_id: str, *, now_within_s: float | None, within_s: float, is_press: bool
+    ) -> UserKind | None:
+        self.asked.append((user_id, now_within_s, within_s, is_press))
+        kinds = [one for one in self.asked if len(one) == 4]
+        return self.kinds[min(len(kinds), len(self.kinds)) - 1]
+
+    async def last_known(self, user_id: str) -> UserKind | None:
+        return self.last
+
+    async def is_named(self, user_id: str, *, within_s: float, is_press: bool) -> bool | None:
+        self.asked.append((user_id, within_s, is_press))
+        return self.named
+
+    def known(self, user_id: str) -> Any:
+        return self.last
+
+    def control(self, rules: AccessRules, stores: Stores) -> AccessControl:
+        slack: Any = self
+        people: Any = _Named(self)
+        return AccessControl(rules, slack, PrivateNotices(Accounts(), stores.notices), ("UADMIN",), people)
+
+
+@dataclass
+class _Named:
+    """The groups that a directory has."""
+
+    of: Directory
+
+    async def is_named(self, user_id: str, *, within_s: float, is_press: bool) -> bool | None:
+        return await self.of.is_named(user_id, within_s=within_s, is_press=is_press)
+
+    def known(self, user_id: str) -> bool | None:
+        return self.of.named
+
+
+BY_GROUP = AccessRules(allow_users=frozenset({"@support"}))
+BY_NAME = AccessRules(allow_users=frozenset({"U1"}))
+EVERYBODY = AccessRules(also=frozenset({UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT}))
+BOT_ASKS = replace(QUESTION, from_bot=True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "question", "how", "asked"),
+    [
+        (AccessRules(), QUESTION, {}, [("U1", None, KIND_WITHIN_S, False)]),
+        (AccessRules(), QUESTION, {"now_within_s": 3.0}, [("U1", 3.0, KIND_WITHIN_S, False)]),
+        (AccessRules(), QUESTION, {"within_s": 4.0, "is_press": True}, [("U1", None, 4.0, True)]),
+        (AccessRules(), BOT_ASKS, {}, []),
+        (EVERYBODY, QUESTION, {}, []),
+        (EVERYBODY, QUESTION, {"members_only": True}, [("U1", None, KIND_WITHIN_S, False)]),
+        (BY_NAME, QUESTION, {}, []),
+        (BY_GROUP, QUESTION, {"within_s": 4.0}, [("U1", 4.0, False)]),
+        (BY_GROUP, QUESTION, {"now_within_s": 3.0, "within_s": 4.0, "is_press": True}, [("U1", 3.0, True)]),
+        (BY_GROUP, BOT_ASKS, {}, []),
+    ],
+)
+async def test_slack_is_asked_only_for_what_the_rules_depend_on_and_no_longer_than_there_is_time(
+    stores: Stores, rules: AccessRules, question: Any, how: dict[str, Any], asked: Sequence[tuple[object, ...]]
+) -> None:
+    directory = Directory()
+    await directory.control(rules, stores).denial(question, **how)
+    assert directory.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("rules", "kind", "named", "denial", "members_only"),
+    [
+        (AccessRules(), UserKind.MEMBER, False, None, None),
+        (AccessRules(), UserKind.GUEST, False, Denial.GUEST, Denial.GUEST),
+        (AccessRules(), None, False, Denial.UNKNOWN, Denial.UNKNOWN),
+        (EVERYBODY, UserKind.GUEST, False, None, Denial.NO_MEMBER),
+        (EVERYBODY, None, False, None, Denial.NO_MEMBER),
+        (BY_NAME, UserKind.EXTERNAL, False, None, Denial.NO_MEMBER),
+        (BY_GROUP, UserKind.MEMBER, True, None, None),
+        (BY_GROUP, UserKind.MEMBER, False, Denial.PERSON, Denial.PERSON),
+        (BY_GROUP, UserKind.MEMBER, None, Denial.UNKNOWN, Denial.UNKNOWN),
+    ],
+)
+async def test_what_members_alone_may_do_is_denied_to_others_who_have_access(
+    stores: Stores,
+    rules: AccessRules,
+    kind: UserKind | None,
+    named: bool | None,
+    denial: Denial | None,
+    members_only: Denial | None,
+) -> None:
+    control = Directory([kind], named=named).control(rules, stores)
+    assert await control.denial(QUESTION) is denial
+    assert await control.denial(QUESTION, members_only=True) is members_only
+
+
+@pytest.mark.parametrize(
+    ("rules", "known", "named", "denial"),
+    [
+        (AccessRules(), None, None, None),
+        (AccessRules(), UserKind.MEMBER, None, None),
+        (AccessRules(), UserKind.GUEST, None, Denial.GUEST),
+        (BY_GROUP, UserKind.MEMBER, None, None),
+        (BY_GROUP, None, False, Denial.PERSON),
+        (BY_GROUP, UserKind.GUEST, True, None),
+    ],
+)
+def test_at_once_only_what_is_known_denies(
+    stores: Stores, rules: AccessRules, known: UserKind | None, named: bool | None, denial: Denial | None
+) -> None:
+    control = Directory(last=known, named=named).control(rules, stores)
+    assert control.denial_at_once(QUESTION) is denial
+    assert control.denial_at_once(BOT_ASKS) is (Denial.PERSON if rules is BY_GROUP else Denial.BOT)
+
+
+AT_ONCE, PATIENTLY = ("U1", CHECKED_WITHIN_S, KIND_WITHIN_S, False), ("U1", None, ANSWERS_WAIT_S, False)
+
+
+@pytest.mark.parametrize(
+    ("rules", "kinds", "last", "denial", "asked"),
+    [
+        (AccessRules(), [UserKind.MEMBER], UserKind.GUEST, None, [AT_ONCE]),
+        (AccessRules(), [UserKind.GUEST], UserKind.MEMBER, Denial.GUEST, [AT_ONCE]),
+        (AccessRules(), [None], UserKind.MEMBER, None, [AT_ONCE]),
+        (AccessRules(), [None], UserKind.GUEST, Denial.GUEST, [AT_ONCE]),
+        (AccessRules(), [None, UserKind.MEMBER], None, None, [AT_ONCE, PATIENTLY]),
+        (AccessRules(), [None], None, Denial.UNKNOWN, [AT_ONCE, PATIENTLY]),
+        (
+            BY_GROUP,
+            [UserKind.MEMBER],
+            UserKind.MEMBER,
+            Denial.UNKNOWN,
+            [("U1", CHECKED_WITHIN_S, False), ("U1", ANSWERS_WAIT_S, False)],
+        ),
+    ],
+)
+async def test_asker_whose_turn_comes_has_access_by_what_slack_says_now_or_said_last(
+    stores: Stores,
+    rules: AccessRules,
+    kinds: Sequence[UserKind | None],
+    last: UserKind | None,
+    denial: Denial | None,
+    asked: Sequence[tuple[object, ...]],
+) -> None:
+    directory = Directory(kinds, last, named=None)
+    assert await directory.control(rules, stores).denial_in_turn(QUESTION) is denial
+    assert directory.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("kind", "may", "told"), [(UserKind.MEMBER, True, 0), (None, True, 0), (UserKind.GUEST, False, 1)]
+)
+async def test_question_is_shown_as_queued_unless_its_asker_is_surely_denied(
+    stores: Stores, kind: UserKind | None, may: bool, told: int
+) -> None:
+    accounts = Accounts(kind)
+    control = AccessControl(AccessRules(), accounts, PrivateNotices(accounts, stores.notices))
+    assert await control.may_be_queued(QUESTION) is may
+    await idle()
+    assert len(accounts.sentences) == told
+
+
+@dataclass
+class Places:
+    """Conversations, with who created them or whose they are."""
+
+    owner: str | None
+
+    async def person_of(self, channel_id: str) -> str:
+        return self.owner or ""
+
+    async def creator(self, channel_id: str) -> str | None:
+        return self.owner
+
+
+NOT_THEIRS = texts.commands.NOT_YOUR_CHANNEL
+
+
+@pytest.mark.parametrize(
+    ("user_id", "channel_id", "owner", "refusal"),
+    [
+        ("U1", "C1", "U1", ""),
+        ("U1", "C1", "U2", NOT_THEIRS),
+        ("U1", "C1", "", NOT_THEIRS),
+        ("U1", "C1", None, f"{NOT_THEIRS} {texts.commands.INVITE_ME_FIRST}"),
+        ("UADMIN", "C1", None, ""),
+        ("U1", "D1", "U1", ""),
+        ("U1", "D1", "U2", NOT_THEIRS),
+        ("U1", "D1", "", ""),
+        ("UADMIN", "D1", "U1", NOT_THEIRS),
+    ],
+)
+async def test_place_is_set_up_by_whom_it_belongs_to_and_a_channel_by_admins_too(
+    stores: Stores, user_id: str, channel_id: str, owner: str | None, refusal: str
+) -> None:
+    directory = Directory()
+    workspace = workspace_of(surfaces=Places(owner))
+    control = directory.control(AccessRules(), stores)
+    assert await refusal_to_change(control, workspace, user_id, channel_id) == refusal
+    assert directory.asked == [(user_id, None, KIND_WITHIN_S, True)]
+    guests = Directory([UserKind.GUEST]).control(AccessRules(), stores)
+    assert await refusal_to_change(guests, workspace, user_id, channel_id) == Denial.GUEST

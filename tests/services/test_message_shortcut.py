@@ -8,28 +8,36 @@ import pytest
 
 from bot.core import texts
 from bot.core.access import Denial, UserKind
-from bot.core.actions import ActionResponse
+from bot.core.actions import ActionResponse, AnswerState, RecordedAnswer, ReplyAction
+from bot.core.caps import DAY_S
 from bot.core.channel_settings import ChannelSettings
+from bot.core.choices import value_of
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.schedules import GRACE_S, LATE_S, Rule, Run, Schedule
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.pacing.retry import LOOKS, MAX_LOOKS
-from bot.services.access_control import PrivateNotices, UnsavedQuestions
+from bot.services.access_control import PrivateNotices
+from bot.services.commands import Invocation
+from bot.services.reply_actions import Press
 from bot.services.shortcut import (
+    LIMITED_S,
     MAX_REACTIONS,
     MAX_TRIES,
     POST_WITHIN_S,
     SKEW_S,
+    ChoicePresses,
     MessageShortcut,
     QuestionPosts,
     Reaction,
     Reactions,
 )
-from bot.slack.views.question import SubmittedQuestion
+from bot.slack.blockkit import Json
+from bot.slack.views.question import ASK_MODAL, SubmittedQuestion
 from tests.clocks import InstantClock
 from tests.services.parts import stores_of, workspace_of
 
@@ -59,7 +67,9 @@ class Records:
     is_new: bool | Exception = True
     """Whether `ask` finds that nobody has asked, or what it raises."""
     ours: bool = True
-    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    asked: list[tuple[str, str, str, QuotedMessage, str]] = field(default_factory=list)
+    drafts: list[tuple[str, str, str, QuotedMessage] | Exception] = field(default_factory=list)
+    """The messages of open modals; an error is raised for the next one."""
     given_up: int = 0
     direct: list[bool] = field(default_factory=list)
     """What was recorded of a direct message: that it begins, that it was not made."""
@@ -68,8 +78,13 @@ class Records:
     async def ask(self, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str) -> bool:
         if isinstance(self.is_new, Exception):
             raise self.is_new
-        self.asked.append((view_id, user_id, text))
+        self.asked.append((team_id, view_id, user_id, about, text))
         return self.is_new
+
+    async def draft(self, team_id: str, view_id: str, user_id: str, about: QuotedMessage) -> None:
+        if self.drafts and isinstance(error := self.drafts.pop(), Exception):
+            raise error
+        self.drafts.append((team_id, view_id, user_id, about))
 
     async def read(self, entry: OutboxEntry) -> MessageQuestion | None:
         return self.question
@@ -97,6 +112,22 @@ class Posts:
     made: int = 0
     since: float = 0.0
     still: Callable[[], bool] = bool
+    opened: list[tuple[str, Json]] = field(default_factory=list)
+    """The modals, with their triggers."""
+    runs: list[tuple[Run, Mapping[str, str], bool]] = field(default_factory=list)
+    """The posts of runs, with the names in each, and whether it says that it is late."""
+
+    async def open(self, trigger_id: str, view: Json) -> str:
+        self.opened.append((trigger_id, view))
+        return "V1"
+
+    async def post_run(
+        self, question: MessageQuestion, run: Run, names: Mapping[str, str], still: Callable[[], bool], *, is_late: bool
+    ) -> tuple[str, str]:
+        self.runs.append((run, names, is_late))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
@@ -146,6 +177,8 @@ class Askers:
     kind_: UserKind = UserKind.MEMBER
     denied: Denial | None = None
     told: list[Denial] = field(default_factory=list)
+    checked: list[tuple[Question, bool]] = field(default_factory=list)
+    """The questions whose askers Slack was asked about, and whether each is a press."""
 
     async def kind(self, user_id: str) -> UserKind:
         return self.kind_
@@ -157,6 +190,7 @@ class Askers:
         return self.denied
 
     async def denial(self, question: Question, *, is_press: bool = False) -> Denial | None:
+        self.checked.append((question, is_press))
         return self.denied
 
     def naming_admins(self, refusal: str) -> str:
@@ -166,17 +200,47 @@ class Askers:
         return refusal
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        return {}
+        return {id_: f"name of {id_}" for id_ in ids if id_ != ME.user_id}
 
     def tell(self, question: Question, denial: Denial) -> None:
         self.told.append(denial)
 
 
-def notices_for(told: list[str]) -> PrivateNotices:
-    """Returns notices that keep their sentences."""
+TooMany = tuple[str, str, str, float]
+"""Who is told so, in which words, the name of the notice, and how often at most."""
+
+
+def notices_for(told: list[TooMany]) -> PrivateNotices:
+    """Returns notices that are kept."""
     notices = object.__new__(PrivateNotices)
-    vars(notices)["send"] = lambda question, sentence, name, once_in_s: told.append(sentence)
+    vars(notices)["send"] = lambda question, *notice: told.append((question.user_id, *notice))
     return notices
+
+
+@dataclass
+class Unsaved:
+    """Keeps the questions whose askers are told that they aren't on record."""
+
+    told: list[Question] = field(default_factory=list)
+
+    def tell(self, question: Question) -> None:
+        self.told.append(question)
+
+
+@dataclass
+class Admitting:
+    """Lets a run be posted, or not."""
+
+    run: Run | Exception | None
+    lost_for: list[Refusal | None] = field(default_factory=list)
+
+    async def admitted(self, entry: OutboxEntry) -> Run | None:
+        if isinstance(self.run, Exception):
+            raise self.run
+        return self.run
+
+    async def lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
+        self.lost_for.append(refusal)
 
 
 @dataclass
@@ -186,6 +250,7 @@ class Read:
     found: Message | Exception | None = None
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
+        assert (team_id, channel_id, ts) == ("T1", "C1", "1.000100")
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
@@ -200,6 +265,7 @@ class Stage:
     intake: Asked = field(default_factory=Asked)
     askers: Askers = field(default_factory=Askers)
     history: Read = field(default_factory=Read)
+    unsaved: Unsaved = field(default_factory=Unsaved)
     me: Identity = ME
     looks: int = 0
     """How often the outbox was to look for entries at once."""
@@ -213,12 +279,13 @@ class Stage:
         self.shortcut = MessageShortcut(stores, workspace, askers, self._look_now)
         self.question_posts = QuestionPosts(stores, workspace, intake, askers, unused)
 
-    def reactions(self, told: list[str]) -> Reactions:
-        """Returns the reactions of channels whose emoji is 👀; `told` gets the sentences for who adds too many."""
+    def reactions(self, told: list[TooMany]) -> Reactions:
+        """Returns the reactions of a channel whose emoji is 👀; `told` gets the notices for who adds too many."""
         stores = stores_of(channel_settings=EmojiSettings(), clock=self.records.clock)
         askers: Any = self.askers
-        unsaved = UnsavedQuestions(askers, self.records.clock)
-        return Reactions(stores, workspace_of(users=self.askers), askers, notices_for(told), unsaved, self.shortcut)
+        unsaved: Any = self.unsaved
+        workspace = workspace_of(me=self.me, users=self.askers)
+        return Reactions(stores, workspace, askers, notices_for(told), unsaved, self.shortcut)
 
     def _look_now(self) -> None:
         self.looks += 1
@@ -227,7 +294,12 @@ class Stage:
         """Has the question posted; returns the wait before the next try."""
         now = self.records.clock.now()
         self.records.question = MessageQuestion("T1", "V1", "U1", about, "Until when?", now, **known)
-        entry = OutboxEntry(7, OutboxKind.POST_QUESTION, now + OUTBOX_HOLD_S, tries, 3, 0, NOWHERE, ())
+        return await self.try_(tries)
+
+    async def try_(self, tries: int) -> float | None:
+        """Has the question on record posted."""
+        due_at = self.records.clock.now() + OUTBOX_HOLD_S
+        entry = OutboxEntry(7, OutboxKind.POST_QUESTION, due_at, tries, 3, 0, NOWHERE, ())
         return await self.question_posts.post(entry)
 
     @property
@@ -319,16 +391,20 @@ async def test_asker_by_a_reaction_is_told_of_a_failure_where_they_see_it(thread
 
 
 @pytest.mark.parametrize(
-    ("about", "told_by_notice", "told"),
-    [(ABOUT, [(ABOUT.response_url, Denial.GUEST)], []), (REACTED_TO, [], [Denial.GUEST])],
+    ("about", "thread_ts", "told_by_notice", "told"),
+    [
+        (replace(ABOUT, thread_ts="0.000100"), "0.000100", [(ABOUT.response_url, Denial.GUEST)], []),
+        (REACTED_TO, None, [], [Denial.GUEST]),
+    ],
     ids=["modal", "emoji"],
 )
 async def test_question_of_a_person_without_access_is_not_posted(
-    about: QuotedMessage, told_by_notice: list[tuple[str, str]], told: list[Denial]
+    about: QuotedMessage, thread_ts: str | None, told_by_notice: list[tuple[str, str]], told: list[Denial]
 ) -> None:
     stage = staged()
     stage.askers.denied = Denial.GUEST
     assert await stage.post(about) is None
+    assert stage.askers.checked == [(Question(ThreadKey("T1", "C1", thread_ts), "1.000100", "U1", ""), False)]
     assert (stage.posts.made, stage.records.given_up) == (0, 1)
     assert (stage.posts.told, stage.askers.told) == (told_by_notice, told)
 
@@ -342,10 +418,14 @@ async def test_bots_emoji_asks_nothing() -> None:
 
 async def test_message_under_an_emoji_is_read_before_the_question_is_posted_in_its_thread() -> None:
     stage = staged()
-    stage.history.found = Message("T1", "C1", "1.000100", "Frozen?", thread_ts="0.000100", user_id="U2")
+    said = "Frozen, <@U2>, or <@U0BOT>?"
+    stage.history.found = Message("T1", "C1", "1.000100", said, thread_ts="0.000100", user_id="U2")
     assert await stage.post(REACTED_TO) is None
-    [question] = stage.intake.questions
-    assert (question.thread.thread_ts, question.text) == ("0.000100", "Until when?\n\n&gt; Frozen?")
+    quote = "&gt; Frozen, @name of U2, or @typist?"
+    thread = ThreadKey("T1", "C1", "0.000100")
+    whole = f"Until when?\n\n{quote}"
+    assert stage.intake.questions == [Question(thread, "3.000300", "U1", whole, attached_chars=len(quote))]
+    assert stage.posts.told == [], "who adds an emoji sees the thread"
 
 
 @pytest.mark.parametrize(
@@ -390,7 +470,29 @@ async def test_modal_of_a_person_without_access_asks_nothing() -> None:
     stage = staged()
     stage.askers.denied = Denial.GUEST
     assert await stage.shortcut.ask("U1", SubmittedQuestion("V1", ABOUT, "Until when?")) == Denial.GUEST
+    assert stage.askers.checked == [(Question(ThreadKey("T1", "C1", None), "", "U1", ""), True)]
     assert stage.records.asked == []
+
+
+@pytest.mark.parametrize("away", [[], [AWAY]], ids=["", "the database is away"])
+async def test_modal_shows_the_message_with_names_and_its_quote_is_on_record_if_it_can_be(away: list[Any]) -> None:
+    stage = staged(drafts=away.copy())
+    message = Message("T1", "C1", "1.000100", "<@U3> froze <#C2>.", thread_ts="0.000100", user_id="U2")
+    await stage.shortcut.open(Invocation("U1", "C1", "trigger", ABOUT.response_url), message)
+    quote = "@name of U3 froze #name of C2."
+    about = QuotedMessage("C1", "1.000100", "0.000100", quote, ABOUT.response_url)
+    assert stage.posts.opened == [("trigger", ASK_MODAL.build(about, "U2"))]
+    assert stage.records.drafts == ([] if away else [("T1", "V1", "U1", about)])
+    assert stage.posts.told == []
+
+
+async def test_person_without_access_is_told_so_instead_of_asked_in_a_modal() -> None:
+    stage = staged()
+    stage.askers.denied = Denial.GUEST
+    message = Message("T1", "C1", "1.000100", "Deploys are frozen.", user_id="U2")
+    await stage.shortcut.open(Invocation("U1", "C1", "trigger", ABOUT.response_url), message)
+    assert stage.askers.checked == [(Question(ThreadKey("T1", "C1", None), "", "U1", ""), True)]
+    assert (stage.posts.told, stage.posts.opened) == ([(ABOUT.response_url, Denial.GUEST)], [])
 
 
 async def test_modal_with_the_address_of_a_sign_in_asks_nothing() -> None:
@@ -405,6 +507,7 @@ async def test_modal_with_the_address_of_a_sign_in_asks_nothing() -> None:
 async def test_question_is_asked_once(is_new: bool) -> None:
     stage = staged(is_new=is_new)
     assert await stage.shortcut.ask_once("U1", "V1", ABOUT, "Until when?") is is_new
+    assert stage.records.asked == [("T1", "V1", "U1", ABOUT, "Until when?")]
     assert stage.looks == int(is_new)
 
 
@@ -513,12 +616,115 @@ async def test_direct_message_of_an_earlier_try_is_queued_only_where_slacks_even
     assert (stage.posts.made, stage.queued) == (0, queued)
 
 
+# Schedules' runs.
+
+
+def run_of(due_at: float) -> Run:
+    rule = Rule("UTC", "0 9 * * *")
+    schedule = Schedule(5, "T1", "C1", "U1", "Sum up.", rule, False, 1, 2, None, None, 0, None, due_at - DAY_S)
+    return Run(replace(schedule, changed_by="U4"), due_at, None)
+
+
+def running(run: Run | Exception | None, answer: tuple[str, str] | Exception, age_s: float) -> tuple[Stage, Admitting]:
+    """Returns a stage on which a run of this age is to be posted, and who admits it."""
+    stage, runs = staged(answer), Admitting(run)
+    posting: Any = runs
+    stage.question_posts = replace(stage.question_posts, runs=posting)
+    created_at = stage.records.clock.now() - age_s
+    stage.records.question = MessageQuestion("T1", "V1", "U1", ABOUT, "Sum <up>.", created_at, schedule=5)
+    return stage, runs
+
+
+@pytest.mark.parametrize(("age_s", "is_late"), [(LATE_S, False), (LATE_S + 1, True)])
+async def test_run_is_posted_with_its_peoples_names_and_answered_below_its_post(age_s: float, is_late: bool) -> None:
+    run = run_of(InstantClock().now() - age_s)
+    stage, runs = running(run, ("C1", "3.000300"), age_s)
+    assert await stage.try_(1) is None
+    assert stage.posts.runs == [(run, {"U1": "name of U1", "U4": "name of U4"}, is_late)]
+    task = "Sum &lt;up&gt;."
+    whole = f"{texts.schedules.SCHEDULED_TASK}\n\n{task}"
+    thread = ThreadKey("T1", "C1", "3.000300")
+    assert stage.intake.questions == [
+        Question(thread, "3.000300", "U1", whole, attached_chars=len(task), schedule=run.schedule.id)
+    ]
+    assert (stage.records.given_up, runs.lost_for, stage.posts.told) == (0, [], [])
+
+
+async def test_run_that_has_nothing_to_do_is_given_up() -> None:
+    stage, runs = running(None, ("C1", "3.000300"), 0.0)
+    assert await stage.try_(1) is None
+    assert (stage.records.given_up, runs.lost_for, stage.posts.runs, stage.queued) == (1, [], [], [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "age_s", "tries", "wait_s", "lost_for"),
+    [
+        (LIMITED, 0.0, 1, 4.0, []),
+        (NO_TOKEN, GRACE_S - 1, 9, 180.0, []),
+        (TimeoutError(), GRACE_S, 2, None, [None]),
+        (NO_TOKEN, GRACE_S, 2, None, [Refusal.TOKEN_GONE]),
+        (FORBIDDEN, 0.0, 1, None, [Refusal.FORBIDDEN]),
+        (GONE, 0.0, 1, None, [Refusal.CHANNEL_GONE]),
+    ],
+)
+@pytest.mark.parametrize("is_admitted", [True, False], ids=["at its post", "before it"])
+async def test_run_is_tried_for_an_hour_unless_slack_never_takes_it(
+    answer: Exception, age_s: float, tries: int, wait_s: float | None, lost_for: list[Refusal | None], is_admitted: bool
+) -> None:
+    run = run_of(0.0) if is_admitted else answer
+    stage, runs = running(run, answer, age_s)
+    stage.posts.looks = [None, None]
+    assert await stage.try_(tries) == wait_s
+    assert (runs.lost_for, stage.records.given_up) == (lost_for, len(lost_for))
+    assert (stage.queued, stage.posts.told, stage.records.direct) == ([], [], [])
+
+
+# Emoji.
+
+
 @dataclass
 class EmojiSettings:
-    """Channels whose emoji is 👀."""
+    """A channel whose emoji is 👀. Others have none."""
 
     async def read(self, team_id: str, channel_id: str) -> ChannelSettings:
-        return ChannelSettings(reaction="eyes")
+        return ChannelSettings(reaction="eyes" if (team_id, channel_id) == ("T1", "C1") else "")
+
+
+EYES = Reaction("C1", "1.000100", "eyes", "U1", "U2")
+
+
+@pytest.mark.parametrize(
+    ("reaction", "kind", "denied", "is_asked", "told"),
+    [
+        (EYES, UserKind.MEMBER, None, True, []),
+        (replace(EYES, writer_id=""), UserKind.GUEST, None, True, []),
+        (replace(EYES, emoji="tada"), UserKind.MEMBER, None, False, []),
+        (replace(EYES, channel_id="C2"), UserKind.MEMBER, None, False, []),
+        (replace(EYES, user_id=ME.user_id), UserKind.MEMBER, None, False, []),
+        (replace(EYES, writer_id=ME.user_id), UserKind.MEMBER, None, False, []),
+        (replace(EYES, user_id="USLACKBOT"), UserKind.MEMBER, None, False, []),
+        (EYES, UserKind.BOT, Denial.BOT, False, []),
+        (EYES, UserKind.GUEST, Denial.GUEST, False, [Denial.GUEST]),
+    ],
+)
+async def test_persons_emoji_on_anothers_message_asks_where_it_was_chosen_or_they_are_told_why_not(
+    reaction: Reaction, kind: UserKind, denied: Denial | None, is_asked: bool, told: list[Denial]
+) -> None:
+    stage, too_many = staged(), list[TooMany]()
+    stage.askers.kind_, stage.askers.denied = kind, denied
+    await stage.reactions(too_many).added(reaction, tells=True)
+    asked = [("T1", "reaction:eyes:C1:1.000100", "U1", REACTED_TO, texts.settings.REACTION_QUESTION)]
+    assert stage.records.asked == (asked if is_asked else [])
+    assert (stage.askers.told, too_many, stage.unsaved.told, stage.askers.checked) == (told, [], [], [])
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_asker_by_an_emoji_is_told_at_its_first_event_alone_that_it_is_not_on_record(tells: bool) -> None:
+    stage = staged(is_new=AWAY)
+    with pytest.raises(StoreError):
+        await stage.reactions([]).added(EYES, tells=tells)
+    asked = Question(ThreadKey("T1", "C1", None), "1.000100", "U1", "")
+    assert stage.unsaved.told == ([asked] if tells else [])
 
 
 async def test_person_without_access_who_adds_an_emoji_is_told_at_once_and_nothing_is_asked() -> None:
@@ -529,9 +735,9 @@ async def test_person_without_access_who_adds_an_emoji_is_told_at_once_and_nothi
 
 
 async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
-    stage, told = staged(), list[str]()
+    stage, told = staged(), list[TooMany]()
     reactions = stage.reactions(told)
-    last = [Reaction("C1", f"{number}.0", "eyes", "U1", "U2") for number in range(MAX_REACTIONS)]
+    last = [replace(EYES, ts=f"{number}.0") for number in range(MAX_REACTIONS)]
     for reaction in last[:-1]:
         await reactions.added(reaction)
     stage.records.is_new = AWAY
@@ -539,9 +745,66 @@ async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
         await reactions.added(last[-1])
     stage.records.is_new = True
     await reactions.added(last[-1])
-    assert [id_ for id_, _, _ in stage.records.asked] == [reaction.question_id for reaction in last]
+    assert [id_ for _, id_, *_ in stage.records.asked] == [reaction.question_id for reaction in last]
     assert told == []
-    await reactions.added(Reaction("C1", "99.0", "eyes", "U1", "U2"))
-    assert (len(stage.records.asked), told) == (MAX_REACTIONS, [texts.settings.TOO_MANY_REACTIONS])
-    await reactions.added(Reaction("C1", "99.0", "eyes", "U3", "U2"))
+    too_many = ("U1", texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
+    await reactions.added(replace(EYES, ts="99.0"))
+    assert (len(stage.records.asked), told) == (MAX_REACTIONS, [too_many])
+    await reactions.added(replace(EYES, ts="99.0", user_id="U3"))
     assert (len(stage.records.asked), len(told)) == (MAX_REACTIONS + 1, 1), "each person has a limit of their own"
+    for later_s, asked, times in ((LIMITED_S - 1, MAX_REACTIONS + 1, 2), (1, MAX_REACTIONS + 2, 2)):
+        stage.records.clock.now_s += later_s
+        await reactions.added(replace(EYES, ts="99.0"))
+        assert (len(stage.records.asked), told) == (asked, [too_many] * times)
+
+
+# Choices.
+
+OFFERED = RecordedAnswer(
+    7,
+    replace(NOWHERE, thread=ThreadKey("T1", "C1", "0.000100"), user_id="U2", from_bot=True),
+    AnswerState.ENDED,
+    version=2,
+    choices=("Tea", "Coffee"),
+)
+CHOSEN = Press(ReplyAction.CHOOSE, OFFERED.question.thread, "1.000100", "U1", value_of(2, 1))
+
+
+@dataclass
+class Judging:
+    """The buttons' answer, and why they do nothing."""
+
+    answer: RecordedAnswer | None = OFFERED
+    sentence: str | None = None
+
+    async def judged(self, press: Press) -> tuple[RecordedAnswer | None, None, str | None]:
+        return self.answer, None, self.sentence
+
+
+@pytest.mark.parametrize(
+    ("judging", "value", "denied", "is_new", "sentence"),
+    [
+        (Judging(), value_of(2, 1), None, True, None),
+        (Judging(), value_of(2, 1), None, False, texts.actions.ALREADY_CHOSEN),
+        (Judging(), value_of(2, 2), None, True, texts.actions.CHOICES_GONE),
+        (Judging(), value_of(1, 1), None, True, texts.actions.CHOICES_GONE),
+        (Judging(), value_of(2, 1), Denial.GUEST, True, Denial.GUEST),
+        (Judging(None), value_of(2, 1), None, True, texts.actions.ANSWER_UNKNOWN),
+        (Judging(sentence="Not now."), value_of(2, 1), None, True, "Not now."),
+    ],
+    ids=["first", "second", "no such choice", "an earlier version", "denied", "unknown", "refused"],
+)
+async def test_choice_is_asked_once_in_the_name_of_whoever_presses_first(
+    judging: Any, value: str, denied: Denial | None, is_new: bool, sentence: str | None
+) -> None:
+    stage = staged(is_new=is_new)
+    stage.askers.denied = denied
+    askers: Any = stage.askers
+    presses = ChoicePresses(judging, stage.shortcut, askers)
+    response = await presses.press(replace(CHOSEN, value=value))
+    assert response == (None if sentence is None else ActionResponse(sentence))
+    about = QuotedMessage("C1", "1.000100", "0.000100", "", "", offered_by=7)
+    is_asked = sentence in (None, texts.actions.ALREADY_CHOSEN)
+    assert stage.records.asked == ([("T1", "choice:7:2", "U1", about, "Coffee")] if is_asked else [])
+    as_theirs = replace(OFFERED.question, user_id="U1", from_bot=False)
+    assert stage.askers.checked == ([(as_theirs, True)] if is_asked or denied else [])

@@ -1,17 +1,25 @@
-"""How many runs of schedules begin while people may ask, and why one is skipped that can't be posted."""
+"""How many runs of schedules begin while people may ask, which of them are posted, and who is told of the others."""
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from bot.core.schedules import PauseReason, Proposal, Rule
-from bot.errors import Refusal
+from bot.core.access import Denial, UserKind
+from bot.core.conversation import Question, ThreadKey
+from bot.core.outbox import OutboxEntry
+from bot.core.schedules import PauseReason, Proposal, Rule, Run, Schedule
+from bot.errors import Refusal, Refused
 from bot.pacing.budget import RateBudget
-from bot.services.scheduled_runs import ScheduledRuns
+from bot.services.scheduled_runs import LOOKUP_S, ScheduledRuns
+from bot.services.tool_calls import MEMBER_WITHIN_S
 from bot.store import Stores
-from tests.clocks import ManualClock
+from bot.store.accounts import Owner
+from bot.store.schedules import ScheduleStore
+from tests.clocks import InstantClock, ManualClock
 from tests.reply.schedules import LoneLedger
-from tests.services.parts import workspace_of
+from tests.services.parts import having, workspace_of
 
 
 @pytest.mark.parametrize(
@@ -52,3 +60,180 @@ async def test_run_that_cannot_be_posted_is_skipped_for_what_hinders_it(
     run = await stores.schedules.run(entry.job_id)
     assert run is not None
     assert run.skipped is reason
+
+
+ANY_HOUR = Proposal("Sum up.", Rule("UTC", "0 9 * * *"), accounts=("jira", "wiki"))
+
+
+@dataclass
+class Place:
+    """Slack, the servers and the quotas, as they are for the creator of a schedule."""
+
+    kind_: UserKind | None = UserKind.MEMBER
+    denied: Denial | None = None
+    is_there: bool | Refused = True
+    is_used_up: bool = False
+    signed_out: str = ""
+    has_news_: bool = True
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+    """What Slack was asked, of which the order doesn't matter."""
+    told: list[tuple[str, Run, Sequence[str]]] = field(default_factory=list)
+
+    async def kind(self, user_id: str, *, now_within_s: float, max_age_s: float) -> UserKind | None:
+        self.asked.append((user_id, now_within_s, max_age_s))
+        return self.kind_
+
+    async def denial(self, question: Question) -> Denial | None:
+        self.asked.append((question,))
+        return self.denied
+
+    async def is_in_channel(self, user_id: str, channel_id: str) -> bool:
+        self.asked.append((user_id, channel_id))
+        if isinstance(self.is_there, Refused):
+            raise self.is_there
+        return self.is_there
+
+    async def has_room(self, question: Question) -> bool:
+        return not self.is_used_up
+
+    async def is_signed_in(self, owner: Owner) -> bool:
+        assert owner in (Owner("T1", "U1", "jira"), Owner("T1", "U1", "wiki"))
+        return owner.server != self.signed_out
+
+    async def signed_out_of(self, schedule: Schedule) -> Sequence[str]:
+        return [self.signed_out]
+
+    async def has_news(self, channel_id: str, since: float) -> bool:
+        self.asked.append((channel_id, since))
+        return self.has_news_
+
+    async def tell_of_run(self, to: str, run: Run, still: Callable[[], bool], signed_out: Sequence[str]) -> None:
+        assert still()
+        self.told.append((to, run, signed_out))
+
+    @property
+    def sign_ins(self) -> "Place":
+        return self
+
+    def runs(self, stores: Stores) -> ScheduledRuns:
+        here: Any = self
+        return ScheduledRuns(stores, workspace_of(users=here, surfaces=here), here, here, here)
+
+
+async def due(stores: Stores, proposal: Proposal = ANY_HOUR, channel_id: str = "C1") -> tuple[Schedule, OutboxEntry]:
+    """Returns a schedule and the entry of its run, which is to be posted."""
+    clock = stores.database.clock
+    assert isinstance(clock, InstantClock)
+    schedule_id = await stores.schedules.create("T1", channel_id, "U1", proposal)
+    clock.now_s += 61
+    assert await stores.schedules.run_now("T1", schedule_id, "U1")
+    [entry] = await stores.outbox.claim_due(9)
+    schedule = await stores.schedules.read("T1", schedule_id)
+    assert schedule is not None
+    return schedule, entry
+
+
+GONE = Refused("conversations.members", "channel_not_found", Refusal.CHANNEL_GONE)
+
+
+@pytest.mark.parametrize(
+    ("place", "skipped"),
+    [
+        (Place(), None),
+        (Place(kind_=UserKind.GUEST), PauseReason.NO_ACCESS),
+        (Place(denied=Denial.PERSON), PauseReason.NO_ACCESS),
+        (Place(is_there=False), PauseReason.NOT_IN_CHANNEL),
+        (Place(is_there=GONE), PauseReason.PLACE_GONE),
+        (Place(signed_out="jira"), PauseReason.SIGNED_OUT),
+        (Place(signed_out="wiki"), PauseReason.SIGNED_OUT),
+        (Place(is_used_up=True), PauseReason.QUOTA),
+        (Place(is_there=False, signed_out="jira", is_used_up=True), PauseReason.NOT_IN_CHANNEL),
+    ],
+)
+async def test_run_is_posted_unless_something_hinders_it_now(
+    stores: Stores, place: Place, skipped: PauseReason | None
+) -> None:
+    schedule, entry = await due(stores)
+    admitted = await place.runs(stores).admitted(entry)
+    run = await stores.schedules.run(entry.job_id)
+    assert run is not None
+    assert (run.skipped, admitted) == (skipped, None if skipped else run)
+    stands_for_it = Question(ThreadKey("T1", "C1", None), "", "U1", "", schedule=schedule.id)
+    assert place.asked[:2] == [("U1", MEMBER_WITHIN_S, LOOKUP_S), (stands_for_it,)]
+    assert place.asked[2:] == ([] if skipped is PauseReason.NO_ACCESS else [("U1", "C1")])
+    assert await place.runs(stores).admitted(entry) == admitted, "what is skipped stays so"
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        (Place(kind_=None), TimeoutError),
+        (Place(denied=Denial.UNKNOWN), TimeoutError),
+        (Place(is_there=Refused("conversations.members", "fatal_error", Refusal.TRANSIENT)), Refused),
+    ],
+)
+async def test_run_waits_while_slack_does_not_say_whether_it_may_be_posted(
+    stores: Stores, place: Place, error: type[Exception]
+) -> None:
+    _, entry = await due(stores)
+    with pytest.raises(error):
+        await place.runs(stores).admitted(entry)
+    run = await stores.schedules.run(entry.job_id)
+    assert run is not None
+    assert run.skipped is None
+
+
+@pytest.mark.parametrize(("more", "skipped"), [(-1, None), (0, PauseReason.CAP), (1, PauseReason.CAP)])
+async def test_run_of_a_day_whose_tokens_are_used_is_skipped(
+    stores: Stores, more: int, skipped: PauseReason | None
+) -> None:
+    _, entry = await due(stores)
+
+    class Used(ScheduleStore):
+        async def used(self, schedule: Schedule, job_id: int) -> tuple[int, int]:
+            assert job_id == entry.job_id
+            return schedule.day_tokens, schedule.day_tokens + more
+
+    await Place().runs(having(stores, schedules=Used(stores.database))).admitted(entry)
+    run = await stores.schedules.run(entry.job_id)
+    assert run is not None
+    assert run.skipped is skipped
+
+
+@pytest.mark.parametrize("only_if_changed", [True, False])
+@pytest.mark.parametrize("has_news", [True, False])
+async def test_run_only_for_news_is_posted_if_there_are_some_since_the_schedule_began(
+    stores: Stores, only_if_changed: bool, has_news: bool
+) -> None:
+    schedule, entry = await due(stores, Proposal("Sum up.", ANY_HOUR.rule, only_if_changed))
+    place = Place(has_news_=has_news)
+    admitted = await place.runs(stores).admitted(entry)
+    assert (admitted is not None) is (has_news or not only_if_changed)
+    assert (place.asked[-1] == ("C1", schedule.created_at)) is only_if_changed
+    run = await stores.schedules.run(entry.job_id)
+    assert run is not None
+    assert run.skipped is None
+
+
+@pytest.mark.parametrize(
+    ("channel_id", "reason", "told"),
+    [
+        ("C1", PauseReason.MISSED, {"C1": ()}),
+        ("C1", PauseReason.CAP, {"C1": (), "U1": ()}),
+        ("C1", PauseReason.SIGNED_OUT, {"C1": (), "U1": ("jira",)}),
+        ("C1", PauseReason.PLACE_GONE, {"U1": ()}),
+        ("D1", PauseReason.MISSED, {"U1": ()}),
+        ("D1", PauseReason.SIGNED_OUT, {"U1": ("jira",)}),
+    ],
+)
+async def test_place_reads_why_a_run_is_missing_and_its_creator_of_a_pause_each_once(
+    stores: Stores, channel_id: str, reason: PauseReason, told: Mapping[str, Sequence[str]]
+) -> None:
+    schedule, entry = await due(stores, channel_id=channel_id)
+    await stores.schedules.skip(schedule, entry.job_id, reason)
+    place = Place(signed_out="jira")
+    for _ in range(2):
+        await place.runs(stores).tell(entry, lambda: True)
+    assert {to: tuple(servers) for to, _, servers in place.told} == told
+    assert len(place.told) == len(told)
+    assert {run.skipped for _, run, _ in place.told} == {reason}
