@@ -37,7 +37,18 @@ from bot.reply.messages import PageView
 from bot.slack import notices, plain, posted_questions
 from bot.slack.blockkit import Json, remark
 from bot.slack.client import SlackClient, new_session
-from bot.slack.views import arguments, caps, home, memory, modal, question, schedules, settings
+from bot.slack.views import (
+    accounts,
+    arguments,
+    caps,
+    home,
+    memory,
+    modal,
+    question,
+    schedules,
+    settings,
+    sign_in,
+)
 from bot.slack.views.schedules import ListPlace
 from tests.pictures import below, ended
 
@@ -140,6 +151,7 @@ RARE_STATES: Mapping[str, PageView] = {
     "offered later": ended("", End(EndReason.OFFERED, said(texts.answers.offer_after_absence("1764000000.000100")))),
 }
 _PLACE = SettingsPlace("C0GENERAL", "https://hooks.example/1")
+_AUTH = "https://auth.example/authorize?state=1&scope=read"
 _DEFAULTS = DefaultSettings(
     ("openai/one", "anthropic/two"),
     "Be helpful.",
@@ -239,6 +251,21 @@ def _views() -> Iterator[tuple[str, Json]]:
     yield "modal: arguments of a call", arguments.arguments_modal(_LONG_ASK, place)
     yield "modal: texts of a call", arguments.EDIT_ARGUMENTS.build(_EDITABLE_ASK, place)
     yield "modal: details of a call", arguments.arguments_modal(_ASK, None)
+    signed_in = {"jira": (1_764_000_000.0, "read write"), "notes": (1_764_100_000.0, "")}
+    yield "modal: accounts", accounts.ACCOUNTS.build(signed_in, {})
+    yield "modal: accounts of everybody", accounts.ACCOUNTS.build(signed_in, {"jira": 7, "files": 1})
+    for name, (url, with_code, code) in {
+        "an address": (_AUTH, False, ""),
+        "a code": (_AUTH, True, ""),
+        "an address, or a code to confirm": (_AUTH, False, "WDJB-MJHT"),
+        "a code to confirm": ("", False, "WDJB-MJHT"),
+    }.items():
+        yield (
+            f"modal: sign-in by {name}",
+            sign_in.ADDRESS_MODAL.build(
+                "jira", url, place, with_code=with_code, user_code=code, device_url="https://device.example/d"
+            ),
+        )
     listed = schedules.ScheduleList("C0GENERAL", [_SCHEDULE, _PAUSED], "U0ADA", is_admin=True, outcome="Paused.")
     yield "modal: schedules", schedules.schedules_modal(listed)
     yield (

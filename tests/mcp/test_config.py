@@ -101,6 +101,42 @@ class TestServers:
         assert (sign_in.does_pkce, sign_in.names_resource) == (True, False)
         assert sign_in.redirect_uri("web") == "http://localhost:47823/callback/web"
 
+    @pytest.mark.parametrize(
+        ("sign_in", "redirect_uri", "document_url"),
+        [
+            (SignInConfig(), "http://127.0.0.1:47823/callback/web", ""),
+            (SignInConfig(host="[::1]", port=8123), "http://[::1]:8123/callback/web", ""),
+            (SignInConfig("typist", public_url="https://b.example"), "https://b.example/oauth/callback", ""),
+            (SignInConfig(public_url="http://b.example"), "http://b.example/oauth/callback/web", ""),
+            (
+                SignInConfig(public_url="https://b.example"),
+                "https://b.example/oauth/callback/web",
+                "https://b.example/oauth/client/web.json",
+            ),
+            (
+                SignInConfig("https://c.example/typist", public_url="https://b.example"),
+                "https://b.example/oauth/callback",
+                "https://c.example/typist",
+            ),
+            (SignInConfig("https://c.example/typist", SECRET), "http://127.0.0.1:47823/callback", ""),
+            (SignInConfig("https://c.example/"), "http://127.0.0.1:47823/callback", ""),
+            (SignInConfig("http://c.example/typist"), "http://127.0.0.1:47823/callback", ""),
+        ],
+        ids=str,
+    )
+    def test_typist_is_known_by_the_address_that_a_sign_in_leads_back_to(
+        self, sign_in: SignInConfig, redirect_uri: str, document_url: str
+    ) -> None:
+        assert (sign_in.redirect_uri("web"), sign_in.document_url("web")) == (redirect_uri, document_url)
+        told = sign_in.metadata("web")
+        kind = "web" if redirect_uri.startswith("https:") else "native"
+        assert (told["redirect_uris"], told["application_type"]) == ([redirect_uri], kind)
+
+    def test_server_without_a_name_has_addresses_without_one(self) -> None:
+        sign_in = SignInConfig(public_url="https://b.example")
+        assert sign_in.redirect_uri("") == "https://b.example/oauth/callback"
+        assert sign_in.document_url("") == "https://b.example/oauth/client.json"
+
     @pytest.mark.parametrize("port", [1_024, 65_535])
     def test_sign_in_leads_back_to_any_port_that_needs_no_rights(self, file: Path, port: int) -> None:
         [server] = read(file, {"mcpServers": {"web": {**WEB, "oauth": {"callbackPort": port}}}}).servers
@@ -164,7 +200,9 @@ class TestServers:
             ("null", "must be an object with mcpServers."),
             ([], "must be an object with mcpServers."),
             ({}, "mcpServers must be an object with at least one server."),
+            ({"mcpServers": ["a"]}, "mcpServers must be an object with at least one server."),
             ({"mcpServer": {"a": TIME}}, f'has the unknown key "mcpServer". {KEYS}'),
+            ({"mcpServers": {"a": TIME}, "k" * 41: 1}, f'has the unknown key "{"k" * 40}". {KEYS}'),
             ('{"mcpServers": {}} // {', f"mcp.json is not JSON: Extra data in line 1, column 20. {NOT_JSON}"),
             ('{"mcpServers": {},}', f"mcp.json is not JSON: {COMMA} {NOT_JSON}"),
             (
@@ -206,6 +244,7 @@ class TestServers:
             ({**TIME, "cwd": __file__}, "mcpServers.it.cwd is not a folder."),
             ({**TIME, "cwd": 1}, "mcpServers.it.cwd must be a string."),
             ({**TIME, "envFile": "/no/such/file"}, "mcpServers.it.envFile names a file that can't be read."),
+            ({**TIME, "envFile": sys.executable}, "mcpServers.it.envFile names a file that can't be read."),
             ({**TIME, "disabledTools": "all"}, "mcpServers.it.disabledTools must be a list of tools."),
             *(
                 (

@@ -1,5 +1,6 @@
 """Tools of MCP servers as models are offered them: names, hashes, and text that hides nothing."""
 
+import json
 import re
 from dataclasses import replace
 from math import inf, nan
@@ -10,6 +11,7 @@ from bot.mcp.config import ToolRules
 from bot.mcp.definitions import MAX_SCHEMA_CHARS, ListedTool, offered_names
 from bot.mcp.schemas import MAX_DESCRIPTION_CHARS
 from bot.mcp.tools import tools_of
+from bot.models.prompt import AGREED, OURS, Permission, ToolRule
 
 pytestmark = pytest.mark.wide
 
@@ -74,11 +76,28 @@ class TestText:
         seen = {"type": "string", "description": "x\ufffdy", "enum": ["\u200b"]}
         assert tool.offered_parameters == {"type": "object", "properties": {"description": seen}}
 
+    def test_tool_is_too_large_beyond_the_longest_schema(self) -> None:
+        chars = MAX_SCHEMA_CHARS - len(json.dumps(listed("add", default=[""]).offered_parameters))
+        assert not listed("add", default=["x" * chars]).is_too_large
+        assert listed("add", default=["x" * (chars + 1)]).is_too_large
+
     def test_tool_with_huge_parameters_is_too_large(self) -> None:
         assert listed("add", default=["x" * MAX_SCHEMA_CHARS]).is_too_large
         assert listed("add", anyOf=[{"properties": {"b": {"enum": ["x" * MAX_SCHEMA_CHARS]}}}]).is_too_large
         # The prose is capped, so it makes no tool too large.
         assert not listed("add", description="x" * MAX_SCHEMA_CHARS).is_too_large
+
+
+def test_models_are_offered_what_no_rule_denies_and_know_who_agreed_to_it() -> None:
+    known = [("raw__add", listed("add"), True), ("raw__sub", listed("sub"), False), ("raw__drop", listed("drop"), True)]
+    rules = ToolRules(deny=frozenset({"raw__drop"}), allow=frozenset({"raw__sub"}), read_only=frozenset({"raw__add"}))
+    offered = tools_of(known, rules, 7.5)
+    assert [(one.name, one.origins, one.rule, one.timeout_s) for one in offered.definitions] == [
+        ("raw__add", OURS, ToolRule(Permission.ASK, read_only=True), 7.5),
+        ("raw__sub", AGREED, ToolRule(Permission.ALLOW), 7.5),
+    ]
+    assert [one.definition_hash for one in offered.definitions] == [tool.hash for _, tool, _ in known[:2]]
+    assert offered.left_out == ()
 
 
 class TestNamesOfParameters:
@@ -185,6 +204,8 @@ ARRAY = {"type": "array", "items": {}}
         ({"type": "number", "multipleOf": 0.5, "minimum": -1},) * 2,
         ({**TEXT, "minLength": 0},) * 2,
         ({**TEXT, "anyOf": []}, TEXT),
+        ({**TEXT, "anyOf": [False]},) * 2,
+        ({**TEXT, "default": [nan], "examples": ["a", inf]}, TEXT),
         ({"type": ["string", "null", "string"]}, {"type": ["string", "null"]}),
         ({"if": "a", "then": TEXT, "dependentRequired": None}, {"then": TEXT}),
         # claude-code#586, fastmcp#3655: what schemas say of themselves, vendors don't take.

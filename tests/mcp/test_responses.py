@@ -123,6 +123,14 @@ BROKEN: dict[str, tuple[object, str]] = {
             "[contents of a:b]\n<a/>",
         ),
         (
+            part(type="resource", resource={"uri": "a:b", "blob": "eyJhIjogMX0=", "mimeType": "application/ld+JSON"}),
+            '[contents of a:b]\n{"a": 1}',
+        ),
+        (
+            part(type="resource", resource={"uri": "a:b", "blob": "YTogMQ", "mimeType": "application/yaml"}),
+            "[contents of a:b]\na: 1",
+        ),
+        (
             part(type="resource", resource={"uri": "file:///a", "blob": "w6QK", "mimeType": "text/plain"}),
             "[contents of file:///a]\nä\n",
         ),
@@ -133,9 +141,13 @@ BROKEN: dict[str, tuple[object, str]] = {
         ({"content": [], "structuredContent": {"a": 1}}, '{"a": 1}'),
         ({**text_result("Two."), "structuredContent": {"n": 2}}, 'Two.\n\n{"n": 2}'),
         ({**text_result('{ "n": 2 }'), "structuredContent": {"n": 2}}, '{ "n": 2 }'),
-        ({**text_result("[1, 2]"), "structuredContent": [1, 2]}, "[1, 2]\n\n[1, 2]"),
+        ({**text_result("[1, 2]"), "structuredContent": ["é", 2]}, '[1, 2]\n\n["é", 2]'),
+        ({**text_result('{"b": 1, "a": [2]}'), "structuredContent": {"a": [2], "b": 1}}, '{"b": 1, "a": [2]}'),
+        ({**text_result("["), "structuredContent": {"n": "é"}}, '[\n\n{"n": "é"}'),
         ({**text_result("Hi."), "structuredContent": {"result": "Hi."}}, "Hi."),
         ({**text_result("5"), "structuredContent": {"result": 5}}, "5"),
+        ({**text_result("5"), "structuredContent": {"result": "5"}}, "5"),
+        ({**text_result("5"), "structuredContent": {"result": 5, "more": 6}}, '5\n\n{"result": 5, "more": 6}'),
         ({**texts("1", "2"), "structuredContent": {"result": ["1", "2"]}}, "1\n\n2"),
         ({**texts("1", "2"), "structuredContent": {"result": [1, 2]}}, "1\n\n2"),
         ({**text_result("5"), "structuredContent": {"result": 6}}, '5\n\n{"result": 6}'),
@@ -173,6 +185,17 @@ BROKEN: dict[str, tuple[object, str]] = {
 def test_result_of_each_kind_is_read_as_text(result: Json, text: str) -> None:
     taken = read(result)
     assert (text_of(taken), taken.is_error) == (text, result.get("isError") in (True, "true"))
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"supportedVersions": ["2025-06-18"], "content": [], "_meta": {"a": 1}},
+        {"resultType": "task", "content": [], "task": {"taskId": "7"}},
+    ],
+)
+def test_result_of_an_unknown_kind_stays_as_it_is(result: Json) -> None:
+    assert readable(dict(result)) == result
 
 
 @pytest.mark.parametrize(("definition", "schema"), REPAIRED.values(), ids=REPAIRED.keys())
@@ -249,6 +272,15 @@ def test_server_that_begins_as_older_versions_do_is_taken_whichever_version_it_n
 def test_what_a_server_says_of_itself_is_taken_whatever_it_is(about: Json) -> None:
     said = introduction({"protocolVersion": "2024-11-05", **about})
     assert said.protocol_version == "2024-11-05"
+
+
+def test_names_and_capabilities_of_a_server_are_its_own() -> None:
+    about = {"serverInfo": {"name": "raw", "version": "1.2", "title": "Raw"}, "capabilities": {"tools": {"a": 1}}}
+    assert readable({"protocolVersion": "2025-03-26", "instructions": "Obey.", **about}) == {
+        "protocolVersion": "2025-03-26",
+        "capabilities": {"tools": {"a": 1}},
+        "serverInfo": {"name": "raw", "version": "1.2"},
+    }
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def test_snapshot_costs_the_same_as_its_model(snapshot: str, model: str) -> None
         "openai/gpt-6-luna-mini",
         "gpt-6-luna",
         "openai/anthropic/claude-haiku-5-5",
+        "anthropic/gpt-6-luna",
         "openai/",
         "/",
         "",
@@ -211,6 +212,8 @@ def test_definitions_have_a_price_before_anybody_asks() -> None:
     assert usd == pytest.approx(tokens * 0.10 / 1_000)
     assert price_of_tools(tools, ("openai/llama",), PUBLISHED, NOW)[1] is None
     assert price_of_tools(tools, (), PUBLISHED, NOW) == (0, None)
+    free = ModelPrices(parse_prices('{"openai/llama": {"input": 0, "output": 7}}'))
+    assert price_of_tools(tools, ("openai/llama",), free, NOW)[1] == 0
     assert tools_price(27_318, 2.7318) == "about 27,000 tokens with each question, $2.73 a thousand questions"
     assert tools_price(312, None) == "about 310 tokens with each question"
 
@@ -227,7 +230,7 @@ def test_definitions_have_a_price_before_anybody_asks() -> None:
     ],
 )
 def test_step_is_where_input_costs_more(model: str, step: int | None) -> None:
-    tiers = [{"above": 1_000, "output": 9}, {"above": 5_000, "input": 3}]
+    tiers = [{"above": 1_000, "output": 9}, {"above": 5_000, "input": 3}, {"above": 9_000, "input": 4}]
     own = {"input": 2, "output": 2, "tiers": tiers}
     text = json.dumps({"openai/own": own, "openai/own-cheaper": own | {"tiers": [{"above": 5, "input": 1}]}})
     assert ModelPrices(parse_prices(text)).step_tokens(model, NOW) == step

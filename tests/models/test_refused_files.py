@@ -35,6 +35,8 @@ SIZES = "At least one of the image dimensions exceed max allowed size: 1000 pixe
         (500, "The server had an error.", None),
         (429, "Too many images in a minute", None),
         (401, "No image without a key", None),
+        (400, "Invalid API key", None),
+        (405, PAGE, None),
     ],
 )
 def test_refusal_says_what_is_wrong_with_the_files(status: int, body: str, refused: RefusedFiles | None) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bot.models.failures import ErrorResponse, meaning
-from bot.models.room import Room, RoomRefusal, read_refusal
+from bot.models.room import MAX_WORDS_CHARS, Room, RoomRefusal, read_refusal
 
 ASKED = 16_384
 PROMPT = 20
@@ -111,6 +111,8 @@ PROMPTS = [
     ("Request body too large for gpt-4o model. Max size: 8000 tokens.", 8000),
     ("`inputs` must have less than 4095 tokens. Given: 5000", 4095),
     ("The input (9000 tokens) is longer than the model's context length (8192 tokens).", 8192),
+    ("Input of 9000 tokens exceeds n_ctx 4096, with a context length of 8192", 4096),
+    ("Input of 9000 tokens exceeds n_ctx 8192, with a context length of 4096", 4096),
 ]
 
 # About something else, whatever numbers it has.
@@ -119,6 +121,8 @@ OTHERS = [
     "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
     "At least one of the image dimensions exceeds the max allowed size: 8000 pixels",
     "Image of 16384 pixels exceeds the limit of 8000",
+    "Unknown parameter 'max_tokens' in line 42",
+    f"{'x' * MAX_WORDS_CHARS} max_tokens limit: 4096",
 ]
 
 
@@ -195,6 +199,31 @@ def test_no_more_stays_than_the_settings_want() -> None:
 )
 def test_description_of_a_model_tells_its_room(described: dict[str, object], room: Room) -> None:
     assert Room().told_by(SimpleNamespace(**described)) == room
+
+
+@pytest.mark.parametrize(
+    ("numbers", "asked_tokens", "counts_more"),
+    [
+        ((4_096, 9_000), 4_499, True),
+        ((4_096, 9_000), 4_500, False),
+        ((9_000, 256, 7), 4_499, True),
+        ((9_000, 255, 7), 4_499, False),
+        ((9_000,), 4_499, False),
+        ((), 0, False),
+    ],
+)
+def test_refusal_that_counts_otherwise_names_more_than_twice_of_what_was_asked_for(
+    numbers: tuple[int, ...], asked_tokens: int, counts_more: bool
+) -> None:
+    refusal = RoomRefusal(numbers, None, names_output=False, is_of_window=True)
+    assert refusal.counts_more_than(asked_tokens) is counts_more
+
+
+@pytest.mark.parametrize(("numbers", "longest"), [((7, 256), 256), ((7, 255), None), ((300, 7, 400), 300), ((), None)])
+def test_longest_prompt_is_no_number_that_is_too_small_for_a_window(
+    numbers: tuple[int, ...], longest: int | None
+) -> None:
+    assert RoomRefusal(numbers, None, names_output=False, is_of_window=True).longest_prompt == longest
 
 
 def test_what_refusals_told_counts_more_than_the_description() -> None:

@@ -17,6 +17,7 @@ AT_22 = 1_795_816_800
         ({"Retry-After": "7"}, 7.0),
         ({"Retry-After": "2.5"}, 2.5),
         ({"Retry-After": "30s"}, 30.0),
+        ({"Retry-After": " 1M30S "}, 90.0),
         ({"Retry-After": "Fri, 27 Nov 2026 22:02:00 GMT"}, 120.0),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
         ({"Retry-After": "2026-11-27T22:01:30Z"}, 90.0),
@@ -49,7 +50,9 @@ AT_22 = 1_795_816_800
         ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{AT_22 + 1800}000"}, 1800.0),
         ({"x-ratelimit-reset": f"{AT_22 + 300}"}, 300.0),
         ({"x-ratelimit-limit": "10, 10;w=60", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "38"}, 38.0),
-        ({"RateLimit-Reset": "300"}, 300.0),
+        ({"RateLimit-Reset": "300", "RateLimit-Remaining": " 0 "}, 300.0),
+        ({"x-ratelimit-reset": "38", "x-ratelimit-remaining": ""}, None),
+        ({"x-session-reset": "38"}, None),
         # Of limits that don't say what is left, the first that begins anew.
         ({"anthropic-ratelimit-unified-5h-reset": f"{AT_22 + 60}", "anthropic-ratelimit-unified-reset": "90"}, 60.0),
         # No time.

@@ -15,6 +15,9 @@ from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
 from bot.reply.late import Beside, OutboxSender, linked, ready, still_asks
 from bot.reply.messages import Delete
+from bot.slack import plain
+from bot.slack.blockkit import remark
+from bot.slack.notices import cap_notice_blocks
 from bot.slack.posted_questions import posted_question
 
 Json = dict[str, Any]
@@ -37,7 +40,9 @@ class Channel:
     is_all: bool = True
     error: Refused | None = None
     deleted: list[str] = field(default_factory=list)
-    posted: list[str] = field(default_factory=list)
+    posted: list[Json] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    """What Slack says of the next posts."""
 
     def __post_init__(self) -> None:
         self.senders = self.files = self
@@ -59,7 +64,9 @@ class Channel:
         return self.messages
 
     async def post(self, channel_id: str, thread_ts: str | None, **message: Any) -> tuple[str, str]:
-        self.posted.append(message["text"])
+        self.posted.append({"channel": channel_id, "thread_ts": thread_ts, **message})
+        if self.refused:
+            raise self.refused.pop()
         return channel_id, "9.0"
 
 
@@ -145,14 +152,54 @@ async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answ
 
 
 @pytest.mark.parametrize(
-    ("message", "text"),
+    ("message", "text", "event", "payload"),
     [
-        (READY, texts.answers.answer_ready("<@U1>")),
-        (still_asks(replace(ENTRY, waits_until=99.0), ["remember"]), "<@U1> shall I remember what I proposed above?"),
+        (READY, texts.answers.answer_ready("<@U1>"), "typist_ping", {"version": 2}),
+        (
+            still_asks(replace(ENTRY, waits_until=99.0), ["remember"]),
+            "<@U1> shall I remember what I proposed above?",
+            "typist_ask",
+            {"version": 2, "waits_until": "99.0"},
+        ),
+        (
+            linked(ENTRY, 1, "https://x.test"),
+            texts.answers.canvas_made("<https://x.test>"),
+            "typist_canvas",
+            {"version": 1},
+        ),
     ],
-    ids=["ready", "asks"],
+    ids=["ready", "asks", "canvas"],
 )
-async def test_asker_is_mentioned_by_a_message_of_its_own(message: Beside, text: str) -> None:
+async def test_message_beside_a_reply_stands_in_its_thread_and_says_whose_it_is(
+    message: Beside, text: str, event: str, payload: Json
+) -> None:
     channel = Channel()
     assert await channel.sender.post_beside(ENTRY, message, bool) == "9.0"
-    assert channel.posted == [text]
+    metadata = {"event_type": event, "event_payload": {"question_ts": "5.0", **payload}}
+    shown = {} if message is READY else {"blocks": remark(text)}
+    assert channel.posted == [{"channel": "C1", "thread_ts": "1.0", "text": text, "metadata": metadata, **shown}]
+    assert message.recorded("9.0") == RecordedMessage("9.0", message.role, payload["version"])
+
+
+async def test_sentence_for_a_person_is_a_direct_message() -> None:
+    channel = Channel()
+    await channel.sender.tell("U9", "A *sentence*.")
+    blocks = remark("A *sentence*.")
+    assert channel.posted == [{"channel": "U9", "thread_ts": None, "text": "A *sentence*.", "blocks": blocks}]
+
+
+@pytest.mark.parametrize("reason", [None, Refusal.UNREADABLE, Refusal.FORBIDDEN])
+async def test_admin_gets_a_notice_without_its_chart_where_slack_takes_none(reason: Refusal | None) -> None:
+    daily = [("Mon", 1.5), ("Tue", 0.0)]
+    channel = Channel(refused=[Refused("chat.postMessage", "invalid_blocks", reason)] if reason else [])
+    with pytest.raises(Refused) if reason is Refusal.FORBIDDEN else nullcontext():
+        await channel.sender.tell_admin("U9", "A.", "dollars", daily, lambda: True)
+    tried: list[Sequence[tuple[str, float]]] = [daily, ()] if reason is Refusal.UNREADABLE else [daily]
+    messages = [plain.message(cap_notice_blocks("A.", "dollars", days)) for days in tried]
+    assert channel.posted == [{"channel": "U9", "thread_ts": None, **message} for message in messages]
+
+
+async def test_messages_beside_a_reply_are_deleted_in_their_order() -> None:
+    channel = Channel(error=GONE)
+    await channel.sender.delete_beside(ENTRY, ["9.1", "8.0", "9.0"])
+    assert channel.deleted == ["8.0", "9.0", "9.1"]

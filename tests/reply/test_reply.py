@@ -14,7 +14,17 @@ from bot.pacing.pacer import Urgency
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
-from bot.reply.messages import LIFE_AFTER, Delete, Life, PageView, ReplyEvent, Shown, after, shown_transcript
+from bot.reply.messages import (
+    LIFE_AFTER,
+    MAX_COUNTED_CHARS,
+    Delete,
+    Life,
+    PageView,
+    ReplyEvent,
+    Shown,
+    after,
+    shown_transcript,
+)
 from bot.reply.outcomes import (
     CallDone,
     CallFound,
@@ -162,6 +172,15 @@ def test_first_page_leaves_room_for_a_long_transcript(said: str, text: str) -> N
     headings = HEADER_CHARS * markdown["text"].count("# ")
     assert counted_chars(section["text"]["text"]) + len(markdown["text"]) + headings <= BLOCK_CHARS
     assert len(markdown["text"]) > 400
+
+
+@pytest.mark.parametrize("char", ["x", "&", "<"])
+def test_transcript_is_cut_only_where_slack_would_fold_it(char: str) -> None:
+    most = MAX_COUNTED_CHARS // counted_chars(char)
+    for count in (most - 1, most):
+        assert shown_transcript([char * count]) == char * count
+    cut = shown_transcript([char * (most + 1)])
+    assert (cut, len(cut) > most // 2) == (f"{char * (len(cut) - 1)}…", True)
 
 
 @pytest.mark.parametrize("repeated", ["word ", "a\u200b", "&"])

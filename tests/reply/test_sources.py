@@ -2,8 +2,17 @@
 
 import pytest
 
+from bot.core import texts
 from bot.models.events import Citation
-from bot.reply.sources import MAX_RECORDED, MAX_SHOWN, Source, shown_sources, with_citation
+from bot.reply.sources import (
+    MAX_RECORDED,
+    MAX_SHOWN,
+    MAX_URL_CHARS,
+    Source,
+    plain_list,
+    shown_sources,
+    with_citation,
+)
 
 PAGE = "https://docs.example.com/a?b=1#c"
 
@@ -15,6 +24,9 @@ PAGE = "https://docs.example.com/a?b=1#c"
         ("http://www.example.com/", "", "example.com"),
         (PAGE, "  two\n lines\t ", "docs.example.com · two lines"),
         (PAGE, "x" * 200, f"docs.example.com · {'x' * 69}…"),
+        (f"https://example.com/{'x' * (MAX_URL_CHARS - 20)}", "", "example.com"),
+        (f"https://{'x' * 63}.com/", "", f"{'x' * 63}.com"),
+        ("https://wwwx.example/www.", "y" * 70, f"wwwx.example · {'y' * 70}"),
         # A title may claim what it likes: the host comes first.
         ("https://evil.example/login", "bank.com · Log in", "evil.example · bank.com · Log in"),
         (PAGE, "moc.knab \u202ereversed", "docs.example.com · moc.knab reversed"),
@@ -49,8 +61,11 @@ def test_label_begins_with_the_host_that_the_link_leads_to(url: str, title: str,
         "https://example.com/\u202e",
         "https://exa\nmple.com/",
         "https://[::1",
-        f"https://example.com/{'x' * 2_000}",
-        f"https://{'x' * 70}.com/",
+        f"https://example.com/{'x' * (MAX_URL_CHARS - 19)}",
+        f"https://{'x' * 64}.com/",
+        "https://user@example.com/",
+        "https://exa..mple.com/",
+        "https://acme.slack.com/files/U1/F1/plan.pdf",
     ],
 )
 def test_what_is_no_plain_web_address_is_not_shown(url: str) -> None:
@@ -65,9 +80,17 @@ def test_each_page_is_listed_once_in_the_order_of_the_answer() -> None:
     assert [source.url for source in shown_sources(citations)] == ["https://b.example/", PAGE]
 
 
+def test_plain_list_numbers_the_addresses() -> None:
+    assert plain_list([Source("https://b.example/", "B"), Source(PAGE, "A")]) == (
+        f"{texts.answers.SOURCES}\n1. https://b.example/\n2. {PAGE}"
+    )
+    assert plain_list(()) == ""
+
+
 def test_list_and_record_are_bounded() -> None:
     citations: tuple[Citation, ...] = ()
     for number in range(100):
         citations = tuple(with_citation(citations, Citation(f"https://example.com/{number}", "")))
-    assert len(citations) == MAX_RECORDED
-    assert len(shown_sources(citations)) == MAX_SHOWN
+    urls = [f"https://example.com/{number}" for number in range(MAX_RECORDED)]
+    assert [citation.url for citation in citations] == urls
+    assert [source.url for source in shown_sources(citations)] == urls[:MAX_SHOWN]

@@ -1,6 +1,7 @@
 """Canvases at the boundary to Slack: answers that say less than they should, and refusals."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +11,14 @@ import pytest
 from bot.core.conversation import File, Question, ThreadKey
 from bot.core.files import CANVAS, CHECK_FILE_INFO, Unread
 from bot.errors import RateLimited, Refusal, Refused
-from bot.slack.canvases import Canvases
+from bot.slack.canvases import NEEDS_CHANNEL, Canvases
 from bot.slack.client import TURN_WITHIN_S
 from bot.slack.refusals import reason_of
 from files_to_markdown.document import MAX_CHARS, Document
 from tests.simulated_time import run_simulated
 
 Json = dict[str, Any]
+Answer = Json | Refused | RateLimited
 
 CHANNEL = ThreadKey("T1", "C1", "1.0")
 QUESTION = Question(CHANNEL, "5.0", "U1", "Why?")
@@ -25,18 +27,26 @@ HERE: Json = {"id": "F1", "name": "Plan", "mimetype": CANVAS, "channels": ["C1"]
 
 @dataclass
 class Client:
-    """Slack, which answers each method as the test says, and else with nothing. `after_s`: how long a call takes."""
+    """Slack, which answers each method as the test says, and else with nothing. `after_s`: how long a call takes.
 
-    answers: dict[str, Json | Refused | RateLimited] = field(default_factory=dict)
+    Answers in a list come one after another.
+    """
+
+    answers: Mapping[str, Answer | list[Answer]] = field(default_factory=dict)
     after_s: float = 0.0
+    scopes: Collection[str] | None = None
+    asked: list[Json] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         client: Any = self
-        self.canvases = Canvases(client, None, "UBOT")
+        self.canvases = Canvases(client, self.scopes, "UBOT")
 
     async def call(self, method: str, **arguments: Any) -> Json:
         await asyncio.sleep(self.after_s)
+        self.asked.append({"method": method, **arguments})
         answer = self.answers.get(method, {})
+        if isinstance(answer, list):
+            answer = answer.pop(0)
         if isinstance(answer, Refused | RateLimited):
             raise answer
         return answer
@@ -56,6 +66,93 @@ async def test_canvas_that_slack_shares_with_nobody_is_not_shared(answer: Json, 
     client = Client({"canvases.access.set": answer})
     with nullcontext() if is_shared else pytest.raises(Refused, match="failed for some"):
         await client.canvases.share("F1", CHANNEL, "U1")
+
+
+GROUP = {"channel": {"id": "C1", "is_mpim": True}}
+SHARED_WITH: dict[str, tuple[ThreadKey, Json, list[Json]]] = {
+    "the person of a direct message": (ThreadKey("T1", "D1", "1.0"), {}, [{"user_ids": ["U1"]}]),
+    "a channel": (
+        CHANNEL,
+        {"conversations.info": {"channel": {"id": "C1", "is_mpim": False}}},
+        [{"method": "conversations.info", "channel": "C1"}, {"channel_ids": ["C1"]}],
+    ),
+    "a channel that Slack does not describe": (
+        CHANNEL,
+        {"conversations.info": Refused("conversations.info", "missing_scope", Refusal.FORBIDDEN)},
+        [{"method": "conversations.info", "channel": "C1"}, {"channel_ids": ["C1"]}],
+    ),
+    "the people of a group's direct message": (
+        CHANNEL,
+        {"conversations.info": GROUP, "conversations.members": {"members": ["U2", "UBOT", "U1"]}},
+        [
+            {"method": "conversations.info", "channel": "C1"},
+            {"method": "conversations.members", "channel": "C1"},
+            {"user_ids": ["U2", "U1"]},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("thread", "answers", "asked"), SHARED_WITH.values(), ids=SHARED_WITH)
+async def test_canvas_is_shared_with_those_who_read_the_conversation(
+    thread: ThreadKey, answers: Json, asked: list[Json]
+) -> None:
+    client = Client(answers)
+    await client.canvases.share("F1", thread, "U1")
+    *before, readers = asked
+    assert client.asked == [
+        *before,
+        {"method": "canvases.access.set", "canvas_id": "F1", "access_level": "read", **readers},
+    ]
+
+
+async def test_canvas_is_shared_later_if_slack_may_describe_the_channel_then() -> None:
+    client = Client({"conversations.info": Refused("conversations.info", "timeout", Refusal.TRANSIENT)})
+    with pytest.raises(Refused, match="timeout"):
+        await client.canvases.share("F1", CHANNEL, "U1")
+
+
+@pytest.mark.parametrize("error", ["", NEEDS_CHANNEL, "storage_limit_reached"])
+async def test_canvas_is_made_in_the_channels_tab_only_where_slack_takes_no_other(error: str) -> None:
+    answers: list[Answer] = [{"canvas_id": "F2"}]
+    if error:
+        answers.insert(0, Refused("canvases.create", error, reason_of(error)))
+    client = Client({"canvases.create": answers})
+    plan = {
+        "method": "canvases.create",
+        "title": "Plan",
+        "document_content": {"type": "markdown", "markdown": "# Plan"},
+    }
+    is_refused = error == "storage_limit_reached"
+    with pytest.raises(Refused) if is_refused else nullcontext():
+        assert await client.canvases.create("Plan", "# Plan", "C1", lambda: True) == "F2"
+    assert client.asked == ([plan, {**plan, "channel_id": "C1"}] if error == NEEDS_CHANNEL else [plan])
+
+
+@pytest.mark.parametrize(
+    ("scopes", "content", "may_write"),
+    [
+        (None, Document("x"), True),
+        ({"canvases:read"}, Document("x"), False),
+        ({"canvases:write"}, Unread.CANVAS_SCOPE, True),
+        (set(), Unread.CANVAS_SCOPE, False),
+    ],
+    ids=str,
+)
+async def test_canvases_are_read_and_made_as_the_scopes_allow(
+    scopes: Collection[str] | None, content: Document | Unread, may_write: bool
+) -> None:
+    client = Client({"canvases.getContent": {"content": "x"}}, scopes=scopes)
+    opened = await client.canvases.read([File("F1", "Plan")], QUESTION)
+    assert (opened["F1"].content, client.canvases.may_write) == (content, may_write)
+    asked = [] if content is Unread.CANVAS_SCOPE else [{"method": "canvases.getContent", "canvas_id": "F1"}]
+    assert client.asked == asked
+
+
+async def test_address_of_a_canvas_is_its_permalink() -> None:
+    client = Client({"files.info": {"file": {"id": "F1", "permalink": "https://a.example/docs/F1", "url": "b"}}})
+    assert await client.canvases.link("F1") == "https://a.example/docs/F1"
+    assert client.asked == [{"method": "files.info", "file": "F1"}]
 
 
 async def test_answers_without_an_id_or_an_address_are_failures_that_may_pass() -> None:

@@ -1,5 +1,6 @@
 """Reading the channel for models: over real HTTP to the sandbox."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -89,20 +90,32 @@ def test_tool_is_read_only_and_runs_unasked() -> None:
 
 
 async def test_newest_messages_come_oldest_first_with_name_time_link_and_replies(stage: ReaderStage) -> None:
-    first, second = await stage.say(2)
-    await stage.sandbox.say("alan", "general", "a reply", second)
+    users = stage.sandbox.workspace.users
+    users["U0ADA"] = replace(users["U0ADA"], tz="Asia/Kolkata")
+    unread, first, second, third = await stage.say(4)
+    for ts, replies in ((second, 1), (third, 2)):
+        for _ in range(replies):
+            await stage.sandbox.say("alan", "general", "a reply", ts)
     question = await stage.asked()
-    result = await stage.read(question, newest=2)
+    await stage.sandbox.say("ada", "general", "said after the question")
+    result = await stage.read(question, newest=3)
     assert (result.outcome, result.is_error, result.may_be_stored) == (CallState.DONE, False, False)
-    assert numbers(result) == [0, 1]
-    assert f"{link_to('C0GENERAL', first)}\n" in result.text
-    assert "1 reply" in result.text
-    assert "Grace, " in result.text
-    zone = stage.sandbox.workspace.users["U0ADA"].tz
-    assert f"times in {zone}" in result.text
-    assert "catch me up" not in result.text, "the question itself isn't read"
-    assert "a reply" not in result.text
-    assert "It is data" in result.text
+    heads = [
+        f"Grace, {datetime.fromtimestamp(float(ts), ZoneInfo('Asia/Kolkata')):%a %Y-%m-%d %H:%M}, ts {ts}{replies}, "
+        f"{link_to('C0GENERAL', ts)}"
+        for ts, replies in ((first, ""), (second, ", 1 reply"), (third, ", 2 replies"))
+    ]
+    since = f"{datetime.fromtimestamp(float(first), ZoneInfo('Asia/Kolkata')):%Y-%m-%d %H:%M}"
+    shown = "\n\n".join(
+        [
+            f"3 messages since {since}, times in Asia/Kolkata",
+            *(f"{head}\n> message {number:03}" for number, head in enumerate(heads, start=1)),
+        ]
+    )
+    [nonce] = re.findall(r"marks (\w+)\.", result.text)
+    assert result.text == f"{as_data(shown, READ_CHANNEL, nonce)}\n{history.NEXT_PAGE.format(page=first)}"
+    assert numbers(await stage.read(question, page=first)) == [0]
+    assert not next_page(await stage.read(question, page=first, newest=2)), unread
 
 
 async def test_mails_and_apps_posts_as_slackbot_are_read_and_slacks_own_notices_are_not(
@@ -262,7 +275,10 @@ async def test_each_version_of_an_answer_reads_for_itself(stage: ReaderStage) ->
     [
         ({"since": "monday"}, history.NOT_A_TIME),
         ({"newest": 0}, history.NOT_A_NUMBER),
-        ({"newest": 101}, history.NOT_A_NUMBER),
+        ({"newest": history.PAGE_MESSAGES + 1}, history.NOT_A_NUMBER),
+        ({"newest": 1.0}, history.NOT_A_NUMBER),
+        ({"since": "2026-11-23T25:00"}, history.NOT_A_TIME),
+        ({"thread": "1764000000.000100", "page": "1764000000.0001"}, history.NOT_A_TS),
         ({"newest": True}, history.NOT_A_NUMBER),
         ({"newest": "5"}, history.NOT_A_NUMBER),
         ({"thread": "last"}, history.NOT_A_TS),

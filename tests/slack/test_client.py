@@ -2,13 +2,27 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from bot.core.triage import Identity
 from bot.errors import Refusal, Refused
-from bot.slack.client import CONFIRM_S, LOOK_S, SlackClient, bot_credential, new_session, only_while
+from bot.slack.client import (
+    CONFIRM_S,
+    LOOK_S,
+    Installation,
+    SlackClient,
+    bot_credential,
+    new_session,
+    only_while,
+    pages,
+)
 from slack_sandbox.server import Sandbox
+from slack_sandbox.testing import manifests
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.simulated_time import SimulatedClock, run_simulated
 from tests.slack.workspaces import connected
@@ -157,3 +171,70 @@ async def test_call_that_goes_directly_heeds_no_proxy_not_even_one_that_cannot_b
     monkeypatch.setenv("HTTPS_PROXY", "http://[::1")
     async with connected() as (sandbox, client):
         assert (await client.call("auth.test"))["user_id"] == sandbox.bot_user_id
+
+
+@pytest.mark.parametrize(
+    ("cursors", "most", "asked"),
+    [
+        ([""], 3, [None]),
+        (["a", "b", ""], 3, [None, "a", "b"]),
+        (["a", "b", ""], 2, [None, "a"]),
+        (["a", "a"], 9, [None, "a"]),
+        (["a", "b", "a"], 9, [None, "a", "b"]),
+    ],
+    ids=["one page", "to the end", "no further than wanted", "a cursor that comes again", "an earlier cursor"],
+)
+async def test_list_is_read_page_by_page(cursors: Sequence[str], most: int, asked: Sequence[str | None]) -> None:
+    sent: list[Mapping[str, Any]] = []
+
+    async def call(method: str, **arguments: Any) -> Mapping[str, Any]:
+        sent.append({"method": method, **arguments})
+        return {"number": len(sent), "response_metadata": {"next_cursor": cursors[len(sent) - 1]}}
+
+    read = [page["number"] async for page in pages(call, "users.list", most, limit=7)]
+    assert read == list(range(1, len(asked) + 1))
+    assert sent == [{"method": "users.list", "cursor": cursor, "limit": 7} for cursor in asked]
+
+
+@pytest.mark.parametrize("has_pane", [True, False])
+async def test_installation_is_what_slack_tells_of_the_app(has_pane: bool) -> None:
+    manifest = manifests.agent() if has_pane else manifests.classic()
+    async with connected(manifest=manifest) as (sandbox, web):
+        found = await web.installation()
+        answer = await web.call("auth.test")
+    assert found.slack_time_s == pytest.approx(time.time(), abs=WITHIN_S)
+    assert found == Installation(
+        Identity(sandbox.team_id, sandbox.bot_user_id, answer["bot_id"], answer["user"], has_pane),
+        answer["team"],
+        frozenset(manifest["oauth_config"]["scopes"]["bot"]),
+        found.slack_time_s,
+    )
+
+
+@pytest.mark.parametrize(
+    ("api_url", "is_govslack"),
+    [
+        ("https://slack.com/api/", False),
+        ("https://slack-gov.com/api/", True),
+        ("https://acme.slack-gov.com/api/", True),
+        ("https://slack.com/slack-gov.com", False),
+        ("https://slack-gov.com.example/api/", False),
+    ],
+)
+async def test_host_tells_govslack(api_url: str, is_govslack: bool) -> None:
+    async with new_session() as session:
+        assert SlackClient("xoxb-1", api_url, session).is_govslack is is_govslack
+
+
+async def test_each_post_into_a_thread_is_told_of() -> None:
+    told: list[tuple[str, str, bool]] = []
+    async with connected(manifest=manifests.agent()) as (sandbox, web):
+        root = await sandbox.say("ada", "random", "why?")
+        web.on_post(lambda channel_id, thread_ts, is_stream: told.append((channel_id, thread_ts, is_stream)))
+        channel, ts = await web.post(channel="C0RANDOM", text="at the root")
+        await web.post(channel="C0RANDOM", text="in the thread", thread_ts=root)
+        recipient = {"recipient_user_id": "U0ADA", "recipient_team_id": sandbox.team_id}
+        await web.start_stream("C0RANDOM", root, **recipient)
+        posted = [message.ts for message in sandbox.messages("random") if message.thread_ts is None]
+    assert told == [("C0RANDOM", root, False), ("C0RANDOM", root, True)]
+    assert (channel, [root, ts]) == ("C0RANDOM", posted)

@@ -1,8 +1,13 @@
-"""The forms that Slack is asked to validate: all of them, each as Slack takes it."""
+"""The forms that Slack is asked to validate: all of them, each as Slack takes it.
+
+`python -m tests.slack.test_forms` prints forms.txt: what each form is made of, without its prose.
+"""
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
@@ -22,6 +27,11 @@ from slack_sandbox.server import Sandbox
 from tests.reply.stored_messages import leaves
 from tests.slack_forms import RARE_STATES, STATES, forms, report
 
+PAGE = Path(__file__).with_name("forms.txt")
+PROSE = ("text", "title", "fallback", "alt_text", "accessibility_label")
+MARKUP = re.compile(r"<[^<>]*>|&\w+;|https?://[^\s>|)]+|\$?\d[\d.,:]*%?|[*_`~•·☑☐|\n]+")
+"""What stays of prose: mentions, addresses, numbers and marks."""
+LONG = 300
 FORMS = forms()
 READERS = {"untouched"}
 """What reads a view."""
@@ -35,6 +45,33 @@ OWN_BUTTONS = ("about-answer-buttons", "about-answer-icons", "about-answer-stop"
 """What people can do with any answer."""
 
 VIEWS = (arguments, caps, home, memory, modal, question, schedules, settings)
+
+
+def outlined(value: Any, key: str = "") -> str:
+    """Returns a part of a form on one line, with only the markup of its prose."""
+    if isinstance(value, dict):
+        said = {name: outlined(held, name) for name, held in value.items() if name != "type"}
+        fields = ", ".join(f"{name} {words}".rstrip() for name, words in said.items() if words or name != "text")
+        return f"{value.get('type', '')}({fields})" if fields or "type" not in value else str(value["type"])
+    if isinstance(value, list):
+        return f"[{', '.join(map(outlined, value))}]"
+    if isinstance(value, str):
+        shown = "".join(MARKUP.findall(value)) if key in PROSE else str(value)
+        shown = shown if len(shown) < LONG else f"{shown[:20]}…{len(shown)}"
+        return repr(shown) if shown or key not in PROSE else ""
+    return str(value)
+
+
+def page() -> str:
+    """Returns the outlines of all forms, a line for each block."""
+    return "\n\n".join(
+        "\n".join([f"# {name}", outlined({**form, "blocks": len(form["blocks"])}), *map(outlined, form["blocks"])])
+        for name, form in forms().items()
+    )
+
+
+def test_each_form_is_made_of_what_the_page_has() -> None:
+    assert page().splitlines() == PAGE.read_text("utf-8").splitlines()
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -109,3 +146,7 @@ async def test_slack_that_validates_nothing_says_why(error: str) -> None:
     async with Sandbox(manifest=app_manifest()) as sandbox:
         sandbox.faults.start("refuse", method="blocks.validate", error=error)
         assert await report(sandbox.bot_token, sandbox.api_url) == f"Slack validates no forms ({error})."
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{page()}\n")

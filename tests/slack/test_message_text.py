@@ -73,6 +73,7 @@ TYPED = {
     ),
     "two styles at once": ([section(text("both", bold=True, italic=True))], "**_both_**"),
     "adjacent texts of one style": ([section(text("a", bold=True), text("b", bold=True))], "**ab**"),
+    "a space of another style": ([section(text("a"), text(" ", bold=True), text("b"))], "a b"),
     "a style over lines": ([section(text("a\nb", bold=True))], "**a**\n**b**"),
     "code with backticks in it": ([section(text("a`b", code=True), SPACE, text("`c", code=True))], "``a`b`` `` `c ``"),
     "mentions": (
@@ -87,8 +88,8 @@ TYPED = {
         "`a.example`",
     ),
     "a link in a code block": (
-        [code(text("see "), linked(f"{A}/x", "x"), text(" on "), linked("http://a.example", "a.example"))],
-        f"```\nsee x ({A}/x) on a.example\n```",
+        [code(text("see "), linked(f"{A}/x", "x"), text(" on"), linked("http://a.example/", " a.example "), text("!"))],
+        f"```\nsee x ({A}/x) on a.example !\n```",
     ),
     "a date that is a link": (
         [section(of("date", timestamp=1, fallback="Friday", url=f"{A}/cal"))],
@@ -128,6 +129,11 @@ TYPED = {
         [section(of("canvas_message_unfurl", root_message_ts=TS, root_message_channel="C0BUILD"))],
         f"(message {TS} in #C0BUILD)",
     ),
+    "a channel beside a time that is no message's": (
+        [section(of("canvas_visit", channel_id="C0BUILD", visited_at=TS))],
+        "#C0BUILD",
+    ),
+    "a channel beside a number": ([section(of("canvas_visit", channel_id="C0BUILD", message_ts=7))], "#C0BUILD"),
     "a person of a kind to come": ([section(of("canvas_user_mention", user_id="U0ADA1234"))], "@U0ADA1234"),
     "a file by its ID alone": (
         [section(text("read "), of("file", file_id="F1"))],
@@ -222,6 +228,7 @@ APPS_BLOCKS = [
 BODIES = {
     "text alone": ({"text": "*a* &lt; <@UADA>"}, "**a** < @Ada"),
     "text with no blocks in the list": ({"text": "a", "blocks": []}, "a"),
+    "a header without words": ({"text": "a", "blocks": [of("header", text=plain(" "))]}, "a"),
     "text where the blocks say nothing": ({"text": "a", "blocks": [{"type": "rich_text", "elements": []}]}, "a"),
     "nothing": ({"text": None, "blocks": None}, ""),
     "an app's blocks": (
@@ -241,6 +248,9 @@ def test_block_of_an_unknown_kind_in_a_persons_message_is_attached_and_no_text_o
     map_block = {"type": "map", "title": {"type": "mrkdwn", "text": "Hi"}, "body": [{"text": "there"}]}
     message = {"user": "UADA", "text": "t", "blocks": [*typed(section(text("Why?")))["blocks"], map_block]}
     assert (body_of(message), attached_to(message)) == ("Why?", "> Hi\n> there")
+    by_client, by_app = message | {"app_id": "A1", "client_msg_id": "m"}, message | {"app_id": "A1"}
+    assert (body_of(by_client), attached_to(by_client)) == ("Why?", "> Hi\n> there")
+    assert (body_of(by_app), attached_to(by_app)) == ("Why?\n\nHi\nthere", "")
     assert body_of({"user": "UADA", "text": "t", "blocks": [map_block]}) == "t"
 
 
@@ -349,6 +359,11 @@ WITHIN: dict[str, tuple[Json, str]] = {
         of("grid_table", lines=[{"cells": ["in", "sum"]}, {"cells": ["EU", 3]}]),
         "| in | sum |\n| --- | --- |\n| EU | 3 |",
     ),
+    "a number of many digits": (
+        of("table", rows=[[of("raw_number", value=12345678901234567)]]),
+        "| 12345678901234567 |\n| --- |",
+    ),
+    "marks that are none in plain words": (of("section", text=plain("*a* ~b~")), "*a* ~b~"),
     "a cell of several lines": (of("table", rows=[[plain("a\nb")]]), "| a<br>b |\n| --- |"),
     "a bar in the label of a link in a cell": (
         of("table", rows=[[of("rich_text", section(linked(A, "a|b")))]]),
@@ -409,10 +424,28 @@ WITHIN: dict[str, tuple[Json, str]] = {
         f"Welcome\nToday\n[Open]({A})",
     ),
     "an address to come": (of("teaser", headline="News", more_url=f"{A}/n", image_url=f"{A}/i.png"), f"[News]({A}/n)"),
+    "two addresses of one label": (
+        of("teaser", headline="News", headline_url=f"{A}/n", headline_link=f"{A}/m"),
+        f"[News]({A}/n)\n{A}/m",
+    ),
+    "an address whose label mentions somebody": (
+        of("teaser", headline=mrkdwn("by <@UADA>"), headline_url=f"{A}/n"),
+        f"by @Ada {A}/n",
+    ),
+    "keys in other letters": (of("banner", TITLE="sale", mainTitle="half"), "sale\nhalf"),
+    "an element to come": (
+        of("hero", header="Welcome", cta=of("chip", text=plain("Go on"), action_id="x"), tail="more words"),
+        "Welcome\nGo on\nmore words",
+    ),
+    "an element to come that says nothing": (of("actions", of("rating", action_id="r", score=1), OPEN), f"[Open]({A})"),
     "an address without a label": (of("embed", target_url=f"{A}/e"), f"{A}/e"),
     "rows to come": (of("matrix", cells=[["in", "sum"], ["EU", 3]]), "| in | sum |\n| --- | --- |\n| EU | 3 |"),
     "a line to come": (of("note", body=[text("by "), ADA, linked(A, "it")]), f"by @Ada[it]({A})"),
     "points in time": (of("timeline", events=[{"at": "2026-11-25", "label": "Launch"}]), "Launch\n2026-11-25"),
+    "a text that other words repeat": (of("memo", text="is strong", items=[STRONG]), "is **strong**"),
+    "a text beside other words": (of("memo", text="and weak", items=[STRONG]), "and weak\n\nis **strong**"),
+    "a label of lines": (of("properties", items=[{"label": "a\nb", "value": "ada"}]), "a\nb\n\nada"),
+    "lists among objects": (of("box", parts=[{"text": "a b"}, ["c d"]]), "a b\nc d"),
     "a text beside its blocks": (of("memo", text="is strong (see below)", blocks=[STRONG]), "is **strong**"),
     "a block that only a fallback describes": (of("orb", glow=3, fallback="An orb"), "An orb"),
     "a block that says nothing": (of("map", lat=1.5), "(Part of this message can't be shown to you: map.)"),
@@ -585,6 +618,18 @@ ATTACHED = {
     "a message whose link was written": (
         [shared("Ship it?", is_share=False, from_url="https://a.slack.com/archives/C1/p1")],
         "Quoted from Ada: Ship it?",
+    ),
+    "a message by its unfurled link alone": (
+        [{"is_msg_unfurl": True, "author_name": "Ada", "text": "Ship it?"}],
+        "Quoted from Ada: Ship it?",
+    ),
+    "a message by its blocks alone": (
+        [shared("Ship it?", is_share=False, is_msg_unfurl=False)],
+        "Quoted from Ada: Ship it?",
+    ),
+    "an attachment between line breaks": (
+        [{"pretext": "\nNew", "text": "a\n", "footer": "rule 7"}],
+        "> New\n> a\n> rule 7",
     ),
     "a forwarded message that holds another": (
         [shared("see", attachments=[shared("Ship it?", author_name="Grace")])],

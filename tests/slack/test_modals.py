@@ -30,6 +30,7 @@ from bot.models.prompt import Effort
 from bot.settings import MAX_MODELS, parse_model_names, parse_models
 from bot.slack.blockkit import Json
 from bot.slack.plain import text_of
+from bot.slack.views.accounts import ACCOUNTS, MAX_LISTED, KeptAccounts
 from bot.slack.views.arguments import EDIT_ARGUMENTS, approval_in, arguments_modal, asks_in_reply, place_of_call
 from bot.slack.views.caps import CAPS, SubmittedCaps, entered_caps
 from bot.slack.views.memory import MEMORY
@@ -40,6 +41,7 @@ from bot.slack.views.settings import (
     MAX_REVOCABLE,
     SETTINGS,
 )
+from bot.slack.views.sign_in import ADDRESS_MODAL, PastedAddress
 from slack_sandbox.blocks.rules import check_blocks
 from slack_sandbox.blocks.view_rules import check_view
 from tests.changed_settings import CHANGED
@@ -526,6 +528,9 @@ METADATA: Mapping[str, tuple[Callable[[Json], object], Mapping[str, object], Map
     "a number": (SETTINGS.read, asdict(CHANNEL), {"channel_id": 7}),
     "another scheme": (SETTINGS.read, asdict(CHANNEL), {"response_url": "file:///etc/passwd"}),
     "no time": (ASK_MODAL.read, asdict(ABOUT), {"thread_ts": "now"}),
+    "an empty time": (ASK_MODAL.read, asdict(ABOUT), {"ts": ""}),
+    "a time on a line": (ASK_MODAL.read, asdict(ABOUT), {"ts": "2.0\n"}),
+    "a channel by a sign-in": (ADDRESS_MODAL.read, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"channel_id": "U1"}),
     "a choice": (ASK_MODAL.read, asdict(ABOUT), {"offered_by": 1}),
     "no message": (place_of_call, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"message_ts": None}),
     "an owner's path": (CAPS.read, {"scope": "channel", "id": "C1"}, {"id": "../C1"}),
@@ -540,3 +545,42 @@ def test_metadata_of_another_form_is_refused(
     read({**view, "private_metadata": json.dumps(good)})
     with pytest.raises((TypeError, ValueError)):
         read({**view, "private_metadata": json.dumps({**good, **forged})})
+
+
+def kept(view: Json, **fields: Sequence[str]) -> KeptAccounts:
+    """Returns what a person submits who leaves only these boxes checked in some fields."""
+    view = submitted(view)
+    for name, servers in fields.items():
+        view["state"]["values"][name][name]["selected_options"] = [{"value": server} for server in servers]
+    return ACCOUNTS.read(view)
+
+
+def test_person_signs_out_of_what_they_uncheck() -> None:
+    view = ACCOUNTS.build({"jira": (0.0, "read"), "notes": (86_400.0, "")}, {"notes": 7, "files": 1})
+    assert kept(view) == KeptAccounts([], [])
+    assert kept(view, kept=["notes"]) == KeptAccounts(["jira"], [])
+    assert kept(view, everybody=["files"]) == KeptAccounts([], ["notes"])
+    assert kept(view, kept=[], everybody=[]) == KeptAccounts(["jira", "notes"], ["notes", "files"])
+    assert kept(ACCOUNTS.build({"jira": (0.0, "")}, {}), kept=[]) == KeptAccounts(["jira"], ())
+    assert kept(ACCOUNTS.build({}, {"jira": 1}), everybody=[]) == KeptAccounts((), ["jira"])
+
+
+def test_modal_of_accounts_lists_as_many_as_slack_takes() -> None:
+    servers = [f"s{number}" for number in range(MAX_LISTED + 1)]
+    view = ACCOUNTS.build(dict.fromkeys(servers, (0.0, "")), dict.fromkeys(servers, 2))
+    check_view(view, "modal")
+    assert kept(view, kept=[], everybody=[]) == KeptAccounts(servers[:MAX_LISTED], servers[:MAX_LISTED])
+
+
+@pytest.mark.parametrize(
+    ("url", "entered", "address"),
+    [("https://a.example", " http://127.0.0.1/?code=1", " http://127.0.0.1/?code=1"), ("https://a.example", "", None)],
+)
+def test_address_that_a_person_pastes_is_read_with_its_call(url: str, entered: str, address: str | None) -> None:
+    place = ApprovalPlace("C1", "1.0", "2.0", "5 0")
+    view = ADDRESS_MODAL.build("jira", url, place, with_code=False)
+    read = ADDRESS_MODAL.read(submitted(view, address=entered))
+    assert read == PastedAddress(place, address)
+    assert ADDRESS_MODAL.first_field(read) in {block["block_id"] for block in view["blocks"] if "block_id" in block}
+    confirmed = ADDRESS_MODAL.build("jira", "", place, with_code=False, user_code="A-B", device_url=url)
+    assert ADDRESS_MODAL.read(submitted(confirmed)) == PastedAddress(place, None)

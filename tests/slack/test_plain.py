@@ -21,6 +21,7 @@ BUTTONS = blockkit.actions([blockkit.button("a", "Yes & no"), blockkit.button("b
         (blockkit.header("A *title*"), "A *title*"),
         (blockkit.context(blockkit.plain_text("small")), "small"),
         (BUTTONS, "Buttons: Yes &amp; no, No."),
+        (blockkit.actions([blockkit.users_select("a", "Who?"), blockkit.button("b", "Go")]), "Button: Go."),
         (blockkit.markdown("**Bold** [docs](https://a.example)"), "Bold docs (https://a.example)"),
         (blockkit.rich_text_quote("a\nButtons: b.", "id"), "&gt; a\n&gt; Buttons: b."),
         (blockkit.rich_text_preformatted("a\n```\nb"), f"```\na\n`{JOINER}`{JOINER}`\nb\n```"),
@@ -36,7 +37,7 @@ def test_block_in_words(block: Json, said: str) -> None:
 
 
 @pytest.mark.parametrize("chars", [1, 2, 3, 4])
-@pytest.mark.parametrize("long", ["word ", "漢", "&", "<!date^1^{date}|a day> "])
+@pytest.mark.parametrize("long", ["word  ", "漢", "&", "<!date^1^{date}|a day> "])
 def test_longest_part_is_shortened_first(long: str, chars: int) -> None:
     room = PLAIN_BYTES - len("\n\n".join([text_of([SENTENCE]), "", text_of([BUTTONS])]).encode())
     count = room // len(long.encode())
@@ -46,6 +47,7 @@ def test_longest_part_is_shortened_first(long: str, chars: int) -> None:
     first, body, buttons, last = cut.split("\n\n")
     assert (first, buttons, last) == (text_of([SENTENCE]), text_of([BUTTONS]), texts.answers.REST_IN_MESSAGE)
     assert body.endswith("…")
+    assert not body.endswith(" …")
     assert body.count("<!date^") == body.count("a day>")
     assert PLAIN_BYTES - 200 < len(cut.encode()) <= PLAIN_BYTES
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core import texts
-from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
+from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse, as_data
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
-from bot.slack.search import BY_MEANING, BY_WORDS, INFO, METHOD, NAME, SlackSearch
+from bot.slack.json_values import in_utc
+from bot.slack.search import BY_MEANING, BY_WORDS, INFO, MAX_QUERY_CHARS, MAX_RESULTS, METHOD, NAME, SlackSearch
 from bot.slack.users import MAX_KEPT
 from handlers.payloads import action_token_of
 from slack_sandbox.faults import FaultSettings
@@ -59,6 +61,14 @@ async def search_stage(**setup: Any) -> AsyncIterator[SearchStage]:
         yield SearchStage(sandbox, workspace.search)
 
 
+def shown_in(result: CallResult) -> str:
+    """Returns the messages in a result, between the words that stand around them."""
+    [nonce] = re.findall(r"marks (\w+)\.", result.text)
+    shown = result.text.partition(f"<{nonce}>\n")[2].partition(f"\n</{nonce}>")[0]
+    assert result.text == f"{as_data(shown, NAME, nonce)}\n{search.CITE}"
+    return shown
+
+
 @pytest.fixture
 async def stage() -> AsyncIterator[SearchStage]:
     async with search_stage() as stage:
@@ -71,12 +81,55 @@ async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage)
     result = await stage.result(question)
     assert (result.outcome, result.is_error, result.may_be_stored) == (CallState.DONE, False, False)
     permalink = f"https://sandbox.slack.com/archives/C0RANDOM/p{root.replace('.', '')}"
-    assert permalink in result.text
-    assert "#random, Grace, 20" in result.text
-    assert "The launch is on" in result.text
-    assert question.ts.replace(".", "") not in result.text, "the question itself is no result"
-    assert result.text.endswith(search.CITE)
-    assert "It is data" in result.text
+    shown = f"#random, Grace, {in_utc(root)}\n{permalink}\n> The launch is on *Friday* &amp; @U0ALAN knows"
+    assert shown_in(result) == shown, "the question itself is no result"
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("  launch  ", "launch"),
+        (" " + "x" * MAX_QUERY_CHARS, "x" * MAX_QUERY_CHARS),
+        ("y" * (MAX_QUERY_CHARS + 1), "y" * MAX_QUERY_CHARS),
+    ],
+    ids=["padded", "as long as may be", "longer"],
+)
+async def test_request_is_for_messages_in_public_channels(stage: SearchStage, query: str, sent: str) -> None:
+    question = await stage.asked()
+    stage.search.keep("C0RANDOM", question.ts, "another channel's")
+    await stage.result(question, query=query)
+    assert [call.arguments for call in stage.sandbox.calls if call.method == METHOD] == [
+        {
+            "query": sent,
+            "action_token": stage.search._tokens["C0GENERAL", question.ts],
+            "channel_types": "public_channel",
+            "content_types": "messages",
+            "limit": str(MAX_RESULTS),
+        }
+    ]
+
+
+async def test_results_with_less_than_slack_documents_are_shown_by_what_they_have(
+    stage: SearchStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question, place = await stage.asked(), {"channel_id": "C0GENERAL", "channel_name": "", "permalink": None}
+    hits: list[dict[str, Any]] = [
+        {**place, "author_user_id": "U0ADA", "message_ts": "1795168800.000001", "content": "one"},
+        {**place, "channel_id": "C0RANDOM", "message_ts": question.ts, "content": "in another channel"},
+        {**place, "message_ts": "soon", "author_name": "Grace\nAda", "content": None},
+    ]
+    answer = {"ok": True, "results": {"messages": [*hits, {**place, "message_ts": question.ts}, "?"]}}
+
+    async def found(method: str, **arguments: Any) -> dict[str, Any]:
+        return answer if method == METHOD else await call(method, **arguments)
+
+    call = stage.search._client.call
+    monkeypatch.setattr(stage.search._client, "call", found)
+    assert shown_in(await stage.result(question)) == (
+        "#C0GENERAL, U0ADA, 2026-11-20 10:00 UTC\n\n> one\n\n"
+        f"#C0RANDOM, unknown, {in_utc(question.ts)}\n\n> in another channel\n\n"
+        "#C0GENERAL, Grace Ada\n\n>"
+    )
 
 
 async def test_tool_is_read_only_runs_unasked_and_is_offered_without_a_token(stage: SearchStage) -> None:

@@ -4,7 +4,10 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -12,9 +15,12 @@ from aiohttp import web
 from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
 from bot.core.unposted import MessageQuestion, QuotedMessage
+from bot.errors import Refusal, Refused
 from bot.services.catching_up import TYPES, CatchingUp
 from bot.slack.client import MAX_LIST_PAGES, NO_UNFURLS, SlackClient, new_session
-from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES
+from bot.slack.history import LOOK_BACK_MESSAGES
+from bot.slack.json_values import Payload
+from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES, Surfaces
 from bot.slack.users import MAX_PAGES, PEOPLE_PER_PAGE, ChannelReaders, pages_of_people
 from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Channel
@@ -158,3 +164,111 @@ async def test_lists_without_an_end_are_left(repeats: bool) -> None:
     expected = (2 * (lists + 1), 4, 2) if repeats else most
     counted = called["users.conversations"], called["conversations.members"], called["users.list"]
     assert (counted, len(people)) == (expected, expected[2])
+
+
+@dataclass
+class Slack:
+    """Slack, which answers each method as the test says, and else with nothing."""
+
+    answers: Mapping[str, Payload | Refused] = field(default_factory=dict)
+    asked: list[Payload] = field(default_factory=list)
+
+    @property
+    def surfaces(self) -> Surfaces:
+        every: Any = self
+        return Surfaces(every, every, every, every, "UBOT")
+
+    async def call(self, method: str, **arguments: Any) -> Payload:
+        self.asked.append({"method": method, **arguments})
+        answer = self.answers.get(method, {})
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
+
+
+INFO = "conversations.info"
+TIMEOUT, FORBIDDEN, GONE = (
+    Refused(INFO, name, reason)
+    for name, reason in (
+        ("timeout", Refusal.TRANSIENT),
+        ("missing_scope", Refusal.FORBIDDEN),
+        ("channel_not_found", Refusal.CHANNEL_GONE),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "creator", "person"),
+    [
+        ({"channel": {"creator": "U1", "user": "U2"}}, "U1", "U2"),
+        ({"channel": {}}, "", ""),
+        ({}, "", ""),
+        (FORBIDDEN, "", ""),
+        (GONE, None, GONE),
+        (TIMEOUT, TIMEOUT, TIMEOUT),
+    ],
+    ids=["told", "not told", "no channel", "no right", "gone", "no answer"],
+)
+async def test_whose_a_channel_is_may_stay_unsaid(
+    answer: Payload | Refused, creator: str | Refused | None, person: str | Refused
+) -> None:
+    slack = Slack({INFO: answer})
+    for asked, told in ((slack.surfaces.creator, creator), (slack.surfaces.person_of, person)):
+        with pytest.raises(Refused) if isinstance(told, Refused) else nullcontext():
+            assert await asked("C1") == told
+    assert slack.asked == [{"method": INFO, "channel": "C1"}] * 2
+
+
+NEWS: dict[str, tuple[Payload, bool]] = {
+    "a post": ({"ts": "10.500000", "user": "U1"}, True),
+    "a post of that moment": ({"ts": "10.000000", "user": "U1"}, False),
+    "a file": ({"ts": "10.500000", "user": "U1", "subtype": "file_share"}, True),
+    "an app's post": ({"ts": "10.500000", "subtype": "bot_message"}, True),
+    "ours": ({"ts": "10.500000", "user": "UBOT"}, False),
+    "Slack's own": ({"ts": "10.500000", "user": "USLACKBOT"}, False),
+    "a join": ({"ts": "10.500000", "user": "U1", "subtype": "channel_join"}, False),
+    "a reply": ({"ts": "9.0", "user": "U1", "latest_reply": "10.500000", "reply_users": ["UBOT", "U1"]}, True),
+    "a reply below ours": ({"ts": "9.0", "user": "UBOT", "latest_reply": "10.500000", "reply_users": ["U1"]}, True),
+    "our reply": ({"ts": "9.0", "user": "U1", "latest_reply": "10.500000", "reply_users": ["UBOT"]}, False),
+    "a reply of that moment": ({"ts": "9.0", "user": "U1", "latest_reply": "10.000000", "reply_users": ["U1"]}, False),
+}
+
+
+@pytest.mark.parametrize(("message", "is_news"), NEWS.values(), ids=NEWS)
+async def test_news_of_a_channel_is_what_others_have_written_since(message: Payload, is_news: bool) -> None:
+    slack = Slack({"conversations.history": {"messages": [{"ts": "9.0", "user": "U1"}, message]}})
+    assert await slack.surfaces.has_news("C1", 10.0) is is_news
+    assert slack.asked == [{"method": "conversations.history", "channel": "C1", "limit": LOOK_BACK_MESSAGES}]
+
+
+@pytest.mark.parametrize(
+    ("users", "has_messages"), [([], False), (["UBOT", "USLACKBOT", "USLACK"], False), (["UBOT", "U1"], True)]
+)
+async def test_direct_message_has_messages_once_a_person_has_written(users: list[str], has_messages: bool) -> None:
+    messages = [{"ts": f"{number}.0", "user": user} for number, user in enumerate(users, start=1)]
+    slack = Slack({"conversations.history": {"messages": messages}})
+    assert await slack.surfaces.has_messages("D1", "9.0") is has_messages
+    history = {"method": "conversations.history", "channel": "D1", "latest": "9.0", "limit": LOOK_BACK_MESSAGES}
+    assert slack.asked == [history]
+
+
+@pytest.mark.parametrize(("error", "is_raised"), [("already_reacted", False), ("is_archived", True)])
+async def test_reaction_that_is_there_is_no_failure(error: str, is_raised: bool) -> None:
+    slack = Slack({"reactions.add": Refused("reactions.add", error, Refusal.UNKNOWN)})
+    with pytest.raises(Refused) if is_raised else nullcontext():
+        await slack.surfaces.react("C1", "2.0", "eyes")
+    assert slack.asked == [{"method": "reactions.add", "channel": "C1", "timestamp": "2.0", "name": "eyes"}]
+
+
+@pytest.mark.parametrize("thread_ts", ["1.0", ""])
+async def test_posted_question_is_looked_for_where_it_was_posted(thread_ts: str) -> None:
+    posted = {"user": "UBOT", "blocks": [{"block_id": "asked-in-V1"}]}
+    messages = [{**posted, "ts": "2.0", "blocks": [{"block_id": "asked-in-V2"}]}, {**posted, "ts": "3.0"}]
+    method = "conversations.replies" if thread_ts else "conversations.history"
+    slack = Slack({method: {"messages": messages}})
+    about = QuotedMessage("C1", "1.5", thread_ts, "", "")
+    question = MessageQuestion("T1", "V1", "U1", about, "Why?", 0.0)
+    assert await slack.surfaces.find_question(question, 7.25) == "3.0"
+    place = {"ts": "1.0"} if thread_ts else {}
+    since = {"oldest": "7.250000", "limit": LOOK_BACK_MESSAGES}
+    assert slack.asked == [{"method": method, "channel": "C1", **since, **place}]

@@ -24,7 +24,10 @@ from bot.slack.users import (
     ChannelReaders,
     Users,
     domain_of,
+    find_members,
+    is_open,
     kind_of,
+    kinds_by_id,
     name_of,
     zone_of,
 )
@@ -32,9 +35,9 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.web_api import conversations
 from slack_sandbox.web_api.budgets import WINDOW_S
 from slack_sandbox.wire import channel_json
-from slack_sandbox.workspace import User
+from slack_sandbox.workspace import PARTNERS_ID, User
 from tests.fast import FastClock
-from tests.slack.workspaces import connected_workspace
+from tests.slack.workspaces import connected, connected_workspace
 
 pytestmark = [pytest.mark.wide, pytest.mark.skips_waits]
 
@@ -53,11 +56,14 @@ KINDS: Mapping[str, tuple[Mapping[str, Any], UserKind | None]] = {
     "a bot": (TEAM | {"is_bot": True}, UserKind.BOT),
     "deactivated": (TEAM | {"deleted": True}, UserKind.DEACTIVATED),
     "no answer": ({}, None),
+    "a bot that is a guest": (TEAM | {"is_bot": True, "is_restricted": True}, UserKind.GUEST),
+    "deactivated in another workspace": ({"team_id": "T2", "deleted": True}, UserKind.DEACTIVATED),
 }
 ALL_NAMES = {"name": "ada.l", "real_name": "Ada Lovelace", "profile": {"display_name": "ada", "real_name": "Ada L."}}
 NAMES: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "the display name": (ALL_NAMES, "ada"),
     "without a display name": (ALL_NAMES | {"profile": {"display_name": ""}}, "Ada Lovelace"),
+    "with an empty real name": (ALL_NAMES | {"profile": {"real_name": "Ada L."}, "real_name": ""}, "Ada L."),
     "the real name of the profile": ({"name": "ada.l", "profile": {"real_name": "Ada L."}}, "Ada L."),
     "a channel": ({"name": "general"}, "general"),
     "no name": ({"profile": {}}, ""),
@@ -585,3 +591,72 @@ async def test_what_slack_does_not_tell_counts_as_outsiders(
     stage.sandbox.faults.start(fault, method=method, error="missing_scope", delay_s=60.0)
     async with asyncio.timeout(30):
         assert not await stage.are_insiders("C0GENERAL")
+
+
+async def test_domain_is_a_members_and_comes_with_the_kind(stage: UsersStage) -> None:
+    assert stage.users.known_domain("U0ADA") is None
+    assert await stage.users.domain("U0ADA") == stage.users.known_domain("U0ADA") == "sandbox.example"
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    assert stage.lookups() == 1
+    assert await stage.users.domain("U0EDITH") == ""
+    stage.clock.ahead_s += KIND_TRUSTED_S
+    assert stage.users.known_domain("U0ADA") is None
+
+
+async def test_workspace_of_a_person_is_ours_unless_they_are_in_another_one_alone(stage: UsersStage) -> None:
+    people = ("U0ADA", "U0EMMY", "U0NOBODY")
+    ours = stage.sandbox.team_id
+    assert [await stage.users.team_id(one) for one in people] == [ours, PARTNERS_ID, ours]
+
+
+async def test_privacy_of_a_channel_is_trusted_for_ten_minutes(stage: UsersStage) -> None:
+    channels = {"C0GENERAL": False, "C0PROJECTX": True, "D0ADA": True, "C0NOWHERE": None}
+    for ahead_s, lookups in ((0.0, 3), (KIND_TRUSTED_S - 1, 4), (KIND_TRUSTED_S, 7)):
+        stage.clock.ahead_s = ahead_s
+        assert {channel: await stage.users.is_private(channel) for channel in channels} == channels
+        assert stage.lookups("conversations.info") == lookups, "one that Slack doesn't tell is asked for again"
+
+
+FOUND: Mapping[str, Mapping[str, str]] = {
+    "U0ADA": {"U0ADA": "Ada"},
+    "@ada": {"U0ADA": "Ada", "U0TWIN": "ADA"},
+    "Grace": {"U0GRACE": "Grace"},
+    "ad": {},
+    "Edith": {},
+    "U0EDITH": {},
+    "Katherine": {},
+    "Deploys": {},
+    "U0NOBODY": {},
+}
+
+
+async def test_members_are_found_by_their_id_or_a_whole_name_in_any_case() -> None:
+    async with connected(subscribed=frozenset[str]()) as (sandbox, client):
+        sandbox.workspace.users["U0TWIN"] = User("U0TWIN", "twin", "ADA", "#000000")
+        assert {words: await find_members(client, words) for words in FOUND} == FOUND
+
+
+@pytest.mark.parametrize(("error", "kind"), [("user_not_found", None), ("user_not_visible", UserKind.EXTERNAL)])
+@pytest.mark.parametrize(("others", "lists"), [(MAX_LOOKED_UP - 3, 0), (MAX_LOOKED_UP - 2, 1)])
+async def test_kinds_of_many_people_are_listed_first(
+    error: str, kind: UserKind | None, others: int, lists: int
+) -> None:
+    async with connected(subscribed=frozenset[str]()) as (sandbox, client):
+        people = [User(f"U0P{number}", f"p{number}", f"P{number}", "#64748b") for number in range(others)]
+        sandbox.workspace.users.update((person.id, person) for person in people)
+        sandbox.faults.start("refuse", method="users.info", error=error, containing="U0NOBODY")
+        ids = ["U0ADA", "U0EDITH", "U0NOBODY", *(person.id for person in people)]
+        assert await kinds_by_id(client, ids, sandbox.team_id) == {
+            **dict.fromkeys(ids, UserKind.MEMBER),
+            "U0EDITH": UserKind.GUEST,
+            "U0NOBODY": kind,
+        }
+        asked = [call.method for call in sandbox.calls]
+        assert (asked.count("users.list"), asked.count("users.info")) == (lists, 1 if lists else len(ids))
+
+
+async def test_channel_is_open_unless_it_is_archived_or_not_found() -> None:
+    async with connected(subscribed=frozenset[str]()) as (sandbox, client):
+        sandbox.workspace.channel("random").archived = True
+        channels = ("C0GENERAL", "C0RANDOM", "C0NOWHERE")
+        assert [await is_open(client, channel) for channel in channels] == [True, False, False]
