@@ -1,7 +1,6 @@
 """`python -m bot audit` exports the entries, without texts unless asked for, and `memory` memories."""
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.cli.audit import first_time_of_audit
 from bot.clock import SystemClock
 from bot.core.calls import CallState, Decision
 from bot.core.job import End, Piece
@@ -129,14 +127,6 @@ async def test_export_begins_at_a_day_or_a_time_and_is_the_same_each_time(tmp_pa
         ("2027-01-17", 510),
     ):
         assert await export(tmp_path, used, "--since", since) == whole[first - 1 :], since
-
-
-def test_time_without_an_offset_is_in_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as there:
-        there.setenv("TZ", "Asia/Tokyo")
-        time.tzset()
-        assert first_time_of_audit("2027-01-15T08:00") == FIRST_DAY
-    time.tzset()
 
 
 async def test_export_after_an_erasure_names_nobody(tmp_path: Path, used: str) -> None:
