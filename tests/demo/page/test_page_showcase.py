@@ -404,9 +404,13 @@ async def test_tool_runs_only_when_it_is_approved(
     sandbox: Sandbox, visit: Visit, hurried: None, patient: None, screen: dict[str, Any]
 ) -> None:
     page = await visit(f"{sandbox.url}/?channel=C0GENERAL", **screen)
+    question = "Please note that the export failed on Tuesday."
+    # Another test may have asked it in the same direct message.
+    asked = sum(message.text == question for message in sandbox.messages(sandbox.dm("ada")))
     await page.locator(".card, .offers button").filter(has_text="Approve a tool call").filter(visible=True).click()
     messages = page.locator("#main .message")
     await expect(page.locator("#members")).to_have_text("Direct message")
+    await expect(messages.filter(has_text=question)).to_have_count(asked + 1)
     await expect(badge(messages.last)).to_be_visible()
     await expect(messages.last).to_contain_text("Add this note?")
     note = page.locator("#main").get_by_role("complementary", name="About this card")
