@@ -552,7 +552,7 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
     assert await entries(timed) == []
 
     async def told() -> dict[int, tuple[frozenset[int], frozenset[int], frozenset[Notice]]]:
-        """Returns what is said again, by job: which schedules are stopped, which are over, and what is back."""
+        """Returns, by job, what its message has to show now: schedules stopped, schedules over, what was restored."""
         said_again = {}
         for entry in await entries(timed):
             if entry.kind is OutboxKind.REPLY:

@@ -1,4 +1,4 @@
-"""How Slack is asked who an asker is, and what a denied one is told, with a real record of notices."""
+"""What Slack is asked about a person, and what people without access are told, with a real record of notices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -451,7 +451,7 @@ async def test_home_is_built_once_at_a_time_and_again_after_a_change(stage: Stag
     assert sorted(user_id for user_id, _ in stage.slack.homes) == ["UADA", "UADA", "UBEN"]
     home.opened("UADA")
     await turns()
-    assert len(stage.slack.homes) == 4, "what was shown is built anew at the next opening"
+    assert len(stage.slack.homes) == 4, "the next opening builds again what was shown"
 
 
 async def test_no_more_than_fifty_homes_are_built_at_once(stage: Stage) -> None:

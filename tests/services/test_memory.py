@@ -34,7 +34,7 @@ NAMES = {"UADA": "Ada", "UBEN": "Ben", "C1": "general", "G1": "mpdm-ada--ben-1"}
 
 @dataclass
 class Slack:
-    """Slack, in which Ada is in #general and has the direct message D1, and the people whom Typist asks about."""
+    """Slack, where Ada is in #general and has the direct message D1, and says who may change memories."""
 
     is_private_: bool | None = False
     denied: Denial | None = None

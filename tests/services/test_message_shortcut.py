@@ -207,7 +207,7 @@ class Askers:
 
 
 TooMany = tuple[str, str, str, float]
-"""Who is told so, in which words, the name of the notice, and how often at most."""
+"""The person's id, the sentence, the name of the notice, and the seconds until it may come again."""
 
 
 def notices_for(told: list[TooMany]) -> PrivateNotices:
@@ -219,7 +219,7 @@ def notices_for(told: list[TooMany]) -> PrivateNotices:
 
 @dataclass
 class Unsaved:
-    """Keeps the questions whose askers are told that they aren't on record."""
+    """Keeps the questions whose askers were told that theirs isn't saved."""
 
     told: list[Question] = field(default_factory=list)
 
@@ -626,7 +626,7 @@ def run_of(due_at: float) -> Run:
 
 
 def running(run: Run | Exception | None, answer: tuple[str, str] | Exception, age_s: float) -> tuple[Stage, Admitting]:
-    """Returns a stage on which a run of this age is to be posted, and who admits it."""
+    """Returns a stage with a scheduled run of this age to post, and what admits the run."""
     stage, runs = staged(answer), Admitting(run)
     posting: Any = runs
     stage.question_posts = replace(stage.question_posts, runs=posting)
@@ -725,13 +725,6 @@ async def test_asker_by_an_emoji_is_told_at_its_first_event_alone_that_it_is_not
         await stage.reactions([]).added(EYES, tells=tells)
     asked = Question(ThreadKey("T1", "C1", None), "1.000100", "U1", "")
     assert stage.unsaved.told == ([asked] if tells else [])
-
-
-async def test_person_without_access_who_adds_an_emoji_is_told_at_once_and_nothing_is_asked() -> None:
-    stage = staged()
-    stage.askers.denied = Denial.GUEST
-    await stage.reactions([]).added(Reaction("C1", "1.0", "eyes", "U1", "U2"))
-    assert (stage.records.asked, stage.askers.told) == ([], [Denial.GUEST])
 
 
 async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:

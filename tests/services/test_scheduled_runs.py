@@ -1,4 +1,4 @@
-"""How many runs of schedules begin while people may ask, which of them are posted, and who is told of the others."""
+"""Scheduled runs: how many begin while people may ask, which are posted, and who hears why one is not."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,7 +121,7 @@ class Place:
 
 
 async def due(stores: Stores, proposal: Proposal = ANY_HOUR, channel_id: str = "C1") -> tuple[Schedule, OutboxEntry]:
-    """Returns a schedule and the entry of its run, which is to be posted."""
+    """Returns a schedule, and the outbox entry of its run that is due."""
     clock = stores.database.clock
     assert isinstance(clock, InstantClock)
     schedule_id = await stores.schedules.create("T1", channel_id, "U1", proposal)

@@ -1,4 +1,4 @@
-"""What buttons and forms about schedules do, for whom, and where their outcome is shown."""
+"""Buttons and forms of schedules: what they change, who may use them, and where the outcome is shown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Whom Typist welcomes, with what, once; and what a press of a suggested prompt asks."""
+"""Who is welcomed, with what and how often, and what a suggested prompt asks once it is pressed."""
 
 import logging
 from collections.abc import Sequence

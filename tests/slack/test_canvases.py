@@ -1,9 +1,8 @@
 """Canvases at the boundary to Slack: answers that say less than they should, and refusals."""
 
-import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,9 +15,7 @@ from bot.slack.client import TURN_WITHIN_S
 from bot.slack.refusals import reason_of
 from files_to_markdown.document import MAX_CHARS, Document
 from tests.simulated_time import run_simulated
-
-Json = dict[str, Any]
-Answer = Json | Refused | RateLimited
+from tests.slack.scripted import Answer, Json, ScriptedClient
 
 CHANNEL = ThreadKey("T1", "C1", "1.0")
 QUESTION = Question(CHANNEL, "5.0", "U1", "Why?")
@@ -26,30 +23,14 @@ HERE: Json = {"id": "F1", "name": "Plan", "mimetype": CANVAS, "channels": ["C1"]
 
 
 @dataclass
-class Client:
-    """Slack, which answers each method as the test says, and else with nothing. `after_s`: how long a call takes.
+class Client(ScriptedClient):
+    """Slack, with the canvases that ask it."""
 
-    Answers in a list come one after another.
-    """
-
-    answers: Mapping[str, Answer | list[Answer]] = field(default_factory=dict)
-    after_s: float = 0.0
     scopes: Collection[str] | None = None
-    asked: list[Json] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         client: Any = self
         self.canvases = Canvases(client, self.scopes, "UBOT")
-
-    async def call(self, method: str, **arguments: Any) -> Json:
-        await asyncio.sleep(self.after_s)
-        self.asked.append({"method": method, **arguments})
-        answer = self.answers.get(method, {})
-        if isinstance(answer, list):
-            answer = answer.pop(0)
-        if isinstance(answer, Refused | RateLimited):
-            raise answer
-        return answer
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -19,12 +18,12 @@ from bot.errors import Refusal, Refused
 from bot.services.catching_up import TYPES, CatchingUp
 from bot.slack.client import MAX_LIST_PAGES, NO_UNFURLS, SlackClient, new_session
 from bot.slack.history import LOOK_BACK_MESSAGES
-from bot.slack.json_values import Payload
 from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES, Surfaces
 from bot.slack.users import MAX_PAGES, PEOPLE_PER_PAGE, ChannelReaders, pages_of_people
 from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Channel
 from tests.clocks import InstantClock
+from tests.slack.scripted import Json, ScriptedClient
 from tests.slack.workspaces import connected_workspace, workspace_of
 
 
@@ -167,23 +166,13 @@ async def test_lists_without_an_end_are_left(repeats: bool) -> None:
 
 
 @dataclass
-class Slack:
-    """Slack, which answers each method as the test says, and else with nothing."""
-
-    answers: Mapping[str, Payload | Refused] = field(default_factory=dict)
-    asked: list[Payload] = field(default_factory=list)
+class Slack(ScriptedClient):
+    """Slack, with the surfaces that ask it."""
 
     @property
     def surfaces(self) -> Surfaces:
         every: Any = self
         return Surfaces(every, every, every, every, "UBOT")
-
-    async def call(self, method: str, **arguments: Any) -> Payload:
-        self.asked.append({"method": method, **arguments})
-        answer = self.answers.get(method, {})
-        if isinstance(answer, Refused):
-            raise answer
-        return answer
 
 
 INFO = "conversations.info"
@@ -210,7 +199,7 @@ TIMEOUT, FORBIDDEN, GONE = (
     ids=["told", "not told", "no channel", "no right", "gone", "no answer"],
 )
 async def test_whose_a_channel_is_may_stay_unsaid(
-    answer: Payload | Refused, creator: str | Refused | None, person: str | Refused
+    answer: Json | Refused, creator: str | Refused | None, person: str | Refused
 ) -> None:
     slack = Slack({INFO: answer})
     for asked, told in ((slack.surfaces.creator, creator), (slack.surfaces.person_of, person)):
@@ -219,7 +208,7 @@ async def test_whose_a_channel_is_may_stay_unsaid(
     assert slack.asked == [{"method": INFO, "channel": "C1"}] * 2
 
 
-NEWS: dict[str, tuple[Payload, bool]] = {
+NEWS: dict[str, tuple[Json, bool]] = {
     "a post": ({"ts": "10.500000", "user": "U1"}, True),
     "a post of that moment": ({"ts": "10.000000", "user": "U1"}, False),
     "a file": ({"ts": "10.500000", "user": "U1", "subtype": "file_share"}, True),
@@ -235,7 +224,7 @@ NEWS: dict[str, tuple[Payload, bool]] = {
 
 
 @pytest.mark.parametrize(("message", "is_news"), NEWS.values(), ids=NEWS)
-async def test_news_of_a_channel_is_what_others_have_written_since(message: Payload, is_news: bool) -> None:
+async def test_news_of_a_channel_is_what_others_have_written_since(message: Json, is_news: bool) -> None:
     slack = Slack({"conversations.history": {"messages": [{"ts": "9.0", "user": "U1"}, message]}})
     assert await slack.surfaces.has_news("C1", 10.0) is is_news
     assert slack.asked == [{"method": "conversations.history", "channel": "C1", "limit": LOOK_BACK_MESSAGES}]
