@@ -10,6 +10,9 @@ In any loop, SQLite runs in the loop's thread instead of aiosqlite's: handing ea
 time of the store's and the scenarios' tests, and a third of that of the services' tests. Other tasks have their turn
 before each statement and each read of rows, as they have beside a thread, and while another connection has a file's
 lock. The store's own tests (tests/contracts) keep the threads of files.
+
+Any loop of a test ends when its connections have closed. What is left open fails the test that opened it, not the later
+one during which it happens to be collected.
 """
 
 import asyncio
@@ -34,6 +37,8 @@ BUSY_S = 5.0
 """How long a statement waits for a lock on a file."""
 LOOK_S = 0.002
 """The time between two tries to get a lock on a file."""
+LEFT_OPEN_S = 5.0
+"""How long a loop that ends waits for the other side of a connection that closes: TLS closes with a word of both."""
 MAX_STEPS_AT_ONCE = 100_000
 """More steps of a loop in which it never waits, and nothing comes from a socket, are no work: something asks again and
 again."""
@@ -58,7 +63,39 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Returns the loop of a test: the usual one, unless it is marked."""
-    return {"fast": FastLoop} if item.get_closest_marker("skips_waits") else {"usual": asyncio.new_event_loop}
+    return {"fast": FastLoop} if item.get_closest_marker("skips_waits") else {"usual": UsualLoop}
+
+
+class UsualLoop(asyncio.SelectorEventLoop):
+    """An event loop that closes when its connections have closed.
+
+    Raises:
+        AssertionError: On `close`, if one stays open.
+    """
+
+    def close(self) -> None:
+        if self.is_closed():
+            return
+        try:
+            left = self._left_open()
+        finally:
+            super().close()
+        assert not left, f"connections left open: {left}"
+
+    def _left_open(self) -> list[str]:
+        give_up_s = time.monotonic() + LEFT_OPEN_S
+        while (left := self._opened()) and time.monotonic() < give_up_s:
+            self.run_until_complete(asyncio.sleep(IDLE_S))
+        names = [str(transport.get_extra_info("socket")) for transport in left]
+        for transport in left:
+            transport.abort()
+        if left:
+            self.run_until_complete(asyncio.sleep(0))
+        return names
+
+    def _opened(self) -> list[asyncio.Transport]:
+        transports: list[asyncio.Transport] = list(self._transports.values())  # type: ignore[attr-defined]
+        return [transport for transport in transports if transport.get_extra_info("socket").fileno() != -1]
 
 
 class _FastSelector(selectors.DefaultSelector):
@@ -80,7 +117,7 @@ class _FastSelector(selectors.DefaultSelector):
         return events
 
 
-class FastLoop(asyncio.SelectorEventLoop):
+class FastLoop(UsualLoop):
     """An event loop whose time skips idle waits."""
 
     def __init__(self) -> None:
