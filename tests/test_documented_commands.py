@@ -24,7 +24,7 @@ RUN_BY = {
     "cd typist": (FIRST_MINUTE, '"typist"'),
     "make run": (FIRST_MINUTE, '"make run"'),
     "make check": (".ci/run", "make check"),
-    "make test-wide": (".ci/run", "tests . test-wide"),
+    "make test-wide": (".ci/run", "make test-wide"),
     "make test-touched": ("Makefile", "test-touched: "),
     "make test": ("Makefile", "test: "),
 }
