@@ -21,7 +21,7 @@ from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import STAY_QUIET, QuietThreads
 from bot.services.quota import CapSettings
 from bot.services.reply_actions import ReplyActions
-from bot.services.schedules import Schedules
+from bot.services.schedules import SchedulePress, Schedules
 from bot.services.shortcut import ChoicePresses, MessageShortcut
 from bot.slack.notices import command_message
 from bot.slack.views.accounts import ACCOUNTS
@@ -67,30 +67,14 @@ def register_buttons(
 ) -> None:
     """Registers the listeners for the buttons of replies, and for Slack's own Stop."""
 
-    async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        await actions.pressed(press_of(body, team_id))
-
-    async def on_choice(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        await actions.pressed(press_of(body, team_id), choices.press)
-
-    async def on_reason(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        await actions.pressed(reason_press_of(body, team_id))
-
-    async def on_quiet(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        await quiet_threads.pressed(quiet_press_of(body, team_id))
-
     async def on_stop(body: dict[str, Any]) -> None:
         await actions.stop_session(*stop_of(body, team_id))
 
-    async def on_approval(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        await actions.pressed(approval_of(body, team_id))
-
-    app.view(ARGUMENTS)(on_approval)
+    on_press = _press_listener(lambda body: actions.pressed(press_of(body, team_id)))
+    on_choice = _press_listener(lambda body: actions.pressed(press_of(body, team_id), choices.press))
+    on_reason = _press_listener(lambda body: actions.pressed(reason_press_of(body, team_id)))
+    on_quiet = _press_listener(lambda body: quiet_threads.pressed(quiet_press_of(body, team_id)))
+    app.view(ARGUMENTS)(_press_listener(lambda body: actions.pressed(approval_of(body, team_id))))
     register_modal(app, EDIT_ARGUMENTS, actions.approve_edited)
     register_modal(app, ADDRESS_MODAL, actions.check_address, actions.sign_in)
     for action in ReplyAction:
@@ -111,17 +95,16 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
             response = CommandResponse(_sentence(error))
         await (ack(**command_message(response)) if response else ack())
 
-    async def on_shortcut(ack: AsyncAck, shortcut: Mapping[str, Any]) -> None:
+    async def shortcut_used(shortcut: Mapping[str, Any]) -> None:
         invocation = invocation_of_shortcut(shortcut)
         try:
             await _in_time(questions.open(invocation, message_of_shortcut(shortcut, commands.workspace.me.team_id)))
         except (TypistError, TimeoutError) as error:
             response = CommandResponse(_sentence(error))
             await commands.workspace.surfaces.respond_to_command(invocation.response_url, response)
-        await ack()
 
     app.command(COMMAND)(on_command)
-    app.shortcut(ASK_ABOUT)(on_shortcut)
+    app.shortcut(ASK_ABOUT)(_press_listener(shortcut_used))
     register_modal(app, SETTINGS, commands.save)
     register_modal(app, ACCOUNTS, commands.sign_out, commands.sign_everybody_out)
     # A question that is on record, although an error was shown, is asked once, however often the modal is submitted.
@@ -170,9 +153,7 @@ def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str)
 def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_id: str) -> None:
     """Registers the listeners for buttons about schedules, and for the modal that changes one."""
 
-    async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
-        await ack()
-        press = schedule_press_of(body, team_id)
+    async def pressed(press: SchedulePress) -> None:
         await schedules.pressed(press)
         if press.place and not press.place.channel_id:
             home.changed(press.user_id)
@@ -182,6 +163,7 @@ def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_
             saved = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.CHANGE]
             await schedules.show_again(user_id, submitted.place, saved)
 
+    on_press = _press_listener(lambda body: pressed(schedule_press_of(body, team_id)))
     for action in ScheduleAction:
         app.action(action.value)(on_press)
     register_modal(app, CHANGE_SCHEDULE, schedules.change, show_in_list)
@@ -217,6 +199,31 @@ def register_modal(
             background.start(saved(user_id, submitted), failure, SAVED_WITHIN_S)
 
     app.view(modal.callback_id)(on_submission)
+
+
+def _press_listener(
+    work: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
+) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
+    """Returns a listener that does what a press asks for.
+
+    Bolt acknowledges when a listener has ended, so what takes longer than Slack waits goes on in the background.
+    """
+    background = Background()
+
+    async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        working = asyncio.create_task(work(body))
+        await asyncio.wait({working}, timeout=WITHIN_S)
+        if working.done():
+            await working
+        else:
+            background.start(_end_of(working), "what a press asked for isn't done")
+
+    return on_press
+
+
+async def _end_of(working: Awaitable[None]) -> None:
+    await working
 
 
 async def _in_time(result: Awaitable[T]) -> T:

@@ -27,6 +27,7 @@ from bot.services import reply_actions
 from bot.settings import Settings
 from bot.store import Stores
 from bot.wiring import Bot
+from handlers import actions
 from slack_markdown.escaping import JOINER
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.server import Sandbox
@@ -277,6 +278,12 @@ def with_frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 def without_double_presses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes no press for a double press: tests press faster than people do."""
     monkeypatch.setattr(reply_actions, "DOUBLE_PRESS_S", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def with_time_for_presses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a press acknowledged when its work is done, however slow the machine is: then tests look at the outcome."""
+    monkeypatch.setattr(actions, "WITHIN_S", 30.0)
 
 
 @pytest.fixture

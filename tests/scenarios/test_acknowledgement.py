@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
+from bot.slack.views.schedules import ScheduleAction
+from handlers import actions
+from handlers.actions import WITHIN_S
 from tests.scenarios.conftest import Stage
+from tests.scenarios.surfaces import ephemerals
 
 pytestmark = pytest.mark.skips_waits
 
@@ -72,6 +76,19 @@ async def test_request_without_a_listener_is_acknowledged_and_the_bot_goes_on(st
     for name, (kind, payload) in REQUESTS.items():
         assert await stage.sandbox.sockets.ask(kind, payload) == {}, name
     assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
+
+
+async def test_press_is_acknowledged_in_time_although_what_it_asks_for_takes_longer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "WITHIN_S", WITHIN_S)
+    asked = await stage.mention()
+    assert await stage.answers("general", asked) == ["The whole answer."]
+    [answer] = stage.bots("general", asked)
+    stage.sandbox.faults.start("slow", method="views.open", delay_s=stage.sandbox.sockets.ack_timeout_s + 1)
+    assert await stage.sandbox.client("grace").press("general", answer.ts, ScheduleAction.LIST, "")
+    assert not ephemerals(stage)
+    await stage.sandbox.wait_for(lambda: ephemerals(stage))
 
 
 @pytest.mark.parametrize("kind", ["block_suggestion", "dialog_suggestion"])
