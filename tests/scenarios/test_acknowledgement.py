@@ -7,6 +7,7 @@ import pytest
 from bot.slack.views.schedules import ScheduleAction
 from handlers import actions
 from handlers.actions import WITHIN_S
+from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage
 from tests.scenarios.surfaces import ephemerals
 
@@ -78,6 +79,7 @@ async def test_request_without_a_listener_is_acknowledged_and_the_bot_goes_on(st
     assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
 
 
+@pytest.mark.slack(ack_timeout_s=Sandbox.ack_timeout_s)
 async def test_press_is_acknowledged_in_time_although_what_it_asks_for_takes_longer(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,7 @@ async def test_stop_by_another_process_reaches_the_owner_and_keeps_the_text(flee
     assert footer(fleet.stage.bots("general", asked)[0]) == "test · stopped"
 
 
+@pytest.mark.slack(ack_timeout_s=Sandbox.ack_timeout_s)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_answers_pause_and_new_questions_are_redelivered_during_a_database_outage(
     fleet: Fleet, tmp_path: Path

@@ -35,7 +35,7 @@ from tests.scenarios.conftest import Stage, running
 from tests.scenarios.surfaces import ephemerals
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.skips_waits, pytest.mark.slack(ack_timeout_s=Sandbox.ack_timeout_s)]
 
 LONG = f"why {random.Random(1).randbytes(6_000).hex()}"
 """A database needs new pages for it, however well it compresses."""
