@@ -133,6 +133,9 @@ _DECIDED_ASK = replace(_ASK, decision=Decision.DENIED, repeats=True)
 RARE_STATES: Mapping[str, PageView] = {
     "asking about calls": PageView("Words.", growing=True, asks=(_ASK, _LONG_ASK, _DECIDED_ASK)),
     "proposing a schedule": PageView("Words.", growing=True, asks=(_PROPOSAL,)),
+    "a schedule that was agreed to": PageView(
+        "Words.", growing=True, asks=(replace(_PROPOSAL, decision=Decision.APPROVED, repeats=True),)
+    ),
     "scheduled": ended("Words.", replace(WHOLE, notices=(Notice(NoticeKind.SCHEDULED, "Scheduled.", 1),))),
     "beside Slack's own Stop": PageView("Words.", growing=True, has_stop=True),
     "late, with a transcript": replace(ended("Words.", WHOLE), transcript="What is said.", asked_on="Asked on Monday."),

@@ -134,6 +134,12 @@ def test_text_of_a_mail_is_read_however_it_travels(mail: str, shown: str) -> Non
             + "Привет".encode("cp1251"),
             "Subject: one\n\n---\n\nПривет",
         ),
+        (
+            "a.eml",
+            "",
+            b"Subject: one\nContent-Type: text/plain; charset*=%00''utf-8\n\ntwo",
+            "Subject: one\n\n---\n\ntwo",
+        ),
     ],
 )
 def test_other_files_of_mails_are_read(name: str, mimetype: str, content: bytes, shown: str) -> None:

@@ -89,6 +89,7 @@ WORDS = {
         "<s>a</s>, <del>b</del>, <strike>c</strike>, <code>d</code><pre><code>e</code></pre>",
         "~~a~~, ~~b~~, ~~c~~, `d`\n\n```\ne\n```",
     ),
+    "struck in code": ("<pre>a <span style='text-decoration: line-through'>b</span></pre>", "```\na b\n```"),
     "addresses that hold data": (
         "<a href='mailto:a@b.example'>a</a> <a href='data:b'>b</a> <a href='cid:c'>c</a>",
         "[a](mailto:a@b.example) b c",

@@ -38,6 +38,7 @@ CHANGED = {
     "a quote as an item": ("- > a", "- a"),
     "a quote": ("> a\n> - b", "> a\n> - b"),
     "code": ("- a\n\n```\n#### b\n  1. c\n> d\n|--|\n```", "- a\n\n```\n#### b\n  1. c\n> d\n|--|\n```"),
+    "a table that just fits": ("|a|\n|---|\n" + "|1|\n" * 298, "|a|\n|---|" + "\n|1|" * 298),
     "a large table": ("|a|\n|---|\n" + "|1|\n" * 300, "```\n|a|\n|---|\n" + "|1|\n" * 300 + "```"),
     "a mention and an image": (
         "<@U1> ![](@U1) ![x](https://a.example/x.png)",

@@ -188,6 +188,9 @@ async def test_search_by_words_is_offered_where_slack_does_not_say_what_it_can_d
     monkeypatch.setattr(search, "INFO_WITHIN_S", 0.3)
     stage.sandbox.faults.start(fault, **settings)
     assert await offered(stage) == (BY_WORDS,)
+    asked = asked_for_info(stage)
+    assert await offered(stage) == (BY_WORDS,)
+    assert asked_for_info(stage) == asked, "the next question asks nothing"
 
 
 async def test_nothing_found_is_a_result(stage: SearchStage) -> None:
