@@ -32,6 +32,8 @@ SIZES = "At least one of the image dimensions exceed max allowed size: 1000 pixe
         (413, "The PDF is too large", RefusedFiles(FileFault.TOO_LARGE, names_files=True, names_pdfs=True)),
         (400, "This model does not support image input", RefusedFiles(FileFault.KIND, names_files=True)),
         (500, "image input is not supported", RefusedFiles(FileFault.KIND, names_files=True)),
+        (404, "No model found that supports image input", RefusedFiles(FileFault.KIND, names_files=True)),
+        (404, "The model does not exist", None),
         (500, "The server had an error.", None),
         (429, "Too many images in a minute", None),
         (401, "No image without a key", None),

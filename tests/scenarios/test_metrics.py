@@ -28,6 +28,7 @@ from tests.processes import own_port
 from tests.scenarios.answers import rate
 from tests.scenarios.conftest import Stage, grows, manifest, running, settings_of
 from tests.scenarios.test_failures import openai_error
+from tests.streams import speech
 from tests.streams.server import VendorServer
 
 ROOT = Path(__file__).parents[2]
@@ -221,6 +222,7 @@ def test_answers_failures_limits_and_costs_are_counted(scrape: Scrape) -> None:
     assert scrape.value("typist_slack_connections") == 2
     assert scrape.value("gen_ai_client_operation_duration_seconds_count") == 3
     assert scrape.value("gen_ai_client_operation_duration_seconds_count", error_type=EndReason.BAD_KEY.value) == 1
+    assert scrape.value("gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 2 * speech.INPUT_TOKENS
 
 
 def test_delays_are_recorded_once_for_each_answer_that_has_them(scrape: Scrape) -> None:
