@@ -11,8 +11,8 @@ time of the store's and the scenarios' tests, and a third of that of the service
 before each statement and each read of rows, as they have beside a thread, and while another connection has a file's
 lock. The store's own tests (tests/contracts) keep the threads of files.
 
-Any loop of a test ends when its connections have closed. What is left open fails the test that opened it, not the later
-one during which it happens to be collected.
+At its end, a test's loop waits until its connections have closed. One that stays open fails the test that opened it:
+collected later, it would fail whichever test runs then.
 """
 
 import asyncio

@@ -282,7 +282,7 @@ def without_double_presses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def with_time_for_presses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has a press acknowledged when its work is done, however slow the machine is: then tests look at the outcome."""
+    """Lets presses be acknowledged only once their work is done, however slow the machine is: tests look at it then."""
     monkeypatch.setattr(actions, "WITHIN_S", 15.0)
 
 

@@ -219,7 +219,7 @@ def notices_for(told: list[TooMany]) -> PrivateNotices:
 
 @dataclass
 class Unsaved:
-    """Keeps the questions whose askers were told that theirs isn't saved."""
+    """Records which askers were told that their question isn't saved."""
 
     told: list[Question] = field(default_factory=list)
 
