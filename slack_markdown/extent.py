@@ -107,6 +107,7 @@ class Extent:
             # A list item without text is still shown.
             self._blocks += 1
             self._ends_in_rich_text = True
+            self._check_blocks(self._blocks, line)
 
     def _count_leaves(self, leaf_count: int) -> None:
         for leaf in self._parser.blocks.leaf_blocks[self._counted_leaves : leaf_count]:

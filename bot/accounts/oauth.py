@@ -563,8 +563,6 @@ def _read(kind: type[M], body: bytes) -> M | None:
 
 async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN_S, **request: Any) -> _Answer:
     """Sends a request and reads a bounded body. Raises SignInFailed."""
-    if url != server_url:
-        await _check_address(url, server_url)
     host = urlsplit(url).hostname
     timeout = httpx2.Timeout(within_s)
     try:
@@ -574,6 +572,9 @@ async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN
                 timeout=timeout, verify=network.tls(), proxy=network.httpx2_proxy(url), trust_env=False
             ) as client,
         ):
+            # DNS may take its time, too.
+            if url != server_url:
+                await _check_address(url, server_url)
             client.headers.update({"accept-encoding": "identity", "user-agent": network.USER_AGENT})
             # Otherwise GitHub answers with a form.
             client.headers["accept"] = "application/json"

@@ -103,3 +103,26 @@ LIMITS: dict[str, tuple[int, Callable[[int], bool]]] = {
 @pytest.mark.parametrize(("limit", "is_within"), LIMITS.values(), ids=LIMITS)
 def test_limit_holds_as_many_as_it_says(limit: int, is_within: Callable[[int], bool]) -> None:
     assert [is_within(count) for count in (limit - 1, limit, limit + 1)] == [True, True, False]
+
+
+# Markdown, and how many of Slack's blocks it becomes each time that it stands there again.
+BLOCKS = {
+    "a heading": ("# a\n", 1),
+    "a thematic break": ("***\n", 1),
+    "a paragraph below a thematic break": ("***\n\na\n\n", 2),
+    "a quote below a thematic break": ("***\n> a\n\n", 2),
+    "an item without text below a thematic break": ("***\n- \n\n", 2),
+    "a paragraph below a heading": ("# a\nb\n", 2),
+    "a paragraph below code": ("```\na\n```\nb\n\n", 2),
+    "code below code": ("```\na\n```\n", 1),
+}
+
+
+@pytest.mark.parametrize(("markdown", "each"), BLOCKS.values(), ids=BLOCKS)
+def test_page_has_no_more_than_slacks_blocks(markdown: str, each: int) -> None:
+    most = extent.MAX_BLOCKS // each
+    assert [is_full(markdown * count) for count in (most, most + 1)] == [False, True]
+
+
+def test_paragraphs_and_list_items_in_a_row_are_one_block() -> None:
+    assert not is_full("a\n\n- b\n- \n> c\n\n" * extent.MAX_BLOCKS)

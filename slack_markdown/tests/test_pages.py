@@ -98,6 +98,10 @@ OPENED = {
         "1. first\n   - " + "a" * 30 + "\n   - " + "b" * 30 + "\n   - c\n2. second",
         "1.\n   - " + "b" * 30 + "\n   - c\n2. second",
     ),
+    "a nested list of ones that is cut within a line": (
+        "2. outer\n\n   9. a\n   1. " + "long words " * 7 + "\n   1. b",
+        "2.\n   9.\n   1. long words long words \n   1. b",
+    ),
     "code in a list": (
         "7. Do this:\n\n   ```sh\n" + "".join(f"   step {n}{n}{n}\n" for n in range(8)) + "   ```\n8. Done.",
         "7.\n   ```sh\n   step 444\n   step 555\n   step 666\n   step 777\n   ```\n8. Done.",

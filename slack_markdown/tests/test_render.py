@@ -42,6 +42,10 @@ PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrou
         ("see [1", "see"),
         ("see [1] for", "see [1] for"),
         ("**see [the docs](htt", "**see the docs**"),
+        ('see [a](/b "ti', "see a"),
+        ("see [a](/b 'ti", "see a"),
+        ("see [a](/b (ti", "see a"),
+        ("see [a](/b ti", "see [a](/b ti"),
         ("![a cat](https://", "a cat"),
         ("at <https://exa", "at"),
         ("fish &am", "fish"),
@@ -382,6 +386,25 @@ def test_row_that_may_be_a_header_is_held_back_until_the_next_line_decides() -> 
     row = "| Model | Price |"
     frames = [rendered(text, growing=True) for text in ("| Mod", row, f"{row}\n|--", f"{row}\n|---|---|\n")]
     assert frames == ["", "", "", f"{row}\n|---|---|"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "sent"),
+    [
+        ("2", "2"),
+        ("`x`", "`x`"),
+        ("<https://b.example|b>", "[b](https://b.example)"),
+        ("![b](https://b.example)", "[b](https://b.example)"),
+        ("<b>x</b>", "**x**"),
+        ("$x^2$", "`x^2`"),
+        ("\\*", "\\*"),
+        ("a\\|b", "a\\|b"),
+    ],
+)
+@pytest.mark.parametrize("space", ["", " "])
+def test_surplus_cells_are_shown_in_the_last_column(cell: str, sent: str, space: str) -> None:
+    header = "|a|b|\n|-|-|\n"
+    assert rendered(f"{header}|1|{cell}{space}|3|4|", growing=False) == f"{header}|1|{sent}{space}\\|3\\|4|"
 
 
 @pytest.mark.parametrize("entity", ["&lt;", "&amp;lt;", "&#60;", "&nbsp;"])

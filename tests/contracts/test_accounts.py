@@ -40,7 +40,7 @@ from bot.mcp.server import open_servers
 from bot.mcp.tools import NOT_SIGNED_IN, McpTools
 from bot.services.operations import Probes, serving
 from bot.store import Stores, schema
-from bot.store.accounts import Owner
+from bot.store.accounts import REFRESH_S, Owner
 from tests.clocks import InstantClock, ManualClock, SteppedClock
 from tests.contracts.databases import Process, dump_of
 from tests.mcp.flood import served
@@ -369,6 +369,18 @@ async def test_refresh_that_may_work_later_keeps_the_account(
         await ours.token(ADA)
     jira.people.is_down = False
     assert await ours.token(ADA) is not None
+
+
+@pytest.mark.skips_waits
+async def test_refresh_is_given_up_before_another_process_may_begin_one(
+    timed: Stores, clock: ManualClock, jira: SignInServer
+) -> None:
+    ours = sign_ins(timed, jira.config)
+    await signed_in(ours, jira)
+    clock.now_s += 3_600
+    jira.people.refresh_takes_s = REFRESH_S / 2
+    with pytest.raises(SignInFailed, match=r"127\.0\.0\.1 doesn't answer"):
+        await ours.token(ADA)
 
 
 async def test_each_person_calls_with_their_own_account_over_a_connection_that_is_closed_later(

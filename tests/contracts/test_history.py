@@ -166,6 +166,17 @@ async def test_thread_that_fails_midway_keeps_its_pages_and_a_gap_before_the_que
     assert (last.text, last.after_gap) == ("?", True)
 
 
+async def test_all_pages_together_are_read_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.slack.history.READ_WITHIN_S", 12.0)
+    sandbox = quiet()
+    async with reading(sandbox) as history:
+        asked = await thread(sandbox, 2_300)
+        sandbox.faults.start("slow", method=REPLIES, delay_s=5.0)
+        *read, last = await history.messages(asked)
+    assert len(read) == NEWEST_MESSAGES + 1, "two pages were read"
+    assert (last.text, last.after_gap) == ("?", True)
+
+
 async def test_failed_page_is_retried_alone() -> None:
     sandbox = quiet()
     async with reading(sandbox) as history:

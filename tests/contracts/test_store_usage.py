@@ -603,6 +603,14 @@ class TestMarks:
         await store.worker_queue.release(job, spent=Spent(900, 50, "m"))
         assert await short(store) == [(80, "user/day=1000tokens")]
 
+    async def test_mark_that_an_erased_persons_usage_passes_is_told_with_the_next_answer(self, store: Stores) -> None:
+        job = await begun(store)
+        await store.erasure.erase(user_id="U1")
+        await store.recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=Usage(4_500, 0)), None)
+        assert await short(store) == [], "the job may be gone"
+        await used(store, 2, 10, "U2")
+        assert await short(store) == [(80, "workspace/month=5000tokens")]
+
     async def test_marks_are_passed_once_over_all_processes(self, process: Process) -> None:
         stores = [await process(f"w{n}", caps=DEFAULTS) for n in range(2)]
         for number in range(20):

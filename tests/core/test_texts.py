@@ -301,6 +301,45 @@ def test_each_argument_of_a_sentence_decides_what_it_says(sentence: FunctionType
     assert any(said())
 
 
+# What to do about a token that Slack refuses with each error, by words of it: a bot token, an app-level token, and one
+# that creates apps.
+REFUSED_TOKENS = {
+    "invalid_auth": ("Copy it again", "Socket Mode", "configuration token"),
+    "not_allowed_token_type": ("SLACK_APP_TOKEN", "Socket Mode", "configuration token"),
+    "token_revoked": ("Install the app again", "Generate an app-level token", "configuration token"),
+    "token_expired": ("without token rotation", "Generate an app-level token", "configuration token"),
+    "account_inactive": ("Install the app again", "Install the app again", "configuration token"),
+    "missing_scope": ("Copy it again", "Generate an app-level token", "at Slack's page"),
+    "org_login_required": ("A policy", "A policy", "configuration token"),
+    "team_added_to_org": ("Try again", "Try again", "configuration token"),
+    "unheard_of": ("Copy it again", "Generate an app-level token", "at Slack's page"),
+}
+
+
+@pytest.mark.parametrize(("error", "fixes"), REFUSED_TOKENS.items(), ids=REFUSED_TOKENS)
+def test_remedy_for_a_refused_token_is_that_of_its_kind(error: str, fixes: tuple[str, str, str]) -> None:
+    told = [check_texts.bot_token_fix(error), check_texts.app_token_fix(error), check_texts.app_not_created(error)[1]]
+    assert [words in text for words, text in zip(fixes, told, strict=True)] == [True] * 3
+    assert ("Socket Mode" in told[1]) == (fixes[1] == "Socket Mode"), "only where it may be off"
+
+
+REFUSED_POSTS = {
+    "not_in_channel": "Invite the app",
+    "channel_not_found": "Check the channel's ID",
+    "is_archived": "not archived",
+    "messages_tab_disabled": "Messages tab",
+    "missing_scope": "typist manifest",
+    "restricted_action_read_only_channel": "A policy",
+    "token_revoked": "Install the app again",
+    "unheard_of": "Try again",
+}
+
+
+@pytest.mark.parametrize(("error", "fix"), REFUSED_POSTS.items(), ids=REFUSED_POSTS)
+def test_remedy_for_a_refused_post_is_that_of_its_error(error: str, fix: str) -> None:
+    assert fix in check_texts.probe_fix(error)
+
+
 def test_one_of_something_has_no_plural() -> None:
     one = check_texts.caught_up(0.0, 600.0, looked_at=1, unread=1, answered=1, offered=0)
     days = texts.home.settings_for_admins([], [], max_output_tokens=1, concurrent=1, retention_days=1)

@@ -87,6 +87,7 @@ class People(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, A
     """Whether a refresh gives the access token of before."""
     is_down: bool = False
     """Whether refreshes fail."""
+    refresh_takes_s: float = 0.0
     devices: dict[str, Device] = field(default_factory=dict)
     refuses_with: int = 400
     """The HTTP status of what the server says to who asks with a device code."""
@@ -148,6 +149,7 @@ class People(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, A
     async def exchange_refresh_token(
         self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
     ) -> OAuthToken:
+        await asyncio.sleep(self.refresh_takes_s)
         if self.is_down:
             raise RuntimeError("down")
         self.spent.append(refresh_token.token)

@@ -1063,13 +1063,23 @@ async def test_what_nobody_can_use_and_what_slack_does_not_tell_is_named(
     assert said in report.text()
 
 
-@pytest.mark.parametrize(("status", "found"), [(200, {}), (404, {"traces": WARN}), (None, {"traces": WARN})])
-async def test_collector_that_takes_no_traces_is_named(status: int | None, found: dict[str, CheckStatus]) -> None:
+@pytest.mark.parametrize(
+    ("status", "found", "said"),
+    [
+        (200, {}, "The collector at BOT_TRACES_URL answers."),
+        (404, {"traces": WARN}, "Check the address and its path: /v1/traces."),
+        (None, {"traces": WARN}, "Check that the server runs, and the port in BOT_TRACES_URL."),
+    ],
+)
+async def test_collector_that_takes_no_traces_is_named(
+    status: int | None, found: dict[str, CheckStatus], said: str
+) -> None:
     async with VendorServer() as collector:
         collector.script(VendorResponse(status=status or 200))
         url = "http://127.0.0.1:9" if status is None else collector.url
         report = await report_of({"BOT_TRACES_URL": f"{url}/v1/traces"})
     assert not_passed(report) == found
+    assert said in report.text()
 
 
 async def test_key_that_is_missing_is_not_called_wrong() -> None:
