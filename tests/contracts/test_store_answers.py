@@ -572,6 +572,29 @@ async def test_answer_that_offers_nothing_leaves_nothing_to_close(timed: Stores)
     assert (await closing(timed), await count(timed, checkpoints)) == ([], 0)
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "for_outbox", "is_left"),
+    [
+        (None, None, False),
+        (None, OutboxKind.REPLY, True),
+        (deleted, OutboxKind.REPLY, False),
+        (erased, OutboxKind.REPLY, False),
+    ],
+)
+async def test_text_of_an_answer_goes_with_its_end_unless_that_is_still_to_be_shown(
+    timed: Stores,
+    meanwhile: Callable[[Stores, Job], Awaitable[None]] | None,
+    for_outbox: OutboxKind | None,
+    is_left: bool,
+) -> None:
+    job = await begun(timed)
+    await timed.worker_queue.checkpoint({job: Piece(0, "Because")})
+    if meanwhile is not None:
+        await meanwhile(timed, job)
+    assert await timed.worker_queue.finish(job, DONE, YES, for_outbox=for_outbox)
+    assert (await count(timed, checkpoints) > 0) == is_left
+
+
 CANVAS = AnswerCanvas(0, "F0CANVAS")
 LINK = RecordedMessage("6.1", MessageRole.LINK)
 
