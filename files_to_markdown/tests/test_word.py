@@ -398,6 +398,15 @@ def test_document_is_read_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatc
     assert 40 < document.text.count("twelve days") < 50
 
 
+@pytest.mark.parametrize(("count", "left_out"), [(10, ()), (11, (LeftOut(Part.END, 1),))])
+def test_document_is_read_as_far_as_so_many_elements(
+    monkeypatch: pytest.MonkeyPatch, count: int, left_out: tuple[LeftOut, ...]
+) -> None:
+    monkeypatch.setattr(word, "_MAX_ELEMENTS", 30)
+    document = read("<w:p><w:r><w:t>word</w:t></w:r></w:p>" * count)
+    assert document == Document("\n\n".join(["word"] * 10), left_out)
+
+
 @pytest.mark.long
 def test_end_of_many_notes_is_left_out() -> None:
     mark = '<w:r><w:footnoteReference w:id="{}"/></w:r>'

@@ -95,6 +95,14 @@ LIMITS: dict[str, tuple[int, Callable[[int], bool]]] = {
     "superscript with its end tag": (dialects.MAX_SCRIPT_CHARS, lambda n: "²" in sent(f"x<sup>{'2' * (n - 6)}</sup>")),
     "formula in dollars": (formulas.MAX_DOLLARS_CHARS, lambda n: "`" in sent(f"so $x^{'2' * (n - 2)}$ is")),
     "formula in lines": (formulas.MAX_DISPLAY_CHARS, lambda n: sent(f"$$x^{'2' * (n - 6)}$$")[0] == "`"),
+    "open formula in lines": (
+        formulas.MAX_DISPLAY_CHARS,
+        lambda n: "`" in rendered(f"so $$x^{'2' * (n - 4)}", growing=True),
+    ),
+    "open formula in a line": (
+        dialects.MAX_CONSTRUCT_CHARS,
+        lambda n: "`" in rendered(f"so \\(x^{'2' * (n - 4)}", growing=True),
+    ),
     "open label": (inlines.MAX_HELD_LABEL_CHARS, lambda n: rendered("a [" + "1" * (n - 1), growing=True) == "a"),
     "open delimiters": (inlines.MAX_OPENERS - 1, lambda n: HAIR_SPACE in sent(f"世**a{' _b' * n}。**世")),
 }

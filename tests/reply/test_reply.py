@@ -364,7 +364,7 @@ def test_urgency_tells_first_words_steps_progress_and_the_end_apart() -> None:
     send()
     reply.append("it is. ")
     send()
-    for activity in ("Running notes.list…", ""):
+    for activity in ("Running notes.list…", "", (ASK,), ""):
         reply.show_activity(activity)
         send()
     reply.show_activity("Running notes.list…")
@@ -375,8 +375,11 @@ def test_urgency_tells_first_words_steps_progress_and_the_end_apart() -> None:
     send()
     reply.finish(WHOLE)
     send()
-    first, last = ["FIRST", "STEP", "STEP"], ["PROGRESS", "STEP", "STEP", "PROGRESS", "FIRST", "FINAL"]
-    assert urgencies == [*first, "FIRST", *last], "first words, also of a page, come before steps"
+    first, last = (
+        ["FIRST", "STEP", "STEP"],
+        ["PROGRESS", "STEP", "STEP", "FIRST", "PROGRESS", "PROGRESS", "FIRST", "FINAL"],
+    )
+    assert urgencies == [*first, "FIRST", *last], "first words, also of a page, and what is asked come before steps"
 
 
 def test_placeholder_of_a_queued_question_says_so() -> None:

@@ -82,6 +82,20 @@ async def test_ask_reads_the_files_that_words_name(tmp_path: Path, vendor: Vendo
     assert (code, err.splitlines()[0]) == (0, "Reading notes.txt, pixel.png.")
 
 
+async def test_ask_names_files_of_one_name_apart_if_the_model_does_not_take_them(
+    tmp_path: Path, vendor: VendorServer
+) -> None:
+    named = ["a/pixel.png", "b/pixel.png"]
+    for name in named:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b64decode(ONE_PIXEL))
+    refused = refusal(400, {"error": {"message": "This model does not support image input"}})
+    vendor.script(refused, VendorResponse(speech.chat(["Yes."])))
+    _, _, err = await forked_command(tmp_path, "ask", "compare", *named, env=asking(vendor))
+    left_out = [f"pixel.png ({number}) (this model doesn't take it)" for number in ("1st", "2nd")]
+    assert err.splitlines()[-1] == f"Not read: {', '.join(left_out)}."
+
+
 @pytest.mark.parametrize(
     ("word", "content", "problem"),
     [

@@ -246,6 +246,8 @@ class Accounts(Users, EphemeralMessages):
     refuses_token: bool = False
     """Whether Slack refuses our token when it is asked for a kind."""
     token_refused: bool = False
+    presses: list[bool] = field(default_factory=list)
+    """Of each look-up: whether somebody waits for what they pressed."""
 
     def known(self, user_id: str) -> UserKind | None:
         return None
@@ -260,6 +262,7 @@ class Accounts(Users, EphemeralMessages):
         is_press: bool = False,
     ) -> UserKind | None:
         assert within_s > 0
+        self.presses.append(is_press)
         if now_within_s is not None:
             assert user_id
             assert now_within_s > 0

@@ -232,6 +232,7 @@ async def test_person_without_access_is_told_whom_to_ask_at_any_command(stage: S
     stage.slack.kind_of_all = UserKind.GUEST
     assert await stage.command(text) == CommandResponse(stage.access.naming_admins(Denial.GUEST))
     assert (stage.slack.opened, stage.schedules.opened, stage.remembering.opened) == ([], [], [])
+    assert stage.slack.presses == [True]
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,19 @@ async def test_reaction_that_is_there_is_no_failure(error: str, is_raised: bool)
     assert slack.asked == [{"method": "reactions.add", "channel": "C1", "timestamp": "2.0", "name": "eyes"}]
 
 
+@pytest.mark.parametrize(("in_modal", "method"), [(False, "views.open"), (True, "views.push")])
+async def test_modal_that_slack_does_not_open_is_told_to_whoever_waits_for_it(in_modal: bool, method: str) -> None:
+    refused = Refused(method, "expired_trigger_id", Refusal.UNKNOWN)
+    with pytest.raises(Refused):
+        await Slack({method: refused}).surfaces.open("trigger", {}, in_modal=in_modal)
+
+
+async def test_modal_that_its_person_has_closed_is_left() -> None:
+    slack = Slack({"views.update": Refused("views.update", "not_found", Refusal.UNKNOWN)})
+    await slack.surfaces.update("V1", {"type": "modal"})
+    assert slack.asked == [{"method": "views.update", "view_id": "V1", "view": {"type": "modal"}}]
+
+
 @pytest.mark.parametrize("thread_ts", ["1.0", ""])
 async def test_posted_question_is_looked_for_where_it_was_posted(thread_ts: str) -> None:
     posted = {"user": "UBOT", "blocks": [{"block_id": "asked-in-V1"}]}
