@@ -25,6 +25,8 @@ OFFERED_WITHIN_S = 5.0
 """
 DISCOVERED_WITHIN_S = 30.0
 """For all requests that look for a server's metadata."""
+AGAIN_WITHIN_S = 1.0
+"""For a registration while a person waits for a modal, which Slack opens no later than three seconds after a press."""
 SLOW = "its authorization server hasn't answered yet"
 
 log = logging.getLogger(__name__)
@@ -86,6 +88,21 @@ class SignInServers:
         if known.found is None:
             raise SignInFailed(known.problem)
         return known.found
+
+    async def registered_for(self, server: str, at: AuthorizationServer, client: Client) -> Client:
+        """Returns a client that may ask for scopes beyond those of Typist's registration, or else `client`.
+
+        Authorization servers may grant no other scopes than a client has registered with, as those of MCP's SDK do.
+        """
+        config = self.transports[server].sign_in
+        if oauth.known_by(at, config, server) or not at.registration_endpoint:
+            return client
+        try:
+            async with asyncio.timeout(AGAIN_WITHIN_S):
+                return (await oauth.registered(at, config.metadata(server), self.transports[server].url))[0]
+        except (SignInFailed, TimeoutError) as error:
+            log.info("MCP server %s: not registered for further scopes: %s", server, str(error) or SLOW)
+            return client
 
     async def forget(self, server: str, at: AuthorizationServer, client: Client) -> None:
         """Has Typist registered again before the next sign-in: the server doesn't know this client anymore.

@@ -132,6 +132,7 @@ class SignIns:
         if scope:
             granted = self._opened(owner, await self._accounts.secret(owner))
             at = replace(at, scope=oauth.scopes_in(f"{at.scope} {granted.tokens.scope if granted else ''} {scope}"))
+            client = await self._servers.registered_for(owner.server, at, client)
         state, pkce = secrets.token_urlsafe(32), PKCEParameters.generate()
         redirect_uri, url = self._redirect_uri(owner.server), ""
         if at.authorization_endpoint:

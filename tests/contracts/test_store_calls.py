@@ -167,6 +167,15 @@ async def test_read_only_call_begins_again_until_it_is_over(store: Stores) -> No
     assert (call.state, call.result) == (CallState.DONE, "3 notes")
 
 
+async def test_call_that_ends_after_its_question_was_edited_is_recorded(store: Stores) -> None:
+    job = await recorded(store, READY)
+    assert await store.recorded_calls.begin(job, READY)
+    assert await store.question_queue.edit(replace(job.question, text="Why not?"), "2.0")
+    assert await store.recorded_calls.end(job, replace(READY, state=CallState.DONE, result="Noted."))
+    assert not await store.recorded_calls.end(job, replace(READY, state=CallState.DONE, result="Again.")), "it is over"
+    assert await state(store, job) is CallState.DONE
+
+
 async def test_next_attempt_knows_what_a_call_has_made(store: Stores) -> None:
     job = await recorded(store, READY)
     assert await store.recorded_calls.begin(job, READY)

@@ -384,6 +384,15 @@ async def test_draft_keeps_the_whole_message_until_its_modal_is_submitted(stage:
     assert not await stage.ask()
 
 
+async def test_question_that_is_not_posted_is_in_no_thread(stage: Stage) -> None:
+    await stage.store.unposted_questions.draft("T1", "V1", "U1", ABOUT)
+    assert await stage.store.participants.starter(POSTED.thread) == ""
+    assert await stage.ask()
+    assert await stage.store.participants.starter(POSTED.thread) == ""
+    assert await stage.post(await stage.taken())
+    assert await stage.store.participants.starter(POSTED.thread) == "U1"
+
+
 async def test_unposted_question_is_posted_by_one_process_at_a_time(stage: Stage) -> None:
     await stage.ask()
     first = await stage.taken()

@@ -283,6 +283,27 @@ def _only_calls_need_a_token(app: Starlette) -> None:
     route.app = open_but_for_calls
 
 
+def _want_scope_at_calls(app: Starlette, people: People, scope: str) -> None:
+    """Refuses calls with a token that lacks a scope, and names it (RFC 6750)."""
+    [route] = [one for one in app.routes if isinstance(one, Route) and isinstance(one.app, RequireAuthMiddleware)]
+    usual: Any = route.app
+    challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+
+    async def checked(scope_: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope_, receive)
+        body = await request.body()
+        sent = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Any:
+            return sent.pop() if sent else await receive()
+
+        token = people.access.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+        lacks = b'"tools/call"' in body and token is not None and scope not in token.scopes
+        await (Response("No", 403, challenge) if lacks else usual)(scope_, again, send)
+
+    route.app = checked
+
+
 def _name_nothing(app: Starlette) -> None:
     """Leaves refusals without the address at which people sign in."""
     [route] = [one for one in app.routes if isinstance(one, Route) and isinstance(one.app, RequireAuthMiddleware)]
@@ -354,11 +375,13 @@ async def sign_in_server(
     lists_openly: bool = False,
     says: Mapping[str, Any] | None = None,
     names_where: bool = True,
+    scope_of_calls: str = "",
 ) -> AsyncIterator[SignInServer]:
     """Yields a server that says who calls.
 
     `registers`: whether clients may register themselves. `lists_openly`: whether only calls need a sign-in. `says`:
     what its authorization server's metadata says else. `names_where`: whether a refusal names where people sign in.
+    `scope_of_calls`: what calls need beside what signs in.
     """
     people = People()
     with socket.socket() as listening:
@@ -391,6 +414,8 @@ async def sign_in_server(
             _only_calls_need_a_token(app)
         if not names_where:
             _name_nothing(app)
+        if scope_of_calls:
+            _want_scope_at_calls(app, people, scope_of_calls)
         config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0)
         running = uvicorn.Server(config)
         task = asyncio.create_task(running._serve([listening]))

@@ -132,6 +132,17 @@ async def test_rate_limit_in_a_turn_delays_the_next_one() -> None:
     assert await turns(budget, 1) == [90]
 
 
+@pytest.mark.parametrize(("channel_id", "at_s"), [("C1", 90), ("C2", 0)])
+@simulated
+async def test_rate_limit_of_a_channel_delays_its_next_post_alone(channel_id: str, at_s: float) -> None:
+    budget = new_budget()
+    with pytest.raises(RateLimited):
+        async with budget.turn(POST, "C1"):
+            raise RateLimited(POST, 90.0)
+    async with budget.turn(POST, channel_id):
+        assert time_s() == pytest.approx(at_s, abs=1)
+
+
 @pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
 @simulated
 async def test_longer_one_of_two_rate_limits_applies(waits: tuple[float, float]) -> None:

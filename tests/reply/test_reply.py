@@ -364,8 +364,9 @@ def test_urgency_tells_first_words_steps_progress_and_the_end_apart() -> None:
     send()
     reply.append("it is. ")
     send()
-    for activity in ("Running notes.list…", "", (ASK,), ""):
-        reply.show_activity(activity)
+    calling: tuple[str | tuple[Ask], ...] = ("Running notes.list…", "", (ASK,), "")
+    for call in calling:
+        reply.show_activity(call)
         send()
     reply.show_activity("Running notes.list…")
     reply.show_activity("")

@@ -18,7 +18,7 @@ from bot.accounts.sign_ins import SignInLinks, SignIns
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
-from bot.core.calls import READ_CHANNEL, SCHEDULE, SIGN_IN, SIGN_IN_FIRST
+from bot.core.calls import READ_CHANNEL, SCHEDULE, SCOPE_FIRST, SIGN_IN, SIGN_IN_FIRST
 from bot.core.channel_settings import ChannelSettings
 from bot.core.schedules import PauseReason
 from bot.mcp.config import HttpTransport, McpSetup, SignInConfig, ToolRules
@@ -235,6 +235,31 @@ async def test_server_whose_tools_anybody_may_list_asks_at_the_call(
         assert shown(await ended(stage, message)).startswith("Found it.")
         results = results_in(vendor.requests[-1])
         assert results[0] == SIGN_IN_FIRST
+        assert "You are ada." in results[-1]
+
+
+async def test_person_whose_sign_in_lacks_a_scope_signs_in_again_with_it(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    be_patient()
+    whoami, sign_in = calls("", ("jira__whoami", {})), calls("", (SIGN_IN, {"server": "jira"}))
+    vendor.script(by_results(sign_in, whoami, sign_in, whoami, says("Found it.")))
+    async with sign_in_server(scope_of_calls="write") as jira, running(with_jira(settings, jira)):
+        stage, ada = Stage(sandbox, vendor), sandbox.client("ada")
+        message = await asked_to_sign_in(stage)
+        first = values_of(message, ReplyAction.SIGN_IN)
+        assert await ada.submit({"address": await jira.visit(await link_in(stage, ada, message))}) == {}
+
+        def asking_again() -> list[Message]:
+            return [
+                one for one in stage.bots(message.channel) if values_of(one, ReplyAction.SIGN_IN) not in ([], first)
+            ]
+
+        (message,) = await sandbox.wait_for(asking_again)
+        assert await ada.submit({"address": await jira.visit(await link_in(stage, ada, message))}) == {}
+        assert shown(await ended(stage, message)).startswith("Found it.")
+        results = results_in(vendor.requests[-1])
+        assert results[1] == SCOPE_FIRST
         assert "You are ada." in results[-1]
 
 
