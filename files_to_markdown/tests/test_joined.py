@@ -217,6 +217,8 @@ STYLES = (
 
 P, T, S = (f'ss:StyleID="{id_}"' for id_ in "pts")
 NAMED = [f'ss:StyleID="{at}"' for at in range(3)]
+DURATIONS = ("1900-01-01", "1900-02-28", "1900-03-01")
+"""Excel's calendar has a 29th of February between the last two."""
 WIDE, LINKED, FOURTH = 'ss:MergeAcross="1"', 'ss:HRef="https://a.example"', 'ss:Index="4"'
 
 
@@ -233,6 +235,11 @@ def cell(value: str, kind: str = "String", more: str = "") -> str:
         (
             f"<Row>{cell('1899-12-31T08:30:00.000', 'DateTime', T)}</Row>",
             "| 8:30 |",
+            set(),
+        ),
+        (
+            f"<Row>{''.join(cell(f'{day}T12:00:00', 'DateTime', T) for day in DURATIONS)}</Row>",
+            "| 36:00 | 1428:00 | 1476:00 |",
             set(),
         ),
         (f"<Row>{cell('1', 'Boolean')}{cell('0', 'Boolean')}</Row>", "| TRUE | FALSE |", set()),

@@ -358,6 +358,22 @@ async def test_token_is_refreshed_at_most_once_however_soon_it_ends(
     assert len(jira.people.spent) == refreshes + 1
 
 
+async def test_change_of_an_account_is_told_for_what_shows_it(
+    timed: Stores, clock: ManualClock, jira: SignInServer
+) -> None:
+    changed = list[str]()
+    ours = SignIns(timed.accounts, (KEY,), [jira.config], clock, changed=changed.append)
+    await signed_in(ours, jira)
+    assert changed == ["U1"]
+    clock.now_s += 3_600
+    jira.people.refresh.clear()
+    assert await ours.token(ADA) is None, "the sign-in has ended"
+    assert changed == ["U1"] * 2
+    await signed_in(ours, jira)
+    assert await ours.sign_out(ADA)
+    assert changed == ["U1"] * 4
+
+
 async def test_refresh_that_may_work_later_keeps_the_account(
     timed: Stores, clock: ManualClock, jira: SignInServer
 ) -> None:
