@@ -430,8 +430,16 @@ CARD = Ask(REMEMBER, json.dumps({"text": "Tea at four.", "for": "channel"}), "5 
             [["Details"], ["Details"], ["Approve both", "Deny both", "Always allow here"]],
         ),
         (
+            [replace(ASK, may_allow_always=True), replace(BREAD, own_account=True)],
+            [["Details"], ["Details"], ["Approve both", "Deny both"]],
+        ),
+        (
             [replace(ASK, may_allow_in_thread=True), BREAD],
             [["Details"], ["Details"], ["Approve both", "Deny both"]],
+        ),
+        (
+            [replace(one, may_allow_in_thread=True) for one in (ASK, BREAD)],
+            [["Details"], ["Details"], ["Approve both", "Deny both", "Allow in this thread"]],
         ),
     ],
 )
