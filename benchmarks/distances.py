@@ -1,15 +1,17 @@
-"""Measures how far away the tests are that notice a small change: one, two or three imports, or a gate.
+"""Measures which tests notice a small change: how many imports away they are, and in which gate.
 
     python -m benchmarks.distances --seed 67 --sample 20
 
 Each mutant is one of those that `make mutants` makes, in a module of bot/ drawn at random, and stands in a copy of the
-tree. Tests run from near to far, up to the first that fails. It needs `make mutants` once, which installs mutmut, and
-Chromium. A mutant that no near test notices takes as long as `.ci/run`.
+tree. Tests run from near to far, and at each distance those of `make test` before those left to `.ci/run`, until each
+gate has one that failed. It needs `make mutants` once, which installs mutmut, and Chromium. A mutant that nothing
+notices takes as long as `.ci/run`.
 """
 
 import argparse
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,12 +28,16 @@ from mutmut.mutation.mutators import mutation_operators
 from benchmarks.mutants import ROOT, copy_tree
 from benchmarks.mutated_modules import MeasuredTree
 from benchmarks.slips import SLIPS
+from tests import touched
 
-RINGS = ("one ring", "two rings", "three rings")
-SHORT = "not long"
-GATES = {"make test": "not (long or wide or near)", ".ci/run": "wide and not (long or near)"}
-"""What runs behind the rings, as pytest's expressions for marks."""
-NOBODY = "nobody"
+RINGS = ("one import away", "two imports away", "three imports away")
+GATES = ("make test", ".ci/run")
+NOTICING = {
+    "not (long or wide or near)": GATES,
+    "wide and not (long or near)": GATES[1:],
+    "near and not long": (),
+}
+"""The gates that notice what tests with these marks notice; the last are left to `make test-touched`."""
 MINUTES = 30
 """The time limit for the tests of one distance. Tests that hang have noticed a mutant."""
 NO_TESTS = 5
@@ -66,24 +72,39 @@ def drawn(tree: MeasuredTree, seed: int) -> Iterator[Mutant]:
             yield Mutant(module, line + 1, code)
 
 
-def nearest(copy: Path, tree: MeasuredTree, module: Path) -> str:
-    """Returns the nearest distance at which a test of the copy fails."""
+def noticed_by(copy: Path, tree: MeasuredTree, module: Path) -> dict[str, str]:
+    """Returns which tests of the copy fail: for the nearest distance with one, and for each gate that notices."""
     # Before the first ring stands the module itself.
     _, *rings = tree.tests_reaching([module])
-    for name, ring in zip(RINGS, rings, strict=False):
-        if ring and _fails(copy, SHORT, sorted(ring)):
-            return name
-    return next((gate for gate, marks in GATES.items() if _fails(copy, marks, [Path("tests")])), NOBODY)
+    distances: list[tuple[tuple[str, ...], set[Path]]] = [
+        ((name,), ring) for name, ring in zip(RINGS, rings, strict=False)
+    ]
+    tests_of_gates = {file for file in tree.code if file.parts[0] == "tests" and file.name.startswith("test_")}
+    distances.append(((), tests_of_gates.difference(*(ring for _, ring in distances))))
+    failures: dict[str, str] = {}
+    for rings_away, (ring, tests) in enumerate(distances, start=1):
+        for marks, gates in NOTICING.items():
+            if not gates and rings_away > touched.RINGS:
+                continue
+            nearer = () if failures.keys() & RINGS else ring
+            if (unknown := {*nearer, *gates} - failures.keys()) and (test := failing(copy, marks, sorted(tests))):
+                failures |= dict.fromkeys(unknown, test)
+    return failures
 
 
-def _fails(copy: Path, marks: str, tests: Sequence[Path]) -> bool:
+def failing(copy: Path, marks: str, tests: Sequence[Path]) -> str:
+    """Returns a test of the copy that fails among those with these marks; none: an empty string."""
+    if not tests:
+        return ""
     pytest = (sys.executable, "-m", "pytest", "-n", "3", "--dist", "worksteal", "-x", "-p", "no:cacheprovider")
     command = [*pytest, "-m", marks, *map(str, tests)]
     try:
-        run = subprocess.run(command, cwd=copy, timeout=MINUTES * 60, stdout=subprocess.DEVNULL)
+        run = subprocess.run(command, cwd=copy, timeout=MINUTES * 60, stdout=subprocess.PIPE, text=True)
     except subprocess.TimeoutExpired:
-        return True
-    return run.returncode not in (0, NO_TESTS)
+        return "time limit"
+    if run.returncode in (0, NO_TESTS):
+        return ""
+    return next(iter(re.findall(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)), f"exit code {run.returncode}")
 
 
 def main() -> None:
@@ -100,14 +121,16 @@ def main() -> None:
         copy_tree(copy)
         for _, mutant in zip(range(arguments.sample), drawn(tree, arguments.seed), strict=False):
             (copy / mutant.module).write_text(mutant.code, "utf-8")
-            distance = nearest(copy, tree, mutant.module)
+            failures = noticed_by(copy, tree, mutant.module)
             (copy / mutant.module).write_text(tree.code[mutant.module], "utf-8")
-            found[distance] += 1
-            print(f"{mutant.module}:{mutant.line}: {distance}", flush=True)
-    noticed = 0
-    for distance in (*RINGS, *GATES):
-        noticed += found[distance]
-        print(f"up to {distance}: {noticed} of {found.total()}")
+            found.update(failures.keys())
+            print(f"{mutant.module}:{mutant.line}: {failures or 'nobody'}", flush=True)
+    near = 0
+    for distance in RINGS:
+        near += found[distance]
+        print(f"at most {distance}: {near} of {arguments.sample}")
+    for gate in GATES:
+        print(f"{gate}: {found[gate]} of {arguments.sample}")
 
 
 if __name__ == "__main__":
