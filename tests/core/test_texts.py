@@ -340,6 +340,21 @@ def test_remedy_for_a_refused_post_is_that_of_its_error(error: str, fix: str) ->
     assert fix in check_texts.probe_fix(error)
 
 
+# What is said of a limit that is itself allowed.
+LIMITS = {
+    "a schedule's tokens": (texts.schedules.only_admins_allow_tokens(7), "at most 7."),
+    "a schedule's task": (texts.schedules.schedule_words(7), "in up to 7 characters"),
+    "a call's arguments": (texts.approvals.edited_too_long(7), "up to 7 characters"),
+    "a prompt": (texts.settings.prompt_too_long(9, 7), "at most 7 characters. This prompt has 9."),
+    "a memory": (texts.memory.memory_too_long(9, 7), "9 characters, and I can remember at most 7"),
+}
+
+
+@pytest.mark.parametrize(("sentence", "said"), LIMITS.values(), ids=LIMITS)
+def test_limit_is_said_as_what_is_allowed(sentence: str, said: str) -> None:
+    assert said in sentence
+
+
 def test_one_of_something_has_no_plural() -> None:
     one = check_texts.caught_up(0.0, 600.0, looked_at=1, unread=1, answered=1, offered=0)
     days = texts.home.settings_for_admins([], [], max_output_tokens=1, concurrent=1, retention_days=1)

@@ -31,7 +31,7 @@ from bot.mcp.sentences import (
     TOOLS_MISSING,
 )
 from bot.mcp.server import MAX_LISTED_TOOLS, open_servers
-from bot.mcp.tools import McpTools
+from bot.mcp.tools import McpTools, sign_in_tool
 from bot.store import Stores
 from tests.clocks import HurriedClock, until_read
 from tests.mcp.flood import answered, served
@@ -410,3 +410,19 @@ class TestFailures:
                 over.set()
         assert (result.outcome, result.text) == (UNKNOWN, CALL_LATE.format(limit_s=60))
         assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(
+    ("server", "prepared"),
+    [
+        ("wiki", {"server": "wiki"}),
+        ("jira", {"server": "jira", "scope": "write"}),
+        ("docs", "The person needn't sign in there now: try its tools again."),
+        (None, "The person needn't sign in there now: try its tools again."),
+    ],
+)
+def test_sign_in_is_proposed_for_each_server_and_made_where_one_is_wanted(server: object, prepared: object) -> None:
+    offered = sign_in_tool(["jira", "wiki", "docs"], {"wiki": "", "jira": "write"})
+    assert offered.parameters["properties"]["server"]["enum"] == ["jira", "wiki", "docs"]
+    assert offered.prepared is not None
+    assert offered.prepared({"server": server}) == prepared

@@ -125,6 +125,10 @@ TYPED = {
         ],
         f"see (message {TS} in #C0BUILD)",
     ),
+    "a message by its IDs, in the order of their letters": (
+        [section(of("message_mention", channel_id="C0BUILD", thread_ts="1720710000.000100", ts=TS))],
+        f"(message {TS} in #C0BUILD)",
+    ),
     "a message by its IDs, written otherwise": (
         [section(of("canvas_message_unfurl", root_message_ts=TS, root_message_channel="C0BUILD"))],
         f"(message {TS} in #C0BUILD)",
