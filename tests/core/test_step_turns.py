@@ -252,6 +252,8 @@ def test_model_reads_what_became_of_a_call(state: CallState, decision: Decision 
 @pytest.mark.parametrize(("why", "said"), [("", "Typist ended meanwhile."), ("It took too long.", "It took too long.")])
 def test_model_reads_why_it_is_unknown_whether_a_call_was_made(why: str, said: str) -> None:
     read = result_text(replace(CALL, state=CallState.UNKNOWN, result=why))
+    edited = result_text(replace(CALL, state=CallState.UNKNOWN, result=why, decision=Decision.EDITED))
+    assert edited == EDITED.format(arguments='{"text": "né"}', result=read)
     assert read.startswith("It isn't known whether this call was made: it may or may not have happened. ")
     assert f" {said} Don't repeat it" in read
 
