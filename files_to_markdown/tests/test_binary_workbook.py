@@ -1,6 +1,7 @@
 """What of an xlsb file is read, built here record by record ([MS-XLSB])."""
 
 import struct
+from collections.abc import Mapping
 
 import pytest
 
@@ -9,6 +10,7 @@ from files_to_markdown.benchmarks.hostile_documents import packed
 from files_to_markdown.document import Document, Format, LeftOut, Part
 from files_to_markdown.tests.test_formats import relations
 
+NONE_HIDDEN: Mapping[int, int] = {}
 LEFT_OUT = (LeftOut(Part.BINARY_SHEET, 1), LeftOut(Part.OLD_SHEET, 1))
 
 
@@ -28,10 +30,11 @@ def sheet(text: str) -> bytes:
     return record(129) + record(148, bytes(16)) + record(145) + cell + record(146) + record(130)
 
 
-def workbook(*kinds: str) -> bytes:
-    """Returns a workbook with a sheet of each kind."""
+def workbook(*kinds: str, states: Mapping[int, int] = NONE_HIDDEN) -> bytes:
+    """Returns a workbook with a sheet of each kind. `states`: 1 for sheets that are hidden, 2 for those by a macro."""
     listed = b"".join(
-        record(156, struct.pack("<II", 0, at + 1) + wide(f"r{at}") + wide(f"S{at}")) for at in range(len(kinds))
+        record(156, struct.pack("<II", states.get(at, 0), at + 1) + wide(f"r{at}") + wide(f"S{at}"))
+        for at in range(len(kinds))
     )
     parts = {f"xl/{kind}s/sheet{at}.bin": sheet(f"a{at}") for at, kind in enumerate(kinds) if kind == "worksheet"}
     others = {f"xl/{kind}s/sheet{at}.bin": record(129) for at, kind in enumerate(kinds) if kind != "worksheet"}
@@ -62,3 +65,8 @@ def workbook(*kinds: str) -> bytes:
 )
 def test_sheet_that_has_no_cells_does_not_lose_the_others(kinds: tuple[str, ...], shown: str) -> None:
     assert formats.read(Format.ARCHIVE, workbook(*kinds)) == Document(shown, LEFT_OUT)
+
+
+def test_hidden_sheets_are_left_out_however_well_they_are_hidden() -> None:
+    read = formats.read(Format.ARCHIVE, workbook(*["worksheet"] * 3, states={0: 1, 2: 2}))
+    assert read == Document("## Sheet S1\n\n| a1 |\n|---|", (LeftOut(Part.HIDDEN_SHEET, 2, ("S0", "S2")), *LEFT_OUT))

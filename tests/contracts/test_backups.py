@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.errors import StoreError
-from bot.store import Stores
+from bot.store import Stores, backup
 from bot.store.backup import back_up, read, restore
 from bot.store.database import connected
 from bot.store.migrate import migrate
@@ -93,6 +93,25 @@ async def test_backup_of_either_database_is_restored_into_either(
     assert new_id not in {row[0] for row in before["jobs"]}
     assert await rows(other) == before
     assert (left_beside(file), os.path.samestat(file.stat(), written)) == ([], True), "the backup is what it was"
+
+
+async def test_backup_of_a_server_is_as_of_one_moment(
+    postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, names = await filled(postgresql_url), backup._names
+    before = await rows(url)
+
+    def meanwhile(table: sa.Table) -> str:
+        """Has somebody ask once the backup has begun, and before each table is read."""
+        with psycopg.connect(url) as connection:
+            connection.execute("UPDATE jobs SET text = text || '?'")
+        return names(table)
+
+    monkeypatch.setattr(backup, "_names", meanwhile)
+    async with connected(url) as engine:
+        await back_up(engine, tmp_path / "backup")
+    assert (await rows(f"sqlite:///{tmp_path}/backup"))["jobs"] == before["jobs"]
+    assert (await rows(url))["jobs"] != before["jobs"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -296,10 +296,12 @@ async def test_admin_whose_name_slack_does_not_tell_is_called_by_their_id(
         assert (await terminal.end())[0] == 0
 
 
+@pytest.mark.parametrize("line", ["", "OPENAI_API_KEY=\n"], ids=["no line", "an empty line"])
 async def test_keys_that_bot_models_needs_are_asked_for_and_no_others(
-    tmp_path: Path, env: dict[str, str], tokens: dict[str, str]
+    tmp_path: Path, env: dict[str, str], tokens: dict[str, str], line: str
 ) -> None:
     del tokens["OPENAI_API_KEY"]
+    (tmp_path / ".env").write_text(line)
     async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA", "BOT_MODELS": "openai/gpt-6-luna"}) as terminal:
         seen = await terminal.types(PASTE, KEY)
         assert "Copy the value of OPENAI_API_KEY: platform.openai.com/api-keys." in seen
