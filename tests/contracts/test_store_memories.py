@@ -162,6 +162,7 @@ async def test_full_place_takes_nothing_and_names_its_oldest(store: Stores) -> N
     assert await said(store, 100, "One more") == Remembered(Kept.NEW, MAX_MEMORIES + 1)
     for _ in range(2):
         assert await said(store, 101, "Too much") == Remembered(Kept.FULL, 2)
+    assert await said(store, 100, "Another one") == Remembered(Kept.NEW, MAX_MEMORIES + 1), "in place of the one before"
     assert await said(store, 102, "Elsewhere", DIRECT) == Remembered(Kept.NEW, 1)
     assert len(await of(store)) == MAX_MEMORIES
 
