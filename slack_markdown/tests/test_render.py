@@ -405,6 +405,7 @@ def test_row_that_may_be_a_header_is_held_back_until_the_next_line_decides() -> 
 def test_surplus_cells_are_shown_in_the_last_column(cell: str, sent: str, space: str) -> None:
     header = "|a|b|\n|-|-|\n"
     assert rendered(f"{header}|1|{cell}{space}|3|4|", growing=False) == f"{header}|1|{sent}{space}\\|3\\|4|"
+    assert rendered(f"{header}1|{cell}{space}|3", growing=False) == f"{header}1|{sent}{space}\\|3"
 
 
 @pytest.mark.parametrize("entity", ["&lt;", "&amp;lt;", "&#60;", "&nbsp;"])
