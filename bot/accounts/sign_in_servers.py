@@ -25,8 +25,8 @@ OFFERED_WITHIN_S = 5.0
 """
 DISCOVERED_WITHIN_S = 30.0
 """For all requests that look for a server's metadata."""
-AGAIN_WITHIN_S = 1.0
-"""For a registration while a person waits for a modal, which Slack opens no later than three seconds after a press."""
+PRESSED_WITHIN_S = 1.0
+"""For a request while a person waits for a modal, which Slack opens no later than three seconds after a press."""
 SLOW = "its authorization server hasn't answered yet"
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class SignInServers:
         if oauth.known_by(at, config, server) or not at.registration_endpoint:
             return client
         try:
-            async with asyncio.timeout(AGAIN_WITHIN_S):
+            async with asyncio.timeout(PRESSED_WITHIN_S):
                 return (await oauth.registered(at, config.metadata(server), self.transports[server].url))[0]
         except (SignInFailed, TimeoutError) as error:
             log.info("MCP server %s: not registered for further scopes: %s", server, str(error) or SLOW)

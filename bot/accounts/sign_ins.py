@@ -17,7 +17,7 @@ from mcp.client.auth.utils import issuers_match
 
 from bot.accounts import oauth
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, Tokens
-from bot.accounts.sign_in_servers import SignInServers
+from bot.accounts.sign_in_servers import PRESSED_WITHIN_S, SignInServers
 from bot.accounts.vault import Vault
 from bot.accounts.waiting import Still
 from bot.clock import Clock, insist
@@ -38,8 +38,6 @@ MAX_REVOKING = 8
 POLL_FOR_S = 120.0
 """How long a server is asked whether a person has confirmed a code, once the person says so."""
 SLOWER_S = 5
-DEVICE_WITHIN_S = 1.0
-"""Slack opens no modal later than three seconds after a press."""
 _CODE_CHARS = 8
 
 log = logging.getLogger(__name__)
@@ -153,7 +151,7 @@ class SignIns:
         if not at.device_authorization_endpoint or (at.authorization_endpoint and self.shows_code(server)):
             return None
         try:
-            async with asyncio.timeout(DEVICE_WITHIN_S if at.authorization_endpoint else None):
+            async with asyncio.timeout(PRESSED_WITHIN_S if at.authorization_endpoint else None):
                 return await oauth.device_code(at, client, self._transports[server].url)
         except (SignInFailed, TimeoutError) as error:
             if not at.authorization_endpoint:
