@@ -125,10 +125,10 @@ def main() -> None:
             (copy / mutant.module).write_text(tree.code[mutant.module], "utf-8")
             found.update(failures.keys())
             print(f"{mutant.module}:{mutant.line}: {failures or 'nobody'}", flush=True)
-    near = 0
+    noticed = 0
     for distance in RINGS:
-        near += found[distance]
-        print(f"at most {distance}: {near} of {arguments.sample}")
+        noticed += found[distance]
+        print(f"at most {distance}: {noticed} of {arguments.sample}")
     for gate in GATES:
         print(f"{gate}: {found[gate]} of {arguments.sample}")
 

@@ -265,48 +265,54 @@ def _tell_revocations_apart(app: Starlette) -> None:
     route.app = marked
 
 
+def _checked_route(app: Starlette) -> Route:
+    """Returns the route whose requests the SDK checks for a token."""
+    [route] = [one for one in app.routes if isinstance(one, Route) and isinstance(one.app, RequireAuthMiddleware)]
+    return route
+
+
+async def _read_ahead(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
+    """Returns a request's body, and what receives it once more."""
+    body = await Request(scope, receive).body()
+    sent = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Any:
+        return sent.pop() if sent else await receive()
+
+    return body, again
+
+
 def _only_calls_need_a_token(app: Starlette) -> None:
     """Lets anybody list tools: all but calls goes past the SDK's check."""
-    [route] = [one for one in app.routes if isinstance(one, Route) and isinstance(one.app, RequireAuthMiddleware)]
+    route = _checked_route(app)
     checked: Any = route.app
 
     async def open_but_for_calls(scope: Scope, receive: Receive, send: Send) -> None:
-        body = await Request(scope, receive).body()
-        sent = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def again() -> Any:
-            return sent.pop() if sent else await receive()
-
+        body, again = await _read_ahead(scope, receive)
         inner: ASGIApp = checked if b'"tools/call"' in body else checked.app
         await inner(scope, again, send)
 
     route.app = open_but_for_calls
 
 
-def _want_scope_at_calls(app: Starlette, people: People, scope: str) -> None:
+def _want_scope_at_calls(app: Starlette, people: People, wanted: str) -> None:
     """Refuses calls with a token that lacks a scope, and names it (RFC 6750)."""
-    [route] = [one for one in app.routes if isinstance(one, Route) and isinstance(one.app, RequireAuthMiddleware)]
+    route = _checked_route(app)
     usual: Any = route.app
-    challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+    refusal = Response("No", 403, {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{wanted}"'})
 
-    async def checked(scope_: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope_, receive)
-        body = await request.body()
-        sent = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def again() -> Any:
-            return sent.pop() if sent else await receive()
-
-        token = people.access.get(request.headers.get("authorization", "").removeprefix("Bearer "))
-        lacks = b'"tools/call"' in body and token is not None and scope not in token.scopes
-        await (Response("No", 403, challenge) if lacks else usual)(scope_, again, send)
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        body, again = await _read_ahead(scope, receive)
+        token = people.access.get(Request(scope).headers.get("authorization", "").removeprefix("Bearer "))
+        lacks = b'"tools/call"' in body and token is not None and wanted not in token.scopes
+        await (refusal if lacks else usual)(scope, again, send)
 
     route.app = checked
 
 
 def _name_nothing(app: Starlette) -> None:
     """Leaves refusals without the address at which people sign in."""
-    [route] = [one for one in app.routes if isinstance(one, Route) and isinstance(one.app, RequireAuthMiddleware)]
+    route = _checked_route(app)
     usual: Any = route.app
 
     async def bare(scope: Scope, receive: Receive, send: Send) -> None:
@@ -344,13 +350,8 @@ def _take_device_codes(app: Starlette, people: People, *, alone: bool) -> None:
     usual: Any = route.app
 
     async def token(scope: Scope, receive: Receive, send: Send) -> None:
-        body = await Request(scope, receive).body()
+        body, again = await _read_ahead(scope, receive)
         form = dict(parse_qsl(body.decode()))
-        sent = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def again() -> Any:
-            return sent.pop() if sent else await receive()
-
         answer = people.device_token(form) if form["grant_type"] == DEVICE_GRANT else usual
         await answer(scope, again, send)
 

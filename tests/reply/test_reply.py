@@ -376,11 +376,9 @@ def test_urgency_tells_first_words_steps_progress_and_the_end_apart() -> None:
     send()
     reply.finish(WHOLE)
     send()
-    first, last = (
-        ["FIRST", "STEP", "STEP"],
-        ["PROGRESS", "STEP", "STEP", "FIRST", "PROGRESS", "PROGRESS", "FIRST", "FINAL"],
-    )
-    assert urgencies == [*first, "FIRST", *last], "first words, also of a page, and what is asked come before steps"
+    first = ["FIRST", "STEP", "STEP"]
+    last = ["PROGRESS", "STEP", "STEP", "FIRST", "PROGRESS", "PROGRESS", "FIRST", "FINAL"]
+    assert urgencies == [*first, "FIRST", *last], "an answer's and a page's first words, and approvals, don't wait"
 
 
 def test_placeholder_of_a_queued_question_says_so() -> None:

@@ -219,7 +219,7 @@ def notices_for(told: list[TooMany]) -> PrivateNotices:
 
 @dataclass
 class Unsaved:
-    """Records which askers were told that their question isn't saved."""
+    """Records the questions whose askers it has told that nothing is saved."""
 
     told: list[Question] = field(default_factory=list)
 
