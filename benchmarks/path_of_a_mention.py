@@ -1,9 +1,10 @@
-"""Lists the functions that one mention passes, in order, and how often the path turns back.
+"""Lists the functions that a mention and a pressed approval pass, in order, and how often each path turns back.
 
 Functions of bot/, handlers/ and the libraries count. A mention asks in a channel, in the bot that runs in this process,
-on the sandbox. A function counts once, where the mention first passes it. A module is a room: the path turns back where
-a function is in a room that was left before. What runs beside the mention, such as heartbeats, is left out: only the
-tasks of the handler, of the worker's claims, of the attempt and of the edit scheduler count.
+on the sandbox. The approval is for a tool of an MCP server, from the click to the end of the answer. A function counts
+once, where the path first passes it. A module is a room: the path turns back where a function is in a room that was
+left before. What runs beside it, such as heartbeats, is left out: only the tasks of the handler, of the worker's
+claims, of the attempt and of the edit scheduler count.
 
 Run: python -m benchmarks.path_of_a_mention. Python 3.11 has no sys.monitoring, so this uses sys.setprofile.
 """
@@ -11,16 +12,25 @@ Run: python -m benchmarks.path_of_a_mention. Python 3.11 has no sys.monitoring, 
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
 from bot.clock import SystemClock
+from bot.core.actions import ReplyAction
+from bot.mcp.config import McpSetup
+from bot.settings import Settings
+from bot.store import Stores
 from slack_sandbox.server import Sandbox
+from tests.mcp.servers import RawServer, agree, text_result, tool
+from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, running, says, settings_of
+from tests.scenarios.tools import asking, calls, ended, let_use
 from tests.streams.server import VendorServer
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +42,7 @@ PARTS = {
     "handlers, services": ("handlers", "bot.services"),
 }
 """The packages that are counted together. The last ones decide what happens; the others show, record, or are pure."""
+ACTIONS = "bot.services.reply_actions"
 
 _on_path: ContextVar[bool] = ContextVar("_on_path", default=False)
 
@@ -54,36 +65,75 @@ class Passage:
             self.functions[module, name] = None
 
 
-def returns(functions: Sequence[tuple[str, str]]) -> int:
-    """Returns how often the path goes into a room that it has left."""
+@contextmanager
+def followed(passage: Passage) -> Iterator[None]:
+    """Records the functions that are passed meanwhile."""
+    sys.setprofile(passage)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def returns(functions: Sequence[tuple[str, str]], to: str = "") -> int:
+    """Returns how often the path goes into a room that it has left; `to`: into this one."""
     rooms = [module for module, _ in functions]
     seen: set[str] = set()
     count = 0
     for before, room in zip(("", *rooms), rooms, strict=False):
-        count += room != before and room in seen
+        count += room != before and room in seen and to in ("", room)
         seen.add(room)
     return count
 
 
-async def passed() -> list[tuple[str, str]]:
-    """Returns the functions that a mention passes in a process that has answered one before."""
+async def mentioned() -> Passage:
+    """Returns what a mention passes in a process that has answered one before."""
     async with Sandbox() as sandbox, VendorServer() as vendor:
         vendor.script(*(says("It is so because of that.") for _ in range(2)))
         stage = Stage(sandbox, vendor)
         async with running(settings_of(sandbox, vendor), SystemClock()):
             await stage.answers("general", await stage.mention())
             passage = Passage()
-            sys.setprofile(passage)
-            try:
+            with followed(passage):
                 await stage.answers("general", await stage.mention())
-            finally:
-                sys.setprofile(None)
-    return list(passage.functions)
+    return passage
 
 
-def main() -> None:
-    """Prints the path and its figures."""
-    functions = asyncio.run(passed())
+async def approved() -> Passage:
+    """Returns what a pressed approval passes, in a process in which one was pressed before."""
+    async with Sandbox() as sandbox, VendorServer() as vendor:
+        with TemporaryDirectory() as folder:
+            stage = Stage(sandbox, vendor)
+            vendor.script(*(calls("Let me see.", ("raw__add", {"a": 2, "b": 40})), says("It's 42.")) * 2)
+            async with running(await _with_tool(settings_of(sandbox, vendor), Path(folder)), SystemClock()):
+                for passage in (Passage(), Passage()):
+                    asked = await stage.mention()
+                    message = await asking(stage, asked)
+                    # The job awaits the approval a moment after the reply shows it.
+                    await asyncio.sleep(1.0)
+                    with followed(passage):
+                        await press(stage, message, ReplyAction.APPROVE)
+                        await ended(stage, asked)
+    return passage
+
+
+async def _with_tool(settings: Settings, folder: Path) -> Settings:
+    """Returns settings with a server whose tool an admin has read and #general uses, and which has to be approved."""
+    server = RawServer(folder / "script.json")
+    server.script([tool("add")], {"add": text_result("42")})
+    setup = McpSetup((server.config(),))
+    with_tool = replace(settings, database_url=f"sqlite:///{folder}/typist.db", mcp=setup)
+    stores = await Stores.open(with_tool.database_url, "admin", SystemClock())
+    await let_use(stores, "raw")
+    await agree(stores, setup)
+    await stores.close()
+    return with_tool
+
+
+def show(what: str, passage: Passage) -> None:
+    """Prints a path and its figures."""
+    functions = list(passage.functions)
+    print(f"{what}:")
     for module, name in functions:
         print(f"{module}: {name}")
     by_package = Counter(".".join(module.split(".")[:2]) for module, _ in functions)
@@ -91,6 +141,13 @@ def main() -> None:
     for part, packages in PARTS.items():
         of_part = [function for function in functions if function[0].startswith(packages)]
         print(f"{part}: {len(of_part)} functions, {returns(of_part)} returns")
+    print(f"{returns(functions, ACTIONS)} returns to {ACTIONS}\n")
+
+
+def main() -> None:
+    """Prints both paths."""
+    show("A mention", asyncio.run(mentioned()))
+    show("A pressed approval", asyncio.run(approved()))
 
 
 if __name__ == "__main__":
