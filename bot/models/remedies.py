@@ -1,0 +1,304 @@
+"""How a refused request is changed, so that the next one may be accepted.
+
+`REMEDIES` is the whole rule: the first one whose condition a refusal meets changes the request, or ends the answer with
+that refusal. Their order matters, because servers refuse different things in the same words:
+
+1. the API, because one that doesn't have the model accepts nothing,
+2. the model's own items, because servers call them what they call parameters,
+3. the room for output, unless the refusal names files,
+4. the files, unless the refusal names a parameter,
+5. the form: what the refusal names is left out, then what nobody misses.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from bot.errors import EndReason, FileFault
+from bot.models.api import Api
+from bot.models.failures import ErrorResponse, RequestAttempt, is_about_output, meaning
+from bot.models.parameters import (
+    MAX_REFUSALS,
+    MAX_REFUSED_TOOLS,
+    MISSED,
+    NO_SUCH_API,
+    WEB,
+    OptionalParameter,
+    is_about_api,
+    is_about_form,
+    is_about_items,
+    most_tools,
+    named_parameters,
+    refused_tools,
+)
+from bot.models.prompt import item_hashes, without_items
+from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, refused_files, with_images_within
+from bot.models.room import MAX_TRIES, SHORT_TOKENS, RoomRefusal, read_refusal
+from bot.models.trials import TOOLS, Learned, Trial, used_by
+
+log = logging.getLogger(__name__)
+
+MAX_FAULTS = 3
+"""After so many failures of the server in a row, one question is asked again as if the request were the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused request, and what its refusal says."""
+
+    trial: Trial
+    response: ErrorResponse
+    learned: Learned
+    attempt: RequestAttempt
+    named: frozenset[OptionalParameter]
+    """The parameters of the request that the refusal names."""
+    room: RoomRefusal | None
+    """None: the refusal isn't about the room."""
+    files: RefusedFiles | None
+    """None: the refusal isn't about files, or the request has none."""
+
+    @property
+    def names_files(self) -> bool:
+        """Whether the refusal is about files, and nothing else is the reason."""
+        return self.files is not None and self.files.names_files
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether the server says that the model's output failed, which the same request may not repeat."""
+        return is_about_output(self.response)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no other request may follow the next one."""
+        return self.trial.refusals + 1 == MAX_REFUSALS
+
+    @property
+    def named_tools(self) -> frozenset[str]:
+        """The hashes of the definitions that the refusal names."""
+        return frozenset() if self.named.isdisjoint(TOOLS) else refused_tools(self.response, self.trial.sent.tools)
+
+    @property
+    def most_tools(self) -> int | None:
+        """How many tools to send after too many; None if the refusal isn't about their number."""
+        return None if self.named.isdisjoint(TOOLS) else most_tools(self.response, len(self.trial.sent.tools))
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A change to a refused request, and the refusals that it is for."""
+
+    is_for: Callable[[Refused], bool]
+    apply: Callable[[Refused], Awaitable[Trial | None]] | None
+    """Returns the request to send next, or None to try the following remedies. None: no request follows."""
+
+
+async def apply_remedy(
+    trial: Trial, response: ErrorResponse, learned: Learned, attempt: RequestAttempt
+) -> Trial | None:
+    """Changes a refused request by the first remedy for its refusal, and notes in `learned` what that says at once.
+
+    Returns the request to send next; None if none helps, or if as many requests were refused as may be.
+    """
+    reason, words = meaning(response)
+    learned.faults += reason is EndReason.SERVER_ERROR or is_about_output(response)
+    attempt.window_tokens = None
+    if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        # It may be a proxy's word on bytes.
+        words = f"request too large: {words}"
+    refused = Refused(
+        trial,
+        response,
+        learned,
+        attempt,
+        named=named_parameters(response, trial.sent_parameters),
+        room=read_refusal(reason, words, trial.output_tokens),
+        files=refused_files(response) if any(turn.media for turn in trial.prompt.turns) else None,
+    )
+    for remedy in REMEDIES:
+        if remedy.is_for(refused):
+            following = await remedy.apply(refused) if remedy.apply else None
+            if following is not None or remedy.apply is None:
+                return following
+    return None
+
+
+def _lacks_model(refused: Refused) -> bool:
+    return refused.trial.api.other is not None and not refused.named and is_about_api(refused.response)
+
+
+def _lacks_model_at_both_apis(refused: Refused) -> bool:
+    return _lacks_model(refused) and OptionalParameter.TOOLS_WITH_REASONING in refused.trial.dropped
+
+
+async def _ask_other_api(refused: Refused) -> Trial | None:
+    other = refused.trial.api.other
+    if other is None:
+        return None
+    log.warning("%s: this API refuses the model or its tools, trying the server's other API", refused.learned.model)
+    return _at(other, refused)
+
+
+def _refuses_items(refused: Refused) -> bool:
+    # Thinking is bound to the conversation, the account and the key with which it was made.
+    has_items = bool(item_hashes(refused.trial.prompt))
+    return has_items and refused.named.isdisjoint(MISSED) and is_about_items(refused.response)
+
+
+async def _leave_out_items(refused: Refused) -> Trial | None:
+    items = item_hashes(refused.trial.prompt)
+    return replace(refused.trial, prompt=without_items(refused.trial.prompt, items), refused_items=items)
+
+
+async def _ask_for_less_room(refused: Refused) -> Trial | None:
+    """Returns the request with less room for output; None if the prompt is too long."""
+    trial, learned, read = refused.trial, refused.learned, refused.room
+    if read is None:
+        return None
+    prompt_tokens = learned.estimate.prompt_tokens(trial.prompt)
+    room = replace(trial.room, window_tokens=read.window_tokens or trial.room.window_tokens)
+    if room.window_tokens is None:
+        room = await learned.described_room(room)
+    # A prompt that surely fits is not the reason.
+    is_short = learned.estimate.conversation_tokens(trial.prompt) < SHORT_TOKENS
+    fits = prompt_tokens < room.window_tokens // 2 if room.window_tokens else is_short
+    is_limit = read.names_output or (fits and not read.counts_more_than(prompt_tokens + trial.output_tokens))
+    is_first = trial.room_refusals == 0
+    limit = room.after(read, trial.output_tokens, prompt_tokens, is_first=is_first) if is_limit else None
+    if limit is None or trial.room_refusals == MAX_TRIES:
+        # Less output didn't help, and such a text isn't the reason either.
+        refused.attempt.is_short = is_limit and is_short
+        if read.is_of_window:
+            refused.attempt.window_tokens = room.window_tokens or read.longest_prompt
+            learned.room = replace(learned.room, window_tokens=room.window_tokens)
+        return None
+    log.info("%s: limit of output refused, asking again: tokens=%d next=%d", learned.model, trial.output_tokens, limit)
+    if room.window_tokens is None or trial.room_refusals:
+        room = replace(room, output_tokens=limit)
+    return replace(trial, room=room, output_tokens=limit, room_refusals=trial.room_refusals + 1)
+
+
+async def _send_fewer_files(refused: Refused) -> Trial | None:
+    """Returns the request with smaller images, or without files."""
+    trial, files = refused.trial, refused.files
+    if files is None:
+        return None
+    if files.names_files and files.fault is not FileFault.KIND and not trial.max_pixels:
+        max_pixels = files.max_pixels or SMALLER_PIXELS
+        is_halved = files.fault is FileFault.TOO_LARGE and not files.max_pixels
+        smaller = await with_images_within(trial.prompt, max_pixels, is_halved=is_halved)
+        if smaller != trial.prompt:
+            return replace(trial, prompt=smaller, max_pixels=max_pixels, refusals=trial.refusals + 1)
+    following = trial.without_files(files)
+    if files.names_files or not refused.is_last or not is_about_form(refused.response, is_named=False):
+        return following
+    bare = refused.learned.parameters.left_out_after(trial.parameters, frozenset(), is_last=True)
+    return replace(following.without(bare, is_sure=False), refusals=MAX_REFUSALS)
+
+
+def _has_long_tools(refused: Refused) -> bool:
+    """Returns whether definitions of tools that readers would miss are most of a prompt that is too long."""
+    if refused.room is None or not refused.room.is_of_window:
+        return False
+    trial, estimate = refused.trial, refused.learned.estimate
+    definitions_tokens = estimate.definitions_tokens(trial.sent.tools)
+    prompt_tokens = estimate.prompt_tokens(replace(trial.prompt, tools=trial.sent.tools))
+    is_most = definitions_tokens > max(SHORT_TOKENS, prompt_tokens // 2)
+    return OptionalParameter.TOOLS in trial.parameters and is_most
+
+
+async def _leave_out_all_tools(refused: Refused) -> Trial | None:
+    trial, learned = refused.trial, refused.learned
+    log.warning("%s: tools are too long for this model, asking again without them", learned.model)
+    longest_prompt = refused.room.longest_prompt if refused.room else None
+    room = replace(learned.room, window_tokens=longest_prompt or trial.room.window_tokens)
+    shorter = replace(trial.prompt, tools=())
+    wanted_tokens = trial.api.wanted_tokens(trial.prompt.effort)
+    output_tokens = room.for_output(wanted_tokens, learned.estimate.prompt_tokens(shorter))
+    # Fewer tools may fit into the window: the next request has them again.
+    without = trial.without(frozenset({OptionalParameter.TOOLS}), is_sure=False)
+    return replace(without, room=room, output_tokens=output_tokens)
+
+
+def _lacks_other_api(refused: Refused) -> bool:
+    is_at_other = refused.trial.api is not refused.learned.api
+    return is_at_other and not refused.named and refused.response.status in NO_SUCH_API
+
+
+async def _return_to_first_api(refused: Refused) -> Trial | None:
+    log.warning("%s: the server has no other API, asking without reasoning", refused.learned.model)
+    return _at(refused.learned.api, refused, frozenset({OptionalParameter.TOOLS_WITH_REASONING}))
+
+
+def _is_about_something_else(refused: Refused) -> bool:
+    put_back = refused.trial.parameters & refused.learned.parameters.untried
+    is_known = bool(refused.named or put_back or refused.trial.dropped or refused.learned.faults == MAX_FAULTS)
+    return not is_about_form(refused.response, is_named=is_known)
+
+
+def _names_tools(refused: Refused) -> bool:
+    return len(refused.trial.refused_tools) < MAX_REFUSED_TOOLS and bool(refused.named_tools)
+
+
+async def _leave_out_named_tools(refused: Refused) -> Trial | None:
+    trial, named = refused.trial, refused.named_tools
+    left_out = [tool.name for tool in trial.sent.tools if tool.definition_hash in named]
+    log.warning("%s: tools refused, asking again without them: %s", refused.learned.model, ", ".join(left_out))
+    return replace(trial, refused_tools=trial.refused_tools | named)
+
+
+async def _send_first_tools(refused: Refused) -> Trial | None:
+    most = refused.most_tools
+    log.warning("%s: too many tools, asking again with the first %d", refused.learned.model, most)
+    return replace(refused.trial, max_tools=most, refusals=refused.trial.refusals + 1)
+
+
+async def _send_nearest_effort(refused: Refused) -> Trial | None:
+    trial = refused.trial
+    levels = trial.levels.without(trial.effort, refused.response)
+    nearest = levels.level(trial.prompt.effort) or "the model's default"
+    log.info("%s: effort %s refused, asking again with %s", refused.learned.model, trial.effort, nearest)
+    return replace(trial, levels=levels, refusals=trial.refusals + 1)
+
+
+async def _leave_out_parameters(refused: Refused) -> Trial | None:
+    """Returns the request without the parameters that the refusal names, or that nobody misses; None if it is bare."""
+    learned, named = refused.learned, refused.named
+    dropped = learned.parameters.left_out_after(refused.trial.parameters, named, is_last=refused.is_last)
+    if not dropped:
+        return None
+    names = ", ".join(sorted(parameter.name.lower() for parameter in dropped))
+    is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(dropped)
+    log.log(logging.WARNING if is_missed else logging.INFO, "%s: asking again without %s", learned.model, names)
+    is_one = len(dropped) == 1 and learned.faults < MAX_FAULTS
+    return refused.trial.without(dropped, is_sure=not refused.is_chance and (dropped == named or is_one))
+
+
+REMEDIES: tuple[Remedy, ...] = (
+    Remedy(_lacks_model_at_both_apis, None),
+    Remedy(_lacks_model, _ask_other_api),
+    Remedy(_refuses_items, _leave_out_items),
+    Remedy(lambda it: it.room is not None and not it.names_files, _ask_for_less_room),
+    Remedy(lambda it: it.trial.refusals >= MAX_REFUSALS, None),
+    Remedy(lambda it: it.files is not None and (it.names_files or not it.named), _send_fewer_files),
+    Remedy(_has_long_tools, _leave_out_all_tools),
+    Remedy(lambda it: it.room is not None, None),
+    Remedy(_lacks_other_api, _return_to_first_api),
+    Remedy(lambda it: it.is_chance and it.learned.faults < MAX_FAULTS, None),
+    Remedy(_is_about_something_else, None),
+    Remedy(_names_tools, _leave_out_named_tools),
+    Remedy(lambda it: it.most_tools is not None, _send_first_tools),
+    Remedy(lambda it: OptionalParameter.TOOLS_WITH_REASONING in it.named, _ask_other_api),
+    Remedy(lambda it: it.named == {OptionalParameter.EFFORT} and not it.is_last, _send_nearest_effort),
+    Remedy(lambda it: True, _leave_out_parameters),
+)
+
+
+def _at(api: Api, refused: Refused, dropped: frozenset[OptionalParameter] = frozenset()) -> Trial:
+    """Returns the same request at another API."""
+    trial, learned = refused.trial, refused.learned
+    dropped |= trial.dropped
+    parameters = learned.parameters.of(used_by(trial.prompt, api)) - dropped
+    wanted_tokens = api.wanted_tokens(trial.prompt.effort)
+    output_tokens = trial.room.for_output(wanted_tokens, learned.estimate.prompt_tokens(trial.prompt))
+    return replace(trial, api=api, parameters=parameters, dropped=dropped, output_tokens=output_tokens)
