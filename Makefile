@@ -69,6 +69,7 @@ check: $(VENV)/dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.uncalled
 
 format: $(VENV)/dev
 	$(BIN)/ruff format

@@ -9,7 +9,6 @@ from files_to_markdown.archive import attribute, child, local
 from files_to_markdown.numerals import MAX_NUMBER, letters, roman
 
 BULLET = "-"
-MAX_LEVEL = 10
 _MAX_PARENTS = 50
 _PLACE = re.compile(r"%(\d+)%")
 
