@@ -67,7 +67,7 @@ from bot.services.schedule_tool import ScheduleTool
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.schedules import Schedules
 from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts, Reactions
-from bot.services.steps import Steps, StepSettings
+from bot.services.steps import Steps
 from bot.services.tool_calls import Toolbox, ToolCalls, Tools, expire_approvals
 from bot.services.transcripts import Transcription
 from bot.services.welcome import Welcome
@@ -422,9 +422,8 @@ def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transc
         PromptBuilder(stores, workspace, prompts, parts.estimate, transcription),
         models,
         quota,
-        pane,
         ToolCalls(stores, workspace, tools),
-        StepSettings(room_for_results(settings.history_tokens), parts.access.admins),
+        room_for_results(settings.history_tokens),
     )
     answers = AnswerSettings(settings.done_mention_s, settings.model_names)
     report = partial(report_attempt, workspace.telemetry)

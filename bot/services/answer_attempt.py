@@ -110,8 +110,6 @@ class BuiltPrompt:
     prompt_version: str
     opened: Sequence[OpenedFile]
     """Files that are new since the last answer. A notice below the answer names those that were not read."""
-    transcripts: Sequence[str]
-    """What is said in those of them that are recordings."""
     note: Note = NO_NOTE
     """What the prompt says about the question alone."""
     memories: int = 0

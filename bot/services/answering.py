@@ -65,6 +65,7 @@ from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
 from bot.services.access_control import ANSWERS_WAIT_S, AccessControl
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, JobLife, Metrics, Phase, Times, added, waited_s
+from bot.services.live_output import LiveOutput
 from bot.services.memory import Remembering
 from bot.services.pane import AssistantPane
 from bot.services.quota import Quota
@@ -214,7 +215,7 @@ class Answering:
         attempt.phase = Phase.STREAMING
         try:
             forbidden = await self._forbidden(attempt, live, checking) if checking else None
-            return forbidden or await self.steps.ask(attempt, live)
+            return forbidden or await self.steps.ask(attempt, self._output(attempt.job, live))
         except GivenUp:
             raise
         except TypistError as error:
@@ -227,6 +228,9 @@ class Answering:
         except Exception as error:
             log.error("unexpected error, ending the job: %s", trace_of(error))
             return End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR))
+
+    def _output(self, job: Job, live: ScheduledReply) -> LiveOutput:
+        return LiveOutput(self.stores, self.workspace, self.pane, job, live, self.access_control.admins)
 
     async def _forbidden(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]

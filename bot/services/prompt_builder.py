@@ -62,6 +62,7 @@ from bot.models.prompt import (
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import BuiltPrompt
+from bot.services.ports import Activity, TranscriptTexts
 from bot.services.transcripts import Transcription
 from bot.store import Stores
 
@@ -100,8 +101,6 @@ class ReadFiles:
     """The conversation, each message with the contents of its files."""
     new: Sequence[OpenedFile] = ()
     """The files that came since the last answer."""
-    transcripts: Sequence[str] = ()
-    """What is said in those of the new files that are recordings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +129,13 @@ class PromptBuilder:
         answer: Answer,
         memory: AsyncExitStack,
         tools: Offered,
-        listening: Callable[[bool], None],
+        show: Callable[[Activity], None],
         window_tokens: int | None = None,
     ) -> BuiltPrompt:
         """Returns the prompt for an answer, without what earlier attempts left of this version of the answer.
 
-        `tools`: what the model may call. `listening` is told when a recording is being transcribed, and when
-        that is over. `window_tokens`: what the model takes, if it has refused a longer prompt.
+        `tools`: what the model may call. `show` is told what is heard of recordings. `window_tokens`: what the model
+        takes, if it has refused a longer prompt.
 
         The files' contents count as used memory until `memory` closes.
         """
@@ -159,7 +158,7 @@ class PromptBuilder:
         ours_tokens = instructions_tokens + self.estimate.tokens(begin)
         fits_tokens = room_in_window(self.settings.history_tokens, window, ours_tokens)
         room_tokens = room_for_conversation(fits_tokens, taken_tokens)
-        read_files = await self._with_files(answer, conversation, memory, room_tokens, listening)
+        read_files = await self._with_files(answer, conversation, memory, room_tokens, show)
         continued: Sequence[PromptMessage] = prompts.with_notes(read_files.messages, note, marks)
         if so_far := kept_text(job):
             continued = prompts.with_continuation(continued, so_far, job.so_far_origins)
@@ -180,7 +179,7 @@ class PromptBuilder:
             code=marks.code,
         )
         prompt, as_texts = self._below_step(prompt, channel.model)
-        told = read_files.new, read_files.transcripts, note, memories.count, as_texts
+        told = read_files.new, note, memories.count, as_texts
         return BuiltPrompt(prompt, channel.model, instructions.version, *told)
 
     def _below_step(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
@@ -340,13 +339,13 @@ class PromptBuilder:
         shared: Sequence[PromptMessage],
         memory: AsyncExitStack,
         room_tokens: int,
-        listening: Callable[[bool], None],
+        show: Callable[[Activity], None],
     ) -> ReadFiles:
         """Returns a conversation with its files' contents, and records what was heard in those that are new."""
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
             return ReadFiles(conversation)
-        opened = await self._opened(job, conversation, memory, listening)
+        opened = await self._opened(job, conversation, memory, show)
         pdf_tokens = 0 if self.settings.pdf_texts else room_for_results(self.settings.history_tokens)
         opened = truncate_files(opened, self.estimate.tokens, room_tokens // 2, pdf_tokens)
         answer.open_files |= open_to_readers(shared, opened)
@@ -354,14 +353,16 @@ class PromptBuilder:
         heard = [(file.file, file.content.text) for file in new if isinstance(file.content, Transcript)]
         recorded = [replace(file, transcript=text) for file, text in heard]
         await self._read("transcripts", lambda: self.transcription.record(job, recorded))
-        return ReadFiles(attach_files(conversation, opened), new, [text for _, text in heard])
+        if heard:
+            show(TranscriptTexts([text for _, text in heard]))
+        return ReadFiles(attach_files(conversation, opened), new)
 
     async def _opened(
         self,
         job: Job,
         messages: Sequence[PromptMessage],
         memory: AsyncExitStack,
-        listening: Callable[[bool], None],
+        show: Callable[[Activity], None],
     ) -> Mapping[str, OpenedFile]:
         """Returns the conversation's files by id."""
         shared = files_newest_first(messages)
@@ -372,7 +373,7 @@ class PromptBuilder:
         files = [file for file in wanted if not is_canvas(file)]
         read: dict[str, OpenedFile] = {}
         if files:
-            transcribe = partial(self.transcription.hear, job, listening) if hears else None
+            transcribe = partial(self.transcription.hear, job, show) if hears else None
             reading = self.workspace.files.reading(files, job.question.user_id, transcribe=transcribe)
             read |= await memory.enter_async_context(reading)
         # Of a file in a channel shared with another organization, only files.info says that it is a canvas.

@@ -16,30 +16,26 @@ text, a notice and Continue. Failures before the first word never come here whil
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.core import beginnings, texts
-from bot.core.asks import asks_of
 from bot.core.beginnings import Bound, restored, with_new
-from bot.core.calls import APPROVAL_S, WANT_SIGN_IN, Decision, Step, kinds_of
+from bot.core.calls import WANT_SIGN_IN, CallState, Decision, Step, kinds_of
 from bot.core.choices import Choices
-from bot.core.conversation import NO_NOTE, Question, without_address
-from bot.core.job import End, Job, said
+from bot.core.conversation import NO_NOTE, without_address
+from bot.core.job import End, said
 from bot.core.steps import Seam, cut_to_fit, items_of, with_room, with_steps
-from bot.errors import EndReason, NotShown, ProviderError, StoreError, Stuck
-from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
+from bot.errors import EndReason, ProviderError
+from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching
 from bot.models.model import Models, Provider
 from bot.models.prompt import Offered, Prompt, results_in_window
 from bot.reply.answer import Answer, StepUnderWay
-from bot.reply.messages import Life
-from bot.reply.scheduler import ScheduledReply
-from bot.reply.streams import may_be_streamed
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
-from bot.services.pane import AssistantPane
+from bot.services.ports import Doing, Output, Running
 from bot.services.prompt_builder import PromptBuilder
 from bot.services.quota import Quota
 from bot.services.tool_calls import NotOurs, Offer, ToolCalls
@@ -49,22 +45,10 @@ MAX_STEPS = 16
 """Requests to a model for one answer. Each use of tools takes another one, which sends their results."""
 GO_ON_AFTER_S = (0.0, 5.0)
 """How long an answer waits before it goes on, after each interruption by its model. After the last one it ends."""
-SHOWN_FROM_S = 0.6
-"""A shorter wait for the model needs no sentence."""
 TAKES_LONG_S = 10.0
 """After so long without a word, the placeholder says so, once in an answer."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class StepSettings:
-    """The settings that steps depend on."""
-
-    results_tokens: int
-    """The most tokens of tools' results in a request, beside those that the model hasn't read yet."""
-    admins: frozenset[str] = frozenset()
-    """The admins, who may decide about calls."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +60,11 @@ class Steps:
     prompt_builder: PromptBuilder
     models: Models
     quota: Quota
-    pane: AssistantPane
     tool_calls: ToolCalls
-    settings: StepSettings
+    results_tokens: int
+    """The most tokens of tools' results in a request, beside those that the model hasn't read yet."""
 
-    async def ask(self, attempt: AnswerAttempt, live: ScheduledReply) -> End:
+    async def ask(self, attempt: AnswerAttempt, shown: Output) -> End:
         """Builds the prompt and asks the model; returns how the answer ended. Raises GivenUp and NotOurs."""
         questions = (attempt.job.question, *attempt.job.earlier)
         me = self.workspace.me.user_id
@@ -91,30 +75,20 @@ class Steps:
             return End(EndReason.NOTHING_ASKED, said(texts.accounts.PASTED_IN_MESSAGE))
         offer = await self.tool_calls.offer(attempt.job)
 
-        def listening(is_listening: bool) -> None:
-            """Says that a recording is being transcribed, which takes seconds, until that is over."""
-            live.show_activity(texts.answers.TRANSCRIBING if is_listening else "")
-            status = texts.statuses.STATUS_LISTENING if is_listening else texts.statuses.STATUS_THINKING
-            self.pane.show_status(attempt.job.question, status)
-
         async def asked(window_tokens: int | None) -> End:
             """Builds the prompt, for a window if that is known, and asks the model."""
             async with AsyncExitStack() as memory:
                 built = await self.prompt_builder.build(
-                    attempt.answer, memory, Offered(offer.definitions, offer.missing), listening, window_tokens
+                    attempt.answer, memory, Offered(offer.definitions, offer.missing), shown.show, window_tokens
                 )
-                if built.transcripts:
-                    live.show_transcripts(built.transcripts)
                 kept = None if window_tokens else beginning_of(attempt.job.steps)
                 if kept:
                     prompt, note = restored(kept, built.prompt)
                     built = replace(built, prompt=prompt, note=note)
                 attempt.built = built
-                if self.workspace.token_refused():
-                    raise GivenUp(Phase.TOKEN_REFUSED)
-                await self._allow_stream(attempt.job)
+                await shown.begin(attempt.answer)
                 provider = self.models.led_by(built.model, built.prompt)
-                return await self._take_each(attempt, built.prompt, offer, provider, live, window_tokens)
+                return await self._take_each(attempt, built.prompt, offer, provider, shown, window_tokens)
 
         try:
             return await asked(None)
@@ -134,7 +108,7 @@ class Steps:
         prompt: Prompt,
         offer: Offer,
         provider: Provider,
-        live: ScheduledReply,
+        shown: Output,
         window_tokens: int | None,
     ) -> End:
         """Asks the model, and makes its calls, until it asks for no more.
@@ -151,9 +125,9 @@ class Steps:
         while True:
             steps: Sequence[Step] = ()
             if answer.steps:
-                await self._make_calls(attempt, offer, live)
-                if live.reply.gone:
-                    return _gone(answer, live)
+                await self._make_calls(attempt, offer, shown)
+                if unseen := shown.unseen_end():
+                    return unseen
                 if left := kinds_of(answer.steps[-1].calls, Decision.REPLIED):
                     notice = said(texts.approvals.replied_instead(left))
                     return End(EndReason.STOPPED, notice, model=answer.steps[-1].model)
@@ -174,11 +148,11 @@ class Steps:
                 begun=begun,
                 is_last=is_last,
             )
-            step = await self._ask_model(attempt, step_prompt, provider, live, resumed=begun)
-            if step is None:
-                return _gone(answer, live)
+            step = await self._ask_model(attempt, step_prompt, provider, shown, resumed=begun)
+            if isinstance(step, End):
+                return step
             if asked_back := offer.choices_in(step.calls):
-                return _asking_back(answer, step, asked_back, live)
+                return _asking_back(answer, step, asked_back, shown)
             if not step.calls or is_last:
                 return _completed(answer, step)
             await self._record_step(attempt, step, offer, begun, prompt, step_prompt)
@@ -186,38 +160,23 @@ class Steps:
 
     def _fitting(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
         """Returns the steps with as much of their results as a request has room for."""
-        estimate, limit_tokens = self.prompt_builder.estimate, self.settings.results_tokens
+        estimate, limit_tokens = self.prompt_builder.estimate, self.results_tokens
         window = estimate.window_with(window_tokens)
         limit_tokens = results_in_window(limit_tokens, window, estimate.prompt_tokens(prompt))
         kept = with_room(steps, estimate.tokens, limit_tokens)
         return cut_to_fit(kept, estimate.tokens, limit_tokens) if window else kept
 
-    async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, live: ScheduledReply) -> None:
-        """Makes the calls of the last step. Asks about none if the reply is gone. Raises GivenUp and NotOurs."""
-        job, answer = attempt.job, attempt.answer
-
-        def show_tool(tool: str) -> None:
-            """Says which tool runs, until all calls of the step are made."""
-            live.show_activity(texts.answers.running(tool))
-            self.pane.show_status(job.question, texts.statuses.status_running(tool))
-
-        step = answer.steps[-1]
+    async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, shown: Output) -> None:
+        """Makes the calls of the last step, or asks about them. Raises GivenUp, NotOurs and NotShown."""
+        step = attempt.answer.steps[-1]
         if all(call.state.is_over for call in step.calls):
             return
-        calls = await self.tool_calls.make(job, step.step_no, offer, show_tool)
-        until, is_admin = self.stores.clock.now() + APPROVAL_S, job.question.user_id in self.settings.admins
-        person = await self.workspace.name_beside(job.question)
-        if asks := asks_of(calls, job.version, until, person=person, is_admin=is_admin):
-            await live.ask(asks)
-            if live.reply.gone:
-                # Nobody sees the buttons.
-                return
-            if live.reply.unshown:
-                raise NotShown
-            raise GivenUp(Phase.AWAITING_APPROVAL)
-        live.show_activity("")
-        self.pane.show_status(job.question, texts.statuses.STATUS_THINKING)
-        answer.made(calls)
+        calls = await self.tool_calls.make(attempt.job, step.step_no, offer, lambda tool: shown.show(Running(tool)))
+        if any(call.state is CallState.ASKED for call in calls):
+            await shown.ask(calls)
+            return
+        shown.show(Doing.THINKING)
+        attempt.answer.made(calls)
 
     async def _record_step(
         self,
@@ -254,9 +213,9 @@ class Steps:
         self.workspace.telemetry.charged(end.model, self.quota.cost_usd(end))
 
     async def _ask_model(
-        self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, live: ScheduledReply, *, resumed: str
-    ) -> StepUnderWay | None:
-        """Reserves the quota and appends the text of one step to the reply; returns None if the reply is gone.
+        self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, shown: Output, *, resumed: str
+    ) -> StepUnderWay | End:
+        """Reserves the quota and shows the text of one step; returns the answer's end if nobody can see it anymore.
 
         `resumed`: what an earlier attempt left of this step.
         """
@@ -265,16 +224,19 @@ class Steps:
         await self.quota.reserve(attempt.job, input_tokens, searches, prompt.effort)
         answer = attempt.answer
         step = attempt.step_began(provider.model, input_tokens, prompt.origins)
-        shown = _StepReply(answer, live, is_new=bool(answer.steps) and not resumed)
+        text = _StepText(answer, shown, is_new=bool(answer.steps) and not resumed)
+        taking_long = asyncio.get_running_loop().call_later(TAKES_LONG_S, shown.show, Doing.TAKING_LONG)
         try:
-            async with self._notes_silence(attempt.job, shown), aclosing(provider.stream(prompt)) as events:
+            async with aclosing(provider.stream(prompt)) as events:
                 async for event in events:
-                    self._show(event, attempt.job, shown)
-                    if shown.receive(attempt.receive(event, self.stores.clock.monotonic())):
-                        self.pane.show_status(attempt.job.question, texts.statuses.STATUS_WRITING)
-                    if live.reply.gone:
-                        return None
-                    _raise_if_unshown(live)
+                    match event:
+                        case Retrying():
+                            shown.show(event)
+                        case Searching(query=query, done=done) if query or not done:
+                            shown.show(event)
+                    text.receive(attempt.receive(event, self.stores.clock.monotonic()))
+                    if unseen := shown.unseen_end():
+                        return unseen
         except ProviderError as error:
             has_answer = bool(answer.resumes or answer.steps) and bool(answer.text.strip())
             if error.reason is not EndReason.EMPTY or not has_answer:
@@ -282,7 +244,9 @@ class Steps:
                 raise
             # The model had nothing to add: the text on record is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)
-        shown.end()
+        finally:
+            taking_long.cancel()
+        text.end()
         if step.completion is not None and self.prompt_builder.estimate.learn_window(step.completion.window_tokens):
             log.warning(
                 "model %s has a window of %s tokens: BOT_HISTORY_TOKENS and BOT_MAX_OUTPUT_TOKENS are cut to fit it",
@@ -293,32 +257,7 @@ class Steps:
             self.prompt_builder.estimate.learn(step.completion.model, prompt, step.completion.usage)
         return step
 
-    @asynccontextmanager
-    async def _notes_silence(self, job: Job, shown: "_StepReply") -> AsyncIterator[None]:
-        """Says that the model takes long if nothing else is shown of an answer for long."""
-
-        def note() -> None:
-            if shown.is_silent:
-                shown.show_activity(texts.models.TAKES_LONG)
-                self.pane.show_status(job.question, texts.statuses.STATUS_TAKES_LONG)
-
-        timer = asyncio.get_running_loop().call_later(TAKES_LONG_S, note)
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-    def _show(self, event: StreamEvent, job: Job, shown: "_StepReply") -> None:
-        """Says what the model does, until there is text: it searches, or it failed and is asked again."""
-        match event:
-            case Searching(query=query, done=done) if query or not done:
-                shown.show_activity(texts.answers.searching(query))
-                self.pane.show_status(job.question, texts.statuses.status_searching(query))
-            case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:
-                shown.show_activity(texts.models.TRYING_AGAIN)
-                self.pane.show_status(job.question, texts.statuses.STATUS_TRYING_AGAIN)
-
-    async def _interrupt(self, attempt: AnswerAttempt, error: ProviderError, shown: "_StepReply") -> None:
+    async def _interrupt(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
         """Raises GivenUp, after a wait, if the answer may go on; returns if the failure ends it."""
         interruptions = attempt.job.interruptions
         has_begun = attempt.step is not None and attempt.step.has_text
@@ -327,28 +266,9 @@ class Steps:
         wait_s = GO_ON_AFTER_S[interruptions]
         log.warning("model %s failed: %s %s, going on in %.0f s", error.model, error.reason, error.detail, wait_s)
         if wait_s:
-            self._show(Retrying(wait_s), attempt.job, shown)
+            shown.show(Retrying(wait_s))
             await self.stores.clock.sleep(wait_s)
         raise GivenUp(Phase.INTERRUPTED)
-
-    async def _allow_stream(self, job: Job) -> None:
-        """Lets a native stream carry the reply if all its readers would see it grow, and how to stop it."""
-        question = job.question
-        # A stream can't begin with a line of ours.
-        if job.is_late or not self.pane.says_how_to_stop(question):
-            return
-        is_alone = question.begins_thread or question.thread.in_direct_message or await self._is_alone(question)
-        if may_be_streamed(question, is_alone=is_alone):
-            self.workspace.scheduler.allow_stream(job)
-
-    async def _is_alone(self, question: Question) -> bool:
-        """Returns whether nobody but the asker has written in the question's thread, as far as is known."""
-        try:
-            at_message = self.stores.participants.at_message
-            return not (await at_message(question.thread, question.user_id, question.ts)).others
-        except StoreError as error:
-            log.warning("participants not read, the answer won't be streamed: %s", error)
-            return False
 
 
 def beginning_of(steps: Sequence[Step]) -> str:
@@ -356,63 +276,27 @@ def beginning_of(steps: Sequence[Step]) -> str:
     return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
 
-class _StepReply:
-    """Shows one step of a model in the reply: its work, and its text as it joins the text of earlier steps."""
+class _StepText:
+    """The text of one step of a model, as it joins the text of earlier steps."""
 
-    def __init__(self, answer: Answer, live: ScheduledReply, *, is_new: bool) -> None:
+    def __init__(self, answer: Answer, shown: Output, *, is_new: bool) -> None:
         """`is_new`: the step begins a paragraph of its own; else it continues the text so far."""
-        self._answer = answer
-        self._is_new = is_new
-        self._live = live
-        self._shows_activity = False
-        so_far = answer.text
-        self._seam = Seam("") if is_new else Seam(so_far, answer.cut_off)
-        self._gap = "\n\n" if is_new and so_far.strip() else ""
+        self._shown = shown
+        self._seam = Seam("") if is_new else Seam(answer.text, answer.cut_off)
+        self._gap = "\n\n" if is_new and answer.text.strip() else ""
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether readers see nothing but that the model thinks: no text, no step, no activity."""
-        return not (self._shows_activity or self._is_new or self._answer.text.strip())
-
-    def receive(self, delta: str) -> bool:
-        """Shows text of the model; returns whether there is any that can be shown."""
-        text = self._seam.join(delta)
-        self._append(text)
-        return bool(text)
-
-    def show_activity(self, activity: str) -> None:
-        """Shows what the model is doing, until it writes."""
-        self._live.show_activity(activity)
-        self._shows_activity = True
+    def receive(self, delta: str) -> None:
+        """Shows text of the model once it is clear how it joins."""
+        self._append(self._seam.join(delta))
 
     def end(self) -> None:
         """Shows the text that was held back."""
         self._append(self._seam.rest())
 
     def _append(self, text: str) -> None:
-        if not text:
-            return
-        if self._shows_activity:
-            self._live.show_activity("")
-            self._shows_activity = False
-        self._live.append(self._gap + text)
-        self._gap = ""
-
-
-def _gone(answer: Answer, live: ScheduledReply) -> End:
-    """Returns the end of an answer whose reply can't be shown. If its channel is opened again, the end is shown."""
-    if live.reply.life is not Life.SHUT_OUT:
-        return End(EndReason.REPLY_GONE)
-    notice = texts.answers.SHUT_OUT if answer.kept.strip() else texts.answers.SHUT_OUT_WITHOUT_TEXT
-    return End(EndReason.SHUT_OUT, said(notice))
-
-
-def _raise_if_unshown(live: ScheduledReply) -> None:
-    """Raises NotShown or Stuck if readers don't see the answer's text, so that no more of it is needed."""
-    if live.reply.unshown:
-        raise NotShown
-    if live.reply.is_withheld:
-        raise Stuck("the answer's text can't be shown")
+        if text:
+            self._shown.append(self._gap + text)
+            self._gap = ""
 
 
 def _completed(answer: Answer, step: StepUnderWay) -> End:
@@ -428,9 +312,9 @@ def _completed(answer: Answer, step: StepUnderWay) -> End:
     return End(reason, said(notice), model=completion.model, usage=completion.usage)
 
 
-def _asking_back(answer: Answer, step: StepUnderWay, offered: Choices, live: ScheduledReply) -> End:
+def _asking_back(answer: Answer, step: StepUnderWay, offered: Choices, shown: Output) -> End:
     """Shows a question to the reader; returns the end of an answer that offers choices."""
-    live.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
+    shown.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
     log.info("choices offered: %d", len(offered.choices))
     completion = _completion(step)
     return End(EndReason.WHOLE, model=completion.model, usage=completion.usage, choices=offered.choices)

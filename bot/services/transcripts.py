@@ -19,6 +19,7 @@ from bot.core.job import End, Job
 from bot.errors import EndReason, ProviderError, StoreError
 from bot.models.events import Usage
 from bot.models.prompt import Sound
+from bot.services.ports import Activity, Doing
 from bot.services.quota import Quota
 from bot.store import Stores
 
@@ -56,13 +57,13 @@ class Transcription:
         if new := [file for file in files if file.id not in job.transcripts]:
             await self.stores.transcripts.record(job, new)
 
-    async def hear(self, job: Job, listening: Callable[[bool], None], file: File, sound: Sound) -> str | Unread:
-        """Has the model write down what is said; `listening` is told when it begins, and when it is over."""
+    async def hear(self, job: Job, show: Callable[[Activity], None], file: File, sound: Sound) -> str | Unread:
+        """Has the model write down what is said; `show` is told when it begins, and when it is over."""
         assert self.transcriber is not None, "without one, nothing is heard"
         if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
             # The answer is refused for the same reason.
             return Unread.NOT_HEARD
-        listening(True)
+        show(Doing.LISTENING)
         try:
             async with asyncio.timeout(TRANSCRIBED_WITHIN_S):
                 heard = await self.transcriber.transcribe(sound)
@@ -80,7 +81,7 @@ class Transcription:
             log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
             return Unread.NOT_HEARD
         finally:
-            listening(False)
+            show(Doing.THINKING)
         usage = heard.usage or Usage(audio_s=file.seconds)
         is_ours = await self._record(job, [replace(file, transcript=heard.text)], usage)
         return heard.text if is_ours else Unread.NOT_HEARD

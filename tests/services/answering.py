@@ -32,7 +32,7 @@ from bot.services.pane import AssistantPane, Signs, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
-from bot.services.steps import Steps, StepSettings
+from bot.services.steps import Steps
 from bot.services.tool_calls import ToolCalls, Tools
 from bot.services.transcripts import Transcription
 from bot.services.worker import Worker
@@ -359,9 +359,8 @@ class AnsweringStage:
             PromptBuilder(stores, workspace, prompts, estimate, transcription),
             self.model,
             quota,
-            pane,
             ToolCalls(stores, workspace, self.tools),
-            StepSettings(self.results_tokens, access.admins),
+            self.results_tokens,
         )
         answers = AnswerSettings(done_mention_s=60, model_names=OWN_NAMES)
         self.answering = Answering(

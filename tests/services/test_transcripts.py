@@ -11,6 +11,7 @@ from bot.core.files import Unread
 from bot.errors import EndReason, ProviderError
 from bot.models.prompt import Sound
 from bot.models.transcription import Transcribed, Transcriber
+from bot.services.ports import Activity, Doing
 from bot.services.transcripts import Transcription
 from bot.store import Stores
 from bot.store.schema import charges
@@ -46,11 +47,11 @@ async def test_recording_that_is_not_heard_in_time_is_billed_and_one_that_fails_
     await stores.question_queue.enqueue("Ev1", QUESTION)
     [job] = await stores.worker_queue.claim(1)
     quota = AnsweringStage(stores, InstantClock()).answering.quota
-    told = list[bool]()
+    told = list[Activity]()
     transcription = Transcription(stores, UnheardModel(error), quota)
     clip = File("F1", "clip.m4a", seconds=60.0)
     heard = await transcription.hear(job, told.append, clip, Sound("clip.m4a", "audio/mp4", b"sound"))
-    assert (heard, told) == (Unread.NOT_HEARD, [True, False])
+    assert (heard, told) == (Unread.NOT_HEARD, [Doing.LISTENING, Doing.THINKING])
     async with stores.database.engine.connect() as connection:
         models = (await connection.scalars(sa.select(charges.c.model).where(charges.c.model.is_not(None)))).all()
     assert list(models) == [MODEL] * charged

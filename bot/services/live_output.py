@@ -1,0 +1,134 @@
+"""The output of an answer in Slack: its reply, which the scheduler edits, and the status of its thread."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bot.core import texts
+from bot.core.asks import asks_of
+from bot.core.calls import APPROVAL_S, RecordedCall
+from bot.core.conversation import Question
+from bot.core.job import End, Job, said
+from bot.errors import EndReason, NotShown, StoreError, Stuck
+from bot.models.events import Retrying, Searching
+from bot.reply.answer import Answer
+from bot.reply.messages import Life
+from bot.reply.scheduler import ScheduledReply
+from bot.reply.streams import may_be_streamed
+from bot.reply.workspace import Workspace
+from bot.services.answer_attempt import GivenUp, Phase
+from bot.services.pane import AssistantPane
+from bot.services.ports import Activity, Doing, Running, TranscriptTexts
+from bot.store import Stores
+
+SHOWN_FROM_S = 0.6
+"""A shorter wait for the model needs no sentence."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class LiveOutput:
+    """Shows one attempt at an answer in Slack. `admins`: who can always allow a tool."""
+
+    stores: Stores
+    workspace: Workspace
+    pane: AssistantPane
+    job: Job
+    live: ScheduledReply
+    admins: frozenset[str]
+    _answer: Answer | None = field(default=None, init=False)
+    _shows_activity: bool = field(default=False, init=False)
+
+    async def begin(self, answer: Answer) -> None:
+        """Lets a native stream carry the reply if all its readers would see it grow, and how to stop it."""
+        self._answer = answer
+        if self.workspace.token_refused():
+            raise GivenUp(Phase.TOKEN_REFUSED)
+        question = self.job.question
+        # A stream can't begin with a line of ours.
+        if self.job.is_late or not self.pane.says_how_to_stop(question):
+            return
+        is_alone = question.begins_thread or question.thread.in_direct_message or await self._is_alone(question)
+        if may_be_streamed(question, is_alone=is_alone):
+            self.workspace.scheduler.allow_stream(self.job)
+
+    async def _is_alone(self, question: Question) -> bool:
+        """Returns whether nobody but the asker has written in the question's thread, as far as is known."""
+        try:
+            at_message = self.stores.participants.at_message
+            return not (await at_message(question.thread, question.user_id, question.ts)).others
+        except StoreError as error:
+            log.warning("participants not read, the answer won't be streamed: %s", error)
+            return False
+
+    def append(self, text: str) -> None:
+        """Shows text in place of what was being done."""
+        if self._shows_activity:
+            self._show_activity("")
+        self.live.append(text)
+        self._show_status(texts.statuses.STATUS_WRITING)
+
+    def show(self, activity: Activity) -> None:
+        """Shows what is being done, in the reply and in the status of its thread."""
+        match activity:
+            case Doing.THINKING:
+                self._show_activity("")
+                self._show_status(texts.statuses.STATUS_THINKING)
+            case Doing.LISTENING:
+                self._show_activity(texts.answers.TRANSCRIBING)
+                self._show_status(texts.statuses.STATUS_LISTENING)
+            case Doing.TAKING_LONG if self._is_silent:
+                self._show_activity(texts.models.TAKES_LONG)
+                self._show_status(texts.statuses.STATUS_TAKES_LONG)
+            case Running(tool=tool):
+                self._show_activity(texts.answers.running(tool))
+                self._show_status(texts.statuses.status_running(tool))
+            case TranscriptTexts(transcripts=transcripts):
+                self.live.show_transcripts(transcripts)
+            case Searching(query=query):
+                self._show_activity(texts.answers.searching(query))
+                self._show_status(texts.statuses.status_searching(query))
+            case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:
+                self._show_activity(texts.models.TRYING_AGAIN)
+                self._show_status(texts.statuses.STATUS_TRYING_AGAIN)
+
+    @property
+    def _is_silent(self) -> bool:
+        """Whether readers see nothing but that the model thinks: no text, no step, no activity."""
+        has_begun = self._answer is not None and (self._answer.steps or self._answer.text.strip())
+        return not (self._shows_activity or has_begun)
+
+    def _show_activity(self, activity: str) -> None:
+        self.live.show_activity(activity)
+        self._shows_activity = bool(activity)
+
+    def _show_status(self, status: str) -> None:
+        self.pane.show_status(self.job.question, status)
+
+    async def ask(self, calls: Sequence[RecordedCall]) -> None:
+        """Shows the buttons of the calls, and gives the job up until somebody has decided."""
+        until, is_admin = self.stores.clock.now() + APPROVAL_S, self.job.question.user_id in self.admins
+        person = await self.workspace.name_beside(self.job.question)
+        await self.live.ask(asks_of(calls, self.job.version, until, person=person, is_admin=is_admin))
+        if self.live.reply.gone:
+            # Nobody sees the buttons.
+            return
+        if self.live.reply.unshown:
+            raise NotShown
+        raise GivenUp(Phase.AWAITING_APPROVAL)
+
+    def unseen_end(self) -> End | None:
+        """Returns the end of an answer whose reply can't be shown. If its channel is opened again, the end is shown."""
+        if self.live.reply.gone:
+            if self.live.reply.life is not Life.SHUT_OUT:
+                return End(EndReason.REPLY_GONE)
+            has_text = self._answer is not None and self._answer.kept.strip()
+            return End(
+                EndReason.SHUT_OUT, said(texts.answers.SHUT_OUT if has_text else texts.answers.SHUT_OUT_WITHOUT_TEXT)
+            )
+        if self.live.reply.unshown:
+            raise NotShown
+        if self.live.reply.is_withheld:
+            raise Stuck("the answer's text can't be shown")
+        return None
