@@ -39,6 +39,7 @@ from bot.models.registry import (
     resolved,
     retirements,
 )
+from bot.reply.look import ReplyLook
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
 from bot.services.admin_notices import (
@@ -249,6 +250,7 @@ def _workspace(
         scopes=installation.scopes,
         token_refused=lambda: bot_token.refused,
         sign_in_addresses=_sign_in_addresses(settings),
+        look=ReplyLook(),
     )
 
 

@@ -73,8 +73,6 @@ class Answer:
         so_far = job.so_far_origins if job.so_far else OURS
         self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else OURS))
         """Whose words the model has read for the answer."""
-        self.draws_charts = True
-        """Whether Slack hasn't refused the answer's charts."""
         self.open_files = frozenset[str]().union(*(_found_files(step.calls) for step in self.steps))
         """Ids of Slack's files that the answer may link: all readers may open them, or Slack's search found them."""
         self.end = job.checkpoint.end

@@ -66,7 +66,7 @@ def message(view: PageView) -> Json:
         return {"text": _plain(view), "blocks": []}
     choices = view.end.choices if view.end else ()
     markdown = without_listed(view.markdown, choices) if choices else view.markdown
-    pieces = pieces_of(markdown) if view.draws_charts and not view.growing else [(without_marks(markdown), None)]
+    pieces = pieces_of(markdown) if view.look.draws_charts and not view.growing else [(without_marks(markdown), None)]
     shown = [(rendered(piece, growing=view.growing, open_files=view.open_files), chart) for piece, chart in pieces]
     blocks = []
     # A notice without an answer says itself what happened.
@@ -214,7 +214,7 @@ def _growing(view: PageView) -> str:
         return beginning(view.activity, ACTIVITY_CHARS)
     if view.markdown.strip():
         return texts.answers.WRITING
-    return texts.answers.QUEUED if view.queued else texts.answers.THINKING
+    return texts.answers.QUEUED if view.queued else view.look.thinking
 
 
 def _plain(view: PageView) -> str:

@@ -17,6 +17,7 @@ once.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bot.errors import Refusal
 from bot.reply.answer import Answer
@@ -169,9 +170,9 @@ class Carriers:
             # Slack takes no links to its files there.
             self._answer.open_files = frozenset()
             return None
-        if reason in ABOUT_FORM and self._answer.draws_charts and call.view and has_charts(call.view.markdown):
+        if reason in ABOUT_FORM and self._edits.look.draws_charts and call.view and has_charts(call.view.markdown):
             # The same page may be taken without them.
-            self._answer.draws_charts = False
+            self._edits.look = replace(self._edits.look, draws_charts=False)
             return None
         if stream := self._stream_of(call):
             stream.refused(call, reason)

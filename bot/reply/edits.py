@@ -27,6 +27,7 @@ from typing import ClassVar
 from bot.core.job import MessageRole
 from bot.errors import Refusal
 from bot.pacing.carriers import STREAM_BYTES
+from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from bot.reply.messages import AfterRefusal, Begin, Change, PageView
 from slack_markdown.pages import PAGE_BYTES
 
@@ -69,7 +70,8 @@ class Edits:
     `short_from`: the first page that holds no more than a stream carries, if there is one.
     """
 
-    def __init__(self, short_from: int | None = None) -> None:
+    def __init__(self, short_from: int | None = None, look: ReplyLook = DEFAULT_LOOK) -> None:
+        self.look = look
         self.short_from: float = math.inf if short_from is None else short_from
         """Pages from here on hold no more than a stream carries."""
         self.plain_from: float = math.inf

@@ -21,6 +21,7 @@ from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage, ts_of
 from bot.core.picture import Picture
 from bot.core.unseen import visible
 from bot.reply.attachments import Attached, AttachedFile
+from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from slack_markdown.extent import counted_chars
 
 
@@ -55,8 +56,7 @@ class PageView:
     """What the model does while it doesn't write."""
     open_files: frozenset[str] = field(default=frozenset(), compare=False)
     """Ids of Slack's files that all readers may open: only their addresses are links."""
-    draws_charts: bool = True
-    """Unless Slack has refused the answer's charts: then their tables stand alone."""
+    look: ReplyLook = DEFAULT_LOOK
     transcript: str = ""
     """What is said in the question's recordings, above the text of the first page."""
     asked_on: str = ""

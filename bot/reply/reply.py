@@ -51,6 +51,7 @@ from bot.reply.attachments import (
 )
 from bot.reply.carriers import Carriers, lacks_word
 from bot.reply.edits import Edits, Update
+from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from bot.reply.messages import (
     LIFE_AFTER,
     NOTHING_SHOWN,
@@ -106,11 +107,18 @@ class Reply:
     page_chars = PAGE_CHARS
     """The most characters of a page in the full form. Tests use fewer."""
 
-    def __init__(self, answer: Answer, shown: Shown = NOTHING_SHOWN, *, is_withheld: bool = False) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        shown: Shown = NOTHING_SHOWN,
+        look: ReplyLook = DEFAULT_LOOK,
+        *,
+        is_withheld: bool = False,
+    ) -> None:
         self.answer = answer
         self.job = answer.job
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
-        self._edits = Edits(shown.stream_page)
+        self._edits = Edits(shown.stream_page, look)
         """The form of the pages. A take-over breaks them where they were."""
         self.carriers = Carriers(answer, self._edits, has_stop=shown.has_stop)
         """How the pages travel."""
@@ -539,7 +547,7 @@ class Reply:
             end_chars=self._page(page - 1).end if is_end_page and self._end_below_file.left_out else shown.end,
             version=self.job.version,
             open_files=self.answer.open_files,
-            draws_charts=self.answer.draws_charts,
+            look=self._edits.look,
             transcript=self._transcript if page == 0 else "",
             asked_on=texts.answers.asked_on(self.job.question.ts) if self.job.is_late and page == 0 else "",
         )

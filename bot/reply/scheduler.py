@@ -72,6 +72,7 @@ from bot.reply.answer import Answer, Freshness
 from bot.reply.carriers import METHODS
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
+from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from bot.reply.messages import NOTHING_SHOWN, Begin, Call, Change, CleanUp, Delete, Life, Shown, Upload
 from bot.reply.outcomes import (
     CallDone,
@@ -336,7 +337,9 @@ class EditScheduler:
         worker_queue: WorkerQueue,
         carrier: CarrierName | None = "edit",
         telemetry: Telemetry = OFF,
+        look: ReplyLook = DEFAULT_LOOK,
     ) -> None:
+        self._look = look
         self._telemetry = telemetry
         self._carrier = carrier
         self._transport = transport
@@ -368,7 +371,7 @@ class EditScheduler:
         shown = NOTHING_SHOWN if is_fresh else await self._transport.recover(job, has_stop=has_stop)
         if job.moves_down:
             shown = replace(shown, page_ts=(), replaced_ts=(*shown.page_ts, *shown.replaced_ts))
-        live = self._schedule(_reply(answer, replace(shown, has_stop=has_stop)), until)
+        live = self._schedule(self._reply(answer, replace(shown, has_stop=has_stop)), until)
         live.freshness.chars = len(answer.text)
         if not (shown.page_ts or job.moves_down) and sign is not Sign.SEEN:
             live.asked_at = _asked_at(job)
@@ -388,8 +391,15 @@ class EditScheduler:
 
     def unshown(self, answer: Answer) -> ScheduledReply:
         """Returns a reply that takes an answer's text, and of which Slack gets nothing."""
-        reply = _reply(answer, NOTHING_SHOWN)
+        reply = self._reply(answer, NOTHING_SHOWN)
         return ScheduledReply(self, reply, self._transport.delivery(reply))
+
+    def _reply(self, answer: Answer, shown: Shown) -> Reply:
+        """Returns a reply that shows what it can of an answer on record."""
+        try:
+            return Reply(answer, shown, self._look)
+        except Stuck:
+            return Reply(answer, shown, self._look, is_withheld=True)
 
     def _is_scarce(self, live: ScheduledReply) -> bool:
         """Returns whether edits wouldn't keep a reply fresh, its channel has no two posts left, or streams are set."""
@@ -406,7 +416,7 @@ class EditScheduler:
         nothing more is sent.
         """
         async with self._channels.setdefault(job.question.thread.channel_id, asyncio.Lock()):
-            live = self._schedule(Reply(Answer(job), Shown(job.page_ts, outdated=True, queued=True)))
+            live = self._schedule(Reply(Answer(job), Shown(job.page_ts, outdated=True, queued=True), self._look))
             if not job.page_ts:
                 live.asked_at = _asked_at(job)
             try:
@@ -706,14 +716,6 @@ class EditScheduler:
             if not live.reply.earlier.queued:
                 self._budget.closed(live)
         live.idle.set()
-
-
-def _reply(answer: Answer, shown: Shown) -> Reply:
-    """Returns a reply that shows what it can of an answer on record."""
-    try:
-        return Reply(answer, shown)
-    except Stuck:
-        return Reply(answer, shown, is_withheld=True)
 
 
 def _asked_at(job: Job) -> float:

@@ -14,6 +14,7 @@ from bot.pacing.budget import RateBudget
 from bot.pacing.carriers import CarrierName
 from bot.reply.delivery import MessageTransport
 from bot.reply.late import OutboxSender
+from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from bot.reply.posted import PostedReplies
 from bot.reply.scheduler import EditScheduler
 from bot.slack.canvases import Canvases
@@ -48,6 +49,7 @@ class Workspace:
         scopes: Collection[str] | None = None,
         token_refused: Callable[[], bool] = lambda: False,
         sign_in_addresses: SignInAddresses | None = None,
+        look: ReplyLook = DEFAULT_LOOK,
     ) -> None:
         self.me = me
         self.lease = Lease()
@@ -62,7 +64,9 @@ class Workspace:
         self.users = Users(paced, me.team_id, account_kinds)
         transport = MessageTransport(client, paced, posted, self.users)
         self.reply_files = transport.senders.files
-        self.scheduler = EditScheduler(transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry)
+        self.scheduler = EditScheduler(
+            transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry, look
+        )
         self.history = History(paced, me.bot_id, sign_in_addresses)
         self.files = Files(client)
         self.canvases = Canvases(paced, scopes, me.user_id)
