@@ -70,6 +70,7 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.uncalled
+	$(BIN)/python -m tests.features
 
 format: $(VENV)/dev
 	$(BIN)/ruff format

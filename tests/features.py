@@ -1,0 +1,134 @@
+"""Counts the lines of the product that name a feature outside its own modules. `make check` fails if one is named more.
+
+The fewer there are, the easier the feature is to change and to remove. `python -m tests.features memory` lists them.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+SLACK = 60
+"""How many lines a count can fall before its record has to be lowered."""
+
+
+class Feature(NamedTuple):
+    modules: str
+    """What the paths of its own modules contain."""
+    words: str
+    """What names it elsewhere."""
+    recorded: int
+    """The lines elsewhere. Lower it when they become fewer; a higher number needs its reason in the commit."""
+
+
+FEATURES: Mapping[str, Feature] = {
+    "schedules": Feature(
+        r"schedul|texts/rules",
+        r"(?<!edit_)\bschedul(?:e|es|ed_runs|e_tool|e_id|e_accounts)\b|SCHEDULE[DS]?\b|Schedules?\b|TELL_PAUSE|schedule_\w+|ScheduleTool|ScheduledRuns|ScheduleAction|RUN_RULE|run_times",
+        252,
+    ),
+    "memory": Feature(
+        r"memor",
+        r"\b[Mm]emories\b|MEMOR(?:Y|IES)\w*|REMEMBER\w*|FORGOTTEN|remembering|Remembering|texts\.memory|core\.memory|is_forgotten|OPEN_MEMORY",
+        120,
+    ),
+    "sign-in": Feature(
+        r"accounts|sign_in",
+        r"sign_ins?\b|SignIns?\b|SIGN_IN\w*|own_accounts?|texts\.accounts|bot\.accounts|SIGNED_OUT|has_accounts|sign_in_\w+|SignIn\w+|secret_keys",
+        306,
+    ),
+    "mcp": Feature(
+        r"mcp|checks/servers",
+        r"\bmcp\b|\bMcp\w+|MCP_\w+|mcp_\w+|bot\.mcp",
+        135,
+    ),
+    "caps, usage": Feature(
+        r"caps|usage|quota|prices",
+        r"\bcaps\b|\bCap\w*|quota|Quota|texts\.quotas|UsageLedger|CAPS",
+        268,
+    ),
+    "canvases": Feature(
+        r"canvas",
+        r"[Cc]anvas\w*|CANVAS\w*",
+        205,
+    ),
+    "pane": Feature(
+        r"pane|texts/statuses",
+        r"\bpane\b|in_pane|PaneContexts?|AssistantPane|pane_\w+|ThreadStatuses",
+        86,
+    ),
+    "asking about a message": Feature(
+        r"shortcut|unposted|choices|posted_questions|views/question",
+        r"shortcut|[Uu]nposted\w*|POST_QUESTION|[Cc]hoices?\b|CHOOSE|posted_questions|QuestionPosts|Reactions?\b|ASK_ABOUT|ASK_MODAL",
+        250,
+    ),
+    "catching up": Feature(
+        r"catching_up|listening",
+        r"[Cc]atching\w*|catch_up\w*|Listening|OFFERED",
+        35,
+    ),
+    "weekly report": Feature(
+        r"weekly",
+        r"[Ww]eekly\w*",
+        38,
+    ),
+    "replay": Feature(
+        r"replay",
+        r"[Rr]eplay\w*|REPLAY",
+        19,
+    ),
+    "smoke": Feature(
+        r"smoke",
+        r"[Ss]moke\w*",
+        21,
+    ),
+    "when to speak": Feature(
+        r"engagement|closings",
+        r"[Ee]ngagement\w*|QuietThreads|quiet_threads|\bgate\b|Gate\b|closings",
+        78,
+    ),
+    "charts": Feature(
+        r"charts|core/tables",
+        r"charts?\b|CHART\w*|draws_charts",
+        58,
+    ),
+    "transcripts": Feature(
+        r"transcri",
+        r"[Tt]ranscri\w+|TRANSCRI\w+",
+        174,
+    ),
+    "a channel's settings": Feature(
+        r"channel_settings|views/settings|texts/settings",
+        r"ChannelSettings\w*|channel_settings|SettingsPlace|DefaultSettings",
+        86,
+    ),
+}
+
+
+def named_elsewhere(feature: Feature) -> Iterator[str]:
+    """Yields the lines outside a feature's own modules that name it, with their places."""
+    for path in sorted(file for package in ("bot", "handlers") for file in (ROOT / package).rglob("*.py")):
+        place = str(path.relative_to(ROOT))
+        if re.search(feature.modules, place) or "migrations" in place:
+            continue
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            if re.search(feature.words, line):
+                yield f"{place}:{number}: {line.strip()}"
+
+
+def complaints() -> Iterator[str]:
+    """Yields a sentence for each feature whose count isn't the recorded one."""
+    for name, feature in FEATURES.items():
+        count = sum(1 for _ in named_elsewhere(feature))
+        if count > feature.recorded:
+            yield f"{name}: {count} lines name it elsewhere, and {feature.recorded} are recorded in tests/features.py"
+        elif count < feature.recorded - SLACK:
+            yield f"{name}: only {count} lines name it elsewhere; lower its {feature.recorded} in tests/features.py"
+
+
+if __name__ == "__main__":
+    lines = list(named_elsewhere(FEATURES[sys.argv[1]]) if sys.argv[1:] else complaints())
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.exit(bool(lines) and not sys.argv[1:])
