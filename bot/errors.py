@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
-from pathlib import PurePath
+from pathlib import Path
 
 
 class TypistError(Exception):
@@ -333,11 +333,21 @@ class Backoff:
         return min(self.first_s * 2.0 ** min(failures - 1, 30), self.max_s) if failures else 0.0
 
 
+def source_path(filename: str) -> str:
+    """Returns a module's path from its outermost package, such as bot/services/steps.py.
+
+    Several packages have a file of one name, and the rest of the path only says where Typist is installed.
+    """
+    path = Path(filename)
+    outside = next((folder for folder in path.parents if not (folder / "__init__.py").exists()), path.parent)
+    return path.relative_to(outside).as_posix()
+
+
 def trace_of(error: BaseException) -> str:
     """Returns an unforeseen error's type and where it was raised, for the log.
 
     The error's own message is left out, because it may quote a user's text or a secret.
     """
     frames = traceback.extract_tb(error.__traceback__)[-3:]
-    places = " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    places = " < ".join(f"{source_path(frame.filename)}:{frame.lineno}" for frame in reversed(frames))
     return f"{type(error).__name__} at {places}" if places else type(error).__name__

@@ -31,11 +31,10 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from bot.errors import TypistError
+from bot.errors import TypistError, source_path
 
 OURS = ("bot", "handlers", "files_to_markdown")
 BOLT = "slack_bolt"
@@ -104,7 +103,7 @@ def take_over() -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        log.warning("Python warns: kind=%s at=%s:%d", category.__name__, Path(filename).name, lineno)
+        log.warning("Python warns: kind=%s at=%s:%d", category.__name__, source_path(filename), lineno)
 
     def thread_failed(failed: threading.ExceptHookArgs) -> None:
         log.error("thread failed", exc_info=failed.exc_value)
@@ -279,7 +278,10 @@ def _named(error: BaseException) -> str:
 
 def _places(error: BaseException) -> str:
     """Returns the exception's traceback, whose source lines contain no values, and its type."""
-    places = "".join(traceback.format_tb(error.__traceback__))
+    stack = traceback.extract_tb(error.__traceback__)
+    for frame in stack:
+        frame.filename = source_path(frame.filename)
+    places = "".join(stack.format())
     last_line = f"{type(error).__name__}: {error}" if _may_be_logged(error) else type(error).__name__
     return f"{places}{last_line}"
 

@@ -31,11 +31,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import PurePath
 from traceback import walk_stack
 from types import FrameType
 
-from bot.errors import Stuck
+from bot.errors import Stuck, source_path
 
 TICK_S = 1.0
 MAX_STEP_S = 3.0
@@ -76,7 +75,7 @@ class _Steps:
         self._ticks = self._ticks + 1 if step is not None and step is self._step else 0
         self._step = step
         if self._ticks * TICK_S >= MAX_STEP_S:
-            places = (f"{PurePath(at.f_code.co_filename).name}:{at.f_lineno} {at.f_code.co_name}" for at in frames)
+            places = (f"{source_path(at.f_code.co_filename)}:{at.f_lineno} {at.f_code.co_name}" for at in frames)
             stack = " < ".join(islice(places, MAX_FRAMES))
             log.error("step of the event loop ended, because it held everything up: cpu_s=%.0f %s", MAX_STEP_S, stack)
             raise Stuck("a step of the event loop took too long")

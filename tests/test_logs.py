@@ -157,7 +157,8 @@ def test_exception_is_written_as_type_and_place(written: io.StringIO) -> None:
         logging.getLogger("asyncio").exception("Task exception was never retrieved")
     log = written.getvalue()
     assert log.count("\nKeyError\n") == log.count("\nValueError\n") == 2
-    assert "test_logs.py" in log
+    assert 'File "tests/test_logs.py", line ' in log
+    assert str(Path(__file__).parent) not in log
     assert "of secret words" not in log.replace('raise ValueError("of secret words")', "")
 
 

@@ -80,7 +80,7 @@ async def test_log_has_the_stack_of_an_ended_step_without_any_value(caplog: pyte
     with long_steps_ended(), pytest.raises(Stuck):
         await asyncio.create_task(asyncio.wait_for(_search_for("a secret"), 10))
     (record,) = caplog.records
-    assert re.search(r"test_standstill\.py:\d+ _search_for", record.getMessage())
+    assert re.search(r"tests/test_standstill\.py:\d+ _search_for", record.getMessage())
     assert "secret" not in record.getMessage()
 
 

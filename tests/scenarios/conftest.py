@@ -65,7 +65,7 @@ GROWING = (
 )
 ACTIVITY = re.compile(f"^(?:{texts.answers.running('.+')}|{texts.answers.searching('').removesuffix('…')}.*…)$", re.M)
 """The line of a tool or a search that is under way."""
-_TRACED = re.compile(r"\b([A-Z]\w+) at \w+\.py:\d")
+_TRACED = re.compile(r"\b([A-Z]\w+) at [\w/]+\.py:\d")
 WITHIN_A_DAY_S = 20.0
 """How long before the next day, UTC, no scenario begins that would fail if the day ended meanwhile."""
 

@@ -1165,7 +1165,7 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
     report = await run_checks(steps)
     assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, OK, FAIL, SKIPPED, SKIPPED]
     messages = [check.message for check in report.checks]
-    assert messages[0].startswith("A check failed unexpectedly (RuntimeError at test_check.py:")
+    assert messages[0].startswith("A check failed unexpectedly (RuntimeError at tests/scenarios/test_check.py:")
     assert messages[0].endswith("): surprising.")
     assert messages[1] == "No answer in time: endless."
     assert messages[2] == "Not checked, because surprising did not pass: dependent."
