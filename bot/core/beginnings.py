@@ -5,7 +5,8 @@ process. Newer models of Claude bind what they thought to all that stood before 
 under anything else. Meanwhile people edit and delete messages, keep memories and change instructions, an admin changes
 the system prompt, and a server of tools is away. So the first step's record has what the prompt began with
 (`recorded`), and later attempts read that (`restored`). It goes with the steps when the answer ends. Files are built
-again: only what identifies them is on record.
+again: only what identifies them is on record. Compressed, a beginning takes 5 kB without tools, and 80 kB with a long
+thread and 25,000 tokens of definitions.
 
 New tools are added behind those of the beginning, such as a server's after its asker has signed in. The step that has
 them first has the beginning again.

@@ -9,6 +9,9 @@ the whole process shares, with DNS among others: a few questions would hold up e
 before each request, once for all requests that wait, in a thread of its own, and nobody waits longer than
 CREDENTIALS_WITHIN_S.
 
+Bedrock is reached through bedrock-runtime, which AWS recommends over bedrock-mantle, and Azure through its v1 endpoint,
+which needs no `api-version`.
+
 The modules of the two vendors are imported only for a cloud that needs them, because their SDKs take much memory.
 
 No cloud tells for free which models it serves to an account. So `typist check` sends a request without a question: the
