@@ -317,7 +317,7 @@ async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpSe
 
 def _sign_in_addresses(settings: Settings) -> SignInAddresses:
     transports = (server.transport for server in settings.mcp.servers if settings.secret_keys)
-    # Without a server's name, as an address of an earlier version is: what begins alike is one, too.
+    # Without a server's name: all addresses that begin alike are of sign-ins.
     return SignInAddresses(one.sign_in.redirect_uri("") for one in transports if isinstance(one, HttpTransport))
 
 

@@ -49,8 +49,6 @@ _LABELS = {
     ReplyAction.TABLES: texts.actions.TABLES,
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
 }
-_VALUES = {ReplyAction.REGENERATE_WITH: ("thorough",)}
-"""What a process of the version before reads in a press. The next version needs none."""
 _ICONS = (ReplyAction.FEEDBACK, ReplyAction.DELETE)
 """What stands below the other buttons, as icons."""
 
@@ -153,7 +151,7 @@ def _buttons_below(end: Picture) -> list[Json]:
 def _button(action: ReplyAction, reason: EndReason) -> Json:
     if action is ReplyAction.REGENERATE and reason is EndReason.OFFERED:
         return blockkit.button(action, texts.actions.ANSWER_NOW)
-    return blockkit.button(action, _LABELS[action], *_VALUES.get(action, ()))
+    return blockkit.button(action, _LABELS[action])
 
 
 def _icon(action: ReplyAction) -> Json:

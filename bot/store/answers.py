@@ -246,7 +246,7 @@ async def _newest_answer(
         state=state,
         messages=messages_of(row),
         version=row.version,
-        shown_version=shown.version if shown and later and shown.version is not None else row.version,
+        shown_version=shown.version if shown and later else row.version,
         answer=shown.answer if shown else "",
         sources=sources_of(shown.sources) if shown else (),
         has_previous=bool(earlier),
@@ -286,8 +286,7 @@ async def with_shown_version(connection: AsyncConnection, row: sa.Row[Any]) -> J
     earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
     if shown is None:
         return None
-    kept = {} if later else await steps.kept_end(connection, row.id)
-    end = end_of_turn(shown, kept)
+    end = end_of_turn(shown)
     version = shown.version if later else row.version
     kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
     made, ended, remembered, forgotten = ([one for one in end.notices if one.kind is kind] for kind in kinds)
@@ -297,16 +296,16 @@ async def with_shown_version(connection: AsyncConnection, row: sa.Row[Any]) -> J
     )
     restored = [one for one in ended if one.about not in stopped] + [one for one in forgotten if one.about in back]
     record = AnswerRecord(
-        calls=() if version is None else await steps.calls(connection, row.id, version),
+        calls=await steps.calls(connection, row.id, version),
         has_previous=bool(earlier),
         has_next=bool(later),
         has_acted=bool(later) and has_decided_proposal(await steps.calls(connection, row.id, row.version)),
-        is_edited=row.edited_version is not None and (shown.version is None or shown.version <= row.edited_version),
+        is_edited=row.edited_version is not None and shown.version <= row.edited_version,
         is_forgotten=bool(remembered) and not await _standing(connection, row, memories.c.ts == row.ts),
         restored=frozenset(restored),
         stopped=stopped,
         over=over,
-        chosen=(shown.end or {}).get("chosen", kept.get("chosen")),
+        chosen=(shown.end or {}).get("chosen"),
     )
     return replace(job_of(row), checkpoint=Checkpoint(shown.answer, end, end.sources), record=record)
 
@@ -344,9 +343,7 @@ async def close_choices(connection: AsyncConnection, job_id: int, now: float, ch
         return
     newest = turns.c.id == _newest_turn(job_id)
     end = await connection.scalar(sa.select(turns.c.end).where(newest))
-    # A process of the version before shows choices as long as there are any.
-    values = {**(end or {}), "chosen": chosen, "choices": []}
-    await connection.execute(sa.update(turns).where(newest).values(end=values))
+    await connection.execute(sa.update(turns).where(newest).values(end={**(end or {}), "chosen": chosen}))
     await outbox.changed(connection, [job_id], now)
 
 

@@ -27,7 +27,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import StoreError
 from bot.store.database import OWNERS_ALONE, READS, connected, database_errors, database_file
-from bot.store.migrate import is_known, lock_migrations, migrate, nothing_recorded, read_revision
+from bot.store.migrate import (
+    UNFIT_FIX,
+    is_known,
+    lock_migrations,
+    migrate,
+    misfits,
+    nothing_recorded,
+    read_revision,
+    unfit,
+)
 from bot.store.schema import REVISION, audit_entries, jobs, listening, metadata
 from bot.store.workers import is_at, living_workers
 
@@ -233,7 +242,7 @@ def read(file: Path, name: str = "") -> Backup:
     except sqlite3.Error as error:
         raise StoreError(f"{name} is no backup of Typist: {error}.") from error
     if not is_known(revision):
-        raise StoreError(f"{name} is of a newer version of Typist (revision {revision}). Use that version.")
+        raise StoreError(f"{name} is of another version of Typist (revision {revision}). Use that version.")
     return Backup(questions, max(newest))
 
 
@@ -279,12 +288,14 @@ async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
 
 async def _check_revision(connection: AsyncConnection) -> None:
     """Raises StoreError if a database lacks what this version's tables have. A newer one has only more."""
-    revision = await connection.run_sync(read_revision)
-    if revision != REVISION and is_known(str(revision)):
+    revision = str(await connection.run_sync(read_revision))
+    if revision != REVISION and is_known(revision):
         raise StoreError(
             f"The database is of an earlier version (revision {revision}). Back it up with that version of Typist, or "
             "run typist migrate first."
         )
+    if wrong := await connection.run_sync(misfits):
+        raise StoreError(f"{unfit(revision, wrong)} {UNFIT_FIX}")
 
 
 def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:

@@ -248,7 +248,7 @@ def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:
 LATE_POST_S = 20.0
 """How long an unrecorded placeholder may still appear in Slack: calls are given up by then."""
 
-ENDED_COLUMNS = (*audit.ASKED, jobs.c.messages, jobs.c.placeholder_due_since)
+ENDED_COLUMNS = (*audit.ASKED, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
 """What is needed of a job that ends in the queue."""
 
 
@@ -299,9 +299,8 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
         update = update.values(**batched, answered_with=job_id)
         ended += (await connection.execute(update.returning(*ENDED_COLUMNS))).all()
     if ended:
-        await connection.execute(
-            sa.insert(turns), [turn_values(row.id, End(EndReason.BATCHED), "", now) for row in ended]
-        )
+        batch = [turn_values(row.id, row.version, End(EndReason.BATCHED), "", now) for row in ended]
+        await connection.execute(sa.insert(turns), batch)
         await ended_in_queue(connection, ended, EndReason.BATCHED, now)
 
 

@@ -1,8 +1,9 @@
 """Brings a database to the newest schema; any number of processes may do so at once.
 
-A revision that exists never changes, because databases have it. The revision alone doesn't say what a database has,
-though: an unreleased version may have made it, a restored backup may be in pieces, and another program may use the
-same table for its own revision. So the tables are compared with the schema's at each start, by `misfits`.
+A new database gets the schema's tables, and one that an earlier release made gets them by migrations. A migration never
+changes once it is released. The revision alone doesn't say what a database has: an unreleased version may have made it,
+a restored backup may be in pieces, and another program may use the same table for its own revision. So the tables are
+compared with the schema's at each start, by `misfits`.
 """
 
 import functools
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNFIT_FIX = "Restore a backup, or name a new database in DATABASE_URL."
+UNFIT_FIX = "Name a new database in DATABASE_URL, or restore a backup."
+SCRIPTS = "bot.store:migrations"
+"""Where Alembic finds the migrations."""
 TABLE_WITHIN_S = 4
 """How long a migration waits for a table. Statements of other processes give up after 5 s."""
 _LOCK_KEY = 0x7479706973740001
@@ -54,7 +57,7 @@ async def _migrate(engine: AsyncEngine) -> str:
             await lock_migrations(connection)
         if problem := await encoding_problem(connection):
             raise StoreError(f"{problem} {ENCODING_FIX}")
-        return await connection.run_sync(_upgrade)
+        return await connection.run_sync(upgrade)
 
 
 async def lock_migrations(connection: AsyncConnection) -> None:
@@ -80,7 +83,11 @@ async def nothing_recorded(engine: AsyncEngine) -> str:
     return "" if has_tables else "Nothing is recorded yet: the database in DATABASE_URL is empty."
 
 
-def _upgrade(connection: sa.Connection) -> str:
+def upgrade(connection: sa.Connection) -> str:
+    """Brings a database to the newest schema in the connection's transaction; returns its revision. Raises StoreError.
+
+    A database that a newer version of Typist has migrated stays as it is.
+    """
     current = read_revision(connection)
     if current is None or (current != REVISION and is_known(current)):
         _apply(connection, current)
@@ -94,19 +101,28 @@ def _upgrade(connection: sa.Connection) -> str:
 
 
 def _apply(connection: sa.Connection, current: str | None) -> None:
-    """Runs the migrations that a database lacks. Raises StoreError if one fails."""
-    # Alembic takes 8 MB and a tenth of a second, and is needed only at the first start of a version.
-    from alembic import command
-
-    config = _config()
-    config.attributes["connection"] = connection
+    """Creates all tables, or runs the migrations that a database lacks. Raises StoreError if that fails."""
     try:
-        command.upgrade(config, REVISION)
+        if current is None:
+            metadata.create_all(connection, checkfirst=False)
+            _versions.create(connection, checkfirst=True)
+            connection.execute(sa.insert(_versions).values(version_num=REVISION))
+        else:
+            _run_migrations(connection)
     except DBAPIError as error:
         raise StoreError(
             f"The database is not migrated from revision {current or 'none'} to {REVISION}, and nothing was changed: "
             f"{reason_of(error)}. {remedy_for(error)}"
         ) from error
+
+
+def _run_migrations(connection: sa.Connection) -> None:
+    # Alembic takes 8 MB and a tenth of a second, and is needed only at the first start of a version.
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, REVISION)
 
 
 def misfits(connection: sa.Connection) -> list[str]:
@@ -129,11 +145,11 @@ def misfits(connection: sa.Connection) -> list[str]:
 
 
 def unfit(revision: str, misfits: Sequence[str]) -> str:
-    """Says that a database has other tables than its revision says."""
+    """Says that a database has other tables than this version of Typist needs."""
     named = ", ".join(misfits[:_MAX_NAMED]) + (", …" if len(misfits) > _MAX_NAMED else "")
     return (
-        f"The tables of the database are not those of revision {revision} ({named}): an unreleased version of Typist "
-        "made them, or they were changed since."
+        f"The tables of the database are not those that this version of Typist needs ({named}): an unreleased version "
+        f"made them (revision {revision}), or they were changed since."
     )
 
 
@@ -159,7 +175,7 @@ def _config() -> "Config":
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", "bot.store:migrations")
+    config.set_main_option("script_location", SCRIPTS)
     return config
 
 
@@ -170,7 +186,13 @@ def read_revision(connection: sa.Connection) -> str | None:
     return connection.scalar(sa.select(_versions.c.version_num))
 
 
-_versions = sa.table("alembic_version", sa.column("version_num", sa.Text))
+_versions = sa.Table(
+    "alembic_version",
+    # Not the schema's: Alembic writes it, and backups have their own.
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 _MAX_NAMED = 3
 # Of each column and each index: its table, its name, its type, and whether an insert must name it.

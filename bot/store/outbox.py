@@ -6,8 +6,6 @@ postpones an entry names the `due_at` that it took. So it has no effect on an en
 since. One that was added again meanwhile has another number of `changes`: it stays with the process that has it, and is
 due again at once. Slack may refuse a call for as long as a channel is archived, or while it is down: an entry that was
 tried MAX_TRIES times stays, and is taken again once it is added again or woken.
-
-A process of the version before adds entries that say what to do, of ten kinds. `adopt` makes changes of them.
 """
 
 from collections.abc import Collection
@@ -19,18 +17,8 @@ from bot.core.outbox import OUTBOX_HOLD_S, WOKEN_TRIES, OutboxEntry, OutboxKind
 from bot.store.rows import insert_into
 from bot.store.schema import jobs, outbox_entries
 
-_REPLY_BEFORE = (
-    "clear_placeholder",
-    "delete_reply",
-    "retract_reply",
-    "show_version",
-    "show_end",
-    "close_choices",
-    "show_decision",
-)
-_BESIDE_BEFORE = ("mention_askers", "ask_approval", "clear_ask")
 _EDITING = outbox_entries.alias()
-_OF_REPLY = _EDITING.c.kind.in_((OutboxKind.REPLY.value, *_REPLY_BEFORE))
+_OF_REPLY = _EDITING.c.kind == OutboxKind.REPLY.value
 
 
 async def add(
@@ -87,10 +75,7 @@ def is_reply_being_edited(
     now: float | sa.ColumnElement[float], job_id: sa.ColumnElement[int]
 ) -> sa.ColumnElement[bool]:
     """Whether a process may be editing a job's reply: nobody else may write or delete its messages meanwhile."""
-    is_of_before = _EDITING.c.kind.in_(_REPLY_BEFORE), _EDITING.c.tries > 0
-    may_be_held_before = sa.and_(*is_of_before, _EDITING.c.due_at > now, _EDITING.c.due_at <= now + OUTBOX_HOLD_S)
-    is_held = sa.or_(is_in_hand(now, _EDITING), may_be_held_before)
-    return sa.exists().where(_EDITING.c.job_id == job_id, _OF_REPLY, is_held)
+    return sa.exists().where(_EDITING.c.job_id == job_id, _OF_REPLY, is_in_hand(now, _EDITING))
 
 
 def is_reply_to_be_shown() -> sa.ColumnElement[bool]:
@@ -148,22 +133,3 @@ async def changed_where(connection: AsyncConnection, now: float, *which: sa.Colu
 async def changed(connection: AsyncConnection, job_ids: Collection[int], at: float) -> None:
     """Says that the record of questions has changed: their replies are to show what follows from it, from `at` on."""
     await add(connection, OutboxKind.REPLY, job_ids, at)
-
-
-def is_before() -> sa.ColumnElement[bool]:
-    """Whether an entry is of the version before."""
-    return outbox_entries.c.kind.in_((*_REPLY_BEFORE, *_BESIDE_BEFORE))
-
-
-async def adopt(connection: AsyncConnection, now: float) -> None:
-    """Makes changes of the entries of the version before that are due, with what those say beside the record."""
-    due = sa.select(outbox_entries).where(is_before(), outbox_entries.c.due_at <= now)
-    rows = (await connection.execute(due.order_by(outbox_entries.c.id).with_for_update(skip_locked=True))).all()
-    for row in rows:
-        of_job = sa.update(jobs).where(jobs.c.id == row.job_id)
-        if row.kind == "retract_reply":
-            await connection.execute(of_job.values(question_deleted=True))
-        if row.kind in ("mention_askers", "ask_approval"):
-            await connection.execute(of_job.values(mention_at=row.due_at))
-        await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.id == row.id))
-        await add(connection, OutboxKind.REPLY if row.kind in _REPLY_BEFORE else OutboxKind.BESIDE, [row.job_id], now)

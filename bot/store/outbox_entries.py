@@ -30,7 +30,6 @@ from bot.store.rows import (
 )
 from bot.store.schema import jobs, outbox_entries
 
-_SHOW_TEXT = (Shows.END, Shows.UNLESS_FOLLOWED)
 _BESIDE = (OutboxKind.BESIDE, OutboxKind.MAKE_CANVAS)
 
 
@@ -53,22 +52,14 @@ class OutboxEntries(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
-        """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it.
-
-        Once an end is shown, and none of its choices stands, the checkpoints with its text go.
-        """
+        """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it."""
         # The job first: whoever changes one locks it before its entries.
         is_left = entry.kind in _BESIDE and await self._is_beside_left(connection, entry)
         done = sa.delete(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
-        removed = await connection.execute(done)
+        await connection.execute(done)
         await outbox.do_again(connection, entry, self._now())
         if is_left:
             await outbox.add_missing(connection, OutboxKind.BESIDE, entry.job_id, self._now())
-        if removed.rowcount == 0 or entry.kind is not OutboxKind.REPLY or entry.shows not in _SHOW_TEXT:
-            return
-        row = (await connection.execute(sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended()))).one_or_none()
-        if row is not None and not await answers.standing_choices(connection, row):
-            await steps.drop_text(connection, jobs.c.id == entry.job_id)
 
     async def _is_beside_left(self, connection: AsyncConnection, entry: OutboxEntry) -> bool:
         """Records that the asker is mentioned; returns whether a message beside the reply is still to come or to go.
@@ -197,14 +188,12 @@ def _is_beside_due(now: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
 
 
 _DUE = _due(sa.bindparam("now", type_=sa.Double))
-_IS_ANY_BEFORE = sa.exists().where(outbox.is_before(), outbox_entries.c.due_at <= sa.bindparam("now", type_=sa.Double))
-_IS_ANY_DUE = sa.select(sa.or_(_DUE.exists(), _IS_ANY_BEFORE))
+_IS_ANY_DUE = sa.select(_DUE.exists())
 """Asked each second, so it is built once."""
 
 
 async def _take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
     """Takes due entries, which this process holds for OUTBOX_HOLD_S."""
-    await outbox.adopt(connection, now)
     free = _DUE.limit(limit).with_for_update(skip_locked=True).cte("free")
     taken = (
         sa.update(outbox_entries)

@@ -20,7 +20,7 @@ the same transaction, and the second one changes nothing.
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -31,7 +31,7 @@ from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_RO
 from bot.core.audit import EntryKind, question_entry
 from bot.core.choices import question_id
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import NO_WISH, Enqueued, State, Status, Wish, page_ts, state_of
+from bot.core.job import NO_WISH, Enqueued, MessageRole, State, Status, Wish, page_ts, state_of
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason
@@ -62,7 +62,6 @@ from bot.store.rows import (
     thread_values,
     unposted_values,
     wish_of,
-    wish_values,
 )
 from bot.store.schema import group_threads, jobs, seen_events, thread_lines
 from bot.store.workers import WorkerLiveness, WorkerOperations
@@ -289,13 +288,12 @@ async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> b
 
 
 def _next_version(row: sa.Row[Any], wish: Wish, now: float) -> dict[str, Any]:
-    version = row.version + 1
     return {
-        "version": version,
+        "version": row.version + 1,
         "stop_requested": False,
         "asked_at": now,
         "shown_turn": None,
-        **wish_values(wish, version),
+        "wish": asdict(wish),
     }
 
 
@@ -317,8 +315,7 @@ async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wi
         **_next_version(row, wish, now),
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
-    await steps.drop_text(connection, jobs.c.id == row.id)
-    if await beside.outdate_mention(connection, row.id):
+    if any(message.role is MessageRole.MENTION for message in (await beside.of_jobs(connection, [row.id]))[row.id]):
         await outbox.add(connection, OutboxKind.BESIDE, [row.id], now)
     await claim.keep_placeholders(connection, [row.id], now)
     await claim.rejoin(connection, row.id)

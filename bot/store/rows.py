@@ -26,7 +26,6 @@ from bot.core.job import (
     RecordedMessage,
     Status,
     Wish,
-    said,
 )
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
@@ -159,19 +158,9 @@ def job_of(row: sa.Row[Any]) -> Job:
     )
 
 
-def wish_values(wish: Wish, version: int) -> dict[str, Any]:
-    """Returns the columns of a job's wish, which is for this version of its answer."""
-    # Processes of the version before have columns of their own. The next version need no longer write them.
-    before = {"effort": wish.effort, "continues": wish.continues}
-    return {"wish": {**asdict(wish), "version": version}, **before}
-
-
 def wish_of(row: sa.Row[Any]) -> Wish:
     """Returns what a person wants of a job's version. What this version of Typist doesn't know is no wish."""
     values: Mapping[str, Any] = row.wish or {}
-    if values.get("version") != row.version:
-        # A process of the version before asked for this one. The next version need no longer read these columns.
-        values = {"effort": row.effort, "continues": row.continues}
     effort: Any = values.get("effort")
     return Wish(Effort(effort) if effort in [*Effort] else None, continues=values.get("continues") is True)
 
@@ -199,10 +188,11 @@ _HAVE_COLUMNS = ("reason", "model", "first_token_s", "prompt_version", "origins"
 _KINDS = {kind.value: kind for kind in NoticeKind}
 
 
-def turn_values(job_id: int, end: End, text: str, now: float, version: int | None = None) -> dict[str, Any]:
+def turn_values(job_id: int, version: int, end: End, text: str, now: float) -> dict[str, Any]:
     """Returns a turn's row, without its charge."""
     return {
         "job_id": job_id,
+        "version": version,
         "answer": text,
         "model": end.model,
         "end_reason": end.reason.value,
@@ -213,31 +203,25 @@ def turn_values(job_id: int, end: End, text: str, now: float, version: int | Non
         "end": {name: value for name, value in end_values(end).items() if name not in _HAVE_COLUMNS},
         # Retention looks for turns with text.
         "note": note_values(end.note) if text else None,
-        "version": version,
         "created_at": now,
     }
 
 
-def end_of_turn(row: sa.Row[Any], kept: Mapping[str, Any] | None = None) -> End:
-    """Returns how a turn ended.
-
-    `kept`: the end in a checkpoint. A process of the version before has more of it there than in the turn.
-    """
+def end_of_turn(row: sa.Row[Any]) -> End:
+    """Returns how a turn ended."""
     columns = {name: getattr(row, "end_reason" if name == "reason" else name) for name in _HAVE_COLUMNS}
-    return end_of({**(kept or {}), **columns, **(row.end or {})}, sources_of(row.sources))
+    return end_of({**columns, **(row.end or {})}, sources_of(row.sources))
 
 
 def end_values(end: End) -> dict[str, Any]:
     """Returns an end as it is stored: its sources have a column, and its usage counts as an interrupted attempt's.
 
-    What is as usual is left out: a process of an earlier version doesn't know newer fields.
+    What is as usual is left out.
     """
     usual = End(end.reason)
     values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE if getattr(end, name) != getattr(usual, name)}
     if end.notices:
         values["notices"] = [[notice.kind.value, notice.text, notice.about] for notice in end.notices]
-        # What a process of the version before shows of them.
-        values["notice"] = " ".join(notice.text for notice in end.notices)
     note = {"note": note_values(end.note)} if end.note.text else {}
     return {**values, **note, "reason": end.reason.value, "origins": sorted(end.origins), "choices": list(end.choices)}
 
@@ -247,7 +231,10 @@ def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
     known = {field.name: values[field.name] for field in fields(End) if field.name in values}
     typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
     typed |= {"choices": tuple(values.get("choices", ())), "note": note_of(values.get("note"))}
-    typed["notices"] = _notices_of(values)
+    # A kind that only a newer version of Typist knows is a sentence like any other.
+    typed["notices"] = tuple(
+        Notice(_KINDS.get(kind, NoticeKind.SAID), text, about) for kind, text, about in values.get("notices", ())
+    )
     return End(**{**known, **typed}, sources=sources)
 
 
@@ -259,16 +246,6 @@ def note_values(note: Note) -> list[Any] | None:
 def note_of(values: Sequence[Any] | None) -> Note:
     """Returns a stored note."""
     return Note(values[0], of_record(values[1])) if values else NO_NOTE
-
-
-def _notices_of(values: Mapping[str, Any]) -> tuple[Notice, ...]:
-    """Returns the notices of a stored end. A process of the version before has stored one sentence for all of them."""
-    if "notices" in values:
-        return tuple(Notice(_KINDS.get(kind, NoticeKind.SAID), text, about) for kind, text, about in values["notices"])
-    schedule_id, notice = values.get("schedule_id", 0), values.get("notice", "")
-    if schedule_id:
-        return (Notice(NoticeKind.SCHEDULED, notice, schedule_id),)
-    return (Notice(NoticeKind.REMEMBERED, notice),) if values.get("has_undo") else said(notice)
 
 
 def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:

@@ -1,15 +1,14 @@
 """The tables: events seen, jobs and their turns, workers, and the tables of single features.
 
-They are what the newest revision has. Each change is a migration of its own (bot/store/migrations/versions); one that
-exists never changes.
+A new database gets them as they are here, and one of an earlier release by migrations (bot/store/migrations/versions).
 """
 
 from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0017"
-"""The revision of the last migration. A database that has it needs no migration."""
+REVISION = "0.1.0"
+"""The release that changed the schema last. A database that has this revision needs no migration."""
 
 metadata = sa.MetaData(
     naming_convention={
@@ -69,6 +68,10 @@ jobs = sa.Table(
     sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
     # How many of the text's last characters the asker didn't write.
     sa.Column("attached_chars", sa.Integer, nullable=False, server_default="0"),
+    # The schedule whose run this is. No foreign key: a run outlives its schedule.
+    sa.Column("schedule_id", RowId),
+    # Whether it needs no model, so that no other question shares its answer.
+    sa.Column("is_command", sa.Boolean, nullable=False, server_default=sa.false()),
     # Whether the asker wrote the address of a sign-in, for which a placeholder stands in the text.
     sa.Column("had_sign_in", sa.Boolean, nullable=False, server_default=sa.false()),
     # Whether its message was deleted: text that has only expired is empty, too.
@@ -91,9 +94,8 @@ jobs = sa.Table(
     sa.Column("edited_version", sa.Integer),
     # Since when the asker waits for this version; NULL: since created_at.
     sa.Column("asked_at", sa.Double),
-    # What of its Wish processes of the version before know; `wish` has all of it.
-    sa.Column("continues", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("effort", sa.Text),
+    # The Wish for this version (bot/store/rows.py); NULL: there is none.
+    sa.Column("wish", sa.JSON(none_as_null=True)),
     # The first version is an offer to answer, because the question was found late (bot/services/catching_up.py).
     sa.Column("offered", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("stop_requested", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -117,15 +119,6 @@ jobs = sa.Table(
     sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     # From when on the asker is to be mentioned, because a call waits or the answer is ready; NULL: not, or no more.
     sa.Column("mention_at", sa.Double),
-    # For a process of the version before: rows of messages_beside, with the roles "mention" and "ask".
-    sa.Column("mention_ts", sa.Text),
-    sa.Column("ask_ts", sa.Text),
-    # The schedule whose run this is. No foreign key: a run outlives its schedule.
-    sa.Column("schedule_id", RowId),
-    # Whether it needs no model, so that no other question shares its answer.
-    sa.Column("is_command", sa.Boolean, nullable=False, server_default=sa.false()),
-    # The Wish for a version of the answer, and which version that is (bot/store/rows.py); NULL: there is none.
-    sa.Column("wish", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
     sa.UniqueConstraint("team_id", "asked_as"),
     # Ids are never reused, not even after a job's removal: late writes must find nothing.
@@ -184,6 +177,8 @@ turns = sa.Table(
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    # Of the answer.
+    sa.Column("version", sa.Integer, nullable=False),
     sa.Column("answer", SafeText, nullable=False),
     sa.Column("model", sa.Text),
     # An EndReason.
@@ -196,13 +191,10 @@ turns = sa.Table(
     sa.Column("sources", sa.JSON(none_as_null=True)),
     # What the model had read (models/prompt.py); NULL: nobody knows.
     sa.Column("origins", sa.JSON(none_as_null=True)),
-    # What of the End has no column, and which of its choices somebody has pressed; NULL: nothing. Processes of the
-    # version before know the column by this name.
-    sa.Column("below", sa.JSON(none_as_null=True), key="end"),
+    # What of the End has no column, and which of its choices somebody has pressed; NULL: nothing.
+    sa.Column("end", sa.JSON(none_as_null=True)),
     # What the prompt said about the question alone, as (text, origins), for later prompts; NULL: nothing.
     sa.Column("note", sa.JSON(none_as_null=True)),
-    # The version of the answer. NULL: a process of the version before wrote it.
-    sa.Column("version", sa.Integer),
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -213,8 +205,7 @@ sa.Index("ix_turns_created_at", turns.c.created_at)
 TURN_HAS_CONTENT = "answer <> ''"
 sa.Index("ix_turns_content", turns.c.created_at, **_where(TURN_HAS_CONTENT))
 
-# The text of growing answers, appended as it comes and dropped when the job ends, or once none of the choices that it
-# offers stands (bot/store/steps.py).
+# The text of growing answers, appended as it comes and dropped when the job ends (bot/store/steps.py).
 checkpoints = sa.Table(
     "checkpoints",
     metadata,
@@ -422,8 +413,6 @@ canvases = sa.Table(
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("canvas_id", sa.Text, nullable=False),
-    # For a process of the version before: the row of messages_beside with the role "link".
-    sa.Column("message_ts", sa.Text),
 )
 
 # The bot's messages beside replies (bot/store/beside.py), each on record before it is posted.

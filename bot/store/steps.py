@@ -118,16 +118,6 @@ def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
     return Checkpoint(text, end, sources) if rows else Checkpoint()
 
 
-async def kept_end(connection: AsyncConnection, job_id: int) -> Mapping[str, Any]:
-    """Returns the end that is on record with the text of a job's newest version; {} if none is.
-
-    An answer that offers choices, or isn't shown yet, keeps it for processes of the version before.
-    """
-    ends = sa.select(checkpoints.c.end).join(jobs, checkpoints.c.job_id == jobs.c.id).where(jobs.c.id == job_id)
-    of_version = ends.where(checkpoints.c.version == jobs.c.version).order_by(checkpoints.c.id.desc())
-    return next(filter(None, (await connection.scalars(of_version)).all()), {})
-
-
 async def drop_text(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
     """Removes the texts of these jobs."""
     await connection.execute(sa.delete(checkpoints).where(checkpoints.c.job_id.in_(sa.select(jobs.c.id).where(*which))))

@@ -168,7 +168,7 @@ class Meter:
                 [*names, *values], of_attempt.where(IS_OPEN, charges.c.job_id == job.id)
             )
             charge = _charge_of((await connection.execute(added.returning(charges))).one_or_none(), used)
-        await self.record(connection, {job: (turn_values(job.id, end, "", now, job.version), charge)}, now)
+        await self.record(connection, {job: (turn_values(job.id, job.version, end, "", now), charge)}, now)
 
     async def charge(self, connection: AsyncConnection, job: Job, end: End, now: float) -> Charge | None:
         """Closes the row of an attempt that has ended; returns None if nothing was charged.
@@ -200,7 +200,7 @@ class Meter:
                 usage = Usage(row.input_tokens, row.output_tokens)
                 end = End(EndReason.INTERRUPTED, model=row.model, usage=usage)
                 ended[job] = (
-                    turn_values(job.id, end, "", now, job.version),
+                    turn_values(job.id, job.version, end, "", now),
                     await self.charge(connection, job, end, now),
                 )
         await connection.execute(sa.delete(charges).where(*ours))

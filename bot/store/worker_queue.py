@@ -175,17 +175,15 @@ class WorkerQueue(MeteredOperations):
         """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
 
         `mention` has the outbox mention the asker. `canvas_for` is who asked for a canvas, "" for nobody. `for_outbox`
-        is work that Slack did not accept: it goes to the outbox, and an end that Slack doesn't show yet stays on record
-        until then. So does one that offers choices, as long as they stand: for processes of the version before.
-        If the question was edited meanwhile, the turn is recorded, and the job is released instead.
+        is work that Slack did not accept: it goes to the outbox. If the question was edited meanwhile, the turn is
+        recorded, and the job is released instead.
         """
         held = Held(job, self._worker.name)
         now = self._now()
         async with self._database.begin_write() as connection:
-            is_kept = for_outbox is OutboxKind.REPLY or bool(end.choices)
-            row = await self._end(connection, held, end, text, now, is_kept=is_kept)
+            row = await self._end(connection, held, end, text, now)
             if row is not None:
-                await self._leave(connection, held, row, now, for_outbox, is_kept=is_kept, mention=mention)
+                await self._leave(connection, held, row, now, for_outbox, mention=mention)
             if canvas_for and row is not None and row.status == Status.ENDED and not row.stop_requested:
                 await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job.id], now, canvas_for)
         self._handed_out.discard((job.id, job.attempts))
@@ -250,12 +248,10 @@ class WorkerQueue(MeteredOperations):
             return []
 
     async def _end(
-        self, connection: AsyncConnection, held: Held, end: End, text: str, now: float, *, is_kept: bool
+        self, connection: AsyncConnection, held: Held, end: End, text: str, now: float
     ) -> sa.Row[Any] | None:
         """Ends the job, or queues it if it is outdated, and records its turn; returns None if another worker has it."""
         job = held.job
-        if is_kept:
-            await steps.append_text(connection, held.worker, {job: Piece(0, text, end, end.sources)})
         # A stop counts more than an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
         ended = held.fenced.values(
@@ -276,7 +272,7 @@ class WorkerQueue(MeteredOperations):
         row = (await connection.execute(ended.returning(*columns))).one_or_none()
         if row is None:
             return None
-        turn = turn_values(job.id, end, text, now, job.version)
+        turn = turn_values(job.id, job.version, end, text, now)
         charge = await self._meter.charge(connection, job, end, now)
         if row.erase_requested:
             threads = await threads_of(connection, jobs.c.id == job.id)
@@ -304,13 +300,11 @@ class WorkerQueue(MeteredOperations):
         now: float,
         for_outbox: OutboxKind | None,
         *,
-        is_kept: bool,
         mention: bool,
     ) -> None:
         """Drops what only the attempt needed, leaves the rest to the outbox, and wakes who waited for the job."""
         job, is_outdated = held.job, row.status == Status.QUEUED
-        if is_outdated or not is_kept or row.answer_deleted:
-            await steps.drop_text(connection, jobs.c.id == job.id)
+        await steps.drop_text(connection, jobs.c.id == job.id)
         await steps.drop_steps(connection, jobs.c.id == job.id)
         is_over = not (is_outdated or row.erase_requested)
         if for_outbox is not OutboxKind.REPLY and (job.version > 0 or job.attempts > 1):

@@ -447,8 +447,6 @@ class Machine(RuleBasedStateMachine):
                 happened[job.id] = self._end_of(job, end.reason)
             queue = self.stores[worker].worker_queue
             ended = self._do(queue.finish(job, end, text, mention=mention, for_outbox=for_outbox))
-            if for_outbox:
-                self.model.checkpoint(worker, job, Piece(0, text, end))
             assert ended is self.model.finish(worker, job, end, text, mention, for_outbox)
 
     def _end_of(self, job: Job, reason: EndReason) -> Event:

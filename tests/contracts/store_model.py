@@ -315,8 +315,7 @@ class StoreModel:
         before = (*now.answers[:-1], "") if job.so_far and not outdated else now.answers
         self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answers=(*before, text))
         self._change(job.id, end_reason=None if outdated else end.reason, end=end)
-        if for_outbox is None or outdated or now.answer_deleted:
-            self._change(job.id, pieces=())
+        self._change(job.id, pieces=())
         is_over = not (outdated or now.erase_requested)
         self._change(job.id, mention_at=None)
         if for_outbox is not OutboxKind.REPLY and (due := self.entries.get((job.id, OutboxKind.REPLY))) and due.tries:
@@ -707,14 +706,11 @@ class StoreModel:
         return is_taken
 
     def complete_outbox_entry(self, entry: OutboxEntry) -> None:
-        """An entry that was renewed since stays, and so does the text that it is to show."""
+        """An entry that was renewed since stays."""
         for key in self._as_taken(entry):
             if self._is_done_again(key, entry):
                 continue
             del self.entries[key]
-            shows_text = entry.kind is OutboxKind.REPLY and entry.shows in (Shows.END, Shows.UNLESS_FOLLOWED)
-            if shows_text and not self.jobs[entry.job_id].live:
-                self._change(entry.job_id, pieces=())
         if entry.kind is OutboxKind.BESIDE and entry.job_id in self.jobs:
             self._mentioned(entry)
 

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
+from bot.core.job import Piece
 from bot.errors import StoreError
 from bot.store import Stores, backup
 from bot.store.backup import back_up, read, restore
@@ -21,7 +22,7 @@ from bot.store.database import connected
 from bot.store.migrate import migrate
 from bot.store.schema import jobs, metadata
 from tests.contracts.databases import PostgresqlServer, create_role
-from tests.contracts.test_store_migrations import restore as fill
+from tests.contracts.stores import DONE, YES, apart, enqueued
 from tests.processes import REPOSITORY
 
 pytestmark = pytest.mark.empty_database
@@ -39,12 +40,14 @@ async def rows(url: str) -> dict[str, Sequence[tuple[object, ...]]]:
 
 
 async def filled(url: str) -> str:
-    """Fills a database with what a killed bot has left there."""
-    async with connected(url) as engine:
-        async with engine.connect():
-            pass
-        fill(url, "0001")
-        await migrate(engine)
+    """Fills a database with an answer, one that grows and a queued question, and returns its URL."""
+    stores = await Stores.open(url, "w1", SystemClock())
+    for number in range(3):
+        await enqueued(stores, apart(number))
+    ended, growing = await stores.worker_queue.claim(2)
+    assert await stores.worker_queue.finish(ended, DONE, YES)
+    assert await stores.worker_queue.checkpoint({growing: Piece(0, "Yes, ")})
+    await stores.close()
     return url
 
 

@@ -12,7 +12,6 @@ from bot.core.caps import CapWindow, Period, Scope, ScopeIds
 from bot.core.choices import question_id
 from bot.core.conversation import NO_NOTE, File, Note, RecordedReply, ThreadKey
 from bot.core.job import (
-    NO_WISH,
     POSTING,
     AnswerRecord,
     Checkpoint,
@@ -33,7 +32,7 @@ from bot.core.usage import DownReason, Thumb
 from bot.errors import EndReason
 from bot.models.events import Citation, Usage
 from bot.models.prices import ModelPrices
-from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Effort, Origin, Origins
+from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Origin, Origins
 from bot.store import Stores
 from bot.store.answers import AnswerCanvas
 from bot.store.rows import end_of, end_values
@@ -151,24 +150,10 @@ async def claimed_again(store: Stores, **written: object) -> Wish:
     return (await one(store)).wish
 
 
-@pytest.mark.parametrize("wish", [NO_WISH, Wish(Effort.THOROUGH), Wish(continues=True)])
-async def test_process_of_the_version_before_reads_and_writes_wishes(store: Stores, wish: Wish) -> None:
-    job = await begun(store)
-    assert await store.worker_queue.finish(job, End(EndReason.STEP_LIMIT), "One, t")
-    assert await store.question_queue.regenerate(job.id, wish)
-    assert (again := await one(store)).wish == wish
-    async with store.database.engine.connect() as connection:
-        row = (await connection.execute(sa.select(jobs.c.effort, jobs.c.continues))).one()
-    assert (row.effort, row.continues) == (wish.effort, wish.continues), "what it knows of a wish of ours"
-    assert await store.worker_queue.finish(again, End(EndReason.STEP_LIMIT), "One, two, t")
-    its_own = {"version": jobs.c.version + 1, "effort": "fast", "continues": not wish.continues}
-    assert await claimed_again(store, **its_own) == Wish(Effort.FAST, continues=not wish.continues)
-
-
 async def test_wish_that_a_newer_process_has_written_counts_as_far_as_it_is_known(store: Stores) -> None:
     job = await begun(store)
     assert await store.worker_queue.finish(job, End(EndReason.STEP_LIMIT), "One, t")
-    newer = {"version": 1, "effort": "relentless", "continues": True, "tone": "warm"}
+    newer = {"effort": "relentless", "continues": True, "tone": "warm"}
     assert await claimed_again(store, version=1, wish=newer) == Wish(continues=True)
 
 
@@ -206,7 +191,7 @@ async def test_end_that_another_process_records_is_whole(store: Stores) -> None:
     assert (await one(store)).checkpoint == Checkpoint("Yes.", WHOLE_END, WHOLE_END.sources)
 
 
-@pytest.mark.parametrize("for_outbox", [OutboxKind.REPLY, None], ids=["kept with its text", "of its turn alone"])
+@pytest.mark.parametrize("for_outbox", [OutboxKind.REPLY, None], ids=["not shown yet", "shown"])
 async def test_end_that_is_shown_later_is_whole(
     timed: Stores, clock: ManualClock, for_outbox: OutboxKind | None
 ) -> None:
@@ -509,7 +494,7 @@ async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(
     assert to_show is not None
     assert (to_show.checkpoint.text, to_show.record.chosen) == (YES, "Staging")
     await store.outbox.complete(entry)
-    assert (await standing(store), await count(store, checkpoints)) == ((), 0)
+    assert await standing(store) == ()
 
 
 async def edited(store: Stores, job: Job) -> None:
@@ -536,15 +521,12 @@ async def regenerated(store: Stores, job: Job) -> None:
 
 
 @pytest.mark.parametrize("taken_away", [edited, erased, deleted, expired, regenerated])
-async def test_choices_and_their_texts_go_with_their_answer(
+async def test_choices_go_with_their_answer(
     timed: Stores, taken_away: Callable[[Stores, Job], Awaitable[None]]
 ) -> None:
     job = await offering(timed)
     await taken_away(timed, job)
     assert await standing(timed) == ()
-    for entry in await closing(timed):
-        await timed.outbox.complete(entry)
-    assert await count(timed, checkpoints) == 0
 
 
 async def test_choice_of_an_earlier_version_takes_none_of_the_newest_away(timed: Stores) -> None:
@@ -569,30 +551,20 @@ async def test_choices_of_an_end_that_is_shown_later_stand(timed: Stores, clock:
 async def test_answer_that_offers_nothing_leaves_nothing_to_close(timed: Stores) -> None:
     job = await offering(timed, DONE)
     await edited(timed, job)
-    assert (await closing(timed), await count(timed, checkpoints)) == ([], 0)
+    assert await closing(timed) == []
 
 
-@pytest.mark.parametrize(
-    ("meanwhile", "for_outbox", "is_left"),
-    [
-        (None, None, False),
-        (None, OutboxKind.REPLY, True),
-        (deleted, OutboxKind.REPLY, False),
-        (erased, OutboxKind.REPLY, False),
-    ],
-)
-async def test_text_of_an_answer_goes_with_its_end_unless_that_is_still_to_be_shown(
-    timed: Stores,
-    meanwhile: Callable[[Stores, Job], Awaitable[None]] | None,
-    for_outbox: OutboxKind | None,
-    is_left: bool,
+@pytest.mark.parametrize("for_outbox", [None, OutboxKind.REPLY])
+@pytest.mark.parametrize("meanwhile", [None, deleted, erased])
+async def test_checkpoints_of_an_answer_go_with_its_end(
+    timed: Stores, meanwhile: Callable[[Stores, Job], Awaitable[None]] | None, for_outbox: OutboxKind | None
 ) -> None:
     job = await begun(timed)
     await timed.worker_queue.checkpoint({job: Piece(0, "Because")})
     if meanwhile is not None:
         await meanwhile(timed, job)
-    assert await timed.worker_queue.finish(job, DONE, YES, for_outbox=for_outbox)
-    assert (await count(timed, checkpoints) > 0) == is_left
+    assert await timed.worker_queue.finish(job, ASKING, YES, for_outbox=for_outbox)
+    assert await count(timed, checkpoints) == 0
 
 
 CANVAS = AnswerCanvas(0, "F0CANVAS")
@@ -769,6 +741,5 @@ def test_stored_end_can_be_read_by_versions_that_know_fewer_or_more_fields() -> 
     scheduled = replace(DONE, notices=(Notice(NoticeKind.SCHEDULED, "Scheduled.", 3),), usage=None, origins=OTHERS)
     stored = end_values(scheduled)
     assert end_of({**stored, "of_a_newer_version": 1}, ()) == scheduled
-    assert stored["notice"] == "Scheduled.", "the version before reads this"
     assert end_of({**stored, "notices": [["of_a_newer_version", "Scheduled.", 0]]}, ()).notices == said("Scheduled.")
     assert end_values(End(EndReason.WHOLE)).keys() == {"reason", "origins", "choices"}

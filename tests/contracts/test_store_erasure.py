@@ -106,7 +106,7 @@ async def answer_many(store: Stores, number: int) -> None:
         ended = [{**row, "files": [], "created_at": now, "status": "ended"} for row in values]
         await connection.execute(sa.insert(jobs), ended)
         ids = (await connection.scalars(sa.select(jobs.c.id))).all()
-        answers = [{"job_id": i, "answer": "Yes.", "end_reason": "whole", "created_at": now} for i in ids]
+        answers = [{"job_id": i, "version": 0, "answer": "Yes.", "end_reason": "whole", "created_at": now} for i in ids]
         await connection.execute(sa.insert(turns), answers)
 
 
@@ -202,9 +202,9 @@ NAMES_A_PERSON = {
 }
 CODES = {
     # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
-    *("jobs.status", "jobs.end_reason", "jobs.worker", "jobs.messages", "jobs.edited_ts", "jobs.mention_ts", "jobs.ts"),
+    *("jobs.status", "jobs.end_reason", "jobs.worker", "jobs.messages", "jobs.edited_ts", "jobs.ts"),
     *("messages_beside.role", "messages_beside.ts"),
-    *("jobs.ask_ts", "jobs.asked_as", "jobs.effort", "jobs.wish", "channel_settings.effort", "channel_settings.length"),
+    *("jobs.asked_as", "jobs.wish", "channel_settings.effort", "channel_settings.length"),
     "channel_settings.reaction",
     *("turns.model", "turns.end_reason", "turns.prompt_version", "steps.model", "feedback.model"),
     "feedback.reason",

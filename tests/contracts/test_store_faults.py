@@ -439,7 +439,7 @@ async def test_check_finds_a_read_only_server(own_server: PostgresqlServer) -> N
     [
         [f"DROP TABLE {table.name}" for table in reversed(metadata.sorted_tables)],
         ["DROP TABLE feedback"],
-        ["ALTER TABLE jobs DROP COLUMN mention_ts"],
+        ["ALTER TABLE jobs DROP COLUMN asked_at"],
     ],
     ids=["all tables are gone", "a table is gone", "a column is gone"],
 )

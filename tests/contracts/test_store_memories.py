@@ -312,5 +312,5 @@ async def test_undo_below_an_answer_that_remembered_nothing_changes_nothing(stor
     assert not await store.memories.undo(job.question, "U1")
     assert await count(store, memories) == 2
     async with store.database.engine.connect() as connection:
-        assert (await connection.scalars(sa.select(turns.c.end))).one()["notice"] == "Cut."
+        assert (await connection.scalars(sa.select(turns.c.end))).one()["notices"] == [["said", "Cut.", 0]]
     assert await store.outbox.claim_due(10) == []

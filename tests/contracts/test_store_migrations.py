@@ -1,64 +1,52 @@
-"""Migrations: what they build from each revision, run by several processes at once, and after one that died midway.
+"""New databases and migrated ones, made by several processes at once, and after one that died midway.
 
-`recorded_databases` has what commit 8181c62e, the first whose databases are kept, wrote before `kill -9`: two answers
-that grow, one that has ended, and a queued question. Its bot answered in a sandbox; `iterdump` and `pg_dump --inserts`
-wrote the files.
+There is no release yet, so the one before this is invented: it lacked a column, which an invented migration adds.
 """
 
 import asyncio
 import re
-import sqlite3
-from contextlib import closing
+import shutil
 from pathlib import Path
 
 import psycopg
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from bot.checks.database import DatabaseChecks
-from bot.checks.report import CheckStatus
-from bot.core.job import Job
+from bot.checks.report import Check, CheckStatus
 from bot.errors import StoreError
+from bot.store import migrate as migrations
 from bot.store.database import create_engine
-from bot.store.migrate import _LOCK_KEY, migrate
+from bot.store.migrate import lock_migrations, migrate, upgrade
 from bot.store.schema import REVISION, metadata
-from tests.contracts.databases import PostgresqlServer, Process, new_schema
-from tests.contracts.stores import DONE, asked
+from tests.contracts.databases import PostgresqlServer, Process
+from tests.contracts.stores import asked
 
 pytestmark = pytest.mark.empty_database
 
-RECORDED = Path(__file__).parent / "recorded_databases"
-FIRST = "0001"
+EARLIER = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = {before}
 
 
-def scripts() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "bot.store:migrations")
-    return config
-
-
-REVISIONS = [script.revision for script in ScriptDirectory.from_config(scripts()).walk_revisions()]
+def upgrade() -> None:
+    op.add_column("feedback", sa.Column("reason", sa.Text))
+"""
 
 
 @pytest.fixture
-def other_url(request: pytest.FixtureRequest, shared_url: str, tmp_path: Path) -> str:
-    """Returns the URL of another empty database of the same kind."""
-    if shared_url.startswith("sqlite"):
-        return f"sqlite:///{tmp_path}/other.db"
-    return new_schema(request.getfixturevalue("postgresql_server_url"))
-
-
-def restore(url: str, revision: str) -> None:
-    """Fills an empty database with what an older version wrote."""
-    if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-            connection.executescript((RECORDED / f"{revision}.sqlite.sql").read_text())
-    else:
-        with psycopg.connect(url) as connection:
-            connection.execute((RECORDED / f"{revision}.postgresql.sql").read_bytes())
+def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has this version migrate databases of an earlier release."""
+    scripts = tmp_path / "migrations"
+    shutil.copytree(Path(migrations.__file__).with_name("migrations"), scripts, ignore=shutil.ignore_patterns("r*.py"))
+    for revision, before in (("earlier", None), (REVISION, "earlier")):
+        script = EARLIER.format(revision=revision, before=repr(before))
+        (scripts / "versions" / f"r{revision.replace('.', '_')}.py").write_text(script)
+    monkeypatch.setattr("bot.store.migrate.SCRIPTS", str(scripts))
 
 
 async def execute(url: str, *statements: str) -> None:
@@ -69,12 +57,9 @@ async def execute(url: str, *statements: str) -> None:
     await engine.dispose()
 
 
-async def built(url: str, revision: str) -> None:
-    """Brings an empty database to a revision, by the migrations up to it."""
-    engine = create_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(upgrade_to, revision)
-    await engine.dispose()
+async def made_by_the_earlier_release(url: str) -> None:
+    await migrated(url)
+    await execute(url, "ALTER TABLE feedback DROP COLUMN reason", "UPDATE alembic_version SET version_num = 'earlier'")
 
 
 async def migrated(url: str) -> str:
@@ -99,12 +84,20 @@ IN_POSTGRESQL = (
     "SELECT t.relname, c.attname, format_type(c.atttypid, c.atttypmod), c.attnotnull, c.attidentity, "
     "pg_get_expr(d.adbin, d.adrelid) FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 "
     "LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = c.attnum "
-    "WHERE t.relkind = 'r' AND t.relnamespace = current_schema()::regnamespace",
+    "WHERE t.relkind = 'r' AND NOT c.attisdropped AND t.relnamespace = current_schema()::regnamespace",
     "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) "
     "FROM pg_constraint WHERE connamespace = current_schema()::regnamespace",
     "SELECT tablename, indexname, replace(indexdef, current_schema() || '.', '') "
     "FROM pg_indexes WHERE schemaname = current_schema()",
 )
+
+
+async def schema_check(url: str) -> Check:
+    checks = DatabaseChecks(url)
+    await checks.connection()
+    check = await checks.schema()
+    await checks.close()
+    return check
 
 
 async def catalog(url: str) -> set[str]:
@@ -124,41 +117,24 @@ async def catalog(url: str) -> set[str]:
 
 
 class TestMigrations:
-    @pytest.mark.parametrize(
-        "revision",
-        [
-            # The same migrations, one after the other, bring an empty database to the newest schema.
-            pytest.param(revision, marks=pytest.mark.long if revision in REVISIONS[2:-1] else ())
-            for revision in [None, *REVISIONS]
-        ],
-    )
-    @pytest.mark.first_rows(2)
-    async def test_database_of_each_revision_becomes_the_schema(
-        self, shared_url: str, other_url: str, revision: str | None
-    ) -> None:
-        if revision is not None:
-            await built(shared_url, revision)
+    @pytest.mark.usefixtures("earlier")
+    async def test_database_of_an_earlier_release_becomes_what_a_new_one_is(self, shared_url: str) -> None:
+        assert await migrated(shared_url) == REVISION
+        new = await catalog(shared_url)
+        await made_by_the_earlier_release(shared_url)
+        assert await catalog(shared_url) != new
+        check = await schema_check(shared_url)
+        assert (check.status, "next start migrates it" in check.message) == (CheckStatus.OK, True)
         assert await migrated(shared_url) == REVISION
         assert await migrated(shared_url) == REVISION
-        engine = create_engine(other_url)
-        async with engine.begin() as connection:
-            await connection.run_sync(metadata.create_all)
-        await engine.dispose()
-        assert await catalog(shared_url) == await catalog(other_url)
+        assert await catalog(shared_url) == new
 
-    async def test_first_revision_builds_what_the_first_version_had(self, shared_url: str, other_url: str) -> None:
-        restore(shared_url, FIRST)
-        await built(other_url, FIRST)
-        assert await catalog(other_url) == await catalog(shared_url)
+    def test_newest_migration_leads_to_the_schema(self) -> None:
+        assert ScriptDirectory(migrations.SCRIPTS.replace(":", "/").replace(".", "/")).get_heads() == [REVISION]
 
-    def test_schema_is_that_of_the_newest_revision(self) -> None:
-        assert ScriptDirectory.from_config(scripts()).get_heads() == [REVISION]
-
-    @pytest.mark.parametrize("revision", REVISIONS)
-    def test_revisions_repeat_their_definitions(self, revision: str) -> None:
-        """One that imported them would change with them."""
-        script = ScriptDirectory.from_config(scripts()).get_revision(revision)
-        assert not re.search(r"^\s*(from|import) bot\b", Path(script.path).read_text(), re.MULTILINE)
+    def test_migrations_repeat_definitions_and_would_change_with_none(self) -> None:
+        for path in Path(migrations.__file__).parent.glob("migrations/versions/*.py"):
+            assert not re.search(r"^\s*(from|import) bot\b", path.read_text(), re.MULTILINE), path
 
     async def test_several_processes_may_migrate_at_once(self, process: Process) -> None:
         opening = (process(f"w{number}") for number in range(4))
@@ -179,32 +155,22 @@ class TestMigrations:
         older = await process("w1")
         assert await older.question_queue.enqueue("Ev1", asked(1))
 
-    async def test_answers_that_grew_under_the_first_version_go_on(self, process: Process, shared_url: str) -> None:
-        restore(shared_url, FIRST)
-        store = await process("w1")
-        growing: list[Job] = []
-        async with asyncio.timeout(20):
-            while len(growing) < 2:
-                growing += await store.worker_queue.claim(2 - len(growing))
-        assert [job.question.text for job in growing] == ["<@U0BOT> two?", "<@U0BOT> three?"]
-        assert [job.checkpoint.text.split()[-2] for job in growing] == ["word14", "word27"]
-        for job in growing:
-            assert await store.worker_queue.finish(job, DONE, f"{job.checkpoint.text} and the rest")
-        (queued,) = await store.worker_queue.claim(5)
-        assert queued.question.text == "<@U0BOT> four?"
-
 
 WORKERS = (
     "CREATE TABLE workers (worker TEXT PRIMARY KEY, beat BIGINT NOT NULL, has_lock BOOLEAN NOT NULL, seen_at {} {})"
 )
 DOUBLE = "DOUBLE PRECISION NOT NULL"
 UNFIT = {
-    "column is missing": (["ALTER TABLE jobs DROP COLUMN mention_ts"], "jobs.mention_ts"),
+    "column is missing": (["ALTER TABLE jobs DROP COLUMN asked_at"], "jobs.asked_at"),
     "column that must be named": (
         ["DROP TABLE workers", WORKERS.format(DOUBLE, ", usage_so_far TEXT NOT NULL")],
         "workers.usage_so_far",
     ),
     "column of another type": (["DROP TABLE workers", WORKERS.format("TEXT NOT NULL", "")], "workers.seen_at"),
+    "database of a commit before the first release": (
+        ['ALTER TABLE turns RENAME COLUMN "end" TO below', "UPDATE alembic_version SET version_num = '0017'"],
+        "turns.end",
+    ),
     "table is missing": (["DROP TABLE feedback"], "feedback"),
     "index is missing": (["DROP INDEX ix_jobs_running_thread"], "jobs.ix_jobs_running_thread"),
     "tables are gone": (
@@ -222,27 +188,26 @@ UNFIT = {
 
 
 class TestUnfit:
-    """A database whose tables are not those of its revision is refused by name, at the start and by `typist check`."""
+    """A database that lacks what this version needs is refused by name, at the start and by `typist check`."""
 
     @pytest.mark.parametrize(("statements", "named"), UNFIT.values(), ids=UNFIT)
     @pytest.mark.first_rows(4)
-    async def test_tables_that_are_not_the_revisions_are_named(
+    async def test_tables_that_this_version_can_not_use_are_named_and_stay(
         self, shared_url: str, statements: list[str], named: str
     ) -> None:
         await migrated(shared_url)
         if "workers" in named and shared_url.startswith("sqlite"):
             statements = [statement.replace("DOUBLE PRECISION", "DOUBLE") for statement in statements]
         await execute(shared_url, *statements)
+        before = await catalog(shared_url)
         with pytest.raises(StoreError) as refused:
             await migrated(shared_url)
         assert f"({named}" in str(refused.value)
-        assert "name a new database in DATABASE_URL" in str(refused.value)
-        checks = DatabaseChecks(shared_url)
-        await checks.connection()
-        check = await checks.schema()
-        await checks.close()
+        assert "Name a new database in DATABASE_URL" in str(refused.value)
+        check = await schema_check(shared_url)
         assert check.status is CheckStatus.FAIL
         assert f"({named}" in check.message
+        assert await catalog(shared_url) == before
 
     @pytest.mark.near
     async def test_server_that_quotes_all_names_has_the_same_tables(self, own_server: PostgresqlServer) -> None:
@@ -255,7 +220,7 @@ class TestUnfit:
         await execute(shared_url, "DROP TABLE alembic_version")
         before = await catalog(shared_url)
         with pytest.raises(
-            StoreError, match=r"not migrated from revision none to \d+, and nothing was changed: .*exists"
+            StoreError, match=r"not migrated from revision none to [\d.]+, and nothing was changed: .*exists"
         ):
             await migrated(shared_url)
         assert await catalog(shared_url) == before
@@ -269,7 +234,7 @@ class TestInterrupted:
     ) -> None:
         engine = create_engine(shared_url)
         with monkeypatch.context() as during:
-            during.setattr(command, "upgrade", upgrade_half)
+            during.setattr("bot.store.migrate.upgrade", upgrade_half)
             with pytest.raises(RuntimeError, match="died midway"):
                 await migrate(engine)
         async with engine.connect() as connection:
@@ -284,8 +249,8 @@ class TestInterrupted:
         async with dying.connect() as connection:
             transaction = await connection.begin()
             if dying.dialect.name == "postgresql":
-                await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
-            await connection.run_sync(upgrade_to, REVISION)
+                await lock_migrations(connection)
+            await connection.run_sync(upgrade)
             migrating = asyncio.create_task(migrate(waiting))
             done, _ = await asyncio.wait((migrating,), timeout=0.2)
             assert not done, "it migrates beside a migration that has not ended"
@@ -294,32 +259,24 @@ class TestInterrupted:
         for engine in (dying, waiting):
             await engine.dispose()
 
+    @pytest.mark.usefixtures("earlier")
     async def test_migration_waits_for_a_table_for_less_time_than_others_wait_behind_it(
         self, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("bot.store.migrate.TABLE_WITHIN_S", 0.1)
-        await built(postgresql_url, FIRST)
+        await made_by_the_earlier_release(postgresql_url)
         with psycopg.connect(postgresql_url) as reader:
-            reader.execute("SELECT count(*) FROM jobs")
+            reader.execute("SELECT count(*) FROM feedback")
             async with asyncio.timeout(60):
                 with pytest.raises(StoreError, match=r"nothing was changed: .* lock timeout\. Another session uses"):
                     await migrated(postgresql_url)
         assert await migrated(postgresql_url) == REVISION
 
 
-def upgrade_half(config: Config, revision: str) -> None:
+def upgrade_half(connection: sa.Connection) -> str:
     """Creates all tables and dies before the commit."""
-    upgrade_to(config.attributes["connection"], revision)
+    upgrade(connection)
     raise RuntimeError("died midway")
-
-
-def upgrade_to(connection: sa.Connection, revision: str) -> None:
-    config = scripts()
-    config.attributes["connection"] = connection
-    UPGRADE(config, revision)
-
-
-UPGRADE = command.upgrade
 
 
 def documented(begins: str) -> str:

@@ -6,11 +6,10 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.job import MessageRole, RecordedMessage
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxEntry, OutboxKind, Shows, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxKind, wait_s
 from bot.store import Stores
 from bot.store.listening import GAP_S
-from bot.store.schema import jobs, outbox_entries
+from bot.store.schema import messages_beside, outbox_entries
 from tests.clocks import ManualClock
 from tests.contracts.stores import DONE, YES, asked, begun, delete_question
 
@@ -115,65 +114,12 @@ async def test_entry_that_a_process_holds_stays_with_it_when_its_channel_is_back
     assert await refused(timed, clock) == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "shows", "is_mentioned"),
-    [
-        ("show_end", Shows.END, False),
-        ("show_version", Shows.END, False),
-        ("close_choices", Shows.END, False),
-        ("show_decision", Shows.END, False),
-        ("retract_reply", Shows.UNLESS_FOLLOWED, False),
-        ("delete_reply", Shows.NOTHING, False),
-        ("mention_askers", Shows.END, True),
-        ("ask_approval", Shows.END, True),
-        ("clear_ask", Shows.END, False),
-    ],
-)
-async def test_entry_of_the_version_before_is_a_change(
-    timed: Stores, clock: ManualClock, kind: str, shows: Shows, is_mentioned: bool
-) -> None:
+async def test_message_of_a_role_to_come_is_left_to_the_version_that_knows_it(timed: Stores) -> None:
     job = await begun(timed)
     assert await timed.worker_queue.finish(job, DONE, YES)
     async with timed.database.engine.begin() as connection:
-        old = {"job_id": job.id, "kind": kind, "due_at": clock.now_s}
-        await connection.execute(sa.insert(outbox_entries).values(old))
-        # As such a process has recorded it.
-        gone = {"answer_deleted": kind == "delete_reply", "ask_ts": "6.9" if kind == "clear_ask" else None}
-        await connection.execute(sa.update(jobs).values(gone))
-    [entry] = await timed.outbox.claim_due(9)
-    is_beside = kind in ("mention_askers", "ask_approval", "clear_ask")
-    assert entry.kind is (OutboxKind.BESIDE if is_beside else OutboxKind.REPLY)
-    assert (entry.shows, entry.mention_at is not None) == (shows, is_mentioned)
-    assert [message.ts for message in entry.stale] == ([gone["ask_ts"]] if gone["ask_ts"] else [])
-    await timed.outbox.gone(entry, entry.stale)
-    await timed.outbox.complete(entry)
-    assert await timed.outbox.claim_due(9) == []
-
-
-async def test_entry_in_the_hands_of_the_version_before_stays_there(timed: Stores, clock: ManualClock) -> None:
-    job = await begun(timed)
-    assert await timed.worker_queue.finish(job, DONE, YES)
-    async with timed.database.engine.begin() as connection:
-        held = {"job_id": job.id, "kind": "show_end", "due_at": clock.now_s + OUTBOX_HOLD_S, "tries": 1}
-        await connection.execute(sa.insert(outbox_entries).values(held))
+        to_come = {"job_id": job.id, "role": "a_role_to_come", "version": 0, "ts": "6.9"}
+        await connection.execute(sa.insert(messages_beside).values(to_come))
     await timed.recorded_answers.delete(job.id, "U1")
-    assert await timed.outbox.claim_due(9) == [], "two would edit the reply"
-    clock.now_s += OUTBOX_HOLD_S
     [entry] = await timed.outbox.claim_due(9)
-    assert entry.shows is Shows.NOTHING
-
-
-@pytest.mark.parametrize(("role", "column"), [(MessageRole.MENTION, "mention_ts"), (MessageRole.ASK, "ask_ts")])
-async def test_process_of_the_version_before_finds_what_is_beside_a_reply_in_its_columns(
-    timed: Stores, role: MessageRole, column: str
-) -> None:
-    job = await begun(timed)
-    assert await timed.worker_queue.finish(job, DONE, YES, for_outbox=OutboxKind.REPLY)
-    entry = OutboxEntry(1, OutboxKind.BESIDE, 0.0, 1, job.id, 0, job.question, ())
-    message = RecordedMessage("6.9", role)
-    await timed.outbox.posted(entry, message)
-    async with timed.database.engine.connect() as connection:
-        assert await connection.scalar(sa.select(jobs.c[column])) == "6.9"
-    await timed.outbox.gone(entry, [message])
-    async with timed.database.engine.connect() as connection:
-        assert await connection.scalar(sa.select(jobs.c[column])) is None
+    assert (entry.beside, entry.stale) == ((), ())

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.core.actions import ReplyAction
 from bot.core.job import Checkpoint, End, Job, Notice, NoticeKind, Piece
 from bot.core.outbox import OutboxKind, wait_s
 from bot.core.picture import Picture, picture
@@ -15,7 +14,7 @@ from bot.core.schedules import Proposal, Rule
 from bot.core.texts.memory import UNDONE
 from bot.errors import EndReason
 from bot.store import Stores
-from bot.store.schema import checkpoints, tool_calls, turns
+from bot.store.schema import tool_calls
 from tests.clocks import ManualClock
 from tests.contracts.stores import DONE, STEPPED, asked, asking_step, begun, one
 from tests.pictures import CALLS, END, FACTS, TEXT, seen
@@ -130,22 +129,6 @@ async def test_each_fact_is_seen_whichever_way_the_answer_came_to_be_shown(
 ) -> None:
     await way(timed, clock, await begun(timed))
     assert seen(await below(timed)) == WAYS[way]
-
-
-async def test_end_that_a_process_of_the_version_before_recorded_is_shown_with_what_it_had(
-    timed: Stores, clock: ManualClock
-) -> None:
-    job = await begun(timed)
-    await timed.memories.remember(job.question, "Tea", is_private=False)
-    old = {"reason": "command", "notice": "Remembered.", "has_undo": True, "origins": [], "choices": []}
-    await timed.worker_queue.checkpoint({job: Piece(0, "", End(EndReason.COMMAND))})
-    assert await timed.worker_queue.finish(job, End(EndReason.COMMAND), "", for_outbox=OutboxKind.REPLY)
-    async with timed.database.engine.begin() as connection:
-        await connection.execute(sa.update(checkpoints).values(end=old))
-        await connection.execute(sa.update(turns).values(end={"notice": "Remembered."}, version=None))
-    clock.now_s += wait_s(0)
-    shown = await below(timed)
-    assert (shown.notice, ReplyAction.UNDO in shown.buttons) == ("Remembered.", True)
 
 
 async def test_end_names_what_it_was_about_until_it_is_undone_in_a_take_over(timed: Stores) -> None:

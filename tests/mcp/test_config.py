@@ -86,7 +86,7 @@ class TestServers:
             HttpTransport(url, sign_in=sign_in),
             HttpTransport(url, sign_in=SignInConfig(scopes="a b")),
         ]
-        # Somebody has registered the client that the file names, with the address that earlier versions had.
+        # Somebody has registered the client that the file names, with the address without the server's name.
         assert sign_in.redirect_uri("web") == "http://127.0.0.1:8123/callback"
         assert SignInConfig().redirect_uri("web") == "http://127.0.0.1:47823/callback/web"
         assert SECRET not in repr(setup)

@@ -32,7 +32,7 @@ def efforts(vendor: VendorServer) -> list[str | None]:
 async def test_answer_is_thought_about_longer_and_the_next_one_is_not(stage: Stage, settings: Settings) -> None:
     stage.vendor.script(says("At first sight."), says("On second thought."), says("And then this."))
     asked, message = await answered(stage, settings)
-    assert await press(stage, message, ReplyAction.REGENERATE_WITH, value="thorough") is None
+    assert await press(stage, message, ReplyAction.REGENERATE_WITH) is None
     message = await reply(stage, asked, "On second thought.")
     await stage.answers("general", asked)
     await on_record(settings)
@@ -63,7 +63,7 @@ async def test_model_without_effort_is_offered_no_longer_thought_once_that_is_kn
     stage.vendor.script(answer)
     asked, message = await answered(stage, settings)
     assert ReplyAction.REGENERATE_WITH in buttons(message)
-    assert await press(stage, message, ReplyAction.REGENERATE_WITH, value="thorough") is None
+    assert await press(stage, message, ReplyAction.REGENERATE_WITH) is None
     await on_record(settings)
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
@@ -78,7 +78,7 @@ async def test_effort_of_an_answer_outlives_a_restart(
     vendor.script(says("At first sight."), UNFINISHED, says("On second thought."))
     async with running(replace(settings, drain_s=0)):
         asked, message = await answered(stage, settings)
-        assert await press(stage, message, ReplyAction.REGENERATE_WITH, value="thorough") is None
+        assert await press(stage, message, ReplyAction.REGENERATE_WITH) is None
         await reply(stage, asked, "A long thought.")
     async with running(settings):
         await reply(stage, asked, "On second thought.")

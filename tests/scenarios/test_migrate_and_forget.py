@@ -24,7 +24,7 @@ from bot.services.operations import Probes, serving
 from bot.store import Stores
 from bot.store.accounts import Owner
 from bot.store.database import create_engine
-from bot.store.schema import jobs, metadata
+from bot.store.schema import REVISION, jobs, metadata
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import output, wait_for_line
 from tests.forked import forked_command
@@ -47,7 +47,7 @@ async def test_migrate_creates_the_tables_and_prints_the_revision(
     again = await forked_command(tmp_path, "migrate", env={"DATABASE_URL": url})
     assert again == first
     assert first[0] == 0
-    assert first[1].startswith("The database schema is at revision 0")
+    assert first[1] == f"The database schema is at revision {REVISION}.\n"
     engine = create_engine(url)
     async with engine.connect() as connection:
         tables = await connection.run_sync(lambda sync: set(sa.inspect(sync).get_table_names()))
