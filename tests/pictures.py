@@ -7,11 +7,12 @@ from typing import Any
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decision, RecordedCall
-from bot.core.job import AnswerRecord, End, Notice, NoticeKind
+from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State
 from bot.core.picture import CANVAS_MIN_CHARS, Picture, picture
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.reply.messages import PageView
+from tests.core.conversations import question
 
 TEXT = "word " * CANVAS_MIN_CHARS
 UNREAD, REMEMBERED, SCHEDULED = "Not read: a.zip.", "Remembered as number 1.", "Runs daily, as number 3."
@@ -45,9 +46,15 @@ FACTS: Mapping[str, Callable[[Picture], bool]] = {
 """What may be seen below an answer that has all of it."""
 
 
+def recorded(end: End | None = END, text: str = TEXT, **record: Any) -> AnswerRecord:
+    """Returns the record of an answer to a question of UADA. `record`: what else is recorded (AnswerRecord)."""
+    record = {"question": question("why?"), "state": State.ENDED, **record}
+    return AnswerRecord(7, text=text, end=end, **record)
+
+
 def below(end: End, text: str = "", *, has_canvases: bool = False, **record: Any) -> Picture:
-    """Returns the picture of an answer with this end and text. `record`: what else is on record (AnswerRecord)."""
-    return picture(end, AnswerRecord(**record), text, has_canvases=has_canvases)
+    """Returns the picture of an answer with this end and text. `record`: what else is recorded (AnswerRecord)."""
+    return picture(recorded(end, text, **record), has_canvases=has_canvases)
 
 
 def ended(text: str, end: End, **record: Any) -> PageView:

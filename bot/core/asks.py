@@ -15,7 +15,18 @@ from typing import Any
 import regex
 
 from bot.core import texts
-from bot.core.calls import MAX_LABEL_CHARS, PROPOSALS, CallState, Decision, RecordedCall, kind_of, label_of, title_of
+from bot.core.actions import ReplyAction
+from bot.core.calls import (
+    MAX_LABEL_CHARS,
+    PROPOSALS,
+    SIGN_IN,
+    CallState,
+    Decision,
+    RecordedCall,
+    kind_of,
+    label_of,
+    title_of,
+)
 from bot.core.unseen import escaped
 from slack_markdown.escaping import fenced
 from slack_markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
@@ -163,6 +174,16 @@ class Ask:
         """The texts that a person can change before they approve the call, by their place among the arguments."""
         held = [(index, argument.text) for index, argument in enumerate(self.outer_fields) if not self.is_proposal]
         return dict([(index, text) for index, text in held if text is not None][:MAX_EDITED])
+
+    @property
+    def actions(self) -> tuple[ReplyAction, ...]:
+        """What can be done about the call, in the reply or in its modal."""
+        if self.is_proposal:
+            return (ReplyAction.SIGN_IN if self.tool == SIGN_IN else ReplyAction.APPROVE, ReplyAction.DENY)
+        edit = (ReplyAction.EDIT,) if self.editable else ()
+        more = (ReplyAction.ALLOW_IN_THREAD,) if self.may_allow_in_thread else ()
+        always = () if self.own_account else (ReplyAction.ALLOW_ALWAYS,)
+        return (ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ARGUMENTS, *edit, *more, *always)
 
     @property
     def warnings(self) -> tuple[str, ...]:

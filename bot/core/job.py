@@ -342,36 +342,6 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerRecord:
-    """What is on record about a version of an answer beside its end and its text. It may change after the end."""
-
-    calls: Sequence[RecordedCall] = ()
-    """The version's calls of tools."""
-    has_previous: bool = False
-    """There is an earlier version."""
-    has_next: bool = False
-    """There is a later version."""
-    has_acted: bool = False
-    """A later version did what can't be done again."""
-    is_edited: bool = False
-    """The question was edited after this version had begun to answer it."""
-    is_forgotten: bool = False
-    """Nothing that it had remembered is remembered any more."""
-    restored: frozenset[Notice] = frozenset()
-    """The notices about a memory that it had forgotten, or a schedule that it had stopped, and that is back."""
-    stopped: frozenset[int] = frozenset()
-    """Which of its schedules are stopped."""
-    over: frozenset[int] = frozenset()
-    """Which of its schedules have run at their single time."""
-    chosen: str | None = field(default=None, repr=False)
-    """Which of its choices somebody has pressed; None: nobody has."""
-
-
-NOTHING_SINCE = AnswerRecord()
-"""Of an answer without calls, about which nothing has happened since its end."""
-
-
-@dataclass(frozen=True, slots=True)
 class Piece:
     """The part of a growing answer that goes on record next."""
 
@@ -493,6 +463,63 @@ def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """An answer as it is recorded, in the version that readers see. It can change after the end.
+
+    What Slack shows below the answer, and what can be pressed there, follows from it (core/picture.py).
+    """
+
+    job_id: int
+    question: Question
+    state: State
+    is_deleted: bool = False
+    """Somebody deleted the answer."""
+    messages: tuple[RecordedMessage, ...] = ()
+    version: int = 0
+    """The newest version."""
+    text: str = field(default="", repr=False)
+    end: End | None = None
+    """How the version ended; None if none has. While a newer version is written, text and end are the older one's."""
+    ended_at: float | None = None
+    """When the end was recorded, in seconds since the epoch."""
+    is_emptied: bool = False
+    """The version's text was removed from the database, but not from Slack."""
+    waits_until: float | None = None
+    """Until when the answer awaits an approval; None if it awaits none."""
+    calls: Sequence[RecordedCall] = ()
+    """The version's tool calls; while a newer version is written, those of the newer one."""
+    has_previous: bool = False
+    """There is an earlier version."""
+    has_next: bool = False
+    """There is a later version."""
+    has_acted: bool = False
+    """The newest version did what can't be done again."""
+    is_edited: bool = False
+    """The question was edited after this version had begun to answer it."""
+    is_forgotten: bool = False
+    """Nothing that it had remembered is remembered any more."""
+    restored: frozenset[Notice] = frozenset()
+    """The notices about a memory that it had forgotten, or a schedule that it had stopped, and that is back."""
+    stopped: frozenset[int] = frozenset()
+    """Which of its schedules are stopped."""
+    over: frozenset[int] = frozenset()
+    """Which of its schedules have run at their single time."""
+    chosen: str | None = field(default=None, repr=False)
+    """Which of its choices somebody has pressed; None: nobody has."""
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the question was removed from the database."""
+        return not self.question.text and not self.question.files
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer has ended, and is whole."""
+        reason = self.end.reason if self.end and not (self.is_deleted or self.state.is_live) else None
+        return reason is EndReason.WHOLE and bool(self.text.strip())
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A question as its worker claimed it. core/job.py explains attempts and versions."""
 
@@ -534,8 +561,8 @@ class Job:
     """This version is an offer to answer: the question was found late, or others have replied to it."""
     is_late: bool = field(default=False, compare=False)
     """Its asker has waited for LATE_S, such as in an outage, so the answer begins with when the question was asked."""
-    record: AnswerRecord = field(default=NOTHING_SINCE, compare=False)
-    """Of a job that has ended, and whose end is to be shown: what else is on record of the version that readers see."""
+    record: AnswerRecord | None = field(default=None, compare=False)
+    """The answer's record, if the job has ended and its end is to be shown."""
     moves_down: bool = field(default=False, compare=False)
     """Its placeholder stands above pages of an answer ahead of it, so its reply begins with a new message."""
 
@@ -548,6 +575,19 @@ class Job:
     def has_begun(self) -> bool:
         """Whether an earlier attempt at this version has asked a model, so that its asker had access."""
         return bool(self.checkpoint.text or self.checkpoint.end or self.steps)
+
+    def ended(self, end: End, text: str, calls: Sequence[RecordedCall] = ()) -> AnswerRecord:
+        """Returns the record of the job's answer as it ends."""
+        return AnswerRecord(
+            self.id,
+            self.question,
+            State.ENDED,
+            version=self.version,
+            text=text,
+            end=end,
+            calls=calls,
+            has_previous=self.has_previous,
+        )
 
 
 LATE_S = 1_800.0

@@ -1,18 +1,20 @@
-"""What Slack shows below an answer that has ended, as a function of what is on record. Pure.
+"""What Slack shows below an answer, and what people can press there, as a function of its record. Pure.
 
 An end that is shown at once, one that is shown later, another version, and an answer about which something has changed
 all ask `picture`. So it doesn't matter by which way an answer came to be shown: whoever changes the record says that it
 has changed (`changed` in bot/store/outbox.py), and nobody says what to do in Slack.
 
-A notice about something that was made says so as long as it stands. A button is there if a press on it has an effect.
+A notice about something that was made says so as long as it stands. A button is there if pressing it has an effect:
+`refusal` looks at the same picture, so a button that is shown works, and one from an earlier picture doesn't.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.core import texts
-from bot.core.actions import ReplyAction
-from bot.core.calls import Decided, Decision, calls_made, decided_about, has_decided_proposal, kinds_of
+from bot.core.actions import ABOUT_ONE_CALL, ReplyAction
+from bot.core.asks import Ask, ask_of
+from bot.core.calls import CallState, Decided, Decision, calls_made, decided_about, has_decided_proposal, kinds_of
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind
 from bot.core.tables import may_have_tables
 from bot.errors import EndReason
@@ -44,13 +46,18 @@ _NEEDS_TEXT = (
 )
 _NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
 """Of an answer that ended so, and has no text, a button would do nothing."""
+_WITHOUT_QUESTION = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.FEEDBACK, ReplyAction.DELETE)
+"""The buttons that need no question."""
+_BEGUN_BEFORE = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
+"""What another press has begun: Delete asks first, and a vote asks why. Meanwhile the answer may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What Slack shows below the text of an answer that has ended."""
+    """What Slack shows below the text of an answer."""
 
-    reason: EndReason
+    reason: EndReason | None = None
+    """Why the answer ended; None while it is still to come."""
     notices: tuple[str, ...] = field(default=(), repr=False)
     footer: str = ""
     """The line that names the model, if there is text."""
@@ -62,7 +69,9 @@ class Picture:
     chosen: str = field(default="", repr=False)
     """The choice that somebody has pressed."""
     buttons: tuple[ReplyAction, ...] = ()
-    """In their order."""
+    """In their order. Stop isn't shown where Slack has its own, or a card has a button that declines."""
+    asks: tuple[Ask, ...] = ()
+    """The calls that wait for a person's decision."""
     was_replied_to: bool = False
     """The asker wrote instead of deciding about its calls: a notice says all of how it ended."""
     schedule_id: int = 0
@@ -72,6 +81,22 @@ class Picture:
     def notice(self) -> str:
         """The notices as one line."""
         return " ".join(filter(None, self.notices))
+
+    @property
+    def actions(self) -> frozenset[ReplyAction]:
+        """What can be done now by pressing a button."""
+        chooses = (ReplyAction.CHOOSE,) if self.choices else ()
+        return frozenset((*self.buttons, *chooses, *_BEGUN_BEFORE, *(one for ask in self.asks for one in ask.actions)))
+
+    @property
+    def completeness(self) -> str:
+        """The word for an incomplete answer; "" if it is complete, or still to come."""
+        if self.reason is None or self.was_replied_to:
+            return ""
+        if self.reason.is_stop:
+            return texts.answers.FOOTER_STOPPED
+        is_cut = self.reason in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.SHUT_OUT)
+        return texts.answers.FOOTER_INCOMPLETE if is_cut or self.reason.is_failure else ""
 
     def naming(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
         """Returns the picture with names: of the people who decided, and of the admins that its notices speak of.
@@ -96,15 +121,23 @@ class Picture:
         return replace(self, notices=(texts.answers.STUCK,), sources=(), choices=(), buttons=tuple(left))
 
 
-def picture(end: End, record: AnswerRecord, text: str, *, has_canvases: bool = False) -> Picture:
-    """Returns what Slack shows below a version of an answer.
-
-    `text`: the version's. `has_canvases`: whether answers can be saved as canvases.
-    """
+def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
+    """Returns what Slack shows below an answer. `has_canvases`: whether answers can be saved as canvases."""
+    end, calls = record.end, record.calls
+    if record.is_deleted:
+        return Picture()
+    if record.state.is_live:
+        waiting = [call for call in calls if call.state is CallState.ASKED]
+        asks = tuple(ask_of(call, calls, record.version, record.waits_until) for call in waiting)
+        return Picture(buttons=(ReplyAction.STOP,), asks=asks)
+    if end is None:
+        return Picture()
     has_acted = record.has_acted or end.reason is EndReason.COMMAND or has_decided_proposal(record.calls)
+    buttons = _buttons(end, record, has_acted=has_acted, has_canvases=has_canvases)
     notices = [_sentence(notice, record) for notice in end.notices]
     if record.is_edited:
-        notices += [texts.answers.QUESTION_EDITED, "" if has_acted else texts.answers.REGENERATE_ANSWERS_IT]
+        is_offered = ReplyAction.REGENERATE in buttons
+        notices += [texts.answers.QUESTION_EDITED, texts.answers.REGENERATE_ANSWERS_IT if is_offered else ""]
     was_replied_to = end.reason is EndReason.STOPPED and bool(kinds_of(record.calls, Decision.REPLIED))
     stands = not (record.has_next or record.is_edited) and record.chosen is None
     made = [notice.about for notice in end.notices if notice.kind is NoticeKind.SCHEDULED]
@@ -115,9 +148,9 @@ def picture(end: End, record: AnswerRecord, text: str, *, has_canvases: bool = F
         footer="" if was_replied_to else end.footer,
         sources=end.sources,
         decided=decided_about(record.calls),
-        choices=end.choices if stands else (),
+        choices=end.choices if stands and not record.is_expired else (),
         chosen=record.chosen or "",
-        buttons=_buttons(end, record, text, has_acted=has_acted, has_canvases=has_canvases),
+        buttons=buttons,
         was_replied_to=was_replied_to,
         schedule_id=schedules[-1] if schedules else 0,
     )
@@ -141,29 +174,52 @@ def _may_be_undone(notice: Notice, record: AnswerRecord) -> bool:
     return notice.kind in (NoticeKind.FORGOTTEN, NoticeKind.STOPPED) and notice not in record.restored
 
 
-def _buttons(
-    end: End, record: AnswerRecord, text: str, *, has_acted: bool, has_canvases: bool
-) -> tuple[ReplyAction, ...]:
-    if end.reason is EndReason.DENIED or (not text.strip() and end.reason in _NOTHING_WITHOUT_TEXT):
+def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: bool) -> tuple[ReplyAction, ...]:
+    text, is_emptied = record.text, record.is_emptied
+    has_text = bool(text.strip())
+    if end.reason is EndReason.DENIED or (end.reason in _NOTHING_WITHOUT_TEXT and not (has_text or is_emptied)):
         return ()
     if end.reason is EndReason.OFFERED:
-        return (ReplyAction.REGENERATE,)
+        return () if record.is_expired else (ReplyAction.REGENERATE,)
     # Nobody rates a list, or wants it thought about.
-    is_answer = bool(text.strip()) and end.reason is not EndReason.COMMAND
+    is_answer = has_text and end.reason is not EndReason.COMMAND
+    is_rated = is_answer or (is_emptied and end.model is not None)
     is_newest = not record.has_next
     is_long = end.reason is EndReason.WHOLE and len(text) >= CANVAS_MIN_CHARS
     is_offered = {
-        ReplyAction.UNDO: any(_may_be_undone(notice, record) for notice in end.notices),
+        ReplyAction.UNDO: is_emptied or any(_may_be_undone(notice, record) for notice in end.notices),
         ReplyAction.CONTINUE: is_answer and end.reason.is_continuable and is_newest,
         ReplyAction.REGENERATE: not has_acted,
         ReplyAction.PREVIOUS: record.has_previous,
         ReplyAction.NEXT: record.has_next,
         ReplyAction.DETAILS: calls_made(record.calls) > 0,
-        ReplyAction.CANVAS: has_canvases and is_long and is_newest,
+        ReplyAction.CANVAS: has_canvases and has_text and is_long and is_newest,
         ReplyAction.TABLES: is_answer and may_have_tables(text),
         ReplyAction.REGENERATE_WITH: is_answer and not has_acted and end.effort != Effort.THOROUGH,
         # A second press of Stop would be a vote, and half an answer says little about the whole.
-        ReplyAction.FEEDBACK: is_answer and not end.reason.is_stop,
+        ReplyAction.FEEDBACK: is_rated and not end.reason.is_stop,
         ReplyAction.DELETE: True,
     }
-    return tuple(action for action in BELOW_ANSWERS if is_offered[action])
+    left = _WITHOUT_QUESTION if record.is_expired else BELOW_ANSWERS
+    return tuple(action for action in BELOW_ANSWERS if is_offered[action] and action in left)
+
+
+def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admins: Collection[str]) -> str | None:
+    """Returns the sentence that refuses an action to a person; None if they can do it now."""
+    if record is None:
+        return texts.actions.ANSWER_UNKNOWN
+    if record.is_deleted:
+        return texts.actions.ANSWER_DELETED
+    if action in texts.actions.ONLY_ASKER and user_id != record.question.user_id and user_id not in admins:
+        is_offer = action is ReplyAction.REGENERATE and record.end and record.end.reason is EndReason.OFFERED
+        return texts.actions.ONLY_ASKER_ANSWERS_NOW if is_offer else texts.actions.ONLY_ASKER[action]
+    if action is ReplyAction.ALLOW_ALWAYS and user_id not in admins:
+        return texts.approvals.ONLY_ADMIN_ALLOWS
+    # The service says so if the workspace has no canvases.
+    if action in picture(record, has_canvases=True).actions:
+        return None
+    if action in ABOUT_ONE_CALL:
+        return texts.accounts.NOTHING_WAITS if action is ReplyAction.SIGN_IN else texts.approvals.NOTHING_TO_DECIDE
+    if record.state.is_live:
+        return texts.actions.ANSWER_UNFINISHED
+    return texts.actions.QUESTION_EXPIRED if record.is_expired else texts.actions.BUTTON_OUTDATED

@@ -95,7 +95,7 @@ def _below(view: PageView, text: str) -> list[Json]:
     end = view.end
     decided = _decided(end.decided) if end and end.decided else ""
     has_answer = bool(view.markdown.strip())
-    footer = " · ".join(filter(None, (end.footer, _completeness(end)))) if end and has_answer else ""
+    footer = " · ".join(filter(None, (end.footer, end.completeness))) if end and has_answer else ""
     lines = [line for line in (_note(view), decided, footer) if line]
     is_small = has_paragraph(text)
     if not lines and not is_small:
@@ -148,7 +148,7 @@ def _buttons_below(end: Picture) -> list[Json]:
     ]
 
 
-def _button(action: ReplyAction, reason: EndReason) -> Json:
+def _button(action: ReplyAction, reason: EndReason | None) -> Json:
     if action is ReplyAction.REGENERATE and reason is EndReason.OFFERED:
         return blockkit.button(action, texts.actions.ANSWER_NOW)
     return blockkit.button(action, _LABELS[action])
@@ -191,14 +191,6 @@ def _decided(decided: Sequence[Decided]) -> str:
     return " · ".join(dict.fromkeys(said))
 
 
-def _completeness(end: Picture) -> str:
-    """Returns the word for an incomplete answer; "" if it is complete."""
-    if end.reason.is_stop:
-        return "" if end.was_replied_to else texts.answers.FOOTER_STOPPED
-    is_cut = end.reason in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.SHUT_OUT)
-    return texts.answers.FOOTER_INCOMPLETE if is_cut or end.reason.is_failure else ""
-
-
 def _note(view: PageView) -> str:
     """Returns the notice, or what the model does. Where Slack shows its own Stop, Slack says that it writes."""
     growing = _growing(view) if view.growing else ""
@@ -222,7 +214,7 @@ def _plain(view: PageView) -> str:
         text = f"{view.asked_on}\n\n{text}"
     note = _asks_plainly(view) or _note(view)
     if view.end is not None:
-        note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or _completeness(view.end))))
+        note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or view.end.completeness)))
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     plain = plain if note else mrkdwn(text) or _last_line(view)

@@ -32,7 +32,7 @@ from typing import TypeGuard, assert_never
 
 from bot.core import texts
 from bot.core.asks import Ask
-from bot.core.job import NOTHING_SINCE, READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
+from bot.core.job import READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture, picture
 from bot.errors import EndReason, Refusal
@@ -300,7 +300,7 @@ class Reply:
         """Ends the text, and shows the picture below it; None: that of an answer to which nothing happened since."""
         if self.answer.end is None:
             self.answer.finish(end)
-        self._picture = shown or picture(end, NOTHING_SINCE, self.answer.text)
+        self._picture = shown or picture(self.job.ended(end, self.answer.text))
         if self.is_withheld or end.reason is EndReason.STUCK:
             self.withhold()
         else:

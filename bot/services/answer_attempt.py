@@ -23,7 +23,7 @@ from bot.core.calls import (
 )
 from bot.core.conversation import NO_NOTE, Note, ThreadKey
 from bot.core.files import OpenedFile, unread_notice
-from bot.core.job import AnswerRecord, End, Job, Notice, NoticeKind, Spent
+from bot.core.job import End, Job, Notice, NoticeKind, Spent
 from bot.core.steps import searches
 from bot.errors import EndReason
 from bot.logs import fields
@@ -262,11 +262,6 @@ class AnswerAttempt:
         left_out = (*left_out, *(self.built.as_texts if self.built else ()))
         if opened and (unread := unread_notice(opened, left_out, refused)):
             yield Notice(NoticeKind.UNREAD, unread)
-
-    @property
-    def record(self) -> AnswerRecord:
-        """What is on record of the answer beside its end, as it ends."""
-        return AnswerRecord(calls=self.answer.calls, has_previous=self.job.has_previous)
 
     def counted(self, end: End) -> End:
         """Returns the end with the attempt's model, usage and times.

@@ -174,7 +174,8 @@ class Answering:
         if recorded and live.reply.earlier.is_end_shown:
             await live.leave()
         else:
-            shown = picture(end, attempt.record, attempt.answer.text, has_canvases=self.workspace.canvases.may_write)
+            record = job.ended(end, attempt.answer.text, attempt.answer.calls)
+            shown = picture(record, has_canvases=self.workspace.canvases.may_write)
             await show_end(live, end, shown, self.workspace.users, self.access_control.named_admins)
         unposted = _unposted(job, live) if live.reply.gone else None
         return _Ended(end, unposted or live.reply.for_outbox, self._canvas_for(attempt, end))

@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bot.core import texts
-from bot.core.actions import AnswerState, RecordedAnswer
-from bot.core.job import MessageRole
+from bot.core.job import AnswerRecord, MessageRole
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused, Stuck
 from bot.reply.charts import without_marks
@@ -50,7 +49,7 @@ class CanvasWriter:
         Sends nothing once `still()` is False: another process may have the entry.
         """
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
-        if answer is None or answer.state is AnswerState.DELETED:
+        if answer is None or answer.is_deleted:
             return
         if not answer.is_whole:
             await self._tell(entry, texts.actions.CANVAS_OF_INCOMPLETE)
@@ -86,7 +85,7 @@ class CanvasWriter:
             await self.workspace.canvases.delete(canvas.canvas_id)
             await self.stores.answer_canvases.forget(entry.job_id, canvas.version)
 
-    async def _made(self, entry: OutboxEntry, answer: RecordedAnswer, still: Callable[[], bool]) -> AnswerCanvas | None:
+    async def _made(self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]) -> AnswerCanvas | None:
         """Returns the answer's canvas, whose link is posted; None if the answer was deleted meanwhile."""
         recorded = {canvas.version: canvas for canvas in await self.stores.answer_canvases.of_job(entry.job_id)}
         canvas = recorded.get(answer.version)
@@ -102,11 +101,11 @@ class CanvasWriter:
             await show_beside(self.stores, self.workspace, entry, link, (MessageRole.LINK,), still)
         return canvas
 
-    async def _create(self, entry: OutboxEntry, answer: RecordedAnswer, still: Callable[[], bool]) -> str:
-        title = canvas_title(answer.answer)
+    async def _create(self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]) -> str:
+        title = canvas_title(answer.text)
 
         def written() -> str:
-            return canvas_markdown(without_marks(answer.answer), answer.sources)
+            return canvas_markdown(without_marks(answer.text), answer.end.sources if answer.end else ())
 
         # In a thread: a long answer takes longer than the loop may be held. But only the loop's steps can be ended if
         # they don't end (standstill.py), so a later try doesn't end a second process.

@@ -219,9 +219,9 @@ class Outbox:
     async def _show_end(self, entry: OutboxEntry, until: float) -> None:
         """Shows an ended answer as its record says, in the reply's messages, and nothing beside them."""
         job = await self.stores.outbox.unshown_end(entry)
-        if job is None or (end := job.checkpoint.end) is None:
+        if job is None or job.record is None or (end := job.record.end) is None:
             return
-        shown = picture(end, job.record, job.checkpoint.text, has_canvases=self.workspace.canvases.may_write)
+        shown = picture(job.record, has_canvases=self.workspace.canvases.may_write)
         live = await self.workspace.scheduler.open(Answer(job), until=until)
         try:
             await show_end(live, end, shown, self.workspace.users, admins_named(self.admins))

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bot.accounts.waiting import Waiting
-from bot.core import actions, texts
-from bot.core.actions import VOTES, WISHES, ActionResponse, RecordedAnswer, ReplyAction, refusal
+from bot.core import texts
+from bot.core.actions import ABOUT_ONE_CALL, VOTES, WISHES, ActionResponse, ReplyAction
 from bot.core.asks import (
     MAX_ARGUMENT_CHARS,
     ApprovalPlace,
@@ -30,7 +30,8 @@ from bot.core.asks import (
 )
 from bot.core.calls import SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.conversation import ThreadKey
-from bot.core.job import Job, NoticeKind, Wish
+from bot.core.job import AnswerRecord, Job, NoticeKind, State, Wish
+from bot.core.picture import refusal
 from bot.core.usage import DownReason
 from bot.errors import RateLimited, Refused, StoreError
 from bot.logs import of_job
@@ -67,8 +68,6 @@ _DECISIONS = {
 _ALLOWS = (*(_DECISIONS.keys() - {ReplyAction.DENY}), ReplyAction.EDIT, ReplyAction.SIGN_IN)
 _ABOUT_CALLS = (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *_ALLOWS)
 """Actions that show or allow calls of tools."""
-_ABOUT_ONE_CALL = (ReplyAction.DENY, ReplyAction.ARGUMENTS, *_ALLOWS)
-"""Actions whose button names a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +177,10 @@ class ReplyActions:
                 return await self._undo(answer, press)
         return None
 
-    async def _undo(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
+    async def _undo(self, answer: AnswerRecord, press: Press) -> ActionResponse | None:
         """Takes back what a command or an agreement has done. Returns why not, None if the reply shows it."""
         memories, problems = self.stores.memories, list[str]()
-        for notice in answer.notices:
+        for notice in answer.end.notices if answer.end else ():
             match notice.kind:
                 case NoticeKind.FORGOTTEN:
                     about = answer.question, notice.about, press.user_id, answer.job_id
@@ -231,7 +230,7 @@ class ReplyActions:
         await answers.event_handled(message)
         return True
 
-    async def judged(self, press: Press) -> tuple[RecordedAnswer | None, _PressedCall | None, str | None]:
+    async def judged(self, press: Press) -> tuple[AnswerRecord | None, _PressedCall | None, str | None]:
         """Returns the answer, the call that the button names, and the sentence that refuses the press.
 
         A message, and the last buttons of an answer, are shown a moment before they are on record, so that is waited
@@ -253,22 +252,18 @@ class ReplyActions:
             return answer, pressed, texts.approvals.ONLY_ACCOUNTS_OWNER
         return answer, pressed, sentence or await self._denial(answer, press, pressed)
 
-    async def _stop(self, answer: RecordedAnswer) -> ActionResponse | None:
+    async def _stop(self, answer: AnswerRecord) -> ActionResponse | None:
         if not await self._request_stop(answer):
-            return ActionResponse(texts.actions.ANSWER_FINISHED)
-        return (
-            ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is actions.AnswerState.QUEUED else None
-        )
+            return ActionResponse(texts.actions.BUTTON_OUTDATED)
+        return ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is State.QUEUED else None
 
-    async def _request_stop(self, answer: RecordedAnswer) -> bool:
+    async def _request_stop(self, answer: AnswerRecord) -> bool:
         is_live = await self.stores.question_queue.request_stop(answer.job_id)
         if is_live:
             self.worker.stop_answer(answer.job_id)
         return is_live
 
-    async def _decide(
-        self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None
-    ) -> ActionResponse | None:
+    async def _decide(self, answer: AnswerRecord, press: Press, pressed: _PressedCall | None) -> ActionResponse | None:
         """Approves or denies the call that a button was shown for. The database says whether it still waits."""
         if pressed is None:
             return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
@@ -386,7 +381,7 @@ class ReplyActions:
 
         async def still() -> bool:
             shown = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
-            if shown is None or shown.state is not actions.AnswerState.GROWING:
+            if shown is None or shown.is_deleted or not shown.state.is_live:
                 return False
             return _waits_for_sign_in(await self._call_of(shown, press))
 
@@ -408,7 +403,7 @@ class ReplyActions:
 
     async def _record(
         self,
-        answer: RecordedAnswer,
+        answer: AnswerRecord,
         user_id: str,
         call: RecordedCall,
         decision: Decision,
@@ -422,7 +417,7 @@ class ReplyActions:
                 log.info("%s %s by user %s", call.tool, decision, user_id)
         return is_recorded
 
-    async def _denial(self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None) -> str | None:
+    async def _denial(self, answer: AnswerRecord, press: Press, pressed: _PressedCall | None) -> str | None:
         """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
         if pressed and pressed.ask.is_proposal and press.action is ReplyAction.ALLOW_ALWAYS:
             return texts.approvals.NOTHING_TO_DECIDE
@@ -435,7 +430,7 @@ class ReplyActions:
         )
 
     async def _show_arguments(
-        self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None
+        self, answer: AnswerRecord, press: Press, pressed: _PressedCall | None
     ) -> ActionResponse | None:
         if pressed is None:
             return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
@@ -452,25 +447,21 @@ class ReplyActions:
         await self.workspace.surfaces.open(press.trigger_id, view)
         return None
 
-    async def _details(self, answer: RecordedAnswer) -> ActionResponse:
-        calls = await self.stores.approvals.shown(answer.job_id, answer.shown_version)
-        if not calls:
-            return ActionResponse(texts.approvals.NO_TOOLS_USED)
-        names = await self.workspace.users.names(deciders(calls))
-        return ActionResponse(texts.approvals.TOOLS_USED, details_of(calls, names))
+    async def _details(self, answer: AnswerRecord) -> ActionResponse:
+        names = await self.workspace.users.names(deciders(answer.calls))
+        return ActionResponse(texts.approvals.TOOLS_USED, details_of(answer.calls, names))
 
-    async def _call_of(self, answer: RecordedAnswer, press: Press) -> _PressedCall | None:
+    async def _call_of(self, answer: AnswerRecord, press: Press) -> _PressedCall | None:
         """Returns the call that the pressed button names, None if it names none."""
-        if press.action not in _ABOUT_ONE_CALL:
+        if press.action not in ABOUT_ONE_CALL:
             return None
-        calls = await self.stores.approvals.shown(answer.job_id)
-        call = call_named(press.value, answer.version, calls)
+        call = call_named(press.value, answer.version, answer.calls)
         if call is None:
             return None
         is_admin = press.user_id in self.access_control.admins
-        return _PressedCall(call, ask_of(call, calls, answer.version, answer.waits_until, is_admin=is_admin))
+        return _PressedCall(call, ask_of(call, answer.calls, answer.version, answer.waits_until, is_admin=is_admin))
 
-    async def _regenerate(self, answer: RecordedAnswer, wish: Wish) -> ActionResponse | None:
+    async def _regenerate(self, answer: AnswerRecord, wish: Wish) -> ActionResponse | None:
         """Starts a new version of an answer, if its asker still has access."""
         if denial := await self.access_control.denial(answer.question):
             return ActionResponse(denial)
@@ -486,7 +477,7 @@ class ReplyActions:
             self.worker.wake()
         return None
 
-    async def _save_as_canvas(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
+    async def _save_as_canvas(self, answer: AnswerRecord, press: Press) -> ActionResponse:
         """Has the outbox write the answer into a canvas, if its asker still has access."""
         if not self.workspace.canvases.may_write:
             return ActionResponse(texts.actions.CANVAS_FORBIDDEN)
@@ -495,10 +486,10 @@ class ReplyActions:
         will_be_made = await self.stores.answer_canvases.request(answer.job_id, answer.version, press.user_id)
         return ActionResponse(texts.actions.CANVAS_BEGUN if will_be_made else texts.actions.CANVAS_EXISTS)
 
-    async def _share_tables(self, answer: RecordedAnswer) -> ActionResponse | None:
+    async def _share_tables(self, answer: AnswerRecord) -> ActionResponse | None:
         """Shares the answer's tables as files in its thread, below what is there. Raises RateLimited and Refused."""
         # Far below a second, even for an answer of the longest kind.
-        files = await asyncio.to_thread(tables, answer.answer, answer.question.ts)
+        files = await asyncio.to_thread(tables, answer.text, answer.question.ts)
         if not files:
             return ActionResponse(texts.actions.NO_TABLE)
         try:
@@ -509,17 +500,17 @@ class ReplyActions:
             return ActionResponse(texts.actions.TABLES_FORBIDDEN)
         return None
 
-    async def _vote(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
+    async def _vote(self, answer: AnswerRecord, press: Press) -> ActionResponse:
         vote = VOTES.get(press.value)
         if vote is None:
             return ActionResponse(texts.actions.UNKNOWN_BUTTON)
         await self.stores.recorded_answers.vote(answer, press.user_id, vote)
-        self.workspace.telemetry.rated(answer.job_id, answer.model, press.value)
+        self.workspace.telemetry.rated(answer.job_id, answer.end.model if answer.end else None, press.value)
         if vote > 0:
             return ActionResponse(texts.actions.THANKS_HELPED)
         return ActionResponse(texts.actions.THANKS_NOT_HELPED, asks_why=press.message_ts)
 
-    async def _give_reason(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
+    async def _give_reason(self, answer: AnswerRecord, press: Press) -> ActionResponse:
         """Records why an answer didn't help, and shows that in place of the question."""
         try:
             reason = DownReason(press.value)
@@ -532,7 +523,7 @@ class ReplyActions:
         return ActionResponse(texts.actions.REASON_NOTED[reason], replaces=True)
 
 
-def _needs_asker(press: Press, answer: RecordedAnswer) -> bool:
+def _needs_asker(press: Press, answer: AnswerRecord) -> bool:
     """Whether somebody else than the asker presses what would use the asker's account. Admins may refuse."""
     return press.action is not ReplyAction.DENY and press.user_id != answer.question.user_id
 
@@ -541,12 +532,12 @@ def _waits_for_sign_in(pressed: _PressedCall | None) -> bool:
     return pressed is not None and pressed.call.tool == SIGN_IN and pressed.call.state is CallState.ASKED
 
 
-def _is_double_press(press: Press, pressed_at: float, answer: RecordedAnswer) -> bool:
+def _is_double_press(press: Press, pressed_at: float, answer: AnswerRecord) -> bool:
     """Whether a press came as an answer was stopped: its buttons stand where Stop was.
 
     Compared with the record, because another process may have received Stop. A record of a clock that was set back
     since makes no button useless.
     """
-    if press.action is ReplyAction.STOP or answer.state is not actions.AnswerState.STOPPED:
+    if press.action is ReplyAction.STOP or answer.state.is_live or not (answer.end and answer.end.reason.is_stop):
         return False
     return answer.ended_at is not None and abs(pressed_at - answer.ended_at) < DOUBLE_PRESS_S

@@ -38,6 +38,7 @@ from bot.core.actions import ActionResponse
 from bot.core.choices import choice_named, question_id
 from bot.core.conversation import SLACKS_OWN, Message, Question, ThreadKey, escape, ids_to_name
 from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry
+from bot.core.picture import picture
 from bot.core.schedules import GRACE_S, Run
 from bot.core.surfaces import CommandResponse
 from bot.core.unposted import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
@@ -342,9 +343,9 @@ class ChoicePresses:
         answer, _, sentence = await self.actions.judged(press)
         if sentence is not None or answer is None:
             return ActionResponse(sentence or texts.actions.ANSWER_UNKNOWN)
-        choice = choice_named(press.value, answer.version, answer.choices)
+        choice = choice_named(press.value, answer.version, picture(answer).choices)
         if choice is None:
-            return ActionResponse(texts.actions.CHOICES_GONE)
+            return ActionResponse(texts.actions.BUTTON_OUTDATED)
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
         if denial := await self.access_control.denial(as_theirs, is_press=True):
             return ActionResponse(denial)

@@ -13,11 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.audit import EntryKind
 from bot.core.calls import SCHEDULE, has_decided_proposal
 from bot.core.conversation import File, Question, RecordedReply, ThreadKey
-from bot.core.job import AnswerRecord, Checkpoint, End, Job, MessageRole, NoticeKind, State, page_ts, state_of
+from bot.core.job import AnswerRecord, Checkpoint, End, Job, MessageRole, NoticeKind, page_ts, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.picture import picture
 from bot.core.steps import continued
@@ -68,25 +67,25 @@ class RecordedAnswers(Operations):
     """Reads the answers of threads, finds those that buttons act on, and records feedback and deletions."""
 
     @reads
-    async def shown_by(self, connection: AsyncConnection, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
+    async def shown_by(self, connection: AsyncConnection, thread: ThreadKey, message_ts: str) -> AnswerRecord | None:
         """Returns the answer that has a page in this message, None if there is none."""
         # No index: of one thread's jobs few are read, and only at a press.
         is_shown = sa.cast(jobs.c.messages, sa.Text).contains(f'"{message_ts}"', autoescape=True)
         return await _newest_answer(connection, thread, is_shown)
 
     @reads
-    async def of_job(self, connection: AsyncConnection, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
+    async def of_job(self, connection: AsyncConnection, thread: ThreadKey, job_id: int) -> AnswerRecord | None:
         """Returns the answer of a job, None if the thread has no such job."""
         return await _newest_answer(connection, thread, jobs.c.id == job_id)
 
     @reads
-    async def written_in(self, connection: AsyncConnection, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
+    async def written_in(self, connection: AsyncConnection, thread: ThreadKey, event_id: str) -> AnswerRecord | None:
         """Returns the answer that is being written in a thread; None if there is none, or if the event was handled."""
         is_handled = await is_any(connection, seen_events.c.event_id == event_id)
         return None if is_handled else await _newest_answer(connection, thread, is_begun())
 
     @reads
-    async def written_for(self, connection: AsyncConnection, user_id: str, place: ThreadKey) -> RecordedAnswer | None:
+    async def written_for(self, connection: AsyncConnection, user_id: str, place: ThreadKey) -> AnswerRecord | None:
         """Returns the answer that is being written for a person in any thread of a place's channel.
 
         Returns None if there is none, or if there are several.
@@ -156,10 +155,12 @@ class RecordedAnswers(Operations):
         return True
 
     @writes
-    async def vote(self, connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: int) -> None:
+    async def vote(self, connection: AsyncConnection, about: AnswerRecord, user_id: str, value: int) -> None:
         """Records a person's feedback, 1 or -1, in place of their earlier one and its reason."""
-        values = {"value": value, "model": about.model, "prompt_version": about.prompt_version, "at": self._now()}
-        await put(connection, feedback, {"job_id": about.job_id, "user_id": user_id}, {**values, "reason": None})
+        end = about.end
+        of_version = {"model": end.model, "prompt_version": end.prompt_version} if end else {}
+        values = {"value": value, **of_version, "at": self._now(), "reason": None}
+        await put(connection, feedback, {"job_id": about.job_id, "user_id": user_id}, values)
 
     @writes
     async def give_reason(
@@ -230,7 +231,7 @@ class RecordedAnswers(Operations):
 
 async def _newest_answer(
     connection: AsyncConnection, thread: ThreadKey, condition: sa.ColumnElement[bool]
-) -> RecordedAnswer | None:
+) -> AnswerRecord | None:
     """Returns the newest answer in a thread whose job meets the condition; for a batched job, its batch's answer."""
     newest = sa.select(jobs).where(in_thread(thread), condition).order_by(jobs.c.ts.desc()).limit(1)
     row = (await connection.execute(newest)).one_or_none()
@@ -238,29 +239,7 @@ async def _newest_answer(
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == row.answered_with))).one_or_none()
     if row is None or row.end_reason == EndReason.DENIED:
         return None
-    earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
-    state = _state(row)
-    return RecordedAnswer(
-        job_id=row.id,
-        question=question_of(row),
-        state=state,
-        messages=messages_of(row),
-        version=row.version,
-        shown_version=shown.version if shown and later else row.version,
-        answer=shown.answer if shown else "",
-        sources=sources_of(shown.sources) if shown else (),
-        has_previous=bool(earlier),
-        has_next=bool(later),
-        model=shown.model if shown else None,
-        end_reason=EndReason(shown.end_reason) if shown else None,
-        ended_at=shown.created_at if shown else None,
-        prompt_version=shown.prompt_version if shown else None,
-        waits_until=row.waits_until,
-        choices=await standing_choices(connection, row) if state is AnswerState.ENDED else (),
-        notices=end_of_turn(shown).notices if shown else (),
-        has_acted=row.end_reason == EndReason.COMMAND
-        or has_decided_proposal(await steps.calls(connection, row.id, row.version)),
-    )
+    return await record_of(connection, row)
 
 
 def _around_shown(
@@ -278,36 +257,54 @@ def _around_shown(
     return [turn for turn in worth if turn.id < shown.id], shown, [turn for turn in worth if turn.id > shown.id]
 
 
-async def with_shown_version(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
-    """Returns an ended job with the version that readers are to see, and what is on record of it; None if it has none.
-
-    The job comes without the other questions that it answered, because showing an end takes no prompt.
-    """
+async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerRecord:
+    """Returns the answer of a job, in the version that readers are to see."""
     earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
-    if shown is None:
-        return None
-    end = end_of_turn(shown)
-    version = shown.version if later else row.version
+    end = end_of_turn(shown) if shown else None
+    notices = end.notices if end else ()
     kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
-    made, ended, remembered, forgotten = ([one for one in end.notices if one.kind is kind] for kind in kinds)
+    made, ended, remembered, forgotten = ([one for one in notices if one.kind is kind] for kind in kinds)
     stopped, over = await _ended_of(connection, [one.about for one in (*made, *ended)])
     back = (
         await _standing(connection, row, memories.c.number.in_([one.about for one in forgotten])) if forgotten else ()
     )
     restored = [one for one in ended if one.about not in stopped] + [one for one in forgotten if one.about in back]
-    record = AnswerRecord(
-        calls=await steps.calls(connection, row.id, version),
+    newest_calls = await steps.calls(connection, row.id, row.version)
+    edited = -1 if row.edited_version is None else row.edited_version
+    return AnswerRecord(
+        row.id,
+        question_of(row),
+        state_of(row.status, row.attempts, row.end_reason),
+        is_deleted=row.answer_deleted,
+        messages=messages_of(row),
+        version=row.version,
+        text=shown.answer if shown else "",
+        end=end,
+        ended_at=shown.created_at if shown else None,
+        is_emptied=shown is not None and shown.end is None,
+        waits_until=row.waits_until,
+        calls=await steps.calls(connection, row.id, shown.version) if shown and later else newest_calls,
         has_previous=bool(earlier),
         has_next=bool(later),
-        has_acted=bool(later) and has_decided_proposal(await steps.calls(connection, row.id, row.version)),
-        is_edited=row.edited_version is not None and shown.version <= row.edited_version,
+        has_acted=row.end_reason == EndReason.COMMAND or has_decided_proposal(newest_calls),
+        is_edited=shown is not None and bool(shown.version <= edited),
         is_forgotten=bool(remembered) and not await _standing(connection, row, memories.c.ts == row.ts),
         restored=frozenset(restored),
         stopped=stopped,
         over=over,
-        chosen=(shown.end or {}).get("chosen"),
+        chosen=shown.end.get("chosen") if shown and shown.end else None,
     )
-    return replace(job_of(row), checkpoint=Checkpoint(shown.answer, end, end.sources), record=record)
+
+
+async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
+    """Returns an ended job with its answer's record; None if it has no answer.
+
+    The job comes without the other questions that it answered, because showing an end takes no prompt.
+    """
+    record = await record_of(connection, row)
+    if record.end is None:
+        return None
+    return replace(job_of(row), checkpoint=Checkpoint(record.text, record.end, record.end.sources), record=record)
 
 
 async def _standing(connection: AsyncConnection, row: sa.Row[Any], which: sa.ColumnElement[bool]) -> frozenset[int]:
@@ -330,10 +327,7 @@ async def _ended_of(connection: AsyncConnection, ids: Collection[int]) -> tuple[
 
 async def standing_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[str, ...]:
     """Returns the choices of an ended answer that people can still press."""
-    job = await with_shown_version(connection, row)
-    if job is None or job.checkpoint.end is None:
-        return ()
-    return picture(job.checkpoint.end, job.record, job.checkpoint.text).choices
+    return picture(await record_of(connection, row)).choices
 
 
 async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
@@ -345,17 +339,6 @@ async def close_choices(connection: AsyncConnection, job_id: int, now: float, ch
     end = await connection.scalar(sa.select(turns.c.end).where(newest))
     await connection.execute(sa.update(turns).where(newest).values(end={**(end or {}), "chosen": chosen}))
     await outbox.changed(connection, [job_id], now)
-
-
-def _state(row: sa.Row[Any]) -> AnswerState:
-    if row.answer_deleted:
-        return AnswerState.DELETED
-    state = state_of(row.status, row.attempts, row.end_reason)
-    if state is State.QUEUED:
-        return AnswerState.QUEUED
-    if state.is_live:
-        return AnswerState.GROWING
-    return AnswerState.STOPPED if EndReason(row.end_reason).is_stop else AnswerState.ENDED
 
 
 async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:

@@ -122,7 +122,7 @@ class OutboxEntries(Operations):
         # What somebody has written below keeps the reply to a deleted question.
         shown = ended if entry.shows is Shows.UNLESS_FOLLOWED else ended.where(has_content())
         row = (await connection.execute(shown)).one_or_none()
-        return await answers.with_shown_version(connection, row) if row else None
+        return await answers.with_record(connection, row) if row else None
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds
 from bot.core.choices import question_id
 from bot.core.conversation import NO_NOTE, File, Note, RecordedReply, ThreadKey
@@ -22,11 +21,13 @@ from bot.core.job import (
     NoticeKind,
     Piece,
     RecordedMessage,
+    State,
     Status,
     Wish,
     said,
 )
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.picture import picture
 from bot.core.unposted import QuotedMessage
 from bot.core.usage import DownReason, Thumb
 from bot.errors import EndReason
@@ -86,15 +87,16 @@ async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
         await store.recorded_answers.swap(job.id, to_next=to_next)
         shown = await store.recorded_answers.of_job(THREAD, job.id)
         assert shown
-        seen.append((shown.answer, shown.has_previous, shown.has_next))
-        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": shown.answer}
+        seen.append((shown.text, shown.has_previous, shown.has_next))
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": shown.text}
         for entry in await store.outbox.claim_due(9):
             assert entry.kind is OutboxKind.REPLY
             to_show = await store.outbox.unshown_end(entry)
             assert to_show
             assert to_show.checkpoint.end
-            assert (to_show.checkpoint.text, to_show.checkpoint.end.effort) == (shown.answer, "fast")
-            notice = f"Notice {('First.', 'Second.', '', 'Third.').index(shown.answer)}."
+            assert to_show.record
+            assert (to_show.checkpoint.text, to_show.checkpoint.end.effort) == (shown.text, "fast")
+            notice = f"Notice {('First.', 'Second.', '', 'Third.').index(shown.text)}."
             assert to_show.checkpoint.end.notices == said(notice)
             assert (to_show.record.has_previous, to_show.record.has_next) == seen[-1][1:]
             await store.outbox.complete(entry)
@@ -113,7 +115,7 @@ async def test_new_version_is_shown_whichever_was_shown_before(store: Stores) ->
     assert await store.worker_queue.finish(job, End(EndReason.WHOLE), "Third.")
     shown = await store.recorded_answers.of_job(THREAD, job.id)
     assert shown
-    assert (shown.answer, shown.has_next) == ("Third.", False)
+    assert (shown.text, shown.has_next) == ("Third.", False)
     assert await store.outbox.claim_due(9) == []
 
 
@@ -205,7 +207,9 @@ async def test_end_that_is_shown_later_is_whole(
     to_show = await timed.outbox.unshown_end(entry)
     assert to_show is not None
     assert to_show.checkpoint == Checkpoint(YES, end, WHOLE_END.sources)
-    assert to_show.record == AnswerRecord(stopped=frozenset({3}), is_edited=True)
+    assert to_show.record
+    record = to_show.record
+    assert (record.end, record.stopped, record.is_edited) == (end, frozenset({3}), True)
 
 
 async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, clock: ManualClock) -> None:
@@ -216,37 +220,24 @@ async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, cl
     clock.now_s += 7
     assert await timed.question_queue.regenerate(job.id)
     again = await one(timed)
-    growing = RecordedAnswer(
-        *(job.id, asked(1), AnswerState.GROWING),
-        version=1,
-        shown_version=1,
-        answer="First.",
-        sources=ended.sources,
-        model="openai/m",
-        end_reason=EndReason.STEP_LIMIT,
-        ended_at=first_at,
-        prompt_version="old",
-    )
+    growing = AnswerRecord(job.id, asked(1), State.RUNNING, version=1, text="First.", end=ended, ended_at=first_at)
     assert await timed.recorded_answers.of_job(THREAD, job.id) == growing
     messages = (*recorded_pages("5.1", "5.2", version=1), RecordedMessage("5.3", MessageRole.FILE, 1))
     await timed.worker_queue.record_messages(again, messages)
     assert await timed.worker_queue.finish(again, replace(WHOLE_END, reason=EndReason.STOPPED), "Second.")
-    newest = RecordedAnswer(
-        *(job.id, asked(1), AnswerState.STOPPED, messages),
-        version=1,
-        shown_version=1,
-        answer="Second.",
-        sources=WHOLE_END.sources,
-        has_previous=True,
-        model="openai/m",
-        end_reason=EndReason.STOPPED,
+    newest = replace(
+        growing,
+        state=State.ENDED,
+        messages=messages,
+        text="Second.",
+        end=replace(WHOLE_END, reason=EndReason.STOPPED),
         ended_at=clock.now_s,
-        prompt_version="c0ffee",
-        notices=WHOLE_END.notices,
+        has_previous=True,
+        stopped=frozenset({3}),
     )
     assert await timed.recorded_answers.shown_by(THREAD, "5.2") == newest
     await timed.recorded_answers.swap(job.id, to_next=False)
-    before = replace(growing, state=AnswerState.STOPPED, messages=messages, shown_version=0, has_next=True)
+    before = replace(growing, state=State.ENDED, messages=messages, has_next=True)
     assert await timed.recorded_answers.shown_by(THREAD, "5.3") == before
     apart_from_it = {"team_id": "T2"}, {"channel_id": "C2"}, {"thread_ts": "1.5"}
     for elsewhere in (replace(THREAD, **other) for other in apart_from_it):
@@ -462,7 +453,7 @@ async def offering(store: Stores, end: End = ASKING, **options: OutboxKind) -> J
 
 async def standing(store: Stores) -> tuple[str, ...]:
     answer = await store.recorded_answers.shown_by(THREAD, PAGE)
-    return answer.choices if answer else ()
+    return picture(answer).choices if answer else ()
 
 
 async def closing(store: Stores) -> list[OutboxEntry]:
@@ -492,6 +483,7 @@ async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(
     [entry] = await closing(store)
     to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
+    assert to_show.record is not None
     assert (to_show.checkpoint.text, to_show.record.chosen) == (YES, "Staging")
     await store.outbox.complete(entry)
     assert await standing(store) == ()

@@ -399,7 +399,7 @@ async def test_end_that_slack_did_not_accept_says_who_decided_until_they_are_era
     for admin in ("UADMIN", ""):
         unshown = await timed.outbox.unshown_end(entry)
         assert unshown is not None
-        assert unshown.checkpoint.end is not None
+        assert unshown.record is not None
         decided = (Decided(Decision.APPROVED, "U1", 1), Decided(Decision.DENIED, admin, 1))
         assert decided_about(unshown.record.calls) == decided
         await timed.erasure.erase(user_id="UADMIN")

@@ -240,8 +240,8 @@ async def test_undo_removes_what_the_message_said_and_shows_it_in_the_answer(sto
     [entry] = await store.outbox.claim_due(10)
     shown = await store.outbox.unshown_end(entry)
     assert shown
-    assert shown.checkpoint.end
-    below = picture(shown.checkpoint.end, shown.record, "")
+    assert shown.record
+    below = picture(shown.record)
     assert (below.notice, ReplyAction.UNDO in below.buttons) == (UNDONE, False)
 
 
@@ -280,8 +280,8 @@ async def test_what_was_forgotten_comes_back_for_some_days_unless_its_message_go
     [entry] = await timed.outbox.claim_due(10)
     shown = await timed.outbox.unshown_end(entry)
     assert shown
-    assert shown.checkpoint.end
-    below = picture(shown.checkpoint.end, shown.record, "")
+    assert shown.record
+    below = picture(shown.record)
     assert (below.notice, ReplyAction.UNDO in below.buttons) == (RESTORED, False)
 
     await timed.memories.forget(place, 1, "U1")

@@ -48,9 +48,9 @@ async def below(store: Stores) -> Picture:
     [entry] = [one for one in await store.outbox.claim_due(9) if one.kind is not OutboxKind.BESIDE]
     job = await store.outbox.unshown_end(entry)
     assert job
-    assert job.checkpoint.end
+    assert job.record
     await store.outbox.complete(entry)
-    return picture(job.checkpoint.end, job.record, job.checkpoint.text, has_canvases=True)
+    return picture(job.record, has_canvases=True)
 
 
 async def shown_later(store: Stores, clock: ManualClock, job: Job) -> None:

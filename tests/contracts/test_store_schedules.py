@@ -558,6 +558,7 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
             if entry.kind is OutboxKind.REPLY:
                 shown = await timed.outbox.unshown_end(entry)
                 assert shown is not None
+                assert shown.record is not None
                 said_again[entry.job_id] = (shown.record.stopped, shown.record.over, shown.record.restored)
                 await timed.outbox.complete(entry)
         return said_again

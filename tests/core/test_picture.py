@@ -11,17 +11,17 @@ from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Decision
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind, said
 from bot.core.picture import CANVAS_MIN_CHARS, picture
 from bot.errors import EndReason
-from tests.pictures import CALL, CALLS, END, FACTS, NUMBER, REMEMBERED, SCHEDULED, TEXT, UNREAD, seen
+from tests.pictures import CALL, CALLS, END, FACTS, NUMBER, REMEMBERED, SCHEDULED, TEXT, UNREAD, below, recorded, seen
 
 USUAL = tuple(FACTS)[:-1]
 WAYS: Mapping[str, tuple[AnswerRecord, set[str]]] = {
-    "at once, or later": (AnswerRecord(), set(USUAL)),
-    "by Previous": (AnswerRecord(has_next=True), {*USUAL} - {"Save as canvas", "choices"}),
-    "by Previous and Next": (AnswerRecord(has_previous=True), set(USUAL)),
-    "after Undo": (AnswerRecord(is_forgotten=True), {*USUAL} - {"what was remembered"}),
-    "after its schedule was stopped": (AnswerRecord(stopped=frozenset({NUMBER})), {*USUAL} - {"what was scheduled"}),
-    "after an edit of the question": (AnswerRecord(is_edited=True), {*FACTS} - {"choices"}),
-    "after a choice": (AnswerRecord(chosen="Staging"), {*USUAL} - {"choices"}),
+    "at once, or later": (recorded(), set(USUAL)),
+    "by Previous": (recorded(has_next=True), {*USUAL} - {"Save as canvas", "choices"}),
+    "by Previous and Next": (recorded(has_previous=True), set(USUAL)),
+    "after Undo": (recorded(is_forgotten=True), {*USUAL} - {"what was remembered"}),
+    "after its schedule was stopped": (recorded(stopped=frozenset({NUMBER})), {*USUAL} - {"what was scheduled"}),
+    "after an edit of the question": (recorded(is_edited=True), {*FACTS} - {"choices"}),
+    "after a choice": (recorded(chosen="Staging"), {*USUAL} - {"choices"}),
 }
 """How it came to be shown: what is on record then, and which facts are seen."""
 
@@ -29,18 +29,18 @@ WAYS: Mapping[str, tuple[AnswerRecord, set[str]]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_each_fact_is_seen_as_long_as_it_holds_whichever_way_the_answer_came_to_be_shown(way: str) -> None:
     record, facts = WAYS[way]
-    assert seen(picture(END, replace(record, calls=CALLS), TEXT, has_canvases=True)) == facts
+    assert seen(picture(replace(record, calls=CALLS), has_canvases=True)) == facts
 
 
 @pytest.mark.parametrize(
     ("record", "notes"),
     [
-        (AnswerRecord(is_forgotten=True), (texts.memory.UNDONE, SCHEDULED, UNREAD)),
-        (AnswerRecord(stopped=frozenset({NUMBER})), (REMEMBERED, texts.schedules.SCHEDULE_STOPPED, UNREAD)),
+        (recorded(is_forgotten=True), (texts.memory.UNDONE, SCHEDULED, UNREAD)),
+        (recorded(stopped=frozenset({NUMBER})), (REMEMBERED, texts.schedules.SCHEDULE_STOPPED, UNREAD)),
     ],
 )
 def test_what_is_taken_back_is_said_in_its_own_place(record: AnswerRecord, notes: tuple[str, ...]) -> None:
-    assert picture(END, record, TEXT).notices == notes
+    assert picture(record).notices == notes
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,7 @@ def test_button_stops_the_last_schedule_that_runs(
     made: tuple[int, ...], stopped: tuple[int, ...], over: tuple[int, ...], schedule_id: int
 ) -> None:
     end = End(EndReason.WHOLE, tuple(Notice(NoticeKind.SCHEDULED, SCHEDULED, number) for number in made))
-    record = AnswerRecord(stopped=frozenset(stopped), over=frozenset(over))
-    assert picture(end, record, TEXT).schedule_id == schedule_id
+    assert below(end, TEXT, stopped=frozenset(stopped), over=frozenset(over)).schedule_id == schedule_id
 
 
 @pytest.mark.parametrize(
@@ -76,15 +75,15 @@ def test_button_stops_the_last_schedule_that_runs(
 def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
     has_scope: bool, reason: EndReason, chars: int, offered: bool
 ) -> None:
-    shown = picture(End(reason), AnswerRecord(), "x" * chars, has_canvases=has_scope)
+    shown = below(End(reason), "x" * chars, has_canvases=has_scope)
     assert (ReplyAction.CANVAS in shown.buttons) is offered
 
 
 @pytest.mark.parametrize("tool", [REMEMBER, SCHEDULE])
 def test_answer_that_did_what_can_be_done_once_is_not_written_again(tool: str) -> None:
-    acted = AnswerRecord(calls=(replace(CALL, tool=tool),), is_edited=True)
-    for record in (acted, AnswerRecord(has_acted=True, has_next=True, is_edited=True)):
-        shown = picture(End(EndReason.WHOLE), record, TEXT)
+    acted = recorded(End(EndReason.WHOLE), calls=(replace(CALL, tool=tool),), is_edited=True)
+    for record in (acted, recorded(End(EndReason.WHOLE), has_acted=True, has_next=True, is_edited=True)):
+        shown = picture(record)
         assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH} & {*shown.buttons}
         assert shown.notices == (texts.answers.QUESTION_EDITED,)
 
@@ -102,20 +101,20 @@ def test_answer_that_did_what_can_be_done_once_is_not_written_again(tool: str) -
 def test_answer_whose_proposal_a_person_decided_about_is_not_written_again(
     tool: str, decision: Decision, is_offered: bool
 ) -> None:
-    shown = picture(END, AnswerRecord(calls=(replace(CALL, tool=tool, decision=decision),)), TEXT)
+    shown = below(END, TEXT, calls=(replace(CALL, tool=tool, decision=decision),))
     assert (ReplyAction.REGENERATE in shown.buttons) is is_offered
 
 
 @pytest.mark.parametrize("reason", [EndReason.STUCK, EndReason.WHOLE])
 def test_text_that_cannot_be_shown_takes_its_sources_choices_and_buttons_along(reason: EndReason) -> None:
-    shown = picture(replace(END, reason=reason), AnswerRecord(calls=CALLS), TEXT, has_canvases=True).without_text
+    shown = below(replace(END, reason=reason), TEXT, calls=CALLS, has_canvases=True).without_text
     assert (shown.notice, shown.sources, shown.choices) == (texts.answers.STUCK, (), ())
     left = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.DELETE)
     assert shown.buttons == (left if reason is EndReason.STUCK else ())
 
 
 def test_denied_person_sees_why_and_no_button() -> None:
-    shown = picture(End(EndReason.DENIED, said("No access.")), AnswerRecord(), "")
+    shown = below(End(EndReason.DENIED, said("No access.")))
     assert (shown.notice, shown.buttons) == ("No access.", ())
 
 
@@ -131,7 +130,7 @@ def test_what_was_taken_away_by_words_can_be_brought_back_once(kind: NoticeKind,
         (notices[1:], ["It is gone.", restored], (ReplyAction.UNDO, ReplyAction.DELETE)),
         (notices, [restored, restored], (ReplyAction.DELETE,)),
     ):
-        shown = picture(end, AnswerRecord(restored=frozenset(back)), "")
+        shown = below(end, restored=frozenset(back))
         assert (list(shown.notices), shown.buttons) == (said_now, buttons)
 
 
@@ -146,17 +145,16 @@ def test_what_was_taken_away_by_words_can_be_brought_back_once(kind: NoticeKind,
 def test_footer_says_nothing_of_an_answer_whose_asker_wrote_instead(
     reason: EndReason, decision: Decision, was_replied_to: bool
 ) -> None:
-    record = AnswerRecord(calls=(replace(CALL, decision=decision),))
-    shown = picture(End(reason, footer="a model"), record, TEXT)
+    shown = below(End(reason, footer="a model"), TEXT, calls=(replace(CALL, decision=decision),))
     assert (shown.was_replied_to, shown.footer) == (was_replied_to, "" if was_replied_to else "a model")
 
 
 def test_deciders_and_the_admins_to_ask_are_named() -> None:
     calls = [replace(CALL, index=at, decided_by=by) for at, by in enumerate(("U2", "U1", ""))]
-    shown = picture(End(EndReason.WHOLE, said("Not now.")), AnswerRecord(calls=calls), TEXT)
-    asks_admin = picture(End(EndReason.DENIED, said(texts.access.DENIED_USER)), AnswerRecord(calls=calls), TEXT)
+    shown = below(End(EndReason.WHOLE, said("Not now.")), TEXT, calls=calls)
+    asks_admin = below(End(EndReason.DENIED, said(texts.access.DENIED_USER)), TEXT, calls=calls)
     assert (shown.people(["U9"]), asks_admin.people(["U9", "U8"])) == (["U2", "U1"], ["U2", "U1", "U9", "U8"])
     named = asks_admin.naming({"U1": "Ada", "U9": "Grace"}, ["U8", "U9"])
     assert [one.name for one in named.decided] == ["U2", "Ada", ""]
     assert named.notices == (texts.access.naming_admins(texts.access.DENIED_USER, ["Grace"]),)
-    assert picture(END, AnswerRecord(chosen="Staging"), TEXT).chosen == "Staging"
+    assert below(END, TEXT, chosen="Staging").chosen == "Staging"

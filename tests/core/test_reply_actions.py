@@ -2,158 +2,77 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from bot.core import texts
-from bot.core.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
+from bot.core.actions import ABOUT_ONE_CALL, WISHES, ReplyAction
 from bot.core.asks import ArgumentField, Ask, asks_of, deciders, details_of, fields_of
 from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decided, Decision, RecordedCall, decided_about
 from bot.core.conversation import File
-from bot.core.job import End, Notice, NoticeKind, said
-from bot.core.picture import CANVAS_MIN_CHARS, Picture
+from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State, said
+from bot.core.picture import CANVAS_MIN_CHARS, Picture, refusal
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from slack_markdown.escaping import JOINER
 from slack_sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
-from tests.pictures import below, ended
+from tests.pictures import below, ended, recorded
 
 ADMINS = frozenset({"U9"})
 ACTIONS = list(ReplyAction)
-
-
-def recorded(state: AnswerState, end_reason: EndReason | None = EndReason.WHOLE, **more: Any) -> RecordedAnswer:
-    """Returns a recorded answer to a question of UADA."""
-    question_asked = more.pop("question", question("why?"))
-    model = more.pop("model", "openai/test")
-    return RecordedAnswer(7, question_asked, state, model=model, end_reason=end_reason, **more)
-
-
-GROWING, WHOLE = recorded(AnswerState.GROWING, None), recorded(AnswerState.ENDED)
-CUT = recorded(AnswerState.ENDED, EndReason.LENGTH_LIMIT, answer="As much as")
-STOPPED = recorded(AnswerState.STOPPED, EndReason.STOPPED, answer="Half of")
-EXPIRED = recorded(AnswerState.ENDED, question=question(""))
-ONLY_FILES = replace(question(""), files=(File("F1", "plan.pdf"),))
-DECIDES = (
-    ReplyAction.APPROVE,
-    ReplyAction.DENY,
-    ReplyAction.EDIT,
-    ReplyAction.ALLOW_IN_THREAD,
-    ReplyAction.ARGUMENTS,
-)
-REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
+GROWING, WHOLE = recorded(None, "", state=State.RUNNING), recorded(End(EndReason.WHOLE), "Because.")
+QUEUED, UNBEGUN = replace(GROWING, state=State.QUEUED), replace(GROWING, state=State.UNBEGUN)
+EXPIRED, DELETED = replace(WHOLE, question=question("")), replace(WHOLE, is_deleted=True)
+ONLY_FILES = replace(WHOLE, question=replace(question(""), files=(File("F1", "plan.pdf"),)))
+OFFER = recorded(End(EndReason.OFFERED), "")
+REFUSALS: list[tuple[ReplyAction, AnswerRecord | None, str | None]] = [
     *((action, None, texts.actions.ANSWER_UNKNOWN) for action in ACTIONS),
-    *((action, recorded(AnswerState.DELETED), texts.actions.ANSWER_DELETED) for action in ACTIONS),
-    (ReplyAction.STOP, recorded(AnswerState.QUEUED, None), None),
-    (ReplyAction.STOP, GROWING, None),
-    (ReplyAction.STOP, WHOLE, texts.actions.ANSWER_FINISHED),
-    (ReplyAction.STOP, recorded(AnswerState.STOPPED, None), texts.actions.ANSWER_ALREADY_STOPPED),
-    (ReplyAction.REGENERATE, GROWING, texts.actions.ANSWER_UNFINISHED),
-    (ReplyAction.REGENERATE, WHOLE, None),
-    (ReplyAction.REGENERATE_WITH, GROWING, texts.actions.ANSWER_UNFINISHED),
-    (ReplyAction.REGENERATE_WITH, WHOLE, None),
-    (ReplyAction.REGENERATE, recorded(AnswerState.STOPPED, None), None),
-    (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, has_acted=True), texts.actions.NOT_TWICE),
-    (ReplyAction.REGENERATE_WITH, recorded(AnswerState.ENDED, has_acted=True), texts.actions.NOT_TWICE),
-    (ReplyAction.REGENERATE, recorded(AnswerState.GROWING, None, has_acted=True), texts.actions.ANSWER_UNFINISHED),
-    (ReplyAction.REGENERATE, EXPIRED, texts.actions.QUESTION_EXPIRED),
-    (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, question=ONLY_FILES), None),
-    *((action, EXPIRED, None) for action in (ReplyAction.UNDO, ReplyAction.FEEDBACK)),
-    (ReplyAction.UNDO, GROWING, texts.actions.ANSWER_UNFINISHED),
-    (ReplyAction.UNDO, WHOLE, None),
-    (ReplyAction.CANVAS, GROWING, texts.actions.ANSWER_UNFINISHED),
-    (ReplyAction.CANVAS, recorded(AnswerState.ENDED, answer="All of it"), None),
-    (ReplyAction.CANVAS, WHOLE, texts.actions.CANVAS_OF_INCOMPLETE),
-    (ReplyAction.CANVAS, CUT, texts.actions.CANVAS_OF_INCOMPLETE),
-    (ReplyAction.CANVAS, STOPPED, texts.actions.CANVAS_OF_INCOMPLETE),
-    (ReplyAction.CANVAS, EXPIRED, texts.actions.QUESTION_EXPIRED),
-    (
-        ReplyAction.CANVAS,
-        recorded(AnswerState.ENDED, answer="All of it", has_next=True),
-        texts.actions.NOT_NEWEST_VERSION,
-    ),
-    (ReplyAction.CONTINUE, GROWING, texts.actions.ANSWER_UNFINISHED),
-    (ReplyAction.CONTINUE, CUT, None),
-    (ReplyAction.CONTINUE, replace(CUT, has_acted=True), None),
-    (ReplyAction.CONTINUE, recorded(AnswerState.ENDED, EndReason.STALLED, answer="Half of"), None),
-    (ReplyAction.CONTINUE, WHOLE, texts.actions.ANSWER_FINISHED),
-    (ReplyAction.CONTINUE, STOPPED, None),
-    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, EndReason.STOPPED), texts.actions.NOTHING_TO_CONTINUE),
-    (
-        ReplyAction.CONTINUE,
-        recorded(AnswerState.STOPPED, EndReason.STOPPED, answer="\n"),
-        texts.actions.NOTHING_TO_CONTINUE,
-    ),
-    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, None), texts.actions.ANSWER_NOT_CONTINUABLE),
-    (
-        ReplyAction.CONTINUE,
-        recorded(AnswerState.ENDED, EndReason.REFUSED, answer="Half of"),
-        texts.actions.ANSWER_NOT_CONTINUABLE,
-    ),
-    (
-        ReplyAction.CONTINUE,
-        recorded(AnswerState.ENDED, EndReason.LENGTH_LIMIT, answer="As much as", question=question("")),
-        texts.actions.QUESTION_EXPIRED,
-    ),
-    (ReplyAction.PREVIOUS, WHOLE, texts.actions.NO_PREVIOUS_VERSION),
-    (ReplyAction.PREVIOUS, recorded(AnswerState.ENDED, has_previous=True), None),
-    (ReplyAction.PREVIOUS, recorded(AnswerState.GROWING, None, has_previous=True), texts.actions.ANSWER_UNFINISHED),
-    (ReplyAction.NEXT, WHOLE, texts.actions.NO_LATER_VERSION),
-    (ReplyAction.NEXT, recorded(AnswerState.ENDED, has_next=True), None),
-    (
-        ReplyAction.CONTINUE,
-        recorded(AnswerState.STOPPED, answer="Half", has_next=True),
-        texts.actions.NOT_NEWEST_VERSION,
-    ),
-    (ReplyAction.FEEDBACK, GROWING, texts.actions.ANSWER_UNFINISHED),
-    (ReplyAction.FEEDBACK, WHOLE, None),
-    (ReplyAction.FEEDBACK, recorded(AnswerState.ENDED, model=None), texts.actions.NOTHING_TO_RATE),
-    *((ReplyAction.FEEDBACK_REASON, answer, None) for answer in (GROWING, WHOLE)),
-    (ReplyAction.DELETE, GROWING, None),
-    (ReplyAction.DELETE, WHOLE, None),
-    *((action, GROWING, None) for action in DECIDES),
-    *((action, WHOLE, texts.approvals.NOTHING_TO_DECIDE) for action in DECIDES),
-    (ReplyAction.SIGN_IN, GROWING, None),
-    (ReplyAction.SIGN_IN, WHOLE, texts.accounts.NOTHING_WAITS),
-    *((action, recorded(AnswerState.QUEUED, None), texts.approvals.NOTHING_TO_DECIDE) for action in DECIDES),
-    (ReplyAction.SIGN_IN, recorded(AnswerState.QUEUED, None), texts.accounts.NOTHING_WAITS),
-    *((ReplyAction.DETAILS, answer, None) for answer in (GROWING, WHOLE, EXPIRED)),
+    *((action, DELETED, texts.actions.ANSWER_DELETED) for action in ACTIONS),
     *(
-        (action, answer, sentence)
-        for action in (ReplyAction.CHOOSE, ReplyAction.TABLES)
-        for answer, sentence in (
-            (GROWING, texts.actions.ANSWER_UNFINISHED),
-            (recorded(AnswerState.QUEUED, None), texts.actions.ANSWER_UNFINISHED),
-            (WHOLE, None),
-            (EXPIRED, texts.actions.QUESTION_EXPIRED),
-        )
+        (action, answer, texts.approvals.NOTHING_TO_DECIDE)
+        for action in ABOUT_ONE_CALL
+        for answer in (GROWING, QUEUED, WHOLE, EXPIRED)
+        if action not in (ReplyAction.SIGN_IN, ReplyAction.ALLOW_ALWAYS)
     ),
-    (ReplyAction.PREVIOUS, replace(EXPIRED, has_previous=True), texts.actions.QUESTION_EXPIRED),
-    (ReplyAction.CANVAS, replace(WHOLE, answer=" \n"), texts.actions.CANVAS_OF_INCOMPLETE),
+    *((ReplyAction.SIGN_IN, answer, texts.accounts.NOTHING_WAITS) for answer in (GROWING, QUEUED, WHOLE)),
+    *(
+        (action, GROWING, texts.actions.ANSWER_UNFINISHED)
+        for action in (*WISHES, ReplyAction.DETAILS, ReplyAction.CHOOSE)
+    ),
+    *(
+        (action, WHOLE, texts.actions.BUTTON_OUTDATED)
+        for action in (ReplyAction.STOP, ReplyAction.NEXT, ReplyAction.CHOOSE)
+    ),
+    *(
+        (action, EXPIRED, texts.actions.QUESTION_EXPIRED)
+        for action in (*WISHES, ReplyAction.PREVIOUS, ReplyAction.TABLES)
+    ),
+    (ReplyAction.REGENERATE, UNBEGUN, texts.actions.BUTTON_OUTDATED),
+    (ReplyAction.REGENERATE, ONLY_FILES, None),
 ]
 
 
-@pytest.mark.parametrize("state", AnswerState)
-def test_answer_is_whole_until_a_new_version_is_begun(state: AnswerState) -> None:
+@pytest.mark.parametrize("state", State)
+def test_answer_is_whole_until_a_new_version_is_begun(state: State) -> None:
     # Until the new version ends, the text and its end on record are those of the one before.
-    assert recorded(state, answer="All of it").is_whole is (state is AnswerState.ENDED)
+    assert replace(WHOLE, state=state).is_whole is not state.is_live
+    assert not replace(WHOLE, state=state, is_deleted=True).is_whole
 
 
 @pytest.mark.parametrize(("action", "answer", "sentence"), REFUSALS)
 @pytest.mark.parametrize("user_id", ["UADA", "U9"])
 def test_asker_or_admin_reads_why_an_action_is_refused(
-    action: ReplyAction, answer: RecordedAnswer | None, sentence: str | None, user_id: str
+    action: ReplyAction, answer: AnswerRecord | None, sentence: str | None, user_id: str
 ) -> None:
     assert refusal(action, answer, user_id, ADMINS) == sentence
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("answer", [GROWING, WHOLE, CUT, STOPPED])
+@pytest.mark.parametrize("answer", [GROWING, WHOLE, OFFER, EXPIRED])
 def test_others_may_only_choose_see_the_previous_version_and_give_feedback(
-    action: ReplyAction, answer: RecordedAnswer
+    action: ReplyAction, answer: AnswerRecord
 ) -> None:
     sentence = refusal(action, answer, "U5", ADMINS)
     if action in FOR_ALL:
@@ -164,15 +83,15 @@ def test_others_may_only_choose_see_the_previous_version_and_give_feedback(
 
 
 def test_asker_who_is_no_admin_allows_no_tool_for_good() -> None:
-    assert refusal(ReplyAction.ALLOW_ALWAYS, GROWING, "UADA", ADMINS) == texts.approvals.ONLY_ADMIN_ALLOWS
-    assert refusal(ReplyAction.ALLOW_ALWAYS, GROWING, "U9", ADMINS) is None
+    asks = replace(GROWING, calls=(decided(CallState.ASKED, None),))
+    assert refusal(ReplyAction.ALLOW_ALWAYS, asks, "UADA", ADMINS) == texts.approvals.ONLY_ADMIN_ALLOWS
+    assert refusal(ReplyAction.ALLOW_ALWAYS, asks, "U9", ADMINS) is None
 
 
 def test_others_who_press_answer_now_read_that_only_its_asker_can() -> None:
-    offer = recorded(AnswerState.ENDED, EndReason.OFFERED, model=None)
-    assert refusal(ReplyAction.REGENERATE, offer, "U5", ADMINS) == texts.actions.ONLY_ASKER_ANSWERS_NOW
+    assert refusal(ReplyAction.REGENERATE, OFFER, "U5", ADMINS) == texts.actions.ONLY_ASKER_ANSWERS_NOW
     assert texts.actions.ANSWER_NOW in texts.actions.ONLY_ASKER_ANSWERS_NOW
-    assert refusal(ReplyAction.REGENERATE, offer, "UADA", ADMINS) is None
+    assert refusal(ReplyAction.REGENERATE, OFFER, "UADA", ADMINS) is None
 
 
 FOR_ALL = (

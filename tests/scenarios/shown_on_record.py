@@ -73,10 +73,10 @@ class Shown:
                 # The question was deleted before the first message of its reply came, if the reply is gone.
                 if row.answer_deleted or row.end_reason == EndReason.REPLY_GONE:
                     assert not there.keys() & {*pages, *posted}, f"job {row.id} is deleted"
-                elif row.attempts and row.text and (job := await answers.with_shown_version(connection, row)):
+                elif row.attempts and row.text and (job := await answers.with_record(connection, row)):
                     assert there.keys() >= {*pages, *posted}, f"job {row.id} lacks messages, or has an unheard post"
-                    assert job.checkpoint.end
-                    shown = picture(job.checkpoint.end, job.record, job.checkpoint.text, has_canvases=True)
+                    assert job.record
+                    shown = picture(job.record, has_canvases=True)
                     shown = shown.naming(self._names(), [])
                     view = PageView(job.checkpoint.text, end=shown, version=row.version)
                     self._compare(row.id, there[pages[-1]], view)

@@ -151,12 +151,12 @@ async def test_first_press_counts(stage: Stage) -> None:
     told = await asyncio.gather(*(choose(stage, message, number, user) for number, user in PRESSES))
     assert sorted(filter(None, told)) in (
         [texts.actions.ALREADY_CHOSEN] * 2,
-        [texts.actions.ALREADY_CHOSEN, texts.actions.CHOICES_GONE],
+        [texts.actions.ALREADY_CHOSEN, texts.actions.BUTTON_OUTDATED],
     )
     await stage.answers("general", asked, count=3)
     await closed(stage, asked)
     stale = f"{ReplyAction.CHOOSE}-0"
-    assert await press(stage, message, stale, value=choices.value_of(0, 0)) == texts.actions.CHOICES_GONE
+    assert await press(stage, message, stale, value=choices.value_of(0, 0)) == texts.actions.BUTTON_OUTDATED
     assert len(stage.bots("general", asked)) == 3
     assert len(stage.vendor.requests) == 2
 
@@ -184,7 +184,7 @@ async def test_edited_question_and_regenerated_answer_take_the_choices_away(stag
     await closed(stage, asked)
     assert (
         await press(stage, message, f"{ReplyAction.CHOOSE}-0", value=choices.value_of(0, 0))
-        == texts.actions.CHOICES_GONE
+        == texts.actions.BUTTON_OUTDATED
     )
 
 

@@ -66,8 +66,8 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
     ]
     assert await ended(settings, 2) == [("", EndReason.STOPPED), (BOTH, EndReason.WHOLE)]
     assert all(row.output_tokens for row in await recorded(settings, CHARGED_TURNS, bool))
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.ANSWER_FINISHED
-    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.actions.NO_PREVIOUS_VERSION
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.BUTTON_OUTDATED
+    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.actions.BUTTON_OUTDATED
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
     assert stage.prompts()[2][1] == {"role": "assistant", "content": BOTH}
@@ -100,7 +100,7 @@ async def test_answer_that_is_stopped_before_its_first_word_can_not_be_continued
     message = await reply(stage, asked, texts.answers.STOPPED)
     assert buttons(message) == [ReplyAction.REGENERATE, ReplyAction.DELETE]
     await ended(settings, 1)
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.NOTHING_TO_CONTINUE
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.BUTTON_OUTDATED
 
 
 async def test_another_process_continues_what_was_stopped_before_a_restart(

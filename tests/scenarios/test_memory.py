@@ -126,11 +126,11 @@ async def test_undo_forgets_and_says_so_for_everybody(stage: Stage, settings: Se
     assert await press(stage, message, ReplyAction.UNDO) is None
     assert buttons(await shows(stage, message, texts.memory.UNDONE)) == [ReplyAction.DELETE]
     # Buttons from before an upgrade, or forged ones.
-    assert await press(stage, message, ReplyAction.REGENERATE, value="old") == texts.actions.NOT_TWICE
-    assert await press(stage, message, ReplyAction.UNDO, value="old") == texts.memory.NOTHING_TO_UNDO
+    assert await press(stage, message, ReplyAction.REGENERATE, value="old") == texts.actions.BUTTON_OUTDATED
+    assert await press(stage, message, ReplyAction.UNDO, value="old") == texts.actions.BUTTON_OUTDATED
     other = await told(stage, "why?")
     assert notes_read(stage) == []
-    assert await press(stage, other, ReplyAction.UNDO, value="forged") == texts.memory.NOTHING_TO_UNDO
+    assert await press(stage, other, ReplyAction.UNDO, value="forged") == texts.actions.BUTTON_OUTDATED
     assert shown(other) == shown(await shows(stage, other, "The whole answer."))
 
 
@@ -255,7 +255,7 @@ async def test_model_proposes_and_only_the_asker_decides(stage: Stage, another_p
     done = await shows(stage, card, "Done.")
     assert await on_record_here(another_process) == [DEPLOY]
     assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH} & set(buttons(done))
-    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.actions.NOT_TWICE
+    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.actions.BUTTON_OUTDATED
     [result] = [one["content"] for one in stage.prompts()[-1] if one["role"] == "tool"]
     assert texts.memory.remembered("#general", 1) in result
     assert texts.memory.remembered("#general", 1) in shown(done)
@@ -271,7 +271,7 @@ async def test_declined_proposal_is_not_remembered(stage: Stage, another_process
     await press(stage, card, ReplyAction.DENY, value=value_of(card))
     done = await shows(stage, card, "Done.")
     assert await on_record_here(another_process) == []
-    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.actions.NOT_TWICE
+    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.actions.BUTTON_OUTDATED
 
 
 @pytest.mark.parametrize("was_private", [True, False])

@@ -57,7 +57,7 @@ async def test_stop_keeps_the_text(stage: Stage, settings: Settings) -> None:
     (turn,) = await rows(settings, turns)
     assert turn.answer.rstrip() == text
     assert turn.output_tokens > 10
-    assert await press(stage, message, ReplyAction.STOP, value="") == texts.actions.ANSWER_ALREADY_STOPPED
+    assert await press(stage, message, ReplyAction.STOP, value="") == texts.actions.BUTTON_OUTDATED
 
 
 async def test_queued_question_can_be_stopped(stage: Stage) -> None:
@@ -131,8 +131,8 @@ async def test_continue_resumes_an_answer_at_its_length_limit(stage: Stage, sett
         {"role": "assistant", "content": "One, two,\n\nthree, four,"},
         {"role": "user", "content": GO_ON_REQUEST},
     ]
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.ANSWER_FINISHED
-    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.actions.NO_PREVIOUS_VERSION
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.BUTTON_OUTDATED
+    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.actions.BUTTON_OUTDATED
     answers = [(turn.answer, turn.output_tokens > 0) for turn in await rows(settings, turns)]
     assert answers == [("", True), ("", True), ("One, two,\n\nthree, four,\n\nfive.", True)]
 

@@ -373,7 +373,7 @@ async def test_third_failure_midway_ends_the_answer_with_its_text_and_continue(s
     assert end is not None
     assert end.notice == texts.models.model_failure(EndReason.CUT, MODEL_NAME, goes_on=True)
     assert "Continue" in end.notice
-    assert end.reason.is_continuable
+    assert ReplyAction.CONTINUE in end.buttons
     assert (await turns_of(stage))[-1].answer == f"{PART}It goes on.\n\nAnd on."
 
 
@@ -533,7 +533,7 @@ def seen(shown: Picture | None) -> Picture:
     return words(shown.reason, shown.notice, shown.footer)
 
 
-def words(reason: EndReason, notice: str = "", footer: str = "") -> Picture:
+def words(reason: EndReason | None, notice: str = "", footer: str = "") -> Picture:
     return Picture(reason, (notice,), footer)
 
 

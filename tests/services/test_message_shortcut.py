@@ -8,18 +8,19 @@ import pytest
 
 from bot.core import texts
 from bot.core.access import Denial, UserKind
-from bot.core.actions import ActionResponse, AnswerState, RecordedAnswer, ReplyAction
+from bot.core.actions import ActionResponse, ReplyAction
 from bot.core.caps import DAY_S
 from bot.core.channel_settings import ChannelSettings
 from bot.core.choices import value_of
 from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.job import AnswerRecord, End, State
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.schedules import GRACE_S, LATE_S, Rule, Run, Schedule
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
 from bot.core.unposted import MessageQuestion, QuotedMessage
-from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.pacing.retry import LOOKS, MAX_LOOKS
 from bot.services.access_control import PrivateNotices
 from bot.services.commands import Invocation
@@ -753,12 +754,12 @@ async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
 
 # Choices.
 
-OFFERED = RecordedAnswer(
+OFFERED = AnswerRecord(
     7,
     replace(NOWHERE, thread=ThreadKey("T1", "C1", "0.000100"), user_id="U2", from_bot=True),
-    AnswerState.ENDED,
+    State.ENDED,
     version=2,
-    choices=("Tea", "Coffee"),
+    end=End(EndReason.WHOLE, choices=("Tea", "Coffee")),
 )
 CHOSEN = Press(ReplyAction.CHOOSE, OFFERED.question.thread, "1.000100", "U1", value_of(2, 1))
 
@@ -767,10 +768,10 @@ CHOSEN = Press(ReplyAction.CHOOSE, OFFERED.question.thread, "1.000100", "U1", va
 class Judging:
     """The buttons' answer, and why they do nothing."""
 
-    answer: RecordedAnswer | None = OFFERED
+    answer: AnswerRecord | None = OFFERED
     sentence: str | None = None
 
-    async def judged(self, press: Press) -> tuple[RecordedAnswer | None, None, str | None]:
+    async def judged(self, press: Press) -> tuple[AnswerRecord | None, None, str | None]:
         return self.answer, None, self.sentence
 
 
@@ -779,8 +780,8 @@ class Judging:
     [
         (Judging(), value_of(2, 1), None, True, None),
         (Judging(), value_of(2, 1), None, False, texts.actions.ALREADY_CHOSEN),
-        (Judging(), value_of(2, 2), None, True, texts.actions.CHOICES_GONE),
-        (Judging(), value_of(1, 1), None, True, texts.actions.CHOICES_GONE),
+        (Judging(), value_of(2, 2), None, True, texts.actions.BUTTON_OUTDATED),
+        (Judging(), value_of(1, 1), None, True, texts.actions.BUTTON_OUTDATED),
         (Judging(), value_of(2, 1), Denial.GUEST, True, Denial.GUEST),
         (Judging(None), value_of(2, 1), None, True, texts.actions.ANSWER_UNKNOWN),
         (Judging(sentence="Not now."), value_of(2, 1), None, True, "Not now."),

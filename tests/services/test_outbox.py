@@ -26,9 +26,9 @@ from tests.services.answering import QUESTION, Accounts, MemoryReplies, MemoryRe
 from tests.services.parts import having, stores_of, workspace_of
 
 PAGE_TS = "999991.000000"
-ENDED = Job(
-    1, QUESTION, 1, messages=recorded_pages(PAGE_TS), checkpoint=Checkpoint("Because.", end=End(EndReason.WHOLE))
-)
+WHOLE = End(EndReason.WHOLE)
+ENDED = Job(1, QUESTION, 1, messages=recorded_pages(PAGE_TS), checkpoint=Checkpoint("Because.", end=WHOLE))
+ENDED = replace(ENDED, record=ENDED.ended(WHOLE, "Because."))
 FAILED = Refused("chat.delete", "timeout", Refusal.TRANSIENT)
 
 

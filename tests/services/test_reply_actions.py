@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.access import AccessRules, Denial, UserKind
-from bot.core.actions import WISHES, ActionResponse, RecordedAnswer, ReplyAction
+from bot.core.actions import WISHES, ActionResponse, ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
 from bot.core.audit import arguments_hash
 from bot.core.calls import CallState, Decision, Pin, RecordedCall, owner_of
 from bot.core.conversation import ThreadKey
-from bot.core.job import NO_WISH, End, Job, Spent, Wish
+from bot.core.job import NO_WISH, AnswerRecord, End, Job, Spent, Wish
 from bot.core.outbox import OutboxKind
+from bot.core.picture import CANVAS_MIN_CHARS
 from bot.core.usage import DownReason
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.mcp.definitions import ListedTool
@@ -123,7 +124,7 @@ async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(store
     ("answer", "action", "later_s"),
     [
         ("The Earth is", ReplyAction.CONTINUE, DOUBLE_PRESS_S),
-        ("The Earth is", ReplyAction.FEEDBACK, -2 * DOUBLE_PRESS_S),
+        ("The Earth is", ReplyAction.REGENERATE_WITH, -2 * DOUBLE_PRESS_S),
         ("", ReplyAction.REGENERATE, DOUBLE_PRESS_S),
     ],
 )
@@ -382,9 +383,7 @@ async def test_slack_is_asked_once_who_presses() -> None:
     assert (now.decision, asked) == (Decision.APPROVED, ["now"])
 
 
-@pytest.mark.parametrize(
-    "action", [ReplyAction.DETAILS, ReplyAction.ARGUMENTS, ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS]
-)
+@pytest.mark.parametrize("action", [ReplyAction.ARGUMENTS, ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS])
 async def test_calls_are_shown_to_and_allowed_by_those_who_have_access_themselves_now(action: ReplyAction) -> None:
     bots_too = AccessRules(also=frozenset({UserKind.BOT}))
     # A bot's tools only read.
@@ -449,14 +448,15 @@ async def test_first_of_several_decisions_about_a_call_counts_and_the_others_rea
     assert responses.count(ActionResponse(texts.approvals.NOTHING_TO_DECIDE)) == 4
 
 
-async def test_details_are_those_of_the_calls_if_there_were_any(stores: Stores) -> None:
-    async with asked_about(MILK) as (_, actions, [call]):
-        details = await actions.press(press_of(call, ReplyAction.DETAILS))
+async def test_details_are_those_of_the_calls_for_people_with_access() -> None:
+    async with asked_about(MILK) as (stage, actions, [call]):
+        await actions.press(press_of(call))
+        await ended(stage)
+        details = await actions.press(press_of(call, ReplyAction.DETAILS, "U2"))
+        stage.accounts.kind_at_calls = lambda: UserKind.GUEST
+        assert await actions.press(press_of(call, ReplyAction.DETAILS, "U2")) == ActionResponse(Denial.GUEST)
     assert details is not None
     assert (details.sentence, '"text": "Milk"' in details.markdown) == (texts.approvals.TOOLS_USED, True)
-    await under_way(stores)
-    details = await actions_of(stores, BusyClock()).press(replace(STOP, action=ReplyAction.DETAILS))
-    assert details == ActionResponse(texts.approvals.NO_TOOLS_USED)
 
 
 # Stops by a message and by Slack.
@@ -526,7 +526,7 @@ async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
 @pytest.mark.parametrize("error", [StoreError("away"), RateLimited("m", 1.0), Refused("m", "e", Refusal.TRANSIENT)])
 async def test_failed_press_is_told(stores: Stores, error: Exception) -> None:
     class Away(RecordedAnswers):
-        async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
+        async def shown_by(self, thread: ThreadKey, message_ts: str) -> AnswerRecord | None:
             raise error
 
     actions = actions_of(stores, BusyClock())
@@ -540,14 +540,14 @@ async def test_previous_version_is_shown_in_place(stores: Stores) -> None:
     await stores.question_queue.regenerate(1)
     await stores.worker_queue.finish(await under_way(stores), END, "For a reason.")
     actions = actions_of(stores, BusyClock())
-    assert await actions.press(replace(STOP, action=ReplyAction.NEXT)) == ActionResponse(texts.actions.NO_LATER_VERSION)
+    assert await actions.press(replace(STOP, action=ReplyAction.NEXT)) == ActionResponse(texts.actions.BUTTON_OUTDATED)
     assert await actions.press(replace(STOP, action=ReplyAction.PREVIOUS)) is None
     [entry] = await stores.outbox.claim_due(9)
     shown = await stores.outbox.unshown_end(entry)
     assert shown
     assert (entry.kind, shown.checkpoint.text) == (OutboxKind.REPLY, "Because.")
     assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(
-        texts.actions.NOT_NEWEST_VERSION
+        texts.actions.BUTTON_OUTDATED
     )
 
 
@@ -562,7 +562,7 @@ async def test_previous_version_is_shown_in_place(stores: Stores) -> None:
 async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_canvases(
     stores: Stores, kind: UserKind, may_write: bool, sentence: str
 ) -> None:
-    await stores.worker_queue.finish(await under_way(stores), END, "Because.")
+    await stores.worker_queue.finish(await under_way(stores), END, "Because. " * CANVAS_MIN_CHARS)
     stage = AnsweringStage(stores, BusyClock(), accounts=Accounts(kind_of_all=kind))
     stage.workspace.canvases.may_write = may_write
     actions = actions_on(stage)

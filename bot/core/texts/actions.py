@@ -42,10 +42,9 @@ def buttons(labels: Sequence[str]) -> str:
 ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it. Please ask again."
 ANSWER_DELETED = "This answer was deleted."
 ANSWER_UNFINISHED = "This answer isn't finished yet. Please try again when it is."
-ANSWER_FINISHED = "This answer has already finished."
-ANSWER_ALREADY_STOPPED = "This answer was already stopped."
-ANSWER_NOT_CONTINUABLE = "I can't continue this answer. Press Regenerate instead."
-NOTHING_TO_CONTINUE = "There's no text here that I could continue. Press Regenerate instead."
+BUTTON_OUTDATED = (
+    "That button is from an earlier state of this answer. Please use the buttons that it has now, or write to me."
+)
 CANVAS_TITLE = "Answer"
 CANVAS_BEGUN = "I'm writing the canvas. Its link will appear in this conversation in a moment."
 CANVAS_EXISTS = "This answer is a canvas already. Its link is in this conversation."
@@ -62,10 +61,6 @@ TABLES_FORBIDDEN = (
     "I can't share files in this workspace yet. A workspace admin must give this app the files:write scope."
 )
 QUESTION_EXPIRED = "I no longer have the text of this question. Please ask again."
-NO_PREVIOUS_VERSION = "There's no previous version of this answer."
-NO_LATER_VERSION = "There's no later version of this answer."
-NOT_NEWEST_VERSION = "This works with the newest version only. Press Next to show it."
-NOTHING_TO_RATE = "There's no answer here to rate."
 UNKNOWN_BUTTON = "Something's wrong with this button. Please try again."
 THANKS_HELPED = "Thanks! I noted that this answer helped."
 THANKS_NOT_HELPED = "Thanks. I noted that this answer didn't help. Why not?"
@@ -81,9 +76,7 @@ NO_LONGER_DOWN = "I no longer have your 👎 for this answer. Press 👎 below i
 STOPPED_WHILE_QUEUED = "I won't answer this question, because you stopped it while it was queued."
 REST_LEFT_OUT = "The rest of it doesn't fit into this message."
 ACTION_FAILED = "I can't do this right now. Please try again in a moment."
-NOT_TWICE = "I did what you asked or agreed to here, so there's no other version of it. Please write a new message."
 ALREADY_CHOSEN = "Someone has already chosen here. My answer appears below."
-CHOICES_GONE = "These choices no longer work: someone has chosen, or the question has changed. Just write to me."
 _REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "decide about this"
 ONLY_ASKER = {
     action: f"Only the person who asked, or a Typist admin, can {does}."

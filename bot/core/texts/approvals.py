@@ -178,7 +178,6 @@ NOTHING_TO_DECIDE = "There's nothing to decide here anymore."
 OTHERS_WAIT = "Got it. I'll go on when the rest is decided, too."
 
 
-NO_TOOLS_USED = "I used no tools for this answer."
 TOOLS_USED = "The tools that I used for this answer:"
 CALL_STATES = {
     "ready": "not made",

@@ -1,0 +1,152 @@
+"""Every button that a reply shows can be pressed by the asker, and no other: in all states of an answer's record."""
+
+import itertools
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cache
+from typing import Any
+
+import pytest
+
+from bot.core.actions import ReplyAction
+from bot.core.asks import asks_of
+from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
+from bot.core.conversation import Question
+from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State
+from bot.core.picture import CANVAS_MIN_CHARS, Picture, picture, refusal
+from bot.errors import EndReason
+from bot.reply import blocks as reply_blocks
+from bot.reply.messages import PageView
+from slack_sandbox.blocks.elements import interactive
+from tests.core.conversations import question
+
+ASKER = "UADA"
+ASKED, ERASED = question("why?"), question("")
+FORGOTTEN, STOPPED = Notice(NoticeKind.FORGOTTEN, "So.", 1), Notice(NoticeKind.STOPPED, "So.", 2)
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    REMEMBER: {"text": "Tea at four.", "for": "channel"},
+    SIGN_IN: {"server": "notes"},
+    "notes__list": {},
+    "notes__add": {"text": "Milk"},
+    "notes__long": {"text": "long " * 1_000},
+}
+
+
+def called(tool: str, state: CallState = CallState.DONE, decision: Decision | None = None, index: int = 0) -> Any:
+    return RecordedCall(0, index, "", tool, ARGUMENTS[tool], "hash", state, decision=decision)
+
+
+CALLS: Sequence[Sequence[RecordedCall]] = (
+    (),
+    (called("notes__add"),),
+    (called("notes__add", CallState.DENIED, Decision.REPLIED),),
+    (called(REMEMBER, decision=Decision.APPROVED),),
+    (called(SIGN_IN, decision=Decision.APPROVED),),
+)
+WAITING: Sequence[RecordedCall] = [
+    replace(called(tool, CallState.ASKED), read_only=read_only, own_account=own_account)
+    for tool in ARGUMENTS
+    for read_only in (False, True)
+    for own_account in (False, True)
+]
+Values = Mapping[str, Any]
+OF_END = {field.name for field in fields(End)}
+
+
+def each(name: str, *values: Any) -> Sequence[Values]:
+    return [{name: value} for value in values]
+
+
+TEXTS = ("", " \n", "Because.", "word " * (CANVAS_MIN_CHARS // 5), "| a |\n| - |\n" + "| 1 |\n" * 3)
+NEXT, EDITED = each("has_next", False, True), each("is_edited", False, True)
+ENDED: Sequence[Sequence[Sequence[Values]]] = (
+    (
+        each("reason", *EndReason),
+        [
+            *({"text": text, "model": model} for text in TEXTS for model in (None, "openai/test")),
+            *({"is_emptied": True, "model": model} for model in (None, "openai/test")),
+        ],
+        each("question", ASKED, ERASED),
+        each("has_previous", False, True),
+        each("has_acted", False, True),
+        NEXT,
+    ),
+    (
+        each("reason", EndReason.WHOLE, EndReason.STOPPED, EndReason.COMMAND),
+        each("text", "", "Because."),
+        each("calls", *CALLS),
+        each("effort", "", "thorough"),
+        [{}, {"choices": ("Tea", "Coffee")}, {"choices": ("Tea", "Coffee"), "chosen": "Tea"}],
+        [
+            {},
+            *each("notices", *((Notice(kind, "So.", 3),) for kind in NoticeKind)),
+            {"notices": (Notice(NoticeKind.REMEMBERED, "So."),), "is_forgotten": True},
+            {"notices": (FORGOTTEN, STOPPED), "restored": frozenset({FORGOTTEN})},
+            {"notices": (FORGOTTEN, STOPPED), "restored": frozenset({FORGOTTEN, STOPPED})},
+        ],
+        EDITED,
+        NEXT,
+    ),
+)
+"""All that the buttons of an ended answer depend on, in two products: what they depend on together is in one."""
+BEGUN_BEFORE = {ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON}
+"""Delete asks first, and the reason of a vote is asked in another message: meanwhile the answer may have changed."""
+IN_MODALS = {ReplyAction.APPROVE, ReplyAction.EDIT, ReplyAction.ALLOW_ALWAYS, ReplyAction.ALLOW_IN_THREAD}
+"""What the modal of a call has, and the reply not always: it may have no room for the call, or for several calls."""
+
+
+def products(dimensions: Sequence[Sequence[Values]]) -> Iterator[Values]:
+    """Yields all combinations of values."""
+    return (ChainMap(*map(dict, combination)) for combination in itertools.product(*dimensions))
+
+
+def record(question: Question = ASKED, state: State = State.ENDED, **values: Any) -> AnswerRecord:
+    """Returns an answer's record with these values of it and of its end."""
+    end = {name: value for name, value in values.items() if name in OF_END}
+    others = {name: value for name, value in values.items() if name not in OF_END}
+    return AnswerRecord(7, question, state, end=End(**end) if end else None, **others)
+
+
+def actions_in(view: PageView) -> set[str]:
+    """Returns what the buttons of a page do, apart from the schedule's own."""
+    shown = (str(element["action_id"]) for _, element in interactive(reply_blocks.message(view)["blocks"]))
+    return {action.partition("-")[0] for action in shown} & set(ReplyAction)
+
+
+@cache
+def shown_below(end: Picture) -> set[str]:
+    """Returns what the buttons below an ended answer do."""
+    return actions_in(PageView("Because.", end=end))
+
+
+def pressable(of: AnswerRecord) -> set[str]:
+    """Returns what the asker can do, who is a Typist admin."""
+    return {action for action in ReplyAction if refusal(action, of, ASKER, {ASKER}) is None}
+
+
+@pytest.mark.parametrize("dimensions", ENDED, ids=["of itself", "of what came of it"])
+def test_of_an_ended_answer_exactly_the_buttons_that_are_shown_can_be_pressed(
+    dimensions: Sequence[Sequence[Values]],
+) -> None:
+    for values in products(dimensions):
+        of = record(**values)
+        assert pressable(of) == shown_below(picture(of, has_canvases=True)) | BEGUN_BEFORE, values
+
+
+def test_of_a_growing_answer_the_buttons_that_are_shown_can_be_pressed_and_those_of_modals() -> None:
+    decided = called("notes__add", CallState.READY, Decision.APPROVED, 1)
+    together = [(one, replace(other, index=1)) for one, other in itertools.product(WAITING, WAITING)]
+    alone = [(), (decided,), *((one,) for one in WAITING), *((one, decided) for one in WAITING)]
+    live = [(state, calls) for state in State if state.is_live for calls in alone]
+    for state, calls in (*live, *((State.AWAITING_APPROVAL, calls) for calls in together)):
+        of = record(state=state, calls=calls, reason=EndReason.STOPPED, text="Half of", has_next=True)
+        shown = actions_in(PageView("", growing=True, asks=asks_of(calls, 0, None, is_admin=True)))
+        asks = any(call.state is CallState.ASKED for call in calls)
+        beside = {ReplyAction.STOP, *BEGUN_BEFORE, *(IN_MODALS if asks else ())}
+        assert shown <= pressable(of) <= shown | beside, (state, calls)
+
+
+def test_of_a_deleted_answer_nothing_can_be_pressed() -> None:
+    for state in State:
+        assert pressable(record(state=state, reason=EndReason.WHOLE, text="Because.", is_deleted=True)) == set()
