@@ -29,27 +29,26 @@ WORKERS := 3
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_OPTIONS)
 
-# While you work: the modules that are at most two imports away from what isn't on main yet, the libraries' too.
+# While you work: the tests near to what isn't on main yet, the libraries' too (tests/touched.py).
 test-touched: $(VENV)/dev
-	modules=$$($(BIN)/python -m tests.touched $(or $(SINCE),main)) && $(PYTEST) -m "not long" --session-timeout 1800 $$modules
+	near=$$($(BIN)/python -m tests.touched $(or $(SINCE),main)) && $(PYTEST) -m "not long" --session-timeout 1800 $$near
 
 # Before each commit: what is fast, and each everyday path as a person sees it. The libraries and sandbox/ have gates of
 # their own. Half an hour at most.
 test: $(VENV)/dev
-	$(PYTEST) -m "not (long or wide or near)" --session-timeout 1800
+	$(PYTEST) -m "not (long or wide)" --session-timeout 1800
 
 # Machines differ by a factor of three.
 LONG := --timeout 900 -o faulthandler_timeout=930 tests
 
-# What decides, in .ci/run: all of the bot's rules, each where it has its home and once as a person sees it. Dear tests
-# that show one of them again run where a change comes near, and each night (tests/rows.py).
+# The bot's part of .ci/run: all of its rules, each where it has its home and once as a person sees it.
 test-wide: $(VENV)/dev
-	$(PYTEST) -m "not (long or near)" $(LONG)
+	$(PYTEST) -m "not long" $(LONG)
 
 # Each night: what repeats that on another database, with other seeds or for longer, with more rounds, and Hypothesis with
 # twenty times as many examples, at random.
 test-long: $(VENV)/dev
-	$(PYTEST) -n 4 -m "long or wide or near or hypothesis" --hypothesis-profile long $(LONG)
+	$(PYTEST) -n 4 -m "long or wide or hypothesis" --hypothesis-profile long $(LONG)
 
 # `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
 test-repeatedly: $(VENV)/dev
@@ -76,9 +75,9 @@ format: $(VENV)/dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# A library as its users install it, in an environment of its own: its tests run beside what pip installed. `MARKS="long
-# or near"` has what that leaves out.
-MARKS := not (long or near)
+# A library as its users install it, in an environment of its own: its tests run beside what pip installed. `MARKS=long`
+# has what that leaves out.
+MARKS := not long
 $(LIBRARIES): ENV = $(VENV)/$@
 $(LIBRARIES):
 	$(PYTHON) -m venv --clear $(ENV)

@@ -28,16 +28,11 @@ from mutmut.mutation.mutators import mutation_operators
 from benchmarks.mutants import ROOT, copy_tree
 from benchmarks.mutated_modules import MeasuredTree
 from benchmarks.slips import SLIPS
-from tests import touched
 
 RINGS = ("one import away", "two imports away", "three imports away")
 GATES = ("make test", ".ci/run")
-NOTICING = {
-    "not (long or wide or near)": GATES,
-    "wide and not (long or near)": GATES[1:],
-    "near and not long": (),
-}
-"""The gates that notice what tests with these marks notice; the last are left to `make test-touched`."""
+NOTICING = {"not (long or wide)": GATES, "wide and not long": GATES[1:]}
+"""The gates that notice what tests with these marks notice."""
 MINUTES = 30
 """The time limit for the tests of one distance. Tests that hang have noticed a mutant."""
 NO_TESTS = 5
@@ -82,10 +77,8 @@ def noticed_by(copy: Path, tree: MeasuredTree, module: Path) -> dict[str, str]:
     tests_of_gates = {file for file in tree.code if file.parts[0] == "tests" and file.name.startswith("test_")}
     distances.append(((), tests_of_gates.difference(*(ring for _, ring in distances))))
     failures: dict[str, str] = {}
-    for rings_away, (ring, tests) in enumerate(distances, start=1):
+    for ring, tests in distances:
         for marks, gates in NOTICING.items():
-            if not gates and rings_away > touched.RINGS:
-                continue
             nearer = () if failures.keys() & RINGS else ring
             if (unknown := {*nearer, *gates} - failures.keys()) and (test := failing(copy, marks, sorted(tests))):
                 failures |= dict.fromkeys(unknown, test)

@@ -17,6 +17,7 @@ GC_THRESHOLD = 5_000
 pytest_plugins = [
     "slack_sandbox.testing.gate",
     "tests.rows",
+    "tests.touched",
     "tests.migrated",
     "tests.contracts.databases",
     "tests.fast",

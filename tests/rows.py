@@ -1,7 +1,6 @@
-"""Marks what `.ci/run` leaves out: dear tests, and rows of tables, that show a rule again.
+"""Leaves rows of a table to `make test-long`, if they show the table's rule again.
 
-`make test-touched` runs them where a change comes near, and `make test-long` each night. The rule itself stays in the
-gate: in the table's first rows, one layer below, or in simulated time.
+`@pytest.mark.long(after_row=2)` does so with all rows after the second, `long(but_every=5)` with all but every fifth.
 """
 
 from collections import Counter
@@ -9,20 +8,16 @@ from collections import Counter
 import pytest
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "first_rows(count): a gate needs these rows of a table; the others are `near`")
-    config.addinivalue_line("markers", "each_row(step): a gate needs one row in so many; the others are `near`")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the rows that a gate doesn't need as near. Rows that are left to the night anyway don't count."""
+    """Takes the mark from the rows that stay in the other gates. Rows that are marked `long` themselves don't count."""
     rows: Counter[str] = Counter()
     for item in items:
-        first, each = item.get_closest_marker("first_rows"), item.get_closest_marker("each_row")
-        if not (first or each) or item.get_closest_marker("long"):
+        marks = list(item.iter_markers("long"))
+        table = next((mark for mark in marks if mark.kwargs), None)
+        if table is None or any(not mark.kwargs for mark in marks):
             continue
-        table = item.nodeid.partition("[")[0]
-        row = rows[table]
-        rows[table] += 1
-        if (first and row >= first.args[0]) or (each and row % each.args[0]):
-            item.add_marker(pytest.mark.near)
+        name = item.nodeid.partition("[")[0]
+        row = rows[name]
+        rows[name] += 1
+        if row < table.kwargs.get("after_row", 0) or row % table.kwargs.get("but_every", row + 1) == 0:
+            item.own_markers.remove(table)

@@ -24,9 +24,10 @@ RUN_BY = {
     "cd typist": (FIRST_MINUTE, '"typist"'),
     "make run": (FIRST_MINUTE, '"make run"'),
     "make check": (".ci/run", "make check"),
-    "make test-wide": (".ci/run", "make test-wide"),
     "make test-touched": ("Makefile", "test-touched: "),
+    "make test-long": ("Makefile", "test-long: "),
     "make test": ("Makefile", "test: "),
+    ".ci/run": (".ci/run", "make check"),
 }
 """By how a command begins: the file that runs it, and the words that show it."""
 

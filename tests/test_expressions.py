@@ -26,7 +26,7 @@ SPACES_IN_2_TO_THE_N_WAYS = (
         rb"[\x80-\xff]*\W*b",
     ],
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 def test_expression_that_takes_more_than_linear_time_is_found(pattern: str | bytes) -> None:
     assert next(slow_texts(Expression("of this test", re.compile(pattern), only_at_start=False)), None)
 

@@ -104,7 +104,7 @@ def test_run_ends_after_the_third_process_that_hangs(tmp_path: Path) -> None:
     assert "6 failed" in written, "the test and its teardown, three times"
 
 
-@pytest.mark.near
+@pytest.mark.long
 def test_run_ends_at_its_own_limit_if_many_tests_wait_for_theirs(tmp_path: Path) -> None:
     written = run(tmp_path, WAITING, *LIMITS, "--session-timeout", "3")
     assert "session-timeout: 3.0 sec exceeded" in written

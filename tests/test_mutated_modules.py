@@ -10,7 +10,7 @@ from benchmarks.mutated_modules import WEEKS, MeasuredTree, chosen
 
 TREE = MeasuredTree(Path(__file__).parent.parent)
 
-pytestmark = pytest.mark.near
+pytestmark = pytest.mark.wide
 
 
 def tree_of(root: Path, files: dict[str, str]) -> MeasuredTree:

@@ -149,7 +149,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("hold", ["hold_the_interpreter", "wait_for_a_lock"])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 def test_process_that_stands_still_ends_with_its_stacks_also_after_sigterm(hold: str) -> None:
     command = (sys.executable, "-c", FROZEN.format(hold=hold))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

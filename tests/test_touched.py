@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.touched import ROOT, Tree, touched
+from tests.touched import MAX_MODULES, ROOT, Tree, named_after, touched
 
-pytestmark = pytest.mark.near
+pytestmark = pytest.mark.wide
 
 TREE = Tree(ROOT)
 
@@ -31,3 +31,13 @@ def test_modules_that_reach_what_changed_are_among_them(changed: str, among: str
     assert Path(among) in found
     assert Path(not_among) not in found
     assert (ROOT / not_among).exists()
+
+
+def test_settings_reach_only_modules_that_import_them() -> None:
+    assert len(touched(TREE, [Path("bot/core/texts/settings.py"), Path("bot/settings.py")])) < MAX_MODULES
+
+
+def test_wide_tests_run_in_modules_named_after_a_changed_one() -> None:
+    changed = [Path("bot/store/usage.py"), Path("tests/scenarios/test_caps.py"), Path("CHANGELOG.md")]
+    found = {module.name for module in named_after(changed, touched(TREE, changed))}
+    assert found == {"test_store_usage.py", "test_usage.py", "test_caps.py"}

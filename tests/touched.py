@@ -1,34 +1,39 @@
-"""Which test modules are near to files, by the graph of imports. As a program, it prints those near to a change.
+"""Chooses the tests that a change is likely to break, by the graph of imports, and prints them for pytest.
 
     make test-touched                   # what isn't on main yet
     make test-touched SINCE=HEAD~1
 
-Near are modules that import what changed, and those that import the importers: two rings (`RINGS`). Nearly all tests
-reach nearly all files, since they import settings, wiring or sentences; docs/contributors/decisions.md has figures.
+It takes the test modules that import what changed, and those that import the importers (`RINGS`). If those are more
+than `MAX_MODULES`, as after a change of settings or sentences, only the former. Of tests marked `wide`, it takes those
+in modules that changed or are named after a changed module: test_store_usage.py after usage.py.
 
 A test module imports its folder's conftest.py, although no statement says so, and a process what `python -m` or a
 dotted name in its source starts. The conftest.py of all tests is left out: by it, each test would reach the store. A
 file that is no module (a page of the docs, a lock, a table of outcomes) is reached by the modules that name it. Tests
 of the repository itself and of all sentences (`OF_EACH_CHANGE`) belong to each change.
 
-It is a shorter look while one works: `make test` comes before a commit, and `.ci/run` decides. Modules reached by a
-name that only a program puts together, as `import_module(f"handlers.{name}")`, aren't seen.
+It is a quick look while you work: `make test` comes before a commit, and `.ci/run` decides. Modules reached by a name
+that only a program puts together, as `import_module(f"handlers.{name}")`, aren't seen.
 """
 
 import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 LIBRARIES = ("files_to_markdown", "slack_markdown")
 FOLDERS = ("bot", "handlers", *LIBRARIES, "demo", "benchmarks", "tests", "sandbox/slack_sandbox")
 RINGS = 2
-"""How many imports away from a change the tests of `make test-touched` may be."""
+"""How many imports away from a change the tests of `make test-touched` can be."""
+MAX_MODULES = 175
+"""With more test modules, they are at most one import away. 175 take some 100 s of CPU time."""
 OF_EACH_CHANGE = ("tests/test_", "tests/core/test_texts.py")
 """How the paths of tests begin that a change anywhere can break: docs, settings, layers, sentences."""
 _STARTED = re.compile(r'"-m",\s+"([\w.]+)"|"(\w+(?:\.\w+)+)"')
@@ -78,10 +83,20 @@ class Tree:
         return listing.stdout.splitlines()
 
 
-def touched(tree: Tree, files: Iterable[Path]) -> list[Path]:
-    """Returns the test modules of the bot and the libraries that are near to changed files, in order."""
-    of_each_change = {file for file in tree.code if str(file).startswith(OF_EACH_CHANGE)}
-    return sorted(of_each_change.union(*islice(tree.tests_reaching(files), RINGS + 1)))
+def touched(tree: Tree, files: Collection[Path]) -> set[Path]:
+    """Returns the test modules of the bot and the libraries that are near to changed files."""
+    changed, nearest, *farther = islice(chain(tree.tests_reaching(files), repeat(set[Path]())), RINGS + 1)
+    chosen = {file for file in tree.code if str(file).startswith(OF_EACH_CHANGE)} | changed | nearest
+    for ring in farther:
+        if len(chosen | ring) <= MAX_MODULES:
+            chosen |= ring
+    return chosen
+
+
+def named_after(files: Collection[Path], modules: Iterable[Path]) -> set[Path]:
+    """Returns the test modules that are among changed files, or are named after one."""
+    endings = tuple(f"_{_name(file).rpartition('.')[2]}" for file in files if file.suffix == ".py")
+    return {module for module in modules if module in files or module.stem.endswith(endings)}
 
 
 def _imported(code: str) -> Iterator[str]:
@@ -114,6 +129,25 @@ def _name(file: Path) -> str:
     return ".".join(file.with_suffix("").parts).removeprefix("sandbox.").removesuffix(".__init__")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--wide-in", help="modules, divided by commas: tests marked `wide` are left out elsewhere")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    modules = config.getoption("--wide-in")
+    if modules is not None:
+        wide_in = {ROOT / module for module in modules.split(",")}
+        items[:] = [item for item in items if item.path in wide_in or not item.get_closest_marker("wide")]
+
+
+def _main() -> None:
+    tree = Tree(ROOT)
+    changed = tree.changed_since(*sys.argv[1:2] or ["main"])
+    modules = sorted(touched(tree, changed))
+    wide_in = ",".join(map(str, sorted(named_after(changed, modules))))
+    sys.stdout.write("\n".join([f"--wide-in={wide_in}", *map(str, modules)]))
+
+
 if __name__ == "__main__":
-    own = Tree(ROOT)
-    sys.stdout.write("\n".join(map(str, touched(own, own.changed_since(*sys.argv[1:2] or ["main"])))))
+    _main()

@@ -37,7 +37,7 @@ def growing(text: str) -> object:
 
 
 SHAPES_BY_GATE = [
-    shape if at % 3 == 0 else pytest.param(shape, marks=pytest.mark.near) for at, shape in enumerate(SHAPES)
+    shape if at % 3 == 0 else pytest.param(shape, marks=pytest.mark.long) for at, shape in enumerate(SHAPES)
 ]
 """All shapes; the gate takes each third."""
 

@@ -220,7 +220,7 @@ async def test_vendor_that_keeps_its_rules_is_all_right(server: VendorServer, ru
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-@pytest.mark.first_rows(4)
+@pytest.mark.long(after_row=4)
 async def test_change_of_a_vendor_turns_its_conversation_red(server: VendorServer, change: Change) -> None:
     healthy = next(rule for rule in RULES.values() if rule.api is change.api)
     stand_in = Vendor(

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the contracts as wide: what a change to SQL or to a vendor's module breaks, `make test-touched` shows."""
+    """Marks the contracts as wide: `make test-touched` runs them after a change to the module they are named after."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.wide)

@@ -224,7 +224,7 @@ async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
     assert not [one for one in shown for word in ("canary", state, code) if word in one]
 
 
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_two_processes_spend_each_refresh_token_once(
     process: Process, clock: ManualClock, jira: SignInServer
 ) -> None:
@@ -337,7 +337,7 @@ async def test_person_is_told_of_an_ended_sign_in_although_a_process_died_as_it_
         (None, False, 10**9, 0),
     ],
 )
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_token_is_refreshed_at_most_once_however_soon_it_ends(
     timed: Stores,
     clock: ManualClock,
@@ -901,7 +901,7 @@ async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write
         (200, "canary-error", "its authorization server refuses (HTTP 200)"),
     ],
 )
-@pytest.mark.first_rows(4)
+@pytest.mark.long(after_row=4)
 async def test_code_that_is_refused_ends_at_once(
     process: Process, devices: SignInServer, status: int, refusal: str, why: str
 ) -> None:

@@ -297,7 +297,7 @@ MADE_BY_ALL = {*WRITES} - {"arrive"}
         pytest.param(SignInConfig(), BY_DEVICE, {*WRITES}, id="confirmed code"),
     ],
 )
-@pytest.mark.near
+@pytest.mark.long
 async def test_each_person_acts_with_their_own_account_whichever_write_fails(
     postgresql_url: str,
     caplog: pytest.LogCaptureFixture,

@@ -69,7 +69,7 @@ def backup_with_little_room(url: str, file: Path) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("source", KINDS)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_backup_of_either_database_is_restored_into_either(
     source: str, target: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -130,7 +130,7 @@ async def test_restore_while_typist_runs_is_refused(kind: str, request: pytest.F
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
-@pytest.mark.near
+@pytest.mark.long
 async def test_backup_on_a_full_disk_leaves_the_earlier_one(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -238,7 +238,7 @@ def kill_in(function: str, command: str, url: str, file: Path) -> int:
     return subprocess.run(arguments, cwd=REPOSITORY, timeout=15).returncode
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_backup_that_is_reached_by_a_link_is_not_emptied_while_it_is_read(tmp_path: Path) -> None:
     """In a process of its own: reading what is written at the same time has no end."""
     async with connected(await filled(f"sqlite:///{tmp_path}/typist.db")) as engine:
@@ -251,7 +251,7 @@ async def test_backup_that_is_reached_by_a_link_is_not_emptied_while_it_is_read(
 @pytest.mark.parametrize(
     ("kind", "killed_in"), [("sqlite", "_publish"), pytest.param("postgresql", "_sequence", marks=pytest.mark.long)]
 )
-@pytest.mark.near
+@pytest.mark.long
 async def test_process_that_is_killed_midway_leaves_backup_and_database_as_they_were(
     kind: str, killed_in: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -282,7 +282,7 @@ async def test_process_that_is_killed_midway_leaves_backup_and_database_as_they_
     ],
     ids=["cut", "zeros", "no head", "empty", "of another program"],
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_damaged_backup_is_not_restored(tmp_path: Path, damage: Callable[[bytes], bytes], sentence: str) -> None:
     url, file = await filled(f"sqlite:///{tmp_path}/typist.db"), tmp_path / "backup"
     before = await rows(url)
@@ -295,7 +295,7 @@ async def test_damaged_backup_is_not_restored(tmp_path: Path, damage: Callable[[
     assert left_beside(tmp_path / "typist.db") == []
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_tables_of_another_program_are_neither_read_nor_changed(
     own_server: PostgresqlServer, tmp_path: Path
 ) -> None:

@@ -112,7 +112,7 @@ async def test_database_without_an_encoding_keeps_all_characters(postgresql_serv
 
 
 @pytest.mark.empty_database
-@pytest.mark.near
+@pytest.mark.long
 async def test_password_of_any_characters_connects_once_it_is_encoded_as_docs_say(
     own_server: PostgresqlServer,
 ) -> None:
@@ -244,7 +244,7 @@ async def test_of_several_errors_of_one_connection_the_most_telling_one_is_told(
 
 
 @pytest.mark.empty_database
-@pytest.mark.near
+@pytest.mark.long
 async def test_what_a_server_does_not_let_a_role_do_is_told_with_its_remedy(own_server: PostgresqlServer) -> None:
     url = create_role(own_server.url, "limited", "right")
     limits = {

@@ -153,7 +153,7 @@ async def read_with_a_fault_after_the_first_page(
         pytest.param("no_answer", {}, marks=pytest.mark.long),
     ],
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_thread_that_fails_midway_keeps_its_pages_and_a_gap_before_the_question(
     monkeypatch: pytest.MonkeyPatch, fault: str, setting: FaultSettings
 ) -> None:

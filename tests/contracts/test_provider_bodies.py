@@ -90,7 +90,7 @@ LARGE: dict[str, Callable[[], VendorResponse]] = {
 
 @ALL_APIS
 @pytest.mark.parametrize("made", LARGE.values(), ids=LARGE.keys())
-@pytest.mark.first_rows(4)
+@pytest.mark.long(after_row=4)
 async def test_body_of_an_error_is_read_to_a_limit(
     vendor: VendorServer, api: VendorApi, made: Callable[[], VendorResponse]
 ) -> None:

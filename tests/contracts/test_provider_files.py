@@ -278,7 +278,7 @@ def noisy(name: str, side: int) -> Media:
     return Media(name, "image/png", base64.b64encode(packed.getvalue()).decode())
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_images_become_smaller_where_a_request_is_too_large(in_process: InProcessVendor) -> None:
     """The size in pixels is remembered."""
     large = Prompt("", (Turn("user", QUESTION, (noisy("a.png", 1_200), noisy("b.png", 900), C)),))

@@ -170,7 +170,7 @@ async def answered(model: Provider, prompt: Prompt, text: str) -> tuple[Received
 
 
 @pytest.mark.parametrize(("api", "kind"), [(RESPONSES, OpenAi), (ANTHROPIC, Claude)], ids=str)
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_hundred_tools_cost_a_tenth_and_the_right_one_is_called(
     in_process: InProcessVendor, api: VendorApi, kind: type[OpenAi | Claude]
 ) -> None:

@@ -627,7 +627,7 @@ class TestToolCalls:
         wanted = ["reasoning.encrypted_content"]
         assert [request.body.get("include") for request in vendor.requests] == [None, wanted, None, None]
 
-    @pytest.mark.near
+    @pytest.mark.long
     async def test_reasoning_of_a_million_characters_is_joined_in_linear_time(self) -> None:
         piece = {"type": "reasoning.text", "text": "x" * 10, "index": 0}
         deltas = [{"reasoning_content": "y" * 10, "reasoning_details": [piece]}] * 100_000

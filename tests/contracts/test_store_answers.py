@@ -430,7 +430,7 @@ WAYS: list[Way] = [
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_origins_of_an_answer_are_on_record_for_other_processes(worker: Process, way: Way) -> None:
     first, second = await worker("w1"), await worker("w2")
     assert [await way(first, second, number, origins) for number, origins in enumerate(EACH, 1)] == EACH
@@ -467,7 +467,7 @@ async def posted(store: Stores) -> None:
     await store.outbox.complete(entry)
 
 
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(
     process: Process, clock: ManualClock
 ) -> None:

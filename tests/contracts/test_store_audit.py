@@ -305,7 +305,7 @@ async def test_oldest_entries_go(timed: Stores, clock: ManualClock) -> None:
     assert [line["id"] for line in await lines(timed)] == [7, 8], "an id is never used again"
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_many_old_entries_go_in_several_transactions(timed: Stores, clock: ManualClock) -> None:
     for number in range(MAX_DROPPED + 10):
         await timed.question_queue.enqueue(f"Ev{number}", asked(number))

@@ -144,7 +144,7 @@ async def sleeps(connection: AsyncConnection) -> None:
 
 
 @pytest.mark.empty_database
-@pytest.mark.near
+@pytest.mark.long
 async def test_process_takes_six_connections_as_docs_say(own_server: PostgresqlServer) -> None:
     store, most = await Stores.open(own_server.url, "w1", SystemClock()), 0
     others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -208,7 +208,7 @@ async def wakes(waiting: Stores, acting: Stores) -> None:
     assert time.monotonic() - began < WITHIN_S
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_calls_fail_quickly_while_the_server_is_down(own_server: PostgresqlServer) -> None:
     store = await Stores.open(own_server.url, "w1", SystemClock())
     await asyncio.to_thread(own_server.stop)
@@ -421,7 +421,7 @@ async def test_nothing_is_written_to_a_file_that_was_moved_away(
     await store.database.check()
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_check_finds_a_read_only_server(own_server: PostgresqlServer) -> None:
     async with opening(own_server.url) as process:
         store = await process("w1")
@@ -443,7 +443,7 @@ async def test_check_finds_a_read_only_server(own_server: PostgresqlServer) -> N
     ],
     ids=["all tables are gone", "a table is gone", "a column is gone"],
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_check_finds_missing_tables_and_columns(process: Process, statements: list[str]) -> None:
     store = await process("w1")
     await store.database.check()

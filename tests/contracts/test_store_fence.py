@@ -171,7 +171,7 @@ async def contents(store: Stores) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
-@pytest.mark.first_rows(5)
+@pytest.mark.long(after_row=5)
 async def test_attempt_that_lost_its_job_writes_nothing(
     worker: Process, loss: Callable[[Stores, Stores, Job], Awaitable[None]]
 ) -> None:
@@ -188,7 +188,7 @@ async def test_attempt_that_lost_its_job_writes_nothing(
 
 
 @pytest.mark.parametrize("name", WRITES)
-@pytest.mark.first_rows(5)
+@pytest.mark.long(after_row=5)
 async def test_attempt_that_has_its_job_writes(store: Stores, name: str) -> None:
     job = await held(store)
     before = await contents(store)

@@ -191,7 +191,7 @@ class TestUnfit:
     """A database that lacks what this version needs is refused by name, at the start and by `typist check`."""
 
     @pytest.mark.parametrize(("statements", "named"), UNFIT.values(), ids=UNFIT)
-    @pytest.mark.first_rows(4)
+    @pytest.mark.long(after_row=4)
     async def test_tables_that_this_version_can_not_use_are_named_and_stay(
         self, shared_url: str, statements: list[str], named: str
     ) -> None:
@@ -209,7 +209,7 @@ class TestUnfit:
         assert f"({named}" in check.message
         assert await catalog(shared_url) == before
 
-    @pytest.mark.near
+    @pytest.mark.long
     async def test_server_that_quotes_all_names_has_the_same_tables(self, own_server: PostgresqlServer) -> None:
         await execute(own_server.url, "ALTER DATABASE postgres SET quote_all_identifiers = on")
         await migrated(own_server.url)
@@ -294,14 +294,14 @@ def as_typist(url: str, database: str) -> str:
 class TestServers:
     """A server is set up as docs/admins/company.md says, and refused with a remedy if it isn't."""
 
-    @pytest.mark.near
+    @pytest.mark.long
     async def test_documented_statements_give_the_role_its_database(self, own_server: PostgresqlServer) -> None:
         with psycopg.connect(own_server.url, autocommit=True) as admin:
             for begins in ("CREATE ROLE", "CREATE DATABASE"):
                 admin.execute(documented(begins).encode())
         assert await migrated(as_typist(own_server.url, "typist")) == REVISION
 
-    @pytest.mark.near
+    @pytest.mark.long
     async def test_documented_schema_serves_in_a_database_of_another_role(self, own_server: PostgresqlServer) -> None:
         url = as_typist(own_server.url, "postgres")
         with psycopg.connect(own_server.url, autocommit=True) as admin:
@@ -316,7 +316,7 @@ class TestServers:
         ("encoding", "is_refused"),
         [("LATIN1", True), pytest.param("EUC_JP", True, marks=pytest.mark.long), ("SQL_ASCII", False)],
     )
-    @pytest.mark.first_rows(1)
+    @pytest.mark.long(after_row=1)
     async def test_database_that_can_not_hold_all_text_is_refused(
         self, own_server: PostgresqlServer, encoding: str, is_refused: bool
     ) -> None:

@@ -521,7 +521,7 @@ ON_A_SERVER = pytest.param("postgresql", marks=pytest.mark.long)
 
 @pytest.mark.parametrize("database", ["memory", ON_A_SERVER])
 @pytest.mark.parametrize("behavior", PATHS)
-@pytest.mark.each_row(5)
+@pytest.mark.long(but_every=5)
 def test_path_agrees_with_the_model(request: pytest.FixtureRequest, behavior: str, database: str) -> None:
     play("sqlite://" if database == "memory" else request.getfixturevalue("postgresql_url"), PATHS[behavior])
 

@@ -409,7 +409,7 @@ def _question(channel: str, number: int, user: str) -> Question:
 
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 @pytest.mark.parametrize("machine", [MemoryMachine, ScheduleMachine])
-@pytest.mark.near
+@pytest.mark.long
 def test_calls_in_any_order_agree_with_the_model(
     request: pytest.FixtureRequest, machine: type[Places], database: str
 ) -> None:

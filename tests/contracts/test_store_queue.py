@@ -144,7 +144,7 @@ class TestManyAtOnce:
         taken = await asyncio.gather(*(store.question_queue.enqueue(question.ts, question) for question in questions))
         assert [result and result.needs_placeholder for result in taken] == [False, True, True, False, True, False]
 
-    @pytest.mark.first_rows(1)
+    @pytest.mark.long(after_row=1)
     async def test_thousand_simultaneous_events_are_all_taken(self, process: Process) -> None:
         store = await process("w1")
         taken = await asyncio.gather(

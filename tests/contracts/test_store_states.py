@@ -13,7 +13,7 @@ from tests.contracts.store_paths import play
 
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("database", ["memory", "postgresql"])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 def test_calls_in_any_order_agree_with_the_model(request: pytest.FixtureRequest, database: str) -> None:
     url = "sqlite://" if database == "memory" else request.getfixturevalue("postgresql_url")
     machine = type("DatabaseMachine", (Machine,), {"database_url": url})

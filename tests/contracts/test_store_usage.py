@@ -227,7 +227,7 @@ class TestReserving:
         await store.worker_queue.finish(second, replace(ANSWERED, usage=Usage(0, 100_000)), YES)
         assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reached=cap)
 
-    @pytest.mark.first_rows(1)
+    @pytest.mark.long(after_row=1)
     async def test_several_processes_pass_a_cap_by_at_most_one_answer(self, process: Process) -> None:
         stores = [await process(f"w{n}") for n in range(3)]
         for number in range(30):

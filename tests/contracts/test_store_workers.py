@@ -63,7 +63,7 @@ async def test_processes_that_run_with_a_database_are_those_that_hold_their_lock
     assert await one.listening.living() == ["w1"]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_paused_process_loses_its_jobs_and_learns_it_when_resumed(
     on_server: Process, postgresql_url: str
 ) -> None:
@@ -78,7 +78,7 @@ async def test_paused_process_loses_its_jobs_and_learns_it_when_resumed(
         await wait_for_output(process, f"lost {job_id}")
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_pooler_in_transaction_mode_works_with_take_over_after_the_lease(postgresql_url: str) -> None:
     async with pooler(postgresql_url) as pooled_url:
         store = await Stores.open(pooled_url, "w1", SystemClock())
@@ -221,7 +221,7 @@ def test_lock_is_held_by_whichever_name_a_process_knows_the_database(database: P
         locks.release()
 
 
-@pytest.mark.near
+@pytest.mark.long
 def test_lock_of_a_killed_process_is_free_though_its_file_stays(database: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDING, str(database)], stdout=subprocess.PIPE) as process:
         try:

@@ -278,7 +278,7 @@ def at_own_address(api: VendorApi) -> Vendor:
 
 @pytest.mark.parametrize("api", APIS, ids=str)
 @pytest.mark.parametrize("is_own", [True, False], ids=["own address", "other address"])
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_quoted_marks_and_calls_are_text(in_process: InProcessVendor, api: VendorApi, is_own: bool) -> None:
     """28 quotations in six places: no tool runs, nothing is lost, the end is complete, and the next answer is shown."""
     client = at_own_address(api) if is_own else api.connect(in_process.url)

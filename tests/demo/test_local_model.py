@@ -94,7 +94,7 @@ async def test_generation_stops_when_the_client_disconnects(client: openai.Async
     assert time.monotonic() - started_s < 15
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_stop_ends_running_answers_and_the_process() -> None:
     model = LocalModel()
     with pytest.raises(LocalModelError):
@@ -130,13 +130,13 @@ async def longest_pause_in_a_start() -> float:
     return longest_pause_s / start_time_s
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_start_does_not_block_the_event_loop() -> None:
     # The machine may stand still as well.
     assert min([await longest_pause_in_a_start() for _ in range(3)]) < 1 / 3
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_server_ends_with_its_parent_process() -> None:
     program = (
         "import asyncio\n"
@@ -166,7 +166,7 @@ async def test_server_ends_with_its_parent_process() -> None:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_available_names_the_missing_package() -> None:
     program = "from demo.local_model import available\nprint(available())"
     process = await asyncio.create_subprocess_exec(

@@ -113,7 +113,7 @@ async def test_server_that_is_found_answers_unless_a_model_is_set(serve: Serve) 
 
 @pytest.mark.wide
 @pytest.mark.skipif(available() is not None, reason=available() or "")
-@pytest.mark.near
+@pytest.mark.long
 async def test_bundled_model_is_called_a_toy() -> None:
     async with AsyncExitStack() as stack:
         choice = await choose_model(Settings(), None, stack, ScriptedModel(()), [])

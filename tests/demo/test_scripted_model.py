@@ -65,7 +65,7 @@ async def said(client: openai.AsyncOpenAI, *turns: str) -> str:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
-@pytest.mark.first_rows(4)
+@pytest.mark.long(after_row=4)
 async def test_each_scenes_questions_get_the_scenes_answer_however_the_bot_frames_them(
     model: ScriptedModel, client: openai.AsyncOpenAI, scene: Scene
 ) -> None:

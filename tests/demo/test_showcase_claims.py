@@ -229,7 +229,7 @@ async def unanswered_in(stage: Stage, root: str) -> list[str]:
 
 
 @pytest.mark.parametrize("engagement", Engagement)
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_busy_thread_is_answered_as_the_channels_mode_says(engagement: Engagement) -> None:
     stayed_out = STAYED_OUT[engagement]
     async with showcase_stage("edit", engagement) as stage:

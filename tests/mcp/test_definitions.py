@@ -129,7 +129,7 @@ class TestNamesOfParameters:
         tool = ListedTool("add", "", {"properties": {f"${number}": TEXT for number in range(100_000)}})
         assert tool.own_arguments({"_99999": 1}) == {"$99999": 1}
 
-    @pytest.mark.near
+    @pytest.mark.long
     def test_references_to_one_large_part_are_read_at_once(self) -> None:
         names = [f"a{number}" for number in range(50_000)]
         whole = {"properties": dict.fromkeys(names, TEXT), "required": names}

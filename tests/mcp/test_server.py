@@ -83,7 +83,7 @@ ERRORS = (
 
 
 class TestRealServers:
-    @pytest.mark.near
+    @pytest.mark.long
     async def test_time_server_on_stdio_lists_and_answers(self, clock: HurriedClock) -> None:
         async with running(TIME, clock) as server:
             assert {listed.name for listed in await server.tools()} == {"get_current_time", "convert_time"}
@@ -95,7 +95,7 @@ class TestRealServers:
             result, _ = await server.call("get_current_time", nowhere, timeout_s=30, read_only=True)
             assert (result.outcome, result.is_error) == (DONE, True)
 
-    @pytest.mark.near
+    @pytest.mark.long
     async def test_http_server_gets_its_headers_and_is_reached_again_after_a_restart(self, clock: HurriedClock) -> None:
         async with http_server() as (config, process), running(config, clock) as server:
             assert {listed.name for listed in await server.tools()} == {"add", "wait"}
@@ -114,7 +114,7 @@ class TestRealServers:
                 result, _ = await server.call("add", {"a": 1, "b": 1}, timeout_s=30, read_only=False)
                 assert result.text == "2"
 
-    @pytest.mark.near
+    @pytest.mark.long
     async def test_refused_header_is_told_by_its_status(self, clock: HurriedClock) -> None:
         async with http_server() as (config, _):
             assert isinstance(config.transport, HttpTransport)

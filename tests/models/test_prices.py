@@ -197,7 +197,7 @@ assert threading.active_count() == 1
 """
 
 
-@pytest.mark.near
+@pytest.mark.long
 def test_prices_need_no_network_and_are_loaded_late() -> None:
     subprocess.run([sys.executable, "-c", OFFLINE], cwd=REPOSITORY, check=True, timeout=60)
 

@@ -133,7 +133,7 @@ READERS: Mapping[str, tuple[tuple[str, ...], Callable[[OddSlack], Awaitable[obje
 @pytest.mark.wide
 @pytest.mark.skips_waits
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.first_rows(5)
+@pytest.mark.long(after_row=5)
 async def test_answer_of_any_shape_is_read_or_refused(reader: str) -> None:
     parts, read = READERS[reader]
     failed: dict[str, str] = {}

@@ -281,7 +281,7 @@ def markdown_of(message: Message) -> str:
 
 @settings(suppress_health_check=[HealthCheck.data_too_large])
 @given(stories())
-@pytest.mark.near
+@pytest.mark.long
 def test_what_was_said_is_shown_once_and_in_order_within_the_budgets(story: Story) -> None:
     check(story)
 

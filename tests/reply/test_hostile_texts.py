@@ -38,7 +38,7 @@ pytestmark = pytest.mark.wide
         ("refusal", "names of limits"),
     ],
 )
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 def test_text_is_read_in_linear_time(function: str, shape: str) -> None:
     short_ms, long_ms = (milliseconds(FUNCTIONS[function], text_of(shape, chars)) for chars in (4_000, 64_000))
     assert long_ms < 4 * 16 * max(short_ms, 1.0)
@@ -67,12 +67,12 @@ def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeat
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.each_row(3)
+@pytest.mark.long(but_every=3)
 def test_long_code_is_found_in_few_steps(shape: str) -> None:
     assert steps(lambda text: long_code(text, "1.0"), text_of(shape, 100_000)) < FEW_CALLS // 2
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 def test_answer_that_repeats_any_of_its_parts_is_read_in_linear_time(answer: str) -> None:
     assert slow_parts(FUNCTIONS["template marks"], answer) == []

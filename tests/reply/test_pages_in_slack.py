@@ -23,7 +23,7 @@ pytestmark = pytest.mark.wide
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 @pytest.mark.parametrize("step", [pytest.param(397, marks=pytest.mark.long), 10**9])
-@pytest.mark.first_rows(8)
+@pytest.mark.long(after_row=8)
 def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
     slack = StoredMessages()
     reply = grow(text, step, slack)
@@ -38,7 +38,7 @@ def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
 
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
-@pytest.mark.first_rows(8)
+@pytest.mark.long(after_row=8)
 def test_plain_pages_fit_in_bytes(text: str) -> None:
     slack, reply = StoredMessages(), Reply(conversations.answer())
     placeholder = reply.next_call()
@@ -53,7 +53,7 @@ def test_plain_pages_fit_in_bytes(text: str) -> None:
 
 
 @given(st.integers(0, 10**6), st.sampled_from([127, 700]))
-@pytest.mark.near
+@pytest.mark.long
 def test_no_frame_of_any_answer_is_refused(seed: int, step: int) -> None:
     text, slack = drawn_answer(seed), StoredMessages()
     reply = grow(text, step, slack)

@@ -92,7 +92,7 @@ NO_OTHER_FORM = set(NOT_GONE) - {Refusal.TOO_LONG, Refusal.UNREADABLE, *MAY_PASS
 
 @pytest.mark.parametrize(
     "times",
-    [1, pytest.param(8, marks=pytest.mark.near), *(pytest.param(times, marks=pytest.mark.long) for times in (2, 3))],
+    [1, pytest.param(8, marks=pytest.mark.long), *(pytest.param(times, marks=pytest.mark.long) for times in (2, 3))],
 )
 @pytest.mark.parametrize("reason", NOT_GONE)
 @pytest.mark.parametrize("place", PLACES)

@@ -1,6 +1,6 @@
 """The scenarios that `make test` runs: the everyday path of each feature, some sixty of them.
 
-All others are marked `wide` (conftest.py): `make test-touched` runs them where a change reaches them, `.ci/run` always.
+All others are marked `wide` (conftest.py), which leaves them to `.ci/run`.
 A new scenario is wide. Name it here if it is the first of its feature.
 """
 

@@ -551,7 +551,7 @@ async def grace_instructs_the_channel(stage: Stage, stores: Stores, thread: str)
 
 
 @pytest.mark.parametrize("steer", [grace_writes, grace_has_a_memory_kept, grace_instructs_the_channel])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_account_that_may_read_in_a_thread_asks_after_other_peoples_words(
     stage: Stage, jira: SignInServer, another_process: Stores, steer: Callable[[Stage, Stores, str], Awaitable[None]]
 ) -> None:

@@ -17,7 +17,7 @@ PATIENCE_S = 1_200.0
 """More than it takes to confirm that there are too many connections, or that a model answers again."""
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_admin_reads_once_that_the_vendor_refuses_and_once_that_it_answers_again(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:

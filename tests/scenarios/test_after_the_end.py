@@ -65,7 +65,7 @@ async def regenerated(stage: Stage, asked: str, answer: Message) -> None:
 
 @pytest.mark.bot(done_mention_s=LONG_S)
 @pytest.mark.parametrize("gone", [deleted, question_deleted, regenerated])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_mention_goes_with_the_answer_that_it_is_about(
     stage: Stage, settings: Settings, gone: Callable[[Stage, str, Message], Awaitable[None]]
 ) -> None:
@@ -134,7 +134,7 @@ async def test_each_version_says_that_its_question_was_edited_since(stage: Stage
 
 
 @pytest.mark.bot(done_mention_s=LONG_S)
-@pytest.mark.near
+@pytest.mark.long
 async def test_asker_of_an_answer_whose_end_slack_refused_for_minutes_is_mentioned_once_it_is_shown(
     stage: Stage, another_process: Stores
 ) -> None:

@@ -106,7 +106,7 @@ async def test_canvas_whose_response_was_lost_is_seen_by_nobody(stage: Stage, se
 
 
 @pytest.mark.parametrize("method", ["chat.postMessage", "canvases.access.set", "files.info"])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_what_an_earlier_try_did_is_not_done_again(stage: Stage, settings: Settings, method: str) -> None:
     asked, message = await answered(stage, settings)
     before = len(stage.calls(method))
@@ -126,7 +126,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("error", "sentence"), REFUSALS.items(), ids=REFUSALS)
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_presser_alone_is_told_of_a_refusal(stage: Stage, settings: Settings, error: str, sentence: str) -> None:
     asked, message = await answered(stage, settings)
     stage.sandbox.faults.start("refuse", method="canvases.create", error=error)

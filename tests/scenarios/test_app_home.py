@@ -39,7 +39,7 @@ async def test_usage_is_not_shown_where_no_quota_applies(stage: Stage) -> None:
 
 
 @pytest.mark.bot(allow_also=frozenset({UserKind.GUEST}))
-@pytest.mark.near
+@pytest.mark.long
 async def test_home_lists_the_channels_of_a_person_in_which_they_have_asked(stage: Stage) -> None:
     await stage.answers("random", await stage.mention(channel="random", user="edith"))
     for channel in ("general", "project-x"):

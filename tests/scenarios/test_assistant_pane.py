@@ -136,7 +136,7 @@ async def test_title_that_a_person_chose_stays(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("error", ["method_deprecated", "unknown_method", "flux_capacitor_drained"])
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_pane_works_without_statuses_and_titles_of_threads(stage: Stage, error: str) -> None:
     stage.sandbox.faults.start("no_statuses", error=error)
     dm, thread_ts, answer = await growing_answer(stage)

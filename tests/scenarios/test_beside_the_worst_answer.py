@@ -79,7 +79,7 @@ async def is_healthy(port: int) -> bool:
 @pytest.mark.skips_waits
 @pytest.mark.parametrize("delta_chars", [pytest.param(100, marks=pytest.mark.long), WORST_CHARS // 2])
 @pytest.mark.parametrize("shape", ["tables", pytest.param("open emphasis", marks=pytest.mark.long)])
-@pytest.mark.near
+@pytest.mark.long
 async def test_others_are_answered_beside_the_worst_answer(
     shape: str, delta_chars: int, sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
 ) -> None:

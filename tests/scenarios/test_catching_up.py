@@ -207,7 +207,7 @@ async def test_what_slack_delivers_late_after_all_is_answered_once(absence: Abse
     assert len(absence.stage.vendor.requests) == 3
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_mention_in_an_old_thread_is_found_where_the_bot_was_asked_before(
     absence: Absence, sandbox: Sandbox
 ) -> None:
@@ -225,7 +225,7 @@ async def test_mention_in_an_old_thread_is_found_where_the_bot_was_asked_before(
     assert await absence.asked() == [root, asked]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_what_was_answered_before_it_was_erased_is_left_alone(absence: Absence, sandbox: Sandbox) -> None:
     """The database doesn't know it anymore, as after a restore from a backup. Slack shows it."""
     stage, directly = absence.stage, sandbox.dm("ada")
@@ -293,7 +293,7 @@ async def test_no_question_is_older_than_the_setting_says(absence: Absence) -> N
     assert await absence.asked() == []
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_sockets_that_are_up_and_silent_are_an_absence_too(absence: Absence, sandbox: Sandbox) -> None:
     sandbox.faults.stop("silent")
     async with running(absence.settings, absence.clock):
@@ -311,7 +311,7 @@ async def test_sockets_that_are_up_and_silent_are_an_absence_too(absence: Absenc
         await absence.answered("general", lost)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_time_in_which_slack_could_not_be_reached_is_an_absence_too(absence: Absence, sandbox: Sandbox) -> None:
     async with running(absence.settings, absence.clock):
         await asyncio.sleep(2 * catching_up.LOOK_S)
@@ -335,7 +335,7 @@ TROUBLES: dict[str, tuple[str, FaultSettings, int]] = {
 
 
 @pytest.mark.parametrize(("fault", "of_slack", "unread"), TROUBLES.values(), ids=TROUBLES)
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_other_places_are_read_and_those_that_slack_never_gives_are_counted_as_unread(
     absence: Absence, monkeypatch: pytest.MonkeyPatch, fault: str, of_slack: FaultSettings, unread: int
 ) -> None:
@@ -348,7 +348,7 @@ async def test_other_places_are_read_and_those_that_slack_never_gives_are_counte
     assert await absence.asked() == [asked]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: Absence, sandbox: Sandbox) -> None:
     absence.add_channels(FLOORS[HISTORY])
     async with absence.back(TEN_MINUTES):
@@ -358,7 +358,7 @@ async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: 
     assert in_first_minute == FLOORS[HISTORY] - KEPT_CALLS
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_live_answer_has_the_next_calls_after_a_429(absence: Absence, sandbox: Sandbox) -> None:
     retry_after_s = 30
     sandbox.faults.start("rate_limit", method=HISTORY, times=1, retry_after_s=retry_after_s)
@@ -374,7 +374,7 @@ async def test_live_answer_has_the_next_calls_after_a_429(absence: Absence, sand
     assert again.at_monotonic_s - limited.at_monotonic_s > 2 * retry_after_s
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, sandbox: Sandbox) -> None:
     asked = await absence.stage.mention()
     sandbox.faults.start("error_500", method="conversations.history")
@@ -394,7 +394,7 @@ async def test_two_processes_at_once_answer_each_question_once(absence: Absence)
     assert len(absence.stage.vendor.requests) == 5
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_catch_up_goes_on_where_a_process_ended(absence: Absence, sandbox: Sandbox) -> None:
     people = "ada", "grace", "alan"
     asked = [await sandbox.say(user, sandbox.dm(user), "why?") for user in people]

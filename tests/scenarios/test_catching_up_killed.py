@@ -55,7 +55,7 @@ async def ten_minutes_pass(url: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{'after' if step[3] else 'before'} {step[2]}")
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_each_question_is_answered_once(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, tmp_path: Path, step: Step
 ) -> None:

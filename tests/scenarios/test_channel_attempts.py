@@ -209,7 +209,7 @@ async def test_attempts_reach_no_other_conversation(sandbox: Sandbox, vendor: Ve
     assert len(read) >= 2 * len(tried(attempts, 20))
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_attempts_hide_no_link(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
     attempts, hidden = list(links()), []
     async with bot(sandbox, vendor, settings, Desk()) as stage:

@@ -43,7 +43,7 @@ def write_log(file: Path) -> None:
         pytest.param(SHORT_WITH_TOOLS, id="one process with tools on SQLite"),
     ],
 )
-@pytest.mark.near
+@pytest.mark.long
 async def test_random_faults_lose_no_answer(run: Run, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
 

@@ -851,12 +851,12 @@ SECTIONS: Mapping[str, Sequence[tuple[Mapping[str, FaultCase], Report]]] = {
 
 
 def faults() -> Iterator[Any]:
-    """Yields the rows of the page. A gate needs the first one of each check and status; the others are `near`."""
+    """Yields the rows of the page. A gate needs the first one of each check and status; the others are `long`."""
     found = set[tuple[str, CheckStatus]]()
     for cases, report in chain.from_iterable(SECTIONS.values()):
         for name, case in cases.items():
             finding = case.line, case.status
-            yield pytest.param(name, case, report, id=name, marks=[pytest.mark.near] if finding in found else [])
+            yield pytest.param(name, case, report, id=name, marks=[pytest.mark.long] if finding in found else [])
             found.add(finding)
 
 
@@ -1252,7 +1252,7 @@ async def test_two_failures_with_one_cause_are_one_line_and_one_problem(
     assert [check["status"] for check in report.json()["checks"]].count("fail") == failed  # type: ignore[attr-defined]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_a_terminal_without_these_marks_gets_a_report_too(tmp_path: Path) -> None:
     async with Sandbox(manifest=app_manifest()) as sandbox:
         env = {**connected(sandbox), "PYTHONIOENCODING": "latin-1"}

@@ -91,7 +91,7 @@ CLOSURES = {
         for name, closure in CLOSURES.items()
     ],
 )
-@pytest.mark.near
+@pytest.mark.long
 async def test_end_of_an_answer_is_shown_once_slack_takes_it_after_a_weekend(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, closure: Closure
 ) -> None:

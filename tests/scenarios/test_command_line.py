@@ -66,7 +66,7 @@ async def test_ask_reads_the_question_from_arguments_or_stdin_or_both(
     assert f"{datetime.fromisoformat(said[2]):%A}" == said[1]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_ask_reads_the_files_that_words_name(tmp_path: Path, vendor: VendorServer) -> None:
     (tmp_path / "notes.txt").write_text("Quince is 7.")
     image = b64decode(ONE_PIXEL)
@@ -107,7 +107,7 @@ async def test_ask_names_files_of_one_name_apart_if_the_model_does_not_take_them
         ("large.txt", b"a" * (20 * 2**20 + 1), "Not read: large.txt (larger than 20 MB)."),
     ],
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_ask_says_why_it_does_not_read_a_file(
     tmp_path: Path, vendor: VendorServer, word: str, content: bytes | None, problem: str
 ) -> None:
@@ -138,7 +138,7 @@ FOUND = (
 
 
 @pytest.mark.parametrize("arguments", [[], ["--no-stream"]], ids=["streamed", "at once"])
-@pytest.mark.near
+@pytest.mark.long
 async def test_ask_searches_the_web_and_lists_its_sources(
     tmp_path: Path, vendor: VendorServer, arguments: list[str]
 ) -> None:
@@ -153,7 +153,7 @@ async def test_ask_searches_the_web_and_lists_its_sources(
     assert vendor.requests[0].body["tools"][0]["allowed_domains"] == ["example.com", "slack.dev"]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_ask_without_streaming_prints_no_part_of_an_answer_that_fails(
     tmp_path: Path, vendor: VendorServer
 ) -> None:
@@ -162,7 +162,7 @@ async def test_ask_without_streaming_prints_no_part_of_an_answer_that_fails(
     assert out == ""
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_ctrl_c_closes_the_vendors_stream_and_ends_the_process(tmp_path: Path, vendor: VendorServer) -> None:
     vendor.script(VendorResponse(speech.chat(["Once"])[:2], ending=ResponseEnd.HANG))
     async with forked_bot(tmp_path, "ask", "why?", env=asking(vendor)) as process:
@@ -184,7 +184,7 @@ async def test_ask_reports_a_failure_with_its_reason_and_without_the_key(tmp_pat
     assert key not in err
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_ask_where_nothing_listens_says_so_at_once_and_gives_up_soon(tmp_path: Path) -> None:
     env = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "BOT_MODELS": "openai/test"}
     async with forked_bot(tmp_path, "ask", "why?", env=env) as process:
@@ -208,7 +208,7 @@ async def test_ask_where_nothing_listens_says_so_at_once_and_gives_up_soon(tmp_p
         (["sandbox", "--manifest", "missing.json"], {}, ["missing.json: No such file or directory."]),
     ],
 )
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_invalid_arguments_are_reported_and_exit_2(
     tmp_path: Path, arguments: list[str], env: dict[str, str], sentences: list[str]
 ) -> None:
@@ -227,7 +227,7 @@ async def test_help_and_version_are_printed(tmp_path: Path, argument: str, words
     assert code == 0
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
     """Tests a script as pip writes it, which calls the function named in [project.scripts]."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -242,7 +242,7 @@ async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", ["slack_sandbox", "pygments"])
-@pytest.mark.near
+@pytest.mark.long
 async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: Path, package: str) -> None:
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError(name='{package}')\n")
     async with bot_process(tmp_path, "sandbox") as process:

@@ -252,7 +252,7 @@ async def ended(folder: Path, *arguments: str, env: dict[str, str]) -> tuple[int
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-@pytest.mark.first_rows(8)
+@pytest.mark.long(after_row=8)
 async def test_failure_is_a_sentence_with_its_exit_code(case: FailureCase, folder: Path, taken: int) -> None:
     if case.given:
         case.given(folder)
@@ -345,7 +345,7 @@ def logged(err: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("wrong", "code", "message"), PRINTED.values(), ids=PRINTED.keys())
-@pytest.mark.near
+@pytest.mark.long
 async def test_all_that_a_command_prints_to_stderr_is_json(
     folder: Path, wrong: Callable[[], object], code: int, message: str
 ) -> None:
@@ -372,7 +372,7 @@ async def test_all_that_a_command_prints_to_stderr_is_json(
         (("migrate",), read_only, 1, "/folder can't be written to."),
     ],
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_what_is_wrong_with_settings_and_arguments_is_json(
     folder: Path, arguments: tuple[str, ...], given: Callable[[Path], None] | None, code: int, message: str
 ) -> None:
@@ -383,7 +383,7 @@ async def test_what_is_wrong_with_settings_and_arguments_is_json(
     assert any(message in entry["message"] for entry in logged(err))
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_format_in_a_file_holds_before_the_settings_are_valid(folder: Path) -> None:
     (folder / ".env").write_text("BOT_LOG_FORMAT=json\nBOT_DRAIN_S=soon\n")
     code, _, err = await ended(folder, "usage", env={})
@@ -391,7 +391,7 @@ async def test_format_in_a_file_holds_before_the_settings_are_valid(folder: Path
     assert [entry["message"].partition(" ")[0] for entry in logged(err)] == ["BOT_DRAIN_S"]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_what_nothing_catches_is_json(folder: Path) -> None:
     code = (
         "import asyncio\n"
@@ -408,7 +408,7 @@ async def test_what_nothing_catches_is_json(folder: Path) -> None:
     assert entry["exception"].splitlines()[-1] == "CancelledError"
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_database_that_a_server_does_not_have_is_named(folder: Path, postgresql_server_url: str) -> None:
     url = sa.make_url(postgresql_server_url).set(database="nosuch").render_as_string(hide_password=False)
     code, _, err = await forked_command(folder, "usage", env={"DATABASE_URL": url})
@@ -430,7 +430,7 @@ async def test_without_a_database_there_is_nothing_yet_and_none_is_made(
     assert os.listdir(folder) == []
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_empty_database_of_a_server_stays_empty(folder: Path, postgresql_server_url: str) -> None:
     options = sa.make_url(postgresql_server_url).update_query_dict({"options": "-c search_path=empty"})
     env = {"DATABASE_URL": options.render_as_string(hide_password=False)}
@@ -439,13 +439,13 @@ async def test_empty_database_of_a_server_stays_empty(folder: Path, postgresql_s
         assert result == (0, "Nothing is recorded yet: the database in DATABASE_URL is empty.\n", "")
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_usage_as_csv_has_its_header_without_a_database(folder: Path) -> None:
     code, out, err = await ended(folder, "usage", "--csv", env={})
     assert (code, out.count("\n"), out.split(",")[0], err) == (0, 1, "day", "")
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_sandbox_and_ask_need_no_folder_that_can_be_written_to(folder: Path) -> None:
     read_only(folder)
     async with forked_bot(folder, *SCRIPTED, env={}, before=obey_permissions) as process, asyncio.timeout(WITHIN_S):
@@ -458,7 +458,7 @@ async def test_sandbox_and_ask_need_no_folder_that_can_be_written_to(folder: Pat
     assert (code, "This is a scripted answer" in out.replace("*", "")) == (0, True)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_health_of_something_else_is_not_taken_for_ours(folder: Path) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -473,7 +473,7 @@ async def test_health_of_something_else_is_not_taken_for_ours(folder: Path) -> N
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["ask", "why?"], ["usage"], ["--help"]])
-@pytest.mark.near
+@pytest.mark.long
 async def test_ctrl_c_while_modules_are_imported_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "dotenv.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     async with bot_process(tmp_path, *arguments) as process:
@@ -481,7 +481,7 @@ async def test_ctrl_c_while_modules_are_imported_is_quiet(tmp_path: Path, argume
     assert (process.returncode, out_and_err) == (-signal.SIGINT, ("", ""))
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> None:
     reading, writing = os.pipe()
     async with bot_process(folder, "ask", env={"OPENAI_API_KEY": "k"}, stdin=reading) as process:
@@ -495,7 +495,7 @@ async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["usage", "--csv"], ["migrate"]])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_broken_pipe_is_quiet(folder: Path, arguments: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -530,7 +530,7 @@ def to_a_reader_that_left() -> None:
 @pytest.mark.parametrize(
     ("before", "said"), [(to_a_reader_that_left, ""), (onto_a_full_disk, "No space left on device")]
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_what_stdout_does_not_take_is_never_the_databases_fault(
     folder: Path, arguments: list[str], before: Callable[[], None], said: str
 ) -> None:
@@ -539,7 +539,7 @@ async def test_what_stdout_does_not_take_is_never_the_databases_fault(
     assert (code, said in err, "database" in err, len(err.splitlines())) == (1, True, False, 1 if said else 0)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     async with bot_process(folder, "usage", stdout=full) as process:
@@ -550,7 +550,7 @@ async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
     assert "No space left on device" in err
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_closed_stdout_is_no_error(folder: Path) -> None:
     start = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'bot', 'usage'])"
     async with bot_process(folder, program=["-c", start]) as process:
@@ -566,7 +566,7 @@ async def test_closed_stdout_is_no_error(folder: Path) -> None:
         (("init",), "typist init asks questions, so it needs a terminal."),
     ],
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_closed_stdin_is_no_terminal_and_has_no_question(
     folder: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:

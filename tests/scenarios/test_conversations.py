@@ -173,7 +173,7 @@ async def test_placeholder_is_posted_at_once_and_the_answer_grows_in_it(stage: S
     assert answer == ("word " * 120).rstrip()
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_text_alone_is_short_while_an_answer_grows_and_has_all_of_it_at_its_end(stage: Stage) -> None:
     lines = [f"{number}. Line *{number}* of [the docs](https://docs.example/{number})" for number in range(1, 41)]
     stage.vendor.script(says("\n".join(lines), pause_s=0.02))
@@ -240,7 +240,7 @@ async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
 
 
 @pytest.mark.bot(max_concurrent_per_user=20)
-@pytest.mark.near
+@pytest.mark.long
 async def test_crowded_channel_delays_no_answer_elsewhere_where_slack_takes_few_posts(stage: Stage) -> None:
     sandbox = stage.sandbox
     sandbox.faults.start("strict_posts")

@@ -38,7 +38,7 @@ async def deleted(stage: Stage, messages: Sequence[Message]) -> float:
     return loop.time() - pressed_at
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_message_of_a_file_is_deleted_although_only_its_file_was_at_first(stage: Stage) -> None:
     messages = await answered(stage)
     [attached] = [message for message in messages if message.files]
@@ -48,7 +48,7 @@ async def test_message_of_a_file_is_deleted_although_only_its_file_was_at_first(
     assert sorted(calls) == [message.ts for message in messages], "each message is deleted once"
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_deletion_that_waits_for_the_rate_limit_goes_on_soon_after_it(stage: Stage) -> None:
     messages = await answered(stage)
     stage.sandbox.faults.start("rate_limit", method="chat.delete", times=1, retry_after_s=RATE_LIMIT_S)

@@ -109,7 +109,7 @@ async def press(stage: Stage, asked: str, action: str, is_done: Callable[[], boo
 
 
 @pytest.mark.parametrize("kind", [DATABASE, *(pytest.param(kind, marks=pytest.mark.long) for kind in SLACKS)])
-@pytest.mark.near
+@pytest.mark.long
 def test_slack_shows_what_is_on_record_whichever_call_behind_the_end_fails(kind: str, tmp_path: Path) -> None:
     clean = Count()
     run_fast(behind_the_end(kind, clean, tmp_path))

@@ -159,7 +159,7 @@ REST = ("internal_error", "drop_request", MODEL)
 @pytest.mark.parametrize(
     "kind", ["lose_response", DATABASE, *(pytest.param(kind, marks=pytest.mark.long) for kind in REST)]
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 def test_each_question_has_one_answer_whichever_call_fails(kind: str) -> None:
     clean = Count()
     whole = run_fast(conversation(kind, clean))

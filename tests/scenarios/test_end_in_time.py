@@ -53,7 +53,7 @@ async def ask(slack: SlackProcess, vendor: VendorServer) -> None:
 @pytest.mark.parametrize(
     ("frozen", "drain_s"), [("Slack", 0), ("Slack", 2), ("the database", 1), ("the database and Slack", 1)]
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_shutdown_is_not_delayed_by_what_is_frozen(
     tmp_path: Path,
     slack: SlackProcess,

@@ -24,7 +24,7 @@ async def until_the_end_is_in_the_outbox(store: Stores) -> None:
     await until_read(lambda: count(store, outbox_entries), "an outbox entry", GIVE_UP_S, look_s=1.0)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_buttons_work_below_an_end_that_another_process_showed_in_a_new_message(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
 ) -> None:
@@ -51,7 +51,7 @@ async def test_buttons_work_below_an_end_that_another_process_showed_in_a_new_me
 
 
 @pytest.mark.parametrize("closed", ["archived", "bot removed"])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_answer_in_a_channel_that_was_closed_is_incomplete_and_goes_on_once_the_channel_is_back(
     stage: Stage, another_process: Stores, closed: str
 ) -> None:

@@ -81,7 +81,7 @@ async def test_who_is_sent_to_an_admin_reads_who_that_is(stage: Stage) -> None:
         for name, case in WITHOUT_TEXT.items()
     ],
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_failure_before_the_first_word_is_explained_in_a_notice(
     stage: Stage, answer: VendorResponse, failure: EndReason
 ) -> None:
@@ -153,7 +153,7 @@ MIDWAY = [
 
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("ending", MIDWAY)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_stream_that_breaks_goes_on_by_itself(
     with_short_stall_timeout: Stage, ending: ResponseEnd, times: int
 ) -> None:
@@ -239,7 +239,7 @@ IN_EACH_RUN = {
         for said, fault in FAULTS.items()
     ],
 )
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_answer_is_shown_once_under_any_slack_fault(stage: Stage, name: str, fault: FaultSettings) -> None:
     root = await stage.sandbox.say("ada", "general", "some context")
     stage.vendor.script(says(LONG, pause_s=0.01))
@@ -253,7 +253,7 @@ WORDS = " ".join(f"word{number}" for number in range(60))
 REFUSED_FORMS: FaultSettings = {"method": ("chat.update", "chat.postMessage"), "error": "invalid_attachments"}
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_answer_that_slack_refuses_for_minutes_is_stopped_and_says_that_it_was_not_shown(stage: Stage) -> None:
     stage.vendor.script(grows(WORDS, pause_s=15.0))
     asked = await stage.mention()

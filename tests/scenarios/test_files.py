@@ -191,7 +191,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("upload", "reason"), REFUSED.values(), ids=REFUSED.keys())
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_unusable_file_is_named_and_the_question_answered(
     stage: Stage, upload: UploadedFile, reason: str
 ) -> None:
@@ -392,7 +392,7 @@ async def test_newest_five_files_are_read(stage: Stage) -> None:
     assert ("zero" in content(stage), "one" in content(stage)) == (True, False)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
     uploads = [UploadedFile(f"{number}.txt", b"a" * (18 * 2**20)) for number in range(3)]
     answer = await asked(stage, *uploads)
@@ -400,7 +400,7 @@ async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
     assert f"2.txt ({texts.files.FILES_TOO_BIG})" in answer
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_tall_picture_is_scaled_before_it_is_sent(stage: Stage) -> None:
     uploads = [
         UploadedFile("a.png", picture("PNG")),
@@ -424,7 +424,7 @@ IMAGE_REFUSALS: dict[str, tuple[VendorResponse, str]] = {
 @pytest.mark.parametrize(
     ("speak", "path", "model"), [(speech.chat, "/v1", "openai/test"), (speech.messages, "", "anthropic/test")]
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_answer_comes_without_refused_pictures_and_names_them(
     settings: Settings,
     sandbox: Sandbox,

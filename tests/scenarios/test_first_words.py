@@ -63,7 +63,7 @@ async def frames(stage: Stage, beginning: str) -> list[list[str]]:
 @pytest.mark.skips_waits
 @pytest.mark.parametrize("carrier", EACH_CARRIER)
 @pytest.mark.parametrize(("silence_s", "is_said"), [(5, False), (25, True)])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_long_silence_is_said_once_and_goes_with_the_first_word(
     stage: Stage, carrier: CarrierName, silence_s: float, is_said: bool
 ) -> None:
@@ -80,7 +80,7 @@ async def test_long_silence_is_said_once_and_goes_with_the_first_word(
 
 @pytest.mark.skips_waits
 @pytest.mark.parametrize("carrier", EACH_CARRIER)
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_first_change_of_a_reply_shows_a_word(stage: Stage, carrier: CarrierName) -> None:
     for beginning in BEGINNINGS:
         first, *_ = await frames(stage, beginning)

@@ -138,7 +138,7 @@ async def test_thanks_that_slack_takes_no_reaction_to_are_left_alone(stage: Stag
     await stage.answers("general", asked, count=2)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_question_asked_while_a_long_answer_grows_is_answered_below_all_of_its_pages(stage: Stage) -> None:
     is_queued, long = asyncio.Event(), "A line of the answer.\n\n" * 560
     stage.vendor.script(grows(long, gates={250: is_queued.wait}), says("To Grace."))

@@ -129,7 +129,7 @@ async def test_message_is_answered_if_the_model_is_sure_and_nothing_shows_before
 
 
 @pytest.mark.parametrize("decided", SILENT.values(), ids=SILENT.keys())
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_message_stays_unanswered_if_the_model_is_not_sure_or_fails(
     start: Start, decided: VendorResponse
 ) -> None:

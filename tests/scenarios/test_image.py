@@ -125,7 +125,7 @@ async def test_image_answers_as_a_number_in_a_read_only_root(
         *(pytest.param(place, marks=pytest.mark.long) for place in ("HOME=/", "TMPDIR=/nonexistent")),
     ],
 )
-@pytest.mark.near
+@pytest.mark.long
 async def test_image_reads_documents_as_a_user_that_it_does_not_know(
     container: Container, sandbox: Sandbox, vendor: VendorServer, place: str
 ) -> None:

@@ -466,7 +466,7 @@ async def test_without_a_terminal_it_says_what_to_set_and_exits_2(tmp_path: Path
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="not a clone")
-@pytest.mark.near
+@pytest.mark.long
 async def test_the_whole_way_from_a_clone_to_the_first_answer(
     tmp_path: Path, slack: Sandbox, env: dict[str, str]
 ) -> None:

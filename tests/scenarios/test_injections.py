@@ -496,7 +496,7 @@ MISLEADING = {
 
 @pytest.mark.parametrize(("raw", "told"), MISLEADING.values(), ids=MISLEADING)
 @pytest.mark.parametrize("api", EACH_API)
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_approval_shows_what_misleads(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api, raw: str, told: str | None
 ) -> None:
@@ -522,7 +522,7 @@ def stream_calls(stage: Stage) -> list[CallRecord]:
         *(pytest.param(own_words, api, id=api.name, marks=pytest.mark.long) for api in APIS if api is not RESPONSES),
     ],
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_no_part_of_an_address_is_in_a_stream_and_the_answers_link_says_where_it_leads(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, way: Way, api: Api
 ) -> None:

@@ -72,7 +72,7 @@ async def test_first_five_of_seven_pages_are_posted_and_the_end_below_the_whole_
 
 
 @pytest.mark.skips_waits
-@pytest.mark.near
+@pytest.mark.long
 async def test_all_pages_are_posted_without_the_scope_for_files(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:

@@ -184,7 +184,7 @@ STARTS = {
 
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, vendor: VendorServer, start: str) -> None:
     raw, child = RawServer(tmp_path / "script.json"), RawServer(tmp_path / "child.json")
     raw.script([tool("look")], {"look": text_result("Seen.")}, start=start)

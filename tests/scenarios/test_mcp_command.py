@@ -74,7 +74,7 @@ async def test_list_shows_rules_and_what_has_changed_and_pins_nothing(tmp_path: 
     assert await agreed(env) == {"it__look": EARLIER}
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_tools_of_a_server_that_no_process_has_used_are_not_new(tmp_path: Path, env: dict[str, str]) -> None:
     code, out, _ = await run(tmp_path, env=env)
     assert (code, out.splitlines()) == (
@@ -90,7 +90,7 @@ async def test_tools_of_a_server_that_no_process_has_used_are_not_new(tmp_path: 
     )
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_list_says_what_a_servers_definitions_cost(tmp_path: Path, env: dict[str, str]) -> None:
     _, out, _ = await run(tmp_path, env={**env, "OPENAI_API_KEY": "sk-test"})
     assert re.search(r"^it: about \d+ tokens with each question, \$0\.\d\d a thousand questions$", out, re.MULTILINE)
@@ -110,7 +110,7 @@ async def test_tools_that_their_server_describes_wrongly_cannot_be_agreed_to(
     assert "No server lists it__odd." in err
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_server_that_wants_people_to_sign_in_says_so(tmp_path: Path, env: dict[str, str]) -> None:
     challenge = 'Bearer resource_metadata="https://mcp.example/.well-known/oauth-protected-resource"'
     async with served(refusing(401, challenge)) as url:
@@ -119,7 +119,7 @@ async def test_server_that_wants_people_to_sign_in_says_so(tmp_path: Path, env: 
     assert (code, out.splitlines()) == (0, [f"it is down: {DOWN_SIGN_IN}"])
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_many_tools_are_agreed_to_by_patterns(tmp_path: Path, env: dict[str, str], raw: RawServer) -> None:
     raw.script([tool(f"browser_{number}") for number in range(70)] + [tool("look")])
     _, out, _ = await run(tmp_path, env=env)
@@ -156,7 +156,7 @@ async def test_both_definitions_are_shown_before_an_admin_agrees(
 
 
 @pytest.mark.parametrize("arguments", [["it__look", "--yes"], ["--yes", "it__look"]])
-@pytest.mark.near
+@pytest.mark.long
 async def test_agreed_tool_is_no_longer_listed_as_changed(
     tmp_path: Path, env: dict[str, str], arguments: list[str]
 ) -> None:
@@ -187,7 +187,7 @@ async def test_nothing_is_agreed_to_if_the_arguments_are_unclear(
     assert await agreed(env) == {}
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_always_allowed_tools_are_listed_and_revoked_in_all_channels(tmp_path: Path, env: dict[str, str]) -> None:
     now = ListedTool("write", "Does it.", {"type": "object"}).hash
     stores = await Stores.open(env["DATABASE_URL"], "w1", ManualClock())

@@ -202,7 +202,7 @@ def without_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("probes", "seed"), [(FEW, 0), *(pytest.param(PROBES, seed, marks=pytest.mark.long) for seed in range(SEEDS))]
 )
-@pytest.mark.near
+@pytest.mark.long
 async def test_no_probe_brings_a_memory_to_another_place(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, probes: int, seed: int
 ) -> None:
@@ -214,7 +214,7 @@ async def test_no_probe_brings_a_memory_to_another_place(
 
 
 @pytest.mark.usefixtures("without_limits")
-@pytest.mark.near
+@pytest.mark.long
 async def test_probes_find_a_leak(
     sandbox: Sandbox,
     vendor: VendorServer,

@@ -57,7 +57,7 @@ async def test_edit_of_a_running_question_restarts_its_answer_in_the_same_reply(
     )
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_question_that_is_edited_again_and_again_asks_the_model_a_few_times(stage: Stage) -> None:
     stage.vendor.script(lambda request: says("The end.") if "words 19?" in str(request.body) else UNFINISHED)
     asked = await stage.mention("words?")
@@ -119,7 +119,7 @@ async def test_edit_of_an_answered_question_starts_over_in_the_same_reply(stage:
 
 
 @pytest.mark.parametrize("who", ["ada", "grace"])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_answer_that_others_built_on_says_that_its_question_was_edited(stage: Stage, who: str) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
@@ -208,7 +208,7 @@ async def pinging(sandbox: Sandbox, vendor: VendorServer, settings: Settings) ->
 
 
 @pytest.mark.parametrize("channel", ["general", pytest.param("dm", marks=pytest.mark.long)])
-@pytest.mark.near
+@pytest.mark.long
 async def test_asker_of_a_long_answer_is_mentioned_once(pinging: Stage, channel: str) -> None:
     stage = pinging
     place = stage.sandbox.dm("ada") if channel == "dm" else channel

@@ -63,7 +63,7 @@ async def test_asker_is_told_where_the_answer_will_be(stage: Stage) -> None:
         "<@U0ALAN> & <b>?\nNo `code`",
     ],
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_question_keeps_its_emoji_and_links(stage: Stage, words: str) -> None:
     ts = await stage.sandbox.say("ada", "general", "It failed")
     assert await ask(stage, ts, words) == {}

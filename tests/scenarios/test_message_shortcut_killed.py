@@ -80,7 +80,7 @@ async def next_process(settings: Settings) -> AsyncIterator[LateClock]:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=named)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_killed_process_leaves_a_question_that_is_asked_and_answered_once(
     sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path, step: Step
 ) -> None:
@@ -116,7 +116,7 @@ def lobby(sandbox: Sandbox) -> None:
 
 @pytest.mark.usefixtures("lobby")
 @pytest.mark.parametrize("step", STEPS, ids=named)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_process_killed_while_asking_in_a_direct_message_asks_and_answers_once(
     sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path, step: Step
 ) -> None:

@@ -55,7 +55,7 @@ async def test_migrate_creates_the_tables_and_prints_the_revision(
     assert tables == {*metadata.tables, "alembic_version"}
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_migrate_reports_an_unusable_database(tmp_path: Path) -> None:
     url = "postgresql://u:s3cret@127.0.0.1:9/d"
     async with bot_process(tmp_path, "migrate", env={"DATABASE_URL": url}) as process:
@@ -183,7 +183,7 @@ async def test_thread_without_team_belongs_to_the_bots_team(tmp_path: Path, sqli
 
 
 @pytest.mark.parametrize(("typed", "code", "remaining"), [(b"y\n", 0, 0), (b"\n", 1, 3)])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_forget_asks_for_confirmation_at_a_terminal(
     tmp_path: Path, database: str, typed: bytes, code: int, remaining: int
 ) -> None:
@@ -256,7 +256,7 @@ async def test_health_prints_the_running_bots_answer(tmp_path: Path, probes: Pro
     assert "Is Typist running?" in err
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_running_bot_serves_its_health_until_it_ends(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
 ) -> None:

@@ -43,7 +43,7 @@ async def test_usage_names_people_and_channels(tmp_path: Path, env: dict[str, st
     assert (code, sorted(lines)) == (0, rows)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_usage_names_everybody_however_many_asked(tmp_path: Path, env: dict[str, str], sandbox: Sandbox) -> None:
     """The list of people names most of them at once; who isn't on it is looked up."""
     ada = sandbox.workspace.users["U0ADA"]
@@ -66,7 +66,7 @@ async def test_usage_names_everybody_however_many_asked(tmp_path: Path, env: dic
     assert sum(call.method == "users.info" for call in sandbox.calls) == 1, "the one who has left"
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_usage_names_channels_by_pages(tmp_path: Path, env: dict[str, str], sandbox: Sandbox) -> None:
     store = await Stores.open(env["DATABASE_URL"], "w1", SystemClock())
     for number in range(60):

@@ -201,7 +201,7 @@ def spoil(sandbox: Sandbox, case: int) -> None:
     ],
 )
 @pytest.mark.bot(max_concurrent_per_user=100)
-@pytest.mark.near
+@pytest.mark.long
 async def test_reader_ends_with_the_whole_answer_once_whatever_fails_in_a_stream(
     stage: Stage, sandbox: Sandbox, vendor: VendorServer, cases: range
 ) -> None:

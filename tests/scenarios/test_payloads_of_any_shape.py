@@ -45,7 +45,7 @@ def sent(kind: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize("depth", [1, pytest.param(2, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["events_api", "interactive", "slash_commands"])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_every_payload_is_acknowledged(
     stage: Stage, kind: str, depth: int, caplog: pytest.LogCaptureFixture
 ) -> None:

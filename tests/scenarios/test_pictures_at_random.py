@@ -247,7 +247,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("seed", "database_url", "processes"), RUNS, indirect=["database_url"])
-@pytest.mark.near
+@pytest.mark.long
 async def test_slack_shows_what_is_on_record_once_things_are_quiet(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, in_bots_time: Stores, seed: int, processes: int
 ) -> None:

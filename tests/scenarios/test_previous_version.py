@@ -41,7 +41,7 @@ async def test_versions_are_swapped_in_the_answers_message(stage: Stage, setting
     assert stage.sandbox.workspace.notified == []
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_version_of_many_messages_comes_back_whole_and_goes_again(stage: Stage, settings: Settings) -> None:
     long = "".join(f"{number}: line of the first answer\n" for number in range(600))
     message = await answered_twice(stage, settings, long)

@@ -243,7 +243,7 @@ def refused_over_http(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("api", [CHAT, ANTHROPIC], ids=lambda api: api.name)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_over_http_a_model_is_reached_with_the_password_or_the_refusal_is_told(
     vendor: VendorServer, refused_over_http: str, api: VendorApi
 ) -> None:

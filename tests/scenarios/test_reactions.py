@@ -129,7 +129,7 @@ BURST = 30
 
 
 @pytest.mark.parametrize(("person", "asked"), [("gia", 0), ("grace", MAX_REACTIONS)], ids=["guest", "member"])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_many_reactions_of_a_person_leave_their_colleagues_the_calls(
     stage: Stage, person: str, asked: int
 ) -> None:
@@ -232,7 +232,7 @@ IGNORED = {
 
 
 @pytest.mark.parametrize(("event", "before"), IGNORED.items(), ids=[event.__name__ for event in IGNORED])
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_reaction_that_asks_nothing(stage: Stage, event: Callable[[Stage], Awaitable[None]], before: int) -> None:
     await event(stage)
     await stage.delivered()

@@ -75,7 +75,7 @@ async def test_channel_that_turns_it_off_is_not_read(stage: Stage, another_proce
 
 
 @pytest.mark.parametrize("text", ["", "?", "this?", "That."])
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_bare_mention_reads_the_posts_before_it_as_others_words(stage: Stage, text: str) -> None:
     for number in range(12):
         await stage.sandbox.say("alan", "general", f"post {number:02}")

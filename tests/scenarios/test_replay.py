@@ -253,7 +253,7 @@ GONE = {"erased": erase, "answer deleted": delete_answer, "expired": grow_old, "
 
 
 @pytest.mark.parametrize("goes", GONE.values(), ids=GONE.keys())
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_what_may_not_be_read_any_more_is_neither_asked_nor_reported(
     recorded: Recorded, goes: Callable[[Recorded], Any]
 ) -> None:
@@ -263,7 +263,7 @@ async def test_what_may_not_be_read_any_more_is_neither_asked_nor_reported(
     assert ("1 questions weren't asked: their askers have no access now." in err) is (goes is lose_access)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_report_of_a_later_run_lacks_what_was_erased_since(recorded: Recorded) -> None:
     await recorded.replay()
     assert "other on 4" in (recorded.folder / FOLDER / "report.html").read_text()
@@ -325,7 +325,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_failure_of_all_questions_stops_the_run_and_is_no_result(
     recorded: Recorded, failure: VendorResponse
 ) -> None:
@@ -339,7 +339,7 @@ async def test_failure_of_all_questions_stops_the_run_and_is_no_result(
     assert recorded.asked() == [1, 2, 3, 4]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_refusal_is_a_result(recorded: Recorded) -> None:
     filtered = [chunk.replace(b'"stop"', b'"content_filter"') for chunk in says("").chunks]
     recorded.vendor.script(VendorResponse(filtered), said)
@@ -400,7 +400,7 @@ async def test_tools_that_only_read_are_called_if_that_is_wanted_and_no_others(r
     await recorded.replay(*random, code=2)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_limit_counts_all_requests_of_an_answer(recorded: Recorded) -> None:
     await with_server(recorded)
     # It costs half of the limit, and the second request may cost nearly as much as the limit.
@@ -410,7 +410,7 @@ async def test_limit_counts_all_requests_of_an_answer(recorded: Recorded) -> Non
     assert len(recorded.vendor.requests) == 1
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_system_prompt_replaces_those_of_channels_and_has_a_folder_of_its_own(recorded: Recorded) -> None:
     store = await recorded.stores()
     own = ChannelSettings(system_prompt="Rhyme.", model="openai/test")
@@ -527,7 +527,7 @@ VERDICTS = {
 
 
 @pytest.mark.parametrize(("reply", "verdict"), VERDICTS.values(), ids=VERDICTS.keys())
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_only_what_holds_in_both_orders_and_in_one_word_is_a_verdict(
     recorded: Recorded, reply: Judging, verdict: str
 ) -> None:
@@ -549,7 +549,7 @@ PLEAS = {
 
 
 @pytest.mark.parametrize("plea", PLEAS.values(), ids=PLEAS.keys())
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_text_of_an_answer_stays_in_its_string_and_is_no_verdict(recorded: Recorded, plea: str) -> None:
     recorded.vendor.script(judged_by(lambda pair: "A", lambda request: says(plea)))
     await recorded.replay("--channel", "C0RANDOM", *JUDGE)
@@ -559,7 +559,7 @@ async def test_text_of_an_answer_stays_in_its_string_and_is_no_verdict(recorded:
     assert [line["judge"]["verdict"] for line in recorded.lines()] == ["alike"], "by the judge's own reply"
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_without_a_judge_nothing_is_asked_or_said_of_one(recorded: Recorded) -> None:
     out, err = await recorded.replay()
     assert {request.body["model"] for request in recorded.vendor.requests} == {"other"}
@@ -567,7 +567,7 @@ async def test_without_a_judge_nothing_is_asked_or_said_of_one(recorded: Recorde
     assert not any(re.search("judge|verdict", text) for text in (out, err, *written))
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_answers_of_an_earlier_run_are_judged_without_being_asked_again(recorded: Recorded) -> None:
     await recorded.replay()
     recorded.vendor.requests.clear()
@@ -584,7 +584,7 @@ async def test_answers_of_an_earlier_run_are_judged_without_being_asked_again(re
     assert "has verdicts of openai/judge." in err
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_answer_without_text_is_not_judged(recorded: Recorded) -> None:
     filtered = [chunk.replace(b'"stop"', b'"content_filter"') for chunk in says("").chunks]
     recorded.vendor.script(judged_by(favors("other"), lambda request: VendorResponse(filtered)))
@@ -592,7 +592,7 @@ async def test_answer_without_text_is_not_judged(recorded: Recorded) -> None:
     assert pairs(recorded) == []
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_killed_run_asks_no_judge_twice(recorded: Recorded) -> None:
     hanging = VendorResponse(says("A").chunks[:1], ending=ResponseEnd.HANG)
     judged = judged_by(favors("other"))
@@ -614,7 +614,7 @@ async def test_killed_run_asks_no_judge_twice(recorded: Recorded) -> None:
     assert spent == pytest.approx(4 * NOW_USD + 3 * VERDICT_USD + broken["usd"], abs=1e-4)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_judge_counts_within_the_limit(recorded: Recorded) -> None:
     recorded.vendor.script(judged_by(favors("other"), lambda request: says("word " * 4_000)))
     # The answer may cost nearly as much, and costs half of it. A verdict may cost 1,000 tokens of output, twice.
@@ -626,7 +626,7 @@ async def test_judge_counts_within_the_limit(recorded: Recorded) -> None:
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_failing_judge_stops_the_run_and_is_asked_again(recorded: Recorded, failure: VendorResponse) -> None:
     recorded.vendor.script(said, failure)
     _, err = await recorded.replay(*JUDGE, code=1)
@@ -639,7 +639,7 @@ async def test_failing_judge_stops_the_run_and_is_asked_again(recorded: Recorded
     assert [request.body["model"] for request in recorded.vendor.requests].count("other") == 3
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_judge_that_refuses_gives_no_verdict(recorded: Recorded) -> None:
     filtered = VendorResponse([chunk.replace(b'"stop"', b'"content_filter"') for chunk in says("").chunks])
     recorded.vendor.script(lambda request: filtered if request.body["model"] == "judge" else said(request))

@@ -246,7 +246,7 @@ async def test_three_failed_runs_pause_and_are_told_once(stage: Stage, another_p
 
 
 @pytest.mark.parametrize("is_limited", [False, True], ids=["", "rate limited"])
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_run_that_a_quota_stops_says_so_once_with_the_next_time(
     stage: Stage, another_process: Stores, is_limited: bool
 ) -> None:

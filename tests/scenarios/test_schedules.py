@@ -391,7 +391,7 @@ async def test_declined_proposal_creates_nothing(stage: Stage, another_process: 
         ({"words": WORDS}, texts.schedules.RULE_OR_TIME),
     ],
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_model_reads_why_nobody_is_asked_about_a_rule_that_cannot_be_used(
     stage: Stage, arguments: dict[str, Any], reason: str
 ) -> None:

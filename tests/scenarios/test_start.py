@@ -386,7 +386,7 @@ async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
         pytest.param("link_disabled", "Turn Socket Mode on", marks=pytest.mark.long),
     ],
 )
-@pytest.mark.near
+@pytest.mark.long
 async def test_connections_that_end_after_hello_are_opened_ever_more_rarely(
     sandbox: Sandbox,
     vendor: VendorServer,
@@ -420,7 +420,7 @@ async def test_connections_that_end_after_hello_are_opened_ever_more_rarely(
 
 
 @pytest.mark.skips_waits
-@pytest.mark.near
+@pytest.mark.long
 async def test_connections_that_are_cut_every_20_s_are_away_for_10_s_at_most(
     sandbox: Sandbox, settings: Settings
 ) -> None:

@@ -182,7 +182,7 @@ def has_stop(message: Message) -> bool:
 
 @pytest.mark.skips_waits
 @pytest.mark.parametrize(("fault", "settings_of_fault"), WAYS_TO_FAIL.values(), ids=WAYS_TO_FAIL)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_answer_without_a_status_has_a_stop_button_and_no_stream(
     unposted: Stage, fault: str, settings_of_fault: FaultSettings
 ) -> None:

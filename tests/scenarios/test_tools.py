@@ -214,7 +214,7 @@ LISTS_SILENTLY = calls("", ("notes__list", {}))
     ],
     ids=["steps", "steps, no text", "quota", "quota, no text"],
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to_do(
     sandbox: Sandbox,
     vendor: VendorServer,

@@ -80,7 +80,7 @@ def raw(tmp_path: Path) -> RawServer:
 
 @pytest.mark.parametrize("called", [WRITE, READ])
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS.keys())
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_killed_process_leaves_an_answer_and_repeats_no_write(
     sandbox: Sandbox,
     vendor: VendorServer,

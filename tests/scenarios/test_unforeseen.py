@@ -423,7 +423,7 @@ async def answered_next(case: PersonCase, way: Way) -> None:
 @pytest.mark.parametrize(
     "method", [pytest.param(method, marks=() if method in IN_EACH_RUN else pytest.mark.long) for method in WAYS]
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 def test_each_answer_ends_and_the_next_question_is_answered(method: str) -> None:
     results = run_fast(outcomes(method, rounds(some_of(method), ALL)))
     assert len(results) == len(KINDS) * rounds(1, 3)

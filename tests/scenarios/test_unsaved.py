@@ -65,7 +65,7 @@ class Switched:
 @pytest.fixture(
     params=[
         "full disk",
-        pytest.param("read-only file", marks=pytest.mark.near),
+        pytest.param("read-only file", marks=pytest.mark.long),
         pytest.param("read-only server", marks=pytest.mark.wide),
         pytest.param("full tablespace", marks=[pytest.mark.wide, needs_mount]),
     ]
@@ -149,7 +149,7 @@ async def test_askers_read_once_that_their_question_is_not_saved(
 
 @pytest.mark.empty_database
 @pytest.mark.parametrize("switched", ["read-only file", "read-only server"], indirect=True)
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_askers_without_a_mention_read_it_too_and_are_answered_once_afterwards(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, switched: Switched
 ) -> None:

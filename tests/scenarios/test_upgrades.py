@@ -151,7 +151,7 @@ async def test_older_process_goes_on_with_its_answer_after_a_migration(
     assert await stage.answers("general", await stage.mention("And after it?")) == ["The next one."]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_going_back_to_the_older_version_continues_the_newer_ones_answer(
     fleet: Fleet, newer: NewerVersion, database_url: str
 ) -> None:
@@ -170,7 +170,7 @@ async def test_going_back_to_the_older_version_continues_the_newer_ones_answer(
 
 
 @pytest.mark.empty_database
-@pytest.mark.near
+@pytest.mark.long
 async def test_new_database_gets_the_migrations_of_all_versions(newer: NewerVersion, database_url: str) -> None:
     newer.let_end()
     assert await migrated(newer) == "The database schema is at revision later.\n"

@@ -107,7 +107,7 @@ MEANWHILE = {
 
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_approved_call_is_made_once_and_answered_whatever_changed_meanwhile(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer, meanwhile: Meanwhile
 ) -> None:

@@ -198,7 +198,7 @@ UNHEARD = {
 
 @LISTENING
 @pytest.mark.parametrize("transcription", UNHEARD.values(), ids=UNHEARD.keys())
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_answer_goes_on_if_the_transcription_fails(
     settings: Settings,
     sandbox: Sandbox,

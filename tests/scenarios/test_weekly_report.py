@@ -229,7 +229,7 @@ async def test_report_comes_when_it_is_due_also_of_a_week_in_which_nobody_asked(
     ]
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_bot_without_the_setting_does_not_import_the_report() -> None:
     code = "import sys, bot.wiring; sys.exit('bot.services.weekly_report' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)

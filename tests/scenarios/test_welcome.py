@@ -119,7 +119,7 @@ async def test_channel_with_settings_of_its_own_is_not_welcomed(stage: Stage, an
     ],
     ids=["channel that isn't allowed", "without an inviter", "inviter from another organization", "guest as inviter"],
 )
-@pytest.mark.first_rows(1)
+@pytest.mark.long(after_row=1)
 async def test_channel_is_not_welcomed_where_access_is_denied(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, rules: dict[str, Any], inviter: str
 ) -> None:

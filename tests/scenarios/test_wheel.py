@@ -75,7 +75,7 @@ def _run(folder: Path, *command: str) -> str:
     return ended.stdout
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_installed_wheel_checks_answers_and_exports_its_audit(
     python: Path, sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:

@@ -131,7 +131,7 @@ A_WORKS, B_WORKS = [texts.models.answers_again("openai/a")], [texts.models.answe
         "a failure in between is no answer",
     ],
 )
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_admins_read_once_that_a_vendor_refuses_and_once_that_it_answers(
     processes: Processes, events: Sequence[tuple[str, EndReason | None, list[str]]]
 ) -> None:
@@ -252,7 +252,7 @@ async def looked(
         (6, 2, True),
     ],
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_connections_beyond_those_of_the_database_are_told_once_a_day(
     processes: Processes, app: App, count: int, living: int, *, is_fault: bool
 ) -> None:
@@ -279,7 +279,7 @@ async def test_connection_that_only_counts_for_a_while_is_no_fault(processes: Pr
     assert app.recounts == 1
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_fault_that_stays_is_counted_once_an_hour(processes: Processes, app: App) -> None:
     watching = await watch(processes, app)
     app.hello(4)

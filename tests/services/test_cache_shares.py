@@ -245,7 +245,7 @@ def share(vendor: Vendor, requests: Requests) -> float:
     return 100 * read / whole
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_caches_serve_what_a_prompt_repeats() -> None:
     lines = [f"{'':54}could  {'  '.join(f'{name:>15}' for name in VENDORS)}"]
     fallen = 0
@@ -261,7 +261,7 @@ async def test_caches_serve_what_a_prompt_repeats() -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "threads" not in case])
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_each_prompt_begins_with_the_bytes_of_the_one_before(case: str) -> None:
     """That is the bar for caches that find a beginning only where an earlier request ended."""
     requests = await CASES[case][0]()

@@ -121,7 +121,7 @@ def test_empty_lines_and_lines_without_a_label_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_benchmark_takes_the_messages_that_intake_takes(stores: Stores, seed: int) -> None:
     """The same thread through intake and a database, where the bot speaks below each question."""
     rng = random.Random(seed)

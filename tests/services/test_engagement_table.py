@@ -316,7 +316,7 @@ def documented(mode: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_each_event_does_what_the_page_says(mode: str) -> None:
     assert documented(mode) == dict(zip(ROWS, await column(mode), strict=True))
 

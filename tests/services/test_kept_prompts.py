@@ -130,7 +130,7 @@ MEANWHILE = {
 
 @pytest.mark.parametrize("is_new_process", [False, True], ids=["same process", "next process"])
 @pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE.keys())
-@pytest.mark.first_rows(4)
+@pytest.mark.long(after_row=4)
 async def test_approved_answer_goes_on_under_what_its_model_had_read(
     meanwhile: Callable[[AnsweringStage], Awaitable[None]], *, is_new_process: bool
 ) -> None:

@@ -242,7 +242,7 @@ NESTED = [[1]] * 2_000
         "too long once it is indented",
     ],
 )
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_arguments_that_nobody_could_read_whole_are_not_asked_about(
     notes: NotesServer, arguments: dict[str, Any], is_too_long: bool, permission: Permission
 ) -> None:
@@ -284,7 +284,7 @@ async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: N
         (Decision.DENIED, [], "The user denied this call. It was not made."),
     ],
 )
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_only_the_first_decision_about_a_call_has_an_effect(
     notes: NotesServer, first: Decision, calls: list[Any], read: str, second: Decision
 ) -> None:

@@ -238,7 +238,7 @@ PARSED = {
 
 
 @pytest.mark.wide
-@pytest.mark.each_row(3)
+@pytest.mark.long(but_every=3)
 @pytest.mark.parametrize(("name", "parse"), PARSED.items(), ids=PARSED)
 def test_parsers_return_their_types_or_raise_one_error_whatever_the_shape(
     name: str, parse: Callable[[Any], Any]

@@ -421,7 +421,7 @@ LAUNCHES: Mapping[str, tuple[int, int, str, int]] = {
     ("count", "others", "fault", "lists"),
     [pytest.param(*launch, id=name, marks=[pytest.mark.long] * (launch[1] > 0)) for name, launch in LAUNCHES.items()],
 )
-@pytest.mark.first_rows(2)
+@pytest.mark.long(after_row=2)
 async def test_many_new_people_are_listed_and_nobody_stays_unknown(
     stage: UsersStage, count: int, others: int, fault: str, lists: int
 ) -> None:
@@ -446,7 +446,7 @@ async def test_list_is_read_no_further_than_to_those_who_wait(stage: UsersStage)
 
 @pytest.mark.parametrize("before", ["askers", "presses", "names", "a rate limit"])
 @pytest.mark.parametrize("late", [1, 10])
-@pytest.mark.first_rows(3)
+@pytest.mark.long(after_row=3)
 async def test_people_for_whom_no_call_is_left_are_listed_and_do_not_wait(
     stage: UsersStage, before: str, late: int
 ) -> None:

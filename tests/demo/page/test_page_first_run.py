@@ -25,7 +25,7 @@ _RECORD_BODIES = """() => {
 }"""
 
 
-@pytest.mark.near
+@pytest.mark.long
 @pytest.mark.skipif(local_model.available() is not None, reason=f"no local model here: {local_model.available()}")
 async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path: Path, visit: Visit) -> None:
     # Without --model it would be the same, unless a model server runs on this machine.
@@ -73,7 +73,7 @@ async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path:
         assert await process.wait() == 0
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_with_a_copy_of_the_example_settings_it_stores_nothing(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text((REPOSITORY / ".env.example").read_text())
     async with bot_process(tmp_path, "sandbox", "--model", "scripted") as process:

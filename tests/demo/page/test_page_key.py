@@ -106,7 +106,7 @@ async def ask(page: Page, words: str) -> Locator:
     return thread(page).locator(".message").last
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_pasted_keys_give_real_answers_until_they_are_removed_and_are_nowhere_written(
     own: Started, visit: Visit
 ) -> None:

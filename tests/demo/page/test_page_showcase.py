@@ -140,7 +140,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     await expect(note).to_be_hidden()
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_long_answer_is_stopped_and_another_one_is_continued(
     sandbox: Sandbox, visit: Visit, scripted: ScriptedModel, hurried: None
 ) -> None:
@@ -176,7 +176,7 @@ async def test_voice_clip_is_answered_below_its_folded_transcript(
     assert await heard.evaluate(height) > folded
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_busy_thread_shows_when_the_bot_answers_and_when_it_stays_out(
     sandbox: Sandbox, visit: Visit, hurried: None
 ) -> None:
@@ -432,7 +432,7 @@ async def test_tool_runs_only_when_it_is_approved(
         pytest.param("Grace", PHONE, id="phone"),
     ],
 )
-@pytest.mark.near
+@pytest.mark.long
 async def test_person_signs_in_to_the_tracker_reads_their_tasks_and_signs_out(
     sandbox: Sandbox,
     tracker: TrackerServer,
