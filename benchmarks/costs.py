@@ -413,8 +413,8 @@ def _edit(reply: Reply) -> bool:
         return False
     if isinstance(call, Post | Update):
         json.dumps(reply_blocks.message(call.view))
-    reply.leaves(call)
-    reply.came(call, CallDone(str(call.page) if isinstance(call, Post | Update) else "file"))
+    reply.on_send(call)
+    reply.on_outcome(call, CallDone(str(call.page) if isinstance(call, Post | Update) else "file"))
     return True
 
 

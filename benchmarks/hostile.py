@@ -416,8 +416,8 @@ WAYS = {
 
 
 def _came(reply: Reply, call: Call, outcome: Outcome, holds: Holds) -> None:
-    reply.leaves(call)
-    holds.measured("came", partial(reply.came, call, outcome))
+    reply.on_send(call)
+    holds.measured("on_outcome", partial(reply.on_outcome, call, outcome))
 
 
 def _append(reply: Reply, text: str, holds: Holds) -> None:

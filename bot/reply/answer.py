@@ -287,7 +287,7 @@ class Freshness:
     ended_at: float | None = None
     _end_shown_at: float | None = None
 
-    def wrote(self, chars: int, now: float, *, has_word: bool = True) -> None:
+    def on_written(self, chars: int, now: float, *, has_word: bool = True) -> None:
         """Notes text of the model. `has_word`: a reader would see a word in the answer so far, not only marks."""
         if self._first_at is None and not has_word:
             self.chars += chars
@@ -301,7 +301,7 @@ class Freshness:
                 del self._arrivals[1::2]
         self.chars += chars
 
-    def took_back(self, chars: int) -> None:
+    def on_taken_back(self, chars: int) -> None:
         """Notes that the answer has only so many characters again."""
         self.chars = chars
         self._arrivals.clear()
@@ -312,11 +312,11 @@ class Freshness:
         """Whether the model has written a word."""
         return self._first_at is not None
 
-    def leaves(self) -> None:
-        """Notes that a call leaves with the words so far."""
+    def on_send(self) -> None:
+        """Notes that a call is sent with the words so far."""
         self._joins = False
 
-    def shows(self, chars: int, now: float) -> None:
+    def on_shown(self, chars: int, now: float) -> None:
         """Notes that Slack shows so many characters of the answer."""
         if not self._arrivals or chars <= self._arrivals[0][0]:
             return
@@ -329,11 +329,11 @@ class Freshness:
             self._arrivals.clear()
             self._all_shown_at = now
 
-    def ends(self, now: float) -> None:
+    def on_end(self, now: float) -> None:
         """Notes that the answer's end is known."""
         self.ended_at = now
 
-    def shows_end(self, now: float) -> None:
+    def on_end_shown(self, now: float) -> None:
         """Notes that Slack did a call after the answer's end. The last one shows the end."""
         if self.ended_at is not None:
             self._end_shown_at = now

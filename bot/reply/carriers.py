@@ -67,17 +67,17 @@ class Carriers:
         """Has no stream begin the next page."""
         self._next_stream = None
 
-    def leave_streams(self) -> None:
-        """Has edits show all pages from now on."""
+    def use_edits_only(self) -> None:
+        """Shows all pages by edits from now on."""
         self._offer = None
-        self.leave_by()
+        self.end_streams()
 
-    def leave_by(self, now: float = math.inf) -> None:
+    def end_streams(self, now: float = math.inf) -> None:
         """Has edits go on with each page whose stream has been open for as long as it may."""
         if self._next_stream is not None:
-            self._next_stream.leave(now)
+            self._next_stream.end(now)
         for stream in self._streams.values():
-            stream.leave(now)
+            stream.end(now)
 
     @property
     def may_choose(self) -> bool:

@@ -156,18 +156,18 @@ class Life(StrEnum):
     """Its channel is closed to Typist, and may be opened again."""
     UNSHOWN = auto()
     """Slack refused it for minutes, or for good. The outbox shows the end later."""
-    LEFT = auto()
+    ABANDONED = auto()
     """Another process has its job, or may have it by now."""
 
     @property
     def is_over(self) -> bool:
         """Whether no more calls are made."""
-        return self in (Life.SHOWN, Life.GONE, Life.SHUT_OUT, Life.UNSHOWN, Life.LEFT)
+        return self in (Life.SHOWN, Life.GONE, Life.SHUT_OUT, Life.UNSHOWN, Life.ABANDONED)
 
     @property
     def has_ended(self) -> bool:
         """Whether no more text is shown. Of a reply that was left, another attempt may show more."""
-        return self not in (Life.QUEUED, Life.BEGINNING, Life.GROWING, Life.LEFT)
+        return self not in (Life.QUEUED, Life.BEGINNING, Life.GROWING, Life.ABANDONED)
 
 
 class ReplyEvent(StrEnum):
@@ -187,7 +187,7 @@ class ReplyEvent(StrEnum):
     """Its channel is closed to Typist."""
     GIVE_UP = auto()
     """Slack has refused it for too long, or its text can't be laid out."""
-    LEAVE = auto()
+    ABANDON = auto()
 
 
 LIFE_AFTER: Mapping[tuple[Life, ReplyEvent], Life] = {
@@ -207,7 +207,7 @@ LIFE_AFTER: Mapping[tuple[Life, ReplyEvent], Life] = {
             (ReplyEvent.LOSE, Life.GONE),
             (ReplyEvent.SHUT_OUT, Life.SHUT_OUT),
             (ReplyEvent.GIVE_UP, Life.UNSHOWN),
-            (ReplyEvent.LEAVE, Life.LEFT),
+            (ReplyEvent.ABANDON, Life.ABANDONED),
         )
     },
 }

@@ -1,7 +1,7 @@
-"""What can become of a call to Slack: the closed union `Outcome`. Pure.
+"""Outcomes of a call to Slack: the closed union `Outcome`. Pure.
 
-The delivery returns an outcome (delivery.py), and `Reply.came` (reply.py) takes it: nothing else tells a reply what
-Slack did.
+The delivery returns an outcome (delivery.py), and `Reply.on_outcome` (reply.py) records it: nothing else tells a reply
+what Slack did.
 """
 
 from dataclasses import dataclass

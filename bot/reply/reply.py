@@ -4,13 +4,13 @@ The life of a `Reply`:
 
 1. It opens with what Slack shows already: nothing, or what an earlier attempt left (`Shown`).
 2. It grows: `append` and `show_activity` change what Slack should show, and `next_call` returns the difference.
-3. Each call leaves by `leaves`, and its outcome enters by `came`. No two calls of a reply are under way at once. One
-   that won't leave is given up by `give_up`.
+3. `on_send` notes that a call is being sent, and `on_outcome` records its outcome. At most one call of a reply is in
+   flight at a time. `give_up` drops a call that Slack keeps refusing.
 4. `finish` ends the text. The calls that are left show the end, the files, and no message beside them.
-5. It is over once Slack shows all of it, once it is lost or given up, or by `leave`. Then it makes no more calls.
+5. It is over once Slack shows all of it, once it is lost or given up, or by `abandon`. Then it makes no more calls.
 
 `Life` and `LIFE_AFTER` (messages.py) have these states. What can't happen in a state is an error, and so is an
-outcome of a call that hasn't left.
+outcome of a call that wasn't sent.
 
 From the answer's text a reply derives the desired pages. `messages` are those that Slack shows, each with its role.
 `next_call()` compares both and returns one call, in this order:
@@ -142,8 +142,8 @@ class Reply:
         """What the model does while it doesn't write: a sentence, or the calls that a person has to decide about."""
         self._picture: Picture | None = None
         """What is shown below the answer's text; None until `finish`."""
-        self._under_way: Call | CleanUp | None = None
-        """The call that has left, and of which no outcome has come."""
+        self._in_flight: Call | CleanUp | None = None
+        """The call that was sent and has no outcome yet."""
         self._files: tuple[AttachedFile, ...] | None = ()
         """The files that belong below the pages; None: Slack takes none."""
         self._ends_below_file = False
@@ -262,7 +262,7 @@ class Reply:
         self._shown_pages = 0
         self._lay_out(self._empty_pages(), self.answer.kept)
         # What a stream has appended stays.
-        self.carriers.leave_by()
+        self.carriers.end_streams()
         self._happened(ReplyEvent.GROW)
 
     def _show_own(self) -> None:
@@ -317,7 +317,7 @@ class Reply:
         self._transcript, self._activity, self._shown_pages = "", "", 0
         self._lay_out(self._empty_pages(), "")
         # What a stream has appended stays.
-        self.carriers.leave_by()
+        self.carriers.end_streams()
         if self._picture is not None:
             self._picture = self._picture.without_text
             if not self.ended:
@@ -326,31 +326,31 @@ class Reply:
         elif self.life is not Life.QUEUED:
             self._happened(ReplyEvent.GROW)
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """Ends the reply as it is: another process has its job, or may have it by now."""
-        self._happened(ReplyEvent.LEAVE)
+        self._happened(ReplyEvent.ABANDON)
 
     def _happened(self, event: ReplyEvent) -> None:
         self.life = after(self.life, event)
 
-    def leaves(self, call: Call | CleanUp) -> None:
-        """Notes that a call leaves, and the message that it may make. Raises ValueError if another call is under way.
+    def on_send(self, call: Call | CleanUp) -> None:
+        """Notes that a call is being sent, and the message that it may create.
 
-        `came` says what became of it.
+        Raises ValueError if another call is in flight. `on_outcome` ends this one.
         """
-        if self._under_way is not None:
+        if self._in_flight is not None:
             raise ValueError(
-                f"a {type(call).__name__} can't leave while a {type(self._under_way).__name__} is under way"
+                f"a {type(call).__name__} can't be sent while a {type(self._in_flight).__name__} is in flight"
             )
-        self._under_way = call
+        self._in_flight = call
         if isinstance(call, Begin):
             self.messages.append(ReplyMessage(call.unanswered, ""))
 
-    def came(self, call: Call | CleanUp, outcome: Outcome) -> None:
-        """Records what became of a call that has left. Raises ValueError if it hasn't."""
-        if call != self._under_way:
-            raise ValueError(f"{type(outcome).__name__} came for a {type(call).__name__} that hasn't left")
-        self._under_way = None
+    def on_outcome(self, call: Call | CleanUp, outcome: Outcome) -> None:
+        """Records the outcome of the call in flight. Raises ValueError if another call, or none, is in flight."""
+        if call != self._in_flight:
+            raise ValueError(f"{type(outcome).__name__} came for a {type(call).__name__} that wasn't sent")
+        self._in_flight = None
         self._answered(call, outcome)
         if isinstance(call, Delete) and call.ts in self._replaced_before:
             self._replaced_before.remove(call.ts)
@@ -436,14 +436,14 @@ class Reply:
                 if self.ended:
                     self._happened(ReplyEvent.GIVE_UP)
             case AfterRefusal.REPLACE:
-                self._abandon_messages(call.page)
+                self._replace_messages(call.page)
             case AfterRefusal.UNKNOWN if isinstance(call, Change):
                 self._message_at(call.ts).shown = None
         self._reform_since(plain_from)
 
     def prepare(self, now: float) -> None:
         """Decides what carries a page that begins now, and what no longer carries one."""
-        self.carriers.leave_by(now)
+        self.carriers.end_streams(now)
         if self.carriers.may_choose and self.carriers.choose(self.next_call(), now):
             self._keep_to_form()
 
@@ -468,7 +468,7 @@ class Reply:
     def post_again(self, page: int) -> None:
         """Has new messages show a page and all later ones, because edits are spent. The old ones are deleted then."""
         self._happened(ReplyEvent.POST_AGAIN)
-        self._abandon_messages(page)
+        self._replace_messages(page)
 
     def next_call(self) -> Call | None:
         """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""
@@ -517,7 +517,7 @@ class Reply:
         if (self.life, ReplyEvent.SHOW) in LIFE_AFTER and self.next_call() is None:
             self._happened(ReplyEvent.SHOW)
 
-    def _abandon_messages(self, page: int) -> None:
+    def _replace_messages(self, page: int) -> None:
         """Has a page and all later ones posted again: the pages' order stays."""
         for message in self.of(MessageRole.PAGE)[page:]:
             message.role = MessageRole.REPLACED

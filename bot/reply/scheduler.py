@@ -159,7 +159,7 @@ class ScheduledReply:
         reply = self.reply
         is_judged = self.freshness.has_begun or reply.is_withheld
         is_seen = is_judged or has_word(reply.answer.text + delta, growing=True)
-        self.freshness.wrote(len(delta), self.scheduler.clock.monotonic(), has_word=is_seen)
+        self.freshness.on_written(len(delta), self.scheduler.clock.monotonic(), has_word=is_seen)
         # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.
         is_first = reply.answer.is_empty
         must_wake = is_first or self.idle.is_set()
@@ -170,7 +170,7 @@ class ScheduledReply:
             self.scheduler.touch(self)
 
     def take_back(self, chars: int) -> None:
-        self.freshness.took_back(chars)
+        self.freshness.on_taken_back(chars)
         self.reply.take_back(chars)
         self.scheduler.touch(self)
 
@@ -197,18 +197,18 @@ class ScheduledReply:
     async def finish(self, end: End, shown: Picture | None = None) -> None:
         # The end waits for no status, and for no next try.
         self.not_before = -math.inf
-        self.freshness.ends(self.scheduler.clock.monotonic())
+        self.freshness.on_end(self.scheduler.clock.monotonic())
         self.laid_out(lambda: self.reply.finish(end, shown))
         if self.reply.is_withheld and not self.reply.ended:
             self.reply.finish(end, shown)
         self.scheduler.touch(self)
         await self.idle.wait()
         if not self.reply.unshown:
-            self.reply.leaves(CleanUp())
-            self.reply.came(CleanUp(), await self.delivery.clean_up())
+            self.reply.on_send(CleanUp())
+            self.reply.on_outcome(CleanUp(), await self.delivery.clean_up())
 
-    async def leave(self) -> None:
-        self.reply.leave()
+    async def abandon(self) -> None:
+        self.reply.abandon()
         self.scheduler.touch(self)
         await self.idle.wait()
 
@@ -231,7 +231,7 @@ class ScheduledReply:
         may_go = filled is not None and (is_late or self.laid_out(partial(self.reply.lacks_word, filled)) is False)
         if filled is not None and may_go:
             self.wordless_since = math.inf
-            self.freshness.leaves()
+            self.freshness.on_send()
             return filled
         self.wordless_since = min(self.wordless_since, now)
         if is_late:
@@ -239,9 +239,9 @@ class ScheduledReply:
         self.not_before = now + LOOK_AGAIN_S
         return None
 
-    def came(self, call: Call, outcome: Outcome, now: float) -> None:
+    def on_outcome(self, call: Call, outcome: Outcome, now: float) -> None:
         """Hands the outcome of a call to the reply. Sets the next try of one that failed, or gives it up."""
-        self.laid_out(lambda: self.reply.came(call, outcome))
+        self.laid_out(lambda: self.reply.on_outcome(call, outcome))
         if isinstance(outcome, CallDone | CallFound):
             self._succeeded(call, now)
         elif (error := error_of(outcome)) is not None:
@@ -251,9 +251,9 @@ class ScheduledReply:
 
     def _succeeded(self, call: Call, now: float) -> None:
         if isinstance(call, Begin | Change) and call.view is not None:
-            self.freshness.shows(call.view.end_chars, now)
+            self.freshness.on_shown(call.view.end_chars, now)
         if not isinstance(call, Delete):
-            self.freshness.shows_end(now)
+            self.freshness.on_end_shown(now)
         self.failures = NO_FAILURES
         self.calls += 1
 
@@ -422,14 +422,14 @@ class EditScheduler:
             try:
                 await live.idle.wait()
             except asyncio.CancelledError:
-                live.reply.leave()
+                live.reply.abandon()
                 self.touch(live)
                 raise
 
     def abandon(self, job_id: int) -> None:
         """Sends nothing more for a job's reply: another process has the job now."""
         for live in [live for live in self._live if live.reply.job.id == job_id]:
-            live.reply.leave()
+            live.reply.abandon()
             self.touch(live)
 
     def allow_stream(self, job: Job) -> None:
@@ -446,7 +446,7 @@ class EditScheduler:
                 continue
             if not live.reply.page_ts:
                 live.not_before = min(live.not_before, self.clock.monotonic() + REFUSED_DELAY_S)
-            live.reply.carriers.leave_streams()
+            live.reply.carriers.use_edits_only()
             self.touch(live)
 
     def touch(self, live: ScheduledReply) -> None:
@@ -472,7 +472,7 @@ class EditScheduler:
                 for task in late:
                     task.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
-            for live in [live for live in self._live if live.reply.life is Life.LEFT]:
+            for live in [live for live in self._live if live.reply.life is Life.ABANDONED]:
                 self._close(live)
 
     def _schedule(self, reply: Reply, until: float = math.inf) -> ScheduledReply:
@@ -511,7 +511,7 @@ class EditScheduler:
         calls = {}
         for live in [live for live in self._live if not (live.idle.is_set() or live in self._in_flight)]:
             if now >= live.until:
-                live.reply.leave()
+                live.reply.abandon()
                 live.call = None
             is_kept = live.call is not None and now < live.called_for_at + CALL_KEPT_S
             if call := live.call if is_kept else self._next_call(live, now):
@@ -612,7 +612,7 @@ class EditScheduler:
         is_granted = has_left = False
         is_queued = live.reply.earlier.queued
         outcome: Outcome = CallUnsent()
-        live.reply.leaves(call)
+        live.reply.on_send(call)
         try:
             # The database learns of a queued question's placeholder once the budget is granted.
             is_recorded = is_queued or await self._record(live, call)
@@ -637,7 +637,7 @@ class EditScheduler:
                 live.last_sent = self.clock.monotonic()
             else:
                 self._budget.withdrawn(method, channel_id, was_granted=is_granted)
-            live.came(call, outcome, self.clock.monotonic())
+            live.on_outcome(call, outcome, self.clock.monotonic())
         if live.asked_at is not None and live.reply.page_ts:
             # The question has its first message.
             self._telemetry.placeholder_shown(max(0.0, self.clock.now() - live.asked_at))
@@ -647,7 +647,7 @@ class EditScheduler:
     def _may_send(self, live: ScheduledReply) -> bool:
         """Whether the job is still this process's; checked last, right before a call leaves."""
         now = self.clock.monotonic()
-        return live.reply.life is not Life.LEFT and now < live.until and self._lease.is_valid(now)
+        return live.reply.life is not Life.ABANDONED and now < live.until and self._lease.is_valid(now)
 
     async def _record(self, live: ScheduledReply, call: Call) -> bool:
         """Puts on record what a call will show, and the message that it will make; returns False if it mustn't leave.
@@ -675,7 +675,7 @@ class EditScheduler:
         try:
             if await self._worker_queue.begin_placeholder(live.reply.job):
                 return True
-            live.reply.leave()
+            live.reply.abandon()
         except StoreError as error:
             self._away(error)
             live.not_before = max(live.not_before, self._away_until)
@@ -694,9 +694,9 @@ class EditScheduler:
         if await self._worker_queue.checkpoint({answer.job: piece}):
             answer.recorded(piece)
             return True
-        if live.reply.life is not Life.LEFT:
+        if live.reply.life is not Life.ABANDONED:
             log.warning("not shown further, because another attempt answers it")
-            live.reply.leave()
+            live.reply.abandon()
         return False
 
     async def _record_messages(self, live: ScheduledReply) -> None:

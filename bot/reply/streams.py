@@ -178,10 +178,10 @@ class Stream:
             self._enter(Stage.LEFT)
         return None
 
-    def leave(self, now: float) -> None:
-        """Leaves the page to edits, if the stream has shown it for as long as it may."""
+    def end(self, now: float) -> None:
+        """Leaves the page to edits, if the stream has been open for as long as it may."""
         if now >= self._until:
-            # A start may be under way, which is left once it has an answer.
+            # A start may be in flight, whose stream is left once Slack has responded.
             self._until = -math.inf
             self._enter(Stage.LEFT)
 

@@ -154,7 +154,7 @@ class Answering:
             failed = End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR))
             end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
             if attempt.live is not None:
-                await attempt.live.leave()
+                await attempt.live.abandon()
             return _Ended(end, OutboxKind.REPLY)
 
     async def _shown_end(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Ended:
@@ -172,7 +172,7 @@ class Answering:
         recorded = job.checkpoint.end
         end = recorded or await self._close(attempt, await self.ask(attempt, live, checking))
         if recorded and live.reply.earlier.is_end_shown:
-            await live.leave()
+            await live.abandon()
         else:
             record = job.ended(end, attempt.answer.text, attempt.answer.calls)
             shown = picture(record, has_canvases=self.workspace.canvases.may_write)
@@ -265,7 +265,7 @@ class Answering:
         # The last call shows what is asked, and a reply may come before Slack's response to it.
         shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.left_at if live else 0.0)
         if live is not None:
-            await live.leave()
+            await live.abandon()
         records = self.stores.recorded_calls
         piece = attempt.answer.piece()
         mention_at = attempt.job.asked_at + self.settings.done_mention_s if self.settings.done_mention_s else None
@@ -328,7 +328,7 @@ class Answering:
     async def _leave(self, attempt: AnswerAttempt) -> None:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
         if attempt.live is not None:
-            await attempt.live.leave()
+            await attempt.live.abandon()
 
         async def release() -> None:
             await self._record_messages(attempt)

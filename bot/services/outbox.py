@@ -226,7 +226,7 @@ class Outbox:
         try:
             await show_end(live, end, shown, self.workspace.users, admins_named(self.admins))
         finally:
-            await live.leave()
+            await live.abandon()
         if live.reply.recorded != job.messages:
             await self.stores.outbox.record_messages(entry, live.reply.recorded)
         if live.reply.for_outbox is not None:
@@ -255,6 +255,6 @@ class Outbox:
                 shown = newest
                 job = await self.stores.outbox.job_awaiting_approval(entry)
         finally:
-            await live.leave()
+            await live.abandon()
         if live.reply.recorded != before.messages:
             await self.stores.outbox.record_messages(entry, live.reply.recorded)

@@ -79,8 +79,8 @@ async def show(transport: MessageTransport, reply: Reply) -> None:
 
 async def sent(delivery: MessageDelivery, reply: Reply, call: Call) -> None:
     """Sends a call, and tells the reply what became of it."""
-    reply.leaves(call)
-    reply.came(call, await delivery.send(call, lambda: True))
+    reply.on_send(call)
+    reply.on_outcome(call, await delivery.send(call, lambda: True))
 
 
 async def growing(transport: MessageTransport, question: Question, text: str) -> Reply:

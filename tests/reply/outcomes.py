@@ -1,4 +1,4 @@
-"""Calls of a reply that leave and have an outcome at once."""
+"""Calls of a reply that are sent and have an outcome at once."""
 
 from bot.errors import Refusal, Refused
 from bot.reply.carriers import METHODS
@@ -7,25 +7,25 @@ from bot.reply.outcomes import CallDone, CallFound, CallLost, CallRefused, Outco
 from bot.reply.reply import Reply
 
 
-def came(reply: Reply, call: Call, outcome: Outcome) -> None:
-    """Has a call leave, and tells the reply what became of it."""
-    reply.leaves(call)
-    reply.came(call, outcome)
+def send(reply: Reply, call: Call, outcome: Outcome) -> None:
+    """Sends a call with this outcome."""
+    reply.on_send(call)
+    reply.on_outcome(call, outcome)
 
 
 def done(reply: Reply, call: Call, ts: str) -> None:
     """Has Slack do a call. `ts`: the message's."""
-    came(reply, call, CallDone(ts))
+    send(reply, call, CallDone(ts))
 
 
 def found(reply: Reply, call: Call, ts: str) -> None:
     """Has an earlier post of the call's page turn out to have arrived."""
-    came(reply, call, CallFound(ts))
+    send(reply, call, CallFound(ts))
 
 
 def refused(reply: Reply, call: Call, reason: Refusal, ts: str = "") -> None:
     """Has Slack refuse a call for a reason, or leave open whether it did it."""
-    came(reply, call, refusal(call, reason, ts))
+    send(reply, call, refusal(call, reason, ts))
 
 
 def refusal(call: Call, reason: Refusal, ts: str = "") -> CallRefused | CallLost:

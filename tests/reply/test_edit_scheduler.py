@@ -266,7 +266,7 @@ async def test_later_page_waits_again_for_its_first_word(monkeypatch: pytest.Mon
         for text in ("```", "\ncode\n```\n\n" + "word " * 6, "\n\n---------"):
             reply.append(text)
             await asyncio.sleep(5)
-        await reply.leave()
+        await reply.abandon()
     assert schedule.times(Post) == [0, pytest.approx(11 + MAX_WORDLESS_S, abs=2 * LOOK_AGAIN_S)]
 
 
@@ -364,7 +364,7 @@ async def test_reply_that_waits_for_its_next_try_delays_no_other() -> None:
         other.append("Hello.")
         async with asyncio.timeout(1):
             await other.finish(End(EndReason.WHOLE))
-        await refused.leave()
+        await refused.abandon()
 
 
 @pytest.mark.parametrize(
@@ -538,7 +538,7 @@ async def test_withheld_calls_use_no_budget() -> None:
             reply.append("Hello.")
             await asyncio.sleep(0.1)
             schedule.scheduler.abandon(number)
-            await reply.leave()
+            await reply.abandon()
         schedule.ledger.delay_s = 0.0
         assert schedule.times(Update) == []
         now = asyncio.get_running_loop().time()
@@ -559,7 +559,7 @@ async def test_nothing_is_sent_without_a_lease_and_everything_after_the_next_hea
         schedule.lease.renew(asyncio.get_running_loop().time())
         await asyncio.sleep(1)
         assert schedule.calls() == [(1, "Post")]
-        await reply.leave()
+        await reply.abandon()
 
 
 @simulated
@@ -568,7 +568,7 @@ async def test_reply_is_left_at_once_without_a_lease() -> None:
         reply = await schedule.open(1)
         await asyncio.sleep(LEASE_S + 1)
         async with asyncio.timeout(0.01):
-            await reply.leave()
+            await reply.abandon()
 
 
 @simulated
@@ -590,7 +590,7 @@ async def test_abandoned_reply_sends_nothing_even_if_a_call_was_about_to_leave()
         reply = await schedule.open(1)
         await asyncio.sleep(0.5)
         schedule.scheduler.abandon(1)
-        await reply.leave()
+        await reply.abandon()
     assert schedule.calls() == []
     assert schedule.transport.withheld == 1
 
@@ -688,7 +688,7 @@ def test_edits_of_quick_steps_are_at_least_a_second_apart(step_s: float) -> None
                 await asyncio.sleep(step_s / 4)
                 reply.show_activity("")
                 await asyncio.sleep(step_s * 3 / 4)
-            await reply.leave()
+            await reply.abandon()
             return schedule.times(Update)
 
     _, *after_first_words = run_simulated(times())
@@ -836,7 +836,7 @@ async def test_reply_with_an_unanswered_call_is_left_once_the_scheduler_ends() -
     async with scheduling(SimulatedTransport(latency_s=math.inf)) as schedule:
         reply = await schedule.open(1)
         await asyncio.sleep(1)
-        leaving = asyncio.create_task(reply.leave())
+        leaving = asyncio.create_task(reply.abandon())
         await asyncio.sleep(1)
         assert not leaving.done(), "the call may still change the reply"
         ends_at = asyncio.get_running_loop().time()
@@ -888,7 +888,7 @@ async def test_words_that_an_earlier_attempt_left_without_a_message_are_posted_a
         reply = await schedule.scheduler.open(Answer(job), sign=Sign.SEEN)
         await asyncio.sleep(0.1)
         assert schedule.calls() == [(1, "Post")]
-        await reply.leave()
+        await reply.abandon()
 
 
 @simulated

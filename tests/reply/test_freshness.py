@@ -12,16 +12,16 @@ WORD = 5
 
 def test_delays_of_an_answer_that_is_shown_in_two_calls() -> None:
     freshness = Freshness()
-    freshness.wrote(WORD, 10.0)
-    freshness.leaves()
-    freshness.shows(WORD, 10.5)
-    freshness.wrote(WORD, 11.5)
-    freshness.ends(12.0)
+    freshness.on_written(WORD, 10.0)
+    freshness.on_send()
+    freshness.on_shown(WORD, 10.5)
+    freshness.on_written(WORD, 11.5)
+    freshness.on_end(12.0)
     assert freshness.staleness_s is None, "Slack doesn't show the last words yet"
-    freshness.leaves()
-    freshness.shows(2 * WORD, 12.5)
-    freshness.shows_end(12.5)
-    freshness.shows_end(12.75)
+    freshness.on_send()
+    freshness.on_shown(2 * WORD, 12.5)
+    freshness.on_end_shown(12.5)
+    freshness.on_end_shown(12.75)
     assert freshness.first_word_delay_s == 0.5
     # Half a second, and then a second of growing age, in the 2.5 s between.
     assert freshness.staleness_s == pytest.approx((0.5**2 / 2 + 1.0**2 / 2) / 2.5)
@@ -30,36 +30,36 @@ def test_delays_of_an_answer_that_is_shown_in_two_calls() -> None:
 
 def test_answer_without_words_has_only_a_final_lag() -> None:
     freshness = Freshness(chars=100)
-    freshness.shows(100, 1.0)
-    freshness.ends(2.0)
-    freshness.shows_end(2.5)
+    freshness.on_shown(100, 1.0)
+    freshness.on_end(2.0)
+    freshness.on_end_shown(2.5)
     assert (freshness.first_word_delay_s, freshness.staleness_s, freshness.final_lag_s) == (None, None, 0.5)
 
 
 def test_answer_whose_words_slack_never_shows_has_no_delays() -> None:
     freshness = Freshness()
-    freshness.wrote(WORD, 1.0)
-    freshness.ends(2.0)
+    freshness.on_written(WORD, 1.0)
+    freshness.on_end(2.0)
     assert (freshness.first_word_delay_s, freshness.staleness_s, freshness.final_lag_s) == (None, None, None)
 
 
 def test_marks_before_the_first_word_are_no_words() -> None:
     freshness = Freshness()
-    freshness.wrote(2, 1.0, has_word=False)
-    freshness.shows(2, 1.5)
-    freshness.wrote(WORD, 2.0)
-    freshness.leaves()
-    freshness.shows(2 + WORD, 2.75)
+    freshness.on_written(2, 1.0, has_word=False)
+    freshness.on_shown(2, 1.5)
+    freshness.on_written(WORD, 2.0)
+    freshness.on_send()
+    freshness.on_shown(2 + WORD, 2.75)
     assert (freshness.first_word_delay_s, freshness.staleness_s) == (0.75, 0.375)
 
 
 def test_words_that_come_while_a_call_is_under_way_age_from_their_own_arrival() -> None:
     freshness = Freshness()
-    freshness.wrote(WORD, 1.0)
-    freshness.leaves()
-    freshness.wrote(WORD, 1.0 + ARRIVALS_S / 2)
-    freshness.shows(WORD, 2.0)
-    freshness.shows(2 * WORD, 3.0)
+    freshness.on_written(WORD, 1.0)
+    freshness.on_send()
+    freshness.on_written(WORD, 1.0 + ARRIVALS_S / 2)
+    freshness.on_shown(WORD, 2.0)
+    freshness.on_shown(2 * WORD, 3.0)
     second_s = 2.0 - ARRIVALS_S / 2
     first_area, later_area = 1.0 / 2, (second_s**2 - (second_s - 1.0) ** 2) / 2
     assert freshness.staleness_s == pytest.approx((first_area + later_area) / 2.0)
@@ -83,16 +83,16 @@ def test_staleness_is_what_the_benchmark_reads_from_the_messages(
         leaves_at = max(leaves_at, free_at)
         for at in sent_at[words:]:
             if at <= leaves_at:
-                freshness.wrote(WORD, at)
+                freshness.on_written(WORD, at)
                 words += 1
         carried = words
-        freshness.leaves()
+        freshness.on_send()
         free_at = leaves_at + latency
         for at in sent_at[words:]:
             if at <= free_at:
-                freshness.wrote(WORD, at)
+                freshness.on_written(WORD, at)
                 words += 1
-        freshness.shows(carried * WORD, free_at)
+        freshness.on_shown(carried * WORD, free_at)
         steps.append(Progress(free_at, carried))
     expected = staleness_s(sent_at, steps)
     # With many words unseen, arrivals become coarser: then the words seem older than they are.

@@ -209,28 +209,28 @@ def test_activity_below_an_earlier_attempts_text_is_removed_again() -> None:
 
 
 def leaves_twice(reply: Reply, post: Post) -> None:
-    reply.leaves(post)
-    reply.leaves(post)
+    reply.on_send(post)
+    reply.on_send(post)
 
 
 def came_before_it_left(reply: Reply, post: Post) -> None:
-    reply.came(post, CallDone("1.0"))
+    reply.on_outcome(post, CallDone("1.0"))
 
 
 def came_twice(reply: Reply, post: Post) -> None:
     done(reply, post, "1.0")
-    reply.came(post, CallDone("1.0"))
+    reply.on_outcome(post, CallDone("1.0"))
 
 
 def came_for_another_call(reply: Reply, post: Post) -> None:
-    reply.leaves(post)
-    reply.came(Delete(reply.job.question, "1.0"), CallDone())
+    reply.on_send(post)
+    reply.on_outcome(Delete(reply.job.question, "1.0"), CallDone())
 
 
 @pytest.mark.parametrize("happens", [leaves_twice, came_before_it_left, came_twice, came_for_another_call])
 def test_call_leaves_alone_and_has_one_outcome(happens: Callable[[Reply, Post], None]) -> None:
     reply = Reply(answer())
-    with pytest.raises(ValueError, match=r"can't leave|hasn't left"):
+    with pytest.raises(ValueError, match=r"can't be sent|wasn't sent"):
         happens(reply, next_of(reply, Post))
 
 
@@ -252,9 +252,9 @@ def test_message_that_a_call_may_have_made_stays_on_record_only_if_the_call_is_l
 ) -> None:
     reply = Reply(answer())
     post = next_of(reply, Post)
-    reply.leaves(post)
+    reply.on_send(post)
     assert POSTING in reply.recorded
-    reply.came(post, outcome)
+    reply.on_outcome(post, outcome)
     assert (POSTING in reply.recorded) is is_on_record
 
 

@@ -161,7 +161,7 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
         if is_over:
             reply.finish(End(EndReason.WHOLE))
         else:
-            reply.carriers.leave_by()
+            reply.carriers.end_streams()
         call = filled_of(reply, StopStream)
         assert call.keeps_stop == (has_stop and not is_over)
 
@@ -306,7 +306,7 @@ def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
         reply.append("word " * 100)
         show_all(reply, thread)
     assert len(thread.texts) == 2
-    reply.carriers.leave_by()
+    reply.carriers.end_streams()
     if by == "Slack":
         show_all(reply, thread)
         reply.append("more ")
@@ -353,7 +353,7 @@ def test_no_stream_begins_with_an_address(is_offered: bool) -> None:
 def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
     reply, thread = streamed("word " * 100)
     reply.append("word " * 2_900)
-    reply.carriers.leave_by()
+    reply.carriers.end_streams()
     reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert [len(page) for page in thread.texts.values()] == [STREAM_BYTES, 15_000 - STREAM_BYTES]
@@ -434,7 +434,7 @@ def test_stream_that_slack_missed_once_is_stopped_and_edited(reason: Refusal) ->
 @pytest.mark.parametrize("reason", [reason for reason in Refusal if not reason.is_gone])
 def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> None:
     reply, thread = streamed()
-    reply.carriers.leave_by()
+    reply.carriers.end_streams()
     stop = next_filled(reply)
     assert stop == StopStream(question(), 0, "1.0")
     refused(reply, stop, reason)
@@ -447,7 +447,7 @@ def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> 
 
 def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> None:
     reply, thread = streamed()
-    reply.carriers.leave_by()
+    reply.carriers.end_streams()
     show_all(reply, thread)
     reply.append("four ")
     for _ in range(2):
@@ -478,7 +478,7 @@ SOURCES = (Citation("https://a.example", "A"),)
         (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), None),
         (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), End(EndReason.WHOLE)),
         ("One two ", lambda reply: reply.show_activity((Ask("notes/write", "{}", "1:0:a"),)), None),
-        ("One two ", lambda reply: reply.carriers.leave_by(), None),
+        ("One two ", lambda reply: reply.carriers.end_streams(), None),
         ("One two ", lambda reply: None, End(EndReason.WHOLE, sources=SOURCES)),
     ],
     ids=["address", "address at the end", "definition", "table", "table at the end", "approval", "left", "sources"],

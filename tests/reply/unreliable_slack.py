@@ -138,5 +138,5 @@ class SimulatedScheduler:
         raise AssertionError(f"the reply still has calls after {max_calls}")
 
     def _send(self, call: Call) -> None:
-        self.reply.leaves(call)
-        self.scheduled.came(call, self.delivery.outcome_of(call), self.now)
+        self.reply.on_send(call)
+        self.scheduled.on_outcome(call, self.delivery.outcome_of(call), self.now)

@@ -125,7 +125,7 @@ class MemoryReply:
     freshness: Freshness = field(default_factory=Freshness)
     end: Picture | None = None
     """What `finish` was called with."""
-    is_left: bool = False
+    is_abandoned: bool = False
 
     activities: list[str] = field(default_factory=list)
     transcripts: tuple[str, ...] = ()
@@ -133,8 +133,8 @@ class MemoryReply:
     """What `ask` was called with last."""
     when_asked: Callable[[], Awaitable[object]] | None = None
     """Happens before `ask` returns."""
-    when_left: Callable[[], Awaitable[object]] | None = None
-    """Happens before `leave` returns."""
+    when_abandoned: Callable[[], Awaitable[object]] | None = None
+    """Happens before `abandon` returns."""
 
     def append(self, delta: str) -> None:
         self.answer.append(delta)
@@ -154,10 +154,10 @@ class MemoryReply:
         self.end = shown
         await self.may_finish.wait()
 
-    async def leave(self) -> None:
-        self.is_left = True
-        if self.when_left is not None:
-            await self.when_left()
+    async def abandon(self) -> None:
+        self.is_abandoned = True
+        if self.when_abandoned is not None:
+            await self.when_abandoned()
 
 
 @dataclass
@@ -166,7 +166,7 @@ class MemoryReplies:
 
     state: ReplyState = field(default_factory=ReplyState)
     when_asked: Callable[[], Awaitable[object]] | None = None
-    when_left: Callable[[], Awaitable[object]] | None = None
+    when_abandoned: Callable[[], Awaitable[object]] | None = None
     opened: list[MemoryReply] = field(default_factory=list)
     opening: int = 0
     signs: list[Signs] = field(default_factory=list)
@@ -184,7 +184,7 @@ class MemoryReplies:
         await self.may_open.wait()
         reply = MemoryReply(answer, self.may_finish, replace(self.state))
         reply.when_asked = self.when_asked
-        reply.when_left = self.when_left
+        reply.when_abandoned = self.when_abandoned
         self.opened.append(reply)
         return reply
 

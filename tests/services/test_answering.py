@@ -129,7 +129,7 @@ async def test_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: 
     await stage.ended()
     row = await stage.row()
     assert (row.status, row.end_reason) == ("ended", EndReason.WHOLE)
-    assert not stage.replies.opened[0].is_left, "the end was shown to its end"
+    assert not stage.replies.opened[0].is_abandoned, "the end was shown to its end"
 
 
 async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(stage: AnsweringStage) -> None:
@@ -172,7 +172,7 @@ async def test_hand_over_releases_the_job_with_the_text_so_far(stage: AnsweringS
     await writing(stage)
     stage.worker.stop()
     await stage.worker.hand_over()
-    assert stage.replies.opened[0].is_left
+    assert stage.replies.opened[0].is_abandoned
     row = await stage.row()
     assert (row.status, row.worker, row.end_reason) == ("queued", None, None)
     assert messages_of(row) == MESSAGES
@@ -192,7 +192,7 @@ async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: Answerin
     assert stage.attempts[0].phase is Phase.LOST
     row = await stage.row()
     assert (row.status, row.attempts, row.end_reason) == ("running", 2, None)
-    assert stage.replies.opened[0].is_left
+    assert stage.replies.opened[0].is_abandoned
 
 
 # Jobs that end without a model.
@@ -203,7 +203,7 @@ async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_
     stage.accounts.token_refused = True
     stage.open_all()
     await stage.ended()
-    assert stage.replies.opened[0].is_left
+    assert stage.replies.opened[0].is_abandoned
     row = await stage.row()
     assert (stage.model.prompts, row.status, row.interruptions, messages_of(row)) == ([], "queued", 0, MESSAGES)
     stage.worker.wake()
@@ -361,7 +361,7 @@ async def test_answer_whose_model_fails_midway_goes_on_at_once_and_once_more_aft
     assert [bool(reply.activities) for reply in stage.replies.opened] == [False, True, False]
     [_, *others] = stage.model.prompts
     assert [PART.strip() in prompt.turns[-2].text for prompt in others] == [True, True]
-    assert [reply.is_left for reply in stage.replies.opened] == [True, True, False]
+    assert [reply.is_abandoned for reply in stage.replies.opened] == [True, True, False]
 
 
 async def test_third_failure_midway_ends_the_answer_with_its_text_and_continue(stage: AnsweringStage) -> None:
@@ -728,7 +728,7 @@ async def test_askers_are_mentioned_about_an_answer_that_took_long(
 
 
 @pytest.mark.parametrize(
-    ("shown", "is_left"),
+    ("shown", "is_abandoned"),
     [
         (Shown(), False),
         (Shown(("999991.000000",), shows_end=True), True),
@@ -737,7 +737,7 @@ async def test_askers_are_mentioned_about_an_answer_that_took_long(
     ids=["not shown", "shown", "shown beside a message that it replaced"],
 )
 async def test_end_on_record_is_shown_if_it_must_be_and_recorded_without_asking_a_model(
-    alone: AnsweringStage, shown: Shown, is_left: bool
+    alone: AnsweringStage, shown: Shown, is_abandoned: bool
 ) -> None:
     end = End(
         EndReason.LENGTH_LIMIT, said("A notice."), "a footer", "openai/gpt-6", first_token_s=2.5, prompt_version="v7"
@@ -748,9 +748,9 @@ async def test_end_on_record_is_shown_if_it_must_be_and_recorded_without_asking_
     await attempt_at(alone, lambda job: replace(job, version=1, checkpoint=Checkpoint("Because.", end)))
     assert alone.model.prompts == []
     [reply] = alone.replies.opened
-    assert (reply.end and seen(reply.end), reply.is_left) == (
-        None if is_left else words(end.reason, "A notice.", "a footer"),
-        is_left,
+    assert (reply.end and seen(reply.end), reply.is_abandoned) == (
+        None if is_abandoned else words(end.reason, "A notice.", "a footer"),
+        is_abandoned,
     )
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.LENGTH_LIMIT, "Because.", "openai/gpt-6")
@@ -1015,7 +1015,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.INTERNAL_ERROR, "Because.", MODEL)
     assert messages_of(await alone.row()) == recorded_pages("999991.000000")
-    assert replies.opened[0].is_left
+    assert replies.opened[0].is_abandoned
     assert await unshown_end(alone) == End(
         EndReason.INTERNAL_ERROR,
         said(texts.answers.INTERNAL_ERROR),

@@ -123,7 +123,7 @@ async def test_step_that_an_edit_outdates_is_not_gone_on_with() -> None:
         await ended(stage)
         row = await stage.row()
     outdated, answered = stage.replies.opened
-    assert (outdated.end, outdated.is_left) == (None, True)
+    assert (outdated.end, outdated.is_abandoned) == (None, True)
     assert (row.version, row.end_reason) == (1, EndReason.WHOLE)
     assert [prompt.turns[1:] == () for prompt in prompts_of(stage)] == [True, True, False]
     assert "Why not?" in prompts_of(stage)[1].turns[0].text
@@ -243,7 +243,7 @@ async def test_process_that_ends_while_a_reply_asks_leaves_the_job_to_the_person
             handing_over.append(asyncio.create_task(hand_over(stage)))
             await turns()
 
-        stage.replies.when_left = end_process
+        stage.replies.when_abandoned = end_process
         await waiting(stage)
         await handing_over[0]
 
@@ -253,7 +253,7 @@ async def test_stop_of_a_job_that_waits_goes_with_its_claim(is_deleted: bool) ->
     """No heartbeat brings it: the worker here sends none."""
     async with staged(notes(), asking(MILK, text="I'll note it."), ANSWER) as stage:
         await waiting(stage)
-        assert stage.replies.opened[0].is_left
+        assert stage.replies.opened[0].is_abandoned
         assert messages_of(await stage.row()) == MESSAGES
         queue, thread = stage.stores.question_queue, QUESTION.thread
         if is_deleted:

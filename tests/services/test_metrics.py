@@ -20,10 +20,10 @@ TIMES = Times(waited_s=0.031, total_s=12.345, first_token_s=0.789)
 
 
 FRESHNESS = Freshness()
-FRESHNESS.wrote(5, 10.0)
-FRESHNESS.ends(10.6)
-FRESHNESS.shows(5, 10.8)
-FRESHNESS.shows_end(10.8)
+FRESHNESS.on_written(5, 10.0)
+FRESHNESS.on_end(10.6)
+FRESHNESS.on_shown(5, 10.8)
+FRESHNESS.on_end_shown(10.8)
 
 
 def life(

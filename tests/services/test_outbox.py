@@ -379,7 +379,7 @@ async def test_end_is_shown_until_slack_has_taken_it(
     await stage.look()
     [shown] = stage.replies.opened
     assert shown.end == below(End(EndReason.WHOLE), "Because.")
-    assert shown.is_left
+    assert shown.is_abandoned
     assert (stage.entries.pages, stage.entries.became) == (recorded, [became])
 
 
@@ -414,7 +414,7 @@ async def test_decisions_that_come_meanwhile_are_shown_too(then: list[Job | None
     await stage.look()
     [live] = stage.replies.opened
     assert [ask.decision is not None for ask in live.asks] == shown
-    assert (live.is_left, stage.entries.jobs, stage.entries.became) == (True, [], [None])
+    assert (live.is_abandoned, stage.entries.jobs, stage.entries.became) == (True, [], [None])
 
 
 @pytest.mark.parametrize(("on_record", "recorded"), [(PAGE_TS, []), ("999990.500000", [(PAGE_TS,)])])

@@ -268,7 +268,7 @@ async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: N
     [ask] = stage.replies.opened[0].asks
     assert (ask.tool, ask.arguments) == ("notes.add", '{\n  "text": "Milk"\n}')
     assert not ask.may_allow_always, "the asker is no admin"
-    assert stage.replies.opened[0].is_left
+    assert stage.replies.opened[0].is_abandoned
 
 
 @pytest.mark.parametrize("second", Decision)
