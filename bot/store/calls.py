@@ -274,12 +274,10 @@ class Approvals(WorkerOperations):
     """Decides about calls on behalf of people."""
 
     @reads
-    async def shown(
-        self, connection: AsyncConnection, job_id: int, version: int | None = None
-    ) -> tuple[RecordedCall, ...]:
-        """Returns all calls of a version of a job's answer, in their order; None: the newest."""
+    async def shown(self, connection: AsyncConnection, job_id: int) -> tuple[RecordedCall, ...]:
+        """Returns all calls of the newest version of a job's answer, in their order."""
         newest = sa.select(jobs.c.version).where(jobs.c.id == job_id).scalar_subquery()
-        return await steps.calls(connection, job_id, newest if version is None else version)
+        return await steps.calls(connection, job_id, newest)
 
     @reads
     async def waiting_for(

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from bot.core.actions import ReplyAction
 from bot.core.job import page_ts
-from bot.core.picture import picture
+from bot.core.picture import picture, refusal
 from bot.errors import EndReason
 from bot.reply import blocks
 from bot.reply.messages import PageView
@@ -76,10 +76,11 @@ class Shown:
                 elif row.attempts and row.text and (job := await answers.with_record(connection, row)):
                     assert there.keys() >= {*pages, *posted}, f"job {row.id} lacks messages, or has an unheard post"
                     assert job.record
-                    shown = picture(job.record, has_canvases=True)
-                    shown = shown.naming(self._names(), [])
+                    shown = picture(job.record, has_canvases=True).naming(self._names(), [])
                     view = PageView(job.checkpoint.text, end=shown, version=row.version)
                     self._compare(row.id, there[pages[-1]], view)
+                    for action in _actions(there[pages[-1]]) & set(ReplyAction):
+                        assert refusal(ReplyAction(action), job.record, row.user_id, ()) is None, f"job {row.id}"
         assert there.keys() <= explained, f"unexplained: {[there[ts] for ts in there.keys() - explained]}"
 
     def _compare(self, job_id: int, message: Message, view: PageView) -> None:
@@ -92,5 +93,9 @@ class Shown:
         return {user.id: user.real_name for user in self.stage.sandbox.workspace.users.values()}
 
 
+def _actions(message: Message) -> set[str]:
+    return {str(element["action_id"]).partition("-")[0] for _, element in interactive(message.blocks)}
+
+
 def _is_deniable(message: Message) -> bool:
-    return any(element["action_id"] == ReplyAction.DENY for _, element in interactive(message.blocks))
+    return ReplyAction.DENY in _actions(message)

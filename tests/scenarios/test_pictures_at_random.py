@@ -53,11 +53,13 @@ WAYS = (
 """What seeds choose in turn: the carrier, the database, and how many processes run at once."""
 LONG = "We ship on Tuesdays. " * 200
 TASKS = ("plain", "long", "slow", "noting", "memorizing", "planning", "choosing")
-PRESSED = {
-    *(ReplyAction.STOP, ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.CONTINUE),
-    *(ReplyAction.PREVIOUS, ReplyAction.NEXT, ReplyAction.UNDO, ReplyAction.CANVAS),
-    *(ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.CHOOSE, ReplyAction.DELETE, ScheduleAction.STOP),
+CHANGE_NOTHING = {
+    *(ReplyAction.FEEDBACK, ReplyAction.FEEDBACK_REASON, ReplyAction.DETAILS, ReplyAction.TABLES),
+    *(ReplyAction.ARGUMENTS, ReplyAction.EDIT, ReplyAction.SIGN_IN),
+    *(ReplyAction.ALLOW_ALWAYS, ReplyAction.ALLOW_IN_THREAD),
 }
+"""Buttons whose press changes nothing that stands below an answer, or what their modals and Approve change, too."""
+PRESSED = {*ReplyAction, ScheduleAction.STOP} - CHANGE_NOTHING
 WEIGHTS: dict[str, int] = {ReplyAction.DELETE: 1, ReplyAction.DENY: 1, ReplyAction.STOP: 1, ReplyAction.APPROVE: 20}
 """How often people press a button; others: 6."""
 
