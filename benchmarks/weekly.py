@@ -13,7 +13,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +25,7 @@ from bot.clock import SystemClock
 from bot.core.caps import DAY_S, HOUR_S, day_of
 from bot.core.schedules import weekly_rule
 from bot.errors import EndReason
-from bot.services.admin_notices import AdminNotices, ModelRetirements
+from bot.services.admin_notices import AdminNotices
 from bot.services.weekly_report import WeeklyReport
 from bot.slack.surfaces import Surfaces
 from bot.store import Stores
@@ -119,15 +119,14 @@ async def measure(engine: Engine, attempts: int, thumbs: int, folder: Path) -> b
         now, rule = clock.now(), weekly_rule(DUE)
         await fill(stores, attempts, thumbs, day_of(max(at for at in rule.upcoming(now - 8 * DAY_S, 2) if at <= now)))
 
-        async def nothing_ends(_today: object) -> Mapping[str, Any]:
-            return {}
+        async def nothing_retires() -> Sequence[str]:
+            return ()
 
         async def nobody(_admin: str, _sentence: str) -> None: ...
 
         for number in range(REPORTS):
             admins, inbox = AdminNotices(stores.notices, nobody, TEAM_ID, [f"U{number}"]), Inbox()
-            retiring = ModelRetirements(nothing_ends, admins)
-            report = WeeklyReport(rule, stores, cast("Surfaces", inbox), retiring, admins)
+            report = WeeklyReport(rule, stores, cast("Surfaces", inbox), nothing_retires, admins)
             began = time.perf_counter()
             with longest_turn() as longest:
                 await report.look()

@@ -111,7 +111,7 @@ def take_over() -> None:
     def ignored(failed: "sys.UnraisableHookArgs") -> None:
         log.error("error ignored while an object was removed", exc_info=failed.exc_value)
 
-    def process_failed(_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def process_failed(_: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
         log.critical("process failed", exc_info=error)
 
     sys.excepthook = process_failed

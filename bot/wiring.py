@@ -17,8 +17,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.checks.servers import log_sign_ins
-from bot.checks.slack import log_setup, misnamed, refuse_organization
+from bot.checks.daily import check_daily, retiring
+from bot.checks.registry import BOT_TOKEN, CONNECTION, Checkup, log_start
+from bot.checks.slack import refuse_organization
 from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
@@ -37,19 +38,11 @@ from bot.models.registry import (
     models_that_search,
     open_models,
     resolved,
-    retirements,
 )
 from bot.reply.look import ReplyLook
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
-from bot.services.admin_notices import (
-    AdminNotices,
-    LostNames,
-    ModelRefusals,
-    ModelRetirements,
-    OtherConnections,
-    look_often,
-)
+from bot.services.admin_notices import AdminNotices, ModelRefusals, OtherConnections, look_often
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
@@ -58,7 +51,7 @@ from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
 from bot.services.memory import Remembering
-from bot.services.operations import AUDIT_DAYS, KeptForDays, Probes, look_hourly
+from bot.services.operations import AUDIT_DAYS, KeptForDays, Probes, expire_hourly
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
@@ -74,16 +67,15 @@ from bot.services.transcripts import Transcription
 from bot.services.welcome import Welcome
 from bot.services.worker import Worker
 from bot.settings import (
+    ENV_FILE,
     Settings,
     access_rules_of,
-    extra_scopes,
     has_telemetry,
     model_prices,
     model_setup,
     models_in_use,
     system_prompt_in_use,
     unpriced_models,
-    without_effect,
 )
 from bot.slack.client import (
     Credential,
@@ -172,15 +164,16 @@ async def built(
         )
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
-        installation = await bot_token.insist(client.installation)
+        checkup = Checkup(settings, clock, session, client, ENV_FILE)
+        await log_start(checkup)
+        installation = checkup.slack.installation = await bot_token.insist(client.installation)
         refuse_organization(installation)
-        log_setup(installation, clock.now(), extra=extra_scopes(settings))
-        for sentence in without_effect(settings):
-            log.warning("%s", sentence)
+        await log_start(checkup, BOT_TOKEN)
         me = installation.identity
         stores = await _stores(settings, clock)
         stack.push_async_callback(stores.close)
-        log_sign_ins(await stores.accounts.secrets(), settings.secret_keys)
+        checkup.secrets = stores.accounts.secrets
+        await log_start(checkup, CONNECTION)
         workspace = _workspace(settings, stores, client, installation, bot_token)
         parts = _parts(settings, stores, workspace, has_accounts=_has_accounts(settings))
         if parts.sign_ins is not None:
@@ -188,13 +181,13 @@ async def built(
         client.on_post(parts.statuses.posted)
         connections = await stack.enter_async_context(_connections(parts))
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
-        toolbox = _toolbox(parts, tools or mcp_tools)
         admins = AdminNotices(stores.notices, workspace.outbox_sender.tell, me.team_id, settings.admins)
         refusals = ModelRefusals(admins, models_in_use(settings), clock)
-        opening = open_models(model_setup(settings), telemetry, heard=refusals.heard)
-        models = wrap(await stack.enter_async_context(opening))
+        models = wrap(
+            await stack.enter_async_context(open_models(model_setup(settings), telemetry, heard=refusals.heard))
+        )
         transcriber = await stack.enter_async_context(_transcriber(settings))
-        answering = _answering(parts, models, toolbox, transcriber)
+        answering = _answering(parts, models, _toolbox(parts, tools or mcp_tools), transcriber)
         may_be_queued = parts.access.may_be_queued
         worker = Worker(stores, workspace, settings.drain_s, answering.answer, may_be_queued, answering.pane)
         bolt = _bolt(settings, me)
@@ -207,11 +200,11 @@ async def built(
         probes.connections = sockets.up
         probes.live = lambda: worker.live
         probes.queued = stores.question_queue.count_queued
-        watch: Loop = partial(bot_token.watch, client.identity)
         catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, settings.catch_up_hours)
         others = OtherConnections(sockets.app_connections, sockets.recount, stores.listening.living, admins, clock)
-        look: Loop = partial(look_often, (refusals.look, others.look, *_weekly_report(parts, admins)), clock)
-        loops = (*_loops(parts, worker, outbox, client, admins), watch, catching_up.run, look)
+        look: Loop = partial(look_often, (refusals.look, others.look, *_weekly_report(parts, checkup, admins)), clock)
+        watch: Loop = partial(bot_token.watch, client.identity)
+        loops = (*_loops(parts, worker, outbox, client, checkup, admins), watch, catching_up.run, look)
         loops += (connections.look,) if connections else ()
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
 
@@ -303,8 +296,6 @@ def telemetry_of(settings: Settings) -> Iterator[Telemetry]:
 
 @asynccontextmanager
 async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpServers | None"]:
-    for note in settings.mcp.notes:
-        log.warning("%s", note)
     if not settings.mcp.servers:
         yield None
         return
@@ -484,36 +475,32 @@ def _listen(
 
 
 def _loops(
-    parts: _Parts, worker: Worker, outbox: Outbox, client: SlackClient, admins: AdminNotices
+    parts: _Parts, worker: Worker, outbox: Outbox, client: SlackClient, checkup: Checkup, admins: AdminNotices
 ) -> tuple[Loop, ...]:
     settings, stores, workspace = parts.settings, parts.stores, parts.workspace
     kept = (
         KeptForDays("texts", stores.erasure.expire, settings.retention_days),
         KeptForDays("audit entries", stores.audit.expire, AUDIT_DAYS),
     )
-    looks = (
-        ModelRetirements(partial(retirements, model_setup(settings)), admins),
-        LostNames(partial(misnamed, client, workspace.me.team_id, settings.admins, access_rules_of(settings)), admins),
-    )
     return (
         workspace.scheduler.run,
         workspace.budget.watch,
         worker.stay_alive,
         outbox.run,
-        partial(look_hourly, kept, stores.clock, client.time_s, looks),
+        partial(expire_hourly, kept, stores.clock, client.time_s),
+        partial(check_daily, checkup, admins, stores.clock),
         partial(expire_approvals, stores.approvals, stores.clock),
     )
 
 
-def _weekly_report(parts: _Parts, admins: AdminNotices) -> Iterator[Callable[[], Awaitable[None]]]:
+def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Iterator[Callable[[], Awaitable[None]]]:
     settings = parts.settings
     if settings.weekly_report:
         # Only now: few want it.
         from bot.services.weekly_report import WeeklyReport
 
-        retiring = ModelRetirements(partial(retirements, model_setup(settings)), admins)
         rule, surfaces = weekly_rule(settings.weekly_report), parts.workspace.surfaces
-        yield WeeklyReport(rule, parts.stores, surfaces, retiring, admins).look
+        yield WeeklyReport(rule, parts.stores, surfaces, partial(retiring, checkup), admins).look
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

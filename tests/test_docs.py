@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.checks import check_texts
+from bot.checks.slack import SCOPE_LOSSES
 from bot.core.channel_settings import CHANNEL_SETTINGS
 from bot.core.job import TRANSITIONS, State
 from bot.slack.manifest import AGENT_SCOPE, EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE, scopes_of
@@ -112,7 +112,7 @@ def test_security_page_has_each_scope_and_what_is_lost_without_it() -> None:
     rows = dict(re.findall(r"^\| `([a-z_:.]+)` \| ([^|]+) \|$", page, re.MULTILINE))
     assert list(rows) == scopes_of(agent=True, extra=(SEARCH_SCOPE, GROUPS_SCOPE, EMAIL_SCOPE))
     # The Agents feature is known by its scope, so nothing says that it is missing.
-    assert {scope: loss for scope, loss in rows.items() if scope != AGENT_SCOPE} == check_texts.SCOPE_LOSSES
+    assert {scope: loss for scope, loss in rows.items() if scope != AGENT_SCOPE} == SCOPE_LOSSES
 
 
 def test_retention_of_each_table_is_documented() -> None:

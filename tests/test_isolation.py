@@ -81,6 +81,7 @@ async def test_log_says_at_the_start_what_this_machine_does_not_protect(tmp_path
         "DATABASE_URL": f"sqlite:///{database}",
     }
     async with forked_bot(tmp_path, "run", env=env, before=without_landlock) as bot:
-        await wait_for_line(bot.stderr, "documents are read without full isolation: landlock=0")
-        await wait_for_line(bot.stderr, f"every user of this machine can read {file}")
-        await wait_for_line(bot.stderr, f"every user of this machine can read {database}")
+        readable = "Every user of this machine can read"
+        await wait_for_line(bot.stderr, f"setup: settings: {readable} .env. chmod 600 .env")
+        await wait_for_line(bot.stderr, "setup: isolation: The kernel has no Landlock")
+        await wait_for_line(bot.stderr, f"setup: database.file: {readable} typist.db. chmod 600 typist.db*")

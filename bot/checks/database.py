@@ -1,11 +1,11 @@
-"""The checks of `typist check` that concern the database, which stays as it is: what is written is removed."""
+"""Checks of the database, which stays as it is: what is written is removed."""
 
 import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.checks import check_texts
-from bot.checks.report import ANSWER_WITHIN_S, Check, fail, ok, skipped, warn
+from bot.checks.machine import exposed
+from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, skipped, warn
 from bot.store.accounts import read_secrets
 from bot.store.database import (
     ENCODING_FIX,
@@ -37,8 +37,6 @@ from files_to_markdown.isolation import others_may_read
 
 T = TypeVar("T")
 
-CONNECTION, WRITE, SCHEMA = "database.connection", "database.write", "database.schema"
-CATCH_UP = "database.catch_up"
 PROBED_BYTES = 32_768
 """A full disk may still have room in the pages of a table, for less."""
 
@@ -55,7 +53,14 @@ class DatabaseChecks:
         if self._engine is not None:
             await self._engine.dispose()
 
-    async def connection(self) -> Check:
+    async def file(self) -> Finding:
+        """Says whether other users of this machine can read an SQLite database. Raises StoreError as `connection`."""
+        file = database_file(create_engine(self._database_url).url)
+        if file is not None and others_may_read(file):
+            return warn(*exposed(file.name, f"{file.name}*"))
+        return ok("Other users of this machine can't read the database from its file.")
+
+    async def connection(self) -> Finding:
         """Connects, and asks for the server's version. Raises StoreError for a URL that can't be used."""
         engine = create_engine(self._database_url)
         file = database_file(engine.url)
@@ -63,8 +68,9 @@ class DatabaseChecks:
             # The first start will create it.
             folder = file.absolute().parent
             if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-                return ok(CONNECTION, check_texts.database_new_file(file.name))
-            return fail(CONNECTION, check_texts.database_no_folder(file.name), check_texts.DATABASE_FILE_FIX)
+                return ok(f"The database file {file.name} doesn't exist yet. The first start creates it.")
+            problem = f"The database file {file.name} can't be created: its folder is missing or not writable."
+            return fail(problem, "Create the folder, and let Typist's user write to it.")
         self._engine = engine
         try:
             async with self._begin(READS) as connection:
@@ -74,20 +80,21 @@ class DatabaseChecks:
                 )
                 problem = await encoding_problem(connection)
         except (SQLAlchemyError, OSError) as error:
-            return fail(CONNECTION, check_texts.database_unusable(reason_of(error)), remedy_for(error))
+            return _unusable(error)
         if problem:
-            return fail(CONNECTION, problem, ENCODING_FIX)
-        if file is not None and others_may_read(file):
-            return warn(CONNECTION, *check_texts.others_may_read(file.name, f"{file.name}*"))
-        return ok(CONNECTION, check_texts.database(f"{'SQLite' if is_sqlite else 'PostgreSQL'} {version}"))
+            return fail(problem, ENCODING_FIX)
+        read_by_others = await self.file()
+        if read_by_others.is_problem:
+            return read_by_others
+        return ok(f"The database answers: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
-    async def write(self) -> Check:
+    async def write(self) -> Finding:
         """Writes a large row and removes it, or a table where there is none yet.
 
         Tables that aren't this version's are another check's.
         """
         if self._engine is None:
-            return skipped(WRITE, check_texts.DATABASE_NOT_WRITTEN)
+            return skipped("Writing is not checked, because the database doesn't exist yet.")
         try:
             async with self._begin(UNSYNCED, commits=True) as connection:
                 if await connection.run_sync(read_revision) is None:
@@ -96,10 +103,10 @@ class DatabaseChecks:
                 else:
                     await try_row(connection, random_bytes=PROBED_BYTES)
         except (SQLAlchemyError, OSError) as error:
-            return fail(WRITE, check_texts.write_refused(reason_of(error)), remedy_for(error))
-        return ok(WRITE, check_texts.DATABASE_WRITE)
+            return fail(f"The database can't be written to ({reason_of(error)}).", remedy_for(error))
+        return ok("The database can be written to.")
 
-    async def schema(self) -> Check:
+    async def schema(self) -> Finding:
         """Compares the schema's revision with this version's."""
         revision, wrong = None, []
         if self._engine is not None:
@@ -109,16 +116,18 @@ class DatabaseChecks:
                     if revision is not None and (revision == REVISION or not is_known(revision)):
                         wrong = await connection.run_sync(misfits)
             except (SQLAlchemyError, OSError) as error:
-                return fail(SCHEMA, check_texts.database_unusable(reason_of(error)), remedy_for(error))
+                return _unusable(error)
         if revision is None:
-            return ok(SCHEMA, check_texts.SCHEMA_MISSING)
+            return ok("The database has no tables yet. The first start creates them.")
         if wrong:
-            return fail(SCHEMA, unfit(revision, wrong), UNFIT_FIX)
+            return fail(unfit(revision, wrong), UNFIT_FIX)
+        at = f"The database schema is at revision {revision}"
         if revision == REVISION:
-            return ok(SCHEMA, check_texts.schema(revision))
+            return ok(f"{at}, which this version of Typist needs.")
         if is_known(revision):
-            return ok(SCHEMA, check_texts.schema_older(revision, REVISION))
-        return warn(SCHEMA, check_texts.schema_newer(revision), check_texts.SCHEMA_FIX)
+            return ok(f"{at}. The next start migrates it to {REVISION}.")
+        fix = "This version runs with it, as migrations only add. Run the newer version again when you can."
+        return warn(f"{at}, which is newer than this version of Typist.", fix)
 
     async def chosen_servers(self) -> Mapping[str, Collection[str]]:
         """Returns the MCP servers of each channel that uses some; none if the database doesn't say."""
@@ -139,17 +148,17 @@ class DatabaseChecks:
             return len(await self._read(partial(living, file=file, now=time.time()), []))
         return None
 
-    async def catch_up(self) -> Check:
+    async def catch_up(self) -> Finding:
         """Says what was done about the last time without Slack, if there was one."""
         try:
             reports: list[Report] = await self._read(read_reports, [])
         except (SQLAlchemyError, OSError) as error:
-            return fail(CATCH_UP, check_texts.database_unusable(reason_of(error)), remedy_for(error))
+            return _unusable(error)
         if not reports:
-            return ok(CATCH_UP, check_texts.NOTHING_CAUGHT_UP)
+            return ok("Typist has not been away from Slack for so long that it may have missed questions.")
         last = max(reports, key=lambda report: report.ends_at)
-        sentence = check_texts.caught_up(last.begins_at, last.ends_at, **asdict(last.tally))
-        return warn(CATCH_UP, sentence, check_texts.CATCH_UP_FIX) if last.tally.unread else ok(CATCH_UP, sentence)
+        fix = "Ask in these conversations whether a question was missed. The log names them."
+        return warn(caught_up(last), fix) if last.tally.unread else ok(caught_up(last))
 
     async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: T) -> T:
         """Returns what `read` finds, `nothing` if there are no tables yet. Raises SQLAlchemyError and OSError."""
@@ -167,3 +176,21 @@ class DatabaseChecks:
             yield connection
             if not commits:
                 await transaction.rollback()
+
+
+def _unusable(error: Exception) -> Finding:
+    return fail(f"The database can't be used ({reason_of(error)}).", remedy_for(error))
+
+
+def caught_up(report: Report) -> str:
+    """Says what was done about the last time without Slack."""
+    began, tally = datetime.fromtimestamp(report.begins_at, UTC), report.tally
+    away_s = report.ends_at - report.begins_at
+    away = f"Nothing came from Slack for {away_s / 60:,.0f} minutes from {began:%Y-%m-%d %H:%M} UTC on."
+    found = (
+        f"Of the questions missed then, Typist answered {tally.answered:,} and offered an answer to {tally.offered:,}."
+    )
+    places = "1 conversation or thread" if tally.looked_at == 1 else f"{tally.looked_at:,} conversations and threads"
+    unread = f", and {tally.unread:,} could not be read, or not to their end." if tally.unread else "."
+    blind = "It can't see mentions in older threads in which it was never asked anything."
+    return f"{away} {found} It looked at {places}{unread} {blind}"

@@ -1,41 +1,23 @@
-"""The checks of `typist check` that concern models: whether each exists, calls tools, or hears."""
+"""Checks of models: whether each exists, for how long, whether it calls tools, and whether it hears."""
 
 import asyncio
 import io
-import logging
 import wave
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import date
-from functools import partial
+from datetime import date, timedelta
 
-from bot.checks import check_texts
-from bot.checks.report import Check, CheckStatus, PlannedCheck, fail, ok, run_checks, warn
+from bot.checks.report import Finding, fail, ok, skipped, warn
 from bot.errors import EndReason, ProviderError
-from bot.models.events import Completion, ToolCall, Unparsed
-from bot.models.lookups import LookupOutcome
+from bot.models.events import Completion, ToolCall
+from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
-from bot.models.registry import VENDORS, open_models, resolved
+from bot.models.registry import VENDORS, VendorEntry, open_models, resolved
 from bot.models.setup import ModelSetup
-
-TRANSCRIPTION = "transcription"
-
-log = logging.getLogger(__name__)
-
-
-def model_check_id(model: str) -> str:
-    """Returns the id of a model's check."""
-    return f"model.{model}"
-
+from bot.network import remedy
 
 _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties": {}})
 _PROBE = Prompt("You test a connection.", (Turn("user", "Call the tool ping once, now."),), tools=(_PING,))
-
-
-def probe_id(model: str) -> str:
-    """Returns the id of the check that has a model call a tool."""
-    return f"model.{model}.tools"
-
 
 PROBE_WITHIN_S = 60.0
 """How long a model may take for the probe: its server may load it first."""
@@ -43,29 +25,31 @@ LOOKED_UP_WITHIN_S = 60.0
 """How long a look-up may take together with the import of the vendor's SDK, by which it begins."""
 PROBE_LATE_S = 10.0
 """From here on, the report says how long it took."""
+RETIRES_WITHIN_DAYS = 30
+"""How long before a model's end admins are told."""
 
 
-async def probe_model(setup: ModelSetup, model: str) -> Check:
+async def probe_model(setup: ModelSetup, model: str) -> Finding:
     """Asks a model to call a tool, and says if that took long, or more than PROBE_WITHIN_S. Costs a short answer."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     try:
         async with asyncio.timeout(PROBE_WITHIN_S):
-            check = await _probe(replace(setup, stall_timeout_s=max(setup.stall_timeout_s, PROBE_WITHIN_S)), model)
+            found = await _probe(replace(setup, stall_timeout_s=max(setup.stall_timeout_s, PROBE_WITHIN_S)), model)
     except TimeoutError:
-        return fail(probe_id(model), *check_texts.model_late(model, PROBE_WITHIN_S))
+        fix = "If its server is loading the model, check again once it has. Otherwise, read the server's log."
+        return fail(f"{model} didn't answer within {PROBE_WITHIN_S:.0f} s.", fix)
     took_s = loop.time() - begun
-    is_late = check.passed and took_s >= PROBE_LATE_S
-    return replace(check, message=f"{check.message} {check_texts.model_slow(took_s)}") if is_late else check
+    if not found.passed or took_s < PROBE_LATE_S:
+        return found
+    late = f"It took {took_s:.0f} s to answer. If its server was loading the model, later answers begin sooner."
+    return replace(found, message=f"{found.message} {late}")
 
 
-async def _probe(setup: ModelSetup, model: str) -> Check:
+async def _probe(setup: ModelSetup, model: str) -> Finding:
     """Asks a model to call a tool, which no look-up can tell: servers refuse tools, or leave them out, in silence."""
-    line = probe_id(model)
-    called = refused = False
-    unparsed: Unparsed = ""
-    refusal = ""
-    taken_tokens: int | None = None
+    called = False
+    end: Completion | None = None
     try:
         async with (
             open_models(replace(setup, models=(model,)), patience_s=0.0) as provider,
@@ -73,63 +57,154 @@ async def _probe(setup: ModelSetup, model: str) -> Check:
         ):
             async for event in events:
                 called = called or isinstance(event, ToolCall)
-                if isinstance(event, Completion):
-                    refused, unparsed = "tools" in event.refused, event.unparsed
-                    taken_tokens, refusal = event.max_output_tokens, event.refusal
+                end = event if isinstance(event, Completion) else end
     except ProviderError as error:
         if error.reason is not EndReason.EMPTY:
-            reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
-            if error.reason is EndReason.UNREADABLE:
-                variable = VENDORS[model.partition("/")[0]].base_url_variable
-                return fail(line, *check_texts.model_unreadable(model, reason, variable))
-            return fail(line, *check_texts.model_silent(model, reason))
-    if taken_tokens is not None:
-        return warn(line, *check_texts.model_takes_less(model, taken_tokens, setup.options.max_output_tokens))
-    if unparsed == "thoughts":
-        return warn(line, check_texts.model_leaves_thoughts(model), check_texts.REASONING_FIX)
-    message = check_texts.model_tools(
-        model, called=called, refused=refused, wrote_call=unparsed == "call", refusal=refusal
+            return _unanswered(model, error)
+    if end and end.max_output_tokens is not None:
+        most, wanted = end.max_output_tokens, setup.options.max_output_tokens
+        return warn(
+            f"{model} takes at most {most:,} output tokens: BOT_MAX_OUTPUT_TOKENS={wanted} is too large.",
+            f"Set BOT_MAX_OUTPUT_TOKENS to {most} or less. Until then, Typist asks for less.",
+        )
+    if end and end.unparsed == "thoughts":
+        return warn(
+            f"{model} thinks in its answer's text, which readers would see: its server's reasoning parser is off.",
+            "Turn on the server's parser: --reasoning-parser for vLLM and SGLang, --reasoning-format for llama.cpp.",
+        )
+    return ok(f"{model} calls tools.") if called else _without_tools(model, end)
+
+
+def _unanswered(model: str, error: ProviderError) -> Finding:
+    """Returns the finding of a probe that failed, with the vendor's words."""
+    reason = _reason_of(error)
+    if error.reason is EndReason.UNREADABLE:
+        variable = VENDORS[model.partition("/")[0]].base_url_variable
+        return fail(f"{model} sent a response that can't be read ({reason}).", f"Check {variable}.")
+    fix = f"The server gave this reason. Try again: typist ask --model {model} hello"
+    return fail(f"{model} did not answer ({reason}).", fix)
+
+
+def _reason_of(error: ProviderError) -> str:
+    return f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
+
+
+def _without_tools(model: str, end: Completion | None) -> Finding:
+    """Returns the finding of a model that didn't call the tool that it was asked to call."""
+    message = f"{model} did not call the tool that it was asked to call."
+    if end and "tools" in end.refused:
+        said = f" Its server says: {end.refusal}" if end.refusal else ""
+        message = f"{model} refuses tools, so Typist asks it without them.{said}"
+    elif end and end.unparsed == "call":
+        message = f"{model} calls tools, but its server passes the calls on as text: its tool parser is off."
+    return warn(
+        message,
+        "Choose a model that calls tools, or turn them on at its server: --enable-auto-tool-choice and "
+        "--tool-call-parser for vLLM, --jinja for llama.cpp.",
     )
-    return ok(line, message) if called else warn(line, message, check_texts.TOOLS_FIX)
 
 
-async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
+async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
     """Looks a model up at its vendor, and says what to do about what it finds."""
-    vendor, _, name = model.partition("/")
-    entry = VENDORS[vendor]
-    settings = resolved(vendor, setup)
-    lookup = await entry.look_up(vendor, settings, name, today)
-    line = model_check_id(model)
+    entry, lookup = VENDORS[model.partition("/")[0]], await _look_up(setup, model, today)
     if lookup.outcome is LookupOutcome.NO_LIST:
-        return warn(line, *check_texts.model_unlisted(model))
+        message = f"{model}: the server answers, but it doesn't say which models it has."
+        return warn(message, f"Test it: typist ask --model {model} hello")
+    settings = resolved(model.partition("/")[0], setup)
     if lookup.outcome is not LookupOutcome.MODEL:
-        return fail(line, *check_texts.model_problem(model, lookup, entry, has_key=bool(settings.api_key)))
+        return fail(*_problem(model, lookup, entry, has_key=bool(settings.api_key)))
     if entry.cloud:
-        return ok(line, check_texts.model_in_cloud(model))
-    found = check_texts.model(model) if entry.needs_key(settings) else check_texts.model_served(model)
+        return ok(f"{model}: the cloud gives this identity access to the model.")
     if lookup.retires:
-        message = f"{found} {check_texts.model_retires(lookup.retires, lookup.replacement)}"
-        return warn(line, message, check_texts.model_fix(model, entry.api_key_variable))
-    return ok(line, found)
+        return _retires(model, lookup.retires, lookup.replacement)
+    if entry.needs_key(settings):
+        return ok(f"{model}: the key is accepted, and the model exists.")
+    return ok(f"{model}: the server has this model.")
 
 
-def planned(setup: ModelSetup, today: date) -> list[PlannedCheck]:
-    """Returns the look-ups of all models in use."""
-    return [
-        PlannedCheck(model_check_id(model), partial(check_model, setup, model, today), within_s=LOOKED_UP_WITHIN_S)
-        for model in setup.models
-    ]
+async def check_retirement(setup: ModelSetup, model: str, today: date) -> Finding:
+    """Warns of a model that its vendor ends within RETIRES_WITHIN_DAYS. A server that doesn't say is passed over."""
+    try:
+        async with asyncio.timeout(LOOKED_UP_WITHIN_S):
+            lookup = await _look_up(setup, model, today)
+    except Exception as error:
+        return skipped(f"{model}: not looked up ({type(error).__name__}).")
+    if lookup.retires and today <= lookup.retires <= today + timedelta(RETIRES_WITHIN_DAYS):
+        return _retires(model, lookup.retires, lookup.replacement)
+    return ok(f"{model} doesn't retire within {RETIRES_WITHIN_DAYS} days, as far as its vendor says.")
 
 
-async def log_models(setup: ModelSetup, today: date) -> None:
-    """Logs what is wrong with the models in use, as `typist check` would say it. No answer waits for that."""
-    checks = planned(setup, today)
-    for check in (await run_checks(checks)).for_people:
-        if check.status in (CheckStatus.WARN, CheckStatus.FAIL):
-            log.warning("setup of the models: %s %s", check.message, check.fix)
+async def _look_up(setup: ModelSetup, model: str, today: date) -> Lookup:
+    vendor, _, name = model.partition("/")
+    return await VENDORS[vendor].look_up(vendor, resolved(vendor, setup), name, today)
 
 
-async def check_transcription(setup: ModelSetup, model: str) -> Check:
+def _retires(model: str, day: date, replacement: str) -> Finding:
+    """Returns the finding of a model whose vendor ends it. `replacement`: the vendor's name for another one."""
+    such_as = f", such as {replacement}" if replacement else ""
+    return warn(
+        f"{model} retires on {day:%B} {day.day}, {day.year}.",
+        f"Choose another model in BOT_MODELS before then{such_as}.",
+    )
+
+
+def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -> tuple[str, str]:
+    """Returns the message and the remedy for what a look-up found, and what must be fixed.
+
+    What concerns all models of a vendor names the vendor, so that it is one problem of the report.
+    """
+    vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
+    choose = f"Choose another model in BOT_MODELS in place of {model}, or check what {key} has access to."
+    retired = f"was retired on {lookup.retires.isoformat()}" if lookup.retires else "has been retired"
+    address = entry.base_url_variable
+    path = " Most servers also need the path /v1 at the end." if base_url.endswith("/v1") else ""
+    if cloud := entry.cloud:
+        address = cloud.region_variable or address
+    problems = {
+        LookupOutcome.RETIRED: (f"{model} {retired}.", choose),
+        LookupOutcome.NO_MODEL: (f"{model} does not exist, or the key has no access to it.", choose),
+        LookupOutcome.KEY_REFUSED: (
+            f"{vendor}: the server does not accept the key ({reason}).",
+            f"Check {key}. Get a key at {entry.api_key_page}. For another server's key, set {address}.",
+        ),
+        LookupOutcome.NOT_THE_API: (
+            f"{vendor}: the base URL returns {reason}, so it is not the address of this API.",
+            f"Check {address}. The vendor's own address is {base_url}.{path}",
+        ),
+        LookupOutcome.UNREACHABLE: (
+            f"{vendor}: the server can't be reached ({reason}).",
+            remedy(reason, address) or f"Check that the server runs, the network and DNS, and {address}.",
+        ),
+        LookupOutcome.REFUSED: (
+            f"{model}: the server refuses to be asked about the model ({reason}).",
+            f"Do what it says. A gateway may want a header of its own: set {vendor.upper()}_CUSTOM_HEADERS.",
+        ),
+        LookupOutcome.FAILED: (
+            f"{model}: the model can't be checked right now ({reason}).",
+            "Try again in a few minutes.",
+        ),
+    }
+    if not has_key:
+        problems[LookupOutcome.KEY_REFUSED] = f"{vendor}: the server wants a key, and {key} is not set.", f"Set {key}."
+    if cloud:
+        problems |= {
+            LookupOutcome.NO_MODEL: (
+                f"{model} does not exist in this region or resource ({reason}).",
+                f"Enable {model} in the cloud's console, choose another one in BOT_MODELS, or check {address}.",
+            ),
+            LookupOutcome.KEY_REFUSED: (
+                f"{model}: the cloud gives this identity no access ({reason}).",
+                f"Grant {cloud.access} to the identity that Typist runs as.",
+            ),
+            LookupOutcome.NO_IDENTITY: (
+                f"{vendor}: this process has no credentials for the cloud ({reason}).",
+                f"Run Typist with {cloud.identity}, which .env can't set. The identity needs {cloud.access}.",
+            ),
+        }
+    return problems[lookup.outcome]
+
+
+async def check_transcription(setup: ModelSetup, model: str) -> Finding:
     """Has the model that transcribes listen to a second of silence, which costs next to nothing."""
     # Only now: it imports OpenAI's SDK.
     from bot.models.transcription import Transcriber
@@ -139,11 +214,13 @@ async def check_transcription(setup: ModelSetup, model: str) -> Check:
         async with aclosing(Transcriber(resolved(vendor, setup), model)) as transcriber:
             await transcriber.transcribe(_silence())
     except ProviderError as error:
-        reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
         entry = VENDORS[vendor]
-        variables = (entry.api_key_variable, entry.base_url_variable)
-        return warn(TRANSCRIPTION, *check_texts.transcription_failed(model, reason, *variables))
-    return ok(TRANSCRIPTION, check_texts.transcribes(model))
+        return warn(
+            f"{model} does not transcribe, so clips without Slack's transcript stay unread ({_reason_of(error)}).",
+            f"Check BOT_TRANSCRIBE, {entry.api_key_variable} and {entry.base_url_variable}, or leave BOT_TRANSCRIBE "
+            "empty.",
+        )
+    return ok(f"{model} transcribes recordings.")
 
 
 def _silence() -> Sound:

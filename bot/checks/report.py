@@ -1,20 +1,26 @@
-"""What `typist check` finds: one check for each thing that must be right, and the report as text and JSON.
+"""What checks find, the report of a run as text, JSON and log lines, and the runner.
 
-The checks run side by side, each within its time, and every one is reported. A check that needs another one waits for
-it, and is skipped if that one failed. A check that raises something unforeseen is a failed check, and the others go on.
+A finding says what is wrong and what to do about it; both stand beside the check that found it. The checks of a run go
+side by side, each within its time, and every one is reported. A check that needs another one waits for it, and is
+skipped if that one failed. A check that raises something unforeseen is a failed check, and the others go on.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from bot.checks import check_texts
 from bot.core.unseen import visible
 from bot.errors import TypistError, trace_of
 
+log = logging.getLogger(__name__)
+
 SETTINGS = "settings"
 """The id of the settings' check: the only one made if they are invalid."""
+SETTINGS_FIX = "See .env.example for all settings."
+SLACK_SILENT = "Slack does not answer in time"
 
 
 class CheckStatus(StrEnum):
@@ -38,63 +44,87 @@ _MARKS: Mapping[CheckStatus, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the report. No part of it holds a secret."""
+class Finding:
+    """What a check found. No part of it holds a secret."""
 
-    id: str
-    """Stays the same between versions, for scripts: "slack.scopes"."""
     status: CheckStatus
     message: str
+    """For a check that was skipped, "": it wasn't made because of `cause`."""
     fix: str = ""
     """The remedy, "" if none is needed."""
     cause: str = ""
     """Why checks that need this one are not made, as a clause; "": because it did not pass."""
+    details: Sequence[str] = ()
+    """Further lines, for the report only."""
+    people: AbstractSet[str] = frozenset()
+    """The IDs of people in the message. As admins, they aren't told of it."""
+    is_notable: bool = False
+    """Whether the log has it at the start although nothing is wrong."""
+    is_made: bool = True
+    """False if the check took too long, or failed itself: then admins aren't told in Slack."""
+    id: str = ""
+    """The check's, which the runner sets."""
 
     @property
     def passed(self) -> bool:
         """Whether checks that depend on this one make sense."""
         return self.status in (CheckStatus.OK, CheckStatus.WARN)
 
+    @property
+    def is_problem(self) -> bool:
+        """Whether something has to be done about it."""
+        return self.status in (CheckStatus.WARN, CheckStatus.FAIL)
+
+    @property
+    def text(self) -> str:
+        """The message, with the details on lines of their own."""
+        return "\n".join((self.message, *self.details))
+
+    @property
+    def sentence(self) -> str:
+        """The message and the remedy on one line, for the log and for people in Slack."""
+        return " ".join((*self.message.splitlines(), self.fix)).rstrip()
+
     def lines(self) -> list[str]:
-        """Returns the check as lines of text: the message with its mark, and the remedy below.
+        """Returns lines for the report: the text with its mark, and the remedy below.
 
         Names from Slack and from servers lose what a terminal would obey.
         """
-        first, *others = visible(self.message).splitlines()
+        first, *others = visible(self.text).splitlines()
         remedy = [f"  → {visible(self.fix)}"] if self.fix else []
         return [f"{_MARKS[self.status]} {first}", *(f"    {line}" for line in others), *remedy]
 
 
-def ok(check_id: str, message: str) -> Check:
-    """Returns a check that passed."""
-    return Check(check_id, CheckStatus.OK, message)
+def ok(message: str, *details: str, is_notable: bool = False) -> Finding:
+    """Returns the finding of a check that passed."""
+    return Finding(CheckStatus.OK, message, details=details, is_notable=is_notable)
 
 
-def warn(check_id: str, message: str, fix: str) -> Check:
-    """Returns a check that found something that limits a feature."""
-    return Check(check_id, CheckStatus.WARN, message, fix)
+def warn(message: str, fix: str, *details: str) -> Finding:
+    """Returns the finding of something that limits a feature."""
+    return Finding(CheckStatus.WARN, message, fix, details=details)
 
 
-def fail(check_id: str, message: str, fix: str) -> Check:
-    """Returns a check that found something that must be fixed."""
-    return Check(check_id, CheckStatus.FAIL, message, fix)
+def fail(message: str, fix: str) -> Finding:
+    """Returns the finding of something that must be fixed."""
+    return Finding(CheckStatus.FAIL, message, fix)
 
 
-def skipped(check_id: str, reason: str) -> Check:
-    """Returns a check that was not made."""
-    return Check(check_id, CheckStatus.SKIPPED, reason)
+def skipped(reason: str) -> Finding:
+    """Returns the finding of a check that was not made."""
+    return Finding(CheckStatus.SKIPPED, reason)
 
 
-def skipped_for(check_id: str, needed: Check) -> Check:
-    """Returns a check that was not made because of another one, and hands the cause on."""
-    return replace(skipped(check_id, check_texts.skipped(check_id, needed.id, needed.cause)), cause=needed.cause)
+def skipped_because(cause: str) -> Finding:
+    """Returns the finding of a check that was not made for the same cause as another one, a clause."""
+    return Finding(CheckStatus.SKIPPED, "", cause=cause)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """The checks, in the order in which they are shown."""
+    """The findings of a run, in the order of its checks."""
 
-    checks: Sequence[Check]
+    checks: Sequence[Finding]
 
     @property
     def is_ok(self) -> bool:
@@ -102,11 +132,11 @@ class CheckReport:
         return not any(check.status is CheckStatus.FAIL for check in self.checks)
 
     @property
-    def for_people(self) -> Sequence[Check]:
-        """The checks without those that would say the same again: people read of one cause once."""
-        first: dict[tuple[str, str], Check] = {}
+    def for_people(self) -> Sequence[Finding]:
+        """The findings without those that would say the same again: people read of one cause once."""
+        first: dict[tuple[str, str], Finding] = {}
         for check in self.checks:
-            first.setdefault((check.message, check.fix), check)
+            first.setdefault((check.text, check.fix), check)
         return list(first.values())
 
     def text(self) -> str:
@@ -114,13 +144,30 @@ class CheckReport:
         found = self.for_people
         lines = [line for check in found for line in check.lines()]
         shown = (CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.SKIPPED)
-        counts = (sum(check.status is status for check in found) for status in shown)
-        return "\n".join([*lines, "", check_texts.summary(*counts)])
+        return "\n".join([*lines, "", _summary(*(sum(check.status is status for check in found) for status in shown))])
 
     def json(self) -> dict[str, object]:
         """Returns the report for scripts, as data for a JSON object."""
-        names = ("id", "status", "message", "fix")
-        return {"ok": self.is_ok, "checks": [{name: getattr(check, name) for name in names} for check in self.checks]}
+        checks = [{"id": one.id, "status": one.status, "message": one.text, "fix": one.fix} for one in self.checks]
+        return {"ok": self.is_ok, "checks": checks}
+
+    def log(self) -> None:
+        """Logs what is wrong or worth a note."""
+        for finding in self.for_people:
+            if finding.is_problem or finding.is_notable:
+                level = logging.WARNING if finding.is_problem else logging.INFO
+                log.log(level, "setup: %s: %s", finding.id, finding.sentence)
+
+
+def _summary(failed: int, warned: int, skipped: int) -> str:
+    """Returns the report's last line, which explains the mark of skipped checks."""
+    found = "Everything is set up."
+    if failed or warned:
+        problems, warnings = "problem" if failed == 1 else "problems", "warning" if warned == 1 else "warnings"
+        found = f"{failed} {problems}, {warned} {warnings}."
+    if not skipped:
+        return found
+    return f"{found} {skipped} {'check was' if skipped == 1 else 'checks were'} not made (–)."
 
 
 WITHIN_S = 12.0
@@ -131,10 +178,12 @@ ANSWER_WITHIN_S = 8.0
 
 @dataclass(frozen=True, slots=True)
 class PlannedCheck:
-    """One check, and what it builds on."""
+    """One check of a run, and what it builds on. Checks that aren't part of the run count as passed."""
 
     id: str
-    run: Callable[[], Awaitable[Check]]
+    name: str
+    """What it is about, in the words of other lines."""
+    look: Callable[[], Awaitable[Finding]]
     needs: Sequence[str] = ()
     """The checks without which this one is skipped."""
     after: Sequence[str] = ()
@@ -143,12 +192,12 @@ class PlannedCheck:
     """How long it may take, if that is longer than WITHIN_S."""
 
 
-async def run_checks(steps: Sequence[PlannedCheck]) -> CheckReport:
-    """Returns the report, in the order of the steps. A step comes behind those that it needs."""
-    tasks: dict[str, asyncio.Task[Check]] = {}
-    for step in steps:
-        before = {name: tasks[name] for name in (*step.needs, *step.after) if name in tasks}
-        tasks[step.id] = asyncio.create_task(_checked(step, before))
+async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:
+    """Returns the report, in the order of the checks."""
+    tasks: dict[str, asyncio.Task[Finding]] = {}
+    names = {check.id: check.name for check in checks}
+    # None of them runs before all of them are there.
+    tasks |= {check.id: asyncio.create_task(_found(check, names, tasks)) for check in checks}
     try:
         return CheckReport([await task for task in tasks.values()])
     finally:
@@ -158,19 +207,40 @@ async def run_checks(steps: Sequence[PlannedCheck]) -> CheckReport:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def _checked(step: PlannedCheck, before: Mapping[str, asyncio.Task[Check]]) -> Check:
-    results = {name: await task for name, task in before.items()}
-    for name in step.needs:
-        if not results[name].passed:
-            return skipped_for(step.id, results[name])
+async def _found(check: PlannedCheck, names: Mapping[str, str], tasks: Mapping[str, asyncio.Task[Finding]]) -> Finding:
+    before = {id_: await tasks[id_] for id_ in (*check.needs, *check.after) if id_ in tasks}
+    failed = next((id_ for id_ in check.needs if id_ in before and not before[id_].passed), None)
+    if failed is not None:
+        cause = before[failed].cause
+        found = Finding(
+            CheckStatus.SKIPPED, _not_made(check.name, cause or f"{names[failed]} did not pass"), cause=cause
+        )
+    else:
+        found = await _look(check)
+    if not found.message:
+        found = replace(found, message=_not_made(check.name, found.cause))
+    return replace(found, id=check.id)
+
+
+def _not_made(name: str, cause: str) -> str:
+    return f"Not checked, because {cause}: {name}."
+
+
+async def _look(check: PlannedCheck) -> Finding:
     try:
-        async with asyncio.timeout(max(WITHIN_S, step.within_s)):
-            return await step.run()
+        async with asyncio.timeout(max(WITHIN_S, check.within_s)):
+            return await check.look()
     except TimeoutError:
-        message, cause = check_texts.timed_out(step.id)
-        return replace(fail(step.id, message, check_texts.TIMED_OUT_FIX), cause=cause)
+        fix = "Check the network, a proxy or a firewall, and the server. Then check again."
+        late = replace(fail(f"No answer in time: {check.name}.", fix), is_made=False)
+        # Whatever was asked: a Slack that answers nothing is one problem.
+        of_slack = check.id.startswith("slack.")
+        return replace(late, message=f"{SLACK_SILENT}.", cause=SLACK_SILENT) if of_slack else late
     except TypistError as error:
-        return fail(step.id, str(error), check_texts.SETTINGS_FIX)
+        return replace(fail(str(error), SETTINGS_FIX), is_made=False)
     except Exception as error:
         # Its message may quote a secret.
-        return fail(step.id, check_texts.unforeseen(step.id, trace_of(error)), check_texts.UNFORESEEN_FIX)
+        message = f"A check failed unexpectedly ({trace_of(error)}): {check.name}."
+        return replace(
+            fail(message, "This is a bug in Typist's check. The rest of the report is valid."), is_made=False
+        )

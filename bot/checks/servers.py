@@ -1,50 +1,46 @@
-"""The checks of `typist check` that concern MCP servers: each is started or reached, and lists its tools."""
+"""Checks of MCP servers: each is started or reached, and lists its tools."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from bot.checks import check_texts
-from bot.checks.report import Check, CheckStatus, ok, warn
+from bot.checks.report import Finding, ok, warn
 from bot.clock import Clock
 from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, tools_together
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.models.prompt import ToolDefinition
+from bot.network import remedy
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from bot.mcp.definitions import ListedTool
 
 MCP_WITHIN_S = 11.0
 """Longer than a server takes that ignores the newest protocol, and shorter than the bound of any check."""
+UNTIL = "Until it works, answers don't use its tools."
 
 
-def server_check_id(server: str) -> str:
-    """Returns the id of a server's check."""
-    return f"mcp.{server}"
+async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Sequence[str]) -> Finding:
+    """Counts the accounts that BOT_SECRET_KEYS opens, and those for which an older key has to stay.
 
-
-MCP_PLACES = "mcp"
-SIGN_INS = "sign_ins"
-
-
-def check_sign_ins(secrets: Sequence[str], keys: Sequence[str]) -> Check:
-    """Counts the accounts that BOT_SECRET_KEYS opens, and those for which an older key has to stay."""
+    `read` returns the secrets of all accounts.
+    """
+    secrets = await read()
     if not secrets:
-        return ok(SIGN_INS, check_texts.NO_SIGN_INS)
+        return ok("Nobody is signed in to an MCP server.")
     # Only now: it imports cryptography.
     from bot.accounts.vault import Vault
 
     places = [Vault(keys).key_of(secret) if keys else None for secret in secrets]
     if lost := places.count(None):
-        return warn(SIGN_INS, check_texts.sign_ins_lost(lost, len(secrets)), check_texts.SIGN_INS_FIX)
-    return ok(SIGN_INS, check_texts.sign_ins(len(secrets), len(secrets) - places.count(0)))
-
-
-def log_sign_ins(secrets: Sequence[str], keys: Sequence[str]) -> None:
-    """Logs at the start that accounts are lost, as `typist check` would say it."""
-    check = check_sign_ins(secrets, keys)
-    if check.status is CheckStatus.WARN:
-        log.warning("%s %s", check.message, check.fix)
+        return warn(
+            f"BOT_SECRET_KEYS doesn't open {lost} of {len(secrets)} sign-ins to MCP servers.",
+            "Add the former key to BOT_SECRET_KEYS, behind the newest one and a comma. If it is lost, these people "
+            "have to sign in again. Typist asks them when they need it.",
+        )
+    older = len(secrets) - places.count(0)
+    still = f" An older key is still needed for {older}, until they are used again." if older else ""
+    return ok(f"BOT_SECRET_KEYS opens all sign-ins to MCP servers: {len(secrets)}.{still}")
 
 
 class ServerChecks:
@@ -61,7 +57,7 @@ class ServerChecks:
         self._tools: dict[str, ServerTools] = {}
         """The tools of the servers that have listed them, by the server's name."""
 
-    async def server(self, config: ServerConfig) -> Check:
+    async def server(self, name: str) -> Finding:
         """Lists a server's tools with their rules. Rules and tools that have no effect are a warning."""
         # Only now: they need the extra mcp.
         from bot.mcp.definitions import offered_names
@@ -69,7 +65,7 @@ class ServerChecks:
         from bot.mcp.server import ServerDown, open_servers
         from bot.mcp.tools import tools_of
 
-        line = server_check_id(config.name)
+        config = next(config for config in self._setup.servers if config.name == name)
         async with open_servers([config], self._clock) as servers:
             try:
                 async with asyncio.timeout(MCP_WITHIN_S):
@@ -79,60 +75,71 @@ class ServerChecks:
                     found = await self._sign_in(config.name, config.transport, is_named=str(error) == DOWN_SIGN_IN)
                     if found is not None:
                         return found
-                is_process = isinstance(config.transport, StdioTransport)
-                down = check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER, is_process=is_process)
-                return warn(line, *down)
+                return _down(config, str(error) or DOWN_NO_ANSWER)
         rules = self._setup.rules
         tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
         self._tools[config.name] = tools
-        problems = []
-        if missing := sorted(rules.named_tools(config.name) - named.keys()):
-            problems.append(check_texts.mcp_no_tool(config.name, missing, sorted(named)))
-        broken = sorted(name for name in tools.left_out if named[name].is_broken)
-        if broken:
-            problems.append((check_texts.mcp_broken(config.name, broken), check_texts.MCP_BROKEN_FIX))
-        if too_large := sorted(set(tools.left_out) - set(broken)):
-            problems.append((check_texts.mcp_large(config.name, too_large), check_texts.MCP_LARGE_FIX))
-        if cut := sorted(tool.name for tool in tools.definitions if named[tool.name].is_cut):
-            problems.append((check_texts.mcp_cut(config.name, cut), check_texts.MCP_CUT_FIX))
-        if problems:
+        if problems := _tool_problems(config.name, named, tools, rules.named_tools(config.name)):
             messages, fixes = zip(*problems, strict=True)
-            return warn(line, "\n".join(messages), " ".join(fixes))
-        priced = self._price(tools.definitions) if tools.definitions else ""
-        return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}, priced))
+            return warn("\n".join(messages), " ".join(fixes))
+        count = f"{len(named)} {'tool' if len(named) == 1 else 'tools'}"
+        priced = self._priced(tools.definitions)
+        by_name = ((name, rules.rule_for(name)) for name in named)
+        shown = (f"{name}: {rule.permission}{', read-only' if rule.read_only else ''}" for name, rule in by_name)
+        return ok(f"{config.name}: the MCP server lists {count}{priced}.", *shown)
 
-    async def _sign_in(self, server: str, transport: HttpTransport, *, is_named: bool) -> Check | None:
+    def _priced(self, definitions: Sequence[ToolDefinition]) -> str:
+        price = self._price(definitions) if definitions else ""
+        return f", {price}" if price else ""
+
+    async def _sign_in(self, server: str, transport: HttpTransport, *, is_named: bool) -> Finding | None:
         """Says whether people can sign in to a server, and what is missing. Nothing is registered.
 
         `is_named`: whether the server says that people can. If not, None if they can't.
         """
         from bot.accounts.oauth import SignInFailed, discovered, known_by
 
-        line = server_check_id(server)
         try:
             at = await discovered(transport.url, transport.sign_in)
         except SignInFailed as error:
             if not is_named:
                 return None
-            return warn(line, check_texts.mcp_no_sign_in(server, str(error)), check_texts.MCP_SIGN_IN_FIX)
+            return warn(
+                f"{server}: people must sign in to the MCP server, and nobody can: {error}.",
+                "Do what is said above, or set an Authorization header for the server in BOT_MCP_CONFIG, with a token "
+                f"that its vendor issues for programs. docs/admins/tools.md has recipes. {UNTIL}",
+            )
         client_id = known_by(at, transport.sign_in, server)
+        must = f"{server}: people must sign in to the MCP server, at {at.issuer},"
         if not (at.registration_endpoint or client_id):
-            fix = check_texts.mcp_register(at.issuer, replace(transport.sign_in, client_id="x").redirect_uri(server))
-            return warn(line, check_texts.mcp_registers_nobody(server, at.issuer), fix)
+            redirect_uri = replace(transport.sign_in, client_id="x").redirect_uri(server)
+            return warn(
+                f"{must} which doesn't let Typist register itself.",
+                f"Register Typist at {at.issuer} with the redirect address {redirect_uri}, and set oauth.clientId (and "
+                "clientSecret, if there is one) for the server in BOT_MCP_CONFIG. Or set an Authorization header.",
+            )
         if not self._has_keys:
-            return warn(line, check_texts.mcp_needs_key(server, at.issuer), check_texts.BOT_KEYS_FIX)
-        redirect_uri = transport.sign_in.redirect_uri(server) if at.authorization_endpoint else ""
-        with_code = bool(transport.sign_in.public_url)
-        return ok(line, check_texts.mcp_sign_in(server, at.issuer, client_id, redirect_uri, with_code=with_code))
+            return warn(
+                f"{must} and BOT_SECRET_KEYS isn't set.",
+                "Set BOT_SECRET_KEYS to what `openssl rand -base64 32 | tr '+/' '-_'` prints, and keep it: without it, "
+                "everybody has to sign in again. Or set an Authorization header for all askers.",
+            )
+        known = f"Typist is {client_id} there" if client_id else "Typist registers itself there"
+        how = "They confirm a code there that Slack shows."
+        if at.authorization_endpoint:
+            with_code = "type the code that is shown there"
+            then = with_code if transport.sign_in.public_url else "paste the address of that page, which doesn't open"
+            how = f"They end at {transport.sign_in.redirect_uri(server)}, and {then}."
+        return ok(f"{server}: people sign in to the MCP server, at {at.issuer}. {known}. {how}")
 
-    async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Check:
+    async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Finding:
         """Counts the tools that a model is offered in direct messages and in channels, of all servers there.
 
         `chosen` returns the servers of the channels that use some. Before the first one does, all servers count.
         """
-        channels = {check_texts.channel(channel_id): names for channel_id, names in (await chosen()).items()}
-        places: dict[str, Collection[str]] = {check_texts.DIRECT_MESSAGES: self._setup.in_direct_messages}
-        places |= channels or {check_texts.ALL_SERVERS: self._setup.names}
+        channels = {f"channel {channel_id}": names for channel_id, names in (await chosen()).items()}
+        places: dict[str, Collection[str]] = {"direct messages": self._setup.in_direct_messages}
+        places |= channels or {"a channel with all MCP servers": self._setup.names}
         alike: dict[tuple[str, ...], list[str]] = {}
         for place, chosen_names in places.items():
             servers = tuple(name for name in self._setup.names if name in chosen_names and name in self._tools)
@@ -145,7 +152,58 @@ class ServerChecks:
             # A server's own line names those that are left out by themselves.
             alone = {tool for name in servers for tool in self._tools[name].left_out}
             if too_many := [tool for tool in together.left_out if tool not in alone]:
-                problems.append(check_texts.mcp_too_many(named, together.counts, too_many))
+                problems.append(_left_out(named, together.counts, too_many))
         if problems:
-            return warn(MCP_PLACES, "\n".join(problems), check_texts.mcp_too_many_fix(MAX_TOOLS, MAX_DEFINITIONS_CHARS))
-        return ok(MCP_PLACES, check_texts.mcp_places(len(most), MAX_TOOLS, self._price(most) if most else ""))
+            return warn(
+                "\n".join(problems),
+                f"The servers of one place share {MAX_TOOLS} tools and {MAX_DEFINITIONS_CHARS:,} characters of "
+                "definitions. Deny the tools that nobody needs in the file of BOT_MCP_CONFIG, or choose fewer servers "
+                "for the channel.",
+            )
+        offered = f"one place has at most {len(most)} of their tools{self._priced(most)}"
+        return ok(f"MCP servers: {offered}. Models are offered up to {MAX_TOOLS}.")
+
+
+def _down(config: ServerConfig, reason: str) -> Finding:
+    """Returns the finding of a server that can't be used; `reason` is that of the log."""
+    if isinstance(config.transport, StdioTransport):
+        fix = (
+            "Run the command of this server by hand, with the environment in BOT_MCP_CONFIG, and see what it says. "
+            'If it ignores the newest protocol, add "protocol": "legacy".'
+        )
+    else:
+        fix = "Check url and headers in BOT_MCP_CONFIG, the network, and that the server runs."
+    fix = remedy(reason, "BOT_MCP_CONFIG") or fix
+    return warn(f"{config.name}: the MCP server is down ({reason}).", f"{fix} {UNTIL}")
+
+
+def _tool_problems(
+    server: str, named: "Mapping[str, ListedTool]", tools: ServerTools, ruled: Collection[str]
+) -> list[tuple[str, str]]:
+    """Returns rules and tools that have no effect, each with its remedy. `ruled`: the tools that rules name."""
+    problems = []
+    if missing := sorted(ruled - named.keys()):
+        problems.append(
+            (
+                f"{server}: BOT_MCP_CONFIG has rules for tools that the MCP server doesn't list: {', '.join(missing)}.",
+                f"Correct or remove these rules. The server lists: {', '.join(sorted(named)) or 'nothing'}.",
+            )
+        )
+    ask = "Ask the maintainers of the server"
+    if broken := sorted(name for name in tools.left_out if named[name].is_broken):
+        said = f"{server}: the server describes these tools wrongly, so they are left out: {', '.join(broken)}."
+        problems.append((said, f"{ask} to correct these tools' names and inputSchema, or deny them."))
+    if too_large := sorted(set(tools.left_out) - set(broken)):
+        said = f"{server}: the parameters of these tools are too large for models: {', '.join(too_large)}."
+        problems.append((said, f"{ask} for shorter schemas, or deny these tools."))
+    if cut := sorted(tool.name for tool in tools.definitions if named[tool.name].is_cut):
+        said = f"{server}: models read only the beginning of the descriptions of these tools: {', '.join(cut)}."
+        problems.append((said, f"{ask} for shorter descriptions, or deny these tools."))
+    return problems
+
+
+def _left_out(places: Sequence[str], counts: Mapping[str, int], left_out: Sequence[str]) -> str:
+    """Says which tools are left out in places that use the same servers; `counts`: the tools of each."""
+    servers = ", ".join(f"{server} has {count}" for server, count in counts.items())
+    named = ", ".join([*places[:5], *([f"{more} more"] if (more := len(places) - 5) > 0 else [])])
+    return f"{named}: more tools than models are offered ({servers}). Left out: {', '.join(left_out)}."

@@ -1,4 +1,4 @@
-"""The checks of `typist check` that concern Slack: tokens, scopes, Socket Mode, the manifest, and events.
+"""Checks of the app in Slack: tokens, scopes, Socket Mode, the manifest, and events.
 
 Slack tells a bot token little of how its app is set up: not which events it is subscribed to, nor whether its Messages
 tab is on. With a configuration token, the whole manifest is compared. Without one, a probe shows whether events arrive:
@@ -11,9 +11,8 @@ and nothing else: Slack delivers the others again, to another connection.
 
 import asyncio
 import json
-import logging
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,8 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 
 from bot import network
-from bot.checks import check_texts
-from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, skipped_for, warn
+from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, skipped, skipped_because, warn
 from bot.clock import Clock
 from bot.core.access import AccessRules, UserKind
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
@@ -38,84 +36,198 @@ SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
 """Beyond this, Slack's signed requests count as replayed."""
 
-BOT_TOKEN, SCOPES_ID, CLOCK = "slack.bot_token", "slack.scopes", "slack.clock"
-APP_TOKEN, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.socket_mode", "slack.same_app"
-CONNECTIONS_ID, USER_GROUPS, NAMED = "slack.connections", "slack.user_groups", "slack.named"
-MANIFEST = "slack.manifest"
-PROBE_POST, PROBE_EVENT, PROBE_DELETE = "slack.probe_post", "slack.probe_event", "slack.probe_delete"
-
-log = logging.getLogger(__name__)
-
+YOUR_APP = "api.slack.com/apps → your app"
+TRY_LATER_FIX = "Try again in a few minutes. Slack's status: slack-status.com."
+TOKEN_FIX = (
+    f"Copy it again: {YOUR_APP} → OAuth & Permissions → Bot User OAuth Token (xoxb-…). "
+    "If the workspace limits IP addresses, allow this machine's."
+)
+REINSTALL_FIX = f"Install the app again and copy the new token: {YOUR_APP} → Install App."
+EXPIRED_FIX = (
+    "Typist doesn't renew rotating tokens. Create the app again from `typist manifest`, without token rotation."
+)
+KIND_FIX = "SLACK_BOT_TOKEN needs a bot token (xoxb-…), SLACK_APP_TOKEN an app-level token (xapp-…)."
+POLICY_FIX = "A policy of the workspace or organization forbids this call. Ask a Slack admin to allow the app."
+APP_TOKEN_FIX = (
+    f"Generate an app-level token with the scope connections:write: {YOUR_APP} → Basic Information → App-Level Tokens."
+)
+SOCKET_MODE_FIX = f"Turn Socket Mode on: {YOUR_APP} → Socket Mode."
+SOCKET_MODE_OFF = "Socket Mode is off, so Slack sends no events."
+SOCKET_FIX = f"Check that a firewall or proxy lets WebSockets (wss) through. {TRY_LATER_FIX}"
+MANIFEST_FIX = (
+    f"Paste the output of `typist manifest` at {YOUR_APP} → App Manifest. Then install the app again: → Install App."
+)
+ORGANIZATION = (
+    "SLACK_BOT_TOKEN belongs to an organization (Enterprise Grid). With it, each member would count as an outsider."
+)
+ORGANIZATION_FIX = (
+    f"Install the app in one workspace, and copy that workspace's token: {YOUR_APP} → Install App. "
+    "Turn off its deployment to the organization."
+)
+CONFIG_FIX = (
+    "Generate a new configuration token: api.slack.com/apps → Your App Configuration Tokens. It lasts 12 hours."
+)
+APP_UNKNOWN = "Slack did not say which app a token belongs to."
+PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
+UNREACHABLE, UNAVAILABLE = "Slack can't be reached", "Slack can't take calls right now"
 _ERROR_NAME = re.compile("[a-z_]+")
 """Slack's own names. Those that Typist gives to answers that aren't Slack's are written in another way."""
 
+SCOPE_LOSSES: Mapping[str, str] = {
+    "app_mentions:read": "mentions are not answered",
+    "canvases:read": "shared and linked canvases are not read",
+    "canvases:write": "answers are not saved as canvases",
+    "channels:history": "Typist can't read threads in public channels, or answer follow-ups without a mention there",
+    "channels:read": "Typist doesn't know public channels' names and doesn't welcome them, Home lists no "
+    "channels, and only Typist admins can change their settings",
+    "chat:write": "Typist can't answer",
+    "commands": "the slash command and the message shortcut don't work",
+    "files:read": "shared files are not read",
+    "files:write": "long answers and long code are not attached as files",
+    "groups:history": "Typist can't read threads in private channels, or answer follow-ups without a mention there",
+    "groups:read": "Typist doesn't know private channels' names and doesn't welcome them, Home lists no "
+    "channels, and only Typist admins can change their settings",
+    "im:history": "direct messages are not answered",
+    "im:read": "after an outage, Typist finds no direct message of people who never wrote to it before",
+    "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
+    "mpim:read": "Typist can't look up group messages",
+    "reactions:read": "a channel's question emoji asks nothing",
+    "reactions:write": "thanks get no reaction",
+    "search:read.public": "models can't search Slack",
+    "usergroups:read": "nobody has access by a user group of BOT_ALLOW_USERS",
+    "users:read.email": "nobody has access by a domain of BOT_ALLOW_USERS",
+    "users:read": "Typist can't tell members from guests, and denies access to everyone",
+}
+"""What does not work without a scope."""
 
-def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> Check:
+_TOKEN_FIXES: Mapping[str, str] = {
+    **dict.fromkeys(("account_inactive", "app_uninstalled", "bot_removed", "token_revoked"), REINSTALL_FIX),
+    "token_expired": EXPIRED_FIX,
+    "not_allowed_token_type": KIND_FIX,
+    **dict.fromkeys(
+        (
+            "access_denied",
+            "accesslimited",
+            "ekm_access_denied",
+            "enterprise_is_restricted",
+            "org_login_required",
+            "team_access_not_granted",
+        ),
+        POLICY_FIX,
+    ),
+    "team_added_to_org": TRY_LATER_FIX,
+}
+_POST_FIXES: Mapping[str, str] = {
+    "not_in_channel": "Invite the app into the channel: /invite, then its name.",
+    "channel_not_found": "Check the channel's ID. If the channel is private, invite the app first.",
+    "is_archived": "Choose a channel that is not archived.",
+    "messages_tab_disabled": f"Turn the Messages tab on: {YOUR_APP} → App Home.",
+    "missing_scope": MANIFEST_FIX,
+}
+_KINDS = {
+    UserKind.DEACTIVATED: "a deactivated account",
+    UserKind.GUEST: "a guest",
+    UserKind.BOT: "a bot",
+    UserKind.EXTERNAL: "not of this workspace",
+    None: "unknown to Slack",
+}
+
+
+def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> Finding:
     """Compares the token's scopes with the manifest's."""
     if installation.scopes is None:
-        return skipped(SCOPES_ID, check_texts.SCOPES_UNKNOWN)
+        return skipped("Slack's response did not list the token's scopes.")
     agent = AGENT_SCOPE in installation.scopes
     expected = scopes_of(agent=agent, extra=extra)
     missing = [scope for scope in expected if scope not in installation.scopes]
+    losses = "; ".join(f"{scope} ({SCOPE_LOSSES[scope]})" for scope in missing)
+    agents = f"the Agents feature is {'on' if agent else 'off'}"
+    if not missing:
+        return ok(f"The bot token has all {len(expected)} scopes, and {agents}.")
     if OPTIONAL_SCOPES.issuperset(missing):
-        return ok(SCOPES_ID, check_texts.scopes(len(expected), missing, agent=agent))
+        message = f"The bot token has all required scopes, and {agents}. Without optional scopes: {losses}."
+        return ok(message, is_notable=True)
     severity = fail if NEEDED_SCOPES.intersection(missing) else warn
-    return severity(SCOPES_ID, check_texts.scopes_missing(missing), check_texts.MANIFEST_FIX)
+    return severity(f"Missing scopes: {losses}.", MANIFEST_FIX)
 
 
-def check_clock(installation: Installation, now_s: float) -> Check:
+def check_clock(installation: Installation, now_s: float) -> Finding:
     """Compares this machine's clock, in seconds since 1970, with Slack's."""
     if installation.slack_time_s is None:
-        return skipped(CLOCK, check_texts.CLOCK_UNKNOWN)
+        return skipped("Slack's response had no usable Date header.")
     skew_s = now_s - installation.slack_time_s
-    message = check_texts.clock(skew_s)
+    # Slack tells its time in whole seconds, and the answer took a moment.
+    if abs(skew_s) < 2:
+        return ok("This machine's clock agrees with Slack's.")
+    about_s = f"{abs(skew_s):.0f}" if abs(skew_s) < 10 else f"about {round(abs(skew_s), -1):.0f}"
+    message = f"This machine's clock is {about_s} s {'ahead of' if skew_s > 0 else 'behind'} Slack's."
     if abs(skew_s) <= SKEW_WARNED_S:
-        return ok(CLOCK, message)
+        return ok(message)
     severity = fail if abs(skew_s) > SKEW_FAILED_S else warn
-    return severity(CLOCK, message, check_texts.CLOCK_FIX)
+    fix = "Set this machine's clock, for example by NTP. Costs, quotas and retention depend on it."
+    return severity(message, fix)
 
 
-async def misnamed(slack: SlackClient, team_id: str, admins: Collection[str], rules: AccessRules) -> dict[str, str]:
-    """Returns a sentence for each person or channel of the settings that Slack doesn't know, or that has no rights.
-
-    Raises RateLimited, Refused.
-    """
-    kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
-    wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
-    wrong += [("BOT_ALLOW_USERS", one) for one in sorted(rules.people) if kinds[one] in (None, UserKind.DEACTIVATED)]
-    people: dict[str, list[str]] = {}
-    for variable, one in wrong:
-        people.setdefault(one, []).append(check_texts.misnamed_person(variable, one, kinds[one]))
-    channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
-    sentences = {one: "\n".join(said) for one, said in people.items()}
-    return sentences | {one: check_texts.misnamed_channel(one) for one in channels}
-
-
-async def check_named(slack: SlackClient, team_id: str, admins: Collection[str], rules: AccessRules) -> Check:
+async def check_named(slack: SlackClient, team_id: str, admins: Collection[str], rules: AccessRules) -> Finding:
     """Looks for the people and channels of BOT_ADMINS, BOT_ALLOW_USERS and BOT_ALLOW_CHANNELS."""
     try:
-        wrong = await misnamed(slack, team_id, admins, rules)
+        kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
+        channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
     except (RateLimited, Refused) as error:
-        return skipped(NAMED, check_texts.not_looked_up(_error_of(error)))
-    if wrong:
-        return fail(NAMED, "\n".join(wrong.values()), check_texts.NAMED_FIX)
-    return ok(NAMED, check_texts.named(len({*admins, *rules.people}) + len(rules.allow_channels)))
+        return skipped(f"Slack didn't say who and what the settings name ({_error_of(error)}).")
+    wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
+    wrong += [("BOT_ALLOW_USERS", one) for one in sorted(rules.people) if kinds[one] in (None, UserKind.DEACTIVATED)]
+    sentences = [f"{variable} names {one}, who is {_KINDS[kinds[one]]}." for variable, one in wrong]
+    sentences += [
+        f"BOT_ALLOW_CHANNELS names {one}, which isn't there, is archived, or is private without this app."
+        for one in channels
+    ]
+    if not sentences:
+        count = len({*admins, *rules.people}) + len(rules.allow_channels)
+        return ok(f"Slack knows the people and channels in the settings: {count}.")
+    fix = "Correct the setting, and restart Typist. A Typist admin must be a member of the workspace."
+    return replace(fail("\n".join(sentences), fix), people=frozenset(one for _, one in wrong))
 
 
 def refuse_organization(installation: Installation) -> None:
     """Raises SlackSetupError for the token of an organization, whose members would all count as outsiders."""
     if installation.is_organization:
-        raise SlackSetupError(f"{check_texts.ORGANIZATION} {check_texts.ORGANIZATION_FIX}")
+        raise SlackSetupError(f"{ORGANIZATION} {ORGANIZATION_FIX}")
 
 
-def log_setup(installation: Installation, now_s: float, *, extra: Collection[str]) -> None:
-    """Logs what auth.test's own answer shows to be wrong or left out, at each start. It makes no call, and no delay."""
-    scopes, skew = check_scopes(installation, extra=extra), check_clock(installation, now_s)
-    for check in (scopes, skew):
-        if check.status in (CheckStatus.WARN, CheckStatus.FAIL):
-            log.warning("setup of the Slack app: %s %s", check.message, check.fix)
-    if scopes.status is CheckStatus.OK and not OPTIONAL_SCOPES.issubset(installation.scopes or ()):
-        log.info("setup of the Slack app: %s", scopes.message)
+def bot_token_fix(error: str) -> str:
+    """Returns what to do about a bot token that Slack refuses. `error`: Slack's name for the reason."""
+    return _TOKEN_FIXES.get(error, TOKEN_FIX)
+
+
+def app_token_fix(error: str) -> str:
+    """Returns what to do about an app-level token that Slack refuses."""
+    if error in ("invalid_auth", "not_allowed_token_type"):
+        # Slack doesn't document what it answers while Socket Mode is off: both were seen.
+        return f"{APP_TOKEN_FIX} {SOCKET_MODE_FIX}"
+    if error in ("missing_scope", "token_revoked", "token_expired"):
+        # Installing the app again renews the bot token only.
+        return APP_TOKEN_FIX
+    return _TOKEN_FIXES.get(error, APP_TOKEN_FIX)
+
+
+def new_app_fix(error: str) -> str:
+    """Returns what to do about an app that Slack doesn't create with a configuration token."""
+    if error in _TOKEN_FIXES or error == "invalid_auth":
+        return CONFIG_FIX
+    return "Create it at Slack's page instead, unless api.slack.com/apps shows it already."
+
+
+def post_fix(error: str) -> str:
+    """Returns what to do about a message that Slack refuses."""
+    if error.startswith("restricted_action"):
+        return POLICY_FIX
+    return _POST_FIXES.get(error, _TOKEN_FIXES.get(error, TRY_LATER_FIX))
+
+
+def connections_open(others: int) -> str:
+    """Returns how many connections the app has besides this one, as a clause."""
+    return "1 other connection is open" if others == 1 else f"{others} other connections are open"
 
 
 @dataclass
@@ -132,7 +244,7 @@ class SlackChecks:
     extra: Collection[str]
     """The scopes that only some settings need."""
     _installation: Installation | None = field(default=None, init=False)
-    _bot_token: Check | None = field(default=None, init=False)
+    _bot_token: Finding | None = field(default=None, init=False)
     _bot_app_id: str = field(default="", init=False)
     _socket_url: str = field(default="", init=False)
     _socket: "CheckSocket | None" = field(default=None, init=False)
@@ -146,6 +258,10 @@ class SlackChecks:
         assert self._installation is not None
         return self._installation
 
+    @installation.setter
+    def installation(self, installation: Installation) -> None:
+        self._installation = installation
+
     async def close(self) -> None:
         """Closes the socket. If a probe was interrupted, its message is deleted."""
         if self._probe[1]:
@@ -154,23 +270,23 @@ class SlackChecks:
                     await self.probe_delete()
         await self._stack.aclose()
 
-    async def bot_token(self) -> Check:
+    async def bot_token(self) -> Finding:
         """Asks who the bot is."""
 
-        async def ask() -> Check:
+        async def ask() -> Finding:
             self._installation = installation = await self.bot.installation()
             if installation.is_organization:
-                return fail(BOT_TOKEN, check_texts.ORGANIZATION, check_texts.ORGANIZATION_FIX)
-            return ok(BOT_TOKEN, check_texts.bot(installation.identity.name, installation.team_name))
+                return fail(ORGANIZATION, ORGANIZATION_FIX)
+            return ok(f"SLACK_BOT_TOKEN is accepted: @{installation.identity.name} in {installation.team_name}.")
 
-        self._bot_token = await _refused_as(BOT_TOKEN, "SLACK_BOT_TOKEN", check_texts.bot_token_fix, ask)
+        self._bot_token = await _refused_as("SLACK_BOT_TOKEN", bot_token_fix, ask)
         return self._bot_token
 
-    async def scopes(self) -> Check:
+    async def scopes(self) -> Finding:
         """Compares the scopes, after `bot_token`."""
         return check_scopes(self.installation, extra=self.extra)
 
-    async def user_groups(self, groups: Collection[str]) -> Check:
+    async def user_groups(self, groups: Collection[str]) -> Finding:
         """Looks for the user groups of BOT_ALLOW_USERS, after `scopes`."""
         try:
             people = await read_groups(self.bot, groups)
@@ -178,27 +294,29 @@ class SlackChecks:
         except (RateLimited, Refused) as error:
             missing = _error_of(error)
         if missing:
-            return fail(USER_GROUPS, check_texts.no_groups(missing), check_texts.GROUPS_FIX)
-        return ok(USER_GROUPS, check_texts.groups({group: len(people[group]) for group in sorted(people)}))
+            fix = "Check BOT_ALLOW_USERS and the scope usergroups:read: until then, such a group gives nobody access."
+            return fail(f"Slack has no such user group, or doesn't list any ({missing}).", fix)
+        sizes = ", ".join(f"{group} {len(people[group])}" for group in sorted(people))
+        return ok(f"People of user groups: {sizes}.")
 
-    async def named(self, admins: Collection[str], rules: AccessRules) -> Check:
+    async def named(self, admins: Collection[str], rules: AccessRules) -> Finding:
         """Looks for the people and channels of the settings, after `scopes`."""
         return await check_named(self.bot, self.installation.identity.team_id, admins, rules)
 
-    async def clocks(self) -> Check:
+    async def clocks(self) -> Finding:
         """Compares the clocks, after `bot_token`."""
         return check_clock(self.installation, self.clock.now())
 
-    async def app_token(self) -> Check:
+    async def app_token(self) -> Finding:
         """Asks for the address of a socket."""
 
-        async def ask() -> Check:
+        async def ask() -> Finding:
             self._socket_url = str((await self.app.call("apps.connections.open")).get("url", ""))
-            return ok(APP_TOKEN, check_texts.APP_ACCEPTED)
+            return ok("SLACK_APP_TOKEN is accepted, with the scope connections:write.")
 
-        return await _refused_as(APP_TOKEN, "SLACK_APP_TOKEN", check_texts.app_token_fix, ask)
+        return await _refused_as("SLACK_APP_TOKEN", app_token_fix, ask)
 
-    async def socket_mode(self) -> Check:
+    async def socket_mode(self) -> Finding:
         """Opens a socket and waits for Slack's hello, after `app_token`."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -208,26 +326,31 @@ class SlackChecks:
                 connection = await self._stack.enter_async_context(opening)
                 first = await connection.receive()
         except TimeoutError:
-            return fail(SOCKET_MODE, check_texts.no_hello("nothing"), check_texts.SOCKET_FIX)
+            return _no_hello("nothing")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             why = network.reason_of(error, self._socket_url) or type(error).__name__
-            fix = network.remedy(why, "the socket's address, which Slack gives") or check_texts.SOCKET_FIX
-            return fail(SOCKET_MODE, check_texts.no_socket(why), fix)
+            fix = network.remedy(why, "the socket's address, which Slack gives") or SOCKET_FIX
+            return fail(f"No Socket Mode connection opened ({why}).", fix)
         hello = _json(first)
         match hello.get("type"), hello.get("reason"):
             case "hello", _:
                 self._socket = CheckSocket(connection, hello)
                 self._stack.push_async_callback(self._socket.close)
-                return ok(SOCKET_MODE, check_texts.SOCKET_MODE)
+                return ok(
+                    "Socket Mode is on: a connection opened, and Slack said hello.",
+                    "Slack doesn't say whether Delayed Events is on. Without it, Slack drops events after 6 minutes of "
+                    "an outage.",
+                    f"Turn it on: {YOUR_APP} → Event Subscriptions.",
+                )
             case "disconnect", "link_disabled":
-                return fail(SOCKET_MODE, check_texts.SOCKET_MODE_OFF, check_texts.SOCKET_MODE_FIX)
+                return fail(SOCKET_MODE_OFF, SOCKET_MODE_FIX)
             case "disconnect", "too_many_websockets":
-                return fail(SOCKET_MODE, check_texts.TOO_MANY_SOCKETS, check_texts.TOO_MANY_SOCKETS_FIX)
+                fix = "Stop other processes of this app. Each process of Typist opens two connections."
+                return fail("The app has ten Socket Mode connections already, and Slack accepts no more.", fix)
             case kind, reason:
-                received = " ".join(str(part) for part in (kind, reason) if part) or first.type.name
-                return fail(SOCKET_MODE, check_texts.no_hello(received), check_texts.SOCKET_FIX)
+                return _no_hello(" ".join(str(part) for part in (kind, reason) if part) or first.type.name)
 
-    async def connections(self, living: Callable[[], Awaitable[int | None]]) -> Check:
+    async def connections(self, living: Callable[[], Awaitable[int | None]]) -> Finding:
         """Compares the app's connections with those of the database's processes, after `socket_mode`.
 
         `living` returns how many processes run with the database, None if it doesn't say.
@@ -235,79 +358,94 @@ class SlackChecks:
         assert self._socket is not None
         processes = await living()
         if processes is None:
-            return skipped(CONNECTIONS_ID, check_texts.CONNECTIONS_UNKNOWN)
-        found = check_texts.connections(self._socket.others, processes)
+            return skipped(
+                "Whether another process takes events is not checked, because the database doesn't say who runs."
+            )
+        found = f"{connections_open(self._socket.others)}. Processes of Typist with this database: {processes}."
         if self._socket.others <= CONNECTIONS * processes:
-            return ok(CONNECTIONS_ID, found)
-        return warn(CONNECTIONS_ID, found, check_texts.OTHER_PROCESS_FIX)
+            return ok(found)
+        return warn(
+            found,
+            "Stop the other process, or give it this DATABASE_URL: each gets a part of all questions. If a process has "
+            "just ended, check again in some minutes. If Typist runs elsewhere, run this command there.",
+        )
 
-    async def same_app(self) -> Check:
+    async def same_app(self) -> Finding:
         """Compares the apps that both tokens belong to, after `bot_token` and `app_token`."""
         bot_app_id = await self._find_bot_app_id()
         socket_app_id = self._socket_app_id()
         if not bot_app_id or not socket_app_id:
-            return skipped(SAME_APP, check_texts.APP_UNKNOWN)
+            return skipped(APP_UNKNOWN)
         if bot_app_id == socket_app_id:
-            return ok(SAME_APP, check_texts.SAME_APP)
-        return fail(SAME_APP, check_texts.two_apps(bot_app_id, socket_app_id), check_texts.TWO_APPS_FIX)
+            return ok("Both tokens belong to the same app.")
+        message = (
+            f"The tokens belong to two apps: SLACK_BOT_TOKEN to {bot_app_id}, SLACK_APP_TOKEN to {socket_app_id}. "
+            "No events for the bot arrive."
+        )
+        fix = f"Copy both tokens from the same app: {YOUR_APP} → OAuth & Permissions, and → Basic Information."
+        return fail(message, fix)
 
-    async def manifest(self) -> Check:
+    async def manifest(self) -> Finding:
         """Compares the app's manifest with ours, after `same_app`."""
         if self.config is None:
-            return skipped(MANIFEST, check_texts.MANIFEST_NOT_COMPARED)
+            return skipped("Events, tabs and interactivity are not compared, because SLACK_CONFIG_TOKEN is not set.")
         app_id = await self._find_bot_app_id() or self._socket_app_id()
         config = self.config
         if not app_id and self._bot_token is not None and self._bot_token.cause:
-            return skipped_for(MANIFEST, self._bot_token)
+            return skipped_because(self._bot_token.cause)
         if not app_id:
-            return skipped(MANIFEST, check_texts.APP_UNKNOWN)
+            return skipped(APP_UNKNOWN)
 
-        async def compare() -> Check:
+        async def compare() -> Finding:
             exported = json_object(await config.call("apps.manifest.export", app_id=app_id), "manifest")
             problems = differences(exported, extra=self.extra)
             if not problems:
-                return ok(MANIFEST, check_texts.MANIFEST)
+                return ok("The app's manifest has everything that Typist needs.")
             severity = fail if any(problem.is_essential for problem in problems) else warn
             rotates = any("token_rotation" in problem.where for problem in problems)
             # Slack doesn't let anybody turn it off again.
-            fix = check_texts.EXPIRED_FIX if rotates else check_texts.MANIFEST_FIX
-            return severity(MANIFEST, check_texts.manifest_differs(list(map(str, problems))), fix)
+            fix = EXPIRED_FIX if rotates else MANIFEST_FIX
+            return severity(f"The app's manifest differs: {'; '.join(map(str, problems))}.", fix)
 
         # Only a warning: Typist runs without this token, which lasts 12 hours.
-        return await _refused_as(
-            MANIFEST, "SLACK_CONFIG_TOKEN", lambda _: check_texts.CONFIG_FIX, compare, severity=warn
-        )
+        return await _refused_as("SLACK_CONFIG_TOKEN", lambda _: CONFIG_FIX, compare, severity=warn)
 
-    async def probe_post(self, channel_id: str) -> Check:
+    async def probe_post(self, channel_id: str) -> Finding:
         """Posts the probe's message, after `socket_mode`."""
         try:
-            self._probe = await self.bot.post(channel=channel_id, text=check_texts.PROBE)
+            self._probe = await self.bot.post(channel=channel_id, text=PROBE)
         except (RateLimited, Refused) as error:
             name = _error_of(error)
-            return fail(PROBE_POST, check_texts.probe_refused(channel_id, name), check_texts.probe_fix(name))
-        return ok(PROBE_POST, check_texts.probe_posted(channel_id))
+            return fail(f"Slack refuses a message in {channel_id} ({name}).", post_fix(name))
+        return ok(f"The probe's message is posted in {channel_id}.")
 
-    async def probe_event(self) -> Check:
+    async def probe_event(self) -> Finding:
         """Waits for the event of the probe's message, after `probe_post`."""
         assert self._socket is not None
         if await self._socket.event_of(self._probe[1], ANSWER_WITHIN_S):
-            return ok(PROBE_EVENT, check_texts.PROBE_EVENT)
-        others = self._socket.others
-        message = check_texts.probe_no_event(others)
-        if others:
-            return warn(PROBE_EVENT, message, check_texts.PROBE_ELSEWHERE_FIX)
-        return fail(PROBE_EVENT, message, check_texts.PROBE_EVENT_FIX)
+            return ok("Slack delivered the event of the probe's message.")
+        missing = "The probe's event did not arrive"
+        if self._socket.others:
+            opened = connections_open(self._socket.others)
+            return warn(
+                f"{missing}, but {opened} and may have received it.", "Stop the other process, and check again."
+            )
+        return fail(
+            f"{missing}.",
+            f"Subscribe to the message events of `typist manifest`: {YOUR_APP} → Event Subscriptions. Then install the "
+            "app again.",
+        )
 
-    async def probe_delete(self) -> Check:
+    async def probe_delete(self) -> Finding:
         """Deletes the probe's message, after `probe_event`."""
         channel_id, ts = self._probe
         self._probe = ("", "")
         try:
             await self.bot.call("chat.delete", channel=channel_id, ts=ts)
         except (RateLimited, Refused) as error:
-            message = check_texts.probe_not_deleted(_error_of(error))
-            return warn(PROBE_DELETE, message, check_texts.PROBE_DELETE_FIX)
-        return ok(PROBE_DELETE, check_texts.PROBE_DELETED)
+            message = f"Slack refuses to delete the probe's message ({_error_of(error)})."
+            return warn(message, "Delete the message by hand.")
+        return ok("The probe's message is deleted.")
 
     async def _find_bot_app_id(self) -> str:
         """Returns the app that the bot token belongs to, "" where Slack doesn't tell."""
@@ -367,26 +505,30 @@ class CheckSocket:
 
 
 async def _refused_as(
-    check_id: str,
     variable: str,
     fix_of: Callable[[str], str],
-    check: Callable[[], Awaitable[Check]],
-    severity: Callable[[str, str, str], Check] = fail,
-) -> Check:
+    check: Callable[[], Awaitable[Finding]],
+    severity: Callable[[str, str], Finding] = fail,
+) -> Finding:
     """Makes a check, or reports by `severity` why Slack refused its call."""
     try:
         return await check()
     except (RateLimited, Refused) as error:
         name = _error_of(error)
         if name == "socket_mode_not_enabled":
-            return severity(check_id, check_texts.SOCKET_MODE_OFF, check_texts.SOCKET_MODE_FIX)
+            return severity(SOCKET_MODE_OFF, SOCKET_MODE_FIX)
         if isinstance(error, RateLimited) or error.reason is Refusal.TRANSIENT:
             if isinstance(error, RateLimited) or _ERROR_NAME.fullmatch(name):
-                found = severity(check_id, check_texts.unavailable(name), check_texts.TRY_LATER_FIX)
-                return replace(found, cause=check_texts.UNAVAILABLE)
-            found = severity(check_id, *check_texts.unreachable(error.error))
-            return replace(found, cause=check_texts.UNREACHABLE)
-        return severity(check_id, check_texts.refused(variable, error.error), fix_of(name))
+                return replace(severity(f"{UNAVAILABLE} ({name}).", TRY_LATER_FIX), cause=UNAVAILABLE)
+            fix = network.remedy(error.error, "BOT_SLACK_API_URL")
+            fix = fix or "Check the network, DNS, a proxy, and BOT_SLACK_API_URL."
+            found = severity(f"{UNREACHABLE} ({error.error}).", f"{fix} Slack's status: slack-status.com.")
+            return replace(found, cause=UNREACHABLE)
+        return severity(f"Slack does not accept {variable} ({error.error}).", fix_of(name))
+
+
+def _no_hello(received: str) -> Finding:
+    return fail(f"A Socket Mode connection opened, but Slack sent {received} instead of hello.", SOCKET_FIX)
 
 
 def _error_of(error: RateLimited | Refused) -> str:

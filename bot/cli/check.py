@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from io import TextIOWrapper
 
 from bot import logs, settings
-from bot.checks import check_texts
-from bot.checks.report import SETTINGS, CheckReport, fail
+from bot.checks.report import SETTINGS, SETTINGS_FIX, CheckReport, CheckStatus, Finding
 from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand
 from bot.errors import SettingsError
 
@@ -46,11 +45,11 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     except SettingsError as error:
         if not options.json:
             raise
-        checks = [fail(SETTINGS, problem, check_texts.SETTINGS_FIX) for problem in error.problems]
+        checks = [Finding(CheckStatus.FAIL, one, SETTINGS_FIX, id=SETTINGS) for one in error.problems]
         _print(CheckReport(checks), as_json=True)
         return EXIT_INVALID
     # Only now: it imports Slack's and the vendors' libraries.
-    from bot.cli.check_plan import checked
+    from bot.checks.registry import checked
 
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if probe is not None:

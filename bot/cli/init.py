@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import logs, settings
-from bot.checks import check_texts
-from bot.checks.report import Check, CheckStatus, fail
+from bot.checks.report import CheckStatus, Finding, fail
 from bot.cli import EXIT_FAILED, Subcommand, check
 from bot.cli.names import in_one_line, names_of
 from bot.cli.new_app import NewApp, manifest_file
@@ -209,7 +208,7 @@ class _Init:
             print(*error.problems, sep="\n")
             return False
         # Only now: it imports Slack's and the vendors' libraries.
-        from bot.cli.check_plan import checked
+        from bot.checks.registry import checked
 
         print(CHECKING)
         in_use, ours = ours, _with_model_of(KEYS.get(variable, ""), ours)
@@ -226,16 +225,15 @@ class _Init:
     def _checks_of(self, variable: str, ours: Settings) -> set[str]:
         """Returns the ids of the checks that a token or a key has to pass."""
         # Only now: they import Slack's and the vendors' libraries.
-        from bot.checks import slack as slack
-        from bot.checks.models import model_check_id
+        from bot.checks import registry
 
-        both = {slack.SAME_APP} if ours.slack_bot_token and ours.slack_app_token else set()
+        both = {registry.SAME_APP} if ours.slack_bot_token and ours.slack_app_token else set()
         if variable == BOT_TOKEN:
-            return {slack.BOT_TOKEN, slack.SCOPES_ID, *both}
+            return {registry.BOT_TOKEN, registry.SCOPES, *both}
         if variable == APP_TOKEN:
-            return {slack.APP_TOKEN, slack.SOCKET_MODE, *both}
+            return {registry.APP_TOKEN, registry.SOCKET_MODE, *both}
         models = settings.models_in_use(ours)
-        return {model_check_id(model) for model in models if model.partition("/")[0] == KEYS[variable]}
+        return {registry.MODEL.format(model) for model in models if model.partition("/")[0] == KEYS[variable]}
 
     def _write(self, variable: str, value: str) -> None:
         settings.complete_env_file(variable, value)
@@ -275,7 +273,7 @@ class _Init:
 
     async def _finish(self, *, wants_agent: bool) -> int:
         """Runs `typist check`, sends the only admin a first message, and returns the exit code."""
-        from bot.cli.check_plan import checked
+        from bot.checks.registry import checked
 
         ours = settings.read(self.env, needs_slack=True, needs_model=True)
         print(f"\n{CHECKING}")
@@ -333,9 +331,9 @@ def _with_model_of(vendor: str, ours: Settings) -> Settings:
     return replace(ours, models=(*models, entry.default_model))
 
 
-async def _greet(ours: Settings, admin: str, person: str) -> Check | None:
+async def _greet(ours: Settings, admin: str, person: str) -> Finding | None:
     """Sends the admin, whose name is `person`, a direct message. Returns why Slack refuses it, None if it doesn't."""
-    from bot.checks.slack import PROBE_POST
+    from bot.checks.slack import post_fix
     from bot.slack.client import SlackClient, new_session
 
     async with new_session() as session:
@@ -345,7 +343,7 @@ async def _greet(ours: Settings, admin: str, person: str) -> Check | None:
             await slack.post(channel=admin, text=texts.welcome.im_here(me.name))
         except (RateLimited, Refused) as error:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" ")[0]
-            return fail(PROBE_POST, check_texts.greeting_refused(person, name), check_texts.probe_fix(name))
+            return fail(f"Slack refuses a message to {person} ({name}).", post_fix(name))
     return None
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bot.checks import check_texts
 from bot.checks.report import fail, ok
 from bot.cli import terminal
 from bot.errors import RateLimited, Refusal, Refused
@@ -85,15 +84,18 @@ class NewApp:
 
     def create(self, ours: Settings) -> bool:
         """Creates the app with SLACK_CONFIG_TOKEN, and says how to install it. If Slack refuses, its page is left."""
+        # Only now: it imports Slack's libraries.
+        from bot.checks.slack import new_app_fix
+
         self._config_token = ""
         try:
             app_id = asyncio.run(_created(ours, self._manifest))
         except (RateLimited, Refused) as error:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error
-            print(*fail("", *check_texts.app_not_created(name)).lines(), "", sep="\n")
+            print(*fail(f"Slack did not create the app ({name}).", new_app_fix(name)).lines(), "", sep="\n")
             self.introduce()
             return False
-        print(*ok("", check_texts.app_created(app_id)).lines(), sep="\n")
+        print(*ok(f"The app {app_id} is created.").lines(), sep="\n")
         self._page = INSTALL_PAGE.format(app_id=app_id)
         self._shown = self._page.removeprefix("https://")
         self._opens = terminal.has_browser(self._env)

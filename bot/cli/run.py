@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ from bot.clock import Background
 from bot.errors import SettingsError
 from bot.settings import Settings, install_command
 from bot.slack.manifest import app_manifest
-from files_to_markdown import isolation
 
 if TYPE_CHECKING:
     from bot.app import Shutdown
@@ -41,11 +39,10 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     exit_on_sigterm()
     ours = settings.read(env, needs_slack=True, needs_model=True)
     from bot import app
-    from bot.checks.models import log_models
+    from bot.checks.registry import log_connected
 
     beside = Background()
     logs.set_up(ours.log_level, ours.log_format)
-    _warn_of_exposure(ours.database_url)
 
     def ready(bot: "Bot") -> None:
         models = ", then ".join(settings.models_in_use(ours))
@@ -57,7 +54,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         # What is there by now stays: modules, tables, connections. Each full collection would look at all of it, and
         # hold up every answer for a tenth of a second.
         gc.freeze()
-        beside.start(log_models(settings.model_setup(ours), datetime.now(UTC).date()), "models not looked up")
+        beside.start(log_connected(ours), "models not looked up")
 
     async def run_bot(shutdown: "Shutdown") -> None:
         beating = asyncio.create_task(standstill.beat(env.get("NOTIFY_SOCKET", "")))
@@ -68,17 +65,6 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
     asyncio.run(until_signaled(run_bot, ours.drain_s))
     return 0
-
-
-def _warn_of_exposure(database_url: str) -> None:
-    """Logs what this machine doesn't keep from other programs and users. `typist check` has the remedies."""
-    from bot.store.database import create_engine, database_file
-
-    if isolation.landlock_abi() < isolation.TRUNCATE_ABI:
-        log.warning("documents are read without full isolation: landlock=%d", isolation.landlock_abi())
-    for file in (settings.ENV_FILE, database_file(create_engine(database_url).url)):
-        if file is not None and isolation.others_may_read(file):
-            log.warning("every user of this machine can read %s", file.absolute())
 
 
 def exit_on_sigterm() -> None:

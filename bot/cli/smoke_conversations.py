@@ -20,8 +20,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from bot.checks import check_texts
-from bot.checks.report import Check, CheckStatus
+from bot.checks.report import CheckStatus, Finding
 from bot.core import beginnings, prompt
 from bot.core.beginnings import Bound
 from bot.core.calls import CallState, Decision, RecordedCall, Step, as_data
@@ -87,8 +86,9 @@ class Smoked:
         read = f", {used.cached_input_tokens:,} of them from the cache" if used.cached_input_tokens else ""
         numbers = f"{used.input_tokens:,} tokens in{read}, {used.output_tokens:,} out"
         spent = f" · {numbers} · ${self.usd:.4f} · {self.seconds:.1f} s" if used.input_tokens else ""
-        fix = check_texts.SMOKE_FIX if self.status is CheckStatus.FAIL else ""
-        return Check(name, self.status, f"{name}: {self.message}{spent}", fix).lines()
+        fix = "What to do: docs/admins/operate.md, A nightly look at the models."
+        message = f"{name}: {self.message}{spent}"
+        return Finding(self.status, message, fix if self.status is CheckStatus.FAIL else "").lines()
 
 
 class _Wrong(Exception):
@@ -122,7 +122,10 @@ class Talk:
         """Returns the price of a usage. Raises CapReached if it is unknown: then no limit can be kept."""
         usd = self.prices.cost_usd(self.model, usage, time.time())
         if usd is None:
-            raise CapReached(check_texts.smoke_without_price(self.model))
+            raise CapReached(
+                f"Not asked: {self.model} has no price, so no limit can be kept. BOT_PRICES takes one; your own "
+                "server's may be 0."
+            )
         return usd
 
     def question(self, text: str, after_s: float = 0.0, files: tuple[File, ...] = ()) -> Question:
@@ -160,7 +163,8 @@ class Talk:
         tokens = self.estimate.prompt_tokens(first)
         usd = requests * self.cost_usd(Usage(tokens, OUTPUT_TOKENS, cache_write_tokens=tokens))
         if usd > self.left_usd:
-            raise CapReached(check_texts.smoke_beyond_limit(usd, self.left_usd))
+            left_usd = max(0.0, self.left_usd)
+            raise CapReached(f"Not asked: it may cost ${usd:.4f}, and the limit leaves ${left_usd:.4f}. Raise --limit.")
 
     async def ask(self, provider: Provider, answer: Answer, asked: Prompt, cut_at: int | None = None) -> AnswerAttempt:
         """Appends a step of the model to an answer, and returns the attempt. Raises ProviderError.
@@ -201,8 +205,8 @@ async def _words(talk: Talk) -> str:
     async with talk.process() as provider:
         end = _ended(await talk.ask(provider, answer, asked))
     if "42" not in answer.text or end.finish_reason is not FinishReason.STOP:
-        raise _Wrong(check_texts.SMOKE_WORDS_WRONG)
-    return check_texts.SMOKE_WORDS
+        raise _Wrong("The answer to 17 plus 25 isn't 42, or it didn't end.")
+    return "Answered."
 
 
 async def _thread(talk: Talk) -> str:
@@ -220,9 +224,9 @@ async def _thread(talk: Talk) -> str:
                 talk.reserve(asked, 3)
             usage = _ended(await talk.ask(provider, answer, asked)).usage
             if str(7 * shelf + 3) not in answer.text:
-                raise _Wrong(check_texts.SMOKE_THREAD_WRONG)
+                raise _Wrong("The answer doesn't have what stands in the thread.")
             if usage is None:
-                return check_texts.SMOKE_THREAD_UNCOUNTED
+                return "Answered two questions of a thread. Its server reports no tokens."
             first_tokens = first_tokens or usage.input_tokens
             share = usage.cached_input_tokens / first_tokens if place else 0.0
             if share >= READ_SHARE:
@@ -232,8 +236,11 @@ async def _thread(talk: Talk) -> str:
             replies[shown.ts] = RecordedReply(answer.text, answer.origins, ASKER, question.ts)
     saves = talk.cost_usd(Usage(first_tokens, 0, first_tokens)) < talk.cost_usd(Usage(first_tokens))
     if saves and share < READ_SHARE:
-        raise _Wrong(check_texts.smoke_thread_dear(share))
-    return check_texts.smoke_thread(share)
+        raise _Wrong(
+            f"The second and the third question of a thread read {share:.0%} of the first one's prompt from the cache, "
+            "so threads cost more than they should."
+        )
+    return f"Answered two questions of a thread, and read {share:.0%} of the first one's prompt from the cache."
 
 
 async def _tool(talk: Talk) -> str:
@@ -245,7 +252,8 @@ async def _tool(talk: Talk) -> str:
     begun = _ended(attempt)
     calls = attempt.step.calls if attempt.step else []
     if [call.name for call in calls] != [_NOTE.name] or not calls[0].arguments:
-        raise _Wrong(check_texts.smoke_tool_wrong(begun.refusal))
+        said = f" Its server refused the request: {begun.refusal}" if begun.refusal else ""
+        raise _Wrong(f"The model didn't call the tool that it was asked to call, once and with its text.{said}")
     call = RecordedCall(0, 0, calls[0].call_id, _NOTE.name, calls[0].arguments, "1", CallState.ASKED)
     step = Step(
         0,
@@ -267,10 +275,12 @@ async def _tool(talk: Talk) -> str:
     async with talk.process() as provider:
         attempt = await talk.ask(provider, answer, with_steps(restored, answer.steps, (), ME.user_id))
     if (refusal := _ended(attempt).refusal) != begun.refusal:
-        raise _Wrong(check_texts.smoke_steps_refused(refusal))
+        raise _Wrong(
+            f"After an approval, in another process, the vendor refused what the model had sent before: {refusal}"
+        )
     if NOTE_NUMBER not in answer.text or (attempt.step and attempt.step.calls):
-        raise _Wrong(check_texts.SMOKE_RESULT_WRONG)
-    return check_texts.SMOKE_TOOL
+        raise _Wrong("The answer doesn't have the tool's result, or the model called the tool again.")
+    return "Called the tool, and went on with its result after an approval, in another process."
 
 
 async def _files(talk: Talk) -> str:
@@ -292,10 +302,10 @@ async def _files(talk: Talk) -> str:
     notice = unread_notice(list(opened.values()), end.left_out, end.refused_files)
     # At other servers, models may see no images, and get the text of PDFs.
     if notice and VENDORS[vendor].takes_pdfs(resolved(vendor, talk.setup)):
-        raise _Wrong(check_texts.smoke_files_refused(notice, end.refusal))
+        raise _Wrong(notice + (f" The vendor said: {end.refusal}" if end.refusal else ""))
     if CODE not in answer.text or not (media[0].name in end.left_out or "red" in answer.text.lower()):
-        raise _Wrong(check_texts.SMOKE_FILES_WRONG)
-    return notice or check_texts.SMOKE_FILES
+        raise _Wrong("The answer doesn't have what the picture and the PDF show.")
+    return notice or "Saw the picture and read the PDF."
 
 
 async def _cut(talk: Talk) -> str:
@@ -307,15 +317,18 @@ async def _cut(talk: Talk) -> str:
     async with talk.process() as provider:
         await talk.ask(provider, answer, asked, cut_at=CUT_CHARS)
     if len(answer.text) < CUT_CHARS:
-        raise _Wrong(check_texts.SMOKE_TOO_SHORT)
+        raise _Wrong("The answer was too short to be cut off.")
     answer = Answer(Job(1, question, 2, checkpoint=Checkpoint(answer.text[:CUT_CHARS])))
     kept = answer.text.count("\n")
     async with talk.process() as provider:
         await talk.ask(provider, answer, with_steps(asked, (), (), ME.user_id, begun=answer.step_text))
     lines = [(int(number), int(square)) for number, square in re.findall(r"(\d+): *(\d+)", answer.text)]
     if lines != [(number, number * number) for number in range(1, NUMBERS + 1)]:
-        raise _Wrong(check_texts.smoke_cut_wrong(NUMBERS, len(lines), len(set(lines))))
-    return check_texts.smoke_cut(NUMBERS, kept)
+        raise _Wrong(
+            f"An answer that was cut off and went on has {len(lines)} of {NUMBERS} lines, {len(set(lines))} of them "
+            "different."
+        )
+    return f"Went on with an answer that was cut off: {kept} of {NUMBERS} lines were kept, and the others followed."
 
 
 def _png(width: int, height: int, color: bytes) -> bytes:
@@ -385,6 +398,6 @@ async def _outcome(talk: Talk, conversation: str) -> tuple[CheckStatus, str]:
     except _Wrong as wrong:
         return CheckStatus.FAIL, str(wrong)
     except TimeoutError:
-        return CheckStatus.FAIL, check_texts.smoke_late(WITHIN_S)
+        return CheckStatus.FAIL, f"No answer within {WITHIN_S / 60:.0f} minutes."
     except ProviderError as error:
-        return CheckStatus.FAIL, check_texts.smoke_failed(str(error.reason), error.detail)
+        return CheckStatus.FAIL, f"Failed: {error.reason}" + (f" ({error.detail})" if error.detail else "")

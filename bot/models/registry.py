@@ -297,21 +297,6 @@ def decider_settings(setup: ModelSetup) -> VendorSettings | None:
     return next((settings for _, entry, settings in _in_use(setup) if entry.decides(settings)), None)
 
 
-async def retirements(setup: ModelSetup, today: date) -> dict[str, Lookup]:
-    """Returns what vendors say of models in use whose last day they have announced."""
-    found = {}
-    for model, entry, settings in _in_use(setup):
-        vendor, _, name = model.partition("/")
-        try:
-            lookup = await entry.look_up(vendor, settings, name, today)
-        except Exception as error:
-            log.debug("%s: not looked up: %s", model, type(error).__name__)
-            continue
-        if lookup.retires is not None:
-            found[model] = lookup
-    return found
-
-
 def _in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSettings]]:
     """Yields the models in use, each with its vendor's entry and settings."""
     for model in setup.models:

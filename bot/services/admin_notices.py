@@ -7,17 +7,13 @@ record of it.
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from hashlib import sha256
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
 
 from bot.clock import Clock
 from bot.core import texts
-from bot.core.caps import DAY_S, HOUR_S, day_of
+from bot.core.caps import HOUR_S, day_of
 from bot.errors import EndReason, RateLimited, Refused, TypistError, trace_of
-from bot.models.lookups import Lookup
 from bot.slack.socket import CONNECTIONS
 from bot.store.threads import Notices
 
@@ -28,7 +24,6 @@ CALM_S = 300.0
 """A model that refused a request less than this ago doesn't count as answering again."""
 CONFIRM_S = 180.0
 """How long too many connections have to be there. Those of a process that was killed count for a while."""
-RETIRES_WITHIN_DAYS = 30
 
 log = logging.getLogger(__name__)
 
@@ -69,55 +64,6 @@ class AdminNotices:
         else:
             await self.notices.claim(*key)
         return True
-
-
-@dataclass(frozen=True)
-class ModelRetirements:
-    """Tells each Typist admin once of each model in use that its vendor will end within a month."""
-
-    retirements: Callable[[date], Awaitable[Mapping[str, Lookup]]]
-    """Returns the models that end, as far as vendors announce that. `date`: today."""
-    admins: AdminNotices
-
-    async def look(self, now: float) -> None:
-        """Asks the vendors, once a day over all processes. Raises StoreError."""
-        told = self.admins
-        if told.admins and await told.notices.claim(told.team_id, "", "models looked up", DAY_S):
-            for notice, sentence in (await self.soon(now)).items():
-                await told.give(notice, sentence)
-
-    async def soon(self, now: float) -> dict[str, str]:
-        """Asks the vendors; returns a sentence for each model that ends within a month, by the name of its notice."""
-        today = datetime.fromtimestamp(now, UTC).date()
-        last = today + timedelta(days=RETIRES_WITHIN_DAYS)
-        return {
-            f"retires {day} {model}": texts.quotas.model_retires(model, day, lookup.replacement)
-            for model, lookup in (await self.retirements(today)).items()
-            if (day := lookup.retires) and today <= day <= last
-        }
-
-
-@dataclass(frozen=True)
-class LostNames:
-    """Tells the other Typist admins once that a setting names a person or channel that isn't there anymore."""
-
-    problems: Callable[[], Awaitable[Mapping[str, str]]]
-    """Returns a sentence for each ID that is missing. Raises RateLimited, Refused."""
-    admins: AdminNotices
-
-    async def look(self, now: float) -> None:
-        """Asks Slack, once a day over all processes. Raises StoreError."""
-        told = self.admins
-        if not await told.notices.claim(told.team_id, "", "names looked up", DAY_S):
-            return
-        found: Mapping[str, str] = {}
-        with suppress(RateLimited, Refused):
-            found = await self.problems()
-        if found:
-            sentence = texts.quotas.names_lost(tuple(found.values()))
-            log.warning("%s", sentence)
-            others = set(told.admins) - found.keys()
-            await replace(told, admins=others).give(f"lost {sha256(sentence.encode()).hexdigest()[:16]}", sentence)
 
 
 @dataclass(eq=False)

@@ -30,7 +30,6 @@ from bot.clock import Clock
 from bot.core.caps import DAY_S, HOUR_S
 from bot.errors import SettingsError, TypistError, trace_of
 from bot.mcp.config import CALLBACK_PATH, DOCUMENT_PATH, SignInConfig
-from bot.services.admin_notices import LostNames, ModelRetirements
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -254,25 +253,13 @@ class KeptForDays:
 AFTER_START_S = 60.0
 
 
-async def look_hourly(
-    kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime, looks: Sequence[ModelRetirements | LostNames] = ()
-) -> None:
-    """Removes what is too old, and makes the looks, soon after the start and every hour, until canceled.
-
-    A day's look is made once over all processes.
-    """
+async def expire_hourly(kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime) -> None:
+    """Removes what is too old, soon after the start and every hour, until canceled."""
     # At the start, questions come first.
     await clock.sleep(AFTER_START_S)
     while True:
         await _expire_old(kept, clock, slack_time)
-        # At the start, `typist check` has looked.
         await clock.sleep(HOUR_S)
-        for look in looks:
-            try:
-                await look.look(clock.now())
-            except Exception as error:
-                reason = error if isinstance(error, TypistError) else trace_of(error)
-                log.error("%s: not looked for, retrying in an hour: %s", type(look).__name__, reason)
 
 
 async def _expire_old(kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime) -> None:

@@ -7,6 +7,7 @@ ran comes at the next start.
 between, nothing says whether Slack has the message. So the next one looks for it first, by its metadata.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
@@ -16,7 +17,7 @@ from bot.core.caps import DAY_S, day_of, format_day
 from bot.core.schedules import Rule
 from bot.core.usage import ANSWERED, FAILURES, UNANSWERED, WEEK_DAYS
 from bot.services import admin_notices
-from bot.services.admin_notices import AdminNotices, ModelRetirements
+from bot.services.admin_notices import AdminNotices
 from bot.slack.surfaces import Surfaces
 from bot.store import Stores
 
@@ -32,7 +33,8 @@ class WeeklyReport:
     rule: Rule
     stores: Stores
     surfaces: Surfaces
-    retirements: ModelRetirements
+    retiring: Callable[[], Awaitable[Sequence[str]]]
+    """Returns a sentence for each model in use that retires soon."""
     admins: AdminNotices
     _next_at: float = field(default=0.0, init=False)
     """Until then, nothing is due, and the database isn't asked."""
@@ -80,5 +82,5 @@ class WeeklyReport:
             usd=(this.cost_usd, this.cost_before_usd),
             unpriced_tokens=this.unpriced_tokens,
             signed_out=await self.stores.audit.sign_ins_ended(team_id, first * DAY_S, end * DAY_S),
-            ending=[*(await self.retirements.soon(self.stores.clock.now())).values()],
+            ending=list(await self.retiring()),
         )

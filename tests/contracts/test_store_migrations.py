@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from bot.checks.database import DatabaseChecks
-from bot.checks.report import Check, CheckStatus
+from bot.checks.report import CheckStatus, Finding
 from bot.errors import StoreError
 from bot.store import migrate as migrations
 from bot.store.database import create_engine
@@ -92,7 +92,7 @@ IN_POSTGRESQL = (
 )
 
 
-async def schema_check(url: str) -> Check:
+async def schema_check(url: str) -> Finding:
     checks = DatabaseChecks(url)
     await checks.connection()
     check = await checks.schema()

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import fields
 from datetime import date
 from inspect import isfunction, signature
+from itertools import chain
 from pathlib import Path
 from random import Random
 from types import FunctionType, ModuleType
@@ -14,7 +15,6 @@ from typing import Any, get_type_hints
 import pytest
 from cronsim import CronSimError
 
-from bot.checks import check_texts
 from bot.cli.forget import deleted
 from bot.core import texts
 from bot.core.access import Denial
@@ -27,10 +27,13 @@ ROOT = Path(__file__).parents[2]
 FEATURES = [value for value in vars(texts).values() if isinstance(value, ModuleType)]
 CONSTANTS = {
     f"{module.__name__}.{name}": value
-    for module in (*FEATURES, check_texts)
+    for module in FEATURES
     for name, value in vars(module).items()
     if name.isupper() and isinstance(value, str) and name[0] != "_"
 }
+CHECK_REPORT = (ROOT / "tests" / "scenarios" / "check_report.md").read_text()
+CHECKED = re.findall(r"^\| .+? \| [✔✘⚠–] \| (.+?) \| (.*?) ?\|$", CHECK_REPORT, re.MULTILINE)
+"""What `typist check` says of each fault, and the remedy."""
 SENTENCES = {
     **{name: text for name, text in CONSTANTS.items() if text.endswith(".")},
     **{f"failure {failure}": texts.models.model_failure(failure, "test") for failure in texts.models.MODEL_FAILURES},
@@ -57,7 +60,7 @@ READ_TWICE = re.compile(
 """What readers stumbled over."""
 SEEN_BY_PEOPLE = (
     *(ROOT / "bot" / "core" / "texts").glob("*.py"),
-    ROOT / "bot" / "checks" / "check_texts.py",
+    *(ROOT / "bot" / "checks").glob("*.py"),
     *(ROOT / "bot" / "cli").glob("*.py"),
     *(ROOT / "demo").glob("*.py"),
     *(ROOT / "sandbox" / "slack_sandbox" / "page" / "static").glob("*.js"),
@@ -92,7 +95,7 @@ BY_NAME: dict[str, Sequence[Any]] = {
 """Values for texts that have a form, by the argument's name."""
 SAID = {
     f"{module.__name__.rpartition('.')[2]}.{name}, {argument}": (sentence, argument)
-    for module in (*FEATURES, check_texts)
+    for module in FEATURES
     for name, sentence in vars(module).items()
     if isfunction(sentence) and name[0] != "_" and sentence.__module__ == module.__name__
     for argument in signature(sentence).parameters
@@ -128,9 +131,19 @@ def test_what_a_sentence_says_to_press_is_the_label_of_a_button() -> None:
 
 @pytest.mark.parametrize("text", SENTENCES.values(), ids=SENTENCES.keys())
 def test_sentence_uses_the_words_of_the_glossary(text: str) -> None:
-    assert not NOT_OURS.search(text)
+    assert_is_plain(text)
     assert text[0].isupper() or text.startswith(("test ", "your answer", "`/typist"))
+
+
+def assert_is_plain(text: str) -> None:
+    assert not NOT_OURS.search(text)
     assert all(len(sentence.split()) <= 24 for sentence in re.split(r"(?<=[.!?:]) ", text))
+
+
+def test_what_the_check_says_uses_the_words_of_the_glossary() -> None:
+    assert len(CHECKED) > 100
+    for text in chain.from_iterable(CHECKED):
+        assert_is_plain(text)
 
 
 @pytest.mark.parametrize(
@@ -317,8 +330,6 @@ def test_limit_is_said_as_what_is_allowed(sentence: str, said: str) -> None:
 
 
 def test_one_of_something_has_no_plural() -> None:
-    one = check_texts.caught_up(0.0, 600.0, looked_at=1, unread=1, answered=1, offered=0)
     days = texts.home.settings_for_admins([], [], max_output_tokens=1, concurrent=1, retention_days=1)
-    assert "looked at 1 conversation or thread, and 1 could" in one
     assert texts.quotas.quota("user", texts.quotas.tokens(1), "day") == "your quota of 1 token per day"
     assert days["Questions and answers are kept for"] == "1 day"

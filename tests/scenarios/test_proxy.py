@@ -19,8 +19,8 @@ import pytest
 import trustme
 
 from bot import network
+from bot.checks.registry import checked
 from bot.checks.report import CheckStatus
-from bot.cli.check_plan import checked
 from bot.core import texts
 from bot.errors import Refused
 from bot.mcp.config import HttpTransport, ServerConfig
@@ -211,7 +211,7 @@ async def test_check_goes_the_same_way_and_says_so(settings: Settings) -> None:
     found = {check.id: check for check in report.checks}
     assert found["slack.socket_mode"].status is CheckStatus.OK
     assert found["model.openai/test"].status is CheckStatus.OK
-    assert "slack.example" in found["network"].message
+    assert "slack.example" in found["network"].text
     assert PASSWORD not in str(report)
 
 

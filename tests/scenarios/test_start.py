@@ -94,7 +94,7 @@ async def test_a_missing_scope_is_a_warning_and_the_bot_answers(
         async with running(settings_of(sandbox, vendor)):
             stage = Stage(sandbox, vendor)
             assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
-    (line,) = [record.getMessage() for record in caplog.records if "setup of the Slack app" in record.getMessage()]
+    (line,) = [record.getMessage() for record in caplog.records if "setup: " in record.getMessage()]
     assert "commands (the slash command and the message shortcut don't work)" in line
     assert "files:read (shared files are not read)" in line
     assert "api.slack.com/apps" in line
@@ -217,7 +217,7 @@ async def test_start_names_a_model_that_does_not_exist_and_answers_meanwhile(
         await wait_for_line(process.stdout, "is connected to Slack")
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
         looked_up.set()
-        await wait_for_line(process.stderr, "setup of the models: openai/test does not exist")
+        await wait_for_line(process.stderr, "setup: model.openai/test: openai/test does not exist")
 
 
 async def test_start_without_any_response_ends_at_once_on_sigterm(tmp_path: Path, vendor: VendorServer) -> None:
@@ -336,7 +336,7 @@ async def test_admin_reads_in_a_direct_message_that_a_model_ends_soon(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bot looks within an hour of its start, and its own answers go on."""
-    monkeypatch.setattr("bot.services.operations.HOUR_S", 60.0)
+    monkeypatch.setattr("bot.checks.daily.HOUR_S", 60.0)
     ends = datetime.now(UTC).date() + timedelta(days=20)
     model = {"id": "test", "object": "model", "created": 1, "owned_by": "x", "shutdown_date": ends.isoformat()}
 
@@ -350,7 +350,8 @@ async def test_admin_reads_in_a_direct_message_that_a_model_ends_soon(
     stage, direct = Stage(sandbox, vendor), sandbox.dm("grace")
     async with running(settings):
         (message,) = await sandbox.wait_for(lambda: stage.bots(direct), 600)
-        assert message.text == texts.quotas.model_retires("openai/test", ends)
+        retires = f"openai/test retires on {ends:%B} {ends.day}, {ends.year}."
+        assert message.text == f"{retires} Choose another model in BOT_MODELS before then."
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
         assert len(stage.bots(direct)) == 1
 

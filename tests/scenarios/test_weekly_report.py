@@ -19,7 +19,7 @@ from bot.core.caps import DAY_S, day_of, format_day
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.core.schedules import weekly_rule
-from bot.core.texts.quotas import dollars, model_retires
+from bot.core.texts.quotas import dollars
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
@@ -225,7 +225,8 @@ async def test_report_comes_when_it_is_due_also_of_a_week_in_which_nobody_asked(
         "*Answers*: 0, and 0 stopped",
         "*Feedback*: 0 👍, 0 👎",
         "*Cost*: $0; $0 the week before",
-        model_retires("openai/test", last_day),
+        f"openai/test retires on {last_day:%B} {last_day.day}, {last_day.year}. "
+        "Choose another model in BOT_MODELS before then.",
     ]
 
 

@@ -1,37 +1,27 @@
 """What Typist admins are told: once over all processes and restarts, and only what is so."""
 
 import asyncio
-import json
 import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S
 from bot.errors import EndReason, RateLimited, Refusal, Refused
-from bot.models.lookups import Lookup, LookupOutcome
-from bot.models.registry import retirements
-from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
 from bot.services.admin_notices import (
     CALM_S,
     CONFIRM_S,
     HOLD_S,
     LOOK_S,
     AdminNotices,
-    LostNames,
     ModelRefusals,
-    ModelRetirements,
     OtherConnections,
 )
 from bot.store import Stores
-from tests.clocks import ManualClock, SteppedClock
-from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+from tests.clocks import SteppedClock
 
 pytestmark = pytest.mark.wide
 
@@ -285,73 +275,3 @@ async def test_fault_that_stays_is_counted_once_an_hour(processes: Processes, ap
     app.hello(4)
     await looked(processes, app, watching, 4 * HOUR_S, each_s=60)
     assert 4 <= app.recounts <= 5
-
-
-async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Path) -> None:
-    """Also over a restart; a server that tells nothing, or fails, is passed over in silence."""
-    clock = SteppedClock(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
-    told: list[tuple[str, str, str]] = []
-
-    async def tell(user_id: str, sentence: str) -> None:
-        told.append((f"{datetime.fromtimestamp(clock.now(), UTC):%m-%d}", user_id, sentence))
-
-    def answer(request: VendorRequest) -> VendorResponse:
-        name = request.path.rpartition("/")[2]
-        if name == "broken":
-            return refusal(500, {"error": {"message": "down"}})
-        body = {"id": name, "object": "model", "created": 1, "owned_by": "x"}
-        listed = {"deprecation": "2026-10-23", "deprecation_replacement_model": "newer"}
-        ends = {"ending": listed, "later": {"shutdown_date": "2027-10-23"}}.get(name, {})
-        return VendorResponse([json.dumps(body | ends).encode()], content_type="application/json")
-
-    async with VendorServer() as vendor:
-        vendor.script(answer)
-        models = tuple(f"openai/{name}" for name in ("broken", "plain", "later", "ending"))
-        setup = ModelSetup(models, {"openai": VendorSettings("sk-test", f"{vendor.url}/v1")}, RequestOptions(1_000), 60)
-        for days in (30, 10):
-            store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "me", clock)
-            ending = ModelRetirements(
-                partial(retirements, setup), AdminNotices(store.notices, tell, "T1", ["U2", "U1"])
-            )
-            for _ in range(days):
-                await ending.look(clock.now())
-                await ending.look(clock.now() + HOUR_S)
-                clock.now_s += DAY_S
-            await store.close()
-        asked = [request for request in vendor.requests if request.path.endswith("ending")]
-    choose = "Please choose another model in BOT_MODELS before then, such as newer."
-    sentence = f"openai/ending retires on October 23, 2026. {choose}"
-    assert told == [("09-23", "U1", sentence), ("09-23", "U2", sentence)]
-    assert len(asked) == 40, "once a day"
-
-
-async def test_model_ends_soon_from_a_month_before_its_last_day_to_that_day() -> None:
-    days = [date(2026, 8, 31), date(2026, 9, 1), date(2026, 10, 1), date(2026, 10, 2)]
-    nobody: Any = None
-
-    async def announced(today: date) -> dict[str, Lookup]:
-        return {f"openai/{day:%b-%d}": Lookup(LookupOutcome.MODEL, retires=day) for day in days}
-
-    soon = await ModelRetirements(announced, nobody).soon(datetime(2026, 9, 1, 12, tzinfo=UTC).timestamp())
-    assert [*soon] == ["retires 2026-09-01 openai/Sep-01", "retires 2026-10-01 openai/Oct-01"]
-
-
-async def test_the_other_admins_are_told_once_of_a_name_that_is_lost(tmp_path: Path) -> None:
-    clock, told, looks = ManualClock(1_790_000_000.0), list[str](), list[float]()
-    lost = "BOT_ADMINS names U12, who is a deactivated account. U1 is not."
-
-    async def tell(user_id: str, sentence: str) -> None:
-        told.append(f"{user_id}: {sentence}")
-
-    async def problems() -> dict[str, str]:
-        looks.append(clock.now())
-        return {"U12": lost} if len(looks) > 1 else {}
-
-    store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "me", clock)
-    lost_names = LostNames(problems, AdminNotices(store.notices, tell, "T1", ["U12", "U1"]))
-    for _ in range(4 * 24):
-        await lost_names.look(clock.now())
-        clock.now_s += HOUR_S
-    await store.close()
-    assert told == [f"U1: {lost} Please correct the setting, and restart me."]
-    assert len(looks) == 4, "once a day"

@@ -25,7 +25,7 @@ from bot.services.operations import (
     KeptForDays,
     Probes,
     SlackTime,
-    look_hourly,
+    expire_hourly,
     serving,
 )
 from bot.store import Stores
@@ -286,7 +286,7 @@ class Retention:
         """Begins, or goes on to the next hour; ends once everything of that time is done."""
         if self.loop is None:
             kept = [KeptForDays("texts", self.store.erasure.expire, DAYS), *more]
-            self.loop = asyncio.create_task(look_hourly(kept, self.clock, self.slack_time))
+            self.loop = asyncio.create_task(expire_hourly(kept, self.clock, self.slack_time))
             assert await asyncio.wait_for(self.clock.slept.get(), WITHIN_S) == AFTER_START_S
             self.clock.advance(AFTER_START_S)
         else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.checks.check_texts import SCOPE_LOSSES
+from bot.checks.slack import SCOPE_LOSSES
 from bot.slack.manifest import (
     AGENT_SCOPE,
     EMAIL_SCOPE,

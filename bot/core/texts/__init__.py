@@ -8,7 +8,7 @@ This package imports nothing from the rest of core, so that any module can use i
 whose arguments are plain strings and numbers. Functions put values in as they are: where Slack would read a value as
 markup, the caller escapes it.
 
-The lines of `typist check` are in `checks/check_texts.py`. Other messages for operators on the command line are in
+The lines of `typist check` are beside the checks. Other messages for operators on the command line are in
 `bot/settings.py` and `bot/cli/`. Texts for the model are in `core/prompt.py`.
 """
 

@@ -74,17 +74,6 @@ def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
     return f"{percent}% of {quota} is used. {_resets(resets)}"
 
 
-def model_retires(model: str, day: date, replacement: str = "") -> str:
-    """Tells Typist admins that a model's vendor has announced its end. `replacement`: the vendor's name for another."""
-    other = f"another model in BOT_MODELS before then{f', such as {replacement}' if replacement else ''}"
-    return f"{model} retires on {day:%B} {day.day}, {day.year}. Please choose {other}."
-
-
-def names_lost(problems: Sequence[str]) -> str:
-    """Tells the other Typist admins who and what of the settings Slack doesn't know anymore."""
-    return " ".join((*problems, "Please correct the setting, and restart me."))
-
-
 OTHER_CONNECTIONS = (
     "This app has more connections to Slack than the processes of my database, so another process gets a part of all "
     "questions. Stop that process, or give it my DATABASE_URL."

@@ -1,0 +1,49 @@
+"""The checks of a process that runs: once a day over all processes. Typist admins are told of each finding once."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+from bot.checks.registry import Checkup, Occasion, planned
+from bot.checks.report import Finding, run_checks
+from bot.clock import Clock
+from bot.core.caps import DAY_S, HOUR_S
+from bot.errors import TypistError, trace_of
+from bot.services.admin_notices import AdminNotices
+
+log = logging.getLogger(__name__)
+
+
+async def check_daily(at: Checkup, admins: AdminNotices, clock: Clock) -> None:
+    """Makes the daily checks if no process has today, every hour, until canceled."""
+    while True:
+        # At the start, `typist check` has looked.
+        await clock.sleep(HOUR_S)
+        try:
+            await tell_findings(at, admins)
+        except Exception as error:
+            reason = error if isinstance(error, TypistError) else trace_of(error)
+            log.error("setup not checked, retrying in an hour: %s", reason)
+
+
+async def tell_findings(at: Checkup, admins: AdminNotices) -> None:
+    """Logs what the daily checks find, and tells the admins, unless a process has done so today. Raises StoreError."""
+    if not await admins.notices.claim(admins.team_id, "", "checked", DAY_S):
+        return
+    report = await run_checks(planned(at, Occasion.DAILY))
+    report.log()
+    for finding in report.checks:
+        if finding.is_problem and finding.is_made:
+            others = replace(admins, admins=set(admins.admins) - finding.people)
+            await others.give(_notice(finding), finding.sentence)
+
+
+def _notice(finding: Finding) -> str:
+    return f"{finding.id} {sha256(finding.message.encode()).hexdigest()[:16]}"
+
+
+async def retiring(at: Checkup) -> Sequence[str]:
+    """Returns a sentence for each model in use that retires soon."""
+    checks = [check for check in planned(at, Occasion.DAILY) if check.id.endswith(".retirement")]
+    return [finding.sentence for finding in (await run_checks(checks)).checks if finding.is_problem]

@@ -1,0 +1,111 @@
+"""Checks of the settings, of this machine, and of the ways to the servers."""
+
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from bot import network, settings
+from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, warn
+from bot.errors import SettingsError
+from bot.mcp.config import HttpTransport
+from bot.models.registry import resolved
+from bot.network import Way
+from bot.settings import Settings, model_setup, models_in_use
+from files_to_markdown import isolation
+
+ISOLATION_FIX = (
+    "Run Typist on Linux 6.2 or newer. A filter of system calls must let landlock_create_ruleset and "
+    "landlock_restrict_self through."
+)
+
+
+async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
+    """Lists the settings that differ from the defaults, and says which have no effect or can be read by others."""
+    shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
+    header = "The settings are valid. These differ from the defaults:"
+    lines = [f"{name}: {value}" for name, value in shown.items()]
+    problems = [
+        (f"{name} is set, but Typist reads {variable}.", f"Set {variable} to this value, or unset {name}.")
+        for name, variable in ours.misnamed.items()
+    ]
+    if env_file is not None and isolation.others_may_read(env_file):
+        problems.append(exposed(str(env_file), str(env_file)))
+    no_search_fix = "Name a model that OpenAI or Anthropic serve, or turn BOT_WEB_SEARCH off."
+    problems += [(sentence, no_search_fix) for sentence in settings.without_effect(ours)]
+    notes_fix = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/admins/tools.md."
+    problems += [(note, notes_fix) for note in ours.mcp.notes]
+    if not problems:
+        return ok(header, *lines)
+    fixes = dict.fromkeys(fix for _, fix in problems)
+    return warn("\n".join(problem for problem, _ in problems), " ".join(fixes), header, *lines)
+
+
+def exposed(file: str, files: str) -> tuple[str, str]:
+    """Returns the problem of a file with secrets or texts that others can read, and its remedy."""
+    return f"Every user of this machine can read {file}.", f"chmod 600 {files}"
+
+
+async def check_isolation() -> Finding:
+    """Says whether the kernel protects secrets and files from the process that reads documents."""
+    if not isolation.ON_LINUX:
+        message = (
+            "This system is not Linux: other programs of Typist's user can read its tokens, and documents are read in "
+            "a process that can change files."
+        )
+        return warn(message, ISOLATION_FIX)
+    abi = isolation.landlock_abi()
+    if abi >= isolation.TRUNCATE_ABI:
+        return ok(f"Documents are read in a process that can't open, create, empty or remove files (Landlock {abi}).")
+    if abi:
+        message = (
+            "The kernel's Landlock is older than Linux 6.2: hostile code in the process that reads documents could "
+            "empty files of Typist's user."
+        )
+        return warn(message, ISOLATION_FIX)
+    message = (
+        "The kernel has no Landlock, or forbids it: hostile code in the process that reads documents could change "
+        "files of Typist's user, and read the memory of its MCP servers."
+    )
+    return warn(message, ISOLATION_FIX)
+
+
+async def check_network(ours: Settings) -> Finding:
+    """Says how each server is reached, and whose certificates are trusted. Nothing is sent."""
+    vendors = sorted({model.partition("/")[0] for model in models_in_use(ours)})
+    urls = [ours.slack_api_url, *(resolved(vendor, model_setup(ours)).base_url for vendor in vendors)]
+    urls += [server.transport.url for server in ours.mcp.servers if isinstance(server.transport, HttpTransport)]
+    urls.append(ours.traces_url)
+    try:
+        ways = {urlsplit(url).hostname or "": network.way_to(url) for url in urls if url}
+    except SettingsError as error:
+        fix = (
+            "Typist goes through proxies of http and https. Exempt addresses with NO_PROXY. See docs/admins/company.md."
+        )
+        return fail(str(error), fix)
+    certificates = network.certificates()
+    trusted = f"Certificates: those in {certificates}." if certificates else "Certificates: the system's."
+    if not any(way.variable for way in ways.values()):
+        return ok(f"No proxy is set: servers are reached directly. {trusted}")
+    return ok(f"The ways to the servers. {trusted}", *(f"{host}: {_shown(way)}" for host, way in ways.items()))
+
+
+def _shown(way: Way) -> str:
+    if way.proxy:
+        return f"through the proxy {way.shown} ({way.variable})"
+    return f"directly ({way.variable})" if way.variable else "directly"
+
+
+async def check_traces(url: str, session: ClientSession) -> Finding:
+    """Sends the collector no traces, to see whether one answers."""
+    headers = {"Content-Type": "application/x-protobuf"}
+    try:
+        async with session.post(url, data=b"", headers=headers, timeout=ClientTimeout(ANSWER_WITHIN_S)) as response:
+            reason = "" if response.status < HTTPStatus.BAD_REQUEST else f"HTTP {response.status}"
+    except (ClientError, OSError, TimeoutError) as error:
+        reason = network.reason_of(error, url) or type(error).__name__
+    if not reason:
+        return ok("The collector at BOT_TRACES_URL answers.")
+    fix = network.remedy(reason, "BOT_TRACES_URL") or "Check the address and its path: /v1/traces."
+    return warn(f"No collector takes traces at BOT_TRACES_URL ({reason}).", fix)

@@ -1,0 +1,337 @@
+"""All checks: what each looks at, on which occasions, and what it builds on. Their order is that of the report.
+
+A check is a function beside its subject, which returns a finding: what is wrong, and what to do about it. `typist
+check` prints findings, a process that starts logs them, and the daily look also tells Typist admins (daily.py).
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from enum import Flag, auto
+from functools import partial
+from pathlib import Path
+
+from aiohttp import ClientSession
+
+from bot.checks import machine, models, servers
+from bot.checks.database import DatabaseChecks
+from bot.checks.report import SETTINGS, CheckReport, Finding, PlannedCheck, run_checks
+from bot.checks.servers import ServerChecks
+from bot.checks.slack import SlackChecks
+from bot.clock import Clock, SystemClock
+from bot.core import texts
+from bot.models.prices import price_of_tools
+from bot.models.prompt import ToolDefinition
+from bot.settings import Settings, access_rules_of, extra_scopes, model_prices, model_setup, models_in_use
+from bot.slack.client import SlackClient, new_session
+
+BOT_TOKEN, CONNECTION = "slack.bot_token", "database.connection"
+APP_TOKEN, SCOPES, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.scopes", "slack.socket_mode", "slack.same_app"
+PROBE_POST, MODEL, SERVER = "slack.probe_post", "model.{}", "mcp.{}"
+
+
+class Occasion(Flag):
+    """When checks are made, and what they may cost then."""
+
+    COMMAND = auto()
+    """`typist check`: any call that changes nothing and is free, or nearly so."""
+    PROBE = auto()
+    """`typist check --probe`: posts a message in Slack."""
+    PROBE_MODELS = auto()
+    """`typist check --probe-models`: each model writes a short answer."""
+    START = auto()
+    """A process starts: makes no call, so that nothing waits. Made once it has what the check needs."""
+    CONNECTED = auto()
+    """`typist run` has connected to Slack and answers: calls that no answer waits for."""
+    DAILY = auto()
+    """Once a day over all processes: free calls. Admins are told of each finding once."""
+
+
+@dataclass
+class Checkup:
+    """What the checks of one run look at. A process that runs brings what it has opened already."""
+
+    settings: Settings
+    clock: Clock
+    session: ClientSession
+    bot: SlackClient
+    """With the bot token."""
+    env_file: Path | None = None
+    """Where the settings may come from."""
+    probed: str = ""
+    """The channel to post in."""
+    slack: SlackChecks = field(init=False)
+    database: DatabaseChecks = field(init=False)
+    servers: ServerChecks = field(init=False)
+
+    def __post_init__(self) -> None:
+        ours = self.settings
+        app, config = (
+            SlackClient(token, ours.slack_api_url, self.session)
+            for token in (ours.slack_app_token, ours.slack_config_token)
+        )
+        extra = extra_scopes(ours)
+        self.slack = SlackChecks(self.bot, app, config if ours.slack_config_token else None, self.clock, extra)
+        self.database = DatabaseChecks(ours.database_url)
+        self.secrets: Callable[[], Awaitable[Sequence[str]]] = self.database.secrets
+        """Returns the secrets of people's accounts."""
+        self.servers = ServerChecks(ours.mcp, self.clock, self._price, has_keys=bool(ours.secret_keys))
+
+    async def close(self) -> None:
+        """Closes what the checks have opened."""
+        await self.database.close()
+        await self.slack.close()
+
+    @property
+    def today(self) -> date:
+        """The day in UTC."""
+        return datetime.fromtimestamp(self.clock.now(), UTC).date()
+
+    def _price(self, tools: Sequence[ToolDefinition]) -> str:
+        """Returns what tools' definitions cost."""
+        ours = self.settings
+        price = price_of_tools(tools, models_in_use(ours), model_prices(ours), self.clock.now())
+        return texts.settings.tools_price(*price)
+
+
+def _once(applies: object) -> Sequence[str]:
+    return [""] if applies else []
+
+
+def _models(at: Checkup) -> Sequence[str]:
+    return models_in_use(at.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check, or one for each model or MCP server."""
+
+    id: str
+    """Stays the same between versions, for scripts. {} stands for the model or server, also in `name` and `needs`."""
+    name: str
+    """What it is about, in the words of other lines."""
+    look: Callable[[Checkup, str], Awaitable[Finding]]
+    """Makes the check, for a model or server of this name."""
+    on: Occasion = Occasion.COMMAND
+    each: Callable[[Checkup], Iterable[str]] = lambda _: ("",)
+    """Returns the models or servers; nothing if the check doesn't apply."""
+    needs: Sequence[str] = ()
+    """The checks without which this one is skipped."""
+    after: Sequence[str] = ()
+    """The checks that come first, whatever they find."""
+    within_s: float = 0.0
+    """How long it may take, if that is longer than usual."""
+
+
+_AND_START = Occasion.COMMAND | Occasion.START
+
+CHECKS: Sequence[Check] = (
+    Check(SETTINGS, "the settings", lambda at, _: machine.check_settings(at.settings, at.env_file), _AND_START),
+    Check("isolation", "what the kernel protects", lambda *_: machine.check_isolation(), _AND_START),
+    Check("network", "the ways to the servers", lambda at, _: machine.check_network(at.settings)),
+    Check(BOT_TOKEN, "SLACK_BOT_TOKEN", lambda at, _: at.slack.bot_token()),
+    Check(SCOPES, "the bot token's scopes", lambda at, _: at.slack.scopes(), _AND_START, needs=[BOT_TOKEN]),
+    Check("slack.clock", "this machine's clock", lambda at, _: at.slack.clocks(), _AND_START, needs=[BOT_TOKEN]),
+    Check(APP_TOKEN, "SLACK_APP_TOKEN", lambda at, _: at.slack.app_token()),
+    Check(SOCKET_MODE, "Socket Mode", lambda at, _: at.slack.socket_mode(), needs=[APP_TOKEN]),
+    Check(
+        SAME_APP,
+        "whether both tokens belong to the same app",
+        lambda at, _: at.slack.same_app(),
+        needs=[BOT_TOKEN, APP_TOKEN],
+        after=[SOCKET_MODE],
+    ),
+    Check("slack.manifest", "the app's manifest", lambda at, _: at.slack.manifest(), after=[SAME_APP]),
+    Check(
+        "slack.named",
+        "whether Slack knows who and what the settings name",
+        lambda at, _: at.slack.named(at.settings.admins, access_rules_of(at.settings)),
+        Occasion.COMMAND | Occasion.DAILY,
+        lambda at: _once(at.settings.admins or at.settings.allow_channels or access_rules_of(at.settings).people),
+        needs=[SCOPES],
+    ),
+    Check(
+        "slack.user_groups",
+        "the user groups of BOT_ALLOW_USERS",
+        lambda at, _: at.slack.user_groups(access_rules_of(at.settings).groups),
+        each=lambda at: _once(access_rules_of(at.settings).groups),
+        needs=[SCOPES],
+    ),
+    Check(
+        PROBE_POST,
+        "the probe's message",
+        lambda at, _: at.slack.probe_post(at.probed),
+        Occasion.PROBE,
+        needs=[BOT_TOKEN, SOCKET_MODE],
+    ),
+    Check(
+        "slack.probe_event",
+        "the event of the probe's message",
+        lambda at, _: at.slack.probe_event(),
+        Occasion.PROBE,
+        needs=[PROBE_POST],
+    ),
+    Check(
+        "slack.probe_delete",
+        "whether the probe's message can be deleted",
+        lambda at, _: at.slack.probe_delete(),
+        Occasion.PROBE,
+        needs=[PROBE_POST],
+        after=["slack.probe_event"],
+    ),
+    Check(
+        MODEL,
+        "{}",
+        lambda at, model: models.check_model(model_setup(at.settings), model, at.today),
+        Occasion.COMMAND | Occasion.CONNECTED,
+        _models,
+        within_s=models.LOOKED_UP_WITHIN_S,
+    ),
+    Check(
+        "model.{}.retirement",
+        "whether {} retires soon",
+        lambda at, model: models.check_retirement(model_setup(at.settings), model, at.today),
+        Occasion.DAILY,
+        _models,
+        within_s=models.LOOKED_UP_WITHIN_S + 5.0,
+    ),
+    Check(
+        "transcription",
+        "BOT_TRANSCRIBE",
+        lambda at, _: models.check_transcription(model_setup(at.settings), at.settings.transcribe),
+        each=lambda at: _once(at.settings.transcribe),
+    ),
+    Check(
+        "model.{}.tools",
+        "whether {} calls tools",
+        lambda at, model: models.probe_model(model_setup(at.settings), model),
+        Occasion.PROBE_MODELS,
+        _models,
+        needs=[MODEL],
+        within_s=models.PROBE_WITHIN_S + 5.0,
+    ),
+    Check("database.file", "the database's file", lambda at, _: at.database.file(), Occasion.START),
+    Check(CONNECTION, "the database", lambda at, _: at.database.connection()),
+    Check(
+        "database.write",
+        "whether the database can be written to",
+        lambda at, _: at.database.write(),
+        needs=[CONNECTION],
+    ),
+    Check(
+        "database.schema",
+        "the database schema",
+        lambda at, _: at.database.schema(),
+        needs=[CONNECTION],
+        after=["database.write"],
+    ),
+    Check(
+        "slack.connections",
+        "whether another process takes events",
+        lambda at, _: at.slack.connections(at.database.living),
+        needs=[SOCKET_MODE, CONNECTION],
+        after=["database.schema"],
+    ),
+    Check(
+        "database.catch_up",
+        "the last catch-up",
+        lambda at, _: at.database.catch_up(),
+        needs=[CONNECTION],
+        after=["database.schema"],
+    ),
+    Check(
+        "traces",
+        "BOT_TRACES_URL",
+        lambda at, _: machine.check_traces(at.settings.traces_url, at.session),
+        each=lambda at: _once(at.settings.traces_url),
+    ),
+    Check(
+        SERVER, "the MCP server {}", lambda at, server: at.servers.server(server), each=lambda at: at.settings.mcp.names
+    ),
+    Check(
+        "mcp",
+        "the tools of MCP servers together",
+        lambda at, _: at.servers.places(at.database.chosen_servers),
+        each=lambda at: _once(at.settings.mcp.servers),
+        after=[CONNECTION, SERVER],
+    ),
+    Check(
+        "sign_ins",
+        "whether BOT_SECRET_KEYS opens the sign-ins to MCP servers",
+        lambda at, _: servers.check_sign_ins(at.secrets, at.settings.secret_keys),
+        _AND_START,
+        lambda at: _once(at.settings.mcp.servers or at.settings.secret_keys),
+        needs=[CONNECTION],
+    ),
+)
+
+
+def planned(at: Checkup, on: Occasion) -> list[PlannedCheck]:
+    """Returns the checks of an occasion, one for each model and server that they are about."""
+    rows = [(check, subject) for check in CHECKS if check.on & on for subject in check.each(at)]
+
+    def ids(names: Iterable[str], subject: str) -> list[str]:
+        """Returns the checks of this run that a check builds on: of the same model, or all if it is about none."""
+        return [
+            other.id.format(theirs)
+            for name in names
+            for other, theirs in rows
+            if other.id == name and (not subject or theirs in ("", subject))
+        ]
+
+    return [
+        PlannedCheck(
+            check.id.format(subject),
+            check.name.format(subject),
+            partial(check.look, at, subject),
+            ids(check.needs, subject),
+            ids(check.after, subject),
+            check.within_s,
+        )
+        for check, subject in rows
+    ]
+
+
+async def log_start(at: Checkup, *having: str) -> None:
+    """Logs what the checks of a start find that need just these others."""
+    ready = {check.id for check in CHECKS if set(check.needs) == set(having)}
+    (await run_checks([check for check in planned(at, Occasion.START) if check.id in ready])).log()
+
+
+async def checked(
+    ours: Settings,
+    probe: str | None = None,
+    *,
+    probe_models: bool = False,
+    env_file: Path | None = None,
+    only: AbstractSet[str] | None = None,
+) -> CheckReport:
+    """Returns the report on these settings, which may come from `env_file`.
+
+    `probe` is a channel to post in, `probe_models` has models call a tool. `only`: the ids of the checks to make;
+    None: all.
+    """
+    on = Occasion.COMMAND
+    on |= Occasion.PROBE if probe is not None else on
+    on |= Occasion.PROBE_MODELS if probe_models else on
+    async with _opened(ours, env_file, probe or "") as at:
+        return await run_checks([check for check in planned(at, on) if only is None or check.id in only])
+
+
+async def log_connected(ours: Settings) -> None:
+    """Logs what the checks of a process find that has connected."""
+    async with _opened(ours) as at:
+        (await run_checks(planned(at, Occasion.CONNECTED))).log()
+
+
+@asynccontextmanager
+async def _opened(ours: Settings, env_file: Path | None = None, probed: str = "") -> AsyncIterator[Checkup]:
+    async with new_session() as session:
+        bot = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
+        at = Checkup(ours, SystemClock(), session, bot, env_file, probed)
+        try:
+            yield at
+        finally:
+            await at.close()
