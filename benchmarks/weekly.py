@@ -89,7 +89,7 @@ def _attempt(rng: random.Random, id_: int, at: float) -> Mapping[str, dict[str, 
         "jobs": {"id": id_, "thread_ts": ts, "ts": ts, "created_at": at, **place, **_SAID},
         "charges": {"job_id": id_, "team_id": TEAM_ID, "day": day_of(at), "model": model, "cost_usd": usd}
         | {**place, "id": id_, **used},
-        "turns": {"job_id": id_, "charge_id": id_, "model": model, "created_at": at, **turn},
+        "turns": {"job_id": id_, "version": 0, "charge_id": id_, "model": model, "created_at": at, **turn},
     }
 
 

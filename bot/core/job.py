@@ -85,9 +85,9 @@ and FINISH removes them. Retention empties texts of jobs that are over, and chan
 The outbox
 ----------
 The calls to Slack that remain once a job is over (a placeholder to clear, askers to mention, an end that Slack did not
-accept) are written to the outbox in the transaction that ends the job, and made at least once by any process. Entries
-wait while their job is live, and an end that is being shown (SHOW_END) keeps the job from being claimed meanwhile, so
-that two processes never write one reply. The outbox moves no job.
+accept) are written to the outbox in the transaction that ends the job, and made at least once by any process
+(outbox.py). An entry about a reply waits while a worker writes it, and no worker claims the job while a process has the
+entry in hand, so two processes never write one reply. The outbox moves no job.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,16 +2,15 @@
 
 Two kinds of entries say that the record of a question has changed, and not what to do: REPLY, for the messages of its
 reply, and BESIDE, for those that mention the asker. Whoever takes one reads the record, and has Slack show what follows
-from it (Shows, core/picture.py). So it doesn't matter what has changed, how often, and what an earlier try has done.
-The other kinds are calls of their own: notices, a canvas, and a question that has no message yet.
+from it (QuestionRecord, core/picture.py). So it doesn't matter what has changed, how often, and what an earlier try has
+done. The other kinds are calls of their own: notices, a canvas, and a question that has no message yet.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from bot.core.conversation import Question
-from bot.core.job import MessageRole, RecordedMessage
+from bot.core.job import MessageRole, RecordedMessage, Status, ts_of
 from bot.errors import Backoff
 
 OUTBOX_HOLD_S = 30.0
@@ -84,6 +83,75 @@ ABOUT_NO_REPLY = (
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionRecord:
+    """The part of a question's record that decides what Slack is to show of it, in its reply and beside it."""
+
+    status: Status
+    attempts: int
+    version: int
+    messages: tuple[RecordedMessage, ...]
+    """The messages of its reply."""
+    beside: tuple[RecordedMessage, ...]
+    """The messages beside its reply."""
+    answer_deleted: bool
+    is_asked: bool
+    """Not all questions that its answer is for were deleted."""
+    is_shown: bool
+    """Slack shows the reply as it is recorded."""
+    mention_at: float | None
+    """From when on the asker is to be mentioned; None: not, or no more."""
+    may_mention: bool
+    """That time has come."""
+
+    @property
+    def shows(self) -> Shows:
+        """What the reply is to show."""
+        if self.answer_deleted or ts_of(self.messages, MessageRole.STRAY):
+            return Shows.NOTHING
+        if self.waits:
+            return Shows.ASKS
+        if self.attempts == 0:
+            return Shows.NO_PLACEHOLDER
+        return Shows.END if self.is_asked else Shows.UNLESS_FOLLOWED
+
+    @property
+    def stale(self) -> tuple[RecordedMessage, ...]:
+        """The messages beside the reply that aren't true any more."""
+        return tuple(message for message in self.beside if not self._is_true(message))
+
+    def _is_true(self, message: RecordedMessage) -> bool:
+        match message.role:
+            case MessageRole.MENTION:
+                return self.is_asked and not self.answer_deleted and message.version == self.version
+            case MessageRole.ASK:
+                return self.waits and self.mention_at is None
+        return not self.answer_deleted
+
+    @property
+    def waits(self) -> bool:
+        """Whether the job waits for an approval."""
+        return self.status is Status.AWAITING_APPROVAL
+
+    @property
+    def mentions(self) -> bool:
+        """Whether the asker is to be mentioned now. That the answer is ready is said once Slack shows its end."""
+        if self.mention_at is None:
+            return False
+        return self.may_mention if self.waits else self.status is Status.ENDED and self.is_shown and not self.stale
+
+    @property
+    def is_beside_due(self) -> bool:
+        """Whether something is to be done beside the reply, or nothing is to come there."""
+        return bool(self.stale) or self.mentions or (self.mention_at is None and not self.waits)
+
+    @property
+    def is_beside_left(self) -> bool:
+        """Whether a message beside the reply is still to come or to go, as one that asks once the job waits no more."""
+        asks = any(message.role is MessageRole.ASK for message in self.beside)
+        return asks or self.mention_at is not None or bool(self.stale)
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxEntry:
     """An outbox entry, as the process that took it has it."""
 
@@ -113,23 +181,3 @@ class OutboxEntry:
     """The CapNotice that admins are told, the server of a sign-in, or the person who wants a canvas."""
     changes: int = 0
     """How often it was added again until it was taken: what comes later is still to be done."""
-
-
-def stale(
-    beside: Iterable[RecordedMessage], version: int, *, asks: bool, is_ready: bool, is_deleted: bool
-) -> tuple[RecordedMessage, ...]:
-    """Returns the messages beside a reply that aren't true any more.
-
-    `version`: the answer's. `asks`: what the job waits for is what the last mention asked for. `is_ready`: the answer
-    is there, for a question that is. `is_deleted`: somebody deleted the answer.
-    """
-
-    def is_true(message: RecordedMessage) -> bool:
-        match message.role:
-            case MessageRole.MENTION:
-                return is_ready and message.version == version
-            case MessageRole.ASK:
-                return asks
-        return not is_deleted
-
-    return tuple(message for message in beside if not is_true(message))

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from bot.core.calls import SLACK, RecordedCall, owner_of
 from bot.core.job import End, Job, Piece
 from bot.core.steps import fixed_text, kept_text, start_of
-from bot.errors import EndReason
 from bot.models.events import (
     THINKING_TOKENS,
     Citation,
@@ -49,8 +48,8 @@ class Answer:
     2. It grows: `append` adds text, `note` sources and origins, `made` the results of calls.
        `take_back` drops reasoning.
     3. Meanwhile `piece` says what has to be recorded, and `recorded` that it was.
-    4. `settle` decides which text stays: an incomplete one gives way to a longer text that an earlier attempt left.
-    5. `finish` sets the end, once. From then on, only the piece with the end has to be recorded.
+    4. `finish` sets the end, once, and decides which text stays. From then on, only the piece with the end has to be
+       recorded.
     """
 
     def __init__(self, job: Job) -> None:
@@ -137,20 +136,21 @@ class Answer:
         self.steps[-1] = replace(self.steps[-1], calls=tuple(calls))
         self.open_files |= _found_files(calls)
 
-    def settle(self, reason: EndReason) -> None:
-        """Decides which text the answer has if it ends for this reason, as `finish` does before it sets the end."""
-        if self.is_behind and not reason.is_answer:
-            self._text = GrowingText(self._left)
-            self.origins |= UNKNOWN
-            self._recorded = Piece(0, "")
+    def finish(self, end: End) -> End:
+        """Ends the answer, and returns its end. Raises ValueError if it has ended.
 
-    def finish(self, end: End) -> None:
-        """Settles the text, and ends the answer. Raises ValueError if it has ended."""
+        An incomplete text gives way to a longer one that an earlier attempt left, whose origins are unknown.
+        """
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
-        self.settle(end.reason)
+        if self.is_behind and not end.reason.is_answer:
+            self._text = GrowingText(self._left)
+            self.origins |= UNKNOWN
+            end = replace(end, origins=end.origins | UNKNOWN)
+            self._recorded = Piece(0, "")
         self.end = end
         self._recorded = replace(self._recorded, end=None)
+        return end
 
     def piece(self) -> Piece | None:
         """Returns what has to be recorded; None if all of it is, or if an earlier attempt left more."""

@@ -227,11 +227,7 @@ class AnswerAttempt:
 
         `now`: in seconds since the epoch. `usd`: what a thorough answer has cost. `names`: those of the models.
         """
-        answer = self.answer
-        is_open = answer.end is None
-        if is_open:
-            answer.settle(end.reason)
-        done = self.completion
+        answer, done = self.answer, self.completion
         effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
         end = replace(
             self.counted(end),
@@ -241,9 +237,7 @@ class AnswerAttempt:
             effort="" if effort is Effort.NORMAL else effort,
             note=self.built.note if self.built else NO_NOTE,
         )
-        if is_open:
-            answer.finish(end)
-        return end
+        return answer.finish(end) if answer.end is None else end
 
     def _notices(self) -> Iterator[Notice]:
         """Yields what came of calls, and what was left out."""

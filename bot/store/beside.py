@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import BESIDE_ROLES, MessageRole, RecordedMessage
 from bot.store.rows import put
-from bot.store.schema import jobs, messages_beside
+from bot.store.schema import messages_beside
 
 _KEY = messages_beside.c.job_id, messages_beside.c.role, messages_beside.c.version
 
@@ -43,14 +43,3 @@ async def remove(connection: AsyncConnection, job_id: int, messages: Collection[
         this = messages_beside.c.job_id == job_id, messages_beside.c.role == message.role.value
         same = messages_beside.c.version == message.version, messages_beside.c.ts == message.ts
         await connection.execute(sa.delete(messages_beside).where(*this, *same))
-
-
-def is_any_stale(asks: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Whether a message that mentions a job's asker isn't true any more (core/outbox.py: `stale`).
-
-    `asks`: whether one that asks for an approval still does.
-    """
-    beside = messages_beside.c
-    of_earlier = sa.and_(beside.role == MessageRole.MENTION.value, beside.version != jobs.c.version)
-    is_stale = sa.or_(of_earlier, sa.and_(beside.role == MessageRole.ASK.value, ~asks))
-    return sa.exists().where(beside.job_id == jobs.c.id, is_stale)

@@ -78,9 +78,9 @@ def is_reply_being_edited(
     return sa.exists().where(_EDITING.c.job_id == job_id, _OF_REPLY, is_in_hand(now, _EDITING))
 
 
-def is_reply_to_be_shown() -> sa.ColumnElement[bool]:
-    """Whether Slack doesn't show yet what is on record of the answer that an entry is about."""
-    return sa.exists().where(_EDITING.c.job_id == outbox_entries.c.job_id, _OF_REPLY)
+def is_reply_shown() -> sa.ColumnElement[bool]:
+    """Whether Slack shows what is on record of a job's answer."""
+    return ~sa.exists().where(_EDITING.c.job_id == jobs.c.id, _OF_REPLY)
 
 
 async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> None:

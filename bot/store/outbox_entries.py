@@ -8,8 +8,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.calls import APPROVAL_S
-from bot.core.job import Job, MessageRole, RecordedMessage, Status, page_ts, ts_of
-from bot.core.outbox import ABOUT_NO_REPLY, BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows, stale
+from bot.core.job import Job, RecordedMessage, Status, page_ts
+from bot.core.outbox import (
+    ABOUT_NO_REPLY,
+    BACKOFF,
+    MAX_TRIES,
+    OUTBOX_HOLD_S,
+    OutboxEntry,
+    OutboxKind,
+    QuestionRecord,
+    Shows,
+)
 from bot.errors import EndReason
 from bot.store import answers, beside, outbox, steps
 from bot.store.database import Operations, completes, reads, writes
@@ -19,7 +28,6 @@ from bot.store.rows import (
     has_ended,
     is_any,
     is_awaiting_approval,
-    is_batched_with,
     is_live,
     is_queued,
     is_running,
@@ -45,10 +53,11 @@ class OutboxEntries(Operations):
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
-            if not await connection.scalar(_IS_ANY_DUE, {"now": now}):
-                return []
+            ids = await _due_ids(connection, now)
+        if not ids:
+            return []
         async with self._database.begin_write() as connection:
-            return await _take(connection, limit, now)
+            return await _take(connection, ids, limit, now)
 
     @writes
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
@@ -62,21 +71,13 @@ class OutboxEntries(Operations):
             await outbox.add_missing(connection, OutboxKind.BESIDE, entry.job_id, self._now())
 
     async def _is_beside_left(self, connection: AsyncConnection, entry: OutboxEntry) -> bool:
-        """Records that the asker is mentioned; returns whether a message beside the reply is still to come or to go.
-
-        One that asks for an approval goes once the job waits no longer.
-        """
+        """Records that the asker is mentioned; returns whether a message beside the reply is still to come or to go."""
         this = jobs.c.id == entry.job_id
         if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
             done = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
             await connection.execute(done.values(mention_at=None))
-        row = (await connection.execute(sa.select(jobs).where(this).with_for_update())).one_or_none()
-        if row is None:
-            return False
-        is_asked = not row.question_deleted or await is_any(connection, is_batched_with(entry.job_id))
-        shown = (await beside.of_jobs(connection, [entry.job_id]))[entry.job_id]
-        asks = any(message.role is MessageRole.ASK for message in shown)
-        return asks or row.mention_at is not None or bool(_stale(row, shown, is_asked=is_asked))
+        row = (await connection.execute(_JOBS.where(this).with_for_update(of=jobs), {"now": self._now()})).one_or_none()
+        return row is not None and (await _records(connection, [row]))[entry.job_id].is_beside_left
 
     @writes
     async def posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
@@ -152,79 +153,89 @@ class OutboxEntries(Operations):
         await connection.execute(shown.values(messages=message_values(messages)))
 
 
-def _due(now: sa.ColumnElement[float]) -> sa.Select[tuple[int]]:
+_NOW = sa.bindparam("now", type_=sa.Double)
+_JOBS = sa.select(
+    jobs,
+    has_come(jobs.c.mention_at, _NOW, APPROVAL_S).label("may_mention"),
+    outbox.is_reply_shown().label("is_shown"),
+)
+"""What `_records` reads."""
+MAX_LOOKED_AT = 1_000
+"""How many entries one look reads: those beside a reply that waits for its approval stay, and aren't due."""
+
+
+def _due() -> sa.Select[tuple[int, int, str]]:
     """Selects the entries that are due and not set aside, of jobs whose reply nobody is editing.
 
-    Those of a kind that only a newer version of Typist knows are left to it.
+    Of those about messages beside a reply, `QuestionRecord.is_beside_due` says which are due. Those of a kind that only
+    a newer version of Typist knows are left to it.
     """
     entry = outbox_entries.c
-    job = sa.select(jobs).where(jobs.c.id == entry.job_id)
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
-        (entry.kind.in_(ABOUT_NO_REPLY), sa.true()),
-        (entry.kind == OutboxKind.BESIDE.value, job.where(_is_beside_due(now)).exists()),
+        (entry.kind.in_((*ABOUT_NO_REPLY, OutboxKind.BESIDE)), sa.true()),
         (entry.kind == OutboxKind.REPLY.value, ~is_being_written),
         else_=~sa.exists().where(jobs.c.id == entry.job_id, is_live()),
     )
-    is_due = has_come(entry.due_at, now, BACKOFF.max_s)
+    is_due = has_come(entry.due_at, _NOW, BACKOFF.max_s)
     is_known = entry.kind.in_([kind.value for kind in OutboxKind])
     is_tried = entry.tries < MAX_TRIES
-    free = is_known, is_tried, is_due, in_state, ~outbox.is_reply_being_edited(now, entry.job_id)
-    return sa.select(entry.id).where(*free).order_by(entry.due_at)
+    free = is_known, is_tried, is_due, in_state, ~outbox.is_reply_being_edited(_NOW, entry.job_id)
+    return sa.select(entry.id, entry.job_id, entry.kind).where(*free).order_by(entry.due_at)
 
 
-def _is_beside_due(now: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
-    """Whether a job's messages beside its reply aren't what its record says.
-
-    While it waits, the message that mentions the asker is the current one's, unless one is still to come. That the
-    answer is ready is said once Slack shows its end.
-    """
-    waits, is_to_come = is_awaiting_approval(), jobs.c.mention_at.is_not(None)
-    may_come = sa.case(
-        (waits, has_come(jobs.c.mention_at, now, APPROVAL_S)),
-        else_=sa.or_(~is_to_come, sa.and_(~is_live(), ~outbox.is_reply_to_be_shown())),
-    )
-    return sa.or_(beside.is_any_stale(sa.and_(waits, ~is_to_come)), may_come)
-
-
-_DUE = _due(sa.bindparam("now", type_=sa.Double))
-_IS_ANY_DUE = sa.select(_DUE.exists())
+_DUE = _due()
 """Asked each second, so it is built once."""
 
 
-async def _take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
-    """Takes due entries, which this process holds for OUTBOX_HOLD_S."""
-    free = _DUE.limit(limit).with_for_update(skip_locked=True).cte("free")
-    taken = (
-        sa.update(outbox_entries)
-        .where(outbox_entries.c.id.in_(sa.select(free.c.id)))
-        .values(due_at=now + OUTBOX_HOLD_S, tries=outbox_entries.c.tries + 1, is_held=True)
-        .returning(outbox_entries.c.id)
-    )
-    ids = (await connection.scalars(taken, {"now": now})).all()
-    if not ids:
-        return []
-    entries = sa.select(
-        outbox_entries.c.id.label("entry_id"),
-        outbox_entries.c.kind,
-        outbox_entries.c.about,
-        outbox_entries.c.due_at,
-        outbox_entries.c.tries,
-        outbox_entries.c.changes,
-        has_come(jobs.c.mention_at, now, APPROVAL_S).label("may_mention"),
-        jobs,
-    ).join(jobs)
-    rows = (await connection.execute(entries.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))).all()
+async def _due_ids(connection: AsyncConnection, now: float) -> list[int]:
+    """Returns the entries that are due."""
+    rows = (await connection.execute(_DUE.limit(MAX_LOOKED_AT), {"now": now})).all()
+    if of_beside := [row.job_id for row in rows if row.kind == OutboxKind.BESIDE]:
+        these = (await connection.execute(_JOBS.where(jobs.c.id.in_(of_beside)), {"now": now})).all()
+        records = await _records(connection, these)
+        rows = [row for row in rows if row.kind != OutboxKind.BESIDE or records[row.job_id].is_beside_due]
+    return [row.id for row in rows]
+
+
+async def _take(connection: AsyncConnection, ids: Sequence[int], limit: int, now: float) -> list[OutboxEntry]:
+    """Takes up to `limit` of these entries that nobody else has taken, which this process holds for OUTBOX_HOLD_S."""
+    entry = outbox_entries.c
+    free = _DUE.where(entry.id.in_(ids)).limit(limit).with_for_update(of=outbox_entries, skip_locked=True).cte("free")
+    taken = sa.update(outbox_entries).where(entry.id.in_(sa.select(free.c.id)))
+    held = taken.values(due_at=now + OUTBOX_HOLD_S, tries=entry.tries + 1, is_held=True)
+    taken_ids = (await connection.scalars(held.returning(entry.id), {"now": now})).all()
+    columns = entry.id.label("entry_id"), entry.kind, entry.about, entry.due_at, entry.tries, entry.changes
+    entries = _JOBS.add_columns(*columns).join_from(jobs, outbox_entries).where(entry.id.in_(taken_ids))
+    rows = (await connection.execute(entries.order_by(entry.id), {"now": now})).all()
+    records = await _records(connection, rows)
+    return [_entry(row, records[row.id]) for row in rows]
+
+
+async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> dict[int, QuestionRecord]:
+    """Returns the records of jobs, by job. `rows` have what _JOBS selects."""
     found = await beside.of_jobs(connection, [row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
     is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value
     asked = set(await connection.scalars(sa.select(jobs.c.answered_with).where(*is_batched))) if deleted else set()
-    return [_entry(row, found[row.id], is_asked=row.id in asked or not row.question_deleted) for row in rows]
+    return {
+        row.id: QuestionRecord(
+            Status(row.status),
+            row.attempts,
+            row.version,
+            messages=messages_of(row),
+            beside=found[row.id],
+            answer_deleted=row.answer_deleted,
+            is_asked=row.id in asked or not row.question_deleted,
+            is_shown=row.is_shown,
+            mention_at=row.mention_at,
+            may_mention=bool(row.may_mention),
+        )
+        for row in rows
+    }
 
 
-def _entry(row: sa.Row[Any], shown: tuple[RecordedMessage, ...], *, is_asked: bool) -> OutboxEntry:
-    waits, gone = row.status == Status.AWAITING_APPROVAL, _stale(row, shown, is_asked=is_asked)
-    mentions_now = row.may_mention if waits else row.status == Status.ENDED and not gone
+def _entry(row: sa.Row[Any], record: QuestionRecord) -> OutboxEntry:
     return OutboxEntry(
         id=row.entry_id,
         kind=OutboxKind(row.kind),
@@ -234,29 +245,11 @@ def _entry(row: sa.Row[Any], shown: tuple[RecordedMessage, ...], *, is_asked: bo
         job_id=row.answered_with or row.id,
         version=row.version,
         question=question_of(row),
-        page_ts=page_ts(messages_of(row)),
-        shows=_shows(row, is_asked=is_asked),
-        waits_until=row.waits_until if waits else None,
-        beside=shown,
-        stale=gone,
-        mention_at=row.mention_at if mentions_now else None,
+        page_ts=page_ts(record.messages),
+        shows=record.shows,
+        waits_until=row.waits_until if record.waits else None,
+        beside=record.beside,
+        stale=record.stale,
+        mention_at=row.mention_at if record.mentions else None,
         about=row.about,
     )
-
-
-def _stale(row: sa.Row[Any], shown: Sequence[RecordedMessage], *, is_asked: bool) -> tuple[RecordedMessage, ...]:
-    """Returns the messages beside a job's reply that aren't true by its record. `is_asked`: as for `_shows`."""
-    asks = row.status == Status.AWAITING_APPROVAL and row.mention_at is None
-    is_ready = is_asked and not row.answer_deleted
-    return stale(shown, row.version, asks=asks, is_ready=is_ready, is_deleted=row.answer_deleted)
-
-
-def _shows(row: sa.Row[Any], *, is_asked: bool) -> Shows:
-    """Returns what follows from a job's record. `is_asked`: not all of its questions were deleted."""
-    if row.answer_deleted or ts_of(messages_of(row), MessageRole.STRAY):
-        return Shows.NOTHING
-    if row.status == Status.AWAITING_APPROVAL:
-        return Shows.ASKS
-    if row.attempts == 0:
-        return Shows.NO_PLACEHOLDER
-    return Shows.END if is_asked else Shows.UNLESS_FOLLOWED

@@ -635,8 +635,7 @@ class StoreModel:
         waits = job.state is State.AWAITING_APPROVAL
         if kind is OutboxKind.REPLY:
             return waits or not job.live
-        asks = waits and job.mention_at is None
-        if any(not asks if role is MessageRole.ASK else version != job.version for role, version in job.beside):
+        if self._stale(job_id):
             return True
         if waits:
             return job.mention_at is not None and job.mention_at <= self.clock.now()
@@ -646,7 +645,8 @@ class StoreModel:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
         waits = job.state is State.AWAITING_APPROVAL
         is_late = job.mention_at is not None and job.mention_at <= self.clock.now()
-        mentions_now = is_late if waits else not job.live and not self._stale(job_id)
+        is_shown = (job_id, OutboxKind.REPLY) not in self.entries
+        mentions_now = is_late if waits else not job.live and is_shown and not self._stale(job_id)
         return OutboxEntry(
             id=due.id or 0,
             kind=kind,

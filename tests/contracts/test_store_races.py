@@ -19,7 +19,7 @@ from bot.core.job import FollowUp, Job, Piece, Spent, State, Status
 from bot.store import Stores, claim, steps
 from bot.store.calls import RecordedCalls, deny_by_reply
 from bot.store.database import create_engine
-from bot.store.outbox_entries import _take
+from bot.store.outbox_entries import _due_ids, _take
 from bot.store.queue import Arrival, QuestionQueue, write_arrivals
 from bot.store.schema import charges, checkpoints, jobs, workers
 from bot.store.workers import Observation
@@ -307,7 +307,9 @@ async def test_two_processes_never_take_the_same_entry(server_store: Stores, lim
         assert await server_store.worker_queue.finish(await begun(server_store, apart(number)), DONE, YES, mention=True)
     engine = server_store.database.engine
     async with engine.connect() as first, engine.connect() as second:
-        taken = [await _take(connection, limit, SystemClock().now() + 1) for connection in (first, second)]
+        now = SystemClock().now() + 1
+        due = [await _due_ids(connection, now) for connection in (first, second)]
+        taken = [await _take(*each, limit, now) for each in zip((first, second), due, strict=True)]
         assert [len(entries) for entries in taken] == ([1, 1] if limit == 1 else [2, 0])
     assert len({entry.id for entries in taken for entry in entries}) == 2
 

@@ -431,10 +431,15 @@ async def write_weeks(store: Stores, begins: float, seed: int) -> None:
             used = {"input_tokens": rng.choice([0, 50]), "output_tokens": rng.choice([0, 7])}
             charge = {"id": len(rows["charges"]) + 1, "job_id": id_, "day": day_of(at), **place, **used}
             rows["charges"].append({**charge, "cost_usd": rng.choice([None, 0.0, rng.random()])})
-            end = {"end_reason": rng.choice(list(EndReason)).value, "created_at": at + version, "answer": ""}
+            end = {
+                "version": version,
+                "end_reason": rng.choice(list(EndReason)).value,
+                "created_at": at + version,
+                "answer": "",
+            }
             first_s = rng.choice([None, rng.random()])
             charged = {"charge_id": rng.choice([None, charge["id"]]), "job_id": id_, "first_token_s": first_s}
-            rows["turns"].append({**end, **charged})
+            rows["turns"].append({"version": version, **end, **charged})
         value = rng.choice([1, -1])
         why = {"value": value, "reason": rng.choice([None, *DownReason]) if value < 0 else None}
         rows["feedback"].append({"job_id": id_, "user_id": "U9", "at": at, **why})

@@ -1,9 +1,11 @@
-"""How long outbox entries wait for their next try, and which messages beside a reply are no longer true."""
+"""How long outbox entries wait for their next try, and what follows from the record of a question."""
+
+from dataclasses import replace
 
 import pytest
 
-from bot.core.job import MessageRole, RecordedMessage
-from bot.core.outbox import MAX_IN_VAIN, MAX_TRIES, OUTBOX_HOLD_S, stale, wait_s
+from bot.core.job import MessageRole, RecordedMessage, Status
+from bot.core.outbox import MAX_IN_VAIN, MAX_TRIES, OUTBOX_HOLD_S, QuestionRecord, Shows, wait_s
 
 
 def test_waits_grow_and_all_tries_take_about_a_day() -> None:
@@ -19,6 +21,39 @@ def test_tries_without_a_turn_are_repeated_each_minute_at_first_and_then_like_ot
     assert waits[MAX_IN_VAIN:] == [wait_s(tries) for tries in range(MAX_IN_VAIN + 1, MAX_TRIES)]
 
 
+ENDED = QuestionRecord(
+    Status.ENDED,
+    attempts=1,
+    version=2,
+    messages=(RecordedMessage("5.0", MessageRole.PAGE),),
+    beside=(),
+    answer_deleted=False,
+    is_asked=True,
+    is_shown=True,
+    mention_at=None,
+    may_mention=False,
+)
+WAITING = replace(ENDED, status=Status.AWAITING_APPROVAL)
+DELETED = replace(ENDED, answer_deleted=True)
+UNASKED = replace(ENDED, is_asked=False)
+
+
+@pytest.mark.parametrize(
+    ("record", "shows"),
+    [
+        (ENDED, Shows.END),
+        (UNASKED, Shows.UNLESS_FOLLOWED),
+        (WAITING, Shows.ASKS),
+        (replace(ENDED, attempts=0), Shows.NO_PLACEHOLDER),
+        (DELETED, Shows.NOTHING),
+        (replace(WAITING, answer_deleted=True), Shows.NOTHING),
+        (replace(ENDED, messages=(*ENDED.messages, RecordedMessage("6.0", MessageRole.STRAY))), Shows.NOTHING),
+    ],
+)
+def test_reply_shows_what_follows_from_the_record(record: QuestionRecord, shows: Shows) -> None:
+    assert record.shows is shows
+
+
 BESIDE = tuple(
     RecordedMessage(f"{role}.{version}", role, version)
     for role in (MessageRole.MENTION, MessageRole.ASK, MessageRole.LINK)
@@ -28,16 +63,47 @@ OLD_MENTION, MENTIONS, ASKS = {"mention.1"}, {"mention.1", "mention.2"}, {"ask.1
 
 
 @pytest.mark.parametrize(
-    ("asks", "is_ready", "is_deleted", "gone"),
+    ("record", "gone"),
     [
-        (True, True, False, OLD_MENTION),
-        (False, True, False, OLD_MENTION | ASKS),
-        (True, False, False, MENTIONS),
-        (False, False, True, MENTIONS | ASKS | {"link.1", "link.2"}),
+        (ENDED, OLD_MENTION | ASKS),
+        (WAITING, OLD_MENTION),
+        (replace(WAITING, mention_at=1.0), OLD_MENTION | ASKS),
+        (UNASKED, MENTIONS | ASKS),
+        (DELETED, MENTIONS | ASKS | {"link.1", "link.2"}),
     ],
 )
-def test_message_beside_a_reply_is_true_as_long_as_what_it_says(
-    asks: bool, is_ready: bool, is_deleted: bool, gone: set[str]
+def test_message_beside_a_reply_is_true_as_long_as_what_it_says(record: QuestionRecord, gone: set[str]) -> None:
+    assert replace(record, beside=BESIDE).stale == tuple(message for message in BESIDE if message.ts in gone)
+
+
+@pytest.mark.parametrize(
+    ("record", "mentions", "is_due", "is_left"),
+    [
+        (ENDED, False, True, False),
+        (replace(ENDED, mention_at=1.0), True, True, True),
+        (replace(ENDED, mention_at=1.0, is_shown=False), False, False, True),
+        (replace(ENDED, mention_at=1.0, status=Status.RUNNING), False, False, True),
+        (replace(ENDED, mention_at=1.0, beside=BESIDE[:1]), False, True, True),
+        (WAITING, False, False, False),
+        (replace(WAITING, mention_at=9.0), False, False, True),
+        (replace(WAITING, mention_at=1.0, may_mention=True), True, True, True),
+        (replace(WAITING, beside=BESIDE[3:4]), False, False, True),
+        (replace(ENDED, beside=BESIDE[3:4]), False, True, True),
+    ],
+    ids=[
+        "nothing is to come",
+        "the answer is ready",
+        "its end isn't shown yet",
+        "it is being written",
+        "an earlier mention goes first",
+        "it waits, and nobody is to be mentioned",
+        "it hasn't waited for long",
+        "it waits for long",
+        "it asks, and still waits",
+        "it asks, and no longer waits",
+    ],
+)
+def test_entry_about_messages_beside_a_reply_is_due_once_something_is_to_be_done(
+    record: QuestionRecord, mentions: bool, is_due: bool, is_left: bool
 ) -> None:
-    found = stale(BESIDE, 2, asks=asks, is_ready=is_ready, is_deleted=is_deleted)
-    assert found == tuple(message for message in BESIDE if message.ts in gone)
+    assert (record.mentions, record.is_beside_due, record.is_beside_left) == (mentions, is_due, is_left)
