@@ -496,12 +496,8 @@ class AnswerRecord:
     """The newest version did what can't be done again."""
     is_edited: bool = False
     """The question was edited after this version had begun to answer it."""
-    is_forgotten: bool = False
-    """Nothing that it had remembered is remembered any more."""
-    restored: frozenset[Notice] = frozenset()
-    """The notices about a memory that it had forgotten, or a schedule that it had stopped, and that is back."""
-    stopped: frozenset[int] = frozenset()
-    """Which of its schedules are stopped."""
+    undone: frozenset[Notice] = frozenset()
+    """The notices about memories and schedules that no longer hold, because somebody has undone what they say."""
     over: frozenset[int] = frozenset()
     """Which of its schedules have run at their single time."""
     chosen: str | None = field(default=None, repr=False)

@@ -46,6 +46,13 @@ _NEEDS_TEXT = (
 )
 _NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
 """Of an answer that ended so, and has no text, a button would do nothing."""
+_UNDONE = {
+    NoticeKind.REMEMBERED: texts.memory.UNDONE,
+    NoticeKind.FORGOTTEN: texts.memory.RESTORED,
+    NoticeKind.SCHEDULED: texts.schedules.SCHEDULE_STOPPED,
+    NoticeKind.STOPPED: texts.schedules.RESTORED,
+}
+"""What is said instead of a notice once what it says is undone."""
 _WITHOUT_QUESTION = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.FEEDBACK, ReplyAction.DELETE)
 """The buttons that need no question."""
 _BEGUN_BEFORE = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
@@ -134,14 +141,14 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
         return Picture()
     has_acted = record.has_acted or end.reason is EndReason.COMMAND or has_decided_proposal(record.calls)
     buttons = _buttons(end, record, has_acted=has_acted, has_canvases=has_canvases)
-    notices = [_sentence(notice, record) for notice in end.notices]
+    notices = [_UNDONE[notice.kind] if notice in record.undone else notice.text for notice in end.notices]
     if record.is_edited:
         is_offered = ReplyAction.REGENERATE in buttons
         notices += [texts.answers.QUESTION_EDITED, texts.answers.REGENERATE_ANSWERS_IT if is_offered else ""]
     was_replied_to = end.reason is EndReason.STOPPED and bool(kinds_of(record.calls, Decision.REPLIED))
     stands = not (record.has_next or record.is_edited) and record.chosen is None
-    made = [notice.about for notice in end.notices if notice.kind is NoticeKind.SCHEDULED]
-    schedules = [number for number in made if number not in record.stopped | record.over]
+    made = [one.about for one in end.notices if one.kind is NoticeKind.SCHEDULED and one not in record.undone]
+    schedules = [number for number in made if number not in record.over]
     return Picture(
         end.reason,
         notices=tuple(filter(None, notices)),
@@ -156,22 +163,9 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
     )
 
 
-def _sentence(notice: Notice, record: AnswerRecord) -> str:
-    """Returns what a notice says by now."""
-    if notice.kind is NoticeKind.REMEMBERED and record.is_forgotten:
-        return texts.memory.UNDONE
-    if notice.kind is NoticeKind.SCHEDULED and notice.about in record.stopped:
-        return texts.schedules.SCHEDULE_STOPPED
-    if notice in record.restored:
-        return texts.memory.RESTORED if notice.kind is NoticeKind.FORGOTTEN else texts.schedules.RESTORED
-    return notice.text
-
-
-def _may_be_undone(notice: Notice, record: AnswerRecord) -> bool:
-    """Whether a press undoes what a notice says."""
-    if notice.kind is NoticeKind.REMEMBERED:
-        return not record.is_forgotten
-    return notice.kind in (NoticeKind.FORGOTTEN, NoticeKind.STOPPED) and notice not in record.restored
+def _can_be_undone(notice: Notice, record: AnswerRecord) -> bool:
+    """Whether Undo has an effect on what a notice says. A schedule has a button of its own."""
+    return notice.kind in _UNDONE and notice.kind is not NoticeKind.SCHEDULED and notice not in record.undone
 
 
 def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: bool) -> tuple[ReplyAction, ...]:
@@ -187,7 +181,7 @@ def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: b
     is_newest = not record.has_next
     is_long = end.reason is EndReason.WHOLE and len(text) >= CANVAS_MIN_CHARS
     is_offered = {
-        ReplyAction.UNDO: is_emptied or any(_may_be_undone(notice, record) for notice in end.notices),
+        ReplyAction.UNDO: is_emptied or any(_can_be_undone(notice, record) for notice in end.notices),
         ReplyAction.CONTINUE: is_answer and end.reason.is_continuable and is_newest,
         ReplyAction.REGENERATE: not has_acted,
         ReplyAction.PREVIOUS: record.has_previous,

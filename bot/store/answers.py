@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import EntryKind
 from bot.core.calls import SCHEDULE, has_decided_proposal
 from bot.core.conversation import File, Question, RecordedReply, ThreadKey
-from bot.core.job import AnswerRecord, Checkpoint, End, Job, MessageRole, NoticeKind, page_ts, state_of
+from bot.core.job import AnswerRecord, Checkpoint, End, Job, MessageRole, Notice, NoticeKind, page_ts, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.picture import picture
 from bot.core.steps import continued
@@ -261,14 +261,7 @@ async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerReco
     """Returns the answer of a job, in the version that readers are to see."""
     earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
     end = end_of_turn(shown) if shown else None
-    notices = end.notices if end else ()
-    kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
-    made, ended, remembered, forgotten = ([one for one in notices if one.kind is kind] for kind in kinds)
-    stopped, over = await _ended_of(connection, [one.about for one in (*made, *ended)])
-    back = (
-        await _standing(connection, row, memories.c.number.in_([one.about for one in forgotten])) if forgotten else ()
-    )
-    restored = [one for one in ended if one.about not in stopped] + [one for one in forgotten if one.about in back]
+    undone, over = await _undone_of(connection, row, end.notices if end else ())
     newest_calls = await steps.calls(connection, row.id, row.version)
     edited = -1 if row.edited_version is None else row.edited_version
     return AnswerRecord(
@@ -288,9 +281,7 @@ async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerReco
         has_next=bool(later),
         has_acted=row.end_reason == EndReason.COMMAND or has_decided_proposal(newest_calls),
         is_edited=shown is not None and bool(shown.version <= edited),
-        is_forgotten=bool(remembered) and not await _standing(connection, row, memories.c.ts == row.ts),
-        restored=frozenset(restored),
-        stopped=stopped,
+        undone=undone,
         over=over,
         chosen=shown.end.get("chosen") if shown and shown.end else None,
     )
@@ -305,6 +296,22 @@ async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | No
     if record.end is None:
         return None
     return replace(job_of(row), checkpoint=Checkpoint(record.text, record.end, record.end.sources), record=record)
+
+
+async def _undone_of(
+    connection: AsyncConnection, row: sa.Row[Any], notices: Sequence[Notice]
+) -> tuple[frozenset[Notice], frozenset[int]]:
+    """Returns the notices that no longer hold, and the schedules that have run at their single time."""
+    kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
+    made, ended, remembered, forgotten = ([one for one in notices if one.kind is kind] for kind in kinds)
+    stopped, over = await _ended_of(connection, [one.about for one in (*made, *ended)])
+    undone = [one for one in made if one.about in stopped] + [one for one in ended if one.about not in stopped]
+    if forgotten:
+        back = await _standing(connection, row, memories.c.number.in_([one.about for one in forgotten]))
+        undone += [one for one in forgotten if one.about in back]
+    if remembered and not await _standing(connection, row, memories.c.ts == row.ts):
+        undone += remembered
+    return frozenset(undone), over
 
 
 async def _standing(connection: AsyncConnection, row: sa.Row[Any], which: sa.ColumnElement[bool]) -> frozenset[int]:

@@ -209,7 +209,7 @@ async def test_end_that_is_shown_later_is_whole(
     assert to_show.checkpoint == Checkpoint(YES, end, WHOLE_END.sources)
     assert to_show.record
     record = to_show.record
-    assert (record.end, record.stopped, record.is_edited) == (end, frozenset({3}), True)
+    assert (record.end, record.undone, record.is_edited) == (end, frozenset({WHOLE_END.notices[1]}), True)
 
 
 async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, clock: ManualClock) -> None:
@@ -233,7 +233,7 @@ async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, cl
         end=replace(WHOLE_END, reason=EndReason.STOPPED),
         ended_at=clock.now_s,
         has_previous=True,
-        stopped=frozenset({3}),
+        undone=frozenset({WHOLE_END.notices[1]}),
     )
     assert await timed.recorded_answers.shown_by(THREAD, "5.2") == newest
     await timed.recorded_answers.swap(job.id, to_next=False)

@@ -551,31 +551,31 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
     assert await timed.recorded_answers.schedule_gone(job.id, once.id + 1) is False
     assert await entries(timed) == []
 
-    async def told() -> dict[int, tuple[frozenset[int], frozenset[int], frozenset[Notice]]]:
-        """Returns, by job, what its message has to show now: schedules stopped, schedules over, what was restored."""
+    async def told() -> dict[int, tuple[frozenset[Notice], frozenset[int]]]:
+        """Returns, by job, what its message has to show now: the notices that are undone, and the schedules over."""
         said_again = {}
         for entry in await entries(timed):
             if entry.kind is OutboxKind.REPLY:
                 shown = await timed.outbox.unshown_end(entry)
                 assert shown is not None
                 assert shown.record is not None
-                said_again[entry.job_id] = (shown.record.stopped, shown.record.over, shown.record.restored)
+                said_again[entry.job_id] = (shown.record.undone, shown.record.over)
                 await timed.outbox.complete(entry)
         return said_again
 
     none: frozenset[int] = frozenset()
-    this = frozenset({once.id})
+    holds, is_undone = frozenset[Notice](), frozenset({notice})
     assert await timed.schedules.stop("T1", once.id, "U1")
-    assert await told() == {job.id: (this, none, frozenset())}
+    assert await told() == {job.id: (is_undone, none)}
     assert await timed.schedules.restore("T1", once.id, "U1", undone.id)
-    assert await told() == {job.id: (none, none, frozenset()), undone.id: (none, none, frozenset({taken_away}))}
+    assert await told() == {job.id: (holds, none), undone.id: (frozenset({taken_away}), none)}
     clock.now_s = NINE
     assert await timed.schedules.begin_due() == 1
-    assert await told() == {job.id: (none, this, frozenset())}
+    assert await told() == {job.id: (holds, frozenset({once.id}))}
     assert await timed.schedules.change("T1", once.id, "U1", replace(ONCE, rule=DAILY.rule), RUN_TOKENS, DAY_TOKENS)
-    assert await told() == {job.id: (none, none, frozenset())}
+    assert await told() == {job.id: (holds, none)}
     assert await timed.recorded_answers.schedule_gone(job.id, once.id)
-    assert await told() == {job.id: (none, none, frozenset())}
+    assert await told() == {job.id: (holds, none)}
 
 
 async def test_another_version_of_a_run_doesnt_count(timed: Stores, clock: ManualClock) -> None:

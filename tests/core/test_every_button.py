@@ -23,7 +23,7 @@ from tests.core.conversations import question
 
 ASKER = "UADA"
 ASKED, ERASED = question("why?"), question("")
-FORGOTTEN, STOPPED = Notice(NoticeKind.FORGOTTEN, "So.", 1), Notice(NoticeKind.STOPPED, "So.", 2)
+UNDOABLE = [Notice(kind, "So.") for kind in (NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN, NoticeKind.STOPPED)]
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     REMEMBER: {"text": "Tea at four.", "for": "channel"},
     SIGN_IN: {"server": "notes"},
@@ -81,9 +81,8 @@ ENDED: Sequence[Sequence[Sequence[Values]]] = (
         [
             {},
             *each("notices", *((Notice(kind, "So.", 3),) for kind in NoticeKind)),
-            {"notices": (Notice(NoticeKind.REMEMBERED, "So."),), "is_forgotten": True},
-            {"notices": (FORGOTTEN, STOPPED), "restored": frozenset({FORGOTTEN})},
-            {"notices": (FORGOTTEN, STOPPED), "restored": frozenset({FORGOTTEN, STOPPED})},
+            {"notices": UNDOABLE, "undone": frozenset(UNDOABLE[1:])},
+            {"notices": UNDOABLE, "undone": frozenset(UNDOABLE)},
         ],
         EDITED,
         NEXT,

@@ -11,15 +11,15 @@ from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Decision
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind, said
 from bot.core.picture import CANVAS_MIN_CHARS, picture
 from bot.errors import EndReason
-from tests.pictures import CALL, CALLS, END, FACTS, NUMBER, REMEMBERED, SCHEDULED, TEXT, UNREAD, below, recorded, seen
+from tests.pictures import CALL, CALLS, END, FACTS, REMEMBERED, SCHEDULED, TEXT, UNREAD, below, recorded, seen
 
 USUAL = tuple(FACTS)[:-1]
 WAYS: Mapping[str, tuple[AnswerRecord, set[str]]] = {
     "at once, or later": (recorded(), set(USUAL)),
     "by Previous": (recorded(has_next=True), {*USUAL} - {"Save as canvas", "choices"}),
     "by Previous and Next": (recorded(has_previous=True), set(USUAL)),
-    "after Undo": (recorded(is_forgotten=True), {*USUAL} - {"what was remembered"}),
-    "after its schedule was stopped": (recorded(stopped=frozenset({NUMBER})), {*USUAL} - {"what was scheduled"}),
+    "after Undo": (recorded(undone=frozenset(END.notices[:1])), {*USUAL} - {"what was remembered"}),
+    "after its schedule was stopped": (recorded(undone=frozenset(END.notices[1:2])), {*USUAL} - {"what was scheduled"}),
     "after an edit of the question": (recorded(is_edited=True), {*FACTS} - {"choices"}),
     "after a choice": (recorded(chosen="Staging"), {*USUAL} - {"choices"}),
 }
@@ -35,8 +35,8 @@ def test_each_fact_is_seen_as_long_as_it_holds_whichever_way_the_answer_came_to_
 @pytest.mark.parametrize(
     ("record", "notes"),
     [
-        (recorded(is_forgotten=True), (texts.memory.UNDONE, SCHEDULED, UNREAD)),
-        (recorded(stopped=frozenset({NUMBER})), (REMEMBERED, texts.schedules.SCHEDULE_STOPPED, UNREAD)),
+        (recorded(undone=frozenset(END.notices[:1])), (texts.memory.UNDONE, SCHEDULED, UNREAD)),
+        (recorded(undone=frozenset(END.notices[1:2])), (REMEMBERED, texts.schedules.SCHEDULE_STOPPED, UNREAD)),
     ],
 )
 def test_what_is_taken_back_is_said_in_its_own_place(record: AnswerRecord, notes: tuple[str, ...]) -> None:
@@ -59,7 +59,8 @@ def test_button_stops_the_last_schedule_that_runs(
     made: tuple[int, ...], stopped: tuple[int, ...], over: tuple[int, ...], schedule_id: int
 ) -> None:
     end = End(EndReason.WHOLE, tuple(Notice(NoticeKind.SCHEDULED, SCHEDULED, number) for number in made))
-    assert below(end, TEXT, stopped=frozenset(stopped), over=frozenset(over)).schedule_id == schedule_id
+    undone = frozenset(notice for notice in end.notices if notice.about in stopped)
+    assert below(end, TEXT, undone=undone, over=frozenset(over)).schedule_id == schedule_id
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_what_was_taken_away_by_words_can_be_brought_back_once(kind: NoticeKind,
         (notices[1:], ["It is gone.", restored], (ReplyAction.UNDO, ReplyAction.DELETE)),
         (notices, [restored, restored], (ReplyAction.DELETE,)),
     ):
-        shown = below(end, restored=frozenset(back))
+        shown = below(end, undone=frozenset(back))
         assert (list(shown.notices), shown.buttons) == (said_now, buttons)
 
 

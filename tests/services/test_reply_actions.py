@@ -18,7 +18,7 @@ from bot.core.calls import CallState, Decision, Pin, RecordedCall, owner_of
 from bot.core.conversation import ThreadKey
 from bot.core.job import NO_WISH, AnswerRecord, End, Job, Spent, Wish
 from bot.core.outbox import OutboxKind
-from bot.core.picture import CANVAS_MIN_CHARS
+from bot.core.picture import CANVAS_MIN_CHARS, picture
 from bot.core.usage import DownReason
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.mcp.definitions import ListedTool
@@ -551,6 +551,25 @@ async def test_previous_version_is_shown_in_place(stores: Stores) -> None:
     )
 
 
+async def test_what_a_question_said_before_it_became_a_command_isnt_answered_again(stores: Stores) -> None:
+    await stores.worker_queue.finish(await under_way(stores), END, "Because.")
+    assert await stores.question_queue.edit(replace(QUESTION, text="remember: tea", is_command=True), "9.0")
+    await stores.worker_queue.finish(await under_way(stores), End(EndReason.COMMAND), "")
+    actions = actions_of(stores, BusyClock())
+    assert await actions.press(replace(STOP, action=ReplyAction.PREVIOUS)) is None
+    [entry] = await stores.outbox.claim_due(9)
+    shown = await stores.outbox.unshown_end(entry)
+    assert shown
+    assert shown.record
+    below = picture(shown.record)
+    assert (below.notice, below.buttons) == (
+        texts.answers.QUESTION_EDITED,
+        (ReplyAction.NEXT, ReplyAction.FEEDBACK, ReplyAction.DELETE),
+    )
+    again = replace(STOP, action=ReplyAction.REGENERATE)
+    assert await actions.press(again) == ActionResponse(texts.actions.BUTTON_OUTDATED)
+
+
 @pytest.mark.parametrize(
     ("kind", "may_write", "sentence"),
     [
@@ -580,9 +599,12 @@ REASON = replace(VOTE, action=ReplyAction.FEEDBACK_REASON, value="too_long")
 @pytest.mark.parametrize(
     ("value", "response"), [("up", ActionResponse(texts.actions.THANKS_HELPED)), ("down", ASKS_WHY)]
 )
-async def test_vote_is_on_record_for_the_presser(stores: Stores, value: str, response: ActionResponse) -> None:
+@pytest.mark.parametrize("end", [replace(END, model=MODEL), End(EndReason.INTERRUPTED_TOO_OFTEN)])
+async def test_vote_is_on_record_for_the_presser(
+    stores: Stores, value: str, response: ActionResponse, end: End
+) -> None:
     job = await under_way(stores)
-    await stores.worker_queue.finish(job, replace(END, model=MODEL), "Because.")
+    await stores.worker_queue.finish(job, end, "Because.")
     actions = actions_of(stores, BusyClock())
     assert await actions.press(replace(VOTE, value=value)) == response
     assert await votes(stores) == [(job.id, "U2", 1 if value == "up" else -1, None)]
