@@ -16,7 +16,7 @@ from typing import Any
 from bot import __version__
 from bot.clock import Clock, SystemClock, kept_running
 from bot.services.operations import Probes, serving
-from bot.services.tool_calls import Tools
+from bot.services.ports import Tools
 from bot.settings import Settings
 from bot.standstill import long_steps_ended
 from bot.wiring import Bot, WrapModels, built, telemetry_of

@@ -108,6 +108,21 @@ async def insist(
         await clock.sleep(BACKOFF.wait_s(failed))
 
 
+MAX_TRIES = 4
+"""How often `tried` repeats an operation before its caller does without the result."""
+
+
+async def tried(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:
+    """Returns the operation's result, or None if the database stays away for some seconds. `failure` is logged."""
+    for failures in range(1, MAX_TRIES + 1):
+        try:
+            return await operation()
+        except StoreError as error:
+            log.error("%s, retrying: %s", failure, error)
+            await clock.sleep(BACKOFF.wait_s(failures))
+    return None
+
+
 def prolong(limit: asyncio.Timeout, seconds: float, until: float) -> None:
     """Moves a limit of time to so many seconds from now, at most to `until`, by the event loop's time."""
     with suppress(RuntimeError):

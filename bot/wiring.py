@@ -30,7 +30,7 @@ from bot.core.triage import Engagement, Identity, TriageRules
 from bot.errors import StoreAway
 from bot.mcp.config import HttpTransport
 from bot.models.model import Models
-from bot.models.prompt import TokenEstimate, WebSearch, room_for_results
+from bot.models.prompt import TokenEstimate, WebSearch
 from bot.models.registry import (
     all_take_pdfs,
     decider_settings,
@@ -54,15 +54,17 @@ from bot.services.memory import Remembering
 from bot.services.operations import AUDIT_DAYS, KeptForDays, Probes, expire_hourly
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
-from bot.services.prompt_builder import PromptBuilder, PromptSettings
+from bot.services.ports import Ports, Tools
+from bot.services.prompt_builder import PromptSettings
 from bot.services.quota import CapNotices, CapSettings, Quota
 from bot.services.reply_actions import ReplyActions
 from bot.services.schedule_tool import ScheduleTool
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.schedules import Schedules
 from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts, Reactions
+from bot.services.slack_conversation import SlackConversation
 from bot.services.steps import Steps
-from bot.services.tool_calls import Toolbox, ToolCalls, Tools, expire_approvals
+from bot.services.tool_calls import Toolbox, expire_approvals
 from bot.services.transcripts import Transcription
 from bot.services.welcome import Welcome
 from bot.services.worker import Worker
@@ -409,15 +411,9 @@ def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transc
     )
     transcription = Transcription(stores, transcriber, quota)
     pane = AssistantPane(stores, workspace, parts.statuses)
-    steps = Steps(
-        stores,
-        workspace,
-        PromptBuilder(stores, workspace, prompts, parts.estimate, transcription),
-        models,
-        quota,
-        ToolCalls(stores, workspace, tools),
-        room_for_results(settings.history_tokens),
-    )
+    conversation = SlackConversation(stores, workspace, transcription)
+    ports = Ports(stores.recorded_calls, conversation, tools, quota, stores.clock, workspace.telemetry)
+    steps = Steps(ports, models, prompts, parts.estimate)
     answers = AnswerSettings(settings.done_mention_s, settings.model_names)
     report = partial(report_attempt, workspace.telemetry)
     return Answering(
@@ -489,7 +485,7 @@ def _loops(
         outbox.run,
         partial(expire_hourly, kept, stores.clock, client.time_s),
         partial(check_daily, checkup, admins, stores.clock),
-        partial(expire_approvals, stores.approvals, stores.clock),
+        partial(expire_approvals, stores.approvals.expire, stores.clock),
     )
 
 

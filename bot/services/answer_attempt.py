@@ -4,9 +4,10 @@ Once it has ended, its ids, times and counts go to the log and to telemetry (`Jo
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from bot.core import texts
 from bot.core.calls import (
@@ -23,21 +24,31 @@ from bot.core.calls import (
 )
 from bot.core.conversation import NO_NOTE, Note, ThreadKey
 from bot.core.files import OpenedFile, unread_notice
-from bot.core.job import End, Job, Notice, NoticeKind, Spent
+from bot.core.job import End, Job, Notice, NoticeKind, Spent, said
+from bot.core.read_pages import messages_read
 from bot.core.steps import searches
-from bot.errors import EndReason
+from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError, trace_of
 from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
 from bot.models.prompt import Effort, Origins, Prompt
 from bot.reply.answer import Answer, Freshness, StepUnderWay
-from bot.reply.scheduler import ScheduledReply
-from bot.slack import history
 from bot.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from bot.reply.scheduler import ScheduledReply
+
+log = logging.getLogger(__name__)
 
 _MADE = {REMEMBER: NoticeKind.REMEMBERED, SCHEDULE: NoticeKind.SCHEDULED}
 """What a tool's call says that it has made."""
 
 
+_REASONS: Mapping[type[TypistError], EndReason] = {
+    CapReached: EndReason.CAP_REACHED,
+    NotShown: EndReason.NOT_SHOWN,
+    NothingAsked: EndReason.NOTHING_ASKED,
+    Stuck: EndReason.STUCK,
+}
 _SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
 """Undo takes back what one message has said, and not several."""
 
@@ -144,7 +155,7 @@ class AnswerAttempt:
     claimed_at: float
     """By the monotonic clock."""
     job: Job = field(init=False)
-    live: ScheduledReply | None = None
+    live: "ScheduledReply | None" = None
     """The reply; None until it is open."""
     step: StepUnderWay | None = None
     """The last request to a model; None if no model was asked, or if it charges nothing."""
@@ -154,6 +165,8 @@ class AnswerAttempt:
     """By the steps that this attempt recorded."""
     built: BuiltPrompt | None = None
     """What the model is asked; None until that is known."""
+    error: Exception | None = None
+    """What has ended the answer instead of a model."""
 
     def __post_init__(self) -> None:
         self.job = self.answer.job
@@ -257,6 +270,29 @@ class AnswerAttempt:
         if opened and (unread := unread_notice(opened, left_out, refused)):
             yield Notice(NoticeKind.UNREAD, unread)
 
+    def end_by(self, error: Exception, names: texts.models.ModelNames) -> End:
+        """Returns the end of an answer that an error ends. `names`: those of the models."""
+        self.error = error
+        if not isinstance(error, TypistError):
+            log.error("unexpected error, ending the job: %s", trace_of(error))
+            return End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR))
+        sentence = texts.models.for_error(error, names, goes_on=self.has_text)
+        if not isinstance(error, ProviderError):
+            return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), said(sentence))
+        log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
+        step = self.step
+        if step and not (step.output_chars or error.reason.is_charged_without_text):
+            step.charges_nothing()
+            self.step = step if step.lost != Usage() else None
+        if error.reason is EndReason.EMPTY and calls_made(self.answer.calls):
+            sentence = texts.models.silent_after_tools(names.of(error.model))
+        return End(error.reason, said(sentence), model=error.model)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether readers are left with text, of this attempt or of an earlier one."""
+        return bool(self.answer.kept.strip())
+
     def counted(self, end: End) -> End:
         """Returns the end with the attempt's model, usage and times.
 
@@ -294,7 +330,7 @@ class AnswerAttempt:
             refused = texts.models.without(self.completion.refused)
         work = texts.answers.work_done(self.searches, calls_made(self.answer.calls))
         pages = [call.result for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL]
-        read = history.messages_read(pages, float(self.job.question.ts), now) if pages else None
+        read = messages_read(pages, float(self.job.question.ts), now) if pages else None
         messages = texts.answers.messages_read(*read) if read else ""
         memories = texts.answers.memories_sent(self.built.memories if self.built else 0)
         return " · ".join(filter(None, (model, effort, work, messages, memories, refused)))
@@ -311,7 +347,14 @@ class AnswerAttempt:
         )
 
 
-log = logging.getLogger(__name__)
+async def end_of(attempt: AnswerAttempt, asking: Awaitable[End], names: texts.models.ModelNames) -> End:
+    """Returns how an answer ends, whatever happens while its model is asked. Raises GivenUp."""
+    try:
+        return await asking
+    except GivenUp:
+        raise
+    except Exception as error:
+        return attempt.end_by(error, names)
 
 
 @dataclass(frozen=True, slots=True)

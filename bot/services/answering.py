@@ -13,7 +13,7 @@
 
 How an attempt ends
 -------------------
-Every attempt that ends the answer has one `End`, which is recorded before readers see it. `ask` makes it of whatever
+Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_ask` makes it of whatever
 happens in step 3: a completion, an error of the model, a used-up cap, a deleted reply, a stop.
 
 All other attempts are given up (`Phase`) and leave Slack as it is. Another attempt goes on: at once, once a person has
@@ -35,36 +35,37 @@ model is asked. A request that failed before its first word is not counted, unle
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.clock import insist, monotonic_began_at
 from bot.core import texts
 from bot.core.access import Denial
-from bot.core.calls import calls_made
 from bot.core.files import wanted_by
 from bot.core.job import End, Job, said
 from bot.core.outbox import OutboxKind
 from bot.core.picture import picture
 from bot.errors import (
-    CapReached,
     EndReason,
-    NothingAsked,
-    NotShown,
-    ProviderError,
     StoreError,
-    Stuck,
-    TypistError,
     trace_of,
 )
-from bot.models.events import Usage
 from bot.models.prompt import OTHERS, Effort
 from bot.reply.answer import Freshness
 from bot.reply.messages import Life
 from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
 from bot.services.access_control import ANSWERS_WAIT_S, AccessControl
-from bot.services.answer_attempt import AnswerAttempt, GivenUp, JobLife, Metrics, Phase, Times, added, waited_s
+from bot.services.answer_attempt import (
+    AnswerAttempt,
+    GivenUp,
+    JobLife,
+    Metrics,
+    Phase,
+    Times,
+    added,
+    end_of,
+    waited_s,
+)
 from bot.services.live_output import LiveOutput
 from bot.services.memory import Remembering
 from bot.services.pane import AssistantPane
@@ -76,13 +77,6 @@ from bot.store import Stores
 MAX_INTERRUPTIONS = 3
 CHECKED_UNSEEN_S = 1.0
 """Readers see nothing of an access check that takes no longer."""
-
-_REASONS: Mapping[type[TypistError], EndReason] = {
-    CapReached: EndReason.CAP_REACHED,
-    NotShown: EndReason.NOT_SHOWN,
-    NothingAsked: EndReason.NOTHING_ASKED,
-    Stuck: EndReason.STUCK,
-}
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +162,7 @@ class Answering:
         live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
         attempt.live = live
         recorded = job.checkpoint.end
-        end = recorded or await self._close(attempt, await self.ask(attempt, live, checking))
+        end = recorded or await self._close(attempt, await self._ask(attempt, live, checking))
         if recorded and live.reply.earlier.is_end_shown:
             await live.abandon()
         else:
@@ -202,34 +196,26 @@ class Answering:
             raise GivenUp(Phase.TOKEN_REFUSED)
         return denial
 
-    async def ask(
-        self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None] | None = None
-    ) -> End:
-        """Asks the model if nothing forbids it; returns how the answer ended. Raises GivenUp.
-
-        `checking`: None if the asker has access, and the question is no command.
-        """
+    async def _ask(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
+        """Asks the model if nothing forbids it; returns how the answer ended. Raises GivenUp."""
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped(attempt)
         attempt.phase = Phase.STREAMING
         try:
-            forbidden = await self._forbidden(attempt, live, checking) if checking else None
-            return forbidden or await self.steps.ask(attempt, self._output(attempt.job, live))
-        except GivenUp:
-            raise
-        except TypistError as error:
-            return _failed(attempt, error, self.settings.model_names)
+            return await end_of(attempt, self._asked(attempt, live, checking), self.settings.model_names)
         except asyncio.CancelledError:
             attempt.count_thinking_until(self.stores.clock.monotonic())
             if attempt.phase is not Phase.STOPPED:
                 raise
             return _stopped(attempt)
-        except Exception as error:
-            log.error("unexpected error, ending the job: %s", trace_of(error))
-            return End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR))
 
-    def _output(self, job: Job, live: ScheduledReply) -> LiveOutput:
-        return LiveOutput(self.stores, self.workspace, self.pane, job, live, self.access_control.admins)
+    async def _asked(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
+        if forbidden := await self._forbidden(attempt, live, checking):
+            return forbidden
+        admins = self.access_control.admins
+        return await self.steps.ask(
+            attempt, LiveOutput(self.stores, self.workspace, self.pane, attempt.job, live, admins)
+        )
 
     async def _forbidden(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
@@ -240,7 +226,7 @@ class Answering:
         if denial := await checking:
             return End(EndReason.DENIED, said(denial))
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
-            return End(EndReason.INTERRUPTED_TOO_OFTEN, said(texts.models.interrupted(goes_on=_has_text(attempt))))
+            return End(EndReason.INTERRUPTED_TOO_OFTEN, said(texts.models.interrupted(goes_on=attempt.has_text)))
         if attempt.job.offered:
             return End(EndReason.OFFERED, said(texts.answers.offer_after_absence(attempt.job.question.ts)))
         done = await self.remembering.carry_out(attempt.job) or await self.schedules.carry_out(attempt.job)
@@ -345,11 +331,6 @@ class Answering:
                 await insist(release, self.stores.clock, "job not released")
 
 
-def _has_text(attempt: AnswerAttempt) -> bool:
-    """Whether readers are left with text, of this attempt or of an earlier one."""
-    return bool(attempt.answer.kept.strip())
-
-
 def _unposted(job: Job, live: ScheduledReply) -> OutboxKind | None:
     """Returns TELL_UNPOSTED if nothing of a reply to a person could be posted in its channel, or else None."""
     question = job.question
@@ -360,18 +341,4 @@ def _unposted(job: Job, live: ScheduledReply) -> OutboxKind | None:
 
 def _stopped(attempt: AnswerAttempt) -> End:
     """Returns the end of a stopped answer. The footer says so below its text; a reply without text needs a sentence."""
-    return End(EndReason.STOPPED, said("" if _has_text(attempt) else texts.answers.STOPPED))
-
-
-def _failed(attempt: AnswerAttempt, error: TypistError, names: texts.models.ModelNames) -> End:
-    sentence = texts.models.for_error(error, names, goes_on=_has_text(attempt))
-    if not isinstance(error, ProviderError):
-        return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), said(sentence))
-    log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
-    step = attempt.step
-    if step and not (step.output_chars or error.reason.is_charged_without_text):
-        step.charges_nothing()
-        attempt.step = step if step.lost != Usage() else None
-    if error.reason is EndReason.EMPTY and calls_made(attempt.answer.calls):
-        sentence = texts.models.silent_after_tools(names.of(error.model))
-    return End(error.reason, said(sentence), model=error.model)
+    return End(EndReason.STOPPED, said("" if attempt.has_text else texts.answers.STOPPED))

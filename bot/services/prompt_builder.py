@@ -2,48 +2,36 @@
 
 core/prompt.py has the order of a prompt's parts, and says why what a prompt has said is repeated by the next one.
 
-A prompt is built even if parts are missing. While the database is away, the channel's settings, the recorded answers
-and the pane context are read again for a few seconds, and then left out.
+A prompt is built even if parts are missing: while the database is away, the channel's settings are read again for a few
+seconds, and then left out.
 
 A new version of an answer doesn't read what the bot answered after its question.
-
-A take-over may read an edited question before the edit's event arrives. The builder then records the edit as the event
-would, so that no model continues an answer to other words.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeVar
+from zoneinfo import ZoneInfo
 
-from bot.clock import BACKOFF
+from bot.clock import Clock, tried
 from bot.core import prompt as prompts
 from bot.core.channel_settings import ChannelSettings, prompt_version
-from bot.core.conversation import Message, Note, Question, RecordedReply, is_bare
+from bot.core.conversation import Note, Question, RecordedReply, is_bare
 from bot.core.files import (
-    CHECK_FILE_INFO,
     OpenedFile,
     Transcript,
     attach_files,
-    choose_files,
     file_ids_since_answer,
-    files_newest_first,
-    is_canvas,
     open_to_readers,
     told_apart,
     truncate_files,
-    wanted_by,
     with_linked_canvases,
 )
 from bot.core.job import Job
-from bot.core.memory import MAX_TOKENS, NO_MEMORIES, SentMemories, ids_in, sent
+from bot.core.memory import MAX_TOKENS
 from bot.core.prompt import Marks, PromptMessage
 from bot.core.steps import kept_text
-from bot.core.surfaces import in_pane, pane_context_line
-from bot.core.triage import by_person, second_person_since
-from bot.errors import StoreError
 from bot.models.prompt import (
     OTHERS,
     OURS,
@@ -60,21 +48,10 @@ from bot.models.prompt import (
     without_media,
 )
 from bot.reply.answer import Answer
-from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import BuiltPrompt
-from bot.services.ports import Activity, TranscriptTexts
-from bot.services.transcripts import Transcription
-from bot.store import Stores
+from bot.services.ports import Activity, ConversationSource, TranscriptTexts
 
 log = logging.getLogger(__name__)
-
-MAX_READS = 4
-"""How often something is read from the database before the prompt does without it."""
-
-RESTART_WITHIN_S = 3.0
-"""How long an attempt whose question was edited waits to be canceled: its worker learns of the edit by heartbeat."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -116,13 +93,12 @@ class _Instructions:
 
 @dataclass(frozen=True)
 class PromptBuilder:
-    """Builds prompts from Slack's history, the recorded answers and the channel's settings."""
+    """Builds the prompts of conversations."""
 
-    stores: Stores
-    workspace: Workspace
+    conversation: ConversationSource
     settings: PromptSettings
     estimate: TokenEstimate
-    transcription: Transcription
+    clock: Clock
 
     async def build(
         self,
@@ -142,14 +118,13 @@ class PromptBuilder:
         job = answer.job
         channel = await self._channel(job.question)
         reads_posts = await self.reads_posts_before(job.question)
-        messages = prompts.with_earlier_questions(job, await self._history(job.question, reads_posts=reads_posts))
-        if answer.resumes or job.steps:
-            await self._restart_if_edited(job, messages)
         marks = Marks.of(job.question.thread)
-        conversation = await self._conversation(job, messages, marks)
-        note = await self._note(job, tools, reads_posts=reads_posts)
+        conversation, zone = await self._conversation(job, marks, reads_posts=reads_posts)
+        note = await self.conversation.note(job, self._lines(job, tools, zone, reads_posts=reads_posts))
         instructions = self._instructions(job, channel, tools)
-        memories = await self._memories(job.question, marks)
+        # Where conversations are short, memories have less room, too.
+        limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
+        memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
         begin = _joined(marks.begin, memories.text)
         taken_tokens = self._taken_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
@@ -224,15 +199,9 @@ class PromptBuilder:
         is_less = room_in_window(limit_tokens, window_tokens, 0) < room_in_window(limit_tokens, known_tokens, 0)
         return is_less or has_results
 
-    async def _history(self, question: Question, *, reads_posts: bool) -> list[Message]:
-        """Returns what Slack has of a question's conversation, or of its channel's posts before it."""
-        history = self.workspace.history
-        return await (history.posts_before if reads_posts else history.messages)(question)
-
     async def _channel(self, question: Question) -> ChannelSettings:
         """Returns the settings of a question's channel. Without the database, it has none of its own."""
-        thread, read = question.thread, self.stores.channel_settings.read
-        found = await self._read("channel settings", lambda: read(thread.team_id, thread.channel_id))
+        found = await tried(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
         return found or ChannelSettings()
 
     async def reads_posts_before(self, question: Question) -> bool:
@@ -243,95 +212,29 @@ class PromptBuilder:
             self.settings.reads_channel
             and is_new
             and not has_more
-            and is_bare(question.own_text, self.workspace.me.user_id)
+            and is_bare(question.own_text, self.conversation.me.user_id)
             and (await self._channel(question)).read_channel is not False
         )
 
-    async def _memories(self, question: Question, marks: Marks) -> SentMemories:
-        """Returns what a prompt says of the place's memories: of none that was said to other readers than now."""
-        thread = question.thread
-        kept = await self._read("memories", lambda: self.stores.memories.of(thread.place))
-        if not kept:
-            return NO_MEMORIES
-        is_private = await self.workspace.users.is_private(thread.channel_id)
-        shown = [memory for memory in kept if memory.is_private is is_private]
-        names = await self.workspace.users.names(ids_in(shown), in_channel=thread.channel_id)
-        # Where conversations are short, memories have less room, too.
-        limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
-        return sent(shown, names, marks, self.estimate.tokens, limit_tokens)
-
-    async def _pane_context(self, question: Question) -> str:
-        """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""
-        if not (self.workspace.me.has_pane and in_pane(question)):
-            return ""
-        person = question.thread.team_id, question.user_id
-        channel_id = await self._read("pane context", lambda: self.stores.pane_context.read(*person))
-        # It is the asker who has it open, and nobody else reads the answer.
-        names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
-        return "".join(map(pane_context_line, names.values()))
-
-    async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
-        """Records edits that the history shows and no event has reported, and waits for the restart that follows.
-
-        A question can be edited while no process runs. The text on record answers the question as it was, so the
-        attempt must not continue it. Returns if nothing was edited, or if the edit was known already.
-        """
-        recorded = {question.ts: question for question in (job.question, *job.earlier)}
-        edited = [message for message in messages if message.edited_ts and message.ts in recorded]
-        edited = [message for message in edited if not _has_text_of(recorded[message.ts], message)]
-        for message in edited:
-            question = replace(recorded[message.ts], text=message.whole, files=message.files)
-            question = replace(question, attached_chars=message.attached_chars)
-            try:
-                await self.stores.question_queue.edit(question, message.edited_ts)
-            except StoreError as error:
-                log.error("edit of the question not recorded: %s", error)
-                return
-        if edited:
-            await self.stores.clock.sleep(RESTART_WITHIN_S)
-
-    async def _conversation(self, job: Job, messages: Sequence[Message], marks: Marks) -> list[PromptMessage]:
-        question = job.question
-        # If the database stays away, the prompt has our answers as Slack shows them.
-        replies = self.stores.recorded_answers.replies
-        thread, ts = question.thread, question.ts
-        read = await self._read("recorded answers", lambda: replies(thread, ts)) if messages else None
+    async def _conversation(
+        self, job: Job, marks: Marks, *, reads_posts: bool
+    ) -> tuple[list[PromptMessage], ZoneInfo | None]:
+        """Returns the conversation with names and times, and the asker's time zone, if that is known."""
+        question, me = job.question, self.conversation.me
+        read = await self.conversation.read(job, posts_before=reads_posts)
         # The model must not see earlier versions of this answer.
-        known = {**(read or {}), **dict.fromkeys(job.page_ts, RecordedReply(""))}
-        if not question.begins_thread:
-            # What a bare mention reads was written before the thread.
-            await self._record_participants(question, messages)
-        batch_ts = [earlier.ts for earlier in job.earlier]
-        whole = prompts.Conversation(question, messages, known, batch_ts)
-        conversation = prompts.prompt_messages(whole, self.workspace.me)
-        ids = prompts.ids_to_look_up(conversation, self.workspace.me)
-        names = await self.workspace.users.names(ids, in_channel=question.thread.channel_id)
-        named = prompts.resolve_names(conversation, {**names, self.workspace.me.user_id: self.workspace.me.name}, marks)
-        return prompts.with_times(named, self.workspace.users.zones(ids), marks)
+        whole = replace(read, replies={**read.replies, **dict.fromkeys(job.page_ts, RecordedReply(""))})
+        conversation = prompts.prompt_messages(whole, me)
+        people = await self.conversation.people(question, prompts.ids_to_look_up(conversation, me))
+        named = prompts.resolve_names(conversation, {**people.names, me.user_id: me.name}, marks)
+        return prompts.with_times(named, people.zones, marks), people.zones.get(question.user_id)
 
-    async def _note(self, job: Job, tools: Offered, *, reads_posts: bool) -> Note:
-        """Returns what the prompt says about the question alone: rules, a run's times, the open channel, what is new.
-
-        The asker's time zone was looked up with the names.
-        """
-        question, schedules = job.question, self.stores.schedules
-        zone = self.workspace.users.zones([question.user_id]).get(question.user_id)
-        late = prompts.late_time(question.ts, job.asked_at, self.stores.clock.now())
+    def _lines(self, job: Job, tools: Offered, zone: ZoneInfo | None, *, reads_posts: bool) -> list[str]:
+        """Returns what we say about the question alone: a rule for a bare mention, missing tools, and the time."""
+        late = prompts.late_time(job.question.ts, job.asked_at, self.clock.now())
         now = prompts.moment(prompts.local_time(late, zone), zone.key if zone else prompts.UNKNOWN_ZONE) if late else ""
-        run = await self._read("schedule", lambda: schedules.run(job.id)) if question.schedule else None
-        wants_canvas = wanted_by((question, *job.earlier), self.workspace.me.user_id)
-        pane = await self._pane_context(question)
-        lines = (
-            prompts.BARE_MENTION_RULE if reads_posts else "",
-            prompts.RUN_RULE if question.schedule else "",
-            prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
-            prompts.run_times(run) if run else "",
-            tools.missing,
-            pane,
-            prompts.NOW.format(now=now) if now else "",
-        )
-        # Slack says the name of the channel that is open.
-        return Note("\n".join(filter(None, lines)), OTHERS if pane else OURS)
+        bare = prompts.BARE_MENTION_RULE if reads_posts else ""
+        return list(filter(None, (bare, tools.missing, prompts.NOW.format(now=now) if now else "")))
 
     async def _with_files(
         self,
@@ -345,63 +248,17 @@ class PromptBuilder:
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
             return ReadFiles(conversation)
-        opened = await self._opened(job, conversation, memory, show)
+        opened = told_apart(await self.conversation.files(job, conversation, memory, show), conversation)
         pdf_tokens = 0 if self.settings.pdf_texts else room_for_results(self.settings.history_tokens)
         opened = truncate_files(opened, self.estimate.tokens, room_tokens // 2, pdf_tokens)
         answer.open_files |= open_to_readers(shared, opened)
         new = [opened[file_id] for file_id in dict.fromkeys(file_ids_since_answer(conversation))]
         heard = [(file.file, file.content.text) for file in new if isinstance(file.content, Transcript)]
         recorded = [replace(file, transcript=text) for file, text in heard]
-        await self._read("transcripts", lambda: self.transcription.record(job, recorded))
         if heard:
+            await self.conversation.keep_transcripts(job, recorded)
             show(TranscriptTexts([text for _, text in heard]))
         return ReadFiles(attach_files(conversation, opened), new)
-
-    async def _opened(
-        self,
-        job: Job,
-        messages: Sequence[PromptMessage],
-        memory: AsyncExitStack,
-        show: Callable[[Activity], None],
-    ) -> Mapping[str, OpenedFile]:
-        """Returns the conversation's files by id."""
-        shared = files_newest_first(messages)
-        shared = await self._read("transcripts", lambda: self.transcription.known(job, shared)) or shared
-        hears = self.transcription.transcriber is not None
-        wanted, unread = choose_files(shared, hears=hears)
-        canvases = [file for file in wanted if is_canvas(file)]
-        files = [file for file in wanted if not is_canvas(file)]
-        read: dict[str, OpenedFile] = {}
-        if files:
-            transcribe = partial(self.transcription.hear, job, show) if hears else None
-            reading = self.workspace.files.reading(files, job.question.user_id, transcribe=transcribe)
-            read |= await memory.enter_async_context(reading)
-        # Of a file in a channel shared with another organization, only files.info says that it is a canvas.
-        canvases += [replace(one.file, access=CHECK_FILE_INFO) for one in read.values() if is_canvas(one.file)]
-        read |= await self.workspace.canvases.read(canvases, job.question)
-        in_order = {file.id: read[file.id] for file in wanted}
-        return told_apart({**in_order, **unread}, messages)
-
-    async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
-        """Records a thread in which several people wrote before the first question, and who began it."""
-        by_people = [message for message in messages if by_person(message, self.workspace.me)]
-        if since_ts := second_person_since(question, by_people):
-            first_ts = question.thread.thread_ts
-            starter = next((message.user_id for message in by_people if message.ts == first_ts), None)
-            try:
-                await self.stores.participants.mark_group(question.thread, since_ts, starter)
-            except StoreError as error:
-                log.error("participants of a thread not recorded: %s", error)
-
-    async def _read(self, what: str, read: Callable[[], Awaitable[T]]) -> T | None:
-        """Returns what `read` returns, None if the database stays away."""
-        for failures in range(1, MAX_READS + 1):
-            try:
-                return await read()
-            except StoreError as error:
-                log.error("%s not read, retrying: %s", what, error)
-                await self.stores.clock.sleep(BACKOFF.wait_s(failures))
-        return None
 
 
 def _has_pages(media: Media) -> bool:
@@ -411,8 +268,3 @@ def _has_pages(media: Media) -> bool:
 
 def _joined(*paragraphs: str) -> str:
     return "\n\n".join(filter(None, paragraphs))
-
-
-def _has_text_of(question: Question, message: Message) -> bool:
-    """Returns whether a recorded question has the message's text. Link previews below the text come and go."""
-    return question.text == message.whole or f"{question.text}\n\n".startswith(f"{message.text}\n\n")

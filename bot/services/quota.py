@@ -79,7 +79,7 @@ class Quota:
         """
         if job.question.schedule is not None:
             await self._check_schedule(job)
-        most = self._most(input_tokens, web_searches, effort)
+        most = self.most(input_tokens, web_searches, effort)
         check = await self._check_caps(job, most)
         if check.reserved is not None:
             scope_ids = _scope_ids(job.question)
@@ -170,7 +170,7 @@ class Quota:
             lambda: self.stores.usage.reserve(job, most, self.caps), self.stores.clock, "quota not reserved"
         )
 
-    def _most(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
+    def most(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
         """Returns the most that an answer may use: with the most expensive model, which caches the whole prompt."""
         input_tokens += SEARCH_RESULT_TOKENS if web_searches else 0
         more_tokens = LONGER_THINKING_TOKENS - THINKING_TOKENS if effort is Effort.THOROUGH else 0

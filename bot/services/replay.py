@@ -8,27 +8,23 @@ as far as they only read, need no approval and act in nobody's own account. Thei
 Slack is only read: nothing runs that would send what a reply should show. The database gets an entry in the audit.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from copy import copy
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
 
-from bot.core.calls import CallState, RecordedCall, Step
+from bot.core.calls import CallResult, CallState, RecordedCall, ToolUse
 from bot.core.channel_settings import ChannelSettings
-from bot.core.conversation import Message, Note, Question
+from bot.core.conversation import Note, Question
 from bot.core.job import End, Job
+from bot.core.prompt import Conversation, with_earlier_questions
 from bot.core.usage import AnswerUsage
-from bot.errors import EndReason
-from bot.models.events import Usage
 from bot.models.prompt import READS_ONLY, Effort, Offered
-from bot.reply.answer import Answer
-from bot.services.answer_attempt import AnswerAttempt, GivenUp, added
+from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering
-from bot.services.prompt_builder import PromptBuilder
+from bot.services.ports import Tools
 from bot.services.quota import Quota
-from bot.services.steps import GO_ON_AFTER_S
-from bot.services.tool_calls import Offer, ToolCalls
-from bot.store.calls import RecordedCalls
+from bot.services.slack_conversation import SlackConversation
+from bot.services.standalone import Collected, InMemory, NoSteps, answered, attempt_at
+from bot.services.transcripts import Transcription
 from bot.store.replays import Given, RecordedQuestion
 
 Spend = Callable[[Job, float], Awaitable[None]]
@@ -38,83 +34,67 @@ Calling = Callable[[Job, RecordedCall], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class _PromptThen(PromptBuilder):
-    """Builds the prompt of one question as it was then."""
+class _ConversationThen(SlackConversation):
+    """A question's conversation as it was then. Nothing is recorded of it."""
 
     then: RecordedQuestion = field(kw_only=True)
     has_prompt: bool = field(kw_only=True)
     """Whether the replay has a system prompt, which replaces the channel's, too."""
 
-    async def _history(self, question: Question, *, reads_posts: bool) -> list[Message]:
-        if reads_posts:
-            return await super()._history(question, reads_posts=True)
-        return await self.workspace.history.messages(question, f"{self.then.ended_at:.6f}")
-
-    async def _channel(self, question: Question) -> ChannelSettings:
-        channel = replace(await super()._channel(question), model=None)
+    async def channel(self, question: Question) -> ChannelSettings:
+        channel = replace(await super().channel(question), model=None)
         return replace(channel, system_prompt="") if self.has_prompt else channel
 
-    async def _note(self, job: Job, tools: Offered, *, reads_posts: bool) -> Note:
-        return self.then.note or await super()._note(job, tools, reads_posts=reads_posts)
+    async def read(self, job: Job, *, posts_before: bool) -> Conversation:
+        question, history = job.question, self.workspace.history
+        until_ts = f"{self.then.ended_at:.6f}"
+        shown = await (history.posts_before(question) if posts_before else history.messages(question, until_ts))
+        return await self.with_answers(job, with_earlier_questions(job, shown))
 
-    async def _record_participants(self, question: Question, messages: object) -> None:
-        """Nothing is recorded."""
+    async def note(self, job: Job, lines: Sequence[str]) -> Note:
+        return self.then.note or await super().note(job, lines)
 
 
 @dataclass(frozen=True)
-class _Limit(Quota):
+class _Limit:
     """Stands for all caps."""
 
-    spend: Spend = field(kw_only=True)
-    attempt: AnswerAttempt = field(kw_only=True)
+    quota: Quota
+    spend: Spend
+    attempt: AnswerAttempt
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        most_usd = self._most(input_tokens, web_searches, effort).cost_usd
+        most_usd = self.quota.most(input_tokens, web_searches, effort).cost_usd
         await self.spend(job, most_usd + (self.attempt.used.usd or 0.0))
 
+    def cost_usd(self, end: End) -> float | None:
+        return self.quota.cost_usd(end)
 
-@dataclass(frozen=True)
-class _Unrecorded:
-    """Keeps the calls of one answer in memory, in the place of RecordedCalls."""
 
-    calling: Calling
-    kept: dict[tuple[int, int], RecordedCall] = field(default_factory=dict)
+@dataclass
+class _Calls(InMemory):
+    """The steps and calls of an answer, of which the audit hears."""
 
-    async def record(self, _job: Job, step: Step, *_: object) -> bool:
-        self.kept.update({call.key: call for call in step.calls})
-        return True
-
-    async def calls(self, _job: Job, step_no: int) -> tuple[RecordedCall, ...]:
-        return tuple(call for call in self.kept.values() if call.step_no == step_no)
+    calling: Calling = field(kw_only=True)
 
     async def begin(self, job: Job, call: RecordedCall) -> bool:
         await self.calling(job, replace(call, state=CallState.BEGUN))
-        return True
-
-    async def end(self, _job: Job, call: RecordedCall) -> bool:
-        self.kept[call.key] = call
-        return True
-
-    async def take_follow_ups(self, *_: object) -> tuple[()]:
-        return ()
-
-    async def replied_to(self, _job: Job) -> tuple[()]:
-        return ()
-
-    async def always_allowed(self, _thread: object) -> Mapping[str, str]:
-        return {}
-
-    async def allowed_in_thread(self, _question: Question) -> frozenset[str]:
-        return frozenset()
+        return await super().begin(job, call)
 
 
-class _Reading(ToolCalls):
+@dataclass(frozen=True)
+class _Reading:
     """Offers only tools whose calls nobody needs to agree to."""
 
-    async def offer(self, job: Job) -> Offer:
-        offer = await super().offer(job)
-        tools = {name: tool for name, tool in offer.by_name.items() if tool.rule == READS_ONLY and not tool.own_account}
-        return replace(offer, by_name=tools)
+    tools: Tools
+
+    async def definitions(self, question: Question) -> Offered:
+        offered = await self.tools.definitions(question)
+        reads = (tool for tool in offered.definitions if tool.rule == READS_ONLY and not tool.own_account)
+        return replace(offered, definitions=tuple(reads))
+
+    async def call(self, use: ToolUse) -> CallResult:
+        return await self.tools.call(use)
 
 
 async def ask_again(
@@ -124,26 +104,21 @@ async def ask_again(
 
     `calling`: None without tools.
     """
-    quota, builder, clock = answering.quota, answering.steps.prompt_builder, answering.stores.clock
-    models, prices, began = quota.models, quota.prices, clock.monotonic()
-    attempt = AnswerAttempt(Answer(replace(then.job, interruptions=len(GO_ON_AFTER_S))), began)
-    tokens = quota.max_output_tokens
-    limit = _Limit(quota.stores, quota.workspace, (), models, tokens, prices, spend=spend, attempt=attempt)
-    prompts = _PromptThen(**vars(builder), then=then, has_prompt=has_prompt)
-    steps = replace(answering.steps, prompt_builder=prompts, quota=limit)
-    if calling is not None:
-        stores = copy(answering.stores)
-        stores.recorded_calls = cast("RecordedCalls", _Unrecorded(calling))
-        steps = replace(steps, stores=stores, tool_calls=_Reading(stores, steps.workspace, steps.tool_calls.tools))
-    answering = replace(answering, steps=steps)
-    try:
-        end = await answering.ask(attempt, answering.workspace.scheduler.unshown(attempt.answer))
-    except GivenUp:
-        # The model wants a tool that it doesn't have. Words alone are an answer.
-        end = End(EndReason.STEP_LIMIT if attempt.answer.text.strip() else EndReason.EMPTY)
-    end = attempt.finish(end, clock.now())
-    last, model, channel_id = end.usage or Usage(), end.model or models[0], then.job.question.thread.channel_id
-    usd, used = quota.cost_usd(replace(end, model=model, usage=last)), attempt.used.usage + last
-    of_all = used.input_tokens, used.output_tokens, added(attempt.used.usd, usd)
-    use = AnswerUsage(clock.now(), then.job.id, "", channel_id, model, end.reason, *of_all, end.first_token_s)
-    return Given(attempt.answer.text, end.reason, clock.monotonic() - began, [use])
+    quota, clock, ports = answering.quota, answering.stores.clock, answering.steps.ports
+    began, channel_id = clock.monotonic(), then.job.question.thread.channel_id
+    attempt = attempt_at(then.job, began)
+    of_slack = answering.stores, answering.workspace, Transcription(answering.stores, None, quota)
+    ports = replace(
+        ports,
+        records=_Calls(calling=calling) if calling else NoSteps(),
+        conversation=_ConversationThen(*of_slack, then=then, has_prompt=has_prompt),
+        tools=_Reading(ports.tools) if ports.tools and calling else None,
+        spending=_Limit(quota, spend, attempt),
+    )
+    steps = replace(answering.steps, ports=ports)
+    given = await answered(steps, attempt, steps.ask(attempt, Collected()), answering.settings.model_names)
+    used, end = given.used, given.end
+    tokens = used.usage.input_tokens, used.usage.output_tokens
+    model = end.model or quota.models[0]
+    use = AnswerUsage(clock.now(), then.job.id, "", channel_id, model, end.reason, *tokens, used.usd, end.first_token_s)
+    return Given(given.text, end.reason, clock.monotonic() - began, [use])

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from bot.core import beginnings, texts
 from bot.core.beginnings import Bound, restored, with_new
@@ -31,15 +31,12 @@ from bot.core.steps import Seam, cut_to_fit, items_of, with_room, with_steps
 from bot.errors import EndReason, ProviderError
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching
 from bot.models.model import Models, Provider
-from bot.models.prompt import Offered, Prompt, results_in_window
+from bot.models.prompt import Offered, Prompt, TokenEstimate, results_in_window, room_for_results
 from bot.reply.answer import Answer, StepUnderWay
-from bot.reply.workspace import Workspace
-from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
-from bot.services.ports import Doing, Output, Running
-from bot.services.prompt_builder import PromptBuilder
-from bot.services.quota import Quota
+from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, GivenUp, Phase
+from bot.services.ports import Doing, Output, Ports, Running
+from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.tool_calls import NotOurs, Offer, ToolCalls
-from bot.store import Stores
 
 MAX_STEPS = 16
 """Requests to a model for one answer. Each use of tools takes another one, which sends their results."""
@@ -55,19 +52,27 @@ log = logging.getLogger(__name__)
 class Steps:
     """Takes the steps of answers. One instance serves a process; an attempt's state is in its AnswerAttempt."""
 
-    stores: Stores
-    workspace: Workspace
-    prompt_builder: PromptBuilder
+    ports: Ports
     models: Models
-    quota: Quota
-    tool_calls: ToolCalls
-    results_tokens: int
-    """The most tokens of tools' results in a request, beside those that the model hasn't read yet."""
+    prompt_settings: PromptSettings
+    estimate: TokenEstimate
+    has_buttons: bool = True
+    """Whether the reader can press a choice."""
+
+    @cached_property
+    def prompt_builder(self) -> PromptBuilder:
+        """Builds the prompts."""
+        return PromptBuilder(self.ports.conversation, self.prompt_settings, self.estimate, self.ports.clock)
+
+    @cached_property
+    def tool_calls(self) -> ToolCalls:
+        """Makes the calls."""
+        return ToolCalls(self.ports, self.has_buttons)
 
     async def ask(self, attempt: AnswerAttempt, shown: Output) -> End:
         """Builds the prompt and asks the model; returns how the answer ended. Raises GivenUp and NotOurs."""
         questions = (attempt.job.question, *attempt.job.earlier)
-        me = self.workspace.me.user_id
+        me = self.ports.conversation.me.user_id
         is_asked = any(question.files or without_address(question.text, me) for question in questions)
         if not (is_asked or await self.prompt_builder.reads_posts_before(attempt.job.question)):
             return End(EndReason.NOTHING_ASKED, said(texts.answers.HELP))
@@ -85,10 +90,7 @@ class Steps:
                 if kept:
                     prompt, note = restored(kept, built.prompt)
                     built = replace(built, prompt=prompt, note=note)
-                attempt.built = built
-                await shown.begin(attempt.answer)
-                provider = self.models.led_by(built.model, built.prompt)
-                return await self._take_each(attempt, built.prompt, offer, provider, shown, window_tokens)
+                return await self.take(attempt, built, offer, shown, window_tokens)
 
         try:
             return await asked(None)
@@ -102,20 +104,22 @@ class Steps:
         # The calls of the steps so far are made and on record: none is made again.
         return await asked(window_tokens)
 
-    async def _take_each(
+    async def take(
         self,
         attempt: AnswerAttempt,
-        prompt: Prompt,
+        built: BuiltPrompt,
         offer: Offer,
-        provider: Provider,
         shown: Output,
-        window_tokens: int | None,
+        window_tokens: int | None = None,
     ) -> End:
-        """Asks the model, and makes its calls, until it asks for no more.
+        """Asks the model with this prompt, and makes its calls, until it asks for no more. Raises GivenUp and NotOurs.
 
         `window_tokens`: what the model takes, if it has refused a longer prompt.
         """
-        records, job = self.stores.recorded_calls, attempt.job
+        attempt.built, prompt = built, built.prompt
+        await shown.begin(attempt.answer)
+        provider = self.models.led_by(built.model, prompt)
+        records, job = self.ports.records, attempt.job
         insist, is_follow_up = self.tool_calls.insist, not (*job.earlier, job.question)[0].begins_thread
         made_before = await insist(lambda: records.made_before(job)) if job.version else ()
         offer = replace(offer, has_written=bool(made_before))
@@ -142,7 +146,7 @@ class Steps:
                 prompt,
                 steps=steps,
                 follow_ups=answer.follow_ups,
-                bot_user_id=self.workspace.me.user_id,
+                bot_user_id=self.ports.conversation.me.user_id,
                 made_before=made_before,
                 replied_to=replied_to,
                 begun=begun,
@@ -160,7 +164,7 @@ class Steps:
 
     def _fitting(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
         """Returns the steps with as much of their results as a request has room for."""
-        estimate, limit_tokens = self.prompt_builder.estimate, self.results_tokens
+        estimate, limit_tokens = self.estimate, room_for_results(self.prompt_settings.history_tokens)
         window = estimate.window_with(window_tokens)
         limit_tokens = results_in_window(limit_tokens, window, estimate.prompt_tokens(prompt))
         kept = with_room(steps, estimate.tokens, limit_tokens)
@@ -203,14 +207,14 @@ class Steps:
         recorded = Step(step_no, text, items, completion.model, calls, answer.origins, *begins)
         end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         piece = answer.piece()
-        records = self.stores.recorded_calls
+        records = self.ports.records
         if not await self.tool_calls.insist(lambda: records.record(attempt.job, recorded, end, piece)):
             raise NotOurs
         if piece:
             answer.recorded(piece)
         # The attempt may end no job: it is given up while a call waits for a person.
-        attempt.step_recorded(recorded, end.usage, self.quota.cost_usd(end))
-        self.workspace.telemetry.charged(end.model, self.quota.cost_usd(end))
+        attempt.step_recorded(recorded, end.usage, self.ports.spending.cost_usd(end))
+        self.ports.telemetry.charged(end.model, self.ports.spending.cost_usd(end))
 
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, shown: Output, *, resumed: str
@@ -219,9 +223,9 @@ class Steps:
 
         `resumed`: what an earlier attempt left of this step.
         """
-        input_tokens = self.prompt_builder.estimate.prompt_tokens(prompt)
+        input_tokens = self.estimate.prompt_tokens(prompt)
         searches = MAX_SEARCHES if prompt.web_search else 0
-        await self.quota.reserve(attempt.job, input_tokens, searches, prompt.effort)
+        await self.ports.spending.reserve(attempt.job, input_tokens, searches, prompt.effort)
         answer = attempt.answer
         step = attempt.step_began(provider.model, input_tokens, prompt.origins)
         text = _StepText(answer, shown, is_new=bool(answer.steps) and not resumed)
@@ -234,7 +238,7 @@ class Steps:
                             shown.show(event)
                         case Searching(query=query, done=done) if query or not done:
                             shown.show(event)
-                    text.receive(attempt.receive(event, self.stores.clock.monotonic()))
+                    text.receive(attempt.receive(event, self.ports.clock.monotonic()))
                     if unseen := shown.unseen_end():
                         return unseen
         except ProviderError as error:
@@ -247,14 +251,14 @@ class Steps:
         finally:
             taking_long.cancel()
         text.end()
-        if step.completion is not None and self.prompt_builder.estimate.learn_window(step.completion.window_tokens):
+        if step.completion is not None and self.estimate.learn_window(step.completion.window_tokens):
             log.warning(
                 "model %s has a window of %s tokens: BOT_HISTORY_TOKENS and BOT_MAX_OUTPUT_TOKENS are cut to fit it",
                 step.completion.model,
                 step.completion.window_tokens,
             )
         if step.completion is not None and step.completion.usage is not None:
-            self.prompt_builder.estimate.learn(step.completion.model, prompt, step.completion.usage)
+            self.estimate.learn(step.completion.model, prompt, step.completion.usage)
         return step
 
     async def _interrupt(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
@@ -267,7 +271,7 @@ class Steps:
         log.warning("model %s failed: %s %s, going on in %.0f s", error.model, error.reason, error.detail, wait_s)
         if wait_s:
             shown.show(Retrying(wait_s))
-            await self.stores.clock.sleep(wait_s)
+            await self.ports.clock.sleep(wait_s)
         raise GivenUp(Phase.INTERRUPTED)
 
 

@@ -29,11 +29,10 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from bot.clock import Clock, insist, prolong
 from bot.core import choices
-from bot.core.access import UserKind
 from bot.core.asks import MAX_ARGUMENT_CHARS, can_be_read, readable
 from bot.core.calls import (
     MAX_CALL_S,
@@ -64,10 +63,8 @@ from bot.models.prompt import (
     may_steer_reading,
     read_more_than_askers,
 )
-from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import GivenUp, Phase
-from bot.store import Stores
-from bot.store.calls import Approvals
+from bot.services.ports import Ports, Tools
 
 TOLD_WITHIN_S = 5.0
 """Beyond the tools' own limit, which tells the server that the call is canceled."""
@@ -127,25 +124,6 @@ class Offer:
         return offered if isinstance(offered, Choices) else None
 
 
-class Tools(Protocol):
-    """Offers tools and calls them."""
-
-    async def definitions(self, question: Question) -> Offered:
-        """Returns the tools that may be used to answer a question, within seconds; unavailable tools are left out.
-
-        Tools that an admin denies, and tools whose definition has changed since an admin agreed to it, are missing too.
-        """
-        ...
-
-    async def call(self, use: ToolUse) -> CallResult:
-        """Calls a tool once, and never again. It must have been decided about already: only DENY is checked here.
-
-        The call fails before it leaves if `definitions` wouldn't offer the tool with this hash. A call of a tool that
-        isn't declared read-only is UNKNOWN if nobody knows whether it happened.
-        """
-        ...
-
-
 class Toolbox:
     """All tools together. A tool's name says whose it is.
 
@@ -178,21 +156,21 @@ class Toolbox:
 
 @dataclass(frozen=True)
 class ToolCalls:
-    """Decides about the calls of a model's steps and makes them. `tools`: None if there are none."""
+    """Decides about the calls of a model's steps and makes them."""
 
-    stores: Stores
-    workspace: Workspace
-    tools: Tools | None
+    ports: Ports
+    has_buttons: bool = True
+    """Whether the reader can press a choice."""
 
     async def offer(self, job: Job) -> Offer:
         """Returns the tools that the question's channel and asker may use. A bot presses no buttons."""
-        question, thread = job.question, job.question.thread
+        question, thread, conversation = job.question, job.question.thread, self.ports.conversation
         is_run = question.schedule is not None
-        may_choose = not (question.from_bot or is_run)
-        offered = await self.tools.definitions(question) if self.tools else Offered()
+        may_choose = self.has_buttons and not (question.from_bot or is_run)
+        offered = await self.ports.tools.definitions(question) if self.ports.tools else Offered()
         definitions = offered.definitions
         if any(tool.name == READ_CHANNEL for tool in definitions) and not thread.in_direct_message:
-            channel = await self.insist(lambda: self.stores.channel_settings.read(thread.team_id, thread.channel_id))
+            channel = await self.insist(lambda: conversation.channel(question))
             if channel.read_channel is False:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
@@ -206,19 +184,13 @@ class ToolCalls:
             if own := {owner_of(tool.name) for tool in definitions if tool.own_account}:
                 agreed = frozenset(own)
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
-        elif not await self._is_member(question):
+        elif not await conversation.is_member(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
         elif not thread.in_direct_message and any(tool.own_account for tool in definitions):
-            agreed = await self.insist(lambda: self.stores.recorded_calls.allowed_in_thread(question))
-        always = await self.insist(lambda: self.stores.recorded_calls.always_allowed(thread))
+            agreed = await self.insist(lambda: self.ports.records.allowed_in_thread(question))
+        always = await self.insist(lambda: self.ports.records.always_allowed(thread))
         tools = {tool.name: tool for tool in definitions}
         return Offer(tools, frozenset(always.items()), may_choose, offered.missing, thread.in_direct_message, agreed)
-
-    async def _is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
-        """Returns whether the asker may have tools called that change something. `now_within_s`: as in Users.kind."""
-        if question.from_bot:
-            return False
-        return await self.workspace.users.kind(question.user_id, now_within_s=now_within_s) is UserKind.MEMBER
 
     def planned(
         self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins
@@ -275,14 +247,14 @@ class ToolCalls:
         nowhere else. Raises NotOurs.
         """
         unstored: dict[tuple[int, int], str] = {}
-        for call in await self.insist(lambda: self.stores.recorded_calls.calls(job, step_no)):
+        for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
             if call.state is CallState.READY or (call.state is CallState.BEGUN and call.read_only):
                 result = await self._make(job, call, offer, show)
                 if result and not result.may_be_stored:
                     unstored[call.key] = result.text
             elif call.state is CallState.BEGUN:
                 await self._end(job, replace(call, state=CallState.UNKNOWN))
-        made = await self.insist(lambda: self.stores.recorded_calls.calls(job, step_no))
+        made = await self.insist(lambda: self.ports.records.calls(job, step_no))
         return tuple(replace(call, result=unstored.get(call.key, call.result)) for call in made)
 
     async def _make(self, job: Job, call: RecordedCall, offer: Offer, show: Callable[[str], None]) -> CallResult | None:
@@ -293,12 +265,13 @@ class ToolCalls:
             await self._end(job, replace(call, state=CallState.DENIED, result=changed))
             return None
         # The asker may have become a guest while the call waited.
-        if not call.read_only and not await self._is_member(job.question, now_within_s=MEMBER_WITHIN_S):
+        is_member = self.ports.conversation.is_member
+        if not (call.read_only or await is_member(job.question, now_within_s=MEMBER_WITHIN_S)):
             await self._end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
             return None
-        if not await self.insist(lambda: self.stores.recorded_calls.begin(job, call)):
+        if not await self.insist(lambda: self.ports.records.begin(job, call)):
             # The job is lost, stopped or edited. Or a commit that was not heard of has begun the call.
-            now = await self.insist(lambda: self.stores.recorded_calls.calls(job, call.step_no))
+            now = await self.insist(lambda: self.ports.records.calls(job, call.step_no))
             is_begun = now[call.index].state is CallState.BEGUN
             if not (is_begun and await self._end(job, replace(call, state=CallState.UNKNOWN))):
                 raise NotOurs
@@ -313,13 +286,13 @@ class ToolCalls:
 
     async def _call(self, job: Job, call: RecordedCall, timeout_s: float) -> CallResult:
         """Makes a call; one that isn't answered in time, or fails unexpectedly, may have been made."""
-        assert self.tools is not None
+        assert self.ports.tools is not None
         log.info("calling %s", call.tool)
         limit, until = asyncio.timeout(timeout_s + TOLD_WITHIN_S), asyncio.get_running_loop().time() + MAX_CALL_S
         try:
-            with self.workspace.telemetry.tool_call(call.tool):
+            with self.ports.telemetry.tool_call(call.tool):
                 async with limit:
-                    return await self.tools.call(
+                    return await self.ports.tools.call(
                         ToolUse(
                             job.question,
                             call.tool,
@@ -340,11 +313,11 @@ class ToolCalls:
             return CallResult(CallState.UNKNOWN, "The tool failed.", is_error=True)
 
     async def _end(self, job: Job, call: RecordedCall) -> bool:
-        return await self.insist(lambda: self.stores.recorded_calls.end(job, call))
+        return await self.insist(lambda: self.ports.records.end(job, call))
 
     async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Returns the operation's result, however long the database is away."""
-        return await insist(operation, self.stores.clock, "tool calls not recorded")
+        return await insist(operation, self.ports.clock, "tool calls not recorded")
 
 
 def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins, *, has_written: bool) -> bool:
@@ -358,11 +331,11 @@ def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins, *, ha
 EXPIRE_EVERY_S = 30.0
 
 
-async def expire_approvals(approvals: Approvals, clock: Clock) -> None:
+async def expire_approvals(expire: Callable[[], Awaitable[int]], clock: Clock) -> None:
     """Denies calls that nobody decided about in time, so that answers go on without them. Runs until canceled."""
     while True:
         try:
-            if released := await approvals.expire():
+            if released := await expire():
                 log.info("approvals: expired, answers continue without them: %d", released)
         except StoreError as error:
             log.error("approvals: database unavailable, retrying in %.0f s: %s", EXPIRE_EVERY_S, error)

@@ -17,15 +17,16 @@ import logging
 import re
 import secrets
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
 from bot.core.access import UserKind
 from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, ToolUse, as_data, own_tool
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, link_of, linked_message, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
+from bot.core.read_pages import page_head
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import Offered
@@ -35,7 +36,7 @@ from bot.slack.file_objects import files_of
 from bot.slack.json_values import Payload, count, json_object, messages_in, string
 from bot.slack.posted_questions import asked_in
 from bot.slack.text import answer_of, app_name, attached_to, body_of, is_by_app, quoted_for_model
-from bot.slack.users import ChannelReaders, Users, keep_newest, zone_of
+from bot.slack.users import ChannelReaders, Users, keep_newest
 
 log = logging.getLogger(__name__)
 
@@ -260,10 +261,6 @@ MISSING = "Slack gave no more messages now, so some are missing beyond these. Sa
 NEXT_PAGE = "More messages are on the next page: page={page}"
 
 _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
-_HEAD = re.compile(
-    rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) \S+, times in (\S+)\n", re.ASCII
-)
-"""How a page begins. What people wrote comes below it."""
 
 
 class _Unusable(Exception):
@@ -461,9 +458,7 @@ class ChannelReader:
             return NOTHING_THERE
         lines = lines if wanted.thread_ts else lines[::-1]
         oldest = local_time(min(shown_ts, default=float(question.ts)), zone)
-        counted = f"{len(lines)} {'message' if len(lines) == 1 else 'messages'}"
-        head = f"{counted} since {oldest:%Y-%m-%d %H:%M}, times in {zone}"
-        data = as_data("\n\n".join([head, *lines]), READ_CHANNEL, secrets.token_hex(8))
+        data = as_data("\n\n".join([page_head(len(lines), oldest), *lines]), READ_CHANNEL, secrets.token_hex(8))
         below = [MISSING] if page.is_cut else []
         below += [NEXT_PAGE.format(page=page_ts)] if has_more else []
         return "\n".join([data, *below])
@@ -478,21 +473,6 @@ class ChannelReader:
                 return ""
             self._workspace_url = string(answer, "permalink").partition("/archives/")[0]
         return f"{self._workspace_url}/archives/{channel_id}/p" if self._workspace_url else ""
-
-
-def messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
-    """Returns how many messages the pages among these results had, and the day of the oldest; None if there are none.
-
-    The third value is the day of the question if that is today, else None. Days are those of the asker's time zone, and
-    times are in seconds since the epoch. A page that was not kept counts as none.
-    """
-    heads = [found for result in results if (found := _HEAD.match(result))]
-    if not heads:
-        return None
-    zone = zone_of({"tz": heads[0][3]})
-    asked_on = local_time(asked_at, zone).date()
-    today = asked_on if local_time(now, zone).date() == asked_on else None
-    return sum(int(head[1]) for head in heads), min(date.fromisoformat(head[2]) for head in heads), today
 
 
 def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:

@@ -29,11 +29,12 @@ from bot.services.answer_attempt import AnswerAttempt, JobLife
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.memory import Remembering
 from bot.services.pane import AssistantPane, Signs, ThreadStatuses
-from bot.services.prompt_builder import PromptBuilder, PromptSettings
+from bot.services.ports import Ports, Tools
+from bot.services.prompt_builder import PromptSettings
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
+from bot.services.slack_conversation import SlackConversation
 from bot.services.steps import Steps
-from bot.services.tool_calls import ToolCalls, Tools
 from bot.services.transcripts import Transcription
 from bot.services.worker import Worker
 from bot.slack.blockkit import Json
@@ -328,7 +329,7 @@ class AnsweringStage:
     accounts: Accounts = field(default_factory=Accounts)
     pane: RecordedStatuses = field(default_factory=RecordedStatuses)
     tools: Tools | None = None
-    results_tokens: int = 40_000
+    history_tokens: int = 8_000
     lives: list[JobLife] = field(default_factory=list)
     attempts: list[AnswerAttempt] = field(default_factory=list)
     last_row: sa.Row[tuple[object, ...]] = field(init=False)
@@ -348,20 +349,14 @@ class AnsweringStage:
             pane=self.pane,
         )
         quota = Quota(stores, workspace, (), (MODEL,), 1_000, ModelPrices())
-        prompts = PromptSettings("You are a colleague.", 8_000)
+        prompts = PromptSettings("You are a colleague.", self.history_tokens)
         estimate, transcription = TokenEstimate((MODEL,)), Transcription(stores, None, quota)
         notices = PrivateNotices(self.accounts, stores.notices)
         access = AccessControl(AccessRules(), self.accounts, notices, ("UADMIN",))
         pane = AssistantPane(stores, workspace, ThreadStatuses(self.pane, self.clock))
-        steps = Steps(
-            stores,
-            workspace,
-            PromptBuilder(stores, workspace, prompts, estimate, transcription),
-            self.model,
-            quota,
-            ToolCalls(stores, workspace, self.tools),
-            self.results_tokens,
-        )
+        conversation = SlackConversation(stores, workspace, transcription)
+        ports = Ports(stores.recorded_calls, conversation, self.tools, quota, self.clock)
+        steps = Steps(ports, self.model, prompts, estimate)
         answers = AnswerSettings(done_mention_s=60, model_names=OWN_NAMES)
         self.answering = Answering(
             stores,
@@ -378,10 +373,13 @@ class AnsweringStage:
         self.worker = Worker(stores, workspace, 5.0, self._answer, access.may_be_queued, pane)
 
     def change(self, **parts: Any) -> None:
-        """Has attempts use other parts of answering and of its steps."""
-        of_steps = {name: part for name, part in parts.items() if hasattr(self.answering.steps, name)}
-        of_all = {name: part for name, part in parts.items() if hasattr(self.answering, name)}
-        self.answering = replace(self.answering, steps=replace(self.answering.steps, **of_steps), **of_all)
+        """Has attempts use other parts of answering, of its steps, and of their ports."""
+        answering, steps, ports = self.answering, self.answering.steps, self.answering.steps.ports
+        of_ports = {name: part for name, part in parts.items() if hasattr(ports, name)}
+        of_steps = {name: part for name, part in parts.items() if name == "prompt_settings"}
+        of_all = {name: part for name, part in parts.items() if hasattr(answering, name)}
+        steps = replace(steps, ports=replace(ports, **of_ports), **of_steps)
+        self.answering = replace(answering, steps=steps, **of_all)
 
     async def _answer(self, attempt: AnswerAttempt) -> None:
         self.attempts.append(attempt)

@@ -765,7 +765,7 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
         Citation("javascript:alert(1)", "No"),
         Completion(MODEL, FinishReason.STOP, Usage(90_000, 2, web_searches=2)),
     )
-    estimate = alone.answering.steps.prompt_builder.estimate
+    estimate = alone.answering.steps.estimate
     before = estimate.tokens("word " * 100)
     await attempt_at(alone)
     row = await turn(alone)
@@ -774,9 +774,7 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
     assert reply.activities == [*map(texts.answers.searching, ("", "bots")), "", texts.answers.searching("more"), ""]
     assert reply.end is not None
     assert list(reply.end.sources) == [source]
-    assert alone.answering.steps.prompt_builder.estimate.tokens("word " * 100) == before, (
-        "what a search found is not in the prompt"
-    )
+    assert alone.answering.steps.estimate.tokens("word " * 100) == before, "what a search found is not in the prompt"
 
 
 async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimate(alone: AnsweringStage) -> None:
@@ -942,7 +940,8 @@ def showing(stage: AnsweringStage, replies: MemoryReplies) -> None:
 
 
 def capped(stage: AnsweringStage, caps: str) -> None:
-    stage.change(quota=replace(stage.answering.quota, caps=parse_caps(caps)))
+    quota = replace(stage.answering.quota, caps=parse_caps(caps))
+    stage.change(quota=quota, spending=quota)
 
 
 async def test_asker_beyond_a_cap_is_told_and_no_model_is_asked(alone: AnsweringStage) -> None:
@@ -967,7 +966,7 @@ async def test_asker_is_warned_once_most_of_a_cap_is_used(alone: AnsweringStage)
 
 
 async def test_reported_usage_corrects_the_estimate(alone: AnsweringStage) -> None:
-    estimate, text = alone.answering.steps.prompt_builder.estimate, "word " * 1_000
+    estimate, text = alone.answering.steps.estimate, "word " * 1_000
     before = estimate.tokens(text)
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(100_000, 2)))
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=text)))

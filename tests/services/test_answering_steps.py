@@ -300,8 +300,7 @@ async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
     with opened(with_metrics=True, traces_url="") as telemetry:
         async with staged(notes(), asking(LIST), asking(MILK), ANSWER) as stage:
             workspace = having(stage.workspace, telemetry=telemetry)
-            calls = replace(stage.answering.steps.tool_calls, workspace=workspace)
-            stage.change(workspace=workspace, tool_calls=calls)
+            stage.change(workspace=workspace, telemetry=telemetry)
             assert await decide(stage, await waiting(stage), Decision.APPROVED)
             await ended(stage)
             [life] = stage.lives
@@ -355,9 +354,7 @@ async def test_answer_is_streamed_only_if_all_readers_see_it_grow(
 
 
 def let_search(stage: AnsweringStage, web_search: WebSearch | None) -> None:
-    builder = stage.answering.steps.prompt_builder
-    settings = replace(builder.settings, web_search=web_search)
-    stage.change(prompt_builder=replace(builder, settings=settings))
+    stage.change(prompt_settings=replace(stage.answering.steps.prompt_settings, web_search=web_search))
 
 
 @pytest.mark.parametrize(
@@ -375,7 +372,7 @@ async def test_quota_is_reserved_for_what_a_search_may_find(web_search: WebSearc
         stage.model.meanwhile = look
         let_search(stage, web_search)
         quota = replace(stage.answering.quota, caps=parse_caps("user/day=1000000tokens"))
-        stage.change(quota=quota)
+        stage.change(quota=quota, spending=quota)
         await ended(stage)
     [tokens] = reserved
     assert most_tokens < tokens < most_tokens + 2_000

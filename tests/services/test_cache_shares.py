@@ -6,18 +6,18 @@ costs. A share is what is read of all input; what isn't read costs up to 1.25 ti
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from bot.core.beginnings import Bound
 from bot.core.calls import CallState, RecordedCall, Step
-from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.steps import items_of, with_steps
+from bot.core.surfaces import pane_context_line
 from bot.models import anthropic, openai
 from bot.models.api import Api
 from bot.models.events import Opaque, ToolCall
@@ -25,7 +25,7 @@ from bot.models.prompt import ASKERS, OURS, Offered, Prompt, TokenEstimate, Tool
 from bot.models.setup import RequestOptions
 from bot.reply.answer import Answer
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
-from bot.services.transcripts import Transcription
+from bot.services.standalone import InMemoryConversation
 from tests.clocks import InstantClock
 from tests.contracts.cache_rules import (
     BYTES_PER_TOKEN,
@@ -38,7 +38,7 @@ from tests.contracts.cache_rules import (
     blocks_of,
     tokens,
 )
-from tests.services.parts import ME, stores_of, workspace_of
+from tests.services.parts import ME
 
 pytestmark = pytest.mark.wide
 
@@ -92,58 +92,10 @@ class Place:
 
     def builder(self) -> PromptBuilder:
         """Returns the builder of its prompts."""
-        place = self
-
-        class History:
-            async def messages(self, question: Question) -> list[Message]:
-                return list(place.messages)
-
-        class Replies:
-            async def replies(self, thread: ThreadKey, before_ts: str) -> Mapping[str, RecordedReply]:
-                return place.replies
-
-        class Users:
-            def zones(self, ids: Sequence[str]) -> Mapping[str, Any]:
-                return {}
-
-            async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
-                return {id_: id_.lower() for id_ in ids}
-
-            async def is_private(self, channel_id: str) -> bool:
-                return False
-
-        class Nothing:
-            may_write = False
-
-            async def of(self, where: object) -> tuple[()]:
-                return ()
-
-            async def mark_group(self, *args: object) -> None:
-                pass
-
-        class Channel:
-            async def read(self, *key: str) -> ChannelSettings:
-                return ChannelSettings()
-
-        class Pane:
-            async def read(self, *key: str) -> str:
-                return place.open_channel
-
-        stores = stores_of(
-            channel_settings=Channel(),
-            recorded_answers=Replies(),
-            memories=Nothing(),
-            participants=Nothing(),
-            pane_context=Pane(),
-            schedules=Nothing(),
-            clock=InstantClock(),
-        )
-        workspace = workspace_of(
-            me=replace(ME, has_pane=True), history=History(), users=Users(), canvases=Nothing(), files=Nothing()
-        )
+        facts = [pane_context_line(self.open_channel.lower())] if self.open_channel else []
+        conversation = InMemoryConversation(self.messages, self.replies, {"UADA": "uada"}, facts=facts, me=ME)
         settings = PromptSettings(DEFAULT_SYSTEM_PROMPT, history_tokens=100_000)
-        transcription = Transcription(stores, NOBODY, NOBODY)
-        return PromptBuilder(stores, workspace, settings, TokenEstimate(("openai/m",)), transcription)
+        return PromptBuilder(conversation, settings, TokenEstimate(("openai/m",)), InstantClock())
 
     async def ask(self, at: float, words: str, tools: tuple[ToolDefinition, ...]) -> Prompt:
         """Returns the prompt of a question, which is answered."""

@@ -41,6 +41,7 @@ from bot.services.answer_attempt import AnswerAttempt
 from bot.services.tool_calls import Offer, ToolCalls
 from tests.core.conversations import ME, message
 
+NO_PORTS: Any = None
 THREAD = ThreadKey("T1", "C1", "1.0")
 QUESTION = Question(THREAD, "50.0", "UADA", "note milk")
 WRITE, READ = "notes__add", "docs__find"
@@ -126,7 +127,7 @@ RULES = {
 def state_of_write(how: str, origins: Origins) -> CallState:
     """Returns what becomes of a write that the model asks for after it has read these words."""
     rule, always = RULES[how]
-    tool_calls = ToolCalls(None, None, None)  # type: ignore[arg-type]
+    tool_calls = ToolCalls(NO_PORTS)
     tool = replace(OURS_TOOL, rule=rule)
     offer = Offer({WRITE: tool}, always)
     [planned] = tool_calls.planned([ToolCall(0, "call_1", WRITE, {"text": "Milk"})], 0, offer, origins)
@@ -135,7 +136,7 @@ def state_of_write(how: str, origins: Origins) -> CallState:
 
 def state_of_read(origins: Origins, *, is_private: bool = False) -> CallState:
     """Returns what becomes of a call that reads with the asker's own account, as they allowed for the thread."""
-    tool_calls = ToolCalls(None, None, None)  # type: ignore[arg-type]
+    tool_calls = ToolCalls(NO_PORTS)
     tool = ToolDefinition(READ, "Finds.", {}, "a hash", OURS, READS_ONLY, own_account=True)
     offer = Offer({READ: tool}, is_private=is_private, agreed=frozenset({"docs"}))
     [planned] = tool_calls.planned([ToolCall(0, "call_1", READ, {"text": "salary"})], 0, offer, origins)

@@ -93,9 +93,8 @@ async def instruct(stage: AnsweringStage) -> None:
 
 
 async def update(stage: AnsweringStage) -> None:
-    builder = stage.answering.steps.prompt_builder
-    settings = replace(builder.settings, system_prompt="You are a new version.")
-    stage.change(prompt_builder=replace(builder, settings=settings))
+    settings = stage.answering.steps.prompt_settings
+    stage.change(prompt_settings=replace(settings, system_prompt="You are a new version."))
 
 
 async def edit(stage: AnsweringStage) -> None:
@@ -155,9 +154,7 @@ async def test_approved_answer_goes_on_under_what_its_model_had_read(
 
 
 async def search_the_web(stage: AnsweringStage) -> None:
-    builder = stage.answering.steps.prompt_builder
-    settings = replace(builder.settings, web_search=WebSearch())
-    stage.change(prompt_builder=replace(builder, settings=settings))
+    stage.change(prompt_settings=replace(stage.answering.steps.prompt_settings, web_search=WebSearch()))
 
 
 async def come_back(stage: AnsweringStage) -> None:

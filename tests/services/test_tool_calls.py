@@ -37,7 +37,6 @@ from bot.services.tool_calls import (
     NOT_A_MEMBER,
     NotOurs,
     Toolbox,
-    ToolCalls,
     expire_approvals,
 )
 from bot.store.calls import RecordedCalls
@@ -67,7 +66,6 @@ from tests.services.notes import (
     take_over,
     waiting,
 )
-from tests.services.parts import having
 
 pytestmark = pytest.mark.wide
 
@@ -116,7 +114,7 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
 
 async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes: NotesServer) -> None:
     notes.result = "note " * 400
-    stage = await answered(notes, *[asking(LIST)] * 4, ANSWER, results_tokens=2_000)
+    stage = await answered(notes, *[asking(LIST)] * 4, ANSWER, history_tokens=400)
     recorded = stage.calls
     first, *_, last = [results_in(prompt) for prompt in prompts_of(stage)[1:]]
     assert first == [notes.result]
@@ -573,17 +571,7 @@ async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
     notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
     async with staged(notes, asking(call), ANSWER) as stage:
         stores = stage.stores
-        stage.change(
-            tool_calls=ToolCalls(
-                having(
-                    stores,
-                    recorded_calls=UnheardCommits(stores.database, stores._worker, Meter(None, ())),
-                    clock=stage.clock,
-                ),
-                stage.workspace,
-                notes,
-            ),
-        )
+        stage.change(records=UnheardCommits(stores.database, stores._worker, Meter(None, ())))
         await ended(stage)
         [recorded] = await stores.approvals.shown(1)
     assert (notes.calls, recorded.state) == (made, state)
@@ -731,8 +719,7 @@ class Approvals:
 async def test_search_is_repeated_and_says_what_it_found(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     approvals, clock = Approvals([StoreError("away"), 0, 2]), InstantClock()
-    records: Any = approvals
-    searching = asyncio.create_task(expire_approvals(records, clock))
+    searching = asyncio.create_task(expire_approvals(approvals.expire, clock))
     await asyncio.wait_for(approvals.over.wait(), WITHIN_S)
     searching.cancel()
     assert clock.sleeps == [EXPIRE_EVERY_S] * 3

@@ -13,9 +13,10 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState, ToolUse, as_data
 from bot.core.conversation import Question, ThreadKey
+from bot.core.read_pages import messages_read
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import history
-from bot.slack.history import DEFINITION, ChannelReader, messages_read
+from bot.slack.history import DEFINITION, ChannelReader
 from slack_sandbox.files import Mail
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
@@ -358,4 +359,4 @@ async def test_hostile_words_stay_a_quote_of_their_writer(stage: ReaderStage, wo
     assert lines[-1].startswith("</")
     written_at = datetime.fromtimestamp(float(ts), ZoneInfo(stage.sandbox.workspace.users["U0ADA"].tz))
     now = written_at.timestamp()
-    assert history.messages_read([result.text], now, now) == (1, written_at.date(), written_at.date())
+    assert messages_read([result.text], now, now) == (1, written_at.date(), written_at.date())

@@ -1,0 +1,43 @@
+"""The pages of messages that a model has read by a tool, as the answer's footer counts them. Pure."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from bot.core.calls import READ_CHANNEL
+from bot.core.prompt import local_time
+
+_HEAD = re.compile(
+    rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) \S+, times in (\S+)\n", re.ASCII
+)
+"""How a page begins. What people wrote comes below it."""
+
+
+def page_head(messages: int, oldest: datetime) -> str:
+    """Returns the line that begins a page: how many messages it has, and when the oldest was written."""
+    counted = f"{messages} {'message' if messages == 1 else 'messages'}"
+    return f"{counted} since {oldest:%Y-%m-%d %H:%M}, times in {oldest.tzinfo or UTC}"
+
+
+def messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
+    """Returns how many messages the pages among these results had, and the day of the oldest; None if there are none.
+
+    The third value is the day of the question if that is today, else None. Days are those of the asker's time zone, and
+    times are in seconds since the epoch. A page that was not kept counts as none.
+    """
+    heads = [found for result in results if (found := _HEAD.match(result))]
+    if not heads:
+        return None
+    zone = _zone(heads[0][3])
+    asked_on = local_time(asked_at, zone).date()
+    today = asked_on if local_time(now, zone).date() == asked_on else None
+    return sum(int(head[1]) for head in heads), min(date.fromisoformat(head[2]) for head in heads), today
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, LookupError, OSError):
+        # Another machine may have written the page.
+        return None

@@ -1,0 +1,192 @@
+"""The conversation of a question as Slack and the database have it.
+
+While the database is away, what is on record is read again for a few seconds, and then left out: the prompt does
+without it.
+
+A take-over may read an edited question before the edit's event arrives. The edit is then recorded as the event would
+record it, so that no model continues an answer to other words.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+
+from bot.clock import tried
+from bot.core import prompt as prompts
+from bot.core.access import UserKind
+from bot.core.channel_settings import ChannelSettings
+from bot.core.conversation import File, Message, Note, Question
+from bot.core.files import CHECK_FILE_INFO, OpenedFile, choose_files, files_newest_first, is_canvas, wanted_by
+from bot.core.job import Job
+from bot.core.memory import NO_MEMORIES, SentMemories, ids_in, sent
+from bot.core.prompt import Conversation, CountTokens, Marks, PromptMessage
+from bot.core.steps import fixed_text, start_of
+from bot.core.surfaces import in_pane, pane_context_line
+from bot.core.triage import Identity, by_person, second_person_since
+from bot.errors import StoreError
+from bot.models.prompt import OTHERS, OURS
+from bot.reply.workspace import Workspace
+from bot.services.ports import Activity, People
+from bot.services.transcripts import Transcription
+from bot.store import Stores
+
+RESTART_WITHIN_S = 3.0
+"""How long an attempt whose question was edited waits to be canceled: its worker learns of the edit by heartbeat."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SlackConversation:
+    """Reads conversations from Slack's history, the recorded answers and the channel's settings."""
+
+    stores: Stores
+    workspace: Workspace
+    transcription: Transcription
+
+    @property
+    def me(self) -> Identity:
+        """The bot in its workspace."""
+        return self.workspace.me
+
+    async def channel(self, question: Question) -> ChannelSettings:
+        """Returns the channel's settings as they are on record."""
+        return await self.stores.channel_settings.read(question.thread.team_id, question.thread.channel_id)
+
+    async def is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
+        """Returns whether Slack says that the asker is a member of the workspace."""
+        if question.from_bot:
+            return False
+        return await self.workspace.users.kind(question.user_id, now_within_s=now_within_s) is UserKind.MEMBER
+
+    async def read(self, job: Job, *, posts_before: bool) -> Conversation:
+        """Returns what Slack shows of the conversation, with the recorded answers.
+
+        Records an edit that has not been reported, and who takes part. If the database stays away, the prompt has our
+        answers as Slack shows them.
+        """
+        question = job.question
+        history = self.workspace.history
+        shown = await (history.posts_before if posts_before else history.messages)(question)
+        messages = prompts.with_earlier_questions(job, shown)
+        if job.steps or start_of(job) != fixed_text(job):
+            await self._restart_if_edited(job, messages)
+        conversation = await self.with_answers(job, messages)
+        if not question.begins_thread:
+            # What a bare mention reads was written before the thread.
+            await self._record_participants(question, messages)
+        return conversation
+
+    async def with_answers(self, job: Job, messages: Sequence[Message]) -> Conversation:
+        """Returns messages with the recorded answers among them."""
+        question, read = job.question, self.stores.recorded_answers.replies
+        known = await tried(lambda: read(question.thread, question.ts), self.stores.clock, "recorded answers not read")
+        return Conversation(question, messages, known or {}, [earlier.ts for earlier in job.earlier])
+
+    async def people(self, question: Question, ids: Sequence[str]) -> People:
+        """Returns the names and time zones that Slack has."""
+        users = self.workspace.users
+        names = await users.names(ids, in_channel=question.thread.channel_id)
+        return People(names, users.zones([*ids, question.user_id]))
+
+    async def memories(
+        self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
+    ) -> SentMemories:
+        """Returns what a prompt says of the place's memories: of none that was said to other readers than now."""
+        thread, users = question.thread, self.workspace.users
+        kept = await tried(lambda: self.stores.memories.of(thread.place), self.stores.clock, "memories not read")
+        if not kept:
+            return NO_MEMORIES
+        is_private = await users.is_private(thread.channel_id)
+        shown = [memory for memory in kept if memory.is_private is is_private]
+        names = await users.names(ids_in(shown), in_channel=thread.channel_id)
+        return sent(shown, names, marks, count_tokens, limit_tokens)
+
+    async def note(self, job: Job, lines: Sequence[str]) -> Note:
+        """Returns these lines below those about a scheduled run, a canvas and the channel that the asker has open."""
+        question, run = job.question, None
+        if question.schedule:
+            run = await tried(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
+        wants_canvas = wanted_by((question, *job.earlier), self.me.user_id)
+        pane = await self._pane_context(question)
+        ours = (
+            prompts.RUN_RULE if question.schedule else "",
+            prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
+            prompts.run_times(run) if run else "",
+            pane,
+        )
+        # Slack says the name of the channel that is open.
+        return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if pane else OURS)
+
+    async def _pane_context(self, question: Question) -> str:
+        """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""
+        if not (self.me.has_pane and in_pane(question)):
+            return ""
+        person = question.thread.team_id, question.user_id
+        read = self.stores.pane_context.read
+        channel_id = await tried(lambda: read(*person), self.stores.clock, "pane context not read")
+        # It is the asker who has it open, and nobody else reads the answer.
+        names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
+        return "".join(map(pane_context_line, names.values()))
+
+    async def files(
+        self, job: Job, messages: Sequence[PromptMessage], memory: AsyncExitStack, show: Callable[[Activity], None]
+    ) -> Mapping[str, OpenedFile]:
+        """Downloads and reads the conversation's files, and has recordings transcribed."""
+        shared, clock = files_newest_first(messages), self.stores.clock
+        shared = await tried(lambda: self.transcription.known(job, shared), clock, "transcripts not read") or shared
+        hears = self.transcription.transcriber is not None
+        wanted, unread = choose_files(shared, hears=hears)
+        canvases = [file for file in wanted if is_canvas(file)]
+        files = [file for file in wanted if not is_canvas(file)]
+        read: dict[str, OpenedFile] = {}
+        if files:
+            transcribe = partial(self.transcription.hear, job, show) if hears else None
+            reading = self.workspace.files.reading(files, job.question.user_id, transcribe=transcribe)
+            read |= await memory.enter_async_context(reading)
+        # Of a file in a channel shared with another organization, only files.info says that it is a canvas.
+        canvases += [replace(one.file, access=CHECK_FILE_INFO) for one in read.values() if is_canvas(one.file)]
+        read |= await self.workspace.canvases.read(canvases, job.question)
+        return {**{file.id: read[file.id] for file in wanted}, **unread}
+
+    async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None:
+        """Records the files' transcripts, which the reply shows."""
+        await tried(lambda: self.transcription.record(job, files), self.stores.clock, "transcripts not recorded")
+
+    async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
+        """Records edits that the history shows and no event has reported, and waits for the restart that follows.
+
+        A question can be edited while no process runs. The text on record answers the question as it was, so the
+        attempt must not continue it. Returns if nothing was edited, or if the edit was known already.
+        """
+        recorded = {question.ts: question for question in (job.question, *job.earlier)}
+        edited = [message for message in messages if message.edited_ts and message.ts in recorded]
+        edited = [message for message in edited if not _has_text_of(recorded[message.ts], message)]
+        for message in edited:
+            question = replace(recorded[message.ts], text=message.whole, files=message.files)
+            question = replace(question, attached_chars=message.attached_chars)
+            try:
+                await self.stores.question_queue.edit(question, message.edited_ts)
+            except StoreError as error:
+                log.error("edit of the question not recorded: %s", error)
+                return
+        if edited:
+            await self.stores.clock.sleep(RESTART_WITHIN_S)
+
+    async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
+        """Records a thread in which several people wrote before the first question, and who began it."""
+        by_people = [message for message in messages if by_person(message, self.me)]
+        if since_ts := second_person_since(question, by_people):
+            first_ts = question.thread.thread_ts
+            starter = next((message.user_id for message in by_people if message.ts == first_ts), None)
+            try:
+                await self.stores.participants.mark_group(question.thread, since_ts, starter)
+            except StoreError as error:
+                log.error("participants of a thread not recorded: %s", error)
+
+
+def _has_text_of(question: Question, message: Message) -> bool:
+    """Returns whether a recorded question has the message's text. Link previews below the text come and go."""
+    return question.text == message.whole or f"{question.text}\n\n".startswith(f"{message.text}\n\n")

@@ -1,0 +1,261 @@
+"""Answers without Slack and a database: `answer` runs the whole loop in memory.
+
+Conversations are handed in, a person's decisions too. An answer that breaks off isn't continued by itself: whoever
+wants that answers a job with what it left (core/job.py).
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+
+from bot.clock import SystemClock
+from bot.core.calls import CallState, Decision, RecordedCall, Step
+from bot.core.channel_settings import ChannelSettings
+from bot.core.conversation import File, Message, Note, Question, RecordedReply, ThreadKey
+from bot.core.files import OpenedFile
+from bot.core.job import End, FollowUp, Job, Piece
+from bot.core.memory import NO_MEMORIES, SentMemories
+from bot.core.prompt import (
+    DEFAULT_SYSTEM_PROMPT,
+    Conversation,
+    CountTokens,
+    Marks,
+    PromptMessage,
+    with_earlier_questions,
+)
+from bot.core.texts.models import OWN_NAMES, ModelNames
+from bot.core.triage import Identity
+from bot.errors import EndReason
+from bot.models.events import Completion
+from bot.models.model import Models
+from bot.models.prices import ModelPrices
+from bot.models.prompt import Effort, Prompt, TokenEstimate
+from bot.reply.answer import Answer
+from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, GivenUp, Phase, Used, end_of
+from bot.services.ports import Activity, ConversationSource, Output, People, Ports, Records, Spending, Tools
+from bot.services.prompt_builder import PromptSettings
+from bot.services.steps import GO_ON_AFTER_S, Steps
+from bot.services.tool_calls import Offer
+
+HISTORY_TOKENS = 100_000
+"""The tokens of a conversation, if no settings are given."""
+ME = Identity("T", "UTYPIST", "BTYPIST", "Typist")
+
+
+@dataclass(frozen=True)
+class InMemoryConversation:
+    """A conversation that is handed in."""
+
+    messages: Sequence[Message] = ()
+    """Those before the question, oldest first."""
+    replies: Mapping[str, RecordedReply] = field(default_factory=dict)
+    """The bot's answers among them, by ts."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Of people and channels, by id."""
+    opened: Mapping[str, OpenedFile] = field(default_factory=dict)
+    """The contents of its files, by id."""
+    facts: Sequence[str] = ()
+    """What the prompt says about the question alone."""
+    settings: ChannelSettings = field(default_factory=ChannelSettings)
+    me: Identity = ME
+
+    async def channel(self, question: Question) -> ChannelSettings:
+        return self.settings
+
+    async def is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
+        return True
+
+    async def read(self, job: Job, *, posts_before: bool) -> Conversation:
+        batch_ts = [question.ts for question in job.earlier]
+        return Conversation(job.question, with_earlier_questions(job, self.messages), self.replies, batch_ts)
+
+    async def people(self, question: Question, ids: Sequence[str]) -> People:
+        return People(self.names, {})
+
+    async def memories(
+        self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
+    ) -> SentMemories:
+        return NO_MEMORIES
+
+    async def note(self, job: Job, lines: Sequence[str]) -> Note:
+        return Note("\n".join((*self.facts, *lines)))
+
+    async def files(
+        self, job: Job, messages: Sequence[PromptMessage], memory: AsyncExitStack, show: Callable[[Activity], None]
+    ) -> Mapping[str, OpenedFile]:
+        return {file.id: self.opened[file.id] for message in messages for file in message.files}
+
+    async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None:
+        """The caller has them."""
+
+
+@dataclass
+class InMemory:
+    """The record of the steps and calls of one answer, as long as the process runs."""
+
+    _steps: list[Step] = field(default_factory=list)
+    _calls: dict[tuple[int, int], RecordedCall] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps with their calls as they are now, for a job that goes on."""
+        return tuple(replace(step, calls=self._calls_of(step.step_no)) for step in self._steps)
+
+    def decide(self, decision: Decision, user_id: str) -> None:
+        """Records a person's decision about all calls that await one."""
+        state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
+        for key, call in self._calls.items():
+            if call.state is CallState.ASKED:
+                self._calls[key] = replace(call, state=state, decision=decision, decided_by=user_id)
+
+    def _calls_of(self, step_no: int) -> tuple[RecordedCall, ...]:
+        return tuple(call for call in self._calls.values() if call.step_no == step_no)
+
+    async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
+        # As a database would: only what is JSON stays.
+        self._steps.append(replace(step, items=tuple(json.loads(json.dumps(step.items)))))
+        self._calls |= {call.key: call for call in step.calls}
+        return True
+
+    async def calls(self, job: Job, step_no: int) -> tuple[RecordedCall, ...]:
+        return self._calls_of(step_no)
+
+    async def begin(self, job: Job, call: RecordedCall) -> bool:
+        now = self._calls[call.key]
+        if not (now.state is CallState.READY or (now.state is CallState.BEGUN and now.read_only)):
+            return False
+        self._calls[call.key] = replace(now, state=CallState.BEGUN)
+        return True
+
+    async def end(self, job: Job, call: RecordedCall) -> bool:
+        if self._calls[call.key].state.is_over:
+            return False
+        self._calls[call.key] = call
+        return True
+
+    async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]:
+        return ()
+
+    async def made_before(self, job: Job) -> tuple[RecordedCall, ...]:
+        return ()
+
+    async def replied_to(self, job: Job) -> tuple[RecordedCall, ...]:
+        return ()
+
+    async def always_allowed(self, thread: ThreadKey) -> Mapping[str, str]:
+        return {}
+
+    async def allowed_in_thread(self, question: Question) -> frozenset[str]:
+        return frozenset()
+
+
+class NoSteps(InMemory):
+    """A record that takes no step, so that an answer ends where its model wants a tool."""
+
+    async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
+        return False
+
+
+@dataclass
+class Collected:
+    """Adds text to an answer, and shows it to nobody. A call that needs a person's approval ends the attempt."""
+
+    answer: Answer | None = field(default=None, init=False)
+
+    async def begin(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def append(self, text: str) -> None:
+        assert self.answer is not None, "the answer has begun"
+        self.answer.append(text)
+
+    def show(self, activity: Activity) -> None:
+        """Nobody sees it."""
+
+    async def ask(self, calls: Sequence[RecordedCall]) -> None:
+        raise GivenUp(Phase.AWAITING_APPROVAL)
+
+    def unseen_end(self) -> End | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Unlimited:
+    """Lets every request leave, and knows what it costs."""
+
+    prices: ModelPrices = field(default_factory=ModelPrices)
+
+    async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
+        """Nothing is limited."""
+
+    def cost_usd(self, end: End) -> float | None:
+        return self.prices.cost_usd(end.model, end.usage, time.time()) if end.model and end.usage else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one attempt at an answer."""
+
+    text: str
+    end: End
+    used: Used
+    """By all its requests; estimated where the vendor reports nothing."""
+    completion: Completion | None
+    """How the last request ended; None if it didn't."""
+    error: Exception | None
+    """What has ended the answer instead of a model."""
+
+    def raise_for_error(self) -> None:
+        """Raises the error, if there is one."""
+        if self.error is not None:
+            raise self.error
+
+
+async def answer(
+    asked: Question | Job,
+    conversation: ConversationSource,
+    models: Models,
+    tools: Tools | None = None,
+    *,
+    records: Records | None = None,
+    shown: Output | None = None,
+    spending: Spending | None = None,
+    settings: PromptSettings | None = None,
+    prompt: Prompt | None = None,
+) -> Answered:
+    """Answers a question, and returns the text and how it ended, whatever happens.
+
+    `asked`: a job resumes what an earlier attempt left. `prompt`: what the model reads instead of the conversation.
+    """
+    ports = Ports(records or InMemory(), conversation, tools, spending or Unlimited(), SystemClock())
+    settings = settings or PromptSettings(DEFAULT_SYSTEM_PROMPT, HISTORY_TOKENS)
+    steps = Steps(ports, models, settings, TokenEstimate(models.names), has_buttons=False)
+    attempt = attempt_at(asked if isinstance(asked, Job) else Job(1, asked, 1), ports.clock.monotonic())
+    shown = shown or Collected()
+    given = prompt and steps.take(attempt, BuiltPrompt(prompt, None, "", ()), Offer(), shown)
+    return await answered(steps, attempt, given or steps.ask(attempt, shown))
+
+
+def attempt_at(job: Job, now: float) -> AnswerAttempt:
+    """Returns an attempt that a failing model ends, instead of interrupting it. `now`: by the monotonic clock."""
+    return AnswerAttempt(Answer(replace(job, interruptions=len(GO_ON_AFTER_S))), now)
+
+
+async def answered(
+    steps: Steps, attempt: AnswerAttempt, asking: Awaitable[End], names: ModelNames = OWN_NAMES
+) -> Answered:
+    """Ends an attempt, and returns what became of it. An attempt that was given up has the words so far.
+
+    `asking`: asks the model by these steps.
+    """
+    try:
+        end = await end_of(attempt, asking, names)
+    except GivenUp as given_up:
+        # The model wants a tool that nobody approves, or that it doesn't have. Words alone are an answer.
+        attempt.phase = given_up.phase
+        end = End(EndReason.STEP_LIMIT if attempt.answer.text.strip() else EndReason.EMPTY)
+    end = attempt.finish(end, steps.ports.clock.now(), names=names)
+    used = attempt.used.plus(end.usage, steps.ports.spending.cost_usd(end)) if end.usage else attempt.used
+    return Answered(attempt.answer.text, end, used, attempt.completion, attempt.error)
