@@ -5,27 +5,27 @@ import asyncio
 import os
 import re
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.core import files, texts
-from bot.core.conversation import File
-from bot.core.prompt import PromptMessage, moment
-from bot.errors import SettingsError, TypistError
-from bot.models.events import Citation, Completion, FinishReason, Retrying
-from bot.models.prompt import Prompt, Turn
-from bot.reply.sources import plain_list, shown_sources, with_citation
+from bot.core.conversation import File, Question, ThreadKey, escape
+from bot.core.job import NoticeKind
+from bot.core.prompt import NOW, moment
+from bot.errors import EndReason, SettingsError
+from bot.models.events import Completion
+from bot.reply.sources import plain_list, shown_sources
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
 
 PATIENCE_S = 7.0
 """How long after the first failure another request may begin. In Slack it is longer: here somebody sees the reason, and
 can ask again."""
-NO_ANSWER = "No answer yet: {reason}. Trying again…"
+HISTORY_TOKENS = 10_000_000
+"""A file is cut for no model that takes it whole."""
 CUT = "The answer was cut off: it reached its limit of {limit:,} tokens (BOT_MAX_OUTPUT_TOKENS)."
 READING = "Reading {files}."
 _PATH = re.compile(r"(?:~|\.\.?)/\S*|/[^/\s]+/\S+")
@@ -90,48 +90,35 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
 
     The rest is tokens, time and cost, and what is missing in the answer. Raises ProviderError, SettingsError.
     """
+    # Only now: they import the clients of models.
+    from bot.cli.terminal_output import Terminal
     from bot.models.registry import open_models
+    from bot.services.prompt_builder import PromptSettings
+    from bot.services.standalone import InMemoryConversation, Unlimited, answer
 
-    now = datetime.now().astimezone()
-    opened = await _opened(contents)
-    message = PromptMessage("", question, files=tuple(file.file for file in opened))
-    told_apart = files.told_apart({file.file.id: file for file in opened}, [message])
-    (asked,) = files.attach_files([message], told_apart)
-    turn = Turn("user", f"{asked.text}\n\n(It is {moment(now, now.tzname() or '')}.)", asked.media)
-    prompt = Prompt(system_prompt_in_use(settings), (turn,), web_search=settings.web_search)
-    started = time.monotonic()
-    first_s = 0.0
-    completion = None
-    output = _Output(at_once=at_once)
-    citations: Sequence[Citation] = ()
-    async with (
-        open_models(model_setup(settings), patience_s=PATIENCE_S) as provider,
-        aclosing(provider.stream(prompt)) as events,
-    ):
-        try:
-            async for event in events:
-                match event:
-                    case Completion():
-                        completion = event
-                    case Citation():
-                        citations = with_citation(citations, event)
-                    case Retrying(detail=detail):
-                        _tell(NO_ANSWER.format(reason=detail.rstrip(".")))
-                    case str():
-                        first_s = first_s or time.monotonic() - started
-                        output.write(event)
-        except TypistError:
-            output.break_off()
-            raise
-    output.end()
-    _write_end(settings, completion, citations, first_s)
+    opened, now = await _opened(contents), datetime.now().astimezone()
+    ts = f"{now.timestamp():.6f}"
+    asked = Question(ThreadKey("T", "D", ts), ts, "U", escape(question), tuple(file.file for file in opened))
+    facts = [NOW.format(now=moment(now, now.tzname() or ""))]
+    conversation = InMemoryConversation(opened={file.file.id: file for file in opened}, facts=facts)
+    spending, terminal = Unlimited(model_prices(settings)), Terminal(at_once=at_once)
+    prompts = PromptSettings(system_prompt_in_use(settings), HISTORY_TOKENS, settings.web_search)
+    async with open_models(model_setup(settings), patience_s=PATIENCE_S) as models:
+        answered = await answer(asked, conversation, models, shown=terminal, spending=spending, settings=prompts)
+    terminal.end(is_whole=answered.error is None)
+    answered.raise_for_error()
+    end, completion = answered.end, answered.completion
+    if sources := plain_list(shown_sources(end.sources)):
+        print(f"\n{sources}", flush=True)
     if completion is None:
         return 0
-    is_cut = completion.finish_reason is FinishReason.LENGTH
+    name = settings.model_names.of(completion.model)
+    cost_usd = spending.cost_usd(replace(end, usage=completion.usage))
+    is_cut = end.reason is EndReason.LENGTH_LIMIT
     limit = min(filter(None, (settings.max_output_tokens, completion.max_output_tokens)))
     _tell(
-        files.unread_notice(told_apart.values(), completion.left_out, completion.refused_files),
-        texts.answers.UNPARSED[completion.unparsed],
+        summary(name, completion, end.first_token_s or 0.0, cost_usd),
+        *(notice.text for notice in reversed(end.notices) if notice.kind is not NoticeKind.SAID),
         CUT.format(limit=limit) if is_cut else "",
     )
     return EXIT_FAILED if is_cut else 0
@@ -141,46 +128,6 @@ def _tell(*sentences: str) -> None:
     """Writes those sentences to stderr that say something."""
     for sentence in filter(None, sentences):
         print(logs.line(sentence, is_error=False), file=sys.stderr)
-
-
-class _Output:
-    """The answer on stdout. `at_once`: it is written when it is whole."""
-
-    def __init__(self, *, at_once: bool) -> None:
-        self._at_once = at_once
-        self._wrote = ""
-        self._withheld: list[str] = []
-
-    def write(self, text: str) -> None:
-        """Writes more of the answer."""
-        self._wrote = text
-        if self._at_once:
-            self._withheld.append(text)
-        else:
-            print(text, end="", flush=True)
-
-    def break_off(self) -> None:
-        """Ends the line of an answer that goes no further."""
-        if self._wrote and not self._at_once:
-            print(flush=True)
-
-    def end(self) -> None:
-        """Ends the answer."""
-        print(*self._withheld, sep="", end="", flush=True)
-        if not self._wrote.endswith("\n"):
-            print(flush=True)
-
-
-def _write_end(
-    settings: Settings, completion: Completion | None, citations: Sequence[Citation], first_s: float
-) -> None:
-    if sources := plain_list(shown_sources(citations)):
-        print(f"\n{sources}", flush=True)
-    if completion is not None:
-        usage = completion.usage
-        cost_usd = model_prices(settings).cost_usd(completion.model, usage, time.time()) if usage else None
-        name = settings.model_names.of(completion.model)
-        _tell(summary(name, completion, first_s, cost_usd))
 
 
 def summary(model_name: str, completion: Completion, first_s: float, cost_usd: float | None) -> str:

@@ -11,17 +11,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.cli.replay_report import ALIKE, NO_VERDICT
-from bot.cli.smoke_conversations import OUTPUT_TOKENS, Talk
-from bot.core.job import Job
+from bot.cli.smoke_conversations import OUTPUT_TOKENS
+from bot.core.job import End, Job
 from bot.core.usage import AnswerUsage
-from bot.errors import EndReason, ProviderError
-from bot.models.events import FinishReason, Usage
-from bot.models.model import Provider
-from bot.models.prompt import Prompt, Turn
+from bot.errors import EndReason
+from bot.models.events import Usage
+from bot.models.model import Models
+from bot.models.prompt import Prompt, TokenEstimate, Turn
 from bot.models.registry import max_output_tokens, open_models
-from bot.reply.answer import Answer
+from bot.services.answer_attempt import Used
+from bot.services.standalone import InMemoryConversation, NoSteps, Unlimited, answer
 from bot.settings import Settings, model_prices, model_setup
 
+NOWHERE = InMemoryConversation()
 ORDERS = ("then", "now"), ("now", "then")
 WORD_TOKENS = 1_000
 """More than a word, because some servers count thinking as text."""
@@ -38,47 +40,44 @@ INSTRUCTIONS = (
 class Judge:
     """Compares both answers of a line of results.jsonl."""
 
-    settings: Settings
-    """With the judge as its only model."""
-    provider: Provider
-
-    @property
-    def model(self) -> str:
-        """Its name, as the settings have it."""
-        return self.provider.model
+    model: str
+    """Its name, as the settings have it."""
+    models: Models
+    """With it as the only one."""
+    spending: Unlimited
+    max_output_tokens: int
 
     def usd(self, line: Mapping[str, Any], *, at_most: bool) -> float:
         """Returns what the verdict on a line is expected to cost, or may cost at most."""
-        talk, setup = self._talk(), model_setup(self.settings)
-        tokens = talk.estimate.prompt_tokens(_prompt(line, "then", "now"))
-        output_tokens = max_output_tokens(setup) if at_most else OUTPUT_TOKENS
-        return 2 * talk.cost_usd(Usage(tokens, output_tokens, cache_write_tokens=tokens))
+        tokens = TokenEstimate((self.model,)).prompt_tokens(_prompt(line, "then", "now"))
+        output_tokens = self.max_output_tokens if at_most else OUTPUT_TOKENS
+        usage = Usage(tokens, output_tokens, cache_write_tokens=tokens)
+        return 2 * (self.spending.cost_usd(End(EndReason.WHOLE, model=self.model, usage=usage)) or 0.0)
 
     async def verdict(self, job: Job, line: Mapping[str, Any]) -> tuple[str, AnswerUsage]:
         """Returns which answer is better in both orders, and what it took. `then`, `now`, ALIKE or NO_VERDICT.
 
         A judge that refuses gives no verdict. Raises ProviderError for a failure that has cost nothing.
         """
-        talk, favored, end = self._talk(), set(), EndReason.WHOLE
-        try:
-            for first, second in ORDERS:
-                answer = Answer(job)
-                completion = (await talk.ask(self.provider, answer, _prompt(line, first, second))).completion
-                is_whole = completion is not None and completion.finish_reason is FinishReason.STOP
-                word = answer.text.strip(" \n*`.\"'").upper() if is_whole else ""
-                favored.add({"A": first, "B": second, "ALIKE": ALIKE}.get(word, NO_VERDICT))
-        except ProviderError as error:
-            if not (talk.usage.input_tokens or error.reason is EndReason.REFUSED):
-                raise
-            favored, end = {NO_VERDICT}, error.reason
-        about = job.id, "", job.question.thread.channel_id, talk.model, end
-        use = AnswerUsage(0.0, *about, talk.usage.input_tokens, talk.usage.output_tokens, talk.usd, None)
+        favored, used, end = set(), Used(), EndReason.WHOLE
+        for first, second in ORDERS:
+            question, prompt = job.question, _prompt(line, first, second)
+            answered = await answer(
+                question, NOWHERE, self.models, records=NoSteps(), spending=self.spending, prompt=prompt
+            )
+            used = used.plus(answered.used.usage, answered.used.usd)
+            word = answered.text.strip(" \n*`.\"'").upper() if answered.end.reason is EndReason.WHOLE else ""
+            favored.add({"A": first, "B": second, "ALIKE": ALIKE}.get(word, NO_VERDICT))
+            if answered.error is not None:
+                end = answered.end.reason
+                if not (used.usage.input_tokens or end is EndReason.REFUSED):
+                    raise answered.error
+                break
+        about = job.id, "", job.question.thread.channel_id, self.model, end
+        use = AnswerUsage(0.0, *about, used.usage.input_tokens, used.usage.output_tokens, used.usd, None)
         if NO_VERDICT in favored:
             return NO_VERDICT, use
         return favored.pop() if len(favored) == 1 else ALIKE, use
-
-    def _talk(self) -> Talk:
-        return Talk(model_setup(self.settings), model_prices(self.settings), INSTRUCTIONS, 0.0)
 
 
 def _prompt(line: Mapping[str, Any], first: str, second: str) -> Prompt:
@@ -90,5 +89,6 @@ def _prompt(line: Mapping[str, Any], first: str, second: str) -> Prompt:
 async def open_judge(settings: Settings) -> AsyncIterator[Judge]:
     """Yields the judge. `settings`: with it as the only model."""
     settings = replace(settings, max_output_tokens=min(WORD_TOKENS, settings.max_output_tokens))
-    async with open_models(model_setup(settings)) as provider:
-        yield Judge(settings, provider)
+    setup, spending = model_setup(settings), Unlimited(model_prices(settings))
+    async with open_models(setup) as models:
+        yield Judge(setup.models[0], models, spending, max_output_tokens(setup))

@@ -1,44 +1,40 @@
-"""The conversations of `typist smoke`: what answers are made of, asked of real models, without Slack and a database.
+"""The conversations of `typist smoke`: real models answer, by the loop that answers in Slack, in memory.
 
-Each conversation goes the way of an answer, from a message in Slack to the text that readers would see: the parts of a
-prompt (core/prompt.py), steps (core/steps.py), what an attempt resumes from (reply/answer.py), the requests, what
-follows a refused one, and prices (bot/models). `Talk.process` opens the model anew. So a conversation that opens it
-twice has a process in between, and takes along what the database would have.
+`_Talk.process` opens the model anew. So a conversation that opens it twice has a process in between, and takes along
+what the database would have.
 
 Before a conversation begins, its price is estimated. One that may pass the limit isn't asked.
 """
 
 import asyncio
 import base64
-import json
 import re
 import struct
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from itertools import product
 
 from bot.checks.report import CheckStatus, Finding
-from bot.core import beginnings, prompt
-from bot.core.beginnings import Bound
-from bot.core.calls import CallState, Decision, RecordedCall, Step, as_data
-from bot.core.channel_settings import Length
-from bot.core.conversation import NO_NOTE, File, Message, Question, RecordedReply, ThreadKey
-from bot.core.files import OpenedFile, attach_files, unread_notice
+from bot.core.calls import CallResult, CallState, Decision, ToolUse, as_data
+from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
+from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import Checkpoint, End, Job
-from bot.core.steps import Seam, items_of, with_steps
+from bot.core.steps import start_of
 from bot.core.triage import Identity
-from bot.errors import CapReached, EndReason, ProviderError
+from bot.errors import CapReached, ProviderError
 from bot.models.events import Completion, FinishReason, Usage
-from bot.models.model import Provider
+from bot.models.model import Models
 from bot.models.prices import ModelPrices
-from bot.models.prompt import OURS, PDF, PDF_PAGE_TOKENS, Media, Prompt, TokenEstimate, ToolDefinition, image_tokens
+from bot.models.prompt import OURS, PDF, PDF_PAGE_TOKENS, Effort, Media, Offered, ToolDefinition, image_tokens
 from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
-from bot.reply.answer import Answer
-from bot.services.answer_attempt import AnswerAttempt
+from bot.services.answer_attempt import GivenUp, Phase
+from bot.services.ports import Output, Records, Tools
+from bot.services.prompt_builder import PromptSettings
+from bot.services.standalone import HISTORY_TOKENS, Answered, Collected, InMemory, InMemoryConversation, answer
 from files_to_markdown.document import Document, Format
 from files_to_markdown.process import read_document
 
@@ -47,6 +43,7 @@ WITHIN_S = 300.0
 OUTPUT_TOKENS = 500
 """What a request is expected to write and to think, for its price."""
 ME = Identity("TSMOKE", "UTYPIST", "BTYPIST", "Typist")
+EMPTY = InMemoryConversation(me=ME)
 CHANNEL, ASKER = "CSMOKE", "UADA"
 SHELVES = 350
 """Of a list of about 5,000 tokens: some models cache nothing below 4,096."""
@@ -96,8 +93,8 @@ class _Wrong(Exception):
 
 
 @dataclass(eq=False)
-class Talk:
-    """One conversation with a model. It adds up what its requests use."""
+class _Talk:
+    """One conversation with a model. It adds up what its answers use."""
 
     setup: ModelSetup
     """With one model."""
@@ -110,21 +107,18 @@ class Talk:
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
 
-    def __post_init__(self) -> None:
-        self.model = self.setup.models[0]
-        self.estimate = TokenEstimate(self.setup.models)
-
-    def process(self) -> AbstractAsyncContextManager[Provider]:
+    def process(self) -> AbstractAsyncContextManager[Models]:
         """Opens the model as a new process does, which knows nothing of what another one has learned of it."""
         return open_models(self.setup)
 
     def cost_usd(self, usage: Usage) -> float:
         """Returns the price of a usage. Raises CapReached if it is unknown: then no limit can be kept."""
-        usd = self.prices.cost_usd(self.model, usage, time.time())
+        [model] = self.setup.models
+        usd = self.prices.cost_usd(model, usage, time.time())
         if usd is None:
             raise CapReached(
-                f"Not asked: {self.model} has no price, so no limit can be kept. BOT_PRICES takes one; your own "
-                "server's may be 0."
+                f"Not asked: {model} has no price, so no limit can be kept. BOT_PRICES takes one; your own server's "
+                "may be 0."
             )
         return usd
 
@@ -133,107 +127,85 @@ class Talk:
         thread = ThreadKey(ME.team_id, CHANNEL, f"{self.at:.6f}")
         return Question(thread, f"{self.at + after_s:.6f}", ASKER, f"<@{ME.user_id}> {text}", files)
 
-    def prompt(
+    async def answer(
         self,
-        question: Question,
-        messages: Sequence[Message] = (),
-        replies: Mapping[str, RecordedReply] = {},
+        models: Models,
+        asked: Question | Job,
+        conversation: InMemoryConversation = EMPTY,
         *,
-        opened: Mapping[str, OpenedFile] = {},
-        tools: tuple[ToolDefinition, ...] = (),
-    ) -> Prompt:
-        """Returns the prompt of a question, with the messages before it and the answers among them."""
-        marks = prompt.Marks.of(question.thread)
-        conversation = prompt.prompt_messages(prompt.Conversation(question, messages, replies), ME)
-        named = prompt.with_times(prompt.resolve_names(conversation, {}, marks), {}, marks)
-        whole = prompt.with_notes(attach_files(named, opened), NO_NOTE, marks)
-        system = prompt.instructions(self.system_prompt, Length.NORMAL, has_tools=bool(tools))
-        shared_tokens = self.estimate.tokens(system) + self.estimate.definitions_tokens(tools)
-        return replace(
-            prompt.build_prompt(system, whole, marks.begin),
-            cache_key=prompt.cache_key(question.thread, system, tools, shared_tokens),
-            asker=prompt.asker_key(ME.team_id, ASKER),
-            tools=tools,
-            system_origins=OURS,
-            code=marks.code,
-        )
+        requests: int = 1,
+        tools: Tools | None = None,
+        records: Records | None = None,
+        shown: Output | None = None,
+    ) -> tuple[Answered, Completion]:
+        """Returns an answer, and how its last request ended. Raises ProviderError.
 
-    def reserve(self, first: Prompt, requests: int) -> None:
-        """Raises CapReached if so many requests may cost more than is left. `first`: the prompt of the first one."""
-        tokens = self.estimate.prompt_tokens(first)
-        usd = requests * self.cost_usd(Usage(tokens, OUTPUT_TOKENS, cache_write_tokens=tokens))
-        if usd > self.left_usd:
-            left_usd = max(0.0, self.left_usd)
+        Raises CapReached before anything is asked if so many requests may cost more than is left.
+        """
+        answered = await answer(
+            asked,
+            conversation,
+            models,
+            tools,
+            records=records,
+            shown=shown,
+            spending=_Limit(self, requests),
+            settings=PromptSettings(self.system_prompt, HISTORY_TOKENS),
+        )
+        self.usage, self.usd = self.usage + answered.used.usage, self.usd + (answered.used.usd or 0.0)
+        answered.raise_for_error()
+        return answered, answered.completion or Completion(self.setup.models[0], FinishReason.PAUSED, None)
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """What a conversation may cost, `requests` together."""
+
+    talk: _Talk
+    requests: int
+
+    async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
+        usage = Usage(input_tokens, OUTPUT_TOKENS, cache_write_tokens=input_tokens)
+        usd = self.requests * self.talk.cost_usd(usage)
+        if usd > self.talk.left_usd:
+            left_usd = max(0.0, self.talk.left_usd)
             raise CapReached(f"Not asked: it may cost ${usd:.4f}, and the limit leaves ${left_usd:.4f}. Raise --limit.")
 
-    async def ask(self, provider: Provider, answer: Answer, asked: Prompt, cut_at: int | None = None) -> AnswerAttempt:
-        """Appends a step of the model to an answer, and returns the attempt. Raises ProviderError.
-
-        `cut_at`: the length of the answer at which the process hangs up.
-        """
-        attempt = AnswerAttempt(answer, time.monotonic())
-        step = attempt.step_began(self.model, self.estimate.prompt_tokens(asked), asked.origins)
-        seam = Seam("" if answer.steps else answer.text, answer.cut_off)
-        try:
-            async with aclosing(provider.stream(asked)) as events:
-                async for event in events:
-                    answer.append(seam.join(attempt.receive(event, time.monotonic())))
-                    if cut_at is not None and len(answer.text) >= cut_at:
-                        return attempt
-            answer.append(seam.rest())
-        except ProviderError as error:
-            if not (step.has_text or error.reason.is_charged_without_text):
-                step.charges_nothing()
-            raise
-        finally:
-            attempt.count_thinking_until(time.monotonic())
-            reported = step.completion.usage if step.completion else None
-            used = attempt.counted(End(EndReason.WHOLE, usage=reported)).usage or Usage()
-            self.usage, self.usd = self.usage + used, self.usd + self.cost_usd(used)
-        return attempt
+    def cost_usd(self, end: End) -> float:
+        return self.talk.cost_usd(end.usage or Usage())
 
 
-def _ended(attempt: AnswerAttempt) -> Completion:
-    assert attempt.completion is not None, "a provider's stream ends with a Completion or an error"
-    return attempt.completion
-
-
-async def _words(talk: Talk) -> str:
-    question = talk.question("What is 17 plus 25? Write only the number.")
-    asked, answer = talk.prompt(question), Answer(Job(1, question, 1))
-    talk.reserve(asked, 1)
-    async with talk.process() as provider:
-        end = _ended(await talk.ask(provider, answer, asked))
-    if "42" not in answer.text or end.finish_reason is not FinishReason.STOP:
+async def _words(talk: _Talk) -> str:
+    async with talk.process() as models:
+        answered, end = await talk.answer(models, talk.question("What is 17 plus 25? Write only the number."))
+    if "42" not in answered.text or end.finish_reason is not FinishReason.STOP:
         raise _Wrong("The answer to 17 plus 25 isn't 42, or it didn't end.")
     return "Answered."
 
 
-async def _thread(talk: Talk) -> str:
+async def _thread(talk: _Talk) -> str:
     """A cache is no promise, so a second question that reads nothing has a third one behind it."""
     shelves = "\n".join(f"On shelf {number} stands box {7 * number + 3}." for number in range(1, SHELVES + 1))
     messages: list[Message] = []
     replies: dict[str, RecordedReply] = {}
     first_tokens, share = 0, 0.0
-    async with talk.process() as provider:
+    async with talk.process() as models:
         for place, shelf in enumerate((12, 30, 41)):
             words = f"Which box stands on shelf {shelf}? Write only its number."
             question = talk.question(words if place else f"{words}\n\n{shelves}", 60.0 * place)
-            asked, answer = talk.prompt(question, messages, replies), Answer(Job(1, question, 1))
-            if not place:
-                talk.reserve(asked, 3)
-            usage = _ended(await talk.ask(provider, answer, asked)).usage
-            if str(7 * shelf + 3) not in answer.text:
+            conversation = InMemoryConversation(messages, replies, me=ME)
+            answered, end = await talk.answer(models, question, conversation, requests=1 if place else 3)
+            if str(7 * shelf + 3) not in answered.text:
                 raise _Wrong("The answer doesn't have what stands in the thread.")
-            if usage is None:
+            if end.usage is None:
                 return "Answered two questions of a thread. Its server reports no tokens."
-            first_tokens = first_tokens or usage.input_tokens
-            share = usage.cached_input_tokens / first_tokens if place else 0.0
+            first_tokens = first_tokens or end.usage.input_tokens
+            share = end.usage.cached_input_tokens / first_tokens if place else 0.0
             if share >= READ_SHARE:
                 break
-            shown = Message(ME.team_id, CHANNEL, f"{float(question.ts) + 1:.6f}", answer.text, user_id=ME.user_id)
+            shown = Message(ME.team_id, CHANNEL, f"{float(question.ts) + 1:.6f}", answered.text, user_id=ME.user_id)
             messages += [question.as_message(), shown]
-            replies[shown.ts] = RecordedReply(answer.text, answer.origins, ASKER, question.ts)
+            replies[shown.ts] = RecordedReply(answered.text, answered.end.origins, ASKER, question.ts)
     saves = talk.cost_usd(Usage(first_tokens, 0, first_tokens)) < talk.cost_usd(Usage(first_tokens))
     if saves and share < READ_SHARE:
         raise _Wrong(
@@ -243,47 +215,41 @@ async def _thread(talk: Talk) -> str:
     return f"Answered two questions of a thread, and read {share:.0%} of the first one's prompt from the cache."
 
 
-async def _tool(talk: Talk) -> str:
+class _Notes:
+    """Notes down everything under one number."""
+
+    async def definitions(self, question: Question) -> Offered:
+        return Offered((_NOTE,))
+
+    async def call(self, use: ToolUse) -> CallResult:
+        return CallResult(CallState.DONE, as_data(f"Saved as note {NOTE_NUMBER}.", _NOTE.name, "a1b2c3"))
+
+
+async def _tool(talk: _Talk) -> str:
     question = talk.question(f'Note down "buy milk" with your tool {_NOTE.name}, then tell me the note\'s number.')
-    asked, answer = talk.prompt(question, tools=(_NOTE,)), Answer(Job(1, question, 1))
-    talk.reserve(asked, 2)
-    async with talk.process() as provider:
-        attempt = await talk.ask(provider, answer, asked)
-    begun = _ended(attempt)
-    calls = attempt.step.calls if attempt.step else []
-    if [call.name for call in calls] != [_NOTE.name] or not calls[0].arguments:
+    records, tools = InMemory(), _Notes()
+    async with talk.process() as models:
+        _, begun = await talk.answer(models, question, requests=2, tools=tools, records=records)
+    calls = [call for step in records.steps for call in step.calls]
+    if [call.tool for call in calls] != [_NOTE.name] or not calls[0].arguments:
         said = f" Its server refused the request: {begun.refusal}" if begun.refusal else ""
         raise _Wrong(f"The model didn't call the tool that it was asked to call, once and with its text.{said}")
-    call = RecordedCall(0, 0, calls[0].call_id, _NOTE.name, calls[0].arguments, "1", CallState.ASKED)
-    step = Step(
-        0,
-        answer.step_text,
-        tuple(json.loads(json.dumps(items_of(attempt.step.parts if attempt.step else ())))),
-        begun.model,
-        (call,),
-        answer.origins,
-        beginnings.recorded(asked, NO_NOTE),
-        str(Bound(asked)),
-    )
     # A person presses Approve, and a process with other instructions goes on.
-    result = as_data(f"Saved as note {NOTE_NUMBER}.", _NOTE.name, "a1b2c3")
-    approved = replace(call, state=CallState.DONE, decision=Decision.APPROVED, decided_by=ASKER, result=result)
-    step = replace(step, calls=(approved,))
-    later = replace(talk, system_prompt=f"{talk.system_prompt}\n\nBe polite.")
-    restored, _ = beginnings.restored(step.beginning, later.prompt(question, tools=(_NOTE,)))
-    answer = Answer(Job(1, question, 2, steps=(step,)))
-    async with talk.process() as provider:
-        attempt = await talk.ask(provider, answer, with_steps(restored, answer.steps, (), ME.user_id))
-    if (refusal := _ended(attempt).refusal) != begun.refusal:
+    records.decide(Decision.APPROVED, ASKER)
+    talk.system_prompt += "\n\nBe polite."
+    job = Job(1, question, 2, steps=records.steps)
+    async with talk.process() as models:
+        answered, end = await talk.answer(models, job, tools=tools, records=records)
+    if end.refusal != begun.refusal:
         raise _Wrong(
-            f"After an approval, in another process, the vendor refused what the model had sent before: {refusal}"
+            f"After an approval, in another process, the vendor refused what the model had sent before: {end.refusal}"
         )
-    if NOTE_NUMBER not in answer.text or (attempt.step and attempt.step.calls):
+    if NOTE_NUMBER not in answered.text or len(records.steps) > 1:
         raise _Wrong("The answer doesn't have the tool's result, or the model called the tool again.")
     return "Called the tool, and went on with its result after an approval, in another process."
 
 
-async def _files(talk: Talk) -> str:
+async def _files(talk: _Talk) -> str:
     pdf, png = _pdf(f"The code is {CODE}."), _png(128, 128, b"\xff\0\0")
     read = await read_document(Format.PDF, pdf)
     text = read if isinstance(read, Document) else None
@@ -294,35 +260,41 @@ async def _files(talk: Talk) -> str:
     files = tuple(File(f"F{place}", medium.name, medium.media_type) for place, medium in enumerate(media))
     opened = {file.id: OpenedFile(file, medium) for file, medium in zip(files, media, strict=True)}
     question = talk.question("Which color has the square, and which code has the PDF? Write only both.", files=files)
-    asked, answer = talk.prompt(question, opened=opened), Answer(Job(1, question, 1))
-    talk.reserve(asked, 1)
-    async with talk.process() as provider:
-        end = _ended(await talk.ask(provider, answer, asked))
-    vendor = talk.model.partition("/")[0]
+    async with talk.process() as models:
+        answered, end = await talk.answer(models, question, InMemoryConversation(opened=opened, me=ME))
+    vendor = talk.setup.models[0].partition("/")[0]
     notice = unread_notice(list(opened.values()), end.left_out, end.refused_files)
     # At other servers, models may see no images, and get the text of PDFs.
     if notice and VENDORS[vendor].takes_pdfs(resolved(vendor, talk.setup)):
         raise _Wrong(notice + (f" The vendor said: {end.refusal}" if end.refusal else ""))
-    if CODE not in answer.text or not (media[0].name in end.left_out or "red" in answer.text.lower()):
+    if CODE not in answered.text or not (media[0].name in end.left_out or "red" in answered.text.lower()):
         raise _Wrong("The answer doesn't have what the picture and the PDF show.")
     return notice or "Saw the picture and read the PDF."
 
 
-async def _cut(talk: Talk) -> str:
+class _HangUp(Collected):
+    """Cuts an answer off at its first CUT_CHARS characters."""
+
+    def append(self, text: str) -> None:
+        so_far = self.answer.text if self.answer else ""
+        super().append(text[: CUT_CHARS - len(so_far)])
+        if len(so_far + text) >= CUT_CHARS:
+            raise GivenUp(Phase.LOST)
+
+
+async def _cut(talk: _Talk) -> str:
     question = talk.question(
         f"Write the numbers from 1 to {NUMBERS}, each with its square, one a line, such as `3: 9`. Write nothing else."
     )
-    asked, answer = talk.prompt(question), Answer(Job(1, question, 1))
-    talk.reserve(asked, 3)
-    async with talk.process() as provider:
-        await talk.ask(provider, answer, asked, cut_at=CUT_CHARS)
-    if len(answer.text) < CUT_CHARS:
+    async with talk.process() as models:
+        left, _ = await talk.answer(models, question, requests=3, shown=_HangUp())
+    if len(left.text) < CUT_CHARS:
         raise _Wrong("The answer was too short to be cut off.")
-    answer = Answer(Job(1, question, 2, checkpoint=Checkpoint(answer.text[:CUT_CHARS])))
-    kept = answer.text.count("\n")
-    async with talk.process() as provider:
-        await talk.ask(provider, answer, with_steps(asked, (), (), ME.user_id, begun=answer.step_text))
-    lines = [(int(number), int(square)) for number, square in re.findall(r"(\d+): *(\d+)", answer.text)]
+    job = Job(1, question, 2, checkpoint=Checkpoint(left.text))
+    kept = start_of(job).count("\n")
+    async with talk.process() as models:
+        answered, _ = await talk.answer(models, job)
+    lines = [(int(number), int(square)) for number, square in re.findall(r"(\d+): *(\d+)", answered.text)]
     if lines != [(number, number * number) for number in range(1, NUMBERS + 1)]:
         raise _Wrong(
             f"An answer that was cut off and went on has {len(lines)} of {NUMBERS} lines, {len(set(lines))} of them "
@@ -365,7 +337,7 @@ def _pdf(line: str) -> bytes:
     return f"{written}xref\n0 {count}\n0000000000 65535 f \n{places}{end}".encode()
 
 
-CONVERSATIONS: Mapping[str, Callable[[Talk], Awaitable[str]]] = {
+CONVERSATIONS: Mapping[str, Callable[[_Talk], Awaitable[str]]] = {
     "words": _words,
     "thread": _thread,
     "tool": _tool,
@@ -382,14 +354,14 @@ async def smoked(setup: ModelSetup, prices: ModelPrices, system_prompt: str, lim
     found: list[Smoked] = []
     for conversation, model in product(CONVERSATIONS, setup.models):
         left_usd = limit_usd - sum(one.usd for one in found)
-        talk = Talk(replace(setup, models=(model,)), prices, system_prompt, left_usd)
+        talk = _Talk(replace(setup, models=(model,)), prices, system_prompt, left_usd)
         status, message = await _outcome(talk, conversation)
         seconds = time.time() - talk.at
         found.append(Smoked(model, conversation, status, message, talk.usage, talk.usd, seconds))
     return sorted(found, key=lambda one: setup.models.index(one.model))
 
 
-async def _outcome(talk: Talk, conversation: str) -> tuple[CheckStatus, str]:
+async def _outcome(talk: _Talk, conversation: str) -> tuple[CheckStatus, str]:
     try:
         async with asyncio.timeout(WITHIN_S):
             return CheckStatus.OK, await CONVERSATIONS[conversation](talk)

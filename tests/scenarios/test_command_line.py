@@ -52,6 +52,7 @@ async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path,
         (["explain this:"], b"piped in\n", "explain this:\n\npiped in"),
         ([" "], b"\xef\xbb\xbfcaf\xe9\r\n", "caf\ufffd"),
         (["caf\udce9", "\u00e9?"], b"", "caf\ufffd \u00e9?"),
+        (["is", "a<b", "&amp;", "<@U1>?"], b"", "is a<b &amp; <@U1>?"),
     ],
 )
 async def test_ask_reads_the_question_from_arguments_or_stdin_or_both(
@@ -59,11 +60,15 @@ async def test_ask_reads_the_question_from_arguments_or_stdin_or_both(
 ) -> None:
     await forked_command(tmp_path, "ask", *arguments, env=asking(vendor), piped=piped)
     content = vendor.requests[0].body["messages"][-1]["content"]
-    asked, _, now = content.rpartition("\n\n")
-    assert asked == question
-    said = re.fullmatch(r"\(It is (\w+) ([-\d]+) \d\d:\d\d UTC[^)]*\.\)", now)
-    assert said, now
-    assert f"{datetime.fromisoformat(said[2]):%A}" == said[1]
+    said = re.fullmatch(
+        r"\[\w{8} is the code of .*\]\n\n\[\w{8} at .*\]\n(.*)\n\n"
+        r"\[\w{8} note\]\nIt is now (\w+) ([-\d]+) \d\d:\d\d UTC[^)]*\.\n\[\w{8} end\]",
+        content,
+        re.DOTALL,
+    )
+    assert said, content
+    assert said[1] == question
+    assert f"{datetime.fromisoformat(said[3]):%A}" == said[2]
 
 
 @pytest.mark.long
@@ -75,9 +80,8 @@ async def test_ask_reads_the_files_that_words_name(tmp_path: Path, vendor: Vendo
     named = ["Compare", "notes.txt", "docs", str(tmp_path / "pixel.png"), "missing.txt"]
     code, _, err = await forked_command(tmp_path, "ask", *named, env=asking(vendor))
     shown, text = vendor.requests[0].body["messages"][-1]["content"]
-    assert text["text"].startswith(
-        "Compare docs missing.txt\n\n(Attached: notes.txt)\n```txt\nQuince is 7.\n```\n\n(Attached: pixel.png)\n\n(It"
-    )
+    parts = ("Compare docs missing.txt\n", "(Attached: notes.txt)\n```txt\nQuince is 7.\n```", "(Attached: pixel.png)")
+    assert all(f"]\n{part}\n[" in text["text"] for part in parts), text["text"]
     assert shown["image_url"]["url"] == f"data:image/png;base64,{ONE_PIXEL}"
     assert (code, err.splitlines()[0]) == (0, "Reading notes.txt, pixel.png.")
 

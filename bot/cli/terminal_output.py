@@ -1,0 +1,38 @@
+"""The output of an answer in a terminal."""
+
+import sys
+
+from bot import logs
+from bot.models.events import Retrying
+from bot.services.ports import Activity
+from bot.services.standalone import Collected
+
+NO_ANSWER = "No answer yet: {reason}. Trying again…"
+
+
+class Terminal(Collected):
+    """Prints an answer to stdout while it is written, and to stderr why it isn't. `at_once`: prints it at its end."""
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        super().__init__()
+        self._at_once = at_once
+        self._wrote = ""
+
+    def append(self, text: str) -> None:
+        """Prints more of the answer."""
+        super().append(text)
+        self._wrote = text
+        if not self._at_once:
+            print(text, end="", flush=True)
+
+    def show(self, activity: Activity) -> None:
+        """Prints why the model is asked again."""
+        if isinstance(activity, Retrying):
+            print(logs.line(NO_ANSWER.format(reason=activity.detail.rstrip(".")), is_error=False), file=sys.stderr)
+
+    def end(self, *, is_whole: bool = True) -> None:
+        """Ends the last line. An answer that is to be printed at its end is printed only if it is whole."""
+        if self._at_once and is_whole and self.answer is not None:
+            print(self.answer.text, end="")
+        if is_whole or (self._wrote and not self._at_once):
+            print(end="" if is_whole and self._wrote.endswith("\n") else "\n", flush=True)
