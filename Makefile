@@ -14,7 +14,7 @@ NODE := .node
 # Beside the bot: each is a package of its own.
 LIBRARIES := files_to_markdown slack_markdown
 
-.PHONY: init run test test-touched test-wide test-long test-repeatedly emoji sbom check format mutants requirements clean $(LIBRARIES)
+.PHONY: init run test test-touched test-wide test-long test-repeatedly forms emoji sbom check format mutants requirements clean $(LIBRARIES)
 
 # Asks for what Typist needs to connect to Slack, and writes it to .env.
 init: $(VENV)/run
@@ -53,6 +53,10 @@ test-long: $(VENV)/dev
 # `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
 test-repeatedly: $(VENV)/dev
 	$(BIN)/python -m benchmarks.repeated_tests
+
+# Writes what each message and view is made of, after a change to one (tests/slack/forms.txt).
+forms: $(VENV)/dev
+	$(BIN)/python -m tests.slack.test_forms
 
 # Writes the tables of emoji after a new release of emoji-datasource (npm).
 emoji: $(VENV)/dev

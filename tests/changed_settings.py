@@ -1,29 +1,25 @@
 """A channel's settings that differ from the default in one, for tests that hold for each setting, also a new one."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from enum import EnumType
-from typing import Any, get_args, get_type_hints
+from dataclasses import replace
+from typing import Any
 
-from bot.core.channel_settings import ChannelSettings
+from bot.core.channel_settings import CHANNEL_SETTINGS, ChannelSettings, DefaultSettings
 
-_BY_TYPE: Mapping[Any, Any] = {
-    str: "eyes",
-    str | None: "anthropic/two",
-    bool: True,
-    bool | None: False,
-    tuple[str, ...]: ("time",),
-}
+OFFERED = DefaultSettings(models=("anthropic/two",), system_prompt="Be brief.", mcp_servers=("time",))
+NONE = ChannelSettings()
 
 
-def _other_value(kind: Any, default: Any) -> Any:
-    enums: list[Any] = [option for option in (kind, *get_args(kind)) if isinstance(option, EnumType)]
-    return next(level for level in enums[0] if level != default) if enums else _BY_TYPE[kind]
+def _other_value(name: str) -> Any:
+    row = CHANNEL_SETTINGS[name]
+    options = [row.of(option) for option in row.words.options] or list(row.options(OFFERED))
+    if options:
+        first = next(option for option in options if option != getattr(NONE, name))
+        return (first,) if row.of is tuple else first
+    return {"switch": False, "checkboxes": True}.get(row.control, "eyes")
 
 
-_TYPES = get_type_hints(ChannelSettings)
 CHANGED: Mapping[str, ChannelSettings] = {
-    field.name: ChannelSettings(**{field.name: _other_value(_TYPES[field.name], field.default)})
-    for field in fields(ChannelSettings)
+    name: replace(NONE, **{name: _other_value(name)}) for name in CHANNEL_SETTINGS
 }
 """By the name of the setting that differs."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.core.texts.commands import SUBCOMMANDS
 from bot.slack.blockkit import Json
 from bot.slack.views.question import ASK_ABOUT
 
@@ -136,7 +137,7 @@ def app_manifest(
             {
                 "command": command,
                 "description": "What I do and remember here, and how I'm set",
-                "usage_hint": "schedules, memory, settings, usage, accounts",
+                "usage_hint": ", ".join(SUBCOMMANDS),
                 "should_escape": False,
             }
         ],

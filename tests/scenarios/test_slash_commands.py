@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from dataclasses import replace
 
 import pytest
@@ -56,11 +55,8 @@ async def test_help_lists_commands_and_settings_in_force(stage: Stage) -> None:
         assert "`/typist settings` opens the settings" in response
         assert "/typist usage" in response
         assert "Settings here: test · default prompt · follow-ups need no mention" in response
-    unknown, *listed = (await response_to(stage, "alan", "/typist <!here>")).splitlines()
-    assert unknown == "I don't know `/typist &lt;!here&gt;`. I know these:"
-    named = [re.search(r"/typist (\w+)", line) for line in listed[:5]]
-    hint = app_manifest()["features"]["slash_commands"][0]["usage_hint"]
-    assert [found[1] for found in named if found] == hint.split(", ")
+    unknown = await response_to(stage, "alan", "/typist <!here>")
+    assert unknown.startswith("I don't know `/typist &lt;!here&gt;`. I know these:\n• `/typist schedules` lists")
 
 
 async def test_accounts_are_known_where_nobody_can_sign_in(stage: Stage) -> None:

@@ -1,6 +1,6 @@
 """The forms that Slack is asked to validate: all of them, each as Slack takes it.
 
-`python -m tests.slack.test_forms` prints forms.txt: what each form is made of, without its prose.
+`make forms` writes forms.txt: what each form is made of, without its prose.
 """
 
 import inspect
@@ -71,7 +71,7 @@ def page() -> str:
 
 
 def test_each_form_is_made_of_what_the_page_has() -> None:
-    assert page().splitlines() == PAGE.read_text("utf-8").splitlines()
+    assert page().splitlines() == PAGE.read_text("utf-8").splitlines(), "`make forms` writes it"
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -149,4 +149,4 @@ async def test_slack_that_validates_nothing_says_why(error: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{page()}\n")
+    PAGE.write_text(f"{page()}\n", "utf-8")

@@ -12,17 +12,19 @@ SLACK_SLOW = "Slack is slow right now. Please try again in a minute."
 COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now. Please try again in a minute."
 
 
+SUBCOMMANDS = {
+    "schedules": "lists what I do here at set times. Ask me for more: “every weekday at 9, …”.",
+    "memory": "shows what I remember here. Write me more: “remember: …”.",
+    "settings": "opens the settings of this channel.",
+    "usage": "shows your usage and your quotas.",
+    "accounts": "shows where you're signed in for me, and signs you out.",
+}
+"""What each subcommand does, in the order of the help text and of Slack's hint."""
+
+
 def commands(command: str) -> str:
     """Lists the subcommands, in mrkdwn; `command` is the slash command's name, such as "/typist"."""
-    return "\n".join(
-        (
-            f"• `{command} schedules` lists what I do here at set times. Ask me for more: “every weekday at 9, …”.",
-            f"• `{command} memory` shows what I remember here. Write me more: “remember: …”.",
-            f"• `{command} settings` opens the settings of this channel.",
-            f"• `{command} usage` shows your usage and your quotas.",
-            f"• `{command} accounts` shows where you're signed in for me, and signs you out.",
-        )
-    )
+    return "\n".join(f"• `{command} {name}` {does}" for name, does in SUBCOMMANDS.items())
 
 
 def unknown_command(command: str, subcommand: str) -> str:
