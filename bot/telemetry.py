@@ -29,13 +29,6 @@ ERROR_TYPE = "error.type"
 METHOD = "slack.method"
 ACCOUNT_CHANGES = ("signed_in", "signed_out", "ended")
 """What becomes of a person's account at an MCP server. One that ended was not renewed by its server."""
-_CLOUDS = {
-    "bedrock": "aws.bedrock",
-    "vertex": "gcp.vertex_ai",
-    "azure": "azure.ai.openai",
-    "foundry": "azure.ai.inference",
-}
-"""The conventions' names of the clouds. OpenAI and Anthropic are called there as they are here."""
 _current: ContextVar[Span] = ContextVar("span", default=INVALID_SPAN)
 
 
@@ -60,12 +53,18 @@ class Telemetry:
     """
 
     def __init__(
-        self, meter: Meter | None = None, tracer: Tracer | None = None, scrape: Callable[[], bytes] | None = None
+        self,
+        meter: Meter | None = None,
+        tracer: Tracer | None = None,
+        scrape: Callable[[], bytes] | None = None,
+        providers: Mapping[str, str] = {},
     ) -> None:
+        """`providers`: the conventions' names of vendors that are called otherwise here."""
         self.is_on = meter is not None or tracer is not None
         self.scrape = scrape
         self.gauges = Gauges()
         self._tracer = tracer
+        self._providers = providers
         meter = meter or NoOpMeter("typist")
 
         def seconds(name: str, what: str, buckets: tuple[float, ...] = DELAYS_S) -> Histogram:
@@ -125,18 +124,23 @@ class Telemetry:
     def charged(self, model: str | None, cost_usd: float | None) -> None:
         """Counts what a step of a model has cost; None: not known. An answer may be given up between its steps."""
         if model is not None and cost_usd is not None:
-            self._cost.add(cost_usd, _of_model(model))
+            self._cost.add(cost_usd, self._of_model(model))
 
     def rated(self, job_id: int, model: str | None, vote: str) -> None:
         """Counts a press of 👍 or 👎, by its value: "up" or "down"."""
         if model is not None:
-            self._feedback.add(1, {**_of_model(model), "vote": vote})
+            self._feedback.add(1, {**self._of_model(model), "vote": vote})
             self._given_feedback(job_id, {"typist.feedback": vote})
 
     def down_explained(self, job_id: int, model: str, reason: str) -> None:
         """Counts why an answer didn't help."""
-        self._down_reasons.add(1, {**_of_model(model), "reason": reason})
+        self._down_reasons.add(1, {**self._of_model(model), "reason": reason})
         self._given_feedback(job_id, {"typist.feedback": "down", "typist.feedback.reason": reason})
+
+    def _of_model(self, model: str) -> dict[str, str]:
+        vendor, _, name = model.partition("/")
+        provider = self._providers.get(vendor, vendor)
+        return {"gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": name}
 
     def _given_feedback(self, job_id: int, attributes: Mapping[str, str]) -> None:
         """Records a span, by which feedback is found beside its answer's trace: that one has ended."""
@@ -208,7 +212,7 @@ class Telemetry:
 
     def model_request(self, model: str, now: float) -> "ModelRequest":
         """Begins to record a request to a model. `now` is by the monotonic clock."""
-        labels = _of_model(model)
+        labels = self._of_model(model)
         name = f"chat {labels['gen_ai.request.model']}"
         # Not the current span: a generator that is closed late would leave another task's context.
         return ModelRequest(self, labels, self._begin(name, SpanKind.CLIENT, labels), now)
@@ -269,12 +273,6 @@ class ModelRequest:
             labels = {**labels, ERROR_TYPE: failure.value}
         self.telemetry.durations.record(now - self.began_at, labels)
         self.span.end()
-
-
-def _of_model(model: str) -> dict[str, str]:
-    vendor, _, name = model.partition("/")
-    provider = _CLOUDS.get(vendor, vendor)
-    return {"gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": name}
 
 
 def _failed(span: Span, failure: str) -> None:

@@ -6,7 +6,7 @@ from a bounded queue.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -30,15 +30,18 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def opened(*, with_metrics: bool, traces_url: str) -> Iterator[Telemetry]:
-    """Yields what records metrics, spans or both. `traces_url`: where spans are sent; "": nowhere."""
+def opened(*, with_metrics: bool, traces_url: str, providers: Mapping[str, str] = {}) -> Iterator[Telemetry]:
+    """Yields what records metrics, spans or both. `traces_url`: where spans are sent; "": nowhere.
+
+    `providers`: as in `Telemetry`.
+    """
     own = Resource({SERVICE_NAME: NAME, SERVICE_VERSION: __version__})
     resource = own.merge(OTELResourceDetector().detect())
     registry = CollectorRegistry()
     with ExitStack() as stack:
         meter = stack.enter_context(_meter(registry, resource)) if with_metrics else None
         tracer = stack.enter_context(_tracer(traces_url, resource)) if traces_url else None
-        yield Telemetry(meter, tracer, (lambda: generate_latest(registry)) if with_metrics else None)
+        yield Telemetry(meter, tracer, (lambda: generate_latest(registry)) if with_metrics else None, providers)
 
 
 @contextmanager

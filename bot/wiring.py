@@ -37,6 +37,7 @@ from bot.models.registry import (
     max_output_tokens,
     models_that_search,
     open_models,
+    provider_names,
     resolved,
 )
 from bot.reply.look import ReplyLook
@@ -292,7 +293,7 @@ def telemetry_of(settings: Settings) -> Iterator[Telemetry]:
     # Only now: it imports OpenTelemetry's SDK.
     from bot.telemetry_sdk import opened
 
-    with opened(with_metrics=with_metrics, traces_url=settings.traces_url) as telemetry:
+    with opened(with_metrics=with_metrics, traces_url=settings.traces_url, providers=provider_names()) as telemetry:
         yield telemetry
 
 

@@ -5,7 +5,9 @@ from opentelemetry.propagate import inject
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.semconv._incubating.attributes.gen_ai_attributes import GenAiProviderNameValues
 
+from bot.models.registry import VENDORS, provider_names
 from bot.telemetry import Telemetry
 
 
@@ -26,10 +28,16 @@ def test_providers_are_called_as_the_conventions_call_them(model: str, provider:
     ended = InMemorySpanExporter()
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(ended))
-    Telemetry(tracer=tracers.get_tracer("typist")).model_request(model, 0.0).ended(None, 1.0)
+    telemetry = Telemetry(tracer=tracers.get_tracer("typist"), providers=provider_names())
+    telemetry.model_request(model, 0.0).ended(None, 1.0)
     [span] = ended.get_finished_spans()
     told = span.attributes or {}
     assert (told["gen_ai.provider.name"], told["gen_ai.request.model"]) == (provider, model.split("/", 1)[1])
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_each_vendor_has_a_name_of_the_conventions(vendor: str) -> None:
+    assert provider_names().get(vendor, vendor) in {name.value for name in GenAiProviderNameValues}
 
 
 def test_libraries_find_no_span_to_pass_on() -> None:

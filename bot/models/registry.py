@@ -66,6 +66,8 @@ class VendorEntry:
     look_up: LookUp
     """Asks the vendor of this name, free of charge, whether the key is good and a model exists."""
     base_url_variable: str
+    telemetry_name: str = ""
+    """OpenTelemetry's name for the vendor, if it differs from ours."""
     base_url: str = ""
     """Empty: the client makes it of the region; without one, base_url_variable has to be set."""
     default_model: str = ""
@@ -132,7 +134,7 @@ async def _look_up(module: str, _: str, settings: VendorSettings, name: str, tod
     return lookup
 
 
-def _cloud(base_url_variable: str, cloud: Cloud, *, api: str, searches: bool) -> VendorEntry:
+def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: str, searches: bool) -> VendorEntry:
     """Returns the entry of a cloud that serves the API of the vendor `api`."""
 
     def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
@@ -151,6 +153,7 @@ def _cloud(base_url_variable: str, cloud: Cloud, *, api: str, searches: bool) ->
         connect,
         look_up,
         base_url_variable,
+        telemetry_name,
         cloud=cloud,
         thinks=lambda settings: True,
         searches=lambda settings: searches,
@@ -200,6 +203,7 @@ VENDORS: Mapping[str, VendorEntry] = {
     ),
     "bedrock": _cloud(
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        "aws.bedrock",
         Cloud(
             "bedrock",
             "boto3",
@@ -212,6 +216,7 @@ VENDORS: Mapping[str, VendorEntry] = {
     ),
     "vertex": _cloud(
         "ANTHROPIC_VERTEX_BASE_URL",
+        "gcp.vertex_ai",
         Cloud(
             "vertex",
             "google.auth",
@@ -225,17 +230,24 @@ VENDORS: Mapping[str, VendorEntry] = {
     ),
     "foundry": _cloud(
         "ANTHROPIC_FOUNDRY_BASE_URL",
+        "azure.ai.inference",
         Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services User on the Foundry resource"),
         api="anthropic",
         searches=True,
     ),
     "azure": _cloud(
         "AZURE_OPENAI_BASE_URL",
+        "azure.ai.openai",
         Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services OpenAI User on the resource"),
         api="openai",
         searches=True,
     ),
 }
+
+
+def provider_names() -> dict[str, str]:
+    """Returns OpenTelemetry's names of the vendors that have another one there, by vendor."""
+    return {vendor: entry.telemetry_name for vendor, entry in VENDORS.items() if entry.telemetry_name}
 
 
 def vendor_of_key(key: str) -> str:
