@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +57,7 @@ PASTE = "Paste it here (it stays hidden): "
 PASTE_OR_ENTER = "{on_enter}, or paste a token here (it stays hidden): "
 PASTE_AGAIN = "Paste another one, or press Enter to check the same one again: "
 CHECKING = "Checking…"
-SEVERAL_VARIABLES = "I can't tell whose key this is. Set {variables} in .env."
+WHOSE = "Whose key is this? Enter {vendors}: "
 OTHER = "This is the value of {variable}."
 NOT_ACCESS = "This is the refresh token. Copy the access token beside it (xoxe.xoxp-…)."
 NOT_IN_USE = "No model in BOT_MODELS uses it."
@@ -161,14 +161,13 @@ class _Init:
         pasted = ""
         while True:
             pasted = hidden_answer(PASTE_AGAIN if pasted else self._prompt()).strip() or pasted
-            variable, *others = _variables_of(pasted, wanted)
+            variables = _variables_of(pasted, wanted)
+            variable = variables[0] if len(variables) == 1 else _choose(variables)
             if self._new_app and (not pasted or pasted.startswith("xoxe")):
                 self._go_on_with(self._new_app, pasted)
-            elif pasted and others:
-                print(SEVERAL_VARIABLES.format(variables=" or ".join((variable, *others))))
             elif self._has(variable):
                 print(IS_SET.format(variable=variable))
-            elif pasted:
+            elif pasted and variable:
                 if variable != wanted != ANY_KEY:
                     print(OTHER.format(variable=variable))
                 if self._accepts(variable, pasted):
@@ -316,7 +315,16 @@ def _variables_of(pasted: str, wanted: str) -> list[str]:
     named = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), "")
     if named or (wanted and not vendor_of_key(pasted)):
         return [named or wanted]
-    return [VENDORS[vendor].api_key_variable for vendor in vendors_of_key(pasted)]
+    found = [VENDORS[vendor].api_key_variable for vendor in vendors_of_key(pasted)]
+    # Another token of Slack's is no key, whoever might issue one.
+    return found[:1] if not pasted or pasted.startswith(tuple(settings.TOKEN_KINDS)) else found
+
+
+def _choose(variables: Sequence[str]) -> str:
+    """Asks whose key was pasted, and returns its variable; "" for an answer that names none of them."""
+    vendors = {KEYS[variable]: variable for variable in variables}
+    with echo(is_on=True):
+        return vendors.get(input(WHOSE.format(vendors=" or ".join(vendors))).strip().lower(), "")
 
 
 def _with_model_of(vendor: str, ours: Settings) -> Settings:

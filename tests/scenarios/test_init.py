@@ -6,7 +6,7 @@ import re
 import stat
 import sys
 from base64 import b64decode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -32,9 +32,11 @@ PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "nobo
 NOBODY = "No member of the workspace has this name"
 
 
-def init(folder: Path, env: Mapping[str, str]) -> AbstractAsyncContextManager[Terminal]:
+def init(
+    folder: Path, env: Mapping[str, str], change: Callable[[], object] | None = None
+) -> AbstractAsyncContextManager[Terminal]:
     # A process that a test kills leaves its file with the manifest.
-    return bot_terminal(folder, "init", env={"TMPDIR": str(folder.parent), **env})
+    return bot_terminal(folder, "init", env={"TMPDIR": str(folder.parent), **env}, change=change)
 
 
 @pytest_asyncio.fixture
@@ -149,6 +151,34 @@ async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
     assert not [request for request in openai.requests if "xox" in str(request) or "xapp" in str(request)]
     assert set(written(tmp_path)) == {"SLACK_APP_TOKEN", "SLACK_BOT_TOKEN", "OPENAI_API_KEY"}
     assert hello(slack) == []
+
+
+def with_plain_keys() -> None:
+    """Has a second vendor issue keys of no form of their own."""
+    vendors = cast(dict[str, VendorEntry], VENDORS)
+    vendors["anthropic"] = replace(vendors["anthropic"], has_other_keys=True)
+
+
+@pytest.mark.near
+async def test_vendor_of_a_key_that_may_be_of_several_is_asked_for(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    """What is known by its form is said first: a token of Slack's is nobody's key."""
+    whose = "Whose key is this? Enter openai or anthropic: "
+    async with init(tmp_path, env, with_plain_keys) as terminal:
+        await terminal.types(PASTE, slack.bot_token)
+        await terminal.types(PASTE, slack.app_token)
+        await terminal.types(PASTE, "xoxp-of-a-person")
+        await terminal.reads("must be a model's key; this is a user token of Slack.")
+        await terminal.types(PASTE_AGAIN, "sk-wrong")
+        await terminal.types(whose, "mistral")
+        await terminal.types(PASTE, "sk-wrong")
+        await terminal.types(whose, "OpenAI")
+        await terminal.reads("✘ openai: the server does not accept the key (HTTP 401).")
+        await terminal.types(PASTE_AGAIN, KEY)
+        await terminal.reads("✔ openai/gpt-6-luna: the key is accepted")
+        await terminal.types(WHO, "")
+        assert (await terminal.end())[0] == 0
 
 
 async def test_a_token_of_another_app_is_not_accepted(tmp_path: Path, env: dict[str, str]) -> None:
