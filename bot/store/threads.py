@@ -5,6 +5,7 @@ Participants say whether Typist takes part in a thread, whether more than one pe
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -282,6 +283,10 @@ async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[st
 
 
 def _settings(row: sa.Row[Any]) -> ChannelSettings:
-    stored: dict[str, Any] = {name: getattr(row, name) for name in CHANNEL_SETTINGS}
-    own = {name: CHANNEL_SETTINGS[name].of(value) for name, value in stored.items() if value is not None}
+    """Returns a channel's settings. A value that only another version of Typist knows counts as not set."""
+    own: dict[str, Any] = {}
+    for name, setting in CHANNEL_SETTINGS.items():
+        value = getattr(row, name)
+        with suppress(ValueError):
+            own |= {} if value is None else {name: setting.of(value)}
     return ChannelSettings(**own)

@@ -2,12 +2,16 @@
 
 import asyncio
 from dataclasses import replace
+from enum import Enum
+
+import pytest
+import sqlalchemy as sa
 
 from bot.core.channel_settings import ChannelSettings
 from bot.core.triage import MAX_LINES, Engagement, Line
 from bot.models.prompt import Effort
 from bot.store import Stores
-from bot.store.schema import pane_contexts, thread_lines
+from bot.store.schema import channel_settings, pane_contexts, thread_lines
 from bot.store.threads import LINES_KEPT, NOTICES_KEPT_S, PANE_CONTEXT_KEPT_S, read_chosen_servers
 from tests.changed_settings import CHANGED
 from tests.clocks import ManualClock
@@ -115,6 +119,15 @@ async def test_channel_settings_are_the_last_ones_set(store: Stores) -> None:
         assert await store.channel_settings.read("T1", "C1") == settings
     for other in (("T1", "C2"), ("T2", "C1")):
         assert await store.channel_settings.read(*other) == ChannelSettings()
+
+
+@pytest.mark.parametrize("name", [name for name, value in CHANGED.items() if isinstance(getattr(value, name), Enum)])
+async def test_channel_setting_of_a_newer_version_counts_as_not_set(store: Stores, name: str) -> None:
+    own = replace(CHANGED[name], system_prompt="Rhyme.")
+    await store.channel_settings.write("T1", "C1", own)
+    async with store.database.engine.begin() as connection:
+        await connection.execute(sa.update(channel_settings).values({name: "newest"}))
+    assert await store.channel_settings.read("T1", "C1") == ChannelSettings(system_prompt="Rhyme.")
 
 
 async def test_channels_with_settings_of_their_own_are_listed(store: Stores) -> None:
