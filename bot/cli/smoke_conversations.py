@@ -83,7 +83,7 @@ class Smoked:
         read = f", {used.cached_input_tokens:,} of them from the cache" if used.cached_input_tokens else ""
         numbers = f"{used.input_tokens:,} tokens in{read}, {used.output_tokens:,} out"
         spent = f" · {numbers} · ${self.usd:.4f} · {self.seconds:.1f} s" if used.input_tokens else ""
-        fix = "What to do: docs/admins/operate.md, A nightly look at the models."
+        fix = "What to do: docs/admins/operate.md, Nightly model tests."
         message = f"{name}: {self.message}{spent}"
         return Finding(self.status, message, fix if self.status is CheckStatus.FAIL else "").lines()
 
