@@ -264,7 +264,8 @@ def fill(path: Path, answers: int, created_at: float) -> None:
             ((n, str(n), str(n), created_at) for n in range(1, answers + 1)),
         )
         connection.executemany(
-            "INSERT INTO turns (job_id, version, answer, end_reason, created_at) VALUES (?, 0, ?, 'whole', ?)",
+            "INSERT INTO turns (job_id, version, answer, end_reason, origins, created_at)"
+            " VALUES (?, 0, ?, 'whole', '[]', ?)",
             ((n, ANSWER, created_at) for n in range(1, answers + 1)),
         )
         connection.executemany(

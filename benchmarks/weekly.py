@@ -39,6 +39,7 @@ DUE = "mon 9:00"
 PEOPLE, CHANNELS = 4_000, 800
 ENDS = [EndReason.WHOLE] * 18 + [EndReason.STOPPED, EndReason.OVERLOADED]
 REASONS = (None, "wrong", "too_long", "not_meant")
+_TURN = {"version": 0, "origins": []}
 _SAID = {"text": "Why is that so?", "status": "ended", "end_reason": "whole", "team_id": TEAM_ID}
 
 
@@ -89,7 +90,15 @@ def _attempt(rng: random.Random, id_: int, at: float) -> Mapping[str, dict[str, 
         "jobs": {"id": id_, "thread_ts": ts, "ts": ts, "created_at": at, **place, **_SAID},
         "charges": {"job_id": id_, "team_id": TEAM_ID, "day": day_of(at), "model": model, "cost_usd": usd}
         | {**place, "id": id_, **used},
-        "turns": {"job_id": id_, "version": 0, "charge_id": id_, "model": model, "created_at": at, **turn},
+        "turns": {
+            "job_id": id_,
+            "version": 0,
+            "origins": [],
+            "charge_id": id_,
+            "model": model,
+            "created_at": at,
+            **turn,
+        },
     }
 
 

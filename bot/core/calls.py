@@ -383,7 +383,7 @@ class Step:
     beginning: str = field(default="", repr=False)
     """What the model's prompt began with (core/beginnings.py); "": what the step before had, if that is on record."""
     bound_to: str = ""
-    """The hash of all that the model had read; "" if nobody knows."""
+    """The hash of all that the model had read."""
 
 
 def agreed_to(calls: Iterable[RecordedCall]) -> list[RecordedCall]:

@@ -116,7 +116,7 @@ def with_steps(
         bound.add(turns[counted:])
         counted = len(turns)
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
-        parts = parts if step.bound_to in ("", str(bound)) else without_thoughts(parts)
+        parts = parts if step.bound_to == str(bound) else without_thoughts(parts)
         turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts, origins=step.origins))
         additions = _texts(follow_ups, step.step_no + 1, bot_user_id)
         additions += [LAST_STEP] if is_last and number == len(steps) else []

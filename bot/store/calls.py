@@ -68,7 +68,7 @@ class RecordedCalls(MeteredOperations):
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
         values = {**key, "text": step.text, "model": step.model, "items": json.dumps(step.items)}
         values["origins"] = sorted(step.origins)
-        values |= {"beginning": step.beginning or None, "bound_to": step.bound_to or None}
+        values |= {"beginning": step.beginning or None, "bound_to": step.bound_to}
         new = insert_into(connection, schema.steps).values(values).on_conflict_do_nothing()
         if await connection.scalar(new.returning(schema.steps.c.id)) is None:
             # Recorded before, by a transaction whose commit was not heard of.

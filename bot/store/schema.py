@@ -189,8 +189,8 @@ turns = sa.Table(
     sa.Column("prompt_version", sa.Text),
     # The web pages that the answer cites, as (URL, title); NULL: none.
     sa.Column("sources", sa.JSON(none_as_null=True)),
-    # What the model had read (models/prompt.py); NULL: nobody knows.
-    sa.Column("origins", sa.JSON(none_as_null=True)),
+    # What the model had read (models/prompt.py).
+    sa.Column("origins", sa.JSON, nullable=False),
     # What of the End has no column, and which of its choices somebody has pressed; NULL: nothing.
     sa.Column("end", sa.JSON(none_as_null=True)),
     # What the prompt said about the question alone, as (text, origins), for later prompts; NULL: nothing.
@@ -236,11 +236,11 @@ steps = sa.Table(
     sa.Column("items", SafeText, nullable=False),
     sa.Column("model", sa.Text, nullable=False),
     # As in turns.
-    sa.Column("origins", sa.JSON(none_as_null=True)),
+    sa.Column("origins", sa.JSON, nullable=False),
     # What the model's prompt began with, before any step (core/beginnings.py); NULL: what the step before had.
     sa.Column("beginning", sa.Text),
-    # The hash of all that stood before what the step wrote; NULL: nobody knows.
-    sa.Column("bound_to", sa.Text),
+    # The hash of all that stood before what the step wrote.
+    sa.Column("bound_to", sa.Text, nullable=False),
     sa.UniqueConstraint("job_id", "version", "step_no"),
 )
 

@@ -142,7 +142,7 @@ async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> lis
         for row in mine:
             made = tuple(call_of(call) for call in theirs if call.step_no == row.step_no)
             items = tuple(json.loads(row.items))
-            begun = row.beginning or "", row.bound_to or ""
+            begun = row.beginning or "", row.bound_to
             found.append(Step(row.step_no, row.text, items, row.model, made, of_record(row.origins), *begun))
         return tuple(found)
 

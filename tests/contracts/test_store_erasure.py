@@ -106,7 +106,8 @@ async def answer_many(store: Stores, number: int) -> None:
         ended = [{**row, "files": [], "created_at": now, "status": "ended"} for row in values]
         await connection.execute(sa.insert(jobs), ended)
         ids = (await connection.scalars(sa.select(jobs.c.id))).all()
-        answers = [{"job_id": i, "version": 0, "answer": "Yes.", "end_reason": "whole", "created_at": now} for i in ids]
+        answer = {"version": 0, "answer": "Yes.", "end_reason": "whole", "origins": [], "created_at": now}
+        answers = [{"job_id": i, **answer} for i in ids]
         await connection.execute(sa.insert(turns), answers)
 
 

@@ -439,7 +439,7 @@ async def write_weeks(store: Stores, begins: float, seed: int) -> None:
             }
             first_s = rng.choice([None, rng.random()])
             charged = {"charge_id": rng.choice([None, charge["id"]]), "job_id": id_, "first_token_s": first_s}
-            rows["turns"].append({"version": version, **end, **charged})
+            rows["turns"].append({"version": version, "origins": [], **end, **charged})
         value = rng.choice([1, -1])
         why = {"value": value, "reason": rng.choice([None, *DownReason]) if value < 0 else None}
         rows["feedback"].append({"job_id": id_, "user_id": "U9", "at": at, **why})
