@@ -45,10 +45,13 @@ async def test_guest_reads_no_call_and_approves_none(stage: Stage, notes: Notes)
     asked = await stage.mention()
     message = await asking(stage, asked)
     value = value_of(message)
-    for action in (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ARGUMENTS, ReplyAction.DETAILS):
+    for action in (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ARGUMENTS):
         assert await press(stage, message, action, "gia", value=value) == TO_GUESTS
     assert stage.sandbox.client("gia").modal is None
     assert notes.written == []
+    await press(stage, message, ReplyAction.APPROVE)
+    message = await ended(stage, asked)
+    assert await press(stage, message, ReplyAction.DETAILS, "gia") == TO_GUESTS
 
 
 async def test_guests_home_says_only_that_they_have_no_access(stage: Stage) -> None:
