@@ -187,7 +187,7 @@ async def built(
         admins = AdminNotices(stores.notices, workspace.outbox_sender.tell, me.team_id, settings.admins)
         refusals = ModelRefusals(admins, models_in_use(settings), clock)
         models = wrap(
-            await stack.enter_async_context(open_models(model_setup(settings), telemetry, heard=refusals.heard))
+            await stack.enter_async_context(open_models(model_setup(settings), telemetry, on_result=refusals.on_result))
         )
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, _toolbox(parts, tools or mcp_tools), transcriber)
@@ -208,7 +208,7 @@ async def built(
         look: Loop = partial(look_often, (refusals.look, others.look, *_weekly_report(parts, checkup, admins)), clock)
         watch: Loop = partial(bot_token.watch, client.identity)
         loops = (*_loops(parts, worker, outbox, client, checkup, admins), watch, catching_up.run, look)
-        loops += (connections.look,) if connections else ()
+        loops += (connections.run,) if connections else ()
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
 
 
@@ -326,7 +326,7 @@ def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, home: Ap
     from bot.accounts.sign_ins import SignIns
 
     keys, servers, telemetry = settings.secret_keys, settings.mcp.servers, workspace.telemetry
-    return SignIns(stores.accounts, keys, servers, stores.clock, telemetry, changed=home.changed)
+    return SignIns(stores.accounts, keys, servers, stores.clock, telemetry, changed=home.on_changed)
 
 
 @asynccontextmanager

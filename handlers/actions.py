@@ -73,7 +73,7 @@ def register_buttons(
     on_press = _press_listener(lambda body: actions.pressed(press_of(body, team_id)))
     on_choice = _press_listener(lambda body: actions.pressed(press_of(body, team_id), choices.press))
     on_reason = _press_listener(lambda body: actions.pressed(reason_press_of(body, team_id)))
-    on_quiet = _press_listener(lambda body: quiet_threads.pressed(quiet_press_of(body, team_id)))
+    on_quiet = _press_listener(lambda body: quiet_threads.on_press(quiet_press_of(body, team_id)))
     app.view(ARGUMENTS)(_press_listener(lambda body: actions.pressed(approval_of(body, team_id))))
     register_modal(app, EDIT_ARGUMENTS, actions.approve_edited)
     register_modal(app, ADDRESS_MODAL, actions.check_address, actions.sign_in)
@@ -140,10 +140,10 @@ def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str)
         except (TypistError, TimeoutError) as error:
             log.warning("caps not shown to user %s: %s", user_id, error or "it took too long")
         # The menus of a new Home have forgotten the choice, so the same one can be made again.
-        home.opened(user_id)
+        home.on_opened(user_id)
 
     async def show_in_home(user_id: str, _: SubmittedCaps) -> None:
-        home.changed(user_id)
+        home.on_changed(user_id)
 
     for action_id in (SET_WORKSPACE_CAPS, SET_PERSON_CAPS, SET_CHANNEL_CAPS):
         app.action(action_id)(on_press)
@@ -156,7 +156,7 @@ def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_
     async def pressed(press: SchedulePress) -> None:
         await schedules.pressed(press)
         if press.place and not press.place.channel_id:
-            home.changed(press.user_id)
+            home.on_changed(press.user_id)
 
     async def show_in_list(user_id: str, submitted: SubmittedSchedule) -> None:
         if submitted.place:

@@ -70,16 +70,16 @@ def register_messages(
             case "message_changed":
                 await _take_change(event_id, event, team_id, intake, edits)
             case "message_deleted":
-                await edits.deleted(messages_of_edit(event, team_id)[0])
+                await edits.on_message_deleted(messages_of_edit(event, team_id)[0])
             case _ if edited_ts := edited_ts_of(event):
-                await edits.mentioned_again(event_id, message_of(event, team_id), edited_ts)
+                await edits.on_mention_edited(event_id, message_of(event, team_id), edited_ts)
             case _:
                 token, tells = action_token_of(event), is_first_delivery(event, request.headers, me.user_id)
                 await intake.receive(event_id, message_of(event, team_id), token, tells=tells)
 
     async def on_reaction(event: Mapping[str, Any], request: AsyncBoltRequest) -> None:
         if reaction := reaction_of(event):
-            await reactions.added(reaction, tells=is_first_delivery(event, request.headers, me.user_id))
+            await reactions.on_added(reaction, tells=is_first_delivery(event, request.headers, me.user_id))
 
     async def on_options(ack: AsyncAck) -> None:
         """Returns no options: no menu of Typist requests any, but a forged or outdated one may."""
@@ -98,30 +98,30 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
     async def on_home(event: Mapping[str, Any]) -> None:
         tab, user_id, channel_id = home_tab_of(event)
         if tab == "messages":
-            await pane.look(user_id, channel_in_view(event))
+            await pane.record_channel(user_id, channel_in_view(event))
             pane.suggest(channel_id, None)
-            welcome.opened(user_id, channel_id)
+            welcome.on_opened(user_id, channel_id)
         else:
-            home.opened(user_id)
+            home.on_opened(user_id)
 
     async def on_thread(event: Mapping[str, Any]) -> None:
         user_id, (channel_id, thread_ts), in_view = pane_thread_of(event)
-        await pane.look(user_id, in_view)
+        await pane.record_channel(user_id, in_view)
         if event["type"] == "assistant_thread_started":
             pane.suggest(channel_id, thread_ts)
 
     async def on_context(body: Mapping[str, Any]) -> None:
-        await pane.look(viewer_of(body), channel_in_view(body["event"]))
+        await pane.record_channel(viewer_of(body), channel_in_view(body["event"]))
 
     async def on_title(body: Mapping[str, Any]) -> None:
-        await pane.renamed(session_of(body, pane.workspace.me.team_id))
+        await pane.on_renamed(session_of(body, pane.workspace.me.team_id))
 
     async def on_join(event: Mapping[str, Any]) -> None:
-        await welcome.joined(*join_of(event))
+        await welcome.on_joined(*join_of(event))
 
     async def on_suggestion(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        await welcome.pressed(suggestion_press_of(body))
+        await welcome.on_press(suggestion_press_of(body))
 
     app.event("app_home_opened")(on_home)
     app.event("member_joined_channel")(on_join)
@@ -135,7 +135,7 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
 async def _take_own(event: Mapping[str, Any], team_id: str, shortcut: MessageShortcut) -> None:
     """Hands on where the bot posted a question for a person. Nothing else that it does is news when it comes back."""
     if view_id := view_of(event):
-        await shortcut.seen(view_id, message_of(event, team_id))
+        await shortcut.on_question_posted(view_id, message_of(event, team_id))
 
 
 async def _take_change(
@@ -146,7 +146,7 @@ async def _take_change(
     if after is not None and is_stream_end(event):
         await intake.receive(event_id, after)
     elif after is not None:
-        await edits.edited(event_id, before, after, changed_at(event))
+        await edits.on_message_edited(event_id, before, after, changed_at(event))
 
 
 async def on_error(error: Exception) -> BoltResponse | None:

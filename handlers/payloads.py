@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from bot.core.actions import ReplyAction
 from bot.core.caps import CapOwner, Scope
 from bot.core.channel_settings import SettingsPlace, emoji_name
-from bot.core.conversation import Message, ThreadKey, mentioned_users
+from bot.core.conversation import Message, ThreadKey, mentioned_user_ids
 from bot.core.surfaces import TypedCommand
 from bot.core.triage import Identity
 from bot.errors import PayloadError
@@ -94,7 +94,7 @@ def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[s
     """
     tries = headers.get("x-slack-retry-num") or ["0"]
     is_in_channel = event.get("type") == "message" and event.get("channel_type") != "im"
-    is_twin = is_in_channel and bot_user_id in mentioned_users(str(event.get("text")))
+    is_twin = is_in_channel and bot_user_id in mentioned_user_ids(str(event.get("text")))
     return tries[0] == "0" and not is_twin
 
 

@@ -85,7 +85,7 @@ class Connections:
         for closing in self._closing:
             closing.cancel()
 
-    async def look(self) -> None:
+    async def run(self) -> None:
         """Closes connections that nobody has used for some minutes. Runs until canceled."""
         while True:
             await self._clock.sleep(UNUSED_S / 5)

@@ -36,7 +36,7 @@ from pydantic import AnyHttpUrl, BaseModel, Field, TypeAdapter, ValidationError
 
 from bot import network
 from bot.errors import TypistError
-from bot.mcp.challenges import told
+from bot.mcp.challenges import challenge_values
 from bot.mcp.config import SignInConfig
 
 WITHIN_S = 10.0
@@ -184,7 +184,9 @@ async def discovered(server_url: str, config: SignInConfig = _BY_LAW) -> Authori
     challenge = await _challenge(server_url)
     own = resource_url_from_server_url(server_url)
     # A name that is no address leads nowhere.
-    named = [str(address) for one in told(challenge.headers, "resource_metadata") if (address := _address(one))]
+    named = [
+        str(address) for one in challenge_values(challenge.headers, "resource_metadata") if (address := _address(one))
+    ]
     urls = (*named[:MAX_TRIED], *build_protected_resource_metadata_discovery_urls(None, server_url))
     known = await _first(urls, server_url, ProtectedResourceMetadata, partial(_not_of, own))
     # By the protocol's first form, a server that says nothing else is its own authorization server.
@@ -196,7 +198,7 @@ async def discovered(server_url: str, config: SignInConfig = _BY_LAW) -> Authori
     if metadata is None:
         raise SignInFailed("its authorization server has no metadata (RFC 8414)")
     leads_back = _leads_back(metadata)
-    challenged = next(iter(told(challenge.headers, "scope")), None)
+    challenged = next(iter(challenge_values(challenge.headers, "scope")), None)
     wanted = get_client_metadata_scopes(challenged, resource, metadata, client_grant_types=_GRANTS)
     trusted = partial(_trusted, metadata, config)
     has_codes = not leads_back or _DEVICE_GRANT in (metadata.grant_types_supported or (_DEVICE_GRANT,))

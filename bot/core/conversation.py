@@ -283,17 +283,17 @@ def link_of(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
     return f"{base}{ts.replace('.', '')}{thread}" if base else ""
 
 
-def mentioned_users(text: str) -> list[str]:
+def mentioned_user_ids(text: str) -> list[str]:
     """Returns the ids of the people mentioned in the text, in order."""
     return _USER.findall(text)
 
 
-def called_users(text: str) -> list[str]:
+def addressed_user_ids(text: str) -> list[str]:
     """Returns the ids of the people whom a writer mentions in words of their own, in order.
 
     Quotations and code repeat what stands elsewhere, or show how something is written.
     """
-    return mentioned_users(_CODE.sub("", _QUOTED.sub("", text)))
+    return mentioned_user_ids(_CODE.sub("", _QUOTED.sub("", text)))
 
 
 def mentioned(text: str) -> list[str]:
@@ -323,7 +323,7 @@ def ids_to_name(text: str) -> list[str]:
 
     A person's name in the text may be outdated, so it is looked up as well.
     """
-    return [*mentioned_users(text), *_UNNAMED_CHANNEL.findall(text)]
+    return [*mentioned_user_ids(text), *_UNNAMED_CHANNEL.findall(text)]
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
@@ -407,7 +407,7 @@ def plain_command(words: str, bot_user_id: str, bot_name: str) -> str:
 def _is_courtesy(words: list[str], bot_user_id: str, bot_name: str) -> bool:
     """Whether words are courtesy to the bot."""
     said = " ".join(words)
-    return not set(mentioned_users(said)) - {bot_user_id} and is_courtesy(said, bot_name)
+    return not set(mentioned_user_ids(said)) - {bot_user_id} and is_courtesy(said, bot_name)
 
 
 def is_bare(text: str, bot_user_id: str) -> bool:

@@ -25,9 +25,9 @@ from bot.core.conversation import (
     Message,
     Question,
     ThreadKey,
+    addressed_user_ids,
     addresses_another,
-    called_users,
-    mentioned_users,
+    mentioned_user_ids,
     plain_command,
     with_names,
     without_address,
@@ -188,7 +188,7 @@ def triage(message: Message, me: Identity, participants: Participants, rules: Tr
     if message.channel_type == "im":
         return message.as_question(message.thread_ts or (message.ts if me.has_pane else None))
     question = message.as_question(message.thread_ts or message.ts)
-    if me.user_id in called_users(message.text):
+    if me.user_id in addressed_user_ids(message.text):
         return question
     reason = reason_to_ignore(message, me, participants, rules)
     if reason is None:
@@ -247,7 +247,7 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
         return Ignore(IgnoreReason.OUR_OWN)
     if message.subtype not in ANSWERED_SUBTYPES | {"bot_message"}:
         return Ignore(IgnoreReason.SUBTYPE)
-    if me.user_id not in called_users(message.text):
+    if me.user_id not in addressed_user_ids(message.text):
         return Ignore(IgnoreReason.OTHER_BOT)
     return message.as_question(message.thread_ts or message.ts)
 
@@ -262,7 +262,7 @@ def stop_in(message: Message, me: Identity) -> ThreadKey | None:
         return None
     words, is_told = _words(message, me), bool(message.channel_type == "im" or message.thread_ts)
     if STOPS_WORK.fullmatch(words) is None:
-        is_told = _STOP.fullmatch(words) is not None and (is_told or me.user_id in called_users(message.text))
+        is_told = _STOP.fullmatch(words) is not None and (is_told or me.user_id in addressed_user_ids(message.text))
     return ThreadKey(message.team_id, message.channel_id, message.thread_ts) if is_told else None
 
 
@@ -326,7 +326,7 @@ def transcript(messages: Iterable[Message], ts: str, me: Identity) -> str:
     """Returns the end of a thread up to the message `ts`: each message with its writer, and no name or ID of people."""
     last = [message for message in messages if message.ts <= ts][-MAX_MESSAGES:]
     writers = [message.user_id or "" for message in last if by_person(message, me)]
-    mentioned = [user_id for message in last for user_id in mentioned_users(message.text)]
+    mentioned = [user_id for message in last for user_id in mentioned_user_ids(message.text)]
     people = [user_id for user_id in dict.fromkeys((*writers, *mentioned)) if user_id != me.user_id]
     names = {user_id: f"person {number}" for number, user_id in enumerate(people, start=1)} | {me.user_id: me.name}
     # In one line: the next could imitate another writer.

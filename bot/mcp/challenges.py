@@ -10,7 +10,7 @@ _PARAMETER = re.compile(
 _MAX_CHARS = 8_000
 
 
-def told(headers: Mapping[str, str], name: str) -> list[str]:
+def challenge_values(headers: Mapping[str, str], name: str) -> list[str]:
     """Returns the values that a response's challenges have for a parameter, such as "scope"."""
     found = _PARAMETER.finditer(headers.get("www-authenticate", "")[:_MAX_CHARS])
     values = (re.sub(r"\\(.)", r"\1", one[2] or one[3] or one[4] or "") for one in found if one[1].lower() == name)

@@ -24,7 +24,7 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from bot import network
-from bot.mcp.challenges import told
+from bot.mcp.challenges import challenge_values
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG
 from bot.mcp.messages import MAX_MENDED_BYTES, message_in
 from bot.mcp.sentences import REFUSED_BY_STATUS, SCOPE_LACKING
@@ -107,7 +107,7 @@ _GATEWAYS_SAY = range(502, 600)
 
 def _wants_sign_in(response: httpx2.Response) -> bool:
     """Whether a response names where people sign in, by RFC 9728, which MCP's authorization is built on."""
-    names_where = bool(told(response.headers, "resource_metadata"))
+    names_where = bool(challenge_values(response.headers, "resource_metadata"))
     return names_where and response.status_code == HTTPStatus.UNAUTHORIZED
 
 
@@ -162,8 +162,8 @@ def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> E
     wait_s = retry_after_s(response.headers, "", is_limit=False)
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and wait_s is not None:
         return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: math.ceil(wait_s)})
-    if "insufficient_scope" in told(response.headers, "error"):
-        scope = " ".join(told(response.headers, "scope"))[:MAX_SCOPE_CHARS]
+    if "insufficient_scope" in challenge_values(response.headers, "error"):
+        scope = " ".join(challenge_values(response.headers, "scope"))[:MAX_SCOPE_CHARS]
         return ErrorData(code=SCOPE_WANTED, message=f"{words} {SCOPE_LACKING.format(scope=scope)}", data={SCOPE: scope})
     return ErrorData(code=SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED, message=words)
 

@@ -307,7 +307,7 @@ class EffortLevels:
         """The levels that may be sent, from the least thinking to the most."""
         return sorted((_USUAL if self.listed is None else self.listed) - self.refused, key=LEVELS.index)
 
-    def told_by(self, model: object) -> "EffortLevels":
+    def with_description(self, model: object) -> "EffortLevels":
         """Returns the levels that Anthropic's description of a model names."""
         effort = getattr(getattr(model, "capabilities", None), "effort", None)
         named = {level for level in LEVELS if getattr(getattr(effort, level, None), "supported", False)}

@@ -29,7 +29,7 @@ from bot.models.setup import (
     speaks_responses,
     speaks_responses_api,
 )
-from bot.models.wrappers import PATIENCE_S, Fallback, Heard, Measured, Stall
+from bot.models.wrappers import PATIENCE_S, Fallback, Measured, OnResult, Stall
 from bot.telemetry import OFF, Telemetry
 
 ENTRA = "a managed identity, a service principal or az login"
@@ -266,11 +266,11 @@ async def open_models(
     setup: ModelSetup,
     telemetry: Telemetry = OFF,
     patience_s: float = PATIENCE_S,
-    heard: Heard = lambda model, failure: None,
+    on_result: OnResult = lambda model, failure: None,
 ) -> AsyncIterator[Fallback]:
     """Yields the models in use, each with stall detection, and each other as fallbacks.
 
-    `patience_s`: how long after the first failure another request may begin. `heard`: told what becomes of requests.
+    `patience_s`: how long after the first failure another request may begin. `on_result`: called with each result.
     """
     async with AsyncExitStack() as stack:
         clock = SystemClock()
@@ -285,7 +285,7 @@ async def open_models(
             if telemetry.is_on:
                 provider = Measured(provider, telemetry, clock)
             providers.append(Stall(provider, setup.stall_timeout_s))
-        yield Fallback(providers, patience_s=patience_s, heard=heard)
+        yield Fallback(providers, patience_s=patience_s, on_result=on_result)
 
 
 def max_output_tokens(setup: ModelSetup) -> int:

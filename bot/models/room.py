@@ -92,7 +92,7 @@ class Room:
         limit = max((number for number in refusal.numbers if MIN_ROOM <= number < asked_tokens), default=quarter)
         return limit if is_first else quarter if quarter >= MIN_ROOM else None
 
-    def told_by(self, model: object) -> "Room":
+    def with_description(self, model: object) -> "Room":
         """Returns the room with what a server's description of the model says."""
         output, window = _named(model, _OUTPUTS), _named(model, _WINDOWS)
         return replace(self, output_tokens=self.output_tokens or output, window_tokens=self.window_tokens or window)

@@ -218,8 +218,8 @@ class Learned:
         except Exception as error:
             log.info("%s: window not known: %s", self.model, type(error).__name__)
             return room
-        self.levels = self.levels.told_by(described)
-        return room.told_by(described)
+        self.levels = self.levels.with_description(described)
+        return room.with_description(described)
 
     def remember(self, trial: Trial) -> None:
         """Remembers what the server takes, and says once which setting exceeds its limits."""

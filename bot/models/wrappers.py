@@ -244,7 +244,7 @@ class Tries:
         return max(BACKOFF.wait_s(failures) * (1 - share), (error.retry_after_s or 0.0) * (1 + share))
 
 
-Heard = Callable[[str, EndReason | None], None]
+OnResult = Callable[[str, EndReason | None], None]
 """Called with each model that begins to answer, and with each that fails and why. It must not block."""
 
 
@@ -266,14 +266,14 @@ class Fallback:
         providers: Sequence[Provider],
         jitter: Callable[[], float] = random.random,
         patience_s: float = PATIENCE_S,
-        heard: Heard = lambda model, failure: None,
+        on_result: OnResult = lambda model, failure: None,
     ) -> None:
         self.model = providers[0].model
         self.names = tuple(provider.model for provider in providers)
         self._providers = tuple(providers)
         self._jitter = jitter
         self._patience_s = patience_s
-        self._heard = heard
+        self._on_result = on_result
 
     def led_by(self, model: str | None, prompt: Prompt) -> "Fallback":
         """Returns the same models with `model` first; in their usual order if it is None or not among them.
@@ -283,7 +283,7 @@ class Fallback:
         if model is None:
             return self
         in_order = sorted(self._providers, key=lambda provider: provider.model != model)
-        return Fallback(in_order, self._jitter, self._patience_s, self._heard)
+        return Fallback(in_order, self._jitter, self._patience_s, self._on_result)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of the first request that begins to answer, or raises the last one's error."""
@@ -297,11 +297,11 @@ class Fallback:
                     async for event in events:
                         if not begun and not isinstance(event, SIGNS_OF_WORK):
                             begun = True
-                            self._heard(provider.model, None)
+                            self._on_result(provider.model, None)
                         yield event
                 return
             except ProviderError as error:
-                self._heard(provider.model, error.reason)
+                self._on_result(provider.model, error.reason)
                 following = None if begun else tries.after(error, asyncio.get_running_loop().time())
                 if following is None:
                     raise

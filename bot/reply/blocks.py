@@ -72,7 +72,7 @@ def message(view: PageView) -> Json:
         blocks.append(blockkit.rich_text_line(view.asked_on, f"{NOTE_LINE}asked"))
     if view.transcript:
         # Nothing in it is markup. Slack folds a long section, and the block_id keeps it open where a reader opened it.
-        heard = blockkit.section(blockkit.plain_text(without_schemes(texts.answers.heard(view.transcript))))
+        heard = blockkit.section(blockkit.plain_text(without_schemes(texts.answers.transcript_line(view.transcript))))
         blocks.append({**heard, "block_id": f"{NOTE_LINE}transcript"})
     for text, chart in shown:
         # Slack refuses an empty block: everything so far may still be held back, as half a link is.
@@ -219,7 +219,11 @@ def _plain(view: PageView) -> str:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     plain = plain if note else mrkdwn(text) or _last_line(view)
     # Plain text isn't folded, so it has only the transcript's first words.
-    heard = mrkdwn(texts.answers.heard(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS))) if view.transcript else ""
+    heard = (
+        mrkdwn(texts.answers.transcript_line(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS)))
+        if view.transcript
+        else ""
+    )
     with_heard = "\n\n".join(filter(None, (heard, plain)))
     return with_heard if _bytes(with_heard) <= PLAIN_BYTES else plain
 

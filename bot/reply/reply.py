@@ -646,7 +646,7 @@ class Reply:
 
     def _empty_pages(self) -> Pages:
         """Returns the pages of a text that is yet to come."""
-        heard = texts.answers.heard(self._transcript) if self._transcript else ""
+        heard = texts.answers.transcript_line(self._transcript) if self._transcript else ""
         first = Page(taken_chars=counted_chars(heard))
         return Pages(*self._edits.limits(0, self.page_chars), first, max_full=1)
 

@@ -82,7 +82,7 @@ class ModelRefusals:
     _refused_at: dict[str, float] = field(default_factory=dict, init=False)
     _to_tell: set[str] = field(default_factory=set, init=False)
 
-    def heard(self, model: str, failure: EndReason | None) -> None:
+    def on_result(self, model: str, failure: EndReason | None) -> None:
         """Notes that a model began to answer, or failed. Other failures say nothing about the key or the credit."""
         if failure in texts.models.REFUSALS:
             self._refused_at[model] = self.clock.monotonic()

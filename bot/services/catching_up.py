@@ -32,7 +32,7 @@ from typing import Any
 
 from bot.clock import monotonic_began_at
 from bot.core.caps import DAY_S, HOUR_S
-from bot.core.conversation import Message, Question, ThreadKey, called_users, is_direct
+from bot.core.conversation import Message, Question, ThreadKey, addressed_user_ids, is_direct
 from bot.core.triage import by_person, stop_in
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
 from bot.pacing.budget import CALLS_PER_MINUTE
@@ -330,7 +330,7 @@ class CatchingUp:
     def _is_for_us(self, message: Message) -> bool:
         """Whether a person wrote a message to us, and it is no "stop", whose time is over."""
         me = self.workspace.me
-        is_to_us = message.channel_type == "im" or me.user_id in called_users(message.text)
+        is_to_us = message.channel_type == "im" or me.user_id in addressed_user_ids(message.text)
         return is_to_us and by_person(message, me) and stop_in(message, me) is None
 
     def _message(self, place: _Place, found: Payload) -> Message:

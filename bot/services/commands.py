@@ -258,7 +258,7 @@ class AppHome:
     _outdated: set[str] = field(default_factory=set, init=False)
     """The people whose Home shows what has changed since its building began."""
 
-    def opened(self, user_id: str) -> None:
+    def on_opened(self, user_id: str) -> None:
         """Builds a person's Home in the background, so that the acknowledgment doesn't wait for the rate budget."""
         if user_id in self._building or len(self._building) >= MAX_BUILDING:
             return
@@ -268,16 +268,16 @@ class AppHome:
             self._building.remove(user_id)
             if user_id in self._outdated:
                 self._outdated.remove(user_id)
-                self.opened(user_id)
+                self.on_opened(user_id)
 
         task = self._background.start(self._publish(user_id), f"App Home of user {user_id} not updated", TURN_WITHIN_S)
         task.add_done_callback(built)
 
-    def changed(self, user_id: str) -> None:
+    def on_changed(self, user_id: str) -> None:
         """Builds a person's Home again because of what they changed, also if it is being built."""
         if user_id in self._building:
             self._outdated.add(user_id)
-        self.opened(user_id)
+        self.on_opened(user_id)
 
     async def _publish(self, user_id: str) -> None:
         at_home = ThreadKey(self.workspace.me.team_id, direct_message_of(user_id), None)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.closings import Closing
-from bot.core.conversation import ANSWERED_SUBTYPES, Message, Question, ThreadKey, called_users
+from bot.core.conversation import ANSWERED_SUBTYPES, Message, Question, ThreadKey, addressed_user_ids
 from bot.core.triage import (
     NEEDED_PROBABILITY,
     UNKNOWN_PARTICIPANTS,
@@ -89,12 +89,12 @@ class QuietThreads:
             message.as_question(message.thread_ts), sentence, f"quiet {message.channel_id}/{message.ts}"
         )
 
-    async def mentioned(self, message: Message, participants: Participants) -> None:
+    async def on_mention(self, message: Message, participants: Participants) -> None:
         """Ends the quiet of a thread if its starter or an admin mentioned us. Raises StoreError."""
         if self._may_switch(message.user_id, participants.starter):
             await self.stores.participants.switch(message.thread, quiet=False, ts=message.ts)
 
-    def joined(self, message: Message, starter: str, rules: TriageRules) -> None:
+    def on_joined(self, message: Message, starter: str, rules: TriageRules) -> None:
         """Tells a thread's starter how the bot goes on, because a message is the first by somebody else."""
         if starter and rules.engagement is not Engagement.MENTIONS:
             has_doubts = rules.gate and rules.engagement is Engagement.FOLLOW_UPS
@@ -107,7 +107,7 @@ class QuietThreads:
                 to, sentence, name, blocks=offer(sentence, texts.access.STAY_QUIET, action_id=STAY_QUIET)
             )
 
-    async def pressed(self, press: QuietPress) -> None:
+    async def on_press(self, press: QuietPress) -> None:
         """Quiets a thread by the button, and tells the presser."""
         try:
             starter = await self.stores.participants.starter(press.thread)
@@ -213,7 +213,7 @@ class MessageTriage:
             return Ignore(IgnoreReason.QUIET)
         rules = await self._rules_for(message, participants)
         if participants.joined and not participants.quiet:
-            self.quiet_threads.joined(message, participants.starter, rules)
+            self.quiet_threads.on_joined(message, participants.starter, rules)
         found = triage(message, self.workspace.me, participants, rules)
         closing = closing_of(message, self.workspace.me)
         if closing is None or isinstance(found, Ignore):
@@ -238,7 +238,7 @@ class MessageTriage:
         """Returns the rules with the channel's own, which matter for posts without us and in threads that we are in."""
         me = self.workspace.me.user_id
         if message.thread_ts is None:
-            matters = me not in called_users(message.text)
+            matters = me not in addressed_user_ids(message.text)
         else:
             matters = participants.takes_part or message.parent_user_id == me
         if not matters or not self._is_persons_in_channel(message):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from bot.clock import Background
 from bot.core import memory, schedules
 from bot.core.closings import Closing
-from bot.core.conversation import REOPENED_SUBTYPES, Message, Question, called_users, without_address
+from bot.core.conversation import REOPENED_SUBTYPES, Message, Question, addressed_user_ids, without_address
 from bot.core.job import Job
 from bot.core.triage import Ignore, IgnoreReason, Participants, by_person, closing_of, stop_in
 from bot.errors import StoreError
@@ -39,13 +39,13 @@ class SharedTokens:
         self._tokens = tokens
         self._others = others
 
-        def heard(text: str) -> None:
+        def on_message(text: str) -> None:
             kind, *named = json.loads(text)
             # A process of a later version may say what this one doesn't know.
             if kind == _KIND:
                 tokens.keep(*named)
 
-        others.on_message(heard)
+        others.on_message(on_message)
 
     async def keep(self, question: Question, action_token: str) -> None:
         """Keeps a question's token here and in the other processes."""
@@ -135,7 +135,7 @@ class Intake:
             self._access_control.tell(found, denial)
         else:
             if participants.quiet:
-                await self._triage.quiet_threads.mentioned(message, participants)
+                await self._triage.quiet_threads.on_mention(message, participants)
             if action_token and self._action_tokens is not None:
                 await self._action_tokens.keep(found, action_token)
             return await self.enqueue(event_id, found, offered=offered)
@@ -182,7 +182,7 @@ class Intake:
         elif enqueued.needs_placeholder:
             self._worker.post_placeholder(Job(enqueued.job_id, question, attempts=0))
         else:
-            self._worker.arrived(Job(enqueued.job_id, question, attempts=0))
+            self._worker.on_question(Job(enqueued.job_id, question, attempts=0))
         return enqueued is not None
 
 
@@ -203,10 +203,10 @@ class MessageEdits:
         self._me = workspace.me
         self._workspace = workspace
 
-    async def edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
+    async def on_message_edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
         """Applies an edit of a message. An added mention makes it a question, and so do words added to a closing."""
         if after.subtype == "tombstone":
-            await self.deleted(before)
+            await self.on_message_deleted(before)
         elif not by_person(after, self._me):
             log.debug("edit of message %s ignored: not by a person", after.ts)
         elif self._words(before) != self._words(after) and await self._edit(after, edited_ts):
@@ -214,7 +214,7 @@ class MessageEdits:
         elif self._became_question(before, after):
             await self._intake.receive(event_id, after)
 
-    async def mentioned_again(self, event_id: str, message: Message, edited_ts: str) -> None:
+    async def on_mention_edited(self, event_id: str, message: Message, edited_ts: str) -> None:
         """Applies an edit of a message that mentions us, without its text from before.
 
         Slack sends only this event from channels that we are not in. If the message is not a question yet, it becomes
@@ -227,7 +227,7 @@ class MessageEdits:
         else:
             await self._intake.receive(event_id, message)
 
-    async def deleted(self, message: Message) -> None:
+    async def on_message_deleted(self, message: Message) -> None:
         """Removes a deleted message's question, and its reply unless a person wrote after it."""
         if by_person(message, self._me) and await self._questions.delete(
             message.team_id, message.channel_id, message.ts
@@ -239,7 +239,7 @@ class MessageEdits:
         return await self._questions.edit(as_queued(self._workspace, question), edited_ts)
 
     def _became_question(self, before: Message, after: Message) -> bool:
-        mentions_us = [self._me.user_id in called_users(message.text) for message in (before, after)]
+        mentions_us = [self._me.user_id in addressed_user_ids(message.text) for message in (before, after)]
         return mentions_us == [False, True] or bool(closing_of(before, self._me) and not closing_of(after, self._me))
 
     def _words(self, message: Message) -> str:

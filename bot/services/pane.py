@@ -266,7 +266,7 @@ class AssistantPane:
         if self.workspace.me.has_pane:
             self._start(self.workspace.pane.suggest(channel_id, thread_ts))
 
-    async def look(self, user_id: str, channel_id: str) -> None:
+    async def record_channel(self, user_id: str, channel_id: str) -> None:
         """Records the channel that a person opened beside the pane; "" is none. Raises StoreError."""
         if self.workspace.me.has_pane:
             await self.stores.pane_context.write(self.workspace.me.team_id, user_id, channel_id)
@@ -299,7 +299,7 @@ class AssistantPane:
             return Signs()
         return Signs(Sign.SEEN if is_in_pane else Sign.MAY_BE_SEEN)
 
-    def queued(self, question: Question) -> None:
+    def on_queued(self, question: Question) -> None:
         """Shows in the background that a question is queued, if it starts its thread.
 
         Elsewhere an earlier question's answer has the thread's status.
@@ -307,7 +307,7 @@ class AssistantPane:
         if question.begins_thread:
             self.statuses.answering(question.thread, texts.statuses.STATUS_QUEUED)
 
-    def unqueued(self, question: Question) -> None:
+    def on_claimed(self, question: Question) -> None:
         """Removes that status in the background, unless an answer has the thread's status now."""
         if self.statuses.wanted(question.thread) == texts.statuses.STATUS_QUEUED:
             self.statuses.ended(question.thread)
@@ -370,7 +370,7 @@ class AssistantPane:
         if await self._claim_title(question.thread):
             await self.workspace.pane.set_title(question.thread, title_of(question))
 
-    async def renamed(self, thread: ThreadKey) -> None:
+    async def on_renamed(self, thread: ThreadKey) -> None:
         """Notes that a person named a thread: that title stays. Raises StoreError."""
         await self._claim_title(thread)
 

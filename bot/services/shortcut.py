@@ -134,7 +134,7 @@ class MessageShortcut:
             self.look_now()
         return is_new
 
-    async def seen(self, view_id: str, message: Message) -> None:
+    async def on_question_posted(self, view_id: str, message: Message) -> None:
         """Records where the bot posted a question, according to Slack's event. Raises StoreError."""
         team_id = self.workspace.me.team_id
         await self.stores.unposted_questions.record_post(team_id, view_id, message.channel_id, message.ts)
@@ -392,7 +392,7 @@ class Reactions:
     _lately: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
     """When who asked which question, within the last LIMITED_S by the monotonic clock."""
 
-    async def added(self, reaction: Reaction, *, tells: bool = False) -> None:
+    async def on_added(self, reaction: Reaction, *, tells: bool = False) -> None:
         """Asks, if the channel chose the emoji and its person may ask. Raises StoreError.
 
         No call to Slack is waited for. `tells`: if the database doesn't take the question, its asker is told.

@@ -65,7 +65,7 @@ class Welcome:
     _background: Background = field(default_factory=Background, init=False)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
-    async def joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
+    async def on_joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
         """Welcomes a channel if it is the bot that joined it; `inviter_id` may be "". Raises StoreError.
 
         If it was there before, the outbox goes on with what Slack refused meanwhile.
@@ -84,12 +84,12 @@ class Welcome:
         if await self.stores.notices.claim(self.workspace.me.team_id, "", f"welcome {channel_id}"):
             self._start(self._welcome_channel(invitation))
 
-    def opened(self, user_id: str, channel_id: str) -> None:
+    def on_opened(self, user_id: str, channel_id: str) -> None:
         """Welcomes a person who opens the direct message with the bot for the first time, in the background."""
         if self.is_on and not self.workspace.me.has_pane:
             self._start(self._welcome_person(self._question(channel_id, user_id)))
 
-    async def pressed(self, press: SuggestionPress) -> None:
+    async def on_press(self, press: SuggestionPress) -> None:
         """Asks the prompt in the presser's name, or tells the presser why not."""
         try:
             sentence = await self._ask(press)

@@ -108,7 +108,7 @@ class Worker:
         """Has the worker look for a job to claim."""
         self._wake.set()
 
-    def arrived(self, job: Job) -> None:
+    def on_question(self, job: Job) -> None:
         """Has a new question claimed, or shown as queued if this process has no place for it."""
         self._arrived[job.id] = job
         self.wake()
@@ -306,7 +306,7 @@ class Worker:
         if await queue.status(job.id) is not Status.QUEUED:
             return
         if job.id not in self._live and not job.page_ts:
-            self.pane.queued(job.question)
+            self.pane.on_queued(job.question)
         try:
             pause_s = MIN_PAUSE_S
             while not await queue.may_post_placeholder(job.question):
@@ -319,4 +319,4 @@ class Worker:
         finally:
             # An attempt that has begun goes on with the status.
             if job.id not in self._live:
-                self.pane.unqueued(job.question)
+                self.pane.on_claimed(job.question)

@@ -99,7 +99,7 @@ class SocketConnection(SocketModeClient):
         self.stale = True
         self._ended.set()
 
-    async def look(self) -> bool:
+    async def wait_for_end(self) -> bool:
         """Returns whether the connection is up, after WATCH_S or as soon as Slack ends it."""
         try:
             async with asyncio.timeout(WATCH_S):
@@ -108,7 +108,7 @@ class SocketConnection(SocketModeClient):
             pass
         return await self.is_connected()
 
-    async def leave(self) -> None:
+    async def close_session(self) -> None:
         """Closes the connection within CLOSE_TIMEOUT_S, so that it counts no longer among the app's connections."""
         if self.current_session is None:
             return
@@ -131,7 +131,7 @@ class SocketConnection(SocketModeClient):
 
     async def connect(self) -> None:
         """Connects once. The SDK's own method retries the same address forever, though its ticket is valid once."""
-        await self.leave()
+        await self.close_session()
         assert self.wss_uri is not None, "connect_to_new_endpoint asks for it"
         session = await self.aiohttp_client_session.ws_connect(
             self.wss_uri,
@@ -171,7 +171,7 @@ class SocketConnection(SocketModeClient):
             if task is not None:
                 task.cancel()
         try:
-            await self.leave()
+            await self.close_session()
         finally:
             await self.aiohttp_client_session.close()
 
@@ -250,7 +250,7 @@ class Sockets:
         """Reconnects until canceled, sooner than the SDK would, and waits longer after each failure."""
         failures, refused = 0, ""
         while True:
-            is_up = await connection.look()
+            is_up = await connection.wait_for_end()
             if connection.age_s() >= STEADY_S:
                 failures = 0
                 self._set_problem(connection, "")
@@ -259,7 +259,7 @@ class Sockets:
             if connection.end_reason in REFRESH:
                 log.info("connection to Slack ended for a refresh, opening a new one")
             elif connection.end_reason == RECOUNT:
-                await connection.leave()
+                await connection.close_session()
                 await self._clock.sleep(SETTLE_S)
             elif not failures:
                 log.warning("connection to Slack lost, opening a new one")
@@ -270,7 +270,7 @@ class Sockets:
                     why = f"({reason})" if reason else "without a reason"
                     advice = ADVICE.get(reason, OTHER_ADVICE)
                     self._set_problem(connection, f"Connections to Slack end right after they open {why}. {advice}")
-                await connection.leave()
+                await connection.close_session()
                 await self._clock.sleep(max(0.0, CONNECTION.backoff.wait_s(failures) - connection.age_s()))
             refused = await self._renewed(connection, refused)
 

@@ -31,14 +31,19 @@ class Listener:
     """Listens until closed, and reconnects."""
 
     def __init__(
-        self, engine: AsyncEngine, worker: str, clock: Clock, wake: Callable[[], None], heard: Callable[[str], None]
+        self,
+        engine: AsyncEngine,
+        worker: str,
+        clock: Clock,
+        wake: Callable[[], None],
+        on_message: Callable[[str], None],
     ) -> None:
-        """`wake` is called when another process changed something, `heard` with what another process says."""
+        """`wake` is called when another process changed something, `on_message` with what another process says."""
         self._engine = engine
         self._worker = worker
         self._clock = clock
         self._wake = wake
-        self._heard = heard
+        self._on_message = on_message
         self._task: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self.held = False
@@ -109,7 +114,7 @@ class Listener:
     def _take(self, payload: str) -> None:
         if payload.startswith(SAID):
             if not payload.startswith(said_by(self._worker)):
-                self._heard(payload.removeprefix(SAID).partition(" ")[2])
+                self._on_message(payload.removeprefix(SAID).partition(" ")[2])
         elif payload != self._worker:
             self._wake()
 

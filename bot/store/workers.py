@@ -206,7 +206,7 @@ class WorkerLiveness:
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name
         """The name of this worker, unique among all that share the database."""
-        self.heard: Callable[[str], None] = lambda _: None
+        self.on_message: Callable[[str], None] = lambda _: None
         """Called with what other processes say (ProcessMessages)."""
         self._database = database
         self._clock = clock
@@ -304,7 +304,7 @@ class WorkerLiveness:
         # psycopg takes about ten megabytes, which a bot on SQLite should not spend.
         from bot.store.pg_notify import Listener
 
-        return Listener(self._database.engine, self.name, self._clock, self.wake, lambda text: self.heard(text))
+        return Listener(self._database.engine, self.name, self._clock, self.wake, lambda text: self.on_message(text))
 
 
 class WorkerOperations(Operations):
@@ -328,9 +328,9 @@ class ProcessMessages(WorkerOperations):
         except StoreError as error:
             log.warning("other processes not notified: %s", error)
 
-    def on_message(self, heard: Callable[[str], None]) -> None:
-        """Has `heard` called with each text that another process sends from now on."""
-        self._worker.heard = heard
+    def on_message(self, received: Callable[[str], None]) -> None:
+        """Has `received` called with each text that another process sends from now on."""
+        self._worker.on_message = received
 
     @writes
     async def _notify(self, connection: AsyncConnection, payload: str) -> None:

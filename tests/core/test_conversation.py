@@ -18,7 +18,7 @@ from bot.core.conversation import (
     is_bare,
     link_of,
     linked_message,
-    mentioned_users,
+    mentioned_user_ids,
     named_by_others,
     with_names,
     without_address,
@@ -53,7 +53,7 @@ def test_mentions_become_names(text: str, shown: str) -> None:
 
 @given(st.text("<>&@#|UADA:/ht\n;lgamp", max_size=60))
 def test_escaped_text_mentions_nobody_and_is_read_unchanged(text: str) -> None:
-    assert mentioned_users(escape(text)) == []
+    assert mentioned_user_ids(escape(text)) == []
     assert with_names(escape(text), NAMES) == text
 
 

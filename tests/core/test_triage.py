@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot.core.closings import Closing
-from bot.core.conversation import File, Message, Question, ThreadKey, called_users
+from bot.core.conversation import File, Message, Question, ThreadKey, addressed_user_ids
 from bot.core.triage import (
     MAX_CHARS,
     MAX_LINES,
@@ -105,7 +105,7 @@ def test_mention_beside_a_quotation_or_code_is_one(text: str) -> None:
 @pytest.mark.parametrize("mark", ["`", "``", "```", "` ", "`` ", "```` ", "`a``b", "\n>", "> `", "- "])
 def test_mentions_are_found_in_linear_time(mark: str) -> None:
     began = time.process_time()
-    assert "UBOT" not in called_users(f"lunch {mark * 20_000}")
+    assert "UBOT" not in addressed_user_ids(f"lunch {mark * 20_000}")
     assert time.process_time() - began < 1
 
 

@@ -151,6 +151,6 @@ def test_each_request_is_heard_as_an_answer_or_as_the_reason_of_its_failure() ->
     heard: list[tuple[str, EndReason | None]] = []
     first = ScriptedProvider([THINKING, failed(EndReason.BAD_KEY)], model="openai/a")
     second = ScriptedProvider(["Hello", failed(EndReason.CUT)], model="anthropic/b")
-    models = Fallback([first, second], heard=lambda *one: heard.append(one))
+    models = Fallback([first, second], on_result=lambda *one: heard.append(one))
     run_simulated(receive(models.led_by("openai/a", PROMPT)))
     assert heard == [("openai/a", EndReason.BAD_KEY), ("anthropic/b", None), ("anthropic/b", EndReason.CUT)]

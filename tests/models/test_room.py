@@ -198,7 +198,7 @@ def test_no_more_stays_than_the_settings_want() -> None:
     ],
 )
 def test_description_of_a_model_tells_its_room(described: dict[str, object], room: Room) -> None:
-    assert Room().told_by(SimpleNamespace(**described)) == room
+    assert Room().with_description(SimpleNamespace(**described)) == room
 
 
 @pytest.mark.parametrize(
@@ -228,5 +228,5 @@ def test_longest_prompt_is_no_number_that_is_too_small_for_a_window(
 
 def test_what_refusals_told_counts_more_than_the_description() -> None:
     described = SimpleNamespace(context_length=8_192, max_completion_tokens=2_048)
-    assert Room(output_tokens=1_024).told_by(described) == Room(1_024, 8_192)
-    assert Room(window_tokens=4_096).told_by(described) == Room(2_048, 4_096)
+    assert Room(output_tokens=1_024).with_description(described) == Room(1_024, 8_192)
+    assert Room(window_tokens=4_096).with_description(described) == Room(2_048, 4_096)

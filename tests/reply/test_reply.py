@@ -194,7 +194,7 @@ def test_transcripts_of_any_length_are_shown_in_about_the_same_time(repeated: st
 def test_transcript_is_short_where_slack_refuses_blocks() -> None:
     view = PageView("Friday.", transcript="word " * 100, plain=True)
     text = reply_blocks.message(view)["text"]
-    assert text.startswith(texts.answers.heard("word word")[:-1])
+    assert text.startswith(texts.answers.transcript_line("word word")[:-1])
     assert text.endswith("…”\n\nFriday.")
     assert len(text) < 230
 

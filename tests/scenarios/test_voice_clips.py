@@ -100,7 +100,7 @@ def quoted(message: Message) -> str:
 async def test_slacks_transcript_is_the_question(settings: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
     speaker = Speaker(vendor, refusal(500, {}))
     async with asked(settings, sandbox, clip(SAID)) as (_, answer):
-        assert quoted(answer) == texts.answers.heard(SAID)
+        assert quoted(answer) == texts.answers.transcript_line(SAID)
         assert answer.sent_blocks[1] == {"type": "markdown", "text": "Friday."}
     [question] = speaker.questions
     assert question.endswith(f"This is said in it:)\n{SAID}")
@@ -114,7 +114,7 @@ async def test_transcript_that_slack_cut_is_read_whole(
     speaker = Speaker(vendor, refusal(500, {}))
     async with asked(settings, sandbox, clip(LONG)) as (_, answer):
         shown = quoted(answer)
-        assert shown.startswith(texts.answers.heard(LONG[:1_000])[:-1])
+        assert shown.startswith(texts.answers.transcript_line(LONG[:1_000])[:-1])
         assert shown.endswith("…”")
         assert len(shown) < 3_000
     assert LONG in speaker.questions[0]
@@ -139,7 +139,7 @@ async def test_transcript_that_slack_made_since_is_read_by_regenerate(
         await sandbox.transcribe(question.files[0]["id"], SAID)
         assert await sandbox.client("ada").press(place, answer.ts, ReplyAction.REGENERATE.value, "")
         await sandbox.wait_for(lambda: len(speaker.questions) == 2 and not growing(stage.bots(place)[-1]))
-        assert quoted(stage.bots(place)[-1]) == texts.answers.heard(SAID)
+        assert quoted(stage.bots(place)[-1]) == texts.answers.transcript_line(SAID)
     assert [SAID in question for question in speaker.questions] == [False, True]
 
 
@@ -154,7 +154,7 @@ async def test_model_hears_a_clip_and_its_cost_counts(
 ) -> None:
     speaker = Speaker(vendor, heard())
     async with asked(settings, sandbox, clip(), text="Please answer this.") as (_, answer):
-        assert quoted(answer) == texts.answers.heard(SAID)
+        assert quoted(answer) == texts.answers.transcript_line(SAID)
     [request] = speaker.hearings
     sent = form(request)
     assert sent["model"].get_payload(decode=True) == b"gpt-transcribe"
@@ -177,7 +177,7 @@ async def test_clip_is_heard_once(settings: Settings, sandbox: Sandbox, vendor: 
         place = sandbox.dm("ada")
         assert await sandbox.client("ada").press(place, answer.ts, ReplyAction.REGENERATE.value, "")
         await sandbox.wait_for(lambda: len(speaker.questions) == 2 and not growing(stage.bots(place)[-1]))
-        assert quoted(stage.bots(place)[-1]) == texts.answers.heard(SAID)
+        assert quoted(stage.bots(place)[-1]) == texts.answers.transcript_line(SAID)
         await sandbox.say("ada", place, "And tomorrow?")
         await stage.answers(place, None, count=2)
         assert quoted(stage.bots(place)[-1]) == "", "it stands above the answer that it came with"

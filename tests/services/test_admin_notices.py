@@ -128,27 +128,27 @@ async def test_admins_read_once_that_a_vendor_refuses_and_once_that_it_answers(
     """Each event is heard by one of two processes in turn, and both have been restarted since the last one."""
     for number, (model, failure, read) in enumerate(events):
         both = [await processes.start(), await processes.start()]
-        both[number % 2].heard(model, failure)
+        both[number % 2].on_result(model, failure)
         assert await processes.look(*both, for_s=AGAIN_S) == read, (number, model, failure)
 
 
 async def test_processes_that_hear_it_at_once_tell_once(processes: Processes) -> None:
     many = [await processes.start() for _ in range(4)]
     for each in many:
-        each.heard("openai/a", KEY)
+        each.on_result("openai/a", KEY)
     assert await processes.look(*many, for_s=AGAIN_S) == refused(KEY)
     for each in many:
-        each.heard("openai/a", None)
+        each.on_result("openai/a", None)
     assert await processes.look(*many, for_s=AGAIN_S) == A_WORKS
 
 
 async def test_refusal_that_comes_while_another_one_is_told_is_told_next(processes: Processes) -> None:
     process = await processes.start()
-    process.heard("openai/a", KEY)
+    process.on_result("openai/a", KEY)
     looking = asyncio.create_task(process.look())
     while not processes.admins.read:  # noqa: ASYNC110 a look, which ends
         await asyncio.sleep(0)
-    process.heard("openai/a", CREDIT)
+    process.on_result("openai/a", CREDIT)
     await looking
     assert await processes.look(process, for_s=AGAIN_S) == refused(KEY) + refused(CREDIT)
 
@@ -157,7 +157,7 @@ async def test_vendor_that_refuses_now_and_then_is_told_of_once(processes: Proce
     process = await processes.start()
     read = []
     for failure in (KEY, None) * 20:
-        process.heard("openai/a", failure)
+        process.on_result("openai/a", failure)
         read += await processes.look(process, for_s=CALM_S / 4)
     assert read == refused(KEY)
     assert await processes.look(process, for_s=AGAIN_S) == A_WORKS
@@ -169,7 +169,7 @@ async def test_vendor_that_refuses_now_and_then_is_told_of_once(processes: Proce
 async def test_message_that_slack_does_not_take_is_sent_later(processes: Processes, problem: Exception) -> None:
     process = await processes.start()
     processes.admins.problems = [problem, problem]
-    process.heard("openai/a", KEY)
+    process.on_result("openai/a", KEY)
     assert await processes.look(process, for_s=HOLD_S) == []
     assert await processes.look(process, for_s=HOLD_S) == refused(KEY)
 
@@ -177,7 +177,7 @@ async def test_message_that_slack_does_not_take_is_sent_later(processes: Process
 async def test_admin_who_is_gone_holds_up_nobody(processes: Processes) -> None:
     process = await processes.start()
     processes.admins.problems = [Refused("chat.postMessage", "user_not_found", Refusal.MESSAGE_GONE)]
-    process.heard("openai/a", KEY)
+    process.on_result("openai/a", KEY)
     for _ in range(2):
         await process.look()
         processes.clock.now_s += HOLD_S

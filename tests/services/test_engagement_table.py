@@ -177,7 +177,7 @@ def edit(before: str, after: str, user_id: str = GRACE) -> Row:
         thread = await cell.joined()
         message = await cell.say(user_id, before, thread)
         changed = replace(message, text=after)
-        return thread, lambda: cell.stage.edits.edited(f"Ev {cell.ts()}", message, changed, cell.ts())
+        return thread, lambda: cell.stage.edits.on_message_edited(f"Ev {cell.ts()}", message, changed, cell.ts())
 
     return row
 
@@ -186,7 +186,7 @@ def deletion(text: str) -> Row:
     async def row(cell: Cell) -> tuple[str | None, Event]:
         thread = await cell.joined()
         message = await cell.say(GRACE, text, thread)
-        return thread, lambda: cell.stage.edits.deleted(message)
+        return thread, lambda: cell.stage.edits.on_message_deleted(message)
 
     return row
 

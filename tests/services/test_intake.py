@@ -65,7 +65,7 @@ async def test_denied_question_is_a_line_of_its_thread(stage: IntakeStage) -> No
 )
 async def test_edit_asks_only_if_it_adds_the_mention(stage: IntakeStage, before: str, after: str, asked: int) -> None:
     """The message is no question so far, for example because its asker was denied then."""
-    await stage.edits.edited("Ev1", replace(MENTION, text=before), replace(MENTION, text=after), "2.0")
+    await stage.edits.on_message_edited("Ev1", replace(MENTION, text=before), replace(MENTION, text=after), "2.0")
     assert await queued(stage.stores) == asked
 
 
@@ -124,7 +124,7 @@ async def test_button_quiets_a_thread_for_its_starter_and_admins(
     """A press can be forged, so it doesn't matter who saw the button."""
     await stage.intake.receive("Ev1", MENTION)
     thread = ThreadKey("T1", "C1", ASKED)
-    await stage.quiet.pressed(QuietPress(thread, user_id, "2.000000", "https://hooks.example/1"))
+    await stage.quiet.on_press(QuietPress(thread, user_id, "2.000000", "https://hooks.example/1"))
     assert [response.sentence for response in stage.surfaces.responses] == [sentence]
     assert (await stage.stores.participants.at_message(thread, "U1", "3.000000")).quiet is quiet
 
@@ -134,7 +134,7 @@ async def test_press_is_answered_while_the_database_is_away(stage: IntakeStage) 
     async with stage.stores.database.engine.begin() as connection:
         await connection.execute(sa.text("DROP TABLE IF EXISTS quiet_threads"))
         await connection.execute(sa.text("DROP TABLE IF EXISTS jobs"))
-    await stage.quiet.pressed(QuietPress(ThreadKey("T1", "C1", ASKED), "U1", "2.0", "https://hooks.example/1"))
+    await stage.quiet.on_press(QuietPress(ThreadKey("T1", "C1", ASKED), "U1", "2.0", "https://hooks.example/1"))
     assert [response.sentence for response in stage.surfaces.responses] == [texts.actions.ACTION_FAILED]
 
 
@@ -216,9 +216,9 @@ async def test_closing_that_is_edited_into_a_question_is_answered(stage: IntakeS
     await stage.intake.receive("Ev1", MENTION)
     thanks = replace(MENTION, ts="3.0", text="thanks", thread_ts=ASKED)
     await stage.intake.receive("Ev2", thanks)
-    await stage.edits.edited("Ev3", thanks, replace(thanks, text="thanks!"), "4.0")
+    await stage.edits.on_message_edited("Ev3", thanks, replace(thanks, text="thanks!"), "4.0")
     assert await queued(stage.stores) == 1
-    await stage.edits.edited("Ev4", thanks, replace(thanks, text="thanks, and how?"), "5.0")
+    await stage.edits.on_message_edited("Ev4", thanks, replace(thanks, text="thanks, and how?"), "5.0")
     assert await queued(stage.stores) == 2
 
 

@@ -713,7 +713,7 @@ async def test_persons_emoji_on_anothers_message_asks_where_it_was_chosen_or_the
 ) -> None:
     stage, too_many = staged(), list[TooMany]()
     stage.askers.kind_, stage.askers.denied = kind, denied
-    await stage.reactions(too_many).added(reaction, tells=True)
+    await stage.reactions(too_many).on_added(reaction, tells=True)
     asked = [("T1", "reaction:eyes:C1:1.000100", "U1", REACTED_TO, texts.settings.REACTION_QUESTION)]
     assert stage.records.asked == (asked if is_asked else [])
     assert (stage.askers.told, too_many, stage.unsaved.told, stage.askers.checked) == (told, [], [], [])
@@ -723,7 +723,7 @@ async def test_persons_emoji_on_anothers_message_asks_where_it_was_chosen_or_the
 async def test_asker_by_an_emoji_is_told_at_its_first_event_alone_that_it_is_not_on_record(tells: bool) -> None:
     stage = staged(is_new=AWAY)
     with pytest.raises(StoreError):
-        await stage.reactions([]).added(EYES, tells=tells)
+        await stage.reactions([]).on_added(EYES, tells=tells)
     asked = Question(ThreadKey("T1", "C1", None), "1.000100", "U1", "")
     assert stage.unsaved.told == ([asked] if tells else [])
 
@@ -733,22 +733,22 @@ async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
     reactions = stage.reactions(told)
     last = [replace(EYES, ts=f"{number}.0") for number in range(MAX_REACTIONS)]
     for reaction in last[:-1]:
-        await reactions.added(reaction)
+        await reactions.on_added(reaction)
     stage.records.is_new = AWAY
     with pytest.raises(StoreError):
-        await reactions.added(last[-1])
+        await reactions.on_added(last[-1])
     stage.records.is_new = True
-    await reactions.added(last[-1])
+    await reactions.on_added(last[-1])
     assert [id_ for _, id_, *_ in stage.records.asked] == [reaction.question_id for reaction in last]
     assert told == []
     too_many = ("U1", texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
-    await reactions.added(replace(EYES, ts="99.0"))
+    await reactions.on_added(replace(EYES, ts="99.0"))
     assert (len(stage.records.asked), told) == (MAX_REACTIONS, [too_many])
-    await reactions.added(replace(EYES, ts="99.0", user_id="U3"))
+    await reactions.on_added(replace(EYES, ts="99.0", user_id="U3"))
     assert (len(stage.records.asked), len(told)) == (MAX_REACTIONS + 1, 1), "each person has a limit of their own"
     for later_s, asked, times in ((LIMITED_S - 1, MAX_REACTIONS + 1, 2), (1, MAX_REACTIONS + 2, 2)):
         stage.records.clock.now_s += later_s
-        await reactions.added(replace(EYES, ts="99.0"))
+        await reactions.on_added(replace(EYES, ts="99.0"))
         assert (len(stage.records.asked), told) == (asked, [too_many] * times)
 
 

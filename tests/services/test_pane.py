@@ -320,7 +320,7 @@ def test_thread_in_the_pane_is_named_once_unless_a_person_has_named_it() -> None
     slack, named = Slack(), replace(IN_PANE, thread=replace(IN_PANE.thread, thread_ts="9.5"))
 
     async def run(pane: AssistantPane) -> None:
-        await pane.renamed(named.thread)
+        await pane.on_renamed(named.thread)
         for question in (IN_PANE, replace(IN_PANE, text="And then?"), named, IN_CHANNEL):
             await pane.begin(question)
             pane.end(question, asks=False)
@@ -347,16 +347,16 @@ def test_queued_question_has_a_status_at_the_root_of_its_thread_until_it_is_answ
     slack = Slack()
 
     async def run(pane: AssistantPane) -> None:
-        pane.queued(replace(IN_CHANNEL, ts="3.5"))
+        pane.on_queued(replace(IN_CHANNEL, ts="3.5"))
         await asyncio.sleep(1.0)
         assert slack.sent == [], "an earlier question's answer has the status"
-        pane.queued(IN_CHANNEL)
+        pane.on_queued(IN_CHANNEL)
         await asyncio.sleep(1.0)
-        pane.unqueued(IN_CHANNEL)
+        pane.on_claimed(IN_CHANNEL)
         await asyncio.sleep(1.0)
-        pane.queued(IN_CHANNEL)
+        pane.on_queued(IN_CHANNEL)
         pane.statuses.answering(THREAD, STATUS_THINKING)
-        pane.unqueued(IN_CHANNEL)
+        pane.on_claimed(IN_CHANNEL)
         await asyncio.sleep(1.0)
         assert [text for _, _, text in slack.sent] == [STATUS_QUEUED, "", STATUS_THINKING]
 

@@ -122,10 +122,10 @@ async def test_channel_is_welcomed_once_and_the_outbox_goes_on_there_each_time(
     stage: Stage, reads_channel: bool
 ) -> None:
     here = stage.welcome(reads_channel=reads_channel)
-    await here.joined("UADA", "C1", "UBEN")
+    await here.on_joined("UADA", "C1", "UBEN")
     assert stage.woken == [], "a person who joins is no news"
     for channel_id in ("C1", "C1", "C2"):
-        await here.joined(ME.user_id, channel_id, "UADA")
+        await here.on_joined(ME.user_id, channel_id, "UADA")
         await idle()
     greeting = welcome(GREETING, texts.welcome.SEEN_IN_CHANNEL[reads_channel])
     assert stage.slack.posts == [("C1", greeting), ("C2", greeting)]
@@ -148,7 +148,7 @@ async def test_channel_is_not_welcomed_where_its_inviter_may_not_ask(
     stage: Stage, is_on: bool, rules: AccessRules, kind: UserKind, inviter: str, is_welcomed: bool
 ) -> None:
     stage.slack.kind_of_all = kind
-    await stage.welcome(is_on=is_on, rules=rules).joined(ME.user_id, "C1", inviter)
+    await stage.welcome(is_on=is_on, rules=rules).on_joined(ME.user_id, "C1", inviter)
     await idle()
     assert len(stage.slack.posts) == int(is_welcomed)
     assert stage.woken == [("T1", "C1")]
@@ -157,7 +157,7 @@ async def test_channel_is_not_welcomed_where_its_inviter_may_not_ask(
 @pytest.mark.parametrize(("of", "is_welcomed"), [("C1", False), ("C2", True)])
 async def test_channel_with_settings_of_its_own_knows_typist(stage: Stage, of: str, is_welcomed: bool) -> None:
     await stage.stores.channel_settings.write("T1", of, ChannelSettings(new_posts=True))
-    await stage.welcome().joined(ME.user_id, "C1", "UADA")
+    await stage.welcome().on_joined(ME.user_id, "C1", "UADA")
     await idle()
     assert len(stage.slack.posts) == int(is_welcomed)
 
@@ -186,7 +186,7 @@ async def test_person_is_welcomed_once_above_all_that_they_write(
     stage.slack.kind_of_all, stage.slack.has_written = kind, [*has_written]
     here = stage.welcome(is_on=is_on, has_pane=has_pane)
     for _ in range(2):
-        here.opened("UADA", "D1")
+        here.on_opened("UADA", "D1")
         await idle()
     assert stage.slack.posts == ([("D1", TO_PERSON)] if is_welcomed else [])
     assert stage.slack.deleted == ([("D1", "11.5")] if is_taken_back else [])
@@ -218,7 +218,7 @@ async def test_person_is_welcomed_once_above_all_that_they_write(
 async def test_press_asks_in_the_pressers_name_where_they_see_the_question(
     stage: Stage, press: SuggestionPress, id_: str, about: QuotedMessage, said: str
 ) -> None:
-    await stage.welcome().pressed(press)
+    await stage.welcome().on_press(press)
     assert stage.questions.asked == [("UADA", id_, about, texts.welcome.PANE_SUGGESTIONS[press.label])]
     view = sentence_modal(said, texts.welcome.SUGGESTION_TITLE)
     assert stage.slack.opened == ([("trigger", view)] if said else [])
@@ -240,7 +240,7 @@ async def test_presser_reads_why_nothing_is_asked(
     stage: Stage, channel_id: str, label: str, kind: UserKind, is_new: bool | StoreError, said: str
 ) -> None:
     stage.slack.kind_of_all, stage.questions.is_new = kind, is_new
-    await stage.welcome().pressed(replace(IN_CHANNEL, channel_id=channel_id, label=label))
+    await stage.welcome().on_press(replace(IN_CHANNEL, channel_id=channel_id, label=label))
     response = ThreadKey("T1", "C1", None), "UADA", HOOK, ActionResponse(said)
     opened = "trigger", sentence_modal(said, texts.welcome.SUGGESTION_TITLE)
     shown: tuple[Sequence[Any], Sequence[Any]] = ([response], []) if channel_id else ([], [opened])
@@ -250,6 +250,6 @@ async def test_presser_reads_why_nothing_is_asked(
 async def test_outcome_that_slack_does_not_show_is_logged(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.slack.error = RateLimited("views.open", 1.0)
     with caplog.at_level(logging.WARNING):
-        await stage.welcome().pressed(replace(IN_CHANNEL, channel_id=""))
+        await stage.welcome().on_press(replace(IN_CHANNEL, channel_id=""))
     assert "outcome of a press not shown: " in caplog.text
     assert len(stage.questions.asked) == 1

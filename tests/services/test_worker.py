@@ -663,8 +663,8 @@ async def test_question_that_finds_no_place_has_a_status_at_once(
 ) -> None:
     """It came while a place was free, but others got there first."""
     monkeypatch.setattr("bot.services.worker.MAX_LIVE", 10)
-    stage.worker.arrived(job_of(10))
-    stage.worker.arrived(JOB)
+    stage.worker.on_question(job_of(10))
+    stage.worker.on_question(JOB)
     await asyncio.sleep(1)
     assert stage.worker.full
     assert stage.statuses == [texts.statuses.STATUS_QUEUED], "the other one is answered"
@@ -673,7 +673,7 @@ async def test_question_that_finds_no_place_has_a_status_at_once(
 @on_stage(lambda: WorkerStage(), after_s=0.0)
 async def test_new_question_that_is_not_claimed_has_no_status_while_there_is_room(stage: WorkerStage) -> None:
     """Another process has it, or will show it."""
-    stage.worker.arrived(JOB)
+    stage.worker.on_question(JOB)
     await asyncio.sleep(1)
     assert (stage.statuses, stage.placeholders.posted) == ([], [])
 

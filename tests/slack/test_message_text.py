@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.conversation import ThreadKey, escape, mentioned, mentioned_users, with_names
+from bot.core.conversation import ThreadKey, escape, mentioned, mentioned_user_ids, with_names
 from bot.slack.file_objects import MAX_MAIL_CHARS, files_of, is_for_readers
 from bot.slack.text import (
     MAX_ATTACHED_CHARS,
@@ -711,7 +711,7 @@ def test_what_an_app_attaches_is_its_own_text_and_what_slack_adds_is_not() -> No
     for text, body in (("", alert), ("*Red*", f"**Red**\n\n{alert}")):
         assert with_names(body_of(message | {"text": text}), NAMES) == body
         assert with_names(attached_to(message | {"text": text}), NAMES) == previews
-    assert mentioned_users(body_of(message)) == ["UADA"]
+    assert mentioned_user_ids(body_of(message)) == ["UADA"]
 
 
 def test_what_stands_below_a_persons_message_is_not_their_text() -> None:
@@ -998,7 +998,7 @@ def test_markup_is_shown_as_a_reader_sees_it(markup: str, shown: str) -> None:
 def test_only_mentions_stay_as_markup(markup: str, shown: str) -> None:
     text = message_text(markup)
     assert re.sub(r"<[@#!][A-Z0-9]+(\|[^<>]*)?>", "", text).count("<") == 0
-    assert mentioned_users(text) == re.findall(r"<@([A-Z]+)", markup)
+    assert mentioned_user_ids(text) == re.findall(r"<@([A-Z]+)", markup)
 
 
 def test_names_in_the_markup_itself_are_found() -> None:

@@ -20,7 +20,7 @@ CHECKING_ACCESS = "Checking your access. Slack is busy, so this may take a few m
 """Stands in place of THINKING while Slack doesn't say who the asker is."""
 
 
-def heard(transcript: str) -> str:
+def transcript_line(transcript: str) -> str:
     """Stands above an answer whose question has recordings, with what is said in them."""
     return f"I heard: “{transcript}”"
 
