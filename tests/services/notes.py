@@ -10,14 +10,22 @@ import sqlalchemy as sa
 
 from bot.core.calls import CallResult, CallState, Decision, RecordedCall, ToolUse
 from bot.core.conversation import Question
+from bot.core.job import Job
 from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, TextPart, ToolCall, Usage
-from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, ToolDefinition, ToolRule
+from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, TokenEstimate, ToolDefinition, ToolRule
+from bot.services.ports import Ports
+from bot.services.prompt_builder import PromptSettings
+from bot.services.standalone import Answered, Collected, InMemory, InMemoryConversation, Unlimited, attempt_at
+from bot.services.standalone import answered as run_to_end
+from bot.services.steps import Steps
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock, until_read
 from tests.services.answering import BEGAN_S, MODEL, QUESTION, AnsweringStage
+from tests.services.parts import ME
 
 READ, WRITE = "notes__list", "notes__add"
+NOBODY_ELSE = InMemoryConversation(me=ME)
 RULES = {READ: ToolRule(Permission.ALLOW, read_only=True), WRITE: ToolRule(Permission.ASK)}
 MILK = ToolCall(0, "call_1", WRITE, {"text": "Milk"})
 LIST = ToolCall(0, "call_1", READ, {})
@@ -169,6 +177,47 @@ async def decide(stage: AnsweringStage, call: RecordedCall, decision: Decision) 
     return decided
 
 
-def prompts_of(stage: AnsweringStage) -> list[Prompt]:
+@dataclass
+class Alone:
+    """An answer without Slack and a database, and what another attempt resumes."""
+
+    model: StepModel
+    answered: Answered
+    records: InMemory
+
+    @property
+    def calls(self) -> list[RecordedCall]:
+        """The calls of its steps, as they are on record."""
+        return [call for step in self.records.steps for call in step.calls]
+
+
+async def alone(
+    tools: NotesServer,
+    *steps: tuple[StreamEvent, ...],
+    asked: Question | Job = QUESTION,
+    model: Callable[..., StepModel] = StepModel,
+    conversation: InMemoryConversation = NOBODY_ELSE,
+    records: InMemory | None = None,
+    clock: InstantClock | None = None,
+    **settings: Any,
+) -> Alone:
+    """Returns an answer of a model with these steps. `settings`: the prompt's."""
+    records, clock, streams = records or InMemory(), clock or InstantClock(BEGAN_S), model(steps)
+    of_prompt = PromptSettings(**{"system_prompt": "You are a colleague.", "history_tokens": 8_000, **settings})
+    ports = Ports(records, conversation, tools, Unlimited(), clock)
+    runs = Steps(ports, streams, of_prompt, TokenEstimate((MODEL,)))
+    job = asked if isinstance(asked, Job) else Job(1, asked, 1, asked_at=float(asked.ts))
+    attempt = attempt_at(job, clock.monotonic())
+    return Alone(streams, await run_to_end(runs, attempt, runs.ask(attempt, Collected())), records)
+
+
+async def resumed(left: Alone, tools: NotesServer, *steps: tuple[StreamEvent, ...], **more: Any) -> Alone:
+    """Returns the answer whose calls a person has approved now."""
+    left.records.decide(Decision.APPROVED, "U1")
+    job = Job(1, QUESTION, 2, asked_at=float(QUESTION.ts), steps=left.records.steps)
+    return await alone(tools, *steps, asked=job, records=left.records, **more)
+
+
+def prompts_of(stage: AnsweringStage | Alone) -> list[Prompt]:
     assert isinstance(stage.model, StepModel)
     return stage.model.prompts

@@ -39,6 +39,7 @@ from tests.services.notes import (
     WRITE,
     NotesServer,
     StepModel,
+    alone,
     answered,
     asking,
     decide,
@@ -62,15 +63,6 @@ def notes(**more: ToolRule) -> NotesServer:
     return server
 
 
-async def claimed_again(stage: AnsweringStage) -> Job:
-    """Approves the call that the job waits with; returns the job as the next attempt claims it."""
-    call = await waiting(stage)
-    stage.worker.stop()
-    assert await stage.stores.approvals.decide(1, 0, call, Decision.APPROVED, "U1")
-    [job] = await stage.stores.worker_queue.claim(1)
-    return job
-
-
 # The record of a step.
 
 
@@ -86,33 +78,23 @@ async def test_text_of_each_step_begins_a_paragraph_below_the_text_before_it(
     written: Sequence[str], recorded: Sequence[str]
 ) -> None:
     *lists, last = written
-    steps = [*(asking(LIST, text=text) for text in lists), asking(MILK, text=last)]
-    async with staged(notes(), *steps, ANSWER) as stage:
-        job = await claimed_again(stage)
-    assert [step.text for step in job.steps] == recorded
-    assert job.checkpoint.text == "".join(recorded)
+    left = await alone(notes(), *(asking(LIST, text=text) for text in lists), asking(MILK, text=last), ANSWER)
+    assert [step.text for step in left.records.steps] == recorded
+    assert left.answered.text == "".join(recorded)
 
 
 async def test_step_of_a_continued_answer_is_recorded_without_the_answer_so_far() -> None:
-    clock = InstantClock(BEGAN_S)
-    stores = await Stores.open("sqlite://", "w1", clock)
-    stage = AnsweringStage(stores, clock, StepModel((asking(LIST, text="More."), ANSWER)), tools=notes())  # type: ignore[arg-type]
-    stage.open_all()
-    await stores.question_queue.enqueue("Ev1", QUESTION)
-    [job] = await stores.worker_queue.claim(1)
     so_far = "Begun, but not ended.\n\n"
-    attempt = AnswerAttempt(Answer(replace(job, so_far=so_far, checkpoint=Checkpoint(so_far))), clock.monotonic())
-    await stage.answering.answer(attempt)
-    await stores.close()
-    [step] = attempt.answer.steps
-    assert attempt.answer.text == f"{so_far}{step.text}\n\nAll done."
+    job = Job(1, QUESTION, 1, so_far=so_far, checkpoint=Checkpoint(so_far))
+    whole = await alone(notes(), asking(LIST, text="More."), ANSWER, asked=job)
+    [step] = whole.records.steps
+    assert whole.answered.text == f"{so_far}{step.text}\n\nAll done."
     assert step.text == "More."
 
 
 async def test_step_has_the_origins_that_the_model_had_read_and_a_write_after_a_search_is_asked_about() -> None:
     server = notes(**{WRITE: ToolRule(Permission.ALLOW)})
-    async with staged(server, (Searching("milk"), *asking(MILK)), ANSWER) as stage:
-        [step] = (await claimed_again(stage)).steps
+    [step] = (await alone(server, (Searching("milk"), *asking(MILK)), ANSWER)).records.steps
     assert (step.origins, server.calls) == (ASKERS | WEB, [])
 
 
@@ -185,13 +167,9 @@ async def test_model_that_has_nothing_to_add_completes_the_answer_if_a_step_has_
     text: str, failure: EndReason, reason: EndReason, notice: str
 ) -> None:
     model = partial(FailingAfterTools, failure=failure)
-    async with staged(notes(), asking(LIST, text=text), ANSWER, model=model) as stage:
-        await ended(stage)
-        row = await stage.row()
-        end = stage.replies.opened[0].end
-    assert (row.end_reason, stage.attempts[0].answer.text) == (reason, text)
-    assert end is not None
-    assert end.notice == notice
+    answered = (await alone(notes(), asking(LIST, text=text), ANSWER, model=model)).answered
+    assert (answered.end.reason, answered.text) == (reason, text)
+    assert [one.text for one in answered.end.notices if one.text] == ([notice] if notice else [])
 
 
 async def test_new_version_is_told_which_calls_an_earlier_one_has_made() -> None:

@@ -7,17 +7,20 @@ something else does: https://platform.claude.com/docs/en/build-with-claude/prese
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from bot.core.calls import SIGN_IN_FIRST, Decision
 from bot.core.channel_settings import ChannelSettings
-from bot.core.conversation import Message, Question
+from bot.core.memory import SentMemories
 from bot.models.events import Opaque, StreamEvent
 from bot.models.prompt import Permission, Prompt, ToolRule, WebSearch
+from bot.services.standalone import InMemoryConversation
 from bot.store import schema
-from tests.services.answering import QUESTION, AnsweringStage
+from tests.clocks import InstantClock
+from tests.services.answering import BEGAN_S, QUESTION, AnsweringStage
 from tests.services.notes import (
     ANSWER,
     LIST,
@@ -27,14 +30,17 @@ from tests.services.notes import (
     WRITE,
     NotesServer,
     StepModel,
+    alone,
     asking,
     decide,
     ended,
     prompts_of,
+    resumed,
     staged,
     take_over,
     waiting,
 )
+from tests.services.parts import ME
 
 pytestmark = pytest.mark.wide
 
@@ -73,84 +79,73 @@ class BoundModel(StepModel):
             yield Opaque("anthropic", {"type": THOUGHT, "signature": signature}) if is_own else event
 
 
-async def nothing(stage: AnsweringStage) -> None:
-    """Changes nothing."""
+@dataclass(frozen=True)
+class Remembering(InMemoryConversation):
+    """A place with a memory."""
+
+    async def memories(self, *_: object) -> SentMemories:
+        return SentMemories("We deploy on Tuesdays.", 1)
 
 
-def later(seconds: float) -> Callable[[AnsweringStage], Awaitable[None]]:
-    async def wait(stage: AnsweringStage) -> None:
-        stage.clock.now_s += seconds
-
-    return wait
-
-
-async def remember(stage: AnsweringStage) -> None:
-    await stage.stores.memories.remember(QUESTION, "We deploy on Tuesdays.", is_private=False)
-
-
-async def instruct(stage: AnsweringStage) -> None:
-    await stage.stores.channel_settings.write("T1", "C1", ChannelSettings(system_prompt="Rhyme."))
-
-
-async def update(stage: AnsweringStage) -> None:
-    settings = stage.answering.steps.prompt_settings
-    stage.change(prompt_settings=replace(settings, system_prompt="You are a new version."))
-
-
-async def edit(stage: AnsweringStage) -> None:
-    class Edited:
-        async def messages(self, question: Question) -> list[Message]:
-            asked = question.as_message()
-            return [replace(asked, ts="0.5", user_id="UGRACE", text="Another word."), asked]
-
-    vars(stage.workspace)["history"] = Edited()
-
-
-async def go_away(stage: AnsweringStage) -> None:
-    notes_of(stage).rules = {WRITE: RULES[WRITE]}
-
-
-def notes_of(stage: AnsweringStage) -> NotesServer:
-    assert isinstance(stage.tools, NotesServer)
-    return stage.tools
-
-
-MEANWHILE = {
-    "nothing": nothing,
-    "a minute": later(70),
-    "an hour": later(3_700),
-    "a memory": remember,
-    "the channel's instructions": instruct,
-    "another version of ours": update,
-    "an earlier message was edited": edit,
-    "a tool is away": go_away,
+EARLIER = replace(QUESTION.as_message(), ts="0.5", user_id="UGRACE", text="Another word.")
+MEANWHILE: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "a minute": {"clock": InstantClock(BEGAN_S + 70)},
+    "an hour": {"clock": InstantClock(BEGAN_S + 3_700)},
+    "a memory": {"conversation": Remembering(me=ME)},
+    "the channel's instructions": {
+        "conversation": InMemoryConversation(settings=ChannelSettings(system_prompt="Rhyme."), me=ME)
+    },
+    "another version of ours": {"system_prompt": "You are a new version."},
+    "an earlier message was edited": {"conversation": InMemoryConversation([EARLIER], me=ME)},
+    "a tool is away": {"rules": {WRITE: RULES[WRITE]}},
 }
 
 
-@pytest.mark.parametrize("is_new_process", [False, True], ids=["same process", "next process"])
+def assert_kept(model: StepModel) -> None:
+    """Fails if an answer of three steps didn't go on under what its model had read."""
+    assert isinstance(model, BoundModel)
+    assert (model.refused, model.thoughts) == ([], [0, 1, 2])
+    first, *later_ones = model.prompts
+    for prompt in later_ones:
+        assert (prompt.system, prompt.tools) == (first.system, first.tools)
+        assert prompt.turns[: len(first.turns)] == first.turns
+        assert prompt.origins >= first.origins, "whose words these are stays known"
+
+
 @pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE.keys())
-@pytest.mark.long(after_row=4)
-async def test_approved_answer_goes_on_under_what_its_model_had_read(
-    meanwhile: Callable[[AnsweringStage], Awaitable[None]], *, is_new_process: bool
-) -> None:
+async def test_approved_answer_goes_on_under_what_its_model_had_read(meanwhile: dict[str, Any]) -> None:
+    notes = NotesServer()
+    notes.may_end.set()
+    steps = asking(MILK), asking(LIST), ANSWER
+    left = await alone(notes, *steps, model=BoundModel)
+    notes.rules = meanwhile.get("rules", RULES)
+    changed = {name: part for name, part in meanwhile.items() if name != "rules"}
+    stage = await resumed(left, notes, *steps, model=lambda _: left.model, **changed)
+    assert_kept(stage.model)
+
+
+@pytest.mark.parametrize("is_new_process", [False, True], ids=["same process", "next process"])
+async def test_record_of_what_an_answer_began_with_serves_each_process(*, is_new_process: bool) -> None:
     notes = NotesServer()
     notes.may_end.set()
     async with staged(notes, asking(MILK), asking(LIST), ANSWER, model=BoundModel) as stage:
         call = await waiting(stage)
-        await meanwhile(stage)
+        stage.clock.now_s += 3_700
+        await stage.stores.channel_settings.write("T1", "C1", ChannelSettings(system_prompt="Rhyme."))
+        await stage.stores.memories.remember(QUESTION, "We deploy on Tuesdays.", is_private=False)
         if is_new_process:
             await take_over(stage, Decision.APPROVED)
         else:
             assert await decide(stage, call, Decision.APPROVED)
             await ended(stage)
-    model = stage.model
-    assert isinstance(model, BoundModel)
-    assert (model.refused, model.thoughts) == ([], [0, 1, 2])
-    first, *later_ones = prompts_of(stage)
-    for prompt in later_ones:
-        assert (prompt.system, prompt.tools) == (first.system, first.tools)
-        assert prompt.turns[: len(first.turns)] == first.turns
-        assert prompt.origins >= first.origins, "whose words these are stays known"
+    assert isinstance(stage.model, StepModel)
+    assert_kept(stage.model)
+
+
+def notes_of(stage: AnsweringStage) -> NotesServer:
+    assert isinstance(stage.tools, NotesServer)
+    return stage.tools
 
 
 async def search_the_web(stage: AnsweringStage) -> None:
@@ -205,12 +200,10 @@ async def test_result_that_is_dropped_to_save_room_costs_the_thoughts_that_had_r
     notes = NotesServer(RULES, result="x" * 20_000)
     notes.may_end.set()
     steps = [asking(replace(LIST, call_id=f"call_{number}"), text="") for number in range(14)]
-    async with staged(notes, *steps, ANSWER, model=BoundModel) as stage:
-        await ended(stage)
-    model = stage.model
+    model = (await alone(notes, *steps, ANSWER, model=BoundModel)).model
     assert isinstance(model, BoundModel)
     assert model.refused == []
-    assert len(prompts_of(stage)) == 15
+    assert len(model.prompts) == 15
     assert sum(model.thoughts) > 30, "most are sent"
 
 

@@ -37,6 +37,7 @@ from bot.services.tool_calls import (
     NOT_A_MEMBER,
     NotOurs,
     Toolbox,
+    ToolCalls,
     expire_approvals,
 )
 from bot.store.calls import RecordedCalls
@@ -45,7 +46,6 @@ from bot.store.usage import Meter
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import InstantClock
-from tests.contracts.stores import texts_of
 from tests.services.answering import MODEL, MODEL_NAME, QUESTION
 from tests.services.notes import (
     ANSWER,
@@ -56,11 +56,13 @@ from tests.services.notes import (
     WRITE,
     NotesServer,
     StepModel,
+    alone,
     answered,
     asking,
     decide,
     ended,
     prompts_of,
+    resumed,
     staged,
     statuses,
     take_over,
@@ -69,6 +71,7 @@ from tests.services.notes import (
 
 pytestmark = pytest.mark.wide
 
+NO_PORTS: Any = None
 LONG = "word " * 100 + "\n\n"
 """So long that an attempt that takes over goes on after it."""
 
@@ -101,7 +104,7 @@ def notes() -> NotesServer:
 
 
 async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_result(notes: NotesServer) -> None:
-    stage = await answered(notes, asking(LIST), ANSWER)
+    stage = await alone(notes, asking(LIST), ANSWER)
     assert notes.calls == [(READ, {})]
     assert notes.asked_by == {("U1", ""), ("U1", "first")}
     first, second = prompts_of(stage)
@@ -114,7 +117,7 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
 
 async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes: NotesServer) -> None:
     notes.result = "note " * 400
-    stage = await answered(notes, *[asking(LIST)] * 4, ANSWER, history_tokens=400)
+    stage = await alone(notes, *[asking(LIST)] * 4, ANSWER, history_tokens=400)
     recorded = stage.calls
     first, *_, last = [results_in(prompt) for prompt in prompts_of(stage)[1:]]
     assert first == [notes.result]
@@ -123,10 +126,8 @@ async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes
 
 
 async def test_text_of_steps_is_one_answer_in_paragraphs(notes: NotesServer) -> None:
-    async with staged(notes, asking(LIST), ("All", " done.", *ANSWER[1:])) as stage:
-        await ended(stage)
-        [recorded] = (texts_of(await stage.stores.recorded_answers.replies(QUESTION.thread))).values()
-    assert recorded == "Let me see.\n\nAll done."
+    stage = await alone(notes, asking(LIST), ("All", " done.", *ANSWER[1:]))
+    assert stage.answered.text == "Let me see.\n\nAll done."
 
 
 async def test_each_request_is_a_turn_with_its_own_usage(notes: NotesServer) -> None:
@@ -160,12 +161,10 @@ async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
     notes: NotesServer, text: str, notice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.services.steps.MAX_STEPS", 3)
-    stage = await answered(notes, asking(LIST, text=text))
-    row = stage.last_row
-    assert row.end_reason == EndReason.STEP_LIMIT
+    stage = await alone(notes, asking(LIST, text=text))
+    end = stage.answered.end
+    assert (end.reason, [one.text for one in end.notices]) == (EndReason.STEP_LIMIT, [notice])
     assert {"requests": len(prompts_of(stage)), "calls": len(notes.calls)} == {"requests": 3, "calls": 2}
-    assert stage.replies.opened[0].end is not None
-    assert stage.replies.opened[0].end.notice == notice
     assert "last step" in prompts_of(stage)[-1].turns[-1].text
 
 
@@ -178,7 +177,7 @@ async def test_definitions_leave_less_room_for_the_conversation(
     notes: NotesServer, description: str, max_bytes: int
 ) -> None:
     notes.description = description
-    stage = await answered(notes, ANSWER, question=replace(QUESTION, text="why? " * 20_000))
+    stage = await alone(notes, ANSWER, asked=replace(QUESTION, text="why? " * 20_000))
     [prompt] = prompts_of(stage)
     assert max_bytes - 500 <= len(prompt.turns[-1].text) <= max_bytes + 100
 
@@ -203,7 +202,7 @@ async def test_model_reads_what_came_of_a_call(
 ) -> None:
     """`on_record` is None if no call is made: what the model reads is on record as a failure."""
     notes.result, notes.more = result, more
-    stage = await answered(notes, asking(call), ANSWER)
+    stage = await alone(notes, asking(call), ANSWER)
     [kept], is_made = stage.calls, on_record is not None
     assert (results_in(prompts_of(stage)[1]), len(notes.calls)) == ([read], is_made)
     assert (kept.state, kept.result, kept.result_is_error) == (on_record or (CallState.FAILED, read, False))
@@ -213,7 +212,7 @@ async def test_model_reads_what_came_of_a_call(
 
 async def test_more_calls_than_a_message_can_ask_about_are_refused(notes: NotesServer) -> None:
     calls = [replace(LIST, index=index) for index in range(10)]
-    stage = await answered(notes, asking(*calls), ANSWER)
+    stage = await alone(notes, asking(*calls), ANSWER)
     assert len(notes.calls) == 8
     assert sum("was not made" in result for result in results_in(prompts_of(stage)[1])) == 2
 
@@ -245,9 +244,7 @@ async def test_arguments_that_nobody_could_read_whole_are_not_asked_about(
     notes: NotesServer, arguments: dict[str, Any], is_too_long: bool, permission: Permission
 ) -> None:
     notes.rules = {WRITE: ToolRule(permission)}
-    async with staged(notes, asking(replace(MILK, arguments=arguments)), ANSWER) as stage:
-        await ended(stage, "awaiting_approval")
-        [call] = await stage.stores.approvals.shown(1)
+    [call] = (await alone(notes, asking(replace(MILK, arguments=arguments)), ANSWER)).calls
     if permission is Permission.ALLOW:
         assert call.state is CallState.DONE, "nobody has to read them"
     else:
@@ -355,13 +352,11 @@ async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: Not
 
 
 async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(notes: NotesServer) -> None:
-    async with staged(notes, asking(MILK), ANSWER) as stage:
-        call = await waiting(stage)
-        notes.definition_hash = "second"
-        assert await decide(stage, call, Decision.APPROVED)
-        await ended(stage)
+    left = await alone(notes, asking(MILK), ANSWER)
+    notes.definition_hash = "second"
+    stage = await resumed(left, notes, asking(MILK), ANSWER)
     assert notes.calls == []
-    assert "has changed" in results_in(prompts_of(stage)[1])[0]
+    assert "has changed" in results_in(prompts_of(stage)[0])[0]
 
 
 async def test_always_allowed_tool_is_called_unasked_until_its_definition_changes(notes: NotesServer) -> None:
@@ -389,8 +384,7 @@ async def test_allowed_write_runs_unasked_only_before_anything_untrusted_was_rea
     notes: NotesServer, steps: tuple[tuple[StreamEvent, ...], ...], calls: list[Any]
 ) -> None:
     notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
-    async with staged(notes, *steps, ANSWER) as stage:
-        await ended(stage, "awaiting_approval")
+    await alone(notes, *steps, ANSWER)
     assert notes.calls == calls
 
 
@@ -476,7 +470,7 @@ async def test_later_steps_and_attempts_read_what_was_written_before_and_after_a
 
 @pytest.mark.parametrize("rules", [RULES, {}], ids=["others are there", "none is there"])
 async def test_model_reads_which_tools_it_does_not_have_now(rules: dict[str, ToolRule]) -> None:
-    stage = await answered(NotesServer(rules, missing="Tools of github can't be reached now."), ANSWER)
+    stage = await alone(NotesServer(rules, missing="Tools of github can't be reached now."), ANSWER)
     [prompt] = prompts_of(stage)
     assert "Tools of github can't be reached now.\n[" in prompt.turns[-1].text
 
@@ -529,7 +523,7 @@ async def test_call_whose_end_is_not_known_may_have_been_made_if_it_writes(
 ) -> None:
     monkeypatch.setattr(tool_calls, "TOLD_WITHIN_S", 0.05 - CALL_TIMEOUT_S)
     server = BrokenServer({**RULES, WRITE: ToolRule(Permission.ALLOW)}, ending=ending)
-    stage = await answered(server, asking(call), ANSWER)
+    stage = await alone(server, asking(call), ANSWER)
     [recorded] = stage.calls
     assert recorded.state is state
     assert read.format(failure=failure) in results_in(prompts_of(stage)[1])[0]
@@ -547,7 +541,7 @@ class LongServer(NotesServer):
 
 async def test_call_that_makes_progress_goes_on_behind_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool_calls, "TOLD_WITHIN_S", 0.6 - CALL_TIMEOUT_S)
-    stage = await answered(LongServer(RULES), asking(LIST), ANSWER)
+    stage = await alone(LongServer(RULES), asking(LIST), ANSWER)
     [recorded] = stage.calls
     assert (recorded.state, recorded.result) == (CallState.DONE, "Done.")
 
@@ -618,11 +612,10 @@ async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step(
     assert ends[1:] == ["batched", None], "another person's question is answered in its turn"
 
 
-async def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
+def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
     offered = ToolCall(0, "call_1", choices.NAME, {"question": "Which?", "choices": ["This"]})
-    async with staged(NotesServer({}), ANSWER) as stage:
-        calls = offered, ToolCall(1, "call_2", "notes__gone", {})
-        first, second = stage.answering.steps.tool_calls.planned(calls, 0, tool_calls.Offer(choices=True), OURS)
+    calls = offered, ToolCall(1, "call_2", "notes__gone", {})
+    first, second = ToolCalls(NO_PORTS).planned(calls, 0, tool_calls.Offer(choices=True), OURS)
     assert "call no other tool in the same step" in first.result
     assert second.result == "There is no tool named 'notes__gone'."
 
@@ -641,14 +634,12 @@ async def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
         (ToolRule(Permission.DENY), True, "notes", True, CallState.DENIED),
     ],
 )
-async def test_agreement_to_own_account_is_for_reading_calls_of_its_server(
+def test_agreement_to_own_account_is_for_reading_calls_of_its_server(
     rule: ToolRule, own: bool, agreed: str, is_private: bool, state: CallState
 ) -> None:
     tool = ToolDefinition("notes__list", "", {}, rule=rule, own_account=own)
     offer = tool_calls.Offer({tool.name: tool}, is_private=is_private, agreed=frozenset({agreed}))
-    async with staged(NotesServer({}), ANSWER) as stage:
-        call = ToolCall(0, "call_1", tool.name, {})
-        [planned] = stage.answering.steps.tool_calls.planned([call], 0, offer, OURS)
+    [planned] = ToolCalls(NO_PORTS).planned([ToolCall(0, "call_1", tool.name, {})], 0, offer, OURS)
     assert planned.state is state
 
 
