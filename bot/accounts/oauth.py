@@ -317,9 +317,9 @@ async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
     )
     addresses = [str(one) for one in endpoints if one is not None]
     for address in addresses:
-        _check_form(address, server_url)
+        check_form(address, server_url)
     for address in {urlsplit(one)[:2]: one for one in addresses[1:]}.values():
-        await _check_address(address, server_url)
+        await check_address(address, server_url)
 
 
 async def _challenge(server_url: str) -> httpx2.Response:
@@ -429,7 +429,7 @@ async def device_code(at: AuthorizationServer, client: Client, server_url: str) 
     device = _read(DeviceCode, answer.body)
     if device is None:
         raise SignInFailed("its authorization server's answer can't be read")
-    await _check_address(device.url, server_url)
+    await check_address(device.url, server_url)
     return device
 
 
@@ -576,7 +576,7 @@ async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN
         ):
             # DNS may take its time, too.
             if url != server_url:
-                await _check_address(url, server_url)
+                await check_address(url, server_url)
             client.headers.update({"accept-encoding": "identity", "user-agent": network.USER_AGENT})
             # Otherwise GitHub answers with a form.
             client.headers["accept"] = "application/json"
@@ -599,7 +599,7 @@ async def _bounded(response: httpx2.Response) -> bytes:
     return body
 
 
-def _check_form(url: str, server_url: str) -> None:
+def check_form(url: str, server_url: str) -> None:
     """Raises SignInFailed for an address that no metadata may name, or by which people could mistake its host."""
     address, server = urlsplit(url), urlsplit(server_url)
     is_local = server.scheme == "http" and _is_loopback(address.hostname or "") and _is_loopback(server.hostname or "")
@@ -611,13 +611,13 @@ def _check_form(url: str, server_url: str) -> None:
         raise SignInFailed(f"its metadata names an address of more than {MAX_ADDRESS_CHARS:,} characters")
 
 
-async def _check_address(url: str, server_url: str) -> None:
+async def check_address(url: str, server_url: str) -> None:
     """Raises SignInFailed for an address that a server's metadata may not name."""
-    _check_form(url, server_url)
+    check_form(url, server_url)
     host, own = urlsplit(url).hostname or "", urlsplit(server_url).hostname or ""
-    if host == own or network.proxy_of(url) or not await _is_private(host):
+    if host == own or network.proxy_of(url) or not await is_private(host):
         return
-    if not await _is_private(own):
+    if not await is_private(own):
         raise SignInFailed("its metadata names an address in a private network")
 
 
@@ -628,7 +628,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _is_private(host: str) -> bool:
+async def is_private(host: str) -> bool:
     """Returns whether a host has an address that isn't on the internet. Raises SignInFailed."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)

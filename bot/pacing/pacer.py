@@ -184,9 +184,9 @@ class Pacer:
             ready_at = self._window.free_at(now, self.live + 1)
             return ready_at if ready_at > now or self._covers_finals(now) else now + ASK_AGAIN_S
         own_gap_s = STEP_GAP_S if urgency is Urgency.STEP else OWN_GAP_S
-        gap_s = self._gap_s(key, now, pace() if pace else self.pace(now))
+        gap_s = self.gap_s(key, now, pace() if pace else self.pace(now))
         due = self._edited_at.get(key, -math.inf) + max(own_gap_s, gap_s)
-        has_room = self._room(now) > 0
+        has_room = self.room(now) > 0
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
 
     def final_at(self, now: float, ahead: int) -> float:
@@ -209,7 +209,7 @@ class Pacer:
 
         `newcomers`: replies that begin now, besides the live ones. `restarting`: a live one that begins now.
         """
-        room = self._room(now) - (newcomers if self._holds_back else 0)
+        room = self.room(now) - (newcomers if self._holds_back else 0)
         ours = (now if key == restarting else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
         usual_s, asking = self.usual_s, self._asking(now)
@@ -302,7 +302,7 @@ class Pacer:
             self._asked = self._asking(now) + (1 if since_s < WINDOW_S else OUT_OF_SILENCE)
             self._asked_at = now
 
-    def _gap_s(self, key: Hashable, now: float, pace: float) -> float:
+    def gap_s(self, key: Hashable, now: float, pace: float) -> float:
         """Returns the time between two edits of a reply, given its pace and the final at the end of its life.
 
         Where there are fewer edits than replies, some get one in the middle of their rest, which is worth most there,
@@ -312,7 +312,7 @@ class Pacer:
         gap_s = 1 / (pace + 1 / rest_s)
         return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s
 
-    def _room(self, now: float) -> float:
+    def room(self, now: float) -> float:
         """Returns how many free calls progress may use: those that are not held back."""
         closed_by_429 = self.calls_per_minute - self._rate.at(now)
         if not self._holds_back:

@@ -253,7 +253,7 @@ class Reply:
             self._show_own()
         else:
             self._pages.append(delta)
-            self._keep_to_form()
+            self.keep_to_form()
         self._happened(ReplyEvent.GROW)
 
     def take_back(self, chars: int) -> None:
@@ -281,7 +281,7 @@ class Reply:
             self._happened(ReplyEvent.GROW)
         if activity and not isinstance(activity, str):
             self._edits.shorten_if_full(self._last, self._page(self._last).markdown)
-            self._keep_to_form()
+            self.keep_to_form()
         return is_new
 
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
@@ -404,7 +404,7 @@ class Reply:
 
         A queued question's placeholder isn't edited later: once it is recorded, another process may own it.
         """
-        shown = self._view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
+        shown = self.view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
         self.messages.append(ReplyMessage(MessageRole.PAGE, ts, shown))
         self.carriers.page_began()
 
@@ -445,7 +445,7 @@ class Reply:
         """Decides what carries a page that begins now, and what no longer carries one."""
         self.carriers.end_streams(now)
         if self.carriers.may_choose and self.carriers.choose(self.next_call(), now):
-            self._keep_to_form()
+            self.keep_to_form()
 
     def give_up(self, call: Call | None = None) -> None:
         """Does without a call that Slack has refused for minutes, or without the reply; None: it can't be laid out.
@@ -495,7 +495,7 @@ class Reply:
         """Returns the call that begins or changes the first page that differs; None if none does."""
         messages = self.of(MessageRole.PAGE)
         for page in range(self._shown_pages, self._last + 1):
-            view = self._view(page)
+            view = self.view(page)
             if page >= len(messages):
                 return self.carriers.begin(page, view)
             message = messages[page]
@@ -538,7 +538,7 @@ class Reply:
     def _max_pages(self) -> int:
         return MAX_PAGES_WITHOUT_FILE if self._files is None else MAX_PAGES
 
-    def _view(self, page: int) -> PageView:
+    def view(self, page: int) -> PageView:
         is_end_page = self._has_end_page and page == self._last
         shown = self._end_below_file.page if is_end_page else self._page(page)
         view = PageView(
@@ -584,12 +584,12 @@ class Reply:
         """
         while self._is_full(page := self._shown_pages):
             shown = self.of(MessageRole.PAGE)[page : page + 1]
-            if not shown or shown[0].shown != self._view(page):
+            if not shown or shown[0].shown != self.view(page):
                 return
             self._shown_pages += 1
             if self._has_more_pages and self._shown_pages > self._last:
                 self._pages.lay_out(self._shown_pages + 1)
-                self._keep_to_form()
+                self.keep_to_form()
                 if self.ended:
                     self._close()
 
@@ -669,9 +669,9 @@ class Reply:
     def _lay_out(self, pages: Pages, text: str) -> None:
         self._pages = pages
         pages.append("" if self.is_withheld else text)
-        self._keep_to_form()
+        self.keep_to_form()
 
-    def _keep_to_form(self) -> None:
+    def keep_to_form(self) -> None:
         """Lays the text out again from where pages have another form, once it reaches them."""
         begins = self._edits.last_form_begins(len(self._pages.full) + 1)
         limits = self._pages.limit_chars, self._pages.limit_bytes

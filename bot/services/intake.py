@@ -129,7 +129,7 @@ class Intake:
                 self._thank(message, found)
                 return False
             await self._record_line(message, participants)
-            self._ask_gate(event_id, found.in_doubt)
+            self.ask_gate(event_id, found.in_doubt)
         elif denial := self._access_control.denial_at_once(found):
             await self._record_line(message, participants)
             self._access_control.tell(found, denial)
@@ -147,7 +147,7 @@ class Intake:
             reacting = self._workspace.surfaces.react(message.channel_id, message.ts, THANKS_REACTION)
             self._reacting.start(reacting, f"no reaction to message {message.ts}")
 
-    def _ask_gate(self, event_id: str, question: Question | None) -> None:
+    def ask_gate(self, event_id: str, question: Question | None) -> None:
         """Has a model decide about a message in doubt, in the background: no acknowledgment waits for a model."""
         gate = self._triage.gate
         if question is None or gate is None:

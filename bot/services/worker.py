@@ -119,7 +119,7 @@ class Worker:
         A queued job is over by then, and needs no placeholder.
         """
         self._end_placeholder(job_id)
-        self._cancel(job_id, Phase.STOPPED)
+        self.cancel(job_id, Phase.STOPPED)
 
     def post_placeholder(self, job: Job) -> None:
         """Posts a queued job's placeholder in the background, unless the job is claimed or ends before."""
@@ -180,7 +180,7 @@ class Worker:
     async def hand_over(self) -> None:
         """Cancels live attempts: another process or the next start continues them; takes at most HAND_OVER_S."""
         for attempt, _ in list(self._live.values()):
-            self._cancel(attempt.job.id, Phase.HANDOVER)
+            self.cancel(attempt.job.id, Phase.HANDOVER)
         for job_id in self._placeholders:
             self._end_placeholder(job_id)
         live = [task for _, task in self._live.values()]
@@ -268,14 +268,14 @@ class Worker:
                     continue
                 if job.id not in pulse.ours:
                     self.workspace.scheduler.abandon(job.id)
-                    self._cancel(job.id, Phase.LOST)
+                    self.cancel(job.id, Phase.LOST)
                 elif job.id in pulse.to_restart:
-                    self._cancel(job.id, Phase.RESTART)
+                    self.cancel(job.id, Phase.RESTART)
                 elif job.id in pulse.to_stop:
-                    self._cancel(job.id, Phase.STOPPED)
+                    self.cancel(job.id, Phase.STOPPED)
         self.workspace.lease.renew(sent_at)
 
-    def _cancel(self, job_id: int, reason: Phase) -> None:
+    def cancel(self, job_id: int, reason: Phase) -> None:
         attempt, task = self._live.get(job_id, (None, None))
         if attempt is None or task is None or attempt.phase.is_given_up:
             return

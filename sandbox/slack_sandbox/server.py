@@ -136,7 +136,7 @@ class Sandbox:
             self.bot_token,
             self.granted,
             self.shared_after_s,
-            self._emit,
+            self.emit,
         )
         self.people = People(self.workspace, self.files)
         # Posted before anything listens, so the app gets no events about them.
@@ -170,7 +170,7 @@ class Sandbox:
             self.views,
             streams,
             action_tokens,
-            self._emit,
+            self.emit,
             lambda channel, ts: close(app, channel, ts, STOPPED_BY_USER),
         )
         self._scheduled: dict[int, asyncio.TimerHandle] = {}
@@ -449,7 +449,7 @@ class Sandbox:
     def _with_mention(self, text: str) -> str:
         return text.replace("<@BOT>", f"@{self.workspace.bot.name}")
 
-    def _emit(self, event: Json, person_id: str | None = None) -> None:
+    def emit(self, event: Json, person_id: str | None = None) -> None:
         payload = self._events.payload(event, person_id)
         if payload is not None:
             self._send(payload)

@@ -647,7 +647,8 @@ async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pyte
         link = (await ours.opened(ADA, CALL)).url
         async with timed.database.begin_read() as connection:
             under_way = await connection.scalar(sa.select(schema.sign_ins.c.secret))
-        content = Vault([KEY]).opened(ours._labels(ADA), str(under_way))
+        labels = ADA.team_id, ADA.user_id, ADA.server, jira.config.transport.url
+        content = Vault([KEY]).opened(labels, str(under_way))
         assert content is not None
         address = await jira.visit(link)
         assert await ours.complete(ADA, CALL, f"{address}&iss=https://other.example")
@@ -1353,11 +1354,11 @@ async def test_metadata_of_a_public_server_names_no_private_address(monkeypatch:
     async def is_private(host: str) -> bool:
         return host != "mcp.example"
 
-    monkeypatch.setattr(oauth, "_is_private", is_private)
+    monkeypatch.setattr(oauth, "is_private", is_private)
     with pytest.raises(SignInFailed, match="private network"):
-        await oauth._check_address("https://169.254.169.254/token", "https://mcp.example/mcp")
-    await oauth._check_address("https://mcp.example/token", "https://mcp.example/mcp")
-    await oauth._check_address("https://10.0.0.1/token", "https://10.0.0.2/mcp")
+        await oauth.check_address("https://169.254.169.254/token", "https://mcp.example/mcp")
+    await oauth.check_address("https://mcp.example/token", "https://mcp.example/mcp")
+    await oauth.check_address("https://10.0.0.1/token", "https://10.0.0.2/mcp")
 
 
 @pytest.mark.parametrize(
@@ -1380,20 +1381,20 @@ async def test_metadata_of_a_public_server_names_no_private_address(monkeypatch:
 async def test_address_that_leads_into_a_network_is_private(host: str, is_private: bool) -> None:
     from bot.accounts import oauth
 
-    assert await oauth._is_private(host) is is_private
+    assert await oauth.is_private(host) is is_private
 
 
 async def test_host_of_all_endpoints_is_looked_up_once(monkeypatch: pytest.MonkeyPatch, jira: SignInServer) -> None:
     from bot.accounts import oauth
 
     assert isinstance(jira.config.transport, HttpTransport)
-    url, check, checked = jira.config.transport.url, oauth._check_address, list[str]()
+    url, check, checked = jira.config.transport.url, oauth.check_address, list[str]()
 
     async def counted(address: str, server_url: str) -> None:
         checked.append(address)
         await check(address, server_url)
 
-    monkeypatch.setattr(oauth, "_check_address", counted)
+    monkeypatch.setattr(oauth, "check_address", counted)
     at = await discovered(url)
     endpoints = at.authorization_endpoint, at.token_endpoint, at.registration_endpoint, at.revocation_endpoint
     assert len([one for one in checked if one in endpoints]) == 1

@@ -169,10 +169,10 @@ def recordings(monkeypatch: pytest.MonkeyPatch, recorded: Recorded) -> None:
         return oauth._Answer(status, json.dumps(said).encode(), httpx2.Response(status))
 
     async def check(url: str, server_url: str) -> None:
-        oauth._check_form(url, server_url)
+        oauth.check_form(url, server_url)
 
     monkeypatch.setattr(oauth, "_send", send)
-    monkeypatch.setattr(oauth, "_check_address", check)
+    monkeypatch.setattr(oauth, "check_address", check)
 
 
 @pytest.mark.usefixtures("recordings")

@@ -379,7 +379,7 @@ def test_at_most_ten_calls_are_kept_for_newcomers() -> None:
     for second in range(120):
         pacer.opened(second, float(second))
         pacer.closed(second, second + 0.5)
-    assert pacer.calls_per_minute - pacer._room(120.0) == KEPT_AT_MOST
+    assert pacer.calls_per_minute - pacer.room(120.0) == KEPT_AT_MOST
 
 
 @pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
@@ -558,7 +558,7 @@ def test_newcomer_may_expect_the_gap_that_it_gets_beside_so_many_others(holds_ba
             pacer.joined(key, since=50.0, now=50.0)
         expected.append(pacer.newcomers_gap_s(50.0))
         pacer.joined("newcomer", since=50.0, now=50.0)
-        received.append(max(OWN_GAP_S, pacer._gap_s("newcomer", 50.0, pacer.pace(50.0))))
+        received.append(max(OWN_GAP_S, pacer.gap_s("newcomer", 50.0, pacer.pace(50.0))))
     assert expected == pytest.approx(received)
     assert expected == pytest.approx(gaps_s, abs=0.01)
 

@@ -91,8 +91,8 @@ class SandboxClient(SlackClient):
     def _run(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         web = self.sandbox._web
         try:
-            known = web._authorize(method, arguments, f"Bearer {self.sandbox.bot_token}")
-            return {"ok": True, **web._run(method, known, arguments)}
+            known = web.authorize(method, arguments, f"Bearer {self.sandbox.bot_token}")
+            return {"ok": True, **web.run(method, known, arguments)}
         except SlackError as error:
             if error.error == "ratelimited":
                 self.over_budget.append(method)

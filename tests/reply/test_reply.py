@@ -155,9 +155,9 @@ def test_transcript_stands_above_the_first_page_alone() -> None:
     heard = "What day\n\nis it?"
     assert call.view == PageView("", growing=True, transcript=heard)
     reply.append("word " * PAGE_CHARS)
-    assert [reply._view(page).transcript for page in (0, 1)] == [heard, ""]
+    assert [reply.view(page).transcript for page in (0, 1)] == [heard, ""]
     reply.show_transcripts(["other words"])
-    assert reply._view(0).transcript == heard, "pages stay where they break"
+    assert reply.view(0).transcript == heard, "pages stay where they break"
 
 
 @pytest.mark.parametrize("said", ["word " * 2_000, "&" * 9_000, "漢" * 9_000], ids=["words", "entities", "ideographs"])
@@ -165,7 +165,7 @@ def test_transcript_stands_above_the_first_page_alone() -> None:
 def test_first_page_leaves_room_for_a_long_transcript(said: str, text: str) -> None:
     reply = Reply(Answer(replace(job(), transcripts={"F1": said})))
     reply.append(text * PAGE_CHARS)
-    view = reply._view(0)
+    view = reply.view(0)
     [section, markdown, *_] = reply_blocks.message(view)["blocks"]
     assert section["text"]["text"].endswith("…”")
     assert counted_chars(section["text"]["text"]) <= 3_000
@@ -287,7 +287,7 @@ def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, de
     for delta in deltas:
         earlier.append(delta)
     earlier._edits.short_from = stream_page
-    earlier._keep_to_form()
+    earlier.keep_to_form()
     earlier.finish(End(EndReason.WHOLE))
     show_all(earlier, before)
     pages = list(before.shown.values())

@@ -240,7 +240,7 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
                 lambda: any(texts.answers.QUEUED in shown(reply) for reply in stage.bots("general", asked))
             )
             stop = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked, "user": "U0ADA"}
-            sandbox._emit({**stop, "streaming_message_ts": []})
+            sandbox.emit({**stop, "streaming_message_ts": []})
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
             await sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "test · stopped")
             await vendor.request(1)
@@ -255,5 +255,5 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
             assert not vendor.requests[1].hung_up.is_set()
             assert growing(stage.bots("general", asked)[-1])
             assert message.ts < queued
-            sandbox._emit({**stop, "streaming_message_ts": []})
+            sandbox.emit({**stop, "streaming_message_ts": []})
             await asyncio.wait_for(vendor.requests[1].hung_up.wait(), WITHIN_S)

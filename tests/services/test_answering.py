@@ -286,7 +286,7 @@ async def test_question_waits_in_sight_until_slack_says_who_asked(
         stage.worker.stop_answer(attempt.job.id)
     elif event == "edit":
         await stage.stores.question_queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
-        stage.worker._cancel(attempt.job.id, Phase.RESTART)
+        stage.worker.cancel(attempt.job.id, Phase.RESTART)
         stage.accounts.tells.set()
     else:
         stage.accounts.tells.set()
@@ -410,7 +410,7 @@ async def test_stop_edit_and_hand_over_end_the_wait_to_go_on(event: str) -> None
         job_id, written = stage.attempts[0].job.id, f"{PART}It goes on.\n\n"
         if event == "edit":
             await stage.stores.question_queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
-            stage.worker._cancel(job_id, Phase.RESTART)
+            stage.worker.cancel(job_id, Phase.RESTART)
         elif event == "stop":
             stage.worker.stop_answer(job_id)
         if event != "end of the process":

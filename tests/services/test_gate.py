@@ -80,7 +80,7 @@ class GateStage:
         self.intake._access_control = self.rights
 
     def decide(self) -> None:
-        self.intake._ask_gate("Ev1", DOUBTFUL)
+        self.intake.ask_gate("Ev1", DOUBTFUL)
 
 
 async def test_doubtful_messages_beyond_the_most_at_once_stay_unanswered(stores: Stores) -> None:

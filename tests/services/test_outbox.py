@@ -337,7 +337,7 @@ async def test_reply_that_stays_keeps_its_canvases() -> None:
 @pytest.mark.parametrize("entry", [READY, ASKS, entry(OutboxKind.TELL_SIGNED_OUT), entry(OutboxKind.TELL_UNPOSTED)])
 async def test_process_that_was_paused_tells_nobody(entry: OutboxEntry) -> None:
     stage = Stage(Entries([[entry]], [waiting(False)]))
-    await stage.outbox._do(entry)
+    await stage.look()
     assert stage.sender.still()
     stage.clock.now_s += TRY_WITHIN_S
     assert TRY_WITHIN_S < OUTBOX_HOLD_S

@@ -155,7 +155,7 @@ async def test_lists_without_an_end_are_left(repeats: bool) -> None:
         catching_up = CatchingUp(None, workspace, None, lambda: None, 1)  # type: ignore[arg-type]
         catching_up._call = client.call  # type: ignore[method-assign]
         assert set(await catching_up._conversations()) == {"D1"}
-        assert not await ChannelReaders(workspace.paced, workspace.users)._has_insiders_only("C1")
+        assert not await ChannelReaders(workspace.paced, workspace.users).are_insiders(ThreadKey("T1", "C1", "1.0"))
         people = [page async for page in pages_of_people(client)]
     await runner.cleanup()
     lists = 1 + len(TYPES)

@@ -132,10 +132,10 @@ class WebApi:
         fault = None
         try:
             arguments = await _arguments(request)
-            method = self._authorize(name, arguments, request.headers.get("Authorization"))
+            method = self.authorize(name, arguments, request.headers.get("Authorization"))
             fault = await self._answer_fault(name, arguments)
             if fault is None or fault.done:
-                answer = self._run(name, method, arguments)
+                answer = self.run(name, method, arguments)
             else:
                 error = fault.error or fault.name
         except SlackError as refusal:
@@ -148,7 +148,7 @@ class WebApi:
             return await self._fault_response(request, name, fault)
         return self._response(name, error, answer)
 
-    def _authorize(self, name: str, arguments: Json, authorization: str | None) -> Method:
+    def authorize(self, name: str, arguments: Json, authorization: str | None) -> Method:
         """Returns the method if token, scopes and budget allow the call. Raises SlackError."""
         method = METHODS.get(name)
         if method is None:
@@ -162,7 +162,7 @@ class WebApi:
             raise SlackError("ratelimited", retry_after_s=wait_s)
         return method
 
-    def _run(self, name: str, method: Method, arguments: Json) -> Json:
+    def run(self, name: str, method: Method, arguments: Json) -> Json:
         """Runs a method. The fault close_stream closes a stream before an append or a stop, and after a start."""
         closes = name in streams.METHODS and self.faults.take("close_stream", name, arguments)
         if closes and name != "chat.startStream":
