@@ -70,7 +70,6 @@ from bot.services.transcripts import Transcription
 from bot.services.welcome import Welcome
 from bot.services.worker import Worker
 from bot.settings import (
-    ENV_FILE,
     Settings,
     access_rules_of,
     has_telemetry,
@@ -167,7 +166,7 @@ async def built(
         )
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
-        checkup = Checkup(settings, clock, session, client, ENV_FILE)
+        checkup = Checkup(settings, clock, session, client)
         await log_start(checkup)
         installation = checkup.slack.installation = await bot_token.insist(client.installation)
         refuse_organization(installation)

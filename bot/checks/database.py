@@ -53,13 +53,6 @@ class DatabaseChecks:
         if self._engine is not None:
             await self._engine.dispose()
 
-    async def file(self) -> Finding:
-        """Says whether other users of this machine can read an SQLite database. Raises StoreError as `connection`."""
-        file = database_file(create_engine(self._database_url).url)
-        if file is not None and others_may_read(file):
-            return warn(*exposed(file.name, f"{file.name}*"))
-        return ok("Other users of this machine can't read the database from its file.")
-
     async def connection(self) -> Finding:
         """Connects, and asks for the server's version. Raises StoreError for a URL that can't be used."""
         engine = create_engine(self._database_url)
@@ -83,9 +76,8 @@ class DatabaseChecks:
             return _unusable(error)
         if problem:
             return fail(problem, ENCODING_FIX)
-        read_by_others = await self.file()
-        if read_by_others.is_problem:
-            return read_by_others
+        if file is not None and others_may_read(file):
+            return warn(*exposed(file.name, f"{file.name}*"))
         return ok(f"The database answers: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
     async def write(self) -> Finding:

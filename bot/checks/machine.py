@@ -13,6 +13,7 @@ from bot.mcp.config import HttpTransport
 from bot.models.registry import resolved
 from bot.network import Way
 from bot.settings import Settings, model_setup, models_in_use
+from bot.store.database import create_engine, database_file
 from files_to_markdown import isolation
 
 ISOLATION_FIX = (
@@ -45,6 +46,17 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
 def exposed(file: str, files: str) -> tuple[str, str]:
     """Returns the problem of a file with secrets or texts that others can read, and its remedy."""
     return f"Every user of this machine can read {file}.", f"chmod 600 {files}"
+
+
+async def check_files(env_file: Path | None, database_url: str) -> Finding:
+    """Says which files with secrets and texts other users of this machine can read. Raises StoreError."""
+    database = database_file(create_engine(database_url).url)
+    found = [exposed(str(env_file), str(env_file))] if env_file and isolation.others_may_read(env_file) else []
+    if database is not None and isolation.others_may_read(database):
+        found.append(exposed(database.name, f"{database.name}*"))
+    if not found:
+        return ok("Other users of this machine can't read .env and the database.")
+    return warn("\n".join(problem for problem, _ in found), "; ".join(fix for _, fix in found))
 
 
 async def check_isolation() -> Finding:

@@ -2,6 +2,9 @@
 
 A check is a function beside its subject, which returns a finding: what is wrong, and what to do about it. `typist
 check` prints findings, a process that starts logs them, and the daily look also tells Typist admins (daily.py).
+
+These checks can be made at any time. What a process hears while it answers is watched elsewhere, because it takes
+minutes to be sure: a vendor that refuses the key, and too many connections (bot/services/admin_notices.py).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -42,9 +45,11 @@ class Occasion(Flag):
     PROBE_MODELS = auto()
     """`typist check --probe-models`: each model writes a short answer."""
     START = auto()
-    """A process starts: makes no call, so that nothing waits. Made once it has what the check needs."""
+    """A process starts, also the sandbox's: no call, so that nothing waits. Made once it has what the check needs."""
+    RUN = auto()
+    """`typist run` starts: no call."""
     CONNECTED = auto()
-    """`typist run` has connected to Slack and answers: calls that no answer waits for."""
+    """`typist run` has connected to Slack and answers: free calls that no answer waits for."""
     DAILY = auto()
     """Once a day over all processes: free calls. Admins are told of each finding once."""
 
@@ -129,7 +134,18 @@ _AND_START = Occasion.COMMAND | Occasion.START
 
 CHECKS: Sequence[Check] = (
     Check(SETTINGS, "the settings", lambda at, _: machine.check_settings(at.settings, at.env_file), _AND_START),
-    Check("isolation", "what the kernel protects", lambda *_: machine.check_isolation(), _AND_START),
+    Check(
+        "isolation",
+        "what the kernel protects",
+        lambda *_: machine.check_isolation(),
+        Occasion.COMMAND | Occasion.RUN,
+    ),
+    Check(
+        "files",
+        "whether others can read files with secrets",
+        lambda at, _: machine.check_files(at.env_file, at.settings.database_url),
+        Occasion.RUN,
+    ),
     Check("network", "the ways to the servers", lambda at, _: machine.check_network(at.settings)),
     Check(BOT_TOKEN, "SLACK_BOT_TOKEN", lambda at, _: at.slack.bot_token()),
     Check(SCOPES, "the bot token's scopes", lambda at, _: at.slack.scopes(), _AND_START, needs=[BOT_TOKEN]),
@@ -212,7 +228,6 @@ CHECKS: Sequence[Check] = (
         needs=[MODEL],
         within_s=models.PROBE_WITHIN_S + 5.0,
     ),
-    Check("database.file", "the database's file", lambda at, _: at.database.file(), Occasion.START),
     Check(CONNECTION, "the database", lambda at, _: at.database.connection()),
     Check(
         "database.write",
@@ -320,10 +335,10 @@ async def checked(
         return await run_checks([check for check in planned(at, on) if only is None or check.id in only])
 
 
-async def log_connected(ours: Settings) -> None:
-    """Logs what the checks of a process find that has connected."""
-    async with _opened(ours) as at:
-        (await run_checks(planned(at, Occasion.CONNECTED))).log()
+async def log_findings(ours: Settings, on: Occasion, env_file: Path | None = None) -> None:
+    """Logs what the checks of an occasion find about these settings, which may come from `env_file`."""
+    async with _opened(ours, env_file) as at:
+        (await run_checks(planned(at, on))).log()
 
 
 @asynccontextmanager

@@ -39,7 +39,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     exit_on_sigterm()
     ours = settings.read(env, needs_slack=True, needs_model=True)
     from bot import app
-    from bot.checks.registry import log_connected
+    from bot.checks.registry import Occasion, log_findings
 
     beside = Background()
     logs.set_up(ours.log_level, ours.log_format)
@@ -54,10 +54,11 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         # What is there by now stays: modules, tables, connections. Each full collection would look at all of it, and
         # hold up every answer for a tenth of a second.
         gc.freeze()
-        beside.start(log_connected(ours), "models not looked up")
+        beside.start(log_findings(ours, Occasion.CONNECTED), "models not looked up")
 
     async def run_bot(shutdown: "Shutdown") -> None:
         beating = asyncio.create_task(standstill.beat(env.get("NOTIFY_SOCKET", "")))
+        beside.start(log_findings(ours, Occasion.RUN, settings.ENV_FILE), "machine not checked")
         try:
             await app.run(ours, shutdown, ready)
         finally:
