@@ -92,11 +92,11 @@ def upgrade(connection: sa.Connection) -> str:
     if current is None or (current != REVISION and is_known(current)):
         _apply(connection, current)
         current = REVISION
-    elif current != REVISION:
-        # In a rolling deployment, both versions run at once. The older one can, because migrations only add.
-        log.warning("database schema %s is newer than this version of Typist, which runs with it", current)
     if wrong := misfits(connection):
         raise StoreError(f"{unfit(current, wrong)} {UNFIT_FIX}")
+    if current != REVISION:
+        # In a rolling deployment, both versions run at once. The older one can, because migrations only add.
+        log.warning("database schema %s is newer than this version of Typist, which runs with it", current)
     return current
 
 

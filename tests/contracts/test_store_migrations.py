@@ -193,7 +193,7 @@ class TestUnfit:
     @pytest.mark.parametrize(("statements", "named"), UNFIT.values(), ids=UNFIT)
     @pytest.mark.long(after_row=4)
     async def test_tables_that_this_version_can_not_use_are_named_and_stay(
-        self, shared_url: str, statements: list[str], named: str
+        self, shared_url: str, statements: list[str], named: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         await migrated(shared_url)
         if "workers" in named and shared_url.startswith("sqlite"):
@@ -203,6 +203,7 @@ class TestUnfit:
         with pytest.raises(StoreError) as refused:
             await migrated(shared_url)
         assert f"({named}" in str(refused.value)
+        assert caplog.messages == [], "it is not said to run with it"
         assert "Name a new database in DATABASE_URL" in str(refused.value)
         check = await schema_check(shared_url)
         assert check.status is CheckStatus.FAIL
