@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -27,7 +27,6 @@ from bot.core.schedules import weekly_rule
 from bot.errors import EndReason
 from bot.services.admin_notices import AdminNotices
 from bot.services.weekly_report import WeeklyReport
-from bot.slack.surfaces import Surfaces
 from bot.store import Stores
 from bot.store.schema import charges, feedback, jobs, turns
 
@@ -41,15 +40,6 @@ ENDS = [EndReason.WHOLE] * 18 + [EndReason.STOPPED, EndReason.OVERLOADED]
 REASONS = (None, "wrong", "too_long", "not_meant")
 _TURN = {"version": 0, "origins": []}
 _SAID = {"text": "Why is that so?", "status": "ended", "end_reason": "whole", "team_id": TEAM_ID}
-
-
-class Inbox:
-    """Takes the report in Slack's place."""
-
-    text = ""
-
-    async def tell_once(self, _admin: str, text: str, *_: object) -> None:
-        self.text = text
 
 
 async def fill(stores: Stores, attempts: int, thumbs: int, end: int) -> None:
@@ -131,17 +121,16 @@ async def measure(engine: Engine, attempts: int, thumbs: int, folder: Path) -> b
         async def nothing_retires() -> Sequence[str]:
             return ()
 
-        async def nobody(_admin: str, _sentence: str) -> None: ...
-
         for number in range(REPORTS):
-            admins, inbox = AdminNotices(stores.notices, nobody, TEAM_ID, [f"U{number}"]), Inbox()
-            report = WeeklyReport(rule, stores, cast("Surfaces", inbox), nothing_retires, admins)
+            admins = AdminNotices(stores.notifications, TEAM_ID, [f"U{number}"])
+            report = WeeklyReport(rule, stores, nothing_retires, admins)
             began = time.perf_counter()
             with longest_turn() as longest:
                 await report.look()
             took_ms = 1_000 * (time.perf_counter() - began)
             longest_ms += longest
-            print(f"{inbox.text}\n\n" if not number else "", end="")
+            [due] = await stores.notifications.claim_due(1, ())
+            print(f"{due.content['text']}\n\n" if not number else "", end="")
             print(f"report {number + 1}: {took_ms:,.0f} ms, longest turn {longest[0]:.1f} ms (at most {LONGEST_MS:g})")
         await stores.close()
     return min(longest_ms) <= LONGEST_MS

@@ -23,8 +23,9 @@ from bot.checks.slack import refuse_organization
 from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
+from bot.core.caps import CAP_MARK
 from bot.core.channel_settings import DefaultSettings
-from bot.core.schedules import weekly_rule
+from bot.core.schedules import RUN_REPORT, weekly_rule
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.errors import StoreAway
@@ -42,7 +43,7 @@ from bot.models.registry import (
 )
 from bot.reply.look import ReplyLook
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
+from bot.services.access_control import AccessControl
 from bot.services.admin_notices import AdminNotices, ModelRefusals, OtherConnections, look_often
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
@@ -52,12 +53,13 @@ from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
 from bot.services.memory import Remembering
+from bot.services.notifications import Notifier
 from bot.services.operations import AUDIT_DAYS, KeptForDays, Probes, expire_hourly
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.ports import Ports, Tools
 from bot.services.prompt_builder import PromptSettings
-from bot.services.quota import CapNotices, CapSettings, Quota
+from bot.services.quota import CapNotifications, CapSettings, Quota
 from bot.services.reply_actions import ReplyActions
 from bot.services.schedule_tool import ScheduleTool
 from bot.services.scheduled_runs import ScheduledRuns
@@ -137,8 +139,7 @@ class _Parts:
     stores: Stores
     workspace: Workspace
     access: AccessControl
-    private_notices: PrivateNotices
-    unsaved: UnsavedQuestions
+    notifier: Notifier
     statuses: ThreadStatuses
     estimate: TokenEstimate
     remembering: Remembering
@@ -183,7 +184,7 @@ async def built(
         client.on_post(parts.statuses.posted)
         connections = await stack.enter_async_context(_connections(parts))
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
-        admins = AdminNotices(stores.notices, workspace.outbox_sender.tell, me.team_id, settings.admins)
+        admins = AdminNotices(stores.notifications, me.team_id, settings.admins)
         refusals = ModelRefusals(admins, models_in_use(settings), clock)
         models = wrap(
             await stack.enter_async_context(open_models(model_setup(settings), telemetry, on_result=refusals.on_result))
@@ -344,15 +345,14 @@ async def _connections(parts: _Parts) -> AsyncIterator["Connections | None"]:
 
 
 def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_accounts: bool) -> _Parts:
-    private_notices = PrivateNotices(workspace.ephemeral, stores.notices)
+    notifier = Notifier(stores, workspace)
     rules = access_rules_of(settings)
     people = NamedPeople(workspace.paced, workspace.users, rules)
-    access = AccessControl(rules, workspace.users, private_notices, settings.admins, people)
+    access = AccessControl(rules, workspace.users, notifier, settings.admins, people)
     statuses = ThreadStatuses(workspace.pane, stores.clock, workspace.scheduler.show_stop)
     estimate = TokenEstimate(models_in_use(settings))
-    unsaved = UnsavedQuestions(workspace.ephemeral, stores.clock)
     remembering = Remembering(stores, workspace, access)
-    quota = quota_of(settings, stores, workspace)
+    quota = quota_of(settings, stores, notifier)
     unpriced = tuple(map(settings.model_names.of, unpriced_models(settings)))
     caps = CapSettings(stores, workspace, settings.caps, unpriced, access)
     defaults, shown = default_settings_of(settings, workspace), shown_to_admins(settings)
@@ -364,8 +364,7 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
         stores,
         workspace,
         access,
-        private_notices,
-        unsaved,
+        notifier,
         statuses,
         estimate,
         remembering,
@@ -433,17 +432,18 @@ def _listen(
     settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
     quota, caps, home = parts.quota, parts.caps, parts.home
     actions = ReplyActions(stores, workspace, worker, access, parts.schedules)
-    quiet_threads = QuietThreads(stores, workspace, parts.private_notices, access)
+    quiet_threads = QuietThreads(stores, workspace, parts.notifier, access)
     rules = TriageRules(Engagement(settings.engagement), bots=access.may_allow_bots)
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
     triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
-    intake = Intake(stores, workspace, worker, access, actions, triage, parts.unsaved, tokens)
+    intake = Intake(stores, workspace, worker, access, actions, triage, parts.notifier, tokens)
     runs = ScheduledRuns(stores, workspace, access, quota, parts.schedules)
     posts = QuestionPosts(stores, workspace, intake, access, runs)
-    cap_notices = CapNotices(stores, workspace, settings.admins)
-    outbox = Outbox(stores, workspace, settings.admins, cap_notices, CanvasWriter(stores, workspace), posts, runs)
+    writers = {CAP_MARK: CapNotifications(stores, settings.admins).write, RUN_REPORT: runs.write}
+    canvas_writer = CanvasWriter(stores, workspace)
+    outbox = Outbox(stores, workspace, settings.admins, parts.notifier, writers, canvas_writer, posts, runs)
     shortcut = MessageShortcut(stores, workspace, access, outbox.look_now)
-    reactions = Reactions(stores, workspace, access, parts.private_notices, parts.unsaved, shortcut)
+    reactions = Reactions(stores, workspace, access, parts.notifier, shortcut)
     # First: Bolt asks one listener after the other whether an event is its own, and most events are messages.
     register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
     register_buttons(bolt, actions, ChoicePresses(actions, shortcut, access), quiet_threads, workspace.me.team_id)
@@ -495,8 +495,8 @@ def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Ite
         # Only now: few want it.
         from bot.services.weekly_report import WeeklyReport
 
-        rule, surfaces = weekly_rule(settings.weekly_report), parts.workspace.surfaces
-        yield WeeklyReport(rule, parts.stores, surfaces, partial(retiring, checkup), admins).look
+        rule = weekly_rule(settings.weekly_report)
+        yield WeeklyReport(rule, parts.stores, partial(retiring, checkup), admins).look
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:
@@ -559,7 +559,7 @@ def shown_to_admins(settings: Settings) -> dict[str, str]:
     )
 
 
-def quota_of(settings: Settings, stores: Stores, workspace: Workspace) -> Quota:
+def quota_of(settings: Settings, stores: Stores, notifier: Notifier) -> Quota:
     """Builds the quota from the settings' caps."""
     max_tokens = max_output_tokens(model_setup(settings))
-    return Quota(stores, workspace, settings.caps, models_in_use(settings), max_tokens, model_prices(settings))
+    return Quota(stores, notifier, settings.caps, models_in_use(settings), max_tokens, model_prices(settings))

@@ -27,7 +27,7 @@ from bot.core.channel_settings import (
 from bot.core.job import End, Notice, NoticeKind, said
 from bot.core.memory import Memory
 from bot.core.picture import BELOW_ANSWERS
-from bot.core.schedules import PauseReason, Proposal, Rule, Run, Schedule, Weekly
+from bot.core.schedules import PauseReason, Proposal, Rule, Run, RunReport, Schedule, Weekly
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
 from bot.core.unposted import MessageQuestion, QuotedMessage, reaction_id, suggestion_id
 from bot.errors import EndReason, RateLimited, Refused
@@ -191,16 +191,21 @@ def _answers() -> Iterator[tuple[str, Json]]:
 
 def _messages() -> Iterator[tuple[str, Json]]:
     yield "notice", {"text": "A sentence.", "blocks": remark("A sentence.")}
+    yield "notification", notices.notification("A sentence.")
     yield "notice with a button", plain.message(notices.offer("A.", texts.access.STAY_QUIET, "stay_quiet"))
     days = [("Mon", 1.5), ("Tue", 0.0)]
-    yield "notice about a quota", plain.message(notices.cap_notice_blocks("A.", "dollars", days))
-    yield "notice of a paused schedule", schedules.run_notice(Run(_PAUSED, 1_764_000_000.0, None))
-    signed_out = Run(replace(_PAUSED, paused=PauseReason.SIGNED_OUT), 1_764_000_000.0, None)
-    yield "notice of a schedule that waits for a sign-in", schedules.run_notice(signed_out, ["jira"])
+    yield "notice about a quota", notices.cap_notification("A.", "dollars", days)
+    ended = RunReport(1, 1_764_000_000.0)
+    yield "notice of a paused schedule", schedules.run_notice(_PAUSED, ended)
+    signed_out = replace(_PAUSED, paused=PauseReason.SIGNED_OUT)
+    yield (
+        "notice of a schedule that waits for a sign-in",
+        schedules.run_notice(signed_out, ended, ["jira"]),
+    )
     stopped = ActionResponse(texts.schedules.SCHEDULE_STOPPED, undoes_stop=1)
     yield "response to Stop of a schedule", plain.message(schedules.undo_blocks(stopped))
-    skipped = Run(_SCHEDULE, 1_764_000_000.0, None, PauseReason.QUOTA)
-    yield "notice of a skipped run", schedules.run_notice(skipped)
+    skipped = RunReport(1, 1_764_000_000.0, PauseReason.QUOTA)
+    yield "notice of a skipped run", schedules.run_notice(_SCHEDULE, skipped)
     run = Run(replace(_SCHEDULE, changed_by="U0GRACE"), 1_764_000_000.0, None)
     asked = MessageQuestion("T0SANDBOX", "schedule:1:1764000000", "U0ADA", _ABOUT, _SCHEDULE.words, 0.0, schedule=1)
     yield (

@@ -23,8 +23,10 @@ from bot.accounts.waiting import Still
 from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.conversation import Question
+from bot.core.notifications import Notification
 from bot.core.sign_in_addresses import CODE_LETTERS
 from bot.mcp.config import ServerConfig
+from bot.slack.notices import notification
 from bot.store.accounts import REFRESH_S, Accounts, Owner
 from bot.telemetry import OFF, Telemetry
 
@@ -401,7 +403,11 @@ class SignIns:
 
     async def _end(self, owner: Owner, secret: str, question: Question | None = None) -> None:
         """Ends an account whose tokens are worth nothing, unless it has changed. For a question, its owner is told."""
-        if await self._accounts.end(owner, secret, "ended", found_by=question):
+        told: Notification | None = None
+        if question is not None:
+            key = f"sign-in ended {owner.server} {question.thread.channel_id}/{question.ts}"
+            told = Notification(owner.user_id, key, notification(texts.accounts.sign_in_ended(owner.server)))
+        if await self._accounts.end(owner, secret, "ended", told=told):
             log.info("MCP server %s: the sign-in of user %s has ended", owner.server, owner.user_id)
             self._telemetry.account_changed("ended")
             self._changed(owner.user_id)

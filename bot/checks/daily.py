@@ -29,7 +29,7 @@ async def check_daily(at: Checkup, admins: AdminNotices, clock: Clock) -> None:
 
 async def tell_findings(at: Checkup, admins: AdminNotices) -> None:
     """Logs what the daily checks find, and tells the admins, unless a process has done so today. Raises StoreError."""
-    if not await admins.notices.claim(admins.team_id, "", "checked", DAY_S):
+    if not await admins.notifications.claim(admins.team_id, "", "checked", DAY_S):
         return
     report = await run_checks(planned(at, Occasion.DAILY))
     report.log()

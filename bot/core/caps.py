@@ -131,6 +131,10 @@ class OwnCap:
     used: Amount
 
 
+CAP_MARK = "cap mark"
+"""The kind of notification that Typist admins get about caps."""
+
+
 @dataclass(frozen=True, slots=True)
 class CapNotice:
     """What Typist admins are told once: that a cap is used up to a mark. A cap with another limit is another cap."""

@@ -3,7 +3,8 @@
 Two kinds of entries say that the record of a question has changed, and not what to do: REPLY, for the messages of its
 reply, and BESIDE, for those that mention the asker. Whoever takes one reads the record, and has Slack show what follows
 from it (QuestionRecord, core/picture.py). So it doesn't matter what has changed, how often, and what an earlier try has
-done. The other kinds are calls of their own: notices, a canvas, and a question that has no message yet.
+done. The other kinds are calls of their own: a canvas, and a question that has no message yet. What people are told
+beside answers is no entry about a job, but a notification (core/notifications.py), which is sent with the same waits.
 """
 
 from dataclasses import dataclass
@@ -48,14 +49,6 @@ class OutboxKind(StrEnum):
     """A person wants the answer as a canvas: make it, and show its link."""
     POST_QUESTION = "post_question"
     """A question by the message shortcut, an emoji, a choice, a suggested prompt or a schedule: post it."""
-    TELL_ADMINS = "tell_admins"
-    """The job's usage has passed a mark of a cap: tell the Typist admins once."""
-    TELL_PAUSE = "tell_pause"
-    """The job is a run that was skipped, or whose end has paused its schedule: tell the people there once."""
-    TELL_SIGNED_OUT = "tell_signed_out"
-    """The job found that a server didn't renew its asker's sign-in: tell them once."""
-    TELL_UNPOSTED = "tell_unposted"
-    """Slack let nothing of the answer be posted where it was asked for: tell the asker in their direct message."""
 
 
 class Shows(Enum):
@@ -71,15 +64,6 @@ class Shows(Enum):
     """The reply asks about calls."""
     END = auto()
     """The answer has ended."""
-
-
-ABOUT_NO_REPLY = (
-    OutboxKind.TELL_ADMINS,
-    OutboxKind.TELL_PAUSE,
-    OutboxKind.TELL_SIGNED_OUT,
-    OutboxKind.POST_QUESTION,
-)
-"""Due at any time, also while the job is live or has no message yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +162,9 @@ class OutboxEntry:
     mention_at: float | None = None
     """Since when the asker is to be mentioned, which tells mentions apart; None if they aren't to be now."""
     about: str = ""
-    """The CapNotice that admins are told, the server of a sign-in, or the person who wants a canvas."""
+    """The person who wants a canvas."""
     changes: int = 0
     """How often it was added again until it was taken: what comes later is still to be done."""
+
+    def __str__(self) -> str:
+        return f"outbox entry {self.id} ({self.kind})"

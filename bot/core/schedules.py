@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -34,6 +34,7 @@ from bot.core import texts
 from bot.core.caps import DAY_S, Amount
 from bot.core.closings import asks
 from bot.core.conversation import Question, is_direct, plain_command, sole_words
+from bot.core.notifications import Notification
 from bot.core.triage import STOPS_WORK, Identity
 
 MEMBER_GAP_MINUTES = 60
@@ -566,13 +567,6 @@ class Run:
     due_at: float
     last_at: float | None
     """The due time of the last run before it that was answered; None if there is none."""
-    skipped: PauseReason | None = None
-    """Why the run doesn't happen, which people are told instead; None if nothing forbids it yet."""
-
-    @property
-    def is_at_pause(self) -> bool:
-        """Whether the end of the run, or what prevented the run, has paused the schedule, which is still paused."""
-        return self.schedule.paused is not None and self.skipped in (None, self.schedule.paused)
 
     @property
     def since(self) -> float:
@@ -582,6 +576,29 @@ class Run:
     def is_late(self, now: float) -> bool:
         """Whether the run begins so late that its answer is marked."""
         return now - self.due_at > LATE_S
+
+
+RUN_REPORT = "run"
+"""The kind of notification that people get about a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run that people are told about, because it doesn't come, or because its end has paused its schedule."""
+
+    schedule_id: int
+    due_at: float
+    skipped: str = ""
+    """Why the run doesn't come, as a PauseReason; "" if it has come."""
+
+    def is_at_pause(self, schedule: Schedule) -> bool:
+        """Whether the end of the run, or what prevented the run, has paused the schedule, which is still paused."""
+        return schedule.paused is not None and self.skipped in ("", schedule.paused)
+
+    @property
+    def notification(self) -> Notification:
+        """What is told, to whom it concerns at that time."""
+        return Notification("", run_id(self.schedule_id, self.due_at), asdict(self), RUN_REPORT)
 
 
 def run_id(schedule_id: int, due_at: float) -> str:

@@ -1,4 +1,4 @@
-"""Makes the calls to Slack that the outbox has left over: deletes replies, mentions the asker, and tells admins.
+"""Makes the calls to Slack that the outbox has left over: deletes replies and mentions the asker.
 
 A message beside a reply is posted once. It is on record before that, without a ts. A try that finds it so looks for it
 in Slack, by its metadata.
@@ -12,15 +12,13 @@ from bot.core import texts
 from bot.core.conversation import ANSWERED_SUBTYPES
 from bot.core.job import MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry
-from bot.errors import Refusal, Refused
+from bot.errors import Refused
 from bot.reply.delivery import MessageTransport
 from bot.reply.messages import Delete
 from bot.reply.posted import PostedReplies
-from bot.slack import plain
 from bot.slack.blockkit import remark
 from bot.slack.client import only_while
 from bot.slack.json_values import Payload
-from bot.slack.notices import cap_notice_blocks
 from bot.slack.posted_questions import asked_in
 from bot.slack.surfaces import ThreadPoster
 from bot.text import object_in
@@ -154,27 +152,6 @@ class OutboxSender:
     async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
         """Deletes messages beside the reply."""
         await self._delete([Delete(entry.question, one) for one in sorted(ts)])
-
-    async def tell_admin(
-        self, user_id: str, sentence: str, unit: str, daily: Sequence[tuple[str, float]], still: Callable[[], bool]
-    ) -> None:
-        """Sends a notice about a cap, in mrkdwn, to an admin's direct message, with a chart of the last days' usage.
-
-        Slack doesn't take charts in all workspaces yet: one that refuses it gets the sentence alone.
-        """
-        with only_while(still):
-            try:
-                await self._threads.post(user_id, None, **plain.message(cap_notice_blocks(sentence, unit, daily)))
-            except Refused as refused:
-                if refused.reason is not Refusal.UNREADABLE:
-                    raise
-                log.warning("notice about a cap sent without its chart: %s", refused)
-                await self._threads.post(user_id, None, **plain.message(cap_notice_blocks(sentence, unit, ())))
-
-    async def tell(self, user_id: str, sentence: str, still: Callable[[], bool] = lambda: True) -> None:
-        """Sends a sentence to a person's direct message, unless `still()` is False by then."""
-        with only_while(still):
-            await self._threads.post(user_id, None, text=sentence, blocks=remark(sentence))
 
     def _is_by_person(self, message: Payload) -> bool:
         if message.get("user") == self._bot_user_id:

@@ -5,73 +5,23 @@ for the acknowledgment.
 """
 
 import logging
-import math
 from collections.abc import Iterable
 
-from bot.clock import Background, Clock
 from bot.core import access, texts
 from bot.core.access import AccessRules, Denial, UserKind, admins_named
 from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.reply.workspace import Workspace
-from bot.slack.blockkit import Json
-from bot.slack.surfaces import EphemeralMessages
+from bot.services.notifications import Notifier
 from bot.slack.user_groups import NamedPeople
 from bot.slack.users import KIND_WITHIN_S, Users
-from bot.store.threads import Notices
 
 CHECKED_WITHIN_S = 2.0
 """How long a press, or a question that was queued, waits for Slack to say who a person is. A modal must open within
 three seconds."""
 ANSWERS_WAIT_S = 300.0
 """How long an answer waits for that. In this time users.info alone tells about five hundred people."""
-UNSAVED_EVERY_S = 600.0
-"""Longer than Slack tries to deliver an event."""
 
 log = logging.getLogger(__name__)
-
-
-class PrivateNotices:
-    """Shows one person a sentence at most once in a period, over all processes. No acknowledgment waits for Slack."""
-
-    def __init__(self, ephemeral: EphemeralMessages, notices: Notices) -> None:
-        self._ephemeral = ephemeral
-        self._notices = notices
-        self._background = Background()
-
-    def send(
-        self, question: Question, sentence: str, name: str, every_s: float = math.inf, blocks: list[Json] | None = None
-    ) -> None:
-        """Shows the question's writer a sentence, or `blocks` for it, unless they got this notice within `every_s`."""
-
-        async def tell_if_due() -> None:
-            if await self._notices.claim(question.thread.team_id, question.user_id, name, every_s):
-                await self._ephemeral.tell(question, sentence, blocks)
-
-        self._background.start(tell_if_due(), f"notice not sent: user={question.user_id} notice={name}")
-
-
-class UnsavedQuestions:
-    """Questions that the database didn't take. Their askers are told, each at most once in UNSAVED_EVERY_S.
-
-    Without the database, processes can't agree on who tells. So it is done at the first delivery of an event only,
-    which goes to one process. Slack's later tries may go to any of them.
-    """
-
-    def __init__(self, ephemeral: EphemeralMessages, clock: Clock) -> None:
-        self._ephemeral = ephemeral
-        self._clock = clock
-        self._told_at: dict[str, float] = {}
-        self._background = Background()
-
-    def tell(self, question: Question) -> None:
-        """Tells the question's asker in the background, unless they were told lately."""
-        now, user_id = self._clock.monotonic(), question.user_id
-        self._told_at = {user: at for user, at in self._told_at.items() if now - at < UNSAVED_EVERY_S}
-        if user_id in self._told_at or question.from_bot:
-            return
-        self._told_at[user_id] = now
-        about = f"notice not sent: user={user_id} notice=unsaved"
-        self._background.start(self._ephemeral.tell(question, texts.shortcut.NOT_SAVED_YET), about)
 
 
 class AccessControl:
@@ -81,7 +31,7 @@ class AccessControl:
         self,
         rules: AccessRules,
         users: Users,
-        private_notices: PrivateNotices,
+        notifier: Notifier,
         admins: Iterable[str] = (),
         people: NamedPeople | None = None,
     ) -> None:
@@ -92,7 +42,7 @@ class AccessControl:
         self._rules = rules
         self._users = users
         self._people = people
-        self._private_notices = private_notices
+        self._notifier = notifier
 
     @property
     def may_allow_bots(self) -> bool:
@@ -175,7 +125,7 @@ class AccessControl:
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
             notice = access.denial_notice(question, denial)
-            self._private_notices.send(question, self.naming_admins(denial), notice.name, notice.every_s)
+            self._notifier.show_soon(question, self.naming_admins(denial), notice.name, notice.every_s)
 
 
 async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:

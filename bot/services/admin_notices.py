@@ -1,8 +1,6 @@
 """What Typist tells its admins by itself, in direct messages: each thing once, over all processes and restarts.
 
-What is so is compared with what admins were told, again and again: a message that Slack didn't take, or that a process
-died over, is sent at a later look. A message comes twice only if its process dies between Slack's response and the
-record of it.
+What is so is compared with what admins were told, again and again. The outbox sends what they don't know yet.
 """
 
 import logging
@@ -13,13 +11,13 @@ from dataclasses import dataclass, field
 from bot.clock import Clock
 from bot.core import texts
 from bot.core.caps import HOUR_S, day_of
-from bot.errors import EndReason, RateLimited, Refused, TypistError, trace_of
+from bot.core.notifications import Notification
+from bot.errors import EndReason, TypistError, trace_of
+from bot.slack.notices import notification
 from bot.slack.socket import CONNECTIONS
-from bot.store.threads import Notices
+from bot.store.notifications import Notifications
 
 LOOK_S = 5.0
-HOLD_S = 60.0
-"""How long a process that tells an admin something keeps others, and itself, from the next message about it."""
 CALM_S = 300.0
 """A model that refused a request less than this ago doesn't count as answering again."""
 CONFIRM_S = 180.0
@@ -32,38 +30,32 @@ log = logging.getLogger(__name__)
 class AdminNotices:
     """Tells each Typist admin a thing once, and once that it is over."""
 
-    notices: Notices
-    tell: Callable[[str, str], Awaitable[None]]
-    """Sends a sentence to a person. Raises RateLimited and Refused."""
+    notifications: Notifications
     team_id: str
     admins: Collection[str]
 
-    async def give(self, notice: str, sentence: str) -> bool:
-        """Tells the admins who don't know of `notice` yet; returns whether all do. Raises StoreError."""
-        return all([await self._tell(admin, notice, sentence, is_over=False) for admin in sorted(self.admins)])
+    async def give(self, notice: str, sentence: str) -> None:
+        """Has the admins told who don't know of `notice` yet. Raises StoreError."""
+        message = notification(sentence)
+        await self.notifications.add(self.team_id, *(Notification(one, notice, message) for one in sorted(self.admins)))
 
-    async def end(self, notice: str, sentence: str = "") -> bool:
-        """Tells admins who know of `notice` that it is over, if there is a sentence; returns whether all know that."""
-        return all([await self._tell(admin, notice, sentence, is_over=True) for admin in sorted(self.admins)])
+    async def end(self, notice: str, sentence: str) -> bool:
+        """Has the admins who know of `notice` told that it is over. Raises StoreError.
 
-    async def _tell(self, admin: str, notice: str, sentence: str, *, is_over: bool) -> bool:
-        key = self.team_id, admin, notice
-        if await self.notices.is_given(*key) is not is_over:
-            return True
-        if sentence and not await self.notices.claim(self.team_id, admin, f"telling {notice}", HOLD_S):
-            return False
-        try:
-            if sentence:
-                await self.tell(admin, sentence)
-        except (RateLimited, Refused) as error:
-            log.warning("admin %s not told: notice=%s: %s", admin, notice, error)
-            if isinstance(error, RateLimited) or not error.reason.is_final:
-                return False
-        if is_over:
-            await self.notices.withdraw(*key)
-        else:
-            await self.notices.claim(*key)
-        return True
+        Returns False if one of them may just be told of it: then call this again.
+        """
+        message = notification(sentence)
+        over = [Notification(admin, notice, message) for admin in sorted(self.admins)]
+        return all([await self.notifications.end(self.team_id, one) for one in over])
+
+    async def withdraw(self, notice: str) -> None:
+        """Has admins told of `notice` when it is given again, although they aren't told that it is over."""
+        for admin in sorted(self.admins):
+            await self.notifications.withdraw(self.team_id, admin, notice)
+
+    async def know(self, notice: str) -> bool:
+        """Returns whether all admins know of `notice`, or will."""
+        return all([await self.notifications.is_known(self.team_id, admin, notice) for admin in self.admins])
 
 
 @dataclass(eq=False)
@@ -102,18 +94,19 @@ class ModelRefusals:
 
     async def _is_refused(self, model: str, failure: EndReason) -> bool:
         vendor = model.partition("/")[0]
-        await self.admins.notices.claim(self.admins.team_id, "", f"refused {model}")
+        await self.admins.notifications.claim(self.admins.team_id, "", f"refused {model}")
         for other in texts.models.REFUSALS.keys() - {failure}:
-            await self.admins.end(f"{other} {vendor}")
-        return await self.admins.give(f"{failure} {vendor}", texts.models.model_refused(failure, model))
+            await self.admins.withdraw(f"{other} {vendor}")
+        await self.admins.give(f"{failure} {vendor}", texts.models.model_refused(failure, model))
+        return True
 
     async def _answers(self, model: str) -> bool:
         if self.clock.monotonic() - self._refused_at.get(model, -math.inf) < CALM_S:
             return False
-        vendor, notices, team_id = model.partition("/")[0], self.admins.notices, self.admins.team_id
-        await notices.withdraw(team_id, "", f"refused {model}")
+        vendor, known, team_id = model.partition("/")[0], self.admins.notifications, self.admins.team_id
+        await known.withdraw(team_id, "", f"refused {model}")
         others = [other for other in self.models if other != model and other.partition("/")[0] == vendor]
-        if any([await notices.is_given(team_id, "", f"refused {other}") for other in others]):
+        if any([await known.is_known(team_id, "", f"refused {other}") for other in others]):
             return True
         sentence = texts.models.answers_again(model)
         return all([await self.admins.end(f"{failure} {vendor}", sentence) for failure in texts.models.REFUSALS])
@@ -147,7 +140,7 @@ class OtherConnections:
         is_confirmed = counted_at >= self._suspected_at + CONFIRM_S
         if is_confirmed:
             notice = f"other connections {day_of(self.clock.now())}"
-            if await self.admins.notices.claim(self.admins.team_id, "", notice):
+            if await self.admins.notifications.claim(self.admins.team_id, "", notice):
                 log.warning("%s", texts.quotas.OTHER_CONNECTIONS)
             await self.admins.give(notice, texts.quotas.OTHER_CONNECTIONS)
         if now - max(counted_at, self._suspected_at, self._asked_at) >= (HOUR_S if is_confirmed else CONFIRM_S):

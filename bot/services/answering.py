@@ -42,6 +42,7 @@ from bot.core import texts
 from bot.core.access import Denial
 from bot.core.files import wanted_by
 from bot.core.job import End, Job, said
+from bot.core.notifications import Notification
 from bot.core.outbox import OutboxKind
 from bot.core.picture import picture
 from bot.errors import (
@@ -72,6 +73,7 @@ from bot.services.pane import AssistantPane
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
 from bot.services.steps import Steps
+from bot.slack.notices import notification
 from bot.store import Stores
 
 MAX_INTERRUPTIONS = 3
@@ -96,7 +98,9 @@ class _Ended:
 
     end: End
     for_outbox: OutboxKind | None = None
-    """What Slack did not accept, or can't be shown."""
+    """What Slack did not accept."""
+    told: Notification | None = None
+    """What the asker is told instead of an end that can't be shown."""
     canvas_for: str = ""
     """Who asked for the answer as a canvas; "" for nobody."""
 
@@ -170,7 +174,7 @@ class Answering:
             shown = picture(record, has_canvases=self.workspace.canvases.may_write)
             await show_end(live, end, shown, self.workspace.users, self.access_control.named_admins)
         unposted = _unposted(job, live) if live.reply.gone else None
-        return _Ended(end, unposted or live.reply.for_outbox, self._canvas_for(attempt, end))
+        return _Ended(end, live.reply.for_outbox, unposted, self._canvas_for(attempt, end))
 
     def _canvas_for(self, attempt: AnswerAttempt, end: End) -> str:
         """Returns who asked for the answer as a canvas; "" for nobody."""
@@ -297,6 +301,7 @@ class Answering:
                 attempt.answer.text,
                 mention=mention,
                 for_outbox=ended.for_outbox,
+                told=ended.told,
                 canvas_for=ended.canvas_for,
             )
 
@@ -331,12 +336,14 @@ class Answering:
                 await insist(release, self.stores.clock, "job not released")
 
 
-def _unposted(job: Job, live: ScheduledReply) -> OutboxKind | None:
-    """Returns TELL_UNPOSTED if nothing of a reply to a person could be posted in its channel, or else None."""
-    question = job.question
+def _unposted(job: Job, live: ScheduledReply) -> Notification | None:
+    """Returns what the asker is told if nothing of a reply could be posted in its channel, or else None."""
+    question, channel_id = job.question, job.question.thread.channel_id
     is_persons = not (question.from_bot or question.schedule is not None or question.thread.in_direct_message)
-    is_unposted = live.reply.life is Life.SHUT_OUT and not live.reply.recorded
-    return OutboxKind.TELL_UNPOSTED if is_persons and is_unposted else None
+    if not is_persons or live.reply.life is not Life.SHUT_OUT or live.reply.recorded:
+        return None
+    key = f"not posted {job.id}.{job.version} {question.thread}"
+    return Notification(question.user_id, key, notification(texts.answers.not_posted(channel_id)))
 
 
 def _stopped(attempt: AnswerAttempt) -> End:

@@ -21,6 +21,7 @@ from bot.core.channel_settings import (
     with_changes,
 )
 from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_of
+from bot.core.notifications import Notification
 from bot.core.surfaces import (
     ACCOUNTS,
     HELP,
@@ -47,6 +48,7 @@ from bot.services.quota import CapSettings, Quota
 from bot.services.schedules import Schedules
 from bot.slack.blockkit import remark
 from bot.slack.client import TURN_WITHIN_S
+from bot.slack.notices import notification
 from bot.slack.views.accounts import ACCOUNTS as OWN_ACCOUNTS
 from bot.slack.views.accounts import KeptAccounts
 from bot.slack.views.caps import SubmittedCaps
@@ -147,7 +149,9 @@ class SlashCommands:
             signing_out = partial(sign_ins.sign_out, owner, admin)
             done += await insist(signing_out, self.stores.clock, f"MCP server {server}: user not signed out")
         remaining = (await accounts.counts(team_id)).get(server, 0)
-        await self.workspace.outbox_sender.tell(admin, texts.accounts.everybody_signed_out(server, done, remaining))
+        told = notification(texts.accounts.everybody_signed_out(server, done, remaining))
+        key = f"everybody signed out {server} {self.stores.clock.now():.3f}"
+        await self.stores.notifications.add(team_id, Notification(admin, key, told))
 
     async def save(self, user_id: str, submitted: SubmittedSettings) -> dict[str, str]:
         """Saves what a person changed of a channel's settings and caps, or returns a sentence for each bad field.

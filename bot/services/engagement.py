@@ -40,7 +40,8 @@ from bot.core.triage import (
 from bot.errors import StoreError, TypistError
 from bot.models.prompt import TokenEstimate
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import AccessControl
+from bot.services.notifications import Notifier
 from bot.services.quota import Quota
 from bot.slack.notices import offer
 from bot.store import Stores
@@ -73,7 +74,7 @@ class QuietThreads:
 
     stores: Stores
     workspace: Workspace
-    private_notices: PrivateNotices
+    notifier: Notifier
     access_control: AccessControl
 
     async def keep_quiet(self, message: Message, participants: Participants) -> None:
@@ -85,7 +86,7 @@ class QuietThreads:
         else:
             sentence = texts.access.NOT_YOUR_THREAD
         sentence = self.access_control.naming_admins(sentence)
-        self.private_notices.send(
+        self.notifier.show_soon(
             message.as_question(message.thread_ts), sentence, f"quiet {message.channel_id}/{message.ts}"
         )
 
@@ -103,7 +104,7 @@ class QuietThreads:
             )
             name = f"joined {message.channel_id}/{message.thread_ts}"
             to = Question(message.thread, message.ts, starter, "")
-            self.private_notices.send(
+            self.notifier.show_soon(
                 to, sentence, name, blocks=offer(sentence, texts.access.STAY_QUIET, action_id=STAY_QUIET)
             )
 

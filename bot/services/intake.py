@@ -16,8 +16,9 @@ from bot.core.job import Job
 from bot.core.triage import Ignore, IgnoreReason, Participants, by_person, closing_of, stop_in
 from bot.errors import StoreError
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl, UnsavedQuestions
+from bot.services.access_control import AccessControl
 from bot.services.engagement import Gate, MessageTriage
+from bot.services.notifications import Notifier
 from bot.services.reply_actions import ReplyActions
 from bot.services.worker import Worker
 from bot.slack.search import SlackSearch
@@ -65,7 +66,7 @@ class Intake:
         access_control: AccessControl,
         reply_actions: ReplyActions,
         triage: MessageTriage,
-        unsaved: UnsavedQuestions,
+        notifier: Notifier,
         action_tokens: SharedTokens | None,
     ) -> None:
         """`action_tokens` is None where nothing searches Slack."""
@@ -76,7 +77,7 @@ class Intake:
         self._access_control = access_control
         self._reply_actions = reply_actions
         self._triage = triage
-        self._unsaved = unsaved
+        self._notifier = notifier
         self._me = workspace.me
         self._workspace = workspace
         self._action_tokens = action_tokens
@@ -109,7 +110,7 @@ class Intake:
             # The database may have failed before it said more than what the message is by itself.
             found = found or self._triage.at_once(message)
             if tells and isinstance(found, Question) and not self._access_control.denial_at_once(found):
-                self._unsaved.tell(found)
+                self._notifier.show_unsaved(found)
             raise
 
     async def _take(

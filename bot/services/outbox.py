@@ -1,21 +1,22 @@
-"""The outbox's worker: makes the Slack calls that aren't part of a live reply, each at least once (core/outbox.py).
+"""The outbox's worker: makes the Slack calls that aren't part of a live reply, each at least once (core/outbox.py), and
+sends notifications (services/notifications.py).
 
 It also looks each second whether a schedule is due: then the run's post is such a call (bot/store/schedules.py).
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from bot.core import texts
 from bot.core.access import admins_named
 from bot.core.asks import asks_of
 from bot.core.calls import kinds_of
 from bot.core.job import BESIDE_ROLES, MENTION_ROLES
+from bot.core.notifications import DueNotification
 from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
@@ -26,7 +27,7 @@ from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
 from bot.services.beside import show_beside
 from bot.services.canvas_writer import CanvasWriter
-from bot.services.quota import CapNotices
+from bot.services.notifications import Notifier, Writer
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.shortcut import QuestionPosts
 from bot.store import Stores
@@ -38,9 +39,18 @@ AWAY_S = 5.0
 DECISIONS_WITHIN_S = 5.0
 """Decisions are shown no later, because the job isn't claimed meanwhile."""
 
-T = TypeVar("T")
+Entry = TypeVar("Entry", bound=OutboxEntry | DueNotification, contravariant=True)
+Found = TypeVar("Found")
 
 log = logging.getLogger(__name__)
+
+
+class Entries(Protocol[Entry]):
+    """What hands out entries, and records what became of each."""
+
+    async def complete(self, entry: Entry) -> None: ...
+
+    async def postpone(self, entry: Entry, delay_s: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,9 @@ class Outbox:
     workspace: Workspace
     admins: Collection[str]
     """Ids of the Typist admins, who may always allow a tool."""
-    cap_notices: CapNotices
+    notifier: Notifier
+    writers: Mapping[str, Writer]
+    """What writes notifications, by their kind."""
     canvas_writer: CanvasWriter
     question_posts: QuestionPosts
     runs: ScheduledRuns
@@ -96,12 +108,18 @@ class Outbox:
             return False
         for entry in taken:
             with of_job(entry.job_id):
-                task = asyncio.create_task(self._run(entry))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+                self._start(entry, self.stores.outbox)
+        due = partial(self.stores.notifications.claim_due, free - len(taken), self.writers)
+        for notification in await self._looked("notifications", due) or ():
+            self._start(notification, self.stores.notifications)
         return True
 
-    async def _looked(self, what: str, look: Callable[[], Awaitable[T]]) -> T | None:
+    def _start(self, entry: Entry, entries: Entries[Entry]) -> None:
+        task = asyncio.create_task(self._run(entry, entries))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _looked(self, what: str, look: Callable[[], Awaitable[Found]]) -> Found | None:
         """Returns what a look finds; None if it fails."""
         try:
             return await look()
@@ -111,51 +129,50 @@ class Outbox:
             log.error("%s: entries not read, retrying in %.0f s: %s", what, AWAY_S, trace_of(error))
         return None
 
-    async def _run(self, entry: OutboxEntry) -> None:
+    async def _run(self, entry: Entry, entries: Entries[Entry]) -> None:
         """Tries an entry, and records that it is complete or when to try again. After MAX_TRIES it is set aside."""
-        about = f"outbox entry {entry.id} ({entry.kind})"
         try:
-            delay_s = await self._try(entry, about)
+            delay_s = await self._try(entry)
             if delay_s is None:
-                await self.stores.outbox.complete(entry)
+                await entries.complete(entry)
                 return
-            await self.stores.outbox.postpone(entry, delay_s)
+            await entries.postpone(entry, delay_s)
             if entry.tries >= MAX_TRIES:
-                log.error("%s: set aside until its channel or Slack is back: tries=%d", about, entry.tries)
+                log.error("%s: set aside until its channel or Slack is back: tries=%d", entry, entry.tries)
         except StoreError as error:
-            log.error("%s: outcome not recorded, retrying: %s", about, error)
+            log.error("%s: outcome not recorded, retrying: %s", entry, error)
         except Exception as error:
-            log.error("%s: outcome not recorded, retrying: %s", about, trace_of(error))
+            log.error("%s: outcome not recorded, retrying: %s", entry, trace_of(error))
 
-    async def _try(self, entry: OutboxEntry, about: str) -> float | None:
+    async def _try(self, entry: OutboxEntry | DueNotification) -> float | None:
         """Returns the wait before the next try, None if the entry needs none.
 
         Slack's own calls end sooner than TRY_WITHIN_S, so a try that takes longer has waited for the rate limits.
         """
         had_no_turn = False
         try:
-            if entry.kind is OutboxKind.POST_QUESTION:
+            if isinstance(entry, OutboxEntry) and entry.kind is OutboxKind.POST_QUESTION:
                 return await self.question_posts.post(entry)
             async with asyncio.timeout(TRY_WITHIN_S):
                 await self._do(entry)
             return None
         except Refused as refused:
-            log.warning("%s: %s", about, refused)
+            log.warning("%s: %s", entry, refused)
             if refused.reason.is_for_good:
                 return None
         except (RateLimited, TimeoutError) as error:
-            log.warning("%s: rate limited, retrying: %s", about, str(error) or "timeout")
+            log.warning("%s: rate limited, retrying: %s", entry, str(error) or "timeout")
             had_no_turn = True
         except NotShown:
-            log.warning("%s: not shown, retrying later", about)
+            log.warning("%s: not shown, retrying later", entry)
         except Stuck as stuck:
-            log.error("%s: given up: %s", about, stuck)
+            log.error("%s: given up: %s", entry, stuck)
             return None
         except Exception as error:
-            log.error("%s: failed, retrying later: %s", about, trace_of(error))
+            log.error("%s: failed, retrying later: %s", entry, trace_of(error))
         return wait_s(entry.tries, had_no_turn=had_no_turn)
 
-    async def _do(self, entry: OutboxEntry) -> None:
+    async def _do(self, entry: OutboxEntry | DueNotification) -> None:
         """Makes an entry's calls."""
         until = self.stores.clock.monotonic() + TRY_WITHIN_S
 
@@ -163,6 +180,9 @@ class Outbox:
             """A process that was paused meanwhile sends nothing, because another one has made the call."""
             return self.stores.clock.monotonic() < until
 
+        if isinstance(entry, DueNotification):
+            await self.notifier.send(entry, self.writers.get(entry.kind), in_time)
+            return
         match entry.kind:
             case OutboxKind.REPLY:
                 await self._show(entry, until)
@@ -170,16 +190,6 @@ class Outbox:
                 await self._mention(entry, in_time)
             case OutboxKind.MAKE_CANVAS:
                 await self.canvas_writer.write(entry, in_time)
-            case OutboxKind.TELL_ADMINS:
-                await self.cap_notices.send(entry, in_time)
-            case OutboxKind.TELL_PAUSE:
-                await self.runs.tell(entry, in_time)
-            case OutboxKind.TELL_SIGNED_OUT:
-                sentence = texts.accounts.sign_in_ended(entry.about)
-                await self.workspace.outbox_sender.tell(entry.question.user_id, sentence, in_time)
-            case OutboxKind.TELL_UNPOSTED:
-                sentence = texts.answers.not_posted(entry.question.thread.channel_id)
-                await self.workspace.outbox_sender.tell(entry.question.user_id, sentence, in_time)
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
         """Has a reply show what follows from its record."""

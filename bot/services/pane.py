@@ -376,7 +376,7 @@ class AssistantPane:
 
     async def _claim_title(self, thread: ThreadKey) -> bool:
         """Returns whether nobody has named a thread so far."""
-        return await self.stores.notices.claim(self.workspace.me.team_id, "", f"title {thread}")
+        return await self.stores.notifications.claim(self.workspace.me.team_id, "", f"title {thread}")
 
     def _start(self, call: Coroutine[None, None, None], within_s: float = TURN_WITHIN_S) -> asyncio.Task[None]:
         """Makes a call to Slack in the background."""

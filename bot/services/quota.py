@@ -5,9 +5,8 @@ Typist admins see and set caps in App Home and in a channel's settings, and get 
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from weakref import WeakValueDictionary
 
 from bot.clock import Background, insist
@@ -39,14 +38,15 @@ from bot.core.caps import (
 )
 from bot.core.conversation import Question
 from bot.core.job import End, Job
-from bot.core.outbox import OutboxEntry
 from bot.errors import CapReached, StoreError
 from bot.models.events import LONGER_THINKING_TOKENS, SEARCH_RESULT_TOKENS, THINKING_TOKENS, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Effort
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.notices import tell_each
+from bot.services.notifications import Notifier
+from bot.slack.blockkit import Json
+from bot.slack.notices import cap_notification
 from bot.slack.views.caps import CAPS, SubmittedCaps
 from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
@@ -62,7 +62,7 @@ class Quota:
     """Reserves usage below the caps, and reports the remaining quota. `models`: all that may answer."""
 
     stores: Stores
-    workspace: Workspace
+    notifier: Notifier
     caps: tuple[Cap, ...]
     """The caps of the settings, which hold where admins have set no others."""
     models: tuple[str, ...]
@@ -118,9 +118,9 @@ class Quota:
         caps, used = await self._caps_and_usage(scope_ids)
         for cap in caps:
             sentence = warning(cap, used[cap.window], now)
-            to = question.user_id if cap.window.scope is Scope.USER else ""
-            if sentence and await self.stores.notices.claim(scope_ids.team_id, to, warning_key(cap, scope_ids, now)):
-                await self.workspace.ephemeral.tell(question, sentence)
+            if sentence:
+                to = question.user_id if cap.window.scope is Scope.USER else ""
+                await self.notifier.show(question, sentence, warning_key(cap, scope_ids, now), to)
 
     async def has_room(self, question: Question) -> bool:
         """Returns whether no cap is used up for the asker, here and in the workspace. Raises StoreError."""
@@ -237,25 +237,18 @@ class CapSettings:
 
 
 @dataclass(frozen=True)
-class CapNotices:
-    """Sends each notice once to each admin. Its outbox entry has been added once over all processes."""
+class CapNotifications:
+    """Writes what Typist admins are told about caps."""
 
     stores: Stores
-    workspace: Workspace
     admins: Collection[str]
 
-    async def send(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Tells the admins who have not been told by an earlier try. Raises RateLimited, Refused and StoreError.
-
-        Once `still()` is False, nothing is sent.
-        """
-        team_id = entry.question.thread.team_id
+    async def write(self, content: Mapping[str, str]) -> dict[str, Json]:
+        """Returns the message for each admin, with a chart of the last days. Raises StoreError."""
         now = self.stores.clock.now()
-        notice = CapNotice.parse(entry.about)
-        sentence = notice_text(notice, now)
+        notice = CapNotice.parse(content["notice"])
         unit = texts.quotas.DOLLARS_UNIT if notice.cap.in_dollars else texts.quotas.TOKENS_UNIT
         owner = CapOwner(notice.cap.window.scope, notice.owner_id)
-        daily = daily_use(notice.cap, await self.stores.usage.by_day(team_id, owner, day_of(now) - DAYS_IN_CHART), now)
-        tell = self.workspace.outbox_sender.tell_admin
-        senders = {admin: partial(tell, admin, sentence, unit, daily, still) for admin in sorted(self.admins)}
-        await tell_each(self.stores.notices, team_id, entry.about, senders)
+        by_day = await self.stores.usage.by_day(content["team_id"], owner, day_of(now) - DAYS_IN_CHART)
+        message = cap_notification(notice_text(notice, now), unit, daily_use(notice.cap, by_day, now))
+        return dict.fromkeys(sorted(self.admins), message)

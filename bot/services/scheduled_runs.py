@@ -9,22 +9,23 @@ Nobody asks a model whether that matters, so a run without news costs nothing.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from bot.core.access import Denial, UserKind
 from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.core.outbox import OutboxEntry
-from bot.core.schedules import PauseReason, Run, Schedule
+from bot.core.schedules import PauseReason, Run, RunReport, Schedule
 from bot.errors import Refusal, Refused
 from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.notices import tell_each
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
 from bot.services.tool_calls import MEMBER_WITHIN_S
+from bot.slack.blockkit import Json
+from bot.slack.views.schedules import run_notice
 from bot.store import Stores
 from bot.store.accounts import Owner
 
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScheduledRuns:
-    """Admits runs to be posted, and tells people of those that don't come and of pauses."""
+    """Admits runs to be posted, and writes what people are told about those that don't come and about pauses."""
 
     stores: Stores
     workspace: Workspace
@@ -58,7 +59,7 @@ class ScheduledRuns:
         doesn't renew their sign-in.
         """
         run = await self.stores.schedules.run(entry.job_id)
-        if run is None or run.skipped:
+        if run is None:
             return None
         schedule = run.schedule
         asked = _question(schedule)
@@ -83,32 +84,24 @@ class ScheduledRuns:
         if (run := await self.stores.schedules.run(entry.job_id)) is not None:
             await self.stores.schedules.skip(run.schedule, entry.job_id, reason)
 
-    async def tell(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Tells people why a run was skipped, or that its end has paused the schedule.
+    async def write(self, content: Mapping[str, Any]) -> dict[str, Json]:
+        """Returns what the place and, of a pause, the creator are told; nothing if the schedule goes on or is gone.
 
-        Raises RateLimited, Refused and StoreError.
+        Raises StoreError.
         """
-        run = await self.stores.schedules.run(entry.job_id)
-        if run is not None and (run.skipped or run.is_at_pause):
-            await self._tell(run, entry.job_id, still)
-        if run is not None and run.skipped:
-            await self.stores.unposted_questions.give_up(entry)
-
-    async def _tell(self, run: Run, job_id: int, still: Callable[[], bool]) -> None:
-        """Tells the place, and of a pause the creator, each once. Once `still()` is False, nothing is sent."""
-        schedule, channels = run.schedule, dict[str, str]()
-        is_place_gone = PauseReason.PLACE_GONE in (run.skipped, schedule.paused)
-        if run.is_at_pause or is_place_gone or is_direct(schedule.channel_id):
-            channels[schedule.user_id] = schedule.user_id
-        if not is_place_gone and not is_direct(schedule.channel_id):
-            channels[""] = schedule.channel_id
-        is_signed_out = run.is_at_pause and schedule.paused is PauseReason.SIGNED_OUT
+        report = RunReport(**content)
+        schedule = await self.stores.schedules.read(self.workspace.me.team_id, report.schedule_id)
+        if schedule is None or not (report.skipped or report.is_at_pause(schedule)):
+            return {}
+        is_place_gone = PauseReason.PLACE_GONE in (report.skipped, schedule.paused)
+        is_signed_out = report.is_at_pause(schedule) and schedule.paused is PauseReason.SIGNED_OUT
         signed_out = await self.schedules.signed_out_of(schedule) if is_signed_out else ()
-        senders = {
-            user_id: partial(self.workspace.surfaces.tell_of_run, channel_id, run, still, signed_out if user_id else ())
-            for user_id, channel_id in channels.items()
-        }
-        await tell_each(self.stores.notices, schedule.team_id, f"schedule paused {schedule.id} {job_id}", senders)
+        messages = {}
+        if report.is_at_pause(schedule) or is_place_gone or is_direct(schedule.channel_id):
+            messages[schedule.user_id] = run_notice(schedule, report, signed_out)
+        if not is_place_gone and not is_direct(schedule.channel_id):
+            messages[schedule.channel_id] = run_notice(schedule, report)
+        return messages
 
     async def _obstacle(self, schedule: Schedule, asked: Question, job_id: int) -> PauseReason | None:
         """Returns why the schedule must be paused now, None if nothing forbids the run."""

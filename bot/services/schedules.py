@@ -22,6 +22,7 @@ from bot.core.access import Denial
 from bot.core.actions import ActionResponse
 from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.core.job import Job, Notice, NoticeKind, said
+from bot.core.notifications import Notification
 from bot.core.schedules import (
     DAY_TOKENS,
     MAX_WORDS_CHARS,
@@ -47,6 +48,7 @@ from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
 from bot.services.answer_attempt import Done
+from bot.slack.notices import notification
 from bot.slack.views.modal import sentence_modal
 from bot.slack.views.schedules import (
     CHANGE_SCHEDULE,
@@ -374,7 +376,8 @@ class Schedules:
         log.info("schedule %d resumed by a sign-in of user %s", schedule.id, by)
         sentence = texts.schedules.resumed(schedule.id, schedule.rule.in_words, moment(next_at))
         # Slack may lose an ephemeral message while the person is on the server's page.
-        await self.workspace.outbox_sender.tell(by, sentence)
+        told = Notification(by, f"schedule resumed {schedule.id} {next_at}", notification(sentence))
+        await self.stores.notifications.add(schedule.team_id, told)
         return ""
 
     async def _refusal(self, schedule: Schedule | None, user_id: str) -> str:

@@ -46,9 +46,10 @@ from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, Typis
 from bot.logs import of_job
 from bot.pacing.retry import LOOKS, MAX_LOOKS
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
+from bot.services.access_control import AccessControl
 from bot.services.commands import Invocation
 from bot.services.intake import Intake
+from bot.services.notifications import Notifier
 from bot.services.reply_actions import Press, ReplyActions
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.slack.posted_questions import quoted
@@ -386,8 +387,7 @@ class Reactions:
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
-    private_notices: PrivateNotices
-    unsaved: UnsavedQuestions
+    notifier: Notifier
     shortcut: MessageShortcut
     _lately: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
     """When who asked which question, within the last LIMITED_S by the monotonic clock."""
@@ -411,7 +411,7 @@ class Reactions:
             )
         except StoreError:
             if tells:
-                self.unsaved.tell(self._question(reaction))
+                self.notifier.show_unsaved(self._question(reaction))
             raise
 
     def _may_ask(self, reaction: Reaction) -> bool:
@@ -424,7 +424,7 @@ class Reactions:
             return False
         if not self._is_within_limit(reaction):
             log.info("reaction of user %s ignored: too many", reaction.user_id)
-            self.private_notices.send(asked, texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
+            self.notifier.show_soon(asked, texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
             return False
         return True
 

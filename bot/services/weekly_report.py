@@ -2,23 +2,17 @@
 
 Its figures are those of `typist usage`. It names no asker and repeats no text. A report that was due while no process
 ran comes at the next start.
-
-`AdminNotices` has one process at a time send it, which it puts on record before and after. If a process dies in
-between, nothing says whether Slack has the message. So the next one looks for it first, by its metadata.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import partial
 
 from bot.core import texts
 from bot.core.caps import DAY_S, day_of, format_day
 from bot.core.schedules import Rule
 from bot.core.usage import ANSWERED, FAILURES, UNANSWERED, WEEK_DAYS
-from bot.services import admin_notices
 from bot.services.admin_notices import AdminNotices
-from bot.slack.surfaces import Surfaces
 from bot.store import Stores
 
 _EPOCH = date(1970, 1, 1)
@@ -32,14 +26,11 @@ class WeeklyReport:
 
     rule: Rule
     stores: Stores
-    surfaces: Surfaces
     retiring: Callable[[], Awaitable[Sequence[str]]]
     """Returns a sentence for each model in use that retires soon."""
     admins: AdminNotices
     _next_at: float = field(default=0.0, init=False)
     """Until then, nothing is due, and the database isn't asked."""
-    _reports: dict[float, str] = field(default_factory=dict, init=False)
-    """The newest report, by its due time, until all admins have it."""
 
     async def look(self) -> None:
         """Sends the newest report to the admins who don't have it. Raises StoreError."""
@@ -48,16 +39,9 @@ class WeeklyReport:
             return
         due_at = max(at for at in self.rule.upcoming(now - 8 * DAY_S, 2) if at <= now)
         notice = f"weekly report {format_day(day_of(due_at))}"
-        if await replace(self.admins, tell=partial(self._tell, due_at)).give(notice, notice):
-            self._next_at, self._reports = self.rule.first_after(now), {}
-
-    async def _tell(self, due_at: float, admin: str, notice: str) -> None:
-        """Sends the report, unless the admin has it. Raises RateLimited, Refused, StoreError."""
-        clock = self.stores.clock
-        until = clock.monotonic() + admin_notices.HOLD_S / 2
-        if due_at not in self._reports:
-            self._reports = {due_at: await self._report(day_of(due_at))}
-        await self.surfaces.tell_once(admin, self._reports[due_at], notice, due_at, lambda: clock.monotonic() < until)
+        if not await self.admins.know(notice):
+            await self.admins.give(notice, await self._report(day_of(due_at)))
+        self._next_at = self.rule.first_after(now)
 
     async def _report(self, end: int) -> str:
         """Returns the report about the seven days before a day, counted from 1970-01-01."""

@@ -81,7 +81,7 @@ class Welcome:
             return
         if await self.stores.channel_settings.read(self.workspace.me.team_id, channel_id) != ChannelSettings():
             return
-        if await self.stores.notices.claim(self.workspace.me.team_id, "", f"welcome {channel_id}"):
+        if await self.stores.notifications.claim(self.workspace.me.team_id, "", f"welcome {channel_id}"):
             self._start(self._welcome_channel(invitation))
 
     def on_opened(self, user_id: str, channel_id: str) -> None:
@@ -139,12 +139,12 @@ class Welcome:
     async def _welcome_person(self, opening: Question) -> None:
         """Welcomes a person, unless they have written to the bot, as people did before it welcomed anybody."""
         key = self.workspace.me.team_id, opening.user_id, "welcome"
-        if await self.stores.notices.is_given(*key) or await self.access_control.denial(opening):
+        if await self.stores.notifications.is_known(*key) or await self.access_control.denial(opening):
             return
         surfaces, channel_id = self.workspace.surfaces, opening.thread.channel_id
         async with self._one_at_a_time:
             is_new = not await surfaces.has_messages(channel_id)
-            if not (await self.stores.notices.claim(*key) and is_new):
+            if not (await self.stores.notifications.claim(*key) and is_new):
                 return
             message = welcome(texts.welcome.WELCOME_IN_DIRECT_MESSAGE, texts.welcome.SEEN_IN_DIRECT_MESSAGE)
             ts = await surfaces.tell_channel(channel_id, message)

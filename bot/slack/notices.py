@@ -32,11 +32,17 @@ from slack_markdown.render import mrkdwn as escaped
 from slack_markdown.render import rendered
 
 
-def cap_notice_blocks(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> list[Json]:
-    """Returns the blocks of a notice to Typist admins, in mrkdwn, with a chart of the last days unless it is empty."""
+def notification(sentence: str) -> Json:
+    """Returns the arguments of chat.postMessage for a sentence of mrkdwn, which Slack doesn't fold."""
+    return {"text": sentence, "blocks": [block | {"expand": True} for block in remark(sentence)]}
+
+
+def cap_notification(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> Json:
+    """Returns a notification to Typist admins, in mrkdwn, with a chart of the last days unless `daily` is empty."""
     days, used = [day for day, _ in daily], [amount for _, amount in daily]
     charts = [chart("bar", texts.quotas.used_per_day(unit), days, [(unit, used)])] if daily else []
-    return [section(mrkdwn(sentence)), *charts, context(plain_text(texts.quotas.QUOTAS_ARE_SET_IN_HOME))]
+    blocks = [section(mrkdwn(sentence)), *charts, context(plain_text(texts.quotas.QUOTAS_ARE_SET_IN_HOME))]
+    return plain.message(blocks)
 
 
 SUGGESTION = "suggestion"

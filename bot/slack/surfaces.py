@@ -8,7 +8,8 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import regex
@@ -24,7 +25,7 @@ from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.pacing.rates import WINDOW_S
 from bot.pacing.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
 from bot.slack import plain
-from bot.slack.blockkit import Json, remark
+from bot.slack.blockkit import Json
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while, pages
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.json_values import Payload, json_object, json_objects, messages_in, next_cursor, string, strings
@@ -32,7 +33,7 @@ from bot.slack.notices import action_message, action_text, command_message, why_
 from bot.slack.posted_questions import posted_question, view_of
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view
-from bot.slack.views.schedules import posted_run, run_notice, undo_blocks
+from bot.slack.views.schedules import posted_run, undo_blocks
 
 log = logging.getLogger(__name__)
 
@@ -213,6 +214,11 @@ def loading_message(status: str) -> str:
     return f"{''.join(kept).rstrip(' …')}…"
 
 
+def _notification(key: str) -> Json:
+    """Returns the metadata of the message that tells somebody something once."""
+    return {"event_type": NOTICE_EVENT, "event_payload": {"notice": key}}
+
+
 def _utf16_units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
@@ -356,38 +362,51 @@ class Surfaces:
         _, ts = await retrying.call(lambda: self._threads.post(channel_id, None, **message))
         return ts
 
-    async def tell_once(
-        self, user_id: str, sentence: str, notice: str, since: float, still: Callable[[], bool]
-    ) -> None:
-        """Sends mrkdwn to a person's direct message, unless that has had this notice since a time.
+    async def notify(self, recipient: str, message: Json, key: str, still: Callable[[], bool]) -> None:
+        """Posts a message in a channel or in a person's direct message, by their ID, with a key to find it by.
 
-        Nothing is sent once `still()` is False.
+        Nothing is sent once `still()` is False. Slack doesn't take charts in all workspaces yet: one that refuses them
+        gets the message without.
         """
-        metadata = {"event_type": NOTICE_EVENT, "event_payload": {"notice": notice}}
+        marked = partial(self._threads.post, recipient, None, metadata=_notification(key))
+        with only_while(still):
+            try:
+                await marked(**message)
+            except Refused as refused:
+                blocks = [block for block in message.get("blocks", ()) if block["type"] != "data_visualization"]
+                if refused.reason is not Refusal.UNREADABLE or blocks == message.get("blocks"):
+                    raise
+                log.warning("notification sent without its chart: %s", refused)
+                await marked(**plain.message(blocks))
+
+    async def is_notified(self, recipient: str, key: str, since: float) -> bool:
+        """Returns whether a channel or a person's direct message has had `notify`'s message with this key since a time.
+
+        Where Slack doesn't let us look, it hasn't. Needs the scope im:read for people.
+        """
         try:
-            if await self._has_had(user_id, metadata, since):
-                return
+            return await self._has_had(recipient, _notification(key), since)
         except Refused as refused:
             if refused.reason.may_pass:
                 raise
-            log.warning("not looked for a notice to user %s, sending it: %s", user_id, refused)
-        # Slack folds a block after five lines, unless it has `expand`.
-        blocks = [block | {"expand": True} for block in remark(sentence)]
-        with only_while(still):
-            await self._threads.post(user_id, None, text=sentence, blocks=blocks, metadata=metadata)
+            log.warning("not looked for a notification to %s, sending it: %s", recipient, refused)
+            return False
 
-    async def _has_had(self, user_id: str, metadata: Json, since: float) -> bool:
-        """Returns whether a person's direct message has a message with this metadata. Needs the scope im:read."""
-        ids: list[str] = []
-        async for page in pages(self._paced.call, "users.conversations", types="im", limit=MAX_PER_PAGE):
-            ids = [string(one, "id") for one in json_objects(page, "channels") if string(one, "user") == user_id]
-            if ids:
-                break
-        else:
+    async def _has_had(self, recipient: str, metadata: Json, since: float) -> bool:
+        channel_id = recipient if recipient[0] not in "UW" else await self._direct_message(recipient)
+        if not channel_id:
             return False
         arguments = {"oldest": f"{since:.6f}", "limit": LOOK_BACK_MESSAGES, "include_all_metadata": True}
-        answer = await self._paced.call("conversations.history", channel=ids[0], **arguments)
+        answer = await self._paced.call("conversations.history", channel=channel_id, **arguments)
         return any(message.get("metadata") == metadata for message in messages_in(answer))
+
+    async def _direct_message(self, user_id: str) -> str:
+        """Returns the channel of a person's direct message, "" if there is none. Needs the scope im:read."""
+        async for page in pages(self._paced.call, "users.conversations", types="im", limit=MAX_PER_PAGE):
+            for one in json_objects(page, "channels"):
+                if string(one, "user") == user_id:
+                    return string(one, "id")
+        return ""
 
     async def react(self, channel_id: str, ts: str, emoji: str) -> None:
         """Reacts to a message, unless the bot has done so."""
@@ -428,13 +447,6 @@ class Surfaces:
         message = posted_run(question, run, names, is_late=is_late)
         with only_while(still):
             return await self._threads.post(question.about.channel_id, None, **message)
-
-    async def tell_of_run(
-        self, channel_id: str, run: Run, still: Callable[[], bool], signed_out: Sequence[str] = ()
-    ) -> None:
-        """Posts why a run is skipped or has paused its schedule, in a channel, or a direct message by a person's ID."""
-        with only_while(still):
-            await self._threads.post(channel_id, None, **run_notice(run, signed_out))
 
     async def is_in_channel(self, user_id: str, channel_id: str) -> bool:
         """Returns whether a person is a member of a channel; True if there are too many to read.

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Question
-from bot.core.outbox import OutboxKind
-from bot.store import audit, outbox
+from bot.core.notifications import Notification
+from bot.store import audit, notifications
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import in_thread, put
-from bot.store.schema import accounts, jobs, oauth_clients, schedules, sign_ins
+from bot.store.rows import put
+from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
 
 SIGN_IN_S = 600.0
 """How long a person has between the link to the server's page and the pasted address."""
@@ -145,20 +144,18 @@ class Accounts(Operations):
         secret: str,
         why: str,
         by: str = "",
-        found_by: Question | None = None,
+        told: Notification | None = None,
     ) -> bool:
         """Removes an account, unless it has changed since this secret was read; returns whether it is removed.
 
-        `by`: the admin who does it, or else the owner. `found_by`: the owner's question for which they are told.
+        `by`: the admin who does it, or else the owner. `told`: what is to be told with it.
         """
         now = self._now()
         if not (await connection.execute(sa.delete(accounts).where(_has(owner, secret)))).rowcount:
             return False
         await _note(connection, owner, why, now, by or owner.user_id)
-        if found_by is not None:
-            its_jobs = sa.select(jobs.c.id).where(in_thread(found_by.thread), jobs.c.ts == found_by.ts)
-            job_ids = (await connection.scalars(its_jobs)).all()
-            await outbox.add(connection, OutboxKind.TELL_SIGNED_OUT, job_ids, now, owner.server)
+        if told is not None:
+            await notifications.add(connection, now, owner.team_id, told)
         return True
 
     @reads

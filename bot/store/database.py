@@ -6,11 +6,11 @@ their names contain the schema's.
 
 A method marked with `reads` or `writes` is one transaction. It gets the connection, its callers don't see it:
 
-    class Notices(Operations):
+    class Notifications(Operations):
         @writes
         async def claim(self, connection: AsyncConnection, team_id: str, ...) -> bool: ...
 
-    await notices.claim("T1", ...)
+    await notifications.claim("T1", ...)
 
 A method of several transactions is marked with `completes`, and takes its connections from `begin_read` and
 `begin_write`. `writes_unsynced` is for what a power cut may undo: its commit waits for no disk, which takes most of a

@@ -24,6 +24,7 @@ from bot.store import audit, usage
 from bot.store.account_kinds import KINDS_KEPT_S
 from bot.store.database import Database, completes, one_at_a_time
 from bot.store.memories import NO_TEXT
+from bot.store.notifications import KEPT_S as NOTIFICATIONS_KEPT_S
 from bot.store.rows import (
     NO_ANSWER,
     NO_CALL_TEXTS,
@@ -49,7 +50,7 @@ from bot.store.schema import (
     feedback,
     jobs,
     memories,
-    notices,
+    notifications,
     outbox_entries,
     pane_contexts,
     schedules,
@@ -61,7 +62,7 @@ from bot.store.schema import (
     tool_calls,
     turns,
 )
-from bot.store.threads import NOTICES_KEPT_S, PANE_CONTEXT_KEPT_S, drop_facts, threads_of
+from bot.store.threads import PANE_CONTEXT_KEPT_S, drop_facts, threads_of
 from bot.store.workers import WorkerOperations
 
 
@@ -114,7 +115,9 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
     if thread is None:
         counts = await _erase_person(connection, user_id)
     else:
-        await connection.execute(sa.delete(notices).where(notices.c.notice.endswith(f" {thread}", autoescape=True)))
+        await connection.execute(
+            sa.delete(notifications).where(notifications.c.key.endswith(f" {thread}", autoescape=True))
+        )
     others = *where, ~is_running()
     threads = await threads_of(connection, *others) if user_id is not None else []
     count += (await connection.execute(sa.delete(jobs).where(*others))).rowcount
@@ -175,7 +178,7 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Cou
     Returns the counts of `schedules` and `settings`.
     """
     counts = Counter[str]()
-    columns = notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id, account_kinds.c.user_id
+    columns = notifications.c.recipient, pane_contexts.c.user_id, feedback.c.user_id, account_kinds.c.user_id
     for column in (*columns, schedules.c.user_id, accounts.c.user_id, sign_ins.c.user_id):
         this = column == user_id if user_id else sa.true()
         counts[column.table.name] = (await connection.execute(sa.delete(column.table).where(this))).rowcount
@@ -198,13 +201,14 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Cou
         # As it begins the values of the JSON. No index: `forget` is seldom run.
         says = sa.cast(jobs.c.transcripts, sa.Text).contains(f'["{user_id}", ', autoescape=True)
         await connection.execute(sa.update(jobs).where(says).values(transcripts={}))
-        # Notices about a cap name its owner, and those about a thread its channel.
-        in_direct = sa.or_(*(notices.c.notice.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
+        # Notifications about a cap name its owner, and those about a thread its channel.
+        in_direct = sa.or_(*(notifications.c.key.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
         named = sa.or_(
-            notices.c.notice.contains(f" {user_id} ", autoescape=True),
-            sa.exists(direct.where(in_direct).correlate(notices)),
+            notifications.c.key.contains(f" {user_id} ", autoescape=True),
+            sa.cast(notifications.c.content, sa.Text).contains(user_id, autoescape=True),
+            sa.exists(direct.where(in_direct).correlate(notifications)),
         )
-        await connection.execute(sa.delete(notices).where(named))
+        await connection.execute(sa.delete(notifications).where(named))
     else:
         await connection.execute(sa.delete(charges))
     wants_canvas = outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
@@ -301,7 +305,7 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
         # Posts are counted by channel, and many a channel gets no other post.
         Expiry(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
         Expiry(charges, (charges.c.day < day_of(records_before),)),
-        Expiry(notices, (notices.c.given_at < now - NOTICES_KEPT_S,)),
+        Expiry(notifications, (notifications.c.at < now - NOTIFICATIONS_KEPT_S,)),
         Expiry(memories, (memories.c.renewed_at < now - MEMORIES_KEPT_S,)),
         Expiry(memories, (memories.c.forgotten_at < now - UNDO_S, memories.c.text != ""), NO_TEXT),
         Expiry(account_kinds, (account_kinds.c.looked_up_at < now - KINDS_KEPT_S,)),

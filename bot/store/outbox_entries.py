@@ -9,16 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.calls import APPROVAL_S
 from bot.core.job import Job, RecordedMessage, Status, page_ts
-from bot.core.outbox import (
-    ABOUT_NO_REPLY,
-    BACKOFF,
-    MAX_TRIES,
-    OUTBOX_HOLD_S,
-    OutboxEntry,
-    OutboxKind,
-    QuestionRecord,
-    Shows,
-)
+from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, QuestionRecord, Shows
 from bot.errors import EndReason
 from bot.store import answers, beside, outbox, steps
 from bot.store.database import Operations, completes, reads, writes
@@ -173,7 +164,7 @@ def _due() -> sa.Select[tuple[int, int, str]]:
     entry = outbox_entries.c
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
-        (entry.kind.in_((*ABOUT_NO_REPLY, OutboxKind.BESIDE)), sa.true()),
+        (entry.kind.in_((OutboxKind.POST_QUESTION, OutboxKind.BESIDE)), sa.true()),
         (entry.kind == OutboxKind.REPLY.value, ~is_being_written),
         else_=~sa.exists().where(jobs.c.id == entry.job_id, is_live()),
     )

@@ -9,8 +9,8 @@ which of them is run. A clock that was ahead has set `next_at` too far ahead; ea
 
 A schedule that was stopped keeps its row for some days, so that people can undo it. Nothing but `restore` finds it.
 
-The transaction that records why a run is skipped, or why a schedule is paused, also adds the outbox entry that tells
-people (TELL_PAUSE). It replaces the entry that would have posted the run.
+The transaction that skips a run, or pauses a schedule, also adds the notification that tells people why. The job of a
+run that is skipped goes.
 """
 
 import logging
@@ -33,6 +33,7 @@ from bot.core.schedules import (
     Proposal,
     Rule,
     Run,
+    RunReport,
     Schedule,
     UnusableRule,
     due_at_of,
@@ -41,7 +42,7 @@ from bot.core.schedules import (
 from bot.core.texts import schedules as sentences
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
-from bot.store import audit, outbox
+from bot.store import audit, notifications, outbox
 from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
 from bot.store.rows import insert_into, is_any, is_live, is_unposted, unposted_values
 from bot.store.schema import charges, jobs, schedules, tool_calls
@@ -50,7 +51,6 @@ from bot.store.usage import TOKENS
 AT_ONCE = 50
 """So many are begun in one transaction; the next look begins others."""
 
-_SKIPPED = "skipped"
 _STANDS = schedules.c.stopped_at.is_(None)
 _IS_ANY_DUE = sa.select(sa.exists().where(schedules.c.next_at <= sa.bindparam("now")))
 
@@ -177,7 +177,7 @@ class ScheduleStore(Operations):
         if row is None or row.paused:
             return False
         await _pause(connection, row, reason, self._now(), by)
-        await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, is_unposted(), ~_is_skipped()))
+        await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, is_unposted()))
         return True
 
     @writes
@@ -232,7 +232,7 @@ class ScheduleStore(Operations):
     async def run_now(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
         """Begins a run beside the due times; returns False if one is under way."""
         row, now = await _locked(connection, team_id, schedule_id), self._now()
-        is_under_way = sa.or_(sa.and_(is_unposted(), ~_is_skipped()), is_live())
+        is_under_way = sa.or_(is_unposted(), is_live())
         if row is None or await is_any(connection, jobs.c.schedule_id == row.id, is_under_way):
             return False
         is_new = await _add_run(connection, row, now, now)
@@ -267,22 +267,14 @@ class ScheduleStore(Operations):
     @reads
     async def run(self, connection: AsyncConnection, job_id: int) -> Run | None:
         """Returns the run that a job is; None if it is none, or if its schedule was stopped."""
-        both = sa.select(jobs.c.asked_as, jobs.c.unposted, schedules).join_from(
-            jobs, schedules, schedules.c.id == jobs.c.schedule_id
-        )
+        both = sa.select(jobs.c.asked_as, schedules).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
         row = (await connection.execute(both.where(jobs.c.id == job_id, _STANDS))).one_or_none()
         if row is None:
             return None
         answered = jobs.c.end_reason.in_([reason.value for reason in EndReason if reason.is_answer])
         before = sa.select(jobs.c.asked_as).where(jobs.c.schedule_id == row.id, jobs.c.id < job_id, answered)
         last: str | None = await connection.scalar(before.order_by(jobs.c.id.desc()).limit(1))
-        skipped = (row.unposted or {}).get(_SKIPPED)
-        return Run(
-            _schedule(row),
-            due_at_of(row.asked_as),
-            due_at_of(last) if last else None,
-            PauseReason(skipped) if skipped else None,
-        )
+        return Run(_schedule(row), due_at_of(row.asked_as), due_at_of(last) if last else None)
 
     @reads
     async def used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
@@ -291,13 +283,15 @@ class ScheduleStore(Operations):
 
     @writes
     async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
-        """Records why a run isn't posted; the outbox tells people.
+        """Removes a run that isn't posted, and has people told why.
 
         A reason that may pass pauses the schedule at MAX_FAILURES runs in a row, or if it has no next time. Others
         pause it at once.
         """
         row, now = await _locked(connection, schedule.team_id, schedule.id), self._now()
-        if row is None or not await is_any(connection, jobs.c.id == job_id, is_unposted(), ~_is_skipped()):
+        this = sa.delete(jobs).where(jobs.c.id == job_id, is_unposted()).returning(jobs.c.asked_as)
+        asked_as = None if row is None else await connection.scalar(this)
+        if row is None or asked_as is None:
             return
         pausing: PauseReason | None = None
         if not row.paused and because.may_pass and row.next_at is not None:
@@ -305,7 +299,7 @@ class ScheduleStore(Operations):
             pausing = await _count_end(connection, row, EndReason.NOT_SHOWN, now, because=in_a_row)
         elif not row.paused:
             await _pause(connection, row, because, now)
-        await _skip(connection, job_id, pausing or because, now)
+        await _report(connection, row, due_at_of(asked_as), now, pausing or because)
 
     async def _correct(self, now: float) -> None:
         """Sets due times back that a clock has set which was ahead."""
@@ -329,15 +323,13 @@ class ScheduleStore(Operations):
 async def ended(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
     """Counts the end of a run for its schedule, in the transaction that records it.
 
-    If that pauses the schedule, the outbox tells people.
+    If that pauses the schedule, people are told.
     """
-    run = sa.select(schedules, jobs.c.id.label("job_id")).join_from(
-        jobs, schedules, schedules.c.id == jobs.c.schedule_id
-    )
+    run = sa.select(schedules, jobs.c.asked_as).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
     this = run.where(jobs.c.id == job_id, _STANDS).with_for_update(of=schedules)
     row = (await connection.execute(this)).one_or_none()
     if row is not None and await _count_end(connection, row, reason, now, job_id) is not None:
-        await outbox.add(connection, OutboxKind.TELL_PAUSE, [job_id], now)
+        await _report(connection, row, due_at_of(row.asked_as), now)
 
 
 async def _count_end(
@@ -385,14 +377,12 @@ async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> b
     elif next_at is None:
         await outbox.changed_where(connection, now, _made(row.id))
     if due_at is None:
-        await _add_run(connection, row, row.next_at, now, skipped=paused)
+        await _report(connection, row, row.next_at, now, paused)
         return False
     return await _add_run(connection, row, due_at, now)
 
 
-async def _add_run(
-    connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, *, skipped: PauseReason | None = None
-) -> bool:
+async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float) -> bool:
     """Adds a run's job, which the outbox posts; returns False if this due time has one."""
     about = QuotedMessage(row.channel_id, "", "", "", "")
     values = unposted_values(row.team_id, run_id(row.id, due_at), row.user_id, about, row.text, now)
@@ -400,27 +390,16 @@ async def _add_run(
     job_id = await connection.scalar(new.returning(jobs.c.id))
     if job_id is None:
         return False
-    if skipped is None:
-        await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
-    else:
-        await _skip(connection, job_id, skipped, now)
+    await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
     return True
 
 
-async def _skip(connection: AsyncConnection, job_id: int, because: PauseReason, now: float) -> None:
-    """Has the outbox tell people why a run isn't posted, instead of posting it."""
-    this = jobs.c.id == job_id, is_unposted()
-    known = await connection.scalar(sa.select(jobs.c.unposted).where(*this).with_for_update())
-    if known is not None:
-        await connection.execute(sa.update(jobs).where(*this).values(unposted={**known, _SKIPPED: because.value}))
-        await outbox.cancel(connection, OutboxKind.POST_QUESTION, job_id)
-        await outbox.add(connection, OutboxKind.TELL_PAUSE, [job_id], now)
-
-
-def _is_skipped() -> sa.ColumnElement[bool]:
-    """Whether people are told why a run isn't posted."""
-    reason: sa.ColumnElement[str | None] = jobs.c.unposted[_SKIPPED].as_string()
-    return reason.is_not(None)
+async def _report(
+    connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, skipped: PauseReason | None = None
+) -> None:
+    """Has people told of a run that doesn't come, or that has paused its schedule."""
+    report = RunReport(row.id, due_at, skipped.value if skipped else "")
+    await notifications.add(connection, now, row.team_id, report.notification)
 
 
 def _made(schedule_id: int) -> sa.ColumnElement[bool]:

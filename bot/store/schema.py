@@ -497,16 +497,25 @@ account_kinds = sa.Table(
 
 sa.Index("ix_account_kinds_looked_up_at", account_kinds.c.looked_up_at)
 
-# Notices that people received, so that nobody gets one too often (bot/store/threads.py).
-notices = sa.Table(
-    "notices",
+# What people and channels were told or are told once, so that nobody is told twice (bot/store/notifications.py).
+notifications = sa.Table(
+    "notifications",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    # '' for a notice that is given once, to anybody.
-    sa.Column("user_id", sa.Text, primary_key=True),
-    sa.Column("notice", sa.Text, primary_key=True),
-    sa.Column("given_at", sa.Double, nullable=False),
+    # The ID of a person or a channel; '' for everybody, and where the kind finds the recipients.
+    sa.Column("recipient", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    # When it was claimed or added, and then when it was sent.
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("is_told", sa.Boolean, nullable=False, server_default=sa.true()),
+    # Until it is sent: when, how often that was tried, and what. NULL after that.
+    sa.Column("due_at", sa.Double),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("kind", sa.Text, nullable=False, server_default=""),
+    sa.Column("content", sa.JSON(none_as_null=True)),
 )
+
+sa.Index("ix_notifications_due_at", notifications.c.due_at, **_where("due_at IS NOT NULL"))
 
 feedback = sa.Table(
     "feedback",

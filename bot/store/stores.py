@@ -19,11 +19,12 @@ from bot.store.erasure import Erasure
 from bot.store.listening import Listening
 from bot.store.memories import Memories
 from bot.store.migrate import migrate
+from bot.store.notifications import Notifications
 from bot.store.outbox_entries import OutboxEntries
 from bot.store.queue import QuestionQueue, UnpostedQuestions
 from bot.store.rate_ledger import RateLedger
 from bot.store.schedules import ScheduleStore
-from bot.store.threads import ChannelSettingsStore, Notices, PaneContexts, ThreadParticipants
+from bot.store.threads import ChannelSettingsStore, PaneContexts, ThreadParticipants
 from bot.store.usage import CapStore, Meter, UsageLedger
 from bot.store.worker_queue import WorkerQueue
 from bot.store.workers import ProcessMessages, WorkerLiveness
@@ -77,7 +78,7 @@ class Stores:
         self.account_kinds = AccountKinds(database)
         self.accounts = Accounts(database)
         self.participants = ThreadParticipants(database)
-        self.notices = Notices(database)
+        self.notifications = Notifications(database)
         self.listening = Listening(database, self._worker)
         self.channel_settings = ChannelSettingsStore(database)
         self.pane_context = PaneContexts(database)

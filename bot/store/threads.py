@@ -1,9 +1,8 @@
-"""What is stored about threads, people and channels beside jobs: participants, notices, pane contexts, and settings.
+"""What is stored about threads, people and channels beside jobs: participants, pane contexts, and settings.
 
 Participants say whether Typist takes part in a thread, whether more than one person does, and who wrote last.
 """
 
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -20,10 +19,8 @@ from bot.errors import EndReason
 from bot.store import audit
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
-    has_come,
     in_thread,
     insert_into,
-    is_any,
     is_denied,
     put,
     same_thread,
@@ -35,7 +32,6 @@ from bot.store.schema import (
     channel_settings,
     group_threads,
     jobs,
-    notices,
     pane_contexts,
     quiet_threads,
     thread_lines,
@@ -173,50 +169,6 @@ async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, .
             these = sa.tuple_(*thread_columns(table)).in_(threads[first : first + THREADS_AT_ONCE])
             is_empty = ~sa.exists().where(same_thread(jobs, table))
             await connection.execute(sa.delete(table).where(these, is_empty))
-
-
-NOTICES_KEPT_S = 62 * 24 * 3600.0
-"""A notice that is sent once may be sent again after this time."""
-
-
-class Notices(Operations):
-    """Notices that are sent at most once in a period, over all processes."""
-
-    @writes
-    async def claim(
-        self, connection: AsyncConnection, team_id: str, user_id: str, notice: str, every_s: float = math.inf
-    ) -> bool:
-        """Returns True once within `every_s` for a person and a notice: then the caller sends it.
-
-        An empty `user_id` stands for everybody in the workspace.
-        """
-        return await claim_notice(connection, team_id, user_id, notice, self._now(), every_s)
-
-    @reads
-    async def is_given(self, connection: AsyncConnection, team_id: str, user_id: str, notice: str) -> bool:
-        """Returns whether a notice that is sent once was claimed for a person."""
-        key = notices.c.team_id == team_id, notices.c.user_id == user_id, notices.c.notice == notice
-        return await is_any(connection, *key)
-
-    @writes
-    async def withdraw(self, connection: AsyncConnection, team_id: str, user_id: str, notice: str) -> None:
-        """Forgets that a notice was claimed for a person, so that it can be sent again."""
-        key = notices.c.team_id == team_id, notices.c.user_id == user_id, notices.c.notice == notice
-        await connection.execute(sa.delete(notices).where(*key))
-
-
-async def claim_notice(
-    connection: AsyncConnection, team_id: str, user_id: str, notice: str, now: float, every_s: float = math.inf
-) -> bool:
-    """Claims a notice as Notices.claim does, in the caller's transaction."""
-    wait_s = min(every_s, NOTICES_KEPT_S)
-    row = insert_into(connection, notices).values(team_id=team_id, user_id=user_id, notice=notice, given_at=now)
-    again = row.on_conflict_do_update(
-        index_elements=list(notices.primary_key),
-        set_={"given_at": now},
-        where=has_come(notices.c.given_at + wait_s, now, wait_s),
-    )
-    return await connection.scalar(again.returning(notices.c.given_at)) is not None
 
 
 PANE_CONTEXT_KEPT_S = 8 * 3600.0

@@ -23,7 +23,7 @@ channel or a person.
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core import texts
 from bot.core.audit import answer_entry
 from bot.core.caps import (
+    CAP_MARK,
     DAY_S,
     Amount,
     Cap,
@@ -53,17 +54,16 @@ from bot.core.caps import (
 )
 from bot.core.conversation import Question, is_direct
 from bot.core.job import End, Job, Spent
-from bot.core.outbox import OutboxKind
+from bot.core.notifications import Notification
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
 from bot.core.usage import WEEK_DAYS, AnswerUsage, DownReason, Thumb, WeekUsage
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
-from bot.store import audit, outbox
+from bot.store import audit, notifications
 from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
 from bot.store.rows import in_thread, is_midway, put, scope_ids_of, turn_values
 from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns
-from bot.store.threads import claim_notice
 from bot.store.workers import WorkerLiveness, WorkerOperations
 
 DIRECT_OF_ERASED = "D"
@@ -209,7 +209,7 @@ class Meter:
     async def record(
         self, connection: AsyncConnection, ended: Mapping[Job, tuple[Mapping[str, Any], Charge | None]], now: float
     ) -> None:
-        """Records the turns of attempts and steps, and has the outbox tell admins of marks that they have passed.
+        """Records the turns of attempts and steps, and has admins told of marks that they have passed.
 
         An erased person has no caps, and their job may be gone.
         """
@@ -222,10 +222,10 @@ class Meter:
             for job, (turn, charge) in ended.items()
         ]
         await audit.append(connection, now, entries)
-        told = {charge.scope_ids: job.id for job, (_, charge) in ended.items() if charge and charge.scope_ids.user_id}
+        charged = {charge.scope_ids for _, charge in ended.values() if charge and charge.scope_ids.user_id}
         # In the same order in all processes, which prevents deadlocks.
-        for scope_ids in sorted(told, key=lambda ids: (ids.team_id, told[ids])):
-            await _tell_admins(connection, scope_ids, told[scope_ids], now, self.caps)
+        for scope_ids in sorted(charged, key=astuple):
+            await _tell_admins(connection, scope_ids, now, self.caps)
 
     def _values(self, end: End, usage: Usage, now: float) -> dict[str, Any]:
         """Returns the columns of what was charged: the cost is at the prices of that day, None if there is none."""
@@ -324,10 +324,7 @@ class UsageLedger(WorkerOperations):
     async def count(
         self, connection: AsyncConnection, question: Question, used: Amount, defaults: Sequence[Cap]
     ) -> None:
-        """Charges for a message of a thread that is no question yet. `defaults`: as in Meter.
-
-        Admins are told of a cap by the outbox, which knows jobs only, so this counts for the thread's newest job.
-        """
+        """Charges the thread's newest job for a message that is no question yet. `defaults`: as in Meter."""
         newest = sa.select(jobs.c.id).where(in_thread(question.thread)).order_by(jobs.c.ts.desc()).limit(1)
         # An end locks its job before the caps, too.
         job_id = await connection.scalar(newest.with_for_update(read=True, key_share=True))
@@ -337,7 +334,7 @@ class UsageLedger(WorkerOperations):
         ids = {"team_id": scope_ids.team_id, "user_id": scope_ids.user_id, "channel_id": scope_ids.channel_id}
         amount = {"input_tokens": used.tokens, "cost_usd": used.cost_usd}
         await connection.execute(sa.insert(charges).values(**ids, job_id=job_id, day=day_of(now), **amount))
-        await _tell_admins(connection, scope_ids, job_id, now, defaults)
+        await _tell_admins(connection, scope_ids, now, defaults)
 
     @reads
     async def by_day(
@@ -547,22 +544,22 @@ async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amou
     return _amount(*(await connection.execute(reserved.where(*others))).one())
 
 
-async def _tell_admins(
-    connection: AsyncConnection, scope_ids: ScopeIds, job_id: int, now: float, defaults: Sequence[Cap]
-) -> None:
-    """Adds an outbox entry for each cap whose usage has passed a mark, once over all processes."""
-    caps_now = await in_force(connection, scope_ids, defaults)
+async def _tell_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: float, defaults: Sequence[Cap]) -> None:
+    """Has Typist admins told of each cap whose usage has passed a mark."""
+    team_id, caps_now = scope_ids.team_id, await in_force(connection, scope_ids, defaults)
     if not caps_now:
         return
     # Of two charges that pass a mark together, the second has to see the first.
-    await one_at_a_time(connection, f"caps {scope_ids.team_id}")
+    await one_at_a_time(connection, f"caps {team_id}")
     amounts = await _used(connection, scope_ids, {cap.window for cap in caps_now}, now)
     for cap in caps_now:
         passed = passed_marks(cap, amounts[cap.window], scope_ids.id_of(cap.window.scope), now)
-        new = [notice for notice in passed if await claim_notice(connection, scope_ids.team_id, "", str(notice), now)]
-        if new:
-            # At 100%, nobody needs to hear of 80%.
-            await outbox.add(connection, OutboxKind.TELL_ADMINS, [job_id], now, str(new[-1]))
+        # At 100%, nobody needs to hear of 80%.
+        for overtaken in passed[:-1]:
+            await notifications.claim(connection, team_id, "", str(overtaken), now)
+        for newest in passed[-1:]:
+            told = Notification("", str(newest), {"team_id": team_id, "notice": str(newest)}, CAP_MARK)
+            await notifications.add(connection, now, team_id, told)
 
 
 _ATTEMPTS = turns.join(jobs, turns.c.job_id == jobs.c.id).outerjoin(charges, turns.c.charge_id == charges.c.id)

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, EntryKind, answer_facts
 from bot.core.job import End, Job, MessageRole, Piece, Pulse, RecordedMessage, Spent, Status, ts_of
+from bot.core.notifications import Notification
 from bot.core.outbox import OutboxKind, wait_s
-from bot.store import answers, audit, claim, outbox, schedules, steps, usage
+from bot.store import answers, audit, claim, notifications, outbox, schedules, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import (
     NO_ANSWER,
@@ -170,20 +171,21 @@ class WorkerQueue(MeteredOperations):
         *,
         mention: bool = False,
         for_outbox: OutboxKind | None = None,
+        told: Notification | None = None,
         canvas_for: str = "",
     ) -> bool:
         """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
 
         `mention` has the outbox mention the asker. `canvas_for` is who asked for a canvas, "" for nobody. `for_outbox`
-        is work that Slack did not accept: it goes to the outbox. If the question was edited meanwhile, the turn is
-        recorded, and the job is released instead.
+        is work that Slack did not accept: it goes to the outbox. `told` is what the asker is told if the end can't be
+        shown. If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
         held = Held(job, self._worker.name)
         now = self._now()
         async with self._database.begin_write() as connection:
             row = await self._end(connection, held, end, text, now)
             if row is not None:
-                await self._leave(connection, held, row, now, for_outbox, mention=mention)
+                await self._leave(connection, held, row, now, for_outbox, told, mention=mention)
             if canvas_for and row is not None and row.status == Status.ENDED and not row.stop_requested:
                 await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job.id], now, canvas_for)
         self._handed_out.discard((job.id, job.attempts))
@@ -299,6 +301,7 @@ class WorkerQueue(MeteredOperations):
         row: sa.Row[Any],
         now: float,
         for_outbox: OutboxKind | None,
+        told: Notification | None,
         *,
         mention: bool,
     ) -> None:
@@ -309,12 +312,14 @@ class WorkerQueue(MeteredOperations):
         is_over = not (is_outdated or row.erase_requested)
         if for_outbox is not OutboxKind.REPLY and (job.version > 0 or job.attempts > 1):
             await outbox.shown(connection, job.id)
-        if for_outbox and is_over:
+        if told and is_over:
+            await notifications.add(connection, now, job.question.thread.team_id, told)
+        elif for_outbox and is_over:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
         elif is_over and (row.answer_deleted or row.question_deleted or row.version != job.version):
             # This attempt has shown what isn't to stand there. Or an edit took the reply from it, and no other follows.
             await outbox.changed(connection, [job.id], now)
-        is_to_be_shown = for_outbox in (None, OutboxKind.REPLY) and not ts_of(messages_of(row), MessageRole.STRAY)
+        is_to_be_shown = not told and not ts_of(messages_of(row), MessageRole.STRAY)
         mentions = mention and is_to_be_shown and is_over and not (row.stop_requested or row.answer_deleted)
         if mentions:
             await connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(mention_at=now))

@@ -18,6 +18,7 @@ from bot.slack.manifest import app_manifest
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
 from tests.clocks import SteppedClock
+from tests.services.notified import Recipients
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 SEPTEMBER_1 = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
@@ -32,21 +33,21 @@ class Process:
         self.read: list[tuple[str, str, str]] = []
         self._url = f"sqlite:///{folder}/typist.db"
 
-    async def tell(self, user_id: str, sentence: str) -> None:
-        self.read.append((f"{datetime.fromtimestamp(self.clock.now(), UTC):%m-%d}", user_id, sentence))
-
     async def run_for_days(self, days: int, admins: list[str], env: Mapping[str, str]) -> None:
         """Starts a process, which looks twice a day."""
         store = await Stores.open(self._url, "me", self.clock)
-        notices = AdminNotices(store.notices, self.tell, "T1", admins)
+        notices = AdminNotices(store.notifications, "T1", admins)
         async with checkup(self.clock, env) as at:
             if at.settings.admins:
                 at.slack.installation = await at.bot.installation()
             for _ in range(days):
-                await tell_findings(at, notices)
-                self.clock.now_s += HOUR_S
-                await tell_findings(at, notices)
-                self.clock.now_s += DAY_S - HOUR_S
+                for later_s in (HOUR_S, DAY_S - HOUR_S):
+                    await tell_findings(at, notices)
+                    reading = Recipients()
+                    await reading.get_due(store)
+                    day = f"{datetime.fromtimestamp(self.clock.now(), UTC):%m-%d}"
+                    self.read += ((day, *read) for read in reading.read)
+                    self.clock.now_s += later_s
         await store.close()
 
 

@@ -32,7 +32,6 @@ from bot.accounts.vault import Vault
 from bot.core import texts
 from bot.core.calls import SIGN_IN, ToolUse
 from bot.core.conversation import Question, ThreadKey
-from bot.core.outbox import OutboxKind
 from bot.core.schedules import Proposal, Rule
 from bot.errors import StoreError
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, SignInConfig
@@ -263,10 +262,10 @@ ASKED = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
 
 
 async def is_told(stores: Stores) -> None:
-    """Checks that the outbox tells Ada once that her sign-in has ended."""
-    [entry] = await stores.outbox.claim_due(9)
-    assert (entry.kind, entry.question.user_id, entry.about) == (OutboxKind.TELL_SIGNED_OUT, "U1", "jira")
-    await stores.outbox.complete(entry)
+    """Checks that Ada is told once that her sign-in has ended."""
+    [one] = await stores.notifications.claim_due(9, ())
+    assert (one.recipient, one.content["text"]) == ("U1", texts.accounts.sign_in_ended("jira"))
+    await stores.notifications.complete(one)
 
 
 async def test_person_is_told_once_that_a_server_did_not_renew_their_sign_in(

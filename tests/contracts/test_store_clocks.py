@@ -81,13 +81,13 @@ async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart
     await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", mention=True)
     assert len(await store.outbox.claim_due(1)) == 1, "held when the process died"
     await store.question_queue.enqueue("Ev2", asked(2), full=True)
-    assert await store.notices.claim("T1", "U1", "hint", 60)
+    assert await store.notifications.claim("T1", "U1", "hint", 60)
     await store.close()
     clock.now_s -= 3 * HOUR_S
     store = await process("w2", clock)
     assert len(await store.outbox.claim_due(1)) == 1
     assert (await one(store)).question == asked(2)
-    assert await store.notices.claim("T1", "U1", "hint", 60)
+    assert await store.notifications.claim("T1", "U1", "hint", 60)
 
 
 async def test_clock_set_back_by_less_than_an_hour_delays_an_entry_by_that_and_repeats_none(

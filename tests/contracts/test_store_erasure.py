@@ -134,7 +134,16 @@ async def test_retention_finds_old_rows_by_an_index(on_file: Process, clock: Man
     statement = expiry.due.compile(store.database.engine.sync_engine, compile_kwargs={"literal_binds": True})
     async with store.database.engine.connect() as connection:
         plan = [str(row.detail) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
-    small = {"accounts", "sign_ins", "checkpoints", "steps", "slack_calls", "notices", "pane_contexts", "schedules"}
+    small = {
+        "accounts",
+        "sign_ins",
+        "checkpoints",
+        "steps",
+        "slack_calls",
+        "notifications",
+        "pane_contexts",
+        "schedules",
+    }
     if expiry.table.name not in small:
         assert any("INDEX ix_" in step for step in plan), plan
     assert not any(step.startswith(("SCAN jobs", "SCAN turns", "SCAN tool_calls")) for step in plan), plan
@@ -189,7 +198,7 @@ NAMES_A_PERSON = {
     "allowed_tools.allowed_by",
     "charges.user_id",
     "caps.scope_id",
-    "notices.user_id",
+    "notifications.recipient",
     "feedback.user_id",
     "pane_contexts.user_id",
     "account_kinds.user_id",
@@ -218,7 +227,7 @@ CODES = {
         "charges.worker",
         "slack_calls.method",
     ),
-    *("slack_calls.worker", "outbox_entries.kind", "notices.notice", "seen_events.event_id"),
+    *("slack_calls.worker", "outbox_entries.kind", "notifications.kind", "notifications.key", "seen_events.event_id"),
     *(
         "group_threads.since_ts",
         "thread_lines.ts",
@@ -240,7 +249,7 @@ CODES = {
 PLACES = {"team_id", "channel_id", "thread_ts"}
 ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}
 """They hold until an admin changes them, and don't say who wrote them."""
-OF_NO_THREAD = {"schedules.text", "schedules.accounts", "accounts.secret", "sign_ins.secret"}
+OF_NO_THREAD = {"schedules.text", "schedules.accounts", "accounts.secret", "sign_ins.secret", "notifications.content"}
 
 
 @cache
@@ -405,7 +414,7 @@ async def test_erasing_a_person_leaves_no_sum_and_no_notice_of_their_direct_mess
     await store.question_queue.enqueue("Ev1", asked(1, ThreadKey("T1", "D0DIRECT77", None)))
     [job] = await store.worker_queue.claim(1)
     await store.worker_queue.finish(job, DONE, YES)
-    await store.notices.claim("T1", "", f"title {job.question.thread}")
+    await store.notifications.claim("T1", "", f"title {job.question.thread}")
     assert b"D0DIRECT77" in contents(shared_url)
     await store.erasure.erase(user_id="U1")
     assert b"D0DIRECT77" not in contents(shared_url)
@@ -452,9 +461,9 @@ async def test_erasing_a_thread_leaves_no_notice_about_it(process: Process) -> N
     store = await process("w1")
     thread, other = (ThreadKey("T1", "D1", f"1.0000{number}") for number in (10, 11))
     for named in (thread, other):
-        await store.notices.claim("T1", "", f"title {named}")
+        await store.notifications.claim("T1", "", f"title {named}")
     await store.erasure.erase(thread=thread)
-    given = [await store.notices.is_given("T1", "", f"title {named}") for named in (thread, other)]
+    given = [await store.notifications.is_known("T1", "", f"title {named}") for named in (thread, other)]
     assert given == [False, True]
 
 

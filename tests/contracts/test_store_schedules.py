@@ -14,18 +14,19 @@ from bot.core.calls import SCHEDULE, CallState
 from bot.core.caps import Amount
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Notice, NoticeKind
-from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.schedules import (
     DAY_TOKENS,
     GRACE_S,
     MAX_FAILURES,
     MAX_IN_CHANNEL,
     MAX_OF_MEMBER,
+    RUN_REPORT,
     RUN_TOKENS,
     PauseReason,
     Proposal,
     Rule,
-    Run,
+    RunReport,
     Schedule,
     UnusableRule,
     run_id,
@@ -93,6 +94,14 @@ async def runs(store: Stores) -> list[tuple[str, str]]:
 
 async def entries(store: Stores) -> list[OutboxEntry]:
     return await store.outbox.claim_due(100)
+
+
+async def reported(store: Stores) -> list[RunReport]:
+    """Returns the runs of which people are to be told now."""
+    taken = await store.notifications.claim_due(100, (RUN_REPORT,))
+    for due in taken:
+        await store.notifications.complete(due)
+    return [RunReport(**due.content) for due in taken]
 
 
 async def posted(store: Stores) -> Job:
@@ -306,7 +315,7 @@ async def test_people_are_told_of_a_run_that_was_skipped_before_a_pause(timed: S
     clock.now_s = NINE + GRACE_S + 1
     await timed.schedules.begin_due()
     assert await PAUSE(timed, schedule.id)
-    assert [entry.kind for entry in await entries(timed)] == [OutboxKind.TELL_PAUSE]
+    assert await reported(timed) == [RunReport(schedule.id, NINE, PauseReason.MISSED)]
 
 
 async def test_single_time_that_has_passed_cant_be_resumed(timed: Stores, clock: ManualClock) -> None:
@@ -376,14 +385,14 @@ async def test_due_time_is_one_run_over_all_processes(process: Process, clock: M
 async def test_only_the_newest_missed_run_begins_and_later_than_an_hour_people_are_told(
     timed: Stores, clock: ManualClock, away_s: float, due_at: float, skipped: PauseReason | None
 ) -> None:
-    await created(timed)
+    daily = await created(timed)
     clock.now_s = NINE + away_s
     assert await timed.schedules.begin_due() == (skipped is None)
-    [entry] = await entries(timed)
-    run = await timed.schedules.run(entry.job_id)
-    assert run is not None
-    assert (run.due_at, run.skipped, run.schedule.paused) == (due_at, skipped, None)
-    assert run.schedule.next_at == NINE + (away_s // DAY_S + 1) * DAY_S
+    found = [await timed.schedules.run(entry.job_id) for entry in await entries(timed)]
+    assert [run.due_at for run in found if run] == ([] if skipped else [due_at])
+    assert await reported(timed) == ([RunReport(daily.id, due_at, skipped)] if skipped else [])
+    daily = await stored(timed, daily.id)
+    assert (daily.paused, daily.next_at) == (None, NINE + (away_s // DAY_S + 1) * DAY_S)
     assert await timed.schedules.begin_due() == 0
 
 
@@ -414,12 +423,10 @@ async def test_missed_single_time_is_paused_and_said(timed: Stores, clock: Manua
     once = await created(timed, ONCE)
     clock.now_s = NINE + GRACE_S + 60
     assert await timed.schedules.begin_due() == 0
-    assert (await stored(timed, once.id)).paused is PauseReason.MISSED
-    [entry] = await entries(timed)
-    run = await timed.schedules.run(entry.job_id)
-    assert run is not None
-    assert (entry.kind, run.due_at, run.skipped) == (OutboxKind.TELL_PAUSE, NINE, PauseReason.MISSED)
-    assert run.is_at_pause
+    once = await stored(timed, once.id)
+    [report] = await reported(timed)
+    assert (once.paused, report) == (PauseReason.MISSED, RunReport(once.id, NINE, PauseReason.MISSED))
+    assert report.is_at_pause(once)
 
 
 async def test_paused_schedule_is_not_due(timed: Stores, clock: ManualClock) -> None:
@@ -455,7 +462,8 @@ async def test_zone_that_is_gone_pauses_its_schedule_and_no_other(timed: Stores,
     clock.now_s = NINE
     assert await timed.schedules.begin_due() == 1
     assert (await stored(timed, gone.id)).paused is PauseReason.FAILURES
-    assert [run for run, _ in await runs(timed)] == [run_id(gone.id, NINE), run_id(daily.id, NINE)]
+    assert [run for run, _ in await runs(timed)] == [run_id(daily.id, NINE)]
+    assert await reported(timed) == [RunReport(gone.id, NINE, PauseReason.FAILURES)]
 
 
 async def test_run_knows_its_schedule_and_the_answered_run_before(timed: Stores, clock: ManualClock) -> None:
@@ -481,8 +489,11 @@ async def test_failures_in_a_row_pause_and_are_said_once(timed: Stores, clock: M
     assert (await stored(timed, daily.id)).failures == MAX_FAILURES - 1
     last = await ran(timed, clock, FAILED)
     assert (await stored(timed, daily.id)).paused is PauseReason.FAILURES
-    [entry] = await entries(timed)
-    assert (entry.kind, entry.job_id) == (OutboxKind.TELL_PAUSE, last.id)
+    [report] = await reported(timed)
+    run = await timed.schedules.run(last.id)
+    assert run is not None
+    assert report == RunReport(daily.id, run.due_at)
+    assert report.is_at_pause(run.schedule)
     assert await timed.schedules.resume("T1", daily.id, "U1")
     assert (await stored(timed, daily.id)).failures == 0
 
@@ -595,13 +606,15 @@ async def due_run(store: Stores, clock: ManualClock) -> int:
     return entry.job_id
 
 
-async def skipped(store: Stores, schedule: Schedule, job_id: int, because: PauseReason) -> Run:
-    """Returns a run after it was skipped, and skipped again in vain."""
+async def skipped(
+    store: Stores, schedule: Schedule, job_id: int, because: PauseReason
+) -> tuple[str, PauseReason | None, bool]:
+    """Skips a run, and again in vain; returns its reason, its schedule's, and whether people read of a pause."""
     for _ in range(2):
         await store.schedules.skip(schedule, job_id, because)
-    run = await store.schedules.run(job_id)
-    assert run is not None
-    return run
+    assert await store.schedules.run(job_id) is None
+    [report], schedule = await reported(store), await stored(store, schedule.id)
+    return report.skipped, schedule.paused, report.is_at_pause(schedule)
 
 
 @pytest.mark.parametrize(
@@ -621,11 +634,8 @@ async def test_each_skipped_run_is_told_and_pauses_at_once_or_the_third_time(
         clock.now_s = NINE + day * DAY_S
         assert await timed.schedules.begin_due() == 1
         *_, job_id = [entry.job_id for entry in await entries(timed)]
-        run = await skipped(timed, daily, job_id, because)
-        assert (run.skipped, run.schedule.paused, run.is_at_pause) == (paused or because, paused, paused is not None)
-        clock.now_s += OUTBOX_HOLD_S
-    told = [entry.job_id for entry in await entries(timed) if entry.kind is OutboxKind.TELL_PAUSE]
-    assert len(told) == len(pausing)
+        told = paused or because, paused, paused is not None
+        assert await skipped(timed, daily, job_id, because) == told
 
 
 async def test_run_that_is_skipped_keeps_nobody_from_running_it_in_the_same_second(
@@ -642,13 +652,14 @@ async def test_skipped_run_of_a_paused_schedule_says_its_own_reason(timed: Store
     assert await PAUSE(timed, daily.id)
     assert await RUN(timed, daily.id)
     [entry] = await entries(timed)
-    run = await skipped(timed, daily, entry.job_id, PauseReason.QUOTA)
-    assert (run.skipped, run.schedule.paused, run.is_at_pause) == (PauseReason.QUOTA, PauseReason.BY_PERSON, False)
+    told = PauseReason.QUOTA, PauseReason.BY_PERSON, False
+    assert await skipped(timed, daily, entry.job_id, PauseReason.QUOTA) == told
 
 
 async def test_single_run_that_is_skipped_pauses_its_schedule(timed: Stores, clock: ManualClock) -> None:
     once = await created(timed, ONCE)
-    assert (await skipped(timed, once, await due_run(timed, clock), PauseReason.QUOTA)).is_at_pause
+    told = PauseReason.QUOTA, PauseReason.QUOTA, True
+    assert await skipped(timed, once, await due_run(timed, clock), PauseReason.QUOTA) == told
 
 
 async def test_usage_counts_for_its_run_its_day_and_its_month(timed: Stores, clock: ManualClock) -> None:

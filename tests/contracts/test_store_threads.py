@@ -1,6 +1,5 @@
-"""What is kept of threads, people and channels beside questions: participants, notices, panes and settings."""
+"""What is kept of threads, people and channels beside questions: participants, panes and settings."""
 
-import asyncio
 from dataclasses import replace
 from enum import Enum
 
@@ -12,7 +11,7 @@ from bot.core.triage import MAX_LINES, Engagement, Line
 from bot.models.prompt import Effort
 from bot.store import Stores
 from bot.store.schema import channel_settings, pane_contexts, thread_lines
-from bot.store.threads import LINES_KEPT, NOTICES_KEPT_S, PANE_CONTEXT_KEPT_S, read_chosen_servers
+from bot.store.threads import LINES_KEPT, PANE_CONTEXT_KEPT_S, read_chosen_servers
 from tests.changed_settings import CHANGED
 from tests.clocks import ManualClock
 from tests.contracts.stores import THREAD, asked, count, enqueued
@@ -58,30 +57,6 @@ async def test_last_switch_of_a_thread_holds_and_each_message_switches_once(stor
     assert switched == [True, False, False, True, False]
     seen = [await store.participants.at_message(THREAD, "U1", asked(number).ts) for number in (4, 5)]
     assert [found.quiet for found in seen] == [False, False]
-
-
-async def test_notice_is_claimed_once_per_period_by_all_processes(timed: Stores, clock: ManualClock) -> None:
-    claim = timed.notices.claim
-    claimed = await asyncio.gather(*(claim("T1", "U1", "denied", 3_600) for _ in range(5)))
-    assert sorted(claimed) == [False, False, False, False, True]
-    for other in (("T1", "U2", "denied"), ("T2", "U1", "denied"), ("T1", "", "denied")):
-        assert await claim(*other, 3_600)
-    assert not await timed.notices.is_given("T1", "U1", "another")
-    assert await claim("T1", "U1", "another")
-    assert await timed.notices.is_given("T1", "U1", "another")
-    assert not any([await timed.notices.is_given(*other) for other in (("T2", "U1", "another"), ("T1", "", "another"))])
-    clock.now_s += 3_599
-    assert not await claim("T1", "U1", "denied", 3_600)
-    clock.now_s += 1
-    assert await claim("T1", "U1", "denied", 3_600)
-    assert not await claim("T1", "U1", "another")
-    await timed.notices.withdraw("T1", "U1", "another")
-    assert await claim("T1", "U1", "another")
-    assert not await claim("T1", "U1", "denied", 3_600), "others stay"
-    clock.now_s += NOTICES_KEPT_S - 1
-    assert not await claim("T1", "U1", "another")
-    clock.now_s += 1
-    assert await claim("T1", "U1", "another"), "nobody remembers it by now"
 
 
 async def test_newest_pane_context_of_each_person_is_kept_for_some_time(timed: Stores, clock: ManualClock) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.core.calls import CallState
 from bot.core.caps import (
+    CAP_MARK,
     DAY_S,
     Amount,
     Cap,
@@ -30,13 +31,12 @@ from bot.core.caps import (
 )
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Spent
-from bot.core.outbox import OutboxKind
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
 from bot.core.usage import AnswerUsage, DownReason, UsageReport
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
-from bot.store.schema import caps, charges, feedback, jobs, notices, turns
+from bot.store.schema import caps, charges, feedback, jobs, notifications, turns
 from bot.store.usage import thumbs, uses
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
@@ -131,10 +131,10 @@ class TestSpending:
 
     async def test_erased_person_counts_for_the_workspace_and_channel_only(self, store: Stores) -> None:
         await store.worker_queue.finish(await begun(store, apart(1)), ANSWERED, YES)
-        await store.notices.claim("T1", "U1", "denied")
+        await store.notifications.claim("T1", "U1", "denied")
         await store.erasure.erase(user_id="U1")
         assert await self._counting(store) == {Scope.CHANNEL: 1_200, Scope.WORKSPACE: 1_200}
-        assert await store.notices.claim("T1", "U1", "denied")
+        assert await store.notifications.claim("T1", "U1", "denied")
         await store.erasure.erase()
         assert await count(store, charges) == 0
 
@@ -465,11 +465,12 @@ async def used(store: Stores, number: int, tokens: int, user_id: str = "U1") -> 
 
 
 async def told(store: Stores) -> list[str]:
-    """Completes the outbox entries that are due, and returns what admins are told."""
-    taken = await store.outbox.claim_due(20)
-    for entry in taken:
-        await store.outbox.complete(entry)
-    return [entry.about for entry in taken if entry.kind is OutboxKind.TELL_ADMINS]
+    """Completes the notifications that are due, and returns what admins are told."""
+    taken = await store.notifications.claim_due(20, (CAP_MARK,))
+    for one in taken:
+        await store.notifications.complete(one)
+    assert all(one.content == {"team_id": "T1", "notice": one.key} for one in taken)
+    return [one.key for one in taken]
 
 
 async def short(store: Stores) -> list[tuple[int, str]]:
@@ -633,14 +634,14 @@ async def test_erased_person_has_no_cap_and_is_in_no_notice(store: Stores) -> No
     direct = Question(ThreadKey("T1", "D1", None), "1700000000.000001", "U1", "Why?")
     await store.question_queue.enqueue("Ev1", direct)
     for team_channel in ("80% user/day=1000tokens U1 2026-11", "80% channel/day=1000tokens D1 2026-11"):
-        await store.notices.claim("T1", "UADMIN", team_channel)
-    await store.notices.claim("T1", "UADMIN", "80% user/day=1000tokens U10 2026-11")
+        await store.notifications.claim("T1", "UADMIN", team_channel)
+    await store.notifications.claim("T1", "UADMIN", "80% user/day=1000tokens U10 2026-11")
     await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN")
     await store.caps.change(
         "T1", CapOwner(Scope.CHANNEL, THREAD.channel_id), {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN"
     )
     await store.erasure.erase(user_id="U1")
     assert [own.owner.scope for own in await store.caps.all("T1")] == [Scope.CHANNEL]
-    assert await count(store, notices) == 1
+    assert await count(store, notifications) == 1
     await store.erasure.erase()
     assert await count(store, caps) == 1

@@ -28,6 +28,7 @@ from bot.core.schedules import (
     Proposal,
     Rule,
     Run,
+    RunReport,
     Schedule,
     ScheduleCommand,
     UnusableRule,
@@ -768,7 +769,7 @@ def test_creator_and_admins_may_change_a_schedule_and_admins_have_more_of_them_m
 def test_run_is_told_of_as_a_pause_while_the_schedule_is_paused_for_it(
     paused: PauseReason | None, skipped: PauseReason | None, is_at_pause: bool
 ) -> None:
-    assert Run(replace(HERE[0], paused=paused), NINE, None, skipped).is_at_pause is is_at_pause
+    assert RunReport(1, NINE, skipped or "").is_at_pause(replace(HERE[0], paused=paused)) is is_at_pause
 
 
 def test_run_looks_at_what_is_new_since_the_last_one_or_since_its_schedule_exists() -> None:

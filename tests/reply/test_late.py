@@ -15,9 +15,7 @@ from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
 from bot.reply.late import Beside, OutboxSender, linked, ready, still_asks
 from bot.reply.messages import Delete
-from bot.slack import plain
 from bot.slack.blockkit import remark
-from bot.slack.notices import cap_notice_blocks
 from bot.slack.posted_questions import posted_question
 
 Json = dict[str, Any]
@@ -179,24 +177,6 @@ async def test_message_beside_a_reply_stands_in_its_thread_and_says_whose_it_is(
     shown = {} if message is READY else {"blocks": remark(text)}
     assert channel.posted == [{"channel": "C1", "thread_ts": "1.0", "text": text, "metadata": metadata, **shown}]
     assert message.recorded("9.0") == RecordedMessage("9.0", message.role, payload["version"])
-
-
-async def test_sentence_for_a_person_is_a_direct_message() -> None:
-    channel = Channel()
-    await channel.sender.tell("U9", "A *sentence*.")
-    blocks = remark("A *sentence*.")
-    assert channel.posted == [{"channel": "U9", "thread_ts": None, "text": "A *sentence*.", "blocks": blocks}]
-
-
-@pytest.mark.parametrize("reason", [None, Refusal.UNREADABLE, Refusal.FORBIDDEN])
-async def test_admin_gets_a_notice_without_its_chart_where_slack_takes_none(reason: Refusal | None) -> None:
-    daily = [("Mon", 1.5), ("Tue", 0.0)]
-    channel = Channel(refused=[Refused("chat.postMessage", "invalid_blocks", reason)] if reason else [])
-    with pytest.raises(Refused) if reason is Refusal.FORBIDDEN else nullcontext():
-        await channel.sender.tell_admin("U9", "A.", "dollars", daily, lambda: True)
-    tried: list[Sequence[tuple[str, float]]] = [daily, ()] if reason is Refusal.UNREADABLE else [daily]
-    messages = [plain.message(cap_notice_blocks("A.", "dollars", days)) for days in tried]
-    assert channel.posted == [{"channel": "U9", "thread_ts": None, **message} for message in messages]
 
 
 async def test_messages_beside_a_reply_are_deleted_in_their_order() -> None:

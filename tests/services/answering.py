@@ -24,10 +24,11 @@ from bot.models.prices import ModelPrices
 from bot.models.prompt import Prompt, TokenEstimate
 from bot.reply.answer import Answer, Freshness
 from bot.reply.messages import Life, Shown
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, JobLife
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.memory import Remembering
+from bot.services.notifications import Notifier
 from bot.services.pane import AssistantPane, Signs, ThreadStatuses
 from bot.services.ports import Ports, Tools
 from bot.services.prompt_builder import PromptSettings
@@ -348,11 +349,11 @@ class AnsweringStage:
             canvases=UnreadCanvases(),
             pane=self.pane,
         )
-        quota = Quota(stores, workspace, (), (MODEL,), 1_000, ModelPrices())
+        notifier = Notifier(stores, workspace)
+        quota = Quota(stores, notifier, (), (MODEL,), 1_000, ModelPrices())
         prompts = PromptSettings("You are a colleague.", self.history_tokens)
         estimate, transcription = TokenEstimate((MODEL,)), Transcription(stores, None, quota)
-        notices = PrivateNotices(self.accounts, stores.notices)
-        access = AccessControl(AccessRules(), self.accounts, notices, ("UADMIN",))
+        access = AccessControl(AccessRules(), self.accounts, notifier, ("UADMIN",))
         pane = AssistantPane(stores, workspace, ThreadStatuses(self.pane, self.clock))
         conversation = SlackConversation(stores, workspace, transcription)
         ports = Ports(stores.recorded_calls, conversation, self.tools, quota, self.clock)

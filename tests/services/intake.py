@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from bot.core.access import UserKind
 from bot.core.conversation import Question
 from bot.core.triage import TriageRules
-from bot.services.access_control import PrivateNotices, UnsavedQuestions
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits
+from bot.services.notifications import Notifier
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock
@@ -68,9 +68,9 @@ class IntakeStage:
         worker.post_placeholder = lambda job: None
         self.access_control = beside.answering.access_control
         self.surfaces = MemorySurfaces()
-        private_notices = PrivateNotices(self.accounts, stores.notices)
-        workspace = having(beside.workspace, surfaces=self.surfaces, may_react=True)
-        self.quiet = QuietThreads(stores, workspace, private_notices, self.access_control)
+        workspace = having(beside.workspace, surfaces=self.surfaces, ephemeral=self.accounts, may_react=True)
+        notifier = Notifier(stores, workspace)
+        self.quiet = QuietThreads(stores, workspace, notifier, self.access_control)
         triage = MessageTriage(stores, workspace, TriageRules(), self.quiet, self.gate)
         self.intake = Intake(
             stores,
@@ -79,7 +79,7 @@ class IntakeStage:
             self.access_control,
             actions_on(beside),
             triage,
-            UnsavedQuestions(self.accounts, stores.clock),
+            notifier,
             action_tokens=tokens,
         )
         self.edits = MessageEdits(stores, workspace, worker, self.intake)

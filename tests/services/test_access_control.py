@@ -1,4 +1,4 @@
-"""What Slack is asked about a person, and what people without access are told, with a real record of notices."""
+"""What Slack is asked about a person, and what people without access are told, with a real record of notifications."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,17 +11,15 @@ from bot.core.access import AccessRules, Denial, UserKind
 from bot.services.access_control import (
     ANSWERS_WAIT_S,
     CHECKED_WITHIN_S,
-    UNSAVED_EVERY_S,
     AccessControl,
-    PrivateNotices,
-    UnsavedQuestions,
     refusal_to_change,
 )
+from bot.services.notifications import UNSAVED_EVERY_S, Notifier
 from bot.slack.users import KIND_WITHIN_S
 from bot.store import Stores
 from tests.clocks import InstantClock, idle
 from tests.services.answering import QUESTION, Accounts
-from tests.services.parts import workspace_of
+from tests.services.parts import stores_of, workspace_of
 
 
 @pytest.mark.parametrize(
@@ -33,9 +31,9 @@ async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
     stores: Stores, from_bot: bool, sentences: list[str]
 ) -> None:
     accounts = Accounts()
-    notices = PrivateNotices(accounts, stores.notices)
+    notifier = Notifier(stores, workspace_of(ephemeral=accounts))
     admins = ("U6", "U4", "U3", "U5")
-    access_control = AccessControl(AccessRules(), accounts, notices, admins)
+    access_control = AccessControl(AccessRules(), accounts, notifier, admins)
     access_control.tell(replace(QUESTION, from_bot=from_bot), Denial.GUEST)
     await idle()
     assert accounts.sentences == sentences
@@ -43,7 +41,7 @@ async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
 
 async def test_asker_reads_once_in_ten_minutes_that_questions_are_not_saved_and_a_bot_never() -> None:
     accounts, clock = Accounts(), InstantClock()
-    unsaved = UnsavedQuestions(accounts, clock)
+    notifier = Notifier(stores_of(clock=clock), workspace_of(ephemeral=accounts))
     for user_id, from_bot, later_s, told in (
         ("U1", False, 0.0, 1),
         ("U2", False, 1.0, 2),
@@ -53,7 +51,7 @@ async def test_asker_reads_once_in_ten_minutes_that_questions_are_not_saved_and_
         ("U2", False, 0.5, 3),
     ):
         clock.now_s += later_s
-        unsaved.tell(replace(QUESTION, user_id=user_id, from_bot=from_bot))
+        notifier.show_unsaved(replace(QUESTION, user_id=user_id, from_bot=from_bot))
         await idle()
         assert accounts.sentences == [texts.shortcut.NOT_SAVED_YET] * told
 
@@ -73,7 +71,7 @@ def test_mention_by_a_bot_may_be_a_question_where_bots_or_listed_people_may_ask(
     stores: Stores, rules: AccessRules, may: bool
 ) -> None:
     accounts = Accounts()
-    access_control = AccessControl(rules, accounts, PrivateNotices(accounts, stores.notices))
+    access_control = AccessControl(rules, accounts, Notifier(stores, workspace_of(ephemeral=accounts)))
     assert access_control.may_allow_bots is may
 
 
@@ -108,7 +106,7 @@ class Directory:
     def control(self, rules: AccessRules, stores: Stores) -> AccessControl:
         slack: Any = self
         people: Any = _Named(self)
-        return AccessControl(rules, slack, PrivateNotices(Accounts(), stores.notices), ("UADMIN",), people)
+        return AccessControl(rules, slack, Notifier(stores, workspace_of(ephemeral=Accounts())), ("UADMIN",), people)
 
 
 @dataclass
@@ -240,7 +238,7 @@ async def test_question_is_shown_as_queued_unless_its_asker_is_surely_denied(
     stores: Stores, kind: UserKind | None, may: bool, told: int
 ) -> None:
     accounts = Accounts(kind)
-    control = AccessControl(AccessRules(), accounts, PrivateNotices(accounts, stores.notices))
+    control = AccessControl(AccessRules(), accounts, Notifier(stores, workspace_of(ephemeral=accounts)))
     assert await control.may_be_queued(QUESTION) is may
     await idle()
     assert len(accounts.sentences) == told

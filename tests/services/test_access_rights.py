@@ -10,7 +10,8 @@ import pytest
 from bot.clock import Clock, SystemClock
 from bot.core.access import AccessRules, Denial, UserKind
 from bot.core.conversation import Question, ThreadKey
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import AccessControl
+from bot.services.notifications import Notifier
 from bot.settings import read
 from bot.slack.client import SlackClient, new_session
 from bot.slack.user_groups import NamedPeople
@@ -48,8 +49,8 @@ async def access_control(
     """Yields access control by these rules, with the sandbox's Web API."""
     async with new_session() as session:
         workspace = await workspace_of(SlackClient(sandbox.bot_token, sandbox.api_url, session), clock or SystemClock())
-        users, notices = workspace.users, PrivateNotices(workspace.ephemeral, stores.notices)
-        yield AccessControl(rules, users, notices, people=NamedPeople(workspace.paced, users, rules))
+        users, notifier = workspace.users, Notifier(stores, workspace)
+        yield AccessControl(rules, users, notifier, people=NamedPeople(workspace.paced, users, rules))
 
 
 PEOPLE: dict[str, UserKind | None] = {

@@ -3,18 +3,18 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S
+from bot.core.outbox import wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.services.admin_notices import (
     CALM_S,
     CONFIRM_S,
-    HOLD_S,
     LOOK_S,
     AdminNotices,
     ModelRefusals,
@@ -22,6 +22,7 @@ from bot.services.admin_notices import (
 )
 from bot.store import Stores
 from tests.clocks import SteppedClock
+from tests.services.notified import Recipients
 
 pytestmark = pytest.mark.wide
 
@@ -29,18 +30,8 @@ MODELS = ("openai/a", "openai/b", "anthropic/c")
 KEY, CREDIT = EndReason.BAD_KEY, EndReason.OUT_OF_CREDIT
 
 
-@dataclass
-class Admins:
-    """Two admins, and what they read. `problems` are raised one after the other."""
-
-    read: list[tuple[str, str]] = field(default_factory=list)
-    problems: list[Exception] = field(default_factory=list)
-
-    async def tell(self, admin: str, sentence: str) -> None:
-        await asyncio.sleep(0)
-        if self.problems:
-            raise self.problems.pop(0)
-        self.read.append((admin, sentence))
+class Admins(Recipients):
+    """Two admins, and what they read."""
 
     def sentences(self) -> list[str]:
         """Returns what the admins read, which is the same for both, and forgets it."""
@@ -65,12 +56,13 @@ class Processes:
         return ModelRefusals(self.notices(store), MODELS, self.clock)
 
     def notices(self, store: Stores) -> AdminNotices:
-        return AdminNotices(store.notices, self.admins.tell, "T1", ["U2", "U1"])
+        return AdminNotices(store.notifications, "T1", ["U2", "U1"])
 
     async def look(self, *refusals: ModelRefusals, for_s: float = LOOK_S) -> list[str]:
         """Returns what the admins read while these processes look, all at once, for some time."""
         for _ in range(math.ceil(for_s / LOOK_S)):
             await asyncio.gather(*(each.look() for each in refusals))
+            await asyncio.gather(*(self.admins.get_due(store) for store in self.stores[-2:]))
             self.clock.now_s += LOOK_S
         return self.admins.sentences()
 
@@ -87,7 +79,7 @@ def refused(failure: EndReason, model: str = "openai/a") -> list[str]:
     return [texts.models.model_refused(failure, model)]
 
 
-AGAIN_S = CALM_S + HOLD_S
+AGAIN_S = CALM_S + 2 * LOOK_S
 A_WORKS, B_WORKS = [texts.models.answers_again("openai/a")], [texts.models.answers_again("openai/b")]
 
 
@@ -145,11 +137,13 @@ async def test_processes_that_hear_it_at_once_tell_once(processes: Processes) ->
 async def test_refusal_that_comes_while_another_one_is_told_is_told_next(processes: Processes) -> None:
     process = await processes.start()
     process.on_result("openai/a", KEY)
-    looking = asyncio.create_task(process.look())
-    while not processes.admins.read:  # noqa: ASYNC110 a look, which ends
+    await process.look()
+    sending = asyncio.create_task(processes.admins.get_due(processes.stores[0]))
+    while not processes.admins.read:  # noqa: ASYNC110 a call, which ends
         await asyncio.sleep(0)
     process.on_result("openai/a", CREDIT)
-    await looking
+    await process.look()
+    await sending
     assert await processes.look(process, for_s=AGAIN_S) == refused(KEY) + refused(CREDIT)
 
 
@@ -170,17 +164,18 @@ async def test_message_that_slack_does_not_take_is_sent_later(processes: Process
     process = await processes.start()
     processes.admins.problems = [problem, problem]
     process.on_result("openai/a", KEY)
-    assert await processes.look(process, for_s=HOLD_S) == []
-    assert await processes.look(process, for_s=HOLD_S) == refused(KEY)
+    assert await processes.look(process, for_s=wait_s(1)) == []
+    assert await processes.look(process, for_s=wait_s(1)) == refused(KEY)
 
 
 async def test_admin_who_is_gone_holds_up_nobody(processes: Processes) -> None:
     process = await processes.start()
     processes.admins.problems = [Refused("chat.postMessage", "user_not_found", Refusal.MESSAGE_GONE)]
     process.on_result("openai/a", KEY)
+    await process.look()
     for _ in range(2):
-        await process.look()
-        processes.clock.now_s += HOLD_S
+        await processes.admins.get_due(processes.stores[0])
+        processes.clock.now_s += wait_s(2)
     assert processes.admins.read == [("U2", *refused(KEY))]
 
 
@@ -225,6 +220,7 @@ async def looked(
 ) -> list[str]:
     for _ in range(math.ceil(for_s / each_s)):
         await others.look()
+        await processes.admins.get_due(processes.stores[-1])
         app.clock.now_s += each_s
     return processes.admins.sentences()
 

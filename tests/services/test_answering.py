@@ -17,7 +17,7 @@ from bot.core.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Unread, unread_notice
 from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, Wish, said
-from bot.core.outbox import OutboxKind, wait_s
+from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture
 from bot.core.prompt import CANVAS_RULE, LAST_TEXT_RULE, LENGTH_RULES, MARKS_EXPLAINED
 from bot.core.steps import MIN_CHARS
@@ -435,9 +435,9 @@ async def test_end_that_slack_did_not_accept_goes_to_the_outbox(alone: Answering
 
 
 @pytest.mark.parametrize(
-    ("asked", "life", "recorded", "kinds"),
+    ("asked", "life", "recorded", "told"),
     [
-        ({}, Life.SHUT_OUT, (), [OutboxKind.TELL_UNPOSTED]),
+        ({}, Life.SHUT_OUT, (), [texts.answers.not_posted("C1")]),
         ({}, Life.SHUT_OUT, PAGES, []),
         ({}, Life.GONE, (), []),
         ({"from_bot": True}, Life.SHUT_OUT, (), []),
@@ -451,12 +451,13 @@ async def test_person_is_told_where_nothing_of_the_answer_could_be_posted(
     asked: dict[str, Any],
     life: Life,
     recorded: tuple[RecordedMessage, ...],
-    kinds: list[OutboxKind],
+    told: list[str],
 ) -> None:
     alone.replies.state.life, alone.replies.state.recorded = life, recorded
     await attempt_at(alone, lambda job: replace(job, question=replace(job.question, **asked)))
-    alone.clock.now_s += wait_s(0)
-    assert [entry.kind for entry in await alone.stores.outbox.claim_due(5)] == kinds
+    due = await alone.stores.notifications.claim_due(5, ())
+    assert [(one.recipient, one.content["text"]) for one in due] == [("U1", sentence) for sentence in told]
+    assert await alone.stores.outbox.claim_due(5) == []
 
 
 # The record.

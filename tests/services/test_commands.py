@@ -18,8 +18,9 @@ from bot.core.triage import Engagement
 from bot.errors import RateLimited
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Effort
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import AccessControl
 from bot.services.commands import MAX_BUILDING, AppHome, Invocation, SlashCommands
+from bot.services.notifications import Notifier
 from bot.services.quota import CapSettings, Quota
 from bot.slack.blockkit import Json, remark
 from bot.slack.views.accounts import ACCOUNTS, KeptAccounts
@@ -28,6 +29,7 @@ from bot.store import Stores
 from bot.store.accounts import Owner
 from tests.clocks import idle, turns
 from tests.services.answering import MODEL, Accounts
+from tests.services.notified import told_directly
 from tests.services.parts import having, workspace_of
 
 HOOK = "https://hooks.example/1"
@@ -70,7 +72,6 @@ class Slack(Accounts):
         self.opened: list[tuple[str, Json]] = []
         self.responses: list[tuple[str, CommandResponse]] = []
         self.announced: list[tuple[str, Json]] = []
-        self.told: list[tuple[str, str]] = []
         self.homes: list[tuple[str, HomeView | str]] = []
         self.may_publish = asyncio.Event()
         self.channels: frozenset[str] | Exception = frozenset({"C1", "C3"})
@@ -97,9 +98,6 @@ class Slack(Accounts):
 
     async def tell_channel(self, channel_id: str, message: Json) -> None:
         self.announced.append((channel_id, message))
-
-    async def tell(self, to: Any, sentence: str, blocks: list[Json] | None = None) -> None:
-        self.told.append((to, sentence))
 
     async def publish_home(self, user_id: str, content: HomeView | str) -> None:
         self.homes.append((user_id, content))
@@ -144,10 +142,10 @@ class Stage:
 
     def __post_init__(self) -> None:
         slack: Any = self.slack
-        self.workspace = workspace_of(surfaces=slack, users=slack, channel_reader=slack, outbox_sender=slack)
-        notices = PrivateNotices(slack, self.stores.notices)
-        self.access = AccessControl(self.rules, self.slack, notices, ("UADMIN",))
-        self.quota = Quota(self.stores, self.workspace, CAPS, (MODEL,), 1_000, ModelPrices())
+        self.workspace = workspace_of(surfaces=slack, users=slack, channel_reader=slack)
+        notifier = Notifier(self.stores, self.workspace)
+        self.access = AccessControl(self.rules, self.slack, notifier, ("UADMIN",))
+        self.quota = Quota(self.stores, notifier, CAPS, (MODEL,), 1_000, ModelPrices())
         self.caps = CapSettings(self.stores, self.workspace, CAPS, ("my-own",), self.access)
         self.schedules, self.remembering = Opening(""), Opening("")
 
@@ -370,11 +368,13 @@ async def test_only_an_admin_signs_everybody_of_their_workspace_out(stage: Stage
     await stage.commands().sign_everybody_out(user_id, KeptAccounts(["other"], ["jira", "wiki"]))
     await idle()
     if user_id == "UADA":
-        assert (sign_ins.owners, stage.slack.told) == ([], [])
+        assert (sign_ins.owners, await told_directly(stage.stores)) == ([], [])
         return
     assert sorted(sign_ins.owners, key=str) == sorted([*jira, Owner("T1", "UADA", "wiki")], key=str)
     said = [("jira", 2, 2), ("wiki", 0, 1)]
-    assert sorted(stage.slack.told) == sorted((user_id, texts.accounts.everybody_signed_out(*one)) for one in said)
+    assert sorted(await told_directly(stage.stores)) == sorted(
+        (user_id, texts.accounts.everybody_signed_out(*one)) for one in said
+    )
 
 
 # App Home.

@@ -22,7 +22,6 @@ from bot.core.triage import Identity
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.pacing.retry import LOOKS, MAX_LOOKS
-from bot.services.access_control import PrivateNotices
 from bot.services.commands import Invocation
 from bot.services.reply_actions import Press
 from bot.services.shortcut import (
@@ -208,24 +207,21 @@ class Askers:
 
 
 TooMany = tuple[str, str, str, float]
-"""The person's id, the sentence, the name of the notice, and the seconds until it may come again."""
-
-
-def notices_for(told: list[TooMany]) -> PrivateNotices:
-    """Returns notices that are kept."""
-    notices = object.__new__(PrivateNotices)
-    vars(notices)["send"] = lambda question, *notice: told.append((question.user_id, *notice))
-    return notices
+"""The person's id, the sentence, its key, and the seconds until it may come again."""
 
 
 @dataclass
-class Unsaved:
-    """Records the questions whose askers it has told that nothing is saved."""
+class Notified:
+    """Records who is told what, with its key and the seconds until it may come again, or that nothing is saved."""
 
-    told: list[Question] = field(default_factory=list)
+    shown: list[TooMany] = field(default_factory=list)
+    unsaved: list[Question] = field(default_factory=list)
 
-    def tell(self, question: Question) -> None:
-        self.told.append(question)
+    def show_soon(self, question: Question, *notification: Any) -> None:
+        self.shown.append((question.user_id, *notification))
+
+    def show_unsaved(self, question: Question) -> None:
+        self.unsaved.append(question)
 
 
 @dataclass
@@ -266,7 +262,7 @@ class Stage:
     intake: Asked = field(default_factory=Asked)
     askers: Askers = field(default_factory=Askers)
     history: Read = field(default_factory=Read)
-    unsaved: Unsaved = field(default_factory=Unsaved)
+    notified: Notified = field(default_factory=Notified)
     me: Identity = ME
     looks: int = 0
     """How often the outbox was to look for entries at once."""
@@ -280,13 +276,13 @@ class Stage:
         self.shortcut = MessageShortcut(stores, workspace, askers, self._look_now)
         self.question_posts = QuestionPosts(stores, workspace, intake, askers, unused)
 
-    def reactions(self, told: list[TooMany]) -> Reactions:
-        """Returns the reactions of a channel whose emoji is 👀; `told` gets the notices for who adds too many."""
+    def reactions(self) -> Reactions:
+        """Returns the reactions of a channel whose emoji is 👀."""
         stores = stores_of(channel_settings=EmojiSettings(), clock=self.records.clock)
         askers: Any = self.askers
-        unsaved: Any = self.unsaved
+        notifier: Any = self.notified
         workspace = workspace_of(me=self.me, users=self.askers)
-        return Reactions(stores, workspace, askers, notices_for(told), unsaved, self.shortcut)
+        return Reactions(stores, workspace, askers, notifier, self.shortcut)
 
     def _look_now(self) -> None:
         self.looks += 1
@@ -711,26 +707,26 @@ EYES = Reaction("C1", "1.000100", "eyes", "U1", "U2")
 async def test_persons_emoji_on_anothers_message_asks_where_it_was_chosen_or_they_are_told_why_not(
     reaction: Reaction, kind: UserKind, denied: Denial | None, is_asked: bool, told: list[Denial]
 ) -> None:
-    stage, too_many = staged(), list[TooMany]()
+    stage = staged()
     stage.askers.kind_, stage.askers.denied = kind, denied
-    await stage.reactions(too_many).on_added(reaction, tells=True)
+    await stage.reactions().on_added(reaction, tells=True)
     asked = [("T1", "reaction:eyes:C1:1.000100", "U1", REACTED_TO, texts.settings.REACTION_QUESTION)]
     assert stage.records.asked == (asked if is_asked else [])
-    assert (stage.askers.told, too_many, stage.unsaved.told, stage.askers.checked) == (told, [], [], [])
+    assert (stage.askers.told, stage.notified.shown, stage.notified.unsaved, stage.askers.checked) == (told, [], [], [])
 
 
 @pytest.mark.parametrize("tells", [True, False])
 async def test_asker_by_an_emoji_is_told_at_its_first_event_alone_that_it_is_not_on_record(tells: bool) -> None:
     stage = staged(is_new=AWAY)
     with pytest.raises(StoreError):
-        await stage.reactions([]).on_added(EYES, tells=tells)
+        await stage.reactions().on_added(EYES, tells=tells)
     asked = Question(ThreadKey("T1", "C1", None), "1.000100", "U1", "")
-    assert stage.unsaved.told == ([asked] if tells else [])
+    assert stage.notified.unsaved == ([asked] if tells else [])
 
 
 async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
-    stage, told = staged(), list[TooMany]()
-    reactions = stage.reactions(told)
+    stage = staged()
+    reactions, told = stage.reactions(), stage.notified.shown
     last = [replace(EYES, ts=f"{number}.0") for number in range(MAX_REACTIONS)]
     for reaction in last[:-1]:
         await reactions.on_added(reaction)

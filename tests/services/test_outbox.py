@@ -10,6 +10,7 @@ import pytest
 
 from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, MessageRole, RecordedMessage, page_ts
+from bot.core.notifications import DueNotification
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
@@ -134,10 +135,6 @@ class Sender:
     async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
         self.made += [f"delete {one}" for one in sorted(ts)]
 
-    async def tell(self, user_id: str, sentence: str, still: Callable[[], bool]) -> None:
-        self.made.append("tell")
-        self.still = still
-
 
 @dataclass
 class CanvasCalls:
@@ -164,6 +161,13 @@ class DueSchedules:
         if self.failure:
             raise self.failure
         return 0
+
+
+class NothingDue:
+    """Notifications, none of which is due."""
+
+    async def claim_due(self, limit: int, kinds: Collection[str]) -> list[DueNotification]:
+        return []
 
 
 class NoRuns:
@@ -198,12 +202,13 @@ class Stage:
 
     def __post_init__(self) -> None:
         canvases = CanvasCalls(self.sender.made)
-        stores = stores_of(outbox=self.entries, schedules=self.schedules, clock=self.clock)
+        entries = {"outbox": self.entries, "notifications": NothingDue()}
+        stores = stores_of(**entries, schedules=self.schedules, clock=self.clock)
         slack = {"outbox_sender": self.sender, "scheduler": self.replies, "users": Accounts()}
         workspace = workspace_of(**slack, canvases=SimpleNamespace(may_write=False))
         unused: Any = None
         doubles: Any = (canvases, self.question_posts, NoRuns())
-        self.outbox = Outbox(stores, workspace, (), unused, *doubles)
+        self.outbox = Outbox(stores, workspace, (), unused, {}, *doubles)
         self.replies.may_open.set()
         self.replies.may_finish.set()
 
@@ -268,8 +273,6 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
         (entry(OutboxKind.BESIDE, beside=MENTIONED, stale=MENTIONED, shows=Shows.NOTHING), GONE),
         (entry(OutboxKind.BESIDE, beside=MENTIONED, stale=MENTIONED[1:]), []),
         (entry(OutboxKind.MAKE_CANVAS), ["write canvas"]),
-        (entry(OutboxKind.TELL_SIGNED_OUT), ["tell"]),
-        (entry(OutboxKind.TELL_UNPOSTED), ["tell"]),
     ],
 )
 async def test_calls_follow_from_what_an_entry_has_of_the_record(entry: OutboxEntry, calls: list[str]) -> None:
@@ -334,7 +337,7 @@ async def test_reply_that_stays_keeps_its_canvases() -> None:
     assert (stage.sender.made, shown.end) == (["remove"], below(End(EndReason.WHOLE), "Because."))
 
 
-@pytest.mark.parametrize("entry", [READY, ASKS, entry(OutboxKind.TELL_SIGNED_OUT), entry(OutboxKind.TELL_UNPOSTED)])
+@pytest.mark.parametrize("entry", [READY, ASKS])
 async def test_process_that_was_paused_tells_nobody(entry: OutboxEntry) -> None:
     stage = Stage(Entries([[entry]], [waiting(False)]))
     await stage.look()

@@ -1,21 +1,19 @@
 """Quotas: what is reserved for an answer, and who is warned how often, with a real ledger."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from bot.clock import BACKOFF
 from bot.core import texts
 from bot.core.caps import (
+    CAP_MARK,
     DAY_S,
     DAYS_IN_CHART,
     Amount,
     CapCheck,
     CapField,
-    CapNotice,
     CapOwner,
     Period,
     Scope,
@@ -23,12 +21,12 @@ from bot.core.caps import (
 )
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Spent
-from bot.core.outbox import OutboxEntry, OutboxKind
-from bot.errors import CapReached, EndReason, RateLimited, Refusal, Refused, StoreError, TypistError
+from bot.errors import CapReached, EndReason, StoreError
 from bot.models.events import LONGER_THINKING_TOKENS, SEARCH_RESULT_TOKENS, THINKING_TOKENS, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Effort
-from bot.services.quota import CapNotices, Quota
+from bot.services.notifications import Notifier
+from bot.services.quota import CapNotifications, Quota
 from bot.store import Stores
 from bot.store.usage import UsageLedger
 from slack_sandbox.testing.processes import WITHIN_S
@@ -57,8 +55,8 @@ async def used(stores: Stores, question: Question, tokens: int) -> None:
 
 
 def quota_of(stores: Stores, caps: str, accounts: Accounts, models: tuple[str, ...] = (MODEL,)) -> Quota:
-    workspace = workspace_of(ephemeral=accounts)
-    return Quota(stores, workspace, parse_caps(caps), models, MAX_OUTPUT_TOKENS, ModelPrices())
+    notifier = Notifier(stores, workspace_of(ephemeral=accounts))
+    return Quota(stores, notifier, parse_caps(caps), models, MAX_OUTPUT_TOKENS, ModelPrices())
 
 
 async def warned(quota: Quota, question: Question) -> None:
@@ -213,72 +211,26 @@ async def test_persons_usage_is_their_own_with_the_caps_that_hold_for_them(store
     assert (own.cap.setting, own.percent) == ("user/day=80tokens", 50)
 
 
-@dataclass
-class DirectMessages:
-    """Slack, which answers the next notice to some admins with an error."""
-
-    errors: dict[str, TypistError] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
-    charts: list[tuple[str, Sequence[tuple[str, float]]]] = field(default_factory=list)
-    """The unit and the days of each."""
-
-    async def tell_admin(
-        self, user_id: str, sentence: str, unit: str, daily: Sequence[tuple[str, float]], still: Callable[[], bool]
-    ) -> None:
-        if error := self.errors.pop(user_id, None):
-            raise error
-        self.told.append(user_id)
-        self.charts.append((unit, daily))
-
-
-async def notices_of(stores: Stores, slack: DirectMessages) -> CapNotices:
-    await stores.question_queue.enqueue("Ev1", QUESTION)
-    return CapNotices(stores, workspace_of(outbox_sender=slack), ("UC", "UA", "UB"))
-
-
-def entry(cap: str) -> OutboxEntry:
-    [parsed] = parse_caps(cap)
-    about = str(CapNotice(parsed, QUESTION.user_id, 80, "2023-11"))
-    return OutboxEntry(7, OutboxKind.TELL_ADMINS, 0.0, 1, 1, 0, QUESTION, (), about=about)
-
-
-@pytest.mark.parametrize(
-    ("error", "is_tried_again"),
-    [
-        (RateLimited("chat.postMessage", 1.0), True),
-        (Refused("chat.postMessage", "timeout", Refusal.TRANSIENT), True),
-        (Refused("chat.postMessage", "token_revoked", Refusal.TOKEN_GONE), True),
-        (Refused("chat.postMessage", "channel_not_found", Refusal.CHANNEL_GONE), False),
-    ],
-    ids=str,
-)
-async def test_admin_whom_slack_refuses_holds_up_nobody_and_the_others_are_told_once(
-    stores: Stores, error: TypistError, is_tried_again: bool
-) -> None:
-    slack = DirectMessages({"UB": error})
-    notices = await notices_of(stores, slack)
-    with pytest.raises(type(error)) if is_tried_again else nullcontext():
-        await notices.send(entry("user/day=100tokens"), bool)
-    assert slack.told == ["UA", "UC"]
-    for _ in range(2):
-        await notices.send(entry("user/day=100tokens"), bool)
-    assert slack.told == ["UA", "UC", *(["UB"] if is_tried_again else [])]
-
-
 @pytest.mark.parametrize(
     ("cap", "unit", "first", "last"),
-    [("user/day=100tokens", texts.quotas.TOKENS_UNIT, 70, 90), ("user/day=1usd", texts.quotas.DOLLARS_UNIT, 0.25, 0.5)],
+    [
+        ("user/day=100tokens", texts.quotas.TOKENS_UNIT, 70, 90),
+        ("user/day=0.6usd", texts.quotas.DOLLARS_UNIT, 0.25, 0.5),
+    ],
 )
-async def test_chart_shows_two_weeks_in_the_caps_unit(
+async def test_each_admin_gets_a_chart_of_two_weeks_in_the_caps_unit(
     stores: Stores, cap: str, unit: str, first: float, last: float
 ) -> None:
     clock = stores.database.clock
     assert isinstance(clock, InstantClock)
-    slack = DirectMessages()
-    notices = await notices_of(stores, slack)
+    await stores.question_queue.enqueue("Ev1", QUESTION)
     await stores.usage.count(QUESTION, Amount(70, 0.25), ())
     clock.now_s += (DAYS_IN_CHART - 1) * DAY_S
-    await stores.usage.count(QUESTION, Amount(90, 0.5), ())
-    await notices.send(entry(cap), bool)
-    shown, daily = slack.charts[0]
-    assert (shown, [used for _, used in daily]) == (unit, [first, *[0] * (DAYS_IN_CHART - 2), last])
+    await stores.usage.count(QUESTION, Amount(90, 0.5), parse_caps(cap))
+    [due] = await stores.notifications.claim_due(9, (CAP_MARK,))
+    messages = await CapNotifications(stores, ("UC", "UA")).write(due.content)
+    assert [*messages] == ["UA", "UC"]
+    _, chart, _ = messages["UA"]["blocks"]
+    [series] = chart["chart"]["series"]
+    used = [point["value"] for point in series["data"]]
+    assert (series["name"], used) == (unit, [first, *[0] * (DAYS_IN_CHART - 2), last])

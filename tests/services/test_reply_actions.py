@@ -24,7 +24,8 @@ from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.mcp.definitions import ListedTool
 from bot.models.events import ToolCall
 from bot.models.prompt import Effort, Permission, ToolRule
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import AccessControl
+from bot.services.notifications import Notifier
 from bot.services.reply_actions import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOKS_FOR_RECORD, Press, ReplyActions
 from bot.slack.views.arguments import EditedCall
 from bot.store import Stores
@@ -46,7 +47,7 @@ from tests.services.notes import (
     ended,
     staged,
 )
-from tests.services.parts import having
+from tests.services.parts import having, workspace_of
 from tests.services.presses import MemorySurfaces, actions_on
 
 pytestmark = pytest.mark.wide
@@ -203,7 +204,7 @@ async def asked_about(
     async with staged(server, asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
         accounts, stores = stage.accounts, stage.stores
         if access:
-            control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices), ("UADMIN",))
+            control = AccessControl(access, accounts, Notifier(stores, workspace_of(ephemeral=accounts)), ("UADMIN",))
             stage.change(access_control=control)
         await ended(stage, "awaiting_approval")
         async with stores.database.engine.begin() as connection:

@@ -1,7 +1,7 @@
 """Scheduled runs: how many begin while people may ask, which are posted, and who hears why one is not."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pytest
@@ -9,11 +9,12 @@ import pytest
 from bot.core.access import Denial, UserKind
 from bot.core.conversation import Question, ThreadKey
 from bot.core.outbox import OutboxEntry
-from bot.core.schedules import PauseReason, Proposal, Rule, Run, Schedule
+from bot.core.schedules import RUN_REPORT, PauseReason, Proposal, Rule, RunReport, Schedule
 from bot.errors import Refusal, Refused
 from bot.pacing.budget import RateBudget
 from bot.services.scheduled_runs import LOOKUP_S, ScheduledRuns
 from bot.services.tool_calls import MEMBER_WITHIN_S
+from bot.slack.views.schedules import run_notice
 from bot.store import Stores
 from bot.store.accounts import Owner
 from bot.store.schedules import ScheduleStore
@@ -57,9 +58,13 @@ async def test_run_that_cannot_be_posted_is_skipped_for_what_hinders_it(
     [entry] = await stores.outbox.claim_due(9)
     unused: Any = None
     await ScheduledRuns(stores, unused, unused, unused, unused).lost(entry, refusal)
-    run = await stores.schedules.run(entry.job_id)
-    assert run is not None
-    assert run.skipped is reason
+    assert (await stores.schedules.run(entry.job_id), await reasons(stores)) == (None, [reason])
+
+
+async def reasons(stores: Stores) -> list[str]:
+    """Returns why runs are skipped, of which people are told."""
+    told = await stores.notifications.claim_due(9, (RUN_REPORT,))
+    return [one.content["skipped"] for one in told]
 
 
 ANY_HOUR = Proposal("Sum up.", Rule("UTC", "0 9 * * *"), accounts=("jira", "wiki"))
@@ -77,7 +82,6 @@ class Place:
     has_news_: bool = True
     asked: list[tuple[object, ...]] = field(default_factory=list)
     """What Slack was asked, of which the order doesn't matter."""
-    told: list[tuple[str, Run, Sequence[str]]] = field(default_factory=list)
 
     async def kind(self, user_id: str, *, now_within_s: float, max_age_s: float) -> UserKind | None:
         self.asked.append((user_id, now_within_s, max_age_s))
@@ -107,10 +111,6 @@ class Place:
         self.asked.append((channel_id, since))
         return self.has_news_
 
-    async def tell_of_run(self, to: str, run: Run, still: Callable[[], bool], signed_out: Sequence[str]) -> None:
-        assert still()
-        self.told.append((to, run, signed_out))
-
     @property
     def sign_ins(self) -> "Place":
         return self
@@ -128,9 +128,7 @@ async def due(stores: Stores, proposal: Proposal = ANY_HOUR, channel_id: str = "
     clock.now_s += 61
     assert await stores.schedules.run_now("T1", schedule_id, "U1")
     [entry] = await stores.outbox.claim_due(9)
-    schedule = await stores.schedules.read("T1", schedule_id)
-    assert schedule is not None
-    return schedule, entry
+    return await read(stores, schedule_id), entry
 
 
 GONE = Refused("conversations.members", "channel_not_found", Refusal.CHANNEL_GONE)
@@ -154,10 +152,10 @@ async def test_run_is_posted_unless_something_hinders_it_now(
     stores: Stores, place: Place, skipped: PauseReason | None
 ) -> None:
     schedule, entry = await due(stores)
-    admitted = await place.runs(stores).admitted(entry)
     run = await stores.schedules.run(entry.job_id)
     assert run is not None
-    assert (run.skipped, admitted) == (skipped, None if skipped else run)
+    admitted = await place.runs(stores).admitted(entry)
+    assert (admitted, await reasons(stores)) == ((None, [skipped]) if skipped else (run, []))
     stands_for_it = Question(ThreadKey("T1", "C1", None), "", "U1", "", schedule=schedule.id)
     assert place.asked[:2] == [("U1", MEMBER_WITHIN_S, LOOKUP_S), (stands_for_it,)]
     assert place.asked[2:] == ([] if skipped is PauseReason.NO_ACCESS else [("U1", "C1")])
@@ -178,9 +176,8 @@ async def test_run_waits_while_slack_does_not_say_whether_it_may_be_posted(
     _, entry = await due(stores)
     with pytest.raises(error):
         await place.runs(stores).admitted(entry)
-    run = await stores.schedules.run(entry.job_id)
-    assert run is not None
-    assert run.skipped is None
+    assert await stores.schedules.run(entry.job_id) is not None
+    assert await reasons(stores) == []
 
 
 @pytest.mark.parametrize(("more", "skipped"), [(-1, None), (0, PauseReason.CAP), (1, PauseReason.CAP)])
@@ -195,9 +192,7 @@ async def test_run_of_a_day_whose_tokens_are_used_is_skipped(
             return schedule.day_tokens, schedule.day_tokens + more
 
     await Place().runs(having(stores, schedules=Used(stores.database))).admitted(entry)
-    run = await stores.schedules.run(entry.job_id)
-    assert run is not None
-    assert run.skipped is skipped
+    assert await reasons(stores) == ([skipped] if skipped else [])
 
 
 @pytest.mark.parametrize("only_if_changed", [True, False])
@@ -210,9 +205,8 @@ async def test_run_only_for_news_is_posted_if_there_are_some_since_the_schedule_
     admitted = await place.runs(stores).admitted(entry)
     assert (admitted is not None) is (has_news or not only_if_changed)
     assert (place.asked[-1] == ("C1", schedule.created_at)) is only_if_changed
-    run = await stores.schedules.run(entry.job_id)
-    assert run is not None
-    assert run.skipped is None
+    assert await stores.schedules.run(entry.job_id) is not None
+    assert await reasons(stores) == []
 
 
 @pytest.mark.parametrize(
@@ -226,14 +220,31 @@ async def test_run_only_for_news_is_posted_if_there_are_some_since_the_schedule_
         ("D1", PauseReason.SIGNED_OUT, {"U1": ("jira",)}),
     ],
 )
-async def test_place_reads_why_a_run_is_missing_and_its_creator_of_a_pause_each_once(
+async def test_place_reads_why_a_run_is_missing_and_its_creator_of_a_pause(
     stores: Stores, channel_id: str, reason: PauseReason, told: Mapping[str, Sequence[str]]
 ) -> None:
     schedule, entry = await due(stores, channel_id=channel_id)
     await stores.schedules.skip(schedule, entry.job_id, reason)
-    place = Place(signed_out="jira")
-    for _ in range(2):
-        await place.runs(stores).tell(entry, lambda: True)
-    assert {to: tuple(servers) for to, _, servers in place.told} == told
-    assert len(place.told) == len(told)
-    assert {run.skipped for _, run, _ in place.told} == {reason}
+    [due_report] = await stores.notifications.claim_due(9, (RUN_REPORT,))
+    runs, schedule = Place(signed_out="jira").runs(stores), await read(stores, schedule.id)
+    report = RunReport(**due_report.content)
+    assert report.skipped == reason
+    messages = {to: run_notice(schedule, report, servers) for to, servers in told.items()}
+    assert await runs.write(due_report.content) == messages
+    await stores.schedules.stop("T1", schedule.id, "U1")
+    assert await runs.write(due_report.content) == {}, "nobody reads of a schedule that is gone"
+
+
+async def read(stores: Stores, schedule_id: int) -> Schedule:
+    schedule = await stores.schedules.read("T1", schedule_id)
+    assert schedule is not None
+    return schedule
+
+
+async def test_nobody_reads_of_a_pause_after_which_the_schedule_was_resumed(stores: Stores) -> None:
+    schedule, _ = await due(stores)
+    assert await stores.schedules.pause("T1", schedule.id, PauseReason.FAILURES)
+    runs, content = Place().runs(stores), asdict(RunReport(schedule.id, 0.0))
+    assert [*await runs.write(content)] == ["U1", "C1"]
+    assert await stores.schedules.resume("T1", schedule.id, "U1")
+    assert await runs.write(content) == {}

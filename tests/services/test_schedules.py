@@ -13,7 +13,8 @@ from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
 from bot.core.schedules import DAY_TOKENS, MAX_WORDS_CHARS, RUN_TOKENS, PauseReason, Proposal, Rule, Schedule, Weekly
 from bot.errors import Refusal, Refused
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import AccessControl
+from bot.services.notifications import Notifier
 from bot.services.schedules import SchedulePress, Schedules
 from bot.slack.blockkit import Json
 from bot.slack.views.modal import sentence_modal
@@ -30,6 +31,7 @@ from bot.slack.views.schedules import (
 from bot.store import Stores
 from bot.store.accounts import Owner
 from tests.services.answering import Accounts
+from tests.services.notified import told_directly
 from tests.services.parts import workspace_of
 
 WEEKDAYS = Proposal("Sum up.", Rule("UTC", "30 22 * * 1-5"))
@@ -48,7 +50,6 @@ class Slack(Accounts):
         self.opened: list[tuple[str, Json, bool]] = []
         self.updated: list[tuple[str, Json]] = []
         self.responses: list[tuple[ThreadKey, str, str, ActionResponse]] = []
-        self.told: list[tuple[str, str]] = []
         self.refused: Refused | None = None
 
     def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
@@ -67,9 +68,6 @@ class Slack(Accounts):
 
     async def respond_to_action(self, *shown: Any) -> None:
         self.responses.append(shown)
-
-    async def tell(self, to: Any, sentence: str, blocks: list[Json] | None = None) -> None:
-        self.told.append((to, sentence))
 
 
 @dataclass
@@ -93,9 +91,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         slack: Any = self.slack
-        workspace = workspace_of(users=slack, surfaces=slack, outbox_sender=slack)
-        notices = PrivateNotices(slack, self.stores.notices)
-        self.access = AccessControl(AccessRules(), slack, notices, ("UADMIN",))
+        workspace = workspace_of(users=slack, surfaces=slack)
+        self.access = AccessControl(AccessRules(), slack, Notifier(self.stores, workspace), ("UADMIN",))
         self.schedules = Schedules(self.stores, workspace, self.access, self.sign_ins)
 
     async def created(self, proposal: Proposal = WEEKDAYS, channel_id: str = "C1", user_id: str = "UADA") -> Schedule:
@@ -378,7 +375,7 @@ async def test_creator_alone_signs_in_for_a_schedule_that_waits_for_it(
     assert (now.paused, await waiting.still()) == (None, False)
     assert now.next_at is not None
     told = texts.schedules.resumed(now.id, now.rule.in_words, moment(now.next_at))
-    assert stage.slack.told == [("UADA", told)]
+    assert await told_directly(stage.stores) == [("UADA", told)]
     await stage.press(ScheduleAction.PAUSE, now)
     assert await waiting.go_on() == texts.schedules.WAITS_FOR_NO_SIGN_IN
     assert (await stage.now(paused.id)).paused is PauseReason.BY_PERSON

@@ -14,7 +14,8 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import ThreadKey
 from bot.core.unposted import QuotedMessage
 from bot.errors import RateLimited, StoreError
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import AccessControl
+from bot.services.notifications import Notifier
 from bot.services.welcome import GAP_S, SuggestionPress, Welcome
 from bot.slack.blockkit import Json
 from bot.slack.notices import welcome
@@ -98,7 +99,9 @@ class Stage:
     ) -> Welcome:
         slack: Any = self.slack
         shortcut: Any = self.questions
-        access = AccessControl(rules or AccessRules(), slack, PrivateNotices(slack, self.stores.notices), ("UADMIN",))
+        access = AccessControl(
+            rules or AccessRules(), slack, Notifier(self.stores, workspace_of(ephemeral=slack)), ("UADMIN",)
+        )
         workspace = workspace_of(me=replace(ME, has_pane=has_pane), surfaces=slack, users=slack)
         stores = having(self.stores, outbox=self, clock=self.clock)
         return Welcome(stores, workspace, access, shortcut, is_on, reads_channel)

@@ -8,7 +8,7 @@ import pytest
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.caps import Amount
-from bot.core.schedules import MAX_WORDS_CHARS, PauseReason, Rule, Run, Schedule, Weekly
+from bot.core.schedules import MAX_WORDS_CHARS, PauseReason, Rule, RunReport, Schedule, Weekly
 from bot.slack.blockkit import Json, home, untouched, values_of
 from bot.slack.views.schedules import (
     CHANGE_SCHEDULE,
@@ -76,8 +76,8 @@ def test_slack_takes_each_state(schedule: Schedule) -> None:
     for weekly in (Weekly("0,1,2,3,4,5,6", "09:00"), None):
         check_view(CHANGE_SCHEDULE.build(schedule, ListPlace("C1", "V1"), weekly, "Asia/Kolkata"), "modal")
     if schedule.paused:
-        check_blocks(run_notice(Run(schedule, 0.0, None))["blocks"])
-        skipped = run_notice(Run(replace(schedule, paused=None), 0.0, None, schedule.paused))
+        check_blocks(run_notice(schedule, RunReport(1, 0.0))["blocks"])
+        skipped = run_notice(replace(schedule, paused=None), RunReport(1, 0.0, schedule.paused))
         check_blocks(skipped["blocks"])
         assert texts.schedules.SKIP_REASONS[schedule.paused] in skipped["text"]
 
@@ -154,8 +154,8 @@ def test_schedule_that_has_run_is_removed_without_a_question() -> None:
     ],
 )
 def test_creator_alone_gets_sign_in_below_the_notice_which_says_both(rule: Rule, expected: list[str]) -> None:
-    run = Run(replace(SCHEDULE, rule=rule, paused=PauseReason.SIGNED_OUT, next_at=None), 0.0, None)
-    theirs, others = run_notice(run, ["jira", "wiki"]), run_notice(run)
+    schedule, report = replace(SCHEDULE, rule=rule, paused=PauseReason.SIGNED_OUT, next_at=None), RunReport(1, 0.0)
+    theirs, others = run_notice(schedule, report, ["jira", "wiki"]), run_notice(schedule, report)
     check_blocks(theirs["blocks"])
     assert [element["action_id"] for _, element in interactive(theirs["blocks"])] == expected
     assert "I paused a schedule of <@U1>" in theirs["text"]
@@ -168,8 +168,8 @@ def test_creator_alone_gets_sign_in_below_the_notice_which_says_both(rule: Rule,
 def test_single_time_that_has_passed_is_run_now_and_any_other_schedule_is_resumed(reason: PauseReason) -> None:
     has_passed = reason in (PauseReason.MISSED, PauseReason.QUOTA, PauseReason.SIGNED_OUT)
     for rule in (SCHEDULE.rule, DONE.rule):
-        run = Run(replace(SCHEDULE, rule=rule, paused=reason, next_at=None), 0.0, None)
-        first, _ = [element["action_id"] for _, element in interactive(run_notice(run)["blocks"])]
+        message = run_notice(replace(SCHEDULE, rule=rule, paused=reason, next_at=None), RunReport(1, 0.0))
+        first, _ = [element["action_id"] for _, element in interactive(message["blocks"])]
         is_run = has_passed and rule is DONE.rule
         assert first == (ScheduleAction.RUN if is_run else ScheduleAction.RESUME)
 
@@ -178,7 +178,7 @@ def test_no_word_of_a_schedule_is_markup() -> None:
     blocks = [
         *listed(SCHEDULE)["blocks"],
         *schedules_at_home([SCHEDULE]),
-        *run_notice(Run(PAUSED[0], 0.0, None))["blocks"],
+        *run_notice(PAUSED[0], RunReport(1, 0.0))["blocks"],
     ]
     with_words = [block for block in blocks if "<!channel>" in json.dumps(block)]
     assert len(with_words) == 3

@@ -18,6 +18,7 @@ from bot.errors import Refusal, Refused
 from bot.services.catching_up import TYPES, CatchingUp
 from bot.slack.client import MAX_LIST_PAGES, NO_UNFURLS, SlackClient, new_session
 from bot.slack.history import LOOK_BACK_MESSAGES
+from bot.slack.notices import cap_notification
 from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES, Surfaces
 from bot.slack.users import MAX_PAGES, PEOPLE_PER_PAGE, ChannelReaders, pages_of_people
 from slack_sandbox.testing.processes import WITHIN_S
@@ -86,10 +87,22 @@ async def test_nobody_is_told_twice_whichever_page_lists_their_direct_message(mo
         people = {f"U0{name.upper()}": sandbox.dm(name) for name in ("ada", "grace", "alan")}
         for notice in ("monday", "monday", "tuesday"):
             for person in people:
-                await workspace.surfaces.tell_once(person, f"It is {notice}.", notice, 0.0, lambda: True)
+                if not await workspace.surfaces.is_notified(person, notice, 0.0):
+                    await workspace.surfaces.notify(person, {"text": f"It is {notice}."}, notice, lambda: True)
         for direct_message in people.values():
             told = [message.text for message in sandbox.messages(direct_message)]
             assert told == ["It is monday.", "It is tuesday."]
+
+
+@pytest.mark.parametrize(("error", "texts"), [("invalid_blocks", ["A."]), ("restricted_action", [])])
+async def test_notification_comes_without_its_chart_where_slack_takes_none(error: str, texts: list[str]) -> None:
+    with_chart = cap_notification("A.", "dollars", [("Mon", 1.5), ("Tue", 0.0)])
+    async with connected_workspace(InstantClock(), subscribed=frozenset()) as (sandbox, workspace):
+        sandbox.faults.start("refuse", method="chat.postMessage", error=error, times=1)
+        with nullcontext() if texts else pytest.raises(Refused):
+            await workspace.surfaces.notify("U0ADA", with_chart, "cap", lambda: True)
+        read = [message.text for message in sandbox.messages(sandbox.dm("ada"))]
+        assert read == [cap_notification(text, "dollars", ())["text"] for text in texts]
 
 
 MOST_READ = PEOPLE_PER_PAGE * MAX_CHANNEL_PAGES

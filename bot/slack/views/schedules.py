@@ -15,7 +15,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.actions import ActionResponse, ReplyAction
 from bot.core.conversation import escape, is_direct
-from bot.core.schedules import PauseReason, Rule, Run, Schedule, Weekly, zone_of
+from bot.core.schedules import PauseReason, Rule, Run, RunReport, Schedule, Weekly, zone_of
 from bot.core.unposted import MessageQuestion
 from bot.slack import plain
 from bot.slack.blockkit import (
@@ -209,16 +209,15 @@ def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
     return [*blocks, actions([list_button("")])]
 
 
-def run_notice(run: Run, signed_out: Sequence[str] = ()) -> Json:
+def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] = ()) -> Json:
     """Returns the arguments of chat.postMessage that tell why a run was skipped, or has paused its schedule.
 
     `signed_out`: the servers to which the reader, its creator, must sign in.
     """
-    schedule = run.schedule
-    if run.is_at_pause:
+    if report.is_at_pause(schedule):
         return _pause_notice(schedule, signed_out)
     next_time = "" if schedule.next_at is None else moment(schedule.next_at)
-    sentence = texts.schedules.run_skipped(moment(run.due_at), run.skipped or "", next_time)
+    sentence = texts.schedules.run_skipped(moment(report.due_at), report.skipped, next_time)
     words = context(plain_text(_words(schedule, WORDS_ROOMS[0])))
     return plain.message([section(mrkdwn(sentence)), words])
 

@@ -1,0 +1,109 @@
+"""Tells people and channels things once, over all processes: the only sender of notifications.
+
+Features say what is told, for whom and under which key (bot/core/notifications.py), in one of two ways:
+
+- `Stores.notifications.add`, also within a transaction: the outbox sends it, in a direct message or a channel, at least
+  once. A later try looks for the message that an earlier one may have posted, so nobody reads it twice.
+- `Notifier.show_soon`: one person sees it where they wrote, at most once. Slack itself may lose such a message.
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.clock import Background
+from bot.core import texts
+from bot.core.conversation import Question
+from bot.core.notifications import DueNotification
+from bot.errors import RateLimited, Refused
+from bot.reply.workspace import Workspace
+from bot.slack.blockkit import Json
+from bot.store import Stores
+
+UNSAVED_EVERY_S = 600.0
+"""Longer than Slack tries to deliver an event."""
+
+Writer = Callable[[Any], Awaitable[Mapping[str, Json]]]
+"""Returns the messages of a notification by recipient, from its content; none if nothing is to be told any more."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Notifier:
+    """Sends notifications. No acknowledgment waits for Slack."""
+
+    stores: Stores
+    workspace: Workspace
+    _unsaved_at: dict[str, float] = field(default_factory=dict, init=False)
+    """When whom this process told that their question isn't saved."""
+    _background: Background = field(default_factory=Background, init=False)
+
+    def show_soon(
+        self, question: Question, sentence: str, key: str, every_s: float = math.inf, blocks: list[Json] | None = None
+    ) -> None:
+        """Shows the asker alone a sentence in the background, or `blocks` for it: once for a key within `every_s`."""
+        showing = self.show(question, sentence, key, question.user_id, every_s, blocks)
+        self._background.start(showing, f"user {question.user_id} is not told: notification={key}")
+
+    async def show(
+        self,
+        question: Question,
+        sentence: str,
+        key: str,
+        recipient: str,
+        every_s: float = math.inf,
+        blocks: list[Json] | None = None,
+    ) -> None:
+        """Shows the asker alone a sentence, or `blocks` for it: once for a key and `recipient` within `every_s`.
+
+        An empty `recipient` stands for everybody: the asker who is shown it first is the only one. Raises StoreError.
+        """
+        if await self.stores.notifications.claim(question.thread.team_id, recipient, key, every_s):
+            await self.workspace.ephemeral.tell(question, sentence, blocks)
+
+    def show_unsaved(self, question: Question) -> None:
+        """Shows the asker that the database didn't take their question, unless this was done in UNSAVED_EVERY_S.
+
+        Without the database, processes can't agree on who tells. So call this at the first delivery of an event only,
+        which goes to one process. Slack's later tries may go to any of them.
+        """
+        now, user_id = self.stores.clock.monotonic(), question.user_id
+        if question.from_bot or now - self._unsaved_at.get(user_id, -math.inf) < UNSAVED_EVERY_S:
+            return
+        for past in [user for user, at in self._unsaved_at.items() if now - at >= UNSAVED_EVERY_S]:
+            del self._unsaved_at[past]
+        self._unsaved_at[user_id] = now
+        telling = self.workspace.ephemeral.tell(question, texts.shortcut.NOT_SAVED_YET)
+        self._background.start(telling, f"user {user_id} is not told that their question isn't saved")
+
+    async def send(self, due: DueNotification, write: Writer | None, still: Callable[[], bool]) -> None:
+        """Sends a notification, unless `still()` is False by then.
+
+        Of several recipients, those who got it from an earlier try don't get it again, and where Slack refuses to tell
+        one of them, the others are still told. Then raises RateLimited or Refused if a later try may succeed. Raises
+        StoreError.
+        """
+        notifications, failure = self.stores.notifications, None
+        messages = await write(due.content) if write else {due.recipient: due.content}
+        for recipient, message in messages.items():
+            if write and await notifications.is_known(due.team_id, recipient, due.key):
+                continue
+            try:
+                await self._send(due, recipient, message, still)
+            except (RateLimited, Refused) as error:
+                if isinstance(error, RateLimited) or not error.reason.is_final:
+                    failure = error
+                    continue
+                log.warning("%s is not told: notification=%s: %s", recipient, due.key, error)
+            if write:
+                await notifications.claim(due.team_id, recipient, due.key)
+        if failure is not None:
+            raise failure
+
+    async def _send(self, due: DueNotification, recipient: str, message: Json, still: Callable[[], bool]) -> None:
+        surfaces = self.workspace.surfaces
+        if due.tries == 1 or not await surfaces.is_notified(recipient, due.key, due.since):
+            await surfaces.notify(recipient, message, due.key, still)

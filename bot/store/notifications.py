@@ -1,0 +1,154 @@
+"""What people and channels were told, or are to be told once, over all processes (bot/core/notifications.py).
+
+A row keeps its key from being used again. While it has a `due_at`, its content is still to be sent: a process takes it
+as it takes an outbox entry, by moving `due_at`, which also fences. One that is sent before it is recorded, such as what
+only one person sees in a channel, is claimed: its row never has content.
+"""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.notifications import DueNotification, Notification
+from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S
+from bot.store.database import Operations, completes, reads, writes
+from bot.store.rows import has_come, insert_into, is_any
+from bot.store.schema import notifications
+
+KEPT_S = 62 * 24 * 3600.0
+"""After this time, a key may be used again."""
+_SENT = {"due_at": None, "content": None}
+_KEY = tuple(notifications.primary_key)
+
+
+class Notifications(Operations):
+    """Records what was told, and hands out what is still to be sent, each to one process at a time."""
+
+    @writes
+    async def claim(
+        self, connection: AsyncConnection, team_id: str, recipient: str, key: str, every_s: float = math.inf
+    ) -> bool:
+        """Returns True once within `every_s` for a recipient and a key: then the caller tells them.
+
+        An empty `recipient` stands for everybody in the workspace.
+        """
+        return await claim(connection, team_id, recipient, key, self._now(), every_s)
+
+    @reads
+    async def is_known(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> bool:
+        """Returns whether a notification was claimed or added."""
+        return await is_any(connection, *_is(team_id, recipient, key))
+
+    @writes
+    async def withdraw(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> None:
+        """Removes a notification, so that its key can be used again."""
+        await connection.execute(sa.delete(notifications).where(*_is(team_id, recipient, key)))
+
+    @writes
+    async def add(self, connection: AsyncConnection, team_id: str, *new: Notification) -> None:
+        """Has notifications sent whose keys are new to their recipients."""
+        await add(connection, self._now(), team_id, *new)
+
+    @writes
+    async def end(self, connection: AsyncConnection, team_id: str, over: Notification) -> bool:
+        """Has a recipient who was told `over.key` told that it is over, and frees the key.
+
+        Returns False if a process may just be telling it: then call this again.
+        """
+        this, now = _is(team_id, over.recipient, over.key), self._now()
+        row = (await connection.execute(sa.select(notifications).where(*this).with_for_update())).one_or_none()
+        if row is None or (row.is_told and row.due_at is not None):
+            return True
+        if row.is_told:
+            ends = {"content": over.content, "at": now, "due_at": now, "tries": 0}
+            await connection.execute(sa.update(notifications).where(*this).values(ends))
+            return True
+        if row.tries and now < row.due_at <= now + OUTBOX_HOLD_S:
+            return False
+        await connection.execute(sa.delete(notifications).where(*this))
+        return True
+
+    @completes()
+    async def claim_due(self, limit: int, kinds: Collection[str]) -> list[DueNotification]:
+        """Returns up to `limit` notifications that are due, of these kinds or with a message.
+
+        This process holds them for OUTBOX_HOLD_S; one that is not complete by then is due again.
+        """
+        now = self._now()
+        # Usually nothing is due, and this check takes no lock.
+        async with self._database.begin_read() as connection:
+            if limit <= 0 or not await connection.scalar(_IS_ANY_DUE, {"now": now}):
+                return []
+        async with self._database.begin_write() as connection:
+            # Those of a kind that only a newer version of Typist knows are left to it.
+            due = _DUE.where(notifications.c.kind.in_(["", *kinds])).order_by(notifications.c.due_at).limit(limit)
+            free = due.with_for_update(skip_locked=True).cte("free")
+            taken = sa.update(notifications).where(sa.tuple_(*_KEY).in_(sa.select(*free.c)))
+            held = taken.values(due_at=now + OUTBOX_HOLD_S, tries=notifications.c.tries + 1).returning(notifications)
+            return [_due(row) for row in await connection.execute(held, {"now": now})]
+
+    @writes
+    async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
+        """Records that a notification was sent, unless another process has taken it; one that ends another goes."""
+        await connection.execute(sa.delete(notifications).where(*_as_taken(due), notifications.c.is_told))
+        told = sa.update(notifications).where(*_as_taken(due)).values(is_told=True, at=self._now(), **_SENT)
+        await connection.execute(told)
+
+    @writes
+    async def postpone(self, connection: AsyncConnection, due: DueNotification, delay_s: float) -> None:
+        """Makes a notification due again after the delay."""
+        later = sa.update(notifications).where(*_as_taken(due)).values(due_at=self._now() + delay_s)
+        await connection.execute(later)
+
+
+async def claim(
+    connection: AsyncConnection, team_id: str, recipient: str, key: str, now: float, every_s: float = math.inf
+) -> bool:
+    """Claims a notification as Notifications.claim does, in the caller's transaction."""
+    wait_s = min(every_s, KEPT_S)
+    row = insert_into(connection, notifications).values(team_id=team_id, recipient=recipient, key=key, at=now)
+    again = row.on_conflict_do_update(
+        index_elements=_KEY, set_={"at": now}, where=has_come(notifications.c.at + wait_s, now, wait_s)
+    )
+    return await connection.scalar(again.returning(notifications.c.at)) is not None
+
+
+async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notification) -> None:
+    """Has notifications sent whose keys are new to their recipients, from the caller's transaction on.
+
+    Where one is known whose end is still to be told, its end is not told.
+    """
+    if not new:
+        return
+    values: list[dict[str, Any]] = [
+        {"recipient": one.recipient, "key": one.key, "kind": one.kind, "content": one.content} for one in new
+    ]
+    added = insert_into(connection, notifications).on_conflict_do_update(
+        index_elements=_KEY, set_=_SENT, where=notifications.c.is_told
+    )
+    both = {"team_id": team_id, "at": now, "due_at": now, "is_told": False}
+    await connection.execute(added, [both | one for one in values])
+
+
+def _is(team_id: str, recipient: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:
+    this = notifications.c
+    return this.team_id == team_id, this.recipient == recipient, this.key == key
+
+
+def _as_taken(due: DueNotification) -> tuple[sa.ColumnElement[bool], ...]:
+    return *_is(due.team_id, due.recipient, due.key), notifications.c.due_at == due.due_at
+
+
+def _due(row: sa.Row[Any]) -> DueNotification:
+    return DueNotification(
+        row.recipient, row.key, row.content, row.kind, row.team_id, row.at, due_at=row.due_at, tries=row.tries
+    )
+
+
+_NOW = sa.bindparam("now", type_=sa.Double)
+_DUE = sa.select(*_KEY).where(notifications.c.tries < MAX_TRIES, has_come(notifications.c.due_at, _NOW, BACKOFF.max_s))
+_IS_ANY_DUE = sa.select(_DUE.exists())
+"""Asked each second, so it is built once."""
