@@ -45,11 +45,11 @@ LIMIT = 1.10
 class Rule(Protocol):
     """The interface of the Pacer and of the rules that it is compared with."""
 
-    def opened(self, key: int, now: float) -> None: ...
-    def closed(self, key: int, now: float) -> None: ...
+    def on_reply_opened(self, key: int, now: float) -> None: ...
+    def on_reply_closed(self, key: int, now: float) -> None: ...
     def ready_at(self, now: float, urgency: Urgency, key: int) -> float: ...
-    def sent(self, now: float, key: int) -> None: ...
-    def answered(self, now: float) -> None: ...
+    def on_send(self, now: float, key: int) -> None: ...
+    def on_end(self, now: float) -> None: ...
 
 
 class Even:
@@ -66,10 +66,10 @@ class Even:
         self.in_flight: deque[int] = deque()
         self.progressed = -9.0
 
-    def opened(self, key: int, now: float) -> None:
+    def on_reply_opened(self, key: int, now: float) -> None:
         self.live[key] = now
 
-    def closed(self, key: int, now: float) -> None:
+    def on_reply_closed(self, key: int, now: float) -> None:
         self.lives_s.append(now - self.live.pop(key))
 
     def ready_at(self, now: float, urgency: Urgency, key: int) -> float:
@@ -90,11 +90,11 @@ class Even:
     def gap_s(self, now: float, room: int) -> float:
         return WINDOW_S / BUDGET
 
-    def sent(self, now: float, key: int) -> None:
+    def on_send(self, now: float, key: int) -> None:
         self.calls.append(now)
         self.in_flight.append(key)
 
-    def answered(self, now: float) -> None:
+    def on_end(self, now: float) -> None:
         self.edited[self.in_flight.popleft()] = now
 
 
@@ -212,13 +212,13 @@ class Simulation:
         now = TIMES[step]
         while self.coming and self.coming[0].arrival <= now:
             self.live.append(self.coming.popleft())
-            self.rule.opened(self.live[-1].key, now)
+            self.rule.on_reply_opened(self.live[-1].key, now)
         for reply in self.live:
             if reply.flight and step >= reply.flight[0]:
                 reply.lands(step)
-                self.rule.answered(now)
+                self.rule.on_end(now)
                 if reply.final_s is not None:
-                    self.rule.closed(reply.key, now)
+                    self.rule.on_reply_closed(reply.key, now)
         self.live = [reply for reply in self.live if reply.final_s is None]
 
     def _send(self, step: int) -> None:
@@ -238,7 +238,7 @@ class Simulation:
         for urgency, _, key, reply in sorted(self._ready(now), key=lambda ready: ready[:3]):
             ready_at = self.rule.ready_at(now, urgency, key)
             if ready_at <= now:
-                self.rule.sent(now, key)
+                self.rule.on_send(now, key)
                 reply.flight = (step_at(now + LATENCY_S), reply.sent_words(now))
                 return True, None
             again_at = ready_at if again_at is None else min(again_at, ready_at)

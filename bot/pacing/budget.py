@@ -93,24 +93,24 @@ class RateBudget:
         for nothing would keep the end of another answer from leaving for a minute."""
         self._is_ledger_away = False
 
-    def opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
+    def on_reply_opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
         """Notes that a reply begins: one call is held back for its final edit.
 
         `posts_first_words`: a new message shows its first words, and no edit.
         """
         now = self._clock.monotonic()
         self._live[key] = now, (REPLIES,)
-        self._pacers[REPLIES].opened(key, now, posts_first_words=posts_first_words)
+        self._pacers[REPLIES].on_reply_opened(key, now, posts_first_words=posts_first_words)
 
-    def closed(self, key: Hashable) -> None:
+    def on_reply_closed(self, key: Hashable) -> None:
         """Notes that a reply needs no more calls."""
         since, methods = self._live.pop(key)
         now = self._clock.monotonic()
         for method in methods:
-            self._pacers[method].closed(key, now)
+            self._pacers[method].on_reply_closed(key, now)
         if APPENDS not in methods:
             # A stream is over before its reply is.
-            self._pacers[APPENDS].lived(now - since)
+            self._pacers[APPENDS].record_lifetime(now - since)
 
     def uses(self, key: Hashable, methods: Sequence[str]) -> None:
         """Notes which methods a live reply still uses: a call of each is held back for it, if it needs one."""
@@ -120,10 +120,10 @@ class RateBudget:
         self._live[key] = since, tuple(methods)
         for method in before:
             if method not in methods:
-                self._pacers[method].left(key)
+                self._pacers[method].on_reply_left(key)
         for method in methods:
             if method not in before:
-                self._pacers[method].joined(key, since, self._clock.monotonic())
+                self._pacers[method].on_reply_joined(key, since, self._clock.monotonic())
 
     def room(self, method: str, key: Hashable) -> CarrierRoom:
         """Returns what a method has left for a live reply that begins to use it now, or uses it already."""
@@ -149,7 +149,7 @@ class RateBudget:
         pace = partial(paces or self.paces(now), method)
         return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
 
-    def left(self, now: float, unbegun: int) -> CallsLeft:
+    def calls_left(self, now: float, unbegun: int) -> CallsLeft:
         """Returns what is left for live replies. `unbegun`: those without a message, whose status is the sign."""
         edits, since = self._pacers[REPLIES], now - LATELY_S
         asked_lately = sum(at > since for at, _ in self._live.values()) + edits.others_since(since)
@@ -168,43 +168,43 @@ class RateBudget:
         """Returns when a final can go behind so many others, as far as is known: no sooner than that."""
         return max(self._pacers[method].final_at(now, ahead), self._denied_until.get(method, now))
 
-    def sent(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
+    def on_send(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
         """Notes that a call is in flight, from asking the ledger on. `channel_id`: where it posts, if it does."""
-        self._pacers[method].sent(now, key)
+        self._pacers[method].on_send(now, key)
         if method in ONE_FOR_EACH and key in self._live:
             # The call counts itself now, and no longer by being held back.
             self.uses(key, [other for other in self._live[key][1] if other != method])
         if method in POSTS:
-            self._posts.sent(channel_id, now)
+            self._posts.on_send(channel_id, now)
 
-    def answered(self, method: str, channel_id: str = "") -> None:
-        """Notes that a call which was `sent` has ended, however it ended."""
+    def on_end(self, method: str, channel_id: str = "") -> None:
+        """Notes that a sent call has ended, with any outcome."""
         now = self._clock.monotonic()
-        self._pacers[method].answered(now)
+        self._pacers[method].on_end(now)
         if method in POSTS:
-            self._posts.answered(channel_id, now)
+            self._posts.on_end(channel_id, now)
 
-    def withdrawn(self, method: str, channel_id: str = "", *, was_granted: bool = False) -> None:
-        """Notes that a call which was `sent` never left. `was_granted`: by `take`."""
-        self._pacers[method].withdrawn()
+    def on_withdrawn(self, method: str, channel_id: str = "", *, was_granted: bool = False) -> None:
+        """Notes that a call that `on_send` counted was never sent. `was_granted`: by `take`."""
+        self._pacers[method].on_withdrawn()
         if method in POSTS:
-            self._posts.withdrawn(channel_id)
+            self._posts.on_withdrawn(channel_id)
         if was_granted and not self._is_ledger_away:
             self._unsent += [method, *([POSTS_IN + channel_id] if method in POSTS else [])]
 
-    def limited(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
-        """Notes that Slack answered 429 to a call which was `sent`.
+    def on_rate_limit(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
+        """Notes that Slack answered 429 to a sent call.
 
         The 429 of a post holds back its channel, and the method only if other channels are refused, too.
         """
         now = self._clock.monotonic()
-        if method not in POSTS or self._posts.limited(channel_id, method, now, retry_after_s):
-            self._pacers[method].limited(now, retry_after_s)
+        if method not in POSTS or self._posts.on_rate_limit(channel_id, method, now, retry_after_s):
+            self._pacers[method].on_rate_limit(now, retry_after_s)
 
     async def take(self, method: str, channel_id: str = "") -> bool:
         """Takes a call from the budget of all processes; returns whether it was granted.
 
-        The call counts as `sent` already. While the ledger is away, this process's own knowledge decides, and no other
+        The call counts as sent already. While the ledger is away, this process's own knowledge decides, and no other
         process learns of the call. Nearly none leaves then: a reply's text has to be on record first.
         """
         if method in POSTS and not await self._take_post(channel_id):
@@ -231,7 +231,7 @@ class RateBudget:
         now = self._clock.monotonic()
         # A 429 may have taught meanwhile that the burst by which this was granted isn't taken.
         granted = reservation.granted and (self._posts.rule(now).may_try or not rule.may_try)
-        self._posts.shared(channel_id, now, reservation.others.call_ages_s, denied=not granted)
+        self._posts.on_shared(channel_id, now, reservation.others.call_ages_s, denied=not granted)
         if reservation.granted and not granted:
             self._unsent.append(POSTS_IN + channel_id)
         return granted
@@ -256,19 +256,19 @@ class RateBudget:
         try:
             yield
         except RateLimited as error:
-            self.limited(method, error.retry_after_s, channel_id)
+            self.on_rate_limit(method, error.retry_after_s, channel_id)
             raise
         finally:
-            self.answered(method, channel_id)
+            self.on_end(method, channel_id)
 
     async def _taken(self, method: str, now: float, channel_id: str) -> bool:
-        self.sent(method, now, None, channel_id)
+        self.on_send(method, now, None, channel_id)
         granted = False
         try:
             granted = await self.take(method, channel_id)
         finally:
             if not granted:
-                self.withdrawn(method, channel_id)
+                self.on_withdrawn(method, channel_id)
         return granted
 
     async def watch(self) -> None:
@@ -330,5 +330,5 @@ class RateBudget:
         self._is_ledger_away = False
         self._learn(reservation.learned)
         others = reservation.others
-        pacer.shared(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)
+        pacer.on_shared(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)
         return reservation.granted

@@ -138,7 +138,7 @@ class Pacer:
         self._newcomers_post = False
         """Whether the last reply's first words needed no call."""
 
-    def opened(self, key: Hashable, now: float, *, posts_first_words: bool = False) -> None:
+    def on_reply_opened(self, key: Hashable, now: float, *, posts_first_words: bool = False) -> None:
         """Notes that a reply begins. From now on a call is held back for its final edit.
 
         `posts_first_words`: no call is needed for its first words. So the next askers are expected to need none.
@@ -148,23 +148,23 @@ class Pacer:
         if not posts_first_words:
             self._learn_of_a_question(now)
 
-    def closed(self, key: Hashable, now: float) -> None:
+    def on_reply_closed(self, key: Hashable, now: float) -> None:
         """Notes that a reply's final edit is shown, or that the reply was given up."""
-        self.lived(now - self._opened_at[key])
-        self.left(key)
+        self.record_lifetime(now - self._opened_at[key])
+        self.on_reply_left(key)
 
-    def lived(self, life_s: float) -> None:
+    def record_lifetime(self, life_s: float) -> None:
         """Notes how long a reply has lived, whatever methods it used in the end."""
         self._lives_s.append(life_s)
 
-    def joined(self, key: Hashable, since: float, now: float) -> None:
+    def on_reply_joined(self, key: Hashable, since: float, now: float) -> None:
         """Notes that a reply which began with calls of another method goes on with this one's."""
         self._opened_at[key], self._edited_at[key] = since, now
         if not self._holds_back:
             # Replies only ever join this method, so this is how it learns how many people ask.
             self._learn_of_a_question(now)
 
-    def left(self, key: Hashable) -> None:
+    def on_reply_left(self, key: Hashable) -> None:
         """Notes that a reply goes on with calls of another method."""
         del self._opened_at[key], self._edited_at[key]
 
@@ -242,23 +242,23 @@ class Pacer:
         """Returns how many calls may go now, beyond one for each live reply."""
         return self._window.free(now) - self.live if now >= self._not_before else 0
 
-    def sent(self, now: float, key: Hashable) -> None:
-        """Notes that a call leaves for Slack."""
-        self._window.sent()
+    def on_send(self, now: float, key: Hashable) -> None:
+        """Notes that a call is being sent."""
+        self._window.on_send()
         if key in self._edited_at:
             self._edited_at[key] = now
 
-    def answered(self, now: float) -> None:
-        """Notes that a call which was `sent` has ended, however it ended."""
-        self._window.answered(now)
+    def on_end(self, now: float) -> None:
+        """Notes that a sent call has ended, with any outcome."""
+        self._window.on_end(now)
 
-    def withdrawn(self) -> None:
-        """Notes that a call which was `sent` never left."""
-        self._window.withdrawn()
+    def on_withdrawn(self) -> None:
+        """Notes that a call that `on_send` counted was never sent."""
+        self._window.on_withdrawn()
 
-    def shared(self, now: float, call_ages_s: Iterable[float], live_ages_s: Iterable[float]) -> None:
+    def on_shared(self, now: float, call_ages_s: Iterable[float], live_ages_s: Iterable[float]) -> None:
         """Notes what other processes do within the budget: the ages of their calls and of their live replies."""
-        self._window.others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
+        self._window.set_others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
         newest = max(self._others_opened_at, default=-math.inf)
         if newest > self._others_newest + AT_ONCE_S:
@@ -266,16 +266,16 @@ class Pacer:
             self._learn_of_a_question(now)
 
     def fits(self, now: float) -> bool:
-        """Returns whether the calls that were `sent` are within the budget, as far as is known."""
+        """Returns whether the sent calls are within the budget, as far as is known."""
         return self._window.free(now) >= 0
 
-    def limited(self, now: float, retry_after_s: float) -> None:
+    def on_rate_limit(self, now: float, retry_after_s: float) -> None:
         """Notes a 429. Somebody else uses this budget too, so the whole minute counts as used.
 
         A 429 that arrives before an earlier one's Retry-After has passed says nothing new about the budget.
         """
         if now >= self._not_before:
-            self._rate.limited(now, now + retry_after_s)
+            self._rate.on_rate_limit(now, now + retry_after_s)
         self._not_before = max(self._not_before, now + retry_after_s)
         self._window.fill(now, since=now)
 

@@ -123,7 +123,7 @@ class ChannelPosts:
         is_tried = free_at <= now < rule.certain_at(posts, now)
         return now + ASK_AGAIN_S if is_tried and (self._trying is not None or channel.in_flight) else free_at
 
-    def sent(self, channel_id: str, now: float) -> None:
+    def on_send(self, channel_id: str, now: float) -> None:
         """Counts a post from now on."""
         for known in self._channels.values():
             known.answered = [at for at in known.answered if at > now - WINDOW_S]
@@ -135,8 +135,8 @@ class ChannelPosts:
             self._trying = channel_id
         channel.in_flight += 1
 
-    def answered(self, channel_id: str, now: float) -> None:
-        """Notes that a post which was `sent` has ended, however it ended."""
+    def on_end(self, channel_id: str, now: float) -> None:
+        """Notes that a sent post has ended, with any outcome."""
         channel = self._channels[channel_id]
         channel.in_flight -= 1
         channel.answered.append(now)
@@ -146,12 +146,12 @@ class ChannelPosts:
             if certain > self._learned.calls:
                 self._learned = replace(self._learned, calls=certain, at=now)
 
-    def withdrawn(self, channel_id: str) -> None:
-        """Takes back a post that was `sent`, because it never left."""
+    def on_withdrawn(self, channel_id: str) -> None:
+        """Takes back a post that `on_send` counted, because it was never sent."""
         self._channels[channel_id].in_flight -= 1
         self._trying = None if self._trying == channel_id else self._trying
 
-    def limited(self, channel_id: str, method: str, now: float, retry_after_s: float) -> bool:
+    def on_rate_limit(self, channel_id: str, method: str, now: float, retry_after_s: float) -> bool:
         """Notes a 429 of a post in flight; returns whether other channels are refused, too.
 
         Then the 429 isn't the channel's, but the workspace's.
@@ -165,7 +165,7 @@ class ChannelPosts:
         channel.refused_until[method] = max(channel.refused_until.get(method, now), now + retry_after_s)
         return any(other.is_refused(now) for other in self._channels.values() if other is not channel)
 
-    def shared(self, channel_id: str, now: float, ages_s: Iterable[float], *, denied: bool) -> None:
+    def on_shared(self, channel_id: str, now: float, ages_s: Iterable[float], *, denied: bool) -> None:
         """Notes the ages of other processes' posts in a channel, and whether the database denied ours."""
         channel = self._channels[channel_id]
         channel.others = [now - age_s + OTHERS_MARGIN_S for age_s in ages_s]

@@ -42,7 +42,7 @@ class LearnedRate:
         minutes = max(0.0, now - self.learned.at) // WINDOW_S
         return min(self._guaranteed, self.learned.calls + minutes * LEARNED_PART * self._guaranteed)
 
-    def limited(self, now: float, held_until: float) -> None:
+    def on_rate_limit(self, now: float, held_until: float) -> None:
         """Notes a 429, after which Slack takes no call until then."""
         self.learned = Learned(max(self.at(now) / 2, LEARNED_PART * self._guaranteed), now, held_until)
 
@@ -50,8 +50,8 @@ class LearnedRate:
 class RateWindow:
     """Counts the calls of a sliding minute.
 
-    Slack counts a call when it arrives, somewhere between `sent` and `answered`. Here it counts from `sent` until 60 s
-    after `answered`, so no 60 s at Slack hold more calls than the budget.
+    Slack counts a call when it arrives, somewhere between `on_send` and `on_end`. Here it counts from `on_send` until
+    60 s after `on_end`, so no 60 s at Slack hold more calls than the budget.
     """
 
     def __init__(self, calls_per_minute: int) -> None:
@@ -80,20 +80,20 @@ class RateWindow:
         known = sorted((*self._back_at, *self._others_back_at))
         return known[missing - 1] if missing <= len(known) else now + unknown_s
 
-    def sent(self) -> None:
+    def on_send(self) -> None:
         """Counts a call from now on."""
         self._in_flight += 1
 
-    def answered(self, now: float) -> None:
-        """Counts a call that was `sent` for 60 s more."""
+    def on_end(self, now: float) -> None:
+        """Counts a sent call for 60 s more."""
         self._in_flight -= 1
         self._back_at.append(now + WINDOW_S + MARGIN_S)
 
-    def withdrawn(self) -> None:
-        """Takes back a call that was `sent`, because it never left."""
+    def on_withdrawn(self) -> None:
+        """Takes back a call that `on_send` counted, because it was never sent."""
         self._in_flight -= 1
 
-    def others(self, back_at: Iterable[float]) -> None:
+    def set_others(self, back_at: Iterable[float]) -> None:
         """Replaces the known times at which other processes' calls come back."""
         self._others_back_at = deque(sorted(back_at))
 

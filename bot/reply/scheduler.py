@@ -386,7 +386,7 @@ class EditScheduler:
                 delay_s = SCARCE_DELAY_S if sign is Sign.MAY_BE_SEEN else REFUSED_DELAY_S
         live.not_before = self.clock.monotonic() + delay_s
         live.has_status = delay_s > REFUSED_DELAY_S
-        self._budget.opened(live, posts_first_words=delay_s > 0)
+        self._budget.on_reply_opened(live, posts_first_words=delay_s > 0)
         return live
 
     def unshown(self, answer: Answer) -> ScheduledReply:
@@ -491,7 +491,7 @@ class EditScheduler:
             look_again_at = self._post_ends_again(calls, now)
             paces = self._budget.paces(now)
             unbegun = sum(live.is_unbegun for live in calls)
-            left = self._budget.left(now, unbegun) if unbegun else None
+            left = self._budget.calls_left(now, unbegun) if unbegun else None
             dues = [due for live, call in calls.items() if (due := self._due(live, call, now, paces, left))]
             # The outbox can wait for such a rate limit to end; the questions behind this one can't.
             too_late = [due for due in dues if due.live.reply.ended and due.ready_at > now + REPLY_CALLS.within_s]
@@ -582,7 +582,7 @@ class EditScheduler:
             return
         method = METHODS[type(call)]
         self._in_flight[live] = method
-        self._budget.sent(method, now, live, call.question.thread.channel_id)
+        self._budget.on_send(method, now, live, call.question.thread.channel_id)
         task = asyncio.create_task(self._send(live, call), context=live.context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -631,12 +631,12 @@ class EditScheduler:
         finally:
             self._in_flight[live] = ""
             if isinstance(outcome, CallLimited) and outcome.error is not None:
-                self._budget.limited(method, outcome.error.retry_after_s, channel_id)
+                self._budget.on_rate_limit(method, outcome.error.retry_after_s, channel_id)
             if has_left:
-                self._budget.answered(method, channel_id)
+                self._budget.on_end(method, channel_id)
                 live.last_sent = self.clock.monotonic()
             else:
-                self._budget.withdrawn(method, channel_id, was_granted=is_granted)
+                self._budget.on_withdrawn(method, channel_id, was_granted=is_granted)
             live.on_outcome(call, outcome, self.clock.monotonic())
         if live.asked_at is not None and live.reply.page_ts:
             # The question has its first message.
@@ -714,7 +714,7 @@ class EditScheduler:
         if live in self._live:
             self._live.remove(live)
             if not live.reply.earlier.queued:
-                self._budget.closed(live)
+                self._budget.on_reply_closed(live)
         live.idle.set()
 
 

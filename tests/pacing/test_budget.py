@@ -148,7 +148,7 @@ async def test_rate_limit_of_a_channel_delays_its_next_post_alone(channel_id: st
 async def test_longer_one_of_two_rate_limits_applies(waits: tuple[float, float]) -> None:
     budget = new_budget()
     for retry_after_s in waits:
-        budget.limited(METHOD, retry_after_s)
+        budget.on_rate_limit(METHOD, retry_after_s)
     assert await turns(budget, 1) == [40]
 
 
@@ -176,10 +176,10 @@ async def test_without_the_ledger_a_process_stays_within_what_it_knows() -> None
 async def test_call_for_a_live_replys_final_is_held_back_until_the_reply_is_closed() -> None:
     budget, free = new_budget(), CALLS_PER_MINUTE[UPDATE]
     for number in range(free):
-        budget.opened(number)
+        budget.on_reply_opened(number)
     assert not may_go(budget, UPDATE, Urgency.FIRST, "newcomer")
     for number in range(free):
-        budget.closed(number)
+        budget.on_reply_closed(number)
     await asyncio.sleep(120)
     assert may_go(budget, UPDATE, Urgency.FIRST, "newcomer")
 
@@ -220,8 +220,8 @@ def budget(clock: ManualClock) -> RateBudget:
 
 def send(budget: RateBudget, method: str, calls: int) -> None:
     for _ in range(calls):
-        budget.sent(method, NOW, None)
-        budget.answered(method)
+        budget.on_send(method, NOW, None)
+        budget.on_end(method)
 
 
 def carrier(budget: RateBudget, setting: CarrierName | None) -> CarrierName:
@@ -240,29 +240,29 @@ def live_by_method(budget: RateBudget) -> dict[str, int]:
     [EDITED, STARTING, OPEN],
 )
 def test_calls_are_held_back_for_what_a_reply_still_needs(budget: RateBudget, used: list[str]) -> None:
-    budget.opened("other")
-    budget.opened("a")
+    budget.on_reply_opened("other")
+    budget.on_reply_opened("a")
     for step in (STARTING, OPEN, EDITED, used, used):
         budget.uses("a", step)
     edits = 2 if REPLIES in used else 1
     assert live_by_method(budget) == {method: int(method in used) for method in (STARTS, APPENDS, STOPS)} | {
         REPLIES: edits
     }
-    budget.closed("a")
-    budget.closed("other")
+    budget.on_reply_closed("a")
+    budget.on_reply_closed("other")
     assert set(live_by_method(budget).values()) == {0}
 
 
 def gap_beside_streams_s(budget: RateBudget, clock: ManualClock, *, life_s: float, every_s: float) -> float:
     """Returns the gap that a stream may expect after ten streamed answers, one after the other."""
     for key in range(10):
-        budget.opened(key)
+        budget.on_reply_opened(key)
         budget.uses(key, OPEN)
         clock.now_s += life_s
         budget.uses(key, EDITED)
-        budget.closed(key)
+        budget.on_reply_closed(key)
         clock.now_s += every_s - life_s
-    budget.opened("a")
+    budget.on_reply_opened("a")
     return budget.room(APPENDS, "a").gap_s
 
 
@@ -284,9 +284,9 @@ def test_appends_are_spread_over_the_answers_to_expect(shorter: dict[str, float]
 
 def test_start_in_flight_counts_once(budget: RateBudget) -> None:
     for key in range(10):
-        budget.opened(key)
+        budget.on_reply_opened(key)
         budget.uses(key, STARTING)
-        budget.sent(STARTS, NOW, key)
+        budget.on_send(STARTS, NOW, key)
     assert budget.spare(STARTS) == CALLS_PER_MINUTE[STARTS] - 10
     assert budget.spare(STOPS) == CALLS_PER_MINUTE[STOPS] - 10, "each stream still needs one"
 
@@ -297,11 +297,11 @@ def test_reply_that_is_not_live_holds_nothing_back(budget: RateBudget) -> None:
 
 
 def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock: ManualClock) -> None:
-    budget.opened("a")
+    budget.on_reply_opened("a")
     clock.now_s += 5.0
     budget.uses("a", OPEN)
     clock.now_s += 5.0
-    budget.closed("a")
+    budget.on_reply_closed("a")
     assert budget._pacers[STOPS].usual_s == (USUAL_LIFE_S + 10.0) / 2
 
 
@@ -319,10 +319,10 @@ def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
     budget: RateBudget, started: int, open_streams: int, expected: CarrierName
 ) -> None:
     for number in range(open_streams):
-        budget.opened(number)
+        budget.on_reply_opened(number)
         budget.uses(number, OPEN)
     send(budget, STARTS, started)
-    budget.opened("a")
+    budget.on_reply_opened("a")
     assert carrier(budget, STREAM) is expected
     assert carrier(budget, "edit") == "edit"
 
@@ -333,29 +333,29 @@ def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
 )
 def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: int, expected: CarrierName) -> None:
     for number in range(edited + streamed):
-        budget.opened(number)
+        budget.on_reply_opened(number)
         if number >= edited:
             budget.uses(number, OPEN)
-    budget.opened("a")
+    budget.on_reply_opened("a")
     before = live_by_method(budget)
     assert carrier(budget, AUTO) is expected
     assert live_by_method(budget) == before, "the question changes nothing"
     assert budget.ready_at(REPLIES, NOW + WINDOW_S, Urgency.PROGRESS, "a") <= NOW + WINDOW_S
-    budget.closed("a")
+    budget.on_reply_closed("a")
 
 
 @pytest.mark.parametrize(("method", "used"), [(STARTS, STARTING), (STOPS, OPEN)])
 def test_last_start_or_stop_is_there_for_the_stream_that_needs_it(
     budget: RateBudget, method: str, used: list[str]
 ) -> None:
-    budget.opened("a")
+    budget.on_reply_opened("a")
     budget.uses("a", used)
     send(budget, method, CALLS_PER_MINUTE[method] - 1)
     assert budget.ready_at(method, NOW, Urgency.FIRST, "a") <= NOW
 
 
 def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> None:
-    budget.opened("a")
+    budget.on_reply_opened("a")
     budget.uses("a", OPEN)
     later = NOW + 30.0
     send(budget, APPENDS, CALLS_PER_MINUTE[APPENDS] - 1)
@@ -365,7 +365,7 @@ def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> N
 
 
 def test_used_budget_carries_less(budget: RateBudget) -> None:
-    budget.opened("a")
+    budget.on_reply_opened("a")
     send(budget, REPLIES, 30)
     assert carrier(budget, AUTO) == "stream"
     send(budget, APPENDS, 100)
@@ -376,10 +376,10 @@ def test_used_budget_carries_less(budget: RateBudget) -> None:
 async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method: str) -> None:
     clock, ledger = ManualClock(NOW), LoneLedger(denies_until=float("inf"))
     budget = RateBudget(ledger, clock)
-    budget.opened("a")
-    budget.sent(method, NOW, "a")
+    budget.on_reply_opened("a")
+    budget.on_send(method, NOW, "a")
     assert not await budget.take(method)
-    budget.withdrawn(method)
+    budget.on_withdrawn(method)
     assert carrier(budget, STREAM) == "edit"
     assert budget.ready_at(method, NOW, Urgency.FINAL, "a") == budget.final_at(method, NOW, 0) == NOW + ASK_AGAIN_S
     clock.now_s += ASK_AGAIN_S
@@ -390,18 +390,18 @@ async def test_what_is_left_for_live_replies_is_counted_over_all_processes() -> 
     clock = ManualClock(NOW - 10.0)
     others = Others(live_ages_s=(LATELY_S - 0.1, LATELY_S, 60.0))
     budget = RateBudget(LoneLedger(others=others), clock)
-    budget.opened("old")
+    budget.on_reply_opened("old")
     clock.now_s = NOW - LATELY_S
-    budget.opened("at the edge")
+    budget.on_reply_opened("at the edge")
     clock.now_s = NOW
-    budget.opened("new")
-    budget.sent(REPLIES, NOW, "new")
+    budget.on_reply_opened("new")
+    budget.on_send(REPLIES, NOW, "new")
     assert await budget.take(REPLIES)
-    budget.answered(REPLIES)
+    budget.on_end(REPLIES)
     for method, calls in ((POST, 3), (METHOD, 2), (REPLIES, 4)):
         send(budget, method, calls)
     left = CallsLeft(240 - 3, 50 - 5, 50 - 2, live=6, unbegun=1, asked_lately=2, usual_s=USUAL_LIFE_S)
-    assert budget.left(NOW, 1) == left
+    assert budget.calls_left(NOW, 1) == left
     crowded = replace(left, edits=0, posts=0)
     assert [budget.begins_late(key, NOW, left) for key in ("old", "new")] == [False, False]
     assert budget.begins_late("new", NOW, crowded)
@@ -422,12 +422,12 @@ def test_final_is_expected_when_the_calls_of_those_before_it_are_back(budget: Ra
 
 async def take(budget: RateBudget, method: str) -> bool:
     """Takes a call and returns whether it was granted."""
-    budget.sent(method, time_s(), None)
+    budget.on_send(method, time_s(), None)
     granted = await budget.take(method)
     if granted:
-        budget.answered(method)
+        budget.on_end(method)
     else:
-        budget.withdrawn(method)
+        budget.on_withdrawn(method)
     return granted
 
 
@@ -447,12 +447,12 @@ async def test_ledger_is_followed_each_second_while_any_reply_is_live() -> None:
     async with watching(ledger) as budget:
         await asyncio.sleep(0.5)
         assert await requests_in_10_s() == 0
-        budget.opened("a")
-        budget.opened("b")
+        budget.on_reply_opened("a")
+        budget.on_reply_opened("b")
         assert await requests_in_10_s() == 10
-        budget.closed("a")
+        budget.on_reply_closed("a")
         assert await requests_in_10_s() == 10
-        budget.closed("b")
+        budget.on_reply_closed("b")
         assert await requests_in_10_s() == 0
     assert not ledger.counted[UPDATE], "asking is no call"
 
@@ -460,7 +460,7 @@ async def test_ledger_is_followed_each_second_while_any_reply_is_live() -> None:
 @simulated
 async def test_other_processes_live_replies_hold_back_calls_for_their_finals() -> None:
     async with watching(LoneLedger(others=Others(live_ages_s=(5.0,) * CALLS_PER_MINUTE[UPDATE]))) as budget:
-        budget.opened("a")
+        budget.on_reply_opened("a")
         assert may_go(budget, UPDATE, Urgency.FIRST)
         await asyncio.sleep(1.5)
         assert not may_go(budget, UPDATE, Urgency.FIRST)
@@ -476,11 +476,11 @@ async def test_other_processes_live_replies_hold_back_no_posts() -> None:
 @simulated
 async def test_each_reply_has_its_own_time_for_its_next_edit() -> None:
     budget = new_budget()
-    budget.opened("a")
-    budget.opened("b")
+    budget.on_reply_opened("a")
+    budget.on_reply_opened("b")
     await asyncio.sleep(5)
-    budget.sent(UPDATE, time_s(), "a")
-    budget.answered(UPDATE)
+    budget.on_send(UPDATE, time_s(), "a")
+    budget.on_end(UPDATE)
     await asyncio.sleep(OWN_GAP_S / 2)
     assert [may_go(budget, UPDATE, Urgency.PROGRESS, key) for key in ("a", "b")] == [False, True]
 
@@ -512,15 +512,15 @@ class Process:
 
     def refused(self, method: str, channel_id: str = "") -> None:
         """Sends a call that Slack answers with a 429."""
-        self.budget.sent(method, self.now, None, channel_id)
-        self.budget.limited(method, RETRY_AFTER_S, channel_id)
-        self.budget.answered(method, channel_id)
+        self.budget.on_send(method, self.now, None, channel_id)
+        self.budget.on_rate_limit(method, RETRY_AFTER_S, channel_id)
+        self.budget.on_end(method, channel_id)
 
     async def is_granted(self, method: str, channel_id: str = "") -> bool:
         """Asks for a call, which then doesn't leave."""
-        self.budget.sent(method, self.now, None, channel_id)
+        self.budget.on_send(method, self.now, None, channel_id)
         granted = await self.budget.take(method, channel_id)
-        self.budget.withdrawn(method, channel_id)
+        self.budget.on_withdrawn(method, channel_id)
         return granted
 
     def edits_at_once(self) -> int:
@@ -528,7 +528,7 @@ class Process:
         edits = 0
         while self.budget.ready_at(UPDATE, self.now, Urgency.PROGRESS, None) <= self.now:
             edits += 1
-            self.budget.sent(UPDATE, self.now, None)
+            self.budget.on_send(UPDATE, self.now, None)
         return edits
 
     def goes_in_s(self, method: str) -> float:
@@ -540,9 +540,9 @@ class Process:
         posts = 0
         while posts < most and self.budget.post_at(POST, channel_id, self.now) <= self.now:
             posts += 1
-            self.budget.sent(POST, self.now, None, channel_id)
+            self.budget.on_send(POST, self.now, None, channel_id)
             if are_answered:
-                self.budget.answered(POST, channel_id)
+                self.budget.on_end(POST, channel_id)
         return posts
 
 
@@ -581,7 +581,7 @@ async def test_burst_that_one_process_was_refused_is_not_tried_by_the_other_one(
         ours.refused(POST, "C1")
         await ours.passes(FOLLOW_S)
         assert theirs.posts_at_once("C2", 1, are_answered=False) == 1
-        theirs.budget.withdrawn(POST, "C2")
+        theirs.budget.on_withdrawn(POST, "C2")
         assert [await theirs.is_granted(POST, "C2") for _ in range(2)] == [False, True]
         assert theirs.posts_at_once("C2") == 0
 
@@ -593,8 +593,8 @@ async def test_call_that_was_granted_and_never_left_is_given_back_within_a_secon
         for number in range(CALLS_PER_MINUTE[method]):
             assert await ours.is_granted(method, f"C{number}")
         assert not await theirs.is_granted(method, "C0")
-        ours.budget.sent(method, ours.now, None, "C1")
-        ours.budget.withdrawn(method, "C1", was_granted=True)
+        ours.budget.on_send(method, ours.now, None, "C1")
+        ours.budget.on_withdrawn(method, "C1", was_granted=True)
         await ours.passes(FOLLOW_S)
         await theirs.passes(FOLLOW_S)
         assert await theirs.is_granted(method, "C1")
@@ -602,7 +602,7 @@ async def test_call_that_was_granted_and_never_left_is_given_back_within_a_secon
 
 async def test_live_replies_hear_of_another_processes_429_within_a_second(shared_url: str) -> None:
     async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
-        theirs.budget.opened("a")
+        theirs.budget.on_reply_opened("a")
         ours.refused(UPDATE)
         await ours.passes(FOLLOW_S)
         await theirs.passes(FOLLOW_S)
@@ -659,7 +659,7 @@ async def test_429_while_the_database_is_away_is_told_with_its_age_when_it_is_ba
     async with watching(ledger) as budget:
         await asyncio.sleep(10)
         ledger.is_away = True
-        budget.limited(UPDATE, RETRY_AFTER_S)
+        budget.on_rate_limit(UPDATE, RETRY_AFTER_S)
         await asyncio.sleep(100)
         assert not ledger.learned
         ledger.is_away = False
@@ -677,7 +677,7 @@ async def test_newest_of_what_two_processes_learned_while_the_database_was_away_
     ledger = LoneLedger()
     async with watching(ledger) as budget:
         await asyncio.sleep(200)
-        budget.limited(UPDATE, RETRY_AFTER_S)
+        budget.on_rate_limit(UPDATE, RETRY_AFTER_S)
         ledger.learned[UPDATE] = Learned(40.0, theirs_at, theirs_at)
         assert await budget.take(READ), "the record is read"
         await asyncio.sleep(2 * FOLLOW_S)
@@ -699,7 +699,7 @@ async def test_each_lesson_is_recorded_once() -> None:
             ledger.learned.clear()
             await asyncio.sleep(200)
             for method in limited:
-                budget.limited(method, RETRY_AFTER_S, "C1")
+                budget.on_rate_limit(method, RETRY_AFTER_S, "C1")
             await asyncio.sleep(2 * FOLLOW_S)
             assert await budget.take("chat.delete"), "the record is read"
             assert set(ledger.learned) == set(recorded)

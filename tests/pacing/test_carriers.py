@@ -21,7 +21,7 @@ def test_edits_carry_where_a_stream_cannot_start_or_could_not_stop(spare_starts:
 def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: CarrierName) -> None:
     edits = Pacer(50)
     for number in range(live):
-        edits.opened(number, 0.0)
+        edits.on_reply_opened(number, 0.0)
     room = CarrierRoom(live, edits.newcomers_gap_s(0.0))
     assert choose_carrier(room, IDLE, spare_starts=20, spare_stops=20) is carrier
 

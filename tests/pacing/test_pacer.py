@@ -28,20 +28,20 @@ FINAL, FIRST, PROGRESS = Urgency.FINAL, Urgency.FIRST, Urgency.PROGRESS
 
 
 def send(pacer: Pacer, now: float, key: int, latency_s: float = 0.0) -> None:
-    pacer.sent(now, key)
-    pacer.answered(now + latency_s)
+    pacer.on_send(now, key)
+    pacer.on_end(now + latency_s)
 
 
 def edits_of_one(pacer: Pacer, until: float, start: float = 0.0) -> list[float]:
     """Returns the times of a single reply's edits if there is always new text."""
-    pacer.opened("long", start)
+    pacer.on_reply_opened("long", start)
     now = start
     edits: list[float] = []
     while now < until:
         ready_at = pacer.ready_at(now, PROGRESS if edits else FIRST, "long")
         if ready_at <= now:
-            pacer.sent(now, "long")
-            pacer.answered(now)
+            pacer.on_send(now, "long")
+            pacer.on_end(now)
             edits.append(now)
         now = max(ready_at, now + 0.01)
     return edits
@@ -60,26 +60,26 @@ def test_single_reply_is_edited_often_at_first_and_never_stays_stale() -> None:
 def test_busy_replies_leave_calls_for_a_newcomer_and_for_all_finals(replies: int, drained_until: int) -> None:
     pacer = Pacer()
     for key in range(replies):
-        pacer.opened(key, 0.0)
+        pacer.on_reply_opened(key, 0.0)
         send(pacer, 0.0, key)
     for step in range(1, drained_until * 20):
         for key in range(replies):
             send_if_ready(pacer, step / 20, key)
     now = float(drained_until)
-    pacer.opened("newcomer", now)
+    pacer.on_reply_opened("newcomer", now)
     assert pacer.ready_at(now, FIRST, "newcomer") <= now
     send(pacer, now, -1)
     for key in [*range(replies), "newcomer"]:
         assert pacer.ready_at(now, FINAL, key) <= now
         send(pacer, now, -1)
-        pacer.closed(key, now)
+        pacer.on_reply_closed(key, now)
 
 
 def test_questions_at_other_processes_count_for_newcomers_too() -> None:
     quiet, busy = Pacer(), Pacer()
     for tenth in range(600):
-        busy.shared(tenth / 10, call_ages_s=(), live_ages_s=[tenth % 50 / 10])
-    busy.shared(60.0, call_ages_s=(), live_ages_s=())
+        busy.on_shared(tenth / 10, call_ages_s=(), live_ages_s=[tenth % 50 / 10])
+    busy.on_shared(60.0, call_ages_s=(), live_ages_s=())
     assert len(edits_of_one(quiet, until=100, start=60)) > len(edits_of_one(busy, until=100, start=60))
 
 
@@ -91,7 +91,7 @@ def test_stops_are_shown_at_once_from_the_first_minute_while_many_people_ask(sec
     for step in range(180 * 10):
         now = step / 10
         if step % (10 * seconds_between) == 0:
-            pacer.opened(step, now)
+            pacer.on_reply_opened(step, now)
             live[step] = False
         for key in list(live):
             if now >= key / 10 + 4:
@@ -99,7 +99,7 @@ def test_stops_are_shown_at_once_from_the_first_minute_while_many_people_ask(sec
                     waited += 1
                 else:
                     send(pacer, now, key)
-                    pacer.closed(key, now)
+                    pacer.on_reply_closed(key, now)
                     del live[key]
             elif pacer.ready_at(now, PROGRESS if live[key] else FIRST, key) <= now:
                 send(pacer, now, key)
@@ -110,14 +110,14 @@ def test_stops_are_shown_at_once_from_the_first_minute_while_many_people_ask(sec
 def test_simultaneous_replies_all_get_first_words_and_finals_at_once() -> None:
     pacer = Pacer()
     for key in range(20):
-        pacer.opened(key, 0.0)
+        pacer.on_reply_opened(key, 0.0)
     for key in range(20):
         assert pacer.ready_at(0.3, FIRST, key) <= 0.3
         send(pacer, 0.3, key)
     for key in range(20):
         assert pacer.ready_at(15.0, FINAL, key) <= 15.0
         send(pacer, 15.0, key)
-        pacer.closed(key, 15.0)
+        pacer.on_reply_closed(key, 15.0)
 
 
 def send_if_ready(pacer: Pacer, now: float, key: int) -> bool:
@@ -131,10 +131,10 @@ def send_if_ready(pacer: Pacer, now: float, key: int) -> bool:
 @pytest.mark.parametrize("retry_after_s", [1.0, 30.0, 90.0])
 def test_rate_limit_is_obeyed_and_then_calls_go_again(urgency: Urgency, retry_after_s: float) -> None:
     pacer = Pacer()
-    pacer.opened("a", 0.0)
-    pacer.sent(1.0, "a")
-    pacer.limited(1.1, retry_after_s)
-    pacer.answered(1.1)
+    pacer.on_reply_opened("a", 0.0)
+    pacer.on_send(1.0, "a")
+    pacer.on_rate_limit(1.1, retry_after_s)
+    pacer.on_end(1.1)
     now = 1.1
     while (ready_at := pacer.ready_at(now, urgency, "a")) > now:
         now = ready_at
@@ -185,7 +185,7 @@ class World:
     def pass_time(self, until: float) -> None:
         for call in sorted(self.under_way, key=lambda call: call.answered):
             if call.answered <= until:
-                self.pacer.answered(call.answered)
+                self.pacer.on_end(call.answered)
                 self.under_way.remove(call)
         self.now = until
 
@@ -194,12 +194,12 @@ class World:
         self.pass_time(self.now + passes_s)
         if name == "open" and key not in self.live and self.unreserved() > 0:
             self.live.add(key)
-            self.pacer.opened(key, self.now)
+            self.pacer.on_reply_opened(key, self.now)
         elif name == "close" and key in self.live:
             self.live.remove(key)
-            self.pacer.closed(key, self.now)
+            self.pacer.on_reply_closed(key, self.now)
         elif name == "limited":
-            self.pacer.limited(self.now, latency_s)
+            self.pacer.on_rate_limit(self.now, latency_s)
         elif name in ("final", "first", "progress") and key in self.live:
             self.call(Urgency[name.upper()], key, latency_s, arrives)
 
@@ -211,10 +211,10 @@ class World:
         self.record(key, latency_s, arrives)
         if urgency is FINAL:
             self.live.remove(key)
-            self.pacer.closed(key, self.now)
+            self.pacer.on_reply_closed(key, self.now)
 
     def record(self, key: Hashable, latency_s: float, arrives: float) -> None:
-        self.pacer.sent(self.now, key)
+        self.pacer.on_send(self.now, key)
         call = Call(self.now, self.now + latency_s, self.now + latency_s * arrives)
         self.calls.append(call)
         self.under_way.append(call)
@@ -271,9 +271,9 @@ def test_single_reply_gets_calls_again_after_any_history(budget: int, actions: l
     for action in actions:
         world.act(action)
     for key in world.live:
-        world.pacer.closed(key, world.now)
+        world.pacer.on_reply_closed(key, world.now)
     world.pass_time(max([world.now, *(call.answered for call in world.under_way)]))
-    world.pacer.opened("last", world.now)
+    world.pacer.on_reply_opened("last", world.now)
     now, bound = world.now, world.now + 900
     while (ready_at := world.pacer.ready_at(now, urgency, "last")) > now and now < bound:
         now = ready_at
@@ -293,8 +293,8 @@ def may_go(pacer: Pacer, now: float, urgency: Urgency, key: Hashable = "a") -> b
 @pytest.mark.parametrize("answered_at", [0.0, 3.0])
 def test_call_comes_back_exactly_at_the_edge_of_the_window(answered_at: float) -> None:
     pacer = Pacer(calls_per_minute=1)
-    pacer.sent(0.0, "a")
-    pacer.answered(answered_at)
+    pacer.on_send(0.0, "a")
+    pacer.on_end(answered_at)
     edge = answered_at + WINDOW_S + MARGIN_S
     assert pacer.ready_at(answered_at, FINAL, "a") == edge
     assert not may_go(pacer, math.nextafter(edge, 0), FINAL)
@@ -303,7 +303,7 @@ def test_call_comes_back_exactly_at_the_edge_of_the_window(answered_at: float) -
 
 def test_call_of_another_process_comes_back_at_its_own_edge() -> None:
     pacer = Pacer(calls_per_minute=1)
-    pacer.shared(100.0, call_ages_s=[10.0], live_ages_s=())
+    pacer.on_shared(100.0, call_ages_s=[10.0], live_ages_s=())
     edge = 90.0 + WINDOW_S + OTHERS_MARGIN_S
     assert pacer.ready_at(100.0, FINAL, "a") == edge
     assert not may_go(pacer, math.nextafter(edge, 0), FINAL)
@@ -314,7 +314,7 @@ def test_calls_of_other_processes_that_come_back_in_an_answers_life_are_expected
     pacer = Pacer(calls_per_minute=3)
     send(pacer, 100.0, 1)
     back_soon, back_late = 100.0 - WINDOW_S + 1, 100.0
-    pacer.shared(100.0, call_ages_s=[100.0 - back_soon, 100.0 - back_late], live_ages_s=())
+    pacer.on_shared(100.0, call_ages_s=[100.0 - back_soon, 100.0 - back_late], live_ages_s=())
     assert pacer.free_in_a_life(100.0) == 1
 
 
@@ -325,7 +325,7 @@ def test_first_words_need_a_call_beyond_those_held_for_finals(live: int) -> None
         pacer = Pacer()
         used(pacer, 50 - free)
         for key in range(live):
-            pacer.opened(key, -300.0)
+            pacer.on_reply_opened(key, -300.0)
         assert may_go(pacer, 0.0, FIRST, 0) is may_begin
         assert may_go(pacer, 0.0, FINAL, 0)
 
@@ -333,9 +333,9 @@ def test_first_words_need_a_call_beyond_those_held_for_finals(live: int) -> None
 def test_first_words_need_a_call_beyond_other_processes_finals() -> None:
     for free, may_begin in ((3, False), (4, True)):
         pacer = Pacer()
-        pacer.opened("a", -300.0)
+        pacer.on_reply_opened("a", -300.0)
         used(pacer, 50 - free)
-        pacer.shared(0.0, call_ages_s=(), live_ages_s=[200.0, 200.0])
+        pacer.on_shared(0.0, call_ages_s=(), live_ages_s=[200.0, 200.0])
         assert may_go(pacer, 0.0, FIRST) is may_begin
 
 
@@ -348,9 +348,9 @@ def test_progress_leaves_calls_for_first_words_of_newcomers(silence_s: float, ke
     """The reply was edited long ago. Beyond the call for its final, `kept_calls` are held back for newcomers."""
     for free, may_edit in ((math.floor(1 + kept_calls), False), (math.floor(1 + kept_calls) + 1, True)):
         pacer = Pacer()
-        pacer.opened("a", -600.0)
-        pacer.opened("asked later", -silence_s)
-        pacer.closed("asked later", -silence_s)
+        pacer.on_reply_opened("a", -600.0)
+        pacer.on_reply_opened("asked later", -silence_s)
+        pacer.on_reply_closed("asked later", -silence_s)
         used(pacer, 50 - free)
         assert may_go(pacer, 0.0, PROGRESS) is may_edit
 
@@ -358,8 +358,8 @@ def test_progress_leaves_calls_for_first_words_of_newcomers(silence_s: float, ke
 def test_no_calls_are_kept_for_newcomers_whose_first_words_are_posted() -> None:
     for posts_first_words, may_edit in ((False, False), (True, True)):
         pacer = Pacer()
-        pacer.opened("a", -600.0)
-        pacer.opened("just asked", 0.0, posts_first_words=posts_first_words)
+        pacer.on_reply_opened("a", -600.0)
+        pacer.on_reply_opened("just asked", 0.0, posts_first_words=posts_first_words)
         used(pacer, 50 - 2 - 3)
         assert may_go(pacer, 0.0, PROGRESS) is may_edit
 
@@ -367,7 +367,7 @@ def test_no_calls_are_kept_for_newcomers_whose_first_words_are_posted() -> None:
 def test_some_replies_are_edited_in_the_middle_of_their_lives_where_edits_are_fewer() -> None:
     pacer = Pacer()
     for key in range(40):
-        pacer.opened(key, 0.0, posts_first_words=True)
+        pacer.on_reply_opened(key, 0.0, posts_first_words=True)
     times = [0.1 * tenth for tenth in range(200) if send_if_ready(pacer, 0.1 * tenth, tenth % 40)]
     assert len(times) == 50 - 40 - KEPT_ALWAYS
     assert min(times) > USUAL_LIFE_S / 4
@@ -377,8 +377,8 @@ def test_some_replies_are_edited_in_the_middle_of_their_lives_where_edits_are_fe
 def test_at_most_ten_calls_are_kept_for_newcomers() -> None:
     pacer = Pacer()
     for second in range(120):
-        pacer.opened(second, float(second))
-        pacer.closed(second, second + 0.5)
+        pacer.on_reply_opened(second, float(second))
+        pacer.on_reply_closed(second, second + 0.5)
     assert pacer.calls_per_minute - pacer.room(120.0) == KEPT_AT_MOST
 
 
@@ -386,7 +386,7 @@ def test_at_most_ten_calls_are_kept_for_newcomers() -> None:
 def test_longer_one_of_two_rate_limits_applies(waits: tuple[float, float]) -> None:
     pacer = Pacer()
     for retry_after_s in waits:
-        pacer.limited(100.0, retry_after_s)
+        pacer.on_rate_limit(100.0, retry_after_s)
     assert pacer.ready_at(100.0, FINAL, "a") == 140.0
 
 
@@ -397,7 +397,7 @@ def progress_in_a_minute(pacer: Pacer, start: float) -> int:
 
 def test_a_rate_limit_halves_the_progress_of_the_next_minutes() -> None:
     unlimited, limited = Pacer(), Pacer()
-    limited.limited(100.0, 1.0)
+    limited.on_rate_limit(100.0, 1.0)
     before, after = progress_in_a_minute(unlimited, 101.0), progress_in_a_minute(limited, 101.0)
     assert before // 4 < after <= before // 2 + 5
 
@@ -410,7 +410,7 @@ def test_so_many_rate_limits_leave_as_much_progress_as_so_few(limits: int, like:
     for number in (limits, like):
         pacer = Pacer()
         for second in range(number):
-            pacer.limited(100.0 + second, 30.0)
+            pacer.on_rate_limit(100.0 + second, 30.0)
         progress.append(progress_in_a_minute(pacer, from_s))
     assert progress[0] == progress[1]
 
@@ -418,7 +418,7 @@ def test_so_many_rate_limits_leave_as_much_progress_as_so_few(limits: int, like:
 def test_progress_goes_on_however_many_rate_limits_come() -> None:
     pacer = Pacer()
     for minute in range(20):
-        pacer.limited(minute * 10.0, 5.0)
+        pacer.on_rate_limit(minute * 10.0, 5.0)
     assert progress_in_a_minute(pacer, 200.0) > 0
 
 
@@ -428,8 +428,8 @@ def test_finals_and_first_words_have_the_whole_minute_though_progress_is_halved(
     for limits in (0, 3):
         pacer = Pacer()
         for number in range(limits):
-            pacer.limited(-200.0 + 20.0 * number, 1.0)
-        pacer.opened("a", 0.0)
+            pacer.on_rate_limit(-200.0 + 20.0 * number, 1.0)
+        pacer.on_reply_opened("a", 0.0)
         counts.append(0)
         while may_go(pacer, 0.0, urgency):
             send(pacer, 0.0, -1)
@@ -449,7 +449,7 @@ def test_process_that_learns_from_another_knows_the_same_from_then_on(
     now = 100.0
     for is_limited, passes_s in history:
         if is_limited:
-            theirs.limited(now, now + 1.0)
+            theirs.on_rate_limit(now, now + 1.0)
         now += passes_s
         ours.learned = theirs.learned
         assert guaranteed / 10 <= ours.at(now) <= guaranteed
@@ -459,7 +459,7 @@ def test_process_that_learns_from_another_knows_the_same_from_then_on(
 
 def test_longer_one_of_two_processes_rate_limits_applies() -> None:
     pacer = Pacer()
-    pacer.limited(100.0, 60.0)
+    pacer.on_rate_limit(100.0, 60.0)
     pacer.learn(Learned(25.0, at=101.0, held_until=110.0), 102.0)
     assert [pacer.is_held(now) for now in (111.0, 159.9, 160.0)] == [True, True, False]
 
@@ -469,8 +469,8 @@ def test_longer_one_of_two_processes_rate_limits_applies() -> None:
 def test_429_of_another_process_holds_calls_back_as_our_own_does(urgency: Urgency, heard_after_s: float) -> None:
     theirs, ours = Pacer(), Pacer()
     for pacer in (theirs, ours):
-        pacer.opened("a", 0.0)
-    theirs.limited(100.0, 30.0)
+        pacer.on_reply_opened("a", 0.0)
+    theirs.on_rate_limit(100.0, 30.0)
     learned = theirs.learned
     assert learned is not None
     heard_at = 100.0 + heard_after_s
@@ -492,9 +492,9 @@ def test_final_is_expected_when_the_calls_of_those_before_it_are_back(ahead: int
 
 def test_final_is_expected_after_a_minute_where_calls_are_in_flight_and_not_before_a_rate_limit_ends() -> None:
     pacer = Pacer(1)
-    pacer.sent(0.0, "a")
+    pacer.on_send(0.0, "a")
     assert pacer.final_at(0.0, 0) == WINDOW_S
-    pacer.limited(0.0, 90.0)
+    pacer.on_rate_limit(0.0, 90.0)
     assert pacer.final_at(0.0, 0) == 90.0
 
 
@@ -555,9 +555,9 @@ def test_newcomer_may_expect_the_gap_that_it_gets_beside_so_many_others(holds_ba
     for others in (0, 1, 5, 10, 20, 40):
         pacer = Pacer(100, holds_back=holds_back)
         for key in range(others):
-            pacer.joined(key, since=50.0, now=50.0)
+            pacer.on_reply_joined(key, since=50.0, now=50.0)
         expected.append(pacer.newcomers_gap_s(50.0))
-        pacer.joined("newcomer", since=50.0, now=50.0)
+        pacer.on_reply_joined("newcomer", since=50.0, now=50.0)
         received.append(max(OWN_GAP_S, pacer.gap_s("newcomer", 50.0, pacer.pace(50.0))))
     assert expected == pytest.approx(received)
     assert expected == pytest.approx(gaps_s, abs=0.01)
@@ -568,8 +568,8 @@ def test_method_that_replies_only_join_expects_as_many_more_as_have_joined() -> 
     for joined in (1, 6):
         pacer = Pacer(100, holds_back=False)
         for key in range(joined):
-            pacer.joined(key, since=0.0, now=float(key))
-            pacer.left(key)
+            pacer.on_reply_joined(key, since=0.0, now=float(key))
+            pacer.on_reply_left(key)
         gaps_s.append(pacer.newcomers_gap_s(10.0))
     assert gaps_s[0] == OWN_GAP_S
     assert gaps_s[1] > 2 * OWN_GAP_S
@@ -580,9 +580,9 @@ def test_lives_of_replies_that_use_a_method_no_longer_count_for_it() -> None:
     for life_s in (5.0, 100.0):
         pacer = Pacer(20, holds_back=False)
         for key in range(REMEMBERED):
-            pacer.joined(key, since=0.0, now=0.0)
-            pacer.left(key)
-            pacer.lived(life_s)
+            pacer.on_reply_joined(key, since=0.0, now=0.0)
+            pacer.on_reply_left(key)
+            pacer.record_lifetime(life_s)
         gaps_s.append(pacer.newcomers_gap_s(0.0))
     assert gaps_s[0] < gaps_s[1]
 
@@ -591,13 +591,13 @@ def test_spare_calls_are_those_beyond_one_for_each_live_reply() -> None:
     pacer = Pacer(20)
     assert pacer.spare(0.0) == 20
     for key in range(3):
-        pacer.joined(key, since=0.0, now=0.0)
+        pacer.on_reply_joined(key, since=0.0, now=0.0)
     send(pacer, 0.0, 0)
     assert pacer.spare(0.0) == 20 - 3 - 1
-    pacer.limited(10.0, 30.0)
+    pacer.on_rate_limit(10.0, 30.0)
     assert [pacer.spare(now) > 0 for now in (39.9, 80.0)] == [False, True]
     assert pacer.spare(39.9) == 0
-    pacer.left(1)
+    pacer.on_reply_left(1)
     assert pacer.live == 2
 
 
@@ -605,7 +605,7 @@ def test_progress_without_finals_to_hold_back_may_use_every_call() -> None:
     counts = []
     for holds_back in (True, False):
         pacer = Pacer(10, holds_back=holds_back)
-        pacer.joined("a", since=0.0, now=0.0)
+        pacer.on_reply_joined("a", since=0.0, now=0.0)
         counts.append(0)
         while may_go(pacer, 30.0, PROGRESS):
             send(pacer, 0.0, -1)
@@ -616,7 +616,7 @@ def test_progress_without_finals_to_hold_back_may_use_every_call() -> None:
 def test_learned_rate_is_never_less_than_a_tenth_and_grows_from_the_rate_limit_on() -> None:
     rate = LearnedRate(50)
     for _ in range(10):
-        rate.limited(100.0, 101.0)
+        rate.on_rate_limit(100.0, 101.0)
     assert [rate.at(now) for now in (159.0, 160.0, 220.0)] == [5.0, 10.0, 15.0]
 
 
@@ -624,15 +624,15 @@ def free_calls(pacer: Pacer, now: float) -> int:
     """Uses up the calls that may go now, and returns how many they were."""
     calls = 0
     while may_go(pacer, now, FINAL):
-        pacer.sent(now, "counted")
+        pacer.on_send(now, "counted")
         calls += 1
     return calls
 
 
 def next_edit_s(pacer: Pacer, now: float, key: Hashable = "a") -> float:
     """Edits a reply, and returns how long its next edit takes to be due."""
-    pacer.sent(now, key)
-    pacer.answered(now)
+    pacer.on_send(now, key)
+    pacer.on_end(now)
     again = now
     while not may_go(pacer, again, PROGRESS, key):
         again = max(pacer.ready_at(again, PROGRESS, key), again + 0.01)
@@ -647,23 +647,23 @@ def test_scarce_calls_are_waited_for_one_by_one(held_for_finals: int) -> None:
     for second in (0.0, 10.0, 20.0):
         used(pacer, 1, second)
     for key in range(held_for_finals):
-        pacer.opened(key, 20.0)
+        pacer.on_reply_opened(key, 20.0)
     assert pacer.ready_at(20.0, FINAL, "a") == WINDOW_S + MARGIN_S
     assert pacer.ready_at(20.0, FIRST, "a") == WINDOW_S + MARGIN_S + 10 * held_for_finals
 
 
 def test_only_the_call_that_never_left_is_given_back() -> None:
     pacer = Pacer(calls_per_minute=2)
-    pacer.sent(0.0, "a")
-    pacer.sent(0.0, "b")
-    pacer.withdrawn()
+    pacer.on_send(0.0, "a")
+    pacer.on_send(0.0, "b")
+    pacer.on_withdrawn()
     assert free_calls(pacer, 0.0) == 1
 
 
 @pytest.mark.parametrize(("later_s", "back"), [(6.0, 5), (30.0, 25), (59.0, 49)])
 def test_calls_that_a_rate_limit_hides_come_back_evenly(later_s: float, back: int) -> None:
     pacer = Pacer(calls_per_minute=50)
-    pacer.limited(0.0, 1.0)
+    pacer.on_rate_limit(0.0, 1.0)
     assert pacer.ready_at(1.0, FINAL, "a") == pytest.approx(1.2), (
         "Slack's wait is over, but no call is known to be free"
     )
@@ -673,9 +673,9 @@ def test_calls_that_a_rate_limit_hides_come_back_evenly(later_s: float, back: in
 @pytest.mark.parametrize(("urgency", "gap_s"), [(PROGRESS, OWN_GAP_S), (Urgency.STEP, STEP_GAP_S)])
 def test_edits_of_steps_are_a_second_apart_and_others_less(urgency: Urgency, gap_s: float) -> None:
     pacer = Pacer(calls_per_minute=10_000)
-    pacer.opened("a", 0.0)
-    pacer.sent(5.0, "a")
-    pacer.answered(5.1)
+    pacer.on_reply_opened("a", 0.0)
+    pacer.on_send(5.0, "a")
+    pacer.on_end(5.1)
     assert pacer.ready_at(5.0 + gap_s - 0.2, urgency, "a") == pytest.approx(5.0 + gap_s)
     assert pacer.ready_at(5.0 + gap_s, urgency, "a") <= 5.0 + gap_s
     assert pacer.ready_at(5.2, FINAL, "a") <= 5.2
@@ -684,8 +684,8 @@ def test_edits_of_steps_are_a_second_apart_and_others_less(urgency: Urgency, gap
 def test_pace_does_not_depend_on_the_clocks_origin() -> None:
     def gaps(start: float) -> list[float]:
         pacer = Pacer(calls_per_minute=20)
-        pacer.opened("before", start - 30)
-        pacer.closed("before", start - 10)
+        pacer.on_reply_opened("before", start - 30)
+        pacer.on_reply_closed("before", start - 10)
         return [at - start for at in edits_of_one(pacer, start + 60, start)]
 
     assert gaps(4_096.0) == pytest.approx(gaps(64.0), abs=0.05)
@@ -695,7 +695,7 @@ def test_scarce_calls_split_the_rest_of_an_answer_into_equal_parts() -> None:
     """One edit and the final are left for an answer that is expected to last 20 s, and some newcomers' calls."""
     pacer = Pacer(calls_per_minute=50)
     used(pacer, 41)
-    pacer.opened("a", 0.0)
+    pacer.on_reply_opened("a", 0.0)
     assert 5 < next_edit_s(pacer, 0.0) < 9
 
 
@@ -704,7 +704,7 @@ def test_edits_go_sooner_if_used_calls_come_back_soon() -> None:
     used(soon, 41, -45.0)
     used(late, 41, -5.0)
     for pacer in (soon, late):
-        pacer.opened("a", 0.0)
+        pacer.on_reply_opened("a", 0.0)
     assert next_edit_s(soon, 0.0) < 0.8 * next_edit_s(late, 0.0)
 
 
@@ -713,8 +713,8 @@ def test_replies_that_end_soon_leave_more_calls_to_others() -> None:
 
     def beside(age_s: float) -> float:
         pacer = Pacer(calls_per_minute=50)
-        pacer.opened("a", 1_000.0)
-        pacer.shared(1_000.0, call_ages_s=(), live_ages_s=[age_s] * 10)
+        pacer.on_reply_opened("a", 1_000.0)
+        pacer.on_shared(1_000.0, call_ages_s=(), live_ages_s=[age_s] * 10)
         return next_edit_s(pacer, 1_000.0)
 
     assert beside(10.0) < 0.8 * beside(0.0)
@@ -723,9 +723,9 @@ def test_replies_that_end_soon_leave_more_calls_to_others() -> None:
 def test_answers_that_ended_at_once_do_not_stop_later_edits() -> None:
     pacer = Pacer()
     for key in range(REMEMBERED):
-        pacer.opened(key, 0.0)
-        pacer.closed(key, 0.0)
-    pacer.opened("a", 0.0)
+        pacer.on_reply_opened(key, 0.0)
+        pacer.on_reply_closed(key, 0.0)
+    pacer.on_reply_opened("a", 0.0)
     assert next_edit_s(pacer, 0.0) < 2
 
 
@@ -735,8 +735,8 @@ def test_expected_life_of_an_answer_follows_recent_answers() -> None:
     def after(lives_s: list[float]) -> list[float]:
         pacer = Pacer(calls_per_minute=30)
         for key, life_s in enumerate(lives_s):
-            pacer.opened(key, 1_000.0 - life_s)
-            pacer.closed(key, 1_000.0)
+            pacer.on_reply_opened(key, 1_000.0 - life_s)
+            pacer.on_reply_closed(key, 1_000.0)
         return edits_of_one(pacer, until=2_060, start=2_000)
 
     short, long = [5.0] * REMEMBERED, [100.0] * 200
@@ -747,7 +747,7 @@ def test_expected_life_of_an_answer_follows_recent_answers() -> None:
 def kept_calls(pacer: Pacer, now: float, live: int) -> int:
     """Returns how many free calls progress leaves, beyond those for finals. The reply "a" was edited long ago."""
     while may_go(pacer, now, PROGRESS):
-        pacer.sent(now, "newcomer")
+        pacer.on_send(now, "newcomer")
     return free_calls(pacer, now) - live
 
 
@@ -755,23 +755,23 @@ def test_questions_within_a_minute_add_up() -> None:
     """A question out of silence counts 0.4 and a second one 1, beside the five kept after a question."""
     pacer = Pacer()
     for second in (0.0, 10.0):
-        pacer.opened(second, second)
-        pacer.closed(second, second)
-    pacer.opened("a", -600.0)
-    pacer.opened("b", 10.0)
+        pacer.on_reply_opened(second, second)
+        pacer.on_reply_closed(second, second)
+    pacer.on_reply_opened("a", -600.0)
+    pacer.on_reply_opened("b", 10.0)
     assert kept_calls(pacer, 10.0, live=2) == math.floor(5 + 0.4 * math.exp(-1 / 3) + 1)
 
 
 def test_reply_of_another_process_counts_as_one_question_however_often_it_is_reported() -> None:
     pacer = Pacer()
-    pacer.opened("a", -600.0)
+    pacer.on_reply_opened("a", -600.0)
     for second in range(60):
-        pacer.shared(float(second), call_ages_s=(), live_ages_s=[float(second)])
+        pacer.on_shared(float(second), call_ages_s=(), live_ages_s=[float(second)])
     assert kept_calls(pacer, 60.0, live=2) == math.floor(2 + 3.4 * math.exp(-2))
 
 
 def test_report_without_live_replies_is_not_a_question() -> None:
     pacer = Pacer()
-    pacer.opened("a", -600.0)
-    pacer.shared(0.0, call_ages_s=(), live_ages_s=())
+    pacer.on_reply_opened("a", -600.0)
+    pacer.on_shared(0.0, call_ages_s=(), live_ages_s=())
     assert kept_calls(pacer, 0.0, live=1) == 2

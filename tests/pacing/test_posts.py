@@ -42,7 +42,7 @@ class PostingSlack:
         """Posts if that may go now; returns whether Slack took it."""
         if self.posts.free_at(channel_id, POST, self.now) > self.now:
             return False
-        self.posts.sent(channel_id, self.now)
+        self.posts.on_send(channel_id, self.now)
         self.now += self.latency_s
         arrived = self.arrived[channel_id]
         is_taken = self.rule.takes(arrived, self.now)
@@ -50,8 +50,8 @@ class PostingSlack:
             arrived.append(self.now)
         else:
             self.refused.append(self.now)
-            self.posts.limited(channel_id, POST, self.now, 5.0)
-        self.posts.answered(channel_id, self.now)
+            self.posts.on_rate_limit(channel_id, POST, self.now, 5.0)
+        self.posts.on_end(channel_id, self.now)
         return is_taken
 
     def post_in_turn(self, channel_id: str, count: int) -> list[float]:
@@ -120,20 +120,20 @@ def test_only_one_post_at_a_time_tries_a_longer_burst() -> None:
     for channel_id in ("C1", "C2"):
         for _ in range(CERTAIN_POSTS):
             assert posts.free_at(channel_id, POST, 1.0) == 1.0
-            posts.sent(channel_id, 1.0)
+            posts.on_send(channel_id, 1.0)
     assert posts.free_at("C1", POST, 1.0) > 1.0, "the posts in flight may be refused"
     for _ in range(CERTAIN_POSTS):
-        posts.answered("C1", 1.0)
-        posts.answered("C2", 1.0)
+        posts.on_end("C1", 1.0)
+        posts.on_end("C2", 1.0)
     assert posts.free_at("C1", POST, 1.0) == 1.0
-    posts.sent("C1", 1.0)
+    posts.on_send("C1", 1.0)
     assert [posts.free_at(channel_id, POST, 1.0) for channel_id in ("C1", "C2", "C3")] == [1.25, 1.25, 1.0]
-    posts.withdrawn("C1")
+    posts.on_withdrawn("C1")
     assert posts.free_at("C2", POST, 1.0) == 1.0
-    posts.sent("C2", 1.0)
-    posts.answered("C2", 1.0)
+    posts.on_send("C2", 1.0)
+    posts.on_end("C2", 1.0)
     assert posts.free_at("C1", POST, 1.0) == 1.0
-    posts.sent("C1", 1.0)
+    posts.on_send("C1", 1.0)
     assert posts.free_at("C2", POST, 1.0) == 1.0, "six posts are certain now, so this isn't tried in C1"
 
 
@@ -142,54 +142,54 @@ def test_post_in_another_channel_ends_no_trial(ends: str) -> None:
     posts = ChannelPosts()
     for channel_id in ("C1", "C2"):
         for _ in range(CERTAIN_POSTS):
-            posts.sent(channel_id, 1.0)
-            posts.answered(channel_id, 1.0)
-    posts.sent("C1", 1.0)
-    posts.sent("C3", 1.0)
+            posts.on_send(channel_id, 1.0)
+            posts.on_end(channel_id, 1.0)
+    posts.on_send("C1", 1.0)
+    posts.on_send("C3", 1.0)
     if ends == "withdrawn":
-        posts.withdrawn("C3")
+        posts.on_withdrawn("C3")
     elif ends == "limited":
-        posts.limited("C3", POST, 1.0, 5.0)
+        posts.on_rate_limit("C3", POST, 1.0, 5.0)
     else:
-        posts.answered("C3", 1.0)
+        posts.on_end("C3", 1.0)
     assert posts.free_at("C2", POST, 1.0) == 1.25
 
 
 def test_429_holds_back_its_method_in_its_channel_as_long_as_the_longest_says() -> None:
     posts = ChannelPosts()
     for retry_after_s in (7.0, 5.0):
-        posts.sent("C1", 1.0)
-        assert not posts.limited("C1", START, 1.0, retry_after_s)
-        posts.answered("C1", 1.0)
+        posts.on_send("C1", 1.0)
+        assert not posts.on_rate_limit("C1", START, 1.0, retry_after_s)
+        posts.on_end("C1", 1.0)
     assert [posts.free_at(*call, 1.0) for call in (("C1", START), ("C1", POST), ("C2", START))] == [8.0, 1.0, 1.0]
 
 
 def test_429_is_the_workspaces_while_another_channel_is_refused() -> None:
     posts, answers = ChannelPosts(), []
     for channel_id, now in (("C1", 1.0), ("C1", 2.0), ("C2", 3.0), ("C3", 20.0)):
-        posts.sent(channel_id, now)
-        answers.append(posts.limited(channel_id, POST, now, 5.0))
-        posts.answered(channel_id, now)
+        posts.on_send(channel_id, now)
+        answers.append(posts.on_rate_limit(channel_id, POST, now, 5.0))
+        posts.on_end(channel_id, now)
     assert answers == [False, False, True, False]
 
 
 def test_start_leaves_room_for_posts_that_are_kept() -> None:
     posts = ChannelPosts()
     for _ in range(POST_BURST - 2):
-        posts.sent("C1", 1.0)
-        posts.answered("C1", 1.0)
+        posts.on_send("C1", 1.0)
+        posts.on_end("C1", 1.0)
     assert [posts.free_at("C1", START, 1.0, kept) for kept in (0, 1, 2)] == [1.0, 1.0, 2.0]
 
 
 def test_posts_of_other_processes_count_in_their_channel() -> None:
     posts = ChannelPosts()
-    posts.sent("C1", 50.0)
-    posts.shared("C1", 50.0, [1.0] * (POST_BURST - 1), denied=False)
-    posts.answered("C1", 50.0)
+    posts.on_send("C1", 50.0)
+    posts.on_shared("C1", 50.0, [1.0] * (POST_BURST - 1), denied=False)
+    posts.on_end("C1", 50.0)
     assert posts.free_at("C1", POST, 50.0) == pytest.approx(51.0)
-    posts.shared("C1", 50.0, [], denied=True)
+    posts.on_shared("C1", 50.0, [], denied=True)
     assert posts.free_at("C1", POST, 50.0) == 50.25, "the database is asked again soon"
-    posts.shared("C1", 50.0, [], denied=False)
+    posts.on_shared("C1", 50.0, [], denied=False)
     assert posts.free_at("C1", POST, 50.0) == 50.0, "it has room again"
 
 
@@ -212,7 +212,7 @@ def test_burst_that_another_process_was_allowed_needs_no_trial() -> None:
     ours.learn(theirs.posts.learned, 200.0)
     for _ in range(POST_BURST):
         assert ours.free_at("C2", POST, 200.0) == 200.0
-        ours.sent("C2", 200.0)
+        ours.on_send("C2", 200.0)
 
 
 @pytest.mark.parametrize(("last_at", "learned"), [(4.9, Learned(6, 4.9, -math.inf)), (4.97, None)])
@@ -222,8 +222,8 @@ def test_longer_burst_is_news_and_a_post_that_adds_nothing_is_none(last_at: floa
     before = posts.learned
     for now in (0.0,) * CERTAIN_POSTS + (last_at,):
         assert posts.free_at("C1", POST, now) == now
-        posts.sent("C1", now)
-        posts.answered("C1", now)
+        posts.on_send("C1", now)
+        posts.on_end("C1", now)
     assert posts.learned == (learned or before)
 
 
@@ -239,10 +239,10 @@ def test_longer_burst_is_news_and_a_post_that_adds_nothing_is_none(last_at: floa
 def test_refusal_after_so_many_posts_teaches(before: int, learned: Learned) -> None:
     posts = ChannelPosts()
     for _ in range(before):
-        posts.sent("C1", 1.0)
-        posts.answered("C1", 1.0)
-    posts.sent("C1", 1.0)
-    posts.limited("C1", POST, 1.0, 5.0)
+        posts.on_send("C1", 1.0)
+        posts.on_end("C1", 1.0)
+    posts.on_send("C1", 1.0)
+    posts.on_rate_limit("C1", POST, 1.0, 5.0)
     assert posts.learned == learned
 
 
@@ -256,6 +256,6 @@ def test_shorter_burst_that_a_refusal_taught_is_exceeded_only_by_trials_after_an
 def test_channels_without_posts_in_the_last_minute_are_forgotten() -> None:
     posts = ChannelPosts()
     for number in range(1_000):
-        posts.sent(f"C{number}", float(number))
-        posts.answered(f"C{number}", float(number))
+        posts.on_send(f"C{number}", float(number))
+        posts.on_end(f"C{number}", float(number))
     assert len(posts._channels) <= WINDOW_S + 1

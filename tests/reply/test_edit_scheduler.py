@@ -69,7 +69,7 @@ def finish(schedule: Schedule, reply: ScheduledReply) -> asyncio.Task[None]:
 
 
 def limit(method: str, seconds: float) -> Happens:
-    return lambda schedule, reply: schedule.budget.limited(f"chat.{method}", seconds, "C1")
+    return lambda schedule, reply: schedule.budget.on_rate_limit(f"chat.{method}", seconds, "C1")
 
 
 def fail_once(*errors: Exception | None) -> Errors:
@@ -316,7 +316,7 @@ async def test_reply_whose_last_call_is_longest_ago_comes_first_among_equals() -
             replies[number].append("begun")
         await asyncio.sleep(10)
         schedule.transport.sent.clear()
-        schedule.budget.limited("chat.update", 2.0)
+        schedule.budget.on_rate_limit("chat.update", 2.0)
         for reply in replies:
             reply.append(" and more")
         await asyncio.sleep(200)
@@ -463,8 +463,8 @@ async def test_end_whose_edit_goes_to_another_reply_is_posted_at_once() -> None:
         for sent_at, calls in ((0, 1), (30, CALLS_PER_MINUTE["chat.update"] - 1)):
             await asyncio.sleep(sent_at)
             for _ in range(calls):
-                schedule.budget.sent("chat.update", asyncio.get_running_loop().time(), None)
-                schedule.budget.answered("chat.update")
+                schedule.budget.on_send("chat.update", asyncio.get_running_loop().time(), None)
+                schedule.budget.on_end("chat.update")
         await asyncio.sleep(29)
         await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, said("Cut."))) for reply in replies))
     assert schedule.times(Post) == [59]
@@ -477,8 +477,8 @@ async def test_ends_that_come_together_share_the_edits_and_the_posts_that_are_le
     async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
         for _ in range(40):
             now = asyncio.get_running_loop().time()
-            schedule.budget.sent("chat.update", now, None)
-            schedule.budget.answered("chat.update")
+            schedule.budget.on_send("chat.update", now, None)
+            schedule.budget.on_end("chat.update")
         replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in range(18)]
         await asyncio.sleep(30)
         for reply in replies:
@@ -544,7 +544,7 @@ async def test_withheld_calls_use_no_budget() -> None:
         now = asyncio.get_running_loop().time()
         free_at = [schedule.budget.ready_at("chat.update", now, Urgency.FINAL, "a")]
         for _ in range(CALLS_PER_MINUTE["chat.update"] - 1):
-            schedule.budget.sent("chat.update", now, "a")
+            schedule.budget.on_send("chat.update", now, "a")
             free_at.append(schedule.budget.ready_at("chat.update", now, Urgency.FINAL, "a"))
     assert set(free_at) == {now}
 
@@ -773,7 +773,7 @@ async def test_placeholder_of_a_queued_question_waits_for_its_budget_and_holds_i
     None
 ):
     async with scheduling() as schedule:
-        schedule.budget.limited("chat.postMessage", 200.0, "C1")
+        schedule.budget.on_rate_limit("chat.postMessage", 200.0, "C1")
         await schedule.scheduler.post_placeholder(job_of(1))
         assert schedule.times(Post) == [pytest.approx(200.0)]
         assert schedule.records.begun_at == schedule.times(Post)
@@ -783,7 +783,7 @@ async def test_placeholder_of_a_queued_question_waits_for_its_budget_and_holds_i
 @simulated
 async def test_answers_go_before_placeholders_of_queued_questions() -> None:
     async with scheduling() as schedule:
-        schedule.budget.limited("chat.postMessage", 30.0, "C1")
+        schedule.budget.on_rate_limit("chat.postMessage", 30.0, "C1")
         queued = [asyncio.create_task(schedule.scheduler.post_placeholder(job_of(number))) for number in (1, 2)]
         await asyncio.sleep(1)
         await schedule.open(3)
@@ -795,7 +795,7 @@ async def test_answers_go_before_placeholders_of_queued_questions() -> None:
 @simulated
 async def test_placeholder_of_a_question_that_is_not_queued_any_more_is_not_posted(ends: str) -> None:
     async with scheduling() as schedule:
-        schedule.budget.limited("chat.postMessage", 30.0, "C1")
+        schedule.budget.on_rate_limit("chat.postMessage", 30.0, "C1")
         posting = asyncio.create_task(schedule.scheduler.post_placeholder(job_of(1)))
         await asyncio.sleep(1)
         if ends == "claimed":
@@ -873,8 +873,8 @@ async def test_placeholder_waits_for_first_words_where_calls_are_scarce_and_a_st
         for job_id in range(2, 2 + others):
             await schedule.open(job_id, (f"{job_id}.1",))
         for _ in range(posts):
-            schedule.budget.sent("chat.postMessage", 0.0, None, "C1")
-            schedule.budget.answered("chat.postMessage", "C1")
+            schedule.budget.on_send("chat.postMessage", 0.0, None, "C1")
+            schedule.budget.on_end("chat.postMessage", "C1")
         began = asyncio.get_running_loop().time()
         await schedule.scheduler.open(Answer(job_of(1)), sign=sign)
         await asyncio.sleep(placeholder_s + 0.1)
@@ -943,7 +943,7 @@ async def test_nothing_is_sent_after_a_replys_until() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling() as schedule:
         await asyncio.sleep(10)
-        schedule.budget.limited("chat.postMessage", 30.0, "D1")
+        schedule.budget.on_rate_limit("chat.postMessage", 30.0, "D1")
         async with asyncio.timeout(21):
             reply = await schedule.scheduler.open(Answer(Job(1, question, 0)), until=30.0)
             await reply.idle.wait()
@@ -1011,7 +1011,7 @@ async def test_reply_that_waits_is_not_laid_out_again_for_each_call_and_word_of_
 
     monkeypatch.setattr(Reply, "next_call", counted)
     async with scheduling() as schedule:
-        schedule.budget.limited("chat.postMessage", 3.0, "C1")
+        schedule.budget.on_rate_limit("chat.postMessage", 3.0, "C1")
         waiting = [await schedule.open(number) for number in range(1, 21)]
         for reply in waiting:
             reply.append("Hello")

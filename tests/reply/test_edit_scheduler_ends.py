@@ -45,7 +45,7 @@ async def test_end_that_slack_refused_waits_for_the_budget_only_since_its_next_t
     async with scheduling(transport) as schedule:
 
         def refuse() -> Refused:
-            schedule.budget.limited("chat.update", 2.5)
+            schedule.budget.on_rate_limit("chat.update", 2.5)
             return TRANSIENT
 
         refusals = iter([lambda: TRANSIENT, lambda: TRANSIENT, refuse])
@@ -63,9 +63,9 @@ async def test_end_that_slack_refused_waits_for_the_budget_only_since_its_next_t
 async def test_each_page_of_an_end_waits_for_its_own_edit() -> None:
     transport = SimulatedTransport()
     async with scheduling(transport) as schedule:
-        transport.error_of = at_update(1, lambda: schedule.budget.limited("chat.update", 1.4))
+        transport.error_of = at_update(1, lambda: schedule.budget.on_rate_limit("chat.update", 1.4))
         reply = await schedule.open(1, page_ts=("1.0", "1.1"))
-        schedule.budget.limited("chat.update", 1.0)
+        schedule.budget.on_rate_limit("chat.update", 1.0)
         reply.append(lines(500))
         await reply.finish(End(EndReason.WHOLE))
     assert schedule.calls() == [(1, "Update")] * 2
@@ -85,7 +85,7 @@ async def test_end_that_cannot_be_laid_out_as_a_new_message_ends_its_own_reply()
             broken.reply.next_call = fail  # type: ignore[method-assign]
 
         broken.reply.post_again = post_broken  # type: ignore[method-assign]
-        schedule.budget.limited("chat.update", 30.0)
+        schedule.budget.on_rate_limit("chat.update", 30.0)
         await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, said("Done."))) for reply in (broken, other)))
     assert [broken.reply.unshown, other.reply.unshown] == [True, False]
 

@@ -153,8 +153,8 @@ async def test_stop_that_was_held_back_for_a_full_page_may_be_the_next_pages() -
         reply.append("One two ")
         await asyncio.sleep(1)
         for _ in range(stops - 2):
-            schedule.budget.sent(METHODS[StopStream], asyncio.get_running_loop().time(), None)
-            schedule.budget.answered(METHODS[StopStream])
+            schedule.budget.on_send(METHODS[StopStream], asyncio.get_running_loop().time(), None)
+            schedule.budget.on_end(METHODS[StopStream])
         reply.append("three four five.\n" * 800)
         await asyncio.sleep(5)
         assert kinds(schedule).count("StartStream") == 2

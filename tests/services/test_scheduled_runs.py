@@ -33,8 +33,8 @@ def test_runs_leave_half_of_a_minutes_calls_to_people(method: str, used: int, ru
     unused: Any = None
     scheduled = ScheduledRuns(unused, workspace_of(budget=budget), unused, unused, unused)
     for number in range(used):
-        budget.sent(method, clock.monotonic(), None, f"C{number}")
-        budget.answered(method, f"C{number}")
+        budget.on_send(method, clock.monotonic(), None, f"C{number}")
+        budget.on_end(method, f"C{number}")
     assert scheduled.may_begin() == runs
     clock.now_s += 61
     assert scheduled.may_begin() == 1
