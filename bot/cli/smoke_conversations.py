@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from itertools import product
+from typing import Any
 
 from bot.checks.report import CheckStatus, Finding
 from bot.core.calls import CallResult, CallState, Decision, ToolUse, as_data
@@ -32,7 +33,7 @@ from bot.models.prompt import OURS, PDF, PDF_PAGE_TOKENS, Effort, Media, Offered
 from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
 from bot.services.answer_attempt import GivenUp, Phase
-from bot.services.ports import Output, Records, Tools
+from bot.services.ports import Tools
 from bot.services.prompt_builder import PromptSettings
 from bot.services.standalone import HISTORY_TOKENS, Answered, Collected, InMemory, InMemoryConversation, answer
 from files_to_markdown.document import Document, Format
@@ -106,12 +107,14 @@ class _Talk:
     """When its first message was written, in seconds since the epoch. So each conversation has a thread of its own."""
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
+    requests: int = 1
+    """How many requests it still needs."""
 
     def process(self) -> AbstractAsyncContextManager[Models]:
         """Opens the model as a new process does, which knows nothing of what another one has learned of it."""
         return open_models(self.setup)
 
-    def cost_usd(self, usage: Usage) -> float:
+    def usd_of(self, usage: Usage) -> float:
         """Returns the price of a usage. Raises CapReached if it is unknown: then no limit can be kept."""
         [model] = self.setup.models
         usd = self.prices.cost_usd(model, usage, time.time())
@@ -121,6 +124,17 @@ class _Talk:
                 "may be 0."
             )
         return usd
+
+    def cost_usd(self, end: End) -> float:
+        """Returns the price of an end's usage."""
+        return self.usd_of(end.usage or Usage())
+
+    async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
+        """Raises CapReached if as many requests as are announced may cost more than is left."""
+        usd = self.requests * self.usd_of(Usage(input_tokens, OUTPUT_TOKENS, cache_write_tokens=input_tokens))
+        if usd > self.left_usd:
+            left_usd = max(0.0, self.left_usd)
+            raise CapReached(f"Not asked: it may cost ${usd:.4f}, and the limit leaves ${left_usd:.4f}. Raise --limit.")
 
     def question(self, text: str, after_s: float = 0.0, files: tuple[File, ...] = ()) -> Question:
         """Returns a message in the conversation's thread."""
@@ -132,47 +146,20 @@ class _Talk:
         models: Models,
         asked: Question | Job,
         conversation: InMemoryConversation = EMPTY,
+        tools: Tools | None = None,
         *,
         requests: int = 1,
-        tools: Tools | None = None,
-        records: Records | None = None,
-        shown: Output | None = None,
+        **ports: Any,
     ) -> tuple[Answered, Completion]:
-        """Returns an answer, and how its last request ended. Raises ProviderError.
+        """Returns an answer, and how its last request ended. Raises CapReached and ProviderError.
 
-        Raises CapReached before anything is asked if so many requests may cost more than is left.
+        `requests`: how many the conversation still needs. `ports`: the records and the output, if they matter.
         """
-        answered = await answer(
-            asked,
-            conversation,
-            models,
-            tools,
-            records=records,
-            shown=shown,
-            spending=_Limit(self, requests),
-            settings=PromptSettings(self.system_prompt, HISTORY_TOKENS),
-        )
+        self.requests, settings = requests, PromptSettings(self.system_prompt, HISTORY_TOKENS)
+        answered = await answer(asked, conversation, models, tools, spending=self, settings=settings, **ports)
         self.usage, self.usd = self.usage + answered.used.usage, self.usd + (answered.used.usd or 0.0)
         answered.raise_for_error()
         return answered, answered.completion or Completion(self.setup.models[0], FinishReason.PAUSED, None)
-
-
-@dataclass(frozen=True)
-class _Limit:
-    """What a conversation may cost, `requests` together."""
-
-    talk: _Talk
-    requests: int
-
-    async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        usage = Usage(input_tokens, OUTPUT_TOKENS, cache_write_tokens=input_tokens)
-        usd = self.requests * self.talk.cost_usd(usage)
-        if usd > self.talk.left_usd:
-            left_usd = max(0.0, self.talk.left_usd)
-            raise CapReached(f"Not asked: it may cost ${usd:.4f}, and the limit leaves ${left_usd:.4f}. Raise --limit.")
-
-    def cost_usd(self, end: End) -> float:
-        return self.talk.cost_usd(end.usage or Usage())
 
 
 async def _words(talk: _Talk) -> str:
@@ -206,7 +193,7 @@ async def _thread(talk: _Talk) -> str:
             shown = Message(ME.team_id, CHANNEL, f"{float(question.ts) + 1:.6f}", answered.text, user_id=ME.user_id)
             messages += [question.as_message(), shown]
             replies[shown.ts] = RecordedReply(answered.text, answered.end.origins, ASKER, question.ts)
-    saves = talk.cost_usd(Usage(first_tokens, 0, first_tokens)) < talk.cost_usd(Usage(first_tokens))
+    saves = talk.usd_of(Usage(first_tokens, 0, first_tokens)) < talk.usd_of(Usage(first_tokens))
     if saves and share < READ_SHARE:
         raise _Wrong(
             f"The second and the third question of a thread read {share:.0%} of the first one's prompt from the cache, "
@@ -229,7 +216,7 @@ async def _tool(talk: _Talk) -> str:
     question = talk.question(f'Note down "buy milk" with your tool {_NOTE.name}, then tell me the note\'s number.')
     records, tools = InMemory(), _Notes()
     async with talk.process() as models:
-        _, begun = await talk.answer(models, question, requests=2, tools=tools, records=records)
+        _, begun = await talk.answer(models, question, EMPTY, tools, requests=2, records=records)
     calls = [call for step in records.steps for call in step.calls]
     if [call.tool for call in calls] != [_NOTE.name] or not calls[0].arguments:
         said = f" Its server refused the request: {begun.refusal}" if begun.refusal else ""
@@ -239,7 +226,7 @@ async def _tool(talk: _Talk) -> str:
     talk.system_prompt += "\n\nBe polite."
     job = Job(1, question, 2, steps=records.steps)
     async with talk.process() as models:
-        answered, end = await talk.answer(models, job, tools=tools, records=records)
+        answered, end = await talk.answer(models, job, EMPTY, tools, records=records)
     if end.refusal != begun.refusal:
         raise _Wrong(
             f"After an approval, in another process, the vendor refused what the model had sent before: {end.refusal}"
