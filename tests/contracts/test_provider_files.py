@@ -184,13 +184,6 @@ A, B, C = drawn("a.png"), drawn("b.png", 9), drawn("c.png", 10)
 THREE = Prompt("Be brief.", (Turn("user", "one", (A,)), Turn("assistant", "ok"), Turn("user", QUESTION, (B, C))))
 NAMING_PDF = refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process PDF"}})
 UNCLEAR = refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}})
-
-
-def names_sent(vendor: AnyVendor) -> list[list[str]]:
-    """Returns the names of the files in each request."""
-    return [[file.name for file in (A, B, C) if file.base64 in str(sent.body)] for sent in vendor.requests]
-
-
 EMPTY = VendorResponse(status=413)
 PAGE = VendorResponse([b"<html><title>413 Request Entity Too Large</title></html>"], 413, "text/html")
 TOO_LARGE = refusal(413, {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}})

@@ -15,7 +15,6 @@ from benchmarks.outages import ToldClock, outages
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.services import catching_up
-from bot.services.catching_up import KEPT_CALLS
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.database import create_engine
@@ -23,7 +22,6 @@ from bot.store.schema import jobs, listening
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.gate import rounds
-from slack_sandbox.web_api.budgets import FLOORS, WINDOW_S
 from slack_sandbox.workspace import Channel
 from tests.scenarios.answers import on_record, press, rows
 from tests.scenarios.conftest import Stage, buttons, grows, manifest, running, says, settings_of, shown
@@ -346,43 +344,6 @@ async def test_other_places_are_read_and_those_that_slack_never_gives_are_counte
         await absence.answered("random", asked)
         assert (await absence.caught_up())["unread"] == unread
     assert await absence.asked() == [asked]
-
-
-@pytest.mark.long
-async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: Absence, sandbox: Sandbox) -> None:
-    absence.add_channels(FLOORS[HISTORY])
-    async with absence.back(TEN_MINUTES):
-        await absence.caught_up(looked_at=FLOORS[HISTORY])
-    read_at = [call.at_monotonic_s for call in sandbox.calls if call.method == HISTORY]
-    in_first_minute = sum(at < read_at[0] + WINDOW_S for at in read_at)
-    assert in_first_minute == FLOORS[HISTORY] - KEPT_CALLS
-
-
-@pytest.mark.long
-async def test_live_answer_has_the_next_calls_after_a_429(absence: Absence, sandbox: Sandbox) -> None:
-    retry_after_s = 30
-    sandbox.faults.start("rate_limit", method=HISTORY, times=1, retry_after_s=retry_after_s)
-    async with absence.back(TEN_MINUTES):
-        await until(lambda: absence.stage.calls(HISTORY), "the 429")
-        sandbox.faults.stop("silent")
-        # The answer to a bare mention reads the channel.
-        asked = await absence.stage.mention("?", "random")
-        await absence.answered("random", asked)
-        assert (await absence.caught_up())["unread"] == 0
-    limited, live, again, *_ = absence.stage.calls(HISTORY)
-    assert (limited.error, live.arguments.get("latest"), again.error) == ("ratelimited", asked, None)
-    assert again.at_monotonic_s - limited.at_monotonic_s > 2 * retry_after_s
-
-
-@pytest.mark.long
-async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, sandbox: Sandbox) -> None:
-    asked = await absence.stage.mention()
-    sandbox.faults.start("error_500", method="conversations.history")
-    async with absence.back(TEN_MINUTES):
-        await asyncio.sleep(120)
-        sandbox.faults.stop("error_500")
-        await absence.answered("general", asked)
-        assert (await absence.caught_up())["unread"] == 0
 
 
 async def test_two_processes_at_once_answer_each_question_once(absence: Absence) -> None:

@@ -14,7 +14,6 @@ import pytest
 from bot import settings as all_settings
 from bot.core import texts
 from slack_sandbox.server import Sandbox
-from slack_sandbox.web_api.http import CallRecord
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, connected, running, says, shown
 from tests.streams import speech
@@ -237,27 +236,6 @@ async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
     answers = await asyncio.gather(*(stage.answers(("general", "random")[n % 2], ts) for n, ts in enumerate(asked)))
     assert answers == [[("word " * 60).rstrip()]] * 20
     assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
-
-
-@pytest.mark.bot(max_concurrent_per_user=20)
-@pytest.mark.long
-async def test_crowded_channel_delays_no_answer_elsewhere_where_slack_takes_few_posts(stage: Stage) -> None:
-    sandbox = stage.sandbox
-    sandbox.faults.start("strict_posts")
-    stage.vendor.script(says("word " * 20, pause_s=0.02))
-
-    def limited() -> list[CallRecord]:
-        return [call for call in sandbox.calls if call.error == "ratelimited"]
-
-    crowd = [await stage.mention(f"{n}?") for n in range(12)]
-    await sandbox.wait_for(limited)
-    elsewhere = [(channel, await stage.mention(f"{channel}?", channel=channel)) for channel in ("random", "project-x")]
-    for channel, ts in [*elsewhere, *(("general", ts) for ts in crowd)]:
-        assert await stage.answers(channel, ts) == [("word " * 20).rstrip()]
-    assert len(limited()) <= 2
-    posts = stage.calls("chat.postMessage")
-    after = [call.channel for call in posts[posts.index(limited()[-1]) :] if call.ok]
-    assert set(after[: after.index("C0GENERAL")]) == {"C0RANDOM", "C0PROJECTX"}, "they wait for no Retry-After"
 
 
 def test_sandbox_listens_on_this_machine_only(sandbox: Sandbox) -> None:

@@ -11,10 +11,9 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.prompt import MESSAGES_OMITTED
 from bot.errors import EndReason
-from bot.pacing.retry import REPLY_CALLS
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.testing.processes import WITHIN_S
-from tests.scenarios.conftest import Stage, buttons, grows, says, shown
+from tests.scenarios.conftest import Stage, buttons, says
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
@@ -247,26 +246,6 @@ async def test_answer_is_shown_once_under_any_slack_fault(stage: Stage, name: st
     await stage.sandbox.say("ada", "general", "@typist why?", root)
     assert await stage.answers("general", root) == [LONG.rstrip()]
     assert len(stage.vendor.requests) == 1
-
-
-WORDS = " ".join(f"word{number}" for number in range(60))
-REFUSED_FORMS: FaultSettings = {"method": ("chat.update", "chat.postMessage"), "error": "invalid_attachments"}
-
-
-@pytest.mark.long
-async def test_answer_that_slack_refuses_for_minutes_is_stopped_and_says_that_it_was_not_shown(stage: Stage) -> None:
-    stage.vendor.script(grows(WORDS, pause_s=15.0))
-    asked = await stage.mention()
-    await stage.sandbox.wait_for(lambda: any("word1" in shown(message) for message in stage.bots("general", asked)))
-    stage.sandbox.faults.start("refuse", **REFUSED_FORMS)
-    began = asyncio.get_running_loop().time()
-    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 2 * REPLY_CALLS.within_s)
-    assert asyncio.get_running_loop().time() - began >= REPLY_CALLS.within_s
-    stage.sandbox.faults.stop("refuse")
-    (text,) = await stage.answers("general", asked, timeout_s=120)
-    words, _, notice = text.partition("\n")
-    assert WORDS.startswith(words)
-    assert notice == texts.answers.NOT_SHOWN
 
 
 @pytest.mark.parametrize("fault", ["drop_socket", "refresh"])

@@ -400,16 +400,6 @@ async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
     assert f"2.txt ({texts.files.FILES_TOO_BIG})" in answer
 
 
-@pytest.mark.long
-async def test_tall_picture_is_scaled_before_it_is_sent(stage: Stage) -> None:
-    uploads = [
-        UploadedFile("a.png", picture("PNG")),
-        UploadedFile("tall.png", picture("PNG", size=(1_200, 12_000))),
-    ]
-    assert await asked(stage, *uploads) == ANSWER
-    assert [image.size for image in images_of(content(stage))] == [(8, 6), (200, 2_000)]
-
-
 IMAGE_REFUSALS: dict[str, tuple[VendorResponse, str]] = {
     "unclear": (
         refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}}),

@@ -9,11 +9,10 @@ import pytest
 
 from bot.core import texts
 from bot.reply.reply import MAX_PAGES
-from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Message
 from tests.clocks import until
-from tests.scenarios.conftest import Stage, running, shown
+from tests.scenarios.conftest import Stage, shown
 from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
@@ -69,22 +68,6 @@ async def test_first_five_of_seven_pages_are_posted_and_the_end_below_the_whole_
     assert second["text"].startswith("```python\nprint(")
     refused = [call for call in stage.sandbox.calls if call.error]
     assert not refused
-
-
-@pytest.mark.skips_waits
-@pytest.mark.long
-async def test_all_pages_are_posted_without_the_scope_for_files(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    sandbox.granted.discard("files:write")
-    vendor.script(VendorResponse(events(SEVEN_PAGES)))
-    async with running(settings):
-        stage = Stage(sandbox, vendor)
-        asked = await stage.mention()
-        messages = await ended(stage, asked, PROSE.rstrip().splitlines()[-1])
-    assert len(messages) == 7
-    assert not files(messages, sandbox)
-    assert not any(texts.answers.WRITING_LONG in shown(message) for message in messages)
 
 
 @pytest.mark.skips_waits

@@ -11,7 +11,6 @@ import pytest
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.settings import Settings
-from bot.store.claim import RESTARTS_AT_ONCE
 from slack_sandbox.server import Sandbox
 from slack_sandbox.socket_mode import Delivery
 from slack_sandbox.testing.processes import WITHIN_S
@@ -55,18 +54,6 @@ async def test_edit_of_a_running_question_restarts_its_answer_in_the_same_reply(
     assert any("The old" in earlier and "Thinking" in later for earlier, later in pairwise(seen)), (
         "the reply must restart with a placeholder"
     )
-
-
-@pytest.mark.long
-async def test_question_that_is_edited_again_and_again_asks_the_model_a_few_times(stage: Stage) -> None:
-    stage.vendor.script(lambda request: says("The end.") if "words 19?" in str(request.body) else UNFINISHED)
-    asked = await stage.mention("words?")
-    for number in range(20):
-        await stage.sandbox.edit("general", asked, f"@typist words {number}?")
-        await asyncio.sleep(0.5)
-    await answers.reply(stage, asked, "The end.")
-    assert await stage.answers("general", asked) == ["The end."]
-    assert len(stage.vendor.requests) <= RESTARTS_AT_ONCE + 3
 
 
 async def test_edited_queued_question_is_answered_in_its_newest_text(stage: Stage) -> None:

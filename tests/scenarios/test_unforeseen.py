@@ -88,11 +88,6 @@ class PersonCase:
     def replies(self) -> list[Message]:
         return self.stage.bots(self.place, None if self.method == "conversations.history" else self.root)
 
-    @property
-    def whispers(self) -> list[Message]:
-        """Returns the ephemeral messages to this person."""
-        return [message for message in self.stage.sandbox.workspace.ephemerals if message.ephemeral_to == self.user]
-
     def begin(self, about: str = "") -> None:
         """Makes the calls of this case fail."""
         times = 1 if self.lasts == ONCE else None
