@@ -50,6 +50,7 @@ from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.catching_up import CatchingUp
 from bot.services.commands import AppHome, SlashCommands
+from bot.services.decisions import Decisions
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
 from bot.services.memory import Remembering
@@ -58,15 +59,18 @@ from bot.services.operations import AUDIT_DAYS, KeptForDays, Probes, expire_hour
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.ports import Ports, Tools
+from bot.services.presses import Presses
 from bot.services.prompt_builder import PromptSettings
 from bot.services.quota import CapNotifications, CapSettings, Quota
 from bot.services.reply_actions import ReplyActions
 from bot.services.schedule_tool import ScheduleTool
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.schedules import Schedules
-from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts, Reactions
+from bot.services.shortcut import MessageShortcut, QuestionPosts, Reactions
+from bot.services.sign_in import SignInModal
 from bot.services.slack_conversation import SlackConversation
 from bot.services.steps import Steps
+from bot.services.stops import Stops
 from bot.services.tool_calls import Toolbox, expire_approvals
 from bot.services.transcripts import Transcription
 from bot.services.welcome import Welcome
@@ -431,12 +435,12 @@ def _listen(
     """Registers all listeners. Returns the outbox, which posts what people ask by shortcut, and intake."""
     settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
     quota, caps, home = parts.quota, parts.caps, parts.home
-    actions = ReplyActions(stores, workspace, worker, access, parts.schedules)
+    stops = Stops(stores, workspace, worker, access)
     quiet_threads = QuietThreads(stores, workspace, parts.notifier, access)
     rules = TriageRules(Engagement(settings.engagement), bots=access.may_allow_bots)
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
     triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
-    intake = Intake(stores, workspace, worker, access, actions, triage, parts.notifier, tokens)
+    intake = Intake(stores, workspace, worker, access, stops, triage, parts.notifier, tokens)
     runs = ScheduledRuns(stores, workspace, access, quota, parts.schedules)
     posts = QuestionPosts(stores, workspace, intake, access, runs)
     writers = {CAP_MARK: CapNotifications(stores, settings.admins).write, RUN_REPORT: runs.write}
@@ -446,7 +450,10 @@ def _listen(
     reactions = Reactions(stores, workspace, access, parts.notifier, shortcut)
     # First: Bolt asks one listener after the other whether an event is its own, and most events are messages.
     register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
-    register_buttons(bolt, actions, ChoicePresses(actions, shortcut, access), quiet_threads, workspace.me.team_id)
+    presses = Presses(stores, workspace, access)
+    decisions = Decisions(stores, workspace, worker, presses, shortcut, parts.schedules)
+    actions = ReplyActions(stores, workspace, worker, presses, decisions, SignInModal(decisions), stops)
+    register_buttons(bolt, actions, quiet_threads, workspace.me.team_id)
     tools_of = mcp_tools.of_servers if mcp_tools else None
     commands = SlashCommands(
         stores,

@@ -22,7 +22,7 @@ from bot.services.engagement import STAY_QUIET, QuietThreads
 from bot.services.quota import CapSettings
 from bot.services.reply_actions import ReplyActions
 from bot.services.schedules import SchedulePress, Schedules
-from bot.services.shortcut import ChoicePresses, MessageShortcut
+from bot.services.shortcut import MessageShortcut
 from bot.slack.notices import command_message
 from bot.slack.views.accounts import ACCOUNTS
 from bot.slack.views.arguments import ARGUMENTS, EDIT_ARGUMENTS
@@ -62,24 +62,21 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-def register_buttons(
-    app: AsyncApp, actions: ReplyActions, choices: ChoicePresses, quiet_threads: QuietThreads, team_id: str
-) -> None:
+def register_buttons(app: AsyncApp, actions: ReplyActions, quiet_threads: QuietThreads, team_id: str) -> None:
     """Registers the listeners for the buttons of replies, and for Slack's own Stop."""
 
     async def on_stop(body: dict[str, Any]) -> None:
-        await actions.stop_session(*stop_of(body, team_id))
+        await actions.stops.stop_session(*stop_of(body, team_id))
 
     on_press = _press_listener(lambda body: actions.pressed(press_of(body, team_id)))
-    on_choice = _press_listener(lambda body: actions.pressed(press_of(body, team_id), choices.press))
     on_reason = _press_listener(lambda body: actions.pressed(reason_press_of(body, team_id)))
     on_quiet = _press_listener(lambda body: quiet_threads.on_press(quiet_press_of(body, team_id)))
     app.view(ARGUMENTS)(_press_listener(lambda body: actions.pressed(approval_of(body, team_id))))
-    register_modal(app, EDIT_ARGUMENTS, actions.approve_edited)
-    register_modal(app, ADDRESS_MODAL, actions.check_address, actions.sign_in)
+    register_modal(app, EDIT_ARGUMENTS, actions.decisions.approve_edited)
+    register_modal(app, ADDRESS_MODAL, actions.sign_in.check_address, actions.sign_in.sign_in)
     for action in ReplyAction:
         app.action(action.value)(on_press)
-    app.action(re.compile(f"^{ReplyAction.CHOOSE}-[0-9]$"))(on_choice)
+    app.action(re.compile(f"^{ReplyAction.CHOOSE}-[0-9]$"))(on_press)
     app.action(re.compile(f"^{ReplyAction.FEEDBACK_REASON}-[a-z_]+$"))(on_reason)
     app.action(STAY_QUIET)(on_quiet)
     app.event("agent_session_stopped")(on_stop)

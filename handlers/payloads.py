@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from bot.core.actions import ReplyAction
+from bot.core.actions import Press, ReplyAction
 from bot.core.caps import CapOwner, Scope
 from bot.core.channel_settings import SettingsPlace, emoji_name
 from bot.core.conversation import Message, ThreadKey, mentioned_user_ids
@@ -19,7 +19,6 @@ from bot.core.triage import Identity
 from bot.errors import PayloadError
 from bot.services.commands import Invocation
 from bot.services.engagement import QuietPress
-from bot.services.reply_actions import Press
 from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
 from bot.services.welcome import SuggestionPress

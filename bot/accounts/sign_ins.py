@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,6 @@ from bot.accounts import oauth
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, Tokens
 from bot.accounts.sign_in_servers import PRESSED_WITHIN_S, SignInServers
 from bot.accounts.vault import Vault
-from bot.accounts.waiting import Still
 from bot.clock import Clock, insist
 from bot.core import texts
 from bot.core.conversation import Question
@@ -43,6 +42,9 @@ SLOWER_S = 5
 _CODE_CHARS = 8
 
 log = logging.getLogger(__name__)
+
+Still = Callable[[], Awaitable[bool]]
+"""Returns whether a call or a schedule still awaits the sign-in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.core.conversation import ThreadKey
 from bot.core.job import NO_WISH, Wish
 from bot.models.prompt import Effort
 
@@ -70,3 +71,20 @@ class ActionResponse:
     """The ts of the message whose answer didn't help: buttons below the sentence ask why."""
     replaces: bool = False
     """The response takes the place of the one whose button was pressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A press of a button below a reply."""
+
+    action: ReplyAction
+    thread: ThreadKey
+    message_ts: str
+    user_id: str
+    value: str = ""
+    response_url: str = ""
+    """Where Slack takes the response, which only this person sees."""
+    trigger_id: str = ""
+    """Lets a modal be opened within three seconds."""
+    in_modal: bool = False
+    """The button is in the modal that shows all arguments of a call."""

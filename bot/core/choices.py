@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.core.calls import fitting
+from bot.core.job import AnswerRecord
 from bot.core.unseen import visible
 from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
@@ -139,3 +140,18 @@ def choice_named(value: str, version: int, choices: Sequence[str]) -> str | None
     """Returns the choice that a button's value names, None if it is not one of these."""
     values = [value_of(version, index) for index in range(len(choices))]
     return choices[values.index(value)] if value in values else None
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedChoice:
+    """A choice below an answer that awaits the first person to press one, if they have access (core/awaited.py)."""
+
+    answer: AnswerRecord
+    choice: str = field(repr=False)
+    message_ts: str
+    """The answer's page with the button."""
+
+    @property
+    def name(self) -> str:
+        """Identifies the question that the choice asks: the same for all choices of one version of an answer."""
+        return question_id(self.answer.job_id, self.answer.version)

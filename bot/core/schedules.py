@@ -502,6 +502,27 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitedSignIn:
+    """A schedule that was paused when its creator's sign-in ended."""
+
+    schedule: Schedule
+    server: str
+    """The server to sign in to."""
+    scope: str = ""
+    """As in AwaitedCall (core/awaited.py)."""
+
+    @property
+    def name(self) -> str:
+        """As in AwaitedCall."""
+        return f"schedule {self.schedule.id}"
+
+    @property
+    def person(self) -> str:
+        """The ID of the schedule's creator."""
+        return self.schedule.user_id
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleCommand:
     """A command that needs no model: to stop a schedule of a place, or else to list all of them."""
 

@@ -19,7 +19,7 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.engagement import Gate, MessageTriage
 from bot.services.notifications import Notifier
-from bot.services.reply_actions import ReplyActions
+from bot.services.stops import Stops
 from bot.services.worker import Worker
 from bot.slack.search import SlackSearch
 from bot.store import Stores
@@ -64,7 +64,7 @@ class Intake:
         workspace: Workspace,
         worker: Worker,
         access_control: AccessControl,
-        reply_actions: ReplyActions,
+        stops: Stops,
         triage: MessageTriage,
         notifier: Notifier,
         action_tokens: SharedTokens | None,
@@ -75,7 +75,7 @@ class Intake:
         self._participants = stores.participants
         self._worker = worker
         self._access_control = access_control
-        self._reply_actions = reply_actions
+        self._stops = stops
         self._triage = triage
         self._notifier = notifier
         self._me = workspace.me
@@ -98,7 +98,7 @@ class Intake:
             if message.subtype in REOPENED_SUBTYPES:
                 await self._outbox.wake(message.team_id, message.channel_id)
             stop = stop_in(message, self._me)
-            if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
+            if stop and await self._stops.stop_by_message(stop, message.user_id or "", message.ts):
                 return False
             participants = await self._triage.participants_at(message)
             found = await self._triage.decide(message, participants)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bot.accounts.waiting import Waiting
 from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
@@ -27,6 +26,7 @@ from bot.core.schedules import (
     DAY_TOKENS,
     MAX_WORDS_CHARS,
     RUN_TOKENS,
+    AwaitedSignIn,
     PauseReason,
     Proposal,
     Rule,
@@ -61,7 +61,6 @@ from bot.slack.views.schedules import (
     schedules_modal,
 )
 from bot.store import Stores
-from bot.store.accounts import Owner
 from slack_markdown.render import beginning
 
 if TYPE_CHECKING:
@@ -340,8 +339,8 @@ class Schedules:
         key = schedule.team_id, schedule.user_id, schedule.accounts
         return await self.sign_ins.signed_out_of(*key) if self.sign_ins else schedule.accounts
 
-    async def waiting(self, schedule_id: int, user_id: str) -> Waiting | str:
-        """Returns a schedule that waits for its creator's sign-in; why it doesn't, as a sentence.
+    async def awaits_sign_in(self, schedule_id: int, user_id: str) -> AwaitedSignIn | str:
+        """Returns a schedule that awaits its creator's sign-in; why it doesn't, as a sentence.
 
         If they have signed in elsewhere, it is resumed. Raises RateLimited, Refused and StoreError.
         """
@@ -356,22 +355,22 @@ class Schedules:
         if denial := await self._denial(user_id, schedule.channel_id, members_only=True):
             return denial
         if not (servers := await self.signed_out_of(schedule)):
-            return await self._signed_in(schedule)
-        owner, still, go_on = Owner(team_id, user_id, servers[0]), self._waits, self._signed_in
-        return Waiting(owner, f"schedule {schedule_id}", partial(still, schedule), partial(go_on, schedule))
+            return await self.resume_after_sign_in(schedule)
+        return AwaitedSignIn(schedule, servers[0])
 
-    async def _waits(self, schedule: Schedule) -> bool:
+    async def is_signed_out(self, schedule: Schedule) -> bool:
+        """Returns whether a schedule is paused until its creator signs in. Raises StoreError."""
         now = await self.stores.schedules.read(schedule.team_id, schedule.id)
         return now is not None and now.paused is PauseReason.SIGNED_OUT
 
-    async def _signed_in(self, schedule: Schedule) -> str:
-        """Resumes a schedule if nothing but a sign-in paused it, and tells its creator when it runs next."""
+    async def resume_after_sign_in(self, schedule: Schedule) -> str:
+        """Resumes a schedule if only a sign-in is missing, and tells its creator when it runs next; returns why not."""
         if missing := await self.signed_out_of(schedule):
             return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT
         next_at = await self.stores.schedules.resume(schedule.team_id, schedule.id, by, because)
         if next_at is None:
-            is_over = await self._waits(schedule)
+            is_over = await self.is_signed_out(schedule)
             return texts.schedules.SIGNED_IN_TOO_LATE if is_over else texts.schedules.WAITS_FOR_NO_SIGN_IN
         log.info("schedule %d resumed by a sign-in of user %s", schedule.id, by)
         sentence = texts.schedules.resumed(schedule.id, schedule.rule.in_words, moment(next_at))

@@ -35,10 +35,9 @@ from dataclasses import dataclass, field, replace
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
-from bot.core.choices import choice_named, question_id
+from bot.core.choices import AwaitedChoice
 from bot.core.conversation import SLACKS_OWN, Message, Question, ThreadKey, escape, ids_to_name
 from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry
-from bot.core.picture import picture
 from bot.core.schedules import GRACE_S, Run
 from bot.core.surfaces import CommandResponse
 from bot.core.unposted import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
@@ -50,7 +49,6 @@ from bot.services.access_control import AccessControl
 from bot.services.commands import Invocation
 from bot.services.intake import Intake
 from bot.services.notifications import Notifier
-from bot.services.reply_actions import Press, ReplyActions
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.slack.posted_questions import quoted
 from bot.slack.users import NAMES_WITHIN_S
@@ -134,6 +132,16 @@ class MessageShortcut:
         if is_new:
             self.look_now()
         return is_new
+
+    async def ask_choice(self, awaited: AwaitedChoice, user_id: str) -> str:
+        """Asks a choice in the name of the person who pressed it; returns why not, "" if it is asked."""
+        answer, thread = awaited.answer, awaited.answer.question.thread
+        place = thread.channel_id, awaited.message_ts, thread.thread_ts or ""
+        about = QuotedMessage(*place, "", "", offered_by=answer.job_id)
+        is_asked = await self.ask_once(user_id, awaited.name, about, awaited.choice)
+        with of_job(answer.job_id):
+            log.info("choice of user %s %s", user_id, "asked" if is_asked else "comes too late")
+        return "" if is_asked else texts.actions.ALREADY_CHOSEN
 
     async def on_question_posted(self, view_id: str, message: Message) -> None:
         """Records where the bot posted a question, according to Slack's event. Raises StoreError."""
@@ -329,36 +337,6 @@ class QuestionPosts:
         return Question(
             thread, ts, question.user_id, "\n\n".join(filter(None, (words, quoted))), attached_chars=len(quoted)
         )
-
-
-@dataclass(frozen=True)
-class ChoicePresses:
-    """Asks what people choose below an answer: once for each version, in the name of the person who presses first."""
-
-    actions: ReplyActions
-    shortcut: MessageShortcut
-    access_control: AccessControl
-
-    async def press(self, press: Press) -> ActionResponse | None:
-        """Asks the choice; returns the response to the presser, None if the thread shows it. Raises StoreError."""
-        answer, _, sentence = await self.actions.judged(press)
-        if sentence is not None or answer is None:
-            return ActionResponse(sentence or texts.actions.ANSWER_UNKNOWN)
-        choice = choice_named(press.value, answer.version, picture(answer).choices)
-        if choice is None:
-            return ActionResponse(texts.actions.BUTTON_OUTDATED)
-        as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
-        if denial := await self.access_control.denial(as_theirs, is_press=True):
-            return ActionResponse(denial)
-        thread = answer.question.thread
-        about = QuotedMessage(
-            thread.channel_id, press.message_ts, thread.thread_ts or "", "", "", offered_by=answer.job_id
-        )
-        asked_as = question_id(answer.job_id, answer.version)
-        is_asked = await self.shortcut.ask_once(press.user_id, asked_as, about, choice)
-        with of_job(answer.job_id):
-            log.info("choice of user %s %s", press.user_id, "asked" if is_asked else "comes too late")
-        return None if is_asked else ActionResponse(texts.actions.ALREADY_CHOSEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from bot.core.caps import DAY_S
 from bot.errors import TypistError
 from bot.models.setup import VendorSettings
 from bot.pacing.carriers import CarrierName
-from bot.services import reply_actions
+from bot.services import presses
 from bot.settings import Settings
 from bot.store import Stores
 from bot.wiring import Bot
@@ -277,7 +277,7 @@ def with_frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def without_double_presses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes no press for a double press: tests press faster than people do."""
-    monkeypatch.setattr(reply_actions, "DOUBLE_PRESS_S", 0.0)
+    monkeypatch.setattr(presses, "DOUBLE_PRESS_S", 0.0)
 
 
 @pytest.fixture(autouse=True)

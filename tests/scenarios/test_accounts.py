@@ -306,14 +306,15 @@ async def test_not_now_ends_in_a_sentence_and_the_model_goes_on_without_the_tool
     assert shown(answer).startswith("Then without it.")
 
 
-async def test_press_that_approves_without_a_sign_in_gives_no_tool(stage: Stage) -> None:
+async def test_forged_press_that_approves_without_a_sign_in_is_refused(stage: Stage) -> None:
     message = await asked_to_sign_in(stage)
     stage.vendor.script(by_results(calls("", (SIGN_IN, {"server": "jira"})), says("Then without it.")))
     [value] = values_of(message, ReplyAction.SIGN_IN)
-    assert await stage.sandbox.client("ada").press(message.channel, message.ts, ReplyAction.ALLOW_IN_THREAD, value)
-    [forged] = await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.ephemerals)
-    assert forged.text == texts.approvals.NOTHING_TO_DECIDE
-    await stage.sandbox.client("ada").press(message.channel, message.ts, ReplyAction.APPROVE, value)
+    ada, told = stage.sandbox.client("ada"), stage.sandbox.workspace.ephemerals
+    for forged in (ReplyAction.ALLOW_IN_THREAD, ReplyAction.APPROVE):
+        assert await ada.press(message.channel, message.ts, forged, value)
+        assert (await stage.sandbox.wait_for(lambda: told))[-1].text == texts.approvals.NOTHING_TO_DECIDE
+    await ada.press(message.channel, message.ts, ReplyAction.DENY, value)
     answer = await ended(stage, message)
     assert shown(answer).startswith("Then without it.")
     assert texts.accounts.signed_in("jira") not in shown(answer)

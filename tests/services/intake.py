@@ -77,7 +77,7 @@ class IntakeStage:
             workspace,
             worker,
             self.access_control,
-            actions_on(beside),
+            actions_on(beside).stops,
             triage,
             notifier,
             action_tokens=tokens,

@@ -8,29 +8,25 @@ import pytest
 
 from bot.core import texts
 from bot.core.access import Denial, UserKind
-from bot.core.actions import ActionResponse, ReplyAction
+from bot.core.actions import ActionResponse
 from bot.core.caps import DAY_S
 from bot.core.channel_settings import ChannelSettings
-from bot.core.choices import value_of
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.job import AnswerRecord, End, State
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.schedules import GRACE_S, LATE_S, Rule, Run, Schedule
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
 from bot.core.unposted import MessageQuestion, QuotedMessage
-from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
+from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.pacing.retry import LOOKS, MAX_LOOKS
 from bot.services.commands import Invocation
-from bot.services.reply_actions import Press
 from bot.services.shortcut import (
     LIMITED_S,
     MAX_REACTIONS,
     MAX_TRIES,
     POST_WITHIN_S,
     SKEW_S,
-    ChoicePresses,
     MessageShortcut,
     QuestionPosts,
     Reaction,
@@ -746,55 +742,3 @@ async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
         stage.records.clock.now_s += later_s
         await reactions.on_added(replace(EYES, ts="99.0"))
         assert (len(stage.records.asked), told) == (asked, [too_many] * times)
-
-
-# Choices.
-
-OFFERED = AnswerRecord(
-    7,
-    replace(NOWHERE, thread=ThreadKey("T1", "C1", "0.000100"), user_id="U2", from_bot=True),
-    State.ENDED,
-    version=2,
-    end=End(EndReason.WHOLE, choices=("Tea", "Coffee")),
-)
-CHOSEN = Press(ReplyAction.CHOOSE, OFFERED.question.thread, "1.000100", "U1", value_of(2, 1))
-
-
-@dataclass
-class Judging:
-    """The buttons' answer, and why they do nothing."""
-
-    answer: AnswerRecord | None = OFFERED
-    sentence: str | None = None
-
-    async def judged(self, press: Press) -> tuple[AnswerRecord | None, None, str | None]:
-        return self.answer, None, self.sentence
-
-
-@pytest.mark.parametrize(
-    ("judging", "value", "denied", "is_new", "sentence"),
-    [
-        (Judging(), value_of(2, 1), None, True, None),
-        (Judging(), value_of(2, 1), None, False, texts.actions.ALREADY_CHOSEN),
-        (Judging(), value_of(2, 2), None, True, texts.actions.BUTTON_OUTDATED),
-        (Judging(), value_of(1, 1), None, True, texts.actions.BUTTON_OUTDATED),
-        (Judging(), value_of(2, 1), Denial.GUEST, True, Denial.GUEST),
-        (Judging(None), value_of(2, 1), None, True, texts.actions.ANSWER_UNKNOWN),
-        (Judging(sentence="Not now."), value_of(2, 1), None, True, "Not now."),
-    ],
-    ids=["first", "second", "no such choice", "an earlier version", "denied", "unknown", "refused"],
-)
-async def test_choice_is_asked_once_in_the_name_of_whoever_presses_first(
-    judging: Any, value: str, denied: Denial | None, is_new: bool, sentence: str | None
-) -> None:
-    stage = staged(is_new=is_new)
-    stage.askers.denied = denied
-    askers: Any = stage.askers
-    presses = ChoicePresses(judging, stage.shortcut, askers)
-    response = await presses.press(replace(CHOSEN, value=value))
-    assert response == (None if sentence is None else ActionResponse(sentence))
-    about = QuotedMessage("C1", "1.000100", "0.000100", "", "", offered_by=7)
-    is_asked = sentence in (None, texts.actions.ALREADY_CHOSEN)
-    assert stage.records.asked == ([("T1", "choice:7:2", "U1", about, "Coffee")] if is_asked else [])
-    as_theirs = replace(OFFERED.question, user_id="U1", from_bot=False)
-    assert stage.askers.checked == ([(as_theirs, True)] if is_asked or denied else [])

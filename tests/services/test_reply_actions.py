@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.core import texts
+from bot.core import choices, texts
 from bot.core.access import AccessRules, Denial, UserKind
-from bot.core.actions import WISHES, ActionResponse, ReplyAction
+from bot.core.actions import WISHES, ActionResponse, Press, ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
 from bot.core.audit import arguments_hash
 from bot.core.calls import CallState, Decision, Pin, RecordedCall, owner_of
@@ -26,7 +26,8 @@ from bot.models.events import ToolCall
 from bot.models.prompt import Effort, Permission, ToolRule
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
-from bot.services.reply_actions import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOKS_FOR_RECORD, Press, ReplyActions
+from bot.services.presses import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOKS_FOR_RECORD
+from bot.services.reply_actions import ReplyActions
 from bot.slack.views.arguments import EditedCall
 from bot.store import Stores
 from bot.store.answers import RecordedAnswers
@@ -278,8 +279,10 @@ async def test_call_is_made_once_with_the_texts_that_its_approver_has_changed(
     async with asked_about(counted) as (stage, actions, [call]):
         assert await actions.press(press_of(call, ReplyAction.EDIT)) is None
         assert surfaces_of(actions).modals == [edited(call, {}).place]
-        assert await actions.approve_edited("U1", edited(call, typed)) == ""
-        assert await actions.approve_edited("U1", edited(call, {0: "Beer"})) == texts.approvals.NOTHING_TO_DECIDE
+        assert await actions.decisions.approve_edited("U1", edited(call, typed)) == ""
+        assert (
+            await actions.decisions.approve_edited("U1", edited(call, {0: "Beer"})) == texts.approvals.NOTHING_TO_DECIDE
+        )
         await ended(stage)
         [now] = await stage.stores.approvals.shown(1)
         assert isinstance(stage.tools, NotesServer)
@@ -293,16 +296,16 @@ async def test_required_text_is_never_sent_empty() -> None:
         pin = Pin(call.definition_hash, ListedTool("add", "", schema, "").canonical)
         await stage.stores.tool_pins.pin(owner_of(call.tool), {call.tool: pin})
         for emptied in ("", "  \n"):
-            refused = await actions.approve_edited("U1", edited(call, {0: emptied}))
+            refused = await actions.decisions.approve_edited("U1", edited(call, {0: emptied}))
             assert refused == {"argument-0": texts.approvals.REQUIRED}
         [now] = await stage.stores.approvals.shown(1)
         assert now.decision is None
-        assert await actions.approve_edited("U1", edited(call, {0: "Bread"})) == ""
+        assert await actions.decisions.approve_edited("U1", edited(call, {0: "Bread"})) == ""
 
 
 async def test_changed_call_is_bound_to_what_its_approver_has_submitted() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [call, _]):
-        assert await actions.approve_edited("U1", edited(call, {0: "Bread"})) == ""
+        assert await actions.decisions.approve_edited("U1", edited(call, {0: "Bread"})) == ""
         [now, _] = await stage.stores.approvals.shown(1)
         assert (now.state, now.binding) == (CallState.READY, replace(call, arguments={"text": "Bread"}).binding)
         assert await actions.press(press_of(call)) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
@@ -328,7 +331,7 @@ async def test_change_that_is_refused_leaves_the_call_waiting(
 ) -> None:
     async with asked_about(MILK, access=GUESTS_TOO) as (stage, actions, [call]):
         stage.accounts.kind_of_all = kind
-        assert await actions.approve_edited(user_id, edited(call, typed)) == refused
+        assert await actions.decisions.approve_edited(user_id, edited(call, typed)) == refused
         [now] = await stage.stores.approvals.shown(1)
     assert (now.state, now.decision, now.arguments) == (CallState.ASKED, None, {"text": "Milk"})
 
@@ -460,6 +463,47 @@ async def test_details_are_those_of_the_calls_for_people_with_access() -> None:
     assert (details.sentence, '"text": "Milk"' in details.markdown) == (texts.approvals.TOOLS_USED, True)
 
 
+# Choices.
+
+
+CHOOSES = End(EndReason.WHOLE, choices=("Tea", "Coffee"))
+CHOSEN = Press(ReplyAction.CHOOSE, QUESTION.thread, PAGE_TS, "U2", choices.value_of(0, 1))
+
+
+async def asked_as(stores: Stores) -> list[tuple[str, str, str, str]]:
+    """Returns the questions that are still to be posted: their ID, who asks, the text, and the page that offers it."""
+    unposted = sa.select(jobs).where(jobs.c.status == "unposted")
+    async with stores.database.engine.connect() as connection:
+        rows = (await connection.execute(unposted)).all()
+    return [(row.asked_as, row.user_id, row.text, row.unposted["about"]["ts"]) for row in rows]
+
+
+async def test_choice_is_asked_once_in_the_name_of_whoever_presses_first(stores: Stores) -> None:
+    await stores.worker_queue.finish(await under_way(stores), CHOOSES, "Which?")
+    actions = actions_of(stores, BusyClock())
+    at_once = await asyncio.gather(actions.press(CHOSEN), actions.press(replace(CHOSEN, user_id="U3")))
+    assert [*at_once] == [None, ActionResponse(texts.actions.ALREADY_CHOSEN)]
+    assert await asked_as(stores) == [("choice:1:0", "U2", "Coffee", PAGE_TS)]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "sentence"),
+    [
+        (choices.value_of(0, 2), UserKind.MEMBER, texts.actions.BUTTON_OUTDATED),
+        (choices.value_of(1, 1), UserKind.MEMBER, texts.actions.BUTTON_OUTDATED),
+        (choices.value_of(0, 1), UserKind.GUEST, Denial.GUEST),
+    ],
+    ids=["no such choice", "another version", "denied"],
+)
+async def test_choice_is_refused_if_it_is_not_offered_or_its_presser_has_no_access(
+    stores: Stores, value: str, kind: UserKind, sentence: str
+) -> None:
+    await stores.worker_queue.finish(await under_way(stores), CHOOSES, "Which?")
+    actions = actions_on(AnsweringStage(stores, BusyClock(), accounts=Accounts(kind_of_all=kind)))
+    assert await actions.press(replace(CHOSEN, value=value)) == ActionResponse(sentence)
+    assert await asked_as(stores) == []
+
+
 # Stops by a message and by Slack.
 
 
@@ -480,13 +524,13 @@ async def test_of_two_presses_at_once_one_regenerates_the_answer(stores: Stores)
 async def test_word_stop_that_comes_twice_stops_once_and_is_never_a_question(stores: Stores) -> None:
     actions = actions_of(stores, BusyClock())
     [job] = await stores.worker_queue.claim(1)
-    assert not await actions.stop_by_message(QUESTION.thread, "U2", "999995.000000"), "not the asker's"
-    assert not await actions.stop_by_message(QUESTION.thread, "U1", QUESTION.ts), "the question itself"
-    assert await actions.stop_by_message(QUESTION.thread, "U1", "999995.000000")
+    assert not await actions.stops.stop_by_message(QUESTION.thread, "U2", "999995.000000"), "not the asker's"
+    assert not await actions.stops.stop_by_message(QUESTION.thread, "U1", QUESTION.ts), "the question itself"
+    assert await actions.stops.stop_by_message(QUESTION.thread, "U1", "999995.000000")
     assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
     await stores.worker_queue.finish(job, replace(END, reason=EndReason.STOPPED), "")
-    assert await actions.stop_by_message(QUESTION.thread, "U1", "999995.000000"), "Slack's second event"
-    assert not await actions.stop_by_message(QUESTION.thread, "U1", "999996.000000"), "there is nothing to stop"
+    assert await actions.stops.stop_by_message(QUESTION.thread, "U1", "999995.000000"), "Slack's second event"
+    assert not await actions.stops.stop_by_message(QUESTION.thread, "U1", "999996.000000"), "there is nothing to stop"
 
 
 async def test_stop_outside_of_threads_ends_the_askers_answer_in_a_thread_if_it_is_the_only_one(
@@ -495,18 +539,18 @@ async def test_stop_outside_of_threads_ends_the_askers_answer_in_a_thread_if_it_
     actions, queue = actions_of(stores, BusyClock()), stores.question_queue
     at_root = replace(QUESTION.thread, thread_ts=None)
     other = replace(QUESTION, thread=replace(QUESTION.thread, thread_ts="7.000000"), ts="7.000000")
-    assert not await actions.stop_by_message(at_root, "U1", "999991.000000"), "no answer is begun"
+    assert not await actions.stops.stop_by_message(at_root, "U1", "999991.000000"), "no answer is begun"
     await queue.enqueue("Ev2", other)
     jobs = await stores.worker_queue.claim(2)
-    assert not await actions.stop_by_message(at_root, "U1", "999992.000000"), "which of two?"
+    assert not await actions.stops.stop_by_message(at_root, "U1", "999992.000000"), "which of two?"
     await stores.worker_queue.finish(jobs[0], END, "")
-    assert not await actions.stop_by_message(at_root, "U2", "999993.000000"), "not the asker's"
+    assert not await actions.stops.stop_by_message(at_root, "U2", "999993.000000"), "not the asker's"
     elsewhere = replace(at_root, channel_id="C2")
-    assert not await actions.stop_by_message(elsewhere, "U1", "999994.000000"), "not in this channel"
-    assert not await actions.stop_by_message(at_root, "U1", "6.000000"), "before the question"
-    assert await actions.stop_by_message(at_root, "U1", "999995.000000")
+    assert not await actions.stops.stop_by_message(elsewhere, "U1", "999994.000000"), "not in this channel"
+    assert not await actions.stops.stop_by_message(at_root, "U1", "6.000000"), "before the question"
+    assert await actions.stops.stop_by_message(at_root, "U1", "999995.000000")
     assert (await stores.worker_queue.heartbeat({jobs[1]: Spent()})).to_stop == {jobs[1].id}
-    assert await actions.stop_by_message(at_root, "U1", "999995.000000"), "Slack's second event"
+    assert await actions.stops.stop_by_message(at_root, "U1", "999995.000000"), "Slack's second event"
 
 
 @pytest.mark.parametrize(("user_id", "sentences"), [("U1", []), ("U2", [texts.actions.ONLY_ASKER["stop"]])])
@@ -516,7 +560,7 @@ async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
     actions = actions_of(stores, BusyClock())
     [job] = await stores.worker_queue.claim(1)
     for _ in range(2):
-        await actions.stop_session(QUESTION.thread, user_id, "Ev9")
+        await actions.stops.stop_session(QUESTION.thread, user_id, "Ev9")
     assert [response.sentence for response in surfaces_of(actions).responses] == sentences
     assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == ({job.id} if user_id == "U1" else set())
 
@@ -531,7 +575,8 @@ async def test_failed_press_is_told(stores: Stores, error: Exception) -> None:
             raise error
 
     actions = actions_of(stores, BusyClock())
-    actions = replace(actions, stores=having(stores, recorded_answers=Away(stores.database)))
+    presses = replace(actions.presses, stores=having(stores, recorded_answers=Away(stores.database)))
+    actions = replace(actions, presses=presses)
     await actions.pressed(STOP)
     assert surfaces_of(actions).responses == [ActionResponse(texts.actions.ACTION_FAILED)]
 

@@ -29,7 +29,6 @@ from bot.slack.views.schedules import (
     schedules_modal,
 )
 from bot.store import Stores
-from bot.store.accounts import Owner
 from tests.services.answering import Accounts
 from tests.services.notified import told_directly
 from tests.services.parts import workspace_of
@@ -358,31 +357,32 @@ async def test_creator_alone_signs_in_for_a_schedule_that_waits_for_it(
 ) -> None:
     paused = await paused_by(stage, reason)
     stage.sign_ins.signed_out, stage.slack.kind_of_all = ("wiki", "jira"), kind
-    waiting = await stage.schedules.waiting(paused.id, user_id)
+    waiting = await stage.schedules.awaits_sign_in(paused.id, user_id)
     if why_not is not None:
         assert waiting == why_not
         return
     assert not isinstance(waiting, str)
-    assert (waiting.owner, waiting.name) == (Owner("T1", "UADA", "jira"), f"schedule {paused.id}")
-    assert await waiting.still() is True
+    assert (waiting.person, waiting.server, waiting.name) == ("UADA", "jira", f"schedule {paused.id}")
+    still, go_on = stage.schedules.is_signed_out, stage.schedules.resume_after_sign_in
+    assert await still(waiting.schedule) is True
     stage.sign_ins.signed_out = ("wiki",)
-    assert await waiting.go_on() == texts.schedules.sign_in_first("wiki", "<@UADA>")
+    assert await go_on(waiting.schedule) == texts.schedules.sign_in_first("wiki", "<@UADA>")
     await stage.press(ScheduleAction.RESUME, paused, place=None)
     assert (await stage.now(paused.id)).paused is PauseReason.SIGNED_OUT, "nobody else has signed in for it"
     stage.sign_ins.signed_out = ()
-    assert await waiting.go_on() == ""
+    assert await go_on(waiting.schedule) == ""
     now = await stage.now(paused.id)
-    assert (now.paused, await waiting.still()) == (None, False)
+    assert (now.paused, await still(waiting.schedule)) == (None, False)
     assert now.next_at is not None
     told = texts.schedules.resumed(now.id, now.rule.in_words, moment(now.next_at))
     assert await told_directly(stage.stores) == [("UADA", told)]
     await stage.press(ScheduleAction.PAUSE, now)
-    assert await waiting.go_on() == texts.schedules.WAITS_FOR_NO_SIGN_IN
+    assert await go_on(waiting.schedule) == texts.schedules.WAITS_FOR_NO_SIGN_IN
     assert (await stage.now(paused.id)).paused is PauseReason.BY_PERSON
 
 
 async def test_schedule_of_a_person_who_signed_in_elsewhere_is_resumed_at_the_press(stage: Stage) -> None:
     paused = await paused_by(stage, PauseReason.SIGNED_OUT)
-    assert await stage.schedules.waiting(paused.id, "UADA") == ""
+    assert await stage.schedules.awaits_sign_in(paused.id, "UADA") == ""
     assert (await stage.now(paused.id)).paused is None
-    assert await stage.schedules.waiting(paused.id + 1, "UADA") == texts.schedules.SCHEDULE_GONE
+    assert await stage.schedules.awaits_sign_in(paused.id + 1, "UADA") == texts.schedules.SCHEDULE_GONE

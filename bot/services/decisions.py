@@ -1,0 +1,127 @@
+"""Decisions: a person decides about what awaits them (bot/core/awaited.py), and it continues.
+
+A person decides by a button below the answer, in the modal with a call's arguments, or with a sign-in at a server. All
+is checked again each time: a modal may have been open for hours, and its values could be anybody's.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.core import texts
+from bot.core.actions import ActionResponse, ReplyAction
+from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, can_be_read, readable, with_texts
+from bot.core.awaited import DECISIONS, Awaited, AwaitedCall
+from bot.core.calls import CallState, Decision
+from bot.core.choices import AwaitedChoice
+from bot.core.picture import refusal
+from bot.core.schedules import AwaitedSignIn
+from bot.logs import of_job
+from bot.reply.workspace import Workspace
+from bot.services.presses import PressedAnswer, Presses
+from bot.services.schedules import Schedules
+from bot.services.shortcut import MessageShortcut
+from bot.services.worker import Worker
+from bot.slack.views.arguments import EDIT_ARGUMENTS, EditedCall, arguments_modal, field_name
+from bot.store import Stores
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Takes what people decide, and continues what awaited it."""
+
+    stores: Stores
+    workspace: Workspace
+    worker: Worker
+    presses: Presses
+    shortcut: MessageShortcut
+    schedules: Schedules
+
+    async def proceed(
+        self,
+        awaited: Awaited,
+        decision: Decision,
+        by: str,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        always: bool = False,
+    ) -> str:
+        """Records what a person decided and continues what awaited it; returns why it doesn't, "" if it does.
+
+        `arguments`: those of an EDITED call. `always`: its tool needs no more approvals in the channel. Raises
+        StoreError.
+        """
+        match awaited:
+            case AwaitedCall(answer, call):
+                approvals = self.stores.approvals
+                if not await approvals.decide(answer.job_id, answer.version, call, decision, by, arguments):
+                    return texts.approvals.NOTHING_TO_DECIDE
+                if always:
+                    await approvals.allow_always(answer.question.thread, call, by)
+                with of_job(answer.job_id):
+                    log.info("%s %s by user %s", call.tool, decision, by)
+                self.worker.wake()
+                return ""
+            case AwaitedChoice():
+                return await self.shortcut.ask_choice(awaited, by)
+            case AwaitedSignIn(schedule):
+                return await self.schedules.resume_after_sign_in(schedule)
+
+    async def decide(self, pressed: PressedAnswer) -> ActionResponse | None:
+        """Decides about the calls that a button names. What the last one leaves to do is said."""
+        press, answer = pressed.press, pressed.answer
+        decision, always = DECISIONS[press.action], press.action is ReplyAction.ALLOW_ALWAYS
+        problems = [await self.proceed(one, decision, press.user_id, always=always) for one in pressed.named]
+        if problem := pressed.problem or problems[-1]:
+            return ActionResponse(problem)
+        sentences = [texts.approvals.ALWAYS_ALLOWED] if always else []
+        # The model goes on only after the last decision.
+        if any(call.state is CallState.ASKED for call in await self.stores.approvals.shown(answer.job_id)):
+            sentences.append(texts.approvals.OTHERS_WAIT)
+        return ActionResponse(" ".join(sentences)) if sentences else None
+
+    async def choose(self, pressed: PressedAnswer) -> ActionResponse | None:
+        """Asks what a person has chosen below an answer."""
+        [choice] = pressed.named
+        problem = await self.proceed(choice, Decision.APPROVED, pressed.press.user_id)
+        return ActionResponse(problem) if problem else None
+
+    async def show_arguments(self, pressed: PressedAnswer) -> ActionResponse | None:
+        """Shows a call's arguments in a modal, in which those who may approve the call can do so, and edit texts."""
+        press, awaited = pressed.press, pressed.call
+        admins = self.presses.access_control.admins
+        ask = awaited.ask(is_admin=press.user_id in admins)
+        may_approve = awaited.is_open and not refusal(ReplyAction.APPROVE, pressed.answer, press.user_id, admins)
+        place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
+        if press.action is ReplyAction.ARGUMENTS:
+            view = arguments_modal(ask, place if may_approve else None)
+        elif may_approve and ask.editable:
+            view = EDIT_ARGUMENTS.build(ask, place)
+        else:
+            return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+        await self.workspace.surfaces.open(press.trigger_id, view)
+        return None
+
+    async def approve_edited(self, user_id: str, edited: EditedCall) -> str | Mapping[str, str]:
+        """Approves a call with the texts that a person submitted; returns why not, "" if it is approved.
+
+        Only texts that the modal would offer are changed. Raises StoreError.
+        """
+        pressed = await self.presses.judge(self.presses.of_modal(ReplyAction.APPROVE, user_id, edited.place))
+        if isinstance(pressed, str):
+            refused = pressed or texts.approvals.NOTHING_TO_DECIDE
+            return await self.presses.access_control.naming_admins_plainly(refused)
+        awaited, ask = pressed.call, pressed.call.ask()
+        typed = {index: text for index, text in edited.typed.items() if index in ask.editable}
+        emptied = [at for at, text in typed.items() if not text.strip()]
+        if missing := [at for at in emptied if ask.outer_fields[at].name in ask.never_empty]:
+            return {field_name(at): texts.approvals.REQUIRED for at in missing}
+        if not typed:
+            return await self.proceed(awaited, Decision.APPROVED, user_id)
+        arguments = with_texts(awaited.call.arguments, typed)
+        if not can_be_read(readable(arguments)):
+            return texts.approvals.edited_too_long(MAX_ARGUMENT_CHARS)
+        return await self.proceed(awaited, Decision.EDITED, user_id, arguments=arguments)

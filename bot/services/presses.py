@@ -1,0 +1,132 @@
+"""Presses of the buttons below a reply: which answer and what else each is about, and who may make it.
+
+A press carries values that anybody can forge. So the answer is looked up in the database by the button's message, and
+what the button names is looked up in that answer.
+
+A press is answered through its response_url, which reaches people who aren't members of the channel and counts against
+no budget.
+"""
+
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+
+from bot.core import texts
+from bot.core.actions import ActionResponse, Press, ReplyAction
+from bot.core.asks import ApprovalPlace
+from bot.core.awaited import ALLOWS, DECISIONS, NAMING, AwaitedCall, Named, awaited_by
+from bot.core.conversation import ThreadKey
+from bot.core.job import AnswerRecord
+from bot.core.picture import refusal
+from bot.errors import RateLimited, Refused, StoreError
+from bot.reply.workspace import Workspace
+from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
+from bot.services.tool_calls import MAX_CALLS
+from bot.store import Stores
+
+log = logging.getLogger(__name__)
+
+DOUBLE_PRESS_S = 2.0
+"""Two presses within this time are one: after a stop, Continue or Regenerate may stand where Stop was, in whichever
+order the buttons are, and a person who saw no effect yet presses again."""
+LOOK_AGAIN_S = 0.2
+LOOKS_FOR_RECORD = 8
+"""How often a press looks for a record that comes a moment after what is shown. Slack waits three seconds for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PressedAnswer:
+    """The answer below which a person has pressed a button, as they may now."""
+
+    press: Press
+    answer: AnswerRecord
+    named: tuple[Named, ...] = ()
+    """What awaits the person by the values of the button."""
+    problem: str = ""
+    """Why nothing awaits them by the last value."""
+
+    @property
+    def call(self) -> AwaitedCall:
+        """The call that the button names, for buttons that name one."""
+        [named] = self.named
+        assert isinstance(named, AwaitedCall)
+        return named
+
+
+@dataclass(frozen=True)
+class Presses:
+    """Judges presses, and shows people the outcome that the reply doesn't show."""
+
+    stores: Stores
+    workspace: Workspace
+    access_control: AccessControl
+
+    def of_modal(self, action: ReplyAction, user_id: str, place: ApprovalPlace) -> Press:
+        """Returns a submitted modal as the press of the button that opened it."""
+        thread = ThreadKey(self.workspace.me.team_id, place.channel_id, place.thread_ts)
+        return Press(action, thread, place.message_ts, user_id, place.value, in_modal=True)
+
+    async def respond(self, press: Press, effect: Awaitable[ActionResponse | None]) -> None:
+        """Awaits the effect of a press, and shows the presser its response, or that it failed."""
+        try:
+            response = await effect
+        except (StoreError, RateLimited, Refused) as error:
+            log.error("action %s failed: %s", press.action, error)
+            response = ActionResponse(texts.actions.ACTION_FAILED)
+        if response is not None:
+            response = replace(response, sentence=self.access_control.naming_admins(response.sentence))
+            await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
+
+    async def judge(self, press: Press) -> PressedAnswer | str:
+        """Returns what a press is about, or the sentence that refuses it; "" for a double press.
+
+        A message, and the last buttons of an answer, are shown a moment before they are on record, so that is waited
+        for. Raises StoreError.
+        """
+        pressed_at, admins = self.stores.clock.now(), self.access_control.admins
+        for look in range(LOOKS_FOR_RECORD):
+            answer = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
+            sentence = refusal(press.action, answer, press.user_id, admins)
+            is_early = answer is None or sentence == texts.actions.ANSWER_UNFINISHED
+            if not is_early or look + 1 == LOOKS_FOR_RECORD:
+                break
+            await self.stores.clock.sleep(LOOK_AGAIN_S)
+        if answer is None:
+            return sentence or texts.actions.ANSWER_UNKNOWN
+        if _is_double(press, pressed_at, answer):
+            return ""
+        if press.action not in NAMING:
+            return sentence or await self._denial(press, answer) or PressedAnswer(press, answer)
+        values = press.value.split()[:MAX_CALLS] if press.action in DECISIONS else ()
+        named: list[Named] = []
+        for value in values or (press.value,):
+            found = awaited_by(press, value, answer, admins)
+            sentence = found if isinstance(found, str) else await self._denial(press, answer, found)
+            if not isinstance(found, str) and sentence is None:
+                named.append(found)
+        return PressedAnswer(press, answer, tuple(named), sentence or "") if named else sentence or ""
+
+    async def _denial(self, press: Press, answer: AnswerRecord, named: Named | None = None) -> str | None:
+        """Returns why a person may not see or decide what an answer's models call, or choose: they need access now."""
+        as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
+        if press.action is ReplyAction.CHOOSE:
+            return await self.access_control.denial(as_theirs, is_press=True)
+        if press.action not in (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *ALLOWS):
+            return None
+        may_write = press.action in ALLOWS and not (isinstance(named, AwaitedCall) and named.call.read_only)
+        return await self.access_control.denial(
+            as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=may_write, is_press=True
+        )
+
+
+def _is_double(press: Press, pressed_at: float, answer: AnswerRecord) -> bool:
+    """Whether a press came as an answer was stopped: its buttons stand where Stop was.
+
+    Compared with the record, because another process may have received Stop. A record of a clock that was set back
+    since makes no button useless.
+    """
+    if press.action in (ReplyAction.STOP, ReplyAction.SIGN_IN) or answer.state.is_live:
+        return False
+    if not (answer.end and answer.end.reason.is_stop):
+        return False
+    return answer.ended_at is not None and abs(pressed_at - answer.ended_at) < DOUBLE_PRESS_S

@@ -1,0 +1,127 @@
+"""Sign-ins by modal: a call or a schedule awaits a person's sign-in at a server, and continues after it.
+
+All is checked again when the modal is submitted: it may have been open for hours, and its values could be anybody's.
+"""
+
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bot.core import texts
+from bot.core.actions import ActionResponse, Press, ReplyAction
+from bot.core.asks import ApprovalPlace
+from bot.core.awaited import AwaitedCall
+from bot.core.calls import Decision
+from bot.core.schedules import AwaitedSignIn
+from bot.services.decisions import Decisions
+from bot.slack.views.schedules import schedule_waiting
+from bot.slack.views.sign_in import ADDRESS_MODAL, PastedAddress
+from bot.store.accounts import Owner
+
+if TYPE_CHECKING:
+    from bot.accounts.sign_ins import SignIns
+
+Awaits = AwaitedCall | AwaitedSignIn
+
+
+@dataclass(frozen=True)
+class SignInModal:
+    """Opens the modal with the link to a server's page, and signs people in by what they bring back."""
+
+    decisions: Decisions
+    _opening: set[str] = field(default_factory=set, init=False)
+    """The people for whom it is being opened."""
+
+    async def open(self, press: Press) -> ActionResponse | None:
+        """Shows the presser the link to a server's page, and the field for the address to which it leads."""
+        if press.user_id in self._opening:
+            # The modal is on its way. Each one takes the server's time and the database's.
+            return None
+        self._opening.add(press.user_id)
+        try:
+            return await self._open(press)
+        finally:
+            self._opening.discard(press.user_id)
+
+    async def _open(self, press: Press) -> ActionResponse | None:
+        found = await self._awaits(press)
+        if isinstance(found, str):
+            return ActionResponse(found) if found else None
+        sign_ins, awaited = found
+        # Where nobody can sign in, nothing may import the SDK, as this does. Here it is imported already.
+        from bot.accounts.oauth import SignInFailed
+
+        try:
+            links = await sign_ins.opened(self._owner(awaited), awaited.name, awaited.scope)
+        except SignInFailed as error:
+            return ActionResponse(texts.accounts.cannot_sign_in(awaited.server, str(error)))
+        place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
+        with_code = sign_ins.shows_code(awaited.server)
+        view = ADDRESS_MODAL.build(awaited.server, place=place, with_code=with_code, **asdict(links))
+        await self.decisions.workspace.surfaces.open(press.trigger_id, view)
+        return None
+
+    async def check_address(self, user_id: str, pasted: PastedAddress) -> str:
+        """Returns why a pasted address signs nobody in, "" if it may. Raises StoreError."""
+        if pasted.address is None:
+            # The server has to be asked, which may take longer than Slack waits.
+            return ""
+        press = self.decisions.presses.of_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
+        found = await self._awaits(press)
+        if isinstance(found, str):
+            return await self.decisions.presses.access_control.naming_admins_plainly(found)
+        sign_ins, awaited = found
+        return await sign_ins.refusal(self._owner(awaited), awaited.name, pasted.address)
+
+    async def sign_in(self, user_id: str, pasted: PastedAddress) -> None:
+        """Signs a person in with the address that they pasted, and continues what awaits it; or tells them why not."""
+        press = self.decisions.presses.of_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
+        await self.decisions.presses.respond(press, self._sign_in(press, pasted.address))
+
+    async def _sign_in(self, press: Press, address: str | None) -> ActionResponse | None:
+        found = await self._awaits(press)
+        if isinstance(found, str):
+            return ActionResponse(found) if found else None
+        sign_ins, awaited = found
+        owner = self._owner(awaited)
+        # Nothing but the database says that an address is used once.
+        problem = await sign_ins.complete(owner, awaited.name, address, partial(self._still_awaits, awaited))
+        if problem:
+            problem = problem if await self._still_awaits(awaited) else texts.accounts.NOTHING_WAITS
+        else:
+            problem = await self.decisions.proceed(awaited, Decision.APPROVED, press.user_id)
+            if problem and isinstance(awaited, AwaitedCall):
+                await sign_ins.sign_out(owner)
+                problem = texts.accounts.NOTHING_WAITS
+        return ActionResponse(problem) if problem else None
+
+    async def _awaits(self, press: Press) -> tuple["SignIns", Awaits] | str:
+        """Returns what signs people in, and what awaits the presser's sign-in; why nothing does, as a sentence.
+
+        The sentence is "" for a schedule that goes on already. Raises StoreError.
+        """
+        schedule_id, sign_ins = schedule_waiting(press.value), self.decisions.schedules.sign_ins
+        awaited: Awaits | str
+        if schedule_id is not None:
+            awaited = await self.decisions.schedules.awaits_sign_in(schedule_id, press.user_id)
+        else:
+            pressed = await self.decisions.presses.judge(press)
+            awaited = pressed if isinstance(pressed, str) else pressed.call
+        if isinstance(awaited, str):
+            return awaited
+        if sign_ins is None or awaited.server not in sign_ins.names:
+            return texts.accounts.cannot_sign_in(awaited.server, texts.accounts.NOT_SET_UP)
+        return sign_ins, awaited
+
+    async def _still_awaits(self, awaited: Awaits) -> bool:
+        """Returns whether a call or a schedule still awaits a sign-in. Raises StoreError."""
+        if isinstance(awaited, AwaitedSignIn):
+            return await self.decisions.schedules.is_signed_out(awaited.schedule)
+        before = awaited.answer
+        answer = await self.decisions.stores.recorded_answers.of_job(before.question.thread, before.job_id)
+        if answer is None or answer.is_deleted or not answer.state.is_live or answer.version != before.version:
+            return False
+        return awaited.call in answer.calls
+
+    def _owner(self, awaited: Awaits) -> Owner:
+        return Owner(self.decisions.workspace.me.team_id, awaited.person, awaited.server)

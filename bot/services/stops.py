@@ -1,0 +1,78 @@
+"""Stops: an answer ends early by its button, by Slack's own Stop, or by the message "stop"."""
+
+import logging
+from dataclasses import dataclass
+
+from bot.core import texts
+from bot.core.actions import ActionResponse, ReplyAction
+from bot.core.conversation import ThreadKey
+from bot.core.job import AnswerRecord, State
+from bot.core.picture import refusal
+from bot.logs import of_job
+from bot.reply.workspace import Workspace
+from bot.services.access_control import AccessControl
+from bot.services.worker import Worker
+from bot.store import Stores
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stops:
+    """Stops answers for their askers and Typist admins."""
+
+    stores: Stores
+    workspace: Workspace
+    worker: Worker
+    access_control: AccessControl
+
+    async def stop(self, answer: AnswerRecord) -> ActionResponse | None:
+        """Stops an answer; returns what the reply doesn't show. Raises StoreError."""
+        if not await self.request(answer):
+            return ActionResponse(texts.actions.BUTTON_OUTDATED)
+        return ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is State.QUEUED else None
+
+    async def request(self, answer: AnswerRecord) -> bool:
+        """Asks an answer's worker to stop; returns False if the answer has ended. Raises StoreError."""
+        is_live = await self.stores.question_queue.request_stop(answer.job_id)
+        if is_live:
+            self.worker.stop_answer(answer.job_id)
+        return is_live
+
+    async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
+        """Applies Slack's own Stop to the answer being written in the thread, never to a queued one. Raises StoreError.
+
+        Slack names only the thread. An event that comes twice must not stop the answer that was queued the first time.
+        """
+        answer = await self.stores.recorded_answers.written_in(thread, event_id)
+        if answer is None:
+            return
+        sentence = refusal(ReplyAction.STOP, answer, user_id, self.access_control.admins)
+        if sentence is None:
+            await self.stop(answer)
+        await self.stores.recorded_answers.event_handled(event_id)
+        if sentence is not None:
+            await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
+
+    async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
+        """Stops the answer being written in a thread as its Stop button does; returns False if there is none to stop.
+
+        Outside of threads, "stop" also means the person's answer in a thread, if only one is being written.
+        Slack sends two events for one message, and each may come twice. The second must not be taken for a question,
+        nor stop the answer to the message itself, if the first found nothing to stop. Raises StoreError.
+        """
+        message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
+        if await answers.is_handled(message):
+            return True
+        answer = await answers.written_in(thread, message)
+        if answer is None and thread.thread_ts is None:
+            answer = await answers.written_for(user_id, thread)
+        if answer is None or answer.question.ts >= message_ts:
+            return False
+        if refusal(ReplyAction.STOP, answer, user_id, self.access_control.admins) is not None:
+            return False
+        with of_job(answer.job_id):
+            log.info("stopped by a message of user %s", user_id)
+        await self.stop(answer)
+        await answers.event_handled(message)
+        return True
