@@ -1,6 +1,10 @@
 """How telemetry names models and their vendors, and that its spans stay its own."""
 
+import re
+from typing import Any
+
 import pytest
+from opentelemetry.metrics import Counter, Histogram, NoOpMeter, ObservableGauge
 from opentelemetry.propagate import inject
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -9,6 +13,7 @@ from opentelemetry.semconv._incubating.attributes.gen_ai_attributes import GenAi
 
 from bot.models.registry import VENDORS, provider_names
 from bot.telemetry import Telemetry
+from tests.processes import REPOSITORY
 
 
 @pytest.mark.parametrize(
@@ -47,3 +52,33 @@ def test_libraries_find_no_span_to_pass_on() -> None:
         # As MCP's SDK does with each request.
         inject(carried)
     assert carried == {}
+
+
+class NotingMeter(NoOpMeter):
+    """Notes the names of the instruments that are created."""
+
+    def __init__(self) -> None:
+        super().__init__("typist")
+        self.names: list[str] = []
+
+    def create_counter(self, name: str, *arguments: Any, **options: Any) -> Counter:
+        self.names.append(name)
+        return super().create_counter(name, *arguments, **options)
+
+    def create_histogram(self, name: str, *arguments: Any, **options: Any) -> Histogram:
+        self.names.append(name)
+        return super().create_histogram(name, *arguments, **options)
+
+    def create_observable_gauge(self, name: str, *arguments: Any, **options: Any) -> ObservableGauge:
+        self.names.append(name)
+        return super().create_observable_gauge(name, *arguments, **options)
+
+
+def test_page_has_a_row_for_each_metric() -> None:
+    meter = NotingMeter()
+    Telemetry(meter)
+    page = (REPOSITORY / "docs/admins/operate.md").read_text("utf-8")
+    documented = {
+        re.sub(r"(_seconds|_usd)?(_total)?$", "", row) for row in re.findall(r"^\| `(typist_\w+)`", page, re.M)
+    }
+    assert documented == {name.replace(".", "_") for name in meter.names if name.startswith("typist.")}
