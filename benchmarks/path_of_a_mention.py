@@ -6,9 +6,12 @@ once, where the path first passes it. A module is a room: the path turns back wh
 left before. What runs beside it, such as heartbeats, is left out: only the tasks of the handler, of the worker's
 claims, of the attempt and of the edit scheduler count.
 
-Run: python -m benchmarks.path_of_a_mention. Python 3.11 has no sys.monitoring, so this uses sys.setprofile.
+Run: python -m benchmarks.path_of_a_mention, or with --main for the fifteen functions that decide what happens, as in
+docs/contributors/architecture.md. Python 3.11 has no sys.monitoring, so this uses sys.setprofile.
 """
 
+import argparse
+import ast
 import asyncio
 import sys
 from collections import Counter
@@ -43,6 +46,24 @@ PARTS = {
 }
 """The packages that are counted together. The last ones decide what happens; the others show, record, or are pure."""
 ACTIONS = "bot.services.reply_actions"
+MAIN = (
+    ("handlers.messages", "register_messages.<locals>.on_message"),
+    ("bot.services.intake", "Intake.receive"),
+    ("bot.core.triage", "triage"),
+    ("bot.store.queue", "QuestionQueue.enqueue"),
+    ("bot.store.worker_queue", "WorkerQueue.claim"),
+    ("bot.services.answering", "Answering.answer"),
+    ("bot.reply.scheduler", "EditScheduler.open"),
+    ("bot.services.steps", "Steps.ask"),
+    ("bot.services.prompt_builder", "PromptBuilder.build"),
+    ("bot.services.quota", "Quota.reserve"),
+    ("bot.models.model", "VendorModel.stream"),
+    ("bot.services.steps", "_StepText.receive"),
+    ("bot.reply.reply", "Reply.append"),
+    ("bot.services.answer_attempt", "AnswerAttempt.finish"),
+    ("bot.core.picture", "picture"),
+)
+"""The functions of a mention that decide what happens, in the order in which it first passes them."""
 
 _on_path: ContextVar[bool] = ContextVar("_on_path", default=False)
 
@@ -144,8 +165,35 @@ def show(what: str, passage: Passage) -> None:
     print(f"{returns(functions, ACTIONS)} returns to {ACTIONS}\n")
 
 
+def main_rows() -> list[str]:
+    """Returns the rows of a Markdown table: each function of MAIN, with the first line of its docstring."""
+    functions = ((name.rpartition(">.")[2], _file(module), _purpose(module, name)) for module, name in MAIN)
+    return [f"| {n} | `{name}` (`{file}`) | {purpose} |" for n, (name, file, purpose) in enumerate(functions, 1)]
+
+
+def _file(module: str) -> str:
+    return f"{module.replace('.', '/')}.py"
+
+
+def _purpose(module: str, name: str) -> str:
+    """Returns the first line of a function's docstring."""
+    node: ast.AST = ast.parse((ROOT / _file(module)).read_text())
+    for part in name.replace("<locals>.", "").split("."):
+        kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        node = next(child for child in ast.walk(node) if isinstance(child, kinds) and child.name == part)
+    assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    return (ast.get_docstring(node) or "").partition("\n")[0]
+
+
 def main() -> None:
-    """Prints both paths."""
+    """Prints both paths, or the main functions of a mention."""
+    parser = argparse.ArgumentParser(description="Prints the functions that a mention and an approval pass.")
+    parser.add_argument("--main", action="store_true", help="only the fifteen functions that decide what happens")
+    if parser.parse_args().main:
+        passed = asyncio.run(mentioned()).functions
+        assert [function for function in passed if function in MAIN] == list(MAIN)
+        print(*main_rows(), sep="\n")
+        return
     show("A mention", asyncio.run(mentioned()))
     show("A pressed approval", asyncio.run(approved()))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.path_of_a_mention import main_rows
 from bot.checks.slack import SCOPE_LOSSES
 from bot.core.channel_settings import CHANNEL_SETTINGS
 from bot.core.job import TRANSITIONS, State
@@ -74,6 +75,12 @@ def test_names_in_the_where_is_table_are_in_their_files() -> None:
         if not re.search(rf"\b{re.escape(name)}\b", (ROOT / file).read_text())
     ]
     assert missing == []
+
+
+def test_main_functions_of_a_mention_are_listed_with_their_docstrings() -> None:
+    """`python -m benchmarks.path_of_a_mention --main` prints the rows."""
+    listed = re.findall(r"^\| \d+ \| .*$", (ROOT / "docs/contributors/architecture.md").read_text(), re.MULTILINE)
+    assert listed == main_rows()
 
 
 def test_diagram_of_a_job_has_all_transitions_that_change_its_state() -> None:

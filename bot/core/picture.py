@@ -129,7 +129,10 @@ class Picture:
 
 
 def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
-    """Returns what Slack shows below an answer. `has_canvases`: whether answers can be saved as canvases."""
+    """Computes the notices and buttons below an answer from its record.
+
+    `has_canvases`: whether answers can be saved as canvases.
+    """
     end, calls = record.end, record.calls
     if record.is_deleted:
         return Picture()

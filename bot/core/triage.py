@@ -178,7 +178,10 @@ class Ignore:
 
 
 def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
-    """Returns the question that a message is, and in which thread. Direct messages never need a mention."""
+    """Decides whether a message is a question, and of which thread, or returns why to ignore it.
+
+    Direct messages never need a mention.
+    """
     if message.bot_id is not None and rules.bots:
         return _triage_bot(message, me)
     if message.subtype not in ANSWERED_SUBTYPES:

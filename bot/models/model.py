@@ -92,7 +92,7 @@ class VendorModel:
         """What the log has named of the server's: unknown ends, and other models."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of one answer, which the vendor may pause. `_learn_from` has what follows a refusal.
+        """Sends the request and yields the events of the answer; changes and repeats a refused request.
 
         An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
         """

@@ -244,7 +244,7 @@ class Reply:
         return Urgency.PROGRESS if view.activity == activity else Urgency.STEP
 
     def append(self, delta: str) -> None:
-        """Adds text from the model."""
+        """Adds text from the model, which the next call to Slack will show."""
         was_behind = self.answer.is_behind
         self.answer.append(delta)
         if not delta or self.answer.is_behind or self.is_withheld:

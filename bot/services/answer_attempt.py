@@ -234,7 +234,7 @@ class AnswerAttempt:
         usd: float | None = None,
         names: texts.models.ModelNames = texts.models.OWN_NAMES,
     ) -> End:
-        """Ends the answer, if it hasn't ended; returns the end with all that is recorded of it.
+        """Ends the answer and returns its End: reason, usage, notices, footer and sources.
 
         An answer ends once: an unexpected error after that ends only the job in another way.
 

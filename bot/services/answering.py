@@ -121,7 +121,10 @@ class Answering:
     settings: AnswerSettings
 
     async def answer(self, attempt: AnswerAttempt) -> None:
-        """Runs an attempt. Then the job has ended in Slack and on record, or another attempt can continue it."""
+        """Runs one attempt at a job: checks access, opens the reply, asks the model, and shows how it ended.
+
+        Afterwards the job has ended, in Slack and in the database, or another attempt can continue it.
+        """
         checking = asyncio.create_task(self._denial(attempt.job))
         try:
             await self._record(attempt, await self._end(attempt, checking))

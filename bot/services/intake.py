@@ -87,7 +87,9 @@ class Intake:
     async def receive(
         self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False, tells: bool = False
     ) -> bool:
-        """Records the message's question, if it is one; "stop" and "stay quiet" are commands. Raises StoreError.
+        """Records a message as a job if it is a question, before its event is acknowledged. Raises StoreError.
+
+        "stop" and "stay quiet" are commands.
 
         Returns whether it is a new question. `action_token` comes with events that let us search Slack; of a mention's
         two events, perhaps one has it. `offered`: an answer is offered first. `tells`: if the database doesn't take a

@@ -108,7 +108,7 @@ class PromptBuilder:
         show: Callable[[Activity], None],
         window_tokens: int | None = None,
     ) -> BuiltPrompt:
-        """Returns the prompt for an answer, without what earlier attempts left of this version of the answer.
+        """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window.
 
         `tools`: what the model may call. `show` is told what is heard of recordings. `window_tokens`: what the model
         takes, if it has refused a longer prompt.

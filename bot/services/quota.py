@@ -73,7 +73,7 @@ class Quota:
     _background: Background = field(default_factory=Background, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Returns when all caps leave room for the answer; raises CapReached if one is used up.
+        """Waits until all caps leave room for the answer; raises CapReached if one is used up.
 
         If the rest is reserved for answers under way, it waits until they leave some.
         """

@@ -70,7 +70,7 @@ class Steps:
         return ToolCalls(self.ports, self.has_buttons)
 
     async def ask(self, attempt: AnswerAttempt, shown: Output) -> End:
-        """Builds the prompt and asks the model; returns how the answer ended. Raises GivenUp and NotOurs."""
+        """Asks the model until it calls no more tools; returns how the answer ended. Raises GivenUp and NotOurs."""
         questions = (attempt.job.question, *attempt.job.earlier)
         me = self.ports.conversation.me.user_id
         is_asked = any(question.files or without_address(question.text, me) for question in questions)
@@ -290,7 +290,7 @@ class _StepText:
         self._gap = "\n\n" if is_new and answer.text.strip() else ""
 
     def receive(self, delta: str) -> None:
-        """Shows text of the model once it is clear how it joins."""
+        """Shows text of the model once it is clear how it joins the text so far."""
         self._append(self._seam.join(delta))
 
     def end(self) -> None:

@@ -100,7 +100,7 @@ class QuestionQueue(WorkerOperations):
         offered: bool = False,
         job_id: int | None = None,
     ) -> Enqueued | None:
-        """Stores a question durably as a job; returns None if the event or the message was stored before.
+        """Stores a question as a job; returns None if its event or message was stored before.
 
         It also returns None, and stores nothing, for a bot's question beyond the limits of core/access.py.
 

@@ -61,7 +61,7 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def claim(self, limit: int) -> list[Job]:
-        """Returns up to `limit` jobs, which are this worker's from now on.
+        """Claims up to `limit` jobs for this worker, the oldest first, and one per thread.
 
         Jobs of dead workers come first, then one job for each thread in which no answer is under way. Threads go by
         their oldest job. Queued questions of a thread are answered together: the newest is claimed, and the earlier
