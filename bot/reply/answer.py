@@ -45,9 +45,9 @@ class Answer:
     """The answer of one attempt. Its life:
 
     1. It begins with the text and the steps that the attempt resumes from, as the job has them.
-    2. It grows: `append` adds text, `note` sources and origins, `made` the results of calls.
+    2. It grows: `append` adds text, `note` sources and origins, `on_calls_made` the results of calls.
        `take_back` drops reasoning.
-    3. Meanwhile `piece` says what has to be recorded, and `recorded` that it was.
+    3. Meanwhile `piece` says what has to be recorded, and `on_recorded` that it was.
     4. `finish` sets the end, once, and decides which text stays. From then on, only the piece with the end has to be
        recorded.
     """
@@ -131,7 +131,7 @@ class Answer:
         if isinstance(event, Citation):
             self.sources = with_citation(self.sources, event)
 
-    def made(self, calls: Sequence[RecordedCall]) -> None:
+    def on_calls_made(self, calls: Sequence[RecordedCall]) -> None:
         """Notes the calls of the last step with their results."""
         self.steps[-1] = replace(self.steps[-1], calls=tuple(calls))
         self.open_files |= _found_files(calls)
@@ -167,7 +167,7 @@ class Answer:
         is_new = len(text) > on_record or (len(text) == on_record and self.sources != self._recorded.sources)
         return Piece(start, text[start:], sources=self.sources) if is_new else None
 
-    def recorded(self, piece: Piece) -> None:
+    def on_recorded(self, piece: Piece) -> None:
         """Notes that a piece was recorded. Other pieces may have been recorded in the meantime.
 
         Once the answer has ended, only the piece with the end counts: the text may have become another one.

@@ -142,29 +142,29 @@ class Carriers:
         self._drop_over()
         return filled
 
-    def done(self, call: Begin | Change, ts: str) -> None:
+    def on_done(self, call: Begin | Change, ts: str) -> None:
         """Notes that Slack posted or changed a page's message."""
         stream = self._stream_of(call)
         if isinstance(call, Begin):
-            self.page_began()
+            self.on_page_begun()
             if stream is not None:
                 self._streams[ts] = stream
         if stream is not None:
-            stream.confirmed(call)
+            stream.on_confirmed(call)
             self._drop_over()
         else:
-            self._edits.confirmed(call)
+            self._edits.on_confirmed(call)
 
-    def page_began(self) -> None:
+    def on_page_begun(self) -> None:
         """Notes that a page has its message: nothing is chosen for the next one."""
         self._next_stream, self._is_chosen = None, False
 
-    def limited(self, call: object) -> None:
+    def on_rate_limit(self, call: object) -> None:
         """Notes that a call would have to wait. No page waits for a stream."""
         if isinstance(call, StartStream):
             self.let_edits_begin()
 
-    def refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
+    def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
         """Notes that Slack refused a call; returns what follows for the reply's messages, None if another call does."""
         if reason is Refusal.LINK_BLOCKED and self._answer.open_files:
             # Slack takes no links to its files there.
@@ -175,10 +175,10 @@ class Carriers:
             self._edits.look = replace(self._edits.look, draws_charts=False)
             return None
         if stream := self._stream_of(call):
-            stream.refused(call, reason)
+            stream.on_refused(call, reason)
             self._drop_over()
             return AfterRefusal.UNKNOWN if stream.is_over and isinstance(call, Change) else None
-        after = self._edits.refused(call, reason)
+        after = self._edits.on_refused(call, reason)
         if after is AfterRefusal.STOP and isinstance(call, Change):
             self._streams[call.ts] = Stream(stage=Stage.LEFT)
         return after

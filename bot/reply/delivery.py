@@ -396,7 +396,7 @@ class MessageDelivery:
             self.lost.discard(MessageRole.POSTING)
             self._failed_searches = 0
             if message is not None:
-                shows_call = message.is_current and self.reply.ended
+                shows_call = message.is_current and self.reply.has_ended
                 return CallDone(message.ts) if shows_call else CallFound(message.ts)
         return CallDone(await post(self._senders.client, call))
 

@@ -115,7 +115,7 @@ class Edits:
         """Whether a message may be edited: while a reply grows, an edit that fails may end in one more new message."""
         return ended or self._replaced < MAX_REPLACED
 
-    def confirmed(self, call: Begin | Change) -> None:
+    def on_confirmed(self, call: Begin | Change) -> None:
         """Notes that Slack posted or edited a page."""
         self._refusals, self._is_missed = 0, False
         if call.view is None or not call.view.plain:
@@ -126,7 +126,7 @@ class Edits:
         if (self._plain_shown + 1).bit_count() == 1 or call.view.end is not None:
             self.plain_from = math.inf
 
-    def refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
+    def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
         """Notes that Slack refused a call; returns what follows from that, None if another call does."""
         is_edit = isinstance(call, Update)
         if is_edit and reason is Refusal.STREAM_OPEN and self._refusals + CONFLICT_WEIGHT < REPLACED_AT:

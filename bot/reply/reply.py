@@ -164,7 +164,7 @@ class Reply:
         return tuple(message.ts for message in self.of(*READ_ROLES))
 
     @property
-    def recorded(self) -> tuple[RecordedMessage, ...]:
+    def recorded_messages(self) -> tuple[RecordedMessage, ...]:
         """The messages as they go on record: first the pages, in order."""
         earlier = max(0, self.job.version - self.earlier.outdated)
         pages = [
@@ -184,30 +184,30 @@ class Reply:
         """The text that readers are to see."""
         if self.is_withheld:
             return ""
-        return self.answer.text if self.ended else self.answer.kept
+        return self.answer.text if self.has_ended else self.answer.kept
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether no more text will come, shown or not."""
         return self.life.has_ended
 
     @property
-    def gone(self) -> bool:
+    def is_gone(self) -> bool:
         """Whether the reply's messages were deleted, or its channel is closed to Typist."""
         return self.life in (Life.GONE, Life.SHUT_OUT)
 
     @property
-    def unshown(self) -> bool:
+    def is_unshown(self) -> bool:
         """Whether Slack refused the reply for minutes, or for good."""
         return self.life is Life.UNSHOWN
 
     @property
-    def asks(self) -> bool:
+    def awaits_decision(self) -> bool:
         """Whether a person has to decide about calls."""
         return bool(self._activity) and not isinstance(self._activity, str)
 
     @property
-    def begun(self) -> bool:
+    def has_begun(self) -> bool:
         """Whether Slack shows some of the text, or the end."""
         shown = (message.shown for message in self.of(MessageRole.PAGE))
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
@@ -222,22 +222,22 @@ class Reply:
         """REPLY if Slack doesn't show yet what follows from the record, or else None."""
         # A message that still grows would be there when the channel is opened again.
         is_left = self.life is Life.SHUT_OUT and self.of(MessageRole.PAGE, MessageRole.REPLACED)
-        is_wrong = is_left or self.unshown or self.of(MessageRole.STRAY, *UNANSWERED)
+        is_wrong = is_left or self.is_unshown or self.of(MessageRole.STRAY, *UNANSWERED)
         return OutboxKind.REPLY if is_wrong else None
 
     @property
     def keeps_stop(self) -> bool:
         """Whether Slack's own Stop has to stay: the answer goes on."""
-        return self.earlier.has_stop and not self.ended
+        return self.earlier.has_stop and not self.has_ended
 
     def urgency_of(self, call: Call) -> Urgency:
         """Returns the urgency of a call."""
         if self.life is Life.QUEUED:
             return Urgency.QUEUED
-        if self.ended or (isinstance(call, Change) and call.is_closing):
+        if self.has_ended or (isinstance(call, Change) and call.is_closing):
             return Urgency.FINAL
         view = call.view if isinstance(call, Change) else None
-        if not isinstance(call, Change) or view is None or view.asks or not (self.begun or view.activity):
+        if not isinstance(call, Change) or view is None or view.asks or not (self.has_begun or view.activity):
             return Urgency.FIRST
         shown = self._message_at(call.ts).shown
         activity = shown.activity if isinstance(shown, PageView) else ""
@@ -320,7 +320,7 @@ class Reply:
         self.carriers.end_streams()
         if self._picture is not None:
             self._picture = self._picture.without_text
-            if not self.ended:
+            if not self.has_ended:
                 self._happened(ReplyEvent.FINISH)
             self._close()
         elif self.life is not Life.QUEUED:
@@ -362,7 +362,7 @@ class Reply:
             case CallRefused() | CallLost():
                 self._refused(call, outcome)
             case CallLimited():
-                self.carriers.limited(call)
+                self.carriers.on_rate_limit(call)
             case CallUnsent():
                 pass
             case _:
@@ -395,7 +395,7 @@ class Reply:
 
     def _confirm(self, call: Begin | Change, ts: str) -> None:
         plain_from = self._edits.plain_from
-        self.carriers.done(call, ts)
+        self.carriers.on_done(call, ts)
         self._reform_since(plain_from)
         self._settle()
 
@@ -406,7 +406,7 @@ class Reply:
         """
         shown = self.view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
         self.messages.append(ReplyMessage(MessageRole.PAGE, ts, shown))
-        self.carriers.page_began()
+        self.carriers.on_page_begun()
 
     def _refused(self, call: Call | CleanUp, outcome: CallRefused | CallLost) -> None:
         """Decides what follows from a refusal: the next call has another form, or is the same again."""
@@ -428,12 +428,12 @@ class Reply:
 
     def _refused_page(self, call: Begin | Change, reason: Refusal) -> None:
         plain_from = self._edits.plain_from
-        match self.carriers.refused(call, reason):
+        match self.carriers.on_refused(call, reason):
             case AfterRefusal.GONE:
                 self._happened(ReplyEvent.SHUT_OUT if reason is Refusal.CHANNEL_GONE else ReplyEvent.LOSE)
             case AfterRefusal.LATER:
                 # Text that still comes would be lost: it is tried again until the retry policy gives the reply up.
-                if self.ended:
+                if self.has_ended:
                     self._happened(ReplyEvent.GIVE_UP)
             case AfterRefusal.REPLACE:
                 self._replace_messages(call.page)
@@ -453,7 +453,7 @@ class Reply:
         Text that still comes can go on without a deletion, and an end without files.
         """
         match call:
-            case Delete() if not (self.ended or self.of(MessageRole.STRAY)):
+            case Delete() if not (self.has_ended or self.of(MessageRole.STRAY)):
                 pass
             case Upload():
                 self._files = None
@@ -483,7 +483,7 @@ class Reply:
     def _next_release(self) -> Call | None:
         """Returns the call that frees a message before anything else touches it; None if all are free."""
         pages = [message.ts for message in self.of(MessageRole.PAGE)[: self._last + 1]]
-        return self.carriers.release(pages, ended=self.ended)
+        return self.carriers.release(pages, ended=self.has_ended)
 
     def _next_deletion(self) -> Delete | None:
         """Returns the deletion of a message that was replaced before this attempt, once another one shows its page."""
@@ -500,7 +500,7 @@ class Reply:
                 return self.carriers.begin(page, view)
             message = messages[page]
             is_shown = message.shown == view
-            if call := self.carriers.change(page, message.ts, view, is_shown=is_shown, ended=self.ended):
+            if call := self.carriers.change(page, message.ts, view, is_shown=is_shown, ended=self.has_ended):
                 return call
         return None
 
@@ -555,7 +555,7 @@ class Reply:
         if self._is_full(page):
             is_before_end = self._has_end_page and page == self._last - 1
             return replace(view, left_out=self._end_below_file.left_out) if is_before_end else view
-        end = self._picture if self.ended else None
+        end = self._picture if self.has_ended else None
         if end and not self._missing():
             is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.answers.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
@@ -590,7 +590,7 @@ class Reply:
             if self._has_more_pages and self._shown_pages > self._last:
                 self._pages.lay_out(self._shown_pages + 1)
                 self.keep_to_form()
-                if self.ended:
+                if self.has_ended:
                     self._close()
 
     def _is_full(self, page: int) -> bool:
@@ -638,7 +638,7 @@ class Reply:
 
     def _delete_of_files(self) -> Delete | None:
         """Returns the deletion of files that belong to an earlier attempt's text."""
-        if not self.ended and (self.answer.is_behind or not self.earlier.outdated):
+        if not self.has_ended and (self.answer.is_behind or not self.earlier.outdated):
             return None
         wanted = file_keys(self._files or ())
         surplus = next((message for message in self._attached() if not message.files <= wanted), None)
@@ -662,7 +662,7 @@ class Reply:
         pages = Pages(*self._edits.limits(page, self.page_chars), first, max_full=self._shown_pages + 1)
         pages.full = old.full[:page]
         self._lay_out(pages, old.text(page))
-        if self.ended:
+        if self.has_ended:
             self._close()
         self._settle()
 

@@ -199,11 +199,11 @@ class ScheduledReply:
         self.not_before = -math.inf
         self.freshness.on_end(self.scheduler.clock.monotonic())
         self.laid_out(lambda: self.reply.finish(end, shown))
-        if self.reply.is_withheld and not self.reply.ended:
+        if self.reply.is_withheld and not self.reply.has_ended:
             self.reply.finish(end, shown)
         self.scheduler.touch(self)
         await self.idle.wait()
-        if not self.reply.unshown:
+        if not self.reply.is_unshown:
             self.reply.on_send(CleanUp())
             self.reply.on_outcome(CleanUp(), await self.delivery.clean_up())
 
@@ -215,7 +215,7 @@ class ScheduledReply:
     @property
     def is_unbegun(self) -> bool:
         """Whether the reply may come as one message at its end: a status is the sign, and nobody has to decide."""
-        return self.has_status and not (self.reply.messages or self.reply.ended or self.reply.asks)
+        return self.has_status and not (self.reply.messages or self.reply.has_ended or self.reply.awaits_decision)
 
     def next_call(self) -> Call | None:
         """Returns the call that the reply needs next; None if it needs none."""
@@ -389,11 +389,6 @@ class EditScheduler:
         self._budget.on_reply_opened(live, posts_first_words=delay_s > 0)
         return live
 
-    def unshown(self, answer: Answer) -> ScheduledReply:
-        """Returns a reply that takes an answer's text, and of which Slack gets nothing."""
-        reply = self._reply(answer, NOTHING_SHOWN)
-        return ScheduledReply(self, reply, self._transport.delivery(reply))
-
     def _reply(self, answer: Answer, shown: Shown) -> Reply:
         """Returns a reply that shows what it can of an answer on record."""
         try:
@@ -494,7 +489,7 @@ class EditScheduler:
             left = self._budget.calls_left(now, unbegun) if unbegun else None
             dues = [due for live, call in calls.items() if (due := self._due(live, call, now, paces, left))]
             # The outbox can wait for such a rate limit to end; the questions behind this one can't.
-            too_late = [due for due in dues if due.live.reply.ended and due.ready_at > now + REPLY_CALLS.within_s]
+            too_late = [due for due in dues if due.live.reply.has_ended and due.ready_at > now + REPLY_CALLS.within_s]
             for due in too_late:
                 due.live.give_up(due.call)
             waiting = [due for due in dues if due not in too_late]
@@ -531,7 +526,7 @@ class EditScheduler:
         return live.call
 
     def _keep_room(self, live: ScheduledReply) -> None:
-        self._budget.uses(live, [METHODS[kind] for kind in live.reply.carriers.needs(ended=live.reply.ended)])
+        self._budget.uses(live, [METHODS[kind] for kind in live.reply.carriers.needs(ended=live.reply.has_ended)])
 
     def _post_ends_again(self, calls: dict[ScheduledReply, Call], now: float) -> float:
         """Has ends posted as new messages that no edit can show in time; returns when to decide again."""
@@ -589,11 +584,11 @@ class EditScheduler:
 
     async def _send(self, live: ScheduledReply, call: Call) -> None:
         try:
-            before = live.reply.recorded
+            before = live.reply.recorded_messages
             outcome = await self._try_to_send(live, call)
             self._wake.set()
             is_done = isinstance(outcome, CallDone | CallFound)
-            if is_done and (live.reply.recorded != before or live.reply.earlier.queued):
+            if is_done and (live.reply.recorded_messages != before or live.reply.earlier.queued):
                 await self._record_messages(live)
         except Exception as error:
             log.error("call for the reply failed: %s", trace_of(error))
@@ -659,7 +654,7 @@ class EditScheduler:
                 if not await self._record_text(live):
                     return False
                 if isinstance(call, Begin):
-                    await self._worker_queue.record_messages(live.reply.job, live.reply.recorded)
+                    await self._worker_queue.record_messages(live.reply.job, live.reply.recorded_messages)
                 return True
             except StoreError as error:
                 self._away(error)
@@ -692,7 +687,7 @@ class EditScheduler:
         if piece is None:
             return True
         if await self._worker_queue.checkpoint({answer.job: piece}):
-            answer.recorded(piece)
+            answer.on_recorded(piece)
             return True
         if live.reply.life is not Life.ABANDONED:
             log.warning("not shown further, because another attempt answers it")
@@ -704,7 +699,7 @@ class EditScheduler:
         is_queued = live.reply.earlier.queued
         record = self._worker_queue.record_placeholder if is_queued else self._worker_queue.record_messages
         try:
-            await record(live.reply.job, live.reply.recorded)
+            await record(live.reply.job, live.reply.recorded_messages)
         except StoreError as error:
             log.error("reply messages not recorded: %s", error)
         except Exception as error:

@@ -185,7 +185,7 @@ class Stream:
             self._until = -math.inf
             self._enter(Stage.LEFT)
 
-    def confirmed(self, call: Begin | Change) -> None:
+    def on_confirmed(self, call: Begin | Change) -> None:
         """Notes that Slack did a call."""
         match call:
             case StartStream(text=text):
@@ -196,7 +196,7 @@ class Stream:
             case StopStream():
                 self._enter(Stage.OVER)
 
-    def refused(self, call: Begin | Change, reason: Refusal) -> None:
+    def on_refused(self, call: Begin | Change, reason: Refusal) -> None:
         """Notes that Slack refused a call, after which an edit shows the page."""
         is_over = isinstance(call, StartStream) or reason is Refusal.STREAM_CLOSED or reason.is_gone
         self._enter(Stage.OVER if is_over or (call.view is None and not reason.may_pass) else Stage.LEFT)

@@ -176,7 +176,7 @@ class Answering:
             record = job.ended(end, attempt.answer.text, attempt.answer.calls)
             shown = picture(record, has_canvases=self.workspace.canvases.may_write)
             await show_end(live, end, shown, self.workspace.users, self.access_control.named_admins)
-        unposted = _unposted(job, live) if live.reply.gone else None
+        unposted = _unposted(job, live) if live.reply.is_gone else None
         return _Ended(end, live.reply.for_outbox, unposted, self._canvas_for(attempt, end))
 
     def _canvas_for(self, attempt: AnswerAttempt, end: End) -> str:
@@ -275,7 +275,7 @@ class Answering:
         self.workspace.telemetry.charged(end.model, cost_usd)
         used = attempt.used.plus(end.usage, cost_usd)
         whole = replace(end, usage=used.usage) if end.usage else end
-        is_shown = live is not None and not (live.reply.gone or live.reply.unshown)
+        is_shown = live is not None and not (live.reply.is_gone or live.reply.is_unshown)
         freshness = live.freshness if live is not None and is_shown else Freshness()
         self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.calls if live else 0, freshness))
 
@@ -314,8 +314,8 @@ class Answering:
                 self.quota.warn(job.question)
 
     async def _record_messages(self, attempt: AnswerAttempt) -> None:
-        if attempt.live is not None and attempt.live.reply.recorded:
-            await self.stores.worker_queue.record_messages(attempt.job, attempt.live.reply.recorded)
+        if attempt.live is not None and attempt.live.reply.recorded_messages:
+            await self.stores.worker_queue.record_messages(attempt.job, attempt.live.reply.recorded_messages)
 
     async def _leave(self, attempt: AnswerAttempt) -> None:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
@@ -343,7 +343,7 @@ def _unposted(job: Job, live: ScheduledReply) -> Notification | None:
     """Returns what the asker is told if nothing of a reply could be posted in its channel, or else None."""
     question, channel_id = job.question, job.question.thread.channel_id
     is_persons = not (question.from_bot or question.schedule is not None or question.thread.in_direct_message)
-    if not is_persons or live.reply.life is not Life.SHUT_OUT or live.reply.recorded:
+    if not is_persons or live.reply.life is not Life.SHUT_OUT or live.reply.recorded_messages:
         return None
     key = f"not posted {job.id}.{job.version} {question.thread}"
     return Notification(question.user_id, key, notification(texts.answers.not_posted(channel_id)))

@@ -111,23 +111,23 @@ class LiveOutput:
         until, is_admin = self.stores.clock.now() + APPROVAL_S, self.job.question.user_id in self.admins
         person = await self.workspace.name_beside(self.job.question)
         await self.live.ask(asks_of(calls, self.job.version, until, person=person, is_admin=is_admin))
-        if self.live.reply.gone:
+        if self.live.reply.is_gone:
             # Nobody sees the buttons.
             return
-        if self.live.reply.unshown:
+        if self.live.reply.is_unshown:
             raise NotShown
         raise GivenUp(Phase.AWAITING_APPROVAL)
 
     def unseen_end(self) -> End | None:
         """Returns the end of an answer whose reply can't be shown. If its channel is opened again, the end is shown."""
-        if self.live.reply.gone:
+        if self.live.reply.is_gone:
             if self.live.reply.life is not Life.SHUT_OUT:
                 return End(EndReason.REPLY_GONE)
             has_text = self._answer is not None and self._answer.kept.strip()
             return End(
                 EndReason.SHUT_OUT, said(texts.answers.SHUT_OUT if has_text else texts.answers.SHUT_OUT_WITHOUT_TEXT)
             )
-        if self.live.reply.unshown:
+        if self.live.reply.is_unshown:
             raise NotShown
         if self.live.reply.is_withheld:
             raise Stuck("the answer's text can't be shown")

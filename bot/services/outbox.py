@@ -237,8 +237,8 @@ class Outbox:
             await show_end(live, end, shown, self.workspace.users, admins_named(self.admins))
         finally:
             await live.abandon()
-        if live.reply.recorded != job.messages:
-            await self.stores.outbox.record_messages(entry, live.reply.recorded)
+        if live.reply.recorded_messages != job.messages:
+            await self.stores.outbox.record_messages(entry, live.reply.recorded_messages)
         if live.reply.for_outbox is not None:
             raise NotShown
 
@@ -266,5 +266,5 @@ class Outbox:
                 job = await self.stores.outbox.job_awaiting_approval(entry)
         finally:
             await live.abandon()
-        if live.reply.recorded != before.messages:
-            await self.stores.outbox.record_messages(entry, live.reply.recorded)
+        if live.reply.recorded_messages != before.messages:
+            await self.stores.outbox.record_messages(entry, live.reply.recorded_messages)

@@ -180,7 +180,7 @@ class Steps:
             await shown.ask(calls)
             return
         shown.show(Doing.THINKING)
-        attempt.answer.made(calls)
+        attempt.answer.on_calls_made(calls)
 
     async def _record_step(
         self,
@@ -211,7 +211,7 @@ class Steps:
         if not await self.tool_calls.insist(lambda: records.record(attempt.job, recorded, end, piece)):
             raise NotOurs
         if piece:
-            answer.recorded(piece)
+            answer.on_recorded(piece)
         # The attempt may end no job: it is given up while a call waits for a person.
         attempt.step_recorded(recorded, end.usage, self.ports.spending.cost_usd(end))
         self.ports.telemetry.charged(end.model, self.ports.spending.cost_usd(end))

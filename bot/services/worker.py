@@ -261,7 +261,7 @@ class Worker:
                 return
             for answer in answers:
                 if piece := pieces.get(answer.job):
-                    answer.recorded(piece)
+                    answer.on_recorded(piece)
             for job in claimed:
                 if job.id not in self._live or self._live[job.id][0].job != job:
                     # This attempt ended meanwhile. The answer says nothing about a newer one.

@@ -282,7 +282,7 @@ class Machine(RuleBasedStateMachine):
                 self._do(self.stores[worker].worker_queue.checkpoint({job: piece}))
                 self._recorded(worker, job, piece)
             if heard:
-                answer.recorded(piece)
+                answer.on_recorded(piece)
 
     @rule(claim=claims, number=few)
     def write_late(self, claim: tuple[str, Job], number: int) -> None:
@@ -330,7 +330,7 @@ class Machine(RuleBasedStateMachine):
         assert recorded is self.model.record_step(worker, job, calls)
         if recorded:
             self._recorded(worker, job, piece)
-            answer.recorded(piece)
+            answer.on_recorded(piece)
             answer.steps.append(step)
         if waits:
             self.wait(claim, 0.0)

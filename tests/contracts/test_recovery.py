@@ -95,7 +95,7 @@ async def test_unrecorded_message_is_found() -> None:
         question = await asked(sandbox)
         reply = await growing(transport, question, "word " * 4_000)
         assert len(reply.page_ts) == 2
-        for on_record in ((), reply.recorded[:1], reply.recorded):
+        for on_record in ((), reply.recorded_messages[:1], reply.recorded_messages):
             assert (await transport.recover(Job(1, question, 2, (*on_record, POSTING)))).page_ts == reply.page_ts
 
 
@@ -104,7 +104,7 @@ async def test_reply_that_an_attempt_left_by_itself_is_continued_without_a_look_
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        job = Job(1, question, 2, reply.recorded, version=version, checkpoint=Checkpoint(f"{TEXT}, and more"))
+        job = Job(1, question, 2, reply.recorded_messages, version=version, checkpoint=Checkpoint(f"{TEXT}, and more"))
         shown = Shown(reply.page_ts, outdated=version == 1)
         assert await transport.recover(job) == shown
         assert not [call for call in sandbox.calls if call.method == "conversations.replies"]
@@ -147,7 +147,7 @@ async def test_stream_that_is_not_on_record_is_removed_although_its_first_stop_f
         reply = await growing(transport, question, TEXT)
         await transport.senders.streams.start(StartStream(question, 0, PageView("word"), "word"))
         sandbox.faults.start(fault, method="chat.stopStream", times=1)
-        messages = (*reply.recorded, RecordedMessage("", MessageRole.STARTING))
+        messages = (*reply.recorded_messages, RecordedMessage("", MessageRole.STARTING))
         await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint(TEXT)))
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
 
@@ -157,7 +157,7 @@ async def test_message_is_no_lost_stream_if_no_start_of_one_is_on_record() -> No
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
         other = await transport.senders.streams.start(StartStream(question, 0, PageView("word"), "Some bold words"))
-        await transport.recover(Job(1, question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT)))
+        await transport.recover(Job(1, question, 2, (*reply.recorded_messages, POSTING), checkpoint=Checkpoint(TEXT)))
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == [*reply.page_ts, other]
 
 
@@ -179,7 +179,7 @@ async def test_end_that_slack_shows_is_known_at_a_take_over() -> None:
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
         end = End(EndReason.LENGTH_LIMIT, said("It is long."), "openai/test")
-        job = Job(1, question, 2, reply.recorded, checkpoint=Checkpoint(TEXT, end))
+        job = Job(1, question, 2, reply.recorded_messages, checkpoint=Checkpoint(TEXT, end))
         assert not (await transport.recover(job)).shows_end
         reply.finish(end)
         await show(transport, reply)
@@ -192,7 +192,7 @@ async def test_answer_older_than_the_look_back_keeps_its_messages() -> None:
         reply = await growing(transport, question, TEXT)
         for number in range(LOOK_BACK_MESSAGES + 5):
             await sandbox.say("ada", question.thread.channel_id, f"{number}")
-        job = Job(1, question, 2, (*reply.recorded, POSTING), version=1)
+        job = Job(1, question, 2, (*reply.recorded_messages, POSTING), version=1)
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.outdated) == (reply.page_ts, True)
         assert not (await transport.recover(replace(job, version=0))).outdated
@@ -212,7 +212,7 @@ async def test_answer_whose_text_has_expired_is_read_from_slack() -> None:
 
 def recorded_ahead(reply: Reply) -> tuple[RecordedMessage, ...]:
     """Returns what is on record before the next page of a reply is posted."""
-    return (*reply.recorded, POSTING)
+    return (*reply.recorded_messages, POSTING)
 
 
 async def ended_again(
@@ -237,7 +237,7 @@ async def ended_again(
 async def test_message_that_the_end_has_replaced_is_deleted_at_a_take_over(text: str, *, is_recorded: bool) -> None:
     async with posting() as (sandbox, transport, _):
         reply, before = await ended_again(transport, sandbox, text)
-        on_record = (*reply.recorded, POSTING) if is_recorded else before
+        on_record = (*reply.recorded_messages, POSTING) if is_recorded else before
         whole = f"{text} The end."
         job = Job(1, reply.job.question, 2, on_record, checkpoint=Checkpoint(whole))
         shown = await transport.recover(job)
@@ -272,7 +272,7 @@ async def test_post_that_arrived_late_does_not_replace_the_message_on_record() -
         reply.append(TEXT[20:])
         await show(transport, reply)
         await show(transport, late)
-        job = Job(1, reply.job.question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT))
+        job = Job(1, reply.job.question, 2, (*reply.recorded_messages, POSTING), checkpoint=Checkpoint(TEXT))
         shown = await transport.recover(job)
         assert shown.page_ts == reply.page_ts
 

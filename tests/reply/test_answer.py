@@ -28,25 +28,25 @@ def test_only_new_text_is_recorded() -> None:
     first = answer.piece()
     assert first == Piece(0, "One ")
     answer.append("two ")
-    answer.recorded(first)
+    answer.on_recorded(first)
     assert answer.piece() == Piece(4, "two ")
-    answer.recorded(Piece(4, "two "))
+    answer.on_recorded(Piece(4, "two "))
     assert answer.piece() is None
 
 
 def test_text_that_was_taken_back_leaves_the_record_with_the_next_piece_and_the_end() -> None:
     answer = Answer(JOB)
     answer.append("Secret ")
-    answer.recorded(answer.piece() or Piece(0, ""))
+    answer.on_recorded(answer.piece() or Piece(0, ""))
     answer.append("plan.")
     late = answer.piece()
     answer.take_back(0)
     assert late is not None
-    answer.recorded(late)
+    answer.on_recorded(late)
     answer.append("Fo")
     first = answer.piece()
     assert first == Piece(0, "Fo", takes_back=True)
-    answer.recorded(first)
+    answer.on_recorded(first)
     answer.append("ur.")
     assert answer.piece() == Piece(2, "ur.")
     answer.finish(END)
@@ -65,7 +65,7 @@ def test_answer_may_link_the_files_of_its_conversation_and_those_that_slack_sear
     ]
     assert answer.open_files == {"F0SHARED"}
     answer.steps.append(Step(0, "", (), "a model", ()))
-    answer.made(done)
+    answer.on_calls_made(done)
     assert answer.open_files == {"F0SHARED", "F0FOUND"}
 
 
@@ -99,10 +99,10 @@ def test_earlier_attempts_text_stays_until_this_one_is_longer() -> None:
 def test_end_is_recorded_once_even_without_new_text() -> None:
     answer = Answer(JOB)
     answer.append("One.")
-    answer.recorded(Piece(0, "One."))
+    answer.on_recorded(Piece(0, "One."))
     answer.finish(END)
     assert answer.piece() == Piece(4, "", END)
-    answer.recorded(Piece(4, "", END))
+    answer.on_recorded(Piece(4, "", END))
     assert answer.piece() is None
 
 
@@ -144,7 +144,7 @@ def test_recorded_pieces_make_the_text_in_any_order_of_writes(steps: list[str]) 
         elif step.startswith("done"):
             if writing:
                 written.append(writing.pop(0 if "first" in step else -1))
-                answer.recorded(written[-1])
+                answer.on_recorded(written[-1])
         else:
             answer.append(step)
     text = ""
@@ -158,11 +158,11 @@ def test_recorded_pieces_make_the_text_in_any_order_of_writes(steps: list[str]) 
 def test_sources_are_recorded_with_the_text_or_after_it() -> None:
     answer = Answer(JOB)
     answer.append("One.")
-    answer.recorded(Piece(0, "One."))
+    answer.on_recorded(Piece(0, "One."))
     answer.note(SOURCE)
     piece = answer.piece()
     assert piece == Piece(4, "", sources=(SOURCE,))
-    answer.recorded(piece)
+    answer.on_recorded(piece)
     assert answer.piece() is None
 
 
@@ -184,7 +184,7 @@ def test_piece_that_is_recorded_after_the_text_became_another_one_hides_none_of_
     answer.append("Other words.")
     late = Piece(0, "Other words.")
     answer.finish(CUT)
-    answer.recorded(late)
+    answer.on_recorded(late)
     assert answer.piece() == Piece(0, "What an earlier attempt left.", CUT)
 
 

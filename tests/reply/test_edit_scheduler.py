@@ -145,7 +145,7 @@ def test_calls_of_one_reply_leave_in_time(
                 kept.append(happens(schedule, reply))
             await asyncio.sleep(LONG_S + 10)
             is_unshown = finish in (happens for _, happens in events) and not calls
-            assert (reply.reply.unshown, reply.reply.for_outbox is not None) == (is_unshown, is_unshown)
+            assert (reply.reply.is_unshown, reply.reply.for_outbox is not None) == (is_unshown, is_unshown)
             return [(round(sent.at, 2), type(sent.call).__name__) for sent in schedule.transport.sent]
 
     assert run_simulated(run()) == [(round(at, 2), kind) for at, kind in calls]
@@ -182,7 +182,7 @@ async def test_call_that_never_ends_counts_as_refused_and_an_unknown_outcome_giv
     assert transport.refused == [(transport.sent[0].call, Refusal.TRANSIENT)]
     again = [] if unforeseen else [pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.backoff.first_s)]
     assert schedule.times(Update) == [0, *again]
-    assert reply.reply.unshown is (unforeseen is not None)
+    assert reply.reply.is_unshown is (unforeseen is not None)
 
 
 @simulated
@@ -192,7 +192,7 @@ async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox(
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
     assert reply.reply.for_outbox is OutboxKind.REPLY
-    assert POSTING in reply.reply.recorded
+    assert POSTING in reply.reply.recorded_messages
 
 
 @simulated
@@ -214,7 +214,7 @@ async def test_text_that_cannot_be_laid_out_ends_its_own_reply() -> None:
         for reply in (broken, other):
             async with asyncio.timeout(10):
                 await reply.finish(End(EndReason.WHOLE))
-    assert [broken.reply.unshown, other.reply.unshown] == [True, False]
+    assert [broken.reply.is_unshown, other.reply.is_unshown] == [True, False]
 
 
 @pytest.mark.parametrize("name", ["next_call", "finish", "_close", "filled", "prepare"])
@@ -381,7 +381,7 @@ async def test_reply_that_slack_refuses_or_limits_for_minutes_is_given_up(error_
         reply = await schedule.open(1)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
-    assert reply.reply.unshown
+    assert reply.reply.is_unshown
     times = [sent.at for sent in schedule.transport.sent]
     assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + wait_s
     assert schedule.transport.cleaned_up == []
@@ -420,7 +420,7 @@ async def test_rate_limit_delays_all_replies() -> None:
         assert schedule.times(Update)[0] == 0
         assert min(schedule.times(Update)[1:]) >= 20
         await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
-    assert [reply.reply.unshown for reply in replies] == [False, False]
+    assert [reply.reply.is_unshown for reply in replies] == [False, False]
 
 
 @simulated
@@ -453,7 +453,7 @@ async def test_page_after_a_file_that_slack_limits_for_minutes_has_tries_of_its_
         reply.append(SIX_PAGES)
         await reply.finish(End(EndReason.WHOLE))
     assert len(reply.reply.page_ts) == 6
-    assert not reply.reply.unshown
+    assert not reply.reply.is_unshown
 
 
 @simulated
@@ -487,7 +487,7 @@ async def test_ends_that_come_together_share_the_edits_and_the_posts_that_are_le
     assert max(schedule.times(Update) + schedule.times(Post)) <= 30 + 2
     made = {call.__name__: len(schedule.times(call)) for call in (Update, Post, Delete)}
     assert made == {"Update": 10, "Post": 8, "Delete": 8}
-    assert not any(reply.reply.unshown for reply in replies)
+    assert not any(reply.reply.is_unshown for reply in replies)
 
 
 @simulated
@@ -580,7 +580,7 @@ async def test_abandoned_reply_is_over_at_once_and_others_go_on() -> None:
         assert abandoned.reply.life.is_over
         assert abandoned.idle.is_set()
         await other.finish(End(EndReason.WHOLE))
-    assert not other.reply.unshown
+    assert not other.reply.is_unshown
     assert schedule.calls()[2:] == [(2, "Update")]
 
 
@@ -736,7 +736,7 @@ async def test_post_that_slack_limited_is_not_looked_for() -> None:
         reply = await schedule.open(1)
         await asyncio.sleep(1)
         assert schedule.calls() == [(1, "Post")]
-        assert reply.reply.recorded == ()
+        assert reply.reply.recorded_messages == ()
 
 
 @simulated
@@ -757,7 +757,7 @@ async def test_post_whose_answer_was_lost_stays_on_record_until_it_was_looked_fo
         assert schedule.records.messages[1] == (*recorded_pages("2.0"), POSTING)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
-        assert reply.reply.recorded == recorded_pages("2.0")
+        assert reply.reply.recorded_messages == recorded_pages("2.0")
 
 
 @simulated
@@ -982,7 +982,7 @@ async def test_reply_that_asks_and_is_gone_asks_no_longer() -> None:
         reply = await schedule.open(1, page_ts=("1.0",))
         async with asyncio.timeout(1):
             await reply.ask((Ask("notes.add", "{}", "0.0.0.hash"),))
-    assert reply.reply.gone
+    assert reply.reply.is_gone
 
 
 @simulated

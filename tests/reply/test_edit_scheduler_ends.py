@@ -87,7 +87,7 @@ async def test_end_that_cannot_be_laid_out_as_a_new_message_ends_its_own_reply()
         broken.reply.post_again = post_broken  # type: ignore[method-assign]
         schedule.budget.on_rate_limit("chat.update", 30.0)
         await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, said("Done."))) for reply in (broken, other)))
-    assert [broken.reply.unshown, other.reply.unshown] == [True, False]
+    assert [broken.reply.is_unshown, other.reply.is_unshown] == [True, False]
 
 
 @simulated
@@ -102,7 +102,7 @@ async def test_pages_follow_at_once_if_the_file_below_them_would_come_too_late()
             await reply.finish(End(EndReason.WHOLE))
     assert len(schedule.times(Upload)) == 1
     assert len(reply.reply.page_ts) == 6
-    assert not reply.reply.unshown
+    assert not reply.reply.is_unshown
     assert schedule.times(Post)[-1] > schedule.times(Upload)[0]
 
 

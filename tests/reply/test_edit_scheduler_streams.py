@@ -235,4 +235,4 @@ async def test_page_that_cannot_be_laid_out_for_its_carrier_ends_its_own_reply()
         await asyncio.sleep(1)
         async with asyncio.timeout(10):
             await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in (broken, other)))
-    assert [broken.reply.unshown, other.reply.unshown] == [True, False]
+    assert [broken.reply.is_unshown, other.reply.is_unshown] == [True, False]

@@ -83,7 +83,7 @@ def test_next_call_shows_what_readers_are_to_see_of_this_attempt_and_an_earlier_
 def test_messages_that_show_no_page_are_deleted(shown: Shown) -> None:
     reply, channel = Reply(answer(), shown), ReadersChannel({"7.0": PageView("a"), "8.0": PageView("b")})
     role = MessageRole.REPLACED if shown.replaced_ts else MessageRole.PAGE
-    assert reply.recorded == (*recorded_pages("7.0"), RecordedMessage("8.0", role))
+    assert reply.recorded_messages == (*recorded_pages("7.0"), RecordedMessage("8.0", role))
     reply.append("Hello")
     reply.finish(WHOLE)
     show_all(reply, channel)
@@ -253,9 +253,9 @@ def test_message_that_a_call_may_have_made_stays_on_record_only_if_the_call_is_l
     reply = Reply(answer())
     post = next_of(reply, Post)
     reply.on_send(post)
-    assert POSTING in reply.recorded
+    assert POSTING in reply.recorded_messages
     reply.on_outcome(post, outcome)
-    assert (POSTING in reply.recorded) is is_on_record
+    assert (POSTING in reply.recorded_messages) is is_on_record
 
 
 def test_found_post_is_edited_to_show_the_newest_text() -> None:

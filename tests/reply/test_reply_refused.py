@@ -117,7 +117,7 @@ def test_refusals_in_a_row_neither_stop_a_growing_answer_nor_lose_its_text(
     reply.finish(End(EndReason.WHOLE))
     scheduler.run(MAX_CALLS)
     assert refused > 0
-    if reply.unshown:
+    if reply.is_unshown:
         assert place in ("second page", "end")
         assert reason in NO_OTHER_FORM
         assert reply.for_outbox is OutboxKind.REPLY
@@ -143,7 +143,7 @@ def test_growing_answer_is_given_up_only_after_minutes_of_refusals(kind: type[Ca
         reply.append("word ")
         if not scheduler.step():
             break
-    assert reply.unshown
+    assert reply.is_unshown
     assert scheduler.now >= REPLY_CALLS.within_s
     assert scheduler.calls < 60, "the waits grow"
 
@@ -180,7 +180,7 @@ def test_message_in_a_channel_that_is_closed_gets_its_end_from_the_outbox(
     refused(reply, call, reason)
     if page_ts:
         refused(reply, call, reason)
-    assert (reply.gone, reply.next_call(), reply.for_outbox) == (True, None, for_outbox)
+    assert (reply.is_gone, reply.next_call(), reply.for_outbox) == (True, None, for_outbox)
 
 
 def test_message_that_a_closed_channel_kept_from_being_replaced_gets_its_end_from_the_outbox() -> None:
@@ -192,7 +192,7 @@ def test_message_that_a_closed_channel_kept_from_being_replaced_gets_its_end_fro
     reply.post_again(edit.page)
     refused(reply, next_of(reply, Post), Refusal.CHANNEL_GONE)
     assert (reply.life, reply.next_call(), reply.for_outbox) == (Life.SHUT_OUT, None, OutboxKind.REPLY)
-    assert [message.ts for message in reply.recorded] == ["7.0"]
+    assert [message.ts for message in reply.recorded_messages] == ["7.0"]
 
 
 @pytest.mark.parametrize("reason", [Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE])
@@ -205,7 +205,7 @@ def test_message_that_slack_missed_once_is_edited_again(reason: Refusal) -> None
         refused(reply, call, reason)
         again = reply.next_call()
         assert isinstance(again, Update)
-        assert (again.view, reply.gone) == (call.view, False)
+        assert (again.view, reply.is_gone) == (call.view, False)
         done(reply, again, "7.0")
         reply.append(" world")
 
@@ -228,7 +228,7 @@ def test_deletion_that_is_refused_for_good_ends_the_reply(
     delete = next_of(reply, Delete)
     refused(reply, delete, reason)
     assert (reply.life, reply.next_call(), reply.for_outbox) == (life, None, for_outbox)
-    assert ("8.0" in {message.ts for message in reply.recorded}) == (for_outbox is not None)
+    assert ("8.0" in {message.ts for message in reply.recorded_messages}) == (for_outbox is not None)
 
 
 @pytest.mark.parametrize("reason", [Refusal.TOKEN_GONE, Refusal.FORBIDDEN])
@@ -245,7 +245,7 @@ def test_post_outside_its_thread_is_deleted() -> None:
     scheduler = SimulatedScheduler(Reply(answer()), slack)
     scheduler.run(5)
     assert slack.pages == {}
-    assert scheduler.reply.gone
+    assert scheduler.reply.is_gone
     assert scheduler.reply.for_outbox is None
 
 
@@ -256,7 +256,7 @@ def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
     scheduler = SimulatedScheduler(Reply(answer()), slack)
     scheduler.run(MAX_CALLS)
     assert scheduler.reply.for_outbox is OutboxKind.REPLY
-    assert [(message.ts, message.role) for message in scheduler.reply.recorded] == [("1.0", MessageRole.STRAY)]
+    assert [(message.ts, message.role) for message in scheduler.reply.recorded_messages] == [("1.0", MessageRole.STRAY)]
 
 
 def test_growing_reply_is_replaced_at_most_twice() -> None:
@@ -443,7 +443,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         self.slack.result_of = lambda call: self.results.get(type(call), SUCCESS)
         self.scheduler = SimulatedScheduler(self.reply, self.slack)
 
-    @precondition(lambda self: not self.reply.ended)
+    @precondition(lambda self: not self.reply.has_ended)
     @rule(delta=st.text("ab< \n", min_size=1, max_size=30))
     def append(self, delta: str) -> None:
         self.reply.append(delta)
@@ -477,7 +477,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
             assert all(sent_chars(view.markdown.rstrip()) <= self.page_chars for _, view in self.slack.pages.values())
             assert list(self.reply.page_ts) == sorted(self.reply.page_ts, key=float)
 
-    @precondition(lambda self: not self.reply.ended)
+    @precondition(lambda self: not self.reply.has_ended)
     @rule()
     def finish(self) -> None:
         self.reply.finish(End(EndReason.WHOLE, said("Cut.")))
@@ -485,7 +485,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "reply"):
             return
-        if not self.reply.ended:
+        if not self.reply.has_ended:
             self.reply.finish(End(EndReason.WHOLE, said("Cut.")))
         began, calls = self.scheduler.now, self.scheduler.calls
         self.scheduler.run(MAX_CALLS)
@@ -494,7 +494,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         assert self.scheduler.now - began <= 3 * (REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s)
         assert self.reply.life.is_over
         reply = self.reply
-        if reply.gone or reply.of(MessageRole.STRAY):
+        if reply.is_gone or reply.of(MessageRole.STRAY):
             return
         if reply.for_outbox is OutboxKind.REPLY:
             self.results.clear()

@@ -130,7 +130,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     assert (start.page, start.text, streaming(reply)) == (0, "One", Stage.STARTING)
     assert reply.urgency_of(start) is Urgency.FIRST
     done(reply, start, thread.take(start))
-    assert (streaming(reply), reply.page_ts, reply.begun) == (Stage.OPEN, ("1.0",), True)
+    assert (streaming(reply), reply.page_ts, reply.has_begun) == (Stage.OPEN, ("1.0",), True)
     assert next_filled(reply) is None, "the last word may still grow"
 
     reply.append(" three")
@@ -191,11 +191,11 @@ def test_stream_that_has_brought_all_words_needs_no_call() -> None:
 def test_budget_keeps_room_for_a_stream_that_may_still_start(is_over: bool) -> None:
     reply = Reply(answer(), Shown(has_stop=True))
     reply.append("One ")
-    assert reply.carriers.needs(ended=reply.ended) == (Update,)
+    assert reply.carriers.needs(ended=reply.has_ended) == (Update,)
     assert isinstance(next_filled(reply), StartStream)
     if is_over:
         reply.finish(End(EndReason.WHOLE))
-    assert reply.carriers.needs(ended=reply.ended) == (
+    assert reply.carriers.needs(ended=reply.has_ended) == (
         (Update,) if is_over else (StartStream, AppendStream, StopStream)
     )
 
@@ -418,9 +418,9 @@ def test_stream_in_a_place_that_is_gone_ends_the_reply_once_edits_find_nothing(
 ) -> None:
     reply, _ = refused_in_stream(reason, at_the_end=at_the_end)
     for _ in range(2):
-        assert not reply.gone
+        assert not reply.is_gone
         refused(reply, filled_of(reply, Update), reason)
-    assert (reply.gone, reply.next_call(), reply.life.is_over) == (True, None, True)
+    assert (reply.is_gone, reply.next_call(), reply.life.is_over) == (True, None, True)
 
 
 @pytest.mark.parametrize("reason", GONE)
@@ -428,7 +428,7 @@ def test_stream_that_slack_missed_once_is_stopped_and_edited(reason: Refusal) ->
     reply, thread = refused_in_stream(reason, at_the_end=True)
     refused(reply, filled_of(reply, Update), Refusal.STREAM_OPEN)
     show_all(reply, thread)
-    assert (thread.texts, thread.open, reply.gone) == ({"1.0": "One two three four "}, set(), False)
+    assert (thread.texts, thread.open, reply.is_gone) == ({"1.0": "One two three four "}, set(), False)
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Refusal if not reason.is_gone])

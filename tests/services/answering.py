@@ -101,17 +101,17 @@ class ReplyState:
     """What a reply says of itself."""
 
     earlier: Shown = field(default_factory=Shown)
-    recorded: tuple[RecordedMessage, ...] = PAGES
+    recorded_messages: tuple[RecordedMessage, ...] = PAGES
     life: Life = Life.GROWING
     for_outbox: OutboxKind | None = None
     is_withheld: bool = False
 
     @property
-    def gone(self) -> bool:
+    def is_gone(self) -> bool:
         return self.life in (Life.GONE, Life.SHUT_OUT)
 
     @property
-    def unshown(self) -> bool:
+    def is_unshown(self) -> bool:
         return self.life is Life.UNSHOWN
 
 
@@ -326,7 +326,7 @@ class AnsweringStage:
     stores: Stores
     clock: InstantClock
     model: MemoryModel = field(default_factory=MemoryModel)
-    replies: MemoryReplies = field(default_factory=lambda: MemoryReplies(ReplyState(recorded=MESSAGES)))
+    replies: MemoryReplies = field(default_factory=lambda: MemoryReplies(ReplyState(recorded_messages=MESSAGES)))
     accounts: Accounts = field(default_factory=Accounts)
     pane: RecordedStatuses = field(default_factory=RecordedStatuses)
     tools: Tools | None = None

@@ -453,7 +453,7 @@ async def test_person_is_told_where_nothing_of_the_answer_could_be_posted(
     recorded: tuple[RecordedMessage, ...],
     told: list[str],
 ) -> None:
-    alone.replies.state.life, alone.replies.state.recorded = life, recorded
+    alone.replies.state.life, alone.replies.state.recorded_messages = life, recorded
     await attempt_at(alone, lambda job: replace(job, question=replace(job.question, **asked)))
     due = await alone.stores.notifications.claim_due(5, ())
     assert [(one.recipient, one.content["text"]) for one in due] == [("U1", sentence) for sentence in told]
