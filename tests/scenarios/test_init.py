@@ -159,7 +159,7 @@ def with_plain_keys() -> None:
     vendors["anthropic"] = replace(vendors["anthropic"], has_other_keys=True)
 
 
-@pytest.mark.near
+@pytest.mark.long
 async def test_vendor_of_a_key_that_may_be_of_several_is_asked_for(
     tmp_path: Path, slack: Sandbox, env: dict[str, str]
 ) -> None:
