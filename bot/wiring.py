@@ -57,6 +57,7 @@ from bot.services.memory import Remembering
 from bot.services.notifications import Notifier
 from bot.services.operations import AUDIT_DAYS, KeptForDays, Probes, expire_hourly
 from bot.services.outbox import Outbox
+from bot.services.own_accounts import OwnAccounts
 from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.ports import Ports, Tools
 from bot.services.presses import Presses
@@ -95,6 +96,7 @@ from bot.slack.client import (
 )
 from bot.slack.socket import Sockets
 from bot.slack.user_groups import NamedPeople
+from bot.slack.views.accounts import ACCOUNTS
 from bot.slack.views.memory import MEMORY, OPEN_MEMORY
 from bot.store import Stores
 from bot.telemetry import OFF, Telemetry
@@ -454,20 +456,16 @@ def _listen(
     decisions = Decisions(stores, workspace, worker, presses, shortcut, parts.schedules)
     actions = ReplyActions(stores, workspace, worker, presses, decisions, SignInModal(decisions), stops)
     register_buttons(bolt, actions, quiet_threads, workspace.me.team_id)
+    accounts = OwnAccounts(stores, workspace, access, parts.sign_ins)
+    subcommands = {
+        "schedules": parts.schedules.on_command,
+        "memory": parts.remembering.on_command,
+        "accounts": accounts.on_command,
+    }
     tools_of = mcp_tools.of_servers if mcp_tools else None
-    commands = SlashCommands(
-        stores,
-        workspace,
-        access,
-        quota,
-        caps,
-        home.defaults,
-        parts.schedules,
-        tools_of,
-        parts.remembering,
-        parts.sign_ins,
-    )
+    commands = SlashCommands(stores, workspace, access, quota, caps, home.defaults, subcommands, tools_of)
     register_commands(bolt, commands, shortcut)
+    register_modal(bolt, ACCOUNTS, accounts.sign_out, accounts.sign_everybody_out)
     register_settings_button(bolt, OPEN_MEMORY, parts.remembering.open_on_settings)
     register_modal(bolt, MEMORY, parts.remembering.save)
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)

@@ -24,7 +24,6 @@ from bot.services.reply_actions import ReplyActions
 from bot.services.schedules import SchedulePress, Schedules
 from bot.services.shortcut import MessageShortcut
 from bot.slack.notices import command_message
-from bot.slack.views.accounts import ACCOUNTS
 from bot.slack.views.arguments import ARGUMENTS, EDIT_ARGUMENTS
 from bot.slack.views.caps import CAPS, SubmittedCaps
 from bot.slack.views.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
@@ -103,7 +102,6 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
     app.command(COMMAND)(on_command)
     app.shortcut(ASK_ABOUT)(_press_listener(shortcut_used))
     register_modal(app, SETTINGS, commands.save)
-    register_modal(app, ACCOUNTS, commands.sign_out, commands.sign_everybody_out)
     # A question that is on record, although an error was shown, is asked once, however often the modal is submitted.
     register_modal(app, ASK_MODAL, questions.ask)
 

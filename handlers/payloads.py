@@ -14,10 +14,9 @@ from bot.core.actions import Press, ReplyAction
 from bot.core.caps import CapOwner, Scope
 from bot.core.channel_settings import SettingsPlace, emoji_name
 from bot.core.conversation import Message, ThreadKey, mentioned_user_ids
-from bot.core.surfaces import TypedCommand
+from bot.core.surfaces import Invocation, TypedCommand
 from bot.core.triage import Identity
 from bot.errors import PayloadError
-from bot.services.commands import Invocation
 from bot.services.engagement import QuietPress
 from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction

@@ -121,7 +121,7 @@ def _weight(used: Amount | int) -> tuple[float, float]:
     return (used.cost_usd, used.tokens) if isinstance(used, Amount) else (0.0, used)
 
 
-HELP, USAGE, SCHEDULES, MEMORY, ACCOUNTS = "help", "usage", "schedules", "memory", "accounts"
+HELP, USAGE = "help", "usage"
 SETTINGS_FIELDS = {
     "settings": "model",
     "model": "model",
@@ -129,6 +129,16 @@ SETTINGS_FIELDS = {
     "mentions": "engagement",
 }
 """The setting at which the modal opens, by subcommand. The help shows the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The person and place of a command or shortcut, and its trigger and response_url."""
+
+    user_id: str
+    channel_id: str
+    trigger_id: str
+    response_url: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-from bot.clock import Background, insist
+from bot.clock import Background
 from bot.core import channel_settings, texts
 from bot.core.access import Denial
 from bot.core.calls import MAX_TOOLS, PlaceTools
@@ -21,12 +20,8 @@ from bot.core.channel_settings import (
     with_changes,
 )
 from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_of
-from bot.core.notifications import Notification
 from bot.core.surfaces import (
-    ACCOUNTS,
     HELP,
-    MEMORY,
-    SCHEDULES,
     SETTINGS_FIELDS,
     TOP,
     USAGE,
@@ -34,6 +29,7 @@ from bot.core.surfaces import (
     CommandResponse,
     Help,
     HomeView,
+    Invocation,
     Quotas,
     TypedCommand,
     WorkspaceUsage,
@@ -43,21 +39,15 @@ from bot.errors import RateLimited, Refused
 from bot.models.prices import price_of_tools
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, not_their_channel, refusal_to_change
-from bot.services.memory import Remembering
 from bot.services.quota import CapSettings, Quota
-from bot.services.schedules import Schedules
 from bot.slack.blockkit import remark
 from bot.slack.client import TURN_WITHIN_S
-from bot.slack.notices import notification
-from bot.slack.views.accounts import ACCOUNTS as OWN_ACCOUNTS
-from bot.slack.views.accounts import KeptAccounts
 from bot.slack.views.caps import SubmittedCaps
 from bot.slack.views.settings import SETTINGS, SubmittedSettings
 from bot.store import Stores
-from bot.store.accounts import Owner
 
 if TYPE_CHECKING:
-    from bot.accounts.sign_ins import SignIns
+    pass
 
 TOOLS_WITHIN_S = 0.8
 """How long a modal waits for MCP servers, and for their tools. Slack takes it within three seconds of the command."""
@@ -65,14 +55,8 @@ TOOLS_WITHIN_S = 0.8
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """The person and place of a command or shortcut, and its trigger and response_url."""
-
-    user_id: str
-    channel_id: str
-    trigger_id: str
-    response_url: str
+Opens = Callable[[Invocation], Awaitable[str]]
+"""Opens a feature's modal; returns why not, in mrkdwn, "" if it is open."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +69,11 @@ class SlashCommands:
     quota: Quota
     caps: CapSettings
     defaults: DefaultSettings
-    schedules: Schedules
+    subcommands: Mapping[str, Opens]
+    """What features show, by the subcommand."""
     tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
     """Returns what models are offered where they may use these MCP servers, within so many seconds; None without any.
     """
-    remembering: Remembering
-    sign_ins: "SignIns | None" = None
-    """None if nobody can sign in to an MCP server."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
@@ -101,57 +83,13 @@ class SlashCommands:
         subcommand = typed.subcommand
         if field := SETTINGS_FIELDS.get(subcommand):
             return await self._open_settings(invocation, field)
-        if subcommand == SCHEDULES:
-            refusal = await self.schedules.open(invocation.user_id, invocation.channel_id, invocation.trigger_id)
-            return CommandResponse(refusal) if refusal else None
-        if subcommand == MEMORY:
-            place = SettingsPlace(invocation.channel_id, invocation.response_url)
-            refusal = await self.remembering.open(invocation.user_id, invocation.trigger_id, place)
+        if opens := self.subcommands.get(subcommand):
+            refusal = await opens(invocation)
             return CommandResponse(self.access_control.naming_admins(refusal)) if refusal else None
-        if subcommand == ACCOUNTS:
-            return await self._open_accounts(invocation)
         if subcommand == USAGE:
             usage = await self.quota.personal_use(self.workspace.me.team_id, invocation.user_id, invocation.channel_id)
             return await self._response(invocation.channel_id, usage)
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
-
-    async def _open_accounts(self, invocation: Invocation) -> CommandResponse | None:
-        team_id = self.workspace.me.team_id
-        accounts = await self.stores.accounts.of(team_id, invocation.user_id) if self.sign_ins else {}
-        is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins
-        people = await self.stores.accounts.counts(team_id) if is_admin else {}
-        if not (accounts or people):
-            return CommandResponse(texts.accounts.NO_ACCOUNTS)
-        await self.workspace.surfaces.open(invocation.trigger_id, OWN_ACCOUNTS.build(accounts, people))
-        return None
-
-    async def sign_out(self, user_id: str, submitted: KeptAccounts) -> str:
-        """Signs a person out of the servers that they unchecked; returns why not, "" if it is done."""
-        for server in submitted.ended if self.sign_ins else ():
-            assert self.sign_ins is not None
-            if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):
-                return texts.accounts.SIGN_OUT_FAILED
-        return ""
-
-    async def sign_everybody_out(self, user_id: str, submitted: KeptAccounts) -> None:
-        """Signs everybody out of the servers that an admin unchecked, in the background, and tells the admin."""
-        if self.sign_ins is None or user_id not in self.access_control.admins:
-            return
-        for server in submitted.ended_for_all:
-            log.info("user %s signs everybody out of MCP server %s", user_id, server)
-            failure = f"admin {user_id} not told that everybody is signed out of MCP server {server}"
-            self._background.start(self._sign_everybody_out(self.sign_ins, user_id, server), failure)
-
-    async def _sign_everybody_out(self, sign_ins: "SignIns", admin: str, server: str) -> None:
-        team_id, accounts, done = self.workspace.me.team_id, self.stores.accounts, 0
-        owners = await accounts.owners(server=server)
-        for owner in (one for one in owners if one.team_id == team_id):
-            signing_out = partial(sign_ins.sign_out, owner, admin)
-            done += await insist(signing_out, self.stores.clock, f"MCP server {server}: user not signed out")
-        remaining = (await accounts.counts(team_id)).get(server, 0)
-        told = notification(texts.accounts.everybody_signed_out(server, done, remaining))
-        key = f"everybody signed out {server} {self.stores.clock.now():.3f}"
-        await self.stores.notifications.add(team_id, Notification(admin, key, told))
 
     async def save(self, user_id: str, submitted: SubmittedSettings) -> dict[str, str]:
         """Saves what a person changed of a channel's settings and caps, or returns a sentence for each bad field.

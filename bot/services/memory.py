@@ -33,7 +33,7 @@ from bot.core.memory import (
     shown_chars,
     why_not_kept,
 )
-from bot.core.surfaces import CommandResponse
+from bot.core.surfaces import CommandResponse, Invocation
 from bot.errors import Refusal, Refused
 from bot.models.prompt import Offered
 from bot.reply.workspace import Workspace
@@ -133,6 +133,11 @@ class Remembering:
         view = MEMORY.build(place, memories, base, is_private=is_private)
         await self.workspace.surfaces.open(trigger_id, view, in_modal=in_modal)
         return ""
+
+    async def on_command(self, invocation: Invocation) -> str:
+        """Shows the memories of the place; returns why not, in mrkdwn, "" if they are shown."""
+        place = SettingsPlace(invocation.channel_id, invocation.response_url)
+        return await self.open(invocation.user_id, invocation.trigger_id, place)
 
     async def open_on_settings(self, user_id: str, trigger_id: str, place: SettingsPlace) -> None:
         """Shows the memories of a place on top of its settings, or why not."""

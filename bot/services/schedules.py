@@ -42,6 +42,7 @@ from bot.core.schedules import (
     weekly_of,
     written_rule,
 )
+from bot.core.surfaces import Invocation
 from bot.core.unposted import direct_message_of
 from bot.core.unseen import visible
 from bot.errors import RateLimited, Refusal, Refused, StoreError
@@ -172,6 +173,10 @@ class Schedules:
             return texts.schedules.NOT_YOUR_SCHEDULES
         await self.workspace.surfaces.open(trigger_id, schedules_modal(listed), in_modal=in_modal)
         return ""
+
+    async def on_command(self, invocation: Invocation) -> str:
+        """Shows the schedules of the place; returns why not, "" if they are shown."""
+        return await self.open(invocation.user_id, invocation.channel_id, invocation.trigger_id)
 
     async def pressed(self, press: SchedulePress) -> None:
         """Does what a button says, and shows the presser the outcome. Raises RateLimited and Refused in App Home."""

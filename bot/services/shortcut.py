@@ -39,14 +39,13 @@ from bot.core.choices import AwaitedChoice
 from bot.core.conversation import SLACKS_OWN, Message, Question, ThreadKey, escape, ids_to_name
 from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry
 from bot.core.schedules import GRACE_S, Run
-from bot.core.surfaces import CommandResponse
+from bot.core.surfaces import CommandResponse, Invocation
 from bot.core.unposted import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
 from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.logs import of_job
 from bot.pacing.retry import LOOKS, MAX_LOOKS
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.commands import Invocation
 from bot.services.intake import Intake
 from bot.services.notifications import Notifier
 from bot.services.scheduled_runs import ScheduledRuns

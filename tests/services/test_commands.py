@@ -13,14 +13,15 @@ from bot.core.calls import AllowedTool
 from bot.core.caps import Amount, CapField, CapOwner, Scope, UsageToDate, parse_caps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, SettingsPlace, settings_line
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import TOP, ChannelsWithSettings, CommandResponse, Help, HomeView, TypedCommand
+from bot.core.surfaces import TOP, ChannelsWithSettings, CommandResponse, Help, HomeView, Invocation, TypedCommand
 from bot.core.triage import Engagement
 from bot.errors import RateLimited
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Effort
 from bot.services.access_control import AccessControl
-from bot.services.commands import MAX_BUILDING, AppHome, Invocation, SlashCommands
+from bot.services.commands import MAX_BUILDING, AppHome, SlashCommands
 from bot.services.notifications import Notifier
+from bot.services.own_accounts import OwnAccounts
 from bot.services.quota import CapSettings, Quota
 from bot.slack.blockkit import Json, remark
 from bot.slack.views.accounts import ACCOUNTS, KeptAccounts
@@ -58,9 +59,9 @@ class SignOuts:
 async def test_person_is_signed_out_of_all_servers_that_they_unchecked_or_reads_that_it_failed(
     changes_at: str, said: str, servers: list[str]
 ) -> None:
-    sign_ins, unused = SignOuts(changes_at), (None,) * 7
-    parts: Any = (None, workspace_of(), *unused, sign_ins)
-    assert await SlashCommands(*parts).sign_out("U1", KeptAccounts(["jira", "github"])) == said
+    sign_ins = SignOuts(changes_at)
+    parts: Any = (None, workspace_of(), None, sign_ins)
+    assert await OwnAccounts(*parts).sign_out("U1", KeptAccounts(["jira", "github"])) == said
     assert sign_ins.owners == [Owner("T1", "U1", server) for server in servers]
 
 
@@ -122,10 +123,10 @@ class Opening:
     """Opens the modal of a feature, or says why not."""
 
     sentence: str
-    opened: list[tuple[object, ...]] = field(default_factory=list)
+    opened: list[Invocation] = field(default_factory=list)
 
-    async def open(self, *asked: object) -> str:
-        self.opened.append(asked)
+    async def on_command(self, invocation: Invocation) -> str:
+        self.opened.append(invocation)
         return self.sentence
 
 
@@ -150,8 +151,6 @@ class Stage:
         self.schedules, self.remembering = Opening(""), Opening("")
 
     def commands(self, defaults: DefaultSettings = DEFAULTS) -> SlashCommands:
-        schedules: Any = self.schedules
-        remembering: Any = self.remembering
         return SlashCommands(
             having(self.stores, approvals=self.approvals),
             self.workspace,
@@ -159,11 +158,16 @@ class Stage:
             self.quota,
             self.caps,
             defaults,
-            schedules,
+            {
+                "schedules": self.schedules.on_command,
+                "memory": self.remembering.on_command,
+                "accounts": self.accounts().on_command,
+            },
             None,
-            remembering,
-            self.signs_in,
         )
+
+    def accounts(self) -> OwnAccounts:
+        return OwnAccounts(self.stores, self.workspace, self.access, self.signs_in)
 
     def home(self, *, has_accounts: bool = False) -> AppHome:
         parts = self.stores, self.workspace, self.quota, self.caps, self.access, DEFAULTS, {"Access": "members"}
@@ -221,8 +225,7 @@ async def test_command_opens_the_modal_of_a_feature_or_says_why_not(stage: Stage
     stage.schedules.sentence = stage.remembering.sentence = sentence
     for text in ("schedules", "memory"):
         assert await stage.command(text) == (CommandResponse(sentence) if sentence else None)
-    assert stage.schedules.opened == [("UADA", "C1", "trigger")]
-    assert stage.remembering.opened == [("UADA", "trigger", PLACE)]
+    assert stage.schedules.opened == stage.remembering.opened == [Invocation("UADA", "C1", "trigger", HOOK)]
 
 
 @pytest.mark.parametrize("text", ["help", "settings", "schedules", "memory", "accounts", "usage"])
@@ -365,7 +368,7 @@ async def test_only_an_admin_signs_everybody_of_their_workspace_out(stage: Stage
             return await super().sign_out(owner)
 
     stage.signs_in = sign_ins = OfAll("wiki")
-    await stage.commands().sign_everybody_out(user_id, KeptAccounts(["other"], ["jira", "wiki"]))
+    await stage.accounts().sign_everybody_out(user_id, KeptAccounts(["other"], ["jira", "wiki"]))
     await idle()
     if user_id == "UADA":
         assert (sign_ins.owners, await told_directly(stage.stores)) == ([], [])

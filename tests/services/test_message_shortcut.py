@@ -15,12 +15,11 @@ from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.schedules import GRACE_S, LATE_S, Rule, Run, Schedule
 from bot.core.sign_in_addresses import SignInAddresses
-from bot.core.surfaces import CommandResponse
+from bot.core.surfaces import CommandResponse, Invocation
 from bot.core.triage import Identity
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.pacing.retry import LOOKS, MAX_LOOKS
-from bot.services.commands import Invocation
 from bot.services.shortcut import (
     LIMITED_S,
     MAX_REACTIONS,

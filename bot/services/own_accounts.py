@@ -1,0 +1,73 @@
+"""Accounts at MCP servers, as the slash command shows them: people sign out, and admins sign everybody out."""
+
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bot.clock import Background, insist
+from bot.core import texts
+from bot.core.notifications import Notification
+from bot.core.surfaces import Invocation
+from bot.reply.workspace import Workspace
+from bot.services.access_control import AccessControl
+from bot.slack.notices import notification
+from bot.slack.views.accounts import ACCOUNTS, KeptAccounts
+from bot.store import Stores
+from bot.store.accounts import Owner
+
+if TYPE_CHECKING:
+    from bot.accounts.sign_ins import SignIns
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OwnAccounts:
+    """Shows people their accounts, and ends them."""
+
+    stores: Stores
+    workspace: Workspace
+    access_control: AccessControl
+    sign_ins: "SignIns | None" = None
+    """None if nobody can sign in to an MCP server."""
+    _background: Background = field(default_factory=Background, init=False)
+
+    async def on_command(self, invocation: Invocation) -> str:
+        """Shows a person their accounts, and an admin how many there are; returns why not, "" if they are shown."""
+        team_id = self.workspace.me.team_id
+        accounts = await self.stores.accounts.of(team_id, invocation.user_id) if self.sign_ins else {}
+        is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins
+        people = await self.stores.accounts.counts(team_id) if is_admin else {}
+        if not (accounts or people):
+            return texts.accounts.NO_ACCOUNTS
+        await self.workspace.surfaces.open(invocation.trigger_id, ACCOUNTS.build(accounts, people))
+        return ""
+
+    async def sign_out(self, user_id: str, submitted: KeptAccounts) -> str:
+        """Signs a person out of the servers that they unchecked; returns why not, "" if it is done."""
+        for server in submitted.ended if self.sign_ins else ():
+            assert self.sign_ins is not None
+            if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):
+                return texts.accounts.SIGN_OUT_FAILED
+        return ""
+
+    async def sign_everybody_out(self, user_id: str, submitted: KeptAccounts) -> None:
+        """Signs everybody out of the servers that an admin unchecked, in the background, and tells the admin."""
+        if self.sign_ins is None or user_id not in self.access_control.admins:
+            return
+        for server in submitted.ended_for_all:
+            log.info("user %s signs everybody out of MCP server %s", user_id, server)
+            failure = f"admin {user_id} not told that everybody is signed out of MCP server {server}"
+            self._background.start(self._sign_everybody_out(self.sign_ins, user_id, server), failure)
+
+    async def _sign_everybody_out(self, sign_ins: "SignIns", admin: str, server: str) -> None:
+        team_id, accounts, done = self.workspace.me.team_id, self.stores.accounts, 0
+        owners = await accounts.owners(server=server)
+        for owner in (one for one in owners if one.team_id == team_id):
+            signing_out = partial(sign_ins.sign_out, owner, admin)
+            done += await insist(signing_out, self.stores.clock, f"MCP server {server}: user not signed out")
+        remaining = (await accounts.counts(team_id)).get(server, 0)
+        told = notification(texts.accounts.everybody_signed_out(server, done, remaining))
+        key = f"everybody signed out {server} {self.stores.clock.now():.3f}"
+        await self.stores.notifications.add(team_id, Notification(admin, key, told))
