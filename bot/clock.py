@@ -109,10 +109,10 @@ async def insist(
 
 
 MAX_TRIES = 4
-"""How often `tried` repeats an operation before its caller does without the result."""
+"""How often `try_again` repeats an operation before its caller does without the result."""
 
 
-async def tried(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:
+async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:
     """Returns the operation's result, or None if the database stays away for some seconds. `failure` is logged."""
     for failures in range(1, MAX_TRIES + 1):
         try:

@@ -166,7 +166,7 @@ class AnswerAttempt:
     built: BuiltPrompt | None = None
     """What the model is asked; None until that is known."""
     error: Exception | None = None
-    """What has ended the answer instead of a model."""
+    """The error that ended the answer, or None if its model ended it."""
 
     def __post_init__(self) -> None:
         self.job = self.answer.job

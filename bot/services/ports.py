@@ -1,7 +1,7 @@
-"""The ports of an answer: what its loop needs. Slack and a database implement them, or memory alone (standalone.py).
+"""The ports of the answering loop, implemented with Slack and SQL, or in memory (standalone.py).
 
-`Steps` runs the loop, `PromptBuilder` builds its prompts, and `ToolCalls` makes its calls. None of them knows Slack or
-SQL. Records and conversations raise StoreError while the database is away, if their docstrings say so.
+`Steps` runs the loop, `PromptBuilder` builds its prompts, and `ToolCalls` makes its calls. None of them imports Slack
+or SQL. While the database is away, operations raise StoreError if their docstrings say so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from bot.telemetry import OFF, Telemetry
 
 
 class Records(Protocol):
-    """The record of the steps and calls of answers. Its operations raise StoreError."""
+    """Records the steps and calls of answers. All operations raise StoreError."""
 
     async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
         """Records a step before any of its calls is made, with its usage and the answer's text up to its end.
@@ -49,7 +49,7 @@ class Records(Protocol):
         ...
 
     async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Takes along what the asker has asked meanwhile; the step with this number reads it."""
+        """Returns the asker's new questions, which the step with this number includes."""
         ...
 
     async def made_before(self, job: Job) -> tuple[RecordedCall, ...]:
@@ -71,14 +71,14 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """What a prompt says of the people and channels in a conversation, by their ids."""
+    """Names and time zones of people and channels in a conversation, by ID."""
 
     names: Mapping[str, str]
     zones: Mapping[str, ZoneInfo]
 
 
 class ConversationSource(Protocol):
-    """Where a question was asked: what its prompt is built of, and who asks."""
+    """Reads the conversation of a question, and facts about its channel and its asker."""
 
     @property
     def me(self) -> Identity:
@@ -104,11 +104,11 @@ class ConversationSource(Protocol):
     async def memories(
         self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
-        """Returns what the prompt says before all messages: the memories that the readers can see."""
+        """Returns the text before all messages: memories that everybody who reads the answer can see."""
         ...
 
     async def note(self, job: Job, lines: Sequence[str]) -> Note:
-        """Returns what the prompt says about the question alone, which ends with these lines."""
+        """Returns the prompt's note about this question only, which ends with these lines."""
         ...
 
     async def files(
@@ -155,7 +155,7 @@ class Spending(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """What the answers of a process share. The fourth port, an Output, belongs to one attempt."""
+    """The ports that all answers of a process share. An Output belongs to one attempt."""
 
     records: Records
     conversation: ConversationSource
@@ -193,7 +193,7 @@ class TranscriptTexts:
 
 
 Activity = Doing | Running | TranscriptTexts | Searching | Retrying
-"""What an output can show of an answer beside its text, until the next text or activity."""
+"""Activities that an output can show until the next text or activity."""
 
 
 class Output(Protocol):

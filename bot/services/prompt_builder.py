@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
-from bot.clock import Clock, tried
+from bot.clock import Clock, try_again
 from bot.core import prompt as prompts
 from bot.core.channel_settings import ChannelSettings, prompt_version
 from bot.core.conversation import Note, Question, RecordedReply, is_bare
@@ -201,7 +201,7 @@ class PromptBuilder:
 
     async def _channel(self, question: Question) -> ChannelSettings:
         """Returns the settings of a question's channel. Without the database, it has none of its own."""
-        found = await tried(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
+        found = await try_again(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
         return found or ChannelSettings()
 
     async def reads_posts_before(self, question: Question) -> bool:

@@ -23,7 +23,7 @@ from bot.services.answering import Answering
 from bot.services.ports import Tools
 from bot.services.quota import Quota
 from bot.services.slack_conversation import SlackConversation
-from bot.services.standalone import Collected, InMemory, NoSteps, answered, attempt_at
+from bot.services.standalone import Collected, InMemory, NoSteps, attempt_at, run_to_end
 from bot.services.transcripts import Transcription
 from bot.store.replays import Given, RecordedQuestion
 
@@ -116,7 +116,7 @@ async def ask_again(
         spending=_Limit(quota, spend, attempt),
     )
     steps = replace(answering.steps, ports=ports)
-    given = await answered(steps, attempt, steps.ask(attempt, Collected()), answering.settings.model_names)
+    given = await run_to_end(steps, attempt, steps.ask(attempt, Collected()), answering.settings.model_names)
     used, end = given.used, given.end
     tokens = used.usage.input_tokens, used.usage.output_tokens
     model = end.model or quota.models[0]

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bot.clock import tried
+from bot.clock import try_again
 from bot.core import prompt as prompts
 from bot.core.access import UserKind
 from bot.core.channel_settings import ChannelSettings
@@ -82,7 +82,9 @@ class SlackConversation:
     async def with_answers(self, job: Job, messages: Sequence[Message]) -> Conversation:
         """Returns messages with the recorded answers among them."""
         question, read = job.question, self.stores.recorded_answers.replies
-        known = await tried(lambda: read(question.thread, question.ts), self.stores.clock, "recorded answers not read")
+        known = await try_again(
+            lambda: read(question.thread, question.ts), self.stores.clock, "recorded answers not read"
+        )
         return Conversation(question, messages, known or {}, [earlier.ts for earlier in job.earlier])
 
     async def people(self, question: Question, ids: Sequence[str]) -> People:
@@ -96,7 +98,7 @@ class SlackConversation:
     ) -> SentMemories:
         """Returns what a prompt says of the place's memories: of none that was said to other readers than now."""
         thread, users = question.thread, self.workspace.users
-        kept = await tried(lambda: self.stores.memories.of(thread.place), self.stores.clock, "memories not read")
+        kept = await try_again(lambda: self.stores.memories.of(thread.place), self.stores.clock, "memories not read")
         if not kept:
             return NO_MEMORIES
         is_private = await users.is_private(thread.channel_id)
@@ -108,7 +110,7 @@ class SlackConversation:
         """Returns these lines below those about a scheduled run, a canvas and the channel that the asker has open."""
         question, run = job.question, None
         if question.schedule:
-            run = await tried(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
+            run = await try_again(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
         wants_canvas = wanted_by((question, *job.earlier), self.me.user_id)
         pane = await self._pane_context(question)
         ours = (
@@ -126,7 +128,7 @@ class SlackConversation:
             return ""
         person = question.thread.team_id, question.user_id
         read = self.stores.pane_context.read
-        channel_id = await tried(lambda: read(*person), self.stores.clock, "pane context not read")
+        channel_id = await try_again(lambda: read(*person), self.stores.clock, "pane context not read")
         # It is the asker who has it open, and nobody else reads the answer.
         names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
         return "".join(map(pane_context_line, names.values()))
@@ -136,7 +138,7 @@ class SlackConversation:
     ) -> Mapping[str, OpenedFile]:
         """Downloads and reads the conversation's files, and has recordings transcribed."""
         shared, clock = files_newest_first(messages), self.stores.clock
-        shared = await tried(lambda: self.transcription.known(job, shared), clock, "transcripts not read") or shared
+        shared = await try_again(lambda: self.transcription.known(job, shared), clock, "transcripts not read") or shared
         hears = self.transcription.transcriber is not None
         wanted, unread = choose_files(shared, hears=hears)
         canvases = [file for file in wanted if is_canvas(file)]
@@ -153,7 +155,7 @@ class SlackConversation:
 
     async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None:
         """Records the files' transcripts, which the reply shows."""
-        await tried(lambda: self.transcription.record(job, files), self.stores.clock, "transcripts not recorded")
+        await try_again(lambda: self.transcription.record(job, files), self.stores.clock, "transcripts not recorded")
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
         """Records edits that the history shows and no event has reported, and waits for the restart that follows.

@@ -1,7 +1,7 @@
 """Answers without Slack and a database: `answer` runs the whole loop in memory.
 
-Conversations are handed in, a person's decisions too. An answer that breaks off isn't continued by itself: whoever
-wants that answers a job with what it left (core/job.py).
+The caller passes in the conversation, and people's decisions about calls. An interrupted answer isn't continued. To
+resume one, pass a Job with its text and its steps (core/job.py).
 """
 
 import json
@@ -46,18 +46,18 @@ ME = Identity("T", "UTYPIST", "BTYPIST", "Typist")
 
 @dataclass(frozen=True)
 class InMemoryConversation:
-    """A conversation that is handed in."""
+    """A conversation that the caller passes in."""
 
     messages: Sequence[Message] = ()
     """Those before the question, oldest first."""
     replies: Mapping[str, RecordedReply] = field(default_factory=dict)
     """The bot's answers among them, by ts."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Of people and channels, by id."""
+    """Names of people and channels, by ID."""
     opened: Mapping[str, OpenedFile] = field(default_factory=dict)
     """The contents of its files, by id."""
     facts: Sequence[str] = ()
-    """What the prompt says about the question alone."""
+    """Sentences that the prompt includes about this question only."""
     settings: ChannelSettings = field(default_factory=ChannelSettings)
     me: Identity = ME
 
@@ -93,14 +93,14 @@ class InMemoryConversation:
 
 @dataclass
 class InMemory:
-    """The record of the steps and calls of one answer, as long as the process runs."""
+    """The recorded steps and calls of one answer, kept while the process runs."""
 
     _steps: list[Step] = field(default_factory=list)
     _calls: dict[tuple[int, int], RecordedCall] = field(default_factory=dict)
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps with their calls as they are now, for a job that goes on."""
+        """The steps with the current state of their calls, for a job that resumes."""
         return tuple(replace(step, calls=self._calls_of(step.step_no)) for step in self._steps)
 
     def decide(self, decision: Decision, user_id: str) -> None:
@@ -152,7 +152,7 @@ class InMemory:
 
 
 class NoSteps(InMemory):
-    """A record that takes no step, so that an answer ends where its model wants a tool."""
+    """A record that refuses each step, so that an answer ends when its model asks for a tool."""
 
     async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
         return False
@@ -160,7 +160,7 @@ class NoSteps(InMemory):
 
 @dataclass
 class Collected:
-    """Adds text to an answer, and shows it to nobody. A call that needs a person's approval ends the attempt."""
+    """An output that nobody sees. A call that needs a person's approval ends the attempt."""
 
     answer: Answer | None = field(default=None, init=False)
 
@@ -183,7 +183,7 @@ class Collected:
 
 @dataclass(frozen=True)
 class Unlimited:
-    """Lets every request leave, and knows what it costs."""
+    """Sends every request, and calculates its cost."""
 
     prices: ModelPrices = field(default_factory=ModelPrices)
 
@@ -201,11 +201,11 @@ class Answered:
     text: str
     end: End
     used: Used
-    """By all its requests; estimated where the vendor reports nothing."""
+    """The usage of all its requests, estimated if the vendor reports none."""
     completion: Completion | None
     """How the last request ended; None if it didn't."""
     error: Exception | None
-    """What has ended the answer instead of a model."""
+    """The error that ended the answer, or None if its model ended it."""
 
     def raise_for_error(self) -> None:
         """Raises the error, if there is one."""
@@ -225,9 +225,9 @@ async def answer(
     settings: PromptSettings | None = None,
     prompt: Prompt | None = None,
 ) -> Answered:
-    """Answers a question, and returns the text and how it ended, whatever happens.
+    """Answers a question, and returns its text and its end. Errors are returned as well.
 
-    `asked`: a job resumes what an earlier attempt left. `prompt`: what the model reads instead of the conversation.
+    `asked`: a job resumes an earlier attempt. `prompt`: replaces the prompt that the conversation would have.
     """
     ports = Ports(records or InMemory(), conversation, tools, spending or Unlimited(), SystemClock())
     settings = settings or PromptSettings(DEFAULT_SYSTEM_PROMPT, HISTORY_TOKENS)
@@ -235,25 +235,22 @@ async def answer(
     attempt = attempt_at(asked if isinstance(asked, Job) else Job(1, asked, 1), ports.clock.monotonic())
     shown = shown or Collected()
     given = prompt and steps.take(attempt, BuiltPrompt(prompt, None, "", ()), Offer(), shown)
-    return await answered(steps, attempt, given or steps.ask(attempt, shown))
+    return await run_to_end(steps, attempt, given or steps.ask(attempt, shown))
 
 
 def attempt_at(job: Job, now: float) -> AnswerAttempt:
-    """Returns an attempt that a failing model ends, instead of interrupting it. `now`: by the monotonic clock."""
+    """Returns an attempt that ends if its model fails, instead of being continued. `now`: by the monotonic clock."""
     return AnswerAttempt(Answer(replace(job, interruptions=len(GO_ON_AFTER_S))), now)
 
 
-async def answered(
+async def run_to_end(
     steps: Steps, attempt: AnswerAttempt, asking: Awaitable[End], names: ModelNames = OWN_NAMES
 ) -> Answered:
-    """Ends an attempt, and returns what became of it. An attempt that was given up has the words so far.
-
-    `asking`: asks the model by these steps.
-    """
+    """Awaits `asking`, ends the attempt, and returns the result. An attempt that was given up keeps its text so far."""
     try:
         end = await end_of(attempt, asking, names)
     except GivenUp as given_up:
-        # The model wants a tool that nobody approves, or that it doesn't have. Words alone are an answer.
+        # The model asked for a tool that nobody approved, or that doesn't exist. Its text alone is an answer.
         attempt.phase = given_up.phase
         end = End(EndReason.STEP_LIMIT if attempt.answer.text.strip() else EndReason.EMPTY)
     end = attempt.finish(end, steps.ports.clock.now(), names=names)

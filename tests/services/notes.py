@@ -15,8 +15,15 @@ from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, Tex
 from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, TokenEstimate, ToolDefinition, ToolRule
 from bot.services.ports import Ports
 from bot.services.prompt_builder import PromptSettings
-from bot.services.standalone import Answered, Collected, InMemory, InMemoryConversation, Unlimited, attempt_at
-from bot.services.standalone import answered as run_to_end
+from bot.services.standalone import (
+    Answered,
+    Collected,
+    InMemory,
+    InMemoryConversation,
+    Unlimited,
+    attempt_at,
+    run_to_end,
+)
 from bot.services.steps import Steps
 from bot.store import Stores
 from bot.store.schema import jobs

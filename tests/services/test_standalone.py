@@ -129,10 +129,10 @@ async def test_output_hears_of_each_wait_and_can_cancel_the_answer() -> None:
     assert shown.answer.text == "All done."
 
 
-async def test_channel_settings_and_names_come_with_the_conversation() -> None:
+async def test_prompt_includes_names_and_facts_of_the_conversation() -> None:
     model = StepModel((ANSWER,))
     conversation = InMemoryConversation(names={"U2": "Grace"}, facts=["The moon is full."])
     await answer(replace(QUESTION, text="Ask <@U2>"), conversation, model)
     [turn] = model.prompts[0].turns
-    assert "Ask @Grace" in turn.text or "Ask Grace" in turn.text
+    assert "\nAsk @Grace\n" in turn.text
     assert "The moon is full." in turn.text
