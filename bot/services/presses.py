@@ -96,7 +96,7 @@ class Presses:
         if _is_double(press, pressed_at, answer):
             return ""
         if press.action not in NAMING:
-            return sentence or await self._denial(press, answer) or PressedAnswer(press, answer)
+            return await self._denial(press, answer) or sentence or PressedAnswer(press, answer)
         values = press.value.split()[:MAX_CALLS] if press.action in DECISIONS else ()
         named: list[Named] = []
         for value in values or (press.value,):

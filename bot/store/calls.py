@@ -308,7 +308,7 @@ class Approvals(WorkerOperations):
         """
         now = self._now()
         in_time = sa.and_(is_awaiting_approval(), jobs.c.waits_until > now)
-        job = sa.select(*audit.ASKED).where(
+        job: sa.Select[Any] = sa.select(*audit.ASKED, jobs.c.version).where(
             jobs.c.id == job_id,
             jobs.c.version == version,
             ~jobs.c.stop_requested,
@@ -318,16 +318,13 @@ class Approvals(WorkerOperations):
         if asked is None:
             return False
         this = (
-            _is_asked(job_id, version),
             tool_calls.c.step_no == call.step_no,
             tool_calls.c.index == call.index,
             tool_calls.c.binding == call.binding,
         )
         binding = binding_of(call.tool, arguments or {}, call.definition_hash)
         edited = {"arguments": json.dumps(arguments), "binding": binding} if arguments else {}
-        is_decided = await _decide(connection, asked, decision, user_id, now, *this, **edited)
-        await _release(connection, job_id, version, user_id, now)
-        if not is_decided:
+        if not await _decide(connection, asked, decision, user_id, now, *this, **edited):
             return False
         # Shows the decision if the job waits for others, too. A process that shows an earlier one looks for this one.
         is_to_show = jobs.c.id == job_id, is_awaiting_approval(), ~outbox.is_reply_being_edited(now, jobs.c.id)
@@ -389,7 +386,7 @@ class Approvals(WorkerOperations):
         )
         rows = (await connection.execute(late.with_for_update(skip_locked=True))).all()
         for row in rows:
-            await _deny_all(connection, row, Decision.EXPIRED, "", now)
+            await _decide(connection, row, Decision.EXPIRED, "", now)
         if rows:
             await self._worker.wake_all(connection)
         return len(rows)
@@ -424,17 +421,9 @@ async def _deny_above(connection: AsyncConnection, questions: Iterable[Question]
         for row in (await connection.execute(waiting.with_for_update())).all():
             if max(ts_of(messages_of(row), MessageRole.PAGE), default="") > question.ts:
                 continue
-            await _deny_all(connection, row, Decision.REPLIED, question.user_id, now)
+            await _decide(connection, row, Decision.REPLIED, question.user_id, now)
             denied = True
     return denied
-
-
-async def _deny_all(
-    connection: AsyncConnection, job: sa.Row[Any], decision: Decision, user_id: str, now: float
-) -> None:
-    """Denies all calls that wait. `job` has its version, too."""
-    await _decide(connection, job, decision, user_id, now, _is_asked(job.id, job.version))
-    await _release(connection, job.id, job.version, user_id, now)
 
 
 async def _decide(
@@ -446,14 +435,16 @@ async def _decide(
     *which: sa.ColumnElement[bool],
     **edited: str,
 ) -> bool:
-    """Records a decision about calls of a job, of which `job` has the columns audit.ASKED; returns if there are any.
+    """Records a decision about calls of a job, and releases the job once none awaits one; returns whether any did.
 
-    `edited`: the columns that a person has changed.
+    `job`: the columns audit.ASKED and its version. `which`: conditions for the calls. `edited`: the columns that a
+    person has changed.
     """
+    asked = _is_asked(job.id, job.version)
     is_approved = decision in (Decision.APPROVED, Decision.EDITED, Decision.IN_THREAD)
     state = CallState.READY if is_approved else CallState.DENIED
     values = {"state": state.value, "decision": decision.value, "decided_by": user_id, **edited}
-    decided = sa.update(tool_calls).where(*which).values(values).returning(tool_calls)
+    decided = sa.update(tool_calls).where(asked, *which).values(values).returning(tool_calls)
     calls = [(row.version, steps.call_of(row)) for row in await connection.execute(decided)]
     entries = [
         audit.entry_of(
@@ -466,16 +457,13 @@ async def _decide(
         for version, call in calls
     ]
     await audit.append(connection, now, entries)
-    return bool(calls)
-
-
-async def _release(connection: AsyncConnection, job_id: int, version: int, user_id: str, now: float) -> None:
-    """Releases a job if nobody has to decide anything more. An asker who decided waits from now on."""
-    if not await is_any(connection, _is_asked(job_id, version)):
+    if not await is_any(connection, asked):
+        # An asker who decided waits from now on.
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
-        released = sa.update(jobs).where(jobs.c.id == job_id, is_awaiting_approval())
+        released = sa.update(jobs).where(jobs.c.id == job.id, is_awaiting_approval())
         if (await connection.execute(released.values({**RELEASED, "asked_at": asked_at}))).rowcount > 0:
-            await outbox.overtaken(connection, [job_id], now)
+            await outbox.overtaken(connection, [job.id], now)
+    return bool(calls)
 
 
 def _in_channel(team_id: str | None, channel_id: str | None) -> list[sa.ColumnElement[bool]]:
