@@ -26,18 +26,18 @@ class Feature(NamedTuple):
 FEATURES: Mapping[str, Feature] = {
     "schedules": Feature(
         r"schedul|texts/rules",
-        r"(?<!edit_)\bschedul(?:e|es|ed_runs|e_tool|e_id|e_accounts)\b|SCHEDULE[DS]?\b|Schedules?\b|TELL_PAUSE|schedule_\w+|ScheduleTool|ScheduledRuns|ScheduleAction|RUN_RULE|run_times",
-        247,
+        r"(?<!edit_)\bschedul(?:e|es|ed_runs|e_tool|e_id|e_accounts)\b|SCHEDULE[DS]?\b|Schedules?\b|schedule_\w+|ScheduleTool|ScheduledRuns|ScheduleAction|RUN_RULE|run_times",
+        241,
     ),
     "memory": Feature(
         r"memor",
         r"\b[Mm]emories\b|MEMOR(?:Y|IES)\w*|REMEMBER\w*|FORGOTTEN|remembering|Remembering|texts\.memory|core\.memory|is_forgotten|OPEN_MEMORY",
-        118,
+        112,
     ),
     "sign-in": Feature(
         r"accounts|sign_in",
         r"sign_ins?\b|SignIns?\b|SIGN_IN\w*|own_accounts?|texts\.accounts|bot\.accounts|SIGNED_OUT|has_accounts|sign_in_\w+|SignIn\w+|secret_keys",
-        266,
+        253,
     ),
     "mcp": Feature(
         r"mcp|checks/servers",
@@ -47,7 +47,7 @@ FEATURES: Mapping[str, Feature] = {
     "caps, usage": Feature(
         r"caps|usage|quota|prices",
         r"\bcaps\b|\bCap\w*|quota|Quota|texts\.quotas|UsageLedger|CAPS",
-        257,
+        256,
     ),
     "canvases": Feature(
         r"canvas",
