@@ -38,23 +38,22 @@ _CACHED = {"type": "ephemeral"}
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A place that serves Claude, and what it takes."""
+    """A service that hosts Claude, and the features that it supports."""
 
     vendor: str
     max_media_bytes: int
-    """Of base64, in one request."""
+    """Base64 bytes in one request."""
     caches_requests: bool
-    """Whether the place takes cache_control for a whole request. Each place takes it for a block."""
+    """Whether the service accepts cache_control for a whole request. All services accept it for a block."""
     web: frozenset[OptionalParameter]
-    """The tools for the web that Claude has there."""
+    """The web tools that Claude has there."""
 
 
-# A request may hold 32 MB in all.
+# A request can have 32 MB in total.
 ANTHROPIC = Host("anthropic", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-    """Returns a server's models, which are called VENDOR/NAME."""
     sdk = open_sdk(settings)
     api = MessagesApi(sdk, options, replace(ANTHROPIC, vendor=vendor))
     api.described = sdk.models.retrieve
@@ -64,39 +63,35 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> V
 
 
 def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
-    """Returns Anthropic's SDK with a connection pool for one server."""
     return AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, **connection(settings.base_url))
 
 
 def connection(url: str) -> dict[str, Any]:
-    """Returns the arguments that every client of the SDK gets, with a connection pool of its own.
-
-    `url` leads to the server.
-    """
-    # Typist measures requests itself, and vendors are not to get the id of a trace.
+    """Returns the arguments for every SDK client, including a separate connection pool for the server at `url`."""
+    # Typist measures requests itself, and vendors shouldn't receive trace IDs.
     untraced = {"traces": False, "propagation": False}
     return {**client_arguments(DefaultAioHttpClient, url), "open_telemetry": untraced}
 
 
 async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
-    """Returns what Anthropic says of a model, by https://platform.claude.com/docs/en/api/models/retrieve."""
+    """Looks up a model: https://platform.claude.com/docs/en/api/models/retrieve"""
     async with open_sdk(settings) as sdk:
         return await look_up(sdk, name, settings.api_key, today)
 
 
 class MessagesApi(Api):
-    """Sends turns as they are: a Prompt keeps Anthropic's rules for them.
+    """Sends turns unchanged, because a Prompt already follows Anthropic's rules for them.
 
-    Images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and .../pdf-support; every current
-    model takes them.
+    All current models support images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and
+    .../pdf-support
     """
 
     def __init__(self, sdk: Sdk, options: RequestOptions, host: Host = ANTHROPIC) -> None:
         super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options, host.vendor)
         self._host = host
         self.max_media_bytes = host.max_media_bytes
-        # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others.
-        # Pings come throughout.
+        # Most Claude models think by default. Summaries aren't requested, because that would turn thinking on in the
+        # others. Pings arrive throughout.
         self.optional_parameters = host.web | {
             OptionalParameter.TOOLS,
             OptionalParameter.DISPENSABLE_TOOLS,
@@ -115,7 +110,7 @@ class MessagesApi(Api):
         output_tokens: int,
         effort: str = "",
     ) -> dict[str, Any]:
-        # No temperature, top_p or top_k: the current models refuse them.
+        # No temperature, top_p or top_k, because current models refuse them.
         messages = [{"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns]
         body: dict[str, Any] = {
             "model": model,
@@ -138,7 +133,7 @@ class MessagesApi(Api):
         if prompt.web_search:
             tools += _web_tools(prompt.web_search, parameters)
         if deferred:
-            # Last: a mark for the cache can stand here, and at no definition that isn't loaded.
+            # Comes last, because a cache mark isn't allowed on a definition that isn't loaded.
             tools.append({"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"})
         if tools:
             body["tools"] = tools
@@ -147,10 +142,11 @@ class MessagesApi(Api):
         return body
 
     def _mark_for_cache(self, body: dict[str, Any]) -> None:
-        """Marks where later requests may begin alike: behind the tools, the instructions, and the last two prompts.
+        """Marks the ends of the prefixes that later requests might share: tools, instructions, and the last two
+        prompts.
 
-        A request may have four marks. A mark finds what an earlier one wrote within the 20 blocks before it, and a step
-        with many calls has more: so the place that the last request marked is marked again.
+        A request can have four marks. A mark finds cache entries written up to 20 blocks before it, and a step with
+        many calls is longer, so the position that the previous request marked is marked again.
         """
         if body.get("tools"):
             *others, last = body["tools"]
@@ -169,26 +165,23 @@ class MessagesApi(Api):
 
 
 _DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
-"""The type of a delta that doesn't name its type, by its field."""
+"""The types of deltas that don't state their type, by field."""
 
 
 @dataclass(eq=False, slots=True)
 class _Growing:
-    """A content block that grows by deltas."""
-
     block: dict[str, Any]
     added: GrowingText = field(default_factory=GrowingText)
-    """What the deltas added: text, thinking, or the JSON of a tool's input."""
+    """The content of the deltas: text, thinking, or the JSON of a tool's input."""
     ended: bool = False
 
 
 class MessagesReader(AnswerReader):
-    """The terminal marker is the stop reason in a message_delta. Usage may follow; message_stop ends the stream.
+    """Reads the Messages API, whose terminal marker is the stop reason in a message_delta.
 
-    Some streams end before message_stop, or go on with pings in its place.
-
-    An answer consists of content blocks. Deltas add to a block's fields, and it must be sent back whole. Text with
-    sources comes in many blocks, one for each passage, even within a sentence.
+    Usage can follow; message_stop ends the stream, but some streams end earlier or continue with pings. An answer
+    consists of content blocks, which grow by deltas and must be sent back whole. Text with sources arrives in many
+    blocks, one per passage, even within a sentence.
     """
 
     answer_field = "content"
@@ -196,18 +189,15 @@ class MessagesReader(AnswerReader):
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
         super().__init__(attempt, prompt)
-        # The answer may go on in another request, which has to repeat its blocks as they came.
+        # If the answer continues in another request, that request has to repeat its blocks unchanged.
         self._keeps_blocks = self._offers_tools or prompt.web_search is not None
         self._stop_reason: str | None = None
         self._stop_details: object = None
         self._counts: dict[str, int] = {}
         self._used_before: Usage | None = None
-        """What the requests used that ended with a pause."""
         self._growing: dict[object, _Growing] = {}
-        """By index: the blocks that are growing, and those that ended before an earlier one. Gateways interleave them.
-        """
+        """Blocks that are growing, or that ended before an earlier one, by index. Gateways interleave blocks."""
         self._searched = ""
-        """What the running search looks for."""
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
@@ -223,7 +213,7 @@ class MessagesReader(AnswerReader):
                 self.answered_by = str(message.get("model") or "")
                 self._count(message.get("usage"))
             case "message_delta":
-                # Another one may follow with usage alone.
+                # Another message_delta with only the usage can follow.
                 delta = object_in(event.get("delta"))
                 self._stop_reason = delta.get("stop_reason") or self._stop_reason
                 self._stop_details = delta.get("stop_details") or self._stop_details
@@ -262,7 +252,7 @@ class MessagesReader(AnswerReader):
 
     def _read_start(self, block: dict[str, Any], index: object) -> Delta:
         if growing := self._growing.pop(index, None):
-            # Gateways may count each block as the first, and not end it.
+            # Some gateways number every block as the first and don't end it.
             growing.ended = True
             self._growing[growing] = growing
             self._keep_ended()
@@ -271,12 +261,13 @@ class MessagesReader(AnswerReader):
         if kind != "text":
             self._parts.start_part()
         if kind.endswith("_tool_result"):
-            # Results of the vendor's own tools come whole. Also errors: the model goes on without the result.
+            # Results of the vendor's own tools arrive whole. So do errors, after which the model continues without the
+            # result.
             self.at_work = False
             return Thinking() if finds_tools(block) else Searching(self._searched, done=True)
-        # The only sign of thinking that is redacted, or whose display is omitted.
+        # This is the only sign of thinking that is redacted or not displayed.
         self.at_work = kind != "text"
-        # Of other servers' blocks, the text may begin here.
+        # Other servers' blocks can start with text.
         return self.marks.add(self._parts.add(text_in(block.get("text")))) if kind == "text" else ""
 
     def _read_delta(self, delta: Any, growing: _Growing) -> Delta:
@@ -307,7 +298,7 @@ class MessagesReader(AnswerReader):
         return ""
 
     def _read_stop(self, index: object) -> Delta:
-        """Ends a content block; returns the beginning of a search."""
+        """Ends a content block; returns the start of a search."""
         growing = self._growing.get(index)
         if growing is None:
             return ""
@@ -325,7 +316,7 @@ class MessagesReader(AnswerReader):
         return Searching(self._searched)
 
     def _keep_ended(self) -> None:
-        """Keeps the blocks that have ended, in the order in which they began, and must be sent back."""
+        """Keeps the blocks to send back once they have ended, in the order in which they began."""
         for index, growing in list(self._growing.items()):
             if not growing.ended:
                 return
@@ -334,7 +325,6 @@ class MessagesReader(AnswerReader):
                 self._keep(growing.block, str(growing.added))
 
     def _keep(self, block: dict[str, Any], added: str) -> None:
-        """Keeps a content block that is whole, with what its deltas added."""
         kind = block.get("type")
         if kind in ("text", "thinking"):
             block[kind] = paired(text_in(block.get(kind)) + added)
@@ -342,7 +332,7 @@ class MessagesReader(AnswerReader):
             block = dict(self._call(block, "id", added or block.get("input")))
             call = self._calls[-1]
             block |= {"id": plain_id(call.call_id), "input": dict(call.arguments or {})}
-        # The API refuses text of only whitespace, though the model may write it.
+        # The API refuses whitespace-only text, although the model can write it.
         if kind != "text" or block["text"].strip():
             self._items.append(block)
 
@@ -356,7 +346,7 @@ class MessagesReader(AnswerReader):
         self._parts.start_part()
 
     def _count(self, usage: Any) -> None:
-        # Later counts replace earlier ones: they are cumulative.
+        # Counts are cumulative, so later ones replace earlier ones.
         counts = {**(usage or {}), **((usage or {}).get("server_tool_use") or {})}
         self._counts |= {name: reported_tokens(count) for name, count in counts.items() if isinstance(count, int)}
 
@@ -366,7 +356,7 @@ class MessagesReader(AnswerReader):
         self.finish_reason = FinishReason.PAUSED if is_paused else self._known(reason, self._stop_details)
         cached = self._counts.get("cache_read_input_tokens", 0)
         written = self._counts.get("cache_creation_input_tokens", 0)
-        # Anthropic's input_tokens are only those past the cache.
+        # Anthropic's input_tokens don't include cached ones.
         usage = Usage(
             input_tokens=self._counts.get("input_tokens", 0) + cached + written,
             output_tokens=self._counts.get("output_tokens", 0),
@@ -378,7 +368,7 @@ class MessagesReader(AnswerReader):
 
 
 def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> list[dict[str, Any]]:
-    # The later versions filter results by running code, which not all models and organizations have.
+    # Later versions filter results by running code, which isn't available to all models and organizations.
     tools: dict[OptionalParameter, dict[str, Any]] = {
         OptionalParameter.WEB_SEARCH: {"type": "web_search_20250305", "name": "web_search"},
         OptionalParameter.WEB_FETCH: {
@@ -394,7 +384,6 @@ def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> 
 
 
 def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Returns a message's content with cache_control on its last block."""
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     return [*blocks[:-1], {**blocks[-1], "cache_control": _CACHED}]
 
@@ -403,7 +392,7 @@ def _content(turn: Turn, vendor: str) -> str | Sequence[Mapping[str, Any]]:
     if not turn.parts:
         return content_of(turn, _block)
     parts = parts_for(turn, lambda opaque: opaque.vendor == vendor)
-    # All results come first, or the request is refused.
+    # All results must come first, or the request is refused.
     return [_part_block(part) for part in sorted(parts, key=lambda part: not isinstance(part, ToolResult))]
 
 

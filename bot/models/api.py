@@ -1,8 +1,8 @@
-"""An API of a model's server: the four things in which one differs from another, and what all of them share.
+"""Base class for APIs of model servers: the four ways in which they differ, and everything they share.
 
-They are the body of a request, the method of the vendor's SDK that posts it, the reader of a response, and what the API
-accepts. The module of an API (openai.py, anthropic.py) defines them in a subclass of `Api`. The Provider for its models
-is `VendorModel` (model.py).
+APIs differ in the body of a request, the SDK method that posts it, the reader of a response, and the features that they
+support. An API's module (openai.py, anthropic.py) defines these in a subclass of `Api`. The Provider for its models is
+`VendorModel` (model.py).
 """
 
 from abc import ABC, abstractmethod
@@ -22,19 +22,20 @@ from bot.models.streams import AnswerReader
 
 
 def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[str, Any]:
-    """Returns the arguments that every client of a vendor's SDK gets, with a connection pool of its own.
+    """Returns the arguments for every client of a vendor's SDK, including a separate connection pool.
 
-    `http_client` is the SDK's class of pools; `url` leads to the server.
+    `http_client`: the SDK's connection pool class. `url`: the server.
     """
-    # No read timeout: a model may think for long, and pings would keep a stalled read alive. `Stall` limits silence.
+    # No read timeout, because a model can think for a long time and pings would keep a stalled read alive. `Stall`
+    # limits silence.
     timeout = httpx2.Timeout(None, connect=5.0)
-    # Follow-up questions come within a minute or two: a kept connection saves them the handshakes.
+    # Follow-up questions arrive within a minute or two. A kept connection saves their handshakes.
     limits = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
     return {
-        # The SDKs would wait for as long as a Retry-After says. `Tries` decides instead.
+        # The SDKs would wait as long as a Retry-After asks. `Tries` decides instead.
         "max_retries": 0,
         "timeout": timeout,
-        # A redirect would send the conversation wherever it leads.
+        # A redirect could send the conversation anywhere.
         "http_client": bounded(http_client)(
             timeout=timeout,
             limits=limits,
@@ -48,37 +49,34 @@ def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[st
 
 
 class Api(ABC):
-    """One API of a server: what differs between vendors."""
-
     max_media_bytes: int
-    """Of base64, in one request."""
+    """Base64 bytes in one request."""
     optional_parameters: frozenset[OptionalParameter]
-    """Parameters that are sent until the model refuses them."""
     thinking_tokens = THINKING_TOKENS
-    """Output tokens beyond those of the answer's text."""
+    """Output tokens in addition to those for the answer's text."""
     may_leave_marks = False
-    """Whether the server is no vendor's own, so that it may leave a template's marks in the text."""
+    """Whether the server isn't a vendor's own, so it might leave template markup in the text."""
     other: "Api | None" = None
-    """An API of the same server that may have models that this one refuses, or refuses with tools."""
+    """Another API of the same server, which might support models or tools that this one refuses."""
 
     def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions, vendor: str) -> None:
-        """`create` sends a request by the SDK's method and returns the raw response.
+        """`create`: sends a request with the SDK's method and returns the raw response.
 
-        The SDK is asked for that method with the first request: its part for an API takes long to import.
+        The SDK's method is looked up at the first request, because the SDK's part for an API takes long to import.
         """
         self.vendor = vendor
-        """Only its own opaque items are sent back: another vendor's may be encrypted for that one."""
+        """Only this vendor's opaque items are sent back. Another vendor's might be encrypted for that vendor."""
         self.prepare: Callable[[], Awaitable[object]] | None = None
-        """What has to be done before each request."""
+        """Called before each request."""
         self.described: Callable[[str], Awaitable[object]] | None = None
-        """Returns the server's description of a model, which may have its window."""
+        """Returns the server's description of a model, which might include its window."""
         self.describes_effort = False
-        """Whether the description has the levels of effort, so that none has to be refused."""
+        """Whether the description lists effort levels, so that none has to be refused first."""
         self._create = create
         self._options = options
 
     def accepts(self, media: Media) -> bool:
-        """Returns whether a model may be sent this kind of file, as far as is documented."""
+        """Returns whether models can receive this type of file, according to the documentation."""
         return True
 
     @abstractmethod
@@ -92,21 +90,19 @@ class Api(ABC):
     ) -> dict[str, Any]:
         """Returns the body of a request.
 
-        `output_tokens`: its limit. `effort`: the level in the vendor's terms; "" for the model's default.
+        `output_tokens`: the request's limit. `effort`: the vendor's name for the level; "" for the model's default.
         """
 
     @property
     def text_tokens(self) -> int:
-        """The output tokens that the settings want for an answer's text."""
         return self._options.max_output_tokens
 
     def wanted_tokens(self, effort: Effort) -> int:
-        """Returns the limit to send to the vendor, which counts thinking as well as text."""
+        """Returns the output limit to send, which vendors apply to thinking as well as text."""
         is_longer = effort is Effort.THOROUGH and self.thinking_tokens
         return self.text_tokens + (LONGER_THINKING_TOKENS if is_longer else self.thinking_tokens)
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
-        """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""
         if self.prepare:
             await self.prepare()
         response: httpx2.Response = (await self._create(**body)).http_response
@@ -114,20 +110,20 @@ class Api(ABC):
 
     @abstractmethod
     def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
-        """Returns a reader for the response to one request, which had this limit."""
+        """Returns a reader for the response to a request with this output limit."""
 
 
 def content_of(
     turn: Turn, media_part: Callable[[Media], dict[str, Any]], text_type: str = "text"
 ) -> str | list[dict[str, Any]]:
-    """Returns a turn's content in the form that all APIs share: files come before the text about them."""
+    """Returns a turn's content in the form that all APIs share: files precede the text about them."""
     if not turn.media:
         return turn.text
     return [*(media_part(media) for media in turn.media), {"type": text_type, "text": turn.text}]
 
 
 def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
-    """Returns the parts of a turn to send: those that are opaque to others if `is_own` finds any, else all others."""
+    """Returns the parts of a turn to send: its opaque items if `is_own` accepts any, otherwise everything else."""
     own: list[TurnPart] = [part for part in turn.parts if isinstance(part, Opaque) and is_own(part)]
     neutral: list[TurnPart] = [part for part in turn.parts if not isinstance(part, Opaque)]
     if not own and not neutral and turn.text:

@@ -1,8 +1,8 @@
-"""How much is read of a response that is no stream: of one that reports an error little, of any other what fits.
+"""Limits the size of responses that aren't streams: a small limit for errors, and that of a stream event for others.
 
-The vendors' SDKs read an error's body to its end, and unpack it, before anybody sees its status. A body of 200 kB may
-unpack to 200 MB. So the clients of the SDKs are ours (`bounded`): they hand on a body that ends at a limit. The limit
-counts what is unpacked, in pieces of at most 1 MiB.
+The vendors' SDKs read and decompress an error's entire body before anyone sees its status. A body of 200 kB can
+decompress to 200 MB. So the SDKs use our clients (`bounded`), whose bodies end at a limit. The limit applies to
+decompressed bytes, in pieces of at most 1 MiB.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ import httpx2
 from bot.models.wire import MAX_EVENT_BYTES, EventTooLongError
 
 MAX_ERROR_BYTES = 64 * 2**10
-"""The longest body of an error. Vendors' own are shorter than a kilobyte."""
+"""Maximum size of an error's body. Vendors' own are shorter than a kilobyte."""
 ERROR_WITHIN_S = 10.0
-"""How long a body of an error may take. The status is known by then, and the reason is what has come."""
+"""Time limit for an error's body. The status is known earlier, and the reason is whatever has arrived."""
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 
 def bounded(http_client: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
-    """Returns an SDK's class of connection pools, with limits for the bodies that the SDK reads by itself."""
+    """Returns an SDK's connection pool class with limits for the bodies that the SDK reads by itself."""
 
     class BoundedClient(http_client):  # type: ignore[misc,valid-type]
         async def send(self, request: httpx2.Request, *, stream: bool = False, **more: Any) -> httpx2.Response:
@@ -40,7 +40,7 @@ def bounded(http_client: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
 
 
 async def whole(chunks: AsyncIterable[bytes]) -> bytes:
-    """Returns a body. Raises EventTooLongError if it is longer than the longest event of a stream."""
+    """Returns a body. Raises EventTooLongError if it exceeds the limit for a stream event."""
     read: list[bytes] = []
     read_bytes = 0
     async for chunk in chunks:
@@ -52,9 +52,9 @@ async def whole(chunks: AsyncIterable[bytes]) -> bytes:
 
 
 async def _beginning(response: httpx2.Response) -> bytes:
-    """Returns the beginning of an error's body, or as much of it as came in time and can be unpacked."""
+    """Returns as much of an error's body as arrived in time and can be decompressed."""
     read = bytearray()
-    # Packed twice, little may become much in one piece.
+    # Nested compression could expand to a lot of data in one piece.
     is_nested = "," in response.headers.get("content-encoding", "")
     try:
         async with asyncio.timeout(ERROR_WITHIN_S), aclosing(response), aclosing(response.aiter_bytes()) as chunks:
@@ -66,7 +66,6 @@ async def _beginning(response: httpx2.Response) -> bytes:
 
 
 def _unpacked(response: httpx2.Response, content: bytes) -> httpx2.Response:
-    """Returns the response as if `content` had come as it is."""
     headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_THE_WIRE]
     return httpx2.Response(
         response.status_code,

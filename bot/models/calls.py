@@ -1,23 +1,23 @@
-"""Tool calls as models write them, from correct JSON to what compatible servers make of it.
+"""Parses tool calls, from correct JSON to the variations of compatible servers.
 
-Chat Completions sends a call in pieces: the first has an id and a name, each has a fragment of the arguments, and an
-index says which call a piece belongs to. Compatible servers deviate from this:
+Chat Completions sends a call in pieces: the first has an ID and a name, each has a fragment of the arguments, and an
+index identifies the call. Compatible servers deviate from this:
 
-- Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new id or
-  a name begins a call, and a piece without both goes to the call of its index, or else to the last one. So does a
-  fragment that has no name but an id of its own.
-- LiteLLM may give the arguments as an object (litellm#37792), and servers leave them out if there are none. Others send
-  all that they have so far with each piece, the whole once more at the end, or `{}` before it (hermes-agent#35592,
+- Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new ID or
+  a name begins a call, and a piece without both belongs to the call with its index, or else to the last call. So does a
+  fragment that has an ID of its own but no name.
+- LiteLLM can send the arguments as an object (litellm#37792), and some servers omit empty arguments. Others repeat
+  everything so far in each piece, send the whole again at the end, or send `{}` before it (hermes-agent#35592,
   opencodex#361).
-- vLLM passes on what the model wrote, which may not be JSON. Such a call has no arguments, and the model is told. So is
-  it of JSON that the server may read otherwise than the person who approves it: keys that come twice, 1e999, NaN, and
-  integers that floating-point numbers don't hold.
-- Ids may repeat, within a step or from step to step, or be empty. A result must name its call, and Anthropic refuses
-  doubles, so each call gets an id of its own in the conversation (`CallIds`), for all APIs.
-- Google's layer keeps data of its own beside the function, which must be sent back (`extra_content`).
-- Servers refuse the result of a call, or answer worse, without the reasoning before the call. They read it only under
-  the name that they gave it: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq, Together,
-  Cerebras; vllm#38488), or `reasoning_details` (OpenRouter).
+- vLLM passes on what the model wrote, which might not be JSON. Such a call has no arguments, and the model is told. The
+  same applies to JSON that the server might interpret differently from the person who approves it: repeated keys,
+  1e999, NaN, and integers that floating-point numbers can't represent.
+- IDs can be empty, or repeat within a step or between steps. A result must refer to its call, and Anthropic refuses
+  duplicates, so each call gets an ID that is unique in the conversation (`CallIds`), for all APIs.
+- Google's compatibility layer puts additional data next to the function, which must be sent back (`extra_content`).
+- Servers refuse a call's result, or answer worse, without the reasoning before the call. They read it only under the
+  name that they used: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq, Together, Cerebras;
+  vllm#38488), or `reasoning_details` (OpenRouter).
 """
 
 import json
@@ -33,18 +33,16 @@ from bot.text import object_in, objects_in, paired_json, unique_members
 from slack_markdown.growing_text import paired
 
 RAW_CHARS = 2_000
-"""How much is kept of arguments that are not a JSON object: enough to see what went wrong."""
+"""How much is kept of arguments that aren't a JSON object: enough to see what went wrong."""
 MAX_INTEGER_CHARS = 300
-"""Shorter ones fit into a floating-point number."""
+"""Shorter integers fit into a floating-point number."""
 MAX_DEPTH = 100
 MAX_NAME_CHARS = 64
 _NAME = re.compile(r"[\w-]+", re.ASCII)
 _ARGUMENTS = ("arguments", "input", "parameters")
-"""Servers' names for a call's arguments, the usual one first."""
 
 
 def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCall:
-    """Returns a call whose arguments came as a JSON text, as an object, or not at all."""
     raw = arguments if isinstance(arguments, str) else ""
     if isinstance(arguments, Mapping):
         try:
@@ -56,19 +54,21 @@ def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCal
 
 
 def arguments_text(call: ToolCall) -> str:
-    """Returns a call's arguments as JSON. Broken ones become {}: servers refuse a conversation that contains them."""
+    """Returns a call's arguments as JSON. Invalid ones become {}, because servers refuse conversations that contain
+    them.
+    """
     return json.dumps(dict(call.arguments or {}), ensure_ascii=False)
 
 
 def plain_id(call_id: str) -> str:
-    """Returns a call's id in characters that all APIs take: another vendor may have given it."""
+    """Returns a call's ID, limited to characters that all APIs accept. Another vendor might have assigned it."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
 
 
 def offered_name(name: str, offered: Collection[str]) -> str:
-    """Returns the name of the offered tool that a call means, or else its own in characters that all APIs take.
+    """Returns the offered tool's name, or if none matches, the call's name limited to characters that all APIs accept.
 
-    Models and servers leave something around a name: `functions.`, a newline, a mark of the template.
+    Models and servers add things to a name: `functions.`, a newline, template markup.
     """
     if name in offered:
         return name
@@ -77,17 +77,16 @@ def offered_name(name: str, offered: Collection[str]) -> str:
 
 
 class CallIds:
-    """Gives each call of an answer an id that no other call of its conversation has, also in `plain_id`'s form."""
+    """Assigns each call an ID that is unique in its conversation, even in `plain_id`'s form."""
 
     def __init__(self, prompt: Prompt) -> None:
-        """`prompt`: the conversation so far, with the calls of the answer's earlier steps."""
         parts = [part for turn in prompt.turns for part in turn.parts]
         self._taken = {plain_id(part.call_id) for part in parts if isinstance(part, ToolCall)}
         self._number = 0
-        """The number of the next id of ours. It only grows, so that a server's ids can't make a search for one long."""
+        """The number for the next ID. It only grows, so a server's IDs can't make the search for a free one slow."""
 
     def own(self, call_id: object) -> str:
-        """Returns the vendor's id, or one like it if it is taken or empty."""
+        """Returns the vendor's ID, or a similar one if it is taken or empty."""
         given = paired(str(call_id or ""))
         own = given
         while not own or plain_id(own) in self._taken:
@@ -98,10 +97,10 @@ class CallIds:
 
 
 def _parsed(raw: str) -> Mapping[str, Any] | None:
-    """Returns the arguments; None if they are no object, or if another reader of JSON may understand them otherwise."""
+    """Returns the arguments, or None if they aren't an object or JSON parsers might disagree about them."""
     try:
         value = _loaded(raw)
-        # Models write an object as a string.
+        # Models sometimes write an object as a string.
         value = _loaded(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return None
@@ -113,7 +112,7 @@ def _parsed(raw: str) -> Mapping[str, Any] | None:
 def _loaded(raw: str) -> Any:
     return json.loads(
         raw,
-        # Models write a newline as it is. All readers of JSON take it for one or refuse it.
+        # Models write unescaped newlines. All JSON parsers accept them as newlines or refuse them.
         strict=False,
         parse_constant=_refused,
         parse_float=_float,
@@ -127,7 +126,7 @@ def _refused(literal: str) -> NoReturn:
 
 
 def _float(literal: str) -> float:
-    """Returns a number; 1e999 would become infinite, which JSON can't say."""
+    """Returns a number. Refuses 1e999, which would become infinity, because JSON can't represent it."""
     number = float(literal)
     if not math.isfinite(number):
         _refused(literal)
@@ -135,7 +134,7 @@ def _float(literal: str) -> float:
 
 
 def _int(literal: str) -> int:
-    """Returns an integer; one that a reader with floating-point numbers would change isn't accepted."""
+    """Returns an integer. Refuses one that would change as a floating-point number."""
     if len(literal) > MAX_INTEGER_CHARS:
         _refused(literal)
     number = int(literal)
@@ -154,20 +153,16 @@ def _is_deep(value: Any) -> bool:
 
 @dataclass
 class _Pieces:
-    """One call as its pieces arrive."""
-
     call_id: str
     name: str
     arguments: list[str] = field(default_factory=list)
     whole: Mapping[str, Any] | None = None
-    """Arguments that came as an object."""
     index: object = None
     extra: dict[str, Any] = field(default_factory=dict)
-    """The server's own data."""
 
     @property
     def text(self) -> str:
-        """The arguments as JSON: all pieces, or what they say if some say it again, or say that there are none."""
+        """The arguments as JSON, allowing for pieces that repeat the arguments or claim that there are none."""
         text, last = "".join(self.arguments), (self.arguments or [""])[-1]
         is_again = text == 2 * last or all(map(last.startswith, self.arguments))
         readings = (text, last if is_again else "", text.removeprefix("{}").removesuffix("{}"))
@@ -175,18 +170,14 @@ class _Pieces:
 
 
 class ChatToolCalls:
-    """The tool calls of one answer of Chat Completions, from their pieces."""
-
     def __init__(self) -> None:
         self._calls: list[_Pieces] = []
         self._by_id: dict[tuple[object, str], _Pieces] = {}
-        """By index and id."""
         self._last_of: dict[object, _Pieces] = {}
-        """The last one of each index."""
 
     def add(self, piece: Mapping[str, Any]) -> int:
-        """Adds a piece; returns how many characters of a call it has."""
-        # Some servers leave out the object around the name and the arguments.
+        """Adds a piece; returns the number of characters that it adds to a call."""
+        # Some servers omit the object around the name and the arguments.
         is_flat = "function" not in piece
         function = piece if is_flat else object_in(piece.get("function"))
         call_id = piece.get("id") or ""
@@ -204,13 +195,13 @@ class ChatToolCalls:
 
     @property
     def count(self) -> int:
-        """How many calls have begun."""
         return len(self._calls)
 
     def calls(self, own_id: Callable[[str], str], tool_name: Callable[[str], str]) -> list[ToolCall]:
-        """Returns the calls in their order.
+        """Returns the calls in order.
 
-        `own_id` returns a unique id for a server's, `tool_name` the offered tool's name for the one that it wrote.
+        `own_id`: returns a unique ID for a server's. `tool_name`: returns the offered tool's name for the one in the
+        call.
         """
         return [
             tool_call(
@@ -223,7 +214,6 @@ class ChatToolCalls:
         ]
 
     def extras(self) -> list[Mapping[str, Any]]:
-        """Returns the server's own data beside each call."""
         return [pieces.extra for pieces in self._named()]
 
     def _named(self) -> list[_Pieces]:
@@ -242,11 +232,11 @@ class ChatToolCalls:
         return known
 
     def _call_under_way(self, index: object, name: str, arguments: object) -> _Pieces | None:
-        """Returns the call that a piece without an id of its own continues; None if the piece begins a call."""
+        """Returns the call that a piece without its own ID continues, or None if the piece begins a call."""
         last = self._calls[-1] if self._calls else None
         if not name:
             return self._last_of.get(index, last)
-        # Some servers send the id first and the name with the next piece, or the name with each piece.
+        # Some servers send the ID first and the name in the next piece, or the name in each piece.
         is_same = last and index is not None and (last.index, last.name) == (index, name)
         begins = last and last.arguments and str(arguments).startswith("{")
         return last if last and (not last.name or (is_same and not begins)) else None
@@ -254,19 +244,19 @@ class ChatToolCalls:
 
 @dataclass
 class _Detail:
-    """One of OpenRouter's `reasoning_details` as its fragments arrive."""
+    """One of OpenRouter's `reasoning_details`, assembled from fragments."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
-    """The pieces of the fields that grow."""
 
     def takes(self, fragment: Mapping[str, Any]) -> bool:
-        """Returns whether a fragment of the same index and type is of this item: Gemini's differ only in their ids."""
+        """Returns whether a fragment with the same index and type belongs to this item. Gemini's differ only in their
+        IDs.
+        """
         ids = self.fields.get("id"), fragment.get("id")
         return not all(ids) or ids[0] == ids[1]
 
     def add(self, fragment: Mapping[str, Any]) -> None:
-        """Adds a fragment."""
         for name, value in fragment.items():
             if name in _GROWING and isinstance(value, str):
                 self.texts.setdefault(name, []).append(value)
@@ -276,7 +266,6 @@ class _Detail:
                 self.fields[name] = value
 
     def whole(self) -> dict[str, Any]:
-        """Returns the item."""
         return self.fields | {name: "".join(pieces) for name, pieces in self.texts.items()}
 
 
@@ -284,20 +273,17 @@ _GROWING = ("text", "summary", "data")
 
 
 class ChatReasoning:
-    """The reasoning of one answer that its server wants back with the calls, from its pieces.
+    """The reasoning that a server requires back with an answer's calls, assembled from pieces.
 
-    Anthropic refuses a signature whose text came in fragments, so OpenRouter's fragments are joined to items.
+    OpenRouter's fragments are joined into items, because Anthropic refuses a signature with fragmented text.
     """
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
-        """The pieces by the server's name for them."""
         self._details: list[_Detail] = []
         self._growing: dict[tuple[object, object], _Detail] = {}
-        """The last item of each index and type."""
 
     def add(self, message: Mapping[str, Any]) -> None:
-        """Adds the reasoning in a message or a delta."""
         for name in ("reasoning_content", "reasoning"):
             if (reasoning := message.get(name)) and isinstance(reasoning, str):
                 self._texts.setdefault(name, []).append(reasoning)
@@ -309,7 +295,7 @@ class ChatReasoning:
             self._growing[key].add(fragment)
 
     def fields(self) -> dict[str, Any]:
-        """Returns the fields of the message to send back. OpenRouter's details hold the text of its `reasoning`."""
+        """Returns the fields to send back. OpenRouter's details include the text of its `reasoning`."""
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         if not self._details:
             return texts
@@ -318,7 +304,6 @@ class ChatReasoning:
 
 
 def chat_message(calls: list[ToolCall], extras: list[Mapping[str, Any]], text: str, **own: Any) -> dict[str, Any]:
-    """Returns a model's message with its calls, as Chat Completions takes it back."""
     return {
         "role": "assistant",
         "content": text or None,

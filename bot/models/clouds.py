@@ -1,21 +1,20 @@
-"""The clouds that serve the vendors' models: Amazon Bedrock, Google Vertex AI, Microsoft Foundry and Azure OpenAI.
+"""Clouds that serve the vendors' models: Amazon Bedrock, Google Vertex AI, Microsoft Foundry and Azure OpenAI.
 
-A cloud is another way to the same APIs. The conversation is that of anthropic.py or openai.py, and the client is the
-one that the vendor's SDK has for this cloud. Requests carry the identity of the process instead of a key: the cloud's
-own library finds it (a role, a service account, a managed identity, variables of the process) and renews its tokens.
+A cloud provides the same APIs in another way. The conversation is handled by anthropic.py or openai.py, and the client
+is the vendor SDK's client for the cloud. Requests use the identity of the process instead of a key: the cloud's own
+library finds it (a role, a service account, a managed identity, environment variables) and renews its tokens.
 
-The libraries of AWS and Google block, for minutes if a token service hangs, and the SDKs call them in the threads that
-the whole process shares, with DNS among others: a few questions would hold up everything else. So the library is asked
-before each request, once for all requests that wait, in a thread of its own, and nobody waits longer than
+AWS's and Google's libraries block, for minutes if a token service hangs, and the SDKs call them in threads that the
+whole process shares (for DNS, for example), so a few questions would delay everything else. So the library is called
+before each request, once for all waiting requests, in a separate thread, and the wait is limited to
 CREDENTIALS_WITHIN_S.
 
 Bedrock is reached through bedrock-runtime, which AWS recommends over bedrock-mantle, and Azure through its v1 endpoint,
-which needs no `api-version`.
+which doesn't need `api-version`. The two vendors' modules are imported only for a cloud that needs them, because their
+SDKs use a lot of memory.
 
-The modules of the two vendors are imported only for a cloud that needs them, because their SDKs take much memory.
-
-No cloud tells for free which models it serves to an account. So `typist check` sends a request without a question: the
-cloud looks at the identity and the model before it refuses that, and a refused request costs nothing.
+Clouds don't report which models an account can use free of charge. So `typist check` sends a request without a
+question: the cloud checks the identity and the model before it refuses the request, and a refused request is free.
 """
 
 import asyncio
@@ -38,10 +37,10 @@ from bot.models.prompt import Prompt
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
 
 _ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
-# Streaming is a permission of its own at Amazon Bedrock.
+# Amazon Bedrock has a separate permission for streaming.
 _SMALLEST = RequestOptions(max_output_tokens=16)
 _OPENAIS = re.compile(r"(?:^|[./])openai\.")
-"""In the ID of a model of OpenAI at Bedrock, or of its inference profile: us.openai.gpt-6-luna."""
+"""Matches IDs of OpenAI's models at Bedrock and of their inference profiles, such as us.openai.gpt-6-luna."""
 _OUTCOMES = {
     EndReason.BAD_KEY: LookupOutcome.KEY_REFUSED,
     EndReason.UNKNOWN_MODEL: LookupOutcome.NO_MODEL,
@@ -51,16 +50,14 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class _Client:
-    """A client of an SDK, with the API that it is for."""
-
     api: Api
     aclose: Callable[[], Awaitable[None]]
     key: str = ""
-    """Kept so that errors don't quote it."""
+    """Used to redact the key from errors."""
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions, access: str) -> Vendor:
-    """Returns a cloud's models, which are called VENDOR/NAME; `access` is the permission that they need."""
+    """Returns a cloud's models, named VENDOR/NAME. `access`: the permission that they require."""
     clients: dict[_Opener, _Client] = {}
 
     def model(name: str) -> VendorModel:
@@ -75,7 +72,6 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions, acce
 
 
 async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Lookup:
-    """Returns what a cloud answers to a request without a question."""
     client = _opener(vendor, name)(settings, _SMALLEST)
     try:
         with RequestAttempt(f"{vendor}/{name}", client.key) as attempt:
@@ -99,11 +95,11 @@ async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Loo
         await client.aclose()
 
 
-# Sizes of requests: https://platform.claude.com/docs/en/api/errors; caching of whole requests: .../prompt-caching.
+# Request sizes: https://platform.claude.com/docs/en/api/errors; caching of whole requests: .../prompt-caching.
 
 
 def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
-    """Claude by InvokeModel: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-messages-api.html"""
+    """Claude through InvokeModel: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-messages-api.html"""
     from anthropic import AsyncAnthropicBedrock
 
     from bot.models import anthropic
@@ -116,7 +112,7 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
         **anthropic.connection(settings.base_url or _bedrocks_url(settings)),
     )
     api = anthropic.MessagesApi(sdk, options, host)
-    # A key of Bedrock's own, in the variable that the SDK reads, needs no identity.
+    # A Bedrock API key, in the variable that the SDK reads, doesn't need an identity.
     if sdk.api_key is None:
         api.prepare = identity.find
     return _Client(api, sdk.close, sdk.api_key or "")
@@ -136,7 +132,7 @@ def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Clien
     api = openai.ResponsesApi(sdk, options, "bedrock")
     api.max_media_bytes = 18_000_000
     api.optional_parameters -= WEB
-    # As above; this SDK doesn't tell the key that it has read.
+    # The same applies here, but this SDK doesn't expose the key that it has read.
     key = os.environ.get("AWS_BEARER_TOKEN_BEDROCK", "")
     if not key:
         api.prepare = aws_identity(settings.region).find
@@ -148,7 +144,7 @@ def _bedrocks_url(settings: VendorSettings) -> str:
 
 
 def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
-    """Claude by rawPredict: https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai"""
+    """Claude through rawPredict: https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai"""
     from anthropic import AsyncAnthropicVertex
 
     from bot.models import anthropic
@@ -207,7 +203,6 @@ _OPENERS: Mapping[str, _Opener] = {
 
 
 def _opener(vendor: str, name: str) -> _Opener:
-    """Returns what opens the client for a model."""
     return _bedrock_openai if vendor == "bedrock" and _OPENAIS.search(name) else _OPENERS[vendor]
 
 
@@ -217,21 +212,21 @@ async def _close(*closing: Callable[[], Awaitable[None]]) -> None:
 
 
 CREDENTIALS_WITHIN_S = 20.0
-"""The longest wait for credentials. They mostly take milliseconds, or are there already."""
+"""Maximum wait for credentials. They usually take milliseconds or are available already."""
 ENTRA_SCOPE = "https://ai.azure.com/.default"
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Blocking:
-    """Credentials that a library finds and renews while it blocks."""
+    """Credentials from a library that blocks while it finds and renews them."""
 
     def __init__(self, find: Callable[[], Any]) -> None:
-        """`find` returns credentials that are good now, at once if it has some."""
+        """`find`: returns valid credentials, immediately if it has some."""
         self._find = find
         self._finding: asyncio.Future[Any] | None = None
 
     async def find(self) -> Any:
-        """Returns credentials that are good now. Raises the library's errors, and TimeoutError."""
+        """Returns valid credentials. Raises the library's errors, and TimeoutError."""
         if self._finding is None or self._finding.done():
             self._finding = _in_own_thread(self._find)
         async with asyncio.timeout(CREDENTIALS_WITHIN_S):
@@ -239,38 +234,36 @@ class Blocking:
 
 
 class Entra:
-    """The identity at Microsoft Entra ID, whose library doesn't block."""
+    """An identity from Microsoft Entra ID, whose library doesn't block."""
 
     def __init__(self) -> None:
-        # Of the extra azure.
+        # From the extra azure.
         from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
 
         self._credential = DefaultAzureCredential()
         self._provide = get_bearer_token_provider(self._credential, ENTRA_SCOPE)
 
     async def token(self) -> str:
-        """Returns a token, which the library keeps until it expires. Raises the library's errors, and TimeoutError."""
+        """Returns a token, which the library caches until it expires. Raises the library's errors, and TimeoutError."""
         async with asyncio.timeout(CREDENTIALS_WITHIN_S):
             return await self._provide()
 
     async def aclose(self) -> None:
-        """Closes the connections for tokens."""
         await self._credential.close()
 
 
 def aws_identity(region: str) -> Blocking:
-    """Returns the identity at AWS, for requests to a region."""
     session: Any = None
     is_absent = False
 
     def find() -> None:
         nonlocal session, is_absent
-        # Of the extra bedrock.
+        # From the extra bedrock.
         import boto3
 
         session = session or boto3.Session(region_name=region)
-        # One search is enough, because it may take seconds. If there is nothing, the SDK says so, or uses a key of
-        # Bedrock's own. It has a session of its own, and finds there what was found here.
+        # One search is enough, because it can take seconds. If it finds nothing, the SDK reports that or uses a Bedrock
+        # API key. The SDK has a session of its own, which finds the credentials that were found here.
         credentials = None if is_absent else session.get_credentials()
         is_absent = credentials is None
         if credentials is not None:
@@ -280,11 +273,11 @@ def aws_identity(region: str) -> Blocking:
 
 
 def google_identity() -> Blocking:
-    """Returns the identity at Google; find() returns credentials for the SDK."""
+    """Returns the identity at Google, whose find() returns credentials for the SDK."""
     found: list[Any] = []
 
     def find() -> Any:
-        # Of the extra vertex.
+        # From the extra vertex.
         import google.auth
         from google.auth.transport.requests import Request
 
@@ -299,10 +292,10 @@ def google_identity() -> Blocking:
 
 
 def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
-    """Returns the future of a function's result. At the process's end its thread is left alone."""
+    """Returns the future of a function's result. Its thread doesn't keep the process from exiting."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
-    # Nobody may be left to hear of an error.
+    # Retrieves an error even if nothing is waiting for it anymore.
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def settle(result: Any, error: Exception | None) -> None:
@@ -317,7 +310,7 @@ def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
             result = function()
         except Exception as raised:
             error = raised
-        # The loop may be closed by now.
+        # The loop might be closed already.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, error)
 

@@ -1,16 +1,16 @@
 """Translates every failure between Typist and a vendor into a ProviderError without secrets.
 
-A vendor reports a failure in three places: a response with an error status, an event in mid-stream, or a body under a
-status of 200. Each has a code, a type, a sentence, or some of these. The translation looks at the sentence first, where
-a few phrases are more exact than any code, then at the codes, then at the status. Errors of the transport mean
-UNREACHABLE before the response began, and CUT after.
+A vendor reports failures in three places: a response with an error status, an event in mid-stream, or a body with
+status 200. Each contains a code, a type, a sentence, or several of these. The sentence is checked first, because a few
+phrases are more precise than any code, then the codes, then the status. Transport errors mean UNREACHABLE before the
+response began, and CUT afterwards.
 
-Whether a failure may pass follows from what it means, unless the vendor says otherwise (`x-should-retry`): a status of
-408, 409, 424, 499 or at least 500 is the server's failure, as in both SDKs, and so is an error in mid-stream that names
-nothing wrong with the request.
+Whether a failure is temporary follows from its meaning, unless the vendor states otherwise (`x-should-retry`). A status
+of 408, 409, 424, 499 or at least 500 is the server's failure, as in both SDKs, and so is a mid-stream error that
+doesn't blame the request.
 
-A ProviderError is logged and shown. So its detail never holds the API key, nor words from the question or the answer,
-which vendors like to quote, and it is not chained to an exception that holds the request.
+A ProviderError is logged and shown. So its detail never contains the API key or words from the question or the answer,
+which vendors often quote, and it isn't chained to an exception that contains the request.
 """
 
 import json
@@ -33,8 +33,8 @@ from bot.models.waits import ends_by_itself, retry_after_s
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, paired
 
-# What a code says by its form: error.code, error.type, Anthropic's error.details.error_code, or the class
-# that a gateway names in its sentence. The whole ones are Anthropic's, OpenAI's, Mistral's, and Bedrock's in streams:
+# Patterns for codes: error.code, error.type, Anthropic's error.details.error_code, or the class that a gateway mentions
+# in its sentence. Patterns for whole codes are Anthropic's, OpenAI's, Mistral's, and those of Bedrock's streams:
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html
 _BY_FORM = tuple(
     (re.compile(pattern), failure)
@@ -58,7 +58,7 @@ _BY_FORM = tuple(
             r"|deployment_not_found|^invalid_model$|^not_found_error$",
             EndReason.UNKNOWN_MODEL,
         ),
-        # The same request, or the same image, is refused again.
+        # The same request, or the same image, would be refused again.
         (
             r"image|invalid|mismatch|unsupported|not_(?:found|allowed|supported)|too_(?:large|small|long)|malformed",
             EndReason.UNEXPECTED,
@@ -70,19 +70,20 @@ _NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Z
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
 _ANYWHERE_CHARS = 8_000
 """How much of a sentence is searched for codes."""
-# What a sentence says by its form, the most exact first. Few servers have codes for all of these, and gateways pass on
-# the sentence without the code. A word alone says little: "blocked" may be an address, "policy" that of a route.
+# Patterns for sentences, most specific first. Few servers have codes for all of these, and gateways pass on the
+# sentence without the code. A single word means little: "blocked" can refer to an IP address, "policy" to a routing
+# policy.
 _BY_WORDS = tuple(
     (re.compile(pattern), failure)
     for pattern, failure in (
-        # Cerebras says 403 and mlx_lm 404 where a model takes no images, OpenRouter 404 where nobody takes all of a
-        # request.
+        # Cerebras returns 403 and mlx_lm 404 if a model doesn't accept images; OpenRouter returns 404 if no provider
+        # accepts all parts of a request.
         (
             r"multimodal is not enabled|no endpoints found that (?:support|can)\b"
             r"|only \W?text\W? [\w ]{0,20}(?:supported|accepted|allowed)",
             EndReason.UNEXPECTED,
         ),
-        # The path is wrong, as without /v1: LM Studio (under a status of 200), OpenAI, Cloudflare, Go and Express.
+        # The path is wrong, for example without /v1: LM Studio (with status 200), OpenAI, Cloudflare, Go and Express.
         (
             r"^(?:unexpected endpoint|invalid url|could not route|404 page not found|cannot (?:post|get) /)",
             EndReason.UNREADABLE,
@@ -109,7 +110,7 @@ _BY_WORDS = tuple(
             r"|supported(?! (?:with|when|by)(?! provider)))|unknown|decommissioned|retired|deprecated|unavailable in\b)"
             r"|(?:unknown|invalid|unavailable|no such|(?:un|not )supported|access to(?: the)?) (?:model|deployment)\b"
             r"(?! (?:output|response|param|config|argument|input))|model (?:identifier|id|name) is invalid"
-            # As a limit or a fault of the server, it would be asked again.
+            # Classified as a limit or a server error, it would be retried.
             r"|\b(?:plan|subscription|tier)\b[\w ]{0,20}(?:not|n't) (?:include access|support model)"
             r"|\bmodel requires an? [\w ]{0,20}(?:subscription|plan)\b|\bmodel\b[^\n]{0,140}\bend of (?:its )?life\b"
             r"|not a valid model|on-demand throughput|模型不存在",
@@ -157,7 +158,7 @@ _BY_WORDS = tuple(
             EndReason.OVERLOADED,
         ),
         (r"rate limit (?:exceeded|reached)|too many requests|due to rate limit", EndReason.RATE_LIMITED),
-        # LM Studio and Ollama say so, and load the model again.
+        # LM Studio and Ollama report this, and load the model again.
         (
             r"\b(?:model|runner|worker)\b(?: process)?(?: has| is| was)? (?:crashed|unloaded|terminated)",
             EndReason.SERVER_ERROR,
@@ -171,9 +172,9 @@ _BY_STATUS = {
     403: EndReason.BAD_KEY,
     404: EndReason.UNKNOWN_MODEL,
     405: EndReason.UNREADABLE,
-    # A proxy on the way to a server that is reached by http.
+    # From a proxy on the way to a server that is reached over http.
     407: EndReason.UNREACHABLE,
-    # NVIDIA's, of a model that has reached the end of its life.
+    # From NVIDIA, for a model that has reached the end of its life.
     410: EndReason.UNKNOWN_MODEL,
     413: EndReason.CONTEXT_TOO_LONG,
     429: EndReason.RATE_LIMITED,
@@ -185,19 +186,19 @@ _BY_STATUS = {
 _OVER_QUOTA = re.compile(r"\bquota (?:is |was |has been )?(?:exceeded|reached)|out of [\w ]{0,20}quota", re.IGNORECASE)
 _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _HOLD_ERRORS = ("error", "errors", "base_resp")
-"""The fields that hold an error: most vendors', Cloudflare's and watsonx's, and MiniMax's, under a status of 200."""
+"""Fields that contain an error: those of most vendors, of Cloudflare and watsonx, and of MiniMax (with status 200)."""
 _HOLD_SENTENCES = ("message", "Message", "msg", "status_msg", "error_msg")
 _HOLD_WAITS = ("retry_after", "retry_after_seconds", "resets_in_seconds", "estimated_time")
-"""The fields that hold seconds until the next request: Cloudflare's, gateways', OpenAI's plans', and Hugging Face's."""
+"""Fields with seconds until the next request: Cloudflare's, gateways', OpenAI's for plans, and Hugging Face's."""
 _MAX_NESTED = 4
-"""How many errors are read of which each is within another."""
+"""Maximum depth of errors nested in errors."""
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 _MIN_KEY_CHARS = 8
-# Vendors show a wrong key in part, with stars in it: sk-proj-****abcd. AWS quotes a request that is signed wrong, with
-# its session's token.
+# Vendors show part of a wrong key with asterisks: sk-proj-****abcd. AWS quotes a request with a wrong signature,
+# including its session token.
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}|(?<=security-token:)\S+|\beyJ[\w-]{8,}(?:\.[\w-]+)*")
-# The model wrote a call that its server can't read. It seldom does so twice: Groq, Ollama, llama.cpp, vLLM.
+# The model wrote a call that its server can't parse. It rarely does so twice: Groq, Ollama, llama.cpp, vLLM.
 _OUTPUT_CODES = {"tool_use_failed", "output_parse_failed"}
 _OUTPUT_WORDS = re.compile(
     r"(?:fail(?:ed|ure)?|error|unable|cannot|could not|couldn't)(?: to)? (?:pars|decod)\w{1,5} (?:the )?(?:model'?s? )?"
@@ -207,17 +208,16 @@ _OUTPUT_WORDS = re.compile(
 )
 BAD_REQUEST = (400, 422)
 MAX_WRITTEN_CHARS = 4_000_000
-"""Of text, thinking and calls in one answer. BOT_MAX_OUTPUT_TOKENS and the room to think allow a fifth of this."""
+"""Maximum for text, thinking and calls in one answer. BOT_MAX_OUTPUT_TOKENS and the room to think allow a fifth of
+this."""
 _SERVERS_STATUSES = {408, 409, 424, 499}
-"""Besides those from 500 on: both SDKs repeat the first two, Bedrock reports a failed model as 424, and Google a
-request that it has canceled as 499."""
+"""Server errors besides statuses from 500 on: both SDKs retry the first two, Bedrock uses 424 for a failed model, and
+Google uses 499 for a request that it canceled."""
 _WORD = re.compile(r"\w{3,}")
 
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """A response with an error status."""
-
     status: int
     headers: Mapping[str, str]
     body: object
@@ -225,30 +225,33 @@ class ErrorResponse:
 
 
 def error_response(error: Exception) -> ErrorResponse | None:
-    """Returns the response that an SDK raised `error` for; None where there was no response.
+    """Returns the response that caused an SDK's `error`, or None if there was no response.
 
-    The SDKs' classes of errors are alike. They are not named here, because that would import both SDKs.
+    The SDKs' error classes are similar. They aren't named here, because that would import both SDKs.
     """
     response = getattr(error, "response", None)
     if not isinstance(response, httpx2.Response):
         return None
     body = getattr(error, "body", None)
     if isinstance(body, str):
-        # OpenAI's SDK gives only `error`, which may be a title beside the sentence.
+        # OpenAI's SDK provides only `error`, which can be a title next to the sentence.
         with suppress(ValueError, RecursionError):
             body = json.loads(response.content)
     return ErrorResponse(response.status_code, response.headers, body)
 
 
 def meaning(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndReason, str]:
-    """Returns what a response with an error status means, by its numbers as well as its words, and the sentence."""
+    """Returns the meaning of an error response, and its sentence.
+
+    `by_numbers`: also use the status and numeric codes.
+    """
     codes, message = _codes_and_message(response.body)
     codes = codes if by_numbers else [code for code in codes if not code.isdecimal()]
     return _failure(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
 
 
 def is_passing(refusal: ErrorResponse) -> bool:
-    """Returns whether the same request may succeed soon: as the vendor says, or else by what the refusal means."""
+    """Returns whether the same request might soon succeed, according to the vendor or else to the refusal's meaning."""
     codes, message = _codes_and_message(refusal.body)
     told = refusal.headers.get("x-should-retry")
     if told in ("true", "false"):
@@ -257,34 +260,33 @@ def is_passing(refusal: ErrorResponse) -> bool:
 
 
 def is_about_output(failure: ErrorResponse) -> bool:
-    """Returns whether a server failed to read what its model wrote, whose words it may quote."""
+    """Returns whether a server failed to parse its model's output. Its message can quote that output."""
     codes, message = _codes_and_message(failure.body)
     return not _OUTPUT_CODES.isdisjoint(codes) or _OUTPUT_WORDS.search(message[:_MAX_WORDS_CHARS]) is not None
 
 
 class RequestAttempt:
-    """The context of one request to a vendor: it turns every exception raised inside into a ProviderError."""
+    """Context manager for one request to a vendor: turns every exception raised inside into a ProviderError."""
 
     def __init__(self, model: str, api_key: str, prompt_texts: Sequence[str] = (), access: str = "") -> None:
-        """`access`: the role or permission that the vendor asks for, if no key opens its doors."""
+        """`access`: the role or permission that the vendor requires, if it doesn't use keys."""
         self.model = model
         self.vendor = model.partition("/")[0]
         self.has_begun = False
-        """Whether the response begins as an answer does. If the rest can't be read, the answer counts as cut."""
+        """Whether the response begins like an answer. If the rest can't be read, the answer was cut off."""
         self.connected = False
-        """Whether the response has begun, so that a connection that breaks now cuts the answer."""
+        """Whether the response has begun, so that losing the connection cuts off the answer."""
         self._access = access
         self._prompt_texts = prompt_texts
         self.refusal: ErrorResponse | None = None
-        """The last error that the vendor reported."""
         self.window_tokens: int | None = None
-        """What the model takes, if it refused the prompt as too long and named it."""
+        """The model's window, if it refused the prompt as too long and stated its window."""
         self.is_short = False
-        """Whether the conversation is so short that it isn't what a server refuses as too long."""
+        """Whether the conversation is so short that it can't be what a server refuses as too long."""
         self.written_chars = 0
-        """How much the model has written for this request: text, thinking and calls."""
+        """Characters that the model has written for this request: text, thinking and calls."""
         self._answer = GrowingText()
-        """What the model has written for this request. Vendors quote both the question and the answer in errors."""
+        """The answer's text so far. Vendors quote both the question and the answer in errors."""
         self._api_key = api_key
 
     def __enter__(self) -> Self:
@@ -294,16 +296,15 @@ class RequestAttempt:
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, ProviderError):
-            # None: the SDK's error holds the request, and with it the key.
+            # None, because the SDK's error contains the request, including the key.
             raise self._translated(error) from None
 
     @property
     def text(self) -> str:
-        """The answer's text so far."""
         return str(self._answer)
 
     def received(self, delta: str | Thinking | Searching | Citation) -> None:
-        """Notes what came of the answer. Raises ProviderError if that is more than an answer can have."""
+        """Records part of the answer. Raises ProviderError if it exceeds what an answer can have."""
         if isinstance(delta, str | Thinking):
             self.written_chars += len(delta) if isinstance(delta, str) else delta.chars
         if self.written_chars > MAX_WRITTEN_CHARS:
@@ -312,18 +313,18 @@ class RequestAttempt:
             self._answer.append(delta)
 
     def has_all_of(self, text: str) -> bool:
-        """Returns whether the answer's text so far is this one. That costs little where their lengths differ."""
+        """Returns whether `text` is the answer's text so far. This is cheap if the lengths differ."""
         return len(self._answer) == len(text) and self.text == text
 
     def failed(self, failure: EndReason, detail: str, *, may_pass: bool | None = None) -> ProviderError:
-        """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words.
+        """Returns the error to raise for a known failure. `detail` can contain a vendor's words.
 
-        `may_pass` is that of ProviderError.
+        `may_pass`: as in ProviderError.
         """
         return ProviderError(failure, self.model, detail=self._clean(detail), may_pass=may_pass)
 
     def _clean(self, detail: str) -> str:
-        # A shorter key, such as "ollama", stands for no key, and may be a part of other words.
+        # A shorter "key", such as "ollama", is a placeholder, and could be part of other words.
         is_secret = len(self._api_key) >= _MIN_KEY_CHARS
         clean = detail.replace(self._api_key, "[key]") if is_secret else detail
         return _KEY_SHAPED.sub("[key]", paired(clean))[:300]
@@ -331,7 +332,7 @@ class RequestAttempt:
     def reported(
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
     ) -> ProviderError:
-        """Returns the error to raise for an error that the vendor reported, in a response or as an event."""
+        """Returns the error to raise for an error that the vendor reported in a response or an event."""
         self.refusal = ErrorResponse(status or 200, headers or {}, body)
         codes, message = _codes_and_message(body)
         failure = _failure(codes, message, status)
@@ -339,7 +340,7 @@ class RequestAttempt:
             failure = EndReason.UNEXPECTED
         needed = self._needed if failure is EndReason.BAD_KEY else ""
         sentence = self.unquoted(message)
-        # Servers repeat the status as a code, or begin their sentence with it.
+        # Servers repeat the status as a code or at the start of their sentence.
         names = dict.fromkeys(map(str, filter(None, (status, *codes))))
         names.pop(re.split(r"\W", sentence, maxsplit=1)[0], None)
         detail = " ".join(filter(None, (needed, *names, sentence)))
@@ -357,11 +358,11 @@ class RequestAttempt:
         )
 
     def said(self, refusal: ErrorResponse) -> str:
-        """Returns a vendor's sentence, as it may stand in a log."""
+        """Returns a vendor's sentence in a form that is safe to log."""
         return self._clean(self.unquoted(_codes_and_message(refusal.body)[1]))
 
     def no_answer(self, body: object) -> ProviderError:
-        """Returns the error to raise for JSON without an answer, as gateways report errors in forms of their own."""
+        """Returns the error to raise for JSON without an answer. Gateways report errors in formats of their own."""
         error = self.reported(body)
         first = body[0] if isinstance(body, list) and body else body
         is_error = isinstance(first, dict) and (
@@ -377,11 +378,11 @@ class RequestAttempt:
 
     @property
     def _needed(self) -> str:
-        """What an operator has to grant, "" where a key is all."""
+        """The permission that an operator has to grant; "" if only a key is needed."""
         return f"needs {self._access}:" if self._access else ""
 
     def unquoted(self, message: str) -> str:
-        """Returns a vendor's sentence without the words that it shares with the question or the answer."""
+        """Returns a vendor's sentence without words that also occur in the question or the answer."""
         texts = (*self._prompt_texts, self.text)
         private = {word for text in texts for word in _WORD.findall(text.lower())}
         return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
@@ -394,17 +395,17 @@ class RequestAttempt:
         if is_without_identity(error):
             lacking = f"no usable credentials ({type(error).__name__})"
             return self.failed(EndReason.BAD_KEY, f"{self._needed} {lacking}".strip())
-        # The SDKs wrap most of the transport's errors.
+        # The SDKs wrap most transport errors.
         transport = next((e for e in (error, error.__cause__) if isinstance(e, _TRANSPORT_ERRORS)), None)
         if transport is not None:
-            # The SDKs read an answer that is one JSON body themselves, so a response may break before it is returned.
+            # The SDKs read a JSON answer themselves, so the connection can break before the response is returned.
             cut = self.connected or isinstance(transport, httpx2.ReadError)
             failure = EndReason.CUT if cut else EndReason.UNREACHABLE
             on_its_way = network.reason_of(error, url_of(error))
             detail = on_its_way or f"{type(transport).__name__}: {transport}"
             return self.failed(failure, detail, may_pass=False if network.wants_password(error) else None)
         is_not_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
-        # The error's message may quote the text that it stumbled over.
+        # The error's message might quote the text that couldn't be parsed.
         detail = "the response is not JSON" if is_not_json else type(error).__name__
         if not (self.connected or is_not_json):
             return self.failed(EndReason.UNEXPECTED, detail)
@@ -412,40 +413,40 @@ class RequestAttempt:
 
 
 def url_of(error: Exception) -> str:
-    """Returns where the request went that an error is about; "" where the error doesn't say."""
+    """Returns the URL of the request that caused an error, or "" if the error doesn't include it."""
     try:
-        # httpx2's own raise where they have no request.
+        # httpx2's own errors raise if they have no request.
         return str(error.request.url)  # type: ignore[attr-defined]
     except (AttributeError, RuntimeError):
         return ""
 
 
 def _is_status(code: object) -> bool:
-    """Returns whether a code is the status of an error, as servers put it into a body under a status of 200."""
+    """Returns whether a code is an HTTP error status, which some servers put in a body with status 200."""
     return str(code).isdecimal() and HTTPStatus.BAD_REQUEST <= int(str(code)[:4]) < 600
 
 
 def is_without_identity(error: Exception) -> bool:
     """Returns whether a cloud's library found no credentials, or its token service refused them.
 
-    The libraries are extras, so their classes are recognized by their modules.
+    The libraries are optional extras, so their classes are recognized by their modules.
     """
-    # The SDKs ask the library of AWS, which may return nothing.
+    # The SDKs ask AWS's library, which can return nothing.
     is_sdks = str(error).startswith(("Could not resolve AWS credentials", "Could not find credentials for Bedrock"))
     return is_sdks or type(error).__module__.startswith(_CREDENTIAL_MODULES)
 
 
 def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[str], str]:
-    """Returns the vendor's names for an error, the most exact first, and the vendor's sentence.
+    """Returns the vendor's codes for an error, most specific first, and the vendor's sentence.
 
-    A gateway's sentence is followed by that of the server behind it, which has the reason.
+    A gateway's sentence is followed by the upstream server's, which contains the reason.
     """
     # Gemini's errors are lists of one.
     first = body[0] if isinstance(body, list) and body else body
     error = next((first[name] for name in _HOLD_ERRORS if first.get(name)), first) if isinstance(first, dict) else first
     error = error[0] if isinstance(error, list) and error else error
     if isinstance(error, str) and isinstance(first, dict):
-        # NestJS, Fastify and Spring have a title there, and the sentence beside it.
+        # NestJS, Fastify and Spring put a title there, and the sentence next to it.
         beside = next((first[name] for name in _HOLD_SENTENCES if isinstance(first.get(name), str)), "")
         sentences = [error, "" if beside in error else beside, *_waits_in(first)]
         return [], ": ".join(filter(None, sentences))
@@ -454,28 +455,28 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
     details: Any = error.get("details")
     exact = details.get("error_code") if isinstance(details, dict) else None
     codes = [str(code) for code in (exact, error.get("error_code"), error.get("code"), error.get("type")) if code]
-    # AWS writes it with a capital where the request got no further than its front door.
+    # AWS capitalizes the field if the request didn't get past its front door.
     message = next((error[name] for name in _HOLD_SENTENCES if error.get(name)), None)
     waits = [f"retry in {one['retryDelay']}" for one in objects_in(details) if one.get("retryDelay")]
     sentences = [message if isinstance(message, str) else "", _mistrals_detail(error.get("detail"))]
     sentences += waits or _waits_in(error)
-    # Xiaomi's reason stands where others name a parameter.
+    # Xiaomi puts the reason where others name a parameter.
     param = error.get("param")
     if isinstance(param, str) and " " in param:
         sentences.append(param)
-    # OpenRouter's: https://openrouter.ai/docs/api/reference/errors-and-debugging
+    # OpenRouter: https://openrouter.ai/docs/api/reference/errors-and-debugging
     metadata = object_in(error.get("metadata"))
     if kind := metadata.get("error_type"):
         codes = [str(kind), *codes]
     if metadata.get("flagged_input"):
-        # Its status is 403, which would mean a refused key.
+        # The status is 403, which would mean a refused key.
         codes = ["moderation_blocked", *codes]
     raw = metadata.get("raw")
     if isinstance(raw, str):
-        # A text that is no JSON is the sentence.
+        # If the text isn't JSON, it is the sentence.
         with suppress(ValueError, RecursionError):
             raw = json.loads(raw)
-    # FastAPI's detail may be an object, and Mistral's message one with details.
+    # FastAPI's detail can be an object, and Mistral's message can be one with details.
     inner = message, error.get("error"), object_in(error.get("errors")), error.get("detail")
     for behind in (raw, *(one for one in inner if isinstance(one, dict))):
         if behind and levels:
@@ -486,20 +487,20 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
 
 
 def _waits_in(error: Mapping[str, Any]) -> list[str]:
-    """Returns what fields of an error say about when to ask again, as a sentence would."""
+    """Returns the waiting time in an error's fields, worded as a sentence."""
     told = (error.get(name) for name in _HOLD_WAITS)
     waits = [wait for wait in told if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 < wait < 1e8]
     return [f"retry in {math.ceil(wait)}s" for wait in waits[:1]]
 
 
 def _headers_within(body: object) -> Mapping[str, str]:
-    """Returns the headers that OpenRouter puts into the body of an error."""
+    """Returns the headers that OpenRouter includes in an error's body."""
     error = object_in(object_in(body).get("error")) or object_in(body)
     return {name: str(value) for name, value in object_in(object_in(error.get("metadata")).get("headers")).items()}
 
 
 def _mistrals_detail(detail: object) -> str:
-    """Returns what was wrong and where. What stood there may be a user's text, and is left out."""
+    """Returns what was wrong and where, but not the value, which might be a user's text."""
     if not isinstance(detail, list):
         return detail if isinstance(detail, str) else ""
     problems = [problem for problem in detail[:5] if isinstance(problem, dict)]
@@ -518,10 +519,10 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
         return by_form
     # Compatible servers put a status where OpenAI has a code.
     numbers = [status or 0, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
-    # An error in mid-stream has the status of the response, 200.
+    # A mid-stream error has the response's status, 200.
     statuses = [number for number in numbers if number >= 300]
     if HTTPStatus.FORBIDDEN in statuses and _OVER_QUOTA.search(message[:_MAX_WORDS_CHARS]):
-        # Azure's gateway counts tokens in a month, and says when the next one begins.
+        # Azure's gateway counts tokens per month and reports when the next month begins.
         return EndReason.RATE_LIMITED
     for known in statuses:
         if known in _BY_STATUS and not (is_page and known == HTTPStatus.NOT_FOUND):
@@ -532,15 +533,15 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
         is_servers = not (message.lower().startswith("invalid") or any("invalid" in code for code in codes))
     if is_servers:
         return EndReason.SERVER_ERROR
-    # The address is another one's: its server redirects, or has a page for people.
+    # The URL belongs to something else: its server redirects, or returns a web page.
     is_elsewhere = is_page or any(known < HTTPStatus.BAD_REQUEST for known in statuses)
     return EndReason.UNREADABLE if is_elsewhere else EndReason.UNEXPECTED
 
 
 def _by_words(message: str, status: int | None) -> EndReason | None:
-    """Returns what a sentence means; None if its form isn't known."""
+    """Returns the meaning of a sentence, or None if it is unknown."""
     words = message[:_MAX_WORDS_CHARS].lower()
-    # A limit of requests or a fault of the server speaks of policies and keys of its own.
+    # Rate limits and server errors mention policies and keys of their own.
     passed_over = (EndReason.REFUSED, EndReason.BAD_KEY) if status and (status == 429 or status >= 500) else ()
     for form, failure in _BY_WORDS:
         if failure not in passed_over and form.search(words):
@@ -550,13 +551,13 @@ def _by_words(message: str, status: int | None) -> EndReason | None:
 
 
 def _codes_within(sentence: str) -> list[str]:
-    """Returns the names of classes, and the codes of an error that a gateway has put into its own sentence."""
+    """Returns class names in a gateway's sentence, and codes of the error that it quotes."""
     text = sentence[:_ANYWHERE_CHARS]
     return [*_NESTED_CODE.findall(text), *_CLASS_NAME.findall(text)]
 
 
 def _by_form(codes: Sequence[str], status: int | None) -> EndReason | None:
-    """Returns what codes mean by their form; None if they say nothing. The last form is vaguer than a status."""
+    """Returns the meaning of codes, or None if they have none. The last pattern is vaguer than a status."""
     names = [_WORDS_WITHIN.sub("_", code).lower() for code in codes]
     for form, failure in _BY_FORM:
         is_vague = failure is EndReason.UNEXPECTED and status is not None and status >= 300

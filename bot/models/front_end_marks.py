@@ -1,10 +1,11 @@
-"""Takes the marks of vendors' own front ends out of an answer's text. Pure.
+"""Removes markup for vendors' own front ends from an answer's text. Pure.
 
-Models write the citations of the pages that they were trained for, also where no such page shows them. OpenAI's stand
-between U+E200 and U+E201, with U+E202 between their parts: `cite`, `filecite`, `navlist`, `image_group`. Of an `entity`
-the name stays, which is part of its sentence. Others are `【4:0†source】` and `:contentReference[oaicite:0]{index=0}`.
+Models write citations in the format of the pages that they were trained for, even where no such page displays them.
+OpenAI's are between U+E200 and U+E201, with U+E202 between their parts: `cite`, `filecite`, `navlist`, `image_group`.
+The name of an `entity` is kept, because it is part of its sentence. Others are `【4:0†source】` and
+`:contentReference[oaicite:0]{index=0}`.
 
-However the text is cut into deltas, the result is the same, and no more is held back than may begin a mark.
+The result doesn't depend on how the text is split into deltas, and no more text is withheld than could begin a mark.
 """
 
 import json
@@ -28,17 +29,15 @@ _CUT = re.compile(
     r"(?:\ue200|【\d{1,3}(?::\d{1,3})?†)[^\s\ue200【]*\Z"
     rf"|{re.escape(_REFERENCE)}[^\s:]*\Z"
 )
-"""A mark that a limit of the output has cut. Behind a space, words may follow a mark that nothing ends."""
+"""A mark that was cut off by an output limit. After a space, words can follow a mark that is never closed."""
 
 
 class FrontEndMarks:
-    """Takes the marks out of one answer's text."""
-
     def __init__(self) -> None:
         self._held = ""
 
     def add(self, delta: str) -> str:
-        """Returns the text that can be read on now."""
+        """Returns text that is free of marks."""
         if not self._held and not _MAY_BEGIN.search(delta):
             return delta
         text = self._held + delta
@@ -48,13 +47,12 @@ class FrontEndMarks:
         return _MARK.sub(_shown, text[:at])
 
     def end(self) -> str:
-        """Returns what is left, without half a mark."""
         held, self._held = self._held, ""
         return _CUT.sub("", _MARK.sub(_shown, held))
 
 
 def _shown(mark: re.Match[str]) -> str:
-    """Returns what readers see of a mark: the name of an entity, of others nothing."""
+    """Returns the visible part of a mark: an entity's name, or nothing."""
     with suppress(ValueError, RecursionError):
         match mark["kind"] == "entity" and json.loads(mark["parts"]):
             case [_, str(name), *_]:

@@ -1,6 +1,6 @@
-"""Look-ups: a vendor is asked for one model, by the method that costs nothing.
+"""Looks up a model at its vendor, free of charge.
 
-A failure is an answer here: whether the key is good, and whether the model exists.
+A failure is a result here: it shows whether the key is valid and the model exists.
 """
 
 import asyncio
@@ -23,66 +23,61 @@ if TYPE_CHECKING:
 Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"
 
 ANSWERED_WITHIN_S = 10.0
-"""How long a vendor may take for a look-up. Importing its SDK, which takes seconds on a busy machine, comes before."""
+"""Time limit for a lookup, not including the import of the SDK, which takes seconds on a busy machine."""
 MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
 _ENDS = re.compile(r"shut_?down|retire(?!d)|expir|sunset|end_?of_?(?:life|support)|deprecation", re.IGNORECASE)
-"""In the name of a field with a model's last day. When it was deprecated says nothing about that."""
+"""Matches names of fields with a model's last day. The date of its deprecation doesn't determine that day."""
 _REPLACES = re.compile("replacement|successor", re.IGNORECASE)
 _NAME = re.compile(r"(?!None)[\w./:@-]{2,80}")
 
 
 class LookupOutcome(Enum):
-    """What a look-up found."""
-
     MODEL = auto()
     RETIRED = auto()
-    """The vendor still lists the model, and no longer answers with it."""
+    """The vendor still lists the model but no longer answers with it."""
     NO_MODEL = auto()
     NO_LIST = auto()
-    """The server knows neither request, and may have the model."""
+    """The server doesn't support either request, and might have the model."""
     KEY_REFUSED = auto()
     NO_IDENTITY = auto()
-    """The cloud's library found no credentials, or they got no token."""
+    """The cloud's library found no credentials, or couldn't get a token with them."""
     NOT_THE_API = auto()
     UNREACHABLE = auto()
     REFUSED = auto()
-    """The server refuses the look-up, and will again: a gateway that wants more than a key."""
+    """The server refuses the lookup permanently, like a gateway that requires more than a key."""
     FAILED = auto()
-    """The server can't tell now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """The result of a look-up."""
-
     outcome: LookupOutcome
     detail: str = ""
-    """What came in place of an answer, for operators. It holds no key."""
+    """What was received instead of an answer, for operators. It doesn't contain the key."""
     retires: date | None = None
-    """The model's last day, if the vendor has announced one."""
     replacement: str = ""
-    """The model that the vendor names in its place."""
 
     @classmethod
     def of(cls, model: Any, today: date) -> "Lookup":
-        """Returns what a vendor's description says of a model: when it ends, by a field that names an end."""
+        """Returns the lookup's result, given a vendor's description of a model. The last day is in a field named after
+        an end.
+        """
         fields = dict(_fields(model))
         days = (day_of(value) for name, value in fields.items() if _ENDS.search(name))
         named = (str(value) for name, value in fields.items() if _REPLACES.search(name) and _NAME.fullmatch(str(value)))
         retires, shut_down = min(filter(None, days), default=None), day_of(fields.get("shutdown_date"))
-        # Not by Anthropic's day: a deprecated model whose day is past may still answer.
+        # Anthropic's date isn't used: a deprecated model might still answer after it.
         has_ended = fields.get("lifecycle") == "retired" or (shut_down and shut_down <= today)
         outcome = LookupOutcome.RETIRED if has_ended else LookupOutcome.MODEL
         return cls(outcome, retires=retires, replacement=next(named, "") if retires else "")
 
 
 async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
-    """Returns whether the key is good and the model exists.
+    """Returns whether the key is valid and the model exists.
 
-    A vendor's SDK asks for one model. Servers that are only compatible may not know that request, so they are asked for
-    the list of their models. What answers may be no such API at all: the SDKs return a web page with status 200 as a
-    str, and foreign JSON as an object without an id. Raises TimeoutError after ANSWERED_WITHIN_S.
+    A vendor's SDK requests the one model. Compatible servers might not support that request, so they are asked for a
+    list of models. Something that isn't such an API can also respond: the SDKs return a web page with status 200 as a
+    str, and foreign JSON as an object without an ID. Raises TimeoutError after ANSWERED_WITHIN_S.
     """
     try:
         async with asyncio.timeout(ANSWERED_WITHIN_S):
@@ -92,7 +87,7 @@ async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
         if not kind.isidentifier():
             # The detail begins with a host, not with an error's class.
             detail = error.detail
-        # An address may hold a password.
+        # A URL can contain a password.
         return Lookup(LookupOutcome.UNREACHABLE, detail if detail and "://" not in detail else kind)
 
 
@@ -112,7 +107,7 @@ async def _looked_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
 
 
 async def _answer(call: Awaitable[Any]) -> Any:
-    """Returns what the call gives, or the response with an error status. Raises errors of the transport."""
+    """Returns the call's result, or the response if it has an error status. Raises transport errors."""
     try:
         return await call
     except Exception as error:
@@ -123,7 +118,7 @@ async def _answer(call: Awaitable[Any]) -> Any:
 
 
 async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt, today: date) -> Lookup:
-    """Returns whether a server lists a model. The server didn't know the request for the model alone: `refused`."""
+    """Returns whether a server lists a model, after it `refused` the request for the single model as unknown."""
     listed = await _answer(_models(sdk))
     if isinstance(listed, ErrorResponse):
         if listed.status not in _NO_SUCH_REQUEST:
@@ -138,7 +133,7 @@ async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: Request
 
 
 async def _models(sdk: Sdk) -> dict[str, Any] | None:
-    """Returns the models in a server's list by id, None if what it answers is no list of models."""
+    """Returns the server's models by ID, or None if its response isn't a list of models."""
     page = await sdk.models.list()
     models: dict[str, Any] = {}
     if not isinstance(getattr(page, "data", None), list):
@@ -151,13 +146,12 @@ async def _models(sdk: Sdk) -> dict[str, Any] | None:
 
 
 def _fields(described: Any) -> Iterator[tuple[str, object]]:
-    """Yields the names and values of a description, also of an object within it."""
     for name, value in dict(described).items():
         yield from value.items() if isinstance(value, Mapping) else ((name, value),)
 
 
 def day_of(value: object) -> date | None:
-    """Returns the day that a vendor names: a date, a time, or the text of one. None for anything else."""
+    """Returns the day in a date, a time or a string, or None for anything else."""
     if isinstance(value, datetime):
         return value.date()
     try:
@@ -167,8 +161,8 @@ def day_of(value: object) -> date | None:
 
 
 def _says_no_model(body: object, name: str) -> bool:
-    """Returns whether a 404 is about the model: by a code, or by its name. llama.cpp has a code for a missing page."""
-    # OpenAI's SDK gives the inner object, Anthropic's the whole body.
+    """Returns whether a 404 is about the model, by its code or name. llama.cpp uses such a code for a missing page."""
+    # OpenAI's SDK provides the inner object, Anthropic's the whole body.
     error = body.get("error", body) if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return False

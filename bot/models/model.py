@@ -1,10 +1,10 @@
-"""The models that write answers: what they promise, and the one class for all vendors' models.
+"""Models that write answers: the protocols, and the one Provider class that serves every vendor.
 
-A `VendorModel` sends requests to an API (api.py), which has what differs between APIs, and yields the events that the
-API's reader finds. Here is what is the same for all vendors: a refused request is changed and sent again (remedies.py),
-what is learned from that is remembered (trials.py), and an answer without its terminal marker is no answer.
+A `VendorModel` sends requests through an `Api` (api.py), which contains the differences between APIs, and yields the
+events that the API's reader finds. It changes refused requests and sends them again (remedies.py), remembers what that
+teaches about the server (trials.py), and fails an answer that ends without its terminal marker.
 
-Tool calls come after that marker, too: a call with half of its arguments can't be undone.
+Tool calls are yielded only after that marker, because a call with half of its arguments can't be undone.
 """
 
 import logging
@@ -31,40 +31,34 @@ log = logging.getLogger(__name__)
 
 
 class Provider(Protocol):
-    """One model of one vendor."""
-
     model: str
-    """As the settings name it: openai/gpt-6-luna."""
+    """The name used in the settings, such as openai/gpt-6-luna."""
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the answer's deltas (never empty), signs of work and citations, and one Completion at the end.
 
-        If the model calls tools, what the request with their results repeats comes before it: the whole text, the
-        calls and the opaque items.
+        If the model calls tools, everything that the request with their results repeats comes before the Completion:
+        the whole text, the calls and the opaque items.
 
-        Raises ProviderError, at any time, if the answer can't be completed.
-        Close the generator (contextlib.aclosing) to hang up: only that reaches the vendor and stops the billing.
+        Raises ProviderError at any time if the answer can't be completed. Close the generator (contextlib.aclosing) to
+        hang up: nothing else reaches the vendor and stops the billing.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """A vendor's connections."""
-
     model: Callable[[str], Provider]
-    """Returns the model that the vendor calls by this name, which may hold slashes."""
+    """Returns the model with this vendor-specific name, which can contain slashes."""
     aclose: Callable[[], Awaitable[None]]
-    """Closes all connections, those of live answers too."""
+    """Closes all connections, including those of answers being streamed."""
 
 
 class Models(Protocol):
-    """The models in use."""
-
     names: tuple[str, ...]
 
     def led_by(self, model: str | None, prompt: Prompt) -> Provider:
-        """Returns a provider for this prompt that tries `model` first and falls back to the others.
+        """Returns a provider that tries `model` first and then falls back to the others.
 
         If `model` is None or not in use, the usual order applies.
         """
@@ -74,27 +68,24 @@ class Models(Protocol):
 MAX_NOTED = 20
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 MAX_PAUSES = 4
-"""How often a paused answer goes on. Each time, the whole conversation is input again."""
+"""How often a paused answer is continued. Each continuation sends the whole conversation as input again."""
 
 
 class VendorModel:
-    """The Provider for one model of an API."""
-
     def __init__(self, api: Api, api_key: str, name: str, access: str = "") -> None:
-        """`access`: the role or permission that the vendor asks for in place of a key."""
+        """`access`: the role or permission that the vendor requires instead of a key."""
         self.model = f"{api.vendor}/{name}"
         self._name = name
         self._access = access
         self._api_key = api_key
-        """Kept so that errors don't quote it."""
+        """Used to redact the key from errors."""
         self._learned = Learned(api, name)
         self._noted: set[tuple[str, str]] = set()
-        """What the log has named of the server's: unknown ends, and other models."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Sends the request and yields the events of the answer; changes and repeats a refused request.
 
-        An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
+        An answer without text and without a tool call fails as EMPTY or ONLY_THOUGHT.
         """
         of_other_kinds: tuple[str, ...] = ()
         refused: dict[str, FileFault] = {}
@@ -107,7 +98,7 @@ class VendorModel:
             pauses = 0
             while True:
                 if trial.comes_whole:
-                    # A sign of work: until then, nothing else comes.
+                    # Nothing else will be yielded until the whole answer arrives.
                     yield Thinking()
                 response, trial = await self._send(trial, attempt)
                 if response is None:
@@ -119,7 +110,7 @@ class VendorModel:
                             attempt.received(delta)
                             yield delta
                 except ProviderError:
-                    # Some servers refuse a request in the stream.
+                    # Some servers report a refusal in the stream.
                     following = (
                         None if attempt.written_chars else await self._learn_from(trial, attempt.refusal, attempt)
                     )
@@ -147,7 +138,7 @@ class VendorModel:
         of_other_kinds: Sequence[str],
         refused: Mapping[str, FileFault],
     ) -> Completion:
-        """Returns how an answer ended, and what was left out: files of other kinds, and those that were refused."""
+        """Returns the Completion, including the files that were left out and why."""
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
         return Completion(
             self.model,
@@ -166,10 +157,10 @@ class VendorModel:
         )
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader) -> FinishReason:
-        """Returns why the model stopped. Raises ProviderError if that makes no answer."""
+        """Returns why the model stopped. Raises ProviderError if that doesn't make an answer."""
         if reader.finish_reason is None:
             raise attempt.failed(EndReason.CUT, "the stream ended without its terminal marker")
-        # A model that would still go on has used up what one answer may take.
+        # A model that still pauses after MAX_PAUSES has used up the budget of one answer.
         paused = reader.finish_reason is FinishReason.PAUSED
         reason = FinishReason.LENGTH if paused else reader.finish_reason
         has_text = bool(attempt.text.strip())
@@ -183,25 +174,25 @@ class VendorModel:
         return reason
 
     def _note_answer(self, trial: Trial, reader: AnswerReader) -> None:
-        """Notes what a response says of its model: at which effort it thinks by itself, and whether it is another."""
+        """Records the model's default effort if the response reports it, and logs if a different model answered."""
         if not trial.effort and reader.effort in LEVELS:
             self._learned.levels = replace(self._learned.levels, own=reader.effort)
         asked, answered = (_NOT_IN_NAMES.sub("", name.casefold()) for name in (self._name, reader.answered_by))
-        # A name may stand for a dated version, or be that of a cloud.
+        # The name can be an alias for a dated version, or a cloud's name for the model.
         if answered and answered not in asked and asked not in answered:
             self._note_once("another model answers:", reader.answered_by)
 
     def _note_once(self, what: str, name: str) -> None:
-        """Says in the log once which name a server has for something."""
+        """Logs, once, the name a server uses for something."""
         name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"
         if (what, name) not in self._noted and len(self._noted) < MAX_NOTED:
             self._noted.add((what, name))
             log.warning("%s: %s %r", self.model, what, name)
 
     async def _send(self, trial: Trial, attempt: RequestAttempt) -> tuple[httpx2.Response | None, Trial]:
-        """Returns the response to a request, or to one that follows it, and the request that was accepted.
+        """Returns the response and the request that was accepted, after any refused ones.
 
-        No response: the request that follows is the first one whose answer comes whole, and isn't sent yet.
+        The response is None if the next request is the first one without streaming; that request hasn't been sent yet.
         """
         began_whole = trial.comes_whole
         while True:
@@ -217,7 +208,7 @@ class VendorModel:
                     return None, trial
 
     async def _learn_from(self, trial: Trial, refusal: ErrorResponse | None, attempt: RequestAttempt) -> Trial | None:
-        """Learns from a refusal, and returns the request that follows; None if none does."""
+        """Learns from a refusal and returns the next request, or None if there isn't one."""
         if refusal is None:
             return None
         following = await apply_remedy(trial, refusal, self._learned, attempt)
@@ -229,14 +220,12 @@ class VendorModel:
 
 
 def _reader(trial: Trial, attempt: RequestAttempt) -> AnswerReader:
-    """Returns what reads the response to a request."""
-    # A call can only be one of tools that the request offered.
+    # A call can only be for a tool that the request offered.
     reader = trial.api.reader(attempt, trial.sent, trial.output_tokens)
     reader.marks.may_be_left = trial.api.may_leave_marks
     return reader
 
 
 def _longer(trial: Trial, paused: Turn) -> Trial:
-    """Returns the request with which a paused answer goes on."""
     longer = replace(trial.prompt, turns=(*trial.prompt.turns, paused))
     return replace(trial, prompt=longer, refusals=0, room_refusals=0)

@@ -1,7 +1,4 @@
-"""OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions.
-
-OpenAI alone decides about a statement (`Decider`).
-"""
+"""OpenAI, Azure and compatible servers: Responses API, Chat Completions, and OpenAI's Decisions API (`Decider`)."""
 
 import json
 import re
@@ -43,7 +40,7 @@ MAX_MEDIA_BYTES = 66_000_000
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-    """Returns a server's models, which are called VENDOR/NAME. The server's address decides which API is used."""
+    """Returns a server's models, named VENDOR/NAME. The base URL determines which API is used unless a setting does."""
     at_openai = speaks_responses(settings.base_url)
     use_responses = speaks_responses_api(settings.api, settings.base_url)
     sdk = open_sdk(settings)
@@ -57,9 +54,8 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> V
 
 
 def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
-    """Returns OpenAI's SDK with a connection pool for one server."""
     return AsyncOpenAI(
-        # Servers that need no key get a made-up one, because an empty key makes an invalid header.
+        # Servers that don't need a key get a made-up one, because an empty key makes an invalid header.
         api_key=settings.api_key or "none",
         base_url=settings.base_url,
         **client_arguments(DefaultAioHttpClient, settings.base_url),
@@ -67,7 +63,6 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
 
 
 async def _described(sdk: AsyncOpenAI, name: str) -> object:
-    """Returns what a server's list says of a model; None if nothing."""
     async for model in await sdk.models.list():
         if model.id == name:
             return model
@@ -75,7 +70,7 @@ async def _described(sdk: AsyncOpenAI, name: str) -> object:
 
 
 async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
-    """Returns what the server says of a model, by https://developers.openai.com/api/reference/resources/models."""
+    """Looks up a model: https://developers.openai.com/api/reference/resources/models"""
     async with open_sdk(settings) as sdk:
         return await look_up(sdk, name, settings.api_key, today)
 
@@ -94,7 +89,6 @@ class ResponsesApi(Api):
     }
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, *, is_openais: bool = True) -> None:
-        """`is_openais`: whether the models are OpenAI's own."""
         super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
         if is_openais:
             self.optional_parameters |= {OptionalParameter.CACHE_BREAKPOINT}
@@ -128,12 +122,12 @@ class ResponsesApi(Api):
             body["reasoning"] = reasoning
         tools = _responses_tools(prompt.tools, parameters)
         if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
-            # Without a location, OpenAI searches as if in the United States.
+            # Without a location, OpenAI searches as if the user were in the United States.
             search: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
             if prompt.web_search.allowed_domains:
                 search["filters"] = {"allowed_domains": prompt.web_search.allowed_domains}
             tools.append(search)
-            # Calls of functions don't count. Further searches are ignored.
+            # Function calls don't count. Searches beyond the limit are ignored.
             body["max_tool_calls"] = MAX_SEARCHES
         if tools:
             body["tools"] = tools
@@ -150,29 +144,27 @@ _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete",
 
 
 class ResponsesReader(AnswerReader):
-    """Failures are events here. The terminal marker is response.completed or response.incomplete.
+    """Reads the Responses API, whose terminal marker is response.completed or response.incomplete.
 
-    Each output item comes whole in its response.output_item.done, and once more in the response at the end. Some
-    servers send only one of the two.
+    Failures are events. Each output item arrives whole in response.output_item.done and again in the final response,
+    but some servers send it only once.
     """
 
     answer_field = "output"
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int) -> None:
-        """`max_output_tokens`: the limit in the request."""
         super().__init__(attempt, prompt)
         self._max_output_tokens = max_output_tokens
         self._read_items: set[int] = set()
-        """The hashes of the output items as JSON. Looking for one in a list takes long where a response has thousands.
-        """
+        """Hashes of the output items as JSON. Searching a list would be slow for responses with thousands of items."""
         self._web_searches = 0
         self._has_deltas = False
         self._place: tuple[object, object] | None = None
-        """The part of the last text: not all servers announce a part."""
+        """The part that the last text belonged to, because not all servers announce parts."""
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
-            # A refusal's text is the model's own answer.
+            # A refusal's text is the model's answer.
             case "response.output_text.delta" | "response.refusal.delta":
                 self._has_deltas = True
                 return self._read_text(event, event.get("delta"))
@@ -181,7 +173,7 @@ class ResponsesReader(AnswerReader):
                 return self._read_text(event, event.get("text") or event.get("refusal"))
             case "response.output_text.annotation.added":
                 self._cite_annotation(object_in(event.get("annotation")))
-            # Reasoning, by the names that servers have for it, and calls that are being written.
+            # Reasoning, under any name that servers use for it, or a call that is being written.
             case str() as name if name.endswith(".delta"):
                 return Thinking(len(text_in(event.get("delta"))))
             case "response.output_item.added" | "response.content_part.added":
@@ -196,7 +188,7 @@ class ResponsesReader(AnswerReader):
                 # The event's own type is "error", which adds nothing.
                 error = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
                 raise self._attempt.reported(error)
-            # The error of an item, such as a call of the server's own, is not the response's.
+            # An item's error, for example that of a call the server made itself, isn't the response's error.
             case _ if event.get("error") and "item_id" not in event:
                 raise self._attempt.reported(event)
             case str() as kind if kind in _LAST_EVENTS:
@@ -208,7 +200,7 @@ class ResponsesReader(AnswerReader):
         return self._finish(body)
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
-        """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
+        """Keeps a complete output item unless it repeats an earlier one; returns the end of a search."""
         hashed = hash(json.dumps({**item, "status": None}, sort_keys=True))
         if hashed in self._read_items or "type" not in item:
             return ""
@@ -218,7 +210,7 @@ class ResponsesReader(AnswerReader):
         match item["type"]:
             case "web_search_call":
                 action = item.get("action") or {}
-                # Opening a page is free, and a failed search is taken to be.
+                # Opening a page is free. Failed searches are assumed to be free too.
                 charged = action.get("type", "search") == "search" and item.get("status") != "failed"
                 self._web_searches += charged
                 words = action.get("query") or " ".join(action.get("queries") or ()) or action.get("url")
@@ -237,7 +229,7 @@ class ResponsesReader(AnswerReader):
         return delta
 
     def _finish(self, response: Any) -> str | Thinking:
-        """Notes how the response ended; returns its text if none has come in deltas."""
+        """Records how the response ended; returns its text if none arrived in deltas."""
         if response.get("error"):
             raise self._attempt.reported(response["error"])
         if not self._items:
@@ -247,20 +239,20 @@ class ResponsesReader(AnswerReader):
         self.answered_by = str(response.get("model") or "")
         self.effort = str(object_in(response.get("reasoning")).get("effort") or "")
         usage = response.get("usage")
-        # One search has several queries, or none that is charged.
+        # One search can have several queries, or none that is charged.
         billed = object_in(object_in(response.get("tool_usage")).get("web_search")).get("num_requests")
         searches = self._web_searches if billed is None else reported_tokens(billed)
         self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=searches)
         status = str(response.get("status") or "")
         is_incomplete = status == "incomplete"
-        # Some servers give no details.
+        # Some servers omit the details.
         reason = str((response.get("incomplete_details") or {}).get("reason") or "length") if is_incomplete else status
         if status in _FAILED:
-            # Azure's next event has the reason.
+            # Azure's next event contains the reason.
             self.failure = self._attempt.failed(EndReason.CUT, f"finish reason {status}")
             return ""
         end = self._known(reason)
-        # llama.cpp says "completed" at the limit as well.
+        # llama.cpp reports "completed" even if the limit was reached.
         written = self.usage.output_tokens if self.usage else 0
         is_cut = is_incomplete or written >= self._max_output_tokens
         self.finish_reason = FinishReason.LENGTH if is_cut else end
@@ -276,19 +268,19 @@ class ResponsesReader(AnswerReader):
 
 
 _CLAUDE = re.compile("claude|anthropic", re.IGNORECASE)
-"""Names models whose vendor caches a prompt only if it is asked to, also behind gateways."""
+"""Models whose vendor caches a prompt only on request, even behind gateways."""
 _COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
 
 
 class ChatApi(Api):
-    """https://developers.openai.com/api/reference/resources/chat, as compatible servers understand it."""
+    """https://developers.openai.com/api/reference/resources/chat, as compatible servers implement it."""
 
     max_media_bytes = MAX_MEDIA_BYTES
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, at_openai: bool) -> None:
         super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, vendor)
         self._at_openai = at_openai
-        # The models of other servers may not think, and would use the extra tokens for text.
+        # Other servers' models might not think, and would use the extra tokens for text.
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
         self.optional_parameters = frozenset(
             (
@@ -309,7 +301,7 @@ class ChatApi(Api):
         self.other = ResponsesApi(sdk, options, vendor, is_openais=at_openai)
 
     def accepts(self, media: Media) -> bool:
-        # Compatible servers know images in OpenAI's form, where their model can see. PDFs are OpenAI's alone.
+        # Compatible servers support images in OpenAI's format if their model has vision. Only OpenAI supports PDFs.
         return self._at_openai or media.media_type != PDF
 
     def request(
@@ -351,20 +343,20 @@ class ChatApi(Api):
 
 
 class ChatReader(AnswerReader):
-    """The terminal marker is a finish_reason, or [DONE] alone (Snowflake Cortex, back ends of OpenRouter).
+    """Reads Chat Completions, which end with a finish_reason, or only with [DONE].
 
-    Usage may come with the finish_reason, in a chunk of its own after it, or never. No event begins or ends thinking:
-    a model thinks from its first piece of reasoning to the next text. Tool calls count if they are there, because some
-    servers end them with the finish_reason "stop".
+    [DONE] alone comes from Snowflake Cortex and OpenRouter's backends. Usage arrives with the finish_reason, in a
+    separate chunk after it, or never. No event marks the start or end of thinking: a model thinks from its first piece
+    of reasoning to the next text. Tool calls count if there are any, because some servers end them with the
+    finish_reason "stop".
     """
 
     answer_field = event_field = "choices"
 
     is_complete = False
-    """Usage may follow until [DONE]."""
+    """Usage can follow until [DONE]."""
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int | None = None) -> None:
-        """`max_output_tokens`: the limit in the request."""
         super().__init__(attempt, prompt)
         self._max_output_tokens = max_output_tokens
         self._chat_calls = ChatToolCalls()
@@ -373,7 +365,7 @@ class ChatReader(AnswerReader):
         self._had_no_reason = False
         self._has_said = False
         self._beside: Mapping[str, Any] = {}
-        """The last message beside a delta. It has all that the deltas said, or what none of them said."""
+        """The last message next to a delta. It repeats all deltas, or contains what none of them did."""
 
     def withheld_text(self) -> str:
         if self._has_said or not self.finish_reason:
@@ -393,10 +385,10 @@ class ChatReader(AnswerReader):
     def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
         self._calls = self._chat_calls.calls(self._call_ids.own, self._tool_name)
         if self._calls and self.usage and self.usage.output_tokens == self._max_output_tokens:
-            # vLLM says "tool_calls" also of a call that the limit has cut.
+            # vLLM reports "tool_calls" even for a call that was cut off by the limit.
             self.finish_reason = FinishReason.LENGTH
         extras = self._chat_calls.extras()
-        # Without data of the server's own, the calls can go on at any other server.
+        # If there is no server-specific data, any other server can continue the calls.
         own = self._reasoning.fields()
         if own or any(extras):
             self._items = [chat_message(self._calls, extras, self._attempt.text, **own)]
@@ -404,17 +396,17 @@ class ChatReader(AnswerReader):
 
     def read_response(self, body: Any) -> str | Thinking:
         choices = objects_in(body.get("choices"))
-        # Perplexity has an empty delta beside the message. One answer was asked for, so choices are its parts: Copilot
-        # has the text and the calls of Claude in one each.
+        # Perplexity sends an empty delta next to the message. Only one answer was requested, so all choices are its
+        # parts: Copilot separates Claude's text from its calls.
         parts = [{**choice, "delta": choice.get("message") or choice.get("delta")} for choice in choices]
         said = [self.read_event({**body, "choices": [part]}) for part in parts] if parts else [self.read_event(body)]
         if choices:
-            # Snowflake Cortex gives no finish reason, and the body has come whole.
+            # Snowflake Cortex sends no finish reason, but the body is complete.
             self.read_done()
         return "".join(text for text in said if isinstance(text, str))
 
     def _read_unknown(self, event: Any) -> None:
-        """Raises ProviderError if an event is an error in another form, such as MiniMax's."""
+        """Raises ProviderError if an event is an error in another format, such as MiniMax's."""
         error = self._attempt.no_answer(event)
         if error.reason is not EndReason.UNREADABLE:
             raise error
@@ -422,7 +414,7 @@ class ChatReader(AnswerReader):
     def _read(self, event: Any) -> str | Thinking:
         choice = object_in(event.get("choices"))
         self.answered_by = str(event.get("model") or self.answered_by)
-        # Groq has both in `x_groq`, Moonshot has the usage in the choice, and OpenRouter the error.
+        # Groq has both in `x_groq`, Moonshot has the usage in the choice, and OpenRouter has the error there.
         places = (event, choice, *(one for one in event.values() if isinstance(one, Mapping)))
         if failed := next((place for place in places[: 2 if choice else None] if place.get("error")), None):
             raise self._attempt.reported(event if failed is event else {"error": failed["error"]})
@@ -458,16 +450,18 @@ class ChatReader(AnswerReader):
         return ""
 
     def _read_finish_reason(self, reason: object) -> None:
-        """Notes why the model stopped. An empty reason is one only if earlier events had none."""
+        """Records why the model stopped. An empty reason counts only if earlier events had none at all."""
         if reason is None:
             self._had_no_reason = True
         elif str(reason).lower() not in NO_REASONS and (reason or self._had_no_reason):
             self.finish_reason = self._known(str(reason))
 
     def _read_calls(self, message: Mapping[str, Any]) -> int:
-        """Keeps the pieces of tool calls, and what the server wants back with them; returns their characters."""
+        """Keeps pieces of tool calls and the data to send back with them; returns the number of characters in the
+        calls.
+        """
         if not self._offers_tools:
-            # The server's own tools, which it runs itself.
+            # Calls to the server's own tools, which it runs itself.
             if message.get("tool_calls"):
                 self._parts.start_part()
             return 0
@@ -480,26 +474,28 @@ class ChatReader(AnswerReader):
         return chars
 
     def _read_sources(self, event: Any, message: Any) -> None:
-        """Notes what a search found: Perplexity's models have it in each event, others as annotations of the text."""
+        """Records the sources of a search: in each event from Perplexity's models, elsewhere as annotations of the
+        text.
+        """
         lists = event.get("search_results"), event.get("citations")
         for source in (one for listed in lists if isinstance(listed, list) for one in listed):
             self._cite(*((source.get("url"), source.get("title")) if isinstance(source, Mapping) else (source, "")))
         for annotation in objects_in(message.get("annotations")):
             self._cite_annotation(annotation)
         if not (self._cited or self._has_searched) and _tells_of_search(event, message):
-            # Nothing can be cited, but what the model writes from here on may be the web's.
+            # There is nothing to cite, but text from here on might come from the web.
             self._has_searched = True
             self.beside_text.append(Searching(done=True))
 
 
 def _message_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a choice's delta. Servers have a message in its place, or the text of the older API."""
+    """Returns a choice's delta. Some servers send a message instead, or text as in the older API."""
     said = next((choice[name] for name in ("delta", "message", "text") if choice.get(name) is not None), None)
     return {"content": said} if isinstance(said, str) else object_in(said)
 
 
 def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
-    """Whether a server says that it used tools of its own: Perplexity, Groq's compound models, xAI, OpenRouter."""
+    """Returns whether a server reports using its own tools: Perplexity, Groq's compound models, xAI, OpenRouter."""
     usage = object_in(event.get("usage"))
     used = usage.get("server_tool_use")
     counts = [usage.get("num_search_queries"), usage.get("num_sources_used")]
@@ -509,16 +505,16 @@ def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bo
 
 
 def _function(tool: ToolDefinition, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
-    # Without `strict`, OpenAI would try to make the schema strict, which changes what optional arguments mean.
+    # Without `strict`, OpenAI would try to make the schema strict, which changes the meaning of optional arguments.
     lax = {"strict": False} if OptionalParameter.STRICT in parameters else {}
     return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, **lax}
 
 
 def _marked_instructions(system: str) -> list[dict[str, Any]]:
-    """Returns instructions with a mark where the beginning that conversations share ends: the tools, and these.
+    """Returns instructions that mark the end of the prefix shared by conversations: the tools and the instructions.
 
-    From GPT-5.6 on, a cached beginning is found only where such a mark, or the newest message of a request, ended.
-    Marks stand on input alone: https://developers.openai.com/api/docs/guides/prompt-caching
+    From GPT-5.6 on, a cached prefix is found only if it ended at such a mark or at the newest message of a request.
+    Only input can be marked: https://developers.openai.com/api/docs/guides/prompt-caching
     """
     marked = {"type": "input_text", "text": system, "prompt_cache_breakpoint": {"mode": "explicit"}}
     return [{"role": "developer", "content": [marked]}]
@@ -527,7 +523,7 @@ def _marked_instructions(system: str) -> list[dict[str, Any]]:
 def _responses_tools(
     tools: Sequence[ToolDefinition], parameters: Collection[OptionalParameter]
 ) -> list[dict[str, Any]]:
-    """Returns definitions, those that can be searched for by server, of which the model then reads only the names.
+    """Returns tool definitions, with searchable ones grouped by server so that the model reads only their names.
 
     https://developers.openai.com/api/docs/guides/tools-tool-search
     """
@@ -546,7 +542,8 @@ def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
     items: list[Mapping[str, Any]] = []
     own = [part.item for part in turn.parts if isinstance(part, Opaque) and part.vendor == vendor]
     reasoning = [item for item in own if item.get("type") == "reasoning"]
-    # Reasoning that no server keeps is refused, and so is an item that names it: text and calls go back without ids.
+    # Reasoning that isn't stored anywhere is refused, and so are items that refer to it. Text and calls are then sent
+    # back without IDs.
     complete = all(item.get("encrypted_content") or item.get("content") for item in reasoning)
     for part in parts_for(turn, lambda opaque: opaque.vendor == vendor and "type" in opaque.item and complete):
         match part:
@@ -579,19 +576,20 @@ def _chat_messages(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
 
 
 def _with_reasoning(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a message of the model's with a blank where its reasoning isn't on record. An empty text is refused."""
+    """Returns an assistant message with a blank if its reasoning wasn't recorded. Empty text would be refused."""
     is_bare = message["role"] == "assistant" and not _reasoning_in({**message, "content": None})
     return {**message, "reasoning_content": " "} if is_bare else message
 
 
 def _signed(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a message whose calls, if none is signed, have what Google documents for calls of other models.
+    """Returns a message with the placeholder signature that Google documents for other models' calls, if none is
+    signed.
 
-    https://ai.google.dev/gemini-api/docs/thought-signatures, as vercel/ai (@ai-sdk/google 3.0.80) does it
+    https://ai.google.dev/gemini-api/docs/thought-signatures, implemented as in vercel/ai (@ai-sdk/google 3.0.80)
     """
     calls = message.get("tool_calls") or ()
     if any("extra_content" in call for call in calls):
-        # Of calls that were made at once, only the first one is signed.
+        # Only the first of several simultaneous calls is signed.
         return message
     unsigned = {"extra_content": {"google": {"thought_signature": "skip_thought_signature_validator"}}}
     return {**message, "tool_calls": [{**call, **unsigned} for call in calls]} if calls else message
@@ -610,7 +608,7 @@ def _chat_part(media: Media) -> dict[str, Any]:
 
 
 def _pdf_name(media: Media) -> str:
-    """Returns a name that ends with .pdf, because OpenAI takes a file's type from its name."""
+    """Returns a name that ends with .pdf, because OpenAI infers a file's type from its name."""
     return media.name if media.name.lower().endswith(".pdf") else f"{media.name}.pdf"
 
 
@@ -619,7 +617,6 @@ def _data_url(media: Media) -> str:
 
 
 def _keys(prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, str]:
-    """Returns what tells a server conversations and askers apart."""
     keys = {
         "prompt_cache_key": prompt.cache_key if OptionalParameter.CACHE_KEY in parameters else "",
         "safety_identifier": prompt.asker if OptionalParameter.SAFETY_ID in parameters else "",
@@ -628,11 +625,10 @@ def _keys(prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str
 
 
 _REASONING = re.compile(r"reasoning|think|thought")
-"""In the names of the fields in which servers send it."""
 
 
 def _reasoning_in(message: Mapping[str, Any]) -> str:
-    """Returns the reasoning of a message that has a field for it, or has it among the parts of its text."""
+    """Returns a message's reasoning, from a field or from the parts of its content."""
     content = message.get("content")
     own = content if isinstance(content, list) else None
     return str(next((value for name, value in message.items() if value and _REASONING.search(name)), own) or "")
@@ -640,12 +636,12 @@ def _reasoning_in(message: Mapping[str, Any]) -> str:
 
 def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage:
     details = object_in(usage.get(f"{input_name}_tokens_details"))
-    # Mistral and older servers of DeepSeek have names of their own.
+    # Mistral and older DeepSeek servers use different names.
     cached = details.get("cached_tokens"), usage.get("num_cached_tokens"), usage.get("prompt_cache_hit_tokens")
     input_tokens = reported_tokens(usage.get(f"{input_name}_tokens"))
     output_tokens = reported_tokens(usage.get(f"{output_name}_tokens"))
     if input_tokens:
-        # xAI and Gemini leave reasoning out of the output's tokens. It is billed as such, and part of the total.
+        # xAI and Gemini don't include reasoning in the output tokens. It is billed as output and included in the total.
         output_tokens = max(output_tokens, reported_tokens(usage.get("total_tokens")) - input_tokens)
     return Usage(
         input_tokens=input_tokens,
@@ -659,9 +655,9 @@ DECISION_MODEL = "gpt-6-luna"
 
 
 class Decider:
-    """OpenAI's Decisions API: how probable a statement about a text is, in a fraction of a second.
+    """OpenAI's Decisions API: estimates the probability of a statement about a text within a fraction of a second.
 
-    https://developers.openai.com/api/docs/guides/decisions. Only gpt-6-luna decides.
+    https://developers.openai.com/api/docs/guides/decisions. Only gpt-6-luna supports it.
     """
 
     def __init__(self, settings: VendorSettings) -> None:
@@ -669,7 +665,7 @@ class Decider:
         self._api_key = settings.api_key
 
     async def decide(self, text: str, statement: str) -> Estimate:
-        """Returns how probable the statement about the text is. Raises ProviderError."""
+        """Returns the probability that the statement about the text is true. Raises ProviderError."""
         with RequestAttempt(f"openai/{DECISION_MODEL}", self._api_key, (text,)):
             decided = await self._sdk.decisions.create(
                 model=DECISION_MODEL,
@@ -681,5 +677,4 @@ class Decider:
             return Estimate(probability, int(decided.usage.input_tokens))
 
     async def aclose(self) -> None:
-        """Closes the connections."""
         await self._sdk.close()

@@ -1,12 +1,12 @@
-"""Prices: the operator's own, else those that the package genai-prices publishes.
+"""Prices of models: the operator's, or else those published in the package genai-prices.
 
-The package holds its prices as data. It would load newer ones only through its UpdatePrices, which Typist doesn't use:
-prices change with an update of the package, and in the operator's own file. A model without a price has an unknown
-cost, so a dollar cap then is an error at startup.
+The package includes its prices as data. It would download newer ones only with its UpdatePrices, which Typist doesn't
+use: prices change when the package or the operator's file changes. The cost of a model without a price is unknown,
+which is a startup error if there is a dollar cap.
 
-The file that BOT_PRICES names has prices that were negotiated, and those of models on one's own servers. It is a JSON
-object. Each key is a model as in BOT_MODELS, or a pattern with * for any characters; the first key that matches counts.
-Prices are USD per million tokens; `web_search` is USD per 1,000 searches:
+The file at BOT_PRICES contains negotiated prices, and prices of self-hosted models. It is a JSON object. Each key is a
+model as in BOT_MODELS, or a pattern with * for any characters; the first matching key counts. Prices are USD per
+million tokens; `web_search` is USD per 1,000 searches:
 
     {
       "openai/llama-4-*": {"input": 0.2, "output": 0.6},
@@ -16,8 +16,8 @@ Prices are USD per million tokens; `web_search` is USD per 1,000 searches:
       }
     }
 
-`input` and `output` are required. Without a price of their own, cached tokens and cache writes cost as much as input.
-A tier replaces prices for requests whose whole input is above that many tokens.
+`input` and `output` are required. By default, cached tokens and cache writes cost as much as input. A tier replaces
+prices for requests whose total input is above that number of tokens.
 """
 
 import json
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 TOKEN_PRICES = ("input", "cached_input", "cache_write", "output")
 WEB_SEARCH_USD = Decimal(10)
-"""What OpenAI and Anthropic charge for 1,000 searches."""
+"""OpenAI's and Anthropic's price for 1,000 searches."""
 
 _MOST = 1_000_000_000
 _FORM = "docs/admins/company.md shows the form"
@@ -50,30 +50,26 @@ _FORM = "docs/admins/company.md shows the form"
 
 @dataclass(frozen=True, slots=True)
 class PriceTier:
-    """Other prices for requests with more than `above` tokens of input."""
-
     above: int
     usd: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
 class OwnPrice:
-    """The price of the models that match a pattern, in USD per million tokens, by the names in TOKEN_PRICES."""
+    """The price of models that match a pattern, in USD per million tokens, by the names in TOKEN_PRICES."""
 
     pattern: str
     usd: Mapping[str, Decimal]
     tiers: tuple[PriceTier, ...] = ()
-    """Sorted by `above`."""
     web_search: Decimal = WEB_SEARCH_USD
-    """USD per 1,000 searches."""
 
     def __str__(self) -> str:
-        """Names the models, for people who read the settings in force."""
+        """Returns the pattern, for people who read the effective settings."""
         return self.pattern
 
 
 def parse_prices(text: str) -> tuple[OwnPrice, ...]:
-    """Parses a file of own prices, in its order. Raises ValueError that says what is wrong with it."""
+    """Parses a price file, keeping its order. Raises ValueError with a description of the problem."""
     try:
         models = json.loads(text, parse_int=Decimal, parse_float=Decimal, object_pairs_hook=unique_members)
     except json.JSONDecodeError as error:
@@ -115,7 +111,6 @@ def _tier(pattern: str, values: Any) -> PriceTier:
 
 
 def _prices(what: str, values: Any, others: set[str]) -> dict[str, Decimal]:
-    """Returns the numbers among the values."""
     if not isinstance(values, dict):
         raise ValueError(f"{what!r} must have an object with prices; {_FORM}")
     if unknown := sorted(values.keys() - {*TOKEN_PRICES, *others}):
@@ -138,16 +133,16 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class ModelPrices:
-    """Knows what models charge. The package is imported with the first price, because not every command needs one."""
+    """Prices of models. The package is imported with the first price, because not every command needs one."""
 
     own: tuple[OwnPrice, ...] = ()
     base_urls: Mapping[str, str] = field(default_factory=dict)
-    """The addresses at which vendors' APIs are served, by vendor, where they aren't the vendor's own."""
+    """Base URLs by vendor, for vendors that aren't used at their default URL."""
 
     def cost_usd(self, model: str, usage: Usage, at: float) -> float | None:
-        """Returns the charge for a usage at that time (seconds since the epoch), None if it is unknown. Never fails.
+        """Returns the cost of a usage at that time (seconds since the epoch), or None if it is unknown. Never fails.
 
-        Prices may depend on one request's input, so the requests that the usage sums up are priced one by one.
+        Prices can depend on a request's input, so each request in the usage is priced separately.
         """
         try:
             return float(sum(self._request_usd(model, _usage(request), at) for request in usage.each))
@@ -158,7 +153,9 @@ class ModelPrices:
             return None
 
     def step_tokens(self, model: str, at: float) -> int | None:
-        """Returns the input of one request above which input costs more; None if there is none, or it is unknown."""
+        """Returns the input tokens per request above which input costs more, or None if that is unknown or never the
+        case.
+        """
         from genai_prices.types import TieredPrices
 
         vendor, _, name = model.partition("/")
@@ -176,7 +173,7 @@ class ModelPrices:
         return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
 
     def _request_usd(self, model: str, usage: "genai_prices.Usage", at: float) -> Decimal:
-        """Returns the charge for one request. Raises LookupError, ValueError."""
+        """Returns the cost of one request. Raises LookupError, ValueError."""
         if own := self._own(model):
             return _own_model_price(own).calc_price(usage)["total_price"]
         from genai_prices import calc_price
@@ -184,14 +181,13 @@ class ModelPrices:
         when = datetime.fromtimestamp(at, UTC)
         vendor, _, name = model.partition("/")
         if base_url := self.base_urls.get(vendor):
-            # An address that the package doesn't know may be a gateway, whose models keep their vendor's names.
+            # An unknown URL might be a gateway, whose models keep their vendor's names.
             with suppress(LookupError):
                 return calc_price(usage, name, provider_api_url=base_url, genai_request_timestamp=when).total_price
         return calc_price(usage, name, provider_id=vendor, genai_request_timestamp=when).total_price
 
 
 def _published(vendor: str, name: str, at: float) -> "ModelPrice":
-    """Returns a published price. Raises LookupError."""
     from genai_prices import data_snapshot
 
     _, model = data_snapshot.get_snapshot().find_provider_model(name, None, vendor, None)
@@ -201,9 +197,9 @@ def _published(vendor: str, name: str, at: float) -> "ModelPrice":
 def price_of_tools(
     tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, at: float
 ) -> tuple[int, float | None]:
-    """Returns the tokens that tools' definitions add to each question, and their price in USD for 1,000 questions.
+    """Returns the tokens that tool definitions add to each question, and their price in USD per 1,000 questions.
 
-    Both are those of the first model, which is asked first. The price is None if it is unknown.
+    Both are for the first model, which is asked first. The price is None if it is unknown.
     """
     tokens = TokenEstimate(tuple(models[:1])).definitions_tokens(tools) if models else 0
     usd = prices.cost_usd(models[0], Usage(tokens), at) if models else None
@@ -211,7 +207,7 @@ def price_of_tools(
 
 
 def vendor_of_model(name: str) -> str:
-    """Returns which vendor makes a model, by the model's name; "" if the package doesn't know."""
+    """Returns the vendor that makes a model, based on the model's name; "" if the package doesn't know it."""
     from genai_prices import data_snapshot
 
     try:
@@ -221,9 +217,9 @@ def vendor_of_model(name: str) -> str:
 
 
 def _usage(usage: Usage) -> "genai_prices.Usage":
-    """Returns the usage in the package's form, which rejects more cached tokens than input.
+    """Returns the usage in the package's format, which rejects more cached tokens than input.
 
-    A compatible server that reports such numbers has left cached tokens out of its input.
+    A compatible server that reports such numbers didn't include cached tokens in its input.
     """
     from genai_prices import Usage as GenaiUsage
 
@@ -239,7 +235,7 @@ def _usage(usage: Usage) -> "genai_prices.Usage":
 
 
 def _own_model_price(own: OwnPrice) -> "ModelPrice":
-    """Returns an own price in the package's form, in which a price has its tiers."""
+    """Returns an operator's price in the package's format, in which each price has its own tiers."""
     from genai_prices.types import ModelPrice, Tier, TieredPrices
 
     levels = [own.usd]

@@ -1,4 +1,4 @@
-"""How the bytes of a response are read: in pieces, less often while many responses are, and no longer than needed."""
+"""Reads the bytes of a response: in pieces, less often if there are many responses, and no longer than necessary."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,20 +10,18 @@ from bot.models.failures import RequestAttempt
 from bot.models.streams import AnswerReader, Delta, ResponseReader
 
 PIECE_BYTES = 2_048
-"""A gateway's cache sends a whole answer at once. After so many bytes, the process does what else is due."""
+"""Maximum bytes to process without a break, because a gateway's cache sends a whole answer at once."""
 MANY_READ = 10
-"""From so many responses at once on, each is read less often."""
 PAUSE_S = 0.002
-"""The pause of each response, for each of them: 200 would take a whole core to be read word by word."""
+"""The pause per response is this times their number. Reading 200 word by word would take a whole core."""
 MAX_PAUSE_S = 0.4
 REST_S = 10.0
-"""How long what may follow a finish reason, such as usage, may take. Some servers don't end their streams."""
+"""How long data after a finish reason, such as usage, can take. Some servers never end their streams."""
 
 
 async def deltas_of(
     response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
 ) -> AsyncGenerator[Delta, None]:
-    """Yields what a response says, and closes it."""
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
     received = ResponseReader(media_type, reader, attempt)
     async with aclosing(response), aclosing(unhurried(response.aiter_bytes())) as chunks:
@@ -44,14 +42,14 @@ async def deltas_of(
 
 
 class _Rest:
-    """The chunks behind an answer's end: only what comes soon is read, while comments may come forever."""
+    """Limits the wait for chunks after an answer's end, where comments can arrive forever."""
 
     def __init__(self) -> None:
         self._until = 0.0
         self._events = -1
 
     async def next_of(self, chunks: AsyncIterator[bytes], received: ResponseReader) -> bytes | None:
-        """Returns the next chunk of a response; None at its end. Raises the transport's errors."""
+        """Returns a response's next chunk, or None at its end. Raises transport errors."""
         if not received.is_over:
             return await anext(chunks, None)
         if received.events > self._events:
@@ -64,11 +62,12 @@ class _Rest:
 
 
 _read_now: set[object] = set()
-"""The responses that this process reads now."""
 
 
 async def unhurried(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yields what a response brings. While many are read, what comes within a moment after a chunk is the next one."""
+    """Yields a response's chunks. While there are many responses, waits after each chunk so that the next one is
+    larger.
+    """
     this = object()
     _read_now.add(this)
     try:
@@ -81,7 +80,7 @@ async def unhurried(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Reads the rest of the response if it comes at once, which keeps the connection for the next request."""
+    """Reads the rest of a response if it arrives at once, so that the next request can reuse the connection."""
     with suppress(TimeoutError):
         async with asyncio.timeout(0.1):
             async for _ in chunks:

@@ -1,7 +1,7 @@
-"""Refusals that are about the files of a request, and the images of the request that follows.
+"""Recognizes refusals caused by the files in a request, and shrinks images for the next request.
 
-A refused request is sent once more with smaller images, then without files. Servers refuse a file in any words, and
-llama.cpp with a status of 500.
+A refused request is sent again with smaller images, then without files. Servers word these refusals in many ways, and
+llama.cpp uses status 500.
 """
 
 import base64
@@ -17,17 +17,16 @@ from files_to_markdown.plain_images import image_size
 from files_to_markdown.process import convert_image
 
 SMALLER_PIXELS = 1_000
-"""The longer side of images where a vendor says that something is too large. Text in them stays legible."""
+"""Maximum side length after a vendor reports that something is too large. Text in images stays legible."""
 MIN_SHRUNK_BYTES = 20_000
-"""Smaller images aren't what makes a request too large."""
+"""Smaller images aren't why a request is too large."""
 _REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
 _NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
 _NAMES_PDFS = re.compile(r"\bpdfs?\b", re.I)
-"""Of many pages, one PDF may be too many."""
+"""A single PDF can be refused for having too many pages."""
 _SEES_NONE = re.compile(
     r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
 )
-"""Matches that a model takes no files."""
 _OF_ONE_FILE = re.compile(r"format|media.type|size|dimension|resolution|pixel|corrupt|decode|could not process", re.I)
 _TOO_MANY_BYTES = re.compile(
     r"too (?:large|big)|larger than|payload"
@@ -48,22 +47,21 @@ _NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|
 
 @dataclass(frozen=True, slots=True)
 class RefusedFiles:
-    """What a refusal says of the images and PDFs for which it may have come, perhaps nothing."""
+    """What a refusal reports about the images and PDFs that might have caused it."""
 
     fault: FileFault
     names_files: bool
-    """Whether the refusal speaks of files or of sizes, so that nothing else is the reason."""
+    """Whether the refusal mentions files or sizes, so that nothing else can be the cause."""
     max_pixels: int = 0
-    """The most pixels of a side; 0 if it names none."""
+    """The maximum side length, or 0 if the refusal doesn't state one."""
     names_pdfs: bool = False
-    """Whether it speaks of PDFs, and not of images."""
 
 
 def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
-    """Returns what a refusal says of the files in its request; None if they aren't the reason."""
+    """Returns what a refusal reports about the files in its request, or None if they aren't the cause."""
     failure, message = meaning(refusal)
     names_files = _NAMES_FILES.search(message) is not None
-    # As a fault of the server or as an unknown model, files are refused only by name.
+    # If the refusal looks like a server error or an unknown model, it must mention files.
     needs_name = failure in (EndReason.SERVER_ERROR, EndReason.UNKNOWN_MODEL)
     is_refusal = failure in _REFUSALS or (failure is EndReason.UNREADABLE and refusal.status in BAD_REQUEST)
     if not (names_files if needs_name else is_refusal and not is_passing(refusal)):
@@ -85,7 +83,7 @@ def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
 
 
 async def with_images_within(prompt: Prompt, max_pixels: int, *, is_halved: bool = False) -> Prompt:
-    """Returns the prompt with no image of more pixels on a side; `is_halved`: nor of more than half of its bytes."""
+    """Returns the prompt with images shrunk to `max_pixels` per side and, if `is_halved`, to half their bytes."""
     turns = [
         replace(turn, media=tuple([await _within(file, max_pixels, is_halved=is_halved) for file in turn.media]))
         for turn in prompt.turns
@@ -94,7 +92,7 @@ async def with_images_within(prompt: Prompt, max_pixels: int, *, is_halved: bool
 
 
 async def _within(file: Media, max_pixels: int, *, is_halved: bool) -> Media:
-    """Returns an image in a smaller form, or the file as it is if that is no image, or gets no smaller."""
+    """Returns a smaller version of the image, or the file unchanged if it isn't an image or can't shrink."""
     content = base64.b64decode(file.base64)
     size = image_size(content, file.media_type)
     is_large = is_halved and len(content) >= MIN_SHRUNK_BYTES

@@ -1,9 +1,9 @@
-"""The vendors that Typist knows, and the models that are built of them.
+"""Registry of the vendors that Typist supports; builds the models in use.
 
-To add a vendor, write one module in this package with a function that returns a `Vendor`, unless it has the API of
-another vendor, and add one entry to `VENDORS`. The settings, their validation and the command line take the vendor's
-name, variables and default model from that entry. Prices are in bot/models/prices.py. A cloud that serves a vendor's
-models is one more client in clouds.py.
+To add a vendor, write a module in this package with a function that returns a `Vendor` (unless it uses another vendor's
+API), and add an entry to `VENDORS`. The settings, their validation and the command line get the vendor's name,
+variables and default model from that entry. Prices are in bot/models/prices.py. For a cloud that serves a vendor's
+models, add a client to clouds.py.
 """
 
 import asyncio
@@ -33,7 +33,6 @@ from bot.models.wrappers import PATIENCE_S, Fallback, Measured, OnResult, Stall
 from bot.telemetry import OFF, Telemetry
 
 ENTRA = "a managed identity, a service principal or az login"
-"""Where the library of Microsoft Entra ID finds credentials."""
 
 
 Connect = Callable[[str, VendorSettings, RequestOptions], Vendor]
@@ -42,69 +41,59 @@ LookUp = Callable[[str, VendorSettings, str, date], Awaitable[Lookup]]
 
 @dataclass(frozen=True)
 class Cloud:
-    """What a cloud needs, to which requests prove the identity of the process instead of a key."""
+    """Requirements of a cloud, where requests use the identity of the process instead of a key."""
 
     extra: str
     """The extra that installs the library for the identity."""
     module: str
-    """A module of that library."""
     identity: str
-    """Where the library finds credentials."""
     access: str
-    """The role or permission that the identity needs."""
     region_variable: str = ""
     project_variable: str = ""
 
 
 @dataclass(frozen=True)
 class VendorEntry:
-    """A vendor's entry: everything that Typist needs before it connects."""
+    """Everything that Typist needs to know about a vendor before it connects."""
 
     connect: Connect
-    """Imports the vendor's module and returns the connections of the vendor of this name; the settings' base URL is
-    never empty if the entry has one."""
+    """Imports the vendor's module and returns its connections. If the entry has a base URL, so do the settings."""
     look_up: LookUp
-    """Asks the vendor of this name, free of charge, whether the key is good and a model exists."""
+    """Checks, free of charge, whether the key is valid and a model exists."""
     base_url_variable: str
     telemetry_name: str = ""
     """OpenTelemetry's name for the vendor, if it differs from ours."""
     base_url: str = ""
-    """Empty: the client makes it of the region; without one, base_url_variable has to be set."""
+    """If empty, the client derives it from the region, or base_url_variable must be set."""
     default_model: str = ""
-    """The model in use if only the vendor's key is set."""
     company: str = ""
-    """What people call the vendor, if it takes a key."""
     api_key_variable: str = ""
     api_key_page: str = ""
-    """Where an operator finds the key."""
     key_prefixes: tuple[str, ...] = ()
-    """How keys begin that only this vendor issues. Others are its keys, too: the vendor decides."""
+    """Prefixes of keys that only this vendor issues. It can also issue keys with other prefixes."""
     has_other_keys: bool = False
-    """Whether its keys, or those of servers with its API, may begin otherwise."""
+    """Whether this vendor, or servers with its API, also use keys with other prefixes."""
     cloud: Cloud | None = None
-    """None: a key opens the door."""
+    """None if requests use a key."""
     serves_keyless: bool = False
-    """Compatible servers at other addresses may need no key."""
+    """Whether compatible servers at other URLs might not need a key."""
     api_variable: str = ""
     apis: tuple[str, ...] = ()
-    """The values of `api_variable`; the first one is the default."""
+    """The values of `api_variable`, with the default first."""
     thinks: Callable[[VendorSettings], bool] = lambda settings: False
-    """Whether requests leave room to think beyond the answer's text, which is billed as output too."""
+    """Whether requests reserve room for thinking besides the answer's text. It is billed as output too."""
     takes_pdfs: Callable[[VendorSettings], bool] = lambda settings: True
-    """Whether its models may be sent PDFs. Others get the text."""
+    """Whether its models accept PDFs. Other models get the text."""
     searches: Callable[[VendorSettings], bool] = lambda settings: False
-    """Whether the vendor searches the web for its models."""
     decides: Callable[[VendorSettings], bool] = lambda settings: False
-    """Whether the vendor has the Decisions API (`openai.Decider`)."""
     transcribes: bool = False
-    """Whether the vendor's API takes recordings (transcription.py)."""
+    """Whether the vendor's API transcribes recordings (transcription.py)."""
 
     def needs_key(self, settings: VendorSettings) -> bool:
-        """Returns whether no request would be answered without a key."""
         return not self.cloud and (not self.serves_keyless or self.is_own_server(settings))
 
     def is_own_server(self, settings: VendorSettings) -> bool:
-        """Returns whether requests go to the vendor itself, and not to a compatible server."""
+        """Returns whether requests go to the vendor itself instead of a compatible server."""
         return (urlsplit(self.base_url).hostname or "") in (settings.base_url or self.base_url)
 
 
@@ -119,7 +108,6 @@ def _may_speak_responses(settings: VendorSettings) -> bool:
 
 
 def _has_openais_apis(settings: VendorSettings) -> bool:
-    """Whether the server has OpenAI's other APIs too."""
     return speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
 
 
@@ -135,7 +123,6 @@ async def _look_up(module: str, _: str, settings: VendorSettings, name: str, tod
 
 
 def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: str, searches: bool) -> VendorEntry:
-    """Returns the entry of a cloud that serves the API of the vendor `api`."""
 
     def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
         from bot.models import clouds
@@ -161,7 +148,7 @@ def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: st
 
 
 async def _imported(module: str) -> Any:
-    """Imports a vendor's module in a thread: an SDK takes seconds on a slow machine, and other checks are timed."""
+    """Imports a module in a thread, because an SDK takes seconds on a slow machine and other checks are timed."""
     return await asyncio.to_thread(import_module, module)
 
 
@@ -246,17 +233,17 @@ VENDORS: Mapping[str, VendorEntry] = {
 
 
 def provider_names() -> dict[str, str]:
-    """Returns OpenTelemetry's names of the vendors that have another one there, by vendor."""
+    """Returns OpenTelemetry's names, by vendor, for vendors whose name differs there."""
     return {vendor: entry.telemetry_name for vendor, entry in VENDORS.items() if entry.telemetry_name}
 
 
 def vendor_of_key(key: str) -> str:
-    """Returns the vendor that issued a key, "" for one of no known form, as many vendors and servers have them."""
+    """Returns the vendor that issued a key, or "" if the prefix is unknown, as with many vendors and servers."""
     return next((vendor for vendor, entry in VENDORS.items() if key.startswith(entry.key_prefixes)), "")
 
 
 def vendors_of_key(key: str) -> list[str]:
-    """Returns the vendor that issued a key, or, for one of no known form, all that may have."""
+    """Returns the vendor that issued a key, or all possible vendors if its prefix is unknown."""
     issuer = vendor_of_key(key)
     return [issuer] if issuer else [vendor for vendor, entry in VENDORS.items() if entry.has_other_keys]
 
@@ -268,9 +255,9 @@ async def open_models(
     patience_s: float = PATIENCE_S,
     on_result: OnResult = lambda model, failure: None,
 ) -> AsyncIterator[Fallback]:
-    """Yields the models in use, each with stall detection, and each other as fallbacks.
+    """Yields the models in use, with stall detection and as fallbacks for each other.
 
-    `patience_s`: how long after the first failure another request may begin. `on_result`: called with each result.
+    `patience_s`: how long after the first failure another request can start. `on_result`: called with each result.
     """
     async with AsyncExitStack() as stack:
         clock = SystemClock()
@@ -289,41 +276,37 @@ async def open_models(
 
 
 def max_output_tokens(setup: ModelSetup) -> int:
-    """Returns the most output tokens, thinking included, that one answer of any model in use can be billed for."""
+    """Returns the maximum output tokens, including thinking, that one answer can be billed for."""
     thinks = any(entry.thinks(settings) for _, entry, settings in _in_use(setup))
     return setup.options.max_output_tokens + (THINKING_TOKENS if thinks else 0)
 
 
 def all_take_pdfs(setup: ModelSetup) -> bool:
-    """Returns whether each model in use may be sent PDFs."""
     return all(entry.takes_pdfs(settings) for _, entry, settings in _in_use(setup))
 
 
 def models_that_search(setup: ModelSetup) -> frozenset[str]:
-    """Returns the models in use whose vendor searches the web for them."""
     return frozenset(model for model, entry, settings in _in_use(setup) if entry.searches(settings))
 
 
 def decider_settings(setup: ModelSetup) -> VendorSettings | None:
-    """Returns the settings of a vendor in use that has the Decisions API, None if there is none."""
     return next((settings for _, entry, settings in _in_use(setup) if entry.decides(settings)), None)
 
 
 def _in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSettings]]:
-    """Yields the models in use, each with its vendor's entry and settings."""
     for model in setup.models:
         vendor = model.partition("/")[0]
         yield model, VENDORS[vendor], resolved(vendor, setup)
 
 
 def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
-    """Returns a vendor's settings, with its own base URL if no other is set."""
+    """Returns a vendor's settings, including its default base URL if none is set."""
     settings = setup.vendors.get(vendor, VendorSettings())
     return replace(settings, base_url=settings.base_url or VENDORS[vendor].base_url)
 
 
 async def _close(vendor: Vendor) -> None:
-    """Closes a vendor's connections within a bound: a server that hangs may never answer the end of TLS."""
+    """Closes a vendor's connections with a time limit, because a hanging server might never respond to closing TLS."""
     with suppress(TimeoutError):
         async with asyncio.timeout(0.5):
             await vendor.aclose()

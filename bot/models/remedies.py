@@ -1,13 +1,13 @@
-"""How a refused request is changed, so that the next one may be accepted.
+"""Changes a refused request so that the next one might be accepted.
 
-`REMEDIES` is the whole rule: the first one whose condition a refusal meets changes the request, or ends the answer with
-that refusal. Their order matters, because servers refuse different things in the same words:
+`REMEDIES` is the complete rule: the first remedy whose condition matches a refusal changes the request, or ends the
+answer with that refusal. Their order matters, because servers refuse different things with the same words:
 
 1. the API, because one that doesn't have the model accepts nothing,
-2. the model's own items, because servers call them what they call parameters,
+2. the model's own items, because servers refer to them in the same way as to parameters,
 3. the room for output, unless the refusal names files,
 4. the files, unless the refusal names a parameter,
-5. the form: what the refusal names is left out, then what nobody misses.
+5. the form: first what the refusal names is dropped, then what nobody would miss.
 """
 
 import logging
@@ -40,71 +40,64 @@ from bot.models.trials import TOOLS, Learned, Trial, used_by
 log = logging.getLogger(__name__)
 
 MAX_FAULTS = 3
-"""After so many failures of the server in a row, one question is asked again as if the request were the reason."""
+"""After this many consecutive server errors, one question is retried as if the request were the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A refused request, and what its refusal says."""
-
     trial: Trial
     response: ErrorResponse
     learned: Learned
     attempt: RequestAttempt
     named: frozenset[OptionalParameter]
-    """The parameters of the request that the refusal names."""
     room: RoomRefusal | None
-    """None: the refusal isn't about the room."""
+    """None if the refusal isn't about the room."""
     files: RefusedFiles | None
-    """None: the refusal isn't about files, or the request has none."""
+    """None if the refusal isn't about files or the request has none."""
 
     @property
     def names_files(self) -> bool:
-        """Whether the refusal is about files, and nothing else is the reason."""
         return self.files is not None and self.files.names_files
 
     @property
     def is_chance(self) -> bool:
-        """Whether the server says that the model's output failed, which the same request may not repeat."""
+        """Whether the server reports that the model's output failed, which might not happen again."""
         return is_about_output(self.response)
 
     @property
     def is_last(self) -> bool:
-        """Whether no other request may follow the next one."""
+        """Whether only one more request is allowed."""
         return self.trial.refusals + 1 == MAX_REFUSALS
 
     @property
     def named_tools(self) -> frozenset[str]:
-        """The hashes of the definitions that the refusal names."""
         return frozenset() if self.named.isdisjoint(TOOLS) else refused_tools(self.response, self.trial.sent.tools)
 
     @property
     def most_tools(self) -> int | None:
-        """How many tools to send after too many; None if the refusal isn't about their number."""
+        """How many tools to send next, or None if their number wasn't refused."""
         return None if self.named.isdisjoint(TOOLS) else most_tools(self.response, len(self.trial.sent.tools))
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A change to a refused request, and the refusals that it is for."""
-
     is_for: Callable[[Refused], bool]
     apply: Callable[[Refused], Awaitable[Trial | None]] | None
-    """Returns the request to send next, or None to try the following remedies. None: no request follows."""
+    """Returns the next request, or None to try the following remedies. If `apply` is None, no request follows."""
 
 
 async def apply_remedy(
     trial: Trial, response: ErrorResponse, learned: Learned, attempt: RequestAttempt
 ) -> Trial | None:
-    """Changes a refused request by the first remedy for its refusal, and notes in `learned` what that says at once.
+    """Returns the next request after a refused one, or None if no remedy helps or no further request is allowed.
 
-    Returns the request to send next; None if none helps, or if as many requests were refused as may be.
+    Records in `learned` what the refusal alone shows.
     """
     reason, words = meaning(response)
     learned.faults += reason is EndReason.SERVER_ERROR or is_about_output(response)
     attempt.window_tokens = None
     if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        # It may be a proxy's word on bytes.
+        # This can be a proxy's limit on bytes.
         words = f"request too large: {words}"
     refused = Refused(
         trial,
@@ -140,7 +133,7 @@ async def _ask_other_api(refused: Refused) -> Trial | None:
 
 
 def _refuses_items(refused: Refused) -> bool:
-    # Thinking is bound to the conversation, the account and the key with which it was made.
+    # Thinking is bound to the conversation, account and key with which it was made.
     has_items = bool(item_hashes(refused.trial.prompt))
     return has_items and refused.named.isdisjoint(MISSED) and is_about_items(refused.response)
 
@@ -151,7 +144,7 @@ async def _leave_out_items(refused: Refused) -> Trial | None:
 
 
 async def _ask_for_less_room(refused: Refused) -> Trial | None:
-    """Returns the request with less room for output; None if the prompt is too long."""
+    """Returns the request with less room for output, or None if the prompt is too long."""
     trial, learned, read = refused.trial, refused.learned, refused.room
     if read is None:
         return None
@@ -159,14 +152,14 @@ async def _ask_for_less_room(refused: Refused) -> Trial | None:
     room = replace(trial.room, window_tokens=read.window_tokens or trial.room.window_tokens)
     if room.window_tokens is None:
         room = await learned.described_room(room)
-    # A prompt that surely fits is not the reason.
+    # A prompt that certainly fits isn't the cause.
     is_short = learned.estimate.conversation_tokens(trial.prompt) < SHORT_TOKENS
     fits = prompt_tokens < room.window_tokens // 2 if room.window_tokens else is_short
     is_limit = read.names_output or (fits and not read.counts_more_than(prompt_tokens + trial.output_tokens))
     is_first = trial.room_refusals == 0
     limit = room.after(read, trial.output_tokens, prompt_tokens, is_first=is_first) if is_limit else None
     if limit is None or trial.room_refusals == MAX_TRIES:
-        # Less output didn't help, and such a text isn't the reason either.
+        # Less output didn't help, and such a short conversation isn't the cause either.
         refused.attempt.is_short = is_limit and is_short
         if read.is_of_window:
             refused.attempt.window_tokens = room.window_tokens or read.longest_prompt
@@ -179,7 +172,6 @@ async def _ask_for_less_room(refused: Refused) -> Trial | None:
 
 
 async def _send_fewer_files(refused: Refused) -> Trial | None:
-    """Returns the request with smaller images, or without files."""
     trial, files = refused.trial, refused.files
     if files is None:
         return None
@@ -197,7 +189,7 @@ async def _send_fewer_files(refused: Refused) -> Trial | None:
 
 
 def _has_long_tools(refused: Refused) -> bool:
-    """Returns whether definitions of tools that readers would miss are most of a prompt that is too long."""
+    """Returns whether tool definitions that readers would miss make up most of a prompt that is too long."""
     if refused.room is None or not refused.room.is_of_window:
         return False
     trial, estimate = refused.trial, refused.learned.estimate
@@ -215,7 +207,7 @@ async def _leave_out_all_tools(refused: Refused) -> Trial | None:
     shorter = replace(trial.prompt, tools=())
     wanted_tokens = trial.api.wanted_tokens(trial.prompt.effort)
     output_tokens = room.for_output(wanted_tokens, learned.estimate.prompt_tokens(shorter))
-    # Fewer tools may fit into the window: the next request has them again.
+    # Fewer tools might fit into the window, so the next question's request includes them again.
     without = trial.without(frozenset({OptionalParameter.TOOLS}), is_sure=False)
     return replace(without, room=room, output_tokens=output_tokens)
 
@@ -262,7 +254,9 @@ async def _send_nearest_effort(refused: Refused) -> Trial | None:
 
 
 async def _leave_out_parameters(refused: Refused) -> Trial | None:
-    """Returns the request without the parameters that the refusal names, or that nobody misses; None if it is bare."""
+    """Returns the request without the parameters that the refusal names or that nobody would miss, or None if it is
+    bare.
+    """
     learned, named = refused.learned, refused.named
     dropped = learned.parameters.left_out_after(refused.trial.parameters, named, is_last=refused.is_last)
     if not dropped:
@@ -295,7 +289,6 @@ REMEDIES: tuple[Remedy, ...] = (
 
 
 def _at(api: Api, refused: Refused, dropped: frozenset[OptionalParameter] = frozenset()) -> Trial:
-    """Returns the same request at another API."""
     trial, learned = refused.trial, refused.learned
     dropped |= trial.dropped
     parameters = learned.parameters.of(used_by(trial.prompt, api)) - dropped

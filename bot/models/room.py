@@ -1,12 +1,13 @@
-"""How many output tokens a model's server takes. Pure.
+"""Determines how many output tokens a model's server accepts. Pure.
 
-A request has a limit for its output, which servers compare with limits of their own: the most output of a model, or its
-window, which holds prompt and output together. The limit is ours, so such a refusal is never about the reader's text,
+Servers compare a request's output limit with limits of their own: the model's maximum output, or its window, which
+contains prompt and output together. The limit comes from Typist, so such a refusal is never about the reader's text,
 unless the prompt alone fills the window.
 
-The window comes from the refusal, where it names one, or else from the server's description of the model. With a
-window, a quarter of it stays for the answer, or as much as the settings want; a prompt that leaves less is too long.
-Without one, the largest number in the refusal that is smaller than the limit that was sent comes next, then a quarter.
+The window comes from the refusal if it states one, or else from the server's description of the model. If the window is
+known, a quarter of it is kept for the answer, or as much as the settings request; a prompt that leaves less is too
+long. If not, the next request uses the largest number in the refusal below the limit that was sent, then a quarter of
+the limit.
 """
 
 import re
@@ -17,16 +18,16 @@ import regex
 from bot.errors import EndReason
 
 MAX_TRIES = 2
-"""How often a request is sent again with less room: of 16,384 tokens, 4,096 and then 1,024."""
+"""Maximum retries with less room: from 16,384 tokens to 4,096 and then 1,024."""
 MAX_WORDS_CHARS = 2_000
 MIN_ROOM = 16
-"""The smallest limit that all APIs take."""
+"""The smallest limit that all APIs accept."""
 MIN_WINDOW = 256
 SHORT_TOKENS = 1_000
-"""Every model takes a conversation that is shorter."""
+"""Every model accepts a shorter conversation."""
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_input_tokens")
 _OUTPUTS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-"""Names of the limits where servers describe a model: vLLM, OpenRouter, Groq, Mistral and Anthropic."""
+"""Names of limits in servers' descriptions of a model: vLLM, OpenRouter, Groq, Mistral and Anthropic."""
 _NUMBER = re.compile(r"(?<![\w.\-])(?:\d{1,3}(?:[,_.]\d{3})+|\d{1,9})(?:[kK]\b|(?![\w-]|\.\d))|(?<=[01]-)\d{3,9}\b")
 _LIMIT = (
     r"max_?(?:(?:output|completion|new|gen\w{0,8}|response)_?)?(?:tokens?(?:_?count)?|len(?:gth)?)"
@@ -59,7 +60,7 @@ _OF_OTHER_THINGS = (
     EndReason.OUT_OF_CREDIT,
     EndReason.UNKNOWN_MODEL,
     EndReason.REFUSED,
-    # A limit of tokens in a minute is over with the minute, and its numbers may be seconds.
+    # A limit of tokens per minute ends with the minute, and its numbers might be seconds.
     EndReason.RATE_LIMITED,
     EndReason.OVERLOADED,
 )
@@ -67,23 +68,22 @@ _OF_OTHER_THINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a model's server takes, as far as its refusals and its description of the model have told."""
+    """Limits of a model's server, as far as its refusals and its description of the model have shown."""
 
     output_tokens: int | None = None
-    """The most output tokens; None: not known."""
     window_tokens: int | None = None
-    """For prompt and output together; None: not known."""
+    """For prompt and output together; None if unknown."""
 
     def for_output(self, wanted_tokens: int, prompt_tokens: int) -> int:
-        """Returns the limit to send; `prompt_tokens` is the estimate for the prompt."""
+        """Returns the limit to send. `prompt_tokens`: the estimate for the prompt."""
         limit = min(wanted_tokens, self.output_tokens or wanted_tokens)
         if self.window_tokens is not None:
-            # The estimate may be too high, and less than a quarter is no room for an answer.
+            # The estimate might be too high, and less than a quarter isn't enough for an answer.
             limit = min(limit, max(self.window_tokens - prompt_tokens, self.window_tokens // 4))
         return max(limit, min(wanted_tokens, MIN_ROOM))
 
     def after(self, refusal: "RoomRefusal", asked_tokens: int, prompt_tokens: int, *, is_first: bool) -> int | None:
-        """Returns the limit to send after a refused one; None if the prompt leaves too little room."""
+        """Returns the limit to send after a refused one, or None if the prompt leaves too little room."""
         window = self.window_tokens
         if window is not None and (refusal.is_of_window or prompt_tokens + asked_tokens > window):
             smaller = (self.for_output(asked_tokens, prompt_tokens), window // 4)
@@ -93,40 +93,35 @@ class Room:
         return limit if is_first else quarter if quarter >= MIN_ROOM else None
 
     def with_description(self, model: object) -> "Room":
-        """Returns the room with what a server's description of the model says."""
         output, window = _named(model, _OUTPUTS), _named(model, _WINDOWS)
         return replace(self, output_tokens=self.output_tokens or output, window_tokens=self.window_tokens or window)
 
 
 @dataclass(frozen=True, slots=True)
 class RoomRefusal:
-    """A refusal that is about the room."""
-
     numbers: tuple[int, ...]
-    """The numbers in the refusal's sentence."""
     window_tokens: int | None
-    """The window that it names."""
     names_output: bool
-    """Whether the refusal speaks of the output, so that the prompt alone isn't the reason."""
+    """Whether the refusal mentions the output, so that the prompt alone isn't the cause."""
     is_of_window: bool
-    """Whether prompt and output are too much together, or the prompt alone."""
+    """Whether prompt and output together, or the prompt alone, are too long."""
 
     def counts_more_than(self, asked_tokens: int) -> bool:
-        """Returns whether the refusal names a prompt and a window far from what the request asked for in all."""
+        """Returns whether the refusal states a prompt and a window far beyond the request's total."""
         most, window = [*sorted(self.numbers, reverse=True), 0, 0][:2]
         return window >= MIN_WINDOW and most > 2 * asked_tokens
 
     @property
     def longest_prompt(self) -> int | None:
-        """The window of a refusal about the prompt: it names the prompt's tokens, and what the model takes."""
+        """The window of a refusal that states the prompt's tokens and the model's maximum."""
         largest = sorted((number for number in self.numbers if number >= MIN_WINDOW), reverse=True)[:2]
         return self.window_tokens or min(largest, default=None)
 
 
 def read_refusal(reason: EndReason, words: str, asked_tokens: int) -> RoomRefusal | None:
-    """Returns what a refusal says about the room; None if it is about something else.
+    """Returns what a refusal reports about the room, or None if it is about something else.
 
-    `reason` and `words`: the refusal by our name, and the vendor's sentence. `asked_tokens`: the limit that was sent.
+    `reason` and `words`: our name for the refusal, and the vendor's sentence. `asked_tokens`: the limit that was sent.
     """
     if reason in _OF_OTHER_THINGS:
         return None
@@ -141,7 +136,7 @@ def read_refusal(reason: EndReason, words: str, asked_tokens: int) -> RoomRefusa
     if not is_of_window and not (names_output and (says_too_large or is_smaller)):
         return None
     named = (_value(match[1] or match[2]) for match in _WINDOW.finditer(words))
-    # The sum that was asked for is no window.
+    # The sum of prompt and limit isn't a window.
     windows = (number for number in named if number >= MIN_WINDOW and number - asked_tokens not in numbers)
     window = min(windows, default=None)
     return RoomRefusal(numbers, window, names_output, is_of_window)
@@ -153,6 +148,5 @@ def _named(model: object, names: tuple[str, ...]) -> int | None:
 
 
 def _value(number: str) -> int:
-    """Returns a number that may have separators of thousands, or end with a k."""
     thousand = 1_000 if number[-1:] in "kK" else 1
     return int(re.sub(r"\D", "", number) or 0) * thousand

@@ -1,17 +1,17 @@
-"""Takes the marks of chat templates off an answer's beginning and end. Pure.
+"""Removes chat-template markup from the beginning and end of an answer. Pure.
 
-Servers without the right parser pass on what a model writes between the marks of its template. Such marks are looked
-for only where `may_be_left` says so: a vendor's own address leaves none. Only two places count.
+Servers without the right parser pass on the markup that a model writes as part of its chat template. It is removed only
+if `may_be_left` is set (vendors' own endpoints never leave any), and only in two places:
 
-- The beginning: reasoning between tags or tokens, the name of the model's role, gpt-oss's channels.
-- The end: tokens that end a turn, behind the last word.
+- The beginning: reasoning in tags or tokens, the name of the model's role, gpt-oss channels.
+- The end: end-of-turn tokens after the last word.
 
-Everywhere else, a mark is text, and a call that a model writes is always text: an answer may quote a file, a prompt or
-a log. A mark is known by its form: `<|name|>` with straight or full-width bars, on one side or both, `◁name▷`,
-`[|name|]`, a tag that is named after thinking, and the few tags that end a turn. Nothing depends on a model's name.
+Anywhere else, markup is text, and a tool call that a model writes is always text, because an answer can quote a file, a
+prompt or a log. Markup is recognized by its form: `<|name|>` with straight or full-width bars on one or both sides,
+`◁name▷`, `[|name|]`, tags named after thinking, and the few tags that end a turn. Nothing depends on a model's name.
 
-However the text is cut into deltas, the result is the same. A decision that needs more text waits for at most
-MAX_MARK_CHARS characters, and each character is looked at a limited number of times.
+The result doesn't depend on how the text is split into deltas. A decision that needs more text waits for at most
+MAX_MARK_CHARS characters, and each character is examined a bounded number of times.
 """
 
 import re
@@ -25,11 +25,10 @@ MAX_TAIL_CHARS = 400
 """More than four marks and the beginning of a fifth."""
 MAX_CLOSING_CHARS = 80
 MAX_MARKS = 40
-"""So many are taken off an answer's beginning."""
 
 _STRONG = {"think", "thinking", "thought", "thoughts", "monologue"}
 _WEAK = {"reason", "reasoning", "reflection", "scratchpad", "analysis"}
-"""An answer's own XML may have these names, too: what they hold is the answer if nothing follows."""
+"""Names that an answer's own XML can also use: the content is the answer if nothing follows it."""
 _AROUND = {"begin", "start", "end", "of", "on", "off", "inner", "chain", "process", "seed", "block", ""}
 _OWN_ROLES = {"assistant", "model", "ai", "bot", "chatbot", "gpt"}
 _OTHER_ROLES = {"user", "human", "system", "developer", "observation", "ipython", "environment"}
@@ -53,7 +52,7 @@ _TOKEN = re.compile(_TOKEN_FORM, re.IGNORECASE)
 _TOKEN_BEGINS = rf"<(?:/?[|｜]{{0,2}}/?{_NAME}{{0,60}}[|｜]{{0,2}})?|◁/?\w{{0,30}}|[\[\]](?:[~|]!?/?)?\w{{0,40}}[~|]?"
 _MAYBE_TOKEN = re.compile(_TOKEN_BEGINS)
 _CUT = r"<[|｜]{1,2}[\w▁./:+-]{0,60}[|｜]?"
-"""A token that a limit of the output, or a server's stop string, has cut."""
+"""A token that was cut off by an output limit or by a server's stop string."""
 _WRAPPERS = r"(?:answer|response|final|final_answer|solution|output)"
 _TAIL = re.compile(
     rf"(?:(?:{_TOKEN_FORM}|</{_WRAPPERS}>)\s{{0,3}}){{0,4}}(?:{_TOKEN_BEGINS})?\Z",
@@ -65,7 +64,6 @@ _THOUGHT_TAG = re.compile(
     r"<(?P<slash>/?)\s{0,3}(?P<name>[A-Za-z][\w:|-]{0,40})"
     r"(?:\s{1,9}[\w-]{1,20}=(?:\"[^\"<>\n]{0,40}\"|'[^'<>\n]{0,40}'|[\w.-]{1,20})){0,2}\s{0,3}(?P<empty>/?)>"
 )
-"""Also with attributes, blanks, or nothing in it."""
 _MAYBE_TAG = re.compile(r"</?\s{0,3}(?:(?P<name>[A-Za-z][\w:|-]{0,40})(?P<more>\s[^<>]{0,130}|/)?)?")
 _BRACKETED = re.compile(r"\[(?P<slash>/?)(?P<name>[A-Z][A-Z_]{2,30})(?P<empty>)\]")
 _MAYBE_BRACKETED = re.compile(r"\[/?[A-Z_]{0,30}")
@@ -81,7 +79,7 @@ _WRAPPED = re.compile(rf"<({_WRAPPERS})>")
 _MAYBE_WRAPPED = re.compile(r"<[a-z_]{0,12}")
 _MESSAGE_END = "<|end|>"
 _QUOTED = re.compile(r"[ \t\"'“‘«(\[{*_|,/>]\Z|(?<!``)`\Z|(?:\A|\n)[ \t]*\n[ \t]*\Z|:[ \t]*\n?\Z")
-"""What stands before a token that the answer quotes: an opening mark, a blank line, a colon."""
+"""Text before a token that the answer quotes: an opening mark, a blank line, a colon."""
 _WRITTEN_CALL = re.compile(
     r"<[^<>\n]{0,40}(?:tool|function|invoke|python_tag|dsml|action)[^<>\n]{0,100}>|<function=|\[TOOL_?CALLS?\]"
     r"|<\|(?:start|channel)\|>[^<>\n]{0,60}\bto=(?!user|all)",
@@ -89,56 +87,51 @@ _WRITTEN_CALL = re.compile(
 )
 
 _FENCE_OR_MARK = re.compile(r"(?<![^.!?…\n])[ \t]{0,8}(?:(?P<fence>```)|(?P<mark>[<\[]))")
-"""Matches what begins code, or what may begin a call: at the beginning of a line, or behind a sentence."""
+"""Matches the start of a code block or of a possible call, at the start of a line or after a sentence."""
 _THOUGHT_NAMES = rf"(?:[\w-]{{1,12}}[:|_])?(?:{'|'.join(sorted(_STRONG))})(?::\w{{1,12}})?"
 _OPENS_THOUGHT = re.compile(rf"<{_THOUGHT_NAMES}>|\[THINK\]", re.IGNORECASE)
 _BARE_END = re.compile(rf"(?<![`\"'(])(?:</{_THOUGHT_NAMES}>|\[/THINK\])[ \t]*(?=\n|\Z)", re.IGNORECASE)
-"""The end of reasoning whose beginning the template has put into the prompt."""
+"""The end of reasoning that began in the prompt, because the template put its opening tag there."""
 
 
 class _Phase(Enum):
-    """Which part of a text is read."""
-
     BEGINNING = auto()
     THOUGHT = auto()
     PREAMBLE = auto()
-    """A message of gpt-oss for readers, before the answer itself."""
+    """A gpt-oss message for readers that precedes the answer itself."""
     TEXT = auto()
 
 
 class TemplateMarks:
-    """Takes the marks off one answer's text."""
+    """Removes the template markup from one answer's text."""
 
     def __init__(self, code: str = "") -> None:
-        """`code`: that of the prompt's own marks, which models repeat where their answer begins."""
+        """`code`: the code of the prompt's own marks, which models repeat at the beginning of their answers."""
         self._front_end = FrontEndMarks()
         self.may_be_left = False
-        """Whether the server may leave a template's marks in the text. Set before any text."""
+        """Whether the server might leave template markup in the text. Must be set before any text is added."""
         self._own = f"[{code}" if code else ""
         self._phase = _Phase.BEGINNING
         self._held = ""
-        """Text that waits for more."""
         self._opening = self._tail = ""
-        """The first and the last characters of the answer."""
         self._is_bare = True
-        """Whether nothing was taken off. Then blanks before the first word are text."""
+        """Whether nothing has been removed. If so, leading whitespace is part of the text."""
         self._marks = 0
         self._breaks = self._had_thought = self._quotes_marks = False
-        """Whether the next word begins a paragraph; whether there was reasoning; whether the text holds a token."""
+        """Whether the next word starts a paragraph; whether there was reasoning; whether the text contains a token."""
         self._closing: re.Pattern[str] | None = None
-        """What ends the reasoning; None: any token."""
+        """Matches the end of the reasoning, or None if any token ends it."""
         self._maybe_answer: list[str] = []
-        """Reasoning of a name that an answer's own XML may have, with its tags."""
+        """Reasoning in a tag that could also be the answer's own XML, including the tags."""
         self._wrapper = ""
-        """What closes the tag that an answer stands in."""
 
     def add(self, delta: str) -> str | Thinking:
-        """Returns the text of the answer that can be shown now, or a sign of thinking."""
+        """Returns answer text that can be shown now, or a sign of thinking."""
         text = self._read(self._held + self._front_end.add(delta), ended=False)
         return text or (Thinking(len(delta)) if delta and self._phase is _Phase.THOUGHT else "")
 
     def end(self, *, is_complete: bool) -> str:
-        """Returns what is left of the answer. `is_complete`: the model ended by itself."""
+        """Returns the rest of the answer. `is_complete`: the model ended by itself."""
         text = self._read(self._held + self._front_end.end(), ended=True)
         if is_complete and not (text or self._opening):
             text = "".join(self._maybe_answer)
@@ -164,7 +157,7 @@ class TemplateMarks:
         return shown
 
     def _read_beginning(self, text: str, ended: bool) -> tuple[str, bool]:
-        """Takes a mark off the beginning; returns what is left, and whether that can be read on."""
+        """Removes a mark from the beginning; returns the remaining text and whether to continue reading it."""
         head = text.lstrip()
         if not head and (ended or len(text) <= MAX_MARK_CHARS or not self._is_bare):
             return text if self._is_bare and not ended else "", False
@@ -185,7 +178,7 @@ class TemplateMarks:
         return "\n" * (2 - min(2, len(self._tail) - len(self._tail.rstrip("\n"))))
 
     def _leading(self, head: str) -> int | None:
-        """Returns how long a mark at the beginning is; 0 if that takes more text to know; None if there is none."""
+        """Returns the length of a mark at the beginning, 0 if more text is needed, or None if there is no mark."""
         if not head:
             return None
         if (own := self._own_mark(head)) is not None or not self.may_be_left:
@@ -239,11 +232,11 @@ class TemplateMarks:
             return None
         if at == len(head) < MAX_MARK_CHARS:
             return 0
-        # Within a sentence, it is a word.
+        # In the middle of a sentence, the token is a word.
         return None if head[at : at + 1] in (" ", "\t") and not words & {"s", "bos"} else at
 
     def _header(self, head: str, at: int) -> int | None:
-        """Returns how long a mark is that the name of the model's role follows."""
+        """Returns the length of a mark that is followed by the name of the model's role."""
         label = _LABEL.match(head, at)
         if label is None:
             return 0 if _MAYBE_LABEL.fullmatch(head, at) and len(head) < MAX_MARK_CHARS else None
@@ -254,7 +247,9 @@ class TemplateMarks:
         return label.end()
 
     def _channel(self, head: str, at: int) -> int | None:
-        """Returns how long a mark is with the name of its channel: the answer's, or one of reasoning."""
+        """Returns the length of a mark including its channel name, which is the answer's channel or a reasoning
+        channel.
+        """
         channel = _CHANNEL.match(head, at)
         if channel is None:
             return 0 if len(head) < MAX_MARK_CHARS else None
@@ -267,7 +262,7 @@ class TemplateMarks:
         return channel.end()
 
     def _wrapping(self, head: str) -> int | None:
-        """Returns how long a tag is in which the answer stands behind its reasoning."""
+        """Returns the length of a tag that wraps the answer after its reasoning."""
         if not self._had_thought:
             return None
         if found := _WRAPPED.match(head):
@@ -281,7 +276,7 @@ class TemplateMarks:
         self._had_thought = True
 
     def _read_thought(self, text: str, ended: bool) -> tuple[str, bool]:
-        """Reads reasoning up to its end. Only a possible beginning of the closing mark is kept."""
+        """Reads reasoning up to its end, keeping only what could be the start of the closing mark."""
         found = self._closing.search(text) if self._closing else _thought_end(text)
         at = found.end() if found else len(text) if ended else max(0, len(text) - MAX_CLOSING_CHARS)
         if self._maybe_answer:
@@ -293,7 +288,6 @@ class TemplateMarks:
         return text[found.end() if is_over else found.start() :], True
 
     def _read_preamble(self, text: str, ended: bool) -> tuple[str, str, bool]:
-        """Returns a message before the answer, what is left of the text, and whether that can be read on."""
         message, end, rest = text.partition(_MESSAGE_END)
         kept = 0 if end or ended else next(n for n in range(7, -1, -1) if message.endswith(_MESSAGE_END[:n]))
         shown = message[: len(message) - kept]
@@ -304,7 +298,7 @@ class TemplateMarks:
         return shown, rest if end else message[len(shown) :], bool(end)
 
     def _read_text(self, text: str, ended: bool) -> tuple[str, str]:
-        """Returns what can be shown of a text, and its end, which may be marks that nothing follows."""
+        """Returns the text that can be shown, and its end if that could be trailing marks."""
         if not (self.may_be_left and _MAY_BEGIN.search(text)):
             self._note(text)
             return text, ""
@@ -321,7 +315,6 @@ class TemplateMarks:
         return shown + held, ""
 
     def _is_left_over(self, held: str) -> bool:
-        """Returns whether an answer's last characters are marks that it doesn't quote."""
         inner = held.removeprefix(self._wrapper).lstrip() if self._wrapper else held
         is_wrapped = inner != held
         if inner and not _LEFT_OVER.fullmatch(inner):
@@ -329,7 +322,6 @@ class TemplateMarks:
         return is_wrapped or bool(inner and not self._quotes_marks and not (_QUOTED.search(self._tail)))
 
     def _note(self, text: str) -> None:
-        """Keeps what later marks are judged by."""
         if text:
             if len(self._opening) < MAX_MARK_CHARS:
                 self._opening = (self._opening + text).lstrip()[:MAX_MARK_CHARS]
@@ -337,7 +329,7 @@ class TemplateMarks:
 
 
 def unparsed_in(text: str) -> Unparsed:
-    """Returns what a server should have taken out of a whole answer's text and didn't."""
+    """Returns what the server failed to remove from a complete answer."""
     is_fenced = False
     for found in _FENCE_OR_MARK.finditer(text):
         if found["fence"]:
@@ -351,24 +343,23 @@ def unparsed_in(text: str) -> Unparsed:
 
 
 def _words(name: str) -> set[str]:
-    """Returns the words that a name consists of."""
     return {word for word in re.split(r"[\W_▁]+", name.lower()) if word}
 
 
 def _is_strong(name: str) -> bool:
-    """Returns whether a tag of this name holds reasoning: `think`, `mm:think`, `think:6124c78e`."""
+    """Recognizes names such as `think`, `mm:think` and `think:6124c78e`."""
     parts = [re.split(r"[\W_]+", part) for part in re.split(r"[:|]", name.lower())]
     return any(part[-1] in _STRONG or (len(part) > 1 and part[0] == "think") for part in parts)
 
 
 def _closes(token: str) -> bool:
-    """Returns whether a token says that something ends: by a slash, a bar on its right alone, or a word."""
+    """Recognizes a slash, a bar on the right side only, or a word such as "end"."""
     is_right = token[0] == "<" and token[1] not in "|｜/" and token[-2] in "|｜"
     return "/" in token or is_right or bool(_words(token) & _ENDS)
 
 
 def _closing(bracket: str, name: str) -> re.Pattern[str]:
-    """Returns what closes reasoning: its own tag in any case, or that of another name of reasoning."""
+    """Returns the pattern that ends reasoning: its closing tag in any case, or one with another reasoning name."""
     own = re.escape(name)
     if bracket == "[":
         return re.compile(rf"\[/{own}\]", re.IGNORECASE)
@@ -378,5 +369,5 @@ def _closing(bracket: str, name: str) -> re.Pattern[str]:
 
 
 def _thought_end(text: str) -> re.Match[str] | None:
-    """Returns the first token of a text, but for those that only end a label."""
+    """Returns the first token of a text, skipping those that only end a label."""
     return next((found for found in _TOKEN.finditer(text) if not _words(found[0]) & {"message", "constrain"}), None)

@@ -1,4 +1,4 @@
-"""A model that writes down what is said in a recording, at OpenAI or a compatible server.
+"""Transcribes recordings with a model at OpenAI or a compatible server.
 
 https://developers.openai.com/api/reference/resources/audio/subresources/transcriptions/methods/create
 """
@@ -19,24 +19,20 @@ from slack_markdown.growing_text import paired
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """What is said in a recording, and what it took to write that down."""
-
     text: str = field(repr=False)
     usage: Usage | None
-    """None where the server reports none."""
+    """None if the server doesn't report it."""
 
 
 class Transcriber:
-    """Sends recordings to one model."""
-
     def __init__(self, settings: VendorSettings, model: str) -> None:
-        """`model` is written vendor/name."""
+        """`model`: vendor/name."""
         self.model = model
         self._sdk = open_sdk(settings).with_options(max_retries=2)
         self._api_key = settings.api_key
 
     async def transcribe(self, sound: Sound) -> Transcribed:
-        """Returns what is said in a recording. Raises ProviderError."""
+        """Returns a recording's transcript. Raises ProviderError."""
         with RequestAttempt(self.model, self._api_key) as attempt:
             raw = await self._sdk.audio.transcriptions.with_raw_response.create(
                 model=self.model.partition("/")[2],
@@ -50,12 +46,11 @@ class Transcriber:
             return Transcribed(paired(text[:MAX_TRANSCRIPT_CHARS]).strip(), _usage(body.get("usage")))
 
     async def aclose(self) -> None:
-        """Closes the connections."""
         await self._sdk.close()
 
 
 def _usage(reported: Any) -> Usage | None:
-    """Returns the usage, which is in seconds or in tokens; None if no recording uses what is reported."""
+    """Returns the usage in seconds or tokens, or None if it can't be that of a recording."""
     if not isinstance(reported, Mapping):
         return None
     seconds = reported.get("seconds")

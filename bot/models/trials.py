@@ -1,7 +1,7 @@
-"""A request to a model, and what is learned about its server from the requests that it accepts.
+"""A request to a model, and what its server is known to accept.
 
-A `Trial` is one request with what it takes for granted about the server. If the request succeeds, `Learned` remembers
-that for the following ones. A request that is refused is changed first: remedies.py has how.
+A `Trial` is one request with its assumptions about the server. If the request succeeds, `Learned` remembers them for
+later requests. A refused request is changed first (remedies.py).
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from bot.models.room import Room
 log = logging.getLogger(__name__)
 
 MIN_SEARCHABLE = 10
-"""Fewer tools are offered all at once, whatever their definitions' length."""
+"""With fewer tools, all definitions are offered at once, regardless of their length."""
 MAX_REFUSED_FILES = 500
 MAX_REFUSED_ITEMS = 5_000
 DESCRIBED_WITHIN_S = 2.0
-"""How long a server may take to describe a model. The first answer that needs the description waits."""
+"""Time limit for a server's description of a model. The first answer that needs the description waits for it."""
 TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS))
 _FEATURES: Mapping[OptionalParameter, Feature] = {
     OptionalParameter.TOOLS: "tools",
@@ -44,64 +44,58 @@ _FEATURES: Mapping[OptionalParameter, Feature] = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One request, and what it takes for granted of the server: true if the request succeeds."""
+    """One request, and its assumptions about the server, which are true if the request succeeds."""
 
     api: Api
     prompt: Prompt
     """Without files that were refused."""
     parameters: frozenset[OptionalParameter]
-    """The optional parameters that the request has."""
     levels: EffortLevels
     room: Room
     output_tokens: int
-    """The request's limit."""
     refused_tools: frozenset[str]
-    """The hashes of definitions that the model refuses, which the request doesn't have."""
+    """Hashes of the definitions that the model refuses, which the request doesn't include."""
     max_tools: int | None
-    """The most tools that the model takes; None: not known."""
+    """Maximum tools that the model accepts; None if unknown."""
     refusals: int = 0
-    """How many requests were refused before, for their form or their files."""
+    """Number of earlier requests that were refused for their form or their files."""
     room_refusals: int = 0
-    """How many requests were refused before, for their room."""
+    """Number of earlier requests that were refused for their room."""
     refused_items: frozenset[int] = frozenset()
-    """The hashes of the model's own items, such as thinking, that the prompt had before they were refused."""
+    """Hashes of the model's own items, such as thinking, that were refused and removed from the prompt."""
     dropped: frozenset[OptionalParameter] = frozenset()
-    """What this request leaves out of the first one."""
+    """Parameters of the first request that this one omits."""
     is_sure: bool = True
-    """Whether the refusals named what is left out, or only one thing is left out."""
+    """Whether the refusals named what is omitted, or only one thing is omitted."""
     max_pixels: int = 0
-    """The most pixels of an image's side, to which larger images were reduced; 0: they are as they were."""
+    """Maximum side length, in pixels, to which images were shrunk; 0 if they weren't."""
     left_out: tuple[tuple[Media, FileFault], ...] = ()
-    """Files of the first request, each with the reason."""
+    """Files of the first request that were left out, with the reason."""
     said: str = ""
-    """The vendor's sentence about what is left out."""
 
     @property
     def has_too_little_room(self) -> bool:
-        """Whether an answer's text may be shorter than the settings say."""
         return self.output_tokens < self.api.text_tokens
 
     @property
     def comes_whole(self) -> bool:
-        """Whether the answer comes at once, when it is complete."""
         return OptionalParameter.STREAM in self.missing
 
     @property
     def missing(self) -> frozenset[OptionalParameter]:
-        """What the prompt could use, and the request doesn't have."""
+        """Parameters that the prompt could use and the request doesn't have."""
         return used_by(self.prompt, self.api) - self.parameters
 
     @property
     def sent(self) -> Prompt:
-        """The prompt as the request has it."""
+        """The prompt with the instructions and tools that the request includes."""
         prompt = instructed(self.prompt) if OptionalParameter.SYSTEM_ROLE in self.missing else self.prompt
         tools = [tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools][: self.max_tools]
         return replace(prompt, tools=tuple(tools) if self.missing.isdisjoint(TOOLS) else ())
 
     @property
     def effort(self) -> str:
-        """The level of effort, in the vendor's terms."""
-        # Such a model takes tools only if it doesn't reason.
+        # Such a model accepts tools only if it doesn't reason.
         may_reason = OptionalParameter.TOOLS_WITH_REASONING not in self.missing or not self.sent.tools
         return (
             self.levels.level(self.prompt.effort) if OptionalParameter.EFFORT in self.parameters and may_reason else ""
@@ -109,12 +103,11 @@ class Trial:
 
     @property
     def sent_parameters(self) -> frozenset[OptionalParameter]:
-        """The optional parameters in the request: effort only if it has a level."""
+        """The optional parameters in the request, with effort only if it has a level."""
         return self.parameters if self.effort else self.parameters - {OptionalParameter.EFFORT}
 
     @property
     def refused(self) -> tuple[Feature, ...]:
-        """What the prompt asks for and the model refused."""
         refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in self.missing)
         if self.missing.isdisjoint(TOOLS) and len(self.sent.tools) < len(self.prompt.tools):
             refused = ("some tools", *refused)
@@ -122,7 +115,6 @@ class Trial:
         return (*refused, "thinking longer") if is_missed else refused
 
     def without(self, dropped: frozenset[OptionalParameter], *, is_sure: bool) -> "Trial":
-        """Returns the request that follows this one, which was refused."""
         return replace(
             self,
             parameters=self.parameters - dropped,
@@ -132,7 +124,7 @@ class Trial:
         )
 
     def without_files(self, refused: RefusedFiles) -> "Trial":
-        """Returns the request that follows this one, which was refused for its files, or for its PDFs alone."""
+        """Returns the request that follows this one, which was refused for its files or only for its PDFs."""
         files = [media for turn in self.prompt.turns for media in turn.media]
         pdfs = [media for media in files if media.media_type == PDF] if refused.names_pdfs else []
         going = pdfs or files
@@ -142,33 +134,29 @@ class Trial:
 
 
 class Learned:
-    """What is known about the requests that a model's server accepts, learned while the process runs."""
+    """What a model's server is known to accept, learned while the process runs."""
 
     def __init__(self, api: Api, name: str) -> None:
-        """`name`: as the vendor calls the model."""
         self.model = f"{api.vendor}/{name}"
         self.api = api
         self.parameters = RefusedParameters()
         self.levels = EffortLevels()
         self.room = Room()
-        """How many tokens the server takes. The log says once what was learned of that."""
+        """The server's limits for tokens. What was learned about them is logged once."""
         self.faults = 0
-        """How often in a row the server said that it failed."""
         self.estimate = TokenEstimate((self.model,))
         self._name = name
         self._refused_tools: frozenset[str] = frozenset()
         self._max_tools: int | None = None
         self._max_pixels = 0
-        """The most of an image's side that the model takes; 0: as many as images have."""
+        """Maximum side length of images that the model accepts; 0 if unlimited."""
         self._refused_files: dict[frozenset[int], FileFault] = {}
-        """Why files were refused together, by the hashes of their base64. Which of them was bad isn't known, so those
-        that are asked about again without the others are sent."""
+        """Why files were refused together, by the hashes of their base64. It isn't known which of them caused the
+        refusal, so a subset of them is sent."""
         self._refused_items: tuple[int, ...] = ()
         self._is_described = False
-        """Whether the server has been asked for its description of the model."""
 
     async def first(self, prompt: Prompt) -> Trial:
-        """Returns the first request for an answer."""
         api, prompt = self.api, without_items(prompt, frozenset(self._refused_items))
         if prompt.effort is not Effort.NORMAL and api.describes_effort:
             self.room = await self.described_room(self.room)
@@ -186,7 +174,9 @@ class Learned:
         )
 
     async def with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
-        """Returns the prompt, and the files that are left out: of kinds that the API takes none of, and why others."""
+        """Returns the prompt, the names of left-out files of types that the API doesn't accept, and why others are left
+        out.
+        """
         accepted, of_other_kinds = without_media(prompt, self.api.accepts)
         fit = newest_media_within(accepted.turns, self.api.max_media_bytes)
         fitting, too_large = without_media(accepted, lambda media: media in fit)
@@ -196,7 +186,7 @@ class Learned:
         return offered, of_other_kinds, refused | dict.fromkeys(too_large, FileFault.TOO_LARGE)
 
     def _without_refused(self, prompt: Prompt) -> tuple[Prompt, dict[str, FileFault]]:
-        """Returns the prompt without files that were refused before, and why, by their names."""
+        """Returns the prompt without files that were refused before, and the reasons by file name."""
         files = {hash(media.base64): media.name for turn in prompt.turns for media in turn.media}
         known = {
             one: fault
@@ -208,7 +198,7 @@ class Learned:
         return kept, {name: known[one] for one, name in files.items() if one in known}
 
     async def described_room(self, room: Room) -> Room:
-        """Returns the room with what the server says of the model. The server is asked once."""
+        """Returns the room with the limits from the server's description of the model, which is requested once."""
         if self._is_described or self.api.described is None:
             return room
         self._is_described = True
@@ -222,7 +212,7 @@ class Learned:
         return room.with_description(described)
 
     def remember(self, trial: Trial) -> None:
-        """Remembers what the server takes, and says once which setting exceeds its limits."""
+        """Remembers what the server accepts, and logs once if a setting exceeds its limits."""
         self.faults = 0
         self.api = trial.api
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
@@ -245,8 +235,8 @@ class Learned:
 
 
 def used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
-    """Returns the parameters that a prompt needs of an API, whatever an error seems to say of the others."""
-    # A prompt that has other tools pays their price anyway.
+    """Returns the parameters that a prompt needs from an API. Errors about any others are irrelevant."""
+    # A prompt that has other tools incurs their cost anyway.
     is_dispensable = all(tool.is_dispensable for tool in prompt.tools)
     unused = {OptionalParameter.TOOLS if is_dispensable else OptionalParameter.DISPENSABLE_TOOLS}
     for parameters, is_used in (
@@ -256,7 +246,7 @@ def used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (MISSED, any(turn.role == "assistant" for turn in prompt.turns)),
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
-        # A server that only resembles the vendor's may ignore a tool of an unknown type.
+        # A server that only resembles the vendor's might ignore a tool of an unknown type.
         ({OptionalParameter.TOOL_SEARCH}, len(prompt.tools) >= MIN_SEARCHABLE and not api.may_leave_marks),
     ):
         unused |= set() if is_used else parameters

@@ -1,9 +1,9 @@
-"""When a vendor may be asked again, as its refusal says: in headers or in words. Pure.
+"""Reads from a refusal's headers or sentence when a vendor allows the next request. Pure.
 
-A header that is meant for this request (`Retry-After`) goes before the sentence, and the sentence before the headers
-that tell when a limit begins anew. Of those, the limit with nothing left counts: gateways send the reset of each limit
-with each response. Its time may be seconds, a duration such as 6m0s, a moment, or seconds or milliseconds since 1970.
-A moment counts from the date of the response.
+A header meant for this request (`Retry-After`) takes precedence over the sentence, and the sentence over headers with a
+limit's reset time. Of those, the exhausted limit counts, because gateways send every limit's reset with each response.
+The value can be seconds, a duration such as 6m0s, a point in time, or seconds or milliseconds since 1970. A point in
+time is relative to the response's date.
 """
 
 import math
@@ -23,27 +23,27 @@ _TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?) ?(ms|[dhms])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SAYS_THAT_IT_ENDS = re.compile(r"\bresets? (?:at|in|on|after)\b")
 _ONCE_CHANGED = re.compile(r"\bif you (?:just|recently)\b")
-"""The time from here on is how long a change of the account takes: AWS, OpenAI."""
+"""A time after this phrase is how long an account change takes to apply: AWS, OpenAI."""
 _LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b|\b(\d{1,2})[- ]hour\b")
 _SHORT_PERIOD = re.compile(r"(?:per[- ]|/ ?)(?:sec|min|hour)|\b[rt]pm\b")
 _PERIODS_S = {"day": 86_400.0, "dai": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0}
 _MAX_HEADER_CHARS = 100
 _SINCE_1970_S = 1e9
-"""From here on, a number of seconds is a moment (the first one was in 2001)."""
+"""From this value on, seconds are a point in time (the first one was in 2001)."""
 _SINCE_1970_MS = 1e11
 
 
 def ends_by_itself(words: str) -> bool:
-    """Returns whether a refusal's sentence, in lower case, says that time alone ends what it refuses for."""
+    """Returns whether a refusal's lowercase sentence states that its cause ends with time."""
     words = _ONCE_CHANGED.split(words, 1)[0]
     return _SAYS_WHEN.search(words) is not None or _SAYS_THAT_IT_ENDS.search(words) is not None
 
 
 def retry_after_s(headers: Mapping[str, str], words: str, *, is_limit: bool) -> float | None:
-    """Returns how many seconds a vendor asks clients to wait; None if it doesn't say.
+    """Returns how many seconds a vendor asks clients to wait, or None if it doesn't.
 
-    `words`: the refusal's sentence, in lower case. `is_limit`: whether the refusal is about a limit. Then its sentence
-    may name the limit's period, and headers its reset.
+    `words`: the refusal's sentence in lowercase. `is_limit`: the refusal is about a limit, so the sentence can state
+    the limit's period and headers its reset.
     """
     own = {name.lower(): value[:_MAX_HEADER_CHARS] for name, value in headers.items()}
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
@@ -55,7 +55,7 @@ def retry_after_s(headers: Mapping[str, str], words: str, *, is_limit: bool) -> 
 
 
 def _until_reset_s(headers: Mapping[str, str], words: str) -> float | None:
-    """Returns how many seconds a limit lasts, by the headers or else by the period that the sentence names."""
+    """Returns how many seconds a limit lasts, from the headers or else from the period in the sentence."""
     over: list[float] = []
     unknown: list[float] = []
     for name, value in headers.items():
@@ -72,7 +72,7 @@ def _until_reset_s(headers: Mapping[str, str], words: str) -> float | None:
 
 
 def _seconds(value: str, headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds of a header's duration, or until its moment; None if the header has neither."""
+    """Returns a header's duration, or the time until its point in time, in seconds; None if it has neither."""
     value = value.strip()
     if _DURATION.fullmatch(value.lower()):
         return _duration_s(value.lower())
@@ -89,7 +89,7 @@ def _seconds(value: str, headers: Mapping[str, str]) -> float | None:
 
 
 def _duration_s(text: str) -> float:
-    """Returns the seconds of "6m0s", "20 days" or "02:21:13"."""
+    """Parses "6m0s", "20 days" or "02:21:13"."""
     if ":" in text:
         hours, minutes, seconds = map(int, text.split(":"))
         return hours * 3600.0 + minutes * 60 + seconds

@@ -1,10 +1,10 @@
-"""Wraps each model: measures its requests, ends its silence, and asks the next model when it fails.
+"""Wrappers around each model: they measure requests, end stalled streams, and fall back to the next model.
 
-From the inside out: Fallback([Stall(Measured(vendor.model(name)))]). A Measured inside of the fallback sees each
+From the inside out: Fallback([Stall(Measured(vendor.model(name)))]). Measured is inside Fallback, so it sees every
 request.
 
-The SDKs' own retries are off. They know no other model, tell nobody that they wait, and accept a Retry-After of any
-length.
+The SDKs' own retries are off: they don't know other models, don't report that they are waiting, and accept a
+Retry-After of any length.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Measured:
-    """A model whose requests are measured: their times, tokens and failures, and a span for each (bot/telemetry.py)."""
+    """Measures a model's requests: times, tokens, failures, and a span for each (bot/telemetry.py)."""
 
     def __init__(self, provider: Provider, telemetry: Telemetry, clock: Clock) -> None:
         self.model = provider.model
@@ -35,7 +35,6 @@ class Measured:
         self._clock = clock
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of a request."""
         request = self._telemetry.model_request(self.model, self._clock.monotonic())
         failure: EndReason | None = None
         try:
@@ -55,27 +54,27 @@ class Measured:
 MAX_SILENCE_S = 600.0
 """gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186). This is twice that."""
 PAUSED_S = 1.0
-"""A timer that is so late was held up by a pause: of the process, of its machine, of all other work."""
+"""A timer that is this late was delayed by a pause of the process, of the machine or of all other work."""
 
 
 def silence_s(stall_timeout_s: float) -> float:
-    """Returns how long a model that is known to think may give no sign of work."""
+    """Returns how long a model that is known to be thinking can be silent."""
     return max(stall_timeout_s, min(10 * stall_timeout_s, MAX_SILENCE_S))
 
 
 class Stall:
-    """A model whose stream is closed, and fails as STALLED, when no sign of work comes in time.
+    """Closes a model's stream and fails as STALLED if no sign of work arrives in time.
 
-    Neither a read timeout nor a total timeout tells that a model has stalled: pings keep a read alive, and a long
-    answer that still grows is fine. So the time between two signs of work is limited. Text is a sign, and so is
-    Thinking, which the vendors' readers yield for whatever comes while a model thinks or writes a tool call, even for a
-    ping. A ping or an empty event at any other time is none. A model that thinks in silence gets ten times as long, at
-    most ten minutes, and so does a search. Signs that carry nothing, even ends of thoughts, end after ten minutes, too:
-    a vendor may ping for a dead model.
+    Neither a read timeout nor a total timeout can detect a stalled model: pings keep a read alive, and a long answer
+    that is still growing is fine. So the time between two signs of work is limited. Text is a sign. So is Thinking,
+    which the readers yield for anything that arrives while a model thinks or writes a tool call, even a ping; at other
+    times, pings and empty events don't count. A model that thinks silently gets ten times as long, up to ten minutes,
+    and so does a search. Signs without content, even ends of thoughts, also stop counting after ten minutes, because a
+    vendor can keep pinging for a dead model.
 
-    Only waiting for the model counts. The reader's own time, such as a wait for the database, is neither limited nor
-    canceled. A pause of the process doesn't count either: what came meanwhile waits to be read, and the time begins
-    again.
+    Only waiting for the model counts. The consumer's own time, such as waiting for the database, is neither limited nor
+    canceled. A pause of the process doesn't count either: data that arrived during the pause is still to be read, so
+    the time starts again.
     """
 
     def __init__(self, provider: Provider, stall_timeout_s: float) -> None:
@@ -84,7 +83,7 @@ class Stall:
         self._stall_timeout_s = stall_timeout_s
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the model's events. Raises ProviderError(STALLED) instead of waiting on."""
+        """Yields the model's events. Raises ProviderError(STALLED) if no sign of work arrives in time."""
         time = asyncio.get_running_loop().time
         with closing(_Wait()) as wait:
             async with aclosing(self._provider.stream(prompt)) as events:
@@ -120,9 +119,10 @@ class Stall:
 
 
 class _Wait:
-    """Waits for a model, one after another, with one timer: a timeout context for each token costs a third of its CPU.
+    """Waits for a model, one after another, with a single timer.
 
-    A wait that is too long is canceled. Its limit begins again after a pause of the process.
+    A timeout context per token would cost a third of its CPU time. A wait that takes too long is canceled; its limit
+    restarts after a pause of the process.
     """
 
     __slots__ = ("_cancellations", "_is_over", "_limit_s", "_task", "_timer", "_until")
@@ -133,7 +133,6 @@ class _Wait:
         self._is_over = False
 
     def begin(self, limit_s: float) -> None:
-        """Begins a wait of the task that runs."""
         task = asyncio.current_task()
         assert task is not None
         self._task, self._cancellations, self._limit_s = task, task.cancelling(), limit_s
@@ -142,13 +141,12 @@ class _Wait:
             self._set()
 
     def end(self) -> bool:
-        """Ends the wait, whose timer stays for the next one; returns whether only its limit canceled the task."""
+        """Ends the wait but keeps its timer for the next one; returns whether only the limit canceled the task."""
         self._until = None
         was_over, self._is_over = self._is_over, False
         return was_over and self._task.uncancel() <= self._cancellations
 
     def close(self) -> None:
-        """Ends all waits."""
         if self._timer:
             self._timer.cancel()
 
@@ -174,47 +172,43 @@ class _Wait:
 
 FURTHER_TRIES = 2
 PATIENCE_S = 60.0
-"""No request begins later than this after the first failure, except the first one to another model."""
+"""After this long since the first failure, no request starts except the first one to another model."""
 MAX_WAIT_S = 5.0
-"""A model that asks for a longer wait is left if another one hasn't been asked yet."""
+"""If a model asks for a longer wait, a model that hasn't been asked yet is next."""
 BACKOFF = Backoff(0.5, 8.0)
 JITTER = 0.25
-"""The part of a wait that is random, so that answers that failed together don't come back together."""
+"""The random share of a wait, so that answers that failed together don't retry together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The next request."""
-
     model: int
-    """The place of its model among those that may answer."""
     wait_s: float
 
 
 class Tries:
     """Decides which request follows one that failed before the answer's first word. Pure: times are arguments.
 
-    The first request goes to the first model. Each model gets two further tries after waits that grow, as from both
-    vendors' SDKs; then the next model is asked at once. A model is left sooner if its failure lasts (a bad key), or if
-    it asks for a long wait. Once all models have failed, those whose failure may pass are asked again for a minute,
-    counted from the first failure, because most outages are shorter than the patience of an asker who sees that Typist
-    tries again. But a request that is charged although it fails gets its two further tries and no more.
+    The first request goes to the first model. Each model gets two more tries with growing waits, as in both vendors'
+    SDKs; then the next model is asked at once. A model is abandoned sooner if its failure is permanent (a bad key) or
+    if it asks for a long wait. Once all models have failed, those with temporary failures are asked again for a minute
+    after the first failure, because most outages are shorter than the patience of an asker who sees that Typist is
+    retrying. A request that is charged although it fails gets only its two more tries.
     """
 
     def __init__(
         self, models: int, jitter: Callable[[], float] = random.random, patience_s: float = PATIENCE_S
     ) -> None:
-        """`models`: how many may answer. `jitter` returns a number from 0 to 1."""
+        """`models`: their number. `jitter`: returns a number from 0 to 1."""
         self._jitter = jitter
         self._patience_s = patience_s
         self._model = 0
         self._failures = [0] * models
         self._ready_at_s = [-math.inf] * models
-        """When each model may be asked again."""
         self._until_s = math.inf
 
     def after(self, error: ProviderError, now_s: float) -> Next | None:
-        """Returns what follows a failed request; None if nothing does. A refusal is an answer."""
+        """Returns the request that follows a failed one, or None. A refusal is an answer, so nothing follows it."""
         if error.reason is EndReason.REFUSED:
             return None
         failed = self._model
@@ -235,7 +229,7 @@ class Tries:
         return failed if is_soon and self._failures[failed] <= FURTHER_TRIES else unasked
 
     def _wait_s(self, error: ProviderError) -> float:
-        """Returns how long the model that failed is left alone."""
+        """Returns how long to wait before asking the failed model again."""
         failures = self._failures[self._model]
         is_enough = error.reason.is_charged_without_text and failures > FURTHER_TRIES
         if is_enough or not error.may_pass:
@@ -245,20 +239,18 @@ class Tries:
 
 
 OnResult = Callable[[str, EndReason | None], None]
-"""Called with each model that begins to answer, and with each that fails and why. It must not block."""
+"""Called with each model that starts to answer, and with each that fails and the reason. It must not block."""
 
 
 class Fallback:
-    """Several models, of which the first one that begins to answer is used.
+    """Tries several models and uses the first one that starts to answer.
 
-    Every failure before the answer's first word leads to another request (`Tries`) except a refusal, which is an
-    answer: Typist does not ask around for a model that says yes. Thinking and searching are no words: they are not part
-    of the answer. Once a model has written a word, its failure is the step's failure, because another request would
-    start the answer over, below the words that are already in Slack (services/answering.py goes on after them). The
-    Completion names the model that answered.
+    Every failure before the answer's first word leads to another request (`Tries`), except a refusal, which is an
+    answer: Typist doesn't look for a model that agrees. Thinking and searching aren't part of the answer. After the
+    first word, a model's failure ends the step, because another request would start the answer over below the text that
+    is already in Slack (services/answering.py continues after that text). The Completion names the model that answered.
 
-    A prompt may contain steps of the same answer that only one vendor can read. Then only this vendor's models are
-    asked.
+    If a prompt contains steps of the same answer that only one vendor can read, only that vendor's models are asked.
     """
 
     def __init__(
@@ -276,7 +268,7 @@ class Fallback:
         self._on_result = on_result
 
     def led_by(self, model: str | None, prompt: Prompt) -> "Fallback":
-        """Returns the same models with `model` first; in their usual order if it is None or not among them.
+        """Returns the same models with `model` first, or in their usual order if it is None or not in use.
 
         The order doesn't depend on the prompt.
         """
@@ -286,7 +278,7 @@ class Fallback:
         return Fallback(in_order, self._jitter, self._patience_s, self._on_result)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of the first request that begins to answer, or raises the last one's error."""
+        """Yields the events of the first request that starts to answer, or raises the last one's error."""
         providers = self._able_to_read(prompt)
         tries = Tries(len(providers), self._jitter, self._patience_s)
         provider = providers[0]
@@ -320,7 +312,7 @@ class Fallback:
             await asyncio.sleep(retrying.wait_s)
 
     def _able_to_read(self, prompt: Prompt) -> Sequence[Provider]:
-        """Returns the models of the vendors of a prompt's opaque items; all models if there are none of either."""
+        """Returns the models whose vendors can read the prompt's opaque items, or all models if there are none."""
         parts = [part for turn in prompt.turns for part in turn.parts]
         vendors = {part.vendor for part in parts if isinstance(part, Opaque)}
         able = [provider for provider in self._providers if provider.model.partition("/")[0] in vendors]
