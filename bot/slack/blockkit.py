@@ -1,6 +1,6 @@
 """Builders for the Block Kit objects that Typist sends. Pure. https://docs.slack.dev/reference/block-kit
 
-Each returns the JSON that Slack takes. They escape nothing: callers escape mrkdwn.
+Each returns the JSON that Slack expects. They escape nothing: callers escape mrkdwn.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,27 +12,25 @@ OPTION_CHARS = 75
 CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
 PIECE_CHARS = 2_900
-"""How much of a long text a block gets: Slack's limit for a text is SECTION_CHARS."""
+"""The share of a long text that goes into one block. Slack's limit is SECTION_CHARS."""
 _INITIAL = {
     "value": "initial_value",
     "selected_option": "initial_option",
     "selected_options": "initial_options",
     "selected_time": "initial_time",
 }
-"""The fields of an element that say what is in it before a person uses it, by those that say what is in it then."""
+"""Maps the key of a submitted value in an element's state to the key of its initial value."""
 
 NOTE_LINE = "about-answer-"
-"""Begins the block_id of a line about the answer, and of its buttons. Slack keeps our block_ids, and no block of an
-answer has one."""
+"""The block_id prefix of notices below an answer and of their buttons. Slack keeps our block_ids; answers have none."""
 
 
 def plain_text(text: str) -> Json:
-    """A text object in which nothing is markup."""
     return {"type": "plain_text", "text": text}
 
 
 def mrkdwn(text: str) -> Json:
-    """A text object in Slack's markup; `verbatim` keeps Slack from finding links and mentions in plain words."""
+    """Returns a text object with Slack's markup. `verbatim` stops Slack from linking URLs and names in the text."""
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
@@ -41,12 +39,11 @@ def header(text: str) -> Json:
 
 
 def section(text: Json) -> Json:
-    """A paragraph, cut to Slack's limit."""
+    """Returns a paragraph, cut to Slack's limit."""
     return {"type": "section", "text": {**text, "text": text["text"][:SECTION_CHARS]}}
 
 
 def context(text: Json, block_id: str = "") -> Json:
-    """A line in small print."""
     return _with({"type": "context", "elements": [text]}, block_id=block_id)
 
 
@@ -55,77 +52,71 @@ def divider() -> Json:
 
 
 def markdown(text: str) -> Json:
-    """Markdown that Slack translates to blocks of its own."""
+    """Returns a block of Markdown, which Slack converts to other blocks."""
     return {"type": "markdown", "text": text}
 
 
 def rich_text_line(text: str, block_id: str) -> Json:
-    """One line in italics, in which nothing is markup."""
+    """Returns a line in italics, without markup."""
     return rich_text([line(words(text, "italic"))], block_id)
 
 
 def rich_text_links(heading: str, links: Sequence[tuple[str, str]], block_id: str) -> Json:
-    """A heading, and a numbered list of links as (URL, label)."""
+    """Returns a heading and a numbered list of links, given as (URL, label)."""
     items = [line({"type": "link", "url": url, "text": label}) for url, label in links]
     numbered = {"type": "rich_text_list", "style": "ordered", "indent": 0, "elements": items}
     return rich_text([line(words(heading, "bold")), numbered], block_id)
 
 
 def rich_text_quote(text: str, block_id: str) -> Json:
-    """A quote, in which nothing is markup."""
     return rich_text([part("rich_text_quote", words(text))], block_id)
 
 
 def rich_text_preformatted(text: str) -> Json:
-    """A block of code, in which nothing is markup."""
     return rich_text([code_block(text)])
 
 
 def rich_text(parts: Sequence[Json], block_id: str = "") -> Json:
-    """Lines, quotes and code."""
     return _with({"type": "rich_text", "elements": list(parts)}, block_id=block_id)
 
 
 def part(kind: str, *elements: Json) -> Json:
-    """A part of a rich_text: rich_text_section is a line, rich_text_quote a quote."""
+    """Returns an element of a rich_text, such as a rich_text_section (a line) or a rich_text_quote."""
     return {"type": kind, "elements": list(elements)}
 
 
 def line(*elements: Json) -> Json:
-    """A line of a rich_text."""
     return part("rich_text_section", *elements)
 
 
 def bullets(lines: Sequence[Json], indent: int = 0) -> Json:
-    """A list of lines in a rich_text."""
     return {"type": "rich_text_list", "style": "bullet", "indent": indent, "elements": list(lines)}
 
 
 def code_block(text: str) -> Json:
-    """Code in a rich_text, in which nothing is markup."""
     return part("rich_text_preformatted", words(text))
 
 
 def words(text: str, *styles: str) -> Json:
-    """Words in a part of a rich_text, in which nothing is markup. `styles`: bold, italic, code."""
+    """Returns text for a rich_text element, without markup. `styles`: bold, italic, code."""
     return _with({"type": "text", "text": text}, style=dict.fromkeys(styles, True))
 
 
 def moment(at: float, form: str, fallback: str, *styles: str) -> Json:
-    """A time in the reader's time zone, in a part of a rich_text. `at`: seconds since the epoch."""
+    """Returns a rich_text element with a time in the reader's time zone. `at`: seconds since the epoch."""
     element = {"type": "date", "timestamp": int(at), "format": form, "fallback": fallback}
     return _with(element, style=dict.fromkeys(styles, True))
 
 
 def moment_mrkdwn(at: float, form: str, fallback: str) -> str:
-    """A time in the reader's time zone, in mrkdwn. `at`: seconds since the epoch."""
+    """Returns mrkdwn for a time in the reader's time zone. `at`: seconds since the epoch."""
     return f"<!date^{int(at)}^{form}|{fallback}>"
 
 
 def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:
-    """A bar, line or area chart of series, as (name, a value for each label). Labels have at most 20 characters.
+    """Returns a bar, line or area chart. Each series is (name, one value per label); a label has at most 20 characters.
 
-    Only messages take charts.
+    Slack accepts charts only in messages.
     """
     drawn = [{"name": name, "data": _points(labels, values)} for name, values in series]
     chart = {"type": kind, "series": drawn, "axis_config": {"categories": list(labels)}}
@@ -133,7 +124,6 @@ def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[s
 
 
 def pie_chart(title: str, labels: Sequence[str], values: Sequence[float]) -> Json:
-    """A chart of the parts of a whole."""
     return {"type": "data_visualization", "title": title, "chart": {"type": "pie", "segments": _points(labels, values)}}
 
 
@@ -142,12 +132,10 @@ def _points(labels: Sequence[str], values: Sequence[float]) -> list[Json]:
 
 
 def actions(elements: Sequence[Json], block_id: str = "") -> Json:
-    """A row of buttons and menus."""
     return _with({"type": "actions", "elements": list(elements)}, block_id=block_id)
 
 
 def context_actions(buttons: Sequence[Json], block_id: str = "") -> Json:
-    """A row of feedback and icon buttons."""
     return _with({"type": "context_actions", "elements": list(buttons)}, block_id=block_id)
 
 
@@ -161,7 +149,7 @@ def icon_button(action_id: str, icon: str, label: str, confirm: Json) -> Json:
 
 
 def confirm(title: str, text: str, *, yes: str, no: str) -> Json:
-    """A dialog that Slack shows before a button's action, which a person may regret."""
+    """Returns a confirmation dialog, which Slack shows before it sends a button's action."""
     return {
         "title": plain_text(title[:CONFIRM_TITLE_CHARS]),
         "text": plain_text(text),
@@ -185,7 +173,6 @@ def feedback_button(label: str, value: str, accessibility_label: str) -> Json:
 
 
 def text_area(action_id: str, *, placeholder: str, initial: str = "", focus: bool) -> Json:
-    """A text field of several lines."""
     element = {
         "type": "plain_text_input",
         "action_id": action_id,
@@ -197,12 +184,10 @@ def text_area(action_id: str, *, placeholder: str, initial: str = "", focus: boo
 
 
 def text_line(action_id: str, *, placeholder: str, initial: str, focus: bool) -> Json:
-    """A text field of one line."""
     return {**text_area(action_id, placeholder=placeholder, initial=initial, focus=focus), "multiline": False}
 
 
 def number_input(action_id: str, *, placeholder: str, initial: str = "", decimals: bool) -> Json:
-    """A field for a number."""
     element = {
         "type": "number_input",
         "action_id": action_id,
@@ -213,17 +198,16 @@ def number_input(action_id: str, *, placeholder: str, initial: str = "", decimal
 
 
 def time_picker(action_id: str, initial: str) -> Json:
-    """A field for a time of day, such as "09:00"."""
+    """Returns a time picker. `initial`: a time of day, such as "09:00"."""
     return _with({"type": "timepicker", "action_id": action_id}, initial_time=initial)
 
 
 def users_select(action_id: str, placeholder: str) -> Json:
-    """A menu of people."""
     return {"type": "users_select", "action_id": action_id, "placeholder": plain_text(placeholder)}
 
 
 def channel_select(action_id: str, placeholder: str) -> Json:
-    """A menu of the channels that the person is in, without direct messages."""
+    """Returns a menu of the viewer's channels, without direct messages."""
     return {
         "type": "conversations_select",
         "action_id": action_id,
@@ -233,17 +217,15 @@ def channel_select(action_id: str, placeholder: str) -> Json:
 
 
 def static_select(action_id: str, labels: Mapping[str, str], *, chosen: str, focus: bool) -> Json:
-    """A menu; `labels` by the options' values."""
     return _choice("static_select", action_id, labels, chosen, focus)
 
 
 def radio_buttons(action_id: str, labels: Mapping[str, str], *, chosen: str, focus: bool) -> Json:
-    """Buttons of which one is chosen; `labels` by the options' values."""
     return _choice("radio_buttons", action_id, labels, chosen, focus)
 
 
 def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[str], focus: bool) -> Json:
-    """At most ten; `labels` by the options' values."""
+    """Returns up to ten checkboxes. `labels` maps values to labels."""
     options = _options(labels)
     element = {
         "type": "checkboxes",
@@ -255,19 +237,19 @@ def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[
 
 
 def multi_static_select(action_id: str, labels: Mapping[str, str]) -> Json:
-    """A menu in which all options are chosen, so that people can remove some; `labels` by the options' values."""
+    """Returns a menu with every option selected, so that users can remove some. `labels` maps values to labels."""
     options = list(_options(labels).values())
     return {"type": "multi_static_select", "action_id": action_id, "options": options, "initial_options": options}
 
 
 def input_field(name: str, label: str, element: Json, *, hint: str = "", optional: bool) -> Json:
-    """A labeled field of a modal; its block_id is its name."""
+    """Returns a labeled field for a modal, with its name as its block_id."""
     block = {"type": "input", "block_id": name, "optional": optional, "label": plain_text(label), "element": element}
     return _with(block, hint=plain_text(hint) if hint else None)
 
 
 def untouched(view: Mapping[str, Any]) -> Json:
-    """Returns a submitted modal as it would have been if the person had used none of its fields."""
+    """Returns a submitted modal in the state it had before the user changed any field."""
     fields = {
         block.get("block_id"): {"": {of: (block.get("element") or {}).get(name) for of, name in _INITIAL.items()}}
         for block in view.get("blocks") or ()
@@ -277,13 +259,13 @@ def untouched(view: Mapping[str, Any]) -> Json:
 
 
 def checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Returns the options of a field that are chosen; none if the modal has no such field."""
+    """Returns the selected options of a field, or () if the modal doesn't have that field."""
     elements = view["state"]["values"].get(name, {}).values()
     return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
 
 
 def values_of(view: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the fields of a submitted modal that aren't empty, by name."""
+    """Returns the non-empty fields of a submitted modal, by name."""
     values = {}
     for name, elements in view["state"]["values"].items():
         for element in elements.values():
@@ -295,7 +277,7 @@ def values_of(view: Mapping[str, Any]) -> dict[str, str]:
 
 
 def modal_to_read(title: str, blocks: Sequence[Json], *, close: str) -> Json:
-    """A modal without anything to submit."""
+    """Returns a modal without a submit button."""
     return {"type": "modal", "title": plain_text(title), "close": plain_text(close), "blocks": list(blocks)}
 
 
@@ -318,7 +300,7 @@ def home(blocks: Sequence[Json]) -> Json:
 
 
 def remark(sentence: str) -> list[Json]:
-    """Returns a sentence of mrkdwn in a message of its own, which is no part of the answer."""
+    """Returns the blocks of a separate message that isn't part of the answer. `sentence`: mrkdwn."""
     return [{**section(mrkdwn(sentence)), "block_id": f"{NOTE_LINE}remark"}]
 
 
@@ -338,5 +320,5 @@ def _options(labels: Mapping[str, str]) -> dict[str, Json]:
 
 
 def _with(block: Json, **optional: Any) -> Json:
-    """Returns a block with those of these fields that aren't empty."""
+    """Returns a block with the non-empty fields added."""
     return block | {name: value for name, value in optional.items() if value}

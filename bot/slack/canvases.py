@@ -1,8 +1,8 @@
-"""Slack's canvases: reads those that people share or link, and makes those that answers are written into.
+"""Slack canvases: reads the canvases that users share or link, and creates canvases for answers.
 
-The text of a canvas comes by canvases.getContent, not as a file's bytes. A canvas that a message brings along was
-shared with the message's readers. A link may name any canvas that the app can open, so files.info says first whether
-the conversation's readers may read it. Until then, not even its name is told.
+A canvas's text comes from canvases.getContent, not from a file's bytes. A canvas attached to a message has already been
+shared with the message's readers. A link can point to any canvas the app can open, so files.info first shows whether
+the conversation's readers have access. Until then, not even the canvas's name is revealed.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Canvases:
-    """Reads and makes canvases. `scopes`: what the bot token is granted; None if Slack doesn't say."""
+    """Reads and creates canvases. `scopes`: the bot token's scopes, or None if Slack doesn't list them."""
 
     def __init__(self, client: PacedClient, scopes: Collection[str] | None, bot_user_id: str) -> None:
         self._client = client
@@ -43,7 +43,7 @@ class Canvases:
         self.may_write = scopes is None or WRITE_CANVASES_SCOPE in scopes
 
     async def read(self, canvases: Sequence[File], question: Question) -> Mapping[str, OpenedFile]:
-        """Returns the text of each canvas as Markdown, by id, or why it can't be read; never raises because of one."""
+        """Returns each canvas's text as Markdown, or why it can't be read, by ID. Never raises because of a canvas."""
         opened: dict[str, OpenedFile] = {}
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
@@ -79,10 +79,10 @@ class Canvases:
         return OpenedFile(canvas, Document(content[:MAX_CHARS], left_out))
 
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
-        """Makes a canvas that only the bot sees, and returns its id. Raises RateLimited and Refused.
+        """Creates a canvas that only the bot can see, and returns its ID. Raises RateLimited and Refused.
 
-        Sends nothing once `still()` is False. Where the workspace's plan takes only canvases in a channel's tab, the
-        canvas is in the tab of `channel_id`.
+        Sends nothing once `still()` is False. If the workspace's plan allows only canvases in channel tabs, the canvas
+        is added to the tab of `channel_id`.
         """
         content: dict[str, Any] = {"title": title, "document_content": {"type": "markdown", "markdown": markdown}}
         with only_while(still):
@@ -97,16 +97,16 @@ class Canvases:
         return str(answer["canvas_id"])
 
     async def link(self, canvas_id: str) -> str:
-        """Returns a canvas's address. Raises RateLimited and Refused."""
+        """Returns a canvas's URL. Raises RateLimited and Refused."""
         described = json_object(await self._client.call("files.info", file=canvas_id), "file")
         if not isinstance(described.get("permalink"), str):
             raise Refused("files.info", "no permalink", Refusal.TRANSIENT)
         return str(described["permalink"])
 
     async def share(self, canvas_id: str, thread: ThreadKey, asker: str) -> None:
-        """Lets the people of a conversation read a canvas. Raises RateLimited and Refused.
+        """Gives the members of a conversation read access to a canvas. Raises RateLimited and Refused.
 
-        Slack takes a direct message's people, and no such channel.
+        For direct messages, Slack accepts user IDs but not the channel ID.
         """
         people = [asker] if thread.in_direct_message else await self._people_of_group(thread.channel_id)
         readers = {"user_ids": people} if people else {"channel_ids": [thread.channel_id]}
@@ -115,7 +115,7 @@ class Canvases:
             raise Refused("canvases.access.set", "failed for some", Refusal.FORBIDDEN)
 
     async def delete(self, canvas_id: str) -> None:
-        """Deletes a canvas, unless it is gone. Raises RateLimited, and Refused for a refusal that isn't final."""
+        """Deletes a canvas if it still exists. Raises RateLimited, and Refused unless the refusal is final."""
         try:
             await self._client.call("canvases.delete", canvas_id=canvas_id)
         except Refused as error:
@@ -124,7 +124,8 @@ class Canvases:
                 raise
 
     async def _people_of_group(self, channel_id: str) -> list[str]:
-        """Returns the people of a group's direct message; nobody for another channel, or one that Slack won't describe.
+        """Returns the members of a group direct message, or [] for other channels and channels that Slack won't
+        describe.
 
         Needs the scopes channels:read, groups:read and mpim:read.
         """

@@ -1,7 +1,7 @@
-"""Cards: what Typist's own tools propose to the asker, in the reply, in place of a call's arguments. Pure.
+"""Cards: proposals from Typist's own tools, shown to the asker in the reply instead of a call's arguments. Pure.
 
-A model wrote what a card shows, so nothing in it is markup. The asker agrees by a button that is bound to the call as
-it is shown (core/calls.py).
+A model wrote the content of a card, so none of it is treated as markup. The asker agrees with a button that is bound to
+the call exactly as shown (core/calls.py).
 """
 
 import json
@@ -24,22 +24,20 @@ from slack_markdown.escaping import unlinked
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a card shows of a proposal."""
+    """The content of a proposal's card. `agree` and `decline` are the labels of its buttons."""
 
     parts: Sequence[Json]
-    """Parts of a rich_text."""
+    """rich_text elements."""
     agree: str
-    """The label of the button that agrees to it."""
     decline: str
-    """The label of the button that doesn't."""
     terms: Sequence[str] = ()
-    """Sentences of small print, in mrkdwn."""
+    """Sentences in small print, in mrkdwn."""
     by: ReplyAction = ReplyAction.APPROVE
-    """What the button that agrees does."""
+    """The action of the button that accepts the proposal."""
 
 
 def blocks_of(ask: Ask, block_id: str) -> list[Json]:
-    """Returns a proposal in a reply, with its buttons, or with what the asker decided."""
+    """Returns a proposal's blocks, with its buttons or the asker's decision."""
     card = _CARDS[ask.tool](ask, json.loads(ask.arguments))
     parts = [*card.parts, *(line(words(unlinked(warning), "bold")) for warning in ask.warnings)]
     if ask.decision is not None:
@@ -61,20 +59,19 @@ def blocks_of(ask: Ask, block_id: str) -> list[Json]:
 
 
 def moment(at: float, *styles: str) -> Json:
-    """Returns a time in the reader's time zone, in a part of a rich_text."""
+    """Returns a rich_text element with a time in the reader's time zone. `at`: seconds since the epoch."""
     in_utc = texts.words.time_in_utc(datetime.fromtimestamp(at, UTC))
     return blockkit.moment(at, texts.words.TIME_FORMAT, in_utc, *styles)
 
 
 def _memory(ask: Ask, arguments: Mapping[str, Any]) -> Card:
-    """Returns the card of a proposed memory: its whole text, and the kind of place."""
     question = line(words(texts.memory.REMEMBER_THIS[str(arguments["for"])]))
     quoted = blockkit.part("rich_text_quote", words(unlinked(escaped(str(arguments["text"])))))
     return Card([question, quoted], texts.memory.REMEMBER, texts.memory.DONT_REMEMBER)
 
 
 def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
-    """Returns the card of a schedule to create, change or stop: what it does, when, and what a run may read and use."""
+    """Returns the card for creating, changing or stopping a schedule: its task, times, and permissions of its runs."""
     cron, zone, kind = str(arguments.get("cron") or ""), str(arguments["zone"]), kind_of(ask.tool, arguments)
     question, agree, decline = texts.schedules.PROPOSES[kind]
     rule = Rule(zone, cron) if cron else Rule(zone, at=datetime.fromisoformat(arguments["at"]).timestamp())
@@ -98,7 +95,6 @@ def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
 
 
 def _sign_in(ask: Ask, arguments: Mapping[str, Any]) -> Card:
-    """Returns the card of a server to which the asker would sign in."""
     server, scope = str(arguments["server"]), str(arguments.get("scope") or "")
     wanted = texts.accounts.wants_scope(server, scope) if scope else texts.accounts.wants_sign_in(server)
     question = line(words(unlinked(escaped(wanted)), "bold"))

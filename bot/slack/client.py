@@ -1,11 +1,12 @@
-"""Slack's Web API: makes every call, and turns each failure into RateLimited or Refused.
+"""The client for Slack's Web API: makes every call, and turns each failure into RateLimited or Refused.
 
-The SDK raises AttributeError when a body is text or a list. So whatever it raises becomes a refusal.
+The SDK raises AttributeError if a body is a string or a list, so any exception from the SDK becomes a refusal.
 
-Of Slack's two tokens, one is bad only if Slack answers with an error from a closed list. Everything else may pass: rate
-limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each try.
-While the bot token counts as refused, the worker claims nothing and questions stay queued (services/worker.py). Any
-call can find this out (`Credential.call_refused`), and only auth.test ends it (`watch`).
+A Slack token counts as bad only if Slack returns an error from a closed list. All other errors can be temporary: rate
+limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each
+attempt. While the bot token counts as refused, the worker claims no jobs and questions stay queued
+(services/worker.py). Any call can discover a bad token (`Credential.call_refused`), but only auth.test clears it
+(`watch`).
 """
 
 import asyncio
@@ -44,47 +45,47 @@ log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S = 15
 CLOSE_TIMEOUT_S = 1.0
-"""For a WebSocket: Slack leaves TCP connections open after a close, and a process that ends has little time."""
+"""For a WebSocket: Slack leaves TCP connections open after a close, and an exiting process has little time."""
 TURN_WITHIN_S = 20.0
-"""How long a person or a model waits for what Slack has, with the wait for room in the minute's budget."""
+"""The limit for fetching data from Slack while a user or model waits, including the wait for rate-limit budget."""
 DEFAULT_RETRY_AFTER_S = 30.0
 MAX_RETRY_AFTER_S = 3_600.0
-"""The longest wait that is obeyed. Slack's own are about a minute, and a rate limit outlasts a restart."""
+"""The longest Retry-After to obey. Slack's values are about a minute, and a rate limit outlasts a restart."""
 LOOK_S = 60.0
-"""How often a running process checks whether its bot token is still valid."""
+"""The interval at which a running process checks that its bot token is still valid."""
 LOOK_AGAIN_S = 5.0
-"""How soon a token that Slack has refused is tried again: people wait for its answers."""
+"""The interval for rechecking a token that Slack has refused. It is short because users are waiting for answers."""
 CONFIRM_S = 5.0
-"""How soon it checks after a call was refused for the token. One wrong error must not delay questions for long."""
+"""The delay before rechecking a token after a refused call. One wrong error must not delay questions for long."""
 MAX_LIST_PAGES = 20
-"""Pages of a list of Slack's whose reader names no fewer."""
+"""The default page limit for Slack's lists."""
 NO_UNFURLS = {"unfurl_links": False, "unfurl_media": False}
-"""Slack would fetch links to preview them: a known way to leak data through an address. It decides that at the post."""
+"""Slack fetches links to preview them, a known way to leak data through a URL. It decides this when posting."""
 NO_OBJECT = "no JSON object"
-"""Our own error name for a response that isn't a JSON object."""
+"""Our error name for a response that isn't a JSON object."""
 _ADMIN_ERRORS = """
     access_denied account_inactive app_uninstalled bot_removed ekm_access_denied enterprise_is_restricted
     forbidden_team invalid_auth missing_scope no_permission not_allowed_token_type not_authed org_login_required
     socket_mode_not_enabled team_access_not_granted token_expired token_revoked two_factor_setup_required
     user_removed_from_team
 """
-"""Errors of auth.test and apps.connections.open that only an admin can end, by the lists on docs.slack.dev."""
+"""Errors of auth.test and apps.connections.open that only an admin can resolve, from the lists on docs.slack.dev."""
 
 
 _allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
 
 
 class Withheld(aiohttp.ClientError):
-    """A request was not sent, because another process may own its job by now."""
+    """A request wasn't sent because another process might own its job now."""
 
 
 class Redirected(aiohttp.ClientError):
-    """Something on the way leads a call elsewhere, as a proxy's page to sign in does. Slack never does."""
+    """A response redirects a call elsewhere, as a proxy's sign-in page does. Slack's API never redirects."""
 
 
 @contextmanager
 def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
-    """Withholds requests inside it if `allowed` is False once they have a connection, which may take a while."""
+    """Withholds a request if `allowed` returns False once it has a connection, which can take a while."""
     token = _allowed.set(allowed)
     try:
         yield
@@ -93,7 +94,7 @@ def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
 
 
 def new_session() -> aiohttp.ClientSession:
-    """Returns the process's HTTP session. Without one, the SDK opens a TCP connection for each call."""
+    """Returns the process's HTTP session. Without it, the SDK opens a TCP connection for each call."""
     checks = aiohttp.TraceConfig()
     checks.on_connection_reuseconn.append(_check_allowed)
     checks.on_connection_create_end.append(_check_allowed)
@@ -107,7 +108,7 @@ def new_session() -> aiohttp.ClientSession:
 
 
 async def _on_its_way(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Sends a request through the proxy of its address, whatever the SDK would do."""
+    """Sends a request through the proxy for its URL, regardless of the SDK's proxy settings."""
     try:
         proxy = network.proxy_of(str(request.url))
     except SettingsError as error:
@@ -123,7 +124,7 @@ async def _check_allowed(*_: object) -> None:
 
 
 async def _keep_to_slack(_session: object, _context: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
-    """Follows no redirect of a call, whose text another host would get. Files may be elsewhere."""
+    """Rejects redirects of calls, because another host would get the content. Downloads of files can be redirected."""
     if answer.method == "POST":
         answer.response.close()
         raise Redirected(f"{answer.url.host} answers with a redirect, HTTP {answer.response.status}")
@@ -131,23 +132,20 @@ async def _keep_to_slack(_session: object, _context: object, answer: aiohttp.Tra
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What Slack tells of the app in a workspace, in its answer to auth.test."""
+    """The app's installation in a workspace, according to auth.test."""
 
     identity: Identity
     team_name: str
     scopes: frozenset[str] | None
-    """What the bot token is granted; None where the answer doesn't list it."""
+    """The bot token's scopes, or None if the response doesn't list them."""
     slack_time_s: float | None
-    """Slack's clock, in seconds since 1970; None where the answer doesn't tell."""
+    """Slack's clock, in seconds since 1970, or None if the response doesn't include a date."""
     is_organization: bool = False
-    """Whether the token is an organization's (Enterprise Grid), and no workspace's."""
+    """Whether the token belongs to an organization (Enterprise Grid) instead of a workspace."""
 
 
 class SlackClient:
-    """Calls Slack's methods with one token. Raises RateLimited and Refused, nothing else.
-
-    `token_refused` is called with each refusal that is about the token, before it is raised.
-    """
+    """Calls Slack's methods. Raises only RateLimited and Refused, after passing token refusals to `token_refused`."""
 
     def __init__(
         self,
@@ -163,27 +161,24 @@ class SlackClient:
         self._token_refused = token_refused
         self.telemetry = telemetry
         self._posted: Callable[[str, str, bool], None] = lambda channel_id, thread_ts, is_stream: None
-        # No retry handlers: a retried post could appear twice, so each caller decides by its retry policy.
+        # No retry handlers: a retried post could appear twice, so callers apply their own retry policies.
         self.sdk_client = AsyncWebClient(
             token=token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
         )
-        # The SDK has read a proxy without NO_PROXY; the session knows better.
+        # The SDK's proxy setting ignores NO_PROXY; the session chooses the proxy instead.
         self.sdk_client.proxy = None
 
     def on_post(self, posted: Callable[[str, str, bool], None]) -> None:
-        """Has `posted` called with the channel and the thread_ts of each post into a thread from now on.
-
-        Its third argument says whether the post began a stream.
-        """
+        """Sets the callback for each post into a thread: its channel, thread_ts, and whether it began a stream."""
         self._posted = posted
 
     @property
     def is_govslack(self) -> bool:
-        """Whether this is GovSlack, which has no native streams."""
+        """GovSlack has no native streams."""
         return (urlsplit(self.api_url).hostname or "").endswith("slack-gov.com")
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """Returns the method's answer. Arguments that are None are left out."""
+        """Returns the method's response. Arguments that are None are left out."""
         try:
             answer = await self._answer(method, arguments)
         except Refused as error:
@@ -194,10 +189,10 @@ class SlackClient:
         return data
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
-        """Posts a message; returns its channel and ts.
+        """Posts a message, and returns its channel and ts.
 
-        Raises Refused with OUTSIDE_THREAD where Slack put it at the channel's root: its thread was deleted, and only
-        the missing thread_ts in the answer tells (slack-go/slack#1571).
+        Raises Refused with OUTSIDE_THREAD if Slack posted it at the channel's root because its thread was deleted. The
+        only sign is the missing thread_ts in the response (slack-go/slack#1571).
         """
         method = "chat.postMessage"
         answer = await self.call(method, **arguments, **NO_UNFURLS)
@@ -212,7 +207,7 @@ class SlackClient:
         return channel, ts
 
     async def start_stream(self, channel: str, thread_ts: str | None, **arguments: Any) -> str:
-        """Starts a native stream in a thread; returns its message's ts."""
+        """Starts a native stream in a thread, and returns its message's ts."""
         method = "chat.startStream"
         answer = await self.call(method, channel=channel, thread_ts=thread_ts, **arguments)
         if not isinstance(answer.get("ts"), str):
@@ -221,12 +216,12 @@ class SlackClient:
         return str(answer["ts"])
 
     def _tell_of_post(self, channel: str, thread_ts: str, *, is_stream: bool) -> None:
-        # In a context of its own: timers and tasks that the listener starts would inherit `only_while`, and their
-        # calls would be withheld once the post's job has ended.
+        # In a separate context: otherwise the listener's timers and tasks would inherit `only_while`, and their calls
+        # would be withheld once the post's job has ended.
         Context().run(self._posted, channel, thread_ts, is_stream)
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
-        # As a form: the one encoding that every method takes.
+        # As a form, the only encoding that every method accepts.
         form = {
             name: value if isinstance(value, str) else json.dumps(value)
             for name, value in arguments.items()
@@ -238,14 +233,14 @@ class SlackClient:
             except SlackApiError as error:
                 raise _refused(method, error) from error
             except Exception as error:
-                # The SDK takes a body that is a text or a list for a dict, so an AttributeError is among them.
+                # Includes AttributeError, because the SDK treats a string or list body as a dict.
                 raise Refused(method, _reason(error, self.api_url), Refusal.TRANSIENT) from error
             if not isinstance(response.data, dict):
                 raise Refused(method, NO_OBJECT, Refusal.TRANSIENT)
             return response
 
     async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
-        """Answers a command, a shortcut or a press by its response_url, which needs no token."""
+        """Responds to a command, shortcut or button through its response_url, which needs no token."""
         try:
             content = {**message, **NO_UNFURLS}
             async with self.session.post(response_url, json=content, allow_redirects=False) as response:
@@ -256,7 +251,7 @@ class SlackClient:
             raise Refused("a response", _reason(error, response_url), Refusal.TRANSIENT) from error
 
     async def send_bytes(self, upload_url: str, content: bytes) -> None:
-        """Sends an upload's bytes to its address, which needs no token."""
+        """Uploads a file's bytes to Slack's upload URL, which needs no token."""
         try:
             async with self.session.post(upload_url, data=content, allow_redirects=False) as response:
                 if response.status != 200:
@@ -265,15 +260,16 @@ class SlackClient:
             raise Refused("the upload of a file", _reason(error, upload_url), Refusal.TRANSIENT) from error
 
     async def identity(self) -> Identity:
-        """Returns who the bot is. Raises RateLimited and Refused; `Credential` knows which are final."""
+        """Returns the bot's identity. Raises RateLimited and Refused; `Credential` decides which are final."""
         return (await self.installation()).identity
 
     async def time_s(self) -> float | None:
-        """Returns Slack's clock, in seconds since 1970; None if no answer tells. Raises RateLimited and Refused."""
+        """Returns Slack's clock in seconds since 1970, or None without a date in the response. Raises RateLimited,
+        Refused."""
         return _date(await self._answer("api.test", {}))
 
     async def installation(self) -> Installation:
-        """Returns who the bot is, and what it is granted. Raises RateLimited and Refused."""
+        """Returns the bot's identity and scopes. Raises RateLimited and Refused."""
         answer = await self._answer("auth.test", {})
         ids = [answer.get(name) for name in ("team_id", "user_id", "bot_id", "user")]
         if not all(isinstance(id_, str) for id_ in ids):
@@ -287,14 +283,14 @@ class SlackClient:
 
 
 def _reason(error: Exception, url: str) -> str:
-    """Returns why a request got no response, without its address, which may hold a secret."""
+    """Returns why a request got no response, without the URL, which might contain a secret."""
     if isinstance(error, Redirected):
         return str(error)
     return network.reason_of(error, url) or type(error).__name__
 
 
 def _header(response: AsyncSlackResponse, name: str) -> str:
-    """Returns a header, whatever case its name is written in; "" if it is missing."""
+    """Returns a header, or "" if it is missing. Names are case-insensitive."""
     return next((str(value) for key, value in response.headers.items() if key.lower() == name.lower()), "")
 
 
@@ -307,7 +303,7 @@ def _date(response: AsyncSlackResponse) -> float | None:
 
 def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
     response = error.response
-    # aiohttp's own response where the SDK could not read the body, its own otherwise.
+    # aiohttp's response if the SDK couldn't read the body, otherwise the SDK's.
     status: int = response.status if isinstance(response, aiohttp.ClientResponse) else response.status_code
     data = getattr(response, "data", None)
     name = str(data.get("error") or "") if isinstance(data, dict) else ""
@@ -324,31 +320,29 @@ def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
 
 
 def _problems(data: Any) -> list[str]:
-    """Returns what blocks.validate finds wrong with blocks, each with its place."""
     found = json_objects(data, "errors") if isinstance(data, dict) else ()
     return [" ".join(filter(None, (string(one, "pointer"), string(one, "message")))) for one in found]
 
 
 @dataclass
 class Credential:
-    """One token, and whether Slack accepts it."""
+    """A token, and whether Slack accepts it."""
 
     variable: str
     advice: str
-    """The sentence that says what to do about a refused token."""
     clock: Clock
     problem: str = field(default="", init=False)
-    """Why Slack doesn't accept the token now, as a sentence; "" if it does."""
+    """Why Slack doesn't accept the token now, as a sentence, or "" if it does."""
     refused: bool = field(default=False, init=False)
-    """Whether Slack called the token bad and hasn't accepted it since."""
+    """Whether Slack rejected the token and hasn't accepted it since."""
     _doubted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def used(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Returns the call's result. Raises SlackSetupError for a bad token, or else the call's own exception."""
+        """Returns the call's result. Raises SlackSetupError for a bad token; other exceptions pass through."""
         try:
             result = await call()
         except Refused as error:
-            # missing_scope is followed by the scope.
+            # missing_scope is followed by the scope's name.
             if error.error.partition(" ")[0] in _ADMIN_ERRORS.split():
                 self._refuse(error)
                 raise SlackSetupError(self.problem) from error
@@ -362,7 +356,7 @@ class Credential:
         return result
 
     def call_refused(self, error: Refused) -> None:
-        """Counts the token as refused because any call was refused for it; `watch` soon confirms or clears that."""
+        """Marks the token as refused after any call was refused because of it. `watch` soon confirms or clears that."""
         if not self.refused:
             self._refuse(error)
             log.error("%s", self.problem)
@@ -373,12 +367,7 @@ class Credential:
         return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Checks the token every minute, a refused one more often, until canceled.
-
-        So the log and /readyz report a revoked token.
-
-        After `call_refused`, it checks within CONFIRM_S.
-        """
+        """Checks the token every minute, more often once refused, so that the log and /readyz report a revoked one."""
         while True:
             try:
                 async with asyncio.timeout(LOOK_AGAIN_S if self.refused else LOOK_S):
@@ -406,13 +395,11 @@ class Credential:
 
 
 def bot_credential(clock: Clock) -> Credential:
-    """Returns the credential of the bot token, for all calls but the one that opens a socket."""
     advice = "Copy it again from api.slack.com/apps → your app → OAuth & Permissions, or reinstall the app there."
     return Credential("SLACK_BOT_TOKEN", advice, clock)
 
 
 def app_credential(clock: Clock) -> Credential:
-    """Returns the credential of the app-level token, which opens sockets."""
     advice = (
         "It must be an app-level token with the scope connections:write, from api.slack.com/apps → your app → "
         "Basic Information, and Socket Mode must be on."
@@ -421,9 +408,9 @@ def app_credential(clock: Clock) -> Credential:
 
 
 class PacedClient:
-    """Makes each call when its method's budget has room, and counts it. Raises RateLimited and Refused.
+    """Makes each call once its method's budget has room, and counts it. Raises RateLimited and Refused.
 
-    It makes all calls but those of a live reply. Methods without a budget (pacing/budget.py) are called at once.
+    It makes every call except those for live replies. Methods without a budget (pacing/budget.py) are called at once.
     """
 
     def __init__(self, client: SlackClient, budget: RateBudget, clock: Clock) -> None:
@@ -432,12 +419,11 @@ class PacedClient:
         self.clock = clock
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """Returns the method's answer. Arguments that are None are left out."""
         async with self.budget.turn(method, _channel_id(arguments)):
             return await self._client.call(method, **arguments)
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
-        """Posts a message; returns its channel and ts. Raises as SlackClient.post does."""
+        """Posts a message, and returns its channel and ts. Raises the same errors as SlackClient.post."""
         async with self.budget.turn("chat.postMessage", _channel_id(arguments)):
             return await self._client.post(**arguments)
 
@@ -445,9 +431,9 @@ class PacedClient:
 async def pages(
     call: Callable[..., Awaitable[Payload]], method: str, most: int = MAX_LIST_PAGES, **arguments: Any
 ) -> AsyncIterator[Payload]:
-    """Yields the pages of one of Slack's lists, `most` at most. A cursor that comes again begins no new page.
+    """Yields up to `most` pages of a Slack list, stopping if a cursor repeats.
 
-    If the last page that it yields has a cursor, there are pages that it doesn't read.
+    If the last page has a cursor, further pages were left unread.
     """
     cursors = {""}
     cursor: str | None = None

@@ -1,4 +1,4 @@
-"""Files as Slack describes them, mails among them, and who may read them. Pure."""
+"""Slack's file objects, including emails, and who can read them. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,20 +12,18 @@ from bot.core.unseen import visible
 from bot.slack.json_values import Payload, json_object, json_objects, string, strings
 
 _SHARED_IN = ("channels", "groups", "ims")
-"""The lists of a file's channels."""
 _PREVIEW = re.compile(r"thumb_(\d{2,4})")
 _CLIPS = ("slack_audio", "slack_video")
-"""The subtypes of what people record in Slack."""
 MAX_MAIL_CHARS = 10_000
-"""A mail with a longer text is read as a file, which may lose its middle."""
+"""The limit for an email shown in full. A longer one is read as a file, and its middle can be left out."""
 MAX_MAIL_HEADER_CHARS = 500
 
 
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
-    """Returns the files of a message and of the messages that it forwards.
+    """Returns the files of a message and of the messages it forwards.
 
-    Slack lets whoever reads a forwarded message open its files, but not its canvases. So a canvas has no name before
-    its access is checked: its title may be as private as its content.
+    Slack lets readers of a forwarded message open its files but not its canvases. A canvas therefore stays unnamed
+    until its access is checked, because its title can be as private as its content.
     """
     shared = [file_of(file) for file in json_objects(message, "files")]
     forwarded = [
@@ -39,7 +37,7 @@ def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
 
 
 def file_of(file: Mapping[str, Any]) -> File:
-    """Returns a file object as our file. https://docs.slack.dev/reference/objects/file-object"""
+    """Converts a Slack file object to a File. https://docs.slack.dev/reference/objects/file-object"""
     transcription = json_object(file, "transcription")
     has_transcript, preview = transcription.get("status") == "complete", json_object(transcription, "preview")
     duration_ms, size = file.get("duration_ms"), file.get("size")
@@ -54,9 +52,9 @@ def file_of(file: Mapping[str, Any]) -> File:
         size_bytes=size if isinstance(size, int) and size > 0 else 0,
         preview_url=max(_previews(file), default=(0, ""))[1],
         user_id=string(file, "user"),
-        # The names of clips are translated.
+        # Clips are recognized by subtype because their names are translated.
         is_clip=string(file, "subtype") in _CLIPS,
-        # Slack may show only a transcript's beginning.
+        # Slack sometimes includes only the beginning of a transcript.
         transcript=string(preview, "content") if has_transcript and preview.get("has_more") is False else None,
         captions_url=string(file, "vtt") if has_transcript else "",
         seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
@@ -65,30 +63,29 @@ def file_of(file: Mapping[str, Any]) -> File:
 
 
 def _file_name(file: Payload) -> str:
-    """Returns the name by which people know a file. What was made in Slack, such as a canvas, only has a title."""
+    """Returns a file's user-facing name. Objects made in Slack, such as canvases, only have a title."""
     name, title = string(file, "name"), string(file, "title")
     return (name if "." in name else title or name) or texts.files.FILE_UNNAMED
 
 
 def mail_of(file: Payload) -> str:
-    """Returns a mail's headers and its text, if Slack gives all of that with a file; "" otherwise."""
+    """Returns an email's headers and text if the file object contains the whole text, otherwise ""."""
     text = _mail_text(file)
     return f"{mail_headers(file)}\n\n{text}" if text else ""
 
 
 def is_mail(file: Payload) -> bool:
-    """Returns whether a file is a mail that was sent or forwarded to Slack."""
     return "email" in (string(file, "mode"), string(file, "filetype"))
 
 
 def _mail_text(file: Payload) -> str:
-    """Returns a mail's text; "" if it is too long to stand below a message, or only its page has it."""
+    """Returns an email's text, or "" if it is too long to show below a message or isn't in the file object."""
     text = string(file, "plain_text").strip() if is_mail(file) else ""
     return text if len(text) <= MAX_MAIL_CHARS else ""
 
 
 def mail_headers(file: Payload) -> str:
-    """Returns who wrote a mail, when and about what, and its attachments, of which Slack's apps get only the names."""
+    """Returns an email's author, date, subject and attachments. Slack gives apps only the names of attachments."""
     senders = [string(sender, "original") or string(sender, "address") for sender in json_objects(file, "from")]
     headers = {
         "From": ", ".join(senders) or string(file, "from"),
@@ -103,18 +100,17 @@ def mail_headers(file: Payload) -> str:
 
 
 def _previews(file: Payload) -> Iterator[tuple[int, str]]:
-    """Yields the sizes and addresses of the copies that Slack has made of an image."""
     for key in file:
         if (size := _PREVIEW.fullmatch(key)) and (url := string(file, key)):
             yield int(size[1]), url
 
 
 def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
-    """Whether all who read a thread may read a file, by its description from files.info.
+    """Returns whether everyone who can read a thread can read a file, given its files.info object.
 
-    It is shared in the thread's channel, or the asker owns it and nobody else reads the thread.
+    The file must be shared in the thread's channel, or belong to the asker if nobody else can read the thread.
     """
-    # A channel's own canvas is shared nowhere else.
+    # A channel's own canvas isn't listed in the other fields.
     channels = {string(file, "linked_channel_id"), *(id_ for key in _SHARED_IN for id_ in strings(file, key))}
     shares = [share for share in json_object(file, "shares").values() if isinstance(share, Mapping)]
     if any(thread.channel_id in place for place in (channels, *shares)):

@@ -1,10 +1,10 @@
-"""Reads files that people share: only from Slack's hosts, and with limits on bytes, time and memory.
+"""Reads shared files: only from Slack's hosts, with limits on bytes, time and memory.
 
-A file's address comes from an event, and a redirect may lead anywhere. The token goes to Slack's hosts alone. An HTML
-page in place of another type is Slack's sign-in page: the scope is missing.
+A file's URL comes from an event, and a redirect can lead anywhere, so the token is sent only to Slack's hosts. An HTML
+page instead of the expected type is Slack's sign-in page, which means that the scope is missing.
 
-No person's files keep those of others waiting. Memory is reserved by the sizes that Slack states, and one person may
-hold half of it. In the line for the process that reads documents, each person has one document at most.
+One user's files never block other users' files. Memory is reserved by the sizes that Slack states, and one user can
+hold half of it. Each user has at most one document in the queue for the document-reading process.
 """
 
 import asyncio
@@ -54,19 +54,19 @@ from files_to_markdown.process import convert_image, read_document
 READING_S = 60.0
 """The limit for all files of one question, including the wait for memory."""
 MAX_HELD_BYTES = 100 * 2**20
-"""The limit for all live answers of the process. Sending a request takes about three times as much."""
+"""The limit for all live answers in the process. Sending a request takes about three times as much."""
 TEXT_BYTES = 2**20
-"""What a document's text may take beside its bytes (documents/document.py), and how far Slack may misstate a size."""
+"""Memory for a document's text beyond its bytes (documents/document.py), and the tolerance for misstated sizes."""
 MAX_REDIRECTS = 2
 
 Transcribe = Callable[[File, Sound], Awaitable[str | Unread]]
-"""Returns what is said in a recording, or why that isn't known. It must take less than READING_S."""
+"""Returns the words spoken in a recording, or the reason they are unknown, within READING_S."""
 
 log = logging.getLogger(__name__)
 
 
 class Files:
-    """Reads files that people share. The Web API's own origin counts as Slack, wherever it is."""
+    """Reads shared files. The Web API's own origin counts as a Slack host."""
 
     def __init__(self, client: SlackClient) -> None:
         self._client = client
@@ -79,12 +79,11 @@ class Files:
     async def reading(
         self, files: Sequence[File], asker: str, *, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
-        """Returns the content of each file, by id, or why it can't be read; never raises because of a file.
+        """Returns the content of each file, by ID, or the reason it can't be read. Never raises because of a file.
 
-        `asker`: the ID of the person who has them read. `transcribe` hears recordings of which there is no transcript;
-        None: nobody can.
+        `asker`: the ID of the person with the question. `transcribe` is used for recordings without a transcript.
 
-        Memory is reserved for the sizes that Slack states first, then for the actual ones, until the context ends.
+        Memory is reserved for the stated sizes first, then for the actual sizes, until the context ends.
         """
         opened: dict[str, OpenedFile] = {}
         held_bytes = 0
@@ -113,7 +112,6 @@ class Files:
             self._room.give_back(held_bytes, asker)
 
     async def _read(self, file: File, left: int, asker: str, transcribe: Transcribe | None) -> tuple[OpenedFile, int]:
-        """Returns a file's content or why it can't be read, and how many bytes were read."""
         described, found = await self._content(file, left, transcribe)
         if not isinstance(found, bytes):
             return OpenedFile(described, found), 0
@@ -122,10 +120,10 @@ class Files:
     async def _content(
         self, file: File, left: int, transcribe: Transcribe | None
     ) -> tuple[File, bytes | str | Transcript | Unread]:
-        """Returns the file as Slack describes it now, and its bytes, a mail, a transcript, or why it can't be read."""
+        """Returns Slack's current file object, and its bytes, email or transcript, or the reason it can't be read."""
         try:
             if file.transcript is None and (file.access == CHECK_FILE_INFO or not file.url):
-                # In a channel shared with another organization, the event has only the id.
+                # In a channel shared with another organization, the event has only the ID.
                 described = json_object(await self._client.call("files.info", file=file.id), "file")
                 file = file_of(described)
                 if mail := mail_of(described):
@@ -133,7 +131,7 @@ class Files:
             if reason := reason_not_to_read(file):
                 return file, reason
             if is_canvas(file):
-                # Its bytes are a page of Slack's. Who asked for it reads its text in another way (canvases.py).
+                # A canvas's bytes are an HTML page. Callers that want its text use canvases.py.
                 return file, Unread.KIND
             if is_recording(file):
                 return file, await self._heard(file, left, transcribe)
@@ -146,7 +144,7 @@ class Files:
             return file, Unread.FAILED
 
     async def _heard(self, file: File, left: int, transcribe: Transcribe | None) -> Transcript | Unread:
-        """Returns what is said in a recording: as it is on record or in Slack, or else as a model hears it."""
+        """Returns the words spoken in a recording: stored before, from Slack, or else from a model."""
         if file.transcript is not None:
             return Transcript(file.transcript)
         if file.captions_url:
@@ -188,21 +186,20 @@ _REASONS = {
     "missing_scope": Unread.SCOPE,
     "access_denied": Unread.NO_ACCESS,
     "not_visible": Unread.NO_ACCESS,
-    # Slack says so of every file that the app may not see, too.
+    # Slack also returns this for every file that the app can't see.
     "file_not_found": Unread.NO_ACCESS,
     "file_deleted": Unread.DELETED,
 }
 
 
 class FileContents:
-    """Reads the bytes of files as text, Markdown, images or PDFs. Each `asker` has one turn at a time."""
+    """Converts file bytes to text, Markdown, images or PDFs. Each `asker` has one turn at a time."""
 
     def __init__(self) -> None:
         self._converting = FairLine()
         self._reading_document = FairLine()
 
     async def of(self, file: File, content: bytes, asker: str) -> Content:
-        """Returns the content of a file's bytes, or why they can't be read."""
         kind = detect_media_type(content)
         alternative: Document | Obstacle | None = None
         if kind == HEIC:
@@ -212,7 +209,7 @@ class FileContents:
                 return _image(short_name(file.name), kind, content)
             return await self._converted(file, content, asker)
         if kind == PDF:
-            # It tells the pages, and models that don't take PDFs, or so many pages, get the text.
+            # The text gives the page count, and replaces the PDF for models that don't support PDFs or that many pages.
             alternative = await self._read_document(Format.PDF, content, asker)
             if alternative is Obstacle.PROTECTED:
                 return Unread.PROTECTED
@@ -222,16 +219,17 @@ class FileContents:
         else:
             if (text := short_text(content)) is not None:
                 return text
-            # A guess takes a time that no limit of ours bounds, and a long text holds the loop: the process reads both.
+            # Guessing a charset takes unbounded time and a long text blocks the event loop, so both happen in the
+            # process.
             guessed = await self._read_document(Format.TEXT, content, asker)
             return REFUSED[guessed] if isinstance(guessed, Obstacle) else guessed
-        # Of a PDF whose text can't be read, models may still see the pages.
+        # Models can see a PDF's pages even if its text can't be read.
         text_instead = alternative if isinstance(alternative, Document) else None
         tokens = PDF_PAGE_TOKENS * text_instead.pages if text_instead else 0
         return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead, tokens=tokens)
 
     async def _converted(self, file: File, content: bytes, asker: str) -> Media | Unread:
-        # One at a time: unpacked, an image may take a hundred times its bytes.
+        # One at a time: an unpacked image can take a hundred times its bytes.
         async with self._converting.turn(asker):
             image = await convert_image(content)
         if isinstance(image, Obstacle):
@@ -243,21 +241,22 @@ class FileContents:
         return replace(first, is_first=image.has_more, further=tuple(further))
 
     async def _read_document(self, kind: Format, content: bytes, asker: str) -> Document | Obstacle:
-        # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.
+        # One at a time, because each can take a lot of memory. Images are queued separately because a hostile document
+        # can take seconds.
         async with self._reading_document.turn(asker):
             return await read_document(kind, content)
 
 
 def _image(name: str, media_type: str, content: bytes) -> Media:
-    """Returns an image, with what vendors count for its pixels."""
+    """Returns an image with the token count that vendors charge for its pixels."""
     size = image_size(content, media_type)
     return Media(name, media_type, base64.b64encode(content).decode(), tokens=image_tokens(*size) if size else 0)
 
 
 def may_have_token(url: URL, api: URL) -> bool:
-    """Returns whether an address is Slack's, so that it may have the bot token.
+    """Returns whether a URL is Slack's, and can be sent the bot token.
 
-    That is a host of slack.com or of the Web API's domain over https, or the Web API's own origin.
+    The host must be in slack.com or the Web API's domain and use https, or the URL must have the Web API's origin.
     """
     if not (url.scheme and url.host) or url.user is not None:
         return False
@@ -269,7 +268,7 @@ def may_have_token(url: URL, api: URL) -> bool:
 
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
-    """Reads a file's bytes and counts them: the size that Slack states isn't trusted."""
+    """Reads and counts a file's bytes, because the size that Slack states isn't trusted."""
     most = min(left, _reserved_bytes(file))
     if (response.content_length or 0) > most:
         return _too_big(file, most, left)
@@ -284,7 +283,7 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
 
 
 def _too_big(file: File, most: int, left: int) -> Unread:
-    """Returns why no more than `most` bytes of a file are read, if `left` are left for all files."""
+    """Returns why reading stops at `most` bytes of a file when `left` bytes remain for all files."""
     if most in (MAX_FILE_BYTES, left):
         return Unread.TOO_BIG if most == MAX_FILE_BYTES else Unread.TOO_MUCH
     log.warning("file %s not read: larger than Slack says: size=%d", file.id, file.size_bytes)
@@ -292,7 +291,7 @@ def _too_big(file: File, most: int, left: int) -> Unread:
 
 
 def _reserved_bytes(file: File) -> int:
-    """Returns the memory to reserve for a file before it is read, which is the most that is downloaded of it."""
+    """Returns the memory to reserve for a file before it is read, which is also its download limit."""
     stated_bytes = file.size_bytes or MAX_FILE_BYTES
     return min(MAX_FILE_BYTES, stated_bytes + TEXT_BYTES)
 
@@ -306,9 +305,9 @@ def _size_bytes(content: Content) -> int:
 
 
 class MemoryRoom:
-    """A number of bytes that all live answers share. One person may hold half of them.
+    """A number of bytes shared by all live answers. One person can hold half of them.
 
-    An answer takes all it needs at once, so no two answers can wait for each other.
+    An answer reserves everything it needs at once, so no two answers can wait for each other.
     """
 
     def __init__(self, free_bytes: int) -> None:
@@ -318,14 +317,13 @@ class MemoryRoom:
         self._changed = asyncio.Event()
 
     async def reserve(self, size_bytes: int, person: str) -> None:
-        """Takes bytes for a person, once that many are free and the person's own."""
+        """Reserves bytes for a person, waiting until they are free and within the person's share."""
         while min(self._free_bytes, self._max_person_bytes - self._held_bytes[person]) < size_bytes:
             self._changed.clear()
             await self._changed.wait()
         self._hold(size_bytes, person)
 
     def give_back(self, size_bytes: int, person: str) -> None:
-        """Frees bytes that were taken for a person."""
         self._hold(-size_bytes, person)
         self._changed.set()
 
@@ -337,7 +335,7 @@ class MemoryRoom:
 
 
 class FairLine:
-    """A lock in whose line each person stands once: whatever else a person wants done waits behind that."""
+    """A lock with a fair queue: each person has one place, and the person's other requests wait behind it."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -345,7 +343,7 @@ class FairLine:
 
     @asynccontextmanager
     async def turn(self, person: str) -> AsyncIterator[None]:
-        """Holds the lock. Persons get it in the order in which they came to the line."""
+        """Holds the lock. Persons get it in the order in which they joined the queue."""
         place = self._of_persons.setdefault(person, asyncio.Lock())
         async with place, self._lock:
             yield

@@ -1,16 +1,16 @@
-"""What objects of unknown types say, read by their form. Pure.
+"""Reads objects of unknown types by their structure. Pure.
 
-Slack adds types of blocks every few months, and names the keys of each as it likes. So an object of an unknown type is
-read by what any object consists of:
+Slack adds block types every few months, each with its own key names. An object of an unknown type is therefore read by
+the parts that any object consists of:
 
-- Objects of known types within it, under whatever key, are read as what they are, in their place.
-- Strings are words if their key says so ("subtitle"), or if they can hardly be anything else: an id has no spaces.
-  The ID of a person or a channel is a mention; with the ts of a message beside it, a channel stands for that message.
-- A value and numbers stand behind their label, a tick before it.
-- An address stands beside its label, as a link. Addresses of pictures are left out: nobody reads them in Slack.
+- Objects of known types, under any key, are read as usual, in their position.
+- Strings are text if their key says so ("subtitle") or if they can hardly be anything else: an ID has no spaces. A user
+  or channel ID is a mention; a channel ID next to a message's ts is a reference to that message.
+- A value and numbers follow their label, and a check mark precedes it.
+- A URL next to a label becomes its link. URLs of pictures are left out, because Slack doesn't show them.
 - Lists of lists are tables.
-- What only repeats the rest is left out: a message's text beside its blocks, a plain title beside a rich one.
-- An object that says nothing is named by its type, once for each reader, so that the model knows of the gap.
+- Repetitions are left out: a message's text next to its blocks, a plain title next to a rich one.
+- An object without readable content is replaced by its type, once per reader, so that the model knows about the gap.
 
 Each object is read once, and nesting is bounded.
 """
@@ -26,45 +26,42 @@ from bot.core.conversation import escape
 Object = Mapping[str, Any]
 
 MAX_LEVELS = 24
-"""Of objects within objects and lists."""
+"""The nesting limit for objects and lists."""
 UNREAD = "(Part of this message can't be shown to you: "
-"""Stands before a type."""
 MAX_KIND_CHARS = 40
 MIN_TIME_S = 1_000_000_000
 """Lower numbers aren't times since the epoch."""
 MAX_COMPARED_CHARS = 4_000
-"""Longer texts aren't compared with others."""
+"""Longer strings aren't compared with others."""
 
 _WORDS = re.compile(
     r"alt|answer|body|caption|comments?|contents?|desc|description|details?|footer|head(?:er|ing|line)|hint|label|level"
     r"|message|name|notes?|output|question|quote|state|status|subheader|subject|subtext|subtitle|summary|text|title"
 )
-"""The last words of keys whose values are words, also a single one."""
+"""The last words of keys whose values are text, even if it is a single word."""
 _HEADS = frozenset(("title", "header", "heading", "headline", "name", "label", "caption"))
 _STATES = frozenset(("status", "state", "level"))
-"""What Slack shows as a sign or a color."""
+"""Keys that Slack shows as an icon or color."""
 _BELOW_HEADS = frozenset(("subtitle", "subheader", *_STATES))
 _LAST = frozenset(("action", "actions", "button", "buttons", "footer", "accessory"))
 _HIDDEN = frozenset(("type", "block_id", "action_id", "callback_id", "confirm", "placeholder", "style"))
 _VALUE = "value"
-"""What Slack sends back where people press or choose something, and else what people read."""
+"""The key of a value that elements send back to the app, and that other objects show to users."""
 _CELLS = "cells"
 _INSTEAD = frozenset(("text", "fallback"))
-"""Keys that may repeat, for simple clients, what stands beside them."""
+"""Keys that can repeat their neighbors for simple clients."""
 _PICTURES = re.compile(r"icon|image|img|thumb|avatar|logo|photo|picture|preview|poster")
 _OF_PICTURES = ("text", "title", "label", "caption", "description")
-"""The last words of keys under which a picture is described."""
+"""The last words of keys that describe a picture."""
 _ADDRESS = re.compile(r"(?:https?://|mailto:|tel:)\S+\Z", re.IGNORECASE)
 _SHOWN = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_\d]*+\d[^A-Za-z_]*+\Z")
-"""A capitalized word, a date or an amount: no id and no option's name is written like that."""
+"""A capitalized word, a date or an amount. IDs and option names don't look like these."""
 _OF_ID = re.compile(r"(?:.*_)?ids?|.*I[Dd]s?", re.DOTALL)
 _MENTIONED = re.compile(r"(?:(?P<person>[UW])|[CG])(?=[A-Z]*\d)[A-Z0-9]{6,20}\Z")
-"""The ID of a person or a channel."""
 _TS = re.compile(r"\d{10}\.\d{6}\Z")
-"""The ts of a message."""
 _TICKED = re.compile(r"(?:is_)?(?:checked|completed?|done|selected|ticked)\Z")
 _LAYOUT = re.compile(r"(?:.*_)?(?:columns?|height|indent|index|offset|order|padding|size|span|version|width)\Z")
-"""Numbers under these keys say how something is shown."""
+"""Keys of numbers that control the layout."""
 _TIMES = re.compile(r"(?:.*_)?(?:at|date|due|end|start|time|timestamp|ts)\Z")
 _LAST_WORD = re.compile(r"(?:[A-Z]|(?<![a-z0-9]))[a-z0-9]++\Z")
 _OF_ADDRESS = re.compile(r"_?(?:url|link|href)\Z", re.IGNORECASE)
@@ -77,17 +74,16 @@ class _Part:
     key: str
     text: str
     is_words: bool = False
-    """Whether the part is a string or a text object, and no child with a place of its own."""
+    """Whether the part is a string or a text object, rather than a child with a position of its own."""
     is_block: bool = False
-    """Whether an empty line stands before and after it."""
+    """Whether the part has an empty line before and after it."""
 
 
 class FormReader:
     """Reads the objects of one message.
 
-    `known` returns what an object of a known type says, given its level for those within it; None for other types.
-    `line` returns a list of words, mentions and the like as one line; None for other lists. `link` returns a link in
-    mrkdwn.
+    `known` returns the text of an object of a known type, given the level for nested objects, or None for other types.
+    `line` returns a list of text elements as one line, or None for other lists. `link` returns a link in mrkdwn.
     """
 
     def __init__(
@@ -102,7 +98,7 @@ class FormReader:
         self._named: set[str] = set()
 
     def read(self, node: Object, level: int = 0) -> str:
-        """Returns what an object says, "" if nothing: each type that can't be read is named once."""
+        """Returns an object's text, or "" if it has none. Each unreadable type is mentioned once."""
         if level >= MAX_LEVELS:
             return self._unread(node)
         if (known := self._known(node, level)) is not None:
@@ -113,13 +109,12 @@ class FormReader:
         return _joined(parts) or self._unread(node)
 
     def read_all(self, nodes: Sequence[Any], level: int) -> str:
-        """Returns what the objects in a list say, each in its place."""
         return _joined(list(self._items("", nodes, level)))
 
     def table(self, rows: Sequence[Any], level: int) -> str:
-        """Returns rows of cells as a table in Markdown, whose first row is its header.
+        """Returns rows of cells as a Markdown table, with the first row as its header.
 
-        A row is a list, an object that holds its cells, or an object whose values are the cells.
+        A row is a list, an object with a list of cells, or an object whose values are the cells.
         """
         lines: list[str] = []
         for row in rows:
@@ -137,7 +132,7 @@ class FormReader:
 
     def _unread(self, node: Object) -> str:
         kind = _NO_NAME.sub(" ", str(node.get("type") or "")).strip()[:MAX_KIND_CHARS]
-        # What people press or fill in says nothing by itself.
+        # Interactive elements have no content.
         if not kind or "action_id" in node or kind in self._named:
             return ""
         self._named.add(kind)
@@ -155,7 +150,7 @@ class FormReader:
         yield from _with_facts(node, list(self._addressed(node, list(_without_repetitions(node, parts)))))
 
     def _value(self, key: str, value: Any, level: int, ts: str = "") -> Iterator[_Part]:
-        """Yields what stands under a key. `ts`: of the message that the object names, "" if it names none."""
+        """Yields the parts of a key's value. `ts`: the ts of the message that the object refers to, or ""."""
         if isinstance(value, str):
             if _is_words(key, value):
                 said = f"{key}: {value}" if _last_word(key) in _STATES else value.strip("\n")
@@ -163,7 +158,7 @@ class FormReader:
             elif mention := _mention(value):
                 yield _Part(key, f"(message {ts} in {mention})" if ts and mention.startswith("<#") else mention)
         elif isinstance(value, Mapping):
-            # An icon has a name of its own, which nobody reads.
+            # An icon's name isn't shown to users.
             if _PICTURES.search(key) and not any(_last_word(str(held)) in _OF_PICTURES for held in value):
                 return
             is_words = _is_text(value)
@@ -194,7 +189,7 @@ class FormReader:
                 yield from self._items(key, value, level + 1)
 
     def _addressed(self, node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
-        """Yields the parts, each label with its address. An address without a label stands by itself."""
+        """Yields the parts, each label with its URL as a link. A URL without a label becomes a separate part."""
         addresses = {str(key): value for key, value in node.items() if _is_shown_address(str(key), value)}
         labels = dict.fromkeys(part.key for part in parts if part.is_words)
         by_label: dict[str, str] = {}
@@ -208,7 +203,7 @@ class FormReader:
                 yield part
                 continue
             address = by_label.pop(part.key)
-            # Markup can't stand within a label.
+            # A label can't contain markup.
             text = f"{part.text} {self._link(address, '')}" if "<" in part.text else self._link(address, part.text)
             yield _Part(part.key, text, is_words=True)
         for key, address in addresses.items():
@@ -216,7 +211,6 @@ class FormReader:
 
 
 def in_cell(text: str) -> str:
-    """Returns a text as it stands in a cell of a table in Markdown."""
     lines = (" ".join(line.split()) for line in text.splitlines())
     return _BAR.sub(_escaped_bars, escape("<br>").join(filter(None, lines)))
 
@@ -225,19 +219,18 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 
 
 def _escaped_bars(found: re.Match[str]) -> str:
-    """Returns markup or a bar with each bar escaped, except the one between an address and its label."""
+    """Returns markup or a bar with each bar escaped, except the one between a URL and its label."""
     before, bar, label = found[0].partition("|") if found[0] != "|" else ("", "", "|")
     return before + bar + label.replace("|", "\\|")
 
 
 def _cells(row: Any) -> Sequence[Any]:
-    """Returns a row's cells."""
     if isinstance(row, Mapping):
         held = row.get(_CELLS)
         if isinstance(held, list):
             return held
         shown = [(str(key), value) for key, value in row.items() if key not in _HIDDEN]
-        # Of IDs, people read only those that Slack shows as names.
+        # Slack shows users only the IDs that it can replace by names.
         read = [(key, value) for key, value in shown if not _is_id(key, value) or _mention(value)]
         return [_mention(value) if _is_id(key, value) else value for key, value in read]
     return row if isinstance(row, list | tuple) else ()
@@ -249,7 +242,7 @@ def _is_id(key: str, value: Any) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _rank(key: str) -> int:
-    """Returns where a key's value stands in an object: SDKs sort keys by their letters."""
+    """Returns the sort order of a key in an object. The keys' own order means nothing, because SDKs sort them."""
     last = _last_word(key)
     if key == _VALUE:
         return 3
@@ -282,7 +275,7 @@ def _is_words(key: str, value: str) -> bool:
 
 
 def _strings(key: str, values: Sequence[str]) -> Iterator[_Part]:
-    """Yields the words in a list as one part, or the mentions in a list of IDs. An app's options are seldom lists."""
+    """Yields the strings in a list as one part, or the mentions in a list of IDs. App options are rarely in a list."""
     words = [_mention(value) or value for value in values if not _ADDRESS.match(value)]
     is_ids = _OF_ID.fullmatch(key) is not None
     if said := [word for word in words if word.startswith("<") or not is_ids]:
@@ -290,13 +283,13 @@ def _strings(key: str, values: Sequence[str]) -> Iterator[_Part]:
 
 
 def _mention(value: str) -> str:
-    """Returns the mention of the person or the channel that has an ID, "" for other texts."""
+    """Returns the mention for a user or channel ID, or "" for other strings."""
     found = _MENTIONED.match(value)
     return f"<{'@' if found['person'] else '#'}{value}>" if found else ""
 
 
 def _message_ts(node: Object) -> str:
-    """Returns the ts of the message that an object names, and not of its thread; "" if there is none."""
+    """Returns the ts of the message, not the thread, that an object refers to, or "" if there is none."""
     found = (
         value
         for key, value in node.items()
@@ -306,7 +299,7 @@ def _message_ts(node: Object) -> str:
 
 
 def _with_facts(node: Object, parts: Sequence[_Part]) -> list[_Part]:
-    """Returns the parts, the value and the numbers behind the label, and the tick before it."""
+    """Returns the parts with the value and the numbers added after the label, and the check mark before it."""
     if not parts:
         return []
     *others, last = parts
@@ -324,7 +317,7 @@ def _with_facts(node: Object, parts: Sequence[_Part]) -> list[_Part]:
 
 
 def _numbers(node: Object) -> str:
-    """Returns the numbers that people read of an object: it holds nothing else but words."""
+    """Returns an object's user-facing numbers, if the rest of the object is only text."""
     if any(
         isinstance(held, list | tuple) or (isinstance(held, Mapping) and not _is_text(held)) for held in node.values()
     ):
@@ -355,7 +348,7 @@ def _plain(text: str) -> str:
 
 
 def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
-    """Yields the parts without those that only repeat others, for clients that show less."""
+    """Yields the parts, skipping those that only repeat others for clients that show less."""
     if len(parts) < 2:
         yield from parts
         return
@@ -365,7 +358,7 @@ def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part
         others = _plain("".join(part.text for part in parts if not part.is_words)[:MAX_COMPARED_CHARS])
     said: set[str] = set()
     for part in parts:
-        # Lists may repeat a value.
+        # Lists can repeat a value.
         is_single = not isinstance(node.get(part.key), list | tuple) and len(part.text) < MAX_COMPARED_CHARS
         plain = _plain(part.text) if is_single else ""
         is_instead = part.is_words and part.key in _INSTEAD and others != ""

@@ -1,15 +1,16 @@
-"""Reads conversations from Slack: for each prompt, and by a tool when a model asks for more of the channel.
+"""Reads conversations from Slack, for each prompt and for a tool that lets a model read more of the channel.
 
-`History` reads what every prompt has. Slack returns a thread from its beginning, but the first message and the newest
-count. So after some pages, each call halves the time that is left. What can't be read in time is left out, and the
-prompt says so.
+`History` reads the messages for every prompt. Slack returns a thread from its beginning, but the first message and the
+newest ones matter. After some pages, each call therefore skips half of the remaining time. Messages that can't be read
+in time are left out, and the prompt says so.
 
-`ChannelReader` is the tool: it reads messages of the channel in which the question was asked. Everybody who reads the
-answer can read that channel, so it needs no rights of its own. Another channel is read only by a link to one of its
-messages, and only if it is public, a member of the workspace asks, and only people of the workspace read the answer.
-Slack returns the newest messages first, so each further page is older. Apps outside Slack's Marketplace may get 15
-messages a minute: what arrived before a refusal counts, and the result says that more is missing. Messages stay in
-memory: people edit and delete them, so a take-over reads them again.
+`ChannelReader` is the tool: it reads messages of the channel where the question was asked. Everyone who can read the
+answer can read that channel, so the tool needs no permission checks. Other channels are read only through a link to one
+of their messages, and only if the channel is public, the asker is a workspace member, and only workspace members can
+read the answer. Slack returns the newest messages first, so each further page is older. Apps outside Slack's
+Marketplace might get only 15 messages a minute: messages that arrived before a refusal are kept, and the result says
+that more are missing. Messages stay in memory because users edit and delete them, so a process that takes over the job
+reads them again.
 """
 
 import asyncio
@@ -41,16 +42,15 @@ from bot.slack.users import ChannelReaders, Users, keep_newest
 log = logging.getLogger(__name__)
 
 THREAD_PAGE_MESSAGES = 999
-"""The most messages that Slack returns with one call."""
+"""The most messages that Slack returns per call."""
 THREAD_PAGES = 8
 """Pages that are read in order. In a longer thread, each further call skips half of the rest."""
 MAX_CALLS = 20
-"""The most calls for one thread, and for what a model reads for one version of an answer. Slack allows 50 a minute, for
-all."""
+"""The call limit per thread, and per version of an answer for a model's reading. Slack allows 50 a minute in total."""
 NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
 POSTS_BEFORE = 10
-"""What a bare mention reads of its channel."""
+"""Posts of the channel that are read for a bare mention."""
 LOOK_BACK_MESSAGES = 200
 READ_WITHIN_S = 45.0
 """The limit for a whole conversation, including waits. After it, the prompt has the pages that were read."""
@@ -58,7 +58,7 @@ READ_WITHIN_S = 45.0
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The reading of one conversation: its pages share a deadline and the policy's tries."""
+    """One conversation being read: its pages share a deadline and the retry policy's attempts."""
 
     question: Question
     until: float
@@ -66,8 +66,6 @@ class _Reading:
 
 
 class History:
-    """Reads conversations."""
-
     def __init__(self, client: PacedClient, bot_id: str, sign_in_addresses: SignInAddresses) -> None:
         self._client = client
         self._sign_in_addresses = sign_in_addresses
@@ -75,11 +73,11 @@ class History:
         self._bot_id = bot_id
 
     async def messages(self, question: Question, before_ts: str | None = None) -> list[Message]:
-        """Returns the question's conversation as Slack has it now, oldest first; a new thread costs no call.
+        """Returns the question's conversation as it is in Slack now, oldest first. A new thread costs no call.
 
-        A thread gives its first message and the newest thousand, a direct message the newest 60: of those before
-        `before_ts`, if that is given. Messages that Slack doesn't return in time are left out, and the next message
-        says so (`after_gap`).
+        A thread gives its first message and the newest thousand; a direct message gives the newest 60, or the newest 60
+        before `before_ts`. Messages that Slack doesn't return in time are left out, and the next message is marked
+        (`after_gap`).
         """
         if question.begins_thread:
             return []
@@ -89,13 +87,13 @@ class History:
         return await self._thread(reading, thread_ts)
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
-        """Returns one message of a channel as Slack has it now; None if it is gone, ours, or may not be read.
+        """Returns a channel's message as it is in Slack now, or None if it is gone, ours or not readable.
 
-        Raises RateLimited, and Refused for a refusal that may pass.
+        Raises RateLimited, and Refused if the refusal might be temporary.
         """
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
-                # The ts of a reply gives this reply, and any other ts a thread, which begins with its message.
+                # The ts of a reply returns that reply; any other ts returns a thread, which begins with its message.
                 answer = await self._client.call("conversations.replies", channel=channel_id, ts=ts, limit=1)
         except TimeoutError:
             raise Refused("conversations.replies", "timeout", Refusal.TRANSIENT) from None
@@ -125,7 +123,7 @@ class History:
         return _Reading(question, until, retrying)
 
     async def posts_before(self, question: Question) -> list[Message]:
-        """Returns the last posts of a question's channel before it, oldest first; what Slack refuses is missing."""
+        """Returns the channel's last posts before a question, oldest first. Posts that Slack refuses are left out."""
         reading = self._reading(question)
         answer = await self._page("conversations.history", reading, latest=question.ts, limit=POSTS_BEFORE)
         if answer is None:
@@ -133,10 +131,7 @@ class History:
         return [self.message_of(question, message) for message in messages_in(answer)[::-1]]
 
     async def _thread(self, reading: _Reading, thread_ts: str) -> list[Message]:
-        """Reads a thread page by page. Slack begins with the oldest, and repeats the first message on every page.
-
-        After THREAD_PAGES pages each call skips half of the time that is left, so the newest messages are reached.
-        """
+        """Reads a thread page by page. Slack begins with the oldest, and repeats the first message on every page."""
         question = reading.question
         first: list[Message] = []
         newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
@@ -167,7 +162,7 @@ class History:
         return [*first, *newest, *end]
 
     async def _page(self, method: str, reading: _Reading, **arguments: Any) -> dict[str, Any] | None:
-        """Returns a page of the conversation, or None where Slack doesn't give it in time."""
+        """Returns a page of the conversation, or None if Slack doesn't return it in time."""
         channel_id = reading.question.thread.channel_id
         try:
             async with asyncio.timeout(reading.until - self._clock.monotonic()):
@@ -179,7 +174,7 @@ class History:
             return None
 
     def message_of(self, question: Question, message: Mapping[str, Any]) -> Message:
-        """Returns a message of Slack's answer, as one of the question's channel, without addresses of sign-ins."""
+        """Returns a message from Slack's response as one in the question's channel, without sign-in URLs."""
         return self._sign_in_addresses.removed_from(self._whole(question, message))
 
     def _whole(self, question: Question, message: Mapping[str, Any]) -> Message:
@@ -207,7 +202,7 @@ class History:
 
 
 def _after_gap(question: Question) -> Message:
-    """Returns the question as a message after a gap, because earlier messages could not be read."""
+    """Returns the question as a message after a gap, because earlier messages couldn't be read."""
     return replace(question.as_message(), after_gap=True)
 
 
@@ -239,7 +234,7 @@ _PARAMETERS = {
 }
 DEFINITION = own_tool(READ_CHANNEL, _DESCRIPTION, _PARAMETERS, is_dispensable=True)
 
-# What the model reads about a call without a result.
+# Messages to the model about a call without a result.
 NOT_A_TIME = "`since` must be a time such as 2026-11-23 or 2026-11-23T09:00."
 NOT_A_NUMBER = f"`newest` must be a whole number from 1 to {PAGE_MESSAGES}."
 NOT_A_TS = "`thread` and `page` must be the ts of a message, such as 1764000000.000100, as a result names it."
@@ -256,7 +251,7 @@ FORBIDDEN = (
 )
 TOO_MANY_CALLS = "You have read as much as one answer may. Answer with what you have, and say what you did not read."
 
-# What stands below a page.
+# Text below a page.
 MISSING = "Slack gave no more messages now, so some are missing beyond these. Say so in your answer."
 NEXT_PAGE = "More messages are on the next page: page={page}"
 
@@ -264,11 +259,11 @@ _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
 
 
 class _Unusable(Exception):
-    """An argument can't be used, or what it names can't be read: the text is what the model reads."""
+    """An argument is unusable, or its target can't be read. The message is for the model."""
 
 
 class _Answer(NamedTuple):
-    """One version of an answer: its question's channel and ts, and its number."""
+    """One version of an answer: its question's channel and ts, and the version number."""
 
     channel_id: str
     ts: str
@@ -277,26 +272,24 @@ class _Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a call asks for."""
-
     channel_id: str
     newest: int
     since_ts: str = ""
     page_ts: str = ""
     thread_ts: str = ""
-    """"": posts of the channel."""
+    """If "", the channel's posts."""
 
 
 @dataclass(slots=True)
 class _Page:
-    """The messages that have arrived, oldest first."""
+    """The messages read so far, oldest first."""
 
     messages: list[Payload]
     has_more: bool = False
     is_cut: bool = False
     """Whether Slack refused the rest."""
     is_forbidden: bool = False
-    """Whether Slack refuses the same call again."""
+    """Whether Slack would refuse the same call again."""
 
 
 class ChannelReader:
@@ -308,15 +301,15 @@ class ChannelReader:
         self._history = history
         self._readers = readers
         self._calls: dict[_Answer, int] = {}
-        """How often Slack was called for each answer."""
+        """The number of Slack calls per answer."""
         self._workspace_url = ""
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tool, with which each asker reads the channel that they ask in."""
+        """Returns the tool, which reads the channel where the question was asked."""
         return Offered((DEFINITION,))
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Reads a page. It never raises for what Slack refuses: that is a sentence for the model."""
+        """Reads a page. Refusals from Slack aren't raised: they become a sentence for the model."""
         if use.tool != READ_CHANNEL or use.definition_hash != DEFINITION.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
         until = self._client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
@@ -338,7 +331,7 @@ class ChannelReader:
         return CallResult(CallState.DONE, shown, may_be_stored=shown == NOTHING_THERE)
 
     async def _wanted(self, question: Question, arguments: Mapping[str, Any]) -> _Wanted:
-        """Returns what the arguments ask for. Raises _Unusable, RateLimited and Refused."""
+        """Parses a call's arguments. Raises _Unusable, RateLimited and Refused."""
         newest = arguments.get("newest")
         if newest is not None and not (type(newest) is int and 1 <= newest <= PAGE_MESSAGES):
             raise _Unusable(NOT_A_NUMBER)
@@ -347,7 +340,7 @@ class ChannelReader:
             try:
                 at = datetime.fromisoformat(str(since))
                 at = at if at.tzinfo else at.replace(tzinfo=await self._zone(question))
-                # Slack leaves out the message at `oldest` itself.
+                # Slack excludes the message at `oldest` itself.
                 since_ts = f"{max(0.0, at.timestamp() - 0.000001):.6f}"
             except (ValueError, OverflowError, OSError):
                 raise _Unusable(NOT_A_TIME) from None
@@ -369,7 +362,7 @@ class ChannelReader:
         return self._users.zones([question.user_id]).get(question.user_id, UTC)
 
     async def _check_readable(self, question: Question, channel_id: str) -> None:
-        """Raises _Unusable if the question's readers may not read another channel; RateLimited and Refused."""
+        """Raises _Unusable if the answer's readers don't have access to another channel, or RateLimited or Refused."""
         if channel_id == question.thread.channel_id:
             return
         is_members = not question.from_bot and await self._users.kind(question.user_id) is UserKind.MEMBER
@@ -386,7 +379,7 @@ class ChannelReader:
             raise _Unusable(NOT_READABLE)
 
     async def _read(self, question: Question, answer: _Answer, wanted: _Wanted, until: float) -> _Page:
-        """Returns a page as far as Slack gives it in time."""
+        """Returns a page with the messages that Slack returns in time."""
         page = _Page([])
         begins_ts, ends_ts = wanted.since_ts, question.ts
         if wanted.thread_ts:
@@ -407,7 +400,7 @@ class ChannelReader:
             found = messages_in(found_page)
             page.has_more = bool(found_page.get("has_more")) and bool(found)
             if wanted.thread_ts:
-                # Slack repeats the first message with each call.
+                # Slack repeats the first message in each response.
                 known = {message["ts"] for message in page.messages}
                 page.messages += [message for message in found if message["ts"] not in known]
                 begins_ts = found[-1]["ts"] if found else begins_ts
@@ -419,7 +412,7 @@ class ChannelReader:
         return page
 
     async def _called(self, answer: _Answer, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Calls Slack for messages, and counts the call. Raises RateLimited and Refused."""
+        """Fetches messages from Slack, and counts the call. Raises RateLimited and Refused."""
         calls = self._calls.get(answer, 0)
         keep_newest(self._calls, answer, calls + 1)
         if calls >= MAX_CALLS:
@@ -428,7 +421,7 @@ class ChannelReader:
         return await self._client.call(method, **{name: value for name, value in arguments.items() if value})
 
     async def _shown(self, question: Question, wanted: _Wanted, page: _Page) -> str:
-        """Returns a page as the model reads it, as many of its messages as fit."""
+        """Formats a page for the model, with as many of its messages as fit."""
         messages = [
             (self._history.message_of(question, found), count(found, "reply_count"))
             for found in page.messages
@@ -464,7 +457,7 @@ class ChannelReader:
         return "\n".join([data, *below])
 
     async def link_base(self, channel_id: str, ts: str) -> str:
-        """Returns what the links of a channel's messages begin with; "" if Slack doesn't say."""
+        """Returns the common prefix of links to a channel's messages, or "" if Slack doesn't return it."""
         if not self._workspace_url:
             try:
                 async with asyncio.timeout(TURN_WITHIN_S):
@@ -476,7 +469,7 @@ class ChannelReader:
 
 
 def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:
-    """Returns a message as the model reads it: who, when, its ts, replies and link, and its text as a quote."""
+    """Formats a message for the model: author, time, ts, replies and link, then its text as a quote."""
     writer = message.app_name or names.get(message.writer_id, message.writer_id) or "unknown"
     at = f"{local_time(float(message.ts), zone):%a %Y-%m-%d %H:%M}"
     link = link_of(base, message.channel_id, message.ts, message.thread_ts)

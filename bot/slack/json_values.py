@@ -1,6 +1,6 @@
-"""What Slack's JSON holds: values by type. Pure.
+"""Typed access to values in Slack's JSON. Pure.
 
-What is missing or of another type counts as empty, because payloads change without notice. Where a payload is of no use
+A missing value or one of another type counts as empty, because payloads change without notice. If a payload is useless
 without a value, handlers/payloads.py raises instead.
 """
 
@@ -12,37 +12,37 @@ Payload = Mapping[str, Any]
 
 
 def string(holder: Payload, key: str) -> str:
-    """Returns the text under a key; "" if there is none."""
+    """Returns the string under a key, or "" if there is none."""
     value = holder.get(key)
     return value if isinstance(value, str) else ""
 
 
 def strings(holder: Payload, key: str) -> list[str]:
-    """Returns the texts in the list under a key; none if there is no list."""
+    """Returns the strings in the list under a key, or [] if there is no list."""
     value = holder.get(key)
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def count(holder: Payload, key: str) -> int:
-    """Returns the number under a key; 0 if there is none, or a negative one."""
+    """Returns the number under a key, or 0 if there is none or it is negative."""
     value = holder.get(key)
     return max(0, value) if isinstance(value, int) else 0
 
 
 def json_object(holder: Payload, key: str) -> Payload:
-    """Returns the object under a key; {} if there is none."""
+    """Returns the object under a key, or {} if there is none."""
     value = holder.get(key)
     return value if isinstance(value, Mapping) else {}
 
 
 def json_objects(holder: Payload, key: str) -> list[Payload]:
-    """Returns the objects in the list under a key; none if there is no list."""
+    """Returns the objects in the list under a key, or [] if there is no list."""
     value = holder.get(key)
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
 def in_utc(seconds: str) -> str:
-    """Returns a time such as "2026-11-23 09:00 UTC" of its seconds since the epoch; "" if they are none."""
+    """Formats a string of seconds since the epoch like "2026-11-23 09:00 UTC", or returns "" if it isn't a time."""
     try:
         return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):
@@ -50,10 +50,10 @@ def in_utc(seconds: str) -> str:
 
 
 def next_cursor(page: Payload) -> str:
-    """Returns the cursor of the page behind this one; "" if this is the last."""
+    """Returns the next page's cursor, or "" if this is the last page."""
     return string(json_object(page, "response_metadata"), "next_cursor")
 
 
 def messages_in(answer: Payload) -> list[Payload]:
-    """Returns the messages in an answer of Slack's. What has no ts is no message."""
+    """Returns the messages in a response from Slack, skipping objects without a ts."""
     return [message for message in json_objects(answer, "messages") if string(message, "ts")]

@@ -1,9 +1,7 @@
-"""The app's manifest: what Slack has to know about the app. manifest.json and manifest.agent.json are its output.
+"""The app's manifest, which describes the app to Slack. manifest.json and manifest.agent.json are generated from it.
 
-The manifest's names are the operator's choice. The bot works with any: the handler takes every slash command that is
-sent to the app, and shortcuts are known by their callback_id.
-
-https://docs.slack.dev/reference/app-manifest
+Operators can choose the manifest's names. The bot works with any names: the handler accepts every slash command sent to
+the app, and shortcuts are identified by their callback_id. https://docs.slack.dev/reference/app-manifest
 """
 
 import re
@@ -48,15 +46,15 @@ REACT_SCOPE = "reactions:write"
 OPTIONAL_SCOPES = frozenset(
     {READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE, "files:read", "files:write", REACTIONS_SCOPE, REACT_SCOPE}
 )
-"""Scopes that may be declined at the installation: then canvases, files and reactions are left out, nothing else."""
+"""Scopes that can be declined at installation. Only canvases, files and reactions are then unavailable."""
 AGENT_SCOPE = "assistant:write"
-"""The scope of apps with the Agents feature."""
+"""The scope for apps with the Agents feature."""
 SEARCH_SCOPE = "search:read.public"
-"""The scope of Slack search (BOT_SLACK_SEARCH)."""
+"""The scope for Slack search (BOT_SLACK_SEARCH)."""
 GROUPS_SCOPE, EMAIL_SCOPE = "usergroups:read", "users:read.email"
-"""The scopes of user groups and of domains in BOT_ALLOW_USERS."""
+"""The scopes for user groups and email domains in BOT_ALLOW_USERS."""
 NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read", GROUPS_SCOPE, EMAIL_SCOPE})
-"""Without one of these, somebody's questions stay unanswered. The others are for single features."""
+"""Without any of these, some users' questions stay unanswered. Each of the other scopes is for a single feature."""
 _EVENTS = (
     "app_home_opened",
     "app_mention",
@@ -74,7 +72,7 @@ _CHOSEN = re.compile(
     r"|^features\.bot_user\.|^features\.agent_view\.agent_description$"
     r"|^features\.(shortcuts|slash_commands)\.\d+\.(name|command|description|usage_hint)$"
 )
-"""What an operator may word as they like."""
+"""Settings whose wording operators can choose."""
 _ESSENTIAL = re.compile(
     r" (app_mention|message\.im|app_mentions:read|chat:write|im:history|users:read)$"
     r"|socket_mode_enabled|token_rotation_enabled|messages_tab|bot_user"
@@ -83,16 +81,16 @@ _ESSENTIAL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that an app's manifest lacks, or sets in another way."""
+    """A setting that an app's manifest lacks or sets differently."""
 
     where: str
-    """The place in the manifest, such as "settings.socket_mode_enabled"."""
+    """The path in the manifest, such as "settings.socket_mode_enabled"."""
     expected: str
-    """What it must do: "be true", "contain message.im"."""
+    """The requirement: "be true", "contain message.im"."""
 
     @property
     def is_essential(self) -> bool:
-        """Whether questions stay unanswered because of it. Otherwise a single feature does not work."""
+        """Whether this leaves questions unanswered, instead of only breaking a single feature."""
         return bool(_ESSENTIAL.search(f"{self.where} {self.expected}"))
 
     def __str__(self) -> str:
@@ -100,22 +98,19 @@ class Difference:
 
 
 def scopes_of(*, agent: bool, extra: Collection[str] = ()) -> list[str]:
-    """Returns the scopes of an app, sorted. `extra`: those that its settings need."""
+    """Returns an app's scopes, sorted. `extra`: the scopes that its settings need."""
     return sorted((*SCOPES, *([AGENT_SCOPE] if agent else ()), *extra))
 
 
 def app_manifest(
     *, agent: bool = False, extra: Collection[str] = (), name: str = DEFAULT_NAME, command: str = DEFAULT_COMMAND
 ) -> Json:
-    """Returns the manifest of an app, with Slack's Agents feature if `agent`, and with `extra` scopes.
-
-    Raises ValueError for unusable names.
-    """
+    """Returns an app's manifest, with Slack's Agents feature if `agent`. Raises ValueError for unusable names."""
     if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
         raise ValueError(f"--name must have 1 to {MAX_NAME_CHARACTERS} characters.")
     if not _COMMAND.fullmatch(command):
         raise ValueError("--command must start with /, then 1 to 31 of a-z, 0-9, _ and -.")
-    # Slack takes a-z, 0-9, -, _ and . in the bot user's name.
+    # Slack allows a-z, 0-9, -, _ and . in the bot user's name.
     display_name = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or DEFAULT_NAME.lower()
     shortcut_name = f"Ask {name} about this"
     features: Json = {
@@ -165,17 +160,18 @@ def app_manifest(
 
 
 def differences(exported: Mapping[str, Any], *, extra: Collection[str] = ()) -> list[Difference]:
-    """Returns what an app's manifest lacks, or sets in another way, than this version of Typist needs.
+    """Returns the settings that an app's manifest lacks or sets differently from what this version of Typist needs.
 
-    `exported`: the answer of apps.manifest.export. What it has besides is no difference: Slack adds settings that
-    nobody made (slackapi/slack-cli#591), and an operator may add their own. Names and descriptions are no differences.
+    `exported`: the response of apps.manifest.export. Additional settings aren't differences: Slack adds settings that
+    nobody made (slackapi/slack-cli#591), and operators can add their own. Names and descriptions aren't differences
+    either.
     """
     features = exported.get("features") or {}
     expected = app_manifest(agent="agent_view" in features or "assistant_view" in features, extra=extra)
-    # Apps from before Slack had optional scopes require all of theirs, and an operator may.
+    # Apps created before Slack had optional scopes require all their scopes, and operators can choose to.
     del expected["oauth_config"]["scopes"]["bot_optional"]
     if "assistant_view" in features:
-        # An app of the older kind, which Typist serves too.
+        # An app with the older assistant_view, which Typist also supports.
         del expected["features"]["agent_view"]
         events = expected["settings"]["event_subscriptions"]["bot_events"]
         events[:] = [event for event in events if event not in _AGENT_EVENTS]
@@ -195,10 +191,10 @@ def _differences(expected: object, exported: object, where: str) -> Iterator[Dif
                 yield Difference(where, f"have {len(expected)} or more entries")
                 return
             for index, value in enumerate(expected):
-                # Compared with the most similar entry: an app may have other commands, too.
+                # Compared with the most similar entry, because an app can have other commands too.
                 compared = (list(_differences(value, entry, f"{where}.{index}")) for entry in _list(exported))
                 yield from min(compared, key=len)
-        # Slack may leave out what is false.
+        # Slack can omit settings that are false.
         case _ if (exported or False) != expected:
             yield Difference(where, f"be {str(expected).lower()}")
 

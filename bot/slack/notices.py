@@ -1,4 +1,4 @@
-"""Welcomes, and the responses to commands and buttons, which only one person reads. Pure."""
+"""Welcome messages, and the responses to commands and buttons that only one person can see. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ from slack_markdown.render import rendered
 
 
 def notification(sentence: str) -> Json:
-    """Returns the arguments of chat.postMessage for a sentence of mrkdwn, which Slack doesn't fold."""
+    """Returns chat.postMessage's arguments for a sentence of mrkdwn. `expand` stops Slack from folding it."""
     return {"text": sentence, "blocks": [block | {"expand": True} for block in remark(sentence)]}
 
 
 def cap_notification(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> Json:
-    """Returns a notification to Typist admins, in mrkdwn, with a chart of the last days unless `daily` is empty."""
+    """Returns a notification to Typist admins: a sentence of mrkdwn, and a chart unless `daily` is empty."""
     days, used = [day for day, _ in daily], [amount for _, amount in daily]
     charts = [chart("bar", texts.quotas.used_per_day(unit), days, [(unit, used)])] if daily else []
     blocks = [section(mrkdwn(sentence)), *charts, context(plain_text(texts.quotas.QUOTAS_ARE_SET_IN_HOME))]
@@ -46,19 +46,18 @@ def cap_notification(sentence: str, unit: str, daily: Sequence[tuple[str, float]
 
 
 SUGGESTION = "suggestion"
-"""Begins the action_id of a suggested prompt's button. A dash and its number follow."""
+"""The prefix of the action_id of a suggested prompt's button, followed by a dash and its number."""
 
 
 def welcome(greeting: str, seen: str) -> Json:
-    """Returns the arguments of chat.postMessage; `seen` says who sees what, and how to stop it. Both are mrkdwn.
+    """Returns the arguments of chat.postMessage. `seen` explains who sees what and how to stop it; both are mrkdwn.
 
-    No block of it counts as an answer, so a question in its thread begins a conversation.
+    None of its blocks counts as an answer, so a question in its thread begins a conversation.
     """
     return plain.message([*remark(greeting), suggestion_row(), context(mrkdwn(seen))])
 
 
 def suggestion_row() -> Json:
-    """Returns the buttons of the suggested prompts."""
     buttons = [
         button(f"{SUGGESTION}-{number}", label, label) for number, label in enumerate(texts.welcome.PANE_SUGGESTIONS)
     ]
@@ -66,14 +65,13 @@ def suggestion_row() -> Json:
 
 
 _MENTION = re.compile(r"&lt;@([UW][A-Z0-9]+)>")
-"""As escaping leaves it."""
+"""A mention after escaping."""
 
 
 def command_message(response: CommandResponse) -> Json:
-    """Returns the message for a command's acknowledgment, or for a response_url."""
     match response.content:
         case Help() as help_asked:
-            # A subcommand that doesn't exist is named first.
+            # An unknown subcommand is mentioned first.
             command, subcommand = escape(help_asked.command), escape(help_asked.unknown_subcommand)
             unknown = texts.commands.unknown_command(command, subcommand) if subcommand else ""
             text = f"{unknown}{texts.commands.commands(command)}\n{texts.commands.WHAT_I_DO}"
@@ -88,7 +86,6 @@ def command_message(response: CommandResponse) -> Json:
 
 
 def usage_text(usage: UsageToDate) -> str:
-    """Returns a person's usage so far and their quotas, in mrkdwn."""
     lines = [texts.quotas.usage(period, amount_text(usage.spent[period])) for period in Period]
     return "\n".join([*lines, *(quota_lines(usage) or [texts.quotas.NO_QUOTAS])])
 
@@ -100,7 +97,7 @@ def quota_lines(usage: UsageToDate) -> list[str]:
 
 
 def _quotas_to_show(usage: UsageToDate) -> list[CapUse]:
-    """Returns a person's own quotas, and shared ones that are used up; if they have none of their own, all shared."""
+    """Returns a person's own quotas and any exhausted shared ones, or all shared ones if the person has none."""
     own = list(filter(_is_own, usage.caps))
     shared = [use for use in usage.caps if not _is_own(use)]
     return [*own, *(use for use in shared if use.percent == 100 or not own)]
@@ -112,7 +109,7 @@ def _is_own(use: CapUse) -> bool:
 
 def _quota_line(use: CapUse) -> str:
     if use.percent < 100 and not _is_own(use):
-        # Shared usage is shown only where it keeps this person from asking.
+        # Shared usage is shown only if it stops this person from asking.
         return texts.quotas.shared_quota(str(use.cap))
     in_utc = texts.words.time_in_utc(datetime.fromtimestamp(use.resets_at, UTC))
     return texts.quotas.quota_so_far(
@@ -121,12 +118,12 @@ def _quota_line(use: CapUse) -> str:
 
 
 def amount_text(amount: Amount) -> str:
-    """Returns usage, such as "1,234 tokens, $0.02"."""
+    """Formats usage, such as "1,234 tokens, $0.02"."""
     return texts.quotas.amount(amount.tokens, amount.cost_usd)
 
 
 def action_message(response: ActionResponse) -> Json:
-    """Returns chat.postEphemeral's arguments: a sentence, and below it as much Markdown as one message holds."""
+    """Returns chat.postEphemeral's arguments: a sentence, followed by as much Markdown as fits into one message."""
     markdown, note = _first_page(response.markdown)
     lines = {"sentence": response.sentence, "note": note}
     above, *below = [blockkit.rich_text_line(unlinked(line), block_id) for block_id, line in lines.items() if line]
@@ -135,16 +132,16 @@ def action_message(response: ActionResponse) -> Json:
 
 
 def action_text(response: ActionResponse) -> str:
-    """Returns the same without blocks, for a response_url: it takes no Markdown."""
+    """Returns an action's response as text for a response_url, which doesn't support Markdown blocks."""
     markdown, note = _first_page(response.markdown)
-    # Our own sentence may name the admins. Nobody is notified: only the presser sees it.
+    # Our own sentence can mention the admins. That notifies nobody, because only the person who clicked can see it.
     sentence = _MENTION.sub(r"<@\1>", escaped(response.sentence))
     more = "\n\n".join(filter(None, (with_ascii_hosts(markdown), note)))
     return "\n\n".join(filter(None, (sentence, escaped(more))))
 
 
 def why_blocks(response: ActionResponse) -> list[Json]:
-    """Returns the blocks that ask why an answer didn't help. The buttons name the message of the answer."""
+    """Returns the blocks that ask why an answer didn't help. Their buttons refer to the answer's message."""
     buttons = [
         button(f"{ReplyAction.FEEDBACK_REASON}-{reason}", label, response.asks_why)
         for reason, label in texts.actions.DOWN_REASONS.items()
@@ -153,7 +150,7 @@ def why_blocks(response: ActionResponse) -> list[Json]:
 
 
 def _first_page(markdown: str) -> tuple[str, str]:
-    """Returns as much of a text as one message holds, and a sentence about the rest."""
+    """Returns as much of a text as fits into one message, and a sentence about the rest."""
     pages = Pages(max_full=1)
     pages.append(markdown)
     first, *more = [*pages.full, pages.growing]
@@ -161,5 +158,4 @@ def _first_page(markdown: str) -> tuple[str, str]:
 
 
 def offer(sentence: str, label: str, action_id: str, value: str = "") -> list[Json]:
-    """Returns a sentence, and a button that does what the sentence is about."""
     return [section(mrkdwn(sentence)), blockkit.actions([blockkit.button(action_id, label, value)])]

@@ -1,8 +1,8 @@
-"""A message's `text`: all that its blocks say, in plain words. Pure.
+"""A message's `text`: the content of its blocks as plain text. Pure.
 
-Screen readers, and notifications on phones, get a message's `text` and not its blocks
-(docs.slack.dev/reference/methods/chat.postmessage). So it is made of the blocks, with the labels of their buttons. If
-it doesn't fit, its longest part is shortened first: dates, notices and buttons stay.
+Screen readers and phone notifications use a message's `text`, not its blocks
+(docs.slack.dev/reference/methods/chat.postmessage). The text is therefore generated from the blocks, including the
+labels of their buttons. If it is too long, its longest part is shortened first, so dates, notices and buttons remain.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,18 +14,18 @@ from slack_markdown.escaping import JOINER
 from slack_markdown.render import mrkdwn, plain_words
 
 PLAIN_BYTES = 3_800
-"""In UTF-8; chat.update takes 4,000 bytes of text."""
+"""In UTF-8. chat.update accepts 4,000 bytes of text."""
 _MIN_PART_BYTES = 100
 _FENCE = "```"
 
 
 def message(blocks: Sequence[Json]) -> Json:
-    """Returns the arguments of chat.postMessage for blocks: they and what they say."""
+    """Returns chat.postMessage's arguments for blocks: the blocks and their plain text."""
     return {"text": text_of(blocks), "blocks": list(blocks)}
 
 
 def text_of(blocks: Iterable[Json]) -> str:
-    """Returns what blocks say, as mrkdwn in which nothing is markup that isn't in the blocks."""
+    """Returns the text of blocks as mrkdwn, with no markup beyond what the blocks have."""
     parts = list(filter(None, map(_block, blocks)))
     room = PLAIN_BYTES - _bytes(f"\n\n{texts.answers.REST_IN_MESSAGE}")
     is_whole = _bytes("\n\n".join(parts)) <= PLAIN_BYTES
@@ -40,7 +40,7 @@ def text_of(blocks: Iterable[Json]) -> str:
 
 
 def _cut(text: str, max_bytes: int) -> str:
-    """Returns the beginning of mrkdwn, cut between words where possible, and never within a mention or a date."""
+    """Shortens mrkdwn, between words if possible and never inside a mention or date."""
     head = text.encode("utf-8", "replace")[: max_bytes - len("…".encode())].decode("utf-8", "ignore")
     at = max(head.rfind(" "), head.rfind("\n"))
     head = head[:at] if at > len(head) // 2 else head
@@ -68,7 +68,6 @@ def _block(block: Json) -> str:
 
 
 def _part(part: Json) -> str:
-    """Returns a line, a list, a quote or code of a rich_text."""
     if part["type"] == "rich_text_list":
         is_numbered = part["style"] == "ordered"
         lines = (_part(line) for line in part["elements"])
@@ -78,13 +77,12 @@ def _part(part: Json) -> str:
         case "rich_text_quote":
             return "\n".join(f"&gt; {line}" for line in text.splitlines())
         case "rich_text_preformatted":
-            # What is quoted passes for no line of ours.
+            # Quoted content must not look like the end of the code block.
             return f"```\n{text.replace(_FENCE, JOINER.join(_FENCE))}\n```"
     return text
 
 
 def _words(element: Json) -> str:
-    """Returns a text object, or an element of a rich_text, as mrkdwn."""
     match element["type"]:
         case "mrkdwn":
             return str(element["text"])

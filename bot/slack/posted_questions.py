@@ -1,7 +1,7 @@
-"""Questions that the bot posts for people, because nobody can post for another person. Pure.
+"""Questions that the bot posts on behalf of users, because an app can't post as another user. Pure.
 
-A question that is asked in a modal, by an emoji, by a choice or by a suggested prompt is one, and so is the post of a
-schedule's run. The block_id names the asker, so history attributes the question to them.
+These are questions from modals, emoji reactions, choices and suggested prompts, and the posts of scheduled runs. The
+block_id identifies the asker, so history attributes the question to them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +25,6 @@ from slack_markdown.links import without_schemes
 
 
 def shortened(quote: str, size: Callable[[str], int], limit: int) -> str:
-    """Cuts a quote until it is no larger than the limit."""
     while size(quote) > limit:
         quote = quote[: len(quote) * 9 // 10].rstrip("\u200d") + "…"
     return quote
@@ -37,11 +36,11 @@ _REACTION = "reacted-by-"
 RUN = "scheduled-by-"
 MARK = "asked-in-"
 MAX_QUOTE_CHARS = 9_000
-"""Of a quote, with entities counted. A message holds 13,200; the question in the modal has up to 3,000."""
+"""The limit for a quote, counting entities. A message holds 13,200 characters; the modal's question up to 3,000."""
 
 
 def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
-    """Returns a message as the one that a question is about; `names` are those of people and channels, by id."""
+    """Returns a message as the subject of a question. `names`: user and channel names, by ID."""
     thread_ts = message.thread_ts or message.ts
     whole = paired(with_names(message.whole, names).strip())
     quote = shortened(whole, lambda quote: len(escape(quote)), MAX_QUOTE_CHARS)
@@ -49,11 +48,11 @@ def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> Quo
 
 
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
-    """Returns the arguments of chat.postMessage; `elsewhere` is the asker's direct message.
+    """Returns the arguments of chat.postMessage. `elsewhere`: post in the asker's direct message.
 
-    A question by an emoji shows the emoji: its words are for the model, and its asker never said them.
-    Nothing in it opens a file in Slack: the asker may name one that the message's readers may not open. The intro's
-    block_id is the modal's mark, so that a later try finds the message.
+    A question asked with an emoji shows only the emoji: its words are for the model, and the asker never said them. The
+    message contains no link that opens a file in Slack, because the asker could mention a file that the readers can't
+    open. The intro's block_id is the modal's mark, so that a retry finds the message.
     """
     asker = f"<@{question.user_id}>"
     intro, block = texts.shortcut.asks_about_this(asker), _BLOCK
@@ -77,7 +76,7 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
 
 
 def _parts(quote: str) -> Iterator[str]:
-    """Yields a quote in parts that text objects can hold, broken at ends of lines where there are some."""
+    """Splits a quote into parts that fit into text objects, at line ends if possible."""
     while len(quote) > PIECE_CHARS:
         at = quote.rfind("\n", PIECE_CHARS // 2, PIECE_CHARS)
         at = PIECE_CHARS if at < 0 else at
@@ -87,16 +86,13 @@ def _parts(quote: str) -> Iterator[str]:
 
 
 def view_of(message: Mapping[str, Any]) -> str | None:
-    """Returns the id of the modal in which a message of ours was asked, None for any other message."""
+    """Returns the ID of the modal in which one of our messages was asked, or None for other messages."""
     ids = (str(block.get("block_id", "")) for block in json_objects(message, "blocks"))
     return next((id_.removeprefix(MARK) for id_ in ids if id_.startswith(MARK)), None)
 
 
 def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Returns the asker of a question in a message of the bot, the asker's words, and what the message quotes.
-
-    Both are texts as core/conversation.py describes them. None for any other message.
-    """
+    """Returns a posted question's asker, words and quote (as in core/conversation.py), or None for other messages."""
     blocks = json_objects(message, "blocks")
     for mark, own_words in ((_CHOICE, texts.shortcut.MY_CHOICE), (RUN, texts.schedules.SCHEDULED_TASK)):
         if by_model := next((block for block in blocks if _is(block, mark)), None):
@@ -118,9 +114,9 @@ def _is(block: Mapping[str, Any], kind: str) -> bool:
 
 
 def _text(block: Mapping[str, Any]) -> str:
-    """Returns a block's text. Of a rich_text, Slack makes emoji and addresses elements of their own."""
+    """Returns a block's text. In a rich_text, Slack turns emoji and URLs into separate elements."""
     if block.get("type") == "rich_text":
         return words_of(block)
-    # It is not documented whether Slack returns plain text escaped: either way it is escaped once.
+    # Slack doesn't document whether it returns plain text escaped, so it is escaped exactly once here.
     elements = json_objects(block, "elements")
     return "\n".join(escape(unescape(str(element.get("text", "")))) for element in elements)

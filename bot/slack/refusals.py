@@ -1,7 +1,7 @@
-"""What Slack's error names mean.
+"""The meaning of Slack's error names.
 
-An unknown name proves nothing: only the names listed here mean that a message, a channel or the token is gone. Calls
-with any other name, and those whose answer is no JSON object, are retried in other forms (reply/edits.py), and given up
+An unknown name proves nothing: only the names listed here mean that a message, channel or token is gone. Calls that
+return any other name, or a response that isn't a JSON object, are retried in other forms (reply/edits.py) and given up
 after minutes.
 """
 
@@ -50,13 +50,12 @@ _NAMES: Mapping[Refusal, str] = {
         service_unavailable team_added_to_org update_failed
     """,
 }
-"""The names that Slack documents for the methods that Typist calls (docs.slack.dev/reference/methods), and those that
-were observed (sandbox/FIDELITY.md)."""
+"""Documented for the methods that Typist calls (docs.slack.dev/reference/methods) or observed (sandbox/FIDELITY.md)."""
 _REASON_OF = {name: reason for reason, names in _NAMES.items() for name in names.split()}
 METHOD_GONE = ("deprecated_endpoint", "method_deprecated", "unknown_method")
-"""What Slack says of a method that it no longer has, wherever it is called."""
+"""Slack's errors for a method that no longer exists, for any call."""
 
 
 def reason_of(name: str) -> Refusal:
-    """Returns what an error name means. An answer without one (`name` is "") didn't come from Slack's method."""
+    """Returns the meaning of an error name. A response without one (`name` is "") didn't come from Slack's method."""
     return _REASON_OF.get(name, Refusal.UNKNOWN) if name else Refusal.TRANSIENT

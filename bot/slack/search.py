@@ -1,13 +1,14 @@
 """Slack search: a tool that finds messages in public channels, with the asker's permissions.
 
-Slack lets a bot search only with the action_token of a person's message, and returns what that person may see. The
-token stays in the memory of the processes that run when the message arrives (bot/services/intake.py). A process
-that starts later can't search for that question, and the model says so.
+A bot can search only with the action_token of a user's message, and gets only results which that user can see. The
+token stays in the memory of the processes that were running when the message arrived (bot/services/intake.py). A
+process that starts later can't search for that question, and the model says so.
 
-Slack forbids keeping search results: they are never stored or logged. A take-over may search again.
+Slack forbids keeping search results, so they are never stored or logged. A process that takes over the job can search
+again.
 
-What the search can do is Slack's to say (assistant.search.info): with its AI search, a workspace finds messages by what
-they mean, and else by their words. Where it says that the app may not search, no model is offered to.
+Slack reports what its search supports (assistant.search.info): a workspace with AI search finds messages by meaning,
+others by keywords. If Slack reports that the app can't search, models aren't offered the tool.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ MAX_QUERY_CHARS = 300
 
 
 def _definition(how: str, query: str) -> ToolDefinition:
-    """Returns the search as models are offered it: how it finds messages, and what its query is."""
+    """Returns the tool's definition. `how`: how the search finds messages. `query`: the description of its query."""
     description = (
         "Searches the messages in the workspace's public channels, with the permissions of the person who asks. "
         f"Returns up to {MAX_RESULTS} messages with author, time and link. {how}, and search again with other words if "
@@ -59,7 +60,7 @@ BY_MEANING = _definition(
     "A question in a sentence, or keywords, without quotes or operators",
 )
 
-# What the model reads about a search without a result.
+# Messages to the model about a search without a result.
 ASK_AGAIN = "Say that you could not search Slack, and that a new message which mentions you makes it possible."
 NO_TOKEN = f"Slack gave no permission to search for this question. {ASK_AGAIN}"
 TOKEN_GONE = f"Slack's permission to search for this question has ended. {ASK_AGAIN}"
@@ -85,41 +86,40 @@ _SENTENCES: Mapping[str, str] = {
     "missing_scope": NO_SCOPE,
     "not_allowed_token_type": NO_SCOPE,
 }
-"""By Slack's names of errors."""
 
 log = logging.getLogger(__name__)
 
 
 class SlackSearch:
-    """Slack's search as a tool of models, with the asker's permissions. Needs the scope search:read.public."""
+    """Slack search as a tool for models, with the asker's permissions. Needs the scope search:read.public."""
 
     def __init__(self, client: PacedClient, readers: ChannelReaders, sign_in_addresses: SignInAddresses) -> None:
         self._client = client
         self._sign_in_addresses = sign_in_addresses
         self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
-        """By the channel and the ts of the question."""
+        """By the question's channel and ts."""
         self._offered = Offered((BY_WORDS,))
-        """What Slack has last said of the search, or else what works everywhere."""
+        """The offer according to Slack's last report, or the version that works in every workspace."""
         self._asked_at = -math.inf
 
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
-        """Keeps the action token of a question's event in memory, and drops the oldest if there are too many."""
+        """Keeps the action token of a question's event in memory, dropping the oldest if there are too many."""
         keep_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the search, unless outsiders can read the answer, or Slack says that the app can't search.
+        """Returns the search tool, unless outsiders can read the answer or Slack reports that the app can't search.
 
-        A question without a token gets it too: the model then learns why it can't search.
+        A question without a token gets it too, so that the model learns why it can't search.
         """
         return await self._offer() if await self._readers.are_insiders(question.thread) else Offered()
 
     async def _offer(self) -> Offered:
-        """Returns what Slack's search can do. Slack is asked once an hour."""
+        """Returns the search tool that Slack supports, asking Slack at most once an hour."""
         now = self._client.clock.monotonic()
         if now < self._asked_at + INFO_TRUSTED_S:
             return self._offered
-        # Questions that come meanwhile don't wait.
+        # Set before the call, so that other questions don't wait for it.
         self._asked_at = now
         try:
             async with asyncio.timeout(INFO_WITHIN_S):
@@ -132,7 +132,7 @@ class SlackSearch:
         return self._offered
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Searches once. It never raises: what Slack refuses is a sentence for the model."""
+        """Searches once. It never raises: refusals from Slack become a sentence for the model."""
         if use.tool != NAME or use.definition_hash not in (BY_WORDS.definition_hash, BY_MEANING.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
         query = use.arguments.get("query")
@@ -143,7 +143,7 @@ class SlackSearch:
             return CallResult.failed(NO_TOKEN)
         try:
             async with asyncio.timeout(min(use.timeout_s, TURN_WITHIN_S)):
-                # An outsider may have come since the search was offered.
+                # An outsider might have joined since the search was offered.
                 if not await self._readers.are_insiders(use.question.thread):
                     return CallResult.failed(OUTSIDERS)
                 answer = await self._client.call(
@@ -155,7 +155,7 @@ class SlackSearch:
                     limit=MAX_RESULTS,
                 )
         except (RateLimited, TimeoutError):
-            # Calls to Slack end earlier than this: what takes so long is the wait for room in the budget.
+            # Slack calls have shorter timeouts, so the time was spent waiting for rate-limit budget.
             return CallResult.failed(BUSY)
         except Refused as error:
             return CallResult.failed(self._refused(use.question, error))
@@ -169,7 +169,6 @@ class SlackSearch:
         return CallResult(CallState.DONE, f"{data}\n{CITE}", may_be_stored=False)
 
     def _refused(self, question: Question, error: Refused) -> str:
-        """Returns what the model reads about a refusal."""
         name = error.name
         log.warning("slack search for message %s failed: %s", question.ts, name)
         if name == "invalid_action_token":
@@ -180,7 +179,7 @@ class SlackSearch:
 
 
 def _shown(hit: Mapping[str, Any]) -> str:
-    """Returns a message as the model reads it: where, who and when, its link, and its text as a quote."""
+    """Formats a message for the model: channel, author, time and link, then its text as a quote."""
     channel = f"#{hit.get('channel_name') or hit.get('channel_id')}"
     author = one_line(str(hit.get("author_name") or hit.get("author_user_id") or "unknown"))
     head = ", ".join(filter(None, (channel, author, in_utc(str(hit.get("message_ts"))))))

@@ -1,11 +1,12 @@
 """Socket Mode: keeps two connections to Slack open, so that refreshing one leaves no gap.
 
-Slack can end each connection right after its hello: too many processes, or Socket Mode is off. So a connection counts
-as a success only after STEADY_S. Until then connections follow one another ever more slowly, down to one in STEADY_S,
-and /readyz says why. A network that cuts a connection after twenty seconds is away for ten at most.
+Slack can end each connection right after its hello if there are too many processes or Socket Mode is off. A connection
+therefore counts as a success only after STEADY_S. Until then, new connections are opened more and more slowly, down to
+one per STEADY_S, and /readyz reports the reason. If the network cuts a connection after twenty seconds, Typist is
+offline for ten at most.
 
-The SDK takes up to ten seconds to notice a lost connection, and its own loop may retry an expired ticket forever. So
-Typist watches the connections itself, and each try asks for a new ticket.
+The SDK takes up to ten seconds to notice a lost connection, and its own loop can retry an expired ticket forever.
+Typist therefore watches the connections itself, and requests a new ticket for each attempt.
 """
 
 import asyncio
@@ -37,11 +38,11 @@ STEADY_S = CONNECTION.backoff.max_s
 """A connection that ends sooner is a failure."""
 OPEN = "apps.connections.open"
 REFRESH = frozenset({"warning", "refresh_requested"})
-"""Slack's reasons to end a connection that ask for another one and mean nothing else."""
+"""Slack's reasons for ending a connection that only ask for a new one."""
 RECOUNT = "recount"
-"""Our own reason: the hello of the next connection says how many the app has."""
+"""Our own reason: the next connection's hello reports how many connections the app has."""
 SETTLE_S = 30.0
-"""How long after its close a connection may still count in Slack's hello."""
+"""How long a closed connection can still count in Slack's hello."""
 ADVICE = {
     "too_many_websockets": "An app has 10 connections at most. Stop other processes that use this SLACK_APP_TOKEN.",
     "link_disabled": "Turn Socket Mode on: api.slack.com/apps → your app → Socket Mode.",
@@ -52,20 +53,20 @@ log = logging.getLogger(__name__)
 
 
 class SocketConnection(SocketModeClient):
-    """The SDK's client, with our own timeouts and errors. It reconnects only on request."""
+    """The SDK's client with our timeouts and errors. It reconnects only on request."""
 
     opened_at: float = 0.0
     """When the connection was opened, in the clock's monotonic seconds."""
     heard_at: float | None = None
-    """When Slack last sent a message, a hello included, in the clock's monotonic seconds; None if it never did."""
+    """When Slack last sent a message, including a hello, in the clock's monotonic seconds, or None if it never did."""
     app_connections: int = 0
-    """How many connections the app had at the last hello, this one included."""
+    """The app's number of connections at the last hello, including this one."""
     greeted_at: float = -math.inf
-    """When Slack last said hello, in the clock's monotonic seconds."""
+    """When Slack last sent a hello, in the clock's monotonic seconds."""
     end_reason: str = ""
-    """Why Slack ended the connection; "" if it is open, or was cut."""
+    """Slack's reason for ending the connection, or "" if it is open or was cut."""
     problem: str = ""
-    """Why connections don't last, as a sentence, from the second in a row until one lasts; else ""."""
+    """Why connections don't last, as a sentence, from the second failure in a row until one lasts; otherwise ""."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, clock: Clock) -> None:
         super().__init__(
@@ -80,27 +81,27 @@ class SocketConnection(SocketModeClient):
         self._ended = asyncio.Event()
 
     async def run_message_listeners(self, message: dict[str, Any], raw_message: str) -> None:
-        """Handles a message from Slack. The SDK's own answers each `disconnect` with a new connection, at once."""
+        """Handles a message from Slack. The SDK's own method reconnects at once after each `disconnect`."""
         if message.get("type") != "disconnect":
             self.heard_at = self._clock.monotonic()
             count = message.get("num_connections")
             if message.get("type") == "hello" and isinstance(count, int):
                 self.app_connections, self.greeted_at = count, self.heard_at
             if "envelope_id" in message and not isinstance(message.get("payload"), dict | str):
-                # The SDK would leave it without an acknowledgment.
+                # The SDK wouldn't acknowledge it.
                 message = {**message, "payload": {}}
             await super().run_message_listeners(message, raw_message)
             return
         self.end_for(str(message.get("reason") or "")[:50])
 
     def end_for(self, reason: str) -> None:
-        """Has the watch open another connection in place of this one."""
+        """Makes the watch replace this connection with a new one."""
         self.end_reason = reason
         self.stale = True
         self._ended.set()
 
     async def wait_for_end(self) -> bool:
-        """Returns whether the connection is up, after WATCH_S or as soon as Slack ends it."""
+        """Waits for WATCH_S, or until Slack ends the connection, and returns whether it is up."""
         try:
             async with asyncio.timeout(WATCH_S):
                 await self._ended.wait()
@@ -109,7 +110,7 @@ class SocketConnection(SocketModeClient):
         return await self.is_connected()
 
     async def close_session(self) -> None:
-        """Closes the connection within CLOSE_TIMEOUT_S, so that it counts no longer among the app's connections."""
+        """Closes the connection within CLOSE_TIMEOUT_S, so that it no longer counts toward the app's limit."""
         if self.current_session is None:
             return
         try:
@@ -119,18 +120,18 @@ class SocketConnection(SocketModeClient):
             log.info("connection to Slack did not close in time")
 
     def age_s(self) -> float:
-        """Returns how long ago the connection was opened."""
         return self._clock.monotonic() - self.opened_at
 
     async def issue_new_wss_url(self) -> str:
-        """Raises RateLimited and Refused; the SDK's own waits for a rate limit inside of the call, again and again."""
+        """Requests a socket URL. Raises RateLimited and Refused; the SDK's own method waits out rate limits
+        repeatedly."""
         url = (await self._web.call(OPEN)).get("url")
         if not isinstance(url, str):
             raise Refused(OPEN, "no address in the answer", Refusal.TRANSIENT)
         return url
 
     async def connect(self) -> None:
-        """Connects once. The SDK's own method retries the same address forever, though its ticket is valid once."""
+        """Connects once. The SDK's own method retries the same URL forever, although its ticket is valid only once."""
         await self.close_session()
         assert self.wss_uri is not None, "connect_to_new_endpoint asks for it"
         session = await self.aiohttp_client_session.ws_connect(
@@ -165,7 +166,7 @@ class SocketConnection(SocketModeClient):
             raise Refused("a connection", "another one is being made", Refusal.TRANSIENT)
 
     async def end(self) -> None:
-        """Closes within CLOSE_TIMEOUT_S, and leaves nothing open. The SDK's own close waits for Slack, step by step."""
+        """Closes everything within CLOSE_TIMEOUT_S. The SDK's own close waits for Slack, step by step."""
         self.closed = True
         for task in (self.message_processor, self.current_session_monitor, self.message_receiver):
             if task is not None:
@@ -177,7 +178,7 @@ class SocketConnection(SocketModeClient):
 
 
 class Sockets:
-    """Receives Slack's events for a Bolt app. `web` calls with the app-level token, whose state is in `credential`."""
+    """Receives Slack's events for a Bolt app. `web` uses the app-level token, whose state is in `credential`."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, credential: Credential, clock: Clock) -> None:
         self._app = app
@@ -189,51 +190,51 @@ class Sockets:
         self._watches: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Connects; returns once one connection is up. Raises SlackSetupError for a bad token."""
+        """Connects, and returns once one connection is up. Raises SlackSetupError for a bad token."""
         first, *others = self._connections
         await self._credential.insist(first.renew)
         await asyncio.gather(*(self._try_once(connection) for connection in others))
         self._watches = [asyncio.create_task(self._watch(connection)) for connection in self._connections]
 
     async def close(self) -> None:
-        """Closes the connections. Slack sends unacknowledged events again, to another process."""
+        """Closes the connections. Slack redelivers unacknowledged events to another process."""
         for watch in self._watches:
             watch.cancel()
         if self._watches:
-            # One that is connecting needs its session until it ends.
+            # A watch that is connecting needs its session until it ends.
             await asyncio.wait(self._watches, timeout=CLOSE_TIMEOUT_S)
         await asyncio.gather(*(connection.end() for connection in self._connections))
 
     async def up(self) -> int:
-        """Returns how many connections are up. After one that didn't last, the next counts only once it lasts."""
+        """Returns how many connections are up. After one that didn't last, the next counts only once it has lasted."""
         return sum([await connection.is_connected() and not connection.problem for connection in self._connections])
 
     def heard_at(self) -> float | None:
-        """Returns when Slack last sent a message on any connection, as SocketConnection has it.
+        """Returns when Slack last sent a message on any connection, in the clock's monotonic seconds, or None if it
+        never did.
 
-        Pings don't count: Slack answers them also while it delivers no events.
+        Pings don't count, because Slack answers them even while it delivers no events.
         """
         heard = [connection.heard_at for connection in self._connections if connection.heard_at is not None]
         return max(heard, default=None)
 
     def app_connections(self) -> tuple[int, float]:
-        """Returns how many connections the app had at Slack's last hello, and when that was, by the monotonic clock."""
+        """Returns the app's number of connections at Slack's last hello, and when that was, by the monotonic clock."""
         last = max(self._connections, key=lambda connection: connection.greeted_at)
         return last.app_connections, last.greeted_at
 
     def recount(self) -> None:
-        """Renews one connection, so that Slack counts those of the app. The other ones go on meanwhile."""
+        """Renews one connection, so that Slack reports the app's number of connections. The others stay open."""
         min(self._connections, key=lambda connection: connection.opened_at).end_for(RECOUNT)
 
     def problem(self) -> str:
-        """Returns why connections don't last, as a sentence; "" if they do."""
         return next((connection.problem for connection in self._connections if connection.problem), "")
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Hands an event to the app and acknowledges it. Slack sends unacknowledged events again.
+        """Passes an event to the app and acknowledges it. Slack redelivers unacknowledged events.
 
-        The app handles the errors of its listeners. What it raises itself means that it can't read the payload, which
-        would come back the same.
+        The app handles its listeners' errors. Any other exception means that the app can't read the payload, which
+        would be the same after a redelivery.
         """
         try:
             request.payload = paired_json(request.payload)
@@ -247,7 +248,7 @@ class Sockets:
             log.info("acknowledgment not sent, Slack will redeliver the event")
 
     async def _watch(self, connection: SocketConnection) -> None:
-        """Reconnects until canceled, sooner than the SDK would, and waits longer after each failure."""
+        """Reconnects until canceled, sooner than the SDK would, waiting longer after each failure."""
         failures, refused = 0, ""
         while True:
             is_up = await connection.wait_for_end()
@@ -275,23 +276,23 @@ class Sockets:
             refused = await self._renewed(connection, refused)
 
     async def _renewed(self, connection: SocketConnection, refused: str) -> str:
-        """Connects; returns why Slack refuses the token, "" if it doesn't. `refused`: what the log says already."""
+        """Connects, and returns why Slack refuses the token, or "". `refused`: the refusal that was last logged."""
         try:
             await self._credential.insist(connection.renew)
         except SlackSetupError as error:
-            # Only an admin can end this; /readyz says so, too.
+            # Only an admin can resolve this; /readyz reports it too.
             if str(error) != refused:
                 log.error("%s", error)
             await asyncio.sleep(LOOK_AGAIN_S)
             return str(error)
         except Exception as error:
-            # The watch has to go on, whatever it is: the next try may do better.
+            # The watch must continue after any error, because the next attempt might succeed.
             log.warning("connection to Slack failed: %s", trace_of(error))
             await asyncio.sleep(LOOK_AGAIN_S)
         return ""
 
     def _set_problem(self, connection: SocketConnection, problem: str) -> None:
-        """Logs a problem once, not for each try and each connection."""
+        """Sets a connection's problem, and logs it once instead of for each attempt and connection."""
         before = self.problem()
         connection.problem = problem
         if problem and problem != before:

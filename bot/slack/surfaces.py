@@ -1,7 +1,7 @@
-"""What the bot shows beside its replies: notices, questions that it posts, modals, App Home, and the assistant pane.
+"""Everything the bot shows besides replies: notices, posted questions, modals, App Home and the assistant pane.
 
-Posts are in threads, or ephemeral: only one person sees those, and Slack never keeps them. The pane has suggested
-prompts and titles, statuses of threads, and an agent's sessions.
+Posts are in threads or ephemeral: only one person can see an ephemeral message, and Slack never stores it. The pane has
+suggested prompts, titles, thread statuses and agent sessions.
 """
 
 import asyncio
@@ -40,34 +40,31 @@ log = logging.getLogger(__name__)
 
 NOTICE_EVENT = "typist_notice"
 TOLD_WITHIN_S = 600.0
-"""How long a notice may wait. At a launch, hundreds of people are told within the same 100 calls a minute."""
+"""The limit for delivering a notice. At a launch, hundreds of people share the same 100 calls a minute."""
 CHANNELS_PER_PAGE = 200
 """Slack recommends no more."""
 MAX_PER_PAGE = 999
 """The most that Slack returns."""
 MAX_CHANNEL_PAGES = 5
-"""The most calls that list one person's channels: all people share 50 in a minute."""
+"""The limit of calls for listing one person's channels, because all people share 50 calls a minute."""
 
 
 class EphemeralMessages:
-    """Tells one person something that nobody else sees: the only caller of chat.postEphemeral."""
+    """Shows a message to one person only. It is the only caller of chat.postEphemeral."""
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client
 
     async def post(self, thread: ThreadKey, user_id: str, **message: Any) -> None:
-        """Posts a message that one person sees in a thread. Raises RateLimited and Refused.
-
-        Slack refuses it for people who aren't in the channel.
-        """
+        """Posts a message for one person, who must be in the thread's channel. Raises RateLimited and Refused."""
         place = {"channel": thread.channel_id, "thread_ts": thread.thread_ts, "user": user_id}
         await self._client.call("chat.postEphemeral", **place, **message, **NO_UNFURLS)
 
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
-        """Shows the question's asker a sentence where the question was written, and logs it if Slack never takes it.
+        """Shows a sentence to the asker where the question was written, and logs it if Slack never accepts it.
 
-        Slack may lose it. After TOLD_WITHIN_S it is given up. If the question isn't in a thread yet, the sentence
-        appears at the channel's root, because a thread without answers shows no ephemeral message.
+        Slack can lose it. It is given up after TOLD_WITHIN_S. If the question isn't in a thread yet, the sentence
+        appears at the channel's root, because a thread without answers shows no ephemeral messages.
         """
         thread = question.thread
         if question.begins_thread:
@@ -90,9 +87,9 @@ class ThreadPoster:
         self._client = client
 
     async def post(self, channel_id: str, thread_ts: str | None, **message: object) -> tuple[str, str]:
-        """Posts a message; returns its channel and ts.
+        """Posts a message, and returns its channel and ts.
 
-        Raises RateLimited and Refused, with OUTSIDE_THREAD where the thread was deleted: then the post is deleted.
+        Raises RateLimited and Refused. If the thread was deleted, the post is deleted and the reason is OUTSIDE_THREAD.
         """
         try:
             return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
@@ -112,9 +109,9 @@ class ThreadPoster:
 
 SESSIONS = "agents.sessions.setStatus"
 SESSIONS_A_MINUTE = 20
-"""Of 50 calls a minute, so that ends don't wait for the budget. Other answers have Typist's own Stop button."""
+"""Out of 50 calls a minute, so that ends don't wait for budget. Other answers have Typist's own Stop button."""
 NO_AGENT = ("not_allowed", "not_authorized")
-"""What Slack says to apps without agent_view; the second one was observed (kirodotdev/KiroCrew#9822)."""
+"""Slack's errors for apps without agent_view. The second one was observed (kirodotdev/KiroCrew#9822)."""
 STOP_EVENT_MISSING = "missing_agent_session_stopped_event_subscription"
 LOADING_MESSAGE_CHARS = 50
 """Slack refuses a status with a longer loading message (letta-ai/letta-code#3553)."""
@@ -124,18 +121,18 @@ class Pane:
     """The assistant pane: suggestions, statuses and titles. Each method raises RateLimited and Refused.
 
     Statuses and sessions need chat:write; the rest needs assistant:write. Slack has announced the end of
-    assistant.threads.* for February 2027. Titles have a successor in agents.sessions.*, and statuses have none.
+    assistant.threads.* for February 2027. Titles have a successor in agents.sessions.*, but statuses don't.
     """
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client
         self.has_sessions = True
-        """Whether the app has agent sessions, as far as is known."""
+        """Whether the app is known to have agent sessions, assumed until Slack refuses one."""
         self._begun_at = deque([-math.inf] * SESSIONS_A_MINUTE, maxlen=SESSIONS_A_MINUTE)
-        """When the last sessions began, by the monotonic clock."""
+        """The start times of the last sessions, by the monotonic clock."""
 
     async def suggest(self, channel_id: str, thread_ts: str | None) -> None:
-        """Shows suggested prompts in a thread, or without `thread_ts` in the whole direct message."""
+        """Shows suggested prompts in a thread, or in the whole direct message without `thread_ts`."""
         await self._client.call(
             "assistant.threads.setSuggestedPrompts",
             channel_id=channel_id,
@@ -145,10 +142,10 @@ class Pane:
         )
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        """Shows a status in any thread until the bot posts, for two minutes at most; "" removes it.
+        """Shows a status in any thread until the bot posts, for up to two minutes. "" removes it.
 
-        It is sent as plain text: Slack decodes nothing in a status, and shows no emoji for their names. Without loading
-        messages, Slack shows phrases of its own in channels (slack-go/slack#1487).
+        The status is sent as plain text: Slack decodes nothing in it and doesn't turn emoji names into emoji. Without
+        loading messages, Slack shows its own phrases in channels (slack-go/slack#1487).
         """
         loading = loading_message(status) or None
         await self._client.call(
@@ -156,23 +153,23 @@ class Pane:
         )
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
-        """Names the thread in the pane's list: an agent's by its session, if it has one."""
+        """Sets the thread's title in the pane's list, through the agent's session if it has one."""
         if self.has_sessions:
             try:
                 await self._client.call("agents.sessions.rename", title=title, **_place(thread))
                 return
             except Refused as error:
-                # An app without agent_view reads not_authorized, and so does an agent for a thread without a session
-                # (agentconnect-md/agentconnect#1600).
+                # Slack returns not_authorized to apps without agent_view, and also to an agent for a thread without a
+                # session (agentconnect-md/agentconnect#1600).
                 if error.reason.may_pass:
                     raise
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
     async def begin_session(self, thread: ThreadKey) -> bool | None:
-        """Shows Slack's own Stop in an agent's thread; returns False if it isn't shown, None if no session was begun.
+        """Shows Slack's Stop button in an agent's thread. Returns False if it isn't shown, or None if no session began.
 
-        Only apps with agent_view have sessions. After the first refusal for that, Slack isn't asked again. Slack shows
-        no Stop to apps that aren't subscribed to its event.
+        Only apps with agent_view have sessions. After the first refusal for that reason, Slack isn't asked again. Slack
+        shows no Stop button to apps that aren't subscribed to its event.
         """
         now = self._client.clock.monotonic()
         has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare(SESSIONS) > 0
@@ -189,7 +186,7 @@ class Pane:
         return STOP_EVENT_MISSING not in str(answer.get("warning"))
 
     async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
-        """Removes Slack's own Stop. With `waits`, the session says that it waits for a person."""
+        """Removes Slack's Stop button. With `waits`, the session shows that it is waiting for a person."""
         if self.has_sessions:
             await self._set_session(thread, "suspended" if waits else "active")
 
@@ -198,9 +195,9 @@ class Pane:
 
 
 def loading_message(status: str) -> str:
-    """Returns a status as a loading message: without commas, which divide them in a form, and cut at a whole character.
+    """Returns a status without commas, which separate loading messages in a form, and cut at a whole character.
 
-    Slack doesn't say which characters it counts; UTF-16 has the most.
+    Slack doesn't say which characters it counts; UTF-16 gives the highest count.
     """
     text = status.replace(",", "").strip()
     if _utf16_units(text) <= LOADING_MESSAGE_CHARS:
@@ -230,9 +227,9 @@ def _place(thread: ThreadKey) -> dict[str, str | None]:
 class Surfaces:
     """Modals, App Home, responses, channels and posted questions.
 
-    Methods raise RateLimited and Refused, except those that respond to what a person did: the outcome stands without a
-    response, so what Slack refuses is only logged. Slack opens a modal only within three seconds of the action that
-    created its trigger.
+    Methods raise RateLimited and Refused, except those that respond to a person's action: the action has taken effect
+    even without a response, so Slack's refusal is only logged. Slack opens a modal only within three seconds of the
+    action that created its trigger.
     """
 
     def __init__(
@@ -250,37 +247,37 @@ class Surfaces:
         self._bot_user_id = bot_user_id
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
-        """Opens a modal, with `in_modal` above the one in which a person has pressed; returns the view's id.
-
-        Waits for no budget: a trigger expires after three seconds.
-        """
+        """Opens a modal, with `in_modal` above the current one, and returns its ID. Triggers expire too soon to be
+        queued."""
         method = "views.push" if in_modal else "views.open"
         answer = await self._client.call(method, trigger_id=trigger_id, view=view)
         return string(json_object(answer, "view"), "id")
 
     async def update(self, view_id: str, view: Json) -> None:
-        """Shows something else in a modal that is open. What Slack refuses is only logged."""
+        """Replaces the content of an open modal. A refusal from Slack is only logged."""
         try:
             await self._client.call("views.update", view_id=view_id, view=view)
         except (RateLimited, Refused) as error:
-            # Slack knows no view that its person has closed.
+            # Slack doesn't find a view that its user has closed.
             log.info("modal not updated: %s", error)
 
     async def publish_home(self, user_id: str, content: HomeView | str) -> None:
-        """Shows App Home to one person, or why they have no access."""
+        """Shows App Home to one person, or why they don't have access."""
         view = denied_view(content) if isinstance(content, str) else home_view(content)
         await self._paced.call("views.publish", user_id=user_id, view=view)
 
     async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
-        """Sends the response; Slack takes five to a response_url, within half an hour of the command."""
+        """Sends the response. Slack accepts five per response_url, within half an hour of the command."""
         await self._respond(response_url, command_message(response))
 
     async def respond_to_action(
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
     ) -> None:
-        """Shows the response in the thread, as an ephemeral message: a response_url takes plain text only.
+        """Shows Markdown responses as an ephemeral message in the thread, because a response_url supports only plain
+        text.
 
-        If the ephemeral message is refused, its text goes to the response_url. Slack's own Stop has no response_url.
+        If Slack refuses the ephemeral message, its text goes to the response_url. Slack's own Stop button has no
+        response_url.
         """
         if response.markdown or not response_url:
             as_blocks = action_message(response) if response_url else {"text": action_text(response)}
@@ -301,7 +298,6 @@ class Surfaces:
         await self._respond(response_url, message | (plain.message(below) if below else {}))
 
     async def delete_ephemeral(self, response_url: str) -> None:
-        """Deletes the ephemeral message whose button was pressed."""
         await self._respond(response_url, {"delete_original": True})
 
     async def _respond(self, response_url: str, message: Json) -> None:
@@ -311,7 +307,7 @@ class Surfaces:
             log.warning("response not sent: %s", error)
 
     async def creator(self, channel_id: str) -> str | None:
-        """Returns who created a channel, "" if Slack doesn't say, None if it doesn't show us the channel.
+        """Returns a channel's creator, "" if Slack doesn't say, or None if the channel isn't visible to the bot.
 
         Needs the scopes channels:read, groups:read and mpim:read.
         """
@@ -324,7 +320,7 @@ class Surfaces:
         return string(json_object(answer, "channel"), "creator")
 
     async def person_of(self, channel_id: str) -> str:
-        """Returns whose direct message a channel is; "" if Slack doesn't say. Needs the scope im:read."""
+        """Returns the other user in a direct message, or "" if Slack doesn't say. Needs the scope im:read."""
         try:
             answer = await self._paced.call("conversations.info", channel=channel_id)
         except Refused as error:
@@ -334,10 +330,10 @@ class Surfaces:
         return string(json_object(answer, "channel"), "user")
 
     async def channels_of(self, user_id: str, types: str = "public_channel,private_channel") -> frozenset[str]:
-        """Returns the public channels that a person is in, and the private ones that the bot is in, too.
+        """Returns the public channels a person is in, and the private channels that both the person and the bot are in.
 
-        `types`: by Slack's names, separated by commas.
-        Of very many, the last ones are missing, as archived ones are. Needs the scopes channels:read and groups:read.
+        `types`: Slack's names, separated by commas. Archived channels are left out, and so are the last ones of a very
+        long list. Needs the scopes channels:read and groups:read.
         """
         found: list[str] = []
         arguments = {"user": user_id, "types": types, "exclude_archived": True, "limit": CHANNELS_PER_PAGE}
@@ -346,10 +342,7 @@ class Surfaces:
         return frozenset(found)
 
     async def has_messages(self, channel_id: str, before_ts: str | None = None) -> bool:
-        """Returns whether anybody but the bot and Slack itself has written lately in a direct message.
-
-        `before_ts`: before this message.
-        """
+        """Returns whether anyone but the bot and Slack has recently written in a direct message, before `before_ts`."""
         answer = await self._paced.call(
             "conversations.history", channel=channel_id, latest=before_ts, limit=LOOK_BACK_MESSAGES
         )
@@ -357,16 +350,16 @@ class Surfaces:
         return any(string(message, "user") not in not_people for message in messages_in(answer))
 
     async def tell_channel(self, channel_id: str, message: Json) -> str:
-        """Posts a message of the bot's own, at most once; returns its ts."""
+        """Posts a message from the bot at most once, and returns its ts."""
         retrying = Retrier(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
         _, ts = await retrying.call(lambda: self._threads.post(channel_id, None, **message))
         return ts
 
     async def notify(self, recipient: str, message: Json, key: str, still: Callable[[], bool]) -> None:
-        """Posts a message in a channel or in a person's direct message, by their ID, with a key to find it by.
+        """Posts a message with a key to find it by, in a channel or a person's direct message, given its ID.
 
-        Nothing is sent once `still()` is False. Slack doesn't take charts in all workspaces yet: one that refuses them
-        gets the message without.
+        Nothing is sent once `still()` is False. Not every workspace supports charts yet: if Slack refuses one, the
+        message is sent without it.
         """
         marked = partial(self._threads.post, recipient, None, metadata=_notification(key))
         with only_while(still):
@@ -380,9 +373,9 @@ class Surfaces:
                 await marked(**plain.message(blocks))
 
     async def is_notified(self, recipient: str, key: str, since: float) -> bool:
-        """Returns whether a channel or a person's direct message has had `notify`'s message with this key since a time.
+        """Returns whether `notify` has posted a message with this key in a channel or direct message since a time.
 
-        Where Slack doesn't let us look, it hasn't. Needs the scope im:read for people.
+        Returns False if Slack refuses to list messages. Needs the scope im:read for people.
         """
         try:
             return await self._has_had(recipient, _notification(key), since)
@@ -401,7 +394,7 @@ class Surfaces:
         return any(message.get("metadata") == metadata for message in messages_in(answer))
 
     async def _direct_message(self, user_id: str) -> str:
-        """Returns the channel of a person's direct message, "" if there is none. Needs the scope im:read."""
+        """Returns the channel ID of a person's direct message, or "" if there is none. Needs the scope im:read."""
         async for page in pages(self._paced.call, "users.conversations", types="im", limit=MAX_PER_PAGE):
             for one in json_objects(page, "channels"):
                 if string(one, "user") == user_id:
@@ -409,7 +402,7 @@ class Surfaces:
         return ""
 
     async def react(self, channel_id: str, ts: str, emoji: str) -> None:
-        """Reacts to a message, unless the bot has done so."""
+        """Adds a reaction to a message, unless the bot has already added it."""
         try:
             await self._paced.call("reactions.add", channel=channel_id, timestamp=ts, name=emoji)
         except Refused as error:
@@ -417,16 +410,15 @@ class Surfaces:
                 raise
 
     async def delete_post(self, channel_id: str, ts: str) -> None:
-        """Deletes a message of the bot's own."""
         await self._paced.call("chat.delete", channel=channel_id, ts=ts)
 
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
     ) -> tuple[str, str]:
-        """Posts the question in the message's thread, or `elsewhere`, in the asker's direct message.
+        """Posts the question in the message's thread, or in the asker's direct message with `elsewhere`.
 
-        Returns the channel's id and the post's ts. `still` is asked just before the post leaves: if it returns False,
-        nothing is sent and Refused is raised.
+        Returns the channel's ID and the post's ts. `still` is checked just before the post is sent: if it returns
+        False, nothing is sent and Refused is raised.
         """
         about = question.about
         channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts or None)
@@ -443,13 +435,13 @@ class Surfaces:
         *,
         is_late: bool,
     ) -> tuple[str, str]:
-        """Posts a schedule's run in its channel; returns the channel's id and the post's ts. `names`: by person."""
+        """Posts a scheduled run in its channel, and returns the channel's ID and the post's ts. `names`: by user ID."""
         message = posted_run(question, run, names, is_late=is_late)
         with only_while(still):
             return await self._threads.post(question.about.channel_id, None, **message)
 
     async def is_in_channel(self, user_id: str, channel_id: str) -> bool:
-        """Returns whether a person is a member of a channel; True if there are too many to read.
+        """Returns whether a person is a member of a channel, or True if there are too many members to read.
 
         Needs the scopes channels:read, groups:read and mpim:read.
         """
@@ -461,7 +453,7 @@ class Surfaces:
         return bool(next_cursor(page))
 
     async def has_news(self, channel_id: str, since: float) -> bool:
-        """Returns whether anybody but the bot and Slack itself has written in a channel or its threads since then."""
+        """Returns whether anybody but the bot and Slack has written in a channel or its threads since then."""
         answer = await self._paced.call("conversations.history", channel=channel_id, limit=LOOK_BACK_MESSAGES)
         not_people = {*SLACKS_OWN, self._bot_user_id}
 
@@ -470,17 +462,14 @@ class Surfaces:
             is_by_others = is_post and string(message, "user") not in not_people
             if is_by_others and float(message["ts"]) > since:
                 return True
-            # Slack names some of those who replied, but not when each did.
+            # Slack lists some of the people who replied, but not when each of them did.
             is_replied = float(string(message, "latest_reply") or 0.0) > since
             return is_replied and not set(strings(message, "reply_users")) <= not_people
 
         return any(map(is_news, messages_in(answer)))
 
     async def find_question(self, question: MessageQuestion, since: float) -> str | None:
-        """Returns the ts of the question's post in the message's thread, None if there is none.
-
-        `since` is in seconds since the epoch; older posts aren't read.
-        """
+        """Returns the ts of the question's post since a time (seconds since the epoch), or None if there is none."""
         thread = {"ts": question.about.thread_ts} if question.about.thread_ts else {}
         answer = await self._paced.call(
             "conversations.replies" if thread else "conversations.history",

@@ -1,10 +1,10 @@
 """The text of a message as a reader in Slack sees it. Pure.
 
-It is the text of the message's blocks, and of the attachments below them. All parts are put together as mrkdwn, with
-its structure (lists, quotes, code, emphasis) as Markdown. Only the whole is turned into the text of a message as
-core/conversation.py describes it.
+It consists of the message's blocks and the attachments below them. All parts are joined as mrkdwn, with structure
+(lists, quotes, code, emphasis) as Markdown. Only the whole is converted to the format that core/conversation.py
+describes.
 
-mrkdwn has `<…>` for people, channels, links and dates, and its own marks for emphasis. docs.slack.dev, "Formatting
+mrkdwn has `<…>` for users, channels, links and dates, and its own marks for emphasis. docs.slack.dev, "Formatting
 message text" and "Rich text block".
 """
 
@@ -24,11 +24,10 @@ from bot.slack.json_values import Payload, count, in_utc, json_object, json_obje
 from slack_markdown.escaping import fenced, longest_ticks
 
 _NOT_ANSWER = ("actions", "context_actions", "context")
-"""Blocks that are no part of the answer."""
 
 
 def answer_of(message: Mapping[str, Any]) -> Payload:
-    """Returns a message of a reply with only the answer's blocks, in the blocks that Slack made of them."""
+    """Returns a reply's message with only the answer's blocks, as Slack converted them."""
     answers = [
         block
         for block in json_objects(message, "blocks")
@@ -38,39 +37,39 @@ def answer_of(message: Mapping[str, Any]) -> Payload:
 
 
 MAX_ATTACHED_CHARS = 40_000
-"""The length of the longest Slack message; attachments beyond it are left out whole."""
+"""The length of the longest Slack message. Attachments beyond it are left out entirely."""
 MAX_COST = 12_000
-"""Blocks that cost more count as empty: the text beside them has the same words, and is read in less time."""
+"""Blocks that cost more count as empty: the message's text has the same words, and takes less time to read."""
 ELEMENT_COST = 8
-"""What an object or an item of a list costs. In the cells of tables they cost 1: Slack bounds the text of tables."""
+"""The cost of an object or list item. In table cells it is 1, because Slack limits the text of tables."""
 FREE_KEYS = 6
-"""Further keys of an object cost 1 each: hardly any element has more."""
+"""Each further key of an object costs 1. Hardly any element has more."""
 MAX_DEPTH = 4
-"""Forwarded messages may be nested."""
+"""The nesting limit for forwarded messages."""
 MAX_TIME_S = 100_000_000_000
 """Larger numbers are in milliseconds."""
 TOO_MUCH = "(This message has more parts than can be shown to you.)"
 MAX_QUOTED_CHARS = 1_500
-"""What a tool shows of one message."""
+"""The limit for each message that a tool shows."""
 INDENT = "    "
 MAX_INDENT = 8
 """Slack's own limit."""
 MORE = "(More is attached.)"
 OWN_EMOJI = "emoji"
-"""`<!emoji^name>` stands for an emoji of the workspace: one that has no character."""
+"""`<!emoji^name>` represents a custom emoji, which has no Unicode character."""
 CANVAS = "canvas"
-"""`<!canvas^F…|label>` stands for a canvas's title."""
+"""`<!canvas^F…|label>` represents a canvas's title."""
 
 _WRITTEN = (
     *("rich_text", "markdown", "header", "section", "context", "actions", "context_actions", "image", "divider"),
     *("table", "data_table", "data_visualization", "container", "card", "carousel", "alert", "task_card", "plan"),
 )
-"""The types of blocks that hold nothing but what the message's writer put there."""
+"""The types of blocks that contain only content from the message's author."""
 _PARTS = ("blocks", "elements", "message_blocks", "attachments")
 _LISTED = ("fields", "actions", "files")
 """The other lists of objects in an attachment."""
 _SEQUENCE = re.compile(
-    # The first of several `<` begins the sequence. The search stays fast because it starts with one plain character.
+    # The first of several `<` begins the sequence. The search is fast because it starts with one plain character.
     r"<(?<!<<)<*+(?:(?P<mark>[@#!])(?P<target>[^<>|]*)(?:\|(?P<name>[^<>]*))?"
     r"|(?P<url>[A-Za-z][A-Za-z0-9+.-]*:[^<>|\s]+)(?:\|(?P<label>[^<>]*))?)>"
 )
@@ -97,7 +96,7 @@ _REFERENCES = {
     "broadcast": ("!", "range"),
 }
 _CODE_POINT = re.compile(r"[0-9a-c][0-9a-f]{1,3}|[ef][0-9a-f]{3}|[1-9a-f][0-9a-f]{4}", re.IGNORECASE)
-"""Any code point that text can hold, in hexadecimal."""
+"""Any valid code point, in hexadecimal."""
 _ID = re.compile(r"\w+\Z")
 _MARKS = (("strike", "~~"), ("italic", "_"), ("bold", "**"))
 _STYLES = ("code", *(style for style, _ in _MARKS))
@@ -105,18 +104,18 @@ _INLINE = (
     *("text", "link", "emoji", "color", "date", "canvas", "user", "usergroup", "channel", "broadcast", "team"),
     *("workflow_mention", "attachment_mention", "work_object_mention"),
 )
-"""The types of what stands in a line of a rich_text."""
+"""The types of elements in a line of a rich_text."""
 _BUTTONS = ("button", "workflow_button", "icon_button", "feedback_buttons")
 _CELLS = ("raw_text", "raw_number", "rich_text", "rich_text_section", *_INLINE)
 _AXES = ("x_label", "y_label")
 _TABLE_HEADS = ("header", "headers", "header_row", "columns")
-"""Where a table has its header, if that isn't its first row."""
+"""Keys for a table's header, if it isn't the first row."""
 
 
 def body_of(message: Payload) -> str:
-    """Returns the writer's text: the message's blocks, or its text if the blocks are empty or too many to read.
+    """Returns the author's text: the message's blocks, or its text if the blocks are empty or too many to read.
 
-    An app's attachments are part of it: alerts often have no other words.
+    An app's attachments are included, because alerts often have no other text.
     """
     text = string(message, "text")
     written, _ = _parted(message)
@@ -126,7 +125,7 @@ def body_of(message: Payload) -> str:
 
 
 def attached_to(message: Payload) -> str:
-    """Returns the text below the message: mails, forwarded and quoted messages, link previews, others' attachments."""
+    """Returns the text below a message: emails, forwarded and quoted messages, link previews, others' attachments."""
     _, unknown = _parted(message)
     _, others = _attached(message)
     unread = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH) if unknown else ""
@@ -135,9 +134,9 @@ def attached_to(message: Payload) -> str:
 
 
 def _parted(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the blocks that hold the writer's words, and the others.
+    """Returns the blocks with the author's words, and the other blocks.
 
-    In a person's message, blocks of unknown types may quote other people. All that an app posts is the app's.
+    In a user's message, blocks of unknown types might quote other people. In an app's post, all blocks are the app's.
     """
     blocks = json_objects(message, "blocks")
     if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
@@ -150,14 +149,14 @@ def _attached(message: Payload) -> tuple[list[Payload], list[Payload]]:
     attachments = json_objects(message, "attachments")
     if not string(message, "bot_id"):
         return [], attachments
-    # An attachment that Slack adds has its address.
+    # Attachments added by Slack have a from_url.
     added = [bool(attachment.get("from_url")) or _is_message(attachment) for attachment in attachments]
     posted = [attachment for attachment, is_added in zip(attachments, added, strict=True) if not is_added]
     return posted, [attachment for attachment, is_added in zip(attachments, added, strict=True) if is_added]
 
 
 def app_name(message: Payload) -> str | None:
-    """Returns the name of the app that wrote the message, None for a person."""
+    """Returns the name of the app that wrote the message, or None for a user."""
     if not message.get("bot_id"):
         return None
     named = string(json_object(message, "bot_profile"), "name")
@@ -166,18 +165,18 @@ def app_name(message: Payload) -> str | None:
 
 
 def is_by_app(message: Payload) -> bool:
-    """Returns whether an app wrote the message: only people's own clients give messages an id."""
+    """Returns whether an app wrote the message. Only Slack's clients for people set client_msg_id."""
     return "app_id" in message and "client_msg_id" not in message
 
 
 def _mails(holder: Payload) -> list[str]:
-    """Returns the mails of a message. All of a mail is a quote: none of it can pass for a member's words."""
+    """Returns a message's emails, each quoted in full so that none of it can pass for a member's words."""
     mails = [file for file in json_objects(holder, "files") if is_mail(file)]
     return [f"Mail:\n{quoted(escape(mail_of(mail) or mail_headers(mail)))}" for mail in mails]
 
 
 def _attachments(attachments: Iterable[Payload], depth: int, *, is_own: bool = False) -> str:
-    """Returns what attachments say. `is_own`: in the words of the message's writer, so without quotes."""
+    """Returns the text of attachments. `is_own`: the message's author wrote them, so they aren't quoted."""
     parts: list[str] = []
     size_chars = cost = 0
     for attachment in attachments:
@@ -197,7 +196,7 @@ def _attachments(attachments: Iterable[Payload], depth: int, *, is_own: bool = F
 
 
 def _is_message(attachment: Payload) -> bool:
-    """Whether an attachment is another message, which a person forwarded, or whose link Slack unfurled."""
+    """Returns whether an attachment is another message, either forwarded by a user or unfurled by Slack from a link."""
     return bool(attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"))
 
 
@@ -222,12 +221,12 @@ def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
     whole = "\n".join(filter(None, ((inner if inner.strip() else _instead(attachment)).strip("\n"), footer)))
     if not whole.strip():
         return ""
-    # Only our own words stand outside quotes: none of an app's can pass for a message that somebody forwarded.
+    # Only the code's own words are outside quotes, so an app's text can't pass for a forwarded message.
     return whole if is_own else quoted(whole)
 
 
 def _instead(attachment: Payload) -> str:
-    """Returns what an attachment without the usual keys says: an object of another app in it, or else its fallback."""
+    """Returns the text of an attachment without the usual keys: another app's object in it, or its fallback."""
     unusual = {
         key: value
         for key, value in attachment.items()
@@ -243,7 +242,7 @@ def _linked(attachment: Payload, key: str, address: str) -> str:
 
 
 def _forwarded(attachment: Payload, depth: int) -> str:
-    """Returns a message that a person forwarded (`is_share`), or whose link Slack unfurled."""
+    """Returns a message that a user forwarded (`is_share`) or whose link Slack unfurled."""
     labels = names_in(string(attachment, "text"))
     messages = [json_object(block, "message") for block in json_objects(attachment, "message_blocks")]
     instead = string(attachment, "text") if len(messages) == 1 else ""
@@ -257,7 +256,7 @@ def _forwarded(attachment: Payload, depth: int) -> str:
 
 
 def _time_of(attachment: Payload) -> str:
-    """Returns the time that an attachment shows, in UTC; "" if it has none."""
+    """Returns the time that an attachment shows, in UTC, or "" if it has none."""
     try:
         seconds = float(attachment.get("ts") or 0)
     except (TypeError, ValueError, OverflowError):
@@ -275,10 +274,7 @@ def _author(attachment: Payload) -> str:
 
 
 def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, instead: str = "") -> str:
-    """Returns the blocks' text as mrkdwn, or what stands in their place if they say nothing.
-
-    `labels`: the names in the message itself, by id. `instead`: the mrkdwn beside the blocks.
-    """
+    """Returns the text of blocks as mrkdwn, or `instead` if they have none. `labels`: names in the message, by ID."""
     parts = [] if depth == 0 or _cost(blocks) > MAX_COST else _BlockReader(labels).texts(blocks)
     if all(part.startswith(UNREAD) for part in parts):
         parts = [*filter(None, [emphasized(instead)]), *parts]
@@ -286,7 +282,7 @@ def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, in
 
 
 def _cost(holder: Any) -> int:
-    """Returns how long a message or a part of it takes to read; counts no farther than needed."""
+    """Estimates how long a message or a part of it takes to read. Stops counting beyond MAX_COST."""
     left, cost = [(holder, ELEMENT_COST)], 0
     while left and cost <= MAX_COST:
         node, each = left.pop()
@@ -301,15 +297,14 @@ def _cost(holder: Any) -> int:
 
 
 def _is_cell(item: Any) -> bool:
-    """Whether an item of a table's rows, or of a cell, is a row or of a known type."""
+    """Returns whether an item in a table's rows or in a cell is a row or has a known type."""
     return not isinstance(item, Mapping) or item.get("type") in _CELLS
 
 
 class _BlockReader:
-    """Reads the blocks of one message, and what is within them."""
+    """Reads the blocks of one message, including nested objects. `labels`: names in the message itself, by ID."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
-        """`labels`: the names in the message itself, by id."""
         self._labels = labels
         self._forms = FormReader(self._known, self._line, lambda url, label: link(url, unescape(label)))
         self._readers: Mapping[str, Callable[[Payload, int], str | None]] = {
@@ -323,12 +318,10 @@ class _BlockReader:
         }
 
     def texts(self, blocks: Sequence[Payload]) -> list[str]:
-        """Returns what the blocks say, as mrkdwn, without those that say nothing."""
         parts = (self._forms.read(block).strip("\n") for block in blocks)
         return [part for part in parts if part.strip()]
 
     def _known(self, node: Payload, level: int) -> str | None:
-        """Returns what an object of a known type says; None for one of another type."""
         kind = string(node, "type")
         if read := self._readers.get(kind):
             return read(node, level)
@@ -352,7 +345,7 @@ class _BlockReader:
         return [part for part in parts if part]
 
     def _line(self, nodes: Sequence[Any]) -> str | None:
-        """Returns elements of a rich_text's line as one, None for other objects."""
+        """Returns elements of a rich_text line as one string, or None for other objects."""
         is_line = nodes and all(isinstance(node, Mapping) and node.get("type") in _INLINE for node in nodes)
         return _inline(nodes, self._labels) if is_line else None
 
@@ -366,7 +359,7 @@ class _BlockReader:
         return f"{caption}\n\n{table}" if caption and table else caption or table
 
     def _chart(self, block: Payload, level: int) -> str | None:
-        """Returns a chart's numbers as a table: a row for each segment, or for each label of its series."""
+        """Returns a chart's numbers as a table, with a row for each segment or for each label of its series."""
         chart = json_object(block, "chart")
         axes = json_object(chart, "axis_config")
         series = json_objects(chart, "series") or [{"name": "", "data": chart.get("segments")}]
@@ -406,11 +399,11 @@ class _BlockReader:
                 part = self._flow(inner, level)
             case _:
                 part = self._flow(inner, level) if inner else _inline([element], self._labels)
-        # A border on anything else means that it is inside a quote.
+        # A border on any other element means that it is inside a quote.
         return quoted(part) if part and element.get("border") == 1 else part
 
     def _flow(self, elements: Sequence[Payload], level: int) -> str:
-        """Returns a line of elements, or what stands in its place."""
+        """Returns a line of elements, or the text of nested elements if there are any."""
         is_line = all("elements" not in element for element in elements)
         return _inline(elements, self._labels) if is_line else self._forms.read_all(elements, level + 1)
 
@@ -423,7 +416,6 @@ class _BlockReader:
 
 
 def _read_plain(read: Callable[[Payload], str | None], node: Payload, level: int) -> str | None:
-    """Reads an object that holds no others."""
     return read(node)
 
 
@@ -433,7 +425,6 @@ def _header(block: Payload) -> str:
 
 
 def _image(block: Payload) -> str:
-    """Returns an image's title and description."""
     return "\n".join(dict.fromkeys(filter(None, (_text_of(block, "title"), string(block, "alt_text")))))
 
 
@@ -444,13 +435,13 @@ def _remote_file(block: Payload) -> str | None:
 
 
 def _button(element: Payload) -> str:
-    """Returns a button with an address as a link, "" for others: a model can't press them."""
+    """Returns a button with a URL as a link, or "" for other buttons, which a model can't press."""
     url = string(element, "url") or string(json_object(json_object(element, "workflow"), "trigger"), "url")
     return link(url, unescape(_text_of(element, "text") or string(element, "text"))) if url else ""
 
 
 def _options(menu: Payload) -> list[str]:
-    """Returns what a person can choose: each label with its address and description, and whether it is chosen."""
+    """Returns a menu's options: each label with its URL and description, and whether it is selected."""
     groups = [menu, *json_objects(menu, "option_groups")]
     chosen = [json_object(menu, "initial_option"), *json_objects(menu, "initial_options")]
     values = {string(one, "value") for one in chosen if one}
@@ -468,7 +459,7 @@ def _option(option: Payload) -> str:
 
 
 def _points(series: Payload, axes: Payload) -> dict[str, str]:
-    """Returns the numbers of a series by their labels: a category's, or where a point is on the axis."""
+    """Returns a series' numbers by label: a category, or the point's position on the axis."""
     data = series.get("data")
     categories = strings(axes, "categories")
     points: dict[str, str] = {}
@@ -484,7 +475,7 @@ def _points(series: Payload, axes: Payload) -> dict[str, str]:
 
 
 def _number(node: Payload, key: str = "value") -> str:
-    """Returns a number as it is shown, or else its value."""
+    """Returns a number as displayed, or else its value."""
     value = node.get(key)
     shown = string(node, "text" if key == "value" else key)
     if shown or isinstance(value, bool) or not isinstance(value, int | float):
@@ -493,12 +484,10 @@ def _number(node: Payload, key: str = "value") -> str:
 
 
 def _words_of(holder: Payload, key: str) -> str:
-    """Returns the text under a key, whether it is a text object or not."""
     return string(holder, key) or _text_of(holder, key)
 
 
 def _text_of(holder: Payload, key: str) -> str:
-    """Returns the text of the text object under a key."""
     return _text_object(json_object(holder, key))
 
 
@@ -519,27 +508,26 @@ _PLAIN: Mapping[str, Callable[[Payload], str | None]] = {
     "file": _remote_file,
     "divider": lambda block: "",
 }
-"""The types of objects that hold no others."""
 
 
 def words_of(block: Payload) -> str:
-    """Returns the text of a block that the bot posted, as mrkdwn; Slack turned its emoji and links into elements."""
+    """Returns the text of a block posted by the bot, as mrkdwn. Slack turned its emoji and links into elements."""
     lines = [map(_typed, json_objects(element, "elements")) for element in json_objects(block, "elements")]
     return "\n".join(_inline(line, {}) for line in lines)
 
 
 def quoted(text: str) -> str:
-    """Returns the text as a quote in Markdown, in which each line is marked, whatever ends it."""
+    """Returns text as a Markdown quote, marking each line regardless of its line ending."""
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines() or [""])
 
 
 def quoted_for_model(text: str) -> str:
-    """Returns a text that a tool found as a quote. Nothing that is said in one message reads as another one."""
+    """Returns text found by a tool as a quote, so that nothing in one message can be read as another message."""
     return quoted(f"{text[:MAX_QUOTED_CHARS]} […]" if len(text) > MAX_QUOTED_CHARS else text)
 
 
 def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str]) -> str:
-    """Returns a block of code. Nothing is markup there: a link's address stands beside its label."""
+    """Returns a code block. It can't contain markup, so a link's URL follows its label."""
     words = []
     for one in inner:
         text, url = string(one, "text"), string(one, "url")
@@ -551,7 +539,7 @@ def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str])
 
 
 def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
-    """Returns a line of elements; adjacent elements of one style are marked together."""
+    """Returns a line of elements. Adjacent elements with the same style share their marks."""
     parts = []
     for styles, group in groupby(elements, key=_styles):
         text = "".join(_piece(element, labels, "code" in styles) for element in group)
@@ -565,12 +553,12 @@ def _styles(element: Payload) -> frozenset[str]:
         return frozenset()
     style = json_object(element, "style")
     styles = frozenset(name for name in _STYLES if style.get(name) is True)
-    # As code, a link would lose its address.
+    # In code, a link would lose its URL.
     return styles - {"code"} if _tells_more(string(element, "url"), string(element, "text")) else styles
 
 
 def _marked(line: str, styles: frozenset[str]) -> str:
-    """Puts a style's marks around the words without their outer spaces: Markdown allows no space inside marks."""
+    """Adds a style's marks inside any outer spaces, because Markdown doesn't allow spaces next to the marks."""
     words = line.strip()
     if not words or not styles:
         return line
@@ -614,7 +602,7 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
 
 
 def _mentioned(element: Payload) -> str:
-    """Returns what mentions a workflow or an object of another app: its name and address, or what its IDs say."""
+    """Returns a mention of a workflow or another app's object: its name and URL, or the text of its IDs."""
     text, url = string(element, "text") or string(element, "fallback"), string(element, "url")
     if text or url:
         return link(url, text) if url else escape(text)
@@ -622,7 +610,7 @@ def _mentioned(element: Payload) -> str:
 
 
 def _typed(element: Payload) -> Payload:
-    """Returns an emoji as it was typed: as a character, or as its name if it is the workspace's own."""
+    """Returns an emoji as typed: a character, or the name of a custom emoji."""
     if element.get("type") != "emoji":
         return element
     code_points = string(element, "unicode").split("-")
@@ -632,22 +620,22 @@ def _typed(element: Payload) -> Payload:
 
 
 def link(url: str, label: str) -> str:
-    """Returns a link in mrkdwn; neither argument is escaped yet."""
+    """Returns a link in mrkdwn. Both arguments must be unescaped."""
     target = escape(url.translate({ord(mark): f"%{ord(mark):02X}" for mark in "<>| \n\t"}))
     label = escape(" ".join(label.split()))
     return f"<{target}|{label}>" if label and label != target else f"<{target}>"
 
 
 def _tells_more(url: str, label: str) -> bool:
-    """Whether the address says more than the label: Slack's own labels only repeat it."""
+    """Returns whether the label doesn't just repeat the URL, as Slack's own labels do."""
     bare = _QUIET_SCHEMES.sub("", url)
     return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
 
 
 def emphasized(mrkdwn: str) -> str:
-    """Returns mrkdwn with its emphasis in Markdown: `**bold**` and `~~gone~~` take two marks there, `_this_` one.
+    """Converts emphasis in mrkdwn to Markdown: `**bold**` and `~~gone~~` need two marks, `_this_` one.
 
-    `>>>` quotes all that follows, which Markdown can't do, so each line is marked.
+    `>>>` quotes everything that follows. Markdown can't do that, so each line is marked.
     """
     marked = mrkdwn
     for pattern, marks in _EMPHASIS:
@@ -661,14 +649,14 @@ def _with_marks(marks: str, match: re.Match[str]) -> str:
 
 
 def names_in(mrkdwn: str) -> dict[str, str]:
-    """Returns the names of people, channels and groups in the mrkdwn itself, by id."""
+    """Returns the names of users, channels and groups that the mrkdwn itself contains, by ID."""
     return dict(_NAMED.findall(mrkdwn))
 
 
 def message_text(mrkdwn: str) -> str:
-    """Returns mrkdwn as the text of a message (core/conversation.py).
+    """Converts mrkdwn to the text of a message (core/conversation.py).
 
-    Links, dates, groups and broadcasts are written out in Markdown; mentions of people and channels keep their ids.
+    Links, dates, groups and broadcasts are written out in Markdown; user and channel mentions keep their IDs.
     """
     parts, end = [], 0
     for sequence in _SEQUENCE.finditer(mrkdwn):
@@ -678,7 +666,7 @@ def message_text(mrkdwn: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    """Escapes each `<` that begins no sequence; apps send such text."""
+    """Escapes each `<` that doesn't begin a sequence, because apps send such text."""
     return text.replace("<", "&lt;")
 
 
@@ -705,7 +693,7 @@ def _sequence(match: re.Match[str]) -> str:
 
 
 def _special(target: str, label: str) -> str:
-    """Returns what readers see of `<!here>` and the like, and of `<!date^seconds^format^link|fallback>`."""
+    """Returns the displayed form of `<!here>` and the like, and of `<!date^seconds^format^link|fallback>`."""
     kind, _, rest = target.partition("^")
     if kind == "date":
         seconds, _, how = rest.partition("^")

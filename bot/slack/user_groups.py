@@ -1,7 +1,7 @@
-"""Whether a user group or the domain of an e-mail address gives a person access (BOT_ALLOW_USERS).
+"""Access by user group or email domain (BOT_ALLOW_USERS).
 
-One call of usergroups.list tells of all groups with their people. An answer is trusted for as long as a person's kind
-of account, and read again before that, so that a short outage of Slack denies nobody.
+One usergroups.list call returns all groups with their members. A response is trusted for as long as a person's user
+type, and refreshed before that, so that a short Slack outage doesn't deny anyone access.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from bot.slack.users import KIND_TRUSTED_S, KIND_WITHIN_S, Users
 
 READ_AGAIN_S = KIND_TRUSTED_S / 2
 TRY_AGAIN_S = 15.0
-"""The pause after a call that failed, unless Slack asks for another one."""
+"""The pause after a failed call, unless Slack asks for a different one."""
 
 log = logging.getLogger(__name__)
 
 
 async def read_groups(client: PacedClient | SlackClient, groups: Collection[str]) -> Mapping[str, frozenset[str]]:
-    """Returns the people of those user groups that exist, by ID or handle. Raises RateLimited and Refused."""
+    """Returns the members of the existing groups, by ID or handle. Raises RateLimited and Refused."""
     listed = json_objects(await client.call("usergroups.list", include_users=True), "usergroups")
-    # Those that somebody has disabled have a date_delete.
+    # Disabled groups have a date_delete.
     alive = [one for one in listed if not one.get("date_delete")]
     by_name = {string(one, name): frozenset(strings(one, "users")) for name in ("handle", "id") for one in alive}
     return {group: by_name[group] for group in groups if group in by_name}
@@ -35,7 +35,7 @@ async def read_groups(client: PacedClient | SlackClient, groups: Collection[str]
 
 @dataclass(eq=False)
 class NamedPeople:
-    """Says whether a group or a domain of the access rules names a person."""
+    """Checks whether a group or domain in the access rules includes a person."""
 
     client: PacedClient
     users: Users
@@ -46,9 +46,9 @@ class NamedPeople:
     _reading: asyncio.Task[None] | None = field(default=None, init=False)
 
     def known(self, user_id: str) -> bool | None:
-        """Returns whether a person is named, None if Slack hasn't said so in the last ten minutes, or no in five."""
+        """Returns whether the rules include a person, or None if the data is over ten minutes old (five for a "no")."""
         in_group: bool | None = user_id in self._people
-        # Who has just come into a group has access sooner than who has left it loses it.
+        # Someone who joins a group should gain access sooner than someone who leaves it loses access.
         trusted_s = KIND_TRUSTED_S if in_group else READ_AGAIN_S
         if self.rules.groups and self.client.clock.monotonic() >= self._read_at + trusted_s:
             in_group = None
@@ -57,9 +57,9 @@ class NamedPeople:
         return in_group or in_domain or (None if None in (in_group, in_domain) else False)
 
     async def is_named(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> bool | None:
-        """Returns the same, and asks Slack if that isn't known. It has `within_s` for each of its two lists."""
+        """Returns whether the rules include a person, asking Slack if needed. Each of its two lists gets `within_s`."""
         if self.rules.groups and self.client.clock.monotonic() >= max(self._read_at + READ_AGAIN_S, self._try_at):
-            # In a context of its own: others wait for it, too.
+            # In a separate context, because other jobs wait for it too.
             self._reading = self._reading or asyncio.create_task(self._read(), context=Context())
             await asyncio.wait((self._reading,), timeout=within_s)
         if self.rules.domains and self.known(user_id) is None:

@@ -1,25 +1,26 @@
 """Looks up people: their names and time zones, and whether they are members, guests or strangers.
 
-users.info answers all of it, so each answer is kept once. A kind decides over access, so it is trusted for ten minutes,
-or looked up as of now; a name only reads better than an id, so it is trusted for an hour, with the time zone. Channels
-have names as well (conversations.info) and are kept beside people. `ChannelReaders` says of a channel whether all who
-read it belong to the workspace.
+users.info answers all of this, so each response is cached once. User types decide access, so they are trusted for ten
+minutes or looked up immediately. Names only make IDs readable, so they are trusted for an hour, like time zones.
+Channel names (conversations.info) are cached the same way. `ChannelReaders` determines whether everyone who can read a
+channel belongs to the workspace.
 
-Slack takes 100 calls of users.info a minute (pacing/budget.py), for kinds and names together. Therefore:
+Slack accepts 100 users.info calls a minute (pacing/budget.py), for user types and names together. Therefore:
 
-- All who wait for one person share that person's lookup and its retries.
-- Lookups of kinds stand in one line, and AT_ONCE of them are open. One that fails keeps its place for a wait that grows
-  with the failures in a row, whomever they are about, and then goes to the end of the line. So an outage costs half of
-  the calls however many people wait, and its end is noticed within seconds: a success waits for nothing.
-- Once more than MAX_LOOKED_UP people wait, or more than calls are left for, users.list is read beside the line, a
-  thousand people a call, until all of them are found. Of others, such as strangers, users.info still tells; and if
-  Slack refuses the list, the line goes on alone.
-- Names are left out while the calls get scarce.
-- The last KEPT_FOR_PRESSES calls are left to people who press, type a command or submit a modal: they look up ahead of
-  the line, because Slack gives them seconds.
+- Everyone waiting for the same person shares one lookup and its retries.
+- Lookups of user types are queued, with AT_ONCE of them open at a time. A failed one keeps its slot for a delay that
+  grows with consecutive failures for any person, and then goes to the end of the queue. During an outage, at most half
+  of the calls are used no matter how many lookups wait, and the recovery is noticed within seconds, because successful
+  lookups aren't delayed.
+- If more than MAX_LOOKED_UP people are waited for, or more than there are calls left, users.list is read in parallel, a
+  thousand people per call, until all of them are found. users.info still looks up the others, such as strangers. If
+  Slack refuses the list, the queue continues without it.
+- Names are skipped when calls become scarce.
+- The last KEPT_FOR_PRESSES calls are reserved for people who press a button, enter a command or submit a modal. Their
+  lookups skip the queue, because Slack allows only seconds.
 
-The kinds that somebody waited for are on record with the time of their lookup (store/account_kinds.py). A restarted
-process and the other processes trust them for as long as the one that asked.
+User types that were waited for are stored with the time of their lookup (store/account_kinds.py). A restarted process
+and other processes trust them for as long as the one that asked.
 """
 
 import asyncio
@@ -43,47 +44,47 @@ from bot.slack.json_values import Payload, json_object, json_objects, next_curso
 from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
 
 NOW_S = 1.0
-"""A lookup under way that began this long ago still says what is true now. One that has ended doesn't."""
+"""The limit for the age of a running lookup that still counts as current. A lookup that has ended doesn't."""
 KIND_TRUSTED_S = 600.0
 KEPT_S = KINDS_KEPT_S
-"""How long a name is trusted, and a kind applies while Slack gives no newer one."""
+"""How long a name is trusted, and how long a user type applies while Slack returns no newer one."""
 NAMES_WITHIN_S = 5.0
-"""How long a prompt waits for names, and a question to know a channel's readers. What comes later is kept, too."""
+"""How long a prompt waits for names, and a question for a channel's readers. Later responses are cached too."""
 KIND_WITHIN_S = 45.0
-"""Room for two calls without a response, so that a short outage of Slack denies nobody. Callers may wait longer."""
+"""Enough for two calls without a response, so that a short Slack outage denies nobody. Callers can wait longer."""
 AT_ONCE = 5
-"""Lookups of kinds that are open at once."""
+"""The maximum number of open user type lookups."""
 MAX_NAMES = 50
-"""The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""
+"""The maximum number of lookups per prompt: half of the users.info calls that Slack allows per minute."""
 KEPT_FOR_KINDS = 40
-"""Calls of a minute that no name uses."""
+"""Calls per minute that name lookups don't use."""
 KEPT_FOR_PRESSES = 10
-"""Calls of a minute that the line doesn't use."""
+"""Calls per minute that queued lookups don't use."""
 TURN_S = 0.5
-"""The pause before the line looks again whether a call may go."""
+"""The interval at which the queue checks whether a call is available."""
 READERS_TRUSTED_S = 60.0
 PEOPLE_PER_PAGE = 1_000
 MAX_PAGES = 3
 """A channel with more members counts as one with outsiders."""
 MAX_LOOKED_UP = 20
-"""If more people than this are unknown, the people of the workspace are listed instead."""
+"""If more people than this are unknown, the workspace's people are listed instead."""
 MAX_LISTED = 20_000
-"""More people of a workspace aren't listed: their pages take a minute of the calls of users.list."""
+"""The most people to list: their pages take a minute's worth of users.list calls."""
 LIST_AGAIN_S = 60.0
-"""The pause after a list that was read to its end, or that Slack refused."""
+"""The pause after a list was read completely, or refused by Slack."""
 LISTED_AT_ONCE = 100
-"""How many listed people are read before the event loop gets a turn."""
+"""The number of listed people to process before yielding to the event loop."""
 MAX_KEPT = 5_000
-"""How many channels or questions are remembered of one kind."""
+"""The number of channels or questions to remember, per cache."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
 """Slack's errors for people outside the workspace's view."""
 SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
-"""Slack's fields of a channel that people of other workspaces read, or will."""
+"""Slack's fields for a channel that people in other workspaces can read, now or soon."""
 
 MEMBER_ID = re.compile("[UW][A-Z0-9]{2,}")
 _USER, _CHANNEL = ("users.info", "user"), ("conversations.info", "channel")
 _METHODS = {"U": _USER, "W": _USER, "C": _CHANNEL, "G": _CHANNEL}
-"""Method and argument by the first letter of an id."""
+"""The method and argument by the first letter of an ID."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -93,35 +94,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Slack's answer about a person or a channel. Times are by the monotonic clock."""
+    """Slack's response about a person or channel. Times are by the monotonic clock."""
 
     name: str = ""
-    """Empty if Slack gives none, because a scope is missing."""
+    """Empty if Slack returned none because a scope is missing."""
     named_at: float = -math.inf
     kind: UserKind | None = None
-    """Of a person; None if Slack doesn't say."""
+    """A person's user type, or None if Slack doesn't say."""
     kind_at: float = -math.inf
-    """When the lookup began that says so; of a channel, the one that says whether it is private."""
+    """When the lookup of the user type began, or for a channel, of whether it is private."""
     team_id: str = ""
-    """The workspace of a person who isn't in ours; "" for others, and if Slack doesn't say."""
+    """The workspace of a person outside ours; "" for others, or if Slack doesn't say."""
     zone: ZoneInfo | None = None
-    """A person's time zone; None if Slack doesn't say."""
+    """A person's time zone, or None if Slack doesn't say."""
     domain: str | None = None
-    """Of a member's address, as of `kind_at`: "" for others, and without the scope; None if Slack wasn't asked."""
+    """A member's email domain, as of `kind_at`; "" for others and without the scope; None if Slack wasn't asked."""
     is_private: bool = False
-    """Whether only its members know the name of the channel."""
+    """Whether only the channel's members know its name."""
 
 
 @dataclass(eq=False, slots=True)
 class _Lookup:
-    """A lookup that is going on."""
-
     listed: asyncio.Future[None]
-    """Done once a list has told what is looked up."""
+    """Done once a list has returned this person."""
     task: asyncio.Task[bool] | None = None
-    """Its result is False if Slack refuses for good."""
+    """The result is False if Slack's refusal is final."""
     waiting: int = 0
-    """How many wait for it."""
 
     @property
     def is_needed(self) -> bool:
@@ -129,10 +127,10 @@ class _Lookup:
 
 
 class Users:
-    """Looks up people's kinds of account, and the names of people and channels.
+    """Looks up user types, and the names of people and channels.
 
-    Needs the scope users:read for people and channels:read for channels. Without users:read, all kinds are unknown;
-    without both, all names are.
+    Needs the scope users:read for people and channels:read for channels. Without users:read, all user types are
+    unknown; without both, all names are.
     """
 
     def __init__(self, client: PacedClient, team_id: str, recorded: AccountKinds) -> None:
@@ -144,15 +142,15 @@ class Users:
         self._lookups: dict[str, _Lookup] = {}
         self._line = asyncio.Semaphore(AT_ONCE)
         self._failures = NO_FAILURES
-        """Of lookups of kinds in a row, whomever they were about."""
+        """Consecutive failures of user type lookups, for any person."""
         self._to_list: set[str] = set()
-        """Whose kinds somebody waits for, and the list hasn't told."""
+        """People whose user types are waited for, and who haven't appeared in the list."""
         self._listing: asyncio.Task[None] | None = None
         self._list_again_at = -math.inf
         self._background = Background()
 
     def known(self, user_id: str) -> UserKind | None:
-        """Returns a person's kind of account if Slack reported it within the last ten minutes, else None."""
+        """Returns a person's user type if Slack reported it within the last ten minutes, otherwise None."""
         return self._kind_within(user_id, KIND_TRUSTED_S)
 
     async def kind(
@@ -164,11 +162,11 @@ class Users:
         within_s: float = KIND_WITHIN_S,
         is_press: bool = False,
     ) -> UserKind | None:
-        """Returns a person's kind of account, None if Slack doesn't say within `within_s`.
+        """Returns a person's user type, or None if Slack doesn't return it within `within_s`.
 
-        What it said in the last ten minutes is enough, and while it fails, in the last hour. With `now_within_s`, Slack
-        has to say within this time what is true now, or was `max_age_s` ago. `is_press`: the person waits for what they
-        pressed, so they are looked up ahead of the line.
+        A response from the last ten minutes is enough, or from the last hour while Slack fails. With `now_within_s`,
+        Slack must return a type that is current, or at most `max_age_s` old, within that time. `is_press`: the person
+        is waiting after pressing something, so the lookup skips the queue.
         """
         if now_within_s is not None:
             recent = self._kind_within(user_id, max_age_s)
@@ -179,17 +177,17 @@ class Users:
         return kind or self._kind_within(user_id, KEPT_S)
 
     def known_domain(self, user_id: str) -> str | None:
-        """Returns the domain of a member's e-mail address, "" if there is none, as `known` does for the kind."""
+        """Returns a member's email domain, "" if there is none, or None without recent data (as in `known`)."""
         return None if self.known(user_id) is None else self._profile(user_id).domain
 
     async def domain(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> str | None:
-        """Returns the domain of a member's e-mail address. Slack has `within_s` to say it. Needs users:read.email."""
+        """Returns a member's email domain, asking Slack for up to `within_s`. Needs users:read.email."""
         if self.known_domain(user_id) is None:
             await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
         return self.known_domain(user_id)
 
     async def last_known(self, user_id: str) -> UserKind | None:
-        """Returns what Slack said of a person in the last hour. It isn't asked."""
+        """Returns the user type that Slack returned within the last hour, without asking Slack."""
         if self._kind_within(user_id, KEPT_S) is None:
             await self._recall(user_id)
         return self._kind_within(user_id, KEPT_S)
@@ -199,10 +197,8 @@ class Users:
         return profile.kind if self._clock.monotonic() < profile.kind_at + age_s else None
 
     async def _look_up_kind(self, user_id: str, max_age_s: float, within_s: float, is_press: bool) -> UserKind | None:
-        """Returns a person's kind by a lookup that is under way or begins now, None if Slack doesn't say in time.
-
-        `max_age_s`: how long ago it may have begun.
-        """
+        """Returns a person's user type from a lookup begun at most `max_age_s` ago, or None if it doesn't return in
+        time."""
         after = self._clock.monotonic() - max_age_s
         try:
             async with asyncio.timeout(within_s):
@@ -218,7 +214,7 @@ class Users:
         return None
 
     async def _ask_ahead(self, user_id: str) -> bool:
-        """Asks for a person's kind once, if there is a call left. Returns False if it has to be asked in line."""
+        """Requests a person's user type once, if a call is left. Returns False if the request must be queued."""
         if self._client.budget.spare(_USER[0]) <= 0:
             return False
         try:
@@ -229,7 +225,7 @@ class Users:
         return True
 
     async def _ask_in_line(self, user_id: str, lookup: _Lookup) -> bool:
-        """Asks for a person's kind until Slack answers or refuses for good, or nobody waits for it."""
+        """Requests a person's user type until Slack returns it, refuses for good, or nobody is waiting for it."""
         self._to_list.add(user_id)
         self._list_if_many()
         try:
@@ -261,23 +257,22 @@ class Users:
 
     @property
     def _spare(self) -> int:
-        """How many calls the line may make now."""
         return self._client.budget.spare(_USER[0]) - KEPT_FOR_PRESSES
 
     def _list_if_many(self) -> None:
-        """Begins to list people if more are waited for than are looked up one by one, or can be looked up now."""
+        """Starts listing people if more are waited for than should, or currently can, be looked up one by one."""
         if len(self._to_list) > min(MAX_LOOKED_UP, max(0, self._spare)):
             self._list_people()
 
     def _list_people(self) -> asyncio.Task[None] | None:
-        """Returns the list that is being read, or begins it; None if that was done or refused lately."""
+        """Returns the task that reads the list, starting it if needed, or None if it was read or refused recently."""
         if self._listing is None and self._clock.monotonic() >= self._list_again_at:
-            # In a context of its own: it answers other jobs, too.
+            # In a separate context, because it serves other jobs too.
             self._listing = asyncio.create_task(self._read_list(), context=Context())
         return self._listing
 
     async def _read_list(self) -> None:
-        """Keeps what Slack says of the people of the workspace, page by page, until all who are wanted are found."""
+        """Caches the workspace's people from Slack's list, page by page, until everyone waited for is found."""
         asked_at = self._clock.monotonic()
         try:
             async for people in pages_of_people(self._client):
@@ -292,12 +287,12 @@ class Users:
             log.warning("people are not listed, so each is looked up alone: %s", error)
         finally:
             self._listing = None
-        # Who isn't on it isn't looked for on the next one.
+        # People missing from this list aren't looked for in the next one.
         self._to_list.clear()
         self._list_again_at = self._clock.monotonic() + LIST_AGAIN_S
 
     def _found(self, user_id: str, profile: Profile) -> None:
-        """Keeps what a list says of a person, and tells those who wait for it."""
+        """Caches a listed person's profile, and wakes the lookups that wait for it."""
         if profile.kind_at > self._profile(user_id).kind_at:
             self._keep(user_id, profile)
         self._to_list.discard(user_id)
@@ -305,14 +300,14 @@ class Users:
             lookup.listed.set_result(None)
 
     async def list_people(self, ids: Collection[str]) -> None:
-        """Keeps what Slack's list says of people, unless it was read or refused lately."""
+        """Caches people's profiles from Slack's list, unless it was read or refused recently."""
         self._to_list.update(ids)
         if listing := self._list_people():
             await asyncio.wait((listing,))
         self._to_list.difference_update(ids)
 
     async def _recall(self, user_id: str) -> None:
-        """Takes over what is on record about a person's kind, if it is newer than what this process knows."""
+        """Loads a person's stored user type, if it is newer than the cached one."""
         try:
             found = await self._recorded.read(self._team_id, user_id)
         except StoreError as error:
@@ -324,20 +319,22 @@ class Users:
                 self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.at, domain=None))
 
     def _record(self, user_id: str, profile: Profile) -> None:
-        """Puts a person's kind on record in the background."""
+        """Stores a person's user type in the background."""
         if profile.kind is not None:
             found = AccountKind(self._team_id, user_id, profile.kind, profile.kind_at)
             self._background.start(self._recorded.record(found), f"kind of user {user_id} not recorded")
 
     async def team_id(self, user_id: str) -> str:
-        """Returns a person's workspace: ours, unless Slack says in time that they are in another one alone."""
+        """Returns a person's workspace: ours, unless Slack reports in time that they are only in another one."""
         await self.names((user_id,))
         return self._profile(user_id).team_id or self._team_id
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
-        """Returns the names of the first MAX_NAMES people and channels, by id, as far as Slack gives them.
+        """Returns the names of the first MAX_NAMES people and channels by ID, leaving out those that Slack doesn't
+        return.
 
-        Of private channels, it gives only the name of the one that the names are for: others' readers may not know it.
+        Of private channels, only `in_channel` itself is included, because readers of other channels might not know the
+        name.
         """
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
         with suppress(TimeoutError):
@@ -347,7 +344,7 @@ class Users:
         return {id_: one.name for id_, one in found.items() if one.name and (not one.is_private or id_ == in_channel)}
 
     async def is_private(self, channel_id: str) -> bool | None:
-        """Returns whether only its members can read a channel, as of the last minutes; None if Slack doesn't say."""
+        """Returns whether only its members can read a channel, as of the last minutes, or None if Slack doesn't say."""
         if is_direct(channel_id):
             return True
         if self._clock.monotonic() >= self._profile(channel_id).kind_at + KIND_TRUSTED_S:
@@ -358,7 +355,7 @@ class Users:
         return channel.is_private if self._clock.monotonic() < channel.kind_at + KIND_TRUSTED_S else None
 
     def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
-        """Returns the time zones of people, by id, as far as lookups of their names or kinds gave them."""
+        """Returns the time zones of people by ID, if lookups of their names or user types returned them."""
         return {id_: zone for id_ in ids if (zone := self._profile(id_).zone)}
 
     async def _look_up_name(self, id_: str) -> None:
@@ -376,11 +373,11 @@ class Users:
         return True
 
     async def _share(self, id_: str, ask: Callable[[str, _Lookup], Coroutine[Any, Any, bool]]) -> bool:
-        """Waits for the lookup that is going on, or for the one that `ask` begins, which outlives a canceled one."""
+        """Waits for the running lookup, or for the one that `ask` starts, which continues if this call is canceled."""
         lookup = self._lookups.get(id_)
         if lookup is None:
             lookup = self._lookups[id_] = _Lookup(asyncio.get_running_loop().create_future())
-            # In a context of its own: it answers other jobs, too.
+            # In a separate context, because it serves other jobs too.
             lookup.task = asyncio.create_task(self._run(id_, lookup, ask), context=Context())
         assert lookup.task is not None
         lookup.waiting += 1
@@ -398,7 +395,7 @@ class Users:
                 del self._lookups[id_]
 
     async def _ask(self, id_: str) -> None:
-        """Asks Slack once and keeps the answer. Raises RateLimited and Refused."""
+        """Asks Slack once, and caches the response. Raises RateLimited and Refused."""
         method, argument = _method_of(id_)
         asked_at = self._clock.monotonic()
         try:
@@ -409,7 +406,7 @@ class Users:
                 self._keep(id_, Profile("", now, UserKind.EXTERNAL, asked_at, domain=""))
                 return
             if not error.reason.may_pass:
-                # Slack would refuse the name again, so it isn't requested again; a kind is, each time.
+                # Slack would refuse the name again, so it isn't requested again. User types are requested each time.
                 self._keep(id_, replace(self._profile(id_), named_at=now))
             raise
         now = self._clock.monotonic()
@@ -439,7 +436,7 @@ _UNKNOWN = Profile()
 
 
 def keep_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> None:
-    """Puts a value into a cache as its newest, and drops the oldest beyond `most`, by default MAX_KEPT."""
+    """Adds a value to a cache as its newest, and drops the oldest beyond `most` (default MAX_KEPT)."""
     kept.pop(key, None)
     kept[key] = value
     if len(kept) > (MAX_KEPT if most is None else most):
@@ -447,13 +444,13 @@ def keep_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> 
 
 
 async def pages_of_people(client: PacedClient | SlackClient) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
-    """Yields what Slack says of the people of the workspace, MAX_LISTED at most. Raises RateLimited and Refused."""
+    """Yields pages of the workspace's people, up to MAX_LISTED people. Raises RateLimited and Refused."""
     async for page in _pages(client, "users.list", "members"):
         yield page
 
 
 async def pages_of_channels(client: SlackClient) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
-    """Yields what Slack says of public channels, and of private ones with the bot. Raises RateLimited and Refused."""
+    """Yields pages of public channels, and of private channels with the bot. Raises RateLimited and Refused."""
     async for page in _pages(client, "conversations.list", "channels", types="public_channel,private_channel"):
         yield page
 
@@ -466,9 +463,10 @@ async def _pages(
 
 
 async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
-    """Returns the members that a member ID or a name may mean: their names by ID.
+    """Returns the members that match a member ID or name: their names by ID.
 
-    A name is a whole name as Slack shows it, in any case. Needs the scope users:read. Raises RateLimited and Refused.
+    A name must be the whole name as Slack shows it, in any case. Needs the scope users:read. Raises RateLimited and
+    Refused.
     """
     try:
         if MEMBER_ID.fullmatch(words):
@@ -486,7 +484,7 @@ async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
 
 
 async def kinds_by_id(client: SlackClient, ids: Collection[str], team_id: str) -> Mapping[str, UserKind | None]:
-    """Returns what people are in a workspace, None for those whom Slack doesn't know. Many are listed first.
+    """Returns people's user types in a workspace, or None for people unknown to Slack. A large number is listed first.
 
     Needs the scope users:read. Raises RateLimited and Refused.
     """
@@ -505,7 +503,7 @@ async def kinds_by_id(client: SlackClient, ids: Collection[str], team_id: str) -
 
 
 async def is_open(client: SlackClient, channel_id: str) -> bool:
-    """Returns whether Slack shows a channel that isn't archived. Raises RateLimited and Refused."""
+    """Returns whether a channel is visible and not archived. Raises RateLimited and Refused."""
     try:
         channel = json_object(await client.call("conversations.info", channel=channel_id), "channel")
     except Refused as error:
@@ -526,7 +524,7 @@ def _method_of(id_: str) -> tuple[str, str]:
 
 
 def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
-    """Returns a person's kind in a workspace, None if Slack's answer has nothing about them."""
+    """Returns a person's user type in a workspace, or None if Slack's response has no data."""
     if not user:
         return None
     if user.get("deleted"):
@@ -539,13 +537,13 @@ def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
 
 
 def domain_of(user: Mapping[str, Any]) -> str:
-    """Returns the domain of a person's e-mail address, "" if Slack shows none, or one that nobody has confirmed."""
+    """Returns the domain of a person's email address, or "" if Slack shows none or it is unconfirmed."""
     address = string(json_object(user, "profile"), "email") if user.get("is_email_confirmed") is not False else ""
     return address.rpartition("@")[2].lower()
 
 
 def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
-    """Returns a person's time zone, None if Slack doesn't say, or names one that this machine doesn't know."""
+    """Returns a person's time zone, or None if Slack doesn't say or this machine doesn't know it."""
     try:
         return ZoneInfo(string(user, "tz"))
     except (ValueError, LookupError, OSError):
@@ -555,37 +553,36 @@ def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
 def teams_of(user: Mapping[str, Any], team_id: str) -> list[str]:
     """Returns a person's workspaces, by default `team_id`.
 
-    In an Enterprise Grid a person has one home workspace, which comes first, and may belong to more.
+    In an Enterprise Grid, a person has one home workspace, which comes first, and can belong to more.
     """
     home = string(user, "team_id") or team_id
     return [home, *strings(json_object(user, "enterprise_user"), "teams")]
 
 
 def name_of(user_or_channel: Mapping[str, Any]) -> str:
-    """Returns the name that Slack shows, or "" if the answer has none."""
+    """Returns the name that Slack shows, or "" if the response has none."""
     profile = json_object(user_or_channel, "profile")
     names = (profile.get("display_name"), user_or_channel.get("real_name"), profile.get("real_name"))
     return str(next(filter(None, (*names, user_or_channel.get("name"))), ""))
 
 
 class ChannelReaders:
-    """Says whether all who can read a channel belong to the workspace.
+    """Determines whether everyone who can read a channel belongs to the workspace.
 
-    What a model finds on behalf of a member is shown to everybody in the channel. A guest, or a person of another
-    organization, would read public channels that they aren't in. Slack has no flag for channels with guests, so the
-    channel's members are compared with the workspace's people. What Slack doesn't say in time counts as an outsider.
-
-    Needs the scopes channels:read, groups:read, mpim:read and users:read.
+    The results that a model finds on behalf of a member are shown to everyone in the channel. A guest or a member of
+    another organization could then read public channels that they aren't in. Slack has no flag for channels with
+    guests, so the channel's members are compared with the workspace's people. A person counts as an outsider if Slack
+    doesn't answer in time. Needs the scopes channels:read, groups:read, mpim:read and users:read.
     """
 
     def __init__(self, client: PacedClient, users: Users) -> None:
         self._client = client
         self._users = users
         self._insiders_only: dict[str, tuple[bool, float]] = {}
-        """By channel: the last answer, and its time by the monotonic clock."""
+        """By channel: the last result, and its time by the monotonic clock."""
 
     async def are_insiders(self, thread: ThreadKey) -> bool:
-        """Returns whether only people of the workspace read a thread; of a direct message, only its person does."""
+        """Returns whether only people in the workspace can read a thread. A direct message has only one reader."""
         if thread.in_direct_message:
             return True
         channel_id, now = thread.channel_id, self._client.clock.monotonic()

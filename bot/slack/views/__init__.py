@@ -1,1 +1,1 @@
-"""What people open in Slack: a module a modal, and App Home."""
+"""Views in Slack: App Home, and one module per modal."""

@@ -1,4 +1,4 @@
-"""A person's accounts at MCP servers: App Home's list, and the modal in which they sign out. Pure."""
+"""A person's accounts at MCP servers: the list in App Home, and the modal for signing out. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,24 +12,19 @@ from bot.slack.views.modal import Modal
 
 _ID, _KEPT, _EVERYBODY = "accounts", "kept", "everybody"
 MAX_LISTED = 10
-"""What Slack takes in one field. BOT_MCP_CONFIG names no more servers."""
+"""Slack's limit for one field. BOT_MCP_CONFIG can't contain more servers."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptAccounts:
-    """What a person submitted."""
+    """The servers from which a person signs out. An admin can also sign everybody out."""
 
     ended: Sequence[str]
-    """The servers from which the person signs out."""
     ended_for_all: Sequence[str] = ()
-    """Those from which everybody is signed out, if the person is an admin."""
 
 
 def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[str, int]) -> Json:
-    """Returns the modal. `signed_in`: since when, in seconds since the epoch, and with which scopes, by server.
-
-    `people`: for admins, how many are signed in, by server.
-    """
+    """Returns the accounts modal. `signed_in`: since (epoch seconds) and scopes. `people`: for admins, their number."""
     listed = list(people.items())[:MAX_LISTED]
     everybody = {server: texts.accounts.people_signed_in(server, number) for server, number in listed}
     fields = (
@@ -51,10 +46,10 @@ def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[
 
 
 def accounts_at_home(signed_in: Mapping[str, tuple[float, str]]) -> list[Json]:
-    """Returns App Home's part about a person's accounts; nothing if there are none."""
+    """Returns App Home's blocks about a person's accounts, or [] if there are none."""
     if not signed_in:
         return []
-    # A scope is the server's words.
+    # A scope is text from the server.
     listed = escape("\n".join(_labels(signed_in).values()))
     shown = section(mrkdwn(f"*{texts.accounts.YOUR_ACCOUNTS}*\n{listed}"))
     return [shown, context(plain_text(texts.accounts.WHERE_TO_SIGN_OUT))]

@@ -1,8 +1,8 @@
-"""A tool call that a person decides about: in a reply, and whole in a modal. Pure.
+"""A tool call that awaits a decision: in a reply, and in full in a modal. Pure.
 
-A tool's title and description are the server's words, so its name stands below the title. The modal has the description
-and the tool's real name.
-Arguments are code, in which Slack makes no emoji, link or mention of what is sent. Only plain names aren't.
+A tool's title and description come from its server, so the server's name is shown below the title. The modal has the
+description and the tool's real name. Arguments are shown as code, so that Slack doesn't turn the values to be sent into
+emoji, links or mentions. Only plain names aren't code.
 """
 
 import json
@@ -39,27 +39,26 @@ ARGUMENTS = "arguments"
 ALLOW_ALWAYS = "allow_always"
 _EDIT = "edit_arguments"
 _UNNAMED = "–"
-"""Stands for what a list holds if that has lines of its own."""
+"""Stands in for a list item that spans several lines."""
 _FIELD = re.compile(r"argument-(\d{1,4})", re.ASCII)
-"""The name of an argument's field, with the argument's place."""
+"""The name of an argument's field, with the argument's index."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditedCall:
-    """A call that a person approves in the modal in which its texts can be changed."""
+    """A call that a person approves in the modal where its strings can be edited."""
 
     place: ApprovalPlace
     typed: Mapping[int, str]
-    """The texts that they changed, by their place among the arguments."""
+    """The edited strings, by argument index."""
     fields: Sequence[str]
-    """The names of all fields."""
 
 
 def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
-    """Returns the modal with the details of a call: all arguments, and what its server says of the tool.
+    """Returns the modal with a call's details: all arguments, and the server's description of the tool.
 
-    As JSON, arguments follow if there is room for them. The modal has a button that approves the call if there is a
-    place, and a box to allow the tool from then on if the reader may.
+    If there is room, the arguments follow as JSON. The modal has a button that approves the call if there is a place,
+    and a checkbox to always allow the tool if the reader is permitted to.
     """
     said = words(texts.approvals.described_by(ask.server), "italic"), words(unlinked(ask.description))
     described = [blockkit.part("rich_text_quote", *said)] if ask.description else []
@@ -87,18 +86,17 @@ def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
 
 
 def approval_in(view: Mapping[str, Any]) -> tuple[ApprovalPlace, ReplyAction]:
-    """Returns which call a person approves in the modal with its arguments, and what their submission does."""
+    """Returns the call that the details modal approves, and the action of its submission."""
     allows = ALLOW_ALWAYS in checked(view, ALLOW_ALWAYS)
     return place_of_call(view), ReplyAction.ALLOW_ALWAYS if allows else ReplyAction.APPROVE
 
 
 def place_of_call(view: Mapping[str, Any]) -> ApprovalPlace:
-    """Returns which call a modal is about."""
     return ApprovalPlace(**metadata_of(view))
 
 
 def _edit_modal(ask: Ask, place: ApprovalPlace) -> Json:
-    """Returns the modal with all arguments of a call, in which a person changes texts among them."""
+    """Returns the modal with a call's arguments, where a person can edit strings."""
     fields, editable = [], ask.editable
     for index, text in editable.items():
         block_id, name = field_name(index), ask.outer_fields[index].name
@@ -121,7 +119,6 @@ def _edit_modal(ask: Ask, place: ApprovalPlace) -> Json:
 
 
 def field_name(place: int) -> str:
-    """Returns the name of the field with the argument at a place."""
     return f"argument-{place}"
 
 
@@ -138,9 +135,10 @@ EDIT_ARGUMENTS = Modal(_EDIT, _edit_modal, _edited, lambda edited: edited.fields
 
 
 def asks_in_reply(asks: Sequence[Ask], block_id: str) -> list[Json]:
-    """Returns what a reply asks: each proposal as a card, and all calls that wait together as one.
+    """Returns the requests in a reply: each proposal as a card, and all waiting calls together as one.
 
-    It says what would be done, by whom and until when, and has buttons. What is decided stays, with the decision.
+    A request shows what would be done, by whom and until when, and has buttons. Decided requests stay, with the
+    decision.
     """
     together = [number for number, ask in enumerate(asks) if not ask.is_proposal and ask.decision is None]
     blocks = []
@@ -173,7 +171,7 @@ def _warnings(ask: Ask) -> list[Json]:
 
 
 def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
-    """Returns arguments in their order: short ones as a list, each longer one as a block of code."""
+    """Returns arguments in order: short ones as a list, each longer one as a code block."""
     parts: list[Json] = []
     for argument in fields:
         name = [_name(argument, f"{argument.name}:")] if argument.name else []
@@ -195,7 +193,7 @@ def _name(argument: ArgumentField, text: str) -> Json:
 
 
 def _fields(arguments: Sequence[ArgumentField]) -> Iterator[Json]:
-    """Yields arguments in blocks of a size that Slack takes. Of a long value, each block has a piece."""
+    """Yields arguments in blocks that are small enough for Slack. A long value is split across blocks."""
     together: list[ArgumentField] = []
     for argument in arguments:
         if sum(other.chars for other in together) + argument.chars > PIECE_CHARS and together:
@@ -217,7 +215,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _terms(asks: Sequence[Ask]) -> Json:
-    """Returns whose credentials act, and until when a person can decide."""
+    """Returns whose credentials are used, and until when a person can decide."""
     acting = ((texts.approvals.acts_as_asker if ask.own_account else texts.approvals.acts_as, ask) for ask in asks)
     elements = [words("".join(dict.fromkeys(acts_as(ask.server) for acts_as, ask in acting)), "italic")]
     if (until := asks[0].until) is not None:
@@ -227,7 +225,7 @@ def _terms(asks: Sequence[Ask]) -> Json:
 
 
 def _buttons(asks: Sequence[Ask]) -> list[Json]:
-    """Returns the buttons for calls. Nobody approves here what is not shown here in full: a modal has a button."""
+    """Returns the buttons for calls. A call that isn't shown in full can be approved only in the modal."""
     value, [first, *others] = " ".join(ask.value for ask in asks), asks
     deny = blockkit.button(ReplyAction.DENY, texts.actions.of_all(texts.actions.DENY, len(asks)), value)
     edit = [blockkit.button(ReplyAction.EDIT, texts.actions.EDIT, value)] if first.editable and not others else []
@@ -254,6 +252,6 @@ def _details(ask: Ask) -> Json:
 
 
 def _allow_more(action: ReplyAction, label: str, scope: tuple[str, str], value: str) -> Json:
-    """Returns a button that also allows later calls. `scope`: the title and text of the question before."""
+    """Returns a button that also allows later calls. `scope`: the title and text of its confirmation."""
     confirm = blockkit.confirm(*scope, yes=label, no=texts.settings.CANCEL)
     return blockkit.button(action, label, value, confirm=confirm)

@@ -25,14 +25,11 @@ _ID = "caps"
 
 @dataclass(frozen=True, slots=True)
 class SubmittedCaps:
-    """What a person submitted in the modal with the caps of one owner."""
-
     owner: CapOwner
     entered: Entered
 
 
 def _caps_modal(caps: OwnerCaps) -> Json:
-    """Returns the modal with the caps of the workspace, a channel or a person."""
     owner = texts.quotas.quota_owner(caps.owner.scope, caps.owner.id)
     return modal(
         _ID,
@@ -45,7 +42,6 @@ def _caps_modal(caps: OwnerCaps) -> Json:
 
 
 def caps_fields(caps: OwnerCaps) -> list[Json]:
-    """Returns a field for each cap, below what is used."""
     used = "\n".join(texts.quotas.usage(period, amount_text(caps.spent[period])) for period in Period)
     blocks = [context(mrkdwn(used))]
     for field in CapField:
@@ -63,9 +59,9 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedCaps:
 
 
 def entered_caps(view: Mapping[str, Any]) -> Entered:
-    """Returns what a person entered in the fields that they changed; nothing if the modal has no such fields.
+    """Returns the entries of the fields that a person changed, or () if the modal has no such fields.
 
-    Another admin may have changed the others since the modal was opened.
+    Another admin might have changed the other fields since the modal was opened.
     """
     entered, shown = _cap_texts(view), _cap_texts(untouched(view))
     return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))

@@ -1,7 +1,7 @@
 """App Home. Pure.
 
-It says what to ask and where, who sees what, and how to stop; a person's quotas, if they have any; and for admins the
-default settings, the workspace's usage and all channels' settings.
+It explains what to ask and where, who sees what, and how to stop; a person's quotas, if any; and for admins the default
+settings, the workspace's usage and all channels' settings.
 """
 
 import math
@@ -47,18 +47,17 @@ from slack_markdown.render import beginning
 
 PROMPT_CHARS = 400
 HOME_CHARS = 12_500
-"""Slack takes 13,200 characters of text in a message's blocks, with about 100 for each header. Whether that holds for a
-view, nobody has measured; the rest is for buttons and menus."""
+"""Slack accepts 13,200 characters of text in a message's blocks, and counts about 100 per header. Whether this also
+applies to a view hasn't been measured; the rest is for buttons and menus."""
 HEADER_COST = 100
 BAR_CHARS = 8
 SET_WORKSPACE_CAPS = "set_workspace_caps"
 SET_PERSON_CAPS = "set_person_caps"
 SET_CHANNEL_CAPS = "set_channel_caps"
-"""Action ids of the button and the menus that open the modal with caps."""
+"""Action IDs of the button and the menus that open the caps modal."""
 
 
 def home_view(view: HomeView) -> Json:
-    """Returns the view that views.publish takes."""
     defaults = view.defaults
     blocks = [
         header(texts.welcome.PANE_HEADING),
@@ -81,7 +80,7 @@ def home_view(view: HomeView) -> Json:
 
 
 def _fitting(blocks: Sequence[Json]) -> list[Json]:
-    """Returns blocks whose texts Slack takes together: the longest lose their ends, equally many characters at most."""
+    """Shortens the longest blocks to the same maximum length, so that Slack accepts the total."""
     by_room = ([_cut(block, room) for block in blocks] for room in range(SECTION_CHARS, 0, -100))
     return next(fitting for fitting in by_room if sum(map(_length, fitting)) <= HOME_CHARS)
 
@@ -93,7 +92,7 @@ def _length(block: Json) -> int:
 
 
 def _cut(block: Json, room: int) -> Json:
-    """Returns a block whose text is cut at the end of a line, or of a word in its first line."""
+    """Cuts a block's text at the end of a line, or of a word in its first line."""
     if block["type"] != "section" or len(text := block["text"]["text"]) <= room:
         return block
     kept = text[:room]
@@ -132,7 +131,7 @@ def _own_quotas(usage: UsageToDate) -> list[Json]:
 
 
 def denied_view(sentence: str) -> Json:
-    """Returns the view of a person without access, with a sentence of mrkdwn that says why."""
+    """Returns App Home for a person without access. `sentence`: the reason, in mrkdwn."""
     return home([header("Typist"), section(mrkdwn(sentence))])
 
 
@@ -155,7 +154,7 @@ def _admin_blocks(defaults: DefaultSettings, workspace: WorkspaceUsage) -> list[
                 users_select(SET_PERSON_CAPS, texts.home.SET_PERSON_QUOTAS),
                 channel_select(SET_CHANNEL_CAPS, texts.home.SET_CHANNEL_QUOTAS),
             ],
-            # With another name, the menus forget what was chosen: Slack tells of no choice that is made again.
+            # A new block_id resets the menus, because Slack doesn't report when the same option is selected again.
             block_id=f"caps {workspace.built_at}",
         ),
         header(texts.home.DEFAULTS_HEADING),
@@ -179,7 +178,7 @@ def _channels_text(channels: ChannelsWithSettings) -> str:
 
 
 def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
-    """Returns who used what, as text: Slack takes charts in messages only."""
+    """Returns usage by person, channel, model and tool as text, because Slack accepts charts only in messages."""
     this_month, last_month = workspace.this_month, workspace.last_month
     people = ranked(this_month.people, last_month.people, Amount())
     channels = ranked(this_month.channels, last_month.channels, Amount())
@@ -198,11 +197,11 @@ def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
 def _ranking(
     heading: str, ranking: Ranking[UsedT], name: Callable[[str], str], amount: Callable[[UsedT], str]
 ) -> list[Json]:
-    """Returns one list, if it has entries: a bar for this month, a name, and what was used in both months."""
+    """Returns one non-empty ranking: for each entry, a bar for this month, a name, and the usage in both months."""
     parts = _parts([this for _, this, _ in ranking.top])
     lines: list[str] = []
     for part, (key, this, last) in zip(parts, ranking.top, strict=True):
-        # What is more than nothing shows.
+        # Any usage above zero shows in the bar.
         filled = min(BAR_CHARS, math.ceil(part * BAR_CHARS))
         bar = "█" * filled + "░" * (BAR_CHARS - filled)
         lines.append(f"{bar} {name(key)}: {_in_both_months(this, last, amount)}")
@@ -216,7 +215,7 @@ def _in_both_months(this: UsedT, last: UsedT, amount: Callable[[UsedT], str]) ->
 
 
 def _parts(used: Sequence[Amount | int]) -> list[float]:
-    """Returns each amount as a part of the largest: in dollars, or in tokens where nothing has a price."""
+    """Returns each amount as a fraction of the largest: in dollars, or in tokens if nothing has a price."""
     in_dollars = any(isinstance(amount, Amount) and amount.cost_usd > 0 for amount in used)
     numbers = [
         amount if isinstance(amount, int) else amount.cost_usd if in_dollars else amount.tokens for amount in used
@@ -230,7 +229,7 @@ def _short_name(name: str) -> str:
 
 
 def _quotas_text(workspace: WorkspaceUsage) -> str:
-    """Returns the defaults, and the quotas that admins have set: first those of which most is used."""
+    """Returns the default quotas, and those set by admins, with the most used first."""
     quotas = workspace.quotas
     replaced = {(own.cap.window, own.cap.in_dollars) for own in quotas.own if own.owner.scope is Scope.WORKSPACE}
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""The modal with the memories of a place, in which people change, remove and keep them. Pure."""
+"""The modal with the memories of a channel or direct message, where people edit, remove and keep them. Pure."""
 
 import json
 import re
@@ -28,31 +28,24 @@ from bot.slack.views.modal import Modal, place_in
 
 _ID = "memory"
 OPEN_MEMORY = "open_memory"
-"""The action id of the button in a place's settings."""
+"""The action ID of the button in the settings modal."""
 KEEP_HIDDEN = "keep_hidden"
-"""The field with which hidden memories are kept."""
 
 _MEMORY_FIELD = re.compile(rf"{_ID}-(\d{{1,18}})", re.ASCII)
-"""The name of a memory's field, with its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedMemories:
-    """What a person submitted in the modal with the memories of a place."""
-
     place: SettingsPlace
     changed: Mapping[int, str]
-    """The texts that they changed, by id. An empty text removes the memory."""
+    """The edited texts, by ID. An empty text removes the memory."""
     listed: Sequence[int]
-    """The ids of those that the modal showed."""
+    """The IDs of the memories in the modal."""
     keeps_hidden: bool
 
 
 def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *, is_private: bool) -> Json:
-    """Returns the modal with the memories of a place, in which people change, remove and keep them.
-
-    `base`: what links of the place's messages begin with; "" if that isn't known. `is_private`: as the place is now.
-    """
+    """Returns the memory modal. `base`: the prefix of message links, or "". `is_private`: whether it's private now."""
     blocks = [context(mrkdwn(texts.memory.MEMORY_EXPLAINED))]
     if hidden := sum(memory.is_private is not is_private for memory in memories):
         box = checkboxes(KEEP_HIDDEN, {KEEP_HIDDEN: texts.memory.keep_hidden(hidden)}, chosen=(), focus=False)

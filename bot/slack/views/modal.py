@@ -1,8 +1,9 @@
-"""What all modals share: their declaration, what a modal carries to its submission, and modals that only say something.
+"""The declaration of modals, the metadata that they carry to their submission, and modals that show only a sentence.
+Pure.
 
 A modal that people submit is one `Modal`, at the end of its module in this package. A service opens it with
-`Surfaces.open` and saves what was submitted; `handlers.actions.register_modal` has what is the same for all of them:
-Slack's time, errors, and where a sentence about a submission stands. Pure.
+`Surfaces.open` and saves the submission. `handlers.actions.register_modal` handles everything else: Slack's time limit,
+errors, and the placement of a sentence about a submission.
 """
 
 import json
@@ -26,13 +27,11 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Modal(Generic[P, S]):
-    """A modal that people submit."""
-
     callback_id: str
     build: Callable[P, Json]
-    """Returns the view that views.open takes."""
+    """Returns the view for views.open."""
     read: Callable[[Mapping[str, Any]], S]
-    """Returns what a person submitted. Raises ValueError, LookupError or TypeError for a view of another form."""
+    """Returns the submission. Raises ValueError, LookupError or TypeError for a view with a different structure."""
     first_field: Callable[[S], str]
     """Returns the block_id of the field below which Slack shows a sentence about the whole submission."""
 
@@ -46,12 +45,12 @@ _FORMS = {
     "response_url": re.compile(r"(?:https?://\S{1,2000})?"),
     "id": re.compile("[A-Z0-9]{1,40}"),
 }
-"""The forms of what private_metadata names: Slack returns it as we wrote it, and a holder of the app's signing secret
-or its socket could write anything."""
+"""The format of values in private_metadata. Slack returns it unchanged, but anyone with the app's signing secret or
+socket could send anything."""
 
 
 def metadata_of(view: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns what a modal carries. Raises ValueError for what isn't of the form that it was made with."""
+    """Returns a modal's metadata. Raises ValueError for values that don't have the expected format."""
     metadata = json.loads(view["private_metadata"])
     if not isinstance(metadata, dict):
         raise ValueError("no object")
@@ -62,10 +61,8 @@ def metadata_of(view: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def place_in(view: Mapping[str, Any]) -> SettingsPlace:
-    """Returns the place that a settings modal or a memory modal is about."""
     return SettingsPlace(**metadata_of(view))
 
 
 def sentence_modal(sentence: str, title: str) -> Json:
-    """Returns a modal that only says something, in mrkdwn."""
     return modal_to_read(title, [section(mrkdwn(sentence))], close=texts.actions.CLOSE_DETAILS)

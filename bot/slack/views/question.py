@@ -24,17 +24,15 @@ from bot.slack.views.modal import Modal, metadata_of
 from slack_markdown.render import beginning
 
 ASK_ABOUT = "ask_about"
-"""The callback id of the modal, and that of the shortcut in the manifest (slack/manifest.py)."""
+"""The callback ID of the modal, and of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
 _QUOTE_BYTES = 2_000
-"""Of private_metadata, whose 3,000 may be characters or bytes. store/queue.py has the whole quote."""
+"""The quote's limit in private_metadata, whose 3,000 could be characters or bytes. store/queue.py has all of it."""
 _DISPLAYED_QUOTE_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedQuestion:
-    """What a person submitted in the modal that asks about a message."""
-
     view_id: str
     about: QuotedMessage
     """The message, with the beginning of its quote."""
@@ -42,7 +40,6 @@ class SubmittedQuestion:
 
 
 def _question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
-    """Returns the modal for a question about a message, which `writer_id` wrote."""
     in_json = partial(json.dumps, ensure_ascii=False)
     about = replace(about, quote=shortened(about.quote or "", lambda quote: len(in_json(quote).encode()), _QUOTE_BYTES))
     question = text_area(QUESTION, placeholder=texts.shortcut.EXPLAIN, focus=True)

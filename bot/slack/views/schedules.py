@@ -1,7 +1,7 @@
-"""Schedules as Block Kit: the list, the modal that changes one, notices about runs, and lines for App Home. Pure.
+"""Schedules as Block Kit: the list, the modal that changes one, notices about runs, and App Home's blocks. Pure.
 
-A model wrote a schedule's words, so nothing in them is markup. A button names its schedule, which is looked up when
-somebody presses: no value is trusted, and the presser's rights are checked then.
+A model wrote a schedule's words, so nothing in them is treated as markup. A button contains a schedule ID, which is
+looked up when somebody presses it: the value isn't trusted, and the person's permissions are checked then.
 """
 
 import json
@@ -49,11 +49,11 @@ from slack_markdown.links import without_schemes
 from slack_markdown.render import beginning
 
 MAX_LISTED = 20
-"""As many as a channel can have. A person's own, in all places, may be more."""
+"""The most schedules that a channel can have. A person can have more in total."""
 WORDS_ROOMS = (300, 150, 75, 30, 10)
-"""How much of a schedule's words a list shows: as much as fits."""
+"""Lengths to which a list shortens a schedule's words; the first that fits is used."""
 LIST_CHARS = 13_000
-"""Slack takes 13,200 characters of text in a message's blocks. Whether that holds for a view, nobody has measured."""
+"""Slack accepts 13,200 characters in a message's blocks. Whether this also applies to a view hasn't been measured."""
 MAX_AT_HOME = 5
 AT_HOME_CHARS = 150
 _ID = "change_schedule"
@@ -64,10 +64,10 @@ _SCHEDULE_ID = re.compile("[0-9]{1,18}")
 
 
 class ScheduleAction(StrEnum):
-    """What a button does with schedules. The value is the button's action_id in Slack; its own names a schedule."""
+    """An action of a schedule button. The value is the button's action_id; the button's own value is a schedule ID."""
 
     LIST = "schedules"
-    """Its value is a channel, or "" for the presser's own schedules."""
+    """The button's value is a channel, or "" for the person's own schedules."""
     CHANGE = "schedule_change"
     RUN = "schedule_run"
     PAUSE = "schedule_pause"
@@ -77,14 +77,12 @@ class ScheduleAction(StrEnum):
 
 
 class ScheduleField(StrEnum):
-    """A field of the modal that changes a schedule."""
-
     WORDS = "words"
     DAYS = "days"
-    """Days of the week, as cron counts them, divided by commas."""
+    """Days of the week, as numbered by cron, separated by commas."""
     TIME = "time"
     OTHER = "other"
-    """In place of both: five fields of cron, or one time; a zone may follow."""
+    """Replaces both fields: five cron fields or one time, optionally followed by a time zone."""
     ONLY_IF_CHANGED = "only_if_changed"
     RUN_TOKENS = "run_tokens"
     DAY_TOKENS = "day_tokens"
@@ -95,41 +93,36 @@ class ListPlace:
     """Where a person sees a list of schedules."""
 
     channel_id: str
-    """Whose schedules it has; "" for a person's own, in all places."""
+    """The channel with the schedules, or "" for a person's own schedules everywhere."""
     view_id: str
-    """Of its modal."""
+    """The ID of its modal."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedSchedule:
-    """What a person submitted in the modal that changes a schedule."""
-
     schedule_id: int
     place: ListPlace | None
     """The list below the modal."""
     entered: Mapping[ScheduleField, str]
-    """What they changed. The rest stays as it is now: somebody else may have changed it meanwhile."""
+    """The changed fields. Others keep their current values, which somebody else might have changed in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleList:
-    """Schedules as one person sees them."""
-
     channel_id: str
-    """As in ListPlace."""
+    """The same as in ListPlace."""
     schedules: Sequence[Schedule]
     reader_id: str
     is_admin: bool
     outcome: str = ""
-    """What the reader's last press did, in mrkdwn."""
+    """The result of the reader's last action, in mrkdwn."""
 
     def may_change(self, schedule: Schedule) -> bool:
-        """Whether the reader may."""
         return self.is_admin or schedule.user_id == self.reader_id
 
 
 def schedules_modal(listed: ScheduleList) -> Json:
-    """Returns the modal with a list of schedules, with buttons for those that the reader may change."""
+    """Returns the modal with a list of schedules, and buttons for those that the reader can change."""
     by_room = (_list(listed, room) for room in WORDS_ROOMS)
     blocks = next((blocks for blocks in by_room if _chars(blocks) <= LIST_CHARS), _list(listed, WORDS_ROOMS[-1]))
     metadata = json.dumps({"channel_id": listed.channel_id})
@@ -140,7 +133,7 @@ def schedules_modal(listed: ScheduleList) -> Json:
 
 
 def _chars(node: Any) -> int:
-    """Returns the length of all text in blocks, also that of buttons and their dialogs, as Slack counts it."""
+    """Returns the length of all text in blocks as Slack counts it, including buttons and their dialogs."""
     if not isinstance(node, dict):
         return sum(map(_chars, node)) if isinstance(node, list) else 0
     own = counted_chars(node["text"]) if isinstance(node.get("text"), str) else 0
@@ -164,24 +157,24 @@ def _list(listed: ScheduleList, words_chars: int) -> list[Json]:
 
 
 def list_place(view: Mapping[str, Any]) -> ListPlace:
-    """Returns which list a person uses. Raises ValueError."""
+    """Returns the list that a person is using. Raises ValueError."""
     return _place_of(json.loads(view["private_metadata"])["channel_id"], view["id"])
 
 
 def schedule_id(value: str) -> int:
-    """Returns the schedule that the value of a button names. Raises ValueError for one that no schedule has."""
+    """Parses the schedule ID in a button's value. Raises ValueError if it isn't an ID."""
     if not _SCHEDULE_ID.fullmatch(value):
         raise ValueError("schedule")
     return int(value)
 
 
 def schedule_waiting(value: str) -> int | None:
-    """Returns the schedule that the value of a button to sign in names; None if that is for a call of an answer."""
+    """Returns the schedule ID in the value of a sign-in button, or None if the button is for an answer's call."""
     return int(value) if _SCHEDULE_ID.fullmatch(value) else None
 
 
 def list_channel(value: str) -> str:
-    """Returns the channel that the value of a button for a list names. Raises ValueError."""
+    """Returns the channel in the value of a list button. Raises ValueError."""
     return _place_of(value, "").channel_id
 
 
@@ -192,12 +185,12 @@ def _place_of(channel_id: str, view_id: str) -> ListPlace:
 
 
 def list_button(channel_id: str) -> Json:
-    """Returns the button that lists a channel's schedules, or with "" the presser's own."""
+    """Returns the button that lists a channel's schedules, or the person's own if `channel_id` is ""."""
     return button(ScheduleAction.LIST, texts.schedules.SCHEDULES, channel_id)
 
 
 def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
-    """Returns App Home's part about a person's schedules; nothing if there are none."""
+    """Returns App Home's blocks about a person's schedules, or [] if there are none."""
     if not schedules:
         return []
     blocks = [section(mrkdwn(f"*{texts.schedules.YOUR_SCHEDULES}*"))]
@@ -210,9 +203,9 @@ def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
 
 
 def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] = ()) -> Json:
-    """Returns the arguments of chat.postMessage that tell why a run was skipped, or has paused its schedule.
+    """Returns chat.postMessage's arguments for a notice of a skipped run or pause.
 
-    `signed_out`: the servers to which the reader, its creator, must sign in.
+    `signed_out`: the servers that the schedule's creator, who reads this, must sign in to.
     """
     if report.is_at_pause(schedule):
         return _pause_notice(schedule, signed_out)
@@ -240,9 +233,9 @@ def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
 
 
 def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, block_id: str) -> Json:
-    """Returns the line of a run's post that says whose it is and why it comes, with Stop. `names`: of people, by ID.
+    """Returns the line in a run's post that shows its creator and reason, with Stop. `names`: user names by ID.
 
-    A single time is a reminder, so it mentions its creator. It is over then, and there is nothing to stop.
+    A one-time run is a reminder, so it mentions its creator. It is then finished, so there is no Stop button.
     """
     creator, changer = (escape(names.get(id_, id_)) for id_ in (schedule.user_id, schedule.changed_by))
     is_once = schedule.rule.at is not None
@@ -253,10 +246,7 @@ def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, blo
 
 
 def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *, is_late: bool) -> Json:
-    """Returns the arguments of chat.postMessage for a schedule's run; `names`: of people, by ID.
-
-    A model wrote the words, so nothing in them is markup. The line's block_id is the run's mark.
-    """
+    """Returns chat.postMessage's arguments for a scheduled run, marked by the line's block_id. `names`: by user ID."""
     text = without_schemes(question.text)
     line = run_line(run.schedule, names, is_late=is_late, block_id=f"{MARK}{question.view_id}")
     quote = rich_text_quote(text, f"{RUN}{question.user_id}")
@@ -272,7 +262,7 @@ def _rule(rule: Rule) -> str:
 
 
 def _when(schedule: Schedule) -> list[str]:
-    """Returns a schedule's number and rule, who else has changed it, and what comes next, in mrkdwn."""
+    """Returns a schedule's number, rule, last editor and next event, in mrkdwn."""
     if schedule.paused:
         state = texts.schedules.paused_because(schedule.paused)
     elif schedule.next_at is None:
@@ -284,7 +274,7 @@ def _when(schedule: Schedule) -> list[str]:
 
 
 def moment(at: float) -> str:
-    """Returns a time in the reader's time zone, in mrkdwn."""
+    """Returns a time in the reader's time zone, in mrkdwn. `at`: seconds since the epoch."""
     return moment_mrkdwn(at, texts.words.TIME_FORMAT, texts.words.time_in_utc(datetime.fromtimestamp(at, UTC)))
 
 
@@ -315,10 +305,7 @@ def _buttons(schedule: Schedule) -> Json:
 
 
 def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = True) -> Json:
-    """Returns the button that stops a schedule, once a person is sure.
-
-    Where it stays when the schedule is over, it doesn't ask: who presses it is told, and can undo it.
-    """
+    """Returns the button that stops a schedule. `asks`: confirm first; otherwise, the response offers Undo."""
     if not asks:
         return button(ScheduleAction.STOP, label, str(number))
     sure = confirm(
@@ -331,15 +318,14 @@ def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = Tr
 
 
 def undo_blocks(response: ActionResponse) -> list[Json]:
-    """Returns the blocks of a response that offers to undo the stop of a schedule."""
     restore = button(ScheduleAction.RESTORE, texts.memory.UNDO, str(response.undoes_stop))
     return [section(plain_text(response.sentence)), actions([restore])]
 
 
 def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | None, zone: str) -> Json:
-    """Returns the modal that changes a schedule. `place`: the list that shows it, None if none does.
+    """Returns the modal that changes a schedule. `place`: the list that shows it, or None.
 
-    `weekly`: its rule as its reader has it in their `zone`; None if that is another rule than days and a time.
+    `weekly`: the rule in the reader's `zone`, or None if it isn't just days and a time.
     """
     label = texts.schedules.SCHEDULE_LABELS[ScheduleField.WORDS]
     words = text_area(ScheduleField.WORDS, placeholder=label, initial=schedule.words, focus=True)
@@ -399,7 +385,7 @@ def _entered(view: Mapping[str, Any]) -> dict[ScheduleField, str]:
 
 
 def when_of(rule: Rule) -> str:
-    """Returns a rule as people write it: five fields or one time, and the zone."""
+    """Formats a rule as people enter it: five cron fields or one time, followed by the time zone."""
     when = rule.cron if rule.at is None else f"{datetime.fromtimestamp(rule.at, zone_of(rule.zone)):%Y-%m-%d %H:%M}"
     return f"{when} {rule.zone}"
 

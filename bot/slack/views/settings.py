@@ -1,4 +1,4 @@
-"""The modal with a channel's settings, with its caps for an admin. Pure. A field's block_id is the setting's name."""
+"""The modal with a channel's settings, including caps for an admin. Pure. A field's block_id is the setting's name."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,27 +38,25 @@ from slack_markdown.render import beginning
 
 _ID = "settings"
 DEFAULT = "default"
-"""The option that leaves a setting to the environment."""
+"""The option that uses the environment's default."""
 _PLACEHOLDER_CHARS = 150
 MAX_REVOCABLE = 50
-"""Always allowed tools in the settings: more don't fit into a modal's text. `typist mcp` lists all."""
+"""The maximum of always allowed tools in the settings: more don't fit into a modal. `typist mcp` lists all."""
 ALLOWED_TOOLS = "allowed_tools"
-"""The field with the always allowed tools, which aren't one of the channel's settings."""
+"""The field with the always allowed tools, which isn't one of the channel's settings."""
 _UNSET = ChannelSettings()
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedSettings:
-    """What a person submitted in the modal with a channel's settings."""
-
     place: SettingsPlace
     entered: ChannelSettings
     shown: ChannelSettings
-    """What the modal showed when it was opened."""
+    """The settings that the modal showed when it was opened."""
     revoked: Sequence[str]
-    """Always allowed tools whose calls ask again from now on."""
+    """Always allowed tools that require approval again from now on."""
     caps: Entered
-    """Empty where the modal showed none."""
+    """Empty if the modal had no caps."""
 
 
 def _settings_modal(
@@ -70,11 +68,11 @@ def _settings_modal(
     caps: OwnerCaps | None = None,
     tool_warnings: Sequence[str] = (),
 ) -> Json:
-    """Returns the modal with a channel's settings; `focus` is the field where the cursor is.
+    """Returns the modal with a channel's settings. `focus`: the field with the cursor.
 
-    `defaults.mcp_servers` are those that the person may choose, and `allowed_tools` the always allowed tools that they
-    may revoke; without any, the modal has no such field. `caps` are the channel's, for an admin. `tool_warnings` are
-    sentences of mrkdwn about the servers that the channel uses.
+    `defaults.mcp_servers` are the servers that the person can choose, and `allowed_tools` the always allowed tools that
+    they can revoke; without any, the modal has no such field. `caps` are the channel's, for an admin. `tool_warnings`
+    are sentences of mrkdwn about the servers that the channel uses.
     """
     channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
     blocks = [context(mrkdwn(texts.settings.settings_apply_to(channel)))]
@@ -102,7 +100,7 @@ def _settings_modal(
 
 
 def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *, has_focus: bool) -> list[Json]:
-    """Returns a setting's field; nothing where there is nothing to choose."""
+    """Returns a setting's field, or [] if there is nothing to choose."""
     words, default = setting.words, setting.effective(defaults, getattr(_UNSET, name))
     labels = setting.options(defaults) or words.options
     match setting.control:
@@ -122,14 +120,14 @@ def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *
             element = text(name, placeholder=placeholder, initial=value, focus=has_focus)
     if default is None or (setting.control == "checkboxes" and not labels):
         return []
-    # The hint of a menu is about the other options.
+    # A menu's hint is about the other options.
     hint = "" if setting.control == "menu" and len(labels) == 1 else words.hint
     is_optional = setting.control in ("checkboxes", "line", "area")
     return [input_field(name, words.label, element, hint=hint, optional=is_optional)]
 
 
 def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -> dict[str, str]:
-    """Returns the options of a menu, first the environment's default, which is listed once unless it was chosen."""
+    """Returns a menu's options, starting with the environment's default, which isn't repeated unless it was chosen."""
     default = labels.get(default, default)
     others = {value: label for value, label in labels.items() if label != default or value == chosen}
     return {DEFAULT: texts.settings.default_option(default), **others}
@@ -142,13 +140,13 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedSettings:
 
 
 def _settings_in(view: Mapping[str, Any]) -> ChannelSettings:
-    """Returns the settings that the fields of a modal have. An untouched one has those that it showed."""
+    """Returns the settings in a modal's fields. An unchanged field has the setting that it showed."""
     values = values_of(view)
     return ChannelSettings(**{name: _entered(view, values, name) for name in CHANNEL_SETTINGS})
 
 
 def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> Any:
-    """Returns the value of a setting's field. A menu without an option that we know has the setting's default."""
+    """Returns the value of a setting's field. A menu with an unknown option gets the setting's default."""
     setting = CHANNEL_SETTINGS[name]
     match setting.control:
         case "switch":
@@ -165,7 +163,7 @@ def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> A
 
 
 def _revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the always allowed tools that a person has removed. One that the modal didn't list isn't removed."""
+    """Returns the always allowed tools that a person has removed from the modal's list."""
     fields = [block for block in view.get("blocks") or () if block.get("block_id") == ALLOWED_TOOLS]
     listed = [str(option["value"]) for block in fields for option in block["element"]["options"]]
     kept = checked(view, ALLOWED_TOOLS)

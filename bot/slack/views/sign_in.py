@@ -1,4 +1,4 @@
-"""The modal in which a person signs in to an MCP server: a link to its page, a field for an address or a code. Pure."""
+"""The modal for signing in to an MCP server: a link to its page, and a field for a URL or code. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -17,20 +17,20 @@ _ADDRESS = "address"
 
 @dataclass(frozen=True, slots=True)
 class PastedAddress:
-    """The address or code that a person entered, and the call that waits for their sign-in."""
+    """The URL or code that a person entered, and the call that is waiting for their sign-in."""
 
     place: ApprovalPlace
     address: str | None = field(repr=False)
-    """None if they have confirmed a code at the server."""
+    """None if the person confirmed a code at the server."""
 
 
 def _sign_in_modal(
     server: str, url: str, place: ApprovalPlace, *, with_code: bool, user_code: str = "", device_url: str = ""
 ) -> Json:
-    """Returns the modal for a server, with its page's address, which is "" if people only confirm a code.
+    """Returns the sign-in modal for a server. `url`: its page, or "" if people only confirm a code.
 
-    `with_code`: whether Typist's own page comes last. `user_code`: what people confirm at `device_url`, and then bring
-    nothing from there.
+    `with_code`: whether Typist's own page comes last. `user_code`: the code that people confirm at `device_url`, after
+    which they have nothing to enter.
     """
     of_code = texts.accounts.THEN_TYPE, texts.accounts.KEEP_CODE, texts.accounts.CODE, "WDJB-MJHT"
     of_address = texts.accounts.THEN_COPY, texts.accounts.NEVER_ELSEWHERE, texts.accounts.ADDRESS, "http://127.0.0.1:…"
