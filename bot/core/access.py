@@ -1,7 +1,7 @@
-"""Access control: who may ask, by the Typist admin's lists and the asker's kind of account. Pure.
+"""Access control by the Typist admin's lists and the asker's user type. Pure.
 
-A denied question gets an explanation: in a direct message, one without any reaction looks like a broken bot. In
-channels there is one an hour, so that a script can't use up the app's ephemeral messages.
+A denied question gets an explanation, because a direct message without any reaction looks like a broken bot. In
+channels, explanations are limited to one an hour, so that a script can't use up the app's ephemeral messages.
 """
 
 from collections.abc import Iterable
@@ -14,25 +14,23 @@ from bot.core.conversation import Question
 
 MAX_ADMINS_NAMED = 3
 MAX_BOT_QUESTIONS_IN_A_ROW = 3
-"""How many questions of bots are answered in a row in one thread."""
 MAX_BOT_QUESTIONS_AN_HOUR = 20
-"""How many questions of one bot are answered in an hour. A bot may begin a new thread for each answer."""
+"""Maximum number of one bot's questions answered in an hour, in all threads: a bot might start one for each answer."""
 
 
 class UserKind(StrEnum):
-    """An asker's kind of account in our workspace."""
+    """An asker's user type in our workspace."""
 
     MEMBER = "members"
     GUEST = "guests"
     EXTERNAL = "external"
-    """A member of another organization, by Slack Connect."""
+    """A member of another organization, through Slack Connect."""
     BOT = "bots"
     DEACTIVATED = "deactivated"
-    """Slack no longer tells of what kind the account was. No setting names it."""
+    """Slack no longer reports the account's type. No setting includes it."""
 
 
 OPTIONAL_KINDS = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
-"""The kinds that an admin may let in besides members."""
 
 
 class Denial(StrEnum):
@@ -45,7 +43,7 @@ class Denial(StrEnum):
     BOT = texts.access.DENIED_BOT
     UNKNOWN = texts.access.DENIED_UNKNOWN
     NO_MEMBER = texts.approvals.ONLY_MEMBERS_APPROVE
-    """The asker has access, but what they ask for is for members only."""
+    """The asker has access, but the request is for members only."""
 
 
 _DENIALS = {
@@ -59,29 +57,27 @@ _DENIALS = {
 
 @dataclass(frozen=True)
 class AccessRules:
-    """The access settings, with Slack's IDs, and what they say of a question."""
+    """The access settings, with Slack IDs, and the decisions they imply."""
 
     also: frozenset[UserKind] = frozenset()
-    """The kinds of users who may ask besides members."""
     allow_users: frozenset[str] = frozenset()
-    """If not empty, only these may ask: users by ID, whatever kind they are; the people of user groups, by ID (S…) or
-    handle (@support); members with an address at a domain (@example.com)."""
+    """If not empty, only these may ask: users by ID, regardless of user type; members of user groups, by ID (S…) or
+    handle (@support); members with an email address at a domain (@example.com).
+    """
     allow_channels: frozenset[str] = frozenset()
     """If not empty, Typist answers only in these channels and in direct messages."""
 
     @cached_property
     def allow_all_kinds(self) -> bool:
-        """Whether every kind of user may ask, even an unknown one."""
+        """Whether every user type may ask, even an unknown one."""
         return self.also >= frozenset(OPTIONAL_KINDS)
 
     @cached_property
     def people(self) -> frozenset[str]:
-        """The users in `allow_users`."""
         return frozenset(entry for entry in self.allow_users if entry[0] in "UW")
 
     @cached_property
     def domains(self) -> frozenset[str]:
-        """The domains of e-mail addresses in `allow_users`."""
         return frozenset(entry[1:].lower() for entry in self.allow_users if entry[0] == "@" and "." in entry)
 
     @cached_property
@@ -92,8 +88,8 @@ class AccessRules:
     def denial(self, question: Question, kind: UserKind | None, is_named: bool | None = False) -> Denial | None:
         """Returns why a question is denied, or None if it is allowed.
 
-        `kind` is None if it isn't known. Then the question is allowed only if it would be for every kind. `is_named`:
-        whether a group or domain of `allow_users` names the asker, None if Slack doesn't say.
+        If `kind` is None, the user type is unknown, and the question is allowed only if every type is. `is_named`:
+        whether a group or domain in `allow_users` includes the asker, or None if Slack doesn't report it.
         """
         channel_id, user_id = question.thread.channel_id, question.user_id
         if self.allow_channels and channel_id not in self.allow_channels and not question.thread.in_direct_message:
@@ -107,23 +103,22 @@ class AccessRules:
         return _DENIALS[kind]
 
     def depend_on_kind(self, question: Question) -> bool:
-        """Whether the decision depends on the asker's kind, so that Slack must be asked for it."""
+        """Returns whether the decision depends on the asker's user type, which only Slack can provide."""
         return len({self.denial(question, kind) for kind in (*UserKind, None)}) > 1
 
     def depend_on_name(self, question: Question) -> bool:
-        """Whether the decision depends on the asker's groups or address, so that Slack must be asked for them."""
+        """Returns whether the decision depends on the asker's groups or email address, which only Slack can provide."""
         is_asked = bool(self.groups or self.domains) and not question.from_bot
         return is_asked and self.denial(question, None) is Denial.PERSON
 
 
 @dataclass(frozen=True, slots=True)
 class DenialNotice:
-    """How often a denied asker gets an explanation."""
+    """The limit on explanations to a denied asker."""
 
     name: str
-    """The name under which the database keeps the time of the last one."""
+    """The key under which the database stores the time of the last explanation."""
     every_s: float
-    """The asker gets at most one in this time."""
 
 
 IN_DIRECT_MESSAGE = DenialNotice("denied_in_direct_message", 60.0)
@@ -134,9 +129,9 @@ UNCHECKED = DenialNotice("access_not_checked", 0.0)
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
     """Returns how often the asker of a denied question gets an explanation.
 
-    In a direct message, silence looks like a fault, so only the questions of one minute share an explanation. In
+    In a direct message, silence looks like a fault, so only questions within one minute share an explanation. In
     channels, people mostly talk to each other, and one explanation an hour is enough. A person whose access can't be
-    checked may have it, so each such question gets one.
+    checked might have access, so each such question gets an explanation.
     """
     if denial is Denial.UNKNOWN:
         return UNCHECKED
@@ -145,19 +140,16 @@ def denial_notice(question: Question, denial: Denial) -> DenialNotice:
 
 @dataclass(frozen=True, slots=True)
 class BotQuestions:
-    """How many questions other bots asked recently."""
-
     in_a_row: int
-    """Questions of bots in the thread since the last question of a person."""
+    """Bot questions in the thread since the last question from a person."""
     in_an_hour: int
-    """Questions of this bot in the last hour, anywhere."""
+    """Questions from this bot in the last hour, in all channels."""
 
     @property
     def too_many(self) -> bool:
-        """Whether another answer may keep two bots answering each other forever."""
+        """Whether another answer could keep two bots answering each other forever."""
         return self.in_a_row >= MAX_BOT_QUESTIONS_IN_A_ROW or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR
 
 
 def admins_named(admins: Iterable[str]) -> list[str]:
-    """Returns the ids of the admins that a sentence names, MAX_ADMINS_NAMED at most."""
     return sorted(admins)[:MAX_ADMINS_NAMED]

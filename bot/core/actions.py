@@ -1,4 +1,4 @@
-"""Reply actions: what the buttons of a reply do. When each is there is up to bot/core/picture.py. Pure."""
+"""Reply actions: what a reply's buttons do. bot/core/picture.py decides when each is shown. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from bot.models.prompt import Effort
 
 
 class ReplyAction(StrEnum):
-    """What a button does. The value is the button's action_id in Slack."""
+    """A button's action. The value is the button's action_id in Slack."""
 
     STOP = "stop"
     REGENERATE = "regenerate"
@@ -20,7 +20,7 @@ class ReplyAction(StrEnum):
     NEXT = "next"
     FEEDBACK = "feedback"
     FEEDBACK_REASON = "feedback_reason"
-    """One of several buttons: the action_id has a DownReason behind it."""
+    """One of several buttons: a DownReason is appended to the action_id."""
     DELETE = "delete"
     APPROVE = "approve"
     DENY = "deny"
@@ -31,7 +31,7 @@ class ReplyAction(StrEnum):
     ARGUMENTS = "arguments"
     DETAILS = "details"
     CHOOSE = "choose"
-    """One of several buttons: the action_id has a number behind it, because each has its own."""
+    """One of several buttons: a number is appended to the action_id, because each button needs a unique one."""
     CANVAS = "canvas"
     TABLES = "tables"
     UNDO = "undo"
@@ -42,7 +42,7 @@ WISHES = {
     ReplyAction.REGENERATE_WITH: Wish(effort=Effort.THOROUGH),
     ReplyAction.CONTINUE: Wish(continues=True),
 }
-"""The buttons that ask for another version of an answer, and what each wants of it."""
+"""The buttons that request another version of an answer, and the wish that each one sends."""
 ABOUT_ONE_CALL = (
     ReplyAction.APPROVE,
     ReplyAction.DENY,
@@ -52,7 +52,7 @@ ABOUT_ONE_CALL = (
     ReplyAction.ALLOW_IN_THREAD,
     ReplyAction.ARGUMENTS,
 )
-"""The buttons that name a call which waits for a person."""
+"""The buttons that identify a call that is waiting for a person."""
 UP, DOWN = "up", "down"
 VOTES = {UP: 1, DOWN: -1}
 """Feedback on an answer, by the value of its button in Slack."""
@@ -60,22 +60,22 @@ VOTES = {UP: 1, DOWN: -1}
 
 @dataclass(frozen=True, slots=True)
 class ActionResponse:
-    """The response to a press, which only the presser reads."""
+    """The response to a click, which only the person who clicked can see."""
 
     sentence: str
     markdown: str = ""
-    """What was asked about, below the sentence."""
+    """The requested content, shown below the sentence."""
     undoes_stop: int = 0
-    """The schedule that a press has stopped: a button below the sentence undoes that."""
+    """The schedule that the click stopped. A button below the sentence restores it."""
     asks_why: str = ""
-    """The ts of the message whose answer didn't help: buttons below the sentence ask why."""
+    """The ts of the message whose answer didn't help. Buttons below the sentence ask for the reason."""
     replaces: bool = False
-    """The response takes the place of the one whose button was pressed."""
+    """Whether the response replaces the one whose button was clicked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """A press of a button below a reply."""
+    """A click on a button below a reply."""
 
     action: ReplyAction
     thread: ThreadKey
@@ -83,8 +83,8 @@ class Press:
     user_id: str
     value: str = ""
     response_url: str = ""
-    """Where Slack takes the response, which only this person sees."""
+    """Where the response is sent, which only this person sees."""
     trigger_id: str = ""
-    """Lets a modal be opened within three seconds."""
+    """Allows opening a modal within three seconds."""
     in_modal: bool = False
-    """The button is in the modal that shows all arguments of a call."""
+    """Whether the button is in the modal that shows all arguments of a call."""

@@ -1,19 +1,19 @@
-"""What an answer's prompt begins with, kept for the answer's life. Pure.
+"""The beginning of an answer's prompt, kept for the answer's life. Pure.
 
-An answer that uses tools sends its prompt again with each step, hours later too: after an approval, or in another
-process. Newer models of Claude bind what they thought to all that stood before it, and refuse an answer that goes on
-under anything else. Meanwhile people edit and delete messages, keep memories and change instructions, an admin changes
-the system prompt, and a server of tools is away. So the first step's record has what the prompt began with
-(`recorded`), and later attempts read that (`restored`). It goes with the steps when the answer ends. Files are built
-again: only what identifies them is on record. Compressed, a beginning takes 5 kB without tools, and 80 kB with a long
-thread and 25,000 tokens of definitions.
+An answer that uses tools resends its prompt with each step, sometimes hours later after an approval or in another
+process. Newer Claude models bind their thoughts to everything before them, and reject an answer that continues under
+anything else. Meanwhile people edit and delete messages, add memories and change instructions, an admin changes the
+system prompt, or a tool server becomes unavailable. So the first step's record includes the beginning of the prompt
+(`recorded`), and later attempts read it (`restored`). It is deleted with the steps when the answer ends. File contents
+aren't recorded, only their identity: they are rebuilt. A compressed beginning takes 5 kB without tools, and 80 kB with
+a long thread and 25,000 tokens of definitions.
 
-New tools are added behind those of the beginning, such as a server's after its asker has signed in. The step that has
-them first has the beginning again.
+New tools are appended to those in the beginning, for example after the asker signs in to a server. The first step that
+has them records the beginning again.
 
-Not everything can be kept. A file may be gone, a result may have been dropped to save room, and some results may not be
-stored. So each step's record has the hash of all that stood before what the step wrote (`Bound`). Where it is another
-one now, the thoughts of that step aren't sent: a model goes on without them.
+Not everything can be kept. A file might be gone, a result might have been dropped to save room, and some results can't
+be stored. So each step's record includes the hash of everything before the step's output (`Bound`). If the hash has
+changed, that step's thoughts aren't sent, and the model continues without them.
 """
 
 import base64
@@ -29,16 +29,16 @@ from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, TurnPart, not_shown, of_record
 
 _HASHED_CHARS = 50_000
-"""Of each end of a file: a hash of all of a large one would hold up the event loop."""
+"""The number of characters hashed at each end of a file. Hashing a whole large file would block the event loop."""
 _THOUGHTS = ("thinking", "redacted_thinking")
 _CHATS_THOUGHTS = "reasoning_details"
-"""The field of a Chat message in which gateways have them."""
+"""The Chat message field in which gateways put thoughts."""
 
 
 def recorded(prompt: Prompt, note: Note) -> str:
-    """Returns a prompt without any step as it is stored: compressed, and without the bytes of its files.
+    """Returns a prompt without steps in its stored form: compressed, and without file contents.
 
-    `note`: what it says about the question alone, which goes on record with the answer.
+    `note`: the part of the prompt about the question alone, which is recorded with the answer.
     """
     turns = [[turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)]] for turn in prompt.turns]
     tools = [
@@ -57,10 +57,10 @@ def recorded(prompt: Prompt, note: Note) -> str:
 
 
 def restored(record: str, built: Prompt) -> tuple[Prompt, Note]:
-    """Returns the prompt on record, with its note.
+    """Returns the recorded prompt and its note.
 
-    `built`: the prompt as it is built now, which has its files and its other settings. Tools that are new come last,
-    and a definition that has changed replaces the one on record.
+    `built`: the prompt as it is built now, which provides the files and all other settings. New tools come last, and a
+    changed definition replaces the recorded one.
     """
     values = json.loads(zlib.decompress(base64.b64decode(record)))
     files = {tuple(_file(media)): media for turn in built.turns for media in turn.media}
@@ -82,9 +82,9 @@ def restored(record: str, built: Prompt) -> tuple[Prompt, Note]:
 
 
 def with_new(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
-    """Returns tools as they are offered now, in the order in which a prompt has them; new ones are last.
+    """Returns tools with their current definitions, in the order in which a prompt has them, followed by new ones.
 
-    A tool that isn't offered now stays: a call of it is refused.
+    A tool that isn't offered anymore stays in the list; calls to it are refused.
     """
     now = {tool.name: tool for tool in offered}
     kept = [now.pop(tool.name, tool) for tool in tools]
@@ -105,7 +105,7 @@ def _file(media: Media) -> list[str]:
 
 
 class Bound:
-    """The hash of all that a model has read, which grows with each turn."""
+    """The hash of everything that a model has read, updated with each turn."""
 
     def __init__(self, prompt: Prompt) -> None:
         tools = [[tool.name, tool.description, tool.parameters] for tool in prompt.tools]
@@ -115,7 +115,6 @@ class Bound:
         self.add(prompt.turns)
 
     def add(self, turns: Sequence[Turn]) -> None:
-        """Adds the turns that follow."""
         for turn in turns:
             said: Any = [*map(_values, turn.parts)] if turn.parts else turn.text
             self._add([turn.role, said, [*map(_file, turn.media)]])
@@ -140,7 +139,7 @@ def _values(part: TurnPart) -> list[Any]:
 
 
 def without_thoughts(parts: Sequence[TurnPart]) -> tuple[TurnPart, ...]:
-    """Returns a step's parts without those that are bound to what stood before them."""
+    """Returns a step's parts without those that are bound to what came before."""
     return tuple(left for part in parts if (left := _without_thought(part)) is not None)
 
 
@@ -149,7 +148,7 @@ def _without_thought(part: TurnPart) -> TurnPart | None:
         return part
     if part.item.get("type") in _THOUGHTS:
         return None
-    # Only those of Claude have signatures.
+    # Only Claude's thoughts have signatures.
     details = part.item.get(_CHATS_THOUGHTS)
     is_bound = isinstance(details, list) and any(isinstance(one, Mapping) and one.get("signature") for one in details)
     kept = {name: value for name, value in part.item.items() if name != _CHATS_THOUGHTS}

@@ -1,22 +1,22 @@
-"""Tools and the calls that a model asks for while it answers: each made once, some after an approval. Pure.
+"""Tools and tool calls: each call is made once, and some need an approval. Pure.
 
-A model's answer takes one or more steps. A step is one request: the model writes text, and may ask for tools. Then its
-items and its calls go on record, the calls are decided and made, and their results go into the next step's request. An
-attempt that takes over uses the recorded steps again rather than asking the model a second time.
+A model's answer takes one or more steps. A step is one request: the model writes text, and can call tools. Its items
+and calls are then recorded, the calls are decided on and made, and their results are part of the next step's request.
+An attempt that takes over reuses the recorded steps instead of asking the model again.
 
-What a tool returns is untrusted. It reaches the model as data between two marks with a random word, which the result
+Tool results are untrusted. They are sent to the model as data between two markers with a random word that the result
 can't know, and without characters that hide or reorder text.
 
 The life of a call
 ------------------
-- READY calls may be made now: a rule allows the tool, or a person approved this call.
-- ASKED calls wait for a person. Meanwhile the job is AWAITING_APPROVAL (core/job.py) and belongs to no worker.
-- BEGUN is committed before the call leaves. So an attempt that finds a BEGUN call doesn't know whether it was made: it
-  makes a call again only if an admin declared its tool read-only, and calls every other one UNKNOWN.
-- DONE, FAILED, DENIED and UNKNOWN calls are over, and have a result for the model.
+- READY calls can be made now: a rule allows the tool, or a person approved this call.
+- ASKED calls are waiting for a person. Meanwhile the job is AWAITING_APPROVAL (core/job.py) and belongs to no worker.
+- BEGUN is committed before the call is sent. An attempt that finds a BEGUN call doesn't know whether it was made: it
+  repeats the call only if an admin declared the tool read-only, and otherwise marks it UNKNOWN.
+- DONE, FAILED, DENIED and UNKNOWN calls are over and have a result for the model.
 
-No call goes back to READY from any other state than ASKED, so an approval works once. It is bound to `binding`: the
-tool, the arguments and the definition that the person saw (asks.py).
+A call can become READY only from ASKED, so an approval works once. The approval is bound to `binding`: the tool, the
+arguments and the definition that the person saw (asks.py).
 """
 
 import hashlib
@@ -38,29 +38,28 @@ from bot.text import object_in
 from files_to_markdown.embedded import without_embedded
 
 SEPARATOR = "__"
-"""Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""
+"""Separates the owner's name from the tool's. Owner names don't contain it, so a full name identifies the owner."""
 MAX_CALL_S = 3_600.0
-"""How long a call may take that makes progress all the time."""
+"""Maximum duration of a call that keeps reporting progress."""
 MAX_RESULT_CHARS = 20_000
 """About 5,000 tokens. Each later step of the answer pays for them again."""
 MAX_TOOLS = 100
-"""Of MCP servers, in one place. OpenAI accepts 128. Slack search and others of our own need room, too."""
+"""Maximum number of MCP tools in one conversation. OpenAI accepts 128, and our own tools need room too."""
 MAX_DEFINITIONS_CHARS = 400_000
-"""Of their definitions: about 100,000 tokens of each request, which is half of the smallest window in wide use."""
+"""Maximum length of all tool definitions: about 100,000 tokens per request, half of the smallest window in wide use."""
 MAX_LABEL_CHARS = 100
 MAX_TITLE_CHARS = 60
 MAX_CLAIM_CHARS = 140
-"""How much of a description's first line people are shown."""
+"""Maximum length of the description's first line that is shown to people."""
 READ_CHANNEL = "read_channel"
-"""The tool that reads the channel. It has no owner."""
 SLACK = "slack"
-"""The owner of Typist's own tools, as an MCP server is of its tools."""
+"""The owner of Typist's built-in tools, just as an MCP server owns its tools."""
 REMEMBER, SCHEDULE, SIGN_IN = "remember", "schedule", "sign_in"
 PROPOSALS = (REMEMBER, SCHEDULE, SIGN_IN)
-"""Typist's own tools that propose something. Only the asker may agree, to each call. Their names have no owner."""
+"""Typist's built-in tools that make proposals. Only the asker can agree, to each call. Their names have no owner."""
 NO_SUCH_TOOL = "There is no such tool."
 MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
-"""Follows an error of a tool that may write."""
+"""Appended to errors of tools that can write."""
 SIGN_IN_FIRST = (
     "The tool's server refused the call with HTTP 401: the person must sign in there first. Propose that with the tool "
     f"{SIGN_IN}, if you have it."
@@ -70,77 +69,75 @@ SCOPE_FIRST = (
     f"in again to grant it. Propose that with the tool {SIGN_IN}, if you have it."
 )
 WANT_SIGN_IN = (SIGN_IN_FIRST, SCOPE_FIRST)
-"""Results after which a person may sign in, and the call can be made again."""
+"""Results after which a person can sign in and the call can be repeated."""
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
-"""What an attempt that takes over reads of a result that may not be stored."""
+"""The replacement for a result that can't be stored, for an attempt that takes over."""
 APPROVAL_S = 4 * 3600.0
-"""How long a person has to decide. Long enough for a meeting, and short enough that the question still stands."""
+"""The time to decide: long enough for a meeting, and short enough for the question to still matter."""
 NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]")
-"""Characters of a tool's name that vendors don't accept. They become _."""
+"""Characters that vendors don't accept in tool names. They become `_`."""
 _BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
 _NOT_IN_LABELS = regex.compile("[^A-Za-z0-9._-]")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A call of a tool, as the owner of the tool is asked for it."""
+    """A tool call as it is passed to the tool's owner."""
 
     question: Question
     tool: str
     definition_hash: str
-    """Of the definition that was offered, and that a person may have approved the call for."""
+    """Hash of the definition that was offered, and that a person might have approved the call for."""
     arguments: Mapping[str, Any] = field(repr=False)
     timeout_s: float
     version: int = 0
-    """Of the answer. Each version may read as much as the first."""
+    """The answer's version. Each version has the full reading limits."""
     own_account: bool = False
-    """As in RecordedCall."""
     goes_on: Callable[[], None] = field(default=lambda: None, compare=False)
-    """Hears that the call makes progress, for which it gets its time once more."""
+    """Called when the call makes progress, which restarts its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A definition that a tool may have."""
+    """An accepted definition of a tool."""
 
     definition_hash: str
     definition: str = field(repr=False)
-    """As JSON: what the server said when it was agreed to. A list of name, description, parameters and title."""
+    """The server's definition when it was accepted: a JSON list of name, description, parameters and title."""
     by_admin: bool = False
-    """Whether an admin has read it; else its server's first list had it."""
+    """Whether an admin has read the definition; otherwise it comes from the server's first tool list."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerTools:
-    """The tools of an MCP server that models may have."""
+    """The tools of an MCP server that can be offered to models."""
 
     definitions: tuple[ToolDefinition, ...] = ()
     left_out: tuple[str, ...] = ()
-    """The names of others, whose parameters are too large for models or described wrongly."""
+    """Names of tools whose parameters are too large for models or described incorrectly."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceTools:
-    """The tools of all MCP servers that may be used in one place."""
+    """The MCP tools that can be used in one channel or direct message."""
 
     offered: tuple[ToolDefinition, ...] = ()
     left_out: tuple[str, ...] = ()
-    """The names of tools that a model doesn't get, because they are too many, too large or described wrongly."""
+    """Names of tools that aren't offered because there are too many, or they are too large or described incorrectly."""
     down: Mapping[str, str] = field(default_factory=dict)
-    """Why servers have none now, by their names."""
+    """Reasons why servers currently have no tools, by server name."""
     sign_in: tuple[str, ...] = ()
-    """The names of servers at which each person signs in, which have none until then."""
+    """Names of servers that require each person to sign in before they offer tools."""
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many tools each server has."""
         return Counter(owner_of(name) for name in (*(tool.name for tool in self.offered), *self.left_out))
 
 
 def tools_together(servers: Iterable[ServerTools]) -> PlaceTools:
-    """Returns what a model is offered where it may use all of these servers: as many of the first tools as have room.
+    """Returns the tools to offer for these servers: the first ones that fit into the limits.
 
-    A tool that is too large leaves its room to others.
+    A tool that is too large is skipped, and smaller ones after it still fit.
     """
     offered: list[ToolDefinition] = []
     left_out: list[str] = []
@@ -159,14 +156,14 @@ def tools_together(servers: Iterable[ServerTools]) -> PlaceTools:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a server says about its tool to people. It may be wrong or hostile: show it as the server's words only."""
+    """A server's own description of its tool. It might be wrong or hostile: always attribute it to the server."""
 
     title: str = field(default="", repr=False)
-    """One line; "" if the server gives none."""
+    """One line, or "" if the server doesn't give a title."""
     description: str = field(default="", repr=False)
-    """The first line of its description; "" if there is none."""
+    """The first line of the description, or "" if there is none."""
     never_empty: frozenset[str] = frozenset()
-    """The arguments that it doesn't take as empty texts."""
+    """Arguments that can't be empty strings."""
 
 
 NO_CLAIMS = Claims()
@@ -180,14 +177,14 @@ class AllowedTool:
     channel_id: str
     tool: str
     definition_hash: str
-    """Of the definition that it holds for."""
+    """Hash of the definition that is allowed."""
     by: str
-    """The admin's id; "" once they are erased."""
+    """The admin's ID, or "" once they are erased."""
     at: float
 
 
 class CallState(StrEnum):
-    """Where a call is in its life; the module's docstring explains each."""
+    """The state of a call; the module docstring explains each state."""
 
     READY = "ready"
     ASKED = "asked"
@@ -199,55 +196,56 @@ class CallState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether the call has a result for the model."""
         return self in (CallState.DONE, CallState.FAILED, CallState.DENIED, CallState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """How a call of a tool ended."""
+    """The outcome of a tool call."""
 
     outcome: CallState
-    """DONE, or FAILED: the call didn't reach the tool, or its server refused it. UNKNOWN: the tool may have run."""
+    """DONE; FAILED if the call didn't reach the tool or its server refused it; UNKNOWN if the tool might have run."""
     text: str = field(repr=False)
-    """What the model reads: capped, and marked as data where it comes from a server. Of an UNKNOWN call, why it is."""
+    """The text for the model, shortened and marked as data if it comes from a server. For an UNKNOWN call, the
+    reason.
+    """
     is_error: bool = False
     """Whether the tool reports an error, or there is no result."""
     may_be_stored: bool = True
-    """False for Slack's search results, which Slack forbids keeping: the record says only that the call was made."""
+    """False for Slack's search results, which Slack forbids storing. Only the fact that the call was made is
+    recorded.
+    """
     made: int = 0
-    """As in RecordedCall."""
 
     @classmethod
     def failed(cls, text: str) -> "CallResult":
-        """Returns the result of a call that failed: `text` says why."""
+        """Returns a failed call's result. `text` gives the reason."""
         return cls(CallState.FAILED, text, is_error=True)
 
 
 def full_name(owner: str, tool: str) -> str:
-    """Returns the name by which rules and models know a tool. `owner`: an MCP server's name, or SLACK."""
+    """Returns a tool's name for rules and models. `owner`: an MCP server's name, or SLACK."""
     return f"{owner}{SEPARATOR}{tool}"
 
 
 def owner_of(name: str) -> str:
-    """Returns the owner in a tool's full name."""
     return name.partition(SEPARATOR)[0]
 
 
 def label_of(name: str) -> str:
-    """Returns a tool's name for people: owner.tool. A name that a model made up can hold anything: it is escaped."""
+    """Returns a tool's display name, owner.tool. The name is escaped, because a model can invent any name."""
     label = _NOT_IN_LABELS.sub(json_escape, name.replace(SEPARATOR, ".", 1))
     return label if len(label) <= MAX_LABEL_CHARS else f"{label[:MAX_LABEL_CHARS]}…"
 
 
 def title_of(name: str) -> str:
-    """Returns a tool's name as words, for a tool whose server gives it no title: notes__add_item becomes Add item."""
+    """Returns a title made from a tool's name if its server doesn't provide one: notes__add_item becomes Add item."""
     words = _BETWEEN_WORDS.sub(" ", label_of(name).partition(".")[2]).strip()
     return words[:1].upper() + words[1:] or label_of(name)
 
 
 def claims_in(definition: str) -> Claims:
-    """Returns what a pinned definition says to people, each in one line that hides nothing."""
+    """Returns the user-facing part of a pinned definition, each string in one line without hidden characters."""
     _, description, parameters, title = json.loads(definition)
     lines = filter(None, map(str.strip, description.splitlines()))
     never_empty = frozenset(_never_empty(object_in(parameters)))
@@ -255,7 +253,7 @@ def claims_in(definition: str) -> Claims:
 
 
 def _never_empty(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the arguments that a schema requires, and those whose own schema takes no empty text."""
+    """Yields the names of required arguments, and of those whose schema excludes the empty string."""
     required = parameters.get("required")
     yield from (name for name in (required if isinstance(required, list) else ()) if isinstance(name, str))
     for name, schema in object_in(parameters.get("properties")).items():
@@ -271,7 +269,7 @@ def _in_line(text: str, limit: int) -> str:
 
 
 def as_data(text: str, tool: str, nonce: str) -> str:
-    """Returns a tool's result as the model reads it: its beginning, with words in place of embedded files.
+    """Returns the beginning of a tool's result in the form for the model, with embedded files replaced by words.
 
     `nonce` is a random word that the tool can't know.
     """
@@ -284,20 +282,20 @@ def as_data(text: str, tool: str, nonce: str) -> str:
     )
 
 
-# Calls on record, and what people decided about them.
+# Recorded calls and people's decisions on them.
 
 Item = Mapping[str, Any]
 """An item of a model's output as JSON."""
 
 
 class Decision(StrEnum):
-    """What became of a call that a person was asked about."""
+    """The outcome of a request for a person's approval."""
 
     APPROVED = "approved"
     EDITED = "edited"
-    """The person changed texts among the arguments, and approved the call with these."""
+    """The person changed string arguments, and approved the call with the new ones."""
     IN_THREAD = "in_thread"
-    """The person approved the call, and others in this thread that read with their account, until they sign out."""
+    """The person approved the call and other reads with their account in this thread, until they sign out."""
     DENIED = "denied"
     REPLIED = "replied"
     """The person wrote in the thread instead, which denies the call."""
@@ -310,109 +308,99 @@ _NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One call that a model asked for."""
+    """A tool call requested by a model."""
 
     step_no: int
-    """The number of the model's step, from 0."""
+    """The model step's number, from 0."""
     index: int
-    """The call's place among those of its step."""
+    """The call's position among the calls of its step."""
     call_id: str
-    """The vendor's id. It may repeat or be empty on compatible servers, so it is no key."""
+    """The vendor's ID. It isn't a key, because compatible servers can repeat it or leave it empty."""
     tool: str
     arguments: Mapping[str, Any] = field(repr=False)
     definition_hash: str
     state: CallState
     read_only: bool = False
-    """Whether an admin declared the tool to change nothing, so that the call may be repeated."""
+    """Whether an admin declared the tool read-only, so that the call can be repeated."""
     result: str = field(default="", repr=False)
-    """What the tool returned, or why the call was not made, or why that isn't known."""
+    """The tool's output, or the reason why the call wasn't made or its outcome is unknown."""
     result_is_error: bool = False
     """Whether the tool itself reports an error."""
     made: int = 0
-    """The number of the memory that is new, or of the schedule that is created or changed; 0: neither."""
+    """The number of the new memory, or of the created or changed schedule; 0 if neither."""
     own_account: bool = False
-    """Whether the asker's own account acts: then only the asker may have the call made."""
+    """Whether the call uses the asker's own account, which only the asker can approve."""
     decision: Decision | None = None
     decided_by: str = ""
-    """The person who decided; "" if nobody was asked, or nobody decided."""
+    """The person who decided, or "" if nobody was asked or nobody decided."""
     claims: Claims = field(default=NO_CLAIMS, compare=False)
-    """What the server says about the tool, in the definition that an approval is for."""
+    """The server's description of the tool, from the definition that an approval refers to."""
     repeats: bool = field(default=False, compare=False)
-    """Whether the same call was made for an earlier version of the answer, or may have been."""
+    """Whether the same call was, or might have been, made for an earlier version of the answer."""
 
     @property
     def key(self) -> tuple[int, int]:
-        """Names the call within its version of the answer."""
         return self.step_no, self.index
 
     @property
     def binding(self) -> str:
-        """The hash of all that an approval is for: the tool, the arguments and the definition."""
+        """The hash of everything an approval covers: the tool, the arguments and the definition."""
         return binding_of(self.tool, self.arguments, self.definition_hash)
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What one person decided about calls of an answer."""
+    """One person's decision on an answer's tool calls."""
 
     decision: Decision
     by: str
-    """The person's id; "" once they are erased."""
+    """The person's ID, or "" once they are erased."""
     calls: int
-    """About how many calls."""
     kind: str = "call"
-    """The kind of their cards."""
     name: str = field(default="", compare=False, repr=False)
-    """The person's name or id, for the reply; "" until it is looked up. A mention would notify them."""
+    """The name or ID shown in the reply, or "" before it is looked up. A mention would notify the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a model that asked for tools, as it is on record."""
+    """The stored record of a model step that called tools."""
 
     step_no: int
     text: str = field(repr=False)
-    """What the step added to the answer."""
     items: tuple[Item, ...] = field(repr=False)
-    """The model's output as it must be sent back: text, calls, and items that belong to one vendor."""
+    """The model's output as it must be sent back: text, calls and vendor-specific items."""
     model: str
-    """The model that wrote it: other vendors can't read its items."""
+    """The model that wrote the step. Other vendors can't read its items."""
     calls: tuple[RecordedCall, ...] = ()
     origins: Origins = UNKNOWN
-    """What the model had read when it asked for the calls."""
+    """The sources of the content that the model had read when it requested the calls."""
     beginning: str = field(default="", repr=False)
-    """What the model's prompt began with (core/beginnings.py); "": what the step before had, if that is on record."""
+    """The beginning of the prompt (core/beginnings.py), or "" if the previous recorded step has the same."""
     bound_to: str = ""
-    """The hash of all that the model had read."""
+    """The hash of everything that the model had read."""
 
 
 def agreed_to(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
-    """Returns the calls of PROPOSALS that a person agreed to, and that are over.
-
-    The results of those that are DONE or FAILED are sentences for people.
-    """
+    """Returns the finished PROPOSALS calls that a person agreed to. DONE and FAILED ones have user-facing results."""
     of_person = (call for call in calls if call.tool in PROPOSALS and call.decision is Decision.APPROVED)
     return [call for call in of_person if call.state.is_over]
 
 
 def kind_of(tool: str, arguments: Mapping[str, Any]) -> str:
-    """Returns the kind of the card by which a person is asked about a call, a key of texts.approvals.UNDONE."""
+    """Returns the card type for a call that needs a decision, a key of texts.approvals.UNDONE."""
     if tool == SCHEDULE:
         return "stop" if arguments.get("stop") is True else "change" if "number" in arguments else "create"
     return tool if tool in PROPOSALS else "call"
 
 
 def kinds_of(calls: Iterable[RecordedCall], decision: Decision | None) -> Collection[str]:
-    """Returns the kinds of the cards about which this was decided; None: of those that wait."""
+    """Returns the card types of the calls with this decision, or of the waiting calls for None."""
     found = (call for call in calls if call.decision is decision and (decision or call.state is CallState.ASKED))
     return dict.fromkeys(kind_of(call.tool, call.arguments) for call in found)
 
 
 def decided_about(calls: Sequence[RecordedCall]) -> tuple[Decided, ...]:
-    """Returns who decided what about calls, in the order of the calls, by the buttons of their cards.
-
-    What became of a proposal is said in its own words.
-    """
+    """Returns people's decisions by button, in call order. Accepted proposals show their results instead."""
     agreed = agreed_to(calls)
     decided = (call for call in calls if call not in agreed and call.decision not in _NOT_BY_BUTTON)
     counts = Counter((call.decision, call.decided_by, kind_of(call.tool, call.arguments)) for call in decided)
@@ -420,13 +408,13 @@ def decided_about(calls: Sequence[RecordedCall]) -> tuple[Decided, ...]:
 
 
 def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
-    """Returns whether a person has decided about one of PROPOSALS, other than a sign-in: that changes no answer."""
+    """Returns whether a person has decided on a proposal other than a sign-in, which doesn't change an answer."""
     lasting = (call for call in calls if call.tool in PROPOSALS and call.tool != SIGN_IN)
     return any(call.decision not in (None, Decision.EXPIRED) for call in lasting)
 
 
 def calls_made(calls: Iterable[RecordedCall]) -> int:
-    """Returns how many of these calls were made, or may have been."""
+    """Returns the number of calls that were made, or might have been."""
     made = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
     return sum(call.state in made for call in calls)
 
@@ -434,7 +422,7 @@ def calls_made(calls: Iterable[RecordedCall]) -> int:
 def own_tool(
     name: str, description: str, parameters: Mapping[str, Any], *, is_dispensable: bool = False
 ) -> ToolDefinition:
-    """Returns the definition of a tool of ours that only reads."""
+    """Returns the definition of a built-in tool that only reads."""
     whole = json.dumps([name, description, parameters], sort_keys=True)
     hash_ = hashlib.sha256(whole.encode()).hexdigest()
     prepared = partial(fitting, parameters)
@@ -446,9 +434,9 @@ _READ_AS = {"integer": int, "boolean": bool, "array": list}
 
 
 def fitting(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a call's arguments in the types that a tool of ours names.
+    """Returns a call's arguments, converted to the types that a built-in tool declares.
 
-    Some models write null for what they omit (vierisid/jarvis#199), and other values as text (Teamwork/mcp#383).
+    Some models write null for omitted arguments (vierisid/jarvis#199), and other values as strings (Teamwork/mcp#383).
     """
     types = {name: described["type"] for name, described in parameters["properties"].items()}
     return {name: _fitting(value, types.get(name, "")) for name, value in arguments.items() if value is not None}

@@ -1,9 +1,9 @@
-"""Caps: limits on tokens and dollars, per day or month of UTC. Pure: the caller passes in the time.
+"""Caps: limits on tokens and dollars, per UTC day or month. Pure: the caller passes in the time.
 
-While an answer is written, the most that it can use is reserved. So an answer begins only while a cap leaves something
-that is neither used nor reserved, and at most one answer passes a cap, however many begin at once.
+While an answer is being written, its maximum possible usage is reserved. An answer begins only if part of the cap is
+neither used nor reserved, so at most one answer exceeds a cap, no matter how many begin at once.
 
-An owner's caps are also fields of a form: `CapField` says what a field means, and `cap_problems` what may be entered.
+An owner's caps are also form fields: `CapField` defines a field's meaning, and `cap_problems` validates input.
 """
 
 import re
@@ -17,11 +17,10 @@ from bot.core import texts
 from bot.core.conversation import is_direct
 
 DAYS_IN_CHART = 14
-"""Slack's charts take 20 categories."""
+"""Slack's charts accept 20 categories."""
 MAX_LIMIT = 1e12
-"""The most that a cap can be, in tokens or dollars."""
 MARKS = (80, 100)
-"""The percentages of a cap that Typist admins are told of. From the first one on, Typist warns the person, too."""
+"""The percentages of a cap at which Typist admins are notified. From the first one on, the person is warned too."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
 _FORM = (
@@ -34,7 +33,7 @@ DAY_S = 24 * HOUR_S
 
 
 class Scope(StrEnum):
-    """Whose usage counts together."""
+    """The group whose usage is added up."""
 
     USER = "user"
     CHANNEL = "channel"
@@ -42,7 +41,7 @@ class Scope(StrEnum):
 
 
 class Period(StrEnum):
-    """How long usage counts together. Both periods begin at 00:00 UTC."""
+    """The time over which usage is added up. Both periods begin at 00:00 UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -50,10 +49,8 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Tokens and dollars, used or reserved."""
-
     tokens: int = 0
-    """Input and output together."""
+    """Input and output tokens together."""
     cost_usd: float = 0.0
 
     def __bool__(self) -> bool:
@@ -65,8 +62,6 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class ScopeIds:
-    """The person, channel and workspace whose usage an answer counts for."""
-
     team_id: str
     user_id: str
     channel_id: str
@@ -77,15 +72,13 @@ class ScopeIds:
 
 @dataclass(frozen=True, slots=True)
 class CapWindow:
-    """The usage that a cap adds up: its scope and its period."""
-
     scope: Scope
     period: Period
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A limit, in tokens or dollars. No answer begins once that much is used; an answer in progress may pass it."""
+    """A limit in tokens or dollars. No answer begins once it is used up, but an answer in progress can exceed it."""
 
     window: CapWindow
     limit: float
@@ -95,28 +88,27 @@ class Cap:
         return amount.cost_usd if self.in_dollars else amount.tokens
 
     def percent_used(self, amount: Amount) -> int:
-        """Returns the part of the cap that is used, rounded down and at most 100."""
+        """Returns the used percentage of the cap, rounded down and at most 100."""
         return min(100, int(100 * self.used_by(amount) / self.limit))
 
     @property
     def setting(self) -> str:
-        """The cap as BOT_CAPS writes it, such as "user/day=200000tokens"."""
+        """The cap in BOT_CAPS syntax, such as "user/day=200000tokens"."""
         limit = format(Decimal(str(self.limit)).normalize(), "f")
         return f"{self.window.scope}/{self.window.period}={limit}{'usd' if self.in_dollars else 'tokens'}"
 
     @property
     def limit_text(self) -> str:
-        """The limit with its unit, for people."""
         return texts.quotas.dollars(self.limit) if self.in_dollars else texts.quotas.tokens(self.limit)
 
     def __str__(self) -> str:
-        """Names the cap for the person it limits: "your quota of 200,000 tokens per day"."""
+        """Describes the cap to the person it limits: "your quota of 200,000 tokens per day"."""
         return texts.quotas.quota(self.window.scope, self.limit_text, self.window.period)
 
 
 @dataclass(frozen=True, slots=True)
 class CapOwner:
-    """The workspace, a channel or a person that has caps of its own; the ID of a workspace is its team's."""
+    """A workspace, channel or person with separate caps. A workspace's ID is its team ID."""
 
     scope: Scope
     id: str
@@ -124,8 +116,6 @@ class CapOwner:
 
 @dataclass(frozen=True, slots=True)
 class OwnCap:
-    """A cap that Typist admins have set, with what is used of it."""
-
     owner: CapOwner
     cap: Cap
     used: Amount
@@ -137,21 +127,20 @@ CAP_MARK = "cap mark"
 
 @dataclass(frozen=True, slots=True)
 class CapNotice:
-    """What Typist admins are told once: that a cap is used up to a mark. A cap with another limit is another cap."""
+    """A one-time notice to Typist admins that usage has reached a percentage of a cap. A new limit is a new cap."""
 
     cap: Cap
     owner_id: str
     percent: int
-    """One of MARKS."""
     month: str
-    """Such as "2026-11". A daily cap is mentioned once a month, too: many people reach theirs each day."""
+    """Such as "2026-11". Even a daily cap is reported only once a month, because many people reach theirs every day."""
 
     def __str__(self) -> str:
         return f"{self.percent}% {self.cap.setting} {self.owner_id} {self.month}"
 
     @classmethod
     def parse(cls, text: str) -> "CapNotice":
-        """Returns the notice that `str` gave. Raises ValueError."""
+        """Parses the output of `str`. Raises ValueError."""
         percent, setting, owner_id, month = text.split(" ")
         [cap] = parse_caps(setting)
         return cls(cap, owner_id, int(percent.removesuffix("%")), month)
@@ -159,8 +148,6 @@ class CapNotice:
 
 @dataclass(frozen=True, slots=True)
 class CapUse:
-    """How much of a cap is used."""
-
     cap: Cap
     percent: int
     resets_at: float
@@ -169,25 +156,22 @@ class CapUse:
 
 @dataclass(frozen=True, slots=True)
 class UsageToDate:
-    """A person's usage so far today and this month, with the caps that limit it."""
-
     spent: Mapping[Period, Amount]
     caps: Sequence[CapUse]
-    """The person's, their channel's and the workspace's."""
 
 
 @dataclass(frozen=True, slots=True)
 class CapCheck:
-    """Whether an answer may begin under the caps: only if both fields are None."""
+    """Whether caps allow an answer to begin: only if both fields are None."""
 
     reached: Cap | None = None
     """A cap that is used up. No answer begins before it resets."""
     reserved: Cap | None = None
-    """A cap whose rest is reserved for answers in progress. Another answer waits until they leave some."""
+    """A cap that is fully reserved for answers in progress. Another answer waits until they release some of it."""
 
 
 def parse_caps(text: str) -> tuple[Cap, ...]:
-    """Parses the setting: caps, separated by commas. Raises ValueError."""
+    """Parses the setting, a comma-separated list of caps. Raises ValueError."""
     caps: dict[tuple[CapWindow, bool], Cap] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _CAP.fullmatch(part)
@@ -200,22 +184,21 @@ def parse_caps(text: str) -> tuple[Cap, ...]:
 
 
 def caps_in_force(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ...]:
-    """Returns the caps on an answer: each one that its person, channel or workspace has of its own replaces a default.
+    """Returns the caps on an answer. Caps set for its person, channel or workspace replace the defaults.
 
-    All of them count, so the one that leaves least decides.
+    All of them apply, so the strictest one decides.
     """
     return tuple({(cap.window, cap.in_dollars): cap for cap in (*defaults, *own)}.values())
 
 
 def passed_marks(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNotice]:
-    """Returns a notice for each mark that the usage has passed."""
+    """Returns a notice for each percentage in MARKS that the usage has reached."""
     month = format_day(first_day(Period.MONTH, now)).rpartition("-")[0]
     part = 100 * cap.used_by(used) / cap.limit
     return [CapNotice(cap, owner_id, percent, month) for percent in MARKS if part >= percent]
 
 
 def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: Mapping[Scope, Amount]) -> CapCheck:
-    """Returns whether an answer may begin, by what is used and reserved."""
     fully_reserved = None
     for cap in caps:
         cap_used = cap.used_by(used[cap.window])
@@ -227,29 +210,29 @@ def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: 
 
 
 def day_of(now: float) -> int:
-    """Returns the day in UTC, counted from 1970-01-01."""
+    """Returns the UTC day as a number of days since 1970-01-01."""
     return int(now // DAY_S)
 
 
 def first_day(period: Period, now: float) -> int:
-    """Returns the first day of the current period, counted from 1970-01-01."""
+    """Returns the first day of the current period, in days since 1970-01-01."""
     today = day_of(now)
     return today if period is Period.DAY else today - _date(today).day + 1
 
 
 def days_of_last_month(now: float) -> tuple[int, int]:
-    """Returns the first day of the last month and the first day of this one, counted from 1970-01-01."""
+    """Returns the first days of the previous month and of this month, in days since 1970-01-01."""
     first = first_day(Period.MONTH, now)
     return first_day(Period.MONTH, (first - 1) * DAY_S), first
 
 
 def cap_reached_text(cap: Cap, now: float) -> str:
-    """Returns the sentence that the asker reads in place of an answer."""
+    """Returns the sentence that the asker reads instead of an answer."""
     return f"{texts.quotas.quota_used_up(str(cap), _next_reset(cap, now))} {texts.quotas.ASK_FOR_QUOTA}"
 
 
 def warning(cap: Cap, used: Amount, now: float) -> str | None:
-    """Returns the warning that a cap is nearly used up, or None while it isn't."""
+    """Returns the warning that a cap is nearly used up, or None if it isn't."""
     if 100 * cap.used_by(used) / cap.limit < MARKS[0]:
         return None
     return texts.quotas.quota_nearly_used(str(cap), cap.percent_used(used), _next_reset(cap, now))
@@ -262,9 +245,9 @@ def warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
 
 
 def notice_text(notice: CapNotice, now: float) -> str:
-    """Returns the sentence that Typist admins read, in mrkdwn."""
+    """Returns the sentence for Typist admins, in mrkdwn."""
     cap = notice.cap
-    # A direct message's name is its person's, who has a cap of their own.
+    # A direct message's name would be its person's, who has a separate cap.
     owner_id = "" if is_direct(notice.owner_id) else notice.owner_id
     quota = texts.quotas.quota_for_admins(cap.window.scope, owner_id, cap.limit_text, cap.window.period)
     resets = _next_reset(cap, now)
@@ -274,19 +257,17 @@ def notice_text(notice: CapNotice, now: float) -> str:
 
 
 def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
-    """Returns what was used of a cap on each of the last days, as a label such as "Nov 9" and an amount in its unit."""
+    """Returns a cap's usage on each of the last days: a label such as "Nov 9" and the amount in the cap's unit."""
     today = day_of(now)
     days = range(today - DAYS_IN_CHART + 1, today + 1)
     return [(f"{_date(day):%b} {_date(day).day}", cap.used_by(by_day.get(day, Amount()))) for day in days]
 
 
 def use_of(cap: Cap, used: Amount, now: float) -> CapUse:
-    """Returns how much of a cap is used, by the usage in its current period."""
     return CapUse(cap, cap.percent_used(used), (_next_reset(cap, now) - _EPOCH).days * DAY_S)
 
 
 def _next_reset(cap: Cap, now: float) -> date:
-    """Returns the first day of the cap's next period."""
     first = _date(first_day(cap.window.period, now))
     if cap.window.period is Period.DAY:
         return first + timedelta(days=1)
@@ -303,12 +284,11 @@ def parse_day(text: str) -> int:
 
 
 def format_day(day: int) -> str:
-    """Formats a day such as 2026-11-20."""
     return _date(day).isoformat()
 
 
 class CapField(StrEnum):
-    """A cap's period and unit. Its value is the field's name."""
+    """A cap's period and unit. Its value is the form field's name."""
 
     DOLLARS_A_MONTH = "dollars_a_month"
     DOLLARS_A_DAY = "dollars_a_day"
@@ -332,15 +312,13 @@ class CapField(StrEnum):
 
 
 Entered = tuple[tuple[CapField, str], ...]
-"""What a person entered in the fields that they changed; "" leaves the cap to BOT_CAPS."""
+"""A person's input in the fields that they changed; "" applies BOT_CAPS."""
 Limits = Mapping[CapField, float | None]
-"""An owner's own caps by field; None leaves one to BOT_CAPS."""
+"""An owner's separate caps by field; None applies BOT_CAPS."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerCaps:
-    """The caps of one owner, as a form shows them."""
-
     owner: CapOwner
     own: Mapping[CapField, Cap]
     defaults: Mapping[CapField, Cap]
@@ -348,12 +326,11 @@ class OwnerCaps:
 
 
 def by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
-    """Returns the caps of a scope by field."""
     return {CapField.of(cap): cap for cap in caps if cap.window.scope is scope}
 
 
 def limits_of(entered: Entered) -> Limits:
-    """Returns the limits that were entered. Call it where `cap_problems` finds none."""
+    """Returns the entered limits. Requires that `cap_problems` found none."""
     return {field: _number(field, text) if text else None for field, text in entered}
 
 
@@ -369,15 +346,15 @@ def cap_problems(entered: Entered, unpriced: Sequence[str]) -> dict[str, str]:
 
 
 def shown_number(limit: float) -> str:
-    """Returns a limit as a field shows it, such as "20" or "0.5"."""
+    """Returns a limit as shown in a field, such as "20" or "0.5"."""
     return f"{limit:.0f}" if limit == int(limit) else str(limit)
 
 
 def _number(field: CapField, text: str) -> float | None:
-    """Returns the number that a field holds, None if it is none or outside of the limits."""
+    """Returns the number in a field, or None if it isn't a number or is out of range."""
     try:
         number = float(text) if field.in_dollars else int(text)
     except ValueError:
         return None
-    # A NaN fails the comparison, too.
+    # A NaN fails this comparison too.
     return float(number) if (0.01 if field.in_dollars else 1) <= number <= MAX_LIMIT else None

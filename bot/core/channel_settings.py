@@ -1,7 +1,7 @@
-"""A channel's own settings: a model, a system prompt, what is answered without a mention, and what a model may use.
+"""Channel settings: a model, a system prompt, when to answer without a mention, and which tools a model can use.
 
-A setting is a field of ChannelSettings and a row of CHANNEL_SETTINGS with the same name. From them derive its field in
-the modal, what is read from there, what is read from the database, and the sentence that tells of a change.
+A setting is a field of ChannelSettings and a row of CHANNEL_SETTINGS with the same name. Its modal field, the parsing
+of form and database values, and the sentence that announces a change are derived from them.
 """
 
 import hashlib
@@ -22,26 +22,24 @@ from bot.models.prompt import Effort
 from slack_markdown.render import beginning
 
 MAX_PROMPT_CHARS = 2_000
-"""The system prompt is billed with each question. Slack's field takes 3,000, so our own error shows first."""
+"""The system prompt is billed with each question. Slack's limit is 3,000, so our own error is shown first."""
 DISPLAYED_PROMPT_CHARS = 60
 _EMOJI = re.compile(r"[\w+'-]{1,100}")
-"""The names that Slack takes for emoji; people may use any script."""
+"""The emoji names that Slack accepts, in any script."""
 _VARIANT = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
-"""Matches what chooses an emoji's look: color, or a tone of skin."""
+"""Matches the modifiers of an emoji's look: color or skin tone."""
 
 
 class Length(StrEnum):
-    """How long answers are."""
-
     BRIEF = "brief"
     NORMAL = "normal"
-    """As the system prompt says; the default one asks for short answers."""
+    """As long as the system prompt requests; the default prompt asks for short answers."""
     FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsPlace:
-    """The channel whose settings a person changes, and where Slack takes the confirmation."""
+    """The channel whose settings a person is changing, and the URL for the confirmation."""
 
     channel_id: str
     response_url: str
@@ -49,44 +47,43 @@ class SettingsPlace:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """A channel's own settings; DefaultSettings applies to the rest. Changes are told in the order of the fields."""
+    """A channel's settings. DefaultSettings applies where one is not set. Changes are announced in field order."""
 
     model: str | None = None
     """The first model to ask in this channel; the other models are its fallbacks."""
     system_prompt: str = ""
     """Empty for the default."""
     engagement: Engagement | None = None
-    """What is answered without a mention in threads; None for the default."""
+    """Which messages in threads are answered without a mention; None for the default."""
     new_posts: bool = False
-    """Whether each new post of the channel is a question."""
     gate: bool = False
-    """Whether a model decides about follow-ups in doubt."""
+    """Whether a model decides on ambiguous follow-ups."""
     reaction: str = ""
-    """The name of the emoji that asks about the message under it; empty for none."""
+    """The name of the emoji that turns the message under it into a question; empty for none."""
     effort: Effort = Effort.NORMAL
     length: Length = Length.NORMAL
     web_search: bool | None = None
-    """False: the model doesn't search the web. None or True: it does if BOT_WEB_SEARCH is on."""
+    """False turns web search off in this channel. Otherwise BOT_WEB_SEARCH applies."""
     read_channel: bool | None = None
-    """False: the model doesn't read the channel. None or True: it does unless BOT_READ_CHANNEL is off."""
+    """False stops the model from reading the channel. Otherwise BOT_READ_CHANNEL applies."""
     mcp_servers: tuple[str, ...] = ()
-    """The servers of BOT_MCP_CONFIG whose tools may be used in this channel."""
+    """The BOT_MCP_CONFIG servers whose tools can be used in this channel."""
 
 
 def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: ChannelSettings) -> ChannelSettings:
-    """Returns a channel's settings with what a person changed in a form.
+    """Returns a channel's settings with the values that a person changed in a form.
 
-    Somebody else may have changed the rest since the form was shown, and it may have no field for some.
+    All other values are kept: someone else might have changed them since the form was opened, or the form has no field
+    for them.
     """
     entered = {field.name: getattr(submitted, field.name) for field in fields(ChannelSettings)}
     return replace(before, **{name: value for name, value in entered.items() if value != getattr(shown, name)})
 
 
 def emoji_name(text: str) -> str:
-    """Returns the name of an emoji that a person typed or Slack reported, without colons and skin tone.
+    """Returns the name that Slack's events use for an emoji, given as typed or reported, without colons and skin tone.
 
-    An emoji has several names, such as "thumbsup", and may be typed itself. This returns the name that Slack's events
-    have: "+1".
+    An emoji has several names, such as "thumbsup", and can be typed itself. The name in Slack's events is "+1".
     """
     name = text.strip().strip(":").partition("::")[0].lower()
     return _emoji_names().get(_VARIANT.sub("", name), name)
@@ -94,15 +91,15 @@ def emoji_name(text: str) -> str:
 
 @cache
 def _emoji_names() -> dict[str, str]:
-    """Returns the name that Slack's events have, by each emoji itself and by its other names."""
+    """Returns the names in Slack's events, by emoji character and alternative name."""
     table = Path(__file__).with_name("emoji.txt").read_text("utf-8").partition("\n\n")[2]
     each = (entry.split() for entry in table.replace("\n", " ").split(","))
     return {key.lower(): name for emoji, name, *others in each for key in (emoji, *others)}
 
 
 def _is_everyday(emoji: str) -> bool:
-    """Returns whether people react with an emoji of Slack's all the time: to thank, to agree or to disagree."""
-    # ✨ is many products' sign of a model.
+    """Returns whether people often react with a standard emoji to thank, agree or disagree."""
+    # Many products use ✨ as a sign of a model.
     is_ours = emoji == "sparkles" or emoji not in _emoji_names().values()
     return not is_ours and (emoji == "-1" or closing_in(f":{emoji}:") is not None)
 
@@ -114,51 +111,50 @@ def prompt_version(system_prompt: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DefaultSettings:
-    """The settings of channels without their own."""
+    """The settings that apply where a channel has none."""
 
     models: tuple[str, ...]
     """The models in use, in the order in which they are asked."""
     system_prompt: str
     engagement: Engagement = Engagement.FOLLOW_UPS
     web_search: bool = False
-    """Whether models may search the web in channels that don't turn it off."""
+    """Whether models can search the web in channels that don't turn it off."""
     read_channel: bool = False
-    """Whether models may read the channel, in channels that don't turn that off."""
+    """Whether models can read the channel, in channels that don't turn that off."""
     gate: bool = False
-    """Whether a channel may have a model decide about follow-ups in doubt."""
+    """Whether channels can have a model decide on ambiguous follow-ups."""
     mcp_servers: tuple[str, ...] = ()
-    """The servers of BOT_MCP_CONFIG. A channel uses none of them unless a Typist admin chooses it."""
+    """The servers in BOT_MCP_CONFIG. A channel uses only those that a Typist admin chooses for it."""
     reactions: bool = True
-    """Whether Slack tells the app of reactions, so that a channel may have a question emoji."""
+    """Whether Slack sends reactions to the app, so that channels can have a question emoji."""
     names: texts.models.ModelNames = texts.models.OWN_NAMES
-    """What people read of models."""
 
     def model_name(self, chosen: str | None = None) -> str:
-        """Returns the name of the model to ask first. A channel's model that is no longer in use is not asked."""
+        """Returns the name of the model to ask first. A channel's model that is no longer in use isn't asked."""
         return self.names.of(chosen if chosen in self.models else next(iter(self.models), ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a setting is shown, read, checked and announced. Its default and meaning are those of its field."""
+    """How a setting is displayed, parsed, checked and announced. Its ChannelSettings field explains it."""
 
     control: Literal["menu", "radio buttons", "switch", "checkboxes", "line", "area"]
-    """What people change it with. A switch turns off what is on by Typist's own settings: it has None and False."""
+    """The form control. A switch, with the values None and False, turns off what Typist's own settings turn on."""
     of: Callable[[Any], Any]
-    """Makes the value of what was entered, or of what is stored unless that is None."""
+    """Converts an entered value, or a stored one unless it is None."""
     words: words.Words
     in_channels_only: bool = False
     offered: Callable[[DefaultSettings], bool] = lambda _: True
-    """Returns whether Typist's own settings offer it."""
+    """Returns whether Typist's own settings make it available."""
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
-    """Returns the labels of its options, unless its words have them."""
+    """Returns the labels of its options, unless `words` has them."""
     applies: Callable[[DefaultSettings, Any], Any] = lambda _, value: value
-    """Returns what applies where a channel has a value."""
+    """Returns the effective value for a channel's value."""
     problem: Callable[[DefaultSettings, Any], str] = lambda *_: ""
-    """Returns the sentence about a value that can't be saved, "" for others."""
+    """Returns the sentence about a value that can't be saved, or ""."""
 
     def effective(self, defaults: DefaultSettings, value: Any) -> Any:
-        """Returns what applies where a channel has a value; None where the setting isn't offered."""
+        """Returns the effective value for a channel's value, or None if the setting isn't available."""
         if not self.offered(defaults):
             return None
         return value is not False if self.control == "switch" else self.applies(defaults, value)
@@ -216,9 +212,9 @@ def problems(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, 
 
 
 def changes(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSettings) -> list[str]:
-    """Returns a sentence of mrkdwn for each setting that has another effect in a channel than before.
+    """Returns a mrkdwn sentence for each setting whose effect in a channel has changed.
 
-    A system prompt's words are left out, because they may be long.
+    The text of a system prompt is left out, because it might be long.
     """
     old, new = _in_effect(before, defaults), _in_effect(after, defaults)
     names = [field.name for field in fields(ChannelSettings) if new[field.name] != old[field.name]]
@@ -236,7 +232,6 @@ def _escaped(value: Any) -> Any:
 
 
 def settings_line(settings: ChannelSettings, defaults: DefaultSettings, channel_id: str) -> str:
-    """Returns what applies in a channel as one line of plain text."""
     now = _in_effect(settings, defaults)
     own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.system_prompt else None
     engagement = texts.commands.answered_here(now["engagement"], now["new_posts"], now["gate"], now["reaction"])

@@ -1,10 +1,10 @@
 """Choices: a model that is unsure asks its reader, and offers up to five answers as buttons. Pure.
 
-The model asks for them by a tool, whose call ends the answer. The question and the list of choices become the last
-words of the answer, so they are on record, in later prompts, and in messages without buttons. The buttons belong to the
-answer's end (`End.choices`). So a waiting choice holds no worker and no lease, and needs no process.
+The model asks with a tool call that ends the answer. The question and choices become the last lines of the answer, so
+they are recorded, included in later prompts, and shown in messages without buttons. The buttons belong to the answer's
+end (`End.choices`), so a waiting choice needs no worker, lease or process.
 
-A press asks a question of its own, in the presser's name (`MessageQuestion`).
+A click asks a new question in the name of the person who clicked (`MessageQuestion`).
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 
 NAME = "offer_choices"
-"""No owner stands before it, so no MCP server has a tool of this name."""
+"""It has no owner prefix, so no MCP server can have a tool with this name."""
 MAX_CHOICES = 5
 MAX_CHOICE_CHARS = 200
 LABEL_CHARS = 75
-"""Slack's limit for the text of a button."""
+"""Slack's limit for button text."""
 MAX_QUESTION_CHARS = 1_000
 
 DEFINITION = ToolDefinition(
@@ -49,7 +49,7 @@ DEFINITION = ToolDefinition(
     is_dispensable=True,
 )
 
-# What the model reads of a call that offers nothing.
+# The result that the model gets for a call that offers nothing.
 _NOTHING_OFFERED = "Nothing was offered: {problem} Call the tool again, or answer without it."
 _NOT_ALONE = "call no other tool in the same step."
 _NO_QUESTION = f"the question must be a text of at most {MAX_QUESTION_CHARS} characters, and not be empty."
@@ -61,26 +61,23 @@ _TWICE = "a choice comes twice."
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """A question to the reader, and the answers that they can press."""
-
     question: str = field(repr=False)
     choices: tuple[str, ...] = field(repr=False)
-    """Each is one line that hides nothing."""
+    """Each choice is one line without hidden characters."""
 
     @property
     def markdown(self) -> str:
-        """The question and the choices, as the last words of the answer."""
         return f"{self.question}\n\n{listed(self.choices)}"
 
 
 def without_listed(markdown: str, choices: Sequence[str]) -> str:
-    """Returns an answer without the list of its choices, where their buttons show each of them whole."""
+    """Returns an answer without its list of choices if the buttons show every choice in full."""
     fit = all(len(choice) <= LABEL_CHARS for choice in choices)
     return markdown.rstrip().removesuffix(listed(choices)) if fit else markdown
 
 
 def marked(markdown: str, chosen: str, mark: str) -> str:
-    """Returns an answer with a mark behind the choice that somebody has pressed, in the list at its end."""
+    """Returns an answer with a mark after the chosen item in the list at its end."""
     lines = markdown.rstrip().split("\n")
     for at in range(len(lines) - 1, max(-1, len(lines) - 1 - MAX_CHOICES), -1):
         if lines[at].partition(". ")[2] == chosen:
@@ -90,12 +87,11 @@ def marked(markdown: str, chosen: str, mark: str) -> str:
 
 
 def listed(choices: Sequence[str]) -> str:
-    """Returns choices as a numbered list."""
     return "\n".join(f"{number}. {choice}" for number, choice in enumerate(choices, start=1))
 
 
 def offered(calls: Sequence[ToolCall]) -> Choices | str:
-    """Returns what a step's calls offer to the reader; if nothing, why a call that should offer something doesn't."""
+    """Returns the choices that a step's calls offer, or else the error to return to the model."""
     if [call.name for call in calls] != [NAME]:
         return _NOTHING_OFFERED.format(problem=_NOT_ALONE)
     arguments = fitting(DEFINITION.parameters, calls[0].arguments or {})
@@ -107,7 +103,6 @@ def offered(calls: Sequence[ToolCall]) -> Choices | str:
 
 
 def _problem_of(question: object, choices: object) -> str:
-    """Returns why a question and its choices can't be offered; "" if they can."""
     if not isinstance(question, str) or not 0 < len(question.strip()) <= MAX_QUESTION_CHARS:
         return _NO_QUESTION
     if not isinstance(choices, list) or not 0 < len(choices) <= MAX_CHOICES:
@@ -127,17 +122,17 @@ def _on_a_line(choice: str) -> str:
 
 
 def question_id(job_id: int, version: int) -> str:
-    """Returns the id of the question that a press asks: the same for all choices of one version of an answer."""
+    """Returns the ID of the question that a click asks, which is the same for all choices of an answer version."""
     return f"choice:{job_id}:{version}"
 
 
 def value_of(version: int, index: int) -> str:
-    """Returns what the button of a choice carries: the answer's version, and the choice's place from 0."""
+    """Returns the value of a choice's button: the answer's version, and the choice's position from 0."""
     return f"{version}.{index}"
 
 
 def choice_named(value: str, version: int, choices: Sequence[str]) -> str | None:
-    """Returns the choice that a button's value names, None if it is not one of these."""
+    """Returns the choice that a button's value identifies, or None if it isn't one of these."""
     values = [value_of(version, index) for index in range(len(choices))]
     return choices[values.index(value)] if value in values else None
 

@@ -1,10 +1,10 @@
-"""Recognizes messages that need no answer: thanks, and words that only say that something was read or is good. Pure.
+"""Recognizes messages that need no answer: thanks, and acknowledgments or approval. Pure.
 
-A closing consists of known words: its parts are phrases of thanks or agreement, and beside them words that add nothing.
-An unknown word, a question mark or another emoji makes it a message like any other, because a lost question is worse
-than an answer too many. "Yes", "no" and "do it" are none: they answer something.
+A closing consists of known words: phrases of thanks or agreement, and filler words beside them. An unknown word, a
+question mark or another emoji makes it a regular message, because losing a question is worse than answering once too
+often. "Yes", "no" and "do it" aren't closings, because they answer something.
 
-The same words, and greetings, are courtesy around a name or a command. closings.txt has the words.
+The same words, and greetings, are courtesy around a name or a command. They are listed in closings.txt.
 """
 
 import re
@@ -17,19 +17,19 @@ from pathlib import Path
 
 MAX_CHARS = 160
 MAX_OTHER_WORDS = 8
-"""How many words of a closing may be any. A message with more says something."""
+"""Maximum number of arbitrary words in a closing. A message with more has content."""
 
 
 class Closing(StrEnum):
-    """What a message that needs no answer says."""
+    """The meaning of a message that needs no answer."""
 
     NOTHING = ""
-    """Words that add nothing to others."""
+    """Filler words that add nothing to others."""
     THANKS = "thanks"
     AGREEMENT = "agreement"
     """Words that would answer a question, if there were one."""
     IN_DOUBT = "in doubt"
-    """Some of it is a closing, and the rest may be."""
+    """Part of the message is a closing, and the rest might be."""
 
 
 _ACCENTED = re.compile("[\u00c0-\u04ff\u1e00-\u1fff]")
@@ -37,24 +37,22 @@ _STROKES = str.maketrans("łøđı", "lodi")
 
 
 def unaccented(text: str) -> str:
-    """Returns a text in small letters without accents, which many people don't type: "dzieki" for "dzięki"."""
+    """Returns text in lowercase letters without accents, which many people don't type: "dzieki" for "dzięki"."""
     letters = _ACCENTED.sub(lambda letter: unicodedata.normalize("NFD", letter[0])[0], text)
     return letters.translate(_STROKES)
 
 
 def _plain(text: str) -> str:
-    """Returns a text in the form in which words are compared."""
     return unaccented(unicodedata.normalize("NFKC", text).casefold().replace("’", "'"))
 
 
 def _phrases(words: str) -> frozenset[str]:
-    """Returns the phrases of a line: all ways to choose one phrase of each of its parts."""
+    """Returns the phrases of a line: every combination of one phrase from each part."""
     parts = ([phrase.strip(" _") for phrase in part.split(",")] for part in words.split("+"))
     return frozenset(" ".join(phrases).strip() for phrases in product(*parts))
 
 
 def _read(table: str) -> dict[str, frozenset[str]]:
-    """Returns the phrases of a table by what they say."""
     found: dict[str, frozenset[str]] = {}
     for line in table.splitlines():
         kind, separator, words = line.partition(": ")
@@ -64,7 +62,7 @@ def _read(table: str) -> dict[str, frozenset[str]]:
 
 
 _Part = tuple[int, Closing | None]
-"""How many words a part of a message has, and what it says; None if nobody knows."""
+"""A message part's word count and its meaning; None if the meaning is unknown."""
 _TABLE = _read(_plain(Path(__file__).with_name("closings.txt").read_text("utf-8")))
 _SAYS = {
     **dict.fromkeys(_TABLE["beside"], Closing.NOTHING),
@@ -77,7 +75,7 @@ _BEGINS_REST = {
 }
 _GREETS = _SAYS | dict.fromkeys(_TABLE["before"], Closing.AGREEMENT)
 _LONGEST = max(len(phrase.split()) for phrase in _GREETS)
-# Names of emoji: Slack's, Unicode's, and those of workspaces.
+# Emoji names from Slack, Unicode and workspaces.
 _EMOJI = {
     Closing.THANKS: re.compile(r"(?<!broken[_ ])heart|pray|folded hands|thank|thx|^ty$|hug|bow\b|bowing|bouquet"),
     Closing.AGREEMENT: re.compile(
@@ -97,20 +95,20 @@ _WITHOUT_SPACES = "[\u0e00-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7ff]"
 _UNSPACED = re.compile("|".join(sorted((p for p in _SAYS if re.match(_WITHOUT_SPACES, p)), key=len, reverse=True)))
 _MODIFIER = re.compile("[\u064b-\u0652\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]")
 QUESTION_MARKS = "?？؟՞"
-"""In Latin, East Asian, Arabic and Armenian script."""
+"""Question marks in Latin, East Asian, Arabic and Armenian script."""
 _ASKS = re.compile(rf"[{QUESTION_MARKS}`]|[:;=][-']?[(/|\\]")
-"""Matches a question mark, code, or a smiley that isn't pleased."""
+"""Matches a question mark, code, or an unhappy smiley."""
 
 
 def asks(text: str) -> bool:
-    """Whether a text has a question mark, so that it orders nothing."""
+    """Returns whether text has a question mark, which means that it isn't a command."""
     return not set(QUESTION_MARKS).isdisjoint(text)
 
 
 def closing_in(text: str, name: str = "") -> Closing | None:
-    """Returns what a message says that needs no answer; None if it may need one.
+    """Returns the type of closing, or None if the message might need an answer.
 
-    `text`: without the bot's mention. `name`: the bot's. Thanks to somebody else are agreement.
+    `text`: without the bot's mention. `name`: the bot's name. Thanks to someone else count as agreement.
     """
     said, parts = _read_parts(text, _with_name(_plain(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
@@ -123,9 +121,9 @@ def closing_in(text: str, name: str = "") -> Closing | None:
 
 
 def is_courtesy(text: str, name: str = "") -> bool:
-    """Whether a text says nothing but what may stand around a name or a command: a greeting, thanks, emoji.
+    """Returns whether text is only courtesy around a name or command: a greeting, thanks, emoji.
 
-    `name`: the bot's, which may have been typed. Words that only go beside others are no courtesy by themselves.
+    `name`: the bot's name, which might have been typed. Filler words alone aren't courtesy.
     """
     said, parts = _read_parts(text, _with_name(_plain(name), Closing.AGREEMENT))
     kinds = {kind for _, kind in parts}
@@ -134,14 +132,14 @@ def is_courtesy(text: str, name: str = "") -> bool:
 
 @cache
 def _with_name(name: str, says: Closing) -> Mapping[str, Closing]:
-    """Returns the known phrases with the bot's name, which says `says`; with greetings if that is something."""
+    """Returns the known phrases plus the bot's name with the meaning `says`, and greetings unless it is NOTHING."""
     return (_GREETS if says else _SAYS) | ({name: says, f"@{name}": says} if name else {})
 
 
 def _read_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
-    """Returns what a text's emoji say, and for each of its parts how many words it has and what it says.
+    """Returns the meanings of a text's emoji, and the word count and meaning of each of its parts.
 
-    None is what nobody knows. Nothing is known of a text that is long or asks.
+    None is an unknown meaning, which includes all text that is long or asks a question.
     """
     text = _OWN_EMOJI.sub(r"\1", text)
     if len(text) > MAX_CHARS or _ASKS.search(text):
@@ -161,7 +159,7 @@ def _read_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | N
 
 
 def _part(words: list[str], says: Mapping[str, Closing]) -> Closing | None:
-    """Returns what a part of a message says; None if a word of it isn't known."""
+    """Returns the meaning of a message part, or None if it has an unknown word."""
     said = {Closing.NOTHING}
     while words:
         sizes = range(min(_LONGEST, len(words)), 0, -1)

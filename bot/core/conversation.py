@@ -1,10 +1,11 @@
-"""Conversations as plain data: threads, messages, questions, and mentions in their texts.
+"""Conversations as plain data: threads, messages, questions, and mentions in their text.
 
-A message's text is Markdown with one addition. People and channels are mentioned by id, `<@U123>` and `<#C123>`, or by
-id and name, `<@U123|ada>`. What else stands under a name that its owner chose is `<!S123|@ops>`: groups, canvases, and
-emoji of the workspace, of which readers see only a picture. Triage finds mentions by id, and names are looked up only
-when a model is given the text. Any other `<` is written `&lt;`, so no text looks like a mention by accident; `&` and
-`>` may be entities too. `bot.slack.text` makes such text of what Slack sends; it is also how questions are stored.
+A message's text is Markdown with one addition. People and channels are mentioned by ID, `<@U123>` and `<#C123>`, or by
+ID and name, `<@U123|ada>`. Anything else that is shown under a name its owner chose is written `<!S123|@ops>`: groups,
+canvases, and custom emoji, which readers see only as a picture. Triage finds mentions by ID, and names are looked up
+only when a model is given the text. Any other `<` is written `&lt;`, so text never looks like a mention by accident;
+`&` and `>` can be entities too. `bot.slack.text` converts Slack's messages to this form, in which questions are also
+stored.
 """
 
 import re
@@ -16,13 +17,13 @@ from bot.models.prompt import OURS, UNKNOWN, Origins
 
 
 def is_direct(channel_id: str) -> bool:
-    """Whether the channel is a direct message between two."""
+    """Returns whether the channel is a direct message between two people."""
     return channel_id.startswith("D")
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadKey:
-    """Identifies a conversation in Slack. Jobs of one thread are answered in order, one at a time."""
+    """Identifies a conversation in Slack. Jobs in one thread are answered in order, one at a time."""
 
     team_id: str
     channel_id: str
@@ -31,12 +32,10 @@ class ThreadKey:
 
     @property
     def place(self) -> tuple[str, str]:
-        """The thread's team and channel."""
         return self.team_id, self.channel_id
 
     @property
     def in_direct_message(self) -> bool:
-        """Whether the conversation is in a direct message with one person."""
         return is_direct(self.channel_id)
 
     def __str__(self) -> str:
@@ -45,7 +44,7 @@ class ThreadKey:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was shared with a message, by Slack's description. Only the bytes show its type for certain."""
+    """A file shared with a message, as described by Slack. Only the bytes show its type for certain."""
 
     id: str
     name: str
@@ -54,83 +53,80 @@ class File:
     mode: str = ""
     """hosted, snippet, external, tombstone, hidden_by_limit, ..."""
     access: str = ""
-    """visible, check_file_info, ...: Slack's file_access."""
+    """Slack's file_access: visible, check_file_info, ..."""
     url: str = ""
-    """The download address, which needs the bot's token."""
+    """The download URL, which needs the bot's token."""
     user_id: str = ""
-    """The person who shared it."""
     is_clip: bool = False
-    """Whether a person recorded it in Slack, with sound or with a picture too."""
+    """Whether a person recorded it in Slack, as audio or video."""
     transcript: str | None = field(default=None, repr=False)
-    """All that is said in it, None if nobody has written that down."""
     captions_url: str = ""
-    """Where Slack has its transcript as WebVTT, "" if Slack has none."""
+    """The URL of Slack's WebVTT transcript, or ""."""
     seconds: float = 0.0
-    """How long it plays, if Slack says so."""
+    """Duration, if Slack reports it."""
     size_bytes: int = 0
-    """0 if Slack doesn't say it."""
+    """0 if Slack doesn't report it."""
     preview_url: str = ""
-    """Where Slack has a smaller copy of an image, as PNG or JPEG; "" if it has none."""
+    """The URL of Slack's smaller copy of an image, as PNG or JPEG, or ""."""
     is_quoted: bool = False
-    """Whether the message that brings the file quotes all of it, as it does a mail."""
+    """Whether the message quotes the whole file, as Slack does for email."""
 
 
 SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
-"""The users of Slack itself, which aren't marked as bots. Mails and some apps' messages come from them, too."""
+"""Slack's own users, which aren't marked as bots. Email and some apps' messages also come from them."""
 ANSWERED_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-"""The subtypes of what people write themselves; `/me is late` is a me_message."""
+"""Subtypes of messages that people write themselves; `/me is late` is a me_message."""
 REOPENED_SUBTYPES = frozenset({"channel_unarchive", "group_unarchive"})
-"""The subtypes of the message with which Slack says that a channel isn't archived any more."""
+"""Subtypes of Slack's message that a channel was unarchived."""
 PASSED_ON_SUBTYPES = frozenset({"slackbot_response", "document_comment_root"})
-"""The subtypes of what Slack posts in its own name, though members wrote it: an automatic reply, and the part of a
-canvas that the thread below it is about."""
+"""Subtypes of messages that Slack posts in its own name but members wrote: an automatic reply, and the part of a canvas
+that a thread is about.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as Slack delivers it, in an event or in a thread's history."""
+    """A message as delivered by Slack, in an event or in a thread's history."""
 
     team_id: str
     channel_id: str
     ts: str
     text: str = field(repr=False)
-    """The writer's own text, as Markdown with mentions."""
+    """The author's own text, as Markdown with mentions."""
     attached: str = field(default="", repr=False)
-    """What Slack shows below its text, in the same form: forwarded and quoted messages, unfurls, mails, apps'
-    attachments."""
+    """Content shown below the text, in the same form: forwarded and quoted messages, unfurls, email, attachments."""
     channel_type: str = "channel"
-    """channel, group, im or mpim, as Slack's events name it."""
+    """channel, group, im or mpim, as in Slack's events."""
     thread_ts: str | None = None
     user_id: str | None = None
     bot_id: str | None = None
     app_name: str | None = None
-    """The name of the app that wrote it."""
     by_app: bool = False
-    """Whether an app wrote it, in its own name or a person's, even if the message names no bot."""
+    """Whether an app wrote it, in its own name or a person's, even if the message doesn't identify a bot."""
     subtype: str | None = None
     parent_user_id: str | None = None
-    """The author of the thread's first message, if Slack says so."""
+    """The author of the thread's first message, if Slack reports it."""
     files: tuple[File, ...] = ()
     edited_ts: str = ""
-    """The time of its last edit; "" if it was never edited."""
+    """The time of its last edit, or ""."""
     after_gap: bool = False
     """Whether messages before it are missing because there were too many or Slack didn't return them."""
 
     @property
     def writer_id(self) -> str:
-        """The ID of the person or app that wrote the message; "" if Slack names neither."""
+        """The ID of the message's author, a person or app, or "" if Slack reports neither."""
         by_slack = self.user_id in SLACKS_OWN
         return (self.bot_id if by_slack else None) or self.user_id or self.bot_id or ""
 
     @property
     def is_notice(self) -> bool:
-        """Whether Slack itself says something, and passes on no mail, no app's message and no member's words."""
+        """Whether Slack itself wrote the message, rather than passing on an email, or an app's or member's message."""
         passed_on = self.bot_id or self.by_app or self.files or self.subtype in PASSED_ON_SUBTYPES
         return self.user_id in SLACKS_OWN and not passed_on
 
     @property
     def thread(self) -> ThreadKey:
-        """The message's thread; for a message in none, the conversation."""
+        """The message's thread, or the whole conversation if it isn't in a thread."""
         return ThreadKey(self.team_id, self.channel_id, self.thread_ts)
 
     @property
@@ -140,11 +136,11 @@ class Message:
 
     @property
     def attached_chars(self) -> int:
-        """How many of the last characters of the whole are no words of the writer."""
+        """The number of characters at the end of `whole` that the author didn't write."""
         return len(self.attached) if self.attached.strip() else 0
 
     def as_question(self, thread_ts: str | None) -> "Question":
-        """The message as a question in a thread; None: in the direct message outside threads."""
+        """Returns the message as a question in a thread; None is the direct message outside threads."""
         return Question(
             ThreadKey(self.team_id, self.channel_id, thread_ts),
             self.ts,
@@ -167,38 +163,33 @@ class Question:
     """Everything that a reader sees of the message, including the bot's mention, as Markdown with mentions."""
     files: tuple[File, ...] = ()
     from_bot: bool = False
-    """Whether the asker is another bot."""
     attached_chars: int = 0
-    """How many of the text's last characters are no words of the asker, but what Slack shows below them."""
+    """The number of characters at the end of the text that are attached content, not written by the asker."""
     schedule: int | None = None
-    """The schedule whose run this is; None for a person's question."""
+    """The schedule that this question is a run of, or None for a person's question."""
     is_command: bool = False
-    """Whether it needs no model (core/memory.py, core/schedules.py), so that no other question shares its answer."""
+    """Whether it needs no model (core/memory.py, core/schedules.py). No other question then shares its answer."""
     had_sign_in: bool = False
-    """Whether the asker's own words had the address of a sign-in, which was removed (core/sign_in_addresses.py)."""
+    """Whether a sign-in URL was removed from the asker's own words (core/sign_in_addresses.py)."""
 
     @property
     def own_text(self) -> str:
-        """The asker's own words."""
         return self.text[: max(0, len(self.text) - self.attached_chars)].rstrip() if self.attached_chars else self.text
 
     @property
     def attached(self) -> str:
-        """What Slack shows below the asker's words: forwarded and quoted messages, link previews."""
+        """Content that Slack shows below the asker's words: forwarded and quoted messages, link previews."""
         return self.text[-self.attached_chars :] if self.attached_chars else ""
 
     @property
     def begins_thread(self) -> bool:
-        """Whether the question begins its thread, so that nothing was written there before."""
         return self.thread.thread_ts == self.ts
 
     @property
     def place(self) -> tuple[str, str]:
-        """The message's channel and ts, which no other message of the workspace has."""
         return self.thread.channel_id, self.ts
 
     def as_message(self) -> Message:
-        """The question as a message of its conversation."""
         return Message(
             team_id=self.thread.team_id,
             channel_id=self.thread.channel_id,
@@ -214,11 +205,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a prompt says about one question alone, beside the question's own words."""
+    """The part of a prompt about one question, besides the question itself."""
 
     text: str = field(default="", repr=False)
     origins: Origins = OURS
-    """Whose words it holds."""
 
 
 NO_NOTE = Note()
@@ -226,18 +216,16 @@ NO_NOTE = Note()
 
 @dataclass(frozen=True, slots=True)
 class RecordedReply:
-    """One of the bot's own messages, as it is on record."""
+    """The stored record of one of the bot's own messages."""
 
     text: str = field(repr=False)
-    """An answer's Markdown, at its first page; "" at its other pages, and for replies without a model's text."""
+    """The answer's Markdown on its first page; "" on other pages, and for replies without model text."""
     origins: Origins = UNKNOWN
-    """What the answer had read."""
+    """The origins of the content that the model had read."""
     asker: str = ""
-    """The person whose questions it answers."""
     question_ts: str = ""
-    """The newest of those questions, at the answer's first page."""
+    """The newest of those questions; set on the answer's first page."""
     note: Note = NO_NOTE
-    """What the prompt said about that question alone."""
     refused: frozenset[str] = frozenset()
     """The ts of its questions if the model's vendor refused them."""
 
@@ -252,16 +240,16 @@ _UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
 _USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
 _ID = re.compile(r"[A-Z0-9]+")
 _AFTER_MENTION = r"(?:[,:](?![\w+'-]{1,100}:))?(?:[ \t\n]|[,:](?=[ \t\n]|\Z))*"
-"""Spaces, and a comma or colon between an address and its sentence. A colon may also begin an emoji: `:tada:`, `:)`."""
+"""Spaces, and a comma or colon between a mention and its sentence. A colon can also begin an emoji: `:tada:`, `:)`."""
 _EMOJI = re.compile(r":[\w+'-]{1,100}:|<!EMOJI\|[^<>]*>")
 _BEFORE_MENTION = " \t\n,"
 _SENTENCE_ENDS = " \t\n.?!…。？！"
 _EMPHASIS = "*_"
 _ANY_MENTION = re.compile(r"<@[A-Z0-9]+(?:\|[^<>]*)?>|<![A-Z0-9]+\|@|(?<![\w@.<|])@(?=\w)")
-"""The mention of a person or a group, or its beginning, or an @ as it is typed."""
+"""A mention of a person or group, its beginning, or a typed @."""
 _MAX_BEFORE_MENTION_CHARS = 160
 _MARKS = re.compile(r"(?:\d{1,3}[.)])?(?:[^\w`\"'“”„‘’«»]|_)*")
-"""The mark of a list, emphasis, an emoji: neither words, nor quotation marks, nor code."""
+"""List markers, emphasis or emoji: neither words, nor quotation marks, nor code."""
 _MAX_COURTESY_WORDS = 8
 _MAX_COMMAND_CHARS = 300
 _POINTING = f"{_SENTENCE_ENDS}^,:…⬆️👆"
@@ -269,7 +257,7 @@ _POINTING_WORDS = re.compile(r"this|that|(?:see )?(?:the )?above|(?:any |your )?
 
 
 def linked_message(link: str) -> tuple[str, str, str | None] | None:
-    """Returns channel, ts and thread_ts of the message that Slack's link leads to; None if it is no such link."""
+    """Returns channel, ts and thread_ts of the message that a Slack permalink refers to, or None for other links."""
     match = _LINK.fullmatch(link)
     if match is None:
         return None
@@ -278,34 +266,33 @@ def linked_message(link: str) -> tuple[str, str, str | None] | None:
 
 
 def link_of(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
-    """Returns the link of a message; "" without the `base`, with which links of its channel's messages begin."""
+    """Returns a message's link, or "" without `base`, the common beginning of links in its channel."""
     thread = f"?thread_ts={thread_ts}&cid={channel_id}" if thread_ts not in (None, "", ts) else ""
     return f"{base}{ts.replace('.', '')}{thread}" if base else ""
 
 
 def mentioned_user_ids(text: str) -> list[str]:
-    """Returns the ids of the people mentioned in the text, in order."""
     return _USER.findall(text)
 
 
 def addressed_user_ids(text: str) -> list[str]:
-    """Returns the ids of the people whom a writer mentions in words of their own, in order.
+    """Returns the IDs of the people whom the author mentions outside quotes and code, in order.
 
-    Quotations and code repeat what stands elsewhere, or show how something is written.
+    Quotations and code repeat other text, or show how something is written.
     """
     return mentioned_user_ids(_CODE.sub("", _QUOTED.sub("", text)))
 
 
 def mentioned(text: str) -> list[str]:
-    """Returns the ids of the people, channels and other things with names in the text, in order."""
+    """Returns the IDs of the people, channels and other named objects in the text, in order."""
     return [mention["id"] for mention in _MENTION.finditer(text)]
 
 
 def addresses_another(text: str, bot_name: str) -> bool:
-    """Whether a text that doesn't mention the bot begins with a mention: of a person, a group, or @here.
+    """Returns whether text that doesn't mention the bot begins with a mention of a person, a group, or @here.
 
-    A greeting, thanks, an emoji or a quotation may stand before it. Only people's mentions have ids. The bot's own
-    name may have been typed, without becoming a mention.
+    A greeting, thanks, an emoji or a quotation can precede it. Only people's mentions have IDs. The bot's own name
+    might have been typed without becoming a mention.
     """
     words = _QUOTED.sub("", text).lstrip()
     mention = _ANY_MENTION.search(words, 0, _MAX_BEFORE_MENTION_CHARS)
@@ -319,17 +306,17 @@ def addresses_another(text: str, bot_name: str) -> bool:
 
 
 def ids_to_name(text: str) -> list[str]:
-    """Returns the ids whose names must be looked up: people's, and those of channels that come without a name.
+    """Returns the IDs of people, and of channels without a name in the text, whose names must be looked up.
 
-    A person's name in the text may be outdated, so it is looked up as well.
+    People's names in the text might be outdated, so they are looked up too.
     """
     return [*mentioned_user_ids(text), *_UNNAMED_CHANNEL.findall(text)]
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
-    """Returns the text as a reader sees it, in Markdown; `names` are those of people and channels, by id.
+    """Returns the text as readers see it, in Markdown. `names`: names of people and channels, by ID.
 
-    A person who isn't in `names` gets the name in the text, or else the id.
+    A person without a name in `names` gets the name in the text, or else the ID.
     """
     parts, end = [], 0
     for mention in _MENTION.finditer(text):
@@ -341,19 +328,18 @@ def with_names(text: str, names: Mapping[str, str]) -> str:
 
 
 def named_by_others(id_: str, name: str) -> str:
-    """Returns the mention of something whose name isn't the writer's; "" without an id."""
+    """Returns the mention of an object that the author didn't name, or "" without an ID."""
     return f"<!{id_}|{escape(name)}>" if _ID.fullmatch(id_) else ""
 
 
 def without_users(text: str) -> str:
-    """Returns the text without the mentions of people in it."""
     return _USER.sub("", text)
 
 
 def without_address(text: str, bot_user_id: str) -> str:
-    """Returns the text without the bot's mentions at its beginning and end, which only address the bot.
+    """Returns the text without the bot's mentions at the beginning and end, which only address the bot.
 
-    In the middle of a sentence the mention is a part of what the sentence says, and stays.
+    A mention in the middle of a sentence is part of its meaning, and stays.
     """
     mention = _USER_MENTION.format(re.escape(bot_user_id))
     words = text.strip()
@@ -370,9 +356,9 @@ def without_address(text: str, bot_user_id: str) -> str:
 
 
 def sole_words(question: Question, bot_user_id: str) -> str:
-    """Returns what a person says to the bot in plain words; "" if the message has more, or nobody says it.
+    """Returns a person's plain words to the bot, or "" if there are files or attached content, or no person is asking.
 
-    More are files and attached text. Nobody says the words of a schedule's run when it comes.
+    No person is asking in a scheduled run.
     """
     has_more = bool(question.files or question.attached.strip()) or question.schedule is not None
     return "" if has_more else without_address(question.own_text, bot_user_id).strip()
@@ -388,7 +374,7 @@ def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
 
 
 def plain_command(words: str, bot_user_id: str, bot_name: str) -> str:
-    """Returns a sentence in lower case without its mark, and without a greeting, "please" and thanks around it.
+    """Returns a sentence in lowercase without end punctuation, and without a greeting, "please" and thanks around it.
 
     Returns "" if it is too long for a command.
     """
@@ -405,22 +391,21 @@ def plain_command(words: str, bot_user_id: str, bot_name: str) -> str:
 
 
 def _is_courtesy(words: list[str], bot_user_id: str, bot_name: str) -> bool:
-    """Whether words are courtesy to the bot."""
     said = " ".join(words)
     return not set(mentioned_user_ids(said)) - {bot_user_id} and is_courtesy(said, bot_name)
 
 
 def is_bare(text: str, bot_user_id: str) -> bool:
-    """Whether a text has no words but the bot's mention, or points at what stands above: "@typist thoughts?"."""
+    """Returns whether text only mentions the bot or refers to what is above, as in "@typist thoughts?"."""
     words = _EMOJI.sub("", without_address(text, bot_user_id)).strip(_POINTING).casefold()
     return _POINTING_WORDS.fullmatch(words) is not None or not any(map(str.isalnum, words))
 
 
 def escape(text: str) -> str:
-    """Returns a text with `&`, `<` and `>` as entities, so that none of it is markup."""
+    """Returns text with `&`, `<` and `>` as entities, so that it contains no markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def unescape(text: str) -> str:
-    """Returns a text with its entities decoded, once: `&amp;lt;` becomes `&lt;`."""
+    """Returns text with its entities decoded once: `&amp;lt;` becomes `&lt;`."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -1,12 +1,13 @@
-"""Files that people share: which of them a model can read, in what form, and how people learn of the others. Pure.
+"""Shared files: which of them a model can read, in what form, and how people learn about the others. Pure.
 
-The bytes decide what a file is, because Slack's type may be wrong. Only types that are never text are refused unread.
+The bytes determine a file's type, because Slack's type might be wrong. Only types that are never text are refused
+unread.
 
-Texts take at most half of BOT_HISTORY_TOKENS: those of text files, of documents (documents/document.py), and of PDFs
-for models that don't take PDFs. Images and PDFs themselves don't count there, because one PDF would fill it.
-Each answer in a thread reads the same files again, so readers learn once that a file couldn't be read.
+Text takes at most half of BOT_HISTORY_TOKENS. It comes from text files, documents (documents/document.py), and PDFs for
+models that don't support PDFs. Images and PDFs themselves don't count, because one PDF would fill it. Each answer in a
+thread reads the same files again, so readers are told only once that a file couldn't be read.
 
-Below that: the wish for a canvas, recordings, and how the files' content joins the prompt's messages.
+The rest of the module: requests for a canvas, recordings, and adding file content to the prompt's messages.
 """
 
 import html
@@ -30,13 +31,13 @@ from slack_markdown.escaping import fenced
 MAX_FILES = 5
 MAX_FILE_BYTES = 20 * 2**20
 MAX_BYTES = 50 * 2**20
-"""The limit for all files of one answer."""
+"""The limit for all files in one answer."""
 MAX_NAMED = 6
 NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
 
 
 class Unread(Enum):
-    """Why a file was not read. The value stands in parentheses after its name."""
+    """Why a file was not read. The value is shown in parentheses after its name."""
 
     KIND = texts.files.FILE_TYPE
     IMAGE_KIND = texts.files.FILE_IMAGE_TYPE
@@ -89,30 +90,26 @@ BY_FAULT = {
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What is said in a recording."""
-
     text: str = field(repr=False)
 
 
 Content = str | Document | Transcript | Media | Unread
-"""A file's text, as it is, as Markdown or as heard, an image or a PDF, or why it was not read."""
+"""A file's text (raw, as Markdown, or as heard), an image or PDF, or the reason why it was not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file and its content."""
-
     file: File
-    """As Slack describes it now."""
+    """Slack's current description."""
     content: Content
     truncated: bool = False
     """Whether the middle of its text is left out."""
     number: int = 0
-    """Which of several files with the same name it is, from 1; 0 if it is the only one."""
+    """The number among several files with the same name, from 1; 0 if the name is unique."""
 
     @property
     def name(self) -> str:
-        """The name for people and models, in one line."""
+        """The name for people and models, on one line."""
         name = short_name(self.file.name)
         return texts.files.one_of_several(name, self.number) if self.number else name
 
@@ -127,16 +124,16 @@ _MAGIC = {
 }
 _READABLE_IMAGE = re.compile(r"image/(?:png|jpe?g|gif|webp|svg|avif|tiff?|(?:x-)?(?:ms-)?bmp)")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-"""How cameras name the format of their photos."""
+"""The brands with which cameras mark the format of their photos."""
 CANVAS = "application/vnd.slack-docs"
 CHECK_FILE_INFO = "check_file_info"
-"""Slack's access of a file that only files.info describes. Of a canvas, it also says where the canvas is shared."""
+"""Slack's file_access for a file that only files.info describes. For a canvas, this includes where it is shared."""
 _CANVAS_LINK = re.compile(
     r"(?<![\w./-])(?:https://)?[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE][A-Z0-9]{1,30}/(F[A-Z0-9]{1,30})\b"
 )
 _CANVAS_MENTION = "(Canvas {id})"
 _MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
-# Of all other types, and of names of documents, the bytes decide.
+# The bytes decide for all other types, and for document names.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|application/(?:zip|gzip|java-archive|vnd\.(?:slack|rar|android)"
     r"|x-(?:7z|bzip|compress|gtar|gzip|iso9660|rar|tar\b|xz|zip|zstd|apple-diskimage|msdownload|sharedlib|executable))"
@@ -148,20 +145,20 @@ _DOCUMENTS = frozenset(
         *("eml", "emlx", "mbox", "mht", "mhtml", "msg", "ics", "vcf", "txt", "log", "md", "ts", "bat"),
     )
 )
-"""Extensions. Slack and browsers give their files many types, such as application/x-msexcel, and video/mp2t for ts."""
+"""Document extensions. Their MIME types vary widely, such as application/x-msexcel, and video/mp2t for ts."""
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
 """Characters that would reverse the reading direction of a name and of the text after it."""
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
 
 
 def short_name(name: str) -> str:
-    """Returns a name of anybody's choice on one line; a long one loses its middle."""
+    """Returns a user-chosen name on one line, with the middle of a long name left out."""
     name = " ".join(name.translate(_BIDI_CONTROLS).split()).replace("`", "'")
     return name if len(name) <= NAME_CHARS else f"{name[:50]}…{name[-25:]}"
 
 
 def reason_not_to_read(file: File) -> Unread | None:
-    """Returns why Slack's description of a file rules out reading it, None if it does not."""
+    """Returns why a file can't be read, from Slack's description alone, or None if it might be readable."""
     if file.mode in ("tombstone", "external", "hidden_by_limit"):
         return {"tombstone": Unread.DELETED, "external": Unread.EXTERNAL}.get(file.mode, Unread.HIDDEN)
     if file.access in ("access_denied", "file_not_found"):
@@ -176,7 +173,7 @@ def reason_not_to_read(file: File) -> Unread | None:
 
 
 def preview_of(file: File, content: object) -> File | None:
-    """Returns Slack's own copy of an image that can't be read because of its type or size; None if there is none."""
+    """Returns Slack's copy of an image that can't be read because of its type or size, or None if there is none."""
     if content not in (Unread.IMAGE_KIND, Unread.TOO_MANY_PIXELS, Unread.TOO_BIG) or not file.preview_url:
         return None
     return replace(file, mimetype="", access="", url=file.preview_url, preview_url="")
@@ -187,19 +184,19 @@ def _extension(file: File) -> str:
 
 
 def is_canvas(file: File) -> bool:
-    """Whether Slack describes the file as a canvas, whose text only canvases.getContent gives."""
+    """Returns whether Slack describes the file as a canvas, whose text only canvases.getContent returns."""
     return file.mimetype == CANVAS or file.filetype == "quip"
 
 
 def canvas_mention(canvas_id: str) -> str:
-    """Returns the words that stand for a canvas in a message's text, where Slack names only its id."""
+    """Returns the placeholder for a canvas in a message's text, where Slack provides only its ID."""
     return _CANVAS_MENTION.format(id=canvas_id)
 
 
 def linked_canvases(text: str) -> Iterator[File]:
-    """Yields the canvases that a message's text links or mentions. Anybody can write an id, so its access is checked.
+    """Yields the canvases linked or mentioned in a message. Anyone can write an ID, so access is checked later.
 
-    Their names stay unknown until then: the title of a canvas may be as private as its content.
+    Until then they have no name: a canvas's title might be as private as its content.
     """
     seen = set()
     for found in chain(_CANVAS_LINK.finditer(text), _MENTIONED_CANVAS.finditer(text)):
@@ -209,12 +206,12 @@ def linked_canvases(text: str) -> Iterator[File]:
 
 
 def reason_not_heard(file: File) -> Unread:
-    """Returns why a recording isn't heard where no model transcribes. Slack can be asked to transcribe its clips."""
+    """Returns why a recording isn't transcribed if no model does it. Slack can be asked to transcribe its clips."""
     return Unread.CLIP_UNHEARD if file.is_clip else Unread.UNHEARD
 
 
 def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[File], dict[str, OpenedFile]]:
-    """Returns the files to read, and the others with the reason, by id; files that come first are chosen first.
+    """Returns the files to read, and the other files with the reason, by ID. Earlier files are preferred.
 
     `hears`: whether a model transcribes recordings.
     """
@@ -237,7 +234,7 @@ def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[Fi
 
 
 def is_sign_in_page(file: File, content_type: str, content: bytes) -> bool:
-    """Whether Slack answered with its sign-in page: if the scope is missing, that page comes with HTTP 200."""
+    """Returns whether Slack sent its sign-in page, which it does with HTTP 200 if the scope is missing."""
     if not content_type.startswith("text/html"):
         return False
     is_page = file.mimetype.startswith("text/html") or file.filetype == "html"
@@ -245,7 +242,7 @@ def is_sign_in_page(file: File, content_type: str, content: bytes) -> bool:
 
 
 def detect_media_type(content: bytes) -> str:
-    """Returns the MIME type of an image or a PDF by its first bytes, "" for anything else."""
+    """Returns the MIME type of an image or PDF from its first bytes, or "" for anything else."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
     if content[4:8] == b"ftyp":
@@ -257,7 +254,7 @@ def detect_media_type(content: bytes) -> str:
 
 
 def file_label(file: OpenedFile) -> str:
-    """Returns a file's text for the model, which stands below the message that it came with."""
+    """Returns a file's text for the model, shown below the message that it was shared with."""
     name, content = file.name, file.content
     if isinstance(content, Unread):
         return f"(Attached, but not shown to you: {name}, {content.value})"
@@ -271,7 +268,7 @@ def file_label(file: OpenedFile) -> str:
         text = content.text.strip()
         if not text:
             return f"(Attached: {name}, a recording in which nothing is said)"
-        # A clip may be all that a question consists of.
+        # A clip can be the entire question.
         about = "If the message has no words of its own, answer these. " if file.file.is_clip else ""
         return f"(Attached: {name}, a recording. {about}This is said in it:)\n{text}"
     if not content.strip():
@@ -280,14 +277,13 @@ def file_label(file: OpenedFile) -> str:
 
 
 def _language(name: str) -> str:
-    """Returns the language of a text file by its extension, "" if it has none."""
     extension = name.rpartition(".")[2].lower()
     is_language = re.fullmatch(r"[a-z0-9+#-]{1,12}", extension) and extension != name.lower()
     return extension if is_language else ""
 
 
 def document_label(document: Document, language: str = "") -> str:
-    """Returns a document's text for the model, and what it leaves out. `language`: of a text that isn't Markdown."""
+    """Returns a document's text and omissions for the model. `language`: the language of text that isn't Markdown."""
     without = ", ".join(_phrase(part) for part in document.left_out)
     guess = f"; its charset is a guess: {document.guessed_charset}" if document.guessed_charset else ""
     form, language = ("As Markdown", "markdown") if document.is_markdown else ("As text", language)
@@ -301,7 +297,7 @@ def document_label(document: Document, language: str = "") -> str:
 def unread_notice(
     files: Collection[OpenedFile], left_out: Collection[str] = (), refused: Mapping[str, FileFault] = NOTHING_REFUSED
 ) -> str:
-    """Returns sentences that tell people which files, and what of others, was not read and why; "" if all was.
+    """Returns sentences that list unread files and parts of files, and why, or "" if everything was read.
 
     `left_out`: names of media that the model was not given. `refused`: why its vendor refused some of them.
     """
@@ -324,7 +320,6 @@ def unread_notice(
 
 
 def _not_read(file: OpenedFile, left_out: Collection[str], refused: Mapping[str, FileFault]) -> Iterator[str]:
-    """Yields what of one file was not read."""
     read = file.content
     if isinstance(read, Unread):
         yield texts.files.file_not_read(file.name, read.value)
@@ -350,14 +345,13 @@ def _not_read(file: OpenedFile, left_out: Collection[str], refused: Mapping[str,
 
 
 def _text_in_place(content: object, left_out: Collection[str]) -> Document | None:
-    """Returns the text that the model got in place of a medium, None if it got none."""
+    """Returns the text that the model got instead of an image or PDF, or None."""
     if not isinstance(content, Media) or content.name not in left_out or content.alternative is None:
         return None
     return content.alternative if content.alternative.text.strip() else None
 
 
 def _phrase(left_out: LeftOut) -> str:
-    """Returns what a document's text leaves out, in words."""
     names = [short_name(name) for name in left_out.names]
     fixed = {
         Part.MIDDLE: texts.files.MIDDLE,
@@ -375,10 +369,10 @@ _AT_END = re.compile(
 
 
 def wanted_by(questions: Iterable[Question], bot_user_id: str) -> str:
-    """Returns who asks for an answer "as a canvas", at the beginning or the end of a question; "" if nobody does."""
+    """Returns the user who asks for an answer "as a canvas" at the beginning or end of a question, or ""."""
     for question in questions:
         words = without_address(question.own_text, bot_user_id).strip()
-        # Of a long question, only the last characters are looked at.
+        # In a long question, only the last characters are checked.
         if _AT_BEGINNING.match(words) or _AT_END.search(words, max(0, len(words) - 60)):
             return question.user_id
     return ""
@@ -391,19 +385,19 @@ _QUICKTIME = b"qt  "
 
 
 def is_recording(file: File) -> bool:
-    """Whether a file may be heard: a clip that a person recorded in Slack, or other audio."""
+    """Returns whether a file might be heard: a clip that a person recorded in Slack, or other audio."""
     return file.is_clip or file.mimetype.startswith("audio/")
 
 
 def sound_of(content: bytes) -> Sound | None:
-    """Returns a recording, by its first bytes; None if it is none, or of a format that models don't take."""
+    """Returns a recording in a format that models support, recognized by its first bytes, or None."""
     extension, media_type = _format_of(content)
     return Sound(f"clip.{extension}", media_type, content) if extension else None
 
 
 def _format_of(content: bytes) -> tuple[str, str]:
-    """Returns the extension and the MIME type of a recording's format, twice "" if it isn't known."""
-    # Slack's clips with a picture are of the same format.
+    """Returns the extension and MIME type of a recording, or ("", "") if the format is unknown."""
+    # Slack's video clips have the same format.
     if content[4:8] == b"ftyp" and content[8:12] != _QUICKTIME:
         return "m4a", "audio/mp4"
     if content.startswith(b"\x1a\x45\xdf\xa3") and b"webm" in content[:64]:
@@ -414,13 +408,13 @@ def _format_of(content: bytes) -> tuple[str, str]:
         return "ogg", "audio/ogg"
     if content.startswith(b"fLaC"):
         return "flac", "audio/flac"
-    # Without the two bits of an MPEG layer, these bits begin AAC.
+    # These bits begin AAC unless the two bits of an MPEG layer are set.
     is_mpeg_frame = len(content) > 1 and content[0] == 0xFF and content[1] & 0xE0 == 0xE0 and content[1] & 0x06 != 0
     return ("mp3", "audio/mpeg") if content.startswith(b"ID3") or is_mpeg_frame else ("", "")
 
 
 def text_of_captions(content: bytes) -> str | None:
-    """Returns the words of WebVTT captions, None if the bytes are something else. https://www.w3.org/TR/webvtt1/"""
+    """Returns the words of WebVTT captions, or None for other content. https://www.w3.org/TR/webvtt1/"""
     text = content[:MAX_CAPTIONS_BYTES].decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     if not re.match(r"WEBVTT(?:[ \t\n]|$)", text):
         return None
@@ -429,7 +423,7 @@ def text_of_captions(content: bytes) -> str | None:
 
 
 def _cue_lines(text: str) -> Iterator[str]:
-    """Yields the lines of the cues' texts. Other blocks, such as notes, have no times."""
+    """Yields the text lines of the cues. Other blocks, such as notes, have no times."""
     is_cue = False
     for line in text.split("\n"):
         if not line.strip():
@@ -441,37 +435,37 @@ def _cue_lines(text: str) -> Iterator[str]:
 
 
 def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
-    """Returns the question's files, then those of the messages before it, the newest message first."""
+    """Returns the question's files, then those of earlier messages, newest message first."""
     return [file for message in reversed(messages) for file in message.files]
 
 
 def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
-    """Adds to each message the canvases that its text links, except to our own: those repeat an answer.
+    """Adds to each message the canvases that its text links, except in our own messages, which repeat an answer.
 
-    A link may name any file. To one that is shared in the conversation, it counts as sharing that file again.
+    A link can refer to any file. If the file was shared in the conversation, a link to it counts as sharing it again.
     """
     shared = {file.id: file for message in messages for file in message.files}
     with_linked: list[PromptMessage] = []
     for message in messages:
         own = {file.id for file in message.files}
         linked = (shared.get(canvas.id, canvas) for canvas in linked_canvases(message.text) if canvas.id not in own)
-        # One more than can be read, so that readers learn of it. A message has room for thousands.
+        # One more than can be read, so that readers are told about it. A message has room for thousands.
         files = (*message.files, *islice(linked, MAX_FILES + 1)) if message.speaker else message.files
         with_linked.append(replace(message, files=files))
     return with_linked
 
 
 def open_to_readers(shared: Sequence[PromptMessage], opened: Mapping[str, OpenedFile]) -> frozenset[str]:
-    """Returns the ids of the files that all readers of a conversation may open.
+    """Returns the IDs of the files that all readers of a conversation can open.
 
-    `shared`: the messages with the files that came with them. `opened`: files by id, also those that are only linked.
+    `shared`: messages with the files shared in them. `opened`: files by ID, including those that are only linked.
     """
     readable = {file_id for file_id, file in opened.items() if not isinstance(file.content, Unread)}
     return frozenset(readable | {file.id for message in shared for file in message.files})
 
 
 def told_apart(files: Mapping[str, OpenedFile], messages: Sequence[PromptMessage]) -> dict[str, OpenedFile]:
-    """Numbers files of the same name in the order of the conversation; other files stay as they are."""
+    """Numbers files with the same name in conversation order; other files are unchanged."""
     in_order = dict.fromkeys(file.id for message in messages for file in message.files if file.id in files)
     counts = Counter(
         file.name for file in files.values() if file.name not in (texts.files.FILE_UNNAMED, texts.files.CANVAS_UNNAMED)
@@ -490,7 +484,7 @@ def told_apart(files: Mapping[str, OpenedFile], messages: Sequence[PromptMessage
 
 
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
-    """Yields the ids of the files that came after the bot's last answer, which accounted for all earlier ones."""
+    """Yields the IDs of the files after the bot's last answer, which accounted for all earlier ones."""
     for message in reversed(messages):
         if message.speaker is None:
             return
@@ -500,10 +494,10 @@ def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
 def truncate_files(
     files: Mapping[str, OpenedFile], count_tokens: CountTokens, limit_tokens: int, pdf_tokens: int = 0
 ) -> dict[str, OpenedFile]:
-    """Cuts the files' texts to a number of tokens in all; files that come first are cut last.
+    """Cuts the files' text to a total number of tokens, starting with the last files.
 
-    `pdf_tokens`: the limit for the texts of PDFs whose pages are sent unless they are too many. 0: they have no limit
-    of their own, because a model that may answer takes no PDFs.
+    `pdf_tokens`: the limit for the text of PDFs whose pages are sent unless there are too many. 0: PDFs have no
+    separate limit, because a model that might answer doesn't support PDFs.
     """
     truncated: dict[str, OpenedFile] = {}
     for file_id, file in files.items():
@@ -519,7 +513,7 @@ def truncate_files(
 
 
 def text_of(file: OpenedFile) -> str | None:
-    """Returns the text that a model may get of a file, None if there is none."""
+    """Returns the text that a model can get from a file, or None."""
     content = file.content.alternative if isinstance(file.content, Media) else file.content
     if isinstance(content, Document | Transcript):
         return content.text
@@ -527,7 +521,6 @@ def text_of(file: OpenedFile) -> str | None:
 
 
 def _with_text(file: OpenedFile, text: str) -> OpenedFile:
-    """Returns a file with a shorter text."""
     content = file.content
     if isinstance(content, Media) and content.alternative:
         content = replace(content, alternative=replace(content.alternative, text=text))
@@ -537,7 +530,7 @@ def _with_text(file: OpenedFile, text: str) -> OpenedFile:
 
 
 def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFile]) -> list[PromptMessage]:
-    """Adds to each message the content of its files; a file that was shared twice is shown where it came last."""
+    """Adds file content to each message. A file that was shared twice is shown where it was shared last."""
     with_files: list[PromptMessage] = []
     shown: set[str] = set()
     for message in reversed(messages):
@@ -554,13 +547,13 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
 
 
 def _pages_of(media: Media) -> Iterator[Media]:
-    """Yields a medium, and further pages of it under the same name, so that they are accounted for together."""
+    """Yields an image or PDF and its further pages under the same name, so that they are accounted for together."""
     yield replace(media, further=())
     yield from (replace(page, name=media.name) for page in media.further)
 
 
 def _labeled(media: Media, marks: Marks | None) -> Media:
-    """Returns a medium with what stands in its place for a model that can't be shown it: in marks, as of any file."""
+    """Returns an image or PDF with a replacement text, in marks, for a model that can't be shown it."""
     label, pages = not_shown(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():
         label = f"(In place of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"

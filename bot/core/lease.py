@@ -1,4 +1,4 @@
-"""How long a process may edit the replies of its jobs. Pure."""
+"""How long a process can edit the replies of its jobs. Pure."""
 
 import math
 
@@ -7,21 +7,21 @@ LEASE_S = 4.0
 
 
 class Lease:
-    """A worker's lease on its jobs: whether this process still owns them for certain. Times are by the monotonic clock.
+    """A worker's lease on its jobs: whether this process certainly still owns them. Times are from the monotonic clock.
 
-    Other workers take over a job when its worker's heartbeat hasn't changed for 8 s (store/workers.py). A heartbeat
-    renews the lease for half of that time, and a worker edits only while its lease is valid. The time counts from the
-    moment at which the heartbeat was sent: the database may have written it then, however late it responded.
+    Other workers take over a job if its worker's heartbeat hasn't changed for 8 s (store/workers.py). A heartbeat
+    renews the lease for half that time, and a worker edits only while its lease is valid. The time counts from when the
+    heartbeat was sent: the database might have written it then, however late it responded.
 
-    While the database is unreachable, nobody can take over. So a failed heartbeat renews the lease too, if the lease
-    was still valid. It isn't valid in a process that was paused, which must send a heartbeat before it goes on.
+    While the database is unreachable, no worker can take over. So a failed heartbeat also renews a lease that is still
+    valid. After a process was paused, its lease is invalid, and it must send a heartbeat before it continues.
     """
 
     def __init__(self) -> None:
         self._until = -math.inf
 
     def renew(self, sent_at: float) -> None:
-        """Renews the lease, because the database has written a heartbeat that was sent at `sent_at`."""
+        """Renews the lease after the database has written a heartbeat sent at `sent_at`."""
         self._until = max(self._until, sent_at + LEASE_S)
 
     def heartbeat_failed(self, now: float) -> None:
@@ -30,5 +30,5 @@ class Lease:
             self._until = max(self._until, now + LEASE_S)
 
     def is_valid(self, now: float) -> bool:
-        """Whether the worker may edit the replies of its jobs."""
+        """Returns whether the worker can edit the replies of its jobs."""
         return now < self._until

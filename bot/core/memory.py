@@ -1,15 +1,16 @@
 """Memory: short notes that a channel, or a person in a direct message, asks Typist to keep for later questions. Pure.
 
-A memory belongs to the place where it was said, and no other place reads it. Its words stay as they were said, with
-who said them, when and where: no model sums memories up. A model may propose one, and a person decides.
+A memory belongs to the channel where it was written, and isn't used anywhere else. Its text is kept verbatim, with its
+author, time and message: no model summarizes memories. A model can propose a memory, and a person decides.
 
 Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". A command is
-one sentence in the asker's own words that asks for nothing else, with or without a greeting, "please" and thanks.
-Everything else goes to the model, which may propose what is to be remembered: in doubt, a message is a question. Behind
-a colon nothing is in doubt: what stands there is kept as it is, or refused with the reason (`why_not_kept`).
+one sentence in the asker's own words with no other request; a greeting, "please" and thanks are allowed. Everything
+else goes to the model, which can propose a memory: in doubt, a message is a question. Text after a colon is never in
+doubt: it is kept verbatim, or refused with the reason (`why_not_kept`).
 
-A memory is sent as others' words, whoever asks. It was said while its channel was private or public. If that has
-changed since, it is hidden until a member keeps it: its readers are no longer those it was said to.
+Memories are sent as other people's words, no matter who asks. A memory records whether its channel was private or
+public. If that has changed, the memory is hidden until a member keeps it, because its readers are no longer the
+original audience.
 """
 
 import re
@@ -40,18 +41,18 @@ from bot.core.unseen import visible
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
 
 Place = tuple[str, str]
-"""A team, and a channel or direct message of it."""
+"""A team, and one of its channels or direct messages."""
 MAX_CHARS = 300
 MAX_MEMORIES = 40
-"""Of one place."""
+"""The limit for one channel or direct message."""
 MAX_BYTES = 8_000
-"""Of all texts of one place in UTF-8, each with LINE_BYTES for who said it and when. A full place takes no more."""
+"""The limit for all texts of one channel in UTF-8, each with LINE_BYTES for author and date."""
 LINE_BYTES = 64
 MAX_TOKENS = 5_000
-"""Of all memories in a prompt, which is more than MAX_BYTES take. Where names are long, the newest are sent."""
+"""The limit for all memories in a prompt, which is above MAX_BYTES. If names are long, only the newest are sent."""
 
 _REMEMBER = re.compile(
-    # The colon may begin an emoji or a smiley.
+    # The colon might begin an emoji or a smiley.
     r"remember(?:(?:\s+(?:this|the\s+following))?(?P<colon>\s*[:：])(?![\w+-]+:|[()])|\s+that(?![\w'’-])[:,]?)\s*"
     r"(?P<text>.*)",
     re.I | re.DOTALL,
@@ -71,9 +72,9 @@ _MARKUP = re.compile(r"<[^<>]*>")
 _AROUND_WORDS = "\"'“”‘’«»()[]*_~`"
 _ASKS = tuple(QUESTION_MARKS)
 _WIDE_ENDS = re.compile("[。！？｡।॥]+")
-"""No space needs to follow them."""
+"""They don't need to be followed by a space."""
 _ABBREVIATION = re.compile(r"(?P<title>[A-Z][b-df-hj-np-tv-xz]+\.)|(?:[^\W\d_]{1,2}\.){2,}")
-"""A title without vowels, such as Dr. or Mrs., or letters with a dot each, such as p.m. or e.g."""
+"""A title without vowels, such as Dr. or Mrs., or letters that each have a dot, such as p.m. or e.g."""
 _TYPED_MENTION = re.compile(r"&lt;([@#!][A-Z0-9]+(?:\|(?:(?!&[lg]t;).)*)?)&gt;")
 _EXPLAINED = (
     "People here asked you to remember what stands between the marks memory and end, each with its number, who "
@@ -85,72 +86,58 @@ _EXPLAINED = (
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A memory on record."""
-
     id: int
     number: int
-    """Within its place, as people name it."""
+    """The number within its channel, as shown to people."""
     text: str = field(repr=False)
-    """With mentions by id (core/conversation.py)."""
+    """With mentions by ID (core/conversation.py)."""
     user_id: str
-    """Who said it, or agreed to it."""
+    """The person who wrote it or agreed to it."""
     thread_ts: str
-    """With `ts`, the message in which the memory was said."""
+    """With `ts`, identifies the message that created the memory."""
     ts: str
     changed_by: str
-    """Who changed its words since; "" if nobody did."""
+    """The person who last changed its text, or ""."""
     is_proposed: bool
-    """A model wrote its words, and the person agreed."""
+    """Whether a model wrote its text, and the person agreed."""
     is_private: bool
-    """Whether its channel was private when it was said, or last kept."""
+    """Whether its channel was private when it was written, or last kept."""
     created_at: float
 
 
 class Verb(StrEnum):
-    """What a command does."""
-
     REMEMBER = auto()
     RECALL = auto()
-    """List the memories of the place."""
     FORGET = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryCommand:
-    """A command, with the text to remember, or the number of the memory to forget."""
-
     verb: Verb
     text: str = field(default="", repr=False)
     number: int = 0
 
 
 class Kept(StrEnum):
-    """What became of a text to remember."""
-
     NEW = auto()
     KNOWN = auto()
-    """The place has this memory already, which is renewed."""
+    """The channel already has this memory, which is renewed."""
     FULL = auto()
-    """The place has no room."""
     DELETED = auto()
-    """The message that said it was deleted meanwhile."""
+    """The message with the request was deleted in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What became of a text to remember."""
-
     kept: Kept
     number: int
-    """The memory's; of a full place, its oldest one's."""
+    """The memory's number; if the channel is full, its oldest memory's."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentMemories:
-    """The memories in a prompt."""
-
     text: str = field(default="", repr=False)
-    """What the prompt says of them; "" if there are none."""
+    """The prompt's section about memories, or "" if there are none."""
     count: int = 0
 
 
@@ -158,7 +145,7 @@ NO_MEMORIES = SentMemories()
 
 
 def command_in(question: Question, me: Identity) -> MemoryCommand | None:
-    """Returns the command that a message is; None if a model has to read it."""
+    """Returns the command in a message, or None if a model has to read it."""
     words = sole_words(question, me.user_id)
     if said := _REMEMBER.fullmatch(without_greeting(words, me.user_id, me.name)):
         text = said["text"]
@@ -172,7 +159,7 @@ def command_in(question: Question, me: Identity) -> MemoryCommand | None:
 
 
 def why_not_kept(text: str) -> str:
-    """Returns why a text that a person wants remembered isn't kept; "" if it is."""
+    """Returns why text that a person wants remembered isn't kept, or "" if it is."""
     if not text:
         return texts.memory.REMEMBER_WHAT
     if (chars := shown_chars(text)) > MAX_CHARS:
@@ -181,10 +168,11 @@ def why_not_kept(text: str) -> str:
 
 
 def is_one_statement(text: str) -> bool:
-    """Returns whether a text is one sentence on one line that asks nothing.
+    """Returns whether text is a single sentence on one line and not a question.
 
-    A sentence ends at a mark that more words follow. The dot of an abbreviation ends none, but behind `p.m.` and the
-    like a small letter must follow. So "No. 5" is two sentences, and wishes that a comma or "and" joins are one.
+    Punctuation ends a sentence if more words follow. The dot of an abbreviation doesn't, but after `p.m.` and similar
+    ones the next letter must be lowercase. So "No. 5" is two sentences, and requests joined by a comma or "and" are
+    one.
     """
     lines = text.strip().splitlines()
     spaced = _WIDE_ENDS.sub(r"\g<0> ", unescape(_MARKUP.sub("x", text)))
@@ -195,14 +183,13 @@ def is_one_statement(text: str) -> bool:
 
 
 def _ends(word: str, following: str) -> bool:
-    """Returns whether a sentence ends between two words."""
     if known := _ABBREVIATION.fullmatch(word):
         return not (known["title"] or following[:1].islower())
     return word.endswith((".", "!", "…", ";", *_ASKS)) or bool(_WIDE_ENDS.search(word))
 
 
 def _prepared(arguments: Mapping[str, Any], *, is_direct: bool) -> Mapping[str, Any] | str:
-    """Returns what the card shows: the text on one line, in which nothing is hidden, and the kind of place."""
+    """Returns the card's content: one line of text without hidden characters, and the scope of the proposal."""
     text = arguments.get("text")
     line = on_a_line(text, {}) if isinstance(text, str) else ""
     if not 0 < len(line) <= MAX_CHARS:
@@ -211,7 +198,6 @@ def _prepared(arguments: Mapping[str, Any], *, is_direct: bool) -> Mapping[str, 
 
 
 IN_CHANNEL, IN_DIRECT_MESSAGE = "channel", "direct message"
-"""What a proposal is for."""
 _TOOL = own_tool(
     REMEMBER,
     "Proposes a note that is kept for this channel or direct message, and that you read with each later question here. "
@@ -238,34 +224,32 @@ TOOLS: Mapping[bool, ToolDefinition] = {
 
 
 def says_the_same(text: str, other: str) -> bool:
-    """Whether two memories differ only in capitals, spaces and the mark at their end."""
+    """Returns whether two memories differ only in case, spaces and end punctuation."""
     one, another = (" ".join(each.casefold().split()).rstrip(" .!") for each in (text, other))
     return one == another
 
 
 def shown_chars(text: str) -> int:
-    """Returns how long a memory's text is for its readers."""
+    """Returns the length of a memory's text as readers see it."""
     return len(with_names(text, {}))
 
 
 def on_a_line(text: str, names: Mapping[str, str]) -> str:
-    """Returns a memory's text on one line, in which nothing is hidden. `names`: of people and channels, by id."""
+    """Returns a memory's text on one line without hidden characters. `names`: names of people and channels, by ID."""
     return " ".join(visible(with_names(text, names)).split())
 
 
 def from_typed(typed: str) -> str:
-    """Returns the text of a memory as a person has typed it: unescaped, with mentions by id."""
+    """Converts a memory's text as typed by a person: unescaped, with mentions by ID."""
     return _TYPED_MENTION.sub(r"<\1>", escape(typed.strip()))
 
 
 def ids_in(memories: Iterable[Memory]) -> list[str]:
-    """Returns the ids of the people and channels whose names readers of memories need."""
     ids = [(memory.user_id, memory.changed_by, *ids_to_name(memory.text)) for memory in memories]
     return list(dict.fromkeys(id_ for of_one in ids for id_ in of_one if id_))
 
 
 def has_room(texts: Iterable[str]) -> bool:
-    """Returns whether a prompt has room for memories with these texts."""
     sizes_bytes = [len(text.encode()) + LINE_BYTES for text in texts]
     return len(sizes_bytes) <= MAX_MEMORIES and sum(sizes_bytes) <= MAX_BYTES
 
@@ -273,9 +257,9 @@ def has_room(texts: Iterable[str]) -> bool:
 def sent(
     memories: Sequence[Memory], names: Mapping[str, str], marks: Marks, count_tokens: CountTokens, limit_tokens: int
 ) -> SentMemories:
-    """Returns what a prompt says of memories, which are in the order of their numbers.
+    """Returns the prompt's section about memories, which must be sorted by number.
 
-    Prompts of a place begin alike, so nothing in it depends on the question.
+    It doesn't depend on the question, so that a channel's prompts begin alike.
     """
     lines: list[str] = []
     left = limit_tokens - count_tokens(_EXPLAINED)
@@ -299,5 +283,5 @@ def _line(memory: Memory, names: Mapping[str, str]) -> str:
 
 
 def day_of(memory: Memory) -> str:
-    """Returns the day on which a memory was said, in UTC."""
+    """Returns the UTC day on which a memory was created."""
     return f"{datetime.fromtimestamp(memory.created_at, UTC):%Y-%m-%d}"

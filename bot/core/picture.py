@@ -1,11 +1,12 @@
-"""What Slack shows below an answer, and what people can press there, as a function of its record. Pure.
+"""Computes the notices and buttons below a finished answer from its record. Pure.
 
-An end that is shown at once, one that is shown later, another version, and an answer about which something has changed
-all ask `picture`. So it doesn't matter by which way an answer came to be shown: whoever changes the record says that it
-has changed (`changed` in bot/store/outbox.py), and nobody says what to do in Slack.
+Every path calls `picture`: showing an end at once or later, switching versions, and updating an answer after a change.
+So it doesn't matter how an answer came to be shown: code that changes the record only calls `changed`
+(bot/store/outbox.py), and never decides what to do in Slack.
 
-A notice about something that was made says so as long as it stands. A button is there if pressing it has an effect:
-`refusal` looks at the same picture, so a button that is shown works, and one from an earlier picture doesn't.
+A notice about a new memory or schedule stays while that memory or schedule exists. A button is shown if pressing it
+would do something. `refusal` checks the same picture, so every button that is shown works, and buttons from an earlier
+picture are refused.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +23,7 @@ from bot.models.events import Citation
 from bot.models.prompt import Effort
 
 CANVAS_MIN_CHARS = 3_000
-"""An answer that is shorter has no button for a canvas: it is read faster where it is."""
+"""Shorter answers have no canvas button, because they are faster to read in the thread."""
 BELOW_ANSWERS = (
     ReplyAction.UNDO,
     ReplyAction.CONTINUE,
@@ -36,7 +37,6 @@ BELOW_ANSWERS = (
     ReplyAction.FEEDBACK,
     ReplyAction.DELETE,
 )
-"""The buttons, in their order."""
 _NEEDS_TEXT = (
     ReplyAction.CONTINUE,
     ReplyAction.CANVAS,
@@ -45,59 +45,54 @@ _NEEDS_TEXT = (
     ReplyAction.FEEDBACK,
 )
 _NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
-"""Of an answer that ended so, and has no text, a button would do nothing."""
+"""Buttons would do nothing on an answer that has no text and ended for one of these reasons."""
 _UNDONE = {
     NoticeKind.REMEMBERED: texts.memory.UNDONE,
     NoticeKind.FORGOTTEN: texts.memory.RESTORED,
     NoticeKind.SCHEDULED: texts.schedules.SCHEDULE_STOPPED,
     NoticeKind.STOPPED: texts.schedules.RESTORED,
 }
-"""What is said instead of a notice once what it says is undone."""
+"""The text that replaces a notice once someone has undone the action it reports."""
 _WITHOUT_QUESTION = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.FEEDBACK, ReplyAction.DELETE)
-"""The buttons that need no question."""
+"""The buttons that still work after the question has expired."""
 _BEGUN_BEFORE = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
-"""What another press has begun: Delete asks first, and a vote asks why. Meanwhile the answer may have changed."""
+"""Follow-ups to an earlier click, which stay allowed even if the answer has changed: Delete asks to confirm, a vote
+asks why.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What Slack shows below the text of an answer."""
+    """The content that Slack shows below an answer's text."""
 
     reason: EndReason | None = None
-    """Why the answer ended; None while it is still to come."""
+    """Why the answer ended, or None if it hasn't ended."""
     notices: tuple[str, ...] = field(default=(), repr=False)
     footer: str = ""
-    """The line that names the model, if there is text."""
     sources: Sequence[Citation] = ()
     decided: tuple[Decided, ...] = ()
-    """Who decided about its calls."""
     choices: tuple[str, ...] = field(default=(), repr=False)
-    """What readers can press."""
     chosen: str = field(default="", repr=False)
-    """The choice that somebody has pressed."""
     buttons: tuple[ReplyAction, ...] = ()
-    """In their order. Stop isn't shown where Slack has its own, or a card has a button that declines."""
+    """In display order. Stop isn't shown where Slack has its own, or if a card has a button that declines."""
     asks: tuple[Ask, ...] = ()
-    """The calls that wait for a person's decision."""
     was_replied_to: bool = False
-    """The asker wrote instead of deciding about its calls: a notice says all of how it ended."""
+    """Whether the asker wrote a message instead of deciding on calls. A notice then fully explains the end."""
     schedule_id: int = 0
-    """A button stops this schedule; 0: there is none."""
+    """The schedule that a button stops, or 0 if there is none."""
 
     @property
     def notice(self) -> str:
-        """The notices as one line."""
         return " ".join(filter(None, self.notices))
 
     @property
     def actions(self) -> frozenset[ReplyAction]:
-        """What can be done now by pressing a button."""
         chooses = (ReplyAction.CHOOSE,) if self.choices else ()
         return frozenset((*self.buttons, *chooses, *_BEGUN_BEFORE, *(one for ask in self.asks for one in ask.actions)))
 
     @property
     def completeness(self) -> str:
-        """The word for an incomplete answer; "" if it is complete, or still to come."""
+        """The label of an incomplete answer, or "" if it is complete or hasn't ended."""
         if self.reason is None or self.was_replied_to:
             return ""
         if self.reason.is_stop:
@@ -106,9 +101,10 @@ class Picture:
         return texts.answers.FOOTER_INCOMPLETE if is_cut or self.reason.is_failure else ""
 
     def naming(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
-        """Returns the picture with names: of the people who decided, and of the admins that its notices speak of.
+        """Returns the picture with the names of deciders, and of the admins that its notices refer to.
 
-        Deciders without a name are named by their ids. A mention of an admin would notify them of each such answer.
+        Deciders without a name are shown by ID. Admins aren't mentioned, because a mention would notify them every
+        time.
         """
         decided = tuple(replace(one, name=names.get(one.by, one.by)) for one in self.decided)
         named = [names[admin] for admin in admins if admin in names]
@@ -116,14 +112,13 @@ class Picture:
         return replace(self, decided=decided, notices=notices)
 
     def people(self, admins: Sequence[str]) -> list[str]:
-        """Returns the ids of the people that `naming` names: those who decided about calls, and admins to ask."""
+        """Returns the user IDs whose names `naming` needs: deciders, and admins to contact."""
         deciders = [one.by for one in self.decided if one.by]
         asks_admin = any(map(texts.access.names_an_admin, self.notices))
         return [*deciders, *(admins if asks_admin else ())]
 
     @property
     def without_text(self) -> "Picture":
-        """The picture of an answer whose text can't be shown."""
         left = () if self.reason in _NOTHING_WITHOUT_TEXT else (one for one in self.buttons if one not in _NEEDS_TEXT)
         return replace(self, notices=(texts.answers.STUCK,), sources=(), choices=(), buttons=tuple(left))
 
@@ -167,7 +162,7 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
 
 
 def _can_be_undone(notice: Notice, record: AnswerRecord) -> bool:
-    """Whether Undo has an effect on what a notice says. A schedule has a button of its own."""
+    """Returns whether Undo has an effect on a notice. Schedules have a separate Stop button."""
     return notice.kind in _UNDONE and notice.kind is not NoticeKind.SCHEDULED and notice not in record.undone
 
 
@@ -178,7 +173,7 @@ def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: b
         return ()
     if end.reason is EndReason.OFFERED:
         return () if record.is_expired else (ReplyAction.REGENERATE,)
-    # Nobody rates a list, or wants it thought about.
+    # Command output can't be rated or regenerated with more thinking.
     is_answer = has_text and end.reason is not EndReason.COMMAND
     is_rated = is_answer or (is_emptied and end.model is not None)
     is_newest = not record.has_next
@@ -193,7 +188,7 @@ def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: b
         ReplyAction.CANVAS: has_canvases and has_text and is_long and is_newest,
         ReplyAction.TABLES: is_answer and may_have_tables(text),
         ReplyAction.REGENERATE_WITH: is_answer and not has_acted and end.effort != Effort.THOROUGH,
-        # A second press of Stop would be a vote, and half an answer says little about the whole.
+        # A second click on Stop would become a vote, and half an answer says little about the whole.
         ReplyAction.FEEDBACK: is_rated and not end.reason.is_stop,
         ReplyAction.DELETE: True,
     }
@@ -202,7 +197,7 @@ def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: b
 
 
 def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admins: Collection[str]) -> str | None:
-    """Returns the sentence that refuses an action to a person; None if they can do it now."""
+    """Returns the sentence that refuses an action to a person, or None if they can do it now."""
     if record is None:
         return texts.actions.ANSWER_UNKNOWN
     if record.is_deleted:
@@ -212,7 +207,7 @@ def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admi
         return texts.actions.ONLY_ASKER_ANSWERS_NOW if is_offer else texts.actions.ONLY_ASKER[action]
     if action is ReplyAction.ALLOW_ALWAYS and user_id not in admins:
         return texts.approvals.ONLY_ADMIN_ALLOWS
-    # The service says so if the workspace has no canvases.
+    # The service refuses the action if the workspace has no canvases.
     if action in picture(record, has_canvases=True).actions:
         return None
     if action in ABOUT_ONE_CALL:
