@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bot.core import texts
 from bot.core.calls import (
@@ -36,6 +36,8 @@ from bot.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from bot.reply.scheduler import ScheduledReply
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -347,8 +349,8 @@ class AnswerAttempt:
         )
 
 
-async def end_of(attempt: AnswerAttempt, asking: Awaitable[End], names: texts.models.ModelNames) -> End:
-    """Returns how an answer ends, whatever happens while its model is asked. Raises GivenUp."""
+async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.models.ModelNames) -> T | End:
+    """Returns the result of asking, or the end of the answer if that fails. Raises GivenUp."""
     try:
         return await asking
     except GivenUp:

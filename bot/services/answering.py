@@ -208,21 +208,17 @@ class Answering:
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped(attempt)
         attempt.phase = Phase.STREAMING
+        names, admins = self.settings.model_names, self.access_control.admins
+        output = LiveOutput(self.stores, self.workspace, self.pane, attempt.job, live, admins)
         try:
-            return await end_of(attempt, self._asked(attempt, live, checking), self.settings.model_names)
+            if forbidden := await end_of(attempt, self._forbidden(attempt, live, checking), names):
+                return forbidden
+            return await end_of(attempt, self.steps.ask(attempt, output), names)
         except asyncio.CancelledError:
             attempt.count_thinking_until(self.stores.clock.monotonic())
             if attempt.phase is not Phase.STOPPED:
                 raise
             return _stopped(attempt)
-
-    async def _asked(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
-        if forbidden := await self._forbidden(attempt, live, checking):
-            return forbidden
-        admins = self.access_control.admins
-        return await self.steps.ask(
-            attempt, LiveOutput(self.stores, self.workspace, self.pane, attempt.job, live, admins)
-        )
 
     async def _forbidden(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]

@@ -63,48 +63,41 @@ class LiveOutput:
             return False
 
     def append(self, text: str) -> None:
-        """Shows text in place of what was being done."""
+        """Shows text instead of the activity."""
         if self._shows_activity:
-            self._show_activity("")
+            self.live.show_activity("")
+            self._shows_activity = False
         self.live.append(text)
-        self._show_status(texts.statuses.STATUS_WRITING)
+        self.pane.show_status(self.job.question, texts.statuses.STATUS_WRITING)
 
     def show(self, activity: Activity) -> None:
-        """Shows what is being done, in the reply and in the status of its thread."""
+        """Shows the activity in the reply and in the status of its thread."""
         match activity:
-            case Doing.THINKING:
-                self._show_activity("")
-                self._show_status(texts.statuses.STATUS_THINKING)
-            case Doing.LISTENING:
-                self._show_activity(texts.answers.TRANSCRIBING)
-                self._show_status(texts.statuses.STATUS_LISTENING)
-            case Doing.TAKING_LONG if self._is_silent:
-                self._show_activity(texts.models.TAKES_LONG)
-                self._show_status(texts.statuses.STATUS_TAKES_LONG)
-            case Running(tool=tool):
-                self._show_activity(texts.answers.running(tool))
-                self._show_status(texts.statuses.status_running(tool))
             case TranscriptTexts(transcripts=transcripts):
-                self.live.show_transcripts(transcripts)
+                return self.live.show_transcripts(transcripts)
+            case Doing.THINKING:
+                text, status = "", texts.statuses.STATUS_THINKING
+            case Doing.LISTENING:
+                text, status = texts.answers.TRANSCRIBING, texts.statuses.STATUS_LISTENING
+            case Doing.TAKING_LONG if self._is_silent:
+                text, status = texts.models.TAKES_LONG, texts.statuses.STATUS_TAKES_LONG
+            case Running(tool=tool):
+                text, status = texts.answers.running(tool), texts.statuses.status_running(tool)
             case Searching(query=query):
-                self._show_activity(texts.answers.searching(query))
-                self._show_status(texts.statuses.status_searching(query))
+                text, status = texts.answers.searching(query), texts.statuses.status_searching(query)
             case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:
-                self._show_activity(texts.models.TRYING_AGAIN)
-                self._show_status(texts.statuses.STATUS_TRYING_AGAIN)
+                text, status = texts.models.TRYING_AGAIN, texts.statuses.STATUS_TRYING_AGAIN
+            case _:
+                return None
+        self.live.show_activity(text)
+        self._shows_activity = bool(text)
+        return self.pane.show_status(self.job.question, status)
 
     @property
     def _is_silent(self) -> bool:
         """Whether readers see nothing but that the model thinks: no text, no step, no activity."""
         has_begun = self._answer is not None and (self._answer.steps or self._answer.text.strip())
         return not (self._shows_activity or has_begun)
-
-    def _show_activity(self, activity: str) -> None:
-        self.live.show_activity(activity)
-        self._shows_activity = bool(activity)
-
-    def _show_status(self, status: str) -> None:
-        self.pane.show_status(self.job.question, status)
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
         """Shows the buttons of the calls, and gives the job up until somebody has decided."""

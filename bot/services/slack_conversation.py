@@ -112,15 +112,15 @@ class SlackConversation:
         if question.schedule:
             run = await try_again(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
         wants_canvas = wanted_by((question, *job.earlier), self.me.user_id)
-        pane = await self._pane_context(question)
+        beside = await self._pane_context(question)
         ours = (
             prompts.RUN_RULE if question.schedule else "",
             prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
             prompts.run_times(run) if run else "",
-            pane,
+            beside,
         )
         # Slack says the name of the channel that is open.
-        return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if pane else OURS)
+        return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if beside else OURS)
 
     async def _pane_context(self, question: Question) -> str:
         """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""
