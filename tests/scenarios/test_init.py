@@ -353,7 +353,7 @@ async def test_key_that_may_be_of_two_vendors_is_sent_to_neither(
     async with bot_terminal(tmp_path, "init", env=env, change=_with_another_vendor_of_keys_of_any_form) as terminal:
         seen = await terminal.types(PASTE, "gsk_of-somebody")
         assert "other.example/keys" in seen
-        await terminal.reads("I can't tell whose key this is. Set OPENAI_API_KEY or OTHER_API_KEY in .env.")
+        await terminal.types("Whose key is this? Enter openai or other: ", "neither")
         assert not openai.requests
         await terminal.types(PASTE, KEY)
         assert (await terminal.end())[0] == 0
