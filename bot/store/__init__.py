@@ -1,7 +1,7 @@
-"""The durable store: questions, answers, and what all processes share, in SQLite or PostgreSQL.
+"""The durable store: questions, answers and shared state of all processes, in SQLite or PostgreSQL.
 
 database.py explains how transactions run. Each operation is one method of a class, with its SQL and its contract.
-stores.py makes them all.
+stores.py creates all the classes.
 """
 
 from bot.store.stores import Stores

@@ -1,4 +1,4 @@
-"""The kinds of accounts that Slack reported lately, so that a restart doesn't ask about everybody again."""
+"""The user types that Slack recently reported, so that a restart doesn't look everyone up again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from bot.store.rows import insert_into
 from bot.store.schema import account_kinds
 
 KINDS_KEPT_S = 3_600.0
-"""How long a kind is kept. Nothing trusts an older one (slack/users.py)."""
+"""How long a user type is kept. Older ones are never trusted (slack/users.py)."""
 _KINDS = frozenset(kind.value for kind in UserKind)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountKind:
-    """What Slack said of a person."""
+    """A person's user type according to Slack."""
 
     team_id: str
     user_id: str
     kind: UserKind
     at: float
-    """When the lookup began that says so, by this process's monotonic clock."""
+    """When the lookup that returned it began, by this process's monotonic clock."""
 
 
 class AccountKinds(Operations):
-    """Records what Slack said, and when. Each method raises StoreError."""
+    """Stores user types with their lookup times. Each method raises StoreError."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -39,13 +39,13 @@ class AccountKinds(Operations):
         self._reads = GroupCommit(self._read_all)
 
     async def record(self, found: AccountKind) -> None:
-        """Records a person's kind, unless a later lookup is on record."""
+        """Stores a person's user type, unless a later lookup is already stored."""
         await self._writes.add(found)
 
     @writes_unsynced
     async def _record_all(self, connection: AsyncConnection, found: Sequence[AccountKind]) -> list[None]:
         now = self._now()
-        # Of two of one person, the second is the newer one; a statement may write a row only once.
+        # If a person occurs twice, the second lookup is newer. One statement can write a row only once.
         people = {(one.team_id, one.user_id): one for one in found}
         rows = [
             {
@@ -61,14 +61,14 @@ class AccountKinds(Operations):
         newer = row.on_conflict_do_update(
             index_elements=list(account_kinds.primary_key),
             set_={"kind": row.excluded.kind, "looked_up_at": row.excluded.looked_up_at},
-            # What a clock that was wrong recorded for the future is no later lookup.
+            # A future time was recorded by a wrong clock, so it isn't a later lookup.
             where=sa.or_(at < row.excluded.looked_up_at, at > now),
         )
         await connection.execute(newer)
         return [None] * len(found)
 
     async def read(self, team_id: str, user_id: str) -> AccountKind | None:
-        """Returns what Slack said of a person within KINDS_KEPT_S, None if nothing is known."""
+        """Returns a person's user type if it is younger than KINDS_KEPT_S, otherwise None."""
         return await self._reads.add((team_id, user_id))
 
     @reads
@@ -81,7 +81,7 @@ class AccountKinds(Operations):
         return [found.get(one) for one in people]
 
     def _kind_of(self, row: sa.Row[Any], now: float) -> AccountKind | None:
-        # A later version may know more kinds, and a clock that was wrong may have recorded the future.
+        # A later version might know more user types, and a wrong clock might have recorded a future time.
         if row.kind not in _KINDS or not 0 <= now - row.looked_up_at < KINDS_KEPT_S:
             return None
         return AccountKind(row.team_id, row.user_id, UserKind(row.kind), row.looked_up_at - self._epoch_s)

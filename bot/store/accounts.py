@@ -1,6 +1,6 @@
-"""People's accounts at MCP servers, sign-ins under way, and Typist's registrations. All secrets are ciphertext.
+"""People's accounts at MCP servers, pending sign-ins, and Typist's client registrations. All secrets are ciphertext.
 
-An account's secret differs each time it is written, so it tells whether anybody has changed it since it was read.
+An account's secret differs each time it is written, so comparing it detects changes since it was read.
 """
 
 from dataclasses import dataclass
@@ -15,26 +15,24 @@ from bot.store.rows import put
 from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
 
 SIGN_IN_S = 600.0
-"""How long a person has between the link to the server's page and the pasted address."""
+"""The time between opening the link to the server's page and pasting the URL."""
 REFRESH_S = 30.0
-"""How long a process may take to refresh tokens before another one tries it: longer than its requests."""
+"""How long a process can take to refresh tokens before another one tries. Longer than its requests take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A person, and the server at which they have an account."""
-
     team_id: str
     user_id: str
     server: str
 
 
 class Accounts(Operations):
-    """Reads and writes accounts. A change leaves an audit entry in its transaction."""
+    """Reads and writes accounts. Each change adds an audit entry in the same transaction."""
 
     @reads
     async def of(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
-        """Returns a person's accounts by server: since when (seconds since the epoch), and with which scopes."""
+        """Returns a person's accounts by server: sign-in time (seconds since the epoch) and scopes."""
         theirs = accounts.c.team_id == team_id, accounts.c.user_id == user_id
         columns = accounts.c.server, accounts.c.since, accounts.c.scope
         rows = await connection.execute(sa.select(*columns).where(*theirs).order_by(accounts.c.server))
@@ -42,25 +40,24 @@ class Accounts(Operations):
 
     @reads
     async def secret(self, connection: AsyncConnection, owner: Owner) -> str | None:
-        """Returns the secret of an account, None if the person isn't signed in."""
+        """Returns an account's secret, or None if the person isn't signed in."""
         found: str | None = await connection.scalar(sa.select(accounts.c.secret).where(*_is_of(owner, accounts)))
         return found
 
     @reads
     async def counts(self, connection: AsyncConnection, team_id: str) -> dict[str, int]:
-        """Returns how many people are signed in, by server."""
+        """Returns the number of signed-in people by server."""
         people = sa.select(accounts.c.server, sa.func.count()).where(accounts.c.team_id == team_id)
         rows = await connection.execute(people.group_by(accounts.c.server).order_by(accounts.c.server))
         return {server: int(people) for server, people in rows}
 
     @reads
     async def secrets(self, connection: AsyncConnection) -> list[str]:
-        """Returns the secrets of all accounts."""
         return await read_secrets(connection)
 
     @reads
     async def owners(self, connection: AsyncConnection, user_id: str = "", server: str = "") -> list[Owner]:
-        """Returns whose accounts there are: a person's, those at a server, or all."""
+        """Returns the owners of accounts: all of them, a person's, or those at a server."""
         named = (accounts.c.user_id, user_id), (accounts.c.server, server)
         these = sa.select(accounts.c.team_id, accounts.c.user_id, accounts.c.server)
         rows = await connection.execute(these.where(*(column == value for column, value in named if value)))
@@ -68,33 +65,33 @@ class Accounts(Operations):
 
     @reads
     async def may_run(self, connection: AsyncConnection, owner: Owner, schedule_id: int) -> bool:
-        """Returns whether a schedule is this person's, and they have agreed that its runs use this account."""
+        """Returns whether a schedule belongs to this person, and they have agreed that its runs use this account."""
         this = schedules.c.id == schedule_id, schedules.c.team_id == owner.team_id, schedules.c.user_id == owner.user_id
         agreed = await connection.scalar(sa.select(schedules.c.accounts).where(*this, schedules.c.stopped_at.is_(None)))
         return owner.server in (agreed or ())
 
     @writes
     async def begin(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str, secret: str) -> None:
-        """Records a sign-in for a call. It takes the place of the person's earlier one at this server."""
+        """Records a pending sign-in for a call, replacing the person's earlier one at this server."""
         await connection.execute(sa.delete(sign_ins).where(*_is_of(owner, sign_ins)))
         values = {**_values(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
         await connection.execute(sa.insert(sign_ins).values(state_hash=state_hash, **values))
 
     @reads
     async def is_open(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> bool:
-        """Returns whether a sign-in under way is this person's, for this server and call."""
+        """Returns whether a pending sign-in belongs to this person, server and call."""
         return await connection.scalar(sa.select(sa.exists().where(*self._this(state_hash, owner, call)))) is True
 
     @reads
     async def waiting(self, connection: AsyncConnection, owner: Owner, call: str) -> tuple[str, str] | None:
-        """Returns the hash and the secret of a person's sign-in for a call; None if there is none, or too late."""
+        """Returns the state hash and secret of a person's pending sign-in for a call, or None if there is none."""
         this = *_is_of(owner, sign_ins), sign_ins.c.call == call, sign_ins.c.expires_at > self._now()
         row = (await connection.execute(sa.select(sign_ins.c.state_hash, sign_ins.c.secret).where(*this))).first()
         return None if row is None else (row.state_hash, row.secret)
 
     @reads
     async def begun(self, connection: AsyncConnection, state_hash: str) -> tuple[Owner, str] | None:
-        """Returns whose sign-in is under way, and its secret; None if there is none, or its time is over."""
+        """Returns the owner and secret of a pending sign-in, or None if there is none or it expired."""
         columns = sign_ins.c.team_id, sign_ins.c.user_id, sign_ins.c.server, sign_ins.c.secret
         this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
         row = (await connection.execute(sa.select(*columns).where(*this))).first()
@@ -102,21 +99,21 @@ class Accounts(Operations):
 
     @writes
     async def arrive(self, connection: AsyncConnection, state_hash: str, new_hash: str, secret: str) -> bool:
-        """Puts what a browser brought in place of what it was sent with; returns False if that has happened before."""
+        """Replaces a pending sign-in's state with the browser's response. Returns False if that has happened before."""
         this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
         arrived = sa.update(sign_ins).where(*this).values(state_hash=new_hash, secret=secret)
         return (await connection.execute(arrived)).rowcount > 0
 
     @writes
     async def take(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> str | None:
-        """Ends a sign-in under way; returns its secret, which only the first to ask gets."""
+        """Ends a pending sign-in and returns its secret. Only the first caller gets it."""
         taken = sa.delete(sign_ins).where(*self._this(state_hash, owner, call)).returning(sign_ins.c.secret)
         secret: str | None = await connection.scalar(taken)
         return secret
 
     @writes
     async def sign_in(self, connection: AsyncConnection, owner: Owner, secret: str, scope: str) -> None:
-        """Records that a person has signed in, in place of an earlier account at this server."""
+        """Records that a person has signed in, replacing an earlier account at this server."""
         now = self._now()
         values = {"secret": secret, "scope": scope, "since": now, "refreshing_until": 0.0}
         await put(connection, accounts, _values(owner), values)
@@ -124,7 +121,7 @@ class Accounts(Operations):
 
     @writes
     async def begin_refresh(self, connection: AsyncConnection, owner: Owner, secret: str) -> bool:
-        """Lets this process alone refresh the tokens in a secret, for REFRESH_S; returns False if it mustn't."""
+        """Reserves a secret's token refresh for this process for REFRESH_S. Returns False if it isn't available."""
         now = self._now()
         free = _has(owner, secret), accounts.c.refreshing_until <= now
         begun = sa.update(accounts).where(*free).values(refreshing_until=now + REFRESH_S)
@@ -132,7 +129,7 @@ class Accounts(Operations):
 
     @writes
     async def end_refresh(self, connection: AsyncConnection, owner: Owner, secret: str, new: str) -> bool:
-        """Records new tokens, or the old ones if nothing came of it; returns False if the account has changed since."""
+        """Records the new tokens, or the old ones after a failure. Returns False if the account has changed since."""
         ended = sa.update(accounts).where(_has(owner, secret)).values(secret=new, refreshing_until=0.0)
         return (await connection.execute(ended)).rowcount > 0
 
@@ -146,9 +143,9 @@ class Accounts(Operations):
         by: str = "",
         told: Notification | None = None,
     ) -> bool:
-        """Removes an account, unless it has changed since this secret was read; returns whether it is removed.
+        """Removes an account unless it has changed since this secret was read, and returns whether it was removed.
 
-        `by`: the admin who does it, or else the owner. `told`: what is to be told with it.
+        `by`: the admin who removes it, or "" for the owner. `told`: a notification to send.
         """
         now = self._now()
         if not (await connection.execute(sa.delete(accounts).where(_has(owner, secret)))).rowcount:
@@ -160,14 +157,14 @@ class Accounts(Operations):
 
     @reads
     async def client(self, connection: AsyncConnection, issuer: str, redirect_uri: str) -> str | None:
-        """Returns the secret with Typist's registration at an authorization server, None if there is none."""
+        """Returns the secret with Typist's registration at an authorization server, or None."""
         this = oauth_clients.c.issuer == issuer, oauth_clients.c.redirect_uri == redirect_uri
         found: str | None = await connection.scalar(sa.select(oauth_clients.c.secret).where(*this))
         return found
 
     @writes
     async def register(self, connection: AsyncConnection, issuer: str, redirect_uri: str, secret: str) -> None:
-        """Records Typist's registration at an authorization server, in place of an earlier one."""
+        """Records Typist's registration at an authorization server, replacing an earlier one."""
         await put(connection, oauth_clients, {"issuer": issuer, "redirect_uri": redirect_uri}, {"secret": secret})
 
     def _this(self, state_hash: str, owner: Owner, call: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -176,7 +173,7 @@ class Accounts(Operations):
 
 
 async def read_secrets(connection: AsyncConnection) -> list[str]:
-    """Returns the secrets of all accounts, for those who have no store."""
+    """Returns the secrets of all accounts, for callers without a store."""
     return list(await connection.scalars(sa.select(accounts.c.secret)))
 
 

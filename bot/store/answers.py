@@ -1,8 +1,8 @@
-"""Recorded answers: the texts that buttons act on, feedback and deletion, and what is kept beside an answer.
+"""Recorded answers: the texts that buttons act on, feedback and deletion, and data kept with an answer.
 
-A request for a canvas is an outbox entry, so any process can make the canvas. Slack's method isn't idempotent: if its
-response is lost, the next try makes another canvas, and the first one stays where nobody sees it. A canvas on record
-isn't made again. Transcripts are kept with the question that they came with, so that no recording is heard twice.
+A request for a canvas is an outbox entry, so any process can create it. Slack's method isn't idempotent: if its
+response is lost, the next attempt creates another canvas, and the first one stays where nobody sees it. A recorded
+canvas isn't created again. Transcripts are stored with their question, so that no recording is transcribed twice.
 """
 
 from collections import defaultdict
@@ -60,36 +60,31 @@ from bot.store.schema import (
 from bot.store.usage import MeteredOperations
 
 REPLIES_READ = 500
-"""The most jobs of a thread whose replies are read: a direct message may go on for years."""
+"""The limit of jobs per thread when reading replies, because a direct message can continue for years."""
 
 
 class RecordedAnswers(Operations):
-    """Reads the answers of threads, finds those that buttons act on, and records feedback and deletions."""
-
     @reads
     async def shown_by(self, connection: AsyncConnection, thread: ThreadKey, message_ts: str) -> AnswerRecord | None:
-        """Returns the answer that has a page in this message, None if there is none."""
-        # No index: of one thread's jobs few are read, and only at a press.
+        """Returns the answer with a page in this message, or None."""
+        # No index: a thread has few jobs, and they are read only when a button is pressed.
         is_shown = sa.cast(jobs.c.messages, sa.Text).contains(f'"{message_ts}"', autoescape=True)
         return await _newest_answer(connection, thread, is_shown)
 
     @reads
     async def of_job(self, connection: AsyncConnection, thread: ThreadKey, job_id: int) -> AnswerRecord | None:
-        """Returns the answer of a job, None if the thread has no such job."""
+        """Returns the answer of a job, or None if the thread doesn't have that job."""
         return await _newest_answer(connection, thread, jobs.c.id == job_id)
 
     @reads
     async def written_in(self, connection: AsyncConnection, thread: ThreadKey, event_id: str) -> AnswerRecord | None:
-        """Returns the answer that is being written in a thread; None if there is none, or if the event was handled."""
+        """Returns a thread's unfinished answer, or None if there is none or the event was already handled."""
         is_handled = await is_any(connection, seen_events.c.event_id == event_id)
         return None if is_handled else await _newest_answer(connection, thread, is_begun())
 
     @reads
     async def written_for(self, connection: AsyncConnection, user_id: str, place: ThreadKey) -> AnswerRecord | None:
-        """Returns the answer that is being written for a person in any thread of a place's channel.
-
-        Returns None if there is none, or if there are several.
-        """
+        """Returns a person's only unfinished answer in any thread of a channel, or None if there isn't exactly one."""
         here = jobs.c.team_id == place.team_id, jobs.c.channel_id == place.channel_id
         written = sa.select(jobs).where(*here, jobs.c.user_id == user_id, is_ahead()).limit(2)
         rows = (await connection.execute(written)).all()
@@ -97,7 +92,7 @@ class RecordedAnswers(Operations):
 
     @reads
     async def was_written(self, connection: AsyncConnection, question: Question) -> bool:
-        """Returns whether another answer in a question's thread was being written when the question was asked."""
+        """Returns whether another answer in the thread was being written when a question was asked."""
         before = in_thread(question.thread), jobs.c.ts < question.ts
         ended = turns.c.created_at > float(question.ts), turns.c.end_reason != EndReason.BATCHED.value
         found = sa.select(turns.c.id).join_from(turns, jobs, jobs.c.id == turns.c.job_id).where(*before, *ended)
@@ -105,20 +100,20 @@ class RecordedAnswers(Operations):
 
     @reads
     async def is_handled(self, connection: AsyncConnection, event_id: str) -> bool:
-        """Returns whether an event was handled before, or brought a question."""
+        """Returns whether an event was handled before or contained a question."""
         return await is_any(connection, seen_events.c.event_id == event_id)
 
     @writes
     async def event_handled(self, connection: AsyncConnection, event_id: str) -> None:
-        """Records that an event was handled, so that nothing happens if Slack delivers it again."""
+        """Records that an event was handled, so that redelivery has no effect."""
         row = insert_into(connection, seen_events).values(event_id=event_id, seen_at=self._now())
         await connection.execute(row.on_conflict_do_nothing())
 
     @writes
     async def delete(self, connection: AsyncConnection, job_id: int, by: str) -> None:
-        """Empties the texts of an answer at once, and has the outbox delete its messages once no worker writes them.
+        """Empties an answer's texts at once, and lets the outbox delete its messages once no worker is writing them.
 
-        The answer's usage stays. `by` is the person who deletes it.
+        The answer's usage is kept. `by`: the person who deletes it.
         """
         this = sa.update(jobs).where(jobs.c.id == job_id)
         gone = this.values(answer_deleted=True, mention_at=None)
@@ -134,7 +129,7 @@ class RecordedAnswers(Operations):
 
     @writes
     async def swap(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
-        """Has readers see the version before or after the one that they see, if there is one."""
+        """Switches readers to the version before or after the displayed one, if there is one."""
         this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated()).with_for_update()
         row = (await connection.execute(this)).one_or_none()
         if row is None:
@@ -147,7 +142,7 @@ class RecordedAnswers(Operations):
 
     @writes
     async def schedule_gone(self, connection: AsyncConnection, job_id: int, schedule_id: int) -> bool:
-        """Has an answer say that its schedule is stopped; returns False if the answer made another."""
+        """Updates an answer after its schedule was stopped. Returns False if the answer didn't create that schedule."""
         is_of_answer = tool_calls.c.job_id == job_id, tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id
         if not await is_any(connection, *is_of_answer):
             return False
@@ -156,7 +151,7 @@ class RecordedAnswers(Operations):
 
     @writes
     async def vote(self, connection: AsyncConnection, about: AnswerRecord, user_id: str, value: int) -> None:
-        """Records a person's feedback, 1 or -1, in place of their earlier one and its reason."""
+        """Records a person's feedback, 1 or -1, replacing their earlier feedback and its reason."""
         end = about.end
         of_version = {"model": end.model, "prompt_version": end.prompt_version} if end else {}
         values = {"value": value, **of_version, "at": self._now(), "reason": None}
@@ -166,9 +161,9 @@ class RecordedAnswers(Operations):
     async def give_reason(
         self, connection: AsyncConnection, job_id: int, user_id: str, reason: DownReason
     ) -> str | None:
-        """Records why an answer didn't help a person; returns the model of that version.
+        """Records why an answer didn't help a person, and returns the model of the version they rated.
 
-        None: the person's feedback isn't -1, or is gone. A version that was written since is not the one they mean.
+        Returns None if the person's feedback isn't -1 or is gone. A version written since then isn't the one they mean.
         """
         theirs = feedback.c.job_id == job_id, feedback.c.user_id == user_id, feedback.c.value == -1
         given = sa.update(feedback).where(*theirs).values(reason=reason.value).returning(feedback.c.model)
@@ -179,10 +174,10 @@ class RecordedAnswers(Operations):
     async def replies(
         self, connection: AsyncConnection, thread: ThreadKey, before_ts: str | None = None
     ) -> Mapping[str, RecordedReply]:
-        """Returns the bot's messages in a thread by ts, of its newest 500 questions.
+        """Returns the bot's messages in a thread by ts, for its newest 500 questions.
 
-        `before_ts` limits them to questions that were asked before. Answers whose text has expired are left out. What a
-        vendor refused has no text: it would be refused again.
+        With `before_ts`, only questions before it count. Answers with expired text are left out. Answers that a vendor
+        refused have no text, because it would be refused again.
         """
         newest = (
             sa.select(
@@ -199,8 +194,8 @@ class RecordedAnswers(Operations):
             .limit(REPLIES_READ)
             .subquery()
         )
-        # The turn that readers see comes last, and its text replaces the others'. Turns after which the answer went on
-        # have no text, and come before the one that ended the job.
+        # The displayed turn comes last, so its text replaces the others'. Turns after which the answer continued have
+        # no text, and come before the one that ended the job.
         with_turns = (
             sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason, turns.c.origins, turns.c.note)
             .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
@@ -232,7 +227,7 @@ class RecordedAnswers(Operations):
 async def _newest_answer(
     connection: AsyncConnection, thread: ThreadKey, condition: sa.ColumnElement[bool]
 ) -> AnswerRecord | None:
-    """Returns the newest answer in a thread whose job meets the condition; for a batched job, its batch's answer."""
+    """Returns the newest answer in a thread whose job meets the condition. A batched job has its batch's answer."""
     newest = sa.select(jobs).where(in_thread(thread), condition).order_by(jobs.c.ts.desc()).limit(1)
     row = (await connection.execute(newest)).one_or_none()
     if row is not None and row.answered_with is not None:
@@ -245,9 +240,9 @@ async def _newest_answer(
 def _around_shown(
     row: sa.Row[Any], versions: Sequence[sa.Row[Any]]
 ) -> tuple[Sequence[sa.Row[Any]], sa.Row[Any] | None, Sequence[sa.Row[Any]]]:
-    """Returns the turns before the version that readers see, that version's turn, and the turns after it.
+    """Returns the turns before the displayed version, that version's turn, and the turns after it.
 
-    Versions without text aren't shown again, except for the newest: its end says why there is none.
+    Versions without text aren't shown again, except the newest, whose end says why there is none.
     """
     if not versions:
         return (), None, ()
@@ -258,7 +253,7 @@ def _around_shown(
 
 
 async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerRecord:
-    """Returns the answer of a job, in the version that readers are to see."""
+    """Returns a job's answer, in the version that readers should see."""
     earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
     end = end_of_turn(shown) if shown else None
     undone, over = await _undone_of(connection, row, end.notices if end else ())
@@ -288,9 +283,9 @@ async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerReco
 
 
 async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
-    """Returns an ended job with its answer's record; None if it has no answer.
+    """Returns an ended job with its answer's record, or None if it has no answer.
 
-    The job comes without the other questions that it answered, because showing an end takes no prompt.
+    The other questions that it answered are left out, because showing an end doesn't need a prompt.
     """
     record = await record_of(connection, row)
     if record.end is None:
@@ -301,7 +296,7 @@ async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | No
 async def _undone_of(
     connection: AsyncConnection, row: sa.Row[Any], notices: Sequence[Notice]
 ) -> tuple[frozenset[Notice], frozenset[int]]:
-    """Returns the notices that no longer hold, and the schedules that have run at their single time."""
+    """Returns the notices that no longer hold, and the one-time schedules that have run."""
     kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
     made, ended, remembered, forgotten = ([one for one in notices if one.kind is kind] for kind in kinds)
     stopped, over = await _ended_of(connection, [one.about for one in (*made, *ended)])
@@ -315,14 +310,14 @@ async def _undone_of(
 
 
 async def _standing(connection: AsyncConnection, row: sa.Row[Any], which: sa.ColumnElement[bool]) -> frozenset[int]:
-    """Returns the numbers of those memories in a job's place that stand."""
+    """Returns the numbers of the memories still in effect in a job's channel that meet the condition."""
     in_place = memories.c.team_id == row.team_id, memories.c.channel_id == row.channel_id
     these = sa.select(memories.c.number).where(*in_place, memories.c.forgotten_at.is_(None), which)
     return frozenset((await connection.scalars(these)).all())
 
 
 async def _ended_of(connection: AsyncConnection, ids: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
-    """Returns those of these schedules that were stopped, and those that have run at their single time."""
+    """Returns which of these schedules were stopped, and which are one-time schedules that have run."""
     if not ids:
         return frozenset(), frozenset()
     has_run = sa.and_(schedules.c.next_at.is_(None), schedules.c.paused == "").label("has_run")
@@ -338,7 +333,7 @@ async def standing_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tup
 
 
 async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
-    """Records which of an ended answer's choices was `chosen`, so that the others don't stand any more."""
+    """Records the `chosen` one of an ended answer's choices, so that the others are no longer offered."""
     row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
     if row is None or not await standing_choices(connection, row):
         return
@@ -349,9 +344,10 @@ async def close_choices(connection: AsyncConnection, job_id: int, now: float, ch
 
 
 async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with what earlier versions left: the text that a version continues, and whether one came before.
+    """Returns the jobs with the results of earlier versions: the text to continue, and whether there is a previous
+    version.
 
-    The last recorded answer is not an earlier version of a job that continues it.
+    The last recorded answer isn't an earlier version if the job continues it.
     """
     again = [job.id for job in claimed if job.version > 0]
     if not again:
@@ -363,7 +359,7 @@ async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> 
 
 
 def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
-    """Returns a job with what the turns `before` its version left."""
+    """Returns a job with the results of the turns `before` its version."""
     so_far = before[-1] if before and job.wish.continues else None
     job = replace(job, has_previous=any(turn.answer for turn in before if turn is not so_far))
     if so_far is None:
@@ -374,26 +370,26 @@ def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
 
 
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
-    """Returns the jobs' turns, oldest first, without those after which the answer went on."""
+    """Returns the jobs' turns, oldest first, without those after which the answer continued."""
     of_jobs = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~is_midway()).order_by(turns.c.id)
     return (await connection.execute(of_jobs)).all()
 
 
 def _has_expired(row: sa.Row[Any]) -> bool:
-    """Whether a model's text is no longer stored. If a model wrote nothing, Slack shows nothing either."""
+    """Returns whether a model's text is no longer stored. If a model wrote nothing, Slack shows nothing either."""
     is_empty = row.answer == "" and row.model is not None
     return is_empty and not EndReason(row.end_reason).is_midway and not row.answer_deleted
 
 
 async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:
-    """Empties the arguments and results of a deleted answer's calls, and the hashes that the audit has of them."""
+    """Empties the arguments and results of a deleted answer's calls, and their hashes in the audit."""
     await steps.empty(connection, tool_calls.c.job_id == job_id)
     of_calls = audit_entries.c.job_id == job_id, audit_entries.c.arguments_hash != ""
     await audit.erase_subjects(connection, in_thread(thread, audit_entries), *of_calls)
 
 
 async def join(connection: AsyncConnection, job: Job) -> None:
-    """Empties the turn that a job continues, its newest, because the turn that comes next holds both parts."""
+    """Empties the newest turn of a job that continues it, because the next turn contains both parts."""
     await connection.execute(sa.update(turns).where(turns.c.id == _newest_turn(job.id)).values(NO_ANSWER))
 
 
@@ -403,15 +399,13 @@ def _newest_turn(job_id: int) -> sa.ScalarSelect[int]:
 
 
 class Transcripts(MeteredOperations):
-    """Records transcripts, and the usage of models that wrote them."""
-
     @writes
     async def record(
         self, connection: AsyncConnection, job: Job, files: Sequence[File], end: End | None = None
     ) -> bool:
         """Records the transcripts of files, and with `end` the usage of the model that wrote them.
 
-        Transcripts on record stay. Returns False, and records nothing, if the job is no longer this worker's.
+        Existing transcripts are kept. Returns False, and records nothing, if the job is no longer this worker's.
         """
         held = Held(job, self._worker.name)
         ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.of_attempt).with_for_update()
@@ -420,10 +414,10 @@ class Transcripts(MeteredOperations):
             return False
         new = {file.id: [file.user_id, file.transcript or ""] for file in files}
         if new and new.keys() <= row.transcripts.keys():
-            # Recorded before, by a transaction whose commit was not heard of.
+            # Recorded earlier by a transaction whose commit wasn't confirmed.
             return True
         if not row.stop_requested:
-            # If the question was deleted, nothing of it may come back.
+            # If the question was deleted, none of its content must be stored again.
             await connection.execute(held.fenced.values(transcripts={**new, **row.transcripts}))
         if end is not None:
             await self._meter.beside(connection, job, end, self._now())
@@ -431,7 +425,7 @@ class Transcripts(MeteredOperations):
 
     @reads
     async def of_thread(self, connection: AsyncConnection, thread: ThreadKey) -> Mapping[str, str]:
-        """Returns the transcripts of a thread's newest 500 questions, by the files' ids."""
+        """Returns the transcripts of a thread's newest 500 questions, by file ID."""
         newest = sa.select(jobs.c.transcripts).where(in_thread(thread)).order_by(jobs.c.ts.desc()).limit(REPLIES_READ)
         found: dict[str, str] = {}
         for row in await connection.execute(newest):
@@ -441,22 +435,21 @@ class Transcripts(MeteredOperations):
 
 @dataclass(frozen=True, slots=True)
 class AnswerCanvas:
-    """The canvas of a version of an answer."""
-
     version: int
     canvas_id: str
 
 
 class AnswerCanvases(Operations):
-    """Records the canvases of answers, and who requested one."""
+    """Records the canvases of answers, and requests for them."""
 
     @writes
     async def request(self, connection: AsyncConnection, job_id: int, version: int, user_id: str) -> bool:
-        """Has the outbox make a canvas for a person, unless its link is posted; returns whether it will be made.
+        """Lets the outbox create a canvas for a person, unless its link is already posted. Returns whether it will be
+        created.
 
-        A second request adds nothing to the first one.
+        A second request has no further effect.
         """
-        # Presses in several processes come one after the other.
+        # Serializes clicks handled by several processes.
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
         found = (await beside.of_jobs(connection, [job_id]))[job_id]
@@ -469,14 +462,13 @@ class AnswerCanvases(Operations):
 
     @reads
     async def of_job(self, connection: AsyncConnection, job_id: int) -> Sequence[AnswerCanvas]:
-        """Returns the canvases of all versions of an answer."""
         of_job = sa.select(canvases).where(canvases.c.job_id == job_id).order_by(canvases.c.version)
         rows = await connection.execute(of_job)
         return [AnswerCanvas(row.version, row.canvas_id) for row in rows]
 
     @writes
     async def record(self, connection: AsyncConnection, job_id: int, canvas: AnswerCanvas) -> bool:
-        """Records a canvas; returns False if its answer was deleted meanwhile, or the canvas is another one's copy."""
+        """Records a canvas. Returns False if its answer was deleted since, or another canvas is already recorded."""
         this = sa.select(jobs.c.answer_deleted).where(jobs.c.id == job_id).with_for_update()
         if await connection.scalar(this) is not False:
             return False
@@ -486,7 +478,6 @@ class AnswerCanvases(Operations):
 
     @writes
     async def forget(self, connection: AsyncConnection, job_id: int, version: int) -> None:
-        """Removes the record of a canvas that was deleted."""
         await connection.execute(sa.delete(canvases).where(*_is_canvas_of(job_id, version)))
 
 

@@ -1,8 +1,9 @@
-"""The audit in the database: its entries, and what erasure and retention leave of them.
+"""The audit in the database: adding, reading, erasing and expiring its entries.
 
-Entries are written in the transaction of what they record, so neither is ever there without the other. They are never
-changed, except that erasure empties the fields that name people, and retention removes the oldest. A writer to the
-database can write anything, so proof for auditors is an export that somebody else keeps (docs/admins/security.md).
+Entries are written in the transaction of the change that they record, so neither exists without the other. They never
+change, except that erasure empties the fields that identify people, and retention removes the oldest. Anyone who can
+write to the database can write anything, so proof for auditors is an export that somebody else keeps
+(docs/admins/security.md).
 """
 
 import json
@@ -21,7 +22,7 @@ from bot.store.rows import in_words
 from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
 
 MAX_DROPPED = 100
-"""In one transaction, which holds up SQLite's other writers for some milliseconds."""
+"""The limit per transaction, which blocks SQLite's other writers for some milliseconds."""
 
 ASKED: tuple[sa.Column[Any], ...] = (
     jobs.c.id,
@@ -31,12 +32,12 @@ ASKED: tuple[sa.Column[Any], ...] = (
     jobs.c.ts,
     jobs.c.user_id,
 )
-"""The columns of a job that `entry_of` needs."""
+"""The job columns that `entry_of` needs."""
 _SUBJECT = ("user_id", "channel_id", "thread_ts", "ts", "arguments_hash")
 
 
 async def append(connection: AsyncConnection, now: float, entries: Iterable[Entry]) -> None:
-    """Writes entries in the transaction of what they record."""
+    """Writes entries in the transaction of the change that they record."""
     rows = [
         {
             "at": now,
@@ -64,11 +65,11 @@ async def setting_changed(
     channel_id: str = "",
     user_id: str = "",
 ) -> None:
-    """Writes that a person changed a setting, in the transaction of the change.
+    """Records that a person changed a setting, in the transaction of the change.
 
-    `facts` say what it is now, as JSON without names and texts; `user_id` is the person that it is about, if any.
+    `facts`: the new value, as JSON without names and texts. `user_id`: the person whom the setting is about, if any.
     """
-    # A direct message's channel is as good as a name.
+    # A direct message's channel identifies a person.
     subject = Subject(user_id or (by if is_direct(channel_id) else ""), channel_id)
     await append(connection, now, [Entry(EntryKind.SETTING, {"setting": setting, **facts}, team_id, None, subject, by)])
 
@@ -76,30 +77,28 @@ async def setting_changed(
 def entry_of(
     row: sa.Row[Any], kind: EntryKind, facts: Mapping[str, Any], arguments_hash: str = "", by: str = ""
 ) -> Entry:
-    """Returns an entry about a job; `row` has the columns ASKED."""
+    """Returns an entry about a job. `row` has the columns in ASKED."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts or "", arguments_hash)
     return Entry(kind, facts, row.team_id, row.id, subject, by)
 
 
 async def erase_subjects(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Removes from entries the people and things that they are about."""
+    """Empties the fields of entries that identify their subjects."""
     await connection.execute(sa.update(audit_entries).where(*which).values(dict.fromkeys(_SUBJECT, "")))
 
 
 async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Makes entries forget a person, or everybody: those about them, and who acted in those by them."""
+    """Empties the fields that identify a person, or everybody, as the subject or author of entries."""
     await erase_subjects(connection, audit_entries.c.user_id == user_id if user_id else sa.true())
     by_them = audit_entries.c.by_id == user_id if user_id else sa.true()
     await connection.execute(sa.update(audit_entries).where(by_them, in_words(AUDIT_HAS_BY)).values(by_id=""))
 
 
 class Audit(Operations):
-    """Reads the audit's entries, and removes the oldest."""
-
     @reads
     async def first_since(self, connection: AsyncConnection, since: float) -> int | None:
-        """Returns the id of the first entry that is not older than `since`; None if all are."""
-        # Processes write at once, so the order of times isn't quite that of ids.
+        """Returns the ID of the first entry that isn't older than `since`, or None if all are."""
+        # Several processes write at the same time, so times and IDs aren't in exactly the same order.
         first = sa.select(sa.func.min(audit_entries.c.id)).where(audit_entries.c.at >= since)
         found: int | None = await connection.scalar(first)
         return found
@@ -108,7 +107,7 @@ class Audit(Operations):
     async def page(
         self, connection: AsyncConnection, first: int, limit: int, *, texts: bool = False
     ) -> list[dict[str, Any]]:
-        """Returns entries from an id on, as they are exported; with the `texts` that are still stored."""
+        """Returns entries starting at an ID, in export format. `texts`: include the texts that are still stored."""
         entries = sa.select(audit_entries).where(audit_entries.c.id >= first).order_by(audit_entries.c.id).limit(limit)
         rows = (await connection.execute(entries)).all()
         lines = [_line(row) for row in rows]
@@ -121,7 +120,7 @@ class Audit(Operations):
     async def sign_ins_ended(
         self, connection: AsyncConnection, team_id: str, since: float, until: float
     ) -> Counter[str]:
-        """Returns how many sign-ins MCP servers didn't renew in a time, by server."""
+        """Returns the number of sign-ins that MCP servers didn't renew between two times, by server."""
         changes = sa.select(audit_entries.c.facts).where(
             audit_entries.c.at >= since,
             audit_entries.c.at < until,
@@ -132,7 +131,7 @@ class Audit(Operations):
         return Counter(facts["server"] for facts in changed if facts.get("account") == "ended")
 
     async def expire(self, before: float) -> int:
-        """Removes entries older than `before` (seconds since the epoch), oldest first; returns how many."""
+        """Removes entries older than `before` (seconds since the epoch), oldest first, and returns their number."""
         dropped = 0
         while count := await self._drop(before):
             dropped += count
@@ -146,7 +145,7 @@ class Audit(Operations):
 
 
 def _line(row: sa.Row[Any]) -> dict[str, Any]:
-    """Returns an entry as it is exported. What is empty or erased is left out."""
+    """Returns an entry in export format, without empty and erased fields."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts, row.arguments_hash)
     of_place = {"team": row.team_id or None, "job": row.job_id}
     line = {**of_place, **json.loads(row.facts), **subject.opened, "by": row.by_id or None}
@@ -155,7 +154,7 @@ def _line(row: sa.Row[Any]) -> dict[str, Any]:
 
 
 async def texts_of(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:
-    """Returns the texts of each entry: of a question its newest words, of a call its arguments and result."""
+    """Returns each entry's texts: a question's newest text, an answer, or a call's arguments and result."""
     job_ids = {row.job_id for row in rows if row.job_id is not None}
     by_key: dict[tuple[Any, ...], dict[str, Any]] = {}
     for job in await connection.execute(sa.select(jobs.c.id, jobs.c.text).where(jobs.c.id.in_(job_ids))):
@@ -163,7 +162,7 @@ async def texts_of(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> 
     for turn in await connection.execute(sa.select(turns).where(turns.c.job_id.in_(job_ids))):
         by_key[EntryKind.ANSWER.value, turn.job_id, turn.created_at, turn.end_reason] = _given(answer=turn.answer)
     for call in await connection.execute(sa.select(tool_calls).where(tool_calls.c.job_id.in_(job_ids))):
-        # A row is a tuple, and has a method of that name.
+        # A row is a tuple, which has a method named index.
         key = EntryKind.CALL.value, call.job_id, call.version, call.step_no, call._mapping["index"]
         by_key[key] = _given(arguments=json.loads(call.arguments or "null"), result=call.result)
     return [by_key.get(_key(row), {}) for row in rows]
@@ -173,7 +172,7 @@ def _key(row: sa.Row[Any]) -> tuple[Any, ...]:
     facts = json.loads(row.facts)
     match row.kind:
         case EntryKind.ANSWER:
-            # A turn and its entry have one time.
+            # A turn and its entry have the same time.
             return row.kind, row.job_id, row.at, facts["end"]
         case EntryKind.CALL | EntryKind.DECISION:
             return EntryKind.CALL.value, row.job_id, facts.get("version"), facts.get("step"), facts.get("index")

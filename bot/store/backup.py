@@ -1,14 +1,12 @@
-"""Backups: all rows of a database in one SQLite file, whichever database they come from or go to.
+"""Backups: all rows of a database in one SQLite file, for SQLite and PostgreSQL alike.
 
-A backup of SQLite is a copy by SQLite's online backup. One of PostgreSQL has the same tables, made by our migrations,
-and their rows as of one snapshot. Either can be restored into either, which is also the way from SQLite to PostgreSQL.
+A backup of SQLite uses SQLite's online backup. A backup of PostgreSQL has the same tables, created by our migrations,
+with the rows of one snapshot. Either can be restored into either, which is also how to move from SQLite to PostgreSQL.
 
-Whatever fails, and wherever the process is killed, the file under the target's name is the one from before or a
-complete new one: the new one is written beside it, checked, written to the disk and renamed. On PostgreSQL a restore is
-one transaction.
+After any failure, or if the process is killed, the target file is either the previous one or a complete new one: the
+new file is written next to it, checked, synced to disk and renamed. On PostgreSQL, a restore is one transaction.
 
-How new a database or a backup is: the newest time at which Slack was heard, a question came, or an audit entry was
-written.
+The age of a database or backup is its newest time of a message from Slack, a question, or an audit entry.
 """
 
 import fcntl
@@ -52,15 +50,15 @@ _NEWEST = sa.union_all(
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a backup has."""
+    """The contents of a backup."""
 
     questions: int
     newest_at: float
-    """How new it is, in seconds since 1970."""
+    """The newest recorded time, in seconds since 1970."""
 
 
 async def newest_at(engine: AsyncEngine) -> float:
-    """Returns how new a database is, in seconds since 1970; 0 if it has nothing, or is damaged. Raises StoreError."""
+    """Returns a database's newest time, in seconds since 1970, or 0 if it is empty or damaged. Raises StoreError."""
     try:
         if await nothing_recorded(engine):
             return 0.0
@@ -74,7 +72,7 @@ async def newest_at(engine: AsyncEngine) -> float:
 
 
 async def back_up(engine: AsyncEngine, file: Path) -> Backup:
-    """Writes a backup of a database to a file, and returns what it has. Raises StoreError."""
+    """Writes a backup of a database to a file, and returns its contents. Raises StoreError."""
     if nothing := await nothing_recorded(engine):
         raise StoreError(nothing)
     _check_replaceable(file, database_file(engine.url), await newest_at(engine))
@@ -88,14 +86,14 @@ async def back_up(engine: AsyncEngine, file: Path) -> Backup:
 
 
 async def restore(file: Path, engine: AsyncEngine) -> None:
-    """Replaces what a database has by a backup, which may be of an earlier version of Typist. Raises StoreError."""
+    """Replaces a database's contents with a backup, even one by an earlier version of Typist. Raises StoreError."""
     read(file)
     target = database_file(engine.url)
     if target is None and engine.dialect.name == "sqlite":
         raise StoreError("DATABASE_URL names a database in memory, which ends with this process.")
     await check_unused(engine)
     await engine.dispose()
-    # For a server, it is migrated in a copy that is dropped then.
+    # For a server, the backup is migrated in a copy that is then discarded.
     async with _written_beside(target or file, file, keeps=target is not None) as new:
         _copy(file, new)
         async with connected(_url(new)) as copy:
@@ -110,18 +108,18 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
 
 
 async def check_unused(engine: AsyncEngine) -> None:
-    """Raises StoreError if a process of Typist runs with a database, as far as it can be read."""
+    """Raises StoreError if a Typist process is using the database, as far as it can be read."""
     try:
         names = [] if await nothing_recorded(engine) else await living_workers(engine, time.time())
     except StoreError:
-        # A damaged database may be replaced. A server that can't be used fails at the next step.
+        # A damaged database can be replaced. A server that can't be used fails at the next step.
         return
     if names:
         raise StoreError(f"Typist runs with this database ({names[0]}). Stop it, and try again.")
 
 
 def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
-    """Raises StoreError if a file can't be replaced by a backup of a database: it isn't one, or a newer one."""
+    """Raises StoreError if a file can't be replaced by a backup because it isn't a backup, or is newer."""
     if file.is_dir():
         raise StoreError(f"{file} is a directory. Add the name of a file.")
     if file.exists() and not file.is_file():
@@ -139,15 +137,14 @@ def _behind_links(file: Path) -> Path:
 
 
 def _files_of(database: Path) -> list[Path]:
-    """Returns the files that SQLite uses for a database: its own, and what stands beside that."""
     return [database, *(database.with_name(f"{database.name}-{kind}") for kind in ("wal", "shm", "journal"))]
 
 
 @asynccontextmanager
 async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
-    """Yields a new file beside `file`, for its owner alone, which takes the place of `file` if the block succeeds.
+    """Yields a new file next to `file`, readable only by its owner, which replaces `file` if the block succeeds.
 
-    A link to `file` stays a link. `source`: the file that is read meanwhile.
+    A link to `file` stays a link. `source`: the file that is read in the block.
     """
     target = _behind_links(file)
     new = target.with_name(f"{target.name}.new")
@@ -162,7 +159,7 @@ async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True
             if keeps:
                 _publish(opened, new, target)
         finally:
-            # Another process may write its own by now.
+            # Another process might have created its own file in the meantime.
             if is_at(new, opened):
                 _empty(opened, new)
                 new.unlink()
@@ -173,7 +170,7 @@ async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True
 
 
 def _empty(opened: int, new: Path) -> None:
-    """Removes what is in a new file, or what a killed process has left there."""
+    """Empties a new file, including anything that a killed process left there."""
     os.truncate(opened, 0)
     os.chmod(opened, OWNERS_ALONE)
     for path in _files_of(new)[1:]:
@@ -189,7 +186,7 @@ def _lock(opened: int, new: Path) -> None:
 
 
 def _publish(opened: int, new: Path, file: Path) -> None:
-    """Gives a complete file its name. Root leaves it to the owner of the earlier one, or else of the folder."""
+    """Renames a complete file to its final name. Root gives it to the owner of the earlier file, or of the folder."""
     if os.geteuid() == 0:
         owner = (file if file.exists() else file.parent).stat()
         os.chown(opened, owner.st_uid, owner.st_gid)
@@ -205,13 +202,13 @@ def _url(file: Path) -> sa.URL:
 
 
 def _opened(file: Path, mode: str = "rw") -> sqlite3.Connection:
-    """Opens a SQLite file that is there. Raises sqlite3.Error if it isn't."""
+    """Opens an existing SQLite file. Raises sqlite3.Error if it doesn't exist."""
     return sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode={mode}", uri=True)
 
 
 def _copy(source: Path, new: Path) -> None:
     with closing(_opened(source)) as ours, closing(_opened(new)) as copy:
-        # What is half written is thrown away, and the whole is synced at its end.
+        # A partial file is thrown away, and the complete one is synced at the end.
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
         ours.backup(copy)
@@ -219,15 +216,15 @@ def _copy(source: Path, new: Path) -> None:
 
 
 def _into_one_file(new: Path) -> None:
-    """Leaves no write-ahead log beside a file that nobody else uses."""
+    """Removes the write-ahead log of a file that nobody else is using."""
     with closing(_opened(new)) as copy:
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
 def read(file: Path, name: str = "") -> Backup:
-    """Returns what a backup has. Raises StoreError unless it is whole, and of this or an earlier version.
+    """Returns a backup's contents. Raises StoreError unless it is intact, and from this or an earlier version.
 
-    `name`: what an error calls the file.
+    `name`: the file's name in error messages.
     """
     name = name or str(file)
     if not file.is_file():
@@ -247,7 +244,7 @@ def read(file: Path, name: str = "") -> Backup:
 
 
 def _close(target: Path) -> None:
-    """Leaves no write-ahead log beside a database that is replaced: SQLite would apply it to the new one."""
+    """Removes the write-ahead log of a database being replaced, because SQLite would apply it to the new one."""
     if not target.exists():
         return
     try:
@@ -255,14 +252,14 @@ def _close(target: Path) -> None:
     except sqlite3.OperationalError as error:
         raise StoreError(f"{target} is in use, or can't be written: {error}. Stop Typist, and try again.") from error
     except sqlite3.DatabaseError:
-        # It is damaged, and replaced for that.
+        # It is damaged, which is why it is being replaced.
         pass
     for path in _files_of(target)[1:]:
         path.unlink(missing_ok=True)
 
 
 async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
-    """Writes the rows of a PostgreSQL database, as of one snapshot, to a new file."""
+    """Writes the rows of one snapshot of a PostgreSQL database to a new file."""
     async with connected(_url(new)) as copy:
         await migrate(copy)
     with closing(_opened(new)) as backup, database_errors():
@@ -287,7 +284,7 @@ async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
 
 
 async def _check_revision(connection: AsyncConnection) -> None:
-    """Raises StoreError if a database lacks what this version's tables have. A newer one has only more."""
+    """Raises StoreError if a database lacks tables or columns of this version. A newer one only has more."""
     revision = str(await connection.run_sync(read_revision))
     if revision != REVISION and is_known(revision):
         raise StoreError(
@@ -299,17 +296,17 @@ async def _check_revision(connection: AsyncConnection) -> None:
 
 
 def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Returns a column as SQLite stores it: JSON as its text, so that null in JSON isn't mistaken for none."""
+    """Returns a column as SQLite stores it. JSON becomes text, so that a JSON null isn't mistaken for NULL."""
     if isinstance(column.type, sa.JSON):
         return sa.cast(column, sa.Text)
     return sa.cast(column, sa.Integer) if isinstance(column.type, sa.Boolean) else column
 
 
 async def _copy_to_server(new: Path, engine: AsyncEngine) -> None:
-    """Replaces all rows of a PostgreSQL database by those of a file, in one transaction."""
+    """Replaces all rows of a PostgreSQL database with those of a file, in one transaction."""
     with closing(_opened(new)) as backup, database_errors():
         async with engine.begin() as connection:
-            # A process that starts meanwhile waits.
+            # A process that starts now waits.
             await lock_migrations(connection)
             tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
             await connection.exec_driver_sql(f"TRUNCATE {tables}")
@@ -323,7 +320,7 @@ async def _copy_to_server(new: Path, engine: AsyncEngine) -> None:
             for table in _NUMBERED:
                 of_rows = f'SELECT max(id) FROM "{table.name}"'  # noqa: S608
                 given = f"SELECT seq FROM sqlite_sequence WHERE name = ? UNION ALL {of_rows}"  # noqa: S608
-                # Ids that were given before are never given again.
+                # IDs that were assigned before are never assigned again.
                 if last := max(id_ or 0 for (id_,) in backup.execute(given, (table.name,))):
                     set_to = sa.text("SELECT setval(CAST(:sequence AS regclass), :last)")
                     await connection.execute(set_to, {"sequence": await _sequence(connection, table), "last": last})

@@ -1,8 +1,7 @@
-"""The messages beside a reply, on record: those that mention the asker, and the links of canvases.
+"""The messages next to a reply: those that mention the asker, and links to canvases.
 
-Each is on record before it is posted, and has no ts until Slack has answered. A process that finds one without a ts
-looks for it in Slack. The process that has an outbox entry about them writes them (core/outbox.py).
-
+Each is recorded before it is posted, and has no ts until Slack has responded. A process that finds one without a ts
+looks for it in Slack. The process that holds an outbox entry about these messages writes them (core/outbox.py).
 """
 
 from collections import defaultdict
@@ -21,7 +20,7 @@ _KEY = messages_beside.c.job_id, messages_beside.c.role, messages_beside.c.versi
 async def of_jobs(
     connection: AsyncConnection, job_ids: Collection[int] | sa.Select[tuple[int]]
 ) -> defaultdict[int, tuple[RecordedMessage, ...]]:
-    """Returns the messages beside the replies to some jobs, by job."""
+    """Returns the messages next to the replies to these jobs, by job."""
     known = messages_beside.c.role.in_([role.value for role in BESIDE_ROLES])
     of_jobs = sa.select(*_KEY, messages_beside.c.ts).where(known, messages_beside.c.job_id.in_(job_ids))
     rows = (await connection.execute(of_jobs.order_by(*_KEY))).all()
@@ -32,13 +31,13 @@ async def of_jobs(
 
 
 async def record(connection: AsyncConnection, job_id: int, message: RecordedMessage) -> None:
-    """Records a message that is about to be posted, or its ts once it is."""
+    """Records a message that is about to be posted, or its ts after posting."""
     key = {"job_id": job_id, "role": message.role.value, "version": message.version}
     await put(connection, messages_beside, key, {"ts": message.ts})
 
 
 async def remove(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:
-    """Removes messages from record, each only while it has the same ts there: one posted since then stays."""
+    """Removes messages from the record. Each must still have the same ts: one posted since then stays."""
     for message in messages:
         this = messages_beside.c.job_id == job_id, messages_beside.c.role == message.role.value
         same = messages_beside.c.version == message.version, messages_beside.c.ts == message.ts

@@ -1,41 +1,42 @@
-"""Claims: which jobs a worker may take, from the queue or from dead workers, and which share an answer.
+"""Claims: which jobs a worker can take, from the queue or from dead workers, and which jobs share an answer.
 
 A claim first takes over the jobs of dead workers, then fills the rest of its limit from the queue:
 
-1. `_leaders` finds one job of each thread in which none is running: the released one if there is one, else the oldest.
-   A thread whose leader's placeholder is still being posted waits, as does one whose end is being shown. A person who
-   has as many answers running as one may have is passed over. Runs of schedules come after what people ask, and have
-   places of their own: a person's questions don't wait for that person's runs.
-2. `followers` adds the jobs of its asker that are queued behind each leader, and `_picked` chooses the newest if
-   its asker may have one more. Reading and choosing repeat until the limit is reached or nobody is passed over whose
-   place another may take.
-3. The update that claims them looks at the status again, and `end_batched` ends those before them.
+1. `_leaders` finds one job for each thread without a running job: the released one if there is one, otherwise the
+   oldest. A thread waits while its leader's placeholder is being posted, or an end is being shown. A person who already
+   has the maximum number of running answers is skipped. Scheduled runs come after people's questions and have separate
+   limits, so that a person's questions don't wait for that person's runs.
+2. `followers` adds the asker's jobs queued after each leader, and `_picked` chooses the newest if the asker can have
+   one more. Reading and choosing repeat until the limit is reached, or nobody was skipped whose place somebody else
+   could take.
+3. The update that claims them checks the status again, and `end_batched` ends the jobs before them.
 
-Races. On PostgreSQL one claim runs after another (an advisory lock), because two at once would not see how many answers
-of a person the other one starts; SQLite has one writer anyway. Leaders are locked, and locked ones skipped. A unique
-index allows one running job per thread, so a worker that claims beside this lock (a process of another version) loses
-with IntegrityError and tries again a moment later.
+Races. On PostgreSQL, claims run one after another (an advisory lock), because two concurrent ones wouldn't see how many
+of a person's answers the other one starts; SQLite has only one writer. Leaders are locked, and locked ones skipped. A
+unique index allows one running job per thread, so a worker that claims without this lock (a process of another version)
+gets an IntegrityError and tries again a moment later.
 
-A take-over looks at each dead worker's heartbeat a second time, with its row locked: a worker that came back between
-the failure detector's observation and this transaction keeps its jobs. What the dead worker's attempts had used, as
-its last heartbeat says, is charged.
+A take-over rechecks each dead worker's heartbeat with its row locked: a worker that came back between the failure
+detector's observation and this transaction keeps its jobs. The dead worker's attempts are charged for the usage in its
+last heartbeat.
 
-Batches. A person's questions that are queued behind each other in a thread share the newest one's answer.
-A batch has one asker, so that an answer has one person's rights: tools, approvals, Slack search and caps are theirs.
-Commands share their answer with commands only: with other questions, a model would read them.
+Batches. A person's questions that are queued in a row in a thread share the newest one's answer. A batch has one asker,
+so that an answer has one person's permissions: their tools, approvals, Slack search and caps. Commands share their
+answer only with commands; otherwise a model would read them.
 
-When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs behind it that may join, up to
-the first that may not: those of the same asker that never began, and whose placeholders nobody is editing. The newest
-of them is claimed. `end_batched` ends the jobs before it: each records `answered_with` and gets a turn that
-says so. The outbox clears its placeholder, because the answer stands below the newest.
+When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs after it that can join: jobs of
+the same asker that never began and whose placeholders nobody is editing, up to the first that can't join. The newest is
+claimed. `end_batched` ends the jobs before it: each records `answered_with` and gets a turn that says so. The outbox
+clears their placeholders, because the answer appears below the newest.
 
-An answer under way takes questions along too, before each step of a model that uses tools (`join`). They are later than
-the answer's own question, so its prompt can't have them from the start: `joined_step` says which step read them first.
+A running answer also adds questions before each step of a model that uses tools (`join`). They are later than the
+answer's own question, so its prompt can't include them from the start: `joined_step` records which step read them
+first.
 
-A batch can come apart. If the claimed job gets no answer, `unbatch` returns the others to the queue, with their
-placeholders where the outbox has not begun to clear them.
+A batch can be split. If the claimed job gets no answer, `unbatch` returns the others to the queue, with their
+placeholders unless the outbox has begun to clear them.
 
-The leader is locked while this happens, so no other claim decides about its thread. A job may still come before the
+The leader is locked during all this, so no other claim decides about its thread. A job can still get ahead of the
 leader: a question that arrives late, or an answer that is regenerated. Then that one leads, or the claim looks again.
 """
 
@@ -72,7 +73,7 @@ from bot.store.schema import jobs, turns, workers
 from bot.store.usage import Meter
 from bot.store.workers import Observation
 
-# Made once, because workers poll, and an alias is most of the cost of a claim's statement: it copies every column.
+# Built once, because workers poll, and an alias copies every column: it is most of the cost of a claim's statement.
 _OTHERS = jobs.alias()
 _THEIRS = jobs.alias()
 _IS_RUN = jobs.c.schedule_id.is_not(None).label("is_run")
@@ -111,27 +112,27 @@ _LEADERS = (
     .order_by(jobs.c.schedule_id.is_not(None), jobs.c.id)
     .with_for_update(skip_locked=True, of=jobs)
 )
-"""The job that leads each thread in which none is running."""
+"""The leading job of each thread without a running job."""
 
 PLACEHOLDER_HOLD_S = 10.0
-"""How long a job isn't claimed while its placeholder is being posted."""
+"""How long a job can't be claimed while its placeholder is being posted."""
 MAX_AHEAD = 10
-"""How many answers ahead of a job are looked at for messages below its placeholder."""
+"""The number of answers ahead of a job that are checked for messages below its placeholder."""
 RESTARTS_AT_ONCE = 3
-"""How often an edited question starts its answer over without a pause."""
+"""How often an edited question can restart its answer without a pause."""
 RESTART_PAUSE_S = 10.0
-"""Between further starts: each asks a model again, and each edit within the pause costs nothing more."""
+"""The pause between further restarts. Each one calls a model again, and edits during the pause cost nothing more."""
 
 
 async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:
-    """Claims queued jobs; raises IntegrityError where another worker claimed in one of the threads at the same time."""
+    """Claims queued jobs. Raises IntegrityError if another worker just claimed a job in one of the threads."""
     await one_at_a_time(connection, "claims")
     due_since = jobs.c.placeholder_due_since
     has_placeholder = sa.or_(due_since.is_(None), has_come(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
     is_free = sa.and_(has_placeholder, _may_restart(now), ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
-        # The asker may have one more answer.
+        # The asker can have one more answer.
         may_lead = is_free, max_per_user > _RUNNING_OF_ASKER
         leaders = (await connection.execute(_LEADERS.where(*may_lead).limit(limit - len(claimed)))).all()
         picked = _picked(await followers(connection, leaders, is_free), max_per_user)
@@ -141,11 +142,11 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
             rows = (await connection.execute(taken.returning(jobs))).all()
             await usage.open_charges(connection, [row.id for row in rows])
             claimed += map(job_of, rows)
-            # A job that was stopped or deleted at this moment is not among the rows, and takes nobody along.
+            # A job that was just stopped or deleted isn't among the rows, and batches no others.
             if batched := {row.id: earlier for row in rows if (earlier := picked[row.id])}:
                 await end_batched(connection, batched, now)
         if len(picked) == len(leaders):
-            # Nobody was passed over whose place another one may take.
+            # Nobody was skipped whose place somebody else could take.
             break
     whole = await _with_records(connection, sorted(claimed, key=lambda job: job.id))
     return [replace(job, moves_down=await _is_passed(connection, job)) for job in whole]
@@ -163,13 +164,13 @@ async def _is_passed(connection: AsyncConnection, job: Job) -> bool:
 
 
 def _may_restart(now: float) -> sa.ColumnElement[bool]:
-    """Whether a job needs no pause: it has one if its question is edited again and again, unless it is to stop."""
+    """Returns whether a job can start now. If its question is edited repeatedly, it must pause first unless stopped."""
     is_rare = sa.or_(jobs.c.version <= RESTARTS_AT_ONCE, jobs.c.edited_ts.is_(None), jobs.c.started_at.is_(None))
     return sa.or_(is_rare, jobs.c.stop_requested, has_come(jobs.c.started_at + RESTART_PAUSE_S, now, RESTART_PAUSE_S))
 
 
 def _picked(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[int, list[int]]:
-    """Returns the newest job of each group if its asker may have one more answer, with the ids of those before it."""
+    """Returns the newest job of each group whose asker can have another answer, with the IDs of the jobs before it."""
     picked: dict[int, list[int]] = {}
     of_person: Counter[tuple[str, str, bool]] = Counter()
     for *before, newest in groups:
@@ -181,12 +182,10 @@ def _picked(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[
 
 
 def _claimed_values(now: float) -> dict[str, Any]:
-    """Returns the columns of a job that starts an attempt."""
     return {"status": Status.RUNNING.value, "attempts": jobs.c.attempts + 1, "started_at": now}
 
 
 async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
-    """Returns a worker's running jobs."""
     held = sa.select(jobs).where(jobs.c.worker == worker, is_running())
     return await _with_records(connection, _oldest_first((await connection.execute(held)).all()))
 
@@ -199,7 +198,7 @@ async def take_over(
     now: float,
     meter: Meter,
 ) -> list[Job]:
-    """Claims the oldest jobs of dead workers, as long as these have not sent a heartbeat since they were observed."""
+    """Claims the oldest jobs of dead workers that haven't sent a heartbeat since they were observed."""
     still_dead = await _still_dead(connection, dead)
     if not still_dead:
         return []
@@ -225,17 +224,17 @@ async def take_over(
 
 
 async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with their earlier questions, what earlier versions left, and their checkpoints."""
+    """Returns the jobs with their earlier questions, the results of earlier versions, and their checkpoints."""
     whole = await with_earlier(connection, claimed)
     if all(job.attempts == 1 and job.version == 0 for job in whole):
-        # Nobody has written any of their answers before.
+        # None of their answers was begun before.
         return whole
     with_versions = await answers.with_versions(connection, whole)
     return await steps.with_steps(connection, await steps.with_checkpoints(connection, with_versions))
 
 
 async def _still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:
-    """Returns the workers that have not sent a heartbeat since; their rows are locked, so none can follow."""
+    """Returns the workers without a heartbeat since their observation. Their rows are locked, so none can follow."""
     rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
     beats = {row.worker: row.beat for row in await connection.execute(rows)}
     return [name for name, observation in dead.items() if beats.get(name) == observation.beat]
@@ -246,16 +245,16 @@ def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:
 
 
 LATE_POST_S = 20.0
-"""How long an unrecorded placeholder may still appear in Slack: calls are given up by then."""
+"""How long an unrecorded placeholder can still appear in Slack. Calls are given up by then."""
 
 ENDED_COLUMNS = (*audit.ASKED, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
-"""What is needed of a job that ends in the queue."""
+"""The job columns that are needed when a job ends in the queue."""
 
 
 async def followers(
     connection: AsyncConnection, leaders: Sequence[sa.Row[Any]], is_free: sa.ColumnElement[bool]
 ) -> list[Sequence[sa.Row[Any]]]:
-    """Returns for each leader the jobs that are answered together, oldest first and the leader included."""
+    """Returns, for each leader, the jobs that are answered together, oldest first, including the leader."""
     threads = [_thread_of(leader) for leader in leaders if leader.is_followed]
     if not threads:
         return [[leader] for leader in leaders]
@@ -268,7 +267,7 @@ async def followers(
     rows = (await connection.execute(queued)).all()
     joining = {key: _of_one_asker(of_thread) for key, of_thread in groupby(rows, key=_thread_of)}
     groups = [joining[_thread_of(leader)] if leader.is_followed else [leader] for leader in leaders]
-    # None may join behind an answer that was regenerated since the leaders were read: that one leads now.
+    # None can join behind an answer that was regenerated since the leaders were read, because that one leads now.
     return [group for group in groups if group]
 
 
@@ -277,20 +276,20 @@ def _thread_of(row: sa.Row[Any]) -> tuple[str, ...]:
 
 
 def _of_one_asker(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
-    """Returns the first of a thread's queued jobs, up to one that may not join or is somebody else's."""
+    """Returns the first queued jobs of a thread, up to one that can't join or belongs to another asker."""
     joining = list(takewhile(lambda row: row.may_join, queued))
     return list(takewhile(lambda row: _sharing(row) == _sharing(joining[0]), joining))
 
 
 def _sharing(row: sa.Row[Any]) -> tuple[str, bool]:
-    """Returns what is the same of all jobs that are answered together. What needs no model isn't left to one."""
+    """Returns the key shared by a batch. Commands don't need a model, so they aren't batched with questions."""
     return row.user_id, row.is_command
 
 
 async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequence[int]], now: float) -> None:
-    """Ends the jobs that are answered with a claimed one, and has the outbox clear their placeholders.
+    """Ends the jobs that are answered with a claimed one, and lets the outbox clear their placeholders.
 
-    `claimed`: the ids of those jobs by the id of the claimed one.
+    `claimed`: the IDs of those jobs, by the claimed job's ID.
     """
     ended: list[sa.Row[Any]] = []
     for job_id, earlier in claimed.items():
@@ -322,7 +321,7 @@ async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
 async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int], now: float) -> None:
     """Keeps the placeholders of jobs that will be answered after all.
 
-    A job whose placeholder is gone, or may be going now, gets a new message: its recorded one is forgotten.
+    A job whose placeholder is gone, or might be about to go, gets a new message: its recorded one is dropped.
     """
     untouched = await outbox.overtaken(connection, job_ids, now)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
@@ -332,17 +331,17 @@ async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int],
 async def ended_in_queue(
     connection: AsyncConnection, rows: Sequence[sa.Row[Any]], reason: EndReason, now: float
 ) -> None:
-    """Records why jobs ended in the queue, and has their placeholders cleared. `rows` have ENDED_COLUMNS."""
+    """Records why jobs ended in the queue, and lets the outbox clear their placeholders. `rows` have ENDED_COLUMNS."""
     ended = {"end": reason.value}
     await audit.append(connection, now, [audit.entry_of(row, EntryKind.ANSWER, ended) for row in rows])
     await clear_placeholders(connection, rows, now)
 
 
 async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float) -> None:
-    """Has the outbox clear the placeholders of jobs that ended in the queue.
+    """Lets the outbox clear the placeholders of jobs that ended in the queue.
 
-    `rows` have id, messages and placeholder_due_since. An unrecorded placeholder is looked for once it can't come any
-    more.
+    `rows` have id, messages and placeholder_due_since. The outbox looks for an unrecorded placeholder once it can no
+    longer appear.
     """
     await outbox.changed(connection, [row.id for row in rows if row.messages], now)
     unrecorded = [row.id for row in rows if not row.messages and row.placeholder_due_since is not None]
@@ -369,7 +368,7 @@ async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> l
 
 
 async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) -> tuple[FollowUp, ...]:
-    """Takes along the questions that a running job's asker has queued behind it (RecordedCalls.take_follow_ups)."""
+    """Adds the questions that a running job's asker has queued behind it (RecordedCalls.take_follow_ups)."""
     queued = sa.select(jobs).where(in_thread(job.question.thread), is_queued(), jobs.c.ts > job.question.ts)
     rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
 
@@ -379,7 +378,7 @@ async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) 
 
     joined = list(takewhile(may_join, rows))
     if joined:
-        # They are locked, so nothing keeps any of them from being ended.
+        # They are locked, so all of them can be ended.
         ids = [row.id for row in joined]
         await end_batched(connection, {job.id: ids}, now)
         await connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids)).values(joined_step=step_no))
@@ -387,6 +386,6 @@ async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) 
 
 
 async def rejoin(connection: AsyncConnection, job_id: int) -> None:
-    """Makes the questions that earlier versions of an answer took along part of the new version's first prompt."""
+    """Moves the questions that joined earlier versions of an answer into the new version's first prompt."""
     joined = jobs.c.answered_with == job_id, jobs.c.joined_step.is_not(None)
     await connection.execute(sa.update(jobs).where(*joined).values(joined_step=0))

@@ -1,10 +1,10 @@
-"""One database: how it is opened, and the one way in which all classes of the store use it, as `Operations`.
+"""The database: opening it, and running the operations of the store's classes (`Operations`).
 
-`create_engine` makes an engine for DATABASE_URL: SQLite through aiosqlite, PostgreSQL through psycopg 3. Only
-PostgreSQL has advisory locks, and notifications between processes. Both belong to a database, not to a schema, so
-their names contain the schema's.
+`create_engine` creates an engine for DATABASE_URL: SQLite through aiosqlite, PostgreSQL through psycopg 3. Only
+PostgreSQL has advisory locks and notifications between processes. Both belong to a database, not to a schema, so their
+names contain the schema's name.
 
-A method marked with `reads` or `writes` is one transaction. It gets the connection, its callers don't see it:
+A method marked with `reads` or `writes` is one transaction. It gets the connection, which its callers don't see:
 
     class Notifications(Operations):
         @writes
@@ -12,30 +12,30 @@ A method marked with `reads` or `writes` is one transaction. It gets the connect
 
     await notifications.claim("T1", ...)
 
-A method of several transactions is marked with `completes`, and takes its connections from `begin_read` and
-`begin_write`. `writes_unsynced` is for what a power cut may undo: its commit waits for no disk, which takes most of a
-small transaction's time. A killed process loses nothing of it, and once a later transaction has waited, neither does a
-power cut. All of them promise the same:
+A method with several transactions is marked with `completes`, and gets its connections from `begin_read` and
+`begin_write`. `writes_unsynced` is for writes that a power cut can undo: its commit doesn't wait for the disk, which
+takes most of a small transaction's time. It survives a killed process, and once a later transaction has been synced,
+also a power cut. All of them guarantee the following:
 
-- **An operation goes on though its caller is canceled.** It runs in a task of its own, and the caller waits for that
-  task behind `asyncio.shield`. A driver that is canceled in the middle of a statement can't say what the server did,
-  so SQLAlchemy throws the connection away, and SQLite in memory would lose the database with it. Callers are canceled
+- **An operation continues even if its caller is canceled.** It runs in a separate task, and the caller waits for that
+  task through `asyncio.shield`. A driver that is canceled in the middle of a statement can't tell what the server did,
+  so SQLAlchemy drops the connection, and an in-memory SQLite database would be lost with it. Callers are canceled
   often: Stop cancels an attempt at an answer, and heartbeats time out.
-- **An operation has a bound.** On PostgreSQL it is given up after ANSWER_WITHIN_S, because a server that hangs keeps
-  its connections up, and the wait would never end. The bound is longer than the server's own lock_timeout
-  and the pool's timeout, so that those report first, by name. A SQLite file is on this machine and has its
-  busy_timeout. Erasure is not bounded (`completes(bounded=False)`).
-- **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed meanwhile must
-  not count against other workers (workers.py), and their calls to Slack must not count as never made
+- **An operation has a time limit.** On PostgreSQL, it is given up after ANSWER_WITHIN_S, because a hanging server keeps
+  its connections open, and the wait would never end. The limit is longer than the server's lock_timeout and the pool's
+  timeout, so that those report first, with specific errors. A SQLite file is on this machine and has its busy_timeout.
+  Erasure has no limit (`completes(bounded=False)`).
+- **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed in the
+  meantime must not count against other workers (workers.py), and its calls to Slack must not count as never made
   (rate_ledger.py).
-- **A write that failed is remembered** until the same one succeeds for the same job, or nobody has tried it again for
-  FAILING_S. A full disk refuses some writes and takes others, such as a probe's: what answers wait for is what they
-  themselves try again, every few seconds.
+- **A failed write is remembered** until the same write succeeds for the same job, or nobody has retried it for
+  FAILING_S. A full disk refuses some writes and accepts others, such as a probe's. Answers wait for their own writes,
+  which they retry every few seconds.
 
-The database is closed in steps (stores.py): `refuse_new`, then `ended` for a bounded time, `cancel_operations` for
-those still under way, and `dispose`. Nobody waits for a server that hangs.
+The database is closed in steps (stores.py): `refuse_new`, then `ended` for a limited time, `cancel_operations` for the
+remaining operations, and `dispose`. Nothing waits for a hanging server.
 
-A transaction waits for its turn and for the disk, so what many callers ask for meanwhile may share the next one
+A transaction waits for its turn and for the disk, so requests from many callers in the meantime can share the next one
 (`GroupCommit`).
 """
 
@@ -74,41 +74,41 @@ _BUSY_TIMEOUT_MS = 5_000
 _MODE_RETRY_S = 0.02
 _POSTGRESQL_CONNECTIONS = 5
 _SQLITE_READERS = 4
-"""Connections that only read a SQLite file. Two hundred answers that begin at once read for seconds, and heartbeats and
-calls to Slack would wait behind them for the connection that writes."""
+"""The number of read-only connections to a SQLite file. When two hundred answers begin at once, they read for seconds,
+and heartbeats and calls to Slack would wait behind them for the writing connection."""
 _POOL_TIMEOUT_S = 8.0
-"""If two hundred answers begin at once, their operations queue for seconds. Those that give up come again, and make the
-queue longer. An event that waits so long is delivered again, which changes nothing."""
+"""When two hundred answers begin at once, their operations queue for seconds. Operations that give up are retried,
+which makes the queue longer. An event that waits this long is redelivered, which has no effect."""
 _FIRST_ANSWER_S = 5.0
-"""How long a new connection may take to run its first statements: a pooler in session mode accepts more connections
+"""How long a new connection can take to run its first statements. A pooler in session mode accepts more connections
 than it has, and keeps them waiting for minutes."""
 _LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
-    # A server that vanished without closing the connection is detected within 20 s.
+    # Detects a server that vanished without closing the connection within 20 s.
     "keepalives_idle": 10,
     "keepalives_interval": 3,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
-    # psycopg would return bytes from a database in SQL_ASCII, as a server has that was set up without a language.
+    # psycopg would return bytes from a database in SQL_ASCII, which a server set up without a locale uses.
     "client_encoding": "utf8",
 }
 _SESSION = (
-    # Bound the wait for locks. A process that is paused in a transaction loses the transaction and its locks.
+    # Limit the wait for locks. A process that is paused in a transaction loses the transaction and its locks.
     b"SET lock_timeout = '5s'",
     b"SET idle_in_transaction_session_timeout = '5s'",
 )
 
 READS = "typist_reads"
-"""The execution option of transactions that only read. On SQLite they don't wait for a writer."""
+"""The execution option for read-only transactions. On SQLite, they don't wait for a writer."""
 UNSYNCED = "typist_unsynced"
-"""The execution option of transactions whose commit waits for no disk: a power cut may lose them."""
+"""The execution option for transactions whose commit doesn't wait for the disk, so a power cut can lose them."""
 OWNERS_ALONE = 0o600
-"""The mode of a file that only the user who runs Typist may read."""
+"""The mode of a file that only Typist's user can read."""
 _IDENTITY = "identity"
-"""In a connection's `info`: the identity that SQLite's file had when it was opened."""
+"""The key in a connection's `info` for the identity of SQLite's file when it was opened."""
 _SYNCHRONOUS = "synchronous"
-"""In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
+"""The key in a connection's `info` for SQLite's setting, which outlasts a transaction."""
 
 _ENCODED = "In the user and the password, write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and ? as %3F."
 _STRAY_AT = f"DATABASE_URL contains @ in another place than before the host. {_ENCODED}"
@@ -121,28 +121,28 @@ _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
 
 def create_engine(database_url: str | sa.URL) -> AsyncEngine:
-    """Returns an engine that has not connected yet. Raises SettingsError for a URL that can't be used."""
+    """Returns an engine that hasn't connected yet. Raises SettingsError for an unusable URL."""
     try:
         url = sa.make_url(_with_hosts_apart(database_url) if isinstance(database_url, str) else database_url)
         if url.get_backend_name() != "sqlite" and (str(database_url).count("@") > 1 or "@" in (url.database or "")):
-            # A part of the password would be taken for the host or the database, and printed as such.
+            # Part of the password would be parsed as the host or database, and printed.
             raise SettingsError([_STRAY_AT])
         match url.get_backend_name():
             case "sqlite":
                 if isinstance(database_url, str):
                     _check_path(database_url, url)
                 return _sqlite_engine(url.set(drivername="sqlite+aiosqlite"))
-            # Platforms hand out URLs that begin with postgres://.
+            # Some platforms provide URLs that begin with postgres://.
             case "postgresql" | "postgres":
                 return _postgresql_engine(url.set(drivername="postgresql+psycopg"))
     except (ArgumentError, ValueError):
-        # Not chained: the error may quote a part of the password.
+        # Not chained: the error might quote part of the password.
         raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}. {_ENCODED}"]) from None
     raise SettingsError([f"DATABASE_URL names a database that Typist doesn't support. Use {_FORMS}."])
 
 
 def _with_hosts_apart(url: str) -> str:
-    """Returns a URL whose hosts have ports of their own, as PostgreSQL writes them, in SQLAlchemy's form."""
+    """Converts a URL with several hosts, each with a port, from PostgreSQL's format to SQLAlchemy's."""
     found = _SEVERAL_HOSTS.fullmatch(url)
     if not found:
         return url
@@ -151,7 +151,7 @@ def _with_hosts_apart(url: str) -> str:
 
 
 def _check_path(given: str, url: sa.URL) -> None:
-    """Raises SettingsError if another file would be used than a SQLite URL seems to name."""
+    """Raises SettingsError if a SQLite URL would open a different file than it appears to."""
     if url.host:
         raise SettingsError([f"DATABASE_URL must have three slashes before the file, as in {_FORMS}."])
     if given.partition("?")[2] and not url.query:
@@ -159,7 +159,7 @@ def _check_path(given: str, url: sa.URL) -> None:
 
 
 async def time_of(engine: AsyncEngine, clock: Clock) -> float:
-    """Returns a server's time, and beside a file this machine's: processes whose clocks differ share a server."""
+    """Returns a server's time, because its processes' clocks can differ, or this machine's time for SQLite."""
     if engine.dialect.name != "postgresql":
         return clock.now()
     async with engine.connect() as connection:
@@ -168,13 +168,13 @@ async def time_of(engine: AsyncEngine, clock: Clock) -> float:
 
 
 def connection_arguments(engine: AsyncEngine) -> dict[str, Any]:
-    """Returns what psycopg needs for one more connection to the engine's PostgreSQL server."""
+    """Returns psycopg's arguments for another connection to the engine's PostgreSQL server."""
     _, arguments = engine.dialect.create_connect_args(engine.url)
     return {**_bounds(engine.url), **arguments}
 
 
 class NoConnection(TimeoutError):
-    """A server or a pooler that accepts a connection and then does nothing on it, as a pooler without a free one."""
+    """A server or pooler accepted a connection but doesn't respond, as a pooler without a free connection does."""
 
 
 @contextmanager
@@ -191,8 +191,8 @@ def database_errors() -> Iterator[None]:
 async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
     """Yields an engine for one operation. Raises SettingsError.
 
-    What fails in the block isn't translated: the block may print as well, and a closed stdout is not the database's
-    fault. Each operation translates its own errors (`database_errors`).
+    Errors in the block aren't translated: the block might also print, and a closed stdout isn't the database's fault.
+    Each operation translates its own errors (`database_errors`).
     """
     engine = create_engine(database_url)
     try:
@@ -203,9 +203,10 @@ async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
 
 @asynccontextmanager
 async def answered_within(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
-    """Raises TimeoutError if the block takes longer: a server that hangs keeps its connections open.
+    """Raises TimeoutError if the block takes longer than `limit_s`, because a hanging server keeps its connections
+    open.
 
-    `let_go_s` later, the connection is dropped.
+    The connection is dropped `let_go_s` later.
     """
     # The inner timeout makes psycopg ask the server to cancel, which takes up to ten seconds. The outer one ends that.
     async with asyncio.timeout(limit_s and limit_s + let_go_s), asyncio.timeout(limit_s):
@@ -213,7 +214,7 @@ async def answered_within(limit_s: float | None, let_go_s: float = _LET_GO_S) ->
 
 
 def database_file(url: sa.URL) -> Path | None:
-    """Returns the path of a SQLite database, None for one in memory or on a server."""
+    """Returns the path of a SQLite database, or None for one in memory or on a server."""
     in_file = url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
     return Path(url.database) if in_file and url.database else None
 
@@ -226,16 +227,15 @@ _ADDITIONS = (
     "\nEither provide the file",
     "\nMultiple connection",
 )
-"""What messages of PostgreSQL end with: a row, a function, the statement, a question, and the advice to check no
-certificate."""
+"""The ends of PostgreSQL messages: a row, a function, the statement, a question, advice to skip certificate checks."""
 
 
 _NEXT_ERROR = re.compile(r"\n(?:- host: .*?, hostaddr: \S+: )?(?=conn)")
-"""Before each further error of a client that has tried several hosts, or one with TLS and then without."""
+"""Precedes each further error of a client that has tried several hosts, or TLS and then no TLS."""
 
 
 def reason_of(error: Exception) -> str:
-    """Returns what the database, the driver or the network says about an error, without the values of a row."""
+    """Returns the message of a database, driver or network error, without the values of a row."""
     if isinstance(error, PoolTimeout):
         return f"all connections were busy for {_POOL_TIMEOUT_S:.0f} s"
     if isinstance(error, NoConnection):
@@ -300,7 +300,7 @@ _REMEDIES = {
     "SQLITE_CORRUPT": "Restore a backup: typist restore FILE.",
     "SQLITE_NOTADB": "Have DATABASE_URL name another file, or restore a backup: typist restore FILE.",
 }
-"""By the code of PostgreSQL or SQLite."""
+"""By PostgreSQL or SQLite error code."""
 _BY_WORDS = {
     "denied for schema": _SCHEMA_FIX,
     "connection slots": _CONNECTIONS_FIX,
@@ -330,15 +330,16 @@ _BY_WORDS = {
     "timeout expired": _SILENT_FIX,
     "does not answer": _SILENT_FIX,
 }
-"""By words of errors without a code, the latest of an attempt to connect first: the client has none while it connects,
-and poolers have their own."""
+"""By text in errors without a code, latest stage of connecting first. The client has no codes while it connects, and
+poolers have their own."""
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
 
 def _how_early(error: str) -> tuple[bool, int]:
-    """Returns how soon an attempt to connect failed: the one that came furthest says what is wrong.
+    """Returns how early a connection attempt failed: the attempt that got furthest reports the actual problem.
 
-    A server that wants TLS says so of the attempt without it, after it has refused the one with TLS for another reason.
+    A server that requires TLS reports that for the attempt without it, after refusing the one with TLS for another
+    reason.
     """
     text = error.lower()
     is_of_server = "fatal:" in text and "no encryption" not in text
@@ -346,7 +347,7 @@ def _how_early(error: str) -> tuple[bool, int]:
 
 
 def _is_away(error: Exception) -> bool:
-    """Returns whether no server answers, or one that isn't ready. What a server refuses stays refused."""
+    """Returns whether no server responds, or one that isn't ready. Errors from a ready server don't count."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code, text = getattr(cause, "sqlstate", None), reason_of(error).lower()
     is_by_network = type(cause).__name__ in ("OperationalError", "ConnectionTimeout") and not code
@@ -357,20 +358,20 @@ def _is_away(error: Exception) -> bool:
 
 
 def remedy_for(error: Exception) -> str:
-    """Returns what to do about an error of the database, the driver or the network."""
+    """Returns the fix for an error of the database, the driver or the network."""
     if isinstance(error, NoConnection):
         return _CONNECTIONS_FIX
     cause = error.orig if isinstance(error, DBAPIError) else error
-    # The third word of a code such as SQLITE_BUSY_SNAPSHOT only tells where SQLite met the error.
+    # The third word of a code such as SQLITE_BUSY_SNAPSHOT only shows where SQLite detected the error.
     code = "_".join(str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", "")).split("_")[:2])
     text = reason_of(error).lower()
     return next((fix for words, fix in _BY_WORDS.items() if words in text), "") or _REMEDIES.get(code, _REMEDY)
 
 
 async def encoding_problem(connection: AsyncConnection) -> str:
-    """Returns that a server's database can't hold all text, as a sentence; "" if it can."""
+    """Returns a sentence if a server's database can't store all text, otherwise ""."""
     encoding = await connection.scalar(sa.text("SHOW server_encoding")) if on_postgresql(connection) else "UTF8"
-    # SQL_ASCII keeps what it gets, and we send UTF-8.
+    # SQL_ASCII stores bytes unchanged, and we send UTF-8.
     if encoding in ("UTF8", "SQL_ASCII"):
         return ""
     return f"The database's encoding is {encoding}, which can't hold all text."
@@ -380,13 +381,13 @@ ENCODING_FIX = "Create one in UTF-8: CREATE DATABASE typist ENCODING 'UTF8' TEMP
 
 
 def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
-    """Returns an engine with one connection: SQLite has one writer, and each connection in memory is a new database.
+    """Returns an engine with one connection: SQLite has one writer, and each in-memory connection is a new database.
 
-    For reading a file, it may have more.
+    An engine for reading a file can have more.
     """
     try:
         with warnings.catch_warnings():
-            # Of options that the driver doesn't know. A value that it can't read is a ValueError.
+            # For options that the driver doesn't know. A value that it can't parse is a ValueError.
             warnings.simplefilter("error", SAWarning)
             engine = create_async_engine(
                 url,
@@ -414,7 +415,8 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
 
 
 def _reader_of(engine: AsyncEngine) -> AsyncEngine:
-    """Returns an engine that reads the same database, and ends with this one; for a server and in memory, this one."""
+    """Returns an engine for reading the same database, disposed with this one. For a server or memory, it is the
+    same."""
     if engine.dialect.name != "sqlite" or database_file(engine.url) is None:
         return engine
     reader = _sqlite_engine(engine.url, _SQLITE_READERS)
@@ -423,9 +425,9 @@ def _reader_of(engine: AsyncEngine) -> AsyncEngine:
 
 
 def _prepare_file(file: Path) -> None:
-    """Creates the file for its owner alone; SQLite gives the same mode to the files that it puts beside it.
+    """Creates the file, readable only by its owner. SQLite gives the same mode to the files next to it.
 
-    Raises StoreError if SQLite can't open the file: its own error doesn't say why, and where.
+    Raises StoreError if SQLite can't open the file, because SQLite's own error doesn't say why and where.
     """
     file = file.absolute()
     if file.is_dir():
@@ -434,18 +436,18 @@ def _prepare_file(file: Path) -> None:
         raise StoreError(f"DATABASE_URL names {file}, which is a device or a pipe. Name a file.")
     if not file.parent.is_dir():
         raise StoreError(f"The directory {file.parent} in DATABASE_URL doesn't exist. Create it, or name another one.")
-    # SQLite and Typist put further files beside the database.
+    # SQLite and Typist create further files next to the database.
     for path in (file.parent, file):
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(f"{path} can't be written to. Change its permissions, or DATABASE_URL.")
-    # Closing the file would drop the locks of the process's other connections to it, and another process would take
+    # Closing the file would release the locks of the process's other connections to it, and another process would take
     # the database for unused: https://sqlite.org/howtocorrupt.html, 2.2.
     if not file.exists():
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNERS_ALONE))
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Returns a file's device and inode, which no other file has; None if there is no file."""
+    """Returns a file's device and inode, which identify it, or None if there is no file."""
     try:
         status = file.stat()
     except OSError:
@@ -458,7 +460,7 @@ def _note_identity(file: Path, _connection: object, record: Any) -> None:
 
 
 def _check_identity(file: Path, connection: sa.Connection) -> None:
-    """Raises StoreError before a write to a file that was moved away, where no later process would find it."""
+    """Raises StoreError before a write to a file that was moved away, because no later process would find the data."""
     is_reading = connection.get_execution_options().get(READS)
     if not is_reading and connection.info[_IDENTITY] != _identity(file):
         raise StoreError(
@@ -475,14 +477,14 @@ async def _configure_sqlite(connection: "aiosqlite.Connection") -> None:
     await connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
     await _write_ahead(connection)
     await connection.execute("PRAGMA foreign_keys = ON")
-    # Overwrite deleted content, so that erased text isn't found in free pages.
+    # Overwrite deleted content, so that erased text can't be found in free pages.
     await connection.execute("PRAGMA secure_delete = ON")
 
 
 async def _write_ahead(connection: "aiosqlite.Connection") -> None:
-    """Has SQLite write ahead, also where processes open a new file at once.
+    """Turns on SQLite's write-ahead log, even if several processes open a new file at once.
 
-    Two that change its mode would wait for each other forever, so SQLite refuses one of them without a wait.
+    Two processes that change its mode would wait for each other forever, so SQLite refuses one of them immediately.
     """
     given_up_at_s = monotonic() + _BUSY_TIMEOUT_MS / 1000
     while True:
@@ -516,7 +518,7 @@ def _begin_postgresql(connection: sa.Connection) -> None:
 
 
 def _postgresql_engine(url: sa.URL) -> AsyncEngine:
-    # A pooler in transaction mode gives each transaction another connection, where prepared statements don't exist.
+    # A pooler in transaction mode gives each transaction another connection, which lacks the prepared statements.
     connect_args = {"prepare_threshold": None} | _bounds(url)
     engine = create_async_engine(
         url,
@@ -524,13 +526,13 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_pre_ping=True,
-        # Each transaction says so: a stricter default of the server would refuse transactions that meet.
+        # Set explicitly, because a stricter server default would refuse concurrent transactions.
         isolation_level="READ COMMITTED",
         connect_args=connect_args,
         use_native_hstore=False,
         hide_parameters=True,
     )
-    # Raises ArgumentError for what no connection takes.
+    # Raises ArgumentError for options that no connection accepts.
     connection_arguments(engine)
     sa.event.listen(engine.sync_engine, "do_connect", _connect_postgresql)
     sa.event.listen(engine.sync_engine, "begin", _begin_postgresql)
@@ -539,7 +541,7 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
 
 
 def _leave_standby(context: sa.ExceptionContext) -> None:
-    """Drops all connections once one takes no writes: after a failover, new ones may lead to the server that does."""
+    """Drops all connections once one becomes read-only: after a failover, new ones might reach the writable server."""
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
         context.is_disconnect = True
 
@@ -549,14 +551,14 @@ def _bounds(url: sa.URL) -> dict[str, Any]:
 
 
 def _connect_postgresql(dialect: sa.Dialect, _record: object, arguments: list[Any], named: dict[str, Any]) -> Any:
-    # Before SQLAlchemy's own first statements, whose wait has no bound.
+    # Runs before SQLAlchemy's own first statements, whose wait has no limit.
     connection: Any = dialect.connect(*arguments, **named)
     connection.run_async(_prepare_postgresql)
     return connection
 
 
 async def _prepare_postgresql(connection: "psycopg.AsyncConnection[Any]") -> None:
-    """Sets up a session. Raises NoConnection if nothing answers on it."""
+    """Sets up a session. Raises NoConnection if the server doesn't respond."""
     try:
         async with answered_within(_FIRST_ANSWER_S):
             for statement in _SESSION:
@@ -567,37 +569,35 @@ async def _prepare_postgresql(connection: "psycopg.AsyncConnection[Any]") -> Non
         if isinstance(error, TimeoutError):
             raise NoConnection from error
         raise
-    # Behind a pooler a connection may get notifications that another client listens for, and would keep them.
+    # With a pooler, a connection can receive notifications that another client listens for, and would store them.
     connection.add_notify_handler(lambda _notify: None)
 
 
 SAID = "said "
-"""Begins a notification with a text for other processes (ProcessMessages). Others only wake."""
+"""The prefix of a notification with a text for other processes (ProcessMessages). Other notifications only wake."""
 
 
 def on_postgresql(connection: AsyncConnection) -> bool:
-    """Whether the database is a server: it can wake other processes, and has advisory locks."""
+    """Returns whether the database is a server, which has advisory locks and can wake other processes."""
     return connection.dialect.name == "postgresql"
 
 
 async def one_at_a_time(connection: AsyncConnection, name: str) -> None:
-    """Lets transactions that pass this line under one name take turns, over all processes. SQLite has one writer."""
+    """Makes transactions with the same name run one at a time, across processes. SQLite has only one writer."""
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(name))))
 
 
 def lock_key(name: str | sa.ColumnElement[str]) -> sa.ColumnElement[int]:
-    """Returns the number of an advisory lock."""
     return sa.func.hashtextextended(sa.func.concat("typist ", sa.func.current_schema(), " ", name), 0)
 
 
 def channel() -> sa.ColumnElement[str]:
-    """Returns the name of our NOTIFY channel. Names are short, so the schema's is hashed."""
+    """Returns the name of our NOTIFY channel. Names are short, so the schema's name is hashed."""
     return sa.literal("typist_") + sa.func.md5(sa.func.current_schema())
 
 
 def said_by(worker: str) -> str:
-    """Returns how a worker's texts for other processes begin."""
     return f"{SAID}{worker} "
 
 
@@ -609,13 +609,11 @@ log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 10.0
 FAILING_S = 60.0
-"""Longer than an operation and the wait before it is tried again."""
+"""Longer than an operation and the wait before its retry."""
 DISPOSE_WITHIN_S = 0.3
 
 
 class Database:
-    """The database of one process, through one engine."""
-
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self.engine = engine
         self.on_server = engine.dialect.name == "postgresql"
@@ -627,11 +625,11 @@ class Database:
         self._bound_s = ANSWER_WITHIN_S if self.on_server else None
         self._under_way: set[asyncio.Task[Any]] = set()
         self._failing: dict[tuple[str, int | None], tuple[float, StoreError]] = {}
-        """When and why writes failed last, by their names and jobs."""
+        """The last failures of writes, with their times, by name and job."""
         self._closed = False
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Runs a function in a read-only transaction, which on SQLite waits for no writer; returns its result."""
+        """Runs a function in a read-only transaction and returns its result. On SQLite, it doesn't wait for writers."""
         return await self.complete(_transaction(self.begin_read(), work))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, synced: bool = True, name: str = "") -> T:
@@ -639,9 +637,9 @@ class Database:
         return await self.complete(_transaction(self.begin_write(synced=synced), work), name=name)
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
-        """Runs an operation to its end and returns its result, even if the caller is canceled before.
+        """Runs an operation to its end and returns its result, even if the caller is canceled first.
 
-        Under its name, `check` remembers that it failed.
+        `check` remembers a failure under the operation's name.
         """
         key = name, current_job()
 
@@ -667,25 +665,25 @@ class Database:
         return await asyncio.shield(task)
 
     def begin_read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begins a transaction of an operation, which only reads. Raises SQLAlchemy's errors."""
+        """Begins a read-only transaction of an operation. Raises SQLAlchemy's errors."""
         return self._reader.begin()
 
     def begin_write(self, *, synced: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
         """Begins a transaction of an operation. Raises SQLAlchemy's errors.
 
-        Without `synced`, its commit waits for no disk, and a power cut may undo it.
+        Without `synced`, its commit doesn't wait for the disk, and a power cut can undo it.
         """
         return (self.engine if synced else self._unsynced).begin()
 
     def bounded(self) -> AbstractAsyncContextManager[None]:
-        """Bounds a part of an operation that is not bounded itself."""
+        """Limits the time for part of an operation that has no limit itself."""
         return answered_within(self._bound_s)
 
     async def check(self) -> None:
-        """Returns if the database can be written to: all tables are there, and one takes a row. Raises StoreError.
+        """Checks that the database can be written to: all tables exist, and one accepts a row. Raises StoreError.
 
-        The row is gone at once. Its transaction is committed, because SQLite meets a full disk only then. A full disk
-        may still have room for a row, so a write that is failing counts, too.
+        The row is removed at once. Its transaction is committed, because SQLite notices a full disk only then. A full
+        disk might still have room for a row, so a failing write also counts.
         """
         await self.write(_try_tables, synced=False)
         since = self.clock.monotonic() - FAILING_S
@@ -696,7 +694,7 @@ class Database:
     async def truncate_log(self) -> None:
         """Empties SQLite's log, which keeps erased texts until then. Does nothing on a server.
 
-        Most is written before the lock is taken, so that writers wait for the rest only.
+        Most of it is written before the lock is taken, so writers only wait for the rest.
         """
         if self.on_server:
             return
@@ -710,9 +708,9 @@ class Database:
             log.warning("erasure: SQLite's log not emptied, because it is in use; the next hour's retention does it")
 
     async def overwrite_deleted(self) -> None:
-        """Removes what deleted rows leave behind, in SQLite's log, too.
+        """Removes the remains of deleted rows, including those in SQLite's log.
 
-        SQLite overwrites a deleted row, but not the copies that stay in a page whose rows moved.
+        SQLite overwrites a deleted row, but not the copies in a page whose rows moved.
         """
         try:
             async with self.engine.connect() as connection:
@@ -729,28 +727,28 @@ class Database:
         await self.truncate_log()
 
     def refuse_new(self) -> None:
-        """Makes operations that begin from now on fail."""
+        """Makes new operations fail."""
         self._closed = True
 
     async def ended(self) -> None:
-        """Returns when no operation is under way."""
+        """Waits until no operation is running."""
         if self._under_way:
             await asyncio.wait(self._under_way)
 
     def cancel_operations(self) -> None:
-        """Cancels operations under way, which costs them their connections."""
+        """Cancels running operations, which costs them their connections."""
         for task in self._under_way:
             task.cancel()
 
     async def dispose(self) -> None:
-        """Disconnects; a server that does not answer is left."""
+        """Disconnects, without waiting for a server that doesn't respond."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DISPOSE_WITHIN_S if self.on_server else None):
                 await self.engine.dispose()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
-        # The caller may be gone, and asyncio warns of exceptions that nobody retrieves.
+        # The caller might be gone, and asyncio warns about exceptions that nobody retrieves.
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("database operation failed: %s", type(error).__name__)
 
@@ -768,14 +766,14 @@ async def _try_tables(connection: AsyncConnection) -> None:
 
 
 async def try_row(connection: AsyncConnection, random_bytes: int = 0) -> None:
-    """Writes a row and removes it. With random bytes, it needs room that the table doesn't have yet."""
+    """Writes a row and removes it. With random bytes, it needs space that the table doesn't have yet."""
     row = {"team_id": "", "channel_id": token_hex(8)}
     await connection.execute(sa.insert(channel_settings).values(**row, system_prompt=token_hex(random_bytes)))
     await connection.execute(sa.delete(channel_settings).filter_by(**row))
 
 
 _ALL_COLUMNS = sa.select(*(sa.exists(sa.select(*table.c).where(sa.false())) for table in metadata.sorted_tables))
-"""Names each column of the schema and reads none."""
+"""References each column of the schema without reading any."""
 
 
 class Operations:
@@ -790,13 +788,11 @@ class Operations:
 
 
 Operation = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
-"""A method as its callers see it."""
 Transaction = Callable[Concatenate[S, AsyncConnection, P], Awaitable[T]]
-"""A method that is one transaction, as it is written."""
 
 
 def reads(method: Transaction[S, P, T]) -> Operation[S, P, T]:
-    """Makes a method one transaction that only reads."""
+    """Makes a method one read-only transaction."""
     return _in_transaction(method, Database.read)
 
 
@@ -806,7 +802,7 @@ def writes(method: Transaction[S, P, T]) -> Operation[S, P, T]:
 
 
 def writes_unsynced(method: Transaction[S, P, T]) -> Operation[S, P, T]:
-    """Like `writes`, but the commit may be lost in a power cut."""
+    """Makes a method one transaction, like `writes`, but a power cut can undo it."""
     return _in_transaction(method, partial(Database.write, synced=False, name=method.__qualname__))
 
 
@@ -822,7 +818,7 @@ def _in_transaction(
 
 
 def completes(*, bounded: bool = True) -> Callable[[Operation[S, P, T]], Operation[S, P, T]]:
-    """Makes a method one operation of any number of transactions."""
+    """Makes a method one operation with any number of transactions."""
 
     def decorated(method: Operation[S, P, T]) -> Operation[S, P, T]:
         @wraps(method)
@@ -842,9 +838,9 @@ MAX_GROUP = 200
 
 
 class GroupCommit(Generic[ItemT, Result]):
-    """Collects items while a transaction runs, and writes them together in the next.
+    """Collects items while a transaction runs, and writes them together in the next one.
 
-    `write`: writes at most MAX_GROUP items in one transaction, in the order in which they were added, and returns a
+    `write`: writes up to MAX_GROUP items in one transaction, in the order in which they were added, and returns a
     result for each.
     """
 
@@ -861,7 +857,7 @@ class GroupCommit(Generic[ItemT, Result]):
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
         if self._writing is None:
-            # In a context of its own: it writes for other jobs, too.
+            # In a separate context, because it writes for other jobs too.
             self._writing = asyncio.create_task(self._write_all(), context=Context())
         return await result
 
@@ -877,7 +873,7 @@ class GroupCommit(Generic[ItemT, Result]):
         try:
             results = await self._write([item for item, _ in group])
         except asyncio.CancelledError:
-            # The database is being closed, so what waits wouldn't be written either.
+            # The database is being closed, so waiting items wouldn't be written either.
             for _, result in (*group, *self._waiting):
                 result.cancel()
             self._waiting = []
@@ -888,6 +884,6 @@ class GroupCommit(Generic[ItemT, Result]):
                     result.set_exception(error)
             return
         for (_, result), written in zip(group, results, strict=True):
-            # Its caller may have been canceled.
+            # Its caller might have been canceled.
             if not result.done():
                 result.set_result(written)

@@ -1,11 +1,12 @@
-"""Erasure removes questions and answers for good; retention, below it, what is too old to keep.
+"""Erasure removes questions and answers for good; retention, below it, removes data that is too old to keep.
 
-Rows of running jobs stay until their worker ends them, because only it may end the answer in Slack: they are asked to
-stop, and the job's end removes the row (worker_queue.py). Rows that refer to a job are removed with it by cascade.
+Rows of running jobs stay until their worker ends them, because only the worker can end the answer in Slack: they are
+asked to stop, and the job's end removes the row (worker_queue.py). Rows that refer to a job are removed with it by
+cascade.
 
-SQLite has one writer, so a transaction over all that is due for retention would hold up every answer. Ids are read
-without a lock; a batch of them is then removed in a transaction of its own, which looks at its rows once more. Batches
-grow and shrink with the time that the last one took.
+SQLite has one writer, so a single transaction for all expired rows would block every answer. Retention therefore reads
+IDs without a lock, and removes them in batches. Each batch is a separate transaction that checks its rows again, and
+its size adapts to the duration of the last one.
 """
 
 from collections import Counter
@@ -67,18 +68,18 @@ from bot.store.workers import WorkerOperations
 
 
 class Erasure(WorkerOperations):
-    """Removes texts because of their age, and everything about a person or a thread on request.
+    """Removes texts by age, and everything about a person or a thread on request.
 
-    Both may have much to do, so they have no time limit.
+    Both can have a lot to do, so they have no time limit.
     """
 
     @completes(bounded=False)
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> Counter[str]:
-        """Removes what a person or a thread said, or all, for good; returns how many `questions` and `memories`.
+        """Removes the data of a person or a thread, or all data, for good, and counts the removed `questions` and
+        `memories`.
 
-        And how many `schedules` and `settings` of the person or of all.
-
-        Answers under way are asked to stop, and removed when they end.
+        For a person or everybody, it also counts `schedules` and `settings`. Unfinished answers are asked to stop, and
+        removed when they end.
         """
         async with self._database.begin_write() as connection:
             await _erase_unposted(connection, user_id, thread)
@@ -91,25 +92,25 @@ class Erasure(WorkerOperations):
 
     @completes(bounded=False)
     async def expire(self, before: float) -> int:
-        """Empties the texts of jobs that ended before then (seconds since the epoch); returns how many texts.
+        """Empties the texts of jobs that ended before a time (seconds since the epoch), and returns how many.
 
-        Usage is kept. Ids of events are kept for an hour, because Slack may deliver them again.
+        Usage is kept. Event IDs are kept for an hour, because Slack can redeliver events.
         """
         count = await expire(self._database, before)
-        # Always: it also completes what a button, an edit or `forget` has erased since.
+        # Always, because this also completes erasures by buttons, edits and `forget` since then.
         await self._database.truncate_log()
         return count
 
 
 async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[str]:
-    """Removes a person's or a thread's jobs, or all; counts those that are removed now or when they end."""
+    """Removes the jobs of a person or a thread, or all jobs, and counts those that are removed now or when they end."""
     counts = Counter[str]()
     where: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
         where.append(jobs.c.user_id == user_id)
     if thread is not None:
         where.append(in_thread(thread))
-    # First: from here on, no worker counts usage for them.
+    # First, so that from here on no worker counts usage for them.
     running = sa.update(jobs).where(*where, is_running()).values(stop_requested=True, erase_requested=True)
     count = (await connection.execute(running)).rowcount
     if thread is None:
@@ -129,13 +130,13 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
             await connection.execute(sa.delete(table).where(of_thread))
     counts["questions"] = count
     if not where:
-        # An event's id names neither people nor threads, so only "all" can mean it.
+        # An event's ID identifies neither people nor threads, so only erasing everything removes it.
         await connection.execute(sa.delete(seen_events))
     return counts
 
 
 async def _erase_unposted(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
-    """Removes questions that have no message yet. They quote one, so its thread counts."""
+    """Removes questions without a message. They quote a message, so that message's thread counts."""
     of_person = jobs.c.user_id == user_id if user_id is not None else sa.true()
     of_thread: sa.ColumnElement[bool] = sa.true()
     if thread is not None:
@@ -149,7 +150,7 @@ async def _erase_unposted(connection: AsyncConnection, user_id: str | None, thre
 
 
 async def _erase_memories(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
-    """Removes what a person said or changed, what was said in a thread, or all; returns how many memories."""
+    """Removes what a person asked to remember or changed, what was said in a thread, or all, and counts the texts."""
     by_person = sa.or_(memories.c.user_id == user_id, memories.c.changed_by == user_id) if user_id else sa.true()
     of_thread = in_thread(thread, memories) if thread else sa.true()
     removed = await connection.scalars(sa.delete(memories).where(by_person, of_thread).returning(memories.c.text))
@@ -159,7 +160,7 @@ async def _erase_memories(connection: AsyncConnection, user_id: str | None, thre
 async def _erase_from_audit(
     connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None, count: int, now: float
 ) -> None:
-    """Makes the audit forget a person or who asked in a thread, and records the erasure without a name."""
+    """Removes a person, or the askers in a thread, from the audit, and records the erasure without a name."""
     if thread is None:
         await audit.erase_person(connection, user_id)
     else:
@@ -170,12 +171,10 @@ async def _erase_from_audit(
 
 
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Counter[str]:
-    """Removes other data of a person (or of everybody) than their questions; sums without a name stay.
+    """Removes a person's (or everybody's) data other than questions. Sums without names are kept.
 
-    What they say in recordings goes from others' questions, too.
-
-    What a person decided about others' calls stays, without their name, and so does that somebody wrote in a thread.
-    Returns the counts of `schedules` and `settings`.
+    Their words in recordings are also removed from other people's questions. Their decisions on other people's calls
+    and the times of messages in threads are kept without their name. Returns the counts of `schedules` and `settings`.
     """
     counts = Counter[str]()
     columns = notifications.c.recipient, pane_contexts.c.user_id, feedback.c.user_id, account_kinds.c.user_id
@@ -188,7 +187,7 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Cou
     await usage.lock_open(connection, charges.c.user_id == user_id if user_id else sa.true())
     if user_id:
         await connection.execute(sa.update(schedules).where(schedules.c.changed_by == user_id).values(changed_by=""))
-        # A direct message's channel is as good as a name.
+        # A direct message's channel identifies a person.
         is_direct = charges.c.channel_id.startswith("D")
         nameless = {
             "user_id": "",
@@ -196,12 +195,12 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Cou
         }
         await connection.execute(sa.update(charges).where(charges.c.user_id == user_id).values(nameless))
         direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
-        # Prompts of others' answers may have their words, and are built again.
+        # Prompts of other people's answers might contain the person's words, so they are rebuilt.
         await connection.execute(sa.update(steps).where(steps.c.beginning.is_not(None)).values(beginning=None))
-        # As it begins the values of the JSON. No index: `forget` is seldom run.
+        # The user ID begins the JSON values. No index, because `forget` is rarely run.
         says = sa.cast(jobs.c.transcripts, sa.Text).contains(f'["{user_id}", ', autoescape=True)
         await connection.execute(sa.update(jobs).where(says).values(transcripts={}))
-        # Notifications about a cap name its owner, and those about a thread its channel.
+        # Notifications about a cap contain its owner, and those about a thread contain its channel.
         in_direct = sa.or_(*(notifications.c.key.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
         named = sa.or_(
             notifications.c.key.contains(f" {user_id} ", autoescape=True),
@@ -221,9 +220,10 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Cou
 
 
 async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> int:
-    """Removes what a person (or everybody) has set in direct messages, such as their own prompt; returns how much.
+    """Removes the settings of a person's (or everybody's) direct messages, such as a personal prompt, and returns how
+    many.
 
-    Only the audit says whose direct message it is if nothing was asked there.
+    If no questions were asked there, only the audit shows whose direct message it is.
     """
     count = 0
     for table in (channel_settings, allowed_tools):
@@ -236,7 +236,7 @@ async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_i
 
 
 UNDO_S = 7 * 24 * 3600.0
-"""How long what people have stopped or forgotten by words can be brought back."""
+"""How long something that people stopped or forgot with words can be restored."""
 
 
 MEMORIES_KEPT_S = 180 * 24 * 3600.0
@@ -244,23 +244,23 @@ MEMORIES_KEPT_S = 180 * 24 * 3600.0
 
 
 ACCOUNTS_KEPT_S = 180 * 24 * 3600.0
-"""How long a person stays signed in to a server, also one who has left."""
+"""How long a person stays signed in to a server, even after leaving the company."""
 
 
 RECORDS_KEPT_S = 400 * 24 * 3600.0
-"""How long a question's record without texts is kept: for usage, over a year and a month."""
+"""How long a question's record is kept without texts: for usage, over a year and a month."""
 
 
 CALLS_KEPT_S = 3600.0
-"""Of calls to Slack, only the last minute counts (rate_ledger.py)."""
+"""Only the last minute's calls to Slack count (rate_ledger.py)."""
 
 
 SLACK_RETRIES_S = 3600.0
-"""How long Slack may send an event again. Its id must be known, or the question would be answered twice."""
+"""How long Slack can redeliver an event. Its ID must be known, or the question would be answered twice."""
 
 
 UNPOSTED_KEPT_S = 24 * 3600.0
-"""Longer than a modal stays open, and longer than a question is tried to be posted."""
+"""Longer than a modal stays open, and longer than attempts to post a question continue."""
 
 
 FIRST_BATCH, MAX_BATCH = 50, 100
@@ -270,12 +270,12 @@ BATCH_S = 0.01
 
 @dataclass(frozen=True)
 class Expiry:
-    """Rows of one table that are too old, and what becomes of them."""
+    """Expired rows of one table, and how to remove them."""
 
     table: sa.Table
     which: tuple[sa.ColumnElement[bool], ...]
     emptied: dict[str, Any] | None = None
-    """The columns that are emptied; None if the rows are deleted."""
+    """The columns to empty, or None to delete the rows."""
 
     @property
     def due(self) -> sa.Select[Any]:
@@ -284,7 +284,7 @@ class Expiry:
 
 
 def expiries(before: float, now: float) -> tuple[Expiry, ...]:
-    """Returns what retention removes: texts older than `before`, and each table's rows when their time is over."""
+    """Returns retention's work: texts older than `before`, and each table's expired rows."""
     records_before = min(before, now - RECORDS_KEPT_S)
     is_old = jobs.c.created_at < before
     return (
@@ -297,12 +297,12 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
         ),
         Expiry(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
         Expiry(steps, (_of_job(steps, is_old),)),
-        # Those with one time, once it has passed.
+        # One-time schedules whose time has passed.
         Expiry(schedules, (schedules.c.cron == "", schedules.c.next_at.is_(None), schedules.c.once_at < before)),
         Expiry(schedules, (schedules.c.stopped_at < now - UNDO_S,)),
         Expiry(jobs, (is_unposted(), jobs.c.created_at < now - UNPOSTED_KEPT_S)),
         Expiry(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
-        # Posts are counted by channel, and many a channel gets no other post.
+        # Calls are counted by channel, and many channels get no further post.
         Expiry(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
         Expiry(charges, (charges.c.day < day_of(records_before),)),
         Expiry(notifications, (notifications.c.at < now - NOTIFICATIONS_KEPT_S,)),
@@ -312,7 +312,7 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
         Expiry(sign_ins, (sign_ins.c.expires_at < now,)),
         Expiry(accounts, (accounts.c.since < now - ACCOUNTS_KEPT_S,)),
         Expiry(pane_contexts, (pane_contexts.c.opened_at <= now - PANE_CONTEXT_KEPT_S,)),
-        # Rows that refer to a job go with it by cascade.
+        # Rows that refer to a job are deleted by cascade.
         Expiry(jobs, (jobs.c.created_at < records_before, has_ended())),
     )
 
@@ -323,7 +323,7 @@ def _of_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = 
 
 
 async def expire(database: Database, before: float) -> int:
-    """Removes all that is due; returns how many texts."""
+    """Removes everything that has expired, and returns the number of texts."""
     texts = 0
     for expiry in expiries(before, database.clock.now()):
         removed = await _apply(database, expiry)
@@ -344,13 +344,13 @@ async def _apply(database: Database, expiry: Expiry) -> int:
         took_s = max(database.clock.monotonic() - began, 0.001)
         removed += count
         if count == 0:
-            # They have changed meanwhile. The next hour looks again.
+            # They have changed in the meantime. The next hourly run checks them again.
             return removed
         size = max(1, min(MAX_BATCH, round(len(keys) * min(2.0, BATCH_S / took_s))))
 
 
 async def _remove(connection: AsyncConnection, expiry: Expiry, keys: Sequence[sa.Row[Any]]) -> int:
-    # Two processes with the same rows could wait for each other.
+    # Two processes with the same rows could deadlock.
     await one_at_a_time(connection, "retention")
     columns = list(expiry.table.primary_key)
     is_single = len(columns) == 1

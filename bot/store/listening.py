@@ -1,9 +1,9 @@
-"""When Slack was last heard, and what is to be caught up after a time without it (services/catching_up.py).
+"""The time when Slack was last heard, and catching up after a gap (services/catching_up.py).
 
-A workspace has one row, which all processes share. `hear` records the newest message from Slack to any of them. If the
-one before it is older than GAP_S, questions may have been missed meanwhile, and the row says from when to when. One
-process at a time catches up: it takes the gap with `take`, keeps it with `keep`, and records which places it has looked
-at, so that another process goes on from there if it dies.
+A workspace has one row, shared by all processes. `hear` records the newest message from Slack to any of them. If the
+previous one is older than GAP_S, questions might have been missed, and the row stores the gap. One process at a time
+catches up: it acquires the gap with `claim_missed`, holds it with `keep`, and records which places it has checked, so
+that another process continues from there if it dies.
 """
 
 from collections.abc import Sequence
@@ -21,26 +21,26 @@ from bot.store.schema import jobs, listening
 from bot.store.workers import WorkerOperations, living
 
 GAP_S = 360.0
-"""A gap shorter than this loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more,
-and then never: the last try comes 360 to 369 s after the first one."""
+"""A shorter gap loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more, and then
+never: the last attempt comes 360 to 369 s after the first one."""
 MARGIN_S = 420.0
-"""Slack may still have had to redeliver an event this old when a gap began."""
+"""How old an event can be that Slack still had to redeliver when a gap began."""
 HOLD_S = 30.0
-"""How long a process holds a catch-up since it last said so. Then another process may go on with it."""
+"""How long a process holds a catch-up after its last sign of life. Then another process can continue it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a catch-up has done."""
+    """The results of a catch-up."""
 
     looked_at: int = 0
     """Conversations and threads that were read."""
     unread: int = 0
-    """Conversations and threads that Slack didn't give, or not all of."""
+    """Conversations and threads that Slack didn't return, or only in part."""
     answered: int = 0
     """Questions that were found and queued."""
     offered: int = 0
-    """Questions whose askers are offered an answer."""
+    """Questions whose askers were offered an answer."""
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(*(ours + theirs for ours, theirs in zip(_numbers(self), _numbers(other), strict=True)))
@@ -52,37 +52,35 @@ def _numbers(tally: Tally) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A time in which questions may have been missed, and how far it is caught up. Times are seconds since 1970."""
+    """A gap in which questions might have been missed, and the catch-up's progress. Times are seconds since 1970."""
 
     team_id: str
     begins_at: float
-    """When Slack was last heard before it."""
+    """When Slack was last heard before the gap."""
     ends_at: float
     """When Slack was heard again."""
     done: frozenset[str] = frozenset()
-    """The keys of places that were looked at."""
+    """The keys of places that were checked."""
     ahead: tuple[str, ...] = ()
-    """The keys of the places to look at, in their order: those that Slack listed, and those found on the way."""
+    """The keys of the places to check, in order: those that Slack listed, and those found on the way."""
     tally: Tally = Tally()
 
     @property
     def since(self) -> float:
-        """From when on messages are to be read."""
+        """The time from which messages must be read."""
         return self.begins_at - MARGIN_S
 
     @property
     def away_s(self) -> float:
-        """How long nothing came from Slack."""
         return self.ends_at - self.begins_at
 
     def after(self, key: str, ahead: Sequence[str], tally: Tally) -> "Missed":
-        """Returns the missed time with one more place that was looked at."""
         return replace(self, done=self.done | {key}, ahead=(*self.ahead, *ahead), tally=self.tally + tally)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The last catch-up that ended, for operators."""
+    """The last completed catch-up, for operators."""
 
     begins_at: float
     ends_at: float
@@ -90,32 +88,33 @@ class Report:
 
 
 class Listening(WorkerOperations):
-    """Records when Slack was heard, and hands out what is to be caught up."""
+    """Records when Slack was heard, and hands out gaps to catch up on."""
 
     @writes
     async def hear(self, connection: AsyncConnection, team_id: str, heard_at: float) -> None:
-        """Records that a message came from Slack. After a gap, questions may have been missed.
+        """Records that a message came from Slack. After a gap, questions might have been missed.
 
-        A second gap adds to the first: what was looked at in between is looked at once more.
+        A second gap extends the first: messages in between are checked once more.
         """
         new = insert_into(connection, listening).values(team_id=team_id, heard_at=heard_at)
         if await connection.scalar(new.on_conflict_do_nothing().returning(listening.c.heard_at)) is not None:
             return
         this = listening.c.team_id == team_id
         row = (await connection.execute(sa.select(listening).where(this).with_for_update())).one()
-        # A time that is yet to come was recorded by a clock that was wrong.
+        # A future time was recorded by a wrong clock.
         if row.heard_at < heard_at or row.heard_at > self._now() + CLOCKS_DIFFER_S:
             await connection.execute(sa.update(listening).where(this).values(heard_at=heard_at))
         if heard_at - row.heard_at > GAP_S:
             begins_at = row.heard_at if row.missed_from is None else row.missed_from
             gap = {"missed_from": begins_at, "missed_until": heard_at, "held_by": None, "held_until": None}
             await connection.execute(sa.update(listening).where(this).values(**gap, progress={}))
-            # Slack may have been down for days.
+            # Slack might have been down for days.
             await outbox.wake(connection, self._now(), jobs.c.team_id == team_id)
 
     @writes
     async def claim_missed(self, connection: AsyncConnection, team_id: str) -> Missed | None:
-        """Returns what is to be caught up, if no other process does; this one holds it for HOLD_S."""
+        """Returns the gap to catch up on and holds it for HOLD_S, or None if there is none or another process has
+        it."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)
@@ -135,18 +134,18 @@ class Listening(WorkerOperations):
 
     @writes
     async def keep(self, connection: AsyncConnection, team_id: str) -> bool:
-        """Holds a catch-up for longer; returns False if another process has it, or another gap came."""
+        """Holds a catch-up for longer. Returns False if another process holds it or a new gap has appeared."""
         return await self._change(connection, team_id, {})
 
     @writes
     async def record(self, connection: AsyncConnection, missed: Missed) -> bool:
-        """Records how far a catch-up is. Returns False, and records nothing, as `keep` does."""
+        """Records the progress of a catch-up. Returns False without recording it in the same cases as `keep`."""
         progress = {"done": sorted(missed.done), "ahead": missed.ahead, "tally": asdict(missed.tally)}
         return await self._change(connection, missed.team_id, {"progress": progress})
 
     @writes
     async def complete(self, connection: AsyncConnection, missed: Missed) -> bool:
-        """Records that a catch-up is over. Returns False, and records nothing, as `keep` does."""
+        """Records that a catch-up is complete. Returns False without recording it in the same cases as `keep`."""
         report = {"begins_at": missed.begins_at, "ends_at": missed.ends_at, "tally": asdict(missed.tally)}
         over = {"missed_from": None, "missed_until": None, "progress": {}, "report": report}
         return await self._change(connection, missed.team_id, over)
@@ -155,7 +154,7 @@ class Listening(WorkerOperations):
     async def threads_since(
         self, connection: AsyncConnection, team_id: str, since: float, limit: int
     ) -> list[ThreadKey]:
-        """Returns the threads of the questions since a time, those with the newest question first."""
+        """Returns the threads with questions since a time, newest question first."""
         columns = thread_columns()
         recent = sa.select(*columns).where(jobs.c.team_id == team_id, jobs.c.created_at > since)
         newest = recent.group_by(*columns).order_by(sa.func.max(jobs.c.ts).desc()).limit(limit)
@@ -163,7 +162,7 @@ class Listening(WorkerOperations):
 
     @reads
     async def living(self, connection: AsyncConnection) -> list[str]:
-        """Returns the names of the workers that run with this database and can hear Slack, this one included."""
+        """Returns the names of this database's running workers that can hear Slack, including this one."""
         return await living(connection, database_file(self._database.engine.url), self._now())
 
     async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:

@@ -1,8 +1,8 @@
-"""What people asked to remember, by the channel or direct message where they said it.
+"""Memories that people asked for, by the channel or direct message where they said them.
 
-Each write leaves an audit entry in its transaction, without the memory's text. Writers of one place take turns, so that
-its numbers stay unique and its limit holds. A memory that is removed leaves a row with its number, because an older
-list of the place may still name it.
+Each write adds an audit entry in its transaction, without the memory's text. Writers in one place take turns, so that
+its numbers stay unique and its limit holds. A removed memory leaves a row with its number, because an older list of the
+place might still show it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,17 +19,15 @@ from bot.store.rows import has_content, is_any, thread_values
 from bot.store.schema import jobs, memories
 
 NO_TEXT = {"text": "", "user_id": "", "changed_by": "", "is_proposed": True}
-"""The columns of a memory of which only the number is left: no message has said it."""
+"""The columns of a memory of which only the number remains, without the message that said it."""
 _STANDS = memories.c.forgotten_at.is_(None)
 _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 
 
 class Memories(Operations):
-    """Reads and writes the memories of places."""
-
     @reads
     async def of(self, connection: AsyncConnection, place: Place) -> list[Memory]:
-        """Returns the memories of a place, in the order of their numbers."""
+        """Returns a place's memories, by number."""
         these = sa.select(*_OF_MEMORY).where(_is_in(place), _STANDS)
         return [Memory(*row) for row in await connection.execute(these.order_by(memories.c.number))]
 
@@ -37,9 +35,9 @@ class Memories(Operations):
     async def remember(
         self, connection: AsyncConnection, question: Question, text: str, *, is_private: bool, is_proposed: bool = False
     ) -> Remembered:
-        """Keeps what a message says, or what a model proposed below it, unless its place has no room.
+        """Stores what a message says, or what a model proposed below it, unless the place has no room.
 
-        A message that has said something before, as an edited one has, now says this instead.
+        If the message already has a memory, as an edited message does, its text is replaced.
         """
         now, place = self._now(), question.thread.place
         await _take_turns(connection, place)
@@ -70,7 +68,7 @@ class Memories(Operations):
 
     @writes
     async def forget(self, connection: AsyncConnection, place: Place, number: int, by: str) -> Memory | None:
-        """Removes a memory of a place, for now, and returns it; None if there is none with this number."""
+        """Removes a place's memory so that it can be restored, and returns it, or None if the number isn't in use."""
         this = sa.select(*_OF_MEMORY).where(_is_in(place), _STANDS, memories.c.number == number)
         row = (await connection.execute(this)).one_or_none()
         if row is not None:
@@ -79,7 +77,7 @@ class Memories(Operations):
 
     @writes
     async def restore(self, connection: AsyncConnection, question: Question, number: int, by: str, job_id: int) -> bool:
-        """Undoes a `forget`, which the answer to a job says; returns False if the text is gone, or has no room."""
+        """Undoes a `forget` that a job's answer reported. Returns False if the text is gone or there is no room."""
         place, now = question.thread.place, self._now()
         await _take_turns(connection, place)
         is_meant = _is_in(place), ~_STANDS, memories.c.number == number, memories.c.text != ""
@@ -94,12 +92,12 @@ class Memories(Operations):
 
     @writes
     async def take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        """Removes what a message has said; returns False if nothing of that is on record."""
+        """Removes what a message has said. Returns False if nothing from it is stored."""
         return await self._remove(connection, question.thread.place, by, _is_said_in(question))
 
     @writes
     async def undo(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        """Removes what a message or the answer to it has had remembered; returns False if nothing is on record."""
+        """Removes what a message, or the answer to it, has stored. Returns False if there is nothing."""
         return await self._remove(connection, question.thread.place, by, memories.c.ts == question.ts)
 
     @writes
@@ -113,7 +111,7 @@ class Memories(Operations):
         *,
         is_private: bool,
     ) -> bool:
-        """Changes the texts of a place's memories, by id, removes those with an empty one, and keeps hidden ones.
+        """Changes the texts of a place's memories by ID, removes those with an empty text, and keeps hidden ones.
 
         Returns False, and changes nothing, if the place has no room for the texts.
         """
@@ -141,9 +139,9 @@ class Memories(Operations):
 
 
 async def forget_message(connection: AsyncConnection, place: Place, ts: str, now: float) -> None:
-    """Removes what was remembered because of a deleted message, also what a model proposed below it.
+    """Removes the memories from a deleted message, including those that a model proposed below it.
 
-    An attempt that remembers at this moment waits for this transaction, and then finds the message deleted.
+    An attempt that is just storing one waits for this transaction, and then finds the message deleted.
     """
     await _take_turns(connection, place)
     await _remove(connection, place, memories.c.ts == ts, now)
@@ -151,7 +149,7 @@ async def forget_message(connection: AsyncConnection, place: Place, ts: str, now
 
 
 async def _empty(connection: AsyncConnection, place: Place, ts: str) -> None:
-    """Removes the texts of what a message had said, and somebody has forgotten, so that nothing brings them back."""
+    """Removes the texts of a message's forgotten memories, so that nothing can restore them."""
     forgotten = _is_in(place), ~_STANDS, memories.c.ts == ts
     await connection.execute(sa.update(memories).where(*forgotten).values(NO_TEXT))
 
@@ -163,9 +161,9 @@ async def _texts(connection: AsyncConnection, place: Place) -> Sequence[sa.Row[i
 
 
 def _fits(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
-    """Returns whether a place has room for changed texts, by id: "" for one that goes, with an unknown id a new one.
+    """Returns whether a place has room for changed texts, by ID. "" removes a text, and an unknown ID adds one.
 
-    What doesn't make a place larger always fits, also where it is too full.
+    Changes that don't increase the size always fit, even if the place is too full.
     """
     before = {row.id: row.text for row in in_place}
     after = [text for text in {**before, **changed}.values() if text]
@@ -185,7 +183,6 @@ async def _remove(
     by: str = "",
     emptied: Mapping[str, Any] = NO_TEXT,
 ) -> bool:
-    """Removes memories of a place. Their numbers stay used."""
     removed = sa.update(memories).where(_is_in(place), _STANDS, these)
     gone = (await connection.scalars(removed.values(forgotten_at=now, **emptied).returning(memories.c.ts))).all()
     if gone:
@@ -205,5 +202,5 @@ def _is_in(place: Place, table: sa.Table = memories) -> sa.ColumnElement[bool]:
 
 
 def _is_said_in(question: Question) -> sa.ColumnElement[bool]:
-    """Whether a memory was said in this message of its place, and isn't what a model proposed below it."""
+    """Returns whether a memory was said in this message, rather than proposed by a model below it."""
     return sa.and_(~memories.c.is_proposed, memories.c.ts == question.ts)

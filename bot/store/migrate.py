@@ -1,9 +1,9 @@
-"""Brings a database to the newest schema; any number of processes may do so at once.
+"""Migrates a database to the newest schema. Any number of processes can do this at once.
 
-A new database gets the schema's tables, and one that an earlier release made gets them by migrations. A migration never
-changes once it is released. The revision alone doesn't say what a database has: an unreleased version may have made it,
-a restored backup may be in pieces, and another program may use the same table for its own revision. So the tables are
-compared with the schema's at each start, by `misfits`.
+A new database gets the schema's tables; one created by an earlier release gets them by migrations. A migration never
+changes once it is released. The revision alone doesn't prove what a database contains: it might come from an unreleased
+version, a restored backup might be incomplete, and another program might use the same table for its own revision. The
+tables are therefore compared with the schema at each start (`misfits`).
 """
 
 import functools
@@ -34,18 +34,18 @@ log = logging.getLogger(__name__)
 
 UNFIT_FIX = "Name a new database in DATABASE_URL, or restore a backup."
 SCRIPTS = "bot.store:migrations"
-"""Where Alembic finds the migrations."""
+"""Alembic's path to the migrations."""
 TABLE_WITHIN_S = 4
 """How long a migration waits for a table. Statements of other processes give up after 5 s."""
 _LOCK_KEY = 0x7479706973740001
-"""Any number will do, as long as all versions use the same; it reads "typist", 1."""
+"""Any number works if all versions use the same one. It spells "typist", 1."""
 
 
 async def migrate(engine: AsyncEngine) -> str:
-    """Applies all missing migrations in one transaction; returns the schema's revision.
+    """Applies all missing migrations in one transaction, and returns the schema's revision.
 
-    On PostgreSQL others wait at an advisory lock, which its transaction releases and poolers let through;
-    on SQLite they wait at BEGIN IMMEDIATE, for as long as for any writer. Raises StoreError.
+    On PostgreSQL, other processes wait at an advisory lock, which ends with its transaction and works through poolers.
+    On SQLite, they wait at BEGIN IMMEDIATE, for as long as for any writer. Raises StoreError.
     """
     with database_errors():
         return await _migrate(engine)
@@ -61,19 +61,16 @@ async def _migrate(engine: AsyncEngine) -> str:
 
 
 async def lock_migrations(connection: AsyncConnection) -> None:
-    """Has processes that start wait on PostgreSQL until this transaction ends."""
-    # There is no bound on another process's migration.
+    """Makes starting processes wait on PostgreSQL until this transaction ends."""
+    # There is no limit for another process's migration.
     await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
-    # But tables have one: a session that waits for a table holds up all others that want to read it.
+    # Tables have a limit: a session that waits for a table blocks all others that want to read it.
     await connection.execute(sa.text(f"SET LOCAL lock_timeout = '{TABLE_WITHIN_S}s'"))
 
 
 async def nothing_recorded(engine: AsyncEngine) -> str:
-    """Returns why the database has nothing of Typist's yet, as a sentence; "" if it has tables. Creates nothing.
-
-    Raises StoreError.
-    """
+    """Returns a sentence if the database has no Typist tables yet, otherwise "". Creates nothing. Raises StoreError."""
     file = database_file(engine.url)
     if file is not None and file.parent.is_dir() and not file.exists():
         return f"Nothing is recorded yet: there is no database at {file.absolute()}."
@@ -84,9 +81,9 @@ async def nothing_recorded(engine: AsyncEngine) -> str:
 
 
 def upgrade(connection: sa.Connection) -> str:
-    """Brings a database to the newest schema in the connection's transaction; returns its revision. Raises StoreError.
+    """Migrates a database in the connection's transaction, and returns its revision. Raises StoreError.
 
-    A database that a newer version of Typist has migrated stays as it is.
+    A database that a newer version of Typist has migrated stays unchanged.
     """
     current = read_revision(connection)
     if current is None or (current != REVISION and is_known(current)):
@@ -95,13 +92,14 @@ def upgrade(connection: sa.Connection) -> str:
     if wrong := misfits(connection):
         raise StoreError(f"{unfit(current, wrong)} {UNFIT_FIX}")
     if current != REVISION:
-        # In a rolling deployment, both versions run at once. The older one can, because migrations only add.
+        # During a rolling deployment, both versions run at once. The older one still works, because migrations only
+        # add.
         log.warning("database schema %s is newer than this version of Typist, which runs with it", current)
     return current
 
 
 def _apply(connection: sa.Connection, current: str | None) -> None:
-    """Creates all tables, or runs the migrations that a database lacks. Raises StoreError if that fails."""
+    """Creates all tables, or runs the missing migrations. Raises StoreError if that fails."""
     try:
         if current is None:
             metadata.create_all(connection, checkfirst=False)
@@ -126,9 +124,9 @@ def _run_migrations(connection: sa.Connection) -> None:
 
 
 def misfits(connection: sa.Connection) -> list[str]:
-    """Returns the names of tables, columns and indexes that are not as this version needs them.
+    """Returns the names of tables, columns and indexes that don't match this version.
 
-    Columns that it doesn't know are a newer version's. One that must have a value is not: each insert would fail.
+    Unknown columns belong to a newer version, unless they require a value, because then each insert would fail.
     """
     query = _POSTGRESQL_CATALOG if connection.dialect.name == "postgresql" else _SQLITE_CATALOG
     found = {
@@ -145,7 +143,7 @@ def misfits(connection: sa.Connection) -> list[str]:
 
 
 def unfit(revision: str, misfits: Sequence[str]) -> str:
-    """Says that a database has other tables than this version of Typist needs."""
+    """Returns an error message that a database doesn't have the tables that this version needs."""
     named = ", ".join(misfits[:_MAX_NAMED]) + (", …" if len(misfits) > _MAX_NAMED else "")
     return (
         f"The tables of the database are not those that this version of Typist needs ({named}): an unreleased version "
@@ -155,7 +153,7 @@ def unfit(revision: str, misfits: Sequence[str]) -> str:
 
 @functools.cache
 def _needed(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
-    """Returns the type of each column of the schema, and "" for each index, by its table and its name."""
+    """Returns the type of each column, and "" for each index, by table and name."""
     columns = {
         (table.name, column.name): column.type.compile(dialect).upper()
         for table in metadata.sorted_tables
@@ -165,7 +163,7 @@ def _needed(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
 
 
 def is_known(revision: str) -> bool:
-    """Returns whether this version of Typist has the migration to a revision; it lacks those of newer versions."""
+    """Returns whether this version has the migration to a revision. It lacks those of newer versions."""
     from alembic.script import ScriptDirectory
 
     return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
@@ -180,7 +178,7 @@ def _config() -> "Config":
 
 
 def read_revision(connection: sa.Connection) -> str | None:
-    """Returns the database's revision, None if there are no tables yet."""
+    """Returns the database's revision, or None if there are no tables yet."""
     if not sa.inspect(connection).has_table(_versions.name):
         return None
     return connection.scalar(sa.select(_versions.c.version_num))
@@ -188,14 +186,14 @@ def read_revision(connection: sa.Connection) -> str | None:
 
 _versions = sa.Table(
     "alembic_version",
-    # Not the schema's: Alembic writes it, and backups have their own.
+    # Not part of the schema: Alembic writes it, and backups have their own.
     sa.MetaData(),
     sa.Column("version_num", sa.String(32), nullable=False),
     sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 
 _MAX_NAMED = 3
-# Of each column and each index: its table, its name, its type, and whether an insert must name it.
+# For each column and index: its table, name, type, and whether an insert must include it.
 _SQLITE_CATALOG = """
 SELECT m.name, c.name, c.type, c."notnull" AND c.dflt_value IS NULL AND NOT c.pk
 FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'

@@ -1,8 +1,8 @@
-"""What people and channels were told, or are to be told once, over all processes (bot/core/notifications.py).
+"""Notifications that people and channels get once, across all processes (bot/core/notifications.py).
 
-A row keeps its key from being used again. While it has a `due_at`, its content is still to be sent: a process takes it
-as it takes an outbox entry, by moving `due_at`, which also fences. One that is sent before it is recorded, such as what
-only one person sees in a channel, is claimed: its row never has content.
+A row prevents its key from being used again. While it has a `due_at`, its content still has to be sent: a process
+acquires it like an outbox entry, by moving `due_at`, which also acts as the fence. A notification that is sent before
+it is recorded, such as an ephemeral message in a channel, is claimed: its row never has content.
 """
 
 import math
@@ -19,19 +19,19 @@ from bot.store.rows import has_come, insert_into, is_any
 from bot.store.schema import notifications
 
 KEPT_S = 62 * 24 * 3600.0
-"""After this time, a key may be used again."""
+"""The time after which a key can be used again."""
 _SENT = {"due_at": None, "content": None}
 _KEY = tuple(notifications.primary_key)
 
 
 class Notifications(Operations):
-    """Records what was told, and hands out what is still to be sent, each to one process at a time."""
+    """Records notifications, and hands out those that still have to be sent, each to one process at a time."""
 
     @writes
     async def claim(
         self, connection: AsyncConnection, team_id: str, recipient: str, key: str, every_s: float = math.inf
     ) -> bool:
-        """Returns True once within `every_s` for a recipient and a key: then the caller tells them.
+        """Returns True once within `every_s` for a recipient and key; the caller then notifies them.
 
         An empty `recipient` stands for everybody in the workspace.
         """
@@ -44,19 +44,17 @@ class Notifications(Operations):
 
     @writes
     async def withdraw(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> None:
-        """Removes a notification, so that its key can be used again."""
         await connection.execute(sa.delete(notifications).where(*_is(team_id, recipient, key)))
 
     @writes
     async def add(self, connection: AsyncConnection, team_id: str, *new: Notification) -> None:
-        """Has notifications sent whose keys are new to their recipients."""
         await add(connection, self._now(), team_id, *new)
 
     @writes
     async def end(self, connection: AsyncConnection, team_id: str, over: Notification) -> bool:
-        """Has a recipient who was told `over.key` told that it is over, and frees the key.
+        """Queues the notification `over` for a recipient who got the one with its key, and frees the key.
 
-        Returns False if a process may just be telling it: then call this again.
+        Returns False if a process might be sending it right now: then call this again.
         """
         this, now = _is(team_id, over.recipient, over.key), self._now()
         row = (await connection.execute(sa.select(notifications).where(*this).with_for_update())).one_or_none()
@@ -73,9 +71,9 @@ class Notifications(Operations):
 
     @completes()
     async def claim_due(self, limit: int, kinds: Collection[str]) -> list[DueNotification]:
-        """Returns up to `limit` notifications that are due, of these kinds or with a message.
+        """Returns up to `limit` due notifications that have a message or are of these kinds.
 
-        This process holds them for OUTBOX_HOLD_S; one that is not complete by then is due again.
+        This process holds them for OUTBOX_HOLD_S. One that isn't complete by then is due again.
         """
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
@@ -83,7 +81,7 @@ class Notifications(Operations):
             if limit <= 0 or not await connection.scalar(_IS_ANY_DUE, {"now": now}):
                 return []
         async with self._database.begin_write() as connection:
-            # Those of a kind that only a newer version of Typist knows are left to it.
+            # Kinds that only a newer version of Typist knows are left to that version.
             due = _DUE.where(notifications.c.kind.in_(["", *kinds])).order_by(notifications.c.due_at).limit(limit)
             free = due.with_for_update(skip_locked=True).cte("free")
             taken = sa.update(notifications).where(sa.tuple_(*_KEY).in_(sa.select(*free.c)))
@@ -92,14 +90,13 @@ class Notifications(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
-        """Records that a notification was sent, unless another process has taken it; one that ends another goes."""
+        """Records that a notification was sent, unless another process has it. One that ends another is removed."""
         await connection.execute(sa.delete(notifications).where(*_as_taken(due), notifications.c.is_told))
         told = sa.update(notifications).where(*_as_taken(due)).values(is_told=True, at=self._now(), **_SENT)
         await connection.execute(told)
 
     @writes
     async def postpone(self, connection: AsyncConnection, due: DueNotification, delay_s: float) -> None:
-        """Makes a notification due again after the delay."""
         later = sa.update(notifications).where(*_as_taken(due)).values(due_at=self._now() + delay_s)
         await connection.execute(later)
 
@@ -107,7 +104,7 @@ class Notifications(Operations):
 async def claim(
     connection: AsyncConnection, team_id: str, recipient: str, key: str, now: float, every_s: float = math.inf
 ) -> bool:
-    """Claims a notification as Notifications.claim does, in the caller's transaction."""
+    """Claims a notification like Notifications.claim, in the caller's transaction."""
     wait_s = min(every_s, KEPT_S)
     row = insert_into(connection, notifications).values(team_id=team_id, recipient=recipient, key=key, at=now)
     again = row.on_conflict_do_update(
@@ -117,9 +114,9 @@ async def claim(
 
 
 async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notification) -> None:
-    """Has notifications sent whose keys are new to their recipients, from the caller's transaction on.
+    """Queues the notifications whose keys are new to their recipients, in the caller's transaction.
 
-    Where one is known whose end is still to be told, its end is not told.
+    If the end of a notification with the same key is still to be sent, it is canceled.
     """
     if not new:
         return
@@ -151,4 +148,4 @@ def _due(row: sa.Row[Any]) -> DueNotification:
 _NOW = sa.bindparam("now", type_=sa.Double)
 _DUE = sa.select(*_KEY).where(notifications.c.tries < MAX_TRIES, has_come(notifications.c.due_at, _NOW, BACKOFF.max_s))
 _IS_ANY_DUE = sa.select(_DUE.exists())
-"""Asked each second, so it is built once."""
+"""Built once, because it runs every second."""

@@ -1,4 +1,4 @@
-"""The outbox, as seen by a process that works on its entries."""
+"""The outbox's operations for a process that works on its entries."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,13 +33,13 @@ _BESIDE = (OutboxKind.BESIDE, OutboxKind.MAKE_CANVAS)
 
 
 class OutboxEntries(Operations):
-    """Hands out entries that are due, each to one process at a time."""
+    """Hands out due entries, each to one process at a time."""
 
     @completes()
     async def claim_due(self, limit: int) -> list[OutboxEntry]:
-        """Returns up to `limit` entries that are due.
+        """Returns up to `limit` due entries.
 
-        This process holds them for OUTBOX_HOLD_S; an entry that is not complete by then is due again.
+        This process holds them for OUTBOX_HOLD_S. An entry that isn't complete by then is due again.
         """
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
@@ -52,8 +52,8 @@ class OutboxEntries(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
-        """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it."""
-        # The job first: whoever changes one locks it before its entries.
+        """Removes an entry, unless it was added again in the meantime or another process has taken it."""
+        # The job first, because code that changes a job locks it before its entries.
         is_left = entry.kind in _BESIDE and await self._is_beside_left(connection, entry)
         done = sa.delete(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
         await connection.execute(done)
@@ -62,7 +62,7 @@ class OutboxEntries(Operations):
             await outbox.add_missing(connection, OutboxKind.BESIDE, entry.job_id, self._now())
 
     async def _is_beside_left(self, connection: AsyncConnection, entry: OutboxEntry) -> bool:
-        """Records that the asker is mentioned; returns whether a message beside the reply is still to come or to go."""
+        """Records that the asker was mentioned, and returns whether messages next to the reply still need to change."""
         this = jobs.c.id == entry.job_id
         if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
             done = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
@@ -72,9 +72,9 @@ class OutboxEntries(Operations):
 
     @writes
     async def posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
-        """Records that a message beside the reply is about to be posted.
+        """Records that a message next to the reply is about to be posted.
 
-        Returns False, and nothing may be posted, if another process has taken the entry.
+        Returns False, and nothing must be posted, if another process has taken the entry.
         """
         if not await is_any(connection, outbox.as_taken(entry)):
             return False
@@ -83,42 +83,42 @@ class OutboxEntries(Operations):
 
     @writes
     async def posted(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> None:
-        """Records a message that was posted beside the reply; does nothing if the job was erased meanwhile."""
+        """Records a message that was posted next to the reply, unless the job was erased in the meantime."""
         if await is_any(connection, jobs.c.id == entry.job_id):
             await beside.record(connection, entry.job_id, message)
 
     @writes
     async def gone(self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
-        """Removes messages beside the reply from record, which Slack shows no more."""
+        """Removes the record of messages next to the reply that Slack no longer shows."""
         await beside.remove(connection, entry.job_id, messages)
 
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
-        """Makes an entry that failed due again after the delay, or at once if it was added again meanwhile."""
+        """Makes a failed entry due again after the delay, or at once if it was added again in the meantime."""
         failed = sa.update(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
         await connection.execute(failed.values(due_at=self._now() + delay_s, is_held=False))
         await outbox.do_again(connection, entry, self._now())
 
     @writes
     async def wake(self, connection: AsyncConnection, team_id: str, channel_id: str) -> None:
-        """Has the entries that failed be tried again now, because a channel is open to us again."""
+        """Retries failed entries now, because the bot can access a channel again."""
         await outbox.wake(connection, self._now(), jobs.c.team_id == team_id, jobs.c.channel_id == channel_id)
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns an ended job with the version that readers are to see; None if there is nothing to show.
+        """Returns an ended job with the version that readers should see, or None if there is nothing to show.
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted)
-        # What somebody has written below keeps the reply to a deleted question.
+        # If someone has written below it, the reply to a deleted question is kept.
         shown = ended if entry.shows is Shows.UNLESS_FOLLOWED else ended.where(has_content())
         row = (await connection.execute(shown)).one_or_none()
         return await answers.with_record(connection, row) if row else None
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns the job that waits for approvals, with its text and its steps; None if it waits no longer.
+        """Returns the job that is waiting for approvals, with its text and steps, or None if it isn't waiting anymore.
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
@@ -136,7 +136,7 @@ class OutboxEntries(Operations):
     async def record_messages(
         self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records the messages of the reply to a job that no attempt is at, though one may be queued meanwhile.
+        """Records the messages of a reply without a running attempt, even if one has been queued in the meantime.
 
         Does nothing if another process has taken the entry.
         """
@@ -150,16 +150,15 @@ _JOBS = sa.select(
     has_come(jobs.c.mention_at, _NOW, APPROVAL_S).label("may_mention"),
     outbox.is_reply_shown().label("is_shown"),
 )
-"""What `_records` reads."""
 MAX_LOOKED_AT = 1_000
-"""How many entries one look reads: those beside a reply that waits for its approval stay, and aren't due."""
+"""The number of entries per query. Entries for a reply that is waiting for approval remain, and aren't due."""
 
 
 def _due() -> sa.Select[tuple[int, int, str]]:
-    """Selects the entries that are due and not set aside, of jobs whose reply nobody is editing.
+    """Selects the due entries that haven't been set aside, for jobs whose reply nobody is editing.
 
-    Of those about messages beside a reply, `QuestionRecord.is_beside_due` says which are due. Those of a kind that only
-    a newer version of Typist knows are left to it.
+    `QuestionRecord.is_beside_due` decides whether entries about messages next to a reply are due. Kinds that only a
+    newer version of Typist knows are left to that version.
     """
     entry = outbox_entries.c
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
@@ -176,11 +175,10 @@ def _due() -> sa.Select[tuple[int, int, str]]:
 
 
 _DUE = _due()
-"""Asked each second, so it is built once."""
+"""Built once, because it runs every second."""
 
 
 async def _due_ids(connection: AsyncConnection, now: float) -> list[int]:
-    """Returns the entries that are due."""
     rows = (await connection.execute(_DUE.limit(MAX_LOOKED_AT), {"now": now})).all()
     if of_beside := [row.job_id for row in rows if row.kind == OutboxKind.BESIDE]:
         these = (await connection.execute(_JOBS.where(jobs.c.id.in_(of_beside)), {"now": now})).all()
@@ -190,7 +188,7 @@ async def _due_ids(connection: AsyncConnection, now: float) -> list[int]:
 
 
 async def _take(connection: AsyncConnection, ids: Sequence[int], limit: int, now: float) -> list[OutboxEntry]:
-    """Takes up to `limit` of these entries that nobody else has taken, which this process holds for OUTBOX_HOLD_S."""
+    """Takes up to `limit` of these entries that nobody else has taken, and holds them for OUTBOX_HOLD_S."""
     entry = outbox_entries.c
     free = _DUE.where(entry.id.in_(ids)).limit(limit).with_for_update(of=outbox_entries, skip_locked=True).cte("free")
     taken = sa.update(outbox_entries).where(entry.id.in_(sa.select(free.c.id)))
@@ -204,7 +202,7 @@ async def _take(connection: AsyncConnection, ids: Sequence[int], limit: int, now
 
 
 async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> dict[int, QuestionRecord]:
-    """Returns the records of jobs, by job. `rows` have what _JOBS selects."""
+    """Returns the records of jobs, by job. `rows`: selected by _JOBS."""
     found = await beside.of_jobs(connection, [row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
     is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value

@@ -1,4 +1,4 @@
-"""PostgreSQL's LISTEN on a connection of its own: it wakes this process, and its lock shows that the process lives."""
+"""PostgreSQL's LISTEN on a separate connection: it wakes this process, and its lock shows that the process is alive."""
 
 import asyncio
 import logging
@@ -16,13 +16,13 @@ from bot.store.database import SAID, answered_within, channel, connection_argume
 
 SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0
-"""A server that lost sight of our last connection may hold its lock for hours: meanwhile the store is polled."""
+"""A server that lost our last connection might hold its lock for hours. Until then, the store is polled."""
 CHECK_S = 5.0
-"""How often the connection is checked, and how long the server may take to answer that. A server that hangs keeps its
-connections, though it may have lost our lock."""
+"""The interval for checking the connection, and the limit for the server's response. A hanging server keeps its
+connections open, but might have lost our lock."""
 BACKOFF = Backoff(0.5, 5.0)
 DEAF_PAUSE_S = 60.0
-"""Behind a pooler in transaction mode LISTEN hears nothing. Somebody may remove the pooler later."""
+"""Through a pooler in transaction mode, LISTEN receives nothing. Somebody might remove the pooler later."""
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Listener:
         wake: Callable[[], None],
         on_message: Callable[[str], None],
     ) -> None:
-        """`wake` is called when another process changed something, `on_message` with what another process says."""
+        """Initializes a listener. `wake` is called for other processes' changes, `on_message` with their messages."""
         self._engine = engine
         self._worker = worker
         self._clock = clock
@@ -47,7 +47,7 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self.held = False
-        """Whether our lock is held: with the connection it is lost."""
+        """Whether our lock is held. It is lost with the connection."""
 
     async def open(self) -> None:
         """Returns once it is known whether listening works."""
@@ -90,7 +90,7 @@ class Listener:
                     return
             self.held = True
             self._tried.set()
-            # Notifications from before this moment are lost.
+            # Earlier notifications were lost.
             self._wake()
             while True:
                 async for notify in connection.notifies(timeout=CHECK_S):
@@ -101,13 +101,13 @@ class Listener:
             await connection.close()
 
     async def _made_ready(self, connection: psycopg.AsyncConnection[Any]) -> bool:
-        """Listens and takes the lock, or returns False if notifications don't arrive."""
+        """Listens and acquires the lock, or returns False if notifications don't arrive."""
         ours = await self._text(connection, channel())
         await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(ours)))
         if not await self._hears(connection):
             return False
         key = await self._text(connection, sa.cast(lock_key(self._worker), sa.Text))
-        # A session's lock, taken only once LISTEN works: a pooler would keep it after our death.
+        # A session lock, acquired only once LISTEN works, because a pooler would keep it after our death.
         await connection.execute("SELECT pg_advisory_lock(%s::bigint)", [key])
         return True
 
@@ -125,7 +125,8 @@ class Listener:
         return str(row[0])
 
     async def _hears(self, connection: psycopg.AsyncConnection[Any]) -> bool:
-        """Whether a notification arrives that is sent on another connection: on this one a pooler may return it."""
+        """Returns whether a notification from another connection arrives. A pooler might return one from the same
+        one."""
         async with self._engine.begin() as other:
             await other.execute(sa.select(sa.func.pg_notify(channel(), f"test {self._worker}")))
         async for notify in connection.notifies(timeout=SELF_TEST_S):

@@ -1,20 +1,20 @@
-"""The queue, as seen by services that add questions and request changes to their jobs.
+"""The queue's operations for services that add questions and request changes to their jobs.
 
-**Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). The
-result for each is the one that it would have had alone: whether its event or its message was seen before, and whether
-it has to wait behind others. With 100 questions in a second beside their answers, one transaction for each question
-left 73 without an acknowledgment within Slack's three seconds, because each of them waited for its turn among the
-transactions of live answers. Together, all had one within 2 s (docs/admins/operate.md).
+**Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). Each
+gets the same result as if it came alone: whether its event or message was seen before, and whether it must wait behind
+others. When 100 questions a second came with one transaction each, while answers were running, 73 weren't acknowledged
+within Slack's three seconds, because each waited for its turn among the transactions of live answers. With shared
+transactions, all were acknowledged within 2 s (docs/admins/operate.md).
 
-**Changes.** A queued job is changed on the spot. A begun job is changed by its worker, now or at the next attempt: the
-methods leave the request and the new version for it (core/job.py). A job that has ended gets outbox entries instead.
-Each method locks the job's row first, so that a claim or an end at the same moment comes before or after it.
+**Changes.** A queued job is changed immediately. A begun job is changed by its worker, now or at the next attempt: the
+methods store the request and the new version for it (core/job.py). An ended job gets outbox entries instead. Each
+method locks the job's row first, so that a concurrent claim or end comes before or after it.
 
 **Questions that the bot posts for their askers** are jobs in the state UNPOSTED until they have a message. An outbox
-entry has such a question posted. That entry is the lease: one process at a time holds it, and another one tries again
-if that process dies. The entry's `due_at` fences what a try records. Both the process that posted the question and the
-process that gets Slack's event about the post queue the job. The first of them to do so also records the message, in
-the same transaction, and the second one changes nothing.
+entry posts such a question. The entry is the lease: one process at a time holds it, and another one tries again if that
+process dies. The entry's `due_at` is the fence for what an attempt records. Both the process that posted the question
+and the process that gets Slack's event about the post queue the job. The first of them also records the message, in the
+same transaction, and the second one changes nothing.
 """
 
 import logging
@@ -69,8 +69,6 @@ from bot.store.workers import WorkerLiveness, WorkerOperations
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event with a question in it."""
-
     event_id: str
     question: Question
     full: bool
@@ -78,14 +76,14 @@ class Arrival:
     offered: bool = False
     """Whether the first version of its answer is an offer to answer it."""
     job_id: int | None = None
-    """The job of a question that the bot has posted for its asker (`UnpostedQuestions`). None: it gets a new job."""
+    """The job of a question that the bot posted for its asker (`UnpostedQuestions`), or None for a new job."""
 
 
 class QuestionQueue(WorkerOperations):
-    """Takes questions, and changes their jobs on behalf of people."""
+    """Enqueues questions, and changes their jobs on behalf of people."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, max_per_user: int) -> None:
-        """`max_per_user`: how many answers one person may have under way at once, over all processes."""
+        """Initializes a queue. `max_per_user`: the limit for one person's running answers, across all processes."""
         super().__init__(database, worker)
         self._max_per_user = max_per_user
         self._arrivals = GroupCommit(self._write_arrivals)
@@ -102,36 +100,35 @@ class QuestionQueue(WorkerOperations):
     ) -> Enqueued | None:
         """Stores a question as a job; returns None if its event or message was stored before.
 
-        It also returns None, and stores nothing, for a bot's question beyond the limits of core/access.py.
-
-        The arguments are those of Arrival. The job needs a placeholder if an earlier question of its thread is not
-        answered yet, if the asker has as many answers under way as one person may have, or if this process is `full`.
-        The caller posts it, between `WorkerQueue.begin_placeholder` and `record_placeholder`.
+        It also returns None, and stores nothing, for a bot's question beyond the limits of core/access.py. The
+        arguments are those of Arrival. The job needs a placeholder if an earlier question in its thread isn't answered
+        yet, if the asker has the maximum number of running answers, or if this process is `full`. The caller posts it,
+        between `WorkerQueue.begin_placeholder` and `record_placeholder`.
         """
-        # Each batch is bounded, but not the wait for a question's own batch.
+        # Each batch has a time limit, but the wait for a question's own batch doesn't.
         return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
 
     @reads
     async def may_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
-        """Returns whether every earlier question of the thread has its message, so that this one's appears below."""
+        """Returns whether every earlier question in the thread has its message, so this one's will appear below."""
         before = sa.select(jobs.c.messages).where(in_thread(question.thread), is_live(), jobs.c.ts < question.ts)
         return all(page_ts(messages_of(row)) for row in await connection.execute(before))
 
     @reads
     async def status(self, connection: AsyncConnection, job_id: int) -> Status | None:
-        """Returns whether a job is queued, running or over; None if it was erased."""
+        """Returns whether a job is queued, running or over, or None if it was erased."""
         found = await connection.scalar(sa.select(jobs.c.status).where(jobs.c.id == job_id))
         return None if found is None else Status(found)
 
     @reads
     async def count_queued(self, connection: AsyncConnection) -> int:
-        """Returns how many jobs wait for a worker, of all workspaces."""
+        """Returns the number of jobs waiting for a worker, in all workspaces."""
         count = await connection.scalar(sa.select(sa.func.count()).select_from(jobs).where(is_queued()))
         return int(count or 0)
 
     @writes
     async def request_stop(self, connection: AsyncConnection, job_id: int) -> bool:
-        """Asks the job's worker to stop; ends a job that was never begun. Returns False if the job has ended."""
+        """Asks the job's worker to stop, or ends a job that was never begun. Returns False if the job has ended."""
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == job_id)
         queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED))
@@ -152,11 +149,11 @@ class QuestionQueue(WorkerOperations):
         *,
         full: bool = False,
     ) -> Enqueued | None:
-        """Queues an ended job once more, to be answered in the same messages; its answer is kept as an earlier turn.
+        """Requeues an ended job, to be answered again in the same messages. Its answer is kept as an earlier turn.
 
-        `wish` is for the new version. One that continues the version before has that one's other wishes.
-        Returns None if the job has not ended, or if its question was deleted or has expired.
-        A job that must wait needs a placeholder, as with `enqueue`.
+        `wish`: the wish for the new version. A version that continues the previous one inherits its other wishes.
+        Returns None if the job hasn't ended, or if its question was deleted or has expired. A job that must wait needs
+        a placeholder, as with `enqueue`.
         """
         row = await _to_regenerate(connection, job_id)
         if row is None:
@@ -171,19 +168,19 @@ class QuestionQueue(WorkerOperations):
 
     @writes
     async def edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
-        """Stores a question's new text; returns False if the message is not a question, or was deleted.
+        """Stores a question's new text. Returns False if the message isn't a question or was deleted.
 
-        A queued question is answered with its new text. An answer under way starts over in its messages; its worker
-        learns of the edit with a heartbeat. An answer that has ended starts over, too, unless somebody else has written
-        in the thread since, or another question came: then the reply says that the question was edited. A command is
-        always carried out again.
+        A queued question is answered with its new text. A running answer starts over in its messages; its worker learns
+        about the edit from a heartbeat. An ended answer also starts over, unless somebody else has written in the
+        thread since, or another question came: then the reply says that the question was edited. A command is always
+        carried out again.
         """
         thread = question.thread
         row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
         if row is None or _is_no_question(row):
             return False
         await self._worker.wake_all(connection)
-        # Two edits within a second may have the same time.
+        # Two edits within a second can have the same time.
         if edited_ts < (row.edited_ts or ""):
             return True
         values = {"text": question.text, "files": file_values(question), "attached_chars": question.attached_chars}
@@ -202,11 +199,11 @@ class QuestionQueue(WorkerOperations):
 
     @writes
     async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
-        """Removes a question, so that it isn't answered. Returns False if the message is not a question.
+        """Removes a question, so that it isn't answered. Returns False if the message isn't a question.
 
-        The reply is deleted, too, unless a person wrote after it, and so is what the message had remembered. Slack may
-        deliver a message after its deletion, so a message without a job is recorded as deleted, and becomes no question
-        later.
+        Its reply is also deleted unless a person wrote after it, and so is anything remembered from the message. Slack
+        can deliver a message after its deletion, so a message without a job is recorded as deleted and can't become a
+        question later.
         """
         await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
         row = await _at(connection, team_id, channel_id, ts)
@@ -244,14 +241,13 @@ class QuestionQueue(WorkerOperations):
             asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
             replied = await deny_by_reply(connection, asked, now)
             queued = [(enqueued, arrival.full) for enqueued, arrival in zip(taken, arrivals, strict=True) if enqueued]
-            # Another process may have a place for what this one is too full for.
+            # Another process might have room when this one is full.
             if replied or any(full or not enqueued.needs_placeholder for enqueued, full in queued):
                 await self._worker.wake_others(connection)
             return taken
 
 
 async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
-    """Locks and returns the job of a message."""
     of_message = sa.select(jobs).where(jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.ts == ts)
     return (await connection.execute(of_message.with_for_update())).one_or_none()
 
@@ -261,24 +257,23 @@ def _state(row: sa.Row[Any]) -> State:
 
 
 def _is_no_question(row: sa.Row[Any]) -> bool:
-    """Whether the message is no longer a question: its asker was denied, or it was deleted or has expired."""
+    """Returns whether a message is no longer a question: its asker was denied, or it was deleted or has expired."""
     state = _state(row)
     is_empty = row.text == "" and not row.files
     return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
 
 
 def _ended_unbegun(reason: EndReason) -> dict[str, Any]:
-    """Returns the columns of a job that ends in the queue."""
     return {"status": Status.ENDED.value, "end_reason": reason.value, "stop_requested": True}
 
 
 async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
-    """Raises the version of a begun job, so that its answer starts over. A queued job has nothing to start over."""
+    """Raises the version of a begun job, so that its answer starts over. A queued job doesn't need to start over."""
     this = sa.select(jobs).where(jobs.c.id == job_id, is_begun(), ~jobs.c.stop_requested)
     row = (await connection.execute(this.with_for_update())).one_or_none()
     if row is None:
         return False
-    # The text before it answers other words.
+    # The existing text answers the old question.
     values = {**_next_version(row, replace(wish_of(row), continues=False), now), **RELEASED}
     await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(values))
     await steps.drop_text(connection, jobs.c.id == job_id)
@@ -298,18 +293,17 @@ def _next_version(row: sa.Row[Any], wish: Wish, now: float) -> dict[str, Any]:
 
 
 async def _to_regenerate(connection: AsyncConnection, job_id: int) -> sa.Row[Any] | None:
-    """Locks and returns an ended job that may be answered once more."""
+    """Locks and returns an ended job that can be answered again."""
     this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated(), has_content())
     return (await connection.execute(this.with_for_update())).one_or_none()
 
 
 async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wish: Wish = NO_WISH) -> None:
-    """Queues an ended job for a new version of its answer."""
     values: dict[str, Any] = {
         "status": Status.QUEUED.value,
         "end_reason": None,
         "interruptions": 0,
-        # The placeholder of a job that ended in the queue may not be on record yet.
+        # The placeholder of a job that ended in the queue might not be recorded yet.
         "placeholder_due_since": None if row.attempts else row.placeholder_due_since,
         "mention_at": None,
         **_next_version(row, wish, now),
@@ -327,7 +321,7 @@ async def _answer_edited(connection: AsyncConnection, job_id: int, now: float) -
     if row is None:
         return
     await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(edited_version=row.version))
-    # What a command does follows its words, whatever was written since.
+    # A command must match its text, no matter what was written since.
     if row.end_reason == EndReason.COMMAND or await _stands_alone(connection, job_id):
         await _requeue(connection, row, now)
     elif row.attempts:
@@ -335,7 +329,7 @@ async def _answer_edited(connection: AsyncConnection, job_id: int, now: float) -
 
 
 async def _stands_alone(connection: AsyncConnection, job_id: int) -> bool:
-    """Whether a job's question is the thread's last, and nobody else has written there since."""
+    """Returns whether a job's question is the last in its thread, and nobody else has written there since."""
     later = jobs.alias()
     lines = thread_lines
     after = sa.or_(
@@ -352,7 +346,7 @@ log = logging.getLogger(__name__)
 async def write_arrivals(
     connection: AsyncConnection, arrivals: Sequence[Arrival], max_per_user: int, now: float
 ) -> list[Enqueued | None]:
-    """Writes questions as if each came alone, in their order."""
+    """Writes questions in order, with the same results as if each came alone."""
     seen = await _first_seen(connection, arrivals, now)
     first_events: dict[str, Arrival] = {}
     first_messages: dict[tuple[str, str, str], Arrival] = {}
@@ -385,7 +379,7 @@ def _message(question: Question) -> tuple[str, str, str]:
 
 
 def deletion_of(team_id: str, channel_id: str, ts: str) -> str:
-    """Returns the ID under which seen_events has the deletion of a message that hasn't arrived yet."""
+    """Returns the ID in seen_events for the deletion of a message that hasn't arrived yet."""
     return f"deletion {team_id} {channel_id} {ts}"
 
 
@@ -399,10 +393,10 @@ async def _deleted(connection: AsyncConnection, messages: Iterable[tuple[str, st
 async def _of_eager_bots(
     connection: AsyncConnection, questions: Sequence[Question], now: float
 ) -> list[tuple[str, str, str]]:
-    """Returns the messages of bots that ask so much that they may be answering our answers.
+    """Returns the messages of bots that ask so often that they might be answering our answers.
 
-    Transactions with questions of a workspace's bots take turns, from here to their commit. Otherwise, questions that
-    come at once would not be counted against each other.
+    Transactions with questions from a workspace's bots run one at a time, from here to their commit. Otherwise,
+    concurrent questions wouldn't be counted against each other.
     """
     for team_id in sorted({question.thread.team_id for question in questions if question.from_bot}):
         await one_at_a_time(connection, f"bots {team_id}")
@@ -419,9 +413,9 @@ async def _of_eager_bots(
 async def _bot_questions(
     connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
 ) -> BotQuestions:
-    """Returns how much bots ask, on record and in `taken`, which this transaction will write.
+    """Counts a bot's questions, both stored ones and those in `taken`, which this transaction will write.
 
-    No more is counted than the limits need.
+    Counts no further than the limits require.
     """
     newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
@@ -436,12 +430,12 @@ async def _bot_questions(
 
 @dataclass(frozen=True, slots=True)
 class _QueueBefore:
-    """The jobs ahead of arriving questions. Each arrival may be ahead of the next."""
+    """The jobs ahead of arriving questions. Each arrival can be ahead of the next one."""
 
     oldest: dict[ThreadKey, str]
-    """The ts of the oldest queued job in each thread, '' where one is ahead of them."""
+    """The ts of the oldest queued job in each thread, or '' if a begun job is ahead of them."""
     threads: Counter[tuple[str, str, bool]]
-    """In how many threads a person, by team and user, has live jobs: True for runs, False for questions."""
+    """The number of threads with a person's live jobs, by team, user, and whether they are runs."""
     max_per_user: int
 
     def is_behind(self, arrival: Arrival) -> bool:
@@ -463,9 +457,9 @@ async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arriva
 
 
 async def _first_seen(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:
-    """Records the events and returns the new ones.
+    """Records the events, and returns the new ones.
 
-    Written in one order by all processes: otherwise two transactions with the same events could wait for each other.
+    All processes write them in the same order. Otherwise, two transactions with the same events could deadlock.
     """
     event_ids = sorted({arrival.event_id for arrival in arrivals})
     new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
@@ -474,7 +468,7 @@ async def _first_seen(connection: AsyncConnection, arrivals: Sequence[Arrival], 
 
 
 async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
-    """Returns the ts of the oldest queued job in each thread, '' where one is ahead of them."""
+    """Returns the ts of the oldest queued job in each thread, or '' if a begun job is ahead of them."""
     columns = thread_columns()
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
     queued = sa.select(*columns, sa.func.min(jobs.c.ts).label("ts")).where(is_queued(), among).group_by(*columns)
@@ -487,7 +481,7 @@ async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -
 
 
 async def _threads(connection: AsyncConnection, people: Collection[tuple[str, str]]) -> Counter[tuple[str, str, bool]]:
-    """Counts the threads in which each person has live runs, or questions: so many could be running at once."""
+    """Counts the threads with live runs or questions for each person, which is how many could run at once."""
     is_run = jobs.c.schedule_id.is_not(None).label("is_run")
     columns = (jobs.c.team_id, jobs.c.user_id, is_run, jobs.c.channel_id, jobs.c.thread_ts)
     theirs = sa.tuple_(jobs.c.team_id, jobs.c.user_id).in_(list(people))
@@ -500,9 +494,9 @@ async def _threads(connection: AsyncConnection, people: Collection[tuple[str, st
 async def _add_jobs(
     connection: AsyncConnection, arrivals: Iterable[Arrival], now: float
 ) -> dict[tuple[str, str, str], int]:
-    """Adds jobs and returns the ids of the new ones; a twin event's transaction waits for this one's commit.
+    """Adds jobs, and returns the IDs of the new ones. A duplicate event's transaction waits for this one's commit.
 
-    Written in one order by all processes, that of the messages.
+    All processes write them in the same order, that of the messages.
     """
     in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message(arrival.question)))
     added = {}
@@ -521,13 +515,13 @@ async def _add_jobs(
 
 
 class UnpostedQuestions(Operations):
-    """Takes questions that the bot has to post, and keeps what each try finds out."""
+    """Stores questions that the bot has to post, and the results of each attempt."""
 
     @writes
     async def draft(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
     ) -> None:
-        """Stores what an open modal is about. `ask` adds the question; without one, the row stays for a day."""
+        """Stores the subject of an open modal. `ask` adds the question; without one, the row stays for a day."""
         draft = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, "", self._now()))
         await connection.execute(draft.on_conflict_do_nothing())
 
@@ -535,9 +529,9 @@ class UnpostedQuestions(Operations):
     async def ask(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
     ) -> bool:
-        """Stores a question and has it posted; returns False if anybody has asked it before.
+        """Stores a question, and lets the outbox post it. Returns False if it was asked before.
 
-        If there is a draft, its `about` stays.
+        If there is a draft, its `about` is kept.
         """
         now = self._now()
         new = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, text, now))
@@ -552,7 +546,7 @@ class UnpostedQuestions(Operations):
 
     @reads
     async def read(self, connection: AsyncConnection, entry: OutboxEntry) -> MessageQuestion | None:
-        """Returns the question that an entry has posted; None if it is posted by now, or was erased."""
+        """Returns the question that an entry posts, or None if it was already posted or erased."""
         this = sa.select(jobs).where(jobs.c.id == entry.job_id, is_unposted())
         row = (await connection.execute(this)).one_or_none()
         if row is None:
@@ -572,9 +566,9 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
-        """Records that a post in the asker's direct message is about to begin, or that it was not made.
+        """Records that a post in the asker's direct message is about to begin, or that it wasn't made.
 
-        Returns False if another process has the question by now.
+        Returns False if another process has taken the question.
         """
         row = await _locked(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
@@ -585,9 +579,9 @@ class UnpostedQuestions(Operations):
     async def record_post(
         self, connection: AsyncConnection, team_id: str, view_id: str, channel_id: str, ts: str
     ) -> None:
-        """Records where, according to Slack's event, the question was posted.
+        """Records where a question was posted, according to Slack's event, and queues it.
 
-        The question is queued, even if its asker has read that the post may have failed.
+        It is queued even if its asker has been told that the post might have failed.
         """
         row = await _locked(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
         if row is not None:
@@ -596,15 +590,15 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def give_up(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
-        """Removes a question that surely wasn't posted, so that it can be asked again."""
+        """Removes a question that certainly wasn't posted, so that it can be asked again."""
         this = jobs.c.id == entry.job_id, is_unposted(), outbox.is_taken(entry)
         await connection.execute(sa.delete(jobs).where(*this))
 
 
 async def _post(connection: AsyncConnection, job_id: int, question: Question, now: float) -> bool:
-    """Queues a question that has its message now; returns False if it was posted before, or erased.
+    """Queues a question that has its message now. Returns False if it was posted before, or erased.
 
-    If a choice was asked, the others beside it don't stand any more, unless its answer has a newer version by now.
+    If it was offered as a choice, the others are no longer offered, unless the answer has a newer version.
     """
     row = await _locked(connection, jobs.c.id == job_id)
     if row is None:
@@ -624,5 +618,4 @@ async def _locked(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -
 
 
 async def _record(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:
-    """Adds what is known of a try to post a question."""
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(unposted={**row.unposted, **known}))
