@@ -1,4 +1,4 @@
-"""Slack's budgets for a workspace's calls: paced here, and counted in the database with other processes' calls."""
+"""Slack's budgets for a workspace's calls, paced in this process and counted in the database for all processes."""
 
 import logging
 import math
@@ -45,31 +45,31 @@ CALLS_PER_MINUTE = {
     "assistant.threads.setTitle": 50,
     "assistant.threads.setSuggestedPrompts": 50,
 }
-"""By Slack's documented tiers. Posts and permalinks may be several hundred a minute; this stays well below."""
+"""Based on Slack's documented tiers. Posts and permalinks allow several hundred a minute; this stays well below."""
 REPLIES = "chat.update"
 """The method whose budget live replies share, unless they use others."""
 FIRST_WORDS = "chat.postMessage"
 APPENDS = "chat.appendStream"
 POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
-"""What shows a new message in a channel. Whether Slack counts all of them as posts isn't known."""
+"""Methods that show a new message in a channel. It isn't known whether Slack counts all of them as posts."""
 ONE_FOR_EACH = frozenset({"chat.startStream", "chat.stopStream"})
-"""A reply that uses these makes one call of each. That is held back for it, so it waits for no other reply's."""
+"""A reply makes one call of each of these. That call is reserved for it, so it never waits for other replies' calls."""
 HOLDS_NOTHING_BACK = frozenset({APPENDS})
-"""Replies that use these begin and end with calls of other methods."""
+"""Replies that use these begin and end with other methods."""
 FOLLOW_S = 1.0
 IN_CHANNEL = "posts in a channel"
-"""The budget of a channel's posts, among those that are learned. Other budgets have their method's name."""
+"""The key of the learned budget for posts in a channel. Other budgets are keyed by method."""
 
 Paces = Callable[[str], float]
-"""Returns how many edits a second each live reply can have, by method."""
+"""Returns each live reply's edits per second, by method."""
 
 log = logging.getLogger(__name__)
 
 
 class RateBudget:
-    """Decides when a workspace's calls may go: the pacers name a time, and the ledger grants the call.
+    """Decides when a workspace's calls can be sent: the pacers set the time, and the ledger grants the call.
 
-    The pacers learn how many Slack takes, and the ledger brings that to other processes and later ones.
+    The pacers learn Slack's limits, and the ledger shares them with other and later processes.
     """
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
@@ -82,38 +82,37 @@ class RateBudget:
         self._posts = ChannelPosts()
         self._learners: dict[str, Pacer | ChannelPosts] = {**self._pacers, IN_CHANNEL: self._posts}
         self._known_at: dict[str, float] = {}
-        """When the newest lesson of each budget was learned that is on record. Empty until the record was read: before
-        that, what this process assumes is no news."""
+        """When each budget's newest recorded value was learned. Empty until the record has been read, because this
+        process's initial assumptions shouldn't be recorded."""
         self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
         """When each live reply was opened, and the methods that it still uses."""
         self._denied_until: dict[str, float] = {}
-        """By method: the ledger denied a call, so it isn't asked again before this."""
+        """By method: the time before which the ledger isn't asked again, because it denied a call."""
         self._unsent: list[str] = []
-        """What the ledger has counted although it never left, until it is given back: a stop of a stream that counts
-        for nothing would keep the end of another answer from leaving for a minute."""
+        """Calls that the ledger counted but that were never sent, until they are given back. Otherwise, an unsent stop
+        of a stream would delay the end of another answer by a minute."""
         self._is_ledger_away = False
 
     def on_reply_opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
-        """Notes that a reply begins: one call is held back for its final edit.
+        """Records the start of a reply and reserves a call for its final edit.
 
-        `posts_first_words`: a new message shows its first words, and no edit.
+        `posts_first_words`: the first words appear in a new message instead of an edit.
         """
         now = self._clock.monotonic()
         self._live[key] = now, (REPLIES,)
         self._pacers[REPLIES].on_reply_opened(key, now, posts_first_words=posts_first_words)
 
     def on_reply_closed(self, key: Hashable) -> None:
-        """Notes that a reply needs no more calls."""
         since, methods = self._live.pop(key)
         now = self._clock.monotonic()
         for method in methods:
             self._pacers[method].on_reply_closed(key, now)
         if APPENDS not in methods:
-            # A stream is over before its reply is.
+            # A stream ends before its reply does.
             self._pacers[APPENDS].record_lifetime(now - since)
 
     def uses(self, key: Hashable, methods: Sequence[str]) -> None:
-        """Notes which methods a live reply still uses: a call of each is held back for it, if it needs one."""
+        """Records the methods that a live reply still uses. A call of each is reserved for it if needed."""
         if key not in self._live or self._live[key][1] == tuple(methods):
             return
         since, before = self._live[key]
@@ -126,66 +125,65 @@ class RateBudget:
                 self._pacers[method].on_reply_joined(key, since, self._clock.monotonic())
 
     def room(self, method: str, key: Hashable) -> CarrierRoom:
-        """Returns what a method has left for a live reply that begins to use it now, or uses it already."""
+        """Returns a method's remaining capacity for a live reply that is starting to use it or already uses it."""
         pacer, now = self._pacers[method], self._clock.monotonic()
         return CarrierRoom(pacer.live_besides(key), pacer.newcomers_gap_s(now, besides=key))
 
     def spare(self, method: str) -> int:
-        """Returns how many calls of a method may go now, beyond one for each live reply that uses it."""
         now = self._clock.monotonic()
         return self._pacers[method].spare(now) if self._denied_until.get(method, now) <= now else 0
 
     def paces(self, now: float) -> Paces:
-        """Returns the paces at one time, for questions about many replies before anything changes.
+        """Returns the paces at one time, for evaluating many replies before anything changes.
 
-        Each takes as many steps as there are live replies, so it is worked out once, and only if it is needed.
+        A pace takes a step per live reply to compute, so it is computed at most once, when needed.
         """
         return cache(lambda method: self._pacers[method].pace(now))
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable, paces: Paces | None = None) -> float:
-        """Returns when a call may go; not later than now means at once. `paces`: those at this time."""
+        """Returns when a call can be sent; any time up to now means immediately. `paces`: the paces at `now`."""
         if method in ONE_FOR_EACH:
             urgency = Urgency.FINAL
         pace = partial(paces or self.paces(now), method)
         return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
 
     def calls_left(self, now: float, unbegun: int) -> CallsLeft:
-        """Returns what is left for live replies. `unbegun`: those without a message, whose status is the sign."""
+        """Returns the capacity left for live replies. `unbegun`: the number with only a status and no message."""
         edits, since = self._pacers[REPLIES], now - LATELY_S
         asked_lately = sum(at > since for at, _ in self._live.values()) + edits.others_since(since)
         posts, deletions = (self._pacers[method].free_in_a_life(now) for method in (FIRST_WORDS, "chat.delete"))
         return CallsLeft(posts, edits.free_in_a_life(now), deletions, edits.live, unbegun, asked_lately, edits.usual_s)
 
     def begins_late(self, key: Hashable, now: float, left: CallsLeft) -> bool:
-        """Returns whether a live reply without a message waits with its first words, maybe to its end."""
+        """Returns whether a live reply without a message should delay its first words, perhaps until its end."""
         return left.begins_late(now - self._live[key][0])
 
     def post_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
-        """Returns when a call may go as far as its channel is concerned, and leave room for `kept` more posts there."""
+        """Returns when the channel allows a call, with room for `kept` more posts."""
         return self._posts.free_at(channel_id, method, now, kept) if method in POSTS else now
 
     def final_at(self, method: str, now: float, ahead: int) -> float:
-        """Returns when a final can go behind so many others, as far as is known: no sooner than that."""
         return max(self._pacers[method].final_at(now, ahead), self._denied_until.get(method, now))
 
     def on_send(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
-        """Notes that a call is in flight, from asking the ledger on. `channel_id`: where it posts, if it does."""
+        """Records that a call is in flight, starting when the ledger is asked. `channel_id`: where it posts, if it
+        does.
+        """
         self._pacers[method].on_send(now, key)
         if method in ONE_FOR_EACH and key in self._live:
-            # The call counts itself now, and no longer by being held back.
+            # The call is now counted itself, so it is no longer reserved.
             self.uses(key, [other for other in self._live[key][1] if other != method])
         if method in POSTS:
             self._posts.on_send(channel_id, now)
 
     def on_end(self, method: str, channel_id: str = "") -> None:
-        """Notes that a sent call has ended, with any outcome."""
         now = self._clock.monotonic()
         self._pacers[method].on_end(now)
         if method in POSTS:
             self._posts.on_end(channel_id, now)
 
     def on_withdrawn(self, method: str, channel_id: str = "", *, was_granted: bool = False) -> None:
-        """Notes that a call that `on_send` counted was never sent. `was_granted`: by `take`."""
+        """Records that a call counted by `on_send` was never sent. `was_granted`: by `take`."""
         self._pacers[method].on_withdrawn()
         if method in POSTS:
             self._posts.on_withdrawn(channel_id)
@@ -193,10 +191,7 @@ class RateBudget:
             self._unsent += [method, *([POSTS_IN + channel_id] if method in POSTS else [])]
 
     def on_rate_limit(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
-        """Notes that Slack answered 429 to a sent call.
-
-        The 429 of a post holds back its channel, and the method only if other channels are refused, too.
-        """
+        """Records a 429. A post's 429 delays its channel, and the method only if other channels are refused too."""
         now = self._clock.monotonic()
         if method not in POSTS or self._posts.on_rate_limit(channel_id, method, now, retry_after_s):
             self._pacers[method].on_rate_limit(now, retry_after_s)
@@ -204,8 +199,9 @@ class RateBudget:
     async def take(self, method: str, channel_id: str = "") -> bool:
         """Takes a call from the budget of all processes; returns whether it was granted.
 
-        The call counts as sent already. While the ledger is away, this process's own knowledge decides, and no other
-        process learns of the call. Nearly none leaves then: a reply's text has to be on record first.
+        The call already counts as sent. While the ledger is unavailable, this process decides by itself, and other
+        processes don't learn of the call. Hardly any calls are sent then, because a reply's text has to be recorded
+        first.
         """
         if method in POSTS and not await self._take_post(channel_id):
             return False
@@ -213,14 +209,13 @@ class RateBudget:
         now = self._clock.monotonic()
         if not granted:
             self._denied_until[method] = now + ASK_AGAIN_S
-        # Another process may have got a 429 meanwhile.
+        # Another process might have received a 429 in the meantime.
         may_leave = granted and not self._pacers[method].is_held(now)
         if not may_leave and not self._is_ledger_away:
             self._unsent += [*([method] if granted else []), *([POSTS_IN + channel_id] if method in POSTS else [])]
         return may_leave
 
     async def _take_post(self, channel_id: str) -> bool:
-        """Takes a post from a channel's budget."""
         rule = self._posts.rule(self._clock.monotonic())
         try:
             reservation = await self._ledger.reserve_post(channel_id, rule)
@@ -229,7 +224,7 @@ class RateBudget:
             return True
         self._learn(reservation.learned)
         now = self._clock.monotonic()
-        # A 429 may have taught meanwhile that the burst by which this was granted isn't taken.
+        # A 429 might have shown in the meantime that Slack doesn't allow the burst that this grant relied on.
         granted = reservation.granted and (self._posts.rule(now).may_try or not rule.may_try)
         self._posts.on_shared(channel_id, now, reservation.others.call_ages_s, denied=not granted)
         if reservation.granted and not granted:
@@ -238,10 +233,10 @@ class RateBudget:
 
     @asynccontextmanager
     async def turn(self, method: str, channel_id: str = "") -> AsyncIterator[None]:
-        """Waits until a call that isn't a live reply's may go, and counts it; a method without a budget goes at once.
+        """Waits until a call that isn't for a live reply can be sent, and counts it. Methods without a budget don't
+        wait.
 
-        `channel_id`: where it posts, if it does. After a RateLimited that is raised inside, later calls wait for as
-        long as Slack says.
+        If RateLimited is raised inside, later calls wait for as long as Slack asks.
         """
         if method not in CALLS_PER_MINUTE:
             yield
@@ -275,7 +270,8 @@ class RateBudget:
         """Follows other processes' calls while replies are live, until canceled, and records what is learned."""
         try:
             try:
-                # What earlier processes have learned. If the ledger is away, the first reservation reads it.
+                # Read what earlier processes have learned. If the ledger is unavailable, the first reservation reads
+                # it.
                 self._learn((await self._ledger.reserve(REPLIES, 0)).learned)
             except StoreError as error:
                 log.debug("learned budgets not read yet: %s", error)
@@ -309,7 +305,7 @@ class RateBudget:
             log.debug("learned budgets not recorded yet: %s", error)
 
     def _learn(self, recorded: Mapping[str, Learned]) -> None:
-        """Takes over what is on record, if it is newer than what this process knows."""
+        """Adopts recorded values that are newer than what this process knows."""
         is_first = not self._known_at
         if is_first:
             self._known_at = dict.fromkeys(self._learners, -math.inf)

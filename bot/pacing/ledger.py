@@ -1,6 +1,6 @@
 """The ledger of all processes' calls, and of what any of them has learned. Pure.
 
-`RateLedger` (bot/store/rate_ledger.py) keeps it in the database.
+`RateLedger` (bot/store/rate_ledger.py) stores it in the database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,17 @@ from bot.pacing.posts import PostRule
 from bot.pacing.rates import Learned
 
 POSTS_IN = "posts "
-"""Before a channel's ID: what its posts are counted as."""
+"""Prefix for a channel's ID, under which its posts are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """The activity of the other processes in our workspace; ages are in seconds."""
+    """The activity of other processes in the same workspace, as ages in seconds."""
 
     call_ages_s: tuple[float, ...] = ()
     """The ages of their calls of one method in the last minute."""
     live_ages_s: tuple[float, ...] = ()
-    """The ages of their live replies; none unless they were asked for."""
+    """The ages of their live replies, if requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,15 @@ class Reservation:
     granted: bool
     others: Others
     learned: Mapping[str, Learned] = field(default_factory=dict)
-    """What is on record of each budget; times are by this process's monotonic clock."""
+    """The recorded values by budget, with times on this process's monotonic clock."""
 
 
 class Ledger(Protocol):
     """Counts the calls of all processes. Each method raises StoreError."""
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        """Takes one call from the method's budget, if one is left.
-
-        `with_live`: the reservation also reports the other processes' live replies.
+        """Takes one call from the method's budget, if one is left. `with_live`: also report other processes' live
+        replies.
         """
         ...
 
@@ -49,9 +48,9 @@ class Ledger(Protocol):
         ...
 
     async def give_back(self, counted: Sequence[str]) -> None:
-        """Counts one call fewer of this process for each method and each channel, after POSTS_IN: it never left."""
+        """Uncounts one unsent call of this process for each method, and for each channel with the prefix POSTS_IN."""
         ...
 
     async def record_learned(self, budget: str, learned: Learned) -> None:
-        """Records what this process has learned about a budget, unless what is on record is newer."""
+        """Records what this process has learned about a budget, unless the recorded value is newer."""
         ...

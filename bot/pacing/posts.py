@@ -1,6 +1,6 @@
-"""How soon a channel takes another post, or another start of a stream. Pure.
+"""Decides when a channel has room for another post or another start of a stream. Pure.
 
-How many posts a channel takes is learned: five in five seconds are taken for granted, ten at once are tried.
+A channel's limit is learned: five posts in five seconds are assumed to be allowed, and ten at once are tried.
 """
 
 import math
@@ -11,31 +11,30 @@ from itertools import accumulate
 from bot.pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
 
 CERTAIN_POSTS = 5
-"""Posts that a channel takes in as many seconds, a stream's start counted, until Slack says otherwise."""
+"""Posts that a channel allows in this many seconds, including starts of streams, until Slack refuses one."""
 POST_BURST = 10
-"""Posts at once that are tried. Slack's documentation speaks of short bursts, and of one a second."""
+"""Simultaneous posts to try. Slack's documentation mentions short bursts, and one post per second."""
 POST_GAP_S = 1.0
 LEARNED_FOR_S = 3_600.0
-"""How long a 429 keeps longer bursts of posts from being tried."""
+"""How long longer bursts of posts aren't tried after a 429."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostRule:
-    """How many posts one channel takes, as far as Slack's answers tell."""
+    """The limit for posts in a channel, as learned from Slack's responses."""
 
     certain: int = CERTAIN_POSTS
-    """The channel takes so many posts in as many seconds."""
+    """The channel allows this many posts in this many seconds."""
     may_try: bool = True
-    """Whether more may be tried: a burst of POST_BURST and then one a second."""
+    """Whether to try more: a burst of POST_BURST and then one a second."""
 
     def certain_at(self, posts: Sequence[float], now: float) -> float:
-        """Returns when a channel with posts at these times, oldest first, certainly takes another one."""
+        """Returns when a channel with posts at these times, oldest first, certainly allows another one."""
         if len(posts) < self.certain:
             return now
         return max(now, posts[-self.certain] + self.certain * POST_GAP_S + MARGIN_S)
 
     def free_at(self, posts: Sequence[float], now: float) -> float:
-        """Returns when another post may go, whether that is certain or tried."""
         certain_at = self.certain_at(posts, now)
         if not self.may_try or certain_at <= now:
             return certain_at
@@ -47,14 +46,14 @@ class PostRule:
     def accepted(self, posts: Sequence[float], now: float) -> "PostRule":
         """Returns the rule after Slack has accepted the last of these posts."""
         certain = self.certain
-        # n + 1 posts in n seconds would be one too many for a channel that takes n in as many. That it isn't one which
-        # takes fewer has to be known first: such a channel may take more in a longer time.
+        # For a channel that allows n posts in n seconds, n + 1 would be too many. First it has to be certain that the
+        # channel doesn't allow fewer, because such a channel might allow more over a longer time.
         while certain < POST_BURST and _within(posts, now, certain * POST_GAP_S - MARGIN_S) > certain:
             certain += 1
         return replace(self, certain=certain)
 
     def refused(self, posts: Sequence[float], now: float) -> "PostRule":
-        """Returns the rule after Slack has refused another post than these."""
+        """Returns the rule after Slack has refused a post that followed these."""
         if self.certain_at(posts, now) > now:
             return replace(self, may_try=False)
         fewer = [n for n in range(2, self.certain) if _within(posts, now, n * POST_GAP_S + MARGIN_S) >= n]
@@ -67,55 +66,48 @@ def _within(posts: Sequence[float], now: float, last_s: float) -> int:
 
 @dataclass(slots=True)
 class _Channel:
-    """The posts of the last minute in one channel."""
-
     in_flight: int = 0
     answered: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
-    """Other processes' posts."""
     refused_until: dict[str, float] = field(default_factory=dict)
-    """By method: until when Slack's Retry-After keeps calls back, after a 429."""
+    """By method: the time until which a 429's Retry-After delays calls."""
     denied_until: float = -math.inf
-    """The database has denied a post, and isn't asked again before this."""
+    """The time before which the database isn't asked again, because it denied a post."""
 
     def is_refused(self, now: float) -> bool:
-        """Returns whether any method is held back by a 429."""
         return any(until > now for until in self.refused_until.values())
 
     def posts(self, now: float) -> list[float]:
-        """Returns when the posts of the last minute arrived, oldest first. Those in flight arrive now."""
+        """Returns the times of the last minute's posts, oldest first. Posts in flight count as arriving now."""
         known = sorted(at for at in (*self.answered, *self.others) if at > now - WINDOW_S)
         return [*known, *[now] * self.in_flight]
 
 
 class ChannelPosts:
-    """Tells how soon each channel takes another post, and learns how many of them Slack takes.
+    """Decides when each channel has room for another post, and learns Slack's limit for posts.
 
-    What is learned in one channel holds for all of them. A number of posts that Slack has not taken yet is tried by one
-    post at a time, so that a wrong guess costs one 429. After a 429, nothing is tried for an hour.
+    The limit learned in one channel applies to all of them. A higher number of posts is tried with one post at a time,
+    so that a wrong guess costs one 429. After a 429, nothing is tried for an hour.
     """
 
     def __init__(self) -> None:
         self._learned = Learned(CERTAIN_POSTS, at=-math.inf, held_until=-math.inf)
         self._channels: dict[str, _Channel] = {}
         self._trying: str | None = None
-        """The channel of the post in flight that Slack may refuse."""
+        """The channel of a post in flight that Slack might refuse."""
 
     @property
     def learned(self) -> Learned:
-        """What the rule follows from."""
         return self._learned
 
     def learn(self, learned: Learned, now: float) -> None:
-        """Takes over what another process has learned."""
         self._learned = learned
 
     def rule(self, now: float) -> PostRule:
-        """Returns what is known of all channels."""
         return PostRule(int(self._learned.calls), may_try=self._learned.held_until <= now)
 
     def free_at(self, channel_id: str, method: str, now: float, kept: int = 0) -> float:
-        """Returns when a post may go and leave room for `kept` more; a time to ask again if that isn't known."""
+        """Returns when a post can be sent with room for `kept` more, or a time to ask again if that isn't known."""
         rule = self.rule(now)
         channel = self._channels.get(channel_id) or _Channel()
         posts = [*channel.posts(now), *[now] * kept]
@@ -124,7 +116,6 @@ class ChannelPosts:
         return now + ASK_AGAIN_S if is_tried and (self._trying is not None or channel.in_flight) else free_at
 
     def on_send(self, channel_id: str, now: float) -> None:
-        """Counts a post from now on."""
         for known in self._channels.values():
             known.answered = [at for at in known.answered if at > now - WINDOW_S]
         self._channels = {
@@ -136,7 +127,6 @@ class ChannelPosts:
         channel.in_flight += 1
 
     def on_end(self, channel_id: str, now: float) -> None:
-        """Notes that a sent post has ended, with any outcome."""
         channel = self._channels[channel_id]
         channel.in_flight -= 1
         channel.answered.append(now)
@@ -147,14 +137,12 @@ class ChannelPosts:
                 self._learned = replace(self._learned, calls=certain, at=now)
 
     def on_withdrawn(self, channel_id: str) -> None:
-        """Takes back a post that `on_send` counted, because it was never sent."""
         self._channels[channel_id].in_flight -= 1
         self._trying = None if self._trying == channel_id else self._trying
 
     def on_rate_limit(self, channel_id: str, method: str, now: float, retry_after_s: float) -> bool:
-        """Notes a 429 of a post in flight; returns whether other channels are refused, too.
-
-        Then the 429 isn't the channel's, but the workspace's.
+        """Records a 429 for a post in flight; returns whether other channels are refused too, so that it is the
+        workspace's.
         """
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
@@ -166,7 +154,7 @@ class ChannelPosts:
         return any(other.is_refused(now) for other in self._channels.values() if other is not channel)
 
     def on_shared(self, channel_id: str, now: float, ages_s: Iterable[float], *, denied: bool) -> None:
-        """Notes the ages of other processes' posts in a channel, and whether the database denied ours."""
+        """Records the ages of other processes' posts in a channel, and whether the database denied a post."""
         channel = self._channels[channel_id]
         channel.others = [now - age_s + OTHERS_MARGIN_S for age_s in ages_s]
         channel.denied_until = now + ASK_AGAIN_S if denied else -math.inf

@@ -1,4 +1,4 @@
-"""How many calls Slack takes: counted over a sliding minute, and learned from its 429s. Pure."""
+"""Slack's call limits: counted over a sliding minute, and learned from its 429s. Pure."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -6,52 +6,48 @@ from dataclasses import dataclass
 
 WINDOW_S = 60.0
 MARGIN_S = 0.05
-"""Added to the window, because our clock and Slack's may run differently."""
+"""Added to the window, because Typist's clock and Slack's might run at different speeds."""
 OTHERS_MARGIN_S = 1.0
-"""The margin for other processes' calls, which are recorded before they leave."""
+"""The margin for other processes' calls, which are recorded before they are sent."""
 ASK_AGAIN_S = 0.25
-"""The longest that a deadline is trusted, because each call and each reply changes the pace."""
+"""Maximum validity of a deadline, because each call and each reply changes the pace."""
 LEARNED_PART = 0.1
-"""Of the guaranteed calls: what progress always keeps, and what each minute without a 429 gives back."""
+"""The share of the guaranteed calls that progress always keeps, and that each minute without a 429 restores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What Slack's answers have taught about a budget."""
-
     calls: float
-    """The calls a minute that progress may use, before quiet minutes raise them; or how many posts are certain."""
+    """The calls per minute available for progress before quiet minutes raise them, or the number of certain posts."""
     at: float
-    """When it was learned."""
     held_until: float
-    """After a 429: until then Slack takes no call, or longer bursts of posts aren't tried."""
+    """The time until which, after a 429, Slack accepts no calls, or longer bursts of posts aren't tried."""
 
 
 class LearnedRate:
-    """How many calls a minute progress may use, as far as Slack's answers tell; at most those that it guarantees."""
+    """Calls per minute available for progress, as learned from Slack's responses; at most the guaranteed number."""
 
     def __init__(self, guaranteed: int) -> None:
         self._guaranteed = guaranteed
         self.learned: Learned | None = None
-        """What the rate follows from; None before the first 429."""
+        """The basis for the rate; None before the first 429."""
 
     def at(self, now: float) -> float:
-        """Returns the calls a minute that progress may use."""
         if self.learned is None:
             return self._guaranteed
         minutes = max(0.0, now - self.learned.at) // WINDOW_S
         return min(self._guaranteed, self.learned.calls + minutes * LEARNED_PART * self._guaranteed)
 
     def on_rate_limit(self, now: float, held_until: float) -> None:
-        """Notes a 429, after which Slack takes no call until then."""
+        """Records a 429, after which Slack accepts no calls until `held_until`."""
         self.learned = Learned(max(self.at(now) / 2, LEARNED_PART * self._guaranteed), now, held_until)
 
 
 class RateWindow:
     """Counts the calls of a sliding minute.
 
-    Slack counts a call when it arrives, somewhere between `on_send` and `on_end`. Here it counts from `on_send` until
-    60 s after `on_end`, so no 60 s at Slack hold more calls than the budget.
+    Slack counts a call when it arrives, which is between `on_send` and `on_end`. This class counts it from `on_send`
+    until 60 s after `on_end`, so no 60 s at Slack contain more calls than the budget.
     """
 
     def __init__(self, calls_per_minute: int) -> None:
@@ -61,7 +57,6 @@ class RateWindow:
         self._others_back_at: deque[float] = deque()
 
     def free(self, now: float) -> int:
-        """Returns how many calls may go now."""
         for back_at in (self._back_at, self._others_back_at):
             while back_at and back_at[0] <= now:
                 back_at.popleft()
@@ -69,11 +64,11 @@ class RateWindow:
         return self._calls_per_minute - used
 
     def back_by(self, then: float) -> int:
-        """Returns how many calls are known to come back until then."""
+        """Returns how many calls are known to return by then."""
         return sum(back_at <= then for back_at in (*self._back_at, *self._others_back_at))
 
     def free_at(self, now: float, wanted: int, unknown_s: float = ASK_AGAIN_S) -> float:
-        """Returns when so many calls are free; if that isn't known yet, `unknown_s` from now."""
+        """Returns when `wanted` calls are free, or `unknown_s` from now if that isn't known yet."""
         missing = wanted - self.free(now)
         if missing <= 0:
             return now
@@ -81,24 +76,21 @@ class RateWindow:
         return known[missing - 1] if missing <= len(known) else now + unknown_s
 
     def on_send(self) -> None:
-        """Counts a call from now on."""
         self._in_flight += 1
 
     def on_end(self, now: float) -> None:
-        """Counts a sent call for 60 s more."""
+        """Counts a sent call for 60 more seconds."""
         self._in_flight -= 1
         self._back_at.append(now + WINDOW_S + MARGIN_S)
 
     def on_withdrawn(self) -> None:
-        """Takes back a call that `on_send` counted, because it was never sent."""
         self._in_flight -= 1
 
     def set_others(self, back_at: Iterable[float]) -> None:
-        """Replaces the known times at which other processes' calls come back."""
         self._others_back_at = deque(sorted(back_at))
 
     def fill(self, now: float, since: float) -> None:
-        """Counts every free call as used by somebody else, evenly over the minute before `since`."""
+        """Counts every free call as used by something else, evenly over the minute before `since`."""
         others = self.free(now)
         returns = [since + WINDOW_S * (i + 1) / others for i in range(others)]
         self._back_at = deque(sorted([*self._back_at, *returns]))

@@ -1,19 +1,18 @@
-"""When a call that Slack did not do is tried again: one rule for all callers.
+"""Decides when to retry a call that Slack declined, with one rule for all callers.
 
 Slack declines a call in three ways:
 
-1. A rate limit (HTTP 429): nothing was done, and Retry-After says how long to wait. The wait is obeyed, up to
+1. A rate limit (HTTP 429): nothing was done, and Retry-After states how long to wait. Typist waits that long, up to
    `max_retry_after_s`.
-2. A failure that may pass (`Refusal.may_pass`): an outage, a lost connection, an error name that Typist doesn't know.
-   Waits grow (`Backoff`). The call may have been done, so a caller whose call must not happen twice looks for its
-   result first.
+2. A failure that might be temporary (`Refusal.may_pass`): an outage, a lost connection, an unknown error name. Waits
+   grow (`Backoff`). Slack might have done the call, so a caller whose call must not happen twice checks for its result
+   first.
 3. Any other refusal: the same call would be refused again, so it isn't retried.
 
-Each caller only sets its bounds: the policies below. `Retrier` applies a policy to a call and sleeps in between: only
-it does, and lookups of people, which share one pace (bot/slack/users.py). The edit scheduler applies a policy to a
-reply's calls without sleeping, because other replies go on meanwhile.
-
-Which way it is, Slack's error name says (bot/slack/refusals.py).
+The error name determines which of these it is (bot/slack/refusals.py). Each caller only sets its limits, in the
+policies below. `Retrier` applies a policy to a call and sleeps between tries; user lookups, which share a pace, also
+sleep (bot/slack/users.py). The edit scheduler applies a policy to a reply's calls without sleeping, because other
+replies continue meanwhile.
 """
 
 import logging
@@ -32,14 +31,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """A call's failures in a row."""
-
     count: int = 0
     since: float = math.inf
-    """When the first of them happened, by the monotonic clock."""
 
     def and_one(self, now: float) -> "Failures":
-        """Returns these failures and one that happens now."""
         return Failures(self.count + 1, min(self.since, now))
 
 
@@ -48,20 +43,20 @@ NO_FAILURES = Failures()
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a failing call is tried, and the waits in between. Times are in seconds."""
+    """How long, and with which waits, a failing call is retried. Times are in seconds."""
 
     backoff: Backoff
     max_tries: float = math.inf
     within_s: float = math.inf
-    """The time after the first failure at which the next one is the last."""
+    """The time after the first failure from which on a failure is the last one."""
     max_retry_after_s: float = math.inf
     retries_any_refusal: bool = False
-    """Refusals that can't pass are retried as well: the caller has sorted out those that are final."""
+    """Also retry permanent refusals, because the caller handles those that are final."""
     rate_limits_only: bool = False
-    """Nothing is retried that Slack may have done."""
+    """Don't retry anything that Slack might have done."""
 
     def next_try_at(self, error: RateLimited | Refused, failures: Failures, now: float) -> float | None:
-        """Returns when to try again, or None to give up; `failures` include the one that `error` reports."""
+        """Returns when to try again, or None to give up. `failures` includes the one for `error`."""
         if failures.count >= self.max_tries or now >= failures.since + self.within_s:
             return None
         if isinstance(error, RateLimited):
@@ -72,33 +67,31 @@ class RetryPolicy:
 
 
 REPLY_CALLS = RetryPolicy(Backoff(0.5, 8.0), within_s=180.0, retries_any_refusal=True)
-"""A live reply's posts, updates, uploads and deletions. After a refusal the reply says which call is next. After these
-minutes the outbox shows the answer's end later."""
+"""A live reply's posts, updates, uploads and deletions. After a refusal, the reply determines the next call. After
+`within_s`, the outbox shows the answer's end later."""
 RECOVERY = RetryPolicy(Backoff(0.5, 8.0))
-"""Reading what Slack shows of a reply; the caller bounds it by a timeout."""
+"""Reading what Slack shows of a reply. The caller sets a timeout."""
 HISTORY_PAGE = RetryPolicy(Backoff(1.0, 1.0), max_tries=3)
-"""A page of a conversation; the caller bounds the whole conversation by a timeout."""
+"""Reading a page of a conversation. The caller sets a timeout for the whole conversation."""
 USER_KIND = RetryPolicy(Backoff(0.5, 6.0))
-"""users.info where access depends on it. Each caller has a timeout of its own."""
+"""users.info, if access depends on it. Each caller has its own timeout."""
 EPHEMERAL = RetryPolicy(Backoff(1.0, 8.0), max_tries=5, max_retry_after_s=60.0)
-"""Telling one person something that is told once. Slack keeps no such message: one whose response was lost is shown
-twice."""
+"""Sending one person a one-time ephemeral message. Slack doesn't store such messages, so one whose response was lost is
+shown twice."""
 NOTICE = RetryPolicy(Backoff(1.0, 30.0), max_tries=5, max_retry_after_s=60.0, rate_limits_only=True)
-"""Telling a channel something. It is better missing than there twice."""
+"""Notifying a channel. A missing notice is better than a duplicate."""
 LOOKS = Backoff(0.5, 8.0)
-"""The waits between looks for a message that Slack may have posted."""
 MAX_LOOKS = 6
 OUTSIDE_THREAD_DELETION = RetryPolicy(Backoff(0.5, 8.0), max_tries=6)
 """Deleting a post that Slack put outside its thread."""
 CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_any_refusal=True)
-"""Connecting to Slack: tried for as long as the process runs, unless Slack says that a token is bad."""
+"""Connecting to Slack, for as long as the process runs, unless Slack reports an invalid token."""
 
 
 class Retrier:
-    """Makes calls, each until it succeeds or the policy gives up; all of them share the policy's tries.
+    """Makes calls, retrying each until it succeeds or the policy gives up. All calls share the policy's tries.
 
-    `problem`: what a failure means, for the log.
-    `until`: gives up rather than try again later than this, by the monotonic clock.
+    `problem`: describes a failure in the log. `until`: the monotonic time after which no retry starts.
     """
 
     def __init__(self, policy: RetryPolicy, clock: Clock, problem: str, *, until: float = math.inf) -> None:
@@ -109,7 +102,7 @@ class Retrier:
         self._failures = NO_FAILURES
 
     async def call(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Returns the call's result; raises its last RateLimited or Refused once the policy gives up."""
+        """Returns the call's result. Raises its last RateLimited or Refused once the policy gives up."""
         while True:
             try:
                 return await call()
