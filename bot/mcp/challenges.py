@@ -1,4 +1,4 @@
-"""What the WWW-Authenticate headers of a server's refusal say (RFC 9110, 11.6.1). Pure."""
+"""Parses the WWW-Authenticate headers of a server's refusal (RFC 9110, 11.6.1). Pure."""
 
 import re
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 _PARAMETER = re.compile(
     r"""(?<![\w-])([\w-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*)"|'([^']*+)'|([^\s,;"']++))""", re.ASCII | re.DOTALL
 )
-"""A name and its value: quoted, also in the quotes of some servers, or bare."""
+"""A name and its value, which is quoted (with nonstandard quotes from some servers) or bare."""
 _MAX_CHARS = 8_000
 
 
 def challenge_values(headers: Mapping[str, str], name: str) -> list[str]:
-    """Returns the values that a response's challenges have for a parameter, such as "scope"."""
+    """Returns the values of a parameter, such as "scope", in a response's challenges."""
     found = _PARAMETER.finditer(headers.get("www-authenticate", "")[:_MAX_CHARS])
     values = (re.sub(r"\\(.)", r"\1", one[2] or one[3] or one[4] or "") for one in found if one[1].lower() == name)
     return [value for value in values if value]

@@ -1,4 +1,4 @@
-"""The file of BOT_MCP_CONFIG: servers in the form that MCP clients share, and our rules for their tools.
+"""The file at BOT_MCP_CONFIG: servers in the format shared by MCP clients, and rules for their tools.
 
     {
       "mcpServers": {
@@ -12,13 +12,14 @@
       "directMessages": ["time"]
     }
 
-Files of other clients can be used, if they are plain JSON. What their keys say is done where it can be; other keys are
-named in `McpSetup.notes`. No key of another client allows a call: only `allow` and an admin do.
+Other clients' files can be used if they are plain JSON. Their keys take effect where possible; `McpSetup.notes` lists
+the others. Another client's key never allows a call: only `allow` and an admin do.
 
-A channel's settings name the servers that it may use. Nobody but its person can open the settings of a direct message,
-so the file names the servers for all of them.
+A channel's settings list the servers that it can use. Only the person in a direct message could open its settings, so
+the file lists the servers for all direct messages.
 
-Servers may have secrets in every value. So errors name places in the file and never quote values, and no repr has them.
+Any value of a server can contain a secret. So errors refer to places in the file and never quote values, and reprs
+don't include them.
 """
 
 import json
@@ -41,15 +42,15 @@ from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members
 
 MAX_MESSAGE_BYTES = 8_000_000
-"""Of one line, one event or one body. Enough for the images of most tools, though Typist doesn't pass them on."""
+"""For one line, one event or one body. This is enough for most tools' images, though Typist doesn't pass them on."""
 TOO_LONG = f"exceeded the {MAX_MESSAGE_BYTES} byte limit"
-"""Stands in each error that tells of a longer message. The SDK's error about events has these words."""
+"""Included in every error about a message that is too long. The SDK's error about events uses the same words."""
 MAX_SERVER_NAME_CHARS = 32
 MAX_SERVERS = 10
-"""The check boxes of one field in Slack."""
+"""The number of checkboxes in one Slack field."""
 
 MAX_TIMEOUT_S = 600.0
-"""An answer waits for its calls, and holds one of Typist's places meanwhile."""
+"""An answer waits for its calls, and occupies one of Typist's slots meanwhile."""
 
 T = TypeVar("T")
 
@@ -70,9 +71,9 @@ _SIGN_IN_KEYS = (
 )
 _COMMON_KEYS = (*_TYPE_KEYS, *_DENY_KEYS, "timeout", "disabled", "enabled", "protocol")
 _APPROVING_KEYS = ("autoApprove", "alwaysAllow", "trust")
-"""By these, other clients make calls unasked."""
+"""Other clients' keys for making calls without approval."""
 _OTHER_TOP_KEYS = ("$schema", "inputs")
-"""Other clients' keys beside the servers."""
+"""Other clients' keys next to the servers."""
 _HTTP_TYPES = ("http", "streamablehttp")
 _SERVER_NAME = re.compile(rf"(?!.*{SEPARATOR})[A-Za-z0-9-](?:[A-Za-z0-9_-]*[A-Za-z0-9-])?")
 _PATTERN = re.compile(rf"(?P<server>.+?){SEPARATOR}(?P<tool>\*|[A-Za-z0-9_-]+)")
@@ -84,60 +85,57 @@ _ENV_NAME = re.compile(r"[^=\0\ud800-\udfff]+")
 
 @dataclass(frozen=True, slots=True)
 class StdioTransport:
-    """A server that runs as a process of ours."""
+    """A server that runs as a child process."""
 
     command: str = field(repr=False)
     args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Besides HOME, LOGNAME, PATH, SHELL, TERM and USER, all that the process gets of an environment."""
+    """The process's entire environment besides HOME, LOGNAME, PATH, SHELL, TERM and USER."""
     cwd: str | None = field(default=None, repr=False)
-    """The folder in which it runs; None: Typist's own."""
 
 
 CALLBACK_PATH = "/oauth/callback"
-"""Where a sign-in leads back to, at BOT_PUBLIC_URL; behind it stands the server's name, if Typist registers itself."""
+"""The path at BOT_PUBLIC_URL to which sign-ins return, followed by the server's name if Typist registers itself."""
 DOCUMENT_PATH = "/oauth/client"
-"""Where authorization servers read who Typist is, at BOT_PUBLIC_URL: in a document for each server."""
+"""The path at BOT_PUBLIC_URL of the client metadata documents, one per server, that authorization servers read."""
 CALLBACK_PORT = 47823
-"""Of the loopback address to which a sign-in leads back. Nothing should listen there."""
+"""The port of the loopback address to which sign-ins return. Nothing should listen there."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignInConfig:
-    """What the file says of Typist as a client of the server's authorization server."""
+    """The file's settings for Typist as a client of the server's authorization server."""
 
     client_id: str = ""
-    """"" if Typist registers itself. A URL may be that of the client-ID metadata document."""
+    """"" if Typist registers itself. A URL can be that of the client-ID metadata document."""
     client_secret: str = field(default="", repr=False)
     scopes: str = ""
-    """Divided by spaces; "" for those that the server names. Nobody is asked for others."""
+    """Separated by spaces; "" for the scopes that the server requests. People aren't asked for any others."""
     port: int = CALLBACK_PORT
     host: str = "127.0.0.1"
-    """Of the loopback address."""
     public_url: str = ""
-    """BOT_PUBLIC_URL; "" if a sign-in leads back to the port above."""
+    """BOT_PUBLIC_URL; "" if sign-ins return to the loopback port."""
     issuer: str = ""
-    """The issuer that an admin trusts, whatever address its metadata is found at; "" for the one that the server names.
-    """
+    """The issuer that an admin trusts, wherever its metadata is found; "" for the one that the server names."""
     token_host: str = ""
-    """The host that an admin trusts with codes and tokens beside the issuer's; "" for none."""
+    """The host, besides the issuer's, that an admin trusts with codes and tokens; "" for none."""
     does_pkce: bool = False
-    """Whether an admin says that the authorization server does PKCE, if it says nothing of it."""
+    """Whether an admin vouches for the authorization server's PKCE support, if it doesn't advertise any."""
     names_resource: bool = True
-    """Whether requests name the MCP server, as the protocol wants. Entra ID refuses that."""
+    """Whether requests name the MCP server, as the protocol requires. Entra ID refuses that."""
 
     def redirect_uri(self, server: str) -> str:
-        """Returns the address to which the browser is sent after a sign-in to a server.
+        """Returns the URL to which the browser returns after signing in to a server.
 
-        Each server has its own (RFC 9700, 4.4): a code that another one's page sends back is never taken for its own.
-        Where the file names the client, somebody has registered it with the address without a name.
+        Each server has a separate URL (RFC 9700, 4.4), so that a code from one server's page is never mistaken for
+        another's. If the file sets the client ID, somebody has registered the URL without a server name.
         """
         path = f"/{server}" if server and not self.client_id else ""
         loopback = f"http://{self.host}:{self.port}/callback"
         return f"{self.public_url}{CALLBACK_PATH}{path}" if self.public_url else f"{loopback}{path}"
 
     def document_url(self, server: str) -> str:
-        """Returns the address of the document that is Typist's ID at servers that read such documents; "" for none."""
+        """Returns the URL of the document that identifies Typist at servers that read such documents; "" for none."""
         if self.client_id:
             parts = urlsplit(self.client_id)
             is_document = parts.scheme == "https" and len(parts.path) > 1 and not self.client_secret
@@ -146,7 +144,7 @@ class SignInConfig:
         return f"{self.public_url}{path}.json" if self.public_url.startswith("https:") else ""
 
     def metadata(self, server: str) -> Mapping[str, Any]:
-        """Returns what Typist says of itself to a server, as a client without a secret (RFC 7591)."""
+        """Returns Typist's metadata for a server, as a client without a secret (RFC 7591)."""
         redirect_uri = self.redirect_uri(server)
         return {
             "client_name": "Typist",
@@ -160,41 +158,36 @@ class SignInConfig:
 
 @dataclass(frozen=True, slots=True)
 class HttpTransport:
-    """A server that is reached by streamable HTTP."""
+    """A server that uses streamable HTTP."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sign_in: SignInConfig = SignInConfig()
-    """How people sign in, if the server wants that."""
     token: str = field(default="", repr=False)
-    """The access token of the person whose account this is; "" for what all askers share."""
+    """The access token of this account's owner; "" for the account that all askers share."""
 
     @property
     def may_want_sign_in(self) -> bool:
-        """Whether people may be asked to sign in: the file has no credentials for all."""
+        """Whether people can be asked to sign in, because the file has no shared credentials."""
         return "authorization" not in map(str.lower, self.headers)
 
     @property
     def sent_headers(self) -> Mapping[str, str]:
-        """The headers of each request."""
         return {**self.headers, "Authorization": f"Bearer {self.token}"} if self.token else self.headers
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """One server."""
-
     name: str
     transport: StdioTransport | HttpTransport
     legacy: bool = False
-    """Whether the connection begins with `initialize` at once, for servers that don't answer to anything else."""
+    """Whether to connect with `initialize` at once, for servers that don't respond to anything else."""
     timeout_s: float = CALL_TIMEOUT_S
-    """How long each call may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRules:
-    """What an admin decided about tools, as patterns: server__tool, or server__* for all tools of a server."""
+    """An admin's decisions on tools, as patterns: server__tool, or server__* for all tools of a server."""
 
     deny: frozenset[str] = frozenset()
     ask: frozenset[str] = frozenset()
@@ -202,7 +195,9 @@ class ToolRules:
     read_only: frozenset[str] = frozenset()
 
     def rule_for(self, name: str) -> ToolRule:
-        """Returns the rule for a tool. Deny comes before ask, ask before allow; what nothing matches asks."""
+        """Returns the rule for a tool. Deny precedes ask, and ask precedes allow; a tool that matches nothing needs
+        approval.
+        """
         whole_server = full_name(owner_of(name), "*")
 
         def matches(patterns: frozenset[str]) -> bool:
@@ -217,30 +212,25 @@ class ToolRules:
         return ToolRule(permission, matches(self.read_only))
 
     def named_tools(self, server: str) -> frozenset[str]:
-        """Returns the single tools of a server that rules name."""
         patterns = self.deny | self.ask | self.allow | self.read_only
         return frozenset(name for name in patterns if owner_of(name) == server and not name.endswith("*"))
 
 
 @dataclass(frozen=True, slots=True)
 class McpSetup:
-    """The servers and the rules for their tools."""
-
     servers: tuple[ServerConfig, ...] = ()
     rules: ToolRules = ToolRules()
     in_direct_messages: tuple[str, ...] = ()
-    """The servers that direct messages may use."""
     notes: tuple[str, ...] = ()
-    """What the file says that has no effect, in sentences."""
+    """Sentences about parts of the file that have no effect."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The servers' names, in the file's order."""
         return tuple(server.name for server in self.servers)
 
 
 def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpSetup:
-    """Returns a file's servers and rules, with variables of `env` put in. Raises SettingsError with all problems.
+    """Returns a file's servers and rules, with variables from `env` expanded. Raises SettingsError with all problems.
 
     `public_url`: BOT_PUBLIC_URL.
     """
@@ -253,7 +243,6 @@ def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpS
 
 
 def _content(path: Path) -> object:
-    """Returns the file's JSON. Raises SettingsError."""
     try:
         return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=unique_members)
     except FileNotFoundError:
@@ -269,13 +258,13 @@ def _content(path: Path) -> object:
         problem = f"{path.name} has a number with too many digits"
     except OSError as error:
         problem = f"{path} can't be read: {error.strerror}"
-    # Not chained: the error may have the file's text.
+    # Not chained, because the error can contain the file's text.
     raise SettingsError([f"BOT_MCP_CONFIG: {problem}."]) from None
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads the file's parts, and collects problems and notes instead of raising them."""
+    """Reads the parts of the file, collecting problems and notes instead of raising them."""
 
     file: str
     env: Mapping[str, str]
@@ -283,19 +272,18 @@ class _Reader:
     problems: list[str]
     notes: list[str]
     denied: set[str]
-    """Tools that other clients' keys take away."""
 
     def setup(self, content: object) -> McpSetup:
         if not isinstance(content, dict):
             self._problem("", "must be an object with mcpServers")
             return McpSetup()
         if "servers" in content and _SERVERS not in content:
-            # As VS Code says.
+            # VS Code's name for it.
             content = {**content, _SERVERS: content["servers"]}
             del content["servers"]
         ours = (_SERVERS, *_RULES, _IN_DIRECT_MESSAGES)
         for key in content.keys() - {*ours, *_OTHER_TOP_KEYS}:
-            # A misspelled rule would allow what it denies.
+            # A misspelled rule would allow what it should deny.
             self._problem("", f'has the unknown key "{_shown_key(key)}". There are {", ".join(ours)}')
         self._note_unused("", content, ours)
         servers = content.get(_SERVERS)
@@ -363,7 +351,6 @@ class _Reader:
         return None
 
     def _sign_in(self, place: str, value: object) -> SignInConfig:
-        """Returns how people sign in, by keys that other MCP clients have."""
         if not isinstance(value, dict):
             self._problem(place, 'must be an object such as {"clientId": "…"}')
             return SignInConfig(public_url=self.public_url)
@@ -398,7 +385,7 @@ class _Reader:
         return value
 
     def _timeout_s(self, place: str, value: Mapping[str, Any]) -> float:
-        """Returns how long calls may take. Some clients write milliseconds here, which no number tells apart."""
+        """Returns the timeout for calls. Some clients write milliseconds, which can't be told from the number."""
         seconds = value.get("timeout", CALL_TIMEOUT_S)
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if not (is_number and 0 < seconds <= MAX_TIMEOUT_S):
@@ -421,12 +408,12 @@ class _Reader:
         )
 
     def _command(self, place: str, value: object) -> list[str]:
-        """Returns a program, and arguments if the command is a whole line and no program has its name."""
+        """Returns a program, and its arguments if the command is a whole line and no program has that name."""
         command = self._text(place, value, lambda text: text.strip() and _is_argument(text))
         if not isinstance(value, str) or not command or len(command.split()) < 2 or shutil.which(command):
             return [command]
         try:
-            # Before variables are put in: their values are no part of the line's form.
+            # Before variables are expanded, because their values aren't part of the line's syntax.
             parts = shlex.split(value)
         except ValueError:
             self._problem(place, "has a quote without its other half. Write the program here, and the rest in args")
@@ -434,7 +421,6 @@ class _Reader:
         return [self._text(place, part, _is_argument) for part in parts]
 
     def _env_file(self, place: str, value: Mapping[str, Any]) -> dict[str, str]:
-        """Returns the variables of a file that the server names; none if it names none."""
         if "envFile" not in value:
             return {}
         name = self._text(place, value["envFile"], _is_argument)
@@ -446,7 +432,6 @@ class _Reader:
         return {key: text for key, text in dotenv_values(stream=StringIO(text), interpolate=False).items() if text}
 
     def _folder(self, place: str, value: Mapping[str, Any]) -> str | None:
-        """Returns the folder in which a server runs, None if it doesn't matter."""
         if "cwd" not in value:
             return None
         try:
@@ -475,7 +460,7 @@ class _Reader:
         is_valid: Callable[[str], object],
         otherwise: str = "contains invalid characters, or is empty",
     ) -> str:
-        """Returns a string with its variables put in; adds to the problems what can't be used."""
+        """Returns a string with its variables expanded; adds unusable values to the problems."""
         if not isinstance(value, str):
             self._problem(place, "must be a string")
             return ""
@@ -491,7 +476,7 @@ class _Reader:
         return text
 
     def _value_of(self, match: re.Match[str]) -> str | None:
-        """Returns what stands in place of a variable, None if nothing does. An empty variable counts as not set."""
+        """Returns a variable's value, or None if it has none. An empty variable counts as not set."""
         return self.env.get(match["name"]) or match["default"]
 
     def _patterns(self, key: str, value: Any, servers: Mapping[str, object]) -> frozenset[str]:
@@ -507,7 +492,7 @@ class _Reader:
         return frozenset(value)
 
     def _note_unused(self, place: str, value: Mapping[str, Any], known: Sequence[str]) -> None:
-        """Adds one note of all keys that have no effect."""
+        """Adds one note about all keys that have no effect."""
         if unused := [key for key in value if key not in known]:
             approving = ". Only allow and readOnly let calls run unasked" if set(unused) & set(_APPROVING_KEYS) else ""
             self._note(place, f"has keys without effect: {', '.join(map(_shown_key, unused))}{approving}")
@@ -520,7 +505,6 @@ class _Reader:
 
 
 def _shown_key(key: str) -> str:
-    """Returns a key for one line of a log."""
     return escaped(key)[:40]
 
 
@@ -529,7 +513,7 @@ def _are_strings(value: object) -> bool:
 
 
 def _is_argument(text: str) -> bool:
-    """Returns whether a process can be given the text. Bytes of the environment that are no UTF-8 can."""
+    """Returns whether a process can receive the text as an argument, as it can bytes that aren't valid UTF-8."""
     try:
         return b"\0" not in text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,8 +1,8 @@
-"""Tools as their servers describe them, and as a model may be offered them: named, hashed, capped, and visible.
+"""Tool definitions as servers describe them, and as models are offered them: named, hashed, capped and visible.
 
-A description is text by somebody else that the model reads as part of its instructions, and a title is read by people
-who approve calls. So an admin agrees to them: the hash of all that the server said is pinned
-(bot/store/calls.py), and what has changed since isn't offered.
+A description is text from somebody else that the model reads as part of its instructions, and people who approve calls
+read the title. So an admin has to approve them: the hash of the server's entire definition is pinned
+(bot/store/calls.py), and a definition that has changed isn't offered.
 """
 
 import hashlib
@@ -28,28 +28,26 @@ from bot.mcp.schemas import (
 )
 
 MAX_NAME_CHARS = 64
-"""The longest name of a tool that the vendors accept."""
 MAX_SCHEMA_CHARS = 20_000
-"""A tool whose schema is longer isn't offered: it would cost about 5,000 tokens in each step."""
+"""A tool with a longer schema isn't offered, because it would cost about 5,000 tokens per step."""
 
 _PARAMETER = re.compile("[A-Za-z0-9_.-]{1,64}")
-"""A parameter's name as Anthropic accepts it. For one that isn't, it refuses the tool."""
+"""The parameter names that Anthropic accepts. It refuses tools with any others."""
 _NOT_IN_PARAMETERS = re.compile("[^A-Za-z0-9_.-]")
 _BROKEN = "typist/broken"
-"""A key in the `_meta` of a definition that can't be used. What servers say in `_meta` is dropped."""
+"""The `_meta` key that marks an unusable definition. The server's own `_meta` is dropped."""
 
 
 @dataclass(frozen=True)
 class ListedTool:
-    """A tool as its server describes it. Each question offers it, so what takes long is worked out once."""
+    """A tool as its server describes it. Each question offers it, so expensive properties are computed once."""
 
     name: str
     description: str = field(repr=False)
     parameters: Mapping[str, Any] = field(repr=False)
     title: str = field(default="", repr=False)
-    """For people who approve its calls; "" if the server gives none."""
+    """For people who approve its calls; "" if the server doesn't provide one."""
     is_broken: bool = False
-    """Whether the server describes it so that no model can call it."""
 
     @classmethod
     def of(cls, tool: Tool) -> "ListedTool":
@@ -59,28 +57,26 @@ class ListedTool:
 
     @property
     def canonical(self) -> str:
-        """All that an admin agrees to, as JSON that doesn't depend on the order of keys."""
+        """Everything that an admin approves, as JSON that doesn't depend on the order of keys."""
         whole = [self.name, self.description, self.parameters, self.title]
         return json.dumps(whole, sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def hash(self) -> str:
-        """The SHA-256 of what an admin agrees to, in hexadecimal."""
+        """The hexadecimal SHA-256 of what an admin approves."""
         return hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def is_cut(self) -> bool:
-        """Whether models read only the beginning of the description."""
         return len(visible(self.description)) > MAX_DESCRIPTION_CHARS
 
     @property
     def offered_description(self) -> str:
-        """The description as a model reads it."""
         return visible(self.description)[:MAX_DESCRIPTION_CHARS]
 
     @cached_property
     def offered_parameters(self) -> dict[str, Any]:
-        """The parameters' schema as a model reads it: values stay as they are, and names if vendors accept them."""
+        """The parameters' schema for models: values are unchanged, and so are names that vendors accept."""
         schema = flat_schema(offered_schema(dict(self.parameters)))
         offered = {own: name for name, own in self._own_names.items()}
         properties = {offered.get(own, own): one for own, one in schema["properties"].items()}
@@ -89,18 +85,17 @@ class ListedTool:
         return {key: without_lost_references(value, named) for key, value in named.items()}
 
     def own_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Returns a call's arguments by the server's own names of its parameters."""
+        """Returns a call's arguments with the server's own parameter names."""
         own = self._own_names
         return {own.get(name, name): value for name, value in arguments.items()}
 
     @property
     def has_other_names(self) -> bool:
-        """Whether models know a parameter by another name than the server."""
         return bool(self._own_names)
 
     @cached_property
     def _own_names(self) -> dict[str, str]:
-        """The names of parameters that vendors don't accept, by those that models are offered instead."""
+        """The server's names for parameters that were renamed because vendors don't accept them, by offered name."""
         given = flat_schema(dict(self.parameters))["properties"]
         accepted = {name: _NOT_IN_PARAMETERS.sub("_", name) for name in given}
         counts = Counter(accepted.values())
@@ -109,23 +104,22 @@ class ListedTool:
 
     @property
     def is_too_large(self) -> bool:
-        """Whether the schema is too large to be offered."""
         return len(json.dumps(self.offered_parameters)) > MAX_SCHEMA_CHARS
 
 
 def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedTool]:
     """Returns a server's tools by the names that rules and models use.
 
-    Characters that vendors don't accept become _. A name that isn't the server's own letter by letter, because of that
-    or because it is too long, ends with a hash if another tool has it: no tool gets a name that rules gave to another.
+    Characters that vendors don't accept become _. If another tool has the resulting or shortened name, a hash is
+    appended, so that no tool gets a name for which rules were written with another tool in mind.
     """
     named: dict[str, ListedTool] = {}
     changed: dict[str, list[ListedTool]] = {}
-    # Of two tools with one name, a broken one doesn't take the place of the other.
+    # If two tools have the same name, a broken one doesn't replace the other.
     for tool in sorted(tools, key=lambda tool: tool.is_broken):
         plain = full_name(server, NOT_IN_NAMES.sub("_", tool.name))
         if len(plain) <= MAX_NAME_CHARS and plain == full_name(server, tool.name):
-            # Of tools with one name, the first counts.
+            # If several tools have the same name, the first counts.
             named.setdefault(plain, tool)
         else:
             changed.setdefault(plain[:MAX_NAME_CHARS], []).append(tool)
@@ -140,7 +134,7 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
 
 
 def _named(plain: str, name: str, *, is_alone: bool) -> str:
-    """Returns a name without what vendors don't accept: with a hash of the own one if it is long or another's, too."""
+    """Returns a name that vendors accept, with a hash of the original if it is too long or taken."""
     if is_alone and 0 < len(plain) <= MAX_NAME_CHARS:
         return plain
     suffix = "_" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -148,9 +142,9 @@ def _named(plain: str, name: str, *, is_alone: bool) -> str:
 
 
 def definition_in(tool: Any, number: int) -> dict[str, Any]:
-    """Returns a tool's definition in a form that the SDK takes. One that can't be used is marked as broken.
+    """Returns a tool's definition in a form that the SDK accepts. An unusable one is marked as broken.
 
-    `number`: its place in the server's list, from 1.
+    `number`: its position in the server's list, starting at 1.
     """
     tool = tool if isinstance(tool, dict) else {}
     name, notes = tool.get("name"), tool.get("annotations")
@@ -167,5 +161,5 @@ def definition_in(tool: Any, number: int) -> dict[str, Any]:
 
 
 def broken_definition(name: str) -> dict[str, Any]:
-    """Returns a definition that is marked as broken, with which the SDK takes its list."""
+    """Returns a definition that is marked as broken, so that the SDK still accepts the server's list."""
     return {"name": name, "inputSchema": {"type": "object"}, "_meta": {_BROKEN: True}}

@@ -1,8 +1,8 @@
-"""A server's messages, also those that aren't quite JSON-RPC.
+"""Parses a server's messages, including those that aren't quite JSON-RPC.
 
-Servers that are written by hand leave out `jsonrpc`, name no request, write an error as a text, put one answer into a
-list, begin with a byte order mark, or cut a text in the middle of an emoji. The SDK refuses such a message whole, and
-the answer is lost. What it says is clear, so it is read.
+Hand-written servers omit `jsonrpc` or the request's ID, send an error as text, wrap a response in a list, start with a
+byte order mark, or cut text in the middle of an emoji. The SDK rejects such messages, and the response would be lost
+although its meaning is clear.
 """
 
 import json
@@ -23,13 +23,13 @@ from bot.text import object_in, objects_in, paired_json
 
 _OF_EVENTS = ("data:", "event:", "id:", "retry:", ":")
 MAX_MENDED_BYTES = 250_000
-"""A longer message is read as it is, or not at all: to read it in another way would take too long."""
+"""A longer message is read as it is or not at all, because parsing it in other ways would take too long."""
 
 
 def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage | None:
-    """Returns the message in some bytes; None if there is none.
+    """Returns the message in some bytes, or None if there is none.
 
-    `answers`: the id of the request that a response in them answers, whatever it says; None if it has to say that.
+    `answers`: the ID of the request that a response answers regardless of its own ID; None if it must have one.
     """
     with suppress(ValidationError):
         message = jsonrpc_message_adapter.validate_json(data, by_name=False)
@@ -46,14 +46,16 @@ def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage 
 
 
 def _data_of_events(text: str) -> list[Any]:
-    """Returns the JSON in events that came as what is no stream of events. Raises ValueError if one has no JSON."""
+    """Returns the JSON in events whose content type isn't that of an event stream. Raises ValueError if one has no
+    JSON.
+    """
     events = "\n".join(text.splitlines()).split("\n\n")
     data = ("\n".join(line[5:] for line in event.split("\n") if line.startswith("data:")) for event in events)
     return [json.loads(one) for one in data if one.strip()]
 
 
 def _response_in(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
-    """Returns the first response in JSON, None if there is none. Raises ValueError for one that can't be read."""
+    """Returns the first response in JSON, or None if there is none. Raises ValueError if it can't be read."""
     responses = [one for one in objects_in(said) if "method" not in one and (one.get("error") or "result" in one)]
     response = object_in(responses)
     request_id = response.get("id") if answers is None else answers

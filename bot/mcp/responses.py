@@ -1,7 +1,7 @@
-"""What MCP servers respond: as the SDK can read it, and a call's result as text.
+"""Converts MCP servers' responses into a form that the SDK can read, and call results into text.
 
-The SDK reads a list of tools, and a result, whole or not at all. So what it is given holds only what Typist reads, each
-definition and each part by itself (`readable`): one that is broken costs no other.
+The SDK reads a list of tools, or a result, entirely or not at all. So it receives only what Typist reads, with each
+definition and part converted separately (`readable`), so that a broken one doesn't affect the others.
 """
 
 import base64
@@ -40,14 +40,12 @@ UNKNOWN_PART = "[left out: a kind of content that Typist doesn't know]"
 
 @asynccontextmanager
 async def readable_messages(transport: Transport) -> AsyncIterator[tuple[Any, Any]]:
-    """Yields a transport's streams, whose results have only what Typist reads: the SDK refuses them whole otherwise."""
+    """Yields a transport's streams, with results reduced to what Typist reads. The SDK would reject others entirely."""
     async with transport as (incoming, outgoing):
         yield _ReadableStream(incoming), outgoing
 
 
 class _ReadableStream:
-    """A stream of a server's messages, each with a readable result."""
-
     def __init__(self, incoming: Any) -> None:
         self._incoming = incoming
 
@@ -82,7 +80,7 @@ class _ReadableStream:
 
 
 def readable(result: dict[str, Any]) -> dict[str, Any]:
-    """Returns a response's result with only what Typist reads of it. A result of an unknown kind stays as it is."""
+    """Returns a response's result reduced to what Typist reads. Results of unknown types are unchanged."""
     if "tools" in result and "content" not in result:
         return _list_of_tools(result)
     if "protocolVersion" in result and "content" not in result:
@@ -97,19 +95,19 @@ def _list_of_tools(result: Mapping[str, Any]) -> dict[str, Any]:
     listed = tools if isinstance(tools, list) else []
     read = [definition_in(tool, number) for number, tool in enumerate(listed, start=1)]
     if not isinstance(cursor or "", str) or not (isinstance(tools, list) or tools is None):
-        # The list goes on in a way that can't be followed. `typist check` names that beside the broken definitions.
+        # The list's continuation can't be followed. `typist check` reports that next to the broken definitions.
         read.append(broken_definition(f"tools-after-{len(listed)}-of-its-list"))
     further = {"nextCursor": cursor} if isinstance(cursor, str) else {}
     return {"tools": read, **further, "resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
 
 def _introduction(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a server says of itself when a connection begins."""
-    # A server that is written by hand may say true, and PHP writes an empty list.
+    """Returns the server's description of itself at the start of a connection."""
+    # Hand-written servers can send true, and PHP writes an empty list.
     capabilities, about = object_in(result.get("capabilities")), object_in(result.get("serverInfo"))
     named = {key: about[key] if isinstance(about.get(key), str) else "" for key in ("name", "version")}
     kept = {key: value if isinstance(value, dict) else {} for key, value in capabilities.items()}
-    # A server that responds to `initialize` speaks as versions with one do, whichever version it names.
+    # A server that responds to `initialize` behaves like protocol versions that have it, whichever version it reports.
     version = result["protocolVersion"]
     spoken = version if version in HANDSHAKE_PROTOCOL_VERSIONS else LATEST_HANDSHAKE_VERSION
     return {"protocolVersion": spoken, "capabilities": kept, "serverInfo": named}
@@ -118,13 +116,13 @@ def _introduction(result: Mapping[str, Any]) -> dict[str, Any]:
 def _result_of_call(result: Mapping[str, Any]) -> dict[str, Any]:
     structured = result.get("structuredContent")
     if not ("content" in result or "structuredContent" in result):
-        # A server that knows neither field has the result in fields of its own.
+        # A server that knows neither field puts the result in fields of its own.
         own = {key: value for key, value in result.items() if key not in ("isError", "_meta", "resultType")}
         structured = own or None
     content = result.get("content") or []
     parts = [_readable_part(part) for part in (content if isinstance(content, list) else [content])]
     if structured is not None and not isinstance(structured, dict):
-        # Some versions of the protocol only know objects.
+        # Some versions of the protocol support only objects.
         parts.append({"type": "text", "text": json.dumps(structured, ensure_ascii=False)})
     data = {"structuredContent": structured} if isinstance(structured, dict) else {}
     is_error = result.get("isError") in (True, "true")
@@ -132,7 +130,7 @@ def _result_of_call(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _readable_part(part: Any) -> dict[str, Any]:
-    """Returns a part of a result with what Typist reads of it. A part of an unknown kind becomes its text or JSON."""
+    """Returns a part of a result reduced to what Typist reads. A part of an unknown type becomes its text or JSON."""
     match part:
         case {"type": "image" | "audio" as kind, "data": str(data)}:
             return {"type": kind, "data": data, "mimeType": _text_of(part, "mimeType") or UNKNOWN_TYPE}
@@ -155,7 +153,7 @@ def _text_of(part: Mapping[Any, Any], key: str) -> str:
 
 
 def text_of(result: CallToolResult) -> str:
-    """Returns a result's contents as text, in their order, and its structured content unless a text says the same."""
+    """Returns a result's contents as text, in order, and its structured content unless a text repeats it."""
     parts = [_part(content) for content in result.content]
     structured = result.structured_content
     texts = [part.text for part in result.content if isinstance(part, TextContent)]
@@ -165,9 +163,9 @@ def text_of(result: CallToolResult) -> str:
 
 
 def _says(texts: Sequence[str], structured: Any) -> bool:
-    """Returns whether texts hold structured content: one of them as JSON, or all of them as the SDKs write a value.
+    """Returns whether texts repeat structured content: one of them as JSON, or all of them in the SDKs' form.
 
-    The SDKs of servers wrap a value that is no object as `{"result": value}`, and write a list as a text for each item.
+    Server SDKs wrap a value that isn't an object as `{"result": value}`, and write a list as one text per item.
     """
     values = [_value_of(text) for text in texts]
     if _canonical(structured) in map(_canonical, values):
@@ -191,7 +189,7 @@ def _canonical(value: Any) -> str:
 
 
 def words_of(error: MCPError) -> str:
-    """Returns what a server says about a call that failed: its message, and what it adds to that."""
+    """Returns the server's error message for a failed call, including its additional data."""
     parts = [error.message.strip() or NO_REASON.format(code=error.code)]
     if error.data not in (None, "", {}, []):
         parts.append(error.data if isinstance(error.data, str) else json.dumps(error.data, ensure_ascii=False))
@@ -219,12 +217,12 @@ def _part(content: ContentBlock) -> str:
 
 
 def _text_in(kind: str, base64_data: str) -> str:
-    """Returns the text of a file whose type says that it is one, "" for others."""
+    """Returns a file's text if its type is text, otherwise ""."""
     essence = kind.lower().partition(";")[0].strip()
     if not (essence.startswith("text/") or essence.endswith(("json", "xml", "yaml"))):
         return ""
     try:
-        # Some servers use the alphabet for URLs, or leave out the padding.
+        # Some servers use the URL-safe alphabet or omit the padding.
         standard = base64_data.translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
         return base64.b64decode(standard + "=" * (-len(standard) % 4)).decode()
     except ValueError:

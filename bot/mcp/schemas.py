@@ -1,8 +1,8 @@
-"""The schemas of tools' parameters: as servers write them, and as all vendors take them. Pure.
+"""Schemas of tools' parameters: as servers write them, and in a form that all vendors accept. Pure.
 
-A definition keeps the schema that its server means (`input_schema`): an admin agrees to that. Models are offered
-another one (`offered_schema`, `flat_schema`, `without_lost_references`), because for one keyword in one tool a vendor
-refuses the whole request.
+A definition keeps the schema that its server intends (`input_schema`), which an admin approves. Models are offered a
+different one (`offered_schema`, `flat_schema`, `without_lost_references`), because a vendor refuses the whole request
+for one keyword in one tool.
 """
 
 import json
@@ -16,31 +16,26 @@ from bot.text import object_in, objects_in
 
 MAX_DESCRIPTION_CHARS = 2_000
 PATTERN = "Matches the regular expression {pattern}"
-"""Ends the description of a text that has a pattern."""
+"""Appended to the description of a string with a pattern."""
 
 _PROSE = ("description", "title")
-"""Keywords of JSON Schema that only people and models read."""
+"""JSON Schema keywords that only people and models read."""
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-"""Keywords of JSON Schema that hold schemas by name. PHP writes an empty one as a list."""
+"""JSON Schema keywords that contain schemas by name. PHP writes an empty one as a list."""
 _DATA = ("const", "default", "enum", "example", "examples")
-"""Keywords whose values are no schemas."""
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf", "prefixItems")
-"""Keywords whose values are lists of schemas."""
 _COUNTS = tuple(f"{end}{things}" for end in ("min", "max") for things in ("Length", "Items", "Contains", "Properties"))
-"""Keywords whose values are numbers of things."""
 _OF_DOCUMENTS = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary", "$comment")
-"""Keywords by which schemas name themselves and each other. A model reads each schema by itself."""
+"""Keywords that schemas use to identify and reference each other. A model reads each schema separately."""
 _NOT_AT_THE_TOP = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "required")
-"""Keywords that vendors refuse in the schema of all parameters, or that `flat_schema` writes itself."""
+"""Keywords that vendors refuse at the top level of a parameters schema, or that `flat_schema` writes itself."""
 _DIFFERENT = ("enum", "required")
-"""Keywords whose values are lists of which no item comes twice, and which aren't empty."""
+"""Keywords whose values are non-empty lists without duplicates."""
 _KINDS = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
-"""The types that JSON Schema knows."""
 _ONE_SCHEMA = (
     *("items", "additionalItems", "unevaluatedItems", "additionalProperties", "unevaluatedProperties"),
     *("contains", "propertyNames", "not", "if", "then", "else", "contentSchema"),
 )
-"""Keywords whose values are schemas."""
 _MAY_BE: Mapping[str, tuple[type, ...]] = {
     "type": (str, list),
     **dict.fromkeys(_MAPS, (dict,)),
@@ -52,11 +47,10 @@ _MAY_BE: Mapping[str, tuple[type, ...]] = {
     "dependentRequired": (dict,),
     **dict.fromkeys(_ONE_SCHEMA, (dict, bool)),
 }
-"""The types of the keywords' values."""
 
 
 class UnusableSchema(Exception):
-    """A schema describes no arguments of a tool."""
+    """A schema can't describe a tool's arguments."""
 
 
 def input_schema(schema: Any) -> dict[str, Any]:
@@ -71,7 +65,7 @@ def input_schema(schema: Any) -> dict[str, Any]:
 
 
 def _as_meant(schema: Any) -> Any:
-    """Returns a schema in JSON Schema's form, which servers miss in a few ways. Raises UnusableSchema."""
+    """Returns a schema in valid JSON Schema, correcting servers' common mistakes. Raises UnusableSchema."""
     if isinstance(schema, list):
         return [_as_meant(one) for one in schema]
     if not isinstance(schema, dict):
@@ -92,10 +86,10 @@ def _as_meant(schema: Any) -> Any:
 
 
 def offered_schema(schema: Any) -> Any:
-    """Returns a schema with its prose as it appears, and without what JSON Schema doesn't allow.
+    """Returns a schema with visible prose only, and without anything that JSON Schema doesn't allow.
 
-    For one such keyword in one tool, vendors refuse the whole request. OpenAI also refuses an array that doesn't say
-    what it holds.
+    Vendors refuse the whole request for one such keyword in one tool. OpenAI also refuses an array without a schema for
+    its items.
     """
     if isinstance(schema, list):
         return [offered_schema(one) for one in schema]
@@ -103,14 +97,13 @@ def offered_schema(schema: Any) -> Any:
         return schema
     offered = {key: _offered_value(key, value) for key, value in schema.items() if _is_allowed(key, value)}
     if pattern := offered.pop("pattern", ""):
-        # Vendors read dialects of regular expressions that differ, and refuse what theirs doesn't know.
+        # Vendors' dialects of regular expressions differ, and each refuses what it doesn't know.
         prose = (offered.get("description"), PATTERN.format(pattern=visible(pattern)))
         offered["description"] = "\n".join(filter(None, prose))[:MAX_DESCRIPTION_CHARS]
     return {**offered, "items": {}} if _is_open_array(offered) else offered
 
 
 def _is_allowed(key: str, value: Any) -> bool:
-    """Whether JSON Schema allows a keyword's value, and a model has use for it."""
     if key in _OF_DOCUMENTS or type(value) not in _MAY_BE.get(key, (type(value),)) or _is_out_of_range(key, value):
         return False
     if key in _ALTERNATIVES:
@@ -121,7 +114,6 @@ def _is_allowed(key: str, value: Any) -> bool:
 
 
 def _offered_value(key: str, value: Any) -> Any:
-    """Returns a keyword's value, which JSON Schema allows, as models are offered it."""
     if key in _MAPS:
         return {name: offered_schema(one) for name, one in value.items() if isinstance(one, dict | bool)}
     if key in _ALTERNATIVES:
@@ -136,7 +128,7 @@ def _offered_value(key: str, value: Any) -> Any:
 
 
 def _is_out_of_range(key: str, value: Any) -> bool:
-    """Whether a keyword's value is a number that JSON Schema or JSON doesn't allow, or holds one."""
+    """Returns whether a keyword's value is or contains a number that JSON Schema or JSON doesn't allow."""
     if key in _COUNTS or key == "multipleOf":
         return value < 0 or (value == 0 and key == "multipleOf")
     if key in _DATA or isinstance(value, float):
@@ -148,7 +140,7 @@ def _is_out_of_range(key: str, value: Any) -> bool:
 
 
 def without_lost_references(part: Any, schema: Mapping[str, Any]) -> Any:
-    """Returns a part of a schema without the references that lead nowhere in it, for which vendors refuse a request."""
+    """Returns a part of a schema without dangling references, for which vendors refuse a request."""
     if isinstance(part, list):
         return [without_lost_references(one, schema) for one in part]
     if not isinstance(part, dict):
@@ -163,7 +155,7 @@ def without_lost_references(part: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def _part_at(schema: Any, reference: str) -> Any:
-    """Returns what a reference (RFC 6901) leads to in a schema; None if there is nothing."""
+    """Returns the target of a reference (RFC 6901) in a schema, or None if it doesn't exist."""
     if reference != "#" and not reference.startswith("#/"):
         return None
     part = schema
@@ -177,23 +169,22 @@ def _part_at(schema: Any, reference: str) -> Any:
 
 
 def _is_open_array(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema is that of an array and doesn't say what the array holds."""
     kind = schema.get("type")
     return "items" not in schema and (kind == "array" or (isinstance(kind, list) and "array" in kind))
 
 
 def flat_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the schema of an object with all parameters at its top, and nothing there that combines schemas.
+    """Returns an object's schema with all parameters at its top level, and no keywords there that combine schemas.
 
-    For one tool that has such keywords there, OpenAI and Anthropic refuse all; OpenAI also for one without a list of
-    parameters, and Gemini for one that requires what it doesn't list, or whose schema of a parameter is true.
+    OpenAI and Anthropic refuse a request if one tool has such keywords there. OpenAI also refuses a schema without a
+    list of parameters, and Gemini one that requires an unlisted parameter or has true as a parameter's schema.
     """
 
     def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
         return object_in(_part_at(schema, str(part.get("$ref")))) or part
 
     def distinct(parts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        # References may name one part a thousand times.
+        # References can point to the same part a thousand times.
         return list({id(part): part for part in map(resolved, parts)}.values())
 
     whole = [schema, *distinct([schema, *objects_in(schema.get("allOf"))])]

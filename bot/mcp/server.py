@@ -1,12 +1,12 @@
-"""One MCP server: connects when it is first needed, and again when it was lost, and calls its tools.
+"""One MCP server: connects when it is first needed, reconnects after a loss, and calls its tools.
 
-A call is sent once; where the server refuses it and names a wait, once more. What is known about its end depends on
-where it broke: before it was sent, it failed; after that, only the server knows, and it is UNKNOWN unless an admin
-declared the tool read-only.
+A call is sent once, or once more if the server refuses it and states how long to wait. Its state after a failure
+depends on when the failure happened: before the call was sent, it FAILED; after that, only the server knows, so it is
+UNKNOWN unless an admin declared the tool read-only.
 
-The SDK wants the task that opened a connection to close it, and breaks that task off when the server dies. So each
-connection has a task of its own (`ServerConnection.keep`), which does nothing but open, wait and close. Calls come from
-other tasks: when the server dies, they fail and nothing else does.
+The SDK requires that the task that opened a connection closes it, and cancels that task when the server dies. So each
+connection has a task (`ServerConnection.keep`) that only opens, waits and closes. Calls come from other tasks: when the
+server dies, only they fail.
 """
 
 import asyncio
@@ -81,14 +81,13 @@ from bot.text import object_in
 log = logging.getLogger(__name__)
 
 _TYPIST = Implementation(name="typist", title="Typist", version=__version__)
-"""What servers are told about their client."""
 START_WITHIN_S = 60.0
-"""From the start of a server to the list of its tools: npx and uvx may have to download it first."""
+"""Timeout from a server's start to the list of its tools. npx and uvx might have to download it first."""
 LIST_WITHIN_S = 4.0
 MAX_LISTED_TOOLS = 1_000
-"""Each question compares all of a server's tools with those that an admin agreed to."""
+"""Each question compares all of a server's tools with those that an admin approved."""
 MAX_PAGES = 20
-"""A list of tools has at most so many pages, so that it ends."""
+"""Maximum pages in a list of tools, so that reading it ends."""
 
 
 class TooManyTools(Exception):
@@ -96,33 +95,29 @@ class TooManyTools(Exception):
 
 
 class ServerDown(Exception):
-    """A server can't be used now. `str()` says why, without a secret."""
+    """A server can't be used now. `str()` returns the reason, without secrets."""
 
 
 class ServerConnection:
-    """A connection that is used until it is lost or retired."""
-
     def __init__(self, config: ServerConfig, clock: Clock, over: Callable[["ServerConnection"], None]) -> None:
-        """Builds a connection that nobody keeps yet.
+        """Creates a connection; `keep` opens it.
 
-        `over` is called as soon as `reason` is known, before those who wait for the connection go on.
+        `over`: called as soon as `reason` is known, before tasks that are waiting for the connection continue.
         """
         self._config = config
         self._clock = clock
         self._over = over
         self._client: Client | None = None
         self._status = 0
-        """The HTTP status of the last response."""
         self.wants_sign_in = False
-        """Whether a response, as to a list or a call, said that people must sign in, or that they may have to."""
+        """Whether any response stated that people must or might have to sign in."""
         self.wanted_scope = ""
-        """What the person whose account this is must grant before a call is made; "" for nothing."""
+        """The scope that the account's owner must grant before a call is made; "" for none."""
         self._names_sign_in = False
-        """Whether a response named where people sign in."""
         self._is_line_too_long = False
         """Whether the process ended its messages with a line that is too long."""
         self._calls_at_last_line = 0
-        """How many calls were under way when that line came."""
+        """The number of calls in progress when that line arrived."""
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -137,7 +132,7 @@ class ServerConnection:
 
     @property
     def is_usable(self) -> bool:
-        """Whether a call may use the connection, or wait until it is open."""
+        """Whether a call can use the connection, or wait until it is open."""
         return not (self._retired.is_set() or self._reason)
 
     @property
@@ -146,16 +141,16 @@ class ServerConnection:
         return self._reason
 
     def retire(self) -> None:
-        """Lets calls under way end, and then closes the connection."""
+        """Lets calls in progress finish, and then closes the connection."""
         self._retired.set()
 
     def end(self) -> None:
-        """Closes the connection at once; calls under way fail."""
+        """Closes the connection immediately, so calls in progress fail."""
         self._retired.set()
         self._idle.set()
 
     async def keep(self) -> None:
-        """Opens the connection, keeps it until it is lost or retired, and closes it. Raises nothing."""
+        """Opens the connection, keeps it until it is lost or retired, and closes it. Never raises."""
         try:
             async with asyncio.timeout(START_WITHIN_S) as start, self._open() as client:
                 self._tools = await _list(client)
@@ -168,7 +163,7 @@ class ServerConnection:
                 self._client = None
         except (Exception, BaseExceptionGroup) as error:
             self._reason = self._reason_of(error)
-            # A server where people sign in says so to each who hasn't: nothing is wrong.
+            # A server where people sign in reports this for everyone who hasn't, so nothing is wrong.
             level = logging.INFO if self._reason == DOWN_SIGN_IN else logging.WARNING
             log.log(level, "MCP server %s is down: %s", self._config.name, self._reason)
         finally:
@@ -200,7 +195,7 @@ class ServerConnection:
 
     @contextmanager
     def in_use(self) -> Iterator[Client]:
-        """Gives the client for one request, during which a retired connection stays open. Raises ServerDown."""
+        """Yields the client for one request, during which a retired connection stays open. Raises ServerDown."""
         if self._client is None:
             raise ServerDown(self._reason or DOWN_CLOSED)
         self._calls += 1
@@ -227,7 +222,7 @@ class ServerConnection:
 
     def _note_status(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None:
         self._status, self._names_sign_in = status, self._names_sign_in or wants_sign_in
-        # By the protocol, a server needn't name where people sign in: a known address may say it.
+        # The protocol doesn't require a server to state where people sign in: a well-known URL can do so.
         is_asked_for = wants_sign_in or status == HTTPStatus.UNAUTHORIZED
         self.wants_sign_in = self.wants_sign_in or (is_asked_for and self._may_want_sign_in)
         if has_session and status in _SESSION_FORGOTTEN:
@@ -239,13 +234,12 @@ class ServerConnection:
         self.retire()
 
     def _is_too_long(self, error: MCPError) -> bool:
-        """Whether an error means that a message of the server is too long to be read."""
         return self._is_by_sdk(error) and (TOO_LONG in error.message or self._is_line_too_long)
 
     def result_of(self, error: MCPError, *, read_only: bool) -> tuple[CallResult, bool]:
         """Returns the result of a call that ended with an error, and whether the server wrote its text.
 
-        Retires a connection that is of no use.
+        Retires a connection that has become useless.
         """
         if error.code == SIGN_IN_WANTED and self._may_want_sign_in:
             return CallResult.failed(SIGN_IN_FIRST), False
@@ -261,13 +255,13 @@ class ServerConnection:
         if not self._is_too_long(error) and error.code != PARSE_ERROR:
             return _lost(CALL_LOST, read_only=read_only), False
         if self._calls_at_last_line > 1:
-            # A process's line may be the result of any call under way.
+            # A process's line can be the result of any call in progress.
             return _lost(ANOTHER_TOO_LONG, read_only=read_only), False
         text = RESULT_TOO_LONG if self._is_too_long(error) else RESULT_UNREADABLE
         return CallResult(CallState.DONE, text, is_error=True), False
 
     def _grantable(self, error: MCPError) -> str:
-        """Returns what a server wants a person to grant, if an admin's list has no other scopes; else ""."""
+        """Returns the scope that a server wants a person to grant, if an admin's list allows it; otherwise ""."""
         transport, scope = self._config.transport, object_in(error.data).get(SCOPE)
         if not (isinstance(transport, HttpTransport) and transport.token and isinstance(scope, str)):
             return ""
@@ -275,7 +269,7 @@ class ServerConnection:
         return scope if scope.isprintable() and (not allowed or {*scope.split()} <= {*allowed}) else ""
 
     def _is_by_sdk(self, error: MCPError) -> bool:
-        """Whether the SDK made an error, because the server's response never came or can't be read."""
+        """Returns whether the SDK created an error because the server's response never arrived or can't be read."""
         is_process = isinstance(self._config.transport, StdioTransport)
         if is_process and not (error.code == CONNECTION_CLOSED and self._retired.is_set()):
             return False
@@ -286,8 +280,8 @@ class ServerConnection:
         return isinstance(self._config.transport, HttpTransport) and self._config.transport.may_want_sign_in
 
     def _reason_of(self, error: BaseException) -> str:
-        """Returns why a connection failed, without anything that the server said."""
-        # The SDK reports failures in groups, of which the first one counts.
+        """Returns why a connection failed, without quoting the server."""
+        # The SDK reports failures in groups, of which the first counts.
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         for kind, why in _REASONS.items():
@@ -309,7 +303,7 @@ class ServerConnection:
         if self._is_too_long(error):
             return DOWN_TOO_LONG
         transport = self._config.transport
-        # Older versions of the protocol have no code of their own for that.
+        # Older versions of the protocol don't have a separate code for that.
         if error.code == UNSUPPORTED_PROTOCOL_VERSION or "supported" in object_in(error.data):
             return DOWN_VERSION
         if isinstance(transport, HttpTransport) and self._status >= HTTPStatus.MULTIPLE_CHOICES:
@@ -331,15 +325,15 @@ class ServerConnection:
 
 
 def _lost(why: str, *, read_only: bool) -> CallResult:
-    """Returns the result of a call that may have been made: only the server knows."""
+    """Returns the result of a call that might have been made. Only the server knows."""
     return CallResult.failed(why) if read_only else CallResult(CallState.UNKNOWN, why, is_error=True)
 
 
 async def _list(client: Client) -> tuple[ListedTool, ...]:
-    """Returns all tools that a server lists, each definition once. A cursor that comes again begins no new page.
+    """Returns all tools that a server lists, without repeated definitions. A repeated cursor ends the list.
 
-    By the protocol, an empty cursor is one as any other. Many servers end their list with it. They answer it with the
-    first page again, or with an error.
+    According to the protocol, an empty cursor is like any other. Many servers end their list with one, and would
+    respond to it with the first page or with an error.
     """
     tools: dict[str, ListedTool] = {}
     cursor: str | None = None
@@ -365,31 +359,31 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
 
 
 MAX_CALLS = 8
-"""Calls at once. Others wait, within their time."""
+"""Maximum simultaneous calls. Others wait, within their timeouts."""
 LISTED_FOR_S = 60.0
-"""How long a list of tools is trusted."""
+"""How long a list of tools is cached."""
 CLOSE_WITHIN_S = 2.5
-"""Longer than it takes to kill a process: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
+"""Longer than killing a process takes: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
 BACKOFF = Backoff(1.0, 60.0)
-"""How long Typist waits before it connects again, after failures in a row. After a single one, it waits for nothing."""
+"""Delay before reconnecting after consecutive failures. After a single one, there is no delay."""
 STABLE_S = 60.0
-"""A connection that lasted so long ends a row of failures."""
+"""A connection that lasted this long ends a series of failures."""
 _REFUSED_BY_HTTP = (HTTP_REFUSED, SIGN_IN_WANTED, SCOPE_WANTED, HTTP_LIMITED)
 _NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED_BY_HTTP)
-"""Errors by which a server refuses a call before it runs."""
+"""Errors with which a server refuses a call before running it."""
 _SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
-"""Statuses of a server that forgot the request's session, as after a restart. The first is the protocol's."""
+"""Statuses for a forgotten session, for example after a restart. The first is the protocol's."""
 _SDK_ERRORS = {
     CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
     INTERNAL_ERROR: ("Server returned an error response",),
     INVALID_REQUEST: ("Session terminated", "Unexpected content type: ", "server answered a request with ", "Redirect"),
     PARSE_ERROR: ("Failed to parse JSON response: ", "Failed to parse SSE message: "),
 }
-"""How the SDK's own errors begin, by their codes. Servers use the same codes for errors of their tools."""
+"""Beginnings of the SDK's own errors, by code. Servers use the same codes for their tools' errors."""
 
 
 class McpServer:
-    """One server. Its methods may be called from any task."""
+    """One server. Its methods can be called from any task."""
 
     def __init__(self, config: ServerConfig, clock: Clock) -> None:
         self.name = config.name
@@ -402,29 +396,28 @@ class McpServer:
         self._next_try_at = 0.0
         self._last_reason = ""
         self._failed_start_s = 0.0
-        """How long the last start took, if it failed."""
         self._room = asyncio.Semaphore(MAX_CALLS)
         self._closed = False
 
     @property
     def wants_sign_in(self) -> bool:
-        """Whether the server has said, since it was last reached, that people must sign in, or may have to."""
+        """Whether the server has stated, since it was last reached, that people must or might have to sign in."""
         return self._connection is not None and self._connection.wants_sign_in
 
     @property
     def wanted_scope(self) -> str:
-        """What the person whose account this is must grant before a call is made; "" for nothing."""
+        """The scope that the account's owner must grant before a call is made; "" for none."""
         return self._connection.wanted_scope if self._connection is not None else ""
 
     @property
     def failed_with(self) -> str:
-        """Why the last start failed; "" if it didn't. That still holds while the next one is under way."""
+        """Why the last start failed; "" if it didn't. The value is kept during the next start."""
         return self._last_reason if self._failed_start_s else ""
 
     async def ready(self, within_s: float) -> None:
-        """Starts or reaches the server if need be, and waits until it can be used. Raises ServerDown.
+        """Starts or reaches the server if needed, and waits until it can be used. Raises ServerDown.
 
-        The wait ends `within_s` after the start. There is none if the last start took longer than that and failed.
+        The wait ends `within_s` after the start. It is skipped if the last start took longer than that and failed.
         """
         hung = self._failed_start_s >= within_s
         connection = self._current()
@@ -436,9 +429,8 @@ class McpServer:
             raise ServerDown(self.failed_with or DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
-        """Returns the server's tools from a list that is at most `max_age_s` old; starts or reaches it if need be.
-
-        Raises ServerDown.
+        """Returns the server's tools from a list of at most this age. Starts or reaches it if needed. Raises
+        ServerDown.
         """
         connection = self._current()
         try:
@@ -446,7 +438,7 @@ class McpServer:
         except ServerDown:
             if connection.opened_at is None:
                 raise
-        # The connection was lost since it was last used, as any may be.
+        # The connection was lost since its last use, which can happen to any connection.
         return await self._current().tools(max_age_s)
 
     async def call(
@@ -460,7 +452,7 @@ class McpServer:
     ) -> tuple[CallResult, bool]:
         """Calls a tool by the server's own name for it; returns the result, and whether the server wrote its text.
 
-        `goes_on` is called when the server tells of progress. The call then has the server's time limit once more.
+        `goes_on`: called when the server reports progress, which restarts the call's timeout.
         """
         until = self._clock.monotonic() + timeout_s
         try:
@@ -483,7 +475,7 @@ class McpServer:
             if connection.opened_at is not None:
                 connection.end()
             elif not keeper.cancelling():
-                # Once: a second cancellation would break off the end of the process.
+                # Only once, because a second cancellation would interrupt ending the process.
                 keeper.cancel()
         if self._keepers:
             _, late = await asyncio.wait(list(self._keepers), timeout=CLOSE_WITHIN_S)
@@ -492,7 +484,7 @@ class McpServer:
                 keeper.cancel()
 
     async def retire(self) -> None:
-        """Lets calls under way end, and then ends the server's process or session."""
+        """Lets calls in progress finish, and then ends the server's process or session."""
         self._closed = True
         for connection in self._keepers.values():
             connection.retire()
@@ -525,20 +517,20 @@ class McpServer:
         except MCPError as error:
             return connection.result_of(error, read_only=read_only)
         except (RuntimeError, ValidationError):
-            # The SDK checks a result after the call.
+            # The SDK validates a result after the call.
             return CallResult(CallState.DONE, RESULT_UNREADABLE, is_error=True), False
         except Exception as error:
             log.warning("MCP server %s: call failed: %s", self.name, type(error).__name__)
             connection.retire()
             return _lost(CALL_LOST, read_only=read_only), False
-        # Its text may have megabytes, which are read beside the event loop.
+        # The text can have megabytes, so a thread converts it to keep the event loop free.
         text = await asyncio.to_thread(text_of, result)
         return CallResult(CallState.DONE, text, is_error=bool(result.is_error)), True
 
     async def _called(
         self, client: Client, tool: str, arguments: Mapping[str, Any], until: float, note_progress: ProgressFnT
     ) -> CallToolResult:
-        """Returns a call's result. If the server names a wait instead, and there is time for it, calls once more."""
+        """Returns a call's result. If the server states a wait instead and time is left, calls once more."""
         try:
             return await client.call_tool(tool, dict(arguments), progress_callback=note_progress)
         except MCPError as error:
@@ -549,13 +541,13 @@ class McpServer:
         return await client.call_tool(tool, dict(arguments), progress_callback=note_progress)
 
     def _current(self) -> ServerConnection:
-        """Returns the connection, a new one if the last was lost. Raises ServerDown while it is too early for that."""
+        """Returns the connection, or a new one if the last was lost. Raises ServerDown if it is too early for that."""
         if self._connection is not None and self._connection.is_usable:
             return self._connection
         if self._closed or self._clock.monotonic() < self._next_try_at:
             raise ServerDown(self._last_reason)
         connection = self._connection = ServerConnection(self._config, self._clock, self._plan_next_try)
-        # In a context of its own: it serves later jobs, too.
+        # In a separate context, because it also serves later jobs.
         keeper = asyncio.create_task(connection.keep(), context=Context())
         self._keepers[keeper] = connection
         keeper.add_done_callback(self._keepers.pop)
@@ -572,20 +564,18 @@ class McpServer:
 
 
 class McpServers:
-    """All configured servers."""
-
     def __init__(self, configs: Sequence[ServerConfig], clock: Clock) -> None:
         self.clock = clock
         self.by_name = {config.name: McpServer(config, clock) for config in configs}
 
     async def close(self) -> None:
-        """Ends all servers at once, within CLOSE_WITHIN_S. It may be called again, to wait."""
+        """Ends all servers simultaneously, within CLOSE_WITHIN_S. Can be called again to wait."""
         await asyncio.gather(*(server.close() for server in self.by_name.values()))
 
 
 @asynccontextmanager
 async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIterator[McpServers]:
-    """Yields the servers, none of which runs before it is needed, and ends them with the context."""
+    """Yields the servers, which are started when needed, and ends them with the context."""
     servers = McpServers(configs, clock)
     try:
         yield servers

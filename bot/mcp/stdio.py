@@ -1,7 +1,7 @@
-"""The transport of MCP servers that run as processes of ours: their messages are lines on stdin and stdout.
+"""The transport for MCP servers that run as child processes: messages are lines on stdin and stdout.
 
-The SDK's transport reads lines of any length into memory, and gives a process more time to end than Typist has itself.
-This one bounds both. It also tells when a process has closed its stdout, so that the next call goes to a new process
+The SDK's transport reads lines of any length into memory, and gives a process more time to exit than Typist has itself.
+This one limits both. It also reports when a process has closed its stdout, so that the next call goes to a new process
 instead of being lost.
 """
 
@@ -24,20 +24,20 @@ from bot.mcp.messages import message_in
 log = logging.getLogger(__name__)
 
 EXIT_WITHIN_S = 0.7
-"""How long a process may take to end after its stdin closes, and again after SIGTERM. Typist has 5 s to end."""
+"""Time for a process to exit after its stdin is closed, and again after SIGTERM. Typist has 5 s to exit."""
 KILLED_WITHIN_S = 0.5
 
 Incoming = SessionMessage | Exception
-"""What the SDK's sessions read. Only messages come from here."""
+"""The type that the SDK's sessions read. This transport sends only messages."""
 
 
 @asynccontextmanager
 async def stdio_transport(
     server: StdioTransport, ended: Callable[[bool], None]
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
-    """Starts a server and yields the streams of its messages, as the SDK's client wants them; ends it with the context.
+    """Starts a server and yields its message streams for the SDK's client. Ends the server with the context.
 
-    `ended` is called when no more messages will come, with whether the process sent a line that is too long.
+    `ended`: called when no more messages will arrive, with whether the process sent a line that is too long.
     """
     process = await asyncio.create_subprocess_exec(
         server.command,
@@ -45,7 +45,7 @@ async def stdio_transport(
         env=get_default_environment() | dict(server.env),
         stdin=PIPE,
         stdout=PIPE,
-        # What a server writes to stderr may quote its arguments.
+        # A server's stderr can quote its arguments.
         stderr=DEVNULL,
         cwd=server.cwd,
         start_new_session=True,
@@ -68,8 +68,6 @@ async def stdio_transport(
 
 
 class _Pipes:
-    """Carries messages between a session and a process."""
-
     def __init__(
         self,
         process: Process,
@@ -85,7 +83,7 @@ class _Pipes:
         self._ended = ended
 
     async def read(self) -> None:
-        """Gives the session each line that is a message. Ends with the process, or with a line that is too long."""
+        """Passes lines that are messages to the session, until the process ends or sends a line that is too long."""
         is_too_long = False
         with self._to_session, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
             while True:
@@ -104,7 +102,7 @@ class _Pipes:
         self._ended(is_too_long)
 
     async def write(self) -> None:
-        """Writes the session's messages as lines. Ends with the session, or when the process closes its stdin."""
+        """Writes the session's messages as lines, until the session ends or the process closes its stdin."""
         with self._from_session:
             try:
                 async for outgoing in self._from_session:
@@ -112,13 +110,13 @@ class _Pipes:
                     self._stdin.write(line.encode() + b"\n")
                     await self._stdin.drain()
             except ConnectionError:
-                # The process may still run, and respond to nothing.
+                # The process might still be running without responding to anything.
                 self._to_session.close()
                 self._ended(False)
 
 
 async def _end(process: Process) -> None:
-    """Ends a process: closes its stdin, sends SIGTERM if it goes on, and kills it and its children at last."""
+    """Ends a process: closes its stdin, sends SIGTERM if it is still running, and finally kills it and its children."""
     assert process.stdin is not None
     try:
         process.stdin.close()
@@ -126,13 +124,13 @@ async def _end(process: Process) -> None:
             _signal(process, signal.SIGTERM)
             await _has_ended(process, EXIT_WITHIN_S)
     finally:
-        # A process that has ended may leave children. A second signal to Typist doesn't wait for them.
+        # A process that has exited can leave children. A second signal to Typist doesn't wait for them.
         _signal(process, signal.SIGKILL)
     if not await _has_ended(process, KILLED_WITHIN_S):
         log.warning("MCP server: process not killed: pid=%d", process.pid)
-    # A child that left the group may hold the pipes; nothing public closes our ends.
+    # A child outside the group might hold the pipes open, and there is no public way to close this end.
     process._transport.close()  # type: ignore[attr-defined]
-    # Output that nobody reads would stay in memory until the next full garbage collection.
+    # Unread output would stay in memory until the next full garbage collection.
     assert process.stdout is not None
     with anyio.move_on_after(KILLED_WITHIN_S):
         while await process.stdout.read(MAX_MESSAGE_BYTES):
@@ -140,7 +138,7 @@ async def _end(process: Process) -> None:
 
 
 async def _has_ended(process: Process, within_s: float) -> bool:
-    # Not process.wait(), which also waits until the pipes are closed.
+    # Not process.wait(), because it also waits until the pipes are closed.
     with anyio.move_on_after(within_s):
         while process.returncode is None:  # noqa: ASYNC110
             await anyio.sleep(0.01)
@@ -148,6 +146,6 @@ async def _has_ended(process: Process, within_s: float) -> bool:
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
-    """Sends a signal to the process and its children: they share its group."""
+    """Sends a signal to the process and its children, which share its group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

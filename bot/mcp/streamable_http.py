@@ -1,7 +1,7 @@
-"""The HTTP client for MCP servers with an address. It bounds responses, and mends those that just miss the protocol.
+"""The HTTP client for remote MCP servers. It limits responses, and repairs those that violate the protocol slightly.
 
-It stands below the SDK's transport, which sees statuses, but not why: a call that is refused by one becomes an error of
-JSON-RPC with the server's words.
+It works below the SDK's transport, which sees statuses but not their reasons: a call refused with an error status
+becomes a JSON-RPC error with the server's words.
 """
 
 import json
@@ -31,19 +31,19 @@ from bot.mcp.sentences import REFUSED_BY_STATUS, SCOPE_LACKING
 from bot.models.waits import retry_after_s
 
 HTTP_REFUSED = -31400
-"""Our own code for a call that was answered with HTTP 4xx and no error of JSON-RPC: `http_client`."""
+"""Typist's code for a call that was answered with HTTP 4xx without a JSON-RPC error (`http_client`)."""
 SIGN_IN_WANTED = -31401
-"""HTTP_REFUSED by a server that names where people sign in."""
+"""HTTP_REFUSED by a server that states where people sign in."""
 SCOPE_WANTED = -31403
-"""HTTP_REFUSED by a server that names a scope that the token lacks: its data are {SCOPE: the scopes}."""
+"""HTTP_REFUSED by a server that requires a scope that the token lacks. Its data is {SCOPE: the scopes}."""
 HTTP_LIMITED = -31429
-"""HTTP_REFUSED with HTTP 429 by a server that names how long to wait: its data are {RETRY_AFTER_S: seconds}."""
+"""HTTP_REFUSED with HTTP 429 by a server that states how long to wait. Its data is {RETRY_AFTER_S: seconds}."""
 RETRY_AFTER_S = "retry_after_s"
 SCOPE = "scope"
 
 
 class ResponseTooLong(httpx2.StreamError):
-    """A response's body is too long. The SDK answers the request with an error of this text."""
+    """A response's body is too long. The SDK answers the request with an error with this text."""
 
     def __init__(self) -> None:
         super().__init__(f"The response {TOO_LONG}.")
@@ -58,8 +58,8 @@ class ResponseListener(Protocol):
 def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener) -> httpx2.AsyncClient:
     """Returns a client for the server at `url` that sends these headers.
 
-    `listener` is told of each response to a request of JSON-RPC. Responses are read up to a limit, compressed ones not
-    at all. A call that is refused by a status reads as an error of JSON-RPC with the server's words.
+    `listener`: called for each response to a JSON-RPC request. Responses are read up to a limit; compressed ones aren't
+    read. A call refused with an error status reads as a JSON-RPC error with the server's words.
     """
 
     async def receive(response: httpx2.Response) -> None:
@@ -68,7 +68,7 @@ def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener
         if _id_of(response.request) is not None:
             has_session = MCP_SESSION_ID in response.request.headers
             listener(status, has_session=has_session, wants_sign_in=wants_sign_in)
-        # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
+        # A few bytes can decompress to gigabytes. Left compressed, such a body isn't JSON.
         response.headers.pop("content-encoding", None)
         await _name_type(response)
         response.stream = _mended(response)
@@ -77,11 +77,11 @@ def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener
             refused = _refused(response, words, wants_sign_in=wants_sign_in)
             await _turn_into_error(response, refused, headers.values())
 
-    # A TCP connection may take 5 s. Responses are bounded by the calls.
+    # A TCP connection can take 5 s. Calls limit their responses.
     client = httpx2.AsyncClient(
         headers={"user-agent": network.USER_AGENT},
         timeout=httpx2.Timeout(5.0, read=None),
-        # Of a request that follows a redirect, httpx2 has not read the content that `receive` looks at.
+        # After a redirect, httpx2 hasn't read the content of the new request, which `receive` inspects.
         event_hooks={"request": [httpx2.Request.aread], "response": [receive]},
         verify=network.tls(),
         proxy=network.httpx2_proxy(url),
@@ -92,21 +92,21 @@ def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener
 
 
 def _id_of(request: httpx2.Request) -> RequestId | None:
-    """Returns the id of the JSON-RPC request in a request of HTTP; None for a notification or a stream's GET."""
+    """Returns the ID of the JSON-RPC request in an HTTP request; None for a notification or a stream's GET."""
     message = json.loads(request.content or b"{}")
     return message.get("id") if "method" in message else None
 
 
 CALLS = b'"tools/call"'
-"""What the request of a call contains. If another request contains it, its refusal is read here, too."""
+"""Contained in every request for a call. If another request contains it, its refusal is read here too."""
 MAX_ERROR_BYTES = 64_000
 MAX_SCOPE_CHARS = 200
 _GATEWAYS_SAY = range(502, 600)
-"""Statuses by which a gateway before the server says that it doesn't know what became of a call."""
+"""Statuses with which a gateway reports that it doesn't know the outcome of a call."""
 
 
 def _wants_sign_in(response: httpx2.Response) -> bool:
-    """Whether a response names where people sign in, by RFC 9728, which MCP's authorization is built on."""
+    """Returns whether a response states where people sign in, as in RFC 9728, on which MCP's authorization is based."""
     names_where = bool(challenge_values(response.headers, "resource_metadata"))
     return names_where and response.status_code == HTTPStatus.UNAUTHORIZED
 
@@ -117,9 +117,9 @@ def _type_of(response: httpx2.Response) -> str:
 
 
 async def _name_type(response: httpx2.Response) -> None:
-    """Gives a response to a request the type of JSON if its body is a message and its type is none of MCP's.
+    """Sets a response's type to JSON if its body is a message and its type isn't one of MCP's.
 
-    Frameworks that are told no type write one of their own.
+    Frameworks add a type of their own if the server doesn't set one.
     """
     has_type = _type_of(response).startswith(("application/json", "text/event-stream"))
     request_id = _id_of(response.request)
@@ -132,18 +132,17 @@ async def _name_type(response: httpx2.Response) -> None:
 
 
 def _mended(response: httpx2.Response) -> httpx2.AsyncByteStream:
-    """Returns a response's body up to its limit. The messages of a successful one are mended."""
+    """Returns a response's body up to its limit, with repaired messages if the response is successful."""
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     if response.status_code != HTTPStatus.OK:
         return _Bounded(response.stream)
     if _type_of(response).startswith("text/event-stream"):
-        # A stream of events may last for days. The SDK bounds each event.
+        # An event stream can last for days. The SDK limits each event.
         return _MendedEvents(response.stream, response.request)
     return _Mended(_Bounded(response.stream), response.request)
 
 
 async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES) -> bytes:
-    """Returns the first bytes of a response, and closes it."""
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     chunks: list[bytes] = []
     read_bytes = 0
@@ -158,7 +157,6 @@ async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES)
 
 
 def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> ErrorData:
-    """Returns the refusal that a status stands for, in these words."""
     wait_s = retry_after_s(response.headers, "", is_limit=False)
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and wait_s is not None:
         return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: math.ceil(wait_s)})
@@ -169,7 +167,7 @@ def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> E
 
 
 async def _turn_into_error(response: httpx2.Response, refused: ErrorData, secrets: Iterable[str]) -> None:
-    """Gives a refusing response an error of JSON-RPC as its body, unless the SDK's own sentence has to do."""
+    """Replaces a refusing response's body with a JSON-RPC error, unless the SDK's own message has to do."""
     error = _error_of(response, refused, await _begin_of(response), secrets)
     if error is not None:
         response.headers["content-type"] = "application/json"
@@ -177,9 +175,9 @@ async def _turn_into_error(response: httpx2.Response, refused: ErrorData, secret
 
 
 def _error_of(response: httpx2.Response, refused: ErrorData, body: bytes, secrets: Iterable[str]) -> bytes | None:
-    """Returns a refusal as an error of JSON-RPC; None if a gateway doesn't say what became of the call.
+    """Returns a refusal as a JSON-RPC error, or None if a gateway doesn't report the outcome of the call.
 
-    `body`: how the response's body begins. `secrets`: words that must not be quoted.
+    `body`: the beginning of the response's body. `secrets`: words that must not be quoted.
     """
     with suppress(ValidationError):
         if refused.code == HTTP_REFUSED and isinstance(
@@ -189,9 +187,9 @@ def _error_of(response: httpx2.Response, refused: ErrorData, body: bytes, secret
     if response.status_code in _GATEWAYS_SAY:
         return None
     text = body.decode("utf-8", "replace").strip()
-    # A server that refuses a key may quote it.
+    # A server that refuses a key might quote it.
     quotes = any(secret.split()[-1] in text for secret in secrets)
-    # A page is for people with a browser.
+    # The body is a web page for people.
     if text and _type_of(response).startswith(("text/plain", "application/")) and not quotes:
         refused = refused.model_copy(update={"message": f"{refused.message}\n{text}"})
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -216,7 +214,7 @@ class _Mended(httpx2.AsyncByteStream):
 
 
 class _MendedEvents(_Mended):
-    """A stream of events, whose data are messages under any name of an event. A long event passes as it comes."""
+    """An event stream whose data are messages, with any event name. A long event is passed on unchanged."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         event: list[bytes] = []
@@ -236,14 +234,14 @@ class _MendedEvents(_Mended):
                 yield b"\n".join((*event, b"".join(line)))
                 event, line, held_bytes, is_long = [], [], 0, True
         event.append(b"".join(line))
-        # A server may end without the blank line.
+        # A server might end without the blank line.
         yield b"\n".join((*(event if is_long else self._event(event)), b"", b""))
 
     def _event(self, lines: list[bytes]) -> list[bytes]:
-        """Returns an event's lines, without data that are no JSON: words such as ping are signs of life."""
+        """Returns an event's lines, without data that isn't JSON: words such as ping are signs of life."""
         data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
         if lines and lines[0].lstrip().startswith(b"{"):
-            # A response that is no stream, whatever its type says.
+            # The response isn't an event stream, whatever its type is.
             data, lines = b"\n".join(lines), []
         if not data or len(data) > MAX_MENDED_BYTES:
             return lines
@@ -258,7 +256,7 @@ def _json_of(message: JSONRPCMessage) -> bytes:
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A body that breaks off where it gets too long."""
+    """A body that is cut off where it gets too long."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream

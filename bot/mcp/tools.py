@@ -1,4 +1,6 @@
-"""The tools of all MCP servers: who may use which, and that none is new or changed since an admin agreed."""
+"""The tools of all MCP servers: which ones a question can use, without any that are new or changed since their
+approval.
+"""
 
 import asyncio
 import logging
@@ -45,9 +47,9 @@ from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
 from bot.models.prompt import AGREED, OURS, Offered, Permission, ToolDefinition, ToolRule
 
 OFFERED_WITHIN_S = 5.0
-"""How long an answer waits for the tools of a server that is just starting. A later answer may have them."""
+"""How long an answer waits for the tools of a server that is starting. A later answer might get them."""
 MAX_NAMES_CHARS = 2_000
-"""How much a model reads of the names of tools that it doesn't have."""
+"""Maximum characters of unavailable tools' names in a prompt."""
 
 NOT_SIGNED_IN = "The person isn't signed in to this server."
 
@@ -55,7 +57,7 @@ log = logging.getLogger(__name__)
 
 
 def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, timeout_s: float) -> ServerTools:
-    """Returns what models may have of a server's tools, each with its name and whether an admin has agreed to it."""
+    """Returns a server's tools for models, given each tool's name and whether an admin has approved it."""
     definitions, left_out = [], []
     for name, tool, is_by_admin in listed:
         rule = rules.rule_for(name)
@@ -75,14 +77,16 @@ class OwnAccounts(Protocol):
     """People's own accounts at MCP servers (bot/accounts)."""
 
     async def server_of(self, question: Question, name: str) -> McpServer | None:
-        """Returns a server with the asker's own account; None if they aren't signed in to it.
+        """Returns a server with the asker's own account, or None if they aren't signed in to it.
 
         Raises ServerDown if their sign-in can't be renewed now, and StoreError.
         """
         ...
 
     def wanted_scope(self, question: Question, server: str) -> str | None:
-        """Returns what the asker must grant a server for a call, "" for nothing; None if they have no connection."""
+        """Returns the scope that the asker must grant a server for a call, "" for none, or None if they have no
+        connection.
+        """
         ...
 
     async def problem(self, server: str) -> str:
@@ -91,11 +95,11 @@ class OwnAccounts(Protocol):
 
 
 def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefinition:
-    """Returns the tool with which a model proposes a sign-in.
+    """Returns the tool with which a model proposes signing in.
 
-    `waiting`: the servers that need one, with the scopes that they want beyond what the person has granted.
+    `waiting`: the servers that need it, with the scopes that they require beyond what the person has granted.
     """
-    # Its hash doesn't depend on the servers: a call waits while its asker signs in to one of them.
+    # The hash doesn't depend on the servers, because a call is waiting while its asker signs in to one of them.
     return ToolDefinition(
         SIGN_IN,
         "Asks the person to sign in to a server with their own account. Its tools are there after that. Use it only "
@@ -139,18 +143,18 @@ class McpTools:
         self._channel_settings = channel_settings
         self._accounts = accounts
         self._left_out: set[tuple[str, ...]] = set()
-        """Which tools were too many, as far as the log says so."""
+        """The sets of excess tools that have been logged."""
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
-        """By server: the tools that are not offered, with their hashes, as of its last list."""
+        """By server: the tools in its last list that aren't offered, with their hashes."""
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tools of the servers that the channel may use, as far as they can be had within seconds."""
+        """Returns the tools of the servers that the channel can use, as far as they are available within seconds."""
         servers = await self._servers_of(question)
         place = await self._together(servers, OFFERED_WITHIN_S, question)
         wanted = {one.name: self._accounts and self._accounts.wanted_scope(question, one.name) for one in servers}
         own = [name for name, scope in wanted.items() if scope is not None]
         asking = [server.name for server in servers if server.wants_sign_in and server.name not in own]
-        # With their own account, too: the server may have ended it.
+        # Even with their own account, because the server might have ended it.
         unsigned = [name for name, why in place.down.items() if why == DOWN_SIGN_IN]
         asking += [name for name in (*unsigned, *(one for one in own if wanted[one])) if name not in asking]
         waiting = {name: wanted[name] or "" for name in await self._waiting(question, asking)}
@@ -166,9 +170,9 @@ class McpTools:
         return Offered((*sign_in, *place.offered), " ".join(missing))
 
     async def of_servers(self, names: Sequence[str], within_s: float) -> PlaceTools:
-        """Returns the tools of a place that uses these servers. One that only takes longer isn't called down.
+        """Returns the tools for a channel with these servers. Servers that are only slow aren't reported as down.
 
-        Neither is one at which people can sign in, as far as that is known in time.
+        Neither are servers where people can sign in, as far as that is known in time.
         """
         place = await self._together([server for name, server in self._servers.items() if name in names], within_s)
         down = {name: why for name, why in place.down.items() if why not in LATE}
@@ -182,10 +186,9 @@ class McpTools:
         return replace(place, down={name: down[name] for name in down if name not in sign_in}, sign_in=tuple(sign_in))
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Calls a tool once, if the question's channel may use it and its definition is the agreed one.
+        """Calls a tool once, if the question's channel can use it and its definition is the approved one.
 
-        `use.timeout_s` is for all of it: to reach the server, to look at its list, and for the call, which has that
-        long again whenever it makes progress.
+        `use.timeout_s`: for reaching the server, checking its list, and the call. Progress restarts it.
         """
         until = self._clock.monotonic() + use.timeout_s
         if use.tool == SIGN_IN:
@@ -201,7 +204,7 @@ class McpTools:
                     if own is server:
                         return CallResult.failed(NOT_SIGNED_IN)
                     server = own
-                # A person may have approved the call for a definition that the server has changed since.
+                # The server might have changed the definition since a person approved the call.
                 agreed = await self._agreed(server, LISTED_FOR_S if rule.read_only else 0.0)
         except (ServerDown, StoreError, TimeoutError):
             return CallResult.failed(SERVER_DOWN)
@@ -221,7 +224,7 @@ class McpTools:
         return CallResult(result.outcome, text, result.is_error)
 
     async def _signed_in(self, use: ToolUse) -> CallResult:
-        """Returns whether the asker is signed in, as a sentence for people."""
+        """Returns whether the asker is signed in, as a user-facing sentence."""
         name = str(use.arguments.get("server"))
         shared = next((server for server in await self._servers_of(use.question) if server.name == name), None)
         try:
@@ -232,13 +235,11 @@ class McpTools:
         return CallResult(CallState.DONE, texts.accounts.signed_in(name))
 
     async def _waiting(self, question: Question, names: Sequence[str]) -> list[str]:
-        """Returns those of the servers to which the asker could sign in."""
-        # Nobody is there to sign in.
+        # There is nobody to sign in.
         is_alone = question.from_bot or question.schedule is not None
         return [] if is_alone else await self._with_sign_in(names)
 
     async def _with_sign_in(self, names: Sequence[str]) -> list[str]:
-        """Returns those of the servers at which people can sign in."""
         if self._accounts is None:
             return []
         problems = await asyncio.gather(*map(self._accounts.problem, names), return_exceptions=True)
@@ -248,26 +249,26 @@ class McpTools:
         return [name for name, problem in zip(names, problems, strict=True) if problem == ""]
 
     async def _ready(self, shared: McpServer, within_s: float, question: Question | None) -> McpServer:
-        """Returns a server as `_own` does, once it is ready. Raises ServerDown, StoreError."""
+        """Returns a server like `_own` does, once it is ready. Raises ServerDown, StoreError."""
         server = await self._own(shared, question)
         try:
             await server.ready(within_s)
         except ServerDown:
             if server is shared or not server.wants_sign_in:
                 raise
-            # It refuses the token before its time: a refresh may do.
+            # The server refuses the token before it expires, and refreshing it might help.
             server = await self._own(shared, question)
             await server.ready(within_s)
         return server
 
     async def _own(self, server: McpServer, question: Question | None) -> McpServer:
-        """Returns a server with the asker's own account, or else as all share it. Raises ServerDown, StoreError."""
+        """Returns a server with the asker's own account, or else the shared one. Raises ServerDown, StoreError."""
         if self._accounts is None or question is None or question.from_bot:
             return server
         return await self._accounts.server_of(question, server.name) or server
 
     async def _servers_of(self, question: Question) -> list[McpServer]:
-        """Returns the servers that a question's channel may use; none if the database stays away."""
+        """Returns the servers that a question's channel can use, or none if the database stays unavailable."""
         thread = question.thread
         if thread.in_direct_message:
             names: Sequence[str] = self._setup.in_direct_messages
@@ -282,7 +283,7 @@ class McpTools:
     async def _together(
         self, servers: Sequence[McpServer], within_s: float, question: Question | None = None
     ) -> PlaceTools:
-        """Returns what servers offer together, and says once in the log what is too much."""
+        """Returns what servers offer together, and logs once if it is too much."""
         offers = await asyncio.gather(*(self._offer(server, within_s, question) for server in servers))
         place = tools_together(offer for offer in offers if isinstance(offer, ServerTools))
         if place.left_out and place.left_out not in self._left_out:
@@ -294,7 +295,6 @@ class McpTools:
         return replace(place, down=why)
 
     async def _offer(self, server: McpServer, within_s: float, question: Question | None) -> ServerTools | str:
-        """Returns the tools of a server that may be offered, or why it has none now."""
         try:
             async with asyncio.timeout(within_s):
                 shared, server = server, await self._ready(server, within_s, question)
@@ -317,9 +317,9 @@ class McpTools:
         return why
 
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
-        """Returns a server's tools and their pins, without those that are new or have changed since an admin agreed.
+        """Returns a server's tools and their pins, without those that are new or changed since an admin's approval.
 
-        `max_age_s`: how old the server's list may be. Its first list counts as agreed.
+        `max_age_s`: maximum age of the server's list. Its first list counts as approved.
         """
         listed = offered_names(server.name, await server.tools(max_age_s))
         named = {name: tool for name, tool in listed.items() if not tool.is_broken}

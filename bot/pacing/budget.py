@@ -233,8 +233,7 @@ class RateBudget:
 
     @asynccontextmanager
     async def turn(self, method: str, channel_id: str = "") -> AsyncIterator[None]:
-        """Waits until a call that isn't for a live reply can be sent, and counts it. Methods without a budget don't
-        wait.
+        """Waits until a call that isn't a live reply's can be sent, and counts it. Methods without a budget don't wait.
 
         If RateLimited is raised inside, later calls wait for as long as Slack asks.
         """

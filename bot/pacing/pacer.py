@@ -186,7 +186,7 @@ class Pacer:
         return max(self._not_before, self._window.free_at(now, ahead + 1, unknown_s=WINDOW_S))
 
     def newcomers_gap_s(self, now: float, besides: Hashable = None) -> float:
-        """Returns the expected time between two edits of a reply that starts now. `besides`: its key, if already live."""
+        """Returns the expected time between two edits of a reply that starts now. `besides`: its key, if it is live."""
         newcomers = 0 if besides in self._opened_at else 1
         return max(OWN_GAP_S, 1 / (self.pace(now, newcomers=newcomers, restarting=besides) + 1 / self.usual_s))
 
