@@ -1,13 +1,14 @@
-"""What awaits a person: for whom, for what and until when. Pure.
+"""Decisions that are pending: whose they are, about what, and until when. Pure.
 
-Whichever way the person decides, `Decisions.proceed` (bot/services/decisions.py) continues what awaited them.
+When the person decides, `Decisions.proceed` (bot/services/decisions.py) continues the pending work:
 
-- A call of an answer (a tool's call, the card of a proposal, or a sign-in) awaits the asker, or an admin about some
-  calls, for APPROVAL_S. Then the answer goes on, with the call or without it.
-- A choice below an answer awaits whoever presses one first, as long as the answer stays as it is. It is asked.
-- A schedule whose creator's sign-in has ended awaits their next one. Then it is resumed.
+- An answer's call (a tool call, a proposal's card, or a sign-in) waits for the asker, or for an admin with some calls,
+  up to APPROVAL_S. Then the answer continues, with or without the call.
+- A choice below an answer waits for the first person to click one, as long as the answer is unchanged. The choice is
+  then asked as a question.
+- A schedule whose creator's sign-in has ended waits for their next sign-in. Then it is resumed.
 
-A call that nobody decides about, or whose asker writes instead, is denied by the store (bot/store/calls.py).
+If nobody decides on a call, or its asker writes a message instead, the store denies it (bot/store/calls.py).
 """
 
 from collections.abc import Collection
@@ -28,24 +29,24 @@ DECISIONS = {
     ReplyAction.ALLOW_IN_THREAD: Decision.IN_THREAD,
     ReplyAction.DENY: Decision.DENIED,
 }
-"""The buttons that decide about calls."""
+"""The buttons that decide on calls."""
 NAMING = (*ABOUT_ONE_CALL, ReplyAction.CHOOSE)
-"""The buttons whose value names what awaits a person."""
+"""The buttons whose value identifies a pending decision."""
 _APPROVALS = (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ALLOW_IN_THREAD)
 ALLOWS = (*_APPROVALS, ReplyAction.EDIT, ReplyAction.SIGN_IN)
-"""The buttons by which a call is made."""
+"""The buttons that allow a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitedCall:
-    """A call of an answer. Once it is decided about, its arguments can still be shown."""
+    """An answer's call. After the decision, its arguments can still be shown."""
 
     answer: AnswerRecord
     call: RecordedCall
 
     @property
     def name(self) -> str:
-        """Identifies what awaits the person. A sign-in's `state` is bound to it."""
+        """Identifies the pending decision. A sign-in's `state` is bound to it."""
         return f"{self.answer.job_id} {value_of(self.call, self.answer.version)}"
 
     @property
@@ -65,22 +66,22 @@ class AwaitedCall:
 
     @property
     def scope(self) -> str:
-        """What that server wants beyond what the person has granted before; "" for nothing."""
+        """The scopes that the server requests beyond those already granted, or ""."""
         return str(self.call.arguments.get("scope") or "")
 
     def ask(self, *, is_admin: bool = False) -> Ask:
-        """Returns the call as a person is asked about it."""
+        """Returns the call in the form shown to the person who decides."""
         answer = self.answer
         return ask_of(self.call, answer.calls, answer.version, answer.waits_until, is_admin=is_admin)
 
 
 Named = AwaitedCall | AwaitedChoice
-"""What the value of a button below an answer can name."""
+"""The pending decisions that the value of a button below an answer can identify."""
 Awaited = Named | AwaitedSignIn
 
 
 def awaited_by(press: Press, value: str, answer: AnswerRecord, admins: Collection[str]) -> Named | str:
-    """Returns what awaits a person by a value of the button that they pressed; why nothing does, as a sentence."""
+    """Returns the pending decision that a clicked button's value identifies, or the sentence that refuses the click."""
     action, user_id = press.action, press.user_id
     sentence = refusal(action, answer, user_id, admins)
     if action is ReplyAction.CHOOSE:
@@ -94,7 +95,7 @@ def awaited_by(press: Press, value: str, answer: AnswerRecord, admins: Collectio
     awaited = AwaitedCall(answer, call)
     if call.tool in PROPOSALS and user_id != awaited.person:
         return texts.actions.ONLY_ASKER_AGREES
-    # Nobody else uses the asker's account. Admins may deny it.
+    # Only the asker can use their account. Admins can deny the call.
     if call.own_account and user_id != awaited.person and action is not ReplyAction.DENY:
         return texts.approvals.ONLY_ACCOUNTS_OWNER
     ask = awaited.ask()

@@ -139,14 +139,14 @@ def choice_named(value: str, version: int, choices: Sequence[str]) -> str | None
 
 @dataclass(frozen=True, slots=True)
 class AwaitedChoice:
-    """A choice below an answer that awaits the first person to press one, if they have access (core/awaited.py)."""
+    """A choice below an answer that is waiting for the first click by a person with access (core/awaited.py)."""
 
     answer: AnswerRecord
     choice: str = field(repr=False)
     message_ts: str
-    """The answer's page with the button."""
+    """The answer page with the button."""
 
     @property
     def name(self) -> str:
-        """Identifies the question that the choice asks: the same for all choices of one version of an answer."""
+        """Identifies the question that the choice asks, which is the same for all choices of an answer version."""
         return question_id(self.answer.job_id, self.answer.version)

@@ -1,7 +1,7 @@
-"""Notifications: what a person or a channel is told once, beside answers. Pure.
+"""Notifications: messages besides answers that a person or channel gets once. Pure.
 
-A feature declares what it tells as a `Notification`, whose key says what it is about: nobody gets two with the same key
-(bot/store/notifications.py). Whoever sends it (bot/services/notifications.py) knows no feature.
+A feature declares a `Notification`, whose key identifies its subject: nobody gets two with the same key
+(bot/store/notifications.py). The code that sends it (bot/services/notifications.py) is independent of features.
 """
 
 from dataclasses import dataclass
@@ -10,28 +10,28 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Something to tell a person or a channel once."""
+    """A message that a person or channel gets once."""
 
     recipient: str
     """The ID of a person, who gets a direct message, or of a channel; "" if `kind` finds the recipients."""
     key: str
     content: Any
-    """The arguments of chat.postMessage; with a `kind`, the facts from which its feature writes them. Both are JSON."""
+    """JSON: the arguments of chat.postMessage or, with a `kind`, the facts from which its feature writes them."""
     kind: str = ""
-    """Which feature writes the messages; "" if `content` is the message."""
+    """The feature that writes the messages, or "" if `content` is the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class DueNotification(Notification):
-    """A notification that this process has taken to send."""
+    """A notification that this process has claimed to send."""
 
     team_id: str = ""
     since: float = 0.0
     """When it was added."""
     due_at: float = 0.0
-    """When another process may take it. It also fences: a process that takes it later gets another time."""
+    """When another process can claim it. It also fences writes: a later claim has a different time."""
     tries: int = 1
-    """How often it was taken, including this time."""
+    """How often it was claimed, including this time."""
 
     def __str__(self) -> str:
         return f"notification to {self.recipient or self.kind}"

@@ -1,4 +1,4 @@
-"""The pages of messages that a model has read by a tool, as the answer's footer counts them. Pure."""
+"""The pages of messages that a model has read with a tool, as counted in the answer's footer. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -11,20 +11,19 @@ from bot.core.prompt import local_time
 _HEAD = re.compile(
     rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) \S+, times in (\S+)\n", re.ASCII
 )
-"""How a page begins. What people wrote comes below it."""
 
 
 def page_head(messages: int, oldest: datetime) -> str:
-    """Returns the line that begins a page: how many messages it has, and when the oldest was written."""
+    """Returns a page's first line, with the number of messages and the time of the oldest."""
     counted = f"{messages} {'message' if messages == 1 else 'messages'}"
     return f"{counted} since {oldest:%Y-%m-%d %H:%M}, times in {oldest.tzinfo or UTC}"
 
 
 def messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
-    """Returns how many messages the pages among these results had, and the day of the oldest; None if there are none.
+    """Returns the number of messages on the pages among these results and the day of the oldest, or None without pages.
 
-    The third value is the day of the question if that is today, else None. Days are those of the asker's time zone, and
-    times are in seconds since the epoch. A page that was not kept counts as none.
+    The third value is the day of the question if that is today, else None. Days are in the asker's time zone, and times
+    in seconds since the epoch. A page that wasn't stored isn't counted.
     """
     heads = [found for result in results if (found := _HEAD.match(result))]
     if not heads:
@@ -39,5 +38,5 @@ def _zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ValueError, LookupError, OSError):
-        # Another machine may have written the page.
+        # Another machine with other zones might have written the page.
         return None

@@ -1,18 +1,18 @@
-"""Schedules: tasks that Typist runs in a place at times of a rule, in the name of the person who created them. Pure.
+"""Schedules: tasks that Typist runs at set times in a channel, on behalf of the person who created them. Pure.
 
-A rule is five fields of cron, or one time. Fields are read in a zone of the IANA database, so 09:00 stays 09:00 when
-clocks change. The two changes of a year are as in Debian's cron:
+A rule is a five-field cron expression or a single time. Fields are in an IANA time zone, so 09:00 stays 09:00 when
+clocks change. The two clock changes a year work as in Debian's cron:
 
-- A rule for certain times, such as `30 2 * * *`, has one due time a day. In a repeated hour that is the first one. A
-  time that the clocks skip becomes the first one after them.
-- A rule whose minutes or hours begin with `*`, such as `*/15 * * * *`, goes by what a clock on the wall shows. Skipped
-  times have no run, and repeated ones have two.
+- A rule for certain times, such as `30 2 * * *`, is due once a day. In a repeated hour, the first time counts. A time
+  that the clocks skip becomes the first one after them.
+- A rule whose minutes or hours begin with `*`, such as `*/15 * * * *`, follows the wall clock. Skipped times have no
+  run, and repeated ones have two.
 
-cronsim parses and explains the fields, and walks through wall times. It could do the changes itself, but then misses
-due times where clocks change by half an hour (Australia/Lord_Howe).
+cronsim parses and explains the fields, and iterates over wall times. It could handle clock changes itself, but then
+misses due times where clocks change by half an hour (Australia/Lord_Howe).
 
-Each due time is run at most once (bot/store/schedules.py). Of due times that were missed, only the newest is run, and
-only within GRACE_S.
+Each due time runs at most once (bot/store/schedules.py). Of several missed due times, only the newest runs, and only
+within GRACE_S.
 """
 
 import math
@@ -39,28 +39,25 @@ from bot.core.triage import STOPS_WORK, Identity
 
 MEMBER_GAP_MINUTES = 60
 ADMIN_GAP_MINUTES = 5
-"""The shortest time between two runs of a schedule that a member or a Typist admin creates."""
+"""Minimum interval between two runs of a schedule created by a member or a Typist admin."""
 MAX_IN_CHANNEL = 20
 MAX_OF_MEMBER = 10
-"""How many of a channel's schedules may be one member's, so that others find room."""
+"""Maximum number of a channel's schedules by one member, so that there is room for others."""
 GRACE_S = 3600.0
-"""How late a missed run may begin."""
 LATE_S = 120.0
 """A run that begins later than this is marked as late."""
 MAX_WORDS_CHARS = 1000
 MAX_FAILURES = 3
-"""After so many failures in a row a schedule is paused."""
 RUN_TOKENS = 100_000
 DAY_TOKENS = 300_000
-"""What a run may use, and all runs of a UTC day together, unless somebody changes it."""
+"""Default limits for one run, and for all runs in a UTC day together."""
 MAX_AHEAD_S = 5 * 366 * DAY_S
-"""How far ahead a single run may be."""
 _FIELDS = 5
 _MAX_CRON_CHARS = 200
 _STEP = re.compile(r"/(\d+)", re.ASCII)
 _MAX_STEPS = (60, 24, 31, 12, 6)
 _SINCE_CHANGE = timedelta(hours=3)
-"""No zone sets its clocks back by more."""
+"""No zone sets its clocks back by more than this."""
 _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
 _RUN = "schedule"
@@ -76,7 +73,6 @@ _DAY_AND_TIME = re.compile(
 )
 _WORD = re.compile(r"\w+")
 _MIN_STEM, _MAX_STEM = 3, 5
-"""How many of their first characters the forms of a word share."""
 _HERE = r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
 _ASKS_FOR_LIST = re.compile(
     r"(?:what(?:'?s|\s+is)\s+scheduled|(?:what|which)\s+schedules\s+(?:are\s+there|do\s+you\s+have)|"
@@ -87,51 +83,48 @@ _STOPS_NUMBER = re.compile(
     re.ASCII,
 )
 _VERBS = {"summary": ("summarize", "summarise"), "reminder": ("remind",)}
-"""What the words of a schedule have in place of what it makes."""
+"""Verbs in a schedule's words that correspond to the noun in a command."""
 _ZONE = re.compile(r"(?!Factory\b)[A-Z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
 """A zone that means the same everywhere, such as Europe/Berlin, Japan or UTC.
 
-The database also has `localtime`, `posixrules` and `Factory`, which are a machine's own, and copies below `posix/` and
+The database also has the machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posix/` and
 `right/`.
 """
 
 
 class UnusableRule(ValueError):
-    """A schedule can't be created or changed like this. The message is a sentence for the model or the person."""
+    """Raised if a schedule can't be created or changed like this. The message is for the model or the person."""
 
 
 class PauseReason(StrEnum):
-    """Why a schedule is paused."""
-
     BY_PERSON = "by_person"
     FAILURES = "failures"
-    """MAX_FAILURES runs in a row have failed."""
+    """The last MAX_FAILURES runs have failed."""
     CAP = "cap"
-    """A run, or the runs of a day, have used the schedule's own tokens."""
+    """A run, or the runs in a day, have used up the schedule's tokens."""
     NO_ACCESS = "no_access"
-    """Its creator may not use Typist any more."""
+    """Its creator no longer has access to Typist."""
     NOT_IN_CHANNEL = "not_in_channel"
-    """Its creator has left the channel."""
     PLACE_GONE = "place_gone"
-    """Typist can't post in the channel any more."""
+    """Typist can no longer post in the channel."""
     FORBIDDEN = "forbidden"
-    """Typist's scopes, or a rule of the workspace, forbid the post."""
+    """Typist's scopes, or a workspace policy, forbid the post."""
     QUOTA = "quota"
-    """A quota of people, channels or the workspace was used up at its single time, or at MAX_FAILURES in a row."""
+    """A quota of a person, channel or the workspace was used up at its single time, or MAX_FAILURES times in a row."""
     MISSED = "missed"
     """Its single time passed before Typist could run it."""
     SIGNED_OUT = "signed_out"
-    """Its creator isn't signed in anymore to a server at which its runs use their account."""
+    """Its creator is no longer signed in to a server where its runs use their account."""
 
     @property
     def may_pass(self) -> bool:
-        """Whether the next run may come, so that a run that is skipped for this reason doesn't pause its schedule."""
+        """Whether the reason might not apply to the next run, so that skipping a run doesn't pause the schedule."""
         return self in (PauseReason.QUOTA, PauseReason.MISSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When a schedule is due: by `cron` in a zone, or once `at` a time."""
+    """When a schedule is due: by `cron` in a time zone, or once `at` a time."""
 
     zone: str
     cron: str = ""
@@ -149,24 +142,24 @@ class Rule:
         return datetime.fromtimestamp(at, zone_of(self.zone))
 
     def dates_in_words(self, times: Sequence[float]) -> str:
-        """Returns times in the rule's zone, such as "Friday, November 27 at 9:00 AM, then Monday, November 30"."""
+        """Formats times in the rule's zone, such as "Friday, November 27 at 9:00 AM, then Monday, November 30"."""
         return texts.rules.dates([*map(self._local, times)])
 
     def first_in_words(self, after: float) -> str:
         """Returns the day of the first due time after a moment, such as "Friday, November 27".
 
-        Returns "" if the rule in words says the day already.
+        Returns "" if `in_words` already includes the day.
         """
         found = self.after(after) if self.at is None else None
         return "" if found is None else texts.rules.on_day(self._local(found), self._local(after))
 
     def after(self, moment: float) -> float | None:
-        """Returns the first due time after a moment; None if there is none. Raises UnusableRule."""
+        """Returns the first due time after a moment, or None if there is none. Raises UnusableRule."""
         if self.at is not None:
             return self.at if self.at > moment else None
         zone = zone_of(self.zone)
         best = math.inf
-        # A wall time before this one may come again.
+        # A wall time before this one might be repeated.
         for wall in CronSim(self.cron, _wall(moment, zone) - _SINCE_CHANGE):
             instants = self._instants(wall, zone)
             best = min(best, *(instant for instant in instants if instant > moment), math.inf)
@@ -189,9 +182,9 @@ class Rule:
         return tuple(times)
 
     def due(self, next_at: float, now: float) -> tuple[float | None, float | None]:
-        """Returns the due time to run now, and the one after it, each None if there is none. Raises UnusableRule.
+        """Returns the due time to run now and the one after it, each None if there is none. Raises UnusableRule.
 
-        `next_at`: the first due time that hasn't been looked at yet.
+        `next_at`: the first due time that hasn't been handled yet.
         """
         if next_at > now:
             return None, next_at
@@ -201,7 +194,7 @@ class Rule:
         return newest, later
 
     def _instants(self, wall: datetime, zone: ZoneInfo) -> Sequence[float]:
-        """Returns when clocks show this time, in order: never, once or twice; of a rule for certain times, once."""
+        """Returns when clocks show this time, in order: never, once or twice; always once for a certain time."""
         minutes, hours = self.cron.split()[:2]
         if minutes.startswith("*") or hours.startswith("*"):
             return _shown_at(wall, zone)
@@ -220,7 +213,7 @@ def _shown_at(wall: datetime, zone: ZoneInfo) -> list[float]:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Returns a zone of the IANA database. Raises UnusableRule."""
+    """Returns an IANA time zone. Raises UnusableRule."""
     try:
         if not _ZONE.fullmatch(name):
             raise ValueError(name)
@@ -231,7 +224,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 @cache
 def _zones() -> Mapping[str, str]:
-    """Returns the zones of the IANA database by the names that people write: as we show them, in any capitals."""
+    """Returns IANA time zones by user-written name: in our displayed form or the IANA form, ignoring case."""
     names = (resources.files("tzdata") / "zones").read_text("utf-8").split()
     counts = Counter(map(texts.rules.city, names))
     shown = {city: name for name in names if counts[city := texts.rules.city(name)] == 1}
@@ -244,7 +237,7 @@ def _written(zone: str) -> str:
 
 
 def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
-    """Returns the rule that a model or a person has written. Raises UnusableRule.
+    """Returns the rule that a model or person has written. Raises UnusableRule.
 
     `at`: an ISO time, in the zone unless it has an offset.
     """
@@ -260,9 +253,9 @@ def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minu
 
 
 def _check_zone(name: str) -> None:
-    """Raises UnusableRule for the name of a clock, such as EST, that no place keeps all year.
+    """Raises UnusableRule for the name of a clock that no region uses all year, such as EST.
 
-    Who writes it means a place whose clock is another one in summer. UTC is everywhere the same.
+    The author means a region with daylight saving time. UTC is allowed, because it is the same everywhere.
     """
     midsummer, midwinter = (datetime(2026, month, 1, tzinfo=zone_of(name)) for month in (7, 1))
     is_fixed = midsummer.utcoffset() == midwinter.utcoffset() != timedelta(0)
@@ -272,7 +265,7 @@ def _check_zone(name: str) -> None:
 
 def _time_of(text: str, zone: str, now: float) -> float:
     if _is_day(text):
-        # A reader of ISO's form takes it for midnight, when nobody wants to be reminded.
+        # An ISO parser would read it as midnight, when nobody wants to be reminded.
         raise UnusableRule(texts.schedules.TIME_OF_DAY_MISSING)
     in_zone = zone_of(zone)
     try:
@@ -296,7 +289,7 @@ def _is_day(text: str) -> bool:
 
 
 def _check_cron(cron: str, min_gap_minutes: int) -> None:
-    """Raises UnusableRule for fields that can't be used, or that are due too often."""
+    """Raises UnusableRule for unusable fields, or if they are due too often."""
     if len(cron) > _MAX_CRON_CHARS or len(cron.split()) != _FIELDS:
         raise UnusableRule(texts.schedules.FIVE_FIELDS)
     parsed = _parsed(cron)
@@ -313,7 +306,7 @@ def _check_cron(cron: str, min_gap_minutes: int) -> None:
 
 
 def _parsed(cron: str) -> CronSim | None:
-    """Returns five fields as cronsim reads them; None if it can't."""
+    """Parses five fields with cronsim, or returns None if they are invalid."""
     try:
         parsed = CronSim(cron, _ANY_DAY)
         parsed.explain()
@@ -323,9 +316,9 @@ def _parsed(cron: str) -> CronSim | None:
 
 
 def _counts_on(cron: str, parsed: CronSim) -> bool:
-    """Whether a step is meant to go on into the next hour, day, week or month, where it begins again.
+    """Returns whether a step is meant to continue across an hour, day, week or month, where cron starts it again.
 
-    The next due times of such a rule look right: those of `0 9 */14 * 2` may be two weeks apart three times in a row.
+    The next due times of such a rule look right: those of `0 9 */14 * 2` can be two weeks apart three times in a row.
     """
     steps = [[int(step) for step in _STEP.findall(of_field)] for of_field in cron.split()]
     is_too_long = any(step > most for of_field, most in zip(steps, _MAX_STEPS, strict=True) for step in of_field)
@@ -337,7 +330,7 @@ def _has_each_weekday(parsed: CronSim) -> bool:
 
 
 def _gap_minutes(parsed: CronSim) -> int:
-    """Returns the shortest time between two due times, if each day had some."""
+    """Returns the shortest interval between two due times, assuming that every day has some."""
     of_day = sorted(60 * hour + minute for hour in parsed.hours for minute in parsed.minutes)
     next_day = of_day[0] + 24 * 60
     return min(later - earlier for earlier, later in zip(of_day, [*of_day[1:], next_day], strict=True))
@@ -345,10 +338,8 @@ def _gap_minutes(parsed: CronSim) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Weekly:
-    """A rule as days of the week and one time of day, as people choose them."""
-
     days: str
-    """As cron counts them, in order and divided by commas: 0 is Sunday."""
+    """Comma-separated cron weekdays in order: 0 is Sunday."""
     time: str
     """Such as "09:00"."""
 
@@ -363,7 +354,7 @@ class Weekly:
 
 
 def weekly_of(rule: Rule, zone: str, now: float) -> Weekly | None:
-    """Returns a rule as a reader in a zone has it now; None if it has another form."""
+    """Converts a rule to days and a time in a reader's current time zone, or returns None if it has another form."""
     parsed = CronSim(rule.cron, _ANY_DAY) if rule.cron else None
     due_at = rule.after(now)
     if parsed is None or due_at is None:
@@ -379,7 +370,7 @@ def weekly_of(rule: Rule, zone: str, now: float) -> Weekly | None:
 
 
 def written_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rule:
-    """Returns the rule that a person has typed: one time or five fields, and maybe a zone. Raises UnusableRule."""
+    """Parses a rule typed by a person: a single time or five fields, optionally with a zone. Raises UnusableRule."""
     if once := _TYPED_TIME.fullmatch(_CLOCK.sub(_in_24_hours, text, count=1)):
         return rule_of(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
     fields = text.split(None, _FIELDS)
@@ -390,9 +381,9 @@ def written_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> R
 
 
 def weekly_rule(text: str) -> Rule:
-    """Returns the rule of a day of the week and a time, and maybe a zone: "mon 9:00", or "Friday 16:30 Europe/Berlin".
+    """Parses a weekday, a time and optionally a zone: "mon 9:00", or "Friday 16:30 Europe/Berlin".
 
-    Without a zone it is in UTC. Raises ValueError as parsers of settings do.
+    The default zone is UTC. Raises ValueError, as parsers of settings do.
     """
     with suppress(UnusableRule):
         if typed := _DAY_AND_TIME.fullmatch(text):
@@ -403,7 +394,6 @@ def weekly_rule(text: str) -> Rule:
 
 
 def _in_24_hours(typed: re.Match[str]) -> str:
-    """Returns a day and a time of day in ISO's form."""
     hour, half = int(typed[2]), (typed[4] or "").casefold()
     if half and 1 <= hour <= 12:
         hour = hour % 12 + (12 if half == "p" else 0)
@@ -412,26 +402,23 @@ def _in_24_hours(typed: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A schedule that a person may create."""
-
     words: str = field(repr=False)
-    """What to do in each run."""
     rule: Rule
     only_if_changed: bool = False
-    """Whether a run without anything new in the place ends unseen, without asking a model."""
+    """Whether a run ends silently, without asking a model, if nothing is new in the channel."""
     accounts: tuple[str, ...] = ()
-    """The servers at which runs use the creator's own account."""
+    """The servers where runs use the creator's own account."""
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The proposal as the tool's arguments, complete and in one form: `proposal_of` reads them again."""
+        """The proposal as complete, normalized tool arguments, which `proposal_of` can parse again."""
         rule, at = self.rule, self.rule.at
         when = {"cron": rule.cron} if at is None else {"at": datetime.fromtimestamp(at, zone_of(rule.zone)).isoformat()}
         own = {"accounts": list(self.accounts)} if self.accounts else {}
         return {"words": self.words, **when, "zone": rule.zone, "only_if_changed": self.only_if_changed, **own}
 
     def is_same_as(self, other: "Proposal") -> bool:
-        """Whether both do the same at the same times, whatever a rule is written like."""
+        """Returns whether both do the same at the same times, however their rules are written."""
         mine, theirs = (
             (
                 " ".join(one.words.split()).casefold(),
@@ -446,7 +433,7 @@ class Proposal:
 
 
 def proposal_of(arguments: Mapping[str, Any], zone: str, now: float, *, min_gap_minutes: int) -> Proposal:
-    """Returns the proposal in a model's arguments. Raises UnusableRule. `zone` holds if they name none."""
+    """Returns the proposal in a model's arguments. Raises UnusableRule. `zone`: the default zone."""
     words, cron, at, named = (arguments.get(name) or "" for name in ("words", "cron", "at", "zone"))
     if not all(isinstance(value, str) for value in (words, cron, at, named)):
         raise UnusableRule(texts.schedules.RULE_OR_TIME)
@@ -462,33 +449,29 @@ def proposal_of(arguments: Mapping[str, Any], zone: str, now: float, *, min_gap_
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule on record."""
-
     id: int
     team_id: str
     channel_id: str
     user_id: str
-    """Its creator."""
     words: str = field(repr=False)
     rule: Rule
     only_if_changed: bool
     run_tokens: int
     day_tokens: int
-    """What a run may use, and all runs of a UTC day together."""
+    """Token limits for one run, and for all runs in a UTC day together."""
     next_at: float | None
     """None if it is paused, or has run at its single time."""
     last_at: float | None
-    """The due time of its last run; None if it never ran."""
+    """The due time of its last run, or None."""
     failures: int
-    """How many runs in a row have failed."""
     paused: PauseReason | None
     created_at: float
     changed_by: str = ""
-    """The admin who has changed it last; "" if nobody has, or its creator since."""
+    """The admin who made the last change; "" if it was the creator, or there is none."""
     accounts: tuple[str, ...] = ()
-    """The servers at which its runs use its creator's own account."""
+    """The servers where its runs use its creator's own account."""
     used: Amount = field(default=Amount())
-    """By its runs in this month of UTC."""
+    """Usage of its runs in this UTC month."""
 
     @property
     def is_done(self) -> bool:
@@ -497,7 +480,6 @@ class Schedule:
 
     @property
     def as_proposal(self) -> Proposal:
-        """What the schedule does, and when."""
         return Proposal(self.words, self.rule, self.only_if_changed, self.accounts)
 
 
@@ -507,7 +489,6 @@ class AwaitedSignIn:
 
     schedule: Schedule
     server: str
-    """The server to sign in to."""
     scope: str = ""
     """As in AwaitedCall (core/awaited.py)."""
 
@@ -518,25 +499,25 @@ class AwaitedSignIn:
 
     @property
     def person(self) -> str:
-        """The ID of the schedule's creator."""
         return self.schedule.user_id
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleCommand:
-    """A command that needs no model: to stop a schedule of a place, or else to list all of them."""
+    """A command that needs no model: stop a schedule in this channel, or list all of them."""
 
     number: int = 0
-    """The schedule to stop; 0 if only words say which, or for a list."""
+    """The schedule to stop; 0 if it is identified only by words, or to list schedules."""
     about: tuple[str, ...] = ()
-    """The words that say which schedule to stop, such as "summary"."""
+    """The words that identify the schedule to stop, such as "summary"."""
     is_own: bool = False
-    """Whether the person says "my", so that they mean none of somebody else."""
+    """Whether the person wrote "my", which excludes other people's schedules."""
 
     def meant(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
-        """Returns the schedule that a person's command names; None if there is none, or if its words may fit several.
+        """Returns the schedule that a command refers to, or None if none or several match.
 
-        Words that are only alike, such as "summary" and "sum", name none: they make doubtful which one is meant.
+        Words that are merely similar, such as "summary" and "sum", don't identify a schedule, but make the match
+        ambiguous.
         """
         if self.number:
             return next((one for one in here if one.id == self.number), None)
@@ -545,19 +526,17 @@ class ScheduleCommand:
         return alike[0] if len(alike) == 1 and self._fits(alike[0], _is_same_word) else None
 
     def _fits(self, schedule: Schedule, is_same: Callable[[str, str], bool]) -> bool:
-        """Whether a schedule's words or rule have each of the command's words."""
         known = [*_WORD.findall(f"{schedule.words} {schedule.rule.in_words}".casefold()), "schedule", "task"]
         return all(any(is_same(word, other) for other in known) for word in self.about)
 
 
 def _is_alike(word: str, other: str) -> bool:
-    """Whether two words begin alike, such as "summary", "summarize" and "sum"."""
     shorter, longer = sorted((word, other), key=len)
     return len(shorter) >= _MIN_STEM and longer.startswith(shorter[:_MAX_STEM])
 
 
 def _is_same_word(word: str, other: str) -> bool:
-    """Whether two words are one, in singular or plural, or a verb and what it makes."""
+    """Returns whether two words are the same, except for a plural, or a verb and its noun."""
     word, other = _singular(word), _singular(other)
     return word == other or other in _VERBS.get(word, ())
 
@@ -567,7 +546,7 @@ def _singular(word: str) -> str:
 
 
 def command_in(question: Question, me: Identity) -> ScheduleCommand | None:
-    """Returns the command that a message is; None if a model has to read it."""
+    """Returns the command in a message, or None if a model has to read it."""
     said = sole_words(question, me.user_id)
     words = plain_command(said, me.user_id, me.name)
     if _ASKS_FOR_LIST.fullmatch(words):
@@ -582,69 +561,64 @@ def command_in(question: Question, me: Identity) -> ScheduleCommand | None:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of a schedule: one due time, and one job."""
-
     schedule: Schedule
     due_at: float
     last_at: float | None
-    """The due time of the last run before it that was answered; None if there is none."""
+    """The due time of the last answered run before it, or None."""
 
     @property
     def since(self) -> float:
-        """Since when there may be something new."""
         return self.schedule.created_at if self.last_at is None else self.last_at
 
     def is_late(self, now: float) -> bool:
-        """Whether the run begins so late that its answer is marked."""
+        """Returns whether the run begins so late that its answer is marked."""
         return now - self.due_at > LATE_S
 
 
 RUN_REPORT = "run"
-"""The kind of notification that people get about a run."""
+"""The kind of notifications about runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run that people are told about, because it doesn't come, or because its end has paused its schedule."""
+    """A run that people are notified of, because it is skipped, or because its end has paused its schedule."""
 
     schedule_id: int
     due_at: float
     skipped: str = ""
-    """Why the run doesn't come, as a PauseReason; "" if it has come."""
+    """Why the run is skipped, as a PauseReason; "" if it has run."""
 
     def is_at_pause(self, schedule: Schedule) -> bool:
-        """Whether the end of the run, or what prevented the run, has paused the schedule, which is still paused."""
+        """Whether the schedule is still paused because of this run: its end, or the reason it was skipped."""
         return schedule.paused is not None and self.skipped in ("", schedule.paused)
 
     @property
     def notification(self) -> Notification:
-        """What is told, to whom it concerns at that time."""
+        """The notification for the people concerned at that time."""
         return Notification("", run_id(self.schedule_id, self.due_at), asdict(self), RUN_REPORT)
 
 
 def run_id(schedule_id: int, due_at: float) -> str:
     """Returns the view_id of a run's question (unposted.py): one due time of a schedule is one job.
 
-    A due time is a whole number of seconds. A run that a person begins has milliseconds: two may begin in one second.
+    A due time is in whole seconds. A run started by a person includes milliseconds, because two can begin in one
+    second.
     """
     return f"{_RUN}:{schedule_id}:{f'{due_at:.3f}'.removesuffix('.000')}"
 
 
 def due_at_of(view_id: str) -> float:
-    """Returns the due time of a run by its id."""
     return float(view_id.rpartition(":")[2])
 
 
 def most_of(user_id: str, channel_id: str, admins: frozenset[str]) -> int:
-    """Returns how many of a conversation's schedules may be a person's."""
+    """Returns the maximum number of a person's schedules in a channel or direct message."""
     return MAX_IN_CHANNEL if user_id in admins or is_direct(channel_id) else MAX_OF_MEMBER
 
 
 def may_change(schedule: Schedule, user_id: str, admins: frozenset[str]) -> bool:
-    """Returns whether a person may change a schedule."""
     return user_id == schedule.user_id or user_id in admins
 
 
 def min_gap_minutes(user_id: str, admins: frozenset[str]) -> int:
-    """Returns the fewest minutes between two runs of a person's schedule."""
     return ADMIN_GAP_MINUTES if user_id in admins else MEMBER_GAP_MINUTES

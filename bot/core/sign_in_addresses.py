@@ -1,4 +1,4 @@
-"""Addresses of sign-ins. A modal takes them; in messages, a placeholder stands for them before anybody reads those."""
+"""Sign-in URLs. They belong in a modal; in messages, they are replaced by a placeholder before anyone reads them."""
 
 import re
 from collections.abc import Iterable
@@ -9,27 +9,27 @@ from bot.core import texts
 from bot.core.conversation import Message, Question
 
 CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
-"""Of the codes of Typist's page. As RFC 8628, 6.1, advises: no vowels, so no words, and nothing like a digit."""
+"""Letters of codes on Typist's page. As RFC 8628, 6.1, advises: no vowels, so no words, and nothing like a digit."""
 _CODE = re.compile(rf"(?<!\w)[{CODE_LETTERS}]{{4}}[ -]?[{CODE_LETTERS}]{{4}}(?!\w)", re.IGNORECASE)
 _WORD = re.compile(r"[^\s<>]+")
 _STATE = re.compile(r"(?<![\w-])state=[\w-]{43}(?![\w-])", re.ASCII)
-"""Of a sign-in: what is left of an address whose beginning nobody copied."""
+"""The state of a sign-in, which remains if the beginning of the URL wasn't copied."""
 _PART = re.compile(r"(?<![\w-])(?:code|state)=[^\s<>&]+", re.ASCII)
 _BEHIND = ")]}.,;:!?'\"*`"
-"""What ends a sentence, a link or code behind an address."""
+"""Characters that can end a sentence, link or code after a URL."""
 
 
 class SignInAddresses:
-    """Knows an address of a sign-in by its beginning, a redirect address of Typist's, or by its code and state."""
+    """Recognizes sign-in URLs by their beginning, which is a redirect URL of Typist's, or by code and state."""
 
     def __init__(self, redirect_uris: Iterable[str] = ()) -> None:
-        # Some browsers copy an address without its scheme.
+        # Some browsers copy a URL without its scheme.
         uris = {re.escape(uri.partition("://")[2]) for uri in redirect_uris}
         self._begin = re.compile(rf"(?:{'|'.join(uris)})(?:/[A-Za-z0-9_-]+)?\?") if uris else None
 
     def are_in(self, text: str) -> bool:
-        """Returns whether a text has such an address."""
-        # Another address may carry one in its query.
+        """Returns whether text contains such a URL."""
+        # Another URL can include one in its query.
         return self._begin is not None and any(map(self._is_in, {text, unquote(text)}))
 
     def _is_in(self, text: str) -> bool:
@@ -37,18 +37,18 @@ class SignInAddresses:
         return bool(self._begin.search(text) or ("code=" in text and _STATE.search(text)))
 
     def removed(self, text: str) -> str:
-        """Returns a text with a placeholder for each such address, and for each code beside one."""
+        """Returns text with a placeholder for each such URL, and for each code beside one."""
         if not self.are_in(text):
             return text
         whole = _PART.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
         return _CODE.sub(texts.accounts.ADDRESS_REMOVED, whole)
 
     def removed_from(self, message: Message) -> Message:
-        """Returns a message with placeholders in its text and what is attached."""
+        """Returns a message with placeholders in its text and attached content."""
         return replace(message, text=self.removed(message.text), attached=self.removed(message.attached))
 
     def removed_from_question(self, question: Question) -> Question:
-        """Returns a question with placeholders in its text and what is attached, and whether its asker wrote one."""
+        """Returns a question with placeholders in its text and attached content, and sets `had_sign_in`."""
         if not self.are_in(question.text):
             return question
         message, had_sign_in = self.removed_from(question.as_message()), self.are_in(question.own_text)

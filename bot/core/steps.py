@@ -1,20 +1,20 @@
-"""The steps of an answer as a model reads them, and how an interrupted answer goes on. Pure.
+"""The steps of an answer in the form sent to a model, and how an interrupted answer is continued. Pure.
 
 Steps
 -----
-Each step of a model that uses tools sends its own items and the results of its calls again, and 16 steps could ask for
-600,000 tokens. Beyond a bound (`with_room`), a sentence stands in place of the oldest results. The last step's results
-stay, because the model hasn't read them. Only where a server has named a small window, they are cut (`cut_to_fit`).
-What a model thought after it had read such a result isn't sent any more (core/beginnings.py).
+Each step of a model that uses tools resends all its items and call results, and 16 steps could require 600,000 tokens.
+Above a limit (`with_room`), the oldest results are replaced by a sentence. The last step's results stay, because the
+model hasn't read them; they are cut only if a server has reported a small window (`cut_to_fit`). Thoughts that followed
+a replaced result are no longer sent (core/beginnings.py).
 
-An attempt that takes over within a step keeps what the step had written before apart from what follows it, and each
-later request has both. A model that doesn't see what it has written writes it again.
+An attempt that takes over within a step keeps the text written earlier in that step separate from what follows, and
+each later request has both. A model that doesn't see its earlier text writes it again.
 
 Resuming
 --------
-The whole lines of an interrupted answer stay, and a model writes on below them (`Seam`). A line that was cut off is
-written again: nobody has to guess whether a space, a line break or nothing is missing where two parts of a line meet.
-Only a long line is kept, up to its last space. Readers see the longer text meanwhile (reply/reply.py).
+The complete lines of an interrupted answer stay, and a model continues below them (`Seam`). A line that was cut off is
+written again, which avoids guessing whether a space, a line break or nothing is missing where two parts of a line meet.
+Only a long line is kept, up to its last space. Meanwhile, readers see the longer text (reply/reply.py).
 """
 
 import json
@@ -57,7 +57,7 @@ _DENIALS = {
 
 
 def items_of(parts: Sequence[TurnPart], begun: str = "") -> tuple[Item, ...]:
-    """Returns what a step of the model consists of, as JSON. `begun`: the text that an earlier attempt left of it."""
+    """Returns a model step's parts as JSON. `begun`: the beginning of its text, from an earlier attempt."""
     items = tuple(item for part in parts if (item := _item_of(part)) is not None)
     return ({"type": _BEGUN, "text": begun}, *items) if begun else items
 
@@ -94,15 +94,15 @@ def with_steps(
     begun: str = "",
     is_last: bool = False,
 ) -> Prompt:
-    """Returns a prompt with the steps so far, their results, and the questions that came meanwhile.
+    """Returns a prompt with the steps so far, their results, and questions asked in the meantime.
 
-    `made_before`: calls for earlier versions of the answer. `replied_to`: calls of the answer before, instead of whose
-    approval the question was written. `begun`: the text that an earlier attempt left in the middle of the next step.
-    The model is asked to go on after it, and later sees that it was asked that.
+    `made_before`: calls for earlier versions of the answer. `replied_to`: calls of the previous answer, if the question
+    was asked instead of approving them. `begun`: the text of the next step that an earlier attempt left unfinished. The
+    model is asked to continue after it, and that request stays in later prompts.
     """
     if not (steps or follow_ups or made_before or replied_to or begun):
         return prompt
-    # What a model thought is sent back only under what it had read (core/beginnings.py).
+    # A model's thoughts are sent back only if everything before them is unchanged (core/beginnings.py).
     *earlier, last = prompt.turns
     about = ((REPLIED_TO, replied_to), (MADE_BEFORE, made_before))
     remarks = [remark.format(calls="\n".join(map(_call_line, calls))) for remark, calls in about if calls]
@@ -122,20 +122,20 @@ def with_steps(
         additions += [LAST_STEP] if is_last and number == len(steps) else []
         results = [_result_of(call, prompt.code) for call in step.calls]
         text = "\n\n".join([*(result.text for result in results), *additions])
-        # Also what was not called: a refusal may quote what the model had read.
+        # Includes calls that weren't made, because a refusal can quote what the model had read.
         origins = folded((*map(_of_result, step.calls), _origins(follow_ups, step.step_no + 1, bot_user_id)))
         turns.append(Turn("user", text, parts=(*results, *map(TextPart, additions)), origins=origins))
     return replace(prompt, turns=(*turns, *_resumed(begun)))
 
 
 def with_room(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
-    """Returns the steps with a sentence in place of the oldest results, if all take more than the limit.
+    """Returns the steps, with the oldest results replaced by a sentence if the total exceeds the limit.
 
     The last step's results stay, because the model hasn't read them.
     """
     sizes = {call.key: count_tokens(call.result) for step in steps for call in step.calls}
     over_tokens = sum(sizes.values()) - limit_tokens
-    # A quarter of the room is dropped at a time: most requests begin like the one before, for caches.
+    # A quarter of the room is dropped at a time, so that most requests begin like the previous one, for caches.
     part = max(1, limit_tokens // 4)
     to_drop = math.ceil(over_tokens / part) * part
     shortened = []
@@ -150,7 +150,7 @@ def with_room(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_t
 
 
 def cut_to_fit(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
-    """Returns the steps with the last one's results cut, if they take more than a window leaves."""
+    """Returns the steps, with the last step's results cut if they don't fit into the window."""
     *earlier, last = steps
     sizes = [count_tokens(call.result) for call in last.calls]
     if sum(sizes) <= limit_tokens:
@@ -164,7 +164,6 @@ def cut_to_fit(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_
 
 
 def _of_result(call: RecordedCall) -> Origins:
-    """Returns whose words a call's result holds. What it says of a sign-in is ours."""
     is_sign_in = call.tool == SIGN_IN or call.result in WANT_SIGN_IN
     return OURS if is_sign_in else AGREED if call.own_account else TOOL
 
@@ -172,7 +171,7 @@ def _of_result(call: RecordedCall) -> Origins:
 def _resumed(begun: str) -> list[Turn]:
     if not begun.strip():
         return []
-    # What the vendor had found for it is not on record.
+    # The sources that the vendor had found for it aren't recorded.
     return [Turn("assistant", begun.strip(), origins=UNKNOWN), Turn("user", GO_ON_REQUEST, origins=OURS)]
 
 
@@ -192,7 +191,7 @@ def _text(question: Question, bot_user_id: str) -> str:
 
 
 def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> Origins:
-    """Returns whose words the questions hold that a step reads first."""
+    """Returns the origins of the questions that a step is the first to read."""
     askers = {bot_user_id, *(follow_up.question.user_id for follow_up in follow_ups)}
     questions = [follow_up.question for follow_up in follow_ups if follow_up.step_no == step_no]
     attached = OTHERS if any(question.attached_chars for question in questions) else OURS
@@ -200,13 +199,13 @@ def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> 
 
 
 def _result_of(call: RecordedCall, code: str) -> ToolResult:
-    """Returns what a call returned, in which nothing looks like a mark. `code`: that of the prompt's marks."""
+    """Returns a call's result without anything that looks like a mark. `code`: the code in the prompt's marks."""
     text = Marks(code).without(result_text(call)) if code else result_text(call)
     return ToolResult(call.call_id, call.tool, text, call.state is not CallState.DONE or call.result_is_error)
 
 
 def result_text(call: RecordedCall) -> str:
-    """Returns what the model reads of a call that is over."""
+    """Returns the text that the model gets for a finished call."""
     result = call.result
     match call.state:
         case CallState.UNKNOWN:
@@ -225,7 +224,7 @@ def _call_line(call: RecordedCall) -> str:
 
 
 def searches(items: Sequence[Item]) -> int:
-    """Returns how often the vendor searched the web, by the items of steps. Opening a page is no search."""
+    """Returns the number of vendor web searches in the items of steps. Opening a page doesn't count."""
     found = 0
     for item in (item["item"] for item in items if item["type"] == "opaque"):
         if item.get("type") == "web_search_call":
@@ -236,38 +235,36 @@ def searches(items: Sequence[Item]) -> int:
 
 
 MIN_CHARS = 400
-"""A shorter text, or last line, is generated again: that takes no longer than to continue it, and leaves no seam.
+"""A shorter text, or last line, is generated again: that is as fast as continuing it, and leaves no seam.
 
-A longer line goes on at a word, so that an answer in one paragraph gets beyond any limit.
+A longer line is continued after a word, so that an answer in one paragraph can get past any limit.
 """
 REPEATED_CHARS = 10
-"""Fewer repeated characters may be a coincidence."""
+"""Fewer repeated characters might be a coincidence."""
 MAX_PLACES = 100
-"""At how many places of the text a repetition is looked for."""
 
 _BARE_FENCE = re.compile(r"(?:^|[\n >])(?:`{3,}|~{3,})\n$")
 
 
 def continued(answer: str, end_reason: EndReason) -> str:
-    """Returns the text that a new version goes on after. After the limit of steps, that is in a new paragraph.
+    """Returns the text that a new version continues: after the step limit, in a new paragraph.
 
-    A step's text is whole, and the next step begins a paragraph, too.
+    A step's text is complete, and the next step also begins a paragraph.
     """
     return f"{answer}\n\n" if end_reason is EndReason.STEP_LIMIT else answer
 
 
 def kept_text(job: Job) -> str:
-    """Returns the part of the answer so far that a new version goes on after."""
     return _begun(job.so_far)
 
 
 def fixed_text(job: Job) -> str:
-    """Returns the part of an answer that no attempt writes again: `kept_text`, and the text of recorded steps."""
+    """Returns the part of an answer that no attempt writes again: `kept_text` and the text of recorded steps."""
     return kept_text(job) + "".join(step.text for step in job.steps)
 
 
 def start_of(job: Job) -> str:
-    """Returns the text that an attempt begins with: what no attempt writes again, or what an earlier one has begun."""
+    """Returns the text that an attempt begins with: the fixed text, plus text that an earlier attempt has begun."""
     left, fixed = job.checkpoint.text, fixed_text(job)
     if job.checkpoint.end:
         return left
@@ -275,38 +272,38 @@ def start_of(job: Job) -> str:
 
 
 def _begun(text: str) -> str:
-    """Returns an unfinished text without its last line, which may be incomplete; of a long line, the last word.
+    """Returns unfinished text without its last line, which might be incomplete, or without a long line's last word.
 
-    Behind a single line break, another one may come.
+    A single line break at the end might be half of a paragraph break.
     """
     is_between_breaks = text.endswith("\n") and not text.endswith("\n\n")
     line = text.rfind("\n", 0, len(text) - is_between_breaks) + 1
     if len(text) - line <= MIN_CHARS:
         return text[:line]
-    # Text without spaces may be cut anywhere.
+    # Text without spaces can be cut anywhere.
     word = text.rfind(" ", len(text) - 100) + 1
     return text[: word or len(text)]
 
 
 class Seam:
-    """Appends a model's continuation to the text that it goes on after, and holds deltas back until it is clear how.
+    """Appends a model's continuation to existing text, and holds deltas back until it is clear how they join.
 
-    Models repeat the last lines or the whole text, reopen a code block or a table that is open, and begin with line
-    breaks that the text has. However the continuation is split into deltas, the text is the same: once the first
-    characters decide how they join, more characters decide nothing else.
+    Models repeat the last lines or the whole text, reopen an open code block or table, and begin with line breaks that
+    the text already has. The result is the same however the continuation is split into deltas: once the first
+    characters determine how to join, later characters don't change it.
     """
 
     def __init__(self, so_far: str, cut_off: str = "") -> None:
-        """`cut_off`: what was dropped behind the text, and stands if the model says that nothing is missing."""
+        """`cut_off`: the dropped end of the text, restored if the model reports that nothing is missing."""
         self._so_far = so_far
         self._cut_off = cut_off
         self._held = ""
         self._held_at = 0
-        """Where the text has what is held; -1 once it has it nowhere."""
+        """Where the text contains the held characters, or -1 if it no longer does."""
         self._joined = not so_far
 
     def join(self, delta: str) -> str:
-        """Returns the text to append; "" while that isn't clear."""
+        """Returns the text to append, or "" while that isn't clear."""
         if self._joined or not delta:
             return delta
         self._held += delta
@@ -325,13 +322,13 @@ class Seam:
         return self._cut_off if is_complete else self._continuation(ended=True) or ""
 
     def _may_repeat(self, held: str) -> bool:
-        """Whether the text has what is held, so that more of it may repeat the text's end."""
+        """Returns whether the text contains the held characters, so that more of them might repeat the text's end."""
         if self._held_at >= 0 and not self._so_far.startswith(held, self._held_at):
             self._held_at = self._so_far.find(held, self._held_at + 1)
         return self._held_at >= 0
 
     def _continuation(self, *, ended: bool) -> str | None:
-        """Returns what is held as it follows the text; None if more of it is needed to know."""
+        """Returns the held text as a continuation, or None if more of it is needed."""
         held = self._held.lstrip()
         repeated = self._repeated(held)
         added = held[repeated:].lstrip(" ") if repeated else self._held
@@ -351,27 +348,27 @@ class Seam:
         return "\n" * max(0, breaks - ends) + (continuation.lstrip(" ") if within_line else continuation)
 
     def _repeated(self, continuation: str) -> int:
-        """Returns how many of the first characters repeat the text's last ones, which occur nowhere else in it."""
+        """Returns how many first characters repeat the end of the text, if it occurs nowhere else in it."""
         text = self._so_far.rstrip()
         start = _repeated_from(text, continuation) if len(continuation) >= REPEATED_CHARS else -1
-        # A shorter repetition occurs twice: it begins the longest one too.
+        # A shorter repetition occurs twice, because it also begins the longest one.
         return len(text) - start if start >= 0 and text.find(text[start:]) == start else 0
 
     @cached_property
     def _opened(self) -> str:
-        """The lines that open the block that the text ends in: a fence, or a table's header."""
+        """The lines that open the unfinished block at the end of the text: a fence, or a table's header."""
         outline = Outline(recent_part(self._so_far) + "x")
         for _ in outline.lines():
             pass
         opened = outline.opening().lines
-        # A fence without a language looks the same where it closes, and closing is what a model means.
+        # An opening fence without a language looks like a closing fence, and models mean to close the block.
         return "" if _BARE_FENCE.search(opened) else opened
 
 
 def _repeated_from(text: str, continuation: str) -> int:
-    """Returns where the longest end of a text begins that the continuation begins with; -1 if there is none.
+    """Returns where the longest end of the text that begins the continuation starts, or -1 if there is none.
 
-    A beginning that occurs more than `MAX_PLACES` times before is no repetition.
+    A beginning with more than `MAX_PLACES` earlier occurrences isn't treated as a repetition.
     """
     beginning = continuation[:REPEATED_CHARS]
     start = text.find(beginning, max(0, len(text) - len(continuation)))

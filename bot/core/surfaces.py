@@ -1,7 +1,7 @@
-"""What Typist shows beside its replies: App Home, responses to the slash command, and the assistant pane. Pure.
+"""Content beside replies: App Home, responses to the slash command, and the assistant pane. Pure.
 
-The manifest decides on the slash command's name, /typist by default. The channel that a person views beside the pane is
-kept by person, for hours, because agents' events name no thread.
+The manifest sets the slash command's name, /typist by default. The channel that a person views beside the pane is
+stored per person, for hours, because agents' events don't include a thread.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,91 +21,72 @@ UsedT = TypeVar("UsedT", Amount, int)
 
 TITLE_CHARS = 60
 TOP = 10
-"""So many people, channels, models and tools are listed. The rest is a sum, or a number."""
+"""Number of people, channels, models and tools listed. The rest is shown as a sum or a number."""
 DIRECT_MESSAGES = ""
-"""Stands for all direct messages among the channels: each would name a person."""
+"""Represents all direct messages among the channels, because each would identify a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class MonthUsage:
-    """What a workspace used in a month."""
-
     total: Amount
     people: Mapping[str, Amount]
     channels: Mapping[str, Amount]
     models: Mapping[str, Amount]
     calls: Mapping[str, int]
-    """How often each tool was called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking(Generic[UsedT]):
-    """The largest users of this month and the last, and the sum of the others."""
-
     top: Sequence[tuple[str, UsedT, UsedT]]
-    """A name, with what it stands for in this month and in the last."""
+    """Name, usage this month, usage last month."""
     others: int
     others_used: tuple[UsedT, UsedT]
 
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """The caps in force for a workspace's channels and people."""
-
     defaults: Sequence[Cap]
-    """The caps of BOT_CAPS."""
     own: Sequence[OwnCap]
     unpriced: Sequence[str]
-    """The models that have no price, so that caps in dollars don't count them."""
+    """Models without a price, whose usage caps in dollars don't include."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelsWithSettings:
-    """The channels with settings of their own."""
-
     listed: Sequence[tuple[str, Sequence[str]]] = ()
-    """At most TOP channels, each with sentences about what differs from the default."""
+    """At most TOP channels, each with sentences about its differences from the default."""
     others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceUsage:
-    """What only admins see."""
-
     spent: Mapping[Period, Amount]
-    """Today and this month."""
     this_month: MonthUsage
     last_month: MonthUsage
     quotas: Quotas
     settings: Mapping[str, str]
-    """The environment's settings, by label."""
     built_at: float
     channels: ChannelsWithSettings = ChannelsWithSettings()
     names: ModelNames = OWN_NAMES
-    """What the admin reads of models."""
 
 
 @dataclass(frozen=True, slots=True)
 class HomeView:
-    """One person's App Home."""
-
     defaults: DefaultSettings
-    """The settings of channels without their own."""
     usage: UsageToDate
     channels: Sequence[str] = ()
-    """The channels in which this person has asked and which they may see, the last one first."""
+    """Channels where this person has asked and that they can see, most recent first."""
     workspace: WorkspaceUsage | None = None
     """None for people who are not admins."""
     schedules: Sequence[Schedule] = ()
-    """The person's own schedules."""
     waiting: Sequence[tuple[str, str, float]] = ()
-    """The person's answers that await an approval: the channel, the link of the message, and until when."""
+    """The person's answers that await an approval: channel, message link, and deadline."""
     accounts: Mapping[str, tuple[float, str]] = field(default_factory=dict)
-    """The person's accounts by MCP server: since when, in seconds since the epoch, and with which scopes."""
+    """The person's accounts by MCP server: time of sign-in, in seconds since the epoch, and scopes."""
 
 
 def ranked(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero: UsedT) -> Ranking[UsedT]:
-    """Returns who used most, in this month and then in the last."""
+    """Ranks users by usage this month, then by usage last month."""
     names = sorted({*this_month, *last_month})
     lines = [(name, this_month.get(name, zero), last_month.get(name, zero)) for name in names]
     lines.sort(key=lambda line: (_weight(line[1]), _weight(line[2])), reverse=True)
@@ -133,8 +114,6 @@ SETTINGS_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The person and place of a command or shortcut, and its trigger and response_url."""
-
     user_id: str
     channel_id: str
     trigger_id: str
@@ -143,51 +122,48 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class TypedCommand:
-    """What somebody typed: "/typist usage" is the name "/typist" and the text "usage"."""
+    """A typed slash command: "/typist usage" has the name "/typist" and the text "usage"."""
 
     name: str
     text: str
 
     @property
     def subcommand(self) -> str:
-        """The first word of the text; without any, HELP."""
+        """The first word of the text, or HELP if there is none."""
         words = self.text.split()
         return words[0].lower() if words else HELP
 
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """The help text's contents."""
-
     command: str
-    """The slash command's name."""
     unknown_subcommand: str = ""
-    """The unknown subcommand that a person typed; "" if help was requested."""
+    """The unknown subcommand that a person typed, or "" if help was requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResponse:
-    """A response that only the person who used the command or shortcut reads."""
+    """A response that only the person who used the command or shortcut can see."""
 
     content: str | Help | UsageToDate
     settings: str = ""
-    """The settings in effect in the channel, as one line."""
+    """The channel's effective settings, as one line."""
 
 
 class Sign(StrEnum):
-    """Whether a status, or an agent's session, tells readers that an answer has begun, before its first message."""
+    """Whether a status or an agent session shows readers that an answer has begun, before its first message."""
 
     NONE = auto()
     REFUSED = auto()
-    """Slack takes no status there."""
+    """Slack doesn't accept a status there."""
     MAY_BE_SEEN = auto()
-    """Slack takes a status there. Outside the pane, reports differ about whether people see it."""
+    """Slack accepts a status there. Outside the pane, reports differ about whether people see it."""
     SEEN = auto()
     """Slack's docs promise that the asker sees it."""
 
 
 def in_pane(question: Question) -> bool:
-    """Whether a question was asked in the pane: in an app with a pane, each direct message is in a thread."""
+    """Returns whether a question was asked in the pane. In an app with a pane, every direct message is in a thread."""
     return question.thread.in_direct_message and question.thread.thread_ts is not None
 
 
@@ -198,5 +174,4 @@ def title_of(question: Question) -> str:
 
 
 def pane_context_line(channel: str) -> str:
-    """Returns the line that tells the model which channel the person has open."""
     return f"Beside this conversation the person is looking at the channel #{channel}; you can't read it."

@@ -1,7 +1,7 @@
-"""Tables of an answer as CSV files, with what its readers see in each cell. Pure.
+"""Exports an answer's tables as CSV files, with the displayed text of each cell. Pure.
 
-A spreadsheet calculates what begins like a formula, and a model may have read it in a stranger's text. So such a cell
-gets an apostrophe, unless it is a number (https://owasp.org/www-community/attacks/CSV_Injection).
+A spreadsheet evaluates cells that begin like a formula, which a model might have copied from a stranger's text. So such
+a cell gets an apostrophe, unless it is a number (https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 import csv
@@ -14,9 +14,8 @@ from slack_markdown.dialects import as_markdown
 from slack_markdown.render import plain_inlines, plain_words
 
 MIN_ROWS = 3
-"""A shorter table is copied by hand."""
+"""Smaller tables can be copied by hand."""
 MAX_CHARS = 200_000
-"""How much of an answer is searched for tables."""
 NAME_CHARS = 40
 
 _MAYBE_TABLE = re.compile(
@@ -26,14 +25,14 @@ _FORMULA = re.compile(r"[=+\-@\t\r](?!(?<=[+-])[$€£¥]?\d[\d.,' ]*%?$)")
 
 
 def may_have_tables(markdown: str) -> bool:
-    """Returns whether a text may have a table with enough rows. Code that looks like one counts."""
+    """Returns whether text might have a table with enough rows, including code that looks like one."""
     return _MAYBE_TABLE.search(markdown, 0, MAX_CHARS) is not None
 
 
 def csv_files(markdown: str) -> list[tuple[str, bytes]]:
-    """Returns a text's tables with enough rows, each with a name for its file: that of the heading above, or "table".
+    """Returns file names and contents for tables with enough rows. Names come from the heading above, or are "table".
 
-    They are in UTF-8 with a mark, without which Excel takes another encoding.
+    They are in UTF-8 with a BOM, without which Excel assumes another encoding.
     """
     files: dict[str, bytes] = {}
     for heading, rows in _tables(markdown[:MAX_CHARS]):
@@ -48,7 +47,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """Yields the heading above each table, "" if there is none, and the cells of its rows."""
+    """Yields the heading above each table, or "", and its rows of cells."""
     heading = ""
     for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:
         lines = [markdown[line.content : line.end].strip() for line in leaf.lines]
@@ -59,7 +58,7 @@ def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
 
 
 def _words(cell: str) -> str:
-    """Returns what readers see of a cell. A line break within it is a semicolon or a space, as in Slack."""
+    """Returns a cell's displayed text. A line break within it becomes a semicolon or a space, as in Slack."""
     return plain_inlines(as_markdown(cell.replace("\\|", "|"))).strip()
 
 

@@ -1,16 +1,16 @@
 """Decides which messages the bot answers. Pure.
 
-A message is answered if it is a direct message, mentions the bot, or is one that the channel's rules take without a
-mention. Everything else is ignored, for a reason that the log names.
+A message is answered if it is a direct message, mentions the bot, or matches the channel's rules for answering without
+a mention. Everything else is ignored, and the reason is logged.
 
-A channel may have each new post answered. In a thread, the rules look at who wrote, not at the words: question marks
-and politeness say little, and whose turn it is says much. A message that begins with another person's name, with or
-without a greeting, or that shares a file among people, is never taken. `python -m benchmarks.engagement` measures the
-rules on labeled conversations. A small model may decide about a message that the rules leave in doubt.
+A channel can have every new post answered. In a thread, the rules look at the author, not at the words: question marks
+and politeness mean little, but whose turn it is means much. A message that begins with another person's name, with or
+without a greeting, or that shares a file among people, never matches. `python -m benchmarks.engagement` measures the
+rules on labeled conversations. A small model can decide on messages that the rules leave in doubt.
 
-A message with an app's ID and without a client's counts as an app's, though a person may have authorized it: a bot that
-answers another one by mistake may never stop. Forwarded text, quotations and code don't count as a mention: they repeat
-what stands elsewhere. A person who quotes a question and wants an answer says so in words of their own.
+A message with an app's ID and without a client's counts as an app's, even if a person authorized it: a bot that answers
+another one by mistake might never stop. Mentions in forwarded text, quotations and code don't count, because they
+repeat other text. A person who quotes a question and wants an answer says so in their own words.
 """
 
 import re
@@ -33,7 +33,7 @@ from bot.core.conversation import (
     without_address,
 )
 
-# In English and a dozen of the most used languages. Stop below the answer works in all.
+# Stop words in English and a dozen of the most used languages. The Stop button below the answer works in all.
 _STOP_WORDS = (
     "stop|cancel|abort|halt|enough|that's enough|stopp|stoppe|abbrechen|hör (?:bitte )?auf|arrête|arrêtez|annule|"
     "annuler|para|parar|alto|detente|cancela|cancelar|pare|ferma|fermati|annulla|basta|hou op|ophouden|стоп|отмена|"
@@ -53,12 +53,12 @@ _MENTIONED = (
 )
 _UNLESS = rf"(?:\s+(?:unless|until){_MENTIONED})"
 _WORK = r"(?:schedule|task|summary|summaries|reports?|reminders?|digests?|updates?)"
-"""What a schedule makes. "Stop the deploy" may mean something else than the reminder of it, so a model reads that."""
+"""Results of schedules. A model reads anything else: "Stop the deploy" might not refer to the reminder about it."""
 STOPS_WORK = re.compile(
     rf"(?:stop|cancel)\s+(?P<whose>the|my|this|our)\s+(?P<about>(?:\w{{1,40}}\s+){{0,2}}{_WORK})"
     r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
 )
-"""Means the answer that is being written where it is said, or else a schedule (core/schedules.py)."""
+"""Refers to the answer being written in the same place, or else to a schedule (core/schedules.py)."""
 _QUIET_WORDS = (
     "shut up|sei (?:bitte )?(?:still|ruhig|leise)|tais-toi|sois silencieux|reste silencieux|cállate|guarda silencio|"
     "fica quieto|fique quieto|fique em silêncio|stai zitto|fai silenzio|wees stil|hou je stil|помолчи|молчи|"
@@ -75,28 +75,26 @@ _QUIET = re.compile(
     )
 )
 MAX_LINES = 8
-"""How many lines without anybody else make a thread a conversation between the bot and one person again."""
+"""After this many lines without anyone else, a thread is again a conversation between the bot and one person."""
 
 
 class Engagement(StrEnum):
-    """Which messages in a thread are questions without a mention, once the bot takes part in it."""
+    """Which messages in a thread are questions without a mention, once the bot has joined it."""
 
     MENTIONS = "mentions"
-    """None."""
     FOLLOW_UPS = "follow-ups"
-    """Messages of a person who is alone with the bot, or whose question the bot just answered."""
+    """Messages from a person who is alone with the bot, or whose question the bot just answered."""
     EVERYONE = "everyone"
-    """Everybody's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a thread: a person's message, or an answer of the bot, which stands below its question."""
+    """A line of a thread: a person's message, or the bot's answer, which comes after its question."""
 
     writer: str
-    """The person; "" for the bot, and for a person who was erased."""
+    """The author, or "" for the bot and for a person who was erased."""
     asker: str = ""
-    """The person the bot answers; "" in a person's line."""
+    """The person the bot answers, or "" in a person's line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +102,13 @@ class Participants:
     """The recorded participants of a message's thread."""
 
     takes_part: bool = False
-    """Whether the bot was asked something in it before."""
+    """Whether the bot was asked something in the thread before."""
     others: bool = False
-    """Whether somebody other than the message's writer wrote in it."""
+    """Whether someone other than the message's author wrote in it."""
     joined: bool = field(default=False, compare=False)
-    """Whether the message is the first by somebody else."""
+    """Whether the message is the first one from someone else."""
     starter: str = field(default="", compare=False)
-    """The person who wrote its first message, or below an app's message, who asked the bot first; "" if nobody did."""
+    """The author of its first message or, below an app's message, the first person to ask the bot, or ""."""
     quiet: bool = False
     """Whether the bot was asked to answer only mentions in it."""
     lines: Sequence[Line] = ()
@@ -118,37 +116,32 @@ class Participants:
 
 
 UNKNOWN_PARTICIPANTS = Participants()
-"""Those of a message that no thread's record decides about."""
+"""For messages to which no thread record applies."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriageRules:
-    """The settings that triage depends on."""
-
     engagement: Engagement = Engagement.FOLLOW_UPS
     new_posts: bool = False
-    """Whether each new post of the channel is a question."""
+    """Whether every new post in the channel is a question."""
     gate: bool = False
-    """Whether a model decides about the follow-ups that the rules leave in doubt."""
+    """Whether a model decides on follow-ups that the rules leave in doubt."""
     bots: bool = False
     """Whether other bots may ask, if they mention the bot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The bot's own ids and name in a workspace."""
-
     team_id: str
     user_id: str
     bot_id: str
     name: str
-    """The name that people type after an @."""
     has_pane: bool = False
     """Whether the app has the assistant pane, where each direct message begins a thread."""
 
 
 class IgnoreReason(StrEnum):
-    """Why a message is not answered, in the words of the log."""
+    """Why a message is not answered, as logged."""
 
     SUBTYPE = "of a subtype that is no question"
     NO_PERSON = "not written by a person"
@@ -162,19 +155,17 @@ class IgnoreReason(StrEnum):
     NO_MENTION = "no mention"
     SHARED_FILE = "a file among several people"
     IN_DOUBT = "no mention in a thread of several people"
-    """The message may well be spoken to the bot."""
+    """The message might well be addressed to the bot."""
     CLOSING = "thanks, or words that need no answer"
 
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """The message is not answered."""
-
     reason: IgnoreReason
     in_doubt: Question | None = None
-    """The question that it would be, if a model is to decide."""
+    """The question that the message would be, if a model has to decide."""
     closing: Closing | None = None
-    """What a message says that needs no answer."""
+    """The type of closing, for a message that needs no answer."""
 
 
 def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
@@ -202,7 +193,7 @@ def triage(message: Message, me: Identity, participants: Participants, rules: Tr
 def reason_to_ignore(  # noqa: PLR0911
     message: Message, me: Identity, participants: Participants, rules: TriageRules
 ) -> IgnoreReason | None:
-    """Returns why a person's message in a channel, without a mention of the bot, is ignored; None if it is answered."""
+    """Returns why a person's channel message without a mention of the bot is ignored, or None if it is answered."""
     if addresses_another(message.text, me.name):
         return IgnoreReason.OTHER_ADDRESSEE
     if message.thread_ts is None:
@@ -224,28 +215,29 @@ def reason_to_ignore(  # noqa: PLR0911
 
 
 def _is_follow_up(writer: str, participants: Participants) -> bool:
-    """Whether the writer is alone with the bot, in the whole thread or its last lines, or was just answered.
+    """Returns whether the author is alone with the bot, in the whole thread or its last lines, or was just answered.
 
-    On 700 labeled conversations, the last takes 72% of what was meant for the bot instead of 48%; 91% of it was meant.
+    On 700 labeled conversations, the last condition finds 72% of the messages meant for the bot instead of 48%; 91% of
+    those it finds were meant for it.
     """
     if not participants.others:
         return True
     lines = participants.lines
     if lines and lines[-1].asker == writer:
         return True
-    # Lines from before the bot took part aren't known. So only a full record shows that nobody else wrote.
+    # Lines from before the bot joined are unknown, so only a full record shows that nobody else wrote.
     return len(lines) == MAX_LINES and all(writer in (line.writer, line.asker) for line in lines)
 
 
 def by_person(message: Message, me: Identity) -> bool:
-    """Whether a person wrote the message: not this bot, another app or Slack itself."""
+    """Returns whether a person wrote the message, rather than this bot, another app or Slack itself."""
     if message.user_id is None or message.user_id in SLACKS_OWN:
         return False
     return message.bot_id is None and not message.by_app and message.user_id != me.user_id
 
 
 def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
-    """Triages another bot's message, which always needs a mention: in a thread, it may be an answer to this bot."""
+    """Triages another bot's message, which always needs a mention: in a thread, it might be an answer to this bot."""
     if me.bot_id == message.bot_id or me.user_id == message.user_id:
         return Ignore(IgnoreReason.OUR_OWN)
     if message.subtype not in ANSWERED_SUBTYPES | {"bot_message"}:
@@ -256,10 +248,10 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
 
 
 def stop_in(message: Message, me: Identity) -> ThreadKey | None:
-    """Returns the thread whose answer a message may stop: a person wrote "stop" or the like there, and nothing else.
+    """Returns the thread in which a message might stop an answer: a person wrote only "stop" or a similar word there.
 
-    It needs no mention, because the asker of an answer that is being written means that answer. Outside of threads of a
-    channel it needs one, and may mean an answer in a thread. "Stop the summary" means none there.
+    It needs no mention, because the asker of an answer that is being written means that answer. In a channel outside
+    threads, it needs a mention, and can refer to an answer in a thread; "Stop the summary" doesn't work there.
     """
     if message.subtype is not None or message.files or not by_person(message, me):
         return None
@@ -270,7 +262,7 @@ def stop_in(message: Message, me: Identity) -> ThreadKey | None:
 
 
 def asks_for_quiet(message: Message, me: Identity) -> bool:
-    """Whether a person wrote in a channel's thread that Typist is to answer mentions only, and nothing else."""
+    """Returns whether a person wrote in a channel's thread only that Typist should answer nothing but mentions."""
     if message.subtype not in ANSWERED_SUBTYPES or message.files or not by_person(message, me):
         return False
     is_in_thread = message.thread_ts is not None and message.channel_type != "im"
@@ -278,23 +270,22 @@ def asks_for_quiet(message: Message, me: Identity) -> bool:
 
 
 LAST_CHARS = 300
-"""How much of an answer's end is read for a question."""
+"""The length of an answer's end that is checked for a question."""
 
 
 def closing_of(message: Message, me: Identity) -> Closing | None:
-    """Returns what a message says that needs no answer, by its words alone; None if it may need one."""
+    """Returns the type of closing, by the words alone, or None if the message might need an answer."""
     if _has_more(message):
         return None
     return closing_in(without_address(message.whole, me.user_id), me.name)
 
 
 def _has_more(message: Message) -> bool:
-    """Whether a message brings more than its writer's words."""
     return bool(message.files or message.attached_chars)
 
 
 def ends_there(closing: Closing, last_words: str) -> bool:
-    """Whether a closing needs no answer below an answer with this end: agreement to what the bot asked does."""
+    """Returns whether a closing needs no answer after an answer with this end. Agreeing to the bot's question does."""
     return closing is Closing.THANKS or not asks(last_words[-LAST_CHARS:])
 
 
@@ -304,7 +295,7 @@ def _words(message: Message, me: Identity) -> str:
 
 
 def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:
-    """Returns the ts of the first message by a second person in the question's thread, None if there is none."""
+    """Returns the ts of the first message by a second person in the question's thread, or None if there is none."""
     if question.thread.thread_ts is None:
         return None
     first_ts = {question.user_id: question.ts}
@@ -314,31 +305,30 @@ def second_person_since(question: Question, by_people: Iterable[Message]) -> str
     return sorted(first_ts.values())[1] if len(first_ts) > 1 else None
 
 
-# What a small model reads to decide whether a doubtful message is spoken to the bot.
+# The input of a small model that decides whether an ambiguous message is addressed to the bot.
 
 USD_PER_TOKEN = 0.10 / 1_000_000
-"""What OpenAI charges for a decision's input. Output is free."""
+"""OpenAI's price for a decision's input. Output is free."""
 MAX_MESSAGES = 12
 MAX_CHARS = 500
-"""As many characters of each message are read."""
 NEEDED_PROBABILITY = 0.8
-"""Of decisions that were so sure, 199 of 201 were right (etsabary/luna-decisions-benchmark)."""
+"""At this probability, 199 of 201 decisions were right (etsabary/luna-decisions-benchmark)."""
 
 
 def transcript(messages: Iterable[Message], ts: str, me: Identity) -> str:
-    """Returns the end of a thread up to the message `ts`: each message with its writer, and no name or ID of people."""
+    """Returns the end of a thread up to the message `ts`, with authors but without people's names or IDs."""
     last = [message for message in messages if message.ts <= ts][-MAX_MESSAGES:]
     writers = [message.user_id or "" for message in last if by_person(message, me)]
     mentioned = [user_id for message in last for user_id in mentioned_user_ids(message.text)]
     people = [user_id for user_id in dict.fromkeys((*writers, *mentioned)) if user_id != me.user_id]
     names = {user_id: f"person {number}" for number, user_id in enumerate(people, start=1)} | {me.user_id: me.name}
-    # In one line: the next could imitate another writer.
+    # A message is on one line, because further lines could imitate another author.
     said = [" ".join(with_names(message.text, names).split())[:MAX_CHARS] for message in last]
     return "\n".join(f"[{names.get(m.user_id or '', 'an app')}] {text}" for m, text in zip(last, said, strict=True))
 
 
 def closing_statement(me: Identity) -> str:
-    """Returns what must be true if a message that may be a closing is to stay unanswered."""
+    """Returns the condition for leaving a possible closing unanswered."""
     return (
         f"The last message only thanks or agrees, or says goodbye. It asks {me.name}, the bot, nothing, and gives it "
         "nothing to do."
@@ -346,7 +336,7 @@ def closing_statement(me: Identity) -> str:
 
 
 def statement(me: Identity) -> str:
-    """Returns what must be true for an answer."""
+    """Returns the condition for an answer."""
     return (
         f"The last message is spoken to {me.name}, the bot, and needs its answer. It is not spoken to another person, "
         "and it is no remark or thanks that nobody has to answer."

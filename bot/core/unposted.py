@@ -1,4 +1,4 @@
-"""Questions that Typist posts for their askers: what they are about, how they were asked, what their posts say. Pure.
+"""Questions that Typist posts for their askers: their subject, how they were asked, and the text of their posts. Pure.
 
 Each is a job in the state UNPOSTED (job.py) until Slack has its message.
 """
@@ -19,32 +19,31 @@ class QuotedMessage:
     """The message that a question is about, and the response_url for its asker."""
 
     channel_id: str
-    """The message's channel; direct_message_of the asker, if the question is asked in a direct message at once."""
+    """The message's channel, or direct_message_of the asker if the question goes to a direct message right away."""
     ts: str
     thread_ts: str
-    """The ts of its thread, or of the thread that a reply to it would begin; "" if it is an answer outside threads."""
+    """The ts of its thread, or of the thread that a reply would begin; "" for an answer outside threads."""
     quote: str | None
-    """The message's text without markup, as much as a post can quote; None until it is read, after a reaction."""
+    """The message's plain text, as much as a post can quote; None after a reaction, until it is read."""
     response_url: str
-    """Empty if the question was asked by a reaction or a button."""
+    """Empty if the question was asked with a reaction or a button."""
     offered_by: int | None = None
-    """The job whose answer the message is, if the answer offers the question as a choice; None for people's words."""
+    """The job whose answer is this message and offers the question as a choice; None for people's messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageQuestion:
     """A question that has no message yet: a job in the state UNPOSTED.
 
-    People ask it with the message shortcut in a modal, by an emoji, or by a press on a suggested prompt or a choice
-    (core/choices.py). A choice's words are not the presser's: a model wrote them, which may have read anything. So they
-    count as quoted (models/prompt.py), and the asker's own words say that they chose.
+    People ask it with the message shortcut in a modal, with an emoji, or by clicking a suggested prompt or a choice
+    (core/choices.py). The person who clicks a choice didn't write it: a model did, and might have read anything. So its
+    text counts as quoted (models/prompt.py), and the asker's own words only report the choice.
     """
 
     team_id: str
     view_id: str
-    """The id of the modal in which it was asked; of a reaction, the emoji and the message; of a choice, the answer.
-
-    Of a suggested prompt, the press.
+    """The ID of the modal in which it was asked. For a reaction, the emoji and the message; for a choice, the answer;
+    for a suggested prompt, the click.
     """
     user_id: str
     about: QuotedMessage = field(repr=False)
@@ -55,42 +54,41 @@ class MessageQuestion:
     posted: tuple[str, str] | None = None
     """The channel and ts of its message, if Slack's event has arrived."""
     schedule: int | None = None
-    """The schedule whose run it is: its words are a model's, and count as quoted as well."""
+    """The schedule that it is a run of. A model wrote its text, which counts as quoted too."""
 
 
 def reaction_id(emoji: str, channel_id: str, ts: str) -> str:
-    """Returns the view_id of a question by reaction: the same for everybody who adds this emoji to this message."""
+    """Returns the view_id of a question by reaction, the same for everyone who adds this emoji to this message."""
     return f"{_REACTION}:{emoji}:{channel_id}:{ts}"
 
 
 def emoji_of(view_id: str) -> str:
-    """Returns the name of the emoji that asked a question; "" if a person's words or choice did."""
+    """Returns the name of the emoji that asked a question, or "" if it was asked with words or a choice."""
     kind, _, rest = view_id.partition(":")
     return rest.partition(":")[0] if kind == _REACTION else ""
 
 
 def suggestion_id(place: str, user_id: str, number: int, at_ts: str) -> str:
-    """Returns the view_id of a question by a suggested prompt: the same for all of a person's presses in a minute.
+    """Returns the view_id of a suggested prompt's question, which is the same for a person's clicks within a minute.
 
-    `place`: the message, or the channel without one. `number`: which prompt it is. `at_ts`: when it was pressed.
+    `place`: the message, or the channel without one. `number`: the prompt's number. `at_ts`: when it was clicked.
     """
     return f"{_SUGGESTION}:{place}:{user_id}:{number}:{int(float(at_ts)) // 60}"
 
 
 def is_suggested(view_id: str) -> bool:
-    """Returns whether a question was asked by a suggested prompt."""
     return view_id.startswith(f"{_SUGGESTION}:")
 
 
 def direct_message_of(user_id: str) -> str:
-    """Returns what stands for the id of a person's direct message where Slack hasn't told it."""
+    """Returns the placeholder for the ID of a person's direct message if Slack hasn't provided it."""
     return f"D{user_id}"
 
 
 def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
-    """Returns what the post quotes of the message: the whole quote if it is posted `elsewhere`.
+    """Returns the post's quote from the message: the whole quote if it is posted `elsewhere`.
 
-    In the message's own thread a reminder is enough, and nothing at all if the thread begins with the message.
+    In the message's own thread a reminder is enough, and nothing is quoted if the thread begins with the message.
     """
     if elsewhere:
         return about.quote or ""
@@ -98,7 +96,7 @@ def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
 
 
 def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
-    """Returns the asker's words in the post, and what it quotes, as history reads both (core/conversation.py)."""
+    """Returns the asker's words in the post, and its quote, in the form used for history (core/conversation.py)."""
     if about.offered_by is not None:
         return texts.shortcut.MY_CHOICE, escape(question)
     quote = escape(unescape(quote_above(about, elsewhere=elsewhere)))

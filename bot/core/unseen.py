@@ -1,4 +1,4 @@
-"""Characters that a person can't see: replaced in what a model reads, and escaped in what people decide about. Pure."""
+"""Handles characters that people can't see: replaced for models, and escaped for people's decisions. Pure."""
 
 import regex
 
@@ -7,34 +7,32 @@ _HIDDEN = regex.compile(
     r"--[\t\n\u200c\u200d\ufe0e\ufe0f]]+",
     regex.V1,
 )
-"""Characters that show nothing, or reorder what is shown. Emoji and scripts need the four that are left out."""
+"""Characters that are invisible or reorder text, except for four that emoji and scripts need."""
 _UNSEEN = regex.compile(
     r"[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\U00013441\U00013442\U00016fe4\U0001d159]--[\x20\n]]", regex.V1
 )
-"""All that a person can't see, or can't tell from a space: also the blanks of Braille, hieroglyphs and music."""
+"""All characters that people can't see or tell from a space, including the blanks of Braille, hieroglyphs and music."""
 _WORDS = regex.compile(r"(?:[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]|(?<!\p{Han})[\U000e0100-\U000e01ef])+")
-"""Tags, and variation selectors that select nothing. Models read them as letters: an asker may paste what others hid.
+"""Tags, and variation selectors without effect. Models read them as letters, so an asker might paste hidden text.
 
-Other characters that don't show stay, since people ask about them.
+Other invisible characters stay, because people ask about them.
 """
 
 
 def visible(text: str) -> str:
-    """Returns the text with each run of hidden characters replaced by U+FFFD, and lines that end in a newline."""
+    """Returns text with each run of hidden characters replaced by U+FFFD, and with newlines as line ends."""
     return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
 def without_unseen_words(text: str) -> str:
-    """Returns a text in which words that only a model sees are replaced."""
     return _WORDS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def escaped(text: str) -> str:
-    """Returns the text with each character that a person can't see as JSON writes it: \\u200b. Newlines stay."""
+    """Returns text with invisible characters escaped as in JSON: \\u200b. Newlines stay."""
     return _UNSEEN.sub(json_escape, text)
 
 
 def json_escape(match: regex.Match[str]) -> str:
-    """Returns a match as JSON escapes its characters."""
     raw = match[0].encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{int.from_bytes(raw[at : at + 2], 'big'):04x}" for at in range(0, len(raw), 2))

@@ -1,4 +1,4 @@
-"""What `typist usage` and the weekly report say: the usage of answers, added up. Pure."""
+"""Sums up the usage of answers for `typist usage` and the weekly report. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,20 +13,16 @@ from bot.errors import EndReason
 NO_MODEL = "(none)"
 
 GroupBy = Literal["user", "channel", "model", "day", "week"]
-"""What each line of the report adds up."""
 WEEK_DAYS = 7
 UNANSWERED = (EndReason.DENIED, EndReason.CAP_REACHED, EndReason.OFFERED, EndReason.SHUT_OUT)
-"""How a question ends that nobody stopped and no model was to blame for, and that has no answer all the same."""
+"""Ends of questions without an answer that neither a person's stop nor a model caused."""
 ANSWERED = (EndReason.WHOLE, EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
-"""How attempts end in which a model answered."""
 FAILURES = tuple(reason for reason in EndReason if reason.is_failure and reason is not EndReason.CAP_REACHED)
-"""How attempts fail. A question that reached a cap didn't: the cap did its work."""
+"""Ends of failed attempts. Reaching a cap isn't a failure, because the cap worked as intended."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerUsage:
-    """The usage of one attempt at an answer."""
-
     at: float
     job_id: int
     user_id: str
@@ -41,23 +37,19 @@ class AnswerUsage:
 
     @property
     def answered(self) -> bool:
-        """Whether a model answered in this attempt, whatever became of its job since."""
         return self.end_reason in ANSWERED
 
     @property
     def failed(self) -> bool:
-        """Whether the attempt failed."""
         return self.end_reason in FAILURES
 
     @property
     def counts(self) -> bool:
-        """Whether the report counts the attempt: its question came to an end, or it used something."""
+        """Whether the report includes the attempt, because its question ended or it used tokens or money."""
         return not self.end_reason.is_midway or bool(self.input_tokens or self.output_tokens or self.cost_usd)
 
 
 class DownReason(StrEnum):
-    """Why an answer didn't help."""
-
     WRONG = "wrong"
     TOO_LONG = "too_long"
     NOT_MEANT = "not_meant"
@@ -74,19 +66,19 @@ class Thumb:
     model: str | None
     value: int
     reason: DownReason | None = None
-    """Why the answer didn't help, if the person said so."""
+    """Why the answer didn't help, if the person gave a reason."""
 
 
 @dataclass(slots=True)
 class UsageLine:
     """One line of the report: the sums of its attempts and thumbs.
 
-    A question counts once, and so does a person. Answers, stops and failures are attempts: a question that is answered
-    again has two.
+    A question counts once, and so does a person. Answers, stops and failures count per attempt: a question that is
+    answered again has two.
     """
 
     questions: dict[int, EndReason] = field(default_factory=dict)
-    """How each question ended last, by its job."""
+    """The last end of each question, by job ID."""
     people: set[str] = field(default_factory=set)
     answers: int = 0
     input_tokens: int = 0
@@ -102,7 +94,7 @@ class UsageLine:
     down_reasons: Counter[DownReason] = field(default_factory=Counter)
     first_tokens_s: list[float] = field(default_factory=list)
     replay_usd: float = 0.0
-    """What `typist replay` has cost, which `cost_usd` leaves out."""
+    """The cost of `typist replay`, which `cost_usd` leaves out."""
 
     @property
     def tokens(self) -> int:
@@ -114,7 +106,6 @@ class UsageLine:
 
     @property
     def unanswered(self) -> int:
-        """How many questions were left without an answer, for a reason of UNANSWERED."""
         return sum(reason in UNANSWERED for reason in self.questions.values())
 
     @property
@@ -126,7 +117,7 @@ class UsageLine:
         return max(self.first_tokens_s, default=None)
 
     def add(self, use: AnswerUsage) -> None:
-        """Adds an attempt, after those that ended before it."""
+        """Adds an attempt. Earlier attempts must be added first."""
         if not use.end_reason.is_midway:
             self.questions[use.job_id] = use.end_reason
             self.people |= {use.user_id}
@@ -156,11 +147,9 @@ class UsageLine:
 
 @dataclass(slots=True)
 class UsageReport:
-    """The lines of the report by user, channel, model, day or week, and their total."""
-
     by: GroupBy
     first_day: int = 0
-    """A day with which a week begins."""
+    """The first day of some week, in days since 1970-01-01."""
     lines: dict[str, UsageLine] = field(default_factory=dict)
     total: UsageLine = field(default_factory=UsageLine)
 
@@ -178,7 +167,7 @@ class UsageReport:
                 line.add_thumb(thumb)
 
     def sorted(self) -> Mapping[str, UsageLine]:
-        """Returns the lines: days and weeks in order, others by cost and then tokens, highest first."""
+        """Returns days and weeks in order, and other lines by cost and then tokens, highest first."""
         if self.by in ("day", "week"):
             return dict(sorted(self.lines.items()))
         by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens, item[0]))
@@ -198,15 +187,14 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class WeekUsage:
-    """What a workspace used in a week, as a UsageLine has it, added up by the database."""
+    """A workspace's usage in a week, with the sums of a UsageLine computed by the database."""
 
     questions: Mapping[EndReason, int]
-    """By how they ended last."""
+    """By last end."""
     people: int
     attempts: Mapping[EndReason, int]
     cost_usd: float
     cost_before_usd: float
-    """The cost of the week before."""
     unpriced_tokens: int
     median_first_token_s: float | None
     slowest_first_token_s: float | None
@@ -214,4 +202,4 @@ class WeekUsage:
     thumbs_down: int
     down_reasons: Mapping[DownReason, int]
     disliked: Mapping[str, int]
-    """The channels with the most 👎, and how many: "" for all direct messages."""
+    """The number of 👎 in the channels with the most; "" stands for all direct messages."""
